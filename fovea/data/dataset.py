@@ -1,0 +1,63 @@
+"""What a data set is: named parts of images with labels, as files to decode or as decoded pixels."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+PARTS = ("train", "val", "test")
+Task = Literal["classes", "number"]
+
+
+class BadFile(NamedTuple):
+    """A file that was left out of a data set, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """One part (train, val or test): images in a fixed order with a label each.
+
+    Exactly one of `files` and `pixels` is given. After decoding it is `pixels`.
+    """
+
+    labels: NDArray[np.int64] | NDArray[np.float32]
+    """(N,) class indices, or one number per image where the task is `number`."""
+    names: tuple[str, ...]
+    """(N,) what to call each image to a person: a POSIX path relative to the data set, or an index."""
+    files: tuple[Path, ...] | None = None
+    """(N,) files still to be decoded."""
+    pixels: NDArray[np.uint8] | None = None
+    """(N, H, W, C) uint8 0..255, possibly memory-mapped read-only."""
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """A data set as found: its classes, its parts, and what is known about it."""
+
+    name: str
+    parts: Mapping[str, Part]
+    """Keys from `PARTS`; `train` or `test` at least."""
+    classes: tuple[str, ...]
+    """Class names in index order; empty where the task is `number`."""
+    channels: int
+    """1 (grey) or 3 (RGB): what the files hold, and so what the network gets by default."""
+    task: Task = "classes"
+    native_size: tuple[int, int] | None = None
+    """(H, W) where all images share it and it is known without decoding."""
+    directional: bool = False
+    """True where mirroring an image changes its label (digits, letters)."""
+    licence: str = "unknown"
+    fingerprint: str = ""
+    """SHA-256 over names, sizes and labels: the same data gives the same fingerprint on every machine."""
+    notes: tuple[str, ...] = ()
+    """What the user should know, one line each (a validation part was split off, stray files were ignored)."""
+    bad_files: tuple[BadFile, ...] = field(default=())

@@ -1,0 +1,57 @@
+"""The exceptions of Fovea: each is a builtin too, and each knows the exit code of the command line."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class FoveaError(Exception):
+    """Anything that Fovea refuses or cannot do; the message is one line that says what to do."""
+
+    exit_code = 1
+
+
+class UsageError(FoveaError, ValueError):
+    """An argument, option, name or recipe field that is not allowed."""
+
+    exit_code = 2
+
+
+class DataError(FoveaError, ValueError):
+    """A data set that cannot be used as it is: missing, empty, contradictory, or too many bad files."""
+
+
+class ImageError(FoveaError, ValueError):
+    """One image that cannot be decoded, with the reason."""
+
+
+class ShapeError(FoveaError, ValueError):
+    """Sizes or channels that do not fit a layer."""
+
+
+class BundleError(FoveaError, ValueError):
+    """A model file that is truncated, foreign, hostile or of a newer format."""
+
+
+class TrainingError(FoveaError, RuntimeError):
+    """A training that cannot go on: the loss is not a number, or explodes."""
+
+
+class StorageError(FoveaError, OSError):
+    """A file or folder that cannot be written or read: disk full, read-only, half a download."""
+
+
+class MissingDependencyError(FoveaError, ImportError):
+    """An optional library that a command needs and this environment lacks."""
+
+
+def unknown(kind: str, given: str, known: Iterable[str], *, see: str = "") -> UsageError:
+    """Return the error for a name that does not exist, with its nearest neighbours.
+
+    >>> str(unknown("model", "resnet19", ["resnet18", "lenet5"]))
+    'Unknown model `resnet19`; did you mean `resnet18`? Known: lenet5, resnet18.'
+    """
+    names = sorted(known)
+    near = difflib.get_close_matches(given, names, n=3)
+    hint = f"; did you mean {' or '.join(f'`{name}`' for name in near)}?" if near else "."
+    rest = see or f"Known: {', '.join(names)}."
+    return UsageError(f"Unknown {kind} `{given}`{hint} {rest}")
