@@ -1,0 +1,64 @@
+"""Output sizes of sliding windows (convolution, pooling), one dimension at a time, in plain integers."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from fovea.errors import ShapeError
+
+
+class Window(NamedTuple):
+    """A layer as far as sizes go, with the path to name it by: `Window("stage1.pool", 2, stride=2)`."""
+
+    path: str
+    kernel: int
+    stride: int = 1
+    padding: int = 0
+
+
+def convolved(size: int, kernel: int, *, stride: int = 1, padding: int = 0, dilation: int = 1) -> int:
+    """Return how many positions a window has on `size` pixels with `padding` more on either side.
+
+    floor((size + 2 padding - dilation (kernel - 1) - 1) / stride) + 1, as in Dumoulin and Visin 2016,
+    arXiv:1603.07285, relationship 15.
+
+    >>> convolved(7, 3), convolved(7, 3, stride=2), convolved(7, 3, dilation=2)
+    (5, 3, 3)
+
+    Raises:
+        ShapeError: the window is wider than the padded input.
+    """
+    extent = dilation * (kernel - 1) + 1
+    if extent > size + 2 * padding:
+        raise ShapeError(
+            f"A window of {extent} pixels does not fit into an input of {size} with {padding} padded on either side; "
+            f"use a larger input or more padding."
+        )
+    return (size + 2 * padding - extent) // stride + 1
+
+
+def chained(size: int, windows: Sequence[Window]) -> int:
+    """Return the size after all `windows` in order.
+
+    >>> chained(32, [Window("conv", 5), Window("pool", 2, stride=2)])
+    14
+
+    Raises:
+        ShapeError: a window does not fit; the message names it and the smallest `size` that works.
+    """
+    out = size
+    for window in windows:
+        try:
+            out = convolved(out, window.kernel, stride=window.stride, padding=window.padding)
+        except ShapeError as error:
+            raise ShapeError(
+                f"Layer `{window.path}` ({window.kernel}x{window.kernel}) does not fit its input of {out}x{out}: "
+                f"`size` (={size}) must be at least {_smallest(windows)}."
+            ) from error
+    return out
+
+
+def _smallest(windows: Sequence[Window]) -> int:
+    size = 1
+    for window in reversed(windows):
+        size = max(1, (size - 1) * window.stride + window.kernel - 2 * window.padding)
+    return size
