@@ -1,0 +1,97 @@
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch import nn
+
+from fovea import registry
+from fovea.errors import ShapeError, UsageError
+
+CARD = {"paper": "lecture", "title": "T", "year": 2000, "input": (1, 2, 2), "params": 5, "macs": 4}
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    """A registry of one network: dense, (2 x 2) -> classes, that records what it was built with."""
+    monkeypatch.setattr(registry, "_builders", {})
+    monkeypatch.setattr(registry, "_cards", {})
+    seen = []
+
+    @registry.register(**CARD)
+    def tiny(classes: int = 1, *, c_in: int = 1, slope: float = 0.5, bias: bool = True, widths: tuple = (3, 4)):
+        seen.append((classes, c_in, slope, bias, widths))
+        if slope < 0:
+            raise ValueError("slope must be positive")
+        if slope > 9:
+            raise ShapeError("Layer `stage1` is too steep.")
+        return nn.Sequential(nn.Flatten(), nn.Linear(4 * c_in, classes, bias=bias))
+
+    return seen
+
+
+def test_a_registered_network_is_known_by_its_own_name(tiny):
+    assert registry.names() == ("tiny",)
+    assert registry.card("tiny") == registry.Card(name="tiny", **CARD)
+
+
+def test_what_is_not_given_has_the_builders_default(tiny):
+    registry.build("tiny", classes=7, slope=2)
+    assert tiny == [(7, 1, 2, True, [3, 4])]
+
+
+def test_size_reaches_only_builders_that_take_it(tiny):
+    model = registry.build("tiny", size=2)
+    assert model(torch.zeros(1, 1, 2, 2)).shape == (1, 1)
+
+
+def test_arguments_are_resolved_as_json_holds_them(tiny):
+    resolved = registry.arguments_of("tiny", classes=2, size=64)
+    assert resolved == {"classes": 2, "c_in": 1, "slope": 0.5, "bias": True, "widths": [3, 4]}
+    assert registry.arguments_of("tiny", **resolved) == resolved
+
+
+def test_a_name_taken_twice_is_refused(tiny):
+    with pytest.raises(UsageError, match="A network named `tiny` is registered already"):
+
+        @registry.register(**CARD)
+        def tiny(): ...
+
+
+@pytest.mark.parametrize("call", [registry.build, registry.card, registry.arguments_of])
+def test_an_unknown_name_is_answered_with_neighbours(tiny, call):
+    with pytest.raises(UsageError, match=r"Unknown network `tinny`; did you mean `tiny`\? Known: tiny\."):
+        call("tinny")
+
+
+def test_an_unknown_argument_is_answered_with_those_allowed(tiny):
+    with pytest.raises(UsageError, match=r"Unknown argument of `tiny` `slop`; did you mean `slope`\?.*bias, c_in, cl"):
+        registry.build("tiny", slop=1)
+
+
+@pytest.mark.parametrize("key", ["classes", "c_in", "size"])
+@pytest.mark.parametrize("value", [0, -3, 2.0, True, "3", None])
+def test_counts_are_positive_integers(tiny, key, value):
+    with pytest.raises(UsageError, match=rf"`{key}` \(={value!r}\) must be an integer of at least 1\."):
+        registry.build("tiny", **{key: value})
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "kinds"),
+    [("slope", "steep", "float or int"), ("bias", 1, "bool"), ("widths", 3, "tuple or list"), ("slope", True, "float")],
+)
+def test_other_arguments_have_the_type_of_their_default(tiny, key, value, kinds):
+    with pytest.raises(UsageError, match=rf"`{key}` \(={value!r}\) must be of type {kinds}"):
+        registry.build("tiny", **{key: value})
+
+
+def test_what_a_builder_refuses_is_told_with_the_network(tiny):
+    with pytest.raises(UsageError, match="Network `tiny`: slope must be positive"):
+        registry.build("tiny", slope=-1.0)
+    with pytest.raises(ShapeError, match="Network `tiny`: Layer `stage1` is too steep"):
+        registry.build("tiny", slope=10.0)
+
+
+def test_importing_the_registry_does_not_import_torch():
+    code = "import sys, fovea.registry; raise SystemExit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
