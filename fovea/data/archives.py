@@ -1,0 +1,181 @@
+"""Zip and tar archives of images, unpacked once into the cache; and the cache folders that are built once."""
+
+import hashlib
+import json
+import lzma
+import os
+import re
+import shutil
+import stat
+import tarfile
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import IO, NamedTuple
+
+from fovea.data.folders import is_ignored, is_image, subfolders
+from fovea.data.labels import PART_NAMES
+from fovea.errors import DataError, StorageError
+
+ZIP_SUFFIXES = (".zip",)
+TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2")
+MAX_MEMBERS = 5_000_000
+MAX_UNPACKED_BYTES = 1 << 40
+FORMAT = 1  # of the derived folders; raise it when their content changes
+DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError)
+
+Progress = Callable[[str, int, int | None], None]
+"""Called with what is being done, the bytes done, and the bytes in total where known."""
+
+
+class Member(NamedTuple):
+    """A file in an archive, or something that is none (a link, a device)."""
+
+    name: str
+    size_bytes: int
+    is_file: bool
+    open: Callable[[], IO[bytes] | None]
+
+
+def cache_root() -> Path:
+    """Return the folder for everything that can be made again: `$FOVEA_CACHE`, else `~/.cache/fovea`."""
+    return Path(os.environ.get("FOVEA_CACHE") or Path.home() / ".cache" / "fovea")
+
+
+def build_once(kind: str, sources: Sequence[Path], *, name: str, build: Callable[[Path], None]) -> Path:
+    """Return the folder `kind/name-key` of the cache, filled by `build` unless these very sources filled it before.
+
+    It appears whole or not at all: built under another name and renamed.
+
+    Raises: StorageError if the cache cannot be written; whatever `build` raises.
+    """
+    folder = cache_root() / kind / f"{re.sub(r'[^A-Za-z0-9._-]', '_', name)}-{_key(sources)}"
+    if folder.is_dir():
+        return folder
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=folder.parent))
+        try:
+            build(unfinished)
+            _rename(unfinished, folder)
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+    except OSError as error:
+        raise StorageError(
+            f"Cannot fill the cache: {error}. Make room, or point `FOVEA_CACHE` to another disk."
+        ) from error
+    return folder
+
+
+def unpack(archive: Path, *, progress: Progress | None = None) -> Path:
+    """Return a folder with the images of a zip or tar archive, unpacked on the first call only.
+
+    A single folder around everything is stepped into.
+
+    Raises: DataError for a damaged archive, for links, for paths that lead outside, and for more members or bytes than
+    the bounds (`MAX_MEMBERS`; `MAX_UNPACKED_BYTES` or nine tenths of the free space).
+    """
+    fill = partial(_extract, archive, progress=progress)
+    return _step_into(build_once("archives", [archive], name=stem(archive), build=fill))
+
+
+def stem(path: Path) -> str:
+    """Return the file name without its suffix, `.tar.gz` and the like taken as one."""
+    name = path.name
+    for suffix in (*ZIP_SUFFIXES, *TAR_SUFFIXES):
+        if name.lower().endswith(suffix):
+            return name[: -len(suffix)]
+    return path.stem
+
+
+def members(archive: Path) -> Iterator[Member]:
+    """Yield what an archive holds except folders, in its order; each must be read before the next is asked for."""
+    return _zip_members(archive) if archive.name.lower().endswith(ZIP_SUFFIXES) else _tar_members(archive)
+
+
+def _zip_members(archive: Path) -> Iterator[Member]:
+    with zipfile.ZipFile(archive) as opened:
+        for info in opened.infolist():
+            if not info.is_dir():
+                is_link = stat.S_ISLNK(info.external_attr >> 16)
+                yield Member(info.filename, info.file_size, not is_link, partial(opened.open, info))
+
+
+def _tar_members(archive: Path) -> Iterator[Member]:
+    with tarfile.open(archive, "r|*") as opened:
+        while (info := opened.next()) is not None:
+            opened.members.clear()  # type: ignore[attr-defined]  # it would keep a record of every member
+            if not info.isdir():
+                yield Member(info.name, info.size, info.isfile(), partial(opened.extractfile, info))
+
+
+def _extract(archive: Path, target: Path, *, progress: Progress | None) -> None:
+    budget = min(MAX_UNPACKED_BYTES, shutil.disk_usage(target).free * 9 // 10)
+    try:
+        unpacked_bytes = 0
+        for count, member in enumerate(members(archive), 1):
+            unpacked_bytes += member.size_bytes
+            if count > MAX_MEMBERS or unpacked_bytes > budget:
+                raise DataError(
+                    f"`{archive}` holds more than {MAX_MEMBERS} files or {budget} bytes (the room there is); "
+                    "unpack it yourself and give the folder."
+                )
+            _extract_member(member, target, archive)
+            if progress:
+                progress(f"unpacking {archive.name}", unpacked_bytes, None)
+    except (*DAMAGED, RuntimeError) as error:  # zipfile raises RuntimeError where a password is needed
+        raise DataError(f"`{archive}` cannot be unpacked: {error}.") from error
+    except OSError as error:
+        if error.errno is None:  # gzip's own errors; those of the disk have a number
+            raise DataError(f"`{archive}` cannot be unpacked: {error}.") from error
+        raise
+
+
+def _extract_member(member: Member, target: Path, archive: Path) -> None:
+    path = PurePosixPath(member.name.replace("\\", "/"))
+    if path.is_absolute() or ".." in path.parts or re.match("[A-Za-z]:", member.name) or "\0" in member.name:
+        raise DataError(f"`{archive}` is refused: its member `{member.name}` leads outside of the folder.")
+    if any(is_ignored(piece) for piece in path.parts):
+        return
+    if not member.is_file:
+        raise DataError(
+            f"`{archive}` is refused: its member `{member.name}` is a link or device. "
+            "If you trust it, unpack it yourself and give the folder."
+        )
+    source = member.open() if is_image(path.name) else None
+    if source is not None:
+        _write(source, target / path, archive)
+
+
+def _write(source: IO[bytes], path: Path, archive: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        sink = path.open("xb")
+    except (FileExistsError, NotADirectoryError) as error:
+        raise DataError(f"`{archive}` is refused: it holds `{path.name}` twice.") from error
+    with source, sink:
+        shutil.copyfileobj(source, sink, 1 << 20)
+
+
+def _step_into(folder: Path) -> Path:
+    inner = os.listdir(folder)
+    while len(inner) == 1 and subfolders(folder) and inner[0].lower() not in PART_NAMES:
+        folder /= inner[0]
+        inner = os.listdir(folder)
+    return folder
+
+
+def _rename(unfinished: Path, folder: Path) -> None:
+    try:
+        unfinished.rename(folder)
+    except OSError:
+        if not folder.is_dir():  # otherwise another process was first with the same content
+            raise
+
+
+def _key(sources: Sequence[Path]) -> str:
+    identity = [(path.resolve().as_posix(), path.stat().st_size, path.stat().st_mtime_ns) for path in sources]
+    return hashlib.sha256(json.dumps([FORMAT, identity]).encode()).hexdigest()[:16]

@@ -1,0 +1,204 @@
+"""Images that are arrays already: parsed once and kept as memory-mapped files; `.npz` and scikit-learn's digits."""
+
+import hashlib
+import json
+import shutil
+import zipfile
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fovea.data.archives import build_once
+from fovea.data.dataset import Dataset, Part, Task
+from fovea.data.download import CATALOGUE, DIGITS
+from fovea.data.labels import Labels, check_classes, encode_labels
+from fovea.data.splits import split_off
+from fovea.errors import DataError
+
+NPZ_KEYS = {
+    "train": (("x_train", "y_train"), ("images", "labels"), ("x", "y")),
+    "val": (("x_val", "y_val"),),
+    "test": (("x_test", "y_test"),),
+}
+UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
+
+
+class Arrays(NamedTuple):
+    """Parsed images: pixels (N, H, W, C) uint8 and labels (N,) of each part; `known` is a name in the catalogue."""
+
+    pixels: Mapping[str, NDArray[np.uint8]]
+    labels: Mapping[str, Labels]
+    classes: tuple[str, ...]
+    known: str = ""
+
+
+def parsed_once(sources: Sequence[Path], parse: Callable[[], Arrays], *, name: str, task: Task = "classes") -> Dataset:
+    """Return the data set that `parse` makes of these files, memory-mapped; parsed only if this was not done before.
+
+    What is damaged in the cache is parsed again.
+    """
+    stored = partial(build_once, "arrays", sources, name=f"{name}-{task}", build=partial(_build, parse))
+    folder = stored()
+    try:
+        return _read(folder, name)
+    except UNREADABLE:
+        shutil.rmtree(folder)
+        return _read(stored(), name)
+
+
+def load_npz(file: Path, *, task: Task = "classes") -> Dataset:
+    """Return the images of an `.npz`: keys `x_train`, `y_train` and so on, or `images` and `labels`; maybe `classes`.
+
+    Pixels are uint8, (N, H, W), (N, H, W, C) or (N, C, H, W) with 1 or 3 channels.
+
+    Raises: DataError for other keys, shapes or types, with the way to convert them.
+    """
+    return parsed_once([file], partial(_parse_npz, file, task), name=file.stem, task=task)
+
+
+def load_digits() -> Dataset:
+    """Return scikit-learn's 1,797 handwritten digits of 8 x 8 pixels, a fixed fifth of each digit being the test part.
+
+    Their 17 levels of grey become uint8 0..255.
+    """
+    from sklearn.datasets import load_digits as bundled
+
+    digits = bundled()
+    pixels = np.round(digits.images * (255 / 16)).astype(np.uint8)[..., None]
+    everything = Part(labels=digits.target.astype(np.int64), names=_indices(len(pixels)), pixels=pixels)
+    train, test = split_off(everything, fraction=0.2, seed=0)
+    parts = {"train": train, "test": test}
+    return Dataset(
+        name="digits",
+        parts=parts,
+        classes=DIGITS,
+        channels=1,
+        native_size=(8, 8),
+        directional=True,
+        licence="CC BY 4.0 (Alpaydin, Kaynak, UCI)",
+        fingerprint=_fingerprint(parts, DIGITS),
+        notes=("test: 20 % of the 1,797 images, stratified, seed 0 (they come without a test part)",),
+    )
+
+
+def _build(parse: Callable[[], Arrays], folder: Path) -> None:
+    arrays = parse()
+    for part in arrays.pixels:
+        np.save(folder / f"{part}-pixels.npy", arrays.pixels[part])
+        np.save(folder / f"{part}-labels.npy", arrays.labels[part])
+    fingerprint = _fingerprint(_parts(arrays.pixels, arrays.labels), arrays.classes)
+    facts = {"parts": list(arrays.pixels), "classes": arrays.classes, "known": arrays.known, "fingerprint": fingerprint}
+    (folder / "arrays.json").write_text(json.dumps(facts), encoding="utf-8")
+
+
+def _read(folder: Path, name: str) -> Dataset:
+    """Return what `_build` wrote, its fingerprint taken anew: a single changed byte is found.
+
+    Raises: one of UNREADABLE.
+    """
+    facts = json.loads((folder / "arrays.json").read_text(encoding="utf-8"))
+    pixels = {part: np.load(folder / f"{part}-pixels.npy", mmap_mode="r") for part in facts["parts"]}
+    labels = {part: np.load(folder / f"{part}-labels.npy") for part in facts["parts"]}
+    parts, classes = _parts(pixels, labels), tuple(facts["classes"])
+    if _fingerprint(parts, classes) != facts["fingerprint"]:
+        raise ValueError("the fingerprint is another")
+    published = CATALOGUE.get(facts["known"])
+    height, width, channels = next(iter(pixels.values())).shape[1:]
+    return Dataset(
+        name=facts["known"] or name,
+        parts=parts,
+        classes=classes,
+        channels=channels,
+        task="classes" if classes else "number",
+        native_size=(height, width),
+        directional=published.directional if published else False,
+        licence=published.licence if published else "unknown",
+        fingerprint=facts["fingerprint"],
+    )
+
+
+def _parts(pixels: Mapping[str, NDArray[np.uint8]], labels: Mapping[str, Labels]) -> dict[str, Part]:
+    return {part: Part(labels=labels[part], names=_indices(len(pixels[part])), pixels=pixels[part]) for part in pixels}
+
+
+def _indices(count: int) -> tuple[str, ...]:
+    return tuple(map(str, range(count)))
+
+
+def _fingerprint(parts: Mapping[str, Part], classes: Sequence[str]) -> str:
+    digest = hashlib.sha256(json.dumps(classes).encode())
+    for name in sorted(parts):
+        for array in (parts[name].pixels, parts[name].labels):
+            if array is not None:
+                digest.update(f"{name} {array.shape} {array.dtype.str}".encode())
+                digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def _parse_npz(file: Path, task: Task) -> Arrays:
+    try:
+        with np.load(file, allow_pickle=False) as stored:
+            content = dict(stored)
+    except UNREADABLE as error:
+        raise DataError(f"`{file}` cannot be read as an .npz of plain arrays: {error}.") from error
+    found = {part: _pair(content, keys) for part, keys in NPZ_KEYS.items()}
+    present = {part: pair for part, pair in found.items() if pair}
+    if "train" not in present and "test" not in present:
+        raise DataError(
+            f"`{file}` has the keys {', '.join(content)}; wanted are `x_train` and `y_train` (also `_val`, `_test`), "
+            "or `images` and `labels`."
+        )
+    pixels = {part: _as_pixels(content[x], x) for part, (x, _) in present.items()}
+    if len({array.shape[1:] for array in pixels.values()}) > 1:
+        raise DataError(f"The parts of `{file}` differ in height, width or channels; make them the same.")
+    raw = {part: _as_column(content[y], y, len(pixels[part])) for part, (_, y) in present.items()}
+    if task == "classes" and "classes" in content:
+        return Arrays(pixels, *_with_names(raw, [str(name) for name in content["classes"]]))
+    if task == "classes" and any(array.dtype.kind == "f" for array in raw.values()):
+        raise DataError("The labels are fractions; convert them with `.astype('int64')`, or give `--task number`.")
+    return Arrays(pixels, *encode_labels({part: array.astype(str).tolist() for part, array in raw.items()}, task=task))
+
+
+def _pair(content: Mapping[str, Any], keys: Sequence[tuple[str, str]]) -> tuple[str, str] | None:
+    return next(((x, y) for x, y in keys if x in content and y in content), None)
+
+
+def _as_pixels(array: NDArray[Any], key: str) -> NDArray[np.uint8]:
+    """Return (N, H, W, C) uint8 of (N, H, W), (N, H, W, C) or (N, C, H, W)."""
+    if array.dtype != np.uint8:
+        raise DataError(
+            f"`{key}` is {array.dtype}; pixels are uint8 0..255. Convert with `.astype('uint8')` where values are "
+            "0..255, `(x * 255).round().astype('uint8')` where 0..1, `(x // 257).astype('uint8')` where 16 bit."
+        )
+    if array.ndim == 3:
+        array = array[..., None]
+    elif array.ndim == 4 and array.shape[3] not in (1, 3) and array.shape[1] in (1, 3):
+        array = array.transpose(0, 2, 3, 1)
+    if array.ndim != 4 or array.shape[3] not in (1, 3) or 0 in array.shape:
+        raise DataError(
+            f"`{key}` has shape {array.shape}; wanted is (N, H, W), (N, H, W, C) or (N, C, H, W), C being 1 or 3."
+        )
+    return array
+
+
+def _as_column(labels: NDArray[Any], key: str, count: int) -> NDArray[Any]:
+    if labels.size != count or labels.shape[0] != count:
+        raise DataError(
+            f"`{key}` has shape {labels.shape}; wanted is one label for each of {count} images, ({count},)."
+        )
+    return labels.reshape(count)
+
+
+def _with_names(raw: Mapping[str, NDArray[Any]], names: Sequence[str]) -> tuple[dict[str, Labels], tuple[str, ...]]:
+    """Return labels that are indices into the class names, which keep their order."""
+    for part, labels in raw.items():
+        if labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() >= len(names):
+            raise DataError(f"With `classes`, the labels of `{part}` must be integers 0..{len(names) - 1}.")
+    used = {names[index] for index in raw["train" if "train" in raw else "test"]}
+    check_classes(names, empty=set(names) - used)
+    return {part: labels.astype(np.int64) for part, labels in raw.items()}, tuple(names)

@@ -1,0 +1,217 @@
+"""Images in folders: one sub-folder per class, with or without train/val/test on top, or the label in the file name."""
+
+import hashlib
+import json
+import os
+import re
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from fovea.data.dataset import Dataset, Part, Task
+from fovea.data.labels import PART_NAMES, encode_labels, in_order
+from fovea.errors import DataError, UsageError
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
+IGNORED = frozenset({"__macosx", "thumbs.db", "desktop.ini"})
+
+
+class Record(NamedTuple):
+    """One image file: the part it belongs to, its name for people, its label as text, where it is and how large."""
+
+    part: str
+    name: str
+    label: str
+    path: Path
+    size_bytes: int
+
+
+class Layout(NamedTuple):
+    """The records of a folder, its class folders (with the empty ones), and how many images lie outside of them."""
+
+    records: list[Record]
+    classes: set[str]
+    outside: int
+
+
+def load_folder(root: Path, *, label_from: str | None = None, task: Task = "classes") -> Dataset:
+    """Return the images below `root`, labelled by their folder or, with `label_from`, by a regex on the file name.
+
+    Raises: DataError for a folder that holds no usable classes, UsageError for a regex that is none.
+    """
+    pattern = _compiled(label_from) if label_from is not None else None
+    found = sorted(_walk(root, root, ()))
+    images = [record for record in found if is_image(record.name)]
+    if not images:
+        raise DataError(f"No images in `{root}`; recognised are {', '.join(sorted(SUFFIXES))}.")
+    layout = _layout(root, images, flat=pattern is not None)
+    records = _relabelled(layout.records, pattern) if pattern else layout.records
+    dataset = dataset_of(records, name=root.resolve().name, task=task, classes=layout.classes)
+    counts = (len(found) - len(images), "that are no images"), (layout.outside, "outside the class folders")
+    return replace(dataset, notes=tuple(f"{count} files {which} were ignored" for count, which in counts if count))
+
+
+def dataset_of(records: Sequence[Record], *, name: str, task: Task, classes: set[str] | frozenset[str]) -> Dataset:
+    """Return the data set of these files, each part sorted by name; `classes` may name some that have no image."""
+    grouped: dict[str, list[Record]] = {}
+    for record in sorted(records):
+        grouped.setdefault(record.part, []).append(record)
+    order = in_order(grouped)
+    texts = {part: [record.label for record in grouped[part]] for part in order}
+    labels, names = encode_labels(texts, task=task, classes=sorted(classes))
+    parts = {
+        part: Part(
+            labels=labels[part],
+            names=tuple(record.name for record in grouped[part]),
+            files=tuple(record.path for record in grouped[part]),
+        )
+        for part in order
+    }
+    channels = _channels([record.path for record in grouped[order[0]]])
+    fingerprint = _fingerprint(records)
+    return Dataset(name=name, parts=parts, classes=names, channels=channels, task=task, fingerprint=fingerprint)
+
+
+def is_image(name: str) -> bool:
+    """Tell whether a file is taken for an image, by its suffix in any case."""
+    return os.path.splitext(name)[1].lower() in SUFFIXES
+
+
+def is_ignored(name: str) -> bool:
+    """Tell whether a file or folder name is hidden or left by an operating system."""
+    return name.startswith(".") or name.lower() in IGNORED
+
+
+def subfolders(folder: Path) -> list[str]:
+    """Return the names of the folders in `folder`, hidden ones left out, sorted."""
+    with os.scandir(folder) as entries:
+        return sorted(entry.name for entry in entries if not is_ignored(entry.name) and entry.is_dir())
+
+
+def _walk(root: Path, folder: Path, above: tuple[tuple[int, int], ...]) -> Iterator[Record]:
+    """Yield the files below, links followed, save those to a folder `above`."""
+    status = folder.stat()
+    here = (status.st_dev, status.st_ino)
+    if here in above:
+        return
+    with os.scandir(folder) as entries:
+        visible = [entry for entry in entries if not is_ignored(entry.name)]
+    for entry in visible:
+        path = Path(entry.path)
+        if entry.is_dir():
+            yield from _walk(root, path, (*above, here))
+        else:
+            yield Record("train", path.relative_to(root).as_posix(), "", path, _size(path))
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:  # a broken link: decoding names it as a bad file
+        return 0
+
+
+def _layout(root: Path, images: Sequence[Record], *, flat: bool) -> Layout:
+    """Sort the images into parts and classes; `flat` means that labels come from file names."""
+    tops = {record.name.partition("/")[0] for record in images if "/" in record.name}
+    splits = {top for top in tops if top.lower() in PART_NAMES}
+    nested = any(record.name.count("/") > 1 for record in images if record.name.partition("/")[0] in splits)
+    if splits and (flat or nested or splits == tops):
+        return _split_layout(root, images, splits=splits, flat=flat)
+    records, outside = _labelled("train", "", images, flat=flat)
+    if not records:
+        raise DataError(
+            f"`{root}` holds images but no sub-folder per class. If the file names hold the labels, "
+            "give `--label-from REGEX`; else list the images with their labels in a CSV manifest."
+        )
+    return Layout(records, set() if flat else set(subfolders(root)), outside)
+
+
+def _split_layout(root: Path, images: Sequence[Record], *, splits: set[str], flat: bool) -> Layout:
+    all_records: list[Record] = []
+    classes: set[str] = set()
+    for top in sorted(splits):
+        part = PART_NAMES[top.lower()]
+        own = [record for record in images if record.name.startswith(f"{top}/")]
+        records, _ = _labelled(part, f"{top}/", own, flat=flat)
+        if not records:
+            raise DataError(
+                f"`{root / top}` holds images but no sub-folder per class; sort them into such folders, "
+                "give `--label-from REGEX` if the file names hold the labels, or move the folder away."
+            )
+        all_records += records
+        if part == "train" and not flat:
+            classes.update(subfolders(root / top))
+    _refuse_other_tops(images, splits)
+    return Layout(all_records, classes, len(images) - len(all_records))
+
+
+def _refuse_other_tops(images: Sequence[Record], splits: set[str]) -> None:
+    tops = {record.name.partition("/")[0] for record in images if "/" in record.name}
+    if tops - splits:
+        raise DataError(
+            f"Unknown split folder `{min(tops - splits)}` beside `{min(splits)}`; allowed are {', '.join(PART_NAMES)}."
+        )
+
+
+def _labelled(part: str, prefix: str, images: Sequence[Record], *, flat: bool) -> tuple[list[Record], int]:
+    """Return the images with part and class folder, and how many have no class folder."""
+    records = []
+    for record in images:
+        label, slash, _ = record.name.removeprefix(prefix).partition("/")
+        if slash or flat:
+            records.append(record._replace(part=part, label=label))
+    return records, len(images) - len(records)
+
+
+def _compiled(label_from: str) -> re.Pattern[str]:
+    try:
+        pattern = re.compile(label_from)
+    except re.error as error:
+        raise UsageError(f"`--label-from` `{label_from}` is not a regular expression: {error}.") from error
+    if not pattern.groups:
+        raise UsageError(rf"`--label-from` `{label_from}` needs a group around the label, as `^([a-z]+)\.`.")
+    return pattern
+
+
+def _relabelled(records: Sequence[Record], pattern: re.Pattern[str]) -> list[Record]:
+    matches = [pattern.search(record.path.name) for record in records]
+    labels = [match.group(1) if match else None for match in matches]
+    missed = [record.name for record, label in zip(records, labels, strict=True) if not label]
+    if missed:
+        which = "none" if len(missed) == len(records) else f"all but {len(missed)}"
+        raise DataError(
+            f"`--label-from` `{pattern.pattern}` matches {which} of {len(records)} file names "
+            f"(not `{missed[0]}`); change it, or move those files away."
+        )
+    return [record._replace(label=label or "") for record, label in zip(records, labels, strict=True)]
+
+
+def _channels(paths: Sequence[Path], *, sample: int = 16) -> int:
+    """Return 1 if all of a sample spread over the files is grey, else 3."""
+    chosen = np.unique(np.linspace(0, len(paths) - 1, sample).astype(int))
+    modes = Counter(_mode(paths[index]) for index in chosen)
+    modes.pop("", None)
+    return 1 if modes and all(mode in ("1", "L", "LA") or mode.startswith("I") for mode in modes) else 3
+
+
+def _mode(path: Path) -> str:
+    """Return Pillow's mode from the header alone, or nothing for a bad file."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(path) as image:
+                return image.mode
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return ""
+
+
+def _fingerprint(records: Sequence[Record]) -> str:
+    rows = sorted((record.part, record.name, record.size_bytes, record.label) for record in records)
+    return hashlib.sha256("\n".join(json.dumps(row) for row in rows).encode()).hexdigest()

@@ -1,0 +1,107 @@
+"""From label texts to class indices or numbers, with the checks that every source shares."""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fovea.data.dataset import PARTS, Task
+from fovea.errors import DataError
+
+Labels = NDArray[np.int64] | NDArray[np.float32]
+
+PART_NAMES = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+    "testing": "test",
+}
+"""What a folder or a manifest may call a part (in any case), and which part that is."""
+
+
+def natural_key(text: str) -> tuple[list[str | int], str]:
+    """Return a sort key that puts `10` after `9`.
+
+    >>> sorted(["10", "9", "b", "a2", "a10"], key=natural_key)
+    ['9', '10', 'a2', 'a10', 'b']
+    """
+    pieces = re.split(r"(\d+)", text)
+    return [int(piece) if index % 2 else piece for index, piece in enumerate(pieces)], text
+
+
+def encode_labels(
+    texts: Mapping[str, Sequence[str]], *, task: Task, classes: Sequence[str] = ()
+) -> tuple[dict[str, Labels], tuple[str, ...]]:
+    """Return the labels of each part as an array (N,), and the class names in index order.
+
+    The classes are those of `train` (without `train`: of all parts) and those in `classes`, in natural order.
+
+    Raises: DataError for one class only, an empty class, a class that `train` lacks, or a label that is no number.
+    """
+    if task == "number":
+        return {part: _numbers(values) for part, values in texts.items()}, ()
+    leading = set(texts["train"]) if "train" in texts else set().union(*texts.values())
+    names = tuple(sorted(leading.union(classes), key=natural_key))
+    check_classes(names, empty=set(names) - leading)
+    index = {name: position for position, name in enumerate(names)}
+    for part, values in texts.items():
+        refuse_unknown(part, set(values) - index.keys())
+    return {part: np.array([index[text] for text in values], np.int64) for part, values in texts.items()}, names
+
+
+def check_classes(names: Sequence[str], *, empty: set[str]) -> None:
+    """Raise DataError unless there are two classes at least, none of them empty."""
+    if empty:
+        listed = ", ".join(f"`{name}`" for name in sorted(empty, key=natural_key)[:10])
+        raise DataError(f"No images for class {listed}; add some, or remove the class.")
+    if len(names) < 2:
+        raise DataError(
+            f"Only one class, `{names[0]}`, where two at least are needed. "
+            "If the classes are folders inside it, give that folder."
+        )
+
+
+def refuse_unknown(part: str, labels: set[str]) -> None:
+    """Raise DataError if `part` has classes that the training part lacks."""
+    if labels:
+        listed = ", ".join(f"`{label}`" for label in sorted(labels, key=natural_key)[:10])
+        raise DataError(
+            f"Part `{part}` has {len(labels)} class(es) that `train` lacks: {listed}; rename or remove them."
+        )
+
+
+def part_of(text: str, *, where: str) -> str:
+    """Return the part that a split name means, as `val` for `Validation`.
+
+    Raises: DataError for any other name.
+    """
+    part = PART_NAMES.get(text.strip().lower())
+    if part is None:
+        raise DataError(f"{where}: unknown split `{text}`; allowed are {', '.join(PART_NAMES)}.")
+    return part
+
+
+def in_order(parts: Mapping[str, object]) -> list[str]:
+    """Return the names of the parts there are, as train, val, test."""
+    return [part for part in PARTS if part in parts]
+
+
+def _numbers(texts: Sequence[str]) -> NDArray[np.float32]:
+    return np.array([_number(text) for text in texts], np.float32)
+
+
+def _number(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise DataError(
+            f"Label `{text}` is not a number, as `--task number` requires; correct it, or train on classes."
+        )
+    return value

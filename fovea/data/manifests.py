@@ -1,0 +1,95 @@
+"""Images listed in a CSV file: a path and a label per row, and optionally the part it belongs to."""
+
+import csv
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+from fovea.data.dataset import BadFile, Dataset, Task
+from fovea.data.folders import Record, dataset_of
+from fovea.data.labels import part_of
+from fovea.errors import DataError
+
+
+class Columns(NamedTuple):
+    """The names of the columns; `split` may be absent from the file while it has its default name."""
+
+    path: str = "path"
+    label: str = "label"
+    split: str = "split"
+
+
+DEFAULT_COLUMNS = Columns()
+
+
+class Row(NamedTuple):
+    """One line of the file, its number counted from 1 (the header)."""
+
+    line: int
+    path: str
+    label: str
+    split: str
+
+
+def load_manifest(file: Path, *, columns: Columns = DEFAULT_COLUMNS, task: Task = "classes") -> Dataset:
+    """Return the images listed in the CSV file; relative paths start at its folder.
+
+    A row whose file is missing, or whose label is empty, is left out and named in `bad_files`.
+
+    Raises: DataError for a file that is no CSV, a missing column, or an unknown split name.
+    """
+    rows = _rows(file, columns)
+    names = _names([file.parent / row.path for row in rows], file.parent)
+    records: list[Record] = []
+    bad: list[BadFile] = []
+    for row, name in zip(rows, names, strict=True):
+        path = file.parent / row.path
+        reason = "no such file" if not path.is_file() else "" if row.label else "no label"
+        if reason:
+            bad.append(BadFile(name, f"{reason} (line {row.line} of {file.name})"))
+        else:
+            part = part_of(row.split, where=f"`{file}`, line {row.line}")
+            records.append(Record(part, name, row.label, path, path.stat().st_size))
+    if not records:
+        raise DataError(f"`{file}` lists no image that is there ({len(bad)} missing); paths start at its own folder.")
+    dataset = dataset_of(records, name=file.stem, task=task, classes=frozenset())
+    return replace(dataset, bad_files=tuple(bad))
+
+
+def _rows(file: Path, columns: Columns) -> list[Row]:
+    try:
+        with file.open(newline="", encoding="utf-8-sig") as stream:
+            reader = csv.DictReader(stream)
+            header = reader.fieldnames or ()
+            wanted = [columns.path, columns.label]
+            if columns.split in header or columns.split != DEFAULT_COLUMNS.split:
+                wanted.append(columns.split)
+            _require(wanted, header, file)
+            return [_row(reader.line_num, row, columns) for row in reader]
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise DataError(f"`{file}` is not a CSV file in UTF-8: {error}.") from error
+
+
+def _row(line: int, cells: dict[str, str | None], columns: Columns) -> Row:
+    path, label, split = ((cells.get(column) or "").strip() for column in columns)
+    return Row(line, path, label, split if columns.split in cells else "train")
+
+
+def _require(wanted: Sequence[str], header: Sequence[str], file: Path) -> None:
+    missing = [column for column in wanted if column not in header]
+    if missing:
+        raise DataError(
+            f"`{file}` has no column `{missing[0]}`; it has {', '.join(f'`{column}`' for column in header) or 'none'}. "
+            "Choose with `--path-column`, `--label-column`, `--split-column`."
+        )
+
+
+def _names(paths: Sequence[Path], folder: Path) -> list[str]:
+    """Return POSIX names relative to the folder; outside of it, to what the files there have in common."""
+    absolute = [Path(os.path.abspath(path)) for path in paths]
+    base = Path(os.path.abspath(folder))
+    outside = [path.parent for path in absolute if not path.is_relative_to(base)]
+    common = Path(os.path.commonpath(outside)) if outside else base
+    return [path.relative_to(base if path.is_relative_to(base) else common).as_posix() for path in absolute]

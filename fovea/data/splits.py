@@ -1,0 +1,64 @@
+"""A validation part taken from the training part: stratified, seeded, the same whatever the order of the files."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fovea.data.dataset import Dataset, Part
+from fovea.data.labels import in_order
+from fovea.errors import UsageError
+
+
+def split_validation(dataset: Dataset, *, fraction: float, seed: int) -> Dataset:
+    """Return the data set with `fraction` of its training part as `val`, and a note that says so.
+
+    Every class keeps its share, at least one image where it has two; a single image stays in `train`. Numbers are
+    drawn at random. A data set that has `val`, or lacks `train`, is returned as it is, as with `fraction` 0.
+
+    Raises: UsageError unless 0 <= fraction < 1.
+    """
+    if not 0 <= fraction < 1:
+        raise UsageError(f"`--val-fraction` (={fraction}) must be at least 0 and below 1.")
+    if fraction == 0 or "val" in dataset.parts or "train" not in dataset.parts:
+        return dataset
+    stratify = dataset.task == "classes"
+    rest, held_out = split_off(dataset.parts["train"], fraction=fraction, seed=seed, stratify=stratify)
+    if not len(held_out):
+        note = "validation: none, as no class of train has two images"
+        return replace(dataset, notes=(*dataset.notes, note))
+    parts = {**dataset.parts, "train": rest, "val": held_out}
+    note = f"validation: {100 * fraction:g} % of train, {'stratified' if stratify else 'random'}, seed {seed}"
+    return replace(dataset, parts={name: parts[name] for name in in_order(parts)}, notes=(*dataset.notes, note))
+
+
+def split_off(part: Part, *, fraction: float, seed: int, stratify: bool = True) -> tuple[Part, Part]:
+    """Return the rest of a part and the random fraction taken from it, both in the order of the part."""
+    order = np.array(sorted(range(len(part)), key=part.names.__getitem__), np.int64)
+    groups = part.labels[order] if stratify else np.zeros(len(part), np.int64)
+    chosen = np.zeros(len(part), bool)
+    chosen[order[stratified(groups, fraction=fraction, generator=np.random.default_rng(seed))]] = True
+    return take(part, np.flatnonzero(~chosen)), take(part, np.flatnonzero(chosen))
+
+
+def stratified(
+    labels: NDArray[np.int64] | NDArray[np.float32], *, fraction: float, generator: np.random.Generator
+) -> NDArray[np.int64]:
+    """Return the indices of a random `fraction` of each label; of two or more at least one and never all."""
+    chosen: list[NDArray[np.int64]] = []
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        count = min(max(round(fraction * len(members)), 1), len(members) - 1)
+        chosen.append(generator.permutation(members)[:count])
+    return np.concatenate(chosen)
+
+
+def take(part: Part, indices: Sequence[int] | NDArray[np.int64]) -> Part:
+    """Return the images at these indices; pixels are copied."""
+    return Part(
+        labels=part.labels[indices],
+        names=tuple(part.names[index] for index in indices),
+        files=tuple(part.files[index] for index in indices) if part.files is not None else None,
+        pixels=part.pixels[indices] if part.pixels is not None else None,
+    )
