@@ -22,7 +22,7 @@ class Card:
 
     name: str
     paper: str
-    """Where it is described: `arXiv:...`, `doi:...` or a lecture."""
+    """Where it is described: `arXiv:...`, `doi:...` or `this project`."""
     title: str
     year: int
     input: tuple[int, int, int]
