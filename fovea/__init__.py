@@ -1,3 +1,74 @@
-"""Fovea: from a folder of images to a convolutional network that you trust, understand and can ship."""
+"""Fovea, the CNN workbench: one function per command, and what they hand to each other.
 
-__version__ = "0.1.0"
+Names are imported on first use, so that `import fovea` costs next to nothing.
+"""
+
+from importlib import import_module, metadata
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fovea.bundle import Bundle as Bundle
+    from fovea.bundle import Prediction as Prediction
+    from fovea.bundle import load as load
+    from fovea.data.sources import find as find
+    from fovea.errors import FoveaError as FoveaError
+    from fovea.jobs.cache import cache as cache
+    from fovea.jobs.doctor import doctor as doctor
+    from fovea.jobs.evaluate import evaluate as evaluate
+    from fovea.jobs.info import info as info
+    from fovea.jobs.predict import predict as predict
+    from fovea.jobs.train import train as train
+    from fovea.registry import build as build
+    from fovea.registry import names as names
+
+    __version__: str
+
+_HOMES = {
+    "Bundle": "fovea.bundle",
+    "FoveaError": "fovea.errors",
+    "Prediction": "fovea.bundle",
+    "build": "fovea.registry",
+    "cache": "fovea.jobs.cache",
+    "doctor": "fovea.jobs.doctor",
+    "evaluate": "fovea.jobs.evaluate",
+    "find": "fovea.data.sources",
+    "info": "fovea.jobs.info",
+    "load": "fovea.bundle",
+    "names": "fovea.registry",
+    "predict": "fovea.jobs.predict",
+    "train": "fovea.jobs.train",
+}
+
+__all__ = [
+    "Bundle",
+    "FoveaError",
+    "Prediction",
+    "__version__",
+    "build",
+    "cache",
+    "doctor",
+    "evaluate",
+    "find",
+    "info",
+    "load",
+    "names",
+    "predict",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        value: Any = metadata.version("fovea-cnn")
+    elif name in _HOMES:
+        if _HOMES[name] == "fovea.registry":
+            import_module("fovea.zoo")  # its import makes the networks known to the registry
+        value = getattr(import_module(_HOMES[name]), name)
+    else:
+        raise AttributeError(f"module `fovea` has no attribute `{name}`")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

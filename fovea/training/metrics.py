@@ -33,8 +33,8 @@ class NumberScores(NamedTuple):
     """Mean absolute error."""
     rmse: float
     """Square root of the mean squared error."""
-    r2: float
-    """1 - squared error / squared deviation from the mean; 1 is perfect, 0 as good as always the mean."""
+    r2: float | None
+    """1 - squared error / squared deviation from the mean; 1 is perfect, 0 the mean itself; None for one image."""
 
 
 def wilson_interval(correct: int, total: int, confidence: float = 0.95) -> tuple[float, float]:
@@ -100,5 +100,5 @@ def number_scores(values: Floats, targets: Floats) -> NumberScores:
     return NumberScores(
         mae=float(metrics.mean_absolute_error(targets, values)),
         rmse=float(metrics.root_mean_squared_error(targets, values)),
-        r2=float(metrics.r2_score(targets, values)) if len(targets) > 1 else math.nan,
+        r2=float(metrics.r2_score(targets, values)) if len(targets) > 1 else None,
     )

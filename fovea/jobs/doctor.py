@@ -1,0 +1,110 @@
+"""`fovea doctor`: what this machine has, and what is missing for which command."""
+
+import importlib.util
+import math
+import os
+import platform
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from fovea.data.cache import cache_folder
+from fovea.data.download import CATALOGUE
+
+OPTIONAL = {"tensorboard": ("tensorboard", "fovea train --tensorboard")}
+"""The library that each extra brings, and the command that needs it."""
+
+LOW_DISK_BYTES = 5e9
+MEMINFO = Path("/proc/meminfo")
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at."""
+
+    name: str
+    value: str
+    ok: bool = True
+    """False where a command will lack something."""
+    advice: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        return asdict(self)
+
+
+def doctor() -> list[Check]:
+    """Return what this machine and this environment have for Fovea; takes about a second."""
+    return [*_software(), *_processor(), *_accelerators(), *_storage()]
+
+
+def _software() -> Iterator[Check]:
+    yield Check("Python", platform.python_version())
+    yield Check("PyTorch", torch.__version__)
+    for name, (library, command) in OPTIONAL.items():
+        if importlib.util.find_spec(library):
+            yield Check(name, metadata.version(library))
+        else:
+            yield Check(name, f"absent: no `{command}`", ok=False, advice=f'pip install "fovea-cnn[{name}]"')
+
+
+def _processor() -> Iterator[Check]:
+    features: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    fast = [name for name in ("avx512_bf16", "amx_bf16", "avx512_vnni") if features.get(name)]
+    yield Check("processor", ", ".join([torch.backends.cpu.get_cpu_capability(), *fast]))
+    yield Check("threads", f"{torch.get_num_threads()} of {os.cpu_count()} processors")
+    yield Check("matrix products", f"{_matmul_rate() / 1e9:.0f} GFLOP/s, float32")
+    yield Check("memory", _memory())
+
+
+def _accelerators() -> Iterator[Check]:
+    if torch.cuda.is_available():
+        for index in range(torch.cuda.device_count()):
+            properties = torch.cuda.get_device_properties(index)
+            yield Check(f"cuda:{index}", f"{properties.name}, {properties.total_memory / 1e9:.0f} GB")
+    else:
+        yield Check("CUDA", "none")
+    yield Check("MPS", "available" if torch.backends.mps.is_available() else "none")
+
+
+def _storage() -> Iterator[Check]:
+    cache = cache_folder()
+    there = next(folder for folder in (cache.absolute(), *cache.absolute().parents) if folder.exists())
+    free = shutil.disk_usage(there).free
+    writable = os.access(there, os.W_OK)
+    value = f"{cache}, {free / 1e9:.0f} GB free{'' if writable else ', read-only'}"
+    yield Check(
+        "cache", value, ok=writable and free > LOW_DISK_BYTES, advice="set FOVEA_CACHE, or `fovea cache --clear`"
+    )
+    data = os.environ.get("FOVEA_DATA")
+    if not data:
+        yield Check("FOVEA_DATA", "not set: published data sets are downloaded")
+    elif not Path(data).is_dir():
+        yield Check("FOVEA_DATA", f"{data}, which is no folder", ok=False, advice="correct or unset it")
+    else:
+        found = [name for name in CATALOGUE if (Path(data) / name).exists()]
+        yield Check("FOVEA_DATA", f"{data}, with {', '.join(found) or 'no published data set'}")
+
+
+def _matmul_rate(side: int = 1024, *, seconds: float = 0.3) -> float:
+    """Return the floating-point operations per second of a float32 matrix product, the best of a few."""
+    a = torch.ones(side, side)
+    best, end = math.inf, time.perf_counter() + seconds
+    while (start := time.perf_counter()) < end:
+        a @ a
+        best = min(best, time.perf_counter() - start)
+    return 2 * side**3 / best
+
+
+def _memory() -> str:
+    if not MEMINFO.exists():
+        return "unknown on this system"
+    lines = MEMINFO.read_text().splitlines()
+    kilobytes = {key: int(rest.split()[0]) for key, _, rest in (line.partition(":") for line in lines)}
+    return f"{kilobytes['MemAvailable'] / 1e6:.1f} GB available of {kilobytes['MemTotal'] / 1e6:.1f} GB"

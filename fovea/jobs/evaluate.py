@@ -1,0 +1,188 @@
+"""`fovea evaluate`: how good a network is on a part of a data set."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from fovea.bundle import Bundle, load
+from fovea.data.cache import decode_dataset
+from fovea.data.dataset import PARTS, BadFile, Dataset, Part
+from fovea.data.sources import find
+from fovea.data.splits import split_validation
+from fovea.errors import DataError, UsageError, unknown
+from fovea.training import metrics
+from fovea.training.evaluation import Progress, predict_logits
+
+SPLITS = (*PARTS, "whole")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """The figures of one network on one part of one data set; those that do not apply to its task are None."""
+
+    data: str
+    split: str
+    """`train`, `val`, `test`, or `whole` for all parts together."""
+    images: int
+    accuracy: float | None = None
+    interval: tuple[float, float] | None = None
+    """Where the true accuracy lies with 95 % confidence (Wilson)."""
+    top5: float | None = None
+    """The share of images whose class is among the five most probable; None for five classes and fewer."""
+    nll: float | None = None
+    """Negative log-likelihood in nats per image."""
+    ece: float | None = None
+    """Expected calibration error: how far confidence and accuracy lie apart."""
+    per_class: Mapping[str, Mapping[str, float]] | None = None
+    """`precision`, `recall`, `f1` and `support` (images) by class name."""
+    confusion: Sequence[Sequence[int]] | None = None
+    """Counts, the rows true and the columns predicted classes, in the order of `per_class`."""
+    mae: float | None = None
+    rmse: float | None = None
+    r2: float | None = None
+    flip: bool = False
+    """Whether each image and its mirror image were averaged."""
+    min_accuracy: float | None = None
+    """What was asked for."""
+    notes: tuple[str, ...] = ()
+    bad_files: tuple[BadFile, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """Whether the accuracy is at least what was asked for."""
+        return self.min_accuracy is None or (self.accuracy is not None and self.accuracy >= self.min_accuracy)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the figures that apply as JSON values."""
+        values = {key: value for key, value in asdict(self).items() if value is not None}
+        bad_files = [bad._asdict() for bad in self.bad_files]
+        return {**values, "notes": list(self.notes), "bad_files": bad_files, "passed": self.passed}
+
+
+def evaluate(
+    model: str | Path | Bundle,
+    data: str | Path,
+    *,
+    split: str = "test",
+    flip: bool = False,
+    min_accuracy: float | None = None,
+    label_from: str | None = None,
+    path_column: str = "path",
+    label_column: str = "label",
+    split_column: str = "split",
+    allow_bad: bool = False,
+    device: str = "auto",
+    batch: int = 256,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Return how good `model` is on one part of `data`.
+
+    Without the part `test` the validation part is taken, without that the whole; `split` of the result says which.
+    Data that the model was trained on is split again as it was then. `flip` averages over each image and its mirror
+    image. Labels are matched by class name, and `data` may lack classes of the model.
+
+    Raises:
+        BundleError: a model file that cannot be loaded.
+        DataError: data that cannot be used, or classes that the model does not know.
+        UsageError: an unknown `split`, or `min_accuracy` where the model predicts a number.
+    """
+    bundle = model if isinstance(model, Bundle) else load(model, device=device)
+    if min_accuracy is not None and (bundle.task == "number" or not 0 <= min_accuracy <= 1):
+        raise UsageError(f"`min_accuracy` (={min_accuracy}) must be a fraction from 0 to 1, for a model with classes.")
+    dataset = find(
+        data,
+        label_from=label_from,
+        path_column=path_column,
+        label_column=label_column,
+        split_column=split_column,
+        task=bundle.task,
+    )
+    name, dataset = _part(_split_as_trained(dataset, bundle.card), split)
+    _check_classes(dataset, bundle)
+    decoded = decode_dataset(dataset, bundle.preprocess, allow_bad=allow_bad)
+    return Evaluation(
+        data=dataset.name,
+        split=name,
+        min_accuracy=min_accuracy,
+        flip=flip,
+        notes=decoded.notes,
+        bad_files=decoded.bad_files,
+        **_figures(bundle, decoded, flip=flip, batch=batch, progress=progress),
+    )
+
+
+def _figures(bundle: Bundle, dataset: Dataset, *, flip: bool, batch: int, progress: Progress | None) -> dict[str, Any]:
+    """Return the figures over all parts of a decoded `dataset`."""
+    run = partial(predict_logits, bundle.model, device=bundle.device, flip=flip, batch=batch, progress=progress)
+    parts = dataset.parts.values()
+    logits = torch.cat([run(_pixels(part, dataset.name), bundle.preprocess) for part in parts])
+    labels = np.concatenate([part.labels for part in parts])
+    if bundle.task == "number":
+        return {"images": len(labels), **metrics.number_scores(bundle.numbers(logits)[:, 0], labels)._asdict()}
+    index = np.array([bundle.classes.index(name) for name in dataset.classes])
+    return {"images": len(labels), **_class_figures(bundle.probabilities(logits), index[labels], bundle.classes)}
+
+
+def _split_as_trained(dataset: Dataset, card: Mapping[str, Any]) -> Dataset:
+    """Return the data set with the validation part that a training on this same data had set aside."""
+    training = card.get("training", {})
+    trained_on = training.get("data", {})
+    if trained_on.get("fingerprint") != dataset.fingerprint or not trained_on.get("val_fraction"):
+        return dataset
+    return split_validation(dataset, fraction=trained_on["val_fraction"], seed=training["seed"])
+
+
+def _part(dataset: Dataset, split: str) -> tuple[str, Dataset]:
+    """Return the data set with the chosen part alone, and what was chosen."""
+    if split not in SPLITS:
+        raise unknown("split", split, SPLITS)
+    fallback = {"test": ("test", "val"), "whole": ()}.get(split, (split,))
+    name = next((part for part in fallback if part in dataset.parts), "whole")
+    if name == "whole":
+        if split in ("train", "val"):
+            raise DataError(f"`{dataset.name}` has no part `{split}`; it has {', '.join(dataset.parts)}.")
+        return name, dataset
+    return name, replace(dataset, parts={name: dataset.parts[name]})
+
+
+def _check_classes(dataset: Dataset, bundle: Bundle) -> None:
+    strangers = [name for name in dataset.classes if name not in bundle.classes]
+    if strangers:
+        listed = ", ".join(f"`{name}`" for name in strangers[:10]) + (" ..." if len(strangers) > 10 else "")
+        raise DataError(
+            f"`{dataset.name}` has {len(strangers)} classes that the model does not know: {listed}. "
+            f"It knows {', '.join(bundle.classes[:10])}{' ...' if len(bundle.classes) > 10 else ''}."
+        )
+
+
+def _pixels(part: Part, name: str) -> NDArray[np.uint8]:
+    if part.pixels is None:
+        raise DataError(f"The images of `{name}` are not decoded; call `decode_dataset` first.")
+    return part.pixels
+
+
+def _class_figures(
+    probabilities: NDArray[np.float64], labels: NDArray[np.int64], classes: Sequence[str]
+) -> dict[str, Any]:
+    predicted = probabilities.argmax(axis=1)
+    correct = int((predicted == labels).sum())
+    scores = metrics.class_scores(labels, predicted, classes=len(classes))
+    rows = zip(*(column.tolist() for column in scores), strict=True)
+    return {
+        "accuracy": correct / len(labels),
+        "interval": metrics.wilson_interval(correct, len(labels)),
+        "top5": metrics.top_k_accuracy(probabilities, labels, k=5) if len(classes) > 5 else None,
+        "nll": metrics.negative_log_likelihood(probabilities, labels),
+        "ece": metrics.calibration_error(probabilities, labels),
+        "per_class": {
+            name: dict(zip(metrics.ClassScores._fields, row, strict=True))
+            for name, row in zip(classes, rows, strict=True)
+        },
+        "confusion": metrics.confusion_matrix(labels, predicted, classes=len(classes)).tolist(),
+    }

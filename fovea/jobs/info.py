@@ -1,0 +1,35 @@
+"""`fovea info`: what a model file says of itself."""
+
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from fovea.header import read_header
+
+
+@dataclass(frozen=True, kw_only=True)
+class Info:
+    """The card of a model file and the size of what it describes."""
+
+    card: dict[str, Any]
+    """As docs/bundle.md describes it."""
+    values: int
+    """Numbers stored in its tensors: parameters and buffers."""
+    bytes: int
+    """The size of the file."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all as JSON values."""
+        return asdict(self)
+
+
+def info(model: str | Path) -> Info:
+    """Return the card of the file `model`, without loading the network.
+
+    Raises:
+        BundleError: the file is truncated, foreign, hostile or of a newer format.
+        StorageError: the file cannot be read.
+    """
+    card, shapes = read_header(model)
+    return Info(card=card, values=sum(map(math.prod, shapes.values())), bytes=Path(model).stat().st_size)

@@ -1,0 +1,140 @@
+"""`fovea predict`: what a network says of images, of any number of them in bounded memory."""
+
+import glob
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fovea.bundle import Bundle, Prediction, load
+from fovea.data.folders import is_ignored, is_image
+from fovea.data.labels import natural_key
+from fovea.errors import ImageError, UsageError
+from fovea.preprocess import Preprocess
+
+ByGeometry = dict[Preprocess, NDArray[np.uint8]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilePrediction:
+    """What the network says of one file, or why it cannot be read."""
+
+    image: str
+    """The path as it was given or found."""
+    prediction: Prediction | None = None
+    """None where there is an `error`. `scores` are the `top` best."""
+    error: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what applies as JSON values: `image` and `error`, `value`, or `predictions`."""
+        if self.prediction is None:
+            return {"image": self.image, "error": self.error}
+        if not self.prediction.scores:
+            return {"image": self.image, "value": self.prediction.value}
+        return {"image": self.image, "predictions": [score._asdict() for score in self.prediction.scores]}
+
+
+def predict(
+    model: str | Path | Bundle,
+    images: str | Path | Iterable[str | Path],
+    *,
+    top: int = 5,
+    ensemble: Sequence[str | Path | Bundle] = (),
+    device: str = "auto",
+    batch: int = 64,
+) -> Iterator[FilePrediction]:
+    """Yield a prediction for each of `images`: files, folders (all images below, in natural order) and globs.
+
+    A file that cannot be read is yielded with its reason and does not stop the rest. With `ensemble` the probabilities
+    (or numbers) of all the models are averaged; they must know the same classes.
+
+    Raises:
+        BundleError: a model file that cannot be loaded.
+        UsageError: `top` or `batch` below 1, an empty folder or glob, or models that do not go together.
+    """
+    for name, value in (("top", top), ("batch", batch)):
+        if value < 1:
+            raise UsageError(f"`{name}` (={value}) must be at least 1.")
+    members = [member if isinstance(member, Bundle) else load(member, device=device) for member in (model, *ensemble)]
+    _check_ensemble(members)
+    paths = find_images([images] if isinstance(images, str | Path) else images)
+    return _predictions(members, paths, top=top, batch=batch)
+
+
+def find_images(given: Iterable[str | Path]) -> Iterator[str]:
+    """Yield the path of every image that files, folders and globs mean, as they are met.
+
+    Raises:
+        UsageError: a folder without images, or a glob that matches nothing.
+    """
+    for item in map(str, given):
+        if os.path.isdir(item):
+            yield from _some(_below(item), f"No images in the folder `{item}`.")
+        elif not os.path.exists(item) and glob.has_magic(item):
+            yield from _some(sorted(glob.iglob(item, recursive=True)), f"Nothing matches `{item}`.")
+        else:
+            yield item
+
+
+def _some(paths: Iterable[str], complaint: str) -> Iterator[str]:
+    empty = True
+    for path in paths:
+        empty = False
+        yield path
+    if empty:
+        raise UsageError(complaint)
+
+
+def _below(folder: str) -> Iterator[str]:
+    for parent, folders, files in os.walk(folder):
+        folders[:] = sorted((name for name in folders if not is_ignored(name)), key=natural_key)
+        names = sorted((name for name in files if is_image(name) and not is_ignored(name)), key=natural_key)
+        yield from (os.path.join(parent, name) for name in names)
+
+
+def _check_ensemble(members: Sequence[Bundle]) -> None:
+    first = members[0]
+    for other in members[1:]:
+        if (first.task, sorted(first.classes)) != (other.task, sorted(other.classes)):
+            raise UsageError("The models of an ensemble must know the same classes, and these do not.")
+
+
+def _predictions(members: Sequence[Bundle], paths: Iterator[str], *, top: int, batch: int) -> Iterator[FilePrediction]:
+    ways = {member.preprocess for member in members}
+    with ThreadPoolExecutor() as pool:
+        while chunk := list(islice(paths, batch)):
+            found = list(pool.map(partial(_read, ways), chunk))
+            rows = iter(_mean_scores(members, [pixels for pixels in found if not isinstance(pixels, str)]))
+            for path, pixels in zip(chunk, found, strict=True):
+                if isinstance(pixels, str):
+                    yield FilePrediction(image=path, error=pixels)
+                else:
+                    full = members[0].prediction(next(rows))
+                    yield FilePrediction(image=path, prediction=replace(full, scores=full.scores[:top]))
+
+
+def _read(ways: Iterable[Preprocess], path: str) -> ByGeometry | str:
+    """Return the pixels of a file for each way to prepare them, or the reason why there are none."""
+    try:
+        return {preprocess: preprocess.read(Path(path)) for preprocess in ways}
+    except ImageError as error:
+        return str(error).removeprefix(f"`{path}`: ")
+
+
+def _mean_scores(members: Sequence[Bundle], images: Sequence[ByGeometry]) -> NDArray[np.float64]:
+    """Return the mean of the members' `Bundle.scores`, columns in the order of the first member's classes."""
+    if not images:
+        return np.empty((0, 0))
+    scores = []
+    for member in members:
+        rows = member.scores(np.stack([pixels[member.preprocess] for pixels in images]))
+        scores.append(rows[:, [member.classes.index(name) for name in members[0].classes] or [0]])
+    mean: NDArray[np.float64] = np.mean(scores, axis=0)
+    return mean
