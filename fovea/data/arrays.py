@@ -25,7 +25,7 @@ NPZ_KEYS = {
     "val": (("x_val", "y_val"),),
     "test": (("x_test", "y_test"),),
 }
-UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
 class Arrays(NamedTuple):
@@ -142,7 +142,7 @@ def _fingerprint(parts: Mapping[str, Part], classes: Sequence[str]) -> str:
 
 def _parse_npz(file: Path, task: Task) -> Arrays:
     try:
-        with np.load(file, allow_pickle=False) as stored:
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
             content = dict(stored)
     except UNREADABLE as error:
         raise DataError(f"`{file}` cannot be read as an .npz of plain arrays: {error}.") from error

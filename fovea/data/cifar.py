@@ -158,8 +158,11 @@ def _contents(path: Path, version: Version) -> Iterator[tuple[str, bytes]]:
 
 def _pickled_batch(content: bytes) -> Batch:
     batch = _unpickled(content)
-    labels = batch[b"fine_labels"] if b"fine_labels" in batch else batch[b"labels"]
-    return _images(np.asarray(batch[b"data"])), np.asarray(labels).astype(np.int64)
+    labels = np.array(batch[b"fine_labels"] if b"fine_labels" in batch else batch[b"labels"], np.int64)
+    images = _images(np.asarray(batch[b"data"]))
+    if labels.shape != (len(images),):
+        raise ValueError(f"{len(images)} images but labels of shape {labels.shape}")
+    return images, labels
 
 
 def _binary_batch(content: bytes, *, label_bytes: int) -> Batch:

@@ -46,7 +46,7 @@ def load_folder(root: Path, *, label_from: str | None = None, task: Task = "clas
     Raises: DataError for a folder that holds no usable classes, UsageError for a regex that is none.
     """
     pattern = _compiled(label_from) if label_from is not None else None
-    found = sorted(_walk(root, root, ()))
+    found = sorted(_walk(root, "", ()))
     images = [record for record in found if is_image(record.name)]
     if not images:
         raise DataError(f"No images in `{root}`; recognised are {', '.join(sorted(SUFFIXES))}.")
@@ -94,8 +94,8 @@ def subfolders(folder: Path) -> list[str]:
         return sorted(entry.name for entry in entries if not is_ignored(entry.name) and entry.is_dir())
 
 
-def _walk(root: Path, folder: Path, above: tuple[tuple[int, int], ...]) -> Iterator[Record]:
-    """Yield the files below, links followed, save those to a folder `above`."""
+def _walk(folder: Path, prefix: str, above: tuple[tuple[int, int], ...]) -> Iterator[Record]:
+    """Yield the files below, links followed, save those to a folder `above`; names begin with `prefix`."""
     status = folder.stat()
     here = (status.st_dev, status.st_ino)
     if here in above:
@@ -103,16 +103,16 @@ def _walk(root: Path, folder: Path, above: tuple[tuple[int, int], ...]) -> Itera
     with os.scandir(folder) as entries:
         visible = [entry for entry in entries if not is_ignored(entry.name)]
     for entry in visible:
-        path = Path(entry.path)
+        path, name = Path(entry.path), prefix + entry.name
         if entry.is_dir():
-            yield from _walk(root, path, (*above, here))
+            yield from _walk(path, f"{name}/", (*above, here))
         else:
-            yield Record("train", path.relative_to(root).as_posix(), "", path, _size(path))
+            yield Record("train", name, "", path, _size(entry))
 
 
-def _size(path: Path) -> int:
+def _size(entry: os.DirEntry[str]) -> int:
     try:
-        return path.stat().st_size
+        return entry.stat().st_size
     except OSError:  # a broken link: decoding names it as a bad file
         return 0
 

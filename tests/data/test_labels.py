@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+
+from fovea.data.labels import encode_labels, natural_key, part_of
+from fovea.errors import DataError
+
+
+def test_numbers_in_names_sort_by_value():
+    assert sorted(["10", "9", "b", "a2", "a10", "a02"], key=natural_key) == ["9", "10", "a02", "a2", "a10", "b"]
+
+
+def test_labels_become_indices_into_the_sorted_classes():
+    labels, classes = encode_labels({"train": ["dog", "cat", "dog"], "val": ["dog"]}, task="classes")
+    assert classes == ("cat", "dog")
+    assert labels["train"].tolist() == [1, 0, 1] and labels["train"].dtype == np.int64
+    assert labels["val"].tolist() == [1]
+
+
+def test_without_a_training_part_the_classes_are_those_of_all_parts():
+    _, classes = encode_labels({"val": ["a"], "test": ["b"]}, task="classes")
+    assert classes == ("a", "b")
+
+
+def test_numbers_become_float32():
+    labels, classes = encode_labels({"train": ["1.5", "-2", "1e3"]}, task="number")
+    assert labels["train"].tolist() == [1.5, -2, 1000] and labels["train"].dtype == np.float32
+    assert classes == ()
+
+
+@pytest.mark.parametrize("text", ["abc", "", "nan", "inf"])
+def test_a_label_that_is_no_number_is_refused(text):
+    with pytest.raises(DataError, match=f"Label `{text}` is not a number, as `--task number` requires"):
+        encode_labels({"train": ["1", text]}, task="number")
+
+
+def test_an_empty_class_is_refused():
+    with pytest.raises(DataError, match="No images for class `c`; add some, or remove the class"):
+        encode_labels({"train": ["a", "b"]}, task="classes", classes=["a", "c"])
+
+
+def test_a_single_class_is_refused():
+    with pytest.raises(DataError, match="Only one class, `a`, where two at least are needed"):
+        encode_labels({"train": ["a", "a"]}, task="classes")
+
+
+def test_classes_that_train_lacks_are_listed():
+    with pytest.raises(DataError, match=r"Part `test` has 2 class\(es\) that `train` lacks: `x9`, `x10`"):
+        encode_labels({"train": ["a", "b"], "test": ["a", "x10", "x9"]}, task="classes")
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [("train", "train"), ("Training", "train"), ("valid", "val"), (" VALIDATION ", "val"), ("testing", "test")],
+)
+def test_parts_have_several_names(text, part):
+    assert part_of(text, where="here") == part
+
+
+def test_an_unknown_split_lists_the_allowed_names():
+    with pytest.raises(DataError, match="here: unknown split `tset`; allowed are train, training, val, .*, testing"):
+        part_of("tset", where="here")

@@ -1,0 +1,105 @@
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from fovea.data.dataset import BadFile
+from fovea.data.manifests import Columns, load_manifest
+from fovea.errors import DataError
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in ("img/1.png", "img/2.png", "img/3.png"):
+        path = tmp_path / "list" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (2, 2)).save(path)
+    return tmp_path / "list"
+
+
+def write(folder: Path, text: str, encoding: str = "utf-8") -> Path:
+    file = folder / "labels.csv"
+    file.write_text(text, encoding=encoding)
+    return file
+
+
+def test_rows_become_labelled_files_relative_to_the_manifest(folder):
+    dataset = load_manifest(write(folder, "path,label\nimg/2.png,dog\nimg/1.png,cat\n"))
+    train = dataset.parts["train"]
+    assert dataset.name == "labels" and dataset.classes == ("cat", "dog") and dataset.channels == 1
+    assert train.names == ("img/1.png", "img/2.png") and train.labels.tolist() == [0, 1]
+    assert train.files == (folder / "img/1.png", folder / "img/2.png")
+
+
+def test_a_split_column_makes_parts(folder):
+    text = "path,label,split\nimg/1.png,a,train\nimg/2.png,b,Training\nimg/3.png,a,valid\n"
+    dataset = load_manifest(write(folder, text))
+    assert {part: content.names for part, content in dataset.parts.items()} == {
+        "train": ("img/1.png", "img/2.png"),
+        "val": ("img/3.png",),
+    }
+
+
+def test_columns_can_have_other_names_and_a_byte_order_mark(folder):
+    file = write(folder, "file;x,kind,part\nimg/1.png,a,test\nimg/2.png,b,test\n", "utf-8-sig")
+    dataset = load_manifest(file, columns=Columns("file;x", "kind", "part"))
+    assert list(dataset.parts) == ["test"] and dataset.classes == ("a", "b")
+
+
+def test_absolute_paths_are_taken_and_named_without_their_place(folder, tmp_path):
+    other = tmp_path / "far" / "away"
+    other.mkdir(parents=True)
+    Image.new("L", (2, 2)).save(other / "9.png")
+    file = write(folder, f"path,label\n{folder}/img/1.png,a\n{other}/9.png,b\n../list/img/2.png,a\n")
+    assert load_manifest(file).parts["train"].names == ("9.png", "img/1.png", "img/2.png")
+
+
+def test_numbers_are_labels_too(folder):
+    dataset = load_manifest(write(folder, "path,label\nimg/1.png,1.5\nimg/2.png,-3\n"), task="number")
+    assert dataset.task == "number" and dataset.parts["train"].labels.tolist() == [1.5, -3]
+
+
+def test_missing_files_and_labels_are_named_with_their_line(folder):
+    dataset = load_manifest(write(folder, "path,label\nimg/1.png,a\nimg/x.png,a\nimg/2.png,\nimg/3.png,b\n"))
+    assert dataset.bad_files == (
+        BadFile("img/x.png", "no such file (line 3 of labels.csv)"),
+        BadFile("img/2.png", "no label (line 4 of labels.csv)"),
+    )
+    assert len(dataset.parts["train"]) == 2
+
+
+def test_a_missing_column_lists_those_there(folder):
+    with pytest.raises(DataError, match="has no column `label`; it has `path`, `kind`. Choose with .*`--label-column`"):
+        load_manifest(write(folder, "path,kind\nimg/1.png,a\n"))
+
+
+def test_a_split_column_that_was_asked_for_must_be_there(folder):
+    with pytest.raises(DataError, match="has no column `fold`; it has `path`, `label`"):
+        load_manifest(write(folder, "path,label\nimg/1.png,a\n"), columns=Columns(split="fold"))
+
+
+def test_an_unknown_split_is_named_with_its_line(folder):
+    with pytest.raises(DataError, match="labels.csv`, line 3: unknown split `tset`; allowed are train, "):
+        load_manifest(write(folder, "path,label,split\nimg/1.png,a,train\nimg/2.png,b,tset\n"))
+
+
+def test_a_label_that_is_no_number_is_refused(folder):
+    with pytest.raises(DataError, match="Label `old` is not a number"):
+        load_manifest(write(folder, "path,label\nimg/1.png,old\n"), task="number")
+
+
+def test_a_manifest_without_any_file_is_refused(folder):
+    with pytest.raises(DataError, match=r"lists no image that is there \(1 missing\); paths start at its own folder"):
+        load_manifest(write(folder, "path,label\n1.png,a\n"))
+
+
+def test_an_empty_manifest_is_refused(folder):
+    with pytest.raises(DataError, match="has no column `path`; it has none"):
+        load_manifest(write(folder, ""))
+
+
+def test_a_file_that_is_no_text_is_refused(folder):
+    file = folder / "labels.csv"
+    file.write_bytes(b"path,label\n\xff\xfe,a\n")
+    with pytest.raises(DataError, match="is not a CSV file in UTF-8"):
+        load_manifest(file)

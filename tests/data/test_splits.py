@@ -1,0 +1,101 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fovea.data.dataset import Dataset, Part
+from fovea.data.splits import split_validation, stratified
+from fovea.errors import UsageError
+
+CLASSES = ("a", "b", "c")
+
+
+def of_files(counts: tuple[int, ...], order: np.ndarray | None = None) -> Dataset:
+    labels = np.repeat(np.arange(len(counts)), counts)
+    order = np.arange(len(labels)) if order is None else order
+    names = tuple(f"{CLASSES[labels[index]]}/{index}.png" for index in order)
+    part = Part(labels=labels[order], names=names, files=tuple(Path("/data", name) for name in names))
+    return Dataset(name="x", parts={"train": part}, classes=CLASSES, channels=3, notes=("first",))
+
+
+def test_every_class_keeps_its_share_and_the_note_says_so():
+    split = split_validation(of_files((100, 50, 10)), fraction=0.1, seed=0)
+    assert np.bincount(split.parts["val"].labels).tolist() == [10, 5, 1]
+    assert np.bincount(split.parts["train"].labels).tolist() == [90, 45, 9]
+    assert split.notes == ("first", "validation: 10 % of train, stratified, seed 0")
+
+
+def test_the_two_parts_make_up_the_whole_with_labels_names_and_files_together():
+    whole = of_files((7, 8, 9)).parts["train"]
+    split = split_validation(of_files((7, 8, 9)), fraction=0.3, seed=5)
+    rows = []
+    for part in split.parts.values():
+        rows += zip(part.names, part.labels.tolist(), part.files, strict=True)
+    assert sorted(rows) == sorted(zip(whole.names, whole.labels.tolist(), whole.files, strict=True))
+
+
+def test_the_order_of_the_files_does_not_matter():
+    shuffled = of_files((20, 20, 20), np.random.default_rng(1).permutation(60))
+    one = split_validation(of_files((20, 20, 20)), fraction=0.2, seed=3)
+    other = split_validation(shuffled, fraction=0.2, seed=3)
+    assert set(one.parts["val"].names) == set(other.parts["val"].names)
+
+
+def test_the_seed_decides():
+    chosen = [
+        split_validation(of_files((50, 50, 50)), fraction=0.2, seed=seed).parts["val"].names for seed in (0, 0, 1)
+    ]
+    assert chosen[0] == chosen[1] != chosen[2]
+
+
+def test_a_single_image_stays_in_train_and_two_are_shared():
+    split = split_validation(of_files((1, 2, 40)), fraction=0.1, seed=0)
+    assert np.bincount(split.parts["val"].labels, minlength=3).tolist() == [0, 1, 4]
+
+
+def test_a_class_is_never_taken_whole():
+    assert len(stratified(np.zeros(3, np.int64), fraction=0.99, generator=np.random.default_rng(0))) == 2
+
+
+def test_single_images_alone_make_no_validation_part():
+    split = split_validation(of_files((1, 1, 1)), fraction=0.5, seed=0)
+    assert list(split.parts) == ["train"] and "validation: none" in split.notes[-1]
+
+
+def test_pixels_are_split_with_their_labels():
+    labels = np.arange(40) % 2
+    pixels = np.broadcast_to(np.arange(40, dtype=np.uint8)[:, None, None, None], (40, 2, 2, 1))
+    part = Part(labels=labels, names=tuple(map(str, range(40))), pixels=pixels)
+    test = Part(labels=labels[:1], names=("0",), pixels=pixels[:1])
+    dataset = Dataset(name="x", parts={"train": part, "test": test}, classes=("a", "b"), channels=1)
+    split = split_validation(dataset, fraction=0.25, seed=0)
+    assert list(split.parts) == ["train", "val", "test"] and split.parts["test"] is test
+    for name in ("train", "val"):
+        got = split.parts[name]
+        assert got.pixels[:, 0, 0, 0].tolist() == [int(index) for index in got.names]
+        assert (got.labels == got.pixels[:, 1, 1, 0] % 2).all()
+    assert np.bincount(split.parts["val"].labels).tolist() == [5, 5]
+
+
+def test_numbers_are_drawn_at_random():
+    labels = np.linspace(0, 1, 30, dtype=np.float32)
+    part = Part(labels=labels, names=tuple(map(str, range(30))), files=tuple(Path(str(index)) for index in range(30)))
+    dataset = Dataset(name="x", parts={"train": part}, classes=(), channels=3, task="number")
+    split = split_validation(dataset, fraction=0.2, seed=0)
+    assert len(split.parts["val"]) == 6 and split.parts["val"].labels.dtype == np.float32
+    assert split.notes == ("validation: 20 % of train, random, seed 0",)
+
+
+def test_nothing_changes_where_there_is_nothing_to_do():
+    dataset = of_files((5, 5, 5))
+    assert split_validation(dataset, fraction=0, seed=0) is dataset
+    split = split_validation(dataset, fraction=0.2, seed=0)
+    assert split_validation(split, fraction=0.5, seed=0) is split
+    only_test = Dataset(name="x", parts={"test": dataset.parts["train"]}, classes=CLASSES, channels=3)
+    assert split_validation(only_test, fraction=0.2, seed=0) is only_test
+
+
+@pytest.mark.parametrize("fraction", [-0.1, 1, 1.5, float("nan")])
+def test_a_fraction_that_is_none_is_refused(fraction):
+    with pytest.raises(UsageError, match=r"`--val-fraction` \(=.*\) must be at least 0 and below 1"):
+        split_validation(of_files((5, 5, 5)), fraction=fraction, seed=0)
