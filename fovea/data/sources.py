@@ -37,9 +37,9 @@ def find(
     """
     if isinstance(spec, str) and spec in NAMES:
         _refuse_options(spec, label_from, task)
-        return (
-            load_digits() if spec == "digits" else _arrays(locate(spec, download=download, progress=progress), progress)
-        )
+        if spec == "digits":
+            return load_digits()
+        return _arrays(locate(spec, download=download, progress=progress), progress)
     path = _existing(spec)
     suffix = path.suffix.lower()
     if suffix in (".csv", ".npz"):
@@ -49,8 +49,10 @@ def find(
     if _holds_arrays(path):
         _refuse_options(spec, label_from, task)
         return _arrays(path, progress)
-    folder = path if path.is_dir() else unpack(path, progress=progress)
-    return replace(load_folder(folder, label_from=label_from, task=task), name=stem(path.resolve()))
+    if path.is_dir():
+        return load_folder(path, label_from=label_from, task=task)
+    dataset = load_folder(unpack(path, progress=progress), label_from=label_from, task=task)
+    return replace(dataset, name=stem(path))
 
 
 def _existing(spec: str | Path) -> Path:

@@ -71,6 +71,10 @@ def test_a_name_means_the_data_set_and_a_path_the_folder(pets, monkeypatch):
     assert find("./digits").classes == find(Path("digits")).classes == ("cat", "dog")
 
 
+def test_a_folder_keeps_its_whole_name(pets):
+    assert find(pets.rename(pets.parent / "pets.v2")).name == "pets.v2"
+
+
 def test_a_plain_word_may_be_a_folder(pets, monkeypatch):
     monkeypatch.chdir(pets.parent)
     assert find("pets").name == "pets"
