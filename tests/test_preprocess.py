@@ -2,9 +2,9 @@ import io
 import json
 import os
 import struct
-import threading
 import warnings
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFile, ImageOps
 
 from fovea.errors import ImageError, UsageError
-from fovea.preprocess import FILL, FORMATS, Preprocess, as_pixels, decode
+from fovea.preprocess import FILL, FORMATS, Preprocess, _without_pillow_warnings, as_pixels, decode
 
 FITS = ("crop", "letterbox", "squash")
 
@@ -312,16 +312,24 @@ def test_flipped_bytes_raise_nothing_but_image_errors(data):
         pass
 
 
-def test_warning_filters_are_as_before_after_many_threads_decoded():
-    data = encoded(Image.new("L", (64, 64)))
+def test_pillow_is_silent_until_the_last_thread_has_decoded():
     with warnings.catch_warnings():
         before = list(warnings.filters)
-        threads = [threading.Thread(target=lambda: [decode(data, channels=1) for _ in range(50)]) for _ in range(8)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        first, second = _without_pillow_warnings(), _without_pillow_warnings()
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        warnings.warn_explicit("damaged", UserWarning, "Image.py", 1, module="PIL.Image")  # an error if not ignored
+        second.__exit__(None, None, None)
         assert warnings.filters == before
+
+
+def test_warning_filters_are_as_before_after_many_threads_decoded():
+    data = encoded(Image.new("L", (64, 64)))
+    before = list(warnings.filters)
+    with ThreadPoolExecutor(8) as pool:
+        assert len(list(pool.map(lambda _: decode(data, channels=1), range(400)))) == 400
+    assert warnings.filters == before
 
 
 # geometry

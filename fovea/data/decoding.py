@@ -231,19 +231,23 @@ def _append(
     chunks = []
     with (folder / ROWS).open("ab") as rows, (folder / JOURNAL).open("ab") as journal:
         while batch := _told(islice(outcomes, _chunk_files(header.row_bytes)), advance):
-            block = b"".join(image.tobytes() for image in batch if not isinstance(image, str))
-            bad = [(done + i, reason) for i, reason in enumerate(batch) if isinstance(reason, str)]
-            chunks.append(Chunk(len(batch), zlib.crc32(block), bad))
+            chunks.append(_write_chunk(rows, batch, first=done))
             done += len(batch)
-            rows.write(block)
-            rows.flush()
-            os.fsync(rows.fileno())
             journal.write(_line(chunks[-1]))
             journal.flush()
     return chunks
 
 
-def _told(outcomes: Iterator[Any], advance: Callable[[int], None]) -> list[Any]:
+def _write_chunk(rows: BinaryIO, batch: list[Pixels | str], *, first: int) -> Chunk:
+    block = b"".join(image.tobytes() for image in batch if not isinstance(image, str))
+    rows.write(block)
+    rows.flush()
+    os.fsync(rows.fileno())
+    bad = [(first + i, reason) for i, reason in enumerate(batch) if isinstance(reason, str)]
+    return Chunk(len(batch), zlib.crc32(block), bad)
+
+
+def _told(outcomes: Iterator[Pixels | str], advance: Callable[[int], None]) -> list[Pixels | str]:
     batch = []
     for outcome in outcomes:
         batch.append(outcome)
