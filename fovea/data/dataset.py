@@ -8,6 +8,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fovea.errors import DataError
+
 PARTS = ("train", "val", "test")
 Task = Literal["classes", "number"]
 
@@ -37,6 +39,13 @@ class Part:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def decoded(self) -> NDArray[np.uint8]:
+        """The pixels; DataError where the files are not decoded yet."""
+        if self.pixels is None:
+            raise DataError("These images are not decoded yet; `decode_dataset` does it.")
+        return self.pixels
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,17 @@
+"""Means and standard deviations of a part's pixels."""
+
+import numpy as np
+
+from fovea.data.dataset import Part
+
+
+def channel_statistics(part: Part, *, images: int = 5000) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return mean and standard deviation per channel of pixels scaled to 0..1, over up to `images` spread evenly."""
+    chosen = np.linspace(0, len(part) - 1, min(images, len(part))).astype(int)
+    total, squares, count = 0.0, 0.0, 0
+    for index in chosen:
+        pixels = part.decoded[index].reshape(-1, part.decoded.shape[-1]).astype(np.float64) / 255
+        total, squares, count = total + pixels.sum(0), squares + (pixels**2).sum(0), count + len(pixels)
+    mean = np.asarray(total) / count
+    std = np.sqrt(np.maximum(np.asarray(squares) / count - mean**2, 1e-6))
+    return tuple(round(float(m), 6) for m in mean), tuple(round(float(s), 6) for s in std)

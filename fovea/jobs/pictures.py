@@ -1,0 +1,44 @@
+"""Pictures that jobs write beside their results."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from torch import Tensor
+
+from fovea.errors import StorageError
+from fovea.training.tuning import Sweep
+
+SHEET_COLUMNS = 8
+SHEET_TILE = 128
+
+
+def contact_sheet(pixels: Tensor, path: Path) -> Path:
+    """Write uint8 images (N, C, H, W) as one picture of eight columns, small ones enlarged; return `path`."""
+    N, C, H, W = pixels.shape
+    zoom = max(1, SHEET_TILE // max(H, W))
+    tiles = pixels.permute(0, 2, 3, 1).expand(N, H, W, 3).repeat_interleave(zoom, 1).repeat_interleave(zoom, 2).numpy()
+    rows = -(-N // SHEET_COLUMNS)
+    gap, h, w = 2, H * zoom, W * zoom
+    sheet = np.full((rows * (h + gap), SHEET_COLUMNS * (w + gap), 3), 255, np.uint8)
+    for index, tile in enumerate(tiles):
+        top, left = index // SHEET_COLUMNS * (h + gap), index % SHEET_COLUMNS * (w + gap)
+        sheet[top : top + h, left : left + w] = tile
+    try:
+        Image.fromarray(sheet).save(path)
+    except (OSError, ValueError) as error:
+        raise StorageError(f"`{path}` cannot be written: {error}. Choose --out with a picture's suffix.") from error
+    return path
+
+
+def sweep_picture(sweep: Sweep, path: Path) -> Path:
+    """Plot the losses of a learning-rate sweep with the suggested rate; return `path`."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.add_subplot(xlabel="learning rate", ylabel="loss (smoothed)", xscale="log")
+    axes.plot(sweep.rates, sweep.losses)
+    axes.axvline(sweep.suggested, linestyle="--", color="tab:orange", label=f"suggested: {sweep.suggested:.2g}")
+    axes.legend()
+    figure.savefig(path, dpi=150)
+    return path

@@ -1,0 +1,286 @@
+"""From what the user asked for to a training that is ready to start: data, plan, network, preprocessing."""
+
+import dataclasses
+import importlib.util
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+import fovea.zoo as zoo  # noqa: F401 (registers the networks)
+from fovea import registry
+from fovea.data.augment import compose
+from fovea.data.cache import decode_dataset
+from fovea.data.dataset import Dataset, Part, Task
+from fovea.data.sources import find
+from fovea.data.splits import split_validation
+from fovea.data.statistics import channel_statistics
+from fovea.errors import DataError, UsageError
+from fovea.jobs.progress import Display
+from fovea.planning import budget_plan, default_plan
+from fovea.preprocess import Preprocess
+from fovea.recipes import DEFAULT_RECIPE, Plan, named
+from fovea.training.engine import Trainer, seed_of
+from fovea.training.evaluation import Normaliser, part_labels
+from fovea.training.initialisation import initialise, whiten_first_convolution
+from fovea.training.losses import make_loss, output_count
+from fovea.training.tuning import keep_freed_memory, time_settings
+
+HALF = 0.5
+"""Stands for mean and standard deviation until the training images are decoded."""
+WHITENING_IMAGES = 1000
+TIMED_IMAGES = 128
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Which data, and how to read it: what `find` and decoding need."""
+
+    data: str
+    label_from: str | None = None
+    path_column: str = "path"
+    label_column: str = "label"
+    split_column: str = "split"
+    task: Task = "classes"
+    allow_bad: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A plan with the data it is for: decoded parts, the exact preprocessing, the network before training."""
+
+    plan: Plan
+    dataset: Dataset
+    preprocess: Preprocess
+    model: nn.Module
+    architecture: str
+    arguments: Mapping[str, Any]
+    device: torch.device
+    source: Source
+    target: tuple[float, float]
+    """Mean and standard deviation of the numbers to predict; (0, 1) for classes."""
+
+    def part(self, name: str) -> Part:
+        """Return the part with its labels on the network's scale."""
+        part = self.dataset.parts[name]
+        if self.dataset.task == "classes":
+            return part
+        mean, std = self.target
+        return dataclasses.replace(part, labels=((part.labels - mean) / std).astype(np.float32))
+
+    def trainer(self) -> Trainer:
+        """Return the trainer of this plan at its beginning."""
+        plan = self.plan
+        augmentation = compose(plan.training.augment, size=plan.size, directional=self.dataset.directional)
+        parts = {name: self.part(name) for name in self.dataset.parts}
+        return Trainer(
+            self.model,
+            parts["train"],
+            plan.training,
+            val=parts.get("val"),
+            preprocess=self.preprocess,
+            augmentation=augmentation,
+            device=self.device,
+        )
+
+
+def initial_weights(model: nn.Module, plan: Plan, train: Part, preprocess: Preprocess) -> None:
+    """Give `model` the initial weights of its plan."""
+    generator = torch.Generator().manual_seed(seed_of(plan.training.seed))
+    initialise(model, plan.training.initialisation, generator)
+    if plan.training.whiten:
+        whiten_first_convolution(model, sample_images(train, preprocess, WHITENING_IMAGES))
+
+
+def sample_images(train: Part, preprocess: Preprocess, count: int) -> torch.Tensor:
+    """Return `count` training images spread over the part, (n, C, H, W) float32, as the network gets them."""
+    chosen = np.linspace(0, len(train) - 1, min(count, len(train))).astype(int)
+    pixels = torch.from_numpy(np.stack([preprocess.fit_pixels(train.decoded[index]) for index in chosen]))
+    return Normaliser(preprocess, torch.device("cpu"))(pixels.permute(0, 3, 1, 2))
+
+
+def tuned(plan: Plan, model: nn.Module, train: Part, preprocess: Preprocess, device: torch.device) -> Plan:
+    """Return the plan with its thread count and precision settled by timing a few steps."""
+    recipe = plan.training
+    keep_freed_memory()
+    if recipe.threads and recipe.precision != "auto":
+        torch.set_num_threads(recipe.threads)
+        return plan
+    count = min(recipe.batch, TIMED_IMAGES, len(train))
+    images = sample_images(train, preprocess, count).to(device, memory_format=torch.channels_last)
+    labels = part_labels(train)[:count].to(device)
+    trial = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    best = time_settings(trial, images, labels, loss=make_loss(recipe), recipe=recipe)[0]
+    torch.set_num_threads(best.threads)
+    return plan.replace(threads=best.threads, precision=best.precision)
+
+
+def find_data(source: Source, display: Display) -> Dataset:
+    """Return the data set, with its notes shown; DataError where it has nothing to train on."""
+    options = {name: value for name, value in dataclasses.asdict(source).items() if name not in ("data", "allow_bad")}
+    dataset = find(source.data, progress=display.fetched, **options)
+    if "train" not in dataset.parts:
+        raise DataError(f"`{source.data}` has no train part; it has {', '.join(dataset.parts)}.")
+    for note in dataset.notes:
+        display.note(f"data: {note}")
+    return dataset
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """What the user asked for; the rest is chosen."""
+
+    model: str | None = None
+    recipe: str | None = None
+    changes: Mapping[str, Any]
+    """Fields of `Plan` and `Recipe` that replace the chosen plan's."""
+
+
+def prepare(source: Source, wish: Wish, *, device: torch.device, display: Display) -> Prepared:
+    """Return a training that is ready to start."""
+    dataset = find_data(source, display)
+    plan = choose_plan(dataset, wish, device=device)
+    for reason in plan.reasons:
+        display.note(f"plan: {reason}")
+    return ready(dataset, plan, source=source, device=device, display=display)
+
+
+def choose_plan(dataset: Dataset, wish: Wish, *, device: torch.device) -> Plan:
+    """Return the plan for `dataset`: the named one, or one by rule, or under a budget one by timing."""
+    changes = {"loss": "mse", **wish.changes} if dataset.task == "number" else wish.changes
+    budget_s, size = changes.get("budget_s", 0.0), changes.get("size")
+    name = wish.recipe
+    if name is None and wish.model is None and not budget_s:
+        name = DEFAULT_RECIPE.get(dataset.name)
+    if name is not None:
+        plan = named(name)
+        plan = plan.replace(model=wish.model, arguments={}) if wish.model else plan
+    elif wish.model is None and budget_s:
+        plan = budget_plan(dataset, budget_s, device=device, size=size)
+    else:
+        plan = default_plan(dataset, model=wish.model, size=size)
+    return plan.replace(**changes)
+
+
+def ready(
+    dataset: Dataset,
+    plan: Plan,
+    *,
+    source: Source,
+    device: torch.device,
+    display: Display,
+    preprocess: Preprocess | None = None,
+) -> Prepared:
+    """Return the data decoded and the network built; with the `preprocess` of a run that goes on, nothing is tuned."""
+    _check_loss(plan.training.loss, dataset)
+    resuming = preprocess is not None
+    if "val" not in dataset.parts:
+        dataset = split_validation(dataset, fraction=plan.val_fraction, seed=plan.training.seed)
+    channels = dataset.channels
+    geometry = preprocess or Preprocess(
+        size=(plan.size, plan.size), channels=channels, fit=plan.fit, mean=(HALF,) * channels, std=(HALF,) * channels
+    )
+    counter = display.counter("decoding")
+    dataset = decode_dataset(dataset, geometry, room=plan.room, allow_bad=source.allow_bad, progress=counter)
+    for bad in dataset.bad_files:
+        display.note(f"left out: {bad.name}: {bad.reason}")
+    train = dataset.parts["train"]
+    if preprocess is None:
+        mean, std = channel_statistics(train)
+        preprocess = dataclasses.replace(geometry, mean=mean, std=std)
+    torch.manual_seed(seed_of(plan.training.seed))
+    outputs = output_count(plan.training.loss, len(dataset.classes))
+    model, architecture, arguments = _network(plan, outputs=outputs, channels=channels)
+    initial_weights(model, plan, train, preprocess)
+    if not resuming:
+        plan = tuned(plan, model, train, preprocess, device)
+    return Prepared(
+        plan=plan,
+        dataset=dataset,
+        preprocess=preprocess,
+        model=model,
+        architecture=architecture,
+        arguments=arguments,
+        device=device,
+        source=source,
+        target=_target(dataset, train),
+    )
+
+
+def _network(plan: Plan, *, outputs: int, channels: int) -> tuple[nn.Module, str, dict[str, Any]]:
+    """Return the network with random weights, its name for the card, and its arguments."""
+    custom = custom_name(plan.model)
+    if custom is not None:
+        return _custom_network(*custom, outputs=outputs, channels=channels), "custom", {}
+    given = {"classes": outputs, "c_in": channels, "size": plan.size, **plan.arguments}
+    return registry.build(plan.model, **given), plan.model, registry.arguments_of(plan.model, **given)
+
+
+def _custom_network(file: Path, name: str, *, outputs: int, channels: int) -> nn.Module:
+    """Return `name` of a user's own file, called with `classes` and `c_in` where it takes them."""
+    if not file.exists():
+        raise UsageError(f"`--model {file}:{name}`: there is no file `{file}`.")
+    spec = importlib.util.spec_from_file_location(file.stem, file)
+    if spec is None or spec.loader is None:
+        raise UsageError(f"`{file}` cannot be imported as Python.")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+        network = getattr(module, name)
+        takes = inspect.signature(network).parameters
+        arguments = {key: value for key, value in {"classes": outputs, "c_in": channels}.items() if key in takes}
+        model = network(**arguments)
+    except Exception as error:  # a user's file may raise anything
+        raise UsageError(f"`{file}:{name}` does not give a network: {type(error).__name__}: {error}.") from error
+    if not isinstance(model, nn.Module):
+        raise UsageError(f"`{file}:{name}` gives a {type(model).__name__}, not a torch.nn.Module.")
+    return model
+
+
+def custom_name(model: str) -> tuple[Path, str] | None:
+    """Return the file and class of `file.py:Class`, or None for a name of the zoo."""
+    file, colon, name = model.rpartition(":")
+    return (Path(file), name) if colon and file.endswith(".py") else None
+
+
+def _target(dataset: Dataset, train: Part) -> tuple[float, float]:
+    if dataset.task == "classes":
+        return 0.0, 1.0
+    return float(train.labels.mean()), float(train.labels.std()) or 1.0
+
+
+def _check_loss(loss: str, dataset: Dataset) -> None:
+    if (loss == "mse") != (dataset.task == "number"):
+        raise UsageError(f"`loss` (={loss}) does not fit the task: mse is for --task number, the others for classes.")
+    if loss == "binary" and len(dataset.classes) != 2:
+        raise UsageError(f"`loss` (=binary) needs two classes; `{dataset.name}` has {len(dataset.classes)}.")
+
+
+def resolved_recipe(prepared: Prepared) -> dict[str, Any]:
+    """Return what recipe.toml holds: all that makes the same training again."""
+    plan, dataset = prepared.plan, prepared.dataset
+    given = {name: value for name, value in dataclasses.asdict(prepared.source).items() if value is not None}
+    return {
+        "device": prepared.device.type,
+        "data": {"source": given, "fingerprint": dataset.fingerprint, "val_fraction": plan.val_fraction},
+        "network": {"model": plan.model, "arguments": dict(plan.arguments), "size": plan.size, "fit": plan.fit},
+        "preprocess": prepared.preprocess.to_dict(),
+        "training": plan.training.to_dict(),
+    }
+
+
+def device_named(name: str) -> torch.device:
+    """Return the device `cpu`, `cuda`, `mps` or, for `auto`, the best of them; UsageError for one that is not there."""
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        return torch.device(next(kind for kind in ("cuda", "mps", "cpu") if available[kind]))
+    kind = name.partition(":")[0]
+    if not available.get(kind):
+        there = ", ".join(kind for kind, here in available.items() if here)
+        raise UsageError(f"`--device {name}` is not there; this machine has {there}.")
+    return torch.device(name)

@@ -1,0 +1,71 @@
+"""What a person sees while a job runs: a live display on a terminal, plain lines elsewhere, nothing if not wanted."""
+
+import sys
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+PLAIN_INTERVAL_S = 10.0
+"""Off a terminal, a counter is printed no more often than this."""
+
+
+class Display(AbstractContextManager["Display"]):
+    """Notes, counters and bars on standard error."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self.console = Console(stderr=True, quiet=quiet, highlight=False)
+        self.live = self.console.is_terminal and not quiet
+        self._progress: Progress | None = None
+        self._tasks: dict[str, TaskID] = {}
+        self._printed: dict[str, float] = {}
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.finish()
+
+    def note(self, text: str) -> None:
+        """Print one line."""
+        self.console.print(text, markup=False, soft_wrap=True)
+
+    def counter(self, title: str) -> Callable[[int, int], None]:
+        """Return a function of (done, total) that shows how far `title` is."""
+        return lambda done, total: self.advance(title, done, total)
+
+    def fetched(self, title: str, done: int, total: int | None) -> None:
+        """Show that a download or an archive is at `done` bytes of `total`, where that is known."""
+        if total:
+            self.advance(title, done, total)
+
+    def advance(self, title: str, done: float, total: float, *, detail: str = "") -> None:
+        """Show that `title` is at `done` of `total`."""
+        if self.live:
+            self._advance_bar(title, done, total, detail)
+            return
+        now = time.monotonic()
+        last = self._printed.setdefault(title, now)
+        if now - last >= PLAIN_INTERVAL_S and done < total:
+            self._printed[title] = now
+            self.note(f"{title}: {100 * done / total:.0f} %  {detail}".rstrip())
+
+    def _advance_bar(self, title: str, done: float, total: float, detail: str) -> None:
+        if self._progress is None:
+            columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
+            self._progress = Progress(
+                *columns, TimeRemainingColumn(), TextColumn("{task.fields[detail]}"), console=self.console
+            )
+            self._progress.start()
+        if title not in self._tasks:
+            self._tasks[title] = self._progress.add_task(title, total=total, detail=detail)
+        self._progress.update(self._tasks[title], completed=done, total=total, detail=detail)
+
+    def finish(self) -> None:
+        """Remove the bars."""
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress, self._tasks = None, {}
+        sys.stderr.flush()

@@ -1,0 +1,229 @@
+"""`fovea train`: from images to a bundle in a run folder; and what helps before: a preview, a learning rate."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from fovea.data.dataset import Task
+from fovea.errors import DataError, UsageError
+from fovea.jobs.pictures import contact_sheet, sweep_picture
+from fovea.jobs.preparation import Prepared, Source, Wish, device_named, find_data, prepare, ready, resolved_recipe
+from fovea.jobs.progress import Display
+from fovea.jobs.runs import Run
+from fovea.jobs.session import Session
+from fovea.preprocess import Fit, Preprocess
+from fovea.recipes import Plan
+from fovea.training.recipe import Recipe
+from fovea.training.tuning import Sweep, sweep_rates
+
+PREVIEW_IMAGES = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingResult:
+    """What a training has come to."""
+
+    run: Path
+    """The run folder."""
+    model: Path
+    """The bundle."""
+    results: tuple[Mapping[str, Any], ...]
+    """One entry per part that was evaluated: `split`, `accuracy`, `interval`, `images`, ..."""
+    seconds: float
+    """Training time over all sessions of the run."""
+    pflop: float
+    """6 x MACs x images seen, in 1e15."""
+    data: str
+    interrupted: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        values = dataclasses.asdict(self)
+        return {**values, "run": str(self.run), "model": str(self.model), "results": [dict(r) for r in self.results]}
+
+    def summary(self) -> list[str]:
+        """Return lines for a person: where the run is, its results, its time, what to do next."""
+        lines = [f"Run      {self.run}"]
+        lines += [f"Result   {_described(result)}" for result in self.results]
+        lines.append(f"Time     {self.seconds:.0f} s, {self.pflop:.4g} PFLOP")
+        if self.interrupted:
+            return [*lines, f"Stopped before the end. Next: fovea train --resume {self.run}"]
+        return [
+            *lines,
+            f"Next     fovea evaluate {self.model} {self.data}",
+            f"         fovea predict {self.model} IMAGE...",
+            f"         fovea info {self.model}",
+        ]
+
+
+def train(
+    data: str | Path | None = None,
+    *,
+    out: str | Path | None = None,
+    resume: str | Path | None = None,
+    tensorboard: bool = False,
+    device: str = "auto",
+    display: Display | None = None,
+    **options: Any,
+) -> TrainingResult:
+    """Train a network on `data` (a folder, manifest, archive or name) and return where it is and how good.
+
+    `options` are those of `prepared`: what to train (`model`, `recipe`, `budget`, `size`, `fit`), how to read the data
+    (`label_from`, `task`, ...) and every field of `Recipe` (`epochs`, `batch`, `lr`, ...). `out` is the run folder;
+    `resume` continues one, and takes no other option. `tensorboard` writes event files into it too.
+
+    Raises:
+        FoveaError: of the kind that says what is wrong: UsageError, DataError, TrainingError, StorageError.
+    """
+    with display or Display() as shown:
+        if resume is not None:
+            if data is not None or options or out is not None:
+                raise UsageError("--resume continues a run as it was begun; leave out DATA and the other options.")
+            return _run(_resumed(Run.open(resume), display=shown, device=device, tensorboard=tensorboard))
+        training = prepared(data, device=device, display=shown, **options)
+        run = Run.create(out, name=f"{_word(training.dataset.name)}-{_word(training.architecture)}")
+        run.write_recipe(resolved_recipe(training))
+        return _run(Session(training, run, shown, tensorboard=tensorboard))
+
+
+def prepared(
+    data: str | Path | None,
+    *,
+    display: Display,
+    device: str = "auto",
+    model: str | None = None,
+    recipe: str | None = None,
+    budget: str | float | None = None,
+    size: int | None = None,
+    fit: Fit | None = None,
+    val_fraction: float | None = None,
+    label_from: str | None = None,
+    path_column: str = "path",
+    label_column: str = "label",
+    split_column: str = "split",
+    task: Task = "classes",
+    allow_bad: bool = False,
+    **fields: Any,
+) -> Prepared:
+    """Return the training that `train` would start.
+
+    `model` is a name of the zoo or `file.py:Class`; `recipe` a named plan; `budget` seconds, or text as `5m`; `fields`
+    replace fields of the plan's `Recipe`, and may be text.
+    """
+    if data is None:
+        raise UsageError("Say what to train on: a folder, a manifest, an archive or a name such as `digits`.")
+    source = Source(
+        data=str(data),
+        label_from=label_from,
+        path_column=path_column,
+        label_column=label_column,
+        split_column=split_column,
+        task=task,
+        allow_bad=allow_bad,
+    )
+    changes = {"size": size, "fit": fit, "val_fraction": val_fraction, **_parsed(fields)}
+    changes = {name: value for name, value in changes.items() if value is not None}
+    if budget is not None:
+        if "epochs" in changes:
+            raise UsageError("`--budget` and `--epochs` exclude each other; give one of them.")
+        changes |= {"budget_s": seconds(budget), "epochs": 0}
+    wish = Wish(model=model, recipe=recipe, changes=changes)
+    return prepare(source, wish, device=device_named(device), display=display)
+
+
+def preview(data: str | Path, *, out: str | Path = "preview.png", **options: Any) -> Path:
+    """Write the contact sheet of what the network will see in training, augmented, and return its path."""
+    with Display() as display:
+        trainer = prepared(data, display=display, **options).trainer()
+        indices = next(trainer.batches())[:PREVIEW_IMAGES]
+        images, _ = trainer.load(indices, torch.Generator(trainer.device).manual_seed(trainer.recipe.seed))
+        return contact_sheet(trainer.normalise.undo(images).cpu(), Path(out))
+
+
+def find_lr(data: str | Path, *, out: str | Path = "learning-rate.png", **options: Any) -> Sweep:
+    """Return the losses over a sweep of learning rates, and the rate to start from; its picture goes to `out`."""
+    with Display() as display:
+        trainer = prepared(data, display=display, **options).trainer()
+        sweep = sweep_rates(trainer, progress=display.counter("sweeping the learning rate"))
+    sweep_picture(sweep, Path(out))
+    return sweep
+
+
+def _resumed(run: Run, *, display: Display, device: str, tensorboard: bool) -> Session:
+    stored = run.read_recipe()
+    try:
+        source = Source(**stored["data"]["source"])
+        preprocess = Preprocess.from_dict(stored["preprocess"])
+        training = Recipe.from_dict(stored["training"])
+        plan = Plan(training=training, val_fraction=stored["data"]["val_fraction"], **stored["network"])
+        chosen = device_named(stored["device"] if device == "auto" else device)
+    except (KeyError, TypeError) as error:
+        raise UsageError(f"`{run.recipe}` is incomplete ({error}); start again without --resume.") from error
+    dataset = find_data(source, display)
+    if dataset.fingerprint != stored["data"]["fingerprint"]:
+        raise DataError(f"`{source.data}` has changed since {run.folder} began; start a new run without --resume.")
+    torch.set_num_threads(training.threads)
+    session = Session(
+        ready(dataset, plan, source=source, device=chosen, display=display, preprocess=preprocess),
+        run,
+        display,
+        tensorboard=tensorboard,
+    )
+    session.resume()
+    return session
+
+
+def _run(session: Session) -> TrainingResult:
+    session.train()
+    results = session.finish()
+    return TrainingResult(
+        run=session.run.folder,
+        model=session.run.model,
+        results=tuple(results),
+        seconds=session.trainer.clock.elapsed_s,
+        pflop=session.pflop,
+        data=session.prepared.source.data,
+        interrupted=session.interrupted,
+    )
+
+
+def _parsed(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `fields` with text, as from `--set key=value`, turned into the type of its field."""
+    texts = {name: value for name, value in fields.items() if isinstance(value, str)}
+    return {**fields, **Recipe().parsed(texts)}
+
+
+def seconds(budget: str | float) -> float:
+    """Return a time as seconds: a number, or text as `90s`, `5m`, `1.5h`.
+
+    >>> seconds("5m"), seconds("90s"), seconds(30)
+    (300.0, 90.0, 30.0)
+    """
+    text = str(budget).strip().lower()
+    unit = {"s": 1.0, "m": 60.0, "h": 3600.0}.get(text[-1:], 0.0)
+    try:
+        value = float(text[:-1]) * unit if unit else float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise UsageError(f"`--budget {budget}` must be a time above 0, as 90s, 5m or 1h.")
+    return value
+
+
+def _word(name: str) -> str:
+    return "".join(character if character.isalnum() or character in "-_." else "-" for character in name) or "run"
+
+
+def _described(result: Mapping[str, Any]) -> str:
+    if "accuracy" not in result:
+        return f"mean absolute error {result['mae']:.4g} on {result['split']} ({result['images']:,} images)"
+    low, high = result["interval"]
+    mirrored = ", mirrored copies averaged" if result.get("flip") else ""
+    return (
+        f"{100 * result['accuracy']:.2f} % accuracy on {result['split']}, "
+        f"95 % interval {100 * low:.2f} to {100 * high:.2f} % ({result['images']:,} images{mirrored})"
+    )

@@ -1,0 +1,122 @@
+"""Plans: a network, its input and its training; the named ones promise a result.
+
+`benchmarks/README.md` holds each promise's last measurement.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from fovea.errors import UsageError, unknown
+from fovea.preprocess import Fit
+from fovea.training.recipe import FIELDS, Recipe
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What to train, on what input, and how."""
+
+    model: str
+    """A name of the zoo, or `file.py:Class`."""
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    """Further arguments of the network's builder."""
+    size: int
+    """Height and width of the network's input in pixels."""
+    fit: Fit = "crop"
+    """How an image of another shape becomes square."""
+    val_fraction: float = 0.1
+    """Share of the training part held out for validation where the data has no such part; 0 trains on all of it."""
+    training: Recipe
+    reasons: tuple[str, ...] = ()
+    """Why this plan, one line each, for the user."""
+
+    def __post_init__(self) -> None:
+        if self.size < 1:
+            raise UsageError(f"`size` (={self.size}) must be 1 pixel or more.")
+        if not 0 <= self.val_fraction < 1:
+            raise UsageError(f"`val_fraction` (={self.val_fraction}) must be in [0, 1).")
+
+    @property
+    def room(self) -> float:
+        """How much larger than the input training images are stored, so that random crops have a choice."""
+        return 1.25 if any(spec.startswith("crop") for spec in self.training.augment) else 1.0
+
+    def replace(self, **changes: Any) -> "Plan":
+        """Return a plan with `changes` to its own fields and to those of its training."""
+        own = {name: value for name, value in changes.items() if name in PLAN_FIELDS}
+        rest = {name: value for name, value in changes.items() if name not in own}
+        unknown_names = [name for name in rest if name not in FIELDS]
+        if unknown_names:
+            raise unknown("recipe field", unknown_names[0], (*FIELDS, *PLAN_FIELDS))
+        return dataclasses.replace(self, training=self.training.replace(**rest), **own)
+
+
+PLAN_FIELDS = tuple(f.name for f in dataclasses.fields(Plan) if f.name not in ("training", "reasons"))
+
+DIGITS = Plan(
+    model="lenet5",
+    size=32,
+    val_fraction=0.0,
+    training=Recipe(
+        epochs=40,
+        batch=32,
+        optimiser="adamw",
+        lr=0.003,
+        weight_decay=0.01,
+        augment=("affine 10 0.06 0.1",),
+        label_smoothing=0.05,
+        precision="float32",
+    ),
+)
+"""`digits`: mean test accuracy of five seeds >= 98.5 %, none below 97 %; seconds on two cores."""
+
+FASHION = Plan(
+    model="fashion_cnn",
+    size=28,
+    val_fraction=0.0,
+    training=Recipe(
+        epochs=12,
+        batch=128,
+        optimiser="adamw",
+        lr=0.002,
+        weight_decay=0.01,
+        augment=("flip", "shift 2"),
+    ),
+)
+"""`fashion-93.5`: the deck's network, test accuracy >= 93.5 %."""
+
+CIFAR10 = Plan(
+    model="foveola",
+    size=32,
+    val_fraction=0.0,
+    training=Recipe(
+        epochs=11,
+        batch=500,
+        optimiser="muon",
+        lr=0.12,
+        lr_rest=0.01,
+        momentum=0.85,
+        schedule="linear",
+        whiten=True,
+        label_smoothing=0.2,
+        augment=("alternating-flip", "shift 2"),
+        test_flip=True,
+    ),
+)
+"""`cifar10-94`: mean test accuracy of three seeds >= 94 % with at most 0.40 PFLOP a seed."""
+
+RECIPES: Mapping[str, Plan] = MappingProxyType({"digits": DIGITS, "fashion-93.5": FASHION, "cifar10-94": CIFAR10})
+
+DEFAULT_RECIPE: Mapping[str, str] = MappingProxyType(
+    {"digits": "digits", "mnist": "fashion-93.5", "fashion-mnist": "fashion-93.5", "cifar10": "cifar10-94"}
+)
+"""The recipe that a named data set gets without `--recipe`, `--model` and `--budget`."""
+
+
+def named(name: str) -> Plan:
+    """Return the plan called `name`; an unknown name is an error that lists its neighbours."""
+    if name not in RECIPES:
+        raise unknown("recipe", name, RECIPES)
+    return RECIPES[name]

@@ -1,0 +1,88 @@
+"""Checkpoints: everything a training needs to go on as if it had never stopped, in one safetensors file."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from fovea.errors import BundleError
+from fovea.storage import write_atomically
+from fovea.training.engine import Clock, Trainer
+from fovea.training.evaluation import Score
+from fovea.training.schedules import Plateau
+
+
+def save_checkpoint(path: Path, trainer: Trainer) -> None:
+    """Write the state of `trainer` to `path`."""
+    tensors = {f"model.{name}": tensor for name, tensor in trainer.model.state_dict().items()}
+    scalars: dict[str, Any] = {}
+    if trainer.average:
+        tensors |= {f"average.{name}": tensor for name, tensor in trainer.average.model.state_dict().items()}
+        scalars["average_updates"] = trainer.average.updates
+    for key, value in _optimiser_state(trainer).items():
+        (tensors if isinstance(value, Tensor) else scalars)[f"optimiser.{key}"] = value
+    scalars["clock"] = dataclasses.asdict(trainer.clock)
+    if trainer.plateau:
+        scalars["plateau"] = dataclasses.asdict(trainer.plateau)
+    # clone: safetensors refuses channels-last tensors and tensors that share memory
+    stored = {
+        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()
+    }
+    write_atomically(path, save(stored, metadata={"fovea-checkpoint": json.dumps(scalars)}))
+
+
+def load_checkpoint(path: Path, trainer: Trainer) -> None:
+    """Bring a newly made `trainer` to the state that `save_checkpoint` wrote.
+
+    Raises:
+        BundleError: the file is damaged, or belongs to another network or recipe.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            scalars = json.loads((file.metadata() or {})["fovea-checkpoint"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+        _restore(trainer, tensors, scalars)
+    except (SafetensorError, KeyError, ValueError, RuntimeError, OSError) as error:
+        raise BundleError(
+            f"`{path.name}` is no checkpoint of this run: {error}. Start again without --resume."
+        ) from error
+
+
+def _restore(trainer: Trainer, tensors: dict[str, Tensor], scalars: dict[str, Any]) -> None:
+    trainer.model.load_state_dict(_under("model.", tensors))
+    if trainer.average:
+        trainer.average.model.load_state_dict(_under("average.", tensors))
+        trainer.average.updates = scalars["average_updates"]
+    state: dict[str, Any] = {**_under("optimiser.", tensors), **_under("optimiser.", scalars)}
+    parameters = dict(trainer.model.named_parameters())
+    for key, value in state.items():
+        number, _, rest = key.partition(".")
+        name, _, slot = rest.rpartition(".")
+        parameter = parameters[name]
+        if isinstance(value, Tensor) and value.shape == parameter.shape:
+            # the sum of a norm depends on the order in memory
+            value = torch.empty_like(parameter.detach()).copy_(value)
+        trainer.optimisers[int(number)].state[parameter][slot] = value
+    clock = scalars["clock"]
+    trainer.clock = Clock(**{**clock, "best": Score(**clock["best"]) if clock["best"] else None})
+    if trainer.plateau:
+        trainer.plateau = Plateau(**scalars["plateau"])
+
+
+def _optimiser_state(trainer: Trainer) -> dict[str, Any]:
+    names = {parameter: name for name, parameter in trainer.model.named_parameters()}
+    return {
+        f"{number}.{names[parameter]}.{slot}": value
+        for number, optimiser in enumerate(trainer.optimisers)
+        for parameter, slots in optimiser.state.items()
+        for slot, value in slots.items()
+    }
+
+
+def _under(prefix: str, values: dict[str, Any]) -> dict[str, Any]:
+    return {name.removeprefix(prefix): value for name, value in values.items() if name.startswith(prefix)}

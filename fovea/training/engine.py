@@ -1,0 +1,280 @@
+"""The training loop for any `nn.Module`.
+
+All randomness of a step is a function of (seed, epoch, step), so that a training that continues from a checkpoint
+repeats the same steps to the bit.
+"""
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from fovea.data.augment import Augmentation, AugmentContext
+from fovea.data.dataset import Part
+from fovea.errors import DataError, TrainingError
+from fovea.preprocess import Preprocess
+from fovea.training.evaluation import Normaliser, Score, autocast, part_labels, predict_logits, score
+from fovea.training.losses import chosen_classes, class_weights, make_loss
+from fovea.training.optim import Average, make_optimisers
+from fovea.training.recipe import Recipe
+from fovea.training.schedules import SCHEDULES, Plateau, warmed_up
+
+EXPLODED = 100.0
+"""A loss of so many times the first step's stops the training."""
+VALIDATION_SHARE = 0.05
+"""Under a budget, validations before the last take no more than this share of the time."""
+
+
+@dataclass
+class Clock:
+    """How far a training has come; all that a checkpoint needs beside tensors."""
+
+    epoch: int = 0
+    step: int = 0
+    """Steps done in this epoch."""
+    total_steps: int = 0
+    elapsed_s: float = 0.0
+    """Seconds of training and validation, over all sessions of the run."""
+    loss_sum: float = 0.0
+    """Sum of this epoch's step losses."""
+    correct: int = 0
+    seen: int = 0
+    """Images of this epoch, and how many of them were classified rightly as they were trained on."""
+    first_loss: float = math.nan
+    validated_s: float = 0.0
+    """`elapsed_s` at the end of the last validation."""
+    validation_cost_s: float = 0.0
+    best_epoch: int = -1
+    best: Score | None = None
+
+
+@dataclass(frozen=True)
+class EpochResult:
+    """One line of the metrics."""
+
+    epoch: int
+    loss: float
+    accuracy: float
+    """Mean loss and accuracy over the augmented images of the epoch, as they were trained on."""
+    lr: float
+    images: int
+    elapsed_s: float
+    val: Score | None
+    improved: bool
+
+
+def seed_of(*position: int) -> int:
+    """Return a 63-bit seed that depends on every number of `position`, as (seed, epoch, step)."""
+    return int(np.random.SeedSequence(position).generate_state(1, np.uint64)[0] >> 1)
+
+
+class Trainer:
+    """A network, its data and its optimisers in training; `fit` runs it to the end or until told to stop."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        train: Part,
+        recipe: Recipe,
+        *,
+        val: Part | None,
+        preprocess: Preprocess,
+        augmentation: Augmentation,
+        device: torch.device,
+    ) -> None:
+        if len(train) < recipe.batch * recipe.accumulate:
+            recipe = recipe.replace(batch=max(1, len(train) // recipe.accumulate))
+        self.model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.forward = torch.compile(self.model) if recipe.compile else self.model
+        self.train_part, self.val_part, self.recipe = train, val, recipe
+        self.preprocess, self.augment, self.device = preprocess, augmentation, device
+        self.normalise = Normaliser(preprocess, device)
+        self.labels = part_labels(train)
+        weights = None
+        if recipe.class_weights or recipe.balanced:
+            weights = class_weights(self.labels, int(self.labels.max()) + 1)
+        self.draw_weights = weights[self.labels] if weights is not None and recipe.balanced else None
+        self.loss = make_loss(recipe, weights.to(device) if weights is not None and recipe.class_weights else None)
+        self.val_loss = make_loss(recipe.replace(label_smoothing=0.0, aux_weight=0.0))
+        self.optimisers = make_optimisers(self.model, recipe)
+        self.average = Average(self.model, recipe.ema) if recipe.ema else None
+        self.plateau = Plateau() if recipe.schedule == "plateau" else None
+        self.schedule = warmed_up(SCHEDULES.get(recipe.schedule, SCHEDULES["constant"]), warmup=recipe.warmup)
+        self.clock = Clock()
+        self._parameters = [p for p in self.model.parameters() if p.requires_grad]
+
+    @property
+    def images_per_step(self) -> int:
+        """Images of one optimiser step."""
+        return self.recipe.batch * self.recipe.accumulate
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Whole steps in one pass; the images left over differ from epoch to epoch."""
+        return len(self.train_part) // self.images_per_step
+
+    @property
+    def progress(self) -> float:
+        """How much of the training is done, in [0, 1]: by steps, or by time under a budget."""
+        if self.recipe.budget_s:
+            return min(1.0, self.clock.elapsed_s / self.recipe.budget_s)
+        return min(1.0, self.clock.total_steps / (self.recipe.epochs * self.steps_per_epoch))
+
+    @property
+    def evaluated_model(self) -> nn.Module:
+        """The network whose results count: the moving average where there is one."""
+        return self.average.model if self.average else self.model
+
+    def fit(
+        self,
+        *,
+        on_step: Callable[["Trainer"], None],
+        on_epoch: Callable[["Trainer", EpochResult], None],
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Train until the epochs, the budget or the patience are used up, or `stopped` says so after a step."""
+        resumed_at = time.monotonic() - self.clock.elapsed_s
+        while self.progress < 1 and not self.out_of_patience and not stopped():
+            self.model.train()
+            for indices in self.batches():
+                self.train_step(indices)
+                self.clock.elapsed_s = time.monotonic() - resumed_at
+                on_step(self)
+                if stopped():
+                    return
+                if self.recipe.budget_s and self.progress >= 1:
+                    break
+            result = self.finish_epoch(resumed_at)
+            on_epoch(self, result)
+
+    @property
+    def out_of_patience(self) -> bool:
+        """Whether `patience` epochs have gone by without a better validation result."""
+        patience = self.recipe.patience
+        return (
+            bool(patience) and self.clock.best is not None and self.clock.epoch - 1 - self.clock.best_epoch >= patience
+        )
+
+    def batches(self) -> Iterator[Tensor]:
+        """Yield the image indices of each step of this epoch that is still to be done."""
+        generator = torch.Generator().manual_seed(seed_of(self.recipe.seed, self.clock.epoch))
+        if self.draw_weights is not None:
+            order = torch.multinomial(self.draw_weights, len(self.train_part), replacement=True, generator=generator)
+        else:
+            order = torch.randperm(len(self.train_part), generator=generator)
+        size = self.images_per_step
+        for step in range(self.clock.step, self.steps_per_epoch):
+            yield order[step * size : (step + 1) * size]
+
+    def train_step(self, indices: Tensor) -> None:
+        """Do one optimiser step on the images at `indices`."""
+        seed = seed_of(self.recipe.seed, self.clock.epoch, self.clock.step)
+        torch.manual_seed(seed)
+        generator = torch.Generator(self.device).manual_seed(seed)
+        loss_sum = 0.0
+        for chunk in torch.split(indices, self.recipe.batch):
+            images, labels = self.load(chunk, generator)
+            with autocast(self.device, self.recipe.precision):
+                outputs = self.forward(images)
+            loss = self.loss(outputs, labels)
+            (loss / self.recipe.accumulate).backward()  # type: ignore[no-untyped-call]
+            loss_sum += loss.item()
+            self.count(outputs, labels)
+        self.check(loss_sum / self.recipe.accumulate)
+        self.update()
+
+    def load(self, indices: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Return normalised, augmented images (N, C, H, W) and their labels (N,) on the device."""
+        batch = (
+            torch.from_numpy(self.train_part.decoded[indices.numpy()])
+            .permute(0, 3, 1, 2)
+            .to(self.device, non_blocking=True)
+        )
+        batch = self.augment(batch, generator, AugmentContext(self.clock.epoch, indices.to(self.device)))
+        return self.normalise(batch), self.labels[indices].to(self.device, non_blocking=True)
+
+    def count(self, outputs: Tensor | tuple[Tensor, ...], labels: Tensor) -> None:
+        """Add a batch to the epoch's accuracy."""
+        main = outputs[0] if isinstance(outputs, tuple) else outputs
+        if not labels.is_floating_point():
+            self.clock.correct += int((chosen_classes(main.detach()) == labels).sum())
+        self.clock.seen += len(labels)
+
+    def check(self, loss: float) -> None:
+        """Add a step's loss to the epoch's, or stop the training where it has diverged."""
+        clock = self.clock
+        if clock.total_steps == 0:
+            clock.first_loss = loss
+        if not math.isfinite(loss) or loss > EXPLODED * max(clock.first_loss, 1.0):
+            raise TrainingError(
+                f"The loss became {loss:.4g} at step {clock.total_steps + 1} (epoch {clock.epoch + 1}, learning rate "
+                f"{self.lr:.3g}). Try --lr {self.recipe.lr / 10:g} (a tenth), --set warmup=0.1 or --set clip=1."
+            )
+        clock.loss_sum += loss
+
+    @property
+    def lr(self) -> float:
+        """The learning rate of the next step."""
+        return self.recipe.lr * self.schedule(self.progress) * (self.plateau.factor if self.plateau else 1.0)
+
+    def update(self) -> None:
+        """Apply the gradients at this step's learning rate and clear them."""
+        if self.recipe.clip:
+            nn.utils.clip_grad_norm_(self._parameters, self.recipe.clip)
+        factor = self.lr / self.recipe.lr
+        for optimiser in self.optimisers:
+            for group in optimiser.param_groups:
+                group["lr"] = group["base_lr"] * factor
+            optimiser.step()
+            optimiser.zero_grad()
+        if self.average:
+            self.average.update(self.model)
+        self.clock.step += 1
+        self.clock.total_steps += 1
+
+    def finish_epoch(self, resumed_at: float) -> EpochResult:
+        """Validate, close the epoch's sums and move to the next epoch."""
+        clock, lr = self.clock, self.lr
+        val = self.validate() if self.validation_is_due() else None
+        if val is not None:
+            now = time.monotonic() - resumed_at
+            clock.validation_cost_s, clock.validated_s, clock.elapsed_s = now - clock.elapsed_s, now, now
+        improved = val is not None and val.better_than(clock.best)
+        if improved:
+            clock.best, clock.best_epoch = val, clock.epoch
+        if self.plateau and val:
+            self.plateau.observe(val.loss)
+        steps, seen = max(clock.step, 1), max(clock.seen, 1)
+        result = EpochResult(
+            clock.epoch, clock.loss_sum / steps, clock.correct / seen, lr, clock.seen, clock.elapsed_s, val, improved
+        )
+        self.clock = dataclasses.replace(clock, epoch=clock.epoch + 1, step=0, loss_sum=0.0, correct=0, seen=0)
+        return result
+
+    def validation_is_due(self) -> bool:
+        """Whether this epoch ends with a validation: always by epochs, now and then and at the end under a budget."""
+        if self.val_part is None:
+            return False
+        since = self.clock.elapsed_s - self.clock.validated_s
+        return (
+            not self.recipe.budget_s or self.progress >= 1 or since * VALIDATION_SHARE >= self.clock.validation_cost_s
+        )
+
+    def validate(self) -> Score:
+        """Return the score of the validation part."""
+        if self.val_part is None:
+            raise DataError("There is no validation part.")
+        outputs = predict_logits(
+            self.evaluated_model,
+            self.val_part.decoded,
+            self.preprocess,
+            device=self.device,
+            flip=self.recipe.test_flip,
+            precision=self.recipe.precision,
+        )
+        return score(outputs, part_labels(self.val_part), self.val_loss)

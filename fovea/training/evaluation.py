@@ -1,0 +1,106 @@
+"""A trained network's outputs on decoded images, and the score of a part."""
+
+import contextlib
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from fovea.data.dataset import Part
+from fovea.preprocess import Preprocess
+from fovea.training.losses import Loss, chosen_classes
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Score:
+    """The result on one part: mean loss, and accuracy for classes."""
+
+    loss: float
+    accuracy: float | None
+
+    def better_than(self, other: "Score | None") -> bool:
+        """Return whether this is the better result: higher accuracy, then lower loss."""
+        if other is None:
+            return True
+        return (-(self.accuracy or 0.0), self.loss) < (-(other.accuracy or 0.0), other.loss)
+
+
+def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
+    """Return the context in which matrix products run in bfloat16, or none for `float32`."""
+    if precision != "bfloat16":
+        return contextlib.nullcontext()
+    return torch.autocast(device.type, torch.bfloat16)
+
+
+class Normaliser:
+    """Turns a batch of uint8 or float pixels 0..255 into normalised float32, on the device.
+
+    (N, C, H, W) -> (N, C, H, W), (pixel / 255 - mean) / std per channel, channels-last in memory.
+    """
+
+    def __init__(self, preprocess: Preprocess, device: torch.device) -> None:
+        std = torch.tensor(preprocess.std, device=device).view(1, -1, 1, 1)
+        mean = torch.tensor(preprocess.mean, device=device).view(1, -1, 1, 1)
+        self.scale = 1 / (255 * std)
+        self.shift = -mean / std
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Return the normalised images."""
+        images = images.to(torch.float32, memory_format=torch.channels_last)
+        return images * self.scale + self.shift
+
+    def undo(self, images: Tensor) -> Tensor:
+        """Return normalised images as uint8 pixels 0..255."""
+        return ((images - self.shift) / self.scale).round().clamp(0, 255).to(torch.uint8)
+
+
+@torch.inference_mode()
+def predict_logits(
+    model: nn.Module,
+    pixels: NDArray[np.uint8],
+    preprocess: Preprocess,
+    *,
+    device: torch.device | str = "cpu",
+    batch: int = 256,
+    flip: bool = False,
+    precision: str = "float32",
+    progress: Progress | None = None,
+) -> Tensor:
+    """Return float32 outputs (N, K) on the CPU for `pixels` (N, H, W, C) uint8; the model is left in eval mode.
+
+    `flip` averages the outputs of each image and its mirror image.
+    """
+    device = torch.device(device)
+    normalise = Normaliser(preprocess, device)
+    model.eval()
+    outputs = []
+    for start in range(0, len(pixels), batch):
+        chunk = torch.from_numpy(np.array(pixels[start : start + batch])).to(device)
+        images = normalise(chunk.permute(0, 3, 1, 2))
+        with autocast(device, precision):
+            output = model(images).float()
+            if flip:
+                output = (output + model(images.flip(3)).float()) / 2
+        outputs.append(output.cpu())
+        if progress:
+            progress(min(start + batch, len(pixels)), len(pixels))
+    return torch.cat(outputs)
+
+
+def score(outputs: Tensor, labels: Tensor, loss: Loss) -> Score:
+    """Return the score of outputs (N, K) against labels (N,): class indices, or numbers on the network's scale."""
+    accuracy = None
+    if not labels.is_floating_point():
+        accuracy = (chosen_classes(outputs) == labels).double().mean().item()
+    return Score(loss(outputs, labels).item(), accuracy)
+
+
+def part_labels(part: Part) -> Tensor:
+    """Return the labels of a part as an int64 or float32 tensor (N,)."""
+    return torch.from_numpy(np.array(part.labels))

@@ -1,0 +1,117 @@
+"""Optimisers, their parameter groups and weight averaging; Muon is ours, since PyTorch's takes no 4-D weights."""
+
+import copy
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from fovea.training.recipe import Recipe
+
+NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)  # quintic coefficients of Jordan et al. 2024, "Muon"
+
+
+def orthogonalised(matrix: Tensor, *, steps: int = 5) -> Tensor:
+    """Return the nearest semi-orthogonal matrix to `matrix` (R, C), roughly: singular values in about 0.7 to 1.2.
+
+    Newton-Schulz iteration X <- aX + (bA + cA^2)X with A = XX^T (Jordan et al. 2024).
+    """
+    a, b, c = NEWTON_SCHULZ
+    X = matrix / (matrix.norm() + 1e-7)
+    transposed = X.shape[0] > X.shape[1]
+    X = X.T if transposed else X
+    for _ in range(steps):
+        A = X @ X.T
+        X = a * X + (b * A + c * A @ A) @ X
+    result: Tensor = X.T if transposed else X
+    return result
+
+
+class Muon(Optimizer):
+    """Momentum whose update is orthogonalised, for weights of two and more dimensions (Jordan et al. 2024).
+
+    A convolution's (c_out, c_in, H, W) weight is updated as the matrix (c_out, c_in * H * W). Weight and update have
+    the Frobenius norm sqrt(c_out), so that `lr` is the relative step; the weight is brought back to it before each step.
+    """
+
+    def __init__(
+        self, params: Iterable[dict[str, Any]] | Iterable[Tensor], *, lr: float = 0.1, momentum: float = 0.9
+    ) -> None:
+        super().__init__(params, {"lr": lr, "momentum": momentum})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        """Update every weight that has a gradient."""
+        loss = None if closure is None else closure()
+        for group in self.param_groups:
+            for weight in (p for p in group["params"] if p.grad is not None):
+                state = self.state[weight]
+                momentum = state.setdefault("momentum_buffer", torch.zeros_like(weight))
+                momentum.mul_(group["momentum"]).add_(weight.grad)
+                nesterov = weight.grad.add(momentum, alpha=group["momentum"])
+                rows = weight.shape[0]
+                update = orthogonalised(nesterov.reshape(rows, -1)).view(weight.shape)
+                weight.mul_(rows**0.5 / weight.norm())
+                weight.add_(update, alpha=-group["lr"] * (rows / min(update.reshape(rows, -1).shape)) ** 0.5)
+        return loss
+
+
+class Average:
+    """Exponential moving average of a network's parameters; its buffers are the network's latest."""
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.model = copy.deepcopy(model).requires_grad_(False)
+        self.decay = decay
+        self.updates = 0
+
+    @torch.no_grad()
+    def update(self, model: nn.Module) -> None:
+        """Move the average towards `model`; early on faster, with decay (1 + updates) / (10 + updates)."""
+        self.updates += 1
+        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
+        torch._foreach_lerp_(list(self.model.parameters()), list(model.parameters()), 1 - decay)
+        for average, latest in zip(self.model.buffers(), model.buffers(), strict=True):
+            average.copy_(latest)
+
+
+def make_optimisers(model: nn.Module, recipe: Recipe) -> list[Optimizer]:
+    """Return the optimisers of `recipe`: one, or under `muon` Muon for the convolutions and Adam for the rest.
+
+    Weight decay applies to weights of two and more dimensions only. Every group carries its `base_lr`.
+    """
+    trained = [p for p in model.parameters() if p.requires_grad]
+    weights = [p for p in trained if p.ndim >= 2]
+    others = [p for p in trained if p.ndim < 2]
+    if recipe.optimiser == "muon":
+        filters = [p for p in weights if p.ndim == 4]
+        rest = [p for p in weights if p.ndim != 4]
+        optimisers = [
+            Muon(_group(filters, recipe.lr), momentum=recipe.momentum),
+            torch.optim.Adam(_group(rest + others, recipe.lr_rest), betas=(0.9, 0.95), fused=True),
+        ]
+        return [optimiser for optimiser in optimisers if optimiser.param_groups]
+    groups = _group(weights, recipe.lr, recipe.weight_decay) + _group(others, recipe.lr, 0.0)
+    return [_single_optimiser(groups, recipe)]
+
+
+def _group(params: list[nn.Parameter], lr: float, weight_decay: float | None = None) -> list[dict[str, Any]]:
+    group: dict[str, Any] = {"params": params, "lr": lr, "base_lr": lr}
+    if weight_decay is not None:
+        group["weight_decay"] = weight_decay
+    return [group] if params else []
+
+
+def _single_optimiser(groups: list[dict[str, Any]], recipe: Recipe) -> Optimizer:
+    momentum = recipe.momentum
+    match recipe.optimiser:
+        case "sgd":
+            return torch.optim.SGD(groups, momentum=momentum, nesterov=recipe.nesterov and momentum > 0, fused=True)
+        case "rmsprop":
+            return torch.optim.RMSprop(groups, momentum=momentum)
+        case "adadelta":
+            return torch.optim.Adadelta(groups)
+        case "adam":
+            return torch.optim.Adam(groups, betas=(momentum, 0.999), fused=True)
+    return torch.optim.AdamW(groups, betas=(momentum, 0.999), fused=True)

@@ -1,0 +1,147 @@
+"""How a network is trained: one frozen dataclass, checked when it is made."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fovea.errors import UsageError, unknown
+from fovea.training.schedules import SCHEDULES
+
+LOSSES = ("cross-entropy", "binary", "mse")
+OPTIMISERS = ("sgd", "rmsprop", "adadelta", "adam", "adamw", "muon")
+INITIALISATIONS = ("own", "he", "xavier", "lecun")
+PRECISIONS = ("auto", "float32", "bfloat16")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Everything about a training but the network and the data."""
+
+    epochs: int = 20
+    """Passes over the training part; 0 with a budget."""
+    budget_s: float = 0.0
+    """Seconds of training instead of epochs; 0 counts epochs."""
+    batch: int = 128
+    """Images per optimiser step and device pass."""
+    accumulate: int = 1
+    """Batches whose gradients are averaged before a step."""
+    loss: str = "cross-entropy"
+    """`cross-entropy`, `binary` (one sigmoid unit, two classes) or `mse` (a number per image)."""
+    label_smoothing: float = 0.0
+    """Share of the target spread over all classes (Szegedy et al. 2015, section 7)."""
+    aux_weight: float = 0.3
+    """Weight of each auxiliary head's loss, where a network has such heads (Szegedy et al. 2014, section 5)."""
+    class_weights: bool = False
+    """Weigh each class's loss by the inverse of its frequency."""
+    balanced: bool = False
+    """Draw every class equally often, with replacement."""
+    optimiser: str = "sgd"
+    """One of `OPTIMISERS`."""
+    lr: float = 0.1
+    """Base learning rate per step of `batch * accumulate` images."""
+    lr_rest: float = 0.02
+    """Under `muon`: Adam's rate for what Muon does not take (norms, biases, the last layer)."""
+    momentum: float = 0.9
+    """Momentum of SGD, RMSProp and Muon, beta 1 of Adam."""
+    nesterov: bool = True
+    """Look-ahead momentum for SGD."""
+    weight_decay: float = 5e-4
+    """L2 penalty (decoupled in AdamW) on weights of two and more dimensions; never on norms and biases."""
+    schedule: str = "one-cycle"
+    """A name in `SCHEDULES`, or `plateau`, which follows the validation loss."""
+    warmup: float = 0.0
+    """Share of the training over which the rate rises in a straight line."""
+    clip: float = 0.0
+    """Largest norm of the whole gradient; 0 does not clip."""
+    ema: float = 0.0
+    """Decay per step of an exponential moving average of the weights, used for evaluation; 0 has none."""
+    initialisation: str = "own"
+    """`own` (what the network brings) or one of `INITIALISATIONS` for all convolutions and dense layers."""
+    whiten: bool = False
+    """Set the first convolution to the whitening of the training patches and freeze it (Jordan 2024)."""
+    augment: tuple[str, ...] = ()
+    """Augmentations in order, as `flip`, `shift 4`, `crop 0.35`."""
+    test_flip: bool = False
+    """Average the outputs of an image and its mirror image when evaluating."""
+    patience: int = 0
+    """Stop after so many epochs without a better validation result; 0 never does."""
+    keep_best: bool = True
+    """Keep the weights of the best validation result; otherwise, and without a validation part, the last."""
+    precision: str = "auto"
+    """`float32`, `bfloat16` (autocast) or `auto`: what is faster on this device, timed."""
+    compile: bool = False
+    """Run the network through `torch.compile`."""
+    threads: int = 0
+    """CPU threads; 0 times a few steps with 1, 2, ... and takes the fastest."""
+    seed: int = 0
+    """Seed of initialisation, order, augmentation and dropout."""
+    checkpoint_minutes: float = 5.0
+    """Longest time between checkpoints; there is one after every epoch too."""
+
+    def __post_init__(self) -> None:
+        _require_choice("loss", self.loss, LOSSES)
+        _require_choice("optimiser", self.optimiser, OPTIMISERS)
+        _require_choice("schedule", self.schedule, (*SCHEDULES, "plateau"))
+        _require_choice("initialisation", self.initialisation, INITIALISATIONS)
+        _require_choice("precision", self.precision, PRECISIONS)
+        for name in ("batch", "accumulate"):
+            self._require(name, getattr(self, name) >= 1, "must be 1 or more")
+        for name in ("lr", "lr_rest", "checkpoint_minutes"):
+            self._require(name, getattr(self, name) > 0, "must be above 0")
+        for name in ("label_smoothing", "momentum", "ema", "warmup"):
+            self._require(name, 0 <= getattr(self, name) < 1, "must be in [0, 1)")
+        for name in ("epochs", "budget_s", "aux_weight", "weight_decay", "clip", "patience", "threads", "seed"):
+            self._require(name, getattr(self, name) >= 0, "must not be negative")
+        self._require("epochs", (self.epochs > 0) != (self.budget_s > 0), "or `budget_s` must be above 0, not both")
+        self._require("schedule", self.schedule != "plateau" or not self.budget_s, "cannot be combined with a budget")
+        self._require("class_weights", not (self.class_weights and self.balanced), "and `balanced` exclude each other")
+
+    def _require(self, name: str, holds: bool, rule: str) -> None:
+        if not holds:
+            raise UsageError(f"`{name}` (={getattr(self, name)}) {rule}.")
+
+    def replace(self, **changes: Any) -> "Recipe":
+        """Return a recipe with `changes`; an unknown field is an error that lists its neighbours."""
+        for name in changes:
+            if name not in FIELDS:
+                raise unknown("recipe field", name, FIELDS)
+        return dataclasses.replace(self, **changes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as plain values for TOML and JSON."""
+        return {**dataclasses.asdict(self), "augment": list(self.augment)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Recipe":
+        """Return the recipe that `to_dict` wrote."""
+        epochs = values.get("epochs", 0 if values.get("budget_s") else cls.epochs)
+        return cls(epochs=1, budget_s=0).replace(
+            **{**values, "epochs": epochs, "augment": tuple(values.get("augment", ()))}
+        )
+
+    def parsed(self, assignments: Mapping[str, str]) -> dict[str, Any]:
+        """Return the values of `key=value` strings in the types of the fields."""
+        return {name: _parse(name, text, getattr(self, name, None)) for name, text in assignments.items()}
+
+
+FIELDS = tuple(field.name for field in dataclasses.fields(Recipe))
+
+
+def _require_choice(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise unknown(name, value, allowed)
+
+
+def _parse(name: str, text: str, default: Any) -> Any:
+    if default is None:
+        raise unknown("recipe field", name, FIELDS)
+    try:
+        if isinstance(default, bool):
+            return {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}[text.lower()]
+        if isinstance(default, tuple):
+            return tuple(part.strip() for part in text.split(",") if part.strip())
+        return type(default)(text)
+    except (KeyError, ValueError):
+        kind = {"bool": "true or false", "int": "a whole number", "float": "a number"}[type(default).__name__]
+        raise UsageError(f"`{name}` must be {kind}, not `{text}`.") from None

@@ -1,0 +1,159 @@
+"""What this machine does best: thread count and precision by timing a few steps, and a learning rate by a sweep."""
+
+import copy
+import ctypes
+import itertools
+import math
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from fovea.errors import TrainingError
+from fovea.training.engine import Trainer
+from fovea.training.evaluation import autocast
+from fovea.training.losses import Loss
+from fovea.training.recipe import Recipe
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
+
+
+def keep_freed_memory() -> None:
+    """Let glibc reuse the large blocks a training step frees instead of returning them to the system.
+
+    Every activation is otherwise fresh memory that the kernel must clear page by page: 5 to 20 % of a step on CPU.
+    Elsewhere than on glibc nothing happens.
+    """
+    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
+        libc.mallopt(M_MMAP_THRESHOLD, 1 << 30)
+        libc.mallopt(M_TRIM_THRESHOLD, (1 << 31) - 1)
+
+
+@contextmanager
+def using_threads(threads: int) -> Iterator[None]:
+    """Run the body with so many CPU threads in PyTorch."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One way to run a step, and how long a step took, in seconds."""
+
+    threads: int
+    precision: str
+    step_s: float
+
+
+def time_settings(
+    model: nn.Module, images: Tensor, labels: Tensor, *, loss: Loss, recipe: Recipe, seconds: float = 2.0
+) -> list[Setting]:
+    """Return the timed settings that `recipe` leaves open, fastest first; `model` itself is not changed.
+
+    `images` (N, C, H, W) float32 normalised and `labels` (N,) are on the device. Each setting runs for its share of
+    `seconds`, at least twice after a warm-up; its fastest step counts, since other load only ever slows a step down.
+    """
+    threads = [recipe.threads] if recipe.threads else list(range(1, available_threads() + 1))
+    if images.device.type != "cpu" and not recipe.threads:
+        threads = [torch.get_num_threads()]
+    precisions = [recipe.precision] if recipe.precision != "auto" else ["float32", "bfloat16"]
+    if images.device.type == "mps" and recipe.precision == "auto":
+        precisions = ["float32"]
+    candidates = [(count, precision) for count in threads for precision in precisions]
+    trial = copy.deepcopy(model).train()
+    share = seconds / len(candidates)
+    timed = []
+    for count, precision in candidates:
+        with using_threads(count):
+            step_s = _fastest(lambda p=precision: _step(trial, images, labels, loss, p), share)  # type: ignore[misc]
+        timed.append(Setting(count, precision, step_s))
+    return sorted(timed, key=lambda setting: setting.step_s)
+
+
+def available_threads() -> int:
+    """Return how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _step(model: nn.Module, images: Tensor, labels: Tensor, loss: Loss, precision: str) -> None:
+    with autocast(images.device, precision):
+        outputs = model(images)
+    loss(outputs, labels).backward()  # type: ignore[no-untyped-call]
+    model.zero_grad()
+    if images.device.type == "cuda":
+        torch.cuda.synchronize()
+
+
+def _fastest(step: Callable[[], None], seconds: float) -> float:
+    step()
+    fastest, ends = math.inf, time.perf_counter() + seconds
+    for run in range(1000):
+        began = time.perf_counter()
+        step()
+        now = time.perf_counter()
+        fastest = min(fastest, now - began)
+        if run >= 1 and now > ends:
+            break
+    return fastest
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Losses over rising learning rates, smoothed, and the rate to start from."""
+
+    rates: list[float]
+    losses: list[float]
+    suggested: float
+
+
+def sweep_rates(
+    trainer: Trainer,
+    *,
+    lowest: float = 1e-6,
+    highest: float = 10.0,
+    steps: int = 100,
+    progress: Callable[[int, int], None],
+) -> Sweep:
+    """Train on rising learning rates until the loss explodes (Smith 2015, arXiv:1506.01186, section 3.3).
+
+    The network of `trainer` is used up. The suggested rate is a tenth of the one with the lowest smoothed loss.
+
+    Raises:
+        TrainingError: the loss never fell.
+    """
+    rates: list[float] = []
+    losses: list[float] = []
+    trainer.model.train()
+    batches = itertools.chain.from_iterable(_epochs(trainer))
+    for step, indices in enumerate(itertools.islice(batches, steps)):
+        rates.append(lowest * (highest / lowest) ** (step / (steps - 1)))
+        trainer.schedule = lambda _, rate=rates[-1]: rate / trainer.recipe.lr  # type: ignore[misc]
+        before = trainer.clock.loss_sum
+        try:
+            trainer.train_step(indices)
+        except TrainingError:
+            rates.pop()
+            break
+        loss = trainer.clock.loss_sum - before
+        losses.append(loss if not losses else 0.8 * losses[-1] + 0.2 * loss)
+        progress(step + 1, steps)
+        if losses[-1] > 4 * min(losses):
+            break
+    if not losses or min(losses) >= losses[0]:
+        raise TrainingError("The loss fell at no learning rate; check the labels, or try another --set optimiser.")
+    return Sweep(rates[: len(losses)], losses, rates[losses.index(min(losses))] / 10)
+
+
+def _epochs(trainer: Trainer) -> Iterator[Iterator[Tensor]]:
+    while True:
+        yield trainer.batches()
+        trainer.clock.epoch, trainer.clock.step = trainer.clock.epoch + 1, 0

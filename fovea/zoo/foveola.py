@@ -1,0 +1,85 @@
+"""Foveola: this project's fast network for small images; the name is that of the centre of the fovea.
+
+A design of published ideas: a first convolution meant to be whitened and frozen (Page 2018, "How to train your
+ResNet"; Jordan 2024, arXiv:2404.00498), pooling right after each stage's first convolution, so that three quarters of
+the arithmetic that would follow is saved (Jordan 2024), GELU (arXiv:1606.08415), filters that begin as the identity
+(Zagoruyko and Komodakis 2017, arXiv:1706.00388), and global max pooling before the logits.
+
+Departures: no paper to depart from.
+"""
+
+from collections import OrderedDict
+from functools import partial
+from typing import NamedTuple
+
+from torch import nn
+
+from fovea.layers import Classifier
+from fovea.registry import register
+from fovea.shapes import Window, chained
+
+
+class Stage(NamedTuple):
+    c: int  # output channels
+
+
+STAGES = (
+    #      c
+    Stage( 64),  # 15 x 15
+    Stage(256),  #  7 x  7
+    Stage(256),  #  3 x  3
+)  # fmt: skip
+
+
+def _stem(c_in: int, stride: int) -> nn.Sequential:
+    """Convolution of 2 stride x 2 stride with room for a whitening and its negative, GELU.
+
+    (N, c_in, H, W) -> (N, 8 c_in, H / stride - 1, W / stride - 1), at stride 1.
+    """
+    kernel = 2 * stride
+    layers = {"conv": nn.Conv2d(c_in, 2 * c_in * kernel**2, kernel, stride=stride), "act": nn.GELU()}
+    return nn.Sequential(OrderedDict(layers))
+
+
+def _stage(c_in: int, c_out: int) -> nn.Sequential:
+    """3x3, 2x2 max pooling, BN, GELU, 3x3, BN, GELU: (N, c_in, H, W) -> (N, c_out, H / 2, W / 2)."""
+    layers = {
+        "conv1": nn.Conv2d(c_in, c_out, 3, padding=1, bias=False),
+        "pool": nn.MaxPool2d(2),
+        "bn1": nn.BatchNorm2d(c_out),
+        "act1": nn.GELU(),
+        "conv2": nn.Conv2d(c_out, c_out, 3, padding=1, bias=False),
+        "bn2": nn.BatchNorm2d(c_out),
+        "act2": nn.GELU(),
+    }
+    return nn.Sequential(OrderedDict(layers))
+
+
+def _head(c_in: int, classes: int) -> nn.Sequential:
+    """Global max pooling, logits: (N, c_in, H, W) -> (N, classes)."""
+    layers = {"pool": nn.AdaptiveMaxPool2d(1), "flatten": nn.Flatten(), "logits": nn.Linear(c_in, classes, bias=False)}
+    return nn.Sequential(OrderedDict(layers))
+
+
+def dirac(model: Classifier) -> Classifier:
+    """Let the first c_in filters of every 3x3 convolution copy their input (arXiv:1706.00388)."""
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d) and module.kernel_size == (3, 3):
+            nn.init.dirac_(module.weight.detach()[: module.in_channels])
+    return model
+
+
+_register = partial(register, paper="this project", title="Foveola", year=2026)
+
+
+@_register(input=(3, 32, 32), params=1_972_792, macs=118_147_360)
+def foveola(classes: int = 10, *, c_in: int = 3, size: int = 32, stride: int = 1, width: float = 1.0) -> Classifier:
+    stem = _stem(c_in, stride)
+    windows, stages, c = [Window("stem.conv", 2 * stride, stride=stride)], [], 2 * c_in * (2 * stride) ** 2
+    for i, stage in enumerate(STAGES, start=1):
+        c_out = round(stage.c * width)
+        windows.append(Window(f"stage{i}.pool", 2, stride=2))
+        stages.append(_stage(c, c_out))
+        c = c_out
+    chained(size, windows)
+    return dirac(Classifier(stem=stem, stages=stages, head=_head(c, classes)))
