@@ -180,13 +180,22 @@ def chosen_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+_RANDOM_FILLS = (
+    *(Tensor.normal_, Tensor.uniform_),
+    *(nn.init.normal_, nn.init.uniform_, nn.init.kaiming_uniform_),  # those that PyTorch shows to a function mode
+)
+
+
 class _Unfilled(TorchFunctionMode):
     """Leaves new tensors as they are instead of drawing random numbers that the file's are about to replace."""
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        return args[0] if func in (Tensor.normal_, Tensor.uniform_) else func(*args, **(kwargs or {}))
+        kwargs = kwargs or {}
+        if func in _RANDOM_FILLS:
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
 
 
 def _build(card: dict[str, Any], path: Path, *, device: str) -> nn.Module:

@@ -1,6 +1,6 @@
 """`fovea evaluate`: how good a network is on a part of a data set."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,10 +16,13 @@ from fovea.data.dataset import PARTS, BadFile, Dataset, Part
 from fovea.data.sources import find
 from fovea.data.splits import split_validation
 from fovea.errors import DataError, UsageError, unknown
+from fovea.jobs.progress import Display
 from fovea.training import metrics
 from fovea.training.evaluation import Progress, predict_logits
 
 SPLITS = (*PARTS, "whole")
+SHOWN_CLASSES = 20
+SHOWN_MISTAKES = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,11 +61,46 @@ class Evaluation:
         """Whether the accuracy is at least what was asked for."""
         return self.min_accuracy is None or (self.accuracy is not None and self.accuracy >= self.min_accuracy)
 
+    def summary(self) -> list[str]:
+        """Return lines for a person: the result and its part, the worst classes, the most frequent mistakes."""
+        where = (
+            f"{self.split} of {self.data}, {self.images:,} images{', mirrored copies averaged' if self.flip else ''}"
+        )
+        if self.accuracy is None or self.interval is None:
+            r2 = "" if self.r2 is None else f", R2 {self.r2:.4f}"
+            return [f"mean absolute error {self.mae:.4g}, root mean squared error {self.rmse:.4g}{r2} ({where})"]
+        low, high = self.interval
+        top5 = "" if self.top5 is None else f"top-5 {self.top5:.2%}, "
+        return [
+            f"accuracy {self.accuracy:.2%}, 95 % interval {low:.2%} to {high:.2%} ({where})",
+            f"{top5}negative log-likelihood {self.nll:.4f}, calibration error {self.ece:.2%}",
+            *self._worst_classes(),
+            *self._mistakes(),
+        ]
+
+    def _worst_classes(self) -> list[str]:
+        seen = [(name, scores) for name, scores in (self.per_class or {}).items() if scores["support"]]
+        worst = sorted(seen, key=lambda item: item[1]["recall"])[:SHOWN_CLASSES]
+        wide = max(len("lowest recall"), *(len(name) for name, _ in worst))
+        lines = [
+            f"{name:{wide}}  {s['recall']:6.1%}  {s['precision']:9.1%}  {s['f1']:6.1%}  {s['support']:6}"
+            for name, s in worst
+        ]
+        return ["", f"{'lowest recall':{wide}}  recall  precision      F1  images", *lines]
+
+    def _mistakes(self) -> list[str]:
+        names = list(self.per_class or {})
+        counts = np.array(self.confusion)
+        np.fill_diagonal(counts, 0)
+        often = np.argsort(-counts, axis=None, kind="stable")[:SHOWN_MISTAKES]
+        pairs = [(int(true), int(taken)) for true, taken in zip(*np.unravel_index(often, counts.shape), strict=True)]
+        return [f"{counts[pair]} x {names[pair[0]]} taken for {names[pair[1]]}" for pair in pairs if counts[pair]]
+
     def to_dict(self) -> dict[str, Any]:
         """Return the figures that apply as JSON values."""
         values = {key: value for key, value in asdict(self).items() if value is not None}
         bad_files = [bad._asdict() for bad in self.bad_files]
-        return {**values, "notes": list(self.notes), "bad_files": bad_files, "passed": self.passed}
+        return {**values, "bad_files": bad_files, "passed": self.passed}
 
 
 def evaluate(
@@ -79,7 +117,7 @@ def evaluate(
     allow_bad: bool = False,
     device: str = "auto",
     batch: int = 256,
-    progress: Progress | None = None,
+    display: Display | None = None,
 ) -> Evaluation:
     """Return how good `model` is on one part of `data`.
 
@@ -105,19 +143,23 @@ def evaluate(
     )
     name, dataset = _part(_split_as_trained(dataset, bundle.card), split)
     _check_classes(dataset, bundle)
-    decoded = decode_dataset(dataset, bundle.preprocess, allow_bad=allow_bad)
+    display = display or Display(quiet=True)
+    notes = (*dataset.notes, *_caveats(dataset, bundle, asked=split, given=name))
+    for note in notes:
+        display.note(f"data: {note}")
+    decoded = decode_dataset(dataset, bundle.preprocess, allow_bad=allow_bad, progress=display.counter("decoding"))
     return Evaluation(
         data=dataset.name,
         split=name,
         min_accuracy=min_accuracy,
         flip=flip,
-        notes=decoded.notes,
+        notes=notes,
         bad_files=decoded.bad_files,
-        **_figures(bundle, decoded, flip=flip, batch=batch, progress=progress),
+        **_figures(bundle, decoded, flip=flip, batch=batch, progress=display.counter("evaluating")),
     )
 
 
-def _figures(bundle: Bundle, dataset: Dataset, *, flip: bool, batch: int, progress: Progress | None) -> dict[str, Any]:
+def _figures(bundle: Bundle, dataset: Dataset, *, flip: bool, batch: int, progress: Progress) -> dict[str, Any]:
     """Return the figures over all parts of a decoded `dataset`."""
     run = partial(predict_logits, bundle.model, device=bundle.device, flip=flip, batch=batch, progress=progress)
     parts = dataset.parts.values()
@@ -131,11 +173,10 @@ def _figures(bundle: Bundle, dataset: Dataset, *, flip: bool, batch: int, progre
 
 def _split_as_trained(dataset: Dataset, card: Mapping[str, Any]) -> Dataset:
     """Return the data set with the validation part that a training on this same data had set aside."""
-    training = card.get("training", {})
-    trained_on = training.get("data", {})
+    trained_on = _trained_on(card)
     if trained_on.get("fingerprint") != dataset.fingerprint or not trained_on.get("val_fraction"):
         return dataset
-    return split_validation(dataset, fraction=trained_on["val_fraction"], seed=training["seed"])
+    return split_validation(dataset, fraction=trained_on["val_fraction"], seed=card["training"]["seed"])
 
 
 def _part(dataset: Dataset, split: str) -> tuple[str, Dataset]:
@@ -149,6 +190,19 @@ def _part(dataset: Dataset, split: str) -> tuple[str, Dataset]:
             raise DataError(f"`{dataset.name}` has no part `{split}`; it has {', '.join(dataset.parts)}.")
         return name, dataset
     return name, replace(dataset, parts={name: dataset.parts[name]})
+
+
+def _caveats(dataset: Dataset, bundle: Bundle, *, asked: str, given: str) -> Iterator[str]:
+    """Yield what the reader of the result must know of the part it is for."""
+    if asked != given:
+        yield f"there is no {asked} part; this is {given}"
+    if "train" in dataset.parts and _trained_on(bundle.card).get("fingerprint") == dataset.fingerprint:
+        yield "the network was trained on images of this part"
+
+
+def _trained_on(card: Mapping[str, Any]) -> Mapping[str, Any]:
+    data: Mapping[str, Any] = card.get("training", {}).get("data", {})
+    return data
 
 
 def _check_classes(dataset: Dataset, bundle: Bundle) -> None:
