@@ -2,64 +2,131 @@
 
 from typing import NamedTuple
 
+import torch
+
+from fovea import registry
 from fovea.data.dataset import Dataset
 from fovea.recipes import CIFAR10, Plan
+from fovea.training.losses import make_loss
 from fovea.training.recipe import Recipe
+from fovea.training.tuning import Setting, time_settings
 
-IMAGES_SEEN = 150_000
-"""Images a training from scratch sees at least, however small the data, before a larger network pays off."""
-MIN_EPOCHS = 6
-"""Passes it makes at least, however large the data."""
-
-PHOTO_SIZE = 128
+PHOTO_SIZE = 96
+"""Input size for images of no common or of a large size."""
+SMALL_IMAGE = 40
+"""Up to this side in pixels an image is taken whole; larger ones are photographs, of which random crops are taken."""
+WANTED_IMAGES, WANTED_EPOCHS = 120_000, 6
+"""A training from scratch sees so many images and passes so often over the data before a larger network pays off."""
+USED_FOR_STEPS = 0.85
+"""Share of the time that goes into forward and backward passes; the rest augments, validates and saves."""
+TIMED_BATCH = 32
 
 
 class Candidate(NamedTuple):
-    """A network at an input size, in the order in which they get better and slower."""
+    """A width of foveola at an input size; in a table they get better and slower."""
 
-    model: str
+    width: float
     size: int
-    arguments: dict[str, object]
-    macs: int
+
+
+PHOTOGRAPHS = (
+    Candidate(0.25, 64),
+    Candidate(0.5, 64),
+    Candidate(0.5, 96),
+    Candidate(0.5, 128),
+    Candidate(1.0, 128),
+    Candidate(1.5, 160),
+)
+SMALL_IMAGES = (Candidate(0.25, 0), Candidate(0.5, 0), Candidate(1.0, 0), Candidate(1.5, 0))  # 0: as the images are
 
 
 def default_plan(dataset: Dataset, *, model: str | None = None, size: int | None = None) -> Plan:
     """Return a plan by rule, without timing anything: for `model` where one is given, else for the kind of images."""
-    images = len(dataset.parts.get("train", ()))
-    photo = _side(dataset) > 40
-    size = size or _input_size(dataset, model)
-    batch = _batch(images)
-    augment = ("flip", "crop 0.35") if photo else ("flip", f"shift {max(1, size // 14)}")
-    epochs = max(10, min(100, round(IMAGES_SEEN / max(images, 1)) + 10))
-    if model is None or model == "foveola":
-        training = CIFAR10.training.replace(epochs=epochs, batch=batch, augment=augment, test_flip=False)
-        reason = f"foveola at {size} px: this project's fast network for images of this kind"
-        arguments = {"stride": 2} if size > 40 else {}
-        return Plan(model="foveola", arguments=arguments, size=size, training=training, reasons=(reason,))
+    images = len(dataset.parts["train"])
+    size = size or _input_size(dataset)
+    epochs = max(10, min(100, WANTED_IMAGES // images + WANTED_EPOCHS))
+    augment = _augment(dataset, size)
+    if model is None:
+        training = CIFAR10.training.replace(
+            epochs=epochs, batch=_batch(images), augment=augment, test_flip=not dataset.directional
+        )
+        reason = (
+            f"foveola at {size} px, {epochs} epochs: this project's fast network; --model and --budget choose others"
+        )
+        return Plan(model="foveola", arguments=_stride(size), size=size, training=training, reasons=(reason,))
     training = Recipe(
-        epochs=epochs, batch=batch, optimiser="adamw", lr=0.002, weight_decay=0.02, clip=1.0, augment=augment
+        epochs=epochs, batch=_batch(images), optimiser="adamw", lr=0.002, weight_decay=0.02, clip=1.0, augment=augment
     )
-    return Plan(model=model, size=size, training=training, reasons=(f"{model} at {size} px, as asked for",))
+    return Plan(model=model, size=size, training=training)
 
 
-def _side(dataset: Dataset) -> int:
-    return max(dataset.native_size) if dataset.native_size else PHOTO_SIZE
+def budget_plan(dataset: Dataset, budget_s: float, *, device: torch.device, size: int | None = None) -> Plan:
+    """Return the plan with the largest network and input whose training in `budget_s` seconds sees enough images.
+
+    A few steps of each candidate are timed on `device`, and with them the thread count and precision.
+    """
+    images = len(dataset.parts["train"])
+    wanted = WANTED_IMAGES + WANTED_EPOCHS * images
+    tried = []
+    for candidate in _candidates(dataset, size):
+        setting = _timed(candidate, dataset, device)
+        seen = budget_s * USED_FOR_STEPS * TIMED_BATCH / setting.step_s
+        tried.append((candidate, setting, seen))
+        if seen < wanted:
+            break
+    reasons = [
+        f"foveola of width {candidate.width:g} at {candidate.size} px: about {seen:,.0f} images in the time, "
+        f"{seen / images:.0f} epochs, {'enough' if seen >= wanted else f'fewer than the {wanted:,} wanted'}"
+        for candidate, _, seen in tried
+    ]
+    enough = [row for row in tried if row[2] >= wanted] or tried[:1]
+    candidate, setting, _ = enough[-1]
+    reasons.append(
+        f"chosen: width {candidate.width:g} at {candidate.size} px, {setting.threads} threads, {setting.precision}"
+    )
+    plan = default_plan(dataset, size=candidate.size)
+    chosen = {"arguments": {**plan.arguments, "width": candidate.width}, "reasons": tuple(reasons)}
+    timed = {"threads": setting.threads, "precision": setting.precision}
+    return plan.replace(epochs=0, budget_s=budget_s, **timed, **chosen)
 
 
-def _input_size(dataset: Dataset, model: str | None) -> int:
-    if dataset.native_size and max(dataset.native_size) <= PHOTO_SIZE:
-        return max(dataset.native_size)
-    return PHOTO_SIZE
+def _candidates(dataset: Dataset, size: int | None) -> list[Candidate]:
+    native = size or _input_size(dataset)
+    table = SMALL_IMAGES if native <= SMALL_IMAGE else PHOTOGRAPHS
+    return list(dict.fromkeys(Candidate(width, size or side or native) for width, side in table))
+
+
+def _timed(candidate: Candidate, dataset: Dataset, device: torch.device) -> Setting:
+    classes, size = max(1, len(dataset.classes)), candidate.size
+    model = registry.build(
+        "foveola", classes=classes, c_in=dataset.channels, size=size, width=candidate.width, **_stride(size)
+    ).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    images = torch.zeros(TIMED_BATCH, dataset.channels, size, size, device=device).contiguous(
+        memory_format=torch.channels_last
+    )
+    labels = torch.zeros(TIMED_BATCH, dtype=torch.int64, device=device)
+    return time_settings(model, images, labels, loss=make_loss(Recipe()), recipe=Recipe(), seconds=1.0)[0]
+
+
+def _input_size(dataset: Dataset) -> int:
+    side = max(dataset.native_size or (PHOTO_SIZE, PHOTO_SIZE))
+    return side if side <= SMALL_IMAGE else PHOTO_SIZE
+
+
+def _stride(size: int) -> dict[str, int]:
+    return {"stride": 2} if size > SMALL_IMAGE else {}
+
+
+def _augment(dataset: Dataset, size: int) -> tuple[str, ...]:
+    mirror = () if dataset.directional else ("flip",)
+    if size > SMALL_IMAGE:
+        return (*mirror, "crop 0.35", "colour 0.2")
+    return (*mirror, f"shift {max(1, size // 14)}")
 
 
 def _batch(images: int) -> int:
-    """About a hundred steps an epoch, in powers of two from 16 to 512."""
+    """Return a power of two from 16 to 512 that gives about sixty steps an epoch."""
     batch = 16
-    while batch < 512 and images // (2 * batch) >= 60:
+    while batch < 512 and images // (2 * batch) >= 50:
         batch *= 2
     return batch
-
-
-def budget_plan(dataset: Dataset, budget_s: float, *, device: object, size: int | None = None) -> Plan:
-    """Return a plan that fits `budget_s` seconds on `device`, from timing a few steps of each candidate."""
-    return default_plan(dataset, size=size).replace(epochs=0, budget_s=budget_s)

@@ -53,7 +53,7 @@ class Plan:
         return dataclasses.replace(self, training=self.training.replace(**rest), **own)
 
 
-PLAN_FIELDS = tuple(f.name for f in dataclasses.fields(Plan) if f.name not in ("training", "reasons"))
+PLAN_FIELDS = tuple(f.name for f in dataclasses.fields(Plan) if f.name != "training")
 
 DIGITS = Plan(
     model="lenet5",
