@@ -62,6 +62,8 @@ class Prepared:
     arguments: Mapping[str, Any]
     device: torch.device
     source: Source
+    val_fraction: float
+    """Share of the train part that was set aside for validation; 0 where the data has its own or none is wanted."""
     target: tuple[float, float]
     """Mean and standard deviation of the numbers to predict; (0, 1) for classes."""
 
@@ -179,8 +181,8 @@ def ready(
     """Return the data decoded and the network built; with the `preprocess` of a run that goes on, nothing is tuned."""
     _check_loss(plan.training.loss, dataset)
     resuming = preprocess is not None
-    if "val" not in dataset.parts:
-        dataset = split_validation(dataset, fraction=plan.val_fraction, seed=plan.training.seed)
+    val_fraction = 0.0 if "val" in dataset.parts else plan.val_fraction
+    dataset = split_validation(dataset, fraction=val_fraction, seed=plan.training.seed)
     channels = dataset.channels
     geometry = preprocess or Preprocess(
         size=(plan.size, plan.size), channels=channels, fit=plan.fit, mean=(HALF,) * channels, std=(HALF,) * channels
@@ -208,6 +210,7 @@ def ready(
         arguments=arguments,
         device=device,
         source=source,
+        val_fraction=val_fraction,
         target=_target(dataset, train),
     )
 

@@ -159,6 +159,7 @@ class Session:
                     "name": dataset.name,
                     "fingerprint": dataset.fingerprint,
                     "images": {name: len(part) for name, part in dataset.parts.items()},
+                    "val_fraction": prepared.val_fraction,
                     "notes": list(dataset.notes),
                 },
                 "recipe": recipe.to_dict(),
