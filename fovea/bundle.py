@@ -152,8 +152,12 @@ def load(path: str | Path, *, model: nn.Module | None = None, device: str = "cpu
     path, place = Path(path), chosen_device(device)
     card, shapes = read_header(path)
     preprocess = _preprocess(card, path)
-    _check_shapes(_build(card, path, device="meta") if model is None else model, shapes, path=path)
+    if model is None:
+        # what a hostile card asks for is compared with what the file holds before it takes memory
+        _check_lists(card, len(shapes), path=path)
+        _check_shapes(_build(card, path, device="meta"), shapes, path=path)
     network = _build(card, path, device="cpu") if model is None else model
+    _check_shapes(network, shapes, path=path)
     try:
         network.load_state_dict(_with_aliases(network, load_file(path)))
     except (SafetensorError, RuntimeError, OSError) as error:
@@ -211,6 +215,13 @@ def _build(card: dict[str, Any], path: Path, *, device: str) -> nn.Module:
             return registry.build(name, **card["arguments"])
     except Exception as error:  # whatever a builder makes of a hostile argument
         raise BundleError(f"`{path.name}` names a network that cannot be built: {first_line(error)}") from error
+
+
+def _check_lists(card: dict[str, Any], tensors: int, *, path: Path) -> None:
+    """Raise BundleError where an argument lists more layers than the file has tensors."""
+    for key, value in card["arguments"].items():
+        if isinstance(value, list) and len(value) > tensors:
+            raise BundleError(f"`{path.name}`: `{key}` lists {len(value)} layers for {tensors} tensors.")
 
 
 def _check_shapes(model: nn.Module, found: Mapping[str, tuple[int, ...]], *, path: Path) -> None:

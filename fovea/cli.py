@@ -98,7 +98,9 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train a network: from images to a model file in a run folder."""
-    given: dict[str, Any] = {name: value for name, value in locals().items() if value not in (None, False)}
+    given: dict[str, Any] = {
+        name: value for name, value in locals().items() if value is not None and value is not False
+    }
     from fovea.jobs.train import train as job
 
     given.pop("as_json", None)
@@ -276,7 +278,8 @@ def _failed(error: Exception, *, debug: bool) -> int:
     if isinstance(error, typer.TyperException):
         context = getattr(error, "ctx", None)
         if message := error.format_message():  # empty where the help has been printed instead
-            _complain(f"{message.rstrip('.')}. See `{context.command_path if context else 'fovea'} --help`.")
+            end = "" if message.endswith(("?", ".")) else "."
+            _complain(f"{message}{end} See `{context.command_path if context else 'fovea'} --help`.")
         return error.exit_code
     _complain(f"{type(error).__name__}: {error}" + ("" if debug else "; run with --debug for the traceback"))
     return 1

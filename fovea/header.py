@@ -18,6 +18,7 @@ FORMAT = 1
 MAX_HEADER_BYTES = 16 << 20
 MAX_CARD_LENGTH = 1_000_000
 MAX_TEMPERATURE = 1e6
+MAX_TENSORS = 20_000
 MAX_DEPTH = 32
 """Nesting of the card: nothing honest comes near, and deep JSON exhausts the stack of whoever walks it."""
 
@@ -163,6 +164,8 @@ def _children(value: object) -> Iterable[object]:
 
 def _shapes(header: dict[str, Any], data_bytes: int, *, path: Path) -> dict[str, tuple[int, ...]]:
     """Return the tensors' shapes after checking that their bytes fill the file exactly."""
+    if len(header) > MAX_TENSORS:
+        raise BundleError(f"`{path.name}` lists {len(header)} tensors; at most {MAX_TENSORS} are read.")
     try:
         shapes = {name: tuple(int(length) for length in entry["shape"]) for name, entry in header.items()}
         end = max((int(entry["data_offsets"][1]) for entry in header.values()), default=0)

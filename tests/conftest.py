@@ -1,0 +1,81 @@
+"""What tests of several floors share: a model file whose answers a reader can check by eye."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
+SIZE = 4
+
+
+def brightest_channel(order):
+    """Return an MLP whose logit for the class at `order[i]` is 6 x the mean of channel i, pixels from 0 to 1."""
+    from fovea.registry import build
+
+    model = build("mlp", classes=3, c_in=3, size=SIZE, widths=[3])
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.zero_()
+        for channel in range(3):
+            model.stage1.dense.weight[channel, channel * SIZE**2 : (channel + 1) * SIZE**2] = 6 / SIZE**2
+            model.head.logits.weight[order[channel], channel] = 1
+    return model
+
+
+@pytest.fixture
+def make_card():
+    """Return a function of changes that gives the card of `brightest_channel`."""
+
+    def card(**changes):
+        return {
+            "format": 1,
+            "fovea": "0.1.0",
+            "architecture": "mlp",
+            "arguments": {"classes": 3, "c_in": 3, "size": SIZE, "widths": [3]},
+            "task": "classes",
+            "outputs": 3,
+            "loss": "cross-entropy",
+            "preprocess": {
+                "size": [SIZE, SIZE],
+                "channels": 3,
+                "fit": "squash",
+                "mean": [0.0, 0.0, 0.0],
+                "std": [1.0, 1.0, 1.0],
+                **{"decoder": "pillow", "resample": "bilinear", "antialias": True, "alpha_over": "white", "fill": 128},
+            },
+            "classes": ["red", "green", "blue"],
+            "temperature": 1.0,
+            **changes,
+        }
+
+    return card
+
+
+@pytest.fixture
+def make_bundle(tmp_path, make_card):
+    """Return a function that writes a bundle that knows red from green from blue, and gives its path."""
+    import fovea.zoo  # noqa: F401  registers the network
+    from fovea.bundle import save_bundle
+
+    def write(name="model.safetensors", *, model=None, order=(0, 1, 2), **changes):
+        save_bundle(tmp_path / name, model or brightest_channel(order), make_card(**changes))
+        return tmp_path / name
+
+    return write
+
+
+@pytest.fixture
+def colour_folder(tmp_path, monkeypatch):
+    """Return a function that writes `count` plain images per class name, in that colour or in a given one."""
+    monkeypatch.setenv("FOVEA_CACHE", str(tmp_path / "cache"))
+
+    def write(folder, *, count=2, **colour_of):
+        for label, colour in (colour_of or {name: name for name in COLOURS}).items():
+            (tmp_path / folder / label).mkdir(parents=True)
+            for index in range(count):
+                pixels = np.full((6, 6, 3), COLOURS[colour], np.uint8)
+                Image.fromarray(pixels).save(tmp_path / folder / label / f"{index}.png")
+        return tmp_path / folder
+
+    return write

@@ -1,0 +1,275 @@
+"""The command line: what goes where, with which exit code, and what is not imported for it."""
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+import fovea
+from fovea import cli
+from fovea.cli import run
+from fovea.errors import TrainingError, UsageError
+from fovea.jobs import train as train_module
+
+
+@pytest.fixture
+def images(colour_folder):
+    return colour_folder("images")
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """Return the list of the arguments that the train job was called with; it trains nothing."""
+
+    class Result:
+        interrupted = False
+
+        def summary(self):
+            return ["Run      runs/x"]
+
+        def to_dict(self):
+            return {"run": "runs/x"}
+
+    calls = []
+    monkeypatch.setattr(train_module, "train", lambda *args, **options: calls.append(options) or Result())
+    return calls
+
+
+def fovea_process(*arguments, **options):
+    command = [sys.executable, "-m", "fovea", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, **options)
+
+
+def test_help_imports_neither_torch_nor_numpy():
+    code = (
+        "import sys; from fovea.cli import run; code = run(sys.argv[1:]);"
+        "sys.exit(code or any(name in sys.modules for name in ('torch', 'numpy', 'PIL')))"
+    )
+    for arguments in (["--help"], ["train", "--help"], ["predict", "--help"]):
+        done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "Usage: fovea" in done.stdout
+
+
+def test_every_command_of_this_version_has_help(capsys):
+    for command in ("train", "evaluate", "predict", "info", "doctor", "cache", "models"):
+        assert run([command, "--help"]) == 0
+        assert "--json" in capsys.readouterr().out
+
+
+def test_version(capsys):
+    assert run(["--version"]) == 0
+    assert capsys.readouterr().out == f"fovea {fovea.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (["paint"], "No such command 'paint'. Did you mean 'train'? See `fovea --help`."),
+        (["train", "--epoch", "3"], "No such option: --epoch"),
+        (["evaluate"], "Missing argument"),
+        (["predict", "m.safetensors", "x.png", "--top", "0"], "Invalid value for '--top'"),
+        (["predict", "m.safetensors", "x.png", "--json", "--csv"], "`--json` and `--csv` exclude each other"),
+        (["train", "digits", "--batch", "many"], "Invalid value for '--batch'"),
+        (["train", "digits", "--set", "lr"], "`--set lr` must have the form key=value, as `--set momentum=0.9`."),
+        (["train", "digits", "--seed", "1", "--set", "seed=2"], "`seed` is given by an option of its own already."),
+    ],
+)
+def test_usage_errors_are_one_line_and_exit_2(capsys, arguments, error):
+    assert run(arguments) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert err.startswith("error: ") and error in err
+
+
+def test_no_command_shows_the_help_and_is_a_usage_error(capsys):
+    assert run([]) == 2
+    out, err = capsys.readouterr()
+    assert "Usage: fovea" in out + err and "error:" not in err
+
+
+@pytest.mark.parametrize("arguments", [["info", "absent", "--debug"], ["--debug", "info", "absent"]])
+def test_debug_shows_the_traceback_wherever_it_stands(capsys, arguments):
+    assert run([argument for argument in arguments if argument != "--debug"]) == 1
+    assert capsys.readouterr().err == "error: `absent` cannot be read: No such file or directory.\n"
+    assert run(arguments) == 1
+    err = capsys.readouterr().err
+    assert "Traceback (most recent call last)" in err and err.endswith("No such file or directory.\n")
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (UsageError("Wrong `x`."), 2, "error: Wrong `x`.\n"),
+        (TrainingError("The loss\nis NaN."), 1, "error: The loss is NaN.\n"),
+        (ZeroDivisionError("by 0"), 1, "error: ZeroDivisionError: by 0; run with --debug for the traceback\n"),
+        (KeyboardInterrupt(), 130, ""),
+    ],
+)
+def test_errors_of_a_job_become_one_line_and_an_exit_code(capsys, monkeypatch, error, code, said):
+    def job(**options):
+        raise error
+
+    monkeypatch.setattr(train_module, "train", job)
+    assert run(["train", "digits"]) == code
+    assert capsys.readouterr() == ("", said)
+
+
+def test_terminal_codes_in_messages_are_shown_and_not_obeyed(capsys):
+    assert run(["info", "\x1b[2Jabsent"]) == 1
+    assert capsys.readouterr().err.startswith("error: `\N{REPLACEMENT CHARACTER}[2Jabsent`")
+
+
+def test_train_hands_over_what_is_given_and_nothing_else(trained, capsys):
+    common = {
+        "device": "auto",
+        "path_column": "path",
+        "label_column": "label",
+        "split_column": "split",
+        "task": "classes",
+    }
+    assert run(["train", "digits"]) == 0
+    assert trained.pop() == {"data": "digits", **common}
+    options = "--model lenet5 --epochs 3 --lr 0.5 --seed 0 --compile --val-fraction 0 --batch 32 --threads 2"
+    assert run(["train", "digits", *options.split(), "--set", "momentum=0.8", "--set", "augment=flip,shift 2"]) == 0
+    assert trained.pop() == {
+        "data": "digits",
+        **common,
+        **{"model": "lenet5", "epochs": 3, "lr": 0.5, "seed": 0, "compile": True, "val_fraction": 0.0, "batch": 32},
+        **{"threads": 2, "momentum": "0.8", "augment": "flip,shift 2"},
+    }
+    assert run(["train", "--resume", "runs/x", "--batch", "auto", "--threads", "auto"]) == 0
+    assert trained.pop() == {"resume": "runs/x", "threads": 0, **common}
+    assert capsys.readouterr().out == "Run      runs/x\n" * 3
+
+
+def test_train_json_and_interrupt(trained, capsys, monkeypatch):
+    assert run(["train", "digits", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"run": "runs/x"}
+    result = train_module.train()
+    result.interrupted = True
+    monkeypatch.setattr(train_module, "train", lambda **options: result)
+    assert run(["train", "digits"]) == 130
+
+
+def test_evaluate_prints_json_alone(make_bundle, images, capsys):
+    assert run(["evaluate", str(make_bundle()), str(images), "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["accuracy"] == 1
+    assert "there is no test part; this is whole" in err
+
+
+def test_evaluate_exits_1_below_the_accuracy_asked_for(make_bundle, images, capsys):
+    model = str(make_bundle(order=(1, 0, 2)))
+    assert run(["evaluate", model, str(images), "--min-accuracy", "0.33"]) == 0
+    assert "accuracy 33.33%, 95 % interval" in capsys.readouterr().out
+    assert run(["evaluate", model, str(images), "--min-accuracy", "0.34", "--json"]) == 1
+    out, err = capsys.readouterr()
+    assert json.loads(out)["passed"] is False
+    assert err.endswith("error: accuracy 0.3333 is below --min-accuracy 0.34\n")
+
+
+def test_predict_prints_a_line_per_image(make_bundle, images, capsys):
+    assert run(["predict", str(make_bundle()), str(images / "red"), "--top", "2"]) == 0
+    assert capsys.readouterr().out.splitlines() == [f"{images}/red/{i}.png  red 99.5%  green 0.2%" for i in range(2)]
+
+
+def test_predict_json_is_an_array_even_of_nothing_good(make_bundle, images, capsys):
+    model = str(make_bundle())
+    assert run(["predict", model, str(images), "--json", "--ensemble", f"{model},{model}"]) == 0
+    assert [entry["predictions"][0]["label"] for entry in json.loads(capsys.readouterr().out)] == [
+        *["blue", "blue"],
+        *["green", "green"],
+        *["red", "red"],
+    ]
+    assert run(["predict", model, "absent.png", "--json"]) == 1
+    out, err = capsys.readouterr()
+    assert json.loads(out) == [{"image": "absent.png", "error": "No such file or directory."}]
+    assert err.splitlines()[0] == "error: absent.png: No such file or directory."
+
+
+def test_predict_csv_has_a_row_per_rank(make_bundle, images, capsys):
+    assert run(["predict", str(make_bundle()), str(images / "red" / "0.png"), "absent.png", "--csv", "--top", "2"]) == 1
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert [(row["rank"], row["label"]) for row in rows] == [("1", "red"), ("2", "green"), ("", "")]
+    assert rows[2]["error"] == "No such file or directory."
+
+
+def test_predict_reads_names_from_standard_input(make_bundle, images, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.StringIO(f"{images}/red/0.png\n\n{images}/blue\n"))
+    assert run(["predict", str(make_bundle()), "-", "--top", "1"]) == 0
+    assert [line.split()[1] for line in capsys.readouterr().out.splitlines()] == ["red", "blue", "blue"]
+
+
+def test_predict_imports_no_library_that_it_does_not_need(make_bundle, images):
+    code = (
+        "import sys; from fovea.cli import run; code = run(sys.argv[1:]);"
+        "sys.exit(code or any(name in sys.modules for name in ('scipy', 'sklearn', 'matplotlib', 'torch._dynamo')))"
+    )
+    arguments = ["predict", str(make_bundle()), str(images)]
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_info_shows_the_card(make_bundle, capsys):
+    model = str(make_bundle(results=[{"split": "test", "accuracy": 0.5}]))
+    assert run(["info", model]) == 0
+    out = capsys.readouterr().out
+    assert "mlp" in out and "red, green, blue" in out and "split test, accuracy 0.5" in out
+    assert run(["info", model, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["card"]["architecture"] == "mlp"
+
+
+def test_models_lists_names_that_match(capsys):
+    assert run(["models", "resnet1?", "--json"]) == 0
+    assert [card["name"] for card in json.loads(capsys.readouterr().out)] == ["resnet18"]
+    assert run(["models", "lenet*"]) == 0
+    assert "61,706" in capsys.readouterr().out
+
+
+def test_doctor_and_cache_print_tables_and_json(capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("FOVEA_CACHE", str(tmp_path))
+    assert run(["doctor", "--json"]) == 0
+    assert "Python" in [check["name"] for check in json.loads(capsys.readouterr().out)]
+    assert run(["doctor"]) == 0
+    assert "matrix products" in capsys.readouterr().out
+    assert run(["cache", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == []
+    assert run(["cache"]) == 0
+    assert "images" in capsys.readouterr().out
+
+
+def test_a_closed_pipe_is_quiet(make_bundle, images):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "fovea", "predict", str(make_bundle()), *[str(images)] * 200],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    process.stderr.close()
+    assert process.wait() == 1
+
+
+def test_a_file_name_that_is_no_text_is_printed(make_bundle, images):
+    name = os.fsencode(images) + b"/\xff.png"
+    os.rename(images / "red" / "0.png", name)
+    done = fovea_process("predict", make_bundle(), os.fsdecode(name), "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)[0]["image"] == os.fsdecode(name)
+
+
+def test_options_after_a_double_dash_are_names(make_bundle, capsys):
+    assert run(["predict", str(make_bundle()), "--", "--debug"]) == 1
+    assert "error: --debug: No such file" in capsys.readouterr().err
+
+
+def test_the_script_is_this_main(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["fovea", "info", "absent"])
+    with pytest.raises(SystemExit) as exit:
+        cli.main()
+    assert exit.value.code == 1
