@@ -81,7 +81,10 @@ def card_text(card: dict[str, Any], path: Path) -> str:
         BundleError: it would not be accepted.
     """
     check_card(card, path)
-    text = json.dumps(card, ensure_ascii=False, allow_nan=False)
+    try:
+        text = json.dumps(card, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise BundleError(f"The card of `{path.name}` must hold JSON values only: {first_line(error)}.") from error
     if len(text) > MAX_CARD_LENGTH:
         raise BundleError(f"The card of `{path.name}` has {len(text)} characters; at most {MAX_CARD_LENGTH} fit.")
     return text

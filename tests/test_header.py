@@ -180,6 +180,12 @@ def test_a_card_that_contradicts_itself_is_refused_on_both_ways(tmp_path, make_c
         card_text(make_card(**changes), tmp_path / "x")
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), {1, 2}])
+def test_a_card_of_other_than_json_values_is_not_written(tmp_path, make_card, value):
+    with pytest.raises(BundleError, match="must hold JSON values only"):
+        card_text(make_card(results=[value]), tmp_path / "x")
+
+
 def test_every_required_field_is_missed(tmp_path, make_card):
     for key in (
         "format",
