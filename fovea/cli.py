@@ -84,10 +84,17 @@ def train(
     label_column: LabelColumn = "label",
     split_column: SplitColumn = "split",
     task: Annotated[str, typer.Option(help="classes, or number for one number per image.")] = "classes",
-    out: Annotated[str | None, typer.Option(help="The run folder.", show_default="runs/...")] = None,
+    out: Annotated[
+        str | None,
+        typer.Option(help="The run folder, or the picture of --preview or --find-lr.", show_default="runs/..."),
+    ] = None,
     resume: Annotated[str | None, typer.Option(metavar="RUN", help="Continue this run.")] = None,
-    preview: Annotated[bool, typer.Option("--preview", help="Write what the network will see, and stop.")] = False,
-    find_lr: Annotated[bool, typer.Option("--find-lr", help="Look for a learning rate, and stop.")] = False,
+    preview: Annotated[
+        bool, typer.Option("--preview", help="Write a picture of what the network will see to --out, and stop.")
+    ] = False,
+    find_lr: Annotated[
+        bool, typer.Option("--find-lr", help="Sweep the learning rate, draw the losses to --out, and stop.")
+    ] = False,
     allow_bad: AllowBad = False,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard events into the run.")] = False,
     compile: Annotated[bool, typer.Option("--compile", help="Run the network through torch.compile.")] = False,
@@ -101,13 +108,21 @@ def train(
     given: dict[str, Any] = {
         name: value for name, value in locals().items() if value is not None and value is not False
     }
-    from fovea.jobs.train import train as job
+    from fovea.jobs import train as job
 
-    given.pop("as_json", None)
+    for switch in ("as_json", "preview", "find_lr"):
+        given.pop(switch, None)
     fields = _assigned(given.pop("assignments", []), taken=given)
     if batch == 0:
         del given["batch"]
-    result = job(**given, **fields)
+    if preview:
+        _print_lines([f"Preview  {job.preview(**given, **fields)}"])
+        return
+    if find_lr:
+        sweep = job.find_lr(**given, **fields)
+        _print_json(sweep.to_dict()) if as_json else _print_lines(sweep.summary())
+        return
+    result = job.train(**given, **fields)
     _print_json(result.to_dict()) if as_json else _print_lines(result.summary())
     if result.interrupted:
         raise typer.Exit(130)

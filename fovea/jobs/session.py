@@ -14,11 +14,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch.utils.flop_counter import FlopCounterMode
 
 import fovea
-from fovea.bundle import save_bundle
+from fovea.bundle import load, save_bundle
 from fovea.data.dataset import Part
 from fovea.errors import MissingDependencyError, TrainingError
 from fovea.jobs.preparation import Prepared
@@ -67,7 +66,7 @@ class Session:
     def finish(self) -> list[dict[str, Any]]:
         """Return the results of the final network on each part that was not trained on, and write them to its card."""
         if self.keeps_best:
-            self.trainer.evaluated_model.load_state_dict(load_file(self.run.model))
+            load(self.run.model, model=self.trainer.evaluated_model, device=str(self.prepared.device))
         names = ["val"] if self.interrupted else ["val", "test"]
         results = [self._result(name, part) for name in names if (part := self.prepared.dataset.parts.get(name))]
         self.save_model(results)

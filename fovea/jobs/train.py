@@ -135,7 +135,7 @@ def prepared(
     return prepare(source, wish, device=device_named(device), display=display)
 
 
-def preview(data: str | Path, *, out: str | Path = "preview.png", **options: Any) -> Path:
+def preview(data: str | Path | None = None, *, out: str | Path = "preview.png", **options: Any) -> Path:
     """Write the contact sheet of what the network will see in training, augmented, and return its path."""
     with Display() as display:
         trainer = prepared(data, display=display, **options).trainer()
@@ -144,7 +144,7 @@ def preview(data: str | Path, *, out: str | Path = "preview.png", **options: Any
         return contact_sheet(trainer.normalise.undo(images).cpu(), Path(out))
 
 
-def find_lr(data: str | Path, *, out: str | Path = "learning-rate.png", **options: Any) -> Sweep:
+def find_lr(data: str | Path | None = None, *, out: str | Path = "learning-rate.png", **options: Any) -> Sweep:
     """Return the losses over a sweep of learning rates, and the rate to start from; its picture goes to `out`."""
     with Display() as display:
         trainer = prepared(data, display=display, **options).trainer()
@@ -194,7 +194,7 @@ def _run(session: Session) -> TrainingResult:
 def _parsed(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Return `fields` with text, as from `--set key=value`, turned into the type of its field."""
     texts = {name: value for name, value in fields.items() if isinstance(value, str)}
-    return {**fields, **Recipe().parsed(texts)}
+    return {**fields, **Recipe.parsed(texts)}
 
 
 def seconds(budget: str | float) -> float:
