@@ -1,6 +1,7 @@
 """A trained network's outputs on decoded images, and the score of a part."""
 
 import contextlib
+import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from fovea.data.dataset import Part
 from fovea.preprocess import Preprocess
-from fovea.training.losses import Loss, chosen_classes
+from fovea.training.losses import Loss, chosen_classes, main_head
 
 Progress = Callable[[int, int], None]
 
@@ -25,9 +26,9 @@ class Score:
     accuracy: float | None
 
     def better_than(self, other: "Score | None") -> bool:
-        """Return whether this is the better result: higher accuracy, then lower loss."""
-        if other is None:
-            return True
+        """Return whether this is the better result: higher accuracy, then lower loss; never with a loss of NaN."""
+        if math.isnan(self.loss) or other is None or math.isnan(other.loss):
+            return not math.isnan(self.loss)
         return (-(self.accuracy or 0.0), self.loss) < (-(other.accuracy or 0.0), other.loss)
 
 
@@ -84,9 +85,9 @@ def predict_logits(
         chunk = torch.from_numpy(np.array(pixels[start : start + batch])).to(device)
         images = normalise(chunk.permute(0, 3, 1, 2))
         with autocast(device, precision):
-            output = model(images).float()
+            output = main_head(model(images)).float()
             if flip:
-                output = (output + model(images.flip(3)).float()) / 2
+                output = (output + main_head(model(images.flip(3))).float()) / 2
         outputs.append(output.cpu())
         if progress:
             progress(min(start + batch, len(pixels)), len(pixels))

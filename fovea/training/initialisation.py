@@ -51,14 +51,22 @@ def whiten_first_convolution(model: nn.Module, images: Tensor) -> None:
     """Set the first convolution of `model` to the whitening of `images` and to its negative, and freeze that weight.
 
     Raises:
-        ShapeError: the layer has fewer than 2 * C * kernel^2 filters, or groups.
+        ShapeError: the layer has fewer than 2 * C * kernel^2 filters, groups or an oblong kernel; or there is none.
     """
-    path, convolution = next((path, m) for path, m in model.named_modules() if isinstance(m, nn.Conv2d))
-    kernel, C = convolution.kernel_size[0], convolution.in_channels
+    convolutions = ((path, module) for path, module in model.named_modules() if isinstance(module, nn.Conv2d))
+    path, convolution = next(convolutions, ("", None))
+    if convolution is None:
+        raise ShapeError("`whiten` needs a convolution, and the network has none.")
+    (kernel, width), C = convolution.kernel_size, convolution.in_channels
     filters = 2 * C * kernel**2
-    if convolution.out_channels < filters or convolution.groups != 1:
+    if kernel != width:
+        raise ShapeError(f"`whiten` needs a square first convolution; `{path}` is {kernel}x{width}.")
+    if convolution.groups != 1:
+        raise ShapeError(f"`whiten` needs a first convolution without groups; `{path}` has {convolution.groups}.")
+    if convolution.out_channels < filters:
         raise ShapeError(
-            f"`whiten` needs {filters} filters in the first convolution `{path}`, which has {convolution.out_channels}."
+            f"`whiten` needs {filters} filters in the first convolution `{path}`, which has "
+            f"{convolution.out_channels}; choose another --model, or leave out whiten."
         )
     white = whitening_filters(images, kernel)
     with torch.no_grad():

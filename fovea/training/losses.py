@@ -18,6 +18,11 @@ def class_weights(labels: Tensor, classes: int) -> Tensor:
     return labels.numel() / (classes * counts.float())
 
 
+def main_head(outputs: Outputs) -> Tensor:
+    """Return the logits of a network, without those of its auxiliary heads."""
+    return outputs[0] if isinstance(outputs, tuple) else outputs
+
+
 def make_loss(recipe: Recipe, weights: Tensor | None = None) -> Loss:
     """Return the loss that `recipe` names, as a function of float32 outputs (N, K) and labels (N,).
 

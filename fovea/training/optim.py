@@ -33,7 +33,7 @@ class Muon(Optimizer):
     """Momentum whose update is orthogonalised, for weights of two and more dimensions (Jordan et al. 2024).
 
     A convolution's (c_out, c_in, H, W) weight is updated as the matrix (c_out, c_in * H * W). Weight and update have
-    the Frobenius norm sqrt(c_out), so that `lr` is the relative step; the weight is brought back to it before each step.
+    the Frobenius norm sqrt(c_out), so that `lr` is the relative step; the weight is brought back to it first.
     """
 
     def __init__(
@@ -48,7 +48,9 @@ class Muon(Optimizer):
         for group in self.param_groups:
             for weight in (p for p in group["params"] if p.grad is not None):
                 state = self.state[weight]
-                momentum = state.setdefault("momentum_buffer", torch.zeros_like(weight))
+                if not state:
+                    state["momentum_buffer"] = torch.zeros_like(weight)
+                momentum = state["momentum_buffer"]
                 momentum.mul_(group["momentum"]).add_(weight.grad)
                 nesterov = weight.grad.add(momentum, alpha=group["momentum"])
                 rows = weight.shape[0]
@@ -87,11 +89,12 @@ def make_optimisers(model: nn.Module, recipe: Recipe) -> list[Optimizer]:
     if recipe.optimiser == "muon":
         filters = [p for p in weights if p.ndim == 4]
         rest = [p for p in weights if p.ndim != 4]
-        optimisers = [
-            Muon(_group(filters, recipe.lr), momentum=recipe.momentum),
-            torch.optim.Adam(_group(rest + others, recipe.lr_rest), betas=(0.9, 0.95), fused=True),
-        ]
-        return [optimiser for optimiser in optimisers if optimiser.param_groups]
+        optimisers: list[Optimizer] = []
+        if filters:
+            optimisers.append(Muon(_group(filters, recipe.lr), momentum=recipe.momentum))
+        if rest or others:
+            optimisers.append(torch.optim.Adam(_group(rest + others, recipe.lr_rest), betas=(0.9, 0.95), fused=True))
+        return optimisers
     groups = _group(weights, recipe.lr, recipe.weight_decay) + _group(others, recipe.lr, 0.0)
     return [_single_optimiser(groups, recipe)]
 

@@ -12,6 +12,7 @@ LOSSES = ("cross-entropy", "binary", "mse")
 OPTIMISERS = ("sgd", "rmsprop", "adadelta", "adam", "adamw", "muon")
 INITIALISATIONS = ("own", "he", "xavier", "lecun")
 PRECISIONS = ("auto", "float32", "bfloat16")
+KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text", tuple: "a list of texts"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +81,8 @@ class Recipe:
     """Longest time between checkpoints; there is one after every epoch too."""
 
     def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            self._require_type(field.name, type(field.default))
         _require_choice("loss", self.loss, LOSSES)
         _require_choice("optimiser", self.optimiser, OPTIMISERS)
         _require_choice("schedule", self.schedule, (*SCHEDULES, "plateau"))
@@ -96,17 +99,24 @@ class Recipe:
         self._require("epochs", (self.epochs > 0) != (self.budget_s > 0), "or `budget_s` must be above 0, not both")
         self._require("schedule", self.schedule != "plateau" or not self.budget_s, "cannot be combined with a budget")
         self._require("class_weights", not (self.class_weights and self.balanced), "and `balanced` exclude each other")
+        for name in ("class_weights", "balanced"):
+            fits = not getattr(self, name) or self.loss != "mse"
+            self._require(name, fits, "needs classes; `loss` (=mse) has none")
+
+    def _require_type(self, name: str, kind: type) -> None:
+        given = type(getattr(self, name))
+        self._require(name, given is kind or (given, kind) == (int, float), f"must be {KINDS[kind]}")
 
     def _require(self, name: str, holds: bool, rule: str) -> None:
         if not holds:
             raise UsageError(f"`{name}` (={getattr(self, name)}) {rule}.")
 
     def replace(self, **changes: Any) -> "Recipe":
-        """Return a recipe with `changes`; an unknown field is an error that lists its neighbours."""
+        """Return a recipe with `changes`; an unknown field is an error that lists its neighbours. Lists are tuples."""
         for name in changes:
             if name not in FIELDS:
                 raise unknown("recipe field", name, FIELDS)
-        return dataclasses.replace(self, **changes)
+        return dataclasses.replace(self, **{name: _tuple(value) for name, value in changes.items()})
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain values for TOML and JSON."""
@@ -115,14 +125,13 @@ class Recipe:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Recipe":
         """Return the recipe that `to_dict` wrote."""
-        epochs = values.get("epochs", 0 if values.get("budget_s") else cls.epochs)
-        return cls(epochs=1, budget_s=0).replace(
-            **{**values, "epochs": epochs, "augment": tuple(values.get("augment", ()))}
-        )
+        epochs = 0 if values.get("budget_s") else cls.epochs
+        return cls().replace(**{"epochs": epochs, **values})
 
-    def parsed(self, assignments: Mapping[str, str]) -> dict[str, Any]:
+    @staticmethod
+    def parsed(assignments: Mapping[str, str]) -> dict[str, Any]:
         """Return the values of `key=value` strings in the types of the fields."""
-        return {name: _parse(name, text, getattr(self, name, None)) for name, text in assignments.items()}
+        return {name: _parse(name, text) for name, text in assignments.items()}
 
 
 FIELDS = tuple(field.name for field in dataclasses.fields(Recipe))
@@ -133,9 +142,14 @@ def _require_choice(name: str, value: str, allowed: tuple[str, ...]) -> None:
         raise unknown(name, value, allowed)
 
 
-def _parse(name: str, text: str, default: Any) -> Any:
-    if default is None:
+def _tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _parse(name: str, text: str) -> Any:
+    if name not in FIELDS:
         raise unknown("recipe field", name, FIELDS)
+    default = getattr(Recipe, name)
     try:
         if isinstance(default, bool):
             return {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}[text.lower()]
@@ -143,5 +157,4 @@ def _parse(name: str, text: str, default: Any) -> Any:
             return tuple(part.strip() for part in text.split(",") if part.strip())
         return type(default)(text)
     except (KeyError, ValueError):
-        kind = {"bool": "true or false", "int": "a whole number", "float": "a number"}[type(default).__name__]
-        raise UsageError(f"`{name}` must be {kind}, not `{text}`.") from None
+        raise UsageError(f"`{name}` must be {KINDS[type(default)]}, not `{text}`.") from None
