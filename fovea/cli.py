@@ -30,9 +30,9 @@ Device = Annotated[str, typer.Option(help="cpu, cuda, mps, or auto for the best 
 LabelFrom = Annotated[
     str | None, typer.Option(metavar="REGEX", help="Labels are in the file names: a group finds them.")
 ]
-PathColumn = Annotated[str, typer.Option(help="Column of a CSV manifest that names the image.")]
-LabelColumn = Annotated[str, typer.Option(help="Column of a CSV manifest that holds the label.")]
-SplitColumn = Annotated[str, typer.Option(help="Column of a CSV manifest that names the part.")]
+PathColumn = Annotated[str | None, typer.Option(help="Column of a CSV manifest that names the image.")]
+LabelColumn = Annotated[str | None, typer.Option(help="Column of a CSV manifest that holds the label.")]
+SplitColumn = Annotated[str | None, typer.Option(help="Column of a CSV manifest that names the part.")]
 AllowBad = Annotated[bool, typer.Option("--allow-bad", help="Go on where more than 5 % of the files are bad.")]
 
 
@@ -80,10 +80,10 @@ def train(
         float | None, typer.Option(help="Share of train to validate on, if there is no val.")
     ] = None,
     label_from: LabelFrom = None,
-    path_column: PathColumn = "path",
-    label_column: LabelColumn = "label",
-    split_column: SplitColumn = "split",
-    task: Annotated[str, typer.Option(help="classes, or number for one number per image.")] = "classes",
+    path_column: PathColumn = None,
+    label_column: LabelColumn = None,
+    split_column: SplitColumn = None,
+    task: Annotated[str | None, typer.Option(help="classes, or number for one number per image.")] = None,
     out: Annotated[
         str | None,
         typer.Option(help="The run folder, or the picture of --preview or --find-lr.", show_default="runs/..."),
@@ -108,23 +108,20 @@ def train(
     given: dict[str, Any] = {
         name: value for name, value in locals().items() if value is not None and value is not False
     }
+    _train({name: value for name, value in given.items() if (name, value) != ("batch", 0)})
+
+
+def _train(given: dict[str, Any]) -> None:
     from fovea.jobs import train as job
 
-    for switch in ("as_json", "preview", "find_lr"):
-        given.pop(switch, None)
-    fields = _assigned(given.pop("assignments", []), taken=given)
-    if batch == 0:
-        del given["batch"]
+    as_json, preview, find_lr = (given.pop(switch, False) for switch in ("as_json", "preview", "find_lr"))
+    given |= _assigned(given.pop("assignments", []), taken=given)
     if preview:
-        _print_lines([f"Preview  {job.preview(**given, **fields)}"])
+        _print_lines([f"Preview  {job.preview(**given)}"])
         return
-    if find_lr:
-        sweep = job.find_lr(**given, **fields)
-        _print_json(sweep.to_dict()) if as_json else _print_lines(sweep.summary())
-        return
-    result = job.train(**given, **fields)
+    result = job.find_lr(**given) if find_lr else job.train(**given)
     _print_json(result.to_dict()) if as_json else _print_lines(result.summary())
-    if result.interrupted:
+    if isinstance(result, job.TrainingResult) and result.interrupted:
         raise typer.Exit(130)
 
 

@@ -109,7 +109,6 @@ def sample_images(train: Part, preprocess: Preprocess, count: int) -> torch.Tens
 def tuned(plan: Plan, model: nn.Module, train: Part, preprocess: Preprocess, device: torch.device) -> Plan:
     """Return the plan with its thread count and precision settled by timing a few steps."""
     recipe = plan.training
-    keep_freed_memory()
     if recipe.threads and recipe.precision != "auto":
         torch.set_num_threads(recipe.threads)
         return plan
@@ -180,6 +179,7 @@ def ready(
 ) -> Prepared:
     """Return the data decoded and the network built; with the `preprocess` of a run that goes on, nothing is tuned."""
     _check_loss(plan.training.loss, dataset)
+    keep_freed_memory()
     resuming = preprocess is not None
     val_fraction = 0.0 if "val" in dataset.parts else plan.val_fraction
     dataset = split_validation(dataset, fraction=val_fraction, seed=plan.training.seed)
