@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fovea.data.dataset import BadFile, Dataset, Task
-from fovea.data.folders import Record, dataset_of
+from fovea.data.folders import Record, dataset_of, subfolders
 from fovea.data.labels import part_of
 from fovea.errors import DataError
 
@@ -38,7 +38,7 @@ def load_manifest(file: Path, *, columns: Columns = DEFAULT_COLUMNS, task: Task 
 
     A row whose file is missing, or whose label is empty, is left out and named in `bad_files`.
 
-    Raises: DataError for a file that is no CSV, a missing column, or an unknown split name.
+    Raises: DataError for a file that is no CSV, a missing column, an unknown split name, or no usable row at all.
     """
     rows = _rows(file, columns)
     names = _names([file.parent / row.path for row in rows], file.parent)
@@ -53,9 +53,20 @@ def load_manifest(file: Path, *, columns: Columns = DEFAULT_COLUMNS, task: Task 
             part = part_of(row.split, where=f"`{file}`, line {row.line}")
             records.append(Record(part, name, row.label, path, path.stat().st_size))
     if not records:
-        raise DataError(f"`{file}` lists no image that is there ({len(bad)} missing); paths start at its own folder.")
+        raise _nothing_usable(file, rows, bad)
     dataset = dataset_of(records, name=file.stem, task=task, classes=frozenset())
     return replace(dataset, bad_files=tuple(bad))
+
+
+def _nothing_usable(file: Path, rows: Sequence[Row], bad: Sequence[BadFile]) -> DataError:
+    if not rows:
+        return DataError(f"`{file}` has no row below its header; list one image per row.")
+    tried = f"the first, `{file.parent / rows[0].path}`: {bad[0].reason}"
+    way_out = "Paths start at the folder of the manifest."
+    for name in subfolders(file.parent):
+        if (file.parent / name / rows[0].path).is_file():
+            way_out += f" It is in `{name}`: write `{name}/{rows[0].path}`, or move the manifest there."
+    return DataError(f"`{file}` lists no image that can be used; {tried}. {way_out}")
 
 
 def _rows(file: Path, columns: Columns) -> list[Row]:

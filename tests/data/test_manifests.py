@@ -88,9 +88,29 @@ def test_a_label_that_is_no_number_is_refused(folder):
         load_manifest(write(folder, "path,label\nimg/1.png,old\n"), task="number")
 
 
-def test_a_manifest_without_any_file_is_refused(folder):
-    with pytest.raises(DataError, match=r"lists no image that is there \(1 missing\); paths start at its own folder"):
-        load_manifest(write(folder, "path,label\n1.png,a\n"))
+def test_a_manifest_without_any_file_says_what_was_tried(folder):
+    with pytest.raises(DataError) as caught:
+        load_manifest(write(folder, "path,label\nno.png,a\nnor.png,b\n"))
+    assert str(caught.value) == (
+        f"`{folder}/labels.csv` lists no image that can be used; the first, `{folder}/no.png`: no such file "
+        "(line 2 of labels.csv). Paths start at the folder of the manifest."
+    )
+
+
+def test_files_that_lie_one_folder_deeper_are_refused_with_the_way_out(folder):
+    message = "It is in `img`: write `img/1.png`, or move the manifest there.$"
+    with pytest.raises(DataError, match=message):
+        load_manifest(write(folder, "path,label\n1.png,a\n2.png,b\n"))
+
+
+def test_rows_that_all_lack_their_label_are_refused(folder):
+    with pytest.raises(DataError, match=r"the first, `.*img/1.png`: no label \(line 2 of labels.csv\)"):
+        load_manifest(write(folder, "path,label\nimg/1.png,\n"))
+
+
+def test_a_header_alone_is_refused(folder):
+    with pytest.raises(DataError, match="has no row below its header; list one image per row"):
+        load_manifest(write(folder, "path,label\n"))
 
 
 def test_an_empty_manifest_is_refused(folder):
