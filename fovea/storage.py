@@ -1,9 +1,22 @@
-"""Writing files so that a crash, a full disk or a kill leaves either the old content or the new."""
+"""Writing files and folders so that a crash, a full disk or a kill leaves the old content or the new; the cache."""
 
+import contextlib
+import hashlib
+import json
 import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from fovea.errors import StorageError
+
+FORMAT = 1  # of the folders that `build_once` makes; raise it when their content changes
+KEYED = "*-" + 16 * "[0-9a-f]"
+"""Matches the names of the folders that `build_once` makes."""
+UNFINISHED = ".unfinished-"
+"""Begins the names of folders that are being filled or removed; a killed process leaves them behind."""
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -23,3 +36,63 @@ def write_atomically(path: Path, content: bytes) -> None:
         temporary.unlink(missing_ok=True)
         reason = error.strerror or str(error)
         raise StorageError(f"`{path}` cannot be written ({reason}); free space or choose another folder.") from error
+
+
+def cache_root() -> Path:
+    """Return the folder of all that is kept to save time: `$FOVEA_CACHE`, else `~/.cache/fovea`.
+
+    Below it lie `decoded`, `arrays`, `archives` and `downloads`.
+    """
+    return Path(os.environ.get("FOVEA_CACHE") or Path.home() / ".cache" / "fovea")
+
+
+def build_once(kind: str, sources: Sequence[Path], *, name: str, build: Callable[[Path], None]) -> Path:
+    """Return the folder `kind/name-key` of the cache, filled by `build` unless these very sources filled it before.
+
+    It appears whole or not at all: built under another name and renamed.
+
+    Raises: StorageError if the cache cannot be written; whatever `build` raises.
+    """
+    folder = cache_root() / kind / f"{re.sub(r'[^A-Za-z0-9._-]', '_', name)}-{_key(sources)}"
+    if folder.is_dir():
+        with contextlib.suppress(OSError):  # a cache that is read-only serves as well
+            os.utime(folder)
+        return folder
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=folder.parent))
+        try:
+            build(unfinished)
+            _rename(unfinished, folder)
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+    except OSError as error:
+        raise StorageError(
+            f"Cannot fill the cache: {error}. Make room, or point `FOVEA_CACHE` to another disk."
+        ) from error
+    return folder
+
+
+def remove_whole(folder: Path) -> None:
+    """Remove a folder that was built as a whole; renamed first, so that no part of it is taken for the whole.
+
+    Raises: OSError.
+    """
+    doomed = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=folder.parent))
+    try:
+        folder.rename(doomed / folder.name)
+    finally:
+        shutil.rmtree(doomed)
+
+
+def _rename(unfinished: Path, folder: Path) -> None:
+    try:
+        unfinished.rename(folder)
+    except OSError:
+        if not folder.is_dir():  # otherwise another process was first with the same content
+            raise
+
+
+def _key(sources: Sequence[Path]) -> str:
+    identity = [(path.resolve().as_posix(), path.stat().st_size, path.stat().st_mtime_ns) for path in sources]
+    return hashlib.sha256(json.dumps([FORMAT, identity]).encode()).hexdigest()[:16]

@@ -1,30 +1,27 @@
-"""Zip and tar archives of images, unpacked once into the cache; and the cache folders that are built once."""
+"""Zip and tar archives of images, unpacked once into the cache."""
 
-import hashlib
-import json
 import lzma
 import os
 import re
 import shutil
 import stat
 import tarfile
-import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple
 
 from fovea.data.folders import is_ignored, is_image, subfolders
 from fovea.data.labels import PART_NAMES
-from fovea.errors import DataError, StorageError
+from fovea.errors import DataError
+from fovea.storage import build_once
 
 ZIP_SUFFIXES = (".zip",)
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2")
 MAX_MEMBERS = 5_000_000
 MAX_UNPACKED_BYTES = 1 << 40
-FORMAT = 1  # of the derived folders; raise it when their content changes
 DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError)
 
 Progress = Callable[[str, int, int | None], None]
@@ -38,36 +35,6 @@ class Member(NamedTuple):
     size_bytes: int
     is_file: bool
     open: Callable[[], IO[bytes] | None]
-
-
-def cache_root() -> Path:
-    """Return the folder for everything that can be made again: `$FOVEA_CACHE`, else `~/.cache/fovea`."""
-    return Path(os.environ.get("FOVEA_CACHE") or Path.home() / ".cache" / "fovea")
-
-
-def build_once(kind: str, sources: Sequence[Path], *, name: str, build: Callable[[Path], None]) -> Path:
-    """Return the folder `kind/name-key` of the cache, filled by `build` unless these very sources filled it before.
-
-    It appears whole or not at all: built under another name and renamed.
-
-    Raises: StorageError if the cache cannot be written; whatever `build` raises.
-    """
-    folder = cache_root() / kind / f"{re.sub(r'[^A-Za-z0-9._-]', '_', name)}-{_key(sources)}"
-    if folder.is_dir():
-        return folder
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=folder.parent))
-        try:
-            build(unfinished)
-            _rename(unfinished, folder)
-        finally:
-            shutil.rmtree(unfinished, ignore_errors=True)
-    except OSError as error:
-        raise StorageError(
-            f"Cannot fill the cache: {error}. Make room, or point `FOVEA_CACHE` to another disk."
-        ) from error
-    return folder
 
 
 def unpack(archive: Path, *, progress: Progress | None = None) -> Path:
@@ -166,16 +133,3 @@ def _step_into(folder: Path) -> Path:
         folder /= inner[0]
         inner = os.listdir(folder)
     return folder
-
-
-def _rename(unfinished: Path, folder: Path) -> None:
-    try:
-        unfinished.rename(folder)
-    except OSError:
-        if not folder.is_dir():  # otherwise another process was first with the same content
-            raise
-
-
-def _key(sources: Sequence[Path]) -> str:
-    identity = [(path.resolve().as_posix(), path.stat().st_size, path.stat().st_mtime_ns) for path in sources]
-    return hashlib.sha256(json.dumps([FORMAT, identity]).encode()).hexdigest()[:16]

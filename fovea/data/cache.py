@@ -6,41 +6,23 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from fnmatch import fnmatchcase
 from functools import cache, partial
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from fovea.data.dataset import BadFile, Dataset, Part
-from fovea.data.decoding import JOURNAL, LOCK, ROWS, Header, Pixels, Sources, decode_into, locked, read_journal
-from fovea.errors import DataError, StorageError, UsageError
+from fovea.data.decoding import Pixels, Sources, decode_into
+from fovea.errors import DataError, UsageError
 from fovea.preprocess import DECODER_VERSION, Preprocess
+from fovea.storage import cache_root
 
 MAX_BAD_FRACTION = 0.05
 
 
-class Entry(NamedTuple):
-    """One decoded part of a data set on the disk."""
-
-    name: str
-    """Its folder: data set, part, shape and the beginning of its key."""
-    bytes: int
-    """On the disk."""
-    images: int
-    """How many it holds so far, bad ones included."""
-    total: int
-    """How many it holds when it is complete; 0 where its journal cannot be read."""
-    shape: tuple[int, ...]
-    """(H, W, C) of each image."""
-    used: float
-    """When it was last opened or written, in seconds since 1970."""
-
-
 def cache_folder() -> Path:
-    """Return where decoded images are kept: `$FOVEA_CACHE`, else `~/.cache/fovea/decoded`."""
-    return Path(os.environ.get("FOVEA_CACHE") or Path.home() / ".cache" / "fovea" / "decoded")
+    """Return where decoded images are kept."""
+    return cache_root() / "decoded"
 
 
 def decode_dataset(
@@ -48,7 +30,6 @@ def decode_dataset(
     preprocess: Preprocess,
     *,
     room: float = 1.0,
-    folder: Path | None = None,
     workers: int | None = None,
     allow_bad: bool = False,
     progress: Callable[[int, int], None] | None = None,
@@ -59,8 +40,8 @@ def decode_dataset(
     test at the size. Arrays that have their shape already are passed through. Bad files are left out of `pixels`,
     `labels` and `names` alike and added to `bad_files`. `progress(done, total)` counts images.
 
-    Raises: DataError where more than 5 % are bad (unless `allow_bad`), or a part or a class of the train part has no
-    good image left; StorageError where the cache cannot be written.
+    Raises: DataError where more than 5 % are bad (unless `allow_bad`), or a part has no good image left; StorageError
+    where the cache cannot be written.
     """
     if not room >= 1:
         raise UsageError(f"`room` (={room}) must be at least 1.")
@@ -82,7 +63,7 @@ def decode_dataset(
             parts[name] = part
             advance(len(part))
         else:
-            entry = (folder or cache_folder()) / _entry_name(f"{dataset.name}-{name}", part, wanted)
+            entry = cache_folder() / _entry_name(f"{dataset.name}-{name}", part, wanted)
             parts[name], bad = _without_bad(part, *decode(entry, _sources(part), preprocess=wanted))
             bad_files += bad
     decoded = replace(dataset, parts=parts, bad_files=tuple(bad_files))
@@ -91,24 +72,8 @@ def decode_dataset(
     return decoded
 
 
-def list_entries(pattern: str = "", *, folder: Path | None = None) -> list[Entry]:
-    """Return the entries whose name begins like `pattern` (`*` stands for anything), the longest unused first."""
-    found = (rows.parent for rows in (folder or cache_folder()).glob(f"*/{ROWS}"))
-    entries = [_entry(entry) for entry in found if fnmatchcase(entry.name, f"{pattern}*")]
-    return sorted(entries, key=lambda entry: (entry.used, entry.name))
-
-
-def clear(pattern: str = "", *, folder: Path | None = None) -> list[Entry]:
-    """Remove the entries that `list_entries` gives and return them.
-
-    One that another process opens or writes at this moment stays. Raises: StorageError.
-    """
-    folder = folder or cache_folder()
-    return [entry for entry in list_entries(pattern, folder=folder) if _removed(folder / entry.name)]
-
-
 def _sources(part: Part) -> Sources:
-    return part.files if part.pixels is None and part.files is not None else np.asarray(part.pixels)
+    return part.files if part.files is not None else part.decoded
 
 
 def _without_bad(part: Part, pixels: Pixels, bad: Sequence[tuple[int, str]]) -> tuple[Part, list[BadFile]]:
@@ -129,14 +94,13 @@ def _key(part: Part, preprocess: Preprocess) -> str:
     """SHA-256 over all that the decoded pixels depend on: each file's path, size and time, or an array's content."""
     options = [DECODER_VERSION, preprocess.size, preprocess.channels, preprocess.fit]
     digest = hashlib.sha256(json.dumps(options).encode())
-    sources = _sources(part)
-    if isinstance(sources, np.ndarray):
-        digest.update(str(sources.shape).encode())
-        for first in range(0, len(sources), 256):
-            digest.update(np.ascontiguousarray(sources[first : first + 256]).data)
+    if part.files is None:
+        digest.update(str(part.decoded.shape).encode())
+        for first in range(0, len(part), 256):
+            digest.update(np.ascontiguousarray(part.decoded[first : first + 256]).data)
     else:
         resolved = cache(os.path.realpath)
-        for file in sources:
+        for file in part.files:
             digest.update(os.fsencode(f"{resolved(file.parent)}/{file.name}\0{_size_and_time(file)}\n"))
     return digest.hexdigest()
 
@@ -164,35 +128,3 @@ def _check_left(decoded: Dataset) -> None:
     for name, part in decoded.parts.items():
         if len(part) == 0:
             raise DataError(f"The {name} part of `{decoded.name}` has no image that can be decoded.")
-    if decoded.task == "classes" and "train" in decoded.parts:
-        counts = np.bincount(decoded.parts["train"].labels.astype(int), minlength=len(decoded.classes))
-        if empty := [name for name, count in zip(decoded.classes, counts, strict=True) if count == 0]:
-            names = ", ".join(f"`{name}`" for name in empty)
-            raise DataError(f"No training image is left of {names}. Repair its images or remove the class.")
-
-
-def _entry(folder: Path) -> Entry:
-    journal = read_journal(folder)
-    header, chunks = journal or (Header(0, (0, 0, 0)), [])
-    return Entry(
-        name=folder.name,
-        bytes=sum(file.stat().st_size for file in folder.iterdir()),
-        images=sum(chunk.files for chunk in chunks),
-        total=header.files,
-        shape=header.shape,
-        used=(folder / LOCK).stat().st_mtime,
-    )
-
-
-def _removed(folder: Path) -> bool:
-    try:
-        with locked(folder, wait=False):
-            for name in (ROWS, JOURNAL):
-                (folder / name).unlink(missing_ok=True)
-        (folder / LOCK).unlink()
-        folder.rmdir()
-    except BlockingIOError:
-        return False
-    except OSError as error:
-        raise StorageError(f"Cannot remove the cache entry `{folder}`: {error.strerror or error}.") from error
-    return True

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,38 @@ class BadFile(NamedTuple):
     reason: str
 
 
+class Images(Protocol):
+    """Decoded images, (N, H, W, C) uint8 0..255: an array, or `Rows` of one. Index it by number, slice or indices."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(N, H, W, C)."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: Any, /) -> Any: ...
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Some of the images of an array, read when they are asked for: a mapped array is divided without a copy."""
+
+    images: Images
+    indices: NDArray[np.int64]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(N, H, W, C)."""
+        return len(self), *self.images.shape[1:]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: int | slice | NDArray[np.int64], /) -> Any:
+        return self.images[self.indices[index]]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Part:
     """One part (train, val or test): images in a fixed order with a label each.
@@ -34,14 +66,14 @@ class Part:
     """(N,) what to call each image to a person: a POSIX path relative to the data set, or an index."""
     files: tuple[Path, ...] | None = None
     """(N,) files still to be decoded."""
-    pixels: NDArray[np.uint8] | None = None
+    pixels: Images | None = None
     """(N, H, W, C) uint8 0..255, possibly memory-mapped read-only."""
 
     def __len__(self) -> int:
         return len(self.labels)
 
     @property
-    def decoded(self) -> NDArray[np.uint8]:
+    def decoded(self) -> Images:
         """The pixels; DataError where the files are not decoded yet."""
         if self.pixels is None:
             raise DataError("These images are not decoded yet; `decode_dataset` does it.")

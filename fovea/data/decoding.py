@@ -22,6 +22,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fovea.data.dataset import Images
 from fovea.errors import ImageError, StorageError
 from fovea.preprocess import Preprocess
 
@@ -31,7 +32,7 @@ CHUNK_FILES = 256
 CHECKED_CHUNKS = 32
 
 Pixels = NDArray[np.uint8]
-Sources = Sequence[Path] | Pixels
+Sources = Sequence[Path] | Images
 
 
 class Header(NamedTuple):

@@ -9,8 +9,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from fovea.data.archives import Progress, cache_root
+from fovea.data.archives import Progress
 from fovea.errors import DataError, StorageError
+from fovea.storage import cache_root
 
 ATTEMPTS = 3
 TIMEOUT_S = 30

@@ -39,40 +39,15 @@ def encode_labels(
 ) -> tuple[dict[str, Labels], tuple[str, ...]]:
     """Return the labels of each part as an array (N,), and the class names in index order.
 
-    The classes are those of `train` (without `train`: of all parts) and those in `classes`, in natural order.
+    The classes are those of all parts and those in `classes`, in natural order.
 
-    Raises: DataError for one class only, an empty class, a class that `train` lacks, or a label that is no number.
+    Raises: DataError for a label that is no number, where numbers are wanted.
     """
     if task == "number":
         return {part: _numbers(values) for part, values in texts.items()}, ()
-    leading = set(texts["train"]) if "train" in texts else set().union(*texts.values())
-    names = tuple(sorted(leading.union(classes), key=natural_key))
-    check_classes(names, empty=set(names) - leading)
+    names = tuple(sorted(set(classes).union(*texts.values()), key=natural_key))
     index = {name: position for position, name in enumerate(names)}
-    for part, values in texts.items():
-        refuse_unknown(part, set(values) - index.keys())
     return {part: np.array([index[text] for text in values], np.int64) for part, values in texts.items()}, names
-
-
-def check_classes(names: Sequence[str], *, empty: set[str]) -> None:
-    """Raise DataError unless there are two classes at least, none of them empty."""
-    if empty:
-        listed = ", ".join(f"`{name}`" for name in sorted(empty, key=natural_key)[:10])
-        raise DataError(f"No images for class {listed}; add some, or remove the class.")
-    if len(names) < 2:
-        raise DataError(
-            f"Only one class, `{names[0]}`, where two at least are needed. "
-            "If the classes are folders inside it, give that folder."
-        )
-
-
-def refuse_unknown(part: str, labels: set[str]) -> None:
-    """Raise DataError if `part` has classes that the training part lacks."""
-    if labels:
-        listed = ", ".join(f"`{label}`" for label in sorted(labels, key=natural_key)[:10])
-        raise DataError(
-            f"Part `{part}` has {len(labels)} class(es) that `train` lacks: {listed}; rename or remove them."
-        )
 
 
 def part_of(text: str, *, where: str) -> str:

@@ -1,4 +1,4 @@
-"""A validation part taken from the training part: stratified, seeded, the same whatever the order of the files."""
+"""What training needs of the parts, and a validation part for it: stratified, seeded, in whatever order files come."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -6,9 +6,32 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from fovea.data.dataset import Dataset, Part
+from fovea.data.dataset import Dataset, Part, Rows
 from fovea.data.labels import in_order
-from fovea.errors import UsageError
+from fovea.errors import DataError, UsageError
+
+
+def require_trainable(dataset: Dataset) -> None:
+    """Raise DataError unless there is a train part and, where the task is classes, two at least, all with images in it.
+
+    It holds for what is found; where bad files were left out since, it is asked again.
+    """
+    if "train" not in dataset.parts:
+        raise DataError(f"`{dataset.name}` has no train part to learn from; it has {', '.join(dataset.parts)}.")
+    if dataset.task == "number":
+        return
+    if len(dataset.classes) < 2:
+        raise DataError(
+            f"`{dataset.name}` has only one class, `{dataset.classes[0]}`, where two at least are needed. "
+            "If the classes are folders inside it, give that folder."
+        )
+    counts = np.bincount(dataset.parts["train"].labels.astype(np.int64), minlength=len(dataset.classes))
+    if empty := [f"`{name}`" for name, count in zip(dataset.classes, counts, strict=True) if count == 0]:
+        listed = ", ".join(empty[:10]) + (" ..." if len(empty) > 10 else "")
+        raise DataError(
+            f"The train part of `{dataset.name}` has no image of {len(empty)} class(es): {listed}. "
+            "Add or repair some, or remove the class from all parts."
+        )
 
 
 def split_validation(dataset: Dataset, *, fraction: float, seed: int) -> Dataset:
@@ -55,10 +78,10 @@ def stratified(
 
 
 def take(part: Part, indices: Sequence[int] | NDArray[np.int64]) -> Part:
-    """Return the images at these indices; pixels are copied."""
+    """Return the images at these indices; their pixels stay where they are."""
     return Part(
         labels=part.labels[indices],
         names=tuple(part.names[index] for index in indices),
         files=tuple(part.files[index] for index in indices) if part.files is not None else None,
-        pixels=part.pixels[indices] if part.pixels is not None else None,
+        pixels=Rows(part.pixels, np.asarray(indices)) if part.pixels is not None else None,
     )

@@ -1,24 +1,27 @@
-"""The job behind `fovea cache`: what is decoded, how much room it takes, and how to get rid of it."""
+"""The job behind `fovea cache`: what is kept to save time, how much room it takes, and how to get rid of it."""
 
 from datetime import UTC, datetime
 from typing import Any
 
-from fovea.data.cache import clear as clear_entries
-from fovea.data.cache import list_entries
+from fovea.data.entries import clear as clear_entries
+from fovea.data.entries import list_entries
 
 
 def cache(*, clear: bool = False, name: str | None = None) -> list[dict[str, Any]]:
-    """Return the entries of the decoded cache, or remove them and return what was removed.
+    """Return the entries of the cache, or remove them and return what was removed.
 
-    `name` restricts both to entries whose name begins like it; `*` and `?` stand for anything. Each entry is a dict of
-    JSON values: `name`, `bytes`, `images` held so far, `total` images when complete, `shape` [H, W, C], `used` (ISO
-    8601, UTC). Raises: StorageError where an entry cannot be removed.
+    `name` restricts both to entries whose name begins like it; `*` and `?` stand for anything. A download, which takes
+    the network to come back, is removed only where `name` fits its whole name. Each entry is a dict of JSON values:
+    `kind` (decoded, arrays, archive, download), `name`, `bytes`, `used` (ISO 8601, UTC); for the kind decoded `images`
+    held so far, `total` images when complete and `shape` [H, W, C], which are None for the others.
+
+    Raises: StorageError where an entry cannot be removed.
     """
     entries = (clear_entries if clear else list_entries)(name or "")
     return [
         {
             **entry._asdict(),
-            "shape": list(entry.shape),
+            "shape": list(entry.shape) if entry.shape else None,
             "used": datetime.fromtimestamp(entry.used, UTC).isoformat("T", "seconds"),
         }
         for entry in entries

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from fovea.data import archives
-from fovea.data.archives import cache_root, stem, unpack
+from fovea.data.archives import stem, unpack
 from fovea.errors import DataError, StorageError
+from fovea.storage import cache_root
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2")
 

@@ -185,6 +185,7 @@ def test_a_truncated_archive_is_refused(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 @pytest.mark.skipif(
     not Path(os.environ.get("FOVEA_DATA", "/nonexistent"), "cifar10", "cifar-10-python.tar.xz").is_file(),
     reason="FOVEA_DATA has no cifar10/cifar-10-python.tar.xz",

@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from fovea.data.folders import load_folder
+from fovea.data.splits import require_trainable
 from fovea.errors import DataError, UsageError
 
 
@@ -179,25 +180,33 @@ def test_parts_without_class_folders_are_not_taken_for_classes(tmp_path):
 
 
 @pytest.mark.parametrize("root", ["", "train/"])
-def test_an_empty_class_folder_is_refused(tmp_path, root):
+def test_an_empty_class_folder_is_a_class_that_cannot_be_trained(tmp_path, root):
     draw(tmp_path / root / "a/1.png")
     draw(tmp_path / root / "b/1.png")
     (tmp_path / root / "c").mkdir()
-    with pytest.raises(DataError, match="No images for class `c`; add some, or remove the class"):
-        load_folder(tmp_path)
+    dataset = load_folder(tmp_path)
+    assert dataset.classes == ("a", "b", "c")
+    with pytest.raises(
+        DataError, match=r"has no image of 1 class\(es\): `c`\. Add or repair some, or remove the class"
+    ):
+        require_trainable(dataset)
 
 
-def test_one_class_only_is_refused(tmp_path):
-    draw(tmp_path / "photos/1.png")
-    with pytest.raises(DataError, match="Only one class, `photos`.* If the classes are folders inside it, give that"):
-        load_folder(tmp_path)
+def test_one_class_only_cannot_be_trained(tmp_path):
+    draw(tmp_path / "pets/photos/1.png")
+    dataset = load_folder(tmp_path / "pets")
+    assert dataset.classes == ("photos",) and len(dataset.parts["train"]) == 1
+    with pytest.raises(DataError, match="`pets` has only one class, `photos`, .* folders inside it, give that folder"):
+        require_trainable(dataset)
 
 
-def test_a_class_that_train_lacks_is_named(tmp_path):
+def test_a_class_that_train_lacks_cannot_be_trained(tmp_path):
     for name in ("train/a/1.png", "train/b/1.png", "test/c/1.png"):
         draw(tmp_path / name)
-    with pytest.raises(DataError, match=r"Part `test` has 1 class\(es\) that `train` lacks: `c`"):
-        load_folder(tmp_path)
+    dataset = load_folder(tmp_path)
+    assert dataset.parts["test"].labels.tolist() == [2]
+    with pytest.raises(DataError, match=r"has no image of 1 class\(es\): `c`"):
+        require_trainable(dataset)
 
 
 def test_an_unknown_folder_beside_the_parts_is_refused(tmp_path):

@@ -1,11 +1,13 @@
+import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from fovea.data.dataset import Dataset, Part
-from fovea.data.splits import split_validation, stratified
-from fovea.errors import UsageError
+from fovea.data.splits import require_trainable, split_validation, stratified
+from fovea.errors import DataError, UsageError
 
 CLASSES = ("a", "b", "c")
 
@@ -72,9 +74,45 @@ def test_pixels_are_split_with_their_labels():
     assert list(split.parts) == ["train", "val", "test"] and split.parts["test"] is test
     for name in ("train", "val"):
         got = split.parts[name]
-        assert got.pixels[:, 0, 0, 0].tolist() == [int(index) for index in got.names]
-        assert (got.labels == got.pixels[:, 1, 1, 0] % 2).all()
+        assert got.pixels[:][:, 0, 0, 0].tolist() == [int(index) for index in got.names]
+        assert (got.labels == got.pixels[:][:, 1, 1, 0] % 2).all()
     assert np.bincount(split.parts["val"].labels).tolist() == [5, 5]
+
+
+def test_splitting_mapped_pixels_takes_no_memory(tmp_path):
+    count = 64
+    np.save(tmp_path / "x.npy", np.zeros((count, 128, 128, 3), np.uint8))
+    pixels = np.load(tmp_path / "x.npy", mmap_mode="r")
+    part = Part(labels=np.arange(count) % 2, names=tuple(map(str, range(count))), pixels=pixels)
+    whole = Dataset(name="x", parts={"train": part}, classes=("a", "b"), channels=3)
+    tracemalloc.start()
+    split = split_validation(whole, fraction=0.25, seed=0)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < pixels.nbytes / 20 and split.parts["train"].pixels.shape == (48, 128, 128, 3)
+
+
+def test_training_needs_a_train_part():
+    only_test = Dataset(name="x", parts={"test": of_files((3, 3, 3)).parts["train"]}, classes=CLASSES, channels=3)
+    with pytest.raises(DataError, match="`x` has no train part to learn from; it has test."):
+        require_trainable(only_test)
+
+
+def test_training_needs_two_classes():
+    with pytest.raises(DataError, match="`x` has only one class, `a`, where two at least are needed.*give that folder"):
+        require_trainable(replace(of_files((3,)), classes=("a",)))
+
+
+def test_training_needs_images_of_each_class():
+    require_trainable(of_files((1, 1, 1)))
+    with pytest.raises(DataError, match=r"train part of `x` has no image of 2 class\(es\): `a`, `c`\. Add or repair"):
+        require_trainable(of_files((0, 3, 0)))
+
+
+def test_numbers_need_no_classes():
+    whole = of_files((3,))
+    part = replace(whole.parts["train"], labels=np.ones(3, np.float32))
+    require_trainable(replace(whole, parts={"train": part}, classes=(), task="number"))
 
 
 def test_numbers_are_drawn_at_random():

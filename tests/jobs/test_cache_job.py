@@ -24,7 +24,17 @@ def test_entries_are_json_values():
     assert json.loads(json.dumps(entries)) == entries
     assert {entry["name"].split("-")[0] for entry in entries} == {"shoes", "shirts"}
     assert all((entry["images"], entry["total"], entry["shape"]) == (1, 1, [4, 4, 1]) for entry in entries)
+    assert {entry["kind"] for entry in entries} == {"decoded"}
     assert all(datetime.fromisoformat(entry["used"]).utcoffset().total_seconds() == 0 for entry in entries)
+
+
+def test_what_other_kinds_lack_is_none(tmp_path):
+    (tmp_path / "downloads" / "mnist").mkdir(parents=True)
+    (entry,) = cache(name="mnist")
+    used = entry.pop("used")
+    nothing = dict.fromkeys(("images", "total", "shape"))
+    assert entry == {"kind": "download", "name": "mnist", "bytes": 0, **nothing}
+    assert datetime.fromisoformat(used).utcoffset().total_seconds() == 0
 
 
 def test_listing_by_name_removes_nothing():
