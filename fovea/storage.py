@@ -18,6 +18,9 @@ KEYED = "*-" + 16 * "[0-9a-f]"
 UNFINISHED = ".unfinished-"
 """Begins the names of folders that are being filled or removed; a killed process leaves them behind."""
 
+TEMPORARY = ".tmp"
+"""Ends the names of files that are being written."""
+
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Write `content` under a temporary name beside `path`, then rename it.
@@ -25,7 +28,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     Raises:
         StorageError: the disk is full, or the folder is missing or read-only; what was at `path` is still there.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY}")
     try:
         with temporary.open("wb") as file:
             file.write(content)
@@ -33,9 +36,17 @@ def write_atomically(path: Path, content: bytes) -> None:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         reason = error.strerror or str(error)
         raise StorageError(f"`{path}` cannot be written ({reason}); free space or choose another folder.") from error
+    finally:
+        with contextlib.suppress(OSError):  # a read-only disk refuses even what is not there
+            temporary.unlink()
+
+
+def remove_temporary(folder: Path) -> None:
+    """Remove what a killed `write_atomically` left in `folder`."""
+    for file in folder.glob(f".*{TEMPORARY}"):
+        file.unlink(missing_ok=True)
 
 
 def cache_root() -> Path:

@@ -11,6 +11,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from fovea.errors import BundleError
+from fovea.header import first_line
 from fovea.storage import write_atomically
 from fovea.training.engine import Clock, Trainer
 from fovea.training.evaluation import Score
@@ -24,8 +25,7 @@ def save_checkpoint(path: Path, trainer: Trainer) -> None:
     if trainer.average:
         tensors |= {f"average.{name}": tensor for name, tensor in trainer.average.model.state_dict().items()}
         scalars["average_updates"] = trainer.average.updates
-    for key, value in _optimiser_state(trainer).items():
-        (tensors if isinstance(value, Tensor) else scalars)[f"optimiser.{key}"] = value
+    tensors |= {f"optimiser.{key}": tensor for key, tensor in _optimiser_state(trainer).items()}
     scalars["clock"] = dataclasses.asdict(trainer.clock)
     if trainer.plateau:
         scalars["plateau"] = dataclasses.asdict(trainer.plateau)
@@ -47,9 +47,10 @@ def load_checkpoint(path: Path, trainer: Trainer) -> None:
             scalars = json.loads((file.metadata() or {})["fovea-checkpoint"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
         _restore(trainer, tensors, scalars)
-    except (SafetensorError, KeyError, ValueError, RuntimeError, OSError) as error:
+    except (SafetensorError, KeyError, IndexError, TypeError, ValueError, RuntimeError, OSError) as error:
         raise BundleError(
-            f"`{path.name}` is no checkpoint of this run: {error}. Start again without --resume."
+            f"`{path.name}` is no checkpoint of this run: {first_line(error).rstrip('.:')}. "
+            "Start again without --resume."
         ) from error
 
 
@@ -58,23 +59,24 @@ def _restore(trainer: Trainer, tensors: dict[str, Tensor], scalars: dict[str, An
     if trainer.average:
         trainer.average.model.load_state_dict(_under("average.", tensors))
         trainer.average.updates = scalars["average_updates"]
-    state: dict[str, Any] = {**_under("optimiser.", tensors), **_under("optimiser.", scalars)}
     parameters = dict(trainer.model.named_parameters())
-    for key, value in state.items():
+    for key, value in _under("optimiser.", tensors).items():
         number, _, rest = key.partition(".")
         name, _, slot = rest.rpartition(".")
-        parameter = parameters[name]
-        if isinstance(value, Tensor) and value.shape == parameter.shape:
+        parameter, optimiser = parameters[name], trainer.optimisers[int(number)]
+        if value.shape == parameter.shape:
             # the sum of a norm depends on the order in memory
             value = torch.empty_like(parameter.detach()).copy_(value)
-        trainer.optimisers[int(number)].state[parameter][slot] = value
+        elif optimiser.defaults.get("fused"):  # a fused step counts on the device
+            value = value.to(parameter.device)
+        optimiser.state[parameter][slot] = value
     clock = scalars["clock"]
     trainer.clock = Clock(**{**clock, "best": Score(**clock["best"]) if clock["best"] else None})
     if trainer.plateau:
         trainer.plateau = Plateau(**scalars["plateau"])
 
 
-def _optimiser_state(trainer: Trainer) -> dict[str, Any]:
+def _optimiser_state(trainer: Trainer) -> dict[str, Tensor]:
     names = {parameter: name for name, parameter in trainer.model.named_parameters()}
     return {
         f"{number}.{names[parameter]}.{slot}": value
@@ -84,5 +86,5 @@ def _optimiser_state(trainer: Trainer) -> dict[str, Any]:
     }
 
 
-def _under(prefix: str, values: dict[str, Any]) -> dict[str, Any]:
-    return {name.removeprefix(prefix): value for name, value in values.items() if name.startswith(prefix)}
+def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

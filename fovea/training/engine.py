@@ -16,10 +16,10 @@ from torch import Tensor, nn
 
 from fovea.data.augment import Augmentation, AugmentContext
 from fovea.data.dataset import Part
-from fovea.errors import DataError, TrainingError
+from fovea.errors import DataError, TrainingError, UsageError
 from fovea.preprocess import Preprocess
 from fovea.training.evaluation import Normaliser, Score, autocast, part_labels, predict_logits, score
-from fovea.training.losses import chosen_classes, class_weights, make_loss
+from fovea.training.losses import Outputs, chosen_classes, class_weights, main_head, make_loss
 from fovea.training.optim import Average, make_optimisers
 from fovea.training.recipe import Recipe
 from fovea.training.schedules import SCHEDULES, Plateau, warmed_up
@@ -59,13 +59,27 @@ class EpochResult:
 
     epoch: int
     loss: float
-    accuracy: float
-    """Mean loss and accuracy over the augmented images of the epoch, as they were trained on."""
+    accuracy: float | None
+    """Mean loss and accuracy over the augmented images of the epoch, as they were trained on; None for numbers."""
     lr: float
     images: int
     elapsed_s: float
     val: Score | None
     improved: bool
+
+
+def fitted(recipe: Recipe, *, images: int, validated: bool) -> Recipe:
+    """Return `recipe` with no more images to a step than there are.
+
+    Raises:
+        UsageError: it follows a validation part that is not there.
+    """
+    for name, follows in (("patience", recipe.patience > 0), ("schedule", recipe.schedule == "plateau")):
+        if follows and not validated:
+            value = getattr(recipe, name)
+            raise UsageError(f"`{name}` (={value}) needs a validation part, as `--val-fraction 0.1` sets one aside.")
+    accumulate = min(recipe.accumulate, images)
+    return recipe.replace(accumulate=accumulate, batch=min(recipe.batch, images // accumulate))
 
 
 def seed_of(*position: int) -> int:
@@ -87,8 +101,7 @@ class Trainer:
         augmentation: Augmentation,
         device: torch.device,
     ) -> None:
-        if len(train) < recipe.batch * recipe.accumulate:
-            recipe = recipe.replace(batch=max(1, len(train) // recipe.accumulate))
+        recipe = fitted(recipe, images=len(train), validated=val is not None)
         self.model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.forward = torch.compile(self.model) if recipe.compile else self.model
         self.train_part, self.val_part, self.recipe = train, val, recipe
@@ -139,26 +152,24 @@ class Trainer:
     ) -> None:
         """Train until the epochs, the budget or the patience are used up, or `stopped` says so after a step."""
         resumed_at = time.monotonic() - self.clock.elapsed_s
-        while self.progress < 1 and not self.out_of_patience and not stopped():
+        while (self.progress < 1 or self.clock.step) and not self.out_of_patience and not stopped():
             self.model.train()
             for indices in self.batches():
+                if self.progress >= 1:
+                    break
                 self.train_step(indices)
                 self.clock.elapsed_s = time.monotonic() - resumed_at
                 on_step(self)
                 if stopped():
                     return
-                if self.recipe.budget_s and self.progress >= 1:
-                    break
             result = self.finish_epoch(resumed_at)
             on_epoch(self, result)
 
     @property
     def out_of_patience(self) -> bool:
         """Whether `patience` epochs have gone by without a better validation result."""
-        patience = self.recipe.patience
-        return (
-            bool(patience) and self.clock.best is not None and self.clock.epoch - 1 - self.clock.best_epoch >= patience
-        )
+        patience, clock = self.recipe.patience, self.clock
+        return patience > 0 and clock.best is not None and clock.epoch - 1 - clock.best_epoch >= patience
 
     def batches(self) -> Iterator[Tensor]:
         """Yield the image indices of each step of this epoch that is still to be done."""
@@ -198,11 +209,10 @@ class Trainer:
         batch = self.augment(batch, generator, AugmentContext(self.clock.epoch, indices.to(self.device)))
         return self.normalise(batch), self.labels[indices].to(self.device, non_blocking=True)
 
-    def count(self, outputs: Tensor | tuple[Tensor, ...], labels: Tensor) -> None:
+    def count(self, outputs: Outputs, labels: Tensor) -> None:
         """Add a batch to the epoch's accuracy."""
-        main = outputs[0] if isinstance(outputs, tuple) else outputs
         if not labels.is_floating_point():
-            self.clock.correct += int((chosen_classes(main.detach()) == labels).sum())
+            self.clock.correct += int((chosen_classes(main_head(outputs).detach()) == labels).sum())
         self.clock.seen += len(labels)
 
     def check(self, loss: float) -> None:
@@ -211,11 +221,15 @@ class Trainer:
         if clock.total_steps == 0:
             clock.first_loss = loss
         if not math.isfinite(loss) or loss > EXPLODED * max(clock.first_loss, 1.0):
-            raise TrainingError(
-                f"The loss became {loss:.4g} at step {clock.total_steps + 1} (epoch {clock.epoch + 1}, learning rate "
-                f"{self.lr:.3g}). Try --lr {self.recipe.lr / 10:g} (a tenth), --set warmup=0.1 or --set clip=1."
-            )
+            raise self.diverged(f"The loss became {loss:.4g} at step {clock.total_steps + 1}")
         clock.loss_sum += loss
+
+    def diverged(self, what: str) -> TrainingError:
+        """Return the error that stops the training, with what to try."""
+        return TrainingError(
+            f"{what} (epoch {self.clock.epoch + 1}, learning rate {self.lr:.3g}). "
+            f"Try --lr {self.recipe.lr / 10:g} (a tenth), --set warmup=0.1 or --set clip=1."
+        )
 
     @property
     def lr(self) -> float:
@@ -244,14 +258,16 @@ class Trainer:
         if val is not None:
             now = time.monotonic() - resumed_at
             clock.validation_cost_s, clock.validated_s, clock.elapsed_s = now - clock.elapsed_s, now, now
+            if not math.isfinite(val.loss):
+                raise self.diverged(f"The validation loss became {val.loss:.4g} after step {clock.total_steps}")
         improved = val is not None and val.better_than(clock.best)
         if improved:
             clock.best, clock.best_epoch = val, clock.epoch
         if self.plateau and val:
             self.plateau.observe(val.loss)
-        steps, seen = max(clock.step, 1), max(clock.seen, 1)
+        accuracy = None if self.labels.is_floating_point() else clock.correct / clock.seen
         result = EpochResult(
-            clock.epoch, clock.loss_sum / steps, clock.correct / seen, lr, clock.seen, clock.elapsed_s, val, improved
+            clock.epoch, clock.loss_sum / clock.step, accuracy, lr, clock.seen, clock.elapsed_s, val, improved
         )
         self.clock = dataclasses.replace(clock, epoch=clock.epoch + 1, step=0, loss_sum=0.0, correct=0, seen=0)
         return result

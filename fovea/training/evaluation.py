@@ -8,10 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from fovea.data.dataset import Part
+from fovea.data.dataset import Images, Part
 from fovea.preprocess import Preprocess
 from fovea.training.losses import Loss, chosen_classes, main_head
 
@@ -64,7 +63,7 @@ class Normaliser:
 @torch.inference_mode()
 def predict_logits(
     model: nn.Module,
-    pixels: NDArray[np.uint8],
+    pixels: Images,
     preprocess: Preprocess,
     *,
     device: torch.device | str = "cpu",

@@ -2,6 +2,7 @@
 
 import copy
 import ctypes
+import dataclasses
 import itertools
 import math
 import os
@@ -10,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -62,7 +64,7 @@ def time_settings(
     `images` (N, C, H, W) float32 normalised and `labels` (N,) are on the device. Each setting runs for its share of
     `seconds`, at least twice after a warm-up; its fastest step counts, since other load only ever slows a step down.
     """
-    threads = [recipe.threads] if recipe.threads else list(range(1, available_threads() + 1))
+    threads = [recipe.threads] if recipe.threads else thread_counts(available_threads())
     if images.device.type != "cpu" and not recipe.threads:
         threads = [torch.get_num_threads()]
     precisions = [recipe.precision] if recipe.precision != "auto" else ["float32", "bfloat16"]
@@ -77,6 +79,11 @@ def time_settings(
             step_s = _fastest(lambda p=precision: _step(trial, images, labels, loss, p), share)  # type: ignore[misc]
         timed.append(Setting(count, precision, step_s))
     return sorted(timed, key=lambda setting: setting.step_s)
+
+
+def thread_counts(available: int) -> list[int]:
+    """Return the numbers of threads worth a trial: 1, 2, 4, ... and all that are `available`."""
+    return [*(1 << power for power in range((available - 1).bit_length())), available]
 
 
 def available_threads() -> int:
@@ -113,6 +120,14 @@ class Sweep:
     rates: list[float]
     losses: list[float]
     suggested: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return dataclasses.asdict(self)
+
+    def summary(self) -> list[str]:
+        """Return lines for a person."""
+        return [f"Suggested learning rate: {self.suggested:.2g} (use it with --lr {self.suggested:.2g})"]
 
 
 def sweep_rates(

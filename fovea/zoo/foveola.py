@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from torch import nn
 
+from fovea.errors import UsageError
 from fovea.layers import Classifier
 from fovea.registry import register
 from fovea.shapes import Window, chained
@@ -32,12 +33,11 @@ STAGES = (
 
 
 def _stem(c_in: int, stride: int) -> nn.Sequential:
-    """Convolution of 2 stride x 2 stride with room for a whitening and its negative, GELU.
+    """Convolution of 2 stride x 2 stride, GELU: (N, c_in, H, W) -> (N, 8 c_in, H / stride - 1, W / stride - 1).
 
-    (N, c_in, H, W) -> (N, 8 c_in, H / stride - 1, W / stride - 1), at stride 1.
+    At stride 1 its filters hold a whole whitening of the 2x2 patches and its negative, at stride 2 the strongest part.
     """
-    kernel = 2 * stride
-    layers = {"conv": nn.Conv2d(c_in, 2 * c_in * kernel**2, kernel, stride=stride), "act": nn.GELU()}
+    layers = {"conv": nn.Conv2d(c_in, 8 * c_in, 2 * stride, stride=stride), "act": nn.GELU()}
     return nn.Sequential(OrderedDict(layers))
 
 
@@ -74,8 +74,10 @@ _register = partial(register, paper="this project", title="Foveola", year=2026)
 
 @_register(input=(3, 32, 32), params=1_972_792, macs=118_147_360)
 def foveola(classes: int = 10, *, c_in: int = 3, size: int = 32, stride: int = 1, width: float = 1.0) -> Classifier:
+    if round(STAGES[0].c * width) < 1:
+        raise UsageError(f"`width` (={width}) must leave at least one of {STAGES[0].c} channels.")
     stem = _stem(c_in, stride)
-    windows, stages, c = [Window("stem.conv", 2 * stride, stride=stride)], [], 2 * c_in * (2 * stride) ** 2
+    windows, stages, c = [Window("stem.conv", 2 * stride, stride=stride)], [], 8 * c_in
     for i, stage in enumerate(STAGES, start=1):
         c_out = round(stage.c * width)
         windows.append(Window(f"stage{i}.pool", 2, stride=2))
