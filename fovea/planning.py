@@ -15,7 +15,7 @@ PHOTO_SIZE = 96
 """Input size for images of no common or of a large size."""
 SMALL_IMAGE = 40
 """Up to this side in pixels an image is taken whole; larger ones are photographs, of which random crops are taken."""
-WANTED_IMAGES, WANTED_EPOCHS = 120_000, 6
+WANTED_IMAGES, WANTED_EPOCHS = 100_000, 6
 """A training from scratch sees so many images and passes so often over the data before a larger network pays off."""
 USED_FOR_STEPS = 0.85
 """Share of the time that goes into forward and backward passes; the rest augments, validates and saves."""
@@ -33,7 +33,8 @@ PHOTOGRAPHS = (
     Candidate(0.25, 64),
     Candidate(0.5, 64),
     Candidate(0.5, 96),
-    Candidate(0.5, 128),
+    Candidate(0.75, 96),
+    Candidate(1.0, 96),
     Candidate(1.0, 128),
     Candidate(1.5, 160),
 )
@@ -120,7 +121,7 @@ def _stride(size: int) -> dict[str, int]:
 def _augment(dataset: Dataset, size: int) -> tuple[str, ...]:
     mirror = () if dataset.directional else ("flip",)
     if size > SMALL_IMAGE:
-        return (*mirror, "crop 0.35", "colour 0.2")
+        return (*mirror, "crop 0.25", "colour 0.3")
     return (*mirror, f"shift {max(1, size // 14)}")
 
 

@@ -50,25 +50,24 @@ def whitening_filters(images: Tensor, kernel: int, *, epsilon: float = 5e-4) -> 
 def whiten_first_convolution(model: nn.Module, images: Tensor) -> None:
     """Set the first convolution of `model` to the whitening of `images` and to its negative, and freeze that weight.
 
+    Half of its filters take the strongest components, as many as there are; what is left over stays as it was.
+
     Raises:
-        ShapeError: the layer has fewer than 2 * C * kernel^2 filters, groups or an oblong kernel; or there is none.
+        ShapeError: the layer has fewer than two filters, groups or an oblong kernel; or there is none.
     """
     convolutions = ((path, module) for path, module in model.named_modules() if isinstance(module, nn.Conv2d))
     path, convolution = next(convolutions, ("", None))
     if convolution is None:
         raise ShapeError("`whiten` needs a convolution, and the network has none.")
     (kernel, width), C = convolution.kernel_size, convolution.in_channels
-    filters = 2 * C * kernel**2
+    pairs = min(convolution.out_channels // 2, C * kernel**2)
     if kernel != width:
         raise ShapeError(f"`whiten` needs a square first convolution; `{path}` is {kernel}x{width}.")
     if convolution.groups != 1:
         raise ShapeError(f"`whiten` needs a first convolution without groups; `{path}` has {convolution.groups}.")
-    if convolution.out_channels < filters:
-        raise ShapeError(
-            f"`whiten` needs {filters} filters in the first convolution `{path}`, which has "
-            f"{convolution.out_channels}; choose another --model, or leave out whiten."
-        )
-    white = whitening_filters(images, kernel)
+    if pairs == 0:
+        raise ShapeError(f"`whiten` needs two filters at least in the first convolution; `{path}` has one.")
+    white = whitening_filters(images, kernel)[:pairs]
     with torch.no_grad():
-        convolution.weight[:filters] = torch.cat([white, -white])
+        convolution.weight[: 2 * pairs] = torch.cat([white, -white])
     convolution.weight.requires_grad_(False)

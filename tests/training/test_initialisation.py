@@ -88,14 +88,18 @@ def test_the_first_convolution_gets_whitening_and_its_negative_and_is_frozen():
     assert not weight.requires_grad and model[1].bias.requires_grad
 
 
+def test_too_few_filters_take_the_strongest_components():
+    images = correlated_images()
+    model = nn.Conv2d(2, 7, 2)
+    whiten_first_convolution(model, images)
+    strongest = whitening_filters(images, 2)[:3]
+    assert torch.equal(model.weight[:6], torch.cat([strongest, -strongest]))
+
+
 @pytest.mark.parametrize(
     ("layer", "message"),
     [
-        (
-            nn.Conv2d(2, 15, 2),
-            "`whiten` needs 16 filters in the first convolution `stem`, which has 15; choose another --model, "
-            "or leave out whiten.",
-        ),
+        (nn.Conv2d(2, 1, 2), "`whiten` needs two filters at least in the first convolution; `stem` has one."),
         (nn.Conv2d(2, 16, 2, groups=2), "`whiten` needs a first convolution without groups; `stem` has 2."),
         (nn.Conv2d(2, 64, (2, 3)), "`whiten` needs a square first convolution; `stem` is 2x3."),
         (nn.Linear(4, 4), "`whiten` needs a convolution, and the network has none."),

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+import fovea.zoo  # noqa: F401 (registers the networks)
 from fovea.errors import ShapeError, UsageError
 from fovea.registry import build
 from fovea.training.initialisation import whiten_first_convolution
@@ -23,16 +24,16 @@ def test_the_maps_of_a_small_image():
 
 def test_the_maps_of_a_photograph():
     model = build("foveola", size=96, stride=2, width=0.5)
-    assert maps(model, torch.zeros(2, 3, 96, 96)) == [(96, 47), (32, 23), (128, 11), (128, 5)]
+    assert maps(model, torch.zeros(2, 3, 96, 96)) == [(24, 47), (32, 23), (128, 11), (128, 5)]
 
 
-@pytest.mark.parametrize(("c_in", "stride"), [(1, 1), (3, 1), (3, 2)])
-def test_the_stem_has_room_for_a_whitening_and_no_more(c_in, stride):
-    model = build("foveola", c_in=c_in, stride=stride)
+@pytest.mark.parametrize("c_in", [1, 3])
+def test_the_stem_has_room_for_a_whitening_and_no_more(c_in):
+    model = build("foveola", c_in=c_in)
     whiten_first_convolution(model, torch.randn(20, c_in, 32, 32, generator=torch.Generator().manual_seed(0)))
     weight = model.stem.conv.weight
     half = len(weight) // 2
-    assert len(weight) == 2 * c_in * (2 * stride) ** 2 and torch.equal(weight[:half], -weight[half:])
+    assert len(weight) == 2 * c_in * 2**2 and torch.equal(weight[:half], -weight[half:])
 
 
 def test_filters_begin_as_the_identity():
