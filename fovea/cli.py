@@ -220,15 +220,24 @@ def cache(
     clear: Annotated[bool, typer.Option("--clear", help="Remove them.")] = False,
     as_json: Json = False,
 ) -> None:
-    """List the decoded images that are kept, or remove them."""
+    """List what is kept to save time (decoded images, unpacked archives, downloads), or remove it."""
     from fovea.jobs.cache import cache as job
 
     entries = job(clear=clear, name=name)
     if as_json:
         _print_json(entries)
         return
-    rows = [(e["name"], f"{e['bytes'] / 1e6:,.1f}", f"{e['images']:,}/{e['total']:,}", e["used"]) for e in entries]
-    _print_table(("removed" if clear else "entry", "MB", "images", "used"), rows)
+    rows = [
+        (
+            entry["kind"],
+            entry["name"],
+            f"{entry['bytes'] / 1e6:,.1f}",
+            "" if entry["total"] is None else f"{entry['images']:,}/{entry['total']:,}",
+            entry["used"],
+        )
+        for entry in entries
+    ]
+    _print_table(("kind", "removed" if clear else "name", "MB", "images", "used"), rows)
 
 
 @app.command()

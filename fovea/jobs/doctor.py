@@ -14,8 +14,8 @@ from typing import Any
 
 import torch
 
-from fovea.data.cache import cache_folder
 from fovea.data.download import CATALOGUE
+from fovea.storage import cache_root
 
 OPTIONAL = {"tensorboard": ("tensorboard", "fovea train --tensorboard")}
 """The library that each extra brings, and the command that needs it."""
@@ -74,7 +74,7 @@ def _accelerators() -> Iterator[Check]:
 
 
 def _storage() -> Iterator[Check]:
-    cache = cache_folder()
+    cache = cache_root()
     there = next(folder for folder in (cache.absolute(), *cache.absolute().parents) if folder.exists())
     free = shutil.disk_usage(there).free
     writable = os.access(there, os.W_OK)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fovea.bundle import Bundle, load
 from fovea.data.cache import decode_dataset
-from fovea.data.dataset import PARTS, BadFile, Dataset, Part
+from fovea.data.dataset import PARTS, BadFile, Dataset
 from fovea.data.sources import find
 from fovea.data.splits import split_validation
 from fovea.errors import DataError, UsageError, unknown
@@ -163,7 +163,7 @@ def _figures(bundle: Bundle, dataset: Dataset, *, flip: bool, batch: int, progre
     """Return the figures over all parts of a decoded `dataset`."""
     run = partial(predict_logits, bundle.model, device=bundle.device, flip=flip, batch=batch, progress=progress)
     parts = dataset.parts.values()
-    logits = torch.cat([run(_pixels(part, dataset.name), bundle.preprocess) for part in parts])
+    logits = torch.cat([run(part.decoded, bundle.preprocess) for part in parts])
     labels = np.concatenate([part.labels for part in parts])
     if bundle.task == "number":
         return {"images": len(labels), **metrics.number_scores(bundle.numbers(logits)[:, 0], labels)._asdict()}
@@ -213,12 +213,6 @@ def _check_classes(dataset: Dataset, bundle: Bundle) -> None:
             f"`{dataset.name}` has {len(strangers)} classes that the model does not know: {listed}. "
             f"It knows {', '.join(bundle.classes[:10])}{' ...' if len(bundle.classes) > 10 else ''}."
         )
-
-
-def _pixels(part: Part, name: str) -> NDArray[np.uint8]:
-    if part.pixels is None:
-        raise DataError(f"The images of `{name}` are not decoded; call `decode_dataset` first.")
-    return part.pixels
 
 
 def _class_figures(
