@@ -121,7 +121,7 @@ def _train(given: dict[str, Any]) -> None:
         return
     result = job.find_lr(**given) if find_lr else job.train(**given)
     _print_json(result.to_dict()) if as_json else _print_lines(result.summary())
-    if isinstance(result, job.TrainingResult) and result.interrupted:
+    if getattr(result, "interrupted", False):
         raise typer.Exit(130)
 
 
