@@ -2,15 +2,26 @@
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from types import TracebackType
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 PLAIN_INTERVAL_S = 10.0
 """Off a terminal, a counter is printed no more often than this."""
+
+
+class _Bars(Progress):
+    """Bars, and below each a line with the rest of what there is to say of it."""
+
+    def get_renderables(self) -> Iterator[RenderableType]:
+        for task in self.tasks:
+            yield self.make_tasks_table([task])
+            if detail := task.fields["detail"]:
+                yield Text(f"  {detail}", style="dim", no_wrap=True, overflow="ellipsis")
 
 
 class Display(AbstractContextManager["Display"]):
@@ -55,9 +66,7 @@ class Display(AbstractContextManager["Display"]):
     def _advance_bar(self, title: str, done: float, total: float, detail: str) -> None:
         if self._progress is None:
             columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
-            self._progress = Progress(
-                *columns, TimeRemainingColumn(), TextColumn("{task.fields[detail]}"), console=self.console
-            )
+            self._progress = _Bars(*columns, TimeRemainingColumn(), console=self.console, transient=True)
             self._progress.start()
         if title not in self._tasks:
             self._tasks[title] = self._progress.add_task(title, total=total, detail=detail)
