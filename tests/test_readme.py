@@ -15,6 +15,7 @@ from typer.main import get_command
 import fovea
 from fovea.cli import app
 from fovea.errors import FoveaError
+from fovea.planning import PHOTO_SIZE, SMALL_IMAGE, WANTED_EPOCHS, WANTED_IMAGES
 from fovea.recipes import DEFAULT_RECIPE, RECIPES
 from fovea.training.recipe import FIELDS, INITIALISATIONS, OPTIMISERS, Recipe
 from fovea.training.schedules import SCHEDULES
@@ -104,6 +105,14 @@ def test_the_table_of_default_plans_agrees_with_the_recipes(data):
     for fact in (f"`{plan.model}`", f"{plan.size} px", f"`{DEFAULT_RECIPE[data]}`", f"{plan.training.epochs} epochs"):
         assert fact in row
     assert plan.training.optimiser in row.lower()
+
+
+def test_the_page_on_training_has_the_numbers_of_the_planning():
+    small, photographs = re.findall(r"^\| (?:other images|photographs).*$", TRAINING, re.M)
+    assert f"{SMALL_IMAGE} px" in small
+    assert f"{WANTED_EPOCHS} and as many as see {WANTED_IMAGES:,} images" in small
+    assert f"{PHOTO_SIZE} px" in photographs
+    assert f"sees {WANTED_IMAGES:,} images and passes {WANTED_EPOCHS} times over the data" in TRAINING
 
 
 @pytest.mark.parametrize(
