@@ -9,6 +9,20 @@ COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
 SIZE = 4
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory):
+    """Keep what tests decode, and what they start decodes, out of the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FOVEA_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Let sums come out the same on every machine; a training sets the number of threads and leaves it."""
+    torch.set_num_threads(1)
+
+
 def brightest_channel(order):
     """Return an MLP whose logit for the class at `order[i]` is 6 x the mean of channel i, pixels from 0 to 1."""
     from fovea.registry import build

@@ -1,5 +1,7 @@
 """Pictures that jobs write beside their results."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,10 @@ SHEET_TILE = 128
 
 
 def contact_sheet(pixels: Tensor, path: Path) -> Path:
-    """Write uint8 images (N, C, H, W) as one picture of eight columns, small ones enlarged; return `path`."""
+    """Write uint8 images (N, C, H, W) as one picture of eight columns, small ones enlarged; return `path`.
+
+    Raises: StorageError where it cannot be written.
+    """
     N, C, H, W = pixels.shape
     zoom = max(1, SHEET_TILE // max(H, W))
     tiles = pixels.permute(0, 2, 3, 1).expand(N, H, W, 3).repeat_interleave(zoom, 1).repeat_interleave(zoom, 2).numpy()
@@ -24,15 +29,16 @@ def contact_sheet(pixels: Tensor, path: Path) -> Path:
     for index, tile in enumerate(tiles):
         top, left = index // SHEET_COLUMNS * (h + gap), index % SHEET_COLUMNS * (w + gap)
         sheet[top : top + h, left : left + w] = tile
-    try:
+    with _writing(path):
         Image.fromarray(sheet).save(path)
-    except (OSError, ValueError) as error:
-        raise StorageError(f"`{path}` cannot be written: {error}. Choose --out with a picture's suffix.") from error
     return path
 
 
 def sweep_picture(sweep: Sweep, path: Path) -> Path:
-    """Plot the losses of a learning-rate sweep with the suggested rate; return `path`."""
+    """Plot the losses of a learning-rate sweep with the suggested rate; return `path`.
+
+    Raises: StorageError where it cannot be written.
+    """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 4), layout="constrained")
@@ -40,5 +46,14 @@ def sweep_picture(sweep: Sweep, path: Path) -> Path:
     axes.plot(sweep.rates, sweep.losses)
     axes.axvline(sweep.suggested, linestyle="--", color="tab:orange", label=f"suggested: {sweep.suggested:.2g}")
     axes.legend()
-    figure.savefig(path, dpi=150)
+    with _writing(path):
+        figure.savefig(path, dpi=150)
     return path
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        raise StorageError(f"`{path}` cannot be written: {error}. Choose --out with a picture's suffix.") from error

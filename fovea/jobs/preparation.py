@@ -18,9 +18,10 @@ from fovea.data.augment import compose
 from fovea.data.cache import decode_dataset
 from fovea.data.dataset import Dataset, Part, Task
 from fovea.data.sources import find
-from fovea.data.splits import split_validation
+from fovea.data.splits import require_trainable, split_validation
 from fovea.data.statistics import channel_statistics
-from fovea.errors import DataError, UsageError
+from fovea.errors import UsageError
+from fovea.header import first_line
 from fovea.jobs.progress import Display
 from fovea.planning import budget_plan, default_plan
 from fovea.preprocess import Preprocess
@@ -28,7 +29,7 @@ from fovea.recipes import DEFAULT_RECIPE, Plan, named
 from fovea.training.engine import Trainer, seed_of
 from fovea.training.evaluation import Normaliser, part_labels
 from fovea.training.initialisation import initialise, whiten_first_convolution
-from fovea.training.losses import make_loss, output_count
+from fovea.training.losses import main_head, make_loss, output_count
 from fovea.training.tuning import keep_freed_memory, time_settings
 
 HALF = 0.5
@@ -122,11 +123,10 @@ def tuned(plan: Plan, model: nn.Module, train: Part, preprocess: Preprocess, dev
 
 
 def find_data(source: Source, display: Display) -> Dataset:
-    """Return the data set, with its notes shown; DataError where it has nothing to train on."""
+    """Return the data set, with its notes shown; DataError where it cannot be trained on."""
     options = {name: value for name, value in dataclasses.asdict(source).items() if name not in ("data", "allow_bad")}
     dataset = find(source.data, progress=display.fetched, **options)
-    if "train" not in dataset.parts:
-        raise DataError(f"`{source.data}` has no train part; it has {', '.join(dataset.parts)}.")
+    require_trainable(dataset)
     for note in dataset.notes:
         display.note(f"data: {note}")
     return dataset
@@ -165,6 +165,8 @@ def choose_plan(dataset: Dataset, wish: Wish, *, device: torch.device) -> Plan:
         plan = budget_plan(dataset, budget_s, device=device, size=size)
     else:
         plan = default_plan(dataset, model=wish.model, size=size)
+    if dataset.directional:
+        plan = plan.replace(test_flip=False)
     return plan.replace(**changes)
 
 
@@ -177,10 +179,9 @@ def ready(
     display: Display,
     preprocess: Preprocess | None = None,
 ) -> Prepared:
-    """Return the data decoded and the network built; with the `preprocess` of a run that goes on, nothing is tuned."""
+    """Return the data decoded and the network built; `preprocess` is that of a run that goes on."""
     _check_loss(plan.training.loss, dataset)
     keep_freed_memory()
-    resuming = preprocess is not None
     val_fraction = 0.0 if "val" in dataset.parts else plan.val_fraction
     dataset = split_validation(dataset, fraction=val_fraction, seed=plan.training.seed)
     channels = dataset.channels
@@ -189,6 +190,7 @@ def ready(
     )
     counter = display.counter("decoding")
     dataset = decode_dataset(dataset, geometry, room=plan.room, allow_bad=source.allow_bad, progress=counter)
+    require_trainable(dataset)
     for bad in dataset.bad_files:
         display.note(f"left out: {bad.name}: {bad.reason}")
     train = dataset.parts["train"]
@@ -199,8 +201,7 @@ def ready(
     outputs = output_count(plan.training.loss, len(dataset.classes))
     model, architecture, arguments = _network(plan, outputs=outputs, channels=channels)
     initial_weights(model, plan, train, preprocess)
-    if not resuming:
-        plan = tuned(plan, model, train, preprocess, device)
+    plan = tuned(plan, model, train, preprocess, device)
     return Prepared(
         plan=plan,
         dataset=dataset,
@@ -219,7 +220,9 @@ def _network(plan: Plan, *, outputs: int, channels: int) -> tuple[nn.Module, str
     """Return the network with random weights, its name for the card, and its arguments."""
     custom = custom_name(plan.model)
     if custom is not None:
-        return _custom_network(*custom, outputs=outputs, channels=channels), "custom", {}
+        model = _custom_network(*custom, outputs=outputs, channels=channels)
+        _check_outputs(model, plan, outputs=outputs, channels=channels)
+        return model, "custom", {}
     given = {"classes": outputs, "c_in": channels, "size": plan.size, **plan.arguments}
     return registry.build(plan.model, **given), plan.model, registry.arguments_of(plan.model, **given)
 
@@ -243,6 +246,24 @@ def _custom_network(file: Path, name: str, *, outputs: int, channels: int) -> nn
     if not isinstance(model, nn.Module):
         raise UsageError(f"`{file}:{name}` gives a {type(model).__name__}, not a torch.nn.Module.")
     return model
+
+
+def _check_outputs(model: nn.Module, plan: Plan, *, outputs: int, channels: int) -> None:
+    """Raise UsageError unless `model` turns two images into two rows of `outputs` numbers; lazy layers take shape."""
+    images = torch.zeros(2, channels, plan.size, plan.size)
+    training = model.training
+    try:
+        with torch.no_grad():
+            shape = tuple(main_head(model.eval()(images)).shape)
+    except Exception as error:  # a user's network may raise anything
+        raise UsageError(
+            f"`{plan.model}` fails on images of {channels}x{plan.size}x{plan.size}: {first_line(error)}"
+        ) from error
+    model.train(training)
+    if shape != (2, outputs):
+        raise UsageError(
+            f"`{plan.model}` must turn (2, {channels}, {plan.size}, {plan.size}) into (2, {outputs}), not {shape}."
+        )
 
 
 def custom_name(model: str) -> tuple[Path, str] | None:

@@ -1,7 +1,6 @@
 """A run: the folder that holds everything of one training."""
 
 import json
-import os
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 import tomli_w
 
 from fovea.errors import StorageError, UsageError
-from fovea.storage import write_atomically
+from fovea.storage import remove_temporary, write_atomically
 
 
 @dataclass(frozen=True)
@@ -47,8 +46,7 @@ class Run:
             UsageError: `out` holds a run already.
             StorageError: the folder cannot be made or written.
         """
-        if out is not None and cls(Path(out)).recipe.exists():
-            raise UsageError(f"`{out}` holds a run already. Continue it with --resume {out}, or choose another --out.")
+        cls.check_free(out)
         folders = [Path(out)] if out is not None else _numbered(Path("runs"), name)
         for folder in folders:
             try:
@@ -61,6 +59,12 @@ class Run:
                 raise StorageError(f"Cannot make the folder `{folder}`: {error.strerror}. Choose --out.") from error
             return cls(folder)
         raise StorageError(f"`runs` holds a thousand runs called `{name}`; choose --out.")
+
+    @classmethod
+    def check_free(cls, out: str | Path | None) -> None:
+        """Raise UsageError where `out` holds a run already."""
+        if out is not None and cls(Path(out)).recipe.exists():
+            raise UsageError(f"`{out}` holds a run already. Continue it with --resume {out}, or choose another --out.")
 
     @classmethod
     def open(cls, folder: str | Path) -> "Run":
@@ -89,16 +93,12 @@ class Run:
         except OSError as error:
             raise StorageError(f"`{self.metrics}` cannot be written ({error.strerror}); free space.") from error
 
-    def truncate_metrics(self, epochs: int) -> None:
-        """Keep the first `epochs` lines: what came after the checkpoint will be done again."""
+    def rewind(self, epochs: int) -> None:
+        """Keep the first `epochs` lines of the metrics: what came after will be done again. Remove unfinished files."""
+        remove_temporary(self.folder)
         lines = self.metrics.read_bytes().splitlines(keepends=True) if self.metrics.exists() else []
         write_atomically(self.metrics, b"".join(lines[:epochs]))
 
 
 def _numbered(root: Path, name: str) -> list[Path]:
     return [root / (name if number == 1 else f"{name}-{number}") for number in range(1, 1001)]
-
-
-def folder_name(path: Path) -> str:
-    """Return `path` relative to the working folder where it lies inside it, for messages."""
-    return os.path.relpath(path) if path.absolute().is_relative_to(Path.cwd()) else str(path)

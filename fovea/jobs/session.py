@@ -6,7 +6,7 @@ import platform
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from types import FrameType
@@ -29,22 +29,26 @@ from fovea.training.evaluation import part_labels, predict_logits
 from fovea.training.losses import chosen_classes, output_count
 from fovea.training.metrics import number_scores, wilson_interval
 
+EventWriter = Callable[[str], Any]
+"""TensorBoard's writer of event files, made with a folder."""
+
 
 class Session:
     """A trainer at work in its run folder."""
 
-    def __init__(self, prepared: Prepared, run: Run, display: Display, *, tensorboard: bool = False) -> None:
+    def __init__(self, prepared: Prepared, run: Run, display: Display, *, events: EventWriter | None = None) -> None:
         self.prepared, self.run, self.display = prepared, run, display
         self.trainer = prepared.trainer()
         self.interrupted = False
         self.began_at = self.saved_at = time.monotonic()
         self.began_seen = 0
-        self.events = _event_writer(run) if tensorboard else None
+        self.events = events(str(run.folder)) if events else None
 
     def resume(self) -> None:
-        """Continue from the run's checkpoint."""
-        load_checkpoint(self.run.last, self.trainer)
-        self.run.truncate_metrics(self.trainer.clock.epoch)
+        """Continue from the run's checkpoint; from the beginning where it was killed before there was one."""
+        if self.run.last.exists():
+            load_checkpoint(self.run.last, self.trainer)
+        self.run.rewind(self.trainer.clock.epoch)
         self.began_seen = self.images_seen
         self.display.note(f"resuming {self.run.folder} in epoch {self.trainer.clock.epoch + 1}")
 
@@ -58,6 +62,9 @@ class Session:
             except TrainingError as error:
                 kept = f" The last good network is kept in {self.run.model}." if self.run.model.exists() else ""
                 raise TrainingError(f"{error}{kept}") from error
+            finally:
+                if self.events:
+                    self.events.close()
         if self.interrupted:
             save_checkpoint(self.run.last, self.trainer)
         if not self.run.model.exists():
@@ -226,14 +233,15 @@ def _epoch_line(result: EpochResult) -> str:
 def _scalars(result: EpochResult) -> dict[str, float]:
     scalars = {"train/loss": result.loss, "train/accuracy": result.accuracy, "lr": result.lr}
     if result.val is not None:
-        scalars |= {"val/loss": result.val.loss}
-        scalars |= {} if result.val.accuracy is None else {"val/accuracy": result.val.accuracy}
-    return scalars
+        scalars |= {"val/loss": result.val.loss, "val/accuracy": result.val.accuracy}
+    return {name: value for name, value in scalars.items() if value is not None}
 
 
-def _event_writer(run: Run) -> Any:
+def event_writer() -> EventWriter:
+    """Return TensorBoard's writer; MissingDependencyError where it is not installed."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
         raise MissingDependencyError("--tensorboard needs a library: pip install 'fovea-cnn[tensorboard]'.") from error
-    return SummaryWriter(str(run.folder))
+    writer: EventWriter = SummaryWriter
+    return writer

@@ -14,7 +14,7 @@ from fovea.jobs.pictures import contact_sheet, sweep_picture
 from fovea.jobs.preparation import Prepared, Source, Wish, device_named, find_data, prepare, ready, resolved_recipe
 from fovea.jobs.progress import Display
 from fovea.jobs.runs import Run
-from fovea.jobs.session import Session
+from fovea.jobs.session import EventWriter, Session, event_writer
 from fovea.preprocess import Fit, Preprocess
 from fovea.recipes import Plan
 from fovea.training.recipe import Recipe
@@ -79,15 +79,17 @@ def train(
     Raises:
         FoveaError: of the kind that says what is wrong: UsageError, DataError, TrainingError, StorageError.
     """
+    events = event_writer() if tensorboard else None
     with display or Display() as shown:
         if resume is not None:
             if data is not None or options or out is not None:
                 raise UsageError("--resume continues a run as it was begun; leave out DATA and the other options.")
-            return _run(_resumed(Run.open(resume), display=shown, device=device, tensorboard=tensorboard))
+            return _run(_resumed(Run.open(resume), display=shown, device=device, events=events))
+        Run.check_free(out)
         training = prepared(data, device=device, display=shown, **options)
         run = Run.create(out, name=f"{_word(training.dataset.name)}-{_word(training.architecture)}")
         run.write_recipe(resolved_recipe(training))
-        return _run(Session(training, run, shown, tensorboard=tensorboard))
+        return _run(Session(training, run, shown, events=events))
 
 
 def prepared(
@@ -153,7 +155,7 @@ def find_lr(data: str | Path | None = None, *, out: str | Path = "learning-rate.
     return sweep
 
 
-def _resumed(run: Run, *, display: Display, device: str, tensorboard: bool) -> Session:
+def _resumed(run: Run, *, display: Display, device: str, events: EventWriter | None) -> Session:
     stored = run.read_recipe()
     try:
         source = Source(**stored["data"]["source"])
@@ -166,13 +168,8 @@ def _resumed(run: Run, *, display: Display, device: str, tensorboard: bool) -> S
     dataset = find_data(source, display)
     if dataset.fingerprint != stored["data"]["fingerprint"]:
         raise DataError(f"`{source.data}` has changed since {run.folder} began; start a new run without --resume.")
-    torch.set_num_threads(training.threads)
-    session = Session(
-        ready(dataset, plan, source=source, device=chosen, display=display, preprocess=preprocess),
-        run,
-        display,
-        tensorboard=tensorboard,
-    )
+    begun = ready(dataset, plan, source=source, device=chosen, display=display, preprocess=preprocess)
+    session = Session(begun, run, display, events=events)
     session.resume()
     return session
 
