@@ -101,7 +101,7 @@ CIFAR10 = Plan(
         schedule="linear",
         whiten=True,
         label_smoothing=0.2,
-        augment=("alternating-flip", "shift 2", "cutout 10"),
+        augment=("alternating-flip", "shift 2"),
         test_flip=True,
     ),
 )
