@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -125,39 +126,41 @@ def test_a_full_disk_stops_the_run_and_keeps_what_was(tmp_path, whole):
     same_end(tmp_path / "run", whole)
 
 
-@pytest.fixture
-def gaps(monkeypatch):
-    """Return the list of the seconds between the ends of a training's steps, as they come."""
-    seen, last, train_step = [], [], Trainer.train_step
+BUDGET = {**DIGITS, "epochs": 0, "budget_s": 2.0, "model": "lenet5", "size": 32, "val_fraction": 0.0}
+
+
+def test_a_budget_is_kept_to_the_step(tmp_path, monkeypatch):
+    ends, train_step = [], Trainer.train_step
 
     def timed(trainer, indices):
+        ends.append(time.monotonic())
         train_step(trainer, indices)
-        now = time.monotonic()
-        seen.append(now - last.pop() if last else 0.0)
-        last.append(now)
+        ends.append(time.monotonic())
 
     monkeypatch.setattr(Trainer, "train_step", timed)
-    return seen
-
-
-def test_a_budget_is_kept_to_the_step(tmp_path, gaps):
-    options = {key: value for key, value in DIGITS.items() if key != "epochs"}
-    result = quiet("digits", model="lenet5", size=32, val_fraction=0.0, budget=2.0, out=tmp_path / "run", **options)
-    assert 2.0 <= result.seconds <= 2.0 * 1.02 + max(gaps)
+    result = quiet("digits", out=tmp_path / "run", **BUDGET)
+    longest = max(np.diff(ends))
+    assert 2.0 <= result.seconds <= 2.0 * 1.02 + longest
     last = json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[-1])
     assert last["lr"] == pytest.approx(0, abs=1e-9), "the schedule ends with the budget"
 
 
-def test_a_resumed_budget_has_the_time_that_was_left(tmp_path, gaps):
-    options = {key: value for key, value in DIGITS.items() if key != "epochs"}
+def test_a_resumed_budget_has_the_time_that_was_left(tmp_path, monkeypatch):
+    now, steps, train_step = [0.0], [], Trainer.train_step
+
+    def of_an_eighth_of_a_second(trainer, indices):
+        train_step(trainer, indices)
+        now[0] += 0.125
+        steps.append(trainer.clock.total_steps)
+
+    monkeypatch.setattr(Trainer, "train_step", of_an_eighth_of_a_second)
+    monkeypatch.setattr("fovea.training.engine.time", SimpleNamespace(monotonic=lambda: now[0]))
     with within_step(5, press_ctrl_c):
-        first = quiet("digits", model="lenet5", size=32, val_fraction=0.0, budget=2.0, out=tmp_path / "run", **options)
-    assert first.interrupted and first.seconds < 2.0
-    spent = len(gaps)
-    time.sleep(0.3)
+        first = quiet("digits", out=tmp_path / "run", **BUDGET)
+    assert first.interrupted and first.seconds == 5 / 8
+    now[0] += 1000
     second = quiet(resume=tmp_path / "run")
-    assert spent == 5 and 2.0 <= second.seconds <= 2.0 * 1.02 + max(gaps[spent + 1 :])
-    assert sum(gaps[spent + 1 :]) <= 2.0 - first.seconds + max(gaps[spent + 1 :])
+    assert not second.interrupted and second.seconds == 2.0 and steps == list(range(1, 17))
 
 
 @pytest.fixture

@@ -50,7 +50,7 @@ def net():
 def make_trainer(net):
     """Return a function of recipe fields that gives a trainer of the tiny network on 32 images."""
 
-    def make(*, model=None, train=None, val=None, **fields):
+    def make(*, model=None, train=None, val=None, device="cpu", **fields):
         recipe = Recipe(**{"epochs": 3, "batch": 8, "lr": 0.05, "schedule": "constant", "threads": 1, **fields})
         return Trainer(
             model or net(),
@@ -59,7 +59,7 @@ def make_trainer(net):
             val=val,
             preprocess=Preprocess(size=(SIZE, SIZE), channels=1, mean=(0.4,), std=(0.2,)),
             augmentation=compose(recipe.augment, size=SIZE, directional=False),
-            device=torch.device("cpu"),
+            device=torch.device(device),
         )
 
     return make

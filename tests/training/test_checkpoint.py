@@ -152,3 +152,17 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(tmp_path, mak
         save_checkpoint(path, trainer)
     assert path.read_bytes() == before
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("fields", RECIPES, ids=str)
+def test_a_training_on_cuda_goes_on_from_its_checkpoint(tmp_path, make_trainer, fit, fields):
+    whole, first, resumed = (make_trainer(**fields, device="cuda") for _ in range(3))
+    fit(whole)
+    fit(first, steps=6)
+    save_checkpoint(tmp_path / "last.safetensors", first)
+    load_checkpoint(tmp_path / "last.safetensors", resumed)
+    same_state(first, resumed)
+    fit(resumed)
+    for name, tensor in tensors(whole).items():
+        torch.testing.assert_close(tensor, tensors(resumed)[name], rtol=1e-2, atol=1e-2)
