@@ -1,0 +1,100 @@
+"""What the named recipes promise: test accuracy over seeds, arithmetic, time. Runs `fovea train` once per seed.
+
+Promises: `digits` mean of five seeds >= 98.5 %, none below 97 %; `fashion-93.5` >= 93.5 %; `cifar10-94` mean of three
+seeds >= 94 % with at most 0.40 PFLOP each. With `--append` every run adds a line to recipes.jsonl and the summary is
+over all seeds there, so that long recipes can be run one seed at a time; `--seeds` alone without a number only sums up.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from machine import description, print_verdict
+
+from fovea.recipes import RECIPES
+
+RECORD = Path(__file__).resolve().parent / "recipes.jsonl"
+DATA = {"digits": "digits", "fashion-93.5": "fashion-mnist", "cifar10-94": "cifar10"}
+MEAN = {"digits": 0.985, "fashion-93.5": 0.935, "cifar10-94": 0.94}
+LOWEST = {"digits": 0.97}
+PFLOP = {"cifar10-94": 0.40}
+
+
+def run(name: str, seed: int, *, quick: bool) -> dict[str, Any]:
+    """Return the result of one training on the test part."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "fovea", "train", DATA[name], "--recipe", name, "--seed", str(seed), "--json"]
+        command += ["--out", f"{folder}/run", *(["--epochs", "1"] if quick else [])]
+        result = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+        trained = json.loads(
+            subprocess.run(
+                [sys.executable, "-m", "fovea", "info", result["model"], "--json"],
+                check=True,
+                stdout=subprocess.PIPE,
+                text=True,
+            ).stdout
+        )["card"]["training"]
+    test = next(entry for entry in result["results"] if entry["split"] == "test")
+    return {
+        "recipe": name,
+        "seed": seed,
+        "accuracy": test["accuracy"],
+        "split": "test",
+        "images": test["images"],
+        "epochs": trained["epochs"],
+        "pflop": result["pflop"],
+        "seconds": round(result["seconds"], 1),
+        "threads": trained["threads"],
+        "precision": trained["recipe"]["precision"],
+        "machine": description(),
+    }
+
+
+def recorded(name: str) -> list[dict[str, Any]]:
+    """Return the last result of each seed in the record."""
+    lines = [json.loads(line) for line in RECORD.read_text().splitlines()] if RECORD.exists() else []
+    return list({line["seed"]: line for line in lines if line["recipe"] == name}.values())
+
+
+def summarise(name: str, results: list[dict[str, Any]]) -> None:
+    for result in results:
+        print(
+            f"  seed {result['seed']}: {100 * result['accuracy']:.2f} % on test, {result['pflop']:.4g} PFLOP, "
+            f"{result['seconds']:.0f} s, {result['threads']} threads, {result['precision']}"
+        )
+    accuracies = [result["accuracy"] for result in results]
+    print_verdict(f"{name}, mean accuracy of {len(results)} seeds", mean(accuracies), at_least=MEAN[name])
+    if name in LOWEST:
+        print_verdict(f"{name}, lowest accuracy", min(accuracies), at_least=LOWEST[name])
+    if name in PFLOP:
+        print_verdict(f"{name}, most PFLOP", max(result["pflop"] for result in results), at_most=PFLOP[name])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("name", choices=sorted(RECIPES))
+    parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
+    parser.add_argument("--append", action="store_true", help=f"add each result to {RECORD.name}")
+    parser.add_argument("--quick", action="store_true", help="one seed, one epoch: does it run at all?")
+    args = parser.parse_args()
+    print(description(), flush=True)
+    results = []
+    for seed in args.seeds[:1] if args.quick else args.seeds:
+        results.append(run(args.name, seed, quick=args.quick))
+        print(json.dumps(results[-1]), flush=True)
+        if args.append and not args.quick:
+            with RECORD.open("a") as stream:
+                stream.write(json.dumps(results[-1]) + "\n")
+    if args.append or not args.seeds:
+        results = recorded(args.name)
+    if results:
+        summarise(args.name, results)
+
+
+if __name__ == "__main__":
+    main()
