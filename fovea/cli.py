@@ -8,6 +8,7 @@ import os
 import sys
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
+from inspect import signature
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -115,7 +116,10 @@ def _train(given: dict[str, Any]) -> None:
     from fovea.jobs import train as job
 
     as_json, preview, find_lr = (given.pop(switch, False) for switch in ("as_json", "preview", "find_lr"))
-    given |= _assigned(given.pop("assignments", []), taken=given)
+    assignments = given.pop("assignments", [])
+    given |= _assigned(
+        assignments, taken={*given, *signature(job.prepared).parameters, *signature(job.train).parameters}
+    )
     if preview:
         _print_lines([f"Preview  {job.preview(**given)}"])
         return
@@ -322,7 +326,7 @@ def _assigned(assignments: Iterable[str], *, taken: Iterable[str]) -> dict[str, 
         if not equals or not key.isidentifier():
             raise UsageError(f"`--set {assignment}` must have the form key=value, as `--set momentum=0.9`.")
         if key in taken:
-            raise UsageError(f"`--set {assignment}`: `{key}` is given by an option of its own already.")
+            raise UsageError(f"`--set {assignment}`: `{key}` has an option of its own: --{key.replace('_', '-')}.")
         pairs[key] = value
     return pairs
 

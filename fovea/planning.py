@@ -15,6 +15,8 @@ PHOTO_SIZE = 96
 """Input size for images of no common or of a large size."""
 SMALL_IMAGE = 40
 """Up to this side in pixels an image is taken whole; larger ones are photographs, of which random crops are taken."""
+SMALLEST_INPUT = 16
+"""Smaller images are enlarged: three poolings leave nothing of them."""
 WANTED_IMAGES, WANTED_EPOCHS = 100_000, 6
 """A training from scratch sees so many images and passes so often over the data before a larger network pays off."""
 USED_FOR_STEPS = 0.85
@@ -111,7 +113,7 @@ def _timed(candidate: Candidate, dataset: Dataset, device: torch.device) -> Sett
 
 def _input_size(dataset: Dataset) -> int:
     side = max(dataset.native_size or (PHOTO_SIZE, PHOTO_SIZE))
-    return side if side <= SMALL_IMAGE else PHOTO_SIZE
+    return max(side, SMALLEST_INPUT) if side <= SMALL_IMAGE else PHOTO_SIZE
 
 
 def _stride(size: int) -> dict[str, int]:

@@ -76,7 +76,8 @@ def test_version(capsys):
         (["predict", "m.safetensors", "x.png", "--json", "--csv"], "`--json` and `--csv` exclude each other"),
         (["train", "digits", "--batch", "many"], "Invalid value for '--batch'"),
         (["train", "digits", "--set", "lr"], "`--set lr` must have the form key=value, as `--set momentum=0.9`."),
-        (["train", "digits", "--seed", "1", "--set", "seed=2"], "`seed` is given by an option of its own already."),
+        (["train", "digits", "--seed", "1", "--set", "seed=2"], "`seed` has an option of its own: --seed."),
+        (["train", "digits", "--set", "val_fraction=0"], "`val_fraction` has an option of its own: --val-fraction."),
     ],
 )
 def test_usage_errors_are_one_line_and_exit_2(capsys, arguments, error):

@@ -49,6 +49,12 @@ def test_small_images_are_taken_as_they_are_and_photographs_are_cropped_from():
     assert any(spec.startswith("crop") for spec in photo.training.augment) and photo.room > 1
 
 
+def test_images_too_small_for_three_poolings_are_enlarged():
+    plan = default_plan(dataset(1_000, native_size=(8, 8), channels=1))
+    assert plan.size == 16
+    registry.build(plan.model, classes=5, c_in=1, size=plan.size, **plan.arguments)
+
+
 def test_labels_that_a_mirror_changes_are_never_mirrored():
     plan = default_plan(dataset(1_000, native_size=(32, 32), directional=True))
     assert "flip" not in plan.training.augment and not plan.training.test_flip

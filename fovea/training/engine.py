@@ -84,7 +84,8 @@ def fitted(recipe: Recipe, *, images: int, validated: bool) -> Recipe:
 
 def seed_of(*position: int) -> int:
     """Return a 63-bit seed that depends on every number of `position`, as (seed, epoch, step)."""
-    return int(np.random.SeedSequence(position).generate_state(1, np.uint64)[0] >> 1)
+    counted = (len(position), *position)  # trailing zeros do not count in a SeedSequence
+    return int(np.random.SeedSequence(counted).generate_state(1, np.uint64)[0] >> 1)
 
 
 class Trainer:
@@ -184,9 +185,9 @@ class Trainer:
 
     def train_step(self, indices: Tensor) -> None:
         """Do one optimiser step on the images at `indices`."""
-        seed = seed_of(self.recipe.seed, self.clock.epoch, self.clock.step)
-        torch.manual_seed(seed)
-        generator = torch.Generator(self.device).manual_seed(seed)
+        position = (self.recipe.seed, self.clock.epoch, self.clock.step)
+        torch.manual_seed(seed_of(*position, 0))  # for dropout
+        generator = torch.Generator(self.device).manual_seed(seed_of(*position, 1))
         loss_sum = 0.0
         for chunk in torch.split(indices, self.recipe.batch):
             images, labels = self.load(chunk, generator)

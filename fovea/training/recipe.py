@@ -48,7 +48,7 @@ class Recipe:
     nesterov: bool = True
     """Look-ahead momentum for SGD."""
     weight_decay: float = 5e-4
-    """L2 penalty (decoupled in AdamW) on weights of two and more dimensions; never on norms and biases."""
+    """L2 penalty (decoupled in AdamW) on weights of two and more dimensions; never on norms and biases, nor by Muon."""
     schedule: str = "one-cycle"
     """A name in `SCHEDULES`, or `plateau`, which follows the validation loss."""
     warmup: float = 0.0

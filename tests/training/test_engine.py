@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from fovea.errors import TrainingError, UsageError
-from fovea.training.engine import Trainer
+from fovea.training.engine import Trainer, seed_of
 from fovea.training.evaluation import Score
 
 
@@ -282,3 +282,8 @@ def test_a_budget_run_that_was_stopped_in_its_last_step_still_validates(make_tra
     assert trainer.progress == pytest.approx(1) and trainer.clock.step == 1
     (last,) = fit(trainer)
     assert last.val is not None and trainer.clock.total_steps == 9
+
+
+def test_positions_that_differ_in_zeros_only_have_seeds_of_their_own():
+    positions = [(0,), (0, 0), (0, 0, 0), (0, 0, 1), (1,), (1, 0)]
+    assert len({seed_of(*position) for position in positions}) == len(positions)
