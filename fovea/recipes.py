@@ -77,12 +77,13 @@ FASHION = Plan(
     size=28,
     val_fraction=0.0,
     training=Recipe(
-        epochs=12,
+        epochs=14,
         batch=128,
         optimiser="adamw",
         lr=0.002,
         weight_decay=0.01,
-        augment=("flip", "shift 2"),
+        augment=("flip",),
+        test_flip=True,
     ),
 )
 """`fashion-93.5`: the deck's network, test accuracy >= 93.5 %."""
@@ -105,7 +106,7 @@ CIFAR10 = Plan(
         test_flip=True,
     ),
 )
-"""`cifar10-94`: mean test accuracy of three seeds >= 94 % with at most 0.40 PFLOP a seed."""
+"""`cifar10-94`: mean test accuracy of three seeds >= 94 % with at most 0.40 PFLOP a seed; not kept yet (93.7 %)."""
 
 RECIPES: Mapping[str, Plan] = MappingProxyType({"digits": DIGITS, "fashion-93.5": FASHION, "cifar10-94": CIFAR10})
 
