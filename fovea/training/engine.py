@@ -186,7 +186,7 @@ class Trainer:
     def train_step(self, indices: Tensor) -> None:
         """Do one optimiser step on the images at `indices`."""
         position = (self.recipe.seed, self.clock.epoch, self.clock.step)
-        torch.manual_seed(seed_of(*position, 0))  # for dropout
+        self.seed_dropout(seed_of(*position, 0))
         generator = torch.Generator(self.device).manual_seed(seed_of(*position, 1))
         loss_sum = 0.0
         for chunk in torch.split(indices, self.recipe.batch):
@@ -199,6 +199,13 @@ class Trainer:
             self.count(outputs, labels)
         self.check(loss_sum / self.recipe.accumulate)
         self.update()
+
+    def seed_dropout(self, seed: int) -> None:
+        """Seed what layers draw from; `torch.manual_seed` looks at every device, which costs small networks 5 %."""
+        if self.device.type == "cpu":
+            torch.default_generator.manual_seed(seed)
+        else:
+            torch.manual_seed(seed)
 
     def load(self, indices: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Return normalised, augmented images (N, C, H, W) and their labels (N,) on the device."""
