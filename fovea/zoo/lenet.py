@@ -30,8 +30,8 @@ C5, F6 = 120, 84  # units of the dense layers
 
 
 def _stage(c_in: int, stage: Stage) -> nn.Sequential:
-    """Convolution, ReLU, 2x2 max pooling: (N, c_in, H, W) -> (N, c, (H - k + 1) / 2, (W - k + 1) / 2)."""
-    layers = {"conv": nn.Conv2d(c_in, stage.c, stage.k), "relu": nn.ReLU(), "pool": nn.MaxPool2d(2)}
+    """Convolution, 2x2 max pooling, ReLU: (N, c_in, H, W) -> (N, c, (H - k + 1) / 2, (W - k + 1) / 2)."""
+    layers = {"conv": nn.Conv2d(c_in, stage.c, stage.k), "pool": nn.MaxPool2d(2), "relu": nn.ReLU()}
     return nn.Sequential(OrderedDict(layers))
 
 
