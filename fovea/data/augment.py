@@ -77,7 +77,7 @@ def random_resized_crop(
 
     Szegedy et al. 2014, arXiv:1409.4842, section 6: the part has an area drawn from `scale` (fractions of the image)
     and a width : height drawn log-uniformly from `ratio`; a side that would leave the image is cut to it. Bilinear
-    without a low-pass filter: a part more than twice `size` wide aliases.
+    without a low-pass filter: a part more than twice `size` wide aliases. On a CPU the part has whole pixels.
     """
     _, _, H, W = images.shape
     area = _uniform(images, generator, *scale) * (H * W)
@@ -85,6 +85,8 @@ def random_resized_crop(
     width, height = (area * aspect).sqrt().clamp(max=W), (area / aspect).sqrt().clamp(max=H)
     left = _uniform(images, generator) * (W - width)
     top = _uniform(images, generator) * (H - height)
+    if images.device.type == "cpu":
+        return _cut_and_resized(images, torch.stack((top, top + height, left, left + width)), size)
     steps = (torch.arange(size, device=images.device) + 0.5) / size
     return _sampled(images, left + width * steps, top + height * steps[:, None])
 
@@ -203,6 +205,19 @@ def _sampled(images: Tensor, x: Tensor, y: Tensor) -> Tensor:
     shape = len(images), y.shape[1], x.shape[2]
     grid = torch.stack(((x * (2 / W) - 1).expand(shape), (y * (2 / H) - 1).expand(shape)), dim=-1)
     return _typed(F.grid_sample(images.float(), grid, padding_mode="reflection", align_corners=False), images)
+
+
+def _cut_and_resized(images: Tensor, edges: Tensor, size: int) -> Tensor:
+    """Return the boxes with (top, bottom, left, right) `edges` (4, N, ...), to whole pixels, at `size` x `size`.
+
+    One image after the other, four times as fast on a CPU as sampling all of them at positions of their own.
+    """
+    result = torch.empty(len(images), images.shape[1], size, size, dtype=images.dtype)
+    result = result.contiguous(memory_format=torch.channels_last)
+    for index, (top, bottom, left, right) in enumerate(edges.flatten(1).round().int().T.tolist()):
+        box = images[index : index + 1, :, top : max(bottom, top + 1), left : max(right, left + 1)]
+        result[index] = F.interpolate(box, size, mode="bilinear", align_corners=False)[0]
+    return result
 
 
 def _filled(images: Tensor, top: Tensor, left: Tensor, bottom: Tensor, right: Tensor) -> Tensor:
