@@ -89,7 +89,7 @@ def test_a_sweep_trains_at_the_rate_it_notes(make_trainer):
     trainer = make_trainer(optimiser="muon", lr=0.2, lr_rest=0.02)
     seen, update = [], trainer.update
     trainer.update = lambda: (update(), seen.append([o.param_groups[0]["lr"] for o in trainer.optimisers]))
-    sweep = sweep_rates(trainer, steps=12, lowest=1e-4, highest=1e-2, progress=lambda *_: None)
+    sweep = sweep_rates(trainer, steps=20, lowest=1e-3, highest=0.3, progress=lambda *_: None)
     assert [muon for muon, _ in seen] == pytest.approx(sweep.rates)
     assert [rest for _, rest in seen] == pytest.approx([rate / 10 for rate in sweep.rates])
 
