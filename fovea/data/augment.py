@@ -194,7 +194,7 @@ def _mirrored(images: Tensor, chosen: Tensor) -> Tensor:
     N, C, H, W = images.shape
     images = images.contiguous(memory_format=torch.channels_last)
     both = torch.cat((images, images.flip(3))).permute(0, 2, 3, 1).reshape(2 * N, H * W * C)
-    # whole rows by index: three times as fast as a choice per pixel
+    # whole rows by index: four times as fast as a choice per pixel
     rows = both.index_select(0, torch.arange(N, device=images.device) + N * chosen.flatten())
     return rows.view(N, H, W, C).permute(0, 3, 1, 2)
 
@@ -210,7 +210,7 @@ def _sampled(images: Tensor, x: Tensor, y: Tensor) -> Tensor:
 def _cut_and_resized(images: Tensor, edges: Tensor, size: int) -> Tensor:
     """Return the boxes with (top, bottom, left, right) `edges` (4, N, ...), to whole pixels, at `size` x `size`.
 
-    One image after the other, four times as fast on a CPU as sampling all of them at positions of their own.
+    One image after the other, twice as fast on a CPU as sampling all of them at positions of their own.
     """
     result = torch.empty(len(images), images.shape[1], size, size, dtype=images.dtype)
     result = result.contiguous(memory_format=torch.channels_last)

@@ -201,7 +201,7 @@ class Trainer:
         self.update()
 
     def seed_dropout(self, seed: int) -> None:
-        """Seed what layers draw from; `torch.manual_seed` looks at every device, which costs small networks 5 %."""
+        """Seed what layers draw from; `torch.manual_seed` looks at every device, which small networks notice."""
         if self.device.type == "cpu":
             torch.default_generator.manual_seed(seed)
         else:
