@@ -1,0 +1,96 @@
+"""The command `fovea`: one function per command, which parses, calls a job and prints.
+
+Jobs are imported by the command that needs them: `fovea --help` imports neither PyTorch nor NumPy.
+"""
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from fovea.cli.description import info
+from fovea.cli.evaluation import evaluate
+from fovea.cli.machine import cache, doctor
+from fovea.cli.networks import models
+from fovea.cli.output import complain
+from fovea.cli.prediction import predict
+from fovea.cli.training import train
+from fovea.errors import FoveaError
+
+app = typer.Typer(
+    help="From a folder of images to a convolutional network that you trust, understand and can ship.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        import fovea
+
+        print(f"fovea {fovea.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error (also after a command).")
+    ] = False,
+) -> None:
+    """Hold the options that stand before every command; `run` has taken `--debug` out already."""
+
+
+for command in (train, evaluate, predict, models, info, doctor, cache):
+    app.command()(command)
+
+
+def main() -> None:
+    """Run the command line and exit with its code: 0 done, 1 failed, 2 usage, 130 Ctrl-C."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a file name need not be text
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Return the exit code of the command line `arguments`, after printing what there is to say."""
+    options = list(arguments[: arguments.index("--")] if "--" in arguments else arguments)
+    rest = list(arguments[len(options) :])
+    debug = "--debug" in options
+    try:
+        code = app(
+            [option for option in options if option != "--debug"] + rest, prog_name="fovea", standalone_mode=False
+        )
+        sys.stdout.flush()
+        return int(code or 0)
+    except (KeyboardInterrupt, typer.Abort):
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whatever is still buffered goes nowhere
+        return 1
+    except Exception as error:
+        if debug:
+            traceback.print_exception(error)
+        return _failed(error, debug=debug)
+
+
+def _failed(error: Exception, *, debug: bool) -> int:
+    """Say in one line what went wrong, and return the exit code."""
+    if isinstance(error, FoveaError):
+        complain(str(error))
+        return error.exit_code
+    if isinstance(error, typer.TyperException):
+        context = getattr(error, "ctx", None)
+        if message := error.format_message():  # empty where the help has been printed instead
+            end = "" if message.endswith(("?", ".")) else "."
+            complain(f"{message}{end} See `{context.command_path if context else 'fovea'} --help`.")
+        return error.exit_code
+    complain(f"{type(error).__name__}: {error}" + ("" if debug else "; run with --debug for the traceback"))
+    return 1

@@ -1,0 +1,38 @@
+"""`fovea evaluate`."""
+
+from typing import Annotated
+
+import typer
+
+from fovea.cli.options import AllowBad, Device, Json, LabelColumn, LabelFrom, Model, PathColumn, SplitColumn
+from fovea.cli.output import complain, print_json, print_lines
+
+
+def evaluate(
+    model: Model,
+    data: Annotated[str, typer.Argument(help="A folder, manifest, archive or name.", show_default=False)],
+    split: Annotated[
+        str, typer.Option(help="train, val, test or whole; val, then whole, where there is no test.")
+    ] = "test",
+    flip: Annotated[bool, typer.Option("--flip", help="Average over each image and its mirror image.")] = False,
+    min_accuracy: Annotated[float | None, typer.Option(help="Exit with 1 below this fraction.")] = None,
+    label_from: LabelFrom = None,
+    path_column: PathColumn = "path",
+    label_column: LabelColumn = "label",
+    split_column: SplitColumn = "split",
+    allow_bad: AllowBad = False,
+    device: Device = "auto",
+    batch: Annotated[int, typer.Option(help="Images at a time.", min=1)] = 256,
+    as_json: Json = False,
+) -> None:
+    """Measure a network: accuracy with its interval, per class, confusion, calibration."""
+    given = {name: value for name, value in locals().items() if name != "as_json"}
+    from fovea.jobs.evaluate import evaluate as job
+    from fovea.jobs.progress import Display
+
+    with Display() as display:
+        result = job(**given, display=display)
+    print_json(result.to_dict()) if as_json else print_lines(result.summary())
+    if not result.passed:
+        complain(f"accuracy {result.accuracy:.4f} is below --min-accuracy {min_accuracy}")
+        raise typer.Exit(1)

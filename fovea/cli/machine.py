@@ -1,0 +1,45 @@
+"""`fovea doctor` and `fovea cache`: what this machine has and keeps."""
+
+from typing import Annotated
+
+import typer
+
+from fovea.cli.options import Json
+from fovea.cli.output import print_json, print_table
+
+
+def doctor(as_json: Json = False) -> None:
+    """Show what this machine has, and what is missing for which command."""
+    from fovea.jobs.doctor import doctor as job
+
+    checks = job()
+    if as_json:
+        print_json([check.to_dict() for check in checks])
+        return
+    rows = [("" if check.ok else "!", check.name, check.value, "" if check.ok else check.advice) for check in checks]
+    print_table(("", "what", "here", "to do"), rows)
+
+
+def cache(
+    name: Annotated[str | None, typer.Argument(help="Only entries that begin like this; * and ? match.")] = None,
+    clear: Annotated[bool, typer.Option("--clear", help="Remove them.")] = False,
+    as_json: Json = False,
+) -> None:
+    """List what is kept to save time (decoded images, unpacked archives, downloads), or remove it."""
+    from fovea.jobs.cache import cache as job
+
+    entries = job(clear=clear, name=name)
+    if as_json:
+        print_json(entries)
+        return
+    rows = [
+        (
+            entry["kind"],
+            entry["name"],
+            f"{entry['bytes'] / 1e6:,.1f}",
+            "" if entry["total"] is None else f"{entry['images']:,}/{entry['total']:,}",
+            entry["used"],
+        )
+        for entry in entries
+    ]
+    print_table(("kind", "removed" if clear else "name", "MB", "images", "used"), rows)

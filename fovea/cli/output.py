@@ -1,0 +1,50 @@
+"""What commands print: text, tables, JSON and errors."""
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+
+def complain(message: str) -> None:
+    """Print an error, in one line, to standard error."""
+    print(f"error: {plain(' '.join(message.split()))}", file=sys.stderr)
+
+
+def plain(value: object) -> str:
+    """Return text that a terminal shows and does not obey."""
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in str(value))
+
+
+def print_json(value: object) -> None:
+    """Print a value as JSON; what JSON lacks is printed as its text."""
+    print(json.dumps(value, indent=2, default=str))
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Print text line by line."""
+    for line in lines:
+        print(plain(line))
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print a table as wide as the terminal, or as wide as its cells where there is none."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(width=None if sys.stdout.isatty() else 10_000)
+    table = Table(*columns, box=SIMPLE_HEAD, pad_edge=False)
+    for row in rows:
+        table.add_row(*(Text(plain(cell), overflow="fold") for cell in row))
+    console.print(table)
+
+
+def flat(values: dict[str, Any], *, prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Yield the leaves of nested objects under dotted names."""
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from flat(value, prefix=f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value

@@ -1,0 +1,85 @@
+"""`fovea predict`."""
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fovea.cli.options import Device, Json, Model
+from fovea.cli.output import complain, plain
+from fovea.errors import UsageError
+
+if TYPE_CHECKING:
+    from fovea.jobs.predict import FilePrediction
+
+
+def predict(
+    model: Model,
+    images: Annotated[list[str], typer.Argument(help="Files, folders, globs; - reads names from standard input.")],
+    top: Annotated[int, typer.Option(help="How many classes to show.", min=1)] = 5,
+    ensemble: Annotated[str, typer.Option(metavar="B,C", help="Further models to average with.")] = "",
+    device: Device = "auto",
+    batch: Annotated[int, typer.Option(help="Images at a time.", min=1)] = 64,
+    as_json: Json = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, one line per image.")] = False,
+) -> None:
+    """Say what images show: the most probable classes of each."""
+    from fovea.jobs.predict import predict as job
+
+    if as_json and as_csv:
+        raise UsageError("`--json` and `--csv` exclude each other; choose one.")
+    others = [name for name in ensemble.split(",") if name]
+    failed: list[str] = []
+    results = job(model, _with_standard_input(images), top=top, ensemble=others, device=device, batch=batch)
+    write = _write_json if as_json else _write_csv if as_csv else _write_lines
+    write(_noting_failures(results, failed))
+    if failed:
+        complain(f"{len(failed)} of the images cannot be read")
+        raise typer.Exit(1)
+
+
+def _with_standard_input(images: Iterable[str]) -> Iterator[str]:
+    for image in images:
+        if image == "-":
+            yield from (name for line in sys.stdin if (name := line.rstrip("\n")))
+        else:
+            yield image
+
+
+def _noting_failures(results: "Iterable[FilePrediction]", failed: list[str]) -> "Iterator[FilePrediction]":
+    for result in results:
+        if result.error:
+            failed.append(result.image)
+            complain(f"{result.image}: {result.error}")
+        yield result
+
+
+def _write_lines(results: "Iterable[FilePrediction]") -> None:
+    for result in results:
+        if result.prediction is not None:
+            scores = (f"{label} {probability:.1%}" for label, probability in result.prediction.scores)
+            print(plain(f"{result.image}  {'  '.join(scores) or result.prediction.label}"))
+
+
+def _write_json(results: "Iterable[FilePrediction]") -> None:
+    separator = "["
+    for result in results:
+        print(separator, json.dumps(result.to_dict()), sep="\n", end="")
+        separator = ","
+    print("\n]" if separator == "," else "[]")
+
+
+def _write_csv(results: "Iterable[FilePrediction]") -> None:
+    """Print one line per image and rank; a number stands as a label without probability."""
+    import csv
+
+    writer = csv.writer(sys.stdout)
+    writer.writerow(("image", "rank", "label", "probability", "error"))
+    for result in results:
+        if result.prediction is None:
+            writer.writerow((result.image, "", "", "", result.error))
+        else:
+            scores = result.prediction.scores or [(result.prediction.label, "")]
+            writer.writerows((result.image, rank, *score, "") for rank, score in enumerate(scores, start=1))

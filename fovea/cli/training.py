@@ -1,0 +1,94 @@
+"""`fovea train`."""
+
+from collections.abc import Iterable
+from inspect import signature
+from typing import Annotated, Any
+
+import typer
+
+from fovea.cli.options import AllowBad, Device, Json, LabelColumn, LabelFrom, PathColumn, SplitColumn
+from fovea.cli.output import print_json, print_lines
+from fovea.errors import UsageError
+
+
+def _count(text: str) -> int:
+    """Return a number, or 0 for `auto`."""
+    return 0 if text == "auto" else int(text)
+
+
+def train(
+    data: Annotated[str | None, typer.Argument(help="A folder, manifest, archive or name (digits, cifar10).")] = None,
+    recipe: Annotated[str | None, typer.Option(help="A named recipe.")] = None,
+    model: Annotated[str | None, typer.Option(help="A network (see `fovea models`) or file.py:Class.")] = None,
+    budget: Annotated[str | None, typer.Option(help="Time instead of epochs: 90s, 5m, 1h.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the training images.")] = None,
+    size: Annotated[int | None, typer.Option(help="Height and width of the network's input, in pixels.")] = None,
+    fit: Annotated[str | None, typer.Option(help="How images get that size: crop, letterbox or squash.")] = None,
+    batch: Annotated[int | None, typer.Option(parser=_count, metavar="N|auto", help="Images per step.")] = None,
+    lr: Annotated[float | None, typer.Option(help="Base learning rate.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
+    threads: Annotated[int | None, typer.Option(parser=_count, metavar="N|auto", help="Processor threads.")] = None,
+    device: Device = "auto",
+    precision: Annotated[str | None, typer.Option(help="float32, bfloat16 or auto.")] = None,
+    val_fraction: Annotated[
+        float | None, typer.Option(help="Share of train to validate on, if there is no val.")
+    ] = None,
+    label_from: LabelFrom = None,
+    path_column: PathColumn = None,
+    label_column: LabelColumn = None,
+    split_column: SplitColumn = None,
+    task: Annotated[str | None, typer.Option(help="classes, or number for one number per image.")] = None,
+    out: Annotated[
+        str | None,
+        typer.Option(help="The run folder, or the picture of --preview or --find-lr.", show_default="runs/..."),
+    ] = None,
+    resume: Annotated[str | None, typer.Option(metavar="RUN", help="Continue this run.")] = None,
+    preview: Annotated[
+        bool, typer.Option("--preview", help="Write a picture of what the network will see to --out, and stop.")
+    ] = False,
+    find_lr: Annotated[
+        bool, typer.Option("--find-lr", help="Sweep the learning rate, draw the losses to --out, and stop.")
+    ] = False,
+    allow_bad: AllowBad = False,
+    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard events into the run.")] = False,
+    compile: Annotated[bool, typer.Option("--compile", help="Run the network through torch.compile.")] = False,
+    patience: Annotated[int | None, typer.Option(help="Stop after so many epochs without a better result.")] = None,
+    assignments: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any recipe field.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Train a network: from images to a model file in a run folder."""
+    given: dict[str, Any] = {
+        name: value for name, value in locals().items() if value is not None and value is not False
+    }
+    _train({name: value for name, value in given.items() if (name, value) != ("batch", 0)})
+
+
+def _train(given: dict[str, Any]) -> None:
+    from fovea.jobs import train as job
+
+    as_json, preview, find_lr = (given.pop(switch, False) for switch in ("as_json", "preview", "find_lr"))
+    assignments = given.pop("assignments", [])
+    given |= _assigned(
+        assignments, taken={*given, *signature(job.prepared).parameters, *signature(job.train).parameters}
+    )
+    if preview:
+        print_lines([f"Preview  {job.preview(**given)}"])
+        return
+    result = job.find_lr(**given) if find_lr else job.train(**given)
+    print_json(result.to_dict()) if as_json else print_lines(result.summary())
+    if getattr(result, "interrupted", False):
+        raise typer.Exit(130)
+
+
+def _assigned(assignments: Iterable[str], *, taken: Iterable[str]) -> dict[str, Any]:
+    pairs: dict[str, Any] = {}
+    for assignment in assignments:
+        key, equals, value = assignment.partition("=")
+        if not equals or not key.isidentifier():
+            raise UsageError(f"`--set {assignment}` must have the form key=value, as `--set momentum=0.9`.")
+        if key in taken:
+            raise UsageError(f"`--set {assignment}`: `{key}` has an option of its own: --{key.replace('_', '-')}.")
+        pairs[key] = value
+    return pairs
