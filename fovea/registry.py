@@ -1,9 +1,10 @@
 """The networks by name: how each is built and what its paper says of it. Knows no network itself."""
 
 import inspect
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from fovea.errors import FoveaError, UsageError, unknown
 
@@ -16,6 +17,24 @@ _COUNTS = ("classes", "c_in", "size")
 """What any network may be asked for. `size` reaches only those that flatten a map into a dense layer."""
 
 
+class Peer(NamedTuple):
+    """The same network in another library: its name there, how its tensors' names become ours, published weights."""
+
+    name: str
+    rules: tuple[tuple[str, str], ...] = ()
+    """(pattern, replacement) of regular expressions, applied one after the other to every tensor name there."""
+    weights: str = ""
+    """Address of published ImageNet weights, if any; the file's name ends in the first digits of its SHA-256."""
+    licence: str = ""
+    """Licence of those weights."""
+
+    def renamed(self, name: str) -> str:
+        """Return our name of the tensor called `name` there."""
+        for pattern, replacement in self.rules:
+            name = re.sub(pattern, replacement, name)
+        return name
+
+
 @dataclass(frozen=True, kw_only=True)
 class Card:
     """What is known of a network at its default arguments."""
@@ -25,29 +44,39 @@ class Card:
     """Where it is described: `arXiv:...`, `doi:...` or `this project`."""
     title: str
     year: int
+    authors: str = ""
+    """As one cites them: `He et al.`"""
     input: tuple[int, int, int]
     """(C, H, W) that `params` and `macs` hold for."""
     params: int
     """Trainable parameters."""
     macs: int
     """Multiply-adds of convolutions and dense layers for one image; biases not counted."""
+    top1: float | None = None
+    """Published top-1 accuracy on ImageNet's validation part, one centre crop, in percent."""
+    top5: float | None = None
+    """Published top-5 accuracy, likewise."""
+    published: str = ""
+    """Where `top1` and `top5` are printed, and their protocol where it is not one centre crop."""
+    decks: tuple[str, ...] = ()
+    """Numbers of the lecture decks that show it: `000` to `004`."""
+    peers: Mapping[str, Peer] = field(default_factory=dict)
+    """The same network by library: `torchvision`, `timm` or `keras`."""
 
 
 _builders: "dict[str, Callable[..., nn.Module]]" = {}
 _cards: dict[str, Card] = {}
 
 
-def register(
-    *, paper: str, title: str, year: int, input: tuple[int, int, int], params: int, macs: int
-) -> "Callable[[Network], Network]":
-    """Return a decorator that makes a builder known under its own name, with this card."""
+def register(**facts: Any) -> "Callable[[Network], Network]":
+    """Return a decorator that makes a builder known under its own name, with a `Card` of these `facts`."""
 
     def add(builder: "Network") -> "Network":
         name = builder.__name__
         if name in _builders:
             raise UsageError(f"A network named `{name}` is registered already; choose another name.")
         _builders[name] = builder
-        _cards[name] = Card(name=name, paper=paper, title=title, year=year, input=input, params=params, macs=macs)
+        _cards[name] = Card(name=name, **facts)
         return builder
 
     return add
@@ -58,10 +87,23 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(_builders))
 
 
+def resolve(name: str) -> str:
+    """Return the name under which the network `name` is registered; torchvision's names stand for ours.
+
+    Raises:
+        UsageError: an unknown name, with its neighbours.
+    """
+    if name in _builders:
+        return name
+    aliases = {card.peers["torchvision"].name: own for own, card in _cards.items() if "torchvision" in card.peers}
+    if name not in aliases:
+        raise unknown("network", name, (*_builders, *aliases))
+    return aliases[name]
+
+
 def card(name: str) -> Card:
     """Return the card of the network `name`."""
-    _known(name)
-    return _cards[name]
+    return _cards[resolve(name)]
 
 
 def build(name: str, **arguments: object) -> "nn.Module":
@@ -74,6 +116,7 @@ def build(name: str, **arguments: object) -> "nn.Module":
         UsageError: an unknown name or argument, or a value that is not allowed.
         ShapeError: `size` is too small for the network.
     """
+    name = resolve(name)
     resolved = arguments_of(name, **arguments)
     try:
         return _builders[name](**resolved)
@@ -90,7 +133,7 @@ def arguments_of(name: str, **arguments: object) -> dict[str, object]:
     >>> arguments_of("lenet5", classes=7)
     {'classes': 7, 'c_in': 1, 'size': 32}
     """
-    _known(name)
+    name = resolve(name)
     defaults = {key: value.default for key, value in inspect.signature(_builders[name]).parameters.items()}
     allowed = defaults | {key: 1 for key in _COUNTS if key not in defaults}
     for key, value in arguments.items():
@@ -99,11 +142,6 @@ def arguments_of(name: str, **arguments: object) -> dict[str, object]:
         _check(key, value, type(allowed[key]))
     resolved = defaults | {key: value for key, value in arguments.items() if key in defaults}
     return {key: list(value) if isinstance(value, tuple) else value for key, value in resolved.items()}
-
-
-def _known(name: str) -> None:
-    if name not in _builders:
-        raise unknown("network", name, _builders)
 
 
 def _check(key: str, value: object, kind: type) -> None:

@@ -51,6 +51,22 @@ def test_arguments_are_resolved_as_json_holds_them(tiny):
     assert registry.arguments_of("tiny", **resolved) == resolved
 
 
+def test_the_name_in_torchvision_is_an_alias_unless_it_is_a_name_here(tiny):
+    for own, there in (("small", "their_small"), ("large", "tiny")):
+        builder = lambda classes=1: nn.Flatten()  # noqa: E731  named below
+        builder.__name__ = own
+        registry.register(**CARD, peers={"torchvision": registry.Peer(there)})(builder)
+    assert registry.resolve("their_small") == registry.card("their_small").name == "small"
+    assert registry.resolve("tiny") == "tiny"
+    assert isinstance(registry.build("their_small"), nn.Flatten)
+
+
+def test_rules_rename_one_after_the_other():
+    peer = registry.Peer("net", rules=((r"^layer(\d)\.(\d)", r"stage\1.block\2"), (r"^fc\.", "head.logits.")))
+    assert peer.renamed("layer2.0.conv1.weight") == "stage2.block0.conv1.weight"
+    assert peer.renamed("fc.bias") == "head.logits.bias"
+
+
 def test_a_name_taken_twice_is_refused(tiny):
     with pytest.raises(UsageError, match="A network named `tiny` is registered already"):
 

@@ -224,7 +224,7 @@ def _network(plan: Plan, *, outputs: int, channels: int) -> tuple[nn.Module, str
         _check_outputs(model, plan, outputs=outputs, channels=channels)
         return model, "custom", {}
     given = {"classes": outputs, "c_in": channels, "size": plan.size, **plan.arguments}
-    return registry.build(plan.model, **given), plan.model, registry.arguments_of(plan.model, **given)
+    return registry.build(plan.model, **given), registry.resolve(plan.model), registry.arguments_of(plan.model, **given)
 
 
 def _custom_network(file: Path, name: str, *, outputs: int, channels: int) -> nn.Module:
