@@ -1,9 +1,12 @@
-"""What PyTorch lacks: the one interface of all networks of the zoo."""
+"""What PyTorch lacks: the one interface of all networks of the zoo, and layers that several of them share."""
 
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from typing import cast
 
 from torch import Tensor, nn
+
+from fovea.errors import ShapeError
 
 
 class Classifier(nn.Module):
@@ -32,3 +35,51 @@ class Classifier(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return the logits, (N, classes)."""
         return cast(Tensor, self.head(self.features(x)))
+
+
+class SqueezeExcitation(nn.Module):
+    """Weigh each channel by what all channels are on average: x * gate(W2 activation(W1 mean(x) + b1) + b2).
+
+    Hu et al. 2017, arXiv:1709.01507, equations 2 to 4, with their ReLU and sigmoid. W1 has `hidden` rows, c / reduction
+    where not given; both matrices are 1x1 convolutions of the (N, c, 1, 1) means.
+
+    (N, c, H, W) -> (N, c, H, W)
+    """
+
+    def __init__(
+        self,
+        c: int,
+        reduction: int = 16,
+        *,
+        hidden: int | None = None,
+        activation: Callable[[], nn.Module] = nn.ReLU,
+        gate: Callable[[], nn.Module] = nn.Sigmoid,
+    ) -> None:
+        super().__init__()
+        hidden = hidden or max(1, c // reduction)
+        layers = {
+            "squeeze": nn.AdaptiveAvgPool2d(1),
+            "reduce": nn.Conv2d(c, hidden, 1),
+            "activation": activation(),
+            "expand": nn.Conv2d(hidden, c, 1),
+            "gate": gate(),
+        }
+        self.excitation = nn.Sequential(OrderedDict(layers))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return `x` with its channels weighed."""
+        return x * cast(Tensor, self.excitation(x))
+
+
+def channel_shuffle(x: Tensor, groups: int) -> Tensor:
+    """Return `x` (N, C, H, W) with its channels dealt out: group after group becomes one of each group in turn.
+
+    Channels 0 1 2 3 4 5 in 2 groups become 0 3 1 4 2 5. Zhang et al. 2017, arXiv:1707.01083, figure 1(c).
+
+    Raises:
+        ShapeError: `groups` does not divide C.
+    """
+    N, C, H, W = x.shape
+    if C % groups:
+        raise ShapeError(f"`groups` (={groups}) must divide the channels (={C}).")
+    return x.reshape(N, groups, C // groups, H, W).transpose(1, 2).reshape(N, C, H, W)

@@ -35,7 +35,7 @@ ONLY = {
     "shapes": set(),
     "storage": set(),
     "header": set(),
-    "reference": {"numpy"},
+    "reference": {"numpy", "scipy"},
     "preprocess": {"numpy", "PIL"},
     "runtime": {"numpy", "PIL", "onnxruntime"},
 }

@@ -1,7 +1,9 @@
+import pytest
 import torch
 from torch import nn
 
-from fovea.layers import Classifier
+from fovea.errors import ShapeError
+from fovea.layers import Classifier, SqueezeExcitation, channel_shuffle
 
 
 def doubling(c_in: int) -> nn.Conv2d:
@@ -33,3 +35,29 @@ def test_a_replaced_child_is_used():
     model = Classifier(stages=[doubling(1)], head=HEAD)
     model.stage1 = nn.Identity()
     assert model(torch.ones(1, 1, 2, 2)).tolist() == [[1.0]]
+
+
+def test_squeeze_and_excitation_is_its_formula():
+    layer = SqueezeExcitation(32, 8).double()
+    x = torch.randn(2, 32, 5, 3, dtype=torch.float64)
+    w = {name: p.squeeze() for name, p in layer.excitation.named_parameters()}
+    hidden = (x.mean((2, 3)) @ w["reduce.weight"].T + w["reduce.bias"]).relu()
+    weights = torch.sigmoid(hidden @ w["expand.weight"].T + w["expand.bias"])
+    assert hidden.shape == (2, 4)
+    torch.testing.assert_close(layer(x), x * weights[:, :, None, None])
+
+
+def test_squeeze_and_excitation_takes_its_hidden_units_activation_and_gate():
+    layer = SqueezeExcitation(6, hidden=5, activation=nn.SiLU, gate=nn.Hardsigmoid)
+    assert sum(p.numel() for p in layer.parameters()) == 2 * 6 * 5 + 5 + 6
+    assert [type(m) for m in layer.excitation][2::2] == [nn.SiLU, nn.Hardsigmoid]
+    assert SqueezeExcitation(6, 16).excitation.reduce.out_channels == 1
+
+
+def test_channels_are_dealt_out_of_their_groups():
+    x = torch.arange(6.0).reshape(1, 6, 1, 1).expand(2, 6, 3, 4)
+    assert channel_shuffle(x, 2)[1, :, 2, 3].tolist() == [0, 3, 1, 4, 2, 5]
+    torch.testing.assert_close(channel_shuffle(x, 3), nn.functional.channel_shuffle(x, 3))
+    assert channel_shuffle(channel_shuffle(x, 2), 3).equal(x)
+    with pytest.raises(ShapeError, match=r"`groups` \(=4\) must divide the channels \(=6\)"):
+        channel_shuffle(x, 4)
