@@ -1,0 +1,58 @@
+"""HTML pages in one file: templates of this folder, everything escaped, pictures inside, no script, no other host."""
+
+import base64
+import io
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from numpy.typing import NDArray
+from PIL import Image
+
+import fovea
+
+THUMBNAIL = 160
+"""Pixels of the longer side of a picture in a page; larger ones are reduced."""
+
+
+def render(template: str, **values: object) -> str:
+    """Return the page that `template` (a file beside this one) makes of `values`; what is text in them stays text."""
+    page: str = _environment().get_template(template).render(version=fovea.__version__, **values)
+    return page
+
+
+def picture(pixels: NDArray[np.uint8], *, side: int = THUMBNAIL) -> str:
+    """Return uint8 (H, W, C) as a `data:` address for `<img src>`.
+
+    PNG, pixel by pixel, where neither side is longer than `side`; else reduced to it, as JPEG.
+    """
+    image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+    kind = "PNG" if max(image.size) <= side else "JPEG"
+    image.thumbnail((side, side))
+    with io.BytesIO() as stream:
+        image.save(stream, kind, optimize=True, quality=85)
+        return f"data:image/{kind.lower()};base64,{base64.b64encode(stream.getvalue()).decode()}"
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent, encoding="utf-8"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(thousands=_thousands, percent=_percent)
+    return environment
+
+
+def _thousands(value: int) -> str:
+    """Return a whole number with its thousands apart, as `60,000`."""
+    return f"{value:,}"
+
+
+def _percent(value: float, digits: int = 1) -> str:
+    """Return a fraction as a percentage, as `93.7 %`."""
+    return f"{100 * value:.{digits}f} %"
