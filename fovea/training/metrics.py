@@ -37,6 +37,15 @@ class NumberScores(NamedTuple):
     """1 - squared error / squared deviation from the mean; 1 is perfect, 0 the mean itself; None for one image."""
 
 
+class CalibrationBins(NamedTuple):
+    """Images by how sure the network is of its answer, each (bins,); 0 where a bin is empty (Guo et al. 2017)."""
+
+    confidence: NDArray[np.float64]
+    """Mean probability of the chosen class."""
+    accuracy: NDArray[np.float64]
+    images: NDArray[np.int64]
+
+
 def wilson_interval(correct: int, total: int, confidence: float = 0.95) -> tuple[float, float]:
     """Return the interval of the true accuracy after `correct` of `total` were right (Wilson 1927).
 
@@ -75,16 +84,24 @@ def top_k_accuracy(probabilities: Floats, labels: Labels, *, k: int) -> float:
     return float((best == labels[:, None]).any(axis=1).mean())
 
 
+def calibration_bins(probabilities: Floats, labels: Labels, *, bins: int = 15) -> CalibrationBins:
+    """Return confidence and accuracy of (N, classes) probabilities in `bins` equal intervals of confidence."""
+    confidence = probabilities.max(axis=1)
+    right = probabilities.argmax(axis=1) == labels
+    index = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)  # intervals (a, b], as in the paper
+    images = np.bincount(index, minlength=bins)
+    sums = (np.bincount(index, weights=values, minlength=bins) for values in (confidence, right))
+    mean_confidence, accuracy = (values / np.maximum(images, 1) for values in sums)
+    return CalibrationBins(mean_confidence, accuracy, images)
+
+
 def calibration_error(probabilities: Floats, labels: Labels, *, bins: int = 15) -> float:
     """Return the expected calibration error of (N, classes) probabilities (Guo et al. 2017, equation 3).
 
     The distance between confidence and accuracy, averaged over images in `bins` equal intervals of confidence.
     """
-    confidence = probabilities.max(axis=1)
-    right = probabilities.argmax(axis=1) == labels
-    index = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)  # intervals (a, b], as in the paper
-    gaps = np.bincount(index, weights=right - confidence, minlength=bins)
-    return float(np.abs(gaps).sum() / len(labels))
+    confidence, accuracy, images = calibration_bins(probabilities, labels, bins=bins)
+    return float((np.abs(accuracy - confidence) * images).sum() / len(labels))
 
 
 def negative_log_likelihood(probabilities: Floats, labels: Labels) -> float:

@@ -11,6 +11,7 @@ from sklearn.metrics import log_loss
 
 from fovea.errors import UsageError
 from fovea.training.metrics import (
+    calibration_bins,
     calibration_error,
     class_scores,
     confusion_matrix,
@@ -72,6 +73,14 @@ def test_calibration_error_by_hand():
     # two images at 0.9, one of them right: |0.5 - 0.9| for half of the images; two at 0.6, both right: |1 - 0.6|
     probabilities = np.array([[0.9, 0.1], [0.9, 0.1], [0.6, 0.4], [0.6, 0.4]])
     assert calibration_error(probabilities, np.array([0, 1, 0, 0])) == pytest.approx(0.4)
+
+
+def test_calibration_bins_by_hand():
+    probabilities = np.array([[0.9, 0.1], [0.9, 0.1], [0.6, 0.4], [0.3, 0.7]])
+    bins = calibration_bins(probabilities, np.array([0, 1, 0, 0]), bins=5)  # (0.4, 0.6] (0.6, 0.8] (0.8, 1]
+    assert bins.images.tolist() == [0, 0, 1, 1, 2]
+    assert bins.confidence == pytest.approx([0, 0, 0.6, 0.7, 0.9])
+    assert bins.accuracy == pytest.approx([0, 0, 1, 0, 0.5])
 
 
 def test_confidence_that_equals_accuracy_has_no_calibration_error():
