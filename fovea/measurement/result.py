@@ -1,0 +1,151 @@
+"""What a walk through a network finds: a row per layer, their groups, and the totals."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from fovea.measurement.receptive import Axis
+
+Shape = tuple[int, ...]
+Field = tuple[Axis, ...]
+"""The receptive field of the units of a map: one `Axis` for each axis of the input, rows first."""
+
+CONVENTIONS = (
+    "1 MAC = 1 multiply-add = 2 FLOPs, of convolutions and matrix products; bias, norm and activation are not in MACs.",
+    "Parameters (trainable, frozen) and buffers are counted apart; activations and MACs are those of one image.",
+    "kept: what training keeps until the backward pass. field: the input pixels that one unit sees, unclipped.",
+)
+"""Printed under every table."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leftover:
+    """Where a window and its stride do not divide one axis of a layer's padded input."""
+
+    axis: int
+    """0 for rows, 1 for columns; as in `Layer.field`."""
+    size: int
+    """Length of the axis, without padding."""
+    uncovered: tuple[int, ...]
+    """Indices of the rows or columns that no window reaches, at the end of the axis."""
+    padding: int
+    """How many positions of the padding behind them none reaches either."""
+    rule: str
+    """The quotient that is no integer, as `(7 - 3) / 3 + 1 = 2.33`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layer:
+    """One row: a module without children, or an operation that a module with children does itself."""
+
+    path: str
+    """As in `named_modules`; `conv#2` is its second call, `block1.add()` an operation of `block1`."""
+    type: str
+    input_shapes: tuple[Shape, ...] = ()
+    """Of all tensors it gets, for a batch of one image, which comes first."""
+    output_shapes: tuple[Shape, ...] = ()
+    parameters: int = 0
+    """Trainable ones. Shared ones stand in the first row that uses them, and only there."""
+    frozen: int = 0
+    """Parameters that do not require a gradient."""
+    buffers: int = 0
+    """Values of its buffers, as the moving averages of a batch norm."""
+    parameter_bytes: int = 0
+    """Of parameters, frozen ones too."""
+    macs: int = 0
+    activation_bytes: int = 0
+    """Of the tensors it makes in a forward pass; views, and results written in place, make none."""
+    kept_bytes: int | None = None
+    """Of the tensors it makes, those that a training keeps until the backward pass; None: see `Measurement.missing`."""
+    field: Field | None = None
+    """The receptive field of its (first) output; None where that is unknown: see `Measurement.missing`."""
+    branches: tuple[Field, ...] = ()
+    """The fields that meet in it, where it joins several tensors: `field` is their union."""
+    leftovers: tuple[Leftover, ...] = ()
+    sources: tuple[int, ...] = ()
+    """Indices in `Measurement.layers` of the rows whose outputs it gets: the edges of the graph."""
+
+    @property
+    def macs_per_parameter(self) -> float | None:
+        """How often each of its parameters, trainable or frozen, is used; None where it has none."""
+        count = self.parameters + self.frozen
+        return self.macs / count if count else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """A module with children: the rows from `first` up to, but not including, `stop`."""
+
+    path: str
+    type: str
+    first: int
+    stop: int
+    input_shapes: tuple[Shape, ...]
+    output_shapes: tuple[Shape, ...]
+    field: Field | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Total:
+    """The sums over all rows."""
+
+    parameters: int
+    frozen: int
+    buffers: int
+    parameter_bytes: int
+    macs: int
+    activation_bytes: int
+    kept_bytes: int | None
+
+
+SUMMED = tuple(item.name for item in fields(Total))
+
+
+def total_of(layers: "tuple[Layer, ...]") -> Total:
+    """Return the sums over `layers`; a sum with an unknown term is unknown."""
+    columns = {name: [getattr(layer, name) for layer in layers] for name in SUMMED}
+    return Total(**{name: None if None in values else sum(values) for name, values in columns.items()})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """What `fovea.measure` returns."""
+
+    name: str
+    input_shape: Shape
+    """Of one image, (C, H, W)."""
+    layers: tuple[Layer, ...]
+    """In the order in which they run, the input first; what never runs but has parameters comes last."""
+    groups: tuple[Group, ...]
+    """In the order in which they begin; the whole network, with the path ``, first."""
+    total: Total
+    fitting: tuple[tuple[int, ...], ...] = ()
+    """For each axis of the input the nearest sizes at which every stride divides; empty where the given ones do."""
+    missing: Mapping[str, str] = field(default_factory=dict)
+    """Columns that could not be measured, each with the reason."""
+    notes: tuple[str, ...] = ()
+    """What a reader has to know of these figures."""
+
+    def share(self, layer: Layer, name: str) -> float | None:
+        """Return which part of the total of column `name` is this row's; None where it is unknown or there is none."""
+        value, whole = getattr(layer, name), getattr(self.total, name)
+        return value / whole if whole and value is not None else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all as JSON values."""
+        result = asdict(self)
+        result["layers"] = [self._row(layer) for layer in self.layers]
+        return {**result, "conventions": CONVENTIONS}
+
+    def _row(self, layer: Layer) -> dict[str, Any]:
+        row = asdict(layer)
+        row["macs_per_parameter"] = layer.macs_per_parameter
+        row["shares"] = {name: self.share(layer, name) for name in SUMMED}
+        for side in ("input", "output"):
+            row[f"{side}_shape"] = next(iter(row[f"{side}_shapes"]), None)
+        for key in ("field", "branches"):
+            fields_ = layer.branches if key == "branches" else (layer.field,)
+            dicts = [None if item is None else [axis.to_dict() for axis in item] for item in fields_]
+            row["receptive_field" if key == "field" else key] = dicts if key == "branches" else dicts[0]
+        del row["field"]
+        return row
