@@ -1,0 +1,48 @@
+"""Hooks see what flows and are gone afterwards, whatever happens."""
+
+import pytest
+import torch
+from torch import nn
+
+from fovea.errors import UsageError
+from fovea.hooks import capture
+
+
+@pytest.fixture
+def net():
+    return nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
+
+
+def hooks_of(model):
+    return [hook for module in model.modules() for hook in module._forward_hooks.values()]
+
+
+def test_outputs_and_inputs_of_named_layers(net):
+    x = torch.randn(4, 2)
+    with capture(net, ["0", "1"]) as outputs, capture(net, ["1", "2"], inputs=True) as inputs:
+        result = net(x)
+    assert torch.equal(outputs["0"], net[0](x)) and torch.equal(outputs["1"], net[1](net[0](x)))
+    assert inputs["1"] is outputs["0"] and inputs["2"] is outputs["1"]
+    assert torch.equal(result, net(x)) and outputs["0"].requires_grad
+
+
+def test_of_a_layer_that_runs_twice_the_last_stands():
+    relu = nn.ReLU()
+    net = nn.Sequential(relu, nn.Linear(2, 2), relu)
+    with capture(net, ["0"]) as outputs:
+        assert net(torch.randn(3, 2)) is outputs["0"]
+
+
+def test_no_hook_remains(net):
+    with capture(net, ["0", "2"]):
+        assert len(hooks_of(net)) == 2
+    assert hooks_of(net) == []
+    with pytest.raises(RuntimeError), capture(net, ["0"]):
+        net(torch.randn(4, 7))
+    assert hooks_of(net) == []
+
+
+def test_an_unknown_layer_is_an_error_and_leaves_no_hook(net):
+    with pytest.raises(UsageError, match="Unknown layer `3`"), capture(net, ["0", "3"]):
+        pass
+    assert hooks_of(net) == []
