@@ -13,6 +13,8 @@ class Window(NamedTuple):
     kernel: int
     stride: int = 1
     padding: int = 0
+    ceil: bool = False
+    """Whether a last position that hangs over the edge counts, as in pooling with `ceil_mode`."""
 
 
 def convolved(size: int, kernel: int, *, stride: int = 1, padding: int = 0, dilation: int = 1) -> int:
@@ -48,7 +50,7 @@ def chained(size: int, windows: Sequence[Window]) -> int:
     out = size
     for window in windows:
         try:
-            out = convolved(out, window.kernel, stride=window.stride, padding=window.padding)
+            out = _positions(out, window)
         except ShapeError as error:
             raise ShapeError(
                 f"Layer `{window.path}` ({window.kernel}x{window.kernel}) does not fit its input of {out}x{out}: "
@@ -57,8 +59,17 @@ def chained(size: int, windows: Sequence[Window]) -> int:
     return out
 
 
+def _positions(size: int, window: Window) -> int:
+    overhang = window.stride - 1 if window.ceil else 0
+    out = convolved(size + overhang, window.kernel, stride=window.stride, padding=window.padding)
+    # no position may lie wholly in the padding behind the input
+    return out - 1 if window.ceil and (out - 1) * window.stride >= size + window.padding else out
+
+
 def _smallest(windows: Sequence[Window]) -> int:
     size = 1
     for window in reversed(windows):
-        size = max(1, (size - 1) * window.stride + window.kernel - 2 * window.padding)
+        last = (size - 1) * window.stride - window.padding  # where the last position begins
+        extent = window.kernel - window.padding
+        size = max(1, last + (max(1, extent - window.stride + 1) if window.ceil else extent))
     return size

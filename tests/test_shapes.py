@@ -45,12 +45,30 @@ def test_a_window_too_large_is_named_with_its_input():
         convolved(2, 3, padding=1, dilation=2)
 
 
-WINDOWS = st.lists(
-    st.builds(Window, st.just("w"), st.integers(1, 5), st.integers(1, 3), st.just(0)), min_size=1, max_size=5
-)
+def windows(ceil):
+    window = st.builds(Window, st.just("w"), st.integers(1, 5), st.integers(1, 3), st.just(0), ceil)
+    return st.lists(window, min_size=1, max_size=5)
 
 
-@given(st.integers(1, 200), WINDOWS)
+def test_pooling_that_rounds_up_keeps_the_column_that_hangs_over():
+    assert chained(6, [Window("pool", 3, stride=2, ceil=True)]) == 3
+    assert chained(2, [Window("pool", 3, stride=2, ceil=True)]) == 1
+
+
+@given(st.integers(1, 20), st.integers(1, 5), st.integers(1, 4), st.integers(0, 2))
+def test_pooling_that_rounds_up_agrees_with_torch_or_both_refuse(size, kernel, stride, padding):
+    padding = min(padding, kernel // 2)
+    window = Window("pool", kernel, stride=stride, padding=padding, ceil=True)
+    try:
+        expected = F.max_pool1d(torch.zeros(1, 1, size), kernel, stride, padding, ceil_mode=True).shape[-1]
+    except RuntimeError:
+        with pytest.raises(ShapeError):
+            chained(size, [window])
+    else:
+        assert chained(size, [window]) == expected
+
+
+@given(st.integers(1, 200), windows(st.just(False)))
 def test_a_chain_is_its_windows_one_after_the_other(size, windows):
     out = size
     try:
@@ -63,7 +81,7 @@ def test_a_chain_is_its_windows_one_after_the_other(size, windows):
         assert chained(size, windows) == out
 
 
-@given(WINDOWS)
+@given(windows(st.booleans()))
 def test_the_size_an_error_proposes_is_the_smallest_that_works(windows):
     windows = [*windows, Window("last", 9)]
     with pytest.raises(ShapeError, match=r"`size` \(=1\) must be at least (\d+)\.$") as caught:

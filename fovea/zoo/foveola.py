@@ -74,6 +74,8 @@ _register = partial(register, paper="this project", title="Foveola", year=2026)
 
 @_register(input=(3, 32, 32), params=1_972_792, macs=118_147_360)
 def foveola(classes: int = 10, *, c_in: int = 3, size: int = 32, stride: int = 1, width: float = 1.0) -> Classifier:
+    if stride < 1:
+        raise UsageError(f"`stride` (={stride}) must be at least 1.")
     if round(STAGES[0].c * width) < 1:
         raise UsageError(f"`width` (={width}) must leave at least one of {STAGES[0].c} channels.")
     stem = _stem(c_in, stride)
