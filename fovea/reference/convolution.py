@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, TypedDict, Unpack
 
 import numpy as np
 
+from fovea.reference.normalisation import per_channel
 from fovea.reference.padding import Array, Mode, Padding, amounts, pad, pad_gradient, per_axis
 
 Index = tuple[Any, ...]
@@ -142,7 +143,7 @@ def flat(array: Array, axis: int) -> Array:
 
 def add_bias(y: Array, bias: Array | None) -> Array:
     """Return (N, C, *sizes) plus (C,)."""
-    return y if bias is None else y + bias.reshape(-1, *[1] * (y.ndim - 2))
+    return y if bias is None else y + per_channel(bias, y)
 
 
 def _check(x: Array, kernel: Array, groups: int) -> None:
