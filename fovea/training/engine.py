@@ -18,7 +18,7 @@ from fovea.data.augment import Augmentation, AugmentContext
 from fovea.data.dataset import Part
 from fovea.errors import DataError, TrainingError, UsageError
 from fovea.preprocess import Preprocess
-from fovea.training.evaluation import Normaliser, Score, autocast, part_labels, predict_logits, score
+from fovea.training.evaluation import Normaliser, Score, autocast, layout, part_labels, predict_logits, score
 from fovea.training.losses import Outputs, chosen_classes, class_weights, main_head, make_loss
 from fovea.training.optim import Average, make_optimisers
 from fovea.training.recipe import Recipe
@@ -103,11 +103,11 @@ class Trainer:
         device: torch.device,
     ) -> None:
         recipe = fitted(recipe, images=len(train), validated=val is not None)
-        self.model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.model = model.to(device, memory_format=layout(model))  # type: ignore[call-overload]
         self.forward = torch.compile(self.model) if recipe.compile else self.model
         self.train_part, self.val_part, self.recipe = train, val, recipe
         self.preprocess, self.augment, self.device = preprocess, augmentation, device
-        self.normalise = Normaliser(preprocess, device)
+        self.normalise = Normaliser(preprocess, device, layout=layout(model))
         self.labels = part_labels(train)
         weights = None
         if recipe.class_weights or recipe.balanced:

@@ -50,7 +50,7 @@ def test_a_training_from_a_checkpoint_repeats_the_other_to_the_bit(tmp_path, mak
 
 
 def test_channels_last_weights_keep_their_layout(tmp_path, make_trainer, fit):
-    trainers = [make_trainer(model=nn.Sequential(nn.Conv2d(1, 4, 3), nn.Conv2d(4, 4, 3), *head())) for _ in range(2)]
+    trainers = [make_trainer(model=nn.Sequential(nn.Conv2d(1, 32, 3), nn.Conv2d(32, 4, 3), *head())) for _ in range(2)]
     fit(trainers[0], steps=2)
     save_checkpoint(tmp_path / "last.safetensors", trainers[0])
     load_checkpoint(tmp_path / "last.safetensors", trainers[1])
