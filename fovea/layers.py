@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from fovea.errors import ShapeError
+from fovea.shapes import convolved
 
 
 class Classifier(nn.Module):
@@ -114,6 +115,35 @@ class SqueezeExcitation(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return `x` with its channels weighed."""
         return x * cast(Tensor, self.excitation(x))
+
+
+class LocallyConnected2d(nn.Module):
+    """A convolution with a kernel, and a bias, of its own for each output position: windows without sharing.
+
+    y[n, o, i] = bias[o, i] + sum over c and k of weight[o, c, k, i] x[n, c, stride i + k]
+
+    `weight` is (c_out, c_in, kernel, kernel, H', W'), drawn as nn.Conv2d draws; `size` is (H, W) of the input.
+
+    (N, c_in, H, W) -> (N, c_out, H', W')
+    """
+
+    def __init__(
+        self, c_in: int, c_out: int, kernel: int, *, size: tuple[int, int], stride: int = 1, padding: int = 0
+    ) -> None:
+        super().__init__()
+        self.size, self.kernel, self.stride, self.padding = size, kernel, stride, padding
+        out = [convolved(pixels, kernel, stride=stride, padding=padding) for pixels in size]
+        bound = (c_in * kernel**2) ** -0.5
+        self.weight = nn.Parameter(torch.empty(c_out, c_in, kernel, kernel, *out).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.empty(c_out, *out).uniform_(-bound, bound))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the windows of `x`, each weighed by its own kernel."""
+        if tuple(x.shape[2:]) != self.size:
+            raise ShapeError(f"Input is {tuple(x.shape[2:])}, but the layer was built for `size` (={self.size}).")
+        columns = nn.functional.unfold(x, self.kernel, stride=self.stride, padding=self.padding)
+        y = torch.einsum("nkp,okp->nop", columns, self.weight.flatten(4).flatten(1, 3))
+        return y.reshape(-1, *self.bias.shape) + self.bias
 
 
 def channel_shuffle(x: Tensor, groups: int) -> Tensor:

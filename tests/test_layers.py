@@ -3,7 +3,8 @@ import torch
 from torch import nn
 
 from fovea.errors import ShapeError
-from fovea.layers import Classifier, MaxPool2x2, SqueezeExcitation, channel_shuffle
+from fovea.layers import Classifier, LocallyConnected2d, MaxPool2x2, SqueezeExcitation, channel_shuffle
+from fovea.reference.dense import locally_connected, locally_connected_gradients
 
 
 def doubling(c_in: int) -> nn.Conv2d:
@@ -52,6 +53,33 @@ def test_squeeze_and_excitation_takes_its_hidden_units_activation_and_gate():
     assert sum(p.numel() for p in layer.parameters()) == 2 * 6 * 5 + 5 + 6
     assert [type(m) for m in layer.excitation][2::2] == [nn.SiLU, nn.Hardsigmoid]
     assert SqueezeExcitation(6, 16).excitation.reduce.out_channels == 1
+
+
+@pytest.mark.parametrize(("stride", "padding"), [(1, 0), (2, 1)])
+def test_a_locally_connected_layer_is_its_reference(stride, padding):
+    torch.manual_seed(0)
+    layer = LocallyConnected2d(3, 4, 3, size=(6, 5), stride=stride, padding=padding).double()
+    x = torch.randn(2, 3, 6, 5, dtype=torch.float64, requires_grad=True)
+    y = layer(x)
+    g = torch.randn_like(y)
+    y.backward(g)
+    arrays = [t.detach().numpy() for t in (x, layer.weight)]
+    expected = locally_connected(*arrays, bias=layer.bias.detach().numpy(), stride=stride, padding=padding)
+    torch.testing.assert_close(y.detach(), torch.from_numpy(expected))
+    gradients = locally_connected_gradients(g.numpy(), *arrays, stride=stride, padding=padding)
+    for ours, tensor in zip(gradients, (x, layer.weight, layer.bias), strict=True):
+        torch.testing.assert_close(torch.from_numpy(ours), tensor.grad)
+
+
+def test_a_locally_connected_layer_with_one_kernel_is_a_convolution():
+    layer, conv = LocallyConnected2d(3, 4, 3, size=(6, 5)), nn.Conv2d(3, 4, 3)
+    with torch.no_grad():
+        layer.weight.copy_(conv.weight[..., None, None].expand_as(layer.weight))
+        layer.bias.copy_(conv.bias[:, None, None].expand_as(layer.bias))
+    x = torch.randn(2, 3, 6, 5)
+    torch.testing.assert_close(layer(x), conv(x))
+    with pytest.raises(ShapeError, match=r"Input is \(5, 6\), but the layer was built for `size` \(=\(6, 5\)\)"):
+        layer(torch.zeros(1, 3, 5, 6))
 
 
 def test_channels_are_dealt_out_of_their_groups():
