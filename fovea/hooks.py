@@ -1,12 +1,17 @@
 """The only home of hooks: what flows through the layers of a network while it runs, and never a hook left behind."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from typing import Any
 
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
 from fovea.errors import unknown
+
+Watcher = Callable[[str, nn.Module, list[Tensor]], None]
+"""Gets the path of a module as in `named_modules`, the module, and the tensors that enter or leave it."""
 
 
 @contextmanager
@@ -29,3 +34,29 @@ def capture(model: nn.Module, names: Iterable[str], *, inputs: bool = False) -> 
                 raise unknown("layer", name, modules)
             hooks.callback(modules[name].register_forward_hook(partial(keep, name)).remove)
         yield seen
+
+
+@contextmanager
+def watch(model: nn.Module, *, enter: Watcher, leave: Watcher) -> Iterator[None]:
+    """Call `enter` with the inputs before, and `leave` with the outputs after, every call of every module.
+
+    The tensors are those in whatever tuples, lists and dictionaries hold them.
+    """
+
+    def entering(path: str, module: nn.Module, args: Any, kwargs: Any) -> None:
+        enter(path, module, tensors_in((args, kwargs)))
+
+    def leaving(path: str, module: nn.Module, _: Any, output: Any) -> None:
+        leave(path, module, tensors_in(output))
+
+    with ExitStack() as hooks:
+        for path, module in model.named_modules():
+            before = module.register_forward_pre_hook(partial(entering, path), with_kwargs=True)
+            hooks.callback(before.remove)
+            hooks.callback(module.register_forward_hook(partial(leaving, path)).remove)
+        yield
+
+
+def tensors_in(value: Any) -> list[Tensor]:
+    """Return the tensors in nested tuples, lists and dictionaries, in order."""
+    return [leaf for leaf in tree_leaves(value) if isinstance(leaf, Tensor)]

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from fovea.errors import UsageError
-from fovea.hooks import capture
+from fovea.hooks import capture, watch
 
 
 @pytest.fixture
@@ -46,3 +46,41 @@ def test_an_unknown_layer_is_an_error_and_leaves_no_hook(net):
     with pytest.raises(UsageError, match="Unknown layer `3`"), capture(net, ["0", "3"]):
         pass
     assert hooks_of(net) == []
+
+
+class Nested(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.half = nn.Linear(2, 1)
+
+    def forward(self, x, *, scale):
+        return {"halves": (self.half(x), scale), "name": "x"}
+
+
+def test_watching_sees_every_call_from_outside_in_and_the_tensors_in_what_holds_them():
+    x, scale, events = torch.randn(3, 2), torch.ones(1), []
+    net = Nested()
+    with watch(
+        net,
+        enter=lambda path, module, inputs: events.append(("enter", path, type(module), inputs)),
+        leave=lambda path, module, outputs: events.append(("leave", path, type(module), outputs)),
+    ):
+        half = net(x, scale=scale)["halves"][0]
+    assert [event[:3] for event in events] == [
+        ("enter", "", Nested),
+        ("enter", "half", nn.Linear),
+        ("leave", "half", nn.Linear),
+        ("leave", "", Nested),
+    ]
+    entered, left = events[0][3], events[-1][3]
+    assert entered[0] is x and entered[1] is scale and left[0] is half and left[1] is scale
+
+
+def test_watching_leaves_no_hook_whatever_happens(net):
+    def fail(path, module, tensors):
+        raise KeyError(path)
+
+    with pytest.raises(KeyError), watch(net, enter=fail, leave=fail):
+        net(torch.randn(4, 2))
+    assert hooks_of(net) == []
+    assert not any(module._forward_pre_hooks for module in net.modules())
