@@ -3,6 +3,9 @@
 from fovea.cli.options import Json, Model
 from fovea.cli.output import flat, print_json, print_table
 
+SHOWN = ("architecture", "task", "fovea", "preprocess", "training", "licences")
+"""Entries of the card in the order of the table; classes and results follow."""
+
 
 def info(model: Model, as_json: Json = False) -> None:
     """Show the card of a model file: what it is, what it was trained on, how good it is."""
@@ -12,11 +15,24 @@ def info(model: Model, as_json: Json = False) -> None:
     if as_json:
         print_json(result.to_dict())
         return
-    card = result.card
-    known = {key: card.get(key, "") for key in ("architecture", "task", "fovea", "preprocess", "training", "licences")}
+    known = {key: result.card[key] for key in SHOWN if key in result.card}
     facts = [*flat(known), ("values", f"{result.values:,}"), ("bytes", f"{result.bytes:,}")]
-    facts += [("classes", ", ".join(map(str, card["classes"])))]
+    facts += [("classes", result.card["classes"])]
     facts += [
-        ("result", ", ".join(f"{key} {value}" for key, value in flat(entry))) for entry in card.get("results", [])
+        ("result", ", ".join(f"{key} {_text(value)}" for key, value in flat(entry)))
+        for entry in result.card.get("results", [])
     ]
-    print_table(("field", "value"), facts)
+    print_table(("field", "value"), [(name, _text(value)) for name, value in facts])
+
+
+def _text(value: object) -> str:
+    """Return a value of the card as people write it: lists without brackets, four digits of a fraction."""
+    if isinstance(value, list):
+        return " to ".join(map(_text, value)) if _is_interval(value) else ", ".join(map(_text, value))
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _is_interval(values: list[object]) -> bool:
+    return len(values) == 2 and all(isinstance(value, float) for value in values)

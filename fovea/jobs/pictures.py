@@ -44,6 +44,8 @@ def sweep_picture(sweep: Sweep, path: Path) -> Path:
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.add_subplot(xlabel="learning rate", ylabel="loss (smoothed)", xscale="log")
     axes.plot(sweep.rates, sweep.losses)
+    top = sweep.losses[0]  # what comes after the explosion would flatten all before it
+    axes.set_ylim(top=top + 0.5 * (top - min(sweep.losses)))
     axes.axvline(sweep.suggested, linestyle="--", color="tab:orange", label=f"suggested: {sweep.suggested:.2g}")
     axes.legend()
     with _writing(path):
