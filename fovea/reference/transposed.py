@@ -35,8 +35,16 @@ def transposed(
     x (N, C_in, *sizes), kernel (C_in, C_out / groups, *sizes) -> (N, C_out, *sizes) of s (m - 1) + d (k - 1) + 1 pixels
     per axis, less `padding` cut off both ends, plus `output_padding` (< stride) left over at the end. It is the input's
     gradient of `correlate` with the same kernel and options, and undoes its change of size, not its values.
+
+    Raises:
+        ValueError: channels, groups or `output_padding` do not fit.
     """
     axes = x.ndim - 2
+    if x.shape[1] != len(kernel) or len(kernel) % groups:
+        raise ValueError(
+            f"The input's channels (={x.shape[1]}) must be those of the kernel (={len(kernel)}), and `groups` "
+            f"(={groups}) must divide them."
+        )
     stride, dilation = per_axis(stride, axes), per_axis(dilation, axes)
     extra = (output_padding,) * axes if isinstance(output_padding, int) else tuple(output_padding)
     if any(not 0 <= e < s for e, s in zip(extra, stride, strict=True)):
@@ -67,9 +75,9 @@ def transposed_gradients(
 
     dL/dx = correlate(g, K); in dL/dK, x and g change places against `correlate_gradients`.
     """
-    forward = correlate(g, kernel, stride=stride, padding=padding, dilation=dilation, groups=groups)
+    gx = correlate(g, kernel, stride=stride, padding=padding, dilation=dilation, groups=groups)
     swapped = correlate_gradients(x, g, kernel, stride=stride, padding=padding, dilation=dilation, groups=groups)
-    return Gradients(forward, swapped.kernel, g.sum((0, *range(2, g.ndim))))
+    return Gradients(gx, swapped.kernel, g.sum((0, *range(2, g.ndim))))
 
 
 def input_gradient(

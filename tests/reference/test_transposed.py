@@ -54,6 +54,14 @@ def test_output_padding_is_less_than_the_stride():
         transposed(np.zeros((1, 1, 3, 3)), np.zeros((1, 1, 3, 3)), stride=2, output_padding=2)
 
 
+@pytest.mark.parametrize(("channels", "groups"), [(3, 1), (4, 3)])
+def test_channels_and_groups_fit_the_kernel(channels, groups):
+    with pytest.raises(
+        ValueError, match=rf"channels \(={channels}\) must be .* kernel \(=4\), and `groups` \(={groups}\)"
+    ):
+        transposed(np.zeros((1, channels, 3)), np.zeros((4, 2, 3)), groups=groups)
+
+
 def test_it_is_the_gradient_of_the_convolution_with_the_same_kernel(draw):
     g, x, kernel = draw(2, 6, 4, 4), draw(2, 4, 9, 9), draw(6, 4, 3, 3)
     expected = correlate_gradients(g, x, kernel, stride=2).x
