@@ -51,10 +51,10 @@ def test_an_unknown_layer_is_an_error_and_leaves_no_hook(net):
 class Nested(nn.Module):
     def __init__(self):
         super().__init__()
-        self.half = nn.Linear(2, 1)
+        self.first = nn.Linear(2, 1)
 
     def forward(self, x, *, scale):
-        return {"halves": (self.half(x), scale), "name": "x"}
+        return {"halves": (self.first(x), scale), "name": "x"}
 
 
 def test_watching_sees_every_call_from_outside_in_and_the_tensors_in_what_holds_them():
@@ -68,8 +68,8 @@ def test_watching_sees_every_call_from_outside_in_and_the_tensors_in_what_holds_
         half = net(x, scale=scale)["halves"][0]
     assert [event[:3] for event in events] == [
         ("enter", "", Nested),
-        ("enter", "half", nn.Linear),
-        ("leave", "half", nn.Linear),
+        ("enter", "first", nn.Linear),
+        ("leave", "first", nn.Linear),
         ("leave", "", Nested),
     ]
     entered, left = events[0][3], events[-1][3]

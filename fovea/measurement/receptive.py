@@ -1,6 +1,11 @@
-"""Receptive fields, one axis of the input at a time: which pixels a unit depends on, as size, jump and start."""
+"""Receptive fields, one axis of the input at a time: which pixels a unit depends on, as size, jump and start.
 
-from dataclasses import dataclass
+The book-keeping by hand of lecture 002: what one layer's units see of its input, put through what that input's
+units see of the image.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 Interval = tuple[float, float]
@@ -27,8 +32,8 @@ class Axis:
 
     def unit(self, index: int) -> Interval:
         """Return the pixels that unit `index` sees, unclipped."""
-        lo, hi = self.lo + index * self.jump, self.hi + index * self.jump
-        return (lo, hi) if self.everywhere is None else (min(lo, self.everywhere[0]), max(hi, self.everywhere[1]))
+        own = (self.lo + index * self.jump, self.hi + index * self.jump)
+        return own if self.everywhere is None else hull(own, self.everywhere)
 
     @property
     def size(self) -> float:
@@ -38,9 +43,63 @@ class Axis:
 
     @property
     def start(self) -> float:
-        """Centre of what unit 0 sees; the first pixel of the input has the centre 0.5."""
+        """Centre of what unit 0 sees of its own; the first pixel of the input has the centre 0.5."""
         return (self.lo + self.hi) / 2
+
+    @property
+    def span(self) -> Interval:
+        """The pixels that all units see together, unclipped."""
+        return hull(self.unit(0), self.unit(self.count - 1))
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON values."""
-        return {"size": self.size, "jump": self.jump, "start": self.start, "count": self.count}
+        return {"size": self.size, "jump": self.jump, "start": self.start, "everywhere": self.everywhere}
+
+
+def pixels(count: int) -> Axis:
+    """Return the axis of the input itself: each unit sees its own pixel."""
+    return Axis(lo=0.0, hi=1.0, jump=1.0, count=count)
+
+
+def hull(a: Interval, b: Interval) -> Interval:
+    """Return the smallest interval that holds both."""
+    return min(a[0], b[0]), max(a[1], b[1])
+
+
+def resampled(axis: Axis, count: int, *, scale: float, first: float, last: float) -> Axis:
+    """Return the axis of a layer whose unit i depends on the units from i scale + first to i scale + last of `axis`.
+
+    A convolution has the scale `stride`, first = -padding and last = dilation (kernel - 1) - padding.
+    """
+    lo, hi = axis.lo + first * axis.jump, axis.hi + last * axis.jump
+    return replace(axis, lo=lo, hi=hi, jump=axis.jump * scale, count=count)
+
+
+def regridded(axis: Axis, reads: Sequence[tuple[int, int]], *, scale: float) -> Axis:
+    """Return the axis of a layer whose unit i depends on the units `reads[i]`, first and last, of `axis`.
+
+    They lie `scale` apart on average; where not exactly (resizing, adaptive pooling), every unit gets the widest of all.
+    """
+    first = min(low - i * scale for i, (low, _) in enumerate(reads))
+    last = max(high - i * scale for i, (_, high) in enumerate(reads))
+    return resampled(axis, len(reads), scale=scale, first=first, last=last)
+
+
+def collapsed(axis: Axis) -> Axis:
+    """Return the axis of a layer whose every unit depends on all units of `axis`."""
+    lo, hi = axis.span
+    return Axis(lo=lo, hi=hi, jump=0.0, count=1)
+
+
+def beside(axis: Axis, seen: Interval) -> Axis:
+    """Return the axis whose units see `seen` as well."""
+    return replace(axis, everywhere=seen if axis.everywhere is None else hull(axis.everywhere, seen))
+
+
+def united(a: Axis, b: Axis) -> Axis:
+    """Return the axis of units that depend on the unit of the same index in `a` and in `b`."""
+    if a.jump != b.jump:
+        return beside(a, b.span)
+    lo, hi = hull((a.lo, a.hi), (b.lo, b.hi))
+    both = replace(a, lo=lo, hi=hi)
+    return both if b.everywhere is None else beside(both, b.everywhere)

@@ -18,6 +18,11 @@ CONVENTIONS = (
 """Printed under every table."""
 
 
+def shape_text(shape: Shape) -> str:
+    """Return the shape of one image's tensor: `64x112x112`; the batch of one before it is left out."""
+    return "x".join(map(str, shape[1:] if len(shape) > 1 else shape)) or "1"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Leftover:
     """Where a window and its stride do not divide one axis of a layer's padded input."""
@@ -49,7 +54,7 @@ class Layer:
     frozen: int = 0
     """Parameters that do not require a gradient."""
     buffers: int = 0
-    """Values of its buffers, as the moving averages of a batch norm."""
+    """Values of its buffers, as the moving averages of a batch norm; counters, which have no dimension, left out."""
     parameter_bytes: int = 0
     """Of parameters, frozen ones too."""
     macs: int = 0
@@ -64,6 +69,8 @@ class Layer:
     leftovers: tuple[Leftover, ...] = ()
     sources: tuple[int, ...] = ()
     """Indices in `Measurement.layers` of the rows whose outputs it gets: the edges of the graph."""
+    ran: bool = True
+    """False for what a forward pass in evaluation leaves out, as auxiliary heads."""
 
     @property
     def macs_per_parameter(self) -> float | None:
@@ -104,7 +111,8 @@ SUMMED = tuple(item.name for item in fields(Total))
 def total_of(layers: "tuple[Layer, ...]") -> Total:
     """Return the sums over `layers`; a sum with an unknown term is unknown."""
     columns = {name: [getattr(layer, name) for layer in layers] for name in SUMMED}
-    return Total(**{name: None if None in values else sum(values) for name, values in columns.items()})
+    sums: dict[str, Any] = {name: None if None in values else sum(values) for name, values in columns.items()}
+    return Total(**sums)
 
 
 @dataclass(frozen=True, kw_only=True)

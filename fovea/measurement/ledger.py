@@ -1,0 +1,100 @@
+"""What is known of the tensors of a walk: who made them, who handed them on last, and what their units see."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fovea.measurement.places import Lost, State
+from fovea.measurement.receptive import Axis
+from fovea.measurement.result import Leftover, Shape
+
+
+@dataclass(eq=False, kw_only=True)
+class Draft:
+    """A row in the making."""
+
+    path: str
+    type: str
+    inputs: Sequence[Shape] = ()
+    outputs: Sequence[Shape] = ()
+    macs: int = 0
+    activation_bytes: int = 0
+    kept_bytes: int = 0
+    state: State = None
+    branches: Sequence[Sequence[Axis]] = ()
+    leftovers: Sequence[Leftover] = ()
+    sources: "Sequence[Draft]" = ()
+    part_of: "Draft | None" = None
+    """The row of the module that this operation has become a part of."""
+
+    @property
+    def row(self) -> "Draft":
+        """The row that this ends up in."""
+        return self if self.part_of is None else self.part_of.row
+
+
+@dataclass(kw_only=True)
+class Ledger:
+    """Memory by memory. Tensors are told apart by where they lie in it: autograd wraps the same one anew."""
+
+    maker: dict[int, Draft] = field(default_factory=dict)
+    """The row that allocated it; none for parameters and constants."""
+    latest: dict[int, Draft] = field(default_factory=dict)
+    """The row that handed it on last: as it is, viewed, or changed in place."""
+    reader: dict[int, Draft] = field(default_factory=dict)
+    """The first row that read it."""
+    states: dict[tuple[Any, ...], State] = field(default_factory=dict)
+    torn: dict[int, Lost] = field(default_factory=dict)
+    kept: set[int] = field(default_factory=set)
+    _alive: dict[int, torch.UntypedStorage] = field(default_factory=dict)
+
+    def knows(self, tensor: Tensor) -> bool:
+        """Say whether its memory has been seen before."""
+        return memory(tensor) in self._alive
+
+    def remember(self, tensor: Tensor) -> None:
+        """Keep its memory alive, so that no other gets the same address."""
+        self._alive.setdefault(memory(tensor), tensor.untyped_storage())
+
+    def state(self, tensor: Tensor) -> State:
+        """Return what the tensor's units see."""
+        return self.torn.get(memory(tensor)) or self.states.get(_view(tensor))
+
+    def write(self, tensor: Tensor, state: State, *, in_place: bool) -> None:
+        """Note what the tensor's units see; if it is a part of a larger one, that one is no longer followed."""
+        self.states[_view(tensor)] = state
+        if in_place and state is not None and tensor.nbytes < tensor.untyped_storage().nbytes():
+            self.torn[memory(tensor)] = Lost("a tensor is written part by part")
+
+    def make(self, draft: Draft, tensors: Iterable[Tensor]) -> None:
+        """Note that `draft` allocated these tensors."""
+        self.maker.update((memory(tensor), draft) for tensor in tensors)
+
+    def hand_on(self, draft: Draft, tensors: Iterable[Tensor]) -> None:
+        """Note that whoever reads these tensors now has them from `draft`."""
+        self.latest.update((memory(tensor), draft) for tensor in tensors)
+
+    def givers(self, tensors: Iterable[Tensor]) -> list[Draft]:
+        """Return the rows that these tensors come from, each once."""
+        found = (self.latest.get(memory(tensor)) for tensor in tensors)
+        return list(dict.fromkeys(draft.row for draft in found if draft is not None))
+
+    def keep(self, tensor: Tensor) -> Tensor:
+        """Count the memory of a tensor that autograd saves, once, for the row that allocated it."""
+        key = memory(tensor)
+        if key in self.maker and key not in self.kept:
+            self.kept.add(key)
+            self.maker[key].row.kept_bytes += tensor.untyped_storage().nbytes()
+        return tensor
+
+
+def memory(tensor: Tensor) -> int:
+    """Return what tells the memory of one tensor from that of another while both live."""
+    return tensor.untyped_storage()._cdata
+
+
+def _view(tensor: Tensor) -> tuple[Any, ...]:
+    return memory(tensor), tensor.storage_offset(), tuple(tensor.shape), tensor.stride()

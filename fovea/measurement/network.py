@@ -1,0 +1,164 @@
+"""From walks through a network to its measurement."""
+
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+from torch.nn.parameter import is_lazy
+
+from fovea.errors import ShapeError
+from fovea.header import first_line
+from fovea.measurement.fitting import nearest
+from fovea.measurement.places import Lost
+from fovea.measurement.result import Group, Layer, Measurement, Shape, shape_text, total_of
+from fovea.measurement.rows import field_of, layers_of
+from fovea.measurement.rules import broken
+from fovea.measurement.walk import Walk
+
+TRAINING_BATCH = 2
+"""Images of the walk in training mode: a batch norm refuses a single value per channel."""
+LISTED = 8
+"""Rows before the failing one that an error lists."""
+
+
+def measure_network(model: nn.Module, input_shape: Sequence[int], *, name: str = "") -> Measurement:
+    """Return what each layer of `model` costs and sees, for one image of `input_shape`, (C, H, W).
+
+    It is walked in evaluation mode without data, and once more in training mode for what that keeps. A network that
+    decides by its data runs once on a random image; receptive field and kept bytes are then missing. `model` is left
+    as it was.
+
+    Raises:
+        ShapeError: the forward pass fails; the message names the layer, the rule it breaks and the shapes up to there.
+    """
+    shape = tuple(input_shape)
+    walk = Walk(virtual=True)
+    try:
+        twin = without_values(model)
+        _run(walk, twin, shape, training=False)
+    except Exception as error:  # a network may raise anything
+        if any(parameter.is_meta for parameter in model.parameters()):
+            raise _failure(walk, shape, error) from error
+        return _measured_on_data(model, shape, name=name, reason=first_line(error))
+    kept, missing = _kept(twin, shape)
+    return _assembled(walk, twin, shape, name=name, kept=kept, missing=missing)
+
+
+def without_values(model: nn.Module) -> nn.Module:
+    """Return a copy of the network whose parameters and buffers have shapes and no values."""
+    twins: dict[int, object] = {}
+    for tensor in (*model.parameters(), *model.buffers()):
+        if not is_lazy(tensor):
+            meta = tensor.detach().to("meta").requires_grad_(tensor.requires_grad)
+            twins[id(tensor)] = nn.Parameter(meta, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else meta
+    return copy.deepcopy(model, twins)
+
+
+def _run(walk: Walk, model: nn.Module, shape: Shape, *, training: bool) -> None:
+    floating = [parameter.dtype for parameter in model.parameters() if parameter.is_floating_point()]
+    model.train(training)
+    with torch.device("meta"):
+        walk.run(model, torch.empty(TRAINING_BATCH if training else 1, *shape, dtype=next(iter(floating), None)))
+
+
+def _kept(twin: nn.Module, shape: Shape) -> tuple[dict[str, int] | None, dict[str, str]]:
+    """Return the bytes of each row that a training keeps for one image, or why that is missing."""
+    walk = Walk(virtual=True)
+    try:
+        _run(walk, twin, shape, training=True)
+    except Exception as error:  # a network may raise anything
+        return None, {"kept_bytes": f"the forward pass in training mode fails: {first_line(error)}"}
+    return {draft.path: draft.kept_bytes // TRAINING_BATCH for draft in walk.drafts}, {}
+
+
+def _measured_on_data(model: nn.Module, shape: Shape, *, name: str, reason: str) -> Measurement:
+    walk = Walk(virtual=False)
+    place = next(model.parameters(), torch.empty(0))
+    x = torch.rand(1, *shape, generator=torch.Generator().manual_seed(0))
+    try:
+        with _evaluating(model):
+            walk.run(model, x.to(place.device, place.dtype))
+    except Exception as error:  # a network may raise anything
+        raise _failure(walk, shape, error) from error
+    for draft in walk.drafts:
+        draft.state, draft.branches = None, ()
+    missing = dict.fromkeys(("receptive_field", "kept_bytes"), f"the network decides by its data ({reason})")
+    note = "Measured on one random image: another may take another path, with other layers and MACs."
+    return _assembled(walk, model, shape, name=name, missing=missing, notes=(note,))
+
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    """Put every module into evaluation mode, and each back into its own."""
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes.items():
+            module.training = training
+
+
+def _assembled(
+    walk: Walk,
+    model: nn.Module,
+    shape: Shape,
+    *,
+    name: str,
+    missing: Mapping[str, str],
+    kept: Mapping[str, int] | None = None,
+    notes: tuple[str, ...] = (),
+) -> Measurement:
+    layers = layers_of(walk, model, kept)
+    groups = tuple(
+        Group(
+            path=frame.name,
+            type=frame.type,
+            first=frame.first,
+            stop=frame.stop,
+            input_shapes=tuple(frame.inputs),
+            output_shapes=tuple(frame.outputs),
+            field=field_of(frame.state),
+        )
+        for frame in walk.groups
+    )
+    return Measurement(
+        name=name,
+        input_shape=shape,
+        layers=layers,
+        groups=groups,
+        total=total_of(layers),
+        fitting=_fitting(walk, layers, shape),
+        missing={**_lost(walk), **missing},
+        notes=notes,
+    )
+
+
+def _fitting(walk: Walk, layers: Sequence[Layer], shape: Shape) -> tuple[tuple[int, ...], ...]:
+    """Return for each axis of the input the nearest sizes at which every stride divides, if one does not here."""
+    if not any(layer.leftovers for layer in layers):
+        return ()
+    return tuple(nearest(walk.strided.get(axis, ()), size) for axis, size in enumerate(shape[1:]))
+
+
+def _lost(walk: Walk) -> dict[str, str]:
+    """Return why receptive fields are missing, and from where on."""
+    for draft in walk.drafts:
+        if isinstance(draft.state, Lost):
+            return {"receptive_field": f"from `{draft.path}` on: {draft.state.reason}"}
+    return {}
+
+
+def _failure(walk: Walk, shape: Shape, error: Exception) -> ShapeError:
+    """Return the error that says which layer fails, which rule it breaks, and the shapes up to there."""
+    where, given = "The forward pass", shape_text((1, *shape))
+    if walk.running:
+        frame = walk.running[-1]
+        where = f"`{frame.name}` ({frame.type})" if frame.name else f"`{frame.type}` itself"
+        given = " and ".join(map(shape_text, frame.inputs)) or "no tensor"
+    rule = walk.operation and broken(*walk.operation) or f"{first_line(error).rstrip('.')}."
+    rows = [f"{draft.path} {shape_text(draft.outputs[0])}" for draft in walk.drafts if draft.outputs]
+    path = ", ".join((["..."] if len(rows) > LISTED else []) + rows[-LISTED:]) or "nothing"
+    return ShapeError(f"{where} fails on an input of {given}: {rule} Up to there: {path}.")

@@ -1,0 +1,260 @@
+"""One forward pass that is watched: each operation as PyTorch dispatches it, each module as it is entered and left.
+
+On the `meta` device tensors have shapes and no values, so that a walk costs neither memory nor arithmetic. Every
+functional call, operator and method ends in an operation of PyTorch's dispatcher, where it is seen.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch._ops import OpOverload
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_map
+
+from fovea.hooks import tensors_in, watch
+from fovea.measurement.fitting import leftover, steps_to, strides
+from fovea.measurement.flow import Call, flow
+from fovea.measurement.ledger import Draft, Ledger, memory
+from fovea.measurement.places import Lost, Place, State, Steps
+from fovea.measurement.receptive import pixels
+from fovea.measurement.result import Leftover, Shape
+from fovea.measurement.rules import MACS, windows
+
+FIRST_OUTPUT = ("max_pool", "adaptive_max_pool", "native_", "cudnn_", "miopen_", "_scaled_dot_product")
+"""Begin the names of operations whose further outputs are for the backward pass only."""
+
+
+class Operation(NamedTuple):
+    """What is the same in every call of one operation."""
+
+    name: str
+    arguments: tuple[str, ...]
+    tags: frozenset[str]
+
+
+@dataclass(eq=False, kw_only=True)
+class Frame:
+    """A module that is running, or has run; `path` without the number of the call."""
+
+    path: str
+    name: str
+    """Its path with the number of the call, from the second on."""
+    module: nn.Module
+    inputs: Sequence[Shape]
+    sources: Sequence[Draft]
+    first: int
+    """Index of its first row."""
+    stop: int = 0
+    outputs: Sequence[Shape] = ()
+    state: State = None
+
+    @property
+    def type(self) -> str:
+        """The name of the module's class."""
+        return type(self.module).__name__
+
+
+class Walk(TorchDispatchMode):
+    """What has been seen so far; while active, it sees more."""
+
+    def __init__(self, *, virtual: bool) -> None:
+        super().__init__()
+        self.virtual = virtual
+        self.ledger = Ledger()
+        self.drafts: list[Draft] = []
+        self.running: list[Frame] = []
+        self.groups: list[Frame] = []
+        self.operation: tuple[str, Mapping[str, Any]] | None = None
+        """What is running, with the shapes of its arguments."""
+        self.strided: dict[int, set[Steps]] = {}
+        """For each axis of the input, how its size becomes that of the output of each layer with a stride."""
+        self._meta: dict[int, tuple[Tensor, Tensor]] = {}
+        self._calls: dict[str, int] = {}
+
+    def run(self, model: nn.Module, x: Tensor) -> None:
+        """Pass the input (N, C, ...) through the network."""
+        places = (Place(axis=pixels(size), dim=dim + 2 if size > 1 else None) for dim, size in enumerate(x.shape[2:]))
+        self.ledger.remember(x)
+        self.ledger.write(x, tuple(places), in_place=False)
+        self._add(Draft(path="input", type="Input", state=self.ledger.state(x)), made=[x], handed=[x])
+        saved = torch.autograd.graph.saved_tensors_hooks(self.ledger.keep, lambda tensor: tensor)
+        with watch(model, enter=self._enter, leave=self._leave), torch.enable_grad(), saved, self:
+            model(x)
+
+    def __torch_dispatch__(
+        self, func: OpOverload, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Run one operation, and note what it did."""
+        operation = described(func)
+        args, kwargs = tree_map(self.without_values, (args, dict(kwargs or {})))
+        given = {**dict(zip(operation.arguments, args, strict=False)), **kwargs}
+        shapes = {key: _shapes_in(value) for key, value in given.items()}
+        self.operation = operation.name, shapes
+        result = func(*args, **kwargs)
+        self.operation = None
+        ins, outs = tensors_in(list(given.values())), tensors_in(result)
+        states = [(tensor, state) for tensor in ins if (state := self.ledger.state(tensor)) is not None]
+        seen = [(tensor, state) for tensor, state in states if not isinstance(state, Lost)]
+        lost = [state for _, state in states if isinstance(state, Lost)]
+        call = Call(
+            name=operation.name, tags=operation.tags, given=given, shapes=shapes, inputs=ins, seen=seen, outputs=outs
+        )
+        self._note(call, [lost[0]] * len(outs) if lost else flow(call))
+        return result
+
+    def without_values(self, value: Any) -> Any:
+        """Return, in a virtual walk, the same tensor of the `meta` device for each tensor that has values."""
+        if not self.virtual or not isinstance(value, Tensor) or value.is_meta:
+            return value
+        if id(value) not in self._meta:
+            self._meta[id(value)] = (value, value.detach().to("meta"))
+        return self._meta[id(value)][1]
+
+    def _note(self, call: Call, states: Sequence[State]) -> None:
+        ledger = self.ledger
+        for tensor in call.inputs:
+            ledger.remember(tensor)
+        made = [tensor for tensor in call.outputs if not ledger.knows(tensor)]
+        for tensor, state in zip(call.outputs, states, strict=True):
+            ledger.remember(tensor)
+            ledger.write(tensor, state, in_place="inplace" in call.tags)
+        if call.inputs and not _silent(call):
+            draft = self._draft(call)
+            for tensor in call.inputs:
+                ledger.reader.setdefault(memory(tensor), draft)
+            first_only = call.name.startswith(FIRST_OUTPUT)
+            self._add(draft, made=made, handed=call.outputs[:1] if first_only else call.outputs)
+
+    def _draft(self, call: Call) -> Draft:
+        """Return the row of one operation."""
+        type_ = readable(call.name, call.shapes)
+        inside = f"{self.running[-1].path}." if self.running and self.running[-1].path else ""
+        return Draft(
+            path=self._numbered(f"{inside}{type_}()"),
+            type=type_,
+            inputs=[tuple(tensor.shape) for tensor in call.inputs if memory(tensor) in self.ledger.latest],
+            macs=MACS[call.name](call.shapes, tuple(call.outputs[0].shape)) if call.name in MACS else 0,
+            branches=[[place.axis for place in state] for _, state in call.seen] if len(call.seen) > 1 else [],
+            leftovers=list(self._leftovers(call)),
+            sources=self.ledger.givers(call.inputs),
+        )
+
+    def _leftovers(self, call: Call) -> Iterator[Leftover]:
+        """Yield where its windows do not divide their input, and note every stride."""
+        slidings = windows(call.name, call.shapes)
+        if not slidings or not call.seen:
+            return
+        tensor, places = call.seen[0]
+        for axis, place, sliding in strides(slidings, places, tuple(tensor.shape)):
+            self.strided.setdefault(axis, set()).add(steps_to(place, sliding) or ())
+            found = leftover(axis, place.axis.count, sliding)
+            if found is not None:
+                yield found
+
+    def _add(self, draft: Draft, *, made: Sequence[Tensor], handed: Sequence[Tensor]) -> None:
+        """Append a row that allocated the tensors `made` and hands on the tensors `handed`."""
+        new = {memory(tensor) for tensor in made}
+        draft.activation_bytes = sum(
+            {memory(t): t.untyped_storage().nbytes() for t in handed if memory(t) in new}.values()
+        )
+        draft.outputs = [tuple(tensor.shape) for tensor in handed]
+        draft.state = self.ledger.state(handed[0]) if handed else None
+        self.ledger.make(draft, made)
+        self.ledger.hand_on(draft, handed)
+        self.drafts.append(draft)
+
+    def _numbered(self, path: str) -> str:
+        """Return the path with the number of this call, from the second on."""
+        self._calls[path] = self._calls.get(path, 0) + 1
+        return path if self._calls[path] == 1 else f"{path}#{self._calls[path]}"
+
+    def _enter(self, path: str, module: nn.Module, inputs: list[Tensor]) -> None:
+        frame = Frame(
+            path=path,
+            name=self._numbered(path),
+            module=module,
+            inputs=[tuple(tensor.shape) for tensor in inputs],
+            sources=self.ledger.givers(map(self.without_values, inputs)),
+            first=len(self.drafts),
+        )
+        self.running.append(frame)
+        self.groups.append(frame)
+
+    def _leave(self, path: str, module: nn.Module, outputs: list[Tensor]) -> None:
+        frame = self.running.pop()
+        frame.outputs = [tuple(tensor.shape) for tensor in outputs]
+        frame.state = self.ledger.state(outputs[0]) if outputs else None
+        if _is_one_row(frame, self.drafts[frame.first :]):
+            self.groups.remove(frame)
+            self._merge(frame, outputs)
+        frame.stop = len(self.drafts)
+
+    def _merge(self, frame: Frame, outputs: Sequence[Tensor]) -> None:
+        """Make one row of what a module without children has done."""
+        parts = self.drafts[frame.first :]
+        del self.drafts[frame.first :]
+        makers = [self.ledger.maker.get(memory(tensor)) for tensor in outputs]
+        row = Draft(
+            path=frame.name,
+            type=frame.type,
+            inputs=frame.inputs,
+            macs=sum(part.macs for part in parts),
+            kept_bytes=sum(part.kept_bytes for part in parts),
+            branches=next((part.branches for part in reversed(parts) if part.branches), ()),
+            leftovers=[item for part in parts for item in part.leftovers],
+            sources=frame.sources,
+        )
+        self._add(row, made=[t for t, maker in zip(outputs, makers, strict=True) if maker in parts], handed=outputs)
+        for part in parts:
+            part.part_of = row
+
+
+def _is_one_row(frame: Frame, drafts: Sequence[Draft]) -> bool:
+    """Say whether a module is shown as a whole: it has no children, and is PyTorch's own or does little itself."""
+    if any(True for _ in frame.module.children()):
+        return False
+    if type(frame.module).__module__.startswith("torch.nn."):
+        return True
+    return bool(frame.path) and sum(draft.macs > 0 for draft in drafts) <= 1
+
+
+def _silent(call: Call) -> bool:
+    """Say whether it makes no row: a view, or a new tensor that only has the shape of another."""
+    return "view" in call.tags or call.name.endswith("_like") or call.name == "_unsafe_view"
+
+
+@cache
+def described(func: OpOverload) -> Operation:
+    """Return what is the same in every call of `func`."""
+    tags = {tag.name for tag in func.tags} | ({"view"} if func.is_view else set())
+    arguments = tuple(argument.name for argument in func._schema.arguments)
+    return Operation(func._schema.name.removeprefix("aten::"), arguments, frozenset(tags))
+
+
+def readable(name: str, shapes: Mapping[str, Any]) -> str:
+    """Return an operation's name as users of PyTorch write it.
+
+    >>> readable("convolution", {"weight": (8, 3, 3, 3)}), readable("relu_", {}), readable("native_batch_norm", {})
+    ('conv2d', 'relu', 'batch_norm')
+    """
+    if name == "convolution":
+        transposed = "_transpose" if shapes.get("transposed") else ""
+        return f"conv{transposed}{len(shapes['weight']) - 2}d"
+    if name in NAMES:
+        return NAMES[name]
+    return name.strip("_").removeprefix("native_").removesuffix("_with_indices")
+
+
+NAMES = {"addmm": "linear", "mm": "matmul", "bmm": "matmul", "baddbmm": "matmul", "mv": "matmul"} | {
+    "constant_pad_nd": "pad",
+    "linalg_vector_norm": "norm",
+}
+
+
+def _shapes_in(value: Any) -> Any:
+    """Return an argument with each tensor as its shape."""
+    return tree_map(lambda leaf: tuple(leaf.shape) if isinstance(leaf, Tensor) else leaf, value)
