@@ -1,0 +1,92 @@
+"""Signals in CSV files: values at equal steps, one per row, with or without a column of times."""
+
+import csv
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fovea.errors import DataError
+
+MAX_FILE_BYTES = 50_000_000
+MAX_SAMPLES = 1_000_000
+MAX_VALUE = 1e100
+"""Leaves room for products and sums."""
+
+
+class Signal(NamedTuple):
+    """Values (N,) float64 at the times `start`, `start + step`, ..., and what the columns are called."""
+
+    values: NDArray[np.float64]
+    start: float = 0.0
+    step: float = 1.0
+    time_name: str = "sample"
+    value_name: str = "value"
+
+
+def read_signal(file: Path) -> Signal:
+    """Return the signal in a CSV file of one column (values) or two (times, values), with or without a header.
+
+    Raises: DataError where a cell is no number of at most `MAX_VALUE`, the times are not equally far apart, or the file
+    cannot be read, holds nothing, or more than `MAX_SAMPLES` rows.
+    """
+    rows = _rows(file)
+    header = rows.pop(0)[1] if rows and not any(map(_is_number, rows[0][1])) else []
+    if not rows:
+        raise DataError(f"`{file}` holds no numbers; write one value per row, or time and value.")
+    if len(rows) > MAX_SAMPLES:
+        raise DataError(f"`{file}` has more than {MAX_SAMPLES:,} rows, the most that are read of a signal.")
+    columns = len(rows[0][1])
+    if columns > 2:
+        raise DataError(f"`{file}` has {columns} columns; a signal has one (values) or two (times, values).")
+    numbers = np.array([_numbers(file, line, cells, columns) for line, cells in rows])
+    names = [name.strip()[:60] for name in header] if len(header) == columns else []
+    if columns == 1:
+        return Signal(numbers[:, 0], value_name=names[0] if names else "value")
+    time_name, value_name = names or ("time", "value")
+    start, step = _times(file, numbers[:, 0])
+    return Signal(numbers[:, 1], start, step, time_name, value_name)
+
+
+def _rows(file: Path) -> list[tuple[int, list[str]]]:
+    """Return the lines that are not empty, with their numbers, counted from 1; the first are enough of too many."""
+    try:
+        if file.stat().st_size > MAX_FILE_BYTES:
+            raise DataError(f"`{file}` has more than the {MAX_FILE_BYTES:,} bytes that are read of a signal.")
+        with file.open(newline="", encoding="utf-8-sig") as stream:
+            reader = csv.reader(stream)
+            filled = ((reader.line_num, cells) for cells in reader if any(map(str.strip, cells)))
+            return list(islice(filled, MAX_SAMPLES + 2))
+    except OSError as error:
+        raise DataError(f"`{file}` cannot be read: {error.strerror or error}.") from error
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise DataError(f"`{file}` is not a CSV file in UTF-8: {error}.") from error
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def _numbers(file: Path, line: int, cells: list[str], columns: int) -> list[float]:
+    if len(cells) != columns:
+        raise DataError(f"`{file}`, line {line}: {len(cells)} cells where the first row has {columns}.")
+    for cell in cells:
+        if not (_is_number(cell) and abs(float(cell)) <= MAX_VALUE):
+            raise DataError(f"`{file}`, line {line}: `{cell[:40]}` is no number from -{MAX_VALUE:g} to {MAX_VALUE:g}.")
+    return [float(cell) for cell in cells]
+
+
+def _times(file: Path, times: NDArray[np.float64]) -> tuple[float, float]:
+    """Return the first time and the step."""
+    if len(times) == 1:
+        return float(times[0]), 1.0
+    step = float(times[-1] - times[0]) / (len(times) - 1)
+    if step <= 0 or np.abs(np.diff(times) - step).max() > 1e-3 * step:
+        raise DataError(f"`{file}`: the times must rise in equal steps; resample the signal, or leave the times out.")
+    return float(times[0]), step
