@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from fovea.jobs.cache import cache as cache
     from fovea.jobs.doctor import doctor as doctor
     from fovea.jobs.evaluate import evaluate as evaluate
+    from fovea.jobs.filter import filter as filter
     from fovea.jobs.info import info as info
     from fovea.jobs.predict import predict as predict
     from fovea.jobs.train import train as train
@@ -31,6 +32,7 @@ _HOMES = {
     "cache": "fovea.jobs.cache",
     "doctor": "fovea.jobs.doctor",
     "evaluate": "fovea.jobs.evaluate",
+    "filter": "fovea.jobs.filter",
     "find": "fovea.data.sources",
     "info": "fovea.jobs.info",
     "load": "fovea.bundle",
@@ -48,6 +50,7 @@ __all__ = [
     "cache",
     "doctor",
     "evaluate",
+    "filter",
     "find",
     "info",
     "load",

@@ -13,6 +13,7 @@ import typer
 
 from fovea.cli.description import info
 from fovea.cli.evaluation import evaluate
+from fovea.cli.filtering import filter
 from fovea.cli.machine import cache, doctor
 from fovea.cli.networks import models
 from fovea.cli.output import complain
@@ -48,7 +49,7 @@ def common(
     """Hold the options that stand before every command; `run` has taken `--debug` out already."""
 
 
-for command in (train, evaluate, predict, models, info, doctor, cache):
+for command in (train, evaluate, predict, models, filter, info, doctor, cache):
     app.command()(command)
 
 

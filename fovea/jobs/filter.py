@@ -1,0 +1,191 @@
+"""`fovea filter`: a classic kernel, or one's own, slid over an image or a signal."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fovea.data.signals import MAX_VALUE, Signal, read_signal
+from fovea.errors import UsageError, unknown
+from fovea.jobs.filter_picture import SUFFIXES, encoded, image_figure, keeps_brightness, signal_figure, weight_sum
+from fovea.jobs.progress import Display
+from fovea.preprocess import MAX_PIXELS, Pixels, decode
+from fovea.reference import filters
+from fovea.reference.padding import Array, Mode, Padding, amounts
+from fovea.storage import write_atomically
+
+EXAMPLES = {1: '"0.25 0.5 0.25"', 2: '"0 -1 0; -1 5 -1; 0 -1 0"'}
+"""Kernels in numbers, by their dimensions."""
+
+
+class Steps(NamedTuple):
+    """How a kernel goes over its input."""
+
+    stride: int
+    padding: Padding
+    mode: Mode
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Filtered:
+    """An input, a kernel, the output, and where the picture of all three is."""
+
+    source: str
+    kernel: str
+    """Its name, or the numbers as they were given."""
+    weights: Array
+    """(h, w) for an image, (k,) for a signal; correlated, not flipped."""
+    input: Pixels | Array
+    """uint8 (H, W, C), or float64 (N,)."""
+    output: Array
+    """(H, W, C) or (N,)."""
+    picture: Path
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all but the numbers themselves as JSON values."""
+        return {
+            "source": self.source,
+            "kernel": self.kernel,
+            "kernel_shape": list(self.weights.shape),
+            "input_shape": list(self.input.shape),
+            "output_shape": list(self.output.shape),
+            "min": float(self.output.min()),
+            "max": float(self.output.max()),
+            "picture": str(self.picture),
+        }
+
+    def summary(self) -> list[str]:
+        """Return what a person reads, line by line."""
+        return [
+            f"Input    {self.source}, {_size(self.input)}",
+            f"Kernel   {self.kernel}, {_size(self.weights)}, sum {weight_sum(self.weights)}",
+            f"Output   {_size(self.output)}, from {self.output.min():.4g} to {self.output.max():.4g}",
+            f"Picture  {self.picture}",
+        ]
+
+
+def filter(
+    source: str | Path,
+    kernel: str,
+    *,
+    stride: int = 1,
+    padding: Padding = "same",
+    mode: Mode = "replicate",
+    out: str | Path | None = None,
+    display: Display | None = None,
+) -> Filtered:
+    """Correlate an image, or a signal in a `.csv` file, with `kernel`, and draw input, kernel and output.
+
+    `kernel` is a name (see `fovea.reference.filters`), a name with a size as `box-9`, or rows of numbers as
+    "0 -1 0; -1 5 -1; 0 -1 0". Pixels count from 0 to 255. A kernel with sum 1, which keeps the brightness, filters red,
+    green and blue; any other filters the grey of the image. `mode` says what stands around the edge. The picture goes
+    to `out`, by default into the current folder under the names of source and kernel.
+
+    Raises:
+        UsageError: a kernel, size, stride, padding or mode that is not allowed; an `out` that is the source.
+        ImageError, DataError: the source cannot be read.
+        StorageError: the picture cannot be written.
+    """
+    path = Path(source)
+    weights = _weights(kernel, axes=1 if path.suffix.lower() == ".csv" else 2)
+    picture = _picture(path, kernel, out)
+    progress = (display or Display(quiet=True)).counter("filtering")
+    steps = Steps(stride, padding, mode)
+    x: Pixels | Array
+    if weights.ndim == 1:
+        signal = read_signal(path)
+        x, y = signal.values, _slid(signal.values[None], weights, steps, progress)[0]
+        figure = signal_figure(signal, weights, _placed(signal, y, weights, steps), name=kernel)
+    else:
+        x = _image(path, colour=keeps_brightness(weights))
+        y = np.moveaxis(_slid(np.moveaxis(x, 2, 0), weights, steps, progress), 0, 2)
+        figure = image_figure(x, weights, y, name=kernel)
+    write_atomically(picture, encoded(figure, picture.suffix))
+    return Filtered(source=str(source), kernel=kernel, weights=weights, input=x, output=y, picture=picture)
+
+
+def _weights(kernel: str, *, axes: int) -> Array:
+    if not kernel.strip()[:1].isalpha():
+        return _from_text(kernel, axes)
+    try:
+        return filters.kernel(kernel, axes=axes)
+    except KeyError:
+        raise _unknown(kernel, axes) from None
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def _unknown(kernel: str, axes: int) -> UsageError:
+    known = filters.names(axes)
+    if filters.split(kernel)[0] in filters.names(3 - axes) and filters.split(kernel)[0] not in known:
+        other, this = ("images", "signals") if axes == 1 else ("signals", "images")
+        return UsageError(
+            f"`{kernel}` is a kernel for {other}; for {this} there are {', '.join(known)}, and your own numbers, as "
+            f"{EXAMPLES[axes]}."
+        )
+    sized = "from box on also with a size, as box-9"
+    see = f"Known: {', '.join(known)} ({sized}), and your own numbers, as {EXAMPLES[axes]}."
+    return unknown("kernel", kernel, known, see=see)
+
+
+def _from_text(kernel: str, axes: int) -> Array:
+    """Return rows separated by semicolons, of numbers separated by spaces or commas."""
+    rows = [row.replace(",", " ").split() for row in kernel.split(";") if row.strip()]
+    lengths = {len(row) for row in rows}
+    if len(lengths) != 1 or 0 in lengths:
+        raise UsageError(f"`kernel` (={kernel}) must have rows of equal length, as {EXAMPLES[axes]}.")
+    if axes == 1 and len(rows) > 1:
+        raise UsageError(f"`kernel` (={kernel}) has {len(rows)} rows; for a signal give one, as {EXAMPLES[1]}.")
+    if max(len(rows), *lengths) > filters.MAX_SIZE:
+        raise UsageError(f"A kernel has at most {filters.MAX_SIZE} rows and columns; this one is larger.")
+    try:
+        weights = np.array(rows, np.float64)
+    except ValueError as error:
+        raise UsageError(f"`kernel` (={kernel}) must hold numbers only, as {EXAMPLES[axes]}.") from error
+    if not (np.abs(weights) <= MAX_VALUE).all():
+        raise UsageError(f"`kernel` (={kernel}) must hold numbers from -{MAX_VALUE:g} to {MAX_VALUE:g} only.")
+    return weights if axes == 2 else weights[0]
+
+
+def _picture(source: Path, kernel: str, out: str | Path | None) -> Path:
+    """Return where the picture goes."""
+    name = kernel if kernel.strip()[:1].isalpha() else "kernel"
+    path = Path(f"{source.stem}-{name}.png" if out is None else out)
+    if path.suffix.lower() not in SUFFIXES:
+        raise UsageError(f"`out` (={path}) must end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}.")
+    if path.exists() and source.exists() and path.samefile(source):
+        raise UsageError(f"`out` (={path}) is the source itself; choose another name.")
+    return path
+
+
+def _image(path: Path, *, colour: bool) -> Pixels:
+    """Return uint8 (H, W, 3), or (H, W, 1) where no colour is wanted, or none is there."""
+    pixels = decode(path, channels=3 if colour else 1)
+    return pixels[:, :, :1] if (pixels == pixels[:, :, :1]).all() else pixels
+
+
+def _slid(x: Pixels | Array, weights: Array, steps: Steps, progress: Callable[[int, int], None]) -> Array:
+    """Return the output for (C, *sizes)."""
+    try:
+        pairs = amounts(steps.padding, weights.shape, (1,) * weights.ndim)
+        padded = math.prod(size + sum(pair) for size, pair in zip(x.shape[1:], pairs, strict=True))
+        if padded > 2 * MAX_PIXELS:
+            raise UsageError(f"`padding` (={steps.padding}) is too large: it makes {padded:,} values of the input.")
+        return filters.slide(x, weights, **steps._asdict(), progress=progress)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def _placed(signal: Signal, y: Array, weights: Array, steps: Steps) -> Signal:
+    """Return the output as a signal whose values stand where the middle of the kernel stood."""
+    ((before, _),) = amounts(steps.padding, weights.shape, (1,))
+    first = (len(weights) - 1) / 2 - before
+    return signal._replace(values=y, start=signal.start + first * signal.step, step=steps.stride * signal.step)
+
+
+def _size(array: Pixels | Array) -> str:
+    """Return the sizes of an image or kernel, as 480 x 640 x 3, or of a signal."""
+    return f"{len(array):,} samples" if array.ndim == 1 else " x ".join(f"{size:,}" for size in array.shape)
