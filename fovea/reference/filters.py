@@ -144,12 +144,12 @@ def slide(
     ones, strides = (1,) * axes, per_axis(stride, axes)
     x = pad(x[:, None], amounts(padding, kernel.shape, ones), mode=mode)
     out = output_sizes(x.shape[2:], kernel.shape, strides, ones)
-    y = np.empty((len(x), 1, *out))
+    y, parts = np.empty((len(x), 1, *out)), chains(kernel)
     rows = max(1, BAND_VALUES // math.prod(x.shape[3:]))
     for top in range(0, out[0], rows):
         bottom = min(top + rows, out[0])
         band = x[:, :, top * stride : (bottom - 1) * stride + len(kernel)].astype(np.float64)
-        y[:, :, top:bottom] = sum(_applied(band, chain, stride) for chain in chains(kernel))
+        y[:, :, top:bottom] = sum(_applied(band, chain, stride) for chain in parts)
         progress(bottom, out[0])
     return y[:, 0]
 
