@@ -60,7 +60,9 @@ class Preprocess:
     channels: int
     """1 (grey) or 3 (RGB)."""
     fit: Fit = "crop"
-    """crop: shorter side to size, then the centre; letterbox: longer side to size, the rest grey; squash: both."""
+    """crop: shorter side to size / crop, then the centre; letterbox: longer side to size, rest grey; squash: both."""
+    crop: float = 1.0
+    """Share of the shorter side that `crop` keeps: 224 / 256 for the centre of 224 pixels after a resize to 256."""
     mean: tuple[float, ...]
     """Per channel, of pixels scaled to 0..1."""
     std: tuple[float, ...]
@@ -74,6 +76,8 @@ class Preprocess:
         _check_channels(self.channels)
         if self.fit not in get_args(Fit):
             raise UsageError(f"`fit` (={self.fit}) must be one of {', '.join(get_args(Fit))}.")
+        if not 0.1 <= self.crop <= 1 or (self.crop < 1 and self.fit != "crop"):
+            raise UsageError(f"`crop` (={self.crop}) must lie from 0.1 to 1, and at 1 where `fit` is not `crop`.")
         for name, values in (("mean", self.mean), ("std", self.std)):
             if len(values) != self.channels or not all(map(math.isfinite, values)):
                 raise UsageError(
@@ -89,7 +93,9 @@ class Preprocess:
         """
         if isinstance(source, np.ndarray):
             return self.fit_pixels(as_pixels(source, channels=self.channels))
-        return _as_array(self._fitted(_decode(source, channels=self.channels, at_least=self.size)))
+        H, W = self.size
+        at_least = math.ceil(H / self.crop), math.ceil(W / self.crop)
+        return _as_array(self._fitted(_decode(source, channels=self.channels, at_least=at_least)))
 
     def fit_pixels(self, pixels: Pixels) -> Pixels:
         """Return uint8 (h, w, C) resized to uint8 (H, W, C); pixels that have the size already are returned unchanged.
@@ -104,7 +110,7 @@ class Preprocess:
             return image
         if self.fit == "squash":
             return image.resize((W, H), Image.Resampling.BILINEAR)
-        return _crop(image, H, W) if self.fit == "crop" else _letterbox(image, H, W)
+        return _crop(image, H, W, keep=self.crop) if self.fit == "crop" else _letterbox(image, H, W)
 
     def normalise(self, pixels: Pixels) -> NDArray[np.float32]:
         """Return uint8 (N, H, W, C) as float32 (N, C, H, W): `(x / 255 - mean) / std`."""
@@ -117,9 +123,10 @@ class Preprocess:
         return replace(self, size=size)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all that is needed to repeat this elsewhere, as JSON values."""
+        """Return all that is needed to repeat this elsewhere, as JSON values; without `crop` where that is 1."""
         fields = {"size": list(self.size), "channels": self.channels, "fit": self.fit}
-        return {**fields, "mean": list(self.mean), "std": list(self.std), **_FIXED}
+        crop = {} if self.crop == 1 else {"crop": self.crop}
+        return {**fields, **crop, "mean": list(self.mean), "std": list(self.std), **_FIXED}
 
     @classmethod
     def from_dict(cls, given: Mapping[str, Any]) -> "Preprocess":
@@ -128,7 +135,7 @@ class Preprocess:
         Raises: UsageError where a field is missing, unknown, of a wrong type, or asks for another decoder.
         """
         own = {"size", "channels", "fit", "mean", "std"}
-        if wrong := sorted(own.union(_FIXED).symmetric_difference(given)):
+        if wrong := sorted(own.union(_FIXED).symmetric_difference(given.keys() - {"crop"})):
             raise UsageError(
                 f"The preprocessing has missing or unknown fields: {', '.join(f'`{name}`' for name in wrong)}."
             )
@@ -139,7 +146,7 @@ class Preprocess:
                 )
         try:
             lists = {name: tuple(given[name]) for name in ("size", "mean", "std")}
-            return cls(channels=given["channels"], fit=given["fit"], **lists)
+            return cls(channels=given["channels"], fit=given["fit"], crop=given.get("crop", 1.0), **lists)
         except TypeError as error:
             raise UsageError(f"The preprocessing has a field of the wrong type: {error}.") from error
 
@@ -264,8 +271,8 @@ def _as_array(image: Image.Image) -> Pixels:
     return np.array(image).reshape(image.height, image.width, -1)
 
 
-def _crop(image: Image.Image, H: int, W: int) -> Image.Image:
-    scale = min(image.width / W, image.height / H)
+def _crop(image: Image.Image, H: int, W: int, *, keep: float) -> Image.Image:
+    scale = keep * min(image.width / W, image.height / H)
     left, top = max(0.0, (image.width - W * scale) / 2), max(0.0, (image.height - H * scale) / 2)
     box = (left, top, image.width - left, image.height - top)
     return image.resize((W, H), Image.Resampling.BILINEAR, box=box)

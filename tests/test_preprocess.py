@@ -358,6 +358,13 @@ def test_crop_equals_resizing_the_shorter_side_and_cutting():
     assert np.abs(plan((30, 30)).fit_pixels(pixels).astype(int) - np.asarray(small)).max() <= 1
 
 
+def test_a_share_of_the_shorter_side_equals_resizing_to_more_and_cutting():
+    pixels = noise(64, 100, 3)
+    small = Image.fromarray(pixels).resize((50, 32), Image.Resampling.BILINEAR).crop((11, 2, 39, 30))
+    chosen = replace(plan((28, 28)), crop=28 / 32)
+    assert np.abs(chosen.fit_pixels(pixels).astype(int) - np.asarray(small)).max() <= 1
+
+
 @pytest.mark.parametrize("fit", FITS)
 @pytest.mark.parametrize("channels", [1, 3])
 def test_pixels_of_the_right_size_are_unchanged(fit, channels):
@@ -437,6 +444,9 @@ def test_the_description_survives_json():
     chosen = plan((48, 64), 1, "letterbox")
     described = json.loads(json.dumps(chosen.to_dict()))
     assert Preprocess.from_dict(described) == chosen
+    assert "crop" not in described  # as in files from before there was one
+    part = replace(plan(), crop=0.875)
+    assert Preprocess.from_dict(json.loads(json.dumps(part.to_dict()))) == part
     assert described["decoder"] == "pillow" and described["resample"] == "bilinear" and described["fill"] == 128
 
 
@@ -453,6 +463,8 @@ def test_the_description_survives_json():
         ({"std": [None] * 3}, "a field of the wrong type"),
         ({"channels": [3]}, "`channels` .* must be 1 \\(grey\\) or 3 \\(RGB\\)"),
         ({"fit": {}}, "`fit` .* must be one of crop, letterbox, squash"),
+        ({"crop": 1e-300}, "`crop` .* must lie from 0.1 to 1"),
+        ({"crop": "1"}, "a field of the wrong type"),
     ],
 )
 def test_a_foreign_description_is_refused(change, message):
@@ -473,6 +485,8 @@ def test_a_description_with_a_missing_field_is_refused():
         ({"size": (0, 4)}, "`size` (=(0, 4)) must be two whole numbers (height, width) of at least 1."),
         ({"channels": 4}, "`channels` (=4) must be 1 (grey) or 3 (RGB)."),
         ({"fit": "stretch"}, "`fit` (=stretch) must be one of crop, letterbox, squash."),
+        ({"crop": 0.0}, "`crop` (=0.0) must lie from 0.1 to 1, and at 1 where `fit` is not `crop`."),
+        ({"crop": 0.9, "fit": "squash"}, "`crop` (=0.9) must lie from 0.1 to 1, and at 1 where `fit` is not `crop`."),
         ({"mean": (0.5,)}, "`mean` (=(0.5,)) must hold one finite number for each of `channels` (=3)."),
         ({"std": (1.0, 0.0, 1.0)}, "`std` (=(1.0, 0.0, 1.0)) must be above 0."),
     ],

@@ -92,7 +92,7 @@ def _entry_name(title: str, part: Part, preprocess: Preprocess) -> str:
 
 def _key(part: Part, preprocess: Preprocess) -> str:
     """SHA-256 over all that the decoded pixels depend on: each file's path, size and time, or an array's content."""
-    options = [DECODER_VERSION, preprocess.size, preprocess.channels, preprocess.fit]
+    options = [DECODER_VERSION, preprocess.size, preprocess.channels, preprocess.fit, preprocess.crop]
     digest = hashlib.sha256(json.dumps(options).encode())
     if part.files is None:
         digest.update(str(part.decoded.shape).encode())
