@@ -81,19 +81,22 @@ class Average:
 def make_optimisers(model: nn.Module, recipe: Recipe) -> list[Optimizer]:
     """Return the optimisers of `recipe`: one, or under `muon` Muon for the convolutions and Adam for the rest.
 
-    Weight decay applies to weights of two and more dimensions only. Every group carries its `base_lr`.
+    Weight decay applies to weights of two and more dimensions only. Every group carries its `base_lr`. Adam moves
+    every number as far as its rate whatever the gradient: a matrix, whose inputs add up, gets lr_rest / sqrt(inputs).
     """
     trained = [p for p in model.parameters() if p.requires_grad]
     weights = [p for p in trained if p.ndim >= 2]
     others = [p for p in trained if p.ndim < 2]
     if recipe.optimiser == "muon":
         filters = [p for p in weights if p.ndim == 4]
-        rest = [p for p in weights if p.ndim != 4]
+        rest = _group(others, recipe.lr_rest)
+        for matrix in (p for p in weights if p.ndim != 4):
+            rest += _group([matrix], recipe.lr_rest / matrix[0].numel() ** 0.5)
         optimisers: list[Optimizer] = []
         if filters:
             optimisers.append(Muon(_group(filters, recipe.lr), momentum=recipe.momentum))
-        if rest or others:
-            optimisers.append(torch.optim.Adam(_group(rest + others, recipe.lr_rest), betas=(0.9, 0.95), fused=True))
+        if rest:
+            optimisers.append(torch.optim.Adam(rest, betas=(0.9, 0.95), fused=True))
         return optimisers
     groups = _group(weights, recipe.lr, recipe.weight_decay) + _group(others, recipe.lr, 0.0)
     return [_single_optimiser(groups, recipe)]

@@ -42,7 +42,7 @@ class Recipe:
     lr: float = 0.1
     """Base learning rate per step of `batch * accumulate` images."""
     lr_rest: float = 0.02
-    """Under `muon`: Adam's rate for what Muon does not take (norms, biases, the last layer)."""
+    """Under `muon`: Adam's rate for norms and biases; dense layers get it divided by the root of their inputs."""
     momentum: float = 0.9
     """Momentum of SGD, RMSProp and Muon, beta 1 of Adam."""
     nesterov: bool = True

@@ -2,8 +2,9 @@
 
 A design of published ideas: a first convolution meant to be whitened and frozen (Page 2018, "How to train your
 ResNet"; Jordan 2024, arXiv:2404.00498), pooling right after each stage's first convolution, so that three quarters of
-the arithmetic that would follow is saved (Jordan 2024), GELU (arXiv:1606.08415), filters that begin as the identity
-(Zagoruyko and Komodakis 2017, arXiv:1706.00388), and global max pooling before the logits.
+the arithmetic that would follow is saved (Jordan 2024), batch norm without a trained scale and with a short memory
+(Jordan 2024), GELU (arXiv:1606.08415), filters that begin as the identity (Zagoruyko and Komodakis 2017,
+arXiv:1706.00388), global max pooling before the logits, and logits that begin near zero.
 
 Departures: no paper to depart from.
 """
@@ -41,15 +42,22 @@ def _stem(c_in: int, stride: int) -> nn.Sequential:
     return nn.Sequential(OrderedDict(layers))
 
 
+def _norm(c: int) -> nn.BatchNorm2d:
+    """Return a batch norm whose scale stays 1: under Muon, which keeps the filters' norm, there is nothing to learn."""
+    norm = nn.BatchNorm2d(c, momentum=0.4)
+    norm.weight.requires_grad_(False)
+    return norm
+
+
 def _stage(c_in: int, c_out: int) -> nn.Sequential:
     """3x3, 2x2 max pooling, BN, GELU, 3x3, BN, GELU: (N, c_in, H, W) -> (N, c_out, H / 2, W / 2)."""
     layers = {
         "conv1": nn.Conv2d(c_in, c_out, 3, padding=1, bias=False),
         "pool": nn.MaxPool2d(2),
-        "bn1": nn.BatchNorm2d(c_out),
+        "bn1": _norm(c_out),
         "act1": nn.GELU(),
         "conv2": nn.Conv2d(c_out, c_out, 3, padding=1, bias=False),
-        "bn2": nn.BatchNorm2d(c_out),
+        "bn2": _norm(c_out),
         "act2": nn.GELU(),
     }
     return nn.Sequential(OrderedDict(layers))
@@ -57,7 +65,9 @@ def _stage(c_in: int, c_out: int) -> nn.Sequential:
 
 def _head(c_in: int, classes: int) -> nn.Sequential:
     """Global max pooling, logits: (N, c_in, H, W) -> (N, classes)."""
-    layers = {"pool": nn.AdaptiveMaxPool2d(1), "flatten": nn.Flatten(), "logits": nn.Linear(c_in, classes, bias=False)}
+    logits = nn.Linear(c_in, classes, bias=False)
+    nn.init.normal_(logits.weight, std=1 / c_in)
+    layers = {"pool": nn.AdaptiveMaxPool2d(1), "flatten": nn.Flatten(), "logits": logits}
     return nn.Sequential(OrderedDict(layers))
 
 
@@ -72,7 +82,7 @@ def dirac(model: Classifier) -> Classifier:
 _register = partial(register, paper="this project", title="Foveola", year=2026)
 
 
-@_register(input=(3, 32, 32), params=1_972_792, macs=118_147_360)
+@_register(input=(3, 32, 32), params=1_971_640, macs=118_147_360)
 def foveola(classes: int = 10, *, c_in: int = 3, size: int = 32, stride: int = 1, width: float = 1.0) -> Classifier:
     if stride < 1:
         raise UsageError(f"`stride` (={stride}) must be at least 1.")

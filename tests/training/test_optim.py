@@ -134,8 +134,12 @@ def test_muon_takes_the_convolutions_and_adam_the_rest():
     model = tiny_net()
     muon, adam = make_optimisers(model, Recipe(optimiser="muon", lr=0.2, lr_rest=0.03))
     assert [id(p) for p in muon.param_groups[0]["params"]] == [id(model[0].weight)]
-    assert len(adam.param_groups[0]["params"]) == 5
-    assert (muon.param_groups[0]["base_lr"], adam.param_groups[0]["base_lr"]) == (0.2, 0.03)
+    vectors, matrix = adam.param_groups
+    assert len(vectors["params"]) == 4
+    assert [id(p) for p in matrix["params"]] == [id(model[-1].weight)]
+    assert model[-1].in_features == 16
+    assert (muon.param_groups[0]["base_lr"], vectors["base_lr"]) == (0.2, 0.03)
+    assert matrix["base_lr"] == pytest.approx(0.03 / 16**0.5)
 
 
 def test_muon_on_a_network_without_convolutions_is_adam():
