@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from fovea.cli.options import AllowBad, Device, Json, LabelColumn, LabelFrom, Model, PathColumn, SplitColumn
+from fovea.cli.options import AllowBad, Device, Json, LabelColumn, LabelFrom, Model, NoImages, PathColumn, SplitColumn
 from fovea.cli.output import complain, print_json, print_lines
 
 
@@ -23,15 +23,17 @@ def evaluate(
     allow_bad: AllowBad = False,
     device: Device = "auto",
     batch: Annotated[int, typer.Option(help="Images at a time.", min=1)] = 256,
+    html: Annotated[str | None, typer.Option(metavar="PATH", help="Write a page with all of it to this file.")] = None,
+    no_images: NoImages = False,
     as_json: Json = False,
 ) -> None:
     """Measure a network: accuracy with its interval, per class, confusion, calibration."""
-    given = {name: value for name, value in locals().items() if name != "as_json"}
+    given = {name: value for name, value in locals().items() if name not in ("as_json", "no_images")}
     from fovea.jobs.evaluate import evaluate as job
     from fovea.jobs.progress import Display
 
     with Display() as display:
-        result = job(**given, display=display)
+        result = job(**given, images=not no_images, display=display)
     print_json(result.to_dict()) if as_json else print_lines(result.summary())
     if not result.passed:
         complain(f"accuracy {result.accuracy:.4f} is below --min-accuracy {min_accuracy}")

@@ -14,3 +14,4 @@ PathColumn = Annotated[str | None, typer.Option(help="Column of a CSV manifest t
 LabelColumn = Annotated[str | None, typer.Option(help="Column of a CSV manifest that holds the label.")]
 SplitColumn = Annotated[str | None, typer.Option(help="Column of a CSV manifest that names the part.")]
 AllowBad = Annotated[bool, typer.Option("--allow-bad", help="Go on where more than 5 % of the files are bad.")]
+NoImages = Annotated[bool, typer.Option("--no-images", help="Leave thumbnails out of the page.")]

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from fovea.cli.options import AllowBad, Device, Json, LabelColumn, LabelFrom, PathColumn, SplitColumn
+from fovea.cli.options import AllowBad, Device, Json, LabelColumn, LabelFrom, NoImages, PathColumn, SplitColumn
 from fovea.cli.output import print_json, print_lines
 from fovea.errors import UsageError
 
@@ -51,6 +51,11 @@ def train(
     ] = False,
     allow_bad: AllowBad = False,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard events into the run.")] = False,
+    watch: Annotated[
+        str | None,
+        typer.Option(metavar="LAYER", help="Its inputs are drawn in the report.", show_default="the middle activation"),
+    ] = None,
+    no_images: NoImages = False,
     compile: Annotated[bool, typer.Option("--compile", help="Run the network through torch.compile.")] = False,
     patience: Annotated[int | None, typer.Option(help="Stop after so many epochs without a better result.")] = None,
     assignments: Annotated[
@@ -69,6 +74,7 @@ def _train(given: dict[str, Any]) -> None:
     from fovea.jobs import train as job
 
     as_json, preview, find_lr = (given.pop(switch, False) for switch in ("as_json", "preview", "find_lr"))
+    report = {"images": not given.pop("no_images", False), "watch": given.pop("watch", None)}
     assignments = given.pop("assignments", [])
     given |= _assigned(
         assignments, taken={*given, *signature(job.prepared).parameters, *signature(job.train).parameters}
@@ -76,7 +82,7 @@ def _train(given: dict[str, Any]) -> None:
     if preview:
         print_lines([f"Preview  {job.preview(**given)}"])
         return
-    result = job.find_lr(**given) if find_lr else job.train(**given)
+    result = job.find_lr(**given) if find_lr else job.train(**given, **report)
     print_json(result.to_dict()) if as_json else print_lines(result.summary())
     if getattr(result, "interrupted", False):
         raise typer.Exit(130)

@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from fovea.bundle import Bundle, load
 from fovea.data.cache import decode_dataset
-from fovea.data.dataset import PARTS, BadFile, Dataset
+from fovea.data.dataset import PARTS, BadFile, Dataset, Part
 from fovea.data.sources import find
 from fovea.data.splits import split_validation
 from fovea.errors import DataError, UsageError, unknown
 from fovea.jobs.progress import Display
+from fovea.report.outcome import Outcome
 from fovea.training import metrics
-from fovea.training.evaluation import Progress, predict_logits
+from fovea.training.evaluation import predict_logits
 
 SPLITS = (*PARTS, "whole")
 SHOWN_CLASSES = 20
@@ -42,6 +43,10 @@ class Evaluation:
     """Negative log-likelihood in nats per image."""
     ece: float | None = None
     """Expected calibration error: how far confidence and accuracy lie apart."""
+    temperature: float | None = None
+    """What the logits were divided by; None where the model file has no temperature of its own."""
+    ece_unscaled: float | None = None
+    """The calibration error at temperature 1."""
     per_class: Mapping[str, Mapping[str, float]] | None = None
     """`precision`, `recall`, `f1` and `support` (images) by class name."""
     confusion: Sequence[Sequence[int]] | None = None
@@ -71,9 +76,10 @@ class Evaluation:
             return [f"mean absolute error {self.mae:.4g}, root mean squared error {self.rmse:.4g}{r2} ({where})"]
         low, high = self.interval
         top5 = "" if self.top5 is None else f"top-5 {self.top5:.2%}, "
+        before = "" if self.temperature is None else f" ({self.ece_unscaled:.2%} without temperature scaling)"
         return [
             f"accuracy {self.accuracy:.2%}, 95 % interval {low:.2%} to {high:.2%} ({where})",
-            f"{top5}negative log-likelihood {self.nll:.4f}, calibration error {self.ece:.2%}",
+            f"{top5}negative log-likelihood {self.nll:.4f}, calibration error {self.ece:.2%}{before}",
             *self._worst_classes(),
             *self._mistakes(),
         ]
@@ -117,19 +123,25 @@ def evaluate(
     allow_bad: bool = False,
     device: str = "auto",
     batch: int = 256,
+    html: str | Path | None = None,
+    images: bool = True,
     display: Display | None = None,
 ) -> Evaluation:
     """Return how good `model` is on one part of `data`.
 
     Without the part `test` the validation part is taken, without that the whole; `split` of the result says which.
     Data that the model was trained on is split again as it was then. `flip` averages over each image and its mirror
-    image. Labels are matched by class name, and `data` may lack classes of the model.
+    image. Labels are matched by class name, and `data` may lack classes of the model. `html` is where to write a page,
+    with thumbnails where `images` is set.
 
     Raises:
         BundleError: a model file that cannot be loaded.
         DataError: data that cannot be used, or classes that the model does not know.
-        UsageError: an unknown `split`, or `min_accuracy` where the model predicts a number.
+        UsageError: an unknown `split`, no folder for `html`, or `min_accuracy` where the model predicts a number.
+        StorageError: the page cannot be written.
     """
+    if html is not None and not Path(html).parent.is_dir():
+        raise UsageError(f"`--html {html}`: there is no folder `{Path(html).parent}`; make it first.")
     bundle = model if isinstance(model, Bundle) else load(model, device=device)
     if min_accuracy is not None and (bundle.task == "number" or not 0 <= min_accuracy <= 1):
         raise UsageError(f"`min_accuracy` (={min_accuracy}) must be a fraction from 0 to 1, for a model with classes.")
@@ -148,27 +160,82 @@ def evaluate(
     for note in notes:
         display.note(f"data: {note}")
     decoded = decode_dataset(dataset, bundle.preprocess, allow_bad=allow_bad, progress=display.counter("decoding"))
+    counter = display.counter("evaluating")
+    logits = [
+        predict_logits(
+            bundle.model,
+            part.decoded,
+            bundle.preprocess,
+            device=bundle.device,
+            flip=flip,
+            batch=batch,
+            progress=counter,
+        )
+        for part in decoded.parts.values()
+    ]
+    outcome = _outcome(bundle, decoded, torch.cat(logits), split=name, flip=flip)
+    if html is not None:
+        _write_page(Path(html), bundle, outcome if images else replace(outcome, picture=None), notes=notes)
     return Evaluation(
         data=dataset.name,
         split=name,
+        images=len(outcome),
         min_accuracy=min_accuracy,
         flip=flip,
         notes=notes,
         bad_files=decoded.bad_files,
-        **_figures(bundle, decoded, flip=flip, batch=batch, progress=display.counter("evaluating")),
+        **_figures(outcome),
     )
 
 
-def _figures(bundle: Bundle, dataset: Dataset, *, flip: bool, batch: int, progress: Progress) -> dict[str, Any]:
-    """Return the figures over all parts of a decoded `dataset`."""
-    run = partial(predict_logits, bundle.model, device=bundle.device, flip=flip, batch=batch, progress=progress)
-    parts = dataset.parts.values()
-    logits = torch.cat([run(part.decoded, bundle.preprocess) for part in parts])
+def _outcome(bundle: Bundle, dataset: Dataset, logits: torch.Tensor, *, split: str, flip: bool) -> Outcome:
+    """Return what the network says of all parts of a decoded `dataset`, its labels among the network's classes."""
+    parts = tuple(dataset.parts.values())
     labels = np.concatenate([part.labels for part in parts])
-    if bundle.task == "number":
-        return {"images": len(labels), **metrics.number_scores(bundle.numbers(logits)[:, 0], labels)._asdict()}
-    index = np.array([bundle.classes.index(name) for name in dataset.classes])
-    return {"images": len(labels), **_class_figures(bundle.probabilities(logits), index[labels], bundle.classes)}
+    if bundle.task == "classes":
+        labels = np.array([bundle.classes.index(name) for name in dataset.classes])[labels]
+    return Outcome(
+        data=dataset.name,
+        split=split,
+        flip=flip,
+        classes=bundle.classes,
+        outputs=logits if bundle.task == "classes" else torch.from_numpy(bundle.numbers(logits)),
+        labels=labels,
+        names=tuple(name for part in parts for name in part.names),
+        temperature=bundle.temperature,
+        picture=partial(_pixels, parts),
+    )
+
+
+def _pixels(parts: Sequence[Part], index: int) -> NDArray[np.uint8]:
+    """Return the pixels of an image counted through all `parts`."""
+    for part in parts:
+        if index < len(part):
+            break
+        index -= len(part)
+    return np.asarray(part.decoded[index])
+
+
+def _write_page(path: Path, bundle: Bundle, outcome: Outcome, *, notes: Sequence[str]) -> None:
+    from fovea.report.evaluation import evaluation_page
+    from fovea.report.page import write_page
+    from fovea.report.pictures import first_filters
+
+    filters = first_filters(bundle.model, (bundle.preprocess.channels, *bundle.preprocess.size))
+    write_page(path, evaluation_page(outcome, bundle.card, filters=filters, notes=notes))
+
+
+def _figures(outcome: Outcome) -> dict[str, Any]:
+    """Return the figures that apply to what is predicted."""
+    if not outcome.classes:
+        return metrics.number_scores(outcome.outputs[:, 0].numpy(), outcome.labels)._asdict()
+    scaled = outcome.temperature != 1
+    unscaled = metrics.calibration_error(outcome.unscaled, outcome.labels) if scaled else None
+    return {
+        "temperature": outcome.temperature if scaled else None,
+        "ece_unscaled": unscaled,
+        **_class_figures(outcome.probabilities, outcome.labels, outcome.classes),
+    }
 
 
 def _split_as_trained(dataset: Dataset, card: Mapping[str, Any]) -> Dataset:

@@ -2,6 +2,7 @@
 
 import json
 import tomllib
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,16 @@ class Run:
     def metrics(self) -> Path:
         """One JSON object per line and epoch."""
         return self.folder / "metrics.jsonl"
+
+    @property
+    def looks(self) -> Path:
+        """One JSON object per look inside the network: what the report draws of it."""
+        return self.folder / "looks.jsonl"
+
+    @property
+    def report(self) -> Path:
+        """The page that shows how the training went and what came of it."""
+        return self.folder / "report.html"
 
     @property
     def model(self) -> Path:
@@ -87,17 +98,45 @@ class Run:
 
     def append_metrics(self, line: dict[str, Any]) -> None:
         """Add one epoch to the metrics."""
-        try:
-            with self.metrics.open("a") as file:
-                file.write(json.dumps(line) + "\n")
-        except OSError as error:
-            raise StorageError(f"`{self.metrics}` cannot be written ({error.strerror}); free space.") from error
+        _append(self.metrics, line)
 
-    def rewind(self, epochs: int) -> None:
-        """Keep the first `epochs` lines of the metrics: what came after will be done again. Remove unfinished files."""
+    def append_look(self, line: dict[str, Any]) -> None:
+        """Add one look inside the network."""
+        _append(self.looks, line)
+
+    def read_metrics(self) -> list[dict[str, Any]]:
+        """Return the epochs so far."""
+        return _lines(self.metrics)
+
+    def read_looks(self) -> list[dict[str, Any]]:
+        """Return the looks so far."""
+        return _lines(self.looks)
+
+    def rewind(self, epochs: int, *, steps: int) -> None:
+        """Keep what was written of so many epochs and steps: the rest will be done again. Remove unfinished files."""
         remove_temporary(self.folder)
         lines = self.metrics.read_bytes().splitlines(keepends=True) if self.metrics.exists() else []
         write_atomically(self.metrics, b"".join(lines[:epochs]))
+        if self.looks.exists():
+            looks = [look for look in self.read_looks() if look["step"] <= steps]
+            write_atomically(self.looks, "".join(json.dumps(look) + "\n" for look in looks).encode())
+
+
+def _append(path: Path, line: dict[str, Any]) -> None:
+    try:
+        with path.open("a") as file:
+            file.write(json.dumps(line) + "\n")
+    except OSError as error:
+        raise StorageError(f"`{path}` cannot be written ({error.strerror}); free space.") from error
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    """Return the objects in a file of lines; of the last, a kill may have left a part that is none."""
+    objects = []
+    for line in path.read_text().splitlines() if path.exists() else ():
+        with suppress(ValueError):
+            objects.append(json.loads(line))
+    return objects
 
 
 def _numbered(root: Path, name: str) -> list[Path]:

@@ -1,44 +1,74 @@
 """One training as it runs: the network, its data and its run folder put together, and what happens at each epoch."""
 
 import copy
-import dataclasses
 import platform
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from types import FrameType
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 import fovea
 from fovea.bundle import load, save_bundle
-from fovea.data.dataset import Part
+from fovea.data.dataset import Dataset, Part
 from fovea.errors import MissingDependencyError, TrainingError
+from fovea.header import first_line
 from fovea.jobs.preparation import Prepared
 from fovea.jobs.progress import Display
 from fovea.jobs.runs import Run
+from fovea.report.outcome import Outcome
+from fovea.report.page import write_page
+from fovea.report.pictures import first_filters
+from fovea.report.training import Story, training_page
+from fovea.training.calibration import fit_temperature
 from fovea.training.checkpoint import load_checkpoint, save_checkpoint
+from fovea.training.diagnosis import Diagnosis, restored, watched_layer
 from fovea.training.engine import EpochResult, Trainer
 from fovea.training.evaluation import part_labels, predict_logits
-from fovea.training.losses import chosen_classes, output_count
-from fovea.training.metrics import number_scores, wilson_interval
+from fovea.training.losses import output_count, probabilities
+from fovea.training.metrics import calibration_error, number_scores
 
 EventWriter = Callable[[str], Any]
 """TensorBoard's writer of event files, made with a folder."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class ReportWish:
+    """What the user asked of the report."""
+
+    images: bool = True
+    """Whether it shows thumbnails of the images."""
+    watch: str | None = None
+    """The layer whose inputs are watched; None for the middle activation."""
+
+
 class Session:
     """A trainer at work in its run folder."""
 
-    def __init__(self, prepared: Prepared, run: Run, display: Display, *, events: EventWriter | None = None) -> None:
-        self.prepared, self.run, self.display = prepared, run, display
+    def __init__(
+        self,
+        prepared: Prepared,
+        run: Run,
+        display: Display,
+        *,
+        events: EventWriter | None = None,
+        report: ReportWish = ReportWish(),  # noqa: B008 (frozen)
+    ) -> None:
+        self.prepared, self.run, self.display, self.report = prepared, run, display, report
         self.trainer = prepared.trainer()
+        self.diagnosis = Diagnosis(self.trainer, watched_layer(self.trainer.model, report.watch))
+        self.looking = True
+        self.calibration: dict[str, Any] = {}
+        self.outcomes: list[Outcome] = []
         self.interrupted = False
         self.began_at = self.saved_at = time.monotonic()
         self.began_seen = 0
@@ -48,7 +78,9 @@ class Session:
         """Continue from the run's checkpoint; from the beginning where it was killed before there was one."""
         if self.run.last.exists():
             load_checkpoint(self.run.last, self.trainer)
-        self.run.rewind(self.trainer.clock.epoch)
+        self.run.rewind(self.trainer.clock.epoch, steps=self.trainer.clock.total_steps)
+        with self._reporting("the looks before are lost"):
+            self.diagnosis.looks = restored(self.run.read_looks())
         self.began_seen = self.images_seen
         self.display.note(f"resuming {self.run.folder} in epoch {self.trainer.clock.epoch + 1}")
 
@@ -56,10 +88,12 @@ class Session:
         """Run the training to its end, an interrupt, or a divergence; keep what is good in the run folder."""
         if self.trainer.clock.total_steps == 0:
             save_checkpoint(self.run.last, self.trainer)
+        self._look()
         with self._interruptible():
             try:
                 self.trainer.fit(on_step=self._on_step, on_epoch=self._on_epoch, stopped=lambda: self.interrupted)
             except TrainingError as error:
+                self.write_report(ended=str(error))
                 kept = f" The last good network is kept in {self.run.model}." if self.run.model.exists() else ""
                 raise TrainingError(f"{error}{kept}") from error
             finally:
@@ -75,9 +109,35 @@ class Session:
         if self.keeps_best:
             load(self.run.model, model=self.trainer.evaluated_model, device=str(self.prepared.device))
         names = ["val"] if self.interrupted else ["val", "test"]
-        results = [self._result(name, part) for name in names if (part := self.prepared.dataset.parts.get(name))]
+        parts = {name: part for name in names if (part := self.prepared.dataset.parts.get(name))}
+        outputs = {name: self._outputs(name, part, flip=self.trainer.recipe.test_flip) for name, part in parts.items()}
+        if "val" in parts and self.prepared.dataset.task == "classes":
+            plain = self._outputs("val", parts["val"], flip=False) if self.trainer.recipe.test_flip else outputs["val"]
+            self.calibration = _calibrated(plain, parts["val"])
+        self.outcomes = [self._outcome(name, part, outputs[name]) for name, part in parts.items()]
+        results = [_result(outcome) for outcome in self.outcomes]
         self.save_model(results)
         return results
+
+    def write_report(self, *, ended: str = "") -> None:
+        """Write the page of the run, or say why it cannot be written: a training is never lost to its report."""
+        with self._reporting("the page is not written, all else is"):
+            shown = self.outcomes if self.report.images else [replace(o, picture=None) for o in self.outcomes]
+            story = Story(
+                card=self._card([]),
+                history=self.run.read_metrics(),
+                looks=self.diagnosis.looks,
+                layer=self.diagnosis.layer,
+                outcomes=shown,
+                filters=first_filters(
+                    self.trainer.evaluated_model, (self.prepared.preprocess.channels, *self.prepared.preprocess.size)
+                ),
+                parameters=sum(parameter.numel() for parameter in self.trainer.model.parameters()),
+                data=_data_facts(self.prepared.dataset),
+                best_epoch=self.trainer.clock.best_epoch if self.keeps_best else None,
+                ended=ended,
+            )
+            write_page(self.run.report, training_page(story))
 
     @property
     def keeps_best(self) -> bool:
@@ -93,7 +153,23 @@ class Session:
         """Write the network as it is to the run's bundle."""
         save_bundle(self.run.model, self.trainer.evaluated_model, self._card(results))
 
+    def _look(self) -> None:
+        """Look inside the network where it is time to, until that fails once."""
+        if self.looking and self.diagnosis.due:
+            self.looking = False
+            with self._reporting("no further looks inside the network"):
+                self.run.append_look(asdict(self.diagnosis.look()))
+                self.looking = True
+
+    @contextmanager
+    def _reporting(self, consequence: str) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # whatever goes wrong with a report must not stop the training
+            self.display.note(f"report: {consequence} ({type(error).__name__}: {first_line(error)})")
+
     def _on_step(self, trainer: Trainer) -> None:
+        self._look()
         clock, now = trainer.clock, time.monotonic()
         seen = self.images_seen - self.began_seen
         rate = seen / max(now - self.began_at, 1e-9)
@@ -109,7 +185,7 @@ class Session:
             self.saved_at = now
 
     def _on_epoch(self, trainer: Trainer, result: EpochResult) -> None:
-        self.run.append_metrics(dataclasses.asdict(result))
+        self.run.append_metrics(asdict(result))
         if self.events:
             for name, value in _scalars(result).items():
                 self.events.add_scalar(name, value, result.epoch + 1)
@@ -119,30 +195,30 @@ class Session:
         save_checkpoint(self.run.last, trainer)
         self.saved_at = time.monotonic()
 
-    def _result(self, split: str, part: Part) -> dict[str, Any]:
-        flip = self.trainer.recipe.test_flip
-        counter = self.display.counter(f"evaluating on {split}")
-        outputs = predict_logits(
+    def _outputs(self, split: str, part: Part, *, flip: bool) -> Tensor:
+        return predict_logits(
             self.trainer.evaluated_model,
             part.decoded,
             self.prepared.preprocess,
             device=self.prepared.device,
             flip=flip,
-            progress=counter,
+            progress=self.display.counter(f"evaluating on {split}"),
         )
-        if self.prepared.dataset.task == "number":
-            mean, std = self.prepared.target
-            scores = number_scores((outputs[:, 0] * std + mean).numpy(), part.labels.astype(np.float32))
-            return {"split": split, "images": len(part), **scores._asdict()}
-        right = int((chosen_classes(outputs) == part_labels(part)).sum())
-        interval = wilson_interval(right, len(part))
-        return {
-            "split": split,
-            "accuracy": right / len(part),
-            "interval": list(interval),
-            "images": len(part),
-            "flip": flip,
-        }
+
+    def _outcome(self, split: str, part: Part, outputs: Tensor) -> Outcome:
+        mean, std = self.prepared.target
+        classes = self.prepared.dataset.classes
+        return Outcome(
+            data=self.prepared.dataset.name,
+            split=split,
+            flip=self.trainer.recipe.test_flip,
+            classes=classes,
+            outputs=outputs if classes else outputs * std + mean,
+            labels=part.labels,
+            names=part.names,
+            temperature=self.calibration.get("temperature", 1.0),
+            picture=lambda index: np.asarray(part.decoded[index]),
+        )
 
     def _card(self, results: list[dict[str, Any]]) -> dict[str, Any]:
         prepared, recipe = self.prepared, self.trainer.recipe
@@ -158,7 +234,8 @@ class Session:
             "loss": recipe.loss,
             "preprocess": prepared.preprocess.to_dict(),
             "classes": list(dataset.classes),
-            "temperature": 1.0,
+            "temperature": self.calibration.get("temperature", 1.0),
+            **({"calibration": self.calibration} if self.calibration else {}),
             **({"target": {"mean": mean, "std": std}} if dataset.task == "number" else {}),
             "training": {
                 "data": {
@@ -218,6 +295,44 @@ class Session:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def _calibrated(logits: Tensor, part: Part) -> dict[str, Any]:
+    """Return the temperature that fits the validation part, and what it changes there; empty where there is none."""
+    labels = part_labels(part)
+    temperature = fit_temperature(logits, labels)
+    if temperature is None:
+        return {}
+    before, after = (
+        calibration_error(probabilities(logits.double(), temperature=t).numpy(), labels.numpy())
+        for t in (1.0, temperature)
+    )
+    images = len(labels)
+    return {"split": "val", "images": images, "temperature": temperature, "ece_before": before, "ece_after": after}
+
+
+def _result(outcome: Outcome) -> dict[str, Any]:
+    """Return what the card says of the final network on one part."""
+    if not outcome.classes:
+        scores = number_scores(outcome.outputs[:, 0].numpy(), outcome.labels.astype(np.float32))
+        return {"split": outcome.split, "images": len(outcome), **scores._asdict()}
+    return {
+        "split": outcome.split,
+        "accuracy": outcome.accuracy,
+        "interval": list(outcome.interval),
+        "images": len(outcome),
+        "flip": outcome.flip,
+    }
+
+
+def _data_facts(dataset: Dataset) -> list[tuple[str, str]]:
+    """Return what a report says of the data beside its card."""
+    facts = [("files left out", str(len(dataset.bad_files)))]
+    if not dataset.classes:
+        return facts
+    counts = np.bincount(dataset.parts["train"].labels, minlength=len(dataset.classes))
+    fewest, most = (f"{counts[index]:,} ({dataset.classes[index]})" for index in (counts.argmin(), counts.argmax()))
+    return [*facts, ("classes", str(len(counts))), ("training images per class", f"{fewest} to {most}")]
 
 
 def _epoch_line(result: EpochResult) -> str:

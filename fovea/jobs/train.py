@@ -14,9 +14,10 @@ from fovea.jobs.pictures import contact_sheet, sweep_picture
 from fovea.jobs.preparation import Prepared, Source, Wish, device_named, find_data, prepare, ready, resolved_recipe
 from fovea.jobs.progress import Display
 from fovea.jobs.runs import Run
-from fovea.jobs.session import EventWriter, Session, event_writer
+from fovea.jobs.session import EventWriter, ReportWish, Session, event_writer
 from fovea.preprocess import Fit, Preprocess
 from fovea.recipes import Plan
+from fovea.training.diagnosis import watched_layer
 from fovea.training.recipe import Recipe
 from fovea.training.tuning import Sweep, sweep_rates
 
@@ -31,6 +32,8 @@ class TrainingResult:
     """The run folder."""
     model: Path
     """The bundle."""
+    report: Path | None
+    """The page; None where it could not be written."""
     results: tuple[Mapping[str, Any], ...]
     """One entry per part that was evaluated: `split`, `accuracy`, `interval`, `images`, ..."""
     seconds: float
@@ -43,13 +46,16 @@ class TrainingResult:
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
         values = dataclasses.asdict(self)
-        return {**values, "run": str(self.run), "model": str(self.model), "results": [dict(r) for r in self.results]}
+        paths = {name: path and str(path) for name, path in values.items() if name in ("run", "model", "report")}
+        return {**values, **paths, "results": [dict(r) for r in self.results]}
 
     def summary(self) -> list[str]:
         """Return lines for a person: where the run is, its results, its time, what to do next."""
         lines = [f"Run      {self.run}"]
         lines += [f"Result   {_described(result)}" for result in self.results]
         lines.append(f"Time     {self.seconds:.0f} s, {self.pflop:.4g} PFLOP")
+        if self.report is not None:
+            lines.append(f"Report   {self.report}")
         if self.interrupted:
             return [*lines, f"Stopped before the end. Next: fovea train --resume {self.run}"]
         return [
@@ -66,6 +72,8 @@ def train(
     out: str | Path | None = None,
     resume: str | Path | None = None,
     tensorboard: bool = False,
+    watch: str | None = None,
+    images: bool = True,
     device: str = "auto",
     display: Display | None = None,
     **options: Any,
@@ -74,7 +82,8 @@ def train(
 
     `options` are those of `prepared`: what to train (`model`, `recipe`, `budget`, `size`, `fit`), how to read the data
     (`label_from`, `task`, ...) and every field of `Recipe` (`epochs`, `batch`, `lr`, ...). `out` is the run folder;
-    `resume` continues one, and takes no other option. `tensorboard` writes event files into it too.
+    `resume` continues one, and takes no other option. `tensorboard` writes event files into it too. The run's report
+    shows percentiles of the inputs of the layer `watch` (the middle activation), and thumbnails where `images` is set.
 
     Raises:
         FoveaError: of the kind that says what is wrong: UsageError, DataError, TrainingError, StorageError.
@@ -82,14 +91,15 @@ def train(
     events = event_writer() if tensorboard else None
     with display or Display() as shown:
         if resume is not None:
-            if data is not None or options or out is not None:
+            if data is not None or options or out is not None or watch is not None or not images:
                 raise UsageError("--resume continues a run as it was begun; leave out DATA and the other options.")
             return _run(_resumed(Run.open(resume), display=shown, device=device, events=events))
         Run.check_free(out)
         training = prepared(data, device=device, display=shown, **options)
+        report = ReportWish(images=images, watch=watched_layer(training.model, watch))
         run = Run.create(out, name=f"{_word(training.dataset.name)}-{_word(training.architecture)}")
-        run.write_recipe(resolved_recipe(training))
-        return _run(Session(training, run, shown, events=events))
+        run.write_recipe({**resolved_recipe(training), "report": dataclasses.asdict(report)})
+        return _run(Session(training, run, shown, events=events, report=report))
 
 
 def prepared(
@@ -163,13 +173,14 @@ def _resumed(run: Run, *, display: Display, device: str, events: EventWriter | N
         training = Recipe.from_dict(stored["training"])
         plan = Plan(training=training, val_fraction=stored["data"]["val_fraction"], **stored["network"])
         chosen = device_named(stored["device"] if device == "auto" else device)
+        report = ReportWish(**stored.get("report", {}))
     except (KeyError, TypeError) as error:
         raise UsageError(f"`{run.recipe}` is incomplete ({error}); start again without --resume.") from error
     dataset = find_data(source, display)
     if dataset.fingerprint != stored["data"]["fingerprint"]:
         raise DataError(f"`{source.data}` has changed since {run.folder} began; start a new run without --resume.")
     begun = ready(dataset, plan, source=source, device=chosen, display=display, preprocess=preprocess)
-    session = Session(begun, run, display, events=events)
+    session = Session(begun, run, display, events=events, report=report)
     session.resume()
     return session
 
@@ -177,9 +188,11 @@ def _resumed(run: Run, *, display: Display, device: str, events: EventWriter | N
 def _run(session: Session) -> TrainingResult:
     session.train()
     results = session.finish()
+    session.write_report()
     return TrainingResult(
         run=session.run.folder,
         model=session.run.model,
+        report=session.run.report if session.run.report.exists() else None,
         results=tuple(results),
         seconds=session.trainer.clock.elapsed_s,
         pflop=session.pflop,

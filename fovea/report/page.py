@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import fovea
+from fovea.storage import write_atomically
 
 THUMBNAIL = 160
 """Pixels of the longer side of a picture in a page; larger ones are reduced."""
@@ -20,6 +21,14 @@ def render(template: str, **values: object) -> str:
     """Return the page that `template` (a file beside this one) makes of `values`; what is text in them stays text."""
     page: str = _environment().get_template(template).render(version=fovea.__version__, **values)
     return page
+
+
+def write_page(path: Path, page: str) -> None:
+    """Write a page whole or not at all; what is no text in the name of a file is written as `\\udc..`.
+
+    Raises: StorageError where it cannot be written.
+    """
+    write_atomically(path, page.encode(errors="backslashreplace"))
 
 
 def picture(pixels: NDArray[np.uint8], *, side: int = THUMBNAIL) -> str:

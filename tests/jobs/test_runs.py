@@ -71,13 +71,23 @@ def test_rewinding_keeps_whole_epochs_and_removes_what_is_unfinished(run):
     with run.metrics.open("a") as file:
         file.write('{"epo')
     (run.folder / ".last.safetensors.17.tmp").touch()
-    run.rewind(2)
+    run.rewind(2, steps=20)
     assert run.metrics.read_text() == '{"epoch": 0}\n{"epoch": 1}\n'
     assert sorted(os.listdir(run.folder)) == ["metrics.jsonl", "recipe.toml"]
 
 
+def test_rewinding_keeps_the_looks_up_to_the_step(run):
+    for step in (0, 10, 20, 30):
+        run.append_look({"step": step})
+    with run.looks.open("a") as file:
+        file.write('{"st')
+    run.rewind(2, steps=20)
+    assert run.looks.read_text() == '{"step": 0}\n{"step": 10}\n{"step": 20}\n'
+    assert run.read_looks()[-1] == {"step": 20} and run.read_metrics() == []
+
+
 def test_rewinding_before_the_first_epoch_is_an_empty_file(run):
-    run.rewind(0)
+    run.rewind(0, steps=0)
     assert run.metrics.read_bytes() == b""
 
 

@@ -120,7 +120,7 @@ def test_a_full_disk_stops_the_run_and_keeps_what_was(tmp_path, whole):
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     kept = {file.name: file.stat().st_size for file in (tmp_path / "run").iterdir()}
-    assert sorted(kept) == ["last.safetensors", "metrics.jsonl", "model.safetensors", "recipe.toml"]
+    assert sorted(kept) == [*("last.safetensors", "looks.jsonl", "metrics.jsonl", "model.safetensors", "recipe.toml")]
     assert kept["last.safetensors"] > 100_000 and load_file(tmp_path / "run" / "model.safetensors")
     quiet(resume=tmp_path / "run")
     same_end(tmp_path / "run", whole)

@@ -75,7 +75,7 @@ OWN = {"size": 8, "optimiser": "adam", "lr": 0.01, "batch": 16, "epochs": 4}
 def test_digits_become_a_run_whose_model_is_as_good_as_it_says(tmp_path):
     result = quiet("digits", out=tmp_path / "run", epochs=3)
     assert sorted(file.name for file in result.run.iterdir()) == [
-        *("last.safetensors", "metrics.jsonl", "model.safetensors", "recipe.toml")
+        *("last.safetensors", "looks.jsonl", "metrics.jsonl", "model.safetensors", "recipe.toml", "report.html")
     ]
     (test,) = result.results
     bundle, part = fovea.load(result.model), find("digits").parts["test"]
@@ -103,11 +103,12 @@ def test_the_card_tells_what_was_trained_and_how(tmp_path):
 
 def test_what_a_person_reads_at_the_end(tmp_path):
     result = quiet("digits", out=tmp_path / "run", epochs=1)
-    run, line, time, *following = result.summary()
+    run, line, time, report, *following = result.summary()
     assert run == f"Run      {tmp_path / 'run'}"
     percent = 100 * result.results[0]["accuracy"]
     assert line.startswith(f"Result   {percent:.2f} % accuracy on test, 95 % interval ") and "(359 images)" in line
     assert time.startswith("Time     ") and time.endswith(" PFLOP")
+    assert report == f"Report   {tmp_path / 'run' / 'report.html'}"
     assert following[0] == f"Next     fovea evaluate {result.model} digits" and len(following) == 3
     json.dumps(result.to_dict())
 

@@ -1,0 +1,151 @@
+"""Line charts as plain numbers; `figures.html` makes SVG of them, in the colours of the page, light or dark."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+WIDTH, HEIGHT = 480, 270
+LEFT, RIGHT, TOP, BOTTOM = 56, 14, 12, 40
+"""Room around the plot, in the units of the view box."""
+RADIUS = 2.6
+DOTS = 60
+"""Points of a longer line are not marked one by one."""
+
+Point = tuple[float, float]
+
+
+class Line(NamedTuple):
+    """A named line through points (x, y)."""
+
+    name: str
+    points: Sequence[Point]
+    notes: Sequence[str] = ()
+    """What to show when a point is pointed at; its coordinates where not given."""
+    sizes: Sequence[float] = ()
+    """Radius of each point, where they differ."""
+
+
+class Tick(NamedTuple):
+    """A mark on an axis: where, and what it says."""
+
+    at: float
+    label: str
+
+
+class Dot(NamedTuple):
+    """A point that shows its note when pointed at."""
+
+    x: float
+    y: float
+    note: str
+    radius: float
+
+
+class DrawnLine(NamedTuple):
+    """A line in the units of the view box."""
+
+    name: str
+    path: str
+    dots: list[Dot]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Axis:
+    """The range of an axis and how it is divided."""
+
+    label: str
+    low: float
+    high: float
+    log: bool = False
+
+    @classmethod
+    def over(cls, label: str, values: Iterable[float], *, log: bool = False, zero: bool = False) -> "Axis":
+        """Return the axis that holds all `values`, and 0 with `zero`; with `log` whole powers of ten."""
+        found = [value for value in values if math.isfinite(value) and (value > 0 or not log)] or [1.0]
+        low, high = min(found), max(found)
+        if log:
+            low, high = 10.0 ** math.floor(math.log10(low)), 10.0 ** math.ceil(math.log10(high))
+            return cls(label=label, low=low, high=high if high > low else 10 * low, log=True)
+        low, high = (min(low, 0.0), max(high, 0.0)) if zero else (low, high)
+        return cls(label=label, low=low, high=high if high > low else low + (abs(low) or 1.0))
+
+    def share(self, value: float) -> float:
+        """Return where `value` lies between the ends, as 0..1."""
+        if self.log:
+            low, high, value = math.log10(self.low), math.log10(self.high), math.log10(max(value, self.low))
+            return (value - low) / (high - low)
+        return (value - self.low) / (self.high - self.low)
+
+    @property
+    def marks(self) -> list[float]:
+        """Round values between the ends: powers of ten, or multiples of 1, 2 or 5 times one."""
+        if self.log:
+            low, high = round(math.log10(self.low)), round(math.log10(self.high))
+            return [10.0**power for power in range(low, high + 1, math.ceil((high - low) / 6))]
+        rough = (self.high - self.low) / 5
+        unit = 10.0 ** math.floor(math.log10(rough))
+        step = next(unit * factor for factor in (1, 2, 5, 10) if unit * factor >= rough * (1 - 1e-9))
+        first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
+        return [number * step for number in range(first, last + 1)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chart:
+    """Lines over two axes, and between the first and the last of them a band where `banded`."""
+
+    title: str
+    lines: Sequence[Line]
+    x: Axis
+    y: Axis
+    banded: bool = False
+    mark: float | None = None
+    """An x to be marked with a vertical line."""
+    diagonal: bool = False
+    """Whether a line from corner to corner is drawn."""
+    bars: Sequence[tuple[float, float, float]] = ()
+    """(from x, to x, height) of bars behind the lines."""
+
+    @property
+    def drawn(self) -> list[DrawnLine]:
+        """The lines that have points."""
+        return [self._drawn(line) for line in self.lines if line.points]
+
+    @property
+    def band(self) -> str:
+        """The outline of the band."""
+        around = [*self.lines[0].points, *reversed(self.lines[-1].points)]
+        return _path([self.place(point) for point in around]) + "Z"
+
+    @property
+    def boxes(self) -> list[tuple[float, float, float, float]]:
+        """The bars as (x, y, width, height)."""
+        corners = [(self.place((a, h)), self.place((b, self.y.low))) for a, b, h in self.bars]
+        return [(x, y, round(x2 - x, 1), round(y2 - y, 1)) for (x, y), (x2, y2) in corners]
+
+    @property
+    def x_ticks(self) -> list[Tick]:
+        """The marks of the x axis."""
+        return [Tick(self.place((value, self.y.low))[0], f"{value:g}") for value in self.x.marks]
+
+    @property
+    def y_ticks(self) -> list[Tick]:
+        """The marks of the y axis."""
+        return [Tick(self.place((self.x.low, value))[1], f"{value:g}") for value in self.y.marks]
+
+    def place(self, point: Point) -> Point:
+        """Return where a point lies in the view box."""
+        x = LEFT + self.x.share(point[0]) * (WIDTH - LEFT - RIGHT)
+        y = HEIGHT - BOTTOM - self.y.share(point[1]) * (HEIGHT - TOP - BOTTOM)
+        return round(x, 1), round(min(max(y, 0.0), HEIGHT), 1)
+
+    def _drawn(self, line: Line) -> DrawnLine:
+        places = [self.place(point) for point in line.points]
+        notes = line.notes or [f"{line.name}: {y:.4g} at {x:.4g}" for x, y in line.points]
+        sizes = line.sizes or [RADIUS] * len(places)
+        dots = [Dot(*place, note, round(size, 1)) for place, note, size in zip(places, notes, sizes, strict=True)]
+        return DrawnLine(line.name, _path(places), dots if len(dots) <= DOTS else [])
+
+
+def _path(places: Iterable[Point]) -> str:
+    return "M" + "L".join(f"{x:g} {y:g}" for x, y in places)

@@ -1,0 +1,40 @@
+"""The page of an evaluation: what a network says of one part, and what its card says of the network."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from fovea.report.facts import card_facts, temperature_note
+from fovea.report.outcome import Outcome
+from fovea.report.page import picture, render
+from fovea.report.pictures import MOST_FILTERS, filter_grid
+from fovea.report.results import result_values
+
+FILTERS_WIDTH = 640
+
+
+def evaluation_page(
+    outcome: Outcome, card: Mapping[str, Any], *, filters: Tensor | None = None, notes: Sequence[str] = ()
+) -> str:
+    """Return the page as HTML, with the first layer's `filters` (F, C, k, k) and `notes` that the reader must know."""
+    return render("evaluation.html", result=result_values(outcome), notes=notes, **card_values(card, filters))
+
+
+def card_values(card: Mapping[str, Any], filters: Tensor | None) -> dict[str, Any]:
+    """Return what every page says of the network: the facts of its card, its temperature, its first filters."""
+    return {"facts": card_facts(card), "fitted": temperature_note(card), "filters": _filters(filters)}
+
+
+def _filters(filters: Tensor | None) -> dict[str, Any] | None:
+    if filters is None or filters.shape[1] not in (1, 3):
+        return None
+    grid = filter_grid(filters)
+    F, _, h, w = filters.shape
+    shown = f"{F} filters" if F <= MOST_FILTERS else f"the first {MOST_FILTERS} of {F} filters"
+    zoom = max(1, min(16, FILTERS_WIDTH // grid.shape[1]))
+    return {
+        "source": picture(grid, side=max(grid.shape)),
+        "width": zoom * grid.shape[1],
+        "note": f"{shown} of {h} x {w} pixels; grey is 0, and all share one scale.".capitalize(),
+    }

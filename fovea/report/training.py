@@ -1,0 +1,142 @@
+"""The page of a training: how it went, what happened inside the network, and what came of it."""
+
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from fovea.report.charts import Axis, Chart, Line, Point
+from fovea.report.evaluation import card_values
+from fovea.report.outcome import Outcome
+from fovea.report.page import picture, render
+from fovea.report.pictures import heat_map, heat_strip
+from fovea.report.results import result_values
+from fovea.training.diagnosis import PERCENTILES, Look
+
+LINES = 5
+"""Layers whose gradients are drawn as lines, spread over the network."""
+LABELLED = 40
+"""Layers up to which all have their names beside the map."""
+DECADES = 8
+"""Gradients this many powers of ten below the largest have the colour of the lowest."""
+FAR_APART = 1000.0
+"""A first layer's gradient so many times smaller or larger than the last one's has vanished or exploded."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Story:
+    """All that the page of a training tells."""
+
+    card: Mapping[str, Any]
+    history: Sequence[Mapping[str, Any]]
+    """The lines of metrics.jsonl."""
+    looks: Sequence[Look]
+    layer: str
+    """Whose inputs were watched."""
+    outcomes: Sequence[Outcome] = ()
+    """What the final network says of each part that was not trained on; the last is shown in full."""
+    filters: Tensor | None = None
+    parameters: int
+    data: Sequence[tuple[str, str]] = ()
+    """Further facts of the data set."""
+    best_epoch: int | None = None
+    """The epoch whose weights were kept; None for the last."""
+    ended: str = ""
+    """Why the training ended before its time."""
+
+
+def training_page(story: Story) -> str:
+    """Return the page as HTML."""
+    values = card_values(story.card, story.filters)
+    values["facts"]["data"] += story.data
+    return render(
+        "training.html",
+        story=story,
+        results=[result_values(outcome) for outcome in story.outcomes],
+        curves=curves(story),
+        percentiles=percentile_chart(story.looks, story.layer) if story.looks else None,
+        gradients=gradient_values(story.looks) if any(look.gradients for look in story.looks) else None,
+        **values,
+    )
+
+
+def curves(story: Story) -> list[Chart]:
+    """Return loss, accuracy (for classes) and learning rate over the epochs."""
+    mark = None if story.best_epoch is None else story.best_epoch + 1.0
+    drawn = [_over_epochs("Loss", story.history, "loss", mark=mark, zero=True)]
+    drawn.append(_over_epochs("Accuracy, %", story.history, "accuracy", mark=mark, scale=100.0))
+    rates = [(look.epoch, look.lr) for look in story.looks] or [
+        (line["epoch"] + 1.0, line["lr"]) for line in story.history
+    ]
+    if rates:
+        drawn.append(_chart("Learning rate", [Line("learning rate", rates)], zero=True))
+    return [chart for chart in drawn if chart.drawn]
+
+
+def _over_epochs(
+    title: str, history: Iterable[Mapping[str, Any]], key: str, *, scale: float = 1.0, **more: Any
+) -> Chart:
+    train: list[Point] = []
+    val: list[Point] = []
+    for line in history:
+        for points, values in ((train, line), (val, line["val"] or {})):
+            if values.get(key) is not None:
+                points.append((line["epoch"] + 1.0, scale * values[key]))
+    return _chart(title, [Line("train", train), Line("val", val)], **more)
+
+
+def _chart(title: str, lines: Sequence[Line], *, log: bool = False, zero: bool = False, **more: Any) -> Chart:
+    x, y = ([point[axis] for line in lines for point in line.points] for axis in (0, 1))
+    axes = Axis.over("epoch", x, zero=True), Axis.over("", y, log=log, zero=zero)
+    return Chart(title=title, lines=lines, x=axes[0], y=axes[1], **more)
+
+
+def percentile_chart(looks: Sequence[Look], layer: str) -> Chart:
+    """Return the percentiles of the watched layer's inputs over the training."""
+    lines = [
+        Line(f"{percentile}th percentile", [(look.epoch, look.percentiles[index]) for look in looks])
+        for index, percentile in enumerate(PERCENTILES)
+    ]
+    return _chart(f"Inputs of {layer or 'the network'}", lines, banded=True)
+
+
+def gradient_values(looks: Sequence[Look]) -> dict[str, Any]:
+    """Return what the page shows of the gradients' norms: some layers as lines, all as a map, and a verdict."""
+    layers = list(looks[-1].gradients)
+    table = [[look.gradients.get(layer) for look in looks] for layer in layers]
+    found = [value for row in table for value in row if value] or [1.0]
+    low, high = max(min(found), max(found) / 10**DECADES), max(found)
+    last = len(layers) - 1
+    chosen = sorted({round(last * number / (LINES - 1)) for number in range(LINES)}) if last else [0]
+    lines = [
+        Line(layers[index], [(look.epoch, value) for look, value in zip(looks, table[index], strict=True) if value])
+        for index in chosen
+    ]
+    return {
+        "chart": _chart("Some layers, first to last", lines, log=True),
+        "layers": len(layers),
+        "labels": layers if len(layers) <= LABELLED else [layers[0], layers[-1]],
+        "map": picture(heat_map(table, low=low, high=high), side=max(len(layers), len(looks))),
+        "strip": picture(heat_strip()),
+        "low": f"{low:.1g}",
+        "high": f"{high:.1g}",
+        "verdict": verdict(looks),
+    }
+
+
+def verdict(looks: Sequence[Look]) -> str:
+    """Return whether gradients vanish or explode from the last layer to the first, by the median over the training."""
+    first, *_, last = [*looks[-1].gradients] * 2
+    pairs = [(look.gradients.get(first), look.gradients.get(last)) for look in looks]
+    ratios = [a / b for a, b in pairs if a and b]
+    if first == last or not ratios:
+        return ""
+    ratio = statistics.median(ratios)
+    said = f"Over the training, the gradient of the first layer was {ratio:.2g} times that of the last (median): "
+    if ratio < 1 / FAR_APART:
+        return said + "it vanishes on its way back. Batch normalisation, shortcuts, ReLU or He initialisation help."
+    if ratio > FAR_APART:
+        return said + "it explodes on its way back. Batch normalisation, clipping or a smaller initialisation help."
+    return said + "it neither vanishes nor explodes."

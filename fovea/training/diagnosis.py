@@ -1,0 +1,143 @@
+"""What happens inside a network while it trains, seen on copies of it, so that the training itself does not notice.
+
+Percentiles of a layer's inputs as in Ioffe and Szegedy 2015, arXiv:1502.03167, figure 1(b, c); the norm of each layer's
+gradient, which shows whether it vanishes or explodes on its way to the first layer.
+"""
+
+import copy
+import math
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from fovea.errors import unknown
+from fovea.hooks import watch
+from fovea.training.engine import Trainer
+from fovea.training.losses import Loss
+
+IMAGES = 32
+"""Training images that every look is taken at."""
+MOST, FEWEST = 30, 8
+"""Looks per training, after the one before its first step."""
+SHARE = 0.02
+"""Looks take no more than this share of the training, down to `FEWEST`; under a budget, of the time so far."""
+PERCENTILES = (15, 50, 85)
+MOST_VALUES = 1_000_000
+"""Percentiles of more are taken over evenly spaced ones."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What was seen after `step` steps."""
+
+    step: int
+    epoch: float
+    progress: float
+    lr: float
+    percentiles: tuple[float, ...]
+    """`PERCENTILES` of all inputs of the watched layer."""
+    gradients: Mapping[str, float | None]
+    """Euclidean norm of the loss's gradient by each layer's weights, in the network's order; None for infinity."""
+
+
+def watched_layer(model: nn.Module, wanted: str | None = None) -> str:
+    """Return the layer to watch: `wanted`, or the middle activation, or the middle layer with weights.
+
+    Raises:
+        UsageError: the network has no layer `wanted`.
+    """
+    modules = dict(model.named_modules())
+    if wanted is not None:
+        if wanted not in modules:
+            raise unknown("layer", wanted, filter(None, modules))
+        return wanted
+    activations = [name for name, module in modules.items() if type(module).__module__ == nn.ReLU.__module__]
+    weighted = [name for name, module in modules.items() if isinstance(getattr(module, "weight", None), Tensor)]
+    candidates: list[str] = activations or weighted or [""]
+    return candidates[len(candidates) // 2]
+
+
+def look_inside(
+    model: nn.Module, images: Tensor, labels: Tensor, *, loss: Loss, layer: str
+) -> tuple[tuple[float, ...], dict[str, float | None]]:
+    """Return the percentiles of `layer`'s inputs and the norm of every layer's gradient, in training mode.
+
+    `images` (N, C, H, W) are normalised. Neither `model` nor any random stream changes.
+    """
+    copied = copy.deepcopy(model).train()
+    copied.zero_grad()
+    seen: list[Tensor] = []
+
+    def enter(path: str, module: nn.Module, inputs: list[Tensor]) -> None:
+        if path == layer:
+            seen[:] = [inputs[0].detach().clone()]  # an activation may work in place
+
+    devices = [images.device] if images.device.type == "cuda" else []
+    with torch.random.fork_rng(devices), torch.enable_grad(), watch(copied, enter=enter, leave=lambda *_: None):
+        torch.manual_seed(0)
+        loss(copied(images), labels).backward()  # type: ignore[no-untyped-call]
+    values = seen[0].flatten().float().cpu().numpy()
+    percentiles = np.percentile(values[:: math.ceil(values.size / MOST_VALUES)], PERCENTILES)
+    norms = {
+        name.removesuffix(".weight"): parameter.grad.norm().item()
+        for name, parameter in copied.named_parameters()
+        if parameter.ndim > 1 and parameter.grad is not None
+    }
+    return tuple(percentiles.tolist()), {k: v if math.isfinite(v) else None for k, v in norms.items()}
+
+
+@dataclass
+class Diagnosis:
+    """The looks into one training, taken when they are due."""
+
+    trainer: Trainer
+    layer: str
+    """Whose inputs are watched."""
+    looks: list[Look] = field(default_factory=list)
+    spent_s: float = 0.0
+
+    @cached_property
+    def batch(self) -> tuple[Tensor, Tensor]:
+        """The images (N, C, H, W) that every look is taken at, spread over the training part, and their labels."""
+        trainer, part = self.trainer, self.trainer.train_part
+        chosen = np.linspace(0, len(part) - 1, min(IMAGES, len(part))).astype(int)
+        pixels = np.stack([trainer.preprocess.fit_pixels(part.decoded[index]) for index in chosen])
+        images = torch.from_numpy(pixels).permute(0, 3, 1, 2).to(trainer.device)
+        return trainer.normalise(images), trainer.labels[chosen].to(trainer.device)
+
+    @cached_property
+    def wanted(self) -> int:
+        """How many looks the training is worth, after the one before its first step."""
+        recipe = self.trainer.recipe
+        affordable = SHARE * recipe.epochs * len(self.trainer.train_part) / IMAGES
+        return MOST if recipe.budget_s else max(FEWEST, min(MOST, round(affordable)))
+
+    @property
+    def due(self) -> bool:
+        """Whether the training has come to the place of the next look."""
+        trainer = self.trainer
+        if not self.looks:
+            return True
+        if trainer.recipe.budget_s and self.spent_s > SHARE * trainer.clock.elapsed_s:
+            return False
+        return math.floor(trainer.progress * self.wanted) > math.floor(self.looks[-1].progress * self.wanted)
+
+    def look(self) -> Look:
+        """Take a look, keep it and return it."""
+        began, trainer, clock = time.monotonic(), self.trainer, self.trainer.clock
+        seen = look_inside(trainer.model, *self.batch, loss=trainer.loss, layer=self.layer)
+        epoch = clock.total_steps / trainer.steps_per_epoch
+        self.looks.append(Look(clock.total_steps, epoch, trainer.progress, trainer.lr, *seen))
+        self.spent_s += time.monotonic() - began
+        return self.looks[-1]
+
+
+def restored(lines: Iterable[Mapping[str, Any]]) -> list[Look]:
+    """Return the looks that `dataclasses.asdict` has turned into JSON objects."""
+    return [Look(**{**line, "percentiles": tuple(line["percentiles"])}) for line in lines]
