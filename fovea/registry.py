@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
     Network = TypeVar("Network", bound=Callable[..., nn.Module])
 
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Of the red, green and blue of ImageNet's pixels from 0 to 1, as most published weights want them normalised."""
+
 _COUNTS = ("classes", "c_in", "size")
 """What any network may be asked for. `size` reaches only those that flatten a map into a dense layer."""
 
@@ -27,6 +30,10 @@ class Peer(NamedTuple):
     """Address of published ImageNet weights, if any; the file's name ends in the first digits of its SHA-256."""
     licence: str = ""
     """Licence of those weights."""
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    """What trained weights of this library subtract from pixels from 0 to 1, per channel."""
+    std: tuple[float, ...] = IMAGENET_STD
+    """What they divide by then."""
 
     def renamed(self, name: str) -> str:
         """Return our name of the tensor called `name` there."""
@@ -41,7 +48,7 @@ class Card:
 
     name: str
     paper: str
-    """Where it is described: `arXiv:...`, `doi:...` or `this project`."""
+    """Where it is described: `arXiv:...`, `doi:...`, the conference where there is neither, or `this project`."""
     title: str
     year: int
     authors: str = ""

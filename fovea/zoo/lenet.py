@@ -7,9 +7,9 @@ faster), all maps of C3 see all six of S2, logits instead of radial basis functi
 61,706 parameters are those of the table in lecture 000, which prints average pooling.
 `lenet_caffe`: the digits example of Jia et al. 2014, arXiv:1408.5093; Caffe's "xavier" initialisation.
 
-Departures: `lenet1` ends in logits, not in units squashed to [-1, 1], and is initialised as the network of 1998. The codes
-of `lenet5_1998` are drawn at random, as section II-B allows, since not every class is a character with a 7x12 bitmap;
-its outputs have a minus sign so that the largest wins. C5 is written as the dense layer that it is at 32 x 32.
+Departures: `lenet1` ends in logits, not in units squashed to [-1, 1], and is initialised like the network of 1998. The
+codes of `lenet5_1998` are drawn at random, as section II-B allows, since not every class is a character with a 7x12
+bitmap; its outputs have a minus sign so that the largest wins. C5 is written as the dense layer that it is at 32 x 32.
 """
 
 from collections import OrderedDict

@@ -1,0 +1,138 @@
+"""Inception: Szegedy et al. 2014, "Going deeper with convolutions", arXiv:1409.4842. Figures 2(a) and 2(b).
+
+The modules, and what the networks made of them share; `googlenet.py` and `inception_v3.py` are the networks.
+
+Departures: none.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from fovea.layers import Classifier
+
+Unit = Callable[..., nn.Sequential]
+"""Makes a convolution with its activation: (c_in, c_out, kernel, stride=..., padding=...)."""
+
+
+def conv_relu(c_in: int, c_out: int, kernel: int, **window: Any) -> nn.Sequential:
+    """Convolution, ReLU: (N, c_in, H, W) -> (N, c_out, ...); `window` holds stride and padding."""
+    return nn.Sequential(OrderedDict({"conv": nn.Conv2d(c_in, c_out, kernel, **window), "relu": nn.ReLU()}))
+
+
+def conv_bn_relu(c_in: int, c_out: int, kernel: int | tuple[int, int], **window: Any) -> nn.Sequential:
+    """Convolution without bias, batch norm (eps 1e-3), ReLU: (N, c_in, H, W) -> (N, c_out, ...)."""
+    conv = nn.Conv2d(c_in, c_out, kernel, bias=False, **window)
+    return nn.Sequential(OrderedDict({"conv": conv, "bn": nn.BatchNorm2d(c_out, eps=1e-3), "relu": nn.ReLU()}))
+
+
+class Branches(nn.Module):
+    """Several branches on the same input, their maps concatenated: (N, c_in, H, W) -> (N, sum of c_out, H', W')."""
+
+    def __init__(self, **branches: nn.Module) -> None:
+        super().__init__()
+        for name, branch in branches.items():
+            self.add_module(name, branch)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the maps of all branches, in order."""
+        return torch.cat([branch(x) for branch in self.children()], dim=1)
+
+
+class NaiveInception(Branches):
+    """Figure 2(a): 1x1, 3x3 and 5x5 convolutions and 3x3 max pooling side by side.
+
+    (N, c_in, H, W) -> (N, n1 + n3 + n5 + c_in, H, W)
+    """
+
+    def __init__(self, c_in: int, n1: int, n3: int, n5: int, *, unit: Unit = conv_relu) -> None:
+        super().__init__(
+            branch1=unit(c_in, n1, 1),
+            branch3=unit(c_in, n3, 3, padding=1),
+            branch5=unit(c_in, n5, 5, padding=2),
+            branch_pool=nn.MaxPool2d(3, stride=1, padding=1),
+        )
+
+
+class Maps(NamedTuple):
+    """The columns of Table 1: how many maps each convolution of a module makes."""
+
+    n1: int  # 1x1
+    r3: int  # 3x3 reduce
+    n3: int  # 3x3
+    r5: int  # 5x5 reduce
+    n5: int  # 5x5
+    p: int  # pool proj
+
+    @property
+    def c(self) -> int:
+        """Output channels of the module."""
+        return self.n1 + self.n3 + self.n5 + self.p
+
+
+class Inception(Branches):
+    """Figure 2(b): as 2(a), with 1x1 convolutions that reduce the channels before 3x3 and 5x5 and after pooling.
+
+    `large` is the kernel of the third branch. (N, c_in, H, W) -> (N, maps.c, H, W)
+    """
+
+    def __init__(self, c_in: int, maps: Maps, *, unit: Unit = conv_relu, large: int = 5) -> None:
+        branch3 = {"reduce": unit(c_in, maps.r3, 1), "conv": unit(maps.r3, maps.n3, 3, padding=1)}
+        branch5 = {"reduce": unit(c_in, maps.r5, 1), "conv": unit(maps.r5, maps.n5, large, padding=large // 2)}
+        pool = {"pool": nn.MaxPool2d(3, stride=1, padding=1), "project": unit(c_in, maps.p, 1)}
+        super().__init__(
+            branch1=unit(c_in, maps.n1, 1),
+            branch3=nn.Sequential(OrderedDict(branch3)),
+            branch5=nn.Sequential(OrderedDict(branch5)),
+            branch_pool=nn.Sequential(OrderedDict(pool)),
+        )
+
+
+class AuxiliaryClassifier(Classifier):
+    """A classifier with further heads on maps on the way, `aux1`, `aux2`..., which learn with it and then are ignored.
+
+    `heads` maps the path of a layer of a stage (`stage2.mixed6e`) to the head on its output.
+    (N, c_in, H, W) -> (N, classes) logits; in training, with heads, a tuple of these and the logits of each head
+    """
+
+    def __init__(self, *, heads: Mapping[str, nn.Module], **parts: Any) -> None:
+        super().__init__(**parts)
+        self._heads = {path: f"aux{i}" for i, path in enumerate(heads, start=1)}
+        for name, head in zip(self._heads.values(), heads.values(), strict=True):
+            self.add_module(name, head)
+
+    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:  # type: ignore[override]  # in training only
+        """Return the logits; in training those of the heads too."""
+        if not (self.training and self._heads):
+            return super().forward(x)
+        auxiliary = []
+        for stage in self._body:
+            for name, layer in getattr(self, stage).named_children():
+                x = layer(x)
+                if head := self._heads.get(f"{stage}.{name}"):
+                    auxiliary.append(getattr(self, head)(x))
+        return (self.head(x), *auxiliary)
+
+
+def dropout_head(c_in: int, classes: int, *, dropout: float) -> nn.Sequential:
+    """Global average pooling, dropout, logits: (N, c_in, H, W) -> (N, classes)."""
+    layers = {
+        "pool": nn.AdaptiveAvgPool2d(1),
+        "flatten": nn.Flatten(),
+        "dropout": nn.Dropout(dropout),
+        "logits": nn.Linear(c_in, classes),
+    }
+    return nn.Sequential(OrderedDict(layers))
+
+
+def he_normal(model: Classifier) -> Classifier:
+    """Draw convolutions from N(0, 2 / fan-in) (He et al. 2015, arXiv:1502.01852, equation 10), biases zero."""
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+    return model
