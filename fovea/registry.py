@@ -68,7 +68,7 @@ class Card:
     decks: tuple[str, ...] = ()
     """Numbers of the lecture decks that show it: `000` to `004`."""
     peers: Mapping[str, Peer] = field(default_factory=dict)
-    """The same network by library: `torchvision`, `timm` or `keras`."""
+    """The same network by library: `torchvision`, `timm`, `keras`, or `akamaster` (CIFAR-10)."""
 
 
 _builders: "dict[str, Callable[..., nn.Module]]" = {}

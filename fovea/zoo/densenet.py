@@ -3,8 +3,8 @@
 BC: bottlenecks of 4k channels before each 3x3 convolution, half the channels after each dense block (theta = 0.5).
 
 Departures: none. A transition is the beginning of the next stage; the last batch norm and ReLU are the end of the last.
-DenseNet-161 (k = 48) is not in the last version of Table 1; it is published with the authors' code. By the blocks that the
-table prints, DenseNet-264 has 265 layers with weights.
+DenseNet-161 (k = 48) is not in the last version of Table 1; it is published with the authors' code. By the blocks that
+the table prints, DenseNet-264 has 265 layers with weights.
 """
 
 from collections import OrderedDict
