@@ -80,13 +80,18 @@ _register = partial(
     title="MobileNets: efficient convolutional neural networks for mobile vision applications",
     authors="Howard et al.",
     year=2017,
-    decks=("002",),
 )
 _width = partial(_register, input=(3, 224, 224), published="paper, Table 6")
 _size = partial(_register, params=4_231_976, published="paper, Table 7")
 
 
-@_width(params=4_231_976, macs=568_740_352, top1=70.6, peers={"timm": Peer("mobilenetv1_100", TIMM)})
+@_width(
+    params=4_231_976,
+    macs=568_740_352,
+    top1=70.6,
+    decks=("002",),
+    peers={"timm": Peer("mobilenetv1_100", TIMM)},
+)
 def mobilenet_v1(classes: int = 1000, *, c_in: int = 3, width: float = 1.0) -> Classifier:
     return _mobilenet(classes, c_in=c_in, width=width)
 

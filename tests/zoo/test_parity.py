@@ -13,10 +13,16 @@ from fovea import registry
 
 SAMPLE = (
     ("densenet121", "torchvision", 32),
+    ("mobilenet_v1", "timm", 32),
+    ("mobilenet_v2", "torchvision", 32),
+    ("mobilenet_v2_05", "timm", 32),
     ("resnet18", "torchvision", 32),
     ("resnet50_v2", "timm", 32),
     ("resnext50_32x4d", "timm", 32),
     ("seresnet50", "timm", 32),
+    ("shufflenet_v2_05", "torchvision", 32),
+    ("squeezenet1_0", "torchvision", 33),
+    ("squeezenet1_1", "torchvision", 32),
 )
 """(network, library, size of the images): the fastest of each family."""
 
