@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from fovea.jobs.info import info as info
     from fovea.jobs.predict import predict as predict
     from fovea.jobs.train import train as train
-    from fovea.registry import build as build
     from fovea.registry import names as names
+    from fovea.weights import build as build
 
     __version__: str
 
@@ -28,7 +28,7 @@ _HOMES = {
     "Bundle": "fovea.bundle",
     "FoveaError": "fovea.errors",
     "Prediction": "fovea.bundle",
-    "build": "fovea.registry",
+    "build": "fovea.weights",
     "cache": "fovea.jobs.cache",
     "doctor": "fovea.jobs.doctor",
     "evaluate": "fovea.jobs.evaluate",

@@ -18,7 +18,7 @@ from torch.overrides import TorchFunctionMode
 import fovea.zoo  # noqa: F401 (its import makes the networks known)
 from fovea import registry
 from fovea.data.dataset import Task
-from fovea.errors import BundleError, UsageError
+from fovea.errors import BundleError, UsageError, listed
 from fovea.header import card_text, first_line, read_header
 from fovea.preprocess import Preprocess
 from fovea.storage import write_atomically
@@ -232,14 +232,8 @@ def _check_shapes(model: nn.Module, found: Mapping[str, tuple[int, ...]], *, pat
         "Of another shape": {name for name in expected.keys() & found.keys() if expected[name] != found[name]},
     }
     if any(faults.values()):
-        listed = " ".join(f"{fault}: {_some(names)}." for fault, names in faults.items() if names)
-        raise BundleError(f"`{path.name}` does not fit its network. {listed}")
-
-
-def _some(names: Iterable[str], *, most: int = 5) -> str:
-    ordered = sorted(names)
-    rest = f" and {len(ordered) - most} more" if len(ordered) > most else ""
-    return ", ".join(f"`{name}`" for name in ordered[:most]) + rest
+        text = " ".join(f"{fault}: {listed(names)}." for fault, names in faults.items() if names)
+        raise BundleError(f"`{path.name}` does not fit its network. {text}")
 
 
 def _tensors_once(model: nn.Module) -> dict[str, Tensor]:

@@ -44,6 +44,17 @@ class MissingDependencyError(FoveaError, ImportError):
     """An optional library that a command needs and this environment lacks."""
 
 
+def listed(names: Iterable[str], *, most: int = 5) -> str:
+    """Return `names` sorted and quoted, the first of them where there are many.
+
+    >>> listed(["b", "a", "c"], most=2)
+    '`a`, `b` and 1 more'
+    """
+    ordered = sorted(names)
+    rest = f" and {len(ordered) - most} more" if len(ordered) > most else ""
+    return ", ".join(f"`{name}`" for name in ordered[:most]) + rest
+
+
 def unknown(kind: str, given: str, known: Iterable[str], *, see: str = "") -> UsageError:
     """Return the error for a name that does not exist, with its nearest neighbours.
 

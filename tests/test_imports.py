@@ -15,7 +15,7 @@ FLOORS = (
     ("layers", "registry", "hooks", "reference", "preprocess", "header", "runtime"),
     ("zoo", "measurement", "data"),
     ("training", "explanation", "compression", "retrieval"),
-    ("recipes", "planning", "bundle", "report"),
+    ("recipes", "planning", "bundle", "weights", "report"),
     ("serving", "exporting"),
     ("jobs", "studio"),
     ("cli",),

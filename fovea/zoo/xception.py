@@ -120,6 +120,8 @@ PEER = Peer(
     RULES,
     weights="https://github.com/rwightman/pytorch-image-models/releases/download/v0.1-cadene/xception-43020ad28.pth",
     licence="Apache-2.0 (timm)",
+    mean=(0.5, 0.5, 0.5),
+    std=(0.5, 0.5, 0.5),
 )
 
 

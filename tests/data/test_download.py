@@ -110,6 +110,13 @@ def test_a_wrong_file_is_refused_and_nothing_is_left(site, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_the_first_digits_of_a_checksum_are_enough(site, tmp_path):
+    digest = hashlib.sha256(CONTENT).hexdigest()
+    assert fetch(f"{site.address}/x.gz", tmp_path / "x.gz", checksum=f"sha256:{digest[:8]}").exists()
+    with pytest.raises(DataError, match="`y.gz` was downloaded but is not the published file"):
+        fetch(f"{site.address}/x.gz", tmp_path / "y.gz", checksum=f"sha256:{digest[1:9]}")
+
+
 def test_a_file_that_is_there_is_not_fetched(site, tmp_path):
     (tmp_path / "x.gz").write_bytes(b"here")
     fetch(f"{site.address}/x.gz", tmp_path / "x.gz", checksum=CHECKSUM)
