@@ -144,12 +144,20 @@ def test_network_in_network():
 
 
 def test_inception_modules_of_the_lectures():
-    # Lecture 000, the two functions on 3 channels; lecture 001, 28 x 28 x 256: 854M against "358M" operations, of
-    # which the products printed sum to 271,351,808
-    assert parameters(NaiveInception(3, 64, 128, 32)) == 6_272
-    assert NaiveInception(3, 64, 128, 32)(torch.empty(1, 3, 8, 8)).shape[1] == 227
-    assert parameters(Inception(3, Maps(64, 96, 128, 16, 32, 32))) == 124_384 - 107_072
+    # Lecture 000: the functions in Keras, on 3 channels, the second one after the first
+    naive = NaiveInception(3, 64, 128, 32)
+    assert (parameters(naive), naive(torch.empty(1, 3, 8, 8)).shape[1]) == (6_272, 227)
+    assert parameters(Inception(3, Maps(64, 96, 128, 16, 32, 32))) == 124_384
     assert parameters(Inception(256, Maps(128, 128, 192, 32, 96, 64))) == 388_736
+
+
+def test_inception_operations_of_the_lectures():
+    # Lecture 001, 28 x 28 x 256: 854M operations; with bottlenecks of 64 "358M", yet the six products sum to 271M
+    naive, reduced = NaiveInception(256, 128, 192, 96), Inception(256, Maps(128, 64, 192, 64, 96, 64))
+    for module, channels, operations in ((naive, 672, 854_196_224), (reduced, 480, 271_351_808)):
+        with FlopCounterMode(display=False) as counter:
+            assert module.to("meta")(torch.empty(1, 256, 28, 28, device="meta")).shape[1] == channels
+        assert counter.get_total_flops() == 2 * operations
 
 
 # Szegedy et al. 2014, Table 1 (lecture 000): params in K and ops in M as printed; then weights / 1024 and 10^6
@@ -191,8 +199,7 @@ def test_inception_v3_and_xception():
     # Szegedy et al. 2015, abstract: 5 billion multiply-adds, less than 25 million parameters; it counts 299 x 299
     card = registry.card("inception_v3")
     assert (card.macs // 10**9, card.params < 25e6) == (5, True)
-    # Chollet 2016, Table 3: Xception 22,855,952. Inception V3 23,626,728 there; the network with published weights has
-    # 23,834,568, and no count of it without scales, biases or the logits' gives the paper's figure.
+    # Chollet 2016, Table 3: Xception 22,855,952; Inception V3 23,626,728, where that of the published weights has more
     assert registry.card("xception").params == 22_855_952
 
 
