@@ -265,6 +265,21 @@ def _shuffled(i: int, size: int, out: int) -> tuple[int, int]:
     return i * size // out, max(i * size // out, (i + 1) * size // out - 1)
 
 
+def _indexed(call: Call) -> State:
+    """Return the state after channels have been picked by a list of indices: `x[:, [2, 0, 1]]`."""
+    named = [(dim, index.ndim) for dim, index in enumerate(call.given["indices"]) if index is not None]
+    if len(named) > 1:
+        return Lost("several dimensions are indexed together")
+    ((at, ndim),) = named
+
+    def picked(place: Place) -> Place | Lost:
+        if place.dim is None or place.dim < at:
+            return place
+        return Lost("rows or columns are indexed") if place.dim == at else replace(place, dim=place.dim + ndim - 1)
+
+    return _whole([picked(place) for place in call.seen[0][1]])
+
+
 def _with_other_inputs(call: Call, state: State) -> State:
     """Return the state of units that depend on all units of the other tensors too: weights made from the input."""
     if isinstance(state, tuple):
@@ -284,6 +299,7 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(FACTORS, _product),
     **dict.fromkeys(ATTENTION, _attention),
     **dict.fromkeys(("cat", "stack"), _concatenated),
+    "index": _indexed,
     "constant_pad_nd": _padded,
     **{f"{kind}_pad{axes}d": _padded for kind in ("reflection", "replication") for axes in (1, 2, 3)},
     **dict.fromkeys(("native_batch_norm", "cudnn_batch_norm", "miopen_batch_norm"), _mixing(_batch_norm_dims)),

@@ -93,7 +93,7 @@ class Ledger:
 
 def memory(tensor: Tensor) -> int:
     """Return what tells the memory of one tensor from that of another while both live."""
-    return tensor.untyped_storage()._cdata
+    return int(tensor.untyped_storage()._cdata)
 
 
 def _view(tensor: Tensor) -> tuple[Any, ...]:

@@ -108,9 +108,9 @@ def stepped(steps: Steps | None, add: int, stride: int) -> Steps | None:
 
 def _first_indices(source: Tensor, result: Tensor) -> list[int]:
     """Return at which index of each dimension of `source` the view begins."""
-    offset = result.storage_offset() - source.storage_offset()
+    offset = int(result.storage_offset() - source.storage_offset())
     indices = [0] * source.ndim
     for dim in sorted(range(source.ndim), key=source.stride, reverse=True):
         if source.stride(dim) and source.shape[dim] > 1:
-            indices[dim], offset = divmod(offset, source.stride(dim))
+            indices[dim], offset = divmod(offset, int(source.stride(dim)))
     return indices

@@ -78,7 +78,7 @@ def resampled(axis: Axis, count: int, *, scale: float, first: float, last: float
 def regridded(axis: Axis, reads: Sequence[tuple[int, int]], *, scale: float) -> Axis:
     """Return the axis of a layer whose unit i depends on the units `reads[i]`, first and last, of `axis`.
 
-    They lie `scale` apart on average; where not exactly (resizing, adaptive pooling), every unit gets the widest of all.
+    They lie `scale` apart on average; where not exactly (resizing, adaptive pooling) every unit gets the widest of all.
     """
     first = min(low - i * scale for i, (low, _) in enumerate(reads))
     last = max(high - i * scale for i, (_, high) in enumerate(reads))

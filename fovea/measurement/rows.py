@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -10,8 +11,8 @@ from fovea.measurement.places import State
 from fovea.measurement.result import Field, Layer
 from fovea.measurement.walk import Walk
 
-Counts = defaultdict[str, defaultdict[str, int]]
-"""By path and column."""
+Counts = defaultdict[str, dict[str, Any]]
+"""By path and column: integers."""
 
 
 def layers_of(walk: Walk, model: nn.Module, kept: Mapping[str, int] | None) -> tuple[Layer, ...]:
@@ -36,7 +37,7 @@ def field_of(state: State) -> Field | None:
 
 
 def _layer(
-    draft: Draft, counts: Mapping[str, int], kept: Mapping[str, int] | None, index: Mapping[Draft, int]
+    draft: Draft, counts: Mapping[str, Any], kept: Mapping[str, int] | None, index: Mapping[Draft, int]
 ) -> Layer:
     return Layer(
         path=draft.path,
@@ -56,15 +57,15 @@ def _layer(
 
 def _counted(walk: Walk, model: nn.Module) -> Counts:
     """Return the parameters and buffers of each row: the first that reads them, or the module they stand in."""
-    counts: Counts = defaultdict(lambda: defaultdict(int))
+    counts: Counts = defaultdict(dict)
     for name, tensor in _tensors(model):
         reader = walk.ledger.reader.get(memory(walk.without_values(tensor)))
-        column = counts[name.rpartition(".")[0] if reader is None else reader.row.path]
-        if isinstance(tensor, nn.Parameter):
-            column["parameters" if tensor.requires_grad else "frozen"] += tensor.numel()
-            column["parameter_bytes"] += tensor.nbytes
-        else:
-            column["buffers"] += tensor.numel()
+        row = counts[name.rpartition(".")[0] if reader is None else reader.row.path]
+        parameter = isinstance(tensor, nn.Parameter)
+        column = "buffers" if not parameter else "parameters" if tensor.requires_grad else "frozen"
+        row[column] = row.get(column, 0) + tensor.numel()
+        if parameter:
+            row["parameter_bytes"] = row.get("parameter_bytes", 0) + tensor.nbytes
     return counts
 
 

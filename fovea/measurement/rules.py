@@ -1,4 +1,4 @@
-"""What each kind of layer costs and needs, from shapes alone: multiply-adds, windows, and the rule a wrong shape breaks.
+"""What each kind of layer costs and needs, from shapes alone: multiply-adds, windows, the rule a wrong shape breaks.
 
 Operations bear PyTorch's ATen names. A rule gets their arguments by name, each tensor as its shape, and the shape of
 the output.
@@ -50,7 +50,7 @@ class Sliding(NamedTuple):
 def convolution_macs(given: Given, out: Shape) -> int:
     """Each output takes c_in / groups x kernel products; transposed, each input spreads c_out / groups x kernel."""
     positions = given["input"] if given["transposed"] else out
-    return prod(positions) * prod(given["weight"][1:])
+    return prod((*positions, *given["weight"][1:]))
 
 
 def product_macs(given: Given, out: Shape, *, left: str) -> int:
@@ -60,8 +60,7 @@ def product_macs(given: Given, out: Shape, *, left: str) -> int:
 
 def attention_macs(given: Given, out: Shape) -> int:
     """Scaled dot products of queries and keys, then the sums of values by them."""
-    *heads, queries, width = given["query"]
-    return prod(heads) * int(queries) * int(given["key"][-2]) * int(width + given["value"][-1])
+    return prod((*given["query"][:-1], given["key"][-2], given["query"][-1] + given["value"][-1]))
 
 
 FACTORS = {
@@ -95,14 +94,14 @@ def windows(name: str, given: Given) -> list[Sliding] | None:
     if name == "convolution" and not given["transposed"]:
         kernel = given["weight"][2:]
         columns = (kernel, *(_each(given[key], len(kernel)) for key in ("stride", "padding", "dilation")))
-        return [Sliding(*values, partial=False) for values in zip(*columns, strict=True)]
+        return [Sliding(*values, False) for values in zip(*columns, strict=True)]
     if name in POOLINGS:
         axes = 3 if "3d" in name else 2
         kernel = _each(given["kernel_size"], axes)
         stride = _each(given.get("stride") or kernel, axes)
         rest = (_each(given.get(key) or default, axes) for key, default in (("padding", 0), ("dilation", 1)))
-        partial = bool(given.get("ceil_mode"))
-        return [Sliding(*values, partial=partial) for values in zip(kernel, stride, *rest, strict=True)]
+        whole = bool(given.get("ceil_mode"))
+        return [Sliding(*values, whole) for values in zip(kernel, stride, *rest, strict=True)]
     return None
 
 

@@ -4,18 +4,18 @@ On the `meta` device tensors have shapes and no values, so that a walk costs nei
 functional call, operator and method ends in an operation of PyTorch's dispatcher, where it is seen.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_map
 
-from fovea.hooks import tensors_in, watch
+from fovea.hooks import watch
 from fovea.measurement.fitting import leftover, steps_to, strides
 from fovea.measurement.flow import Call, flow
 from fovea.measurement.ledger import Draft, Ledger, memory
@@ -58,11 +58,11 @@ class Frame:
         return type(self.module).__name__
 
 
-class Walk(TorchDispatchMode):
+class Walk(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """What has been seen so far; while active, it sees more."""
 
     def __init__(self, *, virtual: bool) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.virtual = virtual
         self.ledger = Ledger()
         self.drafts: list[Draft] = []
@@ -74,6 +74,10 @@ class Walk(TorchDispatchMode):
         """For each axis of the input, how its size becomes that of the output of each layer with a stride."""
         self._meta: dict[int, tuple[Tensor, Tensor]] = {}
         self._calls: dict[str, int] = {}
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # the compiler, whose import takes seconds, has no part in a walk
 
     def run(self, model: nn.Module, x: Tensor) -> None:
         """Pass the input (N, C, ...) through the network."""
@@ -90,13 +94,15 @@ class Walk(TorchDispatchMode):
     ) -> Any:
         """Run one operation, and note what it did."""
         operation = described(func)
-        args, kwargs = tree_map(self.without_values, (args, dict(kwargs or {})))
+        args = tuple(_each(self.without_values, value) for value in args)
+        kwargs = {key: _each(self.without_values, value) for key, value in (kwargs or {}).items()}
         given = {**dict(zip(operation.arguments, args, strict=False)), **kwargs}
-        shapes = {key: _shapes_in(value) for key, value in given.items()}
+        shapes = {key: _each(_shape, value) for key, value in given.items()}
         self.operation = operation.name, shapes
-        result = func(*args, **kwargs)
+        shortcut = SHORTCUTS.get(operation.name) if self.virtual else None
+        result = shortcut(given) if shortcut else func(*args, **kwargs)
         self.operation = None
-        ins, outs = tensors_in(list(given.values())), tensors_in(result)
+        ins, outs = _tensors(given.values()), _tensors([result])
         states = [(tensor, state) for tensor in ins if (state := self.ledger.state(tensor)) is not None]
         seen = [(tensor, state) for tensor, state in states if not isinstance(state, Lost)]
         lost = [state for _, state in states if isinstance(state, Lost)]
@@ -255,6 +261,34 @@ NAMES = {"addmm": "linear", "mm": "matmul", "bmm": "matmul", "baddbmm": "matmul"
 }
 
 
-def _shapes_in(value: Any) -> Any:
-    """Return an argument with each tensor as its shape."""
-    return tree_map(lambda leaf: tuple(leaf.shape) if isinstance(leaf, Tensor) else leaf, value)
+def _batch_norm(given: Mapping[str, Any]) -> tuple[Tensor, Tensor, Tensor]:
+    """Return what a batch norm makes, without values."""
+    x = given["input"]
+    saved = x.new_empty(x.shape[1] if given["training"] else 0)
+    return torch.empty_like(x), saved, torch.empty_like(saved)
+
+
+def _activation(given: Mapping[str, Any]) -> Tensor:
+    return torch.empty_like(given["self"])
+
+
+SHORTCUTS: dict[str, Callable[[Mapping[str, Any]], Any]] = {
+    "native_batch_norm": _batch_norm,
+    **dict.fromkeys(("relu", "gelu", "tanh", "hardtanh"), _activation),
+}
+"""For what PyTorch decomposes in Python, which takes longer and imports its compiler, more than a second."""
+
+
+def _each(change: Callable[[Any], Any], value: Any) -> Any:
+    """Return the value, or the list of them, changed."""
+    return [change(item) for item in value] if isinstance(value, list | tuple) else change(value)
+
+
+def _shape(value: Any) -> Any:
+    return tuple(value.shape) if isinstance(value, Tensor) else value
+
+
+def _tensors(values: Iterable[Any]) -> list[Tensor]:
+    """Return the tensors among these arguments, each one or a list."""
+    flat = chain.from_iterable(value if isinstance(value, list | tuple) else (value,) for value in values)
+    return [value for value in flat if isinstance(value, Tensor)]

@@ -1,0 +1,125 @@
+"""Peak memory of a network, from a run on tensors that have sizes and no values: how long each lives is what counts."""
+
+import weakref
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch._ops import OpOverload
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from fovea.errors import ShapeError
+from fovea.header import first_line
+from fovea.hooks import tensors_in
+from fovea.measurement.network import without_values
+
+COUNTED = (
+    "Peak memory: all tensors alive at once. Inference: weights, buffers, input, activations. Training, a step of SGD "
+    "with momentum in the precision of the weights: also gradients, momentum and what the backward pass needs. Not "
+    "counted: workspaces inside an operation, what the allocator keeps free, the loader, the program itself."
+)
+"""Printed with every estimate."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Memory:
+    """The most bytes of tensors that live at once."""
+
+    batch: int
+    weight_bytes: int
+    """Of parameters and buffers; part of both peaks."""
+    inference_bytes: int
+    training_bytes: int | None
+    """None where it could not be estimated: see `missing`."""
+    missing: str = ""
+
+
+class Live(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts, while active, the bytes of tensors that come and go; each memory once, however many tensors view it."""
+
+    def __init__(self, tensors: Iterable[Tensor] = ()) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.bytes = self.peak_bytes = 0
+        self._sizes: dict[int, tuple[int, weakref.ref[torch.UntypedStorage]]] = {}
+        for tensor in tensors:
+            self.add(tensor)
+
+    def add(self, tensor: Tensor) -> None:
+        """Count the memory of a tensor until it is freed."""
+        storage = tensor.untyped_storage()
+        key = storage._cdata
+        if key not in self._sizes:
+            self._sizes[key] = storage.nbytes(), weakref.ref(storage, partial(self._freed, key))
+            self.bytes += storage.nbytes()
+            self.peak_bytes = max(self.peak_bytes, self.bytes)
+
+    def _freed(self, key: int, _: object) -> None:
+        self.bytes -= self._sizes.pop(key)[0]
+
+    def __torch_dispatch__(
+        self, func: OpOverload, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Run one operation, and count what it made."""
+        result = func(*args, **(kwargs or {}))
+        for tensor in tensors_in(result):
+            self.add(tensor)
+        return result
+
+
+def estimate_memory(model: nn.Module, input_shape: Sequence[int], *, batch: int) -> Memory:
+    """Return the peak memory of inference and of training on `batch` images of `input_shape`, (C, H, W).
+
+    A copy of the network runs on the device `meta`, which takes neither memory nor arithmetic; `COUNTED` says what
+    counts.
+
+    Raises:
+        ShapeError: the forward pass fails, or needs values.
+    """
+    twin = without_values(model)
+    weights = [*twin.parameters(), *twin.buffers()]
+    floating = [tensor.dtype for tensor in weights if tensor.is_floating_point()]
+    x = torch.empty((batch, *input_shape), dtype=next(iter(floating), None), device="meta")
+    momentum = [torch.empty_like(parameter) for parameter in twin.parameters() if parameter.requires_grad]
+    training, missing = None, ""
+    with torch.device("meta"):
+        try:
+            inference = peak_bytes(partial(infer, twin, x), held=[*weights, x])
+        except Exception as error:  # a network may raise anything
+            reason = f"the network fails on {batch} images of {tuple(input_shape)} without values: {first_line(error)}"
+            raise ShapeError(f"Memory cannot be estimated: {reason}") from error
+        try:
+            training = peak_bytes(partial(differentiate, twin, x), held=[*weights, *momentum, x])
+        except Exception as error:  # a network may raise anything
+            missing = f"the pass of a training fails: {first_line(error)}"
+    return Memory(
+        batch=batch,
+        weight_bytes=Live(weights).bytes,
+        inference_bytes=inference,
+        training_bytes=training,
+        missing=missing,
+    )
+
+
+def peak_bytes(step: Callable[[], object], *, held: Iterable[Tensor]) -> int:
+    """Return the most bytes of tensors that live at once while `step` runs, those of `held` among them."""
+    live = Live(held)
+    with live:
+        step()
+    return live.peak_bytes
+
+
+def infer(model: nn.Module, x: Tensor) -> None:
+    """Pass a batch through the network in evaluation mode, without gradients."""
+    model.eval()
+    with torch.no_grad():
+        model(x)
+
+
+def differentiate(model: nn.Module, x: Tensor) -> None:
+    """Pass a batch forward and backward through the network in training mode; gradients stay on the parameters."""
+    model.train()
+    outputs = [tensor for tensor in tensors_in(model(x)) if tensor.requires_grad]
+    torch.stack([output.sum() for output in outputs]).sum().backward()  # type: ignore[no-untyped-call]
