@@ -22,7 +22,11 @@ from fovea.errors import ShapeError, UsageError
 MOST_PARAMETERS = 5_000_000
 MOST_MACS = 100_000_000
 
-every_model = pytest.mark.parametrize("name", registry.names())
+SLOW = ("cifar_resnet1202",)  # twenty times the layers of most, each a Python object
+
+every_model = pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in registry.names()]
+)
 
 
 class Trial(NamedTuple):
