@@ -47,6 +47,10 @@ class Live(TorchDispatchMode):  # type: ignore[no-untyped-call]
         for tensor in tensors:
             self.add(tensor)
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # the compiler, whose import takes seconds, has no part in this
+
     def add(self, tensor: Tensor) -> None:
         """Count the memory of a tensor until it is freed."""
         storage = tensor.untyped_storage()
