@@ -1,0 +1,82 @@
+"""How long a forward pass takes on this machine, with its spread, and the rate of multiply-adds it reaches."""
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+WARM_UP = 3
+"""Passes before the first that counts: buffers are laid out, kernels chosen."""
+LEAST, MOST = 10, 500
+"""Passes that count."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Latency:
+    """Times of one forward pass."""
+
+    batch: int
+    device: str
+    threads: int
+    """Of PyTorch, on the processor."""
+    passes: int
+    median_s: float
+    p10_s: float
+    """A tenth of the passes took at most this."""
+    p90_s: float
+    """Nine tenths took at most this."""
+    macs_per_s: float
+    """Multiply-adds of the batch by the median time."""
+
+
+def time_forward(
+    model: nn.Module,
+    input_shape: Sequence[int],
+    *,
+    macs: int,
+    seconds: float = 2.0,
+    progress: Callable[[int, int], None] | None = None,
+) -> Latency:
+    """Return the times of forward passes of one image of `input_shape`, (C, H, W), that costs `macs` multiply-adds.
+
+    It runs, and is left, in evaluation mode, with its weights and the image channels-last, as Fovea runs networks, for
+    about `seconds` and at least ten passes.
+    """
+    weight = next(model.parameters(), torch.empty(0))
+    model.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    x = torch.rand(1, *input_shape, generator=torch.Generator().manual_seed(0)).to(weight.device, weight.dtype)
+    if x.ndim == 4:
+        x = x.to(memory_format=torch.channels_last)
+    times: list[float] = []
+    with torch.inference_mode():
+        for _ in range(WARM_UP):
+            last = _timed(model, x)
+        passes = max(LEAST, min(MOST, int(seconds / last)))
+        for done in range(1, passes + 1):
+            times.append(_timed(model, x))
+            if progress is not None:
+                progress(done, passes)
+    tenths = statistics.quantiles(times, n=10, method="inclusive")
+    return Latency(
+        batch=1,
+        device=weight.device.type,
+        threads=torch.get_num_threads(),
+        passes=passes,
+        median_s=statistics.median(times),
+        p10_s=tenths[0],
+        p90_s=tenths[-1],
+        macs_per_s=macs / statistics.median(times),
+    )
+
+
+def _timed(model: nn.Module, x: torch.Tensor) -> float:
+    began = time.perf_counter()
+    model(x)
+    if x.is_cuda:
+        torch.cuda.synchronize(x.device)
+    elif x.is_mps:
+        torch.mps.synchronize()
+    return time.perf_counter() - began
