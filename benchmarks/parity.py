@@ -23,6 +23,7 @@ from torch import Tensor, nn
 import fovea.zoo  # noqa: F401 (its import makes the networks known)
 from fovea import registry
 from fovea.errors import ShapeError
+from fovea.weights import AUXILIARY
 
 Make = Callable[[str], nn.Module]
 
@@ -73,6 +74,7 @@ def pair(name: str, peer: registry.Peer, make: Make, *, size: int) -> tuple[nn.M
     ours = registry.build(name, size=size).eval()
     shapes = {key: tensor.shape for key, tensor in ours.state_dict().items()}
     renamed = {peer.renamed(key): tensor for key, tensor in theirs.state_dict().items()}
+    renamed = {key: tensor for key, tensor in renamed.items() if not AUXILIARY.match(key)}  # for training only
     ours.load_state_dict({key: tensor.reshape(shapes.get(key, tensor.shape)) for key, tensor in renamed.items()})
     return ours, theirs
 
@@ -84,7 +86,7 @@ def difference(a: Tensor, b: Tensor) -> float:
 def gradients(logits: Tensor, model: nn.Module) -> dict[str, Tensor]:
     """Return each parameter's gradient of a fixed combination of the logits."""
     logits.backward(torch.linspace(-1, 1, logits.numel(), dtype=logits.dtype).view_as(logits))
-    return {key: parameter.grad for key, parameter in model.named_parameters()}
+    return {key: parameter.grad for key, parameter in model.named_parameters() if parameter.grad is not None}
 
 
 def compare(ours: nn.Module, theirs: nn.Module, images: Tensor, peer: registry.Peer) -> dict[str, float]:

@@ -6,7 +6,7 @@ norm instead of biases and response normalisation: the form for which there are 
 Departures: the auxiliary heads average their maps to 4 x 4 whatever the input's size (the paper's 5x5 windows at stride
 3 do so at 224 x 224). The paper does not print the constants of its response normalisation: AlexNet's. He normal
 initialisation of the convolutions. As its published weights have it, `googlenet_bn` has 3x3 kernels where the paper has
-5x5, its last pooling is 2x2, its dropout 20 %; those weights want images normalised with mean and deviation 0.5.
+5x5, its last pooling is 2x2, its dropout 20 %; their images are normalised before the network, not in it.
 """
 
 from collections import OrderedDict

@@ -4,7 +4,7 @@
 
 Departures: where the authors' published network is not that of Table 1, the former: in the stem 1x1 to 80 and 3x3 to
 192 channels and a second pooling; a 5x5 in the modules of Figure 5, of which only the other branch is two 3x3; pooling
-by averages. He normal initialisation. Their weights want images normalised with mean and deviation 0.5.
+by averages. Images for its weights are normalised before the network, not in it. He normal initialisation.
 """
 
 from collections import OrderedDict

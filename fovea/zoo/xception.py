@@ -1,7 +1,7 @@
 """Xception: Chollet 2016, arXiv:1610.02357. Figure 5.
 
 Departures: none from the figure. The paper does not print the constants of its batch norm; the eps here is PyTorch's
-1e-5, as in the port of its weights, which want images normalised with mean and deviation 0.5. He normal initialisation.
+1e-5, as in the port of its weights. He normal initialisation.
 """
 
 from collections import OrderedDict

@@ -13,6 +13,8 @@ from fovea import registry
 
 SAMPLE = (
     ("densenet121", "torchvision", 32),
+    ("googlenet_bn", "torchvision", 32),
+    ("inception_v3", "timm", 75),
     ("mobilenet_v1", "timm", 32),
     ("mobilenet_v2", "torchvision", 32),
     ("mobilenet_v2_05", "timm", 32),
@@ -23,6 +25,7 @@ SAMPLE = (
     ("shufflenet_v2_05", "torchvision", 32),
     ("squeezenet1_0", "torchvision", 33),
     ("squeezenet1_1", "torchvision", 32),
+    ("xception", "timm", 16),
 )
 """(network, library, size of the images): the fastest of each family."""
 
@@ -42,8 +45,14 @@ def make():
         warnings.simplefilter("ignore")
         import timm
         import torchvision
-    makers = {"torchvision": lambda name: torchvision.models.get_model(name, weights=None), "timm": timm.create_model}
-    return lambda library, name: makers[library](name)
+    makers = {"torchvision": torchvision.models.get_model, "timm": timm.create_model}
+
+    def quietly(library, name):
+        with warnings.catch_warnings():  # some announce that they will initialise otherwise one day
+            warnings.simplefilter("ignore", FutureWarning)
+            return makers[library](name)
+
+    return quietly
 
 
 def _compiled_operators_load() -> bool:
@@ -71,7 +80,8 @@ def test_same_weights_same_logits_and_gradients(name, library, size, make):
     torch.manual_seed(0)
     peer = registry.card(name).peers[library]
     theirs = with_lively_batch_norm(make(library, peer.name)).double().eval()
-    ours = registry.build(name, size=size).double().eval()
+    aux = {"aux": True} if any(key.startswith("aux") for key in theirs.state_dict()) else {}
+    ours = registry.build(name, size=size, **aux).double().eval()
     shapes = {key: tensor.shape for key, tensor in ours.state_dict().items()}
     renamed = {peer.renamed(key): tensor for key, tensor in theirs.state_dict().items()}
     assert renamed.keys() == shapes.keys()
@@ -86,5 +96,50 @@ def test_same_weights_same_logits_and_gradients(name, library, size, make):
         (out * weights).sum().backward()
     own = dict(ours.named_parameters())
     for key, parameter in theirs.named_parameters():
+        if key.startswith("aux"):
+            assert own[peer.renamed(key)].grad is None
+            continue
         gradient = own[peer.renamed(key)].grad.reshape(parameter.shape)
+        assert (gradient - parameter.grad).abs().max() <= 1e-9 * parameter.grad.abs().max(), key
+
+
+def test_auxiliary_heads_answer_as_theirs(make):
+    torch.manual_seed(0)
+    peer = registry.card("googlenet_bn").peers["torchvision"]
+    theirs = with_lively_batch_norm(make("torchvision", peer.name)).double().train()
+    ours = registry.build("googlenet_bn", size=32, aux=True).double().train()
+    ours.load_state_dict({peer.renamed(key): tensor for key, tensor in theirs.state_dict().items()})
+    for module in (*ours.modules(), *theirs.modules()):
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+    images = torch.randn(2, 3, 32, 32, dtype=torch.float64)
+    logits, second, first = theirs(images)
+    for out, expected in zip(ours(images), (logits, first, second), strict=True):
+        assert (out - expected).abs().max() < 1e-9 * expected.abs().max()
+
+
+@pytest.mark.parametrize(("name", "size"), [("alexnet_owt", 64), ("vgg11", 32), ("vgg11_bn", 32)])
+def test_same_features_and_gradients_where_dense_layers_are_large(name, size, make):
+    torch.manual_seed(0)
+    peer = registry.card(name).peers["torchvision"]
+    with torch.device("meta"):
+        theirs, ours = make("torchvision", peer.name), registry.build(name)
+    shapes = {key: tensor.shape for key, tensor in ours.state_dict().items()}
+    assert {peer.renamed(key): tensor.shape for key, tensor in theirs.state_dict().items()} == shapes
+    convolutions = theirs.features.to_empty(device="cpu").double()
+    for tensor in convolutions.state_dict().values():
+        tensor.copy_(torch.rand_like(tensor, dtype=torch.float64) - 0.4 * (tensor.ndim > 1))
+    ours.head = nn.Identity()
+    ours.to_empty(device="cpu").double()
+    ours.load_state_dict({peer.renamed(f"features.{key}"): t for key, t in convolutions.state_dict().items()})
+    images = torch.randn(2, 3, size, size, dtype=torch.float64)
+    maps, expected = ours.eval()(images), convolutions.eval()(images)
+    assert expected.any()
+    assert (maps - expected).abs().max() < 1e-9 * expected.abs().max()
+    weights = torch.randn_like(maps)
+    for out in (maps, expected):
+        (out * weights).sum().backward()
+    own = dict(ours.named_parameters())
+    for key, parameter in convolutions.named_parameters():
+        gradient = own[peer.renamed(f"features.{key}")].grad
         assert (gradient - parameter.grad).abs().max() <= 1e-9 * parameter.grad.abs().max(), key
