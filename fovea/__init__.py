@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from fovea.jobs.evaluate import evaluate as evaluate
     from fovea.jobs.filter import filter as filter
     from fovea.jobs.info import info as info
+    from fovea.jobs.measure import measure as measure
     from fovea.jobs.predict import predict as predict
     from fovea.jobs.train import train as train
     from fovea.registry import names as names
@@ -36,6 +37,7 @@ _HOMES = {
     "find": "fovea.data.sources",
     "info": "fovea.jobs.info",
     "load": "fovea.bundle",
+    "measure": "fovea.jobs.measure",
     "names": "fovea.registry",
     "predict": "fovea.jobs.predict",
     "train": "fovea.jobs.train",
@@ -54,6 +56,7 @@ __all__ = [
     "find",
     "info",
     "load",
+    "measure",
     "names",
     "predict",
     "train",

@@ -15,6 +15,7 @@ from fovea.cli.description import info
 from fovea.cli.evaluation import evaluate
 from fovea.cli.filtering import filter
 from fovea.cli.machine import cache, doctor
+from fovea.cli.measurement import measure
 from fovea.cli.networks import models
 from fovea.cli.output import complain
 from fovea.cli.prediction import predict
@@ -49,7 +50,7 @@ def common(
     """Hold the options that stand before every command; `run` has taken `--debug` out already."""
 
 
-for command in (train, evaluate, predict, models, filter, info, doctor, cache):
+for command in (train, evaluate, predict, models, measure, filter, info, doctor, cache):
     app.command()(command)
 
 

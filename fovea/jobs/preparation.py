@@ -1,11 +1,8 @@
 """From what the user asked for to a training that is ready to start: data, plan, network, preprocessing."""
 
 import dataclasses
-import importlib.util
-import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +19,7 @@ from fovea.data.splits import require_trainable, split_validation
 from fovea.data.statistics import channel_statistics
 from fovea.errors import UsageError
 from fovea.header import first_line
+from fovea.jobs.custom import custom_name, custom_network
 from fovea.jobs.progress import Display
 from fovea.planning import budget_plan, default_plan
 from fovea.preprocess import Preprocess
@@ -222,32 +220,11 @@ def _network(plan: Plan, *, outputs: int, channels: int) -> tuple[nn.Module, str
     """Return the network with random weights, its name for the card, and its arguments."""
     custom = custom_name(plan.model)
     if custom is not None:
-        model = _custom_network(*custom, outputs=outputs, channels=channels)
+        model = custom_network(*custom, classes=outputs, c_in=channels)
         _check_outputs(model, plan, outputs=outputs, channels=channels)
         return model, "custom", {}
     given = {"classes": outputs, "c_in": channels, "size": plan.size, **plan.arguments}
     return registry.build(plan.model, **given), registry.resolve(plan.model), registry.arguments_of(plan.model, **given)
-
-
-def _custom_network(file: Path, name: str, *, outputs: int, channels: int) -> nn.Module:
-    """Return `name` of a user's own file, called with `classes` and `c_in` where it takes them."""
-    if not file.exists():
-        raise UsageError(f"`--model {file}:{name}`: there is no file `{file}`.")
-    spec = importlib.util.spec_from_file_location(file.stem, file)
-    if spec is None or spec.loader is None:
-        raise UsageError(f"`{file}` cannot be imported as Python.")
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-        network = getattr(module, name)
-        takes = inspect.signature(network).parameters
-        arguments = {key: value for key, value in {"classes": outputs, "c_in": channels}.items() if key in takes}
-        model = network(**arguments)
-    except Exception as error:  # a user's file may raise anything
-        raise UsageError(f"`{file}:{name}` does not give a network: {type(error).__name__}: {error}.") from error
-    if not isinstance(model, nn.Module):
-        raise UsageError(f"`{file}:{name}` gives a {type(model).__name__}, not a torch.nn.Module.")
-    return model
 
 
 def _check_outputs(model: nn.Module, plan: Plan, *, outputs: int, channels: int) -> None:
@@ -266,12 +243,6 @@ def _check_outputs(model: nn.Module, plan: Plan, *, outputs: int, channels: int)
         raise UsageError(
             f"`{plan.model}` must turn (2, {channels}, {plan.size}, {plan.size}) into (2, {outputs}), not {shape}."
         )
-
-
-def custom_name(model: str) -> tuple[Path, str] | None:
-    """Return the file and class of `file.py:Class`, or None for a name of the zoo."""
-    file, colon, name = model.rpartition(":")
-    return (Path(file), name) if colon and file.endswith(".py") else None
 
 
 def _target(dataset: Dataset, train: Part) -> tuple[float, float]:

@@ -37,22 +37,25 @@ def measure_network(model: nn.Module, input_shape: Sequence[int], *, name: str =
     walk = Walk(virtual=True)
     try:
         twin = without_values(model)
-        _run(walk, twin, shape, training=False)
+        with _modes_kept(twin):
+            _run(walk, twin, shape, training=False)
+            kept, missing = _kept(twin, shape)
     except Exception as error:  # a network may raise anything
         if any(parameter.is_meta for parameter in model.parameters()):
             raise _failure(walk, shape, error) from error
         return _measured_on_data(model, shape, name=name, reason=first_line(error))
-    kept, missing = _kept(twin, shape)
     return _assembled(walk, twin, shape, name=name, kept=kept, missing=missing)
 
 
 def without_values(model: nn.Module) -> nn.Module:
-    """Return a copy of the network whose parameters and buffers have shapes and no values."""
+    """Return a copy of the network whose parameters and buffers have shapes and no values; itself if they are so."""
+    tensors = [tensor for tensor in (*model.parameters(), *model.buffers()) if not is_lazy(tensor)]
+    if tensors and all(tensor.is_meta for tensor in tensors):
+        return model
     twins: dict[int, object] = {}
-    for tensor in (*model.parameters(), *model.buffers()):
-        if not is_lazy(tensor):
-            meta = tensor.detach().to("meta").requires_grad_(tensor.requires_grad)
-            twins[id(tensor)] = nn.Parameter(meta, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else meta
+    for tensor in tensors:
+        meta = tensor.detach().to("meta")
+        twins[id(tensor)] = nn.Parameter(meta, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else meta
     return copy.deepcopy(model, twins)
 
 
@@ -78,8 +81,8 @@ def _measured_on_data(model: nn.Module, shape: Shape, *, name: str, reason: str)
     place = next(model.parameters(), torch.empty(0))
     x = torch.rand(1, *shape, generator=torch.Generator().manual_seed(0))
     try:
-        with _evaluating(model):
-            walk.run(model, x.to(place.device, place.dtype))
+        with _modes_kept(model):
+            walk.run(model.eval(), x.to(place.device, place.dtype))
     except Exception as error:  # a network may raise anything
         raise _failure(walk, shape, error) from error
     for draft in walk.drafts:
@@ -90,10 +93,9 @@ def _measured_on_data(model: nn.Module, shape: Shape, *, name: str, reason: str)
 
 
 @contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    """Put every module into evaluation mode, and each back into its own."""
+def _modes_kept(model: nn.Module) -> Iterator[None]:
+    """Put every module back into its own mode, training or evaluation, on exit."""
     modes = {module: module.training for module in model.modules()}
-    model.eval()
     try:
         yield
     finally:

@@ -11,9 +11,10 @@ Field = tuple[Axis, ...]
 """The receptive field of the units of a map: one `Axis` for each axis of the input, rows first."""
 
 CONVENTIONS = (
-    "1 MAC = 1 multiply-add = 2 FLOPs, of convolutions and matrix products; bias, norm and activation are not in MACs.",
-    "Parameters (trainable, frozen) and buffers are counted apart; activations and MACs are those of one image.",
-    "kept: what training keeps until the backward pass. field: the input pixels that one unit sees, unclipped.",
+    "1 MAC = 1 multiply-add = 2 FLOPs; bias, norm and activation are not in MACs.",
+    "Parameters and buffers are counted apart; MACs and MB (10^6 bytes) are those of one image.",
+    "out: activations that a layer makes; kept: what training keeps of them for the backward pass.",
+    "field: input pixels that a unit sees, unclipped; jump: from unit to unit; start: centre of the first.",
 )
 """Printed under every table."""
 

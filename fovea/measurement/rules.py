@@ -94,14 +94,14 @@ def windows(name: str, given: Given) -> list[Sliding] | None:
     if name == "convolution" and not given["transposed"]:
         kernel = given["weight"][2:]
         columns = (kernel, *(_each(given[key], len(kernel)) for key in ("stride", "padding", "dilation")))
-        return [Sliding(*values, False) for values in zip(*columns, strict=True)]
+        return [Sliding(k, s, p, d, partial=False) for k, s, p, d in zip(*columns, strict=True)]
     if name in POOLINGS:
         axes = 3 if "3d" in name else 2
         kernel = _each(given["kernel_size"], axes)
         stride = _each(given.get("stride") or kernel, axes)
         rest = (_each(given.get(key) or default, axes) for key, default in (("padding", 0), ("dilation", 1)))
-        whole = bool(given.get("ceil_mode"))
-        return [Sliding(*values, whole) for values in zip(kernel, stride, *rest, strict=True)]
+        partial = bool(given.get("ceil_mode"))
+        return [Sliding(k, s, p, d, partial) for k, s, p, d in zip(kernel, stride, *rest, strict=True)]
     return None
 
 

@@ -1,0 +1,87 @@
+"""`fovea measure`: what a network costs and sees, layer by layer."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import nn
+
+import fovea.zoo  # noqa: F401 (its import makes the networks known)
+from fovea import registry
+from fovea.bundle import Bundle, load
+from fovea.errors import ShapeError, UsageError
+from fovea.jobs.custom import custom_name, custom_network
+from fovea.measurement.network import measure_network
+from fovea.measurement.result import Measurement, shape_text
+from fovea.measurement.tables import fitting_text, leftover_lines
+
+Measurable = str | Path | nn.Module | Bundle
+
+
+def measure(model: Measurable, input_shape: Sequence[int] | None = None, *, strict: bool = False) -> Measurement:
+    """Return what each layer of a network costs and sees, for one image.
+
+    `model` is a network, a bundle or its file, a name of the zoo, or `file.py:Net`. `input_shape` is (C, H, W); bundles
+    and names know theirs, and a name is built for the one that is given.
+
+    Raises:
+        UsageError: an unknown name, code of one's own that gives no network, or no `input_shape` for it.
+        ShapeError: the forward pass fails; or, if `strict`, a stride that does not divide.
+        BundleError: a model file that cannot be loaded.
+    """
+    network, name, shape = found(model, input_shape)
+    measurement = measure_network(network, shape, name=name)
+    if strict:
+        require_fitting(measurement)
+    return measurement
+
+
+def found(model: Measurable, input_shape: Sequence[int] | None = None) -> tuple[nn.Module, str, tuple[int, ...]]:
+    """Return the network that `model` stands for, its name, and the shape of its input, (C, H, W); errors as `measure`.
+
+    A network of the zoo is on the `meta` device, without weights.
+    """
+    shape = None if input_shape is None else tuple(input_shape)
+    if shape is not None and (not shape or min(shape) < 1):
+        raise UsageError(f"`input_shape` (={shape}) must be positive sizes, as (3, 224, 224).")
+    if isinstance(model, nn.Module):
+        return model, type(model).__name__, _required(shape, type(model).__name__)
+    if isinstance(model, Bundle):
+        return model.model, str(model.card["architecture"]), shape or _shape_of(model)
+    text = str(model)
+    if custom := custom_name(text):
+        shape = _required(shape, text)
+        return custom_network(*custom, c_in=shape[0]), text, shape
+    if text.endswith(".safetensors") or Path(text).is_file():
+        bundle = load(text)
+        return bundle.model, Path(text).name, shape or _shape_of(bundle)
+    return _of_the_zoo(text, shape)
+
+
+def _of_the_zoo(name: str, shape: tuple[int, ...] | None) -> tuple[nn.Module, str, tuple[int, ...]]:
+    """Return the network as its card has it, or built for images of `shape`."""
+    card = registry.card(name)
+    given = {} if shape is None else {"c_in": shape[0], "size": max(shape[1:], default=1)}
+    with torch.device("meta"):
+        return registry.build(name, **given), card.name, shape or card.input
+
+
+def _shape_of(bundle: Bundle) -> tuple[int, ...]:
+    return bundle.preprocess.channels, *bundle.preprocess.size
+
+
+def _required(shape: tuple[int, ...] | None, name: str) -> tuple[int, ...]:
+    if shape is None:
+        raise UsageError(
+            f"`{name}` does not say what its input is; give it: --input 3x224x224, input_shape=(3, 224, 224)."
+        )
+    return shape
+
+
+def require_fitting(measurement: Measurement) -> None:
+    """Raise ShapeError for the first stride that leaves something uncovered, as the lectures do: "does not fit"."""
+    lines = [line for layer in measurement.layers for line in leftover_lines(layer)]
+    if lines:
+        more = f" So do {len(lines) - 1} more layers not." if len(lines) > 1 else ""
+        shape = shape_text((1, *measurement.input_shape))
+        raise ShapeError(f"`{measurement.name}` on {shape}: {lines[0]}{more} {fitting_text(measurement)}")

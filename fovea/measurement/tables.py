@@ -1,0 +1,310 @@
+"""A measurement as text, Markdown and CSV, and two side by side."""
+
+import csv
+import io
+import textwrap
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from fovea.errors import unknown
+from fovea.measurement.result import CONVENTIONS, SUMMED, Layer, Measurement, shape_text, total_of
+
+WIDTH = 100
+"""Characters of a line of text."""
+MOST_ROWS = 100
+"""Without a depth, layers are shown one by one up to this many rows; beyond, by the modules they are in."""
+SHORTEST_PATH, LONGEST_TYPE = 20, 17
+"""Paths are shortened down to this before a column is left out; types always."""
+MOST_LEFTOVERS, MOST_BRANCHES = 6, 4
+SORTS = {"activations": "activation_bytes", "kept": "kept_bytes", "bytes": "parameter_bytes"} | {
+    name: name for name in ("parameters", "frozen", "buffers", "macs", "macs_per_parameter")
+}
+"""What rows can be sorted by, and where it stands."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """Which rows to show, and in which order."""
+
+    depth: int | None = None
+    """Modules nested deeper are summed up; None shows every layer, in text as long as there are not too many."""
+    sort: str | None = None
+    """A key of `SORTS`, the largest first; None keeps the order in which layers run."""
+    top: int | None = None
+    """How many rows; None for all."""
+
+
+def rows_of(measurement: Measurement, choice: Choice) -> list[Layer]:
+    """Return the rows to show.
+
+    Raises:
+        UsageError: `sort` is no column.
+    """
+    rows = folded(measurement, choice.depth) if choice.depth else list(measurement.layers)
+    if choice.sort is not None:
+        if choice.sort not in SORTS:
+            raise unknown("column", choice.sort, SORTS)
+        rows.sort(key=lambda row: getattr(row, SORTS[choice.sort or ""]) or 0, reverse=True)
+    return rows[: choice.top]
+
+
+def folded(measurement: Measurement, depth: int) -> list[Layer]:
+    """Return the rows with modules at `depth` as one row each; 1 is that of the network's own children."""
+    groups = {group.first: group for group in measurement.groups if group.path and _depth(group.path) == depth}
+    rows: list[Layer] = []
+    index = 0
+    while index < len(measurement.layers):
+        group, layer = groups.get(index), measurement.layers[index]
+        if group is None or not layer.ran or group.stop == group.first:
+            rows.append(layer)
+            index += 1
+            continue
+        rows.append(
+            Layer(
+                path=group.path,
+                type=group.type,
+                input_shapes=group.input_shapes,
+                output_shapes=group.output_shapes,
+                field=group.field,
+                **asdict(total_of(measurement.layers[group.first : group.stop])),
+            )
+        )
+        index = group.stop
+    return rows
+
+
+def readable_depth(measurement: Measurement) -> int | None:
+    """Return the largest depth with at most `MOST_ROWS` rows; None where all layers are no more than that."""
+    if len(measurement.layers) <= MOST_ROWS:
+        return None
+    deepest = max(_depth(group.path) for group in measurement.groups)
+    return next((d for d in range(deepest, 1, -1) if len(folded(measurement, d)) <= MOST_ROWS), 1)
+
+
+def _depth(path: str) -> int:
+    return path.count(".") + 1 if path else 0
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of the table for people."""
+
+    title: str
+    text: Callable[[Measurement, Layer], str]
+    rank: int = 0
+    """The highest is left out first where a line is too long; 0 never."""
+    left: bool = False
+
+
+COLUMNS = (
+    Column("layer", lambda m, row: row.path + ("" if row.ran else " (not run)"), left=True),
+    Column("type", lambda m, row: shortened(row.type, LONGEST_TYPE), left=True),
+    Column("output", lambda m, row: shape_text(row.output_shapes[0]) if row.output_shapes else ""),
+    Column("parameters", lambda m, row: f"{row.parameters:,}" if row.parameters else ""),
+    Column("%", lambda m, row: percent(m.share(row, "parameters")), rank=5),
+    Column("frozen", lambda m, row: f"{row.frozen:,}" if row.frozen else ""),
+    Column("buffers", lambda m, row: f"{row.buffers:,}" if row.buffers else "", rank=7),
+    Column("MACs", lambda m, row: scaled(row.macs)),
+    Column("%", lambda m, row: percent(m.share(row, "macs")), rank=2),
+    Column("per par.", lambda m, row: f"{row.macs_per_parameter:,.0f}" if row.macs_per_parameter else "", rank=8),
+    Column("out MB", lambda m, row: megabytes(row.activation_bytes), rank=4),
+    Column("kept MB", lambda m, row: megabytes(row.kept_bytes), rank=3),
+    Column("joins", lambda m, row: joins_text(row), rank=1),
+    Column("field", lambda m, row: per_axis([axis.size for axis in row.field or ()])),
+    Column("jump", lambda m, row: per_axis([axis.jump for axis in row.field or ()])),
+    Column("start", lambda m, row: per_axis([axis.start for axis in row.field or ()]), rank=6),
+)
+"""`per par.`: MACs per parameter. `joins`: the fields of the branches that meet."""
+
+
+def text_table(measurement: Measurement, choice: Choice) -> Iterator[str]:
+    """Yield the lines of the table, each at most `WIDTH` characters, with totals, remarks and conventions."""
+    depth = choice.depth or readable_depth(measurement)
+    rows = rows_of(measurement, Choice(depth=depth, sort=choice.sort, top=choice.top))
+    everything = len(rows_of(measurement, Choice(depth=depth)))
+    yield from _wrapped([f"{measurement.name} on {shape_text((1, *measurement.input_shape))}"])
+    yield ""
+    yield from _aligned(measurement, rows)
+    yield ""
+    more = [f"{everything - len(rows)} more rows."] if len(rows) < everything else []
+    if depth is not None and choice.depth is None:
+        more.append(f"Modules at depth {depth} summed up; --depth 99 for all {len(measurement.layers)} layers.")
+    yield from _wrapped([*more, *totals(measurement), *remarks(measurement), *CONVENTIONS])
+
+
+def markdown_table(measurement: Measurement, choice: Choice) -> Iterator[str]:
+    """Yield the lines of the table in Markdown, with all columns that hold anything."""
+    depth = choice.depth or readable_depth(measurement)
+    rows = rows_of(measurement, Choice(depth=depth, sort=choice.sort, top=choice.top))
+    columns = [column for column in COLUMNS if any(column.text(measurement, row) for row in rows)]
+    yield f"| {' | '.join(column.title for column in columns)} |"
+    yield "|" + "".join("---|" if column.left else "---:|" for column in columns)
+    for row in rows:
+        cells = (column.text(measurement, row).replace("|", "\\|") for column in columns)
+        yield f"| {' | '.join(cells)} |"
+    yield ""
+    yield from (f"- {line}" for line in (*totals(measurement), *remarks(measurement), *CONVENTIONS))
+
+
+def csv_table(measurement: Measurement, choice: Choice) -> str:
+    """Return the rows as CSV with a header, all numbers as they are; of several axes `11x7`."""
+    records = [_record(measurement, row) for row in rows_of(measurement, choice)]
+    file = io.StringIO()
+    writer = csv.DictWriter(file, fieldnames=list(records[0]) if records else [], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(records)
+    return file.getvalue()
+
+
+def _record(measurement: Measurement, row: Layer) -> dict[str, Any]:
+    sums = {name: getattr(row, name) for name in SUMMED}
+    shares = {f"{name}_share": measurement.share(row, name) for name in SUMMED}
+    axes = row.field or ()
+    return {
+        "path": row.path,
+        "type": row.type,
+        "input_shape": "x".join(map(str, next(iter(row.input_shapes), ()))),
+        "output_shape": "x".join(map(str, next(iter(row.output_shapes), ()))),
+        **sums,
+        "macs_per_parameter": row.macs_per_parameter,
+        **shares,
+        **{key: "x".join(f"{getattr(axis, key):g}" for axis in axes) for key in ("size", "jump", "start")},
+    }
+
+
+def comparison(a: Measurement, b: Measurement) -> list[tuple[str, str, str, str]]:
+    """Return (quantity, of a, of b, b / a) for what a network costs and sees."""
+    rows: list[tuple[str, str, str, str]] = []
+    for name in SUMMED:
+        x, y = getattr(a.total, name), getattr(b.total, name)
+        if x or y:
+            left, right = (f"{value:,}" if value is not None else "?" for value in (x, y))
+            rows.append((name.replace("_", " "), left, right, _ratio(x, y)))
+    x, y = (m.total.macs / max(1, m.total.parameters + m.total.frozen) for m in (a, b))
+    rows.append(("macs per parameter", f"{x:,.0f}", f"{y:,.0f}", _ratio(x, y)))
+    whole = (a.groups[0], b.groups[0])
+    left, right = (", ".join(map(shape_text, group.output_shapes)) for group in whole)
+    rows.append(("output", left, right, ""))
+    left, right = (per_axis([axis.size for axis in group.field or ()]) or "?" for group in whole)
+    return [*rows, ("receptive field", left, right, "")]
+
+
+def _ratio(a: float | None, b: float | None) -> str:
+    return f"{b / a:.3g}" if a and b is not None else ""
+
+
+def totals(measurement: Measurement) -> Iterator[str]:
+    """Yield the sums over all layers, in words."""
+    total = measurement.total
+    frozen = f", {total.frozen:,} frozen ones" if total.frozen else ""
+    yield (
+        f"Total: {total.parameters:,} trainable parameters{frozen} ({megabytes(total.parameter_bytes)} MB), "
+        f"{total.buffers:,} values in buffers, {total.macs:,} MACs."
+    )
+    kept = "" if total.kept_bytes is None else f"; training keeps {megabytes(total.kept_bytes)} MB of them"
+    yield f"Activations: {megabytes(total.activation_bytes)} MB an image{kept}."
+
+
+def remarks(measurement: Measurement) -> Iterator[str]:
+    """Yield what does not fit, what is missing and why."""
+    lines = [line for row in measurement.layers for line in leftover_lines(row)]
+    yield from lines[:MOST_LEFTOVERS]
+    if len(lines) > MOST_LEFTOVERS:
+        yield f"{len(lines) - MOST_LEFTOVERS} more strides do not divide; --json has them all."
+    if lines:
+        yield fitting_text(measurement)
+    if idle := [row.path for row in measurement.layers if not row.ran]:
+        yield f"Not run in evaluation: {', '.join(idle[:3])}{' and more' if len(idle) > 3 else ''}."
+    yield from (f"Missing: {column.replace('_', ' ')}, {reason}." for column, reason in measurement.missing.items())
+    yield from measurement.notes
+
+
+def leftover_lines(row: Layer) -> list[str]:
+    """Return in words what a stride leaves uncovered; rows and columns are counted from 0.
+
+    As lecture 004 says of a 3x3 kernel with stride 3 on 7x7: "does not fit".
+    """
+    names = ("row", "column") if len(row.field or ()) == 2 else tuple(f"axis {i}, index" for i in range(3))
+    by_rule: dict[str, list[str]] = {}
+    for item in row.leftovers:
+        first, last = (item.uncovered[0], item.uncovered[-1]) if item.uncovered else (0, 0)
+        indices = f"{names[item.axis]} {first}" if first == last else f"{names[item.axis]}s {first} to {last}"
+        by_rule.setdefault(item.rule, []).append(indices if item.uncovered else f"{names[item.axis]} of the padding")
+    texts = {rule: " and ".join(found).replace("of the padding and", "and") for rule, found in by_rule.items()}
+    return [f"{row.path} does not fit, {rule}: not covered at the end, {what}." for rule, what in texts.items()]
+
+
+def fitting_text(measurement: Measurement) -> str:
+    """Return in words which input sizes would fit."""
+    axes = measurement.fitting
+    if not all(axes):
+        return "No input size near this one makes every stride divide."
+    if len(set(axes)) == 1:
+        return f"Every stride divides for inputs of {' or '.join(map(str, axes[0]))}."
+    return "Every stride divides for inputs of " + " by ".join("/".join(map(str, sizes)) for sizes in axes) + "."
+
+
+def _aligned(measurement: Measurement, rows: Sequence[Layer]) -> Iterator[str]:
+    """Yield header and rows in columns; those with nothing in them, and those without room, are left out."""
+    columns = [c for c in COLUMNS if any(c.text(measurement, row) for row in rows)]
+    widths = {c: max(len(c.title), *(len(c.text(measurement, row)) for row in rows)) for c in columns}
+    path = columns[0]
+    while len(columns) > 1:
+        room = WIDTH - sum(widths[c] + 2 for c in columns[1:])
+        last = max(columns, key=lambda c: c.rank)
+        if room >= min(widths[path], SHORTEST_PATH) or not last.rank:
+            break
+        columns.remove(last)
+    widths[path] = min(widths[path], max(room, SHORTEST_PATH))
+    for cells in [[c.title for c in columns]] + [[c.text(measurement, row) for c in columns] for row in rows]:
+        padded = (
+            shortened(cell, widths[c]).ljust(widths[c]) if c.left else cell.rjust(widths[c])
+            for c, cell in zip(columns, cells, strict=True)
+        )
+        yield "  ".join(padded).rstrip()
+
+
+def _wrapped(lines: Sequence[str]) -> Iterator[str]:
+    for line in lines:
+        yield from textwrap.wrap(line, WIDTH, subsequent_indent="  ", break_on_hyphens=False)
+
+
+def shortened(text: str, width: int) -> str:
+    """Return `text` with its middle left out, if it is longer than `width`."""
+    if len(text) <= width:
+        return text
+    end = (width - 1) * 2 // 3
+    return f"{text[: width - 1 - end]}\N{HORIZONTAL ELLIPSIS}{text[-end:]}"
+
+
+def joins_text(row: Layer) -> str:
+    """Return the sizes of the fields that meet in a row, where they differ: `1|3|5`, and of many `7..31`."""
+    sizes = list(dict.fromkeys(per_axis([axis.size for axis in branch]) for branch in row.branches))
+    if len(sizes) < 2:
+        return ""
+    return "|".join(sizes) if len(sizes) <= MOST_BRANCHES else f"{sizes[0]}..{sizes[-1]}"
+
+
+def per_axis(values: Sequence[float]) -> str:
+    """Return one number where it is the same on all axes: `11`; else `11x7`."""
+    texts = [f"{value:g}" for value in values]
+    return texts[0] if len(set(texts)) == 1 else "x".join(texts)
+
+
+def percent(share: float | None) -> str:
+    """Return a share as whole percent; nothing where it is none."""
+    return "" if not share else f"{100 * share:.0f}"
+
+
+def scaled(count: int) -> str:
+    """Return a count to three digits with k, M or G."""
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if count >= size:
+            return f"{count / size:.{2 if count < 10 * size else 1}f} {unit}"
+    return f"{count}" if count else ""
+
+
+def megabytes(count: int | None) -> str:
+    """Return bytes as MB of 10^6."""
+    return "?" if count is None else "" if count == 0 else f"{count / 1e6:.2f}" if count < 1e7 else f"{count / 1e6:.1f}"
