@@ -70,6 +70,14 @@ class Card:
     peers: Mapping[str, Peer] = field(default_factory=dict)
     """The same network by library: `torchvision`, `timm`, `keras`, or `akamaster` (CIFAR-10)."""
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return all as JSON values, peers without their rules."""
+        peers = {
+            library: {"name": peer.name, "weights": peer.weights, "licence": peer.licence}
+            for library, peer in self.peers.items()
+        }
+        return {**vars(self), "input": list(self.input), "decks": list(self.decks), "peers": peers}
+
 
 _builders: "dict[str, Callable[..., nn.Module]]" = {}
 _cards: dict[str, Card] = {}
@@ -104,7 +112,7 @@ def resolve(name: str) -> str:
         return name
     aliases = {card.peers["torchvision"].name: own for own, card in _cards.items() if "torchvision" in card.peers}
     if name not in aliases:
-        raise unknown("network", name, (*_builders, *aliases))
+        raise unknown("network", name, {*_builders, *aliases}, see="`fovea models` lists all.")
     return aliases[name]
 
 

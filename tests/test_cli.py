@@ -222,8 +222,18 @@ def test_info_shows_the_card(make_bundle, capsys):
 def test_models_lists_names_that_match(capsys):
     assert run(["models", "resnet1?", "--json"]) == 0
     assert [card["name"] for card in json.loads(capsys.readouterr().out)] == ["resnet18"]
-    assert run(["models", "lenet*"]) == 0
-    assert "61,706" in capsys.readouterr().out
+    assert run(["models"]) == 0
+    out = capsys.readouterr().out
+    assert "LeCun et al." in out and "61.7k" in out
+    assert max(map(len, out.splitlines())) <= 100
+
+
+def test_models_draws_what_accuracy_costs(capsys, tmp_path):
+    assert run(["models", "*net*", "--year", "2018", "--max-params", "2M", "--plot", str(tmp_path / "zoo.svg")]) == 0
+    assert "3 networks" in capsys.readouterr().out
+    assert (tmp_path / "zoo.svg").read_text().endswith("</svg>\n")
+    assert run(["models", "--year", "soon"]) == 2
+    assert "`year` (=soon) must be a year" in capsys.readouterr().err
 
 
 def test_doctor_and_cache_print_tables_and_json(capsys, monkeypatch, tmp_path):

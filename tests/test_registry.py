@@ -76,7 +76,7 @@ def test_a_name_taken_twice_is_refused(tiny):
 
 @pytest.mark.parametrize("call", [registry.build, registry.card, registry.arguments_of])
 def test_an_unknown_name_is_answered_with_neighbours(tiny, call):
-    with pytest.raises(UsageError, match=r"Unknown network `tinny`; did you mean `tiny`\? Known: tiny\."):
+    with pytest.raises(UsageError, match=r"Unknown network `tinny`; did you mean `tiny`\? `fovea models` lists all\."):
         call("tinny")
 
 

@@ -90,7 +90,7 @@ _size = partial(_register, params=4_231_976, published="paper, Table 7")
     macs=568_740_352,
     top1=70.6,
     decks=("002",),
-    peers={"timm": Peer("mobilenetv1_100", TIMM)},
+    peers={"timm": Peer("mobilenetv1_100", TIMM, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))},
 )
 def mobilenet_v1(classes: int = 1000, *, c_in: int = 3, width: float = 1.0) -> Classifier:
     return _mobilenet(classes, c_in=c_in, width=width)

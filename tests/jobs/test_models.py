@@ -1,0 +1,81 @@
+"""Listing the zoo: which networks, in which order, and the picture."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fovea.errors import UsageError
+from fovea.jobs.models import models
+from fovea.jobs.models_picture import complexity_figure
+
+
+def names(*arguments, **options):
+    return [card.name for card in models(*arguments, **options)]
+
+
+def test_the_lineage_is_in_the_order_of_years():
+    found = models()
+    years = [card.year for card in found]
+    assert years == sorted(years)
+    assert {"lenet5", "alexnet", "resnet50", "mobilenet_v2"} <= {card.name for card in found}
+
+
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        ({"year": 1998}, ["lenet5", "lenet5_1998"]),
+        ({"year": "-1990"}, ["mlp", "lenet1"]),
+        ({"pattern": "mobilenet*", "max_params": "1.5M"}, ["mobilenet_v1_025", "mobilenet_v1_05"]),
+        ({"pattern": "mobilenet*", "max_macs": 6e7, "year": "2018-2018"}, ["mobilenet_v2_035"]),
+        ({"pattern": "shufflenet_v2_x1_0"}, ["shufflenet_v2"]),
+        ({"pattern": "no*such"}, []),
+    ],
+)
+def test_filters_narrow_down_together(options, found):
+    assert names(**options) == found
+
+
+@pytest.mark.parametrize("text", ["3504872", "3504872.0", "3504.872k", "3.504872M"])
+def test_a_limit_may_be_a_number_or_text_and_is_included(text):
+    assert names("mobilenet_v2", max_params=text) == ["mobilenet_v2"]
+    assert names("mobilenet_v2", max_params=3_504_871) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"pattern": "resnet51"}, r"Unknown network `resnet51`; did you mean `resnet50`"),
+        ({"year": "2014 to 2016"}, r"`year` \(=2014 to 2016\) must be a year or a span"),
+        ({"year": "20142016"}, r"`year` \(=20142016\) must be"),
+        ({"year": ""}, r"`year` \(=\) must be"),
+        ({"max_params": "many"}, r"`max_params` \(=many\) must be a number, as 4000000, 5M or 1.5G"),
+        ({"plot": "zoo.doc"}, r"`plot` \(=zoo.doc\) must end in .png"),
+        ({"pattern": "cifar*", "plot": "zoo.png"}, r"None of the \d+ networks has a published accuracy"),
+    ],
+)
+def test_what_cannot_be_read_is_refused(options, message):
+    with pytest.raises(UsageError, match=message):
+        models(**options)
+
+
+def test_the_card_says_what_peers_there_are_without_their_rules():
+    card = models("squeezenet1_1")[0].to_dict()
+    assert card["params"] == 1_235_496
+    assert card["input"] == [3, 224, 224]
+    assert card["peers"]["torchvision"]["weights"].endswith("squeezenet1_1-b8a52dc0.pth")
+    assert "rules" not in card["peers"]["torchvision"]
+
+
+def test_the_picture_has_a_circle_for_each_published_figure(tmp_path):
+    cards = models("*net*", year=2018)
+    upper, lower = complexity_figure(cards).axes
+    for axes, key in ((upper, "top1"), (lower, "top5")):
+        shown = [tuple(c.get_offsets()[0]) for c in axes.collections if len(c.get_offsets())]
+        published = [card for card in cards if getattr(card, key) is not None]
+        expected = [(c.macs / 1e9, c.top1) if key == "top1" else (c.year, 100 - c.top5) for c in published]
+        np.testing.assert_allclose(sorted(shown), sorted(expected))
+    sizes = {card.name: card.params for card in cards if card.top1 is not None}
+    areas = [c.get_sizes()[0] for c in upper.collections if len(c.get_offsets())]
+    np.testing.assert_allclose(np.array(areas) / np.array(list(sizes.values())), 3e-6, rtol=1e-9)
+    models("*net*", year=2018, plot=tmp_path / "zoo.png")
+    assert np.asarray(Image.open(tmp_path / "zoo.png").convert("L")).std() > 5
