@@ -159,6 +159,28 @@ def arguments_of(name: str, **arguments: object) -> dict[str, object]:
     return {key: list(value) if isinstance(value, tuple) else value for key, value in resolved.items()}
 
 
+def parsed(name: str, key: str, text: str) -> object:
+    """Return `text` as a value of the network's argument `key`, in the type of its default.
+
+    >>> parsed("mlp", "widths", "64, 32")
+    [64, 32]
+
+    Raises:
+        UsageError: it cannot be read as one.
+    """
+    default: Any = arguments_of(name)[key]
+    try:
+        if isinstance(default, bool):
+            return {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}[text.lower()]
+        if isinstance(default, list):
+            return [int(part) for part in text.split(",") if part.strip()]
+        value: object = type(default)(text)
+        return value
+    except (KeyError, ValueError):
+        kind = "integers with commas between them" if isinstance(default, list) else f"a {type(default).__name__}"
+        raise UsageError(f"`{key}` of `{name}` must be {kind}, not `{text}`.") from None
+
+
 def _check(key: str, value: object, kind: type) -> None:
     if key in _COUNTS:
         if type(value) is not int or value < 1:

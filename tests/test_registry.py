@@ -101,6 +101,24 @@ def test_other_arguments_have_the_type_of_their_default(tiny, key, value, kinds)
         registry.build("tiny", **{key: value})
 
 
+@pytest.mark.parametrize(
+    ("key", "text", "value"),
+    [("slope", "2", 2.0), ("bias", "No", False), ("widths", "8, 16,", [8, 16]), ("classes", "7", 7)],
+)
+def test_text_becomes_a_value_of_the_arguments_type(tiny, key, text, value):
+    found = registry.parsed("tiny", key, text)
+    assert (found, type(found)) == (value, type(value))
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "kind"),
+    [("slope", "steep", "a float"), ("bias", "2", "a bool"), ("widths", "8 16", "integers with commas between them")],
+)
+def test_text_that_is_no_such_value_is_refused(tiny, key, text, kind):
+    with pytest.raises(UsageError, match=f"`{key}` of `tiny` must be {kind}, not `{text}`"):
+        registry.parsed("tiny", key, text)
+
+
 def test_what_a_builder_refuses_is_told_with_the_network(tiny):
     with pytest.raises(UsageError, match="Network `tiny`: slope must be positive"):
         registry.build("tiny", slope=-1.0)

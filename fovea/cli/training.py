@@ -59,7 +59,8 @@ def train(
     compile: Annotated[bool, typer.Option("--compile", help="Run the network through torch.compile.")] = False,
     patience: Annotated[int | None, typer.Option(help="Stop after so many epochs without a better result.")] = None,
     assignments: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any recipe field.")
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Any recipe field, or argument of the network."),
     ] = None,
     as_json: Json = False,
 ) -> None:

@@ -17,17 +17,18 @@ from fovea.data.dataset import Dataset, Part, Task
 from fovea.data.sources import find
 from fovea.data.splits import require_trainable, split_validation
 from fovea.data.statistics import channel_statistics
-from fovea.errors import UsageError
+from fovea.errors import UsageError, unknown
 from fovea.header import first_line
 from fovea.jobs.custom import custom_name, custom_network
 from fovea.jobs.progress import Display
 from fovea.planning import budget_plan, default_plan
 from fovea.preprocess import Preprocess
-from fovea.recipes import DEFAULT_RECIPE, Plan, named
+from fovea.recipes import DEFAULT_RECIPE, PLAN_FIELDS, Plan, named
 from fovea.training.engine import Trainer, seed_of
 from fovea.training.evaluation import Normaliser, layout, part_labels
 from fovea.training.initialisation import initialise, whiten_first_convolution
 from fovea.training.losses import main_head, make_loss, output_count
+from fovea.training.recipe import FIELDS
 from fovea.training.tuning import keep_freed_memory, time_settings
 
 HALF = 0.5
@@ -139,7 +140,7 @@ class Wish:
     model: str | None = None
     recipe: str | None = None
     changes: Mapping[str, Any]
-    """Fields of `Plan` and `Recipe` that replace the chosen plan's."""
+    """Fields of `Plan` and `Recipe`, and arguments of the network, that replace the chosen plan's."""
 
 
 def prepare(source: Source, wish: Wish, *, device: torch.device, display: Display) -> Prepared:
@@ -167,7 +168,23 @@ def choose_plan(dataset: Dataset, wish: Wish, *, device: torch.device) -> Plan:
         plan = default_plan(dataset, model=wish.model, size=size)
     if dataset.directional:
         plan = plan.replace(test_flip=False)
-    return plan.replace(**changes)
+    return plan.replace(**_sorted_out(changes, plan))
+
+
+def _sorted_out(changes: Mapping[str, Any], plan: Plan) -> dict[str, Any]:
+    """Return the changes to a plan with those that its network takes as `arguments`, text in their types."""
+    defaults = {} if custom_name(plan.model) else registry.arguments_of(plan.model)
+    takes = defaults.keys() - {"classes", "c_in", "size"}  # these follow from data and input
+    for name in changes:
+        if name not in (*FIELDS, *PLAN_FIELDS, *takes):
+            raise unknown("recipe field", name, (*FIELDS, *PLAN_FIELDS, *takes))
+    own = {
+        name: registry.parsed(plan.model, name, value) if isinstance(value, str) else value
+        for name, value in changes.items()
+        if name in takes
+    }
+    rest = {name: value for name, value in changes.items() if name not in takes}
+    return {**rest, "arguments": {**plan.arguments, **own}} if own else rest
 
 
 def ready(

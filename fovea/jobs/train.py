@@ -18,7 +18,7 @@ from fovea.jobs.session import EventWriter, ReportWish, Session, event_writer
 from fovea.preprocess import Fit, Preprocess
 from fovea.recipes import Plan
 from fovea.training.diagnosis import watched_layer
-from fovea.training.recipe import Recipe
+from fovea.training.recipe import FIELDS, Recipe
 from fovea.training.tuning import Sweep, sweep_rates
 
 PREVIEW_IMAGES = 64
@@ -124,7 +124,7 @@ def prepared(
     """Return the training that `train` would start.
 
     `model` is a name of the zoo or `file.py:Class`; `recipe` a named plan; `budget` seconds, or text as `5m`; `fields`
-    replace fields of the plan's `Recipe`, and may be text.
+    replace fields of the plan's `Recipe` and arguments of its network, and may be text.
     """
     if data is None:
         raise UsageError("Say what to train on: a folder, a manifest, an archive or a name such as `digits`.")
@@ -202,8 +202,8 @@ def _run(session: Session) -> TrainingResult:
 
 
 def _parsed(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `fields` with text, as from `--set key=value`, turned into the type of its field."""
-    texts = {name: value for name, value in fields.items() if isinstance(value, str)}
+    """Return `fields` with text, as from `--set key=value`, turned into the type of its field; others may be known."""
+    texts = {name: value for name, value in fields.items() if isinstance(value, str) and name in FIELDS}
     return {**fields, **Recipe.parsed(texts)}
 
 

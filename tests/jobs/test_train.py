@@ -242,9 +242,21 @@ def test_a_file_without_a_network_is_refused(arrays, tmp_path, name, text, messa
         quiet(arrays, model=f"{tmp_path / name}", out=tmp_path / "run", **OWN)
 
 
+def test_arguments_of_the_network_may_be_set_like_fields_of_the_recipe(arrays, tmp_path):
+    options = {"model": "pattern", "pattern": "CRP F", "widths": "4", "epochs": 1, "momentum": "0.5"}
+    result = quiet(arrays, out=tmp_path / "run", **options)
+    card = read_header(result.model).card
+    assert (card["arguments"]["pattern"], card["arguments"]["widths"]) == ("CRP F", [4])
+    assert card["training"]["recipe"]["momentum"] == 0.5
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"model": "pattern", "patern": "C"}, "^Unknown recipe field `patern`; did you mean `pattern`"),
+        ({"model": "pattern", "widths": "thin"}, "^`widths` of `pattern` must be integers with commas between them"),
+        ({"model": "pattern", "pattern": "XY"}, r"^Network `pattern`: `pattern` \(=XY\) must be letters C"),
+        ({"model": "lenet5", "c_in": "3"}, "^Unknown recipe field `c_in`"),
         ({"lerning_rate": "1"}, "^Unknown recipe field `lerning_rate`"),
         ({"momentun": "0.5"}, "^Unknown recipe field `momentun`; did you mean `momentum`?"),
         ({"momentun": 0.5}, "^Unknown recipe field `momentun`; did you mean `momentum`?"),
