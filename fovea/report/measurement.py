@@ -1,0 +1,50 @@
+"""The page of a measurement: the graph of the network, and the table."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from fovea.measurement.result import CONVENTIONS, Measurement, shape_text
+from fovea.measurement.tables import (
+    COLUMNS,
+    Choice,
+    megabytes,
+    per_axis,
+    readable_depth,
+    remarks,
+    rows_of,
+    scaled,
+    totals,
+)
+from fovea.report.graph import drawn
+from fovea.report.page import render
+
+
+def measurement_page(measurement: Measurement, choice: Choice, *, lines: Sequence[str] = ()) -> str:
+    """Return the page as HTML; `lines` are said below the table, before the conventions.
+
+    Raises: UsageError for a choice that `rows_of` refuses.
+    """
+    rows = rows_of(measurement, replace(choice, depth=choice.depth or readable_depth(measurement)))
+    columns = [column for column in COLUMNS if any(column.text(measurement, row) for row in rows)]
+    return render(
+        "measurement.html",
+        measurement=measurement,
+        input=shape_text((1, *measurement.input_shape)),
+        tiles=_tiles(measurement),
+        graph=drawn(measurement, choice.depth),
+        columns=columns,
+        rows=[[column.text(measurement, row) for column in columns] for row in rows],
+        lines=[*totals(measurement), *lines, *remarks(measurement), *CONVENTIONS],
+    )
+
+
+def _tiles(measurement: Measurement) -> list[tuple[str, str]]:
+    total, last = measurement.total, measurement.groups[0] if measurement.groups else measurement.layers[-1]
+    field = per_axis([axis.size for axis in last.field or ()])
+    found = [
+        ("trainable parameters", f"{total.parameters:,}"),
+        ("MACs an image", scaled(total.macs)),
+        ("MB of activations an image", megabytes(total.activation_bytes)),
+        ("pixels that the output sees", field),
+    ]
+    return [(name, value) for name, value in found if value]
