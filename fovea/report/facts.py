@@ -53,6 +53,8 @@ def section(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 def text(value: object) -> str:
     """Return a JSON value for a person."""
+    if type(value) is int:
+        return f"{value:,}"
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, list | tuple):

@@ -48,11 +48,11 @@ def _class_values(outcome: Outcome) -> dict[str, Any]:
     few = min(EXTREMES, len(rows) // 2)
     large = classes > WRITTEN_OUT
     before, after = (calibration_error(p, labels) for p in (outcome.unscaled, outcome.probabilities))
-    low, high = map(percent, outcome.interval)
+    low, high = outcome.interval
     nll = negative_log_likelihood(outcome.probabilities, labels)
     return {
         "tiles": [
-            ("accuracy", percent(outcome.accuracy), f"95 % interval {low} to {high}"),
+            ("accuracy", percent(outcome.accuracy), f"95 % interval {100 * low:.2f} to {percent(high)}"),
             *_top5(outcome),
             ("negative log-likelihood", f"{nll:.4f}", "nats an image"),
             ("calibration error", percent(after), "confidence against accuracy"),

@@ -66,7 +66,7 @@ def curves(story: Story) -> list[Chart]:
     """Return loss, accuracy (for classes) and learning rate over the epochs."""
     mark = None if story.best_epoch is None else story.best_epoch + 1.0
     drawn = [_over_epochs("Loss", story.history, "loss", mark=mark, zero=True)]
-    drawn.append(_over_epochs("Accuracy, %", story.history, "accuracy", mark=mark, scale=100.0))
+    drawn.append(_over_epochs("Accuracy, %", story.history, "accuracy", mark=mark, scale=100.0, also=[100.0]))
     rates = [(look.epoch, look.lr) for look in story.looks] or [
         (line["epoch"] + 1.0, line["lr"]) for line in story.history
     ]
@@ -87,9 +87,12 @@ def _over_epochs(
     return _chart(title, [Line("train", train), Line("val", val)], **more)
 
 
-def _chart(title: str, lines: Sequence[Line], *, log: bool = False, zero: bool = False, **more: Any) -> Chart:
+def _chart(
+    title: str, lines: Sequence[Line], *, log: bool = False, zero: bool = False, also: Sequence[float] = (), **more: Any
+) -> Chart:
+    """Return the chart of lines over the epochs; its y axis holds the values `also`, and 0 with `zero`."""
     x, y = ([point[axis] for line in lines for point in line.points] for axis in (0, 1))
-    axes = Axis.over("epoch", x, zero=True), Axis.over("", y, log=log, zero=zero)
+    axes = Axis.over("epoch", x, zero=True), Axis.over("", [*y, *also], log=log, zero=zero)
     return Chart(title=title, lines=lines, x=axes[0], y=axes[1], **more)
 
 
