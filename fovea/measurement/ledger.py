@@ -48,12 +48,14 @@ class Ledger:
     """The first row that read it."""
     states: dict[tuple[Any, ...], State] = field(default_factory=dict)
     torn: dict[int, Lost] = field(default_factory=dict)
+    blank: set[int] = field(default_factory=set)
+    """Allocated, but not by a row: whoever writes into it first has made it."""
     kept: set[int] = field(default_factory=set)
     _alive: dict[int, torch.UntypedStorage] = field(default_factory=dict)
 
-    def knows(self, tensor: Tensor) -> bool:
-        """Say whether its memory has been seen before."""
-        return memory(tensor) in self._alive
+    def is_new(self, tensor: Tensor) -> bool:
+        """Say whether its memory has not been seen before, or only as a blank."""
+        return memory(tensor) not in self._alive or memory(tensor) in self.blank
 
     def remember(self, tensor: Tensor) -> None:
         """Keep its memory alive, so that no other gets the same address."""
@@ -71,7 +73,9 @@ class Ledger:
 
     def make(self, draft: Draft, tensors: Iterable[Tensor]) -> None:
         """Note that `draft` allocated these tensors."""
-        self.maker.update((memory(tensor), draft) for tensor in tensors)
+        for tensor in tensors:
+            self.maker[memory(tensor)] = draft
+            self.blank.discard(memory(tensor))
 
     def hand_on(self, draft: Draft, tensors: Iterable[Tensor]) -> None:
         """Note that whoever reads these tensors now has them from `draft`."""

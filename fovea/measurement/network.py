@@ -36,6 +36,7 @@ def measure_network(model: nn.Module, input_shape: Sequence[int], *, name: str =
     shape = tuple(input_shape)
     walk = Walk(virtual=True)
     try:
+        model = _initialised(model, shape)
         twin = without_values(model)
         with _modes_kept(twin):
             _run(walk, twin, shape, training=False)
@@ -49,7 +50,7 @@ def measure_network(model: nn.Module, input_shape: Sequence[int], *, name: str =
 
 def without_values(model: nn.Module) -> nn.Module:
     """Return a copy of the network whose parameters and buffers have shapes and no values; itself if they are so."""
-    tensors = [tensor for tensor in (*model.parameters(), *model.buffers()) if not is_lazy(tensor)]
+    tensors = [*model.parameters(), *model.buffers()]
     if tensors and all(tensor.is_meta for tensor in tensors):
         return model
     twins: dict[int, object] = {}
@@ -57,6 +58,16 @@ def without_values(model: nn.Module) -> nn.Module:
         meta = tensor.detach().to("meta")
         twins[id(tensor)] = nn.Parameter(meta, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else meta
     return copy.deepcopy(model, twins)
+
+
+def _initialised(model: nn.Module, shape: Shape) -> nn.Module:
+    """Return the network, or where it has lazy layers a copy in which they have taken shape."""
+    if not any(is_lazy(tensor) for tensor in (*model.parameters(), *model.buffers())):
+        return model
+    model = copy.deepcopy(model).eval()
+    with torch.no_grad():
+        model(torch.zeros(1, *shape))
+    return model
 
 
 def _run(walk: Walk, model: nn.Module, shape: Shape, *, training: bool) -> None:
@@ -158,7 +169,7 @@ def _failure(walk: Walk, shape: Shape, error: Exception) -> ShapeError:
     where, given = "The forward pass", shape_text((1, *shape))
     if walk.running:
         frame = walk.running[-1]
-        where = f"`{frame.name}` ({frame.type})" if frame.name else f"`{frame.type}` itself"
+        where = f"`{frame.name}` ({frame.type})" if frame.name else f"`{frame.type}`"
         given = " and ".join(map(shape_text, frame.inputs)) or "no tensor"
     rule = walk.operation and broken(*walk.operation) or f"{first_line(error).rstrip('.')}."
     rows = [f"{draft.path} {shape_text(draft.outputs[0])}" for draft in walk.drafts if draft.outputs]

@@ -14,7 +14,7 @@ CONVENTIONS = (
     "1 MAC = 1 multiply-add = 2 FLOPs; bias, norm and activation are not in MACs.",
     "Parameters and buffers are counted apart; MACs and MB (10^6 bytes) are those of one image.",
     "out: activations that a layer makes; kept: what training keeps of them for the backward pass.",
-    "field: input pixels that a unit sees, unclipped; jump: from unit to unit; start: centre of the first.",
+    "field: input pixels that a unit sees, unclipped; jump: between units; start: centre of the first.",
 )
 """Printed under every table."""
 

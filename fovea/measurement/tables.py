@@ -98,7 +98,7 @@ class Column:
 
 
 COLUMNS = (
-    Column("layer", lambda m, row: row.path + ("" if row.ran else " (not run)"), left=True),
+    Column("layer", lambda m, row: named(row) + ("" if row.ran else " (not run)"), left=True),
     Column("type", lambda m, row: shortened(row.type, LONGEST_TYPE), left=True),
     Column("output", lambda m, row: shape_text(row.output_shapes[0]) if row.output_shapes else ""),
     Column("parameters", lambda m, row: f"{row.parameters:,}" if row.parameters else ""),
@@ -159,7 +159,7 @@ def csv_table(measurement: Measurement, choice: Choice) -> str:
 
 def _record(measurement: Measurement, row: Layer) -> dict[str, Any]:
     sums = {name: getattr(row, name) for name in SUMMED}
-    shares = {f"{name}_share": measurement.share(row, name) for name in SUMMED}
+    shares = {f"{name}_share": _rounded(measurement.share(row, name)) for name in SUMMED}
     axes = row.field or ()
     return {
         "path": row.path,
@@ -167,10 +167,14 @@ def _record(measurement: Measurement, row: Layer) -> dict[str, Any]:
         "input_shape": "x".join(map(str, next(iter(row.input_shapes), ()))),
         "output_shape": "x".join(map(str, next(iter(row.output_shapes), ()))),
         **sums,
-        "macs_per_parameter": row.macs_per_parameter,
+        "macs_per_parameter": _rounded(row.macs_per_parameter),
         **shares,
         **{key: "x".join(f"{getattr(axis, key):g}" for axis in axes) for key in ("size", "jump", "start")},
     }
+
+
+def _rounded(value: float | None) -> str:
+    return "" if value is None else f"{value:.6g}"
 
 
 def comparison(a: Measurement, b: Measurement) -> list[tuple[str, str, str, str]]:
@@ -216,7 +220,9 @@ def remarks(measurement: Measurement) -> Iterator[str]:
         yield fitting_text(measurement)
     if idle := [row.path for row in measurement.layers if not row.ran]:
         yield f"Not run in evaluation: {', '.join(idle[:3])}{' and more' if len(idle) > 3 else ''}."
-    yield from (f"Missing: {column.replace('_', ' ')}, {reason}." for column, reason in measurement.missing.items())
+    for reason in dict.fromkeys(measurement.missing.values()):
+        columns = [name.replace("_", " ") for name, why in measurement.missing.items() if why == reason]
+        yield f"Missing: {' and '.join(columns)}, {reason}."
     yield from measurement.notes
 
 
@@ -230,9 +236,8 @@ def leftover_lines(row: Layer) -> list[str]:
     for item in row.leftovers:
         first, last = (item.uncovered[0], item.uncovered[-1]) if item.uncovered else (0, 0)
         indices = f"{names[item.axis]} {first}" if first == last else f"{names[item.axis]}s {first} to {last}"
-        by_rule.setdefault(item.rule, []).append(indices if item.uncovered else f"{names[item.axis]} of the padding")
-    texts = {rule: " and ".join(found).replace("of the padding and", "and") for rule, found in by_rule.items()}
-    return [f"{row.path} does not fit, {rule}: not covered at the end, {what}." for rule, what in texts.items()]
+        by_rule.setdefault(item.rule, []).append(indices if item.uncovered else f"a {names[item.axis]} of padding")
+    return [f"{named(row)} does not fit, {rule}: {' and '.join(found)} not covered." for rule, found in by_rule.items()]
 
 
 def fitting_text(measurement: Measurement) -> str:
@@ -290,6 +295,11 @@ def per_axis(values: Sequence[float]) -> str:
     """Return one number where it is the same on all axes: `11`; else `11x7`."""
     texts = [f"{value:g}" for value in values]
     return texts[0] if len(set(texts)) == 1 else "x".join(texts)
+
+
+def named(row: Layer) -> str:
+    """Return the path of a row, or of a network that is one layer its type."""
+    return row.path or row.type
 
 
 def percent(share: float | None) -> str:

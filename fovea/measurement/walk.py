@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from fovea.errors import ShapeError
 from fovea.hooks import watch
 from fovea.measurement.fitting import leftover, steps_to, strides
 from fovea.measurement.flow import Call, flow
@@ -22,7 +23,7 @@ from fovea.measurement.ledger import Draft, Ledger, memory
 from fovea.measurement.places import Lost, Place, State, Steps
 from fovea.measurement.receptive import pixels
 from fovea.measurement.result import Leftover, Shape
-from fovea.measurement.rules import MACS, windows
+from fovea.measurement.rules import MACS, broken, windows
 
 FIRST_OUTPUT = ("max_pool", "adaptive_max_pool", "native_", "cudnn_", "miopen_", "_scaled_dot_product")
 """Begin the names of operations whose further outputs are for the backward pass only."""
@@ -99,6 +100,8 @@ class Walk(TorchDispatchMode):  # type: ignore[no-untyped-call]
         given = {**dict(zip(operation.arguments, args, strict=False)), **kwargs}
         shapes = {key: _each(_shape, value) for key, value in given.items()}
         self.operation = operation.name, shapes
+        if self.virtual and (rule := broken(operation.name, shapes)):
+            raise ShapeError(rule)  # without values PyTorch does not check all
         shortcut = SHORTCUTS.get(operation.name) if self.virtual else None
         result = shortcut(given) if shortcut else func(*args, **kwargs)
         self.operation = None
@@ -124,11 +127,15 @@ class Walk(TorchDispatchMode):  # type: ignore[no-untyped-call]
         ledger = self.ledger
         for tensor in call.inputs:
             ledger.remember(tensor)
-        made = [tensor for tensor in call.outputs if not ledger.knows(tensor)]
+        made = [tensor for tensor in call.outputs if ledger.is_new(tensor)]
         for tensor, state in zip(call.outputs, states, strict=True):
             ledger.remember(tensor)
             ledger.write(tensor, state, in_place="inplace" in call.tags)
-        if call.inputs and not _silent(call):
+        if "view" in call.tags or call.name == "_unsafe_view":
+            return
+        if not call.inputs or call.name.endswith("_like"):
+            ledger.blank.update(map(memory, made))
+        else:
             draft = self._draft(call)
             for tensor in call.inputs:
                 ledger.reader.setdefault(memory(tensor), draft)
@@ -228,11 +235,6 @@ def _is_one_row(frame: Frame, drafts: Sequence[Draft]) -> bool:
     return bool(frame.path) and sum(draft.macs > 0 for draft in drafts) <= 1
 
 
-def _silent(call: Call) -> bool:
-    """Say whether it makes no row: a view, or a new tensor that only has the shape of another."""
-    return "view" in call.tags or call.name.endswith("_like") or call.name == "_unsafe_view"
-
-
 @cache
 def described(func: OpOverload) -> Operation:
     """Return what is the same in every call of `func`."""
@@ -257,6 +259,7 @@ def readable(name: str, shapes: Mapping[str, Any]) -> str:
 
 NAMES = {"addmm": "linear", "mm": "matmul", "bmm": "matmul", "baddbmm": "matmul", "mv": "matmul"} | {
     "constant_pad_nd": "pad",
+    "_local_scalar_dense": "item",
     "linalg_vector_norm": "norm",
 }
 
@@ -264,8 +267,7 @@ NAMES = {"addmm": "linear", "mm": "matmul", "bmm": "matmul", "baddbmm": "matmul"
 def _batch_norm(given: Mapping[str, Any]) -> tuple[Tensor, Tensor, Tensor]:
     """Return what a batch norm makes, without values."""
     x = given["input"]
-    saved = x.new_empty(x.shape[1] if given["training"] else 0)
-    return torch.empty_like(x), saved, torch.empty_like(saved)
+    return torch.empty_like(x), x.new_empty(x.shape[1]), x.new_empty(x.shape[1])
 
 
 def _activation(given: Mapping[str, Any]) -> Tensor:
