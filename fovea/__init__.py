@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from fovea.bundle import load as load
     from fovea.data.sources import find as find
     from fovea.errors import FoveaError as FoveaError
+    from fovea.jobs.build import build_file as build_file
     from fovea.jobs.cache import cache as cache
     from fovea.jobs.doctor import doctor as doctor
     from fovea.jobs.evaluate import evaluate as evaluate
@@ -30,6 +31,7 @@ _HOMES = {
     "FoveaError": "fovea.errors",
     "Prediction": "fovea.bundle",
     "build": "fovea.weights",
+    "build_file": "fovea.jobs.build",
     "cache": "fovea.jobs.cache",
     "doctor": "fovea.jobs.doctor",
     "evaluate": "fovea.jobs.evaluate",
@@ -49,6 +51,7 @@ __all__ = [
     "Prediction",
     "__version__",
     "build",
+    "build_file",
     "cache",
     "doctor",
     "evaluate",

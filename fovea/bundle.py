@@ -72,6 +72,11 @@ class Bundle:
         return tuple(self.card["classes"])
 
     @property
+    def class_index(self) -> Mapping[str, int]:
+        """The index of each class by its name, and by its id (as `n01440764`) where the card holds ids."""
+        return {name: index for key in ("class_ids", "classes") for index, name in enumerate(self.card.get(key, ()))}
+
+    @property
     def task(self) -> Task:
         """`classes` or `number`."""
         return cast(Task, self.card["task"])

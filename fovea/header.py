@@ -113,6 +113,9 @@ def check_card(card: dict[str, Any], path: Path) -> None:
         raise BundleError(f"`{path.name}`: `target` must hold the `mean` and `std` of the numbers to predict.")
     if len({name for name in classes if isinstance(name, str)}) != len(classes):
         raise BundleError(f"`{path.name}`: `classes` must be distinct names.")
+    ids = card.get("class_ids", classes)
+    if not isinstance(ids, list) or len({name for name in ids if isinstance(name, str)}) != len(classes):
+        raise BundleError(f"`{path.name}`: `class_ids` must be as many distinct names as there are `classes`.")
     if not 0 < card["temperature"] <= MAX_TEMPERATURE:
         raise BundleError(
             f"`{path.name}`: `temperature` (={card['temperature']}) must lie above 0, up to {MAX_TEMPERATURE:g}."

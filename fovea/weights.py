@@ -20,10 +20,10 @@ from torch import Tensor, nn
 import fovea.zoo  # noqa: F401 (its import makes the networks known)
 from fovea import registry
 from fovea.data.archives import Progress
-from fovea.data.download import fetch
+from fovea.data.download import checksum_of, fetch
 from fovea.errors import BundleError, StorageError, UsageError, listed
 from fovea.header import first_line, read_card
-from fovea.registry import IMAGENET_MEAN, IMAGENET_STD, Peer
+from fovea.registry import Peer
 from fovea.storage import cache_root
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".th", ".bin")
@@ -43,6 +43,7 @@ class WeightsFile:
 
     path: Path
     tensors: Mapping[str, Tensor]
+    sha256: str
     card: Mapping[str, Any] | None = None
 
 
@@ -53,12 +54,17 @@ class Origin:
     file: str
     naming: str
     """`fovea`, or the library whose names the tensors have: `torchvision`, `timm`, ..."""
+    sha256: str
     licence: str
-    mean: tuple[float, ...] = IMAGENET_MEAN
-    std: tuple[float, ...] = IMAGENET_STD
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
     """How pixels from 0 to 1 are normalised for these weights, per channel."""
-    new: tuple[str, ...] = ()
+    new: tuple[str, ...]
     """Tensors of the head that the file does not have in this shape: they keep their initial values."""
+
+    def to_dict(self) -> dict[str, str]:
+        """Return what a card says of it, as JSON values."""
+        return {"file": self.file, "naming": self.naming, "sha256": self.sha256}
 
 
 def build(name: str, *, weights: str | Path | None = None, **arguments: object) -> nn.Module:
@@ -95,11 +101,11 @@ def read_weights(path: str | Path) -> WeightsFile:
     if path.suffix.lower() not in SUFFIXES:
         raise BundleError(f"`{path.name}` is no weights file that is read here; those are {', '.join(SUFFIXES)}.")
     try:
-        with path.open("rb"):
-            pass
+        sha256 = checksum_of(path, "sha256").partition(":")[2]
         if path.suffix == ".safetensors":
-            return WeightsFile(path=path, tensors=load_file(path), card=_card(path))
-        return WeightsFile(path=path, tensors=_tensors(torch.load(path, map_location="cpu", weights_only=True), path))
+            return WeightsFile(path=path, sha256=sha256, tensors=load_file(path), card=_card(path))
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
+        return WeightsFile(path=path, sha256=sha256, tensors=_tensors(loaded, path))
     except OSError as error:
         raise StorageError(f"`{path}` cannot be read: {error.strerror or error}.") from error
     except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
@@ -182,16 +188,11 @@ def _squeezed(shape: tuple[int, ...]) -> tuple[int, ...]:
 def _origin(file: WeightsFile, peer: Peer, *, naming: str, new: tuple[str, ...]) -> Origin:
     if file.card is None:
         licence = peer.licence if peer.weights.endswith(f"/{file.path.name}") else "unknown"
-        return Origin(file=file.path.name, naming=naming, licence=licence, mean=peer.mean, std=peer.std, new=new)
-    preprocess, licences = file.card["preprocess"], file.card.get("licences", {})
-    return Origin(
-        file=file.path.name,
-        naming=naming,
-        licence=licences.get("weights", "unknown"),
-        mean=tuple(preprocess["mean"]),
-        std=tuple(preprocess["std"]),
-        new=new,
-    )
+        mean, std = peer.mean, peer.std
+    else:
+        licence = file.card.get("licences", {}).get("weights", "unknown")
+        mean, std = (tuple(file.card["preprocess"][name]) for name in ("mean", "std"))
+    return Origin(file=file.path.name, naming=naming, sha256=file.sha256, licence=licence, mean=mean, std=std, new=new)
 
 
 def network_of(path: str | Path) -> str | None:

@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from fovea.cli.building import build
 from fovea.cli.description import info
 from fovea.cli.evaluation import evaluate
 from fovea.cli.filtering import filter

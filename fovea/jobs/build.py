@@ -1,0 +1,156 @@
+"""`fovea build`: a model file from a network's name and, where there are some, published weights."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import fovea
+from fovea import registry
+from fovea.bundle import save_bundle
+from fovea.data.class_names import ClassNames, read_class_names
+from fovea.errors import UsageError
+from fovea.jobs.progress import Display
+from fovea.preprocess import Preprocess
+from fovea.registry import IMAGENET_MEAN, IMAGENET_STD
+from fovea.weights import IMAGENET, Origin, load_into, published_file, read_weights
+
+PHOTOGRAPHS, KEPT = 224, 224 / 256
+"""Networks for inputs of so many pixels and more are published with the centre of a larger image: this share of it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Built:
+    """A model file that was made."""
+
+    model: Path
+    card: Mapping[str, Any]
+    parameters: int
+    children: Mapping[str, int]
+    """The parameters of `stem`, each stage, and `head`."""
+    origin: Origin | None
+    """Where the weights are from; None for random ones."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON values."""
+        return {**dataclasses.asdict(self), "model": str(self.model)}
+
+    def summary(self) -> list[str]:
+        """Return lines for a person."""
+        preprocess, origin = Preprocess.from_dict(self.card["preprocess"]), self.origin
+        H, W = preprocess.size
+        cut = (
+            "" if preprocess.crop == 1 else f", the centre of {round(H / preprocess.crop)}x{round(W / preprocess.crop)}"
+        )
+        weights = "random" if origin is None else f"{origin.file}, by the names of {origin.naming}"
+        next_steps = (
+            f"fovea train DATA --from {self.model}" if origin is None else f"fovea predict {self.model} IMAGE..."
+        )
+        return [
+            f"Model    {self.model}: {self.card['architecture']}, {self.parameters:,} parameters",
+            f"Layers   {', '.join(f'{name} {count:,}' for name, count in self.children.items())}",
+            f"Weights  {weights}",
+            f"Input    {preprocess.channels}x{H}x{W}{cut}; {len(self.card['classes']):,} classes",
+            f"Next     {next_steps}",
+        ]
+
+
+def build_file(
+    name: str,
+    *,
+    out: str | Path,
+    weights: str | Path | None = None,
+    classes_from: str | Path | None = None,
+    size: int | None = None,
+    resize: int | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    licence: str | None = None,
+    display: Display | None = None,
+    **arguments: object,
+) -> Built:
+    """Write the network `name` as a model file `out`, with the `weights` of a file or the published ones (`imagenet`).
+
+    `name` may also be letters as `CRCRP CRCRP F`: the network `pattern` of these.
+    `classes_from` is a file of class names in the order of the outputs. Images become `size` pixels square, cut from
+    the centre after their shorter side has become `resize`. `mean` and `std`, one number or one per channel, say how
+    pixels from 0 to 1 are normalised; by default as the library of the weights does. `arguments` are the network's.
+
+    Raises:
+        UsageError: an unknown name or argument, or a value that is not allowed.
+        BundleError: weights that are damaged, foreign or of another network; nothing is written.
+    """
+    if name.isupper() and "".join(name.split()).isalpha():
+        name, arguments = "pattern", {"pattern": name, **arguments}
+    name = registry.resolve(name)
+    display = display or Display(quiet=True)
+    known = read_class_names(classes_from) if classes_from is not None else None
+    side = size or registry.card(name).input[1]
+    counted = {"classes": len(known.names)} if known else {}
+    given = {"size": side, **counted, **arguments}
+    model = registry.build(name, **given)
+    origin = None
+    if weights is not None:
+        file = published_file(name, progress=display.fetched) if str(weights) == IMAGENET else Path(weights)
+        origin = load_into(model, read_weights(file), network=name)
+        origin = dataclasses.replace(origin, licence=licence or origin.licence)
+    resolved = registry.arguments_of(name, **given)
+    preprocess = _preprocess(
+        int(str(resolved.get("c_in", registry.card(name).input[0]))), side, resize, mean=mean, std=std, origin=origin
+    )
+    card = _card(name, resolved, known or _numbered(resolved), preprocess=preprocess, origin=origin)
+    save_bundle(out, model, card)
+    children = {name: sum(p.numel() for p in child.parameters()) for name, child in model.named_children()}
+    return Built(model=Path(out), card=card, parameters=sum(children.values()), children=children, origin=origin)
+
+
+def _numbered(arguments: Mapping[str, object]) -> ClassNames:
+    """Return the class numbers as names, where there are no better ones."""
+    return ClassNames(tuple(str(index) for index in range(int(str(arguments["classes"])))))
+
+
+def _preprocess(
+    channels: int,
+    side: int,
+    resize: int | None,
+    *,
+    mean: Sequence[float] | None,
+    std: Sequence[float] | None,
+    origin: Origin | None,
+) -> Preprocess:
+    if resize is not None and resize < side:
+        raise UsageError(f"`resize` (={resize}) must be at least the input's {side} pixels, which are cut from it.")
+    default = (IMAGENET_MEAN, IMAGENET_STD) if channels == 3 else ((0.5,), (0.5,))
+    found_mean, found_std = (origin.mean, origin.std) if origin else default
+    return Preprocess(
+        size=(side, side),
+        channels=channels,
+        crop=side / resize if resize else KEPT if side >= PHOTOGRAPHS else 1.0,
+        mean=_per_channel(mean or found_mean, channels),
+        std=_per_channel(std or found_std, channels),
+    )
+
+
+def _per_channel(values: Sequence[float], channels: int) -> tuple[float, ...]:
+    return tuple(values) * channels if len(values) == 1 else tuple(values)
+
+
+def _card(
+    name: str, arguments: Mapping[str, object], classes: ClassNames, *, preprocess: Preprocess, origin: Origin | None
+) -> dict[str, Any]:
+    return {
+        "format": 1,
+        "fovea": fovea.__version__,
+        "architecture": name,
+        "arguments": dict(arguments),
+        "task": "classes",
+        "outputs": len(classes.names),
+        "loss": "cross-entropy",
+        "preprocess": preprocess.to_dict(),
+        "classes": list(classes.names),
+        **({"class_ids": list(classes.ids)} if classes.ids else {}),
+        "temperature": 1.0,
+        **({"origin": origin.to_dict()} if origin else {}),
+        "licences": {"weights": origin.licence if origin else "none: random numbers"},
+    }
