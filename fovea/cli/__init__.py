@@ -51,7 +51,7 @@ def common(
     """Hold the options that stand before every command; `run` has taken `--debug` out already."""
 
 
-for command in (train, evaluate, predict, models, measure, filter, info, doctor, cache):
+for command in (train, evaluate, predict, models, build, measure, filter, info, doctor, cache):
     app.command()(command)
 
 
