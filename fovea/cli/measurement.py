@@ -7,6 +7,7 @@ import typer
 
 from fovea.cli.options import Json
 from fovea.cli.output import print_json, print_lines, print_table
+from fovea.cli.questions import Answers, Questions, answered
 from fovea.errors import UsageError
 
 if TYPE_CHECKING:
@@ -26,6 +27,15 @@ def measure(
         tuple[str, str] | None, typer.Option(metavar="A B", help="Two networks side by side.", show_default=False)
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="A stride that does not divide is an error.")] = False,
+    unit: Annotated[str | None, typer.Option(metavar="LAYER:ROW,COLUMN", help="What one unit sees, drawn.")] = None,
+    image: Annotated[str | None, typer.Option(help="The image that --unit draws on; a grid without it.")] = None,
+    out: Annotated[str | None, typer.Option(help="The picture of --unit: .png, .jpg, .pdf or .svg.")] = None,
+    memory: Annotated[
+        str | None, typer.Option(metavar="batch=N", help="Peak memory of inference and training.")
+    ] = None,
+    latency: Annotated[bool, typer.Option("--latency", help="Time a forward pass on this machine.")] = False,
+    device: Annotated[str, typer.Option(help="Where --latency runs: cpu, cuda, mps or auto.")] = "auto",
+    html: Annotated[str | None, typer.Option(metavar="FILE", help="Write a page: graph and table.")] = None,
     as_json: Json = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, one line per row.")] = False,
     as_markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
@@ -38,12 +48,19 @@ def measure(
         raise UsageError("`--json`, `--csv` and `--markdown` exclude each other; choose one.")
     if (model is None) == (compare is None):
         raise UsageError("Name one network, or two with `--compare A B`.")
+    questions = Questions(unit, image, out, memory, latency, device, html)
+    questions.check(alone=not (compare or as_csv or as_markdown))
     measured = [job(name, _shape(input), strict=strict) for name in compare or (model or "",)]
     if len(measured) == 2:
         _print_comparison(*measured, as_json=as_json)
         return
     form = "json" if as_json else "csv" if as_csv else "markdown" if as_markdown else "text"
-    _print(measured[0], Choice(depth=depth, sort=sort, top=top), form=form)
+    choice = Choice(depth=depth, sort=sort, top=top)
+    if questions.asked:
+        answers = answered(model or "", _shape(input), questions)
+        _print_answers(measured[0], choice, answers, html=html, as_json=as_json)
+    else:
+        _print(measured[0], choice, form=form)
 
 
 def _print(measurement: "Measurement", choice: "Choice", *, form: str) -> None:
@@ -58,6 +75,21 @@ def _print(measurement: "Measurement", choice: "Choice", *, form: str) -> None:
         print(*CONVENTIONS, sep="\n", file=sys.stderr)
     else:
         print_lines((markdown_table if form == "markdown" else text_table)(measurement, choice))
+
+
+def _print_answers(
+    measurement: "Measurement", choice: "Choice", answers: "Answers", *, html: str | None, as_json: bool
+) -> None:
+    """Print what was asked, in place of the table; write the page."""
+    from fovea.jobs.answers import write_measurement
+
+    lines = [line for answer in answers.values() for line in answer.summary()]
+    if html is not None:
+        lines = [*lines, f"Page       {write_measurement(measurement, html, choice=choice, lines=lines)}"]
+    if as_json:
+        print_json({**measurement.to_dict(), **{name: answer.to_dict() for name, answer in answers.items()}})
+    else:
+        print_lines(lines)
 
 
 def _print_comparison(a: "Measurement", b: "Measurement", *, as_json: bool) -> None:

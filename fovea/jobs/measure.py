@@ -36,10 +36,12 @@ def measure(model: Measurable, input_shape: Sequence[int] | None = None, *, stri
     return measurement
 
 
-def found(model: Measurable, input_shape: Sequence[int] | None = None) -> tuple[nn.Module, str, tuple[int, ...]]:
+def found(
+    model: Measurable, input_shape: Sequence[int] | None = None, *, weights: bool = False
+) -> tuple[nn.Module, str, tuple[int, ...]]:
     """Return the network that `model` stands for, its name, and the shape of its input, (C, H, W); errors as `measure`.
 
-    A network of the zoo is on the `meta` device, without weights.
+    A network of the zoo has random `weights` if wanted; else it is on the `meta` device, without.
     """
     shape = None if input_shape is None else tuple(input_shape)
     if shape is not None and (not shape or min(shape) < 1):
@@ -50,19 +52,19 @@ def found(model: Measurable, input_shape: Sequence[int] | None = None) -> tuple[
         return model.model, str(model.card["architecture"]), shape or _shape_of(model)
     text = str(model)
     if custom := custom_name(text):
-        shape = _required(shape, text)
-        return custom_network(*custom, c_in=shape[0]), text, shape
+        network = custom_network(*custom, **({"c_in": shape[0]} if shape else {}))
+        return network, text, _required(shape, text)
     if text.endswith(".safetensors") or Path(text).is_file():
         bundle = load(text)
         return bundle.model, Path(text).name, shape or _shape_of(bundle)
-    return _of_the_zoo(text, shape)
+    return _of_the_zoo(text, shape, weights=weights)
 
 
-def _of_the_zoo(name: str, shape: tuple[int, ...] | None) -> tuple[nn.Module, str, tuple[int, ...]]:
+def _of_the_zoo(name: str, shape: tuple[int, ...] | None, *, weights: bool) -> tuple[nn.Module, str, tuple[int, ...]]:
     """Return the network as its card has it, or built for images of `shape`."""
     card = registry.card(name)
     given = {} if shape is None else {"c_in": shape[0], "size": max(shape[1:], default=1)}
-    with torch.device("meta"):
+    with torch.device("cpu" if weights else "meta"):
         return registry.build(name, **given), card.name, shape or card.input
 
 
@@ -82,6 +84,6 @@ def require_fitting(measurement: Measurement) -> None:
     """Raise ShapeError for the first stride that leaves something uncovered, as the lectures do: "does not fit"."""
     lines = [line for layer in measurement.layers for line in leftover_lines(layer)]
     if lines:
-        more = f" So do {len(lines) - 1} more layers not." if len(lines) > 1 else ""
+        more = f" Nor do {len(lines) - 1} others." if len(lines) > 1 else ""
         shape = shape_text((1, *measurement.input_shape))
         raise ShapeError(f"`{measurement.name}` on {shape}: {lines[0]}{more} {fitting_text(measurement)}")

@@ -19,7 +19,7 @@ from fovea.measurement.result import Field, Group, Layer, Measurement, Shape, sh
 
 INPUTS = 16
 """Random inputs that the gradient's size is averaged over."""
-AT_ONCE = 4
+AT_ONCE = 2
 SHARE = 0.9545
 """Of a Gaussian lies within two standard deviations."""
 
@@ -108,7 +108,7 @@ def _map_of(measurement: Measurement, layer: str) -> tuple[Shape, Field | None]:
     rows: tuple[Layer | Group, ...] = (*measurement.layers[1:], *measurement.groups)
     known = {row.path: row for row in rows if _is_module(row.path) and row.output_shapes}
     if layer not in known:
-        raise unknown("layer", layer, known)
+        raise unknown("layer", layer, known, see="See the table of `fovea measure` for all, with `--depth 99`.")
     return known[layer].output_shapes[0], known[layer].field
 
 

@@ -3,7 +3,8 @@
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -30,6 +31,19 @@ class Latency:
     """Nine tenths took at most this."""
     macs_per_s: float
     """Multiply-adds of the batch by the median time."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        return asdict(self)
+
+    def summary(self) -> list[str]:
+        """Return what a person reads, line by line."""
+        low, middle, high = (f"{1e3 * value:.3g}" for value in (self.p10_s, self.median_s, self.p90_s))
+        where = f"{self.threads} thread{'s' if self.threads > 1 else ''}" if self.device == "cpu" else self.device
+        return [
+            f"Latency    {middle} ms an image, from {low} (10 %) to {high} (90 %) in {self.passes} passes, {where}",
+            f"Rate       {self.macs_per_s / 1e9:.3g} GMAC/s",
+        ]
 
 
 def time_forward(

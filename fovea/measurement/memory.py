@@ -1,8 +1,9 @@
 """Peak memory of a network, from a run on tensors that have sizes and no values: how long each lives is what counts."""
 
+import textwrap
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
@@ -22,6 +23,8 @@ COUNTED = (
     "counted: workspaces inside an operation, what the allocator keeps free, the loader, the program itself."
 )
 """Printed with every estimate."""
+WIDTH = 100
+"""Characters of a line of text."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +38,20 @@ class Memory:
     training_bytes: int | None
     """None where it could not be estimated: see `missing`."""
     missing: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        return asdict(self)
+
+    def summary(self) -> list[str]:
+        """Return what a person reads, line by line."""
+        images = f"{self.batch:,} image" + ("s" if self.batch > 1 else "")
+        training = f"cannot be said: {self.missing}" if self.training_bytes is None else _size(self.training_bytes)
+        return [
+            f"Inference  {_size(self.inference_bytes)} for {images}, {_size(self.weight_bytes)} of it weights",
+            f"Training   {training}",
+            *textwrap.wrap(COUNTED, WIDTH),
+        ]
 
 
 class Live(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -127,3 +144,7 @@ def differentiate(model: nn.Module, x: Tensor) -> None:
     model.train()
     outputs = [tensor for tensor in tensors_in(model(x)) if tensor.requires_grad]
     torch.stack([output.sum() for output in outputs]).sum().backward()  # type: ignore[no-untyped-call]
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"

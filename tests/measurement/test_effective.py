@@ -124,7 +124,7 @@ def test_same_unit_gives_the_same_mass_and_leaves_no_gradient_and_no_hook():
         for _ in range(2)
     )
     assert torch.equal(first.mass, again.mass)
-    assert counts == [(4, 6), (6, 6)] * 2
+    assert counts == [(2, 6), (4, 6), (6, 6)] * 2
     assert all(parameter.grad is None for parameter in model.parameters())
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
 
