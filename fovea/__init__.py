@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from fovea.jobs.filter import filter as filter
     from fovea.jobs.info import info as info
     from fovea.jobs.measure import measure as measure
+    from fovea.jobs.models import models as models
     from fovea.jobs.predict import predict as predict
     from fovea.jobs.train import train as train
     from fovea.registry import names as names
@@ -40,6 +41,7 @@ _HOMES = {
     "info": "fovea.jobs.info",
     "load": "fovea.bundle",
     "measure": "fovea.jobs.measure",
+    "models": "fovea.jobs.models",
     "names": "fovea.registry",
     "predict": "fovea.jobs.predict",
     "train": "fovea.jobs.train",
@@ -60,6 +62,7 @@ __all__ = [
     "info",
     "load",
     "measure",
+    "models",
     "names",
     "predict",
     "train",
