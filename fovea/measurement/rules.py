@@ -44,7 +44,7 @@ class Sliding(NamedTuple):
         """Return the number of windows as the lectures write it: `(7 - 3) / 3 + 1 = 2.33`."""
         padded = f"{size} + {2 * self.padding}" if self.padding else f"{size}"
         count = (size + 2 * self.padding - self.extent) / self.stride + 1
-        return f"({padded} - {self.extent}) / {self.stride} + 1 = {count:.2f}".rstrip("0")
+        return f"({padded} - {self.extent}) / {self.stride} + 1 = {round(count, 2):g}"
 
 
 def convolution_macs(given: Given, out: Shape) -> int:

@@ -316,5 +316,7 @@ def scaled(count: int) -> str:
 
 
 def megabytes(count: int | None) -> str:
-    """Return bytes as MB of 10^6."""
-    return "?" if count is None else "" if count == 0 else f"{count / 1e6:.2f}" if count < 1e7 else f"{count / 1e6:.1f}"
+    """Return bytes as MB of 10^6, to three digits; nothing for none, ? for unknown."""
+    if not count:
+        return "?" if count is None else ""
+    return f"{count / 1e6:,.0f}" if count >= 1e8 else f"{count / 1e6:.3g}"

@@ -202,7 +202,8 @@ class Walk(TorchDispatchMode):  # type: ignore[no-untyped-call]
         frame.outputs = [tuple(tensor.shape) for tensor in outputs]
         frame.state = self.ledger.state(outputs[0]) if outputs else None
         if _is_one_row(frame, self.drafts[frame.first :]):
-            self.groups.remove(frame)
+            if frame.path:
+                self.groups.remove(frame)
             self._merge(frame, outputs)
         frame.stop = len(self.drafts)
 
