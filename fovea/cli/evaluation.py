@@ -8,13 +8,33 @@ from fovea.cli.options import AllowBad, Device, Json, LabelColumn, LabelFrom, Mo
 from fovea.cli.output import complain, print_json, print_lines
 
 
+def _numbers(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(map(float, text.split(",")))
+    except ValueError:
+        raise typer.BadParameter(f"{text} must be numbers, as 0.9,1,1.1.") from None
+
+
 def evaluate(
     model: Model,
     data: Annotated[str, typer.Argument(help="A folder, manifest, archive or name.", show_default=False)],
     split: Annotated[
         str, typer.Option(help="train, val, test or whole; val, then whole, where there is no test.")
     ] = "test",
+    crops: Annotated[int, typer.Option(help="Average over 5 (corners, centre) or 10 (mirrored too) crops.")] = 1,
     flip: Annotated[bool, typer.Option("--flip", help="Average over each image and its mirror image.")] = False,
+    scales: Annotated[
+        str, typer.Option(parser=_numbers, metavar="S,..", help="Average over sizes before the crop, as 0.9,1,1.1.")
+    ] = "1",
+    slice_by: Annotated[
+        str | None, typer.Option("--slice", metavar="COLUMN", help="Accuracy per value of a manifest's column too.")
+    ] = None,
+    robust: Annotated[
+        bool, typer.Option("--robust", help="Accuracy too on shifted, scaled, rotated, blurred, noisy, JPEG images.")
+    ] = False,
+    out: Annotated[
+        str | None, typer.Option(metavar="PATH", help="Draw what --robust finds: .png, .jpg, .pdf or .svg.")
+    ] = None,
     min_accuracy: Annotated[float | None, typer.Option(help="Exit with 1 below this fraction.")] = None,
     label_from: LabelFrom = None,
     path_column: PathColumn = "path",
@@ -27,7 +47,7 @@ def evaluate(
     no_images: NoImages = False,
     as_json: Json = False,
 ) -> None:
-    """Measure a network: accuracy with its interval, per class, confusion, calibration."""
+    """Measure a network: accuracy with its interval, per class, confusion, calibration, robustness."""
     given = {name: value for name, value in locals().items() if name not in ("as_json", "no_images")}
     from fovea.jobs.evaluate import evaluate as job
     from fovea.jobs.progress import Display

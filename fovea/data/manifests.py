@@ -22,6 +22,7 @@ class Columns(NamedTuple):
 
 
 DEFAULT_COLUMNS = Columns()
+COLUMN_OPTIONS = "`--path-column`, `--label-column`, `--split-column`"
 
 
 class Row(NamedTuple):
@@ -58,6 +59,16 @@ def load_manifest(file: Path, *, columns: Columns = DEFAULT_COLUMNS, task: Task 
     return replace(dataset, bad_files=tuple(bad))
 
 
+def read_column(file: Path, column: str, *, columns: Columns = DEFAULT_COLUMNS) -> dict[str, str]:
+    """Return what stands in any `column` for each image listed, by the name it has in the data set.
+
+    Of an image listed twice the last row counts. Raises: DataError for a file that is no CSV, or a missing column.
+    """
+    rows = _rows(file, columns._replace(label=column), options="`--slice`")
+    names = _names([file.parent / row.path for row in rows], file.parent)
+    return {name: row.label for name, row in zip(names, rows, strict=True)}
+
+
 def _nothing_usable(file: Path, rows: Sequence[Row], bad: Sequence[BadFile]) -> DataError:
     if not rows:
         return DataError(f"`{file}` has no row below its header; list one image per row.")
@@ -69,7 +80,7 @@ def _nothing_usable(file: Path, rows: Sequence[Row], bad: Sequence[BadFile]) -> 
     return DataError(f"`{file}` lists no image that can be used; {tried}. {way_out}")
 
 
-def _rows(file: Path, columns: Columns) -> list[Row]:
+def _rows(file: Path, columns: Columns, *, options: str = COLUMN_OPTIONS) -> list[Row]:
     try:
         with file.open(newline="", encoding="utf-8-sig") as stream:
             reader = csv.DictReader(stream)
@@ -77,7 +88,7 @@ def _rows(file: Path, columns: Columns) -> list[Row]:
             wanted = [columns.path, columns.label]
             if columns.split in header or columns.split != DEFAULT_COLUMNS.split:
                 wanted.append(columns.split)
-            _require(wanted, header, file)
+            _require(wanted, header, file, options=options)
             return [_row(reader.line_num, row, columns) for row in reader]
     except (csv.Error, UnicodeDecodeError) as error:
         raise DataError(f"`{file}` is not a CSV file in UTF-8: {error}.") from error
@@ -88,12 +99,12 @@ def _row(line: int, cells: dict[str, str | None], columns: Columns) -> Row:
     return Row(line, path, label, split if columns.split in cells else "train")
 
 
-def _require(wanted: Sequence[str], header: Sequence[str], file: Path) -> None:
+def _require(wanted: Sequence[str], header: Sequence[str], file: Path, *, options: str) -> None:
     missing = [column for column in wanted if column not in header]
     if missing:
         raise DataError(
             f"`{file}` has no column `{missing[0]}`; it has {', '.join(f'`{column}`' for column in header) or 'none'}. "
-            "Choose with `--path-column`, `--label-column`, `--split-column`."
+            f"Choose with {options}."
         )
 
 

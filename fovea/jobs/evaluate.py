@@ -13,13 +13,17 @@ from numpy.typing import NDArray
 from fovea.bundle import Bundle, load
 from fovea.data.cache import decode_dataset
 from fovea.data.dataset import PARTS, BadFile, Dataset, Part
+from fovea.data.manifests import Columns, read_column
 from fovea.data.sources import find
 from fovea.data.splits import split_validation
 from fovea.errors import DataError, UsageError, unknown
 from fovea.jobs.progress import Display
+from fovea.jobs.robustness import Robustness, measure_robustness
+from fovea.jobs.slices import Slices, sliced
 from fovea.report.outcome import Outcome
 from fovea.training import metrics
-from fovea.training.evaluation import predict_logits
+from fovea.training.evaluation import PLAIN, predict_logits
+from fovea.training.views import Protocol
 
 SPLITS = (*PARTS, "whole")
 SHOWN_CLASSES = 20
@@ -54,8 +58,12 @@ class Evaluation:
     mae: float | None = None
     rmse: float | None = None
     r2: float | None = None
-    flip: bool = False
-    """Whether each image and its mirror image were averaged."""
+    protocol: Protocol = PLAIN
+    """Which views of each image were averaged."""
+    slices: Slices | None = None
+    """The accuracy per value of a column of the manifest, where asked for."""
+    robustness: Robustness | None = None
+    """The accuracy on disturbed images, where asked for."""
     min_accuracy: float | None = None
     """What was asked for."""
     notes: tuple[str, ...] = ()
@@ -68,9 +76,7 @@ class Evaluation:
 
     def summary(self) -> list[str]:
         """Return lines for a person: the result and its part, the worst classes, the most frequent mistakes."""
-        where = (
-            f"{self.split} of {self.data}, {self.images:,} images{', mirrored copies averaged' if self.flip else ''}"
-        )
+        where = ", ".join(filter(None, (f"{self.split} of {self.data}, {self.images:,} images", self.protocol.text)))
         if self.accuracy is None or self.interval is None:
             r2 = "" if self.r2 is None else f", R2 {self.r2:.4f}"
             return [f"mean absolute error {self.mae:.4g}, root mean squared error {self.rmse:.4g}{r2} ({where})"]
@@ -82,6 +88,8 @@ class Evaluation:
             f"{top5}negative log-likelihood {self.nll:.4f}, calibration error {self.ece:.2%}{before}",
             *self._worst_classes(),
             *self._mistakes(),
+            *(self.slices.summary() if self.slices else ()),
+            *(self.robustness.summary() if self.robustness else ()),
         ]
 
     def _worst_classes(self) -> list[str]:
@@ -105,6 +113,7 @@ class Evaluation:
     def to_dict(self) -> dict[str, Any]:
         """Return the figures that apply as JSON values."""
         values = {key: value for key, value in asdict(self).items() if value is not None}
+        values["protocol"] |= {"views": self.protocol.views, "text": self.protocol.text}
         bad_files = [bad._asdict() for bad in self.bad_files]
         return {**values, "bad_files": bad_files, "passed": self.passed}
 
@@ -114,7 +123,12 @@ def evaluate(
     data: str | Path,
     *,
     split: str = "test",
+    crops: int = 1,
     flip: bool = False,
+    scales: Sequence[float] = (1.0,),
+    slice_by: str | None = None,
+    robust: bool = False,
+    out: str | Path | None = None,
     min_accuracy: float | None = None,
     label_from: str | None = None,
     path_column: str = "path",
@@ -130,21 +144,21 @@ def evaluate(
     """Return how good `model` is on one part of `data`.
 
     Without the part `test` the validation part is taken, without that the whole; `split` of the result says which.
-    Data that the model was trained on is split again as it was then. `flip` averages over each image and its mirror
-    image. Labels are matched by class name, and `data` may lack classes of the model. `html` is where to write a page,
-    with thumbnails where `images` is set.
+    Data that the model was trained on is split again as it was then. Logits are averaged over the views that `crops`,
+    `flip` and `scales` ask for, as `Protocol` says. Labels are matched by class name; `data` may lack classes of the
+    model. `slice_by` asks for the accuracy per value of that column of a manifest, `robust` for that on disturbed
+    images, `out` for its picture. `html` is where to write a page, with thumbnails where `images` is set.
 
     Raises:
         BundleError: a model file that cannot be loaded.
         DataError: data that cannot be used, or classes that the model does not know.
-        UsageError: an unknown `split`, no folder for `html`, or `min_accuracy` where the model predicts a number.
-        StorageError: the page cannot be written.
+        UsageError: an unknown `split`, no folder for `html` or `out`, or what does not fit data or model.
+        StorageError: the page or the picture cannot be written.
     """
-    if html is not None and not Path(html).parent.is_dir():
-        raise UsageError(f"`--html {html}`: there is no folder `{Path(html).parent}`; make it first.")
+    _check_places({"--html": html, "--out": out}, robust=robust)
+    protocol = Protocol(crops=crops, flip=flip, scales=tuple(scales))
     bundle = model if isinstance(model, Bundle) else load(model, device=device)
-    if min_accuracy is not None and (bundle.task == "number" or not 0 <= min_accuracy <= 1):
-        raise UsageError(f"`min_accuracy` (={min_accuracy}) must be a fraction from 0 to 1, for a model with classes.")
+    _check_task(bundle, min_accuracy=min_accuracy, further=slice_by is not None or robust)
     dataset = find(
         data,
         label_from=label_from,
@@ -153,51 +167,108 @@ def evaluate(
         split_column=split_column,
         task=bundle.task,
     )
+    value_of = {} if slice_by is None else _column(data, slice_by, path_column=path_column)
     name, dataset = _part(_split_as_trained(dataset, bundle.card), split)
     _check_classes(dataset, bundle)
     display = display or Display(quiet=True)
     notes = (*dataset.notes, *_caveats(dataset, bundle, asked=split, given=name))
     for note in notes:
         display.note(f"data: {note}")
-    decoded = decode_dataset(dataset, bundle.preprocess, allow_bad=allow_bad, progress=display.counter("decoding"))
-    counter = display.counter("evaluating")
-    logits = [
-        predict_logits(
-            bundle.model,
-            part.decoded,
-            bundle.preprocess,
-            device=bundle.device,
-            flip=flip,
-            batch=batch,
-            progress=counter,
-        )
-        for part in decoded.parts.values()
-    ]
-    outcome = _outcome(bundle, decoded, torch.cat(logits), split=name, flip=flip)
+    decoded = decode_dataset(
+        dataset, protocol.geometry(bundle.preprocess), allow_bad=allow_bad, progress=display.counter("decoding")
+    )
+    logits = _logits(bundle, decoded, protocol=protocol, batch=batch, display=display)
+    outcome = _outcome(bundle, decoded, logits, split=name, protocol=protocol)
+    slices = None if slice_by is None else sliced(outcome, slice_by, value_of)
+    robustness = _robustness(bundle, decoded, outcome, batch=batch, display=display) if robust else None
+    if robustness is not None and out is not None:
+        _draw(robustness, Path(out), name=dataset.name)
     if html is not None:
-        _write_page(Path(html), bundle, outcome if images else replace(outcome, picture=None), notes=notes)
+        shown = outcome if images else replace(outcome, picture=None)
+        further = {"slices": slices and asdict(slices), "robustness": robustness and asdict(robustness)}
+        _write_page(Path(html), bundle, shown, notes=notes, **further)
     return Evaluation(
         data=dataset.name,
         split=name,
         images=len(outcome),
         min_accuracy=min_accuracy,
-        flip=flip,
+        protocol=protocol,
+        slices=slices,
+        robustness=robustness,
         notes=notes,
         bad_files=decoded.bad_files,
         **_figures(outcome),
     )
 
 
-def _outcome(bundle: Bundle, dataset: Dataset, logits: torch.Tensor, *, split: str, flip: bool) -> Outcome:
+def _check_places(places: Mapping[str, str | Path | None], *, robust: bool) -> None:
+    for option, place in places.items():
+        if place is not None and not Path(place).parent.is_dir():
+            raise UsageError(f"`{option} {place}`: there is no folder `{Path(place).parent}`; make it first.")
+    if places["--out"] is not None and not robust:
+        raise UsageError(f"`--out {places['--out']}` is for the picture of --robust; add that, or use --html.")
+
+
+def _check_task(bundle: Bundle, *, min_accuracy: float | None, further: bool) -> None:
+    if min_accuracy is not None and (bundle.task == "number" or not 0 <= min_accuracy <= 1):
+        raise UsageError(f"`min_accuracy` (={min_accuracy}) must be a fraction from 0 to 1, for a model with classes.")
+    if further and bundle.task == "number":
+        raise UsageError("`--slice` and `--robust` show accuracies; this model predicts a number, so leave them out.")
+
+
+def _column(data: str | Path, column: str, *, path_column: str) -> dict[str, str]:
+    """Return what stands in a column of the manifest `data` by the name of each image."""
+    if Path(data).suffix.lower() != ".csv":
+        raise UsageError(f"`--slice {column}` needs a CSV manifest with that column; `{data}` is none.")
+    return read_column(Path(data).expanduser(), column, columns=Columns(path=path_column))
+
+
+def _logits(bundle: Bundle, decoded: Dataset, *, protocol: Protocol, batch: int, display: Display) -> torch.Tensor:
+    """Return the network's outputs (N, K) on all parts, one after the other."""
+    counter = display.counter("evaluating")
+    return torch.cat(
+        [
+            predict_logits(
+                bundle.model,
+                part.decoded,
+                bundle.preprocess,
+                device=bundle.device,
+                protocol=protocol,
+                batch=batch,
+                progress=counter,
+            )
+            for part in decoded.parts.values()
+        ]
+    )
+
+
+def _robustness(bundle: Bundle, decoded: Dataset, outcome: Outcome, *, batch: int, display: Display) -> Robustness:
+    return measure_robustness(
+        bundle,
+        partial(_pixels, tuple(decoded.parts.values())),
+        outcome.labels,
+        protocol=outcome.protocol,
+        batch=batch,
+        progress=display.counter("disturbing"),
+    )
+
+
+def _draw(robustness: Robustness, path: Path, *, name: str) -> None:
+    from fovea.jobs.robustness_picture import robustness_picture
+
+    robustness_picture({name: robustness}, path)
+
+
+def _outcome(bundle: Bundle, dataset: Dataset, logits: torch.Tensor, *, split: str, protocol: Protocol) -> Outcome:
     """Return what the network says of all parts of a decoded `dataset`, its labels among the network's classes."""
     parts = tuple(dataset.parts.values())
     labels = np.concatenate([part.labels for part in parts])
     if bundle.task == "classes":
-        labels = np.array([bundle.classes.index(name) for name in dataset.classes])[labels]
+        labels = np.array([bundle.class_index[name] for name in dataset.classes])[labels]
     return Outcome(
         data=dataset.name,
         split=split,
-        flip=flip,
+        protocol=protocol,
         classes=bundle.classes,
         outputs=logits if bundle.task == "classes" else torch.from_numpy(bundle.numbers(logits)),
         labels=labels,
@@ -216,13 +287,13 @@ def _pixels(parts: Sequence[Part], index: int) -> NDArray[np.uint8]:
     return np.asarray(part.decoded[index])
 
 
-def _write_page(path: Path, bundle: Bundle, outcome: Outcome, *, notes: Sequence[str]) -> None:
+def _write_page(path: Path, bundle: Bundle, outcome: Outcome, **shown: Any) -> None:
     from fovea.report.evaluation import evaluation_page
     from fovea.report.page import write_page
     from fovea.report.pictures import first_filters
 
     filters = first_filters(bundle.model, (bundle.preprocess.channels, *bundle.preprocess.size))
-    write_page(path, evaluation_page(outcome, bundle.card, filters=filters, notes=notes))
+    write_page(path, evaluation_page(outcome, bundle.card, filters=filters, **shown))
 
 
 def _figures(outcome: Outcome) -> dict[str, Any]:
@@ -273,7 +344,7 @@ def _trained_on(card: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _check_classes(dataset: Dataset, bundle: Bundle) -> None:
-    strangers = [name for name in dataset.classes if name not in bundle.classes]
+    strangers = [name for name in dataset.classes if name not in bundle.class_index]
     if strangers:
         listed = ", ".join(f"`{name}`" for name in strangers[:10]) + (" ..." if len(strangers) > 10 else "")
         raise DataError(

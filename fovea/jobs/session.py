@@ -36,6 +36,7 @@ from fovea.training.engine import EpochResult, Trainer
 from fovea.training.evaluation import part_labels, predict_logits
 from fovea.training.losses import output_count, probabilities
 from fovea.training.metrics import calibration_error, number_scores
+from fovea.training.views import Protocol
 
 EventWriter = Callable[[str], Any]
 """TensorBoard's writer of event files, made with a folder."""
@@ -201,7 +202,7 @@ class Session:
             part.decoded,
             self.prepared.preprocess,
             device=self.prepared.device,
-            flip=flip,
+            protocol=Protocol(flip=flip),
             progress=self.display.counter(f"evaluating on {split}"),
         )
 
@@ -211,7 +212,7 @@ class Session:
         return Outcome(
             data=self.prepared.dataset.name,
             split=split,
-            flip=self.trainer.recipe.test_flip,
+            protocol=Protocol(flip=self.trainer.recipe.test_flip),
             classes=classes,
             outputs=outputs if classes else outputs * std + mean,
             labels=part.labels,
@@ -321,7 +322,7 @@ def _result(outcome: Outcome) -> dict[str, Any]:
         "accuracy": outcome.accuracy,
         "interval": list(outcome.interval),
         "images": len(outcome),
-        "flip": outcome.flip,
+        "flip": outcome.protocol.flip,
     }
 
 

@@ -10,15 +10,33 @@ from fovea.report.outcome import Outcome
 from fovea.report.page import picture, render
 from fovea.report.pictures import MOST_FILTERS, filter_grid
 from fovea.report.results import result_values
+from fovea.report.robustness import robustness_charts
 
 FILTERS_WIDTH = 640
 
 
 def evaluation_page(
-    outcome: Outcome, card: Mapping[str, Any], *, filters: Tensor | None = None, notes: Sequence[str] = ()
+    outcome: Outcome,
+    card: Mapping[str, Any],
+    *,
+    filters: Tensor | None = None,
+    notes: Sequence[str] = (),
+    slices: Mapping[str, Any] | None = None,
+    robustness: Mapping[str, Any] | None = None,
 ) -> str:
-    """Return the page as HTML, with the first layer's `filters` (F, C, k, k) and `notes` that the reader must know."""
-    return render("evaluation.html", result=result_values(outcome), notes=notes, **card_values(card, filters))
+    """Return the page as HTML, with the first layer's `filters` (F, C, k, k) and `notes` that the reader must know.
+
+    `slices` and `robustness` are what the JSON of an evaluation has under these names.
+    """
+    return render(
+        "evaluation.html",
+        result=result_values(outcome),
+        notes=notes,
+        slices=slices,
+        robustness=robustness,
+        charts=robustness_charts(robustness) if robustness else [],
+        **card_values(card, filters),
+    )
 
 
 def card_values(card: Mapping[str, Any], filters: Tensor | None) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fovea.training import metrics
 from fovea.training.losses import probabilities
+from fovea.training.views import Protocol
 
 WORST = 24
 """Mistakes that a page shows."""
@@ -53,8 +54,8 @@ class Outcome:
 
     data: str
     split: str
-    flip: bool = False
-    """Whether each image and its mirror image were averaged."""
+    protocol: Protocol = Protocol()
+    """Which views of each image were averaged."""
     classes: tuple[str, ...]
     """Empty where a number is predicted."""
     outputs: torch.Tensor

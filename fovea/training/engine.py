@@ -23,6 +23,7 @@ from fovea.training.losses import Outputs, chosen_classes, class_weights, main_h
 from fovea.training.optim import Average, make_optimisers
 from fovea.training.recipe import Recipe
 from fovea.training.schedules import SCHEDULES, Plateau, warmed_up
+from fovea.training.views import Protocol
 
 EXPLODED = 100.0
 """A loss of so many times the first step's stops the training."""
@@ -298,7 +299,7 @@ class Trainer:
             self.val_part.decoded,
             self.preprocess,
             device=self.device,
-            flip=self.recipe.test_flip,
+            protocol=Protocol(flip=self.recipe.test_flip),
             precision=self.recipe.precision,
         )
         return score(outputs, part_labels(self.val_part), self.val_loss)

@@ -13,8 +13,10 @@ from torch import Tensor, nn
 from fovea.data.dataset import Images, Part
 from fovea.preprocess import Preprocess
 from fovea.training.losses import Loss, chosen_classes, main_head
+from fovea.training.views import Protocol
 
 Progress = Callable[[int, int], None]
+PLAIN = Protocol()
 
 
 @dataclass(frozen=True)
@@ -91,26 +93,23 @@ def predict_logits(
     *,
     device: torch.device | str = "cpu",
     batch: int = 256,
-    flip: bool = False,
+    protocol: Protocol = PLAIN,
     precision: str = "float32",
     progress: Progress | None = None,
 ) -> Tensor:
-    """Return float32 outputs (N, K) on the CPU for `pixels` (N, H, W, C) uint8; the model is left in eval mode.
+    """Return float32 outputs (N, K) on the CPU for `pixels` (N, h, w, C) uint8; the model is left in eval mode.
 
-    `flip` averages the outputs of each image and its mirror image.
+    They are the mean over the views that `protocol` cuts from each image, decoded as by its `geometry`.
     """
     device = torch.device(device)
     normalise = Normaliser(preprocess, device)
     model.eval()
     outputs = []
     for start in range(0, len(pixels), batch):
-        chunk = torch.from_numpy(np.array(pixels[start : start + batch])).to(device)
-        images = normalise(chunk.permute(0, 3, 1, 2))
+        images = torch.from_numpy(np.array(pixels[start : start + batch])).to(device).permute(0, 3, 1, 2)
         with autocast(device, precision):
-            output = main_head(model(images)).float()
-            if flip:
-                output = (output + main_head(model(images.flip(3))).float()) / 2
-        outputs.append(output.cpu())
+            views = [main_head(model(normalise(view))).float() for view in protocol.cut(images, preprocess.size)]
+        outputs.append(torch.stack(views).mean(0).cpu())
         if progress:
             progress(min(start + batch, len(pixels)), len(pixels))
     return torch.cat(outputs)

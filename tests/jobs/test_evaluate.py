@@ -97,7 +97,7 @@ def test_flip_averages_an_image_and_its_mirror_image(make_bundle, colour_folder)
     Image.fromarray(half).save(folder / "red" / "0.png")
     for flip, logit in ((False, 6.0), (True, 3.0)):
         result = evaluate(make_bundle(model=model), folder, flip=flip)
-        assert result.flip is flip
+        assert result.protocol.flip is flip
         assert result.nll == pytest.approx((np.log(np.exp(logit) + 2) - logit + np.log(3)) / 2)  # green: 0, 0, 0
 
 

@@ -13,6 +13,7 @@ import torch
 from fovea.report.evaluation import evaluation_page
 from fovea.report.training import training_page, verdict
 from fovea.training.diagnosis import Look
+from fovea.training.views import Protocol
 
 CHROMIUM = shutil.which("chromium")
 ACT = 'document.title = "run"'
@@ -70,10 +71,12 @@ def test_a_training_page_holds_all_that_is_known(make_story):
 
 
 def test_an_evaluation_page_holds_what_is_known_of_the_network(make_outcome, page_card):
-    page = evaluation_page(make_outcome(flip=True), page_card(), filters=torch.randn(5, 3, 3, 3), notes=["mind this"])
+    page = evaluation_page(
+        make_outcome(protocol=Protocol(flip=True)), page_card(), filters=torch.randn(5, 3, 3, 3), notes=["mind this"]
+    )
     assert headings(page) == [name for name in HEADINGS if name not in (HEADINGS[0], HEADINGS[5])]
     text = Elements(page).text
-    assert "6 images, each with its mirror image" in text and "mind this" in text
+    assert "6 images, logits averaged over 2 views: each image and its mirror image" in text and "mind this" in text
 
 
 def test_calibration_stands_before_and_after_scaling(make_outcome, page_card):

@@ -12,6 +12,7 @@ from fovea.preprocess import Preprocess
 from fovea.training.evaluation import Normaliser, Score, autocast, layout, part_labels, predict_logits, score
 from fovea.training.losses import make_loss
 from fovea.training.recipe import Recipe
+from fovea.training.views import Protocol
 
 CPU = torch.device("cpu")
 GREY = Preprocess(size=(2, 2), channels=1, mean=(0.5,), std=(0.25,))
@@ -82,7 +83,7 @@ def test_outputs_come_in_order_whatever_the_batch(pixels):
 
 
 def test_flip_averages_an_image_and_its_mirror_image(pixels):
-    outputs = predict_logits(LeftAndRight(), pixels, GREY, flip=True)
+    outputs = predict_logits(LeftAndRight(), pixels, GREY, protocol=Protocol(flip=True))
     assert outputs.tolist() == [pytest.approx(row) for row in ([-2, -2], [0, 0], [2, 2])]
 
 
