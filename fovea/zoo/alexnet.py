@@ -1,15 +1,15 @@
 """AlexNet and what changed two of its layers.
 
-`alexnet`: Krizhevsky, Sutskever and Hinton 2012, doi:10.1145/3065386. Figure 2, sections 3 and 5.
+`alexnet`: Krizhevsky, Sutskever and Hinton 2012, doi:10.1145/3065386. Figure 2, section 3.
 `alexnet_ungrouped`: the same on one GPU, every map seeing all maps of the layer before: the table of lecture 000.
 `alexnet_owt`: Krizhevsky 2014, "One weird trick for parallelizing convolutional neural networks", arXiv:1404.5997.
 `zfnet`: Zeiler and Fergus 2013, arXiv:1311.2901, the network of Table 2 with 512, 1024 and 512 maps; `zfnet_figure3` is
 the one drawn there. `zfnet_slide`: AlexNet with only the changes that lecture 001 names.
 
-Departures: the input of `alexnet` is 227 x 227, as the paper's 224 gives no 55 x 55 maps. Dropout follows the first two
-dense layers in all of them; the published weights of `alexnet_owt` were trained with it before those layers. Zeiler and
-Fergus do not print the padding, nor the constants of their contrast normalisation: here what gives the sizes of their
-Figure 3, and Krizhevsky's. Their renormalisation of large filters is a matter of training.
+Departures: He normal initialisation (arXiv:1502.01852). The papers' N(0, 0.01^2) is for pixels from 0 to 255; of images
+that are normalised it tells none from another. The input of `alexnet` is 227 x 227, as 224 gives no maps of 55 x 55.
+Dropout follows the first two dense layers in all; the published weights of `alexnet_owt` had it before them. For what
+Zeiler and Fergus do not print: padding that gives the sizes in their Figure 3, normalisation as in AlexNet.
 """
 
 from collections import OrderedDict
@@ -102,13 +102,15 @@ def _stage(c_in: int, conv: Conv, *, ceil: bool) -> nn.Sequential:
     return nn.Sequential(OrderedDict(layers))
 
 
-def gaussian(model: Classifier) -> Classifier:
-    """Draw weights from N(0, 0.01^2); biases are 1 in conv 2, 4, 5 and the hidden dense layers, else 0 (section 5)."""
-    ones = {"stage2.conv", "stage4.conv", "stage5.conv", "head.dense1", "head.dense2"}
+def he_normal(model: Classifier) -> Classifier:
+    """Draw weights from N(0, 2 / fan-in) (He et al. 2015, equation 10), the logits' from N(0, 0.01^2); no biases."""
     for name, module in model.named_modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
-            nn.init.normal_(module.weight, std=0.01)
-            nn.init.constant_(cast(Tensor, module.bias), float(name in ones))
+            if name == "head.logits":
+                nn.init.normal_(module.weight, std=0.01)
+            else:
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+            nn.init.zeros_(cast(Tensor, module.bias))
     return model
 
 
@@ -120,7 +122,7 @@ def _alexnet(rows: tuple[Conv, ...], classes: int, *, c_in: int, size: int, ceil
             windows.append(Window(f"stage{i}.pool", 3, stride=2, ceil=ceil))
         stages.append(_stage(c_in, conv, ceil=ceil))
         c_in = conv.c
-    return gaussian(Classifier(stages=stages, head=dense_head(c_in * chained(size, windows) ** 2, classes)))
+    return he_normal(Classifier(stages=stages, head=dense_head(c_in * chained(size, windows) ** 2, classes)))
 
 
 RULES = (

@@ -2,20 +2,20 @@
 
 The names that end in `_bn` have a batch norm (Ioffe and Szegedy 2015, arXiv:1502.03167) after every convolution.
 
-Departures: He normal initialisation (arXiv:1502.01852) of the convolutions and N(0, 0.01^2) of the dense layers. The
-paper draws A from N(0, 0.01) and begins the deeper networks with the layers of A.
+Departures: He normal initialisation (arXiv:1502.01852). The paper draws A from N(0, 0.01) and begins the deeper
+networks with the layers of A.
 """
 
 from collections import OrderedDict
 from functools import partial
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
-from torch import Tensor, nn
+from torch import nn
 
 from fovea.layers import Classifier
 from fovea.registry import Peer, register
 from fovea.shapes import Window, chained
-from fovea.zoo.alexnet import dense_head, local_response_norm
+from fovea.zoo.alexnet import dense_head, he_normal, local_response_norm
 
 CHANNELS = (64, 128, 256, 512, 512)  # 112 x 112, 56 x 56, 28 x 28, 14 x 14 and 7 x 7 after pooling
 
@@ -51,18 +51,6 @@ def _stage(c_in: int, c_out: int, kernels: tuple[int, ...], *, batch_norm: bool,
     if lrn:
         layers["norm"] = local_response_norm()
     return nn.Sequential(OrderedDict(layers | {"pool": nn.MaxPool2d(2)}))
-
-
-def he_normal(model: Classifier) -> Classifier:
-    """Draw convolutions from N(0, 2 / fan-out) (He et al. 2015, equation 14), dense layers from N(0, 0.01^2)."""
-    for module in model.modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-        elif isinstance(module, nn.Linear):
-            nn.init.normal_(module.weight, std=0.01)
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            nn.init.zeros_(cast(Tensor, module.bias))
-    return model
 
 
 def _vgg(name: str, classes: int, *, c_in: int, size: int, batch_norm: bool = False) -> Classifier:

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -83,13 +85,24 @@ def test_dropout_of_one_half_follows_both_hidden_dense_layers():
     assert (model.head.dropout1.p, model.head.dropout2.p) == (0.5, 0.5)
 
 
-def test_weights_are_gaussian_and_biases_one_where_a_relu_is_to_be_fed():
+def test_weights_are_he_normal_by_fan_in_and_small_for_the_logits():
     torch.manual_seed(0)
     model = registry.build("alexnet", size=67)
-    for layer in (model.stage2.conv, model.head.dense2):
-        assert layer.weight.std().item() == pytest.approx(0.01, rel=0.01)
-    biases = [layer.bias.unique().item() for layer in model.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
-    assert biases == [0, 1, 0, 1, 1, 1, 1, 0]
+    for layer, deviation in (
+        (model.stage2.conv, math.sqrt(2 / (48 * 5 * 5))),
+        (model.head.dense2, math.sqrt(2 / 4096)),
+        (model.head.logits, 0.01),
+    ):
+        assert layer.weight.std().item() == pytest.approx(deviation, rel=0.01)
+        assert not layer.bias.any()
+
+
+def test_a_new_network_tells_images_apart():
+    torch.manual_seed(0)
+    model = registry.build("alexnet", size=67).eval()
+    with torch.no_grad():
+        logits = model(torch.randn(4, 3, 67, 67))
+    assert logits.std(0).mean() > 0.01  # 1e-5 with the deviation of the paper, which is for pixels from 0 to 255
 
 
 @pytest.mark.parametrize(

@@ -72,11 +72,11 @@ def test_the_last_map_is_7_by_7():
     assert on_meta("vgg16").features(torch.empty(1, 3, 224, 224, device="meta")).shape == (1, 512, 7, 7)
 
 
-def test_convolutions_are_he_normal_by_fan_out():
+def test_weights_are_he_normal_by_fan_in():
     torch.manual_seed(0)
     model = registry.build("vgg11", size=32)
-    assert model.stage4.conv1.weight.std().item() == pytest.approx(math.sqrt(2 / (9 * 512)), rel=0.01)
-    assert model.head.dense2.weight.std().item() == pytest.approx(0.01, rel=0.01)
+    assert model.stage4.conv1.weight.std().item() == pytest.approx(math.sqrt(2 / (9 * 256)), rel=0.01)
+    assert model.head.dense1.weight.std().item() == pytest.approx(math.sqrt(2 / 512), rel=0.01)
     assert not model.head.dense1.bias.any()
 
 
