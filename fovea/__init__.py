@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from fovea.errors import FoveaError as FoveaError
     from fovea.jobs.build import build_file as build_file
     from fovea.jobs.cache import cache as cache
+    from fovea.jobs.check import check as check
     from fovea.jobs.doctor import doctor as doctor
     from fovea.jobs.evaluate import evaluate as evaluate
     from fovea.jobs.filter import filter as filter
@@ -34,6 +35,7 @@ _HOMES = {
     "build": "fovea.weights",
     "build_file": "fovea.jobs.build",
     "cache": "fovea.jobs.cache",
+    "check": "fovea.jobs.check",
     "doctor": "fovea.jobs.doctor",
     "evaluate": "fovea.jobs.evaluate",
     "filter": "fovea.jobs.filter",
@@ -55,6 +57,7 @@ __all__ = [
     "build",
     "build_file",
     "cache",
+    "check",
     "doctor",
     "evaluate",
     "filter",

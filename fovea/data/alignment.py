@@ -1,0 +1,86 @@
+"""Which box of one image shows the same as another image: Lucas and Kanade 1981, for place and size of the box."""
+
+from functools import cache
+
+import numpy as np
+
+from fovea.data.likeness import Floats
+
+STEPS = 3
+MIN_BOX = 0.5
+"""Sides of the box, at least, as a fraction of the image."""
+BLUR = 0.6
+"""Standard deviation, in pixels, of the Gaussian that both images are smoothed with."""
+DAMPING = 1e-3
+MAX_CHANGE = 0.1
+EPSILON = 1e-6
+
+
+def align(inner: Floats, outer: Floats, boxes: Floats, *, steps: int = STEPS) -> Floats:
+    """Return the boxes (N, 4) of `outer` that look most like `inner`, found from `boxes` on; both are luma (N, S, S).
+
+    Rows of `boxes` are `Box`es; they stay within the image. Gauss-Newton on brightness of mean 0 and deviation 1.
+    """
+    target, source = _normalised(_blurred(inner)), _blurred(outer)
+    for _ in range(steps):
+        boxes = _bounded(boxes + _step(target, source, boxes))
+    return boxes
+
+
+def cut(images: Floats, boxes: Floats) -> Floats:
+    """Return the boxes of images (N, C, S, S), enlarged to (N, C, S, S)."""
+    rows, columns = _sampling(boxes, images.shape[-1])
+    return rows[:, None] @ images @ columns[:, None]
+
+
+def _step(target: Floats, source: Floats, boxes: Floats) -> Floats:
+    """Return the change of the boxes (N, 4) that one step of Gauss-Newton suggests."""
+    N, S = target.shape[:2]
+    rows, columns = _sampling(boxes, S)
+    warped = _normalised(rows @ source @ columns)
+    place = (np.arange(S, dtype=np.float32) + 0.5) / S
+    slopes = np.empty((N, 4, S, S), np.float32)
+    slopes[:, 0] = np.gradient(warped, axis=1) * (S / boxes[:, 2, None, None])
+    slopes[:, 1] = np.gradient(warped, axis=2) * (S / boxes[:, 3, None, None])
+    slopes[:, 2] = slopes[:, 0] * place[:, None]
+    slopes[:, 3] = slopes[:, 1] * place
+    flat = slopes.reshape(N, 4, -1)
+    square = flat @ flat.transpose(0, 2, 1)
+    damping = DAMPING * np.trace(square, axis1=1, axis2=2) + EPSILON
+    square += damping[:, None, None] * np.eye(4, dtype=np.float32)
+    change: Floats = np.linalg.solve(square, flat @ (target - warped).reshape(N, -1, 1))[..., 0]
+    return np.clip(change, -MAX_CHANGE, MAX_CHANGE)
+
+
+def _bounded(boxes: Floats) -> Floats:
+    """Return boxes that lie inside the image and are no smaller than MIN_BOX."""
+    size = np.clip(boxes[:, 2:], MIN_BOX, 1)
+    return np.concatenate([np.clip(boxes[:, :2], 0, 1 - size), size], axis=1)
+
+
+def _sampling(boxes: Floats, S: int) -> tuple[Floats, Floats]:
+    """Return the matrices (N, S, S), for rows from the left and for columns from the right, that read a box."""
+    pixels = np.arange(S, dtype=np.float32)
+    points = boxes[:, :2, None] * S + (pixels + 0.5) * boxes[:, 2:, None] - 0.5
+    weights = np.maximum(0, 1 - np.abs(np.clip(points, 0, S - 1)[..., None] - pixels))
+    return weights[:, 0], weights[:, 1].transpose(0, 2, 1)
+
+
+def _normalised(images: Floats) -> Floats:
+    centred = images - images.mean((1, 2), keepdims=True)
+    scaled: Floats = centred / (centred.std((1, 2), keepdims=True) + 1)
+    return scaled
+
+
+def _blurred(images: Floats) -> Floats:
+    matrix = _blur(images.shape[-1])
+    return matrix @ images @ matrix.T
+
+
+@cache
+def _blur(S: int) -> Floats:
+    """Return the matrix (S, S) that blurs columns by a Gaussian; its rows sum to 1."""
+    apart = np.subtract.outer(np.arange(S), np.arange(S))
+    weights = np.exp(-(apart**2) / (2 * BLUR**2))
+    matrix: Floats = (weights / weights.sum(1, keepdims=True)).astype(np.float32)
+    return matrix

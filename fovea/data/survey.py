@@ -1,0 +1,80 @@
+"""What the images of a data set are like before they are decoded: sizes, modes, files that are no images."""
+
+import os
+import warnings
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from fovea.data.dataset import Dataset, Part
+
+ODD_FACTOR = 4
+"""A side is odd that is so many times the median of that side, or so many times shorter."""
+
+
+class Header(NamedTuple):
+    """What an image says of itself: (width, height) in pixels, and Pillow's mode."""
+
+    size: tuple[int, int]
+    mode: str
+
+
+class Sizes(NamedTuple):
+    """The sizes of images, each (width, height) in pixels; sides are taken one by one."""
+
+    smallest: tuple[int, int]
+    median: tuple[int, int]
+    largest: tuple[int, int]
+    modes: Mapping[str, int]
+    """How many images have which of Pillow's modes: L is grey, RGB colour, P a palette, ...A with transparency."""
+    odd: Sequence[tuple[str, str]]
+    """Name and part of images with a side that is very long or short among the others."""
+
+
+def survey_sizes(dataset: Dataset) -> Sizes:
+    """Return the sizes and modes of all images whose header can be read; their pixels are not decoded."""
+    found = [
+        (image, name, header)
+        for name, part in dataset.parts.items()
+        for image, header in zip(part.names, _headers(part), strict=True)
+        if header is not None
+    ]
+    sides = np.array([header.size for _, _, header in found] or [(0, 0)])
+    median = np.median(sides, axis=0)
+    odd = ((sides > ODD_FACTOR * median) | (sides * ODD_FACTOR < median)).any(axis=1)
+    smallest, middle, largest = ((int(w), int(h)) for w, h in (sides.min(0), median, sides.max(0)))
+    modes = dict(Counter(header.mode for _, _, header in found).most_common())
+    return Sizes(smallest, middle, largest, modes, [found[index][:2] for index in np.flatnonzero(odd)])
+
+
+def find_strays(root: Path, dataset: Dataset) -> list[str]:
+    """Return the names, relative to `root`, of files below it that are no part of the data set; hidden ones aside."""
+    known = {os.path.realpath(file) for part in dataset.parts.values() for file in part.files or ()}
+    strays = []
+    for folder, folders, files in os.walk(root, followlinks=False):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        paths = (Path(folder, name) for name in files if not name.startswith("."))
+        strays += [path.relative_to(root).as_posix() for path in paths if os.path.realpath(path) not in known]
+    return sorted(strays)
+
+
+def _headers(part: Part) -> Sequence[Header | None]:
+    if part.files is None:
+        H, W, C = part.decoded.shape[1:]
+        return [Header((W, H), "L" if C == 1 else "RGB")] * len(part)
+    with ThreadPoolExecutor(os.cpu_count()) as pool, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what Pillow thinks of a file is told by decoding it
+        return list(pool.map(_header, part.files))
+
+
+def _header(file: Path) -> Header | None:
+    try:
+        with file.open("rb") as stream, Image.open(stream) as image:
+            return Header(image.size, image.mode)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None

@@ -1,0 +1,136 @@
+"""`fovea check`: what is planted in a folder is found, and what is not there is not."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import fovea
+from fovea.cli import run
+from fovea.errors import DataError, StorageError
+
+
+def picture(seed, size=(80, 60)):
+    """Return a photograph-like picture: coarse noise enlarged."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), np.uint8)
+    return Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC)
+
+
+def kinds(result):
+    return {finding.what: finding.found for finding in result.findings if finding.found}
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Return a folder of train and test, with 12 + 4 different images of cats and dogs."""
+    monkeypatch.setenv("FOVEA_CACHE", str(tmp_path / "cache"))
+    for seed in range(16):
+        place = tmp_path / "pets" / ("test" if seed % 4 == 3 else "train") / ("cat", "dog")[seed % 2]
+        place.mkdir(parents=True, exist_ok=True)
+        picture(seed).save(place / f"{seed}.png")
+    return tmp_path / "pets"
+
+
+@pytest.fixture
+def faulty(folder):
+    """Return the folder with one of each fault."""
+    (folder / "train" / "cat" / "broken.jpg").write_bytes(b"\xff\xd8 no image")
+    (folder / "train" / "notes.txt").write_text("to do")
+    picture(2).save(folder / "train" / "cat" / "copy.bmp")
+    picture(4).resize((50, 50)).save(folder / "test" / "dog" / "leak and conflict.jpg")
+    picture(50, size=(400, 60)).save(folder / "train" / "dog" / "banner.png")
+    Image.new("L", (80, 60), 200).save(folder / "train" / "dog" / "blank.png")
+    return folder
+
+
+def test_a_clean_folder_has_no_findings(folder):
+    (folder / "test" / "dog").mkdir(exist_ok=True)
+    result = fovea.check(folder)
+    assert kinds(result) == {} and result.faults == 0
+    assert result.images == {"train": 12, "test": 4}
+    assert result.classes == {"cat": {"train": 8, "test": 0}, "dog": {"train": 4, "test": 4}}
+    assert result.sizes.smallest == result.sizes.largest == (80, 60)
+
+
+def test_every_planted_fault_is_found(faulty):
+    result = fovea.check(faulty)
+    assert kinds(result) == {
+        "files that cannot be read": 1,
+        "label conflicts": 1,
+        "leaks between parts": 1,
+        "exact duplicates": 1,
+        "near duplicates": 1,
+        "blank images": 1,
+        "odd sizes": 1,
+        "stray files": 1,
+    }
+    assert result.faults == 3, "the bad file and two groups"
+    examples = {finding.what: finding.example for finding in result.findings}
+    assert examples["files that cannot be read"].startswith("train/cat/broken.jpg (")
+    assert examples["label conflicts"] == ("train/cat/4.png (train, cat) = test/dog/leak and conflict.jpg (test, dog)")
+    assert examples["exact duplicates"] == "train/cat/2.png (train, cat) = train/cat/copy.bmp (train, cat)"
+    assert examples["blank images"] == "train/dog/blank.png (train)"
+    assert examples["odd sizes"] == "train/dog/banner.png (train)"
+    assert examples["stray files"] == "train/notes.txt"
+
+
+def test_a_result_is_json_without_absolute_paths(faulty, tmp_path):
+    text = json.dumps(fovea.check(faulty).to_dict())
+    assert str(tmp_path) not in text
+    values = json.loads(text)
+    (conflict,) = [group for group in values["groups"] if group["conflict"]]
+    assert [image["part"] for image in conflict["images"]] == ["train", "test"]
+    assert conflict["leak"] and not conflict["exact"] and conflict["similarity"] >= 0.9
+
+
+def test_imbalance_and_empty_classes_are_told(folder):
+    for seed in range(100, 140):
+        picture(seed).save(folder / "train" / "cat" / f"{seed}.png")
+    (folder / "train" / "bird").mkdir()
+    result = fovea.check(folder)
+    assert kinds(result) == {"imbalance": 12, "classes without training images": 1}
+    assert result.findings[-1].example == "48 of cat, 4 of dog"
+
+
+def test_numbers_as_labels_have_no_classes(folder, tmp_path):
+    rows = "".join(f"pets/train/cat/{seed}.png,{seed}\n" for seed in (0, 2, 4, 6))
+    (tmp_path / "ages.csv").write_text(f"path,label\n{rows}")
+    result = fovea.check(tmp_path / "ages.csv", task="number")
+    assert result.classes == {} and kinds(result) == {}
+    assert "classes" not in result.summary()[0]
+
+
+def test_a_part_that_cannot_be_read_at_all_is_an_error(tmp_path, monkeypatch):
+    monkeypatch.setenv("FOVEA_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "bad" / "cat").mkdir(parents=True)
+    (tmp_path / "bad" / "cat" / "0.png").write_bytes(b"")
+    with pytest.raises(DataError, match="The train part of `bad` has no image that can be decoded"):
+        fovea.check(tmp_path / "bad")
+
+
+def test_the_command_prints_a_table_and_json_alone(faulty, capsys):
+    assert run(["check", str(faulty)]) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("pets: 15 train, 5 test images, 2 classes\n")
+    assert re.search(r"^ *! +label conflicts +1 +train/cat/4.png", out, re.M)
+    assert re.search(r"^ +stray files +1 ", out, re.M) and "error" not in err
+    assert run(["check", str(faulty), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["faults"] == 3
+
+
+def test_strict_fails_on_faults_only(folder, capsys):
+    (folder / "stray.txt").touch()
+    assert run(["check", str(folder), "--strict"]) == 0
+    picture(0).save(folder / "train" / "cat" / "again.png")
+    capsys.readouterr()
+    assert run(["check", str(folder), "--strict"]) == 1
+    assert capsys.readouterr().err.endswith("error: 1 faults in pets, and --strict allows none\n")
+
+
+def test_a_page_is_written_or_the_place_is_named(faulty, tmp_path, capsys):
+    assert run(["check", str(faulty), "--html", str(tmp_path / "page.html")]) == 0
+    assert "leak and conflict.jpg" in (tmp_path / "page.html").read_text()
+    with pytest.raises(StorageError, match="absent/page.html` cannot be written"):
+        fovea.check(faulty, html=tmp_path / "absent" / "page.html")

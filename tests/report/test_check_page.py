@@ -1,0 +1,137 @@
+"""The page of `fovea check`: all is shown, all is text, nothing is fetched, nothing runs."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fovea.report.check import SHOWN_GROUPS, SHOWN_IMAGES, check_page
+
+CHROMIUM = Path("/usr/bin/chromium")
+HOSTILE = "<script>document.title='ran'</script><img src=x onerror=\"document.title='ran'\">'\"&{{7*7}}"
+
+
+def group(*members, **facts):
+    images = [{"part": part, "name": name, "label": label} for part, name, label in members]
+    facts = {"exact": False, "mirrored": False, "similarity": 0.93, **facts}
+    leak, conflict = (len({image[key] for image in images}) > 1 for key in ("part", "label"))
+    return {"images": images, "leak": leak, "conflict": conflict, **facts}
+
+
+def report(*groups, name="photos", **changes):
+    return {
+        "data": name,
+        "images": {"train": 1200, "test": 3},
+        "classes": {"cat": {"train": 1000, "test": 1}, "dog": {"train": 200, "test": 2}},
+        "bad_files": [],
+        "groups": list(groups),
+        "sizes": {"smallest": (8, 6), "median": (9, 7), "largest": (90, 70), "modes": {"RGB": 1203}, "odd": []},
+        "channels": {"train": {"mean": (0.5,), "std": (0.25,)}},
+        "blank": [],
+        "strays": [],
+        "notes": (),
+        "findings": [{"what": "near duplicates", "found": len(groups), "example": "", "fault": True}],
+        **changes,
+    }
+
+
+def page_of(content, *, side=8):
+    return check_page(content, pixels=lambda member: np.full((side, side, 3), 77, np.uint8))
+
+
+def test_groups_stand_under_the_most_serious_heading_that_fits():
+    page = page_of(
+        report(
+            group(("train", "a.png", "cat"), ("test", "b.png", "dog")),
+            group(("train", "c.png", "cat"), ("test", "d.png", "cat"), mirrored=True),
+            group(("train", "e.png", "cat"), ("train", "f.png", "cat"), exact=True),
+        )
+    )
+    places = [page.index(mark) for mark in ("Label conflicts", "a.png", "Leaks between", "c.png", "Duplicates within")]
+    assert places == sorted(places) and page.index("Duplicates within") < page.index("e.png")
+    assert page.count("labels differ") == page.count("same pixels") == page.count(">mirrored<") == 1
+    assert page.count("data:image/png;base64,") == 6
+
+
+def test_what_is_not_there_has_no_heading():
+    page = page_of(report())
+    assert not re.search(r"Label conflicts|Leaks between|Duplicates within|cannot be read|Stray|Odd|Blank", page)
+    assert "1,200 train, 3 test images, 2 classes" in page
+
+
+def test_listings_show_names_and_reasons():
+    page = page_of(
+        report(
+            bad_files=[{"name": "x.jpg", "reason": "the file is empty"}],
+            strays=["notes.txt"],
+            blank=[("white.png", "train")],
+        )
+    )
+    for text in ("x.jpg", "the file is empty", "notes.txt", "white.png"):
+        assert f">{text}</td>" in page
+
+
+def test_a_page_shows_so_much_and_says_what_it_leaves_out():
+    large = group(*(("train", f"{index}.png", "cat") for index in range(SHOWN_IMAGES + 3)), ("test", "late.png", "cat"))
+    many = [
+        group(("train", f"{index}", "cat"), ("train", f"{index} again", "cat")) for index in range(SHOWN_GROUPS + 5)
+    ]
+    page = page_of(report(large, *many))
+    assert "4 more not shown" in page and "late.png" in page, "of every part at least one is shown"
+    assert "5 more groups are not shown" in page
+
+
+def test_large_images_are_reduced_and_small_ones_enlarged_pixel_by_pixel():
+    pair = group(("train", "a", "cat"), ("train", "b", "cat"))
+    assert 'class="pixels"' in page_of(report(pair), side=32)
+    large = page_of(report(pair), side=500)
+    assert 'class="pixels"' not in large and "data:image/jpeg" in large
+
+
+def hostile_page():
+    pair = group(("train", HOSTILE, HOSTILE), ("test", f"{HOSTILE}2", "dog"))
+    return page_of(
+        report(
+            pair,
+            name=HOSTILE,
+            classes={HOSTILE: {"train": 1, "test": 1}},
+            bad_files=[{"name": HOSTILE, "reason": HOSTILE}],
+            strays=[HOSTILE],
+            blank=[(HOSTILE, "train")],
+            notes=(HOSTILE,),
+        )
+    )
+
+
+def test_names_are_escaped():
+    page = hostile_page()
+    assert "<script" not in page and "<img src=x" not in page and "{{7*7}}" in page
+    assert set(re.findall(r"<img src=\"([^\"]{11})", page)) == {"data:image/"}
+
+
+def test_a_page_asks_no_other_host():
+    addresses = re.findall(
+        r"(?:src|href|url)\s*[=(]\s*[\"']?([^\"')\s>]+)", page_of(report(group(*[("train", "a", "b")] * 2)))
+    )
+    assert all(address.startswith(("data:", "#")) for address in addresses)
+
+
+def test_in_a_browser_hostile_names_run_no_script(tmp_path):
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if not CHROMIUM.exists():
+        pytest.skip(f"there is no {CHROMIUM}")
+    without_policy = re.sub(r"<meta http-equiv[^>]*>", "", hostile_page())
+    (tmp_path / "page.html").write_text(without_policy, encoding="utf-8")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
+        page = browser.new_page()
+        requests = []
+        page.on("request", lambda request: requests.append(request.url))
+        page.goto((tmp_path / "page.html").as_uri())
+        title, scripts, images = page.title(), page.locator("script").count(), page.locator("img").count()
+        shown = page.locator("h1").inner_text()
+        browser.close()
+    assert title != "ran" and (scripts, images) == (0, 2)
+    assert shown == HOSTILE
+    assert [url for url in requests if not url.startswith(("file:", "data:"))] == []
