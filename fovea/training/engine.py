@@ -23,6 +23,7 @@ from fovea.training.losses import Outputs, chosen_classes, class_weights, main_h
 from fovea.training.optim import Average, make_optimisers
 from fovea.training.recipe import Recipe
 from fovea.training.schedules import SCHEDULES, Plateau, warmed_up
+from fovea.training.transfer import Learners
 from fovea.training.views import Protocol
 
 EXPLODED = 100.0
@@ -116,6 +117,7 @@ class Trainer:
         self.draw_weights = weights[self.labels] if weights is not None and recipe.balanced else None
         self.loss = make_loss(recipe, weights.to(device) if weights is not None and recipe.class_weights else None)
         self.val_loss = make_loss(recipe.replace(label_smoothing=0.0, aux_weight=0.0))
+        self.learners = Learners(self.model, recipe)
         self.optimisers = make_optimisers(self.model, recipe)
         self.average = Average(self.model, recipe.ema) if recipe.ema else None
         self.plateau = Plateau() if recipe.schedule == "plateau" else None
@@ -138,7 +140,8 @@ class Trainer:
         """How much of the training is done, in [0, 1]: by steps, or by time under a budget."""
         if self.recipe.budget_s:
             return min(1.0, self.clock.elapsed_s / self.recipe.budget_s)
-        return min(1.0, self.clock.total_steps / (self.recipe.epochs * self.steps_per_epoch))
+        steps = self.recipe.epochs * self.steps_per_epoch
+        return min(1.0, self.clock.total_steps / steps) if steps else 1.0
 
     @property
     def evaluated_model(self) -> nn.Module:
@@ -186,6 +189,7 @@ class Trainer:
 
     def train_step(self, indices: Tensor) -> None:
         """Do one optimiser step on the images at `indices`."""
+        self.learners.settle(head_only=self.progress < self.recipe.head_first)
         position = (self.recipe.seed, self.clock.epoch, self.clock.step)
         self.seed_dropout(seed_of(*position, 0))
         generator = torch.Generator(self.device).manual_seed(seed_of(*position, 1))

@@ -1,7 +1,7 @@
 """Optimisers, their parameter groups and weight averaging; Muon is ours, since PyTorch's takes no 4-D weights."""
 
 import copy
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from fovea.training.recipe import Recipe
+from fovea.training.transfer import rate_factors
 
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)  # quintic coefficients of Jordan et al. 2024, "Muon"
 
@@ -83,7 +84,9 @@ def make_optimisers(model: nn.Module, recipe: Recipe) -> list[Optimizer]:
 
     Weight decay applies to weights of two and more dimensions only. Every group carries its `base_lr`. Adam moves
     every number as far as its rate whatever the gradient: a matrix, whose inputs add up, gets lr_rest / sqrt(inputs).
+    All rates are times those of `rate_factors`.
     """
+    factors = rate_factors(model, recipe)
     trained = [p for p in model.parameters() if p.requires_grad]
     weights = [p for p in trained if p.ndim >= 2]
     others = [p for p in trained if p.ndim < 2]
@@ -94,12 +97,22 @@ def make_optimisers(model: nn.Module, recipe: Recipe) -> list[Optimizer]:
             rest += _group([matrix], recipe.lr_rest / matrix[0].numel() ** 0.5)
         optimisers: list[Optimizer] = []
         if filters:
-            optimisers.append(Muon(_group(filters, recipe.lr), momentum=recipe.momentum))
+            optimisers.append(Muon(_by_factor(_group(filters, recipe.lr), factors), momentum=recipe.momentum))
         if rest:
-            optimisers.append(torch.optim.Adam(rest, betas=(0.9, 0.95), fused=True))
+            optimisers.append(torch.optim.Adam(_by_factor(rest, factors), betas=(0.9, 0.95), fused=True))
         return optimisers
     groups = _group(weights, recipe.lr, recipe.weight_decay) + _group(others, recipe.lr, 0.0)
-    return [_single_optimiser(groups, recipe)]
+    return [_single_optimiser(_by_factor(groups, factors), recipe)]
+
+
+def _by_factor(groups: list[dict[str, Any]], factors: Mapping[nn.Parameter, float]) -> list[dict[str, Any]]:
+    """Return the groups divided so that every parameter learns at its factor of its group's rate."""
+    divided = []
+    for group in groups:
+        for factor in dict.fromkeys(factors[p] for p in group["params"]):
+            params, lr = [p for p in group["params"] if factors[p] == factor], group["lr"] * factor
+            divided.append({**group, "params": params, "lr": lr, "base_lr": lr})
+    return divided
 
 
 def _group(params: list[nn.Parameter], lr: float, weight_decay: float | None = None) -> list[dict[str, Any]]:
@@ -113,7 +126,9 @@ def _single_optimiser(groups: list[dict[str, Any]], recipe: Recipe) -> Optimizer
     momentum = recipe.momentum
     match recipe.optimiser:
         case "sgd":
-            return torch.optim.SGD(groups, momentum=momentum, nesterov=recipe.nesterov and momentum > 0, fused=True)
+            nesterov = recipe.nesterov and momentum > 0
+            fused = recipe.head_first == 0  # it wants the momentum of a whole group to begin in one step
+            return torch.optim.SGD(groups, momentum=momentum, nesterov=nesterov, fused=fused)
         case "rmsprop":
             return torch.optim.RMSprop(groups, momentum=momentum)
         case "adadelta":

@@ -61,6 +61,16 @@ class Recipe:
     """`own` (what the network brings) or one of `INITIALISATIONS` for all convolutions and dense layers."""
     whiten: bool = False
     """Set the first convolution to the whitening of the training patches and freeze it (Jordan 2024)."""
+    freeze: str = "none"
+    """`none`, `all` (but the head), or the last part that stays as it is, with all before it: `stem`, `stage1`, ..."""
+    frozen_statistics: bool = False
+    """Keep the running statistics of all batch norms; those of frozen parts are kept in any case."""
+    probe: bool = False
+    """Begin with the head that is best for the features of the training images, in closed form; 0 epochs end there."""
+    head_first: float = 0.0
+    """Share of the training in which the head learns alone."""
+    stage_decay: float = 1.0
+    """Each part before the head learns at this factor of the rate of the part after it."""
     augment: tuple[str, ...] = ()
     """Augmentations in order, as `flip`, `shift 4`, `crop 0.35`."""
     test_flip: bool = False
@@ -92,11 +102,13 @@ class Recipe:
             self._require(name, getattr(self, name) >= 1, "must be 1 or more")
         for name in ("lr", "lr_rest", "checkpoint_minutes"):
             self._require(name, getattr(self, name) > 0, "must be above 0")
-        for name in ("label_smoothing", "momentum", "ema", "warmup"):
+        for name in ("label_smoothing", "momentum", "ema", "warmup", "head_first"):
             self._require(name, 0 <= getattr(self, name) < 1, "must be in [0, 1)")
         for name in ("epochs", "budget_s", "aux_weight", "weight_decay", "clip", "patience", "threads", "seed"):
             self._require(name, getattr(self, name) >= 0, "must not be negative")
-        self._require("epochs", (self.epochs > 0) != (self.budget_s > 0), "or `budget_s` must be above 0, not both")
+        self._require("stage_decay", 0 < self.stage_decay <= 1, "must lie above 0, up to 1")
+        one_length = (self.epochs > 0) != (self.budget_s > 0) or (self.probe and not self.budget_s)
+        self._require("epochs", one_length, "or `budget_s` must be above 0, not both")
         self._require("schedule", self.schedule != "plateau" or not self.budget_s, "cannot be combined with a budget")
         self._require("class_weights", not (self.class_weights and self.balanced), "and `balanced` exclude each other")
         for name in ("class_weights", "balanced"):

@@ -1,0 +1,138 @@
+"""A linear probe: the last layer that fits the features of trained weights best, in one pass and in closed form.
+
+Classes by linear discriminants (Fisher 1936; Bishop 2006, section 4.2.2), numbers by ridge regression. The covariance
+of the features is shrunk towards a multiple of the identity (Chen et al. 2010, arXiv:0907.4698, equation 23).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fovea.errors import UsageError
+from fovea.hooks import capture
+from fovea.training.losses import main_head
+
+
+@dataclass
+class Moments:
+    """What the closed form needs of features (N, D) and targets (N, T): their sums and the sums of their products."""
+
+    count: float
+    features: Tensor
+    """(D,)"""
+    squares: Tensor
+    """(D, D): sum of x x^T."""
+    targets: Tensor
+    """(T,): for classes, of one-hot rows, how many images each has."""
+    products: Tensor
+    """(T, D): sum of t x^T; for classes, the sum of the features of each."""
+
+    @classmethod
+    def of(cls, x: Tensor, t: Tensor) -> "Moments":
+        """Return the moments of features `x` (N, D) and targets `t` (N, T), in double precision."""
+        x, t = x.double(), t.double()
+        return cls(len(x), x.sum(0), x.T @ x, t.sum(0), t.T @ x)
+
+    def add(self, other: "Moments") -> None:
+        """Take further images into account."""
+        self.count += other.count
+        self.features += other.features
+        self.squares += other.squares
+        self.targets += other.targets
+        self.products += other.products
+
+
+def fit_head(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
+    """Set the last layer of `model` to the closed form for `batches` of images (N, C, H, W) and labels (N,).
+
+    Labels are class indices (int64) or numbers on the network's scale (float). The model is left in evaluation mode.
+
+    Raises:
+        UsageError: the outputs of the network are not those of a dense layer.
+    """
+    name, layer = _last_dense(model)
+    moments: Moments | None = None
+    model.eval()
+    with torch.no_grad(), capture(model, [name], inputs=True) as entering, capture(model, [name]) as leaving:
+        for images, labels in batches:
+            outputs = main_head(model(images))
+            if outputs is not leaving[name]:
+                raise _without_dense_end(name)
+            found = Moments.of(entering[name].cpu(), _targets(labels.cpu(), outputs=layer.out_features))
+            if moments is None:
+                moments = found
+            else:
+                moments.add(found)
+    if moments is None:
+        return
+    weight, bias = regression(moments) if labels.is_floating_point() else discriminants(moments)
+    if layer.out_features < len(weight):  # one sigmoid unit: the odds of the second class
+        weight, bias = weight[1:] - weight[:1], bias[1:] - bias[:1]
+    with torch.no_grad():
+        layer.weight.copy_(weight)
+        layer.bias.copy_(bias)
+
+
+def discriminants(moments: Moments) -> tuple[Tensor, Tensor]:
+    """Return weight (K, D) and bias (K,) whose outputs are the logarithms of the classes' odds.
+
+    With means m_k, frequencies p_k and the covariance S within classes: w_k = S^-1 m_k, b_k = log p_k - m_k w_k / 2.
+    Frequencies are counted from one image each, so that a class without images has some; its mean is that of all.
+    """
+    count = moments.targets
+    everywhere = moments.features / moments.count
+    means = torch.where(count[:, None] > 0, moments.products / count.clamp(min=1)[:, None], everywhere)
+    within = moments.squares - (means * count[:, None]).T @ means
+    weight = torch.linalg.solve(shrunk(within / moments.count, moments.count), means.T).T
+    frequency = (count + 1) / (count + 1).sum()
+    return weight, frequency.log() - (weight * means).sum(1) / 2
+
+
+def regression(moments: Moments) -> tuple[Tensor, Tensor]:
+    """Return weight (T, D) and bias (T,) of the linear map from features to numbers with the least squared error.
+
+    The shrunk covariance makes it a ridge regression.
+    """
+    x, t = moments.features / moments.count, moments.targets / moments.count
+    covariance = moments.squares / moments.count - torch.outer(x, x)
+    weight = torch.linalg.solve(
+        shrunk(covariance, moments.count), (moments.products / moments.count - torch.outer(t, x)).T
+    ).T
+    return weight, t - weight @ x
+
+
+def shrunk(covariance: Tensor, count: float) -> Tensor:
+    """Return the oracle approximating shrinkage of a (D, D) covariance of `count` samples.
+
+    (1 - r) S + r tr(S) / D I, with r of Chen et al. 2010, equation 23; at least 1e-6, so that it can be inverted.
+    """
+    D = len(covariance)
+    trace, trace_of_square = covariance.trace(), covariance.square().sum()
+    numerator = (1 - 2 / D) * trace_of_square + trace**2
+    denominator = (count + 1 - 2 / D) * (trace_of_square - trace**2 / D)
+    share = (numerator / denominator.clamp(min=1e-300)).clamp(1e-6, 1)
+    scale = trace / D if trace > 0 else torch.ones_like(trace)
+    identity = torch.eye(D, dtype=covariance.dtype)
+    return (1 - share) * covariance + share * scale * identity
+
+
+def _targets(labels: Tensor, *, outputs: int) -> Tensor:
+    """Return numbers as a column, and classes as one-hot rows; one output tells two classes apart."""
+    return labels[:, None] if labels.is_floating_point() else F.one_hot(labels, max(outputs, 2))
+
+
+def _last_dense(model: nn.Module) -> tuple[str, nn.Linear]:
+    layers = [(name, m) for name, m in model.named_modules() if isinstance(m, nn.Linear) and m.bias is not None]
+    if not layers:
+        raise _without_dense_end("none")
+    return next(((name, m) for name, m in layers if name == "head.logits"), layers[-1])
+
+
+def _without_dense_end(name: str) -> UsageError:
+    return UsageError(
+        f"`probe` needs a network whose outputs are those of a dense layer (here: {name}); "
+        "use `head_first` or `freeze=all` instead."
+    )
