@@ -12,7 +12,7 @@ Field = tuple[Axis, ...]
 
 CONVENTIONS = (
     "1 MAC = 1 multiply-add = 2 FLOPs; bias, norm and activation are not in MACs.",
-    "Parameters and buffers are counted apart; MACs and MB (10^6 bytes) are those of one image.",
+    "Parameters and buffers are counted apart; MACs and bytes (kB: 10^3) are those of one image.",
     "out: activations that a layer makes; kept: what training keeps of them for the backward pass.",
     "field: input pixels that a unit sees, unclipped; jump: between units; start: centre of the first.",
 )

@@ -108,8 +108,8 @@ COLUMNS = (
     Column("MACs", lambda m, row: scaled(row.macs)),
     Column("%", lambda m, row: percent(m.share(row, "macs")), rank=2),
     Column("per par.", lambda m, row: f"{row.macs_per_parameter:,.0f}" if row.macs_per_parameter else "", rank=8),
-    Column("out MB", lambda m, row: megabytes(row.activation_bytes), rank=4),
-    Column("kept MB", lambda m, row: megabytes(row.kept_bytes), rank=3),
+    Column("out", lambda m, row: byte_text(row.activation_bytes) if row.activation_bytes else "", rank=4),
+    Column("kept", lambda m, row: "" if row.kept_bytes == 0 else byte_text(row.kept_bytes), rank=3),
     Column("joins", lambda m, row: joins_text(row), rank=1),
     Column("field", lambda m, row: per_axis([axis.size for axis in row.field or ()])),
     Column("jump", lambda m, row: per_axis([axis.jump for axis in row.field or ()])),
@@ -203,11 +203,11 @@ def totals(measurement: Measurement) -> Iterator[str]:
     total = measurement.total
     frozen = f", {total.frozen:,} frozen ones" if total.frozen else ""
     yield (
-        f"Total: {total.parameters:,} trainable parameters{frozen} ({megabytes(total.parameter_bytes)} MB), "
+        f"Total: {total.parameters:,} trainable parameters{frozen} ({byte_text(total.parameter_bytes)}), "
         f"{total.buffers:,} values in buffers, {total.macs:,} MACs."
     )
-    kept = "" if total.kept_bytes is None else f"; training keeps {megabytes(total.kept_bytes)} MB of them"
-    yield f"Activations: {megabytes(total.activation_bytes)} MB an image{kept}."
+    kept = "" if total.kept_bytes is None else f"; training keeps {byte_text(total.kept_bytes)} of them"
+    yield f"Activations: {byte_text(total.activation_bytes)} an image{kept}."
 
 
 def remarks(measurement: Measurement) -> Iterator[str]:
@@ -311,8 +311,16 @@ def scaled(count: int) -> str:
     """Return a count to three digits with k, M or G."""
     for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if count >= size:
-            return f"{count / size:.{2 if count < 10 * size else 1}f} {unit}"
+            decimals = 2 if count < 10 * size else 1 if count < 100 * size else 0
+            return f"{count / size:.{decimals}f} {unit}"
     return f"{count}" if count else ""
+
+
+def byte_text(count: int | None) -> str:
+    """Return bytes to three digits with B, kB, MB or GB; ? for unknown."""
+    if count is None or count < 1000:
+        return "?" if count is None else f"{count} B"
+    return f"{scaled(count)}B"
 
 
 def megabytes(count: int | None) -> str:

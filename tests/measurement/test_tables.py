@@ -30,16 +30,16 @@ from fovea.measurement.tables import (
 SMALL = """\
 small on 1x8x8
 
-layer  type       output  parameters   %  MACs   %  per par.    out MB   kept MB  field  jump  start
-input  Input       1x8x8                                      0.000256  0.000256      1     1    0.5
-conv   Conv2d      2x6x6          18  14   648  87        36  0.000288                3     1    1.5
-relu   ReLU        2x6x6                                      0.000288  0.000288      3     1    1.5
-pool   MaxPool2d   2x2x2                                       3.2e-05   9.6e-05      5     3    2.5
-flat   Flatten         8                                                              5     3    2.5
-head   Linear         12         108  86    96  13         1   4.8e-05                8     0      4
+layer  type       output  parameters   %  MACs   %  per par.    out   kept  field  jump  start
+input  Input       1x8x8                                      256 B  256 B      1     1    0.5
+conv   Conv2d      2x6x6          18  14   648  87        36  288 B             3     1    1.5
+relu   ReLU        2x6x6                                      288 B  288 B      3     1    1.5
+pool   MaxPool2d   2x2x2                                       32 B   96 B      5     3    2.5
+flat   Flatten         8                                                        5     3    2.5
+head   Linear         12         108  86    96  13         1   48 B             8     0      4
 
-Total: 126 trainable parameters (0.000504 MB), 0 values in buffers, 744 MACs.
-Activations: 0.000912 MB an image; training keeps 0.00064 MB of them.
+Total: 126 trainable parameters (504 B), 0 values in buffers, 744 MACs.
+Activations: 912 B an image; training keeps 640 B of them.
 """
 
 
