@@ -158,7 +158,6 @@ class Trainer:
         """Train until the epochs, the budget or the patience are used up, or `stopped` says so after a step."""
         resumed_at = time.monotonic() - self.clock.elapsed_s
         while (self.progress < 1 or self.clock.step) and not self.out_of_patience and not stopped():
-            self.model.train()
             for indices in self.batches():
                 if self.progress >= 1:
                     break

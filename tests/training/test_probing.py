@@ -39,7 +39,7 @@ def test_two_classes_on_a_line_are_parted_in_the_middle(unshrunk):
 def test_discriminants_give_scikit_learns_probabilities(unshrunk):
     x, labels = clouds()
     weight, bias = discriminants(Moments.of(x, F.one_hot(labels)))
-    count = F.one_hot(labels).sum(0)
+    count = F.one_hot(labels).sum(0).double()
     bias += count.log() - (count + 1).log()  # scikit-learn counts frequencies from no image
     mine = (x @ weight.T + bias).softmax(1).numpy()
     oracle = LinearDiscriminantAnalysis(solver="lsqr").fit(x, labels)
@@ -64,7 +64,7 @@ def test_few_samples_shrink_more():
 def test_shrinkage_of_many_features_comes_near_scikit_learns():
     x = torch.from_numpy(np.random.default_rng(0).normal(size=(300, 200)) * np.linspace(0.5, 2, 200))
     oracle = OAS(assume_centered=True).fit(x).covariance_  # without the terms 2 / D
-    assert np.abs(shrunk(x.T @ x / 300, 300) - oracle).max() < 0.01 * oracle.max()
+    assert np.abs(shrunk(x.T @ x / 300, 300).numpy() - oracle).max() < 0.01 * oracle.max()
 
 
 def test_features_that_never_change_do_not_break_it():
