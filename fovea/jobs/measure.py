@@ -52,7 +52,8 @@ def found(
         return model.model, str(model.card["architecture"]), shape or _shape_of(model)
     text = str(model)
     if custom := custom_name(text):
-        network = custom_network(*custom, **({"c_in": shape[0]} if shape else {}))
+        offered: dict[str, object] = {"c_in": shape[0]} if shape else {}
+        network = custom_network(custom[0], custom[1], **offered)
         return network, text, _required(shape, text)
     if text.endswith(".safetensors") or Path(text).is_file():
         bundle = load(text)
