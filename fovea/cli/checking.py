@@ -35,5 +35,5 @@ def check(
         rows = [("!" if row.fault and row.found else "", row.what, row.found, row.example) for row in result.findings]
         print_table(("", "looked for", "found", "for example"), rows)
     if strict and result.faults:
-        complain(f"{result.faults} faults in {result.data}, and --strict allows none")
+        complain(f"--strict allows no faults, and {result.data} has {result.faults}")
         raise typer.Exit(1)

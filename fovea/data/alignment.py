@@ -9,8 +9,8 @@ from fovea.data.likeness import Floats
 STEPS = 3
 MIN_BOX = 0.5
 """Sides of the box, at least, as a fraction of the image."""
-BLUR = 0.6
-"""Standard deviation, in pixels, of the Gaussian that both images are smoothed with."""
+FINE, COARSE = 0.6, 2.5
+"""Standard deviations of Gaussians, in pixels: images are aligned under the one; detail is what both differ by."""
 DAMPING = 1e-3
 MAX_CHANGE = 0.1
 EPSILON = 1e-6
@@ -21,7 +21,7 @@ def align(inner: Floats, outer: Floats, boxes: Floats, *, steps: int = STEPS) ->
 
     Rows of `boxes` are `Box`es; they stay within the image. Gauss-Newton on brightness of mean 0 and deviation 1.
     """
-    target, source = _normalised(_blurred(inner)), _blurred(outer)
+    target, source = _normalised(_blurred(inner, FINE)), _blurred(outer, FINE)
     for _ in range(steps):
         boxes = _bounded(boxes + _step(target, source, boxes))
     return boxes
@@ -31,6 +31,17 @@ def cut(images: Floats, boxes: Floats) -> Floats:
     """Return the boxes of images (N, C, S, S), enlarged to (N, C, S, S)."""
     rows, columns = _sampling(boxes, images.shape[-1])
     return rows[:, None] @ images @ columns[:, None]
+
+
+def detail_correlation(first: Floats, second: Floats) -> Floats:
+    """Return the correlation (N,), -1..1, of the details of luma (N, S, S), whatever the brightness and contrast.
+
+    Where one image has none it is 0, where neither has any 1.
+    """
+    a, b = ((_blurred(images, FINE) - _blurred(images, COARSE)).reshape(len(images), -1) for images in (first, second))
+    energy = (a * a).sum(1), (b * b).sum(1)
+    correlation: Floats = ((a * b).sum(1) + 1) / np.sqrt((energy[0] + 1) * (energy[1] + 1))
+    return correlation
 
 
 def _step(target: Floats, source: Floats, boxes: Floats) -> Floats:
@@ -72,15 +83,15 @@ def _normalised(images: Floats) -> Floats:
     return scaled
 
 
-def _blurred(images: Floats) -> Floats:
-    matrix = _blur(images.shape[-1])
+def _blurred(images: Floats, sigma: float) -> Floats:
+    matrix = _blur(images.shape[-1], sigma)
     return matrix @ images @ matrix.T
 
 
 @cache
-def _blur(S: int) -> Floats:
+def _blur(S: int, sigma: float) -> Floats:
     """Return the matrix (S, S) that blurs columns by a Gaussian; its rows sum to 1."""
     apart = np.subtract.outer(np.arange(S), np.arange(S))
-    weights = np.exp(-(apart**2) / (2 * BLUR**2))
+    weights = np.exp(-(apart**2) / (2 * sigma**2))
     matrix: Floats = (weights / weights.sum(1, keepdims=True)).astype(np.float32)
     return matrix

@@ -36,11 +36,12 @@ def find_candidates(
     likeness: Likeness,
     *,
     generator: np.random.Generator,
-    progress: Callable[[int, int], None] | None = None,
+    advance: Callable[[int], None],
 ) -> Candidates:
     """Return the pairs (CANDIDATE) among uint8 (N, S, S, C) that may be copies, each once, 3 N or 50,000 at most.
 
     Every image, its mirror image, and nine crops of both are compared with the images in the cells they fall into.
+    `advance` is told how many of VIEWS are done.
     """
     N, whole = len(thumbnails), likeness.coefficients(thumbnails)
     cells = _Cells(likeness.whiten(whole), generator)
@@ -52,8 +53,7 @@ def find_candidates(
             rows = [_rows(hits, view, mirrored) for hits in cells.hits(queries)]
             found = np.concatenate([found, *rows])
             found = found[each_pair_once(found, N)[: _limit(N)]]
-        if progress is not None:
-            progress(view + 1, len(VIEWS))
+        advance(view + 1)
     return found
 
 

@@ -17,20 +17,24 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from fovea.data.alignment import align, cut
+from fovea.data.alignment import align, cut, detail_correlation
 from fovea.data.candidates import VIEWS, Candidates, each_pair_once, find_candidates
 from fovea.data.dataset import Dataset, Images
 from fovea.data.likeness import CHUNK, Floats, Likeness, planes
 from fovea.preprocess import decode
 
 COARSE, FINE = {"luma": 8, "colour": 3}, {"luma": 12, "colour": 4}
-"""Frequencies that find candidates, and those that decide, together with the same ones of luma alone."""
+"""Frequencies that find candidates, and those that decide."""
 BATCH = 512
 MIN_SIMILARITY = 0.9
 MAX_SIMILARITY = 0.98
 """No data set asks for more: a re-encoded copy of good quality reaches it."""
 NEIGHBOUR, DEVIATIONS = 20, 10.0
 """A copy is so many standard deviations of Fisher's z more similar than the 20th nearest neighbour is as a rule."""
+MIN_DETAIL = 0.8
+"""Correlation of the details of a copy: whitened low frequencies make all large plain things alike."""
+MAX_STRETCH = 1.5
+"""A crop keeps the proportions of its image, or changes them as from 3:2 to 1:1; more is chance."""
 PROMISING = 0.6
 """Similarity at half the size, roughly aligned, that makes a pair worth the rest."""
 SAMPLE = 1000
@@ -87,18 +91,26 @@ def find_copies(thumbnails: Images, *, progress: Progress | None = None) -> list
 
     60,000 images take less than a minute of processor time.
     """
+
+    def advance(steps: int) -> None:
+        if progress is not None:
+            progress(steps, len(VIEWS) + 2)
+
     kept, copies = _identical(thumbnails)
     if len(kept) < 2:
         return copies
     distinct = thumbnails[kept]
     generator = np.random.default_rng(0)
     coarse = Likeness(distinct, **COARSE, generator=generator)
-    candidates = find_candidates(distinct, coarse, generator=generator, progress=progress)
+    candidates = find_candidates(distinct, coarse, generator=generator, advance=advance)
     candidates, boxes = _roughly_aligned(distinct, coarse, candidates)
+    advance(len(VIEWS) + 1)
     fine = Likeness(distinct, **FINE, generator=generator)
-    grey = Likeness(distinct, luma=FINE["luma"], generator=generator)
-    similarity, boxes = _aligned(distinct, [fine, grey], candidates, boxes=boxes)
-    near = similarity >= _threshold(fine.whiten(fine.coefficients(distinct)), generator)
+    similarity, detail, boxes = _aligned(distinct, fine, candidates, boxes=boxes)
+    advance(len(VIEWS) + 2)
+    threshold = _threshold(fine.whiten(fine.coefficients(distinct)), generator)
+    stretched = np.abs(np.log(boxes[:, 2] / boxes[:, 3])) > np.log(MAX_STRETCH)
+    near = (similarity >= threshold) & (detail >= MIN_DETAIL) & ~stretched
     rows = zip(candidates[near], np.minimum(similarity[near], 1).tolist(), boxes[near].tolist(), strict=True)
     return copies + [
         Copy(int(kept[row["inner"]]), int(kept[row["outer"]]), value, bool(row["mirrored"]), box[2] * box[3])
@@ -188,31 +200,32 @@ def _roughly_aligned(thumbnails: Images, likeness: Likeness, candidates: Candida
     turned["inner"], turned["outer"] = turned["outer"].copy(), turned["inner"].copy()
     tried = np.concatenate([candidates, turned])
     start = np.array(VIEWS, np.float32)[tried["view"]]
-    tried["similarity"], boxes = _aligned(thumbnails, [likeness], tried, boxes=start, halved=True)
+    tried["similarity"], _, boxes = _aligned(thumbnails, likeness, tried, boxes=start, halved=True)
     chosen = each_pair_once(tried, len(thumbnails))
     chosen = chosen[tried["similarity"][chosen] >= PROMISING]
     return tried[chosen], boxes[chosen]
 
 
 def _aligned(
-    thumbnails: Images, likenesses: Sequence[Likeness], candidates: Candidates, *, boxes: Floats, halved: bool = False
-) -> tuple[Floats, Floats]:
-    """Return the least similarity of each pair after alignment, and the boxes (N, 4) of `outer` that were found."""
+    thumbnails: Images, likeness: Likeness, candidates: Candidates, *, boxes: Floats, halved: bool = False
+) -> tuple[Floats, Floats, Floats]:
+    """Return similarity and detail correlation (N,) of pairs after alignment, and the boxes (N, 4) of `outer`."""
 
-    def batch(first: int) -> tuple[Floats, Floats]:
+    def batch(first: int) -> tuple[Floats, Floats, Floats]:
         rows = candidates[first : first + BATCH]
         inner, outer = (planes(thumbnails[rows[end]]) for end in ("inner", "outer"))
         if halved:
             inner, outer = _halved(inner), _halved(outer)
         outer[rows["mirrored"]] = outer[rows["mirrored"]][..., ::-1]
         found = align(inner[:, 0], outer[:, 0], boxes[first : first + BATCH])
-        images = inner, cut(outer, found)
-        return np.min([likeness.between(*images) for likeness in likenesses], axis=0), found
+        shown = cut(outer, found)
+        return likeness.between(inner, shown), detail_correlation(inner[:, 0], shown[:, 0]), found
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # NumPy releases the interpreter's lock
-        results = list(pool.map(batch, range(0, len(candidates), BATCH)))
-    similarities, found = zip(*results, strict=True) if results else ([np.zeros(0)], [np.zeros((0, 4))])
-    return np.concatenate(similarities), np.concatenate(found)
+        nothing = np.zeros(0, np.float32), np.zeros(0, np.float32), np.zeros((0, 4), np.float32)
+        results = [nothing, *pool.map(batch, range(0, len(candidates), BATCH))]
+    similarity, detail, found = map(np.concatenate, zip(*results, strict=True))
+    return similarity, detail, found
 
 
 def _halved(images: Floats) -> Floats:

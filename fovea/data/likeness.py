@@ -48,8 +48,8 @@ def planes(thumbnails: NDArray[np.uint8]) -> Floats:
 class Likeness:
     """Descriptors of `luma` x `luma` frequencies of brightness and `colour` x `colour` of each colour difference."""
 
-    def __init__(self, thumbnails: Images, *, luma: int, colour: int = 0, generator: np.random.Generator) -> None:
-        self.frequencies = (luma, colour, colour) if colour and thumbnails.shape[3] == 3 else (luma,)
+    def __init__(self, thumbnails: Images, *, luma: int, colour: int, generator: np.random.Generator) -> None:
+        self.frequencies = (luma,) if thumbnails.shape[3] == 1 else (luma, colour, colour)
         N = min(len(thumbnails), FITTED_IMAGES)
         sample = self.coefficients(thumbnails[np.sort(generator.choice(len(thumbnails), N, replace=False))])
         weight = N / (N + PRIOR_IMAGES)

@@ -1,4 +1,4 @@
-"""What the images of a data set are like before they are decoded: sizes, modes, files that are no images."""
+"""What else there is to know of the images of a data set: sizes, modes, blank ones, and files that are none of it."""
 
 import os
 import warnings
@@ -15,6 +15,8 @@ from fovea.data.dataset import Dataset, Part
 
 ODD_FACTOR = 4
 """A side is odd that is so many times the median of that side, or so many times shorter."""
+BLANK_LEVELS = 2
+CHUNK = 2048
 
 
 class Header(NamedTuple):
@@ -50,6 +52,16 @@ def survey_sizes(dataset: Dataset) -> Sizes:
     smallest, middle, largest = ((int(w), int(h)) for w, h in (sides.min(0), median, sides.max(0)))
     modes = dict(Counter(header.mode for _, _, header in found).most_common())
     return Sizes(smallest, middle, largest, modes, [found[index][:2] for index in np.flatnonzero(odd)])
+
+
+def find_blank(thumbnails: Dataset) -> list[tuple[str, str]]:
+    """Return name and part of the images of a single colour, give or take BLANK_LEVELS, in a decoded data set."""
+    blank = []
+    for name, part in thumbnails.parts.items():
+        for first in range(0, len(part), CHUNK):
+            levels = np.ptp(part.decoded[first : first + CHUNK], axis=(1, 2)).max(axis=1)
+            blank += [(part.names[first + index], name) for index in np.flatnonzero(levels <= BLANK_LEVELS)]
+    return blank
 
 
 def find_strays(root: Path, dataset: Dataset) -> list[str]:

@@ -1,7 +1,7 @@
 """`fovea check`: what is wrong with a data set, before anything is trained on it."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -12,10 +12,10 @@ import numpy as np
 from fovea.data.cache import decode_dataset
 from fovea.data.dataset import BadFile, Dataset, Part, Task
 from fovea.data.duplicates import Group, Member, find_duplicates
-from fovea.data.likeness import CHUNK, SIDE
+from fovea.data.likeness import SIDE
 from fovea.data.sources import find
 from fovea.data.statistics import channel_statistics
-from fovea.data.survey import Sizes, find_strays, survey_sizes
+from fovea.data.survey import Sizes, find_blank, find_strays, survey_sizes
 from fovea.jobs.progress import Display
 from fovea.preprocess import Pixels, Preprocess, decode
 from fovea.report.check import check_page
@@ -23,8 +23,6 @@ from fovea.report.page import THUMBNAIL, write_page
 
 IMBALANCE = 10
 """The largest class has at least so many times the images of the smallest: worth a word, no fault."""
-BLANK_LEVELS = 2
-"""An image whose thumbnail spans no more levels than this in any channel shows nothing."""
 
 
 class Finding(NamedTuple):
@@ -171,7 +169,7 @@ def check(
         groups=find_duplicates(dataset, decoded, progress=display.counter("comparing")),
         sizes=survey_sizes(dataset),
         channels={name: _statistics(part) for name, part in decoded.parts.items()},
-        blank=list(_blank(decoded)),
+        blank=find_blank(decoded),
         strays=_strays(data, dataset),
         notes=dataset.notes,
     )
@@ -194,15 +192,6 @@ def _class_counts(decoded: Dataset) -> dict[str, dict[str, int]]:
 def _statistics(part: Part) -> dict[str, Sequence[float]]:
     mean, std = channel_statistics(part)
     return {"mean": mean, "std": std}
-
-
-def _blank(decoded: Dataset) -> Iterator[tuple[str, str]]:
-    """Yield name and part of the images whose thumbnail has a single colour."""
-    for name, part in decoded.parts.items():
-        for first in range(0, len(part), CHUNK):
-            pixels = part.decoded[first : first + CHUNK]
-            levels = np.ptp(pixels, axis=(1, 2)).max(axis=1)
-            yield from ((part.names[first + index], name) for index in np.flatnonzero(levels <= BLANK_LEVELS))
 
 
 def _strays(data: str | Path, dataset: Dataset) -> list[str]:

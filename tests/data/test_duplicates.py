@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageOps
 from scipy.fft import dctn
 
-from fovea.data.alignment import align, cut
+from fovea.data.alignment import align, cut, detail_correlation
 from fovea.data.cache import decode_dataset
 from fovea.data.candidates import CANDIDATE, each_pair_once
 from fovea.data.dataset import Dataset, Part
@@ -102,6 +102,20 @@ def test_single_colours_are_copies_of_their_like_only():
     assert find_copies(np.stack([red, blue, grey, blue])) == [Copy(1, 3, 1.0)]
 
 
+def test_small_things_in_one_sky_are_no_copies():
+    originals = scenes(40)
+    skies = [Image.new("RGB", (SCENE, SCENE), (90, 140, 220)) for _ in range(2)]
+    skies[0].paste((20, 20, 20), (40, 40, 60, 46))
+    skies[1].paste((20, 20, 20), (47, 34, 53, 56))
+    assert find_copies(thumbnails([*originals, *skies])) == []
+
+
+def test_a_strip_that_was_stretched_is_not_taken_for_a_crop():
+    originals = scenes(30)
+    strip = originals[3].crop((0, 20, SCENE, 20 + SCENE // 2))
+    assert find_copies(thumbnails([*originals, strip])) == []
+
+
 def test_a_data_set_in_which_every_image_has_copies_is_no_exception():
     originals = scenes(40)
     edited = [EDITS[edit](image) for edit in ("re-encoded", "smaller", "mirrored") for image in originals]
@@ -166,6 +180,15 @@ def test_alignment_finds_the_box_that_was_cut_out():
     boxes = np.tile(np.array([[0.06, 0.1, 0.88, 0.85]], np.float32), (20, 1))
     found = align(cut(luma, boxes)[:, 0], luma[:, 0], np.tile(np.array([[0, 0, 1, 1]], np.float32), (20, 1)), steps=8)
     np.testing.assert_allclose(found, boxes, atol=0.01)
+
+
+def test_details_correlate_whatever_the_brightness_and_contrast():
+    a, b = planes(thumbnails(scenes(2, channels=1)))
+    np.testing.assert_allclose(detail_correlation(a, 0.5 * a + 40), 1, atol=1e-3)
+    np.testing.assert_allclose(detail_correlation(a, 255 - a), -1, atol=1e-2)
+    assert abs(detail_correlation(a, b)[0]) < 0.3
+    flat = np.full_like(a, 90)
+    np.testing.assert_allclose([detail_correlation(flat, flat)[0], detail_correlation(a, flat)[0]], [1, 0], atol=1e-2)
 
 
 def test_cutting_out_all_changes_nothing():

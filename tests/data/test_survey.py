@@ -5,7 +5,7 @@ from PIL import Image
 
 from fovea.data.dataset import Dataset, Part
 from fovea.data.folders import load_folder
-from fovea.data.survey import find_strays, survey_sizes
+from fovea.data.survey import find_blank, find_strays, survey_sizes
 
 
 def folder(tmp_path, *, sizes, mode="RGB"):
@@ -47,3 +47,13 @@ def test_strays_are_visible_files_that_are_not_in_the_data_set(tmp_path):
     (tmp_path / ".git").mkdir()
     (tmp_path / ".git" / "config").touch()
     assert find_strays(tmp_path, dataset) == ["cat/notes.txt", "top.png"]
+
+
+def test_blank_images_have_one_colour_give_or_take_noise():
+    pixels = np.full((4, 6, 6, 3), (200, 10, 90), np.uint8)
+    pixels[1, 2, 2] += 2
+    pixels[2, 2, 2] += 3
+    pixels[3, :, :3] = 0
+    part = Part(labels=np.zeros(4, np.int64), names=tuple("abcd"), pixels=pixels)
+    dataset = Dataset(name="x", parts={"test": part}, classes=("a",), channels=3)
+    assert find_blank(dataset) == [("a", "test"), ("b", "test")]

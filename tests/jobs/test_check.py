@@ -126,7 +126,7 @@ def test_strict_fails_on_faults_only(folder, capsys):
     picture(0).save(folder / "train" / "cat" / "again.png")
     capsys.readouterr()
     assert run(["check", str(folder), "--strict"]) == 1
-    assert capsys.readouterr().err.endswith("error: 1 faults in pets, and --strict allows none\n")
+    assert capsys.readouterr().err.endswith("error: --strict allows no faults, and pets has 1\n")
 
 
 def test_a_page_is_written_or_the_place_is_named(faulty, tmp_path, capsys):
