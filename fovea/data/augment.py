@@ -14,10 +14,10 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
+from fovea.data.batches import pixel_grid, sampled, typed, uniform
+from fovea.data.colour import colour_jitter, grey, pca_shift
+from fovea.data.trivial import trivial_augment
 from fovea.errors import ShapeError, UsageError, unknown
-
-GREY = (0.299, 0.587, 0.114)
-"""Luminance of red, green and blue (ITU-R BT.601), as in greyscale conversion by Pillow."""
 
 
 class AugmentContext(NamedTuple):
@@ -34,7 +34,7 @@ Augmentation = Callable[[Tensor, Generator, AugmentContext], Tensor]
 
 def flip(images: Tensor, generator: Generator) -> Tensor:
     """Mirror each image left to right with probability 1/2."""
-    return _mirrored(images, _uniform(images, generator) < 0.5)
+    return _mirrored(images, uniform(images, generator) < 0.5)
 
 
 def alternating_flip(images: Tensor, *, epoch: int, indices: Tensor) -> Tensor:
@@ -57,8 +57,8 @@ def shift(images: Tensor, generator: Generator, *, pixels: int) -> Tensor:
     N, C, H, W = images.shape
     if pixels >= min(H, W):
         raise ShapeError(f"`shift` by {pixels} pixels must be smaller than the images ({H}x{W}); use a smaller shift.")
-    y, x = (_uniform(images, generator, -pixels, pixels + 1).floor().long() for _ in range(2))
-    rows, columns = _pixels(images)
+    y, x = (uniform(images, generator, -pixels, pixels + 1).floor().long() for _ in range(2))
+    rows, columns = pixel_grid(images)
     image = torch.arange(N, device=images.device)[:, None, None]
     chosen = (image * H + _reflected(rows + y, H)) * W + _reflected(columns + x, W)
     flat = images.permute(0, 2, 3, 1).reshape(N * H * W, C)
@@ -80,15 +80,15 @@ def random_resized_crop(
     without a low-pass filter: a part more than twice `size` wide aliases. On a CPU the part has whole pixels.
     """
     _, _, H, W = images.shape
-    area = _uniform(images, generator, *scale) * (H * W)
-    aspect = _uniform(images, generator, *map(math.log, ratio)).exp()
+    area = uniform(images, generator, *scale) * (H * W)
+    aspect = uniform(images, generator, *map(math.log, ratio)).exp()
     width, height = (area * aspect).sqrt().clamp(max=W), (area / aspect).sqrt().clamp(max=H)
-    left = _uniform(images, generator) * (W - width)
-    top = _uniform(images, generator) * (H - height)
+    left = uniform(images, generator) * (W - width)
+    top = uniform(images, generator) * (H - height)
     if images.device.type == "cpu":
         return _cut_and_resized(images, torch.stack((top, top + height, left, left + width)), size)
     steps = (torch.arange(size, device=images.device) + 0.5) / size
-    return _sampled(images, left + width * steps, top + height * steps[:, None])
+    return sampled(images, left + width * steps, top + height * steps[:, None])
 
 
 def affine(
@@ -104,34 +104,14 @@ def affine(
     out, slant by up to `shear` degrees; each drawn uniformly (zoom: log-uniformly), bilinear, borders reflected.
     """
     _, _, H, W = images.shape
-    angle, slant = (_uniform(images, generator, -math.radians(d), math.radians(d)) for d in (degrees, shear))
-    x0, y0 = (_uniform(images, generator, -translate, translate) * side for side in (W, H))
-    zoom = _uniform(images, generator, -math.log1p(scale), math.log1p(scale)).exp()
-    rows, columns = _pixels(images)
+    angle, slant = (uniform(images, generator, -math.radians(d), math.radians(d)) for d in (degrees, shear))
+    x0, y0 = (uniform(images, generator, -translate, translate) * side for side in (W, H))
+    zoom = uniform(images, generator, -math.log1p(scale), math.log1p(scale)).exp()
+    rows, columns = pixel_grid(images)
     y, x = (rows + 0.5 - H / 2) * zoom, (columns + 0.5 - W / 2) * zoom
     x = x + slant.tan() * y
     cos, sin = angle.cos(), angle.sin()
-    return _sampled(images, cos * x - sin * y + (x0 + W / 2), sin * x + cos * y + (y0 + H / 2))
-
-
-def colour_jitter(images: Tensor, generator: Generator, *, strength: float) -> Tensor:
-    """Scale brightness, contrast and, with three channels, saturation, each by 1 - `strength` to 1 + `strength`.
-
-    Contrast is about the mean grey of the image, saturation about the grey of the pixel. Values are cut to 0..255 once,
-    at the end.
-    """
-    brightness, contrast, saturation = (
-        _uniform(images, generator, 1 - strength, 1 + strength)[:, None] for _ in range(3)
-    )
-    pixels = images.float()
-    if images.shape[1] == len(GREY):
-        weights = torch.tensor(GREY, device=images.device)
-        grey = (pixels.permute(0, 2, 3, 1) @ weights)[:, None]
-        pixels = grey.lerp(pixels, saturation)
-    else:
-        grey = pixels
-    mean = grey.mean((1, 2, 3), keepdim=True)
-    return _typed((pixels * contrast + mean * (1 - contrast)).mul_(brightness).clamp_(0, 255), images)
+    return sampled(images, cos * x - sin * y + (x0 + W / 2), sin * x + cos * y + (y0 + H / 2))
 
 
 def cutout(images: Tensor, generator: Generator, *, pixels: int) -> Tensor:
@@ -140,7 +120,7 @@ def cutout(images: Tensor, generator: Generator, *, pixels: int) -> Tensor:
     DeVries and Taylor 2017, arXiv:1708.04552 (which fills with the mean of the data set).
     """
     _, _, H, W = images.shape
-    top, left = (((_uniform(images, generator) * side).floor() - pixels // 2) for side in (H, W))
+    top, left = (((uniform(images, generator) * side).floor() - pixels // 2) for side in (H, W))
     return _filled(images, top, left, top + pixels, left + pixels)
 
 
@@ -150,11 +130,11 @@ def erase(images: Tensor, generator: Generator, *, probability: float) -> Tensor
     Zhong et al. 2017, arXiv:1708.04896, the variant RE-M, sides at most those of the image; width : height 0.3 to 3.3.
     """
     _, _, H, W = images.shape
-    chosen = _uniform(images, generator) < probability
-    area = _uniform(images, generator, 0.02, 0.33) * (H * W) * chosen
-    aspect = _uniform(images, generator, math.log(0.3), math.log(3.3)).exp()
+    chosen = uniform(images, generator) < probability
+    area = uniform(images, generator, 0.02, 0.33) * (H * W) * chosen
+    aspect = uniform(images, generator, math.log(0.3), math.log(3.3)).exp()
     width, height = (area * aspect).sqrt().clamp(max=W), (area / aspect).sqrt().clamp(max=H)
-    top, left = _uniform(images, generator) * (H - height), _uniform(images, generator) * (W - width)
+    top, left = uniform(images, generator) * (H - height), uniform(images, generator) * (W - width)
     return _filled(images, top, left, top + height, left + width)
 
 
@@ -173,18 +153,6 @@ def centre_crop(images: Tensor, *, size: int) -> Tensor:
     return images[:, :, top : top + size, left : left + size]
 
 
-def _uniform(images: Tensor, generator: Generator, low: float = 0.0, high: float = 1.0) -> Tensor:
-    """Return one number in [low, high) per image, (N, 1, 1)."""
-    draws = torch.rand(len(images), 1, 1, generator=generator, device=generator.device)
-    return draws.to(images.device) * (high - low) + low
-
-
-def _pixels(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Return row and column numbers, (H, 1) and (W,), that broadcast over (N, H, W)."""
-    _, _, H, W = images.shape
-    return torch.arange(H, device=images.device)[:, None], torch.arange(W, device=images.device)
-
-
 def _reflected(position: Tensor, size: int) -> Tensor:
     """Mirror positions in (-size, 2 size - 1) into [0, size) without repeating the border."""
     return (size - 1) - ((size - 1) - position.abs()).abs()
@@ -197,14 +165,6 @@ def _mirrored(images: Tensor, chosen: Tensor) -> Tensor:
     # whole rows by index: four times as fast as a choice per pixel
     rows = both.index_select(0, torch.arange(N, device=images.device) + N * chosen.flatten())
     return rows.view(N, H, W, C).permute(0, 3, 1, 2)
-
-
-def _sampled(images: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """Return the images at `x`, (N, 1 or H', W'), and `y`, (N, H', 1 or W'), in pixels from the left and top edges."""
-    _, _, H, W = images.shape
-    shape = len(images), y.shape[1], x.shape[2]
-    grid = torch.stack(((x * (2 / W) - 1).expand(shape), (y * (2 / H) - 1).expand(shape)), dim=-1)
-    return _typed(F.grid_sample(images.float(), grid, padding_mode="reflection", align_corners=False), images)
 
 
 def _cut_and_resized(images: Tensor, edges: Tensor, size: int) -> Tensor:
@@ -222,17 +182,10 @@ def _cut_and_resized(images: Tensor, edges: Tensor, size: int) -> Tensor:
 
 def _filled(images: Tensor, top: Tensor, left: Tensor, bottom: Tensor, right: Tensor) -> Tensor:
     """Return the images with the mean of each where a pixel's centre lies in its rectangle."""
-    rows, columns = (position + 0.5 for position in _pixels(images))
+    rows, columns = (position + 0.5 for position in pixel_grid(images))
     inside = (rows >= top) & (rows < bottom) & (columns >= left) & (columns < right)
-    mean = _typed(images.mean((2, 3), keepdim=True, dtype=torch.float32), images)
+    mean = typed(images.mean((2, 3), keepdim=True, dtype=torch.float32), images)
     return torch.where(inside[:, None], mean, images).contiguous(memory_format=torch.channels_last)
-
-
-def _typed(values: Tensor, images: Tensor) -> Tensor:
-    """Return float `values` in the type of `images`: rounded where that is uint8."""
-    if images.dtype == torch.uint8:
-        values = values.add_(0.5).to(torch.uint8)
-    return values.contiguous(memory_format=torch.channels_last)
 
 
 class _Number(NamedTuple):
@@ -257,31 +210,48 @@ _RECIPES: Mapping[str, tuple[_Number, ...]] = MappingProxyType(
             _Number("shear", 0, 80),
         ),
         "colour": (_Number("strength", 0, 1),),
+        "pca": (_Number("strength", 0, 10),),
+        "grey": (_Number("probability", 0, 1),),
+        "trivial": (),
         "cutout": (_Number("pixels", 0, math.inf, whole=True),),
         "erase": (_Number("probability", 0, 1),),
+        "mixup": (_Number("alpha", 0, 100),),
+        "cutmix": (_Number("alpha", 0, 100),),
     }
 )
 _FUNCTIONS: Mapping[str, Callable[..., Tensor]] = MappingProxyType(
-    {"flip": flip, "shift": shift, "affine": affine, "colour": colour_jitter, "cutout": cutout, "erase": erase}
+    {
+        "flip": flip,
+        "shift": shift,
+        "affine": affine,
+        "colour": colour_jitter,
+        "pca": pca_shift,
+        "grey": grey,
+        "trivial": trivial_augment,
+        "cutout": cutout,
+        "erase": erase,
+    }
 )
 _FLIPS = ("flip", "alternating-flip")
-_PAINTS = ("colour", "cutout", "erase")
+_PAINTS = ("colour", "pca", "grey", "cutout", "erase")
+MIXES = ("mixup", "cutmix")
+"""Specs that mix images and labels, which `fovea.data.mixing` composes."""
 
 
 def compose(specs: Sequence[str], *, size: int, directional: bool) -> Augmentation:
     """Return the augmentation that a recipe describes; its results are (N, C, size, size).
 
     Each spec is a name and its numbers: `flip`, `alternating-flip`, `shift PIXELS`, `crop SMALLEST_AREA`,
-    `affine DEGREES [TRANSLATE [SCALE [SHEAR]]]`, `colour STRENGTH`, `cutout PIXELS`, `erase PROBABILITY`. They run in
-    the order given. Without `crop`, images are cut to the middle after the last spec that moves pixels. Flips are left
-    out where labels are `directional`.
+    `affine DEGREES [TRANSLATE [SCALE [SHEAR]]]`, `colour STRENGTH`, `pca STRENGTH`, `grey PROBABILITY`, `trivial`,
+    `cutout PIXELS`, `erase PROBABILITY`. They run in the order given. Without `crop`, images are cut to the middle
+    after the last spec that moves pixels. Flips are left out where labels are `directional`; those of MIXES always.
 
     >>> augment = compose(["flip", "shift 4", "cutout 12"], size=32, directional=False)
 
     Raises:
         UsageError: an unknown name, too many or too few numbers, or a number out of its range.
     """
-    steps = [(name, _step(name, numbers, size)) for name, numbers in map(_parsed, specs)]
+    steps = [(name, _step(name, numbers, size)) for name, numbers in map(parsed, specs) if name not in MIXES]
     if directional:
         steps = [(name, step) for name, step in steps if name not in _FLIPS]
     if not any(name == "crop" for name, _ in steps):
@@ -306,7 +276,8 @@ def _step(name: str, numbers: Mapping[str, float], size: int) -> Augmentation:
     return lambda images, generator, _: function(images, generator, **numbers)
 
 
-def _parsed(spec: str) -> tuple[str, dict[str, float]]:
+def parsed(spec: str) -> tuple[str, dict[str, float]]:
+    """Return the name and the numbers of a spec; UsageError for one that is not known or has wrong numbers."""
     name, *words = spec.split() or [""]
     if name not in _RECIPES:
         raise unknown("augmentation", name, _RECIPES)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from fovea.data.augment import Augmentation, AugmentContext
 from fovea.data.dataset import Part
+from fovea.data.mixing import Labels, MixedLabels, compose_mixing
 from fovea.errors import DataError, TrainingError, UsageError
 from fovea.preprocess import Preprocess
 from fovea.training.evaluation import Normaliser, Score, autocast, layout, part_labels, predict_logits, score
@@ -109,6 +110,7 @@ class Trainer:
         self.forward = torch.compile(self.model) if recipe.compile else self.model
         self.train_part, self.val_part, self.recipe = train, val, recipe
         self.preprocess, self.augment, self.device = preprocess, augmentation, device
+        self.mix = compose_mixing(recipe.augment)
         self.normalise = Normaliser(preprocess, device, layout=layout(model))
         self.labels = part_labels(train)
         weights = None
@@ -211,18 +213,24 @@ class Trainer:
         else:
             torch.manual_seed(seed)
 
-    def load(self, indices: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Return normalised, augmented images (N, C, H, W) and their labels (N,) on the device."""
+    def load(self, indices: Tensor, generator: torch.Generator) -> tuple[Tensor, Labels]:
+        """Return normalised, augmented, perhaps mixed images (N, C, H, W) and their labels (N,) on the device."""
         batch = (
             torch.from_numpy(self.train_part.decoded[indices.numpy()])
             .permute(0, 3, 1, 2)
             .to(self.device, non_blocking=True)
         )
         batch = self.augment(batch, generator, AugmentContext(self.clock.epoch, indices.to(self.device)))
-        return self.normalise(batch), self.labels[indices].to(self.device, non_blocking=True)
+        labels = self.labels[indices].to(self.device, non_blocking=True)
+        if self.mix is None:
+            return self.normalise(batch), labels
+        batch, mixed = self.mix(batch, labels, generator)
+        return self.normalise(batch), mixed
 
-    def count(self, outputs: Outputs, labels: Tensor) -> None:
-        """Add a batch to the epoch's accuracy."""
+    def count(self, outputs: Outputs, labels: Labels) -> None:
+        """Add a batch to the epoch's accuracy; of mixed labels those of the larger share."""
+        if isinstance(labels, MixedLabels):
+            labels = labels.larger
         if not labels.is_floating_point():
             self.clock.correct += int((chosen_classes(main_head(outputs).detach()) == labels).sum())
         self.clock.seen += len(labels)

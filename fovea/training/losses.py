@@ -6,10 +6,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from fovea.data.mixing import Labels, MixedLabels
 from fovea.training.recipe import Recipe
 
 Outputs = Tensor | tuple[Tensor, ...]
-Loss = Callable[[Outputs, Tensor], Tensor]
+Loss = Callable[[Outputs, Labels], Tensor]
 
 
 def class_weights(labels: Tensor, classes: int) -> Tensor:
@@ -27,7 +28,7 @@ def make_loss(recipe: Recipe, weights: Tensor | None = None) -> Loss:
     """Return the loss that `recipe` names, as a function of float32 outputs (N, K) and labels (N,).
 
     `weights` (K,) weigh the classes. A tuple of outputs is the main head followed by auxiliary heads, each of which
-    counts `recipe.aux_weight`.
+    counts `recipe.aux_weight`. Of mixed labels both losses count, each by its share.
     """
 
     def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
@@ -43,7 +44,9 @@ def make_loss(recipe: Recipe, weights: Tensor | None = None) -> Loss:
 
     head = {"cross-entropy": cross_entropy, "binary": binary, "mse": mse}[recipe.loss]
 
-    def total(outputs: Outputs, labels: Tensor) -> Tensor:
+    def total(outputs: Outputs, labels: Labels) -> Tensor:
+        if isinstance(labels, MixedLabels):
+            return labels.share * total(outputs, labels.own) + (1 - labels.share) * total(outputs, labels.other)
         main, *auxiliary = outputs if isinstance(outputs, tuple) else (outputs,)
         loss = head(main.float(), labels)
         for output in auxiliary:

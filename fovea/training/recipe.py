@@ -72,7 +72,7 @@ class Recipe:
     stage_decay: float = 1.0
     """Each part before the head learns at this factor of the rate of the part after it."""
     augment: tuple[str, ...] = ()
-    """Augmentations in order, as `flip`, `shift 4`, `crop 0.35`."""
+    """Augmentations in order, as `flip`, `shift 4`, `crop 0.35`; of `mixup 0.2`, `cutmix 1` one per batch."""
     test_flip: bool = False
     """Average the outputs of an image and its mirror image when evaluating."""
     patience: int = 0
