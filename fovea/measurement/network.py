@@ -73,8 +73,8 @@ def _initialised(model: nn.Module, shape: Shape) -> nn.Module:
 def _run(walk: Walk, model: nn.Module, shape: Shape, *, training: bool) -> None:
     floating = [parameter.dtype for parameter in model.parameters() if parameter.is_floating_point()]
     model.train(training)
-    with torch.device("meta"):
-        walk.run(model, torch.empty(TRAINING_BATCH if training else 1, *shape, dtype=next(iter(floating), None)))
+    batch = TRAINING_BATCH if training else 1
+    walk.run(model, torch.empty(batch, *shape, dtype=next(iter(floating), None), device="meta"))
 
 
 def _kept(twin: nn.Module, shape: Shape) -> tuple[dict[str, int] | None, dict[str, str]]:

@@ -284,9 +284,9 @@ def shortened(text: str, width: int) -> str:
 
 
 def joins_text(row: Layer) -> str:
-    """Return the sizes of the fields that meet in a row, where they differ: `1|3|5|3`, and of many `7..31`."""
-    sizes = [per_axis([axis.size for axis in branch]) for branch in row.branches]
-    if len(set(sizes)) < 2:
+    """Return the different sizes of the fields that meet in a row: `1|3|5`, and of many `7..31`."""
+    sizes = list(dict.fromkeys(per_axis([axis.size for axis in branch]) for branch in row.branches))
+    if len(sizes) < 2:
         return ""
     return "|".join(sizes) if len(sizes) <= MOST_BRANCHES else f"{sizes[0]}..{sizes[-1]}"
 

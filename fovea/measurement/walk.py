@@ -25,6 +25,7 @@ from fovea.measurement.receptive import pixels
 from fovea.measurement.result import Leftover, Shape
 from fovea.measurement.rules import MACS, broken, windows
 
+META = torch.device("meta")
 FIRST_OUTPUT = ("max_pool", "adaptive_max_pool", "native_", "cudnn_", "miopen_", "_scaled_dot_product")
 """Begin the names of operations whose further outputs are for the backward pass only."""
 
@@ -97,6 +98,8 @@ class Walk(TorchDispatchMode):  # type: ignore[no-untyped-call]
         operation = described(func)
         args = tuple(_each(self.without_values, value) for value in args)
         kwargs = {key: _each(self.without_values, value) for key, value in (kwargs or {}).items()}
+        if self.virtual and "device" in operation.arguments:
+            kwargs["device"] = META
         given = {**dict(zip(operation.arguments, args, strict=False)), **kwargs}
         shapes = {key: _each(_shape, value) for key, value in given.items()}
         self.operation = operation.name, shapes
