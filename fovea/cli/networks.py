@@ -33,7 +33,7 @@ def models(
         print_json([card.to_dict() for card in cards])
         return
     print_table(COLUMNS, map(_row, cards))
-    print_lines([f"{len(cards)} networks. {LEGEND}"])
+    print_lines([f"{len(cards)} network{'' if len(cards) == 1 else 's'}. {LEGEND}"])
     if plot is not None:
         print_lines([f"Plot  {plot}"])
 

@@ -60,7 +60,10 @@ def _span(year: int | str | None) -> tuple[int, int]:
     if match is None or (match[1] and match[3] and not match[2]) or not any(match.groups()):
         raise UsageError(f"`year` (={year}) must be a year or a span of years: 2015, 2014-2016, 2017- or -2012.")
     first = int(match[1] or 0)
-    return first, int(match[3] or (FOREVER if match[2] else first))
+    last = int(match[3] or (FOREVER if match[2] else first))
+    if last < first:
+        raise UsageError(f"`year` (={year}) ends before it begins; write the earlier year first: {last}-{first}.")
+    return first, last
 
 
 def _count(name: str, value: float | str | None) -> float:

@@ -86,17 +86,17 @@ _register = partial(
 )
 
 
-@_register(input=(3, 32, 32), params=1_060_138, macs=11_371_776)
+@_register(input=(3, 32, 32), params=1_060_138, macs=11_371_776, decks=("000",))
 def vgg_block1(classes: int = 10, *, c_in: int = 3, size: int = 32, dropout: float = 0.0) -> Classifier:
     return _cifar_net(EXAMPLE_2A, classes, c_in=c_in, size=size, dropout=dropout)
 
 
-@_register(input=(3, 32, 32), params=550_570, macs=38_896_896)
+@_register(input=(3, 32, 32), params=550_570, macs=38_896_896, decks=("000",))
 def vgg_block3(classes: int = 10, *, c_in: int = 3, size: int = 32, dropout: float = 0.0) -> Classifier:
     return _cifar_net(EXAMPLE_2B, classes, c_in=c_in, size=size, dropout=dropout)
 
 
-@_register(input=(1, 28, 28), params=1_677_674, macs=19_899_904)
+@_register(input=(1, 28, 28), params=1_677_674, macs=19_899_904, decks=("002",))
 def fashion_cnn(classes: int = 10, *, c_in: int = 1, size: int = 28, dropout: float = 0.25) -> Classifier:
     stages = _stages(c_in, FMNIST_CNN, batch_norm=True, dropout=dropout)
     head = _head(_flat(size, FMNIST_CNN), 512, classes, batch_norm=True, dropout=2 * dropout)
