@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from fovea.jobs.build import build_file as build_file
     from fovea.jobs.cache import cache as cache
     from fovea.jobs.check import check as check
+    from fovea.jobs.compare import compare as compare
     from fovea.jobs.doctor import doctor as doctor
     from fovea.jobs.evaluate import evaluate as evaluate
     from fovea.jobs.filter import filter as filter
@@ -36,6 +37,7 @@ _HOMES = {
     "build_file": "fovea.jobs.build",
     "cache": "fovea.jobs.cache",
     "check": "fovea.jobs.check",
+    "compare": "fovea.jobs.compare",
     "doctor": "fovea.jobs.doctor",
     "evaluate": "fovea.jobs.evaluate",
     "filter": "fovea.jobs.filter",
@@ -58,6 +60,7 @@ __all__ = [
     "build_file",
     "cache",
     "check",
+    "compare",
     "doctor",
     "evaluate",
     "filter",

@@ -13,6 +13,7 @@ import typer
 
 from fovea.cli.building import build
 from fovea.cli.checking import check
+from fovea.cli.comparison import compare
 from fovea.cli.description import info
 from fovea.cli.evaluation import evaluate
 from fovea.cli.filtering import filter
@@ -52,7 +53,7 @@ def common(
     """Hold the options that stand before every command; `run` has taken `--debug` out already."""
 
 
-for command in (train, evaluate, predict, check, models, build, measure, filter, info, doctor, cache):
+for command in (train, evaluate, predict, compare, check, models, build, measure, filter, info, doctor, cache):
     app.command()(command)
 
 

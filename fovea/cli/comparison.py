@@ -1,0 +1,29 @@
+"""`fovea compare`."""
+
+from typing import Annotated
+
+import typer
+
+from fovea.cli.options import Json
+from fovea.cli.output import print_json, print_lines, print_table
+
+
+def compare(
+    runs: Annotated[
+        list[str], typer.Argument(metavar="RUN...", help="Run folders; the first is the baseline.", show_default=False)
+    ],
+    html: Annotated[str | None, typer.Option(metavar="PATH", help="Write a page with the curves to this file.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Compare trainings, seeds of one recipe together: results with intervals, time, arithmetic, parameters."""
+    from fovea.jobs.compare import compare as job
+
+    result = job(runs, html=html)
+    if as_json:
+        print_json(result.to_dict())
+        return
+    print_table(*result.table)
+    print_lines(difference.text for difference in result.differences)
+    if result.settings:
+        print_table(*result.settings_table)
+    print_lines(f"note: {note}" for note in result.notes)
