@@ -89,7 +89,8 @@ def test_the_card_says_what_the_defaults_build(name):
 @every_model
 def test_logits_are_batch_by_classes_at_even_and_odd_sizes(name):
     size, device = trial(name)
-    for batch, pixels, c_in, classes in ((1, size, 1, 2), (3, size + 1, 4, 5)):
+    trials = [(3, size + 1, 4, 5)] if device == "meta" else [(1, size, 1, 2), (3, size + 1, 4, 5)]
+    for batch, pixels, c_in, classes in trials:  # other tests pass one image of other sizes through the larger networks
         model = build(name, device=device, c_in=c_in, classes=classes, size=pixels)
         x = images(batch, c_in, pixels, device=device)
         with torch.no_grad():
@@ -109,6 +110,8 @@ def test_every_parameter_gets_a_finite_gradient(name):
     labels = torch.arange(4, device=device)
     nn.functional.cross_entropy(model(images(4, 4, size, device=device)), labels).backward()
     for path, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
         assert parameter.grad is not None, path
         assert device == "meta" or (parameter.grad.isfinite().all() and parameter.grad.any()), path
 
