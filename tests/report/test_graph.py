@@ -96,6 +96,6 @@ def test_notes_tell_what_is_known(measured):
         "out: 4x6x6",
         "76 parameters",
         "2.59 k MACs, 17.3 % of the network's",
-        "activations: 0.00 MB",
+        "activations: 0.000576 MB",
         "a unit sees 5 pixels; the next is 1 further",
     ]
