@@ -1,4 +1,8 @@
-"""What tests of several floors share: a model file whose answers a reader can check by eye."""
+"""What tests of several floors share: a model file whose answers a reader can check by eye, and an oracle."""
+
+import warnings
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -7,6 +11,7 @@ from PIL import Image
 
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
 SIZE = 4
+OPERATORS = torch.library.Library("torchvision", "FRAGMENT")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -93,3 +98,20 @@ def colour_folder(tmp_path, monkeypatch):
         return tmp_path / folder
 
     return write
+
+
+@pytest.fixture(scope="session")
+def torchvision():
+    """Return the library, its compiled operators declared where they do not load; skip without it."""
+    found = find_spec("torchvision")
+    if found is None:
+        pytest.skip("torchvision is not installed")
+    try:
+        torch.ops.load_library(str(next(Path(found.origin).parent.glob("_C.*"))))
+    except (OSError, StopIteration):
+        for name in ("nms", "qnms"):  # the library describes these two when it is imported
+            OPERATORS.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import torchvision
+    return torchvision

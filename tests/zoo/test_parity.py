@@ -2,7 +2,6 @@
 
 import warnings
 from importlib.util import find_spec
-from pathlib import Path
 
 import pytest
 import torch
@@ -29,22 +28,15 @@ SAMPLE = (
 )
 """(network, library, size of the images): the fastest of each family."""
 
-OPERATORS = torch.library.Library("torchvision", "FRAGMENT")
-
 
 @pytest.fixture(scope="module")
-def make():
+def make(torchvision):
     """Return what makes a network by library and name, its weights drawn at random; skip without the libraries."""
-    for library in ("torchvision", "timm"):
-        if find_spec(library) is None:
-            pytest.skip(f"{library} is not installed")
-    if not _compiled_operators_load():
-        for name in ("nms", "qnms"):  # the library describes these two when it is imported
-            OPERATORS.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    if find_spec("timm") is None:
+        pytest.skip("timm is not installed")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import timm
-        import torchvision
     makers = {"torchvision": torchvision.models.get_model, "timm": timm.create_model}
 
     def quietly(library, name):
@@ -53,15 +45,6 @@ def make():
             return makers[library](name)
 
     return quietly
-
-
-def _compiled_operators_load() -> bool:
-    compiled = list(Path(find_spec("torchvision").origin).parent.glob("_C.*"))
-    try:
-        torch.ops.load_library(str(compiled[0]))
-    except (OSError, IndexError):
-        return False
-    return True
 
 
 def with_lively_batch_norm(model: nn.Module) -> nn.Module:
