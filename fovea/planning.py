@@ -22,6 +22,8 @@ WANTED_IMAGES, WANTED_EPOCHS = 100_000, 6
 USED_FOR_STEPS = 0.85
 """Share of the time that goes into forward and backward passes; the rest augments, validates and saves."""
 TIMED_BATCH = 32
+TRANSFER_IMAGES = 20_000
+"""A training from weights of other images sees so many."""
 
 SMALL_STEPS = {"accumulate": 1, "lr": 0.06, "lr_rest": 0.01, "momentum": 0.9}
 """The recipe of CIFAR-10 takes steps of 1,000 images; these values are for a tenth of that."""
@@ -64,6 +66,31 @@ def default_plan(dataset: Dataset, *, model: str | None = None, size: int | None
         epochs=epochs, batch=_batch(images), optimiser="adamw", lr=0.002, weight_decay=0.02, clip=1.0, augment=augment
     )
     return Plan(model=model, size=size, training=training)
+
+
+def transfer_plan(dataset: Dataset, *, model: str, size: int, weights: str) -> Plan:
+    """Return the plan for a network that begins with the file `weights`: few epochs, the head first."""
+    images = len(dataset.parts["train"])
+    training = Recipe(
+        epochs=max(5, min(50, TRANSFER_IMAGES // images + 2)),
+        batch=min(64, _batch(images)),
+        optimiser="adamw",
+        lr=0.002,
+        weight_decay=0.02,
+        clip=1.0,
+        label_smoothing=0.1 if dataset.task == "classes" else 0.0,
+        frozen_statistics=True,
+        head_first=0.2,
+        stage_decay=0.7,
+        augment=_augment(dataset, size),
+    )
+    reason = f"{model} at {size} px, beginning with the weights {weights}; --from none trains from scratch"
+    return Plan(model=model, size=size, training=training, reasons=(reason,))
+
+
+def shows_photographs(dataset: Dataset) -> bool:
+    """Return whether images are so large, or of such different sizes, that weights from photographs help."""
+    return _input_size(dataset) > SMALL_IMAGE
 
 
 def budget_plan(dataset: Dataset, budget_s: float, *, device: torch.device, size: int | None = None) -> Plan:

@@ -28,6 +28,8 @@ class Plan:
     """How an image of another shape becomes square."""
     val_fraction: float = 0.1
     """Share of the training part held out for validation where the data has no such part; 0 trains on all of it."""
+    start: str = ""
+    """Weights to begin with: a file, or `imagenet` for the published ones; random ones where empty."""
     training: Recipe
     reasons: tuple[str, ...] = ()
     """Why this plan, one line each, for the user."""
@@ -37,6 +39,9 @@ class Plan:
             raise UsageError(f"`size` (={self.size}) must be 1 pixel or more.")
         if not 0 <= self.val_fraction < 1:
             raise UsageError(f"`val_fraction` (={self.val_fraction}) must be in [0, 1).")
+        for name, scratch in (("whiten", False), ("initialisation", "own")):
+            if self.start and (value := getattr(self.training, name)) != scratch:
+                raise UsageError(f"`{name}` (={value}) is for random weights; leave it out, or --from.")
 
     @property
     def room(self) -> float:

@@ -103,7 +103,7 @@ def read_weights(path: str | Path) -> WeightsFile:
     try:
         sha256 = checksum_of(path, "sha256").partition(":")[2]
         if path.suffix == ".safetensors":
-            return WeightsFile(path=path, sha256=sha256, tensors=load_file(path), card=_card(path))
+            return WeightsFile(path=path, sha256=sha256, tensors=load_file(path), card=card_of(path))
         loaded = torch.load(path, map_location="cpu", weights_only=True)
         return WeightsFile(path=path, sha256=sha256, tensors=_tensors(loaded, path))
     except OSError as error:
@@ -198,7 +198,7 @@ def _origin(file: WeightsFile, peer: Peer, *, naming: str, new: tuple[str, ...])
 def network_of(path: str | Path) -> str | None:
     """Return the network that a file is for: by its card, or by its name, as `mobilenet_v2-b0353104.pth`; else None."""
     path = Path(path)
-    card = _card(path) if path.suffix == ".safetensors" else None
+    card = card_of(path)
     if card is not None:
         return str(card["architecture"])
     cards = [registry.card(name) for name in registry.names()]
@@ -249,13 +249,18 @@ def _homes() -> list[Path]:
     return [*([Path(data) / "weights"] if data else []), cache_root() / "downloads" / "weights"]
 
 
-def _card(path: Path) -> Mapping[str, Any] | None:
-    """Return the card of a model file of ours; None for another library's."""
+def card_of(path: str | Path) -> Mapping[str, Any] | None:
+    """Return the card of a model file of ours; None for another library's. Errors as `read_weights`."""
+    path = Path(path)
+    if path.suffix != ".safetensors":
+        return None
     try:
         with safe_open(path, framework="pt") as file:
             ours = "fovea" in (file.metadata() or {})
     except SafetensorError as error:
         raise BundleError(f"`{path.name}` is damaged: {first_line(error)}.") from error
+    except OSError as error:
+        raise StorageError(f"`{path}` cannot be read: {error.strerror or first_line(error)}.") from error
     return read_card(path) if ours else None
 
 

@@ -1,9 +1,10 @@
 """From what the user asked for to a training that is ready to start: data, plan, network, preprocessing."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -21,13 +22,15 @@ from fovea.errors import UsageError, unknown
 from fovea.header import first_line
 from fovea.jobs.custom import custom_name, custom_network
 from fovea.jobs.progress import Display
-from fovea.planning import budget_plan, default_plan
+from fovea.jobs.starting import SCRATCH, Start, channels_of, load_start, start_at_hand, start_named
+from fovea.planning import budget_plan, default_plan, shows_photographs, transfer_plan
 from fovea.preprocess import Preprocess
 from fovea.recipes import DEFAULT_RECIPE, PLAN_FIELDS, Plan, named
 from fovea.training.engine import Trainer, seed_of
 from fovea.training.evaluation import Normaliser, layout, part_labels
 from fovea.training.initialisation import initialise, whiten_first_convolution
 from fovea.training.losses import main_head, make_loss, output_count
+from fovea.training.probing import fit_head
 from fovea.training.recipe import FIELDS
 from fovea.training.tuning import keep_freed_memory, time_settings
 
@@ -35,6 +38,7 @@ HALF = 0.5
 """Stands for mean and standard deviation until the training images are decoded."""
 WHITENING_IMAGES = 1000
 TIMED_IMAGES = 128
+PROBED_IMAGES = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +70,8 @@ class Prepared:
     """Share of the train part that was set aside for validation; 0 where the data has its own or none is wanted."""
     target: tuple[float, float]
     """Mean and standard deviation of the numbers to predict; (0, 1) for classes."""
+    origin: Mapping[str, str] | None = None
+    """Where the weights that it begins with are from, and their licence; None for random ones."""
 
     def part(self, name: str) -> Part:
         """Return the part with its labels on the network's scale."""
@@ -139,6 +145,8 @@ class Wish:
 
     model: str | None = None
     recipe: str | None = None
+    start: str | None = None
+    """Weights to begin with; `none` for random ones, None to leave it open."""
     changes: Mapping[str, Any]
     """Fields of `Plan` and `Recipe`, and arguments of the network, that replace the chosen plan's."""
 
@@ -156,19 +164,23 @@ def choose_plan(dataset: Dataset, wish: Wish, *, device: torch.device) -> Plan:
     """Return the plan for `dataset`: the named one, or one by rule, or under a budget one by timing."""
     changes = {"loss": "mse", **wish.changes} if dataset.task == "number" else wish.changes
     budget_s, size = changes.get("budget_s", 0.0), changes.get("size")
-    name = wish.recipe
-    if name is None and wish.model is None and not budget_s:
+    name, start = wish.recipe, _start(wish, dataset)
+    if name is None and start is None and wish.model is None and not budget_s:
         name = DEFAULT_RECIPE.get(dataset.name)
     if name is not None:
         plan = named(name)
         plan = plan.replace(model=wish.model, arguments={}) if wish.model else plan
+        plan = plan.replace(model=start.model, arguments=start.arguments) if start else plan
+    elif start is not None:
+        plan = transfer_plan(dataset, model=start.model, size=size or start.size, weights=Path(start.weights).name)
+        plan = plan.replace(arguments=start.arguments)
     elif wish.model is None and budget_s:
         plan = budget_plan(dataset, budget_s, device=device, size=size)
     else:
         plan = default_plan(dataset, model=wish.model, size=size)
     if dataset.directional:
         plan = plan.replace(test_flip=False)
-    return plan.replace(**_sorted_out(changes, plan))
+    return plan.replace(**_sorted_out(changes, plan), start=start.weights if start else "")
 
 
 def _sorted_out(changes: Mapping[str, Any], plan: Plan) -> dict[str, Any]:
@@ -187,40 +199,47 @@ def _sorted_out(changes: Mapping[str, Any], plan: Plan) -> dict[str, Any]:
     return {**rest, "arguments": {**plan.arguments, **own}} if own else rest
 
 
+def _start(wish: Wish, dataset: Dataset) -> Start | None:
+    """Return the weights to begin with: those named, or, for photographs and with all left open, those at hand."""
+    if wish.start is not None:
+        return None if wish.start == SCRATCH else start_named(wish.start, model=wish.model)
+    left_open = wish.model is None and wish.recipe is None and dataset.name not in DEFAULT_RECIPE
+    return start_at_hand() if left_open and shows_photographs(dataset) else None
+
+
+class Begun(NamedTuple):
+    """What a run that goes on has settled already."""
+
+    preprocess: Preprocess
+    origin: Mapping[str, str] | None
+    checkpoint: bool
+    """Whether it has one, which holds its weights: none are read or computed then."""
+
+
 def ready(
-    dataset: Dataset,
-    plan: Plan,
-    *,
-    source: Source,
-    device: torch.device,
-    display: Display,
-    preprocess: Preprocess | None = None,
+    dataset: Dataset, plan: Plan, *, source: Source, device: torch.device, display: Display, begun: Begun | None = None
 ) -> Prepared:
-    """Return the data decoded and the network built; `preprocess` is that of a run that goes on."""
+    """Return the data decoded and the network built."""
     _check_loss(plan.training.loss, dataset)
     keep_freed_memory()
     val_fraction = 0.0 if "val" in dataset.parts else plan.val_fraction
     dataset = split_validation(dataset, fraction=val_fraction, seed=plan.training.seed)
-    channels = dataset.channels
-    geometry = preprocess or Preprocess(
-        size=(plan.size, plan.size), channels=channels, fit=plan.fit, mean=(HALF,) * channels, std=(HALF,) * channels
-    )
-    counter = display.counter("decoding")
-    dataset = decode_dataset(dataset, geometry, room=plan.room, allow_bad=source.allow_bad, progress=counter)
-    require_trainable(dataset)
-    for bad in dataset.bad_files:
-        display.note(f"left out: {bad.name}: {bad.reason}")
+    geometry = begun.preprocess if begun else _geometry(plan, dataset)
+    dataset = _decoded(dataset, geometry, room=plan.room, allow_bad=source.allow_bad, display=display)
     train = dataset.parts["train"]
-    if preprocess is None:
-        mean, std = channel_statistics(train)
-        preprocess = dataclasses.replace(geometry, mean=mean, std=std)
     torch.manual_seed(seed_of(plan.training.seed))
     outputs = output_count(plan.training.loss, len(dataset.classes))
-    model, architecture, arguments = _network(plan, outputs=outputs, channels=channels)
-    initial_weights(model, plan, train, preprocess)
-    plan = tuned(plan, model, train, preprocess, device)
-    return Prepared(
-        plan=plan,
+    model, architecture, arguments = _network(plan, outputs=outputs, channels=geometry.channels)
+    blank = begun is None or not begun.checkpoint
+    origin = load_start(plan.start, model, architecture=architecture, display=display) if plan.start and blank else None
+    preprocess = geometry
+    if begun is None:
+        mean, std = (origin.mean, origin.std) if origin else channel_statistics(train)
+        preprocess = dataclasses.replace(geometry, mean=mean, std=std)
+    if not plan.start:
+        initial_weights(model, plan, train, preprocess)
+    prepared = Prepared(
+        plan=tuned(plan, model, train, preprocess, device),
         dataset=dataset,
         preprocess=preprocess,
         model=model,
@@ -230,7 +249,38 @@ def ready(
         source=source,
         val_fraction=val_fraction,
         target=_target(dataset, train),
+        origin=begun.origin if begun else {**origin.to_dict(), "licence": origin.licence} if origin else None,
     )
+    if plan.training.probe and blank:
+        fit_head(model.to(device), _as_evaluated(prepared, display))
+    return prepared
+
+
+def _geometry(plan: Plan, dataset: Dataset) -> Preprocess:
+    """Return how images are decoded, their normalisation still open; weights say how many channels they need."""
+    channels = channels_of(plan.start, model=plan.model, default=dataset.channels) if plan.start else dataset.channels
+    mean = std = (HALF,) * channels
+    return Preprocess(size=(plan.size, plan.size), channels=channels, fit=plan.fit, mean=mean, std=std)
+
+
+def _decoded(dataset: Dataset, geometry: Preprocess, *, room: float, allow_bad: bool, display: Display) -> Dataset:
+    counter = display.counter("decoding")
+    decoded = decode_dataset(dataset, geometry, room=room, allow_bad=allow_bad, progress=counter)
+    require_trainable(decoded)
+    for bad in decoded.bad_files:
+        display.note(f"left out: {bad.name}: {bad.reason}")
+    return decoded
+
+
+def _as_evaluated(prepared: Prepared, display: Display) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Yield all training images (N, C, H, W) as they are evaluated, and their labels, on the device."""
+    part, normalise = prepared.part("train"), Normaliser(prepared.preprocess, prepared.device)
+    for first in range(0, len(part), PROBED_IMAGES):
+        rows = range(first, min(first + PROBED_IMAGES, len(part)))
+        pixels = np.stack([prepared.preprocess.fit_pixels(part.decoded[row]) for row in rows])
+        images = torch.from_numpy(pixels).permute(0, 3, 1, 2).to(prepared.device)
+        yield normalise(images), part_labels(part)[rows.start : rows.stop].to(prepared.device)
+        display.advance("fitting the head", rows.stop, len(part))
 
 
 def _network(plan: Plan, *, outputs: int, channels: int) -> tuple[nn.Module, str, dict[str, Any]]:
@@ -279,10 +329,12 @@ def resolved_recipe(prepared: Prepared) -> dict[str, Any]:
     """Return what recipe.toml holds: all that makes the same training again."""
     plan, dataset = prepared.plan, prepared.dataset
     given = {name: value for name, value in dataclasses.asdict(prepared.source).items() if value is not None}
+    network = {name: getattr(plan, name) for name in ("model", "size", "fit", "start")}
     return {
         "device": prepared.device.type,
         "data": {"source": given, "fingerprint": dataset.fingerprint, "val_fraction": plan.val_fraction},
-        "network": {"model": plan.model, "arguments": dict(plan.arguments), "size": plan.size, "fit": plan.fit},
+        "network": {**network, "arguments": dict(plan.arguments)},
+        **({"origin": dict(prepared.origin)} if prepared.origin else {}),
         "preprocess": prepared.preprocess.to_dict(),
         "training": plan.training.to_dict(),
     }

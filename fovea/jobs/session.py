@@ -223,7 +223,7 @@ class Session:
 
     def _card(self, results: list[dict[str, Any]]) -> dict[str, Any]:
         prepared, recipe = self.prepared, self.trainer.recipe
-        dataset = prepared.dataset
+        dataset, origin = prepared.dataset, prepared.origin or {}
         mean, std = prepared.target
         return {
             "format": 1,
@@ -259,7 +259,8 @@ class Session:
                 "seconds": round(self.trainer.clock.elapsed_s, 1),
                 "pflop": self.pflop,
             },
-            "licences": {"data": dataset.licence, "weights": "unknown"},
+            **({"origin": {k: v for k, v in origin.items() if k != "licence"}} if origin else {}),
+            "licences": {"data": dataset.licence, "weights": origin.get("licence", "unknown")},
             "results": results,
         }
 

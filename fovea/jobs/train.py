@@ -11,7 +11,7 @@ import torch
 from fovea.data.dataset import Task
 from fovea.errors import DataError, UsageError
 from fovea.jobs.pictures import contact_sheet, sweep_picture
-from fovea.jobs.preparation import Prepared, Source, Wish, device_named, find_data, prepare, ready, resolved_recipe
+from fovea.jobs.preparation import Begun, Prepared, Source, Wish, device_named, find_data, prepare, ready, resolved_recipe
 from fovea.jobs.progress import Display
 from fovea.jobs.runs import Run
 from fovea.jobs.session import EventWriter, ReportWish, Session, event_writer
@@ -109,6 +109,7 @@ def prepared(
     device: str = "auto",
     model: str | None = None,
     recipe: str | None = None,
+    start: str | Path | None = None,
     budget: str | float | None = None,
     size: int | None = None,
     fit: Fit | None = None,
@@ -124,7 +125,9 @@ def prepared(
     """Return the training that `train` would start.
 
     `model` is a name of the zoo or `file.py:Class`; `recipe` a named plan; `budget` seconds, or text as `5m`; `fields`
-    replace fields of the plan's `Recipe` and arguments of its network, and may be text.
+    replace fields of the plan's `Recipe` and arguments of its network, and may be text. `start` is a weights file, a
+    model file, `imagenet`, or `none` for random weights; photographs start from ImageNet weights that lie at hand where
+    neither this nor network nor recipe is given.
     """
     if data is None:
         raise UsageError("Say what to train on: a folder, a manifest, an archive or a name such as `digits`.")
@@ -143,7 +146,9 @@ def prepared(
         if "epochs" in changes:
             raise UsageError("`--budget` and `--epochs` exclude each other; give one of them.")
         changes |= {"budget_s": seconds(budget), "epochs": 0}
-    wish = Wish(model=model, recipe=recipe, changes=changes)
+    elif changes.get("probe") and "epochs" not in changes:
+        changes["epochs"] = 0
+    wish = Wish(model=model, recipe=recipe, start=None if start is None else str(start), changes=changes)
     return prepare(source, wish, device=device_named(device), display=display)
 
 
@@ -170,8 +175,8 @@ def _resumed(run: Run, *, display: Display, device: str, events: EventWriter | N
     try:
         source = Source(**stored["data"]["source"])
         preprocess = Preprocess.from_dict(stored["preprocess"])
-        training = Recipe.from_dict(stored["training"])
-        plan = Plan(training=training, val_fraction=stored["data"]["val_fraction"], **stored["network"])
+        recipe = Recipe.from_dict(stored["training"])
+        plan = Plan(training=recipe, val_fraction=stored["data"]["val_fraction"], **stored["network"])
         chosen = device_named(stored["device"] if device == "auto" else device)
         report = ReportWish(**stored.get("report", {}))
     except (KeyError, TypeError) as error:
@@ -179,8 +184,9 @@ def _resumed(run: Run, *, display: Display, device: str, events: EventWriter | N
     dataset = find_data(source, display)
     if dataset.fingerprint != stored["data"]["fingerprint"]:
         raise DataError(f"`{source.data}` has changed since {run.folder} began; start a new run without --resume.")
-    begun = ready(dataset, plan, source=source, device=chosen, display=display, preprocess=preprocess)
-    session = Session(begun, run, display, events=events, report=report)
+    begun = Begun(preprocess, stored.get("origin"), checkpoint=run.last.exists())
+    training = ready(dataset, plan, source=source, device=chosen, display=display, begun=begun)
+    session = Session(training, run, display, events=events, report=report)
     session.resume()
     return session
 

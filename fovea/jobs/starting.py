@@ -1,0 +1,87 @@
+"""Starting from trained weights: which network they are for, and how they get into it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from torch import nn
+
+from fovea import registry
+from fovea.errors import UsageError
+from fovea.jobs.progress import Display
+from fovea.weights import IMAGENET, Origin, at_hand, card_of, load_into, network_of, published_file, read_weights
+
+SCRATCH = "none"
+"""Asks for random weights where others would be taken."""
+FAVOURITE = "mobilenet_v2"
+"""The network for `imagenet` where none is asked for."""
+LARGEST_SIZE = 128
+"""Photographs are reduced to so many pixels: most of the accuracy at a third of the arithmetic of 224."""
+MOST_MACS = 1e9
+"""Weights of a larger network are not taken unasked."""
+
+
+class Start(NamedTuple):
+    """Trained weights, and what a network must be like to take them."""
+
+    weights: str
+    """A path, or `imagenet`."""
+    model: str
+    arguments: Mapping[str, Any]
+    size: int
+    """A good input for them, in pixels."""
+
+
+def start_named(start: str, *, model: str | None) -> Start:
+    """Return what `--from start` means together with `--model`.
+
+    Raises:
+        UsageError: neither says which network it is.
+    """
+    if start == IMAGENET:
+        return _foreign(start, model or FAVOURITE)
+    card = card_of(start)
+    if card is not None and card["architecture"] == (model or card["architecture"]) != "custom":
+        return _own(start, card)
+    network = model or network_of(start)
+    if network is None or network == "custom":
+        raise UsageError(f"`{start}` does not say which network it is for; add --model (see `fovea models`).")
+    return _foreign(start, network)
+
+
+def start_at_hand() -> Start | None:
+    """Return the most accurate ImageNet weights that lie here already, of a network that is not too large."""
+    cards = {network: registry.card(network) for network in at_hand() if network in registry.names()}
+    fitting = [card for card in cards.values() if card.top1 is not None and card.macs <= MOST_MACS]
+    if not fitting:
+        return None
+    best = max(fitting, key=lambda card: card.top1 or 0.0)
+    return start_named(str(at_hand()[best.name]), model=None)
+
+
+def channels_of(start: str, *, model: str, default: int) -> int:
+    """Return how many channels images must have for the weights `start` of the network `model`."""
+    card = card_of(start)  # `imagenet` is no such file
+    if card is not None:
+        return int(card["preprocess"]["channels"])
+    return default if ":" in model else registry.card(model).input[0]
+
+
+def load_start(start: str, model: nn.Module, *, architecture: str, display: Display) -> Origin:
+    """Give `model` the weights `start`, say so, and return where they are from; its head stays new where it must."""
+    file = published_file(architecture, progress=display.fetched) if start == IMAGENET else Path(start)
+    origin = load_into(model, read_weights(file), network=architecture, new_head=True)
+    head = "; the head is new" if origin.new else ""
+    display.note(f"weights: {origin.file}, by the names of {origin.naming}, licence {origin.licence}{head}")
+    return origin
+
+
+def _own(start: str, card: Mapping[str, Any]) -> Start:
+    """Return the start from a model file of ours: the same network at the same input."""
+    arguments = {key: value for key, value in card["arguments"].items() if key not in ("classes", "c_in", "size")}
+    return Start(start, card["architecture"], arguments, card["preprocess"]["size"][0])
+
+
+def _foreign(start: str, model: str) -> Start:
+    size = registry.card(model).input[1] if ":" not in model else LARGEST_SIZE
+    return Start(start, model, {}, min(size, LARGEST_SIZE))
