@@ -18,7 +18,7 @@ from fovea.data.sources import find
 from fovea.data.splits import split_validation
 from fovea.errors import DataError, UsageError, unknown
 from fovea.jobs.progress import Display
-from fovea.jobs.robustness import Robustness, measure_robustness
+from fovea.jobs.robustness import PICTURES, Robustness, measure_robustness
 from fovea.jobs.slices import Slices, sliced
 from fovea.report.outcome import Outcome
 from fovea.training import metrics
@@ -205,8 +205,11 @@ def _check_places(places: Mapping[str, str | Path | None], *, robust: bool) -> N
     for option, place in places.items():
         if place is not None and not Path(place).parent.is_dir():
             raise UsageError(f"`{option} {place}`: there is no folder `{Path(place).parent}`; make it first.")
-    if places["--out"] is not None and not robust:
-        raise UsageError(f"`--out {places['--out']}` is for the picture of --robust; add that, or use --html.")
+    out = places["--out"]
+    if out is not None and not robust:
+        raise UsageError(f"`--out {out}` is for the picture of --robust; add that, or use --html.")
+    if out is not None and Path(out).suffix.lower() not in PICTURES:
+        raise UsageError(f"`--out {out}` must end in {', '.join(PICTURES)}.")
 
 
 def _check_task(bundle: Bundle, *, min_accuracy: float | None, further: bool) -> None:

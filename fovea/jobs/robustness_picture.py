@@ -1,13 +1,14 @@
 """The picture that `fovea evaluate --robust --out` writes, of one network or of several."""
 
+import io
 from collections.abc import Mapping
 from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from fovea.errors import StorageError
 from fovea.jobs.robustness import Curve, Robustness
+from fovea.storage import write_atomically
 
 COLUMNS = 3
 
@@ -32,14 +33,13 @@ def robustness_figure(found: Mapping[str, Robustness]) -> Figure:
 
 
 def robustness_picture(found: Mapping[str, Robustness], path: Path) -> Path:
-    """Write the figure of `found` and return `path`.
+    """Write the figure of `found`, whole or not at all, in the format of the suffix, and return `path`.
 
     Raises: StorageError where it cannot be written.
     """
-    try:
-        robustness_figure(found).savefig(path, dpi=100)
-    except (OSError, ValueError) as error:
-        raise StorageError(f"`{path}` cannot be written: {error}. Choose --out with a picture's suffix.") from error
+    with io.BytesIO() as stream:
+        robustness_figure(found).savefig(stream, format=path.suffix.lower().removeprefix("."), dpi=100)
+        write_atomically(path, stream.getvalue())
     return path
 
 

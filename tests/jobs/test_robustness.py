@@ -86,8 +86,11 @@ def test_the_picture_and_the_page_show_the_curves(left_edge, tmp_path):
     page = (tmp_path / "r.html").read_text()
     assert "<h2>Disturbed images</h2>" in page and "<h3>Shift: accuracy, %</h3>" in page
     assert "shift 0: 100.00 % (95 % interval 67.56 % to 100.00 %)" in page
-    with pytest.raises(StorageError, match=r"`.*r\.abc` cannot be written: .* Choose --out with a picture's suffix"):
+    with pytest.raises(UsageError, match=r"^`--out .*r\.abc` must end in \.png, \.jpg, \.pdf, \.svg\.$"):
         evaluate(model, folder, robust=True, out=tmp_path / "r.abc")
+    (tmp_path / "folder.svg").mkdir()
+    with pytest.raises(StorageError, match=r"`.*folder\.svg` cannot be written"):
+        evaluate(model, folder, robust=True, out=tmp_path / "folder.svg")
 
 
 def test_slices_by_hand(make_bundle, manifest):
