@@ -35,6 +35,8 @@ MIN_DETAIL = 0.8
 """Correlation of the details of a copy: whitened low frequencies make all large plain things alike."""
 MAX_STRETCH = 1.5
 """A crop keeps the proportions of its image, or changes them as from 3:2 to 1:1; more is chance."""
+CROPPED = 0.95
+"""Copies that share less of their area are called cropped."""
 PROMISING = 0.6
 """Similarity at half the size, roughly aligned, that makes a pair worth the rest."""
 SAMPLE = 1000
@@ -72,6 +74,8 @@ class Group(NamedTuple):
     """Whether all have the same pixels."""
     mirrored: bool
     """Whether some are mirror images of others."""
+    cropped: bool
+    """Whether some show less than others."""
     similarity: float
     """Of the two copies that are least alike."""
 
@@ -139,7 +143,8 @@ def find_duplicates(dataset: Dataset, decoded: Dataset, *, progress: Progress | 
         images = tuple(members[index] for index in indices)
         links = [copy for index in indices for copy in by_first[index]]
         exact = len({identical[member] for member in images}) == 1
-        found.append(Group(images, exact, any(copy.mirrored for copy in links), min(copy.similarity for copy in links)))
+        mirrored, cropped = any(copy.mirrored for copy in links), any(copy.overlap < CROPPED for copy in links)
+        found.append(Group(images, exact, mirrored, cropped, min(copy.similarity for copy in links)))
     return sorted(found, key=lambda group: (-len(group.images), group.images))
 
 

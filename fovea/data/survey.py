@@ -12,6 +12,8 @@ import numpy as np
 from PIL import Image
 
 from fovea.data.dataset import Dataset, Part
+from fovea.data.folders import is_ignored
+from fovea.preprocess import FORMATS
 
 ODD_FACTOR = 4
 """A side is odd that is so many times the median of that side, or so many times shorter."""
@@ -69,8 +71,8 @@ def find_strays(root: Path, dataset: Dataset) -> list[str]:
     known = {os.path.realpath(file) for part in dataset.parts.values() for file in part.files or ()}
     strays = []
     for folder, folders, files in os.walk(root, followlinks=False):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        paths = (Path(folder, name) for name in files if not name.startswith("."))
+        folders[:] = sorted(name for name in folders if not is_ignored(name))
+        paths = (Path(folder, name) for name in files if not is_ignored(name))
         strays += [path.relative_to(root).as_posix() for path in paths if os.path.realpath(path) not in known]
     return sorted(strays)
 
@@ -86,7 +88,7 @@ def _headers(part: Part) -> Sequence[Header | None]:
 
 def _header(file: Path) -> Header | None:
     try:
-        with file.open("rb") as stream, Image.open(stream) as image:
+        with file.open("rb") as stream, Image.open(stream, formats=FORMATS) as image:
             return Header(image.size, image.mode)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None

@@ -108,7 +108,10 @@ class DataCheck:
         groups = [
             {
                 "images": [image._asdict() for image in group.images],
-                **{key: getattr(group, key) for key in ("exact", "mirrored", "similarity", "leak", "conflict")},
+                **{
+                    key: getattr(group, key)
+                    for key in ("exact", "mirrored", "cropped", "similarity", "leak", "conflict")
+                },
             }
             for group in self.groups
         ]

@@ -220,17 +220,21 @@ def test_groups_know_leaks_conflicts_and_equal_pixels(photographs):
     a, b, c, *others = scenes(20)
     train = [("a.png", 0, a), ("b.png", 0, b), ("c.png", 0, c), ("c2.bmp", 0, c), ("bad.png", 0, b"no image")]
     train += [(f"{index}.png", 1, picture) for index, picture in enumerate(others)]
-    dataset, decoded = photographs({"train": train, "test": [("a.jpg", 0, a), ("b.bmp", 1, ImageOps.mirror(b))]})
+    dataset, decoded = photographs(
+        {"train": train, "test": [("a.jpg", 0, a), ("b.bmp", 1, crop(ImageOps.mirror(b), 0.9))]}
+    )
     found = {group.images[0].name: group for group in find_duplicates(dataset, decoded)}
     assert [(image.part, image.name, image.label) for image in found["b.png"].images] == [
         ("train", "b.png", "cat"),
         ("test", "b.bmp", "dog"),
     ]
-    facts = {name: (group.leak, group.conflict, group.exact, group.mirrored) for name, group in found.items()}
+    facts = {
+        name: (group.leak, group.conflict, group.exact, group.mirrored, group.cropped) for name, group in found.items()
+    }
     assert facts == {
-        "a.png": (True, False, False, False),
-        "b.png": (True, True, False, True),
-        "c.png": (False, False, True, False),
+        "a.png": (True, False, False, False, False),
+        "b.png": (True, True, False, True, True),
+        "c.png": (False, False, True, False, False),
     }
 
 

@@ -42,7 +42,7 @@ def test_arrays_have_one_size():
 
 def test_strays_are_visible_files_that_are_not_in_the_data_set(tmp_path):
     dataset = folder(tmp_path, sizes=[(8, 8)])
-    for name in ("cat/notes.txt", "top.png", ".hidden", "cat/.hidden.txt"):
+    for name in ("cat/notes.txt", "top.png", ".hidden", "cat/.hidden.txt", "cat/Thumbs.db"):
         (tmp_path / name).write_bytes(b"x")
     (tmp_path / ".git").mkdir()
     (tmp_path / ".git" / "config").touch()

@@ -14,7 +14,7 @@ HOSTILE = "<script>document.title='ran'</script><img src=x onerror=\"document.ti
 
 def group(*members, **facts):
     images = [{"part": part, "name": name, "label": label} for part, name, label in members]
-    facts = {"exact": False, "mirrored": False, "similarity": 0.93, **facts}
+    facts = {"exact": False, "mirrored": False, "cropped": False, "similarity": 0.93, **facts}
     leak, conflict = (len({image[key] for image in images}) > 1 for key in ("part", "label"))
     return {"images": images, "leak": leak, "conflict": conflict, **facts}
 
@@ -44,13 +44,19 @@ def test_groups_stand_under_the_most_serious_heading_that_fits():
     page = page_of(
         report(
             group(("train", "a.png", "cat"), ("test", "b.png", "dog")),
-            group(("train", "c.png", "cat"), ("test", "d.png", "cat"), mirrored=True),
+            group(("train", "c.png", "cat"), ("test", "d.png", "cat"), mirrored=True, cropped=True),
             group(("train", "e.png", "cat"), ("train", "f.png", "cat"), exact=True),
         )
     )
     places = [page.index(mark) for mark in ("Label conflicts", "a.png", "Leaks between", "c.png", "Duplicates within")]
     assert places == sorted(places) and page.index("Duplicates within") < page.index("e.png")
-    assert page.count("labels differ") == page.count("same pixels") == page.count(">mirrored<") == 1
+    assert (
+        page.count("labels differ")
+        == page.count("same pixels")
+        == page.count(">mirrored<")
+        == page.count(">cropped<")
+        == 1
+    )
     assert page.count("data:image/png;base64,") == 6
 
 
