@@ -94,12 +94,12 @@ def _print_answers(
 
 def _print_comparison(a: "Measurement", b: "Measurement", *, as_json: bool) -> None:
     from fovea.measurement.result import CONVENTIONS
-    from fovea.measurement.tables import comparison
+    from fovea.measurement.tables import comparison, shortened
 
     if as_json:
         print_json({"a": a.to_dict(), "b": b.to_dict()})
         return
-    print_table(("", a.name, b.name, "second / first"), comparison(a, b))
+    print_table(("", shortened(a.name, 26), shortened(b.name, 26), "second / first"), comparison(a, b))
     print_lines(CONVENTIONS)
 
 
