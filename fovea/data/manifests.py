@@ -88,7 +88,7 @@ def _rows(file: Path, columns: Columns, *, options: str = COLUMN_OPTIONS) -> lis
             wanted = [columns.path, columns.label]
             if columns.split in header or columns.split != DEFAULT_COLUMNS.split:
                 wanted.append(columns.split)
-            _require(wanted, header, file, options=options)
+            require_columns(wanted, header, file, options=options)
             return [_row(reader.line_num, row, columns) for row in reader]
     except (csv.Error, UnicodeDecodeError) as error:
         raise DataError(f"`{file}` is not a CSV file in UTF-8: {error}.") from error
@@ -99,7 +99,8 @@ def _row(line: int, cells: dict[str, str | None], columns: Columns) -> Row:
     return Row(line, path, label, split if columns.split in cells else "train")
 
 
-def _require(wanted: Sequence[str], header: Sequence[str], file: Path, *, options: str) -> None:
+def require_columns(wanted: Sequence[str], header: Sequence[str], file: Path, *, options: str = COLUMN_OPTIONS) -> None:
+    """Raise DataError where a column is missing; it lists those there are, and the options that choose."""
     missing = [column for column in wanted if column not in header]
     if missing:
         raise DataError(

@@ -11,10 +11,11 @@ from fovea.data.download import CATALOGUE, locate
 from fovea.data.folders import load_folder
 from fovea.data.idx import idx_files, load_idx
 from fovea.data.manifests import Columns, load_manifest
+from fovea.data.parquet import load_parquet, parquet_files
 from fovea.errors import DataError, UsageError, unknown
 
 NAMES = ("digits", *CATALOGUE)
-FILE_SUFFIXES = (".csv", ".npz", *ZIP_SUFFIXES, *TAR_SUFFIXES)
+FILE_SUFFIXES = (".csv", ".parquet", ".npz", *ZIP_SUFFIXES, *TAR_SUFFIXES)
 
 
 def find(
@@ -28,7 +29,8 @@ def find(
     download: bool = True,
     progress: Progress | None = None,
 ) -> Dataset:
-    """Return the data set that `spec` means: one of NAMES, or the path of a folder, archive, `.csv` or `.npz`.
+    """Return the data set that `spec` means: one of NAMES, or the path of a folder, archive, `.csv`, `.parquet`
+    or `.npz`.
 
     A plain word that is a name means the name, even where a folder is called so: write `./mnist` for the folder.
     `label_from` is a regex whose first group is the label in a file name; `progress` hears of downloads and unpacking.
@@ -46,6 +48,10 @@ def find(
         _refuse_options(spec, label_from)
         columns = Columns(path_column, label_column, split_column)
         return load_manifest(path, columns=columns, task=task) if suffix == ".csv" else load_npz(path, task=task)
+    if suffix == ".parquet" or (path.is_dir() and parquet_files(path)):
+        _refuse_options(spec, label_from)
+        columns = Columns(path_column, label_column, split_column)
+        return load_parquet(path, columns=columns, task=task, progress=progress)
     if _holds_arrays(path):
         _refuse_options(spec, label_from, task)
         return _arrays(path, progress)

@@ -13,6 +13,7 @@ from fovea.data.cache import decode_dataset
 from fovea.data.dataset import BadFile, Dataset, Part, Task
 from fovea.data.duplicates import Group, Member, find_duplicates
 from fovea.data.likeness import SIDE
+from fovea.data.parquet import parquet_files
 from fovea.data.sources import find
 from fovea.data.statistics import channel_statistics
 from fovea.data.survey import Sizes, find_blank, find_strays, survey_sizes
@@ -201,7 +202,7 @@ def _strays(data: str | Path, dataset: Dataset) -> list[str]:
     """Return the stray files of a folder of images; of a name, an archive or a manifest there are none."""
     folder = Path(data).expanduser()
     holds_files = all(part.files is not None for part in dataset.parts.values())
-    return find_strays(folder, dataset) if holds_files and folder.is_dir() else []
+    return find_strays(folder, dataset) if holds_files and folder.is_dir() and not parquet_files(folder) else []
 
 
 def _first(texts: Iterable[str]) -> str:

@@ -98,7 +98,9 @@ def test_a_missing_path_is_said_so(spec):
 
 
 def test_a_file_of_another_kind_is_refused(pets):
-    with pytest.raises(UsageError, match=r"1.png` is not a kind of data set; wanted is a folder, or .csv, .npz, .zip"):
+    with pytest.raises(
+        UsageError, match=r"1.png` is not a kind of data set; wanted is a folder, or .csv, .parquet, .npz, .zip"
+    ):
         find(pets / "cat" / "1.png")
 
 

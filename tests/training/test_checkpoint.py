@@ -33,6 +33,7 @@ RECIPES = [
     {"precision": "bfloat16", "optimiser": "muon"},
     {"momentum": 0.0, "balanced": True},
     {"accumulate": 2, "batch": 4, "augment": ("flip", "shift 2")},
+    {"augment": ("trivial", "pca 0.1", "mixup 0.2", "cutmix 1")},
 ]
 
 

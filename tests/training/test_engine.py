@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from fovea.data.mixing import MixedLabels
 from fovea.errors import TrainingError, UsageError
 from fovea.training.engine import Trainer, seed_of
 from fovea.training.evaluation import Score
@@ -167,6 +168,27 @@ def test_a_validation_loss_that_is_no_number_stops_and_is_not_the_best(make_trai
     with pytest.raises(TrainingError, match="^The validation loss became nan after step 4 "):
         fit(trainer)
     assert trainer.clock.best is None
+
+
+@pytest.mark.parametrize("mix", ["mixup 0.2", "cutmix 1"])
+def test_it_learns_from_mixed_images(make_trainer, images, fit, mix):
+    results = fit(make_trainer(val=images(20, seed=1), epochs=8, augment=("shift 1", mix)))
+    assert results[-1].val.accuracy == 1.0
+
+
+@pytest.mark.parametrize(("share", "correct"), [(0.7, 2), (0.3, 1)])
+def test_accuracy_on_mixed_images_counts_the_larger_share(make_trainer, share, correct):
+    trainer = make_trainer()
+    outputs = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]])
+    trainer.count(outputs, MixedLabels(torch.tensor([0, 1, 1]), torch.tensor([1, 0, 0]), share))
+    assert (trainer.clock.correct, trainer.clock.seen) == (correct, 3)
+
+
+def test_mixing_without_strength_keeps_images_and_labels(make_trainer):
+    plain, mixed = make_trainer(), make_trainer(augment=("mixup 0",))
+    indices = torch.arange(8)
+    (images, labels), (same, both) = (t.load(indices, torch.Generator().manual_seed(1)) for t in (plain, mixed))
+    assert torch.equal(images, same) and torch.equal(labels, both.own) and both.share == 1.0
 
 
 def test_the_same_seed_gives_the_same_weights_to_the_bit(make_trainer, fit):

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from fovea.data.mixing import MixedLabels
 from fovea.training.losses import chosen_classes, class_weights, main_head, make_loss, output_count, probabilities
 from fovea.training.recipe import Recipe
 
@@ -84,6 +85,14 @@ def test_auxiliary_heads_count_by_their_weight(logits, labels):
 def test_half_precision_outputs_are_summed_in_float32(logits, labels):
     outputs = logits.detach().bfloat16()
     assert make_loss(Recipe())(outputs, labels).dtype == torch.float32
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_the_loss_of_mixed_labels_is_that_of_soft_targets(logits, labels, smoothing):
+    mixed = MixedLabels(labels, labels.flip(0), 0.3)
+    soft = sum(share * F.one_hot(part, K).double() for share, part in ((0.3, mixed.own), (0.7, mixed.other)))
+    ours = make_loss(Recipe(label_smoothing=smoothing))(logits, mixed)
+    same_value_and_gradient(ours, F.cross_entropy(logits, soft, label_smoothing=smoothing), logits)
 
 
 def test_class_weights_are_inverse_to_frequency_with_mean_one_over_the_images():
