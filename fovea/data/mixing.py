@@ -9,7 +9,6 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 import torch
-from scipy.special import betaincinv
 from torch import Generator, Tensor
 
 from fovea.data.augment import MIXES, parsed
@@ -100,6 +99,8 @@ _FUNCTIONS: Mapping[str, Callable[..., Mixed]] = MappingProxyType({"mixup": mixu
 
 def _share(generator: Generator, alpha: float) -> float:
     """Draw from Beta(`alpha`, `alpha`), by the inverse of its distribution function; 1 where `alpha` is 0."""
+    from scipy.special import betaincinv  # half a second that predictions do without
+
     drawn = torch.rand((), generator=generator, device=generator.device).item()
     return float(betaincinv(alpha, alpha, drawn)) if alpha else 1.0
 
