@@ -126,7 +126,7 @@ def test_terminal_codes_in_messages_are_shown_and_not_obeyed(capsys):
 
 
 def test_train_hands_over_what_is_given_and_nothing_else(trained, capsys):
-    common = {"device": "auto"}
+    common = {"device": "auto", "images": True, "watch": None}
     assert run(["train", "digits"]) == 0
     assert trained.pop() == {"data": "digits", **common}
     options = "--model lenet5 --epochs 3 --lr 0.5 --seed 0 --compile --val-fraction 0 --batch 32 --threads 2"
