@@ -17,7 +17,10 @@ import torch
 from fovea.data.download import CATALOGUE
 from fovea.storage import cache_root
 
-OPTIONAL = {"tensorboard": ("tensorboard", "fovea train --tensorboard")}
+OPTIONAL = {
+    "parquet": ("pyarrow", "fovea train DATA.parquet"),
+    "tensorboard": ("tensorboard", "fovea train --tensorboard"),
+}
 """The library that each extra brings, and the command that needs it."""
 
 LOW_DISK_BYTES = 5e9
