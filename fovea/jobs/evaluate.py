@@ -159,14 +159,8 @@ def evaluate(
     protocol = Protocol(crops=crops, flip=flip, scales=tuple(scales))
     bundle = model if isinstance(model, Bundle) else load(model, device=device)
     _check_task(bundle, min_accuracy=min_accuracy, further=slice_by is not None or robust)
-    dataset = find(
-        data,
-        label_from=label_from,
-        path_column=path_column,
-        label_column=label_column,
-        split_column=split_column,
-        task=bundle.task,
-    )
+    columns: dict[str, Any] = {"path_column": path_column, "label_column": label_column, "split_column": split_column}
+    dataset = find(data, label_from=label_from, task=bundle.task, **columns)
     value_of = {} if slice_by is None else _column(data, slice_by, path_column=path_column)
     name, dataset = _part(_split_as_trained(dataset, bundle.card), split)
     _check_classes(dataset, bundle)
@@ -174,9 +168,8 @@ def evaluate(
     notes = (*dataset.notes, *_caveats(dataset, bundle, asked=split, given=name))
     for note in notes:
         display.note(f"data: {note}")
-    decoded = decode_dataset(
-        dataset, protocol.geometry(bundle.preprocess), allow_bad=allow_bad, progress=display.counter("decoding")
-    )
+    geometry, counter = protocol.geometry(bundle.preprocess), display.counter("decoding")
+    decoded = decode_dataset(dataset, geometry, allow_bad=allow_bad, progress=counter)
     logits = _logits(bundle, decoded, protocol=protocol, batch=batch, display=display)
     outcome = _outcome(bundle, decoded, logits, split=name, protocol=protocol)
     slices = None if slice_by is None else sliced(outcome, slice_by, value_of)
@@ -185,8 +178,7 @@ def evaluate(
         _draw(robustness, Path(out), name=dataset.name)
     if html is not None:
         shown = outcome if images else replace(outcome, picture=None)
-        further = {"slices": slices and asdict(slices), "robustness": robustness and asdict(robustness)}
-        _write_page(Path(html), bundle, shown, notes=notes, **further)
+        _write_page(Path(html), bundle, shown, notes=notes, slices=slices, robustness=robustness)
     return Evaluation(
         data=dataset.name,
         split=name,
@@ -290,13 +282,14 @@ def _pixels(parts: Sequence[Part], index: int) -> NDArray[np.uint8]:
     return np.asarray(part.decoded[index])
 
 
-def _write_page(path: Path, bundle: Bundle, outcome: Outcome, **shown: Any) -> None:
+def _write_page(path: Path, bundle: Bundle, outcome: Outcome, *, notes: Sequence[str], **further: Any) -> None:
     from fovea.report.evaluation import evaluation_page
     from fovea.report.page import write_page
     from fovea.report.pictures import first_filters
 
     filters = first_filters(bundle.model, (bundle.preprocess.channels, *bundle.preprocess.size))
-    write_page(path, evaluation_page(outcome, bundle.card, filters=filters, **shown))
+    found = {name: value and asdict(value) for name, value in further.items()}
+    write_page(path, evaluation_page(outcome, bundle.card, filters=filters, notes=notes, **found))
 
 
 def _figures(outcome: Outcome) -> dict[str, Any]:
