@@ -96,13 +96,17 @@ class DataCheck:
         return len(self.bad_files) + len(self.groups) + len(self.empty_classes)
 
     def summary(self) -> list[str]:
-        """Return lines for a person: what was looked at, the sizes, and which images disagree most seriously."""
+        """Return lines for a person: what was looked at, the sizes and the channels."""
         parts = ", ".join(f"{count:,} {name}" for name, count in self.images.items())
         smallest, median, largest = ("x".join(map(str, size)) for size in self.sizes[:3])
         modes = ", ".join(f"{count:,} {mode}" for mode, count in self.sizes.modes.items())
         sizes = f"{median} pixels" if smallest == largest else f"{smallest} to {largest} pixels, median {median}"
         classes = f", {len(self.classes)} classes" if self.classes else ""
-        return [f"{self.data}: {parts} images{classes}", f"{sizes}; modes {modes}", *self.notes]
+        channels = [
+            f"{part}: mean {_figures(values['mean'])}, standard deviation {_figures(values['std'])} of thumbnails, 0..1"
+            for part, values in self.channels.items()
+        ]
+        return [f"{self.data}: {parts} images{classes}", f"{sizes}; modes {modes}", *channels, *self.notes]
 
     def to_dict(self) -> dict[str, Any]:
         """Return all of it as JSON values."""
@@ -203,6 +207,10 @@ def _strays(data: str | Path, dataset: Dataset) -> list[str]:
     folder = Path(data).expanduser()
     holds_files = all(part.files is not None for part in dataset.parts.values())
     return find_strays(folder, dataset) if holds_files and folder.is_dir() and not parquet_files(folder) else []
+
+
+def _figures(values: Sequence[float]) -> str:
+    return " ".join(f"{value:.3f}" for value in values)
 
 
 def _first(texts: Iterable[str]) -> str:

@@ -114,6 +114,7 @@ def test_the_command_prints_a_table_and_json_alone(faulty, capsys):
     assert run(["check", str(faulty)]) == 0
     out, err = capsys.readouterr()
     assert out.startswith("pets: 15 train, 5 test images, 2 classes\n")
+    assert re.search(r"^test: mean( 0\.\d{3}){3}, standard deviation( 0\.\d{3}){3} of thumbnails", out, re.M)
     assert re.search(r"^ *! +label conflicts +1 +train/cat/4.png", out, re.M)
     assert re.search(r"^ +stray files +1 ", out, re.M) and "error" not in err
     assert run(["check", str(faulty), "--json"]) == 0
