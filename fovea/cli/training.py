@@ -22,7 +22,9 @@ def train(
     model: Annotated[str | None, typer.Option(help="A network (see `fovea models`) or file.py:Class.")] = None,
     start: Annotated[
         str | None,
-        typer.Option("--from", metavar="FILE|imagenet|none", help="Weights to begin with.", show_default="those at hand"),
+        typer.Option(
+            "--from", metavar="FILE|imagenet|none", help="Weights to begin with.", show_default="those at hand"
+        ),
     ] = None,
     freeze: Annotated[
         str | None, typer.Option(metavar="PART", help="none, all (but the head), or the last that stays: stage2.")

@@ -60,7 +60,8 @@ def shift(images: Pixels, pixels: float, generator: Generator) -> Pixels:
     steps = np.array([(-by, 0), (by, 0), (0, -by), (0, by)])[generator.integers(4, size=N)]
     rows = np.clip(np.arange(H) - steps[:, :1], 0, H - 1)
     columns = np.clip(np.arange(W) - steps[:, 1:], 0, W - 1)
-    return images[np.arange(N)[:, None, None], rows[:, :, None], columns[:, None, :]]
+    moved: Pixels = images[np.arange(N)[:, None, None], rows[:, :, None], columns[:, None, :]]
+    return moved
 
 
 def scale(images: Pixels, factor: float, _: Generator) -> Pixels:

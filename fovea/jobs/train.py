@@ -11,7 +11,17 @@ import torch
 from fovea.data.dataset import Task
 from fovea.errors import DataError, UsageError
 from fovea.jobs.pictures import contact_sheet, sweep_picture
-from fovea.jobs.preparation import Begun, Prepared, Source, Wish, device_named, find_data, prepare, ready, resolved_recipe
+from fovea.jobs.preparation import (
+    Begun,
+    Prepared,
+    Source,
+    Wish,
+    device_named,
+    find_data,
+    prepare,
+    ready,
+    resolved_recipe,
+)
 from fovea.jobs.progress import Display
 from fovea.jobs.runs import Run
 from fovea.jobs.session import EventWriter, ReportWish, Session, event_writer
