@@ -121,7 +121,8 @@ def manifest(data: str, folder: Path) -> Path:
 
 def train_fovea(path: Path, folder: Path, budget_s: float) -> Outcome:
     """Run `fovea train --budget` and return what it says of the test part."""
-    command = [sys.executable, "-m", "fovea", "train", str(path), "--budget", f"{budget_s}s", "--json", "--allow-bad"]
+    command = [sys.executable, "-m", "fovea", "train", str(path), "--from", "none", "--budget", f"{budget_s}s"]
+    command += ["--json", "--allow-bad"]
     began = time.perf_counter()
     output = subprocess.run(
         [*command, "--out", str(folder / "run")], check=True, stdout=subprocess.PIPE, text=True

@@ -75,7 +75,7 @@ def transfer_plan(dataset: Dataset, *, model: str, size: int, weights: str) -> P
         epochs=max(5, min(50, TRANSFER_IMAGES // images + 2)),
         batch=min(64, _batch(images)),
         optimiser="adamw",
-        lr=0.002,
+        lr=0.001,
         weight_decay=0.02,
         clip=1.0,
         label_smoothing=0.1 if dataset.task == "classes" else 0.0,

@@ -23,10 +23,11 @@ from fovea.data.archives import Progress
 from fovea.data.download import checksum_of, fetch
 from fovea.errors import BundleError, StorageError, UsageError, listed
 from fovea.header import first_line, read_card
+from fovea.keras import read_keras
 from fovea.registry import Peer
 from fovea.storage import cache_root
 
-SUFFIXES = (".safetensors", ".pth", ".pt", ".th", ".bin")
+SUFFIXES = (".safetensors", ".pth", ".pt", ".th", ".bin", ".h5")
 OWN = "fovea"
 """The naming of our own files."""
 IMAGENET = "imagenet"
@@ -88,7 +89,7 @@ def build(name: str, *, weights: str | Path | None = None, **arguments: object) 
 
 
 def read_weights(path: str | Path) -> WeightsFile:
-    """Return the tensors in a `.pth` of torchvision, a `.safetensors` of timm, or a model file of ours.
+    """Return the tensors in a `.pth` of torchvision, a `.safetensors` of timm, a `.h5` of Keras, or a file of ours.
 
     Nothing in the file runs. Tensors come to the CPU; `state_dict` around them and `module.` before all their names
     are taken off.
@@ -104,6 +105,8 @@ def read_weights(path: str | Path) -> WeightsFile:
         sha256 = checksum_of(path, "sha256").partition(":")[2]
         if path.suffix == ".safetensors":
             return WeightsFile(path=path, sha256=sha256, tensors=load_file(path), card=card_of(path))
+        if path.suffix == ".h5":
+            return WeightsFile(path=path, sha256=sha256, tensors=read_keras(path))
         loaded = torch.load(path, map_location="cpu", weights_only=True)
         return WeightsFile(path=path, sha256=sha256, tensors=_tensors(loaded, path))
     except OSError as error:

@@ -13,7 +13,7 @@ ROOT = Path(fovea.__file__).parent
 FLOORS = (
     ("errors", "shapes", "storage"),
     ("layers", "registry", "hooks", "reference", "preprocess", "header", "runtime"),
-    ("zoo", "measurement", "data"),
+    ("zoo", "measurement", "data", "keras"),
     ("training", "explanation", "compression", "retrieval"),
     ("recipes", "planning", "bundle", "weights", "report"),
     ("serving", "exporting"),

@@ -30,7 +30,7 @@ def train(
         str | None, typer.Option(metavar="PART", help="none, all (but the head), or the last that stays: stage2.")
     ] = None,
     probe: Annotated[
-        bool, typer.Option("--probe", help="Fit the head in closed form; without --epochs that is all.")
+        bool, typer.Option("--probe", help="Instead of training, fit the head in closed form.")
     ] = False,
     budget: Annotated[str | None, typer.Option(help="Time instead of epochs: 90s, 5m, 1h.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training images.")] = None,

@@ -18,6 +18,7 @@ from fovea.data.download import CATALOGUE
 from fovea.storage import cache_root
 
 OPTIONAL = {
+    "keras": ("h5py", "fovea train --from WEIGHTS.h5"),
     "parquet": ("pyarrow", "fovea train DATA.parquet"),
     "tensorboard": ("tensorboard", "fovea train --tensorboard"),
 }

@@ -156,8 +156,8 @@ def prepared(
         if "epochs" in changes:
             raise UsageError("`--budget` and `--epochs` exclude each other; give one of them.")
         changes |= {"budget_s": seconds(budget), "epochs": 0}
-    elif changes.get("probe") and "epochs" not in changes:
-        changes["epochs"] = 0
+    elif changes.get("probe"):
+        changes.setdefault("epochs", 0)
     wish = Wish(model=model, recipe=recipe, start=None if start is None else str(start), changes=changes)
     return prepare(source, wish, device=device_named(device), display=display)
 

@@ -66,7 +66,7 @@ class Recipe:
     frozen_statistics: bool = False
     """Keep the running statistics of all batch norms; those of frozen parts are kept in any case."""
     probe: bool = False
-    """Begin with the head that is best for the features of the training images, in closed form; 0 epochs end there."""
+    """Instead of training, set the head to what fits the features of the training images best, in closed form."""
     head_first: float = 0.0
     """Share of the training in which the head learns alone."""
     stage_decay: float = 1.0
@@ -107,8 +107,11 @@ class Recipe:
         for name in ("epochs", "budget_s", "aux_weight", "weight_decay", "clip", "patience", "threads", "seed"):
             self._require(name, getattr(self, name) >= 0, "must not be negative")
         self._require("stage_decay", 0 < self.stage_decay <= 1, "must lie above 0, up to 1")
-        one_length = (self.epochs > 0) != (self.budget_s > 0) or (self.probe and not self.budget_s)
-        self._require("epochs", one_length, "or `budget_s` must be above 0, not both")
+        if self.probe:
+            self._require("probe", not self.epochs and not self.budget_s, "goes without `epochs` and `budget_s`")
+        else:
+            one_length = (self.epochs > 0) != (self.budget_s > 0)
+            self._require("epochs", one_length, "or `budget_s` must be above 0, not both")
         self._require("schedule", self.schedule != "plateau" or not self.budget_s, "cannot be combined with a budget")
         self._require("class_weights", not (self.class_weights and self.balanced), "and `balanced` exclude each other")
         for name in ("class_weights", "balanced"):

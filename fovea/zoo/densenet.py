@@ -123,11 +123,23 @@ RULES = (
 )
 
 
+KERAS_RULES = (
+    (r"^conv1_", "stem."),
+    *((rf"^conv{i + 1}_block(\d+)_", rf"stage{i}.layer\1.new.") for i in (1, 2, 3, 4)),
+    *((rf"\.{i}_conv\.", f".conv{i}.") for i in (1, 2)),
+    *((rf"\.{i}_bn\.", f".bn{i + 1}.") for i in (0, 1)),
+    *((rf"^pool{i}_", f"stage{i}.transition.") for i in (2, 3, 4)),
+    (r"^bn\.", "stage4.bn."),
+    (r"^(fc1000|predictions)\.", "head.logits."),
+)
+
+
 def _peers(depth: int, digest: str) -> dict[str, Peer]:
     name = f"densenet{depth}"
     weights = f"https://download.pytorch.org/models/{name}-{digest}.pth"
     torchvision = Peer(name, RULES, weights=weights, licence="BSD-3-Clause (torchvision)")
-    return {"torchvision": torchvision, "timm": Peer(name, RULES)}
+    keras = {} if depth == 161 else {"keras": Peer(f"DenseNet{depth}", KERAS_RULES)}
+    return {"torchvision": torchvision, "timm": Peer(name, RULES), **keras}
 
 
 _register = partial(

@@ -210,12 +210,9 @@ def test_a_probe_is_a_run_without_epochs_whose_body_stays(photographs, weights, 
     assert differing(found, {name: t for name, t in state.items() if not name.startswith("head.")}) == set()
 
 
-def test_training_may_begin_with_the_probe(photographs, weights, monkeypatch):
-    heads = []
-    monkeypatch.setattr(Trainer, "train_step", lambda trainer, _: pytest.fail("not to be trained here"))
-    for probe in (False, True):
-        heads.append(ready(photographs, model=NET, start=weights[0], probe=probe, epochs=2).model.head.logits.weight)
-    assert not torch.equal(*heads)
+def test_a_probe_goes_without_epochs(photographs, weights):
+    with pytest.raises(UsageError, match="`probe` .=True. goes without `epochs` and `budget_s`"):
+        ready(photographs, model=NET, start=weights[0], probe=True, epochs=2)
 
 
 # resumed
@@ -228,15 +225,11 @@ class Stop(Exception):
     pass
 
 
-@pytest.fixture(params=[False, True], ids=["head first", "probe"])
-def fields(request, weights):
-    return {**RESUMED, "start": weights[0], "probe": request.param, "frozen_statistics": request.param}
-
-
 @pytest.mark.parametrize("step", [2, 4])
 def test_an_interrupted_run_goes_on_to_the_same_end_without_the_weights_file(
-    photographs, fields, weights, tmp_path, monkeypatch, step
+    photographs, weights, tmp_path, monkeypatch, step
 ):
+    fields = {**RESUMED, "start": weights[0]}
     whole = quiet(photographs, out=tmp_path / "whole", **fields)
     steps, train_step = iter(range(1, 100)), Trainer.train_step
 
@@ -255,10 +248,11 @@ def test_an_interrupted_run_goes_on_to_the_same_end_without_the_weights_file(
     assert read_card(resumed.model)["origin"] == read_card(whole.model)["origin"]
 
 
-def test_a_run_killed_before_its_first_checkpoint_reads_the_weights_again(photographs, fields, tmp_path):
-    whole = quiet(photographs, out=tmp_path / "run", **fields)
+@pytest.mark.parametrize("how", [{"epochs": 1}, {"probe": True}], ids=["trained", "probe"])
+def test_a_run_killed_before_its_first_checkpoint_reads_the_weights_again(photographs, weights, tmp_path, how):
+    whole = quiet(photographs, out=tmp_path / "run", model=NET, start=weights[0], val_fraction=0.25, **how)
     expected = load_file(whole.model)
     for file in ("last.safetensors", "model.safetensors", "metrics.jsonl"):
-        (tmp_path / "run" / file).unlink()
+        (tmp_path / "run" / file).unlink(missing_ok=True)
     resumed = train(resume=tmp_path / "run", display=Display(quiet=True))
     assert differing(load_file(resumed.model), expected) == set()
