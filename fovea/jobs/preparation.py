@@ -203,7 +203,8 @@ def _start(wish: Wish, dataset: Dataset) -> Start | None:
     """Return the weights to begin with: those named, or, for photographs and with all left open, those at hand."""
     if wish.start is not None:
         return None if wish.start == SCRATCH else start_named(wish.start, model=wish.model)
-    left_open = wish.model is None and wish.recipe is None and dataset.name not in DEFAULT_RECIPE
+    network_open = wish.model is None and wish.changes.keys() <= {*FIELDS, *PLAN_FIELDS} - {"arguments"}
+    left_open = network_open and wish.recipe is None and dataset.name not in DEFAULT_RECIPE
     return start_at_hand() if left_open and shows_photographs(dataset) else None
 
 
