@@ -10,6 +10,14 @@ from fovea.cli.options import AllowBad, Device, Json, LabelColumn, LabelFrom, No
 from fovea.cli.output import print_json, print_lines
 from fovea.errors import UsageError
 
+Start = Annotated[
+    str | None,
+    typer.Option("--from", metavar="FILE|imagenet|none", help="Weights to begin with.", show_default="those at hand"),
+]
+Freeze = Annotated[
+    str | None, typer.Option(metavar="PART", help="none, all (but the head), or the last that stays: stage2.")
+]
+
 
 def _count(text: str) -> int:
     """Return a number, or 0 for `auto`."""
@@ -20,18 +28,9 @@ def train(
     data: Annotated[str | None, typer.Argument(help="A folder, manifest, archive or name (digits, cifar10).")] = None,
     recipe: Annotated[str | None, typer.Option(help="A named recipe.")] = None,
     model: Annotated[str | None, typer.Option(help="A network (see `fovea models`) or file.py:Class.")] = None,
-    start: Annotated[
-        str | None,
-        typer.Option(
-            "--from", metavar="FILE|imagenet|none", help="Weights to begin with.", show_default="those at hand"
-        ),
-    ] = None,
-    freeze: Annotated[
-        str | None, typer.Option(metavar="PART", help="none, all (but the head), or the last that stays: stage2.")
-    ] = None,
-    probe: Annotated[
-        bool, typer.Option("--probe", help="Instead of training, fit the head in closed form.")
-    ] = False,
+    start: Start = None,
+    freeze: Freeze = None,
+    probe: Annotated[bool, typer.Option("--probe", help="Instead of training, fit the head in closed form.")] = False,
     budget: Annotated[str | None, typer.Option(help="Time instead of epochs: 90s, 5m, 1h.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training images.")] = None,
     size: Annotated[int | None, typer.Option(help="Height and width of the network's input, in pixels.")] = None,
