@@ -4,8 +4,8 @@ import copy
 import ctypes
 import dataclasses
 import itertools
-import math
 import os
+import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -23,6 +23,8 @@ from fovea.training.losses import Loss
 from fovea.training.recipe import Recipe
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
+MOST_STEPS = 1000
+"""So many steps of one setting are timed at most."""
 
 
 def keep_freed_memory() -> None:
@@ -62,7 +64,7 @@ def time_settings(
     """Return the timed settings that `recipe` leaves open, fastest first; `model` itself is not changed.
 
     `images` (N, C, H, W) float32 normalised and `labels` (N,) are on the device. Each setting runs for its share of
-    `seconds`, at least twice after a warm-up; its fastest step counts, since other load only ever slows a step down.
+    `seconds`, at least twice after a warm-up; its median step counts, so that other load on the machine counts too.
     """
     threads = [recipe.threads] if recipe.threads else thread_counts(available_threads())
     if images.device.type != "cpu" and not recipe.threads:
@@ -76,7 +78,7 @@ def time_settings(
     timed = []
     for count, precision in candidates:
         with using_threads(count):
-            step_s = _fastest(lambda p=precision: _step(trial, images, labels, loss, p), share)  # type: ignore[misc]
+            step_s = _typical(lambda p=precision: _step(trial, images, labels, loss, p), share)  # type: ignore[misc]
         timed.append(Setting(count, precision, step_s))
     return sorted(timed, key=lambda setting: setting.step_s)
 
@@ -100,17 +102,16 @@ def _step(model: nn.Module, images: Tensor, labels: Tensor, loss: Loss, precisio
         torch.cuda.synchronize()
 
 
-def _fastest(step: Callable[[], None], seconds: float) -> float:
+def _typical(step: Callable[[], None], seconds: float) -> float:
+    """Return the median time of a step; on a busy machine one of several threads often waits for another."""
     step()
-    fastest, ends = math.inf, time.perf_counter() + seconds
-    for run in range(1000):
+    times: list[float] = []
+    ends = time.perf_counter() + seconds
+    while len(times) < 2 or (time.perf_counter() < ends and len(times) < MOST_STEPS):
         began = time.perf_counter()
         step()
-        now = time.perf_counter()
-        fastest = min(fastest, now - began)
-        if run >= 1 and now > ends:
-            break
-    return fastest
+        times.append(time.perf_counter() - began)
+    return statistics.median(times)
 
 
 @dataclass(frozen=True)
