@@ -41,7 +41,7 @@ class Classifier(nn.Module):
 
 
 class MaxPool2x2(nn.MaxPool2d):
-    """2x2 max pooling at stride 2, faster on one CPU thread where maps of few channels are trained in the default layout.
+    """2x2 max pooling at stride 2, faster on one CPU thread where maps of few channels are trained in default layout.
 
     PyTorch's own is scalar code there. The same values; where pixels of a window are equal, the gradient may go to
     another of them. (N, C, H, W) -> (N, C, H // 2, W // 2)
