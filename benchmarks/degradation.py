@@ -1,0 +1,61 @@
+"""The degradation problem: plain networks of 20 and 56 layers against residual ones (He et al. 2015, figure 6).
+
+Lectures 000, 001 and 004: a deeper plain network has the higher training error, so that it is not overfitting; with
+shortcuts the deeper one is no worse. CIFAR-10, the networks of the paper's section 4.2, SGD with momentum, batch norm,
+flips and shifts, on fewer images and for fewer epochs than there: the order of the curves is what counts.
+"""
+
+import argparse
+from functools import partial
+from pathlib import Path
+
+from experiment import COLOURS, Point, axes, load, report, save, train
+from machine import description
+
+from fovea import registry, zoo  # noqa: F401 (registers the networks)
+from fovea.training.recipe import Recipe
+
+DEPTHS = (20, 56)
+KINDS = {"plain": "cifar_plain{}", "ResNet": "cifar_resnet{}"}
+
+
+def draw(curves: dict[str, list[Point]], out: Path) -> None:
+    """Draw training error (dashed) and test error, plain networks on the left, residual ones on the right."""
+    figure, plots = axes(2)
+    for plot, kind in zip(plots, KINDS, strict=True):
+        for colour, depth in zip(COLOURS, DEPTHS, strict=False):
+            points = curves[f"{kind}-{depth}"]
+            steps = [p.step for p in points]
+            plot.plot(steps, [100 * p.test_error for p in points], color=colour, label=f"{kind}-{depth}, test")
+            train_errors = [100 * p.train_error for p in points]
+            plot.plot(steps, train_errors, color=colour, ls="--", lw=1, label=f"{kind}-{depth}, training")
+        plot.set(xlabel="step", ylabel="error in %", ylim=(0, 80))
+        plot.legend(frameon=False, fontsize=8)
+    save(figure, out)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--images", type=int, default=10_000)
+    parser.add_argument("--epochs", type=int, default=15)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=Path("degradation.png"), help="the picture")
+    parser.add_argument("--quick", action="store_true", help="few images, two epochs: does it run at all?")
+    args = parser.parse_args()
+    images, epochs = (256, 2) if args.quick else (args.images, args.epochs)
+    print(description(), flush=True)
+    data = load("cifar10", train=images, test=images // 5)
+    recipe = Recipe(
+        epochs=epochs, batch=64, lr=0.1, weight_decay=1e-4, augment=("flip", "shift 4"), keep_best=False, seed=args.seed
+    )
+    print(f"{images:,} images of CIFAR-10, {epochs} epochs\n| network | training error | test error |\n|---|---|---|")
+    curves = {}
+    for kind, name in KINDS.items():
+        for depth in DEPTHS:
+            curves[f"{kind}-{depth}"] = train(partial(registry.build, name.format(depth)), data, recipe)
+            report(f"{kind}-{depth}", curves[f"{kind}-{depth}"])
+    draw(curves, args.out)
+
+
+if __name__ == "__main__":
+    main()
