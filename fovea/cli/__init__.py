@@ -5,6 +5,7 @@ Jobs are imported by the command that needs them: `fovea --help` imports neither
 
 import os
 import sys
+import time
 import traceback
 from collections.abc import Sequence
 from typing import Annotated
@@ -20,10 +21,10 @@ from fovea.cli.filtering import filter
 from fovea.cli.machine import cache, doctor
 from fovea.cli.measurement import measure
 from fovea.cli.networks import models
-from fovea.cli.output import complain
+from fovea.cli.output import complain, speaks
 from fovea.cli.prediction import predict
 from fovea.cli.training import train
-from fovea.errors import FoveaError
+from fovea.errors import FoveaError, TrainingError
 
 app = typer.Typer(
     help="From a folder of images to a convolutional network that you trust, understand and can ship.",
@@ -31,6 +32,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+WAITS_S = 10.0
+"""`torchrun` ends all processes when one has failed; the others leave the first the time to say what went wrong."""
 
 
 def _version(wanted: bool) -> None:
@@ -88,6 +92,9 @@ def run(arguments: Sequence[str]) -> int:
 
 def _failed(error: Exception, *, debug: bool) -> int:
     """Say in one line what went wrong, and return the exit code."""
+    if not speaks() and isinstance(error, (TrainingError, typer.TyperException)):
+        time.sleep(WAITS_S)
+        return error.exit_code
     if isinstance(error, FoveaError):
         complain(str(error))
         return error.exit_code

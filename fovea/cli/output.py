@@ -1,9 +1,15 @@
 """What commands print: text, tables, JSON and errors."""
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
+
+
+def speaks() -> bool:
+    """Return whether this process is the one that prints: the only one, or the first of those `torchrun` started."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def complain(message: str) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from fovea.cli.options import AllowBad, Device, Json, LabelColumn, LabelFrom, NoImages, PathColumn, SplitColumn
-from fovea.cli.output import print_json, print_lines
+from fovea.cli.output import print_json, print_lines, speaks
 from fovea.errors import UsageError
 
 Start = Annotated[
@@ -91,6 +91,8 @@ def _train(given: dict[str, Any]) -> None:
     given |= _assigned(
         assignments, taken={*given, *signature(job.prepared).parameters, *signature(job.train).parameters}
     )
+    if not speaks():
+        return _train_along(given)
     if preview:
         print_lines([f"Preview  {job.preview(**given)}"])
         return
@@ -106,6 +108,16 @@ def _assigned(assignments: Iterable[str], *, taken: Iterable[str]) -> dict[str, 
         key, equals, value = assignment.partition("=")
         if not equals or not key.isidentifier():
             raise UsageError(f"`--set {assignment}` must have the form key=value, as `--set momentum=0.9`.")
+def _train_along(given: dict[str, Any]) -> None:
+    """Train as another of several processes: what to train comes from the first, which also does what one can do."""
+    from fovea.jobs.train import train
+
+    if "preview" in given or "find_lr" in given:
+        return
+    if train(device=given["device"]).interrupted:
+        raise typer.Exit(130)
+
+
         if key in taken:
             raise UsageError(f"`--set {assignment}`: `{key}` has an option of its own: --{key.replace('_', '-')}.")
         pairs[key] = value

@@ -28,6 +28,7 @@ from fovea.preprocess import Preprocess
 from fovea.recipes import DEFAULT_RECIPE, PLAN_FIELDS, Plan, named
 from fovea.training.engine import Trainer, seed_of
 from fovea.training.evaluation import Normaliser, layout, part_labels
+from fovea.training.distributed import own_device
 from fovea.training.initialisation import initialise, whiten_first_convolution
 from fovea.training.losses import main_head, make_loss, output_count
 from fovea.training.probing import fit_head
@@ -342,12 +343,16 @@ def resolved_recipe(prepared: Prepared) -> dict[str, Any]:
 
 
 def device_named(name: str) -> torch.device:
-    """Return the device `cpu`, `cuda`, `mps` or, for `auto`, the best of them; UsageError for one that is not there."""
+    """Return the device `cpu`, `cuda`, `mps` or, for `auto`, the best of them: of several GPUs this process's own.
+
+    Raises:
+        UsageError: it is not there, or not for several processes.
+    """
     available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":
-        return torch.device(next(kind for kind in ("cuda", "mps", "cpu") if available[kind]))
+        return own_device(torch.device(next(kind for kind in ("cuda", "mps", "cpu") if available[kind])))
     kind = name.partition(":")[0]
     if not available.get(kind):
         there = ", ".join(kind for kind, here in available.items() if here)
         raise UsageError(f"`--device {name}` is not there; this machine has {there}.")
-    return torch.device(name)
+    return own_device(torch.device(name))

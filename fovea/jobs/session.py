@@ -2,14 +2,11 @@
 
 import copy
 import platform
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -22,6 +19,7 @@ from fovea.bundle import load, save_bundle
 from fovea.data.dataset import Dataset, Part
 from fovea.errors import MissingDependencyError, TrainingError
 from fovea.header import first_line
+from fovea.jobs.interruption import Interruption
 from fovea.jobs.preparation import Prepared
 from fovea.jobs.progress import Display
 from fovea.jobs.runs import Run
@@ -32,6 +30,7 @@ from fovea.report.training import Story, training_page
 from fovea.training.calibration import fit_temperature
 from fovea.training.checkpoint import load_checkpoint, save_checkpoint
 from fovea.training.diagnosis import Diagnosis, restored, watched_layer
+from fovea.training.distributed import world_size
 from fovea.training.engine import EpochResult, Trainer
 from fovea.training.evaluation import part_labels, predict_logits
 from fovea.training.losses import output_count, probabilities
@@ -70,7 +69,7 @@ class Session:
         self.looking = True
         self.calibration: dict[str, Any] = {}
         self.outcomes: list[Outcome] = []
-        self.interrupted = False
+        self.interruption = Interruption(display)
         self.began_at = self.saved_at = time.monotonic()
         self.began_seen = 0
         self.events = events(str(run.folder)) if events else None
@@ -90,7 +89,7 @@ class Session:
         if self.trainer.clock.total_steps == 0:
             save_checkpoint(self.run.last, self.trainer)
         self._look()
-        with self._interruptible():
+        with self.interruption:
             try:
                 self.trainer.fit(on_step=self._on_step, on_epoch=self._on_epoch, stopped=lambda: self.interrupted)
             except TrainingError as error:
@@ -139,6 +138,11 @@ class Session:
                 ended=ended,
             )
             write_page(self.run.report, training_page(story))
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the training was asked to stop before its end."""
+        return self.interruption.requested
 
     @property
     def keeps_best(self) -> bool:
@@ -249,6 +253,7 @@ class Session:
                 "recipe": recipe.to_dict(),
                 "seed": recipe.seed,
                 "threads": recipe.threads,
+                **({"processes": world_size()} if world_size() > 1 else {}),
                 "device": prepared.device.type,
                 "versions": {
                     "python": platform.python_version(),
@@ -277,26 +282,6 @@ class Session:
     def pflop(self) -> float:
         """Arithmetic of the training so far: 6 x MACs x images seen, in 1e15."""
         return 6 * self.macs * self.images_seen / 1e15
-
-    @contextmanager
-    def _interruptible(self) -> Iterator[None]:
-        """Turn the first Ctrl-C or termination into a clean stop; the second Ctrl-C stops at once."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-
-        def stop(number: int, _: FrameType | None) -> None:
-            if self.interrupted:
-                raise KeyboardInterrupt
-            self.interrupted = True
-            self.display.note("Stopping after this step; press Ctrl-C again to stop at once.")
-
-        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
 
 def _calibrated(logits: Tensor, part: Part) -> dict[str, Any]:

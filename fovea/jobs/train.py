@@ -1,7 +1,8 @@
 """`fovea train`: from images to a bundle in a run folder; and what helps before: a preview, a learning rate."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import torch
 
 from fovea.data.dataset import Task
 from fovea.errors import DataError, UsageError
+from fovea.jobs.interruption import Interruption
 from fovea.jobs.pictures import contact_sheet, sweep_picture
 from fovea.jobs.preparation import (
     Begun,
@@ -27,7 +29,9 @@ from fovea.jobs.runs import Run
 from fovea.jobs.session import EventWriter, ReportWish, Session, event_writer
 from fovea.preprocess import Fit, Preprocess
 from fovea.recipes import Plan
+from fovea.training.checkpoint import restore, state_of
 from fovea.training.diagnosis import watched_layer
+from fovea.training.distributed import agreed, joined, rank, world_size
 from fovea.training.recipe import FIELDS, Recipe
 from fovea.training.tuning import Sweep, sweep_rates
 
@@ -94,12 +98,15 @@ def train(
     (`label_from`, `task`, ...) and every field of `Recipe` (`epochs`, `batch`, `lr`, ...). `out` is the run folder;
     `resume` continues one, and takes no other option. `tensorboard` writes event files into it too. The run's report
     shows percentiles of the inputs of the layer `watch` (the middle activation), and thumbnails where `images` is set.
+    Of the processes that `torchrun` starts, the first does all this and the others train along; all return the same.
 
     Raises:
         FoveaError: of the kind that says what is wrong: UsageError, DataError, TrainingError, StorageError.
     """
-    events = event_writer() if tensorboard else None
-    with display or Display() as shown:
+    with joined(), display or Display() as shown:
+        if rank() > 0:
+            return _train_along(device)
+        events = event_writer() if tensorboard else None
         if resume is not None:
             if data is not None or options or out is not None or watch is not None or not images:
                 raise UsageError("--resume continues a run as it was begun; leave out DATA and the other options.")
@@ -182,30 +189,50 @@ def find_lr(data: str | Path | None = None, *, out: str | Path = "learning-rate.
 
 def _resumed(run: Run, *, display: Display, device: str, events: EventWriter | None) -> Session:
     stored = run.read_recipe()
-    try:
-        source = Source(**stored["data"]["source"])
-        preprocess = Preprocess.from_dict(stored["preprocess"])
-        recipe = Recipe.from_dict(stored["training"])
-        plan = Plan(training=recipe, val_fraction=stored["data"]["val_fraction"], **stored["network"])
-        chosen = device_named(stored["device"] if device == "auto" else device)
+    with _complete(run):
         report = ReportWish(**stored.get("report", {}))
-    except (KeyError, TypeError) as error:
-        raise UsageError(f"`{run.recipe}` is incomplete ({error}); start again without --resume.") from error
-    dataset = find_data(source, display)
-    if dataset.fingerprint != stored["data"]["fingerprint"]:
-        raise DataError(f"`{source.data}` has changed since {run.folder} began; start a new run without --resume.")
-    begun = Begun(preprocess, stored.get("origin"), checkpoint=run.last.exists())
-    training = ready(dataset, plan, source=source, device=chosen, display=display, begun=begun)
+    training = _as_begun(run, stored, device=device, display=display, checkpoint=run.last.exists())
     session = Session(training, run, display, events=events, report=report)
     session.resume()
     return session
 
 
+def _as_begun(run: Run, stored: Mapping[str, Any], *, device: str, display: Display, checkpoint: bool) -> Prepared:
+    """Return the training that `run` began with the recipe `stored`; with a `checkpoint` its weights stay open.
+
+    Raises:
+        UsageError: the recipe is incomplete.
+        DataError: the data has changed.
+    """
+    with _complete(run):
+        source = Source(**stored["data"]["source"])
+        preprocess = Preprocess.from_dict(stored["preprocess"])
+        recipe = Recipe.from_dict(stored["training"])
+        plan = Plan(training=recipe, val_fraction=stored["data"]["val_fraction"], **stored["network"])
+        chosen = device_named(stored["device"] if device == "auto" else device)
+        fingerprint = stored["data"]["fingerprint"]
+    dataset = find_data(source, display)
+    if dataset.fingerprint != fingerprint:
+        raise DataError(f"`{source.data}` has changed since {run.folder} began; start a new run without --resume.")
+    begun = Begun(preprocess, stored.get("origin"), checkpoint=checkpoint)
+    return ready(dataset, plan, source=source, device=chosen, display=display, begun=begun)
+
+
+@contextmanager
+def _complete(run: Run) -> Iterator[None]:
+    try:
+        yield
+    except (KeyError, TypeError) as error:
+        raise UsageError(f"`{run.recipe}` is incomplete ({error}); start again without --resume.") from error
+
+
 def _run(session: Session) -> TrainingResult:
+    if world_size() > 1:
+        agreed((session.run, session.run.read_recipe(), state_of(session.trainer)))
     session.train()
     results = session.finish()
     session.write_report()
-    return TrainingResult(
+    result = TrainingResult(
         run=session.run.folder,
         model=session.run.model,
         report=session.run.report if session.run.report.exists() else None,
@@ -215,6 +242,20 @@ def _run(session: Session) -> TrainingResult:
         data=session.prepared.source.data,
         interrupted=session.interrupted,
     )
+    agreed(result)
+    return result
+
+
+def _train_along(device: str) -> TrainingResult:
+    """Do another process's share of the training that the first one runs in `_run`, and return its result."""
+    run, stored, state = agreed(None)
+    display = Display(quiet=True)
+    trainer = _as_begun(run, stored, device=device, display=display, checkpoint=True).trainer()
+    restore(trainer, state)
+    with Interruption(display) as interruption:
+        trainer.fit(on_step=lambda _: None, on_epoch=lambda *_: None, stopped=lambda: interruption.requested)
+    result: TrainingResult = agreed(None)
+    return result
 
 
 def _parsed(fields: Mapping[str, Any]) -> dict[str, Any]:

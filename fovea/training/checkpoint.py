@@ -3,7 +3,7 @@
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -18,8 +18,17 @@ from fovea.training.evaluation import Score
 from fovea.training.schedules import Plateau
 
 
-def save_checkpoint(path: Path, trainer: Trainer) -> None:
-    """Write the state of `trainer` to `path`."""
+class State(NamedTuple):
+    """Everything of a training that its steps change."""
+
+    tensors: dict[str, Tensor]
+    """Weights, their average and what the optimisers keep, on the CPU."""
+    scalars: dict[str, Any]
+    """The rest, as JSON values."""
+
+
+def state_of(trainer: Trainer) -> State:
+    """Return a copy of the state of `trainer`."""
     tensors = {f"model.{name}": tensor for name, tensor in trainer.model.state_dict().items()}
     scalars: dict[str, Any] = {}
     if trainer.average:
@@ -33,7 +42,13 @@ def save_checkpoint(path: Path, trainer: Trainer) -> None:
     stored = {
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()
     }
-    write_atomically(path, save(stored, metadata={"fovea-checkpoint": json.dumps(scalars)}))
+    return State(stored, scalars)
+
+
+def save_checkpoint(path: Path, trainer: Trainer) -> None:
+    """Write the state of `trainer` to `path`."""
+    tensors, scalars = state_of(trainer)
+    write_atomically(path, save(tensors, metadata={"fovea-checkpoint": json.dumps(scalars)}))
 
 
 def load_checkpoint(path: Path, trainer: Trainer) -> None:
@@ -46,7 +61,7 @@ def load_checkpoint(path: Path, trainer: Trainer) -> None:
         with safe_open(path, framework="pt") as file:
             scalars = json.loads((file.metadata() or {})["fovea-checkpoint"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-        _restore(trainer, tensors, scalars)
+        restore(trainer, State(tensors, scalars))
     except (SafetensorError, KeyError, IndexError, TypeError, ValueError, RuntimeError, OSError) as error:
         raise BundleError(
             f"`{path.name}` is no checkpoint of this run: {first_line(error).rstrip('.:')}. "
@@ -54,7 +69,9 @@ def load_checkpoint(path: Path, trainer: Trainer) -> None:
         ) from error
 
 
-def _restore(trainer: Trainer, tensors: dict[str, Tensor], scalars: dict[str, Any]) -> None:
+def restore(trainer: Trainer, state: State) -> None:
+    """Bring a newly made `trainer` of the same network and recipe to `state`."""
+    tensors, scalars = state
     trainer.model.load_state_dict(_under("model.", tensors))
     if trainer.average:
         trainer.average.model.load_state_dict(_under("average.", tensors))

@@ -1,7 +1,8 @@
 """The training loop for any `nn.Module`.
 
 All randomness of a step is a function of (seed, epoch, step), so that a training that continues from a checkpoint
-repeats the same steps to the bit.
+repeats the same steps to the bit. Of several processes (`fovea.training.distributed`) each runs this loop; they take
+the same decisions, and differ in their share of every batch.
 """
 
 import dataclasses
@@ -19,6 +20,7 @@ from fovea.data.dataset import Part
 from fovea.data.mixing import Labels, MixedLabels, compose_mixing
 from fovea.errors import DataError, TrainingError, UsageError
 from fovea.preprocess import Preprocess
+from fovea.training.distributed import gathered, greatest, own_part, own_share, rank, spread_buffers, sum_gradients
 from fovea.training.evaluation import Normaliser, Score, autocast, layout, part_labels, predict_logits, score
 from fovea.training.losses import Outputs, chosen_classes, class_weights, main_head, make_loss
 from fovea.training.optim import Average, make_optimisers
@@ -158,18 +160,24 @@ class Trainer:
         stopped: Callable[[], bool] = lambda: False,
     ) -> None:
         """Train until the epochs, the budget or the patience are used up, or `stopped` says so after a step."""
-        resumed_at = time.monotonic() - self.clock.elapsed_s
-        while (self.progress < 1 or self.clock.step) and not self.out_of_patience and not stopped():
+        (elapsed_s,) = greatest(self.clock.elapsed_s)
+        resumed_at = time.monotonic() - elapsed_s
+        while (self.progress < 1 or self.clock.step) and not self.out_of_patience and not self.is_to_stop(stopped):
             for indices in self.batches():
                 if self.progress >= 1:
                     break
                 self.train_step(indices)
                 self.clock.elapsed_s = time.monotonic() - resumed_at
                 on_step(self)
-                if stopped():
+                if self.is_to_stop(stopped):
                     return
             result = self.finish_epoch(resumed_at)
             on_epoch(self, result)
+
+    def is_to_stop(self, stopped: Callable[[], bool]) -> bool:
+        """Return whether any process is `stopped`, and set the clocks of all by the latest."""
+        self.clock.elapsed_s, stop = greatest(self.clock.elapsed_s, stopped())
+        return bool(stop)
 
     @property
     def out_of_patience(self) -> bool:
@@ -192,18 +200,19 @@ class Trainer:
         """Do one optimiser step on the images at `indices`."""
         self.learners.settle(head_only=self.progress < self.recipe.head_first)
         position = (self.recipe.seed, self.clock.epoch, self.clock.step)
-        self.seed_dropout(seed_of(*position, 0))
+        self.seed_dropout(seed_of(*position, 2 * rank()))  # 1 is the seed of the augmentation, which all share
         generator = torch.Generator(self.device).manual_seed(seed_of(*position, 1))
         loss_sum = 0.0
         for chunk in torch.split(indices, self.recipe.batch):
             images, labels = self.load(chunk, generator)
             with autocast(self.device, self.recipe.precision):
-                outputs = self.forward(images)
+                outputs = gathered(self.forward(images), len(chunk))
             loss = self.loss(outputs, labels)
             (loss / self.recipe.accumulate).backward()  # type: ignore[no-untyped-call]
             loss_sum += loss.item()
             self.count(outputs, labels)
         self.check(loss_sum / self.recipe.accumulate)
+        sum_gradients(self._parameters)
         self.update()
 
     def seed_dropout(self, seed: int) -> None:
@@ -214,7 +223,10 @@ class Trainer:
             torch.manual_seed(seed)
 
     def load(self, indices: Tensor, generator: torch.Generator) -> tuple[Tensor, Labels]:
-        """Return normalised, augmented, perhaps mixed images (N, C, H, W) and their labels (N,) on the device."""
+        """Return normalised, augmented, perhaps mixed images (N, C, H, W) and their labels (N,) on the device.
+
+        Of several processes each augments and mixes them all alike, and gets its share of the images.
+        """
         batch = (
             torch.from_numpy(self.train_part.decoded[indices.numpy()])
             .permute(0, 3, 1, 2)
@@ -223,9 +235,9 @@ class Trainer:
         batch = self.augment(batch, generator, AugmentContext(self.clock.epoch, indices.to(self.device)))
         labels = self.labels[indices].to(self.device, non_blocking=True)
         if self.mix is None:
-            return self.normalise(batch), labels
+            return self.normalise(own_share(batch)), labels
         batch, mixed = self.mix(batch, labels, generator)
-        return self.normalise(batch), mixed
+        return self.normalise(own_share(batch)), mixed
 
     def count(self, outputs: Outputs, labels: Labels) -> None:
         """Add a batch to the epoch's accuracy; of mixed labels those of the larger share."""
@@ -276,7 +288,7 @@ class Trainer:
         clock, lr = self.clock, self.lr
         val = self.validate() if self.validation_is_due() else None
         if val is not None:
-            now = time.monotonic() - resumed_at
+            (now,) = greatest(time.monotonic() - resumed_at)
             clock.validation_cost_s, clock.validated_s, clock.elapsed_s = now - clock.elapsed_s, now, now
             if not math.isfinite(val.loss):
                 raise self.diverged(f"The validation loss became {val.loss:.4g} after step {clock.total_steps}")
@@ -305,12 +317,13 @@ class Trainer:
         """Return the score of the validation part."""
         if self.val_part is None:
             raise DataError("There is no validation part.")
+        spread_buffers(self.evaluated_model)
         outputs = predict_logits(
             self.evaluated_model,
-            self.val_part.decoded,
+            own_part(self.val_part.decoded),
             self.preprocess,
             device=self.device,
             protocol=Protocol(flip=self.recipe.test_flip),
             precision=self.recipe.precision,
         )
-        return score(outputs, part_labels(self.val_part), self.val_loss)
+        return score(main_head(gathered(outputs, len(self.val_part))), part_labels(self.val_part), self.val_loss)

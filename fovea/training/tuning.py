@@ -89,8 +89,9 @@ def thread_counts(available: int) -> list[int]:
 
 
 def available_threads() -> int:
-    """Return how many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Return how many processors this process may use: its share where `torchrun` has started several here."""
+    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, there // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
 
 
 def _step(model: nn.Module, images: Tensor, labels: Tensor, loss: Loss, precision: str) -> None:
