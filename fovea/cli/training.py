@@ -85,14 +85,14 @@ def train(
 def _train(given: dict[str, Any]) -> None:
     from fovea.jobs import train as job
 
+    if not speaks():
+        return _train_along(given)
     as_json, preview, find_lr = (given.pop(switch, False) for switch in ("as_json", "preview", "find_lr"))
     report = {"images": not given.pop("no_images", False), "watch": given.pop("watch", None)}
     assignments = given.pop("assignments", [])
     given |= _assigned(
         assignments, taken={*given, *signature(job.prepared).parameters, *signature(job.train).parameters}
     )
-    if not speaks():
-        return _train_along(given)
     if preview:
         print_lines([f"Preview  {job.preview(**given)}"])
         return
@@ -102,12 +102,6 @@ def _train(given: dict[str, Any]) -> None:
         raise typer.Exit(130)
 
 
-def _assigned(assignments: Iterable[str], *, taken: Iterable[str]) -> dict[str, Any]:
-    pairs: dict[str, Any] = {}
-    for assignment in assignments:
-        key, equals, value = assignment.partition("=")
-        if not equals or not key.isidentifier():
-            raise UsageError(f"`--set {assignment}` must have the form key=value, as `--set momentum=0.9`.")
 def _train_along(given: dict[str, Any]) -> None:
     """Train as another of several processes: what to train comes from the first, which also does what one can do."""
     from fovea.jobs.train import train
@@ -118,6 +112,12 @@ def _train_along(given: dict[str, Any]) -> None:
         raise typer.Exit(130)
 
 
+def _assigned(assignments: Iterable[str], *, taken: Iterable[str]) -> dict[str, Any]:
+    pairs: dict[str, Any] = {}
+    for assignment in assignments:
+        key, equals, value = assignment.partition("=")
+        if not equals or not key.isidentifier():
+            raise UsageError(f"`--set {assignment}` must have the form key=value, as `--set momentum=0.9`.")
         if key in taken:
             raise UsageError(f"`--set {assignment}`: `{key}` has an option of its own: --{key.replace('_', '-')}.")
         pairs[key] = value

@@ -26,9 +26,9 @@ from fovea.jobs.starting import SCRATCH, Start, channels_of, load_start, start_a
 from fovea.planning import budget_plan, default_plan, shows_photographs, transfer_plan
 from fovea.preprocess import Preprocess
 from fovea.recipes import DEFAULT_RECIPE, PLAN_FIELDS, Plan, named
+from fovea.training.distributed import own_device
 from fovea.training.engine import Trainer, seed_of
 from fovea.training.evaluation import Normaliser, layout, part_labels
-from fovea.training.distributed import own_device
 from fovea.training.initialisation import initialise, whiten_first_convolution
 from fovea.training.losses import main_head, make_loss, output_count
 from fovea.training.probing import fit_head
