@@ -1,10 +1,14 @@
 """`fovea measure`: what a network costs and sees, layer by layer."""
 
-from collections.abc import Sequence
+import gc
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 import fovea.zoo  # noqa: F401 (its import makes the networks known)
 from fovea import registry
@@ -17,7 +21,35 @@ from fovea.measurement.tables import fitting_text, leftover_lines
 
 Measurable = str | Path | nn.Module | Bundle
 
+DRAWING = frozenset({Tensor.normal_, Tensor.uniform_, nn.init.normal_, nn.init.uniform_, nn.init.kaiming_uniform_})
 
+
+class Unfilled(TorchFunctionMode):
+    """While active, random weights are not drawn: without values that takes longer than with them."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Call a function of PyTorch."""
+        given = kwargs or {}
+        if func in DRAWING:
+            return args[0] if args else given["tensor"]
+        return func(*args, **given)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Put off the collection of garbage: else it goes over all rows of a large network several times."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+@_uncollected()
 def measure(model: Measurable, input_shape: Sequence[int] | None = None, *, strict: bool = False) -> Measurement:
     """Return what each layer of a network costs and sees, for one image.
 
@@ -65,7 +97,7 @@ def _of_the_zoo(name: str, shape: tuple[int, ...] | None, *, weights: bool) -> t
     """Return the network as its card has it, or built for images of `shape`."""
     card = registry.card(name)
     given = {} if shape is None else {"c_in": shape[0], "size": max(shape[1:], default=1)}
-    with torch.device("cpu" if weights else "meta"):
+    with nullcontext() if weights else Unfilled(), torch.device("cpu" if weights else "meta"):
         return registry.build(name, **given), card.name, shape or card.input
 
 

@@ -74,7 +74,8 @@ def _run(walk: Walk, model: nn.Module, shape: Shape, *, training: bool) -> None:
     floating = [parameter.dtype for parameter in model.parameters() if parameter.is_floating_point()]
     model.train(training)
     batch = TRAINING_BATCH if training else 1
-    walk.run(model, torch.empty(batch, *shape, dtype=next(iter(floating), None), device="meta"))
+    x = torch.empty(batch, *shape, dtype=next(iter(floating), None), device="meta")
+    walk.run(model, x, fields=not training)
 
 
 def _kept(twin: nn.Module, shape: Shape) -> tuple[dict[str, int] | None, dict[str, str]]:

@@ -81,11 +81,11 @@ class Walk(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _should_skip_dynamo(cls) -> bool:
         return False  # the compiler, whose import takes seconds, has no part in a walk
 
-    def run(self, model: nn.Module, x: Tensor) -> None:
-        """Pass the input (N, C, ...) through the network."""
+    def run(self, model: nn.Module, x: Tensor, *, fields: bool = True) -> None:
+        """Pass the input (N, C, ...) through the network; without `fields` it is not followed what units see."""
         places = (Place(axis=pixels(size), dim=dim + 2 if size > 1 else None) for dim, size in enumerate(x.shape[2:]))
         self.ledger.remember(x)
-        self.ledger.write(x, tuple(places), in_place=False)
+        self.ledger.write(x, tuple(places) if fields else None, in_place=False)
         self._add(Draft(path="input", type="Input", state=self.ledger.state(x)), made=[x], handed=[x])
         saved = torch.autograd.graph.saved_tensors_hooks(self.ledger.keep, lambda tensor: tensor)
         with watch(model, enter=self._enter, leave=self._leave), torch.enable_grad(), saved, self:
@@ -106,7 +106,9 @@ class Walk(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if self.virtual and (rule := broken(operation.name, shapes)):
             raise ShapeError(rule)  # without values PyTorch does not check all
         shortcut = SHORTCUTS.get(operation.name) if self.virtual else None
-        result = shortcut(given) if shortcut else func(*args, **kwargs)
+        result = shortcut(given) if shortcut else None
+        if result is None:
+            result = func(*args, **kwargs)
         self.operation = None
         ins, outs = _tensors(given.values()), _tensors([result])
         states = [(tensor, state) for tensor in ins if (state := self.ledger.state(tensor)) is not None]
@@ -271,18 +273,45 @@ NAMES = {"addmm": "linear", "mm": "matmul", "bmm": "matmul", "baddbmm": "matmul"
 def _batch_norm(given: Mapping[str, Any]) -> tuple[Tensor, Tensor, Tensor]:
     """Return what a batch norm makes, without values."""
     x = given["input"]
-    return torch.empty_like(x), x.new_empty(x.shape[1]), x.new_empty(x.shape[1])
+    return _like(x), x.new_empty(x.shape[1]), x.new_empty(x.shape[1])
 
 
 def _activation(given: Mapping[str, Any]) -> Tensor:
-    return torch.empty_like(given["self"])
+    return _like(given["self"])
+
+
+def _convolution(given: Mapping[str, Any]) -> Tensor | None:
+    """Return what a convolution makes, without values; None if it is transposed, or not in the default layout."""
+    x: Tensor = given["input"]
+    weight: Tensor = given["weight"]
+    slidings = windows("convolution", {**given, "weight": weight.shape})
+    if slidings is None or not (x.is_contiguous() and weight.is_contiguous()):
+        return None
+    sizes = [(n + w.add) // w.stride for n, w in zip(x.shape[2:], slidings, strict=True)]
+    return x.new_empty((x.shape[0], weight.shape[0], *sizes))
+
+
+def _sum(given: Mapping[str, Any]) -> Tensor | None:
+    """Return the sum of two tensors of one kind, without values; None for others."""
+    a: Tensor = given["self"]
+    b = given["other"]
+    alike = isinstance(b, Tensor) and (a.shape, a.dtype, a.stride()) == (b.shape, b.dtype, b.stride())
+    return _like(a) if alike else None
+
+
+def _like(x: Tensor) -> Tensor:
+    """Return `torch.empty_like(x)`, which takes long."""
+    return x.new_empty(x.shape) if x.is_contiguous() else torch.empty_like(x)
 
 
 SHORTCUTS: dict[str, Callable[[Mapping[str, Any]], Any]] = {
     "native_batch_norm": _batch_norm,
     **dict.fromkeys(("relu", "gelu", "tanh", "hardtanh"), _activation),
+    "convolution": _convolution,
+    "add": _sum,
+    "add_": lambda given: None if isinstance(given["other"], Tensor) else given["self"],
 }
-"""For what PyTorch decomposes in Python, which takes longer and imports its compiler, more than a second."""
+"""For what PyTorch decomposes in Python, which takes longer and may import its compiler, more than a second."""
 
 
 def _each(change: Callable[[Any], Any], value: Any) -> Any:
