@@ -85,6 +85,23 @@ def load_parquet(
     return replace(dataset, bad_files=tuple(bad))
 
 
+def read_parquet_column(path: Path, column: str) -> dict[str, str]:
+    """Return what stands in any `column` for each row, by the name that the image has in the data set.
+
+    Numbers become names where the file's metadata has them. Raises: DataError for a missing column.
+    """
+    files, root = _files(path)
+    found: dict[str, str] = {}
+    for file in files:
+        table = _table(file)
+        require_columns([column], table.columns, file, options="`--slice`")
+        names = class_names(table.metadata, column)
+        for row, values in enumerate(_rows(file, [column])):
+            name = f"{file.relative_to(root).as_posix()}/{row}"
+            found[name] = label_text(values[column], names, where=f"`{file}`, row {row}")
+    return found
+
+
 def image_of(value: Any) -> tuple[bytes | None, str]:
     """Return the encoded image that a cell holds, or else the path that stands in it; neither where it is empty.
 
@@ -135,7 +152,7 @@ def label_text(value: Any, classes: Sequence[str], *, where: str) -> str:
 
 
 def _listing(path: Path, columns: Columns, task: Task) -> Listing:
-    files = [path] if path.is_file() else parquet_files(path)
+    files, root = _files(path)
     tables = [_table(file) for file in files]
     if columns.path == DEFAULT_COLUMNS.path:
         names = (columns.path, *IMAGE_COLUMNS)
@@ -146,9 +163,13 @@ def _listing(path: Path, columns: Columns, task: Task) -> Listing:
         if columns.split != DEFAULT_COLUMNS.split:
             wanted.append(columns.split)
         require_columns(wanted, table.columns, file)
-    root = path.parent if path.is_file() else path
     classes = class_names(tables[0].metadata, columns.label) if task == "classes" else ()
     return Listing(files, root, columns, classes)
+
+
+def _files(path: Path) -> tuple[list[Path], Path]:
+    """Return the files of a data set, and the folder that their names start at."""
+    return ([path], path.parent) if path.is_file() else (parquet_files(path), path)
 
 
 def _parts(listing: Listing) -> list[str]:

@@ -14,6 +14,7 @@ from fovea.bundle import Bundle, load
 from fovea.data.cache import decode_dataset
 from fovea.data.dataset import PARTS, BadFile, Dataset, Part
 from fovea.data.manifests import Columns, read_column
+from fovea.data.parquet import SUFFIX, parquet_files, read_parquet_column
 from fovea.data.sources import find
 from fovea.data.splits import split_validation
 from fovea.errors import DataError, UsageError, unknown
@@ -213,9 +214,12 @@ def _check_task(bundle: Bundle, *, min_accuracy: float | None, further: bool) ->
 
 def _column(data: str | Path, column: str, *, path_column: str) -> dict[str, str]:
     """Return what stands in a column of the manifest `data` by the name of each image."""
-    if Path(data).suffix.lower() != ".csv":
-        raise UsageError(f"`--slice {column}` needs a CSV manifest with that column; `{data}` is none.")
-    return read_column(Path(data).expanduser(), column, columns=Columns(path=path_column))
+    path = Path(data).expanduser()
+    if path.suffix.lower() == SUFFIX or (path.is_dir() and parquet_files(path)):
+        return read_parquet_column(path, column)
+    if path.suffix.lower() != ".csv":
+        raise UsageError(f"`--slice {column}` needs a CSV or Parquet manifest with that column; `{data}` is none.")
+    return read_column(path, column, columns=Columns(path=path_column))
 
 
 def _logits(bundle: Bundle, decoded: Dataset, *, protocol: Protocol, batch: int, display: Display) -> torch.Tensor:

@@ -12,7 +12,7 @@ from PIL import Image
 from fovea.data import parquet
 from fovea.data.cache import decode_dataset
 from fovea.data.dataset import BadFile
-from fovea.data.parquet import Table, load_parquet, parquet_files
+from fovea.data.parquet import Table, load_parquet, parquet_files, read_parquet_column
 from fovea.data.sources import find
 from fovea.errors import DataError, MissingDependencyError, UsageError
 from fovea.preprocess import Preprocess
@@ -151,6 +151,17 @@ def test_rows_without_image_or_label_are_left_out(write):
         BadFile("a.parquet/3", "no label"),
     )
     assert dataset.classes == ("cat", "dog")
+
+
+def test_any_column_is_read_by_the_names_of_the_images(write):
+    names = {b"huggingface": json.dumps({"info": {"features": {"camera": {"names": ["old", "new"]}}}}).encode()}
+    columns = {"image": [image("red"), image("blue")], "label": [0, 1], "camera": [1, 0], "year": [2001, None]}
+    file = write("a.parquet", columns, names)
+    assert set(read_parquet_column(file, "camera")) == set(load_parquet(file).parts["train"].names)
+    assert read_parquet_column(file, "camera") == {"a.parquet/0": "new", "a.parquet/1": "old"}
+    assert read_parquet_column(file.parent, "year") == {"a.parquet/0": "2001", "a.parquet/1": ""}
+    with pytest.raises(DataError, match=r"has no column `lens`; .*Choose with `--slice`"):
+        read_parquet_column(file, "lens")
 
 
 def test_the_fingerprint_follows_labels_and_images(write):

@@ -112,7 +112,7 @@ def test_slices_are_in_json_and_page(make_bundle, manifest, tmp_path, capsys):
 
 def test_a_slice_needs_a_manifest_with_that_column(make_bundle, manifest):
     with pytest.raises(
-        UsageError, match=r"^`--slice camera` needs a CSV manifest with that column; `.*images` is none"
+        UsageError, match=r"^`--slice camera` needs a CSV or Parquet manifest with that column; `.*images` is none"
     ):
         evaluate(make_bundle(), manifest.parent / "images", slice_by="camera")
     with pytest.raises(
