@@ -1,5 +1,6 @@
 """The networks by name: how each is built and what its paper says of it. Knows no network itself."""
 
+import difflib
 import inspect
 import re
 from collections.abc import Callable, Mapping
@@ -153,8 +154,10 @@ def arguments_of(name: str, **arguments: object) -> dict[str, object]:
     allowed = defaults | {key: 1 for key in _COUNTS if key not in defaults}
     for key, value in arguments.items():
         if key not in allowed:
-            raise unknown(f"argument of `{name}`", key, allowed)
-        _check(key, value, type(allowed[key]))
+            near = difflib.get_close_matches(key, allowed, n=1)
+            hint = f"; did you mean `{near[0]}`?" if near else "."
+            raise UsageError(f"`{name}` has no argument `{key}`{hint} It takes {', '.join(sorted(allowed))}.")
+        _check(key, value, allowed[key])
     resolved = defaults | {key: value for key, value in arguments.items() if key in defaults}
     return {key: list(value) if isinstance(value, tuple) else value for key, value in resolved.items()}
 
@@ -181,11 +184,15 @@ def parsed(name: str, key: str, text: str) -> object:
         raise UsageError(f"`{key}` of `{name}` must be {kind}, not `{text}`.") from None
 
 
-def _check(key: str, value: object, kind: type) -> None:
+def _check(key: str, value: Any, default: object) -> None:
+    """Raise UsageError for what is no count, not of the type of the `default`, or a share out of 0 to 1."""
     if key in _COUNTS:
         if type(value) is not int or value < 1:
             raise UsageError(f"`{key}` (={value!r}) must be an integer of at least 1.")
         return
+    kind = type(default)
     accepted = {float: (float, int), tuple: (tuple, list)}.get(kind, (kind,))
     if type(value) not in accepted:
         raise UsageError(f"`{key}` (={value!r}) must be of type {' or '.join(t.__name__ for t in accepted)}.")
+    if key == "dropout" and not 0 <= value <= 1:
+        raise UsageError(f"`dropout` (={value}) must lie from 0, for none, to 1; left out, it is {default}.")

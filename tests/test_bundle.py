@@ -167,7 +167,7 @@ def test_a_network_of_other_tensors_is_refused_by_name(make_bundle):
     ("changes", "message"),
     [
         ({"architecture": "nonet"}, "cannot be built: Unknown network `nonet`"),
-        ({"arguments": {"classes": 3, "colour": 1}}, "cannot be built: Unknown argument of `mlp` `colour`"),
+        ({"arguments": {"classes": 3, "colour": 1}}, "cannot be built: `mlp` has no argument `colour`"),
         ({"arguments": {"classes": 3, "c_in": "3"}}, "cannot be built: `c_in`"),
         ({"arguments": {"classes": 3, "c_in": 3, "size": 10**30}}, "cannot be built"),
         ({"arguments": {"classes": 3, "c_in": 3, "size": 10**6, "widths": [10**5]}}, "does not fit its network"),

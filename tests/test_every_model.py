@@ -161,7 +161,7 @@ def test_arguments_that_are_not_allowed_are_told_what_is(name):
     for key in ("classes", "c_in", "size"):
         with pytest.raises(UsageError, match=rf"`{key}` \(=0\) must be an integer of at least 1\."):
             registry.build(name, **{key: 0})
-    with pytest.raises(UsageError, match=rf"Unknown argument of `{name}` `clases`; did you mean `classes`\?"):
+    with pytest.raises(UsageError, match=rf"`{name}` has no argument `clases`; did you mean `classes`\?"):
         registry.build(name, clases=3)
     for key, value in registry.arguments_of(name).items():
         wrong = -1 if type(value) is int else {float: -1.0, str: "wrong"}.get(type(value))

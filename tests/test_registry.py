@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 
@@ -5,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+import fovea.zoo  # noqa: F401 (its import makes the networks known)
 from fovea import registry
 from fovea.errors import ShapeError, UsageError
 
@@ -81,8 +83,20 @@ def test_an_unknown_name_is_answered_with_neighbours(tiny, call):
 
 
 def test_an_unknown_argument_is_answered_with_those_allowed(tiny):
-    with pytest.raises(UsageError, match=r"Unknown argument of `tiny` `slop`; did you mean `slope`\?.*bias, c_in, cl"):
+    message = "`tiny` has no argument `slop`; did you mean `slope`? It takes bias, c_in, classes, size, slope, widths."
+    with pytest.raises(UsageError, match=re.escape(message)):
         registry.build("tiny", slop=1)
+    with pytest.raises(UsageError, match=r"`tiny` has no argument `pooling`\. It takes bias"):
+        registry.build("tiny", pooling=1)
+
+
+@pytest.mark.parametrize("dropout", [1.5, -0.1, float("nan")])
+@pytest.mark.parametrize("name", ["fashion_cnn", "senet154"])
+def test_a_dropout_that_is_no_share_is_refused(name, dropout):
+    default = registry.arguments_of(name)["dropout"]
+    message = f"`dropout` (={dropout}) must lie from 0, for none, to 1; left out, it is {default}."
+    with pytest.raises(UsageError, match=re.escape(message)):
+        registry.build(name, dropout=dropout)
 
 
 @pytest.mark.parametrize("key", ["classes", "c_in", "size"])

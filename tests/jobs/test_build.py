@@ -153,5 +153,5 @@ def test_letters_are_a_network_to_measure_and_train(tmp_path):
     assert measure(built.model).total.parameters == built.parameters == 8_934
     with pytest.raises(UsageError, match=r"`pattern` \(=CRX F\) must be letters C \(convolution\)"):
         build_file("CRX F", out=tmp_path / "net.safetensors")
-    with pytest.raises(UsageError, match="Unknown argument of `lenet5` `widths`"):
+    with pytest.raises(UsageError, match="`lenet5` has no argument `widths`"):
         build_file("lenet5", out=tmp_path / "net.safetensors", widths=[4])
