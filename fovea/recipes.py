@@ -13,6 +13,9 @@ from fovea.errors import UsageError, unknown
 from fovea.preprocess import Fit
 from fovea.training.recipe import FIELDS, Recipe
 
+GROWTHS = ("identity", "vgg")
+"""How a deeper network takes over the weights of a shallower one: `fovea/training/growth.py`."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
@@ -32,6 +35,8 @@ class Plan:
     """Weights to begin with: a file, or `imagenet` for the published ones; random ones where empty."""
     training: Recipe
     reasons: tuple[str, ...] = ()
+    grow: str = ""
+    """One of `GROWTHS`: how a deeper network begins with those weights; empty where they are for the network itself."""
     """Why this plan, one line each, for the user."""
 
     def __post_init__(self) -> None:
@@ -39,7 +44,13 @@ class Plan:
             raise UsageError(f"`size` (={self.size}) must be 1 pixel or more.")
         if not 0 <= self.val_fraction < 1:
             raise UsageError(f"`val_fraction` (={self.val_fraction}) must be in [0, 1).")
-        for name, scratch in (("whiten", False), ("initialisation", "own")):
+        if self.grow and self.grow not in GROWTHS:
+            raise unknown("way to grow", self.grow, GROWTHS)
+        if self.grow and not self.start:
+            raise UsageError(
+                f"`grow` (={self.grow}) needs trained weights of a shallower network; name them by --from."
+            )
+        for name, scratch in (("whiten", False), ("initialisation", "own"), ("pretrain", 0)):
             if self.start and (value := getattr(self.training, name)) != scratch:
                 raise UsageError(f"`{name}` (={value}) is for random weights; leave it out, or --from.")
 

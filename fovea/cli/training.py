@@ -14,6 +14,10 @@ Start = Annotated[
     str | None,
     typer.Option("--from", metavar="FILE|imagenet|none", help="Weights to begin with.", show_default="those at hand"),
 ]
+Grow = Annotated[
+    str | None,
+    typer.Option(metavar="identity|vgg", help="Grow the network of --from into --model, a deeper one of its family."),
+]
 Freeze = Annotated[
     str | None, typer.Option(metavar="PART", help="none, all (but the head), or the last that stays: stage2.")
 ]
@@ -29,7 +33,9 @@ def train(
     recipe: Annotated[str | None, typer.Option(help="A named recipe.")] = None,
     model: Annotated[str | None, typer.Option(help="A network (see `fovea models`) or file.py:Class.")] = None,
     start: Start = None,
+    grow: Grow = None,
     freeze: Freeze = None,
+    pretrain: Annotated[int | None, typer.Option(help="Before: epochs per layer without labels.")] = None,
     probe: Annotated[bool, typer.Option("--probe", help="Instead of training, fit the head in closed form.")] = False,
     budget: Annotated[str | None, typer.Option(help="Time instead of epochs: 90s, 5m, 1h.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training images.")] = None,

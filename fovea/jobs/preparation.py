@@ -21,6 +21,8 @@ from fovea.data.statistics import channel_statistics
 from fovea.errors import UsageError, unknown
 from fovea.header import first_line
 from fovea.jobs.custom import custom_name, custom_network
+from fovea.jobs.growing import grow_network, score_before, shallow_network
+from fovea.jobs.pretraining import pretrain_layers
 from fovea.jobs.progress import Display
 from fovea.jobs.starting import SCRATCH, Start, channels_of, load_start, start_at_hand, start_named
 from fovea.planning import budget_plan, default_plan, shows_photographs, transfer_plan
@@ -38,6 +40,7 @@ from fovea.training.tuning import keep_freed_memory, time_settings
 HALF = 0.5
 """Stands for mean and standard deviation until the training images are decoded."""
 WHITENING_IMAGES = 1000
+GROWN_IMAGES = 256
 TIMED_IMAGES = 128
 PROBED_IMAGES = 64
 
@@ -172,6 +175,8 @@ def choose_plan(dataset: Dataset, wish: Wish, *, device: torch.device) -> Plan:
         plan = named(name)
         plan = plan.replace(model=wish.model, arguments={}) if wish.model else plan
         plan = plan.replace(model=start.model, arguments=start.arguments) if start else plan
+    elif start is not None and changes.get("grow"):
+        plan = default_plan(dataset, model=start.model, size=size or start.size).replace(arguments=start.arguments)
     elif start is not None:
         plan = transfer_plan(dataset, model=start.model, size=size or start.size, weights=Path(start.weights).name)
         plan = plan.replace(arguments=start.arguments)
@@ -203,8 +208,9 @@ def _sorted_out(changes: Mapping[str, Any], plan: Plan) -> dict[str, Any]:
 def _start(wish: Wish, dataset: Dataset) -> Start | None:
     """Return the weights to begin with: those named, or, for photographs and with all left open, those at hand."""
     if wish.start is not None:
-        return None if wish.start == SCRATCH else start_named(wish.start, model=wish.model)
-    network_open = wish.model is None and wish.changes.keys() <= {*FIELDS, *PLAN_FIELDS} - {"arguments"}
+        grow = bool(wish.changes.get("grow"))
+        return None if wish.start == SCRATCH else start_named(wish.start, model=wish.model, grow=grow)
+    network_open = wish.model is None and wish.changes.keys() <= {*FIELDS, *PLAN_FIELDS} - {"arguments", "grow"}
     left_open = network_open and wish.recipe is None and dataset.name not in DEFAULT_RECIPE
     return start_at_hand() if left_open and shows_photographs(dataset) else None
 
@@ -233,13 +239,21 @@ def ready(
     outputs = output_count(plan.training.loss, len(dataset.classes))
     model, architecture, arguments = _network(plan, outputs=outputs, channels=geometry.channels)
     blank = begun is None or not begun.checkpoint
-    origin = load_start(plan.start, model, architecture=architecture, display=display) if plan.start and blank else None
+    begins = (model, architecture)
+    if plan.grow and blank:
+        begins = shallow_network(plan, outputs=outputs, channels=geometry.channels)
+    origin = (
+        load_start(plan.start, begins[0], architecture=begins[1], display=display) if plan.start and blank else None
+    )
     preprocess = geometry
     if begun is None:
         mean, std = (origin.mean, origin.std) if origin else channel_statistics(train)
         preprocess = dataclasses.replace(geometry, mean=mean, std=std)
     if not plan.start:
         initial_weights(model, plan, train, preprocess)
+    elif plan.grow and blank:
+        images = sample_images(train, preprocess, GROWN_IMAGES)
+        grow_network(model, begins[0], plan, images=images, display=display)
     prepared = Prepared(
         plan=tuned(plan, model, train, preprocess, device),
         dataset=dataset,
@@ -253,6 +267,11 @@ def ready(
         target=_target(dataset, train),
         origin=begun.origin if begun else {**origin.to_dict(), "licence": origin.licence} if origin else None,
     )
+    if plan.training.pretrain and blank:
+        pixels, recipe = train.decoded, prepared.plan.training
+        pretrain_layers(model.to(device), pixels, recipe, preprocess=preprocess, display=display)
+    if plan.grow and begun is None and "val" in dataset.parts:
+        score_before(model.to(device), prepared.part("val"), plan, preprocess=preprocess, display=display)
     if plan.training.probe and blank:
         fit_head(model.to(device), _as_evaluated(prepared, display))
     return prepared
@@ -331,7 +350,7 @@ def resolved_recipe(prepared: Prepared) -> dict[str, Any]:
     """Return what recipe.toml holds: all that makes the same training again."""
     plan, dataset = prepared.plan, prepared.dataset
     given = {name: value for name, value in dataclasses.asdict(prepared.source).items() if value is not None}
-    network = {name: getattr(plan, name) for name in ("model", "size", "fit", "start")}
+    network = {name: getattr(plan, name) for name in ("model", "size", "fit", "start", "grow")}
     return {
         "device": prepared.device.type,
         "data": {"source": given, "fingerprint": dataset.fingerprint, "val_fraction": plan.val_fraction},

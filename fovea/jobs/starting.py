@@ -32,12 +32,14 @@ class Start(NamedTuple):
     """A good input for them, in pixels."""
 
 
-def start_named(start: str, *, model: str | None) -> Start:
-    """Return what `--from start` means together with `--model`.
+def start_named(start: str, *, model: str | None, grow: bool = False) -> Start:
+    """Return what `--from start` means together with `--model`, which with `grow` is a deeper one.
 
     Raises:
         UsageError: neither says which network it is.
     """
+    if grow:
+        return _deeper(start, model)
     if start == IMAGENET:
         return _foreign(start, model or FAVOURITE)
     card = card_of(start)
@@ -80,6 +82,17 @@ def _own(start: str, card: Mapping[str, Any]) -> Start:
     """Return the start from a model file of ours: the same network at the same input."""
     arguments = {key: value for key, value in card["arguments"].items() if key not in ("classes", "c_in", "size")}
     return Start(start, card["architecture"], arguments, card["preprocess"]["size"][0])
+
+
+def _deeper(start: str, model: str | None) -> Start:
+    """Return the start for a network that is deeper than that of the weights; their arguments hold for it too."""
+    shallow = start_named(start, model=None)
+    deeper = model or shallow.model
+    if start == IMAGENET or ":" in deeper:
+        raise UsageError("`--grow` takes a weights file for --from, and a network of `fovea models` for --model.")
+    takes = registry.arguments_of(deeper)
+    arguments = {name: value for name, value in shallow.arguments.items() if name in takes}
+    return shallow._replace(model=deeper, arguments=arguments)
 
 
 def _foreign(start: str, model: str) -> Start:

@@ -61,6 +61,8 @@ class Recipe:
     """`own` (what the network brings) or one of `INITIALISATIONS` for all convolutions and dense layers."""
     whiten: bool = False
     """Set the first convolution to the whitening of the training patches and freeze it (Jordan 2024)."""
+    pretrain: int = 0
+    """Passes over the images in which each layer learns to reproduce its inputs, without labels, before training."""
     freeze: str = "none"
     """`none`, `all` (but the head), or the last part that stays as it is, with all before it: `stem`, `stage1`, ..."""
     frozen_statistics: bool = False
@@ -106,6 +108,7 @@ class Recipe:
             self._require(name, 0 <= getattr(self, name) < 1, "must be in [0, 1)")
         for name in ("epochs", "budget_s", "aux_weight", "weight_decay", "clip", "patience", "threads", "seed"):
             self._require(name, getattr(self, name) >= 0, "must not be negative")
+        self._require("pretrain", self.pretrain >= 0, "must not be negative")
         self._require("stage_decay", 0 < self.stage_decay <= 1, "must lie above 0, up to 1")
         if self.probe:
             self._require("probe", not self.epochs and not self.budget_s, "goes without `epochs` and `budget_s`")
