@@ -1,9 +1,11 @@
 """`fovea build`."""
 
+from inspect import signature
 from typing import Annotated
 
 import typer
 
+from fovea.cli.assignments import assigned
 from fovea.cli.options import Json
 from fovea.cli.output import print_json, print_lines
 from fovea.errors import UsageError
@@ -21,16 +23,22 @@ def build(
     mean: Annotated[str | None, typer.Option(metavar="M,..", help="Subtracted from pixels from 0 to 1.")] = None,
     std: Annotated[str | None, typer.Option(metavar="S,..", help="What they are divided by then.")] = None,
     licence: Annotated[str | None, typer.Option(help="Licence of the weights.")] = None,
+    classes: Annotated[int | None, typer.Option(help="Number of classes.", show_default="the paper's")] = None,
+    c_in: Annotated[int | None, typer.Option(help="Channels of the images.", show_default="the paper's")] = None,
     widths: Annotated[
         str | None, typer.Option(metavar="N,..", help="With letters: channels of each stage, units of hidden layers.")
+    ] = None,
+    assignments: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any other argument of the network.")
     ] = None,
     as_json: Json = False,
 ) -> None:
     """Make a model file of a network, with published weights where there are some."""
     from fovea.jobs.build import build_file
     from fovea.jobs.progress import Display
-    from fovea.registry import parsed
 
+    counts = {"classes": classes, "c_in": c_in, "widths": widths}
+    arguments = {key: value for key, value in counts.items() if value is not None}
     with Display() as display:
         built = build_file(
             name,
@@ -43,7 +51,8 @@ def build(
             std=_numbers("--std", std),
             licence=licence,
             display=display,
-            **({"widths": parsed("pattern", "widths", widths)} if widths is not None else {}),
+            **assigned(assignments or (), taken={*arguments, *signature(build).parameters}),
+            **arguments,
         )
     print_json(built.to_dict()) if as_json else print_lines(built.summary())
 

@@ -1,14 +1,13 @@
 """`fovea train`."""
 
-from collections.abc import Iterable
 from inspect import signature
 from typing import Annotated, Any
 
 import typer
 
+from fovea.cli.assignments import assigned
 from fovea.cli.options import AllowBad, Device, Json, LabelColumn, LabelFrom, NoImages, PathColumn, SplitColumn
 from fovea.cli.output import print_json, print_lines, speaks
-from fovea.errors import UsageError
 
 Start = Annotated[
     str | None,
@@ -96,7 +95,7 @@ def _train(given: dict[str, Any]) -> None:
     as_json, preview, find_lr = (given.pop(switch, False) for switch in ("as_json", "preview", "find_lr"))
     report = {"images": not given.pop("no_images", False), "watch": given.pop("watch", None)}
     assignments = given.pop("assignments", [])
-    given |= _assigned(
+    given |= assigned(
         assignments, taken={*given, *signature(job.prepared).parameters, *signature(job.train).parameters}
     )
     if preview:
@@ -116,15 +115,3 @@ def _train_along(given: dict[str, Any]) -> None:
         return
     if train(device=given["device"]).interrupted:
         raise typer.Exit(130)
-
-
-def _assigned(assignments: Iterable[str], *, taken: Iterable[str]) -> dict[str, Any]:
-    pairs: dict[str, Any] = {}
-    for assignment in assignments:
-        key, equals, value = assignment.partition("=")
-        if not equals or not key.isidentifier():
-            raise UsageError(f"`--set {assignment}` must have the form key=value, as `--set momentum=0.9`.")
-        if key in taken:
-            raise UsageError(f"`--set {assignment}`: `{key}` has an option of its own: --{key.replace('_', '-')}.")
-        pairs[key] = value
-    return pairs

@@ -75,7 +75,8 @@ def build_file(
     `name` may also be letters as `CRCRP CRCRP F`: the network `pattern` of these.
     `classes_from` is a file of class names in the order of the outputs. Images become `size` pixels square, cut from
     the centre after their shorter side has become `resize`. `mean` and `std`, one number or one per channel, say how
-    pixels from 0 to 1 are normalised; by default as the library of the weights does. `arguments` are the network's.
+    pixels from 0 to 1 are normalised; by default as the library of the weights does. `arguments` are the network's, and
+    may be text.
 
     Raises:
         UsageError: an unknown name or argument, or a value that is not allowed.
@@ -87,8 +88,7 @@ def build_file(
     display = display or Display(quiet=True)
     known = read_class_names(classes_from) if classes_from is not None else None
     side = size or registry.card(name).input[1]
-    counted = {"classes": len(known.names)} if known else {}
-    given = {"size": side, **counted, **arguments}
+    given = {"size": side, **_counted(known, arguments), **_parsed(name, arguments)}
     model = registry.build(name, **given)
     origin = None
     if weights is not None:
@@ -96,13 +96,30 @@ def build_file(
         origin = load_into(model, read_weights(file), network=name)
         origin = dataclasses.replace(origin, licence=licence or origin.licence)
     resolved = registry.arguments_of(name, **given)
-    preprocess = _preprocess(
-        int(str(resolved.get("c_in", registry.card(name).input[0]))), side, resize, mean=mean, std=std, origin=origin
-    )
+    channels = int(str(resolved.get("c_in", registry.card(name).input[0])))
+    preprocess = _preprocess(channels, side, resize, mean=mean, std=std, origin=origin)
     card = _card(name, resolved, known or _numbered(resolved), preprocess=preprocess, origin=origin)
     save_bundle(out, model, card)
     children = {name: sum(p.numel() for p in child.parameters()) for name, child in model.named_children()}
     return Built(model=Path(out), card=card, parameters=sum(children.values()), children=children, origin=origin)
+
+
+def _counted(known: ClassNames | None, arguments: Mapping[str, object]) -> dict[str, int]:
+    """Return how many classes the file of their names has."""
+    if known is None:
+        return {}
+    if arguments.get("classes", len(known.names)) != len(known.names):
+        raise UsageError(f"`classes` (={arguments['classes']}) must be the {len(known.names)} named; leave it out.")
+    return {"classes": len(known.names)}
+
+
+def _parsed(name: str, arguments: Mapping[str, object]) -> dict[str, object]:
+    """Return the arguments, text in the type of its default; what the network does not take stays for its refusal."""
+    known = registry.arguments_of(name)
+    return {
+        key: registry.parsed(name, key, value) if isinstance(value, str) and key in known else value
+        for key, value in arguments.items()
+    }
 
 
 def _numbered(arguments: Mapping[str, object]) -> ClassNames:
@@ -121,6 +138,8 @@ def _preprocess(
 ) -> Preprocess:
     if resize is not None and resize < side:
         raise UsageError(f"`resize` (={resize}) must be at least the input's {side} pixels, which are cut from it.")
+    if channels not in (1, 3):
+        raise UsageError(f"`c_in` (={channels}) must be 1 (grey) or 3 (RGB): no other images are read.")
     default = (IMAGENET_MEAN, IMAGENET_STD) if channels == 3 else ((0.5,), (0.5,))
     found_mean, found_std = (origin.mean, origin.std) if origin else default
     return Preprocess(

@@ -25,6 +25,37 @@ def test_options_reach_the_file(capsys):
     assert card["preprocess"]["size"] == [28, 28] and card["preprocess"]["crop"] == 28 / 32
 
 
+def test_arguments_of_the_network_reach_the_file(capsys):
+    pattern = ["CRCRP CRP FRF", "--widths", "4,8,16", "--classes", "5", "--c-in", "1", "--size", "12"]
+    assert run(["build", *pattern, "--out", "letters.safetensors"]) == 0
+    card = read_card("letters.safetensors")
+    expected = {"classes": 5, "c_in": 1, "size": 12, "pattern": "CRCRP CRP FRF", "widths": [4, 8, 16]}
+    assert card["arguments"] == expected and card["classes"] == list("01234")
+    assert card["preprocess"]["channels"] == 1
+    assert run(["build", "vgg_block1", "--set", "dropout=0.5"]) == 0
+    assert read_card("model.safetensors")["arguments"]["dropout"] == 0.5
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("lenet5 --widths 4", "`lenet5` has no argument `widths`. It takes c_in, classes, size."),
+        ("lenet5 --classes 0", "`classes` (=0) must be an integer of at least 1."),
+        ("cifar_resnet20 --c-in 4", "`c_in` (=4) must be 1 (grey) or 3 (RGB): no other images are read."),
+        ("lenet5 --classes 3 --classes-from names.txt", "`classes` (=3) must be the 2 named; leave it out."),
+        ("lenet5 --set classes=3", "`--set classes=3`: `classes` has an option of its own: --classes."),
+        ("vgg_block1 --set dropout", "`--set dropout` must have the form key=value"),
+        ("vgg_block1 --set dropout=much", "`dropout` of `vgg_block1` must be a float, not `much`."),
+        ("vgg_block1 --set drop=0.5", "`vgg_block1` has no argument `drop`; did you mean `dropout`?"),
+    ],
+)
+def test_arguments_that_the_network_does_not_take_are_refused(options, message, tmp_path, capsys):
+    assert run(["build", *options.split()]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "model.safetensors").exists()
+
+
 def test_json_stands_alone(capsys):
     assert run(["build", "mlp", "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)
