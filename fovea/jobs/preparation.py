@@ -247,7 +247,7 @@ def ready(
     )
     preprocess = geometry
     if begun is None:
-        mean, std = (origin.mean, origin.std) if origin else channel_statistics(train)
+        mean, std = (origin.mean, origin.std) if origin else _statistics(plan, train)
         preprocess = dataclasses.replace(geometry, mean=mean, std=std)
     if not plan.start:
         initial_weights(model, plan, train, preprocess)
@@ -282,6 +282,14 @@ def _geometry(plan: Plan, dataset: Dataset) -> Preprocess:
     channels = channels_of(plan.start, model=plan.model, default=dataset.channels) if plan.start else dataset.channels
     mean = std = (HALF,) * channels
     return Preprocess(size=(plan.size, plan.size), channels=channels, fit=plan.fit, mean=mean, std=std)
+
+
+def _statistics(plan: Plan, train: Part) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return the mean and standard deviation per channel that pixels of 0..1 are normalised with."""
+    if plan.standardise:
+        return channel_statistics(train)
+    channels = train.decoded.shape[-1]
+    return (0.0,) * channels, (1.0,) * channels
 
 
 def _decoded(dataset: Dataset, geometry: Preprocess, *, room: float, allow_bad: bool, display: Display) -> Dataset:

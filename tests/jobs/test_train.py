@@ -399,3 +399,10 @@ def test_tensorboard_gets_the_metrics_and_is_closed(arrays, net_file, tmp_path, 
     quiet(arrays, model=net_file(), **options)
     names = ["train/loss", "train/accuracy", "lr", "val/loss", "val/accuracy"]
     assert written == [str(tmp_path / "run"), *((name, 1) for name in names), "closed"]
+
+
+def test_a_recipe_without_standardisation_only_scales_pixels_to_one():
+    options = {"threads": 1, "precision": "float32", "device": "cpu", "display": Display(quiet=True)}
+    assert prepared("digits", recipe="cifar10-vgg1", **options).preprocess.mean == (0.0,)
+    assert prepared("digits", recipe="cifar10-vgg1", **options).preprocess.std == (1.0,)
+    assert prepared("digits", recipe="digits", **options).preprocess.mean[0] > 0.1
