@@ -130,3 +130,11 @@ def test_a_sweep_says_how_to_use_it():
     sweep = Sweep([1e-3, 1e-2], [2.0, 1.0], 1e-3)
     assert sweep.summary() == ["Suggested learning rate: 0.001 (use it with --lr 0.001)"]
     assert sweep.to_dict() == {"rates": [1e-3, 1e-2], "losses": [2.0, 1.0], "suggested": 1e-3}
+
+
+def test_several_processes_divide_the_processors_of_a_machine(monkeypatch):
+    monkeypatch.setattr("fovea.training.tuning.os.sched_getaffinity", lambda _: set(range(8)), raising=False)
+    assert available_threads() == 8
+    for processes, each in (("3", 2), ("16", 1)):
+        monkeypatch.setenv("LOCAL_WORLD_SIZE", processes)
+        assert available_threads() == each
