@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fovea.data.dataset import BadFile, Dataset, Task
-from fovea.data.folders import Record, dataset_of, subfolders
+from fovea.data.folders import Record, dataset_of, is_ignored, subfolders
 from fovea.data.labels import part_of
 from fovea.errors import DataError
 
@@ -35,18 +35,19 @@ class Row(NamedTuple):
 
 
 def load_manifest(file: Path, *, columns: Columns = DEFAULT_COLUMNS, task: Task = "classes") -> Dataset:
-    """Return the images listed in the CSV file; relative paths start at its folder.
+    """Return the images listed in the CSV file; relative paths start at its folder, or at the only one in it.
 
     A row whose file is missing, or whose label is empty, is left out and named in `bad_files`.
 
     Raises: DataError for a file that is no CSV, a missing column, an unknown split name, or no usable row at all.
     """
     rows = _rows(file, columns)
-    names = _names([file.parent / row.path for row in rows], file.parent)
+    folder = _base(file, rows)
+    names = _names([folder / row.path for row in rows], file.parent)
     records: list[Record] = []
     bad: list[BadFile] = []
     for row, name in zip(rows, names, strict=True):
-        path = file.parent / row.path
+        path = folder / row.path
         reason = "no such file" if not path.is_file() else "" if row.label else "no label"
         if reason:
             bad.append(BadFile(name, f"{reason} (line {row.line} of {file.name})"))
@@ -65,15 +66,32 @@ def read_column(file: Path, column: str, *, columns: Columns = DEFAULT_COLUMNS) 
     Of an image listed twice the last row counts. Raises: DataError for a file that is no CSV, or a missing column.
     """
     rows = _rows(file, columns._replace(label=column), options="`--slice`")
-    names = _names([file.parent / row.path for row in rows], file.parent)
+    folder = _base(file, rows)
+    names = _names([folder / row.path for row in rows], file.parent)
     return {name: row.label for name, row in zip(names, rows, strict=True)}
+
+
+def manifest_in(folder: Path) -> Path | None:
+    """Return the CSV file that lists the images of a folder: the only one, where no sub-folders stand for classes."""
+    files = [path for path in sorted(folder.iterdir()) if path.suffix.lower() == ".csv" and not is_ignored(path.name)]
+    tops = subfolders(folder)
+    classes = len(tops) > 1 or any(subfolders(folder / top) for top in tops)
+    return files[0] if len(files) == 1 and not classes else None
+
+
+def _base(file: Path, rows: Sequence[Row]) -> Path:
+    """Return where relative paths start: at the folder of the manifest, or where they lie in its only folder there."""
+    inside = subfolders(file.parent)
+    if len(inside) != 1 or any((file.parent / row.path).is_file() for row in rows):
+        return file.parent
+    return file.parent / inside[0]
 
 
 def _nothing_usable(file: Path, rows: Sequence[Row], bad: Sequence[BadFile]) -> DataError:
     if not rows:
         return DataError(f"`{file}` has no row below its header; list one image per row.")
     tried = f"the first, `{file.parent / rows[0].path}`: {bad[0].reason}"
-    way_out = "Paths start at the folder of the manifest."
+    way_out = "Paths start at the folder of the manifest, or at the only folder in it."
     for name in subfolders(file.parent):
         if (file.parent / name / rows[0].path).is_file():
             way_out += f" It is in `{name}`: write `{name}/{rows[0].path}`, or move the manifest there."

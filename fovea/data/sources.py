@@ -10,7 +10,7 @@ from fovea.data.dataset import Dataset, Task
 from fovea.data.download import CATALOGUE, locate
 from fovea.data.folders import load_folder
 from fovea.data.idx import idx_files, load_idx
-from fovea.data.manifests import Columns, load_manifest
+from fovea.data.manifests import Columns, load_manifest, manifest_in
 from fovea.data.parquet import load_parquet, parquet_files
 from fovea.errors import DataError, UsageError, unknown
 
@@ -33,6 +33,7 @@ def find(
     or `.npz`.
 
     A plain word that is a name means the name, even where a folder is called so: write `./mnist` for the folder.
+    A folder of images without class folders, and with one `.csv`, is what that file lists.
     `label_from` is a regex whose first group is the label in a file name; `progress` hears of downloads and unpacking.
 
     Raises: UsageError for an unknown name or an option that does not apply; DataError for data that cannot be used.
@@ -43,19 +44,20 @@ def find(
             return load_digits()
         return _arrays(locate(spec, download=download, progress=progress), progress)
     path = _existing(spec)
-    suffix = path.suffix.lower()
+    suffix, columns = path.suffix.lower(), Columns(path_column, label_column, split_column)
     if suffix in (".csv", ".npz"):
         _refuse_options(spec, label_from)
-        columns = Columns(path_column, label_column, split_column)
         return load_manifest(path, columns=columns, task=task) if suffix == ".csv" else load_npz(path, task=task)
     if suffix == ".parquet" or (path.is_dir() and parquet_files(path)):
         _refuse_options(spec, label_from)
-        columns = Columns(path_column, label_column, split_column)
         return load_parquet(path, columns=columns, task=task, progress=progress)
     if _holds_arrays(path):
         _refuse_options(spec, label_from, task)
         return _arrays(path, progress)
     if path.is_dir():
+        manifest = manifest_in(path) if label_from is None else None
+        if manifest is not None:
+            return replace(load_manifest(manifest, columns=columns, task=task), name=path.resolve().name)
         return load_folder(path, label_from=label_from, task=task)
     dataset = load_folder(unpack(path, progress=progress), label_from=label_from, task=task)
     return replace(dataset, name=stem(path))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fovea.bundle import Bundle, load
 from fovea.data.cache import decode_dataset
 from fovea.data.dataset import PARTS, BadFile, Dataset, Part
-from fovea.data.manifests import Columns, read_column
+from fovea.data.manifests import Columns, manifest_in, read_column
 from fovea.data.parquet import SUFFIX, parquet_files, read_parquet_column
 from fovea.data.sources import find
 from fovea.data.splits import split_validation
@@ -217,9 +217,10 @@ def _column(data: str | Path, column: str, *, path_column: str) -> dict[str, str
     path = Path(data).expanduser()
     if path.suffix.lower() == SUFFIX or (path.is_dir() and parquet_files(path)):
         return read_parquet_column(path, column)
-    if path.suffix.lower() != ".csv":
+    manifest = manifest_in(path) if path.is_dir() else path if path.suffix.lower() == ".csv" else None
+    if manifest is None:
         raise UsageError(f"`--slice {column}` needs a CSV or Parquet manifest with that column; `{data}` is none.")
-    return read_column(path, column, columns=Columns(path=path_column))
+    return read_column(manifest, column, columns=Columns(path=path_column))
 
 
 def _logits(bundle: Bundle, decoded: Dataset, *, protocol: Protocol, batch: int, display: Display) -> torch.Tensor:

@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 
 from fovea.data.dataset import BadFile
-from fovea.data.manifests import Columns, load_manifest
+from fovea.data.manifests import Columns, load_manifest, manifest_in, read_column
 from fovea.errors import DataError
 
 
@@ -93,14 +93,37 @@ def test_a_manifest_without_any_file_says_what_was_tried(folder):
         load_manifest(write(folder, "path,label\nno.png,a\nnor.png,b\n"))
     assert str(caught.value) == (
         f"`{folder}/labels.csv` lists no image that can be used; the first, `{folder}/no.png`: no such file "
-        "(line 2 of labels.csv). Paths start at the folder of the manifest."
+        "(line 2 of labels.csv). Paths start at the folder of the manifest, or at the only folder in it."
     )
 
 
-def test_files_that_lie_one_folder_deeper_are_refused_with_the_way_out(folder):
+def test_paths_may_start_at_the_only_folder_beside_the_manifest(folder):
+    file = write(folder, "path,label,kind\n1.png,a,x\n2.png,b,y\n9.png,b,z\n")
+    dataset = load_manifest(file)
+    assert dataset.parts["train"].names == ("img/1.png", "img/2.png")
+    assert dataset.parts["train"].files[0] == folder / "img" / "1.png"
+    assert dataset.bad_files == (BadFile("img/9.png", "no such file (line 4 of labels.csv)"),)
+    assert read_column(file, "kind") == {"img/1.png": "x", "img/2.png": "y", "img/9.png": "z"}
+
+
+def test_files_that_lie_in_one_of_several_folders_are_refused_with_the_way_out(folder):
+    (folder / "more").mkdir()
     message = "It is in `img`: write `img/1.png`, or move the manifest there.$"
     with pytest.raises(DataError, match=message):
         load_manifest(write(folder, "path,label\n1.png,a\n2.png,b\n"))
+
+
+def test_the_only_csv_of_a_folder_without_class_folders_lists_its_images(folder):
+    file = write(folder, "path,label\n1.png,a\n2.png,b\n")
+    assert manifest_in(folder) == file
+    (folder / "img" / "cats").mkdir()  # as in train/cats
+    assert manifest_in(folder) is None
+    (folder / "img" / "cats").rmdir()
+    (folder / "other").mkdir()  # class folders, and a list of something
+    assert manifest_in(folder) is None
+    (folder / "other").rmdir()
+    (folder / "test.csv").touch()  # two lists
+    assert manifest_in(folder) is None
 
 
 def test_rows_that_all_lack_their_label_are_refused(folder):

@@ -55,6 +55,19 @@ def test_options_reach_the_source(pets):
     assert find(pets, label_from=r"^(\d)").classes == ("1", "2")
 
 
+def test_a_folder_of_images_beside_a_list_is_what_the_list_says(tmp_path):
+    (tmp_path / "birds" / "images").mkdir(parents=True)
+    for name in ("1.png", "2.png", "3.png"):
+        Image.new("RGB", (3, 2)).save(tmp_path / "birds" / "images" / name)
+    (tmp_path / "birds" / "labels.csv").write_text("file,kind\n1.png,jay\n2.png,owl\n")
+    dataset = find(tmp_path / "birds", path_column="file", label_column="kind")
+    assert (dataset.name, dataset.classes) == ("birds", ("jay", "owl"))
+    assert dataset.parts["train"].names == ("images/1.png", "images/2.png")
+    with pytest.raises(DataError, match="labels.csv` has no column `path`; it has `file`, `kind`. Choose with `--path"):
+        find(tmp_path / "birds")
+    assert find(tmp_path / "birds", label_from=r"^(\d)").classes == ("1", "2", "3")
+
+
 def test_arrays_are_found(tmp_path):
     np.savez(tmp_path / "x.npz", x=np.zeros((2, 3, 3), np.uint8), y=[0.5, 1.5])
     assert find(tmp_path / "x.npz", task="number").parts["train"].labels.tolist() == [0.5, 1.5]
