@@ -62,6 +62,13 @@ class Origin:
     """How pixels from 0 to 1 are normalised for these weights, per channel."""
     new: tuple[str, ...]
     """Tensors of the head that the file does not have in this shape: they keep their initial values."""
+    known: bool
+    """Whether the normalisation is that of these weights: they are published ones, or a model file of ours."""
+
+    def assumption(self) -> str:
+        """Return what is assumed of the normalisation."""
+        values = (", ".join(f"{value:g}" for value in values) for values in (self.mean, self.std))
+        return f"`{self.file}` does not say how pixels are normalised; taken are mean {' and std '.join(values)}"
 
     def to_dict(self) -> dict[str, str]:
         """Return what a card says of it, as JSON values."""
@@ -189,13 +196,23 @@ def _squeezed(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _origin(file: WeightsFile, peer: Peer, *, naming: str, new: tuple[str, ...]) -> Origin:
+    published = peer.weights.endswith(f"/{file.path.name}")
     if file.card is None:
-        licence = peer.licence if peer.weights.endswith(f"/{file.path.name}") else "unknown"
+        licence = peer.licence if published else "unknown"
         mean, std = peer.mean, peer.std
     else:
         licence = file.card.get("licences", {}).get("weights", "unknown")
         mean, std = (tuple(file.card["preprocess"][name]) for name in ("mean", "std"))
-    return Origin(file=file.path.name, naming=naming, sha256=file.sha256, licence=licence, mean=mean, std=std, new=new)
+    return Origin(
+        file=file.path.name,
+        naming=naming,
+        sha256=file.sha256,
+        licence=licence,
+        mean=mean,
+        std=std,
+        new=new,
+        known=published or file.card is not None,
+    )
 
 
 def network_of(path: str | Path) -> str | None:

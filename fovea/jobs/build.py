@@ -44,6 +44,8 @@ class Built:
             "" if preprocess.crop == 1 else f", the centre of {round(H / preprocess.crop)}x{round(W / preprocess.crop)}"
         )
         weights = "random" if origin is None else f"{origin.file}, by the names of {origin.naming}"
+        assumed = origin is not None and not origin.known and preprocess.mean == origin.mean
+        notes = [f"Note     {origin.assumption()}; --mean and --std give others"] if origin and assumed else []
         next_steps = (
             f"fovea train DATA --from {self.model}" if origin is None else f"fovea predict {self.model} IMAGE..."
         )
@@ -52,6 +54,7 @@ class Built:
             f"Layers   {', '.join(f'{name} {count:,}' for name, count in self.children.items())}",
             f"Weights  {weights}",
             f"Input    {preprocess.channels}x{H}x{W}{cut}; {len(self.card['classes']):,} classes",
+            *notes,
             f"Next     {next_steps}",
         ]
 

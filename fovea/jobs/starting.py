@@ -75,6 +75,10 @@ def load_start(start: str, model: nn.Module, *, architecture: str, display: Disp
     origin = load_into(model, read_weights(file), network=architecture, new_head=True)
     head = "; the head is new" if origin.new else ""
     display.note(f"weights: {origin.file}, by the names of {origin.naming}, licence {origin.licence}{head}")
+    if not origin.known:
+        display.note(
+            f"weights: {origin.assumption()}. For others begin with the model file of `fovea build --mean --std`"
+        )
     return origin
 
 

@@ -54,6 +54,20 @@ def test_the_file_holds_the_weights_the_names_and_the_preprocessing(tmp_path, we
     ]
 
 
+def test_a_normalisation_that_the_file_does_not_say_is_said_to_be_assumed(tmp_path, weights):
+    file, names, _ = weights
+    built = build_file("cifar_resnet20", out=tmp_path / "net.safetensors", weights=file, classes_from=names)
+    assert built.summary()[4] == (
+        "Note     `weights.pth` does not say how pixels are normalised; taken are mean 0.485, 0.456, 0.406 and std "
+        "0.229, 0.224, 0.225; --mean and --std give others"
+    )
+    given = {"mean": [0.5], "std": [0.5]}
+    built = build_file("cifar_resnet20", out=tmp_path / "own.safetensors", weights=file, classes_from=names, **given)
+    assert built.summary()[4].startswith("Next")
+    again = build_file("cifar_resnet20", out=tmp_path / "x.safetensors", weights=built.model, classes_from=names)
+    assert again.card["preprocess"]["mean"] == [0.5] * 3 and again.summary()[4].startswith("Next")
+
+
 def test_without_weights_the_network_is_random_and_the_classes_are_numbers(tmp_path):
     built = build_file("lenet5", out=tmp_path / "net.safetensors")
     assert load(built.model).classes == tuple("0123456789")

@@ -73,7 +73,7 @@ def test_a_file_gives_the_body_its_normalisation_and_leaves_the_head_new(photogr
     assert training.origin["file"] == "weights.pth" and training.origin["licence"] == "unknown"
 
 
-def test_a_model_file_gives_network_arguments_size_and_normalisation(photographs, tmp_path, make_card):
+def test_a_model_file_gives_network_arguments_size_and_normalisation(photographs, tmp_path, make_card, capsys):
     model = registry.build("foveola", classes=3, c_in=3, width=0.25)
     arguments = registry.arguments_of("foveola", classes=3, c_in=3, width=0.25)
     preprocess = {**make_card()["preprocess"], "size": [24, 24], "mean": [0.1, 0.2, 0.3]}
@@ -83,6 +83,7 @@ def test_a_model_file_gives_network_arguments_size_and_normalisation(photographs
     assert training.architecture == "foveola" and training.arguments["width"] == 0.25
     assert training.preprocess.size == (24, 24) and training.preprocess.mean == (0.1, 0.2, 0.3)
     assert training.origin["licence"] == "CC0"
+    assert "does not say" not in capsys.readouterr().err
     body = {name: t for name, t in model.state_dict().items() if not name.startswith("head.")}
     assert differing(training.model.state_dict(), body) == set()
 
@@ -110,6 +111,8 @@ def test_the_file_used_is_said(photographs, weights, capsys):
     said = capsys.readouterr().err
     assert "plan: cifar_resnet20 at 16 px, beginning with the weights weights.pth" in said
     assert "weights: weights.pth, by the names of fovea, licence unknown; the head is new" in said
+    assumed = "`weights.pth` does not say how pixels are normalised; taken are mean 0.485, 0.456, 0.406 and std 0.229,"
+    assert assumed in said and "begin with the model file of `fovea build --mean --std`" in said
 
 
 def test_parts_stay_frozen_through_a_run(photographs, weights, tmp_path):
