@@ -41,6 +41,17 @@ def custom_network(file: Path, name: str, **offered: object) -> nn.Module:
     return model
 
 
+def call_of(name: str, model: nn.Module, **offered: object) -> str:
+    """Return how `custom_network` made `model`, as Python; what a function has been given is not known.
+
+    >>> call_of("Linear", nn.Linear(2, 3), in_features=2, out_features=3, classes=3)
+    'Linear(in_features=2, out_features=3)'
+    """
+    if type(model).__name__ != name:
+        return f"{name}(...)"
+    return f"{name}({', '.join(f'{key}={value!r}' for key, value in _taken(type(model), offered).items())})"
+
+
 def _taken(network: Any, offered: dict[str, object]) -> dict[str, object]:
     """Return those of the arguments `offered` that `network` takes; TypeError where it needs others."""
     parameters = inspect.signature(network).parameters

@@ -11,6 +11,7 @@ import torch
 
 from fovea.data.dataset import Task
 from fovea.errors import DataError, UsageError
+from fovea.jobs.custom import call_of, custom_name
 from fovea.jobs.interruption import Interruption
 from fovea.jobs.pictures import contact_sheet, sweep_picture
 from fovea.jobs.preparation import (
@@ -32,6 +33,7 @@ from fovea.recipes import Plan
 from fovea.training.checkpoint import restore, state_of
 from fovea.training.diagnosis import watched_layer
 from fovea.training.distributed import agreed, joined, rank, world_size
+from fovea.training.losses import output_count
 from fovea.training.recipe import FIELDS, Recipe
 from fovea.training.tuning import Sweep, sweep_rates
 
@@ -56,6 +58,8 @@ class TrainingResult:
     """6 x MACs x images seen, in 1e15."""
     data: str
     interrupted: bool
+    custom: str = ""
+    """How a network of one's own is made in Python, as `Net(classes=3)`: its code never runs from a model file."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -72,6 +76,13 @@ class TrainingResult:
             lines.append(f"Report   {self.report}")
         if self.interrupted:
             return [*lines, f"Stopped before the end. Next: fovea train --resume {self.run}"]
+        if self.custom:
+            loaded = f'fovea.load("{self.model}", model={self.custom})'
+            return [
+                *lines,
+                f'Next     in Python: fovea.evaluate({loaded}, "{self.data}")',
+                f"         fovea info {self.model}",
+            ]
         return [
             *lines,
             f"Next     fovea evaluate {self.model} {self.data}",
@@ -241,9 +252,17 @@ def _run(session: Session) -> TrainingResult:
         pflop=session.pflop,
         data=session.prepared.source.data,
         interrupted=session.interrupted,
+        custom=_custom(session.prepared),
     )
     agreed(result)
     return result
+
+
+def _custom(prepared: Prepared) -> str:
+    """Return how the network was made, where it is one's own."""
+    found = custom_name(prepared.plan.model)
+    outputs = output_count(prepared.plan.training.loss, len(prepared.dataset.classes))
+    return call_of(found[1], prepared.model, classes=outputs, c_in=prepared.preprocess.channels) if found else ""
 
 
 def _train_along(device: str) -> TrainingResult:

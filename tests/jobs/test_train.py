@@ -157,7 +157,8 @@ def test_a_network_of_ones_own_trains_and_loads(arrays, net_file, tmp_path):
     spec = importlib.util.spec_from_file_location("net", tmp_path / "net.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    bundle = fovea.load(result.model, model=module.Net(2))
+    assert f'fovea.evaluate(fovea.load("{result.model}", model=Net(classes=2, c_in=1)), "' in result.summary()[-2]
+    bundle = fovea.load(result.model, model=module.Net(classes=2, c_in=1))
     pixels, labels = halves(20, seed=1)
     found = [p.label == str(label) for p, label in zip(bundle.predict(list(pixels)), labels, strict=True)]
     assert sum(found) / 20 == result.results[0]["accuracy"]
