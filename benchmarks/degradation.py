@@ -36,8 +36,8 @@ def draw(curves: dict[str, list[Point]], out: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--images", type=int, default=10_000)
-    parser.add_argument("--epochs", type=int, default=15)
+    parser.add_argument("--images", type=int, default=5_000)
+    parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("degradation.png"), help="the picture")
     parser.add_argument("--quick", action="store_true", help="few images, two epochs: does it run at all?")
@@ -46,7 +46,7 @@ def main() -> None:
     print(description(), flush=True)
     data = load("cifar10", train=images, test=images // 5)
     recipe = Recipe(
-        epochs=epochs, batch=64, lr=0.1, weight_decay=1e-4, augment=("flip", "shift 4"), keep_best=False, seed=args.seed
+        epochs=epochs, batch=32, lr=0.1, weight_decay=1e-4, augment=("flip", "shift 4"), keep_best=False, seed=args.seed
     )
     print(f"{images:,} images of CIFAR-10, {epochs} epochs\n| network | training error | test error |\n|---|---|---|")
     curves = {}
