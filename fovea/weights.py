@@ -7,6 +7,7 @@ import contextlib
 import os
 import pickle
 import re
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,7 +115,9 @@ def read_weights(path: str | Path) -> WeightsFile:
             return WeightsFile(path=path, sha256=sha256, tensors=load_file(path), card=card_of(path))
         if path.suffix == ".h5":
             return WeightsFile(path=path, sha256=sha256, tensors=read_keras(path))
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of other pickle protocols: whether they can be read is seen at once
+            loaded = torch.load(path, map_location="cpu", weights_only=True)
         return WeightsFile(path=path, sha256=sha256, tensors=_tensors(loaded, path))
     except OSError as error:
         raise StorageError(f"`{path}` cannot be read: {error.strerror or error}.") from error
@@ -122,9 +125,16 @@ def read_weights(path: str | Path) -> WeightsFile:
         if isinstance(error, BundleError):
             raise
         raise BundleError(
-            f"`{path.name}` is half a download or no weights file, and nothing of it was used: "
-            f"{first_line(error).rstrip('.:')}. Fetch it again."
+            f"`{path.name}` is half a download or no weights file, and nothing of it was used or run: "
+            f"{_reason(error)}. Fetch it again."
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    """Return what a reader found, in one sentence; PyTorch's own advice for pickles is to run what is in them."""
+    if isinstance(error, SafetensorError | RuntimeError):
+        return first_line(error).partition(". ")[0].rstrip(".:")
+    return "it is no pickle of tensors alone"
 
 
 def load_into(model: nn.Module, file: WeightsFile, *, network: str, new_head: bool = False) -> Origin:

@@ -1,6 +1,7 @@
 """Weights of other libraries: read, renamed, checked tensor by tensor, or refused with what does not fit."""
 
 import os
+import pickle
 from dataclasses import replace
 from pathlib import Path
 
@@ -169,6 +170,11 @@ class Harmful:
 def test_what_would_run_code_is_refused_unrun(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     torch.save({"weight": Harmful()}, tmp_path / "bad.pth")
+    (tmp_path / "plain.pth").write_bytes(pickle.dumps({"weight": Harmful()}, protocol=4))
+    (tmp_path / "text.pth").write_text("hi\n")
+    for name in ("plain.pth", "text.pth"):
+        with pytest.raises(BundleError, match=f"`{name}` .* used or run: it is no pickle of tensors alone. Fetch it"):
+            read_weights(tmp_path / name)
     with pytest.raises(BundleError, match="`bad.pth` is half a download or no weights file"):
         read_weights(tmp_path / "bad.pth")
     assert not Path("harmed").exists()
