@@ -7,7 +7,7 @@ from typing import NamedTuple
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
-from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+from matplotlib.ticker import MaxNLocator, NullFormatter, StrMethodFormatter
 from matplotlib.transforms import Bbox
 
 from fovea.registry import Card
@@ -60,6 +60,8 @@ def _draw_complexity(axes: Axes, cards: Sequence[Card]) -> list[Mark]:
     axes.legend(handles=circles, title="parameters", loc="lower right", frameon=False, labelspacing=1.6, ncols=2)
     axes.set(xscale="log", xlabel="multiply-adds for one image (billions)", ylabel="top-1 accuracy on ImageNet (%)")
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    low, high = axes.get_xlim()
+    axes.xaxis.set_minor_formatter(StrMethodFormatter("{x:g}") if high < 20 * low else NullFormatter())
     _finish(axes, "What accuracy costs, as published")
     return marks
 
