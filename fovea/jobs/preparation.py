@@ -3,7 +3,6 @@
 import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,24 +17,24 @@ from fovea.data.dataset import Dataset, Part, Task
 from fovea.data.sources import find
 from fovea.data.splits import require_trainable, split_validation
 from fovea.data.statistics import channel_statistics
-from fovea.errors import UsageError, unknown
+from fovea.errors import UsageError
 from fovea.header import first_line
+from fovea.jobs.choosing import Wish, choose_plan
 from fovea.jobs.custom import custom_name, custom_network
 from fovea.jobs.growing import grow_network, score_before, shallow_network
 from fovea.jobs.pretraining import pretrain_layers
 from fovea.jobs.progress import Display
-from fovea.jobs.starting import SCRATCH, Start, channels_of, load_start, start_at_hand, start_named
-from fovea.planning import budget_plan, default_plan, shows_photographs, transfer_plan
+from fovea.jobs.starting import channels_of, load_start
 from fovea.preprocess import Preprocess
-from fovea.recipes import DEFAULT_RECIPE, PLAN_FIELDS, Plan, named
+from fovea.recipes import Plan
 from fovea.training.distributed import own_device
 from fovea.training.engine import Trainer, seed_of
 from fovea.training.evaluation import Normaliser, layout, part_labels
 from fovea.training.initialisation import initialise, whiten_first_convolution
 from fovea.training.losses import main_head, make_loss, output_count
 from fovea.training.probing import fit_head
-from fovea.training.recipe import FIELDS
 from fovea.training.tuning import keep_freed_memory, time_settings
+from fovea.weights import Origin
 
 HALF = 0.5
 """Stands for mean and standard deviation until the training images are decoded."""
@@ -143,18 +142,6 @@ def find_data(source: Source, display: Display) -> Dataset:
     return dataset
 
 
-@dataclass(frozen=True, kw_only=True)
-class Wish:
-    """What the user asked for; the rest is chosen."""
-
-    model: str | None = None
-    recipe: str | None = None
-    start: str | None = None
-    """Weights to begin with; `none` for random ones, None to leave it open."""
-    changes: Mapping[str, Any]
-    """Fields of `Plan` and `Recipe`, and arguments of the network, that replace the chosen plan's."""
-
-
 def prepare(source: Source, wish: Wish, *, device: torch.device, display: Display) -> Prepared:
     """Return a training that is ready to start."""
     dataset = find_data(source, display)
@@ -162,57 +149,6 @@ def prepare(source: Source, wish: Wish, *, device: torch.device, display: Displa
     for reason in plan.reasons:
         display.note(f"plan: {reason}")
     return ready(dataset, plan, source=source, device=device, display=display)
-
-
-def choose_plan(dataset: Dataset, wish: Wish, *, device: torch.device) -> Plan:
-    """Return the plan for `dataset`: the named one, or one by rule, or under a budget one by timing."""
-    changes = {"loss": "mse", **wish.changes} if dataset.task == "number" else wish.changes
-    budget_s, size = changes.get("budget_s", 0.0), changes.get("size")
-    name, start = wish.recipe, _start(wish, dataset)
-    if name is None and start is None and wish.model is None and not budget_s:
-        name = DEFAULT_RECIPE.get(dataset.name)
-    if name is not None:
-        plan = named(name)
-        plan = plan.replace(model=wish.model, arguments={}) if wish.model else plan
-        plan = plan.replace(model=start.model, arguments=start.arguments) if start else plan
-    elif start is not None and changes.get("grow"):
-        plan = default_plan(dataset, model=start.model, size=size or start.size).replace(arguments=start.arguments)
-    elif start is not None:
-        plan = transfer_plan(dataset, model=start.model, size=size or start.size, weights=Path(start.weights).name)
-        plan = plan.replace(arguments=start.arguments)
-    elif wish.model is None and budget_s:
-        plan = budget_plan(dataset, budget_s, device=device, size=size)
-    else:
-        plan = default_plan(dataset, model=wish.model, size=size)
-    if dataset.directional:
-        plan = plan.replace(test_flip=False)
-    return plan.replace(**_sorted_out(changes, plan), start=start.weights if start else "")
-
-
-def _sorted_out(changes: Mapping[str, Any], plan: Plan) -> dict[str, Any]:
-    """Return the changes to a plan with those that its network takes as `arguments`, text in their types."""
-    defaults = {} if custom_name(plan.model) else registry.arguments_of(plan.model)
-    takes = defaults.keys() - {"classes", "c_in", "size"}  # these follow from data and input
-    for name in changes:
-        if name not in (*FIELDS, *PLAN_FIELDS, *takes):
-            raise unknown("recipe field", name, (*FIELDS, *PLAN_FIELDS, *takes))
-    own = {
-        name: registry.parsed(plan.model, name, value) if isinstance(value, str) else value
-        for name, value in changes.items()
-        if name in takes
-    }
-    rest = {name: value for name, value in changes.items() if name not in takes}
-    return {**rest, "arguments": {**plan.arguments, **own}} if own else rest
-
-
-def _start(wish: Wish, dataset: Dataset) -> Start | None:
-    """Return the weights to begin with: those named, or, for photographs and with all left open, those at hand."""
-    if wish.start is not None:
-        grow = bool(wish.changes.get("grow"))
-        return None if wish.start == SCRATCH else start_named(wish.start, model=wish.model, grow=grow)
-    network_open = wish.model is None and wish.changes.keys() <= {*FIELDS, *PLAN_FIELDS} - {"arguments", "grow"}
-    left_open = network_open and wish.recipe is None and dataset.name not in DEFAULT_RECIPE
-    return start_at_hand() if left_open and shows_photographs(dataset) else None
 
 
 class Begun(NamedTuple):
@@ -237,23 +173,19 @@ def ready(
     train = dataset.parts["train"]
     torch.manual_seed(seed_of(plan.training.seed))
     outputs = output_count(plan.training.loss, len(dataset.classes))
-    model, architecture, arguments = _network(plan, outputs=outputs, channels=geometry.channels)
+    network = _network(plan, outputs=outputs, channels=geometry.channels)
+    model, architecture, arguments = network
     blank = begun is None or not begun.checkpoint
-    begins = (model, architecture)
-    if plan.grow and blank:
-        begins = shallow_network(plan, outputs=outputs, channels=geometry.channels)
-    origin = (
-        load_start(plan.start, begins[0], architecture=begins[1], display=display) if plan.start and blank else None
-    )
-    preprocess = geometry
-    if begun is None:
-        mean, std = (origin.mean, origin.std) if origin else _statistics(plan, train)
-        preprocess = dataclasses.replace(geometry, mean=mean, std=std)
+    known, origin = model, None
+    if plan.start and blank:
+        grown = shallow_network(plan, outputs=outputs, channels=geometry.channels) if plan.grow else None
+        known, name = grown or (model, architecture)
+        origin = load_start(plan.start, known, architecture=name, display=display)
+    preprocess = begun.preprocess if begun else _standardised(geometry, plan, train, origin=origin)
     if not plan.start:
         initial_weights(model, plan, train, preprocess)
     elif plan.grow and blank:
-        images = sample_images(train, preprocess, GROWN_IMAGES)
-        grow_network(model, begins[0], plan, images=images, display=display)
+        grow_network(model, known, plan, images=sample_images(train, preprocess, GROWN_IMAGES), display=display)
     prepared = Prepared(
         plan=tuned(plan, model, train, preprocess, device),
         dataset=dataset,
@@ -267,13 +199,8 @@ def ready(
         target=_target(dataset, train),
         origin=begun.origin if begun else {**origin.to_dict(), "licence": origin.licence} if origin else None,
     )
-    if plan.training.pretrain and blank:
-        pixels, recipe = train.decoded, prepared.plan.training
-        pretrain_layers(model.to(device), pixels, recipe, preprocess=preprocess, display=display)
-    if plan.grow and begun is None and "val" in dataset.parts:
-        score_before(model.to(device), prepared.part("val"), plan, preprocess=preprocess, display=display)
-    if plan.training.probe and blank:
-        fit_head(model.to(device), _as_evaluated(prepared, display))
+    if blank:
+        _learn_first(prepared, display)
     return prepared
 
 
@@ -284,12 +211,28 @@ def _geometry(plan: Plan, dataset: Dataset) -> Preprocess:
     return Preprocess(size=(plan.size, plan.size), channels=channels, fit=plan.fit, mean=mean, std=std)
 
 
-def _statistics(plan: Plan, train: Part) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return the mean and standard deviation per channel that pixels of 0..1 are normalised with."""
-    if plan.standardise:
-        return channel_statistics(train)
-    channels = train.decoded.shape[-1]
-    return (0.0,) * channels, (1.0,) * channels
+def _standardised(geometry: Preprocess, plan: Plan, train: Part, *, origin: Origin | None) -> Preprocess:
+    """Return `geometry` with the normalisation of the weights to begin with, or of the images, or with none."""
+    if origin is not None:
+        mean, std = origin.mean, origin.std
+    elif plan.standardise:
+        mean, std = channel_statistics(train)
+    else:
+        mean, std = (0.0,) * geometry.channels, (1.0,) * geometry.channels
+    return dataclasses.replace(geometry, mean=mean, std=std)
+
+
+def _learn_first(prepared: Prepared, display: Display) -> None:
+    """Do what comes before the first step: pre-train the layers, score a grown network, or fit the head."""
+    plan, recipe = prepared.plan, prepared.plan.training
+    model, preprocess = prepared.model.to(prepared.device), prepared.preprocess
+    if recipe.pretrain:
+        pixels = prepared.dataset.parts["train"].decoded
+        pretrain_layers(model, pixels, recipe, preprocess=preprocess, display=display)
+    if plan.grow and "val" in prepared.dataset.parts:
+        score_before(model, prepared.part("val"), plan, preprocess=preprocess, display=display)
+    if recipe.probe:
+        fit_head(model, _as_evaluated(prepared, display))
 
 
 def _decoded(dataset: Dataset, geometry: Preprocess, *, room: float, allow_bad: bool, display: Display) -> Dataset:

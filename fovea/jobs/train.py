@@ -11,6 +11,7 @@ import torch
 
 from fovea.data.dataset import Task
 from fovea.errors import DataError, UsageError
+from fovea.jobs.choosing import Wish
 from fovea.jobs.custom import call_of, custom_name
 from fovea.jobs.interruption import Interruption
 from fovea.jobs.pictures import contact_sheet, sweep_picture
@@ -18,7 +19,6 @@ from fovea.jobs.preparation import (
     Begun,
     Prepared,
     Source,
-    Wish,
     device_named,
     find_data,
     prepare,

@@ -14,7 +14,7 @@ from fovea.bundle import load, save_bundle
 from fovea.data.dataset import Dataset, Part
 from fovea.errors import BundleError, StorageError, UsageError
 from fovea.header import read_card
-from fovea.jobs.preparation import Wish, choose_plan
+from fovea.jobs.choosing import Wish, choose_plan
 from fovea.jobs.progress import Display
 from fovea.jobs.starting import start_at_hand, start_named
 from fovea.jobs.train import prepared, train

@@ -16,7 +16,8 @@ import fovea
 from fovea.data.sources import find
 from fovea.errors import DataError, MissingDependencyError, ShapeError, TrainingError, UsageError
 from fovea.header import read_header
-from fovea.jobs.preparation import Wish, choose_plan, device_named
+from fovea.jobs.choosing import Wish, choose_plan
+from fovea.jobs.preparation import device_named
 from fovea.jobs.progress import Display
 from fovea.jobs.train import find_lr, prepared, preview, seconds, train
 from fovea.training.engine import Trainer
