@@ -29,7 +29,7 @@ def draw(curves: dict[str, list[Point]], out: Path) -> None:
             plot.plot(steps, [100 * p.test_error for p in points], color=colour, label=f"{kind}-{depth}, test")
             train_errors = [100 * p.train_error for p in points]
             plot.plot(steps, train_errors, color=colour, ls="--", lw=1, label=f"{kind}-{depth}, training")
-        plot.set(xlabel="step", ylabel="error in %", ylim=(0, 80))
+        plot.set(xlabel="step", ylabel="error in %", ylim=(0, 95))
         plot.legend(frameon=False, fontsize=8)
     save(figure, out)
 
