@@ -166,7 +166,7 @@ def test_arguments_that_are_not_allowed_are_told_what_is(name):
     for key, value in registry.arguments_of(name).items():
         wrong = -1 if type(value) is int else {float: -1.0, str: "wrong"}.get(type(value))
         if key not in ("classes", "c_in", "size") and wrong is not None:
-            with pytest.raises(UsageError, match=rf"^Network `{name}`: .*{wrong}"):
+            with pytest.raises(UsageError, match=rf"^(Network `{name}`: |`{key}` ).*{wrong}"):
                 build(name, device="meta", **{key: wrong})
 
 

@@ -100,11 +100,21 @@ def test_an_option_that_does_not_exist_would_be_found():
 
 @pytest.mark.parametrize("data", DEFAULT_RECIPE)
 def test_the_table_of_default_plans_agrees_with_the_recipes(data):
-    (row,) = re.findall(rf"^\|[^|]*`{data}`[^|]*\|.*$", TRAINING, re.M)
+    row, *_ = re.findall(rf"^\|[^|]*`{data}`[^|]*\|.*$", TRAINING, re.M)
     plan = RECIPES[DEFAULT_RECIPE[data]]
     for fact in (f"`{plan.model}`", f"{plan.size} px", f"`{DEFAULT_RECIPE[data]}`", f"{plan.training.epochs} epochs"):
         assert fact in row
     assert plan.training.optimiser in row.lower()
+
+
+def test_the_table_of_named_recipes_agrees_with_them():
+    _, table = TRAINING.split("## Named recipes")
+    rows = dict(re.findall(r"^\| `([^`]+)` \| (.*)$", table.partition("## A budget")[0], re.M))
+    assert list(rows) == list(RECIPES)
+    for name, row in rows.items():
+        plan = RECIPES[name]
+        assert f"{plan.training.epochs} epochs" in row or row.startswith("the same with ")
+        assert f"`{plan.model}`" in row or row.startswith("the same with ")
 
 
 def test_the_page_on_training_has_the_numbers_of_the_planning():
