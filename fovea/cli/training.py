@@ -29,7 +29,9 @@ def _count(text: str) -> int:
 
 def train(
     data: Annotated[str | None, typer.Argument(help="A folder, manifest, archive or name (digits, cifar10).")] = None,
-    recipe: Annotated[str | None, typer.Option(help="A named recipe.")] = None,
+    recipe: Annotated[
+        str | None, typer.Option(help="A named recipe, as fashion-best: docs/training.md lists them.")
+    ] = None,
     model: Annotated[str | None, typer.Option(help="A network (see `fovea models`) or file.py:Class.")] = None,
     start: Start = None,
     grow: Grow = None,
