@@ -31,7 +31,7 @@ def read_keras(path: Path) -> dict[str, Tensor]:
         BundleError: no HDF5 file of Keras' layout before version 3.
     """
     try:
-        import h5py  # type: ignore[import-not-found,unused-ignore]
+        import h5py
     except ImportError as error:
         raise MissingDependencyError("Keras' .h5 files need a library: pip install 'fovea-cnn[keras]'.") from error
     try:
