@@ -186,6 +186,13 @@ def test_a_file_name_tells_the_network_or_it_is_asked_for(weights):
         start_named(str(weights[0]), model=None)
 
 
+def test_weights_that_are_not_there_are_said_to_be_missing(tmp_path):
+    with pytest.raises(
+        UsageError, match=r"^`.*x` is not there; --from takes a file of weights, a model file, imagenet"
+    ):
+        start_named(str(tmp_path / "x"), model=None)
+
+
 def test_weights_that_cannot_be_had_stop_before_there_is_a_run(photographs, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "cut.pth").write_bytes(b"PK\x03\x04")

@@ -40,7 +40,7 @@ def found(tmp_path_factory):
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=DEADLINE_S)
     assert ended.returncode == 0, ended.stderr
-    return [torch.load(out / f"{number}.pt") for number in range(2)]
+    return [torch.load(out / f"{number}.pt", weights_only=True) for number in range(2)]
 
 
 TRAININGS = [
