@@ -1,8 +1,8 @@
 """LeNet-5 on Fashion-MNIST at 28x28: fovea's training step against a bare eager one, and where the time of a step goes.
 
 The bare step is the plainest PyTorch in a process of its own: default layout, float32, all cores, SGD without momentum,
-the batch cut from normalised images in memory. fovea's takes uint8 images in a new order, normalises them, counts what
-was right and watches the loss.
+the batch cut from normalised images in memory; and once more with everything channels-last. fovea's takes uint8 images
+in a new order, normalises them, counts what was right and watches the loss.
 """
 
 import argparse
@@ -56,12 +56,12 @@ def plain_lenet5() -> nn.Module:
     )
 
 
-def bare_step(batch: int) -> Callable[[], int]:
+def bare_step(batch: int, layout: torch.memory_format) -> Callable[[], int]:
     """Return the plainest training step."""
     train = find("fashion-mnist").parts["train"]
     pixels, labels = torch.from_numpy(np.array(train.decoded[: 20 * batch])), part_labels(train)
-    images = pixels.permute(0, 3, 1, 2).contiguous().float().div(255).sub(0.29).div(0.35)
-    model = plain_lenet5()
+    images = pixels.view(-1, 1, 28, 28).float().div(255).sub(0.29).div(0.35).clone(memory_format=layout)
+    model = plain_lenet5().to(memory_format=layout)  # type: ignore[call-overload]
     optimiser = torch.optim.SGD(model.parameters(), lr=0.05)
     firsts = itertools.cycle(range(0, 20 * batch, batch))
 
@@ -75,9 +75,9 @@ def bare_step(batch: int) -> Callable[[], int]:
     return step
 
 
-def bare(batch: int, steps: int) -> Contestant:
+def bare(batch: int, steps: int, layout: torch.memory_format) -> Contestant:
     """Return the plainest training, with PyTorch's own number of threads."""
-    step = bare_step(batch)
+    step = bare_step(batch, layout)
     return lambda: rate(step, steps=steps)
 
 
@@ -85,9 +85,13 @@ def measure(batch: int, *, rounds: int, images: int) -> None:
     plan, steps = fovea_plan(batch), max(2, images // batch)
     chosen = plan.plan.training
     augmented = fovea_plan(batch, augment=("flip", "shift 2"), threads=chosen.threads, precision=chosen.precision)
-    with own_process(bare, batch, steps) as run:
+    with (
+        own_process(bare, batch, steps, torch.contiguous_format) as default,
+        own_process(bare, batch, steps, torch.channels_last) as channels_last,
+    ):
         contestants = {
-            "bare eager step": run,
+            "bare eager step": default,
+            "bare, channels-last": channels_last,
             "fovea": training(plan.trainer(), steps=steps),
             "fovea with flip and shift": training(augmented.trainer(), steps=steps),
             "matmul": lambda: matmul_rate("float32", seconds=0.2),
@@ -98,6 +102,7 @@ def measure(batch: int, *, rounds: int, images: int) -> None:
     print_figures(figures, unit="images/s")
     for name, values in figures.items():
         print(f"  {name:34} {100 * operations * ratio(values, ceiling):10.1f} % of the float32 matmul rate")
+    print(f"fovea / bare, channels-last: {ratio(figures['fovea'], figures['bare, channels-last']):.3g}")
     print_verdict("fovea / bare eager step", ratio(figures["fovea"], figures["bare eager step"]), at_least=1.0)
 
 

@@ -2,11 +2,10 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from fovea.errors import ShapeError
 from fovea.shapes import convolved
@@ -38,49 +37,6 @@ class Classifier(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return the logits, (N, classes)."""
         return cast(Tensor, self.head(self.features(x)))
-
-
-class MaxPool2x2(nn.MaxPool2d):
-    """2x2 max pooling at stride 2, faster on one CPU thread where maps of few channels are trained in default layout.
-
-    PyTorch's own is scalar code there. The same values; where pixels of a window are equal, the gradient may go to
-    another of them. (N, C, H, W) -> (N, C, H // 2, W // 2)
-    """
-
-    def __init__(self) -> None:
-        super().__init__(2)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the largest value of each window."""
-        training = x.requires_grad and torch.is_grad_enabled() and not torch.compiler.is_compiling()
-        divides = x.ndim == 4 and x.shape[2] % 2 == 0 and x.shape[3] % 2 == 0
-        if training and divides and x.device.type == "cpu" and x.is_contiguous():
-            return cast(Tensor, _RowsThenColumns.apply(x))  # type: ignore[no-untyped-call]
-        return cast(Tensor, super().forward(x))
-
-
-class _RowsThenColumns(torch.autograd.Function):
-    """The larger of two rows, then of two columns: each a vector operation on whole rows."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        N, C, H, W = ctx.shape = x.shape
-        upper, lower = x.view(N, C, H // 2, 2, W).unbind(3)
-        left, right = torch.maximum(upper, lower).view(N, C, H // 2, W // 2, 2).unbind(4)
-        ctx.save_for_backward(lower > upper, right > left)
-        return torch.maximum(left, right)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> Tensor:
-        (N, C, H, W), (is_lower, is_right) = ctx.shape, ctx.saved_tensors
-        columns = grad.new_empty(N, C, H // 2, W // 2, 2)
-        torch.mul(grad, is_right, out=columns[..., 1])
-        torch.sub(grad, columns[..., 1], out=columns[..., 0])
-        rows, columns = grad.new_empty(N, C, H // 2, 2, W), columns.view(N, C, H // 2, W)
-        torch.mul(columns, is_lower, out=rows[:, :, :, 1])
-        torch.sub(columns, rows[:, :, :, 1], out=rows[:, :, :, 0])
-        return rows.view(N, C, H, W)
 
 
 class SqueezeExcitation(nn.Module):

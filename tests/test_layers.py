@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from fovea.errors import ShapeError
-from fovea.layers import Classifier, LocallyConnected2d, MaxPool2x2, SqueezeExcitation, channel_shuffle
+from fovea.layers import Classifier, LocallyConnected2d, SqueezeExcitation, channel_shuffle
 from fovea.reference.dense import locally_connected, locally_connected_gradients
 
 
@@ -89,36 +89,3 @@ def test_channels_are_dealt_out_of_their_groups():
     assert channel_shuffle(channel_shuffle(x, 2), 3).equal(x)
     with pytest.raises(ShapeError, match=r"`groups` \(=4\) must divide the channels \(=6\)"):
         channel_shuffle(x, 4)
-
-
-@pytest.mark.parametrize(
-    ("shape", "memory_format"),
-    [
-        ((2, 3, 4, 6), torch.contiguous_format),
-        ((2, 3, 4, 6), torch.channels_last),
-        ((1, 1, 5, 4), torch.contiguous_format),
-        ((1, 2, 4, 7), torch.contiguous_format),
-    ],
-)
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
-def test_max_pooling_and_its_gradient_equal_pytorchs(shape, memory_format, dtype):
-    torch.manual_seed(0)
-    values = torch.randperm(shape[0] * shape[1] * shape[2] * shape[3]).view(shape).to(dtype)  # no two are equal
-    ours, theirs = (values.clone().contiguous(memory_format=memory_format).requires_grad_() for _ in range(2))
-    pooled, expected = MaxPool2x2()(ours), nn.functional.max_pool2d(theirs, 2)
-    weights = torch.randn_like(expected)
-    pooled.backward(weights)
-    expected.backward(weights)
-    assert torch.equal(pooled, expected)
-    assert torch.equal(ours.grad, theirs.grad)
-
-
-def test_max_pooling_gives_a_window_of_equals_its_gradient_once():
-    x = torch.zeros(1, 1, 2, 4, requires_grad=True)
-    MaxPool2x2()(x).backward(torch.tensor([[[[1.0, 2.0]]]]))
-    assert x.grad.unfold(3, 2, 2).sum((2, 4)).tolist() == [[[1.0, 2.0]]]
-
-
-def test_max_pooling_passes_nan_on():
-    x = torch.tensor([[[[1.0, float("nan")], [2.0, 3.0]]]], requires_grad=True)
-    assert MaxPool2x2()(x).isnan().all()

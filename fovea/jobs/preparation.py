@@ -29,7 +29,7 @@ from fovea.preprocess import Preprocess
 from fovea.recipes import Plan
 from fovea.training.distributed import own_device
 from fovea.training.engine import Trainer, seed_of
-from fovea.training.evaluation import Normaliser, layout, part_labels
+from fovea.training.evaluation import Normaliser, part_labels
 from fovea.training.initialisation import initialise, whiten_first_convolution
 from fovea.training.losses import main_head, make_loss, output_count
 from fovea.training.probing import fit_head
@@ -108,13 +108,11 @@ def initial_weights(model: nn.Module, plan: Plan, train: Part, preprocess: Prepr
         whiten_first_convolution(model, sample_images(train, preprocess, WHITENING_IMAGES))
 
 
-def sample_images(
-    train: Part, preprocess: Preprocess, count: int, *, layout: torch.memory_format = torch.channels_last
-) -> torch.Tensor:
+def sample_images(train: Part, preprocess: Preprocess, count: int) -> torch.Tensor:
     """Return `count` training images spread over the part, (n, C, H, W) float32, as the network gets them."""
     chosen = np.linspace(0, len(train) - 1, min(count, len(train))).astype(int)
     pixels = torch.from_numpy(np.stack([preprocess.fit_pixels(train.decoded[index]) for index in chosen]))
-    return Normaliser(preprocess, torch.device("cpu"), layout=layout)(pixels.permute(0, 3, 1, 2))
+    return Normaliser(preprocess, torch.device("cpu"))(pixels.permute(0, 3, 1, 2))
 
 
 def tuned(plan: Plan, model: nn.Module, train: Part, preprocess: Preprocess, device: torch.device) -> Plan:
@@ -124,9 +122,9 @@ def tuned(plan: Plan, model: nn.Module, train: Part, preprocess: Preprocess, dev
         torch.set_num_threads(recipe.threads)
         return plan
     count = min(recipe.batch, TIMED_IMAGES, len(train))
-    images = sample_images(train, preprocess, count, layout=layout(model)).to(device)
+    images = sample_images(train, preprocess, count).to(device)
     labels = part_labels(train)[:count].to(device)
-    trial = model.to(device, memory_format=layout(model))  # type: ignore[call-overload]
+    trial = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     best = time_settings(trial, images, labels, loss=make_loss(recipe), recipe=recipe)[0]
     torch.set_num_threads(best.threads)
     return plan.replace(threads=best.threads, precision=best.precision)

@@ -21,7 +21,7 @@ from fovea.data.mixing import Labels, MixedLabels, compose_mixing
 from fovea.errors import DataError, TrainingError, UsageError
 from fovea.preprocess import Preprocess
 from fovea.training.distributed import gathered, greatest, own_part, own_share, rank, spread_buffers, sum_gradients
-from fovea.training.evaluation import Normaliser, Score, autocast, layout, part_labels, predict_logits, score
+from fovea.training.evaluation import Normaliser, Score, autocast, part_labels, predict_logits, score
 from fovea.training.losses import Outputs, chosen_classes, class_weights, main_head, make_loss
 from fovea.training.optim import Average, make_optimisers
 from fovea.training.recipe import Recipe
@@ -108,12 +108,12 @@ class Trainer:
         device: torch.device,
     ) -> None:
         recipe = fitted(recipe, images=len(train), validated=val is not None)
-        self.model = model.to(device, memory_format=layout(model))  # type: ignore[call-overload]
+        self.model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.forward = torch.compile(self.model) if recipe.compile else self.model
         self.train_part, self.val_part, self.recipe = train, val, recipe
         self.preprocess, self.augment, self.device = preprocess, augmentation, device
         self.mix = compose_mixing(recipe.augment)
-        self.normalise = Normaliser(preprocess, device, layout=layout(model))
+        self.normalise = Normaliser(preprocess, device)
         self.labels = part_labels(train)
         weights = None
         if recipe.class_weights or recipe.balanced:
@@ -128,6 +128,7 @@ class Trainer:
         self.schedule = warmed_up(SCHEDULES.get(recipe.schedule, SCHEDULES["constant"]), warmup=recipe.warmup)
         self.clock = Clock()
         self._parameters = [p for p in self.model.parameters() if p.requires_grad]
+        self._share = torch.tensor(1 / recipe.accumulate, device=device)
 
     @property
     def images_per_step(self) -> int:
@@ -208,7 +209,7 @@ class Trainer:
             with autocast(self.device, self.recipe.precision):
                 outputs = gathered(self.forward(images), len(chunk))
             loss = self.loss(outputs, labels)
-            (loss / self.recipe.accumulate).backward()  # type: ignore[no-untyped-call]
+            loss.backward(self._share)  # type: ignore[no-untyped-call]
             loss_sum += loss.item()
             self.count(outputs, labels)
         self.check(loss_sum / self.recipe.accumulate)
@@ -277,7 +278,8 @@ class Trainer:
             for group in optimiser.param_groups:
                 group["lr"] = group["base_lr"] * factor
             optimiser.step()
-            optimiser.zero_grad()
+        for parameter in self._parameters:  # in a tenth of the time of `Optimizer.zero_grad`
+            parameter.grad = None
         if self.average:
             self.average.update(self.model)
         self.clock.step += 1

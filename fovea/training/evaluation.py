@@ -40,45 +40,34 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[obj
     return torch.autocast(device.type, torch.bfloat16)
 
 
-LANES = 16
-"""Numbers of float32 that the widest vector instructions of a CPU work on."""
-
-
-def layout(model: nn.Module) -> torch.memory_format:
-    """Return the memory format in which `model` trains fastest.
-
-    Channels-last, unless no convolution has more outputs than a vector has lanes: then pooling and what else goes from
-    map to map is faster along rows (`benchmarks/lenet.py`).
-    """
-    widest = max((m.out_channels for m in model.modules() if isinstance(m, nn.Conv2d)), default=0)
-    return torch.channels_last if widest > LANES else torch.contiguous_format
-
-
 class Normaliser:
     """Turns a batch of uint8 or float pixels 0..255 into normalised float32, on the device.
 
-    (N, C, H, W) -> (N, C, H, W), (pixel / 255 - mean) / std per channel, in the memory format `layout`.
+    (N, C, H, W) -> (N, C, H, W) channels-last, (pixel / 255 - mean) / std per channel.
     """
 
-    def __init__(
-        self, preprocess: Preprocess, device: torch.device, *, layout: torch.memory_format = torch.channels_last
-    ) -> None:
-        self.layout = layout
+    def __init__(self, preprocess: Preprocess, device: torch.device) -> None:
         std = torch.tensor(preprocess.std, device=device).view(1, -1, 1, 1)
         mean = torch.tensor(preprocess.mean, device=device).view(1, -1, 1, 1)
         self.scale = 1 / (255 * std)
         self.shift = -mean / std
+        self._rows: dict[int, tuple[Tensor, Tensor]] = {}
 
     def __call__(self, images: Tensor) -> Tensor:
         """Return the normalised images."""
-        images = images.to(torch.float32, memory_format=self.layout, copy=True)
-        return images.mul_(self._along_rows(self.scale, images)).add_(self._along_rows(self.shift, images))
+        images = images.to(torch.float32, memory_format=torch.channels_last, copy=True)
+        scale, shift = self._along_rows(images.shape[3])
+        return images.mul_(scale).add_(shift)
 
-    @staticmethod
-    def _along_rows(values: Tensor, images: Tensor) -> Tensor:
-        """Return (1, C, 1, 1) `values` as (1, C, 1, W): a whole row of memory lets the multiplication be vectorised."""
-        _, C, _, W = images.shape
-        return values.expand(1, C, 1, W).contiguous(memory_format=torch.channels_last)
+    def _along_rows(self, W: int) -> tuple[Tensor, Tensor]:
+        """Return scale and shift (1, C, 1, W): a whole row of memory lets the multiplication be vectorised."""
+        if W not in self._rows:
+            scale, shift = (
+                values.expand(-1, -1, -1, W).contiguous(memory_format=torch.channels_last)
+                for values in (self.scale, self.shift)
+            )
+            self._rows[W] = scale, shift
+        return self._rows[W]
 
     def undo(self, images: Tensor) -> Tensor:
         """Return normalised images as uint8 pixels 0..255."""

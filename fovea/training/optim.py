@@ -101,6 +101,8 @@ def make_optimisers(model: nn.Module, recipe: Recipe) -> list[Optimizer]:
         if rest:
             optimisers.append(torch.optim.Adam(_by_factor(rest, factors), betas=(0.9, 0.95), fused=True))
         return optimisers
+    if not recipe.weight_decay:
+        weights, others = [], weights + others
     groups = _group(weights, recipe.lr, recipe.weight_decay) + _group(others, recipe.lr, 0.0)
     return [_single_optimiser(_by_factor(groups, factors), recipe)]
 

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fovea.errors import UsageError
-from fovea.layers import Classifier, MaxPool2x2
+from fovea.layers import Classifier
 from fovea.registry import register
 from fovea.shapes import Window, chained
 
@@ -129,12 +129,12 @@ def _classic(c_in: int, stage: Stage) -> nn.Sequential:
 
 def _caffe(c_in: int, stage: Stage) -> nn.Sequential:
     """Convolution, 2x2 max pooling: (N, c_in, H, W) -> (N, c, (H - k + 1) / 2, (W - k + 1) / 2)."""
-    return nn.Sequential(OrderedDict({"conv": nn.Conv2d(c_in, stage.c, stage.k), "pool": MaxPool2x2()}))
+    return nn.Sequential(OrderedDict({"conv": nn.Conv2d(c_in, stage.c, stage.k), "pool": nn.MaxPool2d(2)}))
 
 
 def _modern(c_in: int, stage: Stage) -> nn.Sequential:
     """Convolution, 2x2 max pooling, ReLU: (N, c_in, H, W) -> (N, c, (H - k + 1) / 2, (W - k + 1) / 2)."""
-    layers = {"conv": nn.Conv2d(c_in, stage.c, stage.k), "pool": MaxPool2x2(), "relu": nn.ReLU()}
+    layers = {"conv": nn.Conv2d(c_in, stage.c, stage.k), "pool": nn.MaxPool2d(2), "relu": nn.ReLU()}
     return nn.Sequential(OrderedDict(layers))
 
 

@@ -9,7 +9,7 @@ from torch import nn
 
 from fovea.data.dataset import Part
 from fovea.preprocess import Preprocess
-from fovea.training.evaluation import Normaliser, Score, autocast, layout, part_labels, predict_logits, score
+from fovea.training.evaluation import Normaliser, Score, autocast, part_labels, predict_logits, score
 from fovea.training.losses import make_loss
 from fovea.training.recipe import Recipe
 from fovea.training.views import Protocol
@@ -64,14 +64,6 @@ def test_normalised_colour_is_channels_last_with_each_channel_on_its_own():
     normal = Normaliser(preprocess, CPU)(images)
     assert normal.is_contiguous(memory_format=torch.channels_last)
     torch.testing.assert_close(normal[0, :, 0, 0], torch.tensor([1.0, 1.0, 0.0]))
-
-
-def test_only_networks_of_few_channels_keep_the_default_layout():
-    few, many = nn.Sequential(nn.Conv2d(1, 16, 3)), nn.Sequential(nn.Conv2d(1, 16, 3), nn.Conv2d(16, 17, 3))
-    assert layout(few) == layout(nn.Linear(2, 2)) == torch.contiguous_format
-    assert layout(many) == torch.channels_last
-    normal = Normaliser(GREY, CPU, layout=layout(few))(torch.zeros(2, 1, 4, 4, dtype=torch.uint8))
-    assert normal.stride() == (16, 16, 4, 1)
 
 
 def test_outputs_come_in_order_whatever_the_batch(pixels):
