@@ -74,7 +74,7 @@ def test_version(capsys):
         (["evaluate"], "Missing argument"),
         (["predict", "m.safetensors", "x.png", "--top", "0"], "Invalid value for '--top'"),
         (["predict", "m.safetensors", "x.png", "--json", "--csv"], "`--json` and `--csv` exclude each other"),
-        (["train", "digits", "--batch", "many"], "Invalid value for '--batch'"),
+        (["train", "digits", "--batch", "many"], "Invalid value for '--batch': many must be a whole number or auto."),
         (["train", "digits", "--set", "lr"], "`--set lr` must have the form key=value, as `--set momentum=0.9`."),
         (["train", "digits", "--seed", "1", "--set", "seed=2"], "`seed` has an option of its own: --seed."),
         (["train", "digits", "--set", "val_fraction=0"], "`val_fraction` has an option of its own: --val-fraction."),

@@ -24,7 +24,10 @@ Freeze = Annotated[
 
 def _count(text: str) -> int:
     """Return a number, or 0 for `auto`."""
-    return 0 if text == "auto" else int(text)
+    try:
+        return 0 if text == "auto" else int(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text} must be a whole number or auto.") from None
 
 
 def train(

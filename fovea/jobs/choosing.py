@@ -13,8 +13,11 @@ from fovea.errors import unknown
 from fovea.jobs.custom import custom_name
 from fovea.jobs.starting import SCRATCH, Start, start_at_hand, start_named
 from fovea.planning import budget_plan, default_plan, shows_photographs, transfer_plan
-from fovea.recipes import DEFAULT_RECIPE, PLAN_FIELDS, Plan, named
+from fovea.recipes import DEFAULT_RECIPE, Plan, named
 from fovea.training.recipe import FIELDS
+
+PLAN_CHOICES = ("arguments", "size", "fit", "val_fraction", "standardise", "grow")
+"""Fields of a plan that may be set like those of its recipe; the others follow from what is asked for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,9 +61,10 @@ def _sorted_out(changes: Mapping[str, Any], plan: Plan) -> dict[str, Any]:
     """Return the changes to a plan with those that its network takes as `arguments`, text in their types."""
     defaults = {} if custom_name(plan.model) else registry.arguments_of(plan.model)
     takes = defaults.keys() - {"classes", "c_in", "size"}  # these follow from data and input
+    known = (*FIELDS, *PLAN_CHOICES, *takes)
     for name in changes:
-        if name not in (*FIELDS, *PLAN_FIELDS, *takes):
-            raise unknown("recipe field", name, (*FIELDS, *PLAN_FIELDS, *takes))
+        if name not in known:
+            raise unknown("recipe field", name, known)
     own = {
         name: registry.parsed(plan.model, name, value) if isinstance(value, str) else value
         for name, value in changes.items()
@@ -75,6 +79,6 @@ def _start(wish: Wish, dataset: Dataset) -> Start | None:
     if wish.start is not None:
         grow = bool(wish.changes.get("grow"))
         return None if wish.start == SCRATCH else start_named(wish.start, model=wish.model, grow=grow)
-    network_open = wish.model is None and wish.changes.keys() <= {*FIELDS, *PLAN_FIELDS} - {"arguments", "grow"}
+    network_open = wish.model is None and wish.changes.keys() <= {*FIELDS, *PLAN_CHOICES} - {"arguments", "grow"}
     left_open = network_open and wish.recipe is None and dataset.name not in DEFAULT_RECIPE
     return start_at_hand() if left_open and shows_photographs(dataset) else None

@@ -266,7 +266,7 @@ def _network(plan: Plan, *, outputs: int, channels: int) -> tuple[nn.Module, str
 
 def _check_outputs(model: nn.Module, plan: Plan, *, outputs: int, channels: int) -> None:
     """Raise UsageError unless `model` turns two images into two rows of `outputs` numbers; lazy layers take shape."""
-    images = torch.zeros(2, channels, plan.size, plan.size)
+    images = torch.zeros(2, channels, plan.size, plan.size).to(memory_format=torch.channels_last)  # as in training
     training = model.training
     try:
         with torch.no_grad():

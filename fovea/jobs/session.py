@@ -57,14 +57,15 @@ class Session:
     def __init__(
         self,
         prepared: Prepared,
+        trainer: Trainer,
         run: Run,
-        display: Display,
         *,
+        display: Display,
         events: EventWriter | None = None,
         report: ReportWish = ReportWish(),  # noqa: B008 (frozen)
     ) -> None:
-        self.prepared, self.run, self.display, self.report = prepared, run, display, report
-        self.trainer = prepared.trainer()
+        self.prepared, self.trainer, self.run = prepared, trainer, run
+        self.display, self.report = display, report
         self.diagnosis = Diagnosis(self.trainer, watched_layer(self.trainer.model, report.watch))
         self.looking = True
         self.calibration: dict[str, Any] = {}

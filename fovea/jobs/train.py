@@ -34,7 +34,7 @@ from fovea.training.checkpoint import restore, state_of
 from fovea.training.diagnosis import watched_layer
 from fovea.training.distributed import agreed, joined, rank, world_size
 from fovea.training.losses import output_count
-from fovea.training.recipe import FIELDS, Recipe
+from fovea.training.recipe import FIELDS, Recipe, parse
 from fovea.training.tuning import Sweep, sweep_rates
 
 PREVIEW_IMAGES = 64
@@ -125,9 +125,10 @@ def train(
         Run.check_free(out)
         training = prepared(data, device=device, display=shown, **options)
         report = ReportWish(images=images, watch=watched_layer(training.model, watch))
+        trainer = training.trainer()  # raises before there is a folder
         run = Run.create(out, name=f"{_word(training.dataset.name)}-{_word(training.architecture)}")
         run.write_recipe({**resolved_recipe(training), "report": dataclasses.asdict(report)})
-        return _run(Session(training, run, shown, events=events, report=report))
+        return _run(Session(training, trainer, run, display=shown, events=events, report=report))
 
 
 def prepared(
@@ -203,7 +204,7 @@ def _resumed(run: Run, *, display: Display, device: str, events: EventWriter | N
     with _complete(run):
         report = ReportWish(**stored.get("report", {}))
     training = _as_begun(run, stored, device=device, display=display, checkpoint=run.last.exists())
-    session = Session(training, run, display, events=events, report=report)
+    session = Session(training, training.trainer(), run, display=display, events=events, report=report)
     session.resume()
     return session
 
@@ -280,7 +281,10 @@ def _train_along(device: str) -> TrainingResult:
 def _parsed(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Return `fields` with text, as from `--set key=value`, turned into the type of its field; others may be known."""
     texts = {name: value for name, value in fields.items() if isinstance(value, str) and name in FIELDS}
-    return {**fields, **Recipe.parsed(texts)}
+    values = Recipe.parsed(texts)
+    if isinstance(text := fields.get("standardise"), str):
+        values["standardise"] = parse("standardise", text, default=Plan.standardise)
+    return {**fields, **values}
 
 
 def seconds(budget: str | float) -> float:

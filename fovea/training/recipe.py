@@ -149,7 +149,10 @@ class Recipe:
     @staticmethod
     def parsed(assignments: Mapping[str, str]) -> dict[str, Any]:
         """Return the values of `key=value` strings in the types of the fields."""
-        return {name: _parse(name, text) for name, text in assignments.items()}
+        for name in assignments:
+            if name not in FIELDS:
+                raise unknown("recipe field", name, FIELDS)
+        return {name: parse(name, text, default=getattr(Recipe, name)) for name, text in assignments.items()}
 
 
 FIELDS = tuple(field.name for field in dataclasses.fields(Recipe))
@@ -164,10 +167,8 @@ def _tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _parse(name: str, text: str) -> Any:
-    if name not in FIELDS:
-        raise unknown("recipe field", name, FIELDS)
-    default = getattr(Recipe, name)
+def parse(name: str, text: str, *, default: Any) -> Any:
+    """Return the value of the field `name` that `text` stands for, in the type of `default`."""
     try:
         if isinstance(default, bool):
             return {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}[text.lower()]

@@ -31,6 +31,11 @@ def test_threads_and_precision_are_settled_and_recorded(monkeypatch):
     assert training.threads == 1 and training.precision in ("float32", "bfloat16")
 
 
+def test_text_switches_standardisation_off():
+    options = {"threads": 1, "precision": "float32", "device": "cpu", "display": Display(quiet=True)}
+    assert prepared("digits", standardise="false", **options).preprocess.std == (1.0,)
+
+
 def test_a_recipe_without_standardisation_only_scales_pixels_to_one():
     options = {"threads": 1, "precision": "float32", "device": "cpu", "display": Display(quiet=True)}
     assert prepared("digits", recipe="cifar10-vgg1", **options).preprocess.mean == (0.0,)
