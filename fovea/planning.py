@@ -7,6 +7,7 @@ import torch
 from fovea import registry
 from fovea.data.dataset import Dataset
 from fovea.recipes import CIFAR10, Plan
+from fovea.training.evaluation import Progress
 from fovea.training.losses import make_loss
 from fovea.training.recipe import Recipe
 from fovea.training.tuning import Setting, time_settings
@@ -93,20 +94,32 @@ def shows_photographs(dataset: Dataset) -> bool:
     return _input_size(dataset) > SMALL_IMAGE
 
 
-def budget_plan(dataset: Dataset, budget_s: float, *, device: torch.device, size: int | None = None) -> Plan:
+def budget_plan(
+    dataset: Dataset,
+    budget_s: float,
+    *,
+    device: torch.device,
+    size: int | None = None,
+    progress: Progress | None = None,
+) -> Plan:
     """Return the plan with the largest network and input whose training in `budget_s` seconds sees enough images.
 
     A few steps of each candidate are timed on `device`, and with them the thread count and precision.
     """
     images = len(dataset.parts["train"])
     wanted = WANTED_IMAGES + WANTED_EPOCHS * images
-    tried = []
-    for candidate in _candidates(dataset, size):
+    tried: list[tuple[Candidate, Setting, float]] = []
+    candidates = _candidates(dataset, size)
+    for candidate in candidates:
+        if progress:
+            progress(len(tried), len(candidates))
         setting = _timed(candidate, dataset, device)
         seen = budget_s * USED_FOR_STEPS * TIMED_BATCH / setting.step_s
         tried.append((candidate, setting, seen))
         if seen < wanted:
             break
+    if progress:
+        progress(len(candidates), len(candidates))
     reasons = [
         f"foveola of width {candidate.width:g} at {candidate.size} px: about {seen:,.0f} images in the time, "
         f"{seen / images:.0f} epochs, {'enough' if seen >= wanted else f'fewer than the {wanted:,} wanted'}"

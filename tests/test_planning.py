@@ -102,6 +102,14 @@ def test_the_budget_the_timed_setting_and_the_reasons_are_in_the_plan(machine):
     assert plan.reasons[-1].startswith("chosen: width ")
 
 
+def test_timing_networks_tells_how_far_it_is(machine):
+    machine(600_000)
+    shown = []
+    budget_plan(dataset(4_000), 300.0, device=CPU, progress=lambda done, total: shown.append((done, total)))
+    total = len(PHOTOGRAPHS)
+    assert shown[0] == (0, total) and shown[-1] == (total, total) and len(shown) > 2
+
+
 def test_with_a_size_only_the_width_is_chosen(machine):
     machine(1e9)
     assert budget_plan(dataset(4_000), 300.0, device=CPU, size=64).size == 64

@@ -14,6 +14,7 @@ from fovea.jobs.custom import custom_name
 from fovea.jobs.starting import SCRATCH, Start, start_at_hand, start_named
 from fovea.planning import budget_plan, default_plan, shows_photographs, transfer_plan
 from fovea.recipes import DEFAULT_RECIPE, Plan, named
+from fovea.training.evaluation import Progress
 from fovea.training.recipe import FIELDS
 
 PLAN_CHOICES = ("arguments", "size", "fit", "val_fraction", "standardise", "grow")
@@ -32,7 +33,7 @@ class Wish:
     """Fields of `Plan` and `Recipe`, and arguments of the network, that replace the chosen plan's."""
 
 
-def choose_plan(dataset: Dataset, wish: Wish, *, device: torch.device) -> Plan:
+def choose_plan(dataset: Dataset, wish: Wish, *, device: torch.device, progress: Progress | None = None) -> Plan:
     """Return the plan for `dataset`: the named one, or one by rule, or under a budget one by timing."""
     changes = {"loss": "mse", **wish.changes} if dataset.task == "number" else wish.changes
     budget_s, size = changes.get("budget_s", 0.0), changes.get("size")
@@ -49,7 +50,7 @@ def choose_plan(dataset: Dataset, wish: Wish, *, device: torch.device) -> Plan:
         plan = transfer_plan(dataset, model=start.model, size=size or start.size, weights=Path(start.weights).name)
         plan = plan.replace(arguments=start.arguments)
     elif wish.model is None and budget_s:
-        plan = budget_plan(dataset, budget_s, device=device, size=size)
+        plan = budget_plan(dataset, budget_s, device=device, size=size, progress=progress)
     else:
         plan = default_plan(dataset, model=wish.model, size=size)
     if dataset.directional:

@@ -115,7 +115,9 @@ def sample_images(train: Part, preprocess: Preprocess, count: int) -> torch.Tens
     return Normaliser(preprocess, torch.device("cpu"))(pixels.permute(0, 3, 1, 2))
 
 
-def tuned(plan: Plan, model: nn.Module, train: Part, preprocess: Preprocess, device: torch.device) -> Plan:
+def tuned(
+    plan: Plan, model: nn.Module, train: Part, *, preprocess: Preprocess, device: torch.device, display: Display
+) -> Plan:
     """Return the plan with its thread count and precision settled by timing a few steps."""
     recipe = plan.training
     if recipe.threads and recipe.precision != "auto":
@@ -125,7 +127,8 @@ def tuned(plan: Plan, model: nn.Module, train: Part, preprocess: Preprocess, dev
     images = sample_images(train, preprocess, count).to(device)
     labels = part_labels(train)[:count].to(device)
     trial = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    best = time_settings(trial, images, labels, loss=make_loss(recipe), recipe=recipe)[0]
+    counter = display.counter("timing threads and precision")
+    best = time_settings(trial, images, labels, loss=make_loss(recipe), recipe=recipe, progress=counter)[0]
     torch.set_num_threads(best.threads)
     return plan.replace(threads=best.threads, precision=best.precision)
 
@@ -143,7 +146,7 @@ def find_data(source: Source, display: Display) -> Dataset:
 def prepare(source: Source, wish: Wish, *, device: torch.device, display: Display) -> Prepared:
     """Return a training that is ready to start."""
     dataset = find_data(source, display)
-    plan = choose_plan(dataset, wish, device=device)
+    plan = choose_plan(dataset, wish, device=device, progress=display.counter("timing networks"))
     for reason in plan.reasons:
         display.note(f"plan: {reason}")
     return ready(dataset, plan, source=source, device=device, display=display)
@@ -185,7 +188,7 @@ def ready(
     elif plan.grow and blank:
         grow_network(model, known, plan, images=sample_images(train, preprocess, GROWN_IMAGES), display=display)
     prepared = Prepared(
-        plan=tuned(plan, model, train, preprocess, device),
+        plan=tuned(plan, model, train, preprocess=preprocess, device=device, display=display),
         dataset=dataset,
         preprocess=preprocess,
         model=model,

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from fovea.errors import TrainingError
 from fovea.training.engine import Trainer
-from fovea.training.evaluation import autocast
+from fovea.training.evaluation import Progress, autocast
 from fovea.training.losses import Loss
 from fovea.training.recipe import Recipe
 
@@ -59,7 +59,14 @@ class Setting:
 
 
 def time_settings(
-    model: nn.Module, images: Tensor, labels: Tensor, *, loss: Loss, recipe: Recipe, seconds: float = 2.0
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    loss: Loss,
+    recipe: Recipe,
+    seconds: float = 2.0,
+    progress: Progress | None = None,
 ) -> list[Setting]:
     """Return the timed settings that `recipe` leaves open, fastest first; `model` itself is not changed.
 
@@ -75,11 +82,15 @@ def time_settings(
     candidates = [(count, precision) for count in threads for precision in precisions]
     trial = copy.deepcopy(model).train()
     share = seconds / len(candidates)
-    timed = []
+    timed: list[Setting] = []
     for count, precision in candidates:
+        if progress:
+            progress(len(timed), len(candidates))
         with using_threads(count):
             step_s = _typical(lambda p=precision: _step(trial, images, labels, loss, p), share)  # type: ignore[misc]
         timed.append(Setting(count, precision, step_s))
+    if progress:
+        progress(len(candidates), len(candidates))
     return sorted(timed, key=lambda setting: setting.step_s)
 
 

@@ -21,10 +21,10 @@ from fovea.training.tuning import (
 )
 
 
-def timed(net, *, model=None, **fields):
+def timed(net, *, model=None, progress=None, **fields):
     images, labels = torch.zeros(4, 1, 8, 8), torch.tensor([0, 1, 0, 1])
-    recipe = Recipe(**fields)
-    return time_settings(model or net(), images, labels, loss=make_loss(recipe), recipe=recipe, seconds=0.02)
+    options = {"recipe": (recipe := Recipe(**fields)), "seconds": 0.02, "progress": progress}
+    return time_settings(model or net(), images, labels, loss=make_loss(recipe), **options)
 
 
 def test_what_the_recipe_leaves_open_is_timed(net, monkeypatch):
@@ -33,6 +33,12 @@ def test_what_the_recipe_leaves_open_is_timed(net, monkeypatch):
     assert {(s.threads, s.precision) for s in settings} == {(t, p) for t in (1, 2) for p in ("float32", "bfloat16")}
     assert [s.step_s for s in settings] == sorted(s.step_s for s in settings)
     assert all(s.step_s > 0 for s in settings)
+
+
+def test_timing_tells_how_far_it_is(net):
+    shown = []
+    timed(net, threads=1, progress=lambda done, total: shown.append((done, total)))
+    assert shown == [(0, 2), (1, 2), (2, 2)]
 
 
 def test_what_the_recipe_fixes_is_kept(net):
