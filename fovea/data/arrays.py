@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 
 from fovea.data.dataset import Dataset, Part, Task
 from fovea.data.download import CATALOGUE, DIGITS
-from fovea.data.labels import Labels, encode_labels
+from fovea.data.labels import CHARACTERS_NOTE, Labels, are_characters, encode_labels
 from fovea.data.splits import split_off
 from fovea.errors import DataError
 from fovea.storage import build_once
 
 NPZ_KEYS = {
     "train": (("x_train", "y_train"), ("images", "labels"), ("x", "y")),
-    "val": (("x_val", "y_val"),),
+    "val": (("x_val", "y_val"), ("x_valid", "y_valid"), ("x_validation", "y_validation")),
     "test": (("x_test", "y_test"),),
 }
 HASHED_ROWS = 256
@@ -112,6 +112,7 @@ def _read(folder: Path, name: str) -> Dataset:
         raise ValueError("the fingerprint is another")
     published = CATALOGUE.get(facts["known"])
     height, width, channels = next(iter(pixels.values())).shape[1:]
+    characters = published is None and are_characters(classes, channels=channels)
     return Dataset(
         name=facts["known"] or name,
         parts={
@@ -121,9 +122,10 @@ def _read(folder: Path, name: str) -> Dataset:
         channels=channels,
         task="classes" if classes else "number",
         native_size=(height, width),
-        directional=published.directional if published else False,
+        directional=published.directional if published else characters,
         licence=published.licence if published else "unknown",
         fingerprint=facts["fingerprint"],
+        notes=(CHARACTERS_NOTE,) if characters else (),
     )
 
 

@@ -15,10 +15,10 @@ import numpy as np
 from PIL import Image
 
 from fovea.data.dataset import Dataset, Part, Task
-from fovea.data.labels import PART_NAMES, encode_labels, in_order
+from fovea.data.labels import CHARACTERS_NOTE, PART_NAMES, are_characters, encode_labels, in_order
 from fovea.errors import DataError, UsageError
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
+SUFFIXES = frozenset({".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 IGNORED = frozenset({"__macosx", "thumbs.db", "desktop.ini"})
 
 
@@ -54,7 +54,8 @@ def load_folder(root: Path, *, label_from: str | None = None, task: Task = "clas
     records = _relabelled(layout.records, pattern) if pattern else layout.records
     dataset = dataset_of(records, name=root.resolve().name, task=task, classes=layout.classes)
     counts = (len(found) - len(images), "that are no images"), (layout.outside, "outside the class folders")
-    return replace(dataset, notes=tuple(f"{count} files {which} were ignored" for count, which in counts if count))
+    ignored = tuple(f"{count} files {which} were ignored" for count, which in counts if count)
+    return replace(dataset, notes=(*dataset.notes, *ignored))
 
 
 def dataset_of(records: Sequence[Record], *, name: str, task: Task, classes: set[str] | frozenset[str]) -> Dataset:
@@ -74,8 +75,17 @@ def dataset_of(records: Sequence[Record], *, name: str, task: Task, classes: set
         for part in order
     }
     channels = _channels([record.path for record in grouped[order[0]]])
-    fingerprint = _fingerprint(records)
-    return Dataset(name=name, parts=parts, classes=names, channels=channels, task=task, fingerprint=fingerprint)
+    directional = are_characters(names, channels=channels)
+    return Dataset(
+        name=name,
+        parts=parts,
+        classes=names,
+        channels=channels,
+        task=task,
+        directional=directional,
+        fingerprint=_fingerprint(records),
+        notes=(CHARACTERS_NOTE,) if directional else (),
+    )
 
 
 def is_image(name: str) -> bool:

@@ -23,6 +23,8 @@ PART_NAMES = {
 }
 """What a folder or a manifest may call a part (in any case), and which part that is."""
 
+CHARACTERS_NOTE = "the classes are digits or letters, so images are not mirrored"
+
 
 def natural_key(text: str) -> tuple[list[str | int], str]:
     """Return a sort key that puts `10` after `9`.
@@ -59,6 +61,14 @@ def part_of(text: str, *, where: str) -> str:
     if part is None:
         raise DataError(f"{where}: unknown split `{text}`; allowed are {', '.join(PART_NAMES)}.")
     return part
+
+
+def are_characters(classes: Sequence[str], *, channels: int) -> bool:
+    """Tell whether the classes are digits or letters, to be read and so not to be mirrored.
+
+    Ten or more names of one character, of grey images: fewer may be grades of anything, colour ones objects.
+    """
+    return channels == 1 and len(classes) >= 10 and all(len(name) == 1 and name.isalnum() for name in classes)
 
 
 def in_order(parts: Mapping[str, object]) -> list[str]:

@@ -45,6 +45,19 @@ def test_all_three_parts_are_read(tmp_path):
     assert list(load_npz(save(tmp_path, **arrays)).parts) == ["train", "val", "test"]
 
 
+@pytest.mark.parametrize("name", ["val", "valid", "validation"])
+def test_a_validation_part_has_several_names(tmp_path, name):
+    arrays = {"x_train": noise(4, 2, 2), "y_train": LABELS, f"x_{name}": noise(4, 2, 2), f"y_{name}": LABELS}
+    assert list(load_npz(save(tmp_path, **arrays)).parts) == ["train", "val"]
+
+
+def test_grey_digits_are_not_to_be_mirrored(tmp_path):
+    digits = load_npz(save(tmp_path, x=noise(10, 2, 2), y=np.arange(10)))
+    assert digits.directional and digits.notes == ("the classes are digits or letters, so images are not mirrored",)
+    named = load_npz(save(tmp_path, x=noise(10, 2, 2), y=np.arange(10), classes=[f"garment {i}" for i in range(10)]))
+    assert not named.directional and named.notes == ()
+
+
 def test_channels_may_come_first(tmp_path):
     pixels = noise(4, 3, 5, 6)
     dataset = load_npz(save(tmp_path, x=pixels, y=LABELS))

@@ -100,6 +100,17 @@ def test_hidden_files_and_those_of_systems_are_ignored_in_silence(pets):
     assert len(dataset.parts["train"]) == 3 and dataset.notes == ()
 
 
+@pytest.mark.parametrize(("mode", "directional"), [("L", True), ("RGB", False)])
+def test_grey_digits_are_not_to_be_mirrored(tmp_path, mode, directional):
+    for digit in range(10):
+        draw(tmp_path / f"{digit}/1.png", mode)
+    touch(tmp_path / "readme.txt")
+    dataset = load_folder(tmp_path)
+    assert dataset.directional is directional
+    assert ("the classes are digits or letters, so images are not mirrored" in dataset.notes) is directional
+    assert "1 files that are no images were ignored" in dataset.notes
+
+
 def test_stray_files_are_counted(pets):
     touch(pets / "readme.txt")
     touch(pets / "cat/labels.json")

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from fovea.data.labels import encode_labels, natural_key, part_of
+from fovea.data.labels import are_characters, encode_labels, natural_key, part_of
 from fovea.errors import DataError
 
 
@@ -50,3 +50,18 @@ def test_parts_have_several_names(text, part):
 def test_an_unknown_split_lists_the_allowed_names():
     with pytest.raises(DataError, match="here: unknown split `tset`; allowed are train, training, val, .*, testing"):
         part_of("tset", where="here")
+
+
+@pytest.mark.parametrize(
+    ("classes", "channels", "expected"),
+    [
+        ("0123456789", 1, True),
+        ("ABCDEFGHIJ", 1, True),
+        ("01234", 1, False),  # grades
+        ("0123456789", 3, False),  # indices
+        ([str(number) for number in range(12)], 1, False),
+        ((), 1, False),
+    ],
+)
+def test_ten_single_digits_or_letters_are_characters(classes, channels, expected):
+    assert are_characters(tuple(classes), channels=channels) is expected
