@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 from fovea.data.archives import TAR_SUFFIXES, ZIP_SUFFIXES, Progress, stem, unpack
 from fovea.data.arrays import load_digits, load_npz
@@ -38,6 +39,8 @@ def find(
 
     Raises: UsageError for an unknown name or an option that does not apply; DataError for data that cannot be used.
     """
+    if task not in get_args(Task):
+        raise UsageError(f"`--task {task}` is none of {', '.join(get_args(Task))}.")
     if isinstance(spec, str) and spec in NAMES:
         _refuse_options(spec, label_from, task)
         if spec == "digits":
@@ -59,8 +62,11 @@ def find(
         if manifest is not None:
             return replace(load_manifest(manifest, columns=columns, task=task), name=path.resolve().name)
         return load_folder(path, label_from=label_from, task=task)
-    dataset = load_folder(unpack(path, progress=progress), label_from=label_from, task=task)
-    return replace(dataset, name=stem(path))
+    folder = unpack(path, progress=progress)
+    try:
+        return replace(load_folder(folder, label_from=label_from, task=task), name=stem(path))
+    except DataError as error:  # it names the folder in the cache, where the user gave the archive
+        raise DataError(str(error).replace(str(folder), str(path))) from error
 
 
 def _existing(spec: str | Path) -> Path:

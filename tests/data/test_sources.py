@@ -68,6 +68,16 @@ def test_a_folder_of_images_beside_a_list_is_what_the_list_says(tmp_path):
     assert find(tmp_path / "birds", label_from=r"^(\d)").classes == ("1", "2", "3")
 
 
+def test_an_archive_that_does_not_do_is_named_as_it_was_given(tmp_path):
+    archive = tmp_path / "pets.zip"
+    with zipfile.ZipFile(archive, "w") as opened:
+        opened.writestr("pets/cat.1.png", b"")
+        opened.writestr("pets/dog.1.png", b"")
+    with pytest.raises(DataError, match="`.*/pets.zip` holds images but no sub-folder per class") as caught:
+        find(archive)
+    assert "cache" not in str(caught.value)
+
+
 def test_arrays_are_found(tmp_path):
     np.savez(tmp_path / "x.npz", x=np.zeros((2, 3, 3), np.uint8), y=[0.5, 1.5])
     assert find(tmp_path / "x.npz", task="number").parts["train"].labels.tolist() == [0.5, 1.5]
@@ -124,6 +134,11 @@ def test_label_from_is_refused_where_labels_are_known(tmp_path, monkeypatch, spe
     (tmp_path / "x.npz").touch()
     with pytest.raises(UsageError, match=f"`--label-from` is for folders and archives of images; `{spec}` brings its"):
         find(spec, label_from="(a)")
+
+
+def test_an_unknown_task_lists_those_there_are(pets):
+    with pytest.raises(UsageError, match="`--task regression` is none of classes, number"):
+        find(pets, task="regression")
 
 
 def test_numbers_are_refused_where_there_are_classes():
