@@ -127,10 +127,16 @@ def fetch(address: str, target: Path, *, checksum: str, progress: Progress | Non
             failure = error
     else:
         raise StorageError(
-            f"Cannot download `{address}`: {failure}. Try again (it resumes), or put the file at `{target}` yourself."
+            f"Cannot download `{address}`: {_told(failure)}. Try again (it resumes), or put the file at `{target}` "
+            "yourself."
         ) from failure
     _accept(part, target, checksum)
     return target
+
+
+def _told(failure: Exception | None) -> object:
+    """Return the reason in an URLError, whose own text is for programmers; of an HTTPError and others, themselves."""
+    return failure.reason if type(failure) is urllib.error.URLError else failure
 
 
 def checksum_of(file: Path, algorithm: str) -> str:

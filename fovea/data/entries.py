@@ -62,7 +62,7 @@ def _folders() -> Iterator[tuple[str, Path]]:
     for kind in ("arrays", "archive"):
         yield from ((kind, folder) for folder in root.glob(f"{FOLDERS[kind]}/{KEYED}"))
     downloads = (root / FOLDERS["download"] / name for name in CATALOGUE)
-    yield from (("download", folder) for folder in downloads if folder.is_dir())
+    yield from (("download", folder) for folder in downloads if any(folder.glob("*")))
 
 
 def _entry(kind: str, folder: Path) -> Entry:

@@ -22,6 +22,8 @@ class Columns(NamedTuple):
 
 
 DEFAULT_COLUMNS = Columns()
+SEPARATORS = {";": "semicolons", "\t": "tabs"}
+"""What other programs write between columns."""
 COLUMN_OPTIONS = "`--path-column`, `--label-column`, `--split-column`"
 
 
@@ -121,9 +123,11 @@ def require_columns(wanted: Sequence[str], header: Sequence[str], file: Path, *,
     """Raise DataError where a column is missing; it lists those there are, and the options that choose."""
     missing = [column for column in wanted if column not in header]
     if missing:
+        other = next((name for mark, name in SEPARATORS.items() if len(header) == 1 and mark in header[0]), None)
+        way_out = f"Choose with {options}." if other is None else f"Separate columns by commas, not {other}."
         raise DataError(
             f"`{file}` has no column `{missing[0]}`; it has {', '.join(f'`{column}`' for column in header) or 'none'}. "
-            f"Choose with {options}."
+            f"{way_out}"
         )
 
 

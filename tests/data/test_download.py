@@ -128,6 +128,12 @@ def test_a_server_that_is_away_is_said_so(tmp_path):
         fetch("http://127.0.0.1:1/x.gz", tmp_path / "x.gz", checksum=CHECKSUM)
 
 
+def test_the_reason_is_told_without_its_wrapping(tmp_path):
+    with pytest.raises(StorageError) as caught:
+        fetch("http://127.0.0.1:1/x.gz", tmp_path / "x.gz", checksum=CHECKSUM)
+    assert "refused" in str(caught.value) and "urlopen" not in str(caught.value)
+
+
 def test_more_than_the_bound_is_not_taken(site, tmp_path, monkeypatch):
     monkeypatch.setattr(download, "MAX_DOWNLOAD_BYTES", 100_000)
     with pytest.raises(StorageError, match="it is larger than 100000 bytes"):

@@ -146,6 +146,11 @@ def test_an_empty_cache_is_an_empty_list():
     assert list_entries() == [] and clear() == []
 
 
+def test_a_download_of_which_nothing_came_is_none(tmp_path):
+    (tmp_path / "cache/downloads/mnist").mkdir(parents=True)
+    assert list_entries() == []
+
+
 def test_what_cannot_be_removed_is_named(monkeypatch, tmp_path):
     fill_with_every_kind(tmp_path)
 

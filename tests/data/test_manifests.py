@@ -73,6 +73,12 @@ def test_a_missing_column_lists_those_there(folder):
         load_manifest(write(folder, "path,kind\nimg/1.png,a\n"))
 
 
+@pytest.mark.parametrize(("mark", "name"), [(";", "semicolons"), ("\t", "tabs")])
+def test_another_separator_is_named(folder, mark, name):
+    with pytest.raises(DataError, match=f"has no column `path`; .* Separate columns by commas, not {name}."):
+        load_manifest(write(folder, f"path{mark}label\nimg/1.png{mark}a\n"))
+
+
 def test_a_split_column_that_was_asked_for_must_be_there(folder):
     with pytest.raises(DataError, match="has no column `fold`; it has `path`, `label`"):
         load_manifest(write(folder, "path,label\nimg/1.png,a\n"), columns=Columns(split="fold"))
