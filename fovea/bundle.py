@@ -93,7 +93,7 @@ class Bundle:
 
         Raises:
             ImageError: a file that cannot be decoded.
-            UsageError: an array that is no image.
+            UsageError: an array or object that is no image.
         """
         pixels = [self._read(image) for image in _listed(images)]
         return [self.prediction(row) for row in self.scores(np.stack(pixels), batch=batch)] if pixels else []
@@ -124,6 +124,9 @@ class Bundle:
     def _read(self, image: Picture) -> Pixels:
         if isinstance(image, str | Path):
             return self.preprocess.read(Path(image))
+        if not isinstance(image, Image.Image | np.ndarray):
+            kind = type(image).__name__
+            raise UsageError(f"An image must be a path, a PIL image or a uint8 array; this is of type `{kind}`.")
         return self.preprocess.read(_as_array(image) if isinstance(image, Image.Image) else image)
 
 
@@ -153,7 +156,10 @@ def load(path: str | Path, *, model: nn.Module | None = None, device: str = "cpu
     Raises:
         BundleError: the file is truncated, foreign, hostile, of a newer format, or does not fit its network.
         StorageError: the file cannot be read.
+        UsageError: `model` is no network, or this machine has no such `device`.
     """
+    if not isinstance(model, nn.Module | None):
+        raise UsageError(f"`model` (={model!r}) must be a network, a torch.nn.Module: `Net()`, not `Net`.")
     path, place = Path(path), chosen_device(device)
     card, shapes = read_header(path)
     preprocess = _preprocess(card, path)
@@ -161,12 +167,15 @@ def load(path: str | Path, *, model: nn.Module | None = None, device: str = "cpu
         # what a hostile card asks for is compared with what the file holds before it takes memory
         _check_lists(card, len(shapes), path=path)
         _check_shapes(_build(card, path, device="meta"), shapes, path=path)
+        _check_input(card["arguments"], preprocess, path=path)
     network = _build(card, path, device="cpu") if model is None else model
     _check_shapes(network, shapes, path=path)
     try:
         network.load_state_dict(_with_aliases(network, load_file(path)))
     except (SafetensorError, RuntimeError, OSError) as error:
         raise BundleError(f"`{path.name}` is damaged: {first_line(error)}.") from error
+    if spoilt := [name for name, tensor in network.state_dict().items() if tensor.isnan().any()]:
+        raise BundleError(f"`{path.name}` holds NaN instead of numbers, in {listed(spoilt)}; train it again.")
     network.to(place).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
     return Bundle(model=network, card=card, preprocess=preprocess, device=place)
 
@@ -265,11 +274,18 @@ def _preprocess(card: dict[str, Any], path: Path) -> Preprocess:
         raise BundleError(f"`{path.name}`: its preprocessing cannot be used. {first_line(error)}") from error
 
 
+def _check_input(arguments: Mapping[str, Any], preprocess: Preprocess, *, path: Path) -> None:
+    """Raise BundleError where the network was built for other images than the preprocessing makes."""
+    C, (H, W) = preprocess.channels, preprocess.size
+    if (C, H, W) != (arguments.get("c_in", C), arguments.get("size", H), arguments.get("size", W)):
+        raise BundleError(f"`{path.name}`: its network was not built for {C}x{H}x{W}, which its preprocessing makes.")
+
+
 def _listed(images: Picture | Iterable[Picture]) -> Iterable[Picture]:
     """Return the images one by one, however they were given."""
     if isinstance(images, np.ndarray):
         return images if images.ndim == 4 else [images]
-    return [images] if isinstance(images, str | Path | Image.Image) else images
+    return [images] if isinstance(images, str | bytes | Path | Image.Image) else images
 
 
 def _as_array(image: Image.Image) -> Pixels:

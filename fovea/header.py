@@ -33,7 +33,10 @@ _FIELDS: dict[str, type | tuple[type, ...]] = {
     "classes": list,
     "temperature": (int, float),
 }
-"""What every card has. The rest (training, licences, results) is for people."""
+"""What every card has."""
+
+_SECTIONS: dict[str, type] = {"calibration": dict, "training": dict, "origin": dict, "licences": dict, "results": list}
+"""What a card may have, for people and for comparing; what stands in them is not checked."""
 
 
 class Header(NamedTuple):
@@ -98,6 +101,7 @@ def check_card(card: dict[str, Any], path: Path) -> None:
     for key, kind in _FIELDS.items():
         if not isinstance(card.get(key), kind) or isinstance(card[key], bool):
             raise BundleError(f"`{path.name}`: the card's `{key}` is missing or of the wrong type.")
+    _check_sections(card, path)
     task, loss, classes, outputs = card["task"], card["loss"], card["classes"], card["outputs"]
     expected = {
         ("classes", "cross-entropy"): len(classes),
@@ -120,6 +124,16 @@ def check_card(card: dict[str, Any], path: Path) -> None:
         raise BundleError(
             f"`{path.name}`: `temperature` (={card['temperature']}) must lie above 0, up to {MAX_TEMPERATURE:g}."
         )
+
+
+def _check_sections(card: dict[str, Any], path: Path) -> None:
+    wrong = [key for key, kind in _SECTIONS.items() if not isinstance(card.get(key, kind()), kind)]
+    if not wrong and not isinstance(card.get("training", {}).get("data", {}), dict):
+        wrong = ["training.data"]
+    if not wrong and not all(isinstance(result, dict) for result in card.get("results", [])):
+        wrong = ["results"]
+    if wrong:
+        raise BundleError(f"`{path.name}`: the card's `{wrong[0]}` is of the wrong type.")
 
 
 def _raw_header(file: BinaryIO, path: Path) -> tuple[bytes, int]:

@@ -16,8 +16,10 @@ from fovea import registry
 from fovea.bundle import Prediction, Score, chosen_device, load, save_bundle
 from fovea.errors import BundleError, ImageError, StorageError, UsageError
 from fovea.header import read_header
+from fovea.preprocess import Preprocess
 
 RED, GREEN, BLUE = np.eye(3, dtype=np.uint8) * 255
+PREPROCESS = Preprocess(size=(4, 4), channels=3, mean=(0.0,) * 3, std=(1.0,) * 3).to_dict()
 
 
 def plain(colour, size=8):
@@ -91,6 +93,9 @@ def test_bad_images_are_refused(make_bundle, tmp_path):
         load(make_bundle()).predict([plain(RED), tmp_path / "bad.png"])
     with pytest.raises(UsageError, match="must be uint8"):
         load(make_bundle()).predict(np.zeros((4, 4, 3)))
+    for other, kind in ((torch.zeros(3, 4, 4), "Tensor"), (b"\xff\xd8", "bytes"), ([None], "NoneType")):
+        with pytest.raises(UsageError, match=f"a PIL image or a uint8 array; this is of type `{kind}`"):
+            load(make_bundle()).predict(other)
 
 
 def test_one_sigmoid_unit_speaks_for_the_second_class(make_bundle):
@@ -123,7 +128,9 @@ def test_every_network_that_is_not_large_comes_back_to_the_bit(make_bundle, name
     torch.manual_seed(0)
     arguments = registry.arguments_of(name, classes=3, c_in=3)
     model = registry.build(name, **arguments).to(memory_format=torch.channels_last).eval()
-    loaded = load(make_bundle(model=model, architecture=name, arguments=json.loads(json.dumps(arguments)))).model
+    preprocess = {**PREPROCESS, "size": [arguments.get("size", 32)] * 2}
+    changes = {"architecture": name, "arguments": json.loads(json.dumps(arguments)), "preprocess": preprocess}
+    loaded = load(make_bundle(model=model, **changes)).model
     assert loaded.state_dict().keys() == model.state_dict().keys()
     for key, tensor in model.state_dict().items():
         assert torch.equal(loaded.state_dict()[key], tensor), key
@@ -155,6 +162,18 @@ def test_a_custom_network_wants_its_code(make_bundle):
         load(path)
 
 
+def test_a_class_instead_of_a_network_is_refused(make_bundle):
+    with pytest.raises(UsageError, match=r"must be a network, a torch.nn.Module: `Net\(\)`, not `Net`"):
+        load(make_bundle(model=Tied(), architecture="custom", arguments={}), model=Tied)
+
+
+def test_weights_that_are_no_numbers_are_refused(make_bundle):
+    model = registry.build("mlp", classes=3, c_in=3, size=4, widths=[3])
+    nn.init.constant_(model.head.logits.bias, torch.nan)
+    with pytest.raises(BundleError, match="holds NaN instead of numbers, in `head.logits.bias`; train it again"):
+        load(make_bundle(model=model))
+
+
 def test_a_network_of_other_tensors_is_refused_by_name(make_bundle):
     path = make_bundle(model=Tied(), architecture="custom", arguments={})
     with pytest.raises(BundleError, match="Missing: `bias`, `weight`. Unexpected: `first.weight`, `part`.$"):
@@ -176,6 +195,8 @@ def test_a_network_of_other_tensors_is_refused_by_name(make_bundle):
             "lists 50000 layers for 4 tensors",
         ),
         ({"preprocess": {"size": [4, 4]}}, "its preprocessing cannot be used"),
+        ({"preprocess": {**PREPROCESS, "size": [5, 5]}}, "not built for 3x5x5, which its preprocessing makes"),
+        ({"preprocess": {**PREPROCESS, "channels": 1, "mean": [0], "std": [1]}}, "not built for 1x4x4"),
     ],
 )
 def test_a_hostile_card_is_refused_before_it_takes_memory(make_bundle, changes, message):

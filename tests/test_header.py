@@ -183,7 +183,19 @@ def test_a_card_that_contradicts_itself_is_refused_on_both_ways(tmp_path, make_c
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), {1, 2}])
 def test_a_card_of_other_than_json_values_is_not_written(tmp_path, make_card, value):
     with pytest.raises(BundleError, match="must hold JSON values only"):
-        card_text(make_card(results=[value]), tmp_path / "x")
+        card_text(make_card(results=[{"accuracy": value}]), tmp_path / "x")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *[("training", "long"), ("training.data", 5), ("licences", ["MIT"]), ("calibration", None), ("origin", 1)],
+        *[("results", {}), ("results", ["good"])],
+    ],
+)
+def test_what_is_for_people_is_of_its_type_too(tmp_path, make_card, field, value):
+    change = {"training": {"data": value}} if field == "training.data" else {field: value}
+    refused(write(tmp_path / "x", with_card(make_card(**change))), f"the card's `{field}` is of the wrong type")
 
 
 def test_every_required_field_is_missed(tmp_path, make_card):
