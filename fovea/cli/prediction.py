@@ -30,11 +30,11 @@ def predict(
 
     if as_json and as_csv:
         raise UsageError("`--json` and `--csv` exclude each other; choose one.")
-    others = [name for name in ensemble.split(",") if name]
+    others = [name.strip() for name in ensemble.split(",") if name.strip()]
     failed: list[str] = []
     results = job(model, _with_standard_input(images), top=top, ensemble=others, device=device, batch=batch)
     write = _write_json if as_json else _write_csv if as_csv else _write_lines
-    write(_noting_failures(results, failed))
+    write(_counted(_noting_failures(results, failed)))
     if failed:
         complain(f"{len(failed)} of the images cannot be read")
         raise typer.Exit(1)
@@ -43,7 +43,7 @@ def predict(
 def _with_standard_input(images: Iterable[str]) -> Iterator[str]:
     for image in images:
         if image == "-":
-            yield from (name for line in sys.stdin if (name := line.rstrip("\n")))
+            yield from (name for line in sys.stdin if (name := line.rstrip("\r\n")))
         else:
             yield image
 
@@ -54,6 +54,19 @@ def _noting_failures(results: "Iterable[FilePrediction]", failed: list[str]) -> 
             failed.append(result.image)
             complain(f"{result.image}: {result.error}")
         yield result
+
+
+def _counted(results: "Iterable[FilePrediction]") -> "Iterator[FilePrediction]":
+    """Yield `results`; where they leave the terminal, show there how many there have been."""
+    if sys.stdout.isatty() or not sys.stderr.isatty():
+        yield from results
+        return
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn
+
+    columns = SpinnerColumn(), TextColumn("{task.completed:,.0f} images")
+    with Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False) as progress:
+        yield from progress.track(results)
 
 
 def _write_lines(results: "Iterable[FilePrediction]") -> None:

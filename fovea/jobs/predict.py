@@ -57,7 +57,7 @@ def predict(
 
     Raises:
         BundleError: a model file that cannot be loaded.
-        UsageError: `top` or `batch` below 1, an empty folder or glob, or models that do not go together.
+        UsageError: `top` or `batch` below 1, an address, an empty folder or glob, or models that do not go together.
     """
     for name, value in (("top", top), ("batch", batch)):
         if value < 1:
@@ -72,13 +72,15 @@ def find_images(given: Iterable[str | Path]) -> Iterator[str]:
     """Yield the path of every image that files, folders and globs mean, as they are met.
 
     Raises:
-        UsageError: a folder without images, or a glob that matches nothing.
+        UsageError: an address, a folder without images, or a glob that matches nothing.
     """
-    for item in map(str, given):
+    for item in (os.fspath(path) for path in given):
+        if "://" in item:
+            raise UsageError(f"`{item}` is an address, and only files are read; download it first.")
         if os.path.isdir(item):
             yield from _some(_below(item), f"No images in the folder `{item}`.")
         elif not os.path.exists(item) and glob.has_magic(item):
-            yield from _some(sorted(glob.iglob(item, recursive=True)), f"Nothing matches `{item}`.")
+            yield from _some(_matching(item), f"Nothing matches `{item}`.")
         else:
             yield item
 
@@ -97,6 +99,14 @@ def _below(folder: str) -> Iterator[str]:
         folders[:] = sorted((name for name in folders if not is_ignored(name)), key=natural_key)
         names = sorted((name for name in files if is_image(name) and not is_ignored(name)), key=natural_key)
         yield from (os.path.join(parent, name) for name in names)
+
+
+def _matching(pattern: str) -> Iterator[str]:
+    for path in sorted(glob.iglob(pattern, recursive=True)):
+        if not os.path.isdir(path):
+            yield path
+        elif "**" not in pattern:  # which matches what is in the folder by itself
+            yield from _below(path)
 
 
 def _check_ensemble(members: Sequence[Bundle]) -> None:
@@ -125,7 +135,7 @@ def _read(ways: Iterable[Preprocess], path: str) -> ByGeometry | str:
     try:
         return {preprocess: preprocess.read(Path(path)) for preprocess in ways}
     except ImageError as error:
-        return str(error).removeprefix(f"`{path}`: ")
+        return str(error).removeprefix(f"`{Path(path)}`: ")
 
 
 def _mean_scores(members: Sequence[Bundle], images: Sequence[ByGeometry]) -> NDArray[np.float64]:

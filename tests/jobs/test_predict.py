@@ -29,6 +29,8 @@ def test_files_folders_and_globs_are_found_in_natural_order(tmp_path):
     assert found("a/**/*.JPG", "a/notes.txt") == ["a/b/1.JPG", "a/notes.txt"]
     assert found("c[1].png") == ["c[1].png"]
     assert found("absent.png") == ["absent.png"]
+    assert found("?") == ["a/9.png", "a/10.png", "a/b/1.JPG"]
+    assert found("a/**") == ["a/10.png", "a/9.png", "a/b/1.JPG", "a/notes.txt"]
 
 
 def test_an_empty_folder_or_glob_is_refused(tmp_path):
@@ -36,6 +38,13 @@ def test_an_empty_folder_or_glob_is_refused(tmp_path):
         list(find_images([tmp_path]))
     with pytest.raises(UsageError, match="Nothing matches"):
         list(find_images([tmp_path / "*.png"]))
+
+
+def test_what_is_no_path_is_refused():
+    with pytest.raises(UsageError, match=r"`https://x.org/cat.jpg\?size=3` is an address, and only files are read"):
+        list(find_images(["https://x.org/cat.jpg?size=3"]))
+    with pytest.raises(TypeError, match="not ndarray"):
+        list(find_images(np.zeros((1, 2, 2))))
 
 
 def test_each_image_gets_its_prediction_whatever_the_batch(make_bundle, colour_folder):
@@ -68,7 +77,8 @@ def test_a_bad_file_is_reported_and_does_not_stop_the_rest(make_bundle, colour_f
 
 
 def test_only_bad_files_are_no_failure_of_the_job(make_bundle):
-    assert [result.error for result in predict(make_bundle(), "absent.png")] == ["No such file or directory."]
+    for name in ("absent.png", "./absent.png", ".//absent.png"):
+        assert [result.error for result in predict(make_bundle(), name)] == ["No such file or directory."]
 
 
 def test_an_ensemble_averages_probabilities_by_class_name(make_bundle, colour_folder):
