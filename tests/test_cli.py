@@ -175,7 +175,7 @@ def test_predict_prints_a_line_per_image(make_bundle, images, capsys):
 
 def test_predict_json_is_an_array_even_of_nothing_good(make_bundle, images, capsys):
     model = str(make_bundle())
-    assert run(["predict", model, str(images), "--json", "--ensemble", f"{model},{model}"]) == 0
+    assert run(["predict", model, str(images), "--json", "--ensemble", f"{model}, {model}"]) == 0
     assert [entry["predictions"][0]["label"] for entry in json.loads(capsys.readouterr().out)] == [
         *["blue", "blue"],
         *["green", "green"],
@@ -194,8 +194,18 @@ def test_predict_csv_has_a_row_per_rank(make_bundle, images, capsys):
     assert rows[2]["error"] == "No such file or directory."
 
 
+def test_predict_counts_on_the_terminal_what_goes_elsewhere(make_bundle, images):
+    ours, theirs = os.openpty()
+    command = [sys.executable, "-m", "fovea", "predict", str(make_bundle()), str(images), "--json"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=theirs, check=True)
+    os.close(theirs)
+    assert len(json.loads(done.stdout)) == 6
+    assert b"6 images" in os.read(ours, 10_000)
+    os.close(ours)
+
+
 def test_predict_reads_names_from_standard_input(make_bundle, images, capsys, monkeypatch):
-    monkeypatch.setattr(sys, "stdin", io.StringIO(f"{images}/red/0.png\n\n{images}/blue\n"))
+    monkeypatch.setattr(sys, "stdin", io.StringIO(f"{images}/red/0.png\n\n{images}/blue\r\n"))
     assert run(["predict", str(make_bundle()), "-", "--top", "1"]) == 0
     assert [line.split()[1] for line in capsys.readouterr().out.splitlines()] == ["red", "blue", "blue"]
 
@@ -211,9 +221,13 @@ def test_predict_imports_no_library_that_it_does_not_need(make_bundle, images):
 
 
 def test_info_shows_the_card(make_bundle, capsys):
-    model = str(make_bundle(results=[{"split": "test", "accuracy": 0.5}]))
+    origin = {"file": "a.pth", "sha256": "0" * 64, "naming": "timm"}
+    model = str(make_bundle(results=[{"split": "test", "accuracy": 0.5}], origin=origin, temperature=1.5))
     assert run(["info", model]) == 0
     out = capsys.readouterr().out
+    shown = {"arguments.size": "4", "loss": "cross-entropy", "temperature": "1.5", "origin.file": "a.pth"}
+    lines = [line.split() for line in out.splitlines()]
+    assert all([field, value] in lines for field, value in shown.items())
     assert "mlp" in out and "red, green, blue" in out and "split test, accuracy 0.5" in out
     assert run(["info", model, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["card"]["architecture"] == "mlp"

@@ -3,8 +3,8 @@
 from fovea.cli.options import Json, Model
 from fovea.cli.output import flat, print_json, print_table
 
-SHOWN = ("architecture", "task", "fovea", "preprocess", "training", "licences")
-"""Entries of the card in the order of the table; classes and results follow."""
+BELOW = ("classes", "class_ids", "results")
+"""Entries of the card that do not stand in its order: classes and results follow at the end, ids are for --json."""
 
 
 def info(model: Model, as_json: Json = False) -> None:
@@ -15,7 +15,7 @@ def info(model: Model, as_json: Json = False) -> None:
     if as_json:
         print_json(result.to_dict())
         return
-    known = {key: result.card[key] for key in SHOWN if key in result.card}
+    known = {key: value for key, value in result.card.items() if key not in BELOW}
     facts = [*flat(known), ("values", f"{result.values:,}"), ("bytes", f"{result.bytes:,}")]
     facts += [("classes", result.card["classes"])]
     facts += [

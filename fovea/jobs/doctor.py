@@ -53,7 +53,7 @@ def _software() -> Iterator[Check]:
     yield Check("PyTorch", torch.__version__)
     for name, (library, command) in OPTIONAL.items():
         if importlib.util.find_spec(library):
-            yield Check(name, metadata.version(library))
+            yield Check(name, f"{library} {metadata.version(library)}")
         else:
             yield Check(name, f"absent: no `{command}`", ok=False, advice=f'pip install "fovea-cnn[{name}]"')
 

@@ -17,7 +17,7 @@ from fovea.data.manifests import Columns, manifest_in, read_column
 from fovea.data.parquet import SUFFIX, parquet_files, read_parquet_column
 from fovea.data.sources import find
 from fovea.data.splits import split_validation
-from fovea.errors import DataError, UsageError, unknown
+from fovea.errors import DataError, UsageError, listed, unknown
 from fovea.jobs.progress import Display
 from fovea.jobs.robustness import PICTURES, Robustness, measure_robustness
 from fovea.jobs.slices import Slices, sliced
@@ -347,10 +347,9 @@ def _trained_on(card: Mapping[str, Any]) -> Mapping[str, Any]:
 def _check_classes(dataset: Dataset, bundle: Bundle) -> None:
     strangers = [name for name in dataset.classes if name not in bundle.class_index]
     if strangers:
-        listed = ", ".join(f"`{name}`" for name in strangers[:10]) + (" ..." if len(strangers) > 10 else "")
         raise DataError(
-            f"`{dataset.name}` has {len(strangers)} classes that the model does not know: {listed}. "
-            f"It knows {', '.join(bundle.classes[:10])}{' ...' if len(bundle.classes) > 10 else ''}."
+            f"`{dataset.name}` has classes that the model does not know: {listed(strangers, most=20)}. "
+            f"It knows {listed(bundle.classes, most=20)}; rename or leave out the others."
         )
 
 

@@ -3,6 +3,7 @@
 import json
 import platform
 
+import numpy as np
 import pytest
 import torch
 
@@ -41,7 +42,7 @@ def test_an_absent_library_names_its_command_and_its_extra(checks, monkeypatch):
 
 def test_a_present_library_shows_its_version(checks, monkeypatch):
     monkeypatch.setattr(module, "OPTIONAL", {"extra": ("numpy", "fovea something")})
-    assert checks()["extra"].ok
+    assert (checks()["extra"].ok, checks()["extra"].value) == (True, f"numpy {np.__version__}")
 
 
 def test_a_cache_that_does_not_exist_yet_is_fine_and_a_full_disk_is_not(checks, monkeypatch, tmp_path):
