@@ -194,12 +194,13 @@ def test_predict_csv_has_a_row_per_rank(make_bundle, images, capsys):
     assert rows[2]["error"] == "No such file or directory."
 
 
-def test_predict_counts_on_the_terminal_what_goes_elsewhere(make_bundle, images):
+def test_predict_counts_on_the_terminal_what_goes_into_a_file(make_bundle, images, tmp_path):
     ours, theirs = os.openpty()
     command = [sys.executable, "-m", "fovea", "predict", str(make_bundle()), str(images), "--json"]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=theirs, check=True)
+    with (tmp_path / "out.json").open("w") as file:
+        subprocess.run(command, stdout=file, stderr=theirs, check=True)
     os.close(theirs)
-    assert len(json.loads(done.stdout)) == 6
+    assert len(json.loads((tmp_path / "out.json").read_text())) == 6
     assert b"6 images" in os.read(ours, 10_000)
     os.close(ours)
 

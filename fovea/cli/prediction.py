@@ -1,6 +1,8 @@
 """`fovea predict`."""
 
 import json
+import os
+import stat
 import sys
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Annotated
@@ -57,8 +59,8 @@ def _noting_failures(results: "Iterable[FilePrediction]", failed: list[str]) -> 
 
 
 def _counted(results: "Iterable[FilePrediction]") -> "Iterator[FilePrediction]":
-    """Yield `results`; where they leave the terminal, show there how many there have been."""
-    if sys.stdout.isatty() or not sys.stderr.isatty():
+    """Yield `results`; where they go from a terminal into a file, show how many there have been."""
+    if not sys.stderr.isatty() or not stat.S_ISREG(os.fstat(sys.stdout.fileno()).st_mode):
         yield from results
         return
     from rich.console import Console
