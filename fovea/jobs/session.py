@@ -316,6 +316,7 @@ def _result(outcome: Outcome) -> dict[str, Any]:
 def _data_facts(dataset: Dataset) -> list[tuple[str, str]]:
     """Return what a report says of the data beside its card."""
     facts = [("files left out", str(len(dataset.bad_files)))]
+    facts += [("left out", f"{name}: {reason}") for name, reason in dataset.bad_files]
     if not dataset.classes:
         return facts
     counts = np.bincount(dataset.parts["train"].labels, minlength=len(dataset.classes))

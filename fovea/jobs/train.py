@@ -183,6 +183,7 @@ def prepared(
 
 def preview(data: str | Path | None = None, *, out: str | Path = "preview.png", **options: Any) -> Path:
     """Write the contact sheet of what the network will see in training, augmented, and return its path."""
+    options |= {"threads": torch.get_num_threads(), "precision": "float32"}  # nothing is computed that is worth timing
     with Display() as display:
         trainer = prepared(data, display=display, **options).trainer()
         indices = next(trainer.batches())[:PREVIEW_IMAGES]

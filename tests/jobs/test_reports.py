@@ -53,6 +53,12 @@ def test_a_run_has_a_report_without_paths_or_names_of_users_and_hosts(shades, tm
     assert str(tmp_path) not in page and not {socket.gethostname(), getpass.getuser()} & set(words)
 
 
+def test_a_report_lists_what_was_left_out_with_its_reason(shades, tmp_path):
+    (shades / "dark/cut.png").touch()
+    page = run_on(shades, tmp_path / "run").report.read_text()
+    assert re.search(r"files left out</th><td>1<", page) and "dark/cut.png: the file is empty" in page
+
+
 def test_looks_are_taken_over_the_training_at_the_layer_that_is_named(shades, tmp_path):
     result = run_on(shades, tmp_path / "run", watch="head.logits")
     seen = looks(result.run)

@@ -353,6 +353,11 @@ def test_a_preview_shows_a_batch_as_the_network_gets_it(tmp_path):
     assert (np.asarray(train_part.decoded[:])[..., 0] == tile).all((1, 2)).any()
 
 
+def test_a_preview_times_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr("fovea.jobs.preparation.time_settings", None)
+    assert preview("digits", out=tmp_path / "preview.png").is_file()
+
+
 def test_find_lr_rises_and_draws(tmp_path):
     sweep = find_lr("digits", out=tmp_path / "lr.png", batch=256, **FAST)
     assert sweep.rates == sorted(sweep.rates) and 1e-6 < sweep.suggested < 1
