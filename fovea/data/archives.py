@@ -25,7 +25,7 @@ MAX_UNPACKED_BYTES = 1 << 40
 DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError)
 
 Progress = Callable[[str, int, int | None], None]
-"""Called with what is being done, the bytes done, and the bytes in total where known."""
+"""Called with what is being done, how much of it is done, and of how much, where that is known."""
 
 
 class Member(NamedTuple):
@@ -35,6 +35,8 @@ class Member(NamedTuple):
     size_bytes: int
     is_file: bool
     open: Callable[[], IO[bytes] | None]
+    position: int
+    """Where in the archive it lies, in bytes; of a tar, about."""
 
 
 def unpack(archive: Path, *, progress: Progress | None = None) -> Path:
@@ -68,15 +70,15 @@ def _zip_members(archive: Path) -> Iterator[Member]:
         for info in opened.infolist():
             if not info.is_dir():
                 is_link = stat.S_ISLNK(info.external_attr >> 16)
-                yield Member(info.filename, info.file_size, not is_link, partial(opened.open, info))
+                yield Member(info.filename, info.file_size, not is_link, partial(opened.open, info), info.header_offset)
 
 
 def _tar_members(archive: Path) -> Iterator[Member]:
-    with tarfile.open(archive, "r|*") as opened:
+    with archive.open("rb") as stream, tarfile.open(fileobj=stream, mode="r|*") as opened:
         while (info := opened.next()) is not None:
             opened.members.clear()  # type: ignore[attr-defined]  # it would keep a record of every member
             if not info.isdir():
-                yield Member(info.name, info.size, info.isfile(), partial(opened.extractfile, info))
+                yield Member(info.name, info.size, info.isfile(), partial(opened.extractfile, info), stream.tell())
 
 
 def _extract(archive: Path, target: Path, *, progress: Progress | None) -> None:
@@ -92,7 +94,7 @@ def _extract(archive: Path, target: Path, *, progress: Progress | None) -> None:
                 )
             _extract_member(member, target, archive)
             if progress:
-                progress(f"unpacking {archive.name}", unpacked_bytes, None)
+                progress(f"unpacking {archive.name}", member.position, archive.stat().st_size)
     except (*DAMAGED, RuntimeError) as error:  # zipfile raises RuntimeError where a password is needed
         raise DataError(f"`{archive}` cannot be unpacked: {error}.") from error
     except OSError as error:

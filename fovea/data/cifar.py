@@ -123,8 +123,8 @@ def _batches(path: Path, version: Version, progress: Progress | None) -> tuple[d
     """Return the batches by file name, and the class names."""
     batches: dict[str, Batch] = {}
     classes: tuple[str, ...] = ()
-    read_bytes = 0
-    for name, content in _contents(path, version):
+    total = len(version.train) + 2
+    for count, (name, content) in enumerate(_contents(path, version), 1):
         try:
             if name == version.names:
                 classes = _class_names(content, pickled=not version.label_bytes)
@@ -134,9 +134,8 @@ def _batches(path: Path, version: Version, progress: Progress | None) -> tuple[d
                 batches[name] = _pickled_batch(content)
         except Exception as error:  # a malformed pickle raises anything
             raise DataError(f"`{name}` in `{path}` is not as published: {error}. Fetch it again.") from error
-        read_bytes += len(content)
         if progress:
-            progress(f"reading {path.name}", read_bytes, None)
+            progress(f"reading {path.name}", count, total)
     return batches, classes
 
 

@@ -197,7 +197,7 @@ def _unpack(listing: Listing, target: Path, *, progress: Progress | None) -> Non
     """Write the bytes of row R of file F to `F/R`, and to INDEX the paths that stand in their place."""
     budget = min(MAX_UNPACKED_BYTES, shutil.disk_usage(target).free * 9 // 10)
     paths: list[list[str]] = []
-    rows, unpacked_bytes = 0, 0
+    rows, unpacked_bytes, total_bytes = 0, 0, sum(file.stat().st_size for file in listing.files)
     for number, file in enumerate(listing.files):
         (target / str(number)).mkdir()
         paths.append([])
@@ -212,7 +212,7 @@ def _unpack(listing: Listing, target: Path, *, progress: Progress | None) -> Non
             if content is not None:
                 (target / str(number) / str(row)).write_bytes(content)
             if progress:
-                progress(f"unpacking {file.name}", unpacked_bytes, None)
+                progress(f"unpacking {listing.root.name}", min(unpacked_bytes, total_bytes), total_bytes)
     (target / INDEX).write_text(json.dumps(paths), encoding="utf-8")
 
 

@@ -85,11 +85,16 @@ def test_a_changed_archive_is_unpacked_again(tmp_path):
     assert content_of(unpack(archive))["a/1.png"] == b"new"
 
 
-def test_progress_counts_bytes(tmp_path):
+@pytest.mark.parametrize("suffix", [".zip", ".tar", ".tar.gz"])
+def test_progress_tells_how_far_into_the_archive(tmp_path, suffix):
     heard = []
-    archive = pack(tmp_path / "x.zip", {"a/1.png": b"1" * 5, "b/2.png": b"2" * 7})
+    noise = [os.urandom(200_000) for _ in range(4)]
+    archive = pack(tmp_path / f"x{suffix}", {f"a/{number}.png": content for number, content in enumerate(noise)})
     unpack(archive, progress=lambda *report: heard.append(report))
-    assert heard == [("unpacking x.zip", 5, None), ("unpacking x.zip", 12, None)]
+    size = archive.stat().st_size
+    assert [report[::2] for report in heard] == 4 * [(f"unpacking x{suffix}", size)]
+    done = [report[1] for report in heard]
+    assert done == sorted(set(done)) and done[0] < size / 4 and size / 2 < done[-1] <= size
 
 
 @pytest.mark.parametrize("suffix", [".zip", ".tar"])

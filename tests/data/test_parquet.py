@@ -70,6 +70,14 @@ def write(request, tmp_path, monkeypatch):
     return in_memory
 
 
+def test_unpacking_tells_how_far_it_is(write):
+    heard = []
+    file = write("train.parquet", {"image": [image("red"), image("blue")], "label": ["a", "b"]})
+    load_parquet(file, progress=lambda *report: heard.append(report))
+    assert [(title, total) for title, _, total in heard] == 2 * [("unpacking data", file.stat().st_size)]
+    assert all(done <= total for _, done, total in heard)
+
+
 def test_bytes_become_images_under_their_class_names(write):
     file = write("train.parquet", {"image": [image("red", "a.png"), image("blue")], "label": [1, 0]}, NAMES)
     dataset = load_parquet(file)
