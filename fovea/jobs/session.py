@@ -102,6 +102,8 @@ class Session:
                     self.events.close()
         if self.interrupted:
             save_checkpoint(self.run.last, self.trainer)
+        elif self.trainer.out_of_patience:
+            self.display.note(f"stopped: {self.trainer.recipe.patience} epochs without a better validation result")
         if not self.run.model.exists():
             self.save_model([])
 

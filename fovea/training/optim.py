@@ -128,9 +128,11 @@ def _single_optimiser(groups: list[dict[str, Any]], recipe: Recipe) -> Optimizer
     momentum = recipe.momentum
     match recipe.optimiser:
         case "sgd":
-            nesterov = recipe.nesterov and momentum > 0
-            fused = recipe.head_first == 0  # it wants the momentum of a whole group to begin in one step
-            return torch.optim.SGD(groups, momentum=momentum, nesterov=nesterov, fused=fused)
+            sgd = torch.optim.SGD(groups, momentum=momentum, nesterov=recipe.nesterov and momentum > 0, fused=True)
+            for parameter in (p for group in groups if momentum for p in group["params"]):
+                # a fused step wants the momentum of all or of none: layers may learn later, or be dropped at random
+                sgd.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+            return sgd
         case "rmsprop":
             return torch.optim.RMSprop(groups, momentum=momentum)
         case "adadelta":

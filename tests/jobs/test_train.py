@@ -20,6 +20,7 @@ from fovea.jobs.preparation import device_named
 from fovea.jobs.progress import Display
 from fovea.jobs.train import find_lr, prepared, preview, seconds, train
 from fovea.training.engine import Trainer
+from fovea.training.evaluation import Score
 
 FAST = {"threads": 1, "precision": "float32", "device": "cpu"}
 
@@ -142,6 +143,12 @@ def test_the_best_network_is_kept_and_not_the_last(arrays, net_file, tmp_path, m
     result = quiet(arrays, model=net_file(), out=tmp_path / "run", val_fraction=0.2, **{**OWN, "epochs": 3})
     stored = load_file(result.model)["layers.3.weight"]
     assert torch.equal(stored, kept[2]) and not torch.equal(stored, kept[3])
+
+
+def test_out_of_patience_it_says_why_it_stops(arrays, net_file, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(Trainer, "validate", lambda _: Score(1.0, 0.5))
+    train(arrays, model=net_file(), out=tmp_path / "run", val_fraction=0.2, patience=2, **{**OWN, **FAST, "epochs": 9})
+    assert "stopped: 2 epochs without a better validation result\n" in capsys.readouterr().err
 
 
 def test_the_last_network_is_kept_on_demand(arrays, net_file, tmp_path):

@@ -159,6 +159,20 @@ def test_frozen_weights_are_left_out():
     assert all(p is not model[0].weight for o in optimisers for group in o.param_groups for p in group["params"])
 
 
+@pytest.mark.parametrize("optimiser", OPTIMISERS)
+@pytest.mark.parametrize("weight_decay", [0.0, 1e-4])
+def test_a_layer_may_begin_to_learn_after_the_others(optimiser, weight_decay):
+    model = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
+    optimisers = make_optimisers(model, Recipe(optimiser=optimiser, weight_decay=weight_decay))
+    before = copy.deepcopy(model)
+    for part in (model[0], model):
+        model.zero_grad()
+        part(torch.ones(1, 3)).sum().backward()
+        for each in optimisers:
+            each.step()
+    assert not any(torch.equal(p, q) for p, q in zip(model.parameters(), before.parameters(), strict=True))
+
+
 LEARNING_RATES = {"sgd": 0.1, "rmsprop": 0.003, "adadelta": 1.0, "adam": 0.01, "adamw": 0.01, "muon": 0.1}
 
 
