@@ -15,10 +15,10 @@ PLAIN_INTERVAL_S = 10.0
 
 
 class _Bars(Progress):
-    """Bars, and below each a line with the rest of what there is to say of it."""
+    """Bars of what is not done yet, and below each a line with the rest of what there is to say of it."""
 
     def get_renderables(self) -> Iterator[RenderableType]:
-        for task in self.tasks:
+        for task in (task for task in self.tasks if not task.finished):
             yield self.make_tasks_table([task])
             if detail := task.fields["detail"]:
                 yield Text(f"  {detail}", style="dim", no_wrap=True, overflow="ellipsis")

@@ -127,7 +127,7 @@ def _append(path: Path, line: dict[str, Any]) -> None:
         with path.open("a") as file:
             file.write(json.dumps(line) + "\n")
     except OSError as error:
-        raise StorageError(f"`{path}` cannot be written ({error.strerror}); free space.") from error
+        raise StorageError(f"`{path}` cannot be written ({error.strerror}); free space or make it writable.") from error
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:

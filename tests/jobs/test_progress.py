@@ -71,6 +71,13 @@ def test_on_a_terminal_there_is_a_bar_with_its_detail(capsys, terminal):
     assert all(part in seen for part in ("training", "50 %", "epoch 3", "epoch 2 done"))
 
 
+def test_a_bar_goes_when_all_is_done(capsys, terminal):
+    with Display() as display:
+        display.advance("decoding", 1, 1)
+        display.advance("training", 0.5, 1.0)
+        assert len(list(display._progress.get_renderables())) == 1
+
+
 def test_a_display_can_be_used_again_after_it_is_finished(capsys, terminal):
     display = Display()
     for title in ("one", "two"):
