@@ -93,7 +93,7 @@ class Dataset:
     """1 (grey) or 3 (RGB): what the files hold, and so what the network gets by default."""
     task: Task = "classes"
     native_size: tuple[int, int] | None = None
-    """(H, W) where all images share it and it is known without decoding."""
+    """(H, W) where all images, of files all of a sample, share it."""
     directional: bool = False
     """True where mirroring an image changes its label (digits, letters)."""
     licence: str = "unknown"

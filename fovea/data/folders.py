@@ -5,7 +5,6 @@ import json
 import os
 import re
 import warnings
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -74,7 +73,7 @@ def dataset_of(records: Sequence[Record], *, name: str, task: Task, classes: set
         )
         for part in order
     }
-    channels = _channels([record.path for record in grouped[order[0]]])
+    channels, size = _channels_and_size([record.path for record in grouped[order[0]]])
     directional = are_characters(names, channels=channels)
     return Dataset(
         name=name,
@@ -82,6 +81,7 @@ def dataset_of(records: Sequence[Record], *, name: str, task: Task, classes: set
         classes=names,
         channels=channels,
         task=task,
+        native_size=size,
         directional=directional,
         fingerprint=_fingerprint(records),
         notes=(CHARACTERS_NOTE,) if directional else (),
@@ -203,23 +203,24 @@ def _relabelled(records: Sequence[Record], pattern: re.Pattern[str]) -> list[Rec
     return [record._replace(label=label or "") for record, label in zip(records, labels, strict=True)]
 
 
-def _channels(paths: Sequence[Path], *, sample: int = 16) -> int:
-    """Return 1 if all of a sample spread over the files is grey, else 3."""
+def _channels_and_size(paths: Sequence[Path], *, sample: int = 16) -> tuple[int, tuple[int, int] | None]:
+    """Return 1 if all of a sample spread over the files is grey, else 3; and (H, W) if all of it share that."""
     chosen = np.unique(np.linspace(0, len(paths) - 1, sample).astype(int))
-    modes = Counter(_mode(paths[index]) for index in chosen)
-    modes.pop("", None)
-    return 1 if modes and all(mode in ("1", "L", "LA") or mode.startswith("I") for mode in modes) else 3
+    headers = [header for index in chosen if (header := _header(paths[index]))]
+    grey = all(mode in ("1", "L", "LA") or mode.startswith("I") for mode, _ in headers)
+    sizes = {size for _, size in headers}
+    return 1 if headers and grey else 3, sizes.pop() if len(sizes) == 1 else None
 
 
-def _mode(path: Path) -> str:
-    """Return Pillow's mode from the header alone, or nothing for a bad file."""
+def _header(path: Path) -> tuple[str, tuple[int, int]] | None:
+    """Return Pillow's mode and (H, W) from the header alone, or nothing for a bad file."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with Image.open(path) as image:
-                return image.mode
+                return image.mode, (image.height, image.width)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return ""
+        return None
 
 
 def _fingerprint(records: Sequence[Record]) -> str:

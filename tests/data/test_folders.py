@@ -143,6 +143,12 @@ def test_grey_files_alone_make_one_channel(tmp_path, modes, channels):
     assert load_folder(tmp_path).channels == channels
 
 
+def test_a_size_that_all_files_share_is_known(pets):
+    assert load_folder(pets).native_size == (2, 3)
+    Image.new("RGB", (3, 4)).save(pets / "cat/c.png")
+    assert load_folder(pets).native_size is None
+
+
 def test_files_that_are_no_images_inside_leave_three_channels(tmp_path):
     touch(tmp_path / "a/1.png")
     touch(tmp_path / "b/1.png")
