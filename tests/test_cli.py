@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -149,6 +150,14 @@ def test_train_json_and_interrupt(trained, capsys, monkeypatch):
     result.interrupted = True
     monkeypatch.setattr(train_module, "train", lambda **options: result)
     assert run(["train", "digits"]) == 130
+
+
+def test_a_preview_is_named_in_json_too(capsys, monkeypatch):
+    monkeypatch.setattr(train_module, "preview", lambda **options: Path(options["out"]))
+    assert run(["train", "digits", "--preview", "--out", "a.png", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"preview": "a.png"}
+    assert run(["train", "digits", "--preview", "--out", "a.png"]) == 0
+    assert capsys.readouterr().out == "Preview  a.png\n"
 
 
 def test_evaluate_prints_json_alone(make_bundle, images, capsys):

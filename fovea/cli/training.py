@@ -104,7 +104,8 @@ def _train(given: dict[str, Any]) -> None:
         assignments, taken={*given, *signature(job.prepared).parameters, *signature(job.train).parameters}
     )
     if preview:
-        print_lines([f"Preview  {job.preview(**given)}"])
+        picture = job.preview(**given)
+        print_json({"preview": picture}) if as_json else print_lines([f"Preview  {picture}"])
         return
     result = job.find_lr(**given) if find_lr else job.train(**given, **report)
     print_json(result.to_dict()) if as_json else print_lines(result.summary())
