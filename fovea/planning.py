@@ -59,9 +59,7 @@ def default_plan(dataset: Dataset, *, model: str | None = None, size: int | None
         training = CIFAR10.training.replace(
             **SMALL_STEPS, epochs=epochs, batch=_batch(images), augment=augment, test_flip=not dataset.directional
         )
-        reason = (
-            f"foveola at {size} px, {epochs} epochs: this project's fast network; --model and --budget choose others"
-        )
+        reason = f"foveola at {size} px: this project's fast network; --model and --budget choose others"
         return Plan(model="foveola", arguments=_stride(size), size=size, training=training, reasons=(reason,))
     training = Recipe(
         epochs=epochs, batch=_batch(images), optimiser="adamw", lr=0.002, weight_decay=0.02, clip=1.0, augment=augment

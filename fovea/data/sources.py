@@ -76,6 +76,8 @@ def _existing(spec: str | Path) -> Path:
         return path
     if path.is_file():
         raise UsageError(f"`{spec}` is not a kind of data set; wanted is a folder, or {', '.join(FILE_SUFFIXES)}.")
+    if "://" in str(spec):
+        raise UsageError(f"`{spec}` is an address, and only files are read; download it first.")
     if isinstance(spec, Path) or path.suffix or path.name != spec:
         raise DataError(f"No file or folder `{spec}`; check the path.")
     raise unknown("data set", spec, NAMES, see=f"Known: {', '.join(sorted(NAMES))}, or a path.")

@@ -7,6 +7,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from fovea.errors import UsageError
+from fovea.jobs.places import page_path
 from fovea.jobs.trained import Trained, read_trained
 from fovea.report.compare import Table, compare_page
 from fovea.training.differences import paired_interval, unpaired_interval
@@ -146,8 +147,8 @@ def compare(runs: Sequence[str | Path], *, html: str | Path | None = None) -> Co
         BundleError: a model file that is damaged.
         StorageError: the page cannot be written.
     """
-    if html is not None and not Path(html).parent.is_dir():
-        raise UsageError(f"`--html {html}`: there is no folder `{Path(html).parent}`; make it first.")
+    if html is not None:
+        page_path(html, option="html")
     groups = _grouped([read_trained(folder) for folder in _once(runs)])
     result = Comparison(
         groups=groups,

@@ -18,8 +18,9 @@ from fovea.data.parquet import SUFFIX, parquet_files, read_parquet_column
 from fovea.data.sources import find
 from fovea.data.splits import split_validation
 from fovea.errors import DataError, UsageError, listed, unknown
+from fovea.jobs.places import page_path, picture_path
 from fovea.jobs.progress import Display
-from fovea.jobs.robustness import PICTURES, Robustness, measure_robustness
+from fovea.jobs.robustness import Robustness, measure_robustness
 from fovea.jobs.slices import Slices, sliced
 from fovea.report.outcome import Outcome
 from fovea.training import metrics
@@ -156,16 +157,16 @@ def evaluate(
         UsageError: an unknown `split`, no folder for `html` or `out`, or what does not fit data or model.
         StorageError: the page or the picture cannot be written.
     """
-    _check_places({"--html": html, "--out": out}, robust=robust)
+    _check_places(html, out, robust=robust)
     protocol = Protocol(crops=crops, flip=flip, scales=tuple(scales))
     bundle = model if isinstance(model, Bundle) else load(model, device=device)
     _check_task(bundle, min_accuracy=min_accuracy, further=slice_by is not None or robust)
     columns: dict[str, Any] = {"path_column": path_column, "label_column": label_column, "split_column": split_column}
-    dataset = find(data, label_from=label_from, task=bundle.task, **columns)
+    display = display or Display(quiet=True)
+    dataset = find(data, label_from=label_from, task=bundle.task, progress=display.fetched, **columns)
     value_of = {} if slice_by is None else _column(data, slice_by, path_column=path_column)
     name, dataset = _part(_split_as_trained(dataset, bundle.card), split)
     _check_classes(dataset, bundle)
-    display = display or Display(quiet=True)
     notes = (*dataset.notes, *_caveats(dataset, bundle, asked=split, given=name))
     for note in notes:
         display.note(f"data: {note}")
@@ -194,15 +195,13 @@ def evaluate(
     )
 
 
-def _check_places(places: Mapping[str, str | Path | None], *, robust: bool) -> None:
-    for option, place in places.items():
-        if place is not None and not Path(place).parent.is_dir():
-            raise UsageError(f"`{option} {place}`: there is no folder `{Path(place).parent}`; make it first.")
-    out = places["--out"]
+def _check_places(html: str | Path | None, out: str | Path | None, *, robust: bool) -> None:
+    if html is not None:
+        page_path(html, option="html")
     if out is not None and not robust:
-        raise UsageError(f"`--out {out}` is for the picture of --robust; add that, or use --html.")
-    if out is not None and Path(out).suffix.lower() not in PICTURES:
-        raise UsageError(f"`--out {out}` must end in {', '.join(PICTURES)}.")
+        raise UsageError(f"`out` (={out}) is for the picture of --robust; add that, or use --html.")
+    if out is not None:
+        picture_path(out)
 
 
 def _check_task(bundle: Bundle, *, min_accuracy: float | None, further: bool) -> None:

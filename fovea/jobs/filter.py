@@ -10,7 +10,8 @@ import numpy as np
 
 from fovea.data.signals import MAX_VALUE, Signal, read_signal
 from fovea.errors import UsageError, unknown
-from fovea.jobs.filter_picture import SUFFIXES, encoded, image_figure, keeps_brightness, signal_figure, weight_sum
+from fovea.jobs.filter_picture import encoded, image_figure, keeps_brightness, signal_figure, weight_sum
+from fovea.jobs.places import picture_path
 from fovea.jobs.progress import Display
 from fovea.preprocess import MAX_PIXELS, Pixels, decode
 from fovea.reference import filters
@@ -153,9 +154,7 @@ def _from_text(kernel: str, axes: int) -> Array:
 def _picture(source: Path, kernel: str, out: str | Path | None) -> Path:
     """Return where the picture goes."""
     name = kernel if kernel.strip()[:1].isalpha() else "kernel"
-    path = Path(f"{source.stem}-{name}.png" if out is None else out)
-    if path.suffix.lower() not in SUFFIXES:
-        raise UsageError(f"`out` (={path}) must end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}.")
+    path = picture_path(f"{source.stem}-{name}.png" if out is None else out)
     if path.exists() and source.exists() and path.samefile(source):
         raise UsageError(f"`out` (={path}) is the source itself; choose another name.")
     return path

@@ -16,7 +16,6 @@ from fovea.preprocess import Pixels
 
 Array = NDArray[np.float64]
 
-SUFFIXES = (".png", ".jpg", ".pdf", ".svg")
 INK, SOFT, LINE, GOOD = "#1f2933", "#7b8794", "#cbd2d9", "#1d7a5f"
 SIGNED = "RdBu_r"
 PANEL_INCHES = 3.6

@@ -7,6 +7,7 @@ from pathlib import Path
 import fovea.zoo  # noqa: F401 (its import makes the networks known)
 from fovea import registry
 from fovea.errors import UsageError
+from fovea.jobs.places import picture_path
 from fovea.registry import Card
 from fovea.storage import write_atomically
 
@@ -79,11 +80,10 @@ def _count(name: str, value: float | str | None) -> float:
 
 
 def _plot(cards: list[Card], path: Path) -> None:
-    from fovea.jobs.filter_picture import SUFFIXES, encoded
+    from fovea.jobs.filter_picture import encoded
     from fovea.jobs.models_picture import complexity_figure
 
-    if path.suffix.lower() not in SUFFIXES:
-        raise UsageError(f"`plot` (={path}) must end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}.")
+    picture_path(path, option="plot")
     if not any(card.top1 is not None for card in cards):
         raise UsageError(f"None of the {len(cards)} networks has a published accuracy on ImageNet to plot.")
     write_atomically(path, encoded(complexity_figure(cards), path.suffix))

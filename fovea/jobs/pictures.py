@@ -1,16 +1,17 @@
 """Pictures that jobs write beside their results."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import io
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from fovea.errors import StorageError
+from fovea.storage import write_atomically
 from fovea.training.tuning import Sweep
 
+SHEETS = {".png": "png", ".jpg": "jpeg", ".pdf": "pdf"}
+"""Suffixes of a contact sheet, and what Pillow calls them."""
 SHEET_COLUMNS = 8
 SHEET_TILE = 128
 
@@ -29,8 +30,9 @@ def contact_sheet(pixels: Tensor, path: Path) -> Path:
     for index, tile in enumerate(tiles):
         top, left = index // SHEET_COLUMNS * (h + gap), index % SHEET_COLUMNS * (w + gap)
         sheet[top : top + h, left : left + w] = tile
-    with _writing(path):
-        Image.fromarray(sheet).save(path)
+    with io.BytesIO() as stream:
+        Image.fromarray(sheet).save(stream, SHEETS[path.suffix.lower()])
+        write_atomically(path, stream.getvalue())
     return path
 
 
@@ -48,14 +50,7 @@ def sweep_picture(sweep: Sweep, path: Path) -> Path:
     axes.set_ylim(top=top + 0.5 * (top - min(sweep.losses)))
     axes.axvline(sweep.suggested, linestyle="--", color="tab:orange", label=f"suggested: {sweep.suggested:.2g}")
     axes.legend()
-    with _writing(path):
-        figure.savefig(path, dpi=150)
+    with io.BytesIO() as stream:
+        figure.savefig(stream, format=path.suffix.lower().removeprefix("."), dpi=150)
+        write_atomically(path, stream.getvalue())
     return path
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, ValueError) as error:
-        raise StorageError(f"`{path}` cannot be written: {error}. Choose --out with a picture's suffix.") from error

@@ -181,8 +181,9 @@ class Session:
         clock, now = trainer.clock, time.monotonic()
         seen = self.images_seen - self.began_seen
         rate = seen / max(now - self.began_at, 1e-9)
+        last = f"/{trainer.recipe.epochs}" if trainer.recipe.epochs else ""
         detail = (
-            f"epoch {clock.epoch + 1}  step {clock.step}/{trainer.steps_per_epoch}  {rate:,.0f} images/s  "
+            f"epoch {clock.epoch + 1}{last}  step {clock.step}/{trainer.steps_per_epoch}  {rate:,.0f} images/s  "
             f"loss {clock.loss_sum / clock.step:.3f}"
         )
         if trainer.train_part.labels.dtype == np.int64:

@@ -14,7 +14,8 @@ from fovea.errors import DataError, UsageError
 from fovea.jobs.choosing import Wish
 from fovea.jobs.custom import call_of, custom_name
 from fovea.jobs.interruption import Interruption
-from fovea.jobs.pictures import contact_sheet, sweep_picture
+from fovea.jobs.pictures import SHEETS, contact_sheet, sweep_picture
+from fovea.jobs.places import picture_path
 from fovea.jobs.preparation import (
     Begun,
     Prepared,
@@ -183,20 +184,22 @@ def prepared(
 
 def preview(data: str | Path | None = None, *, out: str | Path = "preview.png", **options: Any) -> Path:
     """Write the contact sheet of what the network will see in training, augmented, and return its path."""
+    path = picture_path(out, suffixes=SHEETS)
     options |= {"threads": torch.get_num_threads(), "precision": "float32"}  # nothing is computed that is worth timing
     with Display() as display:
         trainer = prepared(data, display=display, **options).trainer()
         indices = next(trainer.batches())[:PREVIEW_IMAGES]
         images, _ = trainer.load(indices, torch.Generator(trainer.device).manual_seed(trainer.recipe.seed))
-        return contact_sheet(trainer.normalise.undo(images).cpu(), Path(out))
+        return contact_sheet(trainer.normalise.undo(images).cpu(), path)
 
 
 def find_lr(data: str | Path | None = None, *, out: str | Path = "learning-rate.png", **options: Any) -> Sweep:
     """Return the losses over a sweep of learning rates, and the rate to start from; its picture goes to `out`."""
+    path = picture_path(out)
     with Display() as display:
         trainer = prepared(data, display=display, **options).trainer()
         sweep = sweep_rates(trainer, progress=display.counter("sweeping the learning rate"))
-    sweep_picture(sweep, Path(out))
+    sweep_picture(sweep, path)
     return sweep
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 
 from fovea.bundle import Bundle, load
-from fovea.errors import UsageError
-from fovea.jobs.filter_picture import SUFFIXES, encoded
+from fovea.jobs.filter_picture import encoded
 from fovea.jobs.measure import Measurable, found
+from fovea.jobs.places import picture_path
 from fovea.jobs.progress import Display
 from fovea.jobs.unit_picture import unit_figure
 from fovea.measurement.effective import INPUTS, Effective, Rectangle, Unit, effective_field, seen_rectangle
@@ -107,10 +107,7 @@ def _geometry(model: Measurable, shape: tuple[int, ...]) -> Preprocess:
 
 def _picture(name: str, unit: Unit, out: str | Path | None) -> Path:
     stem = "-".join((Path(name.partition(":")[0]).stem, *map(str, unit)))
-    path = Path(f"{stem}.png" if out is None else out)
-    if path.suffix.lower() not in SUFFIXES:
-        raise UsageError(f"`out` (={path}) must end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}.")
-    return path
+    return picture_path(f"{stem}.png" if out is None else out)
 
 
 def _ends(rectangle: Rectangle) -> dict[str, list[int]]:

@@ -1,6 +1,7 @@
 """How a network is trained: one frozen dataclass, checked when it is made."""
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -103,7 +104,7 @@ class Recipe:
         for name in ("batch", "accumulate"):
             self._require(name, getattr(self, name) >= 1, "must be 1 or more")
         for name in ("lr", "lr_rest", "checkpoint_minutes"):
-            self._require(name, getattr(self, name) > 0, "must be above 0")
+            self._require(name, 0 < getattr(self, name) < math.inf, "must be above 0, and finite")
         for name in ("label_smoothing", "momentum", "ema", "warmup", "head_first"):
             self._require(name, 0 <= getattr(self, name) < 1, "must be in [0, 1)")
         for name in ("epochs", "budget_s", "aux_weight", "weight_decay", "clip", "patience", "threads", "seed"):

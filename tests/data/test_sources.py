@@ -120,6 +120,11 @@ def test_a_missing_path_is_said_so(spec):
         find(spec)
 
 
+def test_an_address_is_refused():
+    with pytest.raises(UsageError, match=r"^`https://a\.org/pets\.zip` is an address, and only files are read"):
+        find("https://a.org/pets.zip")
+
+
 def test_a_file_of_another_kind_is_refused(pets):
     with pytest.raises(
         UsageError, match=r"1.png` is not a kind of data set; wanted is a folder, or .csv, .parquet, .npz, .zip"

@@ -30,10 +30,11 @@ def test_entries_are_json_values():
 
 def test_what_other_kinds_lack_is_none(tmp_path):
     (tmp_path / "downloads" / "mnist").mkdir(parents=True)
+    (tmp_path / "downloads" / "mnist" / "half.gz").write_bytes(b"12")
     (entry,) = cache(name="mnist")
     used = entry.pop("used")
     nothing = dict.fromkeys(("images", "total", "shape"))
-    assert entry == {"kind": "download", "name": "mnist", "bytes": 0, **nothing}
+    assert entry == {"kind": "download", "name": "mnist", "bytes": 2, **nothing}
     assert datetime.fromisoformat(used).utcoffset().total_seconds() == 0
 
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 import fovea
-from fovea.errors import DataError, ImageError, StorageError, UsageError
+from fovea.errors import DataError, ImageError, UsageError
 from fovea.jobs import filter as job
 from fovea.jobs.filter import filter
 from fovea.reference import filters
@@ -173,7 +173,7 @@ def test_what_cannot_be_read_or_written_is_said(write_image, write_signal):
         filter("absent.png", "box")
     with pytest.raises(DataError, match="line 2: `x`"):
         filter(write_signal(1, "x"), "box")
-    with pytest.raises(StorageError, match=r"`none.out.png` cannot be written"):
+    with pytest.raises(UsageError, match=r"`out` \(=none.out.png\): there is no folder `none`"):
         filter(write_image([[1]]), "box", out="none/out.png")
 
 

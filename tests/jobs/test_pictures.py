@@ -34,13 +34,10 @@ def test_a_sweep_is_drawn(tmp_path):
     assert (picture == (255, 127, 14)).all(2).any(), "the suggested rate is an orange line"
 
 
-@pytest.mark.parametrize("name", ["picture.nonsense", "none/picture.png"])
-def test_a_place_that_takes_no_picture_is_a_storage_error(tmp_path, name):
+def test_a_place_that_takes_no_picture_is_a_storage_error(tmp_path):
     for write in (
         lambda path: contact_sheet(torch.zeros(1, 1, 8, 8, dtype=torch.uint8), path),
         lambda path: sweep_picture(SWEEP, path),
     ):
-        with pytest.raises(
-            StorageError, match=rf"{name}` cannot be written: .*\. Choose --out with a picture's suffix"
-        ):
-            write(tmp_path / name)
+        with pytest.raises(StorageError, match=r"picture.png` cannot be written \(No such file or directory\)"):
+            write(tmp_path / "none" / "picture.png")

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 import fovea
 from fovea.cli import run
-from fovea.errors import StorageError, TrainingError, UsageError
+from fovea.errors import TrainingError, UsageError
 from fovea.header import read_card
 from fovea.jobs import session
 from fovea.jobs.evaluate import evaluate
@@ -171,9 +171,9 @@ def test_the_command_line_passes_what_the_report_is_to_hold(shades, tmp_path, ca
 
 def test_a_page_that_cannot_be_written_is_an_error_of_evaluate(make_bundle, colour_folder, tmp_path):
     folder, model = colour_folder("colours"), make_bundle()
-    with pytest.raises(UsageError, match=r"`--html .*page.html`: there is no folder `.*nowhere`; make it first"):
+    with pytest.raises(UsageError, match=r"`html` \(=.*page.html\): there is no folder `.*nowhere`; make it first"):
         evaluate(model, folder, html=tmp_path / "nowhere" / "page.html")
-    with pytest.raises(StorageError, match="cannot be written"):
+    with pytest.raises(UsageError, match="is a folder; name a file in it"):
         evaluate(model, folder, html=tmp_path)
 
 

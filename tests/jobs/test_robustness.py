@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from fovea.cli import run
-from fovea.errors import DataError, StorageError, UsageError
+from fovea.errors import DataError, UsageError
 from fovea.jobs.evaluate import evaluate
 from fovea.registry import build
 from fovea.training.metrics import wilson_interval
@@ -86,10 +86,10 @@ def test_the_picture_and_the_page_show_the_curves(left_edge, tmp_path):
     page = (tmp_path / "r.html").read_text()
     assert "<h2>Disturbed images</h2>" in page and "<h3>Shift: accuracy, %</h3>" in page
     assert "shift 0: 100.00 % (95 % interval 67.56 % to 100.00 %)" in page
-    with pytest.raises(UsageError, match=r"^`--out .*r\.abc` must end in \.png, \.jpg, \.pdf, \.svg\.$"):
+    with pytest.raises(UsageError, match=r"^`out` \(=.*r\.abc\) must end in \.png, \.jpg, \.pdf or \.svg\.$"):
         evaluate(model, folder, robust=True, out=tmp_path / "r.abc")
     (tmp_path / "folder.svg").mkdir()
-    with pytest.raises(StorageError, match=r"`.*folder\.svg` cannot be written"):
+    with pytest.raises(UsageError, match=r"`out` \(=.*folder\.svg\) is a folder; name a file in it"):
         evaluate(model, folder, robust=True, out=tmp_path / "folder.svg")
 
 
@@ -146,8 +146,8 @@ def test_crops_see_what_the_centre_does_not(left_edge):
         (["--crops", "3"], "`crops` (=3) must be one of 1, 5, 10."),
         (["--scales", "9"], "`scales` (=9) must be one or more numbers from 0.25 to 4"),
         (["--scales", "big"], "Invalid value for '--scales': big must be numbers, as 0.9,1,1.1."),
-        (["--out", "r.png"], "`--out r.png` is for the picture of --robust; add that, or use --html."),
-        (["--robust", "--out", "nowhere/r.png"], "`--out nowhere/r.png`: there is no folder `nowhere`; make it first."),
+        (["--out", "r.png"], "`out` (=r.png) is for the picture of --robust; add that, or use --html."),
+        (["--robust", "--out", "nowhere/r.png"], "`out` (=nowhere/r.png): there is no folder `nowhere`; make it"),
     ],
 )
 def test_what_makes_no_sense_is_a_usage_error(make_bundle, manifest, capsys, options, error):

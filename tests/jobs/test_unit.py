@@ -4,7 +4,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from fovea.errors import ImageError, StorageError, UsageError
+from fovea.errors import ImageError, UsageError
 from fovea.jobs.unit import see_unit
 from fovea.measurement.effective import Rectangle
 from fovea.registry import build
@@ -99,5 +99,5 @@ def test_an_image_that_is_none_and_a_folder_that_is_none_are_said(stem, own_fold
     (own_folder / "image.png").write_text("no image")
     with pytest.raises(ImageError):
         see_unit(stem, "3:0,0", (3, 32, 32), image="image.png")
-    with pytest.raises(StorageError):
+    with pytest.raises(UsageError, match="there is no folder `nowhere`"):
         see_unit(stem, "3:0,0", (3, 32, 32), out="nowhere/seen.png")
