@@ -96,6 +96,13 @@ def test_decisions_are_the_same_everywhere(found):
     assert found[0]["budget"] == found[1]["budget"]
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="threads are listed on Linux")
+def test_no_thread_of_the_group_outlives_it(found):
+    for process in found:
+        assert process["threads"] and not [name for name in process["threads"] if "gloo" in name]
+
+
 def test_alone_everything_is_as_it_was():
     images, outputs = torch.rand(3, 1, 2, 2), (torch.rand(3, 2), torch.rand(3, 2))
     with joined():
