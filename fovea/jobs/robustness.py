@@ -18,7 +18,6 @@ MOST_IMAGES = 2000
 CHUNK = 256
 """Images that are disturbed at a time, so that memory stays small."""
 SEED = 0
-"""What a picture of the curves can end in."""
 
 
 @dataclass(frozen=True, kw_only=True)
