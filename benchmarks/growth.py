@@ -17,7 +17,7 @@ from machine import description
 from torch import nn
 
 from fovea import registry, zoo  # noqa: F401 (registers the networks)
-from fovea.jobs.preparation import sample_images
+from fovea.runs.preparation import sample_images
 from fovea.training.growth import first_and_last, grow
 from fovea.training.initialisation import Layer
 from fovea.training.recipe import Recipe

@@ -19,8 +19,8 @@ from machine import description
 from torch import nn
 
 import fovea
-from fovea.jobs.progress import Display
-from fovea.jobs.robustness import Curve, Point, Robustness
+from fovea.display import Display
+from fovea.evaluation.robustness import Curve, Point, Robustness
 from fovea.jobs.robustness_picture import robustness_picture
 
 SIZE = 28

@@ -31,11 +31,11 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from fovea.data.sources import find
-from fovea.jobs.preparation import Prepared
-from fovea.jobs.progress import Display
+from fovea.runs.preparation import Prepared
+from fovea.display import Display
 from fovea.jobs.train import prepared
 from fovea.registry import build
-from fovea.training.evaluation import part_labels
+from fovea.training.inference import part_labels
 from fovea.training.tuning import using_threads
 
 PROFILED_STEPS = 50

@@ -24,7 +24,7 @@ import numpy as np
 from machine import description, epochs, print_verdict
 from PIL import Image
 
-from fovea.jobs.progress import Display
+from fovea.display import Display
 from fovea.jobs.train import prepared, train
 from fovea.training.engine import Trainer
 

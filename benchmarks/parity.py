@@ -23,7 +23,7 @@ from torch import Tensor, nn
 import fovea.zoo  # noqa: F401 (its import makes the networks known)
 from fovea import registry
 from fovea.errors import ShapeError
-from fovea.weights import AUXILIARY
+from fovea.model.weights import AUXILIARY
 
 Make = Callable[[str], nn.Module]
 

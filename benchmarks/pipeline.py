@@ -21,8 +21,8 @@ from torch.utils.data import DataLoader, Dataset, RandomSampler
 from fovea.data.dataset import Part
 from fovea.data.sources import find
 from fovea.data.statistics import channel_statistics
-from fovea.jobs.preparation import Prepared
-from fovea.jobs.progress import Display
+from fovea.runs.preparation import Prepared
+from fovea.display import Display
 from fovea.jobs.train import prepared
 from fovea.registry import build
 from fovea.training.tuning import available_threads

@@ -17,7 +17,7 @@ import numpy as np
 from machine import Contestant, description, in_turn, print_figures, print_verdict
 from PIL import Image
 
-from fovea.jobs.progress import Display
+from fovea.display import Display
 from fovea.jobs.train import train
 
 FOVEA = [sys.executable, "-m", "fovea"]

@@ -8,7 +8,7 @@ import argparse
 
 from machine import description, in_turn, matmul_rate, print_figures, print_verdict, ratio, training
 
-from fovea.jobs.progress import Display
+from fovea.display import Display
 from fovea.jobs.train import prepared
 from fovea.registry import card
 

@@ -20,7 +20,7 @@ from machine import description
 from torch import nn
 
 from fovea.training.diagnosis import look_inside
-from fovea.training.evaluation import Normaliser
+from fovea.training.inference import Normaliser
 from fovea.training.initialisation import initialise
 from fovea.training.losses import make_loss
 from fovea.training.recipe import Recipe

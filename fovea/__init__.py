@@ -7,9 +7,6 @@ from importlib import import_module, metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fovea.bundle import Bundle as Bundle
-    from fovea.bundle import Prediction as Prediction
-    from fovea.bundle import load as load
     from fovea.data.sources import find as find
     from fovea.errors import FoveaError as FoveaError
     from fovea.jobs.build import build_file as build_file
@@ -24,16 +21,19 @@ if TYPE_CHECKING:
     from fovea.jobs.models import models as models
     from fovea.jobs.predict import predict as predict
     from fovea.jobs.train import train as train
+    from fovea.model.bundle import Bundle as Bundle
+    from fovea.model.bundle import load as load
+    from fovea.model.weights import build as build
     from fovea.registry import names as names
-    from fovea.weights import build as build
+    from fovea.tasks.prediction import Prediction as Prediction
 
     __version__: str
 
 _HOMES = {
-    "Bundle": "fovea.bundle",
+    "Bundle": "fovea.model.bundle",
     "FoveaError": "fovea.errors",
-    "Prediction": "fovea.bundle",
-    "build": "fovea.weights",
+    "Prediction": "fovea.tasks.prediction",
+    "build": "fovea.model.weights",
     "build_file": "fovea.jobs.build",
     "cache": "fovea.jobs.cache",
     "check": "fovea.jobs.check",
@@ -43,7 +43,7 @@ _HOMES = {
     "filter": "fovea.jobs.filter",
     "find": "fovea.data.sources",
     "info": "fovea.jobs.info",
-    "load": "fovea.bundle",
+    "load": "fovea.model.bundle",
     "measure": "fovea.jobs.measure",
     "models": "fovea.jobs.models",
     "names": "fovea.registry",

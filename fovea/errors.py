@@ -66,3 +66,8 @@ def unknown(kind: str, given: str, known: Iterable[str], *, see: str = "") -> Us
     hint = f"; did you mean {' or '.join(f'`{name}`' for name in near)}?" if near else "."
     rest = see or f"Known: {', '.join(names)}."
     return UsageError(f"Unknown {kind} `{given}`{hint} {rest}")
+
+
+def first_line(error: BaseException) -> str:
+    """Return the message of an error without what follows its first line."""
+    return (str(error) or type(error).__name__).splitlines()[0]

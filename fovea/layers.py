@@ -1,11 +1,12 @@
 """What PyTorch lacks: the one interface of all networks of the zoo, and layers that several of them share."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from typing import cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from fovea.errors import ShapeError
 from fovea.shapes import convolved
@@ -114,3 +115,22 @@ def channel_shuffle(x: Tensor, groups: int) -> Tensor:
     if C % groups:
         raise ShapeError(f"`groups` (={groups}) must divide the channels (={C}).")
     return x.reshape(N, groups, C // groups, H, W).transpose(1, 2).reshape(N, C, H, W)
+
+
+_RANDOM_FILLS = (
+    *(Tensor.normal_, Tensor.uniform_),
+    *(nn.init.normal_, nn.init.uniform_, nn.init.kaiming_uniform_),  # those that PyTorch shows to a function mode
+)
+
+
+class Unfilled(TorchFunctionMode):
+    """While active, new weights are not drawn: those of a file are about to replace them, or none are needed."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Call a function of PyTorch."""
+        given = kwargs or {}
+        if func in _RANDOM_FILLS:
+            return args[0] if args else given["tensor"]
+        return func(*args, **given)

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, get_args
+from typing import Any, BinaryIO, ClassVar, Literal, get_args
 
 import numpy as np
 import PIL
@@ -55,6 +55,9 @@ class Preprocess:
     Raises: UsageError for a field outside its range.
     """
 
+    input: ClassVar[str] = "images"
+    """The name of the kind of input, as in `fovea.inputs`."""
+
     size: tuple[int, int]
     """(H, W) in pixels."""
     channels: int
@@ -86,18 +89,38 @@ class Preprocess:
         if min(self.std) <= 0:
             raise UsageError(f"`std` (={self.std}) must be above 0.")
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of the network's input."""
+        return (self.channels, *self.size)
+
+    @property
+    def stored_shape(self) -> tuple[int, int, int]:
+        """(H, W, C) of a decoded image in the cache."""
+        return (*self.size, self.channels)
+
+    @property
+    def dtype(self) -> str:
+        """The type of decoded pixels, 0..255."""
+        return "uint8"
+
+    @property
+    def cache_key(self) -> list[Any]:
+        """All that decoded pixels depend on beside their file, as JSON values."""
+        return [DECODER_VERSION, self.size, self.channels, self.fit, self.crop]
+
     def read(self, source: Path | bytes | Pixels) -> Pixels:
         """Return a file, its bytes, or an array as uint8 (H, W, C) 0..255: `decode` or `as_pixels`, then the geometry.
 
         Raises: ImageError for a file or bytes that cannot be decoded, UsageError for an array that is no image.
         """
         if isinstance(source, np.ndarray):
-            return self.fit_pixels(as_pixels(source, channels=self.channels))
+            return self.fit_stored(as_pixels(source, channels=self.channels))
         H, W = self.size
         at_least = math.ceil(H / self.crop), math.ceil(W / self.crop)
         return _as_array(self._fitted(_decode(source, channels=self.channels, at_least=at_least)))
 
-    def fit_pixels(self, pixels: Pixels) -> Pixels:
+    def fit_stored(self, pixels: Pixels) -> Pixels:
         """Return uint8 (h, w, C) resized to uint8 (H, W, C); pixels that have the size already are returned unchanged.
 
         Bilinear with a support that grows with the reduction (antialiased), as Pillow computes it.
@@ -121,6 +144,15 @@ class Preprocess:
     def with_size(self, size: tuple[int, int]) -> "Preprocess":
         """Return the same for another (H, W)."""
         return replace(self, size=size)
+
+    def roomy(self, room: float) -> "Preprocess":
+        """Return the same at `room` times the size, so that random crops have a choice."""
+        H, W = self.size
+        return self.with_size((round(H * room), round(W * room)))
+
+    def with_normalisation(self, mean: tuple[float, ...], std: tuple[float, ...]) -> "Preprocess":
+        """Return the same with another mean and standard deviation per channel."""
+        return replace(self, mean=mean, std=std)
 
     def to_dict(self) -> dict[str, Any]:
         """Return all that is needed to repeat this elsewhere, as JSON values; without `crop` where that is 1."""

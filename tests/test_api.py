@@ -25,7 +25,7 @@ def test_functions_stay_functions_after_their_modules_are_imported():
     import fovea.data.cache
     import fovea.jobs.cache
     import fovea.jobs.evaluate
-    import fovea.training.metrics
+    import fovea.metrics
 
     for name in ("cache", "evaluate", "train"):
         assert isinstance(getattr(fovea, name), types.FunctionType)

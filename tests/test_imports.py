@@ -114,8 +114,8 @@ def test_the_facade_serves_modules_with_its_version_only(path):
         ("preprocess", "torch.nn", "may import ['PIL', 'numpy']"),
         ("preprocess", "pathlib.Path", None),
         ("jobs", "fovea.utils", "no floor"),
-        ("planning", "fovea.recipes", None),
-        ("recipes", "fovea.planning", "floor 4"),
+        ("planning", "fovea.plans.named", None),
+        ("recipes", "fovea.plans.rules", "floor 4"),
     ],
 )
 def test_the_rules_catch_what_they_are_for(unit, name, fault):

@@ -230,7 +230,7 @@ def test_other_formats_ignore_the_size_asked():
 
 def test_reduced_decoding_hardly_changes_the_result():
     data = photo(800, 1200)
-    full = plan((64, 64)).fit_pixels(decode(data, channels=3))
+    full = plan((64, 64)).fit_stored(decode(data, channels=3))
     assert np.abs(plan((64, 64)).read(data).astype(int) - full).max() <= 3
 
 
@@ -338,31 +338,31 @@ def test_warning_filters_are_as_before_after_many_threads_decoded():
 def test_crop_takes_the_centre_of_the_longer_side():
     wide = np.zeros((4, 10, 1), np.uint8)
     wide[:, 3:7] = 200
-    assert (plan((4, 4), 1, "crop").fit_pixels(wide) == 200).all()
+    assert (plan((4, 4), 1, "crop").fit_stored(wide) == 200).all()
 
 
 def test_letterbox_keeps_all_and_fills_with_grey():
     pixels = np.full((2, 8, 3), 200, np.uint8)
-    boxed = plan((8, 8), 3, "letterbox").fit_pixels(pixels)
+    boxed = plan((8, 8), 3, "letterbox").fit_stored(pixels)
     assert (boxed[3:5] == 200).all() and (boxed[:3] == FILL).all() and (boxed[5:] == FILL).all()
 
 
 def test_squash_averages_both_sides():
     pixels = np.array([[0, 100], [100, 200]], np.uint8)[:, :, None]
-    assert plan((1, 1), 1, "squash").fit_pixels(pixels).tolist() == [[[100]]]
+    assert plan((1, 1), 1, "squash").fit_stored(pixels).tolist() == [[[100]]]
 
 
 def test_crop_equals_resizing_the_shorter_side_and_cutting():
     pixels = noise(60, 100, 3)
     small = Image.fromarray(pixels).resize((50, 30), Image.Resampling.BILINEAR).crop((10, 0, 40, 30))
-    assert np.abs(plan((30, 30)).fit_pixels(pixels).astype(int) - np.asarray(small)).max() <= 1
+    assert np.abs(plan((30, 30)).fit_stored(pixels).astype(int) - np.asarray(small)).max() <= 1
 
 
 def test_a_share_of_the_shorter_side_equals_resizing_to_more_and_cutting():
     pixels = noise(64, 100, 3)
     small = Image.fromarray(pixels).resize((50, 32), Image.Resampling.BILINEAR).crop((11, 2, 39, 30))
     chosen = replace(plan((28, 28)), crop=28 / 32)
-    assert np.abs(chosen.fit_pixels(pixels).astype(int) - np.asarray(small)).max() <= 1
+    assert np.abs(chosen.fit_stored(pixels).astype(int) - np.asarray(small)).max() <= 1
 
 
 @pytest.mark.parametrize("fit", FITS)
@@ -370,7 +370,7 @@ def test_a_share_of_the_shorter_side_equals_resizing_to_more_and_cutting():
 def test_pixels_of_the_right_size_are_unchanged(fit, channels):
     pixels = noise(9, 7, channels)
     chosen = plan((9, 7), channels, fit)
-    assert chosen.fit_pixels(pixels) is pixels
+    assert chosen.fit_stored(pixels) is pixels
     image = Image.fromarray(pixels[:, :, 0] if channels == 1 else pixels)
     assert np.array_equal(chosen.read(encoded(image)), pixels)
 
@@ -392,7 +392,7 @@ def test_a_mirrored_image_gives_mirrored_pixels():
     pixels = noise(31, 44, 3)
     for fit in FITS:
         fitted, mirrored = (
-            plan((16, 16), 3, fit).fit_pixels(a) for a in (pixels, np.ascontiguousarray(pixels[:, ::-1]))
+            plan((16, 16), 3, fit).fit_stored(a) for a in (pixels, np.ascontiguousarray(pixels[:, ::-1]))
         )
         assert np.abs(fitted[:, ::-1].astype(int) - mirrored).max() <= 1
 

@@ -34,8 +34,8 @@ def build(
     as_json: Json = False,
 ) -> None:
     """Make a model file of a network, with published weights where there are some."""
+    from fovea.display import Display
     from fovea.jobs.build import build_file
-    from fovea.jobs.progress import Display
 
     counts = {"classes": classes, "c_in": c_in, "widths": widths}
     arguments = {key: value for key, value in counts.items() if value is not None}

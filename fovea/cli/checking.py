@@ -23,8 +23,8 @@ def check(
 ) -> None:
     """Look for what is wrong with data: bad files, duplicates, leaks between parts, label conflicts, imbalance."""
     given = {name: value for name, value in locals().items() if name not in ("strict", "as_json")}
+    from fovea.display import Display
     from fovea.jobs.check import check as job
-    from fovea.jobs.progress import Display
 
     with Display() as display:
         result = job(**given, display=display)

@@ -49,8 +49,8 @@ def evaluate(
 ) -> None:
     """Measure a network: accuracy with its interval, per class, confusion, calibration, robustness."""
     given = {name: value for name, value in locals().items() if name not in ("as_json", "no_images")}
+    from fovea.display import Display
     from fovea.jobs.evaluate import evaluate as job
-    from fovea.jobs.progress import Display
 
     with Display() as display:
         result = job(**given, images=not no_images, display=display)

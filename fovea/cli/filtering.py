@@ -38,8 +38,8 @@ def filter(
 ) -> None:
     """Slide a classic kernel over an image or a signal, and draw input, kernel and output."""
     given = {name: value for name, value in locals().items() if name != "as_json"}
+    from fovea.display import Display
     from fovea.jobs.filter import filter as job
-    from fovea.jobs.progress import Display
 
     with Display() as display:
         result = job(**given, display=display)

@@ -74,8 +74,7 @@ def _counted(results: "Iterable[FilePrediction]") -> "Iterator[FilePrediction]":
 def _write_lines(results: "Iterable[FilePrediction]") -> None:
     for result in results:
         if result.prediction is not None:
-            scores = (f"{label} {probability:.1%}" for label, probability in result.prediction.scores)
-            print(plain(f"{result.image}  {'  '.join(scores) or result.prediction.label}"))
+            print(plain(f"{result.image}  {result.prediction.text}"))
 
 
 def _write_json(results: "Iterable[FilePrediction]") -> None:
@@ -96,5 +95,5 @@ def _write_csv(results: "Iterable[FilePrediction]") -> None:
         if result.prediction is None:
             writer.writerow((result.image, "", "", "", result.error))
         else:
-            scores = result.prediction.scores or [(result.prediction.label, "")]
-            writer.writerows((result.image, rank, *score, "") for rank, score in enumerate(scores, start=1))
+            ranked = enumerate(result.prediction.ranked, start=1)
+            writer.writerows((result.image, rank, *answer, "") for rank, answer in ranked)

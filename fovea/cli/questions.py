@@ -53,8 +53,8 @@ class Questions(NamedTuple):
 
 def answered(model: str, shape: tuple[int, ...] | None, questions: Questions) -> Answers:
     """Return the answers to what was asked."""
+    from fovea.display import Display
     from fovea.jobs import answers
-    from fovea.jobs.progress import Display
     from fovea.jobs.unit import see_unit
 
     found: Answers = {}

@@ -93,21 +93,25 @@ def train(
 
 
 def _train(given: dict[str, Any]) -> None:
-    from fovea.jobs import train as job
-
     if not speaks():
         return _train_along(given)
     as_json, preview, find_lr = (given.pop(switch, False) for switch in ("as_json", "preview", "find_lr"))
     report = {"images": not given.pop("no_images", False), "watch": given.pop("watch", None)}
-    assignments = given.pop("assignments", [])
-    given |= assigned(
-        assignments, taken={*given, *signature(job.prepared).parameters, *signature(job.train).parameters}
-    )
+    given |= assigned(given.pop("assignments", []), taken={*signature(train).parameters, "images", "display"})
     if preview:
-        picture = job.preview(**given)
+        from fovea.jobs.preview import preview as write_preview
+
+        picture = write_preview(**given)
         print_json({"preview": picture}) if as_json else print_lines([f"Preview  {picture}"])
         return
-    result = job.find_lr(**given) if find_lr else job.train(**given, **report)
+    if find_lr:
+        from fovea.jobs.find_lr import find_lr as sweep
+
+        result: Any = sweep(**given)
+    else:
+        from fovea.jobs.train import train as job
+
+        result = job(**given, **report)
     print_json(result.to_dict()) if as_json else print_lines(result.summary())
     if getattr(result, "interrupted", False):
         raise typer.Exit(130)

@@ -13,12 +13,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fovea.data.dataset import Dataset, Part, Task
+from fovea import tasks
+from fovea.data.dataset import Dataset, Part
 from fovea.data.download import CATALOGUE, DIGITS
-from fovea.data.labels import CHARACTERS_NOTE, Labels, are_characters, encode_labels
+from fovea.data.labels import CHARACTERS_NOTE
 from fovea.data.splits import split_off
 from fovea.errors import DataError
 from fovea.storage import build_once
+from fovea.tasks.task import Labels
 
 NPZ_KEYS = {
     "train": (("x_train", "y_train"), ("images", "labels"), ("x", "y")),
@@ -36,9 +38,10 @@ class Arrays(NamedTuple):
     labels: Mapping[str, Labels]
     classes: tuple[str, ...]
     known: str = ""
+    task: str = "classes"
 
 
-def parsed_once(sources: Sequence[Path], parse: Callable[[], Arrays], *, name: str, task: Task = "classes") -> Dataset:
+def parsed_once(sources: Sequence[Path], parse: Callable[[], Arrays], *, name: str, task: str = "classes") -> Dataset:
     """Return the data set that `parse` makes of these files, memory-mapped; parsed only if this was not done before.
 
     What is damaged in the cache is parsed again.
@@ -52,7 +55,7 @@ def parsed_once(sources: Sequence[Path], parse: Callable[[], Arrays], *, name: s
         return _read(stored(), name)
 
 
-def load_npz(file: Path, *, task: Task = "classes") -> Dataset:
+def load_npz(file: Path, *, task: str = "classes") -> Dataset:
     """Return the images of an `.npz`: keys `x_train`, `y_train` and so on, or `images` and `labels`; maybe `classes`.
 
     Pixels are uint8, (N, H, W), (N, H, W, C) or (N, C, H, W) with 1 or 3 channels.
@@ -72,7 +75,7 @@ def load_digits() -> Dataset:
     digits = bundled()
     pixels = np.round(digits.images * (255 / 16)).astype(np.uint8)[..., None]
     everything = Part(labels=digits.target.astype(np.int64), names=_indices(len(pixels)), pixels=pixels)
-    train, test = split_off(everything, fraction=0.2, seed=0)
+    train, test = split_off(everything, fraction=0.2, seed=0, strata=everything.labels)
     parts = {"train": train, "test": test}
     pixels_of = {name: part.decoded[:] for name, part in parts.items()}
     fingerprint = _fingerprint(pixels_of, {name: part.labels for name, part in parts.items()}, DIGITS)
@@ -95,8 +98,9 @@ def _build(parse: Callable[[], Arrays], folder: Path) -> None:
         np.save(folder / f"{part}-pixels.npy", arrays.pixels[part])
         np.save(folder / f"{part}-labels.npy", arrays.labels[part])
     fingerprint = _fingerprint(arrays.pixels, arrays.labels, arrays.classes)
-    facts = {"parts": list(arrays.pixels), "classes": arrays.classes, "known": arrays.known, "fingerprint": fingerprint}
-    (folder / "arrays.json").write_text(json.dumps(facts), encoding="utf-8")
+    facts = {"parts": list(arrays.pixels), "classes": arrays.classes, "known": arrays.known, "task": arrays.task}
+    content = json.dumps({**facts, "fingerprint": fingerprint})
+    (folder / "arrays.json").write_text(content, encoding="utf-8")
 
 
 def _read(folder: Path, name: str) -> Dataset:
@@ -112,7 +116,7 @@ def _read(folder: Path, name: str) -> Dataset:
         raise ValueError("the fingerprint is another")
     published = CATALOGUE.get(facts["known"])
     height, width, channels = next(iter(pixels.values())).shape[1:]
-    characters = published is None and are_characters(classes, channels=channels)
+    directional = tasks.kind(facts["task"]).directional(classes, channels=channels)
     return Dataset(
         name=facts["known"] or name,
         parts={
@@ -120,12 +124,12 @@ def _read(folder: Path, name: str) -> Dataset:
         },
         classes=classes,
         channels=channels,
-        task="classes" if classes else "number",
+        task=facts["task"],
         native_size=(height, width),
-        directional=published.directional if published else characters,
+        directional=published.directional if published else directional,
         licence=published.licence if published else "unknown",
         fingerprint=facts["fingerprint"],
-        notes=(CHARACTERS_NOTE,) if characters else (),
+        notes=(CHARACTERS_NOTE,) if directional and classes and not published else (),
     )
 
 
@@ -143,7 +147,7 @@ def _fingerprint(pixels: Mapping[str, NDArray[np.uint8]], labels: Mapping[str, L
     return digest.hexdigest()
 
 
-def _parse_npz(file: Path, task: Task) -> Arrays:
+def _parse_npz(file: Path, task: str) -> Arrays:
     try:
         with file.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
             content = dict(stored)
@@ -160,11 +164,13 @@ def _parse_npz(file: Path, task: Task) -> Arrays:
     if len({array.shape[1:] for array in pixels.values()}) > 1:
         raise DataError(f"The parts of `{file}` differ in height, width or channels; make them the same.")
     raw = {part: _as_column(content[y], y, len(pixels[part])) for part, (_, y) in present.items()}
-    if task == "classes" and "classes" in content:
-        return Arrays(pixels, *_with_names(raw, [str(name) for name in content["classes"]]))
-    if task == "classes" and any(array.dtype.kind == "f" for array in raw.values()):
-        raise DataError("The labels are fractions; convert them with `.astype('int64')`, or give `--task number`.")
-    return Arrays(pixels, *encode_labels({part: array.astype(str).tolist() for part, array in raw.items()}, task=task))
+    kind = tasks.kind(task)
+    if kind.has_classes and "classes" in content:
+        return Arrays(pixels, *_with_names(raw, [str(name) for name in content["classes"]]), task=task)
+    for key, array in raw.items():
+        kind.check_raw(array, key)
+    texts = {part: array.astype(str).tolist() for part, array in raw.items()}
+    return Arrays(pixels, *kind.encode(texts), task=task)
 
 
 def _pair(content: Mapping[str, Any], keys: Sequence[tuple[str, str]]) -> tuple[str, str] | None:

@@ -14,7 +14,7 @@ import numpy as np
 from fovea.data.dataset import BadFile, Dataset, Part
 from fovea.data.decoding import Pixels, Sources, decode_into
 from fovea.errors import DataError, UsageError
-from fovea.preprocess import DECODER_VERSION, Preprocess
+from fovea.inputs.interface import Preprocessing
 from fovea.storage import cache_root
 
 MAX_BAD_FRACTION = 0.05
@@ -27,7 +27,7 @@ def cache_folder() -> Path:
 
 def decode_dataset(
     dataset: Dataset,
-    preprocess: Preprocess,
+    preprocess: Preprocessing,
     *,
     room: float = 1.0,
     workers: int | None = None,
@@ -54,12 +54,11 @@ def decode_dataset(
             progress(done, total)
 
     decode = partial(decode_into, workers=workers or os.cpu_count() or 1, advance=advance)
-    H, W = preprocess.size
-    roomy = preprocess.with_size((round(H * room), round(W * room)))
+    roomy = preprocess.roomy(room)
     parts, bad_files = {}, list(dataset.bad_files)
     for name, part in dataset.parts.items():
         wanted = roomy if name == "train" else preprocess
-        if part.pixels is not None and part.pixels.shape[1:] == (*wanted.size, wanted.channels):
+        if part.pixels is not None and part.pixels.shape[1:] == wanted.stored_shape:
             parts[name] = part
             advance(len(part))
         else:
@@ -85,15 +84,14 @@ def _without_bad(part: Part, pixels: Pixels, bad: Sequence[tuple[int, str]]) -> 
     )
 
 
-def _entry_name(title: str, part: Part, preprocess: Preprocess) -> str:
-    shape = "x".join(map(str, (*preprocess.size, preprocess.channels)))
+def _entry_name(title: str, part: Part, preprocess: Preprocessing) -> str:
+    shape = "x".join(map(str, preprocess.stored_shape))
     return f"{re.sub(r'[^A-Za-z0-9._-]+', '_', title)[-60:]}-{shape}-{_key(part, preprocess)[:16]}"
 
 
-def _key(part: Part, preprocess: Preprocess) -> str:
+def _key(part: Part, preprocess: Preprocessing) -> str:
     """SHA-256 over all that the decoded pixels depend on: each file's path, size and time, or an array's content."""
-    options = [DECODER_VERSION, preprocess.size, preprocess.channels, preprocess.fit, preprocess.crop]
-    digest = hashlib.sha256(json.dumps(options).encode())
+    digest = hashlib.sha256(json.dumps(preprocess.cache_key).encode())
     if part.files is None:
         digest.update(str(part.decoded.shape).encode())
         for first in range(0, len(part), 256):

@@ -3,15 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fovea import tasks
 from fovea.errors import DataError
+from fovea.tasks.task import Labels, Task
 
 PARTS = ("train", "val", "test")
-Task = Literal["classes", "number"]
 
 
 class BadFile(NamedTuple):
@@ -22,7 +23,10 @@ class BadFile(NamedTuple):
 
 
 class Images(Protocol):
-    """Decoded images, (N, H, W, C) uint8 0..255: an array, or `Rows` of one. Index it by number, slice or indices."""
+    """Decoded images, (N, H, W, C) uint8 0..255: an array, or `Rows` of one. Index it by number, slice or indices.
+
+    Of another kind of input (`fovea.inputs`), its samples in the shape and type in which they are stored.
+    """
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -60,8 +64,8 @@ class Part:
     Exactly one of `files` and `pixels` is given. After decoding it is `pixels`.
     """
 
-    labels: NDArray[np.int64] | NDArray[np.float32]
-    """(N,) class indices, or one number per image where the task is `number`."""
+    labels: Labels
+    """(N,) int64 class indices, or float32 numbers in the unit of the labels: what `Task.encode` gives."""
     names: tuple[str, ...]
     """(N,) what to call each image to a person: a POSIX path relative to the data set, or an index."""
     files: tuple[Path, ...] | None = None
@@ -88,10 +92,13 @@ class Dataset:
     parts: Mapping[str, Part]
     """Keys from `PARTS`; `train` or `test` at least."""
     classes: tuple[str, ...]
-    """Class names in index order; empty where the task is `number`."""
+    """Class names in index order; empty where the task has none."""
     channels: int
     """1 (grey) or 3 (RGB): what the files hold, and so what the network gets by default."""
-    task: Task = "classes"
+    task: str = "classes"
+    """The name of a kind of target (`fovea.tasks`)."""
+    input: str = "images"
+    """The name of a kind of input (`fovea.inputs`)."""
     native_size: tuple[int, int] | None = None
     """(H, W) where all images, of files all of a sample, share it."""
     directional: bool = False
@@ -102,3 +109,8 @@ class Dataset:
     notes: tuple[str, ...] = ()
     """What the user should know, one line each (a validation part was split off, stray files were ignored)."""
     bad_files: tuple[BadFile, ...] = field(default=())
+
+    @property
+    def kind(self) -> type[Task]:
+        """The kind of target."""
+        return tasks.kind(self.task)

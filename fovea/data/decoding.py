@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from fovea.data.dataset import Images
 from fovea.errors import ImageError, StorageError
-from fovea.preprocess import Preprocess
+from fovea.inputs.interface import Preprocessing
 
 ROWS, JOURNAL, LOCK = "rows.u8", "journal.jsonl", "lock"
 CHUNK_BYTES = 4_000_000
@@ -40,13 +40,15 @@ class Header(NamedTuple):
 
     files: int
     """How many images there are to decode."""
-    shape: tuple[int, int, int]
+    shape: tuple[int, ...]
     """(H, W, C) of each decoded one."""
+    dtype: str = "uint8"
+    """The type of its values; one that is not written, as in journals of earlier versions, is this."""
 
     @property
     def row_bytes(self) -> int:
         """Bytes of one decoded image."""
-        return int(np.prod(self.shape))
+        return int(np.prod(self.shape)) * np.dtype(self.dtype).itemsize
 
 
 class Chunk(NamedTuple):
@@ -69,7 +71,7 @@ def decode_into(
     folder: Path,
     sources: Sources,
     *,
-    preprocess: Preprocess,
+    preprocess: Preprocessing,
     workers: int,
     advance: Callable[[int], None],
 ) -> tuple[Pixels, list[tuple[int, str]]]:
@@ -78,7 +80,7 @@ def decode_into(
     Images that the entry in `folder` holds already are not decoded again. `advance` is told how many more are done.
     A second process that wants the same entry waits for the first. Raises: StorageError.
     """
-    header = Header(len(sources), (*preprocess.size, preprocess.channels))
+    header = Header(len(sources), preprocess.stored_shape, preprocess.dtype)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with locked(folder):
@@ -103,8 +105,8 @@ def read_journal(folder: Path) -> tuple[Header, list[Chunk]] | None:
     """Return what the journal of an entry says; None where there is none or a whole line of it is damaged."""
     try:
         header, *chunks = map(_unsealed, (folder / JOURNAL).read_bytes().split(b"\n")[:-1])
-        files, shape = header
-        return Header(files, tuple(shape)), [Chunk(*chunk) for chunk in chunks]
+        files, shape, *dtype = header
+        return Header(files, tuple(shape), *dtype), [Chunk(*chunk) for chunk in chunks]
     except (FileNotFoundError, ValueError, TypeError):
         return None
 
@@ -139,7 +141,8 @@ else:
 
 
 def _line(record: Header | Chunk) -> bytes:
-    payload = json.dumps(record).encode()
+    values = record[:2] if isinstance(record, Header) and record.dtype == "uint8" else record
+    payload = json.dumps(values).encode()
     return b"%08x %s\n" % (zlib.crc32(payload), payload)
 
 
@@ -195,12 +198,12 @@ def _chunk_files(row_bytes: int) -> int:
     return max(1, min(CHUNK_FILES, CHUNK_BYTES // row_bytes))
 
 
-def _outcomes(sources: Sources, first: int, *, preprocess: Preprocess, workers: int) -> Generator[Pixels | str]:
+def _outcomes(sources: Sources, first: int, *, preprocess: Preprocessing, workers: int) -> Generator[Pixels | str]:
     """Yield the image or the reason against it, in order, from `first` on; at most one chunk is decoded ahead.
 
     Threads, as Pillow releases the interpreter's lock while it decodes and resizes.
     """
-    ahead = workers + _chunk_files(int(np.prod(preprocess.size)) * preprocess.channels)
+    ahead = workers + _chunk_files(int(np.prod(preprocess.stored_shape)))
     pending: deque[Future[Pixels | str]] = deque()
     pool = ThreadPoolExecutor(workers)
     try:
@@ -214,7 +217,7 @@ def _outcomes(sources: Sources, first: int, *, preprocess: Preprocess, workers: 
         pool.shutdown(cancel_futures=True)
 
 
-def _attempt(preprocess: Preprocess, source: Path | Pixels) -> Pixels | str:
+def _attempt(preprocess: Preprocessing, source: Path | Pixels) -> Pixels | str:
     try:
         return preprocess.read(source)
     except ImageError as error:
@@ -258,4 +261,5 @@ def _told(outcomes: Iterator[Pixels | str], advance: Callable[[int], None]) -> l
 
 def _open_rows(folder: Path, header: Header, chunks: list[Chunk]) -> Pixels:
     shape = (sum(chunk.rows for chunk in chunks), *header.shape)
-    return np.memmap(folder / ROWS, np.uint8, mode="r", shape=shape) if shape[0] else np.zeros(shape, np.uint8)
+    dtype = np.dtype(header.dtype)
+    return np.memmap(folder / ROWS, dtype, mode="r", shape=shape) if shape[0] else np.zeros(shape, dtype)

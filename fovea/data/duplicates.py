@@ -149,7 +149,7 @@ def find_duplicates(dataset: Dataset, decoded: Dataset, *, progress: Progress | 
 
 
 def _label_text(dataset: Dataset, label: np.int64 | np.float32) -> str:
-    return dataset.classes[int(label)] if dataset.task == "classes" else f"{label:g}"
+    return dataset.kind.text_of(label, dataset.classes)
 
 
 def _digests(dataset: Dataset, members: Sequence[Member]) -> dict[Member, bytes]:

@@ -13,8 +13,9 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from fovea.data.dataset import Dataset, Part, Task
-from fovea.data.labels import CHARACTERS_NOTE, PART_NAMES, are_characters, encode_labels, in_order
+from fovea import tasks
+from fovea.data.dataset import Dataset, Part
+from fovea.data.labels import CHARACTERS_NOTE, PART_NAMES, in_order
 from fovea.errors import DataError, UsageError
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
@@ -39,7 +40,7 @@ class Layout(NamedTuple):
     outside: int
 
 
-def load_folder(root: Path, *, label_from: str | None = None, task: Task = "classes") -> Dataset:
+def load_folder(root: Path, *, label_from: str | None = None, task: str = "classes") -> Dataset:
     """Return the images below `root`, labelled by their folder or, with `label_from`, by a regex on the file name.
 
     Raises: DataError for a folder that holds no usable classes, UsageError for a regex that is none.
@@ -57,14 +58,15 @@ def load_folder(root: Path, *, label_from: str | None = None, task: Task = "clas
     return replace(dataset, notes=(*dataset.notes, *ignored))
 
 
-def dataset_of(records: Sequence[Record], *, name: str, task: Task, classes: set[str] | frozenset[str]) -> Dataset:
+def dataset_of(records: Sequence[Record], *, name: str, task: str, classes: set[str] | frozenset[str]) -> Dataset:
     """Return the data set of these files, each part sorted by name; `classes` may name some that have no image."""
     grouped: dict[str, list[Record]] = {}
     for record in sorted(records):
         grouped.setdefault(record.part, []).append(record)
     order = in_order(grouped)
     texts = {part: [record.label for record in grouped[part]] for part in order}
-    labels, names = encode_labels(texts, task=task, classes=sorted(classes))
+    kind = tasks.kind(task)
+    labels, names = kind.encode(texts, classes=sorted(classes))
     parts = {
         part: Part(
             labels=labels[part],
@@ -74,7 +76,7 @@ def dataset_of(records: Sequence[Record], *, name: str, task: Task, classes: set
         for part in order
     }
     channels, size = _channels_and_size([record.path for record in grouped[order[0]]])
-    directional = are_characters(names, channels=channels)
+    directional = kind.directional(names, channels=channels)
     return Dataset(
         name=name,
         parts=parts,
@@ -84,7 +86,7 @@ def dataset_of(records: Sequence[Record], *, name: str, task: Task, classes: set
         native_size=size,
         directional=directional,
         fingerprint=_fingerprint(records),
-        notes=(CHARACTERS_NOTE,) if directional else (),
+        notes=(CHARACTERS_NOTE,) if directional and names else (),
     )
 
 

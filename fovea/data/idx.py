@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from fovea import tasks
 from fovea.data.arrays import Arrays, parsed_once
 from fovea.data.dataset import Dataset
 from fovea.data.download import CATALOGUE, checksum_of
-from fovea.data.labels import encode_labels
 from fovea.errors import DataError
 
 STEMS = {"train": "train", "test": "t10k"}
@@ -73,9 +73,8 @@ def _parse(folder: Path) -> Arrays:
     known = _recognised(next(iter(files.values()))[1])
     if known:
         return Arrays(pixels, labels, CATALOGUE[known].classes, known)
-    return Arrays(
-        pixels, *encode_labels({part: array.astype(str).tolist() for part, array in labels.items()}, task="classes")
-    )
+    texts = {part: array.astype(str).tolist() for part, array in labels.items()}
+    return Arrays(pixels, *tasks.kind("classes").encode(texts))
 
 
 def _recognised(label_file: Path) -> str:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from fovea.data.dataset import BadFile, Dataset, Task
+from fovea.data.dataset import BadFile, Dataset
 from fovea.data.folders import Record, dataset_of, is_ignored, subfolders
 from fovea.data.labels import part_of
 from fovea.errors import DataError
@@ -36,7 +36,7 @@ class Row(NamedTuple):
     split: str
 
 
-def load_manifest(file: Path, *, columns: Columns = DEFAULT_COLUMNS, task: Task = "classes") -> Dataset:
+def load_manifest(file: Path, *, columns: Columns = DEFAULT_COLUMNS, task: str = "classes") -> Dataset:
     """Return the images listed in the CSV file; relative paths start at its folder, or at the only one in it.
 
     A row whose file is missing, or whose label is empty, is left out and named in `bad_files`.

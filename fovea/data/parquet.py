@@ -14,8 +14,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from fovea import tasks
 from fovea.data.archives import MAX_MEMBERS, MAX_UNPACKED_BYTES, Progress
-from fovea.data.dataset import BadFile, Dataset, Task
+from fovea.data.dataset import BadFile, Dataset
 from fovea.data.folders import Record, dataset_of
 from fovea.data.labels import PART_NAMES, part_of
 from fovea.data.manifests import DEFAULT_COLUMNS, Columns, require_columns
@@ -52,7 +53,7 @@ def parquet_files(folder: Path) -> list[Path]:
 
 
 def load_parquet(
-    path: Path, *, columns: Columns = DEFAULT_COLUMNS, task: Task = "classes", progress: Progress | None = None
+    path: Path, *, columns: Columns = DEFAULT_COLUMNS, task: str = "classes", progress: Progress | None = None
 ) -> Dataset:
     """Return the images of a Parquet file, or of all in a folder; the part is in the split column or the file's name.
 
@@ -151,7 +152,7 @@ def label_text(value: Any, classes: Sequence[str], *, where: str) -> str:
     return classes[value]
 
 
-def _listing(path: Path, columns: Columns, task: Task) -> Listing:
+def _listing(path: Path, columns: Columns, task: str) -> Listing:
     files, root = _files(path)
     tables = [_table(file) for file in files]
     if columns.path == DEFAULT_COLUMNS.path:
@@ -163,7 +164,7 @@ def _listing(path: Path, columns: Columns, task: Task) -> Listing:
         if columns.split != DEFAULT_COLUMNS.split:
             wanted.append(columns.split)
         require_columns(wanted, table.columns, file)
-    classes = class_names(tables[0].metadata, columns.label) if task == "classes" else ()
+    classes = class_names(tables[0].metadata, columns.label) if tasks.kind(task).has_classes else ()
     return Listing(files, root, columns, classes)
 
 

@@ -9,29 +9,18 @@ from numpy.typing import NDArray
 from fovea.data.dataset import Dataset, Part, Rows
 from fovea.data.labels import in_order
 from fovea.errors import DataError, UsageError
+from fovea.tasks.task import Labels
 
 
 def require_trainable(dataset: Dataset) -> None:
-    """Raise DataError unless there is a train part and, where the task is classes, two at least, all with images in it.
+    """Raise DataError unless there is a train part that its kind of target can be learned from.
 
     It holds for what is found; where bad files were left out since, it is asked again.
     """
     if "train" not in dataset.parts:
         raise DataError(f"`{dataset.name}` has no train part to learn from; it has {', '.join(dataset.parts)}.")
-    if dataset.task == "number":
-        return
-    if len(dataset.classes) < 2:
-        raise DataError(
-            f"`{dataset.name}` has only one class, `{dataset.classes[0]}`, where two at least are needed. "
-            "If the classes are folders inside it, give that folder."
-        )
-    counts = np.bincount(dataset.parts["train"].labels.astype(np.int64), minlength=len(dataset.classes))
-    if empty := [f"`{name}`" for name, count in zip(dataset.classes, counts, strict=True) if count == 0]:
-        listed = ", ".join(empty[:10]) + (" ..." if len(empty) > 10 else "")
-        raise DataError(
-            f"The train part of `{dataset.name}` has no image of {len(empty)} class(es): {listed}. "
-            "Add or repair some, or remove the class from all parts."
-        )
+    labels = dataset.parts["train"].labels
+    dataset.kind.check_trainable(labels, classes=dataset.classes, data=dataset.name)
 
 
 def split_validation(dataset: Dataset, *, fraction: float, seed: int) -> Dataset:
@@ -46,28 +35,30 @@ def split_validation(dataset: Dataset, *, fraction: float, seed: int) -> Dataset
         raise UsageError(f"`--val-fraction` (={fraction}) must be at least 0 and below 1.")
     if fraction == 0 or "val" in dataset.parts or "train" not in dataset.parts:
         return dataset
-    stratify = dataset.task == "classes"
-    rest, held_out = split_off(dataset.parts["train"], fraction=fraction, seed=seed, stratify=stratify)
+    train = dataset.parts["train"]
+    strata = dataset.kind.strata(train.labels)
+    rest, held_out = split_off(train, fraction=fraction, seed=seed, strata=strata)
     if not len(held_out):
         note = "validation: none, as no class of train has two images"
         return replace(dataset, notes=(*dataset.notes, note))
     parts = {**dataset.parts, "train": rest, "val": held_out}
-    note = f"validation: {100 * fraction:g} % of train, {'stratified' if stratify else 'random'}, seed {seed}"
+    note = f"validation: {100 * fraction:g} % of train, {'random' if strata is None else 'stratified'}, seed {seed}"
     return replace(dataset, parts={name: parts[name] for name in in_order(parts)}, notes=(*dataset.notes, note))
 
 
-def split_off(part: Part, *, fraction: float, seed: int, stratify: bool = True) -> tuple[Part, Part]:
-    """Return the rest of a part and the random fraction taken from it, both in the order of the part."""
+def split_off(part: Part, *, fraction: float, seed: int, strata: Labels | None) -> tuple[Part, Part]:
+    """Return the rest of a part and the random fraction taken from it, both in the order of the part.
+
+    Each of the groups (N,) that `strata` names keeps its share; None draws from all.
+    """
     order = np.array(sorted(range(len(part)), key=part.names.__getitem__), np.int64)
-    groups = part.labels[order] if stratify else np.zeros(len(part), np.int64)
+    groups = np.zeros(len(part), np.int64) if strata is None else strata[order]
     chosen = np.zeros(len(part), bool)
     chosen[order[stratified(groups, fraction=fraction, generator=np.random.default_rng(seed))]] = True
     return take(part, np.flatnonzero(~chosen)), take(part, np.flatnonzero(chosen))
 
 
-def stratified(
-    labels: NDArray[np.int64] | NDArray[np.float32], *, fraction: float, generator: np.random.Generator
-) -> NDArray[np.int64]:
+def stratified(labels: Labels, *, fraction: float, generator: np.random.Generator) -> NDArray[np.int64]:
     """Return the indices of a random `fraction` of each label; of two or more at least one and never all."""
     chosen: list[NDArray[np.int64]] = []
     for label in np.unique(labels):

@@ -3,14 +3,20 @@
 import numpy as np
 
 from fovea.data.dataset import Part
+from fovea.inputs.interface import InputKind
 
 
-def channel_statistics(part: Part, *, images: int = 5000) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return mean and standard deviation per channel of pixels scaled to 0..1, over up to `images` spread evenly."""
+def channel_statistics(
+    part: Part, kind: InputKind, *, images: int = 5000
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return mean and standard deviation per channel of pixels scaled to 0..1, over up to `images` spread evenly.
+
+    Of another `kind` of input, those of what it takes them over.
+    """
     chosen = np.linspace(0, len(part) - 1, min(images, len(part))).astype(int)
     total, squares, count = 0.0, 0.0, 0
     for index in chosen:
-        pixels = part.decoded[index].reshape(-1, part.decoded.shape[-1]).astype(np.float64) / 255
+        pixels = kind.per_channel(part.decoded[index])
         total, squares, count = total + pixels.sum(0), squares + (pixels**2).sum(0), count + len(pixels)
     mean = np.asarray(total) / count
     std = np.sqrt(np.maximum(np.asarray(squares) / count - mean**2, 1e-6))

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import torch
 
-from fovea.bundle import chosen_device
+from fovea.devices import device_named
+from fovea.display import Display
 from fovea.errors import UsageError
 from fovea.jobs.measure import Measurable, found
-from fovea.jobs.progress import Display
 from fovea.measurement.latency import Latency, time_forward
 from fovea.measurement.memory import Memory, estimate_memory
 from fovea.measurement.network import measure_network
@@ -44,7 +44,7 @@ def latency(
     display: Display | None = None,
 ) -> Latency:
     """Return how long a forward pass of one image takes on this machine; arguments and errors as those of `measure`."""
-    place = chosen_device(device)
+    place = device_named(device)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network, name, shape = found(model, input_shape, weights=True)

@@ -8,13 +8,15 @@ from typing import Any
 
 import fovea
 from fovea import registry
-from fovea.bundle import save_bundle
+from fovea.card import Card
 from fovea.data.class_names import ClassNames, read_class_names
+from fovea.display import Display
 from fovea.errors import UsageError
-from fovea.jobs.progress import Display
+from fovea.model.bundle import save_bundle
+from fovea.model.weights import IMAGENET, Origin, load_into, published_file, read_weights
 from fovea.preprocess import Preprocess
 from fovea.registry import IMAGENET_MEAN, IMAGENET_STD
-from fovea.weights import IMAGENET, Origin, load_into, published_file, read_weights
+from fovea.tasks.classes import Classes
 
 PHOTOGRAPHS, KEPT = 224, 224 / 256
 """Networks for inputs of so many pixels and more are published with the centre of a larger image: this share of it."""
@@ -25,7 +27,7 @@ class Built:
     """A model file that was made."""
 
     model: Path
-    card: Mapping[str, Any]
+    card: Card
     parameters: int
     children: Mapping[str, int]
     """The parameters of `stem`, each stage, and `head`."""
@@ -34,7 +36,9 @@ class Built:
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON values."""
-        return {**dataclasses.asdict(self), "model": str(self.model)}
+        origin = self.origin and dataclasses.asdict(self.origin)
+        named = {"model": str(self.model), "card": self.card.to_dict(), "parameters": self.parameters}
+        return {**named, "children": dict(self.children), "origin": origin}
 
     def summary(self) -> list[str]:
         """Return lines for a person."""
@@ -50,10 +54,10 @@ class Built:
             f"fovea train DATA --from {self.model}" if origin is None else f"fovea predict {self.model} IMAGE..."
         )
         return [
-            f"Model    {self.model}: {self.card['architecture']}, {self.parameters:,} parameters",
+            f"Model    {self.model}: {self.card.architecture}, {self.parameters:,} parameters",
             f"Layers   {', '.join(f'{name} {count:,}' for name, count in self.children.items())}",
             f"Weights  {weights}",
-            f"Input    {preprocess.channels}x{H}x{W}{cut}; {len(self.card['classes']):,} classes",
+            f"Input    {preprocess.channels}x{H}x{W}{cut}; {len(self.card.target.classes):,} classes",
             *notes,
             f"Next     {next_steps}",
         ]
@@ -160,19 +164,13 @@ def _per_channel(values: Sequence[float], channels: int) -> tuple[float, ...]:
 
 def _card(
     name: str, arguments: Mapping[str, object], classes: ClassNames, *, preprocess: Preprocess, origin: Origin | None
-) -> dict[str, Any]:
-    return {
-        "format": 1,
-        "fovea": fovea.__version__,
-        "architecture": name,
-        "arguments": dict(arguments),
-        "task": "classes",
-        "outputs": len(classes.names),
-        "loss": "cross-entropy",
-        "preprocess": preprocess.to_dict(),
-        "classes": list(classes.names),
-        **({"class_ids": list(classes.ids)} if classes.ids else {}),
-        "temperature": 1.0,
-        **({"origin": origin.to_dict()} if origin else {}),
-        "licences": {"weights": origin.licence if origin else "none: random numbers"},
-    }
+) -> Card:
+    return Card(
+        fovea=fovea.__version__,
+        architecture=name,
+        arguments=arguments,
+        target=Classes(names=tuple(classes.names), ids=tuple(classes.ids)),
+        preprocess=preprocess,
+        origin=origin.to_dict() if origin else {},
+        licences={"weights": origin.licence if origin else "none: random numbers"},
+    )

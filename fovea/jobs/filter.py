@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fovea.data.signals import MAX_VALUE, Signal, read_signal
+from fovea.display import Display
 from fovea.errors import UsageError, unknown
 from fovea.jobs.filter_picture import encoded, image_figure, keeps_brightness, signal_figure, weight_sum
 from fovea.jobs.places import picture_path
-from fovea.jobs.progress import Display
 from fovea.preprocess import MAX_PIXELS, Pixels, decode
 from fovea.reference import filters
 from fovea.reference.padding import Array, Mode, Padding, amounts

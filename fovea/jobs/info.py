@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from fovea.header import read_header
+from fovea.model.container import read_header
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,4 +32,4 @@ def info(model: str | Path) -> Info:
         StorageError: the file cannot be read.
     """
     card, shapes = read_header(model)
-    return Info(card=card, values=sum(map(math.prod, shapes.values())), bytes=Path(model).stat().st_size)
+    return Info(card=card.to_dict(), values=sum(map(math.prod, shapes.values())), bytes=Path(model).stat().st_size)

@@ -1,40 +1,24 @@
 """`fovea measure`: what a network costs and sees, layer by layer."""
 
 import gc
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
+from torch import nn
 
 import fovea.zoo  # noqa: F401 (its import makes the networks known)
 from fovea import registry
-from fovea.bundle import Bundle, load
+from fovea.custom import custom_name, custom_network
 from fovea.errors import ShapeError, UsageError
-from fovea.jobs.custom import custom_name, custom_network
+from fovea.layers import Unfilled
 from fovea.measurement.network import measure_network
 from fovea.measurement.result import Measurement, shape_text
 from fovea.measurement.tables import fitting_text, leftover_lines
+from fovea.model.bundle import Bundle, load
 
 Measurable = str | Path | nn.Module | Bundle
-
-DRAWING = frozenset({Tensor.normal_, Tensor.uniform_, nn.init.normal_, nn.init.uniform_, nn.init.kaiming_uniform_})
-
-
-class Unfilled(TorchFunctionMode):
-    """While active, random weights are not drawn: without values that takes longer than with them."""
-
-    def __torch_function__(
-        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
-    ) -> Any:
-        """Call a function of PyTorch."""
-        given = kwargs or {}
-        if func in DRAWING:
-            return args[0] if args else given["tensor"]
-        return func(*args, **given)
 
 
 @contextmanager
@@ -81,7 +65,7 @@ def found(
     if isinstance(model, nn.Module):
         return model, type(model).__name__, _required(shape, type(model).__name__)
     if isinstance(model, Bundle):
-        return model.model, str(model.card["architecture"]), shape or _shape_of(model)
+        return model.model, model.card.architecture, shape or model.preprocess.shape
     text = str(model)
     if custom := custom_name(text):
         offered: dict[str, object] = {"c_in": shape[0]} if shape else {}
@@ -89,7 +73,7 @@ def found(
         return network, text, _required(shape, text)
     if text.endswith(".safetensors") or Path(text).is_file():
         bundle = load(text)
-        return bundle.model, Path(text).name, shape or _shape_of(bundle)
+        return bundle.model, Path(text).name, shape or bundle.preprocess.shape
     return _of_the_zoo(text, shape, weights=weights)
 
 
@@ -99,10 +83,6 @@ def _of_the_zoo(name: str, shape: tuple[int, ...] | None, *, weights: bool) -> t
     given = {} if shape is None else {"c_in": shape[0], "size": max(shape[1:], default=1)}
     with nullcontext() if weights else Unfilled(), torch.device("cpu" if weights else "meta"):
         return registry.build(name, **given), card.name, shape or card.input
-
-
-def _shape_of(bundle: Bundle) -> tuple[int, ...]:
-    return bundle.preprocess.channels, *bundle.preprocess.size
 
 
 def _required(shape: tuple[int, ...] | None, name: str) -> tuple[int, ...]:

@@ -4,7 +4,7 @@ import glob
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fovea.bundle import Bundle, Prediction, load
 from fovea.data.folders import is_ignored, is_image
-from fovea.data.labels import natural_key
 from fovea.errors import ImageError, UsageError
-from fovea.preprocess import Preprocess
+from fovea.inputs.interface import Preprocessing, Stored
+from fovea.model.bundle import Bundle, load
+from fovea.tasks.prediction import Prediction
+from fovea.texts import natural_key
 
-ByGeometry = dict[Preprocess, NDArray[np.uint8]]
+ByPreprocessing = dict[Preprocessing, Stored]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,9 +37,7 @@ class FilePrediction:
         """Return what applies as JSON values: `image` and `error`, `value`, or `predictions`."""
         if self.prediction is None:
             return {"image": self.image, "error": self.error}
-        if not self.prediction.scores:
-            return {"image": self.image, "value": self.prediction.value}
-        return {"image": self.image, "predictions": [score._asdict() for score in self.prediction.scores]}
+        return {"image": self.image, **self.prediction.to_dict()}
 
 
 def predict(
@@ -110,9 +109,9 @@ def _matching(pattern: str) -> Iterator[str]:
 
 
 def _check_ensemble(members: Sequence[Bundle]) -> None:
-    first = members[0]
+    first = members[0].target
     for other in members[1:]:
-        if (first.task, sorted(first.classes)) != (other.task, sorted(other.classes)):
+        if first.columns_of(other.target) is None:
             raise UsageError("The models of an ensemble must know the same classes, and these do not.")
 
 
@@ -126,11 +125,11 @@ def _predictions(members: Sequence[Bundle], paths: Iterator[str], *, top: int, b
                 if isinstance(pixels, str):
                     yield FilePrediction(image=path, error=pixels)
                 else:
-                    full = members[0].prediction(next(rows))
-                    yield FilePrediction(image=path, prediction=replace(full, scores=full.scores[:top]))
+                    target = members[0].target
+                    yield FilePrediction(image=path, prediction=target.top(target.prediction(next(rows)), top))
 
 
-def _read(ways: Iterable[Preprocess], path: str) -> ByGeometry | str:
+def _read(ways: Iterable[Preprocessing], path: str) -> ByPreprocessing | str:
     """Return the pixels of a file for each way to prepare them, or the reason why there are none."""
     try:
         return {preprocess: preprocess.read(Path(path)) for preprocess in ways}
@@ -138,13 +137,13 @@ def _read(ways: Iterable[Preprocess], path: str) -> ByGeometry | str:
         return str(error).removeprefix(f"`{Path(path)}`: ")
 
 
-def _mean_scores(members: Sequence[Bundle], images: Sequence[ByGeometry]) -> NDArray[np.float64]:
+def _mean_scores(members: Sequence[Bundle], images: Sequence[ByPreprocessing]) -> NDArray[np.float64]:
     """Return the mean of the members' `Bundle.scores`, columns in the order of the first member's classes."""
     if not images:
         return np.empty((0, 0))
     scores = []
     for member in members:
         rows = member.scores(np.stack([pixels[member.preprocess] for pixels in images]))
-        scores.append(rows[:, [member.classes.index(name) for name in members[0].classes] or [0]])
+        scores.append(rows[:, members[0].target.columns_of(member.target)])
     mean: NDArray[np.float64] = np.mean(scores, axis=0)
     return mean

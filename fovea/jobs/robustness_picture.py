@@ -7,7 +7,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from fovea.jobs.robustness import Curve, Robustness
+from fovea.evaluation.robustness import Curve, Robustness
 from fovea.storage import write_atomically
 
 COLUMNS = 3

@@ -1,44 +1,25 @@
-"""`fovea train`: from images to a bundle in a run folder; and what helps before: a preview, a learning rate."""
+"""`fovea train`: from images to a bundle in a run folder."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from fovea.data.dataset import Task
-from fovea.errors import DataError, UsageError
-from fovea.jobs.choosing import Wish
-from fovea.jobs.custom import call_of, custom_name
-from fovea.jobs.interruption import Interruption
-from fovea.jobs.pictures import SHEETS, contact_sheet, sweep_picture
-from fovea.jobs.places import picture_path
-from fovea.jobs.preparation import (
-    Begun,
-    Prepared,
-    Source,
-    device_named,
-    find_data,
-    prepare,
-    ready,
-    resolved_recipe,
-)
-from fovea.jobs.progress import Display
-from fovea.jobs.runs import Run
-from fovea.jobs.session import EventWriter, ReportWish, Session, event_writer
-from fovea.preprocess import Fit, Preprocess
-from fovea.recipes import Plan
+from fovea import tasks
+from fovea.custom import call_of, custom_name
+from fovea.display import Display
+from fovea.errors import UsageError
+from fovea.runs.folder import Run
+from fovea.runs.interruption import Interruption
+from fovea.runs.preparation import Prepared, resolved_recipe
+from fovea.runs.process import as_found
+from fovea.runs.request import prepared
+from fovea.runs.resuming import as_begun, resumed
+from fovea.runs.session import ReportWish, Session, event_writer
 from fovea.training.checkpoint import restore, state_of
 from fovea.training.diagnosis import watched_layer
 from fovea.training.distributed import agreed, joined, rank, world_size
-from fovea.training.losses import output_count
-from fovea.training.recipe import FIELDS, Recipe, parse
-from fovea.training.tuning import Sweep, sweep_rates
-
-PREVIEW_IMAGES = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,19 +40,21 @@ class TrainingResult:
     """6 x MACs x images seen, in 1e15."""
     data: str
     interrupted: bool
+    task: str
+    """The name of the kind of target."""
     custom: str = ""
     """How a network of one's own is made in Python, as `Net(classes=3)`: its code never runs from a model file."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
-        values = dataclasses.asdict(self)
+        values = {name: value for name, value in dataclasses.asdict(self).items() if name != "task"}
         paths = {name: path and str(path) for name, path in values.items() if name in ("run", "model", "report")}
         return {**values, **paths, "results": [dict(r) for r in self.results]}
 
     def summary(self) -> list[str]:
         """Return lines for a person: where the run is, its results, its time, what to do next."""
         lines = [f"Run      {self.run}"]
-        lines += [f"Result   {_described(result)}" for result in self.results]
+        lines += [f"Result   {tasks.kind(self.task).result_text(result)}" for result in self.results]
         lines.append(f"Time     {self.seconds:.0f} s, {self.pflop:.4g} PFLOP")
         if self.report is not None:
             lines.append(f"Report   {self.report}")
@@ -95,36 +78,78 @@ class TrainingResult:
 def train(
     data: str | Path | None = None,
     *,
+    recipe: str | None = None,
+    model: str | None = None,
+    start: str | Path | None = None,
+    grow: str | None = None,
+    freeze: str | None = None,
+    pretrain: int | None = None,
+    probe: bool = False,
+    budget: str | float | None = None,
+    epochs: int | None = None,
+    size: int | None = None,
+    fit: str | None = None,
+    batch: int | None = None,
+    lr: float | None = None,
+    seed: int | None = None,
+    threads: int | None = None,
+    device: str = "auto",
+    precision: str | None = None,
+    val_fraction: float | None = None,
+    augment: Sequence[str] | str | None = None,
+    label_from: str | None = None,
+    path_column: str | None = None,
+    label_column: str | None = None,
+    split_column: str | None = None,
+    task: str = "classes",
     out: str | Path | None = None,
     resume: str | Path | None = None,
+    allow_bad: bool = False,
     tensorboard: bool = False,
     watch: str | None = None,
     images: bool = True,
-    device: str = "auto",
+    compile: bool = False,
+    patience: int | None = None,
     display: Display | None = None,
-    **options: Any,
+    **settings: Any,
 ) -> TrainingResult:
     """Train a network on `data` (a folder, manifest, archive or name) and return where it is and how good.
 
-    `options` are those of `prepared`: what to train (`model`, `recipe`, `budget`, `size`, `fit`), how to read the data
-    (`label_from`, `task`, ...) and every field of `Recipe` (`epochs`, `batch`, `lr`, ...). `out` is the run folder;
-    `resume` continues one, and takes no other option. `tensorboard` writes event files into it too. The run's report
-    shows percentiles of the inputs of the layer `watch` (the middle activation), and thumbnails where `images` is set.
+    What is None is chosen. `recipe` is a named plan, as `cifar10-94`; `model` a network of `fovea.names()` or
+    `file.py:Class`; `start` a weights file, a model file, `imagenet`, or `none` for random weights. `budget` is a time,
+    in seconds or as `5m`, instead of `epochs`. `grow` (`identity`, `vgg`) makes the network of `start` deeper, `freeze`
+    names what stays as it is, `pretrain` counts epochs per layer without labels, `probe` fits the head in closed form.
+    `size` is the side of the input in pixels, `fit` how images get it: `crop`, `letterbox`, `squash`. `settings` are all
+    other fields of `fovea.training.recipe.Recipe` and of `fovea.plans.plan.Plan`, and arguments of the network.
+
+    `label_from`, `path_column`, `label_column`, `split_column`, `task` and `allow_bad` say how the data is read, as for
+    `fovea.find`. `out` is the run folder; `resume` continues one, and takes no other option. `tensorboard` writes event
+    files into it too. The run's report shows percentiles of the inputs of the layer `watch` (the middle activation),
+    and thumbnails where `images` is set.
+
     Of the processes that `torchrun` starts, the first does all this and the others train along; all return the same.
+    Thread count and random state of the process are left as they were.
 
     Raises:
         FoveaError: of the kind that says what is wrong: UsageError, DataError, TrainingError, StorageError.
     """
-    with joined(), display or Display() as shown:
+    given = {
+        name: value
+        for name, value in locals().items()
+        if name in _PASSED_ON and value is not None and value is not False
+    }
+    with as_found(), joined(), display or Display() as shown:
         if rank() > 0:
             return _train_along(device)
-        events = event_writer() if tensorboard else None
         if resume is not None:
-            if data is not None or options or out is not None or watch is not None or not images:
+            begun = data is not None or given or settings or task != "classes" or out is not None
+            if begun or watch is not None or not images:
                 raise UsageError("--resume continues a run as it was begun; leave out DATA and the other options.")
-            return _run(_resumed(Run.open(resume), display=shown, device=device, events=events))
+            events = event_writer() if tensorboard else None
+            return _run(resumed(Run.open(resume), display=shown, device=device, events=events))
+        events = event_writer() if tensorboard else None
         Run.check_free(out)
-        training = prepared(data, device=device, display=shown, **options)
+        training = prepared(data, device=device, display=shown, task=task, **given, **settings)
         report = ReportWish(images=images, watch=watched_layer(training.model, watch))
         trainer = training.trainer()  # raises before there is a folder
         run = Run.create(out, name=f"{_word(training.dataset.name)}-{_word(training.architecture)}")
@@ -132,114 +157,12 @@ def train(
         return _run(Session(training, trainer, run, display=shown, events=events, report=report))
 
 
-def prepared(
-    data: str | Path | None,
-    *,
-    display: Display,
-    device: str = "auto",
-    model: str | None = None,
-    recipe: str | None = None,
-    start: str | Path | None = None,
-    budget: str | float | None = None,
-    size: int | None = None,
-    fit: Fit | None = None,
-    val_fraction: float | None = None,
-    label_from: str | None = None,
-    path_column: str = "path",
-    label_column: str = "label",
-    split_column: str = "split",
-    task: Task = "classes",
-    allow_bad: bool = False,
-    **fields: Any,
-) -> Prepared:
-    """Return the training that `train` would start.
-
-    `model` is a name of the zoo or `file.py:Class`; `recipe` a named plan; `budget` seconds, or text as `5m`; `fields`
-    replace fields of the plan's `Recipe` and arguments of its network, and may be text. `start` is a weights file, a
-    model file, `imagenet`, or `none` for random weights; photographs start from ImageNet weights that lie at hand where
-    neither this nor network nor recipe is given.
-    """
-    if data is None:
-        raise UsageError("Say what to train on: a folder, a manifest, an archive or a name such as `digits`.")
-    source = Source(
-        data=str(data),
-        label_from=label_from,
-        path_column=path_column,
-        label_column=label_column,
-        split_column=split_column,
-        task=task,
-        allow_bad=allow_bad,
-    )
-    changes = {"size": size, "fit": fit, "val_fraction": val_fraction, **_parsed(fields)}
-    changes = {name: value for name, value in changes.items() if value is not None}
-    if budget is not None:
-        if "epochs" in changes:
-            raise UsageError("`--budget` and `--epochs` exclude each other; give one of them.")
-        changes |= {"budget_s": seconds(budget), "epochs": 0}
-    elif changes.get("probe"):
-        changes.setdefault("epochs", 0)
-    wish = Wish(model=model, recipe=recipe, start=None if start is None else str(start), changes=changes)
-    return prepare(source, wish, device=device_named(device), display=display)
-
-
-def preview(data: str | Path | None = None, *, out: str | Path = "preview.png", **options: Any) -> Path:
-    """Write the contact sheet of what the network will see in training, augmented, and return its path."""
-    path = picture_path(out, suffixes=SHEETS)
-    options |= {"threads": torch.get_num_threads(), "precision": "float32"}  # nothing is computed that is worth timing
-    with Display() as display:
-        trainer = prepared(data, display=display, **options).trainer()
-        indices = next(trainer.batches())[:PREVIEW_IMAGES]
-        images, _ = trainer.load(indices, torch.Generator(trainer.device).manual_seed(trainer.recipe.seed))
-        return contact_sheet(trainer.normalise.undo(images).cpu(), path)
-
-
-def find_lr(data: str | Path | None = None, *, out: str | Path = "learning-rate.png", **options: Any) -> Sweep:
-    """Return the losses over a sweep of learning rates, and the rate to start from; its picture goes to `out`."""
-    path = picture_path(out)
-    with Display() as display:
-        trainer = prepared(data, display=display, **options).trainer()
-        sweep = sweep_rates(trainer, progress=display.counter("sweeping the learning rate"))
-    sweep_picture(sweep, path)
-    return sweep
-
-
-def _resumed(run: Run, *, display: Display, device: str, events: EventWriter | None) -> Session:
-    stored = run.read_recipe()
-    with _complete(run):
-        report = ReportWish(**stored.get("report", {}))
-    training = _as_begun(run, stored, device=device, display=display, checkpoint=run.last.exists())
-    session = Session(training, training.trainer(), run, display=display, events=events, report=report)
-    session.resume()
-    return session
-
-
-def _as_begun(run: Run, stored: Mapping[str, Any], *, device: str, display: Display, checkpoint: bool) -> Prepared:
-    """Return the training that `run` began with the recipe `stored`; with a `checkpoint` its weights stay open.
-
-    Raises:
-        UsageError: the recipe is incomplete.
-        DataError: the data has changed.
-    """
-    with _complete(run):
-        source = Source(**stored["data"]["source"])
-        preprocess = Preprocess.from_dict(stored["preprocess"])
-        recipe = Recipe.from_dict(stored["training"])
-        plan = Plan(training=recipe, val_fraction=stored["data"]["val_fraction"], **stored["network"])
-        chosen = device_named(stored["device"] if device == "auto" else device)
-        fingerprint = stored["data"]["fingerprint"]
-    dataset = find_data(source, display)
-    if dataset.fingerprint != fingerprint:
-        raise DataError(f"`{source.data}` has changed since {run.folder} began; start a new run without --resume.")
-    begun = Begun(preprocess, stored.get("origin"), checkpoint=checkpoint)
-    return ready(dataset, plan, source=source, device=chosen, display=display, begun=begun)
-
-
-@contextmanager
-def _complete(run: Run) -> Iterator[None]:
-    try:
-        yield
-    except (KeyError, TypeError) as error:
-        raise UsageError(f"`{run.recipe}` is incomplete ({error}); start again without --resume.") from error
+_PASSED_ON = (
+    *("recipe", "model", "start", "grow", "freeze", "pretrain", "probe", "budget", "epochs", "size", "fit", "batch"),
+    *("lr", "seed", "threads", "precision", "val_fraction", "augment", "label_from", "path_column", "label_column"),
+    *("split_column", "allow_bad", "compile", "patience"),
+)
+"""Parameters of `train` that `prepared` takes as they are."""
 
 
 def _run(session: Session) -> TrainingResult:
@@ -255,7 +178,8 @@ def _run(session: Session) -> TrainingResult:
         results=tuple(results),
         seconds=session.trainer.clock.elapsed_s,
         pflop=session.pflop,
-        data=session.prepared.source.data,
+        data=str(session.prepared.source.data),
+        task=session.target.name,
         interrupted=session.interrupted,
         custom=_custom(session.prepared),
     )
@@ -266,15 +190,18 @@ def _run(session: Session) -> TrainingResult:
 def _custom(prepared: Prepared) -> str:
     """Return how the network was made, where it is one's own."""
     found = custom_name(prepared.plan.model)
-    outputs = output_count(prepared.plan.training.loss, len(prepared.dataset.classes))
-    return call_of(found[1], prepared.model, classes=outputs, c_in=prepared.preprocess.channels) if found else ""
+    return (
+        call_of(found[1], prepared.model, classes=prepared.target.outputs, c_in=prepared.preprocess.channels)
+        if found
+        else ""
+    )
 
 
 def _train_along(device: str) -> TrainingResult:
     """Do another process's share of the training that the first one runs in `_run`, and return its result."""
     run, stored, state = agreed(None)
     display = Display(quiet=True)
-    trainer = _as_begun(run, stored, device=device, display=display, checkpoint=True).trainer()
+    trainer = as_begun(run, stored, device=device, display=display, checkpoint=True).trainer()
     restore(trainer, state)
     with Interruption(display) as interruption:
         trainer.fit(on_step=lambda _: None, on_epoch=lambda *_: None, stopped=lambda: interruption.requested)
@@ -282,42 +209,5 @@ def _train_along(device: str) -> TrainingResult:
     return result
 
 
-def _parsed(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `fields` with text, as from `--set key=value`, turned into the type of its field; others may be known."""
-    texts = {name: value for name, value in fields.items() if isinstance(value, str) and name in FIELDS}
-    values = Recipe.parsed(texts)
-    if isinstance(text := fields.get("standardise"), str):
-        values["standardise"] = parse("standardise", text, default=Plan.standardise)
-    return {**fields, **values}
-
-
-def seconds(budget: str | float) -> float:
-    """Return a time as seconds: a number, or text as `90s`, `5m`, `1.5h`.
-
-    >>> seconds("5m"), seconds("90s"), seconds(30)
-    (300.0, 90.0, 30.0)
-    """
-    text = str(budget).strip().lower()
-    unit = {"s": 1.0, "m": 60.0, "h": 3600.0}.get(text[-1:], 0.0)
-    try:
-        value = float(text[:-1]) * unit if unit else float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < float("inf"):
-        raise UsageError(f"`--budget {budget}` must be a time above 0, as 90s, 5m or 1h.")
-    return value
-
-
 def _word(name: str) -> str:
     return "".join(character if character.isalnum() or character in "-_." else "-" for character in name) or "run"
-
-
-def _described(result: Mapping[str, Any]) -> str:
-    if "accuracy" not in result:
-        return f"mean absolute error {result['mae']:.4g} on {result['split']} ({result['images']:,} images)"
-    low, high = result["interval"]
-    mirrored = ", mirrored copies averaged" if result.get("flip") else ""
-    return (
-        f"{100 * result['accuracy']:.2f} % accuracy on {result['split']}, "
-        f"95 % interval {100 * low:.2f} to {100 * high:.2f} % ({result['images']:,} images{mirrored})"
-    )

@@ -4,19 +4,19 @@ import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
-from fovea.bundle import Bundle, load
+from fovea.display import Display
 from fovea.jobs.filter_picture import encoded
 from fovea.jobs.measure import Measurable, found
 from fovea.jobs.places import picture_path
-from fovea.jobs.progress import Display
 from fovea.jobs.unit_picture import unit_figure
 from fovea.measurement.effective import INPUTS, Effective, Rectangle, Unit, effective_field, seen_rectangle
 from fovea.measurement.network import measure_network
 from fovea.measurement.result import shape_text
+from fovea.model.bundle import Bundle, load
 from fovea.preprocess import Preprocess
 from fovea.storage import write_atomically
 
@@ -100,7 +100,7 @@ def _geometry(model: Measurable, shape: tuple[int, ...]) -> Preprocess:
     """Return how an image becomes the input of the network, as far as it can be shown: in grey or colour."""
     size = (shape[1], shape[2])
     if isinstance(model, Bundle):
-        return model.preprocess.with_size(size)
+        return cast(Preprocess, model.preprocess).with_size(size)
     channels = 1 if shape[0] == 1 else 3
     return Preprocess(size=size, channels=channels, mean=(0.0,) * channels, std=(1.0,) * channels)
 

@@ -12,8 +12,7 @@ from torch import Tensor, nn
 from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from fovea.errors import ShapeError
-from fovea.header import first_line
+from fovea.errors import ShapeError, first_line
 from fovea.hooks import tensors_in
 from fovea.measurement.network import without_values
 

@@ -8,8 +8,7 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from fovea.errors import ShapeError
-from fovea.header import first_line
+from fovea.errors import ShapeError, first_line
 from fovea.measurement.fitting import nearest
 from fovea.measurement.places import Lost
 from fovea.measurement.result import Group, Layer, Measurement, Shape, shape_text, total_of

@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 from fovea.report.charts import Axis, Chart, Line, Point
 from fovea.report.page import render
+from fovea.tasks.score import ACCURACY, Metric
+from fovea.tasks.task import Task
 
 DRAWN = 10
 """Groups that have a line of their own."""
@@ -27,11 +29,12 @@ def compare_page(
     tables: Sequence[Table],
     sentences: Sequence[str],
     histories: Sequence[Sequence[History]],
+    kind: type[Task],
 ) -> str:
     """Return the page of a report, as `Comparison.to_dict` gives it.
 
     `tables` are those of the groups and of their settings, `sentences` say the differences, and `histories` holds the
-    metrics of each run of each group.
+    metrics of each run of each group; `kind` is what was learned.
     """
     names = [group["name"] for group in report["groups"]]
     return render(
@@ -40,18 +43,22 @@ def compare_page(
         groups=tables[0],
         settings=tables[1],
         sentences=sentences,
-        charts=[*curves(names[:DRAWN], histories[:DRAWN]), *costs(report["groups"][:DRAWN])],
+        charts=[
+            *curves(names[:DRAWN], histories[:DRAWN], followed=kind.followed),
+            *costs(report["groups"][:DRAWN], metric=kind.metric),
+        ],
         drawn=DRAWN,
     )
 
 
-def curves(names: Sequence[str], histories: Sequence[Sequence[History]]) -> list[Chart]:
-    """Return loss and accuracy in training and on validation over the epochs; a group's line is the mean of runs."""
+def curves(names: Sequence[str], histories: Sequence[Sequence[History]], *, followed: Metric = ACCURACY) -> list[Chart]:
+    """Return loss and `followed` score in training and on validation over the epochs; a group's line is their mean."""
+    title = followed.axis[:1].lower() + followed.axis[1:]
     wanted: dict[str, Callable[[Mapping[str, Any]], float | None]] = {
         "Training loss": lambda line: line["loss"],
-        "Training accuracy, %": lambda line: _percent(line["accuracy"]),
+        f"Training {title}": lambda line: _scaled(line.get(followed.name), followed),
         "Validation loss": lambda line: (line["val"] or {}).get("loss"),
-        "Validation accuracy, %": lambda line: _percent((line["val"] or {}).get("accuracy")),
+        f"Validation {title}": lambda line: _scaled((line["val"] or {}).get(followed.name), followed),
     }
     drawn = (
         _chart(title, [Line(name, _mean(runs, value)) for name, runs in zip(names, histories, strict=True)])
@@ -60,12 +67,12 @@ def curves(names: Sequence[str], histories: Sequence[Sequence[History]]) -> list
     return [chart for chart in drawn if chart.drawn]
 
 
-def costs(groups: Sequence[Mapping[str, Any]]) -> list[Chart]:
+def costs(groups: Sequence[Mapping[str, Any]], *, metric: Metric = ACCURACY) -> list[Chart]:
     """Return the result over the arithmetic of the training, a point per group; nothing where that is the same."""
     split = next((s for s in ("test", "val") if sum(s in group["results"] for group in groups) > 1), None)
     if split is None:
         return []
-    scale, metric = (100, "Accuracy, %,") if groups[0]["metric"] == "accuracy" else (1, "Mean absolute error")
+    scale, title = metric.scale, f"{metric.axis}," if metric.share else metric.axis
     lines = [
         Line(group["name"], [(group["pflop"]["mean"], scale * group["results"][split]["mean"])], sizes=[5.0])
         for group in groups
@@ -75,7 +82,7 @@ def costs(groups: Sequence[Mapping[str, Any]]) -> list[Chart]:
     if len(set(x)) == 1:
         return []
     axes = Axis.over("PFLOP", x, log=True), Axis.over("", y)
-    return [Chart(title=f"{metric} on {split} over arithmetic", lines=lines, x=axes[0], y=axes[1])]
+    return [Chart(title=f"{title} on {split} over arithmetic", lines=lines, x=axes[0], y=axes[1])]
 
 
 def _mean(runs: Sequence[History], value: Callable[[Mapping[str, Any]], float | None]) -> list[Point]:
@@ -85,8 +92,8 @@ def _mean(runs: Sequence[History], value: Callable[[Mapping[str, Any]], float | 
     return [(epoch + 1.0, fmean(values[epoch] for values in found)) for epoch in common]
 
 
-def _percent(share: float | None) -> float | None:
-    return None if share is None else 100 * share
+def _scaled(value: float | None, metric: Metric) -> float | None:
+    return None if value is None else metric.scale * value
 
 
 def _chart(title: str, lines: Sequence[Line]) -> Chart:

@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
+from fovea.evaluation.outcome import Outcome
 from fovea.report.facts import card_facts, temperature_note
-from fovea.report.outcome import Outcome
 from fovea.report.page import picture, render
 from fovea.report.pictures import MOST_FILTERS, filter_grid
 from fovea.report.results import result_values
@@ -19,7 +20,7 @@ def evaluation_page(
     outcome: Outcome,
     card: Mapping[str, Any],
     *,
-    filters: Tensor | None = None,
+    filters: NDArray[np.float32] | None = None,
     notes: Sequence[str] = (),
     slices: Mapping[str, Any] | None = None,
     robustness: Mapping[str, Any] | None = None,
@@ -39,12 +40,12 @@ def evaluation_page(
     )
 
 
-def card_values(card: Mapping[str, Any], filters: Tensor | None) -> dict[str, Any]:
+def card_values(card: Mapping[str, Any], filters: NDArray[np.float32] | None) -> dict[str, Any]:
     """Return what every page says of the network: the facts of its card, its temperature, its first filters."""
     return {"facts": card_facts(card), "fitted": temperature_note(card), "filters": _filters(filters)}
 
 
-def _filters(filters: Tensor | None) -> dict[str, Any] | None:
+def _filters(filters: NDArray[np.float32] | None) -> dict[str, Any] | None:
     if filters is None or filters.shape[1] not in (1, 3):
         return None
     grid = filter_grid(filters)

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
 Pixels = NDArray[np.uint8]
 
@@ -15,30 +14,15 @@ HEAT = np.array([(68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253
 """Five colours from low to high, evenly spaced; equal steps look equal, also without colour vision."""
 
 
-def first_filters(model: nn.Module, input_shape: tuple[int, int, int]) -> Tensor | None:
-    """Return the weights of the first layer as images (F, C, k, k) for an input (C, H, W), or None.
-
-    Those of a convolution over all C channels, or of a dense layer over all pixels.
-    """
-    C, H, W = input_shape
-    first = next((module for module in model.modules() if isinstance(module, nn.Conv2d | nn.Linear)), None)
-    if first is None:
-        return None
-    weight = first.weight.detach().float().cpu()
-    if isinstance(first, nn.Conv2d):
-        return weight if weight.shape[1] == C else None
-    return weight.view(-1, C, H, W) if weight.shape[1] == C * H * W else None
-
-
-def filter_grid(filters: Tensor) -> Pixels:
+def filter_grid(filters: NDArray[np.float32]) -> Pixels:
     """Return filters (F, C, k, k) with 1 or 3 channels as one picture (h, w, 4): 0 is grey, gaps are transparent."""
-    shown = filters[:MOST_FILTERS]
+    shown = np.asarray(filters[:MOST_FILTERS], np.float32)
     F, _, h, w = shown.shape
-    tiles = (127.5 + 127.5 * shown / shown.abs().max().clamp(min=1e-12)).round().byte()
-    tiles = tiles.expand(F, 3, h, w).permute(0, 2, 3, 1)
+    tiles = (127.5 + 127.5 * shown / max(np.abs(shown).max(), 1e-12)).round().astype(np.uint8)
+    tiles = np.broadcast_to(tiles, (F, 3, h, w)).transpose(0, 2, 3, 1)
     columns = min(COLUMNS, F)
     grid = np.zeros((-(-F // columns) * (h + 1) - 1, columns * (w + 1) - 1, 4), np.uint8)
-    for index, tile in enumerate(tiles.numpy()):
+    for index, tile in enumerate(tiles):
         top, left = index // columns * (h + 1), index % columns * (w + 1)
         grid[top : top + h, left : left + w] = np.concatenate([tile, np.full((h, w, 1), 255, np.uint8)], axis=2)
     return grid

@@ -1,41 +1,38 @@
-"""The part of a page on what a network says of images: classes, confusions, mistakes, calibration, errors."""
+"""The sections of a page on what a network says of images, by the names that tasks give them."""
 
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fovea.evaluation.outcome import Outcome
+from fovea.metrics import calibration_bins
 from fovea.report.charts import Axis, Chart, Line
-from fovea.report.outcome import Outcome
 from fovea.report.page import picture
 from fovea.report.pictures import confusion_picture
-from fovea.training.metrics import (
-    calibration_bins,
-    calibration_error,
-    negative_log_likelihood,
-    number_scores,
-    top_k_accuracy,
-)
+from fovea.tasks.class_figures import ClassFigures
+from fovea.tasks.classes import Classes
 
 WRITTEN_OUT = 20
 """Classes up to which a confusion matrix has numbers and names."""
 LISTED = 30
 """Classes up to which all are listed at once."""
 EXTREMES = 3
+CONFUSIONS = 10
 DRAWN_NUMBERS = 2000
 SMALLEST, GROWTH = 2.0, 6.0
 """Radius of a dot for no images of a bin, and how much it grows for all: its area goes with their share."""
 
 
 def result_values(outcome: Outcome) -> dict[str, Any]:
-    """Return what `results.html` shows of an outcome."""
-    worst = [
-        (mistake, None if outcome.picture is None else picture(outcome.picture(mistake.image)))
-        for mistake in outcome.mistakes
-    ]
-    figures = _class_values(outcome) if outcome.classes else _number_values(outcome)
-    return {"outcome": outcome, "mistakes": worst, **figures}
+    """Return what `results.html` shows of an outcome: the sections that its task names, and what each of them needs."""
+    figures = outcome.figures
+    values: dict[str, Any] = {"outcome": outcome, "tiles": figures.tiles, "interval": figures.interval_text}
+    for name in outcome.target.sections:
+        values |= SECTIONS[name](outcome)
+    return values
 
 
 def percent(share: float) -> str:
@@ -43,52 +40,74 @@ def percent(share: float) -> str:
     return f"{100 * share:.2f} %"
 
 
-def _class_values(outcome: Outcome) -> dict[str, Any]:
-    rows, labels, classes = outcome.rows, outcome.labels, len(outcome.classes)
+def _mistakes(outcome: Outcome) -> dict[str, Any]:
+    """Return the worst answers, each with the name of its image and its picture."""
+    shown = [
+        (mistake, outcome.names[mistake.image], outcome.picture and picture(outcome.picture(mistake.image)))
+        for mistake in outcome.mistakes
+    ]
+    return {"mistakes": shown}
+
+
+def _classes(outcome: Outcome) -> dict[str, Any]:
+    rows = _class_figures(outcome).rows
     few = min(EXTREMES, len(rows) // 2)
-    large = classes > WRITTEN_OUT
-    before, after = (calibration_error(p, labels) for p in (outcome.unscaled, outcome.probabilities))
-    low, high = outcome.interval
-    nll = negative_log_likelihood(outcome.probabilities, labels)
     return {
-        "tiles": [
-            ("accuracy", percent(outcome.accuracy), f"95 % interval {100 * low:.2f} to {percent(high)}"),
-            *_top5(outcome),
-            ("negative log-likelihood", f"{nll:.4f}", "nats an image"),
-            ("calibration error", percent(after), "confidence against accuracy"),
-        ],
         "rows": rows,
-        "listed": classes <= LISTED,
+        "listed": len(outcome.target.classes) <= LISTED,
         "worst": [row for row in rows[:few] if row.recall < 1],
         "best": rows[len(rows) - few :][::-1],
-        "confusion": None if large else _cells(outcome.confusion),
-        "confusion_picture": picture(confusion_picture(outcome.confusion), side=classes) if large else None,
-        "confusions": outcome.confusions,
-        "calibration": calibration_chart(outcome),
-        "ece_before": before,
-        "ece_after": after,
     }
 
 
-def _top5(outcome: Outcome) -> list[tuple[str, str, str]]:
-    if len(outcome.classes) <= 5:
-        return []
-    share = top_k_accuracy(outcome.unscaled, outcome.labels, k=5)
-    return [("top-5 accuracy", percent(share), "the class is among the five most probable")]
+def _confusion(outcome: Outcome) -> dict[str, Any]:
+    figures, classes = _class_figures(outcome), len(outcome.target.classes)
+    counts = np.array(figures.confusion)
+    large = classes > WRITTEN_OUT
+    return {
+        "confusion": None if large else _cells(counts),
+        "confusion_picture": picture(confusion_picture(counts), side=classes) if large else None,
+        "confusions": figures.confusions(CONFUSIONS),
+    }
 
 
-def _cells(counts: NDArray[np.int64]) -> list[list[tuple[int, float]]]:
-    """Return (count, share of the true class) by row and column."""
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    pairs = zip(counts.tolist(), shares.tolist(), strict=True)
-    return [list(zip(row, share, strict=True)) for row, share in pairs]
+def _calibration(outcome: Outcome) -> dict[str, Any]:
+    figures = _class_figures(outcome)
+    before = figures.ece if figures.ece_unscaled is None else figures.ece_unscaled
+    return {
+        "calibration": calibration_chart(outcome),
+        "temperature": figures.temperature,
+        "ece_before": before,
+        "ece_after": figures.ece,
+    }
+
+
+def _scatter(outcome: Outcome) -> dict[str, Any]:
+    """Return the first column of what is predicted over the truth."""
+    chosen = np.linspace(0, len(outcome) - 1, min(DRAWN_NUMBERS, len(outcome))).astype(int)
+    points = [(float(outcome.labels[i]), float(outcome.rows[i, 0])) for i in chosen]
+    both = [number for point in points for number in point]
+    x, y = (Axis.over(label, both) for label in ("true", "predicted"))
+    return {"scatter": Chart(title="Predicted over true", lines=[], x=x, y=y, diagonal=True), "points": points}
+
+
+SECTIONS: Mapping[str, Callable[[Outcome], dict[str, Any]]] = {
+    "classes": _classes,
+    "confusion": _confusion,
+    "mistakes": _mistakes,
+    "calibration": _calibration,
+    "scatter": _scatter,
+}
+"""What each section needs; the macro of the same name in `results.html` shows it."""
 
 
 def calibration_chart(outcome: Outcome) -> Chart:
     """Return accuracy over confidence, before and after temperature scaling, and how many images have which."""
-    scaled = outcome.temperature != 1
-    found = {"at temperature 1": outcome.unscaled} if scaled else {}
-    found[f"at temperature {outcome.temperature:.3g}"] = outcome.probabilities
+    target = outcome.target
+    if not isinstance(target, Classes):
+        raise TypeError("only probabilities of classes are calibrated by a temperature")
+    plain = target.at_temperature(1.0)
+    found = {f"at temperature {task.temperature:.3g}": task.decode(outcome.outputs) for task in (plain, target)}
     lines = []
     for name, probabilities in found.items():
         confidence, accuracy, images = calibration_bins(probabilities, outcome.labels)
@@ -104,20 +123,14 @@ def calibration_chart(outcome: Outcome) -> Chart:
     return Chart(title="Accuracy over confidence", lines=lines, x=x, y=y, diagonal=True, bars=bars)
 
 
-def _number_values(outcome: Outcome) -> dict[str, Any]:
-    values = outcome.outputs[:, 0].double().numpy()
-    scores = number_scores(values, outcome.labels)
-    chosen = np.linspace(0, len(outcome) - 1, min(DRAWN_NUMBERS, len(outcome))).astype(int)
-    points = [(float(outcome.labels[i]), float(values[i])) for i in chosen]
-    both = [number for point in points for number in point]
-    x, y = (Axis.over(label, both) for label in ("true", "predicted"))
-    r2 = [] if scores.r2 is None else [("R²", f"{scores.r2:.4f}", "1 is perfect, 0 the mean itself")]
-    return {
-        "tiles": [
-            ("mean absolute error", f"{scores.mae:.4g}", "in the unit of the labels"),
-            ("root mean squared error", f"{scores.rmse:.4g}", "in the unit of the labels"),
-            *r2,
-        ],
-        "scatter": Chart(title="Predicted over true", lines=[], x=x, y=y, diagonal=True),
-        "points": points,
-    }
+def _class_figures(outcome: Outcome) -> ClassFigures:
+    if not isinstance(outcome.figures, ClassFigures):
+        raise TypeError(f"the figures of `{outcome.target.name}` are not those of classes")
+    return outcome.figures
+
+
+def _cells(counts: NDArray[np.int64]) -> Sequence[Sequence[tuple[int, float]]]:
+    """Return (count, share of the true class) by row and column."""
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    pairs = zip(counts.tolist(), shares.tolist(), strict=True)
+    return [list(zip(row, share, strict=True)) for row, share in pairs]

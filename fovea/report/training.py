@@ -5,14 +5,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
+from fovea.evaluation.outcome import Outcome
 from fovea.report.charts import Axis, Chart, Line, Point
 from fovea.report.evaluation import card_values
-from fovea.report.outcome import Outcome
 from fovea.report.page import picture, render
 from fovea.report.pictures import heat_map, heat_strip
 from fovea.report.results import result_values
+from fovea.tasks.score import ACCURACY, Metric
 from fovea.training.diagnosis import PERCENTILES, Look
 
 LINES = 5
@@ -35,9 +37,11 @@ class Story:
     looks: Sequence[Look]
     layer: str
     """Whose inputs were watched."""
+    followed: Metric = ACCURACY
+    """The score that was followed beside the loss, if any."""
     outcomes: Sequence[Outcome] = ()
     """What the final network says of each part that was not trained on; the last is shown in full."""
-    filters: Tensor | None = None
+    filters: NDArray[np.float32] | None = None
     parameters: int
     data: Sequence[tuple[str, str]] = ()
     """Further facts of the data set."""
@@ -63,10 +67,13 @@ def training_page(story: Story) -> str:
 
 
 def curves(story: Story) -> list[Chart]:
-    """Return loss, accuracy (for classes) and learning rate over the epochs."""
+    """Return loss, the followed score and learning rate over the epochs."""
     mark = None if story.best_epoch is None else story.best_epoch + 1.0
     drawn = [_over_epochs("Loss", story.history, "loss", mark=mark, zero=True)]
-    drawn.append(_over_epochs("Accuracy, %", story.history, "accuracy", mark=mark, scale=100.0, also=[100.0]))
+    followed = story.followed
+    also = [100.0] if followed.share else []
+    scale = float(followed.scale)
+    drawn.append(_over_epochs(followed.axis, story.history, followed.name, mark=mark, scale=scale, also=also))
     rates = [(look.epoch, look.lr) for look in story.looks] or [
         (line["epoch"] + 1.0, line["lr"]) for line in story.history
     ]

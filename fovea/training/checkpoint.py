@@ -10,11 +10,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from fovea.errors import BundleError
-from fovea.header import first_line
+from fovea.errors import BundleError, first_line
 from fovea.storage import write_atomically
+from fovea.tasks.score import Score
 from fovea.training.engine import Clock, Trainer
-from fovea.training.evaluation import Score
 from fovea.training.schedules import Plateau
 
 
@@ -35,7 +34,7 @@ def state_of(trainer: Trainer) -> State:
         tensors |= {f"average.{name}": tensor for name, tensor in trainer.average.model.state_dict().items()}
         scalars["average_updates"] = trainer.average.updates
     tensors |= {f"optimiser.{key}": tensor for key, tensor in _optimiser_state(trainer).items()}
-    scalars["clock"] = dataclasses.asdict(trainer.clock)
+    scalars["clock"] = {**vars(trainer.clock), "best": trainer.clock.best and trainer.clock.best.to_dict()}
     if trainer.plateau:
         scalars["plateau"] = dataclasses.asdict(trainer.plateau)
     # clone: safetensors refuses channels-last tensors and tensors that share memory
@@ -88,7 +87,8 @@ def restore(trainer: Trainer, state: State) -> None:
             value = value.to(parameter.device)
         optimiser.state[parameter][slot] = value
     clock = scalars["clock"]
-    trainer.clock = Clock(**{**clock, "best": Score(**clock["best"]) if clock["best"] else None})
+    best = Score.from_dict(clock["best"], trainer.target.followed) if clock["best"] else None
+    trainer.clock = Clock(**{**clock, "best": best})
     if trainer.plateau:
         trainer.plateau = Plateau(**scalars["plateau"])
 

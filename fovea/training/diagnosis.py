@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from fovea.errors import unknown
 from fovea.hooks import watch
 from fovea.training.engine import Trainer
+from fovea.training.inference import as_evaluated, spread
 from fovea.training.losses import Loss
 
 IMAGES = 32
@@ -106,10 +107,9 @@ class Diagnosis:
     def batch(self) -> tuple[Tensor, Tensor]:
         """The images (N, C, H, W) that every look is taken at, spread over the training part, and their labels."""
         trainer, part = self.trainer, self.trainer.train_part
-        chosen = np.linspace(0, len(part) - 1, min(IMAGES, len(part))).astype(int)
-        pixels = np.stack([trainer.preprocess.fit_pixels(part.decoded[index]) for index in chosen])
-        images = torch.from_numpy(pixels).permute(0, 3, 1, 2).to(trainer.device)
-        return trainer.normalise(images), trainer.labels[chosen].to(trainer.device)
+        chosen = spread(part, IMAGES)
+        images = as_evaluated(part, trainer.preprocess, trainer.device, rows=chosen, batch=IMAGES)
+        return next(images), trainer.labels[chosen].to(trainer.device)
 
     @cached_property
     def wanted(self) -> int:

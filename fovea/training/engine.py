@@ -10,24 +10,28 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from fovea import inputs
 from fovea.data.augment import Augmentation, AugmentContext
 from fovea.data.dataset import Part
 from fovea.data.mixing import Labels, MixedLabels, compose_mixing
 from fovea.errors import DataError, TrainingError, UsageError
-from fovea.preprocess import Preprocess
+from fovea.inputs.interface import Preprocessing
+from fovea.inputs.views import Protocol
+from fovea.tasks.score import ACCURACY, Metric, Score
+from fovea.tasks.task import Task
 from fovea.training.distributed import gathered, greatest, own_part, own_share, rank, spread_buffers, sum_gradients
-from fovea.training.evaluation import Normaliser, Score, autocast, part_labels, predict_logits, score
-from fovea.training.losses import Outputs, chosen_classes, class_weights, main_head, make_loss
+from fovea.training.inference import autocast, part_labels, predict_logits
+from fovea.training.losses import Outputs, main_head, make_loss
 from fovea.training.optim import Average, make_optimisers
 from fovea.training.recipe import Recipe
 from fovea.training.schedules import SCHEDULES, Plateau, warmed_up
 from fovea.training.transfer import Learners
-from fovea.training.views import Protocol
 
 EXPLODED = 100.0
 """A loss of so many times the first step's stops the training."""
@@ -47,9 +51,9 @@ class Clock:
     """Seconds of training and validation, over all sessions of the run."""
     loss_sum: float = 0.0
     """Sum of this epoch's step losses."""
-    correct: int = 0
+    correct: float = 0
     seen: int = 0
-    """Images of this epoch, and how many of them were classified rightly as they were trained on."""
+    """Images of this epoch, and the sum over them of the score that is followed: of classes, how many were right."""
     first_loss: float = math.nan
     validated_s: float = 0.0
     """`elapsed_s` at the end of the last validation."""
@@ -64,13 +68,21 @@ class EpochResult:
 
     epoch: int
     loss: float
-    accuracy: float | None
-    """Mean loss and accuracy over the augmented images of the epoch, as they were trained on; None for numbers."""
+    value: float | None
+    """Mean loss and score over the augmented images of the epoch, as they were trained on; None for no score."""
     lr: float
     images: int
     elapsed_s: float
     val: Score | None
     improved: bool
+    metric: Metric = ACCURACY
+    """The score that is followed."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON values, the score under the metric's name."""
+        values = {"epoch": self.epoch, "loss": self.loss, self.metric.name: self.value, "lr": self.lr}
+        val = self.val and self.val.to_dict()
+        return {**values, "images": self.images, "elapsed_s": self.elapsed_s, "val": val, "improved": self.improved}
 
 
 def fitted(recipe: Recipe, *, images: int, validated: bool) -> Recipe:
@@ -103,7 +115,8 @@ class Trainer:
         recipe: Recipe,
         *,
         val: Part | None,
-        preprocess: Preprocess,
+        target: Task,
+        preprocess: Preprocessing,
         augmentation: Augmentation,
         device: torch.device,
     ) -> None:
@@ -111,16 +124,18 @@ class Trainer:
         self.model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.forward = torch.compile(self.model) if recipe.compile else self.model
         self.train_part, self.val_part, self.recipe = train, val, recipe
-        self.preprocess, self.augment, self.device = preprocess, augmentation, device
+        self.target, self.preprocess, self.augment, self.device = target, preprocess, augmentation, device
         self.mix = compose_mixing(recipe.augment)
-        self.normalise = Normaliser(preprocess, device)
+        self.prepare = inputs.kind_of(preprocess).network_input(preprocess, device)
         self.labels = part_labels(train)
         weights = None
         if recipe.class_weights or recipe.balanced:
-            weights = class_weights(self.labels, int(self.labels.max()) + 1)
+            weights = target.class_weights(self.labels)
         self.draw_weights = weights[self.labels] if weights is not None and recipe.balanced else None
-        self.loss = make_loss(recipe, weights.to(device) if weights is not None and recipe.class_weights else None)
-        self.val_loss = make_loss(recipe.replace(label_smoothing=0.0, aux_weight=0.0))
+        self.loss = make_loss(
+            target, recipe, weights.to(device) if weights is not None and recipe.class_weights else None
+        )
+        self.val_loss = make_loss(target, recipe.replace(label_smoothing=0.0, aux_weight=0.0))
         self.learners = Learners(self.model, recipe)
         self.optimisers = make_optimisers(self.model, recipe)
         self.average = Average(self.model, recipe.ema) if recipe.ema else None
@@ -228,24 +243,21 @@ class Trainer:
 
         Of several processes each augments and mixes them all alike, and gets its share of the images.
         """
-        batch = (
-            torch.from_numpy(self.train_part.decoded[indices.numpy()])
-            .permute(0, 3, 1, 2)
-            .to(self.device, non_blocking=True)
-        )
+        batch = self.prepare.arranged(self.train_part.decoded[indices.numpy()])
         batch = self.augment(batch, generator, AugmentContext(self.clock.epoch, indices.to(self.device)))
         labels = self.labels[indices].to(self.device, non_blocking=True)
         if self.mix is None:
-            return self.normalise(own_share(batch)), labels
+            return self.prepare(own_share(batch)), labels
         batch, mixed = self.mix(batch, labels, generator)
-        return self.normalise(own_share(batch)), mixed
+        return self.prepare(own_share(batch)), mixed
 
     def count(self, outputs: Outputs, labels: Labels) -> None:
-        """Add a batch to the epoch's accuracy; of mixed labels those of the larger share."""
+        """Add a batch to the epoch's score; of mixed labels those of the larger share."""
         if isinstance(labels, MixedLabels):
             labels = labels.larger
-        if not labels.is_floating_point():
-            self.clock.correct += int((chosen_classes(main_head(outputs).detach()) == labels).sum())
+        values = self.target.per_image(main_head(outputs).detach(), labels)
+        if values is not None:
+            self.clock.correct += values.sum().item()
         self.clock.seen += len(labels)
 
     def check(self, loss: float) -> None:
@@ -299,12 +311,24 @@ class Trainer:
             clock.best, clock.best_epoch = val, clock.epoch
         if self.plateau and val:
             self.plateau.observe(val.loss)
-        accuracy = None if self.labels.is_floating_point() else clock.correct / clock.seen
         result = EpochResult(
-            clock.epoch, clock.loss_sum / clock.step, accuracy, lr, clock.seen, clock.elapsed_s, val, improved
+            clock.epoch,
+            clock.loss_sum / clock.step,
+            self.value,
+            lr,
+            clock.seen,
+            clock.elapsed_s,
+            val,
+            improved,
+            self.target.followed,
         )
         self.clock = dataclasses.replace(clock, epoch=clock.epoch + 1, step=0, loss_sum=0.0, correct=0, seen=0)
         return result
+
+    @property
+    def value(self) -> float | None:
+        """The mean of the followed score over the epoch so far; None where only the loss is followed."""
+        return self.clock.correct / self.clock.seen if self.target.follows else None
 
     def validation_is_due(self) -> bool:
         """Whether this epoch ends with a validation: always by epochs, now and then and at the end under a budget."""
@@ -328,4 +352,5 @@ class Trainer:
             protocol=Protocol(flip=self.recipe.test_flip),
             precision=self.recipe.precision,
         )
-        return score(main_head(gathered(outputs, len(self.val_part))), part_labels(self.val_part), self.val_loss)
+        found = main_head(gathered(outputs, len(self.val_part)))
+        return self.target.score(found, part_labels(self.val_part), self.val_loss)

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from fovea.errors import UsageError
 from fovea.hooks import capture
+from fovea.tasks.task import Task
 from fovea.training.losses import main_head
 
 
@@ -45,10 +45,11 @@ class Moments:
         self.products += other.products
 
 
-def fit_head(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
+def fit_head(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], *, target: Task) -> None:
     """Set the last layer of `model` to the closed form for `batches` of images (N, C, H, W) and labels (N,).
 
-    Labels are class indices (int64) or numbers on the network's scale (float). The model is left in evaluation mode.
+    Labels are on the network's scale, as int64 class indices or float numbers; `target` says what is fitted to them. The
+    model is left in evaluation mode.
 
     Raises:
         UsageError: the outputs of the network are not those of a dense layer.
@@ -61,14 +62,14 @@ def fit_head(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> None
             outputs = main_head(model(images))
             if outputs is not leaving[name]:
                 raise _without_dense_end(name)
-            found = Moments.of(entering[name].cpu(), _targets(labels.cpu(), outputs=layer.out_features))
+            found = Moments.of(entering[name].cpu(), target.probe_targets(labels.cpu()))
             if moments is None:
                 moments = found
             else:
                 moments.add(found)
     if moments is None:
         return
-    weight, bias = regression(moments) if labels.is_floating_point() else discriminants(moments)
+    weight, bias = CLOSED_FORMS[target.closed_form](moments)
     if layer.out_features < len(weight):  # one sigmoid unit: the odds of the second class
         weight, bias = weight[1:] - weight[:1], bias[1:] - bias[:1]
     with torch.no_grad():
@@ -119,9 +120,8 @@ def shrunk(covariance: Tensor, count: float) -> Tensor:
     return (1 - share) * covariance + share * scale * identity
 
 
-def _targets(labels: Tensor, *, outputs: int) -> Tensor:
-    """Return numbers as a column, and classes as one-hot rows; one output tells two classes apart."""
-    return labels[:, None] if labels.is_floating_point() else F.one_hot(labels, max(outputs, 2))
+CLOSED_FORMS = {"discriminants": discriminants, "regression": regression}
+"""By the names that a task gives them."""
 
 
 def _last_dense(model: nn.Module) -> tuple[str, nn.Linear]:

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from fovea import tasks
 from fovea.errors import UsageError, unknown
 from fovea.training.schedules import SCHEDULES
 
-LOSSES = ("cross-entropy", "binary", "mse")
 OPTIMISERS = ("sgd", "rmsprop", "adadelta", "adam", "adamw", "muon")
 INITIALISATIONS = ("own", "he", "xavier", "lecun")
 PRECISIONS = ("auto", "float32", "bfloat16")
@@ -29,7 +29,7 @@ class Recipe:
     accumulate: int = 1
     """Batches whose gradients are averaged before a step."""
     loss: str = "cross-entropy"
-    """`cross-entropy`, `binary` (one sigmoid unit, two classes) or `mse` (a number per image)."""
+    """`cross-entropy`, `binary` (one sigmoid unit, two classes), `mse` (a number per image), or another task's."""
     label_smoothing: float = 0.0
     """Share of the target spread over all classes (Szegedy et al. 2015, section 7)."""
     aux_weight: float = 0.3
@@ -96,7 +96,7 @@ class Recipe:
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             self._require_type(field.name, type(field.default))
-        _require_choice("loss", self.loss, LOSSES)
+        _require_choice("loss", self.loss, tasks.losses())
         _require_choice("optimiser", self.optimiser, OPTIMISERS)
         _require_choice("schedule", self.schedule, (*SCHEDULES, "plateau"))
         _require_choice("initialisation", self.initialisation, INITIALISATIONS)
@@ -119,8 +119,8 @@ class Recipe:
         self._require("schedule", self.schedule != "plateau" or not self.budget_s, "cannot be combined with a budget")
         self._require("class_weights", not (self.class_weights and self.balanced), "and `balanced` exclude each other")
         for name in ("class_weights", "balanced"):
-            fits = not getattr(self, name) or self.loss != "mse"
-            self._require(name, fits, "needs classes; `loss` (=mse) has none")
+            fits = not getattr(self, name) or tasks.kind_of_loss(self.loss).has_classes
+            self._require(name, fits, f"needs classes; `loss` (={self.loss}) has none")
 
     def _require_type(self, name: str, kind: type) -> None:
         given = type(getattr(self, name))

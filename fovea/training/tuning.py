@@ -1,12 +1,10 @@
 """What this machine does best: thread count and precision by timing a few steps, and a learning rate by a sweep."""
 
 import copy
-import ctypes
 import dataclasses
 import itertools
 import os
 import statistics
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,24 +16,12 @@ from torch import Tensor, nn
 
 from fovea.errors import TrainingError
 from fovea.training.engine import Trainer
-from fovea.training.evaluation import Progress, autocast
+from fovea.training.inference import Progress, autocast
 from fovea.training.losses import Loss
 from fovea.training.recipe import Recipe
 
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
 MOST_STEPS = 1000
 """So many steps of one setting are timed at most."""
-
-
-def keep_freed_memory() -> None:
-    """Let glibc reuse the large blocks a training step frees instead of returning them to the system.
-
-    Every activation is otherwise fresh memory that the kernel must clear page by page: 5 to 20 % of a step on CPU.
-    Elsewhere than on glibc nothing happens.
-    """
-    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
-        libc.mallopt(M_MMAP_THRESHOLD, 1 << 30)
-        libc.mallopt(M_TRIM_THRESHOLD, (1 << 31) - 1)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from fovea.cli import run
-from fovea.header import read_card
+from fovea.model.container import read_card
 
 
 @pytest.fixture(autouse=True)

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from fovea.data.labels import are_characters, encode_labels, natural_key, part_of
+from fovea.data.labels import are_characters, encode_labels, part_of
+from fovea.texts import natural_key
 from fovea.errors import DataError
 
 

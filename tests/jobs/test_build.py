@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from fovea import registry
-from fovea.bundle import load
+from fovea.model.bundle import load
 from fovea.data.sources import find
 from fovea.errors import BundleError, UsageError
-from fovea.header import read_card
+from fovea.model.container import read_card
 from fovea.jobs.build import build_file
 from fovea.jobs.evaluate import evaluate
 from fovea.jobs.measure import measure

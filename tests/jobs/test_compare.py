@@ -8,7 +8,7 @@ import pytest
 from fovea.cli import run as command
 from fovea.errors import BundleError, UsageError
 from fovea.jobs.compare import compare
-from fovea.jobs.runs import Run
+from fovea.runs.folder import Run
 from fovea.training.differences import paired_interval, unpaired_interval
 
 

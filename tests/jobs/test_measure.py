@@ -9,7 +9,7 @@ from torch import nn
 import fovea
 from fovea.cli import run
 from fovea.errors import BundleError, ShapeError, UsageError
-from fovea.jobs.custom import custom_name, custom_network
+from fovea.custom import custom_name, custom_network
 
 NET = """
 from torch import nn

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from fovea.bundle import Prediction, Score, load
+from fovea.model.bundle import Prediction, Score, load
 from fovea.errors import UsageError
 from fovea.jobs import predict as module
 from fovea.jobs.predict import FilePrediction, find_images, predict

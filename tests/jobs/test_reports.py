@@ -14,10 +14,10 @@ from safetensors.torch import load_file
 import fovea
 from fovea.cli import run
 from fovea.errors import TrainingError, UsageError
-from fovea.header import read_card
-from fovea.jobs import session
+from fovea.model.container import read_card
+from fovea.runs import session
 from fovea.jobs.evaluate import evaluate
-from fovea.jobs.progress import Display
+from fovea.display import Display
 from fovea.jobs.train import train
 from fovea.training.diagnosis import Diagnosis
 

@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from sklearn.datasets import load_digits
 
 from fovea.errors import BundleError, DataError, StorageError, UsageError
-from fovea.jobs.progress import Display
+from fovea.display import Display
 from fovea.jobs.train import train
 from fovea.training.engine import Trainer
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from fovea.header import read_card
+from fovea.model.container import read_card
 
 DEADLINE_S = 300
 NET = '''

@@ -15,12 +15,12 @@ from safetensors.torch import load_file
 import fovea
 from fovea.data.sources import find
 from fovea.errors import DataError, MissingDependencyError, ShapeError, TrainingError, UsageError
-from fovea.header import read_header
-from fovea.jobs.preparation import device_named
-from fovea.jobs.progress import Display
+from fovea.model.container import read_header
+from fovea.runs.preparation import device_named
+from fovea.display import Display
 from fovea.jobs.train import find_lr, prepared, preview, seconds, train
 from fovea.training.engine import Trainer
-from fovea.training.evaluation import Score
+from fovea.training.inference import Score
 
 FAST = {"threads": 1, "precision": "float32", "device": "cpu"}
 
@@ -137,7 +137,7 @@ def test_the_best_network_is_kept_and_not_the_last(arrays, net_file, tmp_path, m
     monkeypatch.setattr(Trainer, "validate", lambda t: type(validate(t))(1.0, next(scores)))
     kept = {}
     monkeypatch.setattr(
-        "fovea.jobs.session.save_checkpoint",
+        "fovea.runs.session.save_checkpoint",
         lambda _, t: kept.update({t.clock.epoch: t.model.layers[3].weight.detach().clone()}),
     )
     result = quiet(arrays, model=net_file(), out=tmp_path / "run", val_fraction=0.2, **{**OWN, "epochs": 3})
@@ -361,7 +361,7 @@ def test_a_preview_shows_a_batch_as_the_network_gets_it(tmp_path):
 
 
 def test_a_preview_times_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr("fovea.jobs.preparation.time_settings", None)
+    monkeypatch.setattr("fovea.runs.preparation.time_settings", None)
     assert preview("digits", out=tmp_path / "preview.png").is_file()
 
 

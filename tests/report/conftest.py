@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from fovea.report.outcome import Outcome
+from fovea.evaluation.outcome import Outcome
 from fovea.report.training import Story
 from fovea.training.diagnosis import Look
 

@@ -13,7 +13,7 @@ import torch
 from fovea.report.evaluation import evaluation_page
 from fovea.report.training import training_page, verdict
 from fovea.training.diagnosis import Look
-from fovea.training.views import Protocol
+from fovea.inputs.views import Protocol
 
 CHROMIUM = shutil.which("chromium")
 ACT = 'document.title = "run"'

@@ -9,7 +9,7 @@ from torch import nn
 
 from fovea.errors import BundleError, StorageError
 from fovea.training.checkpoint import load_checkpoint, save_checkpoint
-from fovea.training.evaluation import Score
+from fovea.training.inference import Score
 from fovea.training.recipe import OPTIMISERS
 
 

@@ -12,7 +12,7 @@ from torch import nn
 from fovea.data.mixing import MixedLabels
 from fovea.errors import TrainingError, UsageError
 from fovea.training.engine import Trainer, seed_of
-from fovea.training.evaluation import Score
+from fovea.training.inference import Score
 
 
 def weights(trainer):

@@ -1,0 +1,299 @@
+"""What a model file says of itself, whatever the container: typed, checked in one place, JSON outside.
+
+docs/bundle.md describes the JSON. A card reads as the object that it is written as: `card["results"]`.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from typing import Any, ClassVar, Self
+
+from fovea import inputs, tasks
+from fovea.errors import BundleError, first_line
+from fovea.inputs.interface import Preprocessing
+from fovea.tasks.task import Task
+
+FORMAT = 1
+"""The newest card format this version writes and reads."""
+CUSTOM = "custom"
+"""Stands for the architecture of a network of one's own, whose code no file holds."""
+
+MAX_CARD_LENGTH = 1_000_000
+MAX_TEMPERATURE = 1e6
+MAX_DEPTH = 32
+"""Nesting of the card: nothing honest comes near, and deep JSON exhausts the stack of whoever walks it."""
+
+_REQUIRED: dict[str, type | tuple[type, ...]] = {
+    "format": int,
+    "architecture": str,
+    "arguments": dict,
+    "task": str,
+    "outputs": int,
+    "loss": str,
+    "preprocess": dict,
+    "classes": list,
+    "temperature": (int, float),
+}
+"""What every card has."""
+
+_SECTIONS: dict[str, type] = {"calibration": dict, "training": dict, "origin": dict, "licences": dict, "results": list}
+"""What a card may have, for people and for comparing; what stands in them need not be what this version writes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """A part of a card that nothing needs in order to load: what is missing is None, what is foreign is kept."""
+
+    kinds: ClassVar[Mapping[str, type | tuple[type, ...]]]
+    """The type of each field in JSON."""
+
+    other: Mapping[str, Any] = field(default_factory=dict)
+    """What this version does not know, or not in this type."""
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Return the section that JSON holds."""
+        known = {name: values[name] for name, kind in cls.kinds.items() if isinstance(values.get(name), kind)}
+        return cls(**known, other={name: value for name, value in values.items() if name not in known})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON values."""
+        named = {f.name: getattr(self, f.name) for f in fields(self) if f.name in self.kinds}
+        return {**{name: value for name, value in named.items() if value is not None}, **self.other}
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataRecord(Section):
+    """The data that a network was trained on."""
+
+    kinds: ClassVar[Mapping[str, type | tuple[type, ...]]] = {
+        **{"name": str, "fingerprint": str, "images": dict, "val_fraction": (int, float), "notes": list}
+    }
+
+    name: str | None = None
+    fingerprint: str | None = None
+    """As `Dataset.fingerprint`."""
+    images: Mapping[str, int] | None = None
+    """How many, by part."""
+    val_fraction: float | None = None
+    """Share of the train part that was set aside for validation."""
+    notes: list[str] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingRecord(Section):
+    """How a network was trained."""
+
+    kinds: ClassVar[Mapping[str, type | tuple[type, ...]]] = {
+        **{"recipe": dict, "seed": int, "threads": int, "processes": int, "device": str, "versions": dict},
+        **{"epochs": int, "seconds": (int, float), "pflop": (int, float)},
+    }
+
+    data: DataRecord = DataRecord()
+    recipe: Mapping[str, Any] | None = None
+    """All fields, as `Recipe.to_dict` gives them."""
+    seed: int | None = None
+    threads: int | None = None
+    processes: int | None = None
+    """How many trained together; None for one."""
+    device: str | None = None
+    versions: Mapping[str, str] | None = None
+    """Of `python`, `torch` and `fovea`."""
+    epochs: int | None = None
+    seconds: float | None = None
+    pflop: float | None = None
+    """6 x MACs x images seen, in 1e15."""
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Return the section that JSON holds."""
+        known = {name: values[name] for name, kind in cls.kinds.items() if isinstance(values.get(name), kind)}
+        other = {name: value for name, value in values.items() if name not in known and name != "data"}
+        return cls(data=DataRecord.from_dict(values.get("data", {})), **known, other=other)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON values, the data first."""
+        return {"data": self.data.to_dict(), **super().to_dict()}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Card(Mapping[str, Any]):
+    """What a model file says of itself; as a mapping, the JSON object that it is written as."""
+
+    architecture: str
+    """A name of the zoo, or `CUSTOM`."""
+    arguments: Mapping[str, Any]
+    """Those of its builder, as JSON values."""
+    target: Task
+    """What its outputs mean."""
+    preprocess: Preprocessing
+    """How a sample becomes its input."""
+    training: TrainingRecord | None = None
+    """None where it was not trained."""
+    origin: Mapping[str, Any] = field(default_factory=dict)
+    """Where the weights that it began with are from."""
+    licences: Mapping[str, Any] | None = None
+    """Of `data` and `weights`."""
+    results: tuple[Mapping[str, Any], ...] | None = None
+    """What it is worth, an entry per part, each with its `split`."""
+    fovea: str | None = None
+    """The version that wrote it."""
+    format: int = FORMAT
+    other: Mapping[str, Any] = field(default_factory=dict)
+    """What this version does not know."""
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], *, source: str) -> "Card":
+        """Return the card that JSON holds; `source` names its file in messages.
+
+        Raises:
+            BundleError: something that loading needs is missing, of the wrong type, or contradicts the rest.
+        """
+        check_card(values, source)
+        training = values.get("training")
+        results = values.get("results")
+        version = values.get("fovea")
+        card = cls(
+            architecture=values["architecture"],
+            arguments=values["arguments"],
+            target=tasks.kind(values["task"]).from_card(values),
+            preprocess=_preprocess(values["preprocess"], source),
+            training=None if training is None else TrainingRecord.from_dict(training),
+            origin=values.get("origin", {}),
+            licences=values.get("licences"),
+            results=None if results is None else tuple(results),
+            fovea=version if isinstance(version, str) else None,
+            format=values["format"],
+        )
+        written = card.to_dict()
+        return Card(**{**vars(card), "other": {k: v for k, v in values.items() if k not in written}})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the card as JSON values."""
+        return {
+            "format": self.format,
+            **({"fovea": self.fovea} if self.fovea is not None else {}),
+            "architecture": self.architecture,
+            "arguments": dict(self.arguments),
+            "task": self.target.name,
+            "outputs": self.target.outputs,
+            "loss": self.target.loss,
+            "preprocess": self.preprocess.to_dict(),
+            **self.target.card_fields(),
+            **({"training": self.training.to_dict()} if self.training is not None else {}),
+            **({"origin": dict(self.origin)} if self.origin else {}),
+            **({"licences": dict(self.licences)} if self.licences is not None else {}),
+            **({"results": [dict(result) for result in self.results]} if self.results is not None else {}),
+            **self.other,
+        }
+
+    @cached_property
+    def _json(self) -> dict[str, Any]:
+        return self.to_dict()
+
+    def __getitem__(self, key: str) -> Any:
+        return self._json[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._json)
+
+    def __len__(self) -> int:
+        return len(self._json)
+
+    @property
+    def trained_on(self) -> DataRecord:
+        """The data it was trained on; nothing is known of it where it was not trained."""
+        return self.training.data if self.training else DataRecord()
+
+    def text(self, source: str) -> str:
+        """Return the card as the JSON that `parse` accepts.
+
+        Raises:
+            BundleError: it would not be accepted.
+        """
+        check_card(self, source)
+        try:
+            text = json.dumps(self.to_dict(), ensure_ascii=False, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise BundleError(f"The card of `{source}` must hold JSON values only: {first_line(error)}.") from error
+        if len(text) > MAX_CARD_LENGTH:
+            raise BundleError(f"The card of `{source}` has {len(text)} characters; at most {MAX_CARD_LENGTH} fit.")
+        return text
+
+    @classmethod
+    def parse(cls, text: str, source: str) -> "Card":
+        """Return the card that JSON text holds; errors as `from_dict`."""
+        if len(text) > MAX_CARD_LENGTH:
+            raise BundleError(f"`{source}`: its card has {len(text)} characters; at most {MAX_CARD_LENGTH} are read.")
+        return cls.from_dict(json_object(text, source, what="card"), source=source)
+
+
+def check_card(card: Mapping[str, Any], source: str) -> None:
+    """Raise BundleError unless `card` has all that loading needs, each of its type."""
+    number = card.get("format")
+    if type(number) is int and number > FORMAT:
+        raise BundleError(f"`{source}` has format {number}, this version reads up to {FORMAT}: upgrade Fovea.")
+    for key, kind in _REQUIRED.items():
+        if not isinstance(card.get(key), kind) or isinstance(card[key], bool):
+            raise BundleError(f"`{source}`: the card's `{key}` is missing or of the wrong type.")
+    _check_sections(card, source)
+    task, loss, classes, outputs = card["task"], card["loss"], card["classes"], card["outputs"]
+    expected = tasks.kind(task).outputs_for(loss, len(classes)) if task in tasks.names() else None
+    if outputs != expected or outputs != card["arguments"].get("classes", outputs):
+        raise BundleError(
+            f"`{source}`: task `{task}`, loss `{loss}`, {outputs} outputs and {len(classes)} classes contradict."
+        )
+    if fault := tasks.kind(task).fault(card):
+        raise BundleError(f"`{source}`: {fault}")
+    if not 0 < card["temperature"] <= MAX_TEMPERATURE:
+        raise BundleError(
+            f"`{source}`: `temperature` (={card['temperature']}) must lie above 0, up to {MAX_TEMPERATURE:g}."
+        )
+
+
+def json_object(text: str | bytes, source: str, *, what: str) -> dict[str, Any]:
+    """Return the JSON object in the `text` of a file; its depth is bounded, and its numbers are finite.
+
+    Raises:
+        BundleError: it is something else.
+    """
+    try:
+        value = json.loads(text, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise BundleError(f"`{source}`: its {what} is not valid JSON ({first_line(error)}).") from error
+    if not isinstance(value, dict):
+        raise BundleError(f"`{source}`: its {what} must be a JSON object.")
+    level: list[Any] = [value]
+    for _ in range(MAX_DEPTH):
+        level = [child for parent in level for child in _children(parent)]
+    if level:
+        raise BundleError(f"`{source}`: its {what} is nested more than {MAX_DEPTH} deep.")
+    return value
+
+
+def _check_sections(card: Mapping[str, Any], source: str) -> None:
+    wrong = [key for key, kind in _SECTIONS.items() if not isinstance(card.get(key, kind()), kind)]
+    if not wrong and not isinstance(card.get("training", {}).get("data", {}), dict):
+        wrong = ["training.data"]
+    if not wrong and not all(isinstance(result, dict) for result in card.get("results", [])):
+        wrong = ["results"]
+    if wrong:
+        raise BundleError(f"`{source}`: the card's `{wrong[0]}` is of the wrong type.")
+
+
+def _preprocess(given: Mapping[str, Any], source: str) -> Preprocessing:
+    try:
+        return inputs.from_dict(given)
+    except (TypeError, ValueError, OverflowError) as error:  # UsageError is a ValueError
+        raise BundleError(f"`{source}`: its preprocessing cannot be used. {first_line(error)}") from error
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def _children(value: object) -> Iterable[object]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()

@@ -1,0 +1,151 @@
+"""What a look at a data set has found: counts, faults, and an example of each kind."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
+from fovea.data.dataset import BadFile
+from fovea.data.duplicates import Group
+from fovea.data.survey import Sizes
+
+IMBALANCE = 10
+"""The largest class has at least so many times the images of the smallest: worth a word, no fault."""
+
+
+class Finding(NamedTuple):
+    """One kind of thing that was looked for."""
+
+    what: str
+    found: int
+    example: str
+    fault: bool = True
+    """False for what may be as it should: `--strict` lets it pass."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataCheck:
+    """What was found in a data set."""
+
+    data: str
+    images: Mapping[str, int]
+    """Images that can be read, by part."""
+    classes: Mapping[str, Mapping[str, int]]
+    """Images by class, then by part; empty where labels are numbers."""
+    bad_files: Sequence[BadFile]
+    groups: Sequence[Group]
+    """Duplicates, the largest groups first."""
+    sizes: Sizes
+    channels: Mapping[str, Mapping[str, Sequence[float]]]
+    """`mean` and `std` per channel of thumbnails, pixels scaled to 0..1, by part."""
+    blank: Sequence[tuple[str, str]]
+    """Name and part of images of a single colour."""
+    strays: Sequence[str]
+    """Files in the folder that are no part of the data set."""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def findings(self) -> list[Finding]:
+        """What was looked for, how often it was found, and an example each."""
+        exact = [group for group in self.groups if group.exact]
+        near = [group for group in self.groups if not group.exact]
+        return [
+            Finding("files that cannot be read", len(self.bad_files), _first(map(_bad_text, self.bad_files))),
+            Finding("label conflicts", *_counted(self.conflicts)),
+            Finding("leaks between parts", *_counted(self.leaks)),
+            Finding("exact duplicates", *_counted(exact)),
+            Finding("near duplicates", *_counted(near)),
+            Finding("classes without training images", len(self.empty_classes), _first(self.empty_classes)),
+            Finding("blank images", len(self.blank), _first(map(_place, self.blank)), fault=False),
+            Finding("odd sizes", len(self.sizes.odd), _first(map(_place, self.sizes.odd)), fault=False),
+            Finding("stray files", len(self.strays), _first(self.strays), fault=False),
+            self._imbalance(),
+        ]
+
+    @property
+    def conflicts(self) -> list[Group]:
+        """Duplicates with different labels."""
+        return [group for group in self.groups if group.conflict]
+
+    @property
+    def leaks(self) -> list[Group]:
+        """Duplicates in more than one part."""
+        return [group for group in self.groups if group.leak]
+
+    @property
+    def empty_classes(self) -> list[str]:
+        """Classes of which the train part has no image that can be read."""
+        return [name for name, counts in self.classes.items() if "train" in self.images and not counts.get("train")]
+
+    @property
+    def faults(self) -> int:
+        """How many files, groups of duplicates and classes are not as they should be."""
+        return len(self.bad_files) + len(self.groups) + len(self.empty_classes)
+
+    def summary(self) -> list[str]:
+        """Return lines for a person: what was looked at, the sizes and the channels."""
+        parts = ", ".join(f"{count:,} {name}" for name, count in self.images.items())
+        smallest, median, largest = ("x".join(map(str, size)) for size in self.sizes[:3])
+        modes = ", ".join(f"{count:,} {mode}" for mode, count in self.sizes.modes.items())
+        sizes = f"{median} pixels" if smallest == largest else f"{smallest} to {largest} pixels, median {median}"
+        classes = f", {len(self.classes)} classes" if self.classes else ""
+        channels = [
+            f"{part}: mean {_figures(values['mean'])}, standard deviation {_figures(values['std'])} of thumbnails, 0..1"
+            for part, values in self.channels.items()
+        ]
+        return [f"{self.data}: {parts} images{classes}", f"{sizes}; modes {modes}", *channels, *self.notes]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all of it as JSON values."""
+        groups = [
+            {
+                "images": [image._asdict() for image in group.images],
+                **{
+                    key: getattr(group, key)
+                    for key in ("exact", "mirrored", "cropped", "similarity", "leak", "conflict")
+                },
+            }
+            for group in self.groups
+        ]
+        return {
+            **asdict(self),
+            "findings": [finding._asdict() for finding in self.findings],
+            "faults": self.faults,
+            "bad_files": [bad._asdict() for bad in self.bad_files],
+            "groups": groups,
+            "sizes": self.sizes._asdict(),
+        }
+
+    def _imbalance(self) -> Finding:
+        part = next(iter(self.images))
+        counts = Counter({name: counts[part] for name, counts in self.classes.items() if counts.get(part)})
+        ordered = counts.most_common()
+        ratio = ordered[0][1] / ordered[-1][1] if ordered else 1.0
+        text = f"{ordered[0][1]:,} of {ordered[0][0]}, {ordered[-1][1]:,} of {ordered[-1][0]}" if ordered else ""
+        return Finding("imbalance", int(ratio) if ratio >= IMBALANCE else 0, text, fault=False)
+
+
+def _figures(values: Sequence[float]) -> str:
+    return " ".join(f"{value:.3f}" for value in values)
+
+
+def _first(texts: Iterable[str]) -> str:
+    return next(iter(texts), "")
+
+
+def _place(image: tuple[str, str]) -> str:
+    return "{} ({})".format(*image)
+
+
+def _bad_text(bad: BadFile) -> str:
+    return f"{bad.name} ({bad.reason})"
+
+
+def _counted(groups: Sequence[Group]) -> tuple[int, str]:
+    """Return how many groups there are, and two images of the first that differ in part or label if any do."""
+    if not groups:
+        return 0, ""
+    images = groups[0].images
+    other = next((image for image in images[1:] if image.label != images[0].label), None)
+    other = other or next((image for image in images[1:] if image.part != images[0].part), images[1])
+    return len(groups), " = ".join(f"{image.name} ({image.part}, {image.label})" for image in (images[0], other))

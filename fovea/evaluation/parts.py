@@ -1,0 +1,91 @@
+"""Which part of a data set a network is evaluated on, and what it says of that."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from fovea import inputs
+from fovea.card import Card
+from fovea.data.dataset import PARTS, Dataset, Part
+from fovea.data.splits import split_validation
+from fovea.errors import DataError, unknown
+from fovea.evaluation.outcome import Outcome
+from fovea.inputs.interface import Stored
+from fovea.inputs.views import PLAIN, Protocol
+from fovea.model.predictor import Predictor
+from fovea.training.inference import Progress
+
+SPLITS = (*PARTS, "whole")
+
+
+def split_as_trained(dataset: Dataset, card: Card) -> Dataset:
+    """Return the data set with the validation part that a training on this same data had set aside."""
+    trained_on = card.trained_on
+    if trained_on.fingerprint != dataset.fingerprint or not trained_on.val_fraction or card.training is None:
+        return dataset
+    return split_validation(dataset, fraction=trained_on.val_fraction, seed=card.training.seed or 0)
+
+
+def chosen_part(dataset: Dataset, split: str) -> tuple[str, Dataset]:
+    """Return the data set with the chosen part alone, and what was chosen.
+
+    Without the part `test` the validation part is taken, without that the whole.
+
+    Raises:
+        UsageError: an unknown `split`.
+        DataError: the data has no such part.
+    """
+    if split not in SPLITS:
+        raise unknown("split", split, SPLITS)
+    fallback = {"test": ("test", "val"), "whole": ()}.get(split, (split,))
+    name = next((part for part in fallback if part in dataset.parts), "whole")
+    if name == "whole":
+        if split in ("train", "val"):
+            raise DataError(f"`{dataset.name}` has no part `{split}`; it has {', '.join(dataset.parts)}.")
+        return name, dataset
+    return name, replace(dataset, parts={name: dataset.parts[name]})
+
+
+def caveats(dataset: Dataset, card: Card, *, asked: str, given: str) -> Iterator[str]:
+    """Yield what the reader of a result must know of the part it is for."""
+    if asked != given:
+        yield f"there is no {asked} part; this is {given}"
+    if "train" in dataset.parts and card.trained_on.fingerprint == dataset.fingerprint:
+        yield "the network was trained on images of this part"
+
+
+def outcome_of(
+    predictor: Predictor,
+    decoded: Dataset,
+    *,
+    split: str,
+    protocol: Protocol = PLAIN,
+    batch: int = 256,
+    progress: Progress | None = None,
+) -> Outcome:
+    """Return what the network says of all parts of a decoded data set, its labels as those of the network."""
+    parts = tuple(decoded.parts.values())
+    outputs = [predictor.outputs(part.decoded, protocol, batch=batch, progress=progress) for part in parts]
+    labels = np.concatenate([part.labels for part in parts])
+    kind = inputs.kind_of(predictor.preprocess)
+    return Outcome(
+        data=decoded.name,
+        split=split,
+        protocol=protocol,
+        target=predictor.target,
+        outputs=torch.cat(outputs),
+        labels=predictor.target.matched(labels, decoded.classes),
+        names=tuple(name for part in parts for name in part.names),
+        picture=lambda index: kind.thumbnail(_sample(parts, index)),
+    )
+
+
+def _sample(parts: Sequence[Part], index: int) -> Stored:
+    """Return a sample counted through all `parts`."""
+    for part in parts:
+        if index < len(part):
+            break
+        index -= len(part)
+    return np.asarray(part.decoded[index])

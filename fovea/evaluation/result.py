@@ -1,0 +1,75 @@
+"""What an evaluation has found: the figures of one network on one part of one data set."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from fovea import tasks
+from fovea.data.dataset import BadFile
+from fovea.evaluation.robustness import Robustness
+from fovea.evaluation.slices import Slices
+from fovea.inputs.views import PLAIN, Protocol
+from fovea.tasks.task import Figures
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """The figures of one network on one part of one data set.
+
+    Those of the task are attributes too: of classes `accuracy`, `interval`, `top5`, `nll`, `ece`, `per_class`,
+    `confusion`, ... (`ClassFigures`), of numbers `mae`, `rmse` and `r2`. Those of another task are None.
+    """
+
+    data: str
+    split: str
+    """`train`, `val`, `test`, or `whole` for all parts together."""
+    images: int
+    figures: Figures
+    """What the task finds."""
+    protocol: Protocol = PLAIN
+    """Which views of each image were averaged."""
+    slices: Slices | None = None
+    """The accuracy per value of a column of the manifest, where asked for."""
+    robustness: Robustness | None = None
+    """The accuracy on disturbed images, where asked for."""
+    min_accuracy: float | None = None
+    """What was asked for."""
+    notes: tuple[str, ...] = ()
+    bad_files: tuple[BadFile, ...] = ()
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or name == "figures":
+            raise AttributeError(name)
+        if hasattr(self.figures, name):
+            return getattr(self.figures, name)
+        if any(name in tasks.kind(kind).figure_names for kind in tasks.names()):
+            return None
+        raise AttributeError(f"an evaluation has no `{name}`")
+
+    @property
+    def passed(self) -> bool:
+        """Whether the accuracy is at least what was asked for."""
+        return self.min_accuracy is None or (self.accuracy is not None and self.accuracy >= self.min_accuracy)
+
+    def summary(self) -> list[str]:
+        """Return lines for a person: the result and its part, what the task says of it, slices and robustness."""
+        where = ", ".join(filter(None, (f"{self.split} of {self.data}, {self.images:,} images", self.protocol.text)))
+        return [
+            *self.figures.lines(where),
+            *(self.slices.summary() if self.slices else ()),
+            *(self.robustness.summary() if self.robustness else ()),
+        ]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the figures that apply as JSON values."""
+        further: Mapping[str, Any] = {"slices": self.slices, "robustness": self.robustness}
+        return {
+            **{"data": self.data, "split": self.split, "images": self.images},
+            **self.figures.to_dict(),
+            "protocol": {**asdict(self.protocol), "views": self.protocol.views, "text": self.protocol.text},
+            **{name: asdict(found) for name, found in further.items() if found is not None},
+            **({} if self.min_accuracy is None else {"min_accuracy": self.min_accuracy}),
+            "notes": self.notes,
+            "bad_files": [bad._asdict() for bad in self.bad_files],
+            "passed": self.passed,
+        }

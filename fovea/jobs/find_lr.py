@@ -1,0 +1,34 @@
+"""`fovea train --find-lr`: a sweep of learning rates."""
+
+from pathlib import Path
+from typing import Any
+
+from fovea.display import Display
+from fovea.jobs.pictures import sweep_picture
+from fovea.jobs.places import picture_path
+from fovea.runs.process import as_found
+from fovea.runs.request import prepared
+from fovea.training.tuning import Sweep, sweep_rates
+
+
+def find_lr(
+    data: str | Path | None = None,
+    *,
+    out: str | Path = "learning-rate.png",
+    display: Display | None = None,
+    **options: Any,
+) -> Sweep:
+    """Return the losses over a sweep of learning rates, and the rate to start from; its picture goes to `out`.
+
+    `options` are those of `fovea.train`.
+
+    Raises:
+        TrainingError: the loss fell at no rate.
+        FoveaError: as `fovea.train`.
+    """
+    path = picture_path(out)
+    with as_found(), display or Display() as shown:
+        trainer = prepared(data, display=shown, **options).trainer()
+        sweep = sweep_rates(trainer, progress=shown.counter("sweeping the learning rate"))
+    sweep_picture(sweep, path)
+    return sweep

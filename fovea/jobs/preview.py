@@ -1,0 +1,37 @@
+"""`fovea train --preview`: what the network will see."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from fovea.display import Display
+from fovea.jobs.pictures import SHEETS, contact_sheet
+from fovea.jobs.places import picture_path
+from fovea.runs.process import as_found
+from fovea.runs.request import prepared
+
+PREVIEW_IMAGES = 64
+
+
+def preview(
+    data: str | Path | None = None,
+    *,
+    out: str | Path = "preview.png",
+    display: Display | None = None,
+    **options: Any,
+) -> Path:
+    """Write the contact sheet of what the network will see in training, augmented, and return its path.
+
+    `options` are those of `fovea.train`.
+
+    Raises:
+        FoveaError: as `fovea.train`.
+    """
+    path = picture_path(out, suffixes=SHEETS)
+    options |= {"threads": torch.get_num_threads(), "precision": "float32"}  # nothing is computed that is worth timing
+    with as_found(), display or Display() as shown:
+        trainer = prepared(data, display=shown, **options).trainer()
+        indices = next(trainer.batches())[:PREVIEW_IMAGES]
+        images, _ = trainer.load(indices, torch.Generator(trainer.device).manual_seed(trainer.recipe.seed))
+        return contact_sheet(trainer.prepare.undo(images).cpu(), path)

@@ -1,0 +1,249 @@
+"""The model file: saved whole or not at all, checked before it is loaded, never unpickled."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+
+import fovea.zoo  # noqa: F401 (its import makes the networks known)
+from fovea import inputs, registry
+from fovea.card import CUSTOM, Card
+from fovea.data.dataset import Images
+from fovea.devices import device_named
+from fovea.errors import BundleError, UsageError, first_line, listed
+from fovea.inputs.interface import Preprocessing, Stored
+from fovea.inputs.views import PLAIN, Protocol
+from fovea.layers import Unfilled
+from fovea.model.container import read_header
+from fovea.model.first_layer import first_filters
+from fovea.preprocess import Pixels
+from fovea.storage import write_atomically
+from fovea.tasks.prediction import Prediction
+from fovea.tasks.task import Task
+from fovea.training.inference import Progress, predict_logits
+
+Picture = str | Path | Image.Image | Pixels
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bundle:
+    """A network with all that its use needs: `load(path).predict("cat.jpg")`. A `Predictor`."""
+
+    model: nn.Module
+    """In evaluation mode, channels-last, on `device`."""
+    card: Card
+    device: torch.device
+
+    @property
+    def target(self) -> Task:
+        """What the outputs mean."""
+        return self.card.target
+
+    @property
+    def preprocess(self) -> Preprocessing:
+        """How a sample becomes the input."""
+        return self.card.preprocess
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The class names in index order; empty where the task has none."""
+        return self.target.classes
+
+    @property
+    def task(self) -> str:
+        """The name of the task: `classes`, `number`, ..."""
+        return self.target.name
+
+    @property
+    def temperature(self) -> float:
+        """What logits are divided by before they become probabilities."""
+        return float(self.card["temperature"])
+
+    def predict(self, images: Picture | Iterable[Picture], *, batch: int = 256) -> list[Prediction]:
+        """Return one prediction per image.
+
+        `images` is a path, a PIL image, a uint8 array (H, W) or (H, W, C), a batch (N, H, W, C), or a list of any.
+
+        Raises:
+            ImageError: a file that cannot be decoded.
+            UsageError: an array or object that is no image.
+        """
+        pixels = [self.read(image) for image in _listed(images)]
+        if not pixels:
+            return []
+        return [self.target.prediction(row) for row in self.scores(np.stack(pixels), batch=batch)]
+
+    def scores(self, pixels: Images, *, batch: int = 256) -> NDArray[np.float64]:
+        """Return (N, classes) probabilities, or (N, 1) numbers, for (N, H, W, C) uint8 as `preprocess` returns them."""
+        return self.target.decode(self.outputs(pixels, batch=batch))
+
+    def outputs(
+        self, pixels: Images, protocol: Protocol = PLAIN, *, batch: int = 256, progress: Progress | None = None
+    ) -> Tensor:
+        """Return float32 outputs (N, K), on the CPU, for decoded images (N, h, w, C) uint8; means over the views."""
+        return predict_logits(
+            self.model,
+            pixels,
+            self.preprocess,
+            device=self.device,
+            protocol=protocol,
+            batch=batch,
+            progress=progress,
+        )
+
+    def inputs(self, images: Picture | Iterable[Picture] | Tensor) -> Tensor:
+        """Return what the network sees: float32 (N, C, H, W), normalised, on its device.
+
+        Of pixels 0..255 as a float tensor (N, C, H, W) it is a differentiable function: explanations ask what a pixel
+        counts.
+        """
+        prepare = inputs.kind_of(self.preprocess).network_input(self.preprocess, self.device)
+        if isinstance(images, Tensor):
+            return prepare(images.to(self.device))
+        return prepare(prepare.arranged(np.stack([self.read(image) for image in _listed(images)])))
+
+    def first_layer(self) -> NDArray[np.float32] | None:
+        """Return the weights of the first layer as images, (F, C, k, k); None where they are none."""
+        return first_filters(self.model, self.preprocess.shape)
+
+    def read(self, image: Picture) -> Stored:
+        """Return a path, a PIL image or an array as one stored sample: (H, W, C) uint8 0..255."""
+        if isinstance(image, str | Path):
+            return self.preprocess.read(Path(image))
+        if not isinstance(image, Image.Image | np.ndarray):
+            kind = type(image).__name__
+            raise UsageError(f"An image must be a path, a PIL image or a uint8 array; this is of type `{kind}`.")
+        return self.preprocess.read(_as_array(image) if isinstance(image, Image.Image) else image)
+
+
+def save_bundle(path: str | Path, model: nn.Module, card: Card) -> None:
+    """Write the model file: whole under its final name, or not at all.
+
+    Raises:
+        BundleError: a card that `load` would not accept.
+        StorageError: the disk is full or the folder is read-only; what was at `path` is still there.
+    """
+    path = Path(path)
+    metadata = {"fovea": card.text(path.name)}
+    tensors = {
+        # safetensors refuses channels-last tensors, and views that share memory
+        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, tensor in _tensors_once(model).items()
+    }
+    write_atomically(path, save(tensors, metadata))
+
+
+def load(path: str | Path, *, model: nn.Module | None = None, device: str = "cpu") -> Bundle:
+    """Return the network in the file `path`, ready to predict.
+
+    `model` is needed for a `custom` bundle, whose code the file does not hold: `load("net.safetensors", model=Net())`.
+    `device` is `cpu`, `cuda`, `mps`, or `auto` for the best one here.
+
+    Raises:
+        BundleError: the file is truncated, foreign, hostile, of a newer format, or does not fit its network.
+        StorageError: the file cannot be read.
+        UsageError: `model` is no network, or this machine has no such `device`.
+    """
+    if not isinstance(model, nn.Module | None):
+        raise UsageError(f"`model` (={model!r}) must be a network, a torch.nn.Module: `Net()`, not `Net`.")
+    path, place = Path(path), device_named(device)
+    card, shapes = read_header(path)
+    if model is None:
+        # what a hostile card asks for is compared with what the file holds before it takes memory
+        _check_lists(card, len(shapes), path=path)
+        _check_shapes(_build(card, path, device="meta"), shapes, path=path)
+        _check_input(card, path=path)
+    network = _build(card, path, device="cpu") if model is None else model
+    _check_shapes(network, shapes, path=path)
+    try:
+        network.load_state_dict(_with_aliases(network, load_file(path)))
+    except (SafetensorError, RuntimeError, OSError) as error:
+        raise BundleError(f"`{path.name}` is damaged: {first_line(error)}.") from error
+    if spoilt := [name for name, tensor in network.state_dict().items() if tensor.isnan().any()]:
+        raise BundleError(f"`{path.name}` holds NaN instead of numbers, in {listed(spoilt)}; train it again.")
+    network.to(place).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+    return Bundle(model=network, card=card, device=place)
+
+
+def _build(card: Card, path: Path, *, device: str) -> nn.Module:
+    """Return the network of the card, its weights not set; on the device `meta` it takes no memory."""
+    name = card.architecture
+    if name == CUSTOM:
+        raise BundleError(
+            f"`{path.name}` holds a network of your own, whose code is not in the file: "
+            f'in Python, `fovea.load("{path.name}", model=Net())`.'
+        )
+    try:
+        with torch.random.fork_rng(devices=[]), torch.device(device), Unfilled():
+            return registry.build(name, **card.arguments)
+    except Exception as error:  # whatever a builder makes of a hostile argument
+        raise BundleError(f"`{path.name}` names a network that cannot be built: {first_line(error)}") from error
+
+
+def _check_lists(card: Card, tensors: int, *, path: Path) -> None:
+    """Raise BundleError where an argument lists more layers than the file has tensors."""
+    for key, value in card.arguments.items():
+        if isinstance(value, list) and len(value) > tensors:
+            raise BundleError(f"`{path.name}`: `{key}` lists {len(value)} layers for {tensors} tensors.")
+
+
+def _check_shapes(model: nn.Module, found: Mapping[str, tuple[int, ...]], *, path: Path) -> None:
+    expected = {name: tuple(tensor.shape) for name, tensor in _tensors_once(model).items()}
+    faults = {
+        "Missing": expected.keys() - found.keys(),
+        "Unexpected": found.keys() - expected.keys(),
+        "Of another shape": {name for name in expected.keys() & found.keys() if expected[name] != found[name]},
+    }
+    if any(faults.values()):
+        text = " ".join(f"{fault}: {listed(names)}." for fault, names in faults.items() if names)
+        raise BundleError(f"`{path.name}` does not fit its network. {text}")
+
+
+def _tensors_once(model: nn.Module) -> dict[str, Tensor]:
+    """Return the network's tensors by name; one that several names share stands under the first of them."""
+    first = _first_names(model)
+    return {name: tensor for name, tensor in model.state_dict(keep_vars=True).items() if first[name] == name}
+
+
+def _with_aliases(model: nn.Module, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the full state dict from the tensors of `_tensors_once`."""
+    return {name: tensors[first] for name, first in _first_names(model).items()}
+
+
+def _first_names(model: nn.Module) -> dict[str, str]:
+    """Return, for every name in the state dict, the first name of the same tensor."""
+    seen: dict[int, str] = {}
+    return {name: seen.setdefault(id(tensor), name) for name, tensor in model.state_dict(keep_vars=True).items()}
+
+
+def _check_input(card: Card, *, path: Path) -> None:
+    """Raise BundleError where the network was built for other images than the preprocessing makes."""
+    shape, arguments = card.preprocess.shape, card.arguments
+    C, *sizes = shape
+    if shape != (arguments.get("c_in", C), *(arguments.get("size", size) for size in sizes)):
+        made = "x".join(map(str, shape))
+        raise BundleError(f"`{path.name}`: its network was not built for {made}, which its preprocessing makes.")
+
+
+def _listed(images: Picture | Iterable[Picture]) -> Iterable[Picture]:
+    """Return the images one by one, however they were given."""
+    if isinstance(images, np.ndarray):
+        return images if images.ndim == 4 else [images]
+    return [images] if isinstance(images, str | bytes | Path | Image.Image) else images
+
+
+def _as_array(image: Image.Image) -> Pixels:
+    """Return a PIL image as a uint8 array, upright, as decoding its file would."""
+    if image.mode.startswith(("I", "F")):
+        raise UsageError(f"A PIL image of mode `{image.mode}` has no fixed range; give its path, or 8-bit pixels.")
+    image = ImageOps.exif_transpose(image)
+    if image.mode not in ("L", "RGB", "RGBA"):
+        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    return np.asarray(image)

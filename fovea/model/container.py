@@ -1,0 +1,84 @@
+"""A model file before its tensors: the card, and the shapes of the tensors, checked before anything uses them.
+
+A model file is one `.safetensors` with the JSON of a card under the metadata key `fovea`. The engine is not needed.
+"""
+
+import os
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+from fovea.card import Card, json_object
+from fovea.errors import BundleError, StorageError
+
+MAX_HEADER_BYTES = 16 << 20
+MAX_TENSORS = 20_000
+
+
+class Header(NamedTuple):
+    """What a model file says of itself before its tensors."""
+
+    card: Card
+    shapes: dict[str, tuple[int, ...]]
+    """The shape of each tensor by its name in the network."""
+
+
+def read_card(path: str | Path) -> Card:
+    """Return the card of the file `path` without reading its tensors; errors as `load`."""
+    return read_header(path).card
+
+
+def read_header(path: str | Path) -> Header:
+    """Return the card and the tensor shapes of the file `path`; errors as `load`."""
+    path = Path(path)
+    if path.is_dir():
+        inside = path / "model.safetensors"
+        raise BundleError(f"`{path}` is a folder; a model is one file" + (f": `{inside}`." if inside.exists() else "."))
+    try:
+        with path.open("rb") as file:
+            raw, data_bytes = _raw_header(file, path)
+    except OSError as error:
+        raise StorageError(f"`{path}` cannot be read: {error.strerror}.") from error
+    header = json_object(raw, path.name, what="header")
+    metadata = header.pop("__metadata__", None)
+    if not isinstance(metadata, dict) or not isinstance(text := metadata.get("fovea"), str):
+        raise BundleError(
+            f"`{path.name}` is a safetensors file but not of Fovea: it has no `fovea` entry in its metadata."
+        )
+    shapes = _shapes(header, data_bytes, path=path)
+    return Header(Card.parse(text, path.name), shapes)
+
+
+def _raw_header(file: BinaryIO, path: Path) -> tuple[bytes, int]:
+    """Return the header's JSON and the number of bytes after it, reading no more than the file holds."""
+    size = os.fstat(file.fileno()).st_size
+    start = file.read(9)
+    length = int.from_bytes(start[:8], "little")
+    if start[8:] != b"{":
+        raise BundleError(f"`{path.name}` is {_kind(start)}.")
+    if length > MAX_HEADER_BYTES:
+        raise BundleError(f"`{path.name}` announces a header of {length} bytes; at most {MAX_HEADER_BYTES} are read.")
+    if length > size - 8:
+        raise BundleError(f"`{path.name}` is truncated: its header has {length} bytes, {size - 8} are there.")
+    return b"{" + file.read(length - 1), size - 8 - length
+
+
+def _kind(start: bytes) -> str:
+    """Return what a file is that begins like this and not like a model file."""
+    if start.startswith((b"PK", b"\x80")):
+        return "a pickle or zip archive, which can run code, and is never unpickled: convert it to safetensors"
+    return "not a safetensors file" if len(start) == 9 else "empty or truncated"
+
+
+def _shapes(header: dict[str, Any], data_bytes: int, *, path: Path) -> dict[str, tuple[int, ...]]:
+    """Return the tensors' shapes after checking that their bytes fill the file exactly."""
+    if len(header) > MAX_TENSORS:
+        raise BundleError(f"`{path.name}` lists {len(header)} tensors; at most {MAX_TENSORS} are read.")
+    try:
+        shapes = {name: tuple(int(length) for length in entry["shape"]) for name, entry in header.items()}
+        end = max((int(entry["data_offsets"][1]) for entry in header.values()), default=0)
+    except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
+        raise BundleError(f"`{path.name}`: its table of tensors is damaged.") from error
+    if end != data_bytes:
+        word = "truncated" if end > data_bytes else "damaged"
+        raise BundleError(f"`{path.name}` is {word}: its tensors need {end} bytes, it has {data_bytes}.")
+    return shapes

@@ -1,0 +1,86 @@
+"""Which plan a training follows: the user's wishes first, then a named recipe, a rule, or a timing."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from fovea import registry
+from fovea.custom import custom_name
+from fovea.data.dataset import Dataset
+from fovea.errors import unknown
+from fovea.plans.named import DEFAULT_PLAN, named
+from fovea.plans.plan import Plan
+from fovea.plans.rules import budget_plan, default_plan, shows_photographs, transfer_plan
+from fovea.plans.start_weights import SCRATCH, Start, start_at_hand, start_named
+from fovea.training.inference import Progress
+from fovea.training.recipe import FIELDS
+
+PLAN_CHOICES = ("arguments", "size", "fit", "val_fraction", "standardise", "grow")
+"""Fields of a plan that may be set like those of its recipe; the others follow from what is asked for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """What the user asked for; the rest is chosen."""
+
+    model: str | None = None
+    recipe: str | None = None
+    start: str | None = None
+    """Weights to begin with; `none` for random ones, None to leave it open."""
+    changes: Mapping[str, Any]
+    """Fields of `Plan` and `Recipe`, and arguments of the network, that replace the chosen plan's."""
+
+
+def choose_plan(dataset: Dataset, wish: Wish, *, device: torch.device, progress: Progress | None = None) -> Plan:
+    """Return the plan for `dataset`: the named one, or one by rule, or under a budget one by timing."""
+    changes = {"loss": dataset.kind.losses[0], **wish.changes}
+    budget_s, size = changes.get("budget_s", 0.0), changes.get("size")
+    name, start = wish.recipe, _start(wish, dataset)
+    if name is None and start is None and wish.model is None and not budget_s:
+        name = DEFAULT_PLAN.get(dataset.name)
+    if name is not None:
+        plan = named(name)
+        plan = plan.replace(model=wish.model, arguments={}) if wish.model else plan
+        plan = plan.replace(model=start.model, arguments=start.arguments) if start else plan
+    elif start is not None and changes.get("grow"):
+        plan = default_plan(dataset, model=start.model, size=size or start.size).replace(arguments=start.arguments)
+    elif start is not None:
+        plan = transfer_plan(dataset, model=start.model, size=size or start.size, weights=Path(start.weights).name)
+        plan = plan.replace(arguments=start.arguments)
+    elif wish.model is None and budget_s:
+        plan = budget_plan(dataset, budget_s, device=device, size=size, progress=progress)
+    else:
+        plan = default_plan(dataset, model=wish.model, size=size)
+    if dataset.directional:
+        plan = plan.replace(test_flip=False)
+    return plan.replace(**_sorted_out(changes, plan), start=start.weights if start else "")
+
+
+def _sorted_out(changes: Mapping[str, Any], plan: Plan) -> dict[str, Any]:
+    """Return the changes to a plan with those that its network takes as `arguments`, text in their types."""
+    defaults = {} if custom_name(plan.model) else registry.arguments_of(plan.model)
+    takes = defaults.keys() - {"classes", "c_in", "size"}  # these follow from data and input
+    known = (*FIELDS, *PLAN_CHOICES, *takes)
+    for name in changes:
+        if name not in known:
+            raise unknown("recipe field", name, known)
+    own = {
+        name: registry.parsed(plan.model, name, value) if isinstance(value, str) else value
+        for name, value in changes.items()
+        if name in takes
+    }
+    rest = {name: value for name, value in changes.items() if name not in takes}
+    return {**rest, "arguments": {**plan.arguments, **own}} if own else rest
+
+
+def _start(wish: Wish, dataset: Dataset) -> Start | None:
+    """Return the weights to begin with: those named, or, for photographs and with all left open, those at hand."""
+    if wish.start is not None:
+        grow = bool(wish.changes.get("grow"))
+        return None if wish.start == SCRATCH else start_named(wish.start, model=wish.model, grow=grow)
+    network_open = wish.model is None and wish.changes.keys() <= {*FIELDS, *PLAN_CHOICES} - {"arguments", "grow"}
+    left_open = network_open and wish.recipe is None and dataset.name not in DEFAULT_PLAN
+    return start_at_hand() if left_open and shows_photographs(dataset) else None

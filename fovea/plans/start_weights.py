@@ -1,0 +1,90 @@
+"""Weights to begin with: which network they are for."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from fovea import registry
+from fovea.errors import UsageError
+from fovea.model.weights import IMAGENET, at_hand, card_of, network_of
+
+SCRATCH = "none"
+"""Asks for random weights where others would be taken."""
+FAVOURITE = "mobilenet_v2"
+"""The network for `imagenet` where none is asked for."""
+LARGEST_SIZE = 128
+"""Photographs are reduced to so many pixels: most of the accuracy at a third of the arithmetic of 224."""
+MOST_MACS = 1e9
+"""Weights of a larger network are not taken unasked."""
+
+
+class Start(NamedTuple):
+    """Trained weights, and what a network must be like to take them."""
+
+    weights: str
+    """A path, or `imagenet`."""
+    model: str
+    arguments: Mapping[str, Any]
+    size: int
+    """A good input for them, in pixels."""
+
+
+def start_named(start: str, *, model: str | None, grow: bool = False) -> Start:
+    """Return what `--from start` means together with `--model`, which with `grow` is a deeper one.
+
+    Raises:
+        UsageError: neither says which network it is.
+    """
+    if grow:
+        return _deeper(start, model)
+    if start == IMAGENET:
+        return _foreign(start, model or FAVOURITE)
+    card = card_of(start)
+    if card is not None and card["architecture"] == (model or card["architecture"]) != "custom":
+        return _own(start, card)
+    network = model or network_of(start)
+    if network is None and not Path(start).exists():
+        raise UsageError(f"`{start}` is not there; --from takes a file of weights, a model file, imagenet or none.")
+    if network is None or network == "custom":
+        raise UsageError(f"`{start}` does not say which network it is for; add --model (see `fovea models`).")
+    return _foreign(start, network)
+
+
+def start_at_hand() -> Start | None:
+    """Return the most accurate ImageNet weights that lie here already, of a network that is not too large."""
+    cards = {network: registry.card(network) for network in at_hand() if network in registry.names()}
+    fitting = [card for card in cards.values() if card.top1 is not None and card.macs <= MOST_MACS]
+    if not fitting:
+        return None
+    best = max(fitting, key=lambda card: card.top1 or 0.0)
+    return start_named(str(at_hand()[best.name]), model=None)
+
+
+def channels_of(start: str, *, model: str, default: int) -> int:
+    """Return how many channels images must have for the weights `start` of the network `model`."""
+    card = card_of(start)  # `imagenet` is no such file
+    if card is not None:
+        return int(card["preprocess"]["channels"])
+    return default if ":" in model else registry.card(model).input[0]
+
+
+def _own(start: str, card: Mapping[str, Any]) -> Start:
+    """Return the start from a model file of ours: the same network at the same input."""
+    arguments = {key: value for key, value in card["arguments"].items() if key not in ("classes", "c_in", "size")}
+    return Start(start, card["architecture"], arguments, card["preprocess"]["size"][0])
+
+
+def _deeper(start: str, model: str | None) -> Start:
+    """Return the start for a network that is deeper than that of the weights; their arguments hold for it too."""
+    shallow = start_named(start, model=None)
+    deeper = model or shallow.model
+    if start == IMAGENET or ":" in deeper:
+        raise UsageError("`--grow` takes a weights file for --from, and a network of `fovea models` for --model.")
+    takes = registry.arguments_of(deeper)
+    arguments = {name: value for name, value in shallow.arguments.items() if name in takes}
+    return shallow._replace(model=deeper, arguments=arguments)
+
+
+def _foreign(start: str, model: str) -> Start:
+    size = registry.card(model).input[1] if ":" not in model else LARGEST_SIZE
+    return Start(start, model, {}, min(size, LARGEST_SIZE))

@@ -1,0 +1,44 @@
+"""The weights that a training begins with: drawn, whitened, or read from a file."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from fovea.data.dataset import Part
+from fovea.display import Display
+from fovea.inputs.interface import Preprocessing
+from fovea.model.weights import IMAGENET, Origin, load_into, published_file, read_weights
+from fovea.plans.plan import Plan
+from fovea.training.engine import seed_of
+from fovea.training.inference import as_evaluated, spread
+from fovea.training.initialisation import initialise, whiten_first_convolution
+
+WHITENING_IMAGES = 1000
+
+
+def draw_weights(model: nn.Module, plan: Plan, train: Part, preprocess: Preprocessing) -> None:
+    """Give `model` the initial weights of its plan."""
+    generator = torch.Generator().manual_seed(seed_of(plan.recipe.seed))
+    initialise(model, plan.recipe.initialisation, generator)
+    if plan.recipe.whiten:
+        whiten_first_convolution(model, sample_inputs(train, preprocess, WHITENING_IMAGES))
+
+
+def sample_inputs(train: Part, preprocess: Preprocessing, count: int) -> Tensor:
+    """Return `count` training images spread over the part, (n, C, H, W) float32, as the network gets them."""
+    rows = spread(train, count)
+    return next(as_evaluated(train, preprocess, torch.device("cpu"), rows=rows, batch=len(rows)))
+
+
+def load_start(start: str, model: nn.Module, *, architecture: str, display: Display) -> Origin:
+    """Give `model` the weights `start`, say so, and return where they are from; its head stays new where it must."""
+    file = published_file(architecture, progress=display.fetched) if start == IMAGENET else Path(start)
+    origin = load_into(model, read_weights(file), network=architecture, new_head=True)
+    head = "; the head is new" if origin.new else ""
+    display.note(f"weights: {origin.file}, by the names of {origin.naming}, licence {origin.licence}{head}")
+    if not origin.known:
+        display.note(
+            f"weights: {origin.assumption()}. For others begin with the model file of `fovea build --mean --std`"
+        )
+    return origin

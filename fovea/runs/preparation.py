@@ -1,0 +1,287 @@
+"""From what the user asked for to a training that is ready to start: data, plan, network, preprocessing."""
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+import fovea.zoo as zoo  # noqa: F401 (registers the networks)
+from fovea import inputs, registry
+from fovea.card import CUSTOM
+from fovea.custom import custom_name, custom_network
+from fovea.data.augment import Augmentation, compose
+from fovea.data.dataset import Dataset, Part
+from fovea.data.sources import DataSource
+from fovea.data.splits import require_trainable, split_validation
+from fovea.data.statistics import channel_statistics
+from fovea.display import Display
+from fovea.errors import UsageError, first_line
+from fovea.inputs.interface import Preprocessing
+from fovea.model.weights import Origin
+from fovea.plans.choosing import Wish, choose_plan
+from fovea.plans.plan import Plan
+from fovea.plans.start_weights import channels_of
+from fovea.runs.growing import grow_network, score_before, shallow_network
+from fovea.runs.initial_weights import draw_weights, load_start, sample_inputs
+from fovea.runs.pretraining import pretrain_layers
+from fovea.tasks.task import Task
+from fovea.training.engine import Trainer, fitted, seed_of
+from fovea.training.inference import as_evaluated, part_labels
+from fovea.training.losses import main_head, make_loss
+from fovea.training.probing import fit_head
+from fovea.training.tuning import time_settings
+
+GROWN_IMAGES = 256
+TIMED_IMAGES = 128
+PROBED_IMAGES = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A plan with the data it is for: decoded parts, the exact preprocessing, the network before training."""
+
+    plan: Plan
+    dataset: Dataset
+    preprocess: Preprocessing
+    model: nn.Module
+    architecture: str
+    arguments: Mapping[str, Any]
+    device: torch.device
+    source: DataSource
+    val_fraction: float
+    """Share of the train part that was set aside for validation; 0 where the data has its own or none is wanted."""
+    target: Task
+    """What is learned."""
+    origin: Mapping[str, str] | None = None
+    """Where the weights that it begins with are from, and their licence; None for random ones."""
+
+    def part(self, name: str) -> Part:
+        """Return the part with its labels on the network's scale."""
+        part = self.dataset.parts[name]
+        return dataclasses.replace(part, labels=self.target.to_network(part.labels))
+
+    def trainer(self) -> Trainer:
+        """Return the trainer of this plan at its beginning."""
+        plan = self.plan
+        parts = {name: self.part(name) for name in self.dataset.parts}
+        return Trainer(
+            self.model,
+            parts["train"],
+            plan.recipe,
+            val=parts.get("val"),
+            target=self.target,
+            preprocess=self.preprocess,
+            augmentation=self._augmentation(),
+            device=self.device,
+        )
+
+    def _augmentation(self) -> Augmentation:
+        """Return what the recipe does to batches, without what this kind of target or input does not bear."""
+        if not inputs.kind(self.dataset.input).augments:
+            return lambda batch, *_: batch
+        return compose(self.plan.recipe.augment, size=self.plan.size, directional=self.dataset.directional)
+
+
+def tuned(
+    plan: Plan,
+    model: nn.Module,
+    train: Part,
+    *,
+    target: Task,
+    preprocess: Preprocessing,
+    device: torch.device,
+    display: Display,
+) -> Plan:
+    """Return the plan with its thread count and precision settled by timing a few steps."""
+    recipe = plan.recipe
+    if recipe.threads and recipe.precision != "auto":
+        torch.set_num_threads(recipe.threads)
+        return plan
+    count = min(recipe.batch, TIMED_IMAGES, len(train))
+    images = sample_inputs(train, preprocess, count).to(device)
+    labels = part_labels(train)[:count].to(device)
+    trial = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    counter = display.counter("timing threads and precision")
+    best = time_settings(trial, images, labels, loss=make_loss(target, recipe), recipe=recipe, progress=counter)[0]
+    torch.set_num_threads(best.threads)
+    return plan.replace(threads=best.threads, precision=best.precision)
+
+
+def find_data(source: DataSource, display: Display) -> Dataset:
+    """Return the data set, with its notes shown; DataError where it cannot be trained on."""
+    dataset = source.find(progress=display.fetched)
+    require_trainable(dataset)
+    for note in dataset.notes:
+        display.note(f"data: {note}")
+    return dataset
+
+
+def prepare(source: DataSource, wish: Wish, *, device: torch.device, display: Display) -> Prepared:
+    """Return a training that is ready to start."""
+    dataset = find_data(source, display)
+    plan = choose_plan(dataset, wish, device=device, progress=display.counter("timing networks"))
+    for reason in plan.reasons:
+        display.note(f"plan: {reason}")
+    return ready(dataset, plan, source=source, device=device, display=display)
+
+
+class Begun(NamedTuple):
+    """What a run that goes on has settled already."""
+
+    preprocess: Preprocessing
+    origin: Mapping[str, str] | None
+    checkpoint: bool
+    """Whether it has one, which holds its weights: none are read or computed then."""
+
+
+def ready(
+    dataset: Dataset,
+    plan: Plan,
+    *,
+    source: DataSource,
+    device: torch.device,
+    display: Display,
+    begun: Begun | None = None,
+) -> Prepared:
+    """Return the data decoded and the network built."""
+    target = _target(dataset, plan.recipe.loss)  # refuses a loss that does not fit, before anything is decoded
+    val_fraction = 0.0 if "val" in dataset.parts else plan.val_fraction
+    dataset = split_validation(dataset, fraction=val_fraction, seed=plan.recipe.seed)
+    geometry = begun.preprocess if begun else _geometry(plan, dataset)
+    dataset = _decoded(source, dataset, geometry, room=plan.room, display=display)
+    train = dataset.parts["train"]
+    target = _target(dataset, plan.recipe.loss)
+    plan = dataclasses.replace(plan, recipe=fitted(plan.recipe, images=len(train), validated="val" in dataset.parts))
+    torch.manual_seed(seed_of(plan.recipe.seed))
+    network = _network(plan, target=target, shape=geometry.shape)
+    model, architecture, arguments = network
+    blank = begun is None or not begun.checkpoint
+    known, origin = model, None
+    if plan.start and blank:
+        grown = shallow_network(plan, outputs=target.outputs, channels=geometry.channels) if plan.grow else None
+        known, name = grown or (model, architecture)
+        origin = load_start(plan.start, known, architecture=name, display=display)
+    preprocess = begun.preprocess if begun else _standardised(geometry, plan, train, origin=origin)
+    if not plan.start:
+        draw_weights(model, plan, train, preprocess)
+    elif plan.grow and blank:
+        grow_network(model, known, plan, images=sample_inputs(train, preprocess, GROWN_IMAGES), display=display)
+    prepared = Prepared(
+        plan=tuned(plan, model, train, target=target, preprocess=preprocess, device=device, display=display),
+        dataset=dataset,
+        preprocess=preprocess,
+        model=model,
+        architecture=architecture,
+        arguments=arguments,
+        device=device,
+        source=source,
+        val_fraction=val_fraction,
+        target=target,
+        origin=begun.origin if begun else {**origin.to_dict(), "licence": origin.licence} if origin else None,
+    )
+    if blank:
+        _learn_first(prepared, display)
+    return prepared
+
+
+def _target(dataset: Dataset, loss: str) -> Task:
+    labels = dataset.parts["train"].labels
+    return dataset.kind.fitted(labels, classes=dataset.classes, loss=loss, data=dataset.name)
+
+
+def _geometry(plan: Plan, dataset: Dataset) -> Preprocessing:
+    """Return how images are decoded, their normalisation still open; weights say how many channels they need."""
+    channels = channels_of(plan.start, model=plan.model, default=dataset.channels) if plan.start else dataset.channels
+    kind = inputs.kind(dataset.input)
+    return kind.geometry(size=plan.size, fit=plan.fit, channels=channels, native_size=dataset.native_size)
+
+
+def _standardised(geometry: Preprocessing, plan: Plan, train: Part, *, origin: Origin | None) -> Preprocessing:
+    """Return `geometry` with the normalisation of the weights to begin with, or of the images, or with none."""
+    if origin is not None:
+        mean, std = origin.mean, origin.std
+    elif plan.standardise:
+        mean, std = channel_statistics(train, inputs.kind_of(geometry))
+    else:
+        mean, std = (0.0,) * geometry.channels, (1.0,) * geometry.channels
+    return geometry.with_normalisation(mean, std)
+
+
+def _learn_first(prepared: Prepared, display: Display) -> None:
+    """Do what comes before the first step: pre-train the layers, score a grown network, or fit the head."""
+    plan, recipe = prepared.plan, prepared.plan.recipe
+    model, preprocess = prepared.model.to(prepared.device), prepared.preprocess
+    if recipe.pretrain:
+        pretrain_layers(model, prepared.dataset.parts["train"], recipe, preprocess=preprocess, display=display)
+    if plan.grow and "val" in prepared.dataset.parts:
+        score_before(model, prepared.part("val"), plan, target=prepared.target, preprocess=preprocess, display=display)
+    if recipe.probe:
+        fit_head(model, _labelled(prepared, display), target=prepared.target)
+
+
+def _decoded(
+    source: DataSource, dataset: Dataset, geometry: Preprocessing, *, room: float, display: Display
+) -> Dataset:
+    decoded = source.decode(dataset, geometry, room=room, progress=display.counter("decoding"))
+    require_trainable(decoded)
+    for bad in decoded.bad_files:
+        display.note(f"left out: {bad.name}: {bad.reason}")
+    return decoded
+
+
+def _labelled(prepared: Prepared, display: Display) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Yield all training images (N, C, H, W) as they are evaluated, and their labels (N,), on the device."""
+    part, device = prepared.part("train"), prepared.device
+    labels = part_labels(part).to(device)
+    done = 0
+    for images in as_evaluated(part, prepared.preprocess, device, rows=range(len(part)), batch=PROBED_IMAGES):
+        yield images, labels[done : done + len(images)]
+        done += len(images)
+        display.advance("fitting the head", done, len(part))
+
+
+def _network(plan: Plan, *, target: Task, shape: tuple[int, ...]) -> tuple[nn.Module, str, dict[str, Any]]:
+    """Return the network with random weights for inputs of this `shape`, its name for the card, and its arguments."""
+    custom, outputs = custom_name(plan.model), target.outputs
+    if custom is not None:
+        model = custom_network(*custom, classes=outputs, c_in=shape[0])
+        _check_outputs(model, plan, outputs=outputs, shape=shape)
+        return model, CUSTOM, {}
+    given = {"classes": outputs, "c_in": shape[0], "size": plan.size, **plan.arguments}
+    return registry.build(plan.model, **given), registry.resolve(plan.model), registry.arguments_of(plan.model, **given)
+
+
+def _check_outputs(model: nn.Module, plan: Plan, *, outputs: int, shape: tuple[int, ...]) -> None:
+    """Raise UsageError unless `model` turns two images into two rows of `outputs` numbers; lazy layers take shape."""
+    images = torch.zeros(2, *shape)
+    if len(shape) == 3:
+        images = images.to(memory_format=torch.channels_last)  # as in training
+    training = model.training
+    try:
+        with torch.no_grad():
+            found = tuple(main_head(model.eval()(images)).shape)
+    except Exception as error:  # a user's network may raise anything
+        sizes = "x".join(map(str, shape))
+        raise UsageError(f"`{plan.model}` fails on images of {sizes}: {first_line(error)}") from error
+    model.train(training)
+    if found != (2, outputs):
+        raise UsageError(f"`{plan.model}` must turn {(2, *shape)} into (2, {outputs}), not {found}.")
+
+
+def resolved_recipe(prepared: Prepared) -> dict[str, Any]:
+    """Return what recipe.toml holds: all that makes the same training again."""
+    plan, dataset = prepared.plan, prepared.dataset
+    given = {name: value for name, value in dataclasses.asdict(prepared.source).items() if value is not None}
+    given["data"] = str(given["data"])
+    network = {name: getattr(plan, name) for name in ("model", "size", "fit", "start", "grow")}
+    return {
+        "device": prepared.device.type,
+        "data": {"source": given, "fingerprint": dataset.fingerprint, "val_fraction": plan.val_fraction},
+        "network": {**network, "arguments": dict(plan.arguments)},
+        **({"origin": dict(prepared.origin)} if prepared.origin else {}),
+        "preprocess": prepared.preprocess.to_dict(),
+        "training": plan.recipe.to_dict(),
+    }

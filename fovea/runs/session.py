@@ -1,0 +1,309 @@
+"""One training as it runs: the network, its data and its run folder put together, and what happens at each epoch."""
+
+import copy
+import platform
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+import fovea
+from fovea import inputs
+from fovea.card import Card, DataRecord, TrainingRecord
+from fovea.data.dataset import Dataset, Part
+from fovea.display import Display
+from fovea.errors import MissingDependencyError, TrainingError, first_line
+from fovea.evaluation.outcome import Outcome
+from fovea.inputs.views import Protocol
+from fovea.model.bundle import load, save_bundle
+from fovea.model.first_layer import first_filters
+from fovea.report.page import write_page
+from fovea.report.training import Story, training_page
+from fovea.runs.folder import Run
+from fovea.runs.interruption import Interruption
+from fovea.runs.preparation import Prepared
+from fovea.tasks.task import Task
+from fovea.training.checkpoint import load_checkpoint, save_checkpoint
+from fovea.training.diagnosis import Diagnosis, restored, watched_layer
+from fovea.training.distributed import world_size
+from fovea.training.engine import EpochResult, Trainer
+from fovea.training.inference import predict_logits
+
+EventWriter = Callable[[str], Any]
+"""TensorBoard's writer of event files, made with a folder."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportWish:
+    """What the user asked of the report."""
+
+    images: bool = True
+    """Whether it shows thumbnails of the images."""
+    watch: str | None = None
+    """The layer whose inputs are watched; None for the middle activation."""
+
+
+class Session:
+    """A trainer at work in its run folder."""
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        trainer: Trainer,
+        run: Run,
+        *,
+        display: Display,
+        events: EventWriter | None = None,
+        report: ReportWish = ReportWish(),  # noqa: B008 (frozen)
+    ) -> None:
+        self.prepared, self.trainer, self.run = prepared, trainer, run
+        self.display, self.report = display, report
+        self.diagnosis = Diagnosis(self.trainer, watched_layer(self.trainer.model, report.watch))
+        self.looking = True
+        self.target = prepared.target
+        self.outcomes: list[Outcome] = []
+        self.interruption = Interruption(display)
+        self.began_at = self.saved_at = time.monotonic()
+        self.began_seen = 0
+        self.events = events(str(run.folder)) if events else None
+
+    def resume(self) -> None:
+        """Continue from the run's checkpoint; from the beginning where it was killed before there was one."""
+        if self.run.last.exists():
+            load_checkpoint(self.run.last, self.trainer)
+        self.run.rewind(self.trainer.clock.epoch, steps=self.trainer.clock.total_steps)
+        with self._reporting("the looks before are lost"):
+            self.diagnosis.looks = restored(self.run.read_looks())
+        self.began_seen = self.images_seen
+        self.display.note(f"resuming {self.run.folder} in epoch {self.trainer.clock.epoch + 1}")
+
+    def train(self) -> None:
+        """Run the training to its end, an interrupt, or a divergence; keep what is good in the run folder."""
+        if self.trainer.clock.total_steps == 0:
+            save_checkpoint(self.run.last, self.trainer)
+        self._look()
+        with self.interruption:
+            try:
+                self.trainer.fit(on_step=self._on_step, on_epoch=self._on_epoch, stopped=lambda: self.interrupted)
+            except TrainingError as error:
+                self.write_report(ended=str(error))
+                kept = f" The last good network is kept in {self.run.model}." if self.run.model.exists() else ""
+                raise TrainingError(f"{error}{kept}") from error
+            finally:
+                if self.events:
+                    self.events.close()
+        if self.interrupted:
+            save_checkpoint(self.run.last, self.trainer)
+        elif self.trainer.out_of_patience:
+            self.display.note(f"stopped: {self.trainer.recipe.patience} epochs without a better validation result")
+        if not self.run.model.exists():
+            self.save_model([])
+
+    def finish(self) -> list[dict[str, Any]]:
+        """Return the results of the final network on each part that was not trained on, and write them to its card."""
+        if self.keeps_best:
+            load(self.run.model, model=self.trainer.evaluated_model, device=str(self.prepared.device))
+        names = ["val"] if self.interrupted else ["val", "test"]
+        parts = {name: part for name in names if (part := self.prepared.dataset.parts.get(name))}
+        outputs = {name: self._outputs(name, part, flip=self.trainer.recipe.test_flip) for name, part in parts.items()}
+        if "val" in parts and self.target.calibrates:
+            plain = self._outputs("val", parts["val"], flip=False) if self.trainer.recipe.test_flip else outputs["val"]
+            self.target = self.target.calibrated(plain, parts["val"].labels)
+        self.outcomes = [self._outcome(name, part, outputs[name]) for name, part in parts.items()]
+        results = [outcome.result for outcome in self.outcomes]
+        self.save_model(results)
+        return results
+
+    def write_report(self, *, ended: str = "") -> None:
+        """Write the page of the run, or say why it cannot be written: a training is never lost to its report."""
+        with self._reporting("the page is not written, all else is"):
+            shown = self.outcomes if self.report.images else [replace(o, picture=None) for o in self.outcomes]
+            story = Story(
+                card=self._card([]),
+                history=self.run.read_metrics(),
+                looks=self.diagnosis.looks,
+                layer=self.diagnosis.layer,
+                outcomes=shown,
+                followed=self.target.followed,
+                filters=first_filters(self.trainer.evaluated_model, self.prepared.preprocess.shape),
+                parameters=sum(parameter.numel() for parameter in self.trainer.model.parameters()),
+                data=_data_facts(self.prepared.dataset, self.target),
+                best_epoch=self.trainer.clock.best_epoch if self.keeps_best else None,
+                ended=ended,
+            )
+            write_page(self.run.report, training_page(story))
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the training was asked to stop before its end."""
+        return self.interruption.requested
+
+    @property
+    def keeps_best(self) -> bool:
+        """Whether the run's network is the best on the validation part rather than the last."""
+        return self.trainer.recipe.keep_best and self.trainer.clock.best is not None
+
+    @property
+    def images_seen(self) -> int:
+        """Images trained on, with repetition."""
+        return self.trainer.clock.total_steps * self.trainer.images_per_step
+
+    def save_model(self, results: list[dict[str, Any]]) -> None:
+        """Write the network as it is to the run's bundle."""
+        save_bundle(self.run.model, self.trainer.evaluated_model, self._card(results))
+
+    def _look(self) -> None:
+        """Look inside the network where it is time to, until that fails once."""
+        if self.looking and self.diagnosis.due:
+            self.looking = False
+            with self._reporting("no further looks inside the network"):
+                self.run.append_look(asdict(self.diagnosis.look()))
+                self.looking = True
+
+    @contextmanager
+    def _reporting(self, consequence: str) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # whatever goes wrong with a report must not stop the training
+            self.display.note(f"report: {consequence} ({type(error).__name__}: {first_line(error)})")
+
+    def _on_step(self, trainer: Trainer) -> None:
+        self._look()
+        clock, now = trainer.clock, time.monotonic()
+        seen = self.images_seen - self.began_seen
+        rate = seen / max(now - self.began_at, 1e-9)
+        last = f"/{trainer.recipe.epochs}" if trainer.recipe.epochs else ""
+        detail = (
+            f"epoch {clock.epoch + 1}{last}  step {clock.step}/{trainer.steps_per_epoch}  {rate:,.0f} images/s  "
+            f"loss {clock.loss_sum / clock.step:.3f}"
+        )
+        if trainer.value is not None:
+            followed = trainer.target.followed
+            detail += f"  {followed.title} {followed.scale * trainer.value:.1f}{followed.unit}"
+        self.display.advance("training", trainer.progress, 1.0, detail=detail)
+        if now - self.saved_at > 60 * trainer.recipe.checkpoint_minutes:
+            save_checkpoint(self.run.last, trainer)
+            self.saved_at = now
+
+    def _on_epoch(self, trainer: Trainer, result: EpochResult) -> None:
+        self.run.append_metrics(result.to_dict())
+        if self.events:
+            for name, value in _scalars(result).items():
+                self.events.add_scalar(name, value, result.epoch + 1)
+        self.display.note(_epoch_line(result))
+        if result.improved or not self.keeps_best:
+            self.save_model([])
+        save_checkpoint(self.run.last, trainer)
+        self.saved_at = time.monotonic()
+
+    def _outputs(self, split: str, part: Part, *, flip: bool) -> Tensor:
+        return predict_logits(
+            self.trainer.evaluated_model,
+            part.decoded,
+            self.prepared.preprocess,
+            device=self.prepared.device,
+            protocol=Protocol(flip=flip),
+            progress=self.display.counter(f"evaluating on {split}"),
+        )
+
+    def _outcome(self, split: str, part: Part, outputs: Tensor) -> Outcome:
+        kind = inputs.kind_of(self.prepared.preprocess)
+        return Outcome(
+            data=self.prepared.dataset.name,
+            split=split,
+            protocol=Protocol(flip=self.trainer.recipe.test_flip),
+            target=self.target,
+            outputs=outputs,
+            labels=part.labels,
+            names=part.names,
+            picture=lambda index: kind.thumbnail(part.decoded[index]),
+        )
+
+    def _card(self, results: list[dict[str, Any]]) -> Card:
+        prepared, recipe, clock = self.prepared, self.trainer.recipe, self.trainer.clock
+        dataset, origin = prepared.dataset, prepared.origin or {}
+        data = DataRecord(
+            name=dataset.name,
+            fingerprint=dataset.fingerprint,
+            images={name: len(part) for name, part in dataset.parts.items()},
+            val_fraction=prepared.val_fraction,
+            notes=list(dataset.notes),
+        )
+        versions = {"python": platform.python_version(), "torch": torch.__version__, "fovea": fovea.__version__}
+        training = TrainingRecord(
+            data=data,
+            recipe=recipe.to_dict(),
+            seed=recipe.seed,
+            threads=recipe.threads,
+            processes=world_size() if world_size() > 1 else None,
+            device=prepared.device.type,
+            versions=versions,
+            epochs=clock.epoch,
+            seconds=round(clock.elapsed_s, 1),
+            pflop=self.pflop,
+        )
+        return Card(
+            fovea=fovea.__version__,
+            architecture=prepared.architecture,
+            arguments=prepared.arguments,
+            target=self.target,
+            preprocess=prepared.preprocess,
+            training=training,
+            origin={key: value for key, value in origin.items() if key != "licence"},
+            licences={"data": dataset.licence, "weights": origin.get("licence", "unknown")},
+            results=tuple(results),
+        )
+
+    @cached_property
+    def macs(self) -> int:
+        """Multiply-adds of one image's forward pass."""
+        model = copy.deepcopy(self.trainer.evaluated_model).eval()
+        shape = (1, *self.prepared.preprocess.shape)
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            model(torch.zeros(shape, device=self.prepared.device))
+        return int(counter.get_total_flops() // 2)
+
+    @property
+    def pflop(self) -> float:
+        """Arithmetic of the training so far: 6 x MACs x images seen, in 1e15."""
+        return 6 * self.macs * self.images_seen / 1e15
+
+
+def _data_facts(dataset: Dataset, target: Task) -> list[tuple[str, str]]:
+    """Return what a report says of the data beside its card."""
+    facts = [("files left out", str(len(dataset.bad_files)))]
+    facts += [("left out", f"{name}: {reason}") for name, reason in dataset.bad_files]
+    return [*facts, *target.facts(dataset.parts["train"].labels)]
+
+
+def _epoch_line(result: EpochResult) -> str:
+    line = f"epoch {result.epoch + 1:3}  {result.elapsed_s:7.1f} s  loss {result.loss:.4f}"
+    if result.val is None:
+        title, text = result.metric.title, result.metric.text(result.value or 0.0)
+        return line + (f"  train {title} {text}" if result.value else "")
+    line += f"  val loss {result.val.loss:.4f}{result.val.text('  val ')}"
+    return line + ("  best" if result.improved else "")
+
+
+def _scalars(result: EpochResult) -> dict[str, float]:
+    name = result.metric.name
+    scalars = {"train/loss": result.loss, f"train/{name}": result.value, "lr": result.lr}
+    if result.val is not None:
+        scalars |= {"val/loss": result.val.loss, f"val/{name}": result.val.value}
+    return {name: value for name, value in scalars.items() if value is not None}
+
+
+def event_writer() -> EventWriter:
+    """Return TensorBoard's writer; MissingDependencyError where it is not installed."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise MissingDependencyError("--tensorboard needs a library: pip install 'fovea-cnn[tensorboard]'.") from error
+    writer: EventWriter = SummaryWriter
+    return writer

@@ -1,0 +1,79 @@
+"""What a network can learn: a registry of kinds of target. Adding one is a file here, a test file and a page."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from fovea.errors import UsageError, unknown
+
+if TYPE_CHECKING:
+    from fovea.tasks.task import Task
+
+_KINDS: "dict[str, type[Task]]" = {}
+_OWN = ("classes", "number")
+"""The modules of this package that define a kind, in the order in which kinds are listed."""
+
+
+def register(kind: "type[Task]") -> "type[Task]":
+    """Make a kind of target known under its name; a decorator.
+
+    Raises:
+        UsageError: the name or one of the losses is another kind's.
+    """
+    for other in _KINDS.values():
+        if other.name == kind.name or set(other.losses) & set(kind.losses):
+            raise UsageError(f"Task `{kind.name}`: its name or a loss is that of `{other.name}`; choose another.")
+    _KINDS[kind.name] = kind
+    return kind
+
+
+def unregister(name: str) -> None:
+    """Forget a kind of target; for tests that define one."""
+    del _KINDS[name]
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of all kinds."""
+    return tuple(_kinds())
+
+
+def kind(name: str) -> "type[Task]":
+    """Return the kind of target called `name`.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if name not in _kinds():
+        raise UsageError(f"`--task {name}` is none of {', '.join(_kinds())}.")
+    return _KINDS[name]
+
+
+def losses() -> tuple[str, ...]:
+    """Return the names of the losses of all kinds."""
+    return tuple(loss for kind in _kinds().values() for loss in kind.losses)
+
+
+def kind_of_loss(loss: str) -> "type[Task]":
+    """Return the kind of target that a loss is for.
+
+    Raises:
+        UsageError: an unknown loss.
+    """
+    for found in _kinds().values():
+        if loss in found.losses:
+            return found
+    raise unknown("loss", loss, losses())
+
+
+def check_loss(loss: str, task: str) -> None:
+    """Raise UsageError where a loss is for another kind of target."""
+    if loss in kind(task).losses:
+        return
+    first, *others = _kinds().values()
+    rules = [f"{' and '.join(other.losses)} is for --task {other.name}" for other in others]
+    raise UsageError(f"`loss` (={loss}) does not fit the task: {', '.join(rules)}, the others for {first.name}.")
+
+
+def _kinds() -> "dict[str, type[Task]]":
+    for name in _OWN:  # each registers itself; on first use, since they import this module
+        import_module(f"fovea.tasks.{name}")
+    return _KINDS

@@ -1,0 +1,116 @@
+"""What an evaluation finds of a network that knows classes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fovea.tasks.task import Figures, Tile
+
+SHOWN_CLASSES = 20
+SHOWN_CONFUSIONS = 5
+
+
+class ClassRow(NamedTuple):
+    """The figures of one class, shares from 0 to 1."""
+
+    name: str
+    precision: float
+    recall: float
+    f1: float
+    images: int
+
+
+class Confusion(NamedTuple):
+    """How often one class is taken for another."""
+
+    images: int
+    truth: str
+    answer: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassFigures(Figures):
+    """Shares from 0 to 1."""
+
+    accuracy: float
+    interval: tuple[float, float]
+    """Where the true accuracy lies with 95 % confidence (Wilson)."""
+    top5: float | None = None
+    """The share of images whose class is among the five most probable; None for five classes and fewer."""
+    nll: float
+    """Negative log-likelihood in nats per image."""
+    ece: float
+    """Expected calibration error: how far confidence and accuracy lie apart."""
+    temperature: float | None = None
+    """What the logits were divided by; None where the model file has no temperature of its own."""
+    ece_unscaled: float | None = None
+    """The calibration error at temperature 1; None where that is the temperature."""
+    per_class: Mapping[str, Mapping[str, float]]
+    """`precision`, `recall`, `f1` and `support` (images) by class name."""
+    confusion: Sequence[Sequence[int]]
+    """Counts, the rows true and the columns predicted classes, in the order of `per_class`."""
+
+    @property
+    def rows(self) -> list[ClassRow]:
+        """The classes that have images, the lowest recall first, of equal ones the lowest precision."""
+        return sorted(self._seen, key=lambda row: (row.recall, row.precision))
+
+    @property
+    def _seen(self) -> list[ClassRow]:
+        found = (ClassRow(name, *scores.values()) for name, scores in self.per_class.items())  # type: ignore[arg-type]
+        return [row for row in found if row.images]
+
+    def confusions(self, most: int) -> list[Confusion]:
+        """Return the most frequent mistakes."""
+        names, counts = list(self.per_class), np.array(self.confusion)
+        np.fill_diagonal(counts, 0)
+        often = np.argsort(-counts, axis=None, kind="stable")[:most]
+        pairs = zip(*np.unravel_index(often, counts.shape), strict=True)
+        found = (Confusion(int(counts[t, a]), names[int(t)], names[int(a)]) for t, a in pairs)
+        return [confusion for confusion in found if confusion.images]
+
+    def lines(self, where: str) -> list[str]:
+        """Return the accuracy, the worst classes and the most frequent mistakes."""
+        low, high = self.interval
+        top5 = "" if self.top5 is None else f"top-5 {self.top5:.2%}, "
+        before = "" if self.ece_unscaled is None else f" ({self.ece_unscaled:.2%} without temperature scaling)"
+        mistakes = self.confusions(SHOWN_CONFUSIONS)
+        return [
+            f"accuracy {self.accuracy:.2%}, 95 % interval {low:.2%} to {high:.2%} ({where})",
+            f"{top5}negative log-likelihood {self.nll:.4f}, calibration error {self.ece:.2%}{before}",
+            *self._worst_classes(),
+            *(f"{found.images} x {found.truth} taken for {found.answer}" for found in mistakes),
+        ]
+
+    def _worst_classes(self) -> list[str]:
+        worst = sorted(self._seen, key=lambda row: row.recall)[:SHOWN_CLASSES]
+        wide = max(len("lowest recall"), *(len(row.name) for row in worst))
+        lines = [
+            f"{row.name:{wide}}  {row.recall:6.1%}  {row.precision:9.1%}  {row.f1:6.1%}  {row.images:6}"
+            for row in worst
+        ]
+        return ["", f"{'lowest recall':{wide}}  recall  precision      F1  images", *lines]
+
+    def result(self, split: str, *, images: int, flip: bool) -> dict[str, Any]:
+        """Return accuracy and interval."""
+        interval = list(self.interval)
+        return {"split": split, "accuracy": self.accuracy, "interval": interval, "images": images, "flip": flip}
+
+    @property
+    def interval_text(self) -> str:
+        """The interval of the accuracy."""
+        low, high = self.interval
+        return f"95 % interval {100 * low:.2f} to {100 * high:.2f} %"
+
+    @property
+    def tiles(self) -> list[Tile]:
+        """Accuracy, top-5 accuracy, likelihood and calibration."""
+        top5 = f"{100 * self.top5:.2f} %" if self.top5 is not None else ""
+        return [
+            ("accuracy", f"{100 * self.accuracy:.2f} %", self.interval_text),
+            *([("top-5 accuracy", top5, "the class is among the five most probable")] if top5 else []),
+            ("negative log-likelihood", f"{self.nll:.4f}", "nats an image"),
+            ("calibration error", f"{100 * self.ece:.2f} %", "confidence against accuracy"),
+        ]

@@ -1,0 +1,327 @@
+"""One of several classes per image."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fovea import metrics
+from fovea.errors import DataError, UsageError, listed
+from fovea.tasks import check_loss, register
+from fovea.tasks.class_figures import ClassFigures
+from fovea.tasks.prediction import LabelScore, Prediction
+from fovea.tasks.task import Criterion, Labels, Mistake, Rows, Task
+from fovea.texts import natural_key
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@register
+@dataclass(frozen=True, kw_only=True)
+class Classes(Task):
+    """One of several classes; with the loss `binary` a single output tells two apart."""
+
+    name: ClassVar[str] = "classes"
+    noun: ClassVar[str] = "a class"
+    losses: ClassVar[tuple[str, ...]] = ("cross-entropy", "binary")
+    follows: ClassVar[bool] = True
+    has_classes: ClassVar[bool] = True
+    counts_right: ClassVar[bool] = True
+    calibrates: ClassVar[bool] = True
+    smooths: ClassVar[bool] = True
+    closed_form: ClassVar[str] = "discriminants"
+    sections: ClassVar[tuple[str, ...]] = ("classes", "confusion", "mistakes", "calibration")
+    figure_names: ClassVar[tuple[str, ...]] = tuple(f.name for f in fields(ClassFigures))
+    mistakes_title: ClassVar[str] = "Worst mistakes"
+    mistakes_note: ClassVar[str] = "The wrong answers that the network is surest of. Look for wrong labels here, too."
+
+    loss: str = "cross-entropy"
+    names: tuple[str, ...]
+    """In index order."""
+    ids: tuple[str, ...] = ()
+    """What else the classes are called, as `n01440764`; none, or one each."""
+    temperature: float = 1.0
+    """What logits are divided by before they become probabilities."""
+    calibration: Mapping[str, Any] = field(default_factory=dict)
+    """Where the temperature was fitted and what it changed there, as JSON values; empty where it was not."""
+
+    @classmethod
+    def encode(
+        cls, texts: Mapping[str, Sequence[str]], *, classes: Sequence[str] = ()
+    ) -> tuple[dict[str, Labels], tuple[str, ...]]:
+        """Return int64 indices (N,) of each part, and the names: those of all parts and `classes`, in natural order."""
+        names = tuple(sorted(set(classes).union(*texts.values()), key=natural_key))
+        index = {name: position for position, name in enumerate(names)}
+        return {part: np.array([index[text] for text in values], np.int64) for part, values in texts.items()}, names
+
+    @classmethod
+    def check_raw(cls, labels: Labels, key: str) -> None:
+        """Raise DataError where labels are fractions."""
+        if labels.dtype.kind == "f":
+            raise DataError("The labels are fractions; convert them with `.astype('int64')`, or give `--task number`.")
+
+    @classmethod
+    def strata(cls, labels: Labels) -> Labels:
+        """Return the labels themselves: every part has its share of each class."""
+        return labels
+
+    @classmethod
+    def directional(cls, classes: Sequence[str], *, channels: int) -> bool:
+        """Return whether the classes are digits or letters, which are read and so not mirrored.
+
+        Ten or more names of one character, of grey images: fewer may be grades of anything, colour ones objects.
+        """
+        return channels == 1 and len(classes) >= 10 and all(len(name) == 1 and name.isalnum() for name in classes)
+
+    @classmethod
+    def check_trainable(cls, labels: Labels, *, classes: Sequence[str], data: str) -> None:
+        """Raise DataError unless there are two classes at least, all with images in the training part."""
+        if len(classes) < 2:
+            raise DataError(
+                f"`{data}` has only one class, `{classes[0]}`, where two at least are needed. "
+                "If the classes are folders inside it, give that folder."
+            )
+        if empty := [f"`{name}`" for name, count in cls.counts(labels, classes).items() if count == 0]:
+            names = ", ".join(empty[:10]) + (" ..." if len(empty) > 10 else "")
+            raise DataError(
+                f"The train part of `{data}` has no image of {len(empty)} class(es): {names}. "
+                "Add or repair some, or remove the class from all parts."
+            )
+
+    @classmethod
+    def fitted(cls, labels: Labels, *, classes: Sequence[str], loss: str, data: str) -> "Classes":
+        """Return the task for a data set of these classes."""
+        check_loss(loss, cls.name)
+        if cls.outputs_for(loss, len(classes)) is None:
+            raise UsageError(f"`loss` (={loss}) needs two classes; `{data}` has {len(classes)}.")
+        return cls(names=tuple(classes), loss=loss)
+
+    @classmethod
+    def fault(cls, card: Mapping[str, Any]) -> str:
+        """Return which names are not distinct."""
+        classes, ids = card["classes"], card.get("class_ids", card["classes"])
+        if _distinct(classes) != len(classes):
+            return "`classes` must be distinct names."
+        if not isinstance(ids, list) or _distinct(ids) != len(classes):
+            return "`class_ids` must be as many distinct names as there are `classes`."
+        return ""
+
+    @classmethod
+    def outputs_for(cls, loss: str, classes: int) -> int | None:
+        """Return one output per class, or a single one for `binary`."""
+        return {"cross-entropy": classes, "binary": 1 if classes == 2 else None}.get(loss)
+
+    @classmethod
+    def from_card(cls, card: Mapping[str, Any]) -> "Classes":
+        """Return the task of a checked card."""
+        return cls(
+            names=tuple(card["classes"]),
+            ids=tuple(card.get("class_ids", ())),
+            loss=card["loss"],
+            temperature=float(card["temperature"]),
+            calibration=card.get("calibration") or {},
+        )
+
+    @classmethod
+    def text_of(cls, label: Any, classes: Sequence[str]) -> str:
+        """Return the name of a class index."""
+        return classes[int(label)]
+
+    @classmethod
+    def counts(cls, labels: Labels, classes: Sequence[str]) -> dict[str, int]:
+        """Return the images of each class."""
+        found = np.bincount(labels.astype(np.int64), minlength=len(classes)).tolist()
+        return dict(zip(classes, found, strict=True))
+
+    @classmethod
+    def result_text(cls, result: Mapping[str, Any]) -> str:
+        """Return accuracy, interval and number of images."""
+        low, high = result["interval"]
+        mirrored = ", mirrored copies averaged" if result.get("flip") else ""
+        return (
+            f"{100 * result['accuracy']:.2f} % accuracy on {result['split']}, "
+            f"95 % interval {100 * low:.2f} to {100 * high:.2f} % ({result['images']:,} images{mirrored})"
+        )
+
+    @classmethod
+    def difference_interval(cls, result: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[float, float]:
+        """Return the interval over the images of both, unpaired."""
+        first, second = ((round(of["accuracy"] * of["images"]), of["images"]) for of in (result, other))
+        return metrics.unpaired_interval(first, second)
+
+    @property
+    def outputs(self) -> int:
+        """One per class, or a single one for `binary`."""
+        return len(self.names) if self.loss == "cross-entropy" else 1
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes in index order."""
+        return self.names
+
+    @property
+    def index(self) -> Mapping[str, int]:
+        """The index of each class by its name, and by its id where there are ids."""
+        return {name: index for names in (self.ids, self.names) for index, name in enumerate(names)}
+
+    def card_fields(self) -> dict[str, Any]:
+        """Return names, ids, temperature and calibration."""
+        return {
+            "classes": list(self.names),
+            **({"class_ids": list(self.ids)} if self.ids else {}),
+            "temperature": self.temperature,
+            **({"calibration": dict(self.calibration)} if self.calibration else {}),
+        }
+
+    def criterion(self, *, label_smoothing: float = 0.0, weights: "Tensor | None" = None) -> Criterion:
+        """Return cross-entropy over the classes, or of one sigmoid unit; labels (N,) are int64 indices."""
+        from torch.nn import functional as F
+
+        def cross_entropy(logits: "Tensor", labels: "Tensor") -> "Tensor":
+            return F.cross_entropy(logits, labels, weight=weights, label_smoothing=label_smoothing)
+
+        def binary(logits: "Tensor", labels: "Tensor") -> "Tensor":
+            target = labels.float() * (1 - label_smoothing) + label_smoothing / 2
+            weight = None if weights is None else weights[labels]
+            return F.binary_cross_entropy_with_logits(logits.squeeze(1), target, weight=weight)
+
+        return binary if self.loss == "binary" else cross_entropy
+
+    def class_weights(self, labels: "Tensor") -> "Tensor":
+        """Return (classes,) float32 weights, inverse to the frequencies in int64 `labels` (N,), mean 1 over images."""
+        counts = labels.bincount(minlength=len(self.names)).clamp(min=1)
+        return labels.numel() / (len(self.names) * counts.float())
+
+    def per_image(self, outputs: "Tensor", labels: "Tensor") -> "Tensor":
+        """Return whether the chosen class (N,) is the right one."""
+        return chosen_classes(outputs) == labels
+
+    def at_temperature(self, temperature: float) -> "Classes":
+        """Return the task with another temperature, whose origin is not known."""
+        return replace(self, temperature=temperature, calibration={})
+
+    def decode(self, outputs: "Tensor") -> Rows:
+        """Return (N, classes) probabilities at the temperature, each row of sum 1."""
+        rows: Rows = probabilities(outputs.double(), temperature=self.temperature).numpy()
+        return rows
+
+    def prediction(self, row: Rows) -> Prediction:
+        """Return all classes, the most probable first."""
+        order = (-row).argsort(kind="stable")
+        return Prediction(scores=tuple(LabelScore(self.names[index], float(row[index])) for index in order))
+
+    def top(self, prediction: Prediction, count: int) -> Prediction:
+        """Return the `count` most probable classes."""
+        return replace(prediction, scores=prediction.scores[:count])
+
+    def columns_of(self, other: Task) -> list[int] | None:
+        """Return where another network that knows the same classes has each of ours."""
+        if not isinstance(other, Classes) or sorted(self.names) != sorted(other.names):
+            return None
+        return [other.names.index(name) for name in self.names]
+
+    def check_known(self, classes: Sequence[str], *, data: str) -> None:
+        """Raise DataError for classes that are neither names nor ids here."""
+        if strangers := [name for name in classes if name not in self.index]:
+            raise DataError(
+                f"`{data}` has classes that the model does not know: {listed(strangers, most=20)}. "
+                f"It knows {listed(self.names, most=20)}; rename or leave out the others."
+            )
+
+    def matched(self, labels: Labels, classes: Sequence[str]) -> Labels:
+        """Return the labels as indices into our names."""
+        matched: Labels = np.array([self.index[name] for name in classes])[labels]
+        return matched
+
+    def figures(self, outputs: "Tensor", labels: Labels) -> ClassFigures:
+        """Return accuracy with its interval, calibration, the figures per class and the confusions."""
+        plain = self.at_temperature(1.0).decode(outputs)
+        rows, answers = self.decode(outputs), plain.argmax(axis=1)
+        scaled = self.temperature != 1
+        correct = int((answers == labels).sum())
+        scores = metrics.class_scores(labels, answers, classes=len(self.names))
+        columns = zip(*(column.tolist() for column in scores), strict=True)
+        return ClassFigures(
+            accuracy=correct / len(labels),
+            interval=metrics.wilson_interval(correct, len(labels)),
+            top5=metrics.top_k_accuracy(rows, labels, k=5) if len(self.names) > 5 else None,
+            nll=metrics.negative_log_likelihood(rows, labels),
+            ece=metrics.calibration_error(rows, labels),
+            temperature=self.temperature if scaled else None,
+            ece_unscaled=metrics.calibration_error(plain, labels) if scaled else None,
+            per_class={
+                name: dict(zip(metrics.ClassScores._fields, row, strict=True))
+                for name, row in zip(self.names, columns, strict=True)
+            },
+            confusion=metrics.confusion_matrix(labels, answers, classes=len(self.names)).tolist(),
+        )
+
+    def right(self, outputs: "Tensor", labels: Labels) -> NDArray[np.bool_]:
+        """Return for which images (N,) the most probable class is the right one."""
+        right: NDArray[np.bool_] = chosen_classes(outputs).numpy() == labels
+        return right
+
+    def mistakes(self, outputs: "Tensor", labels: Labels, *, most: int) -> list[Mistake]:
+        """Return the wrong answers that the network is surest of."""
+        rows = self.decode(outputs)
+        answers = rows.argmax(axis=1)
+        wrong = np.flatnonzero(~self.right(outputs, labels))
+        surest = wrong[np.argsort(-rows[wrong, answers[wrong]], kind="stable")][:most]
+        return [
+            Mistake(image, self.names[truth], self.names[answer], float(rows[image, answer]), float(rows[image, truth]))
+            for image, truth, answer in ((int(i), int(labels[i]), int(answers[i])) for i in surest)
+        ]
+
+    def calibrated(self, outputs: "Tensor", labels: Labels) -> "Classes":
+        """Return the task with the temperature that fits outputs (N, K), those of the validation part, best."""
+        import torch
+
+        from fovea.tasks.temperature import fit_temperature
+
+        temperature = fit_temperature(outputs, torch.from_numpy(np.array(labels)))
+        if temperature is None:
+            return self.at_temperature(1.0)
+        found = self.at_temperature(temperature)
+        before, after = (
+            metrics.calibration_error(task.decode(outputs), labels) for task in (self.at_temperature(1.0), found)
+        )
+        facts = {"split": "val", "images": len(labels), "temperature": temperature}
+        return replace(found, calibration={**facts, "ece_before": before, "ece_after": after})
+
+    def facts(self, labels: Labels) -> list[tuple[str, str]]:
+        """Return how many classes there are, and the fewest and most images of one."""
+        counts = self.counts(labels, self.names)
+        low, high = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
+        fewest, most = (f"{counts[name]:,} ({name})" for name in (low, high))
+        return [("classes", str(len(counts))), ("training images per class", f"{fewest} to {most}")]
+
+    def probe_targets(self, labels: "Tensor") -> "Tensor":
+        """Return one-hot rows (N, classes)."""
+        from torch.nn import functional as F
+
+        return F.one_hot(labels, len(self.names))
+
+
+def chosen_classes(outputs: "Tensor") -> "Tensor":
+    """Return the (N,) class each row of logits (N, K) chooses; with K = 1 that is 1 where the sigmoid exceeds 1/2."""
+    if outputs.shape[1] == 1:
+        return (outputs.squeeze(1) > 0).long()
+    return outputs.argmax(1)
+
+
+def probabilities(outputs: "Tensor", *, temperature: float = 1.0) -> "Tensor":
+    """Return (N, classes) probabilities of logits (N, K): softmax; for K = 1 the sigmoid, for the second of two."""
+    import torch
+
+    scaled = outputs / temperature
+    if outputs.shape[1] == 1:
+        second = torch.sigmoid(scaled)
+        return torch.cat([1 - second, second], dim=1)
+    return scaled.softmax(1)
+
+
+def _distinct(names: Sequence[object]) -> int:
+    return len({name for name in names if isinstance(name, str)})

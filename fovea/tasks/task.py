@@ -1,0 +1,300 @@
+"""The base of all kinds of target: what the rest of the package asks of one, and the answers most of them share."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fovea.errors import DataError, UsageError
+from fovea.tasks.prediction import Prediction
+from fovea.tasks.score import ACCURACY, Metric, Score
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Labels = NDArray[Any]
+"""(N,) int64 class indices, or float32 numbers in the unit of the labels; further dimensions where a kind has them."""
+Rows = NDArray[np.float64]
+"""(N, K) what a network says, decoded: probabilities 0..1, or numbers in the unit of the labels."""
+Criterion = Callable[["Tensor", "Tensor"], "Tensor"]
+"""Outputs (N, K) float32 and labels (N,) on the network's scale -> the mean loss, a scalar."""
+Tile = tuple[str, str, str]
+"""A figure at the head of a page: its name, its value, and a remark."""
+
+
+class Mistake(NamedTuple):
+    """An image that the network is wrong about, with probabilities where there are any."""
+
+    image: int
+    """Its index."""
+    truth: str
+    answer: str
+    answer_probability: float | None = None
+    truth_probability: float | None = None
+
+
+class Figures(ABC):
+    """What an evaluation found, one frozen dataclass per kind of target; the fields are JSON values or arrays of them.
+
+    Fields that are None do not apply.
+    """
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the figures that apply, by name, as JSON values."""
+        return {name: value for name, value in asdict(self).items() if value is not None}  # type: ignore[call-overload]
+
+    @abstractmethod
+    def lines(self, where: str) -> list[str]:
+        """Return what a person reads; `where` names the part, its data set and the views."""
+
+    @abstractmethod
+    def result(self, split: str, *, images: int, flip: bool) -> dict[str, Any]:
+        """Return what a card says of the network on the part `split`, as JSON values."""
+
+    @property
+    @abstractmethod
+    def tiles(self) -> list[Tile]:
+        """The figures at the head of a page, the most important first."""
+
+    @property
+    def interval_text(self) -> str:
+        """The interval of the most important figure as a person reads it; empty where there is none."""
+        return ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task(ABC):
+    """A kind of target, and what one network or data set fixes of it.
+
+    The class is the kind: what can be said before any data is seen. An instance also knows what decoding needs, as
+    the names of the classes; the card of a model file holds it.
+    """
+
+    name: ClassVar[str]
+    """As after `--task`."""
+    noun: ClassVar[str]
+    """What is predicted, as in "this model predicts a number"."""
+    losses: ClassVar[tuple[str, ...]]
+    """The losses it may be trained with, the usual one first; no other kind has them."""
+    metric: ClassVar[Metric] = ACCURACY
+    """The score by which trainings are compared."""
+    follows: ClassVar[bool] = False
+    """Whether a score beside the loss is followed while a network trains, and chooses the best epoch: `per_image`."""
+    followed: ClassVar[Metric] = ACCURACY
+    """That score."""
+    has_classes: ClassVar[bool] = False
+    """Whether labels are the names of classes."""
+    counts_right: ClassVar[bool] = False
+    """Whether an answer is either right or wrong, so that there is an accuracy per slice, or on disturbed images."""
+    calibrates: ClassVar[bool] = False
+    """Whether `calibrated` does something, for which outputs on the validation part are computed."""
+    smooths: ClassVar[bool] = False
+    """Whether smoothed labels help, where a plan is free to choose."""
+    closed_form: ClassVar[str] = ""
+    """How a last layer is fitted at once, `discriminants` or `regression` (`fovea.training.probing`); none where empty."""
+    sections: ClassVar[tuple[str, ...]] = ("mistakes",)
+    """Names of the sections of a report that apply, in their order."""
+    mistakes_title: ClassVar[str] = "Largest errors"
+    mistakes_note: ClassVar[str] = "The images whose answer is furthest off."
+
+    figure_names: ClassVar[tuple[str, ...]]
+    """The fields of what `figures` returns."""
+
+    loss: str = ""
+    """One of `losses`."""
+
+    # ---- what can be said of the kind alone
+
+    @classmethod
+    @abstractmethod
+    def encode(
+        cls, texts: Mapping[str, Sequence[str]], *, classes: Sequence[str] = ()
+    ) -> tuple[dict[str, Labels], tuple[str, ...]]:
+        """Return the labels (N,) of each part, from the texts that stand for them, and the names of classes if any.
+
+        `classes` are names that count even where no text has them.
+
+        Raises:
+            DataError: a text that is no label of this kind.
+        """
+
+    @classmethod
+    def check_raw(cls, labels: Labels, key: str) -> None:  # noqa: B027 (nothing to say against most)
+        """Raise DataError where the array `key` cannot hold labels of this kind."""
+
+    @classmethod
+    def strata(cls, labels: Labels) -> Labels | None:
+        """Return the group (N,) of each label that every part should have its share of; None splits at random."""
+        return None
+
+    @classmethod
+    def directional(cls, classes: Sequence[str], *, channels: int) -> bool:
+        """Return whether the mirror image of an image has another label."""
+        return False
+
+    @classmethod
+    def check_trainable(cls, labels: Labels, *, classes: Sequence[str], data: str) -> None:  # noqa: B027
+        """Raise DataError where nothing can be learned from the training labels of the data set called `data`."""
+
+    @classmethod
+    @abstractmethod
+    def fitted(cls, labels: Labels, *, classes: Sequence[str], loss: str, data: str) -> Self:
+        """Return the task as it is learned from the training `labels` (N,) of the data set called `data`.
+
+        Raises:
+            UsageError: a loss that does not fit.
+        """
+
+    @classmethod
+    @abstractmethod
+    def fault(cls, card: Mapping[str, Any]) -> str:
+        """Return what of a card's fields contradicts the kind; empty where nothing does.
+
+        Of their types no more is known than that `classes` is a list and `outputs` a whole number.
+        """
+
+    @classmethod
+    @abstractmethod
+    def outputs_for(cls, loss: str, classes: int) -> int | None:
+        """Return how many outputs a network needs; None where loss and number of classes contradict."""
+
+    @classmethod
+    @abstractmethod
+    def from_card(cls, card: Mapping[str, Any]) -> Self:
+        """Return the task that a checked card tells of."""
+
+    @classmethod
+    def text_of(cls, label: Any, classes: Sequence[str]) -> str:
+        """Return one label as a person reads it."""
+        return f"{label:g}"
+
+    @classmethod
+    def counts(cls, labels: Labels, classes: Sequence[str]) -> dict[str, int]:
+        """Return how many of the labels (N,) each class has; empty where there are no classes."""
+        return {}
+
+    @classmethod
+    @abstractmethod
+    def result_text(cls, result: Mapping[str, Any]) -> str:
+        """Return what a person reads of a result that `Figures.result` made."""
+
+    @classmethod
+    def difference_interval(cls, result: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[float, float] | None:
+        """Return where the difference of two results lies with 95 % confidence (`other` minus `result`), if known."""
+        return None
+
+    # ---- what a network or a data set fixes
+
+    @property
+    @abstractmethod
+    def outputs(self) -> int:
+        """How many outputs the network has."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes in index order; empty where there are none."""
+        return ()
+
+    def card_fields(self) -> dict[str, Any]:
+        """Return what a card holds of it beside task, outputs and loss."""
+        return {"classes": [], "temperature": 1.0}
+
+    def to_network(self, labels: Labels) -> Labels:
+        """Return labels (N,) on the scale on which the network learns them."""
+        return labels
+
+    @abstractmethod
+    def criterion(self, *, label_smoothing: float = 0.0, weights: "Tensor | None" = None) -> Criterion:
+        """Return the loss; `weights` (K,) float32 are those of the classes."""
+
+    def class_weights(self, labels: "Tensor") -> "Tensor":
+        """Return (classes,) float32 weights, inverse to the class frequencies, with mean 1 over the images.
+
+        Raises:
+            UsageError: there are no classes.
+        """
+        raise UsageError(f"Class weights need classes; this network predicts {self.noun}.")
+
+    def per_image(self, outputs: "Tensor", labels: "Tensor") -> "Tensor | None":
+        """Return the value (N,) of `followed` for each image; None where only the loss is followed.
+
+        `outputs` (N, K) are the network's, `labels` (N,) on its scale.
+        """
+        return None
+
+    def score(self, outputs: "Tensor", labels: "Tensor", loss: Criterion) -> Score:
+        """Return the score of outputs (N, K) against labels (N,) on the network's scale."""
+        values = self.per_image(outputs, labels)
+        mean = None if values is None else values.double().mean().item()
+        return Score(loss(outputs, labels).item(), mean, self.followed)
+
+    @abstractmethod
+    def decode(self, outputs: "Tensor") -> Rows:
+        """Return what outputs (N, K) mean: (N, classes) probabilities, or (N, 1) numbers in the unit of the labels."""
+
+    @abstractmethod
+    def prediction(self, row: Rows) -> Prediction:
+        """Return what one row (K,) of `decode` means."""
+
+    def top(self, prediction: Prediction, count: int) -> Prediction:
+        """Return a prediction with its `count` best answers, where it has several."""
+        return prediction
+
+    def columns_of(self, other: "Task") -> list[int] | None:
+        """Return which column of `other.decode` stands for each of ours; None where it predicts something else."""
+        return [0] if type(other) is type(self) else None
+
+    def check_known(self, classes: Sequence[str], *, data: str) -> None:  # noqa: B027
+        """Raise DataError where the data set called `data` has classes that the network does not know."""
+
+    def matched(self, labels: Labels, classes: Sequence[str]) -> Labels:
+        """Return the labels (N,) of a data set with these `classes` as those of the network."""
+        return labels
+
+    @abstractmethod
+    def figures(self, outputs: "Tensor", labels: Labels) -> Figures:
+        """Return what the outputs (N, K) of a network are worth against the labels (N,)."""
+
+    def right(self, outputs: "Tensor", labels: Labels) -> NDArray[np.bool_]:
+        """Return for which images (N,) the answer is right.
+
+        Raises:
+            UsageError: answers are not right or wrong.
+        """
+        raise UsageError(f"This model predicts {self.noun}, which is not simply right or wrong.")
+
+    @abstractmethod
+    def mistakes(self, outputs: "Tensor", labels: Labels, *, most: int) -> list[Mistake]:
+        """Return the worst answers, at `most` so many, the worst first."""
+
+    def calibrated(self, outputs: "Tensor", labels: Labels) -> Self:
+        """Return the task with what makes its probabilities honest on outputs (N, K) it was not trained on."""
+        return self
+
+    def facts(self, labels: Labels) -> list[tuple[str, str]]:
+        """Return what a report says of the training labels (N,)."""
+        return []
+
+    def probe_targets(self, labels: "Tensor") -> "Tensor":
+        """Return what a last layer in closed form is fitted to: (N, T) float, of labels (N,) on the network's scale."""
+        raise UsageError(f"`probe` has no closed form for a network that predicts {self.noun}.")
+
+
+def number_of(text: str, *, task: str) -> float:
+    """Return the number that a label's text stands for.
+
+    Raises:
+        DataError: it is none, or not finite.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not np.isfinite(value):
+        raise DataError(
+            f"Label `{text}` is not a number, as `--task {task}` requires; correct it, or train on classes."
+        )
+    return value

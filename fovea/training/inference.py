@@ -1,0 +1,78 @@
+"""A network's outputs on decoded samples."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from fovea import inputs
+from fovea.data.dataset import Images, Part
+from fovea.inputs.interface import Preprocessing
+from fovea.inputs.views import PLAIN, Protocol
+from fovea.training.losses import main_head
+
+Progress = Callable[[int, int], None]
+
+
+def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
+    """Return the context in which matrix products run in bfloat16, or none for `float32`."""
+    if precision != "bfloat16":
+        return contextlib.nullcontext()
+    return torch.autocast(device.type, torch.bfloat16)
+
+
+@torch.inference_mode()
+def predict_logits(
+    model: nn.Module,
+    pixels: Images,
+    preprocess: Preprocessing,
+    *,
+    device: torch.device | str = "cpu",
+    batch: int = 256,
+    protocol: Protocol = PLAIN,
+    precision: str = "float32",
+    progress: Progress | None = None,
+) -> Tensor:
+    """Return float32 outputs (N, K) on the CPU for `pixels` (N, h, w, C) uint8; the model is left in eval mode.
+
+    They are the mean over the views that `protocol` cuts from each image, decoded as by its `geometry`.
+    """
+    device = torch.device(device)
+    kind = inputs.kind_of(preprocess)
+    prepare = kind.network_input(preprocess, device)
+    model.eval()
+    outputs = []
+    for start in range(0, len(pixels), batch):
+        images = prepare.arranged(np.array(pixels[start : start + batch]))
+        with autocast(device, precision):
+            views = [main_head(model(prepare(view))).float() for view in kind.cut(images, preprocess, protocol)]
+        outputs.append(torch.stack(views).mean(0).cpu())
+        if progress:
+            progress(min(start + batch, len(pixels)), len(pixels))
+    return torch.cat(outputs)
+
+
+def part_labels(part: Part) -> Tensor:
+    """Return the labels of a part as an int64 or float32 tensor (N,)."""
+    return torch.from_numpy(np.array(part.labels))
+
+
+def as_evaluated(
+    part: Part, preprocess: Preprocessing, device: torch.device, *, rows: np.ndarray | range, batch: int
+) -> Iterator[Tensor]:
+    """Yield the samples at `rows` of a part as networks are evaluated on them: (n, *shape) float32 on the device.
+
+    They may be stored larger than the input.
+    """
+    prepare = inputs.kind_of(preprocess).network_input(preprocess, device)
+    for first in range(0, len(rows), batch):
+        stored = np.stack([preprocess.fit_stored(part.decoded[row]) for row in rows[first : first + batch]])
+        yield prepare(prepare.arranged(stored))
+
+
+def spread(part: Part, count: int) -> np.ndarray:
+    """Return the indices of `count` samples spread evenly over a part, or of all where it has fewer."""
+    return np.linspace(0, len(part) - 1, min(count, len(part))).astype(int)

@@ -1,0 +1,279 @@
+"""Weights of other libraries: read, renamed, checked tensor by tensor, or refused with what does not fit."""
+
+import os
+import pickle
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+import fovea
+from fovea import registry, weights
+from fovea.model.bundle import save_bundle
+from fovea.errors import BundleError, StorageError, UsageError
+from fovea.registry import IMAGENET_MEAN, Peer
+from fovea.model.weights import at_hand, load_into, network_of, published_file, read_weights
+
+
+@pytest.fixture
+def theirs(tmp_path):
+    """Return a function that writes a CIFAR ResNet-20 under torchvision-like names and gives its path and tensors."""
+
+    def write(name="resnet20.pth", *, classes=10, prefix="", wrap=False, without=(), **changed):
+        torch.manual_seed(1)
+        own = registry.build("cifar_resnet20", classes=classes).state_dict()
+        state = {f"{prefix}{as_there(key)}": tensor for key, tensor in own.items()}
+        state = {key: tensor for key, tensor in state.items() if key not in without} | changed
+        path = tmp_path / name
+        if name.endswith(".safetensors"):
+            save_file(state, path)
+        else:
+            torch.save({"state_dict": state, "best_prec1": 91.7} if wrap else state, path)
+        return path, own
+
+    return write
+
+
+def as_there(name):
+    """Return akamaster's name of a tensor of ours, by hand."""
+    if name.startswith("head.logits"):
+        return name.replace("head.logits", "linear")
+    if name.startswith("stem"):
+        return name.replace("stem.conv", "conv1").replace("stem.bn", "bn1")
+    stage, block, _, rest = name.split(".", 3)
+    return f"layer{stage[-1]}.{int(block.removeprefix('block')) - 1}.{rest}"
+
+
+def loaded(path, network="cifar_resnet20", *, new_head=False, **arguments):
+    torch.manual_seed(2)
+    model = registry.build(network, **arguments)
+    return model, load_into(model, read_weights(path), network=network, new_head=new_head)
+
+
+def same(model, own, *, but=()):
+    found = model.state_dict()
+    return [name for name in own if not torch.equal(found[name], own[name])] == list(but)
+
+
+# what fits
+
+
+@pytest.mark.parametrize("form", [{}, {"prefix": "module.", "wrap": True}, {"name": "resnet20.safetensors"}])
+def test_a_foreign_file_gives_its_tensors_under_our_names(theirs, form):
+    path, own = theirs(**form)
+    model, origin = loaded(path)
+    assert same(model, own)
+    assert (origin.file, origin.naming, origin.new) == (path.name, "akamaster", ())
+    assert origin.mean == IMAGENET_MEAN and origin.licence == "unknown"
+
+
+def test_our_own_names_are_tried_first(tmp_path):
+    own = registry.build("cifar_resnet20").state_dict()
+    torch.save(own, tmp_path / "own.pt")
+    model, origin = loaded(tmp_path / "own.pt")
+    assert same(model, own) and origin.naming == "fovea"
+
+
+def test_batch_counters_may_be_missing_as_in_old_files(theirs):
+    own = registry.build("cifar_resnet20").state_dict()
+    counters = [as_there(name) for name in own if name.endswith("num_batches_tracked")]
+    path, own = theirs(without=counters)
+    assert len(counters) == 19 and same(loaded(path)[0], own)
+
+
+def test_a_dense_layer_may_be_a_1x1_convolution(theirs):
+    path, own = theirs(**{"linear.weight": torch.ones(10, 64, 1, 1)})
+    assert (loaded(path)[0].head.logits.weight == 1).all()
+
+
+def test_a_head_for_other_classes_stays_new_where_that_is_wanted(theirs):
+    path, own = theirs()
+    model, origin = loaded(path, classes=3, new_head=True)
+    assert origin.new == ("head.logits.weight", "head.logits.bias")
+    body = {name: tensor for name, tensor in own.items() if not name.startswith("head.")}
+    assert same(model, body)
+    torch.manual_seed(2)
+    assert torch.equal(model.head.logits.weight, registry.build("cifar_resnet20", classes=3).head.logits.weight)
+
+
+def test_auxiliary_heads_in_a_file_are_left_out(tmp_path):
+    with_heads = registry.build("googlenet_bn", size=64, aux=True)
+    torch.save(with_heads.state_dict(), tmp_path / "googlenet.pth")
+    model, _ = loaded(tmp_path / "googlenet.pth", "googlenet_bn", size=64)
+    own = {name: tensor for name, tensor in with_heads.state_dict().items() if not name.startswith("aux")}
+    assert same(model, own)
+    assert loaded(tmp_path / "googlenet.pth", "googlenet_bn", size=64, aux=True)[1].new == ()
+
+
+def test_a_model_file_of_ours_brings_its_normalisation_and_licence(tmp_path, make_card):
+    model = registry.build("mlp", classes=3, c_in=3, size=4, widths=[3])
+    card = make_card(licences={"weights": "CC0"})
+    save_bundle(tmp_path / "own.safetensors", model, card)
+    again, origin = loaded(tmp_path / "own.safetensors", "mlp", classes=3, c_in=3, size=4, widths=[3])
+    assert same(again, model.state_dict())
+    assert (origin.mean, origin.std, origin.licence) == ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), "CC0")
+    assert network_of(tmp_path / "own.safetensors") == "mlp"
+
+
+def test_build_takes_weights(theirs):
+    path, own = theirs()
+    assert same(fovea.build("cifar_resnet20", weights=path), own)
+    assert fovea.build("cifar_resnet20", weights=path, classes=4).head.logits.out_features == 4
+
+
+# what does not
+
+
+def test_misfits_are_listed_by_kind_with_a_few_examples_each(theirs):
+    path, _ = theirs(without=["conv1.weight"], extra=torch.ones(1), **{"layer3.2.conv2.weight": torch.ones(2, 2)})
+    with pytest.raises(BundleError) as caught:
+        loaded(path)
+    assert str(caught.value) == (
+        "`resnet20.pth` does not fit `cifar_resnet20`, compared by the names of akamaster. "
+        "Missing (1): `stem.conv.weight`. Unexpected (1): `extra`. "
+        "Of another shape (1): `stage3.block3.residual.conv2.weight (2, 2), not (64, 64, 3, 3)`."
+    )
+
+
+def test_another_number_of_classes_is_refused_unless_it_was_asked_for(theirs):
+    path, _ = theirs(classes=5)
+    with pytest.raises(BundleError, match=r"head.logits.bias \(5,\), not \(10,\)"):
+        fovea.build("cifar_resnet20", weights=path)
+
+
+def test_a_refused_file_changes_nothing(theirs):
+    path, _ = theirs(without=["linear.bias"])
+    model = registry.build("cifar_resnet20")
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    with pytest.raises(BundleError, match=r"Missing \(1\): `head.logits.bias`"):
+        load_into(model, read_weights(path), network="cifar_resnet20")
+    assert same(model, before)
+
+
+@pytest.mark.parametrize("name", ["resnet20.pth", "resnet20.safetensors"])
+@pytest.mark.parametrize("kept", [0.0, 0.001, 0.5, 0.999])
+def test_half_a_download_is_refused(theirs, name, kept):
+    path, _ = theirs(name)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(kept * len(content))])
+    with pytest.raises(BundleError, match=f"`{name}` is half a download or no weights file, and nothing of it was"):
+        read_weights(path)
+
+
+class Harmful:
+    def __reduce__(self):
+        return os.mkdir, ("harmed",)
+
+
+def test_what_would_run_code_is_refused_unrun(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.save({"weight": Harmful()}, tmp_path / "bad.pth")
+    (tmp_path / "plain.pth").write_bytes(pickle.dumps({"weight": Harmful()}, protocol=4))
+    (tmp_path / "text.pth").write_text("hi\n")
+    for name in ("plain.pth", "text.pth"):
+        with pytest.raises(BundleError, match=f"`{name}` .* used or run: it is no pickle of tensors alone. Fetch it"):
+            read_weights(tmp_path / name)
+    with pytest.raises(BundleError, match="`bad.pth` is half a download or no weights file"):
+        read_weights(tmp_path / "bad.pth")
+    assert not Path("harmed").exists()
+
+
+def test_files_of_another_kind_are_named(tmp_path):
+    torch.save([1, 2], tmp_path / "list.pth")
+    with pytest.raises(BundleError, match="`list.pth` holds no state dict: a mapping from names to tensors."):
+        read_weights(tmp_path / "list.pth")
+    with pytest.raises(BundleError, match="`net.onnx` is no weights file that is read here; those are .safetensors"):
+        read_weights(tmp_path / "net.onnx")
+    with pytest.raises(StorageError, match="`.*gone.pth` cannot be read: No such file"):
+        read_weights(tmp_path / "gone.pth")
+
+
+# where they are
+
+
+@pytest.mark.parametrize(
+    ("file", "network"),
+    [
+        ("mobilenet_v2-b0353104.pth", "mobilenet_v2"),
+        ("mobilenet_v2-imagenet-dequant.pth", "mobilenet_v2"),
+        ("alexnet-owt-7be5be79.pth", "alexnet_owt"),
+        ("googlenet-1378be20.pth", "googlenet_bn"),
+        ("resnet20-12fca82f.th", "cifar_resnet20"),
+        ("mobilenetv2_100_ra-b33bc2c4.pth", "mobilenet_v2"),
+        ("mine.pth", None),
+    ],
+)
+def test_a_files_name_says_which_network_it_is_for(file, network):
+    assert network_of(file) == network
+
+
+def test_files_at_hand_are_found_by_network_and_damaged_ones_passed_over(tmp_path, monkeypatch, make_card):
+    monkeypatch.setenv("FOVEA_DATA", str(tmp_path))
+    monkeypatch.setenv("FOVEA_CACHE", str(tmp_path / "cache"))
+    first, second = tmp_path / "weights", tmp_path / "cache" / "downloads" / "weights"
+    for folder in (first, second):
+        folder.mkdir(parents=True)
+    for file in (first / "resnet18-f37072fd.pth", second / "resnet18-f37072fd.pth", second / "squeezenet1_0-a.pth"):
+        file.touch()
+    (first / "damaged.safetensors").write_bytes(b"{")
+    (first / "readme.txt").touch()
+    assert at_hand() == {
+        "resnet18": first / "resnet18-f37072fd.pth",
+        "squeezenet1_0": second / "squeezenet1_0-a.pth",
+    }
+
+
+def test_published_weights_are_taken_from_where_they_lie_or_fetched_with_their_checksum(tmp_path, monkeypatch):
+    monkeypatch.setenv("FOVEA_CACHE", str(tmp_path))
+    monkeypatch.delenv("FOVEA_DATA", raising=False)
+    asked = []
+    monkeypatch.setattr(weights, "fetch", lambda address, target, **given: asked.append((address, given)) or target)
+    target = tmp_path / "downloads" / "weights" / "mobilenet_v2-b0353104.pth"
+    assert published_file("mobilenet_v2") == target
+    [(address, given)] = asked
+    assert address.endswith("/mobilenet_v2-b0353104.pth") and given["checksum"] == "sha256:b0353104"
+    target.parent.mkdir(parents=True)
+    target.touch()
+    assert published_file("mobilenet_v2") == target and len(asked) == 1
+
+
+def test_no_published_weights_is_said_so():
+    with pytest.raises(UsageError, match="No published weights of `lenet5` are known here"):
+        published_file("lenet5")
+
+
+def test_every_published_address_ends_in_digits_of_a_checksum_and_has_a_licence():
+    peers = [peer for name in registry.names() for peer in registry.card(name).peers.values() if peer.weights]
+    assert len(peers) > 20
+    assert all(weights.DIGEST.search(peer.weights) and peer.licence for peer in peers)
+
+
+def test_a_published_file_brings_its_licence_and_another_of_that_naming_does_not(tmp_path, monkeypatch):
+    peer = Peer("mlp", ((r"^net\.", ""),), weights="https://example.org/mlp-0123abcd.pth", licence="CC0", mean=(0.5,))
+    monkeypatch.setitem(registry._cards, "mlp", replace(registry.card("mlp"), peers={"elsewhere": peer}))
+    state = {f"net.{name}": tensor for name, tensor in registry.build("mlp").state_dict().items()}
+    licences = {}
+    for name in ("mlp-0123abcd.pth", "mlp-mine.pth"):
+        torch.save(state, tmp_path / name)
+        _, origin = loaded(tmp_path / name, "mlp")
+        assert (origin.naming, origin.mean) == ("elsewhere", (0.5,))
+        licences[name] = origin.licence
+    assert licences == {"mlp-0123abcd.pth": "CC0", "mlp-mine.pth": "unknown"}
+
+
+@pytest.mark.parametrize(
+    ("file", "network", "naming"),
+    [
+        ("mobilenet_v2-imagenet-dequant.pth", "mobilenet_v2", "torchvision"),
+        ("squeezenet1_0-imagenet-deepcompressed.pth", "squeezenet1_0", "torchvision"),
+        ("resnet20-12fca82f.th", "cifar_resnet20", "akamaster"),
+    ],
+)
+def test_published_files_load_whole(file, network, naming):
+    home = os.environ.get("FOVEA_DATA")
+    if not home or not (Path(home) / "weights" / file).exists():
+        pytest.skip(f"set FOVEA_DATA to a folder that holds weights/{file}")
+    origin = loaded(Path(home) / "weights" / file, network)[1]
+    assert (origin.naming, origin.new) == (naming, ())

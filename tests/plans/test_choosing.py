@@ -1,0 +1,43 @@
+"""What plan a training gets, and what of it is settled before the first step."""
+
+import torch
+
+from fovea.data.sources import find
+from fovea.plans.choosing import Wish, choose_plan
+from fovea.display import Display
+from fovea.jobs.train import prepared
+
+FAST = {"threads": 1, "precision": "float32", "device": "cpu"}
+
+
+def test_digits_are_not_mirrored_when_they_are_evaluated():
+    plan = choose_plan(find("digits"), Wish(recipe="cifar10-94", changes={}), device=torch.device("cpu"))
+    assert plan.training.test_flip is False
+    asked = Wish(recipe="cifar10-94", changes={"test_flip": True})
+    assert choose_plan(find("digits"), asked, device=torch.device("cpu")).training.test_flip is True
+
+
+def test_a_choice_of_network_leaves_the_named_recipe():
+    options = {**FAST, "display": Display(quiet=True)}
+    assert prepared("digits", **options).plan.training.lr == 0.003
+    assert prepared("digits", model="cifar_resnet20", epochs=1, **options).plan.training.optimiser == "adamw"
+    both = prepared("digits", model="mlp", recipe="digits", **options)
+    assert (both.architecture, both.plan.training.lr) == ("mlp", 0.003)
+
+
+def test_threads_and_precision_are_settled_and_recorded(monkeypatch):
+    monkeypatch.setattr("fovea.training.tuning.available_threads", lambda: 1)
+    training = prepared("digits", precision="auto", display=Display(quiet=True), device="cpu").plan.training
+    assert training.threads == 1 and training.precision in ("float32", "bfloat16")
+
+
+def test_text_switches_standardisation_off():
+    options = {"threads": 1, "precision": "float32", "device": "cpu", "display": Display(quiet=True)}
+    assert prepared("digits", standardise="false", **options).preprocess.std == (1.0,)
+
+
+def test_a_recipe_without_standardisation_only_scales_pixels_to_one():
+    options = {"threads": 1, "precision": "float32", "device": "cpu", "display": Display(quiet=True)}
+    assert prepared("digits", recipe="cifar10-vgg1", **options).preprocess.mean == (0.0,)
+    assert prepared("digits", recipe="cifar10-vgg1", **options).preprocess.std == (1.0,)
+    assert prepared("digits", recipe="digits", **options).preprocess.mean[0] > 0.1
