@@ -13,5 +13,6 @@ def channel_statistics(part: Part, *, images: int = 5000) -> tuple[tuple[float, 
         pixels = part.decoded[index].reshape(-1, part.decoded.shape[-1]).astype(np.float64) / 255
         total, squares, count = total + pixels.sum(0), squares + (pixels**2).sum(0), count + len(pixels)
     mean = np.asarray(total) / count
+    # rounding can take the variance of a constant channel below 0, and who normalises divides by the deviation
     std = np.sqrt(np.maximum(np.asarray(squares) / count - mean**2, 1e-6))
     return tuple(round(float(m), 6) for m in mean), tuple(round(float(s), 6) for s in std)
