@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from fovea.errors import FoveaError, UsageError, unknown
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # for annotations only: this file needs no PyTorch
     from torch import nn
 
     Network = TypeVar("Network", bound=Callable[..., nn.Module])
@@ -111,6 +111,7 @@ def resolve(name: str) -> str:
     """
     if name in _builders:
         return name
+    # searched on demand: networks register themselves one by one
     aliases = {card.peers["torchvision"].name: own for own, card in _cards.items() if "torchvision" in card.peers}
     if name not in aliases:
         raise unknown("network", name, {*_builders, *aliases}, see="`fovea models` lists all.")
@@ -137,6 +138,7 @@ def build(name: str, **arguments: object) -> "nn.Module":
     try:
         return _builders[name](**resolved)
     except ValueError as error:
+        # a ShapeError stays one; a plain ValueError from PyTorch becomes an error of use
         kind = type(error) if isinstance(error, FoveaError) else UsageError
         raise kind(f"Network `{name}`: {error}") from error
 
@@ -151,6 +153,7 @@ def arguments_of(name: str, **arguments: object) -> dict[str, object]:
     """
     name = resolve(name)
     defaults = {key: value.default for key, value in inspect.signature(_builders[name]).parameters.items()}
+    # `_COUNTS` are checked, and then dropped where this network does not take them
     allowed = defaults | {key: 1 for key in _COUNTS if key not in defaults}
     for key, value in arguments.items():
         if key not in allowed:
@@ -173,7 +176,7 @@ def parsed(name: str, key: str, text: str) -> object:
     """
     default: Any = arguments_of(name)[key]
     try:
-        if isinstance(default, bool):
+        if isinstance(default, bool):  # before int(), and as bool("false") is true
             return {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}[text.lower()]
         if isinstance(default, list):
             return [int(part) for part in text.split(",") if part.strip()]
@@ -187,7 +190,7 @@ def parsed(name: str, key: str, text: str) -> object:
 def _check(key: str, value: Any, default: object) -> None:
     """Raise UsageError for what is no count, not of the type of the `default`, or a share out of 0 to 1."""
     if key in _COUNTS:
-        if type(value) is not int or value < 1:
+        if type(value) is not int or value < 1:  # to isinstance, True is an int
             raise UsageError(f"`{key}` (={value!r}) must be an integer of at least 1.")
         return
     kind = type(default)

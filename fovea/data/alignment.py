@@ -1,4 +1,7 @@
-"""Which box of one image shows the same as another image: Lucas and Kanade 1981, for place and size of the box."""
+"""Which box of one image shows the same as another image: Lucas and Kanade 1981, for place and size of the box.
+
+Arrays are float32, images on the scale of pixels from 0 to 255, as `likeness.planes` gives them.
+"""
 
 from functools import cache
 
@@ -11,9 +14,9 @@ MIN_BOX = 0.5
 """Sides of the box, at least, as a fraction of the image."""
 FINE, COARSE = 0.6, 2.5
 """Standard deviations of Gaussians, in pixels: images are aligned under the one; detail is what both differ by."""
-DAMPING = 1e-3
-MAX_CHANGE = 0.1
-EPSILON = 1e-6
+DAMPING = 1e-3  # share of the trace on the diagonal: a direction in which nothing changes takes no leap
+MAX_CHANGE = 0.1  # of the image's side in a step: slopes say nothing of what is further away
+EPSILON = 1e-6  # of a plain image the trace is 0
 
 
 def align(inner: Floats, outer: Floats, boxes: Floats, *, steps: int = STEPS) -> Floats:
@@ -50,12 +53,15 @@ def _step(target: Floats, source: Floats, boxes: Floats) -> Floats:
     rows, columns = _sampling(boxes, S)
     warped = _normalised(rows @ source @ columns)
     place = (np.arange(S, dtype=np.float32) + 0.5) / S
+    # d warped / d (top, left, height, width): a side has S / height pixels of `warped`, and a longer side moves each
+    # point by its place on it
     slopes = np.empty((N, 4, S, S), np.float32)
     slopes[:, 0] = np.gradient(warped, axis=1) * (S / boxes[:, 2, None, None])
     slopes[:, 1] = np.gradient(warped, axis=2) * (S / boxes[:, 3, None, None])
     slopes[:, 2] = slopes[:, 0] * place[:, None]
     slopes[:, 3] = slopes[:, 1] * place
     flat = slopes.reshape(N, 4, -1)
+    # the normal equations, (N, 4, 4)
     square = flat @ flat.transpose(0, 2, 1)
     damping = DAMPING * np.trace(square, axis1=1, axis2=2) + EPSILON
     square += damping[:, None, None] * np.eye(4, dtype=np.float32)
@@ -72,13 +78,16 @@ def _bounded(boxes: Floats) -> Floats:
 def _sampling(boxes: Floats, S: int) -> tuple[Floats, Floats]:
     """Return the matrices (N, S, S), for rows from the left and for columns from the right, that read a box."""
     pixels = np.arange(S, dtype=np.float32)
+    # (N, 2, S): where each row and each column of the result lies in the image, in pixels; centres are at + 0.5
     points = boxes[:, :2, None] * S + (pixels + 0.5) * boxes[:, 2:, None] - 0.5
+    # bilinear: 1 on a pixel, 0 from the next one on; beyond the border the border counts
     weights = np.maximum(0, 1 - np.abs(np.clip(points, 0, S - 1)[..., None] - pixels))
     return weights[:, 0], weights[:, 1].transpose(0, 2, 1)
 
 
 def _normalised(images: Floats) -> Floats:
     centred = images - images.mean((1, 2), keepdims=True)
+    # + 1 grey level, so that the noise of a plain image does not become a pattern
     scaled: Floats = centred / (centred.std((1, 2), keepdims=True) + 1)
     return scaled
 

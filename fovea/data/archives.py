@@ -69,11 +69,13 @@ def _zip_members(archive: Path) -> Iterator[Member]:
     with zipfile.ZipFile(archive) as opened:
         for info in opened.infolist():
             if not info.is_dir():
+                # the upper half holds the Unix mode, where the archive was made on Unix
                 is_link = stat.S_ISLNK(info.external_attr >> 16)
                 yield Member(info.filename, info.file_size, not is_link, partial(opened.open, info), info.header_offset)
 
 
 def _tar_members(archive: Path) -> Iterator[Member]:
+    # r|: from front to back once; to seek back in a compressed tar is to unpack it again
     with archive.open("rb") as stream, tarfile.open(fileobj=stream, mode="r|*") as opened:
         while (info := opened.next()) is not None:
             opened.members.clear()  # type: ignore[attr-defined]  # it would keep a record of every member
@@ -86,6 +88,7 @@ def _extract(archive: Path, target: Path, *, progress: Progress | None) -> None:
     try:
         unpacked_bytes = 0
         for count, member in enumerate(members(archive), 1):
+            # as declared, and more than that neither library reads of a member
             unpacked_bytes += member.size_bytes
             if count > MAX_MEMBERS or unpacked_bytes > budget:
                 raise DataError(
@@ -105,6 +108,7 @@ def _extract(archive: Path, target: Path, *, progress: Progress | None) -> None:
 
 def _extract_member(member: Member, target: Path, archive: Path) -> None:
     path = PurePosixPath(member.name.replace("\\", "/"))
+    # before anything is ignored: an archive that tries this is refused as a whole. `C:` is a drive of Windows
     if path.is_absolute() or ".." in path.parts or re.match("[A-Za-z]:", member.name) or "\0" in member.name:
         raise DataError(f"`{archive}` is refused: its member `{member.name}` leads outside of the folder.")
     if any(is_ignored(piece) for piece in path.parts):
@@ -122,7 +126,7 @@ def _extract_member(member: Member, target: Path, archive: Path) -> None:
 def _write(source: IO[bytes], path: Path, archive: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        sink = path.open("xb")
+        sink = path.open("xb")  # x: not over what an earlier member has written
     except (FileExistsError, NotADirectoryError) as error:
         raise DataError(f"`{archive}` is refused: it holds `{path.name}` twice.") from error
     with source, sink:
@@ -130,6 +134,7 @@ def _write(source: IO[bytes], path: Path, archive: Path) -> None:
 
 
 def _step_into(folder: Path) -> Path:
+    # a lone `train` is a part, no wrapping
     inner = os.listdir(folder)
     while len(inner) == 1 and subfolders(folder) and inner[0].lower() not in PART_NAMES:
         folder /= inner[0]

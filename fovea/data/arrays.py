@@ -27,7 +27,7 @@ NPZ_KEYS = {
     "val": (("x_val", "y_val"), ("x_valid", "y_valid"), ("x_validation", "y_validation")),
     "test": (("x_test", "y_test"),),
 }
-HASHED_ROWS = 256
+HASHED_ROWS = 256  # at a time: pixels are mapped from a file, and may be more than fit into memory
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
@@ -51,7 +51,7 @@ def parsed_once(sources: Sequence[Path], parse: Callable[[], Arrays], *, name: s
     try:
         return _read(folder, name)
     except UNREADABLE:
-        shutil.rmtree(folder)
+        shutil.rmtree(folder)  # now `stored` does not find it, and parses
         return _read(stored(), name)
 
 
@@ -73,6 +73,7 @@ def load_digits() -> Dataset:
     from sklearn.datasets import load_digits as bundled
 
     digits = bundled()
+    # (N, 8, 8, 1); levels 0 to 16
     pixels = np.round(digits.images * (255 / 16)).astype(np.uint8)[..., None]
     everything = Part(labels=digits.target.astype(np.int64), names=_indices(len(pixels)), pixels=pixels)
     train, test = split_off(everything, fraction=0.2, seed=0, strata=everything.labels)
@@ -141,6 +142,7 @@ def _fingerprint(pixels: Mapping[str, NDArray[np.uint8]], labels: Mapping[str, L
     digest = hashlib.sha256(json.dumps(classes).encode())
     for part in sorted(pixels):
         for array in (pixels[part], labels[part]):
+            # shape and type too: the same bytes can be other images
             digest.update(f"{part} {array.shape} {array.dtype.str}".encode())
             for first in range(0, len(array), HASHED_ROWS):
                 digest.update(np.ascontiguousarray(array[first : first + HASHED_ROWS]).data)
@@ -149,6 +151,7 @@ def _fingerprint(pixels: Mapping[str, NDArray[np.uint8]], labels: Mapping[str, L
 
 def _parse_npz(file: Path, task: str) -> Arrays:
     try:
+        # an object array is a pickle, which can run any code
         with file.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
             content = dict(stored)
     except UNREADABLE as error:
@@ -169,6 +172,7 @@ def _parse_npz(file: Path, task: str) -> Arrays:
         return Arrays(pixels, *_with_names(raw, [str(name) for name in content["classes"]]), task=task)
     for key, array in raw.items():
         kind.check_raw(array, key)
+    # as text, so that labels mean the same here as in folders and tables
     texts = {part: array.astype(str).tolist() for part, array in raw.items()}
     return Arrays(pixels, *kind.encode(texts), task=task)
 
@@ -186,6 +190,7 @@ def _as_pixels(array: NDArray[Any], key: str) -> NDArray[np.uint8]:
         )
     if array.ndim == 3:
         array = array[..., None]
+    # the last axis comes first: (N, 3, H, 3) counts as channels last
     elif array.ndim == 4 and array.shape[3] not in (1, 3) and array.shape[1] in (1, 3):
         array = array.transpose(0, 2, 3, 1)
     if array.ndim != 4 or array.shape[3] not in (1, 3) or 0 in array.shape:
@@ -200,7 +205,7 @@ def _as_column(labels: NDArray[Any], key: str, count: int) -> NDArray[Any]:
         raise DataError(
             f"`{key}` has shape {labels.shape}; wanted is one label for each of {count} images, ({count},)."
         )
-    return labels.reshape(count)
+    return labels.reshape(count)  # from (N, 1) too
 
 
 def _with_names(raw: Mapping[str, NDArray[Any]], names: Sequence[str]) -> tuple[dict[str, Labels], tuple[str, ...]]:

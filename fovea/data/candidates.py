@@ -52,6 +52,7 @@ def find_candidates(
             queries = likeness.whiten(likeness.mirrored(coefficients) if mirrored else coefficients)
             rows = [_rows(hits, view, mirrored) for hits in cells.hits(queries)]
             found = np.concatenate([found, *rows])
+            # after each search, so that all of them together need no more room than the limit and one search
             found = found[each_pair_once(found, N)[: _limit(N)]]
         advance(view + 1)
     return found
@@ -62,6 +63,7 @@ class _Cells:
 
     def __init__(self, descriptors: Floats, generator: np.random.Generator) -> None:
         N = len(descriptors)
+        # about N^0.5 cells with about N^0.5 images each
         count = max(1, round(N**0.5) // 2)
         self.descriptors = descriptors
         self.pivots = descriptors[generator.choice(N, count, replace=False)]
@@ -75,6 +77,7 @@ class _Cells:
     def hits(self, queries: Floats) -> Iterator[Hits]:
         """Yield (own, query, similarity) of those above the threshold, cell by cell."""
         cells = self._nearest(queries, min(PROBES, len(self.pivots)))
+        # the queries of each cell side by side: a flat index // columns is the row of `cells`, so the query
         asked = np.argsort(cells, axis=None, kind="stable")
         starts = np.searchsorted(cells.ravel()[asked], np.arange(1, len(self.pivots)))
         for members, asking in zip(self.members, np.split(asked // cells.shape[1], starts), strict=True):
@@ -97,6 +100,7 @@ def _limit(images: int) -> int:
 
 def _rows(hits: Hits, view: int, mirrored: bool) -> Candidates:
     inner, outer, similarity = hits
+    # no image with itself; two whole images can find each other, of which one row is enough
     other = inner != outer if view or mirrored else inner < outer
     rows = np.empty(int(other.sum()), CANDIDATE)
     rows["inner"], rows["outer"], rows["similarity"] = inner[other], outer[other], similarity[other]
@@ -105,8 +109,13 @@ def _rows(hits: Hits, view: int, mirrored: bool) -> Candidates:
 
 
 def each_pair_once(found: Candidates, images: int) -> NDArray[np.int64]:
-    """Return the indices of the most similar row of each pair, in whichever direction, the most similar pairs first."""
+    """Return the indices of the most similar row of each pair, in whichever direction, the most similar pairs first.
+
+    `found` is (rows,) of CANDIDATE; the indices are int64 (pairs,).
+    """
     order = np.argsort(-found["similarity"], kind="stable")
+    # int64, as the product of two int32 overflows
     low, high = (end(found["inner"], found["outer"]).astype(np.int64)[order] for end in (np.minimum, np.maximum))
+    # the first of equal keys, which `order` has made the most similar
     _, first = np.unique(low * images + high, return_index=True)
     return order[np.sort(first)]

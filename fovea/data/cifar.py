@@ -84,6 +84,7 @@ class _ArraysOnly(pickle.Unpickler):
 
         Raises: UnpicklingError for any other name.
         """
+        # the function behind `__reduce__` is `_reconstruct`, under either name that NumPy has given its module
         allowed = {
             ("numpy", "ndarray"): np.ndarray,
             ("numpy", "dtype"): np.dtype,
@@ -123,7 +124,7 @@ def _batches(path: Path, version: Version, progress: Progress | None) -> tuple[d
     """Return the batches by file name, and the class names."""
     batches: dict[str, Batch] = {}
     classes: tuple[str, ...] = ()
-    total = len(version.train) + 2
+    total = len(version.train) + 2  # the test batch and the names
     for count, (name, content) in enumerate(_contents(path, version), 1):
         try:
             if name == version.names:
@@ -166,6 +167,7 @@ def _pickled_batch(content: bytes) -> Batch:
 
 def _binary_batch(content: bytes, *, label_bytes: int) -> Batch:
     records = np.frombuffer(content, np.uint8).reshape(-1, label_bytes + IMAGE_BYTES)
+    # of CIFAR-100 the coarse label comes first, the fine one second
     return _images(records[:, label_bytes:]), records[:, label_bytes - 1].astype(np.int64)
 
 
@@ -185,4 +187,5 @@ def _class_names(content: bytes, *, pickled: bool) -> tuple[str, ...]:
 
 
 def _unpickled(content: bytes) -> Any:
+    # "bytes": Python 2's text stays bytes, so keys are b"data", and old arrays need no guess at an encoding
     return _ArraysOnly(io.BytesIO(content), encoding="bytes").load()

@@ -28,6 +28,7 @@ def read_class_names(path: str | Path) -> ClassNames:
     path = Path(path)
     try:
         text = path.read_text(encoding="utf-8")
+        # not `splitlines`, which cuts at more characters than those that end lines; `strip` takes a \r
         entries = _entries(json.loads(text)) if path.suffix.lower() == ".json" else text.split("\n")
         pairs = [("", entry.strip()) if isinstance(entry, str) else tuple(entry) for entry in entries if entry]
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -45,5 +46,5 @@ def _entries(value: Any) -> Sequence[Any]:
 
 
 def _distinct(names: Sequence[str], ids: Sequence[str]) -> tuple[str, ...]:
-    counts = Counter(names)
+    counts = Counter(names)  # ImageNet has two `crane` and two `maillot`
     return tuple(name if counts[name] == 1 else f"{name} ({own})" for name, own in zip(names, ids, strict=True))

@@ -16,7 +16,7 @@ from fovea.storage import cache_root
 ATTEMPTS = 3
 TIMEOUT_S = 30
 BLOCK_BYTES = 1 << 16
-MAX_DOWNLOAD_BYTES = 1 << 30
+MAX_DOWNLOAD_BYTES = 1 << 30  # a server that never ends fills no disk
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +46,7 @@ CATALOGUE: Mapping[str, Published] = {
             "t10k-images-idx3-ubyte.gz": "md5:9fb629c4189551a2d022fa330f9573f3",
             "t10k-labels-idx1-ubyte.gz": "md5:ec29112dd5afa0611ce80d1b7f02629c",
         },
+        # the second is plain http: the checksums decide what is accepted
         addresses=("https://ossci-datasets.s3.amazonaws.com/mnist", "http://yann.lecun.com/exdb/mnist"),
         classes=DIGITS,
         directional=True,
@@ -158,7 +159,7 @@ def _fetch_first(addresses: tuple[str, ...], target: Path, *, checksum: str, pro
     for address in addresses[:-1]:
         try:
             fetch(f"{address}/{target.name}", target, checksum=checksum, progress=progress)
-        except (StorageError, DataError):
+        except (StorageError, DataError):  # the last address is the one whose failure is told
             continue
         return
     fetch(f"{addresses[-1]}/{target.name}", target, checksum=checksum, progress=progress)
@@ -170,6 +171,7 @@ def _transfer(address: str, part: Path, progress: Progress | None) -> None:
     Raises: OSError or HTTPException when the connection ends early.
     """
     done = part.stat().st_size if part.exists() else 0
+    # identity: of a file that is compressed on the way, a range would be one of other bytes
     headers = {"User-Agent": "fovea", "Accept-Encoding": "identity"}
     if done:
         headers["Range"] = f"bytes={done}-"
@@ -186,6 +188,7 @@ def _transfer(address: str, part: Path, progress: Progress | None) -> None:
 
 
 def _resumes(response: http.client.HTTPResponse, done: int) -> bool:
+    # a server without ranges answers 200 and sends the file from its beginning
     return response.status == 206 and response.headers.get("Content-Range", "").startswith(f"bytes {done}-")
 
 
@@ -211,4 +214,4 @@ def _accept(part: Path, target: Path, checksum: str) -> None:
     if not found.startswith(checksum):
         part.unlink()
         raise DataError(f"`{target.name}` was downloaded but is not the published file ({found}, not {checksum}).")
-    part.replace(target)
+    part.replace(target)  # in one step: a file under its own name is always whole

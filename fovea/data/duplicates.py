@@ -100,11 +100,12 @@ def find_copies(thumbnails: Images, *, progress: Progress | None = None) -> list
         if progress is not None:
             progress(steps, len(VIEWS) + 2)
 
+    # first, as n identical images among the others would make n^2 pairs
     kept, copies = _identical(thumbnails)
     if len(kept) < 2:
         return copies
     distinct = thumbnails[kept]
-    generator = np.random.default_rng(0)
+    generator = np.random.default_rng(0)  # the same data set always has the same duplicates
     coarse = Likeness(distinct, **COARSE, generator=generator)
     candidates = find_candidates(distinct, coarse, generator=generator, advance=advance)
     candidates, boxes = _roughly_aligned(distinct, coarse, candidates)
@@ -113,8 +114,10 @@ def find_copies(thumbnails: Images, *, progress: Progress | None = None) -> list
     similarity, detail, boxes = _aligned(distinct, fine, candidates, boxes=boxes)
     advance(len(VIEWS) + 2)
     threshold = _threshold(fine.whiten(fine.coefficients(distinct)), generator)
+    # boxes are in fractions of the image: equal height and width keep its proportions
     stretched = np.abs(np.log(boxes[:, 2] / boxes[:, 3])) > np.log(MAX_STRETCH)
     near = (similarity >= threshold) & (detail >= MIN_DETAIL) & ~stretched
+    # rounding takes the similarity of equal images beyond 1
     rows = zip(candidates[near], np.minimum(similarity[near], 1).tolist(), boxes[near].tolist(), strict=True)
     return copies + [
         Copy(int(kept[row["inner"]]), int(kept[row["outer"]]), value, bool(row["mirrored"]), box[2] * box[3])
@@ -137,6 +140,7 @@ def find_duplicates(dataset: Dataset, decoded: Dataset, *, progress: Progress | 
     for copy in copies:
         by_first[copy.first].append(copy)
     linked = connected(copies)
+    # thumbnails can be equal where images are not; only members of groups are decoded again
     identical = _digests(dataset, [members[index] for group in linked for index in group])
     found = []
     for indices in linked:
@@ -170,6 +174,7 @@ def connected(copies: Sequence[Copy]) -> list[list[int]]:
     ends = np.array([copy[:2] for copy in copies], np.int64).reshape(-1, 2)
     known, position = np.unique(ends, return_inverse=True)
     first, second = position.reshape(-1, 2).T
+    # images without copies have no node: `known` are the others, and `position` is where they stand in it
     graph = coo_array((np.ones(len(copies), np.int8), (first, second)), shape=(len(known), len(known)))
     _, group = connected_components(graph, directed=False)
     order = np.argsort(group, kind="stable")
@@ -202,6 +207,7 @@ def _roughly_aligned(thumbnails: Images, likeness: Likeness, candidates: Candida
     Of two whole images either may be a slight crop of the other: both ways are tried, and the better one is kept.
     """
     turned = candidates[candidates["view"] == 0]
+    # copies, as a field is a view: the first assignment would change what the second reads
     turned["inner"], turned["outer"] = turned["outer"].copy(), turned["inner"].copy()
     tried = np.concatenate([candidates, turned])
     start = np.array(VIEWS, np.float32)[tried["view"]]
@@ -249,6 +255,7 @@ def _threshold(descriptors: Floats, generator: np.random.Generator) -> float:
     sample = descriptors[generator.choice(N, min(N, SAMPLE), replace=False)]
     rank = min(NEIGHBOUR, N // 2) + 1  # each is its own nearest
     neighbour = np.partition(sample @ descriptors.T, N - rank, axis=1)[:, N - rank]
+    # arctanh is Fisher's z, of which the deviation is the same wherever it lies; at 1 it is infinite
     low, middle = np.arctanh(np.clip(np.quantile(neighbour, [0.1, 0.5]), -0.999, 0.999))
     usual = np.tanh(middle + DEVIATIONS * (middle - low) / NORMAL_DECILE)
     return float(np.clip(usual, MIN_SIMILARITY, MAX_SIMILARITY))

@@ -46,6 +46,7 @@ def load_folder(root: Path, *, label_from: str | None = None, task: str = "class
     Raises: DataError for a folder that holds no usable classes, UsageError for a regex that is none.
     """
     pattern = _compiled(label_from) if label_from is not None else None
+    # sorted, as each disk lists files in an order of its own
     found = sorted(_walk(root, "", ()))
     images = [record for record in found if is_image(record.name)]
     if not images:
@@ -109,6 +110,7 @@ def subfolders(folder: Path) -> list[str]:
 def _walk(folder: Path, prefix: str, above: tuple[tuple[int, int], ...]) -> Iterator[Record]:
     """Yield the files below, links followed, save those to a folder `above`; names begin with `prefix`."""
     status = folder.stat()
+    # what a folder is, whichever link leads to it: a link to one above would lead round for ever
     here = (status.st_dev, status.st_ino)
     if here in above:
         return
@@ -134,6 +136,8 @@ def _layout(root: Path, images: Sequence[Record], *, flat: bool) -> Layout:
     tops = {record.name.partition("/")[0] for record in images if "/" in record.name}
     splits = {top for top in tops if top.lower() in PART_NAMES}
     nested = any(record.name.count("/") > 1 for record in images if record.name.partition("/")[0] in splits)
+    # a class can be called `test`: such a folder is a part where labels come from names, where class folders lie in it,
+    # or where all folders are such
     if splits and (flat or nested or splits == tops):
         return _split_layout(root, images, splits=splits, flat=flat)
     records, outside = _labelled("train", "", images, flat=flat)
@@ -207,6 +211,7 @@ def _relabelled(records: Sequence[Record], pattern: re.Pattern[str]) -> list[Rec
 
 def _channels_and_size(paths: Sequence[Path], *, sample: int = 16) -> tuple[int, tuple[int, int] | None]:
     """Return 1 if all of a sample spread over the files is grey, else 3; and (H, W) if all of it share that."""
+    # of fewer files than `sample` some are drawn more than once: each is read once
     chosen = np.unique(np.linspace(0, len(paths) - 1, sample).astype(int))
     headers = [header for index in chosen if (header := _header(paths[index]))]
     grey = all(mode in ("1", "L", "LA") or mode.startswith("I") for mode, _ in headers)
@@ -218,6 +223,7 @@ def _header(path: Path) -> tuple[str, tuple[int, int]] | None:
     """Return Pillow's mode and (H, W) from the header alone, or nothing for a bad file."""
     try:
         with warnings.catch_warnings():
+            # Pillow warns of large images; whether they can be used is said when they are decoded
             warnings.simplefilter("ignore")
             with Image.open(path) as image:
                 return image.mode, (image.height, image.width)
@@ -226,5 +232,6 @@ def _header(path: Path) -> tuple[str, tuple[int, int]] | None:
 
 
 def _fingerprint(records: Sequence[Record]) -> str:
+    # by size in place of content: no file is opened for it
     rows = sorted((record.part, record.name, record.size_bytes, record.label) for record in records)
     return hashlib.sha256("\n".join(json.dumps(row) for row in rows).encode()).hexdigest()

@@ -40,18 +40,20 @@ def load_idx(folder: Path) -> Dataset:
 
 
 def read_idx(file: Path, *, dimensions: int) -> NDArray[np.uint8]:
-    """Return an idx file of unsigned bytes as an array of that many dimensions.
+    """Return an idx file of unsigned bytes as uint8, in the shape that its header gives: (N,) labels, (N, H, W) images.
 
     Raises: DataError if it is anything else, or shorter or longer than its header says.
     """
     try:
         with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as stream:
+            # two zeros, the type, how many dimensions; then the length of each, the highest byte first
             zeros, kind, count = struct.unpack(">HBB", stream.read(4))
             if (zeros, kind, count) != (0, UBYTE, dimensions):
                 raise DataError(f"`{file}` is not an idx file of unsigned bytes in {dimensions} dimension(s).")
             shape = struct.unpack(f">{count}I", stream.read(4 * count))
+            # in Python's integers, as a damaged header can overflow others; bounded, as it can ask for all memory
             size_bytes = min(int(np.prod(shape, dtype=object)), MAX_BYTES)
-            content = stream.read(size_bytes + 1)
+            content = stream.read(size_bytes + 1)  # one more, to notice a file that goes on
     except (OSError, EOFError, zlib.error, struct.error) as error:
         raise DataError(f"`{file}` cannot be read: {error}. Fetch it again.") from error
     if len(content) != size_bytes:
@@ -70,6 +72,7 @@ def _parse(folder: Path) -> Arrays:
     for part in files:
         if len(pixels[part]) != len(labels[part]) or not len(labels[part]):
             raise DataError(f"`{folder}`: {len(pixels[part])} images but {len(labels[part])} labels in `{part}`.")
+    # by labels, whose files are small: those of MNIST and Fashion-MNIST have the same names
     known = _recognised(next(iter(files.values()))[1])
     if known:
         return Arrays(pixels, labels, CATALOGUE[known].classes, known)

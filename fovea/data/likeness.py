@@ -41,22 +41,29 @@ def planes(thumbnails: NDArray[np.uint8]) -> Floats:
     if pixels.shape[1] == 1:
         return pixels
     red, green, blue = pixels[:, 0], pixels[:, 1], pixels[:, 2]
+    # ITU-R BT.601, as in JPEG
     luma = 0.299 * red + 0.587 * green + 0.114 * blue
     return np.stack([luma, (blue - luma) / 2, (red - luma) / 2], axis=1)
 
 
 class Likeness:
-    """Descriptors of `luma` x `luma` frequencies of brightness and `colour` x `colour` of each colour difference."""
+    """Descriptors of `luma` x `luma` frequencies of brightness and `colour` x `colour` of each colour difference.
+
+    They are float32 (N, D), D = luma^2 - 1 + 2 colour^2, of grey images luma^2 - 1; images as `planes` gives them.
+    """
 
     def __init__(self, thumbnails: Images, *, luma: int, colour: int, generator: np.random.Generator) -> None:
         self.frequencies = (luma,) if thumbnails.shape[3] == 1 else (luma, colour, colour)
         N = min(len(thumbnails), FITTED_IMAGES)
+        # in order, as rows may be mapped from a file
         sample = self.coefficients(thumbnails[np.sort(generator.choice(len(thumbnails), N, replace=False))])
         weight = N / (N + PRIOR_IMAGES)
         self.mean = weight * sample.mean(0)
         centred = (sample - sample.mean(0)).astype(np.float64)
+        # without the mean luma, as descriptors; these have length 1, so the prior's variances get the sum 1
         prior = np.concatenate([_natural_power(F) for F in self.frequencies])[1:]
         covariance = weight * (centred.T @ centred) / N + (1 - weight) * np.diag(prior / prior.sum())
+        # in the directions of the eigenvectors all variances become 1, but for the ridge
         values, vectors = np.linalg.eigh(covariance)
         self.matrix = (vectors / np.sqrt(values + RIDGE * values.mean())).astype(np.float32)
 
@@ -79,6 +86,7 @@ class Likeness:
 
     def mirrored(self, coefficients: Floats) -> Floats:
         """Return the raw descriptors of the mirror images."""
+        # cos(pi k (1 - x)) = (-1)^k cos(pi k x), for the frequencies along columns
         signs = np.concatenate([np.tile((-1.0) ** np.arange(F), F) for F in self.frequencies])[1:]
         return coefficients * signs.astype(np.float32)
 
@@ -94,8 +102,10 @@ class Likeness:
 
 def _cosines(frequencies: int, S: int, *, start: float, length: float) -> Floats:
     """Return the integrals of cos(pi k x), k < frequencies, x from 0 to 1 over a span, in each of S pixels."""
+    # pixels outside of the span have no width in it, so their integrals are 0
     edges = np.clip((np.arange(S + 1) / S - start) / length, 0, 1)
     k = np.arange(1, frequencies)[:, None]
+    # the integral of cos(pi k x) is sin(pi k x) / (pi k)
     waves = np.diff(np.sin(np.pi * k * edges)) / (np.pi * k)
     return np.concatenate([np.diff(edges)[None], waves]).astype(np.float32)
 

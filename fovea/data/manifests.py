@@ -46,6 +46,7 @@ def load_manifest(file: Path, *, columns: Columns = DEFAULT_COLUMNS, task: str =
     rows = _rows(file, columns)
     folder = _base(file, rows)
     names = _names([folder / row.path for row in rows], file.parent)
+    # `names` are found before rows are left out, so that `read_column` finds the same
     records: list[Record] = []
     bad: list[BadFile] = []
     for row, name in zip(rows, names, strict=True):
@@ -102,6 +103,7 @@ def _nothing_usable(file: Path, rows: Sequence[Row], bad: Sequence[BadFile]) -> 
 
 def _rows(file: Path, columns: Columns, *, options: str = COLUMN_OPTIONS) -> list[Row]:
     try:
+        # -sig: spreadsheets begin a file with a mark that would become part of the first column's name
         with file.open(newline="", encoding="utf-8-sig") as stream:
             reader = csv.DictReader(stream)
             header = reader.fieldnames or ()
@@ -115,6 +117,7 @@ def _rows(file: Path, columns: Columns, *, options: str = COLUMN_OPTIONS) -> lis
 
 
 def _row(line: int, cells: dict[str, str | None], columns: Columns) -> Row:
+    # None stands in the cells that a short row lacks
     path, label, split = ((cells.get(column) or "").strip() for column in columns)
     return Row(line, path, label, split if columns.split in cells else "train")
 
@@ -133,6 +136,7 @@ def require_columns(wanted: Sequence[str], header: Sequence[str], file: Path, *,
 
 def _names(paths: Sequence[Path], folder: Path) -> list[str]:
     """Return POSIX names relative to the folder; outside of it, to what the files there have in common."""
+    # abspath and not resolve: links keep the names they are listed under
     absolute = [Path(os.path.abspath(path)) for path in paths]
     base = Path(os.path.abspath(folder))
     outside = [path.parent for path in absolute if not path.is_relative_to(base)]

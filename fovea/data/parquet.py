@@ -26,7 +26,7 @@ from fovea.storage import build_once
 SUFFIX = ".parquet"
 IMAGE_COLUMNS = ("image", "img")
 """What the column of images is looked for under where there is none called `path`."""
-ROWS_AT_ONCE = 64
+ROWS_AT_ONCE = 64  # rows hold encoded images, often large ones
 INDEX = "paths.json"
 
 
@@ -74,6 +74,7 @@ def load_parquet(
         for row, (label, split) in enumerate(_labels(file, listing)):
             name = f"{file.relative_to(listing.root).as_posix()}/{row}"
             given = paths[number][row]
+            # a path starts at the folder of its file; bytes lie where `_unpack` has written them
             image = file.parent / given if given else unpacked / str(number) / str(row)
             if reason := _reason(image, label):
                 bad.append(BadFile(name, reason))
@@ -135,6 +136,7 @@ def part_named(name: str) -> str:
     ('val', 'test', '')
     """
     words = [re.split(r"[-_.]", piece)[0].lower() for piece in name.split("/")]
+    # from the end: the file's own name counts more than the folders around it
     return next((PART_NAMES[word] for word in reversed(words) if word in PART_NAMES), "")
 
 
@@ -155,7 +157,7 @@ def label_text(value: Any, classes: Sequence[str], *, where: str) -> str:
 def _listing(path: Path, columns: Columns, task: str) -> Listing:
     files, root = _files(path)
     tables = [_table(file) for file in files]
-    if columns.path == DEFAULT_COLUMNS.path:
+    if columns.path == DEFAULT_COLUMNS.path:  # left at its default
         names = (columns.path, *IMAGE_COLUMNS)
         found = next((name for name in names if name in tables[0].columns), columns.path)
         columns = columns._replace(path=found)
@@ -204,7 +206,7 @@ def _unpack(listing: Listing, target: Path, *, progress: Progress | None) -> Non
         paths.append([])
         for row, values in enumerate(_rows(file, [listing.columns.path])):
             content, given = image_of(values[listing.columns.path])
-            paths[-1].append(given)
+            paths[-1].append(given)  # for every row, empty ones too: a row is found by its number
             rows, unpacked_bytes = rows + 1, unpacked_bytes + len(content or b"")
             if rows > MAX_MEMBERS or unpacked_bytes > budget:
                 raise DataError(
@@ -213,6 +215,7 @@ def _unpack(listing: Listing, target: Path, *, progress: Progress | None) -> Non
             if content is not None:
                 (target / str(number) / str(row)).write_bytes(content)
             if progress:
+                # files are compressed: what is unpacked can be more than they are
                 progress(f"unpacking {listing.root.name}", min(unpacked_bytes, total_bytes), total_bytes)
     (target / INDEX).write_text(json.dumps(paths), encoding="utf-8")
 
@@ -225,6 +228,7 @@ def _reason(image: Path, label: str) -> str:
 
 @contextmanager
 def _opened(file: Path) -> Iterator[Any]:
+    # imported here, as the library is an extra
     try:
         from pyarrow import ArrowException
         from pyarrow.parquet import ParquetFile

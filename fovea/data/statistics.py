@@ -19,5 +19,6 @@ def channel_statistics(
         pixels = kind.per_channel(part.decoded[index])
         total, squares, count = total + pixels.sum(0), squares + (pixels**2).sum(0), count + len(pixels)
     mean = np.asarray(total) / count
+    # rounding can take the variance of a constant channel below 0, and who normalises divides by the deviation
     std = np.sqrt(np.maximum(np.asarray(squares) / count - mean**2, 1e-6))
     return tuple(round(float(m), 6) for m in mean), tuple(round(float(s), 6) for s in std)
