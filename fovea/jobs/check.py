@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fovea.data.anomalies import Sizes, find_blank, find_strays, survey_sizes
 from fovea.data.cache import decode_dataset
 from fovea.data.dataset import BadFile, Dataset, Part, Task
 from fovea.data.duplicates import Group, Member, find_duplicates
@@ -16,7 +17,6 @@ from fovea.data.likeness import SIDE
 from fovea.data.parquet import parquet_files
 from fovea.data.sources import find
 from fovea.data.statistics import channel_statistics
-from fovea.data.survey import Sizes, find_blank, find_strays, survey_sizes
 from fovea.jobs.progress import Display
 from fovea.preprocess import Pixels, Preprocess, decode
 from fovea.report.check import check_page

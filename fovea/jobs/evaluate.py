@@ -289,7 +289,7 @@ def _pixels(parts: Sequence[Part], index: int) -> NDArray[np.uint8]:
 def _write_page(path: Path, bundle: Bundle, outcome: Outcome, *, notes: Sequence[str], **further: Any) -> None:
     from fovea.report.evaluation import evaluation_page
     from fovea.report.page import write_page
-    from fovea.report.pictures import first_filters
+    from fovea.report.rasters import first_filters
 
     filters = first_filters(bundle.model, (bundle.preprocess.channels, *bundle.preprocess.size))
     found = {name: value and asdict(value) for name, value in further.items()}

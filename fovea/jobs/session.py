@@ -25,7 +25,7 @@ from fovea.jobs.progress import Display
 from fovea.jobs.runs import Run
 from fovea.report.outcome import Outcome
 from fovea.report.page import write_page
-from fovea.report.pictures import first_filters
+from fovea.report.rasters import first_filters
 from fovea.report.training import Story, training_page
 from fovea.training.calibration import fit_temperature
 from fovea.training.checkpoint import load_checkpoint, save_checkpoint

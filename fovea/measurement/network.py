@@ -10,8 +10,8 @@ from torch.nn.parameter import is_lazy
 
 from fovea.errors import ShapeError
 from fovea.header import first_line
-from fovea.measurement.fitting import nearest
 from fovea.measurement.axes import Lost
+from fovea.measurement.fitting import nearest
 from fovea.measurement.result import Group, Layer, Measurement, Shape, shape_text, total_of
 from fovea.measurement.rows import field_of, layers_of
 from fovea.measurement.rules import broken

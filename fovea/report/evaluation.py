@@ -8,7 +8,7 @@ from torch import Tensor
 from fovea.report.facts import card_facts, temperature_note
 from fovea.report.outcome import Outcome
 from fovea.report.page import picture, render
-from fovea.report.pictures import MOST_FILTERS, filter_grid
+from fovea.report.rasters import MOST_FILTERS, filter_grid
 from fovea.report.results import result_values
 from fovea.report.robustness import robustness_charts
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from fovea.report.charts import Axis, Chart, Line
 from fovea.report.outcome import Outcome
 from fovea.report.page import picture
-from fovea.report.pictures import confusion_picture
+from fovea.report.rasters import confusion_picture
 from fovea.training.metrics import (
     calibration_bins,
     calibration_error,

@@ -11,7 +11,7 @@ from fovea.report.charts import Axis, Chart, Line, Point
 from fovea.report.evaluation import card_values
 from fovea.report.outcome import Outcome
 from fovea.report.page import picture, render
-from fovea.report.pictures import heat_map, heat_strip
+from fovea.report.rasters import heat_map, heat_strip
 from fovea.report.results import result_values
 from fovea.training.diagnosis import PERCENTILES, Look
 
