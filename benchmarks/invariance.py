@@ -19,9 +19,9 @@ from machine import description
 from torch import nn
 
 import fovea
+from fovea.drawing.robustness import robustness_picture
 from fovea.jobs.progress import Display
 from fovea.jobs.robustness import Curve, Point, Robustness
-from fovea.jobs.robustness_picture import robustness_picture
 
 SIZE = 28
 WIDTHS = (16, 32, 32)

@@ -15,7 +15,7 @@ FLOORS = (
     ("layers", "registry", "hooks", "reference", "preprocess", "header", "runtime"),
     ("zoo", "measurement", "data", "keras"),
     ("training", "explanation", "compression", "retrieval"),
-    ("recipes", "planning", "bundle", "weights", "report"),
+    ("recipes", "planning", "bundle", "weights", "report", "drawing"),
     ("serving", "exporting"),
     ("jobs", "studio"),
     ("cli",),

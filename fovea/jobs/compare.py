@@ -7,9 +7,9 @@ from statistics import fmean, stdev
 from typing import Any
 
 from fovea.errors import UsageError
-from fovea.jobs.places import page_path
 from fovea.jobs.trained import Trained, read_trained
 from fovea.report.compare import Table, compare_page
+from fovea.storage import page_path
 from fovea.training.differences import paired_interval, unpaired_interval
 
 SPLITS = ("test", "val")

@@ -18,11 +18,11 @@ from fovea.data.parquet import SUFFIX, parquet_files, read_parquet_column
 from fovea.data.sources import find
 from fovea.data.splits import split_validation
 from fovea.errors import DataError, UsageError, listed, unknown
-from fovea.jobs.places import page_path, picture_path
 from fovea.jobs.progress import Display
 from fovea.jobs.robustness import Robustness, measure_robustness
 from fovea.jobs.slices import Slices, sliced
 from fovea.report.outcome import Outcome
+from fovea.storage import page_path, picture_path
 from fovea.training import metrics
 from fovea.training.evaluation import PLAIN, predict_logits
 from fovea.training.views import Protocol
@@ -253,7 +253,7 @@ def _robustness(bundle: Bundle, decoded: Dataset, outcome: Outcome, *, batch: in
 
 
 def _draw(robustness: Robustness, path: Path, *, name: str) -> None:
-    from fovea.jobs.robustness_picture import robustness_picture
+    from fovea.drawing.robustness import robustness_picture
 
     robustness_picture({name: robustness}, path)
 

@@ -10,12 +10,11 @@ from typing import Any
 import torch
 
 from fovea.data.dataset import Task
+from fovea.drawing.contact_sheet import SHEETS, contact_sheet
 from fovea.errors import DataError, UsageError
 from fovea.jobs.choosing import Wish
 from fovea.jobs.custom import call_of, custom_name
 from fovea.jobs.interruption import Interruption
-from fovea.jobs.pictures import SHEETS, contact_sheet, sweep_picture
-from fovea.jobs.places import picture_path
 from fovea.jobs.preparation import (
     Begun,
     Prepared,
@@ -31,6 +30,7 @@ from fovea.jobs.runs import Run
 from fovea.jobs.session import EventWriter, ReportWish, Session, event_writer
 from fovea.preprocess import Fit, Preprocess
 from fovea.recipes import Plan
+from fovea.storage import picture_path
 from fovea.training.checkpoint import restore, state_of
 from fovea.training.diagnosis import watched_layer
 from fovea.training.distributed import agreed, joined, rank, world_size
@@ -195,6 +195,8 @@ def preview(data: str | Path | None = None, *, out: str | Path = "preview.png", 
 
 def find_lr(data: str | Path | None = None, *, out: str | Path = "learning-rate.png", **options: Any) -> Sweep:
     """Return the losses over a sweep of learning rates, and the rate to start from; its picture goes to `out`."""
+    from fovea.drawing.sweep import sweep_picture
+
     path = picture_path(out)
     with Display() as display:
         trainer = prepared(data, display=display, **options).trainer()
