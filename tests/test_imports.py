@@ -11,7 +11,7 @@ import fovea
 ROOT = Path(fovea.__file__).parent
 
 FLOORS = (
-    ("errors", "shapes", "storage"),
+    ("errors", "shapes", "storage", "texts"),
     ("layers", "registry", "hooks", "reference", "preprocess", "header", "runtime"),
     ("zoo", "measurement", "data", "keras"),
     ("training", "explanation", "compression", "retrieval"),
@@ -34,6 +34,7 @@ ONLY = {
     "errors": set(),
     "shapes": set(),
     "storage": set(),
+    "texts": set(),
     "header": set(),
     "reference": {"numpy", "scipy"},
     "preprocess": {"numpy", "PIL"},

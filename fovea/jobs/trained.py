@@ -1,6 +1,6 @@
 """What a run folder says of its training."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Any
 from fovea.errors import UsageError
 from fovea.header import Header, read_header
 from fovea.jobs.runs import Run
+from fovea.texts import flattened
 
 NOT_DONE = ("seed", "threads", "checkpoint_minutes")
 """Fields of a recipe that change where and how fast a training runs, or only its seed."""
@@ -73,7 +74,7 @@ def _trained(run: Run, recipe: Mapping[str, Any], header: Header) -> Trained:
     return Trained(
         folder=run.folder,
         seed=recipe["training"]["seed"],
-        settings=dict(_flat(kept)),
+        settings=dict(flattened(kept)),
         network=card["architecture"],
         task=card["task"],
         data=training["data"]["name"],
@@ -88,11 +89,3 @@ def _trained(run: Run, recipe: Mapping[str, Any], header: Header) -> Trained:
         threads=training["threads"],
         history=run.read_metrics(),
     )
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
