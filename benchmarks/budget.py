@@ -33,12 +33,12 @@ from fovea.data.cache import decode_dataset
 from fovea.data.dataset import Dataset
 from fovea.data.sources import find
 from fovea.data.splits import split_off
-from fovea.runs.preparation import HALF
 from fovea.jobs.train import seconds
+from fovea.metrics import wilson_interval
 from fovea.preprocess import Preprocess
 from fovea.registry import build
+from fovea.runs.preparation import HALF
 from fovea.training.inference import part_labels
-from fovea.metrics import wilson_interval
 from fovea.training.schedules import one_cycle
 from fovea.training.tuning import available_threads
 

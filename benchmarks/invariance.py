@@ -15,13 +15,16 @@ from collections import OrderedDict
 from pathlib import Path
 from statistics import fmean
 
+from fovea.jobs.progress import Display
+from fovea.jobs.robustness import Curve, Point, Robustness
+from fovea.jobs.robustness_picture import robustness_picture
 from machine import description
 from torch import nn
 
 import fovea
 from fovea.display import Display
+from fovea.drawing.robustness import robustness_picture
 from fovea.evaluation.robustness import Curve, Point, Robustness
-from fovea.jobs.robustness_picture import robustness_picture
 
 SIZE = 28
 WIDTHS = (16, 32, 32)

@@ -25,11 +25,11 @@ from torch.utils.data import Dataset as TorchDataset
 
 from fovea.data.cache import decode_dataset
 from fovea.data.dataset import Dataset, Part
-from fovea.jobs.predict import find_images
-from fovea.runs.preparation import Source, ready
 from fovea.display import Display
-from fovea.preprocess import Preprocess
+from fovea.jobs.predict import find_images
 from fovea.plans.named import Plan
+from fovea.preprocess import Preprocess
+from fovea.runs.preparation import Source, ready
 from fovea.training.engine import Trainer
 from fovea.training.recipe import Recipe
 from fovea.training.tuning import available_threads

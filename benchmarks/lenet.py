@@ -31,10 +31,10 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from fovea.data.sources import find
-from fovea.runs.preparation import Prepared
 from fovea.display import Display
 from fovea.jobs.train import prepared
 from fovea.registry import build
+from fovea.runs.preparation import Prepared
 from fovea.training.inference import part_labels
 from fovea.training.tuning import using_threads
 

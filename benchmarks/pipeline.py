@@ -21,10 +21,10 @@ from torch.utils.data import DataLoader, Dataset, RandomSampler
 from fovea.data.dataset import Part
 from fovea.data.sources import find
 from fovea.data.statistics import channel_statistics
-from fovea.runs.preparation import Prepared
 from fovea.display import Display
 from fovea.jobs.train import prepared
 from fovea.registry import build
+from fovea.runs.preparation import Prepared
 from fovea.training.tuning import available_threads
 
 HERE = Path(__file__).resolve().parent

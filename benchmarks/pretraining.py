@@ -19,8 +19,8 @@ from experiment import COLOURS, Data, Point, axes, load, save, train
 from machine import description
 from torch import nn
 
-from fovea.runs.pretraining import pretrain_layers
 from fovea.display import Display
+from fovea.runs.pretraining import pretrain_layers
 from fovea.training.initialisation import initialise
 from fovea.training.recipe import Recipe
 

@@ -22,8 +22,8 @@ from typing import Any
 from machine import description
 
 from fovea.data.folders import is_image
-from fovea.texts import natural_key
 from fovea.plans.start_weights import start_at_hand
+from fovea.texts import natural_key
 
 SIZE = 128
 

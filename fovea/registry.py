@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from fovea.errors import FoveaError, UsageError, unknown
+from fovea.texts import parse_value
 
 if TYPE_CHECKING:  # for annotations only: this file needs no PyTorch
     from torch import nn
@@ -176,13 +177,9 @@ def parsed(name: str, key: str, text: str) -> object:
     """
     default: Any = arguments_of(name)[key]
     try:
-        if isinstance(default, bool):  # before int(), and as bool("false") is true
-            return {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}[text.lower()]
-        if isinstance(default, list):
-            return [int(part) for part in text.split(",") if part.strip()]
-        value: object = type(default)(text)
+        value: object = parse_value(text, default)
         return value
-    except (KeyError, ValueError):
+    except ValueError:
         kind = "integers with commas between them" if isinstance(default, list) else f"a {type(default).__name__}"
         raise UsageError(f"`{key}` of `{name}` must be {kind}, not `{text}`.") from None
 

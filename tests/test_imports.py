@@ -11,11 +11,11 @@ import fovea
 ROOT = Path(fovea.__file__).parent
 
 FLOORS = (
-    ("errors", "shapes", "storage"),
+    ("errors", "shapes", "storage", "texts"),
     ("layers", "registry", "hooks", "reference", "preprocess", "header", "runtime"),
     ("zoo", "measurement", "data", "keras"),
     ("training", "explanation", "compression", "retrieval"),
-    ("recipes", "planning", "bundle", "weights", "report"),
+    ("recipes", "planning", "bundle", "weights", "report", "drawing"),
     ("serving", "exporting"),
     ("jobs", "studio"),
     ("cli",),
@@ -34,6 +34,7 @@ ONLY = {
     "errors": set(),
     "shapes": set(),
     "storage": set(),
+    "texts": set(),
     "header": set(),
     "reference": {"numpy", "scipy"},
     "preprocess": {"numpy", "PIL"},

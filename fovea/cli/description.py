@@ -1,7 +1,8 @@
 """`fovea info`."""
 
 from fovea.cli.options import Json, Model
-from fovea.cli.output import flat, print_json, print_table
+from fovea.cli.output import print_json, print_table
+from fovea.texts import flattened
 
 BELOW = ("classes", "class_ids", "results")
 """Entries of the card that do not stand in its order: classes and results follow at the end, ids are for --json."""
@@ -16,10 +17,10 @@ def info(model: Model, as_json: Json = False) -> None:
         print_json(result.to_dict())
         return
     known = {key: value for key, value in result.card.items() if key not in BELOW}
-    facts = [*flat(known), ("values", f"{result.values:,}"), ("bytes", f"{result.bytes:,}")]
+    facts = [*flattened(known), ("values", f"{result.values:,}"), ("bytes", f"{result.bytes:,}")]
     facts += [("classes", result.card["classes"])]
     facts += [
-        ("result", ", ".join(f"{key} {_text(value)}" for key, value in flat(entry)))
+        ("result", ", ".join(f"{key} {_text(value)}" for key, value in flattened(entry)))
         for entry in result.card.get("results", [])
     ]
     print_table(("field", "value"), [(name, _text(value)) for name, value in facts])

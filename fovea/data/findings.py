@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
+from fovea.data.anomalies import Sizes
 from fovea.data.dataset import BadFile
 from fovea.data.duplicates import Group
-from fovea.data.survey import Sizes
 
 IMBALANCE = 10
 """The largest class has at least so many times the images of the smallest: worth a word, no fault."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Unpack
 
 from fovea import inputs
+from fovea.data.anomalies import find_blank, find_strays, survey_sizes
 from fovea.data.dataset import Dataset, Part
 from fovea.data.duplicates import Member, find_duplicates
 from fovea.data.findings import DataCheck
@@ -13,7 +14,6 @@ from fovea.data.likeness import SIDE
 from fovea.data.parquet import parquet_files
 from fovea.data.sources import DataSource, Reading
 from fovea.data.statistics import channel_statistics
-from fovea.data.survey import find_blank, find_strays, survey_sizes
 from fovea.display import Display
 from fovea.preprocess import Pixels, Preprocess, decode
 from fovea.report.check import check_page

@@ -7,9 +7,8 @@ from pathlib import Path
 import fovea.zoo  # noqa: F401 (its import makes the networks known)
 from fovea import registry
 from fovea.errors import UsageError
-from fovea.jobs.places import picture_path
 from fovea.registry import Card
-from fovea.storage import write_atomically
+from fovea.storage import picture_path
 
 UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9}
 FOREVER = 10**4
@@ -80,10 +79,10 @@ def _count(name: str, value: float | str | None) -> float:
 
 
 def _plot(cards: list[Card], path: Path) -> None:
-    from fovea.jobs.filter_picture import encoded
-    from fovea.jobs.models_picture import complexity_figure
+    from fovea.drawing.complexity import complexity_figure
+    from fovea.drawing.saving import save_figure
 
     picture_path(path, option="plot")
     if not any(card.top1 is not None for card in cards):
         raise UsageError(f"None of the {len(cards)} networks has a published accuracy on ImageNet to plot.")
-    write_atomically(path, encoded(complexity_figure(cards), path.suffix))
+    save_figure(complexity_figure(cards), path)

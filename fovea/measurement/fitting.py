@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from math import prod
 
-from fovea.measurement.places import Place, Steps, stepped
+from fovea.measurement.axes import Place, Steps, stepped
 from fovea.measurement.result import Leftover, Shape
 from fovea.measurement.rules import Sliding
 

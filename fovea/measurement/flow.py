@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
-from fovea.measurement.places import Lost, Place, State, broadcast, each, joined, mixed, pooled, stepped, viewed
+from fovea.measurement.axes import Lost, Place, State, broadcast, each, joined, mixed, pooled, stepped, viewed
 from fovea.measurement.receptive import regridded, resampled
 from fovea.measurement.rules import ATTENTION, FACTORS, POOLINGS, Sliding, windows
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fovea.measurement.places import Lost, State
+from fovea.measurement.axes import Lost, State
 from fovea.measurement.receptive import Axis
 from fovea.measurement.result import Leftover, Shape
 

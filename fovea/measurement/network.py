@@ -9,8 +9,8 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from fovea.errors import ShapeError, first_line
+from fovea.measurement.axes import Lost
 from fovea.measurement.fitting import nearest
-from fovea.measurement.places import Lost
 from fovea.measurement.result import Group, Layer, Measurement, Shape, shape_text, total_of
 from fovea.measurement.rows import field_of, layers_of
 from fovea.measurement.rules import broken

@@ -6,8 +6,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from fovea.measurement.axes import State
 from fovea.measurement.ledger import Draft, memory
-from fovea.measurement.places import State
 from fovea.measurement.result import Field, Layer
 from fovea.measurement.walk import Walk
 

@@ -17,10 +17,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from fovea.errors import ShapeError
 from fovea.hooks import watch
+from fovea.measurement.axes import Lost, Place, State, Steps
 from fovea.measurement.fitting import leftover, steps_to, strides
 from fovea.measurement.flow import Call, flow
 from fovea.measurement.ledger import Draft, Ledger, memory
-from fovea.measurement.places import Lost, Place, State, Steps
 from fovea.measurement.receptive import pixels
 from fovea.measurement.result import Leftover, Shape
 from fovea.measurement.rules import MACS, broken, windows

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from fovea.evaluation.outcome import Outcome
 from fovea.report.facts import card_facts, temperature_note
 from fovea.report.page import picture, render
-from fovea.report.pictures import MOST_FILTERS, filter_grid
+from fovea.report.rasters import MOST_FILTERS, filter_grid
 from fovea.report.results import result_values
 from fovea.report.robustness import robustness_charts
 

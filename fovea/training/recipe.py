@@ -8,6 +8,7 @@ from typing import Any
 
 from fovea import tasks
 from fovea.errors import UsageError, unknown
+from fovea.texts import parse_value
 from fovea.training.schedules import SCHEDULES
 
 OPTIMISERS = ("sgd", "rmsprop", "adadelta", "adam", "adamw", "muon")
@@ -171,10 +172,6 @@ def _tuple(value: Any) -> Any:
 def parse(name: str, text: str, *, default: Any) -> Any:
     """Return the value of the field `name` that `text` stands for, in the type of `default`."""
     try:
-        if isinstance(default, bool):
-            return {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}[text.lower()]
-        if isinstance(default, tuple):
-            return tuple(part.strip() for part in text.split(",") if part.strip())
-        return type(default)(text)
-    except (KeyError, ValueError):
+        return parse_value(text, default)
+    except ValueError:
         raise UsageError(f"`{name}` must be {KINDS[type(default)]}, not `{text}`.") from None

@@ -1,4 +1,4 @@
-"""Pictures that jobs write beside their results."""
+"""Images side by side in one picture, as `fovea train --preview` writes them."""
 
 import io
 from pathlib import Path
@@ -8,7 +8,6 @@ from PIL import Image
 from torch import Tensor
 
 from fovea.storage import write_atomically
-from fovea.training.tuning import Sweep
 
 SHEETS = {".png": "png", ".jpg": "jpeg", ".pdf": "pdf"}
 """Suffixes of a contact sheet, and what Pillow calls them."""
@@ -32,25 +31,5 @@ def contact_sheet(pixels: Tensor, path: Path) -> Path:
         sheet[top : top + h, left : left + w] = tile
     with io.BytesIO() as stream:
         Image.fromarray(sheet).save(stream, SHEETS[path.suffix.lower()])
-        write_atomically(path, stream.getvalue())
-    return path
-
-
-def sweep_picture(sweep: Sweep, path: Path) -> Path:
-    """Plot the losses of a learning-rate sweep with the suggested rate; return `path`.
-
-    Raises: StorageError where it cannot be written.
-    """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7, 4), layout="constrained")
-    axes = figure.add_subplot(xlabel="learning rate", ylabel="loss (smoothed)", xscale="log")
-    axes.plot(sweep.rates, sweep.losses)
-    top = sweep.losses[0]  # what comes after the explosion would flatten all before it
-    axes.set_ylim(top=top + 0.5 * (top - min(sweep.losses)))
-    axes.axvline(sweep.suggested, linestyle="--", color="tab:orange", label=f"suggested: {sweep.suggested:.2g}")
-    axes.legend()
-    with io.BytesIO() as stream:
-        figure.savefig(stream, format=path.suffix.lower().removeprefix("."), dpi=150)
         write_atomically(path, stream.getvalue())
     return path

@@ -10,9 +10,9 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator, NullFormatter, StrMethodFormatter
 from matplotlib.transforms import Bbox
 
+from fovea.drawing.style import BLUE, INK, LINE, SOFT
 from fovea.registry import Card
 
-INK, SOFT, LINE, DOT = "#1f2933", "#7b8794", "#cbd2d9", "#2f6fb0"
 AREA_PER_MILLION = 3.0
 """Square points of a circle per million parameters."""
 LEGEND_MILLIONS = (5, 35, 65, 95, 125, 155)
@@ -79,7 +79,7 @@ def _draw_errors(axes: Axes, cards: Sequence[Card]) -> list[Mark]:
 
 
 def _draw(axes: Axes, mark: Mark) -> None:
-    axes.scatter(mark.x, mark.y, s=math.pi * mark.radius**2, color=DOT, alpha=0.35, edgecolors=DOT)
+    axes.scatter(mark.x, mark.y, s=math.pi * mark.radius**2, color=BLUE, alpha=0.35, edgecolors=BLUE)
 
 
 def _finish(axes: Axes, title: str) -> None:

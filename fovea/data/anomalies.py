@@ -21,7 +21,7 @@ BLANK_LEVELS = 2
 CHUNK = 2048
 
 
-class Header(NamedTuple):
+class ImageHeader(NamedTuple):
     """What an image says of itself: (width, height) in pixels, and Pillow's mode."""
 
     size: tuple[int, int]
@@ -77,18 +77,18 @@ def find_strays(root: Path, dataset: Dataset) -> list[str]:
     return sorted(strays)
 
 
-def _headers(part: Part) -> Sequence[Header | None]:
+def _headers(part: Part) -> Sequence[ImageHeader | None]:
     if part.files is None:
         H, W, C = part.decoded.shape[1:]
-        return [Header((W, H), "L" if C == 1 else "RGB")] * len(part)
+        return [ImageHeader((W, H), "L" if C == 1 else "RGB")] * len(part)
     with ThreadPoolExecutor(os.cpu_count()) as pool, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what Pillow thinks of a file is told by decoding it
         return list(pool.map(_header, part.files))
 
 
-def _header(file: Path) -> Header | None:
+def _header(file: Path) -> ImageHeader | None:
     try:
         with file.open("rb") as stream, Image.open(stream, formats=FORMATS) as image:
-            return Header(image.size, image.mode)
+            return ImageHeader(image.size, image.mode)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None

@@ -1,13 +1,11 @@
 """The picture of input, kernel and output: what it shows where."""
 
-import io
-
 import numpy as np
 import pytest
-from PIL import Image
 
 from fovea.data.signals import Signal
-from fovea.jobs.filter_picture import encoded, image_figure, signal_figure
+from fovea.drawing.filtering import image_figure, signal_figure
+from fovea.drawing.saving import save_figure
 from fovea.reference.filters import kernel
 
 NOTHING = np.zeros((4, 6, 1), np.uint8)
@@ -108,11 +106,7 @@ def test_a_signal_and_its_output_stand_on_one_axis():
     ]
 
 
-@pytest.mark.parametrize(("suffix", "format"), [(".png", "PNG"), (".JPG", "JPEG")])
-def test_the_suffix_chooses_the_format(suffix, format):
-    assert Image.open(io.BytesIO(encoded(image(np.zeros((4, 6, 1))), suffix))).format == format
-
-
-def test_column_names_are_shown_as_they_are_in_any_script():
+def test_column_names_are_shown_as_they_are_in_any_script(tmp_path):
     x = Signal(np.array([1.0, 3.0]), time_name="$\\t$ $", value_name="\N{CJK UNIFIED IDEOGRAPH-4FE1}")
-    assert encoded(signal_figure(x, np.array([1.0]), x, name="box"), ".png").startswith(b"\x89PNG")
+    path = save_figure(signal_figure(x, np.array([1.0]), x, name="box"), tmp_path / "figure.png")
+    assert path.read_bytes().startswith(b"\x89PNG")

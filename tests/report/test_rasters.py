@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from fovea.report.pictures import HEAT, confusion_picture, filter_grid, first_filters, heat_map
+from fovea.report.rasters import HEAT, confusion_picture, filter_grid, first_filters, heat_map
 
 
 def test_filters_lie_in_a_grid_around_grey():

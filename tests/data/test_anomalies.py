@@ -3,9 +3,9 @@
 import numpy as np
 from PIL import Image
 
+from fovea.data.anomalies import find_blank, find_strays, survey_sizes
 from fovea.data.dataset import Dataset, Part
 from fovea.data.folders import load_folder
-from fovea.data.survey import find_blank, find_strays, survey_sizes
 
 
 def folder(tmp_path, *, sizes, mode="RGB"):

@@ -1,8 +1,6 @@
 """The picture of input, kernel and output that `fovea filter` writes."""
 
-import io
 import math
-import warnings
 from typing import Any
 
 import numpy as np
@@ -12,11 +10,11 @@ from matplotlib.image import AxesImage
 from numpy.typing import NDArray
 
 from fovea.data.signals import Signal
+from fovea.drawing.style import GREEN, INK, LINE, SOFT
 from fovea.preprocess import Pixels
 
 Array = NDArray[np.float64]
 
-INK, SOFT, LINE, GOOD = "#1f2933", "#7b8794", "#cbd2d9", "#1d7a5f"
 SIGNED = "RdBu_r"
 PANEL_INCHES = 3.6
 """The height of an image in the picture."""
@@ -53,21 +51,12 @@ def signal_figure(x: Signal, weights: Array, y: Signal, *, name: str) -> Figure:
     _draw_impulses(middle, weights)
     _title(middle, _short(name), f"{len(weights)} samples, sum {weight_sum(weights)}")
     _draw_samples(bottom, x, color=LINE)
-    _draw_samples(bottom, y, color=GOOD)
+    _draw_samples(bottom, y, color=GREEN)
     _title(bottom, "output", f"{len(y.values):,} samples, from {y.values.min():.4g} to {y.values.max():.4g}")
     bottom.set_xlabel(x.time_name, color=SOFT, parse_math=False)
     for axes in (top, bottom):
         axes.set_ylabel(x.value_name, color=SOFT, parse_math=False)
     return figure
-
-
-def encoded(figure: Figure, suffix: str) -> bytes:
-    """Return the figure as the bytes of a file of that kind."""
-    stream = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing")  # column names may be in any script
-        figure.savefig(stream, format=suffix.lower().removeprefix("."), dpi=110)
-    return stream.getvalue()
 
 
 def keeps_brightness(weights: Array) -> bool:
@@ -146,8 +135,8 @@ def _draw_impulses(axes: Axes, weights: Array) -> None:
     """Draw each weight as a stem above its distance from the middle."""
     offsets = np.arange(len(weights)) - (len(weights) - 1) / 2
     axes.axhline(0, color=LINE, linewidth=1)
-    axes.vlines(offsets, 0, weights, color=GOOD, linewidth=1.2)
-    axes.plot(offsets, weights, "o", color=GOOD, markersize=3)
+    axes.vlines(offsets, 0, weights, color=GREEN, linewidth=1.2)
+    axes.plot(offsets, weights, "o", color=GREEN, markersize=3)
     axes.set_ylabel("weight", color=SOFT)
     axes.set_xlabel("samples from the middle", color=SOFT, size=8)
     _soften(axes)

@@ -3,7 +3,7 @@ import pytest
 import torch
 from matplotlib.patches import Rectangle as Frame
 
-from fovea.jobs.unit_picture import unit_figure
+from fovea.drawing.unit import unit_figure
 from fovea.measurement.effective import Effective, Rectangle, Unit
 
 UNIT = Unit("stage3", 5, 7)

@@ -9,11 +9,11 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle as Frame
 from matplotlib.ticker import MaxNLocator
 
-from fovea.jobs.filter_picture import INK, LINE, SOFT
+from fovea.drawing.style import INK, LINE, ORANGE, SOFT
 from fovea.measurement.effective import Effective, Rectangle, Unit
 from fovea.preprocess import Pixels
 
-SEEN, MOST, PAPER, OUTSIDE = "#d9480f", "#8ce99a", "#f4f5f7", "#e4e7eb"
+SEEN, MOST, PAPER, OUTSIDE = ORANGE, "#8ce99a", "#f4f5f7", "#e4e7eb"
 BEYOND = 0.75
 """So much of the image's sides is shown around it at the most, however far the rectangle reaches."""
 ROOM = 0.04
