@@ -19,6 +19,7 @@ from fovea.data.manifests import Columns, load_manifest, manifest_in, read_colum
 from fovea.data.parquet import SUFFIX, load_parquet, parquet_files, read_parquet_column
 from fovea.errors import DataError, UsageError, unknown
 from fovea.inputs.interface import Preprocessing
+from fovea.signatures import spelled_out
 
 NAMES = ("digits", *CATALOGUE)
 FILE_SUFFIXES = (".csv", ".parquet", ".npz", *ZIP_SUFFIXES, *TAR_SUFFIXES)
@@ -105,6 +106,12 @@ class DataSource:
         return read_column(manifest, name, columns=Columns(path=self.path_column))
 
 
+reads_data = spelled_out(
+    {name: (kind, getattr(DataSource, name)) for name, kind in Reading.__annotations__.items()}, before="display"
+)
+"""Shows the options of `Reading` in the signature of a function that takes them as `**reading`."""
+
+
 class Reader(NamedTuple):
     """What reads one form of data."""
 
@@ -129,6 +136,7 @@ def reading_also(reader: Reader) -> Iterator[None]:
         _FURTHER.remove(reader)
 
 
+@reads_data
 def find(
     spec: str | Path,
     *,

@@ -12,7 +12,7 @@ from fovea.data.duplicates import Member, find_duplicates
 from fovea.data.findings import DataCheck
 from fovea.data.likeness import SIDE
 from fovea.data.parquet import parquet_files
-from fovea.data.sources import DataSource, Reading
+from fovea.data.sources import DataSource, Reading, reads_data
 from fovea.data.statistics import channel_statistics
 from fovea.display import Display
 from fovea.preprocess import Pixels, Preprocess, decode
@@ -20,6 +20,7 @@ from fovea.report.check import check_page
 from fovea.report.page import THUMBNAIL, write_page
 
 
+@reads_data
 def check(
     data: str | Path,
     *,

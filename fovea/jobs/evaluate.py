@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from fovea import inputs
-from fovea.data.sources import DataSource, Reading
+from fovea.data.sources import DataSource, Reading, reads_data
 from fovea.display import Display
 from fovea.errors import UsageError
 from fovea.evaluation.outcome import Outcome
@@ -21,6 +21,7 @@ from fovea.storage import page_path, picture_path
 from fovea.tasks.task import Task
 
 
+@reads_data
 def evaluate(
     model: str | Path | Predictor,
     data: str | Path,

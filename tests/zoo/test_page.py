@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from fovea.cli.networks import COLUMNS, _row
+from fovea.cli.models import COLUMNS, _row
 from fovea.jobs.models import models
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "zoo.md").read_text()

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from fovea.cli import run
-from fovea.cli.filtering import KERNELS
+from fovea.cli.filter import KERNELS
 from fovea.reference.filters import names
 
 

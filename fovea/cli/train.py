@@ -5,9 +5,10 @@ from typing import Annotated, Any
 
 import typer
 
-from fovea.cli.assignments import assigned
-from fovea.cli.options import AllowBad, Device, Json, LabelColumn, LabelFrom, NoImages, PathColumn, SplitColumn
+from fovea.cli.options import READING, AllowBad, Device, Json, NoImages
 from fovea.cli.output import print_json, print_lines, speaks
+from fovea.cli.settings import assigned
+from fovea.signatures import spelled_out
 
 Start = Annotated[
     str | None,
@@ -30,6 +31,7 @@ def _count(text: str) -> int:
         raise typer.BadParameter(f"{text} must be a whole number or auto.") from None
 
 
+@spelled_out({name: (option, None) for name, (option, _) in READING.items()}, before="task")
 def train(
     data: Annotated[str | None, typer.Argument(help="A folder, manifest, archive or name (digits, cifar10).")] = None,
     recipe: Annotated[
@@ -54,10 +56,6 @@ def train(
     val_fraction: Annotated[
         float | None, typer.Option(help="Share of train to validate on, if there is no val.")
     ] = None,
-    label_from: LabelFrom = None,
-    path_column: PathColumn = None,
-    label_column: LabelColumn = None,
-    split_column: SplitColumn = None,
     task: Annotated[str | None, typer.Option(help="classes, or number for one number per image.")] = None,
     out: Annotated[
         str | None,
@@ -84,11 +82,11 @@ def train(
         typer.Option("--set", metavar="KEY=VALUE", help="Any recipe field, or argument of the network."),
     ] = None,
     as_json: Json = False,
+    **reading: Any,
 ) -> None:
     """Train a network: from images to a model file in a run folder."""
-    given: dict[str, Any] = {
-        name: value for name, value in locals().items() if value is not None and value is not False
-    }
+    options = {name: value for name, value in locals().items() if name != "reading"} | reading
+    given: dict[str, Any] = {name: value for name, value in options.items() if value is not None and value is not False}
     _train({name: value for name, value in given.items() if (name, value) != ("batch", 0)})
 
 

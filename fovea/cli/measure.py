@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fovea.cli.measure_questions import Answers, Questions, answered
 from fovea.cli.options import Json
 from fovea.cli.output import print_json, print_lines, print_table
-from fovea.cli.questions import Answers, Questions, answered
 from fovea.errors import UsageError
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def _print_answers(
     measurement: "Measurement", choice: "Choice", answers: "Answers", *, html: str | None, as_json: bool
 ) -> None:
     """Print what was asked, in place of the table; write the page."""
-    from fovea.jobs.answers import write_measurement
+    from fovea.report.measurement import write_measurement
 
     lines = [line for answer in answers.values() for line in answer.summary()]
     if html is not None:

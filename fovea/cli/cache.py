@@ -1,4 +1,4 @@
-"""`fovea doctor` and `fovea cache`: what this machine has and keeps."""
+"""`fovea cache`."""
 
 from typing import Annotated
 
@@ -6,18 +6,6 @@ import typer
 
 from fovea.cli.options import Json
 from fovea.cli.output import print_json, print_table
-
-
-def doctor(as_json: Json = False) -> None:
-    """Show what this machine has, and what is missing for which command."""
-    from fovea.jobs.doctor import doctor as job
-
-    checks = job()
-    if as_json:
-        print_json([check.to_dict() for check in checks])
-        return
-    rows = [("" if check.ok else "!", check.name, check.value, "" if check.ok else check.advice) for check in checks]
-    print_table(("", "what", "here", "to do"), rows)
 
 
 def cache(

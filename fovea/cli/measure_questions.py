@@ -54,7 +54,8 @@ class Questions(NamedTuple):
 def answered(model: str, shape: tuple[int, ...] | None, questions: Questions) -> Answers:
     """Return the answers to what was asked."""
     from fovea.display import Display
-    from fovea.jobs import answers
+    from fovea.jobs.latency import latency
+    from fovea.jobs.memory import memory
     from fovea.jobs.unit import see_unit
 
     found: Answers = {}
@@ -63,7 +64,7 @@ def answered(model: str, shape: tuple[int, ...] | None, questions: Questions) ->
             picture = {"image": questions.image, "out": questions.out}
             found["unit"] = see_unit(model, questions.unit, shape, **picture, display=display)
         if (batch := questions.batch()) is not None:
-            found["memory"] = answers.memory(model, shape, batch=batch)
+            found["memory"] = memory(model, shape, batch=batch)
         if questions.latency:
-            found["latency"] = answers.latency(model, shape, device=questions.device, display=display)
+            found["latency"] = latency(model, shape, device=questions.device, display=display)
     return found

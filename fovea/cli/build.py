@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from fovea.cli.assignments import assigned
 from fovea.cli.options import Json
 from fovea.cli.output import print_json, print_lines
+from fovea.cli.settings import assigned
 from fovea.errors import UsageError
 
 
