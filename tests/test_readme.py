@@ -16,8 +16,8 @@ import fovea
 from fovea.cli import app
 from fovea.commands import COMMANDS as TABLE
 from fovea.errors import FoveaError
-from fovea.plans.rules import PHOTO_SIZE, SMALL_IMAGE, WANTED_EPOCHS, WANTED_IMAGES
 from fovea.plans.named import DEFAULT_RECIPE, RECIPES
+from fovea.plans.rules import PHOTO_SIZE, SMALL_IMAGE, WANTED_EPOCHS, WANTED_IMAGES
 from fovea.training.recipe import FIELDS, INITIALISATIONS, OPTIMISERS, Recipe
 from fovea.training.schedules import SCHEDULES
 

@@ -1,9 +1,9 @@
 import pytest
 import torch
+from fovea.jobs.answers import latency, memory, write_measurement
 from torch import nn
 
 from fovea.errors import StorageError, UsageError
-from fovea.jobs.answers import latency, memory, write_measurement
 from fovea.jobs.measure import measure
 from fovea.measurement.memory import COUNTED, Memory
 

@@ -13,8 +13,8 @@ from safetensors.torch import safe_open, save_file
 from torch import nn
 
 from fovea import registry
-from fovea.model.bundle import Prediction, Score, chosen_device, load, save_bundle
 from fovea.errors import BundleError, ImageError, StorageError, UsageError
+from fovea.model.bundle import Prediction, Score, chosen_device, load, save_bundle
 from fovea.model.container import read_header
 from fovea.preprocess import Preprocess
 

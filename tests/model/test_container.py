@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from fovea.model.bundle import load
 from fovea.errors import BundleError, FoveaError, StorageError
+from fovea.model.bundle import load
 from fovea.model.container import MAX_CARD_LENGTH, MAX_HEADER_BYTES, card_text, read_card, read_header
 
 

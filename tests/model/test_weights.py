@@ -11,10 +11,10 @@ from safetensors.torch import save_file
 
 import fovea
 from fovea import registry, weights
-from fovea.model.bundle import save_bundle
 from fovea.errors import BundleError, StorageError, UsageError
-from fovea.registry import IMAGENET_MEAN, Peer
+from fovea.model.bundle import save_bundle
 from fovea.model.weights import at_hand, load_into, network_of, published_file, read_weights
+from fovea.registry import IMAGENET_MEAN, Peer
 
 
 @pytest.fixture

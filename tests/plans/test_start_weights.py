@@ -10,14 +10,14 @@ from safetensors.torch import load_file
 
 import fovea.zoo  # noqa: F401 (registers the networks)
 from fovea import registry
-from fovea.model.bundle import load, save_bundle
 from fovea.data.dataset import Dataset, Part
+from fovea.display import Display
 from fovea.errors import BundleError, StorageError, UsageError
+from fovea.jobs.train import prepared, train
+from fovea.model.bundle import load, save_bundle
 from fovea.model.container import read_card
 from fovea.plans.choosing import Wish, choose_plan
-from fovea.display import Display
 from fovea.plans.start_weights import start_at_hand, start_named
-from fovea.jobs.train import prepared, train
 from fovea.registry import IMAGENET_MEAN
 from fovea.training.engine import Trainer
 
