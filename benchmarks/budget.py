@@ -28,7 +28,7 @@ from machine import description
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fovea.data.augment import AugmentContext, compose
+from fovea.data.augment.recipes import AugmentContext, compose
 from fovea.data.cache import decode_dataset
 from fovea.data.dataset import Dataset
 from fovea.data.sources import find

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import nn
 
-from fovea.data.augment import compose
+from fovea.data.augment.recipes import compose
 from fovea.data.dataset import Part
 from fovea.data.sources import find
 from fovea.data.statistics import channel_statistics

@@ -6,7 +6,7 @@ import torch
 
 import fovea.zoo  # noqa: F401 (registers the networks)
 from fovea import planning, registry
-from fovea.data.augment import compose
+from fovea.data.augment.recipes import compose
 from fovea.data.dataset import Dataset, Part
 from fovea.planning import PHOTOGRAPHS, TIMED_BATCH, USED_FOR_STEPS, budget_plan, default_plan
 from fovea.training.tuning import Setting

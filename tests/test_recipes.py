@@ -3,7 +3,7 @@
 import pytest
 
 import fovea.zoo  # noqa: F401  registers the networks
-from fovea.data.augment import compose
+from fovea.data.augment.recipes import compose
 from fovea.data.sources import NAMES
 from fovea.errors import UsageError
 from fovea.measurement.network import measure_network

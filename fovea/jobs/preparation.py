@@ -11,7 +11,7 @@ from torch import nn
 
 import fovea.zoo as zoo  # noqa: F401 (registers the networks)
 from fovea import registry
-from fovea.data.augment import compose
+from fovea.data.augment.recipes import compose
 from fovea.data.cache import decode_dataset
 from fovea.data.dataset import Dataset, Part, Task
 from fovea.data.sources import find

@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fovea.data.augment import Augmentation, AugmentContext
+from fovea.data.augment.mixing import Labels, MixedLabels, compose_mixing
+from fovea.data.augment.recipes import Augmentation, AugmentContext
 from fovea.data.dataset import Part
-from fovea.data.mixing import Labels, MixedLabels, compose_mixing
 from fovea.errors import DataError, TrainingError, UsageError
 from fovea.preprocess import Preprocess
 from fovea.training.distributed import gathered, greatest, own_part, own_share, rank, spread_buffers, sum_gradients

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from fovea.data.mixing import Labels, MixedLabels
+from fovea.data.augment.mixing import Labels, MixedLabels
 from fovea.training.recipe import Recipe
 
 Outputs = Tensor | tuple[Tensor, ...]

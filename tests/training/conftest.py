@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from fovea.data.augment import compose
+from fovea.data.augment.recipes import compose
 from fovea.data.dataset import Part
 from fovea.preprocess import Preprocess
 from fovea.training.engine import Trainer

@@ -11,7 +11,7 @@ import torch
 from conftest import SIZE, bright_halves
 from torch import nn
 
-from fovea.data.augment import compose
+from fovea.data.augment.recipes import compose
 from fovea.preprocess import Preprocess
 from fovea.training.distributed import agreed, greatest, joined, rank, sum_gradients
 from fovea.training.engine import Trainer

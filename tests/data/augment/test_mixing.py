@@ -5,9 +5,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fovea.data import mixing
-from fovea.data.augment import compose
-from fovea.data.mixing import MixedLabels, compose_mixing
+from fovea.data.augment import mixing
+from fovea.data.augment.mixing import MixedLabels, compose_mixing
+from fovea.data.augment.recipes import compose
 from fovea.errors import UsageError
 
 every_mix = pytest.mark.parametrize("mix", [mixing.mixup, mixing.cutmix])

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from fovea.data.trivial import LEVELS, OPERATIONS, trivial_augment
+from fovea.data.augment.trivial import LEVELS, OPERATIONS, trivial_augment
 
 LEVELLED = [name for name in OPERATIONS if name not in ("autocontrast", "equalize")]
 

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import torch
 from torch import Generator, Tensor
 
-from fovea.data.augment import MIXES, parsed
-from fovea.data.batches import typed
+from fovea.data.augment.batches import typed
+from fovea.data.augment.recipes import MIXES, parsed
 
 
 class MixedLabels(NamedTuple):
@@ -68,7 +68,7 @@ def compose_mixing(specs: Sequence[str]) -> Mixing | None:
     """Return the mixing among the specs of a recipe (`mixup ALPHA`, `cutmix ALPHA`); of several one per batch, by lot.
 
     Raises:
-        UsageError: as `fovea.data.augment.compose`.
+        UsageError: as `fovea.data.augment.recipes.compose`.
     """
     mixes = [(_FUNCTIONS[name], numbers) for name, numbers in map(parsed, specs) if name in MIXES]
     if not mixes:

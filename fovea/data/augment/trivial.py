@@ -13,8 +13,8 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from fovea.data.batches import pixel_grid, sampled, typed
-from fovea.data.colour import luminance
+from fovea.data.augment.batches import pixel_grid, sampled, typed
+from fovea.data.augment.colour import luminance
 
 LEVELS = 30
 
