@@ -102,7 +102,8 @@ def _share(generator: Generator, alpha: float) -> float:
     from scipy.special import betaincinv  # half a second that predictions do without
 
     drawn = torch.rand((), generator=generator, device=generator.device).item()
-    return float(betaincinv(alpha, alpha, drawn)) if alpha else 1.0
+    alpha_in_range = max(alpha, 1e-300)  # below that the inverse is not a number; the shares are 0 or 1 long before
+    return float(betaincinv(alpha_in_range, alpha_in_range, drawn)) if alpha else 1.0
 
 
 def _order(images: Tensor, generator: Generator) -> Tensor:

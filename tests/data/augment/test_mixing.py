@@ -82,6 +82,14 @@ def test_labels_have_the_share_of_their_pixels(mix, seed):
     assert sorted(both.other.tolist()) == list(range(7))
 
 
+@pytest.mark.parametrize("alpha", [1e-3, 1e-300, 2.3e-308, 5e-324])
+def test_of_a_tiny_alpha_all_shares_are_about_nothing_or_everything(alpha):
+    images, labels = numbered(2, size=1)
+    shares = [mixing.mixup(images, labels, generator(seed), alpha=alpha)[1].share for seed in range(20)]
+    assert all(min(share, 1 - share) < 0.01 for share in shares)
+    assert {round(share) for share in shares} == {0, 1}
+
+
 @pytest.mark.parametrize("alpha", [0.2, 1.0, 4.0])
 def test_shares_follow_the_beta_distribution(alpha):
     images, labels = numbered(2, size=1)
