@@ -20,7 +20,7 @@ def plan(**changes):
 def test_a_named_plan_can_be_built(name):
     chosen = named(name)
     build(chosen.model, classes=10, c_in=1, size=chosen.size, **chosen.arguments)
-    compose(chosen.training.augment, size=chosen.size, directional=False)
+    compose(chosen.training.augment, size=chosen.size)
 
 
 @pytest.mark.parametrize("name", RECIPES)

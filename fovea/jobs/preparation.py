@@ -11,7 +11,7 @@ from torch import nn
 
 import fovea.zoo as zoo  # noqa: F401 (registers the networks)
 from fovea import registry
-from fovea.data.augment.recipes import compose
+from fovea.data.augment.recipes import FLIPS, compose
 from fovea.data.cache import decode_dataset
 from fovea.data.dataset import Dataset, Part, Task
 from fovea.data.sources import find
@@ -87,7 +87,7 @@ class Prepared:
     def trainer(self) -> Trainer:
         """Return the trainer of this plan at its beginning."""
         plan = self.plan
-        augmentation = compose(plan.training.augment, size=plan.size, directional=self.dataset.directional)
+        augmentation = compose(plan.training.augment, size=plan.size, without=FLIPS if self.dataset.directional else ())
         parts = {name: self.part(name) for name in self.dataset.parts}
         return Trainer(
             self.model,

@@ -58,7 +58,7 @@ def make_trainer(net):
             recipe,
             val=val,
             preprocess=Preprocess(size=(SIZE, SIZE), channels=1, mean=(0.4,), std=(0.2,)),
-            augmentation=compose(recipe.augment, size=SIZE, directional=False),
+            augmentation=compose(recipe.augment, size=SIZE),
             device=torch.device(device),
         )
 

@@ -6,7 +6,7 @@ that a CPU generator draws the same everywhere; no step depends on a value that 
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -75,28 +75,30 @@ _FUNCTIONS: Mapping[str, Callable[..., Tensor]] = MappingProxyType(
         "erase": erase,
     }
 )
-_FLIPS = ("flip", "alternating-flip")
 _PAINTS = ("colour", "pca", "grey", "cutout", "erase")
+FLIPS = ("flip", "alternating-flip")
+"""Names to leave out where mirroring an image changes its label."""
 MIXES = ("mixup", "cutmix")
-"""Specs that mix images and labels, which `fovea.data.mixing` composes."""
+"""Specs that mix images and labels, which `fovea.data.augment.mixing` composes."""
 
 
-def compose(specs: Sequence[str], *, size: int, directional: bool) -> Augmentation:
+def compose(specs: Sequence[str], *, size: int, without: Collection[str] = ()) -> Augmentation:
     """Return the augmentation that a recipe describes; its results are (N, C, size, size).
 
     Each spec is a name and its numbers: `flip`, `alternating-flip`, `shift PIXELS`, `crop SMALLEST_AREA`,
     `affine DEGREES [TRANSLATE [SCALE [SHEAR]]]`, `colour STRENGTH`, `pca STRENGTH`, `grey PROBABILITY`, `trivial`,
     `cutout PIXELS`, `erase PROBABILITY`. They run in the order given. Without `crop`, images are cut to the middle
-    after the last spec that moves pixels. Flips are left out where labels are `directional`; those of MIXES always.
+    after the last spec that moves pixels. Names in `without` are left out, as FLIPS for digits; MIXES always.
 
-    >>> augment = compose(["flip", "shift 4", "cutout 12"], size=32, directional=False)
+    >>> augment = compose(["flip", "shift 4", "cutout 12"], size=32)
 
     Raises:
         UsageError: an unknown name, too many or too few numbers, or a number out of its range.
     """
-    steps = [(name, _step(name, numbers, size)) for name, numbers in map(parsed, specs) if name not in MIXES]
-    if directional:
-        steps = [(name, step) for name, step in steps if name not in _FLIPS]
+    for name in without:
+        _known(name)
+    left_out = {*MIXES, *without}
+    steps = [(name, _step(name, numbers, size)) for name, numbers in map(parsed, specs) if name not in left_out]
     if not any(name == "crop" for name, _ in steps):
         moves = [i for i, (name, _) in enumerate(steps, start=1) if name not in _PAINTS]
         steps.insert(max(moves, default=0), ("centre", lambda images, *_: centre_crop(images, size=size)))
@@ -122,13 +124,17 @@ def _step(name: str, numbers: Mapping[str, float], size: int) -> Augmentation:
 def parsed(spec: str) -> tuple[str, dict[str, float]]:
     """Return the name and the numbers of a spec; UsageError for one that is not known or has wrong numbers."""
     name, *words = spec.split() or [""]
-    if name not in _RECIPES:
-        raise unknown("augmentation", name, _RECIPES)
-    allowed = _RECIPES[name]
+    allowed = _known(name)
     if len(words) > len(allowed) or (allowed and not words):
         takes = " ".join(number.argument.upper() for number in allowed) or "no number"
         raise UsageError(f"Augmentation `{spec}`: `{name}` takes {takes}.")
     return name, {number.argument: _value(spec, word, number) for word, number in zip(words, allowed, strict=False)}
+
+
+def _known(name: str) -> tuple[_Number, ...]:
+    if name not in _RECIPES:
+        raise unknown("augmentation", name, _RECIPES)
+    return _RECIPES[name]
 
 
 def _value(spec: str, word: str, number: _Number) -> float:

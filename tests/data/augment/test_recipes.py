@@ -8,7 +8,7 @@ from torch import Tensor
 
 from fovea.data.augment.erasing import cutout
 from fovea.data.augment.moves import affine, flip, shift
-from fovea.data.augment.recipes import AugmentContext, compose
+from fovea.data.augment.recipes import FLIPS, AugmentContext, compose
 from fovea.errors import UsageError
 
 GEOMETRY = ("flip", "alternating-flip", "shift 2", "crop 0.35", "affine 10 0.1 0.1 5")
@@ -29,7 +29,7 @@ def context(count: int, epoch: int = 0) -> AugmentContext:
 
 
 def run(spec: str, images: Tensor, seed: int = 0) -> Tensor:
-    return compose([spec], size=images.shape[-1], directional=False)(images, generator(seed), context(len(images)))
+    return compose([spec], size=images.shape[-1])(images, generator(seed), context(len(images)))
 
 
 def kinds(images: Tensor) -> dict[tuple[int, ...], int]:
@@ -94,23 +94,23 @@ def test_uint8_is_the_rounded_float_result(spec):
 
 
 @settings(max_examples=30)
-@given(st.lists(st.sampled_from(SPECS), max_size=4), st.integers(0, 4), st.booleans())
-def test_any_recipe_gives_the_size_asked_for(specs, room, directional):
+@given(st.lists(st.sampled_from(SPECS), max_size=4), st.integers(0, 4), st.sampled_from([(), FLIPS]))
+def test_any_recipe_gives_the_size_asked_for(specs, room, without):
     images = photographs(3, 3, 8 + room, 8 + room)
-    result = compose(specs, size=8, directional=directional)(images, generator(), context(3))
+    result = compose(specs, size=8, without=without)(images, generator(), context(3))
     assert (result.shape, result.dtype) == ((3, 3, 8, 8), torch.uint8)
 
 
 def test_an_empty_recipe_is_the_centre_crop():
     images = photographs(3, 3, 6, 6)
-    result = compose([], size=4, directional=False)(images, generator(), context(3))
+    result = compose([], size=4)(images, generator(), context(3))
     assert torch.equal(result, images[:, :, 1:5, 1:5])
 
 
 def test_a_recipe_runs_in_the_order_given_from_one_generator():
     images, g = photographs(9, 3, 8, 8), generator(3)
     by_hand = cutout(shift(flip(images, g), g, pixels=2), g, pixels=3)
-    recipe = compose(["flip", "shift 2", "cutout 3"], size=8, directional=False)
+    recipe = compose(["flip", "shift 2", "cutout 3"], size=8)
     assert torch.equal(recipe(images, generator(3), context(9)), by_hand)
 
 
@@ -118,18 +118,29 @@ def test_room_around_the_image_is_used_by_shifts_and_gone_before_cutout():
     images = photographs(40, 1, 12, 12)
     g = generator(5)
     by_hand = cutout(shift(images, g, pixels=2)[:, :, 2:-2, 2:-2], g, pixels=3)
-    recipe = compose(["shift 2", "cutout 3"], size=8, directional=False)
+    recipe = compose(["shift 2", "cutout 3"], size=8)
     assert torch.equal(recipe(images, generator(5), context(40)), by_hand)
 
 
-def test_directional_labels_are_never_mirrored():
+def test_without_flips_nothing_is_mirrored():
     images = photographs(9, 1, 4, 4)
-    recipe = compose(["flip", "alternating-flip"], size=4, directional=True)
+    recipe = compose(["flip", "alternating-flip"], size=4, without=FLIPS)
     assert torch.equal(recipe(images, generator(), context(9, epoch=1)), images)
 
 
+def test_any_augmentation_can_be_left_out():
+    images, specs = photographs(9, 3, 8, 8), ["trivial", "flip", "crop 0.5"]
+    recipe = compose(specs, size=8, without=["trivial", "crop"])
+    assert torch.equal(recipe(images, generator(), context(9)), flip(images, generator()))
+
+
+def test_what_to_leave_out_must_be_known():
+    with pytest.raises(UsageError, match=r"Unknown augmentation `flips`; did you mean `flip`\?"):
+        compose(["flip"], size=8, without=["flips"])
+
+
 def test_alternating_flip_gets_epoch_and_indices_from_the_context():
-    images, recipe = photographs(9, 1, 4, 4), compose(["alternating-flip"], size=4, directional=False)
+    images, recipe = photographs(9, 1, 4, 4), compose(["alternating-flip"], size=4)
     first, second = (recipe(images, generator(), context(9, epoch=e)) for e in (0, 1))
     assert torch.equal(first, second.flip(3))
 
@@ -158,4 +169,4 @@ def test_optional_numbers_may_be_left_out():
 )
 def test_a_wrong_spec_is_told_what_is_allowed(spec, message):
     with pytest.raises(UsageError, match=message):
-        compose(["flip", spec], size=8, directional=True)
+        compose(["flip", spec], size=8, without=FLIPS)
