@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Generator, Tensor
 
-from fovea.data.augment.batches import pixel_grid, typed, uniform
+from fovea.data.augment.batches import pixel_centres, typed, uniform
 
 
 def cutout(images: Tensor, generator: Generator, *, pixels: int) -> Tensor:
@@ -34,7 +34,7 @@ def erase(images: Tensor, generator: Generator, *, probability: float) -> Tensor
 
 def _filled(images: Tensor, top: Tensor, left: Tensor, bottom: Tensor, right: Tensor) -> Tensor:
     """Return the images with the mean of each where a pixel's centre lies in its rectangle."""
-    rows, columns = (position + 0.5 for position in pixel_grid(images))
-    inside = (rows >= top) & (rows < bottom) & (columns >= left) & (columns < right)
+    x, y = pixel_centres((images.shape[2], images.shape[3]), images.device)
+    inside = (y >= top) & (y < bottom) & (x >= left) & (x < right)
     mean = typed(images.mean((2, 3), keepdim=True, dtype=torch.float32), images)
     return torch.where(inside[:, None], mean, images).contiguous(memory_format=torch.channels_last)

@@ -7,6 +7,7 @@ that a CPU generator draws the same everywhere; no step depends on a value that 
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ from torch import Generator, Tensor
 
 from fovea.data.augment.colour import colour_jitter, grey, pca_shift
 from fovea.data.augment.erasing import cutout, erase
+from fovea.data.augment.geometry import Geometry, Moved
 from fovea.data.augment.moves import affine, alternating_flip, centre_crop, flip, random_resized_crop, shift
 from fovea.data.augment.trivial import trivial_augment
 from fovea.errors import UsageError, unknown
@@ -29,6 +31,33 @@ class AugmentContext(NamedTuple):
 
 Augmentation = Callable[[Tensor, Generator, AugmentContext], Tensor]
 """(N, C, H, W) -> (N, C, size, size)"""
+Step = Callable[[Tensor, Generator, AugmentContext], Tensor | Moved]
+
+
+@dataclass(frozen=True)
+class ComposedAugmentation:
+    """The steps of a recipe: an `Augmentation`, which can also say how it moved the images."""
+
+    steps: tuple[Step, ...]
+
+    def __call__(self, images: Tensor, generator: Generator, context: AugmentContext) -> Tensor:
+        """Return the augmented images: (N, C, H, W) -> (N, C, size, size)."""
+        for step in self.steps:
+            result = step(images, generator, context)
+            images = result.images if isinstance(result, Moved) else result
+        return images
+
+    def with_geometry(self, images: Tensor, generator: Generator, context: AugmentContext) -> tuple[Tensor, Geometry]:
+        """Return the same images as a call does, and how they were moved, for their masks and points."""
+        movements = []
+        for step in self.steps:
+            result = step(images, generator, context)
+            if isinstance(result, Moved):
+                movements.append(result.movement())
+                images = result.images
+            else:
+                images = result
+        return images, Geometry(tuple(movements))
 
 
 class _Number(NamedTuple):
@@ -62,7 +91,7 @@ _RECIPES: Mapping[str, tuple[_Number, ...]] = MappingProxyType(
         "cutmix": (_Number("alpha", 0, 100),),
     }
 )
-_FUNCTIONS: Mapping[str, Callable[..., Tensor]] = MappingProxyType(
+_FUNCTIONS: Mapping[str, Callable[..., Tensor | Moved]] = MappingProxyType(
     {
         "flip": flip,
         "shift": shift,
@@ -82,7 +111,7 @@ MIXES = ("mixup", "cutmix")
 """Specs that mix images and labels, which `fovea.data.augment.mixing` composes."""
 
 
-def compose(specs: Sequence[str], *, size: int, without: Collection[str] = ()) -> Augmentation:
+def compose(specs: Sequence[str], *, size: int, without: Collection[str] = ()) -> ComposedAugmentation:
     """Return the augmentation that a recipe describes; its results are (N, C, size, size).
 
     Each spec is a name and its numbers: `flip`, `alternating-flip`, `shift PIXELS`, `crop SMALLEST_AREA`,
@@ -102,16 +131,10 @@ def compose(specs: Sequence[str], *, size: int, without: Collection[str] = ()) -
     if not any(name == "crop" for name, _ in steps):
         moves = [i for i, (name, _) in enumerate(steps, start=1) if name not in _PAINTS]
         steps.insert(max(moves, default=0), ("centre", lambda images, *_: centre_crop(images, size=size)))
-
-    def augment(images: Tensor, generator: Generator, context: AugmentContext) -> Tensor:
-        for _, step in steps:
-            images = step(images, generator, context)
-        return images
-
-    return augment
+    return ComposedAugmentation(tuple(step for _, step in steps))
 
 
-def _step(name: str, numbers: Mapping[str, float], size: int) -> Augmentation:
+def _step(name: str, numbers: Mapping[str, float], size: int) -> Step:
     if name == "alternating-flip":
         return lambda images, _, context: alternating_flip(images, epoch=context.epoch, indices=context.indices)
     if name == "crop":

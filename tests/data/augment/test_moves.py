@@ -34,7 +34,7 @@ def kinds(images: Tensor) -> dict[tuple[int, ...], int]:
 
 
 def test_flip_mirrors_left_to_right_about_half_of_the_images():
-    results = kinds(moves.flip(copies([[1, 2], [3, 4]]), generator()))
+    results = kinds(moves.flip(copies([[1, 2], [3, 4]]), generator()).images)
     assert set(results) == {(1, 2, 3, 4), (2, 1, 4, 3)}
     assert 150 < results[1, 2, 3, 4] < 250
 
@@ -42,13 +42,13 @@ def test_flip_mirrors_left_to_right_about_half_of_the_images():
 @given(st.integers(1, 6), st.integers(1, 4), st.integers(1, 9), st.integers(1, 9), st.integers(0, 99))
 def test_flipping_the_same_images_twice_is_the_identity(N, C, H, W, seed):
     images = photographs(N, C, H, W)
-    twice = moves.flip(moves.flip(images, generator(seed)), generator(seed))
+    twice = moves.flip(moves.flip(images, generator(seed)).images, generator(seed)).images
     assert torch.equal(twice, images)
 
 
 def test_alternating_flip_shows_both_sides_in_any_two_epochs():
     images, indices = copies([[1, 2], [3, 4]]), torch.arange(7, 407)
-    first, second, third = (moves.alternating_flip(images, epoch=e, indices=indices) for e in (3, 4, 5))
+    first, second, third = (moves.alternating_flip(images, epoch=e, indices=indices).images for e in (3, 4, 5))
     assert torch.equal(first, second.flip(3))
     assert torch.equal(first, third)
     assert 150 < kinds(first)[1, 2, 3, 4] < 250
@@ -57,8 +57,8 @@ def test_alternating_flip_shows_both_sides_in_any_two_epochs():
 def test_alternating_flip_follows_the_image_not_its_place_in_the_batch():
     images, indices = photographs(50, 1, 2, 2), torch.arange(50)
     order = torch.randperm(50, generator=generator())
-    straight = moves.alternating_flip(images, epoch=0, indices=indices)
-    assert torch.equal(moves.alternating_flip(images[order], epoch=0, indices=indices[order]), straight[order])
+    straight = moves.alternating_flip(images, epoch=0, indices=indices).images
+    assert torch.equal(moves.alternating_flip(images[order], epoch=0, indices=indices[order]).images, straight[order])
 
 
 # Shift
@@ -66,7 +66,7 @@ def test_alternating_flip_follows_the_image_not_its_place_in_the_batch():
 
 def test_shift_by_one_gives_the_nine_reflected_windows():
     image = [[1, 2, 3], [4, 5, 6], [7, 8, 9]]
-    results = kinds(moves.shift(copies(image, 900), generator(), pixels=1))
+    results = kinds(moves.shift(copies(image, 900), generator(), pixels=1).images)
     padded = torch.nn.functional.pad(torch.tensor(image, dtype=torch.float)[None], (1, 1, 1, 1), mode="reflect")[0]
     windows = {tuple(padded[y : y + 3, x : x + 3].flatten().int().tolist()) for y in range(3) for x in range(3)}
     assert (5, 4, 5, 2, 1, 2, 5, 4, 5) in windows
@@ -77,7 +77,7 @@ def test_shift_by_one_gives_the_nine_reflected_windows():
 @given(st.integers(1, 5), st.integers(1, 4), st.integers(3, 9), st.integers(3, 9), st.integers(0, 2))
 def test_shift_takes_a_window_of_the_reflected_image(N, C, H, W, n):
     images = photographs(N, C, H, W)
-    results = moves.shift(images, generator(), pixels=n)
+    results = moves.shift(images, generator(), pixels=n).images
     padded = torch.nn.functional.pad(images.float(), (n, n, n, n), mode="reflect").byte()
     windows = padded.unfold(2, H, 1).unfold(3, W, 1)  # (N, C, 2n + 1, 2n + 1, H, W)
     same = (windows == results[:, :, None, None]).all(5).all(4).all(1)
@@ -86,7 +86,7 @@ def test_shift_takes_a_window_of_the_reflected_image(N, C, H, W, n):
 
 def test_shift_by_nothing_is_the_identity():
     images = photographs(4, 3, 5, 5)
-    assert torch.equal(moves.shift(images, generator(), pixels=0), images)
+    assert torch.equal(moves.shift(images, generator(), pixels=0).images, images)
 
 
 def test_shift_must_be_smaller_than_the_images():
@@ -105,7 +105,7 @@ def ramps(count: int, H: int, W: int) -> Tensor:
 
 def parts(**strength: object) -> tuple[Tensor, ...]:
     """Left, top, width and height of 500 crops to 10 x 10 of an image of 40 x 80, read off the ramps."""
-    crops = moves.random_resized_crop(ramps(500, 40, 80), generator(), size=10, **strength)
+    crops = moves.random_resized_crop(ramps(500, 40, 80), generator(), size=10, **strength).images
     # inner pixels: borders may be reflected
     width = (crops[:, 0, 5, 8] - crops[:, 0, 5, 1]) * 10 / 7
     height = (crops[:, 1, 8, 5] - crops[:, 1, 1, 5]) * 10 / 7
@@ -115,14 +115,14 @@ def parts(**strength: object) -> tuple[Tensor, ...]:
 def test_a_crop_of_everything_at_the_same_size_is_the_identity():
     images = photographs(4, 3, 7, 7)
     assert torch.equal(
-        moves.random_resized_crop(images, generator(), size=7, scale=(1, 1), ratio=(1, 1)),
+        moves.random_resized_crop(images, generator(), size=7, scale=(1, 1), ratio=(1, 1)).images,
         images,
     )
 
 
 def test_a_crop_of_everything_at_half_the_size_averages_pairs():
     images = copies([[0, 4, 8, 8], [4, 8, 8, 8], [0, 0, 100, 0], [0, 0, 0, 0]], 1)
-    half = moves.random_resized_crop(images, generator(), size=2, scale=(1, 1), ratio=(1, 1))
+    half = moves.random_resized_crop(images, generator(), size=2, scale=(1, 1), ratio=(1, 1)).images
     assert half.tolist() == [[[[4, 8], [0, 25]]]]
 
 
@@ -160,12 +160,12 @@ def test_a_crop_never_leaves_an_image_too_flat_for_it():
 
 def test_affine_without_strength_is_the_identity():
     images = photographs(4, 3, 6, 9)
-    assert torch.equal(moves.affine(images, generator()), images)
+    assert torch.equal(moves.affine(images, generator()).images, images)
 
 
 def sampled_from(**strength: float) -> Tensor:
     """Where the middle pixel and the one 6 to its right come from, relative to the middle: (500, pixel, (x, y))."""
-    warped = moves.affine(ramps(500, 41, 61), generator(), **strength)
+    warped = moves.affine(ramps(500, 41, 61), generator(), **strength).images
     middle = torch.tensor([30.5, 20.5])
     return torch.stack((warped[:, :, 20, 30], warped[:, :, 20, 36]), dim=1) - middle
 
@@ -195,7 +195,7 @@ def test_zoom_is_between_its_inverse_and_itself():
 
 
 def test_shear_slants_rows_by_their_height_and_keeps_them_level():
-    warped = moves.affine(ramps(500, 41, 61), generator(), shear=20)
+    warped = moves.affine(ramps(500, 41, 61), generator(), shear=20).images
     slant = (warped[:, 0, 26, 30] - 30.5) / 6
     assert math.tan(math.radians(18)) < slant.max() < math.tan(math.radians(20)) + 1e-3
     torch.testing.assert_close(warped[:, 1, :, 30], ramps(500, 41, 61)[:, 1, :, 30], atol=1e-3, rtol=0)
@@ -206,7 +206,7 @@ def test_shear_slants_rows_by_their_height_and_keeps_them_level():
 
 def test_centre_crop_takes_the_middle_without_a_copy():
     images = torch.arange(16, dtype=torch.uint8).reshape(1, 1, 4, 4)
-    middle = moves.centre_crop(images, size=2)
+    middle = moves.centre_crop(images, size=2).images
     assert middle.tolist() == [[[[5, 6], [9, 10]]]]
     assert middle.untyped_storage().data_ptr() == images.untyped_storage().data_ptr()
 

@@ -109,7 +109,7 @@ def test_an_empty_recipe_is_the_centre_crop():
 
 def test_a_recipe_runs_in_the_order_given_from_one_generator():
     images, g = photographs(9, 3, 8, 8), generator(3)
-    by_hand = cutout(shift(flip(images, g), g, pixels=2), g, pixels=3)
+    by_hand = cutout(shift(flip(images, g).images, g, pixels=2).images, g, pixels=3)
     recipe = compose(["flip", "shift 2", "cutout 3"], size=8)
     assert torch.equal(recipe(images, generator(3), context(9)), by_hand)
 
@@ -117,7 +117,7 @@ def test_a_recipe_runs_in_the_order_given_from_one_generator():
 def test_room_around_the_image_is_used_by_shifts_and_gone_before_cutout():
     images = photographs(40, 1, 12, 12)
     g = generator(5)
-    by_hand = cutout(shift(images, g, pixels=2)[:, :, 2:-2, 2:-2], g, pixels=3)
+    by_hand = cutout(shift(images, g, pixels=2).images[:, :, 2:-2, 2:-2], g, pixels=3)
     recipe = compose(["shift 2", "cutout 3"], size=8)
     assert torch.equal(recipe(images, generator(5), context(40)), by_hand)
 
@@ -131,7 +131,7 @@ def test_without_flips_nothing_is_mirrored():
 def test_any_augmentation_can_be_left_out():
     images, specs = photographs(9, 3, 8, 8), ["trivial", "flip", "crop 0.5"]
     recipe = compose(specs, size=8, without=["trivial", "crop"])
-    assert torch.equal(recipe(images, generator(), context(9)), flip(images, generator()))
+    assert torch.equal(recipe(images, generator(), context(9)), flip(images, generator()).images)
 
 
 def test_what_to_leave_out_must_be_known():
@@ -147,7 +147,7 @@ def test_alternating_flip_gets_epoch_and_indices_from_the_context():
 
 def test_optional_numbers_may_be_left_out():
     images = photographs(9, 1, 8, 8)
-    by_hand = affine(images, generator(), degrees=15.0, translate=0.1)
+    by_hand = affine(images, generator(), degrees=15.0, translate=0.1).images
     assert torch.equal(run("affine 15 0.1", images), by_hand)
 
 
