@@ -71,8 +71,8 @@ def random_resized_crop(
     top = uniform(images, generator) * (H - height)
     whole_pixels = images.device.type == "cpu"
     if whole_pixels:
-        left, width = _whole(left, width)
-        top, height = _whole(top, height)
+        left, width = _whole(left, width, side=W)
+        top, height = _whole(top, height, side=H)
 
     def source(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         return left + width * (x / size), top + height * (y / size)
@@ -141,9 +141,9 @@ def _mirrored(images: Tensor, chosen: Tensor) -> Moved:
     return Moved(mirrored, lambda x, y: (torch.where(chosen, W - x, x), y), (H, W))
 
 
-def _whole(start: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
-    """Round the ends of an interval, which keeps one pixel at least; return its new start and length."""
-    first = start.round()
+def _whole(start: Tensor, length: Tensor, *, side: int) -> tuple[Tensor, Tensor]:
+    """Round the ends of an interval, which keeps one pixel of `side` at least; return its new start and length."""
+    first = start.round().clamp(max=side - 1)
     return first, ((start + length).round() - first).clamp(min=1)
 
 

@@ -149,6 +149,13 @@ def test_crops_reach_every_corner_of_the_image():
         assert ((x < 0.1) & (y < 0.1)).any()
 
 
+@pytest.mark.parametrize("side", [1, 2, 4])
+def test_a_crop_of_a_tiny_image_is_a_pixel_of_it(side):
+    images = torch.arange(1, side * side + 1, dtype=torch.uint8).view(1, 1, side, side).expand(2000, -1, -1, -1)
+    crops = moves.random_resized_crop(images, generator(), size=1, scale=(0.01, 0.01)).images
+    assert set(crops.flatten().tolist()) == set(range(1, side * side + 1))
+
+
 def test_a_crop_never_leaves_an_image_too_flat_for_it():
     _, top, _, height = parts(scale=(0.9, 1.0), ratio=(0.5, 0.5))
     assert height.tolist() == pytest.approx([40.0] * 500, abs=1e-2)
