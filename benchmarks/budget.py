@@ -28,7 +28,7 @@ from machine import description
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fovea.data.augment import AugmentContext, compose
+from fovea.data.augment.recipes import AugmentContext, compose
 from fovea.data.cache import decode_dataset
 from fovea.data.dataset import Dataset
 from fovea.data.sources import find
@@ -141,7 +141,7 @@ def train_peer(peer: Peer, dataset: Dataset, budget_s: float) -> Outcome:
     network = peer.network(len(dataset.classes)).train()
     optimiser = peer.optimiser(network)
     rate = optimiser.param_groups[0]["lr"]
-    augment, generator = compose(peer.augment, size=SIZE, directional=False), torch.Generator().manual_seed(0)
+    augment, generator = compose(peer.augment, size=SIZE), torch.Generator().manual_seed(0)
     began, seen = time.perf_counter(), 0
     for indices in batches(len(train.labels), peer.batch):
         progress = (time.perf_counter() - began) / budget_s

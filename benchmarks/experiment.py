@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import nn
 
-from fovea.data.augment import compose
+from fovea.data.augment.recipes import compose
 from fovea.data.dataset import Part
 from fovea.data.sources import find
 from fovea.data.statistics import channel_statistics
@@ -66,7 +66,7 @@ def train(build: Callable[[], nn.Module], data: Data, recipe: Recipe) -> list[Po
         recipe,
         val=data.test,
         preprocess=data.preprocess,
-        augmentation=compose(recipe.augment, size=data.preprocess.size[0], directional=False),
+        augmentation=compose(recipe.augment, size=data.preprocess.size[0]),
         device=torch.device("cuda" if torch.cuda.is_available() else "cpu"),
     )
     points: list[Point] = []

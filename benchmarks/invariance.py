@@ -15,9 +15,6 @@ from collections import OrderedDict
 from pathlib import Path
 from statistics import fmean
 
-from fovea.jobs.progress import Display
-from fovea.jobs.robustness import Curve, Point, Robustness
-from fovea.jobs.robustness_picture import robustness_picture
 from machine import description
 from torch import nn
 

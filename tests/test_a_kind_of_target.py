@@ -57,6 +57,7 @@ class Angle(Task):
     name: ClassVar[str] = "angle"
     noun: ClassVar[str] = "an angle"
     losses: ClassVar[tuple[str, ...]] = ("periodic",)
+    changed_by: ClassVar[tuple[str, ...]] = ("affine", "trivial")
     metric: ClassVar[Metric] = ERROR
     follows: ClassVar[bool] = True
     followed: ClassVar[Metric] = ERROR

@@ -85,6 +85,8 @@ class Task(ABC):
     """Whether a score beside the loss is followed while a network trains, and chooses the best epoch: `per_image`."""
     followed: ClassVar[Metric] = ACCURACY
     """That score."""
+    changed_by: ClassVar[tuple[str, ...]] = ()
+    """Names of augmentations that change a target, whatever the data, and are left out; see `directional` for flips."""
     has_classes: ClassVar[bool] = False
     """Whether labels are the names of classes."""
     counts_right: ClassVar[bool] = False

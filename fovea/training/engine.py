@@ -17,9 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from fovea import inputs
-from fovea.data.augment import Augmentation, AugmentContext
+from fovea.data.augment.mixing import Labels, MixedLabels, compose_mixing
+from fovea.data.augment.recipes import Augmentation, AugmentContext
 from fovea.data.dataset import Part
-from fovea.data.mixing import Labels, MixedLabels, compose_mixing
 from fovea.errors import DataError, TrainingError, UsageError
 from fovea.inputs.interface import Preprocessing
 from fovea.inputs.views import Protocol

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from fovea.data.mixing import Labels, MixedLabels
+from fovea.data.augment.mixing import Labels, MixedLabels
 from fovea.tasks.task import Task
 from fovea.training.recipe import Recipe
 

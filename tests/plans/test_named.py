@@ -3,7 +3,7 @@
 import pytest
 
 import fovea.zoo  # noqa: F401  registers the networks
-from fovea.data.augment import compose
+from fovea.data.augment.recipes import compose
 from fovea.data.sources import NAMES
 from fovea.errors import UsageError
 from fovea.measurement.network import measure_network
@@ -20,7 +20,7 @@ def plan(**changes):
 def test_a_named_plan_can_be_built(name):
     chosen = named(name)
     build(chosen.model, classes=10, c_in=1, size=chosen.size, **chosen.arguments)
-    compose(chosen.training.augment, size=chosen.size, directional=False)
+    compose(chosen.training.augment, size=chosen.size)
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from fovea.data.augment import compose
+from fovea.data.augment.recipes import compose
 from fovea.data.dataset import Part
 from fovea.preprocess import Preprocess
 from fovea.training.engine import Trainer
@@ -58,7 +58,7 @@ def make_trainer(net):
             recipe,
             val=val,
             preprocess=Preprocess(size=(SIZE, SIZE), channels=1, mean=(0.4,), std=(0.2,)),
-            augmentation=compose(recipe.augment, size=SIZE, directional=False),
+            augmentation=compose(recipe.augment, size=SIZE),
             device=torch.device(device),
         )
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from fovea.data.mixing import MixedLabels
+from fovea.data.augment.mixing import MixedLabels
 from fovea.training.losses import chosen_classes, class_weights, main_head, make_loss, output_count, probabilities
 from fovea.training.recipe import Recipe
 

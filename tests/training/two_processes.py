@@ -11,7 +11,7 @@ import torch
 from conftest import SIZE, bright_halves
 from torch import nn
 
-from fovea.data.augment import compose
+from fovea.data.augment.recipes import compose
 from fovea.preprocess import Preprocess
 from fovea.training.distributed import agreed, greatest, joined, rank, sum_gradients
 from fovea.training.engine import Trainer
@@ -58,7 +58,7 @@ def make_trainer(model=None, *, val=None, train=None, **fields):
         recipe,
         val=val,
         preprocess=Preprocess(size=(SIZE, SIZE), channels=1, mean=(0.4,), std=(0.2,)),
-        augmentation=compose(recipe.augment, size=SIZE, directional=False),
+        augmentation=compose(recipe.augment, size=SIZE),
         device=torch.device("cpu"),
     )
 

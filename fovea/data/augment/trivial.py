@@ -13,10 +13,13 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from fovea.data.batches import pixel_grid, sampled, typed
-from fovea.data.colour import luminance
+from fovea.data.augment.batches import pixel_centres, sampled, typed
+from fovea.data.augment.colour import luminance
+from fovea.data.augment.geometry import Moved
 
 LEVELS = 30
+Source = Callable[[Tensor, Tensor, Tensor, tuple[int, int]], tuple[Tensor, Tensor]]
+"""x and y of moved pixels, a strength for each image, (n, 1, 1), and the size (H, W) -> x and y they come from."""
 
 
 class Operation(NamedTuple):
@@ -27,58 +30,73 @@ class Operation(NamedTuple):
     """Strength at the highest level."""
     signed: bool = False
     """Whether the strength is negative for half of the images."""
+    source: Source | None = None
+    """Where moved pixels come from; None where none move."""
 
 
-def trivial_augment(images: Tensor, generator: Generator) -> Tensor:
+def trivial_augment(images: Tensor, generator: Generator) -> Moved:
     """Change each image by one operation, drawn with its level; uncovered pixels are black, positions are whole.
 
     Which operations were drawn is looked at on the host, so that each runs only on the images it is for.
     """
+    result, drawn = images.to(torch.float32, copy=True), _drawn(images, generator)
+    for operation, chosen, strength in drawn:
+        result[chosen] = operation.apply(result[chosen], strength)
+    N, _, H, W = images.shape
+
+    def source(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        shape = N, y.shape[1], x.shape[2]
+        x, y = x.expand(shape).clone(), y.expand(shape).clone()
+        for operation, chosen, strength in drawn:
+            if operation.source:
+                x[chosen], y[chosen] = operation.source(x[chosen], y[chosen], strength[:, 0], (H, W))
+        return x, y
+
+    return Moved(typed(result.clamp_(0, 255), images), source, (H, W), "zeros")
+
+
+def _drawn(images: Tensor, generator: Generator) -> list[tuple[Operation, Tensor, Tensor]]:
+    """Return the operations that were drawn, each with the images it is for, (n,), and their strengths."""
     N, device = len(images), generator.device
     kinds = torch.randint(len(OPERATIONS), (N,), generator=generator, device=device).cpu()
     levels = torch.randint(LEVELS + 1, (N, 1, 1, 1), generator=generator, device=device).to(images.device)
     signs = torch.randint(2, (N, 1, 1, 1), generator=generator, device=device).to(images.device) * 2 - 1
-    result = images.to(torch.float32, copy=True)
-    for kind, (apply, largest, signed) in enumerate(OPERATIONS.values()):
+    drawn = []
+    for kind, operation in enumerate(OPERATIONS.values()):
         chosen = (kinds == kind).nonzero().flatten().to(images.device)
         if len(chosen):
-            strength = levels[chosen] * (largest / LEVELS) * (signs[chosen] if signed else 1)
-            result[chosen] = apply(result[chosen], strength)
-    return typed(result.clamp_(0, 255), images)
+            signed = signs[chosen] if operation.signed else 1
+            drawn.append((operation, chosen, levels[chosen] * (operation.largest / LEVELS) * signed))
+    return drawn
 
 
 def _identity(pixels: Tensor, _: Tensor) -> Tensor:
     return pixels
 
 
-def _shear_x(pixels: Tensor, slope: Tensor) -> Tensor:
-    rows, columns = _centres(pixels)
-    return _moved(pixels, columns + slope[:, 0] * rows, rows)
+def _shear_x(x: Tensor, y: Tensor, slope: Tensor, _: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    return x + slope * y, y
 
 
-def _shear_y(pixels: Tensor, slope: Tensor) -> Tensor:
-    rows, columns = _centres(pixels)
-    return _moved(pixels, columns, rows + slope[:, 0] * columns)
+def _shear_y(x: Tensor, y: Tensor, slope: Tensor, _: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    return x, y + slope * x
 
 
-def _translate_x(pixels: Tensor, distance: Tensor) -> Tensor:
-    rows, columns = _centres(pixels)
-    return _moved(pixels, columns - distance[:, 0].trunc(), rows)
+def _translate_x(x: Tensor, y: Tensor, distance: Tensor, _: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    return x - distance.trunc(), y
 
 
-def _translate_y(pixels: Tensor, distance: Tensor) -> Tensor:
-    rows, columns = _centres(pixels)
-    return _moved(pixels, columns, rows - distance[:, 0].trunc())
+def _translate_y(x: Tensor, y: Tensor, distance: Tensor, _: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    return x, y - distance.trunc()
 
 
-def _rotate(pixels: Tensor, degrees: Tensor) -> Tensor:
+def _rotate(x: Tensor, y: Tensor, degrees: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
     """Turn by `degrees` against the clock about the middle."""
-    _, _, H, W = pixels.shape
-    rows, columns = _centres(pixels)
-    y, x = rows - H / 2, columns - W / 2
-    angle = degrees[:, 0] * (math.pi / 180)
+    H, W = size
+    x, y = x - W / 2, y - H / 2
+    angle = degrees * (math.pi / 180)
     cos, sin = angle.cos(), angle.sin()
-    return _moved(pixels, cos * x - sin * y + W / 2, sin * x + cos * y + H / 2)
+    return cos * x - sin * y + W / 2, sin * x + cos * y + H / 2
 
 
 def _brightness(pixels: Tensor, change: Tensor) -> Tensor:
@@ -132,23 +150,24 @@ def _equalize(pixels: Tensor, _: Tensor) -> Tensor:
     return torch.where(step > 0, flat, values).view(pixels.shape).float()
 
 
-def _centres(pixels: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the distance of each pixel's centre from the top, (1, H, 1), and from the left, (1, 1, W)."""
-    rows, columns = pixel_grid(pixels)
-    return (rows + 0.5)[None], (columns + 0.5)[None, None]
+def _movement(source: Source, largest: float) -> Operation:
+    """Return the operation that takes each pixel from where `source` says, and black from outside."""
 
+    def apply(pixels: Tensor, strength: Tensor) -> Tensor:
+        size = pixels.shape[2], pixels.shape[3]
+        x, y = source(*pixel_centres(size, pixels.device), strength[:, 0], size)
+        return sampled(pixels, x, y, mode="nearest", padding="zeros")
 
-def _moved(pixels: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    return sampled(pixels, x, y, mode="nearest", padding="zeros")
+    return Operation(apply, largest, signed=True, source=source)
 
 
 OPERATIONS = {
     "identity": Operation(_identity),
-    "shear-x": Operation(_shear_x, 0.99, signed=True),
-    "shear-y": Operation(_shear_y, 0.99, signed=True),
-    "translate-x": Operation(_translate_x, 32, signed=True),
-    "translate-y": Operation(_translate_y, 32, signed=True),
-    "rotate": Operation(_rotate, 135, signed=True),
+    "shear-x": _movement(_shear_x, 0.99),
+    "shear-y": _movement(_shear_y, 0.99),
+    "translate-x": _movement(_translate_x, 32),
+    "translate-y": _movement(_translate_y, 32),
+    "rotate": _movement(_rotate, 135),
     "brightness": Operation(_brightness, 0.99, signed=True),
     "colour": Operation(_colour, 0.99, signed=True),
     "contrast": Operation(_contrast, 0.99, signed=True),

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import torch
 from torch import Generator, Tensor
 
-from fovea.data.augment import MIXES, parsed
-from fovea.data.batches import typed
+from fovea.data.augment.batches import typed
+from fovea.data.augment.recipes import MIXES, parsed
 
 
 class MixedLabels(NamedTuple):
@@ -68,7 +68,7 @@ def compose_mixing(specs: Sequence[str]) -> Mixing | None:
     """Return the mixing among the specs of a recipe (`mixup ALPHA`, `cutmix ALPHA`); of several one per batch, by lot.
 
     Raises:
-        UsageError: as `fovea.data.augment.compose`.
+        UsageError: as `fovea.data.augment.recipes.compose`.
     """
     mixes = [(_FUNCTIONS[name], numbers) for name, numbers in map(parsed, specs) if name in MIXES]
     if not mixes:
@@ -102,7 +102,8 @@ def _share(generator: Generator, alpha: float) -> float:
     from scipy.special import betaincinv  # half a second that predictions do without
 
     drawn = torch.rand((), generator=generator, device=generator.device).item()
-    return float(betaincinv(alpha, alpha, drawn)) if alpha else 1.0
+    alpha_in_range = max(alpha, 1e-300)  # below that the inverse is not a number; the shares are 0 or 1 long before
+    return float(betaincinv(alpha_in_range, alpha_in_range, drawn)) if alpha else 1.0
 
 
 def _order(images: Tensor, generator: Generator) -> Tensor:

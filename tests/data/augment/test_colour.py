@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from fovea.data.colour import GREY, grey, luminance, pca_shift
+from fovea.data.augment.colour import GREY, colour_jitter, grey, luminance, pca_shift
 
 
 def generator(seed=0):
@@ -64,3 +64,38 @@ def test_pca_colours_are_distributed_as_the_paper_says():
 
 def test_the_weights_of_grey_sum_to_one():
     assert sum(GREY) == pytest.approx(1)
+
+
+def test_one_brightness_and_one_contrast_for_all_pixels_of_a_grey_image():
+    images = photographs(200, 1, 4, 4).float() / 4 + 96  # 96..160: nothing is cut off
+    results = colour_jitter(images, generator(), strength=0.2)
+    x, y = (t.flatten(1) - t.mean((1, 2, 3))[:, None] for t in (images, results))
+    brightness = results.mean((1, 2, 3)) / images.mean((1, 2, 3))
+    gain = (x * y).sum(1) / (x * x).sum(1)
+    torch.testing.assert_close(y, gain[:, None] * x, atol=1e-2, rtol=0)
+    for factor in (brightness, gain / brightness):
+        assert 0.8 - 1e-3 < factor.min() < 0.83
+        assert 1.17 < factor.max() < 1.2 + 1e-3
+
+
+def test_saturation_moves_colours_towards_and_away_from_grey_only():
+    colour = torch.tensor([120.0, 100.0, 80.0])
+    images = colour[:, None, None].expand(300, 3, 2, 2)
+    results = colour_jitter(images, generator(), strength=0.2)[:, :, 0, 0]
+    grey = results @ torch.tensor(GREY)
+    brightness = grey / (colour @ torch.tensor(GREY))
+    chroma = (results[:, 0] - results[:, 2]) / 40 / brightness  # contrast times saturation
+    assert 0.64 - 1e-3 < chroma.min() < 0.7
+    assert 1.35 < chroma.max() < 1.44 + 1e-3
+    torch.testing.assert_close(results[:, 0] - results[:, 1], (results[:, 0] - results[:, 2]) / 2, atol=1e-2, rtol=0)
+
+
+def test_a_grey_photograph_in_three_channels_stays_grey():
+    images = photographs(20, 1, 5, 5).float().expand(-1, 3, -1, -1)
+    results = colour_jitter(images, generator(), strength=0.9)
+    torch.testing.assert_close(results, results[:, :1].expand(-1, 3, -1, -1), atol=1e-2, rtol=0)
+
+
+def test_colours_without_strength_are_kept():
+    images = photographs(4, 3, 5, 5)
+    assert torch.equal(colour_jitter(images, generator(), strength=0.0), images)

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from fovea.data.trivial import LEVELS, OPERATIONS, trivial_augment
+from fovea.data.augment.trivial import LEVELS, OPERATIONS, trivial_augment
 
 LEVELLED = [name for name in OPERATIONS if name not in ("autocontrast", "equalize")]
 
@@ -71,7 +71,7 @@ def test_level_zero_is_the_identity(name, channels):
 def test_every_operation_is_drawn_and_images_of_all_sizes_pass():
     assert len(OPERATIONS) == 14
     for size in (1, 2, 5):
-        result = trivial_augment(photographs(300, 3, size, size), generator())
+        result = trivial_augment(photographs(300, 3, size, size), generator()).images
         assert (result.shape, result.dtype) == ((300, 3, size, size), torch.uint8)
 
 
@@ -87,7 +87,7 @@ def test_all_operations_are_equally_likely(monkeypatch):
     trivial_augment(torch.zeros(14_000, 1, 1, 1), generator())
     assert list(drawn) == list(OPERATIONS)
     assert all(850 < len(strength) < 1150 for strength in drawn.values())
-    for name, (_, largest, signed) in OPERATIONS.items():
+    for name, (_, largest, signed, _) in OPERATIONS.items():
         assert drawn[name].max().item() == pytest.approx(largest)
         assert drawn[name].min().item() == pytest.approx(-largest if signed else 0)
         assert len(drawn[name].abs().unique()) <= LEVELS + 2  # equal but for rounding

@@ -11,10 +11,10 @@ def uniform(images: Tensor, generator: Generator, low: float = 0.0, high: float 
     return draws.to(images.device) * (high - low) + low
 
 
-def pixel_grid(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Return row and column numbers, (H, 1) and (W,), that broadcast over (N, H, W)."""
-    _, _, H, W = images.shape
-    return torch.arange(H, device=images.device)[:, None], torch.arange(W, device=images.device)
+def pixel_centres(size: tuple[int, int], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return x, (1, 1, W), and y, (1, H, 1), of the pixels of images of `size` (H, W): 0.5, 1.5, ..."""
+    y, x = (torch.arange(side, device=device) + 0.5 for side in size)
+    return x[None, None], y[None, :, None]
 
 
 def sampled(images: Tensor, x: Tensor, y: Tensor, *, mode: str = "bilinear", padding: str = "reflection") -> Tensor:

@@ -1,9 +1,9 @@
-"""Augmentations that change the colours of whole batches and move nothing; images as in `fovea.data.augment`."""
+"""Augmentations that change the colours of whole batches and move nothing; images as in `recipes`."""
 
 import torch
 from torch import Generator, Tensor
 
-from fovea.data.batches import typed, uniform
+from fovea.data.augment.batches import typed, uniform
 
 GREY = (0.299, 0.587, 0.114)
 """Luminance of red, green and blue (ITU-R BT.601), as in greyscale conversion by Pillow."""

@@ -5,9 +5,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fovea.data import mixing
-from fovea.data.augment import compose
-from fovea.data.mixing import MixedLabels, compose_mixing
+from fovea.data.augment import mixing
+from fovea.data.augment.mixing import MixedLabels, compose_mixing
+from fovea.data.augment.recipes import compose
 from fovea.errors import UsageError
 
 every_mix = pytest.mark.parametrize("mix", [mixing.mixup, mixing.cutmix])
@@ -82,6 +82,14 @@ def test_labels_have_the_share_of_their_pixels(mix, seed):
     assert sorted(both.other.tolist()) == list(range(7))
 
 
+@pytest.mark.parametrize("alpha", [1e-3, 1e-300, 2.3e-308, 5e-324])
+def test_of_a_tiny_alpha_all_shares_are_about_nothing_or_everything(alpha):
+    images, labels = numbered(2, size=1)
+    shares = [mixing.mixup(images, labels, generator(seed), alpha=alpha)[1].share for seed in range(20)]
+    assert all(min(share, 1 - share) < 0.01 for share in shares)
+    assert {round(share) for share in shares} == {0, 1}
+
+
 @pytest.mark.parametrize("alpha", [0.2, 1.0, 4.0])
 def test_shares_follow_the_beta_distribution(alpha):
     images, labels = numbered(2, size=1)
@@ -125,7 +133,7 @@ def test_of_several_one_is_drawn_for_each_batch():
 
 def test_mixing_is_no_step_of_the_augmentation():
     images = photographs(4, 3, 8, 8)
-    plain, mixed = (compose(specs, size=8, directional=False) for specs in (["shift 1"], ["shift 1", "mixup 1"]))
+    plain, mixed = (compose(specs, size=8) for specs in (["shift 1"], ["shift 1", "mixup 1"]))
     assert torch.equal(plain(images, generator(), None), mixed(images, generator(), None))
 
 
