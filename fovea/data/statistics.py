@@ -4,10 +4,13 @@ import numpy as np
 
 from fovea.data.dataset import Part
 
+MOST_IMAGES = 5000
+"""Looked at, spread evenly over the part."""
 
-def channel_statistics(part: Part, *, images: int = 5000) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return mean and standard deviation per channel of pixels scaled to 0..1, over up to `images` spread evenly."""
-    chosen = np.linspace(0, len(part) - 1, min(images, len(part))).astype(int)
+
+def channel_statistics(part: Part) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return mean and standard deviation per channel of pixels scaled to 0..1, over at most `MOST_IMAGES`."""
+    chosen = np.linspace(0, len(part) - 1, min(MOST_IMAGES, len(part))).astype(int)
     total, squares, count = 0.0, 0.0, 0
     for index in chosen:
         pixels = part.decoded[index].reshape(-1, part.decoded.shape[-1]).astype(np.float64) / 255
