@@ -42,31 +42,23 @@ class Classifier(nn.Module):
 
 
 class SqueezeExcitation(nn.Module):
-    """Weigh each channel by what all channels are on average: x * gate(W2 activation(W1 mean(x) + b1) + b2).
+    """Weigh each channel by what all channels are on average: x * sigmoid(W2 ReLU(W1 mean(x) + b1) + b2).
 
-    Hu et al. 2017, arXiv:1709.01507, equations 2 to 4, with their ReLU and sigmoid. W1 has `hidden` rows, c / reduction
-    where not given; both matrices are 1x1 convolutions of the (N, c, 1, 1) means.
+    Hu et al. 2017, arXiv:1709.01507, equations 2 to 4. W1 has c / reduction rows, at least one; both matrices are 1x1
+    convolutions of the (N, c, 1, 1) means.
 
     (N, c, H, W) -> (N, c, H, W)
     """
 
-    def __init__(
-        self,
-        c: int,
-        reduction: int = 16,
-        *,
-        hidden: int | None = None,
-        activation: Callable[[], nn.Module] = nn.ReLU,
-        gate: Callable[[], nn.Module] = nn.Sigmoid,
-    ) -> None:
+    def __init__(self, c: int, reduction: int) -> None:
         super().__init__()
-        hidden = hidden or max(1, c // reduction)  # at least one, however few channels there are
+        hidden = max(1, c // reduction)  # at least one, however few channels there are
         layers = {
             "squeeze": nn.AdaptiveAvgPool2d(1),
             "reduce": nn.Conv2d(c, hidden, 1),
-            "activation": activation(),
+            "activation": nn.ReLU(),
             "expand": nn.Conv2d(hidden, c, 1),
-            "gate": gate(),
+            "gate": nn.Sigmoid(),
         }
         self.excitation = nn.Sequential(OrderedDict(layers))
 

@@ -19,13 +19,13 @@ MAX_CHANGE = 0.1  # of the image's side in a step: slopes say nothing of what is
 EPSILON = 1e-6  # of a plain image the trace is 0
 
 
-def align(inner: Floats, outer: Floats, boxes: Floats, *, steps: int = STEPS) -> Floats:
+def align(inner: Floats, outer: Floats, boxes: Floats) -> Floats:
     """Return the boxes (N, 4) of `outer` that look most like `inner`, found from `boxes` on; both are luma (N, S, S).
 
     Rows of `boxes` are `Box`es; they stay within the image. Gauss-Newton on brightness of mean 0 and deviation 1.
     """
     target, source = _normalised(_blurred(inner, FINE)), _blurred(outer, FINE)
-    for _ in range(steps):
+    for _ in range(STEPS):
         boxes = _bounded(boxes + _step(target, source, boxes))
     return boxes
 

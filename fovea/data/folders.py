@@ -20,6 +20,8 @@ from fovea.errors import DataError, UsageError
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 IGNORED = frozenset({"__macosx", "thumbs.db", "desktop.ini"})
+SAMPLE = 16
+"""Images, spread over the files, whose headers tell channels and size."""
 
 
 class Record(NamedTuple):
@@ -209,10 +211,10 @@ def _relabelled(records: Sequence[Record], pattern: re.Pattern[str]) -> list[Rec
     return [record._replace(label=label or "") for record, label in zip(records, labels, strict=True)]
 
 
-def _channels_and_size(paths: Sequence[Path], *, sample: int = 16) -> tuple[int, tuple[int, int] | None]:
+def _channels_and_size(paths: Sequence[Path]) -> tuple[int, tuple[int, int] | None]:
     """Return 1 if all of a sample spread over the files is grey, else 3; and (H, W) if all of it share that."""
-    # of fewer files than `sample` some are drawn more than once: each is read once
-    chosen = np.unique(np.linspace(0, len(paths) - 1, sample).astype(int))
+    # of fewer files than `SAMPLE` some are drawn more than once: each is read once
+    chosen = np.unique(np.linspace(0, len(paths) - 1, SAMPLE).astype(int))
     headers = [header for index in chosen if (header := _header(paths[index]))]
     grey = all(mode in ("1", "L", "LA") or mode.startswith("I") for mode, _ in headers)
     sizes = {size for _, size in headers}

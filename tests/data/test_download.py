@@ -190,7 +190,8 @@ def test_without_download_the_places_are_named(toy, site):
 @pytest.mark.parametrize("name", CATALOGUE)
 def test_every_entry_of_the_catalogue_is_complete(name):
     published = CATALOGUE[name]
-    assert published.licence and all(address.startswith("http") for address in published.addresses)
+    assert published.licence and published.addresses and published.files
+    assert all(address.startswith("http") for address in published.addresses)
     for checksum in published.files.values():
         algorithm, _, digits = checksum.partition(":")
         assert len(bytes.fromhex(digits)) == hashlib.new(algorithm).digest_size
