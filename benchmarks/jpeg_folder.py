@@ -5,7 +5,6 @@ against a `DataLoader` with two workers that does all of it image by image with 
 `decode_dataset` into a new cache against the same decoding in as many threads, the pixels thrown away.
 """
 
-import argparse
 import itertools
 import math
 import os
@@ -18,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from machine import Contestant, description, epochs, in_turn, print_figures, print_verdict, rate, ratio
+from machine import Contestant, arguments, begun, epochs, in_turn, print_figures, print_verdict, rate, ratio
 from PIL import Image
 from torch.utils.data import DataLoader, RandomSampler
 from torch.utils.data import Dataset as TorchDataset
@@ -143,12 +142,10 @@ def compare(dataset: Dataset, folder: str, *, rounds: int, batches: int) -> None
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = arguments(__doc__, quick="a few batches")
     parser.add_argument("folder", help="a folder with JPEGs, at any depth")
     parser.add_argument("--images", type=int, default=2000, help="take the files again until there are so many")
-    parser.add_argument("--quick", action="store_true", help="a few batches: does it run at all?")
-    args = parser.parse_args()
-    print(description())
+    args = begun(parser)
     dataset = photographs(args.folder, at_least=200 if args.quick else args.images)
     print(
         f"{len(dataset.parts['train']):,} images, {available_threads()} threads to decode, 2 workers in the DataLoader"

@@ -1,8 +1,12 @@
-"""What the measurements share: the state of the machine, its ceiling, and contestants that run in turn."""
+"""What the measurements share: arguments, the state of the machine, its ceiling, and contestants that run in turn."""
 
+import argparse
+import json
 import multiprocessing
 import os
 import platform
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,6 +26,32 @@ MATRIX = 2048
 
 Contestant = Callable[[], float]
 Figures = dict[str, list[float]]
+
+
+def arguments(about: str | None, *, quick: str = "") -> argparse.ArgumentParser:
+    """Return a parser that shows what a script is `about`; with `--quick` where `quick` says what that does."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    if quick:
+        parser.add_argument("--quick", action="store_true", help=f"{quick}: does it run at all?")
+    return parser
+
+
+def begun(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """Return the arguments given, and print the machine."""
+    given = parser.parse_args()
+    print(description(), flush=True)
+    return given
+
+
+def run_fovea(*command: str) -> Any:
+    """Return what `fovea COMMAND --json` prints, run in a process of its own."""
+    whole = [sys.executable, "-m", "fovea", *command, "--json"]
+    return json.loads(subprocess.run(whole, check=True, stdout=subprocess.PIPE, text=True).stdout)
+
+
+def on_test(result: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the result of `fovea train` says of the test part."""
+    return next(entry for entry in result["results"] if entry["split"] == "test")
 
 
 def description() -> str:

@@ -5,7 +5,6 @@ fovea and the usual loop mirror and shift every image anew and take the same pla
 runs on TensorFlow in the environment that `peers.sh` makes, from arrays in memory; without it that part is left out.
 """
 
-import argparse
 import subprocess
 import tempfile
 from pathlib import Path
@@ -13,7 +12,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from machine import Contestant, description, in_turn, own_process, print_figures, print_verdict, rate, ratio, training
+from machine import (
+    Contestant,
+    arguments,
+    begun,
+    in_turn,
+    own_process,
+    print_figures,
+    print_verdict,
+    rate,
+    ratio,
+    training,
+)
 from PIL import Image, ImageOps
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset, RandomSampler
@@ -153,10 +163,7 @@ def compare(folder: str, *, rounds: int, steps: int) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a few steps: does it run at all?")
-    args = parser.parse_args()
-    print(description())
+    args = begun(arguments(__doc__, quick="a few steps"))
     with tempfile.TemporaryDirectory() as folder:
         compare(folder, rounds=1 if args.quick else 5, steps=4 if args.quick else 50)
 
