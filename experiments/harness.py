@@ -1,16 +1,17 @@
-"""What the experiments share: the data, one training with its errors as it goes on, and the look of their figures."""
+"""What the experiments share: their arguments, the data, and one training with its errors as it goes on."""
 
+import argparse
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from torch import nn
 
+from benchmarks.machine import arguments, begun
+from fovea.bundle import chosen_device
 from fovea.data.augment import compose
 from fovea.data.dataset import Part
 from fovea.data.sources import find
@@ -20,7 +21,7 @@ from fovea.preprocess import Preprocess
 from fovea.training.engine import EpochResult, Trainer
 from fovea.training.recipe import Recipe
 
-COLOURS = ("#1b6ca8", "#d1495b", "#2e8b57", "#8a5fbf", "#e08e0b")
+QUICK_IMAGES, QUICK_EPOCHS = 256, 2
 
 
 @dataclass(frozen=True)
@@ -42,21 +43,54 @@ class Data:
     preprocess: Preprocess
 
 
+def experiment(
+    about: str | None, *, images: int, epochs: int, picture: str, seeds: Sequence[int] = ()
+) -> argparse.ArgumentParser:
+    """Return a parser of what every experiment takes, with its defaults; `--seeds` where it has several, else `--seed`.
+
+    An experiment adds what it alone takes and hands the parser to `started`.
+    """
+    parser = arguments(about, quick=f"{QUICK_IMAGES} images, {QUICK_EPOCHS} epochs, one seed")
+    parser.add_argument("--images", type=int, default=images, help="to train on")
+    parser.add_argument("--epochs", type=int, default=epochs)
+    if seeds:
+        parser.add_argument("--seeds", type=int, nargs="+", default=seeds)
+    else:
+        parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=Path(picture), help="the picture")
+    return parser
+
+
+def started(parser: argparse.ArgumentParser, **quick: object) -> argparse.Namespace:
+    """Return the arguments given, and print the machine; `quick` holds what `--quick` makes of an experiment's own."""
+    given = begun(parser)
+    if given.quick:
+        less = {"images": QUICK_IMAGES, "epochs": QUICK_EPOCHS, **quick}
+        if "seeds" in given:
+            less["seeds"] = given.seeds[:1]
+        vars(given).update(less)
+    return given
+
+
 def load(name: str, *, train: int, test: int) -> Data:
     """Return the first `train` and `test` images of the named data set."""
     found = find(name)
-    parts = [_first(found.parts[part], count) for part, count in (("train", train), ("test", test))]
+    parts = [first(found.parts[part], count) for part, count in (("train", train), ("test", test))]
     mean, std = channel_statistics(parts[0])
     size = tuple(parts[0].decoded.shape[1:3])
     return Data(*parts, Preprocess(size=size, channels=found.channels, fit="crop", mean=mean, std=std))
 
 
-def _first(part: Part, count: int) -> Part:
+def first(part: Part, count: int) -> Part:
+    """Return the first `count` images of a part."""
     return replace(part, labels=part.labels[:count], names=part.names[:count], pixels=part.decoded[:count])
 
 
 def train(build: Callable[[], nn.Module], data: Data, recipe: Recipe) -> list[Point]:
-    """Return the errors of a network after each epoch; those of one that diverges end there."""
+    """Return the errors of a network after each epoch; those of one that diverges end there.
+
+    `build` draws the initial weights from the recipe's seed.
+    """
     torch.manual_seed(recipe.seed)
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
@@ -67,7 +101,7 @@ def train(build: Callable[[], nn.Module], data: Data, recipe: Recipe) -> list[Po
         val=data.test,
         preprocess=data.preprocess,
         augmentation=compose(recipe.augment, size=data.preprocess.size[0], directional=False),
-        device=torch.device("cuda" if torch.cuda.is_available() else "cpu"),
+        device=chosen_device("auto"),
     )
     points: list[Point] = []
 
@@ -83,20 +117,9 @@ def train(build: Callable[[], nn.Module], data: Data, recipe: Recipe) -> list[Po
     return points
 
 
-def axes(columns: int, *, height: float = 3.4) -> tuple[Figure, list[Axes]]:
-    """Return a figure with `columns` plots side by side, without the frame on top and on the right."""
-    figure = Figure(figsize=(4.2 * columns, height), layout="constrained")
-    plots = list(figure.subplots(1, columns, squeeze=False)[0])
-    for plot in plots:
-        plot.spines[["top", "right"]].set_visible(False)
-        plot.grid(alpha=0.25)
-    return figure, plots
-
-
-def save(figure: Figure, path: Path) -> None:
-    """Write the figure as PNG."""
-    figure.savefig(path, dpi=110)
-    print(path)
+def head(title: str) -> None:
+    """Print what is trained, and the head of the table that `report` fills."""
+    print(f"{title}\n| network | training error | test error |\n|---|---|---|", flush=True)
 
 
 def report(name: str, points: list[Point]) -> None:
