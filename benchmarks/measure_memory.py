@@ -4,14 +4,14 @@ Measured is, on the processor, what a dispatch mode sees live while the step run
 peak, workspaces included. The step is the second of SGD with momentum.
 """
 
-import argparse
 from collections.abc import Iterator
 
 import torch
-from machine import description
+from machine import arguments, begun
 from torch import Tensor, nn
 
 import fovea.zoo  # noqa: F401 (its import makes the networks known)
+from fovea.devices import device_named
 from fovea.measurement.memory import differentiate, estimate_memory, infer, peak_bytes
 from fovea.registry import build, card
 
@@ -75,16 +75,17 @@ def estimated(name: str, batch: int) -> tuple[int, int]:
 
 def main() -> None:
     """Print a line for each network, batch and kind of step, and the verdict."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = arguments(__doc__)
     parser.add_argument("networks", nargs="*", default=NETWORKS)
     parser.add_argument("--batch", type=int, nargs="+", default=[2, 8])
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    args = parser.parse_args()
-    print(f"{description()}, {args.device}", flush=True)
+    parser.add_argument("--device", default="auto")
+    args = begun(parser)
+    device = device_named(args.device).type
+    print(f"on {device}", flush=True)
     ratios = []
     for name in args.networks:
         for batch in args.batch:
-            pairs = zip(estimated(name, batch), measured(name, batch, args.device), strict=True)
+            pairs = zip(estimated(name, batch), measured(name, batch, device), strict=True)
             for kind, (guess, truth) in zip(("inference", "training"), pairs, strict=True):
                 ratios.append(guess / truth)
                 line = f"estimated {guess / 1e6:9,.1f} MB, measured {truth / 1e6:9,.1f} MB, ratio {guess / truth:.3f}"

@@ -11,7 +11,10 @@ import argparse
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from contextlib import nullcontext
+from itertools import islice
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -55,30 +58,44 @@ class Checkout:
 
 def serve(workload: str, threads: int) -> None:
     """Print the images/s of a run for every line of the standard input."""
-    sys.path.append(str(Path(__file__).parent))
     try:
+        from fovea.display import Display
         from fovea.runs.process import as_found
         from fovea.runs.request import prepared
 
         around = as_found()
     except ImportError:  # a checkout from before these modules, in which `prepared` prepares the allocator
+        from fovea.jobs.progress import Display  # type: ignore[no-redef,import-not-found]
+
         from fovea.jobs.train import prepared  # type: ignore[no-redef,attr-defined]
 
         around = nullcontext()  # type: ignore[assignment]
-    from machine import training
-
-    try:
-        from fovea.display import Display
-    except ImportError:
-        from fovea.jobs.progress import Display  # type: ignore[no-redef,import-not-found]
     options, steps = WORKLOADS[workload]
     options = {**options, "threads": threads, "precision": "float32"}
     with around:
-        run = training(prepared(options.pop("data"), display=Display(quiet=True), **options).trainer(), steps=steps)
-        run()
+        trainer = prepared(options.pop("data"), display=Display(quiet=True), **options).trainer()
+        trainer.model.train()
+        batches = epochs(trainer)
+        run(trainer, batches, steps)
         print("ready", flush=True)
         for _ in sys.stdin:
-            print(run(), flush=True)
+            print(run(trainer, batches, steps), flush=True)
+
+
+def epochs(trainer: Any) -> Iterator[Any]:
+    """Yield the indices of one step after the other, without end."""
+    while True:
+        yield from trainer.batches()
+        trainer.clock.epoch, trainer.clock.step = trainer.clock.epoch + 1, 0
+
+
+def run(trainer: Any, batches: Iterator[Any], steps: int) -> float:
+    """Return the images/s of so many steps."""
+    began, images = time.perf_counter(), 0
+    for indices in islice(batches, steps):
+        trainer.train_step(indices)
+        images += len(indices)
+    return images / (time.perf_counter() - began)
 
 
 def compare(workload: str, other: str, *, pairs: int, threads: int) -> None:

@@ -6,21 +6,19 @@ width on Fashion-MNIST, each activation with the initial weights made for it (si
 accuracy after a short training against the depth.
 """
 
-import argparse
 import json
 from collections import OrderedDict
 from functools import partial
-from pathlib import Path
 from statistics import fmean
 
 import numpy as np
 import torch
-from experiment import COLOURS, Data, axes, load, save, train
-from machine import description
 from torch import nn
 
+from experiments.figures import COLOURS, axes, save
+from experiments.harness import Data, experiment, load, started, train
 from fovea.training.diagnosis import look_inside
-from fovea.training.inference import Normaliser
+from fovea.training.inference import as_evaluated
 from fovea.training.initialisation import initialise
 from fovea.training.losses import make_loss
 from fovea.training.recipe import Recipe
@@ -50,11 +48,10 @@ def network(depth: int, activation: str) -> nn.Sequential:
 
 def gradients(data: Data, activation: str) -> list[float]:
     """Return the norm of the loss's gradient by the weights of each convolution, first layer first, untrained."""
-    pixels = torch.from_numpy(np.array(data.train.decoded[:IMAGES])).permute(0, 3, 1, 2)
-    images = Normaliser(data.preprocess, torch.device("cpu"))(pixels)
+    images = next(as_evaluated(data.train, data.preprocess, torch.device("cpu"), rows=range(IMAGES), batch=IMAGES))
     labels = torch.from_numpy(np.array(data.train.labels[:IMAGES]))
     model = network(DRAWN, activation)
-    _, norms = look_inside(model, images, labels, loss=make_loss(Recipe()), layer="act1")
+    _, norms = look_inside(model, images, labels, loss=make_loss(data.target, Recipe()), layer="act1")
     return [norms[f"conv{i + 1}"] or float("nan") for i in range(DRAWN)]
 
 
@@ -65,32 +62,24 @@ def accuracy(data: Data, depth: int, activation: str, *, epochs: int, seed: int)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--images", type=int, default=10_000)
-    parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--out", type=Path, default=Path("vanishing.png"), help="the picture")
-    parser.add_argument("--quick", action="store_true", help="few images, one epoch: does it run at all?")
-    args = parser.parse_args()
-    images, epochs = (512, 1) if args.quick else (args.images, args.epochs)
-    print(description(), flush=True)
-    data = load("fashion-mnist", train=images, test=images // 5)
+    given = started(experiment(__doc__, images=10_000, epochs=3, seeds=(0,), picture="vanishing.png"))
+    data = load("fashion-mnist", train=given.images, test=given.images // 5)
     figure, (left, right) = axes(2)
     for colour, activation in zip(COLOURS, ACTIVATIONS, strict=False):
         norms = gradients(data, activation)
         print(f"{activation}, {DRAWN} layers: gradient of the first {norms[0]:.2g}, of the last {norms[-1]:.2g}")
         left.semilogy(range(1, DRAWN + 1), norms, color=colour, marker="o", ms=3, label=activation)
         reached = [
-            fmean(accuracy(data, depth, activation, epochs=epochs, seed=seed) for seed in args.seeds)
+            fmean(accuracy(data, depth, activation, epochs=given.epochs, seed=seed) for seed in given.seeds)
             for depth in DEPTHS
         ]
         print(json.dumps({"activation": activation, "accuracy by depth": dict(zip(DEPTHS, reached, strict=True))}))
         right.plot(DEPTHS, [100 * a for a in reached], color=colour, marker="o", ms=3, label=activation)
     left.set(xlabel="convolution, first to last", ylabel="norm of its gradient, untrained")
-    right.set(xlabel="convolutions", ylabel=f"test accuracy in % after {epochs} epochs", ylim=(0, 100))
+    right.set(xlabel="convolutions", ylabel=f"test accuracy in % after {given.epochs} epochs", ylim=(0, 100))
     left.legend(frameon=False)
     right.legend(frameon=False)
-    save(figure, args.out)
+    save(figure, given.out)
 
 
 if __name__ == "__main__":

@@ -6,19 +6,17 @@ on, labels are read of the first `--labelled` only. The same network with sigmoi
 (He): dense layers of 100 units; SGD with momentum. Means over the seeds.
 """
 
-import argparse
 import json
 import time
 from collections import OrderedDict
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import torch
-from experiment import COLOURS, Data, Point, axes, load, save, train
-from machine import description
 from torch import nn
 
+from experiments.figures import COLOURS, axes, save
+from experiments.harness import Data, Point, experiment, first, load, started, train
 from fovea.display import Display
 from fovea.runs.pretraining import pretrain_layers
 from fovea.training.initialisation import initialise
@@ -51,39 +49,26 @@ def contest(data: Data, kind: str, recipe: Recipe, *, labelled: int) -> list[Poi
     if recipe.pretrain:
         settings = recipe.replace(batch=64)
         with Display(quiet=True) as display:
-            pretrain_layers(model, data.train.decoded, settings, preprocess=data.preprocess, display=display)
-    part = data.train
-    few = replace(part, labels=part.labels[:labelled], names=part.names[:labelled], pixels=part.decoded[:labelled])
-    return train(lambda: model, replace(data, train=few), recipe)
+            pretrain_layers(model, data.train, settings, preprocess=data.preprocess, display=display)
+    return train(lambda: model, replace(data, train=first(data.train, labelled)), recipe)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--images", type=int, default=2_000)
-    parser.add_argument("--labelled", type=int, default=300)
+    parser = experiment(__doc__, images=2_000, epochs=150, seeds=(0, 1), picture="pretraining.png")
+    parser.add_argument("--labelled", type=int, default=300, help="images with labels")
     parser.add_argument("--pretrain", type=int, default=10, help="epochs per layer")
-    parser.add_argument("--epochs", type=int, default=150)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
-    parser.add_argument("--out", type=Path, default=Path("pretraining.png"), help="the picture")
-    parser.add_argument("--quick", action="store_true", help="few images, two epochs: does it run at all?")
-    args = parser.parse_args()
-    images, epochs, before = (256, 2, 1) if args.quick else (args.images, args.epochs, args.pretrain)
-    labelled = min(args.labelled, images)
-    print(description(), flush=True)
-    data, began = load("fashion-mnist", train=images, test=1_000), time.monotonic()
+    given = started(parser, pretrain=1)
+    labelled = min(given.labelled, given.images)
+    data, began = load("fashion-mnist", train=given.images, test=1_000), time.monotonic()
+    recipe = Recipe(
+        epochs=given.epochs, batch=30, lr=0.02, weight_decay=0.0, schedule="constant", keep_best=False, threads=1
+    )
+    begins = {"random weights": 0, "pre-trained": given.pretrain}
     figure, plots = axes(2)
     for plot, kind in zip(plots, KINDS, strict=True):
-        for colour, (name, passes) in zip(COLOURS, {"random weights": 0, "pre-trained": before}.items(), strict=False):
-            recipe = Recipe(
-                epochs=epochs,
-                batch=30,
-                lr=0.02,
-                weight_decay=0.0,
-                schedule="constant",
-                keep_best=False,
-                pretrain=passes,
-            )
-            runs = [contest(data, kind, recipe.replace(seed=seed, threads=1), labelled=labelled) for seed in args.seeds]
+        for colour, (name, passes) in zip(COLOURS, begins.items(), strict=False):
+            recipes = [recipe.replace(pretrain=passes, seed=seed) for seed in given.seeds]
+            runs = [contest(data, kind, each, labelled=labelled) for each in recipes]
             accuracy = np.array([[100 * (1 - point.test_error) for point in points] for points in runs])
             steps = [point.step for point in runs[0]]
             plot.plot(steps, accuracy.mean(0), color=colour, label=name)
@@ -94,7 +79,7 @@ def main() -> None:
             print(json.dumps({"network": kind, "begins with": name, "accuracy by step": ends}), flush=True)
         plot.set(title=kind, xlabel="step", ylabel=f"test accuracy in %, {labelled} labels", ylim=(0, 100))
         plot.legend(frameon=False, loc="upper left", ncols=2, fontsize=8)
-    save(figure, args.out)
+    save(figure, given.out)
     print(f"{time.monotonic() - began:.0f} s")
 
 

@@ -5,13 +5,11 @@ shortcuts the deeper one is no worse. CIFAR-10, the networks of the paper's sect
 flips and shifts, on fewer images and for fewer epochs than there: the order of the curves is what counts.
 """
 
-import argparse
 from functools import partial
 from pathlib import Path
 
-from experiment import COLOURS, Point, axes, load, report, save, train
-from machine import description
-
+from experiments.figures import COLOURS, axes, save
+from experiments.harness import Point, experiment, head, load, report, started, train
 from fovea import registry, zoo  # noqa: F401 (registers the networks)
 from fovea.training.recipe import Recipe
 
@@ -35,26 +33,24 @@ def draw(curves: dict[str, list[Point]], out: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--images", type=int, default=5_000)
-    parser.add_argument("--epochs", type=int, default=10)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=Path("degradation.png"), help="the picture")
-    parser.add_argument("--quick", action="store_true", help="few images, two epochs: does it run at all?")
-    args = parser.parse_args()
-    images, epochs = (256, 2) if args.quick else (args.images, args.epochs)
-    print(description(), flush=True)
-    data = load("cifar10", train=images, test=images // 5)
+    given = started(experiment(__doc__, images=5_000, epochs=10, picture="degradation.png"))
+    data = load("cifar10", train=given.images, test=given.images // 5)
     recipe = Recipe(
-        epochs=epochs, batch=32, lr=0.1, weight_decay=1e-4, augment=("flip", "shift 4"), keep_best=False, seed=args.seed
+        epochs=given.epochs,
+        batch=32,
+        lr=0.1,
+        weight_decay=1e-4,
+        augment=("flip", "shift 4"),
+        keep_best=False,
+        seed=given.seed,
     )
-    print(f"{images:,} images of CIFAR-10, {epochs} epochs\n| network | training error | test error |\n|---|---|---|")
+    head(f"{given.images:,} images of CIFAR-10, {given.epochs} epochs")
     curves = {}
     for kind, name in KINDS.items():
         for depth in DEPTHS:
             curves[f"{kind}-{depth}"] = train(partial(registry.build, name.format(depth)), data, recipe)
             report(f"{kind}-{depth}", curves[f"{kind}-{depth}"])
-    draw(curves, args.out)
+    draw(curves, given.out)
 
 
 if __name__ == "__main__":

@@ -5,15 +5,14 @@ Lectures 000 and 001: with batch norm the same accuracy is reached in fewer step
 4.2.1. The percentiles of a layer's inputs, the paper's figure 1, are in the `report.html` of every training.
 """
 
-import argparse
 from collections import OrderedDict
 from functools import partial
 from pathlib import Path
 
-from experiment import COLOURS, Point, axes, load, report, save, train
-from machine import description
 from torch import nn
 
+from experiments.figures import COLOURS, axes, save
+from experiments.harness import Point, experiment, head, load, report, started, train
 from fovea.training.recipe import Recipe
 
 WIDTHS = (16, 32, 64)
@@ -50,23 +49,15 @@ def draw(curves: dict[str, list[Point]], out: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--epochs", type=int, default=6)
-    parser.add_argument("--images", type=int, default=20_000)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=Path("batch-norm.png"), help="the picture")
-    parser.add_argument("--quick", action="store_true", help="few images, two epochs: does it run at all?")
-    args = parser.parse_args()
-    images, epochs = (256, 2) if args.quick else (args.images, args.epochs)
-    print(description(), flush=True)
-    data = load("cifar10", train=images, test=images // 5)
-    print(f"{images:,} images of CIFAR-10, {epochs} epochs\n| network | training error | test error |\n|---|---|---|")
+    given = started(experiment(__doc__, images=20_000, epochs=6, picture="batch-norm.png"))
+    data = load("cifar10", train=given.images, test=given.images // 5)
+    head(f"{given.images:,} images of CIFAR-10, {given.epochs} epochs")
     curves = {}
     for kind in ("without", "with"):
         for factor in FACTORS:
             name = f"{kind} batch norm, rate x{factor}"
             recipe = Recipe(
-                epochs=epochs,
+                epochs=given.epochs,
                 batch=32,
                 lr=LR * factor,
                 momentum=0.0,
@@ -74,11 +65,11 @@ def main() -> None:
                 weight_decay=0.0,
                 schedule="constant",
                 keep_best=False,
-                seed=args.seed,
+                seed=given.seed,
             )
             curves[name] = train(partial(network, batch_norm=kind == "with"), data, recipe)
             report(name, curves[name])
-    draw(curves, args.out)
+    draw(curves, given.out)
 
 
 if __name__ == "__main__":

@@ -3,27 +3,32 @@
 Lectures 000, 001 and 003: shared weights make a layer equivariant to translation, pooling makes it invariant to small
 ones. Networks on Fashion-MNIST without augmentation: an MLP (neither); three 3x3 convolutions and one dense layer
 (sharing); the same with 2x2 max pooling after the first two (and pooling); the same with the mean over the last map
-before the dense layer, which is all that still knows a place (and global pooling). `fovea evaluate --robust` measures.
+before the dense layer, which is all that still knows a place (and global pooling). Measured as by `fovea evaluate
+--robust`.
 
 The schedule is short: what is compared is how accuracy falls, not how high it could be.
 """
 
-import argparse
 import json
-import tempfile
 from collections import OrderedDict
-from pathlib import Path
+from collections.abc import Callable
+from functools import partial
 from statistics import fmean
 
-from machine import description
+import torch
 from torch import nn
 
-import fovea
-from fovea.display import Display
+from experiments.harness import Data, experiment, load, started, train
+from fovea.card import CUSTOM, Card
+from fovea.data.dataset import Dataset
+from fovea.devices import device_named
 from fovea.drawing.robustness import robustness_picture
-from fovea.evaluation.robustness import Curve, Point, Robustness
+from fovea.evaluation.parts import outcome_of
+from fovea.evaluation.robustness import Curve, Point, Robustness, measure_robustness
+from fovea.model.bundle import Bundle
+from fovea.training.recipe import Recipe
 
-SIZE = 28
+SIZE, CLASSES = 28, 10
 WIDTHS = (16, 32, 32)
 HIDDEN = 128
 SHOWN = {"shift": 3.0, "scale": 0.7, "rotation": 15.0, "blur": 0.84, "noise": 32.0, "JPEG": 10.0}
@@ -33,69 +38,42 @@ SHOWN = {"shift": 3.0, "scale": 0.7, "rotation": 15.0, "blur": 0.84, "noise": 32
 class MLP(nn.Sequential):
     """One hidden layer, no convolution: every pixel has weights of its own."""
 
-    def __init__(self, classes: int, c_in: int) -> None:
-        super().__init__(nn.Flatten(), nn.Linear(c_in * SIZE**2, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, classes))
+    def __init__(self) -> None:
+        super().__init__(nn.Flatten(), nn.Linear(SIZE**2, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, CLASSES))
 
 
 class Convolutions(nn.Sequential):
     """3x3 convolutions with ReLU, `pools` of them with 2x2 max pooling, then the whole map or its mean, and logits."""
 
-    def __init__(self, classes: int, c_in: int, *, pools: int = 0, mean: bool = False) -> None:
+    def __init__(self, *, pools: int = 0, mean: bool = False) -> None:
         layers: OrderedDict[str, nn.Module] = OrderedDict()
-        for i, (a, b) in enumerate(zip((c_in, *WIDTHS), WIDTHS, strict=False)):
+        for i, (a, b) in enumerate(zip((1, *WIDTHS), WIDTHS, strict=False)):
             layers[f"conv{i}"], layers[f"relu{i}"] = nn.Conv2d(a, b, 3, padding=1), nn.ReLU()
             if i < pools:
                 layers[f"pool{i}"] = nn.MaxPool2d(2)
         if mean:
             layers["mean"] = nn.AdaptiveAvgPool2d(1)
         units = WIDTHS[-1] * (1 if mean else SIZE // 2**pools) ** 2
-        super().__init__(OrderedDict({**layers, "flatten": nn.Flatten(), "logits": nn.Linear(units, classes)}))
+        super().__init__(OrderedDict({**layers, "flatten": nn.Flatten(), "logits": nn.Linear(units, CLASSES)}))
 
 
-class Pooled(Convolutions):
-    """With max pooling after the first two."""
-
-    def __init__(self, classes: int, c_in: int) -> None:
-        super().__init__(classes, c_in, pools=2)
-
-
-class GloballyPooled(Convolutions):
-    """With the mean over the last map too."""
-
-    def __init__(self, classes: int, c_in: int) -> None:
-        super().__init__(classes, c_in, pools=2, mean=True)
-
-
-NETWORKS = {
+NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "MLP": MLP,
     "convolutions": Convolutions,
-    "and max pooling": Pooled,
-    "and global pooling": GloballyPooled,
+    "and max pooling": partial(Convolutions, pools=2),
+    "and global pooling": partial(Convolutions, pools=2, mean=True),
 }
 
 
-def measure(name: str, data: str, *, epochs: int, seed: int) -> Robustness:
+def measure(build: Callable[[], nn.Module], data: Data, recipe: Recipe) -> Robustness:
     """Return the robustness of one network, trained from scratch."""
-    network = NETWORKS[name]
-    with tempfile.TemporaryDirectory() as folder:
-        result = fovea.train(
-            data,
-            out=f"{folder}/run",
-            model=f"{__file__}:{network.__name__}",
-            size=SIZE,
-            epochs=epochs,
-            seed=seed,
-            batch=128,
-            augment=(),
-            test_flip=False,
-            images=False,
-            display=Display(quiet=True),
-        )
-        bundle = fovea.load(result.model, model=network(classes=10, c_in=1))
-        found = fovea.evaluate(bundle, data, robust=True).robustness
-    if found is None:
-        raise RuntimeError("`robust=True` gives a robustness.")
-    return found
+    torch.manual_seed(recipe.seed)
+    model = build()
+    train(lambda: model, data, recipe)
+    card = Card(architecture=CUSTOM, arguments={}, target=data.target, preprocess=data.preprocess)
+    bundle = Bundle(model=model.eval(), card=card, device=device_named("auto"))
+    test = Dataset(name="test", parts={"test": data.test}, classes=data.target.classes, channels=1)
+    return measure_robustness(bundle, outcome_of(bundle, test, split="test"))
 
 
 def averaged(found: list[Robustness]) -> Robustness:
@@ -124,27 +102,21 @@ def row(name: str, found: Robustness) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", default="fashion-mnist")
-    parser.add_argument("--epochs", type=int, default=5)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--out", type=Path, default=Path("invariance.png"), help="the picture")
-    parser.add_argument("--quick", action="store_true", help="digits, one seed, one epoch: does it run at all?")
-    args = parser.parse_args()
-    data, epochs, seeds = ("digits", 1, [0]) if args.quick else (args.data, args.epochs, args.seeds)
-    print(description(), flush=True)
-    print(f"{data}, {epochs} epochs, seeds {seeds}; accuracy in percent")
-    found = {}
+    given = started(experiment(__doc__, images=60_000, epochs=5, seeds=(0, 1, 2), picture="invariance.png"))
+    data = load("fashion-mnist", train=given.images, test=10_000)
+    recipe = Recipe(
+        epochs=given.epochs, batch=128, optimiser="adamw", lr=0.002, weight_decay=0.02, clip=1.0, keep_best=False
+    )
+    print(f"{given.images:,} images, {given.epochs} epochs, seeds {given.seeds}; accuracy in percent")
     print(f"| network | as they are | {' | '.join(f'{kind} {level:g}' for kind, level in SHOWN.items())} |")
     print(f"|---|{'---|' * (1 + len(SHOWN))}")
-    for name in NETWORKS:
-        runs = [measure(name, data, epochs=epochs, seed=seed) for seed in seeds]
+    found = {}
+    for name, build in NETWORKS.items():
+        runs = [measure(build, data, recipe.replace(seed=seed)) for seed in given.seeds]
         found[name] = averaged(runs)
         print(row(name, found[name]), flush=True)
-        if not args.quick:
-            print(json.dumps({"network": name, "accuracies": [run.accuracy for run in runs]}), flush=True)
-    robustness_picture(found, args.out)
-    print(args.out)
+        print(json.dumps({"network": name, "accuracies": [run.accuracy for run in runs]}), flush=True)
+    print(robustness_picture(found, given.out))
 
 
 if __name__ == "__main__":

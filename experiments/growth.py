@@ -7,17 +7,16 @@ Fashion-MNIST, SGD with momentum: 6 convolutions (1, 1, 2, 2) and 16 (3, 3, 5, 5
 that are not taken over are drawn.
 """
 
-import argparse
 import time
 from pathlib import Path
 
 import torch
-from experiment import COLOURS, Data, Point, axes, load, report, save, train
-from machine import description
 from torch import nn
 
+from experiments.figures import COLOURS, axes, save
+from experiments.harness import Data, Point, experiment, head, load, report, started, train
 from fovea import registry, zoo  # noqa: F401 (registers the networks)
-from fovea.runs.preparation import sample_images
+from fovea.runs.initial_weights import sample_inputs
 from fovea.training.growth import first_and_last, grow
 from fovea.training.initialisation import Layer
 from fovea.training.recipe import Recipe
@@ -57,7 +56,7 @@ def curves_of(data: Data, *, first: int, epochs: int, seed: int) -> dict[str, li
         curves[f"16 from scratch, {drawn}"] = trained(network(DEEP, drawn=drawn, seed=seed), data, epochs, seed)
     shallow = network(SHALLOW, drawn="He", seed=seed)
     begun = trained(shallow, data, first, seed)
-    images = sample_images(data.train, data.preprocess, 256)
+    images = sample_inputs(data.train, data.preprocess, 256)
     identity = network(DEEP, drawn="He", seed=seed + 1)
     grow(shallow, identity, images=images)
     curves["6, then 16 by identity"] = after(begun, trained(identity, data, epochs - first, seed))
@@ -71,9 +70,8 @@ def curves_of(data: Data, *, first: int, epochs: int, seed: int) -> dict[str, li
 
 def draw(curves: dict[str, list[Point]], out: Path, *, grown_at: int) -> None:
     """Draw the test errors, with a dotted line at the step where the shallow network grows."""
-    figure, [plot] = axes(1, height=3.8)
-    figure.set_figwidth(6.4)
-    for colour, (name, points) in zip((*COLOURS, "#555555"), curves.items(), strict=True):
+    figure, [plot] = axes(1, width=6.4, height=3.8)
+    for colour, (name, points) in zip(COLOURS, curves.items(), strict=True):
         plot.plot([p.step for p in points], [100 * p.test_error for p in points], color=colour, label=name, marker=".")
     plot.axvline(grown_at, color="black", lw=0.8, ls=":")
     plot.set(xlabel="step", ylabel="test error in %")
@@ -82,22 +80,15 @@ def draw(curves: dict[str, list[Point]], out: Path, *, grown_at: int) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--images", type=int, default=1_500)
-    parser.add_argument("--epochs", type=int, default=10)
-    parser.add_argument("--first", type=int, default=3, help="of these in the shallow network")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=Path("growth.png"), help="the picture")
-    parser.add_argument("--quick", action="store_true", help="few images, two epochs: does it run at all?")
-    args = parser.parse_args()
-    images, epochs, first = (256, 2, 1) if args.quick else (args.images, args.epochs, args.first)
-    print(description(), flush=True)
-    began = time.monotonic()
-    data = load("fashion-mnist", train=images, test=1_000)
-    curves = curves_of(data, first=first, epochs=epochs, seed=args.seed)
+    parser = experiment(__doc__, images=1_500, epochs=10, picture="growth.png")
+    parser.add_argument("--first", type=int, default=3, help="so many of the epochs in the shallow network")
+    given, began = started(parser, first=1), time.monotonic()
+    data = load("fashion-mnist", train=given.images, test=1_000)
+    curves = curves_of(data, first=given.first, epochs=given.epochs, seed=given.seed)
+    head(f"{given.images:,} images of Fashion-MNIST, {given.epochs} epochs")
     for name, points in curves.items():
         report(name, points)
-    draw(curves, args.out, grown_at=first * (images // BATCH))
+    draw(curves, given.out, grown_at=given.first * (given.images // BATCH))
     print(f"{time.monotonic() - began:.0f} s")
 
 
