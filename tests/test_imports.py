@@ -1,6 +1,7 @@
 """The floors of the package, and what it may not use, read from the source."""
 
 import ast
+import subprocess
 import sys
 from pathlib import Path
 
@@ -11,22 +12,28 @@ import fovea
 ROOT = Path(fovea.__file__).parent
 
 FLOORS = (
-    ("errors", "shapes", "storage", "texts"),
-    ("layers", "registry", "hooks", "reference", "preprocess", "header", "runtime"),
-    ("zoo", "measurement", "data", "keras"),
-    ("training", "explanation", "compression", "retrieval"),
-    ("recipes", "planning", "bundle", "weights", "report", "drawing"),
-    ("serving", "exporting"),
-    ("jobs", "studio"),
-    ("cli",),
+    ("errors", "shapes", "storage", "texts", "signatures", "commands"),
+    ("layers", "registry", "hooks", "reference", "preprocess", "metrics", "devices", "custom", "display"),
+    ("inputs", "tasks"),
+    ("card",),
+    ("runtime",),
+    ("zoo", "measurement", "data"),
+    ("training", "retrieval"),
+    ("explanation", "compression"),
+    ("model",),
+    ("evaluation",),
+    ("plans", "exporting", "report", "drawing"),
+    ("runs", "serving"),
+    ("jobs",),
+    ("cli", "studio"),
     ("__main__",),
 )
 """Each module imports from floors before its own only. Siblings inside one package are one unit."""
 
-SAME_FLOOR = {("shapes", "errors"), ("storage", "errors"), ("planning", "recipes")}
-"""Pairs (from, to) of one floor that are allowed: all may fail, and planning chooses among recipes."""
+SAME_FLOOR = {("shapes", "errors"), ("storage", "errors")}
+"""Pairs (from, to) of one floor that are allowed: all may fail."""
 
-WITHOUT_ZOO = FLOORS[3]
+WITHOUT_ZOO = {"training", "retrieval", "explanation", "compression"}
 """Tools that take any network, and so know none."""
 
 FORBIDDEN = {"torchvision", "timm", "fastai", "captum", "torchcodec", "ultralytics"}
@@ -35,16 +42,28 @@ ONLY = {
     "shapes": set(),
     "storage": set(),
     "texts": set(),
-    "header": set(),
+    "signatures": set(),
+    "commands": set(),
+    "card": set(),
     "reference": {"numpy", "scipy"},
     "preprocess": {"numpy", "PIL"},
     "runtime": {"numpy", "PIL", "onnxruntime"},
 }
 """Units that work without the engine: the libraries beside the standard one that they may import."""
 
+LATE = {"inputs", "tasks"}
+"""Units whose kinds are asked before there is an engine: they import `ENGINES` where they need them only."""
+ENGINES = {"torch", "scipy", "sklearn"}
+AT_ONCE = {"inputs/normaliser.py", "tasks/temperature.py"}
+"""Modules of these units that are imported late themselves."""
+
 STANDARD = sys.stdlib_module_names
 FLOOR_OF = {unit: floor for floor, units in enumerate(FLOORS) for unit in units}
 MODULES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")
+
+
+def name_of(path):
+    return path.relative_to(ROOT).as_posix()
 
 
 def unit_of(path):
@@ -59,6 +78,28 @@ def imported(path):
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def at_import(tree):
+    """Yield the nodes of a module that run when it is imported: no bodies of functions, nothing for type checkers."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            continue
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            continue
+        yield node
+        yield from at_import(node)
+
+
+def engines_at_import(source):
+    """Return the `ENGINES` that a module's import brings in."""
+    found = set()
+    for node in at_import(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add(node.module.partition(".")[0])
+    return sorted(found & ENGINES)
 
 
 def faults(source, unit, names):
@@ -86,13 +127,13 @@ def _fovea_faults(source, unit, target):
         yield f"{source} imports fovea.{target}, but is the oracle"
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(ROOT).as_posix())
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_a_module_imports_from_lower_floors_only(path):
     assert unit_of(path) in FLOOR_OF, f"{path.name} stands on no floor; add it to FLOORS"
     assert list(faults(path.relative_to(ROOT), unit_of(path), imported(path))) == []
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(ROOT).as_posix())
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_the_facade_serves_modules_with_its_version_only(path):
     tree = ast.parse(path.read_text())
     used = {
@@ -106,20 +147,57 @@ def test_the_facade_serves_modules_with_its_version_only(path):
 @pytest.mark.parametrize(
     ("unit", "name", "fault"),
     [
-        ("training", "fovea.jobs.train", "floor 6"),
+        ("training", "fovea.jobs.train", "floor 12"),
         ("training", "fovea.zoo", "takes any network"),
-        ("training", "fovea.retrieval", "floor 3"),
+        ("training", "fovea.retrieval", "floor 6"),
         ("training", "fovea.training.optim", None),
         ("training", "fovea.data.cache", None),
         ("zoo", "torchvision.models", "does without"),
         ("preprocess", "torch.nn", "may import ['PIL', 'numpy']"),
         ("preprocess", "pathlib.Path", None),
         ("jobs", "fovea.utils", "no floor"),
-        ("planning", "fovea.plans.named", None),
-        ("recipes", "fovea.plans.rules", "floor 4"),
+        ("plans", "fovea.plans.named", None),
+        ("plans", "fovea.report.charts", "floor 10"),
+        ("storage", "fovea.errors", None),
+        ("errors", "fovea.storage", "floor 0"),
+        ("card", "numpy", "may import []"),
+        ("explanation", "fovea.zoo", "takes any network"),
+        ("model", "fovea.zoo", None),
     ],
 )
 def test_the_rules_catch_what_they_are_for(unit, name, fault):
     found = list(faults("x", unit, [name]))
     assert len(found) == (fault is not None)
     assert fault is None or fault in found[0]
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if unit_of(path) in LATE], ids=name_of)
+def test_kinds_can_be_asked_without_the_engine(path):
+    assert name_of(path) in AT_ONCE or engines_at_import(path.read_text()) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("import torch", ["torch"]),
+        ("from scipy.optimize import brent", ["scipy"]),
+        ("try:\n    import sklearn\nexcept ImportError: ...", ["sklearn"]),
+        ("class Kind:\n    import torch", ["torch"]),
+        ("import numpy", []),
+        ("def late():\n    import torch", []),
+        ("if TYPE_CHECKING:\n    from torch import Tensor", []),
+        ("class Kind:\n    def late(self):\n        from torch import Tensor", []),
+    ],
+)
+def test_an_engine_is_found_where_importing_brings_it_in(source, found):
+    assert engines_at_import(source) == found
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["fovea.tasks.classes", "fovea.tasks.number", "fovea.inputs.images", "fovea.card", "fovea.model.container"],
+)
+def test_importing_what_works_without_the_engine_does_not_bring_it_in(module):
+    code = f"import sys, {module}; print(*({ENGINES} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
