@@ -110,7 +110,7 @@ def test_the_facade_serves_modules_with_its_version_only(path):
         ("training", "fovea.zoo", "takes any network"),
         ("training", "fovea.retrieval", "floor 3"),
         ("training", "fovea.training.optim", None),
-        ("training", "fovea.data.cache", None),
+        ("training", "fovea.data.cache.decoded", None),
         ("zoo", "torchvision.models", "does without"),
         ("preprocess", "torch.nn", "may import ['PIL', 'numpy']"),
         ("preprocess", "pathlib.Path", None),

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from fovea.data.anomalies import Sizes
 from fovea.data.dataset import BadFile
-from fovea.data.duplicates import Group
+from fovea.data.duplicates.groups import Group
 
 IMBALANCE = 10
 """The largest class has at least so many times the images of the smallest: worth a word, no fault."""

@@ -9,7 +9,7 @@ from typing import Any
 import fovea
 from fovea import registry
 from fovea.card import Card
-from fovea.data.class_names import ClassNames, read_class_names
+from fovea.data.sources.class_names import ClassNames, read_class_names
 from fovea.display import Display
 from fovea.errors import UsageError
 from fovea.model.bundle import save_bundle

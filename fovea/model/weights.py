@@ -20,8 +20,8 @@ from torch import Tensor, nn
 
 import fovea.zoo  # noqa: F401 (its import makes the networks known)
 from fovea import registry
-from fovea.data.archives import Progress
-from fovea.data.download import checksum_of, fetch
+from fovea.data.sources.archives import Progress
+from fovea.data.sources.download import checksum_of, fetch
 from fovea.errors import BundleError, StorageError, UsageError, first_line, listed
 from fovea.model.container import read_card
 from fovea.model.keras import read_keras

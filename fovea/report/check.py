@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from fovea.data.duplicates import Member
+from fovea.data.duplicates.groups import Member
 from fovea.preprocess import Pixels
 from fovea.report.page import picture, render
 

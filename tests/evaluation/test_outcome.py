@@ -47,7 +47,10 @@ def test_a_sigmoid_unit_speaks_of_two_classes(make_outcome):
 
 def test_numbers_that_are_furthest_off_come_first(make_outcome):
     outcome = make_outcome((), outputs=torch.arange(6.0)[:, None], labels=np.array([0, 1, 5, 3, 4, 6.5]))
-    assert [(outcome.names[m.image], m.truth, m.answer) for m in outcome.mistakes[:2]] == [("c", "5", "2"), ("f", "6.5", "5")]
+    assert [(outcome.names[m.image], m.truth, m.answer) for m in outcome.mistakes[:2]] == [
+        ("c", "5", "2"),
+        ("f", "6.5", "5"),
+    ]
 
 
 def test_a_page_shows_so_many_mistakes_and_no_more(make_outcome):

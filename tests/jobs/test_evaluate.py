@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fovea.data.sources import find
+from fovea.data.sources.source import find
 from fovea.data.splits import split_validation
 from fovea.errors import DataError, UsageError
 from fovea.evaluation.result import Evaluation

@@ -13,7 +13,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 import fovea
-from fovea.data.sources import find
+from fovea.data.sources.source import find
 from fovea.devices import device_named
 from fovea.display import Display
 from fovea.errors import DataError, MissingDependencyError, ShapeError, TrainingError, UsageError

@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from fovea.data.sources import find
+from fovea.data.sources.source import find
 from fovea.display import Display
 from fovea.errors import ShapeError, UsageError
 from fovea.jobs.train import train

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fovea.data import decoding
-from fovea.data.archives import unpack
-from fovea.data.arrays import load_npz
-from fovea.data.cache import decode_dataset
-from fovea.data.cache_contents import clear, list_entries
+from fovea.data.cache import decoding
+from fovea.data.cache.contents import clear, list_entries
+from fovea.data.cache.decoded import decode_dataset
 from fovea.data.dataset import Dataset, Part
+from fovea.data.sources.archives import unpack
+from fovea.data.sources.arrays import load_npz
 from fovea.errors import StorageError
 from fovea.preprocess import Preprocess
 from fovea.storage import UNFINISHED, cache_root, remove_whole
@@ -157,7 +157,7 @@ def test_what_cannot_be_removed_is_named(monkeypatch, tmp_path):
     def refuse(folder):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("fovea.data.cache_contents.remove_whole", refuse)
+    monkeypatch.setattr("fovea.data.cache.contents.remove_whole", refuse)
     with pytest.raises(StorageError, match="Cannot remove the cache entry `.*cifar.v2-.*`: Permission denied"):
         clear("cifar.v2")
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fovea.data.sources import NAMES, find
+from fovea.data.sources.source import NAMES, find
 from fovea.errors import DataError, UsageError
 
 DATA = os.environ.get("FOVEA_DATA", "/nonexistent")  # before the fixture hides it

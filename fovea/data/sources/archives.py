@@ -13,8 +13,8 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple
 
-from fovea.data.folders import is_ignored, is_image, subfolders
 from fovea.data.labels import PART_NAMES
+from fovea.data.sources.folders import is_ignored, is_image, subfolders
 from fovea.errors import DataError
 from fovea.storage import build_once
 

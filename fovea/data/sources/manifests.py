@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fovea.data.dataset import BadFile, Dataset
-from fovea.data.folders import Record, dataset_of, is_ignored, subfolders
 from fovea.data.labels import part_of
+from fovea.data.sources.folders import Record, dataset_of, is_ignored, subfolders
 from fovea.errors import DataError
 
 

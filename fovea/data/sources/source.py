@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import NamedTuple, TypedDict, Unpack
 
 from fovea import tasks
-from fovea.data.archives import TAR_SUFFIXES, ZIP_SUFFIXES, Progress, stem, unpack
-from fovea.data.arrays import load_digits, load_npz
-from fovea.data.cache import decode_dataset
-from fovea.data.cifar import cifar_version, load_cifar
+from fovea.data.cache.decoded import decode_dataset
 from fovea.data.dataset import Dataset
-from fovea.data.download import CATALOGUE, locate
-from fovea.data.folders import load_folder
-from fovea.data.idx import idx_files, load_idx
-from fovea.data.manifests import Columns, load_manifest, manifest_in, read_column
-from fovea.data.parquet import SUFFIX, load_parquet, parquet_files, read_parquet_column
+from fovea.data.sources.archives import TAR_SUFFIXES, ZIP_SUFFIXES, Progress, stem, unpack
+from fovea.data.sources.arrays import load_digits, load_npz
+from fovea.data.sources.cifar import cifar_version, load_cifar
+from fovea.data.sources.download import CATALOGUE, locate
+from fovea.data.sources.folders import load_folder
+from fovea.data.sources.idx import idx_files, load_idx
+from fovea.data.sources.manifests import Columns, load_manifest, manifest_in, read_column
+from fovea.data.sources.parquet import SUFFIX, load_parquet, parquet_files, read_parquet_column
 from fovea.errors import DataError, UsageError, unknown
 from fovea.inputs.interface import Preprocessing
 from fovea.signatures import spelled_out

@@ -7,12 +7,12 @@ import pytest
 from PIL import Image, ImageOps
 from scipy.fft import dctn
 
-from fovea.data.alignment import align, cut, detail_correlation
-from fovea.data.cache import decode_dataset
-from fovea.data.candidates import CANDIDATE, each_pair_once
+from fovea.data.cache.decoded import decode_dataset
 from fovea.data.dataset import Dataset, Part
-from fovea.data.duplicates import Copy, connected, find_copies, find_duplicates
-from fovea.data.likeness import SIDE, Box, Likeness, planes
+from fovea.data.duplicates.alignment import align, cut, detail_correlation
+from fovea.data.duplicates.candidates import CANDIDATE, each_pair_once
+from fovea.data.duplicates.groups import Copy, connected, find_copies, find_duplicates
+from fovea.data.duplicates.likeness import SIDE, Box, Likeness, planes
 from fovea.preprocess import Preprocess
 
 SCENE = 96

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+from fovea.data.cache.decoding import Pixels, Sources, decode_into
 from fovea.data.dataset import BadFile, Dataset, Part
-from fovea.data.decoding import Pixels, Sources, decode_into
 from fovea.errors import DataError, UsageError
 from fovea.inputs.interface import Preprocessing
 from fovea.storage import cache_root

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fovea.data.idx import idx_files, load_idx, read_idx
+from fovea.data.sources.idx import idx_files, load_idx, read_idx
 from fovea.errors import DataError
 
 

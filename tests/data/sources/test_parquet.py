@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fovea.data import parquet
-from fovea.data.cache import decode_dataset
+from fovea.data.cache.decoded import decode_dataset
 from fovea.data.dataset import BadFile
-from fovea.data.parquet import Table, load_parquet, parquet_files, read_parquet_column
-from fovea.data.sources import find
+from fovea.data.sources import parquet
+from fovea.data.sources.parquet import Table, load_parquet, parquet_files, read_parquet_column
+from fovea.data.sources.source import find
 from fovea.errors import DataError, MissingDependencyError, UsageError
 from fovea.preprocess import Preprocess
 

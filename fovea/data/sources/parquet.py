@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fovea import tasks
-from fovea.data.archives import MAX_MEMBERS, MAX_UNPACKED_BYTES, Progress
 from fovea.data.dataset import BadFile, Dataset
-from fovea.data.folders import Record, dataset_of
 from fovea.data.labels import PART_NAMES, part_of
-from fovea.data.manifests import DEFAULT_COLUMNS, Columns, require_columns
+from fovea.data.sources.archives import MAX_MEMBERS, MAX_UNPACKED_BYTES, Progress
+from fovea.data.sources.folders import Record, dataset_of
+from fovea.data.sources.manifests import DEFAULT_COLUMNS, Columns, require_columns
 from fovea.errors import DataError, MissingDependencyError
 from fovea.storage import build_once
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fovea.data.folders import load_folder
+from fovea.data.sources.folders import load_folder
 from fovea.data.splits import require_trainable
 from fovea.errors import DataError, UsageError
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fovea.data.dataset import Images
-from fovea.data.likeness import CHUNK, WHOLE, Box, Floats, Likeness
+from fovea.data.duplicates.likeness import CHUNK, WHOLE, Box, Floats, Likeness
 
 CROP = 0.85
 """Side of the crops that are looked for, in each of nine places; aligning them finds the exact box."""

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from fovea.data import archives
-from fovea.data.archives import stem, unpack
+from fovea.data.sources import archives
+from fovea.data.sources.archives import stem, unpack
 from fovea.errors import DataError, StorageError
 from fovea.storage import cache_root
 

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fovea.data import decoding
-from fovea.data.cache import cache_folder, decode_dataset
+from fovea.data.cache import decoding
+from fovea.data.cache.decoded import cache_folder, decode_dataset
 from fovea.data.dataset import BadFile, Dataset, Part, Rows
 from fovea.data.splits import require_trainable
 from fovea.errors import DataError, StorageError, UsageError
@@ -260,8 +260,8 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 import numpy as np
-from fovea.data import decoding
-from fovea.data.cache import decode_dataset
+from fovea.data.cache import decoding
+from fovea.data.cache.decoded import decode_dataset
 from fovea.data.dataset import Dataset, Part
 from fovea.preprocess import Preprocess
 

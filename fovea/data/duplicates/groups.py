@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from fovea.data.alignment import align, cut, detail_correlation
-from fovea.data.candidates import VIEWS, Candidates, each_pair_once, find_candidates
 from fovea.data.dataset import Dataset, Images
-from fovea.data.likeness import CHUNK, Floats, Likeness, planes
+from fovea.data.duplicates.alignment import align, cut, detail_correlation
+from fovea.data.duplicates.candidates import VIEWS, Candidates, each_pair_once, find_candidates
+from fovea.data.duplicates.likeness import CHUNK, Floats, Likeness, planes
 from fovea.preprocess import decode
 
 COARSE, FINE = {"luma": 8, "colour": 3}, {"luma": 12, "colour": 4}

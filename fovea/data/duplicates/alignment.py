@@ -7,7 +7,7 @@ from functools import cache
 
 import numpy as np
 
-from fovea.data.likeness import Floats
+from fovea.data.duplicates.likeness import Floats
 
 STEPS = 3
 MIN_BOX = 0.5

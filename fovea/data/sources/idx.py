@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fovea import tasks
-from fovea.data.arrays import Arrays, parsed_once
 from fovea.data.dataset import Dataset
-from fovea.data.download import CATALOGUE, checksum_of
+from fovea.data.sources.arrays import Arrays, parsed_once
+from fovea.data.sources.download import CATALOGUE, checksum_of
 from fovea.errors import DataError
 
 STEMS = {"train": "train", "test": "t10k"}

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from fovea.data.archives import Progress
+from fovea.data.sources.archives import Progress
 from fovea.errors import DataError, StorageError
 from fovea.storage import cache_root
 

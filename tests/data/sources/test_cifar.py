@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fovea.data.cifar import VERSIONS, cifar_version, load_cifar
+from fovea.data.sources.cifar import VERSIONS, cifar_version, load_cifar
 from fovea.errors import DataError
 
 PYTHON_10, BINARY_10, PYTHON_100, BINARY_100 = VERSIONS

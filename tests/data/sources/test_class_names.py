@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from fovea.data.class_names import read_class_names
+from fovea.data.sources.class_names import read_class_names
 from fovea.errors import DataError
 
 

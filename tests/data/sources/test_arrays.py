@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from fovea.data.arrays import load_digits, load_npz
+from fovea.data.sources.arrays import load_digits, load_npz
 from fovea.data.splits import require_trainable, split_validation
 from fovea.errors import DataError
 
@@ -105,7 +105,7 @@ def test_numbers_are_read_as_they_are(tmp_path):
 def test_the_second_reading_parses_nothing_and_maps_the_file(tmp_path, monkeypatch):
     file = save(tmp_path, x=noise(4, 2, 2), y=LABELS)
     first = load_npz(file)
-    monkeypatch.setattr("fovea.data.arrays._parse_npz", lambda *_: pytest.fail("parsed again"))
+    monkeypatch.setattr("fovea.data.sources.arrays._parse_npz", lambda *_: pytest.fail("parsed again"))
     second = load_npz(file)
     assert isinstance(second.parts["train"].pixels, np.memmap) and not second.parts["train"].pixels.flags.writeable
     assert second.fingerprint == first.fingerprint and second.classes == first.classes

@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 
 from fovea.data.dataset import BadFile
-from fovea.data.manifests import Columns, load_manifest, manifest_in, read_column
+from fovea.data.sources.manifests import Columns, load_manifest, manifest_in, read_column
 from fovea.errors import DataError
 
 

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fovea.data.archives import DAMAGED, Progress, members
-from fovea.data.arrays import Arrays, parsed_once
 from fovea.data.dataset import Dataset
+from fovea.data.sources.archives import DAMAGED, Progress, members
+from fovea.data.sources.arrays import Arrays, parsed_once
 from fovea.errors import DataError
 
 IMAGE_BYTES = 3 * 32 * 32

@@ -7,8 +7,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NamedTuple
 
-from fovea.data.decoding import JOURNAL, LOCK, ROWS, Header, locked, read_journal
-from fovea.data.download import CATALOGUE
+from fovea.data.cache.decoding import JOURNAL, LOCK, ROWS, Header, locked, read_journal
+from fovea.data.sources.download import CATALOGUE
 from fovea.errors import StorageError
 from fovea.storage import KEYED, UNFINISHED, cache_root, remove_whole
 

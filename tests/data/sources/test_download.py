@@ -6,8 +6,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from fovea.data import download
-from fovea.data.download import CATALOGUE, Published, fetch, locate
+from fovea.data.sources import download
+from fovea.data.sources.download import CATALOGUE, Published, fetch, locate
 from fovea.errors import DataError, StorageError
 
 CONTENT = bytes(range(256)) * 2000

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from fovea import tasks
 from fovea.data.dataset import Dataset, Part
-from fovea.data.download import CATALOGUE, DIGITS
 from fovea.data.labels import CHARACTERS_NOTE
+from fovea.data.sources.download import CATALOGUE, DIGITS
 from fovea.data.splits import split_off
 from fovea.errors import DataError
 from fovea.storage import build_once
