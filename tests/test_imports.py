@@ -42,7 +42,6 @@ ONLY = {
     "shapes": set(),
     "storage": set(),
     "texts": set(),
-    "texts": set(),
     "signatures": set(),
     "commands": set(),
     "card": set(),

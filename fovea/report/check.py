@@ -1,4 +1,7 @@
-"""The page of `fovea check`: what was found, and the images concerned side by side."""
+"""The page of `fovea check`: what was found, and the images concerned side by side.
+
+Pictures are (H, W, C) uint8 0..255.
+"""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
