@@ -217,3 +217,9 @@ def test_the_readmes_python_example_runs(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) == 4
+
+
+def test_the_page_on_architecture_names_every_unit_of_the_package():
+    page = PAGES["docs/architecture.md"].partition("## The way")[0]
+    units = {path.stem for path in (ROOT / "fovea").glob("*.py")} | {p.parent.name for p in ROOT.glob("fovea/*/*.py")}
+    assert {name for name in units - {"__init__"} if f"`{name}`" not in page} == set()
