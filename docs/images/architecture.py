@@ -48,6 +48,7 @@ def imports_of(unit: str) -> set[str]:
 
 
 def draw(axes: Axes) -> None:
+    """Draw the units as boxes, and an arrow from each to every one that it imports."""
     rows, places = floors(), {}
     widest = max(map(len, rows))
     for level, row in enumerate(rows):
@@ -65,11 +66,13 @@ def draw(axes: Axes) -> None:
         axes.add_patch(
             FancyBboxPatch((x, y), WIDE, HIGH, "round,pad=0,rounding_size=0.08", fc="white", ec=edge, zorder=3)
         )
+        axes.text(x + WIDE / 2, y + HIGH / 2, unit, ha="center", va="center", color=INK, fontsize=10, zorder=4)
     axes.set(xlim=(-0.2, widest * (WIDE + ACROSS)), ylim=(-0.2, len(rows) * (HIGH + DOWN) - DOWN + 0.2))
     axes.set_axis_off()
 
 
 def main() -> None:
+    """Write the picture."""
     figure = Figure(figsize=(14, 10), layout="constrained")
     draw(figure.add_subplot())
     save_figure(figure, PICTURE, dpi=75)
