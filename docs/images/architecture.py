@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
 from fovea.drawing.saving import save_figure
-from fovea.drawing.style import BLUE, LINE, SOFT
+from fovea.drawing.style import BLUE, INK, LINE, SOFT
 
 ROOT = Path(__file__).resolve().parents[2]
 PICTURE = Path(__file__).with_suffix(".png")
