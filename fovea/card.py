@@ -4,9 +4,8 @@ docs/bundle.md describes the JSON. A card reads as the object that it is written
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from functools import cached_property
 from typing import Any, ClassVar, Self
 
 from fovea import inputs, tasks
@@ -121,8 +120,8 @@ class TrainingRecord(Section):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Card(Mapping[str, Any]):
-    """What a model file says of itself; as a mapping, the JSON object that it is written as."""
+class Card(dict[str, Any]):
+    """What a model file says of itself; as a dictionary, the JSON object that it is written as."""
 
     architecture: str
     """A name of the zoo, or `CUSTOM`."""
@@ -145,6 +144,9 @@ class Card(Mapping[str, Any]):
     format: int = FORMAT
     other: Mapping[str, Any] = field(default_factory=dict)
     """What this version does not know."""
+
+    def __post_init__(self) -> None:
+        self.update(self.to_dict())
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], *, source: str) -> "Card":
@@ -190,19 +192,6 @@ class Card(Mapping[str, Any]):
             **({"results": [dict(result) for result in self.results]} if self.results is not None else {}),
             **self.other,
         }
-
-    @cached_property
-    def _json(self) -> dict[str, Any]:
-        return self.to_dict()
-
-    def __getitem__(self, key: str) -> Any:
-        return self._json[key]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._json)
-
-    def __len__(self) -> int:
-        return len(self._json)
 
     @property
     def trained_on(self) -> DataRecord:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fovea.data.folders import is_ignored, is_image
+from fovea.data.sources.folders import is_ignored, is_image
 from fovea.errors import ImageError, UsageError
 from fovea.inputs.interface import Preprocessing, Stored
 from fovea.model.bundle import Bundle, load

@@ -2,7 +2,7 @@
 
 import torch
 
-from fovea.data.sources import find
+from fovea.data.sources.source import find
 from fovea.display import Display
 from fovea.runs.request import prepared
 from fovea.plans.choosing import Wish, choose_plan

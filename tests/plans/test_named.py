@@ -4,7 +4,7 @@ import pytest
 
 import fovea.zoo  # noqa: F401  registers the networks
 from fovea.data.augment.recipes import compose
-from fovea.data.sources import NAMES
+from fovea.data.sources.source import NAMES
 from fovea.errors import UsageError
 from fovea.measurement.network import measure_network
 from fovea.plans.named import DEFAULT_PLAN, PLANS, named

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import torch
-from conftest import SIZE, bright_halves
+from conftest import SIZE, bright_halves, target_of
 from torch import nn
 
 from fovea.data.augment.recipes import compose
@@ -57,6 +57,7 @@ def make_trainer(model=None, *, val=None, train=None, **fields):
         train or bright_halves(31),
         recipe,
         val=val,
+        target=target_of(train or bright_halves(31), recipe),
         preprocess=Preprocess(size=(SIZE, SIZE), channels=1, mean=(0.4,), std=(0.2,)),
         augmentation=compose(recipe.augment, size=SIZE),
         device=torch.device("cpu"),
@@ -76,8 +77,8 @@ def fit(trainer, *, stopped=lambda trainer: False):
 
 def seen(trainer):
     """Return what goes into the network in the first step, and the seeds of its dropout in all of them."""
-    batches, seeds, normalise, seed_dropout = [], [], trainer.normalise, trainer.seed_dropout
-    trainer.normalise = lambda images: (batches.append(images.clone()), normalise(images))[1]
+    batches, seeds, normalise, seed_dropout = [], [], trainer.prepare, trainer.seed_dropout
+    trainer.prepare = lambda images: (batches.append(images.clone()), normalise(images))[1]
     trainer.seed_dropout = lambda seed: (seeds.append(seed), seed_dropout(seed))[1]
     fit(trainer)
     return {"images": batches[0], "seeds": seeds}
