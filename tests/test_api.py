@@ -1,12 +1,15 @@
 """The Python API: every public name is there, is imported on first use only, and is what its module defines."""
 
+import ast
 import subprocess
 import sys
 import types
+from pathlib import Path
 
 import pytest
 
 import fovea
+from fovea.commands import homes
 
 
 def test_all_is_sorted_and_every_name_resolves():
@@ -44,3 +47,13 @@ def test_importing_the_package_imports_no_library():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
+
+
+def test_type_checkers_see_the_same_names_from_the_same_modules():
+    tree = ast.parse(Path(fovea.__file__).read_text())
+    [block] = [node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
+    imports = [node for node in block.body if isinstance(node, ast.ImportFrom)]
+    seen = {alias.asname: node.module for node in imports for alias in node.names if alias.asname == alias.name}
+    assert seen == homes()
+    assert sum(len(node.names) for node in imports) == len(seen)
+    assert fovea.__all__ == sorted([*seen, "__version__"])

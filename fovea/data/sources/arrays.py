@@ -117,7 +117,8 @@ def _read(folder: Path, name: str) -> Dataset:
         raise ValueError("the fingerprint is another")
     published = CATALOGUE.get(facts["known"])
     height, width, channels = next(iter(pixels.values())).shape[1:]
-    directional = tasks.kind(facts["task"]).directional(classes, channels=channels)
+    kind = tasks.kind(facts["task"])
+    directional = kind.directional(classes, channels=channels)
     return Dataset(
         name=facts["known"] or name,
         parts={
@@ -130,7 +131,7 @@ def _read(folder: Path, name: str) -> Dataset:
         directional=published.directional if published else directional,
         licence=published.licence if published else "unknown",
         fingerprint=facts["fingerprint"],
-        notes=(CHARACTERS_NOTE,) if directional and classes and not published else (),
+        notes=(CHARACTERS_NOTE,) if directional and kind.has_classes and not published else (),
     )
 
 

@@ -89,7 +89,7 @@ def dataset_of(records: Sequence[Record], *, name: str, task: str, classes: set[
         native_size=size,
         directional=directional,
         fingerprint=_fingerprint(records),
-        notes=(CHARACTERS_NOTE,) if directional and names else (),
+        notes=(CHARACTERS_NOTE,) if directional and kind.has_classes else (),
     )
 
 
