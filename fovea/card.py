@@ -89,7 +89,8 @@ class TrainingRecord(Section):
         **{"epochs": int, "seconds": (int, float), "pflop": (int, float)},
     }
 
-    data: DataRecord = DataRecord()
+    data: DataRecord | None = None
+    """None where nothing is said of it."""
     recipe: Mapping[str, Any] | None = None
     """All fields, as `Recipe.to_dict` gives them."""
     seed: int | None = None
@@ -109,11 +110,13 @@ class TrainingRecord(Section):
         """Return the section that JSON holds."""
         known = {name: values[name] for name, kind in cls.kinds.items() if isinstance(values.get(name), kind)}
         other = {name: value for name, value in values.items() if name not in known and name != "data"}
-        return cls(data=DataRecord.from_dict(values.get("data", {})), **known, other=other)
+        data = DataRecord.from_dict(values["data"]) if "data" in values else None
+        return cls(data=data, **known, other=other)
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON values, the data first."""
-        return {"data": self.data.to_dict(), **super().to_dict()}
+        data = {"data": self.data.to_dict()} if self.data is not None else {}
+        return {**data, **super().to_dict()}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -192,8 +195,8 @@ class Card(dict[str, Any]):
 
     @property
     def trained_on(self) -> DataRecord:
-        """The data it was trained on; nothing is known of it where it was not trained."""
-        return self.training.data if self.training else DataRecord()
+        """The data it was trained on; nothing is known of it where the card says nothing."""
+        return (self.training and self.training.data) or DataRecord()
 
     def text(self, source: str) -> str:
         """Return the card as the JSON that `parse` accepts.
