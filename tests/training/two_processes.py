@@ -3,7 +3,6 @@
 Each process writes what it saw to OUT/RANK.pt: torchrun --nproc-per-node 2 two_processes.py OUT
 """
 
-import dataclasses
 import sys
 from pathlib import Path
 
@@ -69,7 +68,7 @@ def fit(trainer, *, stopped=lambda trainer: False):
     results = []
     trainer.fit(
         on_step=lambda _: None,
-        on_epoch=lambda _, result: results.append(dataclasses.asdict(dataclasses.replace(result, elapsed_s=0.0))),
+        on_epoch=lambda _, result: results.append({**result.to_dict(), "elapsed_s": 0.0}),
         stopped=lambda: stopped(trainer),
     )
     return {"weights": trainer.evaluated_model.state_dict(), "results": results, "steps": trainer.clock.total_steps}
@@ -77,8 +76,14 @@ def fit(trainer, *, stopped=lambda trainer: False):
 
 def seen(trainer):
     """Return what goes into the network in the first step, and the seeds of its dropout in all of them."""
-    batches, seeds, normalise, seed_dropout = [], [], trainer.prepare, trainer.seed_dropout
-    trainer.prepare = lambda images: (batches.append(images.clone()), normalise(images))[1]
+    batches, seeds, seed_dropout = [], [], trainer.seed_dropout
+
+    class Seen(type(trainer.prepare)):
+        def __call__(self, images):
+            batches.append(images.clone())
+            return super().__call__(images)
+
+    trainer.prepare = Seen(trainer.preprocess, trainer.device)
     trainer.seed_dropout = lambda seed: (seeds.append(seed), seed_dropout(seed))[1]
     fit(trainer)
     return {"images": batches[0], "seeds": seeds}
