@@ -8,6 +8,8 @@ from torch import nn
 from fovea.data.augment.recipes import compose
 from fovea.data.dataset import Part
 from fovea.preprocess import Preprocess
+from fovea.tasks.classes import Classes
+from fovea.tasks.number import Number
 from fovea.training.engine import Trainer
 from fovea.training.recipe import Recipe
 
@@ -22,6 +24,11 @@ def bright_halves(count, *, seed=0):
     for image, label in zip(pixels, labels, strict=True):
         image[4 * label : 4 * label + 4] += 100
     return Part(labels=labels.astype(np.int64), names=tuple(map(str, range(count))), pixels=pixels)
+
+
+def target_of(part, recipe):
+    """Return what a network learns from a part: two classes where its labels are whole numbers, else a number."""
+    return Classes(names=("upper", "lower"), loss=recipe.loss) if part.labels.dtype.kind == "i" else Number()
 
 
 def tiny_net(outputs=2, *, norm=True):
@@ -52,11 +59,13 @@ def make_trainer(net):
 
     def make(*, model=None, train=None, val=None, device="cpu", **fields):
         recipe = Recipe(**{"epochs": 3, "batch": 8, "lr": 0.05, "schedule": "constant", "threads": 1, **fields})
+        part = train or bright_halves(32)
         return Trainer(
             model or net(),
-            train or bright_halves(32),
+            part,
             recipe,
             val=val,
+            target=target_of(part, recipe),
             preprocess=Preprocess(size=(SIZE, SIZE), channels=1, mean=(0.4,), std=(0.2,)),
             augmentation=compose(recipe.augment, size=SIZE),
             device=torch.device(device),

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import torch
-from conftest import SIZE, bright_halves
+from conftest import SIZE, bright_halves, target_of
 from torch import nn
 
 from fovea.data.augment.recipes import compose
@@ -52,11 +52,13 @@ class Heads(nn.Module):
 
 def make_trainer(model=None, *, val=None, train=None, **fields):
     recipe = Recipe(**{"epochs": 2, "batch": 8, "lr": 0.05, "schedule": "constant", "threads": 1, **fields})
+    part = train or bright_halves(31)
     return Trainer(
         model or net(1 if recipe.loss == "binary" else 2),
-        train or bright_halves(31),
+        part,
         recipe,
         val=val,
+        target=target_of(part, recipe),
         preprocess=Preprocess(size=(SIZE, SIZE), channels=1, mean=(0.4,), std=(0.2,)),
         augmentation=compose(recipe.augment, size=SIZE),
         device=torch.device("cpu"),
@@ -74,10 +76,21 @@ def fit(trainer, *, stopped=lambda trainer: False):
     return {"weights": trainer.evaluated_model.state_dict(), "results": results, "steps": trainer.clock.total_steps}
 
 
+class Seen:
+    """A network input that keeps what it is asked to normalise."""
+
+    def __init__(self, prepare, batches):
+        self.arranged, self.prepare, self.batches = prepare.arranged, prepare, batches
+
+    def __call__(self, images):
+        self.batches.append(images.clone())
+        return self.prepare(images)
+
+
 def seen(trainer):
     """Return what goes into the network in the first step, and the seeds of its dropout in all of them."""
-    batches, seeds, normalise, seed_dropout = [], [], trainer.normalise, trainer.seed_dropout
-    trainer.normalise = lambda images: (batches.append(images.clone()), normalise(images))[1]
+    batches, seeds, prepare, seed_dropout = [], [], trainer.prepare, trainer.seed_dropout
+    trainer.prepare = Seen(prepare, batches)
     trainer.seed_dropout = lambda seed: (seeds.append(seed), seed_dropout(seed))[1]
     fit(trainer)
     return {"images": batches[0], "seeds": seeds}
