@@ -2,7 +2,7 @@
 
 import pytest
 
-from fovea.texts import flattened, parse_value
+from fovea.texts import flattened, natural_key, parse_value
 
 
 @pytest.mark.parametrize(
@@ -37,3 +37,7 @@ def test_leaves_have_the_names_on_the_way_to_them():
         ("input a d", [2]),
         ("input f", None),
     ]
+
+
+def test_numbers_in_names_sort_by_value():
+    assert sorted(["10", "9", "b", "a2", "a10", "a02"], key=natural_key) == ["9", "10", "a02", "a2", "a10", "b"]

@@ -1,7 +1,5 @@
 """Losses against PyTorch's own, forward and gradient, and worked values."""
 
-import math
-
 import pytest
 import torch
 from torch.nn import functional as F

@@ -70,7 +70,7 @@ def fit(trainer, *, stopped=lambda trainer: False):
     results = []
     trainer.fit(
         on_step=lambda _: None,
-        on_epoch=lambda _, result: results.append(dataclasses.asdict(dataclasses.replace(result, elapsed_s=0.0))),
+        on_epoch=lambda _, result: results.append(dataclasses.replace(result, elapsed_s=0.0).to_dict()),
         stopped=lambda: stopped(trainer),
     )
     return {"weights": trainer.evaluated_model.state_dict(), "results": results, "steps": trainer.clock.total_steps}
