@@ -25,9 +25,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fovea.data.augment.recipes import AugmentContext, compose
-from fovea.data.cache import decode_dataset
+from fovea.data.cache.decoded import decode_dataset
 from fovea.data.dataset import Dataset
-from fovea.data.sources import find
+from fovea.data.sources.source import find
 from fovea.data.splits import split_off
 from fovea.inputs.images import HALF
 from fovea.metrics import wilson_interval

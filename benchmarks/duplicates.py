@@ -19,9 +19,9 @@ from machine import arguments, begun
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from fovea.data.duplicates import Copy, connected, find_copies
-from fovea.data.likeness import SIDE
-from fovea.data.sources import find
+from fovea.data.duplicates.groups import Copy, connected, find_copies
+from fovea.data.duplicates.likeness import SIDE
+from fovea.data.sources.source import find
 from fovea.preprocess import Preprocess
 
 Edit = Callable[[Image.Image, np.random.Generator], Image.Image]

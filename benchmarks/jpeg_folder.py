@@ -22,9 +22,9 @@ from PIL import Image
 from torch.utils.data import DataLoader, RandomSampler
 from torch.utils.data import Dataset as TorchDataset
 
-from fovea.data.cache import decode_dataset
+from fovea.data.cache.decoded import decode_dataset
 from fovea.data.dataset import Dataset, Part
-from fovea.data.sources import DataSource
+from fovea.data.sources.source import DataSource
 from fovea.display import Display
 from fovea.jobs.predict import find_images
 from fovea.plans.plan import Plan

@@ -30,7 +30,7 @@ from torch.nn import functional as F
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
-from fovea.data.sources import find
+from fovea.data.sources.source import find
 from fovea.display import Display
 from fovea.registry import build
 from fovea.runs.preparation import Prepared

@@ -94,7 +94,7 @@ def epochs(trainer: Trainer) -> Iterator[Tensor]:
 
 
 def training(trainer: Trainer, *, steps: int, warm_up: int = 2) -> Contestant:
-    """Return a contestant: the images/s of `Trainer.train_step`, with the recipe's threads and a training's allocator."""
+    """Return a contestant: the images/s of `Trainer.train_step`, with the threads and allocator of a training."""
     batches = epochs(trainer)
     trainer.model.train()
 

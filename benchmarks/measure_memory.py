@@ -13,7 +13,7 @@ from torch import Tensor, nn
 import fovea.zoo  # noqa: F401 (its import makes the networks known)
 from fovea.devices import device_named
 from fovea.measurement.memory import differentiate, estimate_memory, infer, peak_bytes
-from fovea.registry import build, card
+from fovea.registry import build, entry
 
 NETWORKS = ("vgg16", "resnet50", "densenet121")
 WITHIN = 0.15
@@ -24,7 +24,7 @@ class Step:
 
     def __init__(self, name: str, batch: int, device: str) -> None:
         self.model = build(name).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.x = torch.randn(batch, *card(name).input, device=device)
+        self.x = torch.randn(batch, *entry(name).input, device=device)
         self.optimiser = torch.optim.SGD(self.model.parameters(), lr=0.01, momentum=0.9, fused=True)
 
     def infer(self) -> None:
@@ -69,7 +69,7 @@ def estimated(name: str, batch: int) -> tuple[int, int]:
     """Return what Fovea says of the same."""
     with torch.device("meta"):
         model: nn.Module = build(name)
-    found = estimate_memory(model, card(name).input, batch=batch)
+    found = estimate_memory(model, entry(name).input, batch=batch)
     return found.inference_bytes, found.training_bytes or 0
 
 

@@ -30,7 +30,7 @@ from torch.utils.data import DataLoader, Dataset, RandomSampler
 
 from fovea import inputs
 from fovea.data.dataset import Part
-from fovea.data.sources import find
+from fovea.data.sources.source import find
 from fovea.data.statistics import channel_statistics
 from fovea.display import Display
 from fovea.registry import build

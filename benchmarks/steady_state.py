@@ -7,14 +7,14 @@ optimiser computes is not counted, so it lowers the share.
 from machine import arguments, begun, in_turn, matmul_rate, print_figures, print_verdict, ratio, training
 
 from fovea.display import Display
-from fovea.registry import card
+from fovea.registry import entry
 from fovea.runs.request import prepared
 
 
 def measure(precision: str, *, rounds: int, steps: int) -> None:
     plan = prepared("cifar10", display=Display(quiet=True), recipe="cifar10-94", precision=precision)
     trainer = plan.trainer()
-    run, operations = training(trainer, steps=steps, warm_up=1), 6 * card("foveola").macs
+    run, operations = training(trainer, steps=steps, warm_up=1), 6 * entry("foveola").macs
     figures = in_turn(
         {"train_step": lambda: operations * run(), "matmul": lambda: matmul_rate(precision)}, rounds=rounds
     )

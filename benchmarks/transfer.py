@@ -17,7 +17,7 @@ from pathlib import Path
 
 from machine import arguments, begun, on_test, run_fovea
 
-from fovea.data.folders import is_image
+from fovea.data.sources.folders import is_image
 from fovea.plans.start_weights import start_at_hand
 from fovea.texts import natural_key
 

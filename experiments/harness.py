@@ -14,7 +14,7 @@ from benchmarks.machine import arguments, begun
 from fovea import inputs
 from fovea.data.augment.recipes import compose
 from fovea.data.dataset import Part
-from fovea.data.sources import find
+from fovea.data.sources.source import find
 from fovea.data.statistics import channel_statistics
 from fovea.devices import device_named
 from fovea.errors import TrainingError

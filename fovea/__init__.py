@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fovea.commands import homes
 
 if TYPE_CHECKING:  # what `homes` says, for type checkers and editors
-    from fovea.data.sources import find as find
+    from fovea.data.sources.source import find as find
     from fovea.errors import FoveaError as FoveaError
     from fovea.jobs.build import build_file as build_file
     from fovea.jobs.cache import cache as cache

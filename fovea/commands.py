@@ -116,7 +116,7 @@ FURTHER = (
     "fovea.model.bundle:load",
     "fovea.model.weights:build",
     "fovea.tasks.prediction:Prediction",
-    "fovea.data.sources:find",
+    "fovea.data.sources.source:find",
     "fovea.errors:FoveaError",
     "fovea.registry:names",
 )

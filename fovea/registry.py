@@ -45,7 +45,7 @@ class Peer(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Card:
+class Entry:
     """What is known of a network at its default arguments."""
 
     name: str
@@ -82,18 +82,18 @@ class Card:
 
 
 _builders: "dict[str, Callable[..., nn.Module]]" = {}
-_cards: dict[str, Card] = {}
+_entries: dict[str, Entry] = {}
 
 
 def register(**facts: Any) -> "Callable[[Network], Network]":
-    """Return a decorator that makes a builder known under its own name, with a `Card` of these `facts`."""
+    """Return a decorator that makes a builder known under its own name, with an `Entry` of these `facts`."""
 
     def add(builder: "Network") -> "Network":
         name = builder.__name__
         if name in _builders:
             raise UsageError(f"A network named `{name}` is registered already; choose another name.")
         _builders[name] = builder
-        _cards[name] = Card(name=name, **facts)
+        _entries[name] = Entry(name=name, **facts)
         return builder
 
     return add
@@ -113,15 +113,15 @@ def resolve(name: str) -> str:
     if name in _builders:
         return name
     # searched on demand: networks register themselves one by one
-    aliases = {card.peers["torchvision"].name: own for own, card in _cards.items() if "torchvision" in card.peers}
+    aliases = {entry.peers["torchvision"].name: own for own, entry in _entries.items() if "torchvision" in entry.peers}
     if name not in aliases:
         raise unknown("network", name, {*_builders, *aliases}, see="`fovea models` lists all.")
     return aliases[name]
 
 
-def card(name: str) -> Card:
-    """Return the card of the network `name`."""
-    return _cards[resolve(name)]
+def entry(name: str) -> Entry:
+    """Return the entry of the network `name`."""
+    return _entries[resolve(name)]
 
 
 def build(name: str, **arguments: object) -> "nn.Module":

@@ -75,10 +75,12 @@ def make_card():
 def make_bundle(tmp_path, make_card):
     """Return a function that writes a bundle that knows red from green from blue, and gives its path."""
     import fovea.zoo  # noqa: F401  registers the network
+    from fovea.card import Card
     from fovea.model.bundle import save_bundle
 
     def write(name="model.safetensors", *, model=None, order=(0, 1, 2), **changes):
-        save_bundle(tmp_path / name, model or brightest_channel(order), make_card(**changes))
+        card = Card.from_dict(make_card(**changes), source=name)
+        save_bundle(tmp_path / name, model or brightest_channel(order), card)
         return tmp_path / name
 
     return write
@@ -98,6 +100,33 @@ def colour_folder(tmp_path, monkeypatch):
         return tmp_path / folder
 
     return write
+
+
+@pytest.fixture
+def make_outcome():
+    """Return a function of changes that gives six images of three classes, two of them classified wrongly."""
+
+    from fovea.evaluation.outcome import Outcome
+    from fovea.tasks.classes import Classes
+    from fovea.tasks.number import Number
+
+    def make(classes=("cat", "dog", "owl"), names=tuple("abcdef"), *, temperature=1.0, **changes):
+        logits = torch.tensor([[4.0, 0, 0], [3, 0, 0], [0, 2, 0], [0, 1, 0], [0, 0, 5], [1, 0, 0]])
+        pixels = np.arange(6 * 4 * 4 * 3, dtype=np.uint8).reshape(6, 4, 4, 3)
+        loss = "binary" if changes.get("outputs", logits).shape[1] == 1 else "cross-entropy"
+        target = Classes(names=classes, loss=loss, temperature=temperature) if classes else Number()
+        given = {
+            "data": "pets",
+            "split": "test",
+            "target": target,
+            "outputs": logits,
+            "labels": np.array([0, 1, 1, 1, 2, 2]),  # b is a dog taken for a cat, f an owl taken for a cat
+            "names": names,
+            "picture": lambda index: pixels[index],
+        }
+        return Outcome(**{**given, **changes})
+
+    return make
 
 
 @pytest.fixture(scope="session")

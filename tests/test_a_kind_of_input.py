@@ -16,9 +16,9 @@ from torch import nn
 
 import fovea
 from fovea import inputs
-from fovea.data.cache import cache_folder
+from fovea.data.cache.decoded import cache_folder
 from fovea.data.dataset import Dataset, Part
-from fovea.data.sources import Reader, reading_also
+from fovea.data.sources.source import Reader, reading_also
 from fovea.display import Display
 from fovea.errors import ImageError, UsageError
 from fovea.inputs.views import PLAIN, Protocol

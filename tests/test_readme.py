@@ -16,7 +16,7 @@ import fovea
 from fovea.cli import app
 from fovea.commands import COMMANDS as TABLE
 from fovea.errors import FoveaError
-from fovea.plans.named import DEFAULT_RECIPE, RECIPES
+from fovea.plans.named import DEFAULT_PLAN, PLANS
 from fovea.plans.rules import PHOTO_SIZE, SMALL_IMAGE, WANTED_EPOCHS, WANTED_IMAGES
 from fovea.training.recipe import FIELDS, INITIALISATIONS, OPTIMISERS, Recipe
 from fovea.training.schedules import SCHEDULES
@@ -100,25 +100,25 @@ def test_an_option_that_does_not_exist_would_be_found():
         Recipe().parsed({"rate": "3"})
 
 
-@pytest.mark.parametrize("data", DEFAULT_RECIPE)
+@pytest.mark.parametrize("data", DEFAULT_PLAN)
 def test_the_table_of_default_plans_agrees_with_the_recipes(data):
     (row,) = re.findall(rf"^\|[^|]*`{data}`[^|]*\|.*$", TRAINING.partition("## Named recipes")[0], re.M)
-    plan = RECIPES[DEFAULT_RECIPE[data]]
-    for fact in (f"`{plan.model}`", f"{plan.size} px", f"`{DEFAULT_RECIPE[data]}`", f"{plan.training.epochs} epochs"):
+    plan = PLANS[DEFAULT_PLAN[data]]
+    for fact in (f"`{plan.model}`", f"{plan.size} px", f"`{DEFAULT_PLAN[data]}`", f"{plan.recipe.epochs} epochs"):
         assert fact in row
-    assert plan.training.optimiser in row.lower()
+    assert plan.recipe.optimiser in row.lower()
 
 
 def test_the_table_of_named_recipes_agrees_with_them():
     _, table = TRAINING.split("## Named recipes")
     rows = dict(re.findall(r"^\| `([^`]+)` \| (.*)$", table.partition("## A budget")[0], re.M))
-    assert list(rows) == list(RECIPES)
+    assert list(rows) == list(PLANS)
     epochs, model = 0, ""
     for name, row in rows.items():
-        plan = RECIPES[name]
+        plan = PLANS[name]
         if not row.startswith("the same with "):
             epochs, model = int(re.search(r"(\d+) epochs", row)[1]), re.match(r"`(\w+)`", row)[1]
-        assert (plan.training.epochs, plan.model) == (epochs, model), name
+        assert (plan.recipe.epochs, plan.model) == (epochs, model), name
 
 
 def test_the_page_on_training_has_the_numbers_of_the_planning():
@@ -217,3 +217,9 @@ def test_the_readmes_python_example_runs(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) == 4
+
+
+def test_the_page_on_architecture_names_every_unit_of_the_package():
+    page = PAGES["docs/architecture.md"].partition("## The way")[0]
+    units = {path.stem for path in (ROOT / "fovea").glob("*.py")} | {p.parent.name for p in ROOT.glob("fovea/*/*.py")}
+    assert {name for name in units - {"__init__"} if f"`{name}`" not in page} == set()

@@ -28,26 +28,26 @@ def models(
     """List the networks: year, authors, input, parameters, multiply-adds, published accuracy, lecture decks."""
     from fovea.jobs.models import models as job
 
-    cards = job(pattern, year=year, max_params=max_params, max_macs=max_macs, plot=plot)
+    entries = job(pattern, year=year, max_params=max_params, max_macs=max_macs, plot=plot)
     if as_json:
-        print_json([card.to_dict() for card in cards])
+        print_json([entry.to_dict() for entry in entries])
         return
-    print_table(COLUMNS, map(_row, cards))
-    print_lines([f"{len(cards)} network{'' if len(cards) == 1 else 's'}. {LEGEND}"])
+    print_table(COLUMNS, map(_row, entries))
+    print_lines([f"{len(entries)} network{'' if len(entries) == 1 else 's'}. {LEGEND}"])
     if plot is not None:
         print_lines([f"Plot  {plot}"])
 
 
-def _row(card: Any) -> tuple[object, ...]:
+def _row(entry: Any) -> tuple[object, ...]:
     return (
-        card.name,
-        card.year,
-        card.authors.replace(" and ", ", "),
-        f"{card.input[0]}x{card.input[1]}",
-        _short(card.params),
-        _short(card.macs),
-        _accuracy(card.top1, card.top5),
-        " ".join(str(int(deck)) for deck in card.decks),
+        entry.name,
+        entry.year,
+        entry.authors.replace(" and ", ", "),
+        f"{entry.input[0]}x{entry.input[1]}",
+        _short(entry.params),
+        _short(entry.macs),
+        _accuracy(entry.top1, entry.top5),
+        " ".join(str(int(deck)) for deck in entry.decks),
     )
 
 

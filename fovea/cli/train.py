@@ -1,6 +1,5 @@
 """`fovea train`."""
 
-from inspect import signature
 from typing import Annotated, Any
 
 import typer
@@ -9,6 +8,12 @@ from fovea.cli.options import READING, AllowBad, Device, Json, NoImages
 from fovea.cli.output import print_json, print_lines, speaks
 from fovea.cli.settings import assigned
 from fovea.signatures import spelled_out
+
+OWN_OPTIONS = (
+    *("data", "device", "model", "recipe", "start", "budget", "size", "fit", "val_fraction", "task", "allow_bad"),
+    *("out", "resume", "tensorboard", "watch", "images", "display", *READING),
+)
+"""What `--set` does not take; a recipe's field that has an option may be set either way."""
 
 Start = Annotated[
     str | None,
@@ -95,7 +100,7 @@ def _train(given: dict[str, Any]) -> None:
         return _train_along(given)
     as_json, preview, find_lr = (given.pop(switch, False) for switch in ("as_json", "preview", "find_lr"))
     report = {"images": not given.pop("no_images", False), "watch": given.pop("watch", None)}
-    given |= assigned(given.pop("assignments", []), taken={*signature(train).parameters, "images", "display"})
+    given |= assigned(given.pop("assignments", []), taken={*given, *OWN_OPTIONS})
     if preview:
         from fovea.jobs.preview import preview as write_preview
 

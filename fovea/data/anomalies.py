@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from fovea.data.dataset import Dataset, Part
-from fovea.data.folders import is_ignored
+from fovea.data.sources.folders import is_ignored
 from fovea.preprocess import FORMATS
 
 ODD_FACTOR = 4

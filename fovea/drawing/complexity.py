@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator, NullFormatter, StrMethodFormatter
 from matplotlib.transforms import Bbox
 
 from fovea.drawing.style import BLUE, INK, LINE, SOFT
-from fovea.registry import Card
+from fovea.registry import Entry
 
 AREA_PER_MILLION = 3.0
 """Square points of a circle per million parameters."""
@@ -37,22 +37,24 @@ class Mark(NamedTuple):
     radius: float
 
 
-def complexity_figure(cards: Sequence[Card]) -> Figure:
+def complexity_figure(entries: Sequence[Entry]) -> Figure:
     """Return published top-1 accuracy against MACs, circles sized by parameters, above the error by year."""
     figure = Figure(figsize=(10, 12), layout="constrained")
     upper, lower = figure.subplots(2, 1, height_ratios=(3, 2))
-    named = [_draw_complexity(upper, cards), _draw_errors(lower, cards)]
+    named = [_draw_complexity(upper, entries), _draw_errors(lower, entries)]
     figure.draw_without_rendering()  # settles the layout, so that places on the page are final
     for axes, marks in zip((upper, lower), named, strict=True):
         _name(axes, marks)
     return figure
 
 
-def _draw_complexity(axes: Axes, cards: Sequence[Card]) -> list[Mark]:
+def _draw_complexity(axes: Axes, entries: Sequence[Entry]) -> list[Mark]:
     marks = [
-        Mark(card.name, card.macs / 1e9, card.top1, radius=math.sqrt(card.params / 1e6 * AREA_PER_MILLION / math.pi))
-        for card in cards
-        if card.top1 is not None
+        Mark(
+            entry.name, entry.macs / 1e9, entry.top1, radius=math.sqrt(entry.params / 1e6 * AREA_PER_MILLION / math.pi)
+        )
+        for entry in entries
+        if entry.top1 is not None
     ]
     for mark in marks:
         _draw(axes, mark)
@@ -66,8 +68,8 @@ def _draw_complexity(axes: Axes, cards: Sequence[Card]) -> list[Mark]:
     return marks
 
 
-def _draw_errors(axes: Axes, cards: Sequence[Card]) -> list[Mark]:
-    marks = [Mark(card.name, card.year, 100 - card.top5, radius=2.5) for card in cards if card.top5 is not None]
+def _draw_errors(axes: Axes, entries: Sequence[Entry]) -> list[Mark]:
+    marks = [Mark(entry.name, entry.year, 100 - entry.top5, radius=2.5) for entry in entries if entry.top5 is not None]
     for mark in marks:
         _draw(axes, mark)
     years = sorted({mark.x for mark in marks})

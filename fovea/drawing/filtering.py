@@ -1,4 +1,7 @@
-"""The picture of input, kernel and output that `fovea filter` writes."""
+"""The picture of input, kernel and output that `fovea filter` writes.
+
+Images are (H, W, C) uint8 0..255, signals (N,) float64, kernels (h, w) or (k,) float64.
+"""
 
 import math
 from typing import Any

@@ -1,45 +1,19 @@
 """The picture that `fovea evaluate --robust --out` writes, of one network or of several."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from fovea.drawing.saving import save_figure
+from fovea.evaluation.robustness import Curve, Robustness
 
 COLUMNS = 3
 DPI = 100
 
 
-class _Point(Protocol):
-    @property
-    def level(self) -> float: ...
-    @property
-    def accuracy(self) -> float: ...
-    @property
-    def interval(self) -> tuple[float, float]: ...
-
-
-class _Curve(Protocol):
-    @property
-    def disturbance(self) -> str: ...
-    @property
-    def unit(self) -> str: ...
-    @property
-    def points(self) -> Sequence[_Point]: ...
-
-
-class Measured(Protocol):
-    """What was measured on one network: a curve for each disturbance."""
-
-    @property
-    def curves(self) -> Sequence[_Curve]:
-        """By ascending level each."""
-
-
-def robustness_figure(found: Mapping[str, Measured]) -> Figure:
+def robustness_figure(found: Mapping[str, Robustness]) -> Figure:
     """Return one panel per disturbance with a line for each network by its name, the 95 % intervals as bands."""
     first = next(iter(found.values()))
     rows = -(-len(first.curves) // COLUMNS)
@@ -58,12 +32,12 @@ def robustness_figure(found: Mapping[str, Measured]) -> Figure:
     return figure
 
 
-def robustness_picture(found: Mapping[str, Measured], path: Path) -> Path:
+def robustness_picture(found: Mapping[str, Robustness], path: Path) -> Path:
     """Write the figure of `found`, whole or not at all, and return `path`; StorageError where it cannot be written."""
     return save_figure(robustness_figure(found), path, dpi=DPI)
 
 
-def _draw(axes: Axes, curve: _Curve, *, name: str) -> None:
+def _draw(axes: Axes, curve: Curve, *, name: str) -> None:
     levels = [point.level for point in curve.points]
     (line,) = axes.plot(levels, [100 * point.accuracy for point in curve.points], marker="o", markersize=3, label=name)
     low, high = ([100 * point.interval[end] for point in curve.points] for end in (0, 1))

@@ -1,4 +1,7 @@
-"""The picture of what one unit sees, and of where its gradient falls, that `fovea measure --unit` writes."""
+"""The picture of what one unit sees, and of where its gradient falls, that `fovea measure --unit` writes.
+
+Images are (H, W, C) uint8 0..255.
+"""
 
 import math
 from typing import NamedTuple

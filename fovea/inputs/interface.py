@@ -1,4 +1,7 @@
-"""What the rest of the package asks of a kind of input, and of the preprocessing that one network has."""
+"""What the rest of the package asks of a kind of input, and of the preprocessing that one network has.
+
+Of images, stored samples are (N, H, W, C) uint8 0..255 and network inputs (N, C, H, W) float32, normalised.
+"""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path

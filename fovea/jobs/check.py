@@ -8,11 +8,11 @@ from typing import Unpack
 from fovea import inputs
 from fovea.data.anomalies import find_blank, find_strays, survey_sizes
 from fovea.data.dataset import Dataset, Part
-from fovea.data.duplicates import Member, find_duplicates
+from fovea.data.duplicates.groups import Member, find_duplicates
+from fovea.data.duplicates.likeness import SIDE
 from fovea.data.findings import DataCheck
-from fovea.data.likeness import SIDE
-from fovea.data.parquet import parquet_files
-from fovea.data.sources import DataSource, Reading, reads_data
+from fovea.data.sources.parquet import parquet_files
+from fovea.data.sources.source import DataSource, Reading, reads_data
 from fovea.data.statistics import channel_statistics
 from fovea.display import Display
 from fovea.preprocess import Pixels, Preprocess, decode

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from fovea import inputs
-from fovea.data.sources import DataSource, Reading, reads_data
+from fovea.data.sources.source import DataSource, Reading, reads_data
 from fovea.display import Display
 from fovea.errors import UsageError
 from fovea.evaluation.outcome import Outcome

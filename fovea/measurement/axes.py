@@ -1,4 +1,7 @@
-"""Where the axes of the input lie in a tensor: which dimension each runs along, through views and reshapes too."""
+"""Where the axes of the input lie in a tensor: which dimension each runs along, through views and reshapes too.
+
+Tensors are of any shape and dtype; none of their values is looked at.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace

@@ -1,4 +1,7 @@
-"""The page of an evaluation: what a network says of one part, and what its card says of the network."""
+"""The page of an evaluation: what a network says of one part, and what its card says of the network.
+
+Filters are (F, C, k, k) float32, in the scale of the weights.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

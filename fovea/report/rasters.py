@@ -1,4 +1,8 @@
-"""Pictures made of numbers: the first layer's filters, gradients over the layers, confusions of many classes."""
+"""Pictures made of numbers: the first layer's filters, gradients over the layers, confusions of many classes.
+
+Pictures are (H, W, 4) uint8 0..255, with transparency. Filters are (F, C, k, k) float32, counts
+(classes, classes) int64.
+"""
 
 import math
 from collections.abc import Sequence

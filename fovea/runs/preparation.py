@@ -14,7 +14,7 @@ from fovea.card import CUSTOM
 from fovea.custom import custom_name, custom_network
 from fovea.data.augment.recipes import FLIPS, Augmentation, compose
 from fovea.data.dataset import Dataset, Part
-from fovea.data.sources import DataSource
+from fovea.data.sources.source import DataSource
 from fovea.data.splits import require_trainable, split_validation
 from fovea.data.statistics import channel_statistics
 from fovea.display import Display

@@ -71,6 +71,9 @@ class Task(ABC):
 
     The class is the kind: what can be said before any data is seen. An instance also knows what decoding needs, as
     the names of the classes; the card of a model file holds it.
+
+    A network has outputs (N, K) float32. Labels are (N,) int64 class indices or float32 numbers, decoded rows (N, K)
+    float64.
     """
 
     name: ClassVar[str]

@@ -1,4 +1,7 @@
-"""Optimisers, their parameter groups and weight averaging; Muon is ours, since PyTorch's takes no 4-D weights."""
+"""Optimisers, their parameter groups and weight averaging; Muon is ours, since PyTorch's takes no 4-D weights.
+
+Weights and gradients are float32, of any shape; matrices are (R, C).
+"""
 
 import copy
 from collections.abc import Callable, Iterable, Mapping

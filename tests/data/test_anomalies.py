@@ -5,7 +5,7 @@ from PIL import Image
 
 from fovea.data.anomalies import find_blank, find_strays, survey_sizes
 from fovea.data.dataset import Dataset, Part
-from fovea.data.folders import load_folder
+from fovea.data.sources.folders import load_folder
 
 
 def folder(tmp_path, *, sizes, mode="RGB"):

@@ -8,14 +8,14 @@ from fovea.jobs.models import models
 
 
 def test_the_picture_has_a_circle_for_each_published_figure(tmp_path):
-    cards = models("*net*", year=2018)
-    upper, lower = complexity_figure(cards).axes
+    entries = models("*net*", year=2018)
+    upper, lower = complexity_figure(entries).axes
     for axes, key in ((upper, "top1"), (lower, "top5")):
         shown = [tuple(c.get_offsets()[0]) for c in axes.collections if len(c.get_offsets())]
-        published = [card for card in cards if getattr(card, key) is not None]
+        published = [entry for entry in entries if getattr(entry, key) is not None]
         expected = [(c.macs / 1e9, c.top1) if key == "top1" else (c.year, 100 - c.top5) for c in published]
         np.testing.assert_allclose(sorted(shown), sorted(expected))
-    sizes = {card.name: card.params for card in cards if card.top1 is not None}
+    sizes = {entry.name: entry.params for entry in entries if entry.top1 is not None}
     areas = [c.get_sizes()[0] for c in upper.collections if len(c.get_offsets())]
     np.testing.assert_allclose(np.array(areas) / np.array(list(sizes.values())), 3e-6, rtol=1e-9)
     models("*net*", year=2018, plot=tmp_path / "zoo.png")

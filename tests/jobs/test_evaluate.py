@@ -1,19 +1,20 @@
 """Evaluating: on which part, against which classes, and what the figures are."""
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from fovea.data.sources import find
+from fovea.data.sources.source import find
 from fovea.data.splits import split_validation
 from fovea.errors import DataError, UsageError
-from fovea.jobs.evaluate import Evaluation, evaluate
+from fovea.evaluation.result import Evaluation
+from fovea.jobs.evaluate import evaluate
 from fovea.metrics import wilson_interval
 from fovea.model.bundle import load
 from fovea.registry import build
+from fovea.tasks.class_figures import ClassFigures
 
 
 @pytest.fixture
@@ -165,6 +166,7 @@ def test_the_summary_names_part_interval_worst_class_and_mistakes(make_bundle, m
 def test_the_summary_shows_the_twenty_worst_classes_and_no_empty_ones():
     names = [f"c{index}" for index in range(30)]
     scores = {name: {"precision": 1.0, "recall": i / 30, "f1": 1.0, "support": i % 2} for i, name in enumerate(names)}
-    figures = Evaluation(data="d", split="test", images=15, accuracy=0.5, interval=(0.4, 0.6), nll=1.0, ece=0.1)
-    lines = replace(figures, per_class=scores, confusion=np.eye(30, dtype=int).tolist()).summary()
+    confusion = np.eye(30, dtype=int).tolist()
+    found = ClassFigures(accuracy=0.5, interval=(0.4, 0.6), nll=1.0, ece=0.1, per_class=scores, confusion=confusion)
+    lines = Evaluation(data="d", split="test", images=15, figures=found).summary()
     assert [line.split()[0] for line in lines[4:]] == names[1::2]

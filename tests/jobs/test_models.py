@@ -7,14 +7,14 @@ from fovea.jobs.models import models
 
 
 def names(*arguments, **options):
-    return [card.name for card in models(*arguments, **options)]
+    return [entry.name for entry in models(*arguments, **options)]
 
 
 def test_the_lineage_is_in_the_order_of_years():
     found = models()
-    years = [card.year for card in found]
+    years = [entry.year for entry in found]
     assert years == sorted(years)
-    assert {"lenet5", "alexnet", "resnet50", "mobilenet_v2"} <= {card.name for card in found}
+    assert {"lenet5", "alexnet", "resnet50", "mobilenet_v2"} <= {entry.name for entry in found}
 
 
 @pytest.mark.parametrize(
@@ -57,8 +57,8 @@ def test_what_cannot_be_read_is_refused(options, message):
 
 
 def test_the_card_says_what_peers_there_are_without_their_rules():
-    card = models("squeezenet1_1")[0].to_dict()
-    assert card["params"] == 1_235_496
-    assert card["input"] == [3, 224, 224]
-    assert card["peers"]["torchvision"]["weights"].endswith("squeezenet1_1-b8a52dc0.pth")
-    assert "rules" not in card["peers"]["torchvision"]
+    entry = models("squeezenet1_1")[0].to_dict()
+    assert entry["params"] == 1_235_496
+    assert entry["input"] == [3, 224, 224]
+    assert entry["peers"]["torchvision"]["weights"].endswith("squeezenet1_1-b8a52dc0.pth")
+    assert "rules" not in entry["peers"]["torchvision"]

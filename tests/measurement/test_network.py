@@ -147,7 +147,7 @@ SAMPLE = ["resnet18", "mobilenet_v2", "vgg_block3", "densenet121", "googlenet", 
 
 @pytest.mark.parametrize("name", SAMPLE)
 def test_networks_of_the_zoo_agree_with_their_cards(name):
-    card = registry.card(name)
+    card = registry.entry(name)
     with torch.device("meta"):
         model = registry.build(name)
     measured = measure_network(model, card.input, name=name)

@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 
 import fovea.zoo  # noqa: F401 (registers the networks)
 from fovea import registry
+from fovea.card import Card
 from fovea.data.dataset import Dataset, Part
 from fovea.display import Display
 from fovea.errors import BundleError, StorageError, UsageError
@@ -69,7 +70,7 @@ def test_a_file_gives_the_body_its_normalisation_and_leaves_the_head_new(photogr
     assert found["head.logits.weight"].shape == (2, 64)
     assert differing(found, {name: t for name, t in state.items() if not name.startswith("head.")}) == set()
     assert training.preprocess.mean == IMAGENET_MEAN
-    assert training.plan.start == str(file) and training.plan.training.head_first > 0
+    assert training.plan.start == str(file) and training.plan.recipe.head_first > 0
     assert training.origin["file"] == "weights.pth" and training.origin["licence"] == "unknown"
 
 
@@ -78,7 +79,7 @@ def test_a_model_file_gives_network_arguments_size_and_normalisation(photographs
     arguments = registry.arguments_of("foveola", classes=3, c_in=3, width=0.25)
     preprocess = {**make_card()["preprocess"], "size": [24, 24], "mean": [0.1, 0.2, 0.3]}
     card = make_card(architecture="foveola", arguments=arguments, preprocess=preprocess, licences={"weights": "CC0"})
-    save_bundle(tmp_path / "own.safetensors", model, card)
+    save_bundle(tmp_path / "own.safetensors", model, Card.from_dict(card, source="own"))
     training = ready(photographs, start=tmp_path / "own.safetensors", size=None)
     assert training.architecture == "foveola" and training.arguments["width"] == 0.25
     assert training.preprocess.size == (24, 24) and training.preprocess.mean == (0.1, 0.2, 0.3)
@@ -162,7 +163,7 @@ def test_weights_at_hand_are_for_photographs(at_hand):
 
 def test_a_budget_replaces_the_epochs(at_hand):
     plan = chosen(dataset(), changes={"budget_s": 60.0, "epochs": 0})
-    assert plan.model == "mobilenet_v2" and plan.training.budget_s == 60
+    assert plan.model == "mobilenet_v2" and plan.recipe.budget_s == 60
 
 
 def test_without_weights_there_are_none_at_hand(tmp_path, monkeypatch):

@@ -8,12 +8,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from fovea.data.sources import find
+from fovea.data.sources.source import find
 from fovea.display import Display
 from fovea.errors import ShapeError, UsageError
-from fovea.jobs.train import prepared, train
+from fovea.jobs.train import train
 from fovea.model.bundle import load
 from fovea.model.container import read_card
+from fovea.runs.request import prepared
 from fovea.training.inference import predict_logits
 
 FAST = {"threads": 1, "precision": "float32", "device": "cpu", "size": 16, "batch": 64, "augment": ()}
@@ -60,7 +61,7 @@ def test_a_grown_network_begins_with_the_answers_of_the_shallow_one(shallow, dee
 
 def test_arguments_and_normalisation_of_the_shallow_network_hold(trained):
     grown = ready(start=trained.model, grow="identity", **DEEPER)
-    assert grown.arguments["widths"] == [4, 8] and grown.plan.training.head_first == 0
+    assert grown.arguments["widths"] == [4, 8] and grown.plan.recipe.head_first == 0
     assert list(grown.preprocess.mean) == read_card(trained.model)["preprocess"]["mean"]
 
 

@@ -1,6 +1,7 @@
 """What a training changes in its process is put back when it ends."""
 
 import ctypes
+import gc
 import sys
 import types
 
@@ -106,6 +107,15 @@ def test_a_training_leaves_threads_and_random_state_as_they_were(tmp_path, befor
     options = {"model": "lenet5", "epochs": 1, "threads": before[0] + 1, "precision": "float32", "device": "cpu"}
     fovea.train("digits", out=tmp_path / "run", display=Display(quiet=True), **options)
     assert as_it_was(before)
+
+
+def test_preview_and_measurements_do_so_too(tmp_path, before):
+    fovea.preview("digits", out=tmp_path / "sheet.png", display=Display(quiet=True))
+    assert as_it_was(before)
+    fovea.measure("lenet5")
+    assert as_it_was(before)
+    fovea.latency("lenet5", device="cpu")
+    assert as_it_was(before) and gc.isenabled()
 
 
 def test_a_training_that_fails_does_so_too(tmp_path, before, monkeypatch):

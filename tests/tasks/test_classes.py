@@ -177,7 +177,8 @@ def test_strange_classes_are_refused():
 
 def test_two_networks_for_the_same_classes_have_them_in_any_order():
     assert ABC.columns_of(Classes(names=("c", "a", "b"))) == [1, 2, 0]
-    assert ABC.columns_of(Classes(names=("a", "b", "d"))) is None and ABC.columns_of(Number()) is None
+    assert ABC.columns_of(Classes(names=("a", "b", "d"))) is None and ABC.columns_of(BINARY) is None
+    assert ABC.columns_of(Number()) is None
 
 
 # training
@@ -273,6 +274,7 @@ def test_a_prediction_lists_the_classes_by_probability_and_of_equals_the_first()
     prediction = ABC.prediction(np.array([0.25, 0.5, 0.25]))
     assert prediction == Prediction(scores=(LabelScore("b", 0.5), LabelScore("a", 0.25), LabelScore("c", 0.25)))
     assert ABC.top(prediction, 2).scores == prediction.scores[:2]
+    assert prediction.to_dict()["predictions"][0] == {"label": "b", "probability": 0.5}
 
 
 # figures

@@ -125,6 +125,8 @@ def test_outputs_are_decoded_in_the_unit_of_the_labels():
     rows = TENS.decode(OUTPUTS)
     assert rows.dtype == np.float64 and rows.tolist() == [[10], [13], [8]]
     assert TENS.prediction(rows[1]) == Prediction(value=13.0)
+    found = TENS.prediction(np.array([2.5]))
+    assert (found.value, found.label, found.text, found.to_dict()) == (2.5, "2.5", "2.5", {"value": 2.5})
     assert TENS.top(Prediction(value=13.0), 1) == Prediction(value=13.0)
 
 

@@ -27,8 +27,10 @@ def bright_halves(count, *, seed=0):
 
 
 def target_of(part, recipe):
-    """Return what a network learns from a part: two classes where its labels are whole numbers, else a number."""
-    return Classes(names=("upper", "lower"), loss=recipe.loss) if part.labels.dtype.kind == "i" else Number()
+    """Return what is learned from the labels of a part: numbers, or classes."""
+    if part.labels.dtype.kind == "f":
+        return Number(loss=recipe.loss)
+    return Classes(names=tuple(map(str, range(max(2, int(part.labels.max()) + 1)))), loss=recipe.loss)
 
 
 def tiny_net(outputs=2, *, norm=True):
@@ -59,13 +61,13 @@ def make_trainer(net):
 
     def make(*, model=None, train=None, val=None, device="cpu", **fields):
         recipe = Recipe(**{"epochs": 3, "batch": 8, "lr": 0.05, "schedule": "constant", "threads": 1, **fields})
-        part = train or bright_halves(32)
+        train = train or bright_halves(32)
         return Trainer(
             model or net(),
-            part,
+            train,
             recipe,
             val=val,
-            target=target_of(part, recipe),
+            target=target_of(train, recipe),
             preprocess=Preprocess(size=(SIZE, SIZE), channels=1, mean=(0.4,), std=(0.2,)),
             augmentation=compose(recipe.augment, size=SIZE),
             device=torch.device(device),

@@ -3,7 +3,6 @@
 Each process writes what it saw to OUT/RANK.pt: torchrun --nproc-per-node 2 two_processes.py OUT
 """
 
-import dataclasses
 import sys
 from pathlib import Path
 
@@ -52,13 +51,12 @@ class Heads(nn.Module):
 
 def make_trainer(model=None, *, val=None, train=None, **fields):
     recipe = Recipe(**{"epochs": 2, "batch": 8, "lr": 0.05, "schedule": "constant", "threads": 1, **fields})
-    part = train or bright_halves(31)
     return Trainer(
         model or net(1 if recipe.loss == "binary" else 2),
-        part,
+        train or bright_halves(31),
         recipe,
         val=val,
-        target=target_of(part, recipe),
+        target=target_of(train or bright_halves(31), recipe),
         preprocess=Preprocess(size=(SIZE, SIZE), channels=1, mean=(0.4,), std=(0.2,)),
         augmentation=compose(recipe.augment, size=SIZE),
         device=torch.device("cpu"),
@@ -70,27 +68,22 @@ def fit(trainer, *, stopped=lambda trainer: False):
     results = []
     trainer.fit(
         on_step=lambda _: None,
-        on_epoch=lambda _, result: results.append(dataclasses.replace(result, elapsed_s=0.0).to_dict()),
+        on_epoch=lambda _, result: results.append({**result.to_dict(), "elapsed_s": 0.0}),
         stopped=lambda: stopped(trainer),
     )
     return {"weights": trainer.evaluated_model.state_dict(), "results": results, "steps": trainer.clock.total_steps}
 
 
-class Seen:
-    """A network input that keeps what it is asked to normalise."""
-
-    def __init__(self, prepare, batches):
-        self.arranged, self.prepare, self.batches = prepare.arranged, prepare, batches
-
-    def __call__(self, images):
-        self.batches.append(images.clone())
-        return self.prepare(images)
-
-
 def seen(trainer):
     """Return what goes into the network in the first step, and the seeds of its dropout in all of them."""
-    batches, seeds, prepare, seed_dropout = [], [], trainer.prepare, trainer.seed_dropout
-    trainer.prepare = Seen(prepare, batches)
+    batches, seeds, seed_dropout = [], [], trainer.seed_dropout
+
+    class Seen(type(trainer.prepare)):
+        def __call__(self, images):
+            batches.append(images.clone())
+            return super().__call__(images)
+
+    trainer.prepare = Seen(trainer.preprocess, trainer.device)
     trainer.seed_dropout = lambda seed: (seeds.append(seed), seed_dropout(seed))[1]
     fit(trainer)
     return {"images": batches[0], "seeds": seeds}

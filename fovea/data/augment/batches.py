@@ -1,4 +1,7 @@
-"""What augmentations of whole batches share: a draw per image, positions of pixels, reading between them, rounding."""
+"""What augmentations of whole batches share: a draw per image, positions of pixels, reading between them, rounding.
+
+Images are (N, C, H, W), uint8 0..255 or float32 on the same scale.
+"""
 
 import torch
 from torch import Generator, Tensor

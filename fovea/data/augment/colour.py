@@ -1,4 +1,7 @@
-"""Augmentations that change the colours of whole batches and move nothing; images as in `recipes`."""
+"""Augmentations that change the colours of whole batches and move nothing; images as in `recipes`.
+
+Images are (N, C, H, W), uint8 0..255 or float32 on the same scale.
+"""
 
 import torch
 from torch import Generator, Tensor

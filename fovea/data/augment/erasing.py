@@ -1,4 +1,7 @@
-"""Augmentations that hide a part of each image of a batch; images as in `recipes`."""
+"""Augmentations that hide a part of each image of a batch; images as in `recipes`.
+
+Images are (N, C, H, W), uint8 0..255 or float32 on the same scale.
+"""
 
 import math
 

@@ -1,6 +1,8 @@
 """Where moved pixels come from, so that targets move with their image: masks by nearest neighbour, points exactly.
 
 Positions are (x, y) in pixels from the left and top edges: the centre of the first pixel is at (0.5, 0.5).
+
+Masks are (N, h, w) of whole numbers, points (N, P, 2) float32 in pixels.
 """
 
 from collections.abc import Callable

@@ -1,6 +1,8 @@
 """Mixing the images of a batch two by two, with their labels: mixup and cutmix.
 
 One share and one permutation are drawn per batch, as in the authors' code. The share is looked at on the host.
+
+Images are (N, C, H, W), uint8 0..255 or float32 on the same scale.
 """
 
 import math

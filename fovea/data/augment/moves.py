@@ -2,6 +2,8 @@
 
 Images as in `recipes`. They are moved by the fastest way to the same place: whole rows or pixels by index, parts cut
 out and resized; by `source` itself where there is none.
+
+Images are (N, C, H, W), uint8 0..255 or float32 on the same scale.
 """
 
 import math

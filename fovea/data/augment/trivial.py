@@ -3,6 +3,8 @@
 The fourteen operations and the wide space of strengths of its table; levels 0 to 30, drawn uniformly. Departure:
 `solarize` begins at a threshold of 256, so that level 0 leaves every image as it is (but `autocontrast` and `equalize`,
 which have no level).
+
+Images are (N, C, H, W), uint8 0..255 or float32 on the same scale.
 """
 
 import math
