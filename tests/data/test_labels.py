@@ -1,6 +1,8 @@
+"""What the parts of a data set may be called."""
+
 import pytest
 
-from fovea.data.labels import part_of
+from fovea.data.labels import in_order, part_of
 from fovea.errors import DataError
 
 
@@ -15,3 +17,8 @@ def test_parts_have_several_names(text, part):
 def test_an_unknown_split_lists_the_allowed_names():
     with pytest.raises(DataError, match="here: unknown split `tset`; allowed are train, training, val, .*, testing"):
         part_of("tset", where="here")
+
+
+def test_parts_come_in_the_order_of_their_use():
+    assert in_order({"test": 1, "val": 2, "train": 3}) == ["train", "val", "test"]
+    assert in_order({"test": 1, "train": 3}) == ["train", "test"]

@@ -1,4 +1,6 @@
-"""Numbers: labels, outputs and errors, by hand."""
+"""Numbers: labels, scale, errors and mistakes, by hand."""
+
+import math
 
 import numpy as np
 import pytest
@@ -7,6 +9,18 @@ import torch
 from fovea.errors import DataError, UsageError
 from fovea.tasks.classes import Classes
 from fovea.tasks.number import Number
+from fovea.tasks.prediction import Prediction
+from fovea.tasks.score import Score
+from fovea.tasks.task import Mistake, number_of
+from fovea.training.losses import make_loss
+from fovea.training.recipe import Recipe
+
+TENS = Number(mean=10.0, std=2.0)
+OUTPUTS, TRUTH = torch.tensor([[0.0], [1.5], [-1.0]]), np.array([10, 12, 11], np.float32)
+"""The numbers 10, 13 and 8, and what is true."""
+
+
+# labels
 
 
 def test_numbers_become_float32():
@@ -17,50 +31,141 @@ def test_numbers_become_float32():
 
 @pytest.mark.parametrize("text", ["abc", "", "nan", "inf"])
 def test_a_label_that_is_no_number_is_refused(text):
-    with pytest.raises(DataError, match=f"Label `{text}` is not a number, as `--task number` requires"):
+    with pytest.raises(DataError) as caught:
         Number.encode({"train": ["1", text]})
-
-
-def test_the_network_learns_standardised_numbers():
-    task = Number.fitted(np.array([1.0, 3.0], np.float32), classes=(), loss="mse", data="ages")
-    assert (task.mean, task.std) == (2.0, 1.0)
-    scaled = Number(mean=10, std=4).to_network(np.array([6.0, 14.0]))
-    assert scaled.tolist() == [-1, 1] and scaled.dtype == np.float32
-    assert Number(mean=10, std=4).decode(torch.tensor([[-1.0], [1.0]])).tolist() == [[6.0], [14.0]]
-    assert Number.fitted(np.array([5.0, 5.0]), classes=(), loss="mse", data="ages").std == 1.0
-
-
-def test_errors_by_hand():
-    found = Number().figures(torch.tensor([[1.0], [2.0], [6.0]]), np.array([1.0, 4.0, 5.0]))
-    assert (found.mae, found.rmse) == (pytest.approx(1.0), pytest.approx((5 / 3) ** 0.5))
-    assert found.r2 == pytest.approx(1 - 5 / (26 / 3))
-    assert found.result("val", images=3, flip=True).keys() == {"split", "images", "mae", "rmse", "r2"}
-    assert Number.result_text(found.result("val", images=3, flip=False)) == "mean absolute error 1 on val (3 images)"
-    [worst] = Number().mistakes(torch.tensor([[1.0], [2.0]]), np.array([1.5, 4.0]), most=1)
-    assert (worst.image, worst.truth, worst.answer, worst.answer_probability) == (1, "4", "2", None)
-
-
-def test_a_prediction_is_the_number():
-    found = Number().prediction(np.array([2.5]))
-    assert (found.value, found.label, found.text, found.to_dict()) == (2.5, "2.5", "2.5", {"value": 2.5})
-
-
-def test_the_card_gives_the_task_back():
-    task = Number(mean=2.0, std=0.5)
-    card = {"loss": "mse", **task.card_fields()}
-    assert Number.from_card(card) == task and Number.fault(card) == ""
-    assert (
-        Number.fault({**card, "target": {"mean": 1.0}})
-        == "`target` must hold the `mean` and `std` of the numbers to predict."
+    assert str(caught.value) == (
+        f"Label `{text}` is not a number, as `--task number` requires; correct it, or train on classes."
     )
-    assert Number.outputs_for("mse", 0) == 1 and Number.outputs_for("mse", 2) is None
 
 
-def test_what_only_classes_have_is_refused():
-    with pytest.raises(UsageError, match="Class weights need classes; this network predicts a number"):
-        Number().class_weights(torch.zeros(2))
-    with pytest.raises(UsageError, match="This model predicts a number, which is not simply right or wrong"):
-        Number().right(torch.zeros(2, 1), np.zeros(2))
-    with pytest.raises(UsageError, match="`loss` \\(=cross-entropy\\) does not fit the task"):
-        Number.fitted(np.zeros(2), classes=(), loss="cross-entropy", data="ages")
-    assert Number().columns_of(Classes(names=("a", "b"))) is None and Number().columns_of(Number(mean=3)) == [0]
+def test_the_refusal_names_the_kind_that_wants_a_number():
+    with pytest.raises(DataError, match="^Label `x` is not a number, as `--task angle` requires"):
+        number_of("x", task="angle")
+    assert number_of(" 2.5 ", task="angle") == 2.5
+
+
+def test_numbers_have_no_classes_and_are_neither_grouped_nor_directional():
+    labels = np.array([0.5, 2], np.float32)
+    Number.check_raw(labels, "y")
+    Number.check_trainable(labels, classes=(), data="x")
+    TENS.check_known((), data="x")
+    assert Number.strata(labels) is None and Number.counts(labels, ()) == {} and TENS.classes == ()
+    assert not Number.directional((), channels=1) and TENS.facts(labels) == []
+    assert TENS.matched(labels, ()) is labels and Number.text_of(np.float32(2.5), ()) == "2.5"
+
+
+def test_a_data_set_fixes_mean_and_deviation():
+    labels = np.array([1, 3], np.float32)
+    assert Number.fitted(labels, classes=(), loss="mse", data="x") == Number(mean=2.0, std=1.0)
+    same = Number.fitted(np.array([4, 4], np.float32), classes=(), loss="mse", data="x")
+    assert same == Number(mean=4.0, std=1.0)
+
+
+def test_a_loss_of_classes_is_refused():
+    with pytest.raises(UsageError) as caught:
+        Number.fitted(np.array([1.0]), classes=(), loss="cross-entropy", data="x")
+    rule = "mse is for --task number, the others for classes."
+    assert str(caught.value) == f"`loss` (=cross-entropy) does not fit the task: {rule}"
+
+
+def test_a_network_has_one_output():
+    assert TENS.outputs == 1
+    cases = {("mse", 0): 1, ("mse", 2): None, ("cross-entropy", 0): None}
+    assert {case: Number.outputs_for(*case) for case in cases} == cases
+
+
+# the card
+
+
+@pytest.mark.parametrize("target", [None, [], {}, {"mean": 1.0}, {"mean": 1.0, "std": "2"}])
+def test_a_card_without_mean_and_deviation_is_at_fault(target):
+    assert Number.fault({"target": target}) == "`target` must hold the `mean` and `std` of the numbers to predict."
+    assert Number.fault({}) and Number.fault({"target": {"mean": 1, "std": 2.5}}) == ""
+
+
+def test_a_task_survives_the_card():
+    fields = TENS.card_fields()
+    assert fields == {"classes": [], "temperature": 1.0, "target": {"mean": 10.0, "std": 2.0}}
+    assert Number.from_card({"loss": "mse", **fields}) == TENS
+
+
+def test_every_number_stands_in_the_same_column():
+    assert TENS.columns_of(Number()) == [0] and TENS.columns_of(Classes(names=("a", "b"))) is None
+
+
+# training
+
+
+def test_labels_are_learned_standardised():
+    found = TENS.to_network(TRUTH)
+    assert found.dtype == np.float32 and found.tolist() == [0.0, 1.0, 0.5]
+
+
+def test_score_of_numbers_has_a_loss_alone():
+    target = Number()
+    outputs, labels = torch.tensor([[1.0], [2.0]]), torch.tensor([1.0, 4.0])
+    assert target.score(outputs, labels, make_loss(target, Recipe(loss="mse"))) == Score(2.0, None)
+    assert target.per_image(outputs, labels) is None and not Number.follows
+
+
+def test_there_are_no_class_weights():
+    with pytest.raises(UsageError) as caught:
+        TENS.class_weights(torch.tensor([1.0]))
+    assert str(caught.value) == "Class weights need classes; this network predicts a number."
+
+
+def test_a_last_layer_is_fitted_to_the_column_of_numbers():
+    assert TENS.probe_targets(torch.tensor([2.0, 0.5])).tolist() == [[2.0], [0.5]]
+
+
+# answers
+
+
+def test_outputs_are_decoded_in_the_unit_of_the_labels():
+    rows = TENS.decode(OUTPUTS)
+    assert rows.dtype == np.float64 and rows.tolist() == [[10], [13], [8]]
+    assert TENS.prediction(rows[1]) == Prediction(value=13.0)
+    found = TENS.prediction(np.array([2.5]))
+    assert (found.value, found.label, found.text, found.to_dict()) == (2.5, "2.5", "2.5", {"value": 2.5})
+    assert TENS.top(Prediction(value=13.0), 1) == Prediction(value=13.0)
+
+
+def test_figures_of_three_numbers():
+    # errors 0, 1 and -3; the true ones deviate from their mean by -1, 1 and 0
+    found = TENS.figures(OUTPUTS, TRUTH)
+    assert found.to_dict() == pytest.approx({"mae": 4 / 3, "rmse": math.sqrt(10 / 3), "r2": -4.0})
+    assert Number.figure_names == ("mae", "rmse", "r2") and found.interval_text == ""
+    assert found.lines("test part of x") == [
+        "mean absolute error 1.333, root mean squared error 1.826, R2 -4.0000 (test part of x)"
+    ]
+    assert [tile[:2] for tile in found.tiles] == [
+        ("mean absolute error", "1.333"),
+        ("root mean squared error", "1.826"),
+        ("R²", "-4.0000"),
+    ]
+
+
+def test_one_image_has_no_r2():
+    found = TENS.figures(OUTPUTS[1:2], TRUTH[1:2])
+    assert found.to_dict() == {"mae": 1.0, "rmse": 1.0} and len(found.tiles) == 2
+    assert found.lines("x") == ["mean absolute error 1, root mean squared error 1 (x)"]
+
+
+def test_a_result_is_the_errors():
+    result = TENS.figures(OUTPUTS, TRUTH).result("test", images=3, flip=True)
+    expected = {"mae": 4 / 3, "rmse": math.sqrt(10 / 3), "r2": -4.0}
+    assert result == {"split": "test", "images": 3, **{name: pytest.approx(value) for name, value in expected.items()}}
+    assert Number.result_text(result) == "mean absolute error 1.333 on test (3 images)"
+    assert Number.difference_interval(result, result) is None
+
+
+def test_the_numbers_furthest_off_come_first():
+    found = TENS.mistakes(OUTPUTS, TRUTH, most=2)
+    assert found == [Mistake(2, "11", "8"), Mistake(1, "12", "13")]
+
+
+def test_a_number_is_neither_right_nor_wrong_nor_calibrated():
+    with pytest.raises(UsageError) as caught:
+        TENS.right(OUTPUTS, TRUTH)
+    assert str(caught.value) == "This model predicts a number, which is not simply right or wrong."
+    assert TENS.calibrated(OUTPUTS, TRUTH) is TENS

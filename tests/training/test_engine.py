@@ -11,8 +11,8 @@ from torch import nn
 
 from fovea.data.augment.mixing import MixedLabels
 from fovea.errors import TrainingError, UsageError
-from fovea.tasks.score import Score
-from fovea.training.engine import Trainer, seed_of
+from fovea.tasks.score import Metric, Score
+from fovea.training.engine import EpochResult, Trainer, seed_of
 
 
 def weights(trainer):
@@ -309,3 +309,14 @@ def test_a_budget_run_that_was_stopped_in_its_last_step_still_validates(make_tra
 def test_positions_that_differ_in_zeros_only_have_seeds_of_their_own():
     positions = [(0,), (0, 0), (0, 0, 0), (0, 0, 1), (1,), (1, 0)]
     assert len({seed_of(*position) for position in positions}) == len(positions)
+
+
+def test_an_epoch_is_written_in_order_and_its_score_under_the_name_of_the_metric():
+    result = EpochResult(2, 0.5, 0.75, 0.1, 32, 1.5, Score(0.25, 1.0), True)
+    assert list(result.to_dict().items()) == [
+        *(("epoch", 2), ("loss", 0.5), ("accuracy", 0.75), ("lr", 0.1), ("images", 32), ("elapsed_s", 1.5)),
+        *(("val", {"loss": 0.25, "accuracy": 1.0}), ("improved", True)),
+    ]
+    error = Metric("mae", "mean absolute error", higher_is_better=False)
+    other = EpochResult(2, 0.5, 3.0, 0.1, 32, 1.5, None, False, error).to_dict()
+    assert (other["mae"], other["val"], "accuracy" in other) == (3.0, None, False)

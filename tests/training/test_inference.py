@@ -8,7 +8,7 @@ from torch import nn
 from fovea.data.dataset import Part
 from fovea.inputs.views import Protocol
 from fovea.preprocess import Preprocess
-from fovea.training.inference import autocast, part_labels, predict_logits
+from fovea.training.inference import as_evaluated, autocast, part_labels, predict_logits, spread
 
 CPU = torch.device("cpu")
 GREY = Preprocess(size=(2, 2), channels=1, mean=(0.5,), std=(0.25,))
@@ -65,3 +65,20 @@ def test_bfloat16_runs_matrix_products_in_it():
 def test_labels_keep_their_type():
     for labels, dtype in ((np.array([1, 0]), torch.int64), (np.array([1, 0], np.float32), torch.float32)):
         assert part_labels(Part(labels=labels, names=("a", "b"))).dtype == dtype
+
+
+def part_of(pixels):
+    return Part(labels=np.arange(len(pixels)), names=tuple(map(str, range(len(pixels)))), pixels=pixels)
+
+
+def test_samples_are_evaluated_in_the_order_asked_for_and_at_the_size_of_the_input(pixels):
+    larger = pixels.repeat(2, axis=1).repeat(2, axis=2)
+    first, second = as_evaluated(part_of(larger), GREY, CPU, rows=np.array([2, 0, 2]), batch=2)
+    assert first.shape == (2, 1, 2, 2) and second.shape == (1, 1, 2, 2)
+    assert first.flatten().tolist() == pytest.approx([2] * 4 + [-2] * 4)
+    assert second.flatten().tolist() == pytest.approx([2] * 4)
+
+
+@pytest.mark.parametrize(("count", "chosen"), [(1, [0]), (3, [0, 4, 9]), (10, range(10)), (99, range(10))])
+def test_samples_are_spread_from_the_first_to_the_last(count, chosen):
+    assert spread(part_of(np.zeros((10, 2, 2, 1), np.uint8)), count).tolist() == list(chosen)

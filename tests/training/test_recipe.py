@@ -1,11 +1,12 @@
 """The recipe: every rule with its message, changes, and its forms as text and as plain values."""
 
+import dataclasses
 import json
 
 import pytest
 
 from fovea.errors import UsageError
-from fovea.training.recipe import FIELDS, Recipe
+from fovea.training.recipe import FIELDS, Optimisation, Recipe, Running, Transfer
 
 REFUSED = [
     ({"batch": 0}, "`batch` (=0) must be 1 or more."),
@@ -125,3 +126,18 @@ def test_text_that_does_not_fit_is_refused(name, text, message):
 
 def test_every_field_is_listed():
     assert set(Recipe().to_dict()) == set(FIELDS)
+
+
+@pytest.mark.parametrize("group", [Optimisation, Transfer, Running])
+def test_a_group_has_fewer_than_twenty_fields(group):
+    assert 0 < len(dataclasses.fields(group)) < 20
+
+
+def test_the_groups_part_the_fields():
+    groups = [{field.name for field in dataclasses.fields(group)} for group in (Optimisation, Transfer, Running)]
+    assert sum(map(len, groups)) == len(set().union(*groups)) == len(FIELDS)
+
+
+def test_a_recipe_is_written_in_the_order_of_its_fields():
+    assert tuple(Recipe().to_dict()) == FIELDS
+    assert FIELDS[:3] == ("epochs", "budget_s", "batch") and FIELDS[-1] == "checkpoint_minutes"

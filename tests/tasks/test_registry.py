@@ -1,0 +1,90 @@
+"""The registry of kinds of target: what is known, what is refused, and that a kind can be added and taken away."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import pytest
+
+from fovea import tasks
+from fovea.errors import UsageError
+from fovea.tasks.classes import Classes
+from fovea.tasks.number import Number
+
+
+@dataclass(frozen=True, kw_only=True)
+class Angle(Number):
+    """Stands for a further kind."""
+
+    name: ClassVar[str] = "angle"
+    losses: ClassVar[tuple[str, ...]] = ("cosine", "chord")
+
+
+@pytest.fixture
+def angle():
+    """Make the kind known while a test runs."""
+    yield tasks.register(Angle)
+    tasks.unregister("angle")
+
+
+def test_classes_come_first():
+    assert tasks.names() == ("classes", "number")
+    assert (tasks.kind("classes"), tasks.kind("number")) == (Classes, Number)
+
+
+def test_the_losses_are_those_of_all_kinds_and_each_has_one():
+    assert tasks.losses() == ("cross-entropy", "binary", "mse")
+    assert [tasks.kind_of_loss(loss) for loss in tasks.losses()] == [Classes, Classes, Number]
+
+
+def test_a_kind_is_known_from_its_registration_on(angle):
+    assert tasks.names() == ("classes", "number", "angle")
+    assert tasks.kind("angle") is tasks.kind_of_loss("chord") is angle
+    assert tasks.losses() == ("cross-entropy", "binary", "mse", "cosine", "chord")
+
+
+def test_a_kind_is_forgotten():
+    tasks.register(Angle)
+    tasks.unregister("angle")
+    assert tasks.names() == ("classes", "number")
+
+
+def test_an_unknown_kind_is_refused():
+    with pytest.raises(UsageError) as caught:
+        tasks.kind("regression")
+    assert str(caught.value) == "`--task regression` is none of classes, number."
+
+
+def test_an_unknown_loss_lists_its_neighbours():
+    with pytest.raises(UsageError) as caught:
+        tasks.kind_of_loss("mes")
+    assert str(caught.value) == "Unknown loss `mes`; did you mean `mse`? Known: binary, cross-entropy, mse."
+
+
+@pytest.mark.parametrize("taken", [{"name": "number"}, {"losses": ("cosine", "mse")}])
+def test_a_name_or_loss_belongs_to_one_kind(taken):
+    tasks.names()
+    kind = type("Other", (Angle,), taken)
+    with pytest.raises(UsageError) as caught:
+        tasks.register(kind)
+    assert str(caught.value) == f"Task `{kind.name}`: its name or a loss is that of `number`; choose another."
+    assert tasks.names() == ("classes", "number")
+
+
+@pytest.mark.parametrize(("loss", "task"), [("cross-entropy", "classes"), ("binary", "classes"), ("mse", "number")])
+def test_a_loss_fits_its_own_kind(loss, task):
+    tasks.check_loss(loss, task)
+
+
+@pytest.mark.parametrize(("loss", "task"), [("mse", "classes"), ("cross-entropy", "number")])
+def test_a_loss_of_another_kind_is_refused(loss, task):
+    with pytest.raises(UsageError) as caught:
+        tasks.check_loss(loss, task)
+    rule = "mse is for --task number, the others for classes."
+    assert str(caught.value) == f"`loss` (={loss}) does not fit the task: {rule}"
+
+
+def test_the_rule_names_the_losses_of_further_kinds(angle):
+    with pytest.raises(UsageError) as caught:
+        tasks.check_loss("mse", "angle")
+    rule = "mse is for --task number, cosine and chord are for --task angle, the others for classes."
+    assert str(caught.value) == f"`loss` (=mse) does not fit the task: {rule}"
