@@ -24,7 +24,7 @@ def own_cache(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def one_thread():
-    """Let sums come out the same on every machine; a training sets the number of threads and leaves it."""
+    """Let sums come out the same on every machine; a training leaves threads and random state as it found them."""
     torch.set_num_threads(1)
 
 
@@ -75,10 +75,12 @@ def make_card():
 def make_bundle(tmp_path, make_card):
     """Return a function that writes a bundle that knows red from green from blue, and gives its path."""
     import fovea.zoo  # noqa: F401  registers the network
+    from fovea.card import Card
     from fovea.model.bundle import save_bundle
 
     def write(name="model.safetensors", *, model=None, order=(0, 1, 2), **changes):
-        save_bundle(tmp_path / name, model or brightest_channel(order), make_card(**changes))
+        card = Card.from_dict(make_card(**changes), source=name)
+        save_bundle(tmp_path / name, model or brightest_channel(order), card)
         return tmp_path / name
 
     return write

@@ -15,8 +15,8 @@ from typer.main import get_command
 import fovea
 from fovea.cli import app
 from fovea.errors import FoveaError
-from fovea.plans.rules import PHOTO_SIZE, SMALL_IMAGE, WANTED_EPOCHS, WANTED_IMAGES
 from fovea.plans.named import DEFAULT_RECIPE, RECIPES
+from fovea.plans.rules import PHOTO_SIZE, SMALL_IMAGE, WANTED_EPOCHS, WANTED_IMAGES
 from fovea.training.recipe import FIELDS, INITIALISATIONS, OPTIMISERS, Recipe
 from fovea.training.schedules import SCHEDULES
 

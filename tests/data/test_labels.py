@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from fovea.data.labels import are_characters, encode_labels, part_of
-from fovea.texts import natural_key
 from fovea.errors import DataError
+from fovea.texts import natural_key
 
 
 def test_numbers_in_names_sort_by_value():

@@ -9,8 +9,8 @@ from PIL import Image
 from fovea.cli import run
 from fovea.errors import DataError, UsageError
 from fovea.jobs.evaluate import evaluate
-from fovea.registry import build
 from fovea.metrics import wilson_interval
+from fovea.registry import build
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ from PIL import Image
 from torch import nn
 
 from fovea.errors import UsageError
+from fovea.inputs.views import Protocol
 from fovea.preprocess import Preprocess
 from fovea.training.inference import predict_logits
-from fovea.inputs.views import Protocol
 
 GREY = Preprocess(size=(2, 2), channels=1, mean=(0.0,), std=(1.0,))
 

@@ -8,14 +8,14 @@ import pytest
 import torch
 
 from fovea import registry
-from fovea.model.bundle import load
 from fovea.data.sources import find
 from fovea.errors import BundleError, UsageError
-from fovea.model.container import read_card
 from fovea.jobs.build import build_file
 from fovea.jobs.evaluate import evaluate
 from fovea.jobs.measure import measure
 from fovea.jobs.predict import predict
+from fovea.model.bundle import load
+from fovea.model.container import read_card
 
 PHOTOGRAPH_NETWORKS = {
     # the preprocessing and the accuracy of 100 that their publishers' files were measured at

@@ -4,12 +4,12 @@ import json
 from statistics import stdev
 
 import pytest
+from fovea.training.differences import paired_interval, unpaired_interval
 
 from fovea.cli import run as command
 from fovea.errors import BundleError, UsageError
 from fovea.jobs.compare import compare
 from fovea.runs.folder import Run
-from fovea.training.differences import paired_interval, unpaired_interval
 
 
 @pytest.fixture

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fovea.model.bundle import load
 from fovea.data.sources import find
 from fovea.data.splits import split_validation
 from fovea.errors import DataError, UsageError
 from fovea.jobs.evaluate import Evaluation, evaluate
-from fovea.registry import build
 from fovea.metrics import wilson_interval
+from fovea.model.bundle import load
+from fovea.registry import build
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from torch import nn
 
 import fovea
 from fovea.cli import run
-from fovea.errors import BundleError, ShapeError, UsageError
 from fovea.custom import custom_name, custom_network
+from fovea.errors import BundleError, ShapeError, UsageError
 
 NET = """
 from torch import nn

@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from fovea.model.bundle import Prediction, Score, load
 from fovea.errors import UsageError
 from fovea.jobs import predict as module
 from fovea.jobs.predict import FilePrediction, find_images, predict
+from fovea.model.bundle import Prediction, Score, load
 
 
 def labels(results):

@@ -13,12 +13,12 @@ from safetensors.torch import load_file
 
 import fovea
 from fovea.cli import run
+from fovea.display import Display
 from fovea.errors import TrainingError, UsageError
+from fovea.jobs.evaluate import evaluate
+from fovea.jobs.train import train
 from fovea.model.container import read_card
 from fovea.runs import session
-from fovea.jobs.evaluate import evaluate
-from fovea.display import Display
-from fovea.jobs.train import train
 from fovea.training.diagnosis import Diagnosis
 
 FAST = {"epochs": 2, "batch": 8, "threads": 1, "precision": "float32", "device": "cpu", "size": 8, "val_fraction": 0.25}

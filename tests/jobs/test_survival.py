@@ -17,8 +17,8 @@ import torch
 from safetensors.torch import load_file
 from sklearn.datasets import load_digits
 
-from fovea.errors import BundleError, DataError, StorageError, UsageError
 from fovea.display import Display
+from fovea.errors import BundleError, DataError, StorageError, UsageError
 from fovea.jobs.train import train
 from fovea.training.engine import Trainer
 

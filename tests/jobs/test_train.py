@@ -14,11 +14,11 @@ from safetensors.torch import load_file
 
 import fovea
 from fovea.data.sources import find
+from fovea.display import Display
 from fovea.errors import DataError, MissingDependencyError, ShapeError, TrainingError, UsageError
+from fovea.jobs.train import find_lr, prepared, preview, seconds, train
 from fovea.model.container import read_header
 from fovea.runs.preparation import device_named
-from fovea.display import Display
-from fovea.jobs.train import find_lr, prepared, preview, seconds, train
 from fovea.training.engine import Trainer
 from fovea.training.inference import Score
 

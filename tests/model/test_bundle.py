@@ -4,19 +4,23 @@ import json
 import resource
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import safe_open, save_file
+from safetensors.torch import load_file, safe_open, save_file
 from torch import nn
 
 from fovea import registry
-from fovea.model.bundle import Prediction, Score, chosen_device, load, save_bundle
+from fovea.card import Card
+from fovea.devices import device_named
 from fovea.errors import BundleError, ImageError, StorageError, UsageError
+from fovea.model.bundle import load, save_bundle
 from fovea.model.container import read_header
 from fovea.preprocess import Preprocess
+from fovea.tasks.prediction import LabelScore, Prediction
 
 RED, GREEN, BLUE = np.eye(3, dtype=np.uint8) * 255
 PREPROCESS = Preprocess(size=(4, 4), channels=3, mean=(0.0,) * 3, std=(1.0,) * 3).to_dict()
@@ -106,8 +110,8 @@ def test_one_sigmoid_unit_speaks_for_the_second_class(make_bundle):
     arguments = {"classes": 1, "c_in": 3, "size": 4, "widths": [1]}
     path = make_bundle(model=model, arguments=arguments, outputs=1, loss="binary", classes=["cat", "dog"])
     assert load(path).predict(plain(RED))[0].scores == (
-        Score("dog", pytest.approx(1 / (1 + np.exp(-2)))),
-        Score("cat", pytest.approx(1 / (1 + np.exp(2)))),
+        LabelScore("dog", pytest.approx(1 / (1 + np.exp(-2)))),
+        LabelScore("cat", pytest.approx(1 / (1 + np.exp(2)))),
     )
 
 
@@ -199,9 +203,10 @@ def test_a_network_of_other_tensors_is_refused_by_name(make_bundle):
         ({"preprocess": {**PREPROCESS, "channels": 1, "mean": [0], "std": [1]}}, "not built for 1x4x4"),
     ],
 )
-def test_a_hostile_card_is_refused_before_it_takes_memory(make_bundle, changes, message):
+def test_a_hostile_card_is_refused_before_it_takes_memory(make_bundle, make_card, changes, message):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    path = make_bundle(**changes)
+    path = make_bundle()
+    save_file(load_file(path), path, metadata={"fovea": json.dumps(make_card(**changes))})
     with pytest.raises(BundleError, match=message):
         load(path)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # kilobytes
@@ -220,11 +225,12 @@ def test_a_failed_save_leaves_the_old_file_and_no_half(make_bundle, make_card, m
     path = make_bundle()
     old = path.read_bytes()
     with pytest.raises(BundleError, match="contradict"):
-        save_bundle(path, nn.Linear(1, 1), make_card(outputs=9))
+        save_bundle(path, nn.Linear(1, 1), replace(Card.from_dict(make_card(), source="x"), arguments={"classes": 9}))
     code = (
         "import resource, sys, json, fovea.zoo; from fovea.model.bundle import save_bundle; from fovea import registry;"
+        "from fovea.card import Card; card = Card.from_dict(json.loads(sys.argv[2]), source='x');"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000));"
-        "save_bundle(sys.argv[1], registry.build('mlp', classes=3), json.loads(sys.argv[2]))"
+        "save_bundle(sys.argv[1], registry.build('mlp', classes=3), card)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, str(path), json.dumps(make_card())], capture_output=True, text=True, check=False
@@ -236,7 +242,7 @@ def test_a_failed_save_leaves_the_old_file_and_no_half(make_bundle, make_card, m
 
 def test_a_missing_folder_is_a_storage_error(make_card, tmp_path):
     with pytest.raises(StorageError, match="cannot be written"):
-        save_bundle(tmp_path / "absent" / "x.safetensors", nn.Linear(1, 1), make_card())
+        save_bundle(tmp_path / "absent" / "x.safetensors", nn.Linear(1, 1), Card.from_dict(make_card(), source="x"))
 
 
 def test_the_same_network_gives_the_same_bytes(make_bundle):
@@ -244,7 +250,7 @@ def test_the_same_network_gives_the_same_bytes(make_bundle):
 
 
 def test_a_device_that_is_not_there_is_refused(make_bundle):
-    assert chosen_device("cpu") == torch.device("cpu")
-    assert chosen_device("auto").type in ("cuda", "mps", "cpu")
+    assert device_named("cpu") == torch.device("cpu")
+    assert device_named("auto").type in ("cuda", "mps", "cpu")
     with pytest.raises(UsageError, match="`--device tpu` is not there; this machine has .*cpu"):
         load(make_bundle(), device="tpu")

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from fovea.model.bundle import load
+from fovea.card import MAX_CARD_LENGTH, Card
 from fovea.errors import BundleError, FoveaError, StorageError
-from fovea.model.container import MAX_CARD_LENGTH, MAX_HEADER_BYTES, card_text, read_card, read_header
+from fovea.model.bundle import load
+from fovea.model.container import MAX_HEADER_BYTES, read_card, read_header
 
 
 def write(path, header, data=b"", *, length=None):
@@ -42,10 +43,10 @@ def test_card_and_shapes_are_read(make_bundle, make_card):
     }
 
 
-def test_reading_a_card_needs_no_library(make_bundle):
+def test_reading_a_card_needs_no_engine(make_bundle):
     code = (
         f"import sys; from fovea.model.container import read_card; read_card({str(make_bundle())!r});"
-        "sys.exit(any(name in sys.modules for name in ('torch', 'numpy', 'safetensors')))"
+        "sys.exit(any(name in sys.modules for name in ('torch', 'scipy', 'safetensors')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
@@ -130,7 +131,7 @@ def test_the_card_is_bounded_both_ways(tmp_path, make_card):
     card = make_card(notes="x" * MAX_CARD_LENGTH)
     refused(write(tmp_path / "x", with_card(card)), "at most 1000000 are read")
     with pytest.raises(BundleError, match="at most 1000000 fit"):
-        card_text(card, tmp_path / "x")
+        Card.from_dict(card, source="x").text("x")
 
 
 @pytest.mark.parametrize(
@@ -177,13 +178,13 @@ def test_too_many_tensors_are_refused(tmp_path, make_card):
 def test_a_card_that_contradicts_itself_is_refused_on_both_ways(tmp_path, make_card, changes, message):
     refused(write(tmp_path / "x", with_card(make_card(**changes))), message)
     with pytest.raises(BundleError, match=message):
-        card_text(make_card(**changes), tmp_path / "x")
+        Card.from_dict(make_card(**changes), source="x")
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), {1, 2}])
-def test_a_card_of_other_than_json_values_is_not_written(tmp_path, make_card, value):
+def test_a_card_of_other_than_json_values_is_not_written(make_card, value):
     with pytest.raises(BundleError, match="must hold JSON values only"):
-        card_text(make_card(results=[{"accuracy": value}]), tmp_path / "x")
+        Card.from_dict(make_card(results=[{"accuracy": value}]), source="x").text("x")
 
 
 @pytest.mark.parametrize(

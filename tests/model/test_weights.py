@@ -10,11 +10,13 @@ import torch
 from safetensors.torch import save_file
 
 import fovea
-from fovea import registry, weights
-from fovea.model.bundle import save_bundle
+from fovea import registry
+from fovea.card import Card
 from fovea.errors import BundleError, StorageError, UsageError
-from fovea.registry import IMAGENET_MEAN, Peer
+from fovea.model import weights
+from fovea.model.bundle import save_bundle
 from fovea.model.weights import at_hand, load_into, network_of, published_file, read_weights
+from fovea.registry import IMAGENET_MEAN, Peer
 
 
 @pytest.fixture
@@ -109,7 +111,7 @@ def test_auxiliary_heads_in_a_file_are_left_out(tmp_path):
 
 def test_a_model_file_of_ours_brings_its_normalisation_and_licence(tmp_path, make_card):
     model = registry.build("mlp", classes=3, c_in=3, size=4, widths=[3])
-    card = make_card(licences={"weights": "CC0"})
+    card = Card.from_dict(make_card(licences={"weights": "CC0"}), source="own.safetensors")
     save_bundle(tmp_path / "own.safetensors", model, card)
     again, origin = loaded(tmp_path / "own.safetensors", "mlp", classes=3, c_in=3, size=4, widths=[3])
     assert same(again, model.state_dict())

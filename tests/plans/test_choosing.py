@@ -3,9 +3,9 @@
 import torch
 
 from fovea.data.sources import find
-from fovea.plans.choosing import Wish, choose_plan
 from fovea.display import Display
 from fovea.jobs.train import prepared
+from fovea.plans.choosing import Wish, choose_plan
 
 FAST = {"threads": 1, "precision": "float32", "device": "cpu"}
 

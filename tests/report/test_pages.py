@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
+from fovea.inputs.views import Protocol
 from fovea.report.evaluation import evaluation_page
 from fovea.report.training import training_page, verdict
 from fovea.training.diagnosis import Look
-from fovea.inputs.views import Protocol
 
 CHROMIUM = shutil.which("chromium")
 ACT = 'document.title = "run"'

@@ -8,9 +8,9 @@ import torch
 from scipy.optimize import minimize
 from torch.nn import functional as F
 
-from fovea.tasks.temperature import RANGE, fit_temperature
-from fovea.training.losses import probabilities
 from fovea.metrics import calibration_error
+from fovea.tasks.classes import probabilities
+from fovea.tasks.temperature import RANGE, fit_temperature
 
 
 def overconfident(count=4000, *, factor=3.0, classes=5):

@@ -8,11 +8,11 @@ import torch
 from torch import nn
 
 from fovea.data.dataset import Part
+from fovea.inputs.views import Protocol
 from fovea.preprocess import Preprocess
 from fovea.training.inference import Normaliser, Score, autocast, part_labels, predict_logits, score
 from fovea.training.losses import make_loss
 from fovea.training.recipe import Recipe
-from fovea.inputs.views import Protocol
 
 CPU = torch.device("cpu")
 GREY = Preprocess(size=(2, 2), channels=1, mean=(0.5,), std=(0.25,))
