@@ -189,6 +189,13 @@ def test_class_weights_of_a_class_without_images_are_finite():
     assert torch.isfinite(PETS.class_weights(torch.tensor([0, 0, 2]))).all()
 
 
+def test_score_of_classes_has_accuracy_and_loss():
+    task, outputs = Classes(names=("a", "b")), torch.tensor([[math.log(3), 0.0], [math.log(3), 0.0]])
+    result = task.score(outputs, torch.tensor([0, 1]), task.criterion())
+    assert result.value == 0.5
+    assert result.loss == pytest.approx(-(math.log(0.75) + math.log(0.25)) / 2)
+
+
 def test_a_training_follows_the_accuracy():
     labels = torch.from_numpy(LABELS)
     assert PETS.per_image(LOGITS, labels).tolist() == [True, False, True, True, True, False]

@@ -8,6 +8,8 @@ from torch import nn
 from fovea.data.augment import compose
 from fovea.data.dataset import Part
 from fovea.preprocess import Preprocess
+from fovea.tasks.classes import Classes
+from fovea.tasks.number import Number
 from fovea.training.engine import Trainer
 from fovea.training.recipe import Recipe
 
@@ -22,6 +24,11 @@ def bright_halves(count, *, seed=0):
     for image, label in zip(pixels, labels, strict=True):
         image[4 * label : 4 * label + 4] += 100
     return Part(labels=labels.astype(np.int64), names=tuple(map(str, range(count))), pixels=pixels)
+
+
+def target_of(part, loss):
+    """Return what is learned of such labels: two classes, or numbers on their own scale."""
+    return Classes(names=("a", "b"), loss=loss) if part.labels.dtype == np.int64 else Number(loss=loss)
 
 
 def tiny_net(outputs=2, *, norm=True):
@@ -52,11 +59,13 @@ def make_trainer(net):
 
     def make(*, model=None, train=None, val=None, device="cpu", **fields):
         recipe = Recipe(**{"epochs": 3, "batch": 8, "lr": 0.05, "schedule": "constant", "threads": 1, **fields})
+        train = train or bright_halves(32)
         return Trainer(
             model or net(),
-            train or bright_halves(32),
+            train,
             recipe,
             val=val,
+            target=target_of(train, recipe.loss),
             preprocess=Preprocess(size=(SIZE, SIZE), channels=1, mean=(0.4,), std=(0.2,)),
             augmentation=compose(recipe.augment, size=SIZE, directional=False),
             device=torch.device(device),

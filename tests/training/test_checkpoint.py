@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from fovea.errors import BundleError, StorageError
+from fovea.tasks.score import Score
 from fovea.training.checkpoint import load_checkpoint, save_checkpoint
-from fovea.training.inference import Score
 from fovea.training.recipe import OPTIMISERS
 
 

@@ -117,7 +117,7 @@ def test_the_batch_is_spread_over_the_training_part(make_trainer, images):
     pixels, labels = Diagnosis(trainer, "2").batch
     assert pixels.shape == (IMAGES, 1, 8, 8) and labels.shape == (IMAGES,)
     assert torch.equal(
-        trainer.normalise.undo(pixels[-1:])[0, 0], torch.from_numpy(trainer.train_part.pixels[99, :, :, 0])
+        trainer.prepare.undo(pixels[-1:])[0, 0], torch.from_numpy(trainer.train_part.pixels[99, :, :, 0])
     )
     assert labels[-1] == trainer.labels[99]
 

@@ -11,8 +11,8 @@ from torch import nn
 
 from fovea.data.mixing import MixedLabels
 from fovea.errors import TrainingError, UsageError
+from fovea.tasks.score import Score
 from fovea.training.engine import Trainer, seed_of
-from fovea.training.inference import Score
 
 
 def weights(trainer):
@@ -34,7 +34,7 @@ def steps_of(trainer):
 def test_it_learns(make_trainer, images, fit):
     results = fit(make_trainer(val=images(20, seed=1), epochs=5))
     assert results[-1].loss < 0.5 * results[0].loss
-    assert results[-1].val.accuracy == 1.0 and results[-1].accuracy > 0.9
+    assert results[-1].val.value == 1.0 and results[-1].value > 0.9
 
 
 @pytest.mark.parametrize("optimiser", ["adamw", "muon"])
@@ -42,7 +42,7 @@ def test_it_learns_with_every_switch_on(make_trainer, images, fit, optimiser):
     switches = {"ema": 0.9, "clip": 1.0, "accumulate": 2, "batch": 4, "warmup": 0.1, "label_smoothing": 0.1}
     augment = {"augment": ("flip", "shift 1"), "precision": "bfloat16", "test_flip": True, "class_weights": True}
     trainer = make_trainer(val=images(20, seed=1), epochs=8, optimiser=optimiser, lr=0.02, **switches, **augment)
-    assert fit(trainer)[-1].val.accuracy > 0.9
+    assert fit(trainer)[-1].val.value > 0.9
 
 
 def test_an_epoch_shows_every_image_once_in_another_order_each_time(make_trainer, fit):
@@ -173,7 +173,7 @@ def test_a_validation_loss_that_is_no_number_stops_and_is_not_the_best(make_trai
 @pytest.mark.parametrize("mix", ["mixup 0.2", "cutmix 1"])
 def test_it_learns_from_mixed_images(make_trainer, images, fit, mix):
     results = fit(make_trainer(val=images(20, seed=1), epochs=8, augment=("shift 1", mix)))
-    assert results[-1].val.accuracy == 1.0
+    assert results[-1].val.value == 1.0
 
 
 @pytest.mark.parametrize(("share", "correct"), [(0.7, 2), (0.3, 1)])
@@ -248,12 +248,12 @@ def test_a_number_per_image_trains(make_trainer, net, images, fit):
     numbers = dataclasses.replace(part, labels=(2.0 * part.labels - 1).astype(np.float32))
     results = fit(make_trainer(model=net(1), train=numbers, val=numbers, loss="mse", epochs=5))
     assert results[-1].val.loss < 0.05 < results[0].loss
-    assert results[-1].accuracy is None and results[-1].val.accuracy is None
+    assert results[-1].value is None and results[-1].val.value is None
 
 
 def test_one_sigmoid_unit_trains(make_trainer, net, images, fit):
     results = fit(make_trainer(model=net(1), loss="binary", val=images(20, seed=1), epochs=5))
-    assert results[-1].val.accuracy == 1.0 and results[-1].accuracy > 0.9
+    assert results[-1].val.value == 1.0 and results[-1].value > 0.9
 
 
 class WithAuxiliaryHead(nn.Module):
@@ -273,7 +273,7 @@ def test_auxiliary_heads_train_with_their_weight(make_trainer, net, images, fit)
         for weight in (0.0, 0.3)
     }
     before = net()[6].weight
-    accuracies = {weight: fit(trainer)[-1].val.accuracy for weight, trainer in heads.items()}
+    accuracies = {weight: fit(trainer)[-1].val.value for weight, trainer in heads.items()}
     assert accuracies[0.3] == 1.0
     change = {weight: (trainer.model.side[6].weight - before).norm() for weight, trainer in heads.items()}
     assert change[0.3] > 10 * change[0.0]

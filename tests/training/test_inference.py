@@ -1,6 +1,4 @@
-"""Scores, normalisation and outputs on decoded images, by hand."""
-
-import math
+"""Outputs on decoded images, by hand."""
 
 import numpy as np
 import pytest
@@ -10,13 +8,10 @@ from torch import nn
 from fovea.data.dataset import Part
 from fovea.inputs.views import Protocol
 from fovea.preprocess import Preprocess
-from fovea.training.inference import Normaliser, Score, autocast, part_labels, predict_logits, score
-from fovea.training.losses import make_loss
-from fovea.training.recipe import Recipe
+from fovea.training.inference import autocast, part_labels, predict_logits
 
 CPU = torch.device("cpu")
 GREY = Preprocess(size=(2, 2), channels=1, mean=(0.5,), std=(0.25,))
-NAN = math.nan
 
 
 class LeftAndRight(nn.Module):
@@ -30,40 +25,6 @@ class LeftAndRight(nn.Module):
 def pixels():
     """Return three images: dark, left bright, bright."""
     return np.array([[[0, 0]] * 2, [[255, 0]] * 2, [[255, 255]] * 2], np.uint8)[..., None]
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "better"),
-    [
-        (Score(1.0, 0.5), None, True),
-        (Score(1.0, 0.6), Score(0.1, 0.5), True),
-        (Score(1.0, 0.5), Score(1.1, 0.5), True),
-        (Score(1.0, 0.5), Score(1.0, 0.5), False),
-        (Score(1.0, None), Score(1.1, None), True),
-        (Score(NAN, None), Score(1.0, None), False),
-        (Score(1.0, None), Score(NAN, None), True),
-        (Score(NAN, 0.9), None, False),
-    ],
-)
-def test_higher_accuracy_then_lower_loss_is_better_and_nan_never(one, other, better):
-    assert one.better_than(other) is better
-
-
-def test_normalisation_is_its_formula_and_can_be_undone(pixels):
-    normalise = Normaliser(GREY, CPU)
-    images = torch.from_numpy(pixels).permute(0, 3, 1, 2)
-    normal = normalise(images)
-    assert normal.dtype == torch.float32
-    torch.testing.assert_close(normal[1, 0], torch.tensor([[2.0, -2.0]] * 2))
-    assert torch.equal(normalise.undo(normal), images)
-
-
-def test_normalised_colour_is_channels_last_with_each_channel_on_its_own():
-    preprocess = Preprocess(size=(2, 2), channels=3, mean=(0.0, 0.5, 1.0), std=(1.0, 0.5, 0.25))
-    images = torch.full((2, 3, 4, 4), 255, dtype=torch.uint8)
-    normal = Normaliser(preprocess, CPU)(images)
-    assert normal.is_contiguous(memory_format=torch.channels_last)
-    torch.testing.assert_close(normal[0, :, 0, 0], torch.tensor([1.0, 1.0, 0.0]))
 
 
 def test_outputs_come_in_order_whatever_the_batch(pixels):
@@ -99,18 +60,6 @@ def test_bfloat16_runs_matrix_products_in_it():
         assert layer(torch.ones(1, 2)).dtype == torch.bfloat16
     with autocast(CPU, "float32"):
         assert layer(torch.ones(1, 2)).dtype == torch.float32
-
-
-def test_score_of_classes_has_accuracy_and_loss():
-    outputs = torch.tensor([[math.log(3), 0.0], [math.log(3), 0.0]])
-    result = score(outputs, torch.tensor([0, 1]), make_loss(Recipe()))
-    assert result.accuracy == 0.5
-    assert result.loss == pytest.approx(-(math.log(0.75) + math.log(0.25)) / 2)
-
-
-def test_score_of_numbers_has_a_loss_alone():
-    result = score(torch.tensor([[1.0], [2.0]]), torch.tensor([1.0, 4.0]), make_loss(Recipe(loss="mse")))
-    assert result == Score(2.0, None)
 
 
 def test_labels_keep_their_type():

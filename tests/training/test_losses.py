@@ -1,16 +1,18 @@
 """Losses against PyTorch's own, forward and gradient, and worked values."""
 
-import math
-
 import pytest
 import torch
 from torch.nn import functional as F
 
 from fovea.data.mixing import MixedLabels
-from fovea.training.losses import chosen_classes, class_weights, main_head, make_loss, output_count, probabilities
+from fovea.tasks.classes import Classes
+from fovea.tasks.number import Number
+from fovea.training.losses import main_head, make_loss
 from fovea.training.recipe import Recipe
 
 N, K = 7, 4
+FOUR = Classes(names=("a", "b", "c", "d"))
+TWO = Classes(names=("a", "b"), loss="binary")
 
 
 @pytest.fixture
@@ -33,8 +35,8 @@ def same_value_and_gradient(ours, oracle, variable):
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
 @pytest.mark.parametrize("weighed", [False, True])
 def test_cross_entropy_is_its_formula(logits, labels, smoothing, weighed):
-    weights = class_weights(labels, K) if weighed else None
-    ours = make_loss(Recipe(label_smoothing=smoothing), weights)(logits, labels)
+    weights = FOUR.class_weights(labels) if weighed else None
+    ours = make_loss(FOUR, Recipe(label_smoothing=smoothing), weights)(logits, labels)
     oracle = F.cross_entropy(
         logits, labels, weight=None if weights is None else weights.double(), label_smoothing=smoothing
     )
@@ -44,7 +46,7 @@ def test_cross_entropy_is_its_formula(logits, labels, smoothing, weighed):
 def test_label_smoothing_mixes_the_label_with_the_uniform_distribution(logits, labels):
     target = 0.8 * F.one_hot(labels, K).double() + 0.2 / K
     by_hand = -(target * logits.log_softmax(1)).sum(1).mean()
-    same_value_and_gradient(make_loss(Recipe(label_smoothing=0.2))(logits, labels), by_hand, logits)
+    same_value_and_gradient(make_loss(FOUR, Recipe(label_smoothing=0.2))(logits, labels), by_hand, logits)
 
 
 @pytest.mark.parametrize("weighed", [False, True])
@@ -52,7 +54,7 @@ def test_binary_cross_entropy_of_one_unit(logits, weighed):
     labels = torch.tensor([0, 1, 1, 0, 0, 0, 1])
     weights = torch.tensor([0.5, 2.0]) if weighed else None
     unit = logits[:, :1]
-    ours = make_loss(Recipe(loss="binary"), weights)(unit, labels)
+    ours = make_loss(TWO, Recipe(loss="binary"), weights)(unit, labels)
     p, y = torch.sigmoid(unit.squeeze(1)), labels.double()
     each = -(y * p.log() + (1 - y) * (1 - p).log())
     by_hand = (each if weights is None else each * weights.double()[labels]).mean()
@@ -62,21 +64,21 @@ def test_binary_cross_entropy_of_one_unit(logits, weighed):
 def test_binary_with_smoothing_is_two_class_cross_entropy_with_smoothing(logits):
     labels = torch.tensor([0, 1, 1, 0, 0, 0, 1])
     two = torch.cat([torch.zeros_like(logits[:, :1]), logits[:, :1]], dim=1)
-    ours = make_loss(Recipe(loss="binary", label_smoothing=0.1))(logits[:, :1], labels)
+    ours = make_loss(TWO, Recipe(loss="binary", label_smoothing=0.1))(logits[:, :1], labels)
     same_value_and_gradient(ours, F.cross_entropy(two, labels, label_smoothing=0.1), logits)
 
 
 def test_mean_squared_error_of_numbers(logits):
     numbers = torch.linspace(-1, 1, N)
-    ours = make_loss(Recipe(loss="mse"))(logits[:, :1], numbers)
+    ours = make_loss(Number(), Recipe(loss="mse"))(logits[:, :1], numbers)
     same_value_and_gradient(ours, F.mse_loss(logits[:, 0], numbers.double()), logits)
-    worked = make_loss(Recipe(loss="mse"))(torch.tensor([[1.0], [3.0]]), torch.tensor([0.0, 5.0]))
+    worked = make_loss(Number(), Recipe(loss="mse"))(torch.tensor([[1.0], [3.0]]), torch.tensor([0.0, 5.0]))
     assert worked.item() == pytest.approx((1 + 4) / 2)
 
 
 def test_auxiliary_heads_count_by_their_weight(logits, labels):
     heads = (logits, 2 * logits, logits - logits.mean())
-    ours = make_loss(Recipe(aux_weight=0.3))(heads, labels)
+    ours = make_loss(FOUR, Recipe(aux_weight=0.3))(heads, labels)
     main, *auxiliary = (F.cross_entropy(head, labels) for head in heads)
     same_value_and_gradient(ours, main + 0.3 * sum(auxiliary), logits)
     assert main_head(heads) is logits and main_head(logits) is logits
@@ -84,43 +86,12 @@ def test_auxiliary_heads_count_by_their_weight(logits, labels):
 
 def test_half_precision_outputs_are_summed_in_float32(logits, labels):
     outputs = logits.detach().bfloat16()
-    assert make_loss(Recipe())(outputs, labels).dtype == torch.float32
+    assert make_loss(FOUR, Recipe())(outputs, labels).dtype == torch.float32
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
 def test_the_loss_of_mixed_labels_is_that_of_soft_targets(logits, labels, smoothing):
     mixed = MixedLabels(labels, labels.flip(0), 0.3)
     soft = sum(share * F.one_hot(part, K).double() for share, part in ((0.3, mixed.own), (0.7, mixed.other)))
-    ours = make_loss(Recipe(label_smoothing=smoothing))(logits, mixed)
+    ours = make_loss(FOUR, Recipe(label_smoothing=smoothing))(logits, mixed)
     same_value_and_gradient(ours, F.cross_entropy(logits, soft, label_smoothing=smoothing), logits)
-
-
-def test_class_weights_are_inverse_to_frequency_with_mean_one_over_the_images():
-    labels = torch.tensor([0, 0, 0, 1])
-    weights = class_weights(labels, 2)
-    torch.testing.assert_close(weights, torch.tensor([4 / 6, 2.0]))
-    assert weights[labels].mean().item() == pytest.approx(1)
-
-
-def test_class_weights_of_a_class_without_images_are_finite():
-    assert torch.isfinite(class_weights(torch.tensor([0, 0, 2]), 3)).all()
-
-
-def test_the_chosen_class_is_the_largest_logit_or_the_sign_of_a_single_unit():
-    assert chosen_classes(torch.tensor([[1.0, 3.0, 2.0], [5.0, 3.0, 2.0]])).tolist() == [1, 0]
-    assert chosen_classes(torch.tensor([[-0.1], [0.0], [0.1]])).tolist() == [0, 0, 1]
-
-
-def test_probabilities_of_several_outputs_are_the_softmax_at_a_temperature():
-    row = probabilities(torch.tensor([[0.0, 2 * math.log(3)]]), temperature=2.0)
-    torch.testing.assert_close(row, torch.tensor([[0.25, 0.75]]))
-
-
-def test_probabilities_of_a_single_unit_are_of_two_classes():
-    row = probabilities(torch.tensor([[math.log(4)], [0.0]]))
-    torch.testing.assert_close(row, torch.tensor([[0.2, 0.8], [0.5, 0.5]]))
-
-
-@pytest.mark.parametrize(("loss", "outputs"), [("cross-entropy", 5), ("binary", 1), ("mse", 1)])
-def test_how_many_outputs_a_loss_needs(loss, outputs):
-    assert output_count(loss, 5) == outputs

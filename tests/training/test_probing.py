@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from fovea.errors import UsageError
+from fovea.tasks.number import Number
 from fovea.training import probing
 from fovea.training.probing import Moments, discriminants, fit_head, regression, shrunk
 
@@ -99,7 +100,7 @@ def batches(part, preprocess, size=8):
 def test_the_head_of_a_network_separates_the_classes_after_one_pass(make_trainer):
     trainer = make_trainer()
     body = {name: p.clone() for name, p in trainer.model.state_dict().items() if not name.startswith("6.")}
-    fit_head(trainer.model, batches(trainer.train_part, trainer.preprocess))
+    fit_head(trainer.model, batches(trainer.train_part, trainer.preprocess), target=trainer.target)
     found = trainer.model.state_dict()
     assert all(torch.equal(found[name], tensor) for name, tensor in body.items())
     [(images, labels)] = batches(trainer.train_part, trainer.preprocess, size=32)
@@ -112,7 +113,7 @@ def test_one_sigmoid_unit_gets_the_odds_of_the_second_class(make_trainer, net):
     one.load_state_dict({name: t for name, t in two.state_dict().items() if not name.startswith("6.")}, strict=False)
     trainer = make_trainer()
     for model in (two, one):
-        fit_head(model, batches(trainer.train_part, trainer.preprocess))
+        fit_head(model, batches(trainer.train_part, trainer.preprocess), target=trainer.target)
     [(images, _)] = batches(trainer.train_part, trainer.preprocess, size=32)
     assert torch.allclose(two(images).diff(dim=1), one(images), atol=1e-4)
 
@@ -121,7 +122,7 @@ def test_numbers_are_regressed(make_trainer, net):
     trainer = make_trainer()
     numbers = [(images, labels.float()) for images, labels in batches(trainer.train_part, trainer.preprocess)]
     model = net(1)
-    fit_head(model, numbers)
+    fit_head(model, numbers, target=Number())
     found = torch.cat([model(images)[:, 0] for images, _ in numbers])
     assert (found - torch.cat([labels for _, labels in numbers])).abs().mean() < 0.2
 
@@ -130,4 +131,4 @@ def test_numbers_are_regressed(make_trainer, net):
 def test_a_network_that_does_not_end_in_a_dense_layer_is_refused(make_trainer, end):
     trainer = make_trainer()
     with pytest.raises(UsageError, match="`probe` needs a network whose outputs are those of a dense layer"):
-        fit_head(nn.Sequential(*end), batches(trainer.train_part, trainer.preprocess))
+        fit_head(nn.Sequential(*end), batches(trainer.train_part, trainer.preprocess), target=trainer.target)

@@ -7,13 +7,13 @@ import torch
 from torch import nn
 
 from fovea.errors import TrainingError
+from fovea.tasks.classes import Classes
 from fovea.training import tuning
 from fovea.training.losses import make_loss
 from fovea.training.recipe import Recipe
 from fovea.training.tuning import (
     Sweep,
     available_threads,
-    keep_freed_memory,
     sweep_rates,
     thread_counts,
     time_settings,
@@ -24,7 +24,7 @@ from fovea.training.tuning import (
 def timed(net, *, model=None, progress=None, **fields):
     images, labels = torch.zeros(4, 1, 8, 8), torch.tensor([0, 1, 0, 1])
     options = {"recipe": (recipe := Recipe(**fields)), "seconds": 0.02, "progress": progress}
-    return time_settings(model or net(), images, labels, loss=make_loss(recipe), **options)
+    return time_settings(model or net(), images, labels, loss=make_loss(Classes(names=("a", "b")), recipe), **options)
 
 
 def test_what_the_recipe_leaves_open_is_timed(net, monkeypatch):
@@ -72,11 +72,6 @@ def test_threads_are_put_back_after_an_error():
 
 def test_no_more_threads_than_this_process_may_use():
     assert 1 <= available_threads() <= os.cpu_count()
-
-
-def test_memory_can_be_kept_more_than_once():
-    keep_freed_memory()
-    keep_freed_memory()
 
 
 def test_a_sweep_rises_and_suggests_a_tenth_of_the_best(make_trainer):

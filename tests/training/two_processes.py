@@ -3,12 +3,11 @@
 Each process writes what it saw to OUT/RANK.pt: torchrun --nproc-per-node 2 two_processes.py OUT
 """
 
-import dataclasses
 import sys
 from pathlib import Path
 
 import torch
-from conftest import SIZE, bright_halves
+from conftest import SIZE, bright_halves, target_of
 from torch import nn
 
 from fovea.data.augment import compose
@@ -52,11 +51,13 @@ class Heads(nn.Module):
 
 def make_trainer(model=None, *, val=None, train=None, **fields):
     recipe = Recipe(**{"epochs": 2, "batch": 8, "lr": 0.05, "schedule": "constant", "threads": 1, **fields})
+    train = train or bright_halves(31)
     return Trainer(
         model or net(1 if recipe.loss == "binary" else 2),
-        train or bright_halves(31),
+        train,
         recipe,
         val=val,
+        target=target_of(train, recipe.loss),
         preprocess=Preprocess(size=(SIZE, SIZE), channels=1, mean=(0.4,), std=(0.2,)),
         augmentation=compose(recipe.augment, size=SIZE, directional=False),
         device=torch.device("cpu"),
@@ -68,7 +69,7 @@ def fit(trainer, *, stopped=lambda trainer: False):
     results = []
     trainer.fit(
         on_step=lambda _: None,
-        on_epoch=lambda _, result: results.append(dataclasses.asdict(dataclasses.replace(result, elapsed_s=0.0))),
+        on_epoch=lambda _, result: results.append({**result.to_dict(), "elapsed_s": 0.0}),
         stopped=lambda: stopped(trainer),
     )
     return {"weights": trainer.evaluated_model.state_dict(), "results": results, "steps": trainer.clock.total_steps}
@@ -76,11 +77,22 @@ def fit(trainer, *, stopped=lambda trainer: False):
 
 def seen(trainer):
     """Return what goes into the network in the first step, and the seeds of its dropout in all of them."""
-    batches, seeds, normalise, seed_dropout = [], [], trainer.normalise, trainer.seed_dropout
-    trainer.normalise = lambda images: (batches.append(images.clone()), normalise(images))[1]
+    batches, seeds, prepare, seed_dropout = [], [], trainer.prepare, trainer.seed_dropout
+    trainer.prepare = Watched(prepare, batches)
     trainer.seed_dropout = lambda seed: (seeds.append(seed), seed_dropout(seed))[1]
     fit(trainer)
     return {"images": batches[0], "seeds": seeds}
+
+
+class Watched:
+    """Makes a network's input as `prepare` does, and keeps what that was made of."""
+
+    def __init__(self, prepare, seen):
+        self.prepare, self.arranged, self.seen = prepare, prepare.arranged, seen
+
+    def __call__(self, images):
+        self.seen.append(images.clone())
+        return self.prepare(images)
 
 
 def by_shares(trainer):
