@@ -102,9 +102,9 @@ def test_an_option_that_does_not_exist_would_be_found():
 def test_the_table_of_default_plans_agrees_with_the_recipes(data):
     (row,) = re.findall(rf"^\|[^|]*`{data}`[^|]*\|.*$", TRAINING.partition("## Named recipes")[0], re.M)
     plan = RECIPES[DEFAULT_RECIPE[data]]
-    for fact in (f"`{plan.model}`", f"{plan.size} px", f"`{DEFAULT_RECIPE[data]}`", f"{plan.training.epochs} epochs"):
+    for fact in (f"`{plan.model}`", f"{plan.size} px", f"`{DEFAULT_RECIPE[data]}`", f"{plan.recipe.epochs} epochs"):
         assert fact in row
-    assert plan.training.optimiser in row.lower()
+    assert plan.recipe.optimiser in row.lower()
 
 
 def test_the_table_of_named_recipes_agrees_with_them():
@@ -113,7 +113,7 @@ def test_the_table_of_named_recipes_agrees_with_them():
     assert list(rows) == list(RECIPES)
     for name, row in rows.items():
         plan = RECIPES[name]
-        assert f"{plan.training.epochs} epochs" in row or row.startswith("the same with ")
+        assert f"{plan.recipe.epochs} epochs" in row or row.startswith("the same with ")
         assert f"`{plan.model}`" in row or row.startswith("the same with ")
 
 

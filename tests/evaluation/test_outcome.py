@@ -10,43 +10,48 @@ from fovea.metrics import wilson_interval
 
 def test_accuracy_classes_and_confusions_by_hand(make_outcome):
     outcome = make_outcome()
-    assert outcome.accuracy == pytest.approx(4 / 6)
-    assert outcome.interval == wilson_interval(4, 6)
-    assert [row.name for row in outcome.rows] == ["owl", "dog", "cat"]  # recall 1/2, 2/3, 1
-    cat = outcome.rows[-1]
+    assert outcome.figures.accuracy == pytest.approx(4 / 6)
+    assert outcome.figures.interval == wilson_interval(4, 6)
+    assert [row.name for row in outcome.figures.rows] == ["owl", "dog", "cat"]  # recall 1/2, 2/3, 1
+    cat = outcome.figures.rows[-1]
     assert (cat.precision, cat.recall, cat.images) == (pytest.approx(1 / 3), 1.0, 1)
-    assert outcome.confusion.tolist() == [[1, 0, 0], [1, 2, 0], [1, 0, 1]]
-    assert outcome.confusions == [(1, "dog", "cat"), (1, "owl", "cat")]
+    assert outcome.figures.confusion == [[1, 0, 0], [1, 2, 0], [1, 0, 1]]
+    assert outcome.figures.confusions(10) == [(1, "dog", "cat"), (1, "owl", "cat")]
 
 
 def test_the_surest_mistake_comes_first_with_both_probabilities(make_outcome):
-    first, second = make_outcome().mistakes
-    assert (first.image, first.name, first.truth, first.answer) == (1, "b", "dog", "cat")
+    outcome = make_outcome()
+    first, second = outcome.mistakes
+    assert (first.image, outcome.names[first.image], first.truth, first.answer) == (1, "b", "dog", "cat")
     assert first.answer_probability == pytest.approx(np.exp(3) / (np.exp(3) + 2))
     assert first.truth_probability == pytest.approx(1 / (np.exp(3) + 2))
-    assert (second.name, second.truth, second.answer) == ("f", "owl", "cat")
+    assert (outcome.names[second.image], second.truth, second.answer) == ("f", "owl", "cat")
 
 
 def test_temperature_changes_probabilities_and_no_answer(make_outcome):
     cool, warm = make_outcome(), make_outcome(temperature=3.0)
     assert warm.mistakes[0].answer_probability == pytest.approx(np.e / (np.e + 2))
-    assert warm.accuracy == cool.accuracy and np.array_equal(warm.unscaled, cool.probabilities)
+    assert warm.figures.accuracy == cool.figures.accuracy and np.array_equal(warm.right, cool.right)
+    assert np.array_equal(warm.target.at_temperature(1.0).decode(warm.outputs), cool.rows)
 
 
 def test_classes_without_images_are_left_out(make_outcome):
-    assert [row.name for row in make_outcome(labels=np.array([0, 0, 1, 1, 1, 1])).rows] == ["dog", "cat"]
+    assert [row.name for row in make_outcome(labels=np.array([0, 0, 1, 1, 1, 1])).figures.rows] == ["dog", "cat"]
 
 
 def test_a_sigmoid_unit_speaks_of_two_classes(make_outcome):
     outcome = make_outcome(("no", "yes"), outputs=torch.tensor([[2.0], [-1], [3], [1], [-2], [-4]]),
                            labels=np.array([1, 0, 1, 0, 0, 1]))  # fmt: skip
-    assert [mistake.name for mistake in outcome.mistakes] == ["f", "d"]
+    assert [outcome.names[mistake.image] for mistake in outcome.mistakes] == ["f", "d"]
     assert outcome.mistakes[0].answer == "no"
 
 
 def test_numbers_that_are_furthest_off_come_first(make_outcome):
     outcome = make_outcome((), outputs=torch.arange(6.0)[:, None], labels=np.array([0, 1, 5, 3, 4, 6.5]))
-    assert [(m.name, m.truth, m.answer) for m in outcome.mistakes[:2]] == [("c", "5", "2"), ("f", "6.5", "5")]
+    assert [(outcome.names[m.image], m.truth, m.answer) for m in outcome.mistakes[:2]] == [
+        ("c", "5", "2"),
+        ("f", "6.5", "5"),
+    ]
 
 
 def test_a_page_shows_so_many_mistakes_and_no_more(make_outcome):

@@ -4,30 +4,30 @@ import torch
 
 from fovea.data.sources import find
 from fovea.display import Display
-from fovea.jobs.train import prepared
 from fovea.plans.choosing import Wish, choose_plan
+from fovea.runs.request import prepared
 
 FAST = {"threads": 1, "precision": "float32", "device": "cpu"}
 
 
 def test_digits_are_not_mirrored_when_they_are_evaluated():
     plan = choose_plan(find("digits"), Wish(recipe="cifar10-94", changes={}), device=torch.device("cpu"))
-    assert plan.training.test_flip is False
+    assert plan.recipe.test_flip is False
     asked = Wish(recipe="cifar10-94", changes={"test_flip": True})
-    assert choose_plan(find("digits"), asked, device=torch.device("cpu")).training.test_flip is True
+    assert choose_plan(find("digits"), asked, device=torch.device("cpu")).recipe.test_flip is True
 
 
 def test_a_choice_of_network_leaves_the_named_recipe():
     options = {**FAST, "display": Display(quiet=True)}
-    assert prepared("digits", **options).plan.training.lr == 0.003
-    assert prepared("digits", model="cifar_resnet20", epochs=1, **options).plan.training.optimiser == "adamw"
+    assert prepared("digits", **options).plan.recipe.lr == 0.003
+    assert prepared("digits", model="cifar_resnet20", epochs=1, **options).plan.recipe.optimiser == "adamw"
     both = prepared("digits", model="mlp", recipe="digits", **options)
-    assert (both.architecture, both.plan.training.lr) == ("mlp", 0.003)
+    assert (both.architecture, both.plan.recipe.lr) == ("mlp", 0.003)
 
 
 def test_threads_and_precision_are_settled_and_recorded(monkeypatch):
     monkeypatch.setattr("fovea.training.tuning.available_threads", lambda: 1)
-    training = prepared("digits", precision="auto", display=Display(quiet=True), device="cpu").plan.training
+    training = prepared("digits", precision="auto", display=Display(quiet=True), device="cpu").plan.recipe
     assert training.threads == 1 and training.precision in ("float32", "bfloat16")
 
 

@@ -7,26 +7,27 @@ from fovea.data.augment import compose
 from fovea.data.sources import NAMES
 from fovea.errors import UsageError
 from fovea.measurement.network import measure_network
-from fovea.plans.named import DEFAULT_RECIPE, RECIPES, Plan, named
+from fovea.plans.named import DEFAULT_PLAN, PLANS, named
+from fovea.plans.plan import Plan
 from fovea.registry import build
 from fovea.training.recipe import Recipe
 
 
 def plan(**changes):
-    return Plan(**{"model": "lenet5", "size": 32, "training": Recipe(), **changes})
+    return Plan(**{"model": "lenet5", "size": 32, "recipe": Recipe(), **changes})
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", PLANS)
 def test_a_named_plan_can_be_built(name):
     chosen = named(name)
     build(chosen.model, classes=10, c_in=1, size=chosen.size, **chosen.arguments)
-    compose(chosen.training.augment, size=chosen.size, directional=False)
+    compose(chosen.recipe.augment, size=chosen.size, directional=False)
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", PLANS)
 def test_a_promise_of_a_test_figure_trains_on_all_data_for_fixed_epochs(name):
     chosen = named(name)
-    assert chosen.val_fraction == 0 and chosen.training.epochs > 0 and chosen.training.patience == 0
+    assert chosen.val_fraction == 0 and chosen.recipe.epochs > 0 and chosen.recipe.patience == 0
 
 
 @pytest.mark.parametrize(("name", "pflop"), [("cifar10-94", 0.40), ("cifar10-84", 0.058)])
@@ -34,13 +35,13 @@ def test_a_promise_of_arithmetic_is_kept(name, pflop):
     chosen = named(name)
     network = build(chosen.model, size=chosen.size, **chosen.arguments)
     macs = measure_network(network, (3, chosen.size, chosen.size)).total.macs
-    assert 6 * macs * chosen.training.epochs * 50_000 / 1e15 <= pflop
+    assert 6 * macs * chosen.recipe.epochs * 50_000 / 1e15 <= pflop
 
 
 @pytest.mark.parametrize("name", ["cifar10-vgg1", "cifar10-vgg3", "cifar10-vgg3-dropout", "cifar10-vgg3-augmented"])
 def test_the_recipes_of_the_lecture_are_as_printed(name):
     chosen = named(name)
-    recipe = chosen.training
+    recipe = chosen.recipe
     assert (recipe.optimiser, recipe.lr, recipe.momentum, recipe.batch, recipe.epochs) == ("sgd", 0.001, 0.9, 64, 100)
     assert (recipe.schedule, recipe.nesterov, recipe.weight_decay, chosen.standardise) == (
         "constant",
@@ -51,11 +52,11 @@ def test_the_recipes_of_the_lecture_are_as_printed(name):
 
 
 def test_digits_are_not_mirrored():
-    assert not any("flip" in spec for spec in named("digits").training.augment)
+    assert not any("flip" in spec for spec in named("digits").recipe.augment)
 
 
 def test_every_default_is_a_named_plan_of_a_known_data_set():
-    assert set(DEFAULT_RECIPE) <= set(NAMES) and set(DEFAULT_RECIPE.values()) <= set(RECIPES)
+    assert set(DEFAULT_PLAN) <= set(NAMES) and set(DEFAULT_PLAN.values()) <= set(PLANS)
 
 
 def test_an_unknown_recipe_lists_its_neighbours():
@@ -63,9 +64,9 @@ def test_an_unknown_recipe_lists_its_neighbours():
         named("cifar-94")
 
 
-def test_replace_reaches_the_plan_and_its_training():
+def test_replace_reaches_the_plan_and_its_recipe():
     changed = plan().replace(size=64, lr=0.5, epochs=3)
-    assert (changed.size, changed.training.lr, changed.training.epochs, changed.model) == (64, 0.5, 3, "lenet5")
+    assert (changed.size, changed.recipe.lr, changed.recipe.epochs, changed.model) == (64, 0.5, 3, "lenet5")
 
 
 def test_replace_lists_the_neighbours_of_an_unknown_field():
@@ -87,4 +88,4 @@ def test_what_no_plan_can_be_is_refused(change, message):
 
 def test_only_random_crops_want_larger_images():
     assert plan().room == 1.0
-    assert plan(training=Recipe(augment=("flip", "crop 0.35"))).room == 1.25
+    assert plan(recipe=Recipe(augment=("flip", "crop 0.35"))).room == 1.25

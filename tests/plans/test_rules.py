@@ -5,9 +5,10 @@ import pytest
 import torch
 
 import fovea.zoo  # noqa: F401 (registers the networks)
-from fovea import planning, registry
+from fovea import registry
 from fovea.data.augment import compose
 from fovea.data.dataset import Dataset, Part
+from fovea.plans import rules
 from fovea.plans.rules import PHOTOGRAPHS, TIMED_BATCH, USED_FOR_STEPS, budget_plan, default_plan
 from fovea.training.tuning import Setting
 
@@ -35,7 +36,7 @@ def machine(monkeypatch):
             macs = candidate.width**2 * candidate.size**2  # in units of its own
             return Setting(threads=2, precision="float32", step_s=TIMED_BATCH * macs / rate)
 
-        monkeypatch.setattr(planning, "_timed", timed)
+        monkeypatch.setattr(rules, "_timed", timed)
 
     return works_at
 
@@ -43,10 +44,10 @@ def machine(monkeypatch):
 def test_small_images_are_taken_as_they_are_and_photographs_are_cropped_from():
     small = default_plan(dataset(50_000, native_size=(28, 28), channels=1))
     assert (small.model, small.size, dict(small.arguments)) == ("foveola", 28, {})
-    assert small.training.augment == ("flip", "shift 2") and small.room == 1.0
+    assert small.recipe.augment == ("flip", "shift 2") and small.room == 1.0
     photo = default_plan(dataset(4_000))
     assert (photo.model, photo.size, dict(photo.arguments)) == ("foveola", 96, {"stride": 2})
-    assert any(spec.startswith("crop") for spec in photo.training.augment) and photo.room > 1
+    assert any(spec.startswith("crop") for spec in photo.recipe.augment) and photo.room > 1
 
 
 def test_images_too_small_for_three_poolings_are_enlarged():
@@ -57,26 +58,26 @@ def test_images_too_small_for_three_poolings_are_enlarged():
 
 def test_labels_that_a_mirror_changes_are_never_mirrored():
     plan = default_plan(dataset(1_000, native_size=(32, 32), directional=True))
-    assert "flip" not in plan.training.augment and not plan.training.test_flip
+    assert "flip" not in plan.recipe.augment and not plan.recipe.test_flip
 
 
 @pytest.mark.parametrize(("images", "batch"), [(40, 16), (1_500, 16), (4_000, 64), (60_000, 512)])
 def test_larger_data_gets_larger_batches_and_fewer_epochs(images, batch):
     plan = default_plan(dataset(images, native_size=(32, 32)))
-    assert plan.training.batch == batch
-    assert 10 <= plan.training.epochs <= 100
+    assert plan.recipe.batch == batch
+    assert 10 <= plan.recipe.epochs <= 100
 
 
 def test_an_asked_for_network_and_size_are_kept():
     plan = default_plan(dataset(1_000), model="resnet18", size=128)
-    assert (plan.model, plan.size, plan.training.optimiser) == ("resnet18", 128, "adamw")
+    assert (plan.model, plan.size, plan.recipe.optimiser) == ("resnet18", 128, "adamw")
 
 
 @pytest.mark.parametrize("plan", [default_plan(dataset(500)), default_plan(dataset(500, native_size=(28, 28)))])
 def test_the_planned_network_and_augmentation_can_be_built(plan):
     network = registry.build(plan.model, classes=5, c_in=3, size=plan.size, **plan.arguments)
     assert network(torch.zeros(2, 3, plan.size, plan.size)).shape == (2, 5)
-    compose(plan.training.augment, size=plan.size, directional=False)
+    compose(plan.recipe.augment, size=plan.size, directional=False)
 
 
 def test_a_faster_machine_gets_a_larger_network(machine):
@@ -92,8 +93,8 @@ def test_a_faster_machine_gets_a_larger_network(machine):
 def test_the_budget_the_timed_setting_and_the_reasons_are_in_the_plan(machine):
     machine(1e6)
     plan = budget_plan(dataset(4_000), 300.0, device=CPU)
-    assert (plan.training.budget_s, plan.training.epochs) == (300.0, 0)
-    assert (plan.training.threads, plan.training.precision) == (2, "float32")
+    assert (plan.recipe.budget_s, plan.recipe.epochs) == (300.0, 0)
+    assert (plan.recipe.threads, plan.recipe.precision) == (2, "float32")
     macs = 0.25**2 * 64**2
     seen = 300 * USED_FOR_STEPS * 1e6 / macs
     assert plan.reasons[0] == (
@@ -117,4 +118,4 @@ def test_with_a_size_only_the_width_is_chosen(machine):
 
 def test_candidates_are_really_timed():
     plan = budget_plan(dataset(300, native_size=(16, 16)), 0.1, device=CPU)
-    assert plan.model == "foveola" and plan.size == 16 and plan.training.threads >= 1
+    assert plan.model == "foveola" and plan.size == 16 and plan.recipe.threads >= 1

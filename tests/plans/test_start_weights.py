@@ -71,7 +71,7 @@ def test_a_file_gives_the_body_its_normalisation_and_leaves_the_head_new(photogr
     assert found["head.logits.weight"].shape == (2, 64)
     assert differing(found, {name: t for name, t in state.items() if not name.startswith("head.")}) == set()
     assert training.preprocess.mean == IMAGENET_MEAN
-    assert training.plan.start == str(file) and training.plan.training.head_first > 0
+    assert training.plan.start == str(file) and training.plan.recipe.head_first > 0
     assert training.origin["file"] == "weights.pth" and training.origin["licence"] == "unknown"
 
 
@@ -164,7 +164,7 @@ def test_weights_at_hand_are_for_photographs(at_hand):
 
 def test_a_budget_replaces_the_epochs(at_hand):
     plan = chosen(dataset(), changes={"budget_s": 60.0, "epochs": 0})
-    assert plan.model == "mobilenet_v2" and plan.training.budget_s == 60
+    assert plan.model == "mobilenet_v2" and plan.recipe.budget_s == 60
 
 
 def test_without_weights_there_are_none_at_hand(tmp_path, monkeypatch):

@@ -1,33 +1,10 @@
-"""A small outcome, card and training to make pages of, with names as given."""
+"""A small card and training to make pages of, with names as given."""
 
 import numpy as np
 import pytest
-import torch
 
-from fovea.evaluation.outcome import Outcome
 from fovea.report.training import Story
 from fovea.training.diagnosis import Look
-
-
-@pytest.fixture
-def make_outcome():
-    """Return a function of changes that gives six images of three classes, two of them classified wrongly."""
-
-    def make(classes=("cat", "dog", "owl"), names=tuple("abcdef"), **changes):
-        logits = torch.tensor([[4.0, 0, 0], [3, 0, 0], [0, 2, 0], [0, 1, 0], [0, 0, 5], [1, 0, 0]])
-        pixels = np.arange(6 * 4 * 4 * 3, dtype=np.uint8).reshape(6, 4, 4, 3)
-        given = {
-            "data": "pets",
-            "split": "test",
-            "classes": classes,
-            "outputs": logits,
-            "labels": np.array([0, 1, 1, 1, 2, 2]),  # b is a dog taken for a cat, f an owl taken for a cat
-            "names": names,
-            "picture": lambda index: pixels[index],
-        }
-        return Outcome(**{**given, **changes})
-
-    return make
 
 
 @pytest.fixture
@@ -73,6 +50,8 @@ def make_story(make_outcome, page_card):
             {"epoch": 1, "loss": 1.0, "accuracy": 0.6, "lr": 0.001, "val": None},
         ]
         given = {"outcomes": [make_outcome()], "looks": looks, "history": history, "layer": "relu", "parameters": 1234}
-        return Story(**{"card": page_card(), **given, "filters": torch.randn(5, 3, 3, 3), **changes})
+        return Story(
+            **{"card": page_card(), **given, "filters": np.random.default_rng(0).normal(size=(5, 3, 3, 3)), **changes}
+        )
 
     return make

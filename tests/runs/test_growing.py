@@ -60,7 +60,7 @@ def test_a_grown_network_begins_with_the_answers_of_the_shallow_one(shallow, dee
 
 def test_arguments_and_normalisation_of_the_shallow_network_hold(trained):
     grown = ready(start=trained.model, grow="identity", **DEEPER)
-    assert grown.arguments["widths"] == [4, 8] and grown.plan.training.head_first == 0
+    assert grown.arguments["widths"] == [4, 8] and grown.plan.recipe.head_first == 0
     assert list(grown.preprocess.mean) == read_card(trained.model)["preprocess"]["mean"]
 
 
