@@ -15,7 +15,7 @@ from typer.main import get_command
 import fovea
 from fovea.cli import app
 from fovea.errors import FoveaError
-from fovea.plans.named import DEFAULT_RECIPE, RECIPES
+from fovea.plans.named import DEFAULT_PLAN, PLANS
 from fovea.plans.rules import PHOTO_SIZE, SMALL_IMAGE, WANTED_EPOCHS, WANTED_IMAGES
 from fovea.training.recipe import FIELDS, INITIALISATIONS, OPTIMISERS, Recipe
 from fovea.training.schedules import SCHEDULES
@@ -98,11 +98,11 @@ def test_an_option_that_does_not_exist_would_be_found():
         Recipe().parsed({"rate": "3"})
 
 
-@pytest.mark.parametrize("data", DEFAULT_RECIPE)
+@pytest.mark.parametrize("data", DEFAULT_PLAN)
 def test_the_table_of_default_plans_agrees_with_the_recipes(data):
     (row,) = re.findall(rf"^\|[^|]*`{data}`[^|]*\|.*$", TRAINING.partition("## Named recipes")[0], re.M)
-    plan = RECIPES[DEFAULT_RECIPE[data]]
-    for fact in (f"`{plan.model}`", f"{plan.size} px", f"`{DEFAULT_RECIPE[data]}`", f"{plan.recipe.epochs} epochs"):
+    plan = PLANS[DEFAULT_PLAN[data]]
+    for fact in (f"`{plan.model}`", f"{plan.size} px", f"`{DEFAULT_PLAN[data]}`", f"{plan.recipe.epochs} epochs"):
         assert fact in row
     assert plan.recipe.optimiser in row.lower()
 
@@ -110,9 +110,9 @@ def test_the_table_of_default_plans_agrees_with_the_recipes(data):
 def test_the_table_of_named_recipes_agrees_with_them():
     _, table = TRAINING.split("## Named recipes")
     rows = dict(re.findall(r"^\| `([^`]+)` \| (.*)$", table.partition("## A budget")[0], re.M))
-    assert list(rows) == list(RECIPES)
+    assert list(rows) == list(PLANS)
     for name, row in rows.items():
-        plan = RECIPES[name]
+        plan = PLANS[name]
         assert f"{plan.recipe.epochs} epochs" in row or row.startswith("the same with ")
         assert f"`{plan.model}`" in row or row.startswith("the same with ")
 

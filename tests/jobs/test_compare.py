@@ -4,11 +4,11 @@ import json
 from statistics import stdev
 
 import pytest
-from fovea.training.differences import paired_interval, unpaired_interval
 
 from fovea.cli import run as command
 from fovea.errors import BundleError, UsageError
 from fovea.jobs.compare import compare
+from fovea.metrics import paired_interval, unpaired_interval
 from fovea.runs.folder import Run
 
 

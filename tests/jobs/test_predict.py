@@ -8,7 +8,8 @@ import pytest
 from fovea.errors import UsageError
 from fovea.jobs import predict as module
 from fovea.jobs.predict import FilePrediction, find_images, predict
-from fovea.model.bundle import Prediction, Score, load
+from fovea.model.bundle import load
+from fovea.tasks.prediction import LabelScore, Prediction
 
 
 def labels(results):
@@ -121,7 +122,7 @@ def test_images_are_read_batch_by_batch(make_bundle, colour_folder, monkeypatch)
 
 
 def test_results_are_json_values():
-    good = Prediction(scores=(Score("cat", 0.75), Score("dog", 0.25)))
+    good = Prediction(scores=(LabelScore("cat", 0.75), LabelScore("dog", 0.25)))
     assert json.loads(json.dumps(FilePrediction(image="a", prediction=good).to_dict())) == {
         "image": "a",
         "predictions": [{"label": "cat", "probability": 0.75}, {"label": "dog", "probability": 0.25}],
