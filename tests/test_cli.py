@@ -14,6 +14,7 @@ import fovea
 from fovea import cli
 from fovea.cli import run
 from fovea.errors import TrainingError, UsageError
+from fovea.jobs import preview as preview_module
 from fovea.jobs import train as train_module
 
 
@@ -153,7 +154,7 @@ def test_train_json_and_interrupt(trained, capsys, monkeypatch):
 
 
 def test_a_preview_is_named_in_json_too(capsys, monkeypatch):
-    monkeypatch.setattr(train_module, "preview", lambda **options: Path(options["out"]))
+    monkeypatch.setattr(preview_module, "preview", lambda **options: Path(options["out"]))
     assert run(["train", "digits", "--preview", "--out", "a.png", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"preview": "a.png"}
     assert run(["train", "digits", "--preview", "--out", "a.png"]) == 0

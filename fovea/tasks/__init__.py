@@ -76,4 +76,6 @@ def check_loss(loss: str, task: str) -> None:
 def _kinds() -> "dict[str, type[Task]]":
     for name in _OWN:  # each registers itself; on first use, since they import this module
         import_module(f"fovea.tasks.{name}")
-    return _KINDS
+    rank = {f"fovea.tasks.{name}": position for position, name in enumerate(_OWN)}
+    kinds = sorted(_KINDS.values(), key=lambda kind: rank.get(kind.__module__, len(rank)))  # not as they were imported
+    return {kind.name: kind for kind in kinds}

@@ -1,7 +1,6 @@
 """Evaluating: on which part, against which classes, and what the figures are."""
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +9,7 @@ from PIL import Image
 from fovea.data.sources import find
 from fovea.data.splits import split_validation
 from fovea.errors import DataError, UsageError
-from fovea.jobs.evaluate import Evaluation, evaluate
+from fovea.jobs.evaluate import evaluate
 from fovea.metrics import wilson_interval
 from fovea.model.bundle import load
 from fovea.registry import build
@@ -160,11 +159,3 @@ def test_the_summary_names_part_interval_worst_class_and_mistakes(make_bundle, m
     assert lines[0] == "accuracy 75.00%, 95 % interval 40.93% to 92.85% (whole of mixed, 8 images)"
     assert lines[4].split() == ["blue", "50.0%", "100.0%", "66.7%", "4"]
     assert lines[-1] == "2 x blue taken for red"
-
-
-def test_the_summary_shows_the_twenty_worst_classes_and_no_empty_ones():
-    names = [f"c{index}" for index in range(30)]
-    scores = {name: {"precision": 1.0, "recall": i / 30, "f1": 1.0, "support": i % 2} for i, name in enumerate(names)}
-    figures = Evaluation(data="d", split="test", images=15, accuracy=0.5, interval=(0.4, 0.6), nll=1.0, ece=0.1)
-    lines = replace(figures, per_class=scores, confusion=np.eye(30, dtype=int).tolist()).summary()
-    assert [line.split()[0] for line in lines[4:]] == names[1::2]

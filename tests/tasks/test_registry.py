@@ -33,6 +33,11 @@ def test_the_kinds_by_name_and_by_loss():
     assert (tasks.kind_of_loss("binary"), tasks.kind_of_loss("mse")) == (Classes, Number)
 
 
+def test_the_order_of_kinds_is_not_that_of_imports():
+    code = "import sys, fovea.tasks.number; from fovea import tasks; sys.exit(tasks.names() != ('classes', 'number'))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
 def test_unknown_names_are_refused():
     with pytest.raises(UsageError, match=r"^`--task boxes` is none of classes, number\.$"):
         tasks.kind("boxes")
