@@ -77,8 +77,8 @@ def manifest_in(folder: Path) -> Path | None:
     """Return the CSV file that lists the images of a folder: the only one, where no sub-folders stand for classes."""
     files = [path for path in sorted(folder.iterdir()) if path.suffix.lower() == ".csv" and not is_ignored(path.name)]
     tops = subfolders(folder)
-    classes = len(tops) > 1 or any(subfolders(folder / top) for top in tops)
-    return files[0] if len(files) == 1 and not classes else None
+    sorted_in = len(tops) > 1 or any(subfolders(folder / top) for top in tops)
+    return files[0] if len(files) == 1 and not sorted_in else None
 
 
 def _base(file: Path, rows: Sequence[Row]) -> Path:

@@ -138,18 +138,18 @@ def part_named(name: str) -> str:
     return next((PART_NAMES[word] for word in reversed(words) if word in PART_NAMES), "")
 
 
-def label_text(value: Any, classes: Sequence[str], *, where: str) -> str:
+def label_text(value: Any, names: Sequence[str], *, where: str) -> str:
     """Return a label as text: a class name where there are names, nothing where there is no label.
 
     Raises: DataError for an index that has no name.
     """
-    if value is None or (value == -1 and classes):
+    if value is None or (value == -1 and names):
         return ""
-    if not classes or isinstance(value, str):
+    if not names or isinstance(value, str):
         return str(value).strip()
-    if not isinstance(value, int) or not 0 <= value < len(classes):
-        raise DataError(f"{where}: label `{value}` is none of 0 to {len(classes) - 1}, the classes the file names.")
-    return classes[value]
+    if not isinstance(value, int) or not 0 <= value < len(names):
+        raise DataError(f"{where}: label `{value}` is none of 0 to {len(names) - 1}, the classes the file names.")
+    return names[value]
 
 
 def _listing(path: Path, columns: Columns, task: str) -> Listing:

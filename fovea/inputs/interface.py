@@ -121,7 +121,7 @@ class InputKind(Protocol):
         ...
 
     def per_channel(self, sample: Stored) -> NDArray[np.float64]:
-        """Return the values (n, C) of a stored sample that mean and deviation are taken over, as normalised ones are."""
+        """Return the values (n, C) of a stored sample that mean and deviation are taken over, scaled as these are."""
         ...
 
     def network_input(self, preprocess: Any, device: "torch.device") -> NetworkInput:

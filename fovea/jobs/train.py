@@ -119,8 +119,8 @@ def train(
     `file.py:Class`; `start` a weights file, a model file, `imagenet`, or `none` for random weights. `budget` is a time,
     in seconds or as `5m`, instead of `epochs`. `grow` (`identity`, `vgg`) makes the network of `start` deeper, `freeze`
     names what stays as it is, `pretrain` counts epochs per layer without labels, `probe` fits the head in closed form.
-    `size` is the side of the input in pixels, `fit` how images get it: `crop`, `letterbox`, `squash`. `settings` are all
-    other fields of `fovea.training.recipe.Recipe` and of `fovea.plans.plan.Plan`, and arguments of the network.
+    `size` is the side of the input in pixels, `fit` how images get it: `crop`, `letterbox`, `squash`. `settings` are
+    all other fields of `fovea.training.recipe.Recipe` and of `fovea.plans.plan.Plan`, and arguments of the network.
 
     `label_from`, `path_column`, `label_column`, `split_column`, `task` and `allow_bad` say how the data is read, as for
     `fovea.find`. `out` is the run folder; `resume` continues one, and takes no other option. `tensorboard` writes event

@@ -94,7 +94,7 @@ class Task(ABC):
     smooths: ClassVar[bool] = False
     """Whether smoothed labels help, where a plan is free to choose."""
     closed_form: ClassVar[str] = ""
-    """How a last layer is fitted at once, `discriminants` or `regression` (`fovea.training.probing`); none where empty."""
+    """How a last layer is fitted at once (`probing.py`): as `discriminants`, by `regression`, or not where empty."""
     sections: ClassVar[tuple[str, ...]] = ("mistakes",)
     """Names of the sections of a report that apply, in their order."""
     mistakes_title: ClassVar[str] = "Largest errors"
@@ -121,8 +121,8 @@ class Task(ABC):
             DataError: a text that is no label of this kind.
         """
 
-    @classmethod
-    def check_raw(cls, labels: Labels, key: str) -> None:  # noqa: B027 (nothing to say against most)
+    @classmethod  # noqa: B027 (nothing to say against most)
+    def check_raw(cls, labels: Labels, key: str) -> None:
         """Raise DataError where the array `key` cannot hold labels of this kind."""
 
     @classmethod
@@ -135,8 +135,8 @@ class Task(ABC):
         """Return whether the mirror image of an image has another label."""
         return False
 
-    @classmethod
-    def check_trainable(cls, labels: Labels, *, classes: Sequence[str], data: str) -> None:  # noqa: B027
+    @classmethod  # noqa: B027 (most can be learned)
+    def check_trainable(cls, labels: Labels, *, classes: Sequence[str], data: str) -> None:
         """Raise DataError where nothing can be learned from the training labels of the data set called `data`."""
 
     @classmethod

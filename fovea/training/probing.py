@@ -48,8 +48,8 @@ class Moments:
 def fit_head(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], *, target: Task) -> None:
     """Set the last layer of `model` to the closed form for `batches` of images (N, C, H, W) and labels (N,).
 
-    Labels are on the network's scale, as int64 class indices or float numbers; `target` says what is fitted to them. The
-    model is left in evaluation mode.
+    Labels are on the network's scale, as int64 class indices or float numbers; `target` says what is fitted to them.
+    The model is left in evaluation mode.
 
     Raises:
         UsageError: the outputs of the network are not those of a dense layer.
