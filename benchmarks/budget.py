@@ -11,11 +11,7 @@ memory before the clock starts, and are mirrored and turned in whole batches, wh
 - resnet18: AdamW at 1e-3, weight decay 0.01, one cycle, batch 64, flips.
 """
 
-import argparse
 import csv
-import json
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -24,21 +20,21 @@ from typing import NamedTuple, cast
 
 import numpy as np
 import torch
-from machine import description
+from machine import arguments, begun, on_test, run_fovea
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fovea.data.augment import AugmentContext, compose
-from fovea.data.cache import decode_dataset
+from fovea.data.augment.recipes import AugmentContext, compose
+from fovea.data.cache.decoded import decode_dataset
 from fovea.data.dataset import Dataset
-from fovea.data.sources import find
+from fovea.data.sources.source import find
 from fovea.data.splits import split_off
-from fovea.runs.preparation import HALF
-from fovea.jobs.train import seconds
+from fovea.inputs.images import HALF
+from fovea.metrics import wilson_interval
 from fovea.preprocess import Preprocess
 from fovea.registry import build
+from fovea.runs.request import seconds
 from fovea.training.inference import part_labels
-from fovea.metrics import wilson_interval
 from fovea.training.schedules import one_cycle
 from fovea.training.tuning import available_threads
 
@@ -108,7 +104,7 @@ def manifest(data: str, folder: Path) -> Path:
     dataset = find(data)
     parts = dict(dataset.parts)
     if "test" not in parts:
-        parts["train"], parts["test"] = split_off(parts["train"], fraction=0.2, seed=0)
+        parts["train"], parts["test"] = split_off(parts["train"], fraction=0.2, seed=0, strata=parts["train"].labels)
     path = folder / "photographs.csv"
     with path.open("w", newline="") as stream:
         writer = csv.writer(stream)
@@ -121,14 +117,10 @@ def manifest(data: str, folder: Path) -> Path:
 
 def train_fovea(path: Path, folder: Path, budget_s: float) -> Outcome:
     """Run `fovea train --budget` and return what it says of the test part."""
-    command = [sys.executable, "-m", "fovea", "train", str(path), "--from", "none", "--budget", f"{budget_s}s"]
-    command += ["--json", "--allow-bad"]
     began = time.perf_counter()
-    output = subprocess.run(
-        [*command, "--out", str(folder / "run")], check=True, stdout=subprocess.PIPE, text=True
-    ).stdout
-    result, wall_s = json.loads(output), time.perf_counter() - began
-    test = next(entry for entry in result["results"] if entry["split"] == "test")
+    options = ["--from", "none", "--budget", f"{budget_s}s", "--allow-bad", "--out", str(folder / "run")]
+    result = run_fovea("train", str(path), *options)
+    wall_s, test = time.perf_counter() - began, on_test(result)
     right = round(test["accuracy"] * test["images"])
     note = f"{wall_s:.0f} s with decoding, planning and evaluation, {result['pflop']:.3g} PFLOP"
     return Outcome(right, test["images"], result["seconds"], note)
@@ -141,7 +133,7 @@ def train_peer(peer: Peer, dataset: Dataset, budget_s: float) -> Outcome:
     network = peer.network(len(dataset.classes)).train()
     optimiser = peer.optimiser(network)
     rate = optimiser.param_groups[0]["lr"]
-    augment, generator = compose(peer.augment, size=SIZE, directional=False), torch.Generator().manual_seed(0)
+    augment, generator = compose(peer.augment, size=SIZE), torch.Generator().manual_seed(0)
     began, seen = time.perf_counter(), 0
     for indices in batches(len(train.labels), peer.batch):
         progress = (time.perf_counter() - began) / budget_s
@@ -182,14 +174,12 @@ def right(network: nn.Module, test: Pixels) -> int:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__, quick="ten seconds each")
     parser.add_argument("folder", help="one sub-folder per class")
     parser.add_argument("--budget", default="5m", help="time to train, each")
     parser.add_argument("--only", choices=NAMES, nargs="+", default=list(NAMES))
-    parser.add_argument("--quick", action="store_true", help="ten seconds each: does it run at all?")
-    args = parser.parse_args()
+    args = begun(parser)
     budget_s = 10.0 if args.quick else seconds(args.budget)
-    print(description(), flush=True)
     with tempfile.TemporaryDirectory() as name:
         path = manifest(args.folder, Path(name))
         for contestant in args.only:

@@ -6,7 +6,6 @@ that join it to its source or to another copy of that source; what the data set 
 against it. `--judged` compares leaks between CIFAR-10's parts with those that people have judged.
 """
 
-import argparse
 import csv
 import io
 import os
@@ -16,13 +15,13 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from machine import description
+from machine import arguments, begun
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from fovea.data.duplicates import Copy, connected, find_copies
-from fovea.data.likeness import SIDE
-from fovea.data.sources import find
+from fovea.data.duplicates.groups import Copy, connected, find_copies
+from fovea.data.duplicates.likeness import SIDE
+from fovea.data.sources.source import find
 from fovea.preprocess import Preprocess
 
 Edit = Callable[[Image.Image, np.random.Generator], Image.Image]
@@ -150,14 +149,12 @@ def leaking(group: dict[int, int], offset: int) -> Iterator[int]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = arguments(__doc__, quick="2,000 originals, 50 copies")
     names = ("photographs", "cifar10", "fashion-mnist")
     parser.add_argument("--only", nargs="+", default=names, choices=names)
     parser.add_argument("--copies", type=int, default=300, help="images that are edited in every way")
     parser.add_argument("--judged", type=Path, help="CSV of TestID, TrainID, Judgment for CIFAR-10; nothing else runs")
-    parser.add_argument("--quick", action="store_true", help="2,000 originals, 50 copies: does it run at all?")
-    args = parser.parse_args()
-    print(description())
+    args = begun(parser)
     if args.judged:
         judged(args.judged)
         return

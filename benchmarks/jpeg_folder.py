@@ -5,7 +5,6 @@ against a `DataLoader` with two workers that does all of it image by image with 
 `decode_dataset` into a new cache against the same decoding in as many threads, the pixels thrown away.
 """
 
-import argparse
 import itertools
 import math
 import os
@@ -18,18 +17,19 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from machine import Contestant, description, epochs, in_turn, print_figures, print_verdict, rate, ratio
+from machine import Contestant, arguments, begun, epochs, in_turn, print_figures, print_verdict, rate, ratio
 from PIL import Image
 from torch.utils.data import DataLoader, RandomSampler
 from torch.utils.data import Dataset as TorchDataset
 
-from fovea.data.cache import decode_dataset
+from fovea.data.cache.decoded import decode_dataset
 from fovea.data.dataset import Dataset, Part
-from fovea.jobs.predict import find_images
-from fovea.runs.preparation import Source, ready
+from fovea.data.sources.source import DataSource
 from fovea.display import Display
+from fovea.jobs.predict import find_images
+from fovea.plans.plan import Plan
 from fovea.preprocess import Preprocess
-from fovea.plans.named import Plan
+from fovea.runs.preparation import ready
 from fovea.training.engine import Trainer
 from fovea.training.recipe import Recipe
 from fovea.training.tuning import available_threads
@@ -42,7 +42,7 @@ PLAN = Plan(
     arguments={"stride": 2, "width": 0.25},
     size=SIZE,
     val_fraction=0.0,
-    training=Recipe(batch=BATCH, augment=("flip", f"crop {SCALE}"), threads=available_threads(), precision="float32"),
+    recipe=Recipe(batch=BATCH, augment=("flip", f"crop {SCALE}"), threads=available_threads(), precision="float32"),
 )
 
 
@@ -123,7 +123,7 @@ def compare(dataset: Dataset, folder: str, *, rounds: int, batches: int) -> None
     plan = ready(
         dataset,
         PLAN,
-        source=Source(data="photographs", allow_bad=True),
+        source=DataSource(data="photographs", allow_bad=True),
         device=torch.device("cpu"),
         display=Display(quiet=True),
     )
@@ -143,12 +143,10 @@ def compare(dataset: Dataset, folder: str, *, rounds: int, batches: int) -> None
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = arguments(__doc__, quick="a few batches")
     parser.add_argument("folder", help="a folder with JPEGs, at any depth")
     parser.add_argument("--images", type=int, default=2000, help="take the files again until there are so many")
-    parser.add_argument("--quick", action="store_true", help="a few batches: does it run at all?")
-    args = parser.parse_args()
-    print(description())
+    args = begun(parser)
     dataset = photographs(args.folder, at_least=200 if args.quick else args.images)
     print(
         f"{len(dataset.parts['train']):,} images, {available_threads()} threads to decode, 2 workers in the DataLoader"

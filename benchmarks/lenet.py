@@ -5,7 +5,6 @@ the batch cut from normalised images in memory; and once more with everything ch
 in a new order, normalises them, counts what was right and watches the loss.
 """
 
-import argparse
 import itertools
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +13,8 @@ import numpy as np
 import torch
 from machine import (
     Contestant,
-    description,
+    arguments,
+    begun,
     epochs,
     in_turn,
     matmul_rate,
@@ -30,11 +30,11 @@ from torch.nn import functional as F
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
-from fovea.data.sources import find
-from fovea.runs.preparation import Prepared
+from fovea.data.sources.source import find
 from fovea.display import Display
-from fovea.jobs.train import prepared
 from fovea.registry import build
+from fovea.runs.preparation import Prepared
+from fovea.runs.request import prepared
 from fovea.training.inference import part_labels
 from fovea.training.tuning import using_threads
 
@@ -83,7 +83,7 @@ def bare(batch: int, steps: int, layout: torch.memory_format) -> Contestant:
 
 def measure(batch: int, *, rounds: int, images: int) -> None:
     plan, steps = fovea_plan(batch), max(2, images // batch)
-    chosen = plan.plan.training
+    chosen = plan.plan.recipe
     augmented = fovea_plan(batch, augment=("flip", "shift 2"), threads=chosen.threads, precision=chosen.precision)
     with (
         own_process(bare, batch, steps, torch.contiguous_format) as default,
@@ -132,12 +132,10 @@ def show_profile(batch: int) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = arguments(__doc__, quick="a few steps")
     parser.add_argument("--batches", type=int, nargs="+", default=[64, 128, 256, 512])
     parser.add_argument("--profile", action="store_true", help="show where the time goes instead")
-    parser.add_argument("--quick", action="store_true", help="a few steps: does it run at all?")
-    args = parser.parse_args()
-    print(description())
+    args = begun(parser)
     for batch in args.batches[:1] if args.quick else args.batches:
         if args.profile:
             show_profile(batch)

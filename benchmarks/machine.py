@@ -1,8 +1,12 @@
-"""What the measurements share: the state of the machine, its ceiling, and contestants that run in turn."""
+"""What the measurements share: arguments, the state of the machine, its ceiling, and contestants that run in turn."""
 
+import argparse
+import json
 import multiprocessing
 import os
 import platform
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fovea.runs.process import as_found
 from fovea.training.engine import Trainer
 from fovea.training.tuning import available_threads, using_threads
 
@@ -22,6 +27,32 @@ MATRIX = 2048
 
 Contestant = Callable[[], float]
 Figures = dict[str, list[float]]
+
+
+def arguments(about: str | None, *, quick: str = "") -> argparse.ArgumentParser:
+    """Return a parser that shows what a script is `about`; with `--quick` where `quick` says what that does."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    if quick:
+        parser.add_argument("--quick", action="store_true", help=f"{quick}: does it run at all?")
+    return parser
+
+
+def begun(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """Return the arguments given, and print the machine."""
+    given = parser.parse_args()
+    print(description(), flush=True)
+    return given
+
+
+def run_fovea(*command: str) -> Any:
+    """Return what `fovea COMMAND --json` prints, run in a process of its own."""
+    whole = [sys.executable, "-m", "fovea", *command, "--json"]
+    return json.loads(subprocess.run(whole, check=True, stdout=subprocess.PIPE, text=True).stdout)
+
+
+def on_test(result: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the result of `fovea train` says of the test part."""
+    return next(entry for entry in result["results"] if entry["split"] == "test")
 
 
 def description() -> str:
@@ -63,7 +94,7 @@ def epochs(trainer: Trainer) -> Iterator[Tensor]:
 
 
 def training(trainer: Trainer, *, steps: int, warm_up: int = 2) -> Contestant:
-    """Return a contestant: the images/s of `Trainer.train_step`, with the thread count of the recipe."""
+    """Return a contestant: the images/s of `Trainer.train_step`, with the threads and allocator of a training."""
     batches = epochs(trainer)
     trainer.model.train()
 
@@ -73,7 +104,7 @@ def training(trainer: Trainer, *, steps: int, warm_up: int = 2) -> Contestant:
         return len(indices)
 
     def run() -> float:
-        with using_threads(trainer.recipe.threads):
+        with as_found(), using_threads(trainer.recipe.threads):
             return rate(step, steps=steps, warm_up=warm_up)
 
     return run

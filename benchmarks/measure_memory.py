@@ -4,16 +4,16 @@ Measured is, on the processor, what a dispatch mode sees live while the step run
 peak, workspaces included. The step is the second of SGD with momentum.
 """
 
-import argparse
 from collections.abc import Iterator
 
 import torch
-from machine import description
+from machine import arguments, begun
 from torch import Tensor, nn
 
 import fovea.zoo  # noqa: F401 (its import makes the networks known)
+from fovea.devices import device_named
 from fovea.measurement.memory import differentiate, estimate_memory, infer, peak_bytes
-from fovea.registry import build, card
+from fovea.registry import build, entry
 
 NETWORKS = ("vgg16", "resnet50", "densenet121")
 WITHIN = 0.15
@@ -24,7 +24,7 @@ class Step:
 
     def __init__(self, name: str, batch: int, device: str) -> None:
         self.model = build(name).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.x = torch.randn(batch, *card(name).input, device=device)
+        self.x = torch.randn(batch, *entry(name).input, device=device)
         self.optimiser = torch.optim.SGD(self.model.parameters(), lr=0.01, momentum=0.9, fused=True)
 
     def infer(self) -> None:
@@ -69,22 +69,23 @@ def estimated(name: str, batch: int) -> tuple[int, int]:
     """Return what Fovea says of the same."""
     with torch.device("meta"):
         model: nn.Module = build(name)
-    found = estimate_memory(model, card(name).input, batch=batch)
+    found = estimate_memory(model, entry(name).input, batch=batch)
     return found.inference_bytes, found.training_bytes or 0
 
 
 def main() -> None:
     """Print a line for each network, batch and kind of step, and the verdict."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = arguments(__doc__)
     parser.add_argument("networks", nargs="*", default=NETWORKS)
     parser.add_argument("--batch", type=int, nargs="+", default=[2, 8])
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    args = parser.parse_args()
-    print(f"{description()}, {args.device}", flush=True)
+    parser.add_argument("--device", default="auto")
+    args = begun(parser)
+    device = device_named(args.device).type
+    print(f"on {device}", flush=True)
     ratios = []
     for name in args.networks:
         for batch in args.batch:
-            pairs = zip(estimated(name, batch), measured(name, batch, args.device), strict=True)
+            pairs = zip(estimated(name, batch), measured(name, batch, device), strict=True)
             for kind, (guess, truth) in zip(("inference", "training"), pairs, strict=True):
                 ratios.append(guess / truth)
                 line = f"estimated {guess / 1e6:9,.1f} MB, measured {truth / 1e6:9,.1f} MB, ratio {guess / truth:.3f}"

@@ -1,10 +1,9 @@
 """How long `fovea.measure` takes for each network of the zoo, and its memory: below 3 s and 1 GB, start-up aside."""
 
-import argparse
 import resource
 import time
 
-from machine import description, print_verdict
+from machine import arguments, begun, print_verdict
 
 import fovea
 from fovea.jobs.measure import measure
@@ -19,10 +18,9 @@ def anonymous_bytes() -> int:
 
 def main() -> None:
     """Print the slowest networks and the memory that all of them took, one after the other."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = arguments(__doc__)
     parser.add_argument("names", nargs="*", default=fovea.names(), help="networks; all by default")
-    names = parser.parse_args().names
-    print(description(), flush=True)
+    names = begun(parser).names
     measure("lenet5")  # start-up
     before, times = anonymous_bytes(), dict[str, tuple[float, float]]()
     for name in names:

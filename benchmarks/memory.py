@@ -21,11 +21,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from machine import description, epochs, print_verdict
+from machine import arguments, description, epochs, print_verdict
 from PIL import Image
 
 from fovea.display import Display
-from fovea.jobs.train import prepared, train
+from fovea.jobs.train import train
+from fovea.runs.request import prepared
 from fovea.training.engine import Trainer
 
 SIZE, ROOM = 128, 160
@@ -156,12 +157,11 @@ def report(only: list[str], gigabytes: float, *, quick: bool) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = arguments(__doc__, quick="a few steps and 0.1 GB")
     parser.add_argument("--only", nargs="+", default=["small", "large", "epochs"], choices=("small", "large", "epochs"))
     parser.add_argument(
         "--gigabytes", type=float, default=8.0, help="size of the generated cache, in the temporary folder"
     )
-    parser.add_argument("--quick", action="store_true", help="a few steps and 0.1 GB: does it run at all?")
     parser.add_argument("--part", choices=("small", "large", "epochs"), help=argparse.SUPPRESS)
     args = parser.parse_args()
     gigabytes = 0.1 if args.quick else args.gigabytes

@@ -105,7 +105,7 @@ def compare(ours: nn.Module, theirs: nn.Module, images: Tensor, peer: registry.P
 
 def size_of(name: str) -> int:
     """Return the smallest of 64, 96 and the card's size at which the network has as many weights as its card says."""
-    card = registry.card(name)
+    card = registry.entry(name)
     for size in (64, 96):
         try:
             with torch.device("meta"):
@@ -120,7 +120,7 @@ def size_of(name: str) -> int:
 def rows(pattern: str) -> Iterator[Row]:
     makers = peers()
     for name in filter(partial(fnmatch, pat=pattern), registry.names()):
-        card = registry.card(name)
+        card = registry.entry(name)
         for library in sorted(card.peers.keys() & makers.keys()):
             torch.manual_seed(0)
             peer, size = card.peers[library], size_of(name)

@@ -5,7 +5,6 @@ fovea and the usual loop mirror and shift every image anew and take the same pla
 runs on TensorFlow in the environment that `peers.sh` makes, from arrays in memory; without it that part is left out.
 """
 
-import argparse
 import subprocess
 import tempfile
 from pathlib import Path
@@ -13,18 +12,30 @@ from typing import Any
 
 import numpy as np
 import torch
-from machine import Contestant, description, in_turn, own_process, print_figures, print_verdict, rate, ratio, training
+from machine import (
+    Contestant,
+    arguments,
+    begun,
+    in_turn,
+    own_process,
+    print_figures,
+    print_verdict,
+    rate,
+    ratio,
+    training,
+)
 from PIL import Image, ImageOps
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset, RandomSampler
 
+from fovea import inputs
 from fovea.data.dataset import Part
-from fovea.data.sources import find
+from fovea.data.sources.source import find
 from fovea.data.statistics import channel_statistics
-from fovea.runs.preparation import Prepared
 from fovea.display import Display
-from fovea.jobs.train import prepared
 from fovea.registry import build
+from fovea.runs.preparation import Prepared
+from fovea.runs.request import prepared
 from fovea.training.tuning import available_threads
 
 HERE = Path(__file__).resolve().parent
@@ -59,7 +70,7 @@ class Images(Dataset[tuple[torch.Tensor, int]]):
 def usual_loop(steps: int) -> Contestant:
     """Return the training of tutorials, with PyTorch's own number of threads."""
     train = find("cifar10").parts["train"]
-    images = Images(train, *channel_statistics(train))
+    images = Images(train, *channel_statistics(train, inputs.kind("images")))
     sampler = RandomSampler(images, replacement=True, num_samples=10**8)
     batches = iter(DataLoader(images, BATCH, sampler=sampler, num_workers=2))
     model = build("vgg_block3").train()
@@ -131,7 +142,7 @@ def fovea_plan(**changes: Any) -> Prepared:
 
 def compare(folder: str, *, rounds: int, steps: int) -> None:
     plan = fovea_plan()
-    chosen, train = plan.plan.training, plan.dataset.parts["train"]
+    chosen, train = plan.plan.recipe, plan.dataset.parts["train"]
     contestants = {"fovea": training(plan.trainer(), steps=steps, warm_up=WARM_UP)}
     if chosen.precision != "float32":
         in_float32 = fovea_plan(precision="float32", threads=chosen.threads)
@@ -153,10 +164,7 @@ def compare(folder: str, *, rounds: int, steps: int) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a few steps: does it run at all?")
-    args = parser.parse_args()
-    print(description())
+    args = begun(arguments(__doc__, quick="a few steps"))
     with tempfile.TemporaryDirectory() as folder:
         compare(folder, rounds=1 if args.quick else 5, steps=4 if args.quick else 50)
 

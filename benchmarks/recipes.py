@@ -4,16 +4,13 @@
 over all seeds there, so that long recipes can be run one seed at a time; `--seeds` alone without a number only sums up.
 """
 
-import argparse
 import json
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from statistics import mean
 from typing import Any, NamedTuple
 
-from machine import description, print_verdict
+from machine import arguments, begun, description, on_test, print_verdict, run_fovea
 
 RECORD = Path(__file__).resolve().parent / "recipes.jsonl"
 
@@ -47,29 +44,11 @@ PROMISES = {
 def run(name: str, seed: int, *, quick: bool) -> dict[str, Any]:
     """Return the result of one training on the test part."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [
-            sys.executable,
-            "-m",
-            "fovea",
-            "train",
-            PROMISES[name].data,
-            "--recipe",
-            name,
-            "--seed",
-            str(seed),
-            "--json",
-        ]
-        command += ["--out", f"{folder}/run", *(["--epochs", "1"] if quick else [])]
-        result = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
-        trained = json.loads(
-            subprocess.run(
-                [sys.executable, "-m", "fovea", "info", result["model"], "--json"],
-                check=True,
-                stdout=subprocess.PIPE,
-                text=True,
-            ).stdout
-        )["card"]["training"]
-    test = next(entry for entry in result["results"] if entry["split"] == "test")
+        options = ["--recipe", name, "--seed", str(seed), "--out", f"{folder}/run"]
+        options += ["--epochs", "1"] if quick else []
+        result = run_fovea("train", PROMISES[name].data, *options)
+        trained = run_fovea("info", result["model"])["card"]["training"]
+    test = on_test(result)
     return {
         "recipe": name,
         "seed": seed,
@@ -106,13 +85,11 @@ def summarise(name: str, results: list[dict[str, Any]]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = arguments(__doc__, quick="one seed, one epoch")
     parser.add_argument("name", choices=sorted(PROMISES))
     parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
     parser.add_argument("--append", action="store_true", help=f"add each result to {RECORD.name}")
-    parser.add_argument("--quick", action="store_true", help="one seed, one epoch: does it run at all?")
-    args = parser.parse_args()
-    print(description(), flush=True)
+    args = begun(parser)
     results = []
     for seed in args.seeds[:1] if args.quick else args.seeds:
         results.append(run(args.name, seed, quick=args.quick))

@@ -4,7 +4,6 @@ Each is a process of its own, in turn with a bare `python -c "import torch"`; me
 that fills the page cache.
 """
 
-import argparse
 import os
 import subprocess
 import sys
@@ -14,7 +13,7 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
-from machine import Contestant, description, in_turn, print_figures, print_verdict
+from machine import Contestant, arguments, begun, in_turn, print_figures, print_verdict
 from PIL import Image
 
 from fovea.display import Display
@@ -67,10 +66,7 @@ def measure(folder: Path, *, rounds: int) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="one round: does it run at all?")
-    args = parser.parse_args()
-    print(description())
+    args = begun(arguments(__doc__, quick="one round"))
     with tempfile.TemporaryDirectory() as folder:
         measure(Path(folder), rounds=1 if args.quick else 11)
 

@@ -4,19 +4,17 @@ A step of N images counts 6 N MACs operations: forward, and twice that backward,
 optimiser computes is not counted, so it lowers the share.
 """
 
-import argparse
-
-from machine import description, in_turn, matmul_rate, print_figures, print_verdict, ratio, training
+from machine import arguments, begun, in_turn, matmul_rate, print_figures, print_verdict, ratio, training
 
 from fovea.display import Display
-from fovea.jobs.train import prepared
-from fovea.registry import card
+from fovea.registry import entry
+from fovea.runs.request import prepared
 
 
 def measure(precision: str, *, rounds: int, steps: int) -> None:
     plan = prepared("cifar10", display=Display(quiet=True), recipe="cifar10-94", precision=precision)
     trainer = plan.trainer()
-    run, operations = training(trainer, steps=steps, warm_up=1), 6 * card("foveola").macs
+    run, operations = training(trainer, steps=steps, warm_up=1), 6 * entry("foveola").macs
     figures = in_turn(
         {"train_step": lambda: operations * run(), "matmul": lambda: matmul_rate(precision)}, rounds=rounds
     )
@@ -28,11 +26,9 @@ def measure(precision: str, *, rounds: int, steps: int) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = arguments(__doc__, quick="one step")
     parser.add_argument("--precisions", nargs="+", default=["float32", "bfloat16"])
-    parser.add_argument("--quick", action="store_true", help="one step: does it run at all?")
-    args = parser.parse_args()
-    print(description())
+    args = begun(parser)
     for precision in args.precisions:
         measure(precision, rounds=1 if args.quick else 5, steps=1 if args.quick else 3)
 

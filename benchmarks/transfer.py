@@ -9,33 +9,29 @@ pass over the training images.
 WEIGHTS is what `--from` takes; without it the weights at hand, as in `fovea train`.
 """
 
-import argparse
 import csv
-import json
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
-from machine import description
+from machine import arguments, begun, on_test, run_fovea
 
-from fovea.data.folders import is_image
-from fovea.texts import natural_key
+from fovea.data.sources.folders import is_image
 from fovea.plans.start_weights import start_at_hand
+from fovea.texts import natural_key
 
 SIZE = 128
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("weights", nargs="?")
     parser.add_argument("--images", type=int, default=100)
     parser.add_argument("--budget", default="2m")
     parser.add_argument("--size", type=int, default=SIZE)
-    options = parser.parse_args()
+    options = begun(parser)
     hand = start_at_hand()
     weights = options.weights or (hand.weights if hand else sys.exit("No weights at hand; name a file."))
     start = ["--from", weights, "--size", str(options.size)]
@@ -44,13 +40,13 @@ def main() -> None:
         "from the weights": [*start, "--budget", options.budget],
         "from scratch": ["--from", "none", "--budget", options.budget],
     }
-    print(description())
     print(f"{options.images} images of each class of {options.folder.name} to train on, as many to test on")
     with tempfile.TemporaryDirectory() as folder:
         data = manifest(options.folder, Path(folder) / "data.csv", images=options.images)
-        for name, arguments in contestants.items():
+        for name, choices in contestants.items():
             began = time.perf_counter()
-            result = trained(data, arguments, out=Path(folder) / name.replace(" ", "-"))
+            out = Path(folder) / name.replace(" ", "-")
+            result = on_test(run_fovea("train", str(data), *choices, "--out", str(out)))
             low, high = result["interval"]
             print(
                 f"{name:18} {result['accuracy']:6.1%} of {result['images']} ({low:.1%} to {high:.1%}), "
@@ -71,13 +67,6 @@ def manifest(folder: Path, file: Path, *, images: int) -> Path:
             for part, chosen in (("train", names[:images]), ("test", names[-images:])):
                 rows.writerows((label.resolve() / name, label.name, part) for name in chosen)
     return file
-
-
-def trained(data: Path, arguments: list[str], *, out: Path) -> dict[str, Any]:
-    """Return what `fovea train` reports of the test part."""
-    command = [sys.executable, "-m", "fovea", "train", str(data), *arguments, "--out", str(out), "--json"]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    return next(result for result in json.loads(done.stdout)["results"] if result["split"] == "test")
 
 
 if __name__ == "__main__":

@@ -6,8 +6,10 @@ Names are imported on first use, so that `import fovea` costs next to nothing.
 from importlib import import_module, metadata
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from fovea.data.sources import find as find
+from fovea.commands import homes
+
+if TYPE_CHECKING:  # what `homes` says, for type checkers and editors
+    from fovea.data.sources.source import find as find
     from fovea.errors import FoveaError as FoveaError
     from fovea.jobs.build import build_file as build_file
     from fovea.jobs.cache import cache as cache
@@ -16,11 +18,16 @@ if TYPE_CHECKING:
     from fovea.jobs.doctor import doctor as doctor
     from fovea.jobs.evaluate import evaluate as evaluate
     from fovea.jobs.filter import filter as filter
+    from fovea.jobs.find_lr import find_lr as find_lr
     from fovea.jobs.info import info as info
+    from fovea.jobs.latency import latency as latency
     from fovea.jobs.measure import measure as measure
+    from fovea.jobs.memory import memory as memory
     from fovea.jobs.models import models as models
     from fovea.jobs.predict import predict as predict
+    from fovea.jobs.preview import preview as preview
     from fovea.jobs.train import train as train
+    from fovea.jobs.unit import see_unit as see_unit
     from fovea.model.bundle import Bundle as Bundle
     from fovea.model.bundle import load as load
     from fovea.model.weights import build as build
@@ -29,50 +36,9 @@ if TYPE_CHECKING:
 
     __version__: str
 
-_HOMES = {
-    "Bundle": "fovea.model.bundle",
-    "FoveaError": "fovea.errors",
-    "Prediction": "fovea.tasks.prediction",
-    "build": "fovea.model.weights",
-    "build_file": "fovea.jobs.build",
-    "cache": "fovea.jobs.cache",
-    "check": "fovea.jobs.check",
-    "compare": "fovea.jobs.compare",
-    "doctor": "fovea.jobs.doctor",
-    "evaluate": "fovea.jobs.evaluate",
-    "filter": "fovea.jobs.filter",
-    "find": "fovea.data.sources",
-    "info": "fovea.jobs.info",
-    "load": "fovea.model.bundle",
-    "measure": "fovea.jobs.measure",
-    "models": "fovea.jobs.models",
-    "names": "fovea.registry",
-    "predict": "fovea.jobs.predict",
-    "train": "fovea.jobs.train",
-}
+_HOMES = homes()
 
-__all__ = [
-    "Bundle",
-    "FoveaError",
-    "Prediction",
-    "__version__",
-    "build",
-    "build_file",
-    "cache",
-    "check",
-    "compare",
-    "doctor",
-    "evaluate",
-    "filter",
-    "find",
-    "info",
-    "load",
-    "measure",
-    "models",
-    "names",
-    "predict",
-    "train",
-]
+__all__ = sorted([*_HOMES, "__version__"])
 
 
 def __getattr__(name: str) -> Any:

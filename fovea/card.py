@@ -4,9 +4,8 @@ docs/bundle.md describes the JSON. A card reads as the object that it is written
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from functools import cached_property
 from typing import Any, ClassVar, Self
 
 from fovea import inputs, tasks
@@ -90,7 +89,8 @@ class TrainingRecord(Section):
         **{"epochs": int, "seconds": (int, float), "pflop": (int, float)},
     }
 
-    data: DataRecord = DataRecord()
+    data: DataRecord | None = None
+    """None where nothing is said of it."""
     recipe: Mapping[str, Any] | None = None
     """All fields, as `Recipe.to_dict` gives them."""
     seed: int | None = None
@@ -110,16 +110,18 @@ class TrainingRecord(Section):
         """Return the section that JSON holds."""
         known = {name: values[name] for name, kind in cls.kinds.items() if isinstance(values.get(name), kind)}
         other = {name: value for name, value in values.items() if name not in known and name != "data"}
-        return cls(data=DataRecord.from_dict(values.get("data", {})), **known, other=other)
+        data = DataRecord.from_dict(values["data"]) if "data" in values else None
+        return cls(data=data, **known, other=other)
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON values, the data first."""
-        return {"data": self.data.to_dict(), **super().to_dict()}
+        data = {"data": self.data.to_dict()} if self.data is not None else {}
+        return {**data, **super().to_dict()}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Card(Mapping[str, Any]):
-    """What a model file says of itself; as a mapping, the JSON object that it is written as."""
+class Card(dict[str, Any]):
+    """What a model file says of itself; as a dictionary, the JSON object that it is written as."""
 
     architecture: str
     """A name of the zoo, or `CUSTOM`."""
@@ -142,6 +144,9 @@ class Card(Mapping[str, Any]):
     format: int = FORMAT
     other: Mapping[str, Any] = field(default_factory=dict)
     """What this version does not know."""
+
+    def __post_init__(self) -> None:
+        self.update(self.to_dict())
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], *, source: str) -> "Card":
@@ -188,23 +193,10 @@ class Card(Mapping[str, Any]):
             **self.other,
         }
 
-    @cached_property
-    def _json(self) -> dict[str, Any]:
-        return self.to_dict()
-
-    def __getitem__(self, key: str) -> Any:
-        return self._json[key]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._json)
-
-    def __len__(self) -> int:
-        return len(self._json)
-
     @property
     def trained_on(self) -> DataRecord:
-        """The data it was trained on; nothing is known of it where it was not trained."""
-        return self.training.data if self.training else DataRecord()
+        """The data it was trained on; nothing is known of it where the card says nothing."""
+        return (self.training and self.training.data) or DataRecord()
 
     def text(self, source: str) -> str:
         """Return the card as the JSON that `parse` accepts.

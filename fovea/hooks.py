@@ -18,7 +18,8 @@ Watcher = Callable[[str, nn.Module, list[Tensor]], None]
 def capture(model: nn.Module, names: Iterable[str], *, inputs: bool = False) -> Iterator[Mapping[str, Tensor]]:
     """Give a mapping that every forward pass fills with the output, or the first input, of each named module.
 
-    Tensors are those of the pass itself, with their graph. Of a module that runs several times the last stands.
+    Tensors, of any shape and dtype, are those of the pass itself, with their graph. Of a module that runs several times
+    the last stands.
 
     Raises:
         UsageError: a name that the model does not have.
@@ -26,8 +27,10 @@ def capture(model: nn.Module, names: Iterable[str], *, inputs: bool = False) -> 
     modules, seen = dict(model.named_modules()), dict[str, Tensor]()
 
     def keep(name: str, _: nn.Module, given: tuple[Tensor, ...], output: Tensor) -> None:
+        # no copy: a layer behind that works in place, as a ReLU, changes what is kept here
         seen[name] = given[0] if inputs else output
 
+    # the stack removes the hooks however the block is left, also those set before an unknown name
     with ExitStack() as hooks:
         for name in names:
             if name not in modules:
@@ -51,6 +54,7 @@ def watch(model: nn.Module, *, enter: Watcher, leave: Watcher) -> Iterator[None]
 
     with ExitStack() as hooks:
         for path, module in model.named_modules():
+            # with_kwargs: without it a tensor passed by name is not seen
             before = module.register_forward_pre_hook(partial(entering, path), with_kwargs=True)
             hooks.callback(before.remove)
             hooks.callback(module.register_forward_hook(partial(leaving, path)).remove)
@@ -58,5 +62,5 @@ def watch(model: nn.Module, *, enter: Watcher, leave: Watcher) -> Iterator[None]
 
 
 def tensors_in(value: Any) -> list[Tensor]:
-    """Return the tensors in nested tuples, lists and dictionaries, in order."""
+    """Return the tensors, of any shape and dtype, in nested tuples, lists and dictionaries, in order."""
     return [leaf for leaf in tree_leaves(value) if isinstance(leaf, Tensor)]

@@ -22,12 +22,13 @@ class Classifier(nn.Module):
 
     def __init__(self, *, stem: nn.Module | None = None, stages: Sequence[nn.Module], head: nn.Module) -> None:
         super().__init__()
+        # in the order of the pass, head last: so they stand in printouts and checkpoints
         body = {} if stem is None else {"stem": stem}
         body |= {f"stage{i}": stage for i, stage in enumerate(stages, start=1)}
         for name, child in body.items():
             self.add_module(name, child)
         self.head = head
-        self._body = tuple(body)
+        self._body = tuple(body)  # names, not modules: a child replaced under its name is the one that runs
 
     def features(self, x: Tensor) -> Tensor:
         """Return the last feature map, (N, C, H, W): what `head` gets."""
@@ -41,31 +42,23 @@ class Classifier(nn.Module):
 
 
 class SqueezeExcitation(nn.Module):
-    """Weigh each channel by what all channels are on average: x * gate(W2 activation(W1 mean(x) + b1) + b2).
+    """Weigh each channel by what all channels are on average: x * sigmoid(W2 ReLU(W1 mean(x) + b1) + b2).
 
-    Hu et al. 2017, arXiv:1709.01507, equations 2 to 4, with their ReLU and sigmoid. W1 has `hidden` rows, c / reduction
-    where not given; both matrices are 1x1 convolutions of the (N, c, 1, 1) means.
+    Hu et al. 2017, arXiv:1709.01507, equations 2 to 4. W1 has c / reduction rows, at least one; both matrices are 1x1
+    convolutions of the (N, c, 1, 1) means.
 
     (N, c, H, W) -> (N, c, H, W)
     """
 
-    def __init__(
-        self,
-        c: int,
-        reduction: int = 16,
-        *,
-        hidden: int | None = None,
-        activation: Callable[[], nn.Module] = nn.ReLU,
-        gate: Callable[[], nn.Module] = nn.Sigmoid,
-    ) -> None:
+    def __init__(self, c: int, reduction: int) -> None:
         super().__init__()
-        hidden = hidden or max(1, c // reduction)
+        hidden = max(1, c // reduction)  # at least one, however few channels there are
         layers = {
             "squeeze": nn.AdaptiveAvgPool2d(1),
             "reduce": nn.Conv2d(c, hidden, 1),
-            "activation": activation(),
+            "activation": nn.ReLU(),
             "expand": nn.Conv2d(hidden, c, 1),
-            "gate": gate(),
+            "gate": nn.Sigmoid(),
         }
         self.excitation = nn.Sequential(OrderedDict(layers))
 
@@ -90,6 +83,7 @@ class LocallyConnected2d(nn.Module):
         super().__init__()
         self.size, self.kernel, self.stride, self.padding = size, kernel, stride, padding
         out = [convolved(pixels, kernel, stride=stride, padding=padding) for pixels in size]
+        # nn.Conv2d's own bound, 1 / sqrt(fan-in); each output position draws anew
         bound = (c_in * kernel**2) ** -0.5
         self.weight = nn.Parameter(torch.empty(c_out, c_in, kernel, kernel, *out).uniform_(-bound, bound))
         self.bias = nn.Parameter(torch.empty(c_out, *out).uniform_(-bound, bound))
@@ -98,13 +92,14 @@ class LocallyConnected2d(nn.Module):
         """Return the windows of `x`, each weighed by its own kernel."""
         if tuple(x.shape[2:]) != self.size:
             raise ShapeError(f"Input is {tuple(x.shape[2:])}, but the layer was built for `size` (={self.size}).")
+        # (N, c_in kernel^2, positions) by (c_out, c_in kernel^2, positions)
         columns = nn.functional.unfold(x, self.kernel, stride=self.stride, padding=self.padding)
         y = torch.einsum("nkp,okp->nop", columns, self.weight.flatten(4).flatten(1, 3))
         return y.reshape(-1, *self.bias.shape) + self.bias
 
 
 def channel_shuffle(x: Tensor, groups: int) -> Tensor:
-    """Return `x` (N, C, H, W) with its channels dealt out: group after group becomes one of each group in turn.
+    """Return `x` (N, C, H, W), any dtype, with its channels dealt out: group by group becomes one of each in turn.
 
     Channels 0 1 2 3 4 5 in 2 groups become 0 3 1 4 2 5. Zhang et al. 2017, arXiv:1707.01083, figure 1(c).
 

@@ -1,6 +1,8 @@
 """How good predictions are: figures for classes, for probabilities and for numbers, each from plain arrays.
 
 The libraries behind them are imported on first use: none is needed to predict.
+
+Labels and predicted classes are (N,) int64 indices, probabilities (N, K) float64 from 0 to 1, numbers (N,) float64.
 """
 
 import math

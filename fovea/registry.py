@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from fovea.errors import FoveaError, UsageError, unknown
+from fovea.texts import parse_value
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # for annotations only: this file needs no PyTorch
     from torch import nn
 
     Network = TypeVar("Network", bound=Callable[..., nn.Module])
@@ -44,7 +45,7 @@ class Peer(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Card:
+class Entry:
     """What is known of a network at its default arguments."""
 
     name: str
@@ -81,18 +82,18 @@ class Card:
 
 
 _builders: "dict[str, Callable[..., nn.Module]]" = {}
-_cards: dict[str, Card] = {}
+_entries: dict[str, Entry] = {}
 
 
 def register(**facts: Any) -> "Callable[[Network], Network]":
-    """Return a decorator that makes a builder known under its own name, with a `Card` of these `facts`."""
+    """Return a decorator that makes a builder known under its own name, with an `Entry` of these `facts`."""
 
     def add(builder: "Network") -> "Network":
         name = builder.__name__
         if name in _builders:
             raise UsageError(f"A network named `{name}` is registered already; choose another name.")
         _builders[name] = builder
-        _cards[name] = Card(name=name, **facts)
+        _entries[name] = Entry(name=name, **facts)
         return builder
 
     return add
@@ -111,15 +112,16 @@ def resolve(name: str) -> str:
     """
     if name in _builders:
         return name
-    aliases = {card.peers["torchvision"].name: own for own, card in _cards.items() if "torchvision" in card.peers}
+    # searched on demand: networks register themselves one by one
+    aliases = {entry.peers["torchvision"].name: own for own, entry in _entries.items() if "torchvision" in entry.peers}
     if name not in aliases:
         raise unknown("network", name, {*_builders, *aliases}, see="`fovea models` lists all.")
     return aliases[name]
 
 
-def card(name: str) -> Card:
-    """Return the card of the network `name`."""
-    return _cards[resolve(name)]
+def entry(name: str) -> Entry:
+    """Return the entry of the network `name`."""
+    return _entries[resolve(name)]
 
 
 def build(name: str, **arguments: object) -> "nn.Module":
@@ -137,6 +139,7 @@ def build(name: str, **arguments: object) -> "nn.Module":
     try:
         return _builders[name](**resolved)
     except ValueError as error:
+        # a ShapeError stays one; a plain ValueError from PyTorch becomes an error of use
         kind = type(error) if isinstance(error, FoveaError) else UsageError
         raise kind(f"Network `{name}`: {error}") from error
 
@@ -151,6 +154,7 @@ def arguments_of(name: str, **arguments: object) -> dict[str, object]:
     """
     name = resolve(name)
     defaults = {key: value.default for key, value in inspect.signature(_builders[name]).parameters.items()}
+    # `_COUNTS` are checked, and then dropped where this network does not take them
     allowed = defaults | {key: 1 for key in _COUNTS if key not in defaults}
     for key, value in arguments.items():
         if key not in allowed:
@@ -173,13 +177,9 @@ def parsed(name: str, key: str, text: str) -> object:
     """
     default: Any = arguments_of(name)[key]
     try:
-        if isinstance(default, bool):
-            return {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}[text.lower()]
-        if isinstance(default, list):
-            return [int(part) for part in text.split(",") if part.strip()]
-        value: object = type(default)(text)
+        value: object = parse_value(text, default)
         return value
-    except (KeyError, ValueError):
+    except ValueError:
         kind = "integers with commas between them" if isinstance(default, list) else f"a {type(default).__name__}"
         raise UsageError(f"`{key}` of `{name}` must be {kind}, not `{text}`.") from None
 
@@ -187,7 +187,7 @@ def parsed(name: str, key: str, text: str) -> object:
 def _check(key: str, value: Any, default: object) -> None:
     """Raise UsageError for what is no count, not of the type of the `default`, or a share out of 0 to 1."""
     if key in _COUNTS:
-        if type(value) is not int or value < 1:
+        if type(value) is not int or value < 1:  # to isinstance, True is an int
             raise UsageError(f"`{key}` (={value!r}) must be an integer of at least 1.")
         return
     kind = type(default)

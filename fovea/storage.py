@@ -1,4 +1,7 @@
-"""Writing files and folders so that a crash, a full disk or a kill leaves the old content or the new; the cache."""
+"""Writing files and folders so that a crash, a full disk or a kill leaves the old content or the new; the cache.
+
+Also where a picture or a page may go, looked at before any work.
+"""
 
 import contextlib
 import hashlib
@@ -7,10 +10,10 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
-from fovea.errors import StorageError
+from fovea.errors import StorageError, UsageError
 
 FORMAT = 1  # of the folders that `build_once` makes; raise it when their content changes
 KEYED = "*-" + 16 * "[0-9a-f]"
@@ -20,6 +23,31 @@ UNFINISHED = ".unfinished-"
 
 TEMPORARY = ".tmp"
 """Ends the names of files that are being written."""
+
+PICTURES = (".png", ".jpg", ".pdf", ".svg")
+"""The suffixes of pictures that can be drawn."""
+
+
+def picture_path(place: str | Path, *, option: str = "out", suffixes: Collection[str] = PICTURES) -> Path:
+    """Return the path of a picture that can be written in the format of its suffix.
+
+    Raises: UsageError where the suffix is another, or there is no such folder.
+    """
+    path = Path(place)
+    if path.suffix.lower() not in suffixes:
+        *others, last = suffixes
+        raise UsageError(f"`{option}` (={path}) must end in {', '.join(others)} or {last}.")
+    return page_path(path, option=option)
+
+
+def page_path(place: str | Path, *, option: str) -> Path:
+    """Return the path of a file in a folder that is there; UsageError where it is not."""
+    path = Path(place)
+    if path.is_dir():
+        raise UsageError(f"`{option}` (={path}) is a folder; name a file in it.")
+    if not path.parent.is_dir():
+        raise UsageError(f"`{option}` (={path}): there is no folder `{path.parent}`; make it first.")
+    return path
 
 
 def write_atomically(path: Path, content: bytes) -> None:

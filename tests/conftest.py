@@ -131,6 +131,33 @@ def colour_folder(tmp_path, monkeypatch):
     return write
 
 
+@pytest.fixture
+def make_outcome():
+    """Return a function of changes that gives six images of three classes, two of them classified wrongly."""
+
+    from fovea.evaluation.outcome import Outcome
+    from fovea.tasks.classes import Classes
+    from fovea.tasks.number import Number
+
+    def make(classes=("cat", "dog", "owl"), names=tuple("abcdef"), *, temperature=1.0, **changes):
+        logits = torch.tensor([[4.0, 0, 0], [3, 0, 0], [0, 2, 0], [0, 1, 0], [0, 0, 5], [1, 0, 0]])
+        pixels = np.arange(6 * 4 * 4 * 3, dtype=np.uint8).reshape(6, 4, 4, 3)
+        loss = "binary" if changes.get("outputs", logits).shape[1] == 1 else "cross-entropy"
+        target = Classes(names=classes, loss=loss, temperature=temperature) if classes else Number()
+        given = {
+            "data": "pets",
+            "split": "test",
+            "target": target,
+            "outputs": logits,
+            "labels": np.array([0, 1, 1, 1, 2, 2]),  # b is a dog taken for a cat, f an owl taken for a cat
+            "names": names,
+            "picture": lambda index: pixels[index],
+        }
+        return Outcome(**{**given, **changes})
+
+    return make
+
+
 @pytest.fixture(scope="session")
 def torchvision():
     """Return the library, its compiled operators declared where they do not load; skip without it."""

@@ -22,7 +22,7 @@ def test_a_name_that_is_not_there_is_an_attribute_error():
 
 
 def test_functions_stay_functions_after_their_modules_are_imported():
-    import fovea.data.cache
+    import fovea.data.cache.decoded
     import fovea.jobs.cache
     import fovea.jobs.evaluate
     import fovea.metrics

@@ -21,7 +21,7 @@ def on_meta(name: str, **arguments: object) -> nn.Module:
 
 def macs(name: str, **arguments: object) -> int:
     """Multiply-adds of convolutions and dense layers for one image of the card's size."""
-    model, x = on_meta(name, **arguments).eval(), torch.empty(1, *registry.card(name).input, device="meta")
+    model, x = on_meta(name, **arguments).eval(), torch.empty(1, *registry.entry(name).input, device="meta")
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         model(x)
     return counter.get_total_flops() // 2
@@ -51,7 +51,7 @@ def test_resnet50_flops():
 def test_resnet_parameters_of_the_lecture():
     # Lecture 000, ResNet, and Zagoruyko and Komodakis 2016, Table 8: 25.6M, 44.5M, 60.2M; WRN-50-2-bottleneck 68.9M
     names = ("resnet50", "resnet101", "resnet152", "wide_resnet50")
-    assert [f"{registry.card(name).params / 1e6:.1f}" for name in names] == ["25.6", "44.5", "60.2", "68.9"]
+    assert [f"{registry.entry(name).params / 1e6:.1f}" for name in names] == ["25.6", "44.5", "60.2", "68.9"]
 
 
 def test_residual_module_of_the_lecture():
@@ -67,7 +67,7 @@ def test_residual_module_of_the_lecture():
 )
 def test_resnet_on_cifar10(layers, millions):
     # He et al. 2015, Table 6: # params; it prints 1.7 M for 110 layers and 19.4 M for 1202
-    assert f"{registry.card(f'cifar_resnet{layers}').params / 1e6:.2f}" == millions
+    assert f"{registry.entry(f'cifar_resnet{layers}').params / 1e6:.2f}" == millions
 
 
 @pytest.mark.parametrize(
@@ -96,13 +96,13 @@ def test_networks_have_as_many_weighted_layers_as_their_name(name, layers, besid
 
 def test_wide_resnet_parameters():
     # Zagoruyko and Komodakis 2016, Table 4: WRN-40-2 2.2M, WRN-28-10 36.5M
-    assert f"{registry.card('cifar_wrn40_2').params / 1e6:.1f}" == "2.2"
-    assert f"{registry.card('cifar_wrn28_10').params / 1e6:.1f}" == "36.5"
+    assert f"{registry.entry('cifar_wrn40_2').params / 1e6:.1f}" == "2.2"
+    assert f"{registry.entry('cifar_wrn28_10').params / 1e6:.1f}" == "36.5"
 
 
 def test_resnext_costs_what_resnet_costs():
     # Xie et al. 2016, Table 1, x 10^6 parameters and 10^9 FLOPs: 25.5 (25.557 cut off) and 4.1; 25.0 and 4.2
-    resnet, resnext = registry.card("resnet50"), registry.card("resnext50_32x4d")
+    resnet, resnext = registry.entry("resnet50"), registry.entry("resnext50_32x4d")
     assert [f"{count / 1e6:.1f}" for count in (resnet.params, resnext.params)] == ["25.6", "25.0"]
     assert [f"{count / 1e9:.1f}" for count in (resnet.macs, resnext.macs)] == ["4.1", "4.2"]
 
@@ -113,7 +113,7 @@ def test_squeeze_and_excitation_adds_two_and_a_half_million_parameters():
     equation_5 = sum(2 * n * c**2 // 16 for n, c in stages)
     biases = sum(n * (c + c // 16) for n, c in stages)
     assert f"{equation_5 / 1e6:.1f}" == "2.5"
-    assert registry.card("seresnet50").params - registry.card("resnet50").params == equation_5 + biases
+    assert registry.entry("seresnet50").params - registry.entry("resnet50").params == equation_5 + biases
 
 
 def test_squeeze_and_excitation_flops():
@@ -126,7 +126,7 @@ def test_squeeze_and_excitation_flops():
 @pytest.mark.parametrize(("name", "millions"), [("100_12", "0.8"), ("250_24", "15.3"), ("190_40", "25.6")])
 def test_densenet_on_cifar10(name, millions):
     # Huang et al. 2016, Table 2: DenseNet-BC with depth and growth rate
-    assert f"{registry.card(f'cifar_densenet{name}').params / 1e6:.1f}" == millions
+    assert f"{registry.entry(f'cifar_densenet{name}').params / 1e6:.1f}" == millions
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_squeezenet_layer_by_layer():
     model = on_meta("squeezenet1_0")
     fires = [module for name, module in model.named_modules() if name.split(".")[-1].startswith("fire")]
     assert [parameters(module) for module in (model.stem, *fires, model.head)] == printed
-    assert sum(printed) == registry.card("squeezenet1_0").params == 1_248_424
+    assert sum(printed) == registry.entry("squeezenet1_0").params == 1_248_424
 
 
 @pytest.mark.parametrize(
@@ -181,8 +181,8 @@ def test_squeezenet_layer_by_layer():
     ],
 )
 def test_mobilenet_by_width_and_size(name, million_macs, millions):
-    assert int(registry.card(name).macs / 1e6) == pytest.approx(million_macs, abs=1)  # 568.7 is printed 569
-    assert f"{registry.card(name).params / 1e6:.1f}" == millions
+    assert int(registry.entry(name).macs / 1e6) == pytest.approx(million_macs, abs=1)  # 568.7 is printed 569
+    assert f"{registry.entry(name).params / 1e6:.1f}" == millions
 
 
 @pytest.mark.parametrize(
@@ -198,7 +198,7 @@ def test_shufflenet_v2_by_width(name, million_flops, millions):
     # Ma et al. 2018, Table 5: FLOPs, which are 1 to 1.5 % more than convolutions and dense layer have; the paper does
     # not say what else it counts (a multiply-add per value of each batch norm accounts for the three smaller). The
     # authors' code: parameters
-    card = registry.card(name)
+    card = registry.entry(name)
     assert 0.985 < card.macs / (million_flops * 1e6) < 0.995
     assert f"{card.params / 1e6:.1f}" == millions
 
@@ -216,12 +216,12 @@ def test_shufflenet_v2_by_width(name, million_flops, millions):
 )
 def test_mobilenet_v2_by_width(name, million_macs, millions):
     norms = sum(parameters(m) for m in on_meta(name).modules() if isinstance(m, nn.BatchNorm2d))
-    assert int(registry.card(name).macs / 1e6) == million_macs
-    assert f"{(registry.card(name).params - norms) / 1e6:.2f}" == millions
+    assert int(registry.entry(name).macs / 1e6) == million_macs
+    assert f"{(registry.entry(name).params - norms) / 1e6:.2f}" == millions
 
 
 @pytest.mark.parametrize(("groups", "million_macs"), [(1, 143), (2, 140), (3, 137), (4, 133), (8, 137)])
 def test_shufflenet_by_groups(groups, million_macs):
     # Zhang et al. 2017, Table 1: complexity; as the figures show, of the convolutions alone
-    card, head = registry.card(f"shufflenet_v1_g{groups}"), on_meta(f"shufflenet_v1_g{groups}").head
+    card, head = registry.entry(f"shufflenet_v1_g{groups}"), on_meta(f"shufflenet_v1_g{groups}").head
     assert round((card.macs - head.logits.weight.numel()) / 1e6) == million_macs

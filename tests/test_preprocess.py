@@ -505,7 +505,9 @@ def test_photographs_give_the_shape_and_stay_the_same():
     folder = Path(os.environ.get("FOVEA_DATA", "")) / "imagenet-subset" / "images"
     if "FOVEA_DATA" not in os.environ or not folder.is_dir():
         pytest.skip("set FOVEA_DATA to a folder that holds imagenet-subset/images")
-    for path in sorted(folder.iterdir())[:20]:
+    paths = sorted(folder.iterdir())[:20]
+    assert len(paths) == 20
+    for path in paths:
         pixels = plan((64, 64)).read(path)
         assert pixels.shape == (64, 64, 3) and pixels.std() > 5
         assert np.array_equal(pixels, plan((64, 64)).read(path.read_bytes()))

@@ -14,6 +14,7 @@ from typer.main import get_command
 
 import fovea
 from fovea.cli import app
+from fovea.commands import COMMANDS as TABLE
 from fovea.errors import FoveaError
 from fovea.plans.named import DEFAULT_PLAN, PLANS
 from fovea.plans.rules import PHOTO_SIZE, SMALL_IMAGE, WANTED_EPOCHS, WANTED_IMAGES
@@ -65,8 +66,9 @@ def test_every_link_leads_to_a_file(page):
 
 
 def test_the_readmes_table_lists_the_commands_that_exist():
-    rows = re.findall(r"^\| `fovea (\S+?)[ `]", README, re.M)
-    assert sorted(rows) == sorted(COMMANDS)
+    rows = [line for line in README.splitlines() if line.startswith("| `fovea ")]
+    assert rows == [command.row for command in TABLE]
+    assert [command.name for command in TABLE] == list(COMMANDS)
 
 
 @pytest.mark.parametrize(("page", "arguments"), INVOCATIONS, ids=lambda value: " ".join(value))
@@ -111,10 +113,12 @@ def test_the_table_of_named_recipes_agrees_with_them():
     _, table = TRAINING.split("## Named recipes")
     rows = dict(re.findall(r"^\| `([^`]+)` \| (.*)$", table.partition("## A budget")[0], re.M))
     assert list(rows) == list(PLANS)
+    epochs, model = 0, ""
     for name, row in rows.items():
         plan = PLANS[name]
-        assert f"{plan.recipe.epochs} epochs" in row or row.startswith("the same with ")
-        assert f"`{plan.model}`" in row or row.startswith("the same with ")
+        if not row.startswith("the same with "):
+            epochs, model = int(re.search(r"(\d+) epochs", row)[1]), re.match(r"`(\w+)`", row)[1]
+        assert (plan.recipe.epochs, plan.model) == (epochs, model), name
 
 
 def test_the_page_on_training_has_the_numbers_of_the_planning():
@@ -146,10 +150,9 @@ def test_the_table_of_fields_names_recipe_fields():
 
 
 def test_every_name_in_the_python_examples_exists():
-    for text in PAGES.values():
-        for code in re.findall(r"```python\n(.*?)```", text, re.S):
-            names = [node.attr for node in ast.walk(ast.parse(code)) if _is_attribute_of_fovea(node)]
-            assert set(names) <= set(fovea.__all__)
+    codes = [code for text in PAGES.values() for code in re.findall(r"```python\n(.*?)```", text, re.S)]
+    names = {node.attr for code in codes for node in ast.walk(ast.parse(code)) if _is_attribute_of_fovea(node)}
+    assert {"train", "load"} <= names <= set(fovea.__all__)
 
 
 def _is_attribute_of_fovea(node):
@@ -214,3 +217,9 @@ def test_the_readmes_python_example_runs(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) == 4
+
+
+def test_the_page_on_architecture_names_every_unit_of_the_package():
+    page = PAGES["docs/architecture.md"].partition("## The way")[0]
+    units = {path.stem for path in (ROOT / "fovea").glob("*.py")} | {p.parent.name for p in ROOT.glob("fovea/*/*.py")}
+    assert {name for name in units - {"__init__"} if f"`{name}`" not in page} == set()

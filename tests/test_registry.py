@@ -17,7 +17,7 @@ CARD = {"paper": "lecture", "title": "T", "year": 2000, "input": (1, 2, 2), "par
 def tiny(monkeypatch):
     """A registry of one network: dense, (2 x 2) -> classes, that records what it was built with."""
     monkeypatch.setattr(registry, "_builders", {})
-    monkeypatch.setattr(registry, "_cards", {})
+    monkeypatch.setattr(registry, "_entries", {})
     seen = []
 
     @registry.register(**CARD)
@@ -34,7 +34,7 @@ def tiny(monkeypatch):
 
 def test_a_registered_network_is_known_by_its_own_name(tiny):
     assert registry.names() == ("tiny",)
-    assert registry.card("tiny") == registry.Card(name="tiny", **CARD)
+    assert registry.entry("tiny") == registry.Entry(name="tiny", **CARD)
 
 
 def test_what_is_not_given_has_the_builders_default(tiny):
@@ -58,7 +58,7 @@ def test_the_name_in_torchvision_is_an_alias_unless_it_is_a_name_here(tiny):
         builder = lambda classes=1: nn.Flatten()  # noqa: E731  named below
         builder.__name__ = own
         registry.register(**CARD, peers={"torchvision": registry.Peer(there)})(builder)
-    assert registry.resolve("their_small") == registry.card("their_small").name == "small"
+    assert registry.resolve("their_small") == registry.entry("their_small").name == "small"
     assert registry.resolve("tiny") == "tiny"
     assert isinstance(registry.build("their_small"), nn.Flatten)
 
@@ -76,7 +76,7 @@ def test_a_name_taken_twice_is_refused(tiny):
         def tiny(): ...
 
 
-@pytest.mark.parametrize("call", [registry.build, registry.card, registry.arguments_of])
+@pytest.mark.parametrize("call", [registry.build, registry.entry, registry.arguments_of])
 def test_an_unknown_name_is_answered_with_neighbours(tiny, call):
     with pytest.raises(UsageError, match=r"Unknown network `tinny`; did you mean `tiny`\? `fovea models` lists all\."):
         call("tinny")

@@ -1,4 +1,4 @@
-"""Atomic writes: the old content or the new, whatever goes wrong."""
+"""Atomic writes: the old content or the new, whatever goes wrong; what cannot be written is said before any work."""
 
 import errno
 import os
@@ -6,8 +6,8 @@ import resource
 
 import pytest
 
-from fovea.errors import StorageError
-from fovea.storage import remove_temporary, write_atomically
+from fovea.errors import StorageError, UsageError
+from fovea.storage import page_path, picture_path, remove_temporary, write_atomically
 
 
 def test_the_content_is_written_and_nothing_else(tmp_path):
@@ -83,3 +83,22 @@ def test_what_a_killed_writer_left_is_removed(tmp_path):
         (tmp_path / name).write_bytes(b"")
     remove_temporary(tmp_path)
     assert sorted(os.listdir(tmp_path)) == ["a", "b.tmp"]
+
+
+def test_a_file_in_a_folder_that_is_there_is_taken(tmp_path):
+    assert picture_path(tmp_path / "a.PNG") == tmp_path / "a.PNG"
+    assert page_path(str(tmp_path / "page.html"), option="html") == tmp_path / "page.html"
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("a.gif", r"`plot` \(=.*a\.gif\) must end in \.png, \.jpg, \.pdf or \.svg\.$"),
+        ("none/a.png", r"`plot` \(=.*a\.png\): there is no folder `.*none`; make it first\.$"),
+        ("folder.png", r"`plot` \(=.*folder\.png\) is a folder; name a file in it\.$"),
+    ],
+)
+def test_other_places_are_usage_errors(tmp_path, name, message):
+    (tmp_path / "folder.png").mkdir()
+    with pytest.raises(UsageError, match=message):
+        picture_path(tmp_path / name, option="plot")

@@ -10,13 +10,14 @@ from matplotlib.colors import Colormap, ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from fovea.drawing.style import GREEN, INK, LINE, SOFT
 from fovea.reference.convolution import convolve, correlate
 from fovea.reference.matrix import convolution_matrix
 from fovea.reference.padding import pad
 from fovea.reference.transposed import transposed
 
-INK, SOFT, LINE, FILL = "#1f2933", "#7b8794", "#cbd2d9", "#1d7a5f"
-BLUES, GREENS, REDS = ("#0b3c5d", "#328cc1", "#a3d5f7"), (FILL, "#62b58f", "#c3e6cb"), ("#c2410c", "#f08a5d", "#fbd1b7")
+BLUES, GREENS = ("#0b3c5d", "#328cc1", "#a3d5f7"), (GREEN, "#62b58f", "#c3e6cb")
+REDS = ("#c2410c", "#f08a5d", "#fbd1b7")
 NINE = ListedColormap(["white", *BLUES, *GREENS, *REDS])
 """A colour for each of the nine weights of a 3x3 kernel; white for zero."""
 
@@ -49,7 +50,7 @@ def draw_impulse() -> Figure:
         "convolution: kernel as it is": convolve(impulse, kernel[None, None], padding="same")[0, 0],
     }
     for axes, (title, image) in zip(figure.subplots(1, 4, width_ratios=(7, 3, 7, 7)), panels.items(), strict=True):
-        cells(axes, image, title, cmap=ListedColormap(["white", FILL]))
+        cells(axes, image, title, cmap=ListedColormap(["white", GREEN]))
     return figure
 
 

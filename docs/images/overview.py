@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 
 import fovea
 from fovea.data.dataset import Part
+from fovea.drawing.style import GREEN, INK, LINE, SOFT
 
-INK, SOFT, GOOD, BAD = "#1f2933", "#7b8794", "#1d7a5f", "#c2410c"
+BAD = "#c2410c"
 COMMAND = {"family": "monospace", "size": 13, "weight": "bold", "color": INK}
 NOTE = {"size": 10.5, "color": SOFT}
 
@@ -47,7 +48,7 @@ def draw_training(figure: Figure, run: Path) -> None:
     figure.text(0.216, 0.92, "fovea train DATA", **COMMAND)
     epochs = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     axes = figure.add_axes((0.245, 0.24, 0.165, 0.57))
-    axes.plot([e["elapsed_s"] for e in epochs], [100 * e["accuracy"] for e in epochs], color=GOOD, linewidth=2)
+    axes.plot([e["elapsed_s"] for e in epochs], [100 * e["accuracy"] for e in epochs], color=GREEN, linewidth=2)
     axes.set_xlabel("seconds", **NOTE)
     axes.set_ylabel("accuracy in training, %", **NOTE)
     axes.spines[["top", "right"]].set_visible(False)
@@ -85,10 +86,10 @@ def draw_confusion(figure: Figure, labels: np.ndarray, chosen: np.ndarray) -> No
     axes = figure.add_axes((0.672, 0.2, 0.14, 0.66), xticks=range(10), yticks=range(10))
     axes.imshow(np.where(np.eye(10, dtype=bool), 0.16, 0.0), cmap="Greens", vmin=0, vmax=1)
     for true, taken in np.argwhere(counts):
-        colour, weight = (GOOD, "normal") if true == taken else (BAD, "bold")
+        colour, weight = (GREEN, "normal") if true == taken else (BAD, "bold")
         axes.text(taken, true, str(counts[true, taken]), size=8, color=colour, weight=weight, ha="center", va="center")
     axes.tick_params(colors=SOFT, labelsize=8, length=0)
-    axes.spines[:].set_color("#cbd2d9")
+    axes.spines[:].set_color(LINE)
     axes.set_xlabel("predicted", **NOTE)
     axes.set_ylabel("true", labelpad=1, **NOTE)
     figure.text(0.66, 0.06, f"{np.mean(labels == chosen):.2%} of {len(labels)} test images", **NOTE)
@@ -105,7 +106,7 @@ def draw_predictions(figure: Figure, test: Part, scores: np.ndarray) -> None:
         left, bottom = 0.838 + column * 0.04, 0.74 - row * 0.235
         tile(figure, left, bottom, test.decoded[index])
         text = f"{chosen[index]}  {scores[index].max():.0%}"
-        colour = GOOD if chosen[index] == test.labels[index] else BAD
+        colour = GREEN if chosen[index] == test.labels[index] else BAD
         figure.text(left + 0.0145, bottom - 0.04, text, size=9.5, color=colour, ha="center", va="center")
     figure.text(0.838, 0.06, f"last row: {len(wrong)} of {np.sum(chosen != test.labels)} mistakes", **NOTE)
 
@@ -114,7 +115,7 @@ def tile(figure: Figure, left: float, bottom: float, pixels: np.ndarray) -> Axes
     """Draw one grey image (H, W, 1), dark on light, at a place of the figure."""
     axes = figure.add_axes((left, bottom, 0.029, 0.1), xticks=[], yticks=[])
     axes.imshow(pixels[:, :, 0], cmap="gray_r")
-    axes.spines[:].set_color("#cbd2d9")
+    axes.spines[:].set_color(LINE)
     return axes
 
 

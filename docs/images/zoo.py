@@ -4,23 +4,37 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from blocks import Maps, Panel, Part, Split, figure_of, plus, side_by_side
+from torch import nn
 
+from fovea.registry import build
 from fovea.zoo import (
     alexnet,
     densenet,
+    foveola,
     googlenet,
     lenet,
     mobilenet_v2,
     nin,
     resnet,
+    resnet_cifar,
     resnext,
     shufflenet_v1,
     shufflenet_v2,
     squeezenet,
     vgg,
+    vgg_blocks,
     wide_resnet,
     xception,
 )
+
+
+def mlp_panels() -> list[Panel]:
+    """No convolution: one hidden layer, and two."""
+
+    def chain(*widths: int) -> list[Part]:
+        return [Maps("1 × 28 × 28"), "flatten, 784", *(f"dense, {c}\nReLU" for c in widths), "dense, 10"]
+
+    return [("mlp", chain(128)), ("mlp, widths=256,128", chain(256, 128))]
 
 
 def lenet_panels() -> list[Panel]:
@@ -79,6 +93,21 @@ def vgg_panels() -> list[Panel]:
         ("one layer that sees 7×7", [Maps("C maps"), "7×7, C\nReLU", Maps("49 C² weights")]),
         ("three layers that see 7×7", [Maps("C maps"), *["3×3, C\nReLU"] * 3, Maps("27 C² weights")]),
         ("vgg16", [Maps("3 × 224 × 224"), *stages, *dense]),
+    ]
+
+
+def vgg_blocks_panels() -> list[Panel]:
+    """The lectures' three networks, whole."""
+
+    def stages(widths: Sequence[int], norm: str = "", dropout: str = "") -> list[Part]:
+        return [part for c in widths for part in (f"2 times 3×3, {c}\nReLU{norm}", f"max pool 2×2{dropout}")]
+
+    dense: list[Part] = ["dense, 128\nReLU", "dense, 10"]
+    small = stages(vgg_blocks.FMNIST_CNN, norm=", BN", dropout="\ndropout")
+    return [
+        ("vgg_block1", [Maps("3 × 32 × 32"), *stages(vgg_blocks.EXAMPLE_2A), *dense]),
+        ("vgg_block3", [Maps("3 × 32 × 32"), *stages(vgg_blocks.EXAMPLE_2B), *dense]),
+        ("fashion_cnn", [Maps("1 × 28 × 28"), *small, "dense, 512\nReLU, BN, dropout", "dense, 10"]),
     ]
 
 
@@ -164,6 +193,24 @@ def resnet_panels() -> list[Panel]:
     ]
 
 
+def resnet_cifar_panels() -> list[Panel]:
+    """ResNet-20 whole, its blocks, and the plain network's."""
+    first, second, _ = rows = resnet_cifar.section_4_2(20)
+    stages: list[Part] = []
+    for side, row in zip((32, 16, 8), rows, strict=True):
+        stages += [f"{row.n} blocks of 3×3, {row.c}", Maps(f"{row.c} × {side} × {side}")]
+    whole = [Maps("3 × 32 × 32"), f"3×3, {first.c}\nBN, ReLU", *stages, "average pool, global", "dense, 10"]
+    size, narrow, wide = Maps(f"{first.c} × 32 × 32"), first.c, second.c
+    halves = f"3×3/{second.s}, {wide}\nBN, ReLU"
+    zeros = f"every 2nd pixel\nand {wide - narrow} maps of zeros"
+    return [
+        ("cifar_resnet20", whole),
+        ("a block of stage 1", [size, plus([f"3×3, {narrow}\nBN, ReLU", f"3×3, {narrow}\nBN"]), "ReLU"]),
+        ("the first of stage 2, shortcut A", [size, plus([halves, f"3×3, {wide}\nBN"], zeros), "ReLU"]),
+        ("the same in cifar_plain20", [size, halves, f"3×3, {wide}\nBN, ReLU"]),
+    ]
+
+
 def resnext_panels() -> list[Panel]:
     """Wider, in groups, and with a gate for each map."""
     wide = wide_resnet.table_1(28, 10)[0]
@@ -173,30 +220,13 @@ def resnext_panels() -> list[Panel]:
         "×", ([], ["average pool, global", f"dense, {deep.c // 16}\nReLU", f"dense, {deep.c}\nsigmoid"]), straight=True
     )
     chain = [f"BN, ReLU\n3×3, {wide.width}", f"BN, ReLU, dropout\n3×3, {wide.c}"]
+    middle = f"3×3, {grouped.width}, in 32 groups\nBN, ReLU"
+    groups = [f"1×1, {grouped.width}\nBN, ReLU", middle, f"1×1, {grouped.c}\nBN"]
+    gated = [f"1×1, {deep.width}\nBN, ReLU", f"3×3, {deep.width}\nBN, ReLU", f"1×1, {deep.c}\nBN", gate]
     return [
         ("cifar_wrn28_10", [Maps(f"{wide.c} × 32 × 32"), plus(chain)]),
-        (
-            "resnext50_32x4d",
-            [
-                size,
-                plus(
-                    [
-                        f"1×1, {grouped.width}\nBN, ReLU",
-                        f"3×3, {grouped.width}, in 32 groups\nBN, ReLU",
-                        f"1×1, {grouped.c}\nBN",
-                    ]
-                ),
-                "ReLU",
-            ],
-        ),
-        (
-            "seresnet50",
-            [
-                size,
-                plus([f"1×1, {deep.width}\nBN, ReLU", f"3×3, {deep.width}\nBN, ReLU", f"1×1, {deep.c}\nBN", gate]),
-                "ReLU",
-            ],
-        ),
+        ("resnext50_32x4d", [size, plus(groups), "ReLU"]),
+        ("seresnet50", [size, plus(gated), "ReLU"]),
     ]
 
 
@@ -290,26 +320,69 @@ def shufflenet_panels() -> list[Panel]:
     ]
 
 
+def foveola_panels() -> list[Panel]:
+    """The network whole, its first stage, and the stem for larger images."""
+    stem, sides = 8 * 3, (15, 7, 3)
+    stages: list[Part] = []
+    for side, row in zip(sides, foveola.STAGES, strict=True):
+        stages += [f"stage, {row.c}", Maps(f"{row.c} × {side} × {side}")]
+    c, maps = foveola.STAGES[0].c, Maps(f"{stem} × 31 × 31")
+    stage = [f"3×3, {c}", "max pool 2×2", "BN, GELU", f"3×3, {c}\nBN, GELU"]
+    return [
+        ("foveola", [Maps("3 × 32 × 32"), f"2×2, {stem}\nGELU", maps, *stages, "max pool, global", "dense, 10"]),
+        ("its first stage", [maps, *stage, Maps(f"{c} × {sides[0]} × {sides[0]}")]),
+        ("its stem with stride=2", [Maps("3 × 96 × 96"), f"4×4/2, {stem}\nGELU", Maps(f"{stem} × 47 × 47")]),
+    ]
+
+
+def pattern_panels() -> list[Panel]:
+    """Two patterns, letter by letter."""
+
+    def layers(letters: str) -> list[Part]:
+        parts: list[str] = []
+        for layer in build("pattern", pattern=letters).modules():
+            match layer:
+                case nn.Conv2d(kernel_size=(k, _), out_channels=c):
+                    parts.append(f"C: {k}×{k}, {c}")
+                case nn.MaxPool2d(kernel_size=k):
+                    parts.append(f"P: max pool {k}×{k}")
+                case nn.Linear(out_features=c):
+                    parts.append(f"F: dense, {c}")
+                case nn.ReLU():
+                    parts[-1] += "\nR: ReLU"
+        return [Maps("3 × 32 × 32"), *parts]
+
+    return [(f"pattern {letters}", layers(letters)) for letters in ("CRCRP CRCRP F", "CRP CRP FRF")]
+
+
 FIGURES = {
+    "mlp": mlp_panels,
     "lenet": lenet_panels,
     "alexnet": alexnet_panels,
     "vgg": vgg_panels,
+    "vgg_blocks": vgg_blocks_panels,
     "nin": nin_panels,
     "inception": inception_panels,
     "factorised": factorised_panels,
     "resnet": resnet_panels,
+    "resnet_cifar": resnet_cifar_panels,
     "resnext": resnext_panels,
     "densenet": densenet_panels,
     "squeezenet": squeezenet_panels,
     "mobilenet": mobilenet_panels,
     "shufflenet": shufflenet_panels,
+    "foveola": foveola_panels,
+    "pattern": pattern_panels,
 }
 
 
 def main() -> None:
-    """Write every figure beside this file."""
+    """Write every figure beside this file; the titles of its panels also as the file's description."""
     for name, panels in FIGURES.items():
-        figure_of(panels()).savefig(Path(__file__).with_name(f"zoo-{name}.png"), dpi=110)
+        drawn = panels()
+        titles = "; ".join(title for title, _ in drawn)
+        path = Path(__file__).with_name(f"zoo-{name}.png")
+        figure_of(drawn).savefig(path, dpi=110, metadata={"Description": titles})
 
 
 if __name__ == "__main__":

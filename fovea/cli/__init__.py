@@ -8,22 +8,13 @@ import sys
 import time
 import traceback
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Annotated
 
 import typer
 
-from fovea.cli.building import build
-from fovea.cli.checking import check
-from fovea.cli.comparison import compare
-from fovea.cli.description import info
-from fovea.cli.evaluation import evaluate
-from fovea.cli.filtering import filter
-from fovea.cli.machine import cache, doctor
-from fovea.cli.measurement import measure
-from fovea.cli.networks import models
 from fovea.cli.output import complain, speaks
-from fovea.cli.prediction import predict
-from fovea.cli.training import train
+from fovea.commands import COMMANDS
 from fovea.errors import FoveaError, TrainingError
 
 app = typer.Typer(
@@ -57,8 +48,8 @@ def common(
     """Hold the options that stand before every command; `run` has taken `--debug` out already."""
 
 
-for command in (train, evaluate, predict, compare, check, models, build, measure, filter, info, doctor, cache):
-    app.command()(command)
+for command in COMMANDS:
+    app.command()(getattr(import_module(command.parser), command.name))
 
 
 def main() -> None:

@@ -3,8 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 
 def speaks() -> bool:
@@ -45,12 +44,3 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
     for row in rows:
         table.add_row(*(Text(plain(cell), overflow="fold") for cell in row))
     console.print(table)
-
-
-def flat(values: dict[str, Any], *, prefix: str = "") -> Iterator[tuple[str, object]]:
-    """Yield the leaves of nested objects under dotted names."""
-    for key, value in values.items():
-        if isinstance(value, dict):
-            yield from flat(value, prefix=f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value

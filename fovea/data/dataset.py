@@ -1,4 +1,7 @@
-"""What a data set is: named parts of images with labels, as files to decode or as decoded pixels."""
+"""What a data set is: named parts of images with labels, as files to decode or as decoded pixels.
+
+Decoded images are (N, H, W, C) uint8 0..255.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

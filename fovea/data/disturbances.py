@@ -60,12 +60,14 @@ def shift(images: Pixels, pixels: float, generator: Generator) -> Pixels:
     steps = np.array([(-by, 0), (by, 0), (0, -by), (0, by)])[generator.integers(4, size=N)]
     rows = np.clip(np.arange(H) - steps[:, :1], 0, H - 1)
     columns = np.clip(np.arange(W) - steps[:, 1:], 0, W - 1)
+    # indices (N, 1, 1), (N, H, 1) and (N, 1, W) broadcast to (N, H, W); channels come along
     moved: Pixels = images[np.arange(N)[:, None, None], rows[:, :, None], columns[:, None, :]]
     return moved
 
 
 def scale(images: Pixels, factor: float, _: Generator) -> Pixels:
     """Show what is in each image `factor` times as large, about its centre."""
+    # the matrix says where a pixel is read: twice as large is half as far from the centre
     return _sampled(images, np.tile(np.eye(2) / factor, (len(images), 1, 1)))
 
 
@@ -80,7 +82,7 @@ def blur(images: Pixels, deviation: float, _: Generator) -> Pixels:
     """Blur each image with a Gaussian of that standard `deviation` in pixels, cut off at three of them."""
     from scipy.ndimage import gaussian_filter
 
-    sigma = (0, deviation, deviation, 0)
+    sigma = (0, deviation, deviation, 0)  # along H and W only
     return _as_pixels(gaussian_filter(images.astype(np.float32), sigma, mode="nearest", truncate=3.0))
 
 
@@ -96,6 +98,7 @@ def jpeg(images: Pixels, quality: float, _: Generator) -> Pixels:
 
 def _compressed(image: Pixels, quality: int) -> Pixels:
     with io.BytesIO() as stream:
+        # Pillow wants grey as (H, W)
         Image.fromarray(image[..., 0] if image.shape[2] == 1 else image).save(stream, "JPEG", quality=quality)
         with Image.open(stream) as again:
             return np.asarray(again).reshape(image.shape)
@@ -106,6 +109,7 @@ def _sampled(images: Pixels, matrices: NDArray[np.float64]) -> Pixels:
     _, H, W, _ = images.shape
     square = np.array([[1, H / W], [W / H, 1]])  # positions are in half widths and half heights
     theta = np.concatenate([matrices * square, np.zeros((len(images), 2, 1))], axis=2)
+    # a copy, as PyTorch warns of arrays that cannot be written, such as mapped files
     pixels = torch.from_numpy(np.array(images)).permute(0, 3, 1, 2).float()
     grid = F.affine_grid(torch.from_numpy(theta).float(), list(pixels.shape), align_corners=False)
     sampled = F.grid_sample(pixels, grid, padding_mode="border", align_corners=False)

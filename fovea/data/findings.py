@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
+from fovea.data.anomalies import Sizes
 from fovea.data.dataset import BadFile
-from fovea.data.duplicates import Group
-from fovea.data.survey import Sizes
+from fovea.data.duplicates.groups import Group
 
 IMBALANCE = 10
 """The largest class has at least so many times the images of the smallest: worth a word, no fault."""
@@ -88,7 +88,8 @@ class DataCheck:
         smallest, median, largest = ("x".join(map(str, size)) for size in self.sizes[:3])
         modes = ", ".join(f"{count:,} {mode}" for mode, count in self.sizes.modes.items())
         sizes = f"{median} pixels" if smallest == largest else f"{smallest} to {largest} pixels, median {median}"
-        classes = f", {len(self.classes)} classes" if self.classes else ""
+        count = len(self.classes)
+        classes = f", {count} classes" if count else ""
         channels = [
             f"{part}: mean {_figures(values['mean'])}, standard deviation {_figures(values['std'])} of thumbnails, 0..1"
             for part, values in self.channels.items()

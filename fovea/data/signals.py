@@ -33,6 +33,7 @@ def read_signal(file: Path) -> Signal:
     cannot be read, holds nothing, or more than `MAX_SAMPLES` rows.
     """
     rows = _rows(file)
+    # a first row without any number is the header
     header = rows.pop(0)[1] if rows and not any(map(_is_number, rows[0][1])) else []
     if not rows:
         raise DataError(f"`{file}` holds no numbers; write one value per row, or time and value.")
@@ -55,6 +56,7 @@ def _rows(file: Path) -> list[tuple[int, list[str]]]:
     try:
         if file.stat().st_size > MAX_FILE_BYTES:
             raise DataError(f"`{file}` has more than the {MAX_FILE_BYTES:,} bytes that are read of a signal.")
+        # -sig: spreadsheets begin a file with a mark that would become part of the first cell
         with file.open(newline="", encoding="utf-8-sig") as stream:
             reader = csv.reader(stream)
             filled = ((reader.line_num, cells) for cells in reader if any(map(str.strip, cells)))
@@ -77,6 +79,7 @@ def _numbers(file: Path, line: int, cells: list[str], columns: int) -> list[floa
     if len(cells) != columns:
         raise DataError(f"`{file}`, line {line}: {len(cells)} cells where the first row has {columns}.")
     for cell in cells:
+        # `nan` is a number to float(); a comparison with it is false, so it is refused here
         if not (_is_number(cell) and abs(float(cell)) <= MAX_VALUE):
             raise DataError(f"`{file}`, line {line}: `{cell[:40]}` is no number from -{MAX_VALUE:g} to {MAX_VALUE:g}.")
     return [float(cell) for cell in cells]
@@ -87,6 +90,7 @@ def _times(file: Path, times: NDArray[np.float64]) -> tuple[float, float]:
     if len(times) == 1:
         return float(times[0]), 1.0
     step = float(times[-1] - times[0]) / (len(times) - 1)
+    # a thousandth of a step, as times are written with few digits
     if step <= 0 or np.abs(np.diff(times) - step).max() > 1e-3 * step:
         raise DataError(f"`{file}`: the times must rise in equal steps; resample the signal, or leave the times out.")
     return float(times[0]), step

@@ -1,4 +1,7 @@
-"""What training needs of the parts, and a validation part for it: stratified, seeded, in whatever order files come."""
+"""What training needs of the parts, and a validation part for it: stratified, seeded, in whatever order files come.
+
+Labels and strata are (N,) int64 class indices or float32 numbers.
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace

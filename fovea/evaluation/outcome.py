@@ -17,7 +17,10 @@ WORST = 24
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """A network's outputs on one part, with the truth."""
+    """A network's outputs on one part, with the truth.
+
+    Outputs are (N, K) float32, labels (N,).
+    """
 
     data: str
     split: str

@@ -1,4 +1,7 @@
-"""What the rest of the package asks of a kind of input, and of the preprocessing that one network has."""
+"""What the rest of the package asks of a kind of input, and of the preprocessing that one network has.
+
+Of images, stored samples are (N, H, W, C) uint8 0..255 and network inputs (N, C, H, W) float32, normalised.
+"""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -121,7 +124,7 @@ class InputKind(Protocol):
         ...
 
     def per_channel(self, sample: Stored) -> NDArray[np.float64]:
-        """Return the values (n, C) of a stored sample that mean and deviation are taken over, scaled as these are."""
+        """Return the values (n, C) of a stored sample, float64, on the scale of its mean and deviation."""
         ...
 
     def network_input(self, preprocess: Any, device: "torch.device") -> NetworkInput:

@@ -9,7 +9,7 @@ from typing import Any
 import fovea
 from fovea import registry
 from fovea.card import Card
-from fovea.data.class_names import ClassNames, read_class_names
+from fovea.data.sources.class_names import ClassNames, read_class_names
 from fovea.display import Display
 from fovea.errors import UsageError
 from fovea.model.bundle import save_bundle
@@ -94,7 +94,7 @@ def build_file(
     name = registry.resolve(name)
     display = display or Display(quiet=True)
     known = read_class_names(classes_from) if classes_from is not None else None
-    side = size or registry.card(name).input[1]
+    side = size or registry.entry(name).input[1]
     given = {"size": side, **_counted(known, arguments), **_parsed(name, arguments)}
     model = registry.build(name, **given)
     origin = None
@@ -103,7 +103,7 @@ def build_file(
         origin = load_into(model, read_weights(file), network=name)
         origin = dataclasses.replace(origin, licence=licence or origin.licence)
     resolved = registry.arguments_of(name, **given)
-    channels = int(str(resolved.get("c_in", registry.card(name).input[0])))
+    channels = int(str(resolved.get("c_in", registry.entry(name).input[0])))
     preprocess = _preprocess(channels, side, resize, mean=mean, std=std, origin=origin)
     card = _card(name, resolved, known or _numbered(resolved), preprocess=preprocess, origin=origin)
     save_bundle(out, model, card)

@@ -3,8 +3,8 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from fovea.data.entries import clear as clear_entries
-from fovea.data.entries import list_entries
+from fovea.data.cache.contents import clear as clear_entries
+from fovea.data.cache.contents import list_entries
 
 
 def cache(*, clear: bool = False, name: str | None = None) -> list[dict[str, Any]]:

@@ -6,20 +6,21 @@ from pathlib import Path
 from typing import Unpack
 
 from fovea import inputs
+from fovea.data.anomalies import find_blank, find_strays, survey_sizes
 from fovea.data.dataset import Dataset, Part
-from fovea.data.duplicates import Member, find_duplicates
+from fovea.data.duplicates.groups import Member, find_duplicates
+from fovea.data.duplicates.likeness import SIDE
 from fovea.data.findings import DataCheck
-from fovea.data.likeness import SIDE
-from fovea.data.parquet import parquet_files
-from fovea.data.sources import DataSource, Reading
+from fovea.data.sources.parquet import parquet_files
+from fovea.data.sources.source import DataSource, Reading, reads_data
 from fovea.data.statistics import channel_statistics
-from fovea.data.survey import find_blank, find_strays, survey_sizes
 from fovea.display import Display
 from fovea.preprocess import Pixels, Preprocess, decode
 from fovea.report.check import check_page
 from fovea.report.page import THUMBNAIL, write_page
 
 
+@reads_data
 def check(
     data: str | Path,
     *,

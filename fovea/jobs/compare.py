@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fovea.errors import UsageError
-from fovea.jobs.places import page_path
 from fovea.runs.comparison import Comparison, compared
 from fovea.runs.summary import read_summary
+from fovea.storage import page_path
 
 
 def compare(runs: Sequence[str | Path], *, html: str | Path | None = None) -> Comparison:

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from fovea.data.download import CATALOGUE
+from fovea.data.sources.download import CATALOGUE
 from fovea.storage import cache_root
 
 OPTIONAL = {

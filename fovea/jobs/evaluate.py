@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from fovea import inputs
-from fovea.data.sources import DataSource, Reading
+from fovea.data.sources.source import DataSource, Reading, reads_data
 from fovea.display import Display
 from fovea.errors import UsageError
 from fovea.evaluation.outcome import Outcome
@@ -15,12 +15,13 @@ from fovea.evaluation.result import Evaluation
 from fovea.evaluation.robustness import measure_robustness
 from fovea.evaluation.slices import sliced
 from fovea.inputs.views import Protocol
-from fovea.jobs.places import page_path, picture_path
 from fovea.model.bundle import load
 from fovea.model.predictor import Predictor
+from fovea.storage import page_path, picture_path
 from fovea.tasks.task import Task
 
 
+@reads_data
 def evaluate(
     model: str | Path | Predictor,
     data: str | Path,
@@ -113,7 +114,7 @@ def _write(
 ) -> None:
     """Write the picture and the page that were asked for."""
     if out is not None and result.robustness is not None:
-        from fovea.jobs.robustness_picture import robustness_picture
+        from fovea.drawing.robustness import robustness_picture
 
         robustness_picture({result.data: result.robustness}, Path(out))
     if html is not None:

@@ -10,13 +10,13 @@ import numpy as np
 
 from fovea.data.signals import MAX_VALUE, Signal, read_signal
 from fovea.display import Display
+from fovea.drawing.filtering import image_figure, keeps_brightness, signal_figure, weight_sum
+from fovea.drawing.saving import save_figure
 from fovea.errors import UsageError, unknown
-from fovea.jobs.filter_picture import encoded, image_figure, keeps_brightness, signal_figure, weight_sum
-from fovea.jobs.places import picture_path
 from fovea.preprocess import MAX_PIXELS, Pixels, decode
 from fovea.reference import filters
 from fovea.reference.padding import Array, Mode, Padding, amounts
-from fovea.storage import write_atomically
+from fovea.storage import picture_path
 
 EXAMPLES = {1: '"0.25 0.5 0.25"', 2: '"0 -1 0; -1 5 -1; 0 -1 0"'}
 """Kernels in numbers, by their dimensions."""
@@ -104,7 +104,7 @@ def filter(
         x = _image(path, colour=keeps_brightness(weights))
         y = np.moveaxis(_slid(np.moveaxis(x, 2, 0), weights, steps, progress), 0, 2)
         figure = image_figure(x, weights, y, name=kernel)
-    write_atomically(picture, encoded(figure, picture.suffix))
+    save_figure(figure, picture)
     return Filtered(source=str(source), kernel=kernel, weights=weights, input=x, output=y, picture=picture)
 
 

@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Any
 
 from fovea.display import Display
-from fovea.jobs.pictures import sweep_picture
-from fovea.jobs.places import picture_path
+from fovea.drawing.sweep import sweep_picture
 from fovea.runs.process import as_found
 from fovea.runs.request import prepared
+from fovea.storage import picture_path
 from fovea.training.tuning import Sweep, sweep_rates
 
 

@@ -7,9 +7,8 @@ from pathlib import Path
 import fovea.zoo  # noqa: F401 (its import makes the networks known)
 from fovea import registry
 from fovea.errors import UsageError
-from fovea.jobs.places import picture_path
-from fovea.registry import Card
-from fovea.storage import write_atomically
+from fovea.registry import Entry
+from fovea.storage import picture_path
 
 UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9}
 FOREVER = 10**4
@@ -22,8 +21,8 @@ def models(
     max_params: float | str | None = None,
     max_macs: float | str | None = None,
     plot: str | Path | None = None,
-) -> list[Card]:
-    """Return the cards of the networks whose names match `pattern`, in which * and ? stand for anything, by year.
+) -> list[Entry]:
+    """Return the entries of the networks whose names match `pattern`, in which * and ? stand for anything, by year.
 
     `year` is one, or a span as `2014-2016`, `2017-`; `max_params` and `max_macs` are numbers, or text as `5M`. `plot`
     is the picture to write: accuracy against multiply-adds, and error by year.
@@ -34,15 +33,15 @@ def models(
     """
     first, last = _span(year)
     most_params, most_macs = _count("max_params", max_params), _count("max_macs", max_macs)
-    cards = [
-        card
-        for card in map(registry.card, _names(pattern))
-        if first <= card.year <= last and card.params <= most_params and card.macs <= most_macs
+    entries = [
+        entry
+        for entry in map(registry.entry, _names(pattern))
+        if first <= entry.year <= last and entry.params <= most_params and entry.macs <= most_macs
     ]
-    cards.sort(key=lambda card: (card.year, card.name))
+    entries.sort(key=lambda entry: (entry.year, entry.name))
     if plot is not None:
-        _plot(cards, Path(plot))
-    return cards
+        _plot(entries, Path(plot))
+    return entries
 
 
 def _names(pattern: str) -> list[str]:
@@ -79,11 +78,11 @@ def _count(name: str, value: float | str | None) -> float:
     return float(match[1]) * UNITS[match[2]]
 
 
-def _plot(cards: list[Card], path: Path) -> None:
-    from fovea.jobs.filter_picture import encoded
-    from fovea.jobs.models_picture import complexity_figure
+def _plot(entries: list[Entry], path: Path) -> None:
+    from fovea.drawing.complexity import complexity_figure
+    from fovea.drawing.saving import save_figure
 
     picture_path(path, option="plot")
-    if not any(card.top1 is not None for card in cards):
-        raise UsageError(f"None of the {len(cards)} networks has a published accuracy on ImageNet to plot.")
-    write_atomically(path, encoded(complexity_figure(cards), path.suffix))
+    if not any(entry.top1 is not None for entry in entries):
+        raise UsageError(f"None of the {len(entries)} networks has a published accuracy on ImageNet to plot.")
+    save_figure(complexity_figure(entries), path)

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fovea.data.folders import is_ignored, is_image
+from fovea.data.sources.folders import is_ignored, is_image
 from fovea.errors import ImageError, UsageError
 from fovea.inputs.interface import Preprocessing, Stored
-from fovea.model.bundle import Bundle, load
+from fovea.model.bundle import load
+from fovea.model.predictor import Predictor
 from fovea.tasks.prediction import Prediction
 from fovea.texts import natural_key
 
@@ -41,11 +42,11 @@ class FilePrediction:
 
 
 def predict(
-    model: str | Path | Bundle,
+    model: str | Path | Predictor,
     images: str | Path | Iterable[str | Path],
     *,
     top: int = 5,
-    ensemble: Sequence[str | Path | Bundle] = (),
+    ensemble: Sequence[str | Path | Predictor] = (),
     device: str = "auto",
     batch: int = 64,
 ) -> Iterator[FilePrediction]:
@@ -55,13 +56,14 @@ def predict(
     (or numbers) of all the models are averaged; they must know the same classes.
 
     Raises:
-        BundleError: a model file that cannot be loaded.
+        PredictorError: a model file that cannot be loaded.
         UsageError: `top` or `batch` below 1, an address, an empty folder or glob, or models that do not go together.
     """
     for name, value in (("top", top), ("batch", batch)):
         if value < 1:
             raise UsageError(f"`{name}` (={value}) must be at least 1.")
-    members = [member if isinstance(member, Bundle) else load(member, device=device) for member in (model, *ensemble)]
+    given = (model, *ensemble)
+    members = [load(member, device=device) if isinstance(member, str | Path) else member for member in given]
     _check_ensemble(members)
     paths = find_images([images] if isinstance(images, str | Path) else images)
     return _predictions(members, paths, top=top, batch=batch)
@@ -108,14 +110,16 @@ def _matching(pattern: str) -> Iterator[str]:
             yield from _below(path)
 
 
-def _check_ensemble(members: Sequence[Bundle]) -> None:
+def _check_ensemble(members: Sequence[Predictor]) -> None:
     first = members[0].target
     for other in members[1:]:
         if first.columns_of(other.target) is None:
             raise UsageError("The models of an ensemble must know the same classes, and these do not.")
 
 
-def _predictions(members: Sequence[Bundle], paths: Iterator[str], *, top: int, batch: int) -> Iterator[FilePrediction]:
+def _predictions(
+    members: Sequence[Predictor], paths: Iterator[str], *, top: int, batch: int
+) -> Iterator[FilePrediction]:
     ways = {member.preprocess for member in members}
     with ThreadPoolExecutor() as pool:
         while chunk := list(islice(paths, batch)):
@@ -137,13 +141,13 @@ def _read(ways: Iterable[Preprocessing], path: str) -> ByPreprocessing | str:
         return str(error).removeprefix(f"`{Path(path)}`: ")
 
 
-def _mean_scores(members: Sequence[Bundle], images: Sequence[ByPreprocessing]) -> NDArray[np.float64]:
-    """Return the mean of the members' `Bundle.scores`, columns in the order of the first member's classes."""
+def _mean_scores(members: Sequence[Predictor], images: Sequence[ByPreprocessing]) -> NDArray[np.float64]:
+    """Return the mean of the members' decoded outputs, columns in the order of the first member's classes."""
     if not images:
         return np.empty((0, 0))
     scores = []
     for member in members:
-        rows = member.scores(np.stack([pixels[member.preprocess] for pixels in images]))
+        rows = member.target.decode(member.outputs(np.stack([pixels[member.preprocess] for pixels in images])))
         scores.append(rows[:, members[0].target.columns_of(member.target)])
     mean: NDArray[np.float64] = np.mean(scores, axis=0)
     return mean

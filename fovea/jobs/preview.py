@@ -6,10 +6,10 @@ from typing import Any
 import torch
 
 from fovea.display import Display
-from fovea.jobs.pictures import SHEETS, contact_sheet
-from fovea.jobs.places import picture_path
+from fovea.drawing.contact_sheet import SHEETS, contact_sheet
 from fovea.runs.process import as_found
 from fovea.runs.request import prepared
+from fovea.storage import picture_path
 
 PREVIEW_IMAGES = 64
 

@@ -101,7 +101,7 @@ def train(
     path_column: str | None = None,
     label_column: str | None = None,
     split_column: str | None = None,
-    task: str = "classes",
+    task: str | None = None,
     out: str | Path | None = None,
     resume: str | Path | None = None,
     allow_bad: bool = False,
@@ -142,14 +142,14 @@ def train(
         if rank() > 0:
             return _train_along(device)
         if resume is not None:
-            begun = data is not None or given or settings or task != "classes" or out is not None
+            begun = data is not None or given or settings or out is not None
             if begun or watch is not None or not images:
                 raise UsageError("--resume continues a run as it was begun; leave out DATA and the other options.")
             events = event_writer() if tensorboard else None
             return _run(resumed(Run.open(resume), display=shown, device=device, events=events))
         events = event_writer() if tensorboard else None
         Run.check_free(out)
-        training = prepared(data, device=device, display=shown, task=task, **given, **settings)
+        training = prepared(data, device=device, display=shown, **given, **settings)
         report = ReportWish(images=images, watch=watched_layer(training.model, watch))
         trainer = training.trainer()  # raises before there is a folder
         run = Run.create(out, name=f"{_word(training.dataset.name)}-{_word(training.architecture)}")
@@ -160,7 +160,7 @@ def train(
 _PASSED_ON = (
     *("recipe", "model", "start", "grow", "freeze", "pretrain", "probe", "budget", "epochs", "size", "fit", "batch"),
     *("lr", "seed", "threads", "precision", "val_fraction", "augment", "label_from", "path_column", "label_column"),
-    *("split_column", "allow_bad", "compile", "patience"),
+    *("split_column", "task", "allow_bad", "compile", "patience"),
 )
 """Parameters of `train` that `prepared` takes as they are."""
 

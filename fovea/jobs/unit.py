@@ -9,16 +9,15 @@ from typing import Any, cast
 import torch
 
 from fovea.display import Display
-from fovea.jobs.filter_picture import encoded
+from fovea.drawing.saving import save_figure
+from fovea.drawing.unit import unit_figure
 from fovea.jobs.measure import Measurable, found
-from fovea.jobs.places import picture_path
-from fovea.jobs.unit_picture import unit_figure
 from fovea.measurement.effective import INPUTS, Effective, Rectangle, Unit, effective_field, seen_rectangle
 from fovea.measurement.network import measure_network
 from fovea.measurement.result import shape_text
 from fovea.model.bundle import Bundle, load
 from fovea.preprocess import Preprocess
-from fovea.storage import write_atomically
+from fovea.storage import picture_path
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -92,7 +91,7 @@ def see_unit(
     progress = (display or Display(quiet=True)).counter("gradients")
     effective = effective_field(copy.deepcopy(network), wanted, shape, inputs=INPUTS, progress=progress)
     figure = unit_figure(wanted, rectangle, effective, pixels=pixels, size=(shape[1], shape[2]))
-    write_atomically(picture, encoded(figure, picture.suffix))
+    save_figure(figure, picture)
     return Seen(network=name, unit=wanted, input_shape=shape, rectangle=rectangle, effective=effective, picture=picture)
 
 

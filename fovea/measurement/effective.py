@@ -19,7 +19,7 @@ from fovea.measurement.result import Field, Group, Layer, Measurement, Shape, sh
 
 INPUTS = 16
 """Random inputs that the gradient's size is averaged over."""
-AT_ONCE = 2
+AT_ONCE = 2  # random inputs in one pass: what bounds the memory
 SHARE = 0.9545
 """Of a Gaussian lies within two standard deviations."""
 
@@ -105,6 +105,7 @@ def seen_rectangle(measurement: Measurement, unit: Unit) -> Rectangle:
 
 def _map_of(measurement: Measurement, layer: str) -> tuple[Shape, Field | None]:
     """Return the shape of what a module hands on, at its first call, and its receptive field."""
+    # without the first row, the input itself
     rows: tuple[Layer | Group, ...] = (*measurement.layers[1:], *measurement.groups)
     known = {row.path: row for row in rows if _is_module(row.path) and row.output_shapes}
     if layer not in known:
@@ -138,14 +139,16 @@ def effective_field(
     mass = torch.zeros(*input_shape[1:], dtype=torch.float64)
     for done in range(0, inputs, AT_ONCE):
         count = min(AT_ONCE, inputs - done)
+        # drawn on the processor, so that every device gets the same values
         x = torch.randn(count, *input_shape, generator=generator).to(place.device, place.dtype).requires_grad_()
-        output = output_of(model, unit.layer, x)[:, :, unit.row, unit.column]
+        output = output_of(model, unit.layer, x)[:, :, unit.row, unit.column]  # (count, channels)
         signal = torch.randn(output.shape, generator=generator).to(output)
         (gradient,) = torch.autograd.grad(output, x, signal)
+        # (count, C, H, W) -> (H, W)
         mass += gradient.double().abs().sum(dim=(0, 1)).cpu()
         if progress is not None:
             progress(done + count, inputs)
-    if not 0 < float(mass.sum()) < math.inf:
+    if not 0 < float(mass.sum()) < math.inf:  # a comparison with NaN is false, so NaN ends here too
         raise ShapeError(f"No finite gradient of `{unit.layer}` reaches the input; are its weights all zero?")
     return _described(mass / mass.sum())
 
@@ -160,7 +163,8 @@ class _Reached(Exception):
 def output_of(model: nn.Module, layer: str, x: Tensor) -> Tensor:
     """Return the output of the first call of `layer`, with its graph; what follows in the network does not run.
 
-    What follows might also change it in place.
+    `x` is (N, C, H, W), float; the output has the shape and dtype that the layer gives it. What follows might also
+    change it in place.
     """
 
     def leave(path: str, _: nn.Module, outputs: list[Tensor]) -> None:
@@ -177,7 +181,7 @@ def output_of(model: nn.Module, layer: str, x: Tensor) -> Tensor:
 
 def _described(mass: Tensor) -> Effective:
     above = int((mass > (1 - SHARE) * mass.max()).sum())
-    rows, columns = (_middle(mass.sum(dim)) for dim in (1, 0))
+    rows, columns = (_middle(mass.sum(dim)) for dim in (1, 0))  # (H,): each row's share; (W,): each column's
     return Effective(mass=mass, size=math.sqrt(above), rectangle=Rectangle(rows, columns))
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from math import prod
 
-from fovea.measurement.places import Place, Steps, stepped
+from fovea.measurement.axes import Place, Steps, stepped
 from fovea.measurement.result import Leftover, Shape
 from fovea.measurement.rules import Sliding
 
@@ -14,6 +14,7 @@ MOST_SIZES = 4096
 def strides(slidings: Sequence[Sliding], places: Sequence[Place], shape: Shape) -> Iterator[tuple[int, Place, Sliding]]:
     """Yield the axis of the input, its place and the window, where one of more than stride 1 slides along it."""
     for axis, place in enumerate(places):
+        # windows slide over the last dimensions
         at = -1 if place.dim is None else place.dim - len(shape) + len(slidings)
         if 0 <= at < len(slidings) and slidings[at].stride > 1 and not slidings[at].partial:
             yield axis, place, slidings[at]
@@ -28,6 +29,7 @@ def leftover(axis: int, size: int, sliding: Sliding) -> Leftover | None:
     rest = sliding.rest(size)
     if not rest:
         return None
+    # from the end inwards: first the padding behind the axis, then pixels
     behind = min(rest, sliding.padding)
     uncovered = tuple(range(size - (rest - behind), size))
     return Leftover(axis=axis, size=size, uncovered=uncovered, padding=behind, rule=sliding.quotient(size))
@@ -47,6 +49,7 @@ def nearest(strided: Iterable[Steps], size: int) -> tuple[int, ...]:
     chains = [steps for steps in strided if steps]
     if _fits(size, chains):
         return (size,)
+    # whether a chain of strides divides repeats with their product, which chains at its beginning divide too
     period = min(MOST_SIZES, max((prod(stride for _, stride in steps) for steps in chains), default=1))
     below = next((n for n in range(size - 1, max(0, size - period - 1), -1) if _fits(n, chains)), None)
     above = next((n for n in range(size + 1, size + period + 1) if _fits(n, chains)), None)
@@ -64,4 +67,4 @@ def _divides(size: int, steps: Steps) -> bool:
         size, rest = divmod(size + add, stride)
         if size < 1:
             return False
-    return rest == 0
+    return rest == 0  # of the last only: each stride before it ends a chain of its own

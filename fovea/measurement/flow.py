@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
-from fovea.measurement.places import Lost, Place, State, broadcast, each, joined, mixed, pooled, stepped, viewed
+from fovea.measurement.axes import Lost, Place, State, broadcast, each, joined, mixed, pooled, stepped, viewed
 from fovea.measurement.receptive import regridded, resampled
 from fovea.measurement.rules import ATTENTION, FACTORS, POOLINGS, Sliding, windows
 
@@ -43,9 +43,10 @@ Rule = Callable[[Call], State]
 
 def flow(call: Call) -> list[State]:
     """Return what the units of each output see."""
+    # what these fill in is constant or chance: their units see nothing
     if not call.seen or call.name.endswith("_like") or call.name.startswith(("new_", "bernoulli", "rand", "zero_")):
         return [None] * len(call.outputs)
-    if "view" in call.tags or call.name == "_unsafe_view":
+    if "view" in call.tags or call.name == "_unsafe_view":  # PyTorch does not tag the latter
         source, state = call.seen[0]
         return [_whole([viewed(place, source, output) for place in state]) for output in call.outputs]
     return [_rule(call)(call)] * len(call.outputs)
@@ -93,6 +94,7 @@ def _reduction(call: Call) -> State:
             return place
         if place.dim in dims:
             return pooled(place)
+        # each dimension that goes from before it moves it one to the front
         return replace(place, dim=place.dim - sum(dim < place.dim for dim in dims))
 
     return each(state, reduced)
@@ -121,6 +123,7 @@ def _along(call: Call, changes: Mapping[int, Change], *, summed: int | None = No
     def changed(place: Place) -> Place | Lost:
         if place.dim is None or place.dim not in changes:
             return pooled(place) if place.dim is not None and place.dim == summed else place
+        # where `dim` holds more than this axis, steps along it are not steps along the axis
         if place.inner > 1 or place.axis.count != tensor.shape[place.dim]:
             return Lost(f"`{call.name}` along flattened rows and columns")
         after = changes[place.dim](place)
@@ -144,7 +147,7 @@ def _window(call: Call) -> State:
     changes: dict[int, Change] = {
         first + i: partial(_slide, sliding=sliding, count=call.outputs[0].shape[first - call.seen[0][0].ndim + i])
         for i, sliding in enumerate(slidings)
-        if sliding[:3] != (1, 1, 0)
+        if sliding[:3] != (1, 1, 0)  # kernel, stride, padding: a window of one pixel changes no field
     }
     state = _along(call, changes, summed=first - 1 if call.name == "convolution" else None)
     return _with_other_inputs(call, state)
@@ -156,6 +159,7 @@ def _transposed(call: Call) -> State:
     changes: dict[int, Change] = {}
     for i, size in enumerate(kernel, start=-len(kernel)):
         stride, padding, dilation = (call.given[key][i] for key in ("stride", "padding", "dilation"))
+        # o = i stride - padding + dilation k, solved for i: with the last k, and with k = 0
         first, last = (padding - dilation * (size - 1)) / stride, padding / stride
         reads = [(ceil(first + o / stride), floor(last + o / stride)) for o in range(call.outputs[0].shape[i])]
         changes[ndim + i] = partial(_regrid, reads=reads, scale=1 / stride)
@@ -163,6 +167,7 @@ def _transposed(call: Call) -> State:
 
 
 def _regrid(place: Place, *, reads: Sequence[tuple[int, int]], scale: float) -> Place:
+    # no `steps`: the size after is not (n + add) // stride of the size before
     return replace(place, axis=regridded(place.axis, reads, scale=scale), steps=None)
 
 
@@ -195,6 +200,7 @@ def _interpolated(axes: int, *, radius: int) -> Rule:
 
     def rule(call: Call) -> State:
         def reads(i: int, size: int, out: int) -> tuple[int, int]:
+            # as PyTorch places pixels: the corners on the corners, or else the centre of pixel i at i + 0.5
             corners = call.given["align_corners"]
             left = floor(i * (size - 1) / max(out - 1, 1) if corners else (i + 0.5) * size / out - 0.5)
             return left - radius + 1, left + radius
@@ -206,6 +212,7 @@ def _interpolated(axes: int, *, radius: int) -> Rule:
 
 def _padded(call: Call) -> State:
     """Return the state after padding, given as (before, after) from the last dimension on."""
+    # constant_pad_nd says `pad`, the others `padding`; what those reflect or repeat counts as padding, unclipped
     pad = call.given.get("pad") or call.given["padding"]
     changes: dict[int, Change] = {}
     for i in range(0, len(pad), 2):
@@ -221,11 +228,13 @@ def _shift(place: Place, *, before: int, more: int) -> Place:
 
 def _product(call: Call) -> State:
     """Rows of the first factor stay rows, columns of the second stay columns; what they share is summed over."""
+    # (..., rows, shared) and (..., shared, columns), or of a vector (shared,)
     left, right = (call.given[name] for name in FACTORS[call.name])
     shape = call.outputs[0].shape
     states: list[Places] = []
     for tensor, state in call.seen:
         shared = left.ndim - 1 if tensor is left else max(right.ndim - 2, 0) if tensor is right else None
+        # a third tensor, the bias of addmm, shares no dimension: it is broadcast
         summed = each(state, partial(_pool_at, dims={shared}))
         states.append(summed if tensor is left or tensor is right else broadcast(summed, tensor.shape, shape))
     return _union(states)
@@ -234,6 +243,7 @@ def _product(call: Call) -> State:
 def _attention(call: Call) -> State:
     """Queries stay where they are; all keys and values are summed over."""
     query = call.given["query"]
+    # (..., positions, channels)
     positions = {query.ndim - 2, query.ndim - 1}
     return _union(
         [state if tensor is query else each(state, partial(_pool_at, dims=positions)) for tensor, state in call.seen]

@@ -68,11 +68,13 @@ def time_forward(
     with torch.inference_mode():
         for _ in range(WARM_UP):
             last = _timed(model, x)
+        # the last pass of the warm-up tells how many fit into `seconds`
         passes = max(LEAST, min(MOST, int(seconds / last)))
         for done in range(1, passes + 1):
             times.append(_timed(model, x))
             if progress is not None:
                 progress(done, passes)
+    # tenths and the median: one pass that another program has held up moves neither
     tenths = statistics.quantiles(times, n=10, method="inclusive")
     return Latency(
         batch=1,
@@ -89,6 +91,7 @@ def time_forward(
 def _timed(model: nn.Module, x: torch.Tensor) -> float:
     began = time.perf_counter()
     model(x)
+    # the call returns when the work is queued, not when it is done
     if x.is_cuda:
         torch.cuda.synchronize(x.device)
     elif x.is_mps:

@@ -1,4 +1,7 @@
-"""What is known of the tensors of a walk: who made them, who handed them on last, and what their units see."""
+"""What is known of the tensors of a walk: who made them, who handed them on last, and what their units see.
+
+Tensors may have any shape and dtype: what is noted is where they lie and how many bytes that takes.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -7,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fovea.measurement.places import Lost, State
+from fovea.measurement.axes import Lost, State
 from fovea.measurement.receptive import Axis
 from fovea.measurement.result import Leftover, Shape
 
@@ -59,6 +62,7 @@ class Ledger:
 
     def remember(self, tensor: Tensor) -> None:
         """Keep its memory alive, so that no other gets the same address."""
+        # the storage, not the tensor: a reference to the tensor would keep its graph as well
         self._alive.setdefault(memory(tensor), tensor.untyped_storage())
 
     def state(self, tensor: Tensor) -> State:
@@ -68,6 +72,7 @@ class Ledger:
     def write(self, tensor: Tensor, state: State, *, in_place: bool) -> None:
         """Note what the tensor's units see; if it is a part of a larger one, that one is no longer followed."""
         self.states[_view(tensor)] = state
+        # what other views of the same memory see has changed too, and cannot be told from this part
         if in_place and state is not None and tensor.nbytes < tensor.untyped_storage().nbytes():
             self.torn[memory(tensor)] = Lost("a tensor is written part by part")
 
@@ -84,10 +89,12 @@ class Ledger:
     def givers(self, tensors: Iterable[Tensor]) -> list[Draft]:
         """Return the rows that these tensors come from, each once."""
         found = (self.latest.get(memory(tensor)) for tensor in tensors)
+        # `row`, as what an operation made may since have become the output of its module
         return list(dict.fromkeys(draft.row for draft in found if draft is not None))
 
     def keep(self, tensor: Tensor) -> Tensor:
         """Count the memory of a tensor that autograd saves, once, for the row that allocated it."""
+        # what no row has made, weights and constants, is there anyway
         key = memory(tensor)
         if key in self.maker and key not in self.kept:
             self.kept.add(key)
@@ -97,7 +104,7 @@ class Ledger:
 
 def memory(tensor: Tensor) -> int:
     """Return what tells the memory of one tensor from that of another while both live."""
-    return int(tensor.untyped_storage()._cdata)
+    return int(tensor.untyped_storage()._cdata)  # `data_ptr` is 0 for all tensors of the device `meta`
 
 
 def _view(tensor: Tensor) -> tuple[Any, ...]:

@@ -1,4 +1,7 @@
-"""Peak memory of a network, from a run on tensors that have sizes and no values: how long each lives is what counts."""
+"""Peak memory of a network, from a run on tensors that have sizes and no values: how long each lives is what counts.
+
+Tensors of any shape and dtype count by their bytes; a batch is (N, C, H, W) in the floating type of the weights.
+"""
 
 import textwrap
 import weakref
@@ -72,6 +75,7 @@ class Live(TorchDispatchMode):  # type: ignore[no-untyped-call]
         storage = tensor.untyped_storage()
         key = storage._cdata
         if key not in self._sizes:
+            # the weak reference calls back when the last tensor on this memory is gone
             self._sizes[key] = storage.nbytes(), weakref.ref(storage, partial(self._freed, key))
             self.bytes += storage.nbytes()
             self.peak_bytes = max(self.peak_bytes, self.bytes)
@@ -102,6 +106,7 @@ def estimate_memory(model: nn.Module, input_shape: Sequence[int], *, batch: int)
     weights = [*twin.parameters(), *twin.buffers()]
     floating = [tensor.dtype for tensor in weights if tensor.is_floating_point()]
     x = torch.empty((batch, *input_shape), dtype=next(iter(floating), None), device="meta")
+    # SGD with momentum keeps one buffer of the same size for each trainable parameter
     momentum = [torch.empty_like(parameter) for parameter in twin.parameters() if parameter.requires_grad]
     training, missing = None, ""
     with torch.device("meta"):

@@ -9,8 +9,8 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from fovea.errors import ShapeError, first_line
+from fovea.measurement.axes import Lost
 from fovea.measurement.fitting import nearest
-from fovea.measurement.places import Lost
 from fovea.measurement.result import Group, Layer, Measurement, Shape, shape_text, total_of
 from fovea.measurement.rows import field_of, layers_of
 from fovea.measurement.rules import broken
@@ -37,10 +37,11 @@ def measure_network(model: nn.Module, input_shape: Sequence[int], *, name: str =
     try:
         model = _initialised(model, shape)
         twin = without_values(model)
-        with _modes_kept(twin):
+        with _modes_kept(twin):  # a model without values is its own twin
             _run(walk, twin, shape, training=False)
             kept, missing = _kept(twin, shape)
     except Exception as error:  # a network may raise anything
+        # what has no values cannot run on an image; for the others that decides whether the network is at fault
         if any(parameter.is_meta for parameter in model.parameters()):
             raise _failure(walk, shape, error) from error
         return _measured_on_data(model, shape, name=name, reason=first_line(error))
@@ -52,6 +53,7 @@ def without_values(model: nn.Module) -> nn.Module:
     tensors = [*model.parameters(), *model.buffers()]
     if tensors and all(tensor.is_meta for tensor in tensors):
         return model
+    # deepcopy takes a twin for a tensor whose id its memo knows; one tensor used twice is one twin used twice
     twins: dict[int, object] = {}
     for tensor in tensors:
         meta = tensor.detach().to("meta")
@@ -90,6 +92,7 @@ def _kept(twin: nn.Module, shape: Shape) -> tuple[dict[str, int] | None, dict[st
 def _measured_on_data(model: nn.Module, shape: Shape, *, name: str, reason: str) -> Measurement:
     walk = Walk(virtual=False)
     place = next(model.parameters(), torch.empty(0))
+    # drawn on the processor and then moved: the same image on every device
     x = torch.rand(1, *shape, generator=torch.Generator().manual_seed(0))
     try:
         with _modes_kept(model):

@@ -38,7 +38,7 @@ class Axis:
     @property
     def size(self) -> float:
         """Pixels that the unit in the middle sees."""
-        lo, hi = self.unit(self.count // 2)
+        lo, hi = self.unit(self.count // 2)  # with `everywhere`, units at the border see more
         return hi - lo
 
     @property
@@ -80,6 +80,7 @@ def regridded(axis: Axis, reads: Sequence[tuple[int, int]], *, scale: float) -> 
 
     They lie `scale` apart on average; where not exactly (resizing, adaptive pooling) every unit gets the widest of all.
     """
+    # by the widest, so that no pixel is left out that some unit depends on
     first = min(low - i * scale for i, (low, _) in enumerate(reads))
     last = max(high - i * scale for i, (_, high) in enumerate(reads))
     return resampled(axis, len(reads), scale=scale, first=first, last=last)
@@ -87,7 +88,7 @@ def regridded(axis: Axis, reads: Sequence[tuple[int, int]], *, scale: float) -> 
 
 def collapsed(axis: Axis) -> Axis:
     """Return the axis of a layer whose every unit depends on all units of `axis`."""
-    lo, hi = axis.span
+    lo, hi = axis.span  # holds `everywhere`
     return Axis(lo=lo, hi=hi, jump=0.0, count=1)
 
 
@@ -98,6 +99,7 @@ def beside(axis: Axis, seen: Interval) -> Axis:
 
 def united(a: Axis, b: Axis) -> Axis:
     """Return the axis of units that depend on the unit of the same index in `a` and in `b`."""
+    # with unlike jumps no one lo + i jump holds both: then every unit gets all that `b` sees
     if a.jump != b.jump:
         return beside(a, b.span)
     lo, hi = hull((a.lo, a.hi), (b.lo, b.hi))

@@ -21,7 +21,7 @@ CONVENTIONS = (
 
 def shape_text(shape: Shape) -> str:
     """Return the shape of one image's tensor: `64x112x112`; the batch of one before it is left out."""
-    return "x".join(map(str, shape[1:] if len(shape) > 1 else shape)) or "1"
+    return "x".join(map(str, shape[1:] if len(shape) > 1 else shape)) or "1"  # one number, without dimensions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,10 +148,12 @@ class Measurement:
 
     def _row(self, layer: Layer) -> dict[str, Any]:
         row = asdict(layer)
+        # a property, which `asdict` leaves out
         row["macs_per_parameter"] = layer.macs_per_parameter
         row["shares"] = {name: self.share(layer, name) for name in SUMMED}
         for side in ("input", "output"):
             row[f"{side}_shape"] = next(iter(row[f"{side}_shapes"]), None)
+        # fields anew: `asdict` has written how an Axis is stored (lo, hi), not what it says (size, jump, start)
         for key in ("field", "branches"):
             fields_ = layer.branches if key == "branches" else (layer.field,)
             dicts = [None if item is None else [axis.to_dict() for axis in item] for item in fields_]

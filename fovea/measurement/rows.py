@@ -6,8 +6,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from fovea.measurement.axes import State
 from fovea.measurement.ledger import Draft, memory
-from fovea.measurement.places import State
 from fovea.measurement.result import Field, Layer
 from fovea.measurement.walk import Walk
 
@@ -26,6 +26,7 @@ def layers_of(walk: Walk, model: nn.Module, kept: Mapping[str, int] | None) -> t
     for path in dict.fromkeys((*counts, *(kept or ()))):
         bytes_ = None if kept is None else kept.get(path, 0)
         if path not in paths and (counts[path] or bytes_):
+            # a module by its class; an operation that runs in training only by its name, out of `block1.add()#2`
             type_ = type(modules[path]).__name__ if path in modules else path.rpartition(".")[2].partition("(")[0]
             rows.append(Layer(path=path, type=type_, ran=False, kept_bytes=bytes_, **counts[path]))
     return tuple(rows)
@@ -50,6 +51,7 @@ def _layer(
         field=field_of(draft.state),
         branches=tuple(map(tuple, draft.branches)),
         leftovers=tuple(draft.leftovers),
+        # sources that were merged away with their module are found by `row`; what is no row has no index
         sources=tuple(sorted({index[source.row] for source in draft.sources if source.row in index})),
         **counts,
     )

@@ -49,6 +49,7 @@ class Sliding(NamedTuple):
 
 def convolution_macs(given: Given, out: Shape) -> int:
     """Each output takes c_in / groups x kernel products; transposed, each input spreads c_out / groups x kernel."""
+    # (N, c_out, *sizes) times (c_in / groups, *kernel); transposed (N, c_in, *sizes) times (c_out / groups, *kernel)
     positions = given["input"] if given["transposed"] else out
     return prod((*positions, *given["weight"][1:]))
 
@@ -60,6 +61,7 @@ def product_macs(given: Given, out: Shape, *, left: str) -> int:
 
 def attention_macs(given: Given, out: Shape) -> int:
     """Scaled dot products of queries and keys, then the sums of values by them."""
+    # query (..., L, E), key (..., S, E), value (..., S, V): L S E, then L S V
     return prod((*given["query"][:-1], given["key"][-2], given["query"][-1] + given["value"][-1]))
 
 
@@ -91,6 +93,7 @@ POOLINGS = ("max_pool2d_with_indices", "max_pool3d_with_indices", "avg_pool2d", 
 
 def windows(name: str, given: Given) -> list[Sliding] | None:
     """Return the windows that the operation slides over the last axes of its input; None where it has none."""
+    # a transposed convolution slides over its output
     if name == "convolution" and not given["transposed"]:
         kernel = given["weight"][2:]
         columns = (kernel, *(_each(given[key], len(kernel)) for key in ("stride", "padding", "dilation")))
@@ -98,7 +101,7 @@ def windows(name: str, given: Given) -> list[Sliding] | None:
     if name in POOLINGS:
         axes = 3 if "3d" in name else 2
         kernel = _each(given["kernel_size"], axes)
-        stride = _each(given.get("stride") or kernel, axes)
+        stride = _each(given.get("stride") or kernel, axes)  # not given, or an empty list
         rest = (_each(given.get(key) or default, axes) for key, default in (("padding", 0), ("dilation", 1)))
         partial = bool(given.get("ceil_mode"))
         return [Sliding(k, s, p, d, partial) for k, s, p, d in zip(kernel, stride, *rest, strict=True)]
@@ -120,7 +123,7 @@ def _rules(name: str, given: Given) -> Iterator[str]:
             yield f"`in_channels` (={c_in}) must equal the channels of its input (={channels})."
     if name in FACTORS:
         a, b = (given[factor] for factor in FACTORS[name])
-        if a[-1] != b[-2:][0]:
+        if a[-1] != b[-2:][0]:  # the rows of a matrix, or the length of a vector
             yield f"`in_features` (={b[-2:][0]}) must equal the last length of its input (={a[-1]})."
     yield from _windows_that_do_not_fit(name, given)
 
@@ -129,7 +132,7 @@ def _windows_that_do_not_fit(name: str, given: Given) -> Iterator[str]:
     slidings = windows(name, given) or []
     x = given.get("input", given.get("self"))
     for sliding, size in zip(slidings, x[-len(slidings) :] if slidings else (), strict=True):
-        if sliding.partial:
+        if sliding.partial:  # such a window may hang over the end
             continue
         try:
             convolved(size, sliding.kernel, stride=1, padding=sliding.padding, dilation=sliding.dilation)

@@ -45,6 +45,7 @@ def rows_of(measurement: Measurement, choice: Choice) -> list[Layer]:
     if choice.sort is not None:
         if choice.sort not in SORTS:
             raise unknown("column", choice.sort, SORTS)
+        # what is unknown sorts as nothing, to the end
         rows.sort(key=lambda row: getattr(row, SORTS[choice.sort or ""]) or 0, reverse=True)
     return rows[: choice.top]
 
@@ -56,6 +57,7 @@ def folded(measurement: Measurement, depth: int) -> list[Layer]:
     index = 0
     while index < len(measurement.layers):
         group, layer = groups.get(index), measurement.layers[index]
+        # a group without rows begins where the next row does, which may be one that never ran
         if group is None or not layer.ran or group.stop == group.first:
             rows.append(layer)
             index += 1
@@ -122,6 +124,7 @@ def text_table(measurement: Measurement, choice: Choice) -> Iterator[str]:
     """Yield the lines of the table, each at most `WIDTH` characters, with totals, remarks and conventions."""
     depth = choice.depth or readable_depth(measurement)
     rows = rows_of(measurement, Choice(depth=depth, sort=choice.sort, top=choice.top))
+    # without `top`: how many rows are left out is said below the table
     everything = len(rows_of(measurement, Choice(depth=depth)))
     yield from _wrapped([f"{measurement.name} on {shape_text((1, *measurement.input_shape))}"])
     yield ""
@@ -141,6 +144,7 @@ def markdown_table(measurement: Measurement, choice: Choice) -> Iterator[str]:
     yield f"| {' | '.join(column.title for column in columns)} |"
     yield "|" + "".join("---|" if column.left else "---:|" for column in columns)
     for row in rows:
+        # `joins` holds bars, which would end the cell
         cells = (column.text(measurement, row).replace("|", "\\|") for column in columns)
         yield f"| {' | '.join(cells)} |"
     yield ""
@@ -185,6 +189,7 @@ def comparison(a: Measurement, b: Measurement) -> list[tuple[str, str, str, str]
         if x or y:
             left, right = (f"{value:,}" if value is not None else "?" for value in (x, y))
             rows.append((name.replace("_", " "), left, right, _ratio(x, y)))
+    # a network without parameters: by 1 instead of 0
     x, y = (m.total.macs / max(1, m.total.parameters + m.total.frozen) for m in (a, b))
     rows.append(("macs per parameter", f"{x:,.0f}", f"{y:,.0f}", _ratio(x, y)))
     whole = (a.groups[0], b.groups[0])
@@ -255,6 +260,7 @@ def _aligned(measurement: Measurement, rows: Sequence[Layer]) -> Iterator[str]:
     columns = [c for c in COLUMNS if any(c.text(measurement, row) for row in rows)]
     widths = {c: max(len(c.title), *(len(c.text(measurement, row)) for row in rows)) for c in columns}
     path = columns[0]
+    # columns go by `rank` until the path has room; one of rank 0 never, then it is the path that gets shorter
     while len(columns) > 1:
         room = WIDTH - sum(widths[c] + 2 for c in columns[1:])
         last = max(columns, key=lambda c: c.rank)
@@ -279,7 +285,7 @@ def shortened(text: str, width: int) -> str:
     """Return `text` with its middle left out, if it is longer than `width`."""
     if len(text) <= width:
         return text
-    end = (width - 1) * 2 // 3
+    end = (width - 1) * 2 // 3  # of a path the end tells more; one character is the ellipsis
     return f"{text[: width - 1 - end]}\N{HORIZONTAL ELLIPSIS}{text[-end:]}"
 
 
@@ -311,6 +317,7 @@ def scaled(count: int) -> str:
     """Return a count to three digits with k, M or G."""
     for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if count >= size:
+            # 1.23, 12.3, 123
             decimals = 2 if count < 10 * size else 1 if count < 100 * size else 0
             return f"{count / size:.{decimals}f} {unit}"
     return f"{count}" if count else ""

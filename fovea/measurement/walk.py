@@ -17,10 +17,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from fovea.errors import ShapeError
 from fovea.hooks import watch
+from fovea.measurement.axes import Lost, Place, State, Steps
 from fovea.measurement.fitting import leftover, steps_to, strides
 from fovea.measurement.flow import Call, flow
 from fovea.measurement.ledger import Draft, Ledger, memory
-from fovea.measurement.places import Lost, Place, State, Steps
 from fovea.measurement.receptive import pixels
 from fovea.measurement.result import Leftover, Shape
 from fovea.measurement.rules import MACS, broken, windows
@@ -82,12 +82,13 @@ class Walk(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return False  # the compiler, whose import takes seconds, has no part in a walk
 
     def run(self, model: nn.Module, x: Tensor, *, fields: bool = True) -> None:
-        """Pass the input (N, C, ...) through the network; without `fields` it is not followed what units see."""
+        """Pass the input (N, C, *sizes), float, through the network; what units see is followed only with `fields`."""
         places = (Place(axis=pixels(size), dim=dim + 2 if size > 1 else None) for dim, size in enumerate(x.shape[2:]))
         self.ledger.remember(x)
         self.ledger.write(x, tuple(places) if fields else None, in_place=False)
         self._add(Draft(path="input", type="Input", state=self.ledger.state(x)), made=[x], handed=[x])
         saved = torch.autograd.graph.saved_tensors_hooks(self.ledger.keep, lambda tensor: tensor)
+        # autograd saves, and so tells what training keeps, only where gradients are on
         with watch(model, enter=self._enter, leave=self._leave), torch.enable_grad(), saved, self:
             model(x)
 
@@ -99,16 +100,16 @@ class Walk(TorchDispatchMode):  # type: ignore[no-untyped-call]
         args = tuple(_each(self.without_values, value) for value in args)
         kwargs = {key: _each(self.without_values, value) for key, value in (kwargs or {}).items()}
         if self.virtual and "device" in operation.arguments:
-            kwargs["device"] = META
+            kwargs["device"] = META  # tensors that the network makes itself have no values either
         given = {**dict(zip(operation.arguments, args, strict=False)), **kwargs}
         shapes = {key: _each(_shape, value) for key, value in given.items()}
-        self.operation = operation.name, shapes
+        self.operation = operation.name, shapes  # stays where the operation fails: the error names the rule it breaks
         if self.virtual and (rule := broken(operation.name, shapes)):
             raise ShapeError(rule)  # without values PyTorch does not check all
         shortcut = SHORTCUTS.get(operation.name) if self.virtual else None
         result = shortcut(given) if shortcut else None
         if result is None:
-            result = func(*args, **kwargs)
+            result = func(*args, **kwargs)  # the mode is off in here: this does not come back
         self.operation = None
         ins, outs = _tensors(given.values()), _tensors([result])
         states = [(tensor, state) for tensor in ins if (state := self.ledger.state(tensor)) is not None]
@@ -117,6 +118,7 @@ class Walk(TorchDispatchMode):  # type: ignore[no-untyped-call]
         call = Call(
             name=operation.name, tags=operation.tags, given=given, shapes=shapes, inputs=ins, seen=seen, outputs=outs
         )
+        # one input that is not followed is enough: every output may depend on it
         self._note(call, [lost[0]] * len(outs) if lost else flow(call))
         return result
 
@@ -125,6 +127,7 @@ class Walk(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if not self.virtual or not isinstance(value, Tensor) or value.is_meta:
             return value
         if id(value) not in self._meta:
+            # with the tensor itself, so that no other gets its id while the walk lasts
             self._meta[id(value)] = (value, value.detach().to("meta"))
         return self._meta[id(value)][1]
 
@@ -132,13 +135,13 @@ class Walk(TorchDispatchMode):  # type: ignore[no-untyped-call]
         ledger = self.ledger
         for tensor in call.inputs:
             ledger.remember(tensor)
-        made = [tensor for tensor in call.outputs if ledger.is_new(tensor)]
+        made = [tensor for tensor in call.outputs if ledger.is_new(tensor)]  # before they are remembered
         for tensor, state in zip(call.outputs, states, strict=True):
             ledger.remember(tensor)
             ledger.write(tensor, state, in_place="inplace" in call.tags)
         if "view" in call.tags or call.name == "_unsafe_view":
             return
-        if not call.inputs or call.name.endswith("_like"):
+        if not call.inputs or call.name.endswith("_like"):  # torch.zeros, empty_like: memory that waits for its row
             ledger.blank.update(map(memory, made))
         else:
             draft = self._draft(call)
@@ -175,6 +178,7 @@ class Walk(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _add(self, draft: Draft, *, made: Sequence[Tensor], handed: Sequence[Tensor]) -> None:
         """Append a row that allocated the tensors `made` and hands on the tensors `handed`."""
+        # by memory, as several outputs may be views of one; and what is saved but not handed on is no activation
         new = {memory(tensor) for tensor in made}
         draft.activation_bytes = sum(
             {memory(t): t.untyped_storage().nbytes() for t in handed if memory(t) in new}.values()
@@ -207,7 +211,7 @@ class Walk(TorchDispatchMode):  # type: ignore[no-untyped-call]
         frame.outputs = [tuple(tensor.shape) for tensor in outputs]
         frame.state = self.ledger.state(outputs[0]) if outputs else None
         if _is_one_row(frame, self.drafts[frame.first :]):
-            if frame.path:
+            if frame.path:  # the group of the whole network stays, even if it is one layer
                 self.groups.remove(frame)
             self._merge(frame, outputs)
         frame.stop = len(self.drafts)
@@ -216,6 +220,7 @@ class Walk(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Make one row of what a module without children has done."""
         parts = self.drafts[frame.first :]
         del self.drafts[frame.first :]
+        # an output that the module got from outside, as from nn.Identity, is not made by it
         makers = [self.ledger.maker.get(memory(tensor)) for tensor in outputs]
         row = Draft(
             path=frame.name,
@@ -273,7 +278,7 @@ NAMES = {"addmm": "linear", "mm": "matmul", "bmm": "matmul", "baddbmm": "matmul"
 def _batch_norm(given: Mapping[str, Any]) -> tuple[Tensor, Tensor, Tensor]:
     """Return what a batch norm makes, without values."""
     x = given["input"]
-    return _like(x), x.new_empty(x.shape[1]), x.new_empty(x.shape[1])
+    return _like(x), x.new_empty(x.shape[1]), x.new_empty(x.shape[1])  # with mean and 1 / deviation, for backward
 
 
 def _activation(given: Mapping[str, Any]) -> Tensor:

@@ -34,7 +34,10 @@ Picture = str | Path | Image.Image | Pixels
 
 @dataclass(frozen=True, kw_only=True)
 class Bundle:
-    """A network with all that its use needs: `load(path).predict("cat.jpg")`. A `Predictor`."""
+    """A network with all that its use needs: `load(path).predict("cat.jpg")`. A `Predictor`.
+
+    Images are (N, H, W, C) uint8 0..255, outputs (N, K) float32.
+    """
 
     model: nn.Module
     """In evaluation mode, channels-last, on `device`."""

@@ -1,4 +1,7 @@
-"""The weights of a network's first layer, where they are images."""
+"""The weights of a network's first layer, where they are images.
+
+Filters are (F, C, k, k) float32, in the scale of the weights.
+"""
 
 import numpy as np
 from numpy.typing import NDArray

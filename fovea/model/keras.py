@@ -1,4 +1,7 @@
-"""Weights in Keras' HDF5 files, in PyTorch's names for kinds of tensors, and in its layouts."""
+"""Weights in Keras' HDF5 files, in PyTorch's names for kinds of tensors, and in its layouts.
+
+Tensors are float32, of the shapes that PyTorch gives them: kernels (c_out, c_in, H, W), matrices (c_out, c_in).
+"""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path

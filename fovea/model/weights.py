@@ -20,8 +20,8 @@ from torch import Tensor, nn
 
 import fovea.zoo  # noqa: F401 (its import makes the networks known)
 from fovea import registry
-from fovea.data.archives import Progress
-from fovea.data.download import checksum_of, fetch
+from fovea.data.sources.archives import Progress
+from fovea.data.sources.download import checksum_of, fetch
 from fovea.errors import BundleError, StorageError, UsageError, first_line, listed
 from fovea.model.container import read_card
 from fovea.model.keras import read_keras
@@ -145,7 +145,7 @@ def load_into(model: nn.Module, file: WeightsFile, *, network: str, new_head: bo
     Raises:
         BundleError: tensors are missing, unexpected or of another shape under every naming; nothing was changed.
     """
-    peers = {} if network == "custom" else registry.card(network).peers
+    peers = {} if network == "custom" else registry.entry(network).peers
     namings = {OWN: Peer(network), **peers}
     wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     trials = {naming: _trial(file.tensors, wanted, peer.renamed, new_head) for naming, peer in namings.items()}
@@ -231,10 +231,10 @@ def network_of(path: str | Path) -> str | None:
     card = card_of(path)
     if card is not None:
         return str(card["architecture"])
-    cards = [registry.card(name) for name in registry.names()]
-    published = {peer.weights.rpartition("/")[2]: card.name for card in cards for peer in card.peers.values()}
-    known = {peer.name: card.name for card in cards for peer in card.peers.values()}
-    known |= {card.name: card.name for card in cards}
+    entries = [registry.entry(name) for name in registry.names()]
+    published = {peer.weights.rpartition("/")[2]: entry.name for entry in entries for peer in entry.peers.values()}
+    known = {peer.name: entry.name for entry in entries for peer in entry.peers.values()}
+    known |= {entry.name: entry.name for entry in entries}
     return published.get(path.name) or known.get(path.name.partition(".")[0].partition("-")[0])
 
 
@@ -260,11 +260,11 @@ def published_file(network: str, *, progress: Progress | None = None) -> Path:
         StorageError: they cannot be downloaded; what has come is kept, and the next call resumes.
         DataError: another file came.
     """
-    card = registry.card(network)
-    address = next((peer.weights for peer in card.peers.values() if peer.weights), "")
+    entry = registry.entry(network)
+    address = next((peer.weights for peer in entry.peers.values() if peer.weights), "")
     digest = DIGEST.search(address)
     if digest is None:
-        raise UsageError(f"No published weights of `{card.name}` are known here; give a file, or another network.")
+        raise UsageError(f"No published weights of `{entry.name}` are known here; give a file, or another network.")
     name = address.rpartition("/")[2]
     homes = _homes()
     for folder in homes:

@@ -52,11 +52,11 @@ def start_named(start: str, *, model: str | None, grow: bool = False) -> Start:
 
 def start_at_hand() -> Start | None:
     """Return the most accurate ImageNet weights that lie here already, of a network that is not too large."""
-    cards = {network: registry.card(network) for network in at_hand() if network in registry.names()}
-    fitting = [card for card in cards.values() if card.top1 is not None and card.macs <= MOST_MACS]
+    entries = {network: registry.entry(network) for network in at_hand() if network in registry.names()}
+    fitting = [entry for entry in entries.values() if entry.top1 is not None and entry.macs <= MOST_MACS]
     if not fitting:
         return None
-    best = max(fitting, key=lambda card: card.top1 or 0.0)
+    best = max(fitting, key=lambda entry: entry.top1 or 0.0)
     return start_named(str(at_hand()[best.name]), model=None)
 
 
@@ -65,7 +65,7 @@ def channels_of(start: str, *, model: str, default: int) -> int:
     card = card_of(start)  # `imagenet` is no such file
     if card is not None:
         return int(card["preprocess"]["channels"])
-    return default if ":" in model else registry.card(model).input[0]
+    return default if ":" in model else registry.entry(model).input[0]
 
 
 def _own(start: str, card: Mapping[str, Any]) -> Start:
@@ -86,5 +86,5 @@ def _deeper(start: str, model: str | None) -> Start:
 
 
 def _foreign(start: str, model: str) -> Start:
-    size = registry.card(model).input[1] if ":" not in model else LARGEST_SIZE
+    size = registry.entry(model).input[1] if ":" not in model else LARGEST_SIZE
     return Start(start, model, {}, min(size, LARGEST_SIZE))

@@ -1,4 +1,4 @@
-"""What weighs or reorders channels: squeeze-and-excitation, channel shuffle."""
+"""What weighs or reorders channels: squeeze-and-excitation, channel shuffle. Arrays are float64."""
 
 from typing import NamedTuple
 
@@ -26,17 +26,21 @@ def squeeze_excitation(x: Array, weights: Excitation) -> Array:
     """
     z = global_average_pool(x)
     hidden = relu(dense(z, weights.W1, weights.b1))
-    s = sigmoid(dense(hidden, weights.W2, weights.b2))
+    s = sigmoid(dense(hidden, weights.W2, weights.b2))  # (N, C)
     return x * s.reshape(*s.shape, *[1] * (x.ndim - 2))
 
 
 def squeeze_excitation_gradients(g: Array, x: Array, weights: Excitation) -> tuple[Array, Excitation]:
-    """Return the gradients of x and of the weights, given g = dL/dy: along x itself, and back through s."""
+    """Return the gradients of x and of the weights, given g = dL/dy: along x itself, and back through s.
+
+    g and x (N, C, *sizes); each gradient has the shape of what it is the gradient of.
+    """
     z = global_average_pool(x)
     before_relu = dense(z, weights.W1, weights.b1)
     hidden = relu(before_relu)
     before_sigmoid = dense(hidden, weights.W2, weights.b2)
     s = sigmoid(before_sigmoid)
+    # one s[n, c] weighs a whole map, so its gradient is a sum over the pixels of that map: (N, C)
     gs = (g * x).sum(tuple(range(2, x.ndim)))
     second = dense_gradients(sigmoid_gradient(gs, before_sigmoid), hidden, weights.W2)
     first = dense_gradients(relu_gradient(second.x, before_relu), z, weights.W1)
@@ -52,5 +56,6 @@ def channel_shuffle(x: Array, groups: int) -> Array:
     """
     if x.shape[1] % groups:
         raise ValueError(f"`groups` (={groups}) must divide the channels (={x.shape[1]}).")
+    # the channels' numbers as rows of one group each, read by columns
     dealt = np.arange(x.shape[1]).reshape(groups, -1).T.ravel()
     return x[:, dealt]

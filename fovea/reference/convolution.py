@@ -2,6 +2,7 @@
 
 Symbols: x input, K kernel, y output, g = dL/dy, s stride, d dilation; i runs over output positions, k over kernel
 positions, c over input channels, o over output channels. In 2-D i = (row, column), and s i + d k is meant per axis.
+Arrays are float64; a gradient has the shape of what it is the gradient of.
 Each function is a loop over k: what one weight of the kernel sees, for all positions at once, is a strided slice.
 """
 
@@ -28,7 +29,7 @@ class Options(TypedDict, total=False):
 
 
 class Gradients(NamedTuple):
-    """Gradients of a layer's input, kernel and bias."""
+    """Gradients of a layer's input, kernel and bias, each of the shape of the same."""
 
     x: Array
     kernel: Array
@@ -63,6 +64,7 @@ def correlate(
     stride, dilation = per_axis(stride, x.ndim - 2), per_axis(dilation, x.ndim - 2)
     x = pad(x, amounts(padding, kernel.shape[2:], dilation), mode=mode, value=value)
     out = output_sizes(x.shape[2:], kernel.shape[2:], stride, dilation)
+    # (N, groups, C_in / groups, *padded) and (groups, C_out / groups, C_in / groups, *kernel): n g c and g o c below
     x, K = by_group(x, groups, axis=1), by_group(kernel, groups, axis=0)
     y = np.zeros((len(x), *K.shape[:2], *out))
     for k, seen in taps(kernel.shape[2:], out, stride, dilation):
@@ -90,8 +92,9 @@ def correlate_gradients(g: Array, x: Array, kernel: Array, **options: Unpack[Opt
     stride, dilation = per_axis(options.get("stride", 1), axes), per_axis(options.get("dilation", 1), axes)
     pairs = amounts(options.get("padding", 0), kernel.shape[2:], dilation)
     padded = by_group(pad(x, pairs, mode=mode, value=options.get("value", 0.0)), groups, axis=1)
-    K, g = by_group(kernel, groups, axis=0), by_group(g, groups, axis=1)
+    K, g = by_group(kernel, groups, axis=0), by_group(g, groups, axis=1)  # g: (N, groups, C_out / groups, *out)
     gx, gK = np.zeros_like(padded), np.zeros_like(K)
+    # each k comes once, but a pixel is seen from several k: gK is set where gx is summed
     for k, seen in taps(kernel.shape[2:], g.shape[3:], stride, dilation):
         gx[seen] += np.einsum("ngo...,goc->ngc...", g, K[k])
         gK[k] = np.einsum("ngoi,ngci->goc", flat(g, 3), flat(padded[seen], 3))
@@ -107,7 +110,10 @@ def reflected(kernel: Array) -> Array:
 def taps(
     kernel: Sequence[int], out: Sequence[int], stride: Sequence[int], dilation: Sequence[int]
 ) -> Iterator[tuple[Index, Index]]:
-    """Yield for each kernel position k the index of its weights, and of what they see: d k + s i for all outputs i."""
+    """Yield for each kernel position k the index of its weights, and of what they see: d k + s i for all outputs i.
+
+    Both count axes from the last one, `(..., *)`: whatever stands before the spatial axes is taken whole.
+    """
     for k in np.ndindex(*kernel):
         starts = [d * j for d, j in zip(dilation, k, strict=True)]
         seen = (slice(a, a + s * (n - 1) + 1, s) for a, n, s in zip(starts, out, stride, strict=True))
@@ -132,7 +138,10 @@ def output_sizes(
 
 
 def by_group(array: Array, groups: int, *, axis: int) -> Array:
-    """Return the array with the channels of `axis` split in two axes, (groups, channels of a group)."""
+    """Return the array with the channels of `axis` split in two axes, (groups, channels of a group).
+
+    (N, C, *sizes) with axis 1 -> (N, groups, C / groups, *sizes)
+    """
     return array.reshape(*array.shape[:axis], groups, -1, *array.shape[axis + 1 :])
 
 
@@ -149,6 +158,7 @@ def add_bias(y: Array, bias: Array | None) -> Array:
 def _check(x: Array, kernel: Array, groups: int) -> None:
     if x.ndim != kernel.ndim or x.ndim < 3:
         raise ValueError(f"Input {x.shape} and kernel {kernel.shape} must both be (channels twice, *spatial sizes).")
+    # groups < 1 comes first: a remainder by 0 is an error of its own
     if groups < 1 or x.shape[1] % groups or len(kernel) % groups:
         raise ValueError(f"`groups` (={groups}) must divide the channels in (={x.shape[1]}) and out (={len(kernel)}).")
     if kernel.shape[1] * groups != x.shape[1]:

@@ -1,4 +1,7 @@
-"""Dense layers, locally connected layers (windows without sharing), and dropout. Symbols as in `convolution`."""
+"""Dense layers, locally connected layers (windows without sharing), and dropout. Symbols as in `convolution`; float64.
+
+A gradient has the shape of what it is the gradient of.
+"""
 
 from collections.abc import Sequence
 
@@ -15,7 +18,7 @@ def dense(x: Array, W: Array, bias: Array | None = None) -> Array:
 
 
 def dense_gradients(g: Array, x: Array, W: Array) -> Gradients:
-    """Return the gradients of `dense`, given g = dL/dy: g W, g^T x, and the sum of g over the images."""
+    """Return the gradients of `dense`, given g = dL/dy (N, C_out): g W, g^T x, and the sum of g over the images."""
     return Gradients(g @ W, g.T @ x, g.sum(0))
 
 
@@ -45,6 +48,7 @@ def locally_connected(
     if output_sizes(x.shape[2:], sizes, stride, [1] * axes) != out:
         raise ValueError(f"A kernel for {out} output positions does not fit a padded input of {x.shape[2:]}.")
     y = np.zeros((len(x), len(kernel), *out)) + (0.0 if bias is None else bias)
+    # k[1:] drops the `...` of `taps`, which would lay k over the last axes: here those are the output positions
     for k, seen in taps(sizes, out, stride, [1] * axes):
         y += np.einsum("nc...,oc...->no...", x[seen], kernel[:, :, *k[1:]])
     return y
@@ -63,6 +67,7 @@ def locally_connected_gradients(
     padded = pad(x, pairs)
     gx, gK = np.zeros_like(padded), np.zeros_like(kernel)
     for k, seen in taps(sizes, out, per_axis(stride, axes), [1] * axes):
+        # every weight is used at one position only: set, where a shared kernel's gradient is summed over positions
         own = (slice(None), slice(None), *k[1:])
         gx[seen] += np.einsum("no...,oc...->nc...", g, kernel[own])
         gK[own] = np.einsum("no...,nc...->oc...", g, padded[seen])
@@ -73,8 +78,9 @@ def dropout_mask(shape: Sequence[int], p: float, generator: np.random.Generator)
     """Return what dropout multiplies with in training: 0 with probability `p`, else 1 / (1 - p), so that the mean is 1.
 
     Srivastava et al. 2014, JMLR 15, in its inverted form: at test time nothing is to be done. y = mask x and
-    dL/dx = mask dL/dy.
+    dL/dx = mask dL/dy; `shape` is that of x.
     """
     if not 0 <= p < 1:
         raise ValueError(f"`p` (={p}) must be in [0, 1).")
+    # drawn from [0, 1), so that p = 0 drops nothing
     return (generator.random(tuple(shape)) >= p) / (1 - p)

@@ -1,7 +1,8 @@
 """Classic filters by name, and one kernel slid over each channel of a picture or signal, large ones too.
 
 Kernels are meant to be correlated, as networks do, not flipped: `sobel-x` is positive where it gets brighter to the
-right. Rows run downwards, columns to the right, time to the right.
+right. Rows run downwards, columns to the right, time to the right. Kernels are float64: (size,) where `axes` is 1, for
+signals, (size, size) where it is 2, for pictures.
 """
 
 import math
@@ -20,13 +21,14 @@ BAND_VALUES = 2**18
 """Values of the input taken at a time: what stays in the processor's cache."""
 
 FIXED = {
+    # a difference along one axis, smoothed along the other: by (1, 2, 1) in Sobel's, by (1, 1, 1) in Prewitt's
     "sobel-x": np.array([[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]], np.float64),
     "sobel-y": np.array([[-1, -2, -1], [0, 0, 0], [1, 2, 1]], np.float64),
     "prewitt-x": np.array([[-1, 0, 1], [-1, 0, 1], [-1, 0, 1]], np.float64),
     "prewitt-y": np.array([[-1, -1, -1], [0, 0, 0], [1, 1, 1]], np.float64),
     "laplacian": np.array([[0, 1, 0], [1, -4, 1], [0, 1, 0]], np.float64),
-    "sharpen": np.array([[0, -1, 0], [-1, 5, -1], [0, -1, 0]], np.float64),
-    "emboss": np.array([[-2, -1, 0], [-1, 1, 1], [0, 1, 2]], np.float64),
+    "sharpen": np.array([[0, -1, 0], [-1, 5, -1], [0, -1, 0]], np.float64),  # the impulse less `laplacian`
+    "emboss": np.array([[-2, -1, 0], [-1, 1, 1], [0, 1, 2]], np.float64),  # sum 1: plain areas keep their brightness
 }
 """Kernels of two dimensions without a choice of size."""
 
@@ -56,7 +58,7 @@ def low_pass(size: int, axes: int) -> Array:
 
 def high_pass(size: int, axes: int) -> Array:
     """Return the Dirac impulse less `low_pass`, so that the two outputs add up to the input."""
-    kernel = -low_pass(size, axes)
+    kernel = -low_pass(size, axes)  # its sum is 1: nothing is left of a constant
     kernel[(size // 2,) * axes] += 1
     return kernel
 
@@ -64,14 +66,14 @@ def high_pass(size: int, axes: int) -> Array:
 def recent(size: int, axes: int) -> Array:
     """Return weights with sum 1 that fall with the age a of a measurement; those yet to come weigh nothing.
 
-    w(a) = 2 (size - a) / (size (size + 1)) for a = 0, 1, ..., size - 1.
+    w(a) = 2 (size - a) / (size (size + 1)) for a = 0, 1, ..., size - 1; (2 size - 1,) with those zeros.
     """
     weights = np.arange(1, size + 1) / (size * (size + 1) / 2)
-    return np.concatenate([weights, np.zeros(size - 1)])
+    return np.concatenate([weights, np.zeros(size - 1)])  # age 0 in the middle, on which a window is centred
 
 
 def dirac_train(size: int, axes: int) -> Array:
-    """Return three unit impulses `size` samples apart: each repeats the signal."""
+    """Return three unit impulses `size` samples apart, (2 size + 1,): each repeats the signal."""
     kernel = np.zeros(2 * size + 1)
     kernel[::size] = 1
     return kernel
@@ -106,7 +108,7 @@ def kernel(name: str, *, axes: int) -> Array:
     if base not in names(axes) or (size and base in FIXED):
         raise KeyError(name)
     if base in FIXED:
-        return FIXED[base].copy()
+        return FIXED[base].copy()  # the caller may write into it
     size = size or SIZED[base].size
     if size % 2 == 0 or not 3 <= size <= MAX_SIZE:
         raise ValueError(f"The size of `{name}` must be odd, so that it has a middle, and from 3 to {MAX_SIZE}.")
@@ -142,12 +144,14 @@ def slide(
     """
     axes = kernel.ndim
     ones, strides = (1,) * axes, per_axis(stride, axes)
+    # each channel as an image of one channel, (C, 1, *sizes): the same kernel for all, no sum over channels
     x = pad(x[:, None], amounts(padding, kernel.shape, ones), mode=mode)
     out = output_sizes(x.shape[2:], kernel.shape, strides, ones)
     y, parts = np.empty((len(x), 1, *out)), chains(kernel)
     rows = max(1, BAND_VALUES // math.prod(x.shape[3:]))
     for top in range(0, out[0], rows):
         bottom = min(top + rows, out[0])
+        # from the first row that output `top` sees to the last that `bottom - 1` does; only a band is ever float64
         band = x[:, :, top * stride : (bottom - 1) * stride + len(kernel)].astype(np.float64)
         y[:, :, top:bottom] = sum(_applied(band, chain, stride) for chain in parts)
         progress(bottom, out[0])
@@ -158,13 +162,15 @@ def chains(kernel: Array) -> list[tuple[Array, ...]]:
     """Return chains of kernels, each applied in turn, whose results add up to those of `kernel`.
 
     A matrix of rank r is a sum of r products of a column and a row (its singular value decomposition): r (H + W)
-    multiply-adds for each output instead of H W. The kernel itself is returned unless that saves more than half.
+    multiply-adds for each output instead of H W. The kernel itself is returned unless that saves more than half, or
+    else r pairs (H, 1), (1, W).
     """
     if kernel.ndim != 2:
         return [(kernel,)]
     rank = int(np.linalg.matrix_rank(kernel))
     if 2 * rank * sum(kernel.shape) > kernel.size:
         return [(kernel,)]
+    # kernel = sum over i of sizes[i] times the outer product of column i of U and row i of V
     U, sizes, V = np.linalg.svd(kernel)
     return [(U[:, [i]] * sizes[i], V[[i]]) for i in range(rank)]
 

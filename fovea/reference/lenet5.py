@@ -19,7 +19,7 @@ from fovea.reference.pooling import max_pool, max_pool_gradient
 
 
 class Layer(NamedTuple):
-    """Weights and biases of one layer, or their gradients."""
+    """Weights and biases of one layer, or their gradients: (c_out, c_in, 5, 5) or (c_out, c_in), and (c_out,)."""
 
     weight: Array
     bias: Array
@@ -49,7 +49,7 @@ class Maps(NamedTuple):
 
 def initial(generator: np.random.Generator, *, c_in: int = 1, size: int = 32, classes: int = 10) -> LeNet5:
     """Return weights from N(0, 2 / fan-in) (He et al. 2015, arXiv:1502.01852, equation 10) and biases of zero."""
-    pixels = ((size - 4) // 2 - 4) // 2
+    pixels = ((size - 4) // 2 - 4) // 2  # a side of S4: a 5x5 window takes 4 pixels off, pooling halves
     shapes = ((6, c_in, 5, 5), (16, 6, 5, 5), (120, 16 * pixels**2), (84, 120), (classes, 84))
     scales = (np.sqrt(2 / np.prod(shape[1:])) for shape in shapes)
     drawn = (generator.normal(scale=scale, size=shape) for scale, shape in zip(scales, shapes, strict=True))
@@ -57,19 +57,23 @@ def initial(generator: np.random.Generator, *, c_in: int = 1, size: int = 32, cl
 
 
 def forward(net: LeNet5, images: Array) -> Maps:
-    """Return the output of every layer."""
-    C1 = correlate(images, net.C1.weight, bias=net.C1.bias)
-    S2 = max_pool(C1, 2)
-    C3 = correlate(relu(S2), net.C3.weight, bias=net.C3.bias)
-    S4 = max_pool(C3, 2)
-    C5 = dense(_flat(relu(S4)), net.C5.weight, net.C5.bias)
-    F6 = dense(relu(C5), net.F6.weight, net.F6.bias)
+    """Return the output of every layer, for images (N, c_in, size, size)."""
+    # Shapes for the paper's 32 x 32 pixels. ReLU after pooling gives the same as before it, on a quarter of the values.
+    C1 = correlate(images, net.C1.weight, bias=net.C1.bias)  # (N, 6, 28, 28)
+    S2 = max_pool(C1, 2)  # (N, 6, 14, 14)
+    C3 = correlate(relu(S2), net.C3.weight, bias=net.C3.bias)  # (N, 16, 10, 10)
+    S4 = max_pool(C3, 2)  # (N, 16, 5, 5)
+    C5 = dense(_flat(relu(S4)), net.C5.weight, net.C5.bias)  # (N, 120)
+    F6 = dense(relu(C5), net.F6.weight, net.F6.bias)  # (N, 84)
     logits = dense(relu(F6), net.logits.weight, net.logits.bias)
     return Maps(C1, S2, C3, S4, C5, F6, logits)
 
 
 def backward(net: LeNet5, images: Array, maps: Maps, g: Array) -> LeNet5:
-    """Return the gradients of all weights, given g = dL/dlogits: the forward pass, read from its end."""
+    """Return the gradients of all weights, given g = dL/dlogits: the forward pass, read from its end.
+
+    `maps` are those of `forward(net, images)`.
+    """
     logits = dense_gradients(g, relu(maps.F6), net.logits.weight)
     F6 = dense_gradients(relu_gradient(logits.x, maps.F6), relu(maps.C5), net.F6.weight)
     C5 = dense_gradients(relu_gradient(F6.x, maps.C5), _flat(relu(maps.S4)), net.C5.weight)

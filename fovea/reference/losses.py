@@ -1,4 +1,7 @@
-"""Losses over a batch, and their gradients."""
+"""Losses over a batch, and their gradients. A loss is one number; its gradient has the shape of the first argument.
+
+Logits (N, classes) are float64, labels (N,) class indices; for the squared error two float64 arrays of any one shape.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +15,7 @@ def softmax_cross_entropy(logits: Array, labels: NDArray[np.integer]) -> float:
 
     log p = x - max - log of the sum of exp(x - max): the logarithm of a small p is never taken.
     """
+    # a constant added to all logits of an image changes no p; with the maximum at 0 no exp overflows
     shifted = logits - logits.max(1, keepdims=True)
     log_p = shifted - np.log(np.exp(shifted).sum(1, keepdims=True))
     return float(-log_p[np.arange(len(labels)), labels].mean())
@@ -19,7 +23,7 @@ def softmax_cross_entropy(logits: Array, labels: NDArray[np.integer]) -> float:
 
 def softmax_cross_entropy_gradient(logits: Array, labels: NDArray[np.integer]) -> Array:
     """Return dL/dlogits = (p - 1 at the label) / N."""
-    p = softmax(logits)
+    p = softmax(logits)  # a new array: what follows leaves `logits` as they are
     p[np.arange(len(labels)), labels] -= 1
     return p / len(labels)
 

@@ -5,6 +5,8 @@
 Mean and variance (divided by the count) are taken over all but the channels (batch norm), over all of an image (layer
 norm), over groups of channels of an image (group norm), or over each channel of an image (instance norm).
 With gamma = sqrt(variance + eps) and beta = mean, the norm is the identity.
+
+Arrays are float64; x, g = dL/dy and dL/dx are (N, C, *sizes). gamma and beta are (C,), of layer norm (C, *sizes).
 """
 
 from collections.abc import Sequence
@@ -16,7 +18,7 @@ from fovea.reference.padding import Array
 
 
 class Gradients(NamedTuple):
-    """Gradients of the input, the scale and the shift of a normalisation."""
+    """Gradients of the input, the scale and the shift of a normalisation, each of the shape of the same."""
 
     x: Array
     gamma: Array
@@ -30,9 +32,10 @@ def standardise(x: Array, axes: Sequence[int], *, eps: float = 1e-5) -> Array:
 
 
 def standardise_gradient(g: Array, x: Array, axes: Sequence[int], *, eps: float = 1e-5) -> Array:
-    """Return dL/dx = (g - mean(g) - h mean(g h)) / sqrt(variance + eps), given g = dL/dh."""
+    """Return dL/dx = (g - mean(g) - h mean(g h)) / sqrt(variance + eps), given g = dL/dh, both of the shape of x."""
     axes = tuple(axes)
     h = standardise(x, axes, eps=eps)
+    # x moves h by itself, by the mean and by the variance: the three terms
     centred = g - g.mean(axes, keepdims=True) - h * (g * h).mean(axes, keepdims=True)
     return centred / np.sqrt(x.var(axes, keepdims=True) + eps)
 
@@ -58,6 +61,7 @@ def running_statistics(x: Array, mean: Array, variance: Array, *, momentum: floa
     The new variance is divided by the count less one, unlike the one that the batch is normalised by.
     """
     axes = _all_but_channels(x)
+    # ddof=1: an estimate of the variance of all images, where the batch is normalised by its own
     new_mean, new_variance = x.mean(axes), x.var(axes, ddof=1)
     return (1 - momentum) * mean + momentum * new_mean, (1 - momentum) * variance + momentum * new_variance
 
@@ -73,6 +77,7 @@ class Trained(NamedTuple):
 
 def batch_norm_test(x: Array, trained: Trained, *, eps: float = 1e-5) -> Array:
     """Return batch norm at test time, an affine map of each channel: gamma (x - mean) / sqrt(variance + eps) + beta."""
+    # scale and shift as one product and one sum: what can be folded into the convolution before
     scale = trained.gamma / np.sqrt(trained.variance + eps)
     return per_channel(scale, x) * x + per_channel(trained.beta - scale * trained.mean, x)
 
@@ -86,7 +91,7 @@ def batch_norm_test_gradients(g: Array, x: Array, trained: Trained, *, eps: floa
 
 
 def layer_norm(x: Array, gamma: Array, beta: Array, *, eps: float = 1e-5) -> Array:
-    """Return layer norm: Ba, Kiros and Hinton 2016, arXiv:1607.06450; gamma and beta have the shape of an image."""
+    """Return layer norm: Ba, Kiros and Hinton 2016, arXiv:1607.06450; gamma and beta (C, *sizes), as an image."""
     return gamma * standardise(x, range(1, x.ndim), eps=eps) + beta
 
 
@@ -107,6 +112,7 @@ def group_norm(x: Array, gamma: Array, beta: Array, *, groups: int, eps: float =
 def group_norm_gradients(g: Array, x: Array, gamma: Array, *, groups: int, eps: float = 1e-5) -> Gradients:
     """Return the gradients of `group_norm`, given g = dL/dy."""
     axes, grouped = _all_but_channels(x), _by_group(x, groups)
+    # mean and variance belong to groups, gamma and beta to channels: back to the shape of x in between
     h = standardise(grouped, [2], eps=eps).reshape(x.shape)
     gx = standardise_gradient(_by_group(g * per_channel(gamma, x), groups), grouped, [2], eps=eps)
     return Gradients(gx.reshape(x.shape), (g * h).sum(axes), g.sum(axes))
@@ -123,7 +129,7 @@ def instance_norm_gradients(g: Array, x: Array, gamma: Array, *, eps: float = 1e
 
 
 class Response(NamedTuple):
-    """The constants of local response norm."""
+    """The constants of local response norm, under the names of the paper."""
 
     k: float
     n: int
@@ -131,7 +137,7 @@ class Response(NamedTuple):
     beta: float
 
 
-ALEXNET = Response(k=2.0, n=5, alpha=1e-4, beta=0.75)
+ALEXNET = Response(k=2.0, n=5, alpha=1e-4, beta=0.75)  # section 3.3 of the paper below
 
 
 def local_response_norm(x: Array, constants: Response = ALEXNET) -> Array:
@@ -148,6 +154,7 @@ def local_response_norm_gradient(g: Array, x: Array, constants: Response = ALEXN
     D is the parenthesis in `local_response_norm`.
     """
     D, (_, n, alpha, beta) = _denominator(x, constants), constants
+    # x[c] stands in D[j] of all j around it, and those are the j around c: the same sum as forward
     return g * D**-beta - 2 * alpha * beta * x * _sum_around(g * x * D ** (-beta - 1), n)
 
 
@@ -158,6 +165,7 @@ def _denominator(x: Array, constants: Response) -> Array:
 def _sum_around(x: Array, n: int) -> Array:
     """Return at each channel c the sum over the channels from c - n // 2 to c + n // 2."""
     channels = np.arange(x.shape[1])
+    # (C, C); at the first and last channels the sum has fewer terms, as in the paper
     near = np.abs(channels[:, None] - channels) <= n // 2
     return np.einsum("cj,nj...->nc...", near.astype(float), x)
 
@@ -168,7 +176,7 @@ def per_channel(values: Array, x: Array) -> Array:
 
 
 def _by_group(x: Array, groups: int) -> Array:
-    return x.reshape(len(x), groups, -1)
+    return x.reshape(len(x), groups, -1)  # neighbouring channels form a group
 
 
 def _all_but_channels(x: Array) -> tuple[int, ...]:

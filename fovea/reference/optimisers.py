@@ -1,6 +1,7 @@
 """Optimisers as their update equations: from a weight w, its gradient g and the state to the new weight and state.
 
-States begin at zero. lr is the learning rate. Constants have PyTorch's names and defaults.
+States begin at zero. lr is the learning rate. Constants have PyTorch's names and defaults. Weights, gradients and
+states are float64 of one shape, whichever; t of Adam counts the steps.
 """
 
 import numpy as np
@@ -20,14 +21,14 @@ def momentum(
 
     Polyak 1964; in this form, lr outside of v, Sutskever et al. 2013 differ by a factor while lr is constant.
     """
-    v = mu * v + g
+    v = mu * v + g  # a new array: the caller's is left as it was
     return w - lr * (g + mu * v if nesterov else v), v
 
 
 def rmsprop(w: Array, g: Array, s: Array, *, lr: float, alpha: float = 0.99, eps: float = 1e-8) -> tuple[Array, Array]:
     """Return w - lr g / (sqrt(s) + eps) and s <- alpha s + (1 - alpha) g^2. Tieleman and Hinton 2012, lecture 6e."""
     s = alpha * s + (1 - alpha) * g**2
-    return w - lr * g / (np.sqrt(s) + eps), s
+    return w - lr * g / (np.sqrt(s) + eps), s  # eps outside of the root, as in PyTorch
 
 
 def adadelta(
@@ -39,6 +40,7 @@ def adadelta(
     """
     s, u = state
     s = rho * s + (1 - rho) * g**2
+    # eps inside of the roots, as in the paper: while u is 0, it is what the first steps are made of
     d = np.sqrt(u + eps) / np.sqrt(s + eps) * g
     return w - lr * d, (s, rho * u + (1 - rho) * d**2)
 
@@ -57,5 +59,6 @@ def adam(
     t <- t + 1, m <- b1 m + (1 - b1) g, v <- b2 v + (1 - b2) g^2. Kingma and Ba 2014, arXiv:1412.6980, algorithm 1.
     """
     (m, v, t), (b1, b2) = state, betas
+    # t + 1 first: at t = 0 both corrections would divide by zero
     t, m, v = t + 1, b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g**2
     return w - lr * (m / (1 - b1**t)) / (np.sqrt(v / (1 - b2**t)) + eps), (m, v, t)

@@ -1,4 +1,7 @@
-"""Padding by definition: each position of the padded input is a copy of one of the input, or a constant."""
+"""Padding by definition: each position of the padded input is a copy of one of the input, or a constant.
+
+Padded are the spatial axes of float64 arrays (N, C, *sizes).
+"""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -54,7 +57,7 @@ def amounts(padding: Padding, kernel: Sequence[int], dilation: Sequence[int]) ->
 
 
 def sources(size: int, before: int, after: int, mode: Mode = "zero") -> NDArray[np.intp]:
-    """Return for each of before + size + after positions the index it copies, or -1 for a constant.
+    """Return for each of before + size + after positions the index it copies, integers, or -1 for a constant.
 
     >>> sources(4, 2, 1, "reflect").tolist(), sources(4, 2, 1).tolist()
     ([2, 1, 0, 1, 2, 3, 2], [-1, -1, 0, 1, 2, 3, -1])
@@ -71,9 +74,10 @@ def pad(x: Array, pairs: Sequence[tuple[int, int]], *, mode: Mode = "zero", valu
 
     `value` counts under `mode="constant"` only.
     """
+    # axis after axis: a corner copies what the edges beside it have copied
     for axis, (before, after) in enumerate(pairs, start=2):
         source = sources(x.shape[axis], before, after, mode)
-        x = x.take(source, axis)
+        x = x.take(source, axis)  # -1 takes the last position, until the constant overwrites it in this copy
         np.moveaxis(x, axis, 0)[source < 0] = value if mode == "constant" else 0.0
     return x
 
@@ -87,6 +91,7 @@ def pad_gradient(g: Array, pairs: Sequence[tuple[int, int]], *, mode: Mode = "ze
         size = g.shape[axis] - before - after
         source = sources(size, before, after, mode)
         gathered = np.zeros((size, *np.delete(g.shape, axis)))
+        # `gathered[source] += ...` would add once where several positions copy one
         np.add.at(gathered, source[source >= 0], np.moveaxis(g, axis, 0)[source >= 0])
         g = np.moveaxis(gathered, 0, axis)
     return g

@@ -1,6 +1,7 @@
 """Pooling: one number for each window of each channel. Windows may overlap (stride < kernel) or cover everything.
 
-Each function takes x (N, C, *sizes) and gives (N, C, *output sizes); its gradient takes g = dL/dy as well.
+Each function takes x (N, C, *sizes), float64, and gives (N, C, *output sizes); its gradient takes g = dL/dy as well,
+and gives dL/dx in the shape of x.
 """
 
 from collections.abc import Iterator, Sequence
@@ -63,6 +64,7 @@ def l2_pool_gradient(g: Array, x: Array, kernel: Sizes, *, stride: Sizes | None 
     x, starts, kernel = _windowed(x, kernel, stride, 0)
     gx = np.zeros_like(x)
     for seen in _views(starts, kernel):
+        # y = 0 means that all x of the window are 0: 0 / 1 in place of 0 / 0
         gx[seen] += g * x[seen] / np.where(y == 0, 1, y)
     return gx
 
@@ -75,6 +77,7 @@ def global_average_pool(x: Array) -> Array:
 def global_average_pool_gradient(g: Array, x: Array) -> Array:
     """Return dL/dx: each of the Q pixels of a channel gets g / Q."""
     spatial = x.shape[2:]
+    # a copy, as the broadcast view can not be written into
     return np.broadcast_to(g.reshape(*g.shape, *[1] * len(spatial)) / np.prod(spatial), x.shape).copy()
 
 
@@ -88,13 +91,13 @@ def fractional_max_pool(x: Array, kernel: Sizes, *, out: Sizes, u: Sequence[floa
 
 
 def fractional_max_pool_gradient(g: Array, x: Array, kernel: Sizes, *, out: Sizes, u: Sequence[float]) -> Array:
-    """Return dL/dx: each g goes to the arg max of its window."""
+    """Return dL/dx: each g goes to the arg max of its window; arguments as those of `fractional_max_pool`."""
     kernel, starts = _fractional(x, kernel, out, u)
     return _to_the_largest(g, x, starts, kernel)
 
 
 def fractional_starts(size: int, kernel: int, out: int, u: float) -> NDArray[np.intp]:
-    """Return where the `out` windows begin: floor(alpha (i + u)) - floor(alpha u), the last one at the very end.
+    """Return where the `out` windows begin, integers: floor(alpha (i + u)) - floor(alpha u), the last at the very end.
 
     alpha = (size - kernel) / (out - 1).
 
@@ -103,7 +106,7 @@ def fractional_starts(size: int, kernel: int, out: int, u: float) -> NDArray[np.
     """
     if not 1 <= out <= size - kernel + 1:
         raise ValueError(f"`out` (={out}) must be 1 to {size - kernel + 1} for {size} pixels and windows of {kernel}.")
-    alpha = (size - kernel) / (out - 1) if out > 1 else 0.0
+    alpha = (size - kernel) / (out - 1) if out > 1 else 0.0  # at least 1, so that no two windows begin together
     starts = np.floor(alpha * (np.arange(out) + u)) - np.floor(alpha * u)
     starts[-1] = size - kernel
     return starts.astype(np.intp)
@@ -133,6 +136,8 @@ def _pairs(padding: Sizes, kernel: Sequence[int]) -> tuple[tuple[int, int], ...]
 def _views(starts: Starts, kernel: Sequence[int]) -> Iterator[tuple[Any, ...]]:
     """Yield for each position in a window the index of the pixels that stand there, one for each window."""
     for k in np.ndindex(*kernel):
+        # lists of indices, not slices: fractional windows are not evenly far apart. No pixel stands twice in one of
+        # them, or `gx[seen] +=` would lose what is added to it
         yield (..., *np.ix_(*(a + j for a, j in zip(starts, k, strict=True))))
 
 
@@ -142,6 +147,7 @@ def _stacked(x: Array, starts: Starts, kernel: Sequence[int]) -> Array:
 
 
 def _to_the_largest(g: Array, x: Array, starts: Starts, kernel: Sequence[int]) -> Array:
+    # argmax takes the first of equal ones; windows are stacked in row-major order
     largest = _stacked(x, starts, kernel).argmax(0)
     gx = np.zeros_like(x)
     for number, seen in enumerate(_views(starts, kernel)):

@@ -1,4 +1,7 @@
-"""Transposed convolution, and the gradients of a convolution written as convolutions. Symbols as in `convolution`."""
+"""Transposed convolution, and the gradients of a convolution written as convolutions.
+
+Symbols as in `convolution`; arrays are float64, g = dL/dy has the shape of y.
+"""
 
 from collections.abc import Sequence
 
@@ -54,6 +57,7 @@ def transposed(
         s * (m - 1) + d * (k - 1) + 1 + e
         for m, k, s, d, e in zip(x.shape[2:], kernel.shape[2:], stride, dilation, extra, strict=True)
     ]
+    # K: (groups, C_in / groups, C_out / groups, *sizes), input channels first, unlike the kernel of `correlate`
     y = np.zeros((len(x), groups, K.shape[2], *sizes))
     for k, seen in taps(kernel.shape[2:], x.shape[2:], stride, dilation):
         y[seen] += np.einsum("ngc...,gco->ngo...", by_group(x, groups, axis=1), K[k])
@@ -76,6 +80,7 @@ def transposed_gradients(
     dL/dx = correlate(g, K); in dL/dK, x and g change places against `correlate_gradients`.
     """
     gx = correlate(g, kernel, stride=stride, padding=padding, dilation=dilation, groups=groups)
+    # what `transposed` takes in is what `correlate` puts out
     swapped = correlate_gradients(x, g, kernel, stride=stride, padding=padding, dilation=dilation, groups=groups)
     return Gradients(gx, swapped.kernel, g.sum((0, *range(2, g.ndim))))
 
@@ -93,7 +98,7 @@ def input_gradient(
 
     dL/dx[n, c, j] = sum over o and k of K[o, c, k] g[n, o, j - k] for stride and dilation 1: a correlation with the
     reflected kernel, its channels exchanged. A stride s puts s - 1 zeros between the pixels of g, a dilation d puts
-    d - 1 between those of K. `sizes` are the input's.
+    d - 1 between those of K. `sizes` are the input's: g (N, C_out, *output sizes) -> (N, C_in, *sizes).
     """
     axes = g.ndim - 2
     stride, dilation = per_axis(stride, axes), per_axis(dilation, axes)
@@ -120,11 +125,12 @@ def kernel_gradient(
     """
     pairs = amounts(padding, sizes, per_axis(dilation, len(sizes)))
     gradient = correlate(x.swapaxes(0, 1), g.swapaxes(0, 1), stride=dilation, padding=pairs, dilation=stride)
+    # longer than the kernel where a stride leaves pixels at the end unseen: those positions are no weights
     return gradient.swapaxes(0, 1)[first(sizes)]
 
 
 def spread(array: Array, steps: Sequence[int]) -> Array:
-    """Return the array with steps - 1 zeros between neighbours on each spatial axis."""
+    """Return (N, C, *sizes) with steps - 1 zeros between neighbours on each spatial axis."""
     wide = np.zeros((*array.shape[:2], *(s * (n - 1) + 1 for n, s in zip(array.shape[2:], steps, strict=True))))
     every: Index = (..., *(slice(None, None, s) for s in steps))
     wide[every] = array
@@ -132,7 +138,7 @@ def spread(array: Array, steps: Sequence[int]) -> Array:
 
 
 def crop(y: Array, pairs: Sequence[tuple[int, int]]) -> Array:
-    """Return the array without `pairs` (before, after) on the spatial axes."""
+    """Return (N, C, *sizes) without `pairs` (before, after) on the spatial axes."""
     inside: Index = (..., *(slice(a, n - b) for n, (a, b) in zip(y.shape[2:], pairs, strict=True)))
     return y[inside]
 

@@ -1,9 +1,12 @@
-"""The page of `fovea check`: what was found, and the images concerned side by side."""
+"""The page of `fovea check`: what was found, and the images concerned side by side.
+
+Pictures are (H, W, C) uint8 0..255.
+"""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from fovea.data.duplicates import Member
+from fovea.data.duplicates.groups import Member
 from fovea.preprocess import Pixels
 from fovea.report.page import picture, render
 

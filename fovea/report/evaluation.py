@@ -1,4 +1,7 @@
-"""The page of an evaluation: what a network says of one part, and what its card says of the network."""
+"""The page of an evaluation: what a network says of one part, and what its card says of the network.
+
+Filters are (F, C, k, k) float32, in the scale of the weights.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,7 +12,7 @@ from numpy.typing import NDArray
 from fovea.evaluation.outcome import Outcome
 from fovea.report.facts import card_facts, temperature_note
 from fovea.report.page import picture, render
-from fovea.report.pictures import MOST_FILTERS, filter_grid
+from fovea.report.rasters import MOST_FILTERS, filter_grid
 from fovea.report.results import result_values
 from fovea.report.robustness import robustness_charts
 

@@ -1,7 +1,9 @@
 """What a card says, as rows of text for a page; a card may come from anywhere, so nothing is taken for granted."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
+
+from fovea.texts import flattened
 
 Rows = list[tuple[str, str]]
 
@@ -63,15 +65,7 @@ def text(value: object) -> str:
 
 
 def _rows(values: Mapping[str, Any], prefix: str = "") -> Rows:
-    return list(_leaves(values, prefix))
-
-
-def _leaves(values: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, str]]:
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, f"{prefix}{name} ")
-        else:
-            yield f"{prefix}{name}", text(value)
+    return [(name, text(value)) for name, value in flattened(values, separator=" ", prefix=prefix)]
 
 
 def _listed(value: object) -> list[Any]:

@@ -66,17 +66,6 @@ def layered(widths: Sequence[float], edges: Iterable[Edge], *, gap: float) -> La
     return Layout(points[: len(widths)], routes)
 
 
-def crossings(layout: Layout) -> int:
-    """Return how often two edges cross: what a good order keeps low."""
-    segments = [pair for route in layout.routes.values() for pair in pairwise(route)]
-    return sum(
-        (a[0].x - b[0].x) * (a[1].x - b[1].x) < 0
-        for i, a in enumerate(segments)
-        for b in segments[:i]
-        if a[0].row == b[0].row
-    )
-
-
 def _with_bends(widths: Sequence[float], edges: Sequence[Edge], *, bend: float) -> _Layered:
     graph = _Layered(list(widths), _rows(len(widths), edges))
     for source, target in edges:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from fovea.measurement.result import CONVENTIONS, Measurement, shape_text
 from fovea.measurement.tables import (
@@ -16,7 +17,7 @@ from fovea.measurement.tables import (
     totals,
 )
 from fovea.report.graph import drawn
-from fovea.report.page import render
+from fovea.report.page import render, write_page
 
 
 def measurement_page(measurement: Measurement, choice: Choice, *, lines: Sequence[str] = ()) -> str:
@@ -36,6 +37,20 @@ def measurement_page(measurement: Measurement, choice: Choice, *, lines: Sequenc
         rows=[[column.text(measurement, row) for column in columns] for row in rows],
         lines=[*totals(measurement), *lines, *remarks(measurement), *CONVENTIONS],
     )
+
+
+def write_measurement(
+    measurement: Measurement, html: str | Path, *, choice: Choice | None = None, lines: Sequence[str] = ()
+) -> Path:
+    """Write a measurement as a page, with further `lines` below its table; return where it is.
+
+    Raises:
+        UsageError: a choice of rows that is not allowed.
+        StorageError: the page cannot be written.
+    """
+    page = measurement_page(measurement, choice or Choice(), lines=lines)
+    write_page(Path(html), page)
+    return Path(html)
 
 
 def _tiles(measurement: Measurement) -> list[tuple[str, str]]:

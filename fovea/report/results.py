@@ -11,7 +11,7 @@ from fovea.evaluation.outcome import Outcome
 from fovea.metrics import calibration_bins
 from fovea.report.charts import Axis, Chart, Line
 from fovea.report.page import picture
-from fovea.report.pictures import confusion_picture
+from fovea.report.rasters import confusion_picture
 from fovea.tasks.class_figures import ClassFigures
 from fovea.tasks.classes import Classes
 

@@ -12,7 +12,7 @@ from fovea.evaluation.outcome import Outcome
 from fovea.report.charts import Axis, Chart, Line, Point
 from fovea.report.evaluation import card_values
 from fovea.report.page import picture, render
-from fovea.report.pictures import heat_map, heat_strip
+from fovea.report.rasters import heat_map, heat_strip
 from fovea.report.results import result_values
 from fovea.tasks.score import ACCURACY, Metric
 from fovea.training.diagnosis import PERCENTILES, Look

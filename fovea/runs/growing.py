@@ -1,4 +1,7 @@
-"""Growing a trained network into a deeper one, before `fovea train` goes on with that."""
+"""Growing a trained network into a deeper one, before `fovea train` goes on with that.
+
+Images are (N, C, H, W) float32, as the networks get them.
+"""
 
 import torch
 from torch import Tensor, nn

@@ -12,9 +12,9 @@ import fovea.zoo as zoo  # noqa: F401 (registers the networks)
 from fovea import inputs, registry
 from fovea.card import CUSTOM
 from fovea.custom import custom_name, custom_network
-from fovea.data.augment import Augmentation, compose
+from fovea.data.augment.recipes import FLIPS, Augmentation, compose
 from fovea.data.dataset import Dataset, Part
-from fovea.data.sources import DataSource
+from fovea.data.sources.source import DataSource
 from fovea.data.splits import require_trainable, split_validation
 from fovea.data.statistics import channel_statistics
 from fovea.display import Display
@@ -82,7 +82,8 @@ class Prepared:
         """Return what the recipe does to batches, without what this kind of target or input does not bear."""
         if not inputs.kind(self.dataset.input).augments:
             return lambda batch, *_: batch
-        return compose(self.plan.recipe.augment, size=self.plan.size, directional=self.dataset.directional)
+        without = (*type(self.target).changed_by, *(FLIPS if self.dataset.directional else ()))
+        return compose(self.plan.recipe.augment, size=self.plan.size, without=without)
 
 
 def tuned(

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fovea.data.sources import DataSource, Reading
+from fovea.data.sources.source import DataSource, Reading
 from fovea.devices import device_named
 from fovea.display import Display
 from fovea.errors import UsageError

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from fovea import inputs
-from fovea.data.sources import DataSource
+from fovea.data.sources.source import DataSource
 from fovea.devices import device_named
 from fovea.display import Display
 from fovea.errors import DataError, UsageError

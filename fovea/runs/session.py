@@ -10,19 +10,17 @@ from functools import cached_property
 from typing import Any
 
 import torch
-from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 import fovea
-from fovea import inputs
 from fovea.card import Card, DataRecord, TrainingRecord
 from fovea.data.dataset import Dataset, Part
 from fovea.display import Display
 from fovea.errors import MissingDependencyError, TrainingError, first_line
 from fovea.evaluation.outcome import Outcome
+from fovea.evaluation.parts import outcome_of
 from fovea.inputs.views import Protocol
-from fovea.model.bundle import load, save_bundle
-from fovea.model.first_layer import first_filters
+from fovea.model.bundle import Bundle, load, save_bundle
 from fovea.report.page import write_page
 from fovea.report.training import Story, training_page
 from fovea.runs.folder import Run
@@ -33,7 +31,6 @@ from fovea.training.checkpoint import load_checkpoint, save_checkpoint
 from fovea.training.diagnosis import Diagnosis, restored, watched_layer
 from fovea.training.distributed import world_size
 from fovea.training.engine import EpochResult, Trainer
-from fovea.training.inference import predict_logits
 
 EventWriter = Callable[[str], Any]
 """TensorBoard's writer of event files, made with a folder."""
@@ -111,11 +108,11 @@ class Session:
             load(self.run.model, model=self.trainer.evaluated_model, device=str(self.prepared.device))
         names = ["val"] if self.interrupted else ["val", "test"]
         parts = {name: part for name in names if (part := self.prepared.dataset.parts.get(name))}
-        outputs = {name: self._outputs(name, part, flip=self.trainer.recipe.test_flip) for name, part in parts.items()}
+        outcomes = {name: self._outcome(name, part, flip=self.trainer.recipe.test_flip) for name, part in parts.items()}
         if "val" in parts and self.target.calibrates:
-            plain = self._outputs("val", parts["val"], flip=False) if self.trainer.recipe.test_flip else outputs["val"]
-            self.target = self.target.calibrated(plain, parts["val"].labels)
-        self.outcomes = [self._outcome(name, part, outputs[name]) for name, part in parts.items()]
+            plain = self._outcome("val", parts["val"], flip=False) if self.trainer.recipe.test_flip else outcomes["val"]
+            self.target = self.target.calibrated(plain.outputs, plain.labels)
+        self.outcomes = [replace(outcome, target=self.target) for outcome in outcomes.values()]
         results = [outcome.result for outcome in self.outcomes]
         self.save_model(results)
         return results
@@ -131,7 +128,7 @@ class Session:
                 layer=self.diagnosis.layer,
                 outcomes=shown,
                 followed=self.target.followed,
-                filters=first_filters(self.trainer.evaluated_model, self.prepared.preprocess.shape),
+                filters=self.predictor.first_layer(),
                 parameters=sum(parameter.numel() for parameter in self.trainer.model.parameters()),
                 data=_data_facts(self.prepared.dataset, self.target),
                 best_epoch=self.trainer.clock.best_epoch if self.keeps_best else None,
@@ -202,27 +199,18 @@ class Session:
         save_checkpoint(self.run.last, trainer)
         self.saved_at = time.monotonic()
 
-    def _outputs(self, split: str, part: Part, *, flip: bool) -> Tensor:
-        return predict_logits(
-            self.trainer.evaluated_model,
-            part.decoded,
-            self.prepared.preprocess,
-            device=self.prepared.device,
+    @property
+    def predictor(self) -> Bundle:
+        """The network as it is, as its model file will give it back."""
+        return Bundle(model=self.trainer.evaluated_model, card=self._card([]), device=self.prepared.device)
+
+    def _outcome(self, split: str, part: Part, *, flip: bool) -> Outcome:
+        return outcome_of(
+            self.predictor,
+            replace(self.prepared.dataset, parts={split: part}),
+            split=split,
             protocol=Protocol(flip=flip),
             progress=self.display.counter(f"evaluating on {split}"),
-        )
-
-    def _outcome(self, split: str, part: Part, outputs: Tensor) -> Outcome:
-        kind = inputs.kind_of(self.prepared.preprocess)
-        return Outcome(
-            data=self.prepared.dataset.name,
-            split=split,
-            protocol=Protocol(flip=self.trainer.recipe.test_flip),
-            target=self.target,
-            outputs=outputs,
-            labels=part.labels,
-            names=part.names,
-            picture=lambda index: kind.thumbnail(part.decoded[index]),
         )
 
     def _card(self, results: list[dict[str, Any]]) -> Card:

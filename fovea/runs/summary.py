@@ -1,6 +1,6 @@
 """What a run folder says of its training."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -11,6 +11,7 @@ from fovea.errors import UsageError
 from fovea.model.container import Header, read_header
 from fovea.runs.folder import Run
 from fovea.tasks.task import Task
+from fovea.texts import flattened
 
 NOT_DONE = ("seed", "threads", "checkpoint_minutes")
 """Fields of a recipe that change where and how fast a training runs, or only its seed."""
@@ -81,7 +82,7 @@ def _summary(run: Run, recipe: Mapping[str, Any], header: Header) -> RunSummary:
     return RunSummary(
         folder=run.folder,
         seed=recipe["training"]["seed"],
-        settings=dict(_flat(kept)),
+        settings=dict(flattened(kept)),
         network=card["architecture"],
         task=card["task"],
         data=training["data"]["name"],
@@ -96,11 +97,3 @@ def _summary(run: Run, recipe: Mapping[str, Any], header: Header) -> RunSummary:
         threads=training["threads"],
         history=run.read_metrics(),
     )
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value

@@ -69,13 +69,16 @@ def check_loss(loss: str, task: str) -> None:
     if loss in kind(task).losses:
         return
     first, *others = _kinds().values()
-    rules = [f"{' and '.join(other.losses)} is for --task {other.name}" for other in others]
+    rules = [f"{_are(other.losses)} for --task {other.name}" for other in others]
     raise UsageError(f"`loss` (={loss}) does not fit the task: {', '.join(rules)}, the others for {first.name}.")
+
+
+def _are(names: tuple[str, ...]) -> str:
+    """Return `mse is`, or `a and b are`."""
+    return f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'}"
 
 
 def _kinds() -> "dict[str, type[Task]]":
     for name in _OWN:  # each registers itself; on first use, since they import this module
         import_module(f"fovea.tasks.{name}")
-    rank = {f"fovea.tasks.{name}": position for position, name in enumerate(_OWN)}
-    kinds = sorted(_KINDS.values(), key=lambda kind: rank.get(kind.__module__, len(rank)))  # not as they were imported
-    return {kind.name: kind for kind in kinds}
+    return {**{name: _KINDS[name] for name in _OWN}, **_KINDS}

@@ -1,4 +1,7 @@
-"""One of several classes per image."""
+"""One of several classes per image.
+
+Outputs are (N, K) float32 logits, labels (N,) int64 indices, decoded rows (N, classes) probabilities.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace

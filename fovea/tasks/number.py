@@ -1,4 +1,7 @@
-"""One number per image, in any unit."""
+"""One number per image, in any unit.
+
+Outputs are (N, 1) float32, labels (N,) float32, decoded rows (N, 1) float64 in the unit of the labels.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields

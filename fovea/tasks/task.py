@@ -71,6 +71,9 @@ class Task(ABC):
 
     The class is the kind: what can be said before any data is seen. An instance also knows what decoding needs, as
     the names of the classes; the card of a model file holds it.
+
+    A network has outputs (N, K) float32. Labels are (N,) int64 class indices or float32 numbers, decoded rows (N, K)
+    float64.
     """
 
     name: ClassVar[str]
@@ -85,6 +88,8 @@ class Task(ABC):
     """Whether a score beside the loss is followed while a network trains, and chooses the best epoch: `per_image`."""
     followed: ClassVar[Metric] = ACCURACY
     """That score."""
+    changed_by: ClassVar[tuple[str, ...]] = ()
+    """Names of augmentations that change a target, whatever the data, and are left out; see `directional` for flips."""
     has_classes: ClassVar[bool] = False
     """Whether labels are the names of classes."""
     counts_right: ClassVar[bool] = False
@@ -94,7 +99,7 @@ class Task(ABC):
     smooths: ClassVar[bool] = False
     """Whether smoothed labels help, where a plan is free to choose."""
     closed_form: ClassVar[str] = ""
-    """How a last layer is fitted at once (`probing.py`): as `discriminants`, by `regression`, or not where empty."""
+    """How a last layer is fitted at once: `discriminants`, `regression` (`fovea.training.probing`), or not at all."""
     sections: ClassVar[tuple[str, ...]] = ("mistakes",)
     """Names of the sections of a report that apply, in their order."""
     mistakes_title: ClassVar[str] = "Largest errors"
@@ -135,7 +140,7 @@ class Task(ABC):
         """Return whether the mirror image of an image has another label."""
         return False
 
-    @classmethod  # noqa: B027 (most can be learned)
+    @classmethod  # noqa: B027 (nothing to say against most)
     def check_trainable(cls, labels: Labels, *, classes: Sequence[str], data: str) -> None:
         """Raise DataError where nothing can be learned from the training labels of the data set called `data`."""
 
@@ -247,7 +252,7 @@ class Task(ABC):
         """Return which column of `other.decode` stands for each of ours; None where it predicts something else."""
         return [0] if type(other) is type(self) else None
 
-    def check_known(self, classes: Sequence[str], *, data: str) -> None:  # noqa: B027
+    def check_known(self, classes: Sequence[str], *, data: str) -> None:  # noqa: B027 (there are none)
         """Raise DataError where the data set called `data` has classes that the network does not know."""
 
     def matched(self, labels: Labels, classes: Sequence[str]) -> Labels:

@@ -2,6 +2,8 @@
 
 Percentiles of a layer's inputs as in Ioffe and Szegedy 2015, arXiv:1502.03167, figure 1(b, c); the norm of each layer's
 gradient, which shows whether it vanishes or explodes on its way to the first layer.
+
+Images are (N, C, H, W) float32, normalised; labels (N,) int64 indices or float32 numbers.
 """
 
 import copy

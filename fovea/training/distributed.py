@@ -7,6 +7,8 @@ mean that DistributedDataParallel takes is not. Accumulated steps, frozen and un
 compiled networks need no care either. The price: nothing is sent while the backward pass still runs.
 
 Alone, every function here returns what it was given.
+
+Images are (N, C, H, W), indices (N,) int64.
 """
 
 import os

@@ -3,6 +3,8 @@
 All randomness of a step is a function of (seed, epoch, step), so that a training that continues from a checkpoint
 repeats the same steps to the bit. Of several processes (`fovea.training.distributed`) each runs this loop; they take
 the same decisions, and differ in their share of every batch.
+
+Images are (N, C, H, W) uint8 0..255 until they are normalised to float32; indices of images are (N,) int64.
 """
 
 import dataclasses
@@ -17,9 +19,9 @@ import torch
 from torch import Tensor, nn
 
 from fovea import inputs
-from fovea.data.augment import Augmentation, AugmentContext
+from fovea.data.augment.mixing import Labels, MixedLabels, compose_mixing
+from fovea.data.augment.recipes import Augmentation, AugmentContext
 from fovea.data.dataset import Part
-from fovea.data.mixing import Labels, MixedLabels, compose_mixing
 from fovea.errors import DataError, TrainingError, UsageError
 from fovea.inputs.interface import Preprocessing
 from fovea.inputs.views import Protocol

@@ -2,6 +2,8 @@
 
 The construction by which lecture 001 shows that deeper need not be worse; "deeper" of Net2Net (Chen et al. 2016,
 arXiv:1511.05641, section 2.4). `first_and_last` is what VGG did (Simonyan and Zisserman 2015, arXiv:1409.1556, 3.1).
+
+Images are (N, C, H, W) float32, normalised.
 """
 
 from typing import NamedTuple

@@ -1,4 +1,7 @@
-"""A network's outputs on decoded samples."""
+"""A network's outputs on decoded samples.
+
+Stored images are (N, H, W, C) uint8 0..255, outputs (N, K) float32.
+"""
 
 import contextlib
 from collections.abc import Callable, Iterator

@@ -1,4 +1,7 @@
-"""Initial weights: He, Xavier and LeCun for any network, and the whitening of a first convolution."""
+"""Initial weights: He, Xavier and LeCun for any network, and the whitening of a first convolution.
+
+Images are (N, C, H, W) float32, normalised.
+"""
 
 import torch
 from torch import Tensor, nn

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from fovea.data.mixing import Labels, MixedLabels
+from fovea.data.augment.mixing import Labels, MixedLabels
 from fovea.tasks.task import Task
-from fovea.training.recipe import Recipe
+from fovea.training.recipe import Optimisation
 
 Outputs = Tensor | tuple[Tensor, ...]
 Loss = Callable[[Outputs, Labels], Tensor]
@@ -17,7 +17,7 @@ def main_head(outputs: Outputs) -> Tensor:
     return outputs[0] if isinstance(outputs, tuple) else outputs
 
 
-def make_loss(target: Task, recipe: Recipe, weights: Tensor | None = None) -> Loss:
+def make_loss(target: Task, recipe: Optimisation, weights: Tensor | None = None) -> Loss:
     """Return the loss of `target`, as a function of float32 outputs (N, K) and labels (N,) on the network's scale.
 
     `weights` (K,) weigh the classes. A tuple of outputs is the main head followed by auxiliary heads, each of which

@@ -1,4 +1,7 @@
-"""Optimisers, their parameter groups and weight averaging; Muon is ours, since PyTorch's takes no 4-D weights."""
+"""Optimisers, their parameter groups and weight averaging; Muon is ours, since PyTorch's takes no 4-D weights.
+
+Weights and gradients are float32, of any shape; matrices are (R, C).
+"""
 
 import copy
 from collections.abc import Callable, Iterable, Mapping
@@ -8,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from fovea.training.recipe import Recipe
+from fovea.training.recipe import Optimisation, Recipe
 from fovea.training.transfer import rate_factors
 
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)  # quintic coefficients of Jordan et al. 2024, "Muon"
@@ -124,7 +127,7 @@ def _group(params: list[nn.Parameter], lr: float, weight_decay: float | None = N
     return [group] if params else []
 
 
-def _single_optimiser(groups: list[dict[str, Any]], recipe: Recipe) -> Optimizer:
+def _single_optimiser(groups: list[dict[str, Any]], recipe: Optimisation) -> Optimizer:
     momentum = recipe.momentum
     match recipe.optimiser:
         case "sgd":

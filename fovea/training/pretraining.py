@@ -3,6 +3,8 @@
 Greedy, from the bottom (Hinton et al. 2006; Bengio et al. 2007, "Greedy layer-wise training of deep networks"), by
 denoising autoencoders (Vincent et al. 2008), in convolutional layers after Masci et al. 2011. Departures: the decoder
 has weights of its own, and convolves maps enlarged to the size of the input where the encoder has a stride.
+
+Inputs of a layer are (N, C) or (N, C, H, W) float32.
 """
 
 from collections.abc import Callable, Iterable

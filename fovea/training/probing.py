@@ -2,6 +2,8 @@
 
 Classes by linear discriminants (Fisher 1936; Bishop 2006, section 4.2.2), numbers by ridge regression. The covariance
 of the features is shrunk towards a multiple of the identity (Chen et al. 2010, arXiv:0907.4698, equation 23).
+
+Features are (N, D), targets (N, T), their moments float64.
 """
 
 from collections.abc import Iterable

@@ -8,6 +8,7 @@ from typing import Any
 
 from fovea import tasks
 from fovea.errors import UsageError, unknown
+from fovea.texts import parse_value
 from fovea.training.schedules import SCHEDULES
 
 OPTIMISERS = ("sgd", "rmsprop", "adadelta", "adam", "adamw", "muon")
@@ -17,8 +18,8 @@ KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """Everything about a training but the network and the data."""
+class Optimisation:
+    """How long, on what batches, for which loss, and by which steps."""
 
     epochs: int = 20
     """Passes over the training part; 0 with a budget."""
@@ -58,6 +59,12 @@ class Recipe:
     """Largest norm of the whole gradient; 0 does not clip."""
     ema: float = 0.0
     """Decay per step of an exponential moving average of the weights, used for evaluation; 0 has none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transfer:
+    """What a network begins with, and which of its parts learn when."""
+
     initialisation: str = "own"
     """`own` (what the network brings) or one of `INITIALISATIONS` for all convolutions and dense layers."""
     whiten: bool = False
@@ -74,6 +81,12 @@ class Recipe:
     """Share of the training in which the head learns alone."""
     stage_decay: float = 1.0
     """Each part before the head learns at this factor of the rate of the part after it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Running:
+    """What images go through, what is kept, and where it runs."""
+
     augment: tuple[str, ...] = ()
     """Augmentations in order, as `flip`, `shift 4`, `crop 0.35`; of `mixup 0.2`, `cutmix 1` one per batch."""
     test_flip: bool = False
@@ -92,6 +105,14 @@ class Recipe:
     """Seed of initialisation, order, augmentation and dropout."""
     checkpoint_minutes: float = 5.0
     """Longest time between checkpoints; there is one after every epoch too."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe(Running, Transfer, Optimisation):
+    """Everything about a training but the network and the data: three groups of fields, under one flat set of names.
+
+    What needs one group alone asks for that.
+    """
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -171,10 +192,6 @@ def _tuple(value: Any) -> Any:
 def parse(name: str, text: str, *, default: Any) -> Any:
     """Return the value of the field `name` that `text` stands for, in the type of `default`."""
     try:
-        if isinstance(default, bool):
-            return {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}[text.lower()]
-        if isinstance(default, tuple):
-            return tuple(part.strip() for part in text.split(",") if part.strip())
-        return type(default)(text)
-    except (KeyError, ValueError):
+        return parse_value(text, default)
+    except ValueError:
         raise UsageError(f"`{name}` must be {KINDS[type(default)]}, not `{text}`.") from None

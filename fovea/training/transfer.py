@@ -4,7 +4,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from fovea.errors import UsageError, unknown
-from fovea.training.recipe import Recipe
+from fovea.training.recipe import Transfer
 
 
 def body(model: nn.Module) -> dict[str, nn.Module]:
@@ -15,7 +15,7 @@ def body(model: nn.Module) -> dict[str, nn.Module]:
     return {name: children[name] for name in names[:head]}
 
 
-def rate_factors(model: nn.Module, recipe: Recipe) -> dict[nn.Parameter, float]:
+def rate_factors(model: nn.Module, recipe: Transfer) -> dict[nn.Parameter, float]:
     """Return, for every parameter, the share of the rate at which it learns.
 
     1 in the head, `stage_decay` in the part before it, its square in the one before that: lower layers see what all
@@ -36,7 +36,7 @@ class Learners:
         UsageError: the network has no part called as `freeze`, or nothing in it is left to learn.
     """
 
-    def __init__(self, model: nn.Module, recipe: Recipe) -> None:
+    def __init__(self, model: nn.Module, recipe: Transfer) -> None:
         parts = body(model)
         frozen = _frozen(recipe.freeze, list(parts))
         self.model = model

@@ -18,7 +18,7 @@ from fovea.errors import TrainingError
 from fovea.training.engine import Trainer
 from fovea.training.inference import Progress, autocast
 from fovea.training.losses import Loss
-from fovea.training.recipe import Recipe
+from fovea.training.recipe import Running
 
 MOST_STEPS = 1000
 """So many steps of one setting are timed at most."""
@@ -50,7 +50,7 @@ def time_settings(
     labels: Tensor,
     *,
     loss: Loss,
-    recipe: Recipe,
+    recipe: Running,
     seconds: float = 2.0,
     progress: Progress | None = None,
 ) -> list[Setting]:

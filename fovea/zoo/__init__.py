@@ -1,5 +1,6 @@
 """The networks, one file per family; importing this package registers them all."""
 
+# `as` under the same name: exported on purpose, to linter and type checker alike
 from fovea.zoo import alexnet as alexnet
 from fovea.zoo import densenet as densenet
 from fovea.zoo import foveola as foveola

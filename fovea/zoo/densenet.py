@@ -37,6 +37,7 @@ TABLE_1 = {
 
 def table_2(depth: int, k: int) -> Network:
     """Return DenseNet-BC for CIFAR, depth = 6n + 4: maps of 32 x 32, 16 x 16 and 8 x 8."""
+    # three blocks of n layers of two convolutions; the stem, two transitions and the logits are the other 4
     return Network(k, ((depth - 4) // 6,) * 3)
 
 
@@ -72,7 +73,7 @@ def _transition(c_in: int) -> nn.Sequential:
 
 
 def _densenet(stem: nn.Sequential, network: Network, *, classes: int) -> Classifier:
-    c, stages = 2 * network.k, []
+    c, stages = 2 * network.k, []  # what the stem puts out
     for i, n in enumerate(network.n):
         layers: dict[str, nn.Module] = {}
         if i > 0:

@@ -48,11 +48,11 @@ class NaiveInception(Branches):
     (N, c_in, H, W) -> (N, n1 + n3 + n5 + c_in, H, W)
     """
 
-    def __init__(self, c_in: int, n1: int, n3: int, n5: int, *, unit: Unit = conv_relu) -> None:
+    def __init__(self, c_in: int, n1: int, n3: int, n5: int) -> None:
         super().__init__(
-            branch1=unit(c_in, n1, 1),
-            branch3=unit(c_in, n3, 3, padding=1),
-            branch5=unit(c_in, n5, 5, padding=2),
+            branch1=conv_relu(c_in, n1, 1),
+            branch3=conv_relu(c_in, n3, 3, padding=1),
+            branch5=conv_relu(c_in, n5, 5, padding=2),
             branch_pool=nn.MaxPool2d(3, stride=1, padding=1),
         )
 

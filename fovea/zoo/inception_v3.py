@@ -81,10 +81,10 @@ def _reduction_b(c_in: int) -> Branches:
     )
 
 
-def _split(chain: nn.Sequential, c_in: int) -> nn.Sequential:
-    """Return the chain with one more step of 1x3 and 3x1 side by side, 384 channels each."""
-    row = conv_bn_relu(c_in, 384, (1, 3), padding=(0, 1))
-    column = conv_bn_relu(c_in, 384, (3, 1), padding=(1, 0))
+def _split(chain: nn.Sequential) -> nn.Sequential:
+    """Return the chain, which ends in 384 channels, with a step of 1x3 and 3x1 side by side, 384 channels each."""
+    row = conv_bn_relu(384, 384, (1, 3), padding=(0, 1))
+    column = conv_bn_relu(384, 384, (3, 1), padding=(1, 0))
     chain.add_module(f"conv{len(chain) + 1}", Branches(a=row, b=column))
     return chain
 
@@ -93,8 +93,8 @@ def _figure_7(c_in: int) -> Branches:
     """Expanded filter banks for the coarsest maps: (N, c_in, H, W) -> (N, 2048, H, W)."""
     return Branches(
         branch1=conv_bn_relu(c_in, 320, 1),
-        branch3=_split(_chain(c_in, (384, 1)), 384),
-        branch3_double=_split(_chain(c_in, (448, 1), (384, 3)), 384),
+        branch3=_split(_chain(c_in, (384, 1))),
+        branch3_double=_split(_chain(c_in, (448, 1), (384, 3))),
         branch_pool=_pool(c_in, 192),
     )
 

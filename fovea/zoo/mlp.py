@@ -31,7 +31,7 @@ def _stage(c_in: int, width: int) -> nn.Sequential:
 def mlp(classes: int = 10, *, c_in: int = 1, size: int = 28, widths: Sequence[int] = (128,)) -> Classifier:
     if not all(type(width) is int and width >= 1 for width in widths):
         raise UsageError(f"`widths` (={list(widths)}) must be integers of at least 1.")
-    units = (c_in * size**2, *widths)
+    units = (c_in * size**2, *widths)  # the pixels of a flattened image, then the hidden layers
     stages = [_stage(a, b) for a, b in zip(units, units[1:], strict=False)]
     head = nn.Sequential(OrderedDict({"logits": nn.Linear(units[-1], classes)}))
     return Classifier(stem=nn.Flatten(), stages=stages, head=head)

@@ -15,7 +15,7 @@ from fovea.zoo.resnet import Block, Stage, basic, he_normal, head, plain, residu
 
 def section_4_2(layers: int) -> tuple[Stage, ...]:
     """Return the stages of the CIFAR network of 6n + 2 layers: maps of 32 x 32, 16 x 16 and 8 x 8."""
-    n = (layers - 2) // 6
+    n = (layers - 2) // 6  # three stages of n blocks of two convolutions; the stem and the logits are the other 2
     return (Stage(16, 16, n, 1), Stage(32, 32, n, 2), Stage(64, 64, n, 2))
 
 
@@ -27,6 +27,7 @@ def _resnet(layers: int, block: Block, *, classes: int, c_in: int) -> Classifier
 
 def _peer(layers: int) -> dict[str, Peer]:
     """Return the network in Y. Idelbayev's implementation, whose weights for CIFAR-10 are published with it."""
+    # saved from nn.DataParallel, which puts `module.` before every name
     names = ((r"^module\.", ""), *rules((layers - 2) // 6))
     return {"akamaster": Peer(f"resnet{layers}", names, licence="BSD-2-Clause (akamaster)")}
 
@@ -61,6 +62,7 @@ def cifar_plain56(classes: int = 10, *, c_in: int = 3) -> Classifier:
     return _resnet(56, plain, classes=classes, c_in=c_in)
 
 
+# Shortcut A: section 4.2 has no projections, so that the network has exactly the parameters of the plain one.
 @_register(params=269_722, macs=40_551_040, peers=_peer(20))
 def cifar_resnet20(classes: int = 10, *, c_in: int = 3, shortcut: str = "A") -> Classifier:
     return _resnet(20, residual(basic, shortcut), classes=classes, c_in=c_in)

@@ -19,6 +19,7 @@ from fovea.zoo.resnet import TABLE_1, Chain, Stage, he_normal, head, stages
 
 def bottleneck(c_in: int, stage: Stage, *, stride: int) -> nn.Sequential:
     """1x1, BN, ReLU, 3x3, BN, ReLU, 1x1; (N, c_in, H, W) -> (N, c, ceil(H / stride), ceil(W / stride))."""
+    # bn1 and relu1 are the block's: the shortcut needs them too
     layers = {
         "conv1": nn.Conv2d(c_in, stage.width, 1, bias=False),
         "bn2": nn.BatchNorm2d(stage.width),
@@ -63,6 +64,7 @@ def pre_activated(c_in: int, rows: Sequence[Stage], chain: Chain) -> list[nn.Seq
 def _resnet(layers: int, *, classes: int, c_in: int) -> Classifier:
     rows = TABLE_1[layers]
     conv = nn.Conv2d(c_in, 64, 7, stride=2, padding=3, bias=False)
+    # without BN and ReLU: the first block begins with its own
     stem = nn.Sequential(OrderedDict({"conv": conv, "pool": nn.MaxPool2d(3, stride=2, padding=1)}))
     body = pre_activated(64, rows, bottleneck)
     return he_normal(Classifier(stem=stem, stages=body, head=head(rows[-1].c, classes)))
@@ -70,7 +72,7 @@ def _resnet(layers: int, *, classes: int, c_in: int) -> Classifier:
 
 RULES = (
     *((rf"^stages\.{i}\.", f"stage{i + 1}.") for i in range(4)),
-    *((rf"\.blocks\.{i}\.", f".block{i + 1}.") for i in range(36)),
+    *((rf"\.blocks\.{i}\.", f".block{i + 1}.") for i in range(36)),  # the longest stage, of 152 layers
     (r"\.norm1\.", ".bn1."),
     (r"\.norm([23])\.", r".residual.bn\1."),
     (r"(block\d+)\.conv", r"\1.residual.conv"),

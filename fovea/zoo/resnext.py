@@ -17,6 +17,7 @@ from fovea.zoo.resnet import RULES, TABLE_1, Stage, imagenet_resnet, peers, resi
 
 def table_1(depth: int, *, cardinality: int, width: int) -> tuple[Stage, ...]:
     """Return the stages of ResNet-`depth` with `cardinality` groups of `width` channels (twice as many each stage)."""
+    # the inputs and outputs of blocks stay those of ResNet
     return tuple(row._replace(width=cardinality * width * 2**i) for i, row in enumerate(TABLE_1[depth]))
 
 
@@ -25,6 +26,7 @@ def grouped_bottleneck(c_in: int, stage: Stage, *, stride: int, cardinality: int
 
     (N, c_in, H, W) -> (N, c, ceil(H / stride), ceil(W / stride))
     """
+    # names as in `resnet.bottleneck`, so that its rules for published weights hold here
     layers = {
         "conv1": nn.Conv2d(c_in, stage.width, 1, bias=False),
         "bn1": nn.BatchNorm2d(stage.width),

@@ -19,7 +19,7 @@ from fovea.zoo.resnet_v2 import pre_activated
 
 def table_1(depth: int, k: int) -> tuple[Stage, ...]:
     """Return the stages of WRN-`depth`-`k`, depth = 6n + 4: maps of 32 x 32, 16 x 16 and 8 x 8."""
-    n = (depth - 4) // 6
+    n = (depth - 4) // 6  # three stages of n blocks of two convolutions; the stem and a projection each are the other 4
     return (Stage(16 * k, 16 * k, n, 1), Stage(32 * k, 32 * k, n, 2), Stage(64 * k, 64 * k, n, 2))
 
 
@@ -34,13 +34,14 @@ def _basic_wide(c_in: int, stage: Stage, *, stride: int, dropout: float) -> nn.S
         "conv1": nn.Conv2d(c_in, stage.width, 3, stride=stride, padding=1, bias=False),
         "bn2": nn.BatchNorm2d(stage.width),
         "relu2": nn.ReLU(),
-        "dropout": nn.Dropout(dropout),
+        "dropout": nn.Dropout(dropout),  # between the convolutions: section 2.4
         "conv2": nn.Conv2d(stage.width, stage.c, 3, padding=1, bias=False),
     }
     return nn.Sequential(OrderedDict(layers))
 
 
 def _cifar(rows: tuple[Stage, ...], *, classes: int, c_in: int, dropout: float) -> Classifier:
+    # 16 channels whatever k is: the first blocks widen
     stem = nn.Sequential(OrderedDict({"conv": nn.Conv2d(c_in, 16, 3, padding=1, bias=False)}))
     body = pre_activated(16, rows, partial(_basic_wide, dropout=dropout))
     return he_normal(Classifier(stem=stem, stages=body, head=head(rows[-1].c, classes)))

@@ -1,30 +1,22 @@
-"""The one way from pixels to what a network sees: its formula, its inverse, and that all who go it agree."""
+"""Pixels become what a network sees in one place; NumPy and PyTorch give the same numbers."""
 
 import numpy as np
 import pytest
 import torch
 
+from fovea import inputs
 from fovea.inputs.normaliser import Normaliser
 from fovea.model.bundle import load
 from fovea.preprocess import Preprocess
 
 CPU = torch.device("cpu")
-ROUNDING = 1e-6
-"""Of float32: the one divides by the deviation, the other multiplies by its inverse."""
 GREY = Preprocess(size=(2, 2), channels=1, mean=(0.5,), std=(0.25,))
-COLOUR = Preprocess(size=(4, 4), channels=3, mean=(0.49139968, 0.48, 0.3), std=(0.247, 0.3, 1.0))
 
 
 @pytest.fixture
 def pixels():
     """Return three images: dark, left bright, bright."""
     return np.array([[[0, 0]] * 2, [[255, 0]] * 2, [[255, 255]] * 2], np.uint8)[..., None]
-
-
-@pytest.fixture
-def noise():
-    """Return random colour images (N, H, W, C)."""
-    return np.random.default_rng(0).integers(0, 256, (5, 4, 4, 3), np.uint8)
 
 
 def test_normalisation_is_its_formula_and_can_be_undone(pixels):
@@ -44,41 +36,23 @@ def test_normalised_colour_is_channels_last_with_each_channel_on_its_own():
     torch.testing.assert_close(normal[0, :, 0, 0], torch.tensor([1.0, 1.0, 0.0]))
 
 
-def test_stored_images_are_arranged_channels_first_without_a_copy(noise):
-    arranged = Normaliser(COLOUR, CPU).arranged(noise)
-    assert arranged.dtype == torch.uint8 and arranged.is_contiguous(memory_format=torch.channels_last)
-    assert np.array_equal(arranged.permute(0, 2, 3, 1).numpy(), noise)
-    assert np.shares_memory(arranged.numpy(), noise)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_training_and_numpy_normalise_to_the_same_numbers(channels):
+    mean, std = ((0.1, 0.5, 0.9)[:channels], (0.2, 0.25, 1.5)[:channels])
+    preprocess = Preprocess(size=(7, 5), channels=channels, mean=mean, std=std)
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 7, 5, channels), np.uint8)
+    prepare = inputs.kind_of(preprocess).network_input(preprocess, CPU)
+    found = prepare(prepare.arranged(pixels))
+    assert found.dtype == torch.float32 and found.shape == (4, *preprocess.shape)
+    np.testing.assert_allclose(found.numpy(), preprocess.normalise(pixels), rtol=1e-6, atol=2e-6)
 
 
-@pytest.mark.parametrize("preprocess", [GREY, COLOUR], ids=["grey", "colour"])
-def test_with_and_without_the_engine_the_numbers_are_the_same(preprocess, noise):
-    images = np.ascontiguousarray(noise[..., : preprocess.channels])
-    plain, normalise = preprocess.normalise(images), Normaliser(preprocess, CPU)
-    assert plain.dtype == np.float32
-    np.testing.assert_allclose(normalise(normalise.arranged(images)).numpy(), plain, rtol=0, atol=ROUNDING)
-
-
-def test_pixels_are_not_changed_by_it(noise):
-    normalise, before = Normaliser(COLOUR, CPU), noise.copy()
-    normalise(normalise.arranged(noise))
-    floats = torch.from_numpy(noise).permute(0, 3, 1, 2).float()
-    kept = floats.clone()
-    normalise(floats)
-    assert np.array_equal(noise, before) and torch.equal(floats, kept)
-
-
-def test_what_a_bundle_shows_its_network_is_the_same_and_differentiable_in_pixels(make_bundle, make_card, noise):
-    mean, std = list(COLOUR.mean), list(COLOUR.std)
-    bundle = load(make_bundle(preprocess={**make_card()["preprocess"], "mean": mean, "std": std}))
-    shown = bundle.inputs(noise)
-    normalise = Normaliser(bundle.preprocess, CPU)
-    assert torch.equal(shown, normalise(normalise.arranged(noise)))
-    np.testing.assert_allclose(shown.numpy(), bundle.preprocess.normalise(noise), rtol=0, atol=ROUNDING)
-    pixels = torch.from_numpy(noise).permute(0, 3, 1, 2).float().requires_grad_()
-    same = bundle.inputs(pixels)
-    assert torch.equal(same.detach(), shown)
-    (gradient,) = torch.autograd.grad(same.sum(), pixels)
-    slope = (1 / (255 * torch.tensor(std))).view(1, 3, 1, 1).expand_as(pixels)
-    torch.testing.assert_close(gradient, slope)
-    assert torch.equal(bundle.inputs(noise[0]), shown[:1])
+def test_what_a_model_file_shows_its_network_is_differentiable_in_the_pixels(make_bundle):
+    bundle = load(make_bundle(preprocess={**load(make_bundle()).card["preprocess"], "std": [0.5, 1.0, 2.0]}))
+    pixels = torch.full((1, 3, 4, 4), 100.0, requires_grad=True)
+    seen = bundle.inputs(pixels)
+    seen.sum().backward()
+    assert torch.allclose(pixels.grad[0, :, 0, 0], 1 / (255 * torch.tensor([0.5, 1.0, 2.0])))
+    image = np.full((4, 4, 3), 100, np.uint8)
+    assert torch.equal(bundle.inputs(image), seen.detach())
+    np.testing.assert_allclose(seen.detach().numpy(), bundle.preprocess.normalise(image[None]), rtol=1e-6)

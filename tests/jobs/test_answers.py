@@ -3,9 +3,11 @@ import torch
 from torch import nn
 
 from fovea.errors import StorageError, UsageError
-from fovea.jobs.answers import latency, memory, write_measurement
+from fovea.jobs.latency import latency
 from fovea.jobs.measure import measure
+from fovea.jobs.memory import memory
 from fovea.measurement.memory import COUNTED, Memory
+from fovea.report.measurement import write_measurement
 
 
 def test_memory_of_a_name_a_network_and_a_file_is_that_of_the_network(make_bundle):

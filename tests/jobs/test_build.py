@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from fovea import registry
-from fovea.data.sources import find
+from fovea.data.sources.source import find
 from fovea.errors import BundleError, UsageError
 from fovea.jobs.build import build_file
 from fovea.jobs.evaluate import evaluate

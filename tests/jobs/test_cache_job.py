@@ -4,7 +4,7 @@ from datetime import datetime
 import numpy as np
 import pytest
 
-from fovea.data.cache import decode_dataset
+from fovea.data.cache.decoded import decode_dataset
 from fovea.data.dataset import Dataset, Part
 from fovea.jobs.cache import cache
 from fovea.preprocess import Preprocess

@@ -27,7 +27,7 @@ def here(tmp_path, monkeypatch):
 @pytest.fixture
 def blank(monkeypatch):
     """Write empty pictures: what takes the time."""
-    monkeypatch.setattr(job, "encoded", lambda figure, suffix: b"")
+    monkeypatch.setattr(job, "save_figure", lambda figure, path: path.write_bytes(b""))
 
 
 @pytest.fixture

@@ -12,11 +12,15 @@ from PIL import Image
 from safetensors.torch import load_file
 
 import fovea
-from fovea.data.sources import find
+from fovea.data.sources.source import find
+from fovea.devices import device_named
 from fovea.display import Display
 from fovea.errors import DataError, MissingDependencyError, ShapeError, TrainingError, UsageError
+from fovea.jobs.find_lr import find_lr
+from fovea.jobs.preview import preview
 from fovea.jobs.train import train
 from fovea.model.container import read_header
+from fovea.runs.request import prepared, seconds
 from fovea.tasks.score import Score
 from fovea.training.engine import Trainer
 

@@ -147,7 +147,7 @@ SAMPLE = ["resnet18", "mobilenet_v2", "vgg_block3", "densenet121", "googlenet", 
 
 @pytest.mark.parametrize("name", SAMPLE)
 def test_networks_of_the_zoo_agree_with_their_cards(name):
-    card = registry.card(name)
+    card = registry.entry(name)
     with torch.device("meta"):
         model = registry.build(name)
     measured = measure_network(model, card.input, name=name)
@@ -197,8 +197,10 @@ def test_what_training_keeps_stands_where_it_was_made():
 
 
 def test_dropout_keeps_a_mask_in_training_only():
-    row = measure_network(nn.Sequential(nn.Conv2d(3, 3, 1), nn.Dropout(0.5)), (3, 4, 4)).layers[2]
-    assert row.kept_bytes >= 3 * 4 * 4 and row.activation_bytes == 0
+    model = nn.Sequential(nn.Conv2d(3, 3, 1), nn.Dropout(0.5))
+    of_the_convolution = 3 * 4 * 4 * 4  # its input
+    row = measure_network(model, (3, 4, 4)).layers[2]
+    assert row.kept_bytes == kept_for_real(model, (3, 4, 4)) - of_the_convolution > 0 and row.activation_bytes == 0
 
 
 class Auxiliary(nn.Module):

@@ -52,7 +52,7 @@ def zoo():
         if name not in taken:
             with torch.device("meta"):
                 model = registry.build(name)
-            taken[name] = measure_network(model, registry.card(name).input, name=name)
+            taken[name] = measure_network(model, registry.entry(name).input, name=name)
         return taken[name]
 
     return measured

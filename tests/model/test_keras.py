@@ -48,7 +48,7 @@ def names_there(blocks):
 def test_every_tensor_of_a_densenet_has_its_name_here(name, blocks):
     with torch.device("meta"):
         own = [key for key in registry.build(name).state_dict() if not key.endswith("num_batches_tracked")]
-    peer = registry.card(name).peers["keras"]
+    peer = registry.entry(name).peers["keras"]
     assert sorted(map(peer.renamed, names_there(blocks))) == sorted(own)
 
 

@@ -111,8 +111,8 @@ def test_auxiliary_heads_in_a_file_are_left_out(tmp_path):
 
 def test_a_model_file_of_ours_brings_its_normalisation_and_licence(tmp_path, make_card):
     model = registry.build("mlp", classes=3, c_in=3, size=4, widths=[3])
-    card = Card.from_dict(make_card(licences={"weights": "CC0"}), source="own.safetensors")
-    save_bundle(tmp_path / "own.safetensors", model, card)
+    card = make_card(licences={"weights": "CC0"})
+    save_bundle(tmp_path / "own.safetensors", model, Card.from_dict(card, source="own"))
     again, origin = loaded(tmp_path / "own.safetensors", "mlp", classes=3, c_in=3, size=4, widths=[3])
     assert same(again, model.state_dict())
     assert (origin.mean, origin.std, origin.licence) == ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), "CC0")
@@ -247,14 +247,14 @@ def test_no_published_weights_is_said_so():
 
 
 def test_every_published_address_ends_in_digits_of_a_checksum_and_has_a_licence():
-    peers = [peer for name in registry.names() for peer in registry.card(name).peers.values() if peer.weights]
+    peers = [peer for name in registry.names() for peer in registry.entry(name).peers.values() if peer.weights]
     assert len(peers) > 20
     assert all(weights.DIGEST.search(peer.weights) and peer.licence for peer in peers)
 
 
 def test_a_published_file_brings_its_licence_and_another_of_that_naming_does_not(tmp_path, monkeypatch):
     peer = Peer("mlp", ((r"^net\.", ""),), weights="https://example.org/mlp-0123abcd.pth", licence="CC0", mean=(0.5,))
-    monkeypatch.setitem(registry._cards, "mlp", replace(registry.card("mlp"), peers={"elsewhere": peer}))
+    monkeypatch.setitem(registry._entries, "mlp", replace(registry.entry("mlp"), peers={"elsewhere": peer}))
     state = {f"net.{name}": tensor for name, tensor in registry.build("mlp").state_dict().items()}
     licences = {}
     for name in ("mlp-0123abcd.pth", "mlp-mine.pth"):

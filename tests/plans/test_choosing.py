@@ -2,10 +2,10 @@
 
 import torch
 
-from fovea.data.sources import find
+from fovea.data.sources.source import find
 from fovea.display import Display
+from fovea.jobs.train import prepared
 from fovea.plans.choosing import Wish, choose_plan
-from fovea.runs.request import prepared
 
 FAST = {"threads": 1, "precision": "float32", "device": "cpu"}
 

@@ -6,7 +6,7 @@ import torch
 
 import fovea.zoo  # noqa: F401 (registers the networks)
 from fovea import registry
-from fovea.data.augment import compose
+from fovea.data.augment.recipes import compose
 from fovea.data.dataset import Dataset, Part
 from fovea.plans import rules
 from fovea.plans.rules import PHOTOGRAPHS, TIMED_BATCH, USED_FOR_STEPS, budget_plan, default_plan
@@ -77,7 +77,7 @@ def test_an_asked_for_network_and_size_are_kept():
 def test_the_planned_network_and_augmentation_can_be_built(plan):
     network = registry.build(plan.model, classes=5, c_in=3, size=plan.size, **plan.arguments)
     assert network(torch.zeros(2, 3, plan.size, plan.size)).shape == (2, 5)
-    compose(plan.recipe.augment, size=plan.size, directional=False)
+    compose(plan.recipe.augment, size=plan.size)
 
 
 def test_a_faster_machine_gets_a_larger_network(machine):

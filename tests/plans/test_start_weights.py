@@ -14,7 +14,7 @@ from fovea.card import Card
 from fovea.data.dataset import Dataset, Part
 from fovea.display import Display
 from fovea.errors import BundleError, StorageError, UsageError
-from fovea.jobs.train import train
+from fovea.jobs.train import prepared, train
 from fovea.model.bundle import load, save_bundle
 from fovea.model.container import read_card
 from fovea.plans.choosing import Wish, choose_plan
@@ -80,7 +80,7 @@ def test_a_model_file_gives_network_arguments_size_and_normalisation(photographs
     arguments = registry.arguments_of("foveola", classes=3, c_in=3, width=0.25)
     preprocess = {**make_card()["preprocess"], "size": [24, 24], "mean": [0.1, 0.2, 0.3]}
     card = make_card(architecture="foveola", arguments=arguments, preprocess=preprocess, licences={"weights": "CC0"})
-    save_bundle(tmp_path / "own.safetensors", model, Card.from_dict(card, source="own.safetensors"))
+    save_bundle(tmp_path / "own.safetensors", model, Card.from_dict(card, source="own"))
     training = ready(photographs, start=tmp_path / "own.safetensors", size=None)
     assert training.architecture == "foveola" and training.arguments["width"] == 0.25
     assert training.preprocess.size == (24, 24) and training.preprocess.mean == (0.1, 0.2, 0.3)

@@ -1,6 +1,5 @@
 """A small card and training to make pages of, with names as given."""
 
-import numpy as np
 import pytest
 
 from fovea.report.training import Story
@@ -50,8 +49,6 @@ def make_story(make_outcome, page_card):
             {"epoch": 1, "loss": 1.0, "accuracy": 0.6, "lr": 0.001, "val": None},
         ]
         given = {"outcomes": [make_outcome()], "looks": looks, "history": history, "layer": "relu", "parameters": 1234}
-        return Story(
-            **{"card": page_card(), **given, "filters": np.random.default_rng(0).normal(size=(5, 3, 3, 3)), **changes}
-        )
+        return Story(**{"card": page_card(), **given, "filters": torch.randn(5, 3, 3, 3).numpy(), **changes})
 
     return make

@@ -74,7 +74,7 @@ def test_an_evaluation_page_holds_what_is_known_of_the_network(make_outcome, pag
     page = evaluation_page(
         make_outcome(protocol=Protocol(flip=True)),
         page_card(),
-        filters=np.random.default_rng(0).normal(size=(5, 3, 3, 3)),
+        filters=torch.randn(5, 3, 3, 3).numpy(),
         notes=["mind this"],
     )
     assert headings(page) == [name for name in HEADINGS if name not in (HEADINGS[0], HEADINGS[5])]

@@ -8,12 +8,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from fovea.data.sources import find
+from fovea.data.sources.source import find
 from fovea.display import Display
 from fovea.errors import ShapeError, UsageError
-from fovea.jobs.train import prepared, train
+from fovea.jobs.train import train
 from fovea.model.bundle import load
 from fovea.model.container import read_card
+from fovea.runs.request import prepared
 from fovea.training.inference import predict_logits
 
 FAST = {"threads": 1, "precision": "float32", "device": "cpu", "size": 16, "batch": 64, "augment": ()}

@@ -1,13 +1,16 @@
-"""Scores: which is better, and how metrics are written."""
+"""Scores: which is better, how they are written, and what classes and numbers make of outputs."""
 
 import math
 
 import pytest
+import torch
 
+from fovea.tasks.classes import Classes
+from fovea.tasks.number import Number
 from fovea.tasks.score import ACCURACY, Metric, Score
 
 NAN = math.nan
-ERROR = Metric("mae", "mean absolute error", higher_is_better=False)
+ERROR = Metric("error", "mean error", higher_is_better=False)
 
 
 @pytest.mark.parametrize(
@@ -27,33 +30,36 @@ def test_higher_accuracy_then_lower_loss_is_better_and_nan_never(one, other, bet
     assert one.better_than(other) is better
 
 
-def test_of_errors_the_lower_is_better():
-    assert Score(2.0, 0.1, ERROR).better_than(Score(1.0, 0.2, ERROR))
-    assert not Score(1.0, 0.2, ERROR).better_than(Score(2.0, 0.1, ERROR))
+def test_where_a_lower_value_is_better_it_comes_first():
+    assert Score(2.0, 1.0, ERROR).better_than(Score(1.0, 2.0, ERROR))
+    assert not Score(1.0, 2.0, ERROR).better_than(Score(2.0, 1.0, ERROR))
 
 
-@pytest.mark.parametrize("score", [Score(0.25, 0.75), Score(0.25, None), Score(0.5, 1.5, ERROR)])
-def test_a_score_comes_back_from_json(score):
-    assert Score.from_dict(score.to_dict(), score.metric) == score
+def test_json_has_the_value_under_the_name_of_its_metric():
+    assert Score(1.5, 0.5).to_dict() == {"loss": 1.5, "accuracy": 0.5}
+    assert Score(1.5).to_dict() == {"loss": 1.5, "accuracy": None}
+    for score in (Score(1.5, 3.0, ERROR), Score(0.5, 0.25)):
+        assert Score.from_dict(score.to_dict(), score.metric) == score
 
 
-def test_the_value_stands_under_the_name_of_its_metric():
-    assert Score(0.25, 0.75).to_dict() == {"loss": 0.25, "accuracy": 0.75}
-    assert Score(0.25, None).to_dict() == {"loss": 0.25, "accuracy": None}
-    assert Score(0.5, 1.5, ERROR).to_dict() == {"loss": 0.5, "mae": 1.5}
-
-
-def test_a_person_reads_the_metric_where_there_is_one():
-    assert Score(0.25, 0.7512).text("  val ") == "  val accuracy 75.12 %"
-    assert Score(0.25, None).text("  val ") == ""
-    assert Score(0.5, 1.23456, ERROR).text("") == "mean absolute error 1.235"
-
-
-def test_shares_are_read_in_percent_and_other_figures_as_they_are():
-    assert (ACCURACY.text(0.98886), ACCURACY.difference(0.0123), ACCURACY.axis) == (
+def test_people_read_shares_in_percent_and_other_figures_as_they_are():
+    assert (ACCURACY.text(0.98891), ACCURACY.difference(-0.0123), ACCURACY.axis) == (
         "98.89 %",
-        "+1.23 points",
+        "-1.23 points",
         "Accuracy, %",
     )
-    assert (ERROR.text(2.34567), ERROR.difference(-0.5), ERROR.axis) == ("2.346", "-0.5", "Mean absolute error")
-    assert (ACCURACY.scale, ACCURACY.unit, ERROR.scale, ERROR.unit) == (100, " %", 1, "")
+    assert (ERROR.text(2.34567), ERROR.difference(0.5), ERROR.axis) == ("2.346", "+0.5", "Mean error")
+    assert (Score(1.0, 0.5).text("  val "), Score(1.0).text("  val ")) == ("  val accuracy 50.00 %", "")
+
+
+def test_score_of_classes_has_accuracy_and_loss():
+    target = Classes(names=("a", "b"))
+    outputs = torch.tensor([[math.log(3), 0.0], [math.log(3), 0.0]])
+    result = target.score(outputs, torch.tensor([0, 1]), target.criterion())
+    assert result.value == 0.5
+    assert result.loss == pytest.approx(-(math.log(0.75) + math.log(0.25)) / 2)
+
+
+def test_score_of_numbers_has_a_loss_alone():
+    result = Number().score(torch.tensor([[1.0], [2.0]]), torch.tensor([1.0, 4.0]), Number().criterion())
+    assert result == Score(2.0, None)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from fovea.data.augment import compose
+from fovea.data.augment.recipes import compose
 from fovea.data.dataset import Part
 from fovea.preprocess import Preprocess
 from fovea.tasks.classes import Classes
@@ -26,9 +26,11 @@ def bright_halves(count, *, seed=0):
     return Part(labels=labels.astype(np.int64), names=tuple(map(str, range(count))), pixels=pixels)
 
 
-def target_of(part, loss):
-    """Return what is learned of such labels: two classes, or numbers on their own scale."""
-    return Classes(names=("a", "b"), loss=loss) if part.labels.dtype == np.int64 else Number(loss=loss)
+def target_of(part, recipe):
+    """Return what is learned from the labels of a part: numbers, or classes."""
+    if part.labels.dtype.kind == "f":
+        return Number(loss=recipe.loss)
+    return Classes(names=tuple(map(str, range(max(2, int(part.labels.max()) + 1)))), loss=recipe.loss)
 
 
 def tiny_net(outputs=2, *, norm=True):
@@ -65,9 +67,9 @@ def make_trainer(net):
             train,
             recipe,
             val=val,
-            target=target_of(train, recipe.loss),
+            target=target_of(train, recipe),
             preprocess=Preprocess(size=(SIZE, SIZE), channels=1, mean=(0.4,), std=(0.2,)),
-            augmentation=compose(recipe.augment, size=SIZE, directional=False),
+            augmentation=compose(recipe.augment, size=SIZE),
             device=torch.device(device),
         )
 

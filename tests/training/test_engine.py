@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from fovea.data.mixing import MixedLabels
+from fovea.data.augment.mixing import MixedLabels
 from fovea.errors import TrainingError, UsageError
 from fovea.tasks.score import Score
 from fovea.training.engine import Trainer, seed_of

@@ -4,15 +4,14 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from fovea.data.mixing import MixedLabels
+from fovea.data.augment.mixing import MixedLabels
 from fovea.tasks.classes import Classes
 from fovea.tasks.number import Number
 from fovea.training.losses import main_head, make_loss
 from fovea.training.recipe import Recipe
 
 N, K = 7, 4
-FOUR = Classes(names=("a", "b", "c", "d"))
-TWO = Classes(names=("a", "b"), loss="binary")
+FOUR, TWO, NUMBER = Classes(names=tuple("abcd")), Classes(names=("no", "yes"), loss="binary"), Number()
 
 
 @pytest.fixture
@@ -70,9 +69,9 @@ def test_binary_with_smoothing_is_two_class_cross_entropy_with_smoothing(logits)
 
 def test_mean_squared_error_of_numbers(logits):
     numbers = torch.linspace(-1, 1, N)
-    ours = make_loss(Number(), Recipe(loss="mse"))(logits[:, :1], numbers)
+    ours = make_loss(NUMBER, Recipe(loss="mse"))(logits[:, :1], numbers)
     same_value_and_gradient(ours, F.mse_loss(logits[:, 0], numbers.double()), logits)
-    worked = make_loss(Number(), Recipe(loss="mse"))(torch.tensor([[1.0], [3.0]]), torch.tensor([0.0, 5.0]))
+    worked = make_loss(NUMBER, Recipe(loss="mse"))(torch.tensor([[1.0], [3.0]]), torch.tensor([0.0, 5.0]))
     assert worked.item() == pytest.approx((1 + 4) / 2)
 
 

@@ -10,7 +10,7 @@ import torch
 from conftest import SIZE, bright_halves, target_of
 from torch import nn
 
-from fovea.data.augment import compose
+from fovea.data.augment.recipes import compose
 from fovea.preprocess import Preprocess
 from fovea.training.distributed import agreed, greatest, joined, rank, sum_gradients
 from fovea.training.engine import Trainer
@@ -57,9 +57,9 @@ def make_trainer(model=None, *, val=None, train=None, **fields):
         train,
         recipe,
         val=val,
-        target=target_of(train, recipe.loss),
+        target=target_of(train or bright_halves(31), recipe),
         preprocess=Preprocess(size=(SIZE, SIZE), channels=1, mean=(0.4,), std=(0.2,)),
-        augmentation=compose(recipe.augment, size=SIZE, directional=False),
+        augmentation=compose(recipe.augment, size=SIZE),
         device=torch.device("cpu"),
     )
 
@@ -77,8 +77,14 @@ def fit(trainer, *, stopped=lambda trainer: False):
 
 def seen(trainer):
     """Return what goes into the network in the first step, and the seeds of its dropout in all of them."""
-    batches, seeds, prepare, seed_dropout = [], [], trainer.prepare, trainer.seed_dropout
-    trainer.prepare = Watched(prepare, batches)
+    batches, seeds, seed_dropout = [], [], trainer.seed_dropout
+
+    class Seen(type(trainer.prepare)):
+        def __call__(self, images):
+            batches.append(images.clone())
+            return super().__call__(images)
+
+    trainer.prepare = Seen(trainer.preprocess, trainer.device)
     trainer.seed_dropout = lambda seed: (seeds.append(seed), seed_dropout(seed))[1]
     fit(trainer)
     return {"images": batches[0], "seeds": seeds}

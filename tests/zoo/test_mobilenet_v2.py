@@ -63,5 +63,5 @@ WEIGHTS = Path(os.environ.get("FOVEA_DATA", "")) / "weights" / "mobilenet_v2-ima
 @pytest.mark.skipif(not WEIGHTS.is_file(), reason="FOVEA_DATA holds no weights of MobileNetV2")
 def test_published_weights_fit_every_key_and_shape():
     published = torch.load(WEIGHTS, weights_only=True, map_location="cpu")
-    peer = registry.card("mobilenet_v2").peers["torchvision"]
+    peer = registry.entry("mobilenet_v2").peers["torchvision"]
     registry.build("mobilenet_v2").load_state_dict({peer.renamed(key): value for key, value in published.items()})

@@ -61,7 +61,7 @@ def with_lively_batch_norm(model: nn.Module) -> nn.Module:
 @pytest.mark.parametrize(("name", "library", "size"), SAMPLE)
 def test_same_weights_same_logits_and_gradients(name, library, size, make):
     torch.manual_seed(0)
-    peer = registry.card(name).peers[library]
+    peer = registry.entry(name).peers[library]
     theirs = with_lively_batch_norm(make(library, peer.name)).double().eval()
     aux = {"aux": True} if any(key.startswith("aux") for key in theirs.state_dict()) else {}
     ours = registry.build(name, size=size, **aux).double().eval()
@@ -71,7 +71,7 @@ def test_same_weights_same_logits_and_gradients(name, library, size, make):
     # a dense layer is a 1x1 convolution in some libraries
     ours.load_state_dict({key: tensor.reshape(shapes[key]) for key, tensor in renamed.items()})
 
-    images = torch.randn(2, registry.card(name).input[0], size, size, dtype=torch.float64)
+    images = torch.randn(2, registry.entry(name).input[0], size, size, dtype=torch.float64)
     logits, expected = ours(images), theirs(images)
     assert (logits - expected).abs().max() < 1e-9 * expected.abs().max()
     weights = torch.randn_like(logits)
@@ -88,7 +88,7 @@ def test_same_weights_same_logits_and_gradients(name, library, size, make):
 
 def test_auxiliary_heads_answer_as_theirs(make):
     torch.manual_seed(0)
-    peer = registry.card("googlenet_bn").peers["torchvision"]
+    peer = registry.entry("googlenet_bn").peers["torchvision"]
     theirs = with_lively_batch_norm(make("torchvision", peer.name)).double().train()
     ours = registry.build("googlenet_bn", size=32, aux=True).double().train()
     ours.load_state_dict({peer.renamed(key): tensor for key, tensor in theirs.state_dict().items()})
@@ -104,7 +104,7 @@ def test_auxiliary_heads_answer_as_theirs(make):
 @pytest.mark.parametrize(("name", "size"), [("alexnet_owt", 64), ("vgg11", 32), ("vgg11_bn", 32)])
 def test_same_features_and_gradients_where_dense_layers_are_large(name, size, make):
     torch.manual_seed(0)
-    peer = registry.card(name).peers["torchvision"]
+    peer = registry.entry(name).peers["torchvision"]
     with torch.device("meta"):
         theirs, ours = make("torchvision", peer.name), registry.build(name)
     shapes = {key: tensor.shape for key, tensor in ours.state_dict().items()}

@@ -69,4 +69,4 @@ def test_an_input_too_small_names_the_pooling():
 def test_vgg_block3_is_a_pattern():
     with torch.device("meta"):
         model = registry.build("pattern", pattern="CRCRP CRCRP CRCRP FRF", widths=[32, 64, 128, 128])
-    assert sum(p.numel() for p in model.parameters()) == registry.card("vgg_block3").params
+    assert sum(p.numel() for p in model.parameters()) == registry.entry("vgg_block3").params

@@ -28,13 +28,13 @@ def test_all_shortcuts_are_identities_and_so_the_plain_network_has_as_many_param
     model = registry.build("cifar_resnet56")
     kinds = [type(m.shortcut) for m in model.modules() if isinstance(m, Residual)]
     assert (kinds.count(nn.Identity), kinds.count(PaddedIdentity)) == (25, 2)
-    assert registry.card("cifar_resnet56").params == registry.card("cifar_plain56").params
+    assert registry.entry("cifar_resnet56").params == registry.entry("cifar_plain56").params
 
 
 @pytest.mark.skipif(not WEIGHTS.is_file(), reason="FOVEA_DATA holds no weights/resnet20-12fca82f.th")
 def test_published_weights_give_the_logits_of_the_formula():
     published = torch.load(WEIGHTS, weights_only=True, map_location="cpu")["state_dict"]
-    peer, model = registry.card("cifar_resnet20").peers["akamaster"], registry.build("cifar_resnet20").eval().double()
+    peer, model = registry.entry("cifar_resnet20").peers["akamaster"], registry.build("cifar_resnet20").eval().double()
     counters = {name: tensor for name, tensor in model.state_dict().items() if name.endswith("num_batches_tracked")}
     model.load_state_dict(counters | {peer.renamed(name): tensor for name, tensor in published.items()})
     w = {name.removeprefix("module."): tensor.double() for name, tensor in published.items()}

@@ -58,5 +58,5 @@ WEIGHTS = Path(os.environ.get("FOVEA_DATA", "")) / "weights" / "squeezenet1_0-im
 @pytest.mark.skipif(not WEIGHTS.is_file(), reason="FOVEA_DATA holds no weights of SqueezeNet")
 def test_published_weights_fit_every_key_and_shape():
     published = torch.load(WEIGHTS, weights_only=True, map_location="cpu")
-    peer = registry.card("squeezenet1_0").peers["torchvision"]
+    peer = registry.entry("squeezenet1_0").peers["torchvision"]
     registry.build("squeezenet1_0").load_state_dict({peer.renamed(key): value for key, value in published.items()})

@@ -52,7 +52,7 @@ def test_convolutions_of_each_stage(name, counts):
 
 
 def test_only_column_c_has_1x1_convolutions():
-    for name in (name for name in registry.names() if registry.card(name).authors == "Simonyan and Zisserman"):
+    for name in (name for name in registry.names() if registry.entry(name).authors == "Simonyan and Zisserman"):
         small = [m for m in on_meta(name).modules() if isinstance(m, nn.Conv2d) and m.kernel_size == (1, 1)]
         assert len(small) == (3 if "16_c" in name else 0), name
 

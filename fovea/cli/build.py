@@ -1,0 +1,64 @@
+"""`fovea build`."""
+
+from inspect import signature
+from typing import Annotated
+
+import typer
+
+from fovea.cli.options import Json
+from fovea.cli.output import print_json, print_lines
+from fovea.cli.settings import assigned
+from fovea.errors import UsageError
+
+
+def build(
+    name: Annotated[
+        str, typer.Argument(help="A network (see `fovea models`), or letters as 'CRCRP CRCRP F'.", show_default=False)
+    ],
+    out: Annotated[str, typer.Option(help="The model file to write.")] = "model.safetensors",
+    weights: Annotated[str | None, typer.Option(help="A weights file, or imagenet for the published one.")] = None,
+    classes_from: Annotated[str | None, typer.Option(metavar="FILE", help="Class names in index order.")] = None,
+    size: Annotated[int | None, typer.Option(help="Height and width of the input, in pixels.")] = None,
+    resize: Annotated[int | None, typer.Option(help="The shorter side that the input is cut from, in pixels.")] = None,
+    mean: Annotated[str | None, typer.Option(metavar="M,..", help="Subtracted from pixels from 0 to 1.")] = None,
+    std: Annotated[str | None, typer.Option(metavar="S,..", help="What they are divided by then.")] = None,
+    licence: Annotated[str | None, typer.Option(help="Licence of the weights.")] = None,
+    classes: Annotated[int | None, typer.Option(help="Number of classes.", show_default="the paper's")] = None,
+    c_in: Annotated[int | None, typer.Option(help="Channels of the images.", show_default="the paper's")] = None,
+    widths: Annotated[
+        str | None, typer.Option(metavar="N,..", help="With letters: channels of each stage, units of hidden layers.")
+    ] = None,
+    assignments: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any other argument of the network.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Make a model file of a network, with published weights where there are some."""
+    from fovea.display import Display
+    from fovea.jobs.build import build_file
+
+    counts = {"classes": classes, "c_in": c_in, "widths": widths}
+    arguments = {key: value for key, value in counts.items() if value is not None}
+    with Display() as display:
+        built = build_file(
+            name,
+            out=out,
+            weights=weights,
+            classes_from=classes_from,
+            size=size,
+            resize=resize,
+            mean=_numbers("--mean", mean),
+            std=_numbers("--std", std),
+            licence=licence,
+            display=display,
+            **assigned(assignments or (), taken={*arguments, *signature(build).parameters}),
+            **arguments,
+        )
+    print_json(built.to_dict()) if as_json else print_lines(built.summary())
+
+
+def _numbers(option: str, text: str | None) -> tuple[float, ...] | None:
+    try:
+        return tuple(float(part) for part in text.split(",")) if text is not None else None
+    except ValueError:
+        raise UsageError(f"`{option} {text}` must be one number, or one per channel as 0.485,0.456,0.406.") from None

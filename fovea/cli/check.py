@@ -1,0 +1,38 @@
+"""`fovea check`."""
+
+from typing import Annotated, Any
+
+import typer
+
+from fovea.cli.options import READING, Json
+from fovea.cli.output import complain, print_json, print_lines, print_table
+from fovea.signatures import spelled_out
+
+
+@spelled_out(READING, before="task")
+def check(
+    data: Annotated[str, typer.Argument(help="A folder, manifest, archive or name.", show_default=False)],
+    html: Annotated[str | None, typer.Option(metavar="PATH", help="Write a page with the images concerned.")] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with 1 where files are bad, images duplicate or classes empty.")
+    ] = False,
+    task: Annotated[str, typer.Option(help="classes, or number for one number per image.")] = "classes",
+    as_json: Json = False,
+    **reading: Any,
+) -> None:
+    """Look for what is wrong with data: bad files, duplicates, leaks between parts, label conflicts, imbalance."""
+    given = {name: value for name, value in locals().items() if name not in ("strict", "as_json", "reading")}
+    from fovea.display import Display
+    from fovea.jobs.check import check as job
+
+    with Display() as display:
+        result = job(**given, **reading, display=display)
+    if as_json:
+        print_json(result.to_dict())
+    else:
+        print_lines(result.summary())
+        rows = [("!" if row.fault and row.found else "", row.what, row.found, row.example) for row in result.findings]
+        print_table(("", "looked for", "found", "for example"), rows)
+    if strict and result.faults:
+        complain(f"--strict allows no faults, and {result.data} has {result.faults}")
+        raise typer.Exit(1)

@@ -1,0 +1,59 @@
+"""`fovea evaluate`."""
+
+from typing import Annotated, Any
+
+import typer
+
+from fovea.cli.options import READING, AllowBad, Device, Json, Model, NoImages
+from fovea.cli.output import complain, print_json, print_lines
+from fovea.signatures import spelled_out
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(map(float, text.split(",")))
+    except ValueError:
+        raise typer.BadParameter(f"{text} must be numbers, as 0.9,1,1.1.") from None
+
+
+@spelled_out(READING, before="allow_bad")
+def evaluate(
+    model: Model,
+    data: Annotated[str, typer.Argument(help="A folder, manifest, archive or name.", show_default=False)],
+    split: Annotated[
+        str, typer.Option(help="train, val, test or whole; val, then whole, where there is no test.")
+    ] = "test",
+    crops: Annotated[int, typer.Option(help="Average over 5 (corners, centre) or 10 (mirrored too) crops.")] = 1,
+    flip: Annotated[bool, typer.Option("--flip", help="Average over each image and its mirror image.")] = False,
+    scales: Annotated[
+        str, typer.Option(parser=_numbers, metavar="S,..", help="Average over sizes before the crop, as 0.9,1,1.1.")
+    ] = "1",
+    slice_by: Annotated[
+        str | None, typer.Option("--slice", metavar="COLUMN", help="Accuracy per value of a manifest's column too.")
+    ] = None,
+    robust: Annotated[
+        bool, typer.Option("--robust", help="Accuracy too on shifted, scaled, rotated, blurred, noisy, JPEG images.")
+    ] = False,
+    out: Annotated[
+        str | None, typer.Option(metavar="PATH", help="Draw what --robust finds: .png, .jpg, .pdf or .svg.")
+    ] = None,
+    min_accuracy: Annotated[float | None, typer.Option(help="Exit with 1 below this fraction.")] = None,
+    allow_bad: AllowBad = False,
+    device: Device = "auto",
+    batch: Annotated[int, typer.Option(help="Images at a time.", min=1)] = 256,
+    html: Annotated[str | None, typer.Option(metavar="PATH", help="Write a page with all of it to this file.")] = None,
+    no_images: NoImages = False,
+    as_json: Json = False,
+    **reading: Any,
+) -> None:
+    """Measure a network: accuracy with its interval, per class, confusion, calibration, robustness."""
+    given = {name: value for name, value in locals().items() if name not in ("as_json", "no_images", "reading")}
+    from fovea.display import Display
+    from fovea.jobs.evaluate import evaluate as job
+
+    with Display() as display:
+        result = job(**given, **reading, images=not no_images, display=display)
+    print_json(result.to_dict()) if as_json else print_lines(result.summary())
+    if not result.passed:
+        complain(f"accuracy {result.accuracy:.4f} is below --min-accuracy {min_accuracy}")
+        raise typer.Exit(1)

@@ -1,0 +1,112 @@
+"""`fovea measure`."""
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fovea.cli.measure_questions import Answers, Questions, answered
+from fovea.cli.options import Json
+from fovea.cli.output import print_json, print_lines, print_table
+from fovea.errors import UsageError
+
+if TYPE_CHECKING:
+    from fovea.measurement.result import Measurement
+    from fovea.measurement.tables import Choice
+
+
+def measure(
+    model: Annotated[
+        str | None, typer.Argument(help="A name, a model file, or file.py:Net.", show_default=False)
+    ] = None,
+    input: Annotated[str | None, typer.Option(metavar="CxHxW", help="Shape of one image, as 3x224x224.")] = None,
+    depth: Annotated[int | None, typer.Option(help="Sum up what is nested deeper; 1: parts.", min=1)] = None,
+    sort: Annotated[str | None, typer.Option(help="parameters, macs, kept, ... : the largest first.")] = None,
+    top: Annotated[int | None, typer.Option(help="Only so many rows.", min=1)] = None,
+    compare: Annotated[
+        tuple[str, str] | None, typer.Option(metavar="A B", help="Two networks side by side.", show_default=False)
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="A stride that does not divide is an error.")] = False,
+    unit: Annotated[str | None, typer.Option(metavar="LAYER:ROW,COLUMN", help="What one unit sees, drawn.")] = None,
+    image: Annotated[str | None, typer.Option(help="The image that --unit draws on; a grid without it.")] = None,
+    out: Annotated[str | None, typer.Option(help="The picture of --unit: .png, .jpg, .pdf or .svg.")] = None,
+    memory: Annotated[
+        str | None, typer.Option(metavar="batch=N", help="Peak memory of inference and training.")
+    ] = None,
+    latency: Annotated[bool, typer.Option("--latency", help="Time a forward pass on this machine.")] = False,
+    device: Annotated[str, typer.Option(help="Where --latency runs: cpu, cuda, mps or auto.")] = "auto",
+    html: Annotated[str | None, typer.Option(metavar="FILE", help="Write a page: graph and table.")] = None,
+    as_json: Json = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, one line per row.")] = False,
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
+) -> None:
+    """Show what each layer costs and sees: shapes, parameters, MACs, memory, receptive field."""
+    from fovea.jobs.measure import measure as job
+    from fovea.measurement.tables import Choice
+
+    if as_json + as_csv + as_markdown > 1:
+        raise UsageError("`--json`, `--csv` and `--markdown` exclude each other; choose one.")
+    if (model is None) == (compare is None):
+        raise UsageError("Name one network, or two with `--compare A B`.")
+    questions = Questions(unit, image, out, memory, latency, device, html)
+    questions.check(alone=not (compare or as_csv or as_markdown))
+    measured = [job(name, _shape(input), strict=strict) for name in compare or (model or "",)]
+    if len(measured) == 2:
+        _print_comparison(*measured, as_json=as_json)
+        return
+    form = "json" if as_json else "csv" if as_csv else "markdown" if as_markdown else "text"
+    choice = Choice(depth=depth, sort=sort, top=top)
+    if questions.asked:
+        answers = answered(model or "", _shape(input), questions)
+        _print_answers(measured[0], choice, answers, html=html, as_json=as_json)
+    else:
+        _print(measured[0], choice, form=form)
+
+
+def _print(measurement: "Measurement", choice: "Choice", *, form: str) -> None:
+    from fovea.measurement.result import CONVENTIONS
+    from fovea.measurement.tables import csv_table, markdown_table, rows_of, text_table
+
+    rows_of(measurement, choice)  # refuses an unknown column before anything is printed
+    if form == "json":
+        print_json(measurement.to_dict())
+    elif form == "csv":
+        print(csv_table(measurement, choice), end="")
+        print(*CONVENTIONS, sep="\n", file=sys.stderr)
+    else:
+        print_lines((markdown_table if form == "markdown" else text_table)(measurement, choice))
+
+
+def _print_answers(
+    measurement: "Measurement", choice: "Choice", answers: "Answers", *, html: str | None, as_json: bool
+) -> None:
+    """Print what was asked, in place of the table; write the page."""
+    from fovea.report.measurement import write_measurement
+
+    lines = [line for answer in answers.values() for line in answer.summary()]
+    if html is not None:
+        lines = [*lines, f"Page       {write_measurement(measurement, html, choice=choice, lines=lines)}"]
+    if as_json:
+        print_json({**measurement.to_dict(), **{name: answer.to_dict() for name, answer in answers.items()}})
+    else:
+        print_lines(lines)
+
+
+def _print_comparison(a: "Measurement", b: "Measurement", *, as_json: bool) -> None:
+    from fovea.measurement.result import CONVENTIONS
+    from fovea.measurement.tables import comparison, shortened
+
+    if as_json:
+        print_json({"a": a.to_dict(), "b": b.to_dict()})
+        return
+    print_table(("", shortened(a.name, 26), shortened(b.name, 26), "second / first"), comparison(a, b))
+    print_lines(CONVENTIONS)
+
+
+def _shape(text: str | None) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    sizes = text.lower().split("x")
+    if not all(size.isdecimal() for size in sizes):
+        raise UsageError(f"`--input {text}` must be the shape of one image, channels first: 3x224x224.")
+    return tuple(map(int, sizes))

@@ -1,0 +1,130 @@
+"""The one table of commands: the command line, `fovea.__all__` and the README's list are made of it.
+
+A command is a file in `cli/`, which parses and prints, a function in `jobs/`, which does it, and a row here.
+"""
+
+from typing import NamedTuple
+
+
+class Command(NamedTuple):
+    """One command."""
+
+    name: str
+    usage: str
+    """What stands behind the name: the arguments, without options."""
+    does: str
+    """What it does, for the README, in Markdown."""
+    functions: tuple[str, ...]
+    """What the package offers of it in Python, as `module:function`; the first is the command itself."""
+
+    @property
+    def parser(self) -> str:
+        """The module that parses its options, with a function of the same name."""
+        return f"fovea.cli.{self.name}"
+
+    @property
+    def row(self) -> str:
+        """The row of the README's table."""
+        usage = self.usage.replace("|", r"\|")
+        return f"| `{f'fovea {self.name} {usage}'.rstrip()}` | {self.does} |"
+
+
+COMMANDS = (
+    Command(
+        "train",
+        "DATA",
+        "from images to a model file and a report in a run folder; [docs/training.md](docs/training.md), "
+        "[docs/report.md](docs/report.md); from published weights: [docs/pretrained.md](docs/pretrained.md); from a "
+        "shallower network, or layers trained without labels: [docs/growing.md](docs/growing.md)",
+        ("fovea.jobs.train:train", "fovea.jobs.preview:preview", "fovea.jobs.find_lr:find_lr"),
+    ),
+    Command(
+        "evaluate",
+        "MODEL DATA",
+        "accuracy with its interval, per class, confusion, calibration; over several views, per slice, on disturbed "
+        "images; [docs/evaluate.md](docs/evaluate.md)",
+        ("fovea.jobs.evaluate:evaluate",),
+    ),
+    Command(
+        "predict",
+        "MODEL IMAGE...",
+        "the most probable classes of files, folders and globs, as text, JSON or CSV; "
+        "[docs/evaluate.md](docs/evaluate.md#predict)",
+        ("fovea.jobs.predict:predict",),
+    ),
+    Command(
+        "compare",
+        "RUN...",
+        "trainings side by side, seeds of one recipe together: results with intervals, time, arithmetic, curves; "
+        "[docs/evaluate.md](docs/evaluate.md#comparing-runs)",
+        ("fovea.jobs.compare:compare",),
+    ),
+    Command(
+        "check",
+        "DATA",
+        "bad files, duplicates, leaks between parts, label conflicts, imbalance, with a page; "
+        "[docs/check.md](docs/check.md)",
+        ("fovea.jobs.check:check",),
+    ),
+    Command(
+        "models",
+        "[PATTERN]",
+        "the networks: year, authors, parameters, multiply-adds, published accuracy; filters, `--plot`; "
+        "[docs/zoo.md](docs/zoo.md)",
+        ("fovea.jobs.models:models",),
+    ),
+    Command(
+        "build",
+        "NAME|PATTERN",
+        "a network as a model file: with published weights, or from the letters of lecture 000; "
+        "[docs/zoo.md](docs/zoo.md), [docs/pretrained.md](docs/pretrained.md)",
+        ("fovea.jobs.build:build_file",),
+    ),
+    Command(
+        "measure",
+        "MODEL",
+        "each layer's shapes, parameters, multiply-adds, memory and receptive field; "
+        "[docs/measure.md](docs/measure.md)",
+        (
+            "fovea.jobs.measure:measure",
+            "fovea.jobs.memory:memory",
+            "fovea.jobs.latency:latency",
+            "fovea.jobs.unit:see_unit",
+        ),
+    ),
+    Command(
+        "filter",
+        "IMAGE|SIGNAL.csv",
+        "a classic kernel on an image or a signal: input, kernel and output as a picture; "
+        "[docs/filters.md](docs/filters.md)",
+        ("fovea.jobs.filter:filter",),
+    ),
+    Command("info", "MODEL", "the card of a model file; [docs/bundle.md](docs/bundle.md)", ("fovea.jobs.info:info",)),
+    Command(
+        "doctor", "", "what this machine has, and what is missing for which command", ("fovea.jobs.doctor:doctor",)
+    ),
+    Command(
+        "cache",
+        "",
+        "what is kept to save time (decoded images, unpacked archives, downloads): list, clear",
+        ("fovea.jobs.cache:cache",),
+    ),
+)
+
+FURTHER = (
+    "fovea.model.bundle:Bundle",
+    "fovea.model.bundle:load",
+    "fovea.model.weights:build",
+    "fovea.tasks.prediction:Prediction",
+    "fovea.data.sources.source:find",
+    "fovea.errors:FoveaError",
+    "fovea.registry:names",
+)
+"""What the package offers beside its commands."""
+
+
+def homes() -> dict[str, str]:
+    """Return the module of every public name of the package."""
+    offered = [function for command in COMMANDS for function in command.functions]
+    pairs = (entry.partition(":") for entry in (*offered, *FURTHER))
+    return {name: module for module, _, name in pairs}

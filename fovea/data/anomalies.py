@@ -1,0 +1,94 @@
+"""What else there is to know of the images of a data set: sizes, modes, blank ones, and files that are none of it."""
+
+import os
+import warnings
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from fovea.data.dataset import Dataset, Part
+from fovea.data.sources.folders import is_ignored
+from fovea.preprocess import FORMATS
+
+ODD_FACTOR = 4
+"""A side is odd that is so many times the median of that side, or so many times shorter."""
+BLANK_LEVELS = 2
+CHUNK = 2048
+
+
+class ImageHeader(NamedTuple):
+    """What an image says of itself: (width, height) in pixels, and Pillow's mode."""
+
+    size: tuple[int, int]
+    mode: str
+
+
+class Sizes(NamedTuple):
+    """The sizes of images, each (width, height) in pixels; sides are taken one by one."""
+
+    smallest: tuple[int, int]
+    median: tuple[int, int]
+    largest: tuple[int, int]
+    modes: Mapping[str, int]
+    """How many images have which of Pillow's modes: L is grey, RGB colour, P a palette, ...A with transparency."""
+    odd: Sequence[tuple[str, str]]
+    """Name and part of images with a side that is very long or short among the others."""
+
+
+def survey_sizes(dataset: Dataset) -> Sizes:
+    """Return the sizes and modes of all images whose header can be read; their pixels are not decoded."""
+    found = [
+        (image, name, header)
+        for name, part in dataset.parts.items()
+        for image, header in zip(part.names, _headers(part), strict=True)
+        if header is not None
+    ]
+    sides = np.array([header.size for _, _, header in found] or [(0, 0)])
+    median = np.median(sides, axis=0)
+    odd = ((sides > ODD_FACTOR * median) | (sides * ODD_FACTOR < median)).any(axis=1)
+    smallest, middle, largest = ((int(w), int(h)) for w, h in (sides.min(0), median, sides.max(0)))
+    modes = dict(Counter(header.mode for _, _, header in found).most_common())
+    return Sizes(smallest, middle, largest, modes, [found[index][:2] for index in np.flatnonzero(odd)])
+
+
+def find_blank(thumbnails: Dataset) -> list[tuple[str, str]]:
+    """Return name and part of the images of a single colour, give or take BLANK_LEVELS, in a decoded data set."""
+    blank = []
+    for name, part in thumbnails.parts.items():
+        for first in range(0, len(part), CHUNK):
+            levels = np.ptp(part.decoded[first : first + CHUNK], axis=(1, 2)).max(axis=1)
+            blank += [(part.names[first + index], name) for index in np.flatnonzero(levels <= BLANK_LEVELS)]
+    return blank
+
+
+def find_strays(root: Path, dataset: Dataset) -> list[str]:
+    """Return the names, relative to `root`, of files below it that are no part of the data set; hidden ones aside."""
+    known = {os.path.realpath(file) for part in dataset.parts.values() for file in part.files or ()}
+    strays = []
+    for folder, folders, files in os.walk(root, followlinks=False):
+        folders[:] = sorted(name for name in folders if not is_ignored(name))
+        paths = (Path(folder, name) for name in files if not is_ignored(name))
+        strays += [path.relative_to(root).as_posix() for path in paths if os.path.realpath(path) not in known]
+    return sorted(strays)
+
+
+def _headers(part: Part) -> Sequence[ImageHeader | None]:
+    if part.files is None:
+        H, W, C = part.decoded.shape[1:]
+        return [ImageHeader((W, H), "L" if C == 1 else "RGB")] * len(part)
+    with ThreadPoolExecutor(os.cpu_count()) as pool, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what Pillow thinks of a file is told by decoding it
+        return list(pool.map(_header, part.files))
+
+
+def _header(file: Path) -> ImageHeader | None:
+    try:
+        with file.open("rb") as stream, Image.open(stream, formats=FORMATS) as image:
+            return ImageHeader(image.size, image.mode)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None

@@ -1,0 +1,112 @@
+"""Where moved pixels come from, so that targets move with their image: masks by nearest neighbour, points exactly.
+
+Positions are (x, y) in pixels from the left and top edges: the centre of the first pixel is at (0.5, 0.5).
+
+Masks are (N, h, w) of whole numbers, points (N, P, 2) float32 in pixels.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from fovea.data.augment.batches import pixel_centres
+from fovea.errors import ShapeError
+
+Border = Literal["reflect", "symmetric", "zeros"]
+"""What enters where an image ends: its reflection, the border repeated (symmetric) or not (reflect), or zeros."""
+Source = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+"""x and y of moved pixels -> x and y where they come from; affine; all broadcast over (N, H, W)."""
+
+
+class Movement(NamedTuple):
+    """One step: an affine map for each image, between images of two sizes."""
+
+    matrix: Tensor
+    """(N, 2, 3) float32: times (x, y, 1) of a moved pixel it is (x, y) of where the pixel comes from."""
+    before: tuple[int, int]
+    """(H, W)"""
+    after: tuple[int, int]
+    """(H, W)"""
+    border: Border
+
+
+class Moved(NamedTuple):
+    """Moved images and how to describe their movement, which costs nothing until asked for."""
+
+    images: Tensor
+    """(N, C, H, W)"""
+    source: Source
+    """Where their pixels come from."""
+    before: tuple[int, int]
+    """(H, W) of the images they were made from."""
+    border: Border = "symmetric"
+
+    def movement(self) -> Movement:
+        """Return the affine map that `source` is, read off three corners of the moved images."""
+        N, _, H, W = self.images.shape
+        x, y = torch.tensor([[0.0, W, 0.0], [0.0, 0.0, H]], device=self.images.device)[:, None, None]
+        origin, right, down = torch.stack([p.expand(N, 1, 3)[:, 0] for p in self.source(x, y)], dim=1).unbind(2)
+        matrix = torch.stack(((right - origin) / W, (down - origin) / H, origin), dim=2)
+        return Movement(matrix, self.before, (H, W), self.border)
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """How the images of a batch were moved, step after step: what masks and points must follow."""
+
+    movements: tuple[Movement, ...]
+    """One or more, in the order in which they were done."""
+
+    def moved_mask(self, mask: Tensor, *, fill: int = 0) -> Tensor:
+        """Return the mask of the moved images, by nearest neighbour: (N, h, w) -> (N, H, W), of the same type.
+
+        What enters is what enters the images; `fill` where that is black, from outside.
+
+        Raises:
+            ShapeError: the masks are not as many or not of the size of the images that were moved.
+        """
+        first = self.movements[0]
+        N, (h, w) = len(first.matrix), first.before
+        if mask.shape != (N, h, w):
+            raise ShapeError(f"`mask` (={tuple(mask.shape)}) must be ({N}, {h}, {w}), as the images that were moved.")
+        x, y, inside = self._origins()
+        x, y = (position.floor().long().clamp(0, size - 1) for position, size in ((x, w), (y, h)))
+        moved = mask.flatten(1).gather(1, (y * w + x).flatten(1)).view(x.shape)
+        return moved.masked_fill(~inside, fill)
+
+    def moved_points(self, points: Tensor) -> Tensor:
+        """Return where points of the images now are: (N, P, 2) -> (N, P, 2) float32, perhaps outside.
+
+        Points have one place each: that some pixels entered as reflections does not double them. A box follows by its
+        corners.
+        """
+        points = points.float()
+        for matrix, _, _, _ in self.movements:
+            points = (points - matrix[:, None, :, 2]) @ torch.linalg.inv(matrix[:, :, :2]).mT
+        return points
+
+    def _origins(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Return x and y of where each moved pixel comes from, and whether that is inside; each (N, H, W)."""
+        last = self.movements[-1]
+        x, y = pixel_centres(last.after, last.matrix.device)
+        inside = torch.ones(len(last.matrix), *last.after, dtype=torch.bool, device=x.device)
+        for matrix, (h, w), _, border in reversed(self.movements):
+            (a, b, c), (d, e, f) = (row[..., None, None].unbind(1) for row in matrix.unbind(1))
+            x, y = a * x + b * y + c, d * x + e * y + f
+            if border == "zeros":
+                inside &= (x >= 0) & (x < w) & (y >= 0) & (y < h)
+            else:
+                x, y = _reflected(x, w, border), _reflected(y, h, border)
+        return x, y, inside
+
+
+def _reflected(position: Tensor, size: int, border: Border) -> Tensor:
+    """Mirror positions into 0..`size`, at the edges of the image or at the centres of its outermost pixels."""
+    edge = 0.5 if border == "reflect" else 0.0
+    length = size - 2 * edge
+    # an image of one pixel has its own centre at both ends
+    distance = (position - edge).remainder(2 * length) if length else torch.zeros_like(position)
+    return edge + length - (length - distance).abs()

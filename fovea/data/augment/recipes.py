@@ -1,0 +1,172 @@
+"""Augmentation of whole batches on the device they train on, and recipes of it such as `("flip", "shift 4")`.
+
+Images are (N, C, H, W), uint8 0..255 or float32 on the same scale; results have the same type and are channels-last in
+memory. Every image is drawn on its own. Draws are made on the generator's device and moved to that of the images, so
+that a CPU generator draws the same everywhere; no step depends on a value that only the device knows.
+"""
+
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import NamedTuple
+
+from torch import Generator, Tensor
+
+from fovea.data.augment.colour import colour_jitter, grey, pca_shift
+from fovea.data.augment.erasing import cutout, erase
+from fovea.data.augment.geometry import Geometry, Moved
+from fovea.data.augment.moves import affine, alternating_flip, centre_crop, flip, random_resized_crop, shift
+from fovea.data.augment.trivial import trivial_augment
+from fovea.errors import UsageError, unknown
+
+
+class AugmentContext(NamedTuple):
+    """What an augmentation may know of the batch."""
+
+    epoch: int
+    indices: Tensor
+    """(N,) int64: the index of each image in its data set."""
+
+
+Augmentation = Callable[[Tensor, Generator, AugmentContext], Tensor]
+"""(N, C, H, W) -> (N, C, size, size)"""
+Step = Callable[[Tensor, Generator, AugmentContext], Tensor | Moved]
+
+
+@dataclass(frozen=True)
+class ComposedAugmentation:
+    """The steps of a recipe: an `Augmentation`, which can also say how it moved the images."""
+
+    steps: tuple[Step, ...]
+
+    def __call__(self, images: Tensor, generator: Generator, context: AugmentContext) -> Tensor:
+        """Return the augmented images: (N, C, H, W) -> (N, C, size, size)."""
+        for step in self.steps:
+            result = step(images, generator, context)
+            images = result.images if isinstance(result, Moved) else result
+        return images
+
+    def with_geometry(self, images: Tensor, generator: Generator, context: AugmentContext) -> tuple[Tensor, Geometry]:
+        """Return the same images as a call does, and how they were moved, for their masks and points."""
+        movements = []
+        for step in self.steps:
+            result = step(images, generator, context)
+            if isinstance(result, Moved):
+                movements.append(result.movement())
+                images = result.images
+            else:
+                images = result
+        return images, Geometry(tuple(movements))
+
+
+class _Number(NamedTuple):
+    """A number in a recipe: the argument it stands for and what it may be."""
+
+    argument: str
+    low: float
+    high: float
+    whole: bool = False
+
+
+_RECIPES: Mapping[str, tuple[_Number, ...]] = MappingProxyType(
+    {
+        "flip": (),
+        "alternating-flip": (),
+        "shift": (_Number("pixels", 0, math.inf, whole=True),),
+        "crop": (_Number("scale", 0.01, 1),),
+        "affine": (
+            _Number("degrees", 0, 180),
+            _Number("translate", 0, 1),
+            _Number("scale", 0, 9),
+            _Number("shear", 0, 80),
+        ),
+        "colour": (_Number("strength", 0, 1),),
+        "pca": (_Number("strength", 0, 10),),
+        "grey": (_Number("probability", 0, 1),),
+        "trivial": (),
+        "cutout": (_Number("pixels", 0, math.inf, whole=True),),
+        "erase": (_Number("probability", 0, 1),),
+        "mixup": (_Number("alpha", 0, 100),),
+        "cutmix": (_Number("alpha", 0, 100),),
+    }
+)
+_FUNCTIONS: Mapping[str, Callable[..., Tensor | Moved]] = MappingProxyType(
+    {
+        "flip": flip,
+        "shift": shift,
+        "affine": affine,
+        "colour": colour_jitter,
+        "pca": pca_shift,
+        "grey": grey,
+        "trivial": trivial_augment,
+        "cutout": cutout,
+        "erase": erase,
+    }
+)
+_PAINTS = ("colour", "pca", "grey", "cutout", "erase")
+FLIPS = ("flip", "alternating-flip")
+"""Names to leave out where mirroring an image changes its label."""
+MIXES = ("mixup", "cutmix")
+"""Specs that mix images and labels, which `fovea.data.augment.mixing` composes."""
+
+
+def compose(specs: Sequence[str], *, size: int, without: Collection[str] = ()) -> ComposedAugmentation:
+    """Return the augmentation that a recipe describes; its results are (N, C, size, size).
+
+    Each spec is a name and its numbers: `flip`, `alternating-flip`, `shift PIXELS`, `crop SMALLEST_AREA`,
+    `affine DEGREES [TRANSLATE [SCALE [SHEAR]]]`, `colour STRENGTH`, `pca STRENGTH`, `grey PROBABILITY`, `trivial`,
+    `cutout PIXELS`, `erase PROBABILITY`. They run in the order given. Without `crop`, images are cut to the middle
+    after the last spec that moves pixels. Names in `without` are left out, as FLIPS for digits; MIXES always.
+
+    >>> augment = compose(["flip", "shift 4", "cutout 12"], size=32)
+
+    Raises:
+        UsageError: an unknown name, too many or too few numbers, or a number out of its range.
+    """
+    for name in without:
+        _known(name)
+    left_out = {*MIXES, *without}
+    steps = [(name, _step(name, numbers, size)) for name, numbers in map(parsed, specs) if name not in left_out]
+    if not any(name == "crop" for name, _ in steps):
+        moves = [i for i, (name, _) in enumerate(steps, start=1) if name not in _PAINTS]
+        steps.insert(max(moves, default=0), ("centre", lambda images, *_: centre_crop(images, size=size)))
+    return ComposedAugmentation(tuple(step for _, step in steps))
+
+
+def _step(name: str, numbers: Mapping[str, float], size: int) -> Step:
+    if name == "alternating-flip":
+        return lambda images, _, context: alternating_flip(images, epoch=context.epoch, indices=context.indices)
+    if name == "crop":
+        scale = (numbers["scale"], 1.0)
+        return lambda images, generator, _: random_resized_crop(images, generator, size=size, scale=scale)
+    function = _FUNCTIONS[name]
+    return lambda images, generator, _: function(images, generator, **numbers)
+
+
+def parsed(spec: str) -> tuple[str, dict[str, float]]:
+    """Return the name and the numbers of a spec; UsageError for one that is not known or has wrong numbers."""
+    name, *words = spec.split() or [""]
+    allowed = _known(name)
+    if len(words) > len(allowed) or (allowed and not words):
+        takes = " ".join(number.argument.upper() for number in allowed) or "no number"
+        raise UsageError(f"Augmentation `{spec}`: `{name}` takes {takes}.")
+    return name, {number.argument: _value(spec, word, number) for word, number in zip(words, allowed, strict=False)}
+
+
+def _known(name: str) -> tuple[_Number, ...]:
+    if name not in _RECIPES:
+        raise unknown("augmentation", name, _RECIPES)
+    return _RECIPES[name]
+
+
+def _value(spec: str, word: str, number: _Number) -> float:
+    try:
+        value = int(word) if number.whole else float(word)
+    except ValueError:
+        value = math.nan
+    if not number.low <= value <= number.high:
+        kind = "a whole number" if number.whole else "a number"
+        bounds = f"of at least {number.low}" if number.high == math.inf else f"from {number.low} to {number.high}"
+        raise UsageError(f"Augmentation `{spec}`: {number.argument} (=`{word}`) must be {kind} {bounds}.")
+    return value

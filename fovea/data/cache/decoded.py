@@ -1,0 +1,128 @@
+"""The decoded cache: a data set's images as memory-mapped uint8 arrays, decoded once and found again by their key."""
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cache, partial
+from pathlib import Path
+
+import numpy as np
+
+from fovea.data.cache.decoding import Pixels, Sources, decode_into
+from fovea.data.dataset import BadFile, Dataset, Part
+from fovea.errors import DataError, UsageError
+from fovea.inputs.interface import Preprocessing
+from fovea.storage import cache_root
+
+MAX_BAD_FRACTION = 0.05
+
+
+def cache_folder() -> Path:
+    """Return where decoded images are kept."""
+    return cache_root() / "decoded"
+
+
+def decode_dataset(
+    dataset: Dataset,
+    preprocess: Preprocessing,
+    *,
+    room: float = 1.0,
+    workers: int | None = None,
+    allow_bad: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> Dataset:
+    """Return the data set with `pixels` in every part: uint8 (N, H, W, C), from the cache where they are in it.
+
+    The train part is stored at `room` times the size, so that random crops have something to choose from; val and
+    test at the size. Arrays that have their shape already are passed through. Bad files are left out of `pixels`,
+    `labels` and `names` alike and added to `bad_files`. `progress(done, total)` counts images.
+
+    Raises: DataError where more than 5 % are bad (unless `allow_bad`), or a part has no good image left; StorageError
+    where the cache cannot be written.
+    """
+    if not room >= 1:
+        raise UsageError(f"`room` (={room}) must be at least 1.")
+    done, total = 0, sum(map(len, dataset.parts.values()))
+
+    def advance(images: int) -> None:
+        nonlocal done
+        done += images
+        if progress is not None:
+            progress(done, total)
+
+    decode = partial(decode_into, workers=workers or os.cpu_count() or 1, advance=advance)
+    roomy = preprocess.roomy(room)
+    parts, bad_files = {}, list(dataset.bad_files)
+    for name, part in dataset.parts.items():
+        wanted = roomy if name == "train" else preprocess
+        if part.pixels is not None and part.pixels.shape[1:] == wanted.stored_shape:
+            parts[name] = part
+            advance(len(part))
+        else:
+            entry = cache_folder() / _entry_name(f"{dataset.name}-{name}", part, wanted)
+            parts[name], bad = _without_bad(part, *decode(entry, _sources(part), preprocess=wanted))
+            bad_files += bad
+    decoded = replace(dataset, parts=parts, bad_files=tuple(bad_files))
+    _check_bad(decoded, total + len(dataset.bad_files), allow_bad=allow_bad)
+    _check_left(decoded)
+    return decoded
+
+
+def _sources(part: Part) -> Sources:
+    return part.files if part.files is not None else part.decoded
+
+
+def _without_bad(part: Part, pixels: Pixels, bad: Sequence[tuple[int, str]]) -> tuple[Part, list[BadFile]]:
+    good = np.delete(np.arange(len(part)), [index for index, _ in bad])
+    names = tuple(part.names[index] for index in good)
+    return (
+        Part(labels=part.labels[good], names=names, pixels=pixels),
+        [BadFile(part.names[index], reason) for index, reason in bad],
+    )
+
+
+def _entry_name(title: str, part: Part, preprocess: Preprocessing) -> str:
+    shape = "x".join(map(str, preprocess.stored_shape))
+    return f"{re.sub(r'[^A-Za-z0-9._-]+', '_', title)[-60:]}-{shape}-{_key(part, preprocess)[:16]}"
+
+
+def _key(part: Part, preprocess: Preprocessing) -> str:
+    """SHA-256 over all that the decoded pixels depend on: each file's path, size and time, or an array's content."""
+    digest = hashlib.sha256(json.dumps(preprocess.cache_key).encode())
+    if part.files is None:
+        digest.update(str(part.decoded.shape).encode())
+        for first in range(0, len(part), 256):
+            digest.update(np.ascontiguousarray(part.decoded[first : first + 256]).data)
+    else:
+        resolved = cache(os.path.realpath)
+        for file in part.files:
+            digest.update(os.fsencode(f"{resolved(file.parent)}/{file.name}\0{_size_and_time(file)}\n"))
+    return digest.hexdigest()
+
+
+def _size_and_time(file: Path) -> str:
+    try:
+        status = file.stat()
+    except OSError as error:
+        return str(error.errno)
+    return f"{status.st_size} {status.st_mtime_ns}"
+
+
+def _check_bad(decoded: Dataset, total: int, *, allow_bad: bool) -> None:
+    bad = decoded.bad_files
+    if allow_bad or len(bad) <= MAX_BAD_FRACTION * total:
+        return
+    shown = "; ".join(f"`{name}` ({reason})" for name, reason in bad[:5])
+    raise DataError(
+        f"{len(bad)} of {total} images cannot be used, more than the {MAX_BAD_FRACTION:.0%} that are skipped: {shown}"
+        f"{'; ...' if len(bad) > 5 else ''}. Repair or remove them, or go on without them with `--allow-bad`."
+    )
+
+
+def _check_left(decoded: Dataset) -> None:
+    for name, part in decoded.parts.items():
+        if len(part) == 0:
+            raise DataError(f"The {name} part of `{decoded.name}` has no image that can be decoded.")

@@ -1,0 +1,142 @@
+"""Zip and tar archives of images, unpacked once into the cache."""
+
+import lzma
+import os
+import re
+import shutil
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import IO, NamedTuple
+
+from fovea.data.labels import PART_NAMES
+from fovea.data.sources.folders import is_ignored, is_image, subfolders
+from fovea.errors import DataError
+from fovea.storage import build_once
+
+ZIP_SUFFIXES = (".zip",)
+TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2")
+MAX_MEMBERS = 5_000_000
+MAX_UNPACKED_BYTES = 1 << 40
+DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError)
+
+Progress = Callable[[str, int, int | None], None]
+"""Called with what is being done, how much of it is done, and of how much, where that is known."""
+
+
+class Member(NamedTuple):
+    """A file in an archive, or something that is none (a link, a device)."""
+
+    name: str
+    size_bytes: int
+    is_file: bool
+    open: Callable[[], IO[bytes] | None]
+    position: int
+    """Where in the archive it lies, in bytes; of a tar, about."""
+
+
+def unpack(archive: Path, *, progress: Progress | None = None) -> Path:
+    """Return a folder with the images of a zip or tar archive, unpacked on the first call only.
+
+    A single folder around everything is stepped into.
+
+    Raises: DataError for a damaged archive, for links, for paths that lead outside, and for more members or bytes than
+    the bounds (`MAX_MEMBERS`; `MAX_UNPACKED_BYTES` or nine tenths of the free space).
+    """
+    fill = partial(_extract, archive, progress=progress)
+    return _step_into(build_once("archives", [archive], name=stem(archive), build=fill))
+
+
+def stem(path: Path) -> str:
+    """Return the file name without its suffix, `.tar.gz` and the like taken as one."""
+    name = path.name
+    for suffix in (*ZIP_SUFFIXES, *TAR_SUFFIXES):
+        if name.lower().endswith(suffix):
+            return name[: -len(suffix)]
+    return path.stem
+
+
+def members(archive: Path) -> Iterator[Member]:
+    """Yield what an archive holds except folders, in its order; each must be read before the next is asked for."""
+    return _zip_members(archive) if archive.name.lower().endswith(ZIP_SUFFIXES) else _tar_members(archive)
+
+
+def _zip_members(archive: Path) -> Iterator[Member]:
+    with zipfile.ZipFile(archive) as opened:
+        for info in opened.infolist():
+            if not info.is_dir():
+                # the upper half holds the Unix mode, where the archive was made on Unix
+                is_link = stat.S_ISLNK(info.external_attr >> 16)
+                yield Member(info.filename, info.file_size, not is_link, partial(opened.open, info), info.header_offset)
+
+
+def _tar_members(archive: Path) -> Iterator[Member]:
+    # r|: from front to back once; to seek back in a compressed tar is to unpack it again
+    with archive.open("rb") as stream, tarfile.open(fileobj=stream, mode="r|*") as opened:
+        while (info := opened.next()) is not None:
+            opened.members.clear()  # type: ignore[attr-defined]  # it would keep a record of every member
+            if not info.isdir():
+                yield Member(info.name, info.size, info.isfile(), partial(opened.extractfile, info), stream.tell())
+
+
+def _extract(archive: Path, target: Path, *, progress: Progress | None) -> None:
+    budget = min(MAX_UNPACKED_BYTES, shutil.disk_usage(target).free * 9 // 10)
+    try:
+        unpacked_bytes = 0
+        for count, member in enumerate(members(archive), 1):
+            # as declared, and more than that neither library reads of a member
+            unpacked_bytes += member.size_bytes
+            if count > MAX_MEMBERS or unpacked_bytes > budget:
+                raise DataError(
+                    f"`{archive}` holds more than {MAX_MEMBERS} files or {budget} bytes (the room there is); "
+                    "unpack it yourself and give the folder."
+                )
+            _extract_member(member, target, archive)
+            if progress:
+                progress(f"unpacking {archive.name}", member.position, archive.stat().st_size)
+    except (*DAMAGED, RuntimeError) as error:  # zipfile raises RuntimeError where a password is needed
+        raise DataError(f"`{archive}` cannot be unpacked: {error}.") from error
+    except OSError as error:
+        if error.errno is None:  # gzip's own errors; those of the disk have a number
+            raise DataError(f"`{archive}` cannot be unpacked: {error}.") from error
+        raise
+
+
+def _extract_member(member: Member, target: Path, archive: Path) -> None:
+    path = PurePosixPath(member.name.replace("\\", "/"))
+    # before anything is ignored: an archive that tries this is refused as a whole. `C:` is a drive of Windows
+    if path.is_absolute() or ".." in path.parts or re.match("[A-Za-z]:", member.name) or "\0" in member.name:
+        raise DataError(f"`{archive}` is refused: its member `{member.name}` leads outside of the folder.")
+    if any(is_ignored(piece) for piece in path.parts):
+        return
+    if not member.is_file:
+        raise DataError(
+            f"`{archive}` is refused: its member `{member.name}` is a link or device. "
+            "If you trust it, unpack it yourself and give the folder."
+        )
+    source = member.open() if is_image(path.name) else None
+    if source is not None:
+        _write(source, target / path, archive)
+
+
+def _write(source: IO[bytes], path: Path, archive: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        sink = path.open("xb")  # x: not over what an earlier member has written
+    except (FileExistsError, NotADirectoryError) as error:
+        raise DataError(f"`{archive}` is refused: it holds `{path.name}` twice.") from error
+    with source, sink:
+        shutil.copyfileobj(source, sink, 1 << 20)
+
+
+def _step_into(folder: Path) -> Path:
+    # a lone `train` is a part, no wrapping
+    inner = os.listdir(folder)
+    while len(inner) == 1 and subfolders(folder) and inner[0].lower() not in PART_NAMES:
+        folder /= inner[0]
+        inner = os.listdir(folder)
+    return folder

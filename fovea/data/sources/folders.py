@@ -1,0 +1,239 @@
+"""Images in folders: one sub-folder per class, with or without train/val/test on top, or the label in the file name."""
+
+import hashlib
+import json
+import os
+import re
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from fovea import tasks
+from fovea.data.dataset import Dataset, Part
+from fovea.data.labels import CHARACTERS_NOTE, PART_NAMES, in_order
+from fovea.errors import DataError, UsageError
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
+IGNORED = frozenset({"__macosx", "thumbs.db", "desktop.ini"})
+SAMPLE = 16
+"""Images, spread over the files, whose headers tell channels and size."""
+
+
+class Record(NamedTuple):
+    """One image file: the part it belongs to, its name for people, its label as text, where it is and how large."""
+
+    part: str
+    name: str
+    label: str
+    path: Path
+    size_bytes: int
+
+
+class Layout(NamedTuple):
+    """The records of a folder, its class folders (with the empty ones), and how many images lie outside of them."""
+
+    records: list[Record]
+    classes: set[str]
+    outside: int
+
+
+def load_folder(root: Path, *, label_from: str | None = None, task: str = "classes") -> Dataset:
+    """Return the images below `root`, labelled by their folder or, with `label_from`, by a regex on the file name.
+
+    Raises: DataError for a folder that holds no usable classes, UsageError for a regex that is none.
+    """
+    pattern = _compiled(label_from) if label_from is not None else None
+    # sorted, as each disk lists files in an order of its own
+    found = sorted(_walk(root, "", ()))
+    images = [record for record in found if is_image(record.name)]
+    if not images:
+        raise DataError(f"No images in `{root}`; recognised are {', '.join(sorted(SUFFIXES))}.")
+    layout = _layout(root, images, flat=pattern is not None)
+    records = _relabelled(layout.records, pattern) if pattern else layout.records
+    dataset = dataset_of(records, name=root.resolve().name, task=task, classes=layout.classes)
+    counts = (len(found) - len(images), "that are no images"), (layout.outside, "outside the class folders")
+    ignored = tuple(f"{count} files {which} were ignored" for count, which in counts if count)
+    return replace(dataset, notes=(*dataset.notes, *ignored))
+
+
+def dataset_of(records: Sequence[Record], *, name: str, task: str, classes: set[str] | frozenset[str]) -> Dataset:
+    """Return the data set of these files, each part sorted by name; `classes` may name some that have no image."""
+    grouped: dict[str, list[Record]] = {}
+    for record in sorted(records):
+        grouped.setdefault(record.part, []).append(record)
+    order = in_order(grouped)
+    texts = {part: [record.label for record in grouped[part]] for part in order}
+    kind = tasks.kind(task)
+    labels, names = kind.encode(texts, classes=sorted(classes))
+    parts = {
+        part: Part(
+            labels=labels[part],
+            names=tuple(record.name for record in grouped[part]),
+            files=tuple(record.path for record in grouped[part]),
+        )
+        for part in order
+    }
+    channels, size = _channels_and_size([record.path for record in grouped[order[0]]])
+    directional = kind.directional(names, channels=channels)
+    return Dataset(
+        name=name,
+        parts=parts,
+        classes=names,
+        channels=channels,
+        task=task,
+        native_size=size,
+        directional=directional,
+        fingerprint=_fingerprint(records),
+        notes=(CHARACTERS_NOTE,) if directional and names else (),
+    )
+
+
+def is_image(name: str) -> bool:
+    """Tell whether a file is taken for an image, by its suffix in any case."""
+    return os.path.splitext(name)[1].lower() in SUFFIXES
+
+
+def is_ignored(name: str) -> bool:
+    """Tell whether a file or folder name is hidden or left by an operating system."""
+    return name.startswith(".") or name.lower() in IGNORED
+
+
+def subfolders(folder: Path) -> list[str]:
+    """Return the names of the folders in `folder`, hidden ones left out, sorted."""
+    with os.scandir(folder) as entries:
+        return sorted(entry.name for entry in entries if not is_ignored(entry.name) and entry.is_dir())
+
+
+def _walk(folder: Path, prefix: str, above: tuple[tuple[int, int], ...]) -> Iterator[Record]:
+    """Yield the files below, links followed, save those to a folder `above`; names begin with `prefix`."""
+    status = folder.stat()
+    # what a folder is, whichever link leads to it: a link to one above would lead round for ever
+    here = (status.st_dev, status.st_ino)
+    if here in above:
+        return
+    with os.scandir(folder) as entries:
+        visible = [entry for entry in entries if not is_ignored(entry.name)]
+    for entry in visible:
+        path, name = Path(entry.path), prefix + entry.name
+        if entry.is_dir():
+            yield from _walk(path, f"{name}/", (*above, here))
+        else:
+            yield Record("train", name, "", path, _size(entry))
+
+
+def _size(entry: os.DirEntry[str]) -> int:
+    try:
+        return entry.stat().st_size
+    except OSError:  # a broken link: decoding names it as a bad file
+        return 0
+
+
+def _layout(root: Path, images: Sequence[Record], *, flat: bool) -> Layout:
+    """Sort the images into parts and classes; `flat` means that labels come from file names."""
+    tops = {record.name.partition("/")[0] for record in images if "/" in record.name}
+    splits = {top for top in tops if top.lower() in PART_NAMES}
+    nested = any(record.name.count("/") > 1 for record in images if record.name.partition("/")[0] in splits)
+    # a class can be called `test`: such a folder is a part where labels come from names, where class folders lie in it,
+    # or where all folders are such
+    if splits and (flat or nested or splits == tops):
+        return _split_layout(root, images, splits=splits, flat=flat)
+    records, outside = _labelled("train", "", images, flat=flat)
+    if not records:
+        raise DataError(
+            f"`{root}` holds images but no sub-folder per class. If the file names hold the labels, "
+            "give `--label-from REGEX`; else list the images with their labels in a CSV manifest."
+        )
+    return Layout(records, set() if flat else set(subfolders(root)), outside)
+
+
+def _split_layout(root: Path, images: Sequence[Record], *, splits: set[str], flat: bool) -> Layout:
+    all_records: list[Record] = []
+    classes: set[str] = set()
+    for top in sorted(splits):
+        part = PART_NAMES[top.lower()]
+        own = [record for record in images if record.name.startswith(f"{top}/")]
+        records, _ = _labelled(part, f"{top}/", own, flat=flat)
+        if not records:
+            raise DataError(
+                f"`{root / top}` holds images but no sub-folder per class; sort them into such folders, "
+                "give `--label-from REGEX` if the file names hold the labels, or move the folder away."
+            )
+        all_records += records
+        if part == "train" and not flat:
+            classes.update(subfolders(root / top))
+    _refuse_other_tops(images, splits)
+    return Layout(all_records, classes, len(images) - len(all_records))
+
+
+def _refuse_other_tops(images: Sequence[Record], splits: set[str]) -> None:
+    tops = {record.name.partition("/")[0] for record in images if "/" in record.name}
+    if tops - splits:
+        raise DataError(
+            f"Unknown split folder `{min(tops - splits)}` beside `{min(splits)}`; allowed are {', '.join(PART_NAMES)}."
+        )
+
+
+def _labelled(part: str, prefix: str, images: Sequence[Record], *, flat: bool) -> tuple[list[Record], int]:
+    """Return the images with part and class folder, and how many have no class folder."""
+    records = []
+    for record in images:
+        label, slash, _ = record.name.removeprefix(prefix).partition("/")
+        if slash or flat:
+            records.append(record._replace(part=part, label=label))
+    return records, len(images) - len(records)
+
+
+def _compiled(label_from: str) -> re.Pattern[str]:
+    try:
+        pattern = re.compile(label_from)
+    except re.error as error:
+        raise UsageError(f"`--label-from` `{label_from}` is not a regular expression: {error}.") from error
+    if not pattern.groups:
+        raise UsageError(rf"`--label-from` `{label_from}` needs a group around the label, as `^([a-z]+)\.`.")
+    return pattern
+
+
+def _relabelled(records: Sequence[Record], pattern: re.Pattern[str]) -> list[Record]:
+    matches = [pattern.search(record.path.name) for record in records]
+    labels = [match.group(1) if match else None for match in matches]
+    missed = [record.name for record, label in zip(records, labels, strict=True) if not label]
+    if missed:
+        which = "none" if len(missed) == len(records) else f"all but {len(missed)}"
+        raise DataError(
+            f"`--label-from` `{pattern.pattern}` matches {which} of {len(records)} file names "
+            f"(not `{missed[0]}`); change it, or move those files away."
+        )
+    return [record._replace(label=label or "") for record, label in zip(records, labels, strict=True)]
+
+
+def _channels_and_size(paths: Sequence[Path]) -> tuple[int, tuple[int, int] | None]:
+    """Return 1 if all of a sample spread over the files is grey, else 3; and (H, W) if all of it share that."""
+    # of fewer files than `SAMPLE` some are drawn more than once: each is read once
+    chosen = np.unique(np.linspace(0, len(paths) - 1, SAMPLE).astype(int))
+    headers = [header for index in chosen if (header := _header(paths[index]))]
+    grey = all(mode in ("1", "L", "LA") or mode.startswith("I") for mode, _ in headers)
+    sizes = {size for _, size in headers}
+    return 1 if headers and grey else 3, sizes.pop() if len(sizes) == 1 else None
+
+
+def _header(path: Path) -> tuple[str, tuple[int, int]] | None:
+    """Return Pillow's mode and (H, W) from the header alone, or nothing for a bad file."""
+    try:
+        with warnings.catch_warnings():
+            # Pillow warns of large images; whether they can be used is said when they are decoded
+            warnings.simplefilter("ignore")
+            with Image.open(path) as image:
+                return image.mode, (image.height, image.width)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None
+
+
+def _fingerprint(records: Sequence[Record]) -> str:
+    # by size in place of content: no file is opened for it
+    rows = sorted((record.part, record.name, record.size_bytes, record.label) for record in records)
+    return hashlib.sha256("\n".join(json.dumps(row) for row in rows).encode()).hexdigest()

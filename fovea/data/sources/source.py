@@ -1,0 +1,241 @@
+"""Finding a data set: from what the user names (a folder, a file, a published name) to parts of images with labels."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple, TypedDict, Unpack
+
+from fovea import tasks
+from fovea.data.cache.decoded import decode_dataset
+from fovea.data.dataset import Dataset
+from fovea.data.sources.archives import TAR_SUFFIXES, ZIP_SUFFIXES, Progress, stem, unpack
+from fovea.data.sources.arrays import load_digits, load_npz
+from fovea.data.sources.cifar import cifar_version, load_cifar
+from fovea.data.sources.download import CATALOGUE, locate
+from fovea.data.sources.folders import load_folder
+from fovea.data.sources.idx import idx_files, load_idx
+from fovea.data.sources.manifests import Columns, load_manifest, manifest_in, read_column
+from fovea.data.sources.parquet import SUFFIX, load_parquet, parquet_files, read_parquet_column
+from fovea.errors import DataError, UsageError, unknown
+from fovea.inputs.interface import Preprocessing
+from fovea.signatures import spelled_out
+
+NAMES = ("digits", *CATALOGUE)
+FILE_SUFFIXES = (".csv", ".parquet", ".npz", *ZIP_SUFFIXES, *TAR_SUFFIXES)
+
+
+class Reading(TypedDict, total=False):
+    """How labels are found in data that leaves it open: the options of `DataSource` that all commands share."""
+
+    label_from: str | None
+    path_column: str
+    label_column: str
+    split_column: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSource:
+    """Which data, and how to read it."""
+
+    data: str | Path
+    """One of NAMES, or the path, which a `Path` always is, of a folder, archive, `.csv`, `.parquet` or `.npz`."""
+    label_from: str | None = None
+    """A regex whose first group is the label in a file name."""
+    path_column: str = "path"
+    label_column: str = "label"
+    split_column: str = "split"
+    """Names of the columns of a manifest."""
+    task: str = "classes"
+    """The kind of target (`fovea.tasks`)."""
+    allow_bad: bool = False
+    """Whether to go on where more than 5 % of the files are bad."""
+
+    @property
+    def columns(self) -> Columns:
+        """The names of the columns of a manifest."""
+        return Columns(self.path_column, self.label_column, self.split_column)
+
+    @property
+    def path(self) -> Path:
+        """Where it is, if it is no name."""
+        return Path(self.data).expanduser()
+
+    def find(self, *, download: bool = True, progress: Progress | None = None) -> Dataset:
+        """Return the data set; errors as `fovea.find`. `progress` hears of downloads and unpacking."""
+        tasks.kind(self.task)  # refuses what is none, before anything is read
+        if isinstance(self.data, str) and self.data in NAMES:
+            return _named(self, download=download, progress=progress)
+        further = [reader for reader in _FURTHER if reader.reads(self.path, self)]
+        path = self.path if further else _existing(self.data)
+        reader = next(reader for reader in (*further, *_READERS) if reader.reads(path, self))
+        if not reader.labels_in_names and self.label_from is not None:
+            raise UsageError(
+                f"`--label-from` is for folders and archives of images; `{self.data}` brings its own labels."
+            )
+        if reader.classes_only:
+            _require_classes(self)
+        return reader.load(path, self, progress)
+
+    def decode(
+        self,
+        dataset: Dataset,
+        preprocess: Preprocessing,
+        *,
+        room: float = 1.0,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Dataset:
+        """Return the data set with its samples decoded, as `decode_dataset` does."""
+        return decode_dataset(dataset, preprocess, room=room, allow_bad=self.allow_bad, progress=progress)
+
+    def column(self, name: str) -> dict[str, str]:
+        """Return what stands in any column of the manifest by the name of each image.
+
+        Raises:
+            UsageError: the data is no manifest.
+            DataError: it has no such column.
+        """
+        path = self.path
+        if path.suffix.lower() == SUFFIX or (path.is_dir() and parquet_files(path)):
+            return read_parquet_column(path, name)
+        manifest = manifest_in(path) if path.is_dir() else path if path.suffix.lower() == ".csv" else None
+        if manifest is None:
+            raise UsageError(
+                f"`--slice {name}` needs a CSV or Parquet manifest with that column; `{self.data}` is none."
+            )
+        return read_column(manifest, name, columns=Columns(path=self.path_column))
+
+
+reads_data = spelled_out(
+    {name: (kind, getattr(DataSource, name)) for name, kind in Reading.__annotations__.items()}, before="display"
+)
+"""Shows the options of `Reading` in the signature of a function that takes them as `**reading`."""
+
+
+class Reader(NamedTuple):
+    """What reads one form of data."""
+
+    reads: Callable[[Path, DataSource], bool]
+    load: Callable[[Path, DataSource, Progress | None], Dataset]
+    labels_in_names: bool = False
+    """Whether `label_from` applies."""
+    classes_only: bool = False
+    """Whether labels can be nothing but classes."""
+
+
+_FURTHER: list[Reader] = []
+
+
+@contextmanager
+def reading_also(reader: Reader) -> Iterator[None]:
+    """Ask `reader` first, while the body runs: for forms of data that this package does not know."""
+    _FURTHER.insert(0, reader)
+    try:
+        yield
+    finally:
+        _FURTHER.remove(reader)
+
+
+@reads_data
+def find(
+    spec: str | Path,
+    *,
+    task: str = "classes",
+    download: bool = True,
+    progress: Progress | None = None,
+    **reading: Unpack[Reading],
+) -> Dataset:
+    """Return the data set that `spec` means: one of NAMES, or the path of a folder, archive, `.csv`, `.parquet`
+    or `.npz`.
+
+    A plain word that is a name means the name, even where a folder is called so: write `./mnist` for the folder.
+    A folder of images without class folders, and with one `.csv`, is what that file lists.
+    `label_from` is a regex whose first group is the label in a file name; `path_column`, `label_column` and
+    `split_column` name the columns of a manifest; `progress` hears of downloads and unpacking.
+
+    Raises: UsageError for an unknown name or an option that does not apply; DataError for data that cannot be used.
+    """
+    return DataSource(data=spec, task=task, **reading).find(download=download, progress=progress)
+
+
+def _named(source: DataSource, *, download: bool, progress: Progress | None) -> Dataset:
+    if source.label_from is not None:
+        raise UsageError(
+            f"`--label-from` is for folders and archives of images; `{source.data}` brings its own labels."
+        )
+    _require_classes(source)
+    if source.data == "digits":
+        return load_digits()
+    return _arrays(locate(str(source.data), download=download, progress=progress), source, progress)
+
+
+def _require_classes(source: DataSource) -> None:
+    if not tasks.kind(source.task).has_classes:
+        raise UsageError(f"`--task {source.task}` does not fit `{source.data}`, which has classes; leave it out.")
+
+
+def _existing(spec: str | Path) -> Path:
+    """Return the path meant, if it is there and of a kind that can be read."""
+    path = Path(spec).expanduser()
+    if path.is_dir() or (path.is_file() and path.name.lower().endswith(FILE_SUFFIXES)):
+        return path
+    if path.is_file():
+        raise UsageError(f"`{spec}` is not a kind of data set; wanted is a folder, or {', '.join(FILE_SUFFIXES)}.")
+    if "://" in str(spec):
+        raise UsageError(f"`{spec}` is an address, and only files are read; download it first.")
+    if isinstance(spec, Path) or path.suffix or path.name != spec:
+        raise DataError(f"No file or folder `{spec}`; check the path.")
+    raise unknown("data set", spec, NAMES, see=f"Known: {', '.join(sorted(NAMES))}, or a path.")
+
+
+def _holds_arrays(path: Path) -> bool:
+    """Tell whether a folder or tar archive holds CIFAR or idx files rather than images."""
+    if path.is_dir():
+        return bool(idx_files(path) or cifar_version(path))
+    return path.name.lower().endswith(TAR_SUFFIXES) and cifar_version(path) is not None
+
+
+def _arrays(path: Path, _: DataSource, progress: Progress | None) -> Dataset:
+    version = cifar_version(path)
+    return load_cifar(path, version, progress=progress) if version else load_idx(path)
+
+
+def _is_listed(path: Path, source: DataSource) -> bool:
+    return path.is_dir() and source.label_from is None and manifest_in(path) is not None
+
+
+def _listed(path: Path, source: DataSource, _: Progress | None) -> Dataset:
+    manifest = manifest_in(path)
+    if manifest is None:
+        raise DataError(f"`{path}` has no manifest any more.")
+    return replace(load_manifest(manifest, columns=source.columns, task=source.task), name=path.resolve().name)
+
+
+def _archive(path: Path, source: DataSource, progress: Progress | None) -> Dataset:
+    folder = unpack(path, progress=progress)
+    try:
+        return replace(load_folder(folder, label_from=source.label_from, task=source.task), name=stem(path))
+    except DataError as error:  # it names the folder in the cache, where the user gave the archive
+        raise DataError(str(error).replace(str(folder), str(path))) from error
+
+
+_READERS = (
+    Reader(
+        lambda path, _: path.suffix.lower() == ".csv",
+        lambda path, source, _: load_manifest(path, columns=source.columns, task=source.task),
+    ),
+    Reader(lambda path, _: path.suffix.lower() == ".npz", lambda path, source, _: load_npz(path, task=source.task)),
+    Reader(
+        lambda path, _: path.suffix.lower() == SUFFIX or (path.is_dir() and bool(parquet_files(path))),
+        lambda path, source, progress: load_parquet(path, columns=source.columns, task=source.task, progress=progress),
+    ),
+    Reader(lambda path, _: _holds_arrays(path), _arrays, classes_only=True),
+    Reader(_is_listed, _listed, labels_in_names=True),
+    Reader(
+        lambda path, _: path.is_dir(),
+        lambda path, source, _: load_folder(path, label_from=source.label_from, task=source.task),
+        labels_in_names=True,
+    ),
+    Reader(lambda *_: True, _archive, labels_in_names=True),
+)
+"""In the order in which they are asked."""

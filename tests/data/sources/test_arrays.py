@@ -1,0 +1,215 @@
+import numpy as np
+import pytest
+
+from fovea.data.sources.arrays import load_digits, load_npz
+from fovea.data.splits import require_trainable, split_validation
+from fovea.errors import DataError
+
+NPY = b"\x93NUMPY\x01\0v\0" + b"{'descr': '|u1', 'fortran_order': False, 'shape': (1,), }".ljust(117) + b"\n0"
+LABELS = np.array([3, 7, 3, 7])
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("FOVEA_CACHE", str(tmp_path / "cache"))
+
+
+def noise(*shape: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+
+
+def save(tmp_path, **arrays):
+    np.savez_compressed(tmp_path / "x.npz", **arrays)
+    return tmp_path / "x.npz"
+
+
+def test_grey_images_and_labels_are_read(tmp_path):
+    pixels = noise(4, 5, 6)
+    dataset = load_npz(save(tmp_path, x_train=pixels, y_train=LABELS))
+    train = dataset.parts["train"]
+    assert np.array_equal(train.pixels, pixels[..., None]) and train.pixels.dtype == np.uint8
+    assert train.labels.tolist() == [0, 1, 0, 1] and dataset.classes == ("3", "7")
+    assert (dataset.name, dataset.channels, dataset.native_size, dataset.task) == ("x", 1, (5, 6), "classes")
+    assert train.names == ("0", "1", "2", "3") and train.files is None
+
+
+@pytest.mark.parametrize("keys", [("images", "labels"), ("x", "y"), ("x_test", "y_test")])
+def test_other_keys_are_understood(tmp_path, keys):
+    dataset = load_npz(save(tmp_path, **{keys[0]: noise(4, 5, 6, 3), keys[1]: LABELS[:, None]}))
+    assert list(dataset.parts) == ["test" if "test" in keys[0] else "train"] and dataset.channels == 3
+
+
+def test_all_three_parts_are_read(tmp_path):
+    arrays = {f"x_{part}": noise(4, 2, 2) for part in ("test", "val", "train")}
+    arrays |= {f"y_{part}": LABELS for part in ("train", "val", "test")}
+    assert list(load_npz(save(tmp_path, **arrays)).parts) == ["train", "val", "test"]
+
+
+@pytest.mark.parametrize("name", ["val", "valid", "validation"])
+def test_a_validation_part_has_several_names(tmp_path, name):
+    arrays = {"x_train": noise(4, 2, 2), "y_train": LABELS, f"x_{name}": noise(4, 2, 2), f"y_{name}": LABELS}
+    assert list(load_npz(save(tmp_path, **arrays)).parts) == ["train", "val"]
+
+
+def test_grey_digits_are_not_to_be_mirrored(tmp_path):
+    digits = load_npz(save(tmp_path, x=noise(10, 2, 2), y=np.arange(10)))
+    assert digits.directional and digits.notes == ("the classes are digits or letters, so images are not mirrored",)
+    named = load_npz(save(tmp_path, x=noise(10, 2, 2), y=np.arange(10), classes=[f"garment {i}" for i in range(10)]))
+    assert not named.directional and named.notes == ()
+
+
+def test_channels_may_come_first(tmp_path):
+    pixels = noise(4, 3, 5, 6)
+    dataset = load_npz(save(tmp_path, x=pixels, y=LABELS))
+    assert np.array_equal(dataset.parts["train"].pixels, pixels.transpose(0, 2, 3, 1))
+
+
+def test_channels_last_wins_where_both_fit(tmp_path):
+    pixels = noise(4, 3, 5, 1)
+    assert np.array_equal(load_npz(save(tmp_path, x=pixels, y=LABELS)).parts["train"].pixels, pixels)
+
+
+def test_class_names_keep_their_order(tmp_path):
+    dataset = load_npz(save(tmp_path, x=noise(4, 2, 2), y=[1, 0, 1, 0], classes=["dog", "cat"]))
+    assert dataset.classes == ("dog", "cat") and dataset.parts["train"].labels.tolist() == [1, 0, 1, 0]
+
+
+def test_labels_may_be_text(tmp_path):
+    dataset = load_npz(save(tmp_path, x=noise(4, 2, 2), y=np.array(["dog", "cat", "dog", "cat"])))
+    assert dataset.classes == ("cat", "dog") and dataset.parts["train"].labels.tolist() == [1, 0, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"x": noise(4, 2, 2), "y": LABELS * 0}, "`x` has only one class, `0`"),
+        ({"x": noise(2, 2, 2), "y": [0, 1], "classes": ["a", "b", "c"]}, r"no image of 1 class\(es\): `c`"),
+        (
+            {"x_train": noise(4, 2, 2), "y_train": LABELS, "x_test": noise(4, 2, 2), "y_test": LABELS + 4},
+            r"no image of 1 class\(es\): `11`",
+        ),
+    ],
+)
+def test_too_few_classes_can_be_evaluated_and_not_trained(tmp_path, arrays, message):
+    dataset = load_npz(save(tmp_path, **arrays))
+    with pytest.raises(DataError, match=message):
+        require_trainable(dataset)
+
+
+def test_numbers_are_read_as_they_are(tmp_path):
+    dataset = load_npz(save(tmp_path, x=noise(2, 2, 2), y=[0.5, -7.25]), task="number")
+    assert dataset.task == "number" and dataset.parts["train"].labels.tolist() == [0.5, -7.25]
+    assert dataset.classes == ()
+
+
+def test_the_second_reading_parses_nothing_and_maps_the_file(tmp_path, monkeypatch):
+    file = save(tmp_path, x=noise(4, 2, 2), y=LABELS)
+    first = load_npz(file)
+    monkeypatch.setattr("fovea.data.sources.arrays._parse_npz", lambda *_: pytest.fail("parsed again"))
+    second = load_npz(file)
+    assert isinstance(second.parts["train"].pixels, np.memmap) and not second.parts["train"].pixels.flags.writeable
+    assert second.fingerprint == first.fingerprint and second.classes == first.classes
+    assert np.array_equal(second.parts["train"].pixels, first.parts["train"].pixels)
+
+
+def test_the_task_is_part_of_what_is_remembered(tmp_path):
+    file = save(tmp_path, x=noise(4, 2, 2), y=LABELS)
+    assert load_npz(file).task == "classes" and load_npz(file, task="number").task == "number"
+
+
+def flip(file):
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+
+
+DAMAGES = {
+    "one bit": lambda folder: flip(folder / "train-pixels.npy"),
+    "cut": lambda folder: (folder / "train-pixels.npy").write_bytes((folder / "train-pixels.npy").read_bytes()[:-3]),
+    "empty": lambda folder: (folder / "train-labels.npy").write_bytes(b""),
+    "gone": lambda folder: (folder / "arrays.json").unlink(),
+    "no json": lambda folder: (folder / "arrays.json").write_text("{"),
+    "other json": lambda folder: (folder / "arrays.json").write_text('{"parts": ["train"]}'),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_what_is_damaged_in_the_cache_is_built_again(tmp_path, damage):
+    pixels = noise(4, 2, 2)
+    file = save(tmp_path, x=pixels, y=LABELS)
+    load_npz(file)
+    (folder,) = (tmp_path / "cache" / "arrays").iterdir()
+    DAMAGES[damage](folder)
+    assert np.array_equal(load_npz(file).parts["train"].pixels, pixels[..., None])
+
+
+def test_the_fingerprint_is_of_pixels_labels_and_classes(tmp_path):
+    pixels = noise(4, 2, 2)
+    prints = [load_npz(save(tmp_path, x=pixels, y=LABELS)).fingerprint]
+    prints.append(load_npz(save(tmp_path, x=pixels, y=LABELS[::-1].copy())).fingerprint)
+    prints.append(load_npz(save(tmp_path, x=255 - pixels, y=LABELS)).fingerprint)
+    prints.append(load_npz(save(tmp_path, x=pixels, y=LABELS + 1)).fingerprint)
+    assert len(set(prints)) == 4
+    assert load_npz(save(tmp_path, x_train=pixels, y_train=LABELS)).fingerprint == prints[0]
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"a": LABELS, "b": LABELS}, "has the keys a, b; wanted are `x_train` and `y_train`"),
+        ({"x_val": noise(4, 2, 2), "y_val": LABELS}, "wanted are `x_train` and `y_train`"),
+        ({"x": noise(4, 2, 2) / 255, "y": LABELS}, r"`x` is float64; pixels are uint8 0\.\.255. Convert with .*round"),
+        ({"x": noise(4, 2, 2, 4), "y": LABELS}, r"`x` has shape \(4, 2, 2, 4\); wanted is \(N, H, W\)"),
+        ({"x": noise(4, 2), "y": LABELS}, r"`x` has shape \(4, 2\); wanted is"),
+        ({"x": noise(0, 2, 2), "y": LABELS[:0]}, r"`x` has shape \(0, 2, 2, 1\); wanted is"),
+        ({"x": noise(4, 2, 2), "y": LABELS[:3]}, r"`y` has shape \(3,\); wanted is one label for each of 4 images"),
+        ({"x": noise(4, 2, 2), "y": np.eye(4)}, r"`y` has shape \(4, 4\); wanted is one label"),
+        ({"x": noise(4, 2, 2), "y": LABELS / 2}, r"labels are fractions; convert .* or give `--task number`"),
+        ({"x": noise(4, 2, 2), "y": LABELS, "classes": ["a", "b"]}, r"labels of `train` must be integers 0\.\.1"),
+        ({"x": noise(2, 2, 2), "y": ["a", "b"], "classes": ["a", "b"]}, r"must be integers 0\.\.1"),
+        (
+            {"x_train": noise(4, 2, 2), "y_train": LABELS, "x_test": noise(4, 2, 3), "y_test": LABELS},
+            "differ in height, width or channels",
+        ),
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused(tmp_path, arrays, message):
+    with pytest.raises(DataError, match=message):
+        load_npz(save(tmp_path, **arrays))
+
+
+def test_pickled_objects_are_refused(tmp_path):
+    file = save(tmp_path, x=noise(2, 2, 2), y=np.array([{}, []], dtype=object))
+    with pytest.raises(DataError, match="cannot be read as an .npz of plain arrays: Object arrays cannot be loaded"):
+        load_npz(file)
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"PK\x03\x04 and no more", NPY])
+def test_a_file_that_is_no_npz_is_refused(tmp_path, content):
+    (tmp_path / "x.npz").write_bytes(content)
+    with pytest.raises(DataError, match="cannot be read as an .npz of plain arrays"):
+        load_npz(tmp_path / "x.npz")
+
+
+def test_digits_are_those_of_scikit_learn():
+    from sklearn.datasets import load_digits as bundled
+
+    dataset, source = load_digits(), bundled()
+    assert {name: len(part) for name, part in dataset.parts.items()} == {"train": 1438, "test": 359}
+    assert dataset.directional and dataset.native_size == (8, 8) and dataset.classes == tuple("0123456789")
+    assert "test: 20 % of the 1,797 images, stratified, seed 0" in dataset.notes[0]
+    seen = []
+    for part in dataset.parts.values():
+        indices = np.array(part.names, np.int64)
+        seen += indices.tolist()
+        assert np.array_equal(part.labels, source.target[indices])
+        assert np.array_equal(part.pixels[:][..., 0], np.round(source.images[indices] * 255 / 16))
+    assert sorted(seen) == list(range(1797))
+
+
+def test_digits_are_split_the_same_way_each_time():
+    one, other = load_digits(), load_digits()
+    assert one.fingerprint == other.fingerprint and one.parts["test"].names == other.parts["test"].names
+    shares = np.bincount(one.parts["test"].labels) / np.bincount(one.parts["train"].labels)
+    assert (abs(shares - 0.25) < 0.01).all()
+    assert len(split_validation(one, fraction=0.1, seed=0).parts["val"]) == 143

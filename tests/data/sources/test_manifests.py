@@ -1,0 +1,154 @@
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from fovea.data.dataset import BadFile
+from fovea.data.sources.manifests import Columns, load_manifest, manifest_in, read_column
+from fovea.errors import DataError
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in ("img/1.png", "img/2.png", "img/3.png"):
+        path = tmp_path / "list" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (2, 2)).save(path)
+    return tmp_path / "list"
+
+
+def write(folder: Path, text: str, encoding: str = "utf-8") -> Path:
+    file = folder / "labels.csv"
+    file.write_text(text, encoding=encoding)
+    return file
+
+
+def test_rows_become_labelled_files_relative_to_the_manifest(folder):
+    dataset = load_manifest(write(folder, "path,label\nimg/2.png,dog\nimg/1.png,cat\n"))
+    train = dataset.parts["train"]
+    assert dataset.name == "labels" and dataset.classes == ("cat", "dog") and dataset.channels == 1
+    assert train.names == ("img/1.png", "img/2.png") and train.labels.tolist() == [0, 1]
+    assert train.files == (folder / "img/1.png", folder / "img/2.png")
+
+
+def test_a_split_column_makes_parts(folder):
+    text = "path,label,split\nimg/1.png,a,train\nimg/2.png,b,Training\nimg/3.png,a,valid\n"
+    dataset = load_manifest(write(folder, text))
+    assert {part: content.names for part, content in dataset.parts.items()} == {
+        "train": ("img/1.png", "img/2.png"),
+        "val": ("img/3.png",),
+    }
+
+
+def test_columns_can_have_other_names_and_a_byte_order_mark(folder):
+    file = write(folder, "file;x,kind,part\nimg/1.png,a,test\nimg/2.png,b,test\n", "utf-8-sig")
+    dataset = load_manifest(file, columns=Columns("file;x", "kind", "part"))
+    assert list(dataset.parts) == ["test"] and dataset.classes == ("a", "b")
+
+
+def test_absolute_paths_are_taken_and_named_without_their_place(folder, tmp_path):
+    other = tmp_path / "far" / "away"
+    other.mkdir(parents=True)
+    Image.new("L", (2, 2)).save(other / "9.png")
+    file = write(folder, f"path,label\n{folder}/img/1.png,a\n{other}/9.png,b\n../list/img/2.png,a\n")
+    assert load_manifest(file).parts["train"].names == ("9.png", "img/1.png", "img/2.png")
+
+
+def test_numbers_are_labels_too(folder):
+    dataset = load_manifest(write(folder, "path,label\nimg/1.png,1.5\nimg/2.png,-3\n"), task="number")
+    assert dataset.task == "number" and dataset.parts["train"].labels.tolist() == [1.5, -3]
+
+
+def test_missing_files_and_labels_are_named_with_their_line(folder):
+    dataset = load_manifest(write(folder, "path,label\nimg/1.png,a\nimg/x.png,a\nimg/2.png,\nimg/3.png,b\n"))
+    assert dataset.bad_files == (
+        BadFile("img/x.png", "no such file (line 3 of labels.csv)"),
+        BadFile("img/2.png", "no label (line 4 of labels.csv)"),
+    )
+    assert len(dataset.parts["train"]) == 2
+
+
+def test_a_missing_column_lists_those_there(folder):
+    with pytest.raises(DataError, match="has no column `label`; it has `path`, `kind`. Choose with .*`--label-column`"):
+        load_manifest(write(folder, "path,kind\nimg/1.png,a\n"))
+
+
+@pytest.mark.parametrize(("mark", "name"), [(";", "semicolons"), ("\t", "tabs")])
+def test_another_separator_is_named(folder, mark, name):
+    with pytest.raises(DataError, match=f"has no column `path`; .* Separate columns by commas, not {name}."):
+        load_manifest(write(folder, f"path{mark}label\nimg/1.png{mark}a\n"))
+
+
+def test_a_split_column_that_was_asked_for_must_be_there(folder):
+    with pytest.raises(DataError, match="has no column `fold`; it has `path`, `label`"):
+        load_manifest(write(folder, "path,label\nimg/1.png,a\n"), columns=Columns(split="fold"))
+
+
+def test_an_unknown_split_is_named_with_its_line(folder):
+    with pytest.raises(DataError, match="labels.csv`, line 3: unknown split `tset`; allowed are train, "):
+        load_manifest(write(folder, "path,label,split\nimg/1.png,a,train\nimg/2.png,b,tset\n"))
+
+
+def test_a_label_that_is_no_number_is_refused(folder):
+    with pytest.raises(DataError, match="Label `old` is not a number"):
+        load_manifest(write(folder, "path,label\nimg/1.png,old\n"), task="number")
+
+
+def test_a_manifest_without_any_file_says_what_was_tried(folder):
+    with pytest.raises(DataError) as caught:
+        load_manifest(write(folder, "path,label\nno.png,a\nnor.png,b\n"))
+    assert str(caught.value) == (
+        f"`{folder}/labels.csv` lists no image that can be used; the first, `{folder}/no.png`: no such file "
+        "(line 2 of labels.csv). Paths start at the folder of the manifest, or at the only folder in it."
+    )
+
+
+def test_paths_may_start_at_the_only_folder_beside_the_manifest(folder):
+    file = write(folder, "path,label,kind\n1.png,a,x\n2.png,b,y\n9.png,b,z\n")
+    dataset = load_manifest(file)
+    assert dataset.parts["train"].names == ("img/1.png", "img/2.png")
+    assert dataset.parts["train"].files[0] == folder / "img" / "1.png"
+    assert dataset.bad_files == (BadFile("img/9.png", "no such file (line 4 of labels.csv)"),)
+    assert read_column(file, "kind") == {"img/1.png": "x", "img/2.png": "y", "img/9.png": "z"}
+
+
+def test_files_that_lie_in_one_of_several_folders_are_refused_with_the_way_out(folder):
+    (folder / "more").mkdir()
+    message = "It is in `img`: write `img/1.png`, or move the manifest there.$"
+    with pytest.raises(DataError, match=message):
+        load_manifest(write(folder, "path,label\n1.png,a\n2.png,b\n"))
+
+
+def test_the_only_csv_of_a_folder_without_class_folders_lists_its_images(folder):
+    file = write(folder, "path,label\n1.png,a\n2.png,b\n")
+    assert manifest_in(folder) == file
+    (folder / "img" / "cats").mkdir()  # as in train/cats
+    assert manifest_in(folder) is None
+    (folder / "img" / "cats").rmdir()
+    (folder / "other").mkdir()  # class folders, and a list of something
+    assert manifest_in(folder) is None
+    (folder / "other").rmdir()
+    (folder / "test.csv").touch()  # two lists
+    assert manifest_in(folder) is None
+
+
+def test_rows_that_all_lack_their_label_are_refused(folder):
+    with pytest.raises(DataError, match=r"the first, `.*img/1.png`: no label \(line 2 of labels.csv\)"):
+        load_manifest(write(folder, "path,label\nimg/1.png,\n"))
+
+
+def test_a_header_alone_is_refused(folder):
+    with pytest.raises(DataError, match="has no row below its header; list one image per row"):
+        load_manifest(write(folder, "path,label\n"))
+
+
+def test_an_empty_manifest_is_refused(folder):
+    with pytest.raises(DataError, match="has no column `path`; it has none"):
+        load_manifest(write(folder, ""))
+
+
+def test_a_file_that_is_no_text_is_refused(folder):
+    file = folder / "labels.csv"
+    file.write_bytes(b"path,label\n\xff\xfe,a\n")
+    with pytest.raises(DataError, match="is not a CSV file in UTF-8"):
+        load_manifest(file)

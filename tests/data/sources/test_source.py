@@ -1,0 +1,166 @@
+import os
+import tarfile
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fovea.data.sources.source import NAMES, find
+from fovea.errors import DataError, UsageError
+
+DATA = os.environ.get("FOVEA_DATA", "/nonexistent")  # before the fixture hides it
+
+
+@pytest.fixture(autouse=True)
+def _own_places(tmp_path, monkeypatch):
+    monkeypatch.setenv("FOVEA_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("FOVEA_DATA", raising=False)
+
+
+@pytest.fixture
+def pets(tmp_path):
+    for name in ("cat/1.png", "cat/2.png", "dog/1.png"):
+        path = tmp_path / "pets" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (3, 2)).save(path)
+    return tmp_path / "pets"
+
+
+def test_a_folder_is_found_by_text_or_path(pets):
+    assert find(pets).fingerprint == find(str(pets)).fingerprint == find(f"{pets}/").fingerprint
+    assert find(pets).name == "pets"
+
+
+@pytest.mark.parametrize("suffix", [".zip", ".tar.gz", ".tar.xz"])
+def test_an_archive_is_the_same_data_set_as_its_folder(pets, tmp_path, suffix):
+    archive = tmp_path / f"pets{suffix}"
+    if suffix == ".zip":
+        with zipfile.ZipFile(archive, "w") as opened:
+            for file in sorted(pets.rglob("*.png")):
+                opened.write(file, f"pets/{file.relative_to(pets)}")
+    else:
+        with tarfile.open(archive, f"w:{suffix[5:]}") as opened:
+            opened.add(pets, "pets")
+    dataset = find(archive)
+    assert (dataset.name, dataset.fingerprint) == ("pets", find(pets).fingerprint)
+    assert find(archive).parts["train"].names == find(pets).parts["train"].names
+
+
+def test_options_reach_the_source(pets):
+    (pets / "list.csv").write_text("file,kind,fold\ncat/1.png,1,train\ndog/1.png,2,test\n")
+    dataset = find(pets / "list.csv", path_column="file", label_column="kind", split_column="fold", task="number")
+    assert list(dataset.parts) == ["train", "test"] and dataset.parts["test"].labels.tolist() == [2]
+    assert find(pets, label_from=r"^(\d)").classes == ("1", "2")
+
+
+def test_a_folder_of_images_beside_a_list_is_what_the_list_says(tmp_path):
+    (tmp_path / "birds" / "images").mkdir(parents=True)
+    for name in ("1.png", "2.png", "3.png"):
+        Image.new("RGB", (3, 2)).save(tmp_path / "birds" / "images" / name)
+    (tmp_path / "birds" / "labels.csv").write_text("file,kind\n1.png,jay\n2.png,owl\n")
+    dataset = find(tmp_path / "birds", path_column="file", label_column="kind")
+    assert (dataset.name, dataset.classes) == ("birds", ("jay", "owl"))
+    assert dataset.parts["train"].names == ("images/1.png", "images/2.png")
+    with pytest.raises(DataError, match="labels.csv` has no column `path`; it has `file`, `kind`. Choose with `--path"):
+        find(tmp_path / "birds")
+    assert find(tmp_path / "birds", label_from=r"^(\d)").classes == ("1", "2", "3")
+
+
+def test_an_archive_that_does_not_do_is_named_as_it_was_given(tmp_path):
+    archive = tmp_path / "pets.zip"
+    with zipfile.ZipFile(archive, "w") as opened:
+        opened.writestr("pets/cat.1.png", b"")
+        opened.writestr("pets/dog.1.png", b"")
+    with pytest.raises(DataError, match="`.*/pets.zip` holds images but no sub-folder per class") as caught:
+        find(archive)
+    assert "cache" not in str(caught.value)
+
+
+def test_arrays_are_found(tmp_path):
+    np.savez(tmp_path / "x.npz", x=np.zeros((2, 3, 3), np.uint8), y=[0.5, 1.5])
+    assert find(tmp_path / "x.npz", task="number").parts["train"].labels.tolist() == [0.5, 1.5]
+
+
+def test_digits_need_no_file():
+    assert len(find("digits").parts["train"]) == 1438
+
+
+def test_a_name_means_the_data_set_and_a_path_the_folder(pets, monkeypatch):
+    pets.rename(pets.parent / "digits")
+    monkeypatch.chdir(pets.parent)
+    assert find("digits").classes == tuple("0123456789")
+    assert find("./digits").classes == find(Path("digits")).classes == ("cat", "dog")
+
+
+def test_a_folder_keeps_its_whole_name(pets):
+    assert find(pets.rename(pets.parent / "pets.v2")).name == "pets.v2"
+
+
+def test_a_plain_word_may_be_a_folder(pets, monkeypatch):
+    monkeypatch.chdir(pets.parent)
+    assert find("pets").name == "pets"
+    monkeypatch.chdir(pets)
+    assert find(".").name == "pets"
+
+
+def test_an_unknown_name_is_answered_with_its_neighbours():
+    with pytest.raises(UsageError) as caught:
+        find("mnits")
+    assert str(caught.value) == (
+        "Unknown data set `mnits`; did you mean `mnist`? "
+        "Known: cifar10, cifar100, digits, fashion-mnist, mnist, or a path."
+    )
+
+
+@pytest.mark.parametrize("spec", ["no/such", "none.zip", "./none", "none/", Path("none")])
+def test_a_missing_path_is_said_so(spec):
+    with pytest.raises(DataError, match="No file or folder `.*`; check the path"):
+        find(spec)
+
+
+def test_an_address_is_refused():
+    with pytest.raises(UsageError, match=r"^`https://a\.org/pets\.zip` is an address, and only files are read"):
+        find("https://a.org/pets.zip")
+
+
+def test_a_file_of_another_kind_is_refused(pets):
+    with pytest.raises(
+        UsageError, match=r"1.png` is not a kind of data set; wanted is a folder, or .csv, .parquet, .npz, .zip"
+    ):
+        find(pets / "cat" / "1.png")
+
+
+@pytest.mark.parametrize("spec", ["digits", "list.csv", "x.npz"])
+def test_label_from_is_refused_where_labels_are_known(tmp_path, monkeypatch, spec):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "list.csv").touch()
+    (tmp_path / "x.npz").touch()
+    with pytest.raises(UsageError, match=f"`--label-from` is for folders and archives of images; `{spec}` brings its"):
+        find(spec, label_from="(a)")
+
+
+def test_an_unknown_task_lists_those_there_are(pets):
+    with pytest.raises(UsageError, match="`--task regression` is none of classes, number"):
+        find(pets, task="regression")
+
+
+def test_numbers_are_refused_where_there_are_classes():
+    with pytest.raises(UsageError, match="`--task number` does not fit `digits`, which has classes; leave it out"):
+        find("digits", task="number")
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "digits"])
+def test_without_download_a_missing_set_is_said_so(name):
+    with pytest.raises(DataError, match=f"`{name}` is not here"):
+        find(name, download=False)
+
+
+@pytest.mark.skipif(not Path(DATA, "fashion-mnist").is_dir(), reason="FOVEA_DATA has no fashion-mnist")
+def test_a_published_set_is_found_by_name_and_by_place(monkeypatch):
+    monkeypatch.setenv("FOVEA_DATA", DATA)
+    by_name = find("fashion-mnist", download=False)
+    assert by_name.fingerprint == find(Path(DATA, "fashion-mnist")).fingerprint
+    assert {name: len(part) for name, part in by_name.parts.items()} == {"train": 60_000, "test": 10_000}
+    assert len(by_name.classes) == 10 and by_name.native_size == (28, 28)
