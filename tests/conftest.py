@@ -24,7 +24,7 @@ def own_cache(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def one_thread():
-    """Let sums come out the same on every machine; a training leaves threads and random state as it found them."""
+    """Let sums come out the same on every machine; a training sets the number of threads and leaves it."""
     torch.set_num_threads(1)
 
 
@@ -84,35 +84,6 @@ def make_bundle(tmp_path, make_card):
         return tmp_path / name
 
     return write
-
-
-@pytest.fixture
-def make_outcome():
-    """Return a function of changes that gives six images of three classes, two of them classified wrongly.
-
-    Without classes the labels are numbers.
-    """
-    from fovea.evaluation.outcome import Outcome
-    from fovea.tasks.classes import Classes
-    from fovea.tasks.number import Number
-
-    def make(classes=("cat", "dog", "owl"), names=tuple("abcdef"), temperature=1.0, **changes):
-        logits = torch.tensor([[4.0, 0, 0], [3, 0, 0], [0, 2, 0], [0, 1, 0], [0, 0, 5], [1, 0, 0]])
-        pixels = np.arange(6 * 4 * 4 * 3, dtype=np.uint8).reshape(6, 4, 4, 3)
-        given = {
-            "data": "pets",
-            "split": "test",
-            "outputs": logits,
-            "labels": np.array([0, 1, 1, 1, 2, 2]),  # b is a dog taken for a cat, f an owl taken for a cat
-            "names": names,
-            "picture": lambda index: pixels[index],
-            **changes,
-        }
-        loss = "binary" if given["outputs"].shape[1] == 1 else "cross-entropy"
-        target = Classes(names=classes, loss=loss, temperature=temperature) if classes else Number()
-        return Outcome(**{"target": target, **given})
-
-    return make
 
 
 @pytest.fixture

@@ -1,3 +1,5 @@
+"""Which device a network runs on."""
+
 import torch
 
 from fovea.devices import device_named

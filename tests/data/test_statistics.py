@@ -7,8 +7,6 @@ from fovea import inputs
 from fovea.data.dataset import Part
 from fovea.data.statistics import channel_statistics
 
-IMAGES = inputs.kind("images")
-
 
 def part(pixels):
     return Part(labels=np.zeros(len(pixels), np.int64), names=tuple(map(str, range(len(pixels)))), pixels=pixels)

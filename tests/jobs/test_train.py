@@ -13,14 +13,10 @@ from safetensors.torch import load_file
 
 import fovea
 from fovea.data.sources.source import find
-from fovea.devices import device_named
 from fovea.display import Display
 from fovea.errors import DataError, MissingDependencyError, ShapeError, TrainingError, UsageError
-from fovea.jobs.find_lr import find_lr
-from fovea.jobs.preview import preview
 from fovea.jobs.train import train
 from fovea.model.container import read_header
-from fovea.runs.request import prepared, seconds
 from fovea.tasks.score import Score
 from fovea.training.engine import Trainer
 
@@ -101,7 +97,7 @@ def test_the_card_tells_what_was_trained_and_how(tmp_path):
     assert training["data"]["fingerprint"] == find("digits").fingerprint
     assert training["recipe"]["lr"] == 0.003 and card["results"] == [dict(r) for r in result.results]
     assert training["pflop"] == pytest.approx(6 * 416_520 * 1408 / 1e15, rel=0.01) and result.pflop == training["pflop"]
-    assert str(tmp_path) not in json.dumps(card.to_dict())
+    assert str(tmp_path) not in json.dumps(card)
 
 
 def test_what_a_person_reads_at_the_end(tmp_path):

@@ -64,7 +64,7 @@ def test_an_unknown_recipe_lists_its_neighbours():
         named("cifar-94")
 
 
-def test_replace_reaches_the_plan_and_its_recipe():
+def test_replace_reaches_the_plan_and_its_training():
     changed = plan().replace(size=64, lr=0.5, epochs=3)
     assert (changed.size, changed.recipe.lr, changed.recipe.epochs, changed.model) == (64, 0.5, 3, "lenet5")
 

@@ -20,7 +20,6 @@ from fovea.model.container import read_card
 from fovea.plans.choosing import Wish, choose_plan
 from fovea.plans.start_weights import start_at_hand, start_named
 from fovea.registry import IMAGENET_MEAN
-from fovea.runs.request import prepared
 from fovea.training.engine import Trainer
 
 FAST = {"threads": 1, "precision": "float32", "device": "cpu", "size": 16, "batch": 8}

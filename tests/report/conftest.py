@@ -1,6 +1,7 @@
 """A small card and training to make pages of, with names as given."""
 
 import pytest
+import torch
 
 from fovea.report.training import Story
 from fovea.training.diagnosis import Look

@@ -51,10 +51,9 @@ class Heads(nn.Module):
 
 def make_trainer(model=None, *, val=None, train=None, **fields):
     recipe = Recipe(**{"epochs": 2, "batch": 8, "lr": 0.05, "schedule": "constant", "threads": 1, **fields})
-    train = train or bright_halves(31)
     return Trainer(
         model or net(1 if recipe.loss == "binary" else 2),
-        train,
+        train or bright_halves(31),
         recipe,
         val=val,
         target=target_of(train or bright_halves(31), recipe),
@@ -88,17 +87,6 @@ def seen(trainer):
     trainer.seed_dropout = lambda seed: (seeds.append(seed), seed_dropout(seed))[1]
     fit(trainer)
     return {"images": batches[0], "seeds": seeds}
-
-
-class Watched:
-    """Makes a network's input as `prepare` does, and keeps what that was made of."""
-
-    def __init__(self, prepare, seen):
-        self.prepare, self.arranged, self.seen = prepare, prepare.arranged, seen
-
-    def __call__(self, images):
-        self.seen.append(images.clone())
-        return self.prepare(images)
 
 
 def by_shares(trainer):
