@@ -9,12 +9,10 @@ from PIL import Image
 from fovea.data.sources.source import find
 from fovea.data.splits import split_validation
 from fovea.errors import DataError, UsageError
-from fovea.evaluation.result import Evaluation
 from fovea.jobs.evaluate import evaluate
 from fovea.metrics import wilson_interval
 from fovea.model.bundle import load
 from fovea.registry import build
-from fovea.tasks.class_figures import ClassFigures
 
 
 @pytest.fixture
@@ -161,12 +159,3 @@ def test_the_summary_names_part_interval_worst_class_and_mistakes(make_bundle, m
     assert lines[0] == "accuracy 75.00%, 95 % interval 40.93% to 92.85% (whole of mixed, 8 images)"
     assert lines[4].split() == ["blue", "50.0%", "100.0%", "66.7%", "4"]
     assert lines[-1] == "2 x blue taken for red"
-
-
-def test_the_summary_shows_the_twenty_worst_classes_and_no_empty_ones():
-    names = [f"c{index}" for index in range(30)]
-    scores = {name: {"precision": 1.0, "recall": i / 30, "f1": 1.0, "support": i % 2} for i, name in enumerate(names)}
-    confusion = np.eye(30, dtype=int).tolist()
-    found = ClassFigures(accuracy=0.5, interval=(0.4, 0.6), nll=1.0, ece=0.1, per_class=scores, confusion=confusion)
-    lines = Evaluation(data="d", split="test", images=15, figures=found).summary()
-    assert [line.split()[0] for line in lines[4:]] == names[1::2]

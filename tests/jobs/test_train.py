@@ -2,7 +2,6 @@
 
 import importlib.util
 import json
-import math
 import sys
 import types
 
@@ -14,14 +13,10 @@ from safetensors.torch import load_file
 
 import fovea
 from fovea.data.sources.source import find
-from fovea.devices import device_named
 from fovea.display import Display
 from fovea.errors import DataError, MissingDependencyError, ShapeError, TrainingError, UsageError
-from fovea.jobs.find_lr import find_lr
-from fovea.jobs.preview import preview
 from fovea.jobs.train import train
 from fovea.model.container import read_header
-from fovea.runs.request import prepared, seconds
 from fovea.tasks.score import Score
 from fovea.training.engine import Trainer
 
@@ -334,46 +329,6 @@ def test_a_place_that_holds_a_run_is_refused_before_anything_is_done(tmp_path, m
 def test_resume_takes_no_other_option(tmp_path):
     with pytest.raises(UsageError, match="^--resume continues a run as it was begun; leave out DATA and the other"):
         train(resume=tmp_path, epochs=3)
-
-
-@pytest.mark.parametrize(
-    ("text", "value"), [("90s", 90), ("5m", 300), ("1.5h", 5400), ("30", 30), (30, 30), (0.5, 0.5), (" 2M ", 120)]
-)
-def test_a_budget_is_a_time(text, value):
-    assert seconds(text) == value
-
-
-@pytest.mark.parametrize("text", ["", "m", "0", "nan", "inf", "5d"])
-def test_what_is_no_time_is_no_budget(text):
-    with pytest.raises(UsageError, match="must be a time above 0"):
-        seconds(text)
-
-
-def test_the_best_device_is_the_default():
-    assert device_named("auto").type in ("cpu", "cuda", "mps")
-    assert device_named("cpu") == torch.device("cpu")
-
-
-def test_a_preview_shows_a_batch_as_the_network_gets_it(tmp_path):
-    path = preview("digits", out=tmp_path / "preview.png", augment=(), **FAST)
-    sheet = np.asarray(Image.open(path))
-    assert sheet.shape == (4 * 130, 8 * 130, 3)
-    tile = sheet[:128, :128, 0][::4, ::4]
-    train_part = prepared("digits", display=Display(quiet=True), **FAST).dataset.parts["train"]
-    assert (np.asarray(train_part.decoded[:])[..., 0] == tile).all((1, 2)).any()
-
-
-def test_a_preview_times_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr("fovea.runs.preparation.time_settings", None)
-    assert preview("digits", out=tmp_path / "preview.png").is_file()
-
-
-def test_find_lr_rises_and_draws(tmp_path):
-    sweep = find_lr("digits", out=tmp_path / "lr.png", batch=256, **FAST)
-    assert sweep.rates == sorted(sweep.rates) and 1e-6 < sweep.suggested < 1
-    assert min(sweep.losses) < math.log(10)
-    with Image.open(tmp_path / "lr.png") as picture:
-        assert picture.size == (1050, 600)
 
 
 def test_tensorboard_that_is_not_there_is_named_before_anything_is_done(tmp_path, monkeypatch):

@@ -3,9 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
-from fovea.model.first_layer import first_filters
 from fovea.report.rasters import HEAT, confusion_picture, filter_grid, heat_map
 
 
@@ -21,15 +19,6 @@ def test_filters_lie_in_a_grid_around_grey():
 
 def test_filters_of_nothing_are_grey():
     assert np.unique(filter_grid(np.zeros((2, 3, 2, 2), np.float32))[..., :3]).tolist() == [0, 128]
-
-
-def test_first_filters_of_a_convolution_a_dense_layer_and_neither():
-    conv = nn.Sequential(nn.Conv2d(3, 8, 5), nn.Linear(2, 2))
-    assert np.array_equal(first_filters(conv, (3, 8, 8)), conv[0].weight.detach().numpy())
-    assert first_filters(conv, (1, 8, 8)) is None
-    dense = nn.Sequential(nn.Flatten(), nn.Linear(3 * 4 * 5, 7))
-    assert first_filters(dense, (3, 4, 5)).shape == (7, 3, 4, 5)
-    assert first_filters(dense, (3, 4, 4)) is None and first_filters(nn.Flatten(), (3, 4, 4)) is None
 
 
 def test_heat_goes_by_the_logarithm_and_leaves_gaps():
