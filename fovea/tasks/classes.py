@@ -5,6 +5,7 @@ Outputs are (N, K) float32 logits, labels (N,) int64 indices, decoded rows (N, c
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -165,7 +166,7 @@ class Classes(Task):
         """The names of the classes in index order."""
         return self.names
 
-    @property
+    @cached_property
     def index(self) -> Mapping[str, int]:
         """The index of each class by its name, and by its id where there are ids."""
         return {name: index for names in (self.ids, self.names) for index, name in enumerate(names)}
