@@ -216,9 +216,16 @@ class Card(dict[str, Any]):
     @classmethod
     def parse(cls, text: str, source: str) -> "Card":
         """Return the card that JSON text holds; errors as `from_dict`."""
-        if len(text) > MAX_CARD_LENGTH:
-            raise BundleError(f"`{source}`: its card has {len(text)} characters; at most {MAX_CARD_LENGTH} are read.")
-        return cls.from_dict(json_object(text, source, what="card"), source=source)
+        return cls.from_dict(card_values(text, source), source=source)
+
+
+def card_values(text: str, source: str) -> dict[str, Any]:
+    """Return the JSON object of a card, checked; errors as `check_card`."""
+    if len(text) > MAX_CARD_LENGTH:
+        raise BundleError(f"`{source}`: its card has {len(text)} characters; at most {MAX_CARD_LENGTH} are read.")
+    values = json_object(text, source, what="card")
+    check_card(values, source)
+    return values
 
 
 def check_card(card: Mapping[str, Any], source: str) -> None:

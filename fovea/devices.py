@@ -1,8 +1,14 @@
-"""Which device a network runs on."""
+"""What a network runs on: its device, and how fast and how large the machine is."""
+
+import math
+import time
+from pathlib import Path
 
 import torch
 
 from fovea.errors import UsageError
+
+MEMINFO = Path("/proc/meminfo")
 
 
 def device_named(name: str) -> torch.device:
@@ -18,3 +24,22 @@ def device_named(name: str) -> torch.device:
     if name.partition(":")[0] not in here:
         raise UsageError(f"`--device {name}` is not there; this machine has {', '.join(here)}.")
     return torch.device(name)
+
+
+def matmul_rate(side: int = 1024, *, seconds: float = 0.3) -> float:
+    """Return the floating-point operations per second of a float32 matrix product, the best of a few."""
+    a = torch.ones(side, side)
+    best, end = math.inf, time.perf_counter() + seconds
+    while (start := time.perf_counter()) < end:
+        a @ a
+        best = min(best, time.perf_counter() - start)
+    return 2 * side**3 / best
+
+
+def memory_bytes() -> tuple[int, int] | None:
+    """Return how much memory is available, and how much there is; None where the system does not say (not Linux)."""
+    if not MEMINFO.exists():
+        return None
+    lines = MEMINFO.read_text().splitlines()
+    kibibytes = {key: int(rest.split()[0]) for key, _, rest in (line.partition(":") for line in lines)}
+    return 1024 * kibibytes["MemAvailable"], 1024 * kibibytes["MemTotal"]

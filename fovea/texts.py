@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from fovea.errors import UsageError
+
 
 def natural_key(text: str) -> tuple[list[str | int], str]:
     """Return a sort key that puts `10` after `9`.
@@ -35,6 +37,44 @@ def parse_value(text: str, default: Any) -> Any:
     if isinstance(default, list):
         return [int(part) for part in parts]
     return tuple(parts) if isinstance(default, tuple) else type(default)(text)
+
+
+UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9}
+FOREVER = 10**4
+
+
+def parse_years(year: int | str | None) -> tuple[int, int]:
+    """Return the first and the last year of a year or a span of years; of None, all of them.
+
+    >>> parse_years("2014-2016"), parse_years(2017), parse_years("2017-")
+    ((2014, 2016), (2017, 2017), (2017, 10000))
+
+    Raises:
+        UsageError: it is neither.
+    """
+    match = re.fullmatch(r"(\d{4})?(-)?(\d{4})?", "-" if year is None else str(year).strip())
+    if match is None or (match[1] and match[3] and not match[2]) or not any(match.groups()):
+        raise UsageError(f"`year` (={year}) must be a year or a span of years: 2015, 2014-2016, 2017- or -2012.")
+    first = int(match[1] or 0)
+    last = int(match[3] or (FOREVER if match[2] else first))
+    if last < first:
+        raise UsageError(f"`year` (={year}) ends before it begins; write the earlier year first: {last}-{first}.")
+    return first, last
+
+
+def parse_count(name: str, value: float | str | None) -> float:
+    """Return the value of the option `name`, given as a number, or as `5M`, `300k`, `1.5G`; of None, no bound.
+
+    >>> parse_count("max_params", "5M")
+    5000000.0
+
+    Raises:
+        UsageError: it is no number.
+    """
+    match = re.fullmatch(r"(\d+\.?\d*(?:e\d+)?)\s*([kmgb]?)", "1e99" if value is None else str(value).strip().lower())
+    if match is None:
+        raise UsageError(f"`{name}` (={value}) must be a number, as 4000000, 5M or 1.5G.")
+    return float(match[1]) * UNITS[match[2]]
 
 
 def flattened(values: Mapping[str, Any], *, separator: str = ".", prefix: str = "") -> Iterator[tuple[str, Any]]:

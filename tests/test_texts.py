@@ -2,7 +2,8 @@
 
 import pytest
 
-from fovea.texts import flattened, natural_key, parse_value
+from fovea.errors import UsageError
+from fovea.texts import flattened, natural_key, parse_count, parse_value, parse_years
 
 
 @pytest.mark.parametrize(
@@ -41,3 +42,41 @@ def test_leaves_have_the_names_on_the_way_to_them():
 
 def test_numbers_in_names_sort_by_value():
     assert sorted(["10", "9", "b", "a2", "a10", "a02"], key=natural_key) == ["9", "10", "a02", "a2", "a10", "b"]
+
+
+@pytest.mark.parametrize(
+    ("given", "span"),
+    [
+        (None, (0, 10_000)),
+        (2015, (2015, 2015)),
+        ("2014-2016", (2014, 2016)),
+        (" 2017- ", (2017, 10_000)),
+        ("-2012", (0, 2012)),
+    ],
+)
+def test_years_are_one_or_a_span(given, span):
+    assert parse_years(given) == span
+
+
+@pytest.mark.parametrize("given", ["", "15", "2014 2016", "20142016", "2014-2016-2018", "x"])
+def test_what_is_no_span_of_years_is_refused(given):
+    with pytest.raises(UsageError, match="must be a year or a span of years"):
+        parse_years(given)
+
+
+def test_a_span_of_years_does_not_end_before_it_begins():
+    with pytest.raises(UsageError, match="write the earlier year first: 2014-2016"):
+        parse_years("2016-2014")
+
+
+@pytest.mark.parametrize(
+    ("given", "count"), [(None, 1e99), (4000, 4000), ("300k", 3e5), ("1.5G", 1.5e9), ("2 B", 2e9), ("1e6", 1e6)]
+)
+def test_counts_have_units(given, count):
+    assert parse_count("max_params", given) == count
+
+
+@pytest.mark.parametrize("given", ["", "M", "-5", "5 T", "nan"])
+def test_what_is_no_count_is_refused(given):
+    with pytest.raises(UsageError, match="`max_params` .* must be a number, as 4000000, 5M or 1.5G"):
+        parse_count("max_params", given)

@@ -9,11 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fovea.errors import DataError
+from fovea.reference.filters import MAX_VALUE
 
 MAX_FILE_BYTES = 50_000_000
 MAX_SAMPLES = 1_000_000
-MAX_VALUE = 1e100
-"""Leaves room for products and sums."""
 
 
 class Signal(NamedTuple):
@@ -24,6 +23,14 @@ class Signal(NamedTuple):
     step: float = 1.0
     time_name: str = "sample"
     value_name: str = "value"
+
+    def slid(self, values: NDArray[np.float64], *, width: int, before: int, stride: int) -> "Signal":
+        """Return what a window of `width` samples made of this signal after `before` samples of padding.
+
+        Of `values` (M,) float64 each stands at the time of the window's middle.
+        """
+        first = (width - 1) / 2 - before
+        return self._replace(values=values, start=self.start + first * self.step, step=stride * self.step)
 
 
 def read_signal(file: Path) -> Signal:

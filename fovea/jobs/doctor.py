@@ -1,11 +1,9 @@
 """`fovea doctor`: what this machine has, and what is missing for which command."""
 
 import importlib.util
-import math
 import os
 import platform
 import shutil
-import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib import metadata
@@ -15,6 +13,7 @@ from typing import Any
 import torch
 
 from fovea.data.sources.download import CATALOGUE
+from fovea.devices import matmul_rate, memory_bytes
 from fovea.storage import cache_root
 
 OPTIONAL = {
@@ -25,7 +24,6 @@ OPTIONAL = {
 """The library that each extra brings, and the command that needs it."""
 
 LOW_DISK_BYTES = 5e9
-MEMINFO = Path("/proc/meminfo")
 
 
 @dataclass(frozen=True)
@@ -63,8 +61,10 @@ def _processor() -> Iterator[Check]:
     fast = [name for name in ("avx512_bf16", "amx_bf16", "avx512_vnni") if features.get(name)]
     yield Check("processor", ", ".join([torch.backends.cpu.get_cpu_capability(), *fast]))
     yield Check("threads", f"{torch.get_num_threads()} of {os.cpu_count()} processors")
-    yield Check("matrix products", f"{_matmul_rate() / 1e9:.0f} GFLOP/s, float32")
-    yield Check("memory", _memory())
+    yield Check("matrix products", f"{matmul_rate() / 1e9:.0f} GFLOP/s, float32")
+    memory = memory_bytes()
+    value = f"{memory[0] / 1e9:.1f} GB available of {memory[1] / 1e9:.1f} GB" if memory else "unknown on this system"
+    yield Check("memory", value)
 
 
 def _accelerators() -> Iterator[Check]:
@@ -94,21 +94,3 @@ def _storage() -> Iterator[Check]:
     else:
         found = [name for name in CATALOGUE if (Path(data) / name).exists()]
         yield Check("FOVEA_DATA", f"{data}, with {', '.join(found) or 'no published data set'}")
-
-
-def _matmul_rate(side: int = 1024, *, seconds: float = 0.3) -> float:
-    """Return the floating-point operations per second of a float32 matrix product, the best of a few."""
-    a = torch.ones(side, side)
-    best, end = math.inf, time.perf_counter() + seconds
-    while (start := time.perf_counter()) < end:
-        a @ a
-        best = min(best, time.perf_counter() - start)
-    return 2 * side**3 / best
-
-
-def _memory() -> str:
-    if not MEMINFO.exists():
-        return "unknown on this system"
-    lines = MEMINFO.read_text().splitlines()
-    kilobytes = {key: int(rest.split()[0]) for key, _, rest in (line.partition(":") for line in lines)}
-    return f"{kilobytes['MemAvailable'] / 1e6:.1f} GB available of {kilobytes['MemTotal'] / 1e6:.1f} GB"

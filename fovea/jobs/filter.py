@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fovea.data.signals import MAX_VALUE, Signal, read_signal
+from fovea.data.signals import Signal, read_signal
 from fovea.display import Display
 from fovea.drawing.filtering import image_figure, keeps_brightness, signal_figure, weight_sum
 from fovea.drawing.saving import save_figure
@@ -17,9 +17,6 @@ from fovea.preprocess import MAX_PIXELS, Pixels, decode
 from fovea.reference import filters
 from fovea.reference.padding import Array, Mode, Padding, amounts
 from fovea.storage import picture_path
-
-EXAMPLES = {1: '"0.25 0.5 0.25"', 2: '"0 -1 0; -1 5 -1; 0 -1 0"'}
-"""Kernels in numbers, by their dimensions."""
 
 
 class Steps(NamedTuple):
@@ -109,10 +106,9 @@ def filter(
 
 
 def _weights(kernel: str, *, axes: int) -> Array:
-    if not kernel.strip()[:1].isalpha():
-        return _from_text(kernel, axes)
+    named = kernel.strip()[:1].isalpha()
     try:
-        return filters.kernel(kernel, axes=axes)
+        return (filters.kernel if named else filters.written)(kernel, axes=axes)
     except KeyError:
         raise _unknown(kernel, axes) from None
     except ValueError as error:
@@ -125,30 +121,11 @@ def _unknown(kernel: str, axes: int) -> UsageError:
         other, this = ("images", "signals") if axes == 1 else ("signals", "images")
         return UsageError(
             f"`{kernel}` is a kernel for {other}; for {this} there are {', '.join(known)}, and your own numbers, as "
-            f"{EXAMPLES[axes]}."
+            f"{filters.EXAMPLES[axes]}."
         )
     sized = "from box on also with a size, as box-9"
-    see = f"Known: {', '.join(known)} ({sized}), and your own numbers, as {EXAMPLES[axes]}."
+    see = f"Known: {', '.join(known)} ({sized}), and your own numbers, as {filters.EXAMPLES[axes]}."
     return unknown("kernel", kernel, known, see=see)
-
-
-def _from_text(kernel: str, axes: int) -> Array:
-    """Return rows separated by semicolons, of numbers separated by spaces or commas."""
-    rows = [row.replace(",", " ").split() for row in kernel.split(";") if row.strip()]
-    lengths = {len(row) for row in rows}
-    if len(lengths) != 1 or 0 in lengths:
-        raise UsageError(f"`kernel` (={kernel}) must have rows of equal length, as {EXAMPLES[axes]}.")
-    if axes == 1 and len(rows) > 1:
-        raise UsageError(f"`kernel` (={kernel}) has {len(rows)} rows; for a signal give one, as {EXAMPLES[1]}.")
-    if max(len(rows), *lengths) > filters.MAX_SIZE:
-        raise UsageError(f"A kernel has at most {filters.MAX_SIZE} rows and columns; this one is larger.")
-    try:
-        weights = np.array(rows, np.float64)
-    except ValueError as error:
-        raise UsageError(f"`kernel` (={kernel}) must hold numbers only, as {EXAMPLES[axes]}.") from error
-    if not (np.abs(weights) <= MAX_VALUE).all():
-        raise UsageError(f"`kernel` (={kernel}) must hold numbers from -{MAX_VALUE:g} to {MAX_VALUE:g} only.")
-    return weights if axes == 2 else weights[0]
 
 
 def _picture(source: Path, kernel: str, out: str | Path | None) -> Path:
@@ -179,10 +156,8 @@ def _slid(x: Pixels | Array, weights: Array, steps: Steps, progress: Callable[[i
 
 
 def _placed(signal: Signal, y: Array, weights: Array, steps: Steps) -> Signal:
-    """Return the output as a signal whose values stand where the middle of the kernel stood."""
     ((before, _),) = amounts(steps.padding, weights.shape, (1,))
-    first = (len(weights) - 1) / 2 - before
-    return signal._replace(values=y, start=signal.start + first * signal.step, step=steps.stride * signal.step)
+    return signal.slid(y, width=len(weights), before=before, stride=steps.stride)
 
 
 def _size(array: Pixels | Array) -> str:

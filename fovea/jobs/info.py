@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from fovea.model.container import read_header
+from fovea.model.container import read_values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,5 +31,5 @@ def info(model: str | Path) -> Info:
         BundleError: the file is truncated, foreign, hostile or of a newer format.
         StorageError: the file cannot be read.
     """
-    card, shapes = read_header(model)
-    return Info(card=card.to_dict(), values=sum(map(math.prod, shapes.values())), bytes=Path(model).stat().st_size)
+    card, shapes = read_values(model)
+    return Info(card=card, values=sum(map(math.prod, shapes.values())), bytes=Path(model).stat().st_size)

@@ -1,6 +1,5 @@
 """`fovea models`: the networks of the zoo, with what their papers say of them."""
 
-import re
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -9,9 +8,7 @@ from fovea import registry
 from fovea.errors import UsageError
 from fovea.registry import Entry
 from fovea.storage import picture_path
-
-UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9}
-FOREVER = 10**4
+from fovea.texts import parse_count, parse_years
 
 
 def models(
@@ -31,8 +28,8 @@ def models(
         UsageError: a name without * and ? that does not exist, an option that cannot be read, nothing to plot.
         StorageError: the picture cannot be written.
     """
-    first, last = _span(year)
-    most_params, most_macs = _count("max_params", max_params), _count("max_macs", max_macs)
+    first, last = parse_years(year)
+    most_params, most_macs = parse_count("max_params", max_params), parse_count("max_macs", max_macs)
     entries = [
         entry
         for entry in map(registry.entry, _names(pattern))
@@ -48,34 +45,6 @@ def _names(pattern: str) -> list[str]:
     if not set(pattern) & set("*?["):
         return [registry.resolve(pattern)]
     return [name for name in registry.names() if fnmatchcase(name, pattern)]
-
-
-def _span(year: int | str | None) -> tuple[int, int]:
-    """Return the first and the last year.
-
-    >>> _span("2014-2016"), _span(2017), _span("2017-")
-    ((2014, 2016), (2017, 2017), (2017, 10000))
-    """
-    match = re.fullmatch(r"(\d{4})?(-)?(\d{4})?", "-" if year is None else str(year).strip())
-    if match is None or (match[1] and match[3] and not match[2]) or not any(match.groups()):
-        raise UsageError(f"`year` (={year}) must be a year or a span of years: 2015, 2014-2016, 2017- or -2012.")
-    first = int(match[1] or 0)
-    last = int(match[3] or (FOREVER if match[2] else first))
-    if last < first:
-        raise UsageError(f"`year` (={year}) ends before it begins; write the earlier year first: {last}-{first}.")
-    return first, last
-
-
-def _count(name: str, value: float | str | None) -> float:
-    """Return a number given as such, or as `5M`, `300k`, `1.5G`.
-
-    >>> _count("max_params", "5M")
-    5000000.0
-    """
-    match = re.fullmatch(r"(\d+\.?\d*(?:e\d+)?)\s*([kmgb]?)", "1e99" if value is None else str(value).strip().lower())
-    if match is None:
-        raise UsageError(f"`{name}` (={value}) must be a number, as 4000000, 5M or 1.5G.")
-    return float(match[1]) * UNITS[match[2]]
 
 
 def _plot(entries: list[Entry], path: Path) -> None:

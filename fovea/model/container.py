@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from fovea.card import Card, json_object
+from fovea.card import Card, card_values, json_object
 from fovea.errors import BundleError, StorageError
 
 MAX_HEADER_BYTES = 16 << 20
@@ -29,6 +29,12 @@ def read_card(path: str | Path) -> Card:
 
 def read_header(path: str | Path) -> Header:
     """Return the card and the tensor shapes of the file `path`; errors as `load`."""
+    values, shapes = read_values(path)
+    return Header(Card.from_dict(values, source=Path(path).name), shapes)
+
+
+def read_values(path: str | Path) -> tuple[dict[str, Any], dict[str, tuple[int, ...]]]:
+    """Return the card as checked JSON, usable here or not, and the tensor shapes of the file `path`."""
     path = Path(path)
     if path.is_dir():
         inside = path / "model.safetensors"
@@ -45,7 +51,7 @@ def read_header(path: str | Path) -> Header:
             f"`{path.name}` is a safetensors file but not of Fovea: it has no `fovea` entry in its metadata."
         )
     shapes = _shapes(header, data_bytes, path=path)
-    return Header(Card.parse(text, path.name), shapes)
+    return card_values(text, path.name), shapes
 
 
 def _raw_header(file: BinaryIO, path: Path) -> tuple[bytes, int]:

@@ -17,6 +17,10 @@ from fovea.reference.convolution import correlate, output_sizes
 from fovea.reference.padding import Array, Mode, Padding, amounts, pad, per_axis
 
 MAX_SIZE = 255
+MAX_VALUE = 1e100
+"""Of a weight or a sample: leaves room for products and sums."""
+EXAMPLES = {1: '"0.25 0.5 0.25"', 2: '"0 -1 0; -1 5 -1; 0 -1 0"'}
+"""Kernels in numbers, by their dimensions."""
 BAND_VALUES = 2**18
 """Values of the input taken at a time: what stays in the processor's cache."""
 
@@ -113,6 +117,32 @@ def kernel(name: str, *, axes: int) -> Array:
     if size % 2 == 0 or not 3 <= size <= MAX_SIZE:
         raise ValueError(f"The size of `{name}` must be odd, so that it has a middle, and from 3 to {MAX_SIZE}.")
     return SIZED[base].make(size, axes)
+
+
+def written(kernel: str, *, axes: int) -> Array:
+    """Return rows separated by semicolons, of numbers separated by spaces or commas: float64 (k,) or (h, w).
+
+    >>> written("0 -1 0; -1 5 -1; 0 -1 0", axes=2).shape
+    (3, 3)
+
+    Raises:
+        ValueError: uneven or too many rows, or something that is no number of at most `MAX_VALUE`.
+    """
+    rows = [row.replace(",", " ").split() for row in kernel.split(";") if row.strip()]
+    lengths = {len(row) for row in rows}
+    if len(lengths) != 1 or 0 in lengths:
+        raise ValueError(f"`kernel` (={kernel}) must have rows of equal length, as {EXAMPLES[axes]}.")
+    if axes == 1 and len(rows) > 1:
+        raise ValueError(f"`kernel` (={kernel}) has {len(rows)} rows; for a signal give one, as {EXAMPLES[1]}.")
+    if max(len(rows), *lengths) > MAX_SIZE:
+        raise ValueError(f"A kernel has at most {MAX_SIZE} rows and columns; this one is larger.")
+    try:
+        weights = np.array(rows, np.float64)
+    except ValueError as error:
+        raise ValueError(f"`kernel` (={kernel}) must hold numbers only, as {EXAMPLES[axes]}.") from error
+    if not (np.abs(weights) <= MAX_VALUE).all():
+        raise ValueError(f"`kernel` (={kernel}) must hold numbers from -{MAX_VALUE:g} to {MAX_VALUE:g} only.")
+    return weights if axes == 2 else weights[0]
 
 
 def split(name: str) -> tuple[str, int]:

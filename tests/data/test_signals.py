@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fovea.data import signals
-from fovea.data.signals import read_signal
+from fovea.data.signals import Signal, read_signal
 from fovea.errors import DataError
 
 
@@ -78,3 +78,12 @@ def test_a_file_that_is_not_there_or_a_folder_is_a_data_error(tmp_path):
         read_signal(tmp_path / "absent.csv")
     with pytest.raises(DataError, match="cannot be read: Is a directory"):
         read_signal(tmp_path)
+
+
+def test_what_a_window_makes_stands_at_its_middle():
+    signal = Signal(np.arange(10.0), start=100, step=2, time_name="s")
+    # windows of 5 without padding: the first has its middle at sample 2, the next 3 samples later
+    slid = signal.slid(np.array([1.0, 2.0]), width=5, before=0, stride=3)
+    assert (slid.values.tolist(), slid.start, slid.step, slid.time_name) == ([1, 2], 104, 6, "s")
+    assert signal.slid(signal.values, width=5, before=2, stride=1).start == 100
+    assert signal.slid(signal.values, width=4, before=2, stride=1).start == 99  # between two samples

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from fovea import devices
 from fovea.jobs import doctor as module
 from fovea.jobs.doctor import doctor
 
@@ -63,5 +64,5 @@ def test_fovea_data_lists_what_it_holds(checks, monkeypatch, tmp_path):
 
 
 def test_memory_is_unknown_where_the_system_does_not_say(checks, monkeypatch, tmp_path):
-    monkeypatch.setattr(module, "MEMINFO", tmp_path / "absent")
+    monkeypatch.setattr(devices, "MEMINFO", tmp_path / "absent")
     assert checks()["memory"].value == "unknown on this system"
