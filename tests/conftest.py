@@ -1,6 +1,7 @@
 """What tests of several floors share: a model file whose answers a reader can check by eye, and an oracle."""
 
 import warnings
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -26,6 +27,30 @@ def own_cache(tmp_path_factory):
 def one_thread():
     """Let sums come out the same on every machine; a training sets the number of threads and leaves it."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture
+def dying_after(monkeypatch):
+    """Return a context in which a training fails at the end of the step with a number, counted from 1."""
+    from fovea.training.engine import Trainer
+
+    class Died(Exception):
+        pass
+
+    @contextmanager
+    def dying(step):
+        count, train_step = iter(range(1, 10**6)), Trainer.train_step
+
+        def counted(trainer, indices):
+            train_step(trainer, indices)
+            if next(count) == step:
+                raise Died
+
+        with monkeypatch.context() as patch, pytest.raises(Died):
+            patch.setattr(Trainer, "train_step", counted)
+            yield
+
+    return dying
 
 
 def brightest_channel(order):

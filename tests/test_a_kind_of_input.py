@@ -22,7 +22,6 @@ from fovea.data.sources.source import Reader, reading_also
 from fovea.display import Display
 from fovea.errors import ImageError, UsageError
 from fovea.inputs.views import PLAIN, Protocol
-from fovea.training.engine import Trainer
 
 C, T = 2, 32
 NET = """
@@ -214,18 +213,10 @@ def test_they_are_cached_trained_saved_evaluated_and_predicted(waves, options, t
     assert "slow/02.npy" in (run.run / "report.html").read_text()
 
 
-def test_a_killed_run_goes_on_to_the_same_bits(waves, options, tmp_path, monkeypatch):
+def test_a_killed_run_goes_on_to_the_same_bits(waves, options, tmp_path, dying_after):
     options["epochs"] = 3
     whole = quiet(waves, out=tmp_path / "whole", **options)
-    count, train_step = iter(range(1, 10**6)), Trainer.train_step
-
-    def interrupted(trainer, indices):
-        train_step(trainer, indices)
-        if next(count) == 11:
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(Trainer, "train_step", interrupted)
+    with dying_after(11):
         quiet(waves, out=tmp_path / "stopped", checkpoint_minutes=1e-9, **options)
     resumed = quiet(resume=tmp_path / "stopped")
     ours, theirs = (fovea.load(run.model, model=network()).model.state_dict() for run in (whole, resumed))

@@ -20,7 +20,6 @@ from fovea.errors import DataError, UsageError
 from fovea.tasks.prediction import Prediction
 from fovea.tasks.score import Metric
 from fovea.tasks.task import Figures, Mistake, Task, number_of
-from fovea.training.engine import Trainer
 
 SIZE = 16
 ERROR = Metric("error", "mean angular error", higher_is_better=False)
@@ -220,18 +219,10 @@ def test_it_compares(run, needles, tmp_path):
     assert "mean angular error on test" in (tmp_path / "page.html").read_text().lower()
 
 
-def test_a_run_that_stopped_goes_on_to_the_same_bits(needles, tmp_path, monkeypatch):
+def test_a_run_that_stopped_goes_on_to_the_same_bits(needles, tmp_path, dying_after):
     options = {**OPTIONS, "epochs": 3}
     whole = quiet(needles, out=tmp_path / "whole", **options)
-    count, train_step = iter(range(1, 10**6)), Trainer.train_step
-
-    def interrupted(trainer, indices):
-        train_step(trainer, indices)
-        if next(count) == 11:
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(Trainer, "train_step", interrupted)
+    with dying_after(11):
         quiet(needles, out=tmp_path / "stopped", checkpoint_minutes=1e-9, **options)
     resumed = quiet(resume=tmp_path / "stopped")
     tensors = [fovea.load(path).model.state_dict() for path in (whole.model, resumed.model)]

@@ -21,7 +21,6 @@ from fovea.plans.choosing import Wish, choose_plan
 from fovea.plans.start_weights import start_at_hand, start_named
 from fovea.registry import IMAGENET_MEAN
 from fovea.runs.request import prepared
-from fovea.training.engine import Trainer
 
 FAST = {"threads": 1, "precision": "float32", "device": "cpu", "size": 16, "batch": 8}
 NET = "cifar_resnet20"
@@ -233,27 +232,14 @@ def test_a_probe_goes_without_epochs(photographs, weights):
 RESUMED = {"model": NET, "epochs": 3, "head_first": 0.4, "freeze": "stem", "stage_decay": 0.6, "val_fraction": 0.25}
 
 
-class Stop(Exception):
-    pass
-
-
 @pytest.mark.parametrize("step", [2, 4])
 def test_an_interrupted_run_goes_on_to_the_same_end_without_the_weights_file(
-    photographs, weights, tmp_path, monkeypatch, step
+    photographs, weights, tmp_path, dying_after, step
 ):
     fields = {**RESUMED, "start": weights[0]}
     whole = quiet(photographs, out=tmp_path / "whole", **fields)
-    steps, train_step = iter(range(1, 100)), Trainer.train_step
-
-    def stopping(trainer, indices):
-        train_step(trainer, indices)
-        if next(steps) == step:
-            raise Stop
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "train_step", stopping)
-        with pytest.raises(Stop):
-            quiet(photographs, out=tmp_path / "run", **fields)
+    with dying_after(step):
+        quiet(photographs, out=tmp_path / "run", **fields)
     weights[0].unlink()
     resumed = train(resume=tmp_path / "run", display=Display(quiet=True))
     assert differing(load_file(resumed.model), load_file(whole.model)) == set()
