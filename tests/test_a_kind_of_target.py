@@ -20,6 +20,7 @@ from fovea.errors import DataError, UsageError
 from fovea.tasks.prediction import Prediction
 from fovea.tasks.score import Metric
 from fovea.tasks.task import Figures, Mistake, Task, number_of
+from fovea.tasks.wording import PLAIN
 
 SIZE = 16
 ERROR = Metric("error", "mean angular error", higher_is_better=False)
@@ -68,7 +69,7 @@ class Angle(Task):
     """Where 0 points: the card keeps it."""
 
     @classmethod
-    def encode(cls, texts, *, classes=()):
+    def encode(cls, texts, *, classes=(), wording=PLAIN):
         return {
             part: np.array([number_of(text, task=cls.name) % 360 for text in values], np.float32)
             for part, values in texts.items()

@@ -12,11 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fovea import metrics
-from fovea.errors import DataError, UsageError, listed
+from fovea.errors import DataError, UsageError
 from fovea.tasks import check_loss, register
 from fovea.tasks.class_figures import ClassFigures
+from fovea.tasks.named import Named, distinct
 from fovea.tasks.prediction import LabelScore, Prediction
-from fovea.tasks.task import Criterion, Labels, Mistake, Rows, Task
+from fovea.tasks.task import Criterion, Labels, Mistake, Rows
+from fovea.tasks.wording import PLAIN, Wording, Written, single
 from fovea.texts import natural_key
 
 if TYPE_CHECKING:
@@ -25,14 +27,13 @@ if TYPE_CHECKING:
 
 @register
 @dataclass(frozen=True, kw_only=True)
-class Classes(Task):
+class Classes(Named):
     """One of several classes; with the loss `binary` a single output tells two apart."""
 
     name: ClassVar[str] = "classes"
     noun: ClassVar[str] = "a class"
     losses: ClassVar[tuple[str, ...]] = ("cross-entropy", "binary")
     follows: ClassVar[bool] = True
-    has_classes: ClassVar[bool] = True
     counts_right: ClassVar[bool] = True
     calibrates: ClassVar[bool] = True
     smooths: ClassVar[bool] = True
@@ -43,8 +44,6 @@ class Classes(Task):
     mistakes_note: ClassVar[str] = "The wrong answers that the network is surest of. Look for wrong labels here, too."
 
     loss: str = "cross-entropy"
-    names: tuple[str, ...]
-    """In index order."""
     ids: tuple[str, ...] = ()
     """What else the classes are called, as `n01440764`; none, or one each."""
     temperature: float = 1.0
@@ -54,12 +53,13 @@ class Classes(Task):
 
     @classmethod
     def encode(
-        cls, texts: Mapping[str, Sequence[str]], *, classes: Sequence[str] = ()
+        cls, texts: Mapping[str, Sequence[Written]], *, classes: Sequence[str] = (), wording: Wording = PLAIN
     ) -> tuple[dict[str, Labels], tuple[str, ...]]:
         """Return int64 indices (N,) of each part, and the names: those of all parts and `classes`, in natural order."""
-        names = tuple(sorted(set(classes).union(*texts.values()), key=natural_key))
+        given = {part: single(values) for part, values in texts.items()}
+        names = tuple(sorted(set(classes).union(*given.values()), key=natural_key))
         index = {name: position for position, name in enumerate(names)}
-        return {part: np.array([index[text] for text in values], np.int64) for part, values in texts.items()}, names
+        return {part: np.array([index[text] for text in values], np.int64) for part, values in given.items()}, names
 
     @classmethod
     def check_raw(cls, labels: Labels, key: str) -> None:
@@ -106,10 +106,10 @@ class Classes(Task):
     @classmethod
     def fault(cls, card: Mapping[str, Any]) -> str:
         """Return which names are not distinct."""
-        classes, ids = card["classes"], card.get("class_ids", card["classes"])
-        if _distinct(classes) != len(classes):
-            return "`classes` must be distinct names."
-        if not isinstance(ids, list) or _distinct(ids) != len(classes):
+        ids, count = card.get("class_ids", card["classes"]), len(card["classes"])
+        if fault := super().fault(card):
+            return fault
+        if not isinstance(ids, list) or distinct(ids) != count:
             return "`class_ids` must be as many distinct names as there are `classes`."
         return ""
 
@@ -160,11 +160,6 @@ class Classes(Task):
     def outputs(self) -> int:
         """One per class, or a single one for `binary`."""
         return len(self.names) if self.loss == "cross-entropy" else 1
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """The names of the classes in index order."""
-        return self.names
 
     @cached_property
     def index(self) -> Mapping[str, int]:
@@ -220,20 +215,6 @@ class Classes(Task):
     def top(self, prediction: Prediction, count: int) -> Prediction:
         """Return the `count` most probable classes."""
         return replace(prediction, scores=prediction.scores[:count])
-
-    def columns_of(self, other: Task) -> list[int] | None:
-        """Return where another network that knows the same classes has each of ours."""
-        if not isinstance(other, Classes) or sorted(self.names) != sorted(other.names):
-            return None
-        return [other.names.index(name) for name in self.names]
-
-    def check_known(self, classes: Sequence[str], *, data: str) -> None:
-        """Raise DataError for classes that are neither names nor ids here."""
-        if strangers := [name for name in classes if name not in self.index]:
-            raise DataError(
-                f"`{data}` has classes that the model does not know: {listed(strangers, most=20)}. "
-                f"It knows {listed(self.names, most=20)}; rename or leave out the others."
-            )
 
     def matched(self, labels: Labels, classes: Sequence[str]) -> Labels:
         """Return the labels as indices into our names."""
@@ -325,7 +306,3 @@ def probabilities(outputs: "Tensor", *, temperature: float = 1.0) -> "Tensor":
         second = torch.sigmoid(scaled)
         return torch.cat([1 - second, second], dim=1)
     return scaled.softmax(1)
-
-
-def _distinct(names: Sequence[object]) -> int:
-    return len({name for name in names if isinstance(name, str)})

@@ -14,6 +14,7 @@ from fovea.tasks import check_loss, register
 from fovea.tasks.prediction import Prediction
 from fovea.tasks.score import Metric
 from fovea.tasks.task import Criterion, Figures, Labels, Mistake, Rows, Task, Tile, number_of
+from fovea.tasks.wording import PLAIN, Wording, Written, single
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -72,11 +73,11 @@ class Number(Task):
 
     @classmethod
     def encode(
-        cls, texts: Mapping[str, Sequence[str]], *, classes: Sequence[str] = ()
+        cls, texts: Mapping[str, Sequence[Written]], *, classes: Sequence[str] = (), wording: Wording = PLAIN
     ) -> tuple[dict[str, Labels], tuple[str, ...]]:
         """Return float32 numbers (N,) of each part, and no classes."""
         numbers = {
-            part: np.array([number_of(text, task=cls.name) for text in values], np.float32)
+            part: np.array([number_of(text, task=cls.name) for text in single(values)], np.float32)
             for part, values in texts.items()
         }
         return numbers, ()

@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 from fovea.errors import DataError, UsageError
 from fovea.tasks.prediction import Prediction
 from fovea.tasks.score import ACCURACY, Metric, Score
+from fovea.tasks.wording import PLAIN, Wording, Written
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 Labels = NDArray[Any]
-"""(N,) int64 class indices, or float32 numbers in the unit of the labels; further dimensions where a kind has them."""
+"""(N,) int64 class indices, (N,) float32 numbers in the unit of the labels, or (N, L) float32 of several labels."""
 Rows = NDArray[np.float64]
 """(N, K) what a network says, decoded: probabilities 0..1, or numbers in the unit of the labels."""
 Criterion = Callable[["Tensor", "Tensor"], "Tensor"]
@@ -92,6 +93,8 @@ class Task(ABC):
     """Names of augmentations that change a target, whatever the data, and are left out; see `directional` for flips."""
     has_classes: ClassVar[bool] = False
     """Whether labels are the names of classes."""
+    several: ClassVar[bool] = False
+    """Whether an image has several labels, (N, L) in arrays."""
     counts_right: ClassVar[bool] = False
     """Whether an answer is either right or wrong, so that there is an accuracy per slice, or on disturbed images."""
     calibrates: ClassVar[bool] = False
@@ -116,15 +119,25 @@ class Task(ABC):
     @classmethod
     @abstractmethod
     def encode(
-        cls, texts: Mapping[str, Sequence[str]], *, classes: Sequence[str] = ()
+        cls, texts: Mapping[str, Sequence[Written]], *, classes: Sequence[str] = (), wording: Wording = PLAIN
     ) -> tuple[dict[str, Labels], tuple[str, ...]]:
         """Return the labels (N,) of each part, from the texts that stand for them, and the names of classes if any.
 
-        `classes` are names that count even where no text has them.
+        `classes` are names that count even where no text has them; `wording` says how the texts are meant.
 
         Raises:
             DataError: a text that is no label of this kind.
         """
+
+    @classmethod
+    def is_missing(cls, text: Written, wording: Wording) -> bool:
+        """Return whether a text says nothing of its image, which is then left out."""
+        return not text
+
+    @classmethod
+    def notes(cls, labels: Mapping[str, Labels], classes: Sequence[str]) -> tuple[str, ...]:
+        """Return what the user should know of the labels of each part, one line each."""
+        return ()
 
     @classmethod  # noqa: B027 (nothing to say against most)
     def check_raw(cls, labels: Labels, key: str) -> None:
@@ -132,7 +145,10 @@ class Task(ABC):
 
     @classmethod
     def strata(cls, labels: Labels) -> Labels | None:
-        """Return the group (N,) of each label that every part should have its share of; None splits at random."""
+        """Return the group (N,) of each label that every part should have its share of; None splits at random.
+
+        Of images in several groups it is bool (N, L): which of the L groups each is in.
+        """
         return None
 
     @classmethod
