@@ -50,11 +50,6 @@ class Outcome:
         """(N, classes) probabilities, or (N, 1) numbers in the unit of the labels."""
         return self.target.decode(self.outputs)
 
-    @property
-    def right(self) -> NDArray[np.bool_]:
-        """(N,) whether each answer is right; UsageError where answers are not right or wrong."""
-        return self.target.right(self.outputs, self.labels)
-
     @cached_property
     def mistakes(self) -> list[Mistake]:
         """The worst answers, the worst first."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -10,6 +10,43 @@ from fovea.tasks.task import Figures, Tile
 
 SHOWN_CLASSES = 20
 SHOWN_CONFUSIONS = 5
+
+
+class Calibration(Protocol):
+    """What figures of a network that says probabilities tell of them; shares from 0 to 1."""
+
+    @property
+    def ece(self) -> float:
+        """Expected calibration error."""
+        ...
+
+    @property
+    def temperature(self) -> float | None:
+        """What outputs were divided by; None for 1."""
+        ...
+
+    @property
+    def ece_unscaled(self) -> float | None:
+        """The calibration error at temperature 1; None where that is the temperature."""
+        ...
+
+    @property
+    def uncalibrated(self) -> str | None:
+        """Why no temperature was fitted."""
+        ...
+
+
+def calibration_text(found: Calibration) -> str:
+    """Return the calibration error as a person reads it."""
+    remark = f"not calibrated: {found.uncalibrated}" if found.uncalibrated else ""
+    if found.ece_unscaled is not None:
+        remark = f"{found.ece_unscaled:.2%} without temperature scaling"
+    return f"calibration error {found.ece:.2%}" + (f" ({remark})" if remark else "")
+
+
+def calibration_remark(found: Calibration) -> str:
+    """Return what stands beside the calibration error at the head of a page."""
+    return f"not calibrated: {found.uncalibrated}" if found.uncalibrated else "confidence against accuracy"
 
 
 class ClassRow(NamedTuple):
@@ -47,6 +84,8 @@ class ClassFigures(Figures):
     """What the logits were divided by; None where the model file has no temperature of its own."""
     ece_unscaled: float | None = None
     """The calibration error at temperature 1; None where that is the temperature."""
+    uncalibrated: str | None = None
+    """Why no temperature was fitted, where that is known."""
     per_class: Mapping[str, Mapping[str, float]]
     """`precision`, `recall`, `f1` and `support` (images) by class name."""
     confusion: Sequence[Sequence[int]]
@@ -75,11 +114,10 @@ class ClassFigures(Figures):
         """Return the accuracy, the worst classes and the most frequent mistakes."""
         low, high = self.interval
         top5 = "" if self.top5 is None else f"top-5 {self.top5:.2%}, "
-        before = "" if self.ece_unscaled is None else f" ({self.ece_unscaled:.2%} without temperature scaling)"
         mistakes = self.confusions(SHOWN_CONFUSIONS)
         return [
             f"accuracy {self.accuracy:.2%}, 95 % interval {low:.2%} to {high:.2%} ({where})",
-            f"{top5}negative log-likelihood {self.nll:.4f}, calibration error {self.ece:.2%}{before}",
+            f"{top5}negative log-likelihood {self.nll:.4f}, {calibration_text(self)}",
             *self._worst_classes(),
             *(f"{found.images} x {found.truth} taken for {found.answer}" for found in mistakes),
         ]
@@ -112,5 +150,5 @@ class ClassFigures(Figures):
             ("accuracy", f"{100 * self.accuracy:.2f} %", self.interval_text),
             *([("top-5 accuracy", top5, "the class is among the five most probable")] if top5 else []),
             ("negative log-likelihood", f"{self.nll:.4f}", "nats an image"),
-            ("calibration error", f"{100 * self.ece:.2f} %", "confidence against accuracy"),
+            ("calibration error", f"{100 * self.ece:.2f} %", calibration_remark(self)),
         ]

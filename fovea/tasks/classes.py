@@ -6,7 +6,7 @@ Outputs are (N, K) float32 logits, labels (N,) int64 indices, decoded rows (N, c
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +17,16 @@ from fovea.tasks import check_loss, register
 from fovea.tasks.class_figures import ClassFigures
 from fovea.tasks.named import Named, distinct
 from fovea.tasks.prediction import LabelScore, Prediction
-from fovea.tasks.task import Criterion, Labels, Mistake, Rows
+from fovea.tasks.score import ACCURACY, CALIBRATION, NLL, Metric
+from fovea.tasks.task import Criterion, Labels, Measured, Mistake, Rows
 from fovea.tasks.wording import PLAIN, Wording, Written, single
 from fovea.texts import natural_key
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+TOP5 = Metric("top5", "top-5 accuracy", share=True)
 
 
 @register
@@ -34,12 +38,15 @@ class Classes(Named):
     noun: ClassVar[str] = "a class"
     losses: ClassVar[tuple[str, ...]] = ("cross-entropy", "binary")
     follows: ClassVar[bool] = True
-    counts_right: ClassVar[bool] = True
+    measures: ClassVar[bool] = True
+    ranks: ClassVar[bool] = True
     calibrates: ClassVar[bool] = True
     smooths: ClassVar[bool] = True
     closed_form: ClassVar[str] = "discriminants"
     sections: ClassVar[tuple[str, ...]] = ("classes", "confusion", "mistakes", "calibration")
     figure_names: ClassVar[tuple[str, ...]] = tuple(f.name for f in fields(ClassFigures))
+    scores: ClassVar[tuple[Metric, ...]] = (ACCURACY, TOP5, NLL, CALIBRATION)
+    card_format: ClassVar[int] = 1
     mistakes_title: ClassVar[str] = "Worst mistakes"
     mistakes_note: ClassVar[str] = "The wrong answers that the network is surest of. Look for wrong labels here, too."
 
@@ -50,6 +57,8 @@ class Classes(Named):
     """What logits are divided by before they become probabilities."""
     calibration: Mapping[str, Any] = field(default_factory=dict)
     """Where the temperature was fitted and what it changed there, as JSON values; empty where it was not."""
+    uncalibrated: str = ""
+    """Why none was fitted, where that is known."""
 
     @classmethod
     def encode(
@@ -127,6 +136,7 @@ class Classes(Named):
             loss=card["loss"],
             temperature=float(card["temperature"]),
             calibration=card.get("calibration") or {},
+            uncalibrated=str(card.get("uncalibrated", "")),
         )
 
     @classmethod
@@ -151,7 +161,7 @@ class Classes(Named):
         )
 
     @classmethod
-    def difference_interval(cls, result: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[float, float]:
+    def difference_interval(cls, result: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[float, float] | None:
         """Return the interval over the images of both, unpaired."""
         first, second = ((round(of["accuracy"] * of["images"]), of["images"]) for of in (result, other))
         return metrics.unpaired_interval(first, second)
@@ -173,6 +183,7 @@ class Classes(Named):
             **({"class_ids": list(self.ids)} if self.ids else {}),
             "temperature": self.temperature,
             **({"calibration": dict(self.calibration)} if self.calibration else {}),
+            **({"uncalibrated": self.uncalibrated} if self.uncalibrated else {}),
         }
 
     def criterion(self, *, label_smoothing: float = 0.0, weights: "Tensor | None" = None) -> Criterion:
@@ -194,13 +205,17 @@ class Classes(Named):
         counts = labels.bincount(minlength=len(self.names)).clamp(min=1)
         return labels.numel() / (len(self.names) * counts.float())
 
+    def image_weights(self, labels: "Tensor") -> "Tensor":
+        """Return those of the classes of the images."""
+        return self.class_weights(labels)[labels]
+
     def per_image(self, outputs: "Tensor", labels: "Tensor") -> "Tensor":
         """Return whether the chosen class (N,) is the right one."""
         return chosen_classes(outputs) == labels
 
-    def at_temperature(self, temperature: float) -> "Classes":
+    def at_temperature(self, temperature: float) -> Self:
         """Return the task with another temperature, whose origin is not known."""
-        return replace(self, temperature=temperature, calibration={})
+        return replace(self, temperature=temperature, calibration={}, uncalibrated="")
 
     def decode(self, outputs: "Tensor") -> Rows:
         """Return (N, classes) probabilities at the temperature, each row of sum 1."""
@@ -221,38 +236,54 @@ class Classes(Named):
         matched: Labels = np.array([self.index[name] for name in classes])[labels]
         return matched
 
+    def answers(self, outputs: "Tensor") -> NDArray[np.int64]:
+        """Return the index (N,) of the class that is answered for each of outputs (N, K)."""
+        answers: NDArray[np.int64] = chosen_classes(outputs).numpy()
+        return answers
+
     def figures(self, outputs: "Tensor", labels: Labels) -> ClassFigures:
         """Return accuracy with its interval, calibration, the figures per class and the confusions."""
-        plain = self.at_temperature(1.0).decode(outputs)
-        rows, answers = self.decode(outputs), plain.argmax(axis=1)
-        scaled = self.temperature != 1
+        return ClassFigures(**self.class_figures(outputs, labels))
+
+    def class_figures(self, outputs: "Tensor", labels: Labels) -> dict[str, Any]:
+        """Return the fields of `ClassFigures`."""
+        rows, answers, scaled = self.decode(outputs), self.answers(outputs), self.temperature != 1
         correct = int((answers == labels).sum())
         scores = metrics.class_scores(labels, answers, classes=len(self.names))
         columns = zip(*(column.tolist() for column in scores), strict=True)
-        return ClassFigures(
-            accuracy=correct / len(labels),
-            interval=metrics.wilson_interval(correct, len(labels)),
-            top5=metrics.top_k_accuracy(rows, labels, k=5) if len(self.names) > 5 else None,
-            nll=metrics.negative_log_likelihood(rows, labels),
-            ece=metrics.calibration_error(rows, labels),
-            temperature=self.temperature if scaled else None,
-            ece_unscaled=metrics.calibration_error(plain, labels) if scaled else None,
-            per_class={
+        return {
+            "accuracy": correct / len(labels),
+            "interval": metrics.wilson_interval(correct, len(labels)),
+            "top5": metrics.top_k_accuracy(rows, labels, k=5) if len(self.names) > 5 else None,
+            "nll": metrics.negative_log_likelihood(rows, labels),
+            "ece": metrics.calibration_error(rows, labels),
+            "temperature": self.temperature if scaled else None,
+            "ece_unscaled": self.at_temperature(1.0).reliability(outputs, labels).error if scaled else None,
+            "uncalibrated": self.uncalibrated or None,
+            "per_class": {
                 name: dict(zip(metrics.ClassScores._fields, row, strict=True))
                 for name, row in zip(self.names, columns, strict=True)
             },
-            confusion=metrics.confusion_matrix(labels, answers, classes=len(self.names)).tolist(),
-        )
+            "confusion": metrics.confusion_matrix(labels, answers, classes=len(self.names)).tolist(),
+        }
+
+    def measured(self, outputs: "Tensor", labels: Labels) -> Measured:
+        """Return the accuracy with its Wilson interval."""
+        right = self.right(outputs, labels)
+        return Measured(float(right.mean()), metrics.wilson_interval(int(right.sum()), len(right)))
+
+    def reliability(self, outputs: "Tensor", labels: Labels) -> metrics.CalibrationBins:
+        """Return confidence and accuracy of the most probable class."""
+        return metrics.calibration_bins(self.decode(outputs), labels)
 
     def right(self, outputs: "Tensor", labels: Labels) -> NDArray[np.bool_]:
         """Return for which images (N,) the most probable class is the right one."""
-        right: NDArray[np.bool_] = chosen_classes(outputs).numpy() == labels
+        right: NDArray[np.bool_] = self.answers(outputs) == labels
         return right
 
     def mistakes(self, outputs: "Tensor", labels: Labels, *, most: int) -> list[Mistake]:
         """Return the wrong answers that the network is surest of."""
-        rows = self.decode(outputs)
-        answers = rows.argmax(axis=1)
+        rows, answers = self.decode(outputs), self.answers(outputs)
         wrong = np.flatnonzero(~self.right(outputs, labels))
         surest = wrong[np.argsort(-rows[wrong, answers[wrong]], kind="stable")][:most]
         return [
@@ -260,21 +291,30 @@ class Classes(Named):
             for image, truth, answer in ((int(i), int(labels[i]), int(answers[i])) for i in surest)
         ]
 
-    def calibrated(self, outputs: "Tensor", labels: Labels) -> "Classes":
+    def log_probabilities(self, outputs: "Tensor") -> "Tensor":
+        """Return those (N, classes) of outputs (N, K) at temperature 1."""
+        import torch
+
+        if outputs.shape[1] == 1:
+            outputs = torch.cat([torch.zeros_like(outputs), outputs], 1)
+        return outputs.log_softmax(1)
+
+    def calibrated(self, outputs: "Tensor", labels: Labels) -> Self:
         """Return the task with the temperature that fits outputs (N, K), those of the validation part, best."""
         import torch
 
-        from fovea.tasks.temperature import fit_temperature
+        from fovea.tasks.temperature import fit_temperature, smoothed
 
-        temperature = fit_temperature(outputs, torch.from_numpy(np.array(labels)))
-        if temperature is None:
-            return self.at_temperature(1.0)
+        targets = smoothed(torch.from_numpy(np.array(labels)), len(self.names))
+        temperature = fit_temperature(outputs, lambda z: -(targets * self.log_probabilities(z)).sum(1).mean())
         found = self.at_temperature(temperature)
-        before, after = (
-            metrics.calibration_error(task.decode(outputs), labels) for task in (self.at_temperature(1.0), found)
-        )
+        before, after = (task.reliability(outputs, labels).error for task in (self.at_temperature(1.0), found))
         facts = {"split": "val", "images": len(labels), "temperature": temperature}
         return replace(found, calibration={**facts, "ece_before": before, "ece_after": after})
+
+    def uncalibrated_for(self, reason: str) -> Self:
+        """Return the task that says why its probabilities are not calibrated."""
+        return replace(self, uncalibrated=reason)
 
     def facts(self, labels: Labels) -> list[tuple[str, str]]:
         """Return how many classes there are, and the fewest and most images of one."""

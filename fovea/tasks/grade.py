@@ -5,16 +5,26 @@ probabilities.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
+from fovea import metrics
 from fovea.errors import DataError, listed
-from fovea.tasks import register
+from fovea.tasks import check_loss, register
 from fovea.tasks.classes import Classes
-from fovea.tasks.task import Labels
+from fovea.tasks.grade_figures import GradeFigures
+from fovea.tasks.prediction import LabelScore, Prediction
+from fovea.tasks.score import ACCURACY, CALIBRATION, NLL, Metric, stated_difference
+from fovea.tasks.task import Criterion, Labels, Measured, Mistake, Rows
 from fovea.tasks.wording import PLAIN, Wording, Written, single
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+ERROR = Metric("mae", "mean absolute error in grades", higher_is_better=False)
 
 
 @register
@@ -25,6 +35,22 @@ class Grade(Classes):
     name: ClassVar[str] = "grade"
     noun: ClassVar[str] = "a grade"
     losses: ClassVar[tuple[str, ...]] = ("corn",)
+    metric: ClassVar[Metric] = ERROR
+    followed: ClassVar[Metric] = ERROR
+    smooths: ClassVar[bool] = False
+    closed_form: ClassVar[str] = ""
+    figure_names: ClassVar[tuple[str, ...]] = tuple(f.name for f in fields(GradeFigures))
+    scores: ClassVar[tuple[Metric, ...]] = (
+        ERROR,
+        Metric("kappa", "quadratic weighted kappa"),
+        ACCURACY,
+        NLL,
+        CALIBRATION,
+    )
+    card_format: ClassVar[int] = 2
+    mistakes_note: ClassVar[str] = "The answers that are most grades off. Look for wrong labels here, too."
+
+    loss: str = "corn"
 
     @classmethod
     def encode(
@@ -46,6 +72,152 @@ class Grade(Classes):
     def directional(cls, classes: Sequence[str], *, channels: int) -> bool:
         """Return no: grades are not read."""
         return False
+
+    @classmethod
+    def fitted(cls, labels: Labels, *, classes: Sequence[str], loss: str, data: str) -> "Grade":
+        """Return the task for a data set of these grades."""
+        check_loss(loss, cls.name)
+        return cls(names=tuple(classes), loss=loss)
+
+    @classmethod
+    def outputs_for(cls, loss: str, classes: int) -> int | None:
+        """Return one output per grade but the lowest."""
+        return classes - 1 if loss in cls.losses and classes > 1 else None
+
+    @classmethod
+    def from_card(cls, card: Mapping[str, Any]) -> "Grade":
+        """Return the task of a checked card."""
+        return cls(
+            names=tuple(card["classes"]),
+            loss=card["loss"],
+            temperature=float(card["temperature"]),
+            calibration=card.get("calibration") or {},
+            uncalibrated=str(card.get("uncalibrated", "")),
+        )
+
+    @classmethod
+    def result_text(cls, result: Mapping[str, Any]) -> str:
+        """Return error and agreement with their intervals."""
+        mirrored = ", mirrored copies averaged" if result.get("flip") else ""
+        low, high = result["interval"]
+        kappa = "" if result["kappa"] is None else f", quadratic weighted kappa {result['kappa']:.3f}"
+        return (
+            f"mean absolute error {result['mae']:.3f} grades, 95 % interval {low:.3f} to {high:.3f}{kappa} "
+            f"on {result['split']} ({result['images']:,} images{mirrored})"
+        )
+
+    @classmethod
+    def difference_interval(cls, result: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[float, float] | None:
+        """Return the interval over the images of both, unpaired."""
+        return stated_difference(result, other, metric=cls.metric)
+
+    @property
+    def outputs(self) -> int:
+        """One per grade but the lowest."""
+        return len(self.names) - 1
+
+    def criterion(self, *, label_smoothing: float = 0.0, weights: "Tensor | None" = None) -> Criterion:
+        """Return the loss of conditional ordinal regression; `weights` (K,) are those of the grades.
+
+        CORN: Shi, Cao and Raschka 2021, arXiv:2111.08851, equation 6. Output k says whether the grade is above k, given
+        that it is above k - 1, and learns from the images above k - 1 alone.
+        """
+        import torch
+        from torch.nn import functional as F
+
+        def corn(logits: "Tensor", labels: "Tensor") -> "Tensor":
+            steps = torch.arange(logits.shape[1], device=logits.device)
+            asked, above = labels[:, None] >= steps, labels[:, None] > steps
+            losses = F.binary_cross_entropy_with_logits(logits, above.to(logits.dtype), reduction="none") * asked
+            if weights is not None:
+                losses = losses * weights[labels][:, None]
+            return losses.sum() / asked.sum()
+
+        return corn
+
+    def log_probabilities(self, outputs: "Tensor") -> "Tensor":
+        """Return those (N, K) of outputs (N, K - 1) at temperature 1.
+
+        P(y > k) is the product of the conditional probabilities up to k (equation 4), so it falls from grade to grade
+        whatever the outputs are.
+        """
+        import torch
+        from torch.nn.functional import logsigmoid
+
+        above = torch.cat([torch.zeros_like(outputs[:, :1]), logsigmoid(outputs).cumsum(1)], 1)
+        stays = torch.cat([logsigmoid(-outputs), torch.zeros_like(outputs[:, :1])], 1)
+        return above + stays
+
+    def decode(self, outputs: "Tensor") -> Rows:
+        """Return (N, K) probabilities at the temperature, each row of sum 1."""
+        rows: Rows = self.log_probabilities(outputs.double() / self.temperature).exp().numpy()
+        return rows
+
+    def answers(self, outputs: "Tensor") -> NDArray[np.int64]:
+        """Return the (N,) grades that are answered for outputs (N, K - 1): `medians`."""
+        return medians(self.decode(outputs))
+
+    def per_image(self, outputs: "Tensor", labels: "Tensor") -> "Tensor":
+        """Return how many grades (N,) the answer is off."""
+        above = outputs.sigmoid().cumprod(1) > 0.5
+        return (above.sum(1) - labels).abs().float()
+
+    def prediction(self, row: Rows) -> Prediction:
+        """Return the grade that is answered, then the others, the most probable first."""
+        answer = int(medians(row[None])[0])
+        order = [answer, *(index for index in (-row).argsort(kind="stable").tolist() if index != answer)]
+        return Prediction(scores=tuple(LabelScore(self.names[index], float(row[index])) for index in order))
+
+    def figures(self, outputs: "Tensor", labels: Labels) -> GradeFigures:
+        """Return error and agreement with their intervals, and the figures of classes."""
+        found = self.class_figures(outputs, labels)
+        confusion = np.array(found["confusion"])
+        kappa = float(metrics.weighted_kappa(confusion))
+        errors = self.errors(outputs, labels)
+        return GradeFigures(
+            **{**found, "top5": None},
+            mae=float(errors.mean()),
+            mae_interval=metrics.mean_interval(errors),
+            kappa=None if np.isnan(kappa) else kappa,
+            kappa_interval=None if np.isnan(kappa) else metrics.kappa_interval(confusion),
+        )
+
+    def errors(self, outputs: "Tensor", labels: Labels) -> NDArray[np.int64]:
+        """Return how many grades (N,) answers are off."""
+        errors: NDArray[np.int64] = np.abs(self.answers(outputs) - labels)
+        return errors
+
+    def measured(self, outputs: "Tensor", labels: Labels) -> Measured:
+        """Return the mean absolute error in grades with its interval."""
+        errors = self.errors(outputs, labels)
+        return Measured(float(errors.mean()), metrics.mean_interval(errors))
+
+    def mistakes(self, outputs: "Tensor", labels: Labels, *, most: int) -> list[Mistake]:
+        """Return the answers that are most grades off, of equal ones those that the network is surest of."""
+        rows, answers = self.decode(outputs), self.answers(outputs)
+        images = np.arange(len(labels))
+        order = np.lexsort((-rows[images, answers], -self.errors(outputs, labels)))[:most].tolist()
+        return [
+            Mistake(
+                i, self.names[labels[i]], self.names[answers[i]], float(rows[i, answers[i]]), float(rows[i, labels[i]])
+            )
+            for i in order
+            if answers[i] != labels[i]
+        ]
+
+    def facts(self, labels: Labels) -> list[tuple[str, str]]:
+        """Return the order of the grades beside what is said of classes."""
+        return [("order of the grades", " < ".join(self.names)), *super().facts(labels)]
+
+
+def medians(rows: Rows) -> NDArray[np.int64]:
+    """Return the (N,) highest grades that probabilities (N, K) say are reached with more than 1/2.
+
+    They are the medians, whose expected absolute error is the least; section 3.3 of the paper counts alike.
+    """
+    above = 1 - rows.cumsum(axis=1)[:, :-1]
+    grades: NDArray[np.int64] = (above > 0.5).sum(axis=1)
+    return grades
 
 
 def _in_order(found: set[str], wording: Wording) -> tuple[str, ...]:

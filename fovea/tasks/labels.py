@@ -5,18 +5,27 @@ probabilities.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fovea.errors import DataError
-from fovea.tasks import register
+from fovea import metrics
+from fovea.errors import DataError, listed
+from fovea.tasks import check_loss, register
+from fovea.tasks.label_figures import LabelFigures, result_text
 from fovea.tasks.named import Named
-from fovea.tasks.task import Labels
+from fovea.tasks.prediction import LabelScore, Prediction
+from fovea.tasks.score import CALIBRATION, NLL, Metric, Score, stated_difference
+from fovea.tasks.task import Criterion, Labels, Measured, Mistake, Rows
 from fovea.tasks.wording import PLAIN, Wording, Written
 from fovea.texts import natural_key
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+MAP = Metric("map", "mean average precision", share=True)
 
 CELLS = {"1": 1.0, "0": 0.0, "true": 1.0, "false": 0.0, "": np.nan, "nan": np.nan}
 """What may stand in the column of a label, in any case; whole numbers as `1.0` too."""
@@ -30,7 +39,32 @@ class SeveralLabels(Named):
     name: ClassVar[str] = "labels"
     noun: ClassVar[str] = "several labels"
     losses: ClassVar[tuple[str, ...]] = ("bce",)
+    metric: ClassVar[Metric] = MAP
+    followed: ClassVar[Metric] = MAP
     several: ClassVar[bool] = True
+    measures: ClassVar[bool] = True
+    calibrates: ClassVar[bool] = True
+    sections: ClassVar[tuple[str, ...]] = ("labels", "mistakes", "calibration")
+    figure_names: ClassVar[tuple[str, ...]] = tuple(f.name for f in fields(LabelFigures))
+    scores: ClassVar[tuple[Metric, ...]] = (
+        MAP,
+        Metric("f1_micro", "micro F1", share=True),
+        Metric("f1_macro", "macro F1", share=True),
+        NLL,
+        CALIBRATION,
+    )
+    mistakes_title: ClassVar[str] = "Worst mistakes"
+    mistakes_note: ClassVar[str] = "The images with the most wrong labels. Look for wrong or missing labels here, too."
+
+    loss: str = "bce"
+    thresholds: tuple[float, ...]
+    """The probability of each label from which on it is answered."""
+    temperature: float = 1.0
+    """What outputs are divided by before they become probabilities."""
+    calibration: Mapping[str, Any] = field(default_factory=dict)
+    """Where temperature and thresholds were fitted and what the first changed there; empty where they were not."""
+    uncalibrated: str = ""
+    """Why they were not, where that is known."""
 
     @classmethod
     def encode(
@@ -60,10 +94,16 @@ class SeveralLabels(Named):
 
     @classmethod
     def notes(cls, labels: Mapping[str, Labels], classes: Sequence[str]) -> tuple[str, ...]:
-        """Return how many labels are not known."""
+        """Return how many labels are not known, and which are the same for all training images."""
         unknown = sum(int(np.isnan(values).sum()) for values in labels.values())
         total = sum(values.size for values in labels.values())
-        return (f"{unknown:,} of {total:,} labels are unknown: loss and scores leave them out",) if unknown else ()
+        noted = [f"{unknown:,} of {total:,} labels are unknown: loss and scores leave them out"] if unknown else []
+        train = labels.get("train", np.zeros((0, len(classes))))
+        for value, what in ((1, "no training image has"), (0, "every training image has")):
+            seen = zip(classes, (train == value).any(axis=0), strict=True)
+            if len(train) and (same := [name for name, shown in seen if not shown]):
+                noted.append(f"{what} the label {listed(same)}: nothing can be learned of it")
+        return tuple(noted)
 
     @classmethod
     def strata(cls, labels: Labels) -> NDArray[np.bool_]:
@@ -82,6 +122,225 @@ class SeveralLabels(Named):
     def counts(cls, labels: Labels, classes: Sequence[str]) -> dict[str, int]:
         """Return to how many images each label applies."""
         return dict(zip(classes, (labels == 1).sum(axis=0).tolist(), strict=True))
+
+    @classmethod
+    def check_trainable(cls, labels: Labels, *, classes: Sequence[str], data: str) -> None:
+        """Raise DataError where no image of the training part has any label."""
+        if not (labels == 1).any():
+            raise DataError(f"No image of the train part of `{data}` has any label, so there is nothing to learn.")
+
+    @classmethod
+    def fitted(cls, labels: Labels, *, classes: Sequence[str], loss: str, data: str) -> "SeveralLabels":
+        """Return the task for a data set of these labels, all answered from a probability of 1/2 on."""
+        check_loss(loss, cls.name)
+        return cls(names=tuple(classes), loss=loss, thresholds=(0.5,) * len(classes))
+
+    @classmethod
+    def fault(cls, card: Mapping[str, Any]) -> str:
+        """Return which of names and thresholds cannot be used."""
+        target = card.get("target")
+        thresholds = target.get("thresholds") if isinstance(target, dict) else None
+        if fault := super().fault(card):
+            return fault
+        if (
+            not isinstance(thresholds, list)
+            or len(thresholds) != len(card["classes"])
+            or not all(map(_share, thresholds))
+        ):
+            return "`target` must hold the `thresholds` of the labels, one each, from 0 to 1."
+        return ""
+
+    @classmethod
+    def outputs_for(cls, loss: str, classes: int) -> int | None:
+        """Return one output per label."""
+        return classes if loss in cls.losses and classes else None
+
+    @classmethod
+    def from_card(cls, card: Mapping[str, Any]) -> "SeveralLabels":
+        """Return the task of a checked card."""
+        return cls(
+            names=tuple(card["classes"]),
+            loss=card["loss"],
+            thresholds=tuple(map(float, card["target"]["thresholds"])),
+            temperature=float(card["temperature"]),
+            calibration=card.get("calibration") or {},
+            uncalibrated=str(card.get("uncalibrated", "")),
+        )
+
+    @classmethod
+    def result_text(cls, result: Mapping[str, Any]) -> str:
+        """Return mean average precision and F1 with the number of images."""
+        mirrored = ", mirrored copies averaged" if result.get("flip") else ""
+        return (
+            f"{result_text(result['map'], result['interval'])}, F1 micro {result['f1_micro']:.2%} "
+            f"on {result['split']} ({result['images']:,} images{mirrored})"
+        )
+
+    @classmethod
+    def difference_interval(cls, result: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[float, float] | None:
+        """Return the interval over the images of both, unpaired."""
+        return stated_difference(result, other, metric=cls.metric)
+
+    @property
+    def outputs(self) -> int:
+        """One per label."""
+        return len(self.names)
+
+    def card_fields(self) -> dict[str, Any]:
+        """Return names, temperature, thresholds and calibration."""
+        return {
+            "classes": list(self.names),
+            "temperature": self.temperature,
+            "target": {"thresholds": list(self.thresholds)},
+            **({"calibration": dict(self.calibration)} if self.calibration else {}),
+            **({"uncalibrated": self.uncalibrated} if self.uncalibrated else {}),
+        }
+
+    def criterion(self, *, label_smoothing: float = 0.0, weights: "Tensor | None" = None) -> Criterion:
+        """Return the mean binary cross-entropy of the labels (N, L) that are known; `weights` (L,) of those present."""
+        from torch.nn import functional as F
+
+        def bce(logits: "Tensor", labels: "Tensor") -> "Tensor":
+            known = ~labels.isnan()
+            target = labels.nan_to_num(0.0)
+            losses = F.binary_cross_entropy_with_logits(logits, target, pos_weight=weights, reduction="none")
+            return (losses * known).sum() / known.sum().clamp(min=1)
+
+        return bce
+
+    def class_weights(self, labels: "Tensor") -> "Tensor":
+        """Return float32 (L,): for each image that has a label, how many have it not."""
+        present, absent = (labels == 1).sum(0), (labels == 0).sum(0)
+        return absent.clamp(min=1).float() / present.clamp(min=1)
+
+    def score(self, outputs: "Tensor", labels: "Tensor", loss: Criterion) -> Score:
+        """Return loss and mean average precision."""
+        value = self._precision(outputs, labels.numpy())
+        return Score(loss(outputs, labels).item(), value, self.followed)
+
+    def _precision(self, outputs: "Tensor", labels: Labels) -> float | None:
+        """Return the mean average precision of outputs (N, L); None where no image has a label."""
+        value = float(metrics.mean_average_precision(outputs.double().numpy(), labels)[0])
+        return None if np.isnan(value) else value
+
+    def at_temperature(self, temperature: float) -> Self:
+        """Return the task with another temperature, whose origin is not known."""
+        return replace(self, temperature=temperature, calibration={}, uncalibrated="")
+
+    def decode(self, outputs: "Tensor") -> Rows:
+        """Return (N, L) probabilities at the temperature."""
+        rows: Rows = (outputs.double() / self.temperature).sigmoid().numpy()
+        return rows
+
+    def present(self, rows: Rows) -> NDArray[np.bool_]:
+        """Return which labels are answered: those of probabilities (..., L) that reach their thresholds."""
+        return rows >= np.array(self.thresholds)
+
+    def prediction(self, row: Rows) -> Prediction:
+        """Return all labels, the most probable first, and of them those that are answered."""
+        order = (-row).argsort(kind="stable").tolist()
+        scores = {index: LabelScore(self.names[index], float(row[index])) for index in order}
+        present = self.present(row)
+        return Prediction(
+            scores=tuple(scores.values()), present=tuple(score for index, score in scores.items() if present[index])
+        )
+
+    def matched(self, labels: Labels, classes: Sequence[str]) -> Labels:
+        """Return the labels in the order of the network's; those that the data does not have are not known."""
+        matched = np.full((len(labels), len(self.names)), np.nan, np.float32)
+        matched[:, [self.index[name] for name in classes]] = labels
+        return matched
+
+    def figures(self, outputs: "Tensor", labels: Labels) -> LabelFigures:
+        """Return average precision, F1 and calibration, over all labels and for each."""
+        rows, logits, scaled = self.decode(outputs), outputs.double().numpy(), self.temperature != 1
+        scores = metrics.label_scores(labels, self.present(rows))
+        seen = scores.support > 0
+        measured = self.measured(outputs, labels)
+        per_label = {
+            name: {
+                "ap": float(metrics.average_precision(logits[:, i], labels[:, i])[0]) if seen[i] else None,
+                **{key: float(getattr(scores, key)[i]) for key in ("precision", "recall", "f1")},
+                "ece": metrics.presence_bins(rows[:, i], labels[:, i]).error,
+                "threshold": self.thresholds[i],
+                **{key: int(getattr(scores, key)[i]) for key in ("support", "known")},
+            }
+            for i, name in enumerate(self.names)
+        }
+        return LabelFigures(
+            map=measured.value,
+            interval=measured.interval,
+            f1_micro=metrics.micro_f1(labels, self.present(rows)),
+            f1_macro=float(scores.f1[seen].mean()) if seen.any() else None,
+            nll=metrics.presence_likelihood(rows, labels),
+            ece=self.reliability(outputs, labels).error,
+            temperature=self.temperature if scaled else None,
+            ece_unscaled=self.at_temperature(1.0).reliability(outputs, labels).error if scaled else None,
+            uncalibrated=self.uncalibrated or None,
+            per_label=per_label,
+        )
+
+    def measured(self, outputs: "Tensor", labels: Labels) -> Measured:
+        """Return the mean average precision with its bootstrap interval; neither where no image has a label."""
+        value = self._precision(outputs, labels)
+        return Measured(value, None if value is None else metrics.map_interval(outputs.double().numpy(), labels))
+
+    def reliability(self, outputs: "Tensor", labels: Labels) -> metrics.CalibrationBins:
+        """Return probability and frequency of all labels together."""
+        return metrics.presence_bins(self.decode(outputs), labels)
+
+    def mistakes(self, outputs: "Tensor", labels: Labels, *, most: int) -> list[Mistake]:
+        """Return the images with the most wrong labels, of equal ones that with the surest wrong answer."""
+        rows = self.decode(outputs)
+        present = self.present(rows)
+        wrong = (present != (labels == 1)) & ~np.isnan(labels)
+        surest = np.where(wrong, np.abs(rows - np.where(labels == 1, 1, 0)), 0).max(axis=1)
+        order = np.lexsort((-surest, -wrong.sum(axis=1)))[:most].tolist()
+        return [
+            Mistake(i, self.text_of(labels[i], self.names), self.text_of(present[i].astype(float), self.names))
+            for i in order
+            if wrong[i].any()
+        ]
+
+    def calibrated(self, outputs: "Tensor", labels: Labels) -> Self:
+        """Return the task with the temperature and thresholds that fit outputs (N, L), of the validation part, best.
+
+        A threshold is that of the highest F1; it stays at 1/2 where no image has the label.
+        """
+        import torch
+
+        from fovea.tasks.temperature import fit_temperature
+
+        truth = torch.from_numpy(np.array(labels)).double()
+        e = 1 / (len(truth) + 2)  # as `smoothed`, of two classes per label
+        loss = self.criterion()
+        temperature = fit_temperature(outputs, lambda z: loss(z, truth * (1 - 2 * e) + e))
+        found = self.at_temperature(temperature)
+        rows = found.decode(outputs)
+        thresholds = tuple(metrics.best_threshold(rows[:, i], labels[:, i]) for i in range(len(self.names)))
+        before, after = (task.reliability(outputs, labels).error for task in (self.at_temperature(1.0), found))
+        facts = {"split": "val", "images": len(labels), "temperature": temperature}
+        return replace(found, thresholds=thresholds, calibration={**facts, "ece_before": before, "ece_after": after})
+
+    def uncalibrated_for(self, reason: str) -> Self:
+        """Return the task that says why its probabilities are not calibrated."""
+        return replace(self, uncalibrated=reason)
+
+    def facts(self, labels: Labels) -> list[tuple[str, str]]:
+        """Return how many labels there are, the fewest and most images of one, and how many an image has."""
+        counts = self.counts(labels, self.names)
+        low, high = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
+        fewest, most = (f"{counts[name]:,} ({name})" for name in (low, high))
+        return [
+            ("labels", str(len(counts))),
+            ("training images per label", f"{fewest} to {most}"),
+            ("labels per training image", f"{(labels == 1).sum(axis=1).mean():.2f}"),
+        ]
+
+
+def _share(value: object) -> bool:
+    """Return whether a JSON value is a number from 0 to 1."""
+    return isinstance(value, float | int) and not isinstance(value, bool) and 0 <= value <= 1
 
 
 def _split(text: Written, separator: str) -> list[str]:

@@ -13,7 +13,7 @@ from fovea import metrics
 from fovea.tasks import check_loss, register
 from fovea.tasks.prediction import Prediction
 from fovea.tasks.score import Metric
-from fovea.tasks.task import Criterion, Figures, Labels, Mistake, Rows, Task, Tile, number_of
+from fovea.tasks.task import Criterion, Figures, Labels, Measured, Mistake, Rows, Task, Tile, number_of
 from fovea.tasks.wording import PLAIN, Wording, Written, single
 
 if TYPE_CHECKING:
@@ -62,6 +62,13 @@ class Number(Task):
     metric: ClassVar[Metric] = Metric("mae", "mean absolute error", higher_is_better=False)
     closed_form: ClassVar[str] = "regression"
     sections: ClassVar[tuple[str, ...]] = ("scatter", "mistakes")
+    measures: ClassVar[bool] = True
+    scores: ClassVar[tuple[Metric, ...]] = (
+        Metric("mae", "mean absolute error", higher_is_better=False),
+        Metric("rmse", "root mean squared error", higher_is_better=False),
+        Metric("r2", "R2"),
+    )
+    card_format: ClassVar[int] = 1
     figure_names: ClassVar[tuple[str, ...]] = tuple(f.name for f in fields(NumberFigures))
     mistakes_note: ClassVar[str] = "The images whose number is furthest off."
 
@@ -143,6 +150,11 @@ class Number(Task):
     def figures(self, outputs: "Tensor", labels: Labels) -> NumberFigures:
         """Return the errors of the numbers."""
         return NumberFigures(**metrics.number_scores(self.decode(outputs)[:, 0], labels)._asdict())
+
+    def measured(self, outputs: "Tensor", labels: Labels) -> Measured:
+        """Return the mean absolute error, in the unit of the labels, with its interval."""
+        errors = np.abs(self.decode(outputs)[:, 0] - labels)
+        return Measured(float(errors.mean()), metrics.mean_interval(errors))
 
     def mistakes(self, outputs: "Tensor", labels: Labels, *, most: int) -> list[Mistake]:
         """Return the numbers that are furthest off."""

@@ -18,32 +18,42 @@ class Prediction:
     """What a network says of one image."""
 
     scores: tuple[LabelScore, ...] = ()
-    """All classes, the most probable first; empty where the network predicts a number."""
+    """All classes, the answer first, then by probability; empty where the network predicts a number."""
     value: float | None = None
     """The number, where the network predicts one."""
+    present: tuple[LabelScore, ...] | None = None
+    """Where an image may have several labels: those that it has, the most probable first."""
 
     @property
     def label(self) -> str:
-        """The most probable class, or the number as text."""
+        """The answer: a class, the labels separated by commas (`none` where there are none), or the number as text."""
+        if self.present is not None:
+            return ", ".join(score.label for score in self.present) or "none"
         return self.scores[0].label if self.scores else f"{self.value:g}"
 
     @property
     def probability(self) -> float:
-        """The probability of `label`; not a number where the network predicts a number."""
-        return self.scores[0].probability if self.scores else math.nan
+        """The probability of `label`; not a number where that is a number or several labels."""
+        return self.scores[0].probability if self.scores and self.present is None else math.nan
 
     @property
     def text(self) -> str:
-        """What a person reads: classes with their probabilities, or the number."""
-        return "  ".join(f"{label} {probability:.1%}" for label, probability in self.scores) or self.label
+        """What a person reads: classes or labels with their probabilities, or the number."""
+        shown = self.scores if self.present is None else self.present
+        return "  ".join(f"{label} {probability:.1%}" for label, probability in shown) or self.label
 
     @property
     def ranked(self) -> Sequence[tuple[str, float | str]]:
         """Label and probability by rank, as in a table; a number stands as a label without probability."""
+        if self.present is not None:
+            return self.present
         return self.scores or [(self.label, "")]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what applies as JSON values: `predictions`, or the `value`."""
+        """Return what applies as JSON values: `predictions` (of labels those present, and all `scores`), or `value`."""
         if self.value is not None:
             return {"value": self.value}
+        if self.present is not None:
+            named = {score.label: score.probability for score in self.scores}
+            return {"predictions": [score._asdict() for score in self.present], "scores": named}
         return {"predictions": [score._asdict() for score in self.scores]}

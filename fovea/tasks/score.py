@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from fovea.metrics import difference_interval
+
 
 class Metric(NamedTuple):
     """A figure by which networks of one kind of target are judged."""
@@ -16,6 +18,10 @@ class Metric(NamedTuple):
     higher_is_better: bool = True
     share: bool = False
     """Whether it is a share from 0 to 1, which people read in percent."""
+
+    def reaches(self, value: float, least: float) -> bool:
+        """Return whether `value` is as good as `least`, or better."""
+        return value >= least if self.higher_is_better else value <= least
 
     @property
     def scale(self) -> int:
@@ -42,6 +48,8 @@ class Metric(NamedTuple):
 
 
 ACCURACY = Metric("accuracy", "accuracy", share=True)
+NLL = Metric("nll", "negative log-likelihood", higher_is_better=False)
+CALIBRATION = Metric("ece", "calibration error", higher_is_better=False, share=True)
 
 
 @dataclass(frozen=True)
@@ -75,3 +83,13 @@ class Score:
     def from_dict(cls, values: Mapping[str, Any], metric: Metric) -> "Score":
         """Return what `to_dict` wrote."""
         return cls(values["loss"], values[metric.name], metric)
+
+
+def stated_difference(
+    result: Mapping[str, Any], other: Mapping[str, Any], *, metric: Metric
+) -> tuple[float, float] | None:
+    """Return where the difference of two results lies by the `interval` that each states; None where one has none."""
+    if any(found.get("interval") is None or found.get(metric.name) is None for found in (result, other)):
+        return None
+    first, second = ((found[metric.name], *found["interval"]) for found in (result, other))
+    return difference_interval(first, second)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fovea.errors import DataError, UsageError
+from fovea.metrics import CalibrationBins
 from fovea.tasks.prediction import Prediction
 from fovea.tasks.score import ACCURACY, Metric, Score
 from fovea.tasks.wording import PLAIN, Wording, Written
@@ -35,6 +36,13 @@ class Mistake(NamedTuple):
     answer: str
     answer_probability: float | None = None
     truth_probability: float | None = None
+
+
+class Measured(NamedTuple):
+    """The score of some images, and where the true one lies with 95 % confidence; None where there is none."""
+
+    value: float | None
+    interval: tuple[float, float] | None
 
 
 class Figures(ABC):
@@ -95,8 +103,10 @@ class Task(ABC):
     """Whether labels are the names of classes."""
     several: ClassVar[bool] = False
     """Whether an image has several labels, (N, L) in arrays."""
-    counts_right: ClassVar[bool] = False
-    """Whether an answer is either right or wrong, so that there is an accuracy per slice, or on disturbed images."""
+    measures: ClassVar[bool] = False
+    """Whether `measured` gives the score of some of the images: of slices, or disturbed ones."""
+    ranks: ClassVar[bool] = False
+    """Whether an answer is one of several, in an order that may be cut after the first."""
     calibrates: ClassVar[bool] = False
     """Whether `calibrated` does something, for which outputs on the validation part are computed."""
     smooths: ClassVar[bool] = False
@@ -110,6 +120,10 @@ class Task(ABC):
 
     figure_names: ClassVar[tuple[str, ...]]
     """The fields of what `figures` returns."""
+    scores: ClassVar[tuple[Metric, ...]] = ()
+    """Those of them of which a least value may be asked."""
+    card_format: ClassVar[int] = 2
+    """The format of cards that hold it: readers of earlier formats refuse it by that number."""
 
     loss: str = ""
     """One of `losses`."""
@@ -239,6 +253,14 @@ class Task(ABC):
         """
         raise UsageError(f"Class weights need classes; this network predicts {self.noun}.")
 
+    def image_weights(self, labels: "Tensor") -> "Tensor":
+        """Return float32 (N,): how often each image is drawn, so that every class is drawn equally often.
+
+        Raises:
+            UsageError: images do not have one class each.
+        """
+        raise UsageError(f"Balanced drawing needs one class per image; this network predicts {self.noun}.")
+
     def per_image(self, outputs: "Tensor", labels: "Tensor") -> "Tensor | None":
         """Return the value (N,) of `followed` for each image; None where only the loss is followed.
 
@@ -279,13 +301,25 @@ class Task(ABC):
     def figures(self, outputs: "Tensor", labels: Labels) -> Figures:
         """Return what the outputs (N, K) of a network are worth against the labels (N,)."""
 
-    def right(self, outputs: "Tensor", labels: Labels) -> NDArray[np.bool_]:
-        """Return for which images (N,) the answer is right.
+    def measured(self, outputs: "Tensor", labels: Labels) -> Measured:
+        """Return the `metric` of outputs (N, K) against the labels (N,), with its interval.
 
         Raises:
-            UsageError: answers are not right or wrong.
+            UsageError: the kind does not say it of some images.
         """
-        raise UsageError(f"This model predicts {self.noun}, which is not simply right or wrong.")
+        raise UsageError(f"This model predicts {self.noun}, of which there is no score of a few images.")
+
+    def reliability(self, outputs: "Tensor", labels: Labels) -> CalibrationBins:
+        """Return how often answers are right by how sure the network is of them.
+
+        Raises:
+            UsageError: it says no probabilities.
+        """
+        raise UsageError(f"This model predicts {self.noun}, and no probabilities.")
+
+    def at_temperature(self, temperature: float) -> Self:
+        """Return the task with outputs divided by another temperature, whose origin is not known."""
+        return self
 
     @abstractmethod
     def mistakes(self, outputs: "Tensor", labels: Labels, *, most: int) -> list[Mistake]:
@@ -293,6 +327,10 @@ class Task(ABC):
 
     def calibrated(self, outputs: "Tensor", labels: Labels) -> Self:
         """Return the task with what makes its probabilities honest on outputs (N, K) it was not trained on."""
+        return self
+
+    def uncalibrated_for(self, reason: str) -> Self:
+        """Return the task that says why its probabilities are not calibrated."""
         return self
 
     def facts(self, labels: Labels) -> list[tuple[str, str]]:

@@ -130,13 +130,9 @@ class Trainer:
         self.mix = compose_mixing(recipe.augment)
         self.prepare = inputs.kind_of(preprocess).network_input(preprocess, device)
         self.labels = part_labels(train)
-        weights = None
-        if recipe.class_weights or recipe.balanced:
-            weights = target.class_weights(self.labels)
-        self.draw_weights = weights[self.labels] if weights is not None and recipe.balanced else None
-        self.loss = make_loss(
-            target, recipe, weights.to(device) if weights is not None and recipe.class_weights else None
-        )
+        self.draw_weights = target.image_weights(self.labels) if recipe.balanced else None
+        weights = target.class_weights(self.labels).to(device) if recipe.class_weights else None
+        self.loss = make_loss(target, recipe, weights)
         self.val_loss = make_loss(target, recipe.replace(label_smoothing=0.0, aux_weight=0.0))
         self.learners = Learners(self.model, recipe)
         self.optimisers = make_optimisers(self.model, recipe)
