@@ -119,7 +119,7 @@ class Grade(Classes):
     def criterion(self, *, label_smoothing: float = 0.0, weights: "Tensor | None" = None) -> Criterion:
         """Return the loss of conditional ordinal regression; `weights` (K,) are those of the grades.
 
-        CORN: Shi, Cao and Raschka 2021, arXiv:2111.08851, equation 6. Output k says whether the grade is above k, given
+        CORN: Shi, Cao and Raschka 2021, arXiv:2111.08851, section 3. Output k says whether the grade is above k, given
         that it is above k - 1, and learns from the images above k - 1 alone.
         """
         import torch
@@ -138,8 +138,8 @@ class Grade(Classes):
     def log_probabilities(self, outputs: "Tensor") -> "Tensor":
         """Return those (N, K) of outputs (N, K - 1) at temperature 1.
 
-        P(y > k) is the product of the conditional probabilities up to k (equation 4), so it falls from grade to grade
-        whatever the outputs are.
+        P(y > k) is the product of the conditional probabilities up to k, the chain rule of the paper, so it falls from
+        grade to grade whatever the outputs are.
         """
         import torch
         from torch.nn.functional import logsigmoid
@@ -213,7 +213,7 @@ class Grade(Classes):
 def medians(rows: Rows) -> NDArray[np.int64]:
     """Return the (N,) highest grades that probabilities (N, K) say are reached with more than 1/2.
 
-    They are the medians, whose expected absolute error is the least; section 3.3 of the paper counts alike.
+    They are the medians, whose expected absolute error is the least; the paper counts alike.
     """
     above = 1 - rows.cumsum(axis=1)[:, :-1]
     grades: NDArray[np.int64] = (above > 0.5).sum(axis=1)
