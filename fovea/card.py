@@ -13,8 +13,8 @@ from fovea.errors import BundleError, first_line
 from fovea.inputs.interface import Preprocessing
 from fovea.tasks.task import Task
 
-FORMAT = 1
-"""The newest card format this version writes and reads."""
+FORMAT = 2
+"""The newest card format this version reads. Each kind of target writes the oldest that can hold it."""
 CUSTOM = "custom"
 """Stands for the architecture of a network of one's own, whose code no file holds."""
 
@@ -141,11 +141,13 @@ class Card(dict[str, Any]):
     """What it is worth, an entry per part, each with its `split`."""
     fovea: str | None = None
     """The version that wrote it."""
-    format: int = FORMAT
+    format: int = 0
+    """0 stands for that of the kind of target."""
     other: Mapping[str, Any] = field(default_factory=dict)
     """What this version does not know."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "format", self.format or self.target.card_format)
         self.update(self.to_dict())
 
     @classmethod
@@ -239,6 +241,10 @@ def check_card(card: Mapping[str, Any], source: str) -> None:
     _check_sections(card, source)
     task, loss, classes, outputs = card["task"], card["loss"], card["classes"], card["outputs"]
     expected = tasks.kind(task).outputs_for(loss, len(classes)) if task in tasks.names() else None
+    if expected is not None and number < tasks.kind(task).card_format:
+        raise BundleError(
+            f"`{source}` has format {number}, and task `{task}` came with format {tasks.kind(task).card_format}."
+        )
     if outputs != expected or outputs != card["arguments"].get("classes", outputs):
         raise BundleError(
             f"`{source}`: task `{task}`, loss `{loss}`, {outputs} outputs and {len(classes)} classes contradict."

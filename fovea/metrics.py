@@ -231,7 +231,7 @@ def map_interval(scores: Floats, labels: Floats, *, confidence: float = 0.95) ->
 
 
 def best_threshold(probabilities: Floats, labels: Floats) -> float:
-    """Return the probability from which on a label counts as present so that F1 is highest; 0..1.
+    """Return the probability above which a label counts as present so that F1 is highest; 0..1.
 
     `probabilities` and `labels` are (N,). It lies in the middle between two images, or is 1/2 where that serves as
     well; of several it is the one nearest to 1/2, and 1/2 where no image has the label.

@@ -10,11 +10,12 @@ import torch
 from fovea import registry
 from fovea.custom import custom_name
 from fovea.data.dataset import Dataset
-from fovea.errors import unknown
+from fovea.errors import UsageError, unknown
 from fovea.plans.named import DEFAULT_PLAN, named
 from fovea.plans.plan import Plan
 from fovea.plans.rules import budget_plan, default_plan, shows_photographs, transfer_plan
 from fovea.plans.start_weights import SCRATCH, Start, start_at_hand, start_named
+from fovea.tasks.task import Task
 from fovea.training.inference import Progress
 from fovea.training.recipe import FIELDS
 
@@ -56,7 +57,25 @@ def choose_plan(dataset: Dataset, wish: Wish, *, device: torch.device, progress:
         plan = default_plan(dataset, model=wish.model, size=size)
     if dataset.directional:
         plan = plan.replace(test_flip=False)
-    return plan.replace(**_sorted_out(changes, plan), start=start.weights if start else "")
+    if not dataset.kind.smooths:
+        plan = plan.replace(label_smoothing=0.0)
+    plan = plan.replace(**_sorted_out(changes, plan), start=start.weights if start else "")
+    _check_target(dataset.kind, plan)
+    return plan
+
+
+def _check_target(kind: type[Task], plan: Plan) -> None:
+    """Raise UsageError where the recipe asks what this kind of target has not."""
+    recipe = plan.recipe
+    if recipe.label_smoothing and not kind.smooths:
+        raise UsageError(
+            f"`label_smoothing` (={recipe.label_smoothing}) is for --task classes; a network that predicts {kind.noun} "
+            "learns its labels as they are, so leave it out."
+        )
+    if recipe.probe and not kind.closed_form:
+        raise UsageError(
+            f"`probe` has no closed form for a network that predicts {kind.noun}; `freeze=all` trains the head alone."
+        )
 
 
 def _sorted_out(changes: Mapping[str, Any], plan: Plan) -> dict[str, Any]:

@@ -32,6 +32,7 @@ from fovea.training.diagnosis import Diagnosis, restored, watched_layer
 from fovea.training.distributed import world_size
 from fovea.training.engine import EpochResult, Trainer
 
+UNVALIDATED = "no validation part, which the temperature needs"
 EventWriter = Callable[[str], Any]
 """TensorBoard's writer of event files, made with a folder."""
 
@@ -112,6 +113,9 @@ class Session:
         if "val" in parts and self.target.calibrates:
             plain = self._outcome("val", parts["val"], flip=False) if self.trainer.recipe.test_flip else outcomes["val"]
             self.target = self.target.calibrated(plain.outputs, plain.labels)
+        elif self.target.calibrates:
+            self.target = self.target.uncalibrated_for(UNVALIDATED)
+            self.display.note(f"confidence: not calibrated, as there is {UNVALIDATED}")
         self.outcomes = [replace(outcome, target=self.target) for outcome in outcomes.values()]
         results = [outcome.result for outcome in self.outcomes]
         self.save_model(results)

@@ -22,7 +22,7 @@ class LabelRow(NamedTuple):
     ece: float
     """Expected calibration error."""
     threshold: float
-    """The probability from which on the label is answered."""
+    """The probability above which the label is answered."""
     support: int
     """Images that have it."""
     known: int

@@ -58,7 +58,7 @@ class SeveralLabels(Named):
 
     loss: str = "bce"
     thresholds: tuple[float, ...]
-    """The probability of each label from which on it is answered."""
+    """The probability of each label above which it is answered."""
     temperature: float = 1.0
     """What outputs are divided by before they become probabilities."""
     calibration: Mapping[str, Any] = field(default_factory=dict)
@@ -131,7 +131,7 @@ class SeveralLabels(Named):
 
     @classmethod
     def fitted(cls, labels: Labels, *, classes: Sequence[str], loss: str, data: str) -> "SeveralLabels":
-        """Return the task for a data set of these labels, all answered from a probability of 1/2 on."""
+        """Return the task for a data set of these labels, all answered above a probability of 1/2."""
         check_loss(loss, cls.name)
         return cls(names=tuple(classes), loss=loss, thresholds=(0.5,) * len(classes))
 
@@ -233,8 +233,8 @@ class SeveralLabels(Named):
         return rows
 
     def present(self, rows: Rows) -> NDArray[np.bool_]:
-        """Return which labels are answered: those of probabilities (..., L) that reach their thresholds."""
-        return rows >= np.array(self.thresholds)
+        """Return which labels are answered: those of probabilities (..., L) above their thresholds."""
+        return rows > np.array(self.thresholds)
 
     def prediction(self, row: Rows) -> Prediction:
         """Return all labels, the most probable first, and of them those that are answered."""

@@ -13,7 +13,7 @@ from fovea.tasks.classes import Classes, chosen_classes, probabilities
 from fovea.tasks.number import Number
 from fovea.tasks.prediction import LabelScore, Prediction
 from fovea.tasks.score import ACCURACY, Score
-from fovea.tasks.task import Mistake
+from fovea.tasks.task import Measured, Mistake
 from fovea.training.losses import make_loss
 from fovea.training.recipe import Recipe
 
@@ -295,7 +295,7 @@ def test_figures_of_three_right_of_four():
         "c": {"precision": 1.0, "recall": 1.0, "f1": 1.0, "support": 1},
     }
     assert found.confusion == [[1, 1, 0], [0, 1, 0], [0, 0, 1]]
-    assert set(found.to_dict()) == set(Classes.figure_names) - {"top5", "temperature", "ece_unscaled"}
+    assert set(found.to_dict()) == set(Classes.figure_names) - {"top5", "temperature", "ece_unscaled", "uncalibrated"}
 
 
 def test_figures_at_a_temperature_have_the_calibration_without_it():
@@ -379,19 +379,44 @@ def test_the_surest_mistakes_come_first():
 
 
 def test_calibration_keeps_the_temperature_and_what_it_changed():
-    # three of four are right at a margin of 2: T = 2 / log 3, and the confidence falls from sigmoid(2) to 3/4
+    # three of four are right at a margin of 2. Smoothed by e = 1/6 the mean target of the answer is
+    # (3 (1 - e) + e) / 4 = 2/3, so T = 2 / log 2
     task = Classes(names=("a", "b"), temperature=9.0)
     found = task.calibrated(torch.tensor([[2.0, 0.0]]).expand(4, 2), np.array([0, 0, 0, 1]))
-    assert found.temperature == pytest.approx(2 / math.log(3), rel=1e-4)
+    assert found.temperature == pytest.approx(2 / math.log(2), rel=1e-4)
     assert found.calibration == {
         "split": "val",
         "images": 4,
         "temperature": found.temperature,
         "ece_before": pytest.approx(1 / (1 + math.exp(-2)) - 0.75),
-        "ece_after": pytest.approx(0, abs=1e-4),
+        "ece_after": pytest.approx(0.75 - 2 / 3, abs=1e-4),
     }
 
 
-def test_without_a_mistake_nothing_is_calibrated():
+@pytest.mark.parametrize("count", [1, 10, 1000])
+def test_without_a_mistake_no_more_is_claimed_than_the_images_show(count):
+    # all right: the answer has a probability of 1 - 1 / (n + 2), however large the margin
     task = Classes(names=("a", "b"), temperature=9.0)
-    assert task.calibrated(torch.tensor([[2.0, 0.0]]), np.array([0])) == Classes(names=("a", "b"))
+    for margin in (1e-3, 2.0, 1e4):
+        found = task.calibrated(torch.tensor([[margin, 0.0]]).expand(count, 2), np.zeros(count, int))
+        sure = found.decode(torch.tensor([[margin, 0.0]]))[0, 0]
+        assert sure == pytest.approx(1 - 1 / (count + 2), abs=1e-3)
+
+
+def test_what_is_not_calibrated_says_why():
+    task = Classes(names=("a", "b"), temperature=9.0).at_temperature(1.0).uncalibrated_for("no validation part")
+    assert task.card_fields()["uncalibrated"] == "no validation part"
+    assert Classes.from_card({**task.card_fields(), "loss": "cross-entropy"}) == task
+    found = task.figures(torch.tensor([[2.0, 0.0]]), np.array([0]))
+    assert found.lines("x")[1].endswith("(not calibrated: no validation part)")
+    assert found.tiles[-1][2] == "not calibrated: no validation part"
+    assert task.at_temperature(2.0).uncalibrated == ""
+
+
+def test_images_are_drawn_by_the_weights_of_their_classes():
+    labels = torch.tensor([0, 0, 0, 1])
+    assert BINARY.image_weights(labels).tolist() == pytest.approx([4 / 6, 4 / 6, 4 / 6, 2.0])
+
+
+def test_some_images_have_an_accuracy():
+    assert ABC.measured(ROWS, TRUTH) == Measured(0.75, wilson_interval(3, 4))

@@ -64,7 +64,7 @@ def test_a_data_set_fixes_mean_and_deviation():
 def test_a_loss_of_classes_is_refused():
     with pytest.raises(UsageError) as caught:
         Number.fitted(np.array([1.0]), classes=(), loss="cross-entropy", data="x")
-    rule = "mse is for --task number, the others for classes."
+    rule = "mse is for --task number, bce is for --task labels, corn is for --task grade, the others for classes."
     assert str(caught.value) == f"`loss` (=cross-entropy) does not fit the task: {rule}"
 
 
@@ -164,8 +164,22 @@ def test_the_numbers_furthest_off_come_first():
     assert found == [Mistake(2, "11", "8"), Mistake(1, "12", "13")]
 
 
-def test_a_number_is_neither_right_nor_wrong_nor_calibrated():
+def test_a_number_has_no_probabilities():
     with pytest.raises(UsageError) as caught:
-        TENS.right(OUTPUTS, TRUTH)
-    assert str(caught.value) == "This model predicts a number, which is not simply right or wrong."
-    assert TENS.calibrated(OUTPUTS, TRUTH) is TENS
+        TENS.reliability(OUTPUTS, TRUTH)
+    assert str(caught.value) == "This model predicts a number, and no probabilities."
+    assert TENS.calibrated(OUTPUTS, TRUTH) is TENS and TENS.uncalibrated_for("x") is TENS
+    assert TENS.at_temperature(2.0) is TENS
+
+
+def test_images_of_numbers_are_not_drawn_by_class():
+    with pytest.raises(UsageError) as caught:
+        TENS.image_weights(torch.tensor(TRUTH))
+    assert str(caught.value) == "Balanced drawing needs one class per image; this network predicts a number."
+
+
+def test_some_images_have_an_error_with_its_interval():
+    # errors 0, 1, 3: mean 4/3, standard error sqrt(7/3) / sqrt(3), Student's t with two degrees 4.3027
+    value, interval = TENS.measured(OUTPUTS, TRUTH)
+    half = 4.3027 * math.sqrt(7 / 9)
+    assert value == pytest.approx(4 / 3) and interval == pytest.approx((4 / 3 - half, 4 / 3 + half), rel=1e-4)

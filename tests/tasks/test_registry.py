@@ -8,7 +8,12 @@ import pytest
 from fovea import tasks
 from fovea.errors import UsageError
 from fovea.tasks.classes import Classes
+from fovea.tasks.grade import Grade
+from fovea.tasks.labels import SeveralLabels
 from fovea.tasks.number import Number
+
+OWN = ("classes", "number", "labels", "grade")
+LOSSES = ("cross-entropy", "binary", "mse", "bce", "corn")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,37 +32,37 @@ def angle():
 
 
 def test_classes_come_first():
-    assert tasks.names() == ("classes", "number")
-    assert (tasks.kind("classes"), tasks.kind("number")) == (Classes, Number)
+    assert tasks.names() == OWN
+    assert [tasks.kind(name) for name in OWN] == [Classes, Number, SeveralLabels, Grade]
 
 
 def test_the_losses_are_those_of_all_kinds_and_each_has_one():
-    assert tasks.losses() == ("cross-entropy", "binary", "mse")
-    assert [tasks.kind_of_loss(loss) for loss in tasks.losses()] == [Classes, Classes, Number]
+    assert tasks.losses() == LOSSES
+    assert [tasks.kind_of_loss(loss) for loss in LOSSES] == [Classes, Classes, Number, SeveralLabels, Grade]
 
 
 def test_a_kind_is_known_from_its_registration_on(angle):
-    assert tasks.names() == ("classes", "number", "angle")
+    assert tasks.names() == (*OWN, "angle")
     assert tasks.kind("angle") is tasks.kind_of_loss("chord") is angle
-    assert tasks.losses() == ("cross-entropy", "binary", "mse", "cosine", "chord")
+    assert tasks.losses() == (*LOSSES, "cosine", "chord")
 
 
 def test_a_kind_is_forgotten():
     tasks.register(Angle)
     tasks.unregister("angle")
-    assert tasks.names() == ("classes", "number")
+    assert tasks.names() == OWN
 
 
 def test_an_unknown_kind_is_refused():
     with pytest.raises(UsageError) as caught:
         tasks.kind("regression")
-    assert str(caught.value) == "`--task regression` is none of classes, number."
+    assert str(caught.value) == "`--task regression` is none of classes, number, labels, grade."
 
 
 def test_an_unknown_loss_lists_its_neighbours():
     with pytest.raises(UsageError) as caught:
         tasks.kind_of_loss("mes")
-    assert str(caught.value) == "Unknown loss `mes`; did you mean `mse`? Known: binary, cross-entropy, mse."
+    assert str(caught.value) == "Unknown loss `mes`; did you mean `mse`? Known: bce, binary, corn, cross-entropy, mse."
 
 
 @pytest.mark.parametrize("taken", [{"name": "number"}, {"losses": ("cosine", "mse")}])
@@ -67,10 +72,13 @@ def test_a_name_or_loss_belongs_to_one_kind(taken):
     with pytest.raises(UsageError) as caught:
         tasks.register(kind)
     assert str(caught.value) == f"Task `{kind.name}`: its name or a loss is that of `number`; choose another."
-    assert tasks.names() == ("classes", "number")
+    assert tasks.names() == OWN
 
 
-@pytest.mark.parametrize(("loss", "task"), [("cross-entropy", "classes"), ("binary", "classes"), ("mse", "number")])
+@pytest.mark.parametrize(
+    ("loss", "task"),
+    [("cross-entropy", "classes"), ("binary", "classes"), ("mse", "number"), ("bce", "labels"), ("corn", "grade")],
+)
 def test_a_loss_fits_its_own_kind(loss, task):
     tasks.check_loss(loss, task)
 
@@ -79,12 +87,15 @@ def test_a_loss_fits_its_own_kind(loss, task):
 def test_a_loss_of_another_kind_is_refused(loss, task):
     with pytest.raises(UsageError) as caught:
         tasks.check_loss(loss, task)
-    rule = "mse is for --task number, the others for classes."
+    rule = "mse is for --task number, bce is for --task labels, corn is for --task grade, the others for classes."
     assert str(caught.value) == f"`loss` (={loss}) does not fit the task: {rule}"
 
 
 def test_the_rule_names_the_losses_of_further_kinds(angle):
     with pytest.raises(UsageError) as caught:
         tasks.check_loss("mse", "angle")
-    rule = "mse is for --task number, cosine and chord are for --task angle, the others for classes."
+    rule = (
+        "mse is for --task number, bce is for --task labels, corn is for --task grade, "
+        "cosine and chord are for --task angle, the others for classes."
+    )
     assert str(caught.value) == f"`loss` (=mse) does not fit the task: {rule}"
