@@ -112,6 +112,56 @@ def make_bundle(tmp_path, make_card):
 
 
 @pytest.fixture
+def make_labels_bundle(make_bundle):
+    """Return a function that writes a bundle of several labels: each colour is one, with logit 6 x its share."""
+
+    def write(name="labels.safetensors", *, thresholds=(0.75, 0.75, 0.75), order=(0, 1, 2), **changes):
+        task = {"format": 2, "task": "labels", "loss": "bce", "target": {"thresholds": list(thresholds)}}
+        return make_bundle(name, order=order, **{**task, **changes})
+
+    return write
+
+
+@pytest.fixture
+def make_grade_bundle(make_bundle):
+    """Return a function that writes a bundle of three grades: blue is 0, green 1 and red 2."""
+    from fovea.registry import build
+
+    def write(name="grade.safetensors", **changes):
+        arguments = {"classes": 2, "c_in": 3, "size": SIZE, "widths": [3]}
+        model = build("mlp", **arguments)
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.zero_()
+            for channel in range(3):
+                model.stage1.dense.weight[channel, channel * SIZE**2 : (channel + 1) * SIZE**2] = 6 / SIZE**2
+            model.head.logits.weight.copy_(torch.tensor([[1.0, 1, 0], [2, 0, 0]]))
+            model.head.logits.bias.fill_(-3.0)
+        task = {"format": 2, "task": "grade", "loss": "corn", "classes": ["0", "1", "2"], "outputs": 2}
+        return make_bundle(name, model=model, arguments=arguments, **{**task, **changes})
+
+    return write
+
+
+@pytest.fixture
+def make_number_bundle(make_bundle):
+    """Return a function that writes a bundle that says 40 of every image."""
+    from fovea.registry import build
+
+    def write(name="number.safetensors", **changes):
+        arguments = {"classes": 1, "c_in": 3, "size": SIZE, "widths": [1]}
+        model = build("mlp", **arguments)
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.zero_()
+            model.head.logits.bias.fill_(2.0)
+        task = {"task": "number", "loss": "mse", "classes": [], "outputs": 1, "target": {"mean": 30.0, "std": 5.0}}
+        return make_bundle(name, model=model, arguments=arguments, **{**task, **changes})
+
+    return write
+
+
+@pytest.fixture
 def colour_folder(tmp_path, monkeypatch):
     """Return a function that writes `count` plain images per class name, in that colour or in a given one."""
     monkeypatch.setenv("FOVEA_CACHE", str(tmp_path / "cache"))

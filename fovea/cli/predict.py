@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 def predict(
     model: Model,
     images: Annotated[list[str], typer.Argument(help="Files, folders, globs; - reads names from standard input.")],
-    top: Annotated[int, typer.Option(help="How many classes to show.", min=1)] = 5,
+    top: Annotated[int | None, typer.Option(help="How many classes to show.", min=1, show_default="5")] = None,
     ensemble: Annotated[str, typer.Option(metavar="B,C", help="Further models to average with.")] = "",
     device: Device = "auto",
     batch: Annotated[int, typer.Option(help="Images at a time.", min=1)] = 64,
     as_json: Json = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, one line per image.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, a line per image and answer.")] = False,
 ) -> None:
-    """Say what images show: the most probable classes of each."""
+    """Say what images show: the most probable classes of each, its labels, grade or number."""
     from fovea.jobs.predict import predict as job
 
     if as_json and as_csv:
@@ -86,7 +86,10 @@ def _write_json(results: "Iterable[FilePrediction]") -> None:
 
 
 def _write_csv(results: "Iterable[FilePrediction]") -> None:
-    """Print one line per image and rank; a number stands as a label without probability."""
+    """Print one line per image and rank; a number stands as a label without probability.
+
+    An image without any label has a line, too.
+    """
     import csv
 
     writer = csv.writer(sys.stdout)
@@ -96,4 +99,5 @@ def _write_csv(results: "Iterable[FilePrediction]") -> None:
             writer.writerow((result.image, "", "", "", result.error))
         else:
             ranked = enumerate(result.prediction.ranked, start=1)
-            writer.writerows((result.image, rank, *answer, "") for rank, answer in ranked)
+            answers: list[tuple[object, ...]] = [(rank, *answer) for rank, answer in ranked]
+            writer.writerows((result.image, *answer, "") for answer in answers or [("", "", "")])

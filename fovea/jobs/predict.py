@@ -21,6 +21,8 @@ from fovea.model.predictor import Predictor
 from fovea.tasks.prediction import Prediction
 from fovea.texts import natural_key
 
+TOP = 5
+"""Classes or grades that are named where nothing else is asked for."""
 ByPreprocessing = dict[Preprocessing, Stored]
 
 
@@ -31,7 +33,7 @@ class FilePrediction:
     image: str
     """The path as it was given or found."""
     prediction: Prediction | None = None
-    """None where there is an `error`. `scores` are the `top` best."""
+    """None where there is an `error`. Of classes and grades `scores` are the `top` best."""
     error: str = ""
 
     def to_dict(self) -> dict[str, Any]:
@@ -45,28 +47,36 @@ def predict(
     model: str | Path | Predictor,
     images: str | Path | Iterable[str | Path],
     *,
-    top: int = 5,
+    top: int | None = None,
     ensemble: Sequence[str | Path | Predictor] = (),
     device: str = "auto",
     batch: int = 64,
 ) -> Iterator[FilePrediction]:
     """Yield a prediction for each of `images`: files, folders (all images below, in natural order) and globs.
 
-    A file that cannot be read is yielded with its reason and does not stop the rest. With `ensemble` the probabilities
-    (or numbers) of all the models are averaged; they must know the same classes.
+    A file that cannot be read is yielded with its reason and does not stop the rest. `top` is how many classes or
+    grades are named, 5 where it is not given; of several labels all that are present are. With `ensemble` the
+    probabilities (or numbers) of all the models are averaged; they must know the same classes. Labels are present above
+    the thresholds of the first model.
 
     Raises:
         PredictorError: a model file that cannot be loaded.
-        UsageError: `top` or `batch` below 1, an address, an empty folder or glob, or models that do not go together.
+        UsageError: `top` or `batch` below 1, `top` for a model without a ranking, an address, an empty folder or glob,
+            or models that do not go together.
     """
     for name, value in (("top", top), ("batch", batch)):
-        if value < 1:
+        if value is not None and value < 1:
             raise UsageError(f"`{name}` (={value}) must be at least 1.")
     given = (model, *ensemble)
     members = [load(member, device=device) if isinstance(member, str | Path) else member for member in given]
     _check_ensemble(members)
+    if top is not None and not members[0].target.ranks:
+        raise UsageError(
+            f"`top` (={top}) cuts a ranking of classes; this model predicts {members[0].target.noun}, and all that it "
+            "says is given. Leave out `--top`."
+        )
     paths = find_images([images] if isinstance(images, str | Path) else images)
-    return _predictions(members, paths, top=top, batch=batch)
+    return _predictions(members, paths, top=top or TOP, batch=batch)
 
 
 def find_images(given: Iterable[str | Path]) -> Iterator[str]:

@@ -61,6 +61,76 @@ def test_top_limits_the_scores(make_bundle, colour_folder):
     assert [len(next(predict(make_bundle(), folder, top=top)).prediction.scores) for top in (1, 2, 9)] == [1, 2, 3]
 
 
+def test_five_classes_are_named_where_nothing_is_asked(make_bundle, colour_folder):
+    from fovea.registry import build
+
+    arguments = {"classes": 7, "c_in": 3, "size": 4, "widths": [3]}
+    model = make_bundle(model=build("mlp", **arguments), arguments=arguments, classes=list("abcdefg"), outputs=7)
+    folder = colour_folder("images")
+    assert len(next(predict(model, folder)).prediction.scores) == 5
+    assert len(next(predict(model, folder, top=6)).prediction.scores) == 6
+
+
+@pytest.mark.parametrize(("kind", "noun"), [("labels", "several labels"), ("number", "a number")])
+def test_what_has_no_ranking_cannot_be_cut(kind, noun, make_labels_bundle, make_number_bundle):
+    model = {"labels": make_labels_bundle, "number": make_number_bundle}[kind]()
+    with pytest.raises(
+        UsageError,
+        match=rf"^`top` \(=2\) cuts a ranking of classes; this model predicts {noun}, and all that it says is given\. "
+        r"Leave out `--top`\.$",
+    ):
+        predict(model, "absent.png", top=2)
+    assert [result.error for result in predict(model, "absent.png")] == ["No such file or directory."]
+
+
+def test_labels_are_those_above_their_thresholds_by_rank(make_labels_bundle, colour_folder):
+    folder, half = colour_folder("images", red="red"), 0.5
+    sure = pytest.approx(1 / (1 + np.exp(-6)))
+    (result,) = predict(make_labels_bundle(thresholds=(0.75, 0.4, 0.75)), folder / "red" / "0.png")
+    assert result.prediction.present == (("red", sure), ("green", half))
+    assert result.to_dict() == {
+        "image": f"{folder}/red/0.png",
+        "predictions": [{"label": "red", "probability": sure}, {"label": "green", "probability": half}],
+        "scores": {"red": sure, "green": half, "blue": half},
+    }
+    (result,) = predict(make_labels_bundle(thresholds=(1.0, 0.75, 0.75)), folder / "red" / "0.png")
+    assert (result.prediction.present, result.prediction.text) == ((), "none")
+
+
+def test_grades_are_ranked_behind_the_one_that_is_answered(make_grade_bundle, colour_folder):
+    folder = colour_folder("images")
+    results = list(predict(make_grade_bundle(), folder))
+    assert labels(results) == ["0"] * 2 + ["1"] * 2 + ["2"] * 2  # blue, green, red
+    assert [len(result.prediction.scores) for result in predict(make_grade_bundle(), folder, top=2)] == [2] * 6
+
+
+def test_an_ensemble_of_labels_has_the_thresholds_of_the_first(make_labels_bundle, colour_folder):
+    folder = colour_folder("images", red="red")
+    one = make_labels_bundle("one", thresholds=(0.7, 0.45, 0.45))
+    other = make_labels_bundle(
+        "other", thresholds=(0.9, 0.9, 0.9), order=(2, 0, 1), classes=["green", "blue", "red"], temperature=3.0
+    )
+    mean = (1 / (1 + np.exp(-6)) + 1 / (1 + np.exp(-2))) / 2
+    (first,) = predict(one, folder / "red" / "0.png", ensemble=[other])
+    assert first.prediction.present == (("red", pytest.approx(mean)), ("green", 0.5), ("blue", 0.5))
+    (second,) = predict(other, folder / "red" / "0.png", ensemble=[one])
+    assert [score.label for score in second.prediction.present] == ["red"] and mean > 0.9
+
+
+def test_an_ensemble_of_grades_answers_by_their_mean(make_grade_bundle, colour_folder):
+    folder = colour_folder("images", green="green")
+    one, other = make_grade_bundle("one"), make_grade_bundle("other", temperature=2.0)
+    alone = [next(predict(model, folder)).prediction.scores[0].probability for model in (one, other)]
+    (label, probability), *_ = next(predict(one, folder, ensemble=[other])).prediction.scores
+    assert label == "1" and probability == pytest.approx(np.mean(alone)) and alone[0] != alone[1]
+
+
+def test_an_ensemble_of_several_kinds_is_refused(make_bundle, make_labels_bundle, make_number_bundle):
+    for other in (make_labels_bundle(), make_number_bundle()):
+        with pytest.raises(UsageError, match="must know the same classes"):
+            predict(make_bundle(), "x.png", ensemble=[other])
+
+
 @pytest.mark.parametrize("name", ["top", "batch"])
 def test_counts_below_one_are_refused_at_the_call(make_bundle, name):
     with pytest.raises(UsageError, match=rf"`{name}` \(=0\) must be at least 1"):
