@@ -86,13 +86,13 @@ def averaged(found: list[Robustness]) -> Robustness:
         )
         for same in zip(*(robustness.curves for robustness in found), strict=True)
     ]
-    accuracy = fmean(robustness.accuracy for robustness in found)
-    return Robustness(images=found[0].images, accuracy=accuracy, curves=tuple(curves))
+    accuracy = fmean(robustness.score for robustness in found)
+    return Robustness(images=found[0].images, score=accuracy, curves=tuple(curves))
 
 
 def _mean(points: tuple[Point, ...]) -> Point:
     low, high = (fmean(point.interval[end] for point in points) for end in (0, 1))
-    return Point(level=points[0].level, accuracy=fmean(p.accuracy for p in points), interval=(low, high))
+    return Point(level=points[0].level, score=fmean(p.score for p in points), interval=(low, high))
 
 
 def row(name: str, found: Robustness) -> str:

@@ -1,11 +1,13 @@
 """`fovea evaluate`."""
 
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 import typer
 
 from fovea.cli.options import READING, AllowBad, Device, Json, Model, NoImages
 from fovea.cli.output import complain, print_json, print_lines
+from fovea.errors import UsageError
 from fovea.signatures import spelled_out
 
 
@@ -29,15 +31,19 @@ def evaluate(
         str, typer.Option(parser=_numbers, metavar="S,..", help="Average over sizes before the crop, as 0.9,1,1.1.")
     ] = "1",
     slice_by: Annotated[
-        str | None, typer.Option("--slice", metavar="COLUMN", help="Accuracy per value of a manifest's column too.")
+        str | None, typer.Option("--slice", metavar="COLUMN", help="The score per value of a manifest's column too.")
     ] = None,
     robust: Annotated[
-        bool, typer.Option("--robust", help="Accuracy too on shifted, scaled, rotated, blurred, noisy, JPEG images.")
+        bool, typer.Option("--robust", help="The score too on shifted, scaled, rotated, blurred, noisy, JPEG images.")
     ] = False,
     out: Annotated[
         str | None, typer.Option(metavar="PATH", help="Draw what --robust finds: .png, .jpg, .pdf or .svg.")
     ] = None,
     min_accuracy: Annotated[float | None, typer.Option(help="Exit with 1 below this fraction.")] = None,
+    min_score: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="Exit with 1 where a score is worse, as mae=0.5; once per score."),
+    ] = None,
     allow_bad: AllowBad = False,
     device: Device = "auto",
     batch: Annotated[int, typer.Option(help="Images at a time.", min=1)] = 256,
@@ -47,13 +53,33 @@ def evaluate(
     **reading: Any,
 ) -> None:
     """Measure a network: accuracy with its interval, per class, confusion, calibration, robustness."""
-    given = {name: value for name, value in locals().items() if name not in ("as_json", "no_images", "reading")}
+    asked = _scores(min_score or ())
+    given = {
+        name: value for name, value in locals().items() if name not in ("as_json", "no_images", "reading", "asked")
+    }
     from fovea.display import Display
     from fovea.jobs.evaluate import evaluate as job
 
     with Display() as display:
-        result = job(**given, **reading, images=not no_images, display=display)
+        result = job(**{**given, "min_score": asked}, **reading, images=not no_images, display=display)
     print_json(result.to_dict()) if as_json else print_lines(result.summary())
+    for line in result.shortfalls:
+        complain(line)
     if not result.passed:
-        complain(f"accuracy {result.accuracy:.4f} is below --min-accuracy {min_accuracy}")
         raise typer.Exit(1)
+
+
+def _scores(given: Iterable[str]) -> dict[str, float]:
+    """Return the values of `--min-score` by name; UsageError for what has another form, or the same name twice."""
+    asked: dict[str, float] = {}
+    for text in given:
+        name, _, value = text.partition("=")
+        if name in asked:
+            raise UsageError(f"`--min-score {text}`: `{name}` is given twice; keep one of them.")
+        try:
+            asked[name] = float(value)
+        except ValueError:
+            raise UsageError(
+                f"`--min-score {text}` must have the form NAME=VALUE with a number, as accuracy=0.9."
+            ) from None
+    return asked

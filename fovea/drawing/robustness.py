@@ -14,19 +14,24 @@ DPI = 100
 
 
 def robustness_figure(found: Mapping[str, Robustness]) -> Figure:
-    """Return one panel per disturbance with a line for each network by its name, the 95 % intervals as bands."""
+    """Return one panel per disturbance with a line for each network by its name, the 95 % intervals as bands.
+
+    The networks are measured by one metric.
+    """
     first = next(iter(found.values()))
     rows = -(-len(first.curves) // COLUMNS)
     figure = Figure(figsize=(3.6 * COLUMNS, 2.8 * rows), layout="constrained")
+    metric = first.metric
     panels = figure.subplots(rows, COLUMNS, sharey=True, squeeze=False).flat
     for index, axes in enumerate(panels):
         for name, robustness in found.items():
             _draw(axes, robustness.curves[index], name=name)
-        axes.set(xlabel=f"{first.curves[index].disturbance}: {first.curves[index].unit}", ylim=(0, 100))
+        axes.set(xlabel=f"{first.curves[index].disturbance}: {first.curves[index].unit}")
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
         if index % COLUMNS == 0:
-            axes.set_ylabel("accuracy, %")
+            axes.set_ylabel(f"{metric.title}, %" if metric.share else metric.title)
+    axes.set_ylim(0, 100 if metric.share else None)  # all panels share it: once all is drawn
     if len(found) > 1:
         figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=len(found), frameon=False)
     return figure
@@ -38,7 +43,8 @@ def robustness_picture(found: Mapping[str, Robustness], path: Path) -> Path:
 
 
 def _draw(axes: Axes, curve: Curve, *, name: str) -> None:
-    levels = [point.level for point in curve.points]
-    (line,) = axes.plot(levels, [100 * point.accuracy for point in curve.points], marker="o", markersize=3, label=name)
-    low, high = ([100 * point.interval[end] for point in curve.points] for end in (0, 1))
+    levels, scale = [point.level for point in curve.points], curve.points[0].metric.scale
+    (line,) = axes.plot(levels, [scale * point.score for point in curve.points], marker="o", markersize=3, label=name)
+    bands = [point.interval or (point.score, point.score) for point in curve.points]
+    low, high = ([scale * ends[side] for ends in bands] for side in (0, 1))
     axes.fill_between(levels, low, high, color=line.get_color(), alpha=0.15, linewidth=0)

@@ -1,7 +1,7 @@
 """What an evaluation has found: the figures of one network on one part of one data set."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from fovea import tasks
@@ -9,6 +9,7 @@ from fovea.data.dataset import BadFile
 from fovea.evaluation.robustness import Robustness
 from fovea.evaluation.slices import Slices
 from fovea.inputs.views import PLAIN, Protocol
+from fovea.tasks.score import Metric
 from fovea.tasks.task import Figures
 
 
@@ -17,7 +18,8 @@ class Evaluation:
     """The figures of one network on one part of one data set.
 
     Those of the task are attributes too: of classes `accuracy`, `interval`, `top5`, `nll`, `ece`, `per_class`,
-    `confusion`, ... (`ClassFigures`), of numbers `mae`, `rmse` and `r2`. Those of another task are None.
+    `confusion`, ... (`ClassFigures`), of numbers `mae`, `rmse` and `r2`, of several labels `map`, `f1_micro`, ...
+    (`LabelFigures`), of grades also `mae` and `kappa` (`GradeFigures`). Those of another task are None.
     """
 
     data: str
@@ -29,11 +31,15 @@ class Evaluation:
     protocol: Protocol = PLAIN
     """Which views of each image were averaged."""
     slices: Slices | None = None
-    """The accuracy per value of a column of the manifest, where asked for."""
+    """The score per value of a column of the manifest, where asked for."""
     robustness: Robustness | None = None
-    """The accuracy on disturbed images, where asked for."""
+    """The score on disturbed images, where asked for."""
     min_accuracy: float | None = None
     """What was asked for."""
+    min_scores: Mapping[str, float] = field(default_factory=dict)
+    """What was asked of other scores: of errors the most, of the others the least."""
+    scores: tuple[Metric, ...] = ()
+    """Those of the task, of which that may be asked."""
     notes: tuple[str, ...] = ()
     bad_files: tuple[BadFile, ...] = ()
 
@@ -48,8 +54,23 @@ class Evaluation:
 
     @property
     def passed(self) -> bool:
-        """Whether the accuracy is at least what was asked for."""
-        return self.min_accuracy is None or (self.accuracy is not None and self.accuracy >= self.min_accuracy)
+        """Whether all scores are as good as what was asked for."""
+        return not self.shortfalls
+
+    @property
+    def shortfalls(self) -> list[str]:
+        """A line for each score that is worse than what was asked for, or not defined."""
+        found = []
+        if self.min_accuracy is not None and self.accuracy < self.min_accuracy:
+            found.append(f"accuracy {self.accuracy:.4f} is below --min-accuracy {self.min_accuracy}")
+        metrics = {metric.name: metric for metric in self.scores}
+        for name, least in self.min_scores.items():
+            value, asked = getattr(self, name), f"--min-score {name}={least:.12g}"
+            if value is None:
+                found.append(f"{name} is not defined on these images, so {asked} fails")
+            elif not metrics[name].reaches(value, least):
+                found.append(f"{name} {_short_of(value, metrics[name], least)} is worse than {asked}")
+        return found
 
     def summary(self) -> list[str]:
         """Return lines for a person: the result and its part, what the task says of it, slices and robustness."""
@@ -62,14 +83,21 @@ class Evaluation:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the figures that apply as JSON values."""
-        further: Mapping[str, Any] = {"slices": self.slices, "robustness": self.robustness}
+        further: Mapping[str, Slices | Robustness | None] = {"slices": self.slices, "robustness": self.robustness}
         return {
             **{"data": self.data, "split": self.split, "images": self.images},
             **self.figures.to_dict(),
             "protocol": {**asdict(self.protocol), "views": self.protocol.views, "text": self.protocol.text},
-            **{name: asdict(found) for name, found in further.items() if found is not None},
+            **{name: found.to_dict() for name, found in further.items() if found is not None},
             **({} if self.min_accuracy is None else {"min_accuracy": self.min_accuracy}),
+            **({"min_scores": dict(self.min_scores)} if self.min_scores else {}),
             "notes": self.notes,
             "bad_files": [bad._asdict() for bad in self.bad_files],
             "passed": self.passed,
         }
+
+
+def _short_of(value: float, metric: Metric, least: float) -> str:
+    """Return a value that is worse than `least` with four decimals, or all where that would look as good."""
+    rounded = f"{value:.4f}"
+    return repr(value) if metric.reaches(float(rounded), least) else rounded

@@ -1,72 +1,91 @@
-"""How a network's accuracy falls as images are shifted, scaled, rotated, blurred, made noisy or compressed."""
+"""How a network's score falls as images are shifted, scaled, rotated, blurred, made noisy or compressed."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from fovea.data.disturbances import Disturbance, disturbances
 from fovea.errors import UsageError
 from fovea.evaluation.outcome import Outcome
-from fovea.metrics import wilson_interval
+from fovea.evaluation.scored import Scored, ScoredWithin
 from fovea.model.predictor import Predictor
 from fovea.preprocess import Pixels
+from fovea.tasks.score import ACCURACY
+from fovea.tasks.task import Labels
 from fovea.training.inference import Progress
 
 MOST_IMAGES = 2000
 CHUNK = 256
 """Images that are disturbed at a time, so that memory stays small."""
 SEED = 0
+NARROWEST = 7
+"""Characters of a column, as ` 100.0%`."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Point:
-    """The accuracy at one level of a disturbance."""
+class Point(ScoredWithin):
+    """The score at one level of a disturbance."""
 
     level: float
-    accuracy: float
-    interval: tuple[float, float]
-    """Where the true accuracy lies with 95 % confidence (Wilson)."""
+    score: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON values: `level`, the score under the metric's name, and `interval`."""
+        return {"level": self.level, **super().to_dict()}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Curve:
-    """The accuracy under one disturbance, by ascending level; the images as they are count as a level of most."""
+    """The score under one disturbance, by ascending level; the images as they are count as a level of most."""
 
     disturbance: str
     unit: str
     points: tuple[Point, ...]
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON values: `disturbance`, `unit` and `points`."""
+        points = [point.to_dict() for point in self.points]
+        return {"disturbance": self.disturbance, "unit": self.unit, "points": points}
+
 
 @dataclass(frozen=True, kw_only=True)
-class Robustness:
-    """The accuracy of a network on images as they are, and disturbed."""
+class Robustness(Scored):
+    """The score of a network on images as they are, and disturbed."""
 
     images: int
-    accuracy: float
+    score: float
     """On these images as they are."""
     curves: tuple[Curve, ...]
 
     def summary(self) -> list[str]:
-        """Return lines for a person: two per disturbance, its levels and the accuracy at each."""
-        lines = ["", f"disturbed ({self.images:,} images, {self.accuracy:.1%} as they are)"]
+        """Return lines for a person: two per disturbance, its levels and the score at each."""
+        title = "" if self.metric == ACCURACY else f"{self.metric.title} "
+        lines = ["", f"disturbed ({self.images:,} images, {title}{self.text} as they are)"]
+        texts = [f" {point.text}" for curve in self.curves for point in curve.points]
+        wide = max(NARROWEST, *map(len, texts))
         for curve in self.curves:
-            lines.append(
-                f"{curve.disturbance:9} {''.join(f'{point.level:>7g}' for point in curve.points)}  {curve.unit}"
-            )
-            lines.append(f"{'':9} {''.join(f'{point.accuracy:7.1%}' for point in curve.points)}")
+            levels = "".join(f"{point.level:>{wide}g}" for point in curve.points)
+            lines.append(f"{curve.disturbance:9} {levels}  {curve.unit}")
+            lines.append(f"{'':9} {''.join(f'{point.text:>{wide}}' for point in curve.points)}")
         return lines
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON values: `images`, the score under the metric's name, and `curves`."""
+        return {"images": self.images, **super().to_dict(), "curves": [curve.to_dict() for curve in self.curves]}
 
 
 def measure_robustness(
     predictor: Predictor, outcome: Outcome, *, batch: int = 256, progress: Progress | None = None
 ) -> Robustness:
-    """Return the accuracy on images as they are and disturbed: on all, or on 2,000 spread over them.
+    """Return the score on images as they are and disturbed: on all, or on 2,000 spread over them.
 
     `outcome` is what the network says of them as they are, with pictures. Directions and noise are the same for every
     network.
 
     Raises:
-        UsageError: answers are not right or wrong, or there are no pictures.
+        UsageError: the score is not defined on these images, or there are no pictures.
     """
     labels, picture, protocol = outcome.labels, outcome.picture, outcome.protocol
     if picture is None:
@@ -75,9 +94,7 @@ def measure_robustness(
     pixels, truth = np.stack([picture(int(index)) for index in chosen]), labels[chosen]
 
     def point(level: float, images: Pixels) -> Point:
-        outputs = predictor.outputs(images, protocol, batch=batch)
-        right = int(predictor.target.right(outputs, truth).sum())
-        return Point(level=level, accuracy=right / len(truth), interval=wilson_interval(right, len(truth)))
+        return _scored(predictor, predictor.outputs(images, protocol, batch=batch), truth, level=level)
 
     kinds = disturbances((pixels.shape[1], pixels.shape[2]))
     undisturbed = point(0.0, pixels)
@@ -90,7 +107,19 @@ def measure_robustness(
         if progress is not None:
             progress(done, len(steps))
     curves = (Curve(disturbance=kind.name, unit=kind.unit, points=_ascending(found[kind.name])) for kind in kinds)
-    return Robustness(images=len(truth), accuracy=undisturbed.accuracy, curves=tuple(curves))
+    return Robustness(images=len(truth), metric=undisturbed.metric, score=undisturbed.score, curves=tuple(curves))
+
+
+def _scored(predictor: Predictor, outputs: Tensor, labels: Labels, *, level: float) -> Point:
+    """Return the score of outputs (N, K) against the labels (N,)."""
+    metric = predictor.target.metric
+    score, interval = predictor.target.measured(outputs, labels)
+    if score is None:
+        raise UsageError(
+            f"`--robust` follows the {metric.title}, which is not defined on these images: their labels do not allow "
+            "it. Leave it out, or take another part with `--split`."
+        )
+    return Point(level=level, metric=metric, score=score, interval=interval)
 
 
 def _disturbed(pixels: Pixels, kind: Disturbance, level: float) -> Pixels:

@@ -1,26 +1,31 @@
-"""The accuracy of a network for each value of a column of a manifest: by camera, by hospital, by year."""
+"""The score of a network for each value of a column of a manifest: by camera, by hospital, by year."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import torch
 
 from fovea.evaluation.outcome import Outcome
-from fovea.metrics import wilson_interval
+from fovea.evaluation.scored import ScoredWithin
 from fovea.texts import natural_key
 
 SHOWN = 20
+NARROWEST = 16
+"""Characters of a column of intervals, as `100.0% to 100.0%`."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Slice:
+class Slice(ScoredWithin):
     """The images with one value in the column."""
 
     value: str
     images: int
-    accuracy: float
-    interval: tuple[float, float]
-    """Where the true accuracy lies with 95 % confidence (Wilson)."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON values: `value`, `images`, the score under the metric's name, and `interval`."""
+        return {"value": self.value, "images": self.images, **super().to_dict()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,24 +36,36 @@ class Slices:
     values: tuple[Slice, ...]
 
     def summary(self) -> list[str]:
-        """Return lines for a person: the values with the lowest accuracy first."""
-        worst = sorted(self.values, key=lambda entry: entry.accuracy)[:SHOWN]
+        """Return lines for a person: the values with the worst score first."""
+        worst = sorted(self.values, key=lambda entry: entry.rank)[:SHOWN]
+        title = worst[0].metric.title
         wide = max(len(self.column), *(len(entry.value) for entry in worst))
+        span = max(NARROWEST, *(len(entry.interval_text) for entry in worst))
         lines = [
-            f"{entry.value:{wide}}  {entry.accuracy:8.1%}  {entry.interval[0]:6.1%} to {entry.interval[1]:6.1%}"
-            f"  {entry.images:6}"
+            f"{entry.value:{wide}}  {entry.text:>{len(title)}}  {entry.interval_text:>{span}}  {entry.images:6}"
             for entry in worst
         ]
-        return ["", f"{self.column:{wide}}  accuracy    95 % interval   images", *lines]
+        return ["", f"{self.column:{wide}}  {title}  {'95 % interval':>{span - 1}}   images", *lines]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON values: `column` and `values`."""
+        return {"column": self.column, "values": [entry.to_dict() for entry in self.values]}
 
 
 def sliced(outcome: Outcome, column: str, value_of: Mapping[str, str]) -> Slices:
-    """Return the accuracy of `outcome` for each value that `value_of` gives the names of its images."""
+    """Return the score of `outcome` for each value that `value_of` gives the names of its images."""
     values = np.array([value_of[name] for name in outcome.names])
-    right = outcome.right
     found = []
     for value in sorted(set(values.tolist()), key=natural_key):
-        chosen = right[values == value]
-        interval = wilson_interval(int(chosen.sum()), len(chosen))
-        found.append(Slice(value=value, images=len(chosen), accuracy=float(chosen.mean()), interval=interval))
+        chosen = np.flatnonzero(values == value)
+        measured = outcome.target.measured(outcome.outputs[torch.from_numpy(chosen)], outcome.labels[chosen])
+        found.append(
+            Slice(
+                value=value,
+                images=len(chosen),
+                metric=outcome.target.metric,
+                score=measured.value,
+                interval=measured.interval,
+            )
+        )
     return Slices(column=column, values=tuple(found))

@@ -1,9 +1,10 @@
 """`fovea evaluate`: how good a network is on a part of a data set."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, replace
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Unpack
 
 from fovea import inputs
 from fovea.data.sources.source import DataSource, Reading, reads_data
@@ -34,6 +35,7 @@ def evaluate(
     robust: bool = False,
     out: str | Path | None = None,
     min_accuracy: float | None = None,
+    min_score: Mapping[str, float] | None = None,
     allow_bad: bool = False,
     device: str = "auto",
     batch: int = 256,
@@ -47,20 +49,22 @@ def evaluate(
     Without the part `test` the validation part is taken, without that the whole; `split` of the result says which.
     Data that the model was trained on is split again as it was then. Logits are averaged over the views that `crops`,
     `flip` and `scales` ask for, as `Protocol` says. Labels are matched by class name; `data` may lack classes of the
-    model. `slice_by` asks for the accuracy per value of that column of a manifest, `robust` for that on disturbed
-    images, `out` for its picture. `html` is where to write a page, with thumbnails where `images` is set. `label_from`,
-    `path_column`, `label_column` and `split_column` say how `data` is read, as for `find`.
+    model. `slice_by` asks for the score per value of that column of a manifest, `robust` for that on disturbed images,
+    `out` for its picture. `min_score` asks for scores by their names in JSON, of errors for the most that is allowed;
+    the result has `passed`, as for `min_accuracy`. `html` is where to write a page, with thumbnails where `images` is
+    set. `label_from`, `path_column`, `label_column` and `split_column` say how `data` is read, as for `find`.
 
     Raises:
         BundleError: a model file that cannot be loaded.
         DataError: data that cannot be used, or classes that the model does not know.
-        UsageError: an unknown `split`, no folder for `html` or `out`, or what does not fit data or model.
+        UsageError: an unknown `split` or score, no folder for `html` or `out`, or what does not fit data or model.
         StorageError: the page or the picture cannot be written.
     """
     _check_places(html, out, robust=robust)
     protocol = Protocol(crops=crops, flip=flip, scales=tuple(scales))
     predictor = load(model, device=device) if isinstance(model, str | Path) else model
-    _check_task(predictor.target, min_accuracy=min_accuracy, further=slice_by is not None or robust)
+    further = slice_by is not None or robust
+    _check_task(predictor.target, min_accuracy=min_accuracy, min_score=min_score or {}, further=further)
     display = display or Display(quiet=True)
     source = DataSource(data=data, task=predictor.target.name, allow_bad=allow_bad, **reading)
     dataset = source.find(progress=display.fetched)
@@ -84,6 +88,8 @@ def evaluate(
         slices=None if slice_by is None else sliced(outcome, slice_by, value_of),
         robustness=measure_robustness(predictor, outcome, batch=batch, progress=counter) if robust else None,
         min_accuracy=min_accuracy,
+        min_scores=dict(min_score or {}),
+        scores=predictor.target.scores,
         notes=notes,
         bad_files=decoded.bad_files,
     )
@@ -100,13 +106,36 @@ def _check_places(html: str | Path | None, out: str | Path | None, *, robust: bo
         picture_path(out)
 
 
-def _check_task(target: Task, *, min_accuracy: float | None, further: bool) -> None:
-    if min_accuracy is not None and not (target.counts_right and 0 <= min_accuracy <= 1):
-        raise UsageError(f"`min_accuracy` (={min_accuracy}) must be a fraction from 0 to 1, for a model with classes.")
-    if further and not target.counts_right:
+def _check_task(target: Task, *, min_accuracy: float | None, min_score: Mapping[str, float], further: bool) -> None:
+    """Raise UsageError for what cannot be asked of a network with this target."""
+    names = [metric.name for metric in target.scores]
+    if min_accuracy is not None and "accuracy" not in names:
+        way = f"ask for {', '.join(names)} with `--min-score`" if names else "leave it out"
         raise UsageError(
-            f"`--slice` and `--robust` show accuracies; this model predicts {target.noun}, so leave them out."
+            f"`min_accuracy` (={min_accuracy}) is for a model with classes; this model predicts {target.noun}: {way}."
         )
+    if min_accuracy is not None and not 0 <= min_accuracy <= 1:
+        raise UsageError(f"`min_accuracy` (={min_accuracy}) must be a fraction from 0 to 1, for a model with classes.")
+    if further and not target.measures:
+        raise UsageError(
+            "`--slice` and `--robust` need a score of some of the images; "
+            f"this model predicts {target.noun}, which has none, so leave them out."
+        )
+    _check_scores(target, min_score)
+
+
+def _check_scores(target: Task, asked: Mapping[str, float]) -> None:
+    """Raise UsageError for a score that is none of the task's, or a value that it cannot have."""
+    metrics = {metric.name: metric for metric in target.scores}
+    for name, value in asked.items():
+        if name not in metrics:
+            known = f"it has the scores {', '.join(metrics)}" if metrics else "it has no score to ask for"
+            raise UsageError(f"`min_score` names `{name}`, and this model predicts {target.noun}: {known}.")
+        given = f"`min_score` {name} (={value})"
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise UsageError(f"{given} must be a finite number, as {name}=0.9.")
+        if metrics[name].share and not 0 <= value <= 1:
+            raise UsageError(f"{given} must be a share from 0 to 1; write 90 % as 0.9.")
 
 
 def _write(
@@ -121,9 +150,12 @@ def _write(
         from fovea.report.evaluation import evaluation_page
         from fovea.report.page import write_page
 
-        further: dict[str, Any] = {
-            name: found and asdict(found)
-            for name, found in (("slices", result.slices), ("robustness", result.robustness))
-        }
-        filters = predictor.first_layer()
-        write_page(Path(html), evaluation_page(outcome, predictor.card, filters=filters, notes=result.notes, **further))
+        page = evaluation_page(
+            outcome,
+            predictor.card,
+            filters=predictor.first_layer(),
+            notes=result.notes,
+            slices=result.slices,
+            robustness=result.robustness,
+        )
+        write_page(Path(html), page)

@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fovea.evaluation.outcome import Outcome
+from fovea.evaluation.robustness import Robustness
+from fovea.evaluation.slices import Slices
 from fovea.report.facts import card_facts, temperature_note
+from fovea.report.further import further_values
 from fovea.report.page import picture, render
 from fovea.report.rasters import MOST_FILTERS, filter_grid
 from fovea.report.results import result_values
-from fovea.report.robustness import robustness_charts
 
 FILTERS_WIDTH = 640
 
@@ -25,20 +27,15 @@ def evaluation_page(
     *,
     filters: NDArray[np.float32] | None = None,
     notes: Sequence[str] = (),
-    slices: Mapping[str, Any] | None = None,
-    robustness: Mapping[str, Any] | None = None,
+    slices: Slices | None = None,
+    robustness: Robustness | None = None,
 ) -> str:
-    """Return the page as HTML, with the first layer's `filters` (F, C, k, k) and `notes` that the reader must know.
-
-    `slices` and `robustness` are what the JSON of an evaluation has under these names.
-    """
+    """Return the page as HTML, with the first layer's `filters` (F, C, k, k) and `notes` that the reader must know."""
     return render(
         "evaluation.html",
         result=result_values(outcome),
         notes=notes,
-        slices=slices,
-        robustness=robustness,
-        charts=robustness_charts(robustness) if robustness else [],
+        further=further_values(outcome.target, slices=slices, robustness=robustness),
         **card_values(card, filters),
     )
 

@@ -18,6 +18,7 @@ def card_facts(card: Mapping[str, Any]) -> dict[str, Rows]:
             *_rows(section(card, "arguments")),
             ("loss", text(card.get("loss"))),
             ("temperature", text(card.get("temperature"))),
+            *_target(card),
             *_rows({name: training[name] for name in ("epochs", "seconds", "pflop") if name in training}),
         ],
         "data": [
@@ -35,16 +36,26 @@ def card_facts(card: Mapping[str, Any]) -> dict[str, Rows]:
 
 
 def temperature_note(card: Mapping[str, Any]) -> str:
-    """Return where the temperature of the card comes from."""
-    fitted = section(card, "calibration")
+    """Return where the temperature of the card comes from, and the thresholds if it has any; or why there is none."""
+    fitted, thresholds = section(card, "calibration"), "thresholds" in section(card, "target")
     if fitted:
+        highest = " The thresholds are those of the highest F1 there." if thresholds else ""
         return (
             f"The temperature was fitted on {text(fitted.get('split'))} ({text(fitted.get('images'))} images), "
-            "where it minimises the negative log-likelihood. It stands in the model file; every probability uses it."
+            "where it minimises the negative log-likelihood of labels that are not taken for certain (Platt 1999). "
+            f"It stands in the model file; every probability uses it.{highest}"
         )
+    if card.get("uncalibrated"):
+        return uncalibrated_note(card) + (" No thresholds were chosen either." if thresholds else "")
     if card.get("temperature") == 1:
-        return "No temperature was fitted: that needs a validation part, with at least one image classified wrongly."
+        return "No temperature was fitted, so its confidence is not calibrated: that needs a validation part."
     return "The temperature stands in the model file."
+
+
+def uncalibrated_note(card: Mapping[str, Any]) -> str:
+    """Return why the probabilities of a network are not calibrated; empty where the card does not say."""
+    reason = card.get("uncalibrated")
+    return f"Its confidence is not calibrated: {reason}." if reason else ""
 
 
 def section(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -62,6 +73,20 @@ def text(value: object) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(map(text, value)) or "none"
     return str(value)
+
+
+def _target(card: Mapping[str, Any]) -> Rows:
+    """Return what the task keeps in a card; of values for each class, each behind its name."""
+    classes = _listed(card.get("classes"))
+    return [
+        (
+            f"target {name}",
+            ", ".join(f"{text(of)} {text(one)}" for of, one in zip(classes, value, strict=True))
+            if isinstance(value, list) and len(value) == len(classes)
+            else text(value),
+        )
+        for name, value in section(card, "target").items()
+    ]
 
 
 def _rows(values: Mapping[str, Any], prefix: str = "") -> Rows:

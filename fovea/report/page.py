@@ -53,7 +53,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(thousands=_thousands, percent=_percent)
+    environment.filters.update(thousands=_thousands, percent=percent)
     return environment
 
 
@@ -62,6 +62,6 @@ def _thousands(value: int) -> str:
     return f"{value:,}"
 
 
-def _percent(value: float, digits: int = 1) -> str:
+def percent(value: float, digits: int = 1) -> str:
     """Return a fraction as a percentage, as `93.7 %`."""
     return f"{100 * value:.{digits}f} %"

@@ -2,18 +2,17 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fovea.evaluation.outcome import Outcome
-from fovea.metrics import calibration_bins
 from fovea.report.charts import Axis, Chart, Line
-from fovea.report.page import picture
+from fovea.report.page import percent, picture
 from fovea.report.rasters import confusion_picture
-from fovea.tasks.class_figures import ClassFigures
-from fovea.tasks.classes import Classes
+from fovea.tasks.class_figures import Calibration, ClassFigures
+from fovea.tasks.label_figures import LabelFigures
 
 WRITTEN_OUT = 20
 """Classes up to which a confusion matrix has numbers and names."""
@@ -35,11 +34,6 @@ def result_values(outcome: Outcome) -> dict[str, Any]:
     return values
 
 
-def percent(share: float) -> str:
-    """Return a fraction with two digits, as `98.89 %`."""
-    return f"{100 * share:.2f} %"
-
-
 def _mistakes(outcome: Outcome) -> dict[str, Any]:
     """Return the worst answers, each with the name of its image and its picture."""
     shown = [
@@ -50,12 +44,23 @@ def _mistakes(outcome: Outcome) -> dict[str, Any]:
 
 
 def _classes(outcome: Outcome) -> dict[str, Any]:
-    rows = _class_figures(outcome).rows
+    return _extremes(outcome, _class_figures(outcome).rows, "recall")
+
+
+def _labels(outcome: Outcome) -> dict[str, Any]:
+    if not isinstance(outcome.figures, LabelFigures):
+        raise TypeError(f"the figures of `{outcome.target.name}` are not those of several labels")
+    rows = outcome.figures.rows
+    return {**_extremes(outcome, rows, "ap"), "unseen": len(outcome.target.classes) - len(rows)}
+
+
+def _extremes(outcome: Outcome, rows: Sequence[Any], score: str) -> dict[str, Any]:
+    """Return the rows of classes, the worst first, and a few of both ends by their `score`, a share."""
     few = min(EXTREMES, len(rows) // 2)
     return {
         "rows": rows,
         "listed": len(outcome.target.classes) <= LISTED,
-        "worst": [row for row in rows[:few] if row.recall < 1],
+        "worst": [row for row in rows[:few] if getattr(row, score) < 1],
         "best": rows[len(rows) - few :][::-1],
     }
 
@@ -72,13 +77,14 @@ def _confusion(outcome: Outcome) -> dict[str, Any]:
 
 
 def _calibration(outcome: Outcome) -> dict[str, Any]:
-    figures = _class_figures(outcome)
+    figures = _calibration_figures(outcome)
     before = figures.ece if figures.ece_unscaled is None else figures.ece_unscaled
     return {
         "calibration": calibration_chart(outcome),
         "temperature": figures.temperature,
         "ece_before": before,
         "ece_after": figures.ece,
+        "uncalibrated": figures.uncalibrated,
     }
 
 
@@ -93,6 +99,7 @@ def _scatter(outcome: Outcome) -> dict[str, Any]:
 
 SECTIONS: Mapping[str, Callable[[Outcome], dict[str, Any]]] = {
     "classes": _classes,
+    "labels": _labels,
     "confusion": _confusion,
     "mistakes": _mistakes,
     "calibration": _calibration,
@@ -101,26 +108,48 @@ SECTIONS: Mapping[str, Callable[[Outcome], dict[str, Any]]] = {
 """What each section needs; the macro of the same name in `results.html` shows it."""
 
 
+class Wording(NamedTuple):
+    """What the two sides of a calibration are called."""
+
+    confidence: str
+    accuracy: str
+    answers: str
+    right: str
+
+
+ONE = Wording("confidence", "accuracy", "images", "right")
+"""An image has one class, and the most probable one is the answer."""
+SEVERAL = Wording("probability", "frequency", "labels", "present")
+"""Each label of each image is a question of its own."""
+
+
 def calibration_chart(outcome: Outcome) -> Chart:
     """Return accuracy over confidence, before and after temperature scaling, and how many images have which."""
-    target = outcome.target
-    if not isinstance(target, Classes):
-        raise TypeError("only probabilities of classes are calibrated by a temperature")
-    plain = target.at_temperature(1.0)
-    found = {f"at temperature {task.temperature:.3g}": task.decode(outcome.outputs) for task in (plain, target)}
+    target, said = outcome.target, SEVERAL if outcome.target.several else ONE
+    scaled = _calibration_figures(outcome).temperature or 1.0
+    tasks = {f"at temperature {of:.3g}": task for of, task in ((1.0, target.at_temperature(1.0)), (scaled, target))}
     lines = []
-    for name, probabilities in found.items():
-        confidence, accuracy, images = calibration_bins(probabilities, outcome.labels)
-        bins = [(c, a, n) for c, a, n in zip(confidence, accuracy, images, strict=True) if n]
-        notes = [f"{name}: of {n:,} images at confidence {percent(c)}, {percent(a)} are right" for c, a, n in bins]
-        sizes = [SMALLEST + GROWTH * float(np.sqrt(n / len(outcome))) for _, _, n in bins]
-        lines.append(Line(name, [(float(c), float(a)) for c, a, _ in bins], notes, sizes))
-    share = images / len(outcome)
-    edges = np.linspace(0, 1, len(share) + 1).tolist()
-    bars = [(a, b, float(s)) for (a, b), s in zip(pairwise(edges), share, strict=True) if s]
-    axes = (Axis(label=label, low=0.0, high=1.0) for label in ("confidence", "accuracy; share of images"))
-    x, y = axes
-    return Chart(title="Accuracy over confidence", lines=lines, x=x, y=y, diagonal=True, bars=bars)
+    for name, task in tasks.items():
+        confidence, accuracy, answers = task.reliability(outcome.outputs, outcome.labels)
+        shares = answers / max(answers.sum(), 1)
+        bins = [place for place in zip(confidence, accuracy, answers, shares, strict=True) if place[2]]
+        notes = [
+            f"{name}: of {n:,} {said.answers} at {said.confidence} {percent(c, 2)}, {percent(a, 2)} are {said.right}"
+            for c, a, n, _ in bins
+        ]
+        sizes = [SMALLEST + GROWTH * float(np.sqrt(share)) for *_, share in bins]
+        lines.append(Line(name, [(float(c), float(a)) for c, a, *_ in bins], notes, sizes))
+    edges = np.linspace(0, 1, len(shares) + 1).tolist()
+    bars = [(a, b, float(s)) for (a, b), s in zip(pairwise(edges), shares, strict=True) if s]
+    labels = said.confidence, f"{said.accuracy}; share of {said.answers}"
+    x, y = (Axis(label=label, low=0.0, high=1.0) for label in labels)
+    title = f"{said.accuracy.capitalize()} over {said.confidence}"
+    return Chart(title=title, lines=lines, x=x, y=y, diagonal=True, bars=bars)
+
+
+def _calibration_figures(outcome: Outcome) -> Calibration:
+    """Return the figures, of a task that says probabilities."""
+    return cast(Calibration, outcome.figures)
 
 
 def _class_figures(outcome: Outcome) -> ClassFigures:

@@ -44,9 +44,9 @@ def calibration_text(found: Calibration) -> str:
     return f"calibration error {found.ece:.2%}" + (f" ({remark})" if remark else "")
 
 
-def calibration_remark(found: Calibration) -> str:
-    """Return what stands beside the calibration error at the head of a page."""
-    return f"not calibrated: {found.uncalibrated}" if found.uncalibrated else "confidence against accuracy"
+def calibration_remark(found: Calibration, *, sides: str = "confidence against accuracy") -> str:
+    """Return what stands beside the calibration error at the head of a page; `sides` are what it is between."""
+    return f"not calibrated: {found.uncalibrated}" if found.uncalibrated else sides
 
 
 class ClassRow(NamedTuple):

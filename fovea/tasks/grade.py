@@ -188,9 +188,9 @@ class Grade(Classes):
         return errors
 
     def measured(self, outputs: "Tensor", labels: Labels) -> Measured:
-        """Return the mean absolute error in grades with its interval."""
+        """Return the mean absolute error in grades with its interval; of one image it has none."""
         errors = self.errors(outputs, labels)
-        return Measured(float(errors.mean()), metrics.mean_interval(errors))
+        return Measured(float(errors.mean()), metrics.mean_interval(errors) if len(errors) > 1 else None)
 
     def mistakes(self, outputs: "Tensor", labels: Labels, *, most: int) -> list[Mistake]:
         """Return the answers that are most grades off, of equal ones those that the network is surest of."""

@@ -97,11 +97,12 @@ class LabelFigures(Figures):
     def tiles(self) -> list[Tile]:
         """Mean average precision, F1 and calibration."""
         macro = "" if self.f1_macro is None else f"macro {100 * self.f1_macro:.2f} %"
+        remark = calibration_remark(self, sides="probability against frequency")
         return [
             ("mean average precision", "-" if self.map is None else f"{100 * self.map:.2f} %", self.interval_text),
             ("F1 over all labels", f"{100 * self.f1_micro:.2f} %", macro),
             ("negative log-likelihood", f"{self.nll:.4f}", "nats a label"),
-            ("calibration error", f"{100 * self.ece:.2f} %", calibration_remark(self)),
+            ("calibration error", f"{100 * self.ece:.2f} %", remark),
         ]
 
 

@@ -4,13 +4,19 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from fovea.cli import run
 from fovea.errors import DataError, UsageError
+from fovea.evaluation.outcome import Outcome
+from fovea.evaluation.robustness import measure_robustness
 from fovea.jobs.evaluate import evaluate
 from fovea.metrics import wilson_interval
 from fovea.registry import build
+from fovea.tasks.grade import Grade
+from fovea.tasks.labels import SeveralLabels
+from fovea.tasks.number import Number
 
 
 @pytest.fixture
@@ -91,6 +97,69 @@ def test_the_picture_and_the_page_show_the_curves(left_edge, tmp_path):
     (tmp_path / "folder.svg").mkdir()
     with pytest.raises(UsageError, match=r"`out` \(=.*folder\.svg\) is a folder; name a file in it"):
         evaluate(model, folder, robust=True, out=tmp_path / "folder.svg")
+
+
+class Reader:
+    """A network whose output is the mean grey level, 0..1, less a half: images say which answer they get."""
+
+    def __init__(self, target, columns=1):
+        self.target, self.columns = target, columns
+
+    def outputs(self, images, protocol, *, batch):
+        grey = torch.from_numpy(np.asarray(images, np.float32).mean((1, 2, 3)) / 255)
+        return (grey - 0.5)[:, None].repeat(1, self.columns)
+
+
+def robustness_of(target, labels, *, columns=1):
+    """Return the robustness on grey images of 8 x 8, as dark as their place among them."""
+    labels, levels = np.array(labels), np.linspace(0, 255, len(labels)).astype(np.uint8)
+    outcome = Outcome(
+        data="d",
+        split="test",
+        target=target,
+        outputs=torch.zeros(len(labels), columns),
+        labels=labels,
+        names=tuple(map(str, range(len(labels)))),
+        picture=lambda index: np.full((8, 8, 1), levels[index]),
+    )
+    return measure_robustness(Reader(target, columns), outcome)
+
+
+def test_json_of_classes_keeps_its_keys_and_their_order(left_edge):
+    model, folder = left_edge
+    found = json.loads(json.dumps(evaluate(model, folder, robust=True).to_dict()))["robustness"]
+    assert list(found) == ["images", "accuracy", "curves"]
+    assert list(found["curves"][0]) == ["disturbance", "unit", "points"]
+    assert list(found["curves"][0]["points"][0]) == ["level", "accuracy", "interval"]
+
+
+def test_numbers_are_followed_by_their_mean_absolute_error():
+    found = robustness_of(Number(mean=0.0, std=1.0), [-0.5, -0.3, 0.5])  # the middle one is read as -0.002
+    assert found.score == pytest.approx(0.298 / 3, abs=1e-3) and found.accuracy is None
+    assert found.summary()[1] == "disturbed (3 images, mean absolute error 0.09935 as they are)"
+    assert found.summary()[2:4] == [
+        "shift            0       1       2  pixels, in one of four directions",
+        "           0.09935 0.09935 0.09935",  # nothing can be seen to move on a plain image
+    ]
+    assert list(found.to_dict()) == ["images", "mae", "curves"]
+    assert list(found.to_dict()["curves"][0]["points"][0]) == ["level", "mae", "interval"]
+
+
+def test_grades_and_labels_are_followed_too():
+    grades = robustness_of(Grade(names=("dark", "light")), [0, 1, 1, 1])  # of four levels two are light
+    assert (grades.metric.name, grades.score) == ("mae", 0.25)
+    labels = np.array([[0, 0], [0, 0], [1, 0], [0, 0]], np.float32)
+    precision = robustness_of(SeveralLabels(names=("x", "y"), thresholds=(0.5, 0.5)), labels, columns=2)
+    assert (precision.metric.name, precision.score) == ("map", 0.5)  # the second lightest has the label
+    assert precision.summary()[1] == "disturbed (4 images, mean average precision 50.0% as they are)"
+
+
+def test_what_is_not_defined_as_it_is_cannot_be_followed():
+    target = SeveralLabels(names=("x",), thresholds=(0.5,))
+    with pytest.raises(
+        UsageError, match=r"^`--robust` follows the mean average precision, which is not defined on these images: .*"
+    ):
+        robustness_of(target, np.zeros((3, 1), np.float32))
 
 
 def test_slices_by_hand(make_bundle, manifest):

@@ -107,8 +107,12 @@ def test_min_accuracy_decides_whether_it_passed(make_bundle, mixed):
     assert evaluate(model, mixed, min_accuracy=0.75).passed
     assert not evaluate(model, mixed, min_accuracy=0.76).passed
     assert evaluate(model, mixed).passed
-    with pytest.raises(UsageError, match=r"`min_accuracy` \(=75\) must be a fraction"):
-        evaluate(model, mixed, min_accuracy=75)
+    for wrong in (75, float("nan")):
+        with pytest.raises(
+            UsageError,
+            match=rf"^`min_accuracy` \(={wrong}\) must be a fraction from 0 to 1, for a model with classes\.$",
+        ):
+            evaluate(model, mixed, min_accuracy=wrong)
 
 
 def test_a_loaded_bundle_does_as_well_as_its_path(make_bundle, mixed):
@@ -116,26 +120,86 @@ def test_a_loaded_bundle_does_as_well_as_its_path(make_bundle, mixed):
     assert evaluate(load(path), mixed) == evaluate(path, mixed)
 
 
-def test_numbers_are_measured_in_their_unit(make_bundle, tmp_path, colour_folder):
+@pytest.fixture
+def listed(tmp_path, colour_folder):
+    """Return a function of labels by colour that writes a manifest of an image each, by two cameras."""
     colour_folder("images", red="red", green="green", blue="blue")
-    rows = "".join(f"images/{name}/0.png,{value}\n" for name, value in [("red", 41), ("green", 40), ("blue", 36)])
-    (tmp_path / "list.csv").write_text("path,label\n" + rows)
-    model = build("mlp", classes=1, c_in=3, size=4, widths=[1])
-    for parameter in model.parameters():
-        parameter.data.zero_()
-    model.head.logits.bias.data.fill_(2.0)
-    path = make_bundle(
-        model=model,
-        arguments={"classes": 1, "c_in": 3, "size": 4, "widths": [1]},
-        **{"task": "number", "loss": "mse", "classes": [], "outputs": 1, "target": {"mean": 30.0, "std": 5.0}},
-    )
-    result = evaluate(path, tmp_path / "list.csv")
+
+    def write(name="list.csv", **labels):
+        cameras = {"red": "old", "green": "new", "blue": "new"}
+        rows = "".join(f"images/{colour}/0.png,{label},{cameras[colour]}\n" for colour, label in labels.items())
+        (tmp_path / name).write_text("path,label,camera\n" + rows)
+        return tmp_path / name
+
+    return write
+
+
+def test_numbers_are_measured_in_their_unit(make_number_bundle, listed):
+    path, data = make_number_bundle(), listed(red=41, green=40, blue=36)
+    result = evaluate(path, data, slice_by="camera")
     assert (result.images, result.mae) == (3, pytest.approx(5 / 3))  # 40 is said of all
     assert result.rmse == pytest.approx(np.sqrt(17 / 3))
     assert result.accuracy is None
     assert result.summary()[0].startswith("mean absolute error 1.667, root mean squared error 2.38, R2 -")
-    with pytest.raises(UsageError, match="for a model with classes"):
-        evaluate(path, tmp_path / "list.csv", min_accuracy=0.5)
+    assert [(entry.value, entry.score) for entry in result.slices.values] == [("new", 2.0), ("old", 1.0)]
+    with pytest.raises(
+        UsageError,
+        match=r"^`min_accuracy` \(=0.5\) is for a model with classes; this model predicts a number: ask for mae, rmse, "
+        r"r2 with `--min-score`\.$",
+    ):
+        evaluate(path, data, min_accuracy=0.5)
+
+
+def test_grades_are_measured_by_how_far_off_they_are(make_grade_bundle, listed):
+    path, data = make_grade_bundle(), listed(red=2, green=0, blue=0)
+    result = evaluate(path, data, slice_by="camera", robust=True, min_accuracy=0.6, min_score={"mae": 0.3})
+    assert (result.mae, result.accuracy, result.passed) == (pytest.approx(1 / 3), pytest.approx(2 / 3), False)
+    assert result.shortfalls == ["mae 0.3333 is worse than --min-score mae=0.3"]
+    assert [(entry.value, entry.score) for entry in result.slices.values] == [("new", 0.5), ("old", 0.0)]
+    assert result.robustness.score == result.mae
+    found = json.loads(json.dumps(result.to_dict(), allow_nan=False))
+    assert found["min_scores"] == {"mae": 0.3} and found["robustness"]["mae"] == found["mae"] == result.mae
+    assert list(found["slices"]["values"][0]) == ["value", "images", "mae", "interval"]
+
+
+def test_labels_are_measured_by_average_precision(make_labels_bundle, listed, tmp_path):
+    path, data = make_labels_bundle(), listed(red="red;blue", green="green", blue="blue")
+    result = evaluate(path, data, slice_by="camera", robust=True, html=tmp_path / "page.html")
+    # blue is ranked first in the blue image, and red and green share the second place: (1 + 2/3) / 2
+    assert result.map == pytest.approx((1 + 1 + 5 / 6) / 3) and result.map == result.robustness.score
+    assert (result.f1_micro, result.accuracy) == (pytest.approx(6 / 7), None)
+    assert [(entry.value, entry.score) for entry in result.slices.values] == [("new", 1.0), ("old", 1.0)]
+    found = json.loads(json.dumps(result.to_dict(), allow_nan=False))
+    assert list(found["robustness"]) == ["images", "map", "curves"]
+    page = (tmp_path / "page.html").read_text()
+    assert "<h2>Mean average precision by camera</h2>" in page and "<h3>Shift: mean average precision, %</h3>" in page
+
+
+@pytest.mark.parametrize(
+    ("asked", "error"),
+    [
+        (
+            {"mea": 1.0},
+            "`min_score` names `mea`, and this model predicts a grade: it has the scores mae, kappa, accuracy, nll, "
+            "ece.",
+        ),
+        ({"accuracy": 90}, "`min_score` accuracy (=90) must be a share from 0 to 1; write 90 % as 0.9."),
+        ({"accuracy": -0.1}, "`min_score` accuracy (=-0.1) must be a share from 0 to 1; write 90 % as 0.9."),
+        ({"mae": float("nan")}, "`min_score` mae (=nan) must be a finite number, as mae=0.9."),
+        ({"mae": float("inf")}, "`min_score` mae (=inf) must be a finite number, as mae=0.9."),
+        ({"mae": "0.5"}, "`min_score` mae (=0.5) must be a finite number, as mae=0.9."),
+        ({"mae": True}, "`min_score` mae (=True) must be a finite number, as mae=0.9."),
+    ],
+)
+def test_scores_that_cannot_be_asked_for_are_refused_before_any_work(make_grade_bundle, asked, error):
+    with pytest.raises(UsageError) as caught:
+        evaluate(make_grade_bundle(), "absent.csv", min_score=asked)
+    assert str(caught.value) == error
+
+
+def test_kappa_may_be_below_0_and_a_score_at_its_bound_passes(make_grade_bundle, listed):
+    path, data = make_grade_bundle(), listed(red=2, green=0, blue=0)
+    assert evaluate(path, data, min_score={"kappa": -0.5, "accuracy": 0, "mae": 1}).passed
 
 
 def test_bad_files_are_left_out_and_listed(make_bundle, mixed):
