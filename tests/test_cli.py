@@ -76,6 +76,12 @@ def test_version(capsys):
         (["evaluate"], "Missing argument"),
         (["predict", "m.safetensors", "x.png", "--top", "0"], "Invalid value for '--top'"),
         (["predict", "m.safetensors", "x.png", "--json", "--csv"], "`--json` and `--csv` exclude each other"),
+        (["evaluate", "m", "d", "--min-score", "mae"], "`--min-score mae` must have the form NAME=VALUE with a number"),
+        (["evaluate", "m", "d", "--min-score", "mae=x"], "`--min-score mae=x` must have the form NAME=VALUE with"),
+        (
+            ["evaluate", "m", "d", "--min-score", "mae=1", "--min-score", "mae=2"],
+            "`--min-score mae=2`: `mae` is given twice; keep one of them.",
+        ),
         (["train", "digits", "--batch", "many"], "Invalid value for '--batch': many must be a whole number or auto."),
         (["train", "digits", "--set", "lr"], "`--set lr` must have the form key=value, as `--set momentum=0.9`."),
         (["train", "digits", "--seed", "1", "--set", "seed=2"], "`seed` has an option of its own: --seed."),
@@ -178,6 +184,22 @@ def test_evaluate_exits_1_below_the_accuracy_asked_for(make_bundle, images, caps
     assert err.endswith("error: accuracy 0.3333 is below --min-accuracy 0.34\n")
 
 
+def test_evaluate_exits_1_with_a_line_per_score_that_is_worse(make_bundle, images, capsys):
+    model = str(make_bundle(order=(1, 0, 2)))
+    asked = ["--min-score", "accuracy=0.33", "--min-score", "nll=9"]
+    assert run(["evaluate", model, str(images), *asked, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["min_scores"] == {"accuracy": 0.33, "nll": 9.0}
+    asked = ["--min-score", "accuracy=0.5", "--min-score", "nll=1e-3", "--min-score", "top5=0.5"]
+    assert run(["evaluate", model, str(images), *asked, "--min-accuracy", "0.34"]) == 1
+    errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert errors == [
+        "error: accuracy 0.3333 is below --min-accuracy 0.34",
+        "error: accuracy 0.3333 is worse than --min-score accuracy=0.5",
+        "error: nll 4.0049 is worse than --min-score nll=0.001",
+        "error: top5 is not defined on these images, so --min-score top5=0.5 fails",
+    ]
+
+
 def test_predict_prints_a_line_per_image(make_bundle, images, capsys):
     assert run(["predict", str(make_bundle()), str(images / "red"), "--top", "2"]) == 0
     assert capsys.readouterr().out.splitlines() == [f"{images}/red/{i}.png  red 99.5%  green 0.2%" for i in range(2)]
@@ -202,6 +224,37 @@ def test_predict_csv_has_a_row_per_rank(make_bundle, images, capsys):
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     assert [(row["rank"], row["label"]) for row in rows] == [("1", "red"), ("2", "green"), ("", "")]
     assert rows[2]["error"] == "No such file or directory."
+
+
+def test_predict_csv_has_a_row_per_label_and_one_for_none(make_labels_bundle, images, capsys):
+    model = str(make_labels_bundle(thresholds=(0.75, 0.4, 1.0)))
+    assert run(["predict", model, *(str(images / colour / "0.png") for colour in ("red", "blue")), "--csv"]) == 0
+    rows = list(csv.reader(io.StringIO(capsys.readouterr().out)))[1:]
+    assert [row[1:] for row in rows[:3]] == [
+        ["1", "red", rows[0][3], ""],
+        ["2", "green", "0.5", ""],
+        ["1", "green", "0.5", ""],
+    ]
+    assert run(["predict", str(make_labels_bundle(thresholds=(1, 1, 1))), str(images / "red" / "0.png"), "--csv"]) == 0
+    assert capsys.readouterr().out.splitlines()[1:] == [f"{images}/red/0.png,,,,"]
+
+
+def test_predict_prints_labels_grades_and_numbers(
+    make_labels_bundle, make_grade_bundle, make_number_bundle, images, capsys
+):
+    image = str(images / "red" / "0.png")
+    said = {
+        make_labels_bundle: "red 99.8%",
+        make_grade_bundle: "2 95.2%  0 4.7%  1 0.0%",
+        make_number_bundle: "40",
+    }
+    for make, text in said.items():
+        assert run(["predict", str(make()), image]) == 0
+        assert capsys.readouterr().out == f"{image}  {text}\n"
+    assert run(["predict", str(make_labels_bundle()), "absent.png", "--top", "1"]) == 2
+    assert "Leave out `--top`." in capsys.readouterr().err
+    assert run(["predict", str(make_number_bundle()), image, "--csv"]) == 0
+    assert capsys.readouterr().out.splitlines()[1] == f"{image},1,40,,"
 
 
 def test_predict_counts_on_the_terminal_what_goes_into_a_file(make_bundle, images, tmp_path):
@@ -242,6 +295,28 @@ def test_info_shows_the_card(make_bundle, capsys):
     assert "mlp" in out and "red, green, blue" in out and "split test, accuracy 0.5" in out
     assert run(["info", model, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["card"]["architecture"] == "mlp"
+
+
+def test_info_says_plainly_that_confidence_is_not_calibrated(make_labels_bundle, capsys):
+    model = str(make_labels_bundle(uncalibrated="no validation part, which the temperature needs"))
+    assert run(["info", model]) == 0
+    out = capsys.readouterr().out
+    said = "Its confidence is not calibrated: no validation part, which the temperature needs."
+    assert out.splitlines()[-1] == said and out.count("not calibrated") == 1
+    assert run(["info", str(make_labels_bundle())]) == 0
+    assert "calibrated" not in capsys.readouterr().out
+
+
+def test_info_shows_two_numbers_as_an_interval_only_where_they_are_one(make_labels_bundle, capsys):
+    from fovea.registry import build
+
+    arguments = {"classes": 2, "c_in": 3, "size": 4, "widths": [3]}
+    task = {"classes": ["a", "b"], "outputs": 2, "arguments": arguments, "model": build("mlp", **arguments)}
+    results = [{"split": "test", "map": None, "interval": None}, {"split": "val", "map": 0.5, "interval": [0.4, 0.6]}]
+    assert run(["info", str(make_labels_bundle(thresholds=(0.25, 0.75), results=results, **task))]) == 0
+    out = capsys.readouterr().out
+    assert "0.25, 0.75" in out and "map 0.5, interval 0.4 to 0.6" in out
+    assert "map not defined, interval not defined" in out
 
 
 def test_models_lists_names_that_match(capsys):

@@ -1,11 +1,11 @@
 """`fovea info`."""
 
 from fovea.cli.options import Json, Model
-from fovea.cli.output import print_json, print_table
+from fovea.cli.output import print_json, print_lines, print_table
 from fovea.texts import flattened
 
-BELOW = ("classes", "class_ids", "results")
-"""Entries of the card that do not stand in its order: classes and results follow at the end, ids are for --json."""
+BELOW = ("classes", "class_ids", "results", "uncalibrated")
+"""Entries of the card that do not stand in its order: they follow at the end, ids are for --json."""
 
 
 def info(model: Model, as_json: Json = False) -> None:
@@ -20,20 +20,18 @@ def info(model: Model, as_json: Json = False) -> None:
     facts = [*flattened(known), ("values", f"{result.values:,}"), ("bytes", f"{result.bytes:,}")]
     facts += [("classes", result.card["classes"])]
     facts += [
-        ("result", ", ".join(f"{key} {_text(value)}" for key, value in flattened(entry)))
+        ("result", ", ".join(f"{key} {_text(value, key)}" for key, value in flattened(entry)))
         for entry in result.card.get("results", [])
     ]
-    print_table(("field", "value"), [(name, _text(value)) for name, value in facts])
+    print_table(("field", "value"), [(name, _text(value, name)) for name, value in facts])
+    if result.caution:
+        print_lines([result.caution])
 
 
-def _text(value: object) -> str:
+def _text(value: object, name: str = "") -> str:
     """Return a value of the card as people write it: lists without brackets, four digits of a fraction."""
     if isinstance(value, list):
-        return " to ".join(map(_text, value)) if _is_interval(value) else ", ".join(map(_text, value))
-    if isinstance(value, bool):
-        return "yes" if value else "no"
+        return (" to " if name.endswith("interval") else ", ").join(map(_text, value))
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "not defined"}[value]
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _is_interval(values: list[object]) -> bool:
-    return len(values) == 2 and all(isinstance(value, float) for value in values)

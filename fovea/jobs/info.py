@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from fovea.model.container import read_values
+from fovea.report.facts import uncalibrated_note
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,6 +19,11 @@ class Info:
     """Numbers stored in its tensors: parameters and buffers."""
     bytes: int
     """The size of the file."""
+
+    @property
+    def caution(self) -> str:
+        """What to know before believing its probabilities; empty where there is nothing."""
+        return uncalibrated_note(self.card)
 
     def to_dict(self) -> dict[str, Any]:
         """Return all as JSON values."""
