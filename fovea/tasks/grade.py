@@ -25,6 +25,7 @@ class Grade(Classes):
     name: ClassVar[str] = "grade"
     noun: ClassVar[str] = "a grade"
     losses: ClassVar[tuple[str, ...]] = ("corn",)
+    ordered: ClassVar[bool] = True
 
     @classmethod
     def encode(
