@@ -49,7 +49,7 @@ def evaluate(
     `flip` and `scales` ask for, as `Protocol` says. Labels are matched by class name; `data` may lack classes of the
     model. `slice_by` asks for the accuracy per value of that column of a manifest, `robust` for that on disturbed
     images, `out` for its picture. `html` is where to write a page, with thumbnails where `images` is set. `label_from`,
-    `path_column`, `label_column` and `split_column` say how `data` is read, as for `find`.
+    the columns and `label_separator` say how `data` is read, as for `find`; the order of grades is that of the model.
 
     Raises:
         BundleError: a model file that cannot be loaded.
@@ -62,7 +62,8 @@ def evaluate(
     predictor = load(model, device=device) if isinstance(model, str | Path) else model
     _check_task(predictor.target, min_accuracy=min_accuracy, further=slice_by is not None or robust)
     display = display or Display(quiet=True)
-    source = DataSource(data=data, task=predictor.target.name, allow_bad=allow_bad, **reading)
+    target = predictor.target
+    source = DataSource(data=data, task=target.name, known=target.classes, allow_bad=allow_bad, **reading)
     dataset = source.find(progress=display.fetched)
     value_of = {} if slice_by is None else source.column(slice_by)
     name, dataset = chosen_part(split_as_trained(dataset, predictor.card), split)
