@@ -35,7 +35,7 @@ class Grade(Classes):
     name: ClassVar[str] = "grade"
     noun: ClassVar[str] = "a grade"
     losses: ClassVar[tuple[str, ...]] = ("corn",)
-<<<<<<< HEAD
+    ordered: ClassVar[bool] = True
     metric: ClassVar[Metric] = ERROR
     followed: ClassVar[Metric] = ERROR
     smooths: ClassVar[bool] = False
@@ -52,9 +52,6 @@ class Grade(Classes):
     mistakes_note: ClassVar[str] = "The answers that are most grades off. Look for wrong labels here, too."
 
     loss: str = "corn"
-=======
-    ordered: ClassVar[bool] = True
->>>>>>> kinds-data
 
     @classmethod
     def encode(
