@@ -99,7 +99,7 @@ class SeveralLabels(Named):
         total = sum(values.size for values in labels.values())
         noted = [f"{unknown:,} of {total:,} labels are unknown: loss and scores leave them out"] if unknown else []
         train = labels.get("train", np.zeros((0, len(classes))))
-        for value, what in ((1, "no training image has"), (0, "every training image has")):
+        for value, what in ((1, "no training image has"), (0, "no training image lacks")):
             seen = zip(classes, (train == value).any(axis=0), strict=True)
             if len(train) and (same := [name for name, shown in seen if not shown]):
                 noted.append(f"{what} the label {listed(same)}: nothing can be learned of it")
