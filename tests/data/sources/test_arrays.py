@@ -236,7 +236,7 @@ def test_several_labels_are_named_and_may_be_unknown(tmp_path):
     for dataset in (load_npz(file, task="labels"), load_npz(file, task="labels")):  # as parsed, and from the cache
         assert dataset.classes == ("dog", "owl", "cat")
         assert np.array_equal(dataset.parts["train"].labels, rows, equal_nan=True)
-        assert dataset.notes == ("3 of 12 labels are unknown: loss and scores leave them out",)
+        assert dataset.notes[0] == "3 of 12 labels are unknown: loss and scores leave them out"
 
 
 @pytest.mark.parametrize(

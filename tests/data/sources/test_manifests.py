@@ -183,7 +183,7 @@ def test_labels_can_have_a_column_each_and_be_unknown(folder):
     assert dataset.classes == ("a", "b") and list(dataset.parts) == ["train", "test"]
     assert np.array_equal(dataset.parts["train"].labels, [[0, 1], [1, NAN]], equal_nan=True)
     assert np.array_equal(dataset.parts["test"].labels, [[NAN, 0]], equal_nan=True)
-    assert dataset.notes == ("2 of 6 labels are unknown: loss and scores leave them out",)
+    assert dataset.notes[0] == "2 of 6 labels are unknown: loss and scores leave them out"
 
 
 def test_a_row_of_which_nothing_is_known_is_left_out(folder):
