@@ -7,7 +7,7 @@ out once, into the cache, and decoded from there like any file.
 import json
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -81,22 +81,7 @@ def load_parquet(
     title = path.resolve().stem if path.is_file() else path.resolve().name
     unpack = partial(_unpack, listing, progress=progress)
     unpacked = build_once("archives", listing.files, name=f"{title}.{listing.columns.path}", build=unpack)
-    paths = json.loads((unpacked / INDEX).read_text(encoding="utf-8"))
-    records: list[Record] = []
-    bad: list[BadFile] = []
-    for number, (file, part) in enumerate(zip(listing.files, _parts(listing), strict=True)):
-        for row, (label, split) in enumerate(found[number]):
-            name = f"{file.relative_to(listing.root).as_posix()}/{row}"
-            given = paths[number][row]
-            # a path starts at the folder of its file; bytes lie where `_unpack` has written them
-            image = file.parent / given if given else unpacked / str(number) / str(row)
-            if not image.is_file():
-                bad.append(BadFile(name, "no such file"))
-            elif label is None or kind.is_missing(label, wording):
-                bad.append(BadFile(name, "no label"))
-            else:
-                own = part_of(split, where=f"`{file}`, row {row}") if split is not None else part
-                records.append(Record(own, name, label, image, image.stat().st_size))
+    records, bad = _records(listing, found, unpacked, missing=lambda label: kind.is_missing(label, wording))
     if not records:
         raise DataError(f"`{path}` has no row with an image and a label; {bad[0].reason if bad else 'it is empty'}.")
     dataset = dataset_of(records, name=title, task=task, classes=frozenset(listing.classes), wording=wording)
@@ -226,6 +211,33 @@ def _written(value: Any, names: Sequence[str], *, where: str) -> Written | None:
     if isinstance(value, list):
         return tuple(label_text(each, names, where=where) for each in value)
     return None if value is None or (value == -1 and names) else label_text(value, names, where=where)
+
+
+def _records(
+    listing: Listing,
+    found: Sequence[Sequence[tuple[Written | None, str | None]]],
+    unpacked: Path,
+    *,
+    missing: Callable[[Written], bool],
+) -> tuple[list[Record], list[BadFile]]:
+    """Return the rows that can be used, and the others; `found` are label and split of each row of each file."""
+    paths = json.loads((unpacked / INDEX).read_text(encoding="utf-8"))
+    records: list[Record] = []
+    bad: list[BadFile] = []
+    for number, (file, part) in enumerate(zip(listing.files, _parts(listing), strict=True)):
+        for row, (label, split) in enumerate(found[number]):
+            name = f"{file.relative_to(listing.root).as_posix()}/{row}"
+            given = paths[number][row]
+            # a path starts at the folder of its file; bytes lie where `_unpack` has written them
+            image = file.parent / given if given else unpacked / str(number) / str(row)
+            if not image.is_file():
+                bad.append(BadFile(name, "no such file"))
+            elif label is None or missing(label):
+                bad.append(BadFile(name, "no label"))
+            else:
+                own = part_of(split, where=f"`{file}`, row {row}") if split is not None else part
+                records.append(Record(own, name, label, image, image.stat().st_size))
+    return records, bad
 
 
 def _unpack(listing: Listing, target: Path, *, progress: Progress | None) -> None:
