@@ -241,10 +241,9 @@ def check_card(card: Mapping[str, Any], source: str) -> None:
     _check_sections(card, source)
     task, loss, classes, outputs = card["task"], card["loss"], card["classes"], card["outputs"]
     expected = tasks.kind(task).outputs_for(loss, len(classes)) if task in tasks.names() else None
-    if expected is not None and number < tasks.kind(task).card_format:
-        raise BundleError(
-            f"`{source}` has format {number}, and task `{task}` came with format {tasks.kind(task).card_format}."
-        )
+    oldest = tasks.kind(task).card_format if task in tasks.names() else 1
+    if card["format"] < oldest:
+        raise BundleError(f"`{source}` has format {card['format']}, and task `{task}` came with format {oldest}.")
     if outputs != expected or outputs != card["arguments"].get("classes", outputs):
         raise BundleError(
             f"`{source}`: task `{task}`, loss `{loss}`, {outputs} outputs and {len(classes)} classes contradict."

@@ -9,6 +9,8 @@ from fovea.card import MAX_CARD_LENGTH, Card, check_card, json_object
 from fovea.errors import BundleError
 from fovea.model.container import read_card
 from fovea.tasks.classes import Classes
+from fovea.tasks.grade import Grade
+from fovea.tasks.labels import SeveralLabels
 from fovea.tasks.number import Number
 
 BUNDLES = sorted((Path(__file__).parent / "earlier" / "bundles").glob("*.safetensors"))
@@ -16,6 +18,9 @@ NUMBER = {
     **{"task": "number", "loss": "mse", "classes": [], "outputs": 1, "target": {"mean": 30.0, "std": 5.0}},
     "arguments": {"classes": 1, "c_in": 3, "size": 4, "widths": [3]},
 }
+LABELS = {"format": 2, "task": "labels", "loss": "bce", "target": {"thresholds": [0.5, 0.25, 0.75]}}
+GRADE = {"format": 2, "task": "grade", "loss": "corn", "outputs": 2}
+GRADE |= {"arguments": {"classes": 2, "c_in": 3, "size": 4, "widths": [3]}}
 TRAINING = {
     "data": {"name": "made", "fingerprint": "ab", "images": {"train": 8}, "val_fraction": 0.1, "notes": ["a note"]},
     **{"recipe": {"epochs": 2}, "seed": 3, "threads": 2, "device": "cpu", "versions": {"torch": "2"}, "epochs": 2},
@@ -50,6 +55,36 @@ def test_the_fields_are_those_of_the_json(make_card):
     assert (card.trained_on.name, card.trained_on.images, card.trained_on.notes) == ("made", {"train": 8}, ["a note"])
     assert card.results == ({"split": "test", "accuracy": 0.5},)
     assert Card.from_dict(make_card(**NUMBER), source="x").target == Number(mean=30.0, std=5.0)
+
+
+def test_each_kind_of_target_has_the_oldest_format_that_can_hold_it(make_card):
+    names = ("red", "green", "blue")
+    labels = Card.from_dict(make_card(**LABELS), source="x")
+    assert labels.target == SeveralLabels(names=names, thresholds=(0.5, 0.25, 0.75))
+    grade = Card.from_dict(make_card(**GRADE), source="x")
+    assert grade.target == Grade(names=names)
+    cards = labels, grade, Card.from_dict(make_card(), source="x"), Card.from_dict(make_card(**NUMBER), source="x")
+    for card, number in zip(cards, (2, 2, 1, 1), strict=True):
+        fresh = Card(
+            architecture="mlp", arguments=card.arguments, target=card.target, preprocess=card.preprocess, results=()
+        )
+        assert (fresh.format, fresh["format"]) == (number, number)
+        assert Card.parse(fresh.text("x"), "x").target == card.target
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({**LABELS, "format": 1}, "`x` has format 1, and task `labels` came with format 2."),
+        ({**GRADE, "format": 1}, "`x` has format 1, and task `grade` came with format 2."),
+        ({**LABELS, "format": 3}, "`x` has format 3, this version reads up to 2: upgrade Fovea."),
+        ({**GRADE, "outputs": 3}, "task `grade`, loss `corn`, 3 outputs and 3 classes contradict."),
+        ({**LABELS, "loss": "corn"}, "task `labels`, loss `corn`, 3 outputs and 3 classes contradict."),
+        ({**LABELS, "target": {"thresholds": [0.5]}}, "`target` must hold the `thresholds` of the labels"),
+    ],
+)
+def test_cards_of_labels_and_grades_are_checked(make_card, fields, message):
+    refused(make_card(**fields), message)
 
 
 def test_nothing_is_known_of_the_data_of_an_untrained_network(make_card):
@@ -114,7 +149,7 @@ def test_text_keeps_letters_of_all_languages(make_card):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format": 2}, "^`x` has format 2, this version reads up to 1: upgrade Fovea.$"),
+        ({"format": 3}, "^`x` has format 3, this version reads up to 2: upgrade Fovea.$"),
         ({"format": True}, "`x`: the card's `format` is missing or of the wrong type"),
         ({"architecture": None}, "`architecture` is missing or of the wrong type"),
         ({"classes": "abc"}, "`classes` is missing or of the wrong type"),
@@ -170,8 +205,8 @@ def test_every_required_field_is_missed(make_card, key):
 
 def test_a_card_that_would_not_be_read_is_not_written(make_card):
     card = Card.from_dict(make_card(), source="x")
-    newer = Card(**{**vars(card), "format": 2})
-    with pytest.raises(BundleError, match="`x` has format 2"):
+    newer = Card(**{**vars(card), "format": 3})
+    with pytest.raises(BundleError, match="`x` has format 3"):
         newer.text("x")
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import fovea
-from fovea import cli
+from fovea import cli, tasks
 from fovea.cli import run
 from fovea.errors import TrainingError, UsageError
 from fovea.jobs import preview as preview_module
@@ -378,3 +378,21 @@ def test_the_script_is_this_main(monkeypatch):
     with pytest.raises(SystemExit) as exit:
         cli.main()
     assert exit.value.code == 1
+
+
+def test_how_labels_are_written_reaches_the_job(trained):
+    assert run(["train", "x.csv", "--task", "labels", "--label-separator", "|"]) == 0
+    assert run(["train", "x.csv", "--task", "labels", "--label-columns", "a,b"]) == 0
+    assert run(["train", "x.csv", "--task", "grade", "--order", "small,large"]) == 0
+    given = [
+        {name: call[name] for name in call if name in ("label_separator", "label_columns", "order")} for call in trained
+    ]
+    assert given == [{"label_separator": "|"}, {"label_columns": "a,b"}, {"order": "small,large"}]
+
+
+@pytest.mark.parametrize("command", ["train", "check"])
+def test_the_help_of_task_names_every_kind(command, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    assert run([command, "--help"]) == 0
+    line = next(line for line in capsys.readouterr().out.splitlines() if "--task" in line)
+    assert [name for name in tasks.names() if name not in line] == []

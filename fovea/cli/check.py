@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from fovea.cli.options import READING, Json
+from fovea.cli.options import READING, TASKS, Json
 from fovea.cli.output import complain, print_json, print_lines, print_table
 from fovea.signatures import spelled_out
 
@@ -16,7 +16,7 @@ def check(
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit with 1 where files are bad, images duplicate or classes empty.")
     ] = False,
-    task: Annotated[str, typer.Option(help="classes, or number for one number per image.")] = "classes",
+    task: Annotated[str, typer.Option(help=TASKS)] = "classes",
     as_json: Json = False,
     **reading: Any,
 ) -> None:

@@ -24,7 +24,24 @@ READING = {
         Annotated[str | None, typer.Option(help="Column of a manifest (CSV or Parquet) that names the part.")],
         "split",
     ),
+    "label_separator": (
+        Annotated[
+            str | None,
+            typer.Option(metavar="TEXT", help="What separates several labels in one text.", show_default=";"),
+        ],
+        None,
+    ),
+    "label_columns": (
+        Annotated[
+            str | None,
+            typer.Option(metavar="A,B,..", help="Columns of a manifest with 1, 0 or nothing for a label each."),
+        ],
+        None,
+    ),
+    "order": (Annotated[str | None, typer.Option(metavar="A,B,..", help="The grades, the lowest first.")], None),
 }
 """How labels are found in data that leaves it open; a command takes them as `**reading`."""
+TASKS = "classes; number (one per image); labels (several per image); grade (classes in an order)."
+"""What `--task` stands for."""
 AllowBad = Annotated[bool, typer.Option("--allow-bad", help="Go on where more than 5 % of the files are bad.")]
 NoImages = Annotated[bool, typer.Option("--no-images", help="Leave thumbnails out of the page.")]

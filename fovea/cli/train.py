@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from fovea.cli.options import READING, AllowBad, Device, Json, NoImages
+from fovea.cli.options import READING, TASKS, AllowBad, Device, Json, NoImages
 from fovea.cli.output import print_json, print_lines, speaks
 from fovea.cli.settings import assigned
 from fovea.signatures import spelled_out
@@ -61,7 +61,7 @@ def train(
     val_fraction: Annotated[
         float | None, typer.Option(help="Share of train to validate on, if there is no val.")
     ] = None,
-    task: Annotated[str | None, typer.Option(help="classes, or number for one number per image.")] = None,
+    task: Annotated[str | None, typer.Option(help=TASKS)] = None,
     out: Annotated[
         str | None,
         typer.Option(help="The run folder, or the picture of --preview or --find-lr.", show_default="runs/..."),

@@ -68,7 +68,7 @@ class Part:
     """
 
     labels: Labels
-    """(N,) int64 class indices, or float32 numbers in the unit of the labels: what `Task.encode` gives."""
+    """(N,) int64 class indices, (N,) float32 numbers in their unit, (N, L) float32 labels: what `Task.encode` gives."""
     names: tuple[str, ...]
     """(N,) what to call each image to a person: a POSIX path relative to the data set, or an index."""
     files: tuple[Path, ...] | None = None

@@ -31,7 +31,7 @@ class DataCheck:
     images: Mapping[str, int]
     """Images that can be read, by part."""
     classes: Mapping[str, Mapping[str, int]]
-    """Images by class, then by part; empty where labels are numbers."""
+    """Images by class or label, then by part; empty where labels are numbers."""
     bad_files: Sequence[BadFile]
     groups: Sequence[Group]
     """Duplicates, the largest groups first."""

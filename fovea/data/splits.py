@@ -1,16 +1,18 @@
 """What training needs of the parts, and a validation part for it: stratified, seeded, in whatever order files come.
 
-Labels and strata are (N,) int64 class indices or float32 numbers.
+Labels and strata are (N,) int64 class indices or float32 numbers, or (N, L): float32 labels, bool strata.
 """
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fovea.data.dataset import Dataset, Part, Rows
 from fovea.data.labels import in_order
+from fovea.data.stratification import iteratively_stratified
 from fovea.errors import DataError, UsageError
 from fovea.tasks.task import Labels
 
@@ -29,8 +31,9 @@ def require_trainable(dataset: Dataset) -> None:
 def split_validation(dataset: Dataset, *, fraction: float, seed: int) -> Dataset:
     """Return the data set with `fraction` of its training part as `val`, and a note that says so.
 
-    Every class keeps its share, at least one image where it has two; a single image stays in `train`. Numbers are
-    drawn at random. A data set that has `val`, or lacks `train`, is returned as it is, as with `fraction` 0.
+    Every class, or label, keeps its share, at least one image where it has two; a single image stays in `train`.
+    Numbers are drawn at random. A data set that has `val`, or lacks `train`, is returned as it is, as with
+    `fraction` 0.
 
     Raises: UsageError unless 0 <= fraction < 1.
     """
@@ -42,7 +45,9 @@ def split_validation(dataset: Dataset, *, fraction: float, seed: int) -> Dataset
     strata = dataset.kind.strata(train.labels)
     rest, held_out = split_off(train, fraction=fraction, seed=seed, strata=strata)
     if not len(held_out):
-        note = "validation: none, as no class of train has two images"
+        alone = "no class of train has two images"
+        several = "each image of train has a label that no other has"
+        note = f"validation: none, as {alone if train.labels.ndim == 1 else several}"
         return replace(dataset, notes=(*dataset.notes, note))
     parts = {**dataset.parts, "train": rest, "val": held_out}
     note = f"validation: {100 * fraction:g} % of train, {'random' if strata is None else 'stratified'}, seed {seed}"
@@ -52,12 +57,13 @@ def split_validation(dataset: Dataset, *, fraction: float, seed: int) -> Dataset
 def split_off(part: Part, *, fraction: float, seed: int, strata: Labels | None) -> tuple[Part, Part]:
     """Return the rest of a part and the random fraction taken from it, both in the order of the part.
 
-    Each of the groups (N,) that `strata` names keeps its share; None draws from all.
+    Each of the groups that `strata` tells of, (N,) or bool (N, L), keeps its share; None draws from all.
     """
     order = np.array(sorted(range(len(part)), key=part.names.__getitem__), np.int64)
-    groups = np.zeros(len(part), np.int64) if strata is None else strata[order]
+    groups: NDArray[Any] = np.zeros(len(part), np.int64) if strata is None else strata[order]
+    divide = stratified if groups.ndim == 1 else iteratively_stratified
     chosen = np.zeros(len(part), bool)
-    chosen[order[stratified(groups, fraction=fraction, generator=np.random.default_rng(seed))]] = True
+    chosen[order[divide(groups, fraction=fraction, generator=np.random.default_rng(seed))]] = True
     return take(part, np.flatnonzero(~chosen)), take(part, np.flatnonzero(chosen))
 
 

@@ -33,7 +33,7 @@ def check(
 
     Looked for are files that cannot be read, exact and near duplicates (also resized, re-encoded, cropped, mirrored)
     within and across parts, duplicates with different labels, blank images, odd sizes, stray files and imbalance.
-    `label_from`, `path_column`, `label_column` and `split_column` say how `data` is read, as for `find`.
+    `label_from`, the columns, `label_separator` and `order` say how `data` is read, as for `find`.
 
     Raises: DataError for data that cannot be looked at at all; StorageError where the page cannot be written.
     """
@@ -62,7 +62,7 @@ def check(
 
 
 def _class_counts(decoded: Dataset) -> dict[str, dict[str, int]]:
-    """Return the images by class, then by part; nothing where labels are numbers."""
+    """Return the images by class or label, then by part; nothing where labels are numbers."""
     counts = {name: decoded.kind.counts(part.labels, decoded.classes) for name, part in decoded.parts.items()}
     return {label: {part: counts[part][label] for part in counts} for label in decoded.classes}
 

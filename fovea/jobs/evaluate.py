@@ -52,7 +52,8 @@ def evaluate(
     model. `slice_by` asks for the score per value of that column of a manifest, `robust` for that on disturbed images,
     `out` for its picture. `min_score` asks for scores by their names in JSON, of errors for the most that is allowed;
     the result has `passed`, as for `min_accuracy`. `html` is where to write a page, with thumbnails where `images` is
-    set. `label_from`, `path_column`, `label_column` and `split_column` say how `data` is read, as for `find`.
+    set. `label_from`, the columns and `label_separator` say how `data` is read, as for `find`; the order of grades is
+    that of the model.
 
     Raises:
         BundleError: a model file that cannot be loaded.
@@ -63,14 +64,14 @@ def evaluate(
     _check_places(html, out, robust=robust)
     protocol = Protocol(crops=crops, flip=flip, scales=tuple(scales))
     predictor = load(model, device=device) if isinstance(model, str | Path) else model
-    further = slice_by is not None or robust
-    _check_task(predictor.target, min_accuracy=min_accuracy, min_score=min_score or {}, further=further)
+    target, further = predictor.target, slice_by is not None or robust
+    _check_task(target, min_accuracy=min_accuracy, min_score=min_score or {}, further=further)
     display = display or Display(quiet=True)
-    source = DataSource(data=data, task=predictor.target.name, allow_bad=allow_bad, **reading)
+    source = DataSource(data=data, task=target.name, known=target.classes, allow_bad=allow_bad, **reading)
     dataset = source.find(progress=display.fetched)
     value_of = {} if slice_by is None else source.column(slice_by)
     name, dataset = chosen_part(split_as_trained(dataset, predictor.card), split)
-    predictor.target.check_known(dataset.classes, data=dataset.name)
+    target.check_known(dataset.classes, data=dataset.name)
     notes = (*dataset.notes, *caveats(dataset, predictor.card, asked=split, given=name))
     for note in notes:
         display.note(f"data: {note}")
@@ -89,7 +90,7 @@ def evaluate(
         robustness=measure_robustness(predictor, outcome, batch=batch, progress=counter) if robust else None,
         min_accuracy=min_accuracy,
         min_scores=dict(min_score or {}),
-        scores=predictor.target.scores,
+        scores=target.scores,
         notes=notes,
         bad_files=decoded.bad_files,
     )

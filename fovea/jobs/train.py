@@ -101,6 +101,9 @@ def train(
     path_column: str | None = None,
     label_column: str | None = None,
     split_column: str | None = None,
+    label_separator: str | None = None,
+    label_columns: str | Sequence[str] | None = None,
+    order: str | Sequence[str] | None = None,
     task: str | None = None,
     out: str | Path | None = None,
     resume: str | Path | None = None,
@@ -122,10 +125,10 @@ def train(
     `size` is the side of the input in pixels, `fit` how images get it: `crop`, `letterbox`, `squash`. `settings` are
     all other fields of `fovea.training.recipe.Recipe` and of `fovea.plans.plan.Plan`, and arguments of the network.
 
-    `label_from`, `path_column`, `label_column`, `split_column`, `task` and `allow_bad` say how the data is read, as for
-    `fovea.find`. `out` is the run folder; `resume` continues one, and takes no other option. `tensorboard` writes event
-    files into it too. The run's report shows percentiles of the inputs of the layer `watch` (the middle activation),
-    and thumbnails where `images` is set.
+    `label_from`, `path_column`, `label_column`, `split_column`, `label_separator`, `label_columns`, `order`, `task` and
+    `allow_bad` say how the data is read, as for `fovea.find`. `out` is the run folder; `resume` continues one, and
+    takes no other option. `tensorboard` writes event files into it too. The run's report shows percentiles of the
+    inputs of the layer `watch` (the middle activation), and thumbnails where `images` is set.
 
     Of the processes that `torchrun` starts, the first does all this and the others train along; all return the same.
     Thread count and random state of the process are left as they were.
@@ -160,7 +163,7 @@ def train(
 _PASSED_ON = (
     *("recipe", "model", "start", "grow", "freeze", "pretrain", "probe", "budget", "epochs", "size", "fit", "batch"),
     *("lr", "seed", "threads", "precision", "val_fraction", "augment", "label_from", "path_column", "label_column"),
-    *("split_column", "task", "allow_bad", "compile", "patience"),
+    *("split_column", "label_separator", "label_columns", "order", "task", "allow_bad", "compile", "patience"),
 )
 """Parameters of `train` that `prepared` takes as they are."""
 

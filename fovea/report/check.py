@@ -29,7 +29,8 @@ def check_page(report: Mapping[str, Any], *, pixels: Callable[[Member], Pixels])
         report=report,
         totals={kind: len(found) for kind, found in kinds.items()},
         galleries={kind: list(_shown(found, pixels)) for kind, found in kinds.items()},
-        largest=max((count for counts in report["classes"].values() for count in counts.values()), default=1),
+        largest=max((count for counts in report["classes"].values() for count in counts.values()), default=1)
+        or 1,  # no image has any of the labels
         unreadable=[(bad["name"], bad["reason"]) for bad in report["bad_files"]],
         strays=[(name,) for name in report["strays"]],
         names=SHOWN_NAMES,

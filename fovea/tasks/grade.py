@@ -35,6 +35,7 @@ class Grade(Classes):
     name: ClassVar[str] = "grade"
     noun: ClassVar[str] = "a grade"
     losses: ClassVar[tuple[str, ...]] = ("corn",)
+    ordered: ClassVar[bool] = True
     metric: ClassVar[Metric] = ERROR
     followed: ClassVar[Metric] = ERROR
     smooths: ClassVar[bool] = False

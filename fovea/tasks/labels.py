@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 MAP = Metric("map", "mean average precision", share=True)
 
-CELLS = {"1": 1.0, "0": 0.0, "true": 1.0, "false": 0.0, "": np.nan, "nan": np.nan}
-"""What may stand in the column of a label, in any case; whole numbers as `1.0` too."""
+CELLS = {"1": 1.0, "1.0": 1.0, "true": 1.0, "0": 0.0, "0.0": 0.0, "false": 0.0, "": np.nan, "nan": np.nan}
+"""What may stand in the column of a label, in any case."""
 
 
 @register
@@ -90,7 +90,7 @@ class SeveralLabels(Named):
     @classmethod
     def is_missing(cls, text: Written, wording: Wording) -> bool:
         """Return whether no label is known; an empty text says that none applies."""
-        return bool(wording.columns) and all(np.isnan(_cell(cell, "")) for cell in text if cell.lower() in CELLS)
+        return bool(wording.columns) and all(np.isnan(CELLS.get(_plain(cell), 0)) for cell in text)
 
     @classmethod
     def notes(cls, labels: Mapping[str, Labels], classes: Sequence[str]) -> tuple[str, ...]:
@@ -99,7 +99,7 @@ class SeveralLabels(Named):
         total = sum(values.size for values in labels.values())
         noted = [f"{unknown:,} of {total:,} labels are unknown: loss and scores leave them out"] if unknown else []
         train = labels.get("train", np.zeros((0, len(classes))))
-        for value, what in ((1, "no training image has"), (0, "every training image has")):
+        for value, what in ((1, "no training image has"), (0, "no training image lacks")):
             seen = zip(classes, (train == value).any(axis=0), strict=True)
             if len(train) and (same := [name for name, shown in seen if not shown]):
                 noted.append(f"{what} the label {listed(same)}: nothing can be learned of it")
@@ -355,7 +355,11 @@ def _cells(rows: Sequence[Written], columns: Sequence[str]) -> Labels:
 
 def _cell(text: str, column: str) -> float:
     """Return 1, 0, or NaN for what is not known."""
-    found = CELLS.get(text.strip().lower().removesuffix(".0"))
+    found = CELLS.get(_plain(text))
     if found is None:
         raise DataError(f"`{text}` in the column `{column}` is no label; wanted is 1, 0, or nothing where unknown.")
     return found
+
+
+def _plain(cell: str) -> str:
+    return cell.strip().lower()

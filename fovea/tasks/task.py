@@ -101,6 +101,8 @@ class Task(ABC):
     """Names of augmentations that change a target, whatever the data, and are left out; see `directional` for flips."""
     has_classes: ClassVar[bool] = False
     """Whether labels are the names of classes."""
+    ordered: ClassVar[bool] = False
+    """Whether the classes are in an order, which a `Wording` may say."""
     several: ClassVar[bool] = False
     """Whether an image has several labels, (N, L) in arrays."""
     measures: ClassVar[bool] = False

@@ -137,3 +137,31 @@ def test_nothing_changes_where_there_is_nothing_to_do():
 def test_a_fraction_that_is_none_is_refused(fraction):
     with pytest.raises(UsageError, match=r"`--val-fraction` \(=.*\) must be at least 0 and below 1"):
         split_validation(of_files((5, 5, 5)), fraction=fraction, seed=0)
+
+
+def of_labels(labels: np.ndarray, order: np.ndarray | None = None) -> Dataset:
+    order = np.arange(len(labels)) if order is None else order
+    names = tuple(f"{index:05}.png" for index in order)
+    part = Part(labels=labels[order], names=names, files=tuple(Path("/data", name) for name in names))
+    classes = tuple(map(str, range(labels.shape[1])))
+    return Dataset(name="x", parts={"train": part}, classes=classes, channels=3, task="labels")
+
+
+def test_several_labels_are_stratified_whatever_the_order_of_files_and_unknown_ones_count_as_absent():
+    generator = np.random.default_rng(0)
+    labels = (generator.random((400, 6)) < [0.5, 0.3, 0.2, 0.1, 0.05, 0.02]).astype(np.float32)
+    split = split_validation(of_labels(labels), fraction=0.2, seed=3)
+    assert split.notes == ("validation: 20 % of train, stratified, seed 3",)
+    assert {name: part.labels.shape for name, part in split.parts.items()} == {"train": (320, 6), "val": (80, 6)}
+    assert (abs(split.parts["val"].labels.sum(0) - labels.sum(0) / 5) <= 1).all()
+    unknown = np.where((labels == 0) & (generator.random(labels.shape) < 0.5), np.nan, labels)
+    for other in (of_labels(labels, generator.permutation(400)), of_labels(unknown)):
+        again = split_validation(other, fraction=0.2, seed=3)
+        assert sorted(again.parts["val"].names) == list(split.parts["val"].names)
+    assert split_validation(of_labels(labels), fraction=0.2, seed=4).parts["val"].names != split.parts["val"].names
+
+
+def test_labels_of_single_images_make_no_validation_part():
+    split = split_validation(of_labels(np.eye(3, dtype=np.float32)), fraction=0.5, seed=0)
+    assert list(split.parts) == ["train"]
+    assert split.notes == ("validation: none, as each image of train has a label that no other has",)

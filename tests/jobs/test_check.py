@@ -135,3 +135,52 @@ def test_a_page_is_written_or_the_place_is_named(faulty, tmp_path, capsys):
     assert "leak and conflict.jpg" in (tmp_path / "page.html").read_text()
     with pytest.raises(StorageError, match="absent/page.html` cannot be written"):
         fovea.check(faulty, html=tmp_path / "absent" / "page.html")
+
+
+@pytest.fixture
+def several(folder, tmp_path):
+    """Return a manifest with two columns of labels, a copy with other labels, and a row of which nothing is known."""
+    picture(0).save(folder / "train" / "cat" / "copy.png")
+    rows = ["train/cat/0.png,1,0,train", "train/cat/copy.png,1,1,train", "train/cat/2.png,,0,train"]
+    rows += ["train/cat/4.png,,,train", "test/dog/3.png,1,1,test"]
+    (tmp_path / "several.csv").write_text("path,hat,scarf,split\n" + "".join(f"pets/{row}\n" for row in rows))
+    return tmp_path / "several.csv"
+
+
+def test_of_several_labels_each_is_counted_and_copies_must_agree(several, tmp_path):
+    page = tmp_path / "page.html"
+    result = fovea.check(several, task="labels", label_columns=["hat", "scarf"], html=page)
+    assert result.classes == {"hat": {"train": 2, "test": 1}, "scarf": {"train": 1, "test": 1}}
+    assert kinds(result) == {"files that cannot be read": 1, "label conflicts": 1, "exact duplicates": 1}
+    examples = {finding.what: finding.example for finding in result.findings}
+    assert examples["label conflicts"] == (
+        "pets/train/cat/0.png (train, hat) = pets/train/cat/copy.png (train, hat, scarf)"
+    )
+    assert examples["files that cannot be read"] == "pets/train/cat/4.png (no label (line 5 of several.csv))"
+    assert result.notes[0] == "1 of 8 labels are unknown: loss and scores leave them out"
+    text = page.read_text()
+    assert '<span class="label">hat, scarf</span>' in text and result.notes[0] in text
+    assert re.search(r"<td>scarf</td><td class=\"number\">1</td><td class=\"number\">1</td>", text)
+
+
+def test_labels_that_no_image_has_are_empty_and_their_page_is_written(several, tmp_path):
+    text = several.read_text().replace(",1,0,", ",0,0,").replace(",1,1,", ",0,0,")
+    several.write_text(text)
+    result = fovea.check(several, task="labels", label_columns="hat,scarf", html=tmp_path / "page.html")
+    assert result.empty_classes == ["hat", "scarf"] and result.conflicts == []
+    assert '<span class="label">none</span>' in (tmp_path / "page.html").read_text()
+
+
+def test_grades_are_counted_in_their_order(folder, capsys):
+    assert run(["check", str(folder), "--task", "grade", "--order", "dog,sheep,cat", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert list(found["classes"]) == ["dog", "sheep", "cat"]
+    assert found["classes"]["dog"] == {"train": 4, "test": 4}
+    assert [row["example"] for row in found["findings"] if row["what"].startswith("classes")] == ["sheep"]
+
+
+def test_the_command_takes_labels_from_columns(several, capsys):
+    assert run(["check", str(several), "--task", "labels", "--label-columns", "hat,scarf"]) == 0
+    assert capsys.readouterr().out.startswith("several: 3 train, 1 test images, 2 classes\n")
+    assert run(["check", str(several), "--label-columns", "hat,scarf"]) == 2
+    assert "`--label-columns` is for `--task labels`, and the task is `classes`" in capsys.readouterr().err

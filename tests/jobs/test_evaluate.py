@@ -223,3 +223,21 @@ def test_the_summary_names_part_interval_worst_class_and_mistakes(make_bundle, m
     assert lines[0] == "accuracy 75.00%, 95 % interval 40.93% to 92.85% (whole of mixed, 8 images)"
     assert lines[4].split() == ["blue", "50.0%", "100.0%", "66.7%", "4"]
     assert lines[-1] == "2 x blue taken for red"
+
+
+def test_data_is_read_for_the_names_that_the_model_knows(make_bundle, mixed, monkeypatch):
+    heard = []
+
+    def source(**options):
+        heard.append(options)
+        raise KeyError
+
+    monkeypatch.setattr("fovea.jobs.evaluate.DataSource", source)
+    with pytest.raises(KeyError):
+        evaluate(make_bundle(), mixed, label_separator="|")
+    assert heard[0]["known"] == ("red", "green", "blue") and heard[0]["label_separator"] == "|"
+
+
+def test_how_grades_and_several_labels_are_written_is_for_models_of_them(make_bundle, mixed):
+    with pytest.raises(UsageError, match="`--order` is for `--task grade`, and the task is `classes`; change one"):
+        evaluate(make_bundle(), mixed, order="red,green,blue")

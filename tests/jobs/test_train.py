@@ -356,3 +356,16 @@ def test_tensorboard_gets_the_metrics_and_is_closed(arrays, net_file, tmp_path, 
     quiet(arrays, model=net_file(), **options)
     names = ["train/loss", "train/accuracy", "lr", "val/loss", "val/accuracy"]
     assert written == [str(tmp_path / "run"), *((name, 1) for name in names), "closed"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"order": ["a", "b"]}, "^`--order` is for `--task grade`"),
+        ({"label_separator": "|"}, "^`--label-separator` is for `--task labels`"),
+        ({"label_columns": ["a", "b"]}, "^`--label-columns` is for `--task labels`"),
+    ],
+)
+def test_how_labels_are_written_must_fit_the_task(options, message):
+    with pytest.raises(UsageError, match=message):
+        fovea.train("digits", **options, display=Display(quiet=True))

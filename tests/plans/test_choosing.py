@@ -1,9 +1,13 @@
 """What plan a training gets, and what of it is settled before the first step."""
 
+import dataclasses
+
+import pytest
 import torch
 
 from fovea.data.sources.source import find
 from fovea.display import Display
+from fovea.errors import UsageError
 from fovea.plans.choosing import Wish, choose_plan
 from fovea.runs.request import prepared
 
@@ -41,3 +45,27 @@ def test_a_recipe_without_standardisation_only_scales_pixels_to_one():
     assert prepared("digits", recipe="cifar10-vgg1", **options).preprocess.mean == (0.0,)
     assert prepared("digits", recipe="cifar10-vgg1", **options).preprocess.std == (1.0,)
     assert prepared("digits", recipe="digits", **options).preprocess.mean[0] > 0.1
+
+
+@pytest.mark.parametrize("task", ["number", "labels", "grade"])
+def test_what_a_kind_of_target_has_not_is_refused_or_left_out(task):
+    dataset = dataclasses.replace(find("digits"), task=task)
+    device = torch.device("cpu")
+    wishes = Wish(recipe="cifar10-84", changes={}), Wish(changes={}), Wish(model="mlp", changes={})
+    assert all(choose_plan(dataset, wish, device=device).recipe.label_smoothing == 0 for wish in wishes)
+    noun = {"number": "a number", "labels": "several labels", "grade": "a grade"}[task]
+    with pytest.raises(UsageError) as caught:
+        choose_plan(dataset, Wish(changes={"label_smoothing": 0.1}), device=device)
+    assert str(caught.value) == (
+        f"`label_smoothing` (=0.1) is for --task classes; a network that predicts {noun} "
+        "learns its labels as they are, so leave it out."
+    )
+    probe = Wish(changes={"probe": True, "epochs": 0})
+    if task == "number":
+        assert choose_plan(dataset, probe, device=device).recipe.probe
+        return
+    with pytest.raises(UsageError) as caught:
+        choose_plan(dataset, probe, device=device)
+    assert str(caught.value) == (
+        f"`probe` has no closed form for a network that predicts {noun}; `freeze=all` trains the head alone."
+    )

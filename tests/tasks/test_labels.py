@@ -81,7 +81,7 @@ def test_what_is_unknown_or_the_same_everywhere_is_noted():
     assert SeveralLabels.notes({"train": train, "test": np.array([[0.0, 1, 1]])}, ("a", "b", "c")) == (
         "1 of 9 labels are unknown: loss and scores leave them out",
         "no training image has the label `b`: nothing can be learned of it",
-        "every training image has the label `a`, `c`: nothing can be learned of it",
+        "no training image lacks the label `a`, `c`: nothing can be learned of it",
     )
     assert SeveralLabels.notes({"train": np.array([[0.0], [1.0]])}, ("a",)) == ()
 

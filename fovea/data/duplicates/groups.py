@@ -10,7 +10,7 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -152,7 +152,7 @@ def find_duplicates(dataset: Dataset, decoded: Dataset, *, progress: Progress | 
     return sorted(found, key=lambda group: (-len(group.images), group.images))
 
 
-def _label_text(dataset: Dataset, label: np.int64 | np.float32) -> str:
+def _label_text(dataset: Dataset, label: Any) -> str:
     return dataset.kind.text_of(label, dataset.classes)
 
 

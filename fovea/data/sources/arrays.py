@@ -6,6 +6,7 @@ import shutil
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,7 +21,8 @@ from fovea.data.sources.download import CATALOGUE, DIGITS
 from fovea.data.splits import split_off
 from fovea.errors import DataError
 from fovea.storage import build_once
-from fovea.tasks.task import Labels
+from fovea.tasks.task import Labels, Task
+from fovea.tasks.wording import PLAIN, Wording
 
 NPZ_KEYS = {
     "train": (("x_train", "y_train"), ("images", "labels"), ("x", "y")),
@@ -55,14 +57,17 @@ def parsed_once(sources: Sequence[Path], parse: Callable[[], Arrays], *, name: s
         return _read(stored(), name)
 
 
-def load_npz(file: Path, *, task: str = "classes") -> Dataset:
+def load_npz(file: Path, *, task: str = "classes", wording: Wording = PLAIN) -> Dataset:
     """Return the images of an `.npz`: keys `x_train`, `y_train` and so on, or `images` and `labels`; maybe `classes`.
 
-    Pixels are uint8, (N, H, W), (N, H, W, C) or (N, C, H, W) with 1 or 3 channels.
+    Pixels are uint8, (N, H, W), (N, H, W, C) or (N, C, H, W) with 1 or 3 channels. Labels are (N,) integers or text,
+    (N,) numbers, or (N, L) of 1, 0 and NaN for several labels per image, as the kind of target wants.
 
     Raises: DataError for other keys, shapes or types, with the way to convert them.
     """
-    return parsed_once([file], partial(_parse_npz, file, task), name=file.stem, task=task)
+    dataset = parsed_once([file], partial(_parse_npz, file, task), name=file.stem, task=task)
+    # the cache keeps them as the file has them: an order is another with each call
+    return _in_order(dataset, wording) if dataset.kind.ordered else dataset
 
 
 def load_digits() -> Dataset:
@@ -119,6 +124,7 @@ def _read(folder: Path, name: str) -> Dataset:
     height, width, channels = next(iter(pixels.values())).shape[1:]
     kind = tasks.kind(facts["task"])
     directional = kind.directional(classes, channels=channels)
+    characters = (CHARACTERS_NOTE,) if directional and kind.has_classes and not published else ()
     return Dataset(
         name=facts["known"] or name,
         parts={
@@ -131,7 +137,7 @@ def _read(folder: Path, name: str) -> Dataset:
         directional=published.directional if published else directional,
         licence=published.licence if published else "unknown",
         fingerprint=facts["fingerprint"],
-        notes=(CHARACTERS_NOTE,) if directional and kind.has_classes and not published else (),
+        notes=(*characters, *kind.notes(labels, classes)),
     )
 
 
@@ -167,15 +173,31 @@ def _parse_npz(file: Path, task: str) -> Arrays:
     pixels = {part: _as_pixels(content[x], x) for part, (x, _) in present.items()}
     if len({array.shape[1:] for array in pixels.values()}) > 1:
         raise DataError(f"The parts of `{file}` differ in height, width or channels; make them the same.")
-    raw = {part: _as_column(content[y], y, len(pixels[part])) for part, (_, y) in present.items()}
-    kind = tasks.kind(task)
+    kind, names = tasks.kind(task), [str(name) for name in content.get("classes", ())]
+    raw = {part: (y, content[y], len(pixels[part])) for part, (_, y) in present.items()}
+    if kind.several:
+        return Arrays(pixels, *_with_rows({part: _as_rows(*found) for part, found in raw.items()}, names), task=task)
+    columns = {part: _as_column(*found) for part, found in raw.items()}
     if kind.has_classes and "classes" in content:
-        return Arrays(pixels, *_with_names(raw, [str(name) for name in content["classes"]]), task=task)
-    for key, array in raw.items():
-        kind.check_raw(array, key)
+        return Arrays(pixels, *_with_names(columns, names), task=task)
+    return Arrays(pixels, *_encoded(columns, kind), task=task)
+
+
+def _encoded(columns: Mapping[str, NDArray[Any]], kind: type[Task]) -> tuple[dict[str, Labels], tuple[str, ...]]:
+    """Return labels that are no indices of names; grades as classes, which have no order yet."""
+    for part, array in columns.items():
+        kind.check_raw(array, part)
     # as text, so that labels mean the same here as in folders and tables
-    texts = {part: array.astype(str).tolist() for part, array in raw.items()}
-    return Arrays(pixels, *kind.encode(texts), task=task)
+    texts = {part: array.astype(str).tolist() for part, array in columns.items()}
+    return (tasks.kind("classes") if kind.ordered else kind).encode(texts)
+
+
+def _in_order(dataset: Dataset, wording: Wording) -> Dataset:
+    """Return a data set of classes whose indices are those of grades."""
+    texts = {name: [dataset.classes[label] for label in part.labels] for name, part in dataset.parts.items()}
+    labels, grades = dataset.kind.encode(texts, classes=dataset.classes, wording=wording)
+    parts = {name: replace(part, labels=labels[name]) for name, part in dataset.parts.items()}
+    return replace(dataset, parts=parts, classes=grades)
 
 
 def _pair(content: Mapping[str, Any], keys: Sequence[tuple[str, str]]) -> tuple[str, str] | None:
@@ -201,12 +223,36 @@ def _as_pixels(array: NDArray[Any], key: str) -> NDArray[np.uint8]:
     return array
 
 
-def _as_column(labels: NDArray[Any], key: str, count: int) -> NDArray[Any]:
+def _as_column(key: str, labels: NDArray[Any], count: int) -> NDArray[Any]:
     if labels.size != count or labels.shape[0] != count:
+        hint = " Several labels per image need `--task labels`." if labels.ndim == 2 and len(labels) == count else ""
         raise DataError(
-            f"`{key}` has shape {labels.shape}; wanted is one label for each of {count} images, ({count},)."
+            f"`{key}` has shape {labels.shape}; wanted is one label for each of {count} images, ({count},).{hint}"
         )
     return labels.reshape(count)  # from (N, 1) too
+
+
+def _as_rows(key: str, labels: NDArray[Any], count: int) -> NDArray[np.float32]:
+    """Return (N, L) float32 of 1, 0, and NaN for what is not known."""
+    if labels.ndim != 2 or len(labels) != count or not labels.size or labels.dtype.kind not in "biuf":
+        raise DataError(
+            f"`{key}` is {labels.dtype} of shape {labels.shape}; `--task labels` wants ({count}, L): for each of the L "
+            "labels 1, 0, or NaN where it is not known."
+        )
+    others = labels[~np.isnan(labels) & (labels != 0) & (labels != 1)]
+    if others.size:
+        raise DataError(f"`{key}` holds {others[0]:g}; `--task labels` wants 1, 0, or NaN where a label is not known.")
+    return labels.astype(np.float32)
+
+
+def _with_rows(rows: Mapping[str, Labels], names: Sequence[str]) -> tuple[dict[str, Labels], tuple[str, ...]]:
+    """Return labels (N, L), and their names, which are numbers where there are none."""
+    widths = {labels.shape[1] for labels in rows.values()}
+    if len(widths) > 1 or (names and {len(set(names))} != widths):
+        shapes = ", ".join(f"{labels.shape} in `{part}`" for part, labels in rows.items())
+        named = f"; `classes` has {len(set(names))} different names" if names else ""
+        raise DataError(f"The labels have the shapes {shapes}{named}; they need a column for each name in every part.")
+    return dict(rows), tuple(names) or _indices(*widths)
 
 
 def _with_names(raw: Mapping[str, NDArray[Any]], names: Sequence[str]) -> tuple[dict[str, Labels], tuple[str, ...]]:

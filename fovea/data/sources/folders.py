@@ -17,6 +17,7 @@ from fovea import tasks
 from fovea.data.dataset import Dataset, Part
 from fovea.data.labels import CHARACTERS_NOTE, PART_NAMES, in_order
 from fovea.errors import DataError, UsageError
+from fovea.tasks.wording import PLAIN, Wording, Written
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 IGNORED = frozenset({"__macosx", "thumbs.db", "desktop.ini"})
@@ -29,7 +30,7 @@ class Record(NamedTuple):
 
     part: str
     name: str
-    label: str
+    label: Written
     path: Path
     size_bytes: int
 
@@ -42,7 +43,9 @@ class Layout(NamedTuple):
     outside: int
 
 
-def load_folder(root: Path, *, label_from: str | None = None, task: str = "classes") -> Dataset:
+def load_folder(
+    root: Path, *, label_from: str | None = None, task: str = "classes", wording: Wording = PLAIN
+) -> Dataset:
     """Return the images below `root`, labelled by their folder or, with `label_from`, by a regex on the file name.
 
     Raises: DataError for a folder that holds no usable classes, UsageError for a regex that is none.
@@ -55,13 +58,17 @@ def load_folder(root: Path, *, label_from: str | None = None, task: str = "class
         raise DataError(f"No images in `{root}`; recognised are {', '.join(sorted(SUFFIXES))}.")
     layout = _layout(root, images, flat=pattern is not None)
     records = _relabelled(layout.records, pattern) if pattern else layout.records
-    dataset = dataset_of(records, name=root.resolve().name, task=task, classes=layout.classes)
+    # a folder of several labels, as `cat;dog`, is no label itself; an empty one says nothing
+    classes = frozenset() if tasks.kind(task).several else frozenset(layout.classes)
+    dataset = dataset_of(records, name=root.resolve().name, task=task, classes=classes, wording=wording)
     counts = (len(found) - len(images), "that are no images"), (layout.outside, "outside the class folders")
     ignored = tuple(f"{count} files {which} were ignored" for count, which in counts if count)
     return replace(dataset, notes=(*dataset.notes, *ignored))
 
 
-def dataset_of(records: Sequence[Record], *, name: str, task: str, classes: set[str] | frozenset[str]) -> Dataset:
+def dataset_of(
+    records: Sequence[Record], *, name: str, task: str, classes: frozenset[str], wording: Wording = PLAIN
+) -> Dataset:
     """Return the data set of these files, each part sorted by name; `classes` may name some that have no image."""
     grouped: dict[str, list[Record]] = {}
     for record in sorted(records):
@@ -69,7 +76,7 @@ def dataset_of(records: Sequence[Record], *, name: str, task: str, classes: set[
     order = in_order(grouped)
     texts = {part: [record.label for record in grouped[part]] for part in order}
     kind = tasks.kind(task)
-    labels, names = kind.encode(texts, classes=sorted(classes))
+    labels, names = kind.encode(texts, classes=sorted(classes), wording=wording)
     parts = {
         part: Part(
             labels=labels[part],
@@ -80,6 +87,7 @@ def dataset_of(records: Sequence[Record], *, name: str, task: str, classes: set[
     }
     channels, size = _channels_and_size([record.path for record in grouped[order[0]]])
     directional = kind.directional(names, channels=channels)
+    characters = (CHARACTERS_NOTE,) if directional and kind.has_classes else ()
     return Dataset(
         name=name,
         parts=parts,
@@ -88,8 +96,8 @@ def dataset_of(records: Sequence[Record], *, name: str, task: str, classes: set[
         task=task,
         native_size=size,
         directional=directional,
-        fingerprint=_fingerprint(records),
-        notes=(CHARACTERS_NOTE,) if directional and kind.has_classes else (),
+        fingerprint=_fingerprint(records, wording.columns),
+        notes=(*characters, *kind.notes(labels, names)),
     )
 
 
@@ -233,7 +241,12 @@ def _header(path: Path) -> tuple[str, tuple[int, int]] | None:
         return None
 
 
-def _fingerprint(records: Sequence[Record]) -> str:
+def _fingerprint(records: Sequence[Record], columns: Sequence[str]) -> str:
+    """Return SHA-256 over the records; labels in columns count by the names of these, in whatever order they come."""
     # by size in place of content: no file is opened for it
-    rows = sorted((record.part, record.name, record.size_bytes, record.label) for record in records)
+    rows = sorted((record.part, record.name, record.size_bytes, _named(record.label, columns)) for record in records)
     return hashlib.sha256("\n".join(json.dumps(row) for row in rows).encode()).hexdigest()
+
+
+def _named(label: Written, columns: Sequence[str]) -> Written | list[tuple[str, str]]:
+    return sorted(zip(columns, label, strict=True)) if columns else label

@@ -7,10 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+from fovea import tasks
 from fovea.data.dataset import BadFile, Dataset
 from fovea.data.labels import part_of
 from fovea.data.sources.folders import Record, dataset_of, is_ignored, subfolders
 from fovea.errors import DataError
+from fovea.tasks.wording import PLAIN, Wording, Written
 
 
 class Columns(NamedTuple):
@@ -25,6 +27,7 @@ DEFAULT_COLUMNS = Columns()
 SEPARATORS = {";": "semicolons", "\t": "tabs"}
 """What other programs write between columns."""
 COLUMN_OPTIONS = "`--path-column`, `--label-column`, `--split-column`"
+LABEL_COLUMNS = "`--label-columns`"
 
 
 class Row(NamedTuple):
@@ -32,26 +35,30 @@ class Row(NamedTuple):
 
     line: int
     path: str
-    label: str
+    label: Written
     split: str
 
 
-def load_manifest(file: Path, *, columns: Columns = DEFAULT_COLUMNS, task: str = "classes") -> Dataset:
+def load_manifest(
+    file: Path, *, columns: Columns = DEFAULT_COLUMNS, task: str = "classes", wording: Wording = PLAIN
+) -> Dataset:
     """Return the images listed in the CSV file; relative paths start at its folder, or at the only one in it.
 
-    A row whose file is missing, or whose label is empty, is left out and named in `bad_files`.
+    A row whose file is missing, or whose label says nothing, is left out and named in `bad_files`.
 
     Raises: DataError for a file that is no CSV, a missing column, an unknown split name, or no usable row at all.
     """
-    rows = _rows(file, columns)
+    rows = _rows(file, columns, labels=wording.columns)
     folder = _base(file, rows)
     names = _names([folder / row.path for row in rows], file.parent)
+    kind = tasks.kind(task)
     # `names` are found before rows are left out, so that `read_column` finds the same
     records: list[Record] = []
     bad: list[BadFile] = []
     for row, name in zip(rows, names, strict=True):
         path = folder / row.path
-        reason = "no such file" if not path.is_file() else "" if row.label else "no label"
+        missing = kind.is_missing(row.label, wording)
+        reason = "no such file" if not path.is_file() else "no label" if missing else ""
         if reason:
             bad.append(BadFile(name, f"{reason} (line {row.line} of {file.name})"))
         else:
@@ -59,7 +66,7 @@ def load_manifest(file: Path, *, columns: Columns = DEFAULT_COLUMNS, task: str =
             records.append(Record(part, name, row.label, path, path.stat().st_size))
     if not records:
         raise _nothing_usable(file, rows, bad)
-    dataset = dataset_of(records, name=file.stem, task=task, classes=frozenset())
+    dataset = dataset_of(records, name=file.stem, task=task, classes=frozenset(), wording=wording)
     return replace(dataset, bad_files=tuple(bad))
 
 
@@ -71,7 +78,7 @@ def read_column(file: Path, column: str, *, columns: Columns = DEFAULT_COLUMNS) 
     rows = _rows(file, columns._replace(label=column), options="`--slice`")
     folder = _base(file, rows)
     names = _names([folder / row.path for row in rows], file.parent)
-    return {name: row.label for name, row in zip(names, rows, strict=True)}
+    return {name: str(row.label) for name, row in zip(names, rows, strict=True)}
 
 
 def manifest_in(folder: Path) -> Path | None:
@@ -101,25 +108,28 @@ def _nothing_usable(file: Path, rows: Sequence[Row], bad: Sequence[BadFile]) -> 
     return DataError(f"`{file}` lists no image that can be used; {tried}. {way_out}")
 
 
-def _rows(file: Path, columns: Columns, *, options: str = COLUMN_OPTIONS) -> list[Row]:
+def _rows(file: Path, columns: Columns, *, labels: Sequence[str] = (), options: str = COLUMN_OPTIONS) -> list[Row]:
+    """Return the lines of the file, each with what stands in the label column, or in the columns of several labels."""
     try:
         # -sig: spreadsheets begin a file with a mark that would become part of the first column's name
         with file.open(newline="", encoding="utf-8-sig") as stream:
             reader = csv.DictReader(stream)
             header = reader.fieldnames or ()
-            wanted = [columns.path, columns.label]
+            wanted = [columns.path, *([] if labels else [columns.label])]
             if columns.split in header or columns.split != DEFAULT_COLUMNS.split:
                 wanted.append(columns.split)
             require_columns(wanted, header, file, options=options)
-            return [_row(reader.line_num, row, columns) for row in reader]
+            require_columns(labels, header, file, options=LABEL_COLUMNS)
+            return [_row(reader.line_num, row, columns, labels) for row in reader]
     except (csv.Error, UnicodeDecodeError) as error:
         raise DataError(f"`{file}` is not a CSV file in UTF-8: {error}.") from error
 
 
-def _row(line: int, cells: dict[str, str | None], columns: Columns) -> Row:
+def _row(line: int, cells: dict[str, str | None], columns: Columns, labels: Sequence[str]) -> Row:
     # None stands in the cells that a short row lacks
     path, label, split = ((cells.get(column) or "").strip() for column in columns)
-    return Row(line, path, label, split if columns.split in cells else "train")
+    several = tuple((cells[column] or "").strip() for column in labels)
+    return Row(line, path, several if labels else label, split if columns.split in cells else "train")
 
 
 def require_columns(wanted: Sequence[str], header: Sequence[str], file: Path, *, options: str = COLUMN_OPTIONS) -> None:

@@ -1,4 +1,4 @@
-"""Images in Parquet files: a column of encoded images or of paths, and one of labels, as Hugging Face stores them.
+"""Images in Parquet files: a column of encoded images or of paths, and labels, as Hugging Face stores them.
 
 An image is a struct of `bytes` and `path`, plain bytes, or text: a path from the folder of the file. Bytes are written
 out once, into the cache, and decoded from there like any file.
@@ -7,7 +7,7 @@ out once, into the cache, and decoded from there like any file.
 import json
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -19,9 +19,10 @@ from fovea.data.dataset import BadFile, Dataset
 from fovea.data.labels import PART_NAMES, part_of
 from fovea.data.sources.archives import MAX_MEMBERS, MAX_UNPACKED_BYTES, Progress
 from fovea.data.sources.folders import Record, dataset_of
-from fovea.data.sources.manifests import DEFAULT_COLUMNS, Columns, require_columns
+from fovea.data.sources.manifests import DEFAULT_COLUMNS, LABEL_COLUMNS, Columns, require_columns
 from fovea.errors import DataError, MissingDependencyError
 from fovea.storage import build_once
+from fovea.tasks.wording import PLAIN, Wording, Written, single
 
 SUFFIX = ".parquet"
 IMAGE_COLUMNS = ("image", "img")
@@ -45,6 +46,8 @@ class Listing:
     root: Path
     columns: Columns
     classes: tuple[str, ...]
+    labels: tuple[str, ...]
+    """The columns of several labels, if they have one each."""
 
 
 def parquet_files(folder: Path) -> list[Path]:
@@ -53,37 +56,35 @@ def parquet_files(folder: Path) -> list[Path]:
 
 
 def load_parquet(
-    path: Path, *, columns: Columns = DEFAULT_COLUMNS, task: str = "classes", progress: Progress | None = None
+    path: Path,
+    *,
+    columns: Columns = DEFAULT_COLUMNS,
+    task: str = "classes",
+    wording: Wording = PLAIN,
+    progress: Progress | None = None,
 ) -> Dataset:
     """Return the images of a Parquet file, or of all in a folder; the part is in the split column or the file's name.
 
     Whole numbers are indices into the class names that the file's `huggingface` metadata has, where it has them; -1 is
-    no label. A row without an image or a label is left out and named in `bad_files`.
+    no label. A row without an image or a label is left out and named in `bad_files`. A list holds several labels, an
+    empty one none of them.
 
-    Raises: DataError for a file that is no Parquet, a missing column, a label outside the class names, file names of
-    which only some name a part, or no usable row; MissingDependencyError without pyarrow.
+    Raises: DataError for a file that is no Parquet, a missing column, a label outside the class names, lists for
+    another kind of target, file names of which only some name a part, or no usable row; MissingDependencyError without
+    pyarrow.
     """
-    listing = _listing(path, columns, task)
+    kind = tasks.kind(task)
+    listing = _listing(path, columns, wording.columns, named=kind.has_classes)
+    found = [list(_labels(file, listing)) for file in listing.files]
+    if not kind.several:
+        single(label for rows in found for label, _ in rows if label is not None)  # before anything is unpacked
     title = path.resolve().stem if path.is_file() else path.resolve().name
     unpack = partial(_unpack, listing, progress=progress)
     unpacked = build_once("archives", listing.files, name=f"{title}.{listing.columns.path}", build=unpack)
-    paths = json.loads((unpacked / INDEX).read_text(encoding="utf-8"))
-    records: list[Record] = []
-    bad: list[BadFile] = []
-    for number, (file, part) in enumerate(zip(listing.files, _parts(listing), strict=True)):
-        for row, (label, split) in enumerate(_labels(file, listing)):
-            name = f"{file.relative_to(listing.root).as_posix()}/{row}"
-            given = paths[number][row]
-            # a path starts at the folder of its file; bytes lie where `_unpack` has written them
-            image = file.parent / given if given else unpacked / str(number) / str(row)
-            if reason := _reason(image, label):
-                bad.append(BadFile(name, reason))
-            else:
-                own = part_of(split, where=f"`{file}`, row {row}") if split is not None else part
-                records.append(Record(own, name, label, image, image.stat().st_size))
+    records, bad = _records(listing, found, unpacked, missing=lambda label: kind.is_missing(label, wording))
     if not records:
         raise DataError(f"`{path}` has no row with an image and a label; {bad[0].reason if bad else 'it is empty'}.")
-    dataset = dataset_of(records, name=title, task=task, classes=frozenset(listing.classes))
+    dataset = dataset_of(records, name=title, task=task, classes=frozenset(listing.classes), wording=wording)
     return replace(dataset, bad_files=tuple(bad))
 
 
@@ -100,7 +101,8 @@ def read_parquet_column(path: Path, column: str) -> dict[str, str]:
         names = class_names(table.metadata, column)
         for row, values in enumerate(_rows(file, [column])):
             name = f"{file.relative_to(root).as_posix()}/{row}"
-            found[name] = label_text(values[column], names, where=f"`{file}`, row {row}")
+            written = _written(values[column], names, where=f"`{file}`, row {row}") or ""
+            found[name] = written if isinstance(written, str) else ", ".join(written)
     return found
 
 
@@ -120,12 +122,17 @@ def image_of(value: Any) -> tuple[bytes | None, str]:
 def class_names(metadata: dict[bytes, bytes], column: str) -> tuple[str, ...]:
     """Return the class names of a column in index order, from a file's `huggingface` metadata; none where it has none.
 
+    Of a column of lists they are those of what the lists hold.
+
     >>> class_names({b"huggingface": b'{"info": {"features": {"label": {"names": ["cat", "dog"]}}}}'}, "label")
     ('cat', 'dog')
     """
     try:
-        return tuple(map(str, json.loads(metadata[b"huggingface"])["info"]["features"][column]["names"]))
-    except (KeyError, TypeError, ValueError):
+        feature = json.loads(metadata[b"huggingface"])["info"]["features"][column]
+        while "names" not in feature:  # {"feature": ...} or [...] around what a list holds
+            feature = feature[0] if isinstance(feature, list) else feature["feature"]
+        return tuple(map(str, feature["names"]))
+    except (KeyError, IndexError, TypeError, ValueError):
         return ()
 
 
@@ -154,7 +161,8 @@ def label_text(value: Any, names: Sequence[str], *, where: str) -> str:
     return names[value]
 
 
-def _listing(path: Path, columns: Columns, task: str) -> Listing:
+def _listing(path: Path, columns: Columns, labels: tuple[str, ...], *, named: bool) -> Listing:
+    """Return what is to be read; `named` tells whether whole numbers are indices of names."""
     files, root = _files(path)
     tables = [_table(file) for file in files]
     if columns.path == DEFAULT_COLUMNS.path:  # left at its default
@@ -162,12 +170,13 @@ def _listing(path: Path, columns: Columns, task: str) -> Listing:
         found = next((name for name in names if name in tables[0].columns), columns.path)
         columns = columns._replace(path=found)
     for file, table in zip(files, tables, strict=True):
-        wanted = [columns.path, columns.label]
+        wanted = [columns.path, *([] if labels else [columns.label])]
         if columns.split != DEFAULT_COLUMNS.split:
             wanted.append(columns.split)
         require_columns(wanted, table.columns, file)
-    classes = class_names(tables[0].metadata, columns.label) if tasks.kind(task).has_classes else ()
-    return Listing(files, root, columns, classes)
+        require_columns(labels, table.columns, file, options=LABEL_COLUMNS)
+    classes = class_names(tables[0].metadata, columns.label) if named and not labels else ()
+    return Listing(files, root, columns, classes, labels)
 
 
 def _files(path: Path) -> tuple[list[Path], Path]:
@@ -187,13 +196,48 @@ def _parts(listing: Listing) -> list[str]:
     return [part or "train" for part in parts]
 
 
-def _labels(file: Path, listing: Listing) -> Iterator[tuple[str, str | None]]:
-    """Yield label and split of each row; None where there is no column of splits."""
-    columns = listing.columns
+def _labels(file: Path, listing: Listing) -> Iterator[tuple[Written | None, str | None]]:
+    """Yield label and split of each row; None where there is no label, or no column of splits."""
+    columns, several = listing.columns, listing.labels
     has_split = columns.split in _table(file).columns
-    for row, values in enumerate(_rows(file, [columns.label, columns.split] if has_split else [columns.label])):
-        label = label_text(values[columns.label], listing.classes, where=f"`{file}`, row {row}")
+    for row, values in enumerate(_rows(file, [*(several or [columns.label]), *([columns.split] if has_split else [])])):
+        cells = tuple(label_text(values[column], (), where="") for column in several)
+        label = cells or _written(values[columns.label], listing.classes, where=f"`{file}`, row {row}")
         yield label, str(values[columns.split] or "") if has_split else None
+
+
+def _written(value: Any, names: Sequence[str], *, where: str) -> Written | None:
+    """Return the text of a label, or those of a list of them; None where there is no label."""
+    if isinstance(value, list):
+        return tuple(label_text(each, names, where=where) for each in value)
+    return None if value is None or (value == -1 and names) else label_text(value, names, where=where)
+
+
+def _records(
+    listing: Listing,
+    found: Sequence[Sequence[tuple[Written | None, str | None]]],
+    unpacked: Path,
+    *,
+    missing: Callable[[Written], bool],
+) -> tuple[list[Record], list[BadFile]]:
+    """Return the rows that can be used, and the others; `found` are label and split of each row of each file."""
+    paths = json.loads((unpacked / INDEX).read_text(encoding="utf-8"))
+    records: list[Record] = []
+    bad: list[BadFile] = []
+    for number, (file, part) in enumerate(zip(listing.files, _parts(listing), strict=True)):
+        for row, (label, split) in enumerate(found[number]):
+            name = f"{file.relative_to(listing.root).as_posix()}/{row}"
+            given = paths[number][row]
+            # a path starts at the folder of its file; bytes lie where `_unpack` has written them
+            image = file.parent / given if given else unpacked / str(number) / str(row)
+            if not image.is_file():
+                bad.append(BadFile(name, "no such file"))
+            elif label is None or missing(label):
+                bad.append(BadFile(name, "no label"))
+            else:
+                own = part_of(split, where=f"`{file}`, row {row}") if split is not None else part
+                records.append(Record(own, name, label, image, image.stat().st_size))
+    return records, bad
 
 
 def _unpack(listing: Listing, target: Path, *, progress: Progress | None) -> None:
@@ -218,12 +262,6 @@ def _unpack(listing: Listing, target: Path, *, progress: Progress | None) -> Non
                 # files are compressed: what is unpacked can be more than they are
                 progress(f"unpacking {listing.root.name}", min(unpacked_bytes, total_bytes), total_bytes)
     (target / INDEX).write_text(json.dumps(paths), encoding="utf-8")
-
-
-def _reason(image: Path, label: str) -> str:
-    if not image.is_file():
-        return "no such file"
-    return "" if label else "no label"
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """Finding a data set: from what the user names (a folder, a file, a published name) to parts of images with labels."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +20,7 @@ from fovea.data.sources.parquet import SUFFIX, load_parquet, parquet_files, read
 from fovea.errors import DataError, UsageError, unknown
 from fovea.inputs.interface import Preprocessing
 from fovea.signatures import spelled_out
+from fovea.tasks.wording import PLAIN, Wording
 
 NAMES = ("digits", *CATALOGUE)
 FILE_SUFFIXES = (".csv", ".parquet", ".npz", *ZIP_SUFFIXES, *TAR_SUFFIXES)
@@ -32,6 +33,9 @@ class Reading(TypedDict, total=False):
     path_column: str
     label_column: str
     split_column: str
+    label_separator: str | None
+    label_columns: str | Sequence[str] | None
+    order: str | Sequence[str] | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,10 +50,34 @@ class DataSource:
     label_column: str = "label"
     split_column: str = "split"
     """Names of the columns of a manifest."""
+    label_separator: str | None = None
+    """What stands between several labels in one text; None is `;`."""
+    label_columns: str | Sequence[str] | None = None
+    """The columns of a manifest that hold 1 or 0 for a label each: names, or text as `a,b,c`."""
+    order: str | Sequence[str] | None = None
+    """The grades, the lowest first: names, or text as `small,medium,large`."""
+    known: tuple[str, ...] | None = None
+    """The names that a network knows, which the data is for; None where there is none yet."""
     task: str = "classes"
     """The kind of target (`fovea.tasks`)."""
     allow_bad: bool = False
     """Whether to go on where more than 5 % of the files are bad."""
+
+    def __post_init__(self) -> None:
+        for name in ("label_columns", "order"):
+            if (value := getattr(self, name)) is not None:
+                # as names, whether from text, from a list of recipe.toml or from Python
+                object.__setattr__(self, name, _names(value))
+
+    @property
+    def wording(self) -> Wording:
+        """How the texts of labels are to be taken."""
+        return Wording(
+            separator=PLAIN.separator if self.label_separator is None else self.label_separator,
+            columns=tuple(self.label_columns or ()),
+            order=tuple(self.order or ()),
+            known=self.known or (),
+        )
 
     @property
     def columns(self) -> Columns:
@@ -63,18 +91,13 @@ class DataSource:
 
     def find(self, *, download: bool = True, progress: Progress | None = None) -> Dataset:
         """Return the data set; errors as `fovea.find`. `progress` hears of downloads and unpacking."""
-        tasks.kind(self.task)  # refuses what is none, before anything is read
+        _check_labelling(self)  # before anything is read
         if isinstance(self.data, str) and self.data in NAMES:
             return _named(self, download=download, progress=progress)
         further = [reader for reader in _FURTHER if reader.reads(self.path, self)]
         path = self.path if further else _existing(self.data)
         reader = next(reader for reader in (*further, *_READERS) if reader.reads(path, self))
-        if not reader.labels_in_names and self.label_from is not None:
-            raise UsageError(
-                f"`--label-from` is for folders and archives of images; `{self.data}` brings its own labels."
-            )
-        if reader.classes_only:
-            _require_classes(self)
+        _check_form(self, reader)
         return reader.load(path, self, progress)
 
     def decode(
@@ -121,6 +144,10 @@ class Reader(NamedTuple):
     """Whether `label_from` applies."""
     classes_only: bool = False
     """Whether labels can be nothing but classes."""
+    has_columns: bool = False
+    """Whether labels can have a column each."""
+    has_texts: bool = True
+    """Whether labels are texts, which can hold several."""
 
 
 _FURTHER: list[Reader] = []
@@ -151,7 +178,9 @@ def find(
     A plain word that is a name means the name, even where a folder is called so: write `./mnist` for the folder.
     A folder of images without class folders, and with one `.csv`, is what that file lists.
     `label_from` is a regex whose first group is the label in a file name; `path_column`, `label_column` and
-    `split_column` name the columns of a manifest; `progress` hears of downloads and unpacking.
+    `split_column` name the columns of a manifest. Several labels per image are separated by `label_separator` (`;`), or
+    are columns of 0 and 1, `label_columns`; `order` names the grades, the lowest first. `progress` hears of downloads
+    and unpacking.
 
     Raises: UsageError for an unknown name or an option that does not apply; DataError for data that cannot be used.
     """
@@ -159,19 +188,73 @@ def find(
 
 
 def _named(source: DataSource, *, download: bool, progress: Progress | None) -> Dataset:
-    if source.label_from is not None:
-        raise UsageError(
-            f"`--label-from` is for folders and archives of images; `{source.data}` brings its own labels."
-        )
-    _require_classes(source)
+    _check_form(source, _NAMED)
     if source.data == "digits":
         return load_digits()
     return _arrays(locate(str(source.data), download=download, progress=progress), source, progress)
 
 
-def _require_classes(source: DataSource) -> None:
-    if not tasks.kind(source.task).has_classes:
+def _names(given: str | Sequence[str]) -> tuple[str, ...]:
+    """Return the names in a text as `a,b,c`, or in a sequence.
+
+    >>> _names("small, large"), _names(["a,b", "c"])
+    (('small', 'large'), ('a,b', 'c'))
+    """
+    return tuple(name.strip() for name in (given.split(",") if isinstance(given, str) else given))
+
+
+def _check_labelling(source: DataSource) -> None:
+    """Raise UsageError where what is said of labels contradicts itself, the kind of target, or what is known."""
+    kind = tasks.kind(source.task)
+    _check_kind(source, "label-separator", source.label_separator, wanted="labels", fits=kind.several)
+    _check_kind(source, "label-columns", source.label_columns, wanted="labels", fits=kind.several)
+    _check_kind(source, "order", source.order, wanted="grade", fits=kind.ordered)
+    if source.label_columns is not None:
+        _check_names("label-columns", source.label_columns, least=1)
+        others = {
+            "label-separator": source.label_separator is not None,
+            "label-column": source.label_column != DataSource.label_column,
+        }
+        if other := next((name for name, given in others.items() if given), None):
+            raise UsageError(f"`--{other}` and `--label-columns` exclude each other; give one of them.")
+    if source.label_separator == "":
+        raise UsageError("`--label-separator` is empty; give what stands between two labels, as ; or |.")
+    if source.order is not None:
+        _check_names("order", source.order, least=2)
+        if source.known and tuple(source.order) != source.known:
+            raise UsageError(
+                f"`--order` differs from the order that the model knows, {', '.join(source.known)}; leave it out."
+            )
+
+
+def _check_kind(source: DataSource, option: str, given: object, *, wanted: str, fits: bool) -> None:
+    if given is not None and not fits:
+        raise UsageError(f"`--{option}` is for `--task {wanted}`, and the task is `{source.task}`; change one of them.")
+
+
+def _check_names(option: str, names: Sequence[str], *, least: int) -> None:
+    written = f"`--{option} {','.join(names)}`"
+    if not all(names):
+        raise UsageError(f"{written} has an empty name; write names between commas, as a,b,c.")
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise UsageError(f"{written} has `{twice}` twice; name each once.")
+    if len(names) < least:
+        raise UsageError(f"{written} must have at least {least} of them; write names between commas, as a,b,c.")
+
+
+def _check_form(source: DataSource, reader: Reader) -> None:
+    """Raise UsageError where an option, or the kind of target, is not for the form that the data has."""
+    if source.label_from is not None and not reader.labels_in_names:
+        raise UsageError(
+            f"`--label-from` is for folders and archives of images; `{source.data}` brings its own labels."
+        )
+    kind = tasks.kind(source.task)
+    if reader.classes_only and (not kind.has_classes or kind.several or kind.ordered):
         raise UsageError(f"`--task {source.task}` does not fit `{source.data}`, which has classes; leave it out.")
+    if source.label_columns is not None and not reader.has_columns:
+        raise UsageError(f"`--label-columns` is for manifests, CSV or Parquet; `{source.data}` is none.")
+    if source.label_separator is not None and not reader.has_texts:
+        raise UsageError(f"`--label-separator` is for labels in texts; those of `{source.data}` are arrays.")
 
 
 def _existing(spec: str | Path) -> Path:
@@ -200,42 +283,55 @@ def _arrays(path: Path, _: DataSource, progress: Progress | None) -> Dataset:
     return load_cifar(path, version, progress=progress) if version else load_idx(path)
 
 
+def _from_manifest(path: Path, source: DataSource, _: Progress | None) -> Dataset:
+    return load_manifest(path, columns=source.columns, task=source.task, wording=source.wording)
+
+
+def _from_parquet(path: Path, source: DataSource, progress: Progress | None) -> Dataset:
+    wording = source.wording
+    return load_parquet(path, columns=source.columns, task=source.task, wording=wording, progress=progress)
+
+
+def _from_folder(path: Path, source: DataSource, _: Progress | None) -> Dataset:
+    return load_folder(path, label_from=source.label_from, task=source.task, wording=source.wording)
+
+
+def _from_npz(path: Path, source: DataSource, _: Progress | None) -> Dataset:
+    return load_npz(path, task=source.task, wording=source.wording)
+
+
 def _is_listed(path: Path, source: DataSource) -> bool:
     return path.is_dir() and source.label_from is None and manifest_in(path) is not None
 
 
-def _listed(path: Path, source: DataSource, _: Progress | None) -> Dataset:
+def _listed(path: Path, source: DataSource, progress: Progress | None) -> Dataset:
     manifest = manifest_in(path)
     if manifest is None:
         raise DataError(f"`{path}` has no manifest any more.")
-    return replace(load_manifest(manifest, columns=source.columns, task=source.task), name=path.resolve().name)
+    return replace(_from_manifest(manifest, source, progress), name=path.resolve().name)
 
 
 def _archive(path: Path, source: DataSource, progress: Progress | None) -> Dataset:
     folder = unpack(path, progress=progress)
     try:
-        return replace(load_folder(folder, label_from=source.label_from, task=source.task), name=stem(path))
+        return replace(_from_folder(folder, source, progress), name=stem(path))
     except DataError as error:  # it names the folder in the cache, where the user gave the archive
         raise DataError(str(error).replace(str(folder), str(path))) from error
 
 
+_NAMED = Reader(lambda *_: False, _arrays, classes_only=True)
+"""What holds of published data sets, which are found by name."""
 _READERS = (
-    Reader(
-        lambda path, _: path.suffix.lower() == ".csv",
-        lambda path, source, _: load_manifest(path, columns=source.columns, task=source.task),
-    ),
-    Reader(lambda path, _: path.suffix.lower() == ".npz", lambda path, source, _: load_npz(path, task=source.task)),
+    Reader(lambda path, _: path.suffix.lower() == ".csv", _from_manifest, has_columns=True),
+    Reader(lambda path, _: path.suffix.lower() == ".npz", _from_npz, has_texts=False),
     Reader(
         lambda path, _: path.suffix.lower() == SUFFIX or (path.is_dir() and bool(parquet_files(path))),
-        lambda path, source, progress: load_parquet(path, columns=source.columns, task=source.task, progress=progress),
+        _from_parquet,
+        has_columns=True,
     ),
     Reader(lambda path, _: _holds_arrays(path), _arrays, classes_only=True),
-    Reader(_is_listed, _listed, labels_in_names=True),
-    Reader(
-        lambda path, _: path.is_dir(),
-        lambda path, source, _: load_folder(path, label_from=source.label_from, task=source.task),
-        labels_in_names=True,
-    ),
+    Reader(_is_listed, _listed, labels_in_names=True, has_columns=True),
+    Reader(lambda path, _: path.is_dir(), _from_folder, labels_in_names=True),
     Reader(lambda *_: True, _archive, labels_in_names=True),
 )
 """In the order in which they are asked."""

@@ -4,6 +4,7 @@ import pytest
 from fovea.data.sources.arrays import load_digits, load_npz
 from fovea.data.splits import require_trainable, split_validation
 from fovea.errors import DataError
+from fovea.tasks.wording import Wording
 
 NPY = b"\x93NUMPY\x01\0v\0" + b"{'descr': '|u1', 'fortran_order': False, 'shape': (1,), }".ljust(117) + b"\n0"
 LABELS = np.array([3, 7, 3, 7])
@@ -163,7 +164,10 @@ def test_the_fingerprint_is_of_pixels_labels_and_classes(tmp_path):
         ({"x": noise(4, 2), "y": LABELS}, r"`x` has shape \(4, 2\); wanted is"),
         ({"x": noise(0, 2, 2), "y": LABELS[:0]}, r"`x` has shape \(0, 2, 2, 1\); wanted is"),
         ({"x": noise(4, 2, 2), "y": LABELS[:3]}, r"`y` has shape \(3,\); wanted is one label for each of 4 images"),
-        ({"x": noise(4, 2, 2), "y": np.eye(4)}, r"`y` has shape \(4, 4\); wanted is one label"),
+        (
+            {"x": noise(4, 2, 2), "y": np.eye(4)},
+            r"`y` has shape \(4, 4\); wanted is one label for .*need `--task labels`",
+        ),
         ({"x": noise(4, 2, 2), "y": LABELS / 2}, r"labels are fractions; convert .* or give `--task number`"),
         ({"x": noise(4, 2, 2), "y": LABELS, "classes": ["a", "b"]}, r"labels of `train` must be integers 0\.\.1"),
         ({"x": noise(2, 2, 2), "y": ["a", "b"], "classes": ["a", "b"]}, r"must be integers 0\.\.1"),
@@ -213,3 +217,83 @@ def test_digits_are_split_the_same_way_each_time():
     shares = np.bincount(one.parts["test"].labels) / np.bincount(one.parts["train"].labels)
     assert (abs(shares - 0.25) < 0.01).all()
     assert len(split_validation(one, fraction=0.1, seed=0).parts["val"]) == 143
+
+
+ROWS = np.array([[1, 0, 0], [0, 0, 1], [1, 1, 0], [0, 0, 0]])
+
+
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.int64, np.float16, np.float64])
+def test_rows_of_ones_and_zeros_are_several_labels(tmp_path, dtype):
+    dataset = load_npz(save(tmp_path, x=noise(4, 2, 2), y=ROWS.astype(dtype)), task="labels")
+    labels = dataset.parts["train"].labels
+    assert labels.tolist() == ROWS.tolist() and labels.dtype == np.float32
+    assert dataset.classes == ("0", "1", "2") and dataset.task == "labels" and dataset.notes == ()
+
+
+def test_several_labels_are_named_and_may_be_unknown(tmp_path):
+    rows = np.where(ROWS == 1, 1, [0, np.nan, 0])
+    file = save(tmp_path, x=noise(4, 2, 2), y=rows, classes=["dog", "owl", "cat"])
+    for dataset in (load_npz(file, task="labels"), load_npz(file, task="labels")):  # as parsed, and from the cache
+        assert dataset.classes == ("dog", "owl", "cat")
+        assert np.array_equal(dataset.parts["train"].labels, rows, equal_nan=True)
+        assert dataset.notes == (
+            "3 of 12 labels are unknown: loss and scores leave them out",
+            "no training image lacks the label `owl`: nothing can be learned of it",
+        )
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        (
+            {"y": LABELS},
+            r"`y` is int64 of shape \(4,\); `--task labels` wants \(4, L\): for each of the L labels 1, 0, or",
+        ),
+        ({"y": ROWS[:3]}, r"`y` is int64 of shape \(3, 3\); `--task labels` wants \(4, L\)"),
+        ({"y": ROWS[:, :0]}, r"`y` is int64 of shape \(4, 0\)"),
+        ({"y": ROWS.astype(str)}, r"`y` is <U21 of shape \(4, 3\); `--task labels` wants \(4, L\)"),
+        ({"y": ROWS * 2}, "`y` holds 2; `--task labels` wants 1, 0, or NaN where a label is not known"),
+        ({"y": ROWS * 0.5}, "`y` holds 0.5; `--task labels` wants 1, 0"),
+        ({"y": ROWS, "classes": ["a", "b"]}, r"shapes \(4, 3\) in `train`; `classes` has 2 different names; they need"),
+        ({"y": ROWS, "classes": ["a", "b", "a"]}, "`classes` has 2 different names"),
+        (
+            {"y": ROWS, "x_val": noise(4, 2, 2), "y_val": ROWS[:, :2]},
+            r"in `train`, \(4, 2\) in `val`; they need a column",
+        ),
+    ],
+)
+def test_rows_that_are_no_labels_are_refused(tmp_path, arrays, message):
+    with pytest.raises(DataError, match=message):
+        load_npz(save(tmp_path, x=noise(4, 2, 2), **arrays), task="labels")
+
+
+def test_grades_are_integers_or_names_in_an_order(tmp_path):
+    numbers = load_npz(save(tmp_path, x=noise(4, 2, 2), y=LABELS + 3), task="grade")
+    assert numbers.classes == ("6", "10") and numbers.parts["train"].labels.tolist() == [0, 1, 0, 1]
+    assert numbers.parts["train"].labels.dtype == np.int64
+    file = save(tmp_path, x=noise(4, 2, 2), y=["low", "high", "low", "high"])
+    named = load_npz(file, task="grade", wording=Wording(order=("low", "high")))
+    assert named.classes == ("low", "high") and named.parts["train"].labels.tolist() == [0, 1, 0, 1]
+    with pytest.raises(DataError, match="`high`, `low` are no numbers; say their order"):
+        load_npz(file, task="grade")
+    with pytest.raises(DataError, match="The labels are fractions"):
+        load_npz(save(tmp_path, x=noise(4, 2, 2), y=LABELS / 2), task="grade")
+
+
+def test_the_names_in_a_file_are_no_order(tmp_path):
+    file = save(tmp_path, x=noise(4, 2, 2), y=[0, 1, 0, 1], classes=["low", "high", "highest"])
+    with pytest.raises(DataError, match="`high`, `highest`, `low` are no numbers; say their order"):
+        load_npz(file, task="grade")
+    dataset = load_npz(file, task="grade", wording=Wording(order=("low", "high", "highest")))
+    assert dataset.classes == ("low", "high", "highest") and dataset.parts["train"].labels.tolist() == [0, 1, 0, 1]
+    numbers = load_npz(save(tmp_path, x=noise(2, 2, 2), y=[0, 1], classes=["10", "9"]), task="grade")
+    assert numbers.classes == ("9", "10") and numbers.parts["train"].labels.tolist() == [1, 0]
+
+
+def test_two_orders_of_one_file_are_not_mixed_up_and_parsed_once(tmp_path):
+    file = save(tmp_path, x=noise(4, 2, 2), y=["a", "b", "a", "b"])
+    orders = [("a", "b"), ("b", "a"), ("a", "b")]
+    found = [load_npz(file, task="grade", wording=Wording(order=order)) for order in orders]
+    assert [dataset.classes for dataset in found] == orders
+    assert [dataset.parts["train"].labels[0] for dataset in found] == [0, 1, 0]
+    assert len({dataset.fingerprint for dataset in found}) == len(list((tmp_path / "cache" / "arrays").iterdir())) == 1

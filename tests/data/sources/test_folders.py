@@ -8,6 +8,7 @@ from PIL import Image
 from fovea.data.sources.folders import load_folder
 from fovea.data.splits import require_trainable
 from fovea.errors import DataError, UsageError
+from fovea.tasks.wording import Wording
 
 
 def draw(path: Path, mode: str = "RGB") -> Path:
@@ -247,3 +248,28 @@ def test_a_regex_that_does_not_work_is_explained(tmp_path, regex, error, message
     draw(tmp_path / "dog.1.png")
     with pytest.raises(error, match=message):
         load_folder(tmp_path, label_from=regex)
+
+
+def test_names_of_folders_hold_several_labels(tmp_path):
+    for name in ("cat;dog/1.png", "dog/2.png", "cat;owl/3.png"):
+        draw(tmp_path / name)
+    (tmp_path / "gnu;yak").mkdir()
+    dataset = load_folder(tmp_path, task="labels")
+    assert dataset.classes == ("cat", "dog", "owl")
+    assert dataset.parts["train"].names == ("cat;dog/1.png", "cat;owl/3.png", "dog/2.png")
+    assert dataset.parts["train"].labels.tolist() == [[1, 1, 0], [1, 0, 1], [0, 1, 0]]
+
+
+def test_file_names_hold_several_labels(tmp_path):
+    for name in ("cat+dog.1.png", "dog.2.png"):
+        draw(tmp_path / name)
+    dataset = load_folder(tmp_path, label_from=r"^([a-z+]+)\.", task="labels", wording=Wording(separator="+"))
+    assert dataset.classes == ("cat", "dog") and dataset.parts["train"].labels.tolist() == [[1, 1], [0, 1]]
+
+
+def test_folders_are_grades_in_the_order_that_is_said(pets):
+    dataset = load_folder(pets, task="grade", wording=Wording(order=("dog", "cat")))
+    assert dataset.classes == ("dog", "cat") and dataset.parts["train"].labels.tolist() == [1, 1, 0]
+    assert dataset.fingerprint == load_folder(pets).fingerprint
+    with pytest.raises(DataError, match="`--order cat,cow` lacks the grades `dog`; name all"):
+        load_folder(pets, task="grade", wording=Wording(order=("cat", "cow")))

@@ -1,11 +1,13 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from fovea.data.dataset import BadFile
 from fovea.data.sources.manifests import Columns, load_manifest, manifest_in, read_column
 from fovea.errors import DataError
+from fovea.tasks.wording import Wording
 
 
 @pytest.fixture
@@ -152,3 +154,87 @@ def test_a_file_that_is_no_text_is_refused(folder):
     file.write_bytes(b"path,label\n\xff\xfe,a\n")
     with pytest.raises(DataError, match="is not a CSV file in UTF-8"):
         load_manifest(file)
+
+
+NAN = np.nan
+
+
+def cells(*columns):
+    return {"task": "labels", "wording": Wording(columns=columns)}
+
+
+def test_a_text_holds_several_labels_and_an_empty_one_none(folder):
+    file = write(folder, "path,label\nimg/1.png,dog; cat\nimg/2.png,\nimg/3.png\n")
+    dataset = load_manifest(file, task="labels")
+    assert dataset.classes == ("cat", "dog") and dataset.task == "labels"
+    assert dataset.parts["train"].labels.tolist() == [[1, 1], [0, 0], [0, 0]]
+    assert dataset.bad_files == () and dataset.notes == ()
+
+
+def test_another_separator_divides_texts_elsewhere(folder):
+    file = write(folder, "path,label\nimg/1.png,a|b;c\nimg/2.png,a\n")
+    dataset = load_manifest(file, task="labels", wording=Wording(separator="|"))
+    assert dataset.classes == ("a", "b;c") and dataset.parts["train"].labels.tolist() == [[1, 1], [1, 0]]
+
+
+def test_labels_can_have_a_column_each_and_be_unknown(folder):
+    text = "path,b,a,split\nimg/1.png,1,0,train\nimg/2.png,,1.0,train\nimg/3.png,false,NaN,test\n"
+    dataset = load_manifest(write(folder, text), **cells("a", "b"))
+    assert dataset.classes == ("a", "b") and list(dataset.parts) == ["train", "test"]
+    assert np.array_equal(dataset.parts["train"].labels, [[0, 1], [1, NAN]], equal_nan=True)
+    assert np.array_equal(dataset.parts["test"].labels, [[NAN, 0]], equal_nan=True)
+    assert dataset.notes == (
+        "2 of 6 labels are unknown: loss and scores leave them out",
+        "no training image lacks the label `b`: nothing can be learned of it",
+    )
+
+
+def test_a_row_of_which_nothing_is_known_is_left_out(folder):
+    text = "path,a,b\nimg/1.png,1.0,\nimg/2.png,, nan\nimg/3.png\n"
+    dataset = load_manifest(write(folder, text), **cells("a", "b"))
+    assert dataset.parts["train"].names == ("img/1.png",)
+    assert dataset.bad_files == (
+        BadFile("img/2.png", "no label (line 3 of labels.csv)"),
+        BadFile("img/3.png", "no label (line 4 of labels.csv)"),
+    )
+
+
+@pytest.mark.parametrize("row", ["maybe,1", "maybe,", "-1,0", ".0,1"])
+def test_a_cell_that_says_something_else_is_refused(folder, row):
+    with pytest.raises(DataError, match=f"`{row.partition(',')[0]}` in the column `a` is no label; wanted is 1, 0, or"):
+        load_manifest(write(folder, f"path,a,b\nimg/1.png,{row}\n"), **cells("a", "b"))
+
+
+def test_a_missing_column_of_a_label_is_told(folder):
+    with pytest.raises(DataError, match="no column `c`; it has `path`, `a`, `b`. Choose with `--label-columns`"):
+        load_manifest(write(folder, "path,a,b\nimg/1.png,1,1\n"), **cells("a", "c"))
+
+
+def test_the_fingerprint_follows_the_names_of_columns_and_not_their_order(folder):
+    def fingerprint(text, *columns):
+        return load_manifest(write(folder, text), **cells(*columns)).fingerprint
+
+    first = fingerprint("path,a,b\nimg/1.png,1,0\n", "a", "b")
+    assert fingerprint("path,b,a\nimg/1.png,0,1\n", "b", "a") == first
+    assert first != fingerprint("path,a,b\nimg/1.png,1,0\n", "b")
+    assert first != fingerprint("path,a,c\nimg/1.png,1,0\n", "a", "c")
+    assert first != fingerprint("path,a,b\nimg/1.png,0,1\n", "a", "b")
+
+
+def test_any_column_is_read_beside_several_labels(folder):
+    file = write(folder, "path,a,b,camera\nimg/1.png,1,0,old\nimg/2.png,0,1,new\n")
+    names = load_manifest(file, **cells("a", "b")).parts["train"].names
+    assert read_column(file, "camera") == dict(zip(names, ("old", "new"), strict=True))
+
+
+def test_grades_are_in_the_order_of_their_numbers_or_as_said(folder):
+    numbers = load_manifest(write(folder, "path,label\nimg/1.png,10\nimg/2.png,9\n"), task="grade")
+    assert numbers.classes == ("9", "10") and numbers.parts["train"].labels.tolist() == [1, 0]
+    file = write(folder, "path,label\nimg/1.png,large\nimg/2.png,small\nimg/3.png,\n")
+    named = load_manifest(file, task="grade", wording=Wording(order=("small", "medium", "large")))
+    assert named.classes == ("small", "medium", "large") and named.parts["train"].labels.tolist() == [2, 0]
+    assert len(named.bad_files) == 1
+    known = load_manifest(file, task="grade", wording=Wording(known=("small", "medium", "large")))
+    assert known.classes == named.classes and known.fingerprint == named.fingerprint
+    with pytest.raises(DataError, match="`large`, `small` are no numbers; say their order, the lowest first: --order"):
+        load_manifest(file, task="grade")

@@ -16,6 +16,7 @@ from fovea.data.sources.parquet import Table, load_parquet, parquet_files, read_
 from fovea.data.sources.source import find
 from fovea.errors import DataError, MissingDependencyError, UsageError
 from fovea.preprocess import Preprocess
+from fovea.tasks.wording import Wording
 
 NAMES = {b"huggingface": json.dumps({"info": {"features": {"label": {"names": ["dog", "cat"]}}}}).encode()}
 needs_pyarrow = pytest.mark.skipif(find_spec("pyarrow") is None, reason="pyarrow is not installed")
@@ -227,3 +228,67 @@ def test_without_the_library_it_is_said_what_to_install(tmp_path, monkeypatch):
     (tmp_path / "a.parquet").write_bytes(b"")
     with pytest.raises(MissingDependencyError, match=r"pip install 'fovea-cnn\[parquet\]'"):
         load_parquet(tmp_path / "a.parquet")
+
+
+FEATURE = {"names": ["dog", "cat", "owl"], "_type": "ClassLabel"}
+
+
+def lists(feature):
+    return {b"huggingface": json.dumps({"info": {"features": {"label": feature}}}).encode()}
+
+
+@pytest.mark.parametrize("feature", [{"feature": FEATURE, "_type": "Sequence"}, [FEATURE], {"feature": [FEATURE]}])
+def test_lists_of_indices_become_labels_by_name(write, feature):
+    columns = {"image": [image("red"), image("blue"), image("green")], "label": [[0, 2], [], None]}
+    dataset = load_parquet(write("a.parquet", columns, lists(feature)), task="labels")
+    assert dataset.classes == ("cat", "dog", "owl")
+    assert dataset.parts["train"].labels.tolist() == [[0, 1, 1], [0, 0, 0]]
+    assert dataset.bad_files == (BadFile("a.parquet/2", "no label"),)
+
+
+def test_lists_of_texts_and_texts_with_separators(write):
+    images = [image("red"), image("blue"), image("green")]
+    listed = load_parquet(write("a.parquet", {"image": images, "label": [["a", "b c"], ["a"], []]}), task="labels")
+    columns = {"image": images, "label": ["a|b c", " a", ""]}
+    texts = load_parquet(write("b.parquet", columns), task="labels", wording=Wording(separator="|"))
+    assert listed.classes == texts.classes == ("a", "b c")
+    for dataset in (listed, texts):
+        assert dataset.parts["train"].labels.tolist() == [[1, 1], [1, 0], [0, 0]]
+
+
+def test_a_text_that_is_null_is_no_label(write):
+    columns = {"image": [image("red"), image("blue")], "label": ["a", None]}
+    dataset = load_parquet(write("a.parquet", columns), task="labels")
+    assert dataset.parts["train"].labels.tolist() == [[1]] and len(dataset.bad_files) == 1
+
+
+def test_labels_in_columns_may_be_null(write):
+    columns = {"image": [image("red"), image("blue"), image("green")], "a": [1, None, None], "b": [True, False, None]}
+    file = write("a.parquet", columns)
+    dataset = find(file, task="labels", label_columns="a,b")
+    assert dataset.classes == ("a", "b")
+    assert np.array_equal(dataset.parts["train"].labels, [[1, 1], [np.nan, 0]], equal_nan=True)
+    assert dataset.bad_files == (BadFile("a.parquet/2", "no label"),)
+    with pytest.raises(DataError, match="has no column `c`; it has .*Choose with `--label-columns`"):
+        find(file, task="labels", label_columns="a,c")
+
+
+@pytest.mark.parametrize("task", ["classes", "number", "grade"])
+def test_a_list_is_refused_where_one_label_is_wanted_before_anything_is_unpacked(write, tmp_path, task):
+    file = write("a.parquet", {"image": [image("red"), image("blue")], "label": [["a", "b"], ["a"]]})
+    with pytest.raises(DataError, match="has the labels a, b, where one is wanted; `--task labels` learns several"):
+        load_parquet(file, task=task)
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_column_of_lists_is_read_as_texts(write):
+    columns = {"image": [image("red"), image("blue")], "label": [[1, 2], None]}
+    file = write("a.parquet", columns, lists([FEATURE]))
+    assert read_parquet_column(file, "label") == {"a.parquet/0": "cat, owl", "a.parquet/1": ""}
+
+
+def test_the_order_of_names_in_a_file_is_no_order_of_grades(write):
+    file = write("a.parquet", {"image": [image("red"), image("blue")], "label": [0, 1]}, NAMES)
+    with pytest.raises(DataError, match="`cat`, `dog` are no numbers; say their order"):
+        load_parquet(file, task="grade")
+    assert find(file, task="grade", order="dog,cat").classes == ("dog", "cat")

@@ -1,13 +1,16 @@
 import os
 import tarfile
+import tomllib
 import zipfile
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tomli_w
 from PIL import Image
 
-from fovea.data.sources.source import NAMES, find
+from fovea.data.sources.source import NAMES, DataSource, find
 from fovea.errors import DataError, UsageError
 
 DATA = os.environ.get("FOVEA_DATA", "/nonexistent")  # before the fixture hides it
@@ -146,9 +149,18 @@ def test_an_unknown_task_lists_those_there_are(pets):
         find(pets, task="regression")
 
 
-def test_numbers_are_refused_where_there_are_classes():
-    with pytest.raises(UsageError, match="`--task number` does not fit `digits`, which has classes; leave it out"):
-        find("digits", task="number")
+@pytest.mark.parametrize("task", ["number", "labels", "grade"])
+def test_only_classes_are_learned_of_what_has_classes(task):
+    with pytest.raises(UsageError, match=f"`--task {task}` does not fit `digits`, which has classes; leave it out"):
+        find("digits", task=task)
+
+
+@pytest.mark.parametrize("task", ["labels", "grade"])
+def test_idx_files_have_classes(tmp_path, task):
+    for name in ("images-idx3", "labels-idx1"):
+        (tmp_path / f"train-{name}-ubyte").touch()
+    with pytest.raises(UsageError, match=f"`--task {task}` does not fit `.*`, which has classes"):
+        find(tmp_path, task=task)
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "digits"])
@@ -164,3 +176,91 @@ def test_a_published_set_is_found_by_name_and_by_place(monkeypatch):
     assert by_name.fingerprint == find(Path(DATA, "fashion-mnist")).fingerprint
     assert {name: len(part) for name, part in by_name.parts.items()} == {"train": 60_000, "test": 10_000}
     assert len(by_name.classes) == 10 and by_name.native_size == (28, 28)
+
+
+def test_options_of_labels_reach_every_form(pets, tmp_path):
+    (pets / "list.csv").write_text("path,label\ncat/1.png,a|b\ndog/1.png,b\n")
+    for data in (pets / "list.csv", pets / "list"):
+        if data.suffix == "":  # the folder of a list, where no folders stand for classes
+            data.mkdir()
+            (data / "all.csv").write_text("path,label\n../cat/1.png,a|b\n../dog/1.png,b\n")
+        dataset = find(data, task="labels", label_separator="|")
+        assert dataset.classes == ("a", "b") and dataset.parts["train"].labels.tolist() == [[1, 1], [0, 1]]
+    with zipfile.ZipFile(tmp_path / "sorted.zip", "w") as opened:
+        opened.write(pets / "cat" / "1.png", "sorted/x|y/1.png")
+        opened.write(pets / "cat" / "2.png", "sorted/y/2.png")
+    assert find(tmp_path / "sorted.zip", task="labels", label_separator="|").classes == ("x", "y")
+    assert find(tmp_path / "sorted.zip", task="grade", order=["y", "x|y"]).classes == ("y", "x|y")
+    np.savez(tmp_path / "x.npz", x=np.zeros((2, 3, 3), np.uint8), y=["a", "b"])
+    assert find(tmp_path / "x.npz", task="grade", order="b,a").parts["train"].labels.tolist() == [1, 0]
+
+
+def test_names_are_text_or_a_sequence_and_survive_a_recipe():
+    source = DataSource(data="x", task="labels", label_columns=" a, b c")
+    assert source.wording.columns == ("a", "b c")
+    assert source == DataSource(data="x", task="labels", label_columns=["a", "b c"])
+    for given in (source, DataSource(data="x", task="grade", order=("1,5", "2"), label_separator=" ")):
+        stored = {name: value for name, value in asdict(given).items() if value is not None}
+        assert DataSource(**tomllib.loads(tomli_w.dumps(stored))) == given
+
+
+def test_what_says_nothing_of_labels_is_not_stored():
+    kept = {"data", "path_column", "label_column", "split_column", "task", "allow_bad"}
+    assert {name for name, value in asdict(DataSource(data="x")).items() if value is not None} == kept
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"label_separator": "|"}, "`--label-separator` is for `--task labels`, and the task is `classes`; change one"),
+        (
+            {"label_columns": "a", "task": "number"},
+            "`--label-columns` is for `--task labels`, and the task is `number`",
+        ),
+        ({"order": "a,b"}, "`--order` is for `--task grade`, and the task is `classes`"),
+        ({"order": "a,b", "task": "labels"}, "`--order` is for `--task grade`, and the task is `labels`"),
+        (
+            {"task": "labels", "label_separator": ";", "label_columns": "a"},
+            "`--label-separator` and `--label-columns` exclude each other; give one",
+        ),
+        (
+            {"task": "labels", "label_column": "kind", "label_columns": "a"},
+            "`--label-column` and `--label-columns` exclude each other; give one",
+        ),
+        (
+            {"task": "labels", "label_separator": ""},
+            "`--label-separator` is empty; give what stands between two labels",
+        ),
+        ({"task": "labels", "label_columns": "a,,b"}, "`--label-columns a,,b` has an empty name; write names between"),
+        ({"task": "labels", "label_columns": "a,b,a"}, "`--label-columns a,b,a` has `a` twice; name each once"),
+        ({"task": "labels", "label_columns": []}, "`--label-columns ` must have at least 1 of them"),
+        ({"task": "grade", "order": ""}, "`--order ` has an empty name"),
+        ({"task": "grade", "order": "a,b,a"}, "`--order a,b,a` has `a` twice"),
+        ({"task": "grade", "order": "a"}, "`--order a` must have at least 2 of them; write names between commas"),
+    ],
+)
+def test_what_is_said_of_labels_must_agree_before_anything_is_read(options, message):
+    with pytest.raises(UsageError, match=message):
+        find("no/such.csv", **options)
+
+
+def test_columns_of_labels_are_for_manifests_and_separators_for_texts(pets, tmp_path):
+    np.savez(tmp_path / "x.npz", x=np.zeros((2, 3, 3), np.uint8), y=np.eye(2))
+    for data in (pets, tmp_path / "x.npz"):
+        with pytest.raises(UsageError, match=f"`--label-columns` is for manifests, CSV or Parquet; `{data}` is none"):
+            find(data, task="labels", label_columns="a,b")
+    with pytest.raises(UsageError, match=r"`--label-separator` is for labels in texts; those of `.*x\.npz` are arrays"):
+        find(tmp_path / "x.npz", task="labels", label_separator=";")
+
+
+def test_the_order_that_a_model_knows_is_not_changed(pets):
+    known = DataSource(data=pets, task="grade", known=("dog", "cat"))
+    assert known.find().classes == ("dog", "cat")
+    with pytest.raises(UsageError, match="`--order` differs from the order that the model knows, dog, cat; leave it"):
+        DataSource(data=pets, task="grade", known=("dog", "cat"), order="cat,dog").find()
+
+
+def test_labels_that_a_model_knows_count_where_no_image_has_them(pets):
+    dataset = DataSource(data=pets, task="labels", known=("dog", "bird")).find()
+    assert dataset.classes == ("bird", "cat", "dog")
+    assert dataset.parts["train"].labels.tolist() == [[0, 1, 0], [0, 1, 0], [0, 0, 1]]
