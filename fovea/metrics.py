@@ -271,15 +271,18 @@ def kappa_interval(confusion: NDArray[Any], *, confidence: float = 0.95) -> tupl
     return _percentiles(weighted_kappa(drawn.reshape(-1, K, K).astype(np.float64)), confidence)
 
 
-def mean_interval(values: NDArray[Any], confidence: float = 0.95) -> tuple[float, float]:
-    """Return where the mean of the distribution lies that `values` (N,) are drawn from, by Student's t."""
+def error_interval(errors: NDArray[Any], confidence: float = 0.95) -> tuple[float, float] | None:
+    """Return where the mean lies of what absolute errors (N,) are drawn from, by Student's t; not below 0.
+
+    None for one error, which says nothing of the spread.
+    """
     from scipy.stats import t
 
-    middle = float(values.mean())
-    if len(values) < 2:  # one value says nothing of the spread
-        return middle, middle
-    half = float(t.ppf((1 + confidence) / 2, len(values) - 1) * values.std(ddof=1) / math.sqrt(len(values)))
-    return middle - half, middle + half
+    if len(errors) < 2:
+        return None
+    middle = float(errors.mean())
+    half = float(t.ppf((1 + confidence) / 2, len(errors) - 1) * errors.std(ddof=1) / math.sqrt(len(errors)))
+    return max(0.0, middle - half), middle + half
 
 
 def _percentiles(found: Floats, confidence: float) -> tuple[float, float]:

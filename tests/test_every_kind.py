@@ -260,8 +260,8 @@ def test_two_processes_train_it_to_the_same_network(corners, tmp_path, kind):
 def test_what_has_no_meaning_is_refused_in_one_line(corners, runs, tmp_path):
     cases = {
         ("labels", "balanced"): "Balanced drawing needs one class per image; this network predicts several labels.",
-        ("number", "balanced"): "Balanced drawing needs one class per image; this network predicts a number.",
-        ("number", "class_weights"): "Class weights need classes; this network predicts a number.",
+        ("number", "balanced"): "`balanced` (=True) needs classes; `loss` (=mse) has none.",
+        ("number", "class_weights"): "`class_weights` (=True) needs classes; `loss` (=mse) has none.",
     }
     for (kind, field), message in cases.items():
         with pytest.raises(UsageError) as caught:

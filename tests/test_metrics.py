@@ -18,11 +18,11 @@ from fovea.metrics import (
     class_scores,
     confusion_matrix,
     difference_interval,
+    error_interval,
     kappa_interval,
     label_scores,
     map_interval,
     mean_average_precision,
-    mean_interval,
     micro_f1,
     negative_log_likelihood,
     number_scores,
@@ -295,11 +295,11 @@ def test_one_grade_has_no_kappa():
 # differences
 
 
-def test_a_mean_has_students_interval():
-    values = np.array([1.0, 2.0, 4.0])
-    expected = stats.t.interval(0.95, 2, loc=values.mean(), scale=stats.sem(values))
-    assert mean_interval(values) == pytest.approx(expected)
-    assert mean_interval(np.array([2.0])) == (2.0, 2.0)
+def test_a_mean_error_has_students_interval_which_ends_at_zero():
+    values = np.array([2.0, 2.5, 3.0, 2.0])
+    expected = stats.t.interval(0.95, 3, loc=values.mean(), scale=stats.sem(values))
+    assert error_interval(values) == pytest.approx(expected)
+    assert error_interval(np.array([0, 0, 3]))[0] == 0 and error_interval(np.array([2.0])) is None
 
 
 def test_the_difference_of_two_figures_by_hand():

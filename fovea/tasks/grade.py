@@ -18,7 +18,7 @@ from fovea.tasks.classes import Classes
 from fovea.tasks.grade_figures import GradeFigures
 from fovea.tasks.prediction import LabelScore, Prediction
 from fovea.tasks.score import ACCURACY, CALIBRATION, NLL, Metric, stated_difference
-from fovea.tasks.task import Criterion, Labels, Measured, Mistake, Rows
+from fovea.tasks.task import Criterion, Labels, Measured, Mistake, Rows, Task
 from fovea.tasks.wording import PLAIN, Wording, Written, single
 
 if TYPE_CHECKING:
@@ -100,10 +100,10 @@ class Grade(Classes):
     def result_text(cls, result: Mapping[str, Any]) -> str:
         """Return error and agreement with their intervals."""
         mirrored = ", mirrored copies averaged" if result.get("flip") else ""
-        low, high = result["interval"]
+        interval = result["interval"] and ", 95 % interval {:.3f} to {:.3f}".format(*result["interval"])
         kappa = "" if result["kappa"] is None else f", quadratic weighted kappa {result['kappa']:.3f}"
         return (
-            f"mean absolute error {result['mae']:.3f} grades, 95 % interval {low:.3f} to {high:.3f}{kappa} "
+            f"mean absolute error {result['mae']:.3f} grades{interval or ''}{kappa} "
             f"on {result['split']} ({result['images']:,} images{mirrored})"
         )
 
@@ -116,6 +116,10 @@ class Grade(Classes):
     def outputs(self) -> int:
         """One per grade but the lowest."""
         return len(self.names) - 1
+
+    def columns_of(self, other: Task) -> list[int] | None:
+        """Return the columns of another network that knows the same grades in the same order."""
+        return super().columns_of(other) if self.names == other.classes else None
 
     def criterion(self, *, label_smoothing: float = 0.0, weights: "Tensor | None" = None) -> Criterion:
         """Return the loss of conditional ordinal regression; `weights` (K,) are those of the grades.
@@ -178,7 +182,7 @@ class Grade(Classes):
         return GradeFigures(
             **{**found, "top5": None},
             mae=float(errors.mean()),
-            mae_interval=metrics.mean_interval(errors),
+            mae_interval=metrics.error_interval(errors),
             kappa=None if np.isnan(kappa) else kappa,
             kappa_interval=None if np.isnan(kappa) else metrics.kappa_interval(confusion),
         )
@@ -191,7 +195,7 @@ class Grade(Classes):
     def measured(self, outputs: "Tensor", labels: Labels) -> Measured:
         """Return the mean absolute error in grades with its interval; of one image it has none."""
         errors = self.errors(outputs, labels)
-        return Measured(float(errors.mean()), metrics.mean_interval(errors) if len(errors) > 1 else None)
+        return Measured(float(errors.mean()), metrics.error_interval(errors))
 
     def mistakes(self, outputs: "Tensor", labels: Labels, *, most: int) -> list[Mistake]:
         """Return the answers that are most grades off, of equal ones those that the network is surest of."""

@@ -13,8 +13,8 @@ class GradeFigures(ClassFigures):
 
     mae: float
     """Mean absolute error in grades."""
-    mae_interval: tuple[float, float]
-    """Where the true one lies with 95 % confidence (Student's t)."""
+    mae_interval: tuple[float, float] | None
+    """Where the true one lies with 95 % confidence (Student's t); None for one image."""
     kappa: float | None
     """Quadratic weighted kappa: 1 for perfect agreement, 0 for chance; None where truth and answers are one grade."""
     kappa_interval: tuple[float, float] | None
@@ -22,9 +22,9 @@ class GradeFigures(ClassFigures):
 
     def lines(self, where: str) -> list[str]:
         """Return the error and the agreement, then what is said of classes."""
-        low, high = self.mae_interval
+        interval = f", {self.interval_text.removesuffix(' grades')}" if self.mae_interval else ""
         return [
-            f"mean absolute error {self.mae:.3f} grades, 95 % interval {low:.3f} to {high:.3f} ({where})",
+            f"mean absolute error {self.mae:.3f} grades{interval} ({where})",
             self._kappa_text(),
             *super().lines("exactly the grade"),
         ]
@@ -38,13 +38,16 @@ class GradeFigures(ClassFigures):
     def result(self, split: str, *, images: int, flip: bool) -> dict[str, Any]:
         """Return error and agreement with their intervals, and the accuracy."""
         kappa_interval = None if self.kappa_interval is None else list(self.kappa_interval)
-        scores = {"mae": self.mae, "interval": list(self.mae_interval)}
+        interval = None if self.mae_interval is None else list(self.mae_interval)
+        scores: dict[str, Any] = {"mae": self.mae, "interval": interval}
         scores |= {"kappa": self.kappa, "kappa_interval": kappa_interval, "accuracy": self.accuracy}
         return {"split": split, **scores, "images": images, "flip": flip}
 
     @property
     def interval_text(self) -> str:
         """The interval of the mean absolute error."""
+        if self.mae_interval is None:
+            return "one image, no interval"
         low, high = self.mae_interval
         return f"95 % interval {low:.3f} to {high:.3f} grades"
 

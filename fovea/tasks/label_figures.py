@@ -88,8 +88,10 @@ class LabelFigures(Figures):
     @property
     def interval_text(self) -> str:
         """The interval of the mean average precision."""
-        if self.interval is None:
+        if self.map is None:
             return "no image has any of the labels"
+        if self.interval is None:
+            return "one image, no interval"
         low, high = self.interval
         return f"95 % interval {100 * low:.2f} to {100 * high:.2f} %"
 
@@ -108,7 +110,7 @@ class LabelFigures(Figures):
 
 def result_text(value: float | None, interval: tuple[float, float] | list[float] | None) -> str:
     """Return a mean average precision with its interval as a person reads it."""
-    if value is None or interval is None:
+    if value is None:
         return "mean average precision not defined: no image has any of the labels"
-    low, high = interval
-    return f"mean average precision {value:.2%}, 95 % interval {low:.2%} to {high:.2%}"
+    within = "" if interval is None else ", 95 % interval {:.2%} to {:.2%}".format(*interval)
+    return f"mean average precision {value:.2%}{within}"

@@ -281,9 +281,13 @@ class SeveralLabels(Named):
         )
 
     def measured(self, outputs: "Tensor", labels: Labels) -> Measured:
-        """Return the mean average precision with its bootstrap interval; neither where no image has a label."""
+        """Return the mean average precision with its bootstrap interval; neither where no image has a label.
+
+        One image has no interval.
+        """
         value = self._precision(outputs, labels)
-        return Measured(value, None if value is None else metrics.map_interval(outputs.double().numpy(), labels))
+        known = value is not None and len(labels) > 1
+        return Measured(value, metrics.map_interval(outputs.double().numpy(), labels) if known else None)
 
     def reliability(self, outputs: "Tensor", labels: Labels) -> metrics.CalibrationBins:
         """Return probability and frequency of all labels together."""

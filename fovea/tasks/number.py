@@ -154,7 +154,7 @@ class Number(Task):
     def measured(self, outputs: "Tensor", labels: Labels) -> Measured:
         """Return the mean absolute error, in the unit of the labels, with its interval; of one image it has none."""
         errors = np.abs(self.decode(outputs)[:, 0] - labels)
-        return Measured(float(errors.mean()), metrics.mean_interval(errors) if len(errors) > 1 else None)
+        return Measured(float(errors.mean()), metrics.error_interval(errors))
 
     def mistakes(self, outputs: "Tensor", labels: Labels, *, most: int) -> list[Mistake]:
         """Return the numbers that are furthest off."""

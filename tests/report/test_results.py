@@ -144,6 +144,6 @@ def test_grades_have_the_sections_of_classes_and_their_own_figures():
         names=tuple("abcd"),
     )
     page = evaluation_page(outcome, CARD)
-    assert re.findall(r"<h2>(.*?)</h2>", page)[:4] == ["Classes", "Confusion", "Worst mistakes", "Calibration"]
+    assert re.findall(r"<h2>(.*?)</h2>", page)[:4] == ["Grades", "Confusion", "Worst mistakes", "Calibration"]
     assert "quadratic weighted kappa" in page and "s taken for l: 1" in page and "most grades off" in page
     assert [line.name for line in calibration_chart(outcome).lines] == ["at temperature 1", "at temperature 2"]

@@ -159,6 +159,12 @@ def test_the_answer_has_the_least_expected_error():
     assert SML.top(prediction, 1).scores == prediction.scores[:1]
 
 
+def test_grades_in_another_order_are_not_the_same():
+    assert SML.columns_of(Grade(names=SML.names)) == [0, 1, 2]
+    assert SML.columns_of(Grade(names=("medium", "small", "large"))) is None
+    assert SML.columns_of(Classes(names=SML.names)) is None
+
+
 def test_training_and_evaluation_answer_alike():
     outputs, labels = torch.randn(200, 2), torch.arange(200) % 3
     errors = SML.errors(outputs, labels.numpy())
@@ -179,7 +185,7 @@ def test_figures_by_hand():
     assert found.kappa == pytest.approx(cohen_kappa_score(TRUTH, [0, 1, 2, 0], weights="quadratic"))
     assert found.kappa_interval[0] < found.kappa < found.kappa_interval[1]
     # errors 0, 0, 0, 2: standard deviation 1, Student's t with three degrees 3.1824
-    assert found.mae_interval == pytest.approx((0.5 - 3.1824 / 2, 0.5 + 3.1824 / 2), abs=1e-4)
+    assert found.mae_interval == pytest.approx((0, 0.5 + 3.1824 / 2), abs=1e-4)
     assert SML.measured(OUTPUTS, TRUTH) == Measured(0.5, found.mae_interval)
     json = set(found.to_dict())
     assert json == set(Grade.figure_names) - {"top5", "temperature", "ece_unscaled", "uncalibrated"}
@@ -190,7 +196,11 @@ def test_one_and_the_same_grade_has_no_kappa():
     found = SML.figures(OUTPUTS[:1], TRUTH[:1])
     assert (found.kappa, found.kappa_interval, found.mae) == (None, None, 0.0)
     assert found.lines("x")[1] == "quadratic weighted kappa not defined: truth and answers are one and the same grade"
-    assert found.tiles[1][1] == "-"
+    assert found.tiles[1][1] == "-" and found.tiles[0][2] == "one image, no interval"
+    assert found.lines("x")[0] == "mean absolute error 0.000 grades (x)"
+    assert Grade.result_text(found.result("test", images=1, flip=False)) == (
+        "mean absolute error 0.000 grades on test (1 images)"
+    )
 
 
 def test_figures_are_read_line_by_line():
@@ -198,7 +208,7 @@ def test_figures_are_read_line_by_line():
     low, high = found.kappa_interval
     lines = found.lines("test of x")
     assert lines[:3] == [
-        "mean absolute error 0.500 grades, 95 % interval -1.091 to 2.091 (test of x)",
+        "mean absolute error 0.500 grades, 95 % interval 0.000 to 2.091 (test of x)",
         f"quadratic weighted kappa {found.kappa:.3f}, 95 % interval {low:.3f} to {high:.3f}",
         "accuracy 75.00%, 95 % interval 30.06% to 95.44% (exactly the grade)",
     ]
@@ -210,7 +220,7 @@ def test_a_result_has_error_and_agreement():
     result = SML.figures(OUTPUTS, TRUTH).result("test", images=4, flip=False)
     assert result.keys() == {"split", "mae", "interval", "kappa", "kappa_interval", "accuracy", "images", "flip"}
     assert Grade.result_text(result) == (
-        f"mean absolute error 0.500 grades, 95 % interval -1.091 to 2.091, quadratic weighted kappa "
+        f"mean absolute error 0.500 grades, 95 % interval 0.000 to 2.091, quadratic weighted kappa "
         f"{result['kappa']:.3f} on test (4 images)"
     )
 

@@ -281,6 +281,12 @@ def test_without_any_label_there_is_no_precision():
     assert found.tiles[0][1:] == ("-", "no image has any of the labels") and found.rows == []
 
 
+def test_one_image_has_no_interval():
+    found = AB.figures(ROWS[:1], TRUTH[:1])
+    assert (found.map, found.interval, found.interval_text) == (1.0, None, "one image, no interval")
+    assert found.lines("x")[0] == "mean average precision 100.00% (x)"
+
+
 def test_figures_are_read_line_by_line():
     found = AB.figures(ROWS, TRUTH)
     low, high = found.interval
