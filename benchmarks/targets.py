@@ -7,7 +7,7 @@ The data's own test part is the judge, else a fifth of all images (stratified, t
 for training. fovea chooses its settings and holds out a tenth of them. The loop is what a tutorial shows, on all of
 them: one output per label or grade, binary cross-entropy per label or cross-entropy over the grades, AdamW at 1e-3 with
 weight decay 0.01, cosine decay by the clock, batch 32, mirrored images, images decoded before the clock starts, the
-default layout and float32. One setting of it was tried. A label counts as present above 1/2, a grade is the most
+default layout and float32; batch norm keeps its statistics, as weights whose norms are folded need. One setting of it was tried. A label counts as present above 1/2, a grade is the most
 probable one.
 """
 
@@ -128,7 +128,9 @@ def with_loop(path: Path, given: argparse.Namespace, *, seed: int) -> Scores:
     train, labels = pixels(parts["train"]), part_labels(parts["train"])
     loss = F.binary_cross_entropy_with_logits if given.task == "labels" else F.cross_entropy
     optimiser = torch.optim.AdamW(network.parameters(), lr=LR, weight_decay=0.01)
-    network.train()
+    for module in network.train().modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eval()
     began, budget_s = time.perf_counter(), seconds(given.budget)
     for indices in batches(len(train)):
         progress = (time.perf_counter() - began) / budget_s
