@@ -8,7 +8,7 @@ import torch
 
 from fovea.evaluation.outcome import Outcome
 from fovea.evaluation.slices import sliced
-from fovea.metrics import mean_interval, wilson_interval
+from fovea.metrics import error_interval, wilson_interval
 from fovea.tasks.grade import Grade
 from fovea.tasks.labels import SeveralLabels
 from fovea.tasks.number import Number
@@ -52,7 +52,7 @@ def test_numbers_have_their_mean_absolute_error_the_largest_first():
     slices = sliced(numbers, "camera", CAMERA)
     found = by_value(slices)
     assert {value: entry.score for value, entry in found.items()} == {"": 4.0, "new": 6.0, "old": 2.0}
-    assert found["new"].accuracy is None and found["old"].interval == mean_interval(np.array([1.0, 2.0, 3.0]))
+    assert found["new"].accuracy is None and found["old"].interval == error_interval(np.array([1.0, 2.0, 3.0]))
     assert list(slices.to_dict()["values"][1]) == ["value", "images", "mae", "interval"]
     assert slices.summary()[1:] == [
         "camera  mean absolute error     95 % interval   images",
