@@ -94,3 +94,19 @@ def test_a_network_worse_than_chance_becomes_next_to_indifferent():
     temperature = fitted(logits, logits.argmin(1))
     assert temperature == pytest.approx(RANGE[1] * logits.abs().max().item(), rel=0.01)
     assert probabilities(logits, temperature=temperature).max() < 0.25
+
+
+def test_a_network_that_claims_80_percent_and_is_right_in_99_5_is_believed_after_a_flawless_validation():
+    # ten classes, learned with a label smoothing of 0.2: softmax near 0.82 on the answer, 0.02 elsewhere
+    def smoothly(count, wrong):
+        logits = torch.randn(count, 10, generator=torch.Generator().manual_seed(count)) * 0.3
+        answers = torch.arange(count) % 10
+        logits[torch.arange(count), answers] += math.log(0.82 / 0.02)
+        labels = answers.clone()
+        labels[:wrong] = (labels[:wrong] + 1) % 10
+        return logits, labels.numpy()
+
+    task = named(10).calibrated(*smoothly(150, wrong=0))
+    test = smoothly(1000, wrong=5)
+    assert named(10).reliability(*test).error > 0.15
+    assert task.reliability(*test).error < 0.03
