@@ -3,12 +3,14 @@
 import copy
 import dataclasses
 import itertools
+import math
 import os
 import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -22,6 +24,8 @@ from fovea.training.recipe import Running
 
 MOST_STEPS = 1000
 """So many steps of one setting are timed at most."""
+HOPELESS = 5.0
+"""A setting whose first step takes so many times the best step is timed no further: bfloat16 where it is emulated."""
 
 
 @contextmanager
@@ -58,6 +62,7 @@ def time_settings(
 
     `images` (N, C, H, W) float32 normalised and `labels` (N,) are on the device. Each setting runs for its share of
     `seconds`, at least twice after a warm-up; its median step counts, so that other load on the machine counts too.
+    One that is hopeless in its warm-up stops there.
     """
     threads = [recipe.threads] if recipe.threads else thread_counts(available_threads())
     if images.device.type != "cpu" and not recipe.threads:
@@ -73,7 +78,8 @@ def time_settings(
         if progress:
             progress(len(timed), len(candidates))
         with using_threads(count):
-            step_s = _typical(lambda p=precision: _step(trial, images, labels, loss, p), share)  # type: ignore[misc]
+            best_s = min((setting.step_s for setting in timed), default=math.inf)
+            step_s = _typical(partial(_step, trial, images, labels, loss, precision), share, limit_s=HOPELESS * best_s)
         timed.append(Setting(count, precision, step_s))
     if progress:
         progress(len(candidates), len(candidates))
@@ -100,9 +106,15 @@ def _step(model: nn.Module, images: Tensor, labels: Tensor, loss: Loss, precisio
         torch.cuda.synchronize()
 
 
-def _typical(step: Callable[[], None], seconds: float) -> float:
-    """Return the median time of a step; on a busy machine one of several threads often waits for another."""
+def _typical(step: Callable[[], None], seconds: float, *, limit_s: float) -> float:
+    """Return the median time of a step; on a busy machine one of several threads often waits for another.
+
+    Where the first takes more than `limit_s`, it is the only one.
+    """
+    began = time.perf_counter()
     step()
+    if (first := time.perf_counter() - began) > limit_s:
+        return first
     times: list[float] = []
     ends = time.perf_counter() + seconds
     while len(times) < 2 or (time.perf_counter() < ends and len(times) < MOST_STEPS):

@@ -1,6 +1,7 @@
 """Timed settings and the learning-rate sweep."""
 
 import os
+import time
 
 import pytest
 import torch
@@ -33,6 +34,19 @@ def test_what_the_recipe_leaves_open_is_timed(net, monkeypatch):
     assert {(s.threads, s.precision) for s in settings} == {(t, p) for t in (1, 2) for p in ("float32", "bfloat16")}
     assert [s.step_s for s in settings] == sorted(s.step_s for s in settings)
     assert all(s.step_s > 0 for s in settings)
+
+
+def test_a_hopeless_setting_is_timed_by_one_step(net, monkeypatch):
+    done = []
+
+    def step(_model, _images, _labels, _loss, precision):
+        done.append(precision)
+        time.sleep({"float32": 0.001, "bfloat16": 0.2}[precision])
+
+    monkeypatch.setattr(tuning, "_step", step)
+    fast, slow = timed(net, threads=1)
+    assert (fast.precision, slow.precision) == ("float32", "bfloat16") and slow.step_s > 0.19
+    assert done.count("bfloat16") == 1 and done.count("float32") > 2
 
 
 def test_timing_tells_how_far_it_is(net):
