@@ -7,8 +7,9 @@ The data's own test part is the judge, else a fifth of all images (stratified, t
 for training. fovea chooses its settings and holds out a tenth of them. The loop is what a tutorial shows, on all of
 them: one output per label or grade, binary cross-entropy per label or cross-entropy over the grades, AdamW at 3e-4 with
 weight decay 0.01, cosine decay by the clock, batch 32, mirrored images, images decoded before the clock starts, the
-default layout and float32; batch norm keeps its statistics, as weights whose norms are folded need. Of its
-learning rates 1e-3, 3e-4 and 1e-4 were tried, on images that do not judge. A label counts as present above 1/2, a grade is the most probable one.
+default layout and float32; batch norm keeps its statistics, as weights whose norms are folded need. Of its learning
+rates 1e-3, 3e-4 and 1e-4 were tried, on images that do not judge. A label counts as present above 1/2, a grade is the
+most probable one.
 """
 
 import argparse
