@@ -9,6 +9,7 @@ Without smoothing there is none where validation has no mistake: 1 is taken, as 
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import torch
 from machine import arguments, begun
@@ -28,16 +29,24 @@ def main() -> None:
     """Print a row per data set."""
     parser = arguments(__doc__)
     parser.add_argument("data", nargs="+")
+    parser.add_argument("--from", dest="start", help="weights to begin with")
+    parser.add_argument("--size", type=int, help="side of the input in pixels")
     parser.add_argument("--set", action="append", default=[], dest="settings", metavar="KEY=VALUE")
     given = begun(parser)
-    settings = {"label_smoothing": 0.2, "val_fraction": 0.1, **assigned(given.settings, taken={})}
+    settings: dict[str, Any] = {
+        "start": given.start,
+        "size": given.size,
+        "label_smoothing": 0.2,
+        "val_fraction": 0.1,
+        **assigned(given.settings, taken={}),
+    }
     print("| data | validation | test | temperature before, after | error at 1 | before | after |")
     print("|---|---|---|---|---|---|---|")
     for data in given.data:
         print(row(data, settings), flush=True)
 
 
-def row(data: str, settings: dict[str, object]) -> str:
+def row(data: str, settings: dict[str, Any]) -> str:
     """Return one line of the table."""
     with tempfile.TemporaryDirectory() as folder:
         result = fovea.train(data, out=Path(folder) / "run", **settings)
