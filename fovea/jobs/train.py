@@ -136,11 +136,7 @@ def train(
     Raises:
         FoveaError: of the kind that says what is wrong: UsageError, DataError, TrainingError, StorageError.
     """
-    given = {
-        name: value
-        for name, value in locals().items()
-        if name in _PASSED_ON and value is not None and value is not False
-    }
+    given = _given(locals())
     with as_found(), joined(), display or Display() as shown:
         if rank() > 0:
             return _train_along(device)
@@ -166,6 +162,11 @@ _PASSED_ON = (
     *("split_column", "label_separator", "label_columns", "order", "task", "allow_bad", "compile", "patience"),
 )
 """Parameters of `train` that `prepared` takes as they are."""
+
+
+def _given(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of `_PASSED_ON` that were given."""
+    return {name: options[name] for name in _PASSED_ON if options[name] is not None and options[name] is not False}
 
 
 def _run(session: Session) -> TrainingResult:

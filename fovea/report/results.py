@@ -108,7 +108,7 @@ SECTIONS: Mapping[str, Callable[[Outcome], dict[str, Any]]] = {
 """What each section needs; the macro of the same name in `results.html` shows it."""
 
 
-class Wording(NamedTuple):
+class Sides(NamedTuple):
     """What the two sides of a calibration are called."""
 
     confidence: str
@@ -117,9 +117,9 @@ class Wording(NamedTuple):
     right: str
 
 
-ONE = Wording("confidence", "accuracy", "images", "right")
+ONE = Sides("confidence", "accuracy", "images", "right")
 """An image has one class, and the most probable one is the answer."""
-SEVERAL = Wording("probability", "frequency", "labels", "present")
+SEVERAL = Sides("probability", "frequency", "labels", "present")
 """Each label of each image is a question of its own."""
 
 

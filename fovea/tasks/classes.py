@@ -4,7 +4,7 @@ Outputs are (N, K) float32 logits, labels (N,) int64 indices, decoded rows (N, c
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -38,9 +38,7 @@ class Classes(Named):
     noun: ClassVar[str] = "a class"
     losses: ClassVar[tuple[str, ...]] = ("cross-entropy", "binary")
     follows: ClassVar[bool] = True
-    measures: ClassVar[bool] = True
     ranks: ClassVar[bool] = True
-    calibrates: ClassVar[bool] = True
     smooths: ClassVar[bool] = True
     closed_form: ClassVar[str] = "discriminants"
     sections: ClassVar[tuple[str, ...]] = ("classes", "confusion", "mistakes", "calibration")
@@ -53,12 +51,6 @@ class Classes(Named):
     loss: str = "cross-entropy"
     ids: tuple[str, ...] = ()
     """What else the classes are called, as `n01440764`; none, or one each."""
-    temperature: float = 1.0
-    """What logits are divided by before they become probabilities."""
-    calibration: Mapping[str, Any] = field(default_factory=dict)
-    """Where the temperature was fitted and what it changed there, as JSON values; empty where it was not."""
-    uncalibrated: str = ""
-    """Why none was fitted, where that is known."""
 
     @classmethod
     def encode(
@@ -105,7 +97,7 @@ class Classes(Named):
             )
 
     @classmethod
-    def fitted(cls, labels: Labels, *, classes: Sequence[str], loss: str, data: str) -> "Classes":
+    def fitted(cls, labels: Labels, *, classes: Sequence[str], loss: str, data: str) -> Self:
         """Return the task for a data set of these classes."""
         check_loss(loss, cls.name)
         if cls.outputs_for(loss, len(classes)) is None:
@@ -128,16 +120,9 @@ class Classes(Named):
         return {"cross-entropy": classes, "binary": 1 if classes == 2 else None}.get(loss)
 
     @classmethod
-    def from_card(cls, card: Mapping[str, Any]) -> "Classes":
-        """Return the task of a checked card."""
-        return cls(
-            names=tuple(card["classes"]),
-            ids=tuple(card.get("class_ids", ())),
-            loss=card["loss"],
-            temperature=float(card["temperature"]),
-            calibration=card.get("calibration") or {},
-            uncalibrated=str(card.get("uncalibrated", "")),
-        )
+    def own_fields(cls, card: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the ids."""
+        return {"ids": tuple(card.get("class_ids", ()))}
 
     @classmethod
     def text_of(cls, label: Any, classes: Sequence[str]) -> str:
@@ -177,14 +162,9 @@ class Classes(Named):
         return {name: index for names in (self.ids, self.names) for index, name in enumerate(names)}
 
     def card_fields(self) -> dict[str, Any]:
-        """Return names, ids, temperature and calibration."""
-        return {
-            "classes": list(self.names),
-            **({"class_ids": list(self.ids)} if self.ids else {}),
-            "temperature": self.temperature,
-            **({"calibration": dict(self.calibration)} if self.calibration else {}),
-            **({"uncalibrated": self.uncalibrated} if self.uncalibrated else {}),
-        }
+        """Return the ids too."""
+        names, *rest = super().card_fields().items()
+        return dict([names, *([("class_ids", list(self.ids))] if self.ids else []), *rest])
 
     def criterion(self, *, label_smoothing: float = 0.0, weights: "Tensor | None" = None) -> Criterion:
         """Return cross-entropy over the classes, or of one sigmoid unit; labels (N,) are int64 indices."""
@@ -212,10 +192,6 @@ class Classes(Named):
     def per_image(self, outputs: "Tensor", labels: "Tensor") -> "Tensor":
         """Return whether the chosen class (N,) is the right one."""
         return chosen_classes(outputs) == labels
-
-    def at_temperature(self, temperature: float) -> Self:
-        """Return the task with another temperature, whose origin is not known."""
-        return replace(self, temperature=temperature, calibration={}, uncalibrated="")
 
     def decode(self, outputs: "Tensor") -> Rows:
         """Return (N, classes) probabilities at the temperature, each row of sum 1."""
@@ -307,14 +283,7 @@ class Classes(Named):
 
         targets = smoothed(torch.from_numpy(np.array(labels)), len(self.names))
         temperature = fit_temperature(outputs, lambda z: -(targets * self.log_probabilities(z)).sum(1).mean())
-        found = self.at_temperature(temperature)
-        before, after = (task.reliability(outputs, labels).error for task in (self.at_temperature(1.0), found))
-        facts = {"split": "val", "images": len(labels), "temperature": temperature}
-        return replace(found, calibration={**facts, "ece_before": before, "ece_after": after})
-
-    def uncalibrated_for(self, reason: str) -> Self:
-        """Return the task that says why its probabilities are not calibrated."""
-        return replace(self, uncalibrated=reason)
+        return self.fitted_to(temperature, outputs, labels)
 
     def facts(self, labels: Labels) -> list[tuple[str, str]]:
         """Return how many classes there are, and the fewest and most images of one."""

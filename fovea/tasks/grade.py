@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fovea import metrics
 from fovea.errors import DataError, listed
-from fovea.tasks import check_loss, register
+from fovea.tasks import register
 from fovea.tasks.classes import Classes
 from fovea.tasks.grade_figures import GradeFigures
 from fovea.tasks.prediction import LabelScore, Prediction
@@ -75,26 +75,9 @@ class Grade(Classes):
         return False
 
     @classmethod
-    def fitted(cls, labels: Labels, *, classes: Sequence[str], loss: str, data: str) -> "Grade":
-        """Return the task for a data set of these grades."""
-        check_loss(loss, cls.name)
-        return cls(names=tuple(classes), loss=loss)
-
-    @classmethod
     def outputs_for(cls, loss: str, classes: int) -> int | None:
         """Return one output per grade but the lowest."""
         return classes - 1 if loss in cls.losses and classes > 1 else None
-
-    @classmethod
-    def from_card(cls, card: Mapping[str, Any]) -> "Grade":
-        """Return the task of a checked card."""
-        return cls(
-            names=tuple(card["classes"]),
-            loss=card["loss"],
-            temperature=float(card["temperature"]),
-            calibration=card.get("calibration") or {},
-            uncalibrated=str(card.get("uncalibrated", "")),
-        )
 
     @classmethod
     def result_text(cls, result: Mapping[str, Any]) -> str:

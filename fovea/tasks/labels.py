@@ -5,7 +5,7 @@ probabilities.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -42,8 +42,6 @@ class SeveralLabels(Named):
     metric: ClassVar[Metric] = MAP
     followed: ClassVar[Metric] = MAP
     several: ClassVar[bool] = True
-    measures: ClassVar[bool] = True
-    calibrates: ClassVar[bool] = True
     sections: ClassVar[tuple[str, ...]] = ("labels", "mistakes", "calibration")
     figure_names: ClassVar[tuple[str, ...]] = tuple(f.name for f in fields(LabelFigures))
     scores: ClassVar[tuple[Metric, ...]] = (
@@ -59,12 +57,6 @@ class SeveralLabels(Named):
     loss: str = "bce"
     thresholds: tuple[float, ...]
     """The probability of each label above which it is answered."""
-    temperature: float = 1.0
-    """What outputs are divided by before they become probabilities."""
-    calibration: Mapping[str, Any] = field(default_factory=dict)
-    """Where temperature and thresholds were fitted and what the first changed there; empty where they were not."""
-    uncalibrated: str = ""
-    """Why they were not, where that is known."""
 
     @classmethod
     def encode(
@@ -156,16 +148,9 @@ class SeveralLabels(Named):
         return classes if loss in cls.losses and classes else None
 
     @classmethod
-    def from_card(cls, card: Mapping[str, Any]) -> "SeveralLabels":
-        """Return the task of a checked card."""
-        return cls(
-            names=tuple(card["classes"]),
-            loss=card["loss"],
-            thresholds=tuple(map(float, card["target"]["thresholds"])),
-            temperature=float(card["temperature"]),
-            calibration=card.get("calibration") or {},
-            uncalibrated=str(card.get("uncalibrated", "")),
-        )
+    def own_fields(cls, card: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the thresholds."""
+        return {"thresholds": tuple(map(float, card["target"]["thresholds"]))}
 
     @classmethod
     def result_text(cls, result: Mapping[str, Any]) -> str:
@@ -187,14 +172,8 @@ class SeveralLabels(Named):
         return len(self.names)
 
     def card_fields(self) -> dict[str, Any]:
-        """Return names, temperature, thresholds and calibration."""
-        return {
-            "classes": list(self.names),
-            "temperature": self.temperature,
-            "target": {"thresholds": list(self.thresholds)},
-            **({"calibration": dict(self.calibration)} if self.calibration else {}),
-            **({"uncalibrated": self.uncalibrated} if self.uncalibrated else {}),
-        }
+        """Return the thresholds too."""
+        return {**super().card_fields(), "target": {"thresholds": list(self.thresholds)}}
 
     def criterion(self, *, label_smoothing: float = 0.0, weights: "Tensor | None" = None) -> Criterion:
         """Return the mean binary cross-entropy of the labels (N, L) that are known; `weights` (L,) of those present."""
@@ -222,10 +201,6 @@ class SeveralLabels(Named):
         """Return the mean average precision of outputs (N, L); None where no image has a label."""
         value = float(metrics.mean_average_precision(outputs.double().numpy(), labels)[0])
         return None if np.isnan(value) else value
-
-    def at_temperature(self, temperature: float) -> Self:
-        """Return the task with another temperature, whose origin is not known."""
-        return replace(self, temperature=temperature, calibration={}, uncalibrated="")
 
     def decode(self, outputs: "Tensor") -> Rows:
         """Return (N, L) probabilities at the temperature."""
@@ -319,16 +294,11 @@ class SeveralLabels(Named):
         e = 1 / (len(truth) + 2)  # as `smoothed`, of two classes per label
         loss = self.criterion()
         temperature = fit_temperature(outputs, lambda z: loss(z, truth * (1 - 2 * e) + e))
-        found = self.at_temperature(temperature)
+        found = self.fitted_to(temperature, outputs, labels)
         rows = found.decode(outputs)
-        thresholds = tuple(metrics.best_threshold(rows[:, i], labels[:, i]) for i in range(len(self.names)))
-        before, after = (task.reliability(outputs, labels).error for task in (self.at_temperature(1.0), found))
-        facts = {"split": "val", "images": len(labels), "temperature": temperature}
-        return replace(found, thresholds=thresholds, calibration={**facts, "ece_before": before, "ece_after": after})
-
-    def uncalibrated_for(self, reason: str) -> Self:
-        """Return the task that says why its probabilities are not calibrated."""
-        return replace(self, uncalibrated=reason)
+        return replace(
+            found, thresholds=tuple(metrics.best_threshold(rows[:, i], labels[:, i]) for i in range(len(self.names)))
+        )
 
     def facts(self, labels: Labels) -> list[tuple[str, str]]:
         """Return how many labels there are, the fewest and most images of one, and how many an image has."""

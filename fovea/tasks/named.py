@@ -1,12 +1,18 @@
-"""What all targets share whose labels have names: one class of several, a grade, several labels."""
+"""What all targets share whose labels have names, and of which a network says probabilities.
+
+They are one class of several, a grade, and several labels.
+"""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from fovea.errors import DataError, listed
-from fovea.tasks.task import Task
+from fovea.tasks.task import Labels, Task
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,14 +20,63 @@ class Named(Task):
     """A target with names, which a data set brings and a card keeps."""
 
     has_classes: ClassVar[bool] = True
+    measures: ClassVar[bool] = True
+    calibrates: ClassVar[bool] = True
 
     names: tuple[str, ...]
     """In index order."""
+    temperature: float = 1.0
+    """What outputs are divided by before they become probabilities."""
+    calibration: Mapping[str, Any] = field(default_factory=dict)
+    """Where the temperature was fitted and what it changed there, as JSON values; empty where it was not."""
+    uncalibrated: str = ""
+    """Why it was not, where that is known."""
+
+    @classmethod
+    def from_card(cls, card: Mapping[str, Any]) -> Self:
+        """Return the task of a checked card."""
+        return cls(
+            names=tuple(card["classes"]),
+            loss=card["loss"],
+            temperature=float(card["temperature"]),
+            calibration=card.get("calibration") or {},
+            uncalibrated=str(card.get("uncalibrated", "")),
+            **cls.own_fields(card),
+        )
+
+    @classmethod
+    def own_fields(cls, card: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what the kind alone reads of a checked card, by the names of its fields."""
+        return {}
 
     @classmethod
     def fault(cls, card: Mapping[str, Any]) -> str:
         """Return that names are not distinct."""
         return "" if distinct(card["classes"]) == len(card["classes"]) else "`classes` must be distinct names."
+
+    def card_fields(self) -> dict[str, Any]:
+        """Return names, temperature, and where it was fitted or why not."""
+        return {
+            "classes": list(self.names),
+            "temperature": self.temperature,
+            **({"calibration": dict(self.calibration)} if self.calibration else {}),
+            **({"uncalibrated": self.uncalibrated} if self.uncalibrated else {}),
+        }
+
+    def at_temperature(self, temperature: float) -> Self:
+        """Return the task with another temperature, whose origin is not known."""
+        return replace(self, temperature=temperature, calibration={}, uncalibrated="")
+
+    def uncalibrated_for(self, reason: str) -> Self:
+        """Return the task that says why its probabilities are not calibrated."""
+        return replace(self, uncalibrated=reason)
+
+    def fitted_to(self, temperature: float, outputs: "Tensor", labels: Labels) -> Self:
+        """Return the task with a temperature that was fitted to outputs (N, K) float32 of the validation part."""
+        plain, found = self.at_temperature(1.0), self.at_temperature(temperature)
+        before, after = (task.reliability(outputs, labels).error for task in (plain, found))
+        facts = {"split": "val", "images": len(labels), "temperature": temperature}
+        return replace(found, calibration={**facts, "ece_before": before, "ece_after": after})
 
     @property
     def classes(self) -> tuple[str, ...]:
