@@ -250,7 +250,9 @@ def _check_form(source: DataSource, reader: Reader) -> None:
         )
     kind = tasks.kind(source.task)
     if reader.classes_only and (not kind.has_classes or kind.several or kind.ordered):
-        raise UsageError(f"`--task {source.task}` does not fit `{source.data}`, which has classes; leave it out.")
+        asked = f"`--task {source.task}`" if source.known is None else f"A model of the task `{source.task}`"
+        way_out = "leave it out" if source.known is None else "take other data"
+        raise UsageError(f"{asked} does not fit `{source.data}`, which has classes; {way_out}.")
     if source.label_columns is not None and not reader.has_columns:
         raise UsageError(f"`--label-columns` is for manifests, CSV or Parquet; `{source.data}` is none.")
     if source.label_separator is not None and not reader.has_texts:

@@ -153,6 +153,11 @@ def test_an_unknown_task_lists_those_there_are(pets):
 def test_only_classes_are_learned_of_what_has_classes(task):
     with pytest.raises(UsageError, match=f"`--task {task}` does not fit `digits`, which has classes; leave it out"):
         find("digits", task=task)
+    with pytest.raises(UsageError) as caught:  # as `evaluate` asks, where nobody has named a task
+        DataSource(data="digits", task=task, known=("a", "b")).find()
+    assert str(caught.value) == (
+        f"A model of the task `{task}` does not fit `digits`, which has classes; take other data."
+    )
 
 
 @pytest.mark.parametrize("task", ["labels", "grade"])
