@@ -21,8 +21,9 @@ from fovea.errors import BundleError, UsageError, first_line, listed
 from fovea.inputs.interface import Preprocessing, Stored
 from fovea.inputs.views import PLAIN, Protocol
 from fovea.layers import Unfilled
-from fovea.model.container import read_header
+from fovea.model.container import Header, header_in, read_header
 from fovea.model.first_layer import first_filters
+from fovea.model.values import spoilt
 from fovea.preprocess import Pixels
 from fovea.storage import write_atomically
 from fovea.tasks.prediction import Prediction
@@ -130,7 +131,7 @@ def save_bundle(path: str | Path, model: nn.Module, card: Card) -> None:
     """Write the model file: whole under its final name, or not at all.
 
     Raises:
-        BundleError: a card that `load` would not accept.
+        BundleError: a card or weights that `load` would not accept; nothing is written.
         StorageError: the disk is full or the folder is read-only; what was at `path` is still there.
     """
     path = Path(path)
@@ -140,7 +141,9 @@ def save_bundle(path: str | Path, model: nn.Module, card: Card) -> None:
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
         for name, tensor in _tensors_once(model).items()
     }
-    write_atomically(path, save(tensors, metadata))
+    content = save(tensors, metadata)
+    _check(header_in(content, path), model, path=path)
+    write_atomically(path, content)
 
 
 def load(path: str | Path, *, model: nn.Module | None = None, device: str = "cpu") -> Bundle:
@@ -159,20 +162,35 @@ def load(path: str | Path, *, model: nn.Module | None = None, device: str = "cpu
     path, place = Path(path), device_named(device)
     card, shapes = read_header(path)
     if model is None:
-        # what a hostile card asks for is compared with what the file holds before it takes memory
-        _check_lists(card, len(shapes), path=path)
-        _check_shapes(_build(card, path, device="meta"), shapes, path=path)
-        _check_input(card, path=path)
+        _check_fit(card, shapes, path=path)
     network = _build(card, path, device="cpu") if model is None else model
     _check_shapes(network, shapes, path=path)
     try:
         network.load_state_dict(_with_aliases(network, load_file(path)))
     except (SafetensorError, RuntimeError, OSError) as error:
         raise BundleError(f"`{path.name}` is damaged: {first_line(error)}.") from error
-    if spoilt := [name for name, tensor in network.state_dict().items() if tensor.isnan().any()]:
-        raise BundleError(f"`{path.name}` holds NaN instead of numbers, in {listed(spoilt)}; train it again.")
+    _check_values(network, path=path)
     network.to(place).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
     return Bundle(model=network, card=card, device=place)
+
+
+def _check(header: Header, model: nn.Module, *, path: Path) -> None:
+    """Raise BundleError for a file of this header and the tensors of `model` that `load` would refuse."""
+    if header.card.architecture != CUSTOM:
+        _check_fit(header.card, header.shapes, path=path)
+    _check_values(model, path=path)
+
+
+def _check_fit(card: Card, shapes: Mapping[str, tuple[int, ...]], *, path: Path) -> None:
+    """Compare what a card, hostile maybe, asks for with what the file holds, before it takes memory."""
+    _check_lists(card, len(shapes), path=path)
+    _check_shapes(_build(card, path, device="meta"), shapes, path=path)
+    _check_input(card, path=path)
+
+
+def _check_values(model: nn.Module, *, path: Path) -> None:
+    if found := spoilt(model, model.state_dict()):
+        raise BundleError(f"`{path.name}` holds {found}; train it again.")
 
 
 def _build(card: Card, path: Path, *, device: str) -> nn.Module:

@@ -3,6 +3,7 @@
 A model file is one `.safetensors` with the JSON of a card under the metadata key `fovea`. The engine is not needed.
 """
 
+import io
 import os
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -41,9 +42,22 @@ def read_values(path: str | Path) -> tuple[dict[str, Any], dict[str, tuple[int, 
         raise BundleError(f"`{path}` is a folder; a model is one file" + (f": `{inside}`." if inside.exists() else "."))
     try:
         with path.open("rb") as file:
-            raw, data_bytes = _raw_header(file, path)
+            return _values(file, os.fstat(file.fileno()).st_size, path=path)
     except OSError as error:
+        if isinstance(error, StorageError):
+            raise
         raise StorageError(f"`{path}` cannot be read: {error.strerror}.") from error
+
+
+def header_in(content: bytes, path: Path) -> Header:
+    """Return the header of a model file that is about to be written to `path`; errors as `load`."""
+    values, shapes = _values(io.BytesIO(content), len(content), path=path)
+    return Header(Card.from_dict(values, source=path.name), shapes)
+
+
+def _values(file: BinaryIO, size: int, *, path: Path) -> tuple[dict[str, Any], dict[str, tuple[int, ...]]]:
+    """Return the card as checked JSON, and the tensor shapes, of an open file of `size` bytes."""
+    raw, data_bytes = _raw_header(file, size, path)
     header = json_object(raw, path.name, what="header")
     metadata = header.pop("__metadata__", None)
     if not isinstance(metadata, dict) or not isinstance(text := metadata.get("fovea"), str):
@@ -54,9 +68,8 @@ def read_values(path: str | Path) -> tuple[dict[str, Any], dict[str, tuple[int, 
     return card_values(text, path.name), shapes
 
 
-def _raw_header(file: BinaryIO, path: Path) -> tuple[bytes, int]:
+def _raw_header(file: BinaryIO, size: int, path: Path) -> tuple[bytes, int]:
     """Return the header's JSON and the number of bytes after it, reading no more than the file holds."""
-    size = os.fstat(file.fileno()).st_size
     start = file.read(9)
     length = int.from_bytes(start[:8], "little")
     if start[8:] != b"{":

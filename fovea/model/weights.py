@@ -1,34 +1,30 @@
-"""Published weights: read from other libraries' files, fitted to a network of ours, every tensor checked.
+"""Published weights: fitted to a network of ours, every tensor checked.
 
-Whose names a file has is found by trying: ours, then those of each library that has the same network.
+Whose names a file has is found by trying: ours, then those of each library that has the same network; each as they
+stand, and without what tools put around a network.
 """
 
 import contextlib
 import os
-import pickle
 import re
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 import fovea.zoo  # noqa: F401 (its import makes the networks known)
 from fovea import registry
 from fovea.data.sources.archives import Progress
-from fovea.data.sources.download import checksum_of, fetch
-from fovea.errors import BundleError, StorageError, UsageError, first_line, listed
-from fovea.model.container import read_card
-from fovea.model.keras import read_keras
+from fovea.data.sources.download import fetch
+from fovea.errors import BundleError, StorageError, UsageError, listed
+from fovea.model.naming import unwrapped
+from fovea.model.reading import SUFFIXES, WeightsFile, card_of, read_weights
+from fovea.model.values import spoilt
 from fovea.registry import Peer
 from fovea.storage import cache_root
 
-SUFFIXES = (".safetensors", ".pth", ".pt", ".th", ".bin", ".h5")
 OWN = "fovea"
 """The naming of our own files."""
 IMAGENET = "imagenet"
@@ -37,16 +33,6 @@ DIGEST = re.compile(r"-([0-9a-f]{8,64})\.\w+$")
 UNCOUNTED = ".num_batches_tracked"
 AUXILIARY = re.compile(r"aux\d+\.")
 """Heads that help in training only: a file may have them where the network has not, and the other way round."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class WeightsFile:
-    """The tensors of a file under the names they have there, and its card where it is a model file of ours."""
-
-    path: Path
-    tensors: Mapping[str, Tensor]
-    sha256: str
-    card: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,47 +82,6 @@ def build(name: str, *, weights: str | Path | None = None, **arguments: object) 
     return model
 
 
-def read_weights(path: str | Path) -> WeightsFile:
-    """Return the tensors in a `.pth` of torchvision, a `.safetensors` of timm, a `.h5` of Keras, or a file of ours.
-
-    Nothing in the file runs. Tensors come to the CPU; `state_dict` around them and `module.` before all their names
-    are taken off.
-
-    Raises:
-        BundleError: the file is damaged or holds something else.
-        StorageError: the file cannot be read.
-    """
-    path = Path(path)
-    if path.suffix.lower() not in SUFFIXES:
-        raise BundleError(f"`{path.name}` is no weights file that is read here; those are {', '.join(SUFFIXES)}.")
-    try:
-        sha256 = checksum_of(path, "sha256").partition(":")[2]
-        if path.suffix == ".safetensors":
-            return WeightsFile(path=path, sha256=sha256, tensors=load_file(path), card=card_of(path))
-        if path.suffix == ".h5":
-            return WeightsFile(path=path, sha256=sha256, tensors=read_keras(path))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of other pickle protocols: whether they can be read is seen at once
-            loaded = torch.load(path, map_location="cpu", weights_only=True)
-        return WeightsFile(path=path, sha256=sha256, tensors=_tensors(loaded, path))
-    except OSError as error:
-        raise StorageError(f"`{path}` cannot be read: {error.strerror or error}.") from error
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        if isinstance(error, BundleError):
-            raise
-        raise BundleError(
-            f"`{path.name}` is half a download or no weights file, and nothing of it was used or run: "
-            f"{_reason(error)}. Fetch it again."
-        ) from error
-
-
-def _reason(error: Exception) -> str:
-    """Return what a reader found, in one sentence; PyTorch's own advice for pickles is to run what is in them."""
-    if isinstance(error, SafetensorError | RuntimeError):
-        return first_line(error).partition(". ")[0].rstrip(".:")
-    return "it is no pickle of tensors alone"
-
-
 def load_into(model: nn.Module, file: WeightsFile, *, network: str, new_head: bool = False) -> Origin:
     """Give `model`, a network called `network` (or `custom`), the tensors of `file`, and return where they are from.
 
@@ -147,17 +92,41 @@ def load_into(model: nn.Module, file: WeightsFile, *, network: str, new_head: bo
     """
     peers = {} if network == "custom" else registry.entry(network).peers
     namings = {OWN: Peer(network), **peers}
-    wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    trials = {naming: _trial(file.tensors, wanted, peer.renamed, new_head) for naming, peer in namings.items()}
-    naming = min(trials, key=lambda name: trials[name].faults)
-    fit = trials[naming]
+    state = model.state_dict()
+    wanted = {name: tuple(tensor.shape) for name, tensor in state.items()}
+    trials = [
+        (naming, _trial({own: file.tensors[there] for there, own in meant.items()}, wanted, peer.renamed, new_head))
+        for meant in unwrapped(file.tensors)
+        for naming, peer in namings.items()
+    ]
+    naming, fit = min(trials, key=lambda trial: trial[1].faults)
     if fit.faults:
         raise BundleError(
             f"`{file.path.name}` does not fit `{network}`, compared by the names of {naming}.{fit.described()}"
         )
-    kept = {name: tensor for name, tensor in model.state_dict().items() if name not in fit.tensors}
-    model.load_state_dict({**kept, **fit.tensors})
+    converted = _numbers(fit.tensors, state, file=file.path.name)
+    if found := spoilt(model, converted):
+        raise BundleError(f"`{file.path.name}` holds {found}; take the file of another epoch.")
+    model.load_state_dict({**state, **converted})
     return _origin(file, namings[naming], naming=naming, new=tuple(fit.new))
+
+
+def _numbers(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor], *, file: str) -> dict[str, Tensor]:
+    """Return the tensors in the types `wanted`.
+
+    Raises:
+        BundleError: whole or complex numbers where real ones are wanted.
+    """
+    # a quantised tensor of PyTorch brings its scale
+    plain = {name: tensor.dequantize() if tensor.is_quantized else tensor for name, tensor in tensors.items()}
+    real = [name for name in plain if wanted[name].dtype.is_floating_point]
+    if wrong := [name for name in real if not plain[name].dtype.is_floating_point]:
+        kind = str(plain[wrong[0]].dtype).removeprefix("torch.")
+        raise BundleError(
+            f"`{file}` has {kind} instead of real numbers in {listed(wrong, most=3)}: weights that were quantised, "
+            "without their scale. Take the file from before, or multiply by the scale and save float32."
+        )
+    return {name: tensor.to(wanted[name].dtype) for name, tensor in plain.items()}
 
 
 class _Trial(NamedTuple):
@@ -277,27 +246,3 @@ def _homes() -> list[Path]:
     """Return the folders in which weights are looked for; the last is where they are downloaded to."""
     data = os.environ.get("FOVEA_DATA")
     return [*([Path(data) / "weights"] if data else []), cache_root() / "downloads" / "weights"]
-
-
-def card_of(path: str | Path) -> Mapping[str, Any] | None:
-    """Return the card of a model file of ours; None for another library's. Errors as `read_weights`."""
-    path = Path(path)
-    if path.suffix != ".safetensors":
-        return None
-    try:
-        with safe_open(path, framework="pt") as file:
-            ours = "fovea" in (file.metadata() or {})
-    except SafetensorError as error:
-        raise BundleError(f"`{path.name}` is damaged: {first_line(error)}.") from error
-    except OSError as error:
-        raise StorageError(f"`{path}` cannot be read: {error.strerror or first_line(error)}.") from error
-    return read_card(path) if ours else None
-
-
-def _tensors(loaded: object, path: Path) -> dict[str, Tensor]:
-    """Return the state dict in what a `.pth` holds."""
-    state = loaded.get("state_dict", loaded) if isinstance(loaded, dict) else loaded
-    if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
-        raise BundleError(f"`{path.name}` holds no state dict: a mapping from names to tensors.")
-    wrapped = all(name.startswith("module.") for name in state)
-    return {name.removeprefix("module.") if wrapped else name: tensor for name, tensor in state.items()}

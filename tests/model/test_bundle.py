@@ -179,7 +179,41 @@ def test_weights_that_are_no_numbers_are_refused(make_bundle):
     model = registry.build("mlp", classes=3, c_in=3, size=4, widths=[3])
     nn.init.constant_(model.head.logits.bias, torch.nan)
     with pytest.raises(BundleError, match="holds NaN instead of numbers, in `head.logits.bias`; train it again"):
-        load(make_bundle(model=model))
+        make_bundle(model=model)
+    nn.init.constant_(model.head.logits.bias, torch.inf)
+    with pytest.raises(BundleError, match="holds infinite values instead of numbers, in `head.logits.bias`"):
+        make_bundle(model=model)
+    spoilt(make_bundle(), "head.logits.bias", torch.nan)
+    with pytest.raises(BundleError, match="holds NaN instead of numbers, in `head.logits.bias`; train it again"):
+        load(make_bundle().parent / "spoilt.safetensors")
+
+
+def spoilt(path, name, value):
+    """Write a copy of a model file in which one tensor has another value."""
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata()
+    tensors = load_file(path)
+    tensors[name].fill_(value)
+    save_file(tensors, path.parent / "spoilt.safetensors", metadata)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"arguments": {"classes": 3, "c_in": 3, "size": 8, "widths": [3]}}, "Of another shape: `stage1.dense.weight`"),
+        (
+            {"arguments": {"classes": 3, "c_in": 3, "size": 4, "widths": [3] * 9}},
+            "`widths` lists 9 layers for 4 tensors",
+        ),
+        ({"architecture": "nonet"}, "cannot be built: Unknown network `nonet`"),
+        ({"preprocess": {**PREPROCESS, "size": [5, 5]}}, "was not built for 3x5x5"),
+    ],
+)
+def test_what_load_would_refuse_is_not_written(make_bundle, changes, message):
+    kept = make_bundle().read_bytes()
+    with pytest.raises(BundleError, match=message):
+        make_bundle(**changes)
+    assert (path := make_bundle()).read_bytes() == kept and [file.name for file in path.parent.iterdir()] == [path.name]
 
 
 def test_a_network_of_other_tensors_is_refused_by_name(make_bundle):
@@ -235,8 +269,8 @@ def test_a_failed_save_leaves_the_old_file_and_no_half(make_bundle, make_card, m
     code = (
         "import resource, sys, json, fovea.zoo; from fovea.model.bundle import save_bundle; from fovea import registry;"
         "from fovea.card import Card; card = Card.from_dict(json.loads(sys.argv[2]), source='x');"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000));"
-        "save_bundle(sys.argv[1], registry.build('mlp', classes=3), card)"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000));"
+        "save_bundle(sys.argv[1], registry.build('mlp', **card.arguments), card)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, str(path), json.dumps(make_card())], capture_output=True, text=True, check=False
@@ -247,8 +281,9 @@ def test_a_failed_save_leaves_the_old_file_and_no_half(make_bundle, make_card, m
 
 
 def test_a_missing_folder_is_a_storage_error(make_card, tmp_path):
+    model = registry.build("mlp", classes=3, c_in=3, size=4, widths=[3])
     with pytest.raises(StorageError, match="cannot be written"):
-        save_bundle(tmp_path / "absent" / "x.safetensors", nn.Linear(1, 1), Card.from_dict(make_card(), source="x"))
+        save_bundle(tmp_path / "absent" / "x.safetensors", model, Card.from_dict(make_card(), source="x"))
 
 
 def test_the_same_network_gives_the_same_bytes(make_bundle):

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 import fovea.zoo  # noqa: F401 (registers the networks)
 from fovea import registry
 from fovea.errors import BundleError, MissingDependencyError
+from fovea.model import keras
 from fovea.model.keras import as_here, read_keras
 
 
@@ -94,3 +95,115 @@ def test_half_a_file_is_refused(file, kept):
     path.write_bytes(path.read_bytes()[:kept])
     with pytest.raises(BundleError, match="`x.h5` is half a download, or no weights in Keras' layout"):
         read_keras(path)
+
+
+# hostile files
+
+
+@pytest.fixture
+def changed(file):
+    """Return a function that changes a file of two layers in place, and gives its path."""
+    h5py = pytest.importorskip("h5py")
+
+    def change(edit):
+        path = file()
+        with h5py.File(path, "r+") as root:
+            edit(h5py, root)
+        return path
+
+    return change
+
+
+NAME = "conv1/bn/conv1/bn/gamma:0"
+MANY = [b"fc"] * 15_000
+
+
+def replaced(make):
+    def edit(h5py, root):
+        del root[NAME]
+        make(h5py, root)
+
+    return edit
+
+
+def virtual(h5py, root):
+    layout = h5py.VirtualLayout(shape=(1 << 40,), dtype="f4")
+    layout[: 1 << 40] = h5py.VirtualSource("other.h5", "data", shape=(1 << 40,))
+    root.create_virtual_dataset(NAME, layout)
+
+
+HOSTILE = {
+    "external link": (
+        replaced(lambda h5py, root: root.__setitem__(NAME, h5py.ExternalLink("/etc/passwd", "/x"))),
+        "has a link to another file or place for",
+    ),
+    "soft link": (
+        replaced(lambda h5py, root: root.__setitem__(NAME, h5py.SoftLink("/fc/fc/kernel:0"))),
+        "has a link to another file or place for `conv1/bn/gamma:0`",
+    ),
+    "virtual data set of terabytes": (replaced(virtual), "`conv1/bn/gamma:0`, which is kept in other files"),
+    "external storage": (
+        replaced(lambda _, root: root.create_dataset(NAME, (4,), "f4", external=[("/etc/passwd", 0, 16)])),
+        "`conv1/bn/gamma:0`, which is kept in other files",
+    ),
+    "more numbers than the file could hold": (
+        replaced(lambda _, root: root.create_dataset(NAME, (1 << 40,), "f4", chunks=(1 << 20,))),
+        "or tensors of more than",
+    ),
+    "a layer many times": (
+        lambda _, root: [
+            root.attrs.pop("layer_names"),
+            *(root.attrs.update({f"layer_names{i}": MANY}) for i in (0, 1)),
+        ],
+        "lists more than 20000 tensors",
+    ),
+    "a long name": (lambda _, root: root.attrs.__setitem__("layer_names", [b"f" * 2000]), "a name of 2000 characters"),
+    "names as one text": (
+        lambda _, root: root.attrs.__setitem__("layer_names", "fc"),
+        "lists `layer_names` in another",
+    ),
+    "no such layer": (lambda _, root: root.attrs.__setitem__("layer_names", [b"fd"]), "has no `fd`"),
+    "a group for an array": (
+        replaced(lambda _, root: root.create_group(NAME)),
+        "`conv1/bn/gamma:0`, which is no array.*; it was",
+    ),
+    "text for numbers": (replaced(lambda _, root: root.__setitem__(NAME, "x")), "which is no array of numbers"),
+    "no names": (
+        lambda _, root: root.attrs.__delitem__("layer_names"),
+        "is no file of weights in Keras' layout before",
+    ),
+}
+
+
+@pytest.mark.parametrize("form", HOSTILE)
+def test_what_asks_for_more_than_its_own_numbers_is_refused(changed, form):
+    edit, message = HOSTILE[form]
+    with pytest.raises(BundleError, match=f"^`x.h5` .*{message}"):
+        read_keras(changed(edit))
+
+
+def test_a_long_list_of_layers_is_read_in_parts_as_keras_writes_it(changed):
+    def edit(_, root):
+        names = root.attrs["layer_names"]
+        del root.attrs["layer_names"]
+        root.attrs["layer_names0"], root.attrs["layer_names1"] = names[:1], names[1:]
+
+    assert list(read_keras(changed(edit))) == ["conv1_bn.weight", "conv1_bn.running_mean", "fc.weight"]
+
+
+@pytest.mark.parametrize(
+    ("does", "message"),
+    [
+        ("os.kill(os.getpid(), signal.SIGSEGV)", "died of it (SIGSEGV)"),
+        ("sys.exit(9)", "(exit code 9)"),
+        ("time.sleep(60)", "was not read within"),
+        ("resource.setrlimit(resource.RLIMIT_CPU, (1, 1))\nwhile True: pass", "was not read within"),
+    ],
+)
+def test_the_end_of_its_reader_is_one_line(file, monkeypatch, tmp_path, does, message):
+    (tmp_path / "reader.py").write_text(f"import os, resource, signal, sys, time\n{does}\n")
+    monkeypatch.setattr(keras.keras_reader, "__file__", str(tmp_path / "reader.py"))
+    monkeypatch.setattr(keras, "TIMEOUT_S", 0.5)
+    with pytest.raises(BundleError) as caught:
+        read_keras(file())
+    assert message in str(caught.value) and "\n" not in str(caught.value)

@@ -75,8 +75,8 @@ def test_a_file_gives_the_body_its_normalisation_and_leaves_the_head_new(photogr
 
 
 def test_a_model_file_gives_network_arguments_size_and_normalisation(photographs, tmp_path, make_card, capsys):
-    model = registry.build("foveola", classes=3, c_in=3, width=0.25)
-    arguments = registry.arguments_of("foveola", classes=3, c_in=3, width=0.25)
+    model = registry.build("foveola", classes=3, c_in=3, width=0.25, size=24)
+    arguments = registry.arguments_of("foveola", classes=3, c_in=3, width=0.25, size=24)
     preprocess = {**make_card()["preprocess"], "size": [24, 24], "mean": [0.1, 0.2, 0.3]}
     card = make_card(architecture="foveola", arguments=arguments, preprocess=preprocess, licences={"weights": "CC0"})
     save_bundle(tmp_path / "own.safetensors", model, Card.from_dict(card, source="own"))
