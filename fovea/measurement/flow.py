@@ -6,19 +6,19 @@ An operation that no rule knows loses the field, and says so.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial, reduce
-from math import ceil, floor
 from typing import Any
 
 from torch import Tensor
 
 from fovea.measurement.axes import Lost, Place, State, broadcast, each, joined, mixed, pooled, stepped, viewed
+from fovea.measurement.interpolation import INTERPOLATIONS, Taps, placed
 from fovea.measurement.receptive import regridded, resampled
 from fovea.measurement.rules import ATTENTION, FACTORS, POOLINGS, Sliding, windows
 
 Places = tuple[Place, ...]
 Change = Callable[[Place], Place]
-Reads = Callable[[int, int, int], tuple[int, int]]
-"""Given unit i, the size before and the size after: the first and the last unit that it depends on."""
+Reads = Callable[[int, int, int], Sequence[int]]
+"""Given unit i, the size before and the size after: the units that it depends on, in order."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,10 +46,15 @@ def flow(call: Call) -> list[State]:
     # what these fill in is constant or chance: their units see nothing
     if not call.seen or call.name.endswith("_like") or call.name.startswith(("new_", "bernoulli", "rand", "zero_")):
         return [None] * len(call.outputs)
-    if "view" in call.tags or call.name == "_unsafe_view":  # PyTorch does not tag the latter
+    if is_view(call):
         source, state = call.seen[0]
         return [_whole([viewed(place, source, output) for place in state]) for output in call.outputs]
     return [_rule(call)(call)] * len(call.outputs)
+
+
+def is_view(call: Call) -> bool:
+    """Say whether it only looks at its tensor in another way, or makes it look so in place, as `transpose_`."""
+    return bool(call.tags & {"view", "inplace_view"}) or call.name == "_unsafe_view"  # PyTorch does not tag the latter
 
 
 def _rule(call: Call) -> Rule:
@@ -134,7 +139,7 @@ def _along(call: Call, changes: Mapping[int, Change], *, summed: int | None = No
 
 def _slide(place: Place, *, sliding: Sliding, count: int) -> Place:
     first, last = -sliding.padding, sliding.extent - 1 - sliding.padding
-    axis = resampled(place.axis, count, scale=sliding.stride, first=first, last=last)
+    axis = resampled(place.axis, count, scale=sliding.stride, first=first, last=last, step=sliding.dilation)
     return replace(place, axis=axis, steps=stepped(place.steps, sliding.add, sliding.stride))
 
 
@@ -159,14 +164,18 @@ def _transposed(call: Call) -> State:
     changes: dict[int, Change] = {}
     for i, size in enumerate(kernel, start=-len(kernel)):
         stride, padding, dilation = (call.given[key][i] for key in ("stride", "padding", "dilation"))
-        # o = i stride - padding + dilation k, solved for i: with the last k, and with k = 0
-        first, last = (padding - dilation * (size - 1)) / stride, padding / stride
-        reads = [(ceil(first + o / stride), floor(last + o / stride)) for o in range(call.outputs[0].shape[i])]
+        reads = [_spread(o + padding, size, stride, dilation) for o in range(call.outputs[0].shape[i])]
         changes[ndim + i] = partial(_regrid, reads=reads, scale=1 / stride)
     return _with_other_inputs(call, _along(call, changes, summed=ndim - len(kernel) - 1))
 
 
-def _regrid(place: Place, *, reads: Sequence[tuple[int, int]], scale: float) -> Place:
+def _spread(position: int, kernel: int, stride: int, dilation: int) -> list[int]:
+    """Return the inputs i with i stride + dilation k = position for a k of the kernel."""
+    offsets = (position - dilation * k for k in reversed(range(kernel)))
+    return [offset // stride for offset in offsets if offset % stride == 0]
+
+
+def _regrid(place: Place, *, reads: Sequence[Sequence[int]], scale: float) -> Place:
     # no `steps`: the size after is not (n + add) // stride of the size before
     return replace(place, axis=regridded(place.axis, reads, scale=scale), steps=None)
 
@@ -186,28 +195,20 @@ def _resizing(axes: int, reads: Reads) -> Rule:
     return rule
 
 
-def _binned(i: int, size: int, out: int) -> tuple[int, int]:
+def _binned(i: int, size: int, out: int) -> Sequence[int]:
     """Adaptive pooling: from floor(i size / out) up to ceil((i + 1) size / out)."""
-    return i * size // out, -(-(i + 1) * size // out) - 1
+    return range(i * size // out, -(-(i + 1) * size // out))
 
 
-def _nearest(i: int, size: int, out: int) -> tuple[int, int]:
-    return i * size // out, i * size // out
-
-
-def _interpolated(axes: int, *, radius: int) -> Rule:
-    """Return the rule of an interpolation between `radius` neighbours on either side."""
-
-    def rule(call: Call) -> State:
-        def reads(i: int, size: int, out: int) -> tuple[int, int]:
-            # as PyTorch places pixels: the corners on the corners, or else the centre of pixel i at i + 0.5
-            corners = call.given["align_corners"]
-            left = floor(i * (size - 1) / max(out - 1, 1) if corners else (i + 0.5) * size / out - 0.5)
-            return left - radius + 1, left + radius
-
-        return _resizing(axes, reads)(call)
-
-    return rule
+def _interpolated(call: Call, *, taps: Taps, axes: int) -> State:
+    """Resize the last dimensions between neighbours, placed as PyTorch places them."""
+    ndim, changes = call.seen[0][0].ndim, dict[int, Change]()
+    for axis, dim in enumerate(range(ndim - axes, ndim)):
+        size, out = call.seen[0][0].shape[dim], call.outputs[0].shape[dim]
+        placing = placed(call.given, axis, axes=axes, size=size, out=out)
+        reads = [taps(i, placing) for i in range(out)]
+        changes[dim] = partial(_regrid, reads=reads, scale=size / out)
+    return _along(call, changes)
 
 
 def _padded(call: Call) -> State:
@@ -270,9 +271,9 @@ def _concatenated(call: Call) -> State:
     return lost[0] if lost else _union([state for state in states if isinstance(state, tuple)])
 
 
-def _shuffled(i: int, size: int, out: int) -> tuple[int, int]:
+def _shuffled(i: int, size: int, out: int) -> Sequence[int]:
     """Pixels that become channels, or channels that become pixels."""
-    return i * size // out, max(i * size // out, (i + 1) * size // out - 1)
+    return range(i * size // out, max(i * size // out, (i + 1) * size // out - 1) + 1)
 
 
 def _indexed(call: Call) -> State:
@@ -321,14 +322,6 @@ RULES: dict[str, Rule] = {
         for axes in (2, 3)
         for kind, pool in (("_", "avg"), ("", "max"))
     },
-    **{
-        f"{kind}{axes}d": _resizing(axes, _nearest)
-        for axes in (1, 2, 3)
-        for kind in ("upsample_nearest", "_upsample_nearest_exact")
-    },
-    "upsample_linear1d": _interpolated(1, radius=1),
-    "upsample_bilinear2d": _interpolated(2, radius=1),
-    "upsample_bicubic2d": _interpolated(2, radius=2),
-    "upsample_trilinear3d": _interpolated(3, radius=1),
+    **{name: partial(_interpolated, taps=taps, axes=axes) for name, (axes, taps) in INTERPOLATIONS.items()},
     **dict.fromkeys(("pixel_shuffle", "pixel_unshuffle"), _resizing(2, _shuffled)),
 }

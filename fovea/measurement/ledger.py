@@ -5,7 +5,6 @@ Tensors may have any shape and dtype: what is noted is where they lie and how ma
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,6 +12,11 @@ from torch import Tensor
 from fovea.measurement.axes import Lost, State
 from fovea.measurement.receptive import Axis
 from fovea.measurement.result import Leftover, Shape
+
+View = tuple[int, Shape, Shape]
+"""Offset, shape and strides."""
+UNSEEN = Lost("a tensor is given another shape by no operation")
+STALE = Lost("a tensor is changed in place while others view its memory")
 
 
 @dataclass(eq=False, kw_only=True)
@@ -49,7 +53,8 @@ class Ledger:
     """The row that handed it on last: as it is, viewed, or changed in place."""
     reader: dict[int, Draft] = field(default_factory=dict)
     """The first row that read it."""
-    states: dict[tuple[Any, ...], State] = field(default_factory=dict)
+    states: dict[int, dict[View, State]] = field(default_factory=dict)
+    """Of each view of it that was made."""
     torn: dict[int, Lost] = field(default_factory=dict)
     blank: set[int] = field(default_factory=set)
     """Allocated, but not by a row: whoever writes into it first has made it."""
@@ -67,14 +72,28 @@ class Ledger:
 
     def state(self, tensor: Tensor) -> State:
         """Return what the tensor's units see."""
-        return self.torn.get(memory(tensor)) or self.states.get(_view(tensor))
+        if lost := self.torn.get(memory(tensor)):
+            return lost
+        views = self.states.get(memory(tensor), {})
+        if _view(tensor) in views:
+            return views[_view(tensor)]
+        # not as it was written, and by no operation that was seen
+        return UNSEEN if any(state is not None for state in views.values()) else None
 
     def write(self, tensor: Tensor, state: State, *, in_place: bool) -> None:
         """Note what the tensor's units see; if it is a part of a larger one, that one is no longer followed."""
-        self.states[_view(tensor)] = state
+        views = self.states.setdefault(memory(tensor), {})
+        changed = in_place and state is not None and views.get(_view(tensor)) != state
+        if changed and len(views) > 1:
+            views.update(dict.fromkeys(views, STALE))
+        views[_view(tensor)] = state
         # what other views of the same memory see has changed too, and cannot be told from this part
-        if in_place and state is not None and tensor.nbytes < tensor.untyped_storage().nbytes():
+        if changed and tensor.nbytes < tensor.untyped_storage().nbytes():
             self.torn[memory(tensor)] = Lost("a tensor is written part by part")
+
+    def lose(self, tensor: Tensor, reason: Lost) -> None:
+        """Note that what the units of a tensor, and of all that share its memory, see is no longer known."""
+        self.torn[memory(tensor)] = reason
 
     def make(self, draft: Draft, tensors: Iterable[Tensor]) -> None:
         """Note that `draft` allocated these tensors."""
@@ -107,5 +126,5 @@ def memory(tensor: Tensor) -> int:
     return int(tensor.untyped_storage()._cdata)  # `data_ptr` is 0 for all tensors of the device `meta`
 
 
-def _view(tensor: Tensor) -> tuple[Any, ...]:
-    return memory(tensor), tensor.storage_offset(), tuple(tensor.shape), tensor.stride()
+def _view(tensor: Tensor) -> View:
+    return int(tensor.storage_offset()), tuple(tensor.shape), tensor.stride()

@@ -19,7 +19,7 @@ from fovea.errors import ShapeError
 from fovea.hooks import watch
 from fovea.measurement.axes import Lost, Place, State, Steps
 from fovea.measurement.fitting import leftover, steps_to, strides
-from fovea.measurement.flow import Call, flow
+from fovea.measurement.flow import Call, flow, is_view
 from fovea.measurement.ledger import Draft, Ledger, memory
 from fovea.measurement.receptive import pixels
 from fovea.measurement.result import Leftover, Shape
@@ -36,6 +36,8 @@ class Operation(NamedTuple):
     name: str
     arguments: tuple[str, ...]
     tags: frozenset[str]
+    changed: tuple[str, ...]
+    """Those of its arguments that it writes into."""
 
 
 @dataclass(eq=False, kw_only=True)
@@ -107,20 +109,33 @@ class Walk(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if self.virtual and (rule := broken(operation.name, shapes)):
             raise ShapeError(rule)  # without values PyTorch does not check all
         shortcut = SHORTCUTS.get(operation.name) if self.virtual else None
+        # before it runs: some operations give a tensor another shape in place
+        ins = _tensors(given.values())
+        if "inplace_view" in operation.tags:
+            ins = [tensor.detach() for tensor in ins]
+        states = [(tensor, state) for tensor in ins if (state := self.ledger.state(tensor)) is not None]
         result = shortcut(given) if shortcut else None
         if result is None:
             result = func(*args, **kwargs)  # the mode is off in here: this does not come back
         self.operation = None
-        ins, outs = _tensors(given.values()), _tensors([result])
-        states = [(tensor, state) for tensor in ins if (state := self.ledger.state(tensor)) is not None]
+        outs = _tensors([result])
         seen = [(tensor, state) for tensor, state in states if not isinstance(state, Lost)]
         lost = [state for _, state in states if isinstance(state, Lost)]
-        call = Call(
-            name=operation.name, tags=operation.tags, given=given, shapes=shapes, inputs=ins, seen=seen, outputs=outs
-        )
+        tags = operation.tags if _keeps_memory(ins, outs) else operation.tags - {"inplace_view"}
+        call = Call(name=operation.name, tags=tags, given=given, shapes=shapes, inputs=ins, seen=seen, outputs=outs)
         # one input that is not followed is enough: every output may depend on it
         self._note(call, [lost[0]] * len(outs) if lost else flow(call))
+        if states and operation.changed:
+            self._note_changed(operation, given, outs)
         return result
+
+    def _note_changed(self, operation: Operation, given: Mapping[str, Any], outs: Sequence[Tensor]) -> None:
+        """Note that what an operation has changed without handing it on is no longer followed."""
+        handed = set(map(memory, outs))
+        for tensor in _tensors(given.get(name) for name in operation.changed):
+            # moving averages, which are not read in the pass that changes them
+            if memory(tensor) not in handed and "batch_norm" not in operation.name:
+                self.ledger.lose(tensor, Lost(f"`{operation.name}` changes tensors in place"))
 
     def without_values(self, value: Any) -> Any:
         """Return, in a virtual walk, the same tensor of the `meta` device for each tensor that has values."""
@@ -138,8 +153,9 @@ class Walk(TorchDispatchMode):  # type: ignore[no-untyped-call]
         made = [tensor for tensor in call.outputs if ledger.is_new(tensor)]  # before they are remembered
         for tensor, state in zip(call.outputs, states, strict=True):
             ledger.remember(tensor)
-            ledger.write(tensor, state, in_place="inplace" in call.tags)
-        if "view" in call.tags or call.name == "_unsafe_view":
+            # into a tensor that is there: in place, or by `out=`
+            ledger.write(tensor, state, in_place=bool(call.tags & {"inplace", "out"}) and not is_view(call))
+        if is_view(call):
             return
         if not call.inputs or call.name.endswith("_like"):  # torch.zeros, empty_like: memory that waits for its row
             ledger.blank.update(map(memory, made))
@@ -250,8 +266,18 @@ def _is_one_row(frame: Frame, drafts: Sequence[Draft]) -> bool:
 def described(func: OpOverload) -> Operation:
     """Return what is the same in every call of `func`."""
     tags = {tag.name for tag in func.tags} | ({"view"} if func.is_view else set())
-    arguments = tuple(argument.name for argument in func._schema.arguments)
-    return Operation(func._schema.name.removeprefix("aten::"), arguments, frozenset(tags))
+    schema = func._schema
+    changed = tuple(a.name for a in schema.arguments if a.alias_info is not None and a.alias_info.is_write)
+    arguments = tuple(argument.name for argument in schema.arguments)
+    return Operation(schema.name.removeprefix("aten::"), arguments, frozenset(tags), changed)
+
+
+def _keeps_memory(ins: Sequence[Tensor], outs: Sequence[Tensor]) -> bool:
+    """Say whether what comes out lies in the memory of what went in, no more and no less of it."""
+    return bool(ins and outs) and all(
+        memory(out) == memory(ins[0]) and out.untyped_storage().nbytes() == ins[0].untyped_storage().nbytes()
+        for out in outs
+    )
 
 
 def readable(name: str, shapes: Mapping[str, Any]) -> str:
