@@ -54,8 +54,9 @@ def watch(model: nn.Module, *, enter: Watcher, leave: Watcher) -> Iterator[None]
 
     with ExitStack() as hooks:
         for path, module in model.named_modules():
-            # with_kwargs: without it a tensor passed by name is not seen
-            before = module.register_forward_pre_hook(partial(entering, path), with_kwargs=True)
+            # with_kwargs: without it a tensor passed by name is not seen; prepend: what the module's own hooks do, as
+            # weight norm, is a part of it
+            before = module.register_forward_pre_hook(partial(entering, path), with_kwargs=True, prepend=True)
             hooks.callback(before.remove)
             hooks.callback(module.register_forward_hook(partial(leaving, path)).remove)
         yield

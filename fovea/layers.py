@@ -1,7 +1,8 @@
 """What PyTorch lacks: the one interface of all networks of the zoo, and layers that several of them share."""
 
+import copy
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import torch
@@ -96,6 +97,21 @@ class LocallyConnected2d(nn.Module):
         columns = nn.functional.unfold(x, self.kernel, stride=self.stride, padding=self.padding)
         y = torch.einsum("nkp,okp->nop", columns, self.weight.flatten(4).flatten(1, 3))
         return y.reshape(-1, *self.bias.shape) + self.bias
+
+
+def copied(model: nn.Module) -> nn.Module:
+    """Return a deep copy of a network, also of one with weights that are computed from others: `weight_norm`, pruning.
+
+    Tensors are of any shape and dtype. Those weights lie in the copy without the graph that computed them; every
+    forward pass computes them anew.
+    """
+    return copy.deepcopy(model, {id(tensor): tensor.detach().clone() for tensor in computed(model)})
+
+
+def computed(model: nn.Module) -> Iterator[Tensor]:
+    """Yield the tensors, of any shape and dtype, that modules keep as attributes and that hang in a graph."""
+    for module in model.modules():
+        yield from (value for value in vars(module).values() if isinstance(value, Tensor) and not value.is_leaf)
 
 
 def channel_shuffle(x: Tensor, groups: int) -> Tensor:

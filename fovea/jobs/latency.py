@@ -1,6 +1,5 @@
 """`fovea measure --latency`: how long a forward pass takes here."""
 
-import copy
 from collections.abc import Sequence
 
 import torch
@@ -8,6 +7,7 @@ import torch
 from fovea.devices import device_named
 from fovea.display import Display
 from fovea.jobs.measure import Measurable, found
+from fovea.layers import copied
 from fovea.measurement.latency import Latency, time_forward
 from fovea.measurement.network import measure_network
 
@@ -26,4 +26,4 @@ def latency(
         network, name, shape = found(model, input_shape, weights=True)
     macs = measure_network(network, shape, name=name).total.macs
     progress = (display or Display(quiet=True)).counter("timing")
-    return time_forward(copy.deepcopy(network).to(place), shape, macs=macs, progress=progress)
+    return time_forward(copied(network).to(place), shape, macs=macs, progress=progress)

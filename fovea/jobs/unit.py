@@ -1,6 +1,5 @@
 """`fovea measure --unit`: what one unit of a network sees of its input."""
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from fovea.display import Display
 from fovea.drawing.saving import save_figure
 from fovea.drawing.unit import unit_figure
 from fovea.jobs.measure import Measurable, found
+from fovea.layers import copied
 from fovea.measurement.effective import INPUTS, Effective, Rectangle, Unit, effective_field, seen_rectangle
 from fovea.measurement.network import measure_network
 from fovea.measurement.result import shape_text
@@ -89,7 +89,7 @@ def see_unit(
     picture = _picture(name, wanted, out)
     pixels = None if image is None else _geometry(model, shape).read(Path(image))
     progress = (display or Display(quiet=True)).counter("gradients")
-    effective = effective_field(copy.deepcopy(network), wanted, shape, inputs=INPUTS, progress=progress)
+    effective = effective_field(copied(network), wanted, shape, inputs=INPUTS, progress=progress)
     figure = unit_figure(wanted, rectangle, effective, pixels=pixels, size=(shape[1], shape[2]))
     save_figure(figure, picture)
     return Seen(network=name, unit=wanted, input_shape=shape, rectangle=rectangle, effective=effective, picture=picture)

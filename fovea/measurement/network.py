@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from fovea.errors import ShapeError, first_line
+from fovea.layers import computed, copied
 from fovea.measurement.axes import Lost
 from fovea.measurement.fitting import nearest
 from fovea.measurement.result import Group, Layer, Measurement, Shape, shape_text, total_of
@@ -58,6 +59,8 @@ def without_values(model: nn.Module) -> nn.Module:
     for tensor in tensors:
         meta = tensor.detach().to("meta")
         twins[id(tensor)] = nn.Parameter(meta, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else meta
+    # weights that every pass computes anew, whose graph cannot be copied
+    twins |= {id(tensor): tensor.detach().to("meta") for tensor in computed(model)}
     return copy.deepcopy(model, twins)
 
 
@@ -65,7 +68,7 @@ def _initialised(model: nn.Module, shape: Shape) -> nn.Module:
     """Return the network, or where it has lazy layers a copy in which they have taken shape."""
     if not any(is_lazy(tensor) for tensor in (*model.parameters(), *model.buffers())):
         return model
-    model = copy.deepcopy(model).eval()
+    model = copied(model).eval()
     with torch.no_grad():
         model(torch.zeros(1, *shape))
     return model

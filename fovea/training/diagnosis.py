@@ -6,7 +6,6 @@ gradient, which shows whether it vanishes or explodes on its way to the first la
 Images are (N, C, H, W) float32, normalised; labels (N,) int64 indices or float32 numbers.
 """
 
-import copy
 import math
 import time
 from collections.abc import Iterable, Mapping
@@ -20,6 +19,7 @@ from torch import Tensor, nn
 
 from fovea.errors import unknown
 from fovea.hooks import watch
+from fovea.layers import copied
 from fovea.training.engine import Trainer
 from fovea.training.inference import as_evaluated, spread
 from fovea.training.losses import Loss
@@ -73,8 +73,8 @@ def look_inside(
 
     `images` (N, C, H, W) are normalised. Neither `model` nor any random stream changes.
     """
-    copied = copy.deepcopy(model).train()
-    copied.zero_grad()
+    trial = copied(model).train()
+    trial.zero_grad()
     seen: list[Tensor] = []
 
     def enter(path: str, module: nn.Module, inputs: list[Tensor]) -> None:
@@ -82,14 +82,14 @@ def look_inside(
             seen[:] = [inputs[0].detach().clone()]  # an activation may work in place
 
     devices = [images.device] if images.device.type == "cuda" else []
-    with torch.random.fork_rng(devices), torch.enable_grad(), watch(copied, enter=enter, leave=lambda *_: None):
+    with torch.random.fork_rng(devices), torch.enable_grad(), watch(trial, enter=enter, leave=lambda *_: None):
         torch.manual_seed(0)
-        loss(copied(images), labels).backward()  # type: ignore[no-untyped-call]
+        loss(trial(images), labels).backward()  # type: ignore[no-untyped-call]
     values = seen[0].flatten().float().cpu().numpy()
     percentiles = np.percentile(values[:: math.ceil(values.size / MOST_VALUES)], PERCENTILES)
     norms = {
         name.removesuffix(".weight"): parameter.grad.norm().item()
-        for name, parameter in copied.named_parameters()
+        for name, parameter in trial.named_parameters()
         if parameter.ndim > 1 and parameter.grad is not None
     }
     return tuple(percentiles.tolist()), {k: v if math.isfinite(v) else None for k, v in norms.items()}

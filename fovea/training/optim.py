@@ -3,7 +3,6 @@
 Weights and gradients are float32, of any shape; matrices are (R, C).
 """
 
-import copy
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from fovea.layers import copied
 from fovea.training.recipe import Optimisation, Recipe
 from fovea.training.transfer import rate_factors
 
@@ -68,7 +68,7 @@ class Average:
     """Exponential moving average of a network's parameters; its buffers are the network's latest."""
 
     def __init__(self, model: nn.Module, decay: float) -> None:
-        self.model = copy.deepcopy(model).requires_grad_(False)
+        self.model = copied(model).requires_grad_(False)
         self.decay = decay
         self.updates = 0
 

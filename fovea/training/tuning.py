@@ -1,6 +1,5 @@
 """What this machine does best: thread count and precision by timing a few steps, and a learning rate by a sweep."""
 
-import copy
 import dataclasses
 import itertools
 import math
@@ -17,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from fovea.errors import TrainingError
+from fovea.layers import copied
 from fovea.training.engine import Trainer
 from fovea.training.inference import Progress, autocast
 from fovea.training.losses import Loss
@@ -71,7 +71,7 @@ def time_settings(
     if images.device.type == "mps" and recipe.precision == "auto":
         precisions = ["float32"]
     candidates = [(count, precision) for count in threads for precision in precisions]
-    trial = copy.deepcopy(model).train()
+    trial = copied(model).train()
     share = seconds / len(candidates)
     timed: list[Setting] = []
     for count, precision in candidates:
