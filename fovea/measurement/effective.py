@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from fovea.errors import ShapeError, UsageError, unknown
 from fovea.hooks import watch
-from fovea.measurement.receptive import Interval
+from fovea.measurement.receptive import Axis, Interval
 from fovea.measurement.result import Field, Group, Layer, Measurement, Shape, shape_text
 
 INPUTS = 16
@@ -86,7 +86,7 @@ def seen_rectangle(measurement: Measurement, unit: Unit) -> Rectangle:
 
     Raises:
         UsageError: a layer that the network does not have or whose output is no map; a unit outside its map.
-        ShapeError: the receptive field of the layer is not known.
+        ShapeError: the receptive field of the layer is not known, or the unit sees nothing.
     """
     shape, field = _map_of(measurement, unit.layer)
     if len(shape) != 4 or len(measurement.input_shape) != 3:
@@ -100,7 +100,17 @@ def seen_rectangle(measurement: Measurement, unit: Unit) -> Rectangle:
     if field is None:
         reason = measurement.missing.get("receptive_field", "it does not depend on the input")
         raise ShapeError(f"What `{unit.layer}` sees is not known: {reason}.")
-    return Rectangle.around(field[0].unit(unit.row), field[1].unit(unit.column))
+    rectangle = Rectangle.around(*(_seen(axis, unit) for axis in field))
+    if any(low >= high for low, high in rectangle):
+        raise ShapeError(f"`unit` (={unit.layer}:{unit.row},{unit.column}) sees no pixel of the input.")
+    return rectangle
+
+
+def _seen(axis: Axis, unit: Unit) -> Interval:
+    """Return what a unit of a map, (N, C, H, W), sees along an axis of the input: by its row or by its column."""
+    # rows of the map are columns of the input where the network has swapped them
+    place = {2: unit.row, 3: unit.column}.get(axis.dim or 0)
+    return axis.span if place is None else axis.unit(place)
 
 
 def _map_of(measurement: Measurement, layer: str) -> tuple[Shape, Field | None]:

@@ -13,7 +13,7 @@ from torch import Tensor
 from fovea.measurement.axes import Lost, Place, State, broadcast, each, joined, mixed, pooled, stepped, viewed
 from fovea.measurement.interpolation import INTERPOLATIONS, Taps, placed
 from fovea.measurement.receptive import regridded, resampled
-from fovea.measurement.rules import ATTENTION, FACTORS, POOLINGS, Sliding, windows
+from fovea.measurement.rules import ATTENTION, FACTORS, POOLINGS, Sliding, base, windows
 
 Places = tuple[Place, ...]
 Change = Callable[[Place], Place]
@@ -62,7 +62,7 @@ def _rule(call: Call) -> Rule:
         return _pointwise
     if "reduction" in call.tags:
         return _reduction
-    return RULES.get(call.name, _unknown)
+    return RULES.get(base(call.name), _unknown)
 
 
 def _unknown(call: Call) -> Lost:
@@ -230,7 +230,7 @@ def _shift(place: Place, *, before: int, more: int) -> Place:
 def _product(call: Call) -> State:
     """Rows of the first factor stay rows, columns of the second stay columns; what they share is summed over."""
     # (..., rows, shared) and (..., shared, columns), or of a vector (shared,)
-    left, right = (call.given[name] for name in FACTORS[call.name])
+    left, right = (call.given[name] for name in FACTORS[base(call.name)])
     shape = call.outputs[0].shape
     states: list[Places] = []
     for tensor, state in call.seen:
@@ -239,6 +239,30 @@ def _product(call: Call) -> State:
         summed = each(state, partial(_pool_at, dims={shared}))
         states.append(summed if tensor is left or tensor is right else broadcast(summed, tensor.shape, shape))
     return _union(states)
+
+
+def _summed_product(call: Call) -> State:
+    """Return the state of the sum over a batch of products: (B, rows, shared) and (B, shared, columns)."""
+    left, right, shape = call.given["batch1"], call.given["batch2"], call.outputs[0].shape
+    states: list[Places] = []
+    for tensor, state in call.seen:
+        if tensor is left or tensor is right:
+            summed = each(state, partial(_pool_at, dims={0, 2 if tensor is left else 1}))
+            states.append(each(summed, lambda p: p if p.dim is None else replace(p, dim=p.dim - 1)))
+        else:
+            states.append(broadcast(state, tensor.shape, shape))
+    return _union(states)
+
+
+def _trilinear(call: Call) -> State:
+    """Return the state of a bilinear layer, whose rows stay and whose features are summed over."""
+    # the second of its three tensors is the weight, which has no rows of the batch
+    return _union(
+        [
+            each(state, pooled if tensor is call.given["i2"] else lambda p: p if p.dim == 0 else pooled(p))
+            for tensor, state in call.seen
+        ]
+    )
 
 
 def _attention(call: Call) -> State:
@@ -309,6 +333,8 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("convolution", *POOLINGS), _window),
     **dict.fromkeys(FACTORS, _product),
     **dict.fromkeys(ATTENTION, _attention),
+    "addbmm": _summed_product,
+    "_trilinear": _trilinear,
     **dict.fromkeys(("cat", "stack"), _concatenated),
     "index": _indexed,
     "constant_pad_nd": _padded,
@@ -316,7 +342,10 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("native_batch_norm", "cudnn_batch_norm", "miopen_batch_norm"), _mixing(_batch_norm_dims)),
     "native_layer_norm": _mixing(lambda call, ndim: set(range(ndim - len(call.given["normalized_shape"]), ndim))),
     "native_group_norm": _mixing(lambda call, ndim: set(range(1, ndim))),
-    **dict.fromkeys(("_softmax", "_log_softmax", "cumsum"), _mixing(lambda call, ndim: _dims(call.given["dim"], ndim))),
+    **dict.fromkeys(
+        ("_softmax", "_log_softmax", "_safe_softmax", "cumsum"),
+        _mixing(lambda call, ndim: _dims(call.given["dim"], ndim)),
+    ),
     **{
         f"{kind}adaptive_{pool}_pool{axes}d": _resizing(axes, _binned)
         for axes in (2, 3)

@@ -29,8 +29,8 @@ class Latency:
     """A tenth of the passes took at most this."""
     p90_s: float
     """Nine tenths took at most this."""
-    macs_per_s: float
-    """Multiply-adds of the batch by the median time."""
+    macs_per_s: float | None
+    """Multiply-adds of the batch by the median time; None where not all are counted."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON values."""
@@ -40,9 +40,12 @@ class Latency:
         """Return what a person reads, line by line."""
         low, middle, high = (f"{1e3 * value:.3g}" for value in (self.p10_s, self.median_s, self.p90_s))
         where = f"{self.threads} thread{'s' if self.threads > 1 else ''}" if self.device == "cpu" else self.device
+        rate = "not known: not all multiply-adds are counted"
+        if self.macs_per_s is not None:
+            rate = f"{self.macs_per_s / 1e9:.3g} GMAC/s"
         return [
             f"Latency    {middle} ms an image, from {low} (10 %) to {high} (90 %) in {self.passes} passes, {where}",
-            f"Rate       {self.macs_per_s / 1e9:.3g} GMAC/s",
+            f"Rate       {rate}",
         ]
 
 
@@ -50,7 +53,7 @@ def time_forward(
     model: nn.Module,
     input_shape: Sequence[int],
     *,
-    macs: int,
+    macs: int | None,
     seconds: float = 2.0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Latency:
@@ -84,7 +87,7 @@ def time_forward(
         median_s=statistics.median(times),
         p10_s=tenths[0],
         p90_s=tenths[-1],
-        macs_per_s=macs / statistics.median(times),
+        macs_per_s=None if macs is None else macs / statistics.median(times),
     )
 
 

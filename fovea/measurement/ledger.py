@@ -28,6 +28,8 @@ class Draft:
     inputs: Sequence[Shape] = ()
     outputs: Sequence[Shape] = ()
     macs: int = 0
+    uncounted: Sequence[str] = ()
+    """Its operations that may multiply and that no rule counts."""
     activation_bytes: int = 0
     kept_bytes: int = 0
     state: State = None

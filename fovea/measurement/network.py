@@ -15,10 +15,12 @@ from fovea.measurement.fitting import nearest
 from fovea.measurement.result import Group, Layer, Measurement, Shape, shape_text, total_of
 from fovea.measurement.rows import field_of, layers_of
 from fovea.measurement.rules import broken
-from fovea.measurement.walk import Walk
+from fovea.measurement.walk import Walk, readable
 
 TRAINING_BATCH = 2
 """Images of the walk in training mode: a batch norm refuses a single value per channel."""
+DECIDES = "the network decides by its data"
+OTHERWISE = "another may take another path, with other layers and MACs."
 LISTED = 8
 """Rows before the failing one that an error lists."""
 
@@ -45,8 +47,16 @@ def measure_network(model: nn.Module, input_shape: Sequence[int], *, name: str =
         # what has no values cannot run on an image; for the others that decides whether the network is at fault
         if any(parameter.is_meta for parameter in model.parameters()):
             raise _failure(walk, shape, error) from error
-        return _measured_on_data(model, shape, name=name, reason=first_line(error))
+        return _measured_on_data(model, shape, name=name, reason=_why_not_without(walk, error))
     return _assembled(walk, twin, shape, name=name, kept=kept, missing=missing)
+
+
+def _why_not_without(walk: Walk, error: Exception) -> str:
+    """Return why a network cannot be walked without values."""
+    reason = first_line(error)
+    if walk.operation is None or walk.decides:
+        return f"{DECIDES} ({reason})"
+    return f"its operation `{readable(*walk.operation)}` does not run without values"
 
 
 def without_values(model: nn.Module) -> nn.Module:
@@ -104,8 +114,8 @@ def _measured_on_data(model: nn.Module, shape: Shape, *, name: str, reason: str)
         raise _failure(walk, shape, error) from error
     for draft in walk.drafts:
         draft.state, draft.branches = None, ()
-    missing = dict.fromkeys(("receptive_field", "kept_bytes"), f"the network decides by its data ({reason})")
-    note = "Measured on one random image: another may take another path, with other layers and MACs."
+    missing = dict.fromkeys(("receptive_field", "kept_bytes"), reason)
+    note = "Measured on one random image" + (f": {OTHERWISE}" if reason.startswith(DECIDES) else ".")
     return _assembled(walk, model, shape, name=name, missing=missing, notes=(note,))
 
 
@@ -150,7 +160,7 @@ def _assembled(
         groups=groups,
         total=total_of(layers),
         fitting=_fitting(walk, layers, shape),
-        missing={**_lost(walk), **missing},
+        missing={**_uncounted(layers), **_lost(walk), **missing},
         notes=notes,
     )
 
@@ -160,6 +170,13 @@ def _fitting(walk: Walk, layers: Sequence[Layer], shape: Shape) -> tuple[tuple[i
     if not any(layer.leftovers for layer in layers):
         return ()
     return tuple(nearest(walk.strided.get(axis, ()), size) for axis, size in enumerate(shape[1:]))
+
+
+def _uncounted(layers: Sequence[Layer]) -> dict[str, str]:
+    """Return which operations may multiply and are not counted."""
+    found = {name: row.path or row.type for row in reversed(layers) for name in row.uncounted}
+    names = " and ".join(f"`{name}` (in `{path}`)" for name, path in list(found.items())[:3])
+    return {"macs": f"not counted: {names}{' and others' if len(found) > 3 else ''}"} if found else {}
 
 
 def _lost(walk: Walk) -> dict[str, str]:

@@ -5,7 +5,7 @@ units see of the image.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 Interval = tuple[float, float]
@@ -31,6 +31,9 @@ class Axis:
     """What every unit sees besides, wherever it is: through a global pooling whose result comes back to the map."""
     own: tuple[Interval, ...] | None = None
     """What each unit sees of its own, where no one `lo` + i `jump` says it: behind resizing. Empty as (x, x)."""
+
+    dim: int | None = field(default=None, compare=False)
+    """The dimension of the tensor along which the units lie; None where all see the same, or it is none alone."""
 
     def unit(self, index: int) -> Interval:
         """Return the pixels that unit `index` sees, unclipped."""

@@ -59,6 +59,8 @@ class Layer:
     parameter_bytes: int = 0
     """Of parameters, frozen ones too."""
     macs: int = 0
+    uncounted: tuple[str, ...] = ()
+    """Operations that may multiply and that are not counted in `macs`, which then is too small."""
     activation_bytes: int = 0
     """Of the tensors it makes in a forward pass; views, and results written in place, make none."""
     kept_bytes: int | None = None
@@ -75,9 +77,9 @@ class Layer:
 
     @property
     def macs_per_parameter(self) -> float | None:
-        """How often each of its parameters, trainable or frozen, is used; None where it has none."""
+        """How often each of its parameters, trainable or frozen, is used; None where it has none, or not all counts."""
         count = self.parameters + self.frozen
-        return self.macs / count if count else None
+        return self.macs / count if count and not self.uncounted else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,6 +139,8 @@ class Measurement:
 
     def share(self, layer: Layer, name: str) -> float | None:
         """Return which part of the total of column `name` is this row's; None where it is unknown or there is none."""
+        if name == "macs" and name in self.missing:
+            return None
         value, whole = getattr(layer, name), getattr(self.total, name)
         return value / whole if whole and value is not None else None
 
@@ -144,12 +148,18 @@ class Measurement:
         """Return all as JSON values."""
         result = asdict(self)
         result["layers"] = [self._row(layer) for layer in self.layers]
+        if "macs" in self.missing:
+            result["total"]["macs"] = None
+        for axis in (axis for group in result["groups"] for axis in group["field"] or ()):
+            del axis["own"], axis["dim"]
         return {**result, "conventions": CONVENTIONS}
 
     def _row(self, layer: Layer) -> dict[str, Any]:
         row = asdict(layer)
         # a property, which `asdict` leaves out
         row["macs_per_parameter"] = layer.macs_per_parameter
+        if layer.uncounted:
+            row["macs"] = None
         row["shares"] = {name: self.share(layer, name) for name in SUMMED}
         for side in ("input", "output"):
             row[f"{side}_shape"] = next(iter(row[f"{side}_shapes"]), None)

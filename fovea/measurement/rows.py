@@ -2,12 +2,14 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor, nn
 
 from fovea.measurement.axes import State
 from fovea.measurement.ledger import Draft, memory
+from fovea.measurement.quantised import packed_counts
 from fovea.measurement.result import Field, Layer
 from fovea.measurement.walk import Walk
 
@@ -34,7 +36,9 @@ def layers_of(walk: Walk, model: nn.Module, kept: Mapping[str, int] | None) -> t
 
 def field_of(state: State) -> Field | None:
     """Return the receptive field of a state, where it has one."""
-    return tuple(place.axis for place in state) if isinstance(state, tuple) else None
+    if not isinstance(state, tuple):
+        return None
+    return tuple(replace(place.axis, dim=place.dim if place.inner == 1 else None) for place in state)
 
 
 def _layer(
@@ -46,6 +50,7 @@ def _layer(
         input_shapes=tuple(draft.inputs),
         output_shapes=tuple(draft.outputs),
         macs=draft.macs,
+        uncounted=tuple(dict.fromkeys(draft.uncounted)),
         activation_bytes=draft.activation_bytes,
         kept_bytes=None if kept is None else kept.get(draft.path, 0),
         field=field_of(draft.state),
@@ -68,6 +73,10 @@ def _counted(walk: Walk, model: nn.Module) -> Counts:
         row[column] = row.get(column, 0) + tensor.numel()
         if parameter:
             row["parameter_bytes"] = row.get("parameter_bytes", 0) + tensor.nbytes
+    for path, row in packed_counts(model).items():
+        counts[path] = {key: counts[path].get(key, 0) + value for key, value in row.items()} | {
+            key: value for key, value in counts[path].items() if key not in row
+        }
     return counts
 
 

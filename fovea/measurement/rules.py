@@ -4,8 +4,9 @@ Operations bear PyTorch's ATen names. A rule gets their arguments by name, each 
 the output.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from functools import cache, partial
 from math import prod
 from typing import Any, NamedTuple
 
@@ -65,8 +66,35 @@ def attention_macs(given: Given, out: Shape) -> int:
     return prod((*given["query"][:-1], given["key"][-2], given["query"][-1] + given["value"][-1]))
 
 
+def summed_product_macs(given: Given, out: Shape) -> int:
+    """Matrix products whose sum over the batch is kept."""
+    rows, columns = prod(given["batch1"]), out[-1]
+    return rows * columns
+
+
+def trilinear_macs(given: Given, out: Shape) -> int:
+    """A bilinear layer: per row, each weight of (c_out, c_1, c_2) by one product of inputs, which is not counted."""
+    factors: list[list[int]] = []
+    for number in (1, 2, 3):
+        shape = list(given[f"i{number}"])
+        for dim in sorted(given[f"expand{number}"]):
+            shape.insert(dim, 1)
+        factors.append(shape)
+    return prod(max(lengths) for lengths in zip(*factors, strict=True))
+
+
+def along_time_macs(given: Given, out: Shape) -> int:
+    """A convolution along time: (T, N, c_in) times (kernel, c_in, c_out)."""
+    kernel, c_in, _ = given["weight"]
+    return prod(out) * int(kernel * c_in)
+
+
 FACTORS = {
     "mm": ("self", "mat2"),
+    "_int_mm": ("self", "mat2"),
+    "_scaled_mm": ("self", "mat2"),
+    "_addmm_activation": ("mat1", "mat2"),
+    "addmv": ("mat", "vec"),
     "bmm": ("self", "mat2"),
     "addmm": ("mat1", "mat2"),
     "baddbmm": ("batch1", "batch2"),
@@ -86,7 +114,44 @@ MACS: dict[str, Callable[[Given, Shape], int]] = {
     "convolution": convolution_macs,
     **{name: partial(product_macs, left=left) for name, (left, _) in FACTORS.items()},
     **dict.fromkeys(ATTENTION, attention_macs),
+    "addbmm": summed_product_macs,
+    "addr": lambda given, out: prod(out),
+    **dict.fromkeys(("dot", "vdot"), lambda given, out: prod(given["self"])),
+    "_trilinear": trilinear_macs,
+    "conv_tbc": along_time_macs,
 }
+
+PRODUCTS = re.compile(
+    r"(\w*mm|matmul|mv|conv\d?d?|convolution|rnn|lstm|gru|attention|transformer|linear|v?dot|vecdot|[cp]dist|fft|solve)_?"
+)
+"""A word in the name of an operation that multiplies matrices, or as much."""
+ELSEWHERE = ("quantized::", "torchvision::")
+"""Namespaces of which the names say whether something is multiplied, as in PyTorch's own."""
+WITHOUT = {"linalg_vector_norm", "_linalg_check_errors"}
+
+
+def base(name: str) -> str:
+    """Return the name of an operation without the mark that it works in place.
+
+    >>> base("addmm_")
+    'addmm'
+    """
+    return name.rstrip("_")
+
+
+@cache
+def may_multiply(name: str) -> bool:
+    """Say whether an operation for which no rule counts may cost multiply-adds all the same.
+
+    >>> [may_multiply(name) for name in ("_cdist_forward", "upsample_bilinear2d", "mine::op", "quantized::add")]
+    [True, False, True, False]
+    """
+    space, _, word = name.rpartition("::")
+    if space and f"{space}::" not in ELSEWHERE:
+        return True
+    words = [part for part in word.split("_") if part]
+    return name not in WITHOUT and (words[:1] == ["linalg"] or any(PRODUCTS.fullmatch(part) for part in words))
+
 
 POOLINGS = ("max_pool2d_with_indices", "max_pool3d_with_indices", "avg_pool2d", "avg_pool3d")
 
@@ -121,8 +186,8 @@ def _rules(name: str, given: Given) -> Iterator[str]:
             c_in = given["weight"][0]
         if channels != c_in:
             yield f"`in_channels` (={c_in}) must equal the channels of its input (={channels})."
-    if name in FACTORS:
-        a, b = (given[factor] for factor in FACTORS[name])
+    if base(name) in FACTORS:
+        a, b = (given[factor] for factor in FACTORS[base(name)])
         if a[-1] != b[-2:][0]:  # the rows of a matrix, or the length of a vector
             yield f"`in_features` (={b[-2:][0]}) must equal the last length of its input (={a[-1]})."
     yield from _windows_that_do_not_fit(name, given)

@@ -69,6 +69,7 @@ def folded(measurement: Measurement, depth: int) -> list[Layer]:
                 input_shapes=group.input_shapes,
                 output_shapes=group.output_shapes,
                 field=group.field,
+                uncounted=tuple(n for row in measurement.layers[group.first : group.stop] for n in row.uncounted),
                 **asdict(total_of(measurement.layers[group.first : group.stop])),
             )
         )
@@ -107,7 +108,7 @@ COLUMNS = (
     Column("%", lambda m, row: percent(m.share(row, "parameters")), rank=5),
     Column("frozen", lambda m, row: f"{row.frozen:,}" if row.frozen else ""),
     Column("buffers", lambda m, row: f"{row.buffers:,}" if row.buffers else "", rank=7),
-    Column("MACs", lambda m, row: scaled(row.macs)),
+    Column("MACs", lambda m, row: macs_text(row)),
     Column("%", lambda m, row: percent(m.share(row, "macs")), rank=2),
     Column("per par.", lambda m, row: f"{row.macs_per_parameter:,.0f}" if row.macs_per_parameter else "", rank=8),
     Column("out", lambda m, row: byte_text(row.activation_bytes) if row.activation_bytes else "", rank=4),
@@ -162,7 +163,7 @@ def csv_table(measurement: Measurement, choice: Choice) -> str:
 
 
 def _record(measurement: Measurement, row: Layer) -> dict[str, Any]:
-    sums = {name: getattr(row, name) for name in SUMMED}
+    sums = {name: None if name == "macs" and row.uncounted else getattr(row, name) for name in SUMMED}
     shares = {f"{name}_share": _rounded(measurement.share(row, name)) for name in SUMMED}
     axes = row.field or ()
     return {
@@ -185,13 +186,14 @@ def comparison(a: Measurement, b: Measurement) -> list[tuple[str, str, str, str]
     """Return (quantity, of a, of b, b / a) for what a network costs and sees."""
     rows: list[tuple[str, str, str, str]] = []
     for name in SUMMED:
-        x, y = getattr(a.total, name), getattr(b.total, name)
-        if x or y:
+        x, y = (None if name == "macs" and name in m.missing else getattr(m.total, name) for m in (a, b))
+        if x != 0 or y != 0:
             left, right = (f"{value:,}" if value is not None else "?" for value in (x, y))
             rows.append((name.replace("_", " "), left, right, _ratio(x, y)))
     # a network without parameters: by 1 instead of 0
-    x, y = (m.total.macs / max(1, m.total.parameters + m.total.frozen) for m in (a, b))
-    rows.append(("macs per parameter", f"{x:,.0f}", f"{y:,.0f}", _ratio(x, y)))
+    if not any("macs" in m.missing for m in (a, b)):
+        x, y = (m.total.macs / max(1, m.total.parameters + m.total.frozen) for m in (a, b))
+        rows.append(("macs per parameter", f"{x:,.0f}", f"{y:,.0f}", _ratio(x, y)))
     whole = (a.groups[0], b.groups[0])
     left, right = (", ".join(map(shape_text, group.output_shapes)) for group in whole)
     rows.append(("output", left, right, ""))
@@ -206,10 +208,13 @@ def _ratio(a: float | None, b: float | None) -> str:
 def totals(measurement: Measurement) -> Iterator[str]:
     """Yield the sums over all layers, in words."""
     total = measurement.total
+    macs = f"{total.macs:,} MACs"
+    if "macs" in measurement.missing:  # a sum that lacks some is the least that it can be; a zero says nothing
+        macs = f"at least {macs}" if total.macs else "an unknown number of MACs"
     frozen = f", {total.frozen:,} frozen ones" if total.frozen else ""
     yield (
         f"Total: {total.parameters:,} trainable parameters{frozen} ({byte_text(total.parameter_bytes)}), "
-        f"{total.buffers:,} values in buffers, {total.macs:,} MACs."
+        f"{total.buffers:,} values in buffers, {macs}."
     )
     kept = "" if total.kept_bytes is None else f"; training keeps {byte_text(total.kept_bytes)} of them"
     yield f"Activations: {byte_text(total.activation_bytes)} an image{kept}."
@@ -321,6 +326,11 @@ def scaled(count: int) -> str:
             decimals = 2 if count < 10 * size else 1 if count < 100 * size else 0
             return f"{count / size:.{decimals}f} {unit}"
     return f"{count}" if count else ""
+
+
+def macs_text(row: Layer) -> str:
+    """Return the multiply-adds of a row; ? where nothing of them is known, + where there are more."""
+    return scaled(row.macs) + "+" * bool(row.macs and row.uncounted) or "?" * bool(row.uncounted)
 
 
 def byte_text(count: int | None) -> str:

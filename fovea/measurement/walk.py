@@ -5,6 +5,7 @@ functional call, operator and method ends in an operation of PyTorch's dispatche
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from itertools import chain
@@ -21,11 +22,14 @@ from fovea.measurement.axes import Lost, Place, State, Steps
 from fovea.measurement.fitting import leftover, steps_to, strides
 from fovea.measurement.flow import Call, flow, is_view
 from fovea.measurement.ledger import Draft, Ledger, memory
+from fovea.measurement.quantised import packed_macs
 from fovea.measurement.receptive import pixels
 from fovea.measurement.result import Leftover, Shape
-from fovea.measurement.rules import MACS, broken, windows
+from fovea.measurement.rules import MACS, base, broken, may_multiply, windows
 
 META = torch.device("meta")
+VALUES = {"data_dependent_output", "dynamic_output_shape"}
+"""Tags of operations that give numbers, or a shape, that depend on values."""
 FIRST_OUTPUT = ("max_pool", "adaptive_max_pool", "native_", "cudnn_", "miopen_", "_scaled_dot_product")
 """Begin the names of operations whose further outputs are for the backward pass only."""
 
@@ -62,6 +66,17 @@ class Frame:
         return type(self.module).__name__
 
 
+@contextmanager
+def _one_by_one() -> Iterator[None]:
+    """Let attention run as the operations that it is made of, each of which is counted, not as one."""
+    enabled = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(enabled)
+
+
 class Walk(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """What has been seen so far; while active, it sees more."""
 
@@ -74,6 +89,8 @@ class Walk(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.groups: list[Frame] = []
         self.operation: tuple[str, Mapping[str, Any]] | None = None
         """What is running, with the shapes of its arguments."""
+        self.decides = False
+        """Whether what is running gives numbers, or a shape, that depend on the values of the input."""
         self.strided: dict[int, set[Steps]] = {}
         """For each axis of the input, how its size becomes that of the output of each layer with a stride."""
         self._meta: dict[int, tuple[Tensor, Tensor]] = {}
@@ -91,7 +108,7 @@ class Walk(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._add(Draft(path="input", type="Input", state=self.ledger.state(x)), made=[x], handed=[x])
         saved = torch.autograd.graph.saved_tensors_hooks(self.ledger.keep, lambda tensor: tensor)
         # autograd saves, and so tells what training keeps, only where gradients are on
-        with watch(model, enter=self._enter, leave=self._leave), torch.enable_grad(), saved, self:
+        with watch(model, enter=self._enter, leave=self._leave), torch.enable_grad(), saved, _one_by_one(), self:
             model(x)
 
     def __torch_dispatch__(
@@ -114,6 +131,7 @@ class Walk(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if "inplace_view" in operation.tags:
             ins = [tensor.detach() for tensor in ins]
         states = [(tensor, state) for tensor in ins if (state := self.ledger.state(tensor)) is not None]
+        self.decides = bool(states and operation.tags & VALUES)
         result = shortcut(given) if shortcut else None
         if result is None:
             result = func(*args, **kwargs)  # the mode is off in here: this does not come back
@@ -169,12 +187,16 @@ class Walk(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _draft(self, call: Call) -> Draft:
         """Return the row of one operation."""
         type_ = readable(call.name, call.shapes)
+        name = base(call.name)
+        shape = tuple(call.outputs[0].shape) if call.outputs else ()
+        macs = MACS[name](call.shapes, shape) if name in MACS else packed_macs(name, call.shapes, shape)
         inside = f"{self.running[-1].path}." if self.running and self.running[-1].path else ""
         return Draft(
             path=self._numbered(f"{inside}{type_}()"),
             type=type_,
             inputs=[tuple(tensor.shape) for tensor in call.inputs if memory(tensor) in self.ledger.latest],
-            macs=MACS[call.name](call.shapes, tuple(call.outputs[0].shape)) if call.name in MACS else 0,
+            macs=macs or 0,
+            uncounted=(name,) if macs is None and may_multiply(name) else (),
             branches=[[place.axis for place in state] for _, state in call.seen] if len(call.seen) > 1 else [],
             leftovers=list(self._leftovers(call)),
             sources=self.ledger.givers(call.inputs),
@@ -243,6 +265,7 @@ class Walk(TorchDispatchMode):  # type: ignore[no-untyped-call]
             type=frame.type,
             inputs=frame.inputs,
             macs=sum(part.macs for part in parts),
+            uncounted=[name for part in parts for name in part.uncounted],
             kept_bytes=sum(part.kept_bytes for part in parts),
             branches=next((part.branches for part in reversed(parts) if part.branches), ()),
             leftovers=[item for part in parts for item in part.leftovers],
@@ -255,9 +278,13 @@ class Walk(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 def _is_one_row(frame: Frame, drafts: Sequence[Draft]) -> bool:
     """Say whether a module is shown as a whole: it has no children, and is PyTorch's own or does little itself."""
+    home = type(frame.module).__module__
+    # a quantised layer packs its weights in a child, which does not run
+    if home.startswith("torch.ao.nn.quantized."):
+        return len(drafts) == 1
     if any(True for _ in frame.module.children()):
         return False
-    if type(frame.module).__module__.startswith("torch.nn."):
+    if home.startswith("torch.nn."):
         return True
     return bool(frame.path) and sum(draft.macs > 0 for draft in drafts) <= 1
 
@@ -295,6 +322,7 @@ def readable(name: str, shapes: Mapping[str, Any]) -> str:
 
 
 NAMES = {"addmm": "linear", "mm": "matmul", "bmm": "matmul", "baddbmm": "matmul", "mv": "matmul"} | {
+    **dict.fromkeys(("addbmm", "addmv", "dot", "vdot", "_addmm_activation"), "matmul"),
     "constant_pad_nd": "pad",
     "_local_scalar_dense": "item",
     "linalg_vector_norm": "norm",

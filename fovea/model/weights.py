@@ -20,7 +20,9 @@ from fovea.data.sources.archives import Progress
 from fovea.data.sources.download import fetch
 from fovea.errors import BundleError, StorageError, UsageError, listed
 from fovea.model.naming import unwrapped
-from fovea.model.reading import SUFFIXES, WeightsFile, card_of, read_weights
+from fovea.model.reading import SUFFIXES, WeightsFile
+from fovea.model.reading import card_of as card_of
+from fovea.model.reading import read_weights as read_weights
 from fovea.model.values import spoilt
 from fovea.registry import Peer
 from fovea.storage import cache_root

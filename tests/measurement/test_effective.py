@@ -160,3 +160,25 @@ def test_gradient_that_does_not_arrive_is_said():
     nn.init.zeros_(model[0].weight)
     with pytest.raises(ShapeError, match="No finite gradient of `0` reaches the input"):
         effective_field(model, Unit("0", 0, 0), (1, 5, 5), inputs=1)
+
+
+def test_a_unit_of_a_transposed_map_sees_by_its_column_what_its_row_saw():
+    class Swapped(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.end = nn.Conv2d(1, 2, 3, padding=1, stride=2), nn.Identity()
+
+        def forward(self, x):
+            return self.end(self.conv(x).transpose(2, 3))
+
+    measured = measure_network(Swapped(), (1, 16, 8))
+    assert seen_rectangle(measured, Unit("conv", 6, 1)) == Rectangle((11, 14), (1, 4))
+    assert seen_rectangle(measured, Unit("end", 1, 6)) == Rectangle((11, 14), (1, 4))
+
+
+def test_a_unit_between_the_taps_of_a_transposed_convolution_sees_nothing():
+    # kernel 1, stride 2: every other row and column is bias alone
+    measured = measure_network(nn.Sequential(nn.ConvTranspose2d(1, 1, 1, stride=2)), (1, 4, 4))
+    assert seen_rectangle(measured, Unit("0", 2, 4)) == Rectangle((1, 2), (2, 3))
+    with pytest.raises(ShapeError, match=r"`unit` \(=0:1,2\) sees no pixel of the input"):
+        seen_rectangle(measured, Unit("0", 1, 2))

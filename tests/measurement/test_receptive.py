@@ -1,5 +1,7 @@
 """Receptive fields: the figures of the lectures, and the pixels that a unit really depends on."""
 
+from itertools import product
+
 import pytest
 import torch
 from torch import nn
@@ -65,6 +67,7 @@ class Chain(nn.Module):
         super().__init__()
         self.first = nn.Conv2d(1, 4, 3, padding=1)
         self.second = nn.Conv2d(4, 4, 3, padding=1, stride=2)
+        self.mixed = nn.Conv2d(4, 4, 3, padding=1)
         self.gate = nn.Conv2d(4, 4, 1)
         self.up = nn.ConvTranspose2d(4, 4, 3, stride=2, padding=1)
         self.norm = nn.GroupNorm(2, 4)
@@ -140,7 +143,9 @@ def seen_by(output, x, unit):
 
 
 def clipped(field, unit, size):
-    return [(max(0, lo), min(size, hi)) for lo, hi in (axis.unit(i) for axis, i in zip(field, unit, strict=True))]
+    """Return what a unit of a map sees inside an image, by the dimension along which each axis of the input lies."""
+    seen = [axis.span if axis.dim is None else axis.unit(unit[axis.dim - 2]) for axis in field]
+    return [(max(0, lo), min(size, hi)) for lo, hi in seen]
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -152,13 +157,147 @@ def test_the_field_is_the_bounding_box_of_the_gradients(name):
     x = torch.rand(1, 1, 12, 12, dtype=torch.float64, requires_grad=True)
     output = net(x)
     field = measured.groups[0].field
-    units = [(0, 0), (1, 1), tuple(n - 1 for n in output.shape[2:])] if output.ndim == 4 else [()]
+    units = list(product(*map(range, output.shape[2:]))) if output.ndim == 4 else [()]
     for unit in units:
-        # where resizing is not regular a unit gets the widest field of all, and padding counts as the pixels it hides
-        exact = name not in ("nearest", "bilinear", "transposed", "adaptive", "pixel shuffle", "cropped")
+        # padding counts as the pixels that it hides
+        exact = name != "cropped"
         for (lo, hi), (low, high) in zip(seen_by(output, x, unit), clipped(field, unit or (0, 0), 12), strict=True):
             assert low <= lo and hi <= high
             assert (low, high) == (lo, hi) if exact else high - low <= hi - lo + 4
+
+
+def resized(**arguments):
+    return lambda net, x: F.interpolate(net.second(x), **arguments)
+
+
+RESIZED = {
+    **{
+        f"{mode} by {f}": resized(scale_factor=f, mode=mode)
+        for mode in ("nearest", "nearest-exact")
+        for f in (2, 3, 1.7)
+    },
+    **{f"{mode} by {f}": resized(scale_factor=f, mode=mode) for mode in ("bilinear", "bicubic") for f in (2, 3, 2.5)},
+    **{f"{mode} to 7 x 9": resized(size=(7, 9), mode=mode) for mode in ("nearest", "nearest-exact", "bilinear")},
+    "bilinear down": lambda net, x: F.interpolate(x, size=(5, 4), mode="bilinear"),
+    "corners": resized(scale_factor=2, mode="bilinear", align_corners=True),
+    "corners to 11": resized(size=11, mode="bicubic", align_corners=True),
+    "adaptive to 5 x 7": lambda net, x: F.adaptive_avg_pool2d(x, (5, 7)),
+    "adaptive to more": lambda net, x: F.adaptive_avg_pool2d(net.second(x), (8, 9)),
+    "transposed, kernel 2": lambda net, x: F.conv_transpose2d(
+        net.second(x), net.gate.weight.expand(4, 4, 2, 2), stride=2
+    ),
+    "transposed, kernel 4": lambda net, x: F.conv_transpose2d(
+        net.second(x), net.gate.weight.expand(4, 4, 4, 4), stride=2, padding=1
+    ),
+    "transposed, dilated": lambda net, x: F.conv_transpose2d(
+        x, net.gate.weight.expand(4, 4, 3, 3), stride=3, dilation=2
+    ),
+    "up, then convolved": lambda net, x: net.mixed(F.interpolate(net.second(x), scale_factor=2)),
+    "up, convolved with a stride": lambda net, x: net.second(
+        F.interpolate(net.second(x), scale_factor=3, mode="bilinear")
+    ),
+    "up, then pooled": lambda net, x: F.avg_pool2d(F.interpolate(net.second(x), scale_factor=3), 2),
+    "up twice": lambda net, x: F.interpolate(F.interpolate(net.second(x), scale_factor=2), scale_factor=2),
+    "up and a residual": lambda net, x: net.mixed(F.interpolate(net.second(x), scale_factor=2) + x),
+    "up by two ways": lambda net, x: (
+        F.interpolate(net.second(x), scale_factor=2) + net.up(net.second(x), output_size=(12, 12))
+    ),
+    "up and concatenated": lambda net, x: torch.cat([F.interpolate(net.second(x), size=12), x], 1),
+    "up, a slice": lambda net, x: F.interpolate(net.second(x), scale_factor=2)[:, :, 1::2, 3:],
+    "up, transposed axes": lambda net, x: F.interpolate(net.second(x), size=(9, 13)).transpose(2, 3),
+    "adaptive, then up": lambda net, x: F.interpolate(F.adaptive_avg_pool2d(x, 5), size=(8, 8), mode="bilinear"),
+    "pixel shuffle, convolved": lambda net, x: net.first(F.pixel_shuffle(net.second(x), 2)),
+}
+
+
+@pytest.mark.parametrize("name", RESIZED)
+def test_each_unit_behind_a_resizing_has_the_rectangle_of_its_own_gradient(name):
+    torch.manual_seed(0)
+    net = positive(Chain(RESIZED[name]))
+    x = torch.rand(1, 1, 12, 12, dtype=torch.float64, requires_grad=True)
+    output, field = net(x), measure_network(net, (1, 12, 12)).groups[0].field
+    for unit in product(*map(range, output.shape[2:])):
+        rows, columns = clipped(field, unit, 12)
+        gradient = torch.autograd.grad(output[(0, slice(None), *unit)].sum(), x, retain_graph=True)[0].abs().sum((0, 1))
+        if rows[0] >= rows[1] or columns[0] >= columns[1]:
+            assert gradient.sum() == 0
+        else:
+            assert seen_by(output, x, unit) == [rows, columns]
+
+
+def test_the_unit_of_a_map_of_twice_the_size_sees_what_its_source_sees():
+    # a convolution of 3, then nearest neighbours: unit 8 is a copy of unit 4, which sees pixels 3 to 5
+    net = nn.Sequential(nn.Conv2d(1, 1, 3, padding=1), nn.Upsample(scale_factor=2))
+    (axis, _) = measure_network(net, (1, 16, 16)).layers[2].field
+    assert [axis.unit(i) for i in (7, 8, 9, 10)] == [(2, 5), (3, 6), (3, 6), (4, 7)]
+    assert (axis.size, axis.jump) == (3, 0.5)
+
+
+# operations that work in place
+
+
+def transposed(net, x):
+    x.transpose_(2, 3)
+    return net.second(x)
+
+
+def written_by_name(net, x):
+    result = torch.empty_like(x)
+    torch.add(net.mixed(x).detach(), 1, out=result)
+    return result + x
+
+
+def added_to(net, x):
+    x += net.mixed(x)
+    return net.second(x)
+
+
+def of_another_shape(net, x):
+    x.unsqueeze_(0).squeeze_(0).swapaxes_(2, 3)
+    return net.second(x)
+
+
+def parts_changed(net, x):
+    x[:, :2].relu_()
+    return net.second(x)
+
+
+IN_PLACE = {
+    **{"transposed": (transposed, 5), "of another shape": (of_another_shape, 5), "added to": (added_to, 7)},
+    **{"a part, element by element": (parts_changed, 5), "by name": (written_by_name, 5)},
+}
+
+
+@pytest.mark.parametrize("name", IN_PLACE)
+def test_what_works_in_place_keeps_the_field(name):
+    forward, size = IN_PLACE[name]
+    measured = measure_network(Chain(forward), (1, 12, 12))
+    assert "receptive_field" not in measured.missing
+    assert [axis.size for axis in measured.groups[0].field] == [size, size]
+
+
+def pooled_under_a_view(net, x):
+    view = x.view(1, 4, -1)
+    x.add_(x.mean((2, 3), keepdim=True))
+    return view.mean(-1)
+
+
+def changed_in_a_list(net, x):
+    copy = x.detach().clone()
+    torch._foreach_add_([copy], [net.mixed(x).detach()])
+    return net.second(copy)
+
+
+@pytest.mark.parametrize(
+    ("forward", "reason"),
+    [
+        (pooled_under_a_view, "a tensor is changed in place while others view its memory"),
+        (changed_in_a_list, "`_foreach_add_` changes tensors in place"),
+        (lambda net, x: net.second(x.detach().clone().index_fill_(2, torch.tensor([0]), 0)), "`index_fill_`"),
+    ],
+)
+def test_what_in_place_is_not_followed_is_named(forward, reason):
+    assert reason in measure_network(Chain(forward), (1, 8, 8)).missing["receptive_field"]
 
 
 def averaging(model):
