@@ -8,9 +8,12 @@ import hashlib
 import json
 import os
 import re
+import secrets
 import shutil
+import stat
+import sys
 import tempfile
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
 from fovea.errors import StorageError, UsageError
@@ -51,14 +54,16 @@ def page_path(place: str | Path, *, option: str) -> Path:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write `content` under a temporary name beside `path`, then rename it.
+    """Write `content` under a temporary name beside `path`, then rename it; a link at `path` is replaced, not followed.
+
+    The temporary name is random and the file new: what others put into a shared folder leads no write elsewhere.
 
     Raises:
         StorageError: the disk is full, or the folder is missing or read-only; what was at `path` is still there.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY}")
+    temporary = path.with_name(f".{path.name[:200]}.{secrets.token_hex(8)}{TEMPORARY}")
     try:
-        with temporary.open("wb") as file:
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _PLAIN, 0o666), "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -71,6 +76,58 @@ def write_atomically(path: Path, content: bytes) -> None:
             temporary.unlink()
 
 
+def append_line(path: Path, line: str) -> None:
+    """Add `line` to a file, which is made where there is none; a link is not followed. Raises: StorageError."""
+    try:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | _PLAIN, 0o666), "ab") as file:
+            file.write(f"{line}\n".encode())
+    except OSError as error:
+        raise StorageError(f"`{path}` cannot be written ({error.strerror}); free space or make it writable.") from error
+
+
+@contextlib.contextmanager
+def alone(file: Path) -> Iterator[bool]:
+    """Hold the lock `file` while the body runs; the system takes it back when the process ends, however it ends.
+
+    Yields False where the file system has no locks, and nothing is held.
+
+    Raises:
+        BlockingIOError: another process holds it.
+        StorageError: the file cannot be made.
+    """
+    try:
+        opened = os.fdopen(os.open(file, os.O_RDWR | os.O_CREAT | _PLAIN, 0o666), "r+b")
+    except OSError as error:
+        raise StorageError(f"`{file}` cannot be written ({error.strerror}); free space or make it writable.") from error
+    with opened:
+        try:
+            _lock(opened.fileno())
+        except BlockingIOError:
+            raise
+        except OSError:
+            yield False
+            return
+        yield True
+
+
+_PLAIN = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+"""Opens a file itself, never what a link leads to."""
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(descriptor: int) -> None:
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except OSError as error:
+            raise BlockingIOError from error
+else:
+    import fcntl
+
+    def _lock(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
 def remove_temporary(folder: Path) -> None:
     """Remove what a killed `write_atomically` left in `folder`."""
     for file in folder.glob(f".*{TEMPORARY}"):
@@ -80,9 +137,28 @@ def remove_temporary(folder: Path) -> None:
 def cache_root() -> Path:
     """Return the folder of all that is kept to save time: `$FOVEA_CACHE`, else `~/.cache/fovea`.
 
-    Below it lie `decoded`, `arrays`, `archives` and `downloads`.
+    Below it lie `decoded`, `arrays`, `archives` and `downloads`. A user without a home has one for temporary files.
     """
-    return Path(os.environ.get("FOVEA_CACHE") or Path.home() / ".cache" / "fovea")
+    if given := os.environ.get("FOVEA_CACHE"):
+        return Path(given)
+    try:
+        return Path.home() / ".cache" / "fovea"
+    except RuntimeError:  # neither HOME nor an entry among the system's users
+        return _homeless()
+
+
+def _homeless() -> Path:
+    """Return the user's own folder among the temporary files; StorageError where somebody else was there before."""
+    user = os.getuid() if sys.platform != "win32" else 0
+    folder = Path(tempfile.gettempdir()) / f"fovea-{user}"
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        status = folder.lstat()
+    except OSError as error:
+        raise StorageError(f"`{folder}` cannot be made ({error.strerror}); name a cache in `FOVEA_CACHE`.") from error
+    if not stat.S_ISDIR(status.st_mode) or (sys.platform != "win32" and status.st_uid != user):
+        raise StorageError(f"`{folder}` is not a folder of this user; name a cache in `FOVEA_CACHE`.")
+    return folder
 
 
 def build_once(kind: str, sources: Sequence[Path], *, name: str, build: Callable[[Path], None]) -> Path:

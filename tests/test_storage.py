@@ -7,7 +7,7 @@ import resource
 import pytest
 
 from fovea.errors import StorageError, UsageError
-from fovea.storage import page_path, picture_path, remove_temporary, write_atomically
+from fovea.storage import alone, append_line, cache_root, page_path, picture_path, remove_temporary, write_atomically
 
 
 def test_the_content_is_written_and_nothing_else(tmp_path):
@@ -60,7 +60,7 @@ def test_a_read_only_disk_is_a_storage_error(tmp_path, monkeypatch):
     def read_only(*_, **__):
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
-    monkeypatch.setattr("pathlib.Path.open", read_only)
+    monkeypatch.setattr(os, "open", read_only)
     monkeypatch.setattr("pathlib.Path.unlink", read_only)
     with pytest.raises(StorageError, match="Read-only file system"):
         write_atomically(tmp_path / "a", b"new")
@@ -76,6 +76,73 @@ def test_a_place_that_takes_no_file_is_named(tmp_path, target, reason):
     with pytest.raises(StorageError, match=f"^`.*{target}` cannot be written .{reason}"):
         write_atomically(tmp_path / target, b"new")
     assert sorted(os.listdir(tmp_path)) == ["file", "folder"]
+
+
+def test_links_that_others_planted_lead_no_write_elsewhere(tmp_path, monkeypatch):
+    """The name that was used before, of the process's number, and a guess of the random one; the target itself."""
+    (victim := tmp_path / "victim").write_bytes(b"mine")
+    (folder := tmp_path / "shared").mkdir()
+    (folder / f".a.{os.getpid()}.tmp").symlink_to(victim)
+    (folder / "a").symlink_to(victim)
+    write_atomically(folder / "a", b"new")
+    assert victim.read_bytes() == b"mine" and (folder / "a").read_bytes() == b"new" and not (folder / "a").is_symlink()
+    monkeypatch.setattr("secrets.token_hex", lambda _: "0123456789abcdef")
+    (folder / ".a.0123456789abcdef.tmp").symlink_to(victim)
+    with pytest.raises(StorageError, match="File exists"):
+        write_atomically(folder / "a", b"newer")
+    assert victim.read_bytes() == b"mine" and (folder / "a").read_bytes() == b"new"
+
+
+def test_a_file_is_as_readable_as_others_of_the_user(tmp_path):
+    before = os.umask(0o027)
+    try:
+        write_atomically(tmp_path / "a", b"new")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o640
+
+
+def test_a_line_is_added_and_no_link_is_followed(tmp_path):
+    append_line(tmp_path / "lines", "one")
+    append_line(tmp_path / "lines", "two")
+    assert (tmp_path / "lines").read_text() == "one\ntwo\n"
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(StorageError, match=r"link` cannot be written"):
+        append_line(tmp_path / "link", "three")
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_lock_is_held_by_one_and_given_back(tmp_path):
+    with alone(tmp_path / "lock") as held:
+        assert held
+        with pytest.raises(BlockingIOError), alone(tmp_path / "lock"):
+            pass
+    with alone(tmp_path / "lock") as held:
+        assert held
+
+
+def test_where_there_are_no_locks_nothing_is_held(tmp_path, monkeypatch):
+    def none(*_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("fcntl.flock", none)
+    with alone(tmp_path / "lock") as held:
+        assert not held
+
+
+def test_a_user_without_a_home_has_a_cache_of_ones_own(tmp_path, monkeypatch):
+    def homeless(*_):
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("FOVEA_CACHE", raising=False)
+    monkeypatch.setattr("pathlib.Path.home", homeless)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert cache_root() == tmp_path / f"fovea-{os.getuid()}" and cache_root().stat().st_mode & 0o777 == 0o700
+    cache_root().rmdir()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / f"fovea-{os.getuid()}").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(StorageError, match=r"is not a folder of this user; name a cache in `FOVEA_CACHE`\.$"):
+        cache_root()
 
 
 def test_what_a_killed_writer_left_is_removed(tmp_path):
