@@ -1,5 +1,62 @@
-"""`python -m fovea` is the command `fovea`."""
+"""The command `fovea`, also as `python -m fovea`: Ctrl-C ends it with 130 at any moment, from here on."""
 
-from fovea.cli import main
+import atexit
+import os
+import signal
+import sys
+from types import FrameType
 
-main()
+CODE = 130
+"""Of a command that Ctrl-C has ended."""
+WAITS_S = 10
+"""So long a command may put things in order after Ctrl-C; some code takes the exception for its own and goes on."""
+pressed = False
+
+
+def leave(*_: object) -> None:
+    """End the process now; what is being written still has a temporary name."""
+    if sys.stderr is not None and sys.stderr.isatty():
+        os.write(2, b"\x1b[?25h")  # a bar hides the cursor
+    os._exit(CODE)
+
+
+signal.signal(signal.SIGINT, leave)
+atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)  # the interpreter's end: all is done, the code is known
+
+
+def main() -> None:
+    """Run the command line and exit with its code."""
+    from fovea.cli import main as command
+
+    signal.signal(signal.SIGINT, _stop)
+    try:
+        command()
+    finally:
+        signal.signal(signal.SIGINT, leave)  # from here on nobody hears of an exception
+        if pressed:
+            sys.exit(CODE)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    """Raise KeyboardInterrupt where it finds its way out, and end at once where it does not, or once it was lost."""
+    global pressed
+    if pressed or _lost_in(frame):
+        leave()
+    pressed = True
+    if hasattr(signal, "setitimer"):
+        signal.signal(signal.SIGALRM, leave)
+        signal.setitimer(signal.ITIMER_REAL, WAITS_S)
+    raise KeyboardInterrupt
+
+
+def _lost_in(frame: FrameType | None) -> bool:
+    """Tell whether a module is being imported, which may take an exception for another, or an object removed."""
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib") or frame.f_code.co_name == "__del__":
+            return True
+        frame = frame.f_back
+    return False
+
+
+if __name__ == "__main__":
+    main()

@@ -76,9 +76,20 @@ def run(arguments: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whatever is still buffered goes nowhere
         return 1
     except Exception as error:
+        if _interrupted(error):
+            return 130
         if debug:
             traceback.print_exception(error)
         return _failed(error, debug=debug)
+
+
+def _interrupted(error: BaseException | None) -> bool:
+    """Tell whether an error is what became of Ctrl-C: libraries turn that exception into one of their own."""
+    for _ in range(100):
+        if error is None or isinstance(error, KeyboardInterrupt):
+            break
+        error = error.__cause__ or error.__context__
+    return isinstance(error, KeyboardInterrupt)
 
 
 def _failed(error: Exception, *, debug: bool) -> int:
