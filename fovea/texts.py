@@ -1,6 +1,7 @@
 """Plain functions of text that several floors share."""
 
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -75,6 +76,15 @@ def parse_count(name: str, value: float | str | None) -> float:
     if match is None:
         raise UsageError(f"`{name}` (={value}) must be a number, as 4000000, 5M or 1.5G.")
     return float(match[1]) * UNITS[match[2]]
+
+
+def command(*words: object) -> str:
+    """Return a command line that a shell takes as these words.
+
+    >>> command("fovea", "train", "two words", "--seed", 1)
+    "fovea train 'two words' --seed 1"
+    """
+    return shlex.join(map(str, words))
 
 
 def flattened(values: Mapping[str, Any], *, separator: str = ".", prefix: str = "") -> Iterator[tuple[str, Any]]:

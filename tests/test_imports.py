@@ -12,7 +12,7 @@ import fovea
 ROOT = Path(fovea.__file__).parent
 
 FLOORS = (
-    ("errors", "shapes", "storage", "texts", "signatures", "commands"),
+    ("errors", "shapes", "storage", "texts", "fields", "signatures", "commands"),
     ("layers", "registry", "hooks", "reference", "preprocess", "metrics", "devices", "custom", "display"),
     ("inputs", "tasks"),
     ("card",),
@@ -41,6 +41,7 @@ ONLY = {
     "errors": set(),
     "shapes": set(),
     "storage": set(),
+    "fields": set(),
     "texts": set(),
     "signatures": set(),
     "commands": set(),

@@ -1,7 +1,8 @@
 """`fovea train`: from images to a bundle in a run folder."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,9 @@ from fovea.runs.interruption import Interruption
 from fovea.runs.preparation import Prepared, resolved_recipe
 from fovea.runs.process import as_found
 from fovea.runs.request import prepared
-from fovea.runs.resuming import as_begun, resumed
+from fovea.runs.resuming import as_begun, recipe_with, resumed
 from fovea.runs.session import ReportWish, Session, event_writer
+from fovea.runs.stored import read_stored
 from fovea.training.checkpoint import restore, state_of
 from fovea.training.diagnosis import watched_layer
 from fovea.training.distributed import agreed, joined, rank, world_size
@@ -127,8 +129,9 @@ def train(
 
     `label_from`, `path_column`, `label_column`, `split_column`, `label_separator`, `label_columns`, `order`, `task` and
     `allow_bad` say how the data is read, as for `fovea.find`. `out` is the run folder; `resume` continues one, and
-    takes no other option. `tensorboard` writes event files into it too. The run's report shows percentiles of the
-    inputs of the layer `watch` (the middle activation), and thumbnails where `images` is set.
+    takes no other option but `model`, where that is a file of Python: such code runs only where it is named again.
+    `tensorboard` writes event files into the run too. Its report shows percentiles of the inputs of the layer `watch`
+    (the middle activation), and thumbnails where `images` is set.
 
     Of the processes that `torchrun` starts, the first does all this and the others train along; all return the same.
     Thread count and random state of the process are left as they were.
@@ -140,20 +143,24 @@ def train(
     with as_found(), joined(), display or Display() as shown:
         if rank() > 0:
             return _train_along(device)
+        events = event_writer() if tensorboard else None
         if resume is not None:
-            begun = data is not None or given or settings or out is not None
+            begun = data is not None or given.keys() - {"model"} or settings or out is not None
             if begun or watch is not None or not images:
                 raise UsageError("--resume continues a run as it was begun; leave out DATA and the other options.")
-            events = event_writer() if tensorboard else None
-            return _run(resumed(Run.open(resume), display=shown, device=device, events=events))
-        events = event_writer() if tensorboard else None
+            run = Run.open(resume)
+            with _held(run, shown):
+                return _run(resumed(run, display=shown, device=device, events=events, model=model))
         Run.check_free(out)
         training = prepared(data, device=device, display=shown, **given, **settings)
         report = ReportWish(images=images, watch=watched_layer(training.model, watch))
         trainer = training.trainer()  # raises before there is a folder
         run = Run.create(out, name=f"{_word(training.dataset.name)}-{_word(training.architecture)}")
-        run.write_recipe({**resolved_recipe(training), "report": dataclasses.asdict(report)})
-        return _run(Session(training, trainer, run, display=shown, events=events, report=report))
+        with _held(run, shown):
+            Run.check_free(run.folder)  # another process may have been first
+            resolved = resolved_recipe(training, folder=run.folder)
+            run.write_recipe({**resolved, "report": dataclasses.asdict(report)})
+            return _run(Session(training, trainer, run, display=shown, events=events, report=report))
 
 
 _PASSED_ON = (
@@ -169,9 +176,19 @@ def _given(options: Mapping[str, Any]) -> dict[str, Any]:
     return {name: options[name] for name in _PASSED_ON if options[name] is not None and options[name] is not False}
 
 
+@contextmanager
+def _held(run: Run, display: Display) -> Iterator[None]:
+    """Keep other processes out of a run, and say where that cannot be done."""
+    with run.held() as locked:
+        if not locked:
+            display.note(f"run: no locks on the disk of {run.folder}; take care that nothing else trains this run")
+        yield
+
+
 def _run(session: Session) -> TrainingResult:
     if world_size() > 1:
-        agreed((session.run, session.run.read_recipe(), state_of(session.trainer)))
+        recipe = recipe_with(session.run, model=session.prepared.plan.model)
+        agreed((session.run, recipe, state_of(session.trainer)))
     session.train()
     results = session.finish()
     session.write_report()
@@ -203,8 +220,8 @@ def _custom(prepared: Prepared) -> str:
 
 def _train_along(device: str) -> TrainingResult:
     """Do another process's share of the training that the first one runs in `_run`, and return its result."""
-    run, stored, state = agreed(None)
-    display = Display(quiet=True)
+    run, recipe, state = agreed(None)
+    display, stored = Display(quiet=True), read_stored(run, recipe)
     trainer = as_begun(run, stored, device=device, display=display, checkpoint=True).trainer()
     restore(trainer, state)
     with Interruption(display) as interruption:

@@ -1,16 +1,18 @@
 """A run: the folder that holds everything of one training."""
 
-import json
 import tomllib
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import tomli_w
 
-from fovea.errors import StorageError, UsageError
-from fovea.storage import remove_temporary, write_atomically
+from fovea.errors import StorageError, UsageError, first_line
+from fovea.runs import lines
+from fovea.storage import alone, remove_temporary, write_atomically
+from fovea.texts import command
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,11 @@ class Run:
         """The checkpoint that `--resume` continues from."""
         return self.folder / "last.safetensors"
 
+    @property
+    def lock(self) -> Path:
+        """Held by the process that trains; empty."""
+        return self.folder / "lock"
+
     @classmethod
     def create(cls, out: str | Path | None, *, name: str) -> "Run":
         """Make the folder of a new run: `out`, or `runs/NAME`, `runs/NAME-2`, ... in the working folder.
@@ -75,7 +82,8 @@ class Run:
     def check_free(cls, out: str | Path | None) -> None:
         """Raise UsageError where `out` holds a run already."""
         if out is not None and cls(Path(out)).recipe.exists():
-            raise UsageError(f"`{out}` holds a run already. Continue it with --resume {out}, or choose another --out.")
+            again = command("--resume", out)
+            raise UsageError(f"`{out}` holds a run already. Continue it with {again}, or choose another --out.")
 
     @classmethod
     def open(cls, folder: str | Path) -> "Run":
@@ -85,58 +93,62 @@ class Run:
             raise UsageError(f"`{folder}` is no run: it has no recipe.toml. Give the folder that `fovea train` named.")
         return run
 
+    @contextmanager
+    def held(self) -> Iterator[bool]:
+        """Keep other processes out while the body runs; yield False where the file system has no locks.
+
+        Raises: UsageError where another process trains this run.
+        """
+        with ExitStack() as stack:
+            try:
+                locked = stack.enter_context(alone(self.lock))
+            except BlockingIOError as error:
+                raise UsageError(
+                    f"`{self.folder}` is being trained by another process; wait until that ends, or stop it first."
+                ) from error
+            yield locked
+
     def write_recipe(self, recipe: dict[str, Any]) -> None:
         """Write the resolved recipe."""
         write_atomically(self.recipe, tomli_w.dumps(recipe).encode())
 
     def read_recipe(self) -> dict[str, Any]:
-        """Return the resolved recipe; UsageError where it is no TOML."""
+        """Return the resolved recipe; UsageError where it is no TOML, StorageError where it cannot be read."""
         try:
-            return tomllib.loads(self.recipe.read_text())
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise UsageError(f"`{self.recipe}` is no valid TOML: {error}.") from error
+            if not self.recipe.is_file():
+                raise UsageError(f"`{self.recipe}` is no file; start again without --resume.")
+            return tomllib.loads(self.recipe.read_bytes().decode())
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise UsageError(f"`{self.recipe}` is no valid TOML: {first_line(error).rstrip('.')}.") from error
+        except OSError as error:
+            raise StorageError(f"`{self.recipe}` cannot be read: {error.strerror}.") from error
 
     def append_metrics(self, line: dict[str, Any]) -> None:
         """Add one epoch to the metrics."""
-        _append(self.metrics, line)
+        lines.append(self.metrics, line)
 
     def append_look(self, line: dict[str, Any]) -> None:
         """Add one look inside the network."""
-        _append(self.looks, line)
+        lines.append(self.looks, line)
 
     def read_metrics(self) -> list[dict[str, Any]]:
-        """Return the epochs so far."""
-        return _lines(self.metrics)
+        """Return the epochs so far, those that are whole."""
+        return lines.history(self.metrics)
 
     def read_looks(self) -> list[dict[str, Any]]:
-        """Return the looks so far."""
-        return _lines(self.looks)
+        """Return the looks so far, as JSON objects of any content."""
+        return lines.objects(self.looks)
 
-    def rewind(self, epochs: int, *, steps: int) -> None:
-        """Keep what was written of so many epochs and steps: the rest will be done again. Remove unfinished files."""
+    def rewind(self, epochs: int, *, steps: int) -> int:
+        """Keep what was written of so many epochs and steps: the rest will be done again. Remove unfinished files.
+
+        Returns how many of the epochs are lost: their lines are damaged.
+        """
         remove_temporary(self.folder)
-        lines = self.metrics.read_bytes().splitlines(keepends=True) if self.metrics.exists() else []
-        write_atomically(self.metrics, b"".join(lines[:epochs]))
+        kept = lines.keep(self.metrics, "epoch", below=epochs)
         if self.looks.exists():
-            looks = [look for look in self.read_looks() if look["step"] <= steps]
-            write_atomically(self.looks, "".join(json.dumps(look) + "\n" for look in looks).encode())
-
-
-def _append(path: Path, line: dict[str, Any]) -> None:
-    try:
-        with path.open("a") as file:
-            file.write(json.dumps(line) + "\n")
-    except OSError as error:
-        raise StorageError(f"`{path}` cannot be written ({error.strerror}); free space or make it writable.") from error
-
-
-def _lines(path: Path) -> list[dict[str, Any]]:
-    """Return the objects in a file of lines; of the last, a kill may have left a part that is none."""
-    objects = []
-    for line in path.read_text().splitlines() if path.exists() else ():
-        with suppress(ValueError):
-            objects.append(json.loads(line))
-    return objects
+            lines.keep(self.looks, "step", below=steps + 1)
+        return epochs - kept
 
 
 def _numbered(root: Path, name: str) -> list[Path]:

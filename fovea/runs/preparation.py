@@ -1,8 +1,10 @@
 """From what the user asked for to a training that is ready to start: data, plan, network, preprocessing."""
 
 import dataclasses
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -13,12 +15,13 @@ from fovea import inputs, registry
 from fovea.card import CUSTOM
 from fovea.custom import custom_name, custom_network
 from fovea.data.augment.recipes import FLIPS, Augmentation, compose
+from fovea.data.contents import contents
 from fovea.data.dataset import Dataset, Part
 from fovea.data.sources.source import DataSource
 from fovea.data.splits import require_trainable, split_validation
 from fovea.data.statistics import channel_statistics
 from fovea.display import Display
-from fovea.errors import UsageError, first_line
+from fovea.errors import FoveaError, UsageError, first_line
 from fovea.inputs.interface import Preprocessing
 from fovea.model.weights import Origin
 from fovea.plans.choosing import Wish, choose_plan
@@ -252,7 +255,13 @@ def _network(plan: Plan, *, target: Task, shape: tuple[int, ...]) -> tuple[nn.Mo
         _check_outputs(model, plan, outputs=outputs, shape=shape)
         return model, CUSTOM, {}
     given = {"classes": outputs, "c_in": shape[0], "size": plan.size, **plan.arguments}
-    return registry.build(plan.model, **given), registry.resolve(plan.model), registry.arguments_of(plan.model, **given)
+    try:
+        model = registry.build(plan.model, **given)
+    except FoveaError:
+        raise
+    except Exception as error:  # whatever a builder makes of an argument, also of one that a recipe.toml holds
+        raise UsageError(f"`{plan.model}` cannot be built with these arguments: {first_line(error)}.") from error
+    return model, registry.resolve(plan.model), registry.arguments_of(plan.model, **given)
 
 
 def _check_outputs(model: nn.Module, plan: Plan, *, outputs: int, shape: tuple[int, ...]) -> None:
@@ -272,15 +281,19 @@ def _check_outputs(model: nn.Module, plan: Plan, *, outputs: int, shape: tuple[i
         raise UsageError(f"`{plan.model}` must turn {(2, *shape)} into (2, {outputs}), not {found}.")
 
 
-def resolved_recipe(prepared: Prepared) -> dict[str, Any]:
-    """Return what recipe.toml holds: all that makes the same training again."""
+def resolved_recipe(prepared: Prepared, *, folder: Path) -> dict[str, Any]:
+    """Return what recipe.toml in `folder` holds: all that makes the same training again."""
     plan, dataset = prepared.plan, prepared.dataset
     given = {name: value for name, value in dataclasses.asdict(prepared.source).items() if value is not None}
     given["data"] = str(given["data"])
     network = {name: getattr(plan, name) for name in ("model", "size", "fit", "start", "grow")}
     return {
         "device": prepared.device.type,
-        "data": {"source": given, "fingerprint": dataset.fingerprint, "val_fraction": plan.val_fraction},
+        "began_in": Path(os.path.relpath(Path.cwd(), folder.resolve())).as_posix(),
+        "data": {
+            **{"source": given, "fingerprint": dataset.fingerprint, "contents": contents(dataset)},
+            "val_fraction": plan.val_fraction,
+        },
         "network": {**network, "arguments": dict(plan.arguments)},
         **({"origin": dict(prepared.origin)} if prepared.origin else {}),
         "preprocess": prepared.preprocess.to_dict(),

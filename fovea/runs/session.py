@@ -75,9 +75,10 @@ class Session:
         """Continue from the run's checkpoint; from the beginning where it was killed before there was one."""
         if self.run.last.exists():
             load_checkpoint(self.run.last, self.trainer)
-        self.run.rewind(self.trainer.clock.epoch, steps=self.trainer.clock.total_steps)
-        with self._reporting("the looks before are lost"):
-            self.diagnosis.looks = restored(self.run.read_looks())
+        lost = self.run.rewind(self.trainer.clock.epoch, steps=self.trainer.clock.total_steps)
+        if lost:
+            self.display.note(f"report: {lost} of {self.trainer.clock.epoch} epochs cannot be read and are not drawn")
+        self.diagnosis.looks = restored(self.run.read_looks())
         self.began_seen = self.images_seen
         self.display.note(f"resuming {self.run.folder} in epoch {self.trainer.clock.epoch + 1}")
 
@@ -161,10 +162,11 @@ class Session:
 
     def _look(self) -> None:
         """Look inside the network where it is time to, until that fails once."""
-        if self.looking and self.diagnosis.due:
+        if self.looking:
             self.looking = False
             with self._reporting("no further looks inside the network"):
-                self.run.append_look(asdict(self.diagnosis.look()))
+                if self.diagnosis.due:
+                    self.run.append_look(asdict(self.diagnosis.look()))
                 self.looking = True
 
     @contextmanager

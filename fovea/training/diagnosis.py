@@ -9,7 +9,7 @@ Images are (N, C, H, W) float32, normalised; labels (N,) int64 indices or float3
 import math
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from fovea.errors import unknown
+from fovea.fields import is_number, is_whole
 from fovea.hooks import watch
 from fovea.layers import copied
 from fovea.training.engine import Trainer
@@ -141,5 +142,16 @@ class Diagnosis:
 
 
 def restored(lines: Iterable[Mapping[str, Any]]) -> list[Look]:
-    """Return the looks that `dataclasses.asdict` has turned into JSON objects."""
-    return [Look(**{**line, "percentiles": tuple(line["percentiles"])}) for line in lines]
+    """Return the looks that `dataclasses.asdict` has turned into JSON objects; what is none of them is passed over."""
+    return [Look(**{**line, "percentiles": tuple(line["percentiles"])}) for line in lines if _is_look(line)]
+
+
+def _is_look(line: Mapping[str, Any]) -> bool:
+    if line.keys() != {field.name for field in fields(Look)} or not is_whole(line["step"]):
+        return False
+    percentiles, gradients = line["percentiles"], line["gradients"]
+    if not isinstance(percentiles, list) or len(percentiles) != len(PERCENTILES) or not isinstance(gradients, dict):
+        return False
+    numbers = [line["epoch"], line["progress"], line["lr"], *percentiles]
+    norms = [norm for norm in gradients.values() if norm is not None]
+    return all(map(is_number, [*numbers, *norms])) and 0 <= line["progress"] <= 1 and min(norms, default=0) >= 0

@@ -8,6 +8,7 @@ from typing import Any
 
 from fovea import tasks
 from fovea.errors import UsageError, unknown
+from fovea.fields import is_number
 from fovea.texts import parse_value
 from fovea.training.schedules import SCHEDULES
 
@@ -130,6 +131,9 @@ class Recipe(Running, Transfer, Optimisation):
             self._require(name, 0 <= getattr(self, name) < 1, "must be in [0, 1)")
         for name in ("epochs", "budget_s", "aux_weight", "weight_decay", "clip", "patience", "threads", "seed"):
             self._require(name, getattr(self, name) >= 0, "must not be negative")
+        for name, default in ((field.name, field.default) for field in dataclasses.fields(self)):
+            finite = isinstance(default, bool | str | tuple) or is_number(getattr(self, name))
+            self._require(name, finite, "must be finite")
         self._require("pretrain", self.pretrain >= 0, "must not be negative")
         self._require("stage_decay", 0 < self.stage_decay <= 1, "must lie above 0, up to 1")
         if self.probe:
@@ -146,6 +150,9 @@ class Recipe(Running, Transfer, Optimisation):
     def _require_type(self, name: str, kind: type) -> None:
         given = type(getattr(self, name))
         self._require(name, given is kind or (given, kind) == (int, float), f"must be {KINDS[kind]}")
+        value = getattr(self, name)
+        if isinstance(value, tuple):
+            self._require(name, all(isinstance(item, str) for item in value), f"must be {KINDS[kind]}")
 
     def _require(self, name: str, holds: bool, rule: str) -> None:
         if not holds:

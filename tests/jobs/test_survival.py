@@ -120,7 +120,9 @@ def test_a_full_disk_stops_the_run_and_keeps_what_was(tmp_path, whole):
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     kept = {file.name: file.stat().st_size for file in (tmp_path / "run").iterdir()}
-    assert sorted(kept) == [*("last.safetensors", "looks.jsonl", "metrics.jsonl", "model.safetensors", "recipe.toml")]
+    assert sorted(kept) == [
+        *("last.safetensors", "lock", "looks.jsonl", "metrics.jsonl", "model.safetensors", "recipe.toml")
+    ]
     assert kept["last.safetensors"] > 100_000 and load_file(tmp_path / "run" / "model.safetensors")
     quiet(resume=tmp_path / "run")
     same_end(tmp_path / "run", whole)
@@ -191,7 +193,7 @@ def test_a_run_does_not_go_on_with_other_data(tmp_path, arrays):
         (
             lambda run: (run / "recipe.toml").write_text("[data]"),
             UsageError,
-            r"recipe\.toml` is incomplete \('source'\)",
+            r"recipe\.toml`: `network` is missing; start again without --resume\.$",
         ),
         (lambda run: (run / "last.safetensors").write_bytes(b"1"), BundleError, "`last.safetensors` is no checkpoint"),
     ],

@@ -74,7 +74,7 @@ OWN = {"size": 8, "optimiser": "adam", "lr": 0.01, "batch": 16, "epochs": 4}
 def test_digits_become_a_run_whose_model_is_as_good_as_it_says(tmp_path):
     result = quiet("digits", out=tmp_path / "run", epochs=3)
     assert sorted(file.name for file in result.run.iterdir()) == [
-        *("last.safetensors", "looks.jsonl", "metrics.jsonl", "model.safetensors", "recipe.toml", "report.html")
+        *("last.safetensors", "lock", "looks.jsonl", "metrics.jsonl", "model.safetensors", "recipe.toml", "report.html")
     ]
     (test,) = result.results
     bundle, part = fovea.load(result.model), find("digits").parts["test"]

@@ -1,0 +1,122 @@
+"""What recipe.toml says, checked when it is read: the training that a run began."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from fovea import inputs
+from fovea.data.sources.source import NAMES, DataSource
+from fovea.errors import FoveaError, UsageError, first_line
+from fovea.fields import Fields
+from fovea.inputs.interface import Preprocessing
+from fovea.model.weights import IMAGENET
+from fovea.plans.plan import Plan
+from fovea.runs.folder import Run
+from fovea.training.recipe import Recipe
+
+LISTS, SWITCHES = ("label_columns", "order", "known"), ("allow_bad",)
+"""Fields of a `DataSource` that are no text."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stored:
+    """A training as recipe.toml describes it."""
+
+    source: DataSource
+    """Its path leads there from the working folder."""
+    fingerprint: str
+    contents: str | None
+    """The digest of the decoded images; None in runs of versions that did not write it."""
+    preprocess: Preprocessing
+    plan: Plan
+    device: str
+    origin: Mapping[str, str] | None
+    report: Mapping[str, Any]
+    """`images` and `watch`, what the user asked of the report."""
+
+
+def read_stored(run: Run, values: Mapping[str, Any], *, model: str | None = None) -> Stored:
+    """Return what the recipe `values` of `run` say; `model` stands for the network where that is a file of Python.
+
+    Raises:
+        UsageError: a field is missing, unknown or wrong.
+    """
+    recipe = Fields(values, lambda wrong: UsageError(f"`{run.recipe}`: {wrong}; start again without --resume."))
+    data, network = recipe.table("data"), recipe.table("network")
+    began_in = run.folder / recipe.text("began_in", default="") if "began_in" in values else Path()
+    source = _source(data.table("source"), began_in)
+    plan = _plan(recipe, network, model=model, start=_found(network.text("start"), began_in))
+    report = recipe.table("report", default={})
+    origin = recipe.table("origin", default={})
+    return Stored(
+        source=source,
+        fingerprint=data.text("fingerprint"),
+        contents=data.text("contents") if "contents" in data.values else None,
+        preprocess=_preprocess(recipe, plan),
+        plan=plan,
+        device=recipe.text("device"),
+        origin={name: origin.text(name) for name in origin.values} or None,
+        report={
+            "images": report.switch("images", default=True),
+            "watch": report.text("watch") if "watch" in report.values else None,
+        },
+    )
+
+
+def _source(table: Fields, began_in: Path) -> DataSource:
+    table.only([field.name for field in fields(DataSource)])
+    given: dict[str, Any] = {}
+    for name in table.values:
+        read = table.texts if name in LISTS else table.switch if name in SWITCHES else table.text
+        given[name] = read(name)
+    return DataSource(**{**given, "data": _found(table.text("data"), began_in)})
+
+
+def _found(path: str, began_in: Path) -> str:
+    """Return the path that a relative one meant where the run began; as it is where nothing is there."""
+    there = began_in / path
+    if (
+        path in ("", IMAGENET, *NAMES)
+        or began_in == Path()
+        or Path(path).expanduser().is_absolute()
+        or not there.exists()
+    ):
+        return path
+    here = Path(path)
+    return path if here.exists() and here.samefile(there) else str(there)
+
+
+def _plan(recipe: Fields, network: Fields, *, model: str | None, start: str) -> Plan:
+    network.only(("model", "arguments", "size", "fit", "start", "grow"))
+    training = recipe.table("training")
+    try:
+        return Plan(
+            recipe=Recipe.from_dict(training.values),
+            val_fraction=recipe.table("data").number("val_fraction"),
+            model=model or network.text("model"),
+            arguments=network.table("arguments", default={}).values,
+            size=network.whole("size", least=1),
+            fit=network.text("fit"),
+            start=start,
+            grow=network.text("grow"),
+        )
+    except UsageError as error:
+        raise _of(recipe, error) from error
+
+
+def _preprocess(recipe: Fields, plan: Plan) -> Preprocessing:
+    table = recipe.table("preprocess")
+    try:
+        preprocess = inputs.from_dict(table.values)
+    except (FoveaError, KeyError, TypeError, ValueError, OverflowError) as error:
+        raise recipe.fault(f"`preprocess` cannot be used ({first_line(error).rstrip('.')})") from error
+    if "size" in table.values and table.values["size"] != [plan.size, plan.size]:
+        raise recipe.fault(f"`preprocess.size` must be that of `network.size` (={plan.size})")
+    return preprocess
+
+
+def _of(recipe: Fields, error: UsageError) -> Exception:
+    """Return an error of a value with the file that it stands in; one that names it already stays."""
+    text = first_line(error)
+    return error if "recipe.toml" in text else recipe.fault(text.rstrip("."))
