@@ -1,8 +1,11 @@
 """A user's own network: `file.py:Net`, a class, a function or a network in a Python file."""
 
+import importlib
 import importlib.util
 import inspect
+import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from torch import nn
@@ -16,28 +19,68 @@ def custom_name(model: str) -> tuple[Path, str] | None:
     return (Path(file), name) if colon and file.endswith(".py") else None
 
 
-def custom_network(file: Path, name: str, **offered: object) -> nn.Module:
+def custom_network(file: str | Path, name: str, **offered: object) -> nn.Module:
     """Return `name` of a user's file, called with those of the arguments `offered` that it takes.
+
+    The file is loaded as Python would load it: what lies beside it can be imported, and it stands in `sys.modules`.
 
     Raises:
         UsageError: no such file or name, code that fails, arguments that it needs and nobody offers, or no network.
     """
-    if not file.exists():
+    file = Path(file)
+    if not file.is_file():
         raise UsageError(f"`{file}:{name}`: there is no file `{file}`.")
-    spec = importlib.util.spec_from_file_location(file.stem, file)
-    if spec is None or spec.loader is None:
-        raise UsageError(f"`{file}` cannot be imported as Python.")
-    module = importlib.util.module_from_spec(spec)
     try:
-        spec.loader.exec_module(module)
-        network = getattr(module, name)
+        network = getattr(_module(file.resolve()), name)
         model = network if isinstance(network, nn.Module) else network(**_taken(network, offered))
-    except Exception as error:  # a user's file may raise anything
+    except (Exception, SystemExit) as error:  # a user's file may raise anything
         reason = f"{type(error).__name__}: {first_line(error).rstrip('.')}"
         raise UsageError(f"`{file}:{name}` does not give a network: {reason}.") from error
     if not isinstance(model, nn.Module):
         raise UsageError(f"`{file}:{name}` gives a {type(model).__name__}, not a torch.nn.Module.")
     return model
+
+
+_NEIGHBOURS: dict[Path, set[str]] = {}
+"""The names of the modules that files of a folder have brought in from it, by that folder."""
+
+
+def _module(file: Path) -> ModuleType:
+    """Return the module of a file, run anew: it may have changed since."""
+    folder = file.parent
+    _step_into(folder)
+    known = sys.modules.get(file.stem)
+    # of the name of a module that is there already, as `json`, only another name keeps that in its place
+    taken = known is not None and Path(getattr(known, "__file__", None) or "").resolve() != file
+    title = f"{file.stem}_of_{folder.name}" if taken else file.stem
+    spec = importlib.util.spec_from_file_location(title, file)
+    if spec is None or spec.loader is None:
+        raise ImportError("it cannot be imported as Python")
+    before = set(sys.modules)
+    module = sys.modules[title] = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[title]
+        raise
+    finally:
+        found = {name for name in sys.modules.keys() - before if _lies_in(folder, sys.modules[name])}
+        _NEIGHBOURS.setdefault(folder, set()).update(found)
+    return module
+
+
+def _step_into(folder: Path) -> None:
+    """Let modules of `folder` be imported first; those of the same names from another such folder make room."""
+    for other, names in _NEIGHBOURS.items():
+        for name in names if other != folder else ():
+            sys.modules.pop(name, None)
+    sys.path[:] = [str(folder), *(place for place in sys.path if place != str(folder))]
+    importlib.invalidate_caches()
+
+
+def _lies_in(folder: Path, module: ModuleType) -> bool:
+    file = Path(getattr(module, "__file__", None) or "/").resolve()
+    return file.is_relative_to(folder) and "site-packages" not in file.parts
 
 
 def call_of(name: str, model: nn.Module, **offered: object) -> str:

@@ -17,6 +17,7 @@ from fovea.model.weights import IMAGENET, Origin, load_into, published_file, rea
 from fovea.preprocess import Preprocess
 from fovea.registry import IMAGENET_MEAN, IMAGENET_STD
 from fovea.tasks.classes import Classes
+from fovea.texts import command
 
 PHOTOGRAPHS, KEPT = 224, 224 / 256
 """Networks for inputs of so many pixels and more are published with the centre of a larger image: this share of it."""
@@ -51,7 +52,9 @@ class Built:
         assumed = origin is not None and not origin.known and preprocess.mean == origin.mean
         notes = [f"Note     {origin.assumption()}; --mean and --std give others"] if origin and assumed else []
         next_steps = (
-            f"fovea train DATA --from {self.model}" if origin is None else f"fovea predict {self.model} IMAGE..."
+            command("fovea", "train", "DATA", "--from", self.model)
+            if origin is None
+            else f"{command('fovea', 'predict', self.model)} IMAGE..."
         )
         return [
             f"Model    {self.model}: {self.card.architecture}, {self.parameters:,} parameters",

@@ -13,6 +13,7 @@ from fovea.display import Display
 from fovea.errors import UsageError
 from fovea.runs.folder import Run
 from fovea.runs.interruption import Interruption
+from fovea.runs.next_steps import after_training, to_resume
 from fovea.runs.preparation import Prepared, resolved_recipe
 from fovea.runs.process import as_found
 from fovea.runs.request import prepared
@@ -46,10 +47,12 @@ class TrainingResult:
     """The name of the kind of target."""
     custom: str = ""
     """How a network of one's own is made in Python, as `Net(classes=3)`: its code never runs from a model file."""
+    following: tuple[str, ...] = ()
+    """Commands that go on from here, as a shell takes them."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
-        values = {name: value for name, value in dataclasses.asdict(self).items() if name != "task"}
+        values = {name: value for name, value in dataclasses.asdict(self).items() if name not in ("task", "following")}
         paths = {name: path and str(path) for name, path in values.items() if name in ("run", "model", "report")}
         return {**values, **paths, "results": [dict(r) for r in self.results]}
 
@@ -61,20 +64,8 @@ class TrainingResult:
         if self.report is not None:
             lines.append(f"Report   {self.report}")
         if self.interrupted:
-            return [*lines, f"Stopped before the end. Next: fovea train --resume {self.run}"]
-        if self.custom:
-            loaded = f'fovea.load("{self.model}", model={self.custom})'
-            return [
-                *lines,
-                f'Next     in Python: fovea.evaluate({loaded}, "{self.data}")',
-                f"         fovea info {self.model}",
-            ]
-        return [
-            *lines,
-            f"Next     fovea evaluate {self.model} {self.data}",
-            f"         fovea predict {self.model} IMAGE...",
-            f"         fovea info {self.model}",
-        ]
+            return [*lines, f"Stopped before the end. Next: {self.following[0]}"]
+        return [*lines, *(f"{'' if i else 'Next':9}{step}" for i, step in enumerate(self.following))]
 
 
 def train(
@@ -192,6 +183,8 @@ def _run(session: Session) -> TrainingResult:
     session.train()
     results = session.finish()
     session.write_report()
+    folder, prepared = session.run.folder, session.prepared
+    following = [to_resume(folder, prepared)] if session.interrupted else after_training(session.run.model, prepared)
     result = TrainingResult(
         run=session.run.folder,
         model=session.run.model,
@@ -203,6 +196,7 @@ def _run(session: Session) -> TrainingResult:
         task=session.target.name,
         interrupted=session.interrupted,
         custom=_custom(session.prepared),
+        following=tuple(following),
     )
     agreed(result)
     return result

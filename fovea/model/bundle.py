@@ -163,7 +163,7 @@ def load(path: str | Path, *, model: nn.Module | None = None, device: str = "cpu
     card, shapes = read_header(path)
     if model is None:
         _check_fit(card, shapes, path=path)
-    network = _build(card, path, device="cpu") if model is None else model
+    network = _build(card, path, device="cpu") if model is None else _settled(model, card, path)
     _check_shapes(network, shapes, path=path)
     try:
         network.load_state_dict(_with_aliases(network, load_file(path)))
@@ -206,6 +206,20 @@ def _build(card: Card, path: Path, *, device: str) -> nn.Module:
             return registry.build(name, **card.arguments)
     except Exception as error:  # whatever a builder makes of a hostile argument
         raise BundleError(f"`{path.name}` names a network that cannot be built: {first_line(error)}") from error
+
+
+def _settled(model: nn.Module, card: Card, path: Path) -> nn.Module:
+    """Return the network with its lazy layers in the shapes that the inputs of the card give them."""
+    if not any(map(nn.parameter.is_lazy, model.state_dict(keep_vars=True).values())):
+        return model
+    training = model.training
+    try:
+        with torch.no_grad():
+            model.eval()(torch.zeros(2, *card.preprocess.shape))
+    except Exception as error:  # a user's network may raise anything
+        shape = "x".join(map(str, card.preprocess.shape))
+        raise BundleError(f"`{path.name}`: the network fails on inputs of {shape}: {first_line(error)}") from error
+    return model.train(training)
 
 
 def _check_lists(card: Card, tensors: int, *, path: Path) -> None:
