@@ -66,12 +66,18 @@ class Fields:
         self._require(name, is_whole(found) and least <= found <= most, f"must be a whole number{_bounds(least, most)}")
         return found
 
+    def interval(self, name: str) -> tuple[float, float]:
+        """Return the two ends of an interval, finite numbers."""
+        ends = self._of(name, list | tuple, "must be two numbers", default=None)
+        self._require(name, len(ends) == 2 and all(map(is_number, ends)), "must be two numbers")
+        return float(ends[0]), float(ends[1])
+
     def only(self, known: Collection[str]) -> None:
         """Raise where there is a field that is none of these."""
         if further := [name for name in self.values if name not in known]:
             raise self.fault(f"`{self.place}{further[0][:LONGEST]}` is no field that is known")
 
-    def _of(self, name: str, kind: type, rule: str, *, default: Any) -> Any:
+    def _of(self, name: str, kind: Any, rule: str, *, default: Any) -> Any:
         if name not in self.values and default is None:
             raise self.fault(f"`{self.place}{name}` is missing")
         found = self.values.get(name, default)

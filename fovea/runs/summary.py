@@ -8,13 +8,16 @@ from typing import Any
 
 from fovea import tasks
 from fovea.errors import UsageError
+from fovea.fields import Fields
 from fovea.model.container import Header, read_header
 from fovea.runs.folder import Run
 from fovea.tasks.task import Task
-from fovea.texts import flattened
+from fovea.texts import command, flattened
 
 NOT_DONE = ("seed", "threads", "checkpoint_minutes")
 """Fields of a recipe that change where and how fast a training runs, or only its seed."""
+NOT_KNOWN = ("source", "contents")
+"""What a recipe says of data beside what tells one data set from another: its place, and the parts drawn from it."""
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 """Ends of the names of what batch norm keeps beside its parameters."""
 
@@ -65,35 +68,52 @@ def read_summary(folder: str | Path) -> RunSummary:
         BundleError: its model file is damaged.
     """
     run = Run.open(folder)
-    recipe = run.read_recipe()
+    values = run.read_recipe()
     if not run.model.exists():
-        raise UsageError(f"`{folder}` has no model yet; go on with `fovea train --resume {folder}`, or leave it out.")
-    try:
-        return _summary(run, recipe, read_header(run.model))
-    except KeyError as error:
-        raise UsageError(f"`{folder}` is no whole run: its recipe or its model's card lacks {error}.") from error
+        again = command("fovea", "train", "--resume", folder)
+        raise UsageError(f"`{folder}` has no model yet; go on with `{again}`, or leave it out.")
+
+    def fault(wrong: str) -> UsageError:
+        return UsageError(f"`{folder}` is no whole run: {wrong}; leave it out.")
+
+    recipe = Fields(values, lambda wrong: fault(f"in its recipe {wrong}"))
+    header = read_header(run.model)
+    card = Fields(header.card, lambda wrong: fault(f"in its model's card {wrong}"))
+    return _summary(run, recipe, card, header)
 
 
-def _summary(run: Run, recipe: Mapping[str, Any], header: Header) -> RunSummary:
-    card = header.card
-    training, data = card["training"], recipe["data"]
-    done = {name: value for name, value in recipe["training"].items() if name not in NOT_DONE}
-    kept = {"network": recipe["network"], "training": done, "data": {k: v for k, v in data.items() if k != "source"}}
+def _summary(run: Run, recipe: Fields, card: Fields, header: Header) -> RunSummary:
+    recorded, training, data = card.table("training"), recipe.table("training"), recipe.table("data")
+    done = {name: value for name, value in training.values.items() if name not in NOT_DONE}
+    known = {name: value for name, value in data.values.items() if name not in NOT_KNOWN}
     return RunSummary(
         folder=run.folder,
-        seed=recipe["training"]["seed"],
-        settings=dict(flattened(kept)),
-        network=card["architecture"],
-        task=card["task"],
-        data=training["data"]["name"],
-        fingerprint=data["fingerprint"],
-        val_fraction=data["val_fraction"],
-        results={result["split"]: result for result in card.get("results", [])},
-        epochs=training["epochs"],
-        seconds=training["seconds"],
-        pflop=training["pflop"],
+        seed=training.whole("seed"),
+        settings=dict(flattened({"network": recipe.table("network").values, "training": done, "data": known})),
+        network=header.card.architecture,
+        task=header.card.target.name,
+        data=recorded.table("data").text("name"),
+        fingerprint=data.text("fingerprint"),
+        val_fraction=data.number("val_fraction"),
+        results=_results(card, header.card.target),
+        epochs=recorded.whole("epochs"),
+        seconds=recorded.number("seconds", least=0),
+        pflop=recorded.number("pflop", least=0),
         parameters=sum(prod(shape) for name, shape in header.shapes.items() if not name.endswith(STATISTICS)),
-        device=training["device"],
-        threads=training["threads"],
+        device=recorded.text("device"),
+        threads=recorded.whole("threads"),
         history=run.read_metrics(),
     )
+
+
+def _results(card: Fields, target: Task) -> dict[str, Mapping[str, Any]]:
+    """Return the results by part, what is compared of each checked."""
+    found = {}
+    for number, values in enumerate(card.values.get("results", [])):
+        result = Fields(values, card.fault, f"results.{number}.")
+        result.number(target.metric.name)
+        result.whole("images", least=1)
+        if values.get("interval") is not None:
+            result.interval("interval")
+        found[result.text("split")] = values
+    return found

@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import math
+import zlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,6 +13,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from fovea.errors import BundleError, first_line
+from fovea.fields import LARGEST, Fields
 from fovea.storage import write_atomically
 from fovea.tasks.score import Score
 from fovea.training.engine import Clock, Trainer
@@ -47,7 +50,8 @@ def state_of(trainer: Trainer) -> State:
 def save_checkpoint(path: Path, trainer: Trainer) -> None:
     """Write the state of `trainer` to `path`."""
     tensors, scalars = state_of(trainer)
-    write_atomically(path, save(tensors, metadata={"fovea-checkpoint": json.dumps(scalars)}))
+    text = json.dumps(scalars)
+    write_atomically(path, save(tensors, metadata={"fovea-checkpoint": text, "crc32": _checksum(text, tensors)}))
 
 
 def load_checkpoint(path: Path, trainer: Trainer) -> None:
@@ -58,10 +62,13 @@ def load_checkpoint(path: Path, trainer: Trainer) -> None:
     """
     try:
         with safe_open(path, framework="pt") as file:
-            scalars = json.loads((file.metadata() or {})["fovea-checkpoint"])
+            metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-        restore(trainer, State(tensors, scalars))
-    except (SafetensorError, KeyError, IndexError, TypeError, ValueError, RuntimeError, OSError) as error:
+        text = metadata["fovea-checkpoint"]
+        if metadata.get("crc32", found := _checksum(text, tensors)) != found:  # earlier versions wrote none
+            raise ValueError("it is damaged, by its checksum")
+        restore(trainer, State(tensors, json.loads(text)))
+    except (SafetensorError, LookupError, TypeError, ValueError, RuntimeError, OSError, AttributeError) as error:
         raise BundleError(
             f"`{path.name}` is no checkpoint of this run: {first_line(error).rstrip('.:')}. "
             "Start again without --resume."
@@ -74,7 +81,7 @@ def restore(trainer: Trainer, state: State) -> None:
     trainer.model.load_state_dict(_under("model.", tensors))
     if trainer.average:
         trainer.average.model.load_state_dict(_under("average.", tensors))
-        trainer.average.updates = scalars["average_updates"]
+        trainer.average.updates = Fields(scalars, ValueError).whole("average_updates")
     parameters = dict(trainer.model.named_parameters())
     for key, value in _under("optimiser.", tensors).items():
         number, _, rest = key.partition(".")
@@ -86,11 +93,59 @@ def restore(trainer: Trainer, state: State) -> None:
         elif optimiser.defaults.get("fused"):  # a fused step counts on the device
             value = value.to(parameter.device)
         optimiser.state[parameter][slot] = value
-    clock = scalars["clock"]
-    best = Score.from_dict(clock["best"], trainer.target.followed) if clock["best"] else None
-    trainer.clock = Clock(**{**clock, "best": best})
+    read = Fields(scalars, ValueError)
+    trainer.clock = _clock(read.table("clock"), trainer)
     if trainer.plateau:
-        trainer.plateau = Plateau(**scalars["plateau"])
+        trainer.plateau = _plateau(read.table("plateau"))
+
+
+def _clock(clock: Fields, trainer: Trainer) -> Clock:
+    """Return the clock that a checkpoint holds; ValueError names a field that cannot be."""
+    clock.only([field.name for field in dataclasses.fields(Clock)])
+    epochs = trainer.recipe.epochs or LARGEST
+    epoch, step = clock.whole("epoch", most=epochs), clock.whole("step", most=trainer.steps_per_epoch)
+    seconds = ("elapsed_s", "validated_s", "validation_cost_s")
+    # a run that has not taken a step has no first loss, which JSON of Python says as NaN
+    first = clock.values.get("first_loss")
+    first_loss = math.nan if isinstance(first, float) and math.isnan(first) else clock.number("first_loss")
+    best = clock.table("best") if clock.values.get("best") else None
+    followed = trainer.target.followed
+    if best is not None:
+        best.number("loss")
+        if best.values.get(followed.name) is not None:
+            best.number(followed.name)
+    return Clock(
+        epoch=epoch,
+        step=step,
+        total_steps=clock.whole("total_steps", least=step, most=(epoch + 1) * trainer.steps_per_epoch),
+        loss_sum=clock.number("loss_sum"),
+        correct=clock.values["correct"] if clock.number("correct") else 0,
+        seen=clock.whole("seen", least=min(step, 1)),
+        first_loss=first_loss,
+        best_epoch=clock.whole("best_epoch", least=-1),
+        best=Score.from_dict(best.values, followed) if best is not None else None,
+        **{name: clock.values[name] for name in seconds if clock.number(name) is not None},
+    )
+
+
+def _plateau(values: Fields) -> Plateau:
+    values.only([field.name for field in dataclasses.fields(Plateau)])
+    best = values.values.get("best")  # infinite before the first validation
+    return Plateau(
+        patience=values.whole("patience"),
+        factor=values.number("factor", least=0, most=1),
+        best=math.inf if best == math.inf else values.number("best"),
+        epochs_without_gain=values.whole("epochs_without_gain"),
+    )
+
+
+def _checksum(text: str, tensors: dict[str, Tensor]) -> str:
+    """Return CRC-32 over all that a checkpoint holds."""
+    crc = zlib.crc32(text.encode())
+    for name in sorted(tensors):
+        crc = zlib.crc32(f"{name} {tuple(tensors[name].shape)} {tensors[name].dtype}".encode(), crc)
+        crc = zlib.crc32(tensors[name].contiguous().reshape(-1).view(torch.uint8).numpy().data, crc)
+    return f"{crc:08x}"
 
 
 def _optimiser_state(trainer: Trainer) -> dict[str, Tensor]:

@@ -170,7 +170,7 @@ def test_what_is_no_run_is_one_clear_line(make_run, tmp_path, capsys):
     with pytest.raises(BundleError, match="empty or truncated"):
         compare([folder])
     (make_run("b") / "recipe.toml").write_text("[training]\nlr = 1.0\n")
-    with pytest.raises(UsageError, match=r"`.*b` is no whole run: its recipe or its model's card lacks 'data'\.$"):
+    with pytest.raises(UsageError, match=r"`.*b` is no whole run: in its recipe `data` is missing; leave it out\.$"):
         compare([folder.parent / "b"])
     with pytest.raises(UsageError, match=r"^Name one run folder at least"):
         compare([])
