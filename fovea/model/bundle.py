@@ -163,7 +163,9 @@ def load(path: str | Path, *, model: nn.Module | None = None, device: str = "cpu
     card, shapes = read_header(path)
     if model is None:
         _check_fit(card, shapes, path=path)
-    network = _build(card, path, device="cpu") if model is None else _settled(model, card, path)
+    else:
+        _settle(model, card, path)
+    network = _build(card, path, device="cpu") if model is None else model
     _check_shapes(network, shapes, path=path)
     try:
         network.load_state_dict(_with_aliases(network, load_file(path)))
@@ -208,10 +210,10 @@ def _build(card: Card, path: Path, *, device: str) -> nn.Module:
         raise BundleError(f"`{path.name}` names a network that cannot be built: {first_line(error)}") from error
 
 
-def _settled(model: nn.Module, card: Card, path: Path) -> nn.Module:
-    """Return the network with its lazy layers in the shapes that the inputs of the card give them."""
+def _settle(model: nn.Module, card: Card, path: Path) -> None:
+    """Give lazy layers of a network the shapes that the inputs of the card ask for."""
     if not any(map(nn.parameter.is_lazy, model.state_dict(keep_vars=True).values())):
-        return model
+        return
     training = model.training
     try:
         with torch.no_grad():
@@ -219,7 +221,7 @@ def _settled(model: nn.Module, card: Card, path: Path) -> nn.Module:
     except Exception as error:  # a user's network may raise anything
         shape = "x".join(map(str, card.preprocess.shape))
         raise BundleError(f"`{path.name}`: the network fails on inputs of {shape}: {first_line(error)}") from error
-    return model.train(training)
+    model.train(training)
 
 
 def _check_lists(card: Card, tensors: int, *, path: Path) -> None:

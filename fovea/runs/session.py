@@ -211,13 +211,16 @@ class Session:
         return Bundle(model=self.trainer.evaluated_model, card=self._card([]), device=self.prepared.device)
 
     def _outcome(self, split: str, part: Part, *, flip: bool) -> Outcome:
-        return outcome_of(
+        found = outcome_of(
             self.predictor,
             replace(self.prepared.dataset, parts={split: part}),
             split=split,
             protocol=Protocol(flip=flip),
             progress=self.display.counter(f"evaluating on {split}"),
         )
+        if not torch.isfinite(found.outputs).all():
+            raise TrainingError(f"The network's outputs on {split} are not finite; try a smaller --lr.")
+        return found
 
     def _card(self, results: list[dict[str, Any]]) -> Card:
         prepared, recipe, clock = self.prepared, self.trainer.recipe, self.trainer.clock

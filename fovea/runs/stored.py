@@ -107,6 +107,8 @@ def _plan(recipe: Fields, network: Fields, *, model: str | None, start: str) -> 
 
 def _preprocess(recipe: Fields, plan: Plan) -> Preprocessing:
     table = recipe.table("preprocess")
+    if "channels" in table.values:
+        table.whole("channels", least=1)
     try:
         preprocess = inputs.from_dict(table.values)
     except (FoveaError, KeyError, TypeError, ValueError, OverflowError) as error:

@@ -113,6 +113,7 @@ def _results(card: Fields, target: Task) -> dict[str, Mapping[str, Any]]:
         result = Fields(values, card.fault, f"results.{number}.")
         result.number(target.metric.name)
         result.whole("images", least=1)
+        result.switch("flip", default=False)
         if values.get("interval") is not None:
             result.interval("interval")
         found[result.text("split")] = values

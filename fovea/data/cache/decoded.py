@@ -1,5 +1,6 @@
 """The decoded cache: a data set's images as memory-mapped uint8 arrays, decoded once and found again by their key."""
 
+import errno
 import hashlib
 import json
 import os
@@ -11,13 +12,15 @@ from pathlib import Path
 
 import numpy as np
 
-from fovea.data.cache.decoding import Pixels, Sources, decode_into
+from fovea.data.cache.decoding import Header, Pixels, Sources, decode_into
+from fovea.data.cache.read_only import whole_entry
 from fovea.data.dataset import BadFile, Dataset, Part
-from fovea.errors import DataError, UsageError
+from fovea.errors import DataError, StorageError, UsageError
 from fovea.inputs.interface import Preprocessing
 from fovea.storage import cache_root
 
 MAX_BAD_FRACTION = 0.05
+UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def cache_folder() -> Path:
@@ -53,7 +56,7 @@ def decode_dataset(
         if progress is not None:
             progress(done, total)
 
-    decode = partial(decode_into, workers=workers or os.cpu_count() or 1, advance=advance)
+    decode = partial(_kept_or_decoded, workers=workers or os.cpu_count() or 1, advance=advance)
     roomy = preprocess.roomy(room)
     parts, bad_files = {}, list(dataset.bad_files)
     for name, part in dataset.parts.items():
@@ -69,6 +72,22 @@ def decode_dataset(
     _check_bad(decoded, total + len(dataset.bad_files), allow_bad=allow_bad)
     _check_left(decoded)
     return decoded
+
+
+def _kept_or_decoded(
+    entry: Path, sources: Sources, *, preprocess: Preprocessing, workers: int, advance: Callable[[int], None]
+) -> tuple[Pixels, list[tuple[int, str]]]:
+    """Return what `decode_into` does; where that may not write, what a whole entry holds already."""
+    try:
+        return decode_into(entry, sources, preprocess=preprocess, workers=workers, advance=advance)
+    except StorageError as error:
+        if getattr(error.__cause__, "errno", None) not in UNWRITABLE:
+            raise
+        kept = whole_entry(entry, Header(len(sources), preprocess.stored_shape, preprocess.dtype))
+        if kept is None:
+            raise
+        advance(len(sources))
+        return kept
 
 
 def _sources(part: Part) -> Sources:

@@ -1,3 +1,4 @@
+import errno
 import os
 import signal
 import subprocess
@@ -438,3 +439,44 @@ def test_a_fast_decoder_waits_for_the_disk(reads):
 
 def test_decoded_images_have_their_own_folder_in_the_cache(tmp_path):
     assert cache_folder() == tmp_path / "cache" / "decoded"
+
+
+@pytest.fixture
+def read_only(monkeypatch):
+    """Let no file of the cache be opened for writing, as on a disk that is mounted read-only."""
+    path_open = Path.open
+
+    def refused(path, mode="r", *arguments, **options):
+        if set(mode) & set("wa+x"):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        return path_open(path, mode, *arguments, **options)
+
+    return lambda: monkeypatch.setattr(Path, "open", refused)
+
+
+def test_a_read_only_cache_that_holds_everything_is_used(tmp_path, read_only):
+    data = dataset(train=file_part(tmp_path / "a", 20, bad=(3,)))
+    before = decode_dataset(data, PLAN)
+    read_only()
+    counted = []
+    after = decode_dataset(data, PLAN, progress=lambda done, total: counted.append((done, total)))
+    assert np.array_equal(after.parts["train"].pixels, before.parts["train"].pixels)
+    assert after.bad_files == before.bad_files and counted[-1] == (20, 20)
+
+
+@pytest.mark.parametrize("spoil", ["nothing", "rows", "content", "journal"])
+def test_a_read_only_cache_that_lacks_something_is_said(tmp_path, store, read_only, spoil):
+    data = dataset(train=file_part(tmp_path / "a", 20))
+    if spoil == "nothing":
+        store.mkdir(parents=True)
+    else:
+        decode_dataset(data, PLAN)
+        (entry,) = store.iterdir()
+        rows = (entry / decoding.ROWS).read_bytes()
+        if spoil == "journal":
+            (entry / decoding.JOURNAL).unlink()
+        else:
+            (entry / decoding.ROWS).write_bytes(rows[:-9] if spoil == "rows" else b"x" + rows[1:])
+    read_only()
+    with pytest.raises(StorageError, match="Cannot keep decoded images in .*Read-only file system"):
+        decode_dataset(data, PLAN)
