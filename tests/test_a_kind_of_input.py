@@ -218,7 +218,7 @@ def test_a_killed_run_goes_on_to_the_same_bits(waves, options, tmp_path, dying_a
     whole = quiet(waves, out=tmp_path / "whole", **options)
     with dying_after(11):
         quiet(waves, out=tmp_path / "stopped", checkpoint_minutes=1e-9, **options)
-    resumed = quiet(resume=tmp_path / "stopped")
+    resumed = quiet(resume=tmp_path / "stopped", model=options["model"])
     ours, theirs = (fovea.load(run.model, model=network()).model.state_dict() for run in (whole, resumed))
     assert all(torch.equal(ours[name], theirs[name]) for name in ours) and resumed.results == whole.results
 

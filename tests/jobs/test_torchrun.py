@@ -115,7 +115,7 @@ def test_its_run_goes_on_with_any_number_of_processes(folder, whole, killed, pro
     run = folder / f"resumed-by-{processes}"
     shutil.copytree(folder / "killed", run)
     assert len((run / "metrics.jsonl").read_text().splitlines()) == 1
-    ended = train(folder, "--resume", run, processes=processes)
+    ended = train(folder, "--resume", run, "--model", "net.py:Net", processes=processes)
     assert ended.returncode == 0, ended.stderr
     torch.testing.assert_close(outcome(run), outcome(folder / "whole"), rtol=tolerance, atol=tolerance)
 
