@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFile, ImageOps
 
 from fovea.errors import ImageError, UsageError
-from fovea.preprocess import FILL, FORMATS, Preprocess, _without_pillow_warnings, as_pixels, decode
+from fovea.preprocess import FILL, FORMATS, Preprocess, as_pixels, decode
+from fovea.preprocess.decoding import _without_pillow_warnings
 
 FITS = ("crop", "letterbox", "squash")
 

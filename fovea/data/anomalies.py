@@ -1,7 +1,6 @@
 """What else there is to know of the images of a data set: sizes, modes, blank ones, and files that are none of it."""
 
 import os
-import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -9,11 +8,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
 
 from fovea.data.dataset import Dataset, Part
 from fovea.data.sources.folders import is_ignored
-from fovea.preprocess import FORMATS
+from fovea.preprocess import read_header
 
 ODD_FACTOR = 4
 """A side is odd that is so many times the median of that side, or so many times shorter."""
@@ -81,14 +79,5 @@ def _headers(part: Part) -> Sequence[ImageHeader | None]:
     if part.files is None:
         H, W, C = part.decoded.shape[1:]
         return [ImageHeader((W, H), "L" if C == 1 else "RGB")] * len(part)
-    with ThreadPoolExecutor(os.cpu_count()) as pool, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what Pillow thinks of a file is told by decoding it
-        return list(pool.map(_header, part.files))
-
-
-def _header(file: Path) -> ImageHeader | None:
-    try:
-        with file.open("rb") as stream, Image.open(stream, formats=FORMATS) as image:
-            return ImageHeader(image.size, image.mode)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return None
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return [header and ImageHeader(header[1], header[0]) for header in pool.map(read_header, part.files)]

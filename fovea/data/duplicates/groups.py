@@ -21,6 +21,7 @@ from fovea.data.dataset import Dataset, Images
 from fovea.data.duplicates.alignment import align, cut, detail_correlation
 from fovea.data.duplicates.candidates import VIEWS, Candidates, each_pair_once, find_candidates
 from fovea.data.duplicates.likeness import CHUNK, Floats, Likeness, planes
+from fovea.errors import ImageError
 from fovea.preprocess import decode
 
 COARSE, FINE = {"luma": 8, "colour": 3}, {"luma": 12, "colour": 4}
@@ -163,7 +164,12 @@ def _digests(dataset: Dataset, members: Sequence[Member]) -> dict[Member, bytes]
     def of(member: Member) -> bytes:
         part = dataset.parts[member.part]
         index = position[member.part, member.name]
-        return _digest(part.decoded[index] if part.files is None else decode(part.files[index], channels=3))
+        if part.files is None:
+            return _digest(part.decoded[index])
+        try:
+            return _digest(decode(part.files[index], channels=3))
+        except ImageError:  # too large as a whole, where a reduced JPEG was not: equal files are equal images
+            return hashlib.sha256(part.files[index].read_bytes()).digest()
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         return dict(zip(members, pool.map(of, members), strict=True))

@@ -4,19 +4,18 @@ import hashlib
 import json
 import os
 import re
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
 
 from fovea import tasks
 from fovea.data.dataset import Dataset, Part
 from fovea.data.labels import CHARACTERS_NOTE, PART_NAMES, in_order
 from fovea.errors import DataError, UsageError
+from fovea.preprocess import read_header
 from fovea.tasks.wording import PLAIN, Wording, Written
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
@@ -223,22 +222,10 @@ def _channels_and_size(paths: Sequence[Path]) -> tuple[int, tuple[int, int] | No
     """Return 1 if all of a sample spread over the files is grey, else 3; and (H, W) if all of it share that."""
     # of fewer files than `SAMPLE` some are drawn more than once: each is read once
     chosen = np.unique(np.linspace(0, len(paths) - 1, SAMPLE).astype(int))
-    headers = [header for index in chosen if (header := _header(paths[index]))]
+    headers = [header for index in chosen if (header := read_header(paths[index]))]
     grey = all(mode in ("1", "L", "LA") or mode.startswith("I") for mode, _ in headers)
-    sizes = {size for _, size in headers}
+    sizes = {(H, W) for _, (W, H) in headers}
     return 1 if headers and grey else 3, sizes.pop() if len(sizes) == 1 else None
-
-
-def _header(path: Path) -> tuple[str, tuple[int, int]] | None:
-    """Return Pillow's mode and (H, W) from the header alone, or nothing for a bad file."""
-    try:
-        with warnings.catch_warnings():
-            # Pillow warns of large images; whether they can be used is said when they are decoded
-            warnings.simplefilter("ignore")
-            with Image.open(path) as image:
-                return image.mode, (image.height, image.width)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return None
 
 
 def _fingerprint(records: Sequence[Record], columns: Sequence[str]) -> str:

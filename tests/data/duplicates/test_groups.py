@@ -11,8 +11,9 @@ from fovea.data.cache.decoded import decode_dataset
 from fovea.data.dataset import Dataset, Part
 from fovea.data.duplicates.alignment import align, cut, detail_correlation
 from fovea.data.duplicates.candidates import CANDIDATE, each_pair_once
-from fovea.data.duplicates.groups import Copy, connected, find_copies, find_duplicates
+from fovea.data.duplicates.groups import Copy, Member, _digests, connected, find_copies, find_duplicates
 from fovea.data.duplicates.likeness import SIDE, Box, Likeness, planes
+from fovea.data.sources.folders import load_folder
 from fovea.preprocess import Preprocess
 
 SCENE = 96
@@ -251,3 +252,13 @@ def test_numbers_as_labels_conflict_where_they_differ():
     dataset = Dataset(name="ages", parts={"train": part}, classes=(), channels=3, task="number")
     (group,) = find_duplicates(dataset, dataset)
     assert group.conflict and group.exact and [image.label for image in group.images] == ["1.5", "2"]
+
+
+def test_images_too_large_to_be_decoded_whole_are_compared_by_their_bytes(tmp_path, monkeypatch):
+    for name in ("a/1.jpg", "a/2.jpg", "b/3.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("RGB", (2000, 2000), "red" if name[0] == "a" else "blue").save(tmp_path / name)
+    dataset = load_folder(tmp_path)
+    monkeypatch.setenv("FOVEA_IMAGE_MB", "20")
+    digests = _digests(dataset, [Member("train", name, "") for name in dataset.parts["train"].names])
+    assert len(digests) == 3 and len(set(digests.values())) == 2

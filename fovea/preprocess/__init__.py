@@ -3,49 +3,51 @@
 Training, evaluation, export and serving all go through `Preprocess`, so that what was trained is what is served.
 """
 
-import io
 import math
-import sys
-import threading
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
-import PIL
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
+from PIL import Image
 
-from fovea.errors import ImageError, UsageError
+from fovea.errors import UsageError
+from fovea.preprocess.costs import of_array, of_resizing
+from fovea.preprocess.decoding import (
+    DECODER_VERSION,
+    FORMATS,
+    MAX_PIXELS,
+    Pixels,
+    as_array,
+    as_image,
+    check_channels,
+    converted,
+    decode,
+    decoded,
+    read_header,
+)
 
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
-MAX_FILE_BYTES = 100_000_000
-MAX_PIXELS = 100_000_000
-DECODER_VERSION = f"1/pillow-{PIL.__version__}"
-"""Changes whenever the same file may decode to other pixels; decoded caches carry it in their key."""
+__all__ = [
+    "DECODER_VERSION",
+    "FILL",
+    "FORMATS",
+    "MAX_PIXELS",
+    "Fit",
+    "Pixels",
+    "Preprocess",
+    "as_pixels",
+    "decode",
+    "read_header",
+]
 
 FILL = 128
 """The grey around a letterboxed image; a constant, so that the pixels do not depend on `mean`."""
 
 Fit = Literal["crop", "letterbox", "squash"]
-Pixels = NDArray[np.uint8]
 
 _FIXED = {"decoder": "pillow", "resample": "bilinear", "antialias": True, "alpha_over": "white", "fill": FILL}
-
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-
-_OTHER_BYTE_ORDER = {"L": "B", "B": "L", "N": "B" if sys.byteorder == "little" else "L"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +78,7 @@ class Preprocess:
             raise UsageError(f"`size` (={self.size}) must be two whole numbers (height, width) of at least 1.")
         if math.prod(self.size) > MAX_PIXELS:
             raise UsageError(f"`size` (={self.size}) must hold at most {MAX_PIXELS:,} pixels.")
-        _check_channels(self.channels)
+        check_channels(self.channels)
         if self.fit not in get_args(Fit):
             raise UsageError(f"`fit` (={self.fit}) must be one of {', '.join(get_args(Fit))}.")
         if not 0.1 <= self.crop <= 1 or (self.crop < 1 and self.fit != "crop"):
@@ -118,14 +120,20 @@ class Preprocess:
             return self.fit_stored(as_pixels(source, channels=self.channels))
         H, W = self.size
         at_least = math.ceil(H / self.crop), math.ceil(W / self.crop)
-        return _as_array(self._fitted(_decode(source, channels=self.channels, at_least=at_least)))
+        return decoded(
+            source,
+            channels=self.channels,
+            at_least=at_least,
+            finish=lambda image: as_array(self._fitted(image)),
+            finish_bytes=self._fitting_bytes,
+        )
 
     def fit_stored(self, pixels: Pixels) -> Pixels:
         """Return uint8 (h, w, C) resized to uint8 (H, W, C); pixels that have the size already are returned unchanged.
 
         Bilinear with a support that grows with the reduction (antialiased), as Pillow computes it.
         """
-        return pixels if pixels.shape[:2] == self.size else _as_array(self._fitted(_as_image(pixels)))
+        return pixels if pixels.shape[:2] == self.size else as_array(self._fitted(as_image(pixels)))
 
     def _fitted(self, image: Image.Image) -> Image.Image:
         H, W = self.size
@@ -134,6 +142,18 @@ class Preprocess:
         if self.fit == "squash":
             return image.resize((W, H), Image.Resampling.BILINEAR)
         return _crop(image, H, W, keep=self.crop) if self.fit == "crop" else _letterbox(image, H, W)
+
+    def _fitting_bytes(self, size: tuple[int, int], channels: int) -> int:
+        """Return the most that `_fitted` holds for an image of (W, H), and the array of what comes of it."""
+        (w, h), (H, W) = size, self.size
+        target, used = (W, H), (w, h)
+        if self.fit == "crop":
+            scale = self.crop * min(w / W, h / H)
+            used = min(w, math.ceil(W * scale) + 1), min(h, math.ceil(H * scale) + 1)
+        elif self.fit == "letterbox":
+            scale = max(w / W, h / H)
+            target = max(1, round(w / scale)), max(1, round(h / scale))
+        return of_resizing(used, target, channels) + 4 * W * H + of_array((W, H), channels)
 
     def normalise(self, pixels: Pixels) -> NDArray[np.float32]:
         """Return uint8 (N, H, W, C) as float32 (N, C, H, W): `(x / 255 - mean) / std`."""
@@ -183,28 +203,12 @@ class Preprocess:
             raise UsageError(f"The preprocessing has a field of the wrong type: {error}.") from error
 
 
-def decode(source: Path | bytes, *, channels: int, at_least: tuple[int, int] | None = None) -> Pixels:
-    """Return a JPEG, PNG, WebP, BMP, GIF (first frame) or TIFF (first page) as uint8 (H, W, C) 0..255.
-
-    16 bits become 8 by /257, rounded (PNG grey with alpha: the high byte). Transparent pixels are laid over white. CMYK
-    and palettes become RGB, RGB becomes grey by ITU-R 601 as Pillow computes it. The Exif orientation is applied.
-
-    `at_least` (H, W) allows a JPEG to be decoded at 1/2, 1/4 or 1/8 (in its cosine transform, much faster): by the
-    largest of them that leaves both sides at least twice the longer side of `at_least`. The same file and `at_least`
-    always give the same pixels.
-
-    Raises: ImageError with a reason of one line, which names a path but not bytes. Files above `MAX_FILE_BYTES` and
-    images above `MAX_PIXELS` are refused from their header, before they are decompressed.
-    """
-    return _as_array(_decode(source, channels=channels, at_least=at_least))
-
-
 def as_pixels(array: Pixels, *, channels: int) -> Pixels:
     """Return a uint8 array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4 with alpha) as uint8 (H, W, C).
 
     Conversions are those of `decode`. Raises: UsageError for another dtype or shape.
     """
-    _check_channels(channels)
+    check_channels(channels)
     if array.dtype != np.uint8:
         raise UsageError(
             f"An image array must be uint8 with values 0..255; this one is `{array.dtype}`. Scale and cast it first."
@@ -215,92 +219,7 @@ def as_pixels(array: Pixels, *, channels: int) -> Pixels:
         )
     if array.shape[2:] == (channels,):
         return array
-    return _as_array(_converted(_as_image(array), channels))
-
-
-def _check_channels(channels: int) -> None:
-    if channels not in (1, 3):
-        raise UsageError(f"`channels` (={channels}) must be 1 (grey) or 3 (RGB).")
-
-
-def _decode(source: Path | bytes, *, channels: int, at_least: tuple[int, int] | None) -> Image.Image:
-    _check_channels(channels)
-    try:
-        # A stream, never a path, goes to Pillow: it would map the file, and a file cut short then kills the process.
-        with (
-            _without_pillow_warnings(),
-            source.open("rb") if isinstance(source, Path) else io.BytesIO(source) as stream,
-        ):
-            return _converted(_load(stream, at_least), channels)
-    except Exception as error:  # on damaged data Pillow's decoders raise nearly anything
-        name = f"`{source}`: " if isinstance(source, Path) else ""
-        raise ImageError(f"{name}{_reason(error)}.") from error
-
-
-def _load(stream: BinaryIO, at_least: tuple[int, int] | None) -> Image.Image:
-    file_bytes = stream.seek(0, io.SEEK_END)
-    if file_bytes == 0:
-        raise ImageError("the file is empty")
-    if file_bytes > MAX_FILE_BYTES:
-        raise ImageError(f"the file has {file_bytes:,} bytes, more than the {MAX_FILE_BYTES:,} that are read")
-    image = Image.open(stream, formats=FORMATS)
-    if math.prod(image.size) > MAX_PIXELS:
-        raise Image.DecompressionBombError
-    if at_least is not None:
-        side = 2 * max(at_least)
-        image.draft(None, (side, side))
-    low_tiles = _low_byte_tiles(image)
-    image.load()
-    turn = _turn(image)
-    if low_tiles:
-        low = Image.open(stream, formats=FORMATS)
-        low.tile = low_tiles
-        eight_bits = _by_257(np.asarray(image).astype(np.uint32) * 256 + np.asarray(low))
-    else:
-        eight_bits = _by_257(np.asarray(image)) if image.mode.startswith(("I", "F")) else image
-    return eight_bits if turn is None else eight_bits.transpose(turn)
-
-
-def _low_byte_tiles(image: ImageFile.ImageFile) -> list[ImageFile._Tile]:
-    """Return the tiles of a 16-bit colour image, changed to give the low bytes where Pillow gives the high."""
-    tiles = []
-    for tile in image.tile:
-        rawmode, *rest = (tile.args,) if isinstance(tile.args, str) else tile.args or ("",)
-        mode, _, order = str(rawmode).partition(";16")
-        if mode not in ("RGB", "RGBA") or order not in _OTHER_BYTE_ORDER:
-            return []
-        swapped = f"{mode};16{_OTHER_BYTE_ORDER[order]}"
-        tiles.append(tile._replace(args=(swapped, *rest) if rest else swapped))
-    return tiles
-
-
-def _by_257(values: NDArray[Any]) -> Image.Image:
-    if values.dtype.kind == "f" or values.min() < 0 or values.max() > 65535:
-        raise ImageError("32-bit pixels have no fixed range; store the image with 8 or 16 bits")
-    return Image.fromarray(((values.astype(np.uint32) + 128) // 257).astype(np.uint8))
-
-
-def _turn(image: Image.Image) -> Image.Transpose | None:
-    try:
-        return _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # damaged metadata does not spoil the pixels
-        return None
-
-
-def _converted(image: Image.Image, channels: int) -> Image.Image:
-    if image.has_transparency_data:
-        opaque = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", opaque.size, "white"), opaque)
-    mode = "L" if channels == 1 else "RGB"
-    return image if image.mode == mode else image.convert(mode)
-
-
-def _as_image(pixels: Pixels) -> Image.Image:
-    return Image.fromarray(pixels[:, :, 0] if pixels.shape[2:] == (1,) else pixels)
-
-
-def _as_array(image: Image.Image) -> Pixels:
-    return np.array(image).reshape(image.height, image.width, -1)
+    return as_array(converted(as_image(array), channels))
 
 
 def _crop(image: Image.Image, H: int, W: int, *, keep: float) -> Image.Image:
@@ -316,40 +235,3 @@ def _letterbox(image: Image.Image, H: int, W: int) -> Image.Image:
     canvas = Image.new(image.mode, (W, H), (FILL,) * len(image.getbands()))
     canvas.paste(image.resize((w, h), Image.Resampling.BILINEAR), ((W - w) // 2, (H - h) // 2))
     return canvas
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, UnidentifiedImageError):
-        return "not a JPEG, PNG, WebP, BMP, GIF or TIFF image, or its header is damaged"
-    if isinstance(error, Image.DecompressionBombError):
-        return f"the image has more than the {MAX_PIXELS:,} pixels that are decoded"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return " ".join(str(error).split()).rstrip(".") or type(error).__name__
-
-
-_warnings_lock = threading.Lock()
-_warnings_depth = 0
-_warnings_state = warnings.catch_warnings()
-
-
-@contextmanager
-def _without_pillow_warnings() -> Iterator[None]:
-    """Silence Pillow's warnings while any thread decodes.
-
-    The filters belong to the whole process: the first thread in sets them, the last one out restores them.
-    """
-    global _warnings_depth, _warnings_state
-    with _warnings_lock:
-        _warnings_depth += 1
-        if _warnings_depth == 1:
-            _warnings_state = warnings.catch_warnings()
-            _warnings_state.__enter__()
-            warnings.filterwarnings("ignore", module=r"PIL\.")
-    try:
-        yield
-    finally:
-        with _warnings_lock:
-            _warnings_depth -= 1
-            if _warnings_depth == 0:
-                _warnings_state.__exit__(None, None, None)

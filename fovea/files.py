@@ -1,0 +1,56 @@
+"""Regular files only: what would hang or never end (pipes, devices, sockets) is named and not opened."""
+
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO
+
+from fovea.errors import StorageError
+
+_KINDS = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+def irregular(path: str | Path) -> str:
+    """Return what is at `path` where that is no regular file, as `a named pipe`; nothing of a file, or of nothing.
+
+    Raises: OSError for a place that cannot be looked at.
+    """
+    try:
+        return _kind(os.stat(path).st_mode)
+    except FileNotFoundError:
+        return ""
+
+
+def open_regular(path: str | Path) -> BinaryIO:
+    """Return the file at `path`, open for reading; it never waits.
+
+    Raises:
+        StorageError: there is a pipe, a device, a socket or a folder.
+        OSError: it cannot be opened.
+    """
+    kind = irregular(path)
+    if not kind:
+        # looked at again once open: it may have been exchanged; a pipe opened so does not wait for a writer
+        stream = os.fdopen(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)), "rb")
+        if not (kind := _kind(os.fstat(stream.fileno()).st_mode)):
+            return stream
+        stream.close()
+    raise StorageError(f"`{path}` is {kind}; give a file.")
+
+
+def check_regular(path: str | Path) -> None:
+    """Raise StorageError where there is a pipe, a device, a socket or a folder at `path`."""
+    if kind := irregular(path):
+        raise StorageError(f"`{path}` is {kind}; give a file.")
+
+
+def _kind(mode: int) -> str:
+    if stat.S_ISREG(mode):
+        return ""
+    return next((name for test, name in _KINDS if test(mode)), "no regular file")

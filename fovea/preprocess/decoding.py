@@ -1,0 +1,301 @@
+"""From the bytes of an image to its pixels, with what that takes in memory bounded before anything is decompressed."""
+
+import io
+import math
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+import PIL
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
+
+from fovea.budget import DECODING, IMAGE
+from fovea.errors import ImageError, UsageError
+from fovea.files import irregular, open_regular
+from fovea.preprocess import costs
+from fovea.preprocess.headers import webp_size
+
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
+MAX_FILE_BYTES = 100_000_000
+MAX_PIXELS = 100_000_000
+DECODER_VERSION = f"1/pillow-{PIL.__version__}"
+"""Changes whenever the same file may decode to other pixels; decoded caches carry it in their key."""
+
+Pixels = NDArray[np.uint8]
+
+
+class Reservation(NamedTuple):
+    """How an image gets its part of what all decoding threads share."""
+
+    allowed: int
+    take: Callable[[int], None]
+
+    def check(self, needed: int) -> None:
+        """Raise ImageError where that is more than one image may have."""
+        if needed > self.allowed:
+            raise ImageError(f"decoding it would take {IMAGE.excess(needed)}")
+
+    def reserve(self, cost: costs.Cost) -> None:
+        """Wait until there is room for the image; whether it has to be turned may be known only when it is decoded."""
+        self.check(cost.upright)
+        self.take(min(cost.turned, self.allowed))
+
+
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+_OTHER_BYTE_ORDER = {"L": "B", "B": "L", "N": "B" if sys.byteorder == "little" else "L"}
+
+
+def decode(source: Path | bytes, *, channels: int, at_least: tuple[int, int] | None = None) -> Pixels:
+    """Return a JPEG, PNG, WebP, BMP, GIF (first frame) or TIFF (first page) as uint8 (H, W, C) 0..255.
+
+    16 bits become 8 by /257, rounded (PNG grey with alpha: the high byte). Transparent pixels are laid over white. CMYK
+    and palettes become RGB, RGB becomes grey by ITU-R 601 as Pillow computes it. The Exif orientation is applied.
+
+    `at_least` (H, W) allows a JPEG to be decoded at 1/2, 1/4 or 1/8 (in its cosine transform, much faster): by the
+    largest of them that leaves both sides at least twice the longer side of `at_least`. The same file and `at_least`
+    always give the same pixels.
+
+    Raises: ImageError with a reason of one line, which names a path but not bytes. Files above `MAX_FILE_BYTES`, images
+    above `MAX_PIXELS`, and those that would take more memory than `fovea.budget` allows are refused from their header,
+    before they are decompressed; so is whatever is no regular file.
+    """
+    return decoded(source, channels=channels, at_least=at_least, finish=as_array, finish_bytes=costs.of_array)
+
+
+def decoded(
+    source: Path | bytes,
+    *,
+    channels: int,
+    at_least: tuple[int, int] | None,
+    finish: Callable[[Image.Image], Pixels],
+    finish_bytes: costs.OfFinish,
+) -> Pixels:
+    """Return what `finish` makes of the image, uint8 (H, W, C) 0..255, both within the budget; errors as `decode`."""
+    check_channels(channels)
+    allowed = IMAGE.bytes  # here, as a setting that is wrong is no fault of the image
+    with DECODING.share() as take:
+        return finish(_decode(source, at_least, Reservation(allowed, take), costs.Plan(channels, finish_bytes)))
+
+
+def read_header(path: Path) -> tuple[str, tuple[int, int]] | None:
+    """Return Pillow's mode and (W, H) of an image file without decoding it; nothing of a file that cannot be used."""
+    try:
+        # `open_regular`, as a pipe would be waited for
+        with _without_pillow_warnings(), open_regular(path) as stream:
+            if canvas := webp_size(stream):
+                _check_pixels(canvas)
+            stream.seek(0)
+            with Image.open(stream, formats=FORMATS) as image:
+                return image.mode, image.size
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None
+
+
+def check_channels(channels: int) -> None:
+    """Raise UsageError for another number than 1 or 3."""
+    if channels not in (1, 3):
+        raise UsageError(f"`channels` (={channels}) must be 1 (grey) or 3 (RGB).")
+
+
+def converted(image: Image.Image, channels: int) -> Image.Image:
+    """Return the image as `L` or `RGB`, transparent pixels over white; strip by strip where it is large."""
+    mode = "L" if channels == 1 else "RGB"
+    if image.mode == mode and not image.has_transparency_data:
+        return image
+    if image.width * image.height <= costs.STRIP_PIXELS:
+        return _in_mode(image, mode)
+    whole = Image.new(mode, image.size)
+    for box in _strips(image):
+        whole.paste(_in_mode(image.crop(box), mode), box)
+    return whole
+
+
+def as_image(pixels: Pixels) -> Image.Image:
+    """Return uint8 (H, W, C) as an image."""
+    return Image.fromarray(pixels[:, :, 0] if pixels.shape[2:] == (1,) else pixels)
+
+
+def as_array(image: Image.Image) -> Pixels:
+    """Return an image of 8 bits as uint8 (H, W, C)."""
+    W, H = image.size
+    whole = np.empty((H, W, len(image.getbands())), np.uint8)
+    if W * H <= costs.STRIP_PIXELS:
+        whole.reshape(-1)[:] = np.frombuffer(image.tobytes(), np.uint8)
+        return whole
+    for box in _strips(image):
+        whole[box[1] : box[3]] = np.asarray(image.crop(box)).reshape(box[3] - box[1], W, -1)
+    return whole
+
+
+def _decode(source: Path | bytes, at_least: tuple[int, int] | None, room: Reservation, plan: costs.Plan) -> Image.Image:
+    try:
+        with _without_pillow_warnings(), _opened(source) as stream:
+            image, turn = _load(stream, at_least, room, plan)
+            image = converted(image, plan.channels)
+            # turned last: colours do not depend on their place, and the smaller image is turned
+            return image if turn is None else image.transpose(turn)
+    except Exception as error:  # on damaged data Pillow's decoders raise nearly anything
+        name = f"`{source}`: " if isinstance(source, Path) else ""
+        raise ImageError(f"{name}{_reason(error)}.") from error
+
+
+def _opened(source: Path | bytes) -> BinaryIO:
+    # A stream, never a path, goes to Pillow: it would map the file, and a file cut short then kills the process.
+    if not isinstance(source, Path):
+        return io.BytesIO(source)
+    if kind := irregular(source):
+        raise ImageError(f"this is {kind}, and only files are read")
+    return open_regular(source)
+
+
+def _load(
+    stream: BinaryIO, at_least: tuple[int, int] | None, room: Reservation, plan: costs.Plan
+) -> tuple[Image.Image, Image.Transpose | None]:
+    file_bytes = stream.seek(0, io.SEEK_END)
+    if file_bytes == 0:
+        raise ImageError("the file is empty")
+    if file_bytes > MAX_FILE_BYTES:
+        raise ImageError(f"the file has {file_bytes:,} bytes, more than the {MAX_FILE_BYTES:,} that are read")
+    cost = None
+    if canvas := webp_size(stream):  # whose decoder takes its memory when it is opened
+        _check_pixels(canvas)
+        room.reserve(cost := costs.of_webp(canvas, file_bytes, plan))
+    stream.seek(0)
+    image = Image.open(stream, formats=FORMATS)
+    _check_pixels(image.size)
+    if at_least is not None:
+        side = 2 * max(at_least)
+        image.draft(None, (side, side))
+    low_tiles = _low_byte_tiles(image)
+    if cost is None:
+        room.reserve(cost := costs.of_image(image, stream, file_bytes, plan, twice=bool(low_tiles)))
+    image.load()
+    vars(image).pop("_decoder", None)  # libwebp's canvases, of no more use
+    if (turn := _turn(image)) is not None:
+        room.check(cost.turned)
+    eight_bits = _in_eight_bits(image, stream, low_tiles)
+    return eight_bits, turn
+
+
+def _in_eight_bits(image: Image.Image, stream: BinaryIO, low_tiles: list[ImageFile._Tile]) -> Image.Image:
+    if low_tiles:
+        low = Image.open(stream, formats=FORMATS)
+        low.tile = low_tiles
+        return _joined(image, low)
+    return _by_257(image) if image.mode.startswith(("I", "F")) else image
+
+
+def _check_pixels(size: tuple[int, int]) -> None:
+    if math.prod(size) > MAX_PIXELS:
+        raise Image.DecompressionBombError
+
+
+def _strips(image: Image.Image) -> Iterator[tuple[int, int, int, int]]:
+    """Yield boxes of whole rows that together are the image."""
+    rows = max(1, costs.STRIP_PIXELS // max(1, image.width))
+    for top in range(0, image.height, rows):
+        yield (0, top, image.width, min(top + rows, image.height))
+
+
+def _low_byte_tiles(image: ImageFile.ImageFile) -> list[ImageFile._Tile]:
+    """Return the tiles of a 16-bit colour image, changed to give the low bytes where Pillow gives the high."""
+    tiles = []
+    for tile in image.tile:
+        rawmode, *rest = (tile.args,) if isinstance(tile.args, str) else tile.args or ("",)
+        mode, _, order = str(rawmode).partition(";16")
+        if mode not in ("RGB", "RGBA") or order not in _OTHER_BYTE_ORDER:
+            return []
+        swapped = f"{mode};16{_OTHER_BYTE_ORDER[order]}"
+        tiles.append(tile._replace(args=(swapped, *rest) if rest else swapped))
+    return tiles
+
+
+def _joined(high: Image.Image, low: Image.Image) -> Image.Image:
+    """Return 16-bit colour as 8 bits, made in the place of its high bytes; a transparent colour is not kept."""
+    low.load()
+    for box in _strips(high):
+        values = np.asarray(high.crop(box)).astype(np.uint32) * 256 + np.asarray(low.crop(box))
+        high.paste(Image.fromarray(_rounded(values)), box)
+    high.info.pop("transparency", None)
+    return high
+
+
+def _by_257(image: Image.Image) -> Image.Image:
+    """Return one channel of 16 bits as 8 bits."""
+    whole = Image.new("L", image.size)
+    for box in _strips(image):
+        values = np.asarray(image.crop(box))
+        if values.dtype.kind == "f" or values.min() < 0 or values.max() > 65535:
+            raise ImageError("32-bit pixels have no fixed range; store the image with 8 or 16 bits")
+        whole.paste(Image.fromarray(_rounded(values.astype(np.uint32))), box)
+    return whole
+
+
+def _rounded(values: NDArray[np.uint32]) -> Pixels:
+    return ((values + 128) // 257).astype(np.uint8)
+
+
+def _turn(image: Image.Image) -> Image.Transpose | None:
+    try:
+        return _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # damaged metadata does not spoil the pixels
+        return None
+
+
+def _in_mode(image: Image.Image, mode: str) -> Image.Image:
+    if image.has_transparency_data:
+        opaque = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", opaque.size, "white"), opaque)
+    return image if image.mode == mode else image.convert(mode)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        return "not a JPEG, PNG, WebP, BMP, GIF or TIFF image, or its header is damaged"
+    if isinstance(error, Image.DecompressionBombError):
+        return f"the image has more than the {MAX_PIXELS:,} pixels that are decoded"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return " ".join(str(error).split()).rstrip(".") or type(error).__name__
+
+
+_warnings_lock = threading.Lock()
+_warnings_depth = 0
+_warnings_state = warnings.catch_warnings()
+
+
+@contextmanager
+def _without_pillow_warnings() -> Iterator[None]:
+    """Silence Pillow's warnings while any thread decodes.
+
+    The filters belong to the whole process: the first thread in sets them, the last one out restores them.
+    """
+    global _warnings_depth, _warnings_state
+    with _warnings_lock:
+        _warnings_depth += 1
+        if _warnings_depth == 1:
+            _warnings_state = warnings.catch_warnings()
+            _warnings_state.__enter__()
+            warnings.filterwarnings("ignore", module=r"PIL\.")
+    try:
+        yield
+    finally:
+        with _warnings_lock:
+            _warnings_depth -= 1
+            if _warnings_depth == 0:
+                _warnings_state.__exit__(None, None, None)
