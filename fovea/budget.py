@@ -30,6 +30,14 @@ def machine_bytes() -> int:
     return min(found, default=ASSUMED_BYTES)
 
 
+def most_threads() -> int:
+    """Return how many threads a training may ask for: more than there are processors, so that a run goes on elsewhere.
+
+    Thousands are refused by the operating system, which ends the process.
+    """
+    return max(256, 4 * (os.cpu_count() or 1))
+
+
 class Budget(NamedTuple):
     """A bound in bytes, and the environment variable that changes it."""
 

@@ -1,9 +1,10 @@
 """Regular files only: what would hang or never end (pipes, devices, sockets) is named and not opened."""
 
+import io
 import os
 import stat
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TextIO
 
 from fovea.errors import StorageError
 
@@ -27,6 +28,17 @@ def irregular(path: str | Path) -> str:
         return ""
 
 
+def no_file(path: Path) -> str:
+    """Return why there is no file to read at `path`, in few words; nothing where there is one."""
+    if path.is_file():
+        return ""
+    try:
+        kind = irregular(path)
+    except OSError:  # it cannot be looked at
+        kind = ""
+    return f"{kind}, no file" if kind else "no such file"
+
+
 def open_regular(path: str | Path) -> BinaryIO:
     """Return the file at `path`, open for reading; it never waits.
 
@@ -44,9 +56,14 @@ def open_regular(path: str | Path) -> BinaryIO:
     raise StorageError(f"`{path}` is {kind}; give a file.")
 
 
+def open_text(path: str | Path, *, encoding: str = "utf-8") -> TextIO:
+    """Return the text file at `path`, its line ends as they are; errors as `open_regular`."""
+    return io.TextIOWrapper(open_regular(path), encoding=encoding, newline="")
+
+
 def check_regular(path: str | Path) -> None:
-    """Raise StorageError where there is a pipe, a device, a socket or a folder at `path`."""
-    if kind := irregular(path):
+    """Raise StorageError where there is a pipe, a device or a socket at `path`; of folders whoever reads it tells."""
+    if (kind := irregular(path)) and not os.path.isdir(path):
         raise StorageError(f"`{path}` is {kind}; give a file.")
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fovea.errors import DataError
+from fovea.files import check_regular
 from fovea.reference.filters import MAX_VALUE
 
 MAX_FILE_BYTES = 50_000_000
@@ -60,6 +61,7 @@ def read_signal(file: Path) -> Signal:
 
 def _rows(file: Path) -> list[tuple[int, list[str]]]:
     """Return the lines that are not empty, with their numbers, counted from 1; the first are enough of too many."""
+    check_regular(file)
     try:
         if file.stat().st_size > MAX_FILE_BYTES:
             raise DataError(f"`{file}` has more than the {MAX_FILE_BYTES:,} bytes that are read of a signal.")

@@ -12,6 +12,7 @@ from fovea.card import Card
 from fovea.data.sources.class_names import ClassNames, read_class_names
 from fovea.display import Display
 from fovea.errors import UsageError
+from fovea.files import check_regular
 from fovea.model.bundle import save_bundle
 from fovea.model.weights import IMAGENET, Origin, load_into, published_file, read_weights
 from fovea.preprocess import Preprocess
@@ -103,6 +104,7 @@ def build_file(
     origin = None
     if weights is not None:
         file = published_file(name, progress=display.fetched) if str(weights) == IMAGENET else Path(weights)
+        check_regular(file)
         origin = load_into(model, read_weights(file), network=name)
         origin = dataclasses.replace(origin, licence=licence or origin.licence)
     resolved = registry.arguments_of(name, **given)

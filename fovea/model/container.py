@@ -10,6 +10,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from fovea.card import Card, card_values, json_object
 from fovea.errors import BundleError, StorageError
+from fovea.files import check_regular
 
 MAX_HEADER_BYTES = 16 << 20
 MAX_TENSORS = 20_000
@@ -40,6 +41,7 @@ def read_values(path: str | Path) -> tuple[dict[str, Any], dict[str, tuple[int, 
     if path.is_dir():
         inside = path / "model.safetensors"
         raise BundleError(f"`{path}` is a folder; a model is one file" + (f": `{inside}`." if inside.exists() else "."))
+    check_regular(path)
     try:
         with path.open("rb") as file:
             return _values(file, os.fstat(file.fileno()).st_size, path=path)

@@ -19,6 +19,7 @@ from safetensors.numpy import load_file
 from torch import Tensor
 
 from fovea.errors import BundleError, MissingDependencyError, StorageError
+from fovea.files import check_regular
 from fovea.model import keras_reader
 
 MISSING = "Keras' .h5 files need a library: pip install 'fovea-cnn[keras]'."
@@ -48,6 +49,7 @@ def read_keras(path: Path) -> dict[str, Tensor]:
     """
     if find_spec("h5py") is None:
         raise MissingDependencyError(MISSING)
+    check_regular(path)
     with tempfile.TemporaryDirectory(prefix="fovea-") as folder:
         target, words = Path(folder) / "tensors.safetensors", Path(folder) / "words"
         code = _read_apart(path.resolve(), target, words)

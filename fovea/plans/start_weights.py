@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from fovea import registry
 from fovea.errors import UsageError
+from fovea.files import check_regular
 from fovea.model.weights import IMAGENET, at_hand, card_of, network_of
 
 SCRATCH = "none"
@@ -35,6 +36,7 @@ def start_named(start: str, *, model: str | None, grow: bool = False) -> Start:
     Raises:
         UsageError: neither says which network it is.
     """
+    check_regular(start)
     if grow:
         return _deeper(start, model)
     if start == IMAGENET:

@@ -2,11 +2,13 @@
 
 import dataclasses
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from fovea import tasks
+from fovea.budget import most_threads
 from fovea.errors import UsageError, unknown
 from fovea.fields import is_number
 from fovea.texts import parse_value
@@ -134,6 +136,8 @@ class Recipe(Running, Transfer, Optimisation):
         for name, default in ((field.name, field.default) for field in dataclasses.fields(self)):
             finite = isinstance(default, bool | str | tuple) or is_number(getattr(self, name))
             self._require(name, finite, "must be finite")
+        machine = f"must be at most {most_threads()}; this machine has {os.cpu_count()} processors"
+        self._require("threads", self.threads <= most_threads(), machine)
         self._require("pretrain", self.pretrain >= 0, "must not be negative")
         self._require("stage_decay", 0 < self.stage_decay <= 1, "must lie above 0, up to 1")
         if self.probe:

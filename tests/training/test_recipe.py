@@ -54,6 +54,12 @@ def test_what_is_not_allowed_is_refused_with_its_rule(fields, message):
     assert str(caught.value).startswith(message)
 
 
+def test_threads_are_bounded_by_the_machine():
+    with pytest.raises(UsageError, match=r"^`threads` \(=1000000000\) must be at most \d+; this machine has \d+ proc"):
+        Recipe(threads=10**9)
+    assert Recipe(threads=64).threads == 64  # a run of a larger machine goes on here
+
+
 def test_whole_numbers_are_numbers():
     assert Recipe(lr=1, epochs=0, budget_s=300).budget_s == 300
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fovea.errors import DataError
+from fovea.files import check_regular
 
 
 class ClassNames(NamedTuple):
@@ -26,6 +27,7 @@ def read_class_names(path: str | Path) -> ClassNames:
         DataError: the file cannot be read, or has another form.
     """
     path = Path(path)
+    check_regular(path)
     try:
         text = path.read_text(encoding="utf-8")
         # not `splitlines`, which cuts at more characters than those that end lines; `strip` takes a \r

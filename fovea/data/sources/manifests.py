@@ -12,6 +12,7 @@ from fovea.data.dataset import BadFile, Dataset
 from fovea.data.labels import part_of
 from fovea.data.sources.folders import Record, dataset_of, is_ignored, subfolders
 from fovea.errors import DataError
+from fovea.files import no_file, open_text
 from fovea.tasks.wording import PLAIN, Wording, Written
 
 
@@ -58,7 +59,7 @@ def load_manifest(
     for row, name in zip(rows, names, strict=True):
         path = folder / row.path
         missing = kind.is_missing(row.label, wording)
-        reason = "no such file" if not path.is_file() else "no label" if missing else ""
+        reason = no_file(path) or ("no label" if missing else "")
         if reason:
             bad.append(BadFile(name, f"{reason} (line {row.line} of {file.name})"))
         else:
@@ -112,7 +113,7 @@ def _rows(file: Path, columns: Columns, *, labels: Sequence[str] = (), options: 
     """Return the lines of the file, each with what stands in the label column, or in the columns of several labels."""
     try:
         # -sig: spreadsheets begin a file with a mark that would become part of the first column's name
-        with file.open(newline="", encoding="utf-8-sig") as stream:
+        with open_text(file, encoding="utf-8-sig") as stream:
             reader = csv.DictReader(stream)
             header = reader.fieldnames or ()
             wanted = [columns.path, *([] if labels else [columns.label])]

@@ -21,6 +21,7 @@ from fovea.data.sources.archives import MAX_MEMBERS, MAX_UNPACKED_BYTES, Progres
 from fovea.data.sources.folders import Record, dataset_of
 from fovea.data.sources.manifests import DEFAULT_COLUMNS, LABEL_COLUMNS, Columns, require_columns
 from fovea.errors import DataError, MissingDependencyError
+from fovea.files import check_regular, no_file
 from fovea.storage import build_once
 from fovea.tasks.wording import PLAIN, Wording, Written, single
 
@@ -230,8 +231,8 @@ def _records(
             given = paths[number][row]
             # a path starts at the folder of its file; bytes lie where `_unpack` has written them
             image = file.parent / given if given else unpacked / str(number) / str(row)
-            if not image.is_file():
-                bad.append(BadFile(name, "no such file"))
+            if reason := no_file(image):
+                bad.append(BadFile(name, reason))
             elif label is None or missing(label):
                 bad.append(BadFile(name, "no label"))
             else:
@@ -272,6 +273,7 @@ def _opened(file: Path) -> Iterator[Any]:
         from pyarrow.parquet import ParquetFile
     except ImportError as error:
         raise MissingDependencyError("Parquet files need a library: pip install 'fovea-cnn[parquet]'.") from error
+    check_regular(file)
     try:
         with ParquetFile(file) as opened:
             yield opened

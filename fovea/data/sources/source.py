@@ -18,6 +18,7 @@ from fovea.data.sources.idx import idx_files, load_idx
 from fovea.data.sources.manifests import Columns, load_manifest, manifest_in, read_column
 from fovea.data.sources.parquet import SUFFIX, load_parquet, parquet_files, read_parquet_column
 from fovea.errors import DataError, UsageError, unknown
+from fovea.files import irregular
 from fovea.inputs.interface import Preprocessing
 from fovea.signatures import spelled_out
 from fovea.tasks.wording import PLAIN, Wording
@@ -266,6 +267,8 @@ def _existing(spec: str | Path) -> Path:
         return path
     if path.is_file():
         raise UsageError(f"`{spec}` is not a kind of data set; wanted is a folder, or {', '.join(FILE_SUFFIXES)}.")
+    if kind := irregular(path):
+        raise DataError(f"`{spec}` is {kind}; wanted is a folder, or {', '.join(FILE_SUFFIXES)}.")
     if "://" in str(spec):
         raise UsageError(f"`{spec}` is an address, and only files are read; download it first.")
     if isinstance(spec, Path) or path.suffix or path.name != spec:
