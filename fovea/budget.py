@@ -73,6 +73,12 @@ TABLE = Budget("FOVEA_TABLE_MB", lambda: machine_bytes() // 2)
 """For the arrays of one `.npz`, or a column of Parquet as it is read."""
 
 
+def batch_within(batch: int, each_bytes: int) -> int:
+    """Return how many of a batch may be held at once: four times what one may take, if half of the machine is that."""
+    most = max(INPUT.bytes, min(4 * INPUT.bytes, machine_bytes() // 2))
+    return max(1, min(batch, most // max(1, each_bytes)))
+
+
 class Shared:
     """Memory that threads share: whoever wants more than is left waits until others have given theirs back."""
 

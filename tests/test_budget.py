@@ -2,7 +2,7 @@ import threading
 
 import pytest
 
-from fovea.budget import IMAGE, MEGABYTE, TABLE, Shared, machine_bytes
+from fovea.budget import IMAGE, MEGABYTE, TABLE, Shared, batch_within, machine_bytes
 from fovea.errors import UsageError
 
 
@@ -68,3 +68,9 @@ def test_a_share_is_given_back_after_an_error_and_taken_once():
         take(10)
         take(10)
     assert shared.taken == 0
+
+
+def test_a_batch_is_as_large_as_its_members_allow(monkeypatch):
+    monkeypatch.setattr("fovea.budget.machine_bytes", lambda: 12_000 * MEGABYTE)  # half of it is less than 4 x 2,000
+    assert batch_within(256, 0) == batch_within(256, 20 * MEGABYTE) == 256
+    assert batch_within(256, 1_900 * MEGABYTE) == 3 and batch_within(256, 10**12) == 1

@@ -1,6 +1,7 @@
 """`fovea predict`: what a network says of images, of any number of them in bounded memory."""
 
 import glob
+import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fovea.budget import batch_within
 from fovea.data.sources.folders import is_ignored, is_image
 from fovea.errors import ImageError, UsageError
 from fovea.inputs.interface import Preprocessing, Stored
@@ -131,6 +133,9 @@ def _predictions(
     members: Sequence[Predictor], paths: Iterator[str], *, top: int, batch: int
 ) -> Iterator[FilePrediction]:
     ways = {member.preprocess for member in members}
+    # pixels are held twice: one by one, and as a batch
+    stored = (2 * math.prod(way.stored_shape) * np.dtype(way.dtype).itemsize for way in ways)
+    batch = batch_within(batch, sum(stored))
     with ThreadPoolExecutor() as pool:
         while chunk := list(islice(paths, batch)):
             found = list(pool.map(partial(_read, ways), chunk))

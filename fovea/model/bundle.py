@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 
 import fovea.zoo  # noqa: F401 (its import makes the networks known)
 from fovea import inputs, registry
+from fovea.budget import INPUT, batch_within
 from fovea.card import CUSTOM, Card
 from fovea.data.dataset import Images
 from fovea.devices import device_named
@@ -21,6 +23,8 @@ from fovea.errors import BundleError, UsageError, first_line, listed
 from fovea.inputs.interface import Preprocessing, Stored
 from fovea.inputs.views import PLAIN, Protocol
 from fovea.layers import Unfilled
+from fovea.measurement.memory import Live, infer, peak_bytes
+from fovea.measurement.network import without_values
 from fovea.model.container import Header, header_in, read_header
 from fovea.model.first_layer import first_filters
 from fovea.model.values import spoilt
@@ -29,6 +33,9 @@ from fovea.storage import write_atomically
 from fovea.tasks.prediction import Prediction
 from fovea.tasks.task import Task
 from fovea.training.inference import Progress, predict_logits
+
+USUAL = 2
+"""Times the published side of its input a network may see without being asked what that takes."""
 
 Picture = str | Path | Image.Image | Pixels
 
@@ -44,6 +51,8 @@ class Bundle:
     """In evaluation mode, channels-last, on `device`."""
     card: Card
     device: torch.device
+    input_bytes: int = 0
+    """What the network holds at a time for one input; 0 where it is not known."""
 
     @property
     def target(self) -> Task:
@@ -98,7 +107,7 @@ class Bundle:
             self.preprocess,
             device=self.device,
             protocol=protocol,
-            batch=batch,
+            batch=batch_within(batch, self.input_bytes),
             progress=progress,
         )
 
@@ -162,9 +171,10 @@ def load(path: str | Path, *, model: nn.Module | None = None, device: str = "cpu
     path, place = Path(path), device_named(device)
     card, shapes = read_header(path)
     if model is None:
-        _check_fit(card, shapes, path=path)
+        input_bytes = _fitting(card, shapes, path=path)
     else:
         _settle(model, card, path)
+        input_bytes = _input_bytes(without_values(model), card, own=False, path=path)
     network = _build(card, path, device="cpu") if model is None else model
     _check_shapes(network, shapes, path=path)
     try:
@@ -173,21 +183,28 @@ def load(path: str | Path, *, model: nn.Module | None = None, device: str = "cpu
         raise BundleError(f"`{path.name}` is damaged: {first_line(error)}.") from error
     _check_values(network, path=path)
     network.to(place).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
-    return Bundle(model=network, card=card, device=place)
+    return Bundle(model=network, card=card, device=place, input_bytes=input_bytes)
 
 
 def _check(header: Header, model: nn.Module, *, path: Path) -> None:
     """Raise BundleError for a file of this header and the tensors of `model` that `load` would refuse."""
-    if header.card.architecture != CUSTOM:
-        _check_fit(header.card, header.shapes, path=path)
+    if header.card.architecture == CUSTOM:
+        _input_bytes(without_values(model), header.card, own=False, path=path)
+    else:
+        _fitting(header.card, header.shapes, path=path)
     _check_values(model, path=path)
 
 
-def _check_fit(card: Card, shapes: Mapping[str, tuple[int, ...]], *, path: Path) -> None:
-    """Compare what a card, hostile maybe, asks for with what the file holds, before it takes memory."""
+def _fitting(card: Card, shapes: Mapping[str, tuple[int, ...]], *, path: Path) -> int:
+    """Return the bytes that one input takes in the network of a card, or 0 where they are few.
+
+    What the card, hostile maybe, asks for is compared with what the file holds before it takes memory.
+    """
     _check_lists(card, len(shapes), path=path)
-    _check_shapes(_build(card, path, device="meta"), shapes, path=path)
+    empty = _build(card, path, device="meta")
+    _check_shapes(empty, shapes, path=path)
     _check_input(card, path=path)
+    return 0 if _is_usual(card) else _input_bytes(empty, card, own=True, path=path)
 
 
 def _check_values(model: nn.Module, *, path: Path) -> None:
@@ -262,11 +279,47 @@ def _first_names(model: nn.Module) -> dict[str, str]:
 
 def _check_input(card: Card, *, path: Path) -> None:
     """Raise BundleError where the network was built for other images than the preprocessing makes."""
-    shape, arguments = card.preprocess.shape, card.arguments
+    # what the card leaves out has its builder's default
+    shape, arguments = card.preprocess.shape, registry.arguments_of(card.architecture, **card.arguments)
+    arguments = {**card.arguments, **arguments}
     C, *sizes = shape
     if shape != (arguments.get("c_in", C), *(arguments.get("size", size) for size in sizes)):
         made = "x".join(map(str, shape))
         raise BundleError(f"`{path.name}`: its network was not built for {made}, which its preprocessing makes.")
+
+
+def _is_usual(card: Card) -> bool:
+    """Tell whether the network is one of the zoo as it is published, for inputs of up to twice the published side.
+
+    Such take far less than is allowed; to compute it takes a second, since PyTorch imports much for it.
+    """
+    entry = registry.entry(card.architecture)
+    defaults = registry.arguments_of(card.architecture)
+    own = {key for key, value in card.arguments.items() if key in defaults and value != defaults[key]}
+    sides = zip(card.preprocess.shape[1:], entry.input[1:], strict=True)
+    return own <= {"classes", "c_in", "size"} and all(side <= USUAL * published for side, published in sides)
+
+
+def _input_bytes(model: nn.Module, card: Card, *, own: bool, path: Path) -> int:
+    """Return what a network without values holds for one input; what is not `own` may need values, and is not asked.
+
+    Raises:
+        BundleError: it is too much, or such an input does not pass through the network.
+    """
+    shape = card.preprocess.shape
+    made = "x".join(map(str, shape))
+    x, weights = torch.empty((1, *shape), device="meta"), [*model.parameters(), *model.buffers()]
+    try:
+        with torch.device("meta"):
+            needed = peak_bytes(partial(infer, model, x), held=[*weights, x]) - Live(weights).bytes
+    except Exception as error:  # a network may raise anything
+        if own:
+            reason = f"its network fails on {made}, which its preprocessing makes: {first_line(error)}"
+            raise BundleError(f"`{path.name}`: {reason}.") from error
+        needed = x.nbytes
+    if excess := INPUT.excess(needed):
+        raise BundleError(f"`{path.name}`: one input of {made} would take {excess}.")
+    return needed
 
 
 def _listed(images: Picture | Iterable[Picture]) -> Iterable[Picture]:

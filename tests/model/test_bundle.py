@@ -14,10 +14,11 @@ from safetensors.torch import load_file, safe_open, save_file
 from torch import nn
 
 from fovea import registry
+from fovea.budget import INPUT
 from fovea.card import Card
 from fovea.devices import device_named
 from fovea.errors import BundleError, ImageError, StorageError, UsageError
-from fovea.model.bundle import load, save_bundle
+from fovea.model.bundle import USUAL, _input_bytes, load, save_bundle
 from fovea.model.container import read_header
 from fovea.preprocess import Preprocess
 from fovea.tasks.prediction import LabelScore, Prediction
@@ -238,6 +239,7 @@ def test_a_network_of_other_tensors_is_refused_by_name(make_bundle):
         ),
         ({"preprocess": {"size": [4, 4]}}, "its preprocessing cannot be used"),
         ({"preprocess": {**PREPROCESS, "size": [5, 5]}}, "not built for 3x5x5, which its preprocessing makes"),
+        ({"arguments": {"classes": 3, "c_in": 3, "widths": [3]}}, "does not fit its network"),
         ({"preprocess": {**PREPROCESS, "channels": 1, "mean": [0], "std": [1]}}, "not built for 1x4x4"),
     ],
 )
@@ -250,6 +252,68 @@ def test_a_hostile_card_is_refused_before_it_takes_memory(make_bundle, make_card
     with pytest.raises(BundleError, match=message):
         load(path)
     assert peak_kilobytes() - before < 100_000
+
+
+def convolutional(path, card, *, size, **arguments):
+    """Write a network that takes any size, whose card asks for `size` x `size`."""
+    model = registry.build("cifar_resnet20", classes=3)
+    card = card(architecture="cifar_resnet20", arguments={"classes": 3, **arguments})
+    card["preprocess"] = {**PREPROCESS, "size": [size, size]}
+    save_bundle(path, model, Card.from_dict(card, source="x"))
+    return path
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak of memory is read where Linux has it")
+def test_an_input_that_would_take_gigabytes_is_refused_at_once(tmp_path, make_card):
+    path = convolutional(tmp_path / "m.safetensors", make_card, size=10_000)
+    Path("/proc/self/clear_refs").write_text("5")
+    before = peak_kilobytes()
+    with pytest.raises(BundleError, match=r"^`m.safetensors`: one input of 3x10000x10000 would take [\d,]+ MB, "):
+        load(path)
+    assert peak_kilobytes() - before < 100_000
+
+
+def test_a_setting_allows_a_larger_input(tmp_path, make_card, monkeypatch):
+    path = convolutional(tmp_path / "m.safetensors", make_card, size=512)
+    monkeypatch.setenv("FOVEA_INPUT_MB", "10")
+    with pytest.raises(BundleError, match="`FOVEA_INPUT_MB="):
+        load(path)
+    monkeypatch.setenv("FOVEA_INPUT_MB", "500")
+    assert 10_000_000 < load(path).input_bytes < 500_000_000
+
+
+def test_the_default_of_the_builder_counts_where_the_card_leaves_the_size_out(tmp_path, make_card):
+    model = registry.build("lenet5", classes=3, c_in=3)
+    card = make_card(architecture="lenet5", arguments={"classes": 3, "c_in": 3})  # built for 32 x 32
+    card["preprocess"] = {**PREPROCESS, "size": [64, 64]}
+    save_bundle(tmp_path / "m.safetensors", model, Card.from_dict(card, source="x"))
+    with pytest.raises(BundleError, match=r"^`m.safetensors`: its network was not built for 3x64x64, which its pre"):
+        load(tmp_path / "m.safetensors")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", registry.names())
+def test_every_network_at_usual_sizes_takes_less_than_is_allowed(name, make_card):
+    C, H, W = registry.entry(name).input
+    arguments = {"size": USUAL * H} if "size" in registry.arguments_of(name) else {}
+    with torch.device("meta"):
+        model = registry.build(name, c_in=C, **arguments)
+    card = make_card()
+    card["preprocess"] = {**PREPROCESS, "size": [USUAL * H, USUAL * W], "channels": C, "mean": [0] * C, "std": [1] * C}
+    assert _input_bytes(model, Card.from_dict(card, source="x"), own=True, path=Path("x")) < INPUT.bytes / 2
+
+
+def test_a_network_of_ones_own_may_need_values(make_bundle, make_card, tmp_path):
+    class Own(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(3, 3)
+
+        def forward(self, x):
+            return self.layer(x.mean((2, 3)) if float(x.sum()) > 0 else x.amax((2, 3)))
+
+    save_bundle(tmp_path / "o", Own(), Card.from_dict(make_card(architecture="custom", arguments={}), source="x"))
+    assert load(tmp_path / "o", model=Own()).input_bytes == 4 * 3 * 4 * 4
 
 
 def test_tensor_data_that_contradict_the_header_are_refused(make_bundle, tmp_path, make_card):
