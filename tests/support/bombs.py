@@ -14,6 +14,7 @@ _MEASURE = """
 import sys
 from pathlib import Path
 from fovea.preprocess import Preprocess, decode
+{imports}
 def status(key):
     return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith(key)) * 1024
 def plan(size, channels=3, fit="crop"):
@@ -31,11 +32,11 @@ print(status("VmHWM") - before, said.replace("\\n", " "))
 """
 
 
-def peak_of(path, code="plan(224).read(path)"):
+def peak_of(path, code="plan(224).read(path)", imports=""):
     """Return the most bytes that a fresh process takes while it runs `code` on `path`, and the error it got."""
     small = encoded(Image.new("RGB", (16, 16)), "PNG")
     done = subprocess.run(
-        [sys.executable, "-c", _MEASURE.format(small=small, code=code), str(path)],
+        [sys.executable, "-c", _MEASURE.format(small=small, code=code, imports=imports), str(path)],
         capture_output=True,
         text=True,
         check=True,

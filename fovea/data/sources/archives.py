@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple
 
 from fovea.data.labels import PART_NAMES
+from fovea.data.sources.containers import open_member, opened_tar, opened_zip
 from fovea.data.sources.folders import is_ignored, is_image, subfolders
 from fovea.errors import DataError
 from fovea.storage import build_once
@@ -22,7 +23,15 @@ ZIP_SUFFIXES = (".zip",)
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2")
 MAX_MEMBERS = 5_000_000
 MAX_UNPACKED_BYTES = 1 << 40
-DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError)
+DAMAGED = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    NotImplementedError,
+    RecursionError,
+)
 
 Progress = Callable[[str, int, int | None], None]
 """Called with what is being done, how much of it is done, and of how much, where that is known."""
@@ -66,17 +75,17 @@ def members(archive: Path) -> Iterator[Member]:
 
 
 def _zip_members(archive: Path) -> Iterator[Member]:
-    with zipfile.ZipFile(archive) as opened:
+    with opened_zip(archive) as opened:
         for info in opened.infolist():
             if not info.is_dir():
                 # the upper half holds the Unix mode, where the archive was made on Unix
-                is_link = stat.S_ISLNK(info.external_attr >> 16)
-                yield Member(info.filename, info.file_size, not is_link, partial(opened.open, info), info.header_offset)
+                is_file = not stat.S_ISLNK(info.external_attr >> 16)
+                opening = partial(open_member, opened, info)
+                yield Member(info.filename, info.file_size, is_file, opening, info.header_offset)
 
 
 def _tar_members(archive: Path) -> Iterator[Member]:
-    # r|: from front to back once; to seek back in a compressed tar is to unpack it again
-    with archive.open("rb") as stream, tarfile.open(fileobj=stream, mode="r|*") as opened:
+    with opened_tar(archive) as (opened, stream):
         while (info := opened.next()) is not None:
             opened.members.clear()  # type: ignore[attr-defined]  # it would keep a record of every member
             if not info.isdir():

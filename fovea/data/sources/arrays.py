@@ -2,10 +2,11 @@
 
 import hashlib
 import json
+import math
 import shutil
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,11 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fovea import tasks
+from fovea.budget import TABLE
 from fovea.data.dataset import Dataset, Part
 from fovea.data.labels import CHARACTERS_NOTE
+from fovea.data.sources.containers import check_table, open_member
 from fovea.data.sources.download import CATALOGUE, DIGITS
 from fovea.data.splits import split_off
 from fovea.errors import DataError
+from fovea.files import open_regular
 from fovea.storage import build_once
 from fovea.tasks.task import Labels, Task
 from fovea.tasks.wording import PLAIN, Wording
@@ -159,17 +163,16 @@ def _fingerprint(pixels: Mapping[str, NDArray[np.uint8]], labels: Mapping[str, L
 def _parse_npz(file: Path, task: str) -> Arrays:
     try:
         # an object array is a pickle, which can run any code
-        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
-            content = dict(stored)
+        with open_regular(file) as stream:
+            check_table(stream, file)
+            with np.load(stream, allow_pickle=False) as stored:
+                present = _present(stored.files, file)
+                wanted = [*(key for pair in present.values() for key in pair), "classes"]
+                content = _within_memory(stored, [key for key in wanted if key in stored.files], file)
+    except DataError:
+        raise
     except UNREADABLE as error:
         raise DataError(f"`{file}` cannot be read as an .npz of plain arrays: {error}.") from error
-    found = {part: _pair(content, keys) for part, keys in NPZ_KEYS.items()}
-    present = {part: pair for part, pair in found.items() if pair}
-    if "train" not in present and "test" not in present:
-        raise DataError(
-            f"`{file}` has the keys {', '.join(content)}; wanted are `x_train` and `y_train` (also `_val`, `_test`), "
-            "or `images` and `labels`."
-        )
     pixels = {part: _as_pixels(content[x], x) for part, (x, _) in present.items()}
     if len({array.shape[1:] for array in pixels.values()}) > 1:
         raise DataError(f"The parts of `{file}` differ in height, width or channels; make them the same.")
@@ -181,6 +184,35 @@ def _parse_npz(file: Path, task: str) -> Arrays:
     if kind.has_classes and "classes" in content:
         return Arrays(pixels, *_with_names(columns, names), task=task)
     return Arrays(pixels, *_encoded(columns, kind), task=task)
+
+
+def _present(keys: Sequence[str], file: Path) -> dict[str, tuple[str, str]]:
+    """Return the keys of pixels and labels of each part that a file has."""
+    found = {part: _pair(keys, names) for part, names in NPZ_KEYS.items()}
+    present = {part: pair for part, pair in found.items() if pair}
+    if "train" not in present and "test" not in present:
+        raise DataError(
+            f"`{file}` has the keys {', '.join(keys[:20])}; wanted are `x_train` and `y_train` (also `_val`, `_test`), "
+            "or `images` and `labels`."
+        )
+    return present
+
+
+def _within_memory(stored: Any, keys: Sequence[str], file: Path) -> dict[str, NDArray[Any]]:
+    """Return the arrays under these keys, after what their headers announce was found to fit into memory."""
+    if excess := TABLE.excess(sum(_announced_bytes(stored.zip, key) for key in keys)):
+        raise DataError(f"`{file}`: its arrays would take {excess}.")
+    return {key: stored[key] for key in keys}
+
+
+def _announced_bytes(archive: zipfile.ZipFile, key: str) -> int:
+    """Return the size of an array of an `.npz` by its header."""
+    names = archive.namelist()
+    with open_member(archive, archive.getinfo(f"{key}.npy" if f"{key}.npy" in names else key)) as member:
+        version = np.lib.format.read_magic(member)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read(member)
+    return math.prod(shape) * dtype.itemsize
 
 
 def _encoded(columns: Mapping[str, NDArray[Any]], kind: type[Task]) -> tuple[dict[str, Labels], tuple[str, ...]]:
@@ -200,7 +232,7 @@ def _in_order(dataset: Dataset, wording: Wording) -> Dataset:
     return replace(dataset, parts=parts, classes=grades)
 
 
-def _pair(content: Mapping[str, Any], keys: Sequence[tuple[str, str]]) -> tuple[str, str] | None:
+def _pair(content: Collection[str], keys: Sequence[tuple[str, str]]) -> tuple[str, str] | None:
     return next(((x, y) for x, y in keys if x in content and y in content), None)
 
 

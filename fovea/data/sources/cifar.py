@@ -145,7 +145,9 @@ def _contents(path: Path, version: Version) -> Iterator[tuple[str, bytes]]:
     wanted = (*version.train, version.test, version.names)
     folder = _home(path, version)
     if folder:
-        yield from ((file, (folder / file).read_bytes()) for file in wanted)
+        for file in wanted:
+            if (folder / file).stat().st_size <= MAX_MEMBER_BYTES:
+                yield file, (folder / file).read_bytes()
         return
     try:
         for member in members(path):

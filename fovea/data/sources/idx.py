@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fovea import tasks
+from fovea.budget import TABLE
 from fovea.data.dataset import Dataset
 from fovea.data.sources.arrays import Arrays, parsed_once
 from fovea.data.sources.download import CATALOGUE, checksum_of
@@ -53,6 +54,8 @@ def read_idx(file: Path, *, dimensions: int) -> NDArray[np.uint8]:
             shape = struct.unpack(f">{count}I", stream.read(4 * count))
             # in Python's integers, as a damaged header can overflow others; bounded, as it can ask for all memory
             size_bytes = min(int(np.prod(shape, dtype=object)), MAX_BYTES)
+            if excess := TABLE.excess(2 * size_bytes):  # pieces that are joined
+                raise DataError(f"`{file}` would take {excess}.")
             content = stream.read(size_bytes + 1)  # one more, to notice a file that goes on
     except (OSError, EOFError, zlib.error, struct.error) as error:
         raise DataError(f"`{file}` cannot be read: {error}. Fetch it again.") from error

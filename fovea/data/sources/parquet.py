@@ -20,6 +20,7 @@ from fovea.data.labels import PART_NAMES, part_of
 from fovea.data.sources.archives import MAX_MEMBERS, MAX_UNPACKED_BYTES, Progress
 from fovea.data.sources.folders import Record, dataset_of
 from fovea.data.sources.manifests import DEFAULT_COLUMNS, LABEL_COLUMNS, Columns, require_columns
+from fovea.data.sources.parquet_pages import rows_at_once
 from fovea.errors import DataError, MissingDependencyError
 from fovea.files import check_regular, no_file
 from fovea.storage import build_once
@@ -28,7 +29,6 @@ from fovea.tasks.wording import PLAIN, Wording, Written, single
 SUFFIX = ".parquet"
 IMAGE_COLUMNS = ("image", "img")
 """What the column of images is looked for under where there is none called `path`."""
-ROWS_AT_ONCE = 64  # rows hold encoded images, often large ones
 INDEX = "paths.json"
 
 
@@ -289,5 +289,10 @@ def _table(file: Path) -> Table:
 
 def _rows(file: Path, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
     with _opened(file) as opened:
-        for batch in opened.iter_batches(batch_size=ROWS_AT_ONCE, columns=list(columns)):
-            yield from batch.to_pylist()
+        if opened.metadata.num_rows > MAX_MEMBERS:
+            raise DataError(f"`{file}` has {opened.metadata.num_rows:,} rows; at most {MAX_MEMBERS:,} are read of one.")
+        rows = rows_at_once(file, opened.metadata, list(columns))
+        for batch in opened.iter_batches(batch_size=rows, columns=list(columns)):
+            values = batch.to_pylist()
+            del batch  # not held while the next is read
+            yield from values

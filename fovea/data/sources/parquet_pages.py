@@ -1,0 +1,166 @@
+"""How large the pages of a Parquet file become, from their headers: a library undoes each whole, whatever it says.
+
+Format: parquet.thrift, `PageHeader`, in Thrift's compact protocol.
+"""
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+from fovea.budget import IMAGE, MEGABYTE, TABLE
+from fovea.errors import DataError
+
+MAX_PAGE_HEADER_BYTES = 1 << 20
+MAX_VALUES = 50_000_000
+"""In a column of a group of rows: labels in lists are several for each row."""
+MAX_ROWS_AT_ONCE = 64
+COPIES = 5
+"""Of rows that are handed on: in the page, the column, as Python has them, and what is left of the rows before."""
+PLAIN_BYTES, MAX_FOLD = 64 * MEGABYTE, 100
+"""Pages above this size that were compressed more than so many times hold nothing that is an image."""
+_DICTIONARY = 2  # of `PageType`
+_DAMAGED = (AttributeError, IndexError, KeyError, TypeError, ValueError, RecursionError)
+
+
+class Page(NamedTuple):
+    """What the header of a page announces."""
+
+    full_bytes: int
+    packed_bytes: int
+    values: int
+    is_dictionary: bool = False
+
+    @property
+    def rows_at_once(self) -> int:
+        """How many rows that lie in such pages may be held at a time."""
+        # without a dictionary, rows share what their pages hold: at most two, and those of fewer rows than are wanted
+        together = self.full_bytes * (MAX_ROWS_AT_ONCE // max(1, self.values) + 2)
+        if not self.is_dictionary and COPIES * together <= IMAGE.bytes:
+            return MAX_ROWS_AT_ONCE
+        return max(1, min(MAX_ROWS_AT_ONCE, IMAGE.bytes // max(1, COPIES * self.full_bytes)))
+
+
+def rows_at_once(file: Path, metadata: Any, columns: list[str]) -> int:
+    """Return how many rows can be held at a time: where a dictionary holds large values, each row may repeat one.
+
+    `metadata` is pyarrow's.
+
+    Raises: DataError for pages that become too large, or cannot be followed.
+    """
+    rows = MAX_ROWS_AT_ONCE
+    with file.open("rb") as stream:
+        for chunk in _chunks(metadata, columns):
+            if chunk.num_values > MAX_VALUES:
+                raise DataError(f"`{file}` has {chunk.num_values:,} values in a group of rows; write smaller groups.")
+            for page in _pages(stream, chunk, file):
+                _check(page, file)
+                rows = min(rows, page.rows_at_once)
+    return rows
+
+
+def _chunks(metadata: Any, columns: list[str]) -> Iterator[Any]:
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        for index in range(group.num_columns):
+            chunk = group.column(index)
+            if any(chunk.path_in_schema == name or chunk.path_in_schema.startswith(f"{name}.") for name in columns):
+                yield chunk
+
+
+def _check(page: Page, file: Path) -> None:
+    if page.values > MAX_VALUES:
+        raise DataError(f"`{file}` has {page.values:,} values in one page; write smaller ones.")
+    if page.full_bytes > max(PLAIN_BYTES, MAX_FOLD * page.packed_bytes):
+        full, packed = page.full_bytes // MEGABYTE, page.packed_bytes
+        raise DataError(f"`{file}` has a page of {packed:,} bytes that becomes {full:,} MB; images do not shrink so.")
+    if excess := TABLE.excess(3 * page.full_bytes):  # the page, its values as a column, and as they are handed on
+        raise DataError(f"`{file}` has a page that would take {excess}.")
+
+
+def _pages(stream: BinaryIO, chunk: Any, file: Path) -> Iterator[Page]:
+    first = chunk.data_page_offset
+    if chunk.has_dictionary_page and chunk.dictionary_page_offset:
+        first = min(first, chunk.dictionary_page_offset)
+    end = first + chunk.total_compressed_size
+    while first < end:
+        try:
+            page, header_bytes = _page(stream, first)
+        except _DAMAGED as error:
+            raise DataError(f"`{file}` cannot be read as Parquet: the header of a page is damaged.") from error
+        yield page
+        first += header_bytes + page.packed_bytes
+
+
+def _page(stream: BinaryIO, offset: int) -> tuple[Page, int]:
+    """Return the page at `offset`, and how long its header is."""
+    for size in (1 << 10, MAX_PAGE_HEADER_BYTES):
+        stream.seek(offset)
+        buffer = io.BytesIO(stream.read(size))
+        try:
+            fields = _struct(buffer)
+        except IndexError:
+            if size == MAX_PAGE_HEADER_BYTES:
+                raise
+            continue
+        details = fields.get(5) or fields.get(8) or fields.get(7) or {}
+        page = Page(fields[2], fields[3], details.get(1, 0), fields[1] == _DICTIONARY)
+        if min(page[:3]) < 0:
+            raise ValueError("a size below 0")
+        return page, buffer.tell()
+    raise IndexError
+
+
+def _struct(buffer: BinaryIO, depth: int = 0) -> dict[int, Any]:
+    """Return the fields of a Thrift struct by number; of texts only that they were there."""
+    if depth > 8:
+        raise ValueError("nested too deeply")
+    fields: dict[int, Any] = {}
+    number = 0
+    while head := _byte(buffer):
+        number = number + (head >> 4) if head >> 4 else _zigzag(buffer)
+        fields[number] = _value(buffer, head & 15, depth)
+    return fields
+
+
+def _value(buffer: BinaryIO, kind: int, depth: int) -> Any:
+    if kind in (1, 2):  # true and false: the type is the value
+        return kind == 1
+    if kind == 3:
+        return _byte(buffer)
+    if kind in (4, 5, 6):
+        return _zigzag(buffer)
+    if kind in (7, 8):
+        return _skip(buffer, 8 if kind == 7 else _varint(buffer))
+    if kind in (9, 10):
+        head = _byte(buffer)
+        count = head >> 4 if head >> 4 < 15 else _varint(buffer)
+        return [_value(buffer, 3 if head & 15 in (1, 2) else head & 15, depth + 1) for _ in range(count)]
+    if kind == 12:
+        return _struct(buffer, depth + 1)
+    raise ValueError(f"type {kind}")  # maps do not occur
+
+
+def _byte(buffer: BinaryIO) -> int:
+    return buffer.read(1)[0]
+
+
+def _skip(buffer: BinaryIO, count: int) -> None:
+    if len(buffer.read(count)) < count:
+        raise IndexError
+
+
+def _varint(buffer: BinaryIO) -> int:
+    value = shift = 0
+    while shift < 64:
+        byte = _byte(buffer)
+        value |= (byte & 127) << shift
+        if byte < 128:
+            return value
+        shift += 7
+    raise ValueError("a number of more than 64 bits")
+
+
+def _zigzag(buffer: BinaryIO) -> int:
+    value = _varint(buffer)
+    return (value >> 1) ^ -(value & 1)
