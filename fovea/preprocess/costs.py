@@ -86,8 +86,10 @@ def of_webp(size: tuple[int, int], file_bytes: int, plan: Plan) -> Cost:
 def of_image(image: ImageFile.ImageFile, stream: BinaryIO, file_bytes: int, plan: Plan, *, twice: bool) -> Cost:
     """Return what an opened image of another format takes; `twice` where it is decoded twice, for its low bytes."""
     W, H = image.size
-    source = plane(image.size, _WIDTHS.get(image.mode, _COLOUR)) * (2 if twice else 1)
+    source = plane(image.size, _WIDTHS.get(image.mode, _COLOUR))
     loading = source + _RAW_ROW * W + _EXTRA.get(image.format or "", _nothing)(image, stream, source)
+    if twice:
+        loading += source + _STRIP_OF_16_BITS * max(min(STRIP_PIXELS, W * H), W)
     deep = twice or image.mode.startswith(("I", "F"))
     converts = deep or image.has_transparency_data or image.mode != ("L" if plan.channels == 1 else "RGB")
     strip = _STRIP_OF_16_BITS if deep else _STRIP

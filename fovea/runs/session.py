@@ -1,6 +1,5 @@
 """One training as it runs: the network, its data and its run folder put together, and what happens at each epoch."""
 
-import copy
 import platform
 import time
 from collections.abc import Callable, Iterator
@@ -260,7 +259,7 @@ class Session:
     @cached_property
     def macs(self) -> int:
         """Multiply-adds of one image's forward pass."""
-        model = copy.deepcopy(self.trainer.evaluated_model).eval()
+        model = copied(self.trainer.evaluated_model).eval()
         shape = (1, *self.prepared.preprocess.shape)
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
             model(torch.zeros(shape, device=self.prepared.device))

@@ -49,6 +49,7 @@ def test_a_bomb_is_refused_before_it_takes_memory(tmp_path, name):
 LARGE = {
     "16-bit RGB, 24 megapixels": lambda: png(6000, 4000, depth=16),
     "16-bit RGBA, 24 megapixels": lambda: png(6000, 4000, depth=16, kind=6),
+    "16-bit RGB, 46 megapixels": lambda: png(9500, 4850, depth=16),
     "RGBA, 42 megapixels": lambda: png(7000, 6000, kind=6),
     "RGB, 80 megapixels": lambda: png(10_000, 8000),
     "WebP canvas, 24 megapixels": lambda: webp_canvas(6000, 4000),
