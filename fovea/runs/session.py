@@ -19,6 +19,7 @@ from fovea.errors import MissingDependencyError, TrainingError, first_line
 from fovea.evaluation.outcome import Outcome
 from fovea.evaluation.parts import outcome_of
 from fovea.inputs.views import Protocol
+from fovea.layers import copied
 from fovea.model.bundle import Bundle, load, save_bundle
 from fovea.report.page import write_page
 from fovea.report.training import Story, training_page
