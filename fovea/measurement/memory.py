@@ -3,6 +3,7 @@
 Tensors of any shape and dtype count by their bytes; a batch is (N, C, H, W) in the floating type of the weights.
 """
 
+import math
 import textwrap
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -76,9 +77,14 @@ class Live(TorchDispatchMode):  # type: ignore[no-untyped-call]
         key = storage._cdata
         if key not in self._sizes:
             # the weak reference calls back when the last tensor on this memory is gone
-            self._sizes[key] = storage.nbytes(), weakref.ref(storage, partial(self._freed, key))
-            self.bytes += storage.nbytes()
+            self._sizes[key] = self.size_of(tensor), weakref.ref(storage, partial(self._freed, key))
+            self.bytes += self._sizes[key][0]
             self.peak_bytes = max(self.peak_bytes, self.bytes)
+
+    @staticmethod
+    def size_of(tensor: Tensor) -> int:
+        """Return the bytes of the memory that the tensor lies on."""
+        return tensor.untyped_storage().nbytes()
 
     def _freed(self, key: int, _: object) -> None:
         self.bytes -= self._sizes.pop(key)[0]
@@ -91,6 +97,36 @@ class Live(TorchDispatchMode):  # type: ignore[no-untyped-call]
         for tensor in tensors_in(result):
             self.add(tensor)
         return result
+
+
+class LiveOfOne(Live):  # type: ignore[no-untyped-call]
+    """Counts on a batch of no images, (0, C, H, W), what one image would take."""
+
+    @staticmethod
+    def size_of(tensor: Tensor) -> int:
+        """Return the bytes of the memory of the tensor, or those that it would have with 1 for each size of 0."""
+        return Live.size_of(tensor) or math.prod(size or 1 for size in tensor.shape) * tensor.itemsize
+
+
+def one_input_bytes(model: nn.Module, shape: Sequence[int]) -> int:
+    """Return about how many bytes of activations live at once for one image of `shape` (C, H, W), its own included.
+
+    A batch of no images passes through the network, which takes neither memory nor arithmetic, and no import of the
+    compiler as the device `meta` does. It is right to a factor of two: on such a batch PyTorch copies in batch norm,
+    and leaves out the steps of local response normalisation. The network is then in evaluation mode.
+
+    Raises:
+        Exception: whatever the network raises where such an image does not pass.
+    """
+    weights = [*model.parameters(), *model.buffers()]
+    device = weights[0].device if weights else None
+    x = torch.empty((0, *shape), device=device)
+    live = LiveOfOne(weights)
+    held = live.bytes
+    live.add(x)
+    with live:
+        infer(model, x)
+    return live.peak_bytes - held
 
 
 def estimate_memory(model: nn.Module, input_shape: Sequence[int], *, batch: int) -> Memory:

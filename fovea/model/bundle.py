@@ -1,8 +1,8 @@
 """The model file: saved whole or not at all, checked before it is loaded, never unpickled."""
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,9 +22,8 @@ from fovea.devices import device_named
 from fovea.errors import BundleError, UsageError, first_line, listed
 from fovea.inputs.interface import Preprocessing, Stored
 from fovea.inputs.views import PLAIN, Protocol
-from fovea.layers import Unfilled
-from fovea.measurement.memory import Live, infer, peak_bytes
-from fovea.measurement.network import without_values
+from fovea.layers import Unfilled, copied
+from fovea.measurement.memory import one_input_bytes
 from fovea.model.container import Header, header_in, read_header
 from fovea.model.first_layer import first_filters
 from fovea.model.values import spoilt
@@ -33,9 +32,6 @@ from fovea.storage import write_atomically
 from fovea.tasks.prediction import Prediction
 from fovea.tasks.task import Task
 from fovea.training.inference import Progress, predict_logits
-
-USUAL = 2
-"""Times the published side of its input a network may see without being asked what that takes."""
 
 Picture = str | Path | Image.Image | Pixels
 
@@ -171,12 +167,12 @@ def load(path: str | Path, *, model: nn.Module | None = None, device: str = "cpu
     path, place = Path(path), device_named(device)
     card, shapes = read_header(path)
     if model is None:
-        input_bytes = _fitting(card, shapes, path=path)
+        _check_fit(card, shapes, path=path)
     else:
         _settle(model, card, path)
-        input_bytes = _input_bytes(without_values(model), card, own=False, path=path)
     network = _build(card, path, device="cpu") if model is None else model
     _check_shapes(network, shapes, path=path)
+    input_bytes = _input_bytes(network, card, own=model is None, path=path)
     try:
         network.load_state_dict(_with_aliases(network, load_file(path)))
     except (SafetensorError, RuntimeError, OSError) as error:
@@ -188,23 +184,18 @@ def load(path: str | Path, *, model: nn.Module | None = None, device: str = "cpu
 
 def _check(header: Header, model: nn.Module, *, path: Path) -> None:
     """Raise BundleError for a file of this header and the tensors of `model` that `load` would refuse."""
-    if header.card.architecture == CUSTOM:
-        _input_bytes(without_values(model), header.card, own=False, path=path)
-    else:
-        _fitting(header.card, header.shapes, path=path)
+    own = header.card.architecture != CUSTOM
+    if own:
+        _check_fit(header.card, header.shapes, path=path)
+    _input_bytes(copied(model), header.card, own=own, path=path)
     _check_values(model, path=path)
 
 
-def _fitting(card: Card, shapes: Mapping[str, tuple[int, ...]], *, path: Path) -> int:
-    """Return the bytes that one input takes in the network of a card, or 0 where they are few.
-
-    What the card, hostile maybe, asks for is compared with what the file holds before it takes memory.
-    """
+def _check_fit(card: Card, shapes: Mapping[str, tuple[int, ...]], *, path: Path) -> None:
+    """Compare what a card, hostile maybe, asks for with what the file holds, before it takes memory."""
     _check_lists(card, len(shapes), path=path)
-    empty = _build(card, path, device="meta")
-    _check_shapes(empty, shapes, path=path)
+    _check_shapes(_build(card, path, device="meta"), shapes, path=path)
     _check_input(card, path=path)
-    return 0 if _is_usual(card) else _input_bytes(empty, card, own=True, path=path)
 
 
 def _check_values(model: nn.Module, *, path: Path) -> None:
@@ -288,35 +279,21 @@ def _check_input(card: Card, *, path: Path) -> None:
         raise BundleError(f"`{path.name}`: its network was not built for {made}, which its preprocessing makes.")
 
 
-def _is_usual(card: Card) -> bool:
-    """Tell whether the network is one of the zoo as it is published, for inputs of up to twice the published side.
-
-    Such take far less than is allowed; to compute it takes a second, since PyTorch imports much for it.
-    """
-    entry = registry.entry(card.architecture)
-    defaults = registry.arguments_of(card.architecture)
-    own = {key for key, value in card.arguments.items() if key in defaults and value != defaults[key]}
-    sides = zip(card.preprocess.shape[1:], entry.input[1:], strict=True)
-    return own <= {"classes", "c_in", "size"} and all(side <= USUAL * published for side, published in sides)
-
-
 def _input_bytes(model: nn.Module, card: Card, *, own: bool, path: Path) -> int:
-    """Return what a network without values holds for one input; what is not `own` may need values, and is not asked.
+    """Return what the network holds for one input; one that is not our `own` may fail on the empty batch that tells.
 
     Raises:
         BundleError: it is too much, or such an input does not pass through the network.
     """
     shape = card.preprocess.shape
     made = "x".join(map(str, shape))
-    x, weights = torch.empty((1, *shape), device="meta"), [*model.parameters(), *model.buffers()]
     try:
-        with torch.device("meta"):
-            needed = peak_bytes(partial(infer, model, x), held=[*weights, x]) - Live(weights).bytes
+        needed = one_input_bytes(model, shape)
     except Exception as error:  # a network may raise anything
         if own:
             reason = f"its network fails on {made}, which its preprocessing makes: {first_line(error)}"
             raise BundleError(f"`{path.name}`: {reason}.") from error
-        needed = x.nbytes
+        needed = 4 * math.prod(shape)
     if excess := INPUT.excess(needed):
         raise BundleError(f"`{path.name}`: one input of {made} would take {excess}.")
     return needed

@@ -5,6 +5,7 @@ from statistics import stdev
 
 import pytest
 
+from fovea import registry
 from fovea.cli import run as command
 from fovea.errors import BundleError, UsageError
 from fovea.jobs.compare import compare
@@ -117,7 +118,8 @@ def test_numbers_are_compared_by_their_error(make_run, make_bundle):
         }
         mae = errors(float(folder.name[1]) + (3.0 if folder.name[0] == "a" else 2.5))
         arguments = {"classes": 1, "c_in": 3, "size": 4, "widths": [3]}
-        make_bundle(f"{folder.name}/model.safetensors", results=mae, arguments=arguments, **number, **card)
+        model = registry.build("mlp", **arguments)
+        make_bundle(f"{folder.name}/model.safetensors", model=model, results=mae, arguments=arguments, **number, **card)
     result = compare(runs)
     assert result.table.columns[3] == "mean absolute error on test"
     assert result.table.rows[0][3] == f"3.5 ± {stdev((3, 4)):.2g}"

@@ -4,9 +4,10 @@ from torch import nn
 
 import fovea.zoo  # noqa: F401
 from fovea.errors import ShapeError
-from fovea.measurement.memory import Live, differentiate, estimate_memory, infer, peak_bytes
+from fovea.layers import Unfilled
+from fovea.measurement.memory import Live, differentiate, estimate_memory, infer, one_input_bytes, peak_bytes
 from fovea.measurement.network import measure_network
-from fovea.registry import build
+from fovea.registry import build, entry, names
 
 SCALARS = 64
 """Bytes enough for the loss and its gradient."""
@@ -135,3 +136,29 @@ def test_a_training_that_cannot_be_followed_is_said():
 
     found = estimate_memory(OnlyForward(), (1, 4, 4), batch=2)
     assert found.training_bytes is None and "not today" in found.missing
+
+
+@pytest.mark.parametrize("name", ["lenet5", "alexnet", "vgg16_bn", "cifar_resnet20", "mobilenet_v2", "googlenet"])
+def test_no_image_tells_what_one_takes_to_a_factor_of_two(name):
+    C, H, W = entry(name).input
+    model = build(name, c_in=C)
+    weights = [*model.parameters(), *model.buffers()]
+    one = torch.zeros(1, C, H, W)
+    lived = peak_bytes(lambda: infer(model, one), held=[*weights, one]) - Live(weights).bytes
+    assert lived / 2 <= one_input_bytes(model, (C, H, W)) <= lived * 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", names())
+def test_no_image_passes_through_every_network(name):
+    shape = entry(name).input
+    with Unfilled():
+        model = build(name, c_in=shape[0])
+    assert one_input_bytes(model, shape) >= 4 * shape[0] * shape[1] * shape[2]
+
+
+def test_one_input_takes_nothing_and_fails_where_an_image_would():
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Flatten(), nn.Linear(8 * 6 * 6, 2))
+    assert one_input_bytes(model, (3, 8, 8)) == 4 * (3 * 64 + 8 * 36 + 2)
+    with pytest.raises(RuntimeError):
+        one_input_bytes(model, (3, 9, 9))
