@@ -44,13 +44,30 @@ def picture_path(place: str | Path, *, option: str = "out", suffixes: Collection
 
 
 def page_path(place: str | Path, *, option: str) -> Path:
-    """Return the path of a file in a folder that is there; UsageError where it is not."""
+    """Return the path of a file in a folder that is there, and can be written.
+
+    Raises:
+        UsageError: the folder is not there.
+        StorageError: it takes no files.
+    """
     path = Path(place)
     if path.is_dir():
         raise UsageError(f"`{option}` (={path}) is a folder; name a file in it.")
     if not path.parent.is_dir():
         raise UsageError(f"`{option}` (={path}): there is no folder `{path.parent}`; make it first.")
+    check_writable(path)
     return path
+
+
+def check_writable(path: Path) -> None:
+    """Raise StorageError where `path` cannot be made: what is there of it and above it must be a folder to write in."""
+    there = next(
+        found for found in (path, *path.parents) if os.path.exists(found) and (found != path or found.is_dir())
+    )
+    if not there.is_dir():
+        raise StorageError(f"`{path}` cannot be made: `{there}` is no folder. Choose another place.")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise StorageError(f"`{path}` cannot be written: `{there}` is read-only for you. Choose another place.")
 
 
 def write_atomically(path: Path, content: bytes) -> None:

@@ -143,7 +143,7 @@ def train(
             with _held(run, shown):
                 return _run(resumed(run, display=shown, device=device, events=events, model=model))
         Run.check_free(out)
-        training = prepared(data, device=device, display=shown, **given, **settings)
+        training = prepared(data, device=device, display=shown, watch=watch, **given, **settings)
         report = ReportWish(images=images, watch=watched_layer(training.model, watch))
         trainer = training.trainer()  # raises before there is a folder
         run = Run.create(out, name=f"{_word(training.dataset.name)}-{_word(training.architecture)}")

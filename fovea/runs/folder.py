@@ -11,7 +11,7 @@ import tomli_w
 
 from fovea.errors import StorageError, UsageError, first_line
 from fovea.runs import lines
-from fovea.storage import alone, remove_temporary, write_atomically
+from fovea.storage import alone, check_writable, remove_temporary, write_atomically
 from fovea.texts import command
 
 
@@ -80,7 +80,11 @@ class Run:
 
     @classmethod
     def check_free(cls, out: str | Path | None) -> None:
-        """Raise UsageError where `out` holds a run already."""
+        """Raise UsageError where `out` holds a run already, and StorageError where it cannot be made."""
+        folder = Path("runs" if out is None else out)
+        if folder.is_file():
+            raise StorageError(f"`{folder}` is a file; choose another --out.")
+        check_writable(folder)
         if out is not None and cls(Path(out)).recipe.exists():
             again = command("--resume", out)
             raise UsageError(f"`{out}` holds a run already. Continue it with {again}, or choose another --out.")

@@ -23,6 +23,7 @@ from fovea.data.statistics import channel_statistics
 from fovea.display import Display
 from fovea.errors import FoveaError, UsageError, first_line
 from fovea.inputs.interface import Preprocessing
+from fovea.measurement.network import without_values
 from fovea.model.weights import Origin
 from fovea.plans.choosing import Wish, choose_plan
 from fovea.plans.plan import Plan
@@ -31,10 +32,13 @@ from fovea.runs.growing import grow_network, score_before, shallow_network
 from fovea.runs.initial_weights import draw_weights, load_start, sample_inputs
 from fovea.runs.pretraining import pretrain_layers
 from fovea.tasks.task import Task
+from fovea.training.diagnosis import watched_layer
+from fovea.training.distributed import world_size
 from fovea.training.engine import Trainer, fitted, seed_of
 from fovea.training.inference import as_evaluated, part_labels
 from fovea.training.losses import main_head, make_loss
 from fovea.training.probing import fit_head
+from fovea.training.transfer import Learners
 from fovea.training.tuning import time_settings
 
 GROWN_IMAGES = 256
@@ -123,13 +127,15 @@ def find_data(source: DataSource, display: Display) -> Dataset:
     return dataset
 
 
-def prepare(source: DataSource, wish: Wish, *, device: torch.device, display: Display) -> Prepared:
+def prepare(
+    source: DataSource, wish: Wish, *, device: torch.device, display: Display, watch: str | None = None
+) -> Prepared:
     """Return a training that is ready to start."""
     dataset = find_data(source, display)
     plan = choose_plan(dataset, wish, device=device, progress=display.counter("timing networks"))
     for reason in plan.reasons:
         display.note(f"plan: {reason}")
-    return ready(dataset, plan, source=source, device=device, display=display)
+    return ready(dataset, plan, source=source, device=device, display=display, watch=watch)
 
 
 class Begun(NamedTuple):
@@ -149,25 +155,30 @@ def ready(
     device: torch.device,
     display: Display,
     begun: Begun | None = None,
+    watch: str | None = None,
 ) -> Prepared:
-    """Return the data decoded and the network built."""
+    """Return the network built and the data decoded; the network has a layer `watch`, where one is named."""
     target = _target(dataset, plan.recipe.loss)  # refuses a loss that does not fit, before anything is decoded
     val_fraction = 0.0 if "val" in dataset.parts else plan.val_fraction
     dataset = split_validation(dataset, fraction=val_fraction, seed=plan.recipe.seed)
+    plan = _bounded(plan, dataset)
     geometry = begun.preprocess if begun else _geometry(plan, dataset)
-    dataset = _decoded(source, dataset, geometry, room=plan.room, display=display)
-    train = dataset.parts["train"]
-    target = _target(dataset, plan.recipe.loss)
-    plan = dataclasses.replace(plan, recipe=fitted(plan.recipe, images=len(train), validated="val" in dataset.parts))
+    # all that may be refused is, before images are decoded
     torch.manual_seed(seed_of(plan.recipe.seed))
     network = _network(plan, target=target, shape=geometry.shape)
     model, architecture, arguments = network
+    Learners(model, plan.recipe)
+    watched_layer(model, watch)
+    _check_batch(model, plan, shape=geometry.shape)
     blank = begun is None or not begun.checkpoint
     known, origin = model, None
     if plan.start and blank:
         grown = shallow_network(plan, outputs=target.outputs, channels=geometry.channels) if plan.grow else None
         known, name = grown or (model, architecture)
         origin = load_start(plan.start, known, architecture=name, display=display)
+    dataset = _decoded(source, dataset, geometry, room=plan.room, display=display)
+    train, plan = dataset.parts["train"], _bounded(plan, dataset)
+    target = _target(dataset, plan.recipe.loss)
     preprocess = begun.preprocess if begun else _standardised(geometry, plan, train, origin=origin)
     if not plan.start:
         draw_weights(model, plan, train, preprocess)
@@ -189,6 +200,12 @@ def ready(
     if blank:
         _learn_first(prepared, display)
     return prepared
+
+
+def _bounded(plan: Plan, dataset: Dataset) -> Plan:
+    """Return the plan with no more images to a step than there are."""
+    images, validated = len(dataset.parts["train"]), "val" in dataset.parts
+    return dataclasses.replace(plan, recipe=fitted(plan.recipe, images=images, validated=validated))
 
 
 def _target(dataset: Dataset, loss: str) -> Task:
@@ -279,6 +296,28 @@ def _check_outputs(model: nn.Module, plan: Plan, *, outputs: int, shape: tuple[i
     model.train(training)
     if found != (2, outputs):
         raise UsageError(f"`{plan.model}` must turn {(2, *shape)} into (2, {outputs}), not {found}.")
+
+
+def _check_batch(model: nn.Module, plan: Plan, *, shape: tuple[int, ...]) -> None:
+    """Raise UsageError where batch norm would get one value a channel: it makes statistics of two at least."""
+    batch, processes = plan.recipe.batch, world_size()
+    if batch > processes:
+        return
+    twin = without_values(model)
+    Learners(twin, plan.recipe).settle(head_only=False)
+    try:
+        with torch.no_grad(), torch.device("meta"):
+            twin(torch.empty(1, *shape))
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            return
+        shared = f" on {processes} processes" if processes > 1 else ""
+        raise UsageError(
+            f"`batch` (={batch}){shared} gives batch norm in `{plan.model}` one value a channel, and it needs several. "
+            f"Take {processes + 1} at least, or another network."
+        ) from error
+    except Exception:  # a network of one's own may need values: the training says what it meets
+        return
 
 
 def resolved_recipe(prepared: Prepared, *, folder: Path) -> dict[str, Any]:

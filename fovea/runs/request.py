@@ -28,6 +28,7 @@ def prepared(
     budget: str | float | None = None,
     task: str = "classes",
     allow_bad: bool = False,
+    watch: str | None = None,
     **fields: Any,
 ) -> Prepared:
     """Return the training that `train` would start.
@@ -36,7 +37,7 @@ def prepared(
     are those of `Reading`, and replace fields of the plan (`size`, `fit`, `val_fraction`), of its `Recipe`, and
     arguments of its network; they may be text, and None stands for what is not given. `start` is a weights file, a
     model file, `imagenet`, or `none` for random weights; photographs start from ImageNet weights that lie at hand where
-    neither this nor network nor recipe is given.
+    neither this nor network nor recipe is given. `watch` is a layer that the network must have.
 
     Raises:
         UsageError, DataError: what is asked for, or the data, cannot be used.
@@ -54,7 +55,7 @@ def prepared(
     elif changes.get("probe"):
         changes.setdefault("epochs", 0)
     wish = Wish(model=model, recipe=recipe, start=None if start is None else str(start), changes=changes)
-    return prepare(source, wish, device=own_device(device_named(device)), display=display)
+    return prepare(source, wish, device=own_device(device_named(device)), display=display, watch=watch)
 
 
 def seconds(budget: str | float) -> float:

@@ -8,6 +8,7 @@ Only that version may write them: what a later one makes of them is what the tes
 import json
 import os
 import platform
+import runpy
 import shutil
 import signal
 import subprocess
@@ -100,8 +101,7 @@ def digest(path):
 
 def said(path):
     """Return what the model file says of eight images: the rows of `Bundle.scores`."""
-    from net import Net
-
+    Net = runpy.run_path(str(HERE / "net.py"))["Net"]
     custom = fovea.info(path).card["architecture"] == "custom"
     bundle = fovea.load(path, model=Net() if custom else None)
     pixels = images(8, bundle.preprocess.channels)

@@ -2,8 +2,14 @@
 
 import tomllib
 
+import pytest
+from PIL import Image
+
 import fovea
+from fovea import train
+from fovea.data.sources.source import DataSource
 from fovea.display import Display
+from fovea.errors import FoveaError
 
 FAST = {"model": "lenet5", "epochs": 1, "threads": 1, "precision": "float32", "device": "cpu"}
 
@@ -15,3 +21,38 @@ def test_the_batch_that_small_data_leaves_is_the_one_written_down(tmp_path):
     training = card["training"]
     images = training["data"]["images"]["train"]
     assert written["batch"] == training["recipe"]["batch"] == images < 5000
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"model": "resnet18", "size": 32, "batch": 1}, r"^`batch` \(=1\) gives batch norm in `resnet18` one value a"),
+        ({"model": "resnet18", "freeze": "nowhere"}, "^Unknown part to freeze to `nowhere`"),
+        ({"model": "lenet5", "watch": "nowhere"}, "^Unknown layer `nowhere`"),
+        ({"model": "lenet5", "size": 2}, "cannot be built with these arguments|size"),
+        ({"model": "lenet5", "patience": 3, "val_fraction": 0}, "needs a validation part"),
+        ({"model": "lenet5", "lr": float("nan")}, "finite"),
+        ({"model": "mlp", "start": "nothing.safetensors"}, "nothing.safetensors"),
+        ({"model": "{here}/own.py:Own"}, r"must turn \(2, 3, 32, 32\) into \(2, 2\), not \(2, 3\)"),
+        ({"model": "lenet5", "out": "{here}/own.py"}, "is a file"),
+        ({"model": "lenet5", "out": "{here}/own.py/run"}, "`.*own.py` is no folder"),
+        ({"model": "lenet5", "loss": "mse"}, "mse"),
+    ],
+)
+def test_what_cannot_go_is_refused_before_images_are_decoded(tmp_path, monkeypatch, options, message):
+    for name, grey in (("dark", 30), ("light", 200)):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for number in range(4):
+            picture = Image.new("RGB", (32, 32), (grey, grey + number, grey))
+            picture.save(tmp_path / "data" / name / f"{number}.png")
+    own = "import torch\n\nclass Own(torch.nn.Module):\n    def forward(self, x):\n        return x.mean((2, 3))\n"
+    (tmp_path / "own.py").write_text(own)
+    monkeypatch.chdir(tmp_path)
+
+    def decode(*_, **__):
+        raise AssertionError("images were decoded")
+
+    monkeypatch.setattr(DataSource, "decode", decode)
+    filled = {key: value.format(here=tmp_path) if isinstance(value, str) else value for key, value in options.items()}
+    with pytest.raises(FoveaError, match=message):
+        train(tmp_path / "data", **{"epochs": 1, "threads": 1, "precision": "float32", **filled})
