@@ -115,7 +115,9 @@ def alone(file: Path) -> Iterator[bool]:
     try:
         opened = os.fdopen(os.open(file, os.O_RDWR | os.O_CREAT | _PLAIN, 0o666), "r+b")
     except OSError as error:
-        raise StorageError(f"`{file}` cannot be written ({error.strerror}); free space or make it writable.") from error
+        raise StorageError(
+            f"`{file}` cannot be locked ({error.strerror or error}); make it a writable file."
+        ) from error
     with opened:
         try:
             _lock(opened.fileno())

@@ -135,3 +135,13 @@ def test_an_image_to_predict_that_is_a_pipe_has_its_reason(pipe, make_bundle):
     with at_once():
         (answer,) = predict(make_bundle(), [pipe("p.png")])
     assert answer.error == "this is a named pipe, and only files are read."
+
+
+@pytest.mark.parametrize("name", ["recipe.toml", "last.safetensors", "model.safetensors", "lock"])
+def test_a_run_with_a_pipe_for_a_file_is_refused(tmp_path, pipe, name):
+    run = tmp_path / "run"
+    fovea.train("digits", model="lenet1", epochs=2, threads=1, precision="float32", out=run)
+    (run / name).unlink()
+    pipe(f"run/{name}")
+    with at_once(), pytest.raises(FoveaError, match=rf"{name}` (is|cannot)"):
+        fovea.train(resume=run)

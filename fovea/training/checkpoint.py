@@ -14,6 +14,7 @@ from torch import Tensor
 
 from fovea.errors import BundleError, first_line
 from fovea.fields import LARGEST, Fields
+from fovea.files import check_regular
 from fovea.storage import write_atomically
 from fovea.tasks.score import Score
 from fovea.training.engine import Clock, Trainer
@@ -59,7 +60,9 @@ def load_checkpoint(path: Path, trainer: Trainer) -> None:
 
     Raises:
         BundleError: the file is damaged, or belongs to another network or recipe.
+        StorageError: it is a pipe or a device.
     """
+    check_regular(path)
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
