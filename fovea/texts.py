@@ -1,5 +1,6 @@
 """Plain functions of text that several floors share."""
 
+import math
 import re
 import shlex
 from collections.abc import Iterator, Mapping
@@ -78,13 +79,83 @@ def parse_count(name: str, value: float | str | None) -> float:
     return float(match[1]) * UNITS[match[2]]
 
 
+def plain(value: object, *, keep: str = "") -> str:
+    """Return text that is shown and not obeyed: what is no letter, mark, digit, sign or space is written as its code.
+
+    So nothing that comes from data, names, cards or arguments colours, moves or reorders what stands around it. Bytes
+    of a name that are no text are written as such. `keep` are characters that stay.
+
+    >>> print(plain("a" + chr(27) + "[31m" + chr(0x202E) + "b"), plain("caf" + chr(0xDCE9)))
+    a\\x1b[31m\\u202eb caf\\xe9
+    """
+    text = str(value)
+    return text if text.isprintable() else "".join(c if c.isprintable() or c in keep else _code(c) for c in text)
+
+
+def _code(character: str) -> str:
+    if character.isspace() and character not in "\t\n\r\v\f\x1c\x1d\x1e\x1f\x85\u2028\u2029":
+        return " "  # spaces of other widths
+    if "\udc80" <= character <= "\udcff":
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode()
+
+
+def cell(value: object) -> object:
+    """Return what a spreadsheet shows and does not compute: text that it would take for a formula, after an apostrophe.
+
+    As OWASP advises on CSV injection. Numbers stay as they are, also those written as text.
+
+    >>> cell("=1+1"), cell("-3.5"), cell(-2), cell("- a")
+    ("'=1+1", '-3.5', -2, "'- a")
+    """
+    if not isinstance(value, str):
+        return value
+    text = plain(value)
+    formula = value.lstrip()[:1] in FORMULA or value[:1] in ("\t", "\r", "\n")
+    return f"'{text}" if formula and not NUMBER.fullmatch(text) else text
+
+
+FORMULA = (
+    *"=+-@",
+    *"\N{FULLWIDTH EQUALS SIGN}\N{FULLWIDTH PLUS SIGN}\N{FULLWIDTH HYPHEN-MINUS}\N{FULLWIDTH COMMERCIAL AT}",
+)
+"""What a formula begins with."""
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE | re.ASCII)
+
+
+def for_json(value: Any) -> Any:
+    """Return nested values as JSON has them: None for a number that is not finite, text for what else it lacks.
+
+    >>> for_json({"loss": float("nan"), "path": ("a", 1)})
+    {'loss': None, 'path': ['a', 1]}
+    """
+    if isinstance(value, Mapping):
+        return {for_json(str(name)): for_json(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [for_json(item) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, bool | int) else str(value)
+
+
 def command(*words: object) -> str:
-    """Return a command line that a shell takes as these words.
+    """Return a command line that a shell takes as these words; bash, where one holds what cannot be shown.
 
     >>> command("fovea", "train", "two words", "--seed", 1)
     "fovea train 'two words' --seed 1"
     """
-    return shlex.join(map(str, words))
+    return " ".join(map(_quoted, map(str, words)))
+
+
+def _quoted(word: str) -> str:
+    if word.isprintable():
+        return shlex.quote(word)
+    shown = (c if c.isprintable() and c not in "'\\" else _escaped(c) for c in word)
+    return f"$'{''.join(shown)}'"
+
+
+def _escaped(character: str) -> str:
+    return "".join(f"\\x{byte:02x}" for byte in character.encode("utf-8", "surrogateescape"))
 
 
 def flattened(values: Mapping[str, Any], *, separator: str = ".", prefix: str = "") -> Iterator[tuple[str, Any]]:

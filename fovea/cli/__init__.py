@@ -3,7 +3,6 @@
 Jobs are imported by the command that needs them: `fovea --help` imports neither PyTorch nor NumPy.
 """
 
-import os
 import sys
 import time
 import traceback
@@ -14,8 +13,10 @@ from typing import Annotated
 import typer
 
 from fovea.cli.output import complain, speaks
+from fovea.cli.streams import give_up_output, prepare
 from fovea.commands import COMMANDS
 from fovea.errors import FoveaError, TrainingError
+from fovea.texts import plain
 
 app = typer.Typer(
     help="From a folder of images to a convolutional network that you trust, understand and can ship.",
@@ -54,8 +55,11 @@ for command in COMMANDS:
 
 def main() -> None:
     """Run the command line and exit with its code: 0 done, 1 failed, 2 usage, 130 Ctrl-C."""
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a file name need not be text
+    try:
+        prepare()
+    except FoveaError as error:
+        complain(str(error))
+        sys.exit(error.exit_code)
     sys.exit(run(sys.argv[1:]))
 
 
@@ -73,13 +77,13 @@ def run(arguments: Sequence[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         return 130
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whatever is still buffered goes nowhere
+        give_up_output()
         return 1
     except Exception as error:
         if _interrupted(error):
             return 130
         if debug:
-            traceback.print_exception(error)
+            print(plain("".join(traceback.format_exception(error)), keep="\n"), file=sys.stderr)
         return _failed(error, debug=debug)
 
 

@@ -5,6 +5,8 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 
+from fovea.texts import for_json, plain
+
 
 def speaks() -> bool:
     """Return whether this process is the one that prints: the only one, or the first of those `torchrun` started."""
@@ -16,14 +18,9 @@ def complain(message: str) -> None:
     print(f"error: {plain(' '.join(message.split()))}", file=sys.stderr)
 
 
-def plain(value: object) -> str:
-    """Return text that a terminal shows and does not obey."""
-    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in str(value))
-
-
 def print_json(value: object) -> None:
-    """Print a value as JSON; what JSON lacks is printed as its text."""
-    print(json.dumps(value, indent=2, default=str))
+    """Print a value as JSON; what JSON lacks is printed as its text, and a number that is not finite as null."""
+    print(json.dumps(for_json(value), indent=2, allow_nan=False))
 
 
 def print_lines(lines: Iterable[str]) -> None:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fovea.cli.options import Device, Json, Model
-from fovea.cli.output import complain, plain
+from fovea.cli.output import complain
 from fovea.errors import UsageError
+from fovea.texts import cell, for_json, plain
 
 if TYPE_CHECKING:
     from fovea.jobs.predict import FilePrediction
@@ -78,11 +79,14 @@ def _write_lines(results: "Iterable[FilePrediction]") -> None:
 
 
 def _write_json(results: "Iterable[FilePrediction]") -> None:
+    """Print an array, which is closed however the results end."""
     separator = "["
-    for result in results:
-        print(separator, json.dumps(result.to_dict()), sep="\n", end="")
-        separator = ","
-    print("\n]" if separator == "," else "[]")
+    try:
+        for result in results:
+            print(separator, json.dumps(for_json(result.to_dict()), allow_nan=False), sep="\n", end="")
+            separator = ","
+    finally:
+        print("\n]" if separator == "," else "[]")
 
 
 def _write_csv(results: "Iterable[FilePrediction]") -> None:
@@ -96,8 +100,9 @@ def _write_csv(results: "Iterable[FilePrediction]") -> None:
     writer.writerow(("image", "rank", "label", "probability", "error"))
     for result in results:
         if result.prediction is None:
-            writer.writerow((result.image, "", "", "", result.error))
+            writer.writerow(map(cell, (result.image, "", "", "", result.error)))
         else:
             ranked = enumerate(result.prediction.ranked, start=1)
             answers: list[tuple[object, ...]] = [(rank, *answer) for rank, answer in ranked]
-            writer.writerows((result.image, *answer, "") for answer in answers or [("", "", "")])
+            rows = ((result.image, *answer, "") for answer in answers or [("", "", "")])
+            writer.writerows(map(cell, row) for row in rows)

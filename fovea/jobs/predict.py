@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 
 from fovea.budget import batch_within
 from fovea.data.sources.folders import is_ignored, is_image
-from fovea.errors import ImageError, UsageError
+from fovea.errors import FoveaError, ImageError, UsageError
 from fovea.inputs.interface import Preprocessing, Stored
 from fovea.model.bundle import load
 from fovea.model.predictor import Predictor
@@ -137,7 +136,7 @@ def _predictions(
     stored = (2 * math.prod(way.stored_shape) * np.dtype(way.dtype).itemsize for way in ways)
     batch = batch_within(batch, sum(stored))
     with ThreadPoolExecutor() as pool:
-        while chunk := list(islice(paths, batch)):
+        for chunk in _chunks(paths, batch):
             found = list(pool.map(partial(_read, ways), chunk))
             rows = iter(_mean_scores(members, [pixels for pixels in found if not isinstance(pixels, str)]))
             for path, pixels in zip(chunk, found, strict=True):
@@ -146,6 +145,23 @@ def _predictions(
                 else:
                     target = members[0].target
                     yield FilePrediction(image=path, prediction=target.top(target.prediction(next(rows)), top))
+
+
+def _chunks(paths: Iterator[str], size: int) -> Iterator[list[str]]:
+    """Yield the paths in lists of `size`; those before an error come before it."""
+    chunk: list[str] = []
+    try:
+        for path in paths:
+            chunk.append(path)
+            if len(chunk) == size:
+                yield chunk
+                chunk = []
+    except FoveaError:
+        if chunk:
+            yield chunk
+        raise
+    if chunk:
+        yield chunk
 
 
 def _read(ways: Iterable[Preprocessing], path: str) -> ByPreprocessing | str:

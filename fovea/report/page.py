@@ -12,6 +12,7 @@ from PIL import Image
 
 import fovea
 from fovea.storage import write_atomically
+from fovea.texts import plain
 
 THUMBNAIL = 160
 """Pixels of the longer side of a picture in a page; larger ones are reduced."""
@@ -52,6 +53,7 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=lambda value: plain(value, keep="\n") if type(value) is str else value,  # markup is no plain text
     )
     environment.filters.update(thousands=_thousands, percent=percent)
     return environment
