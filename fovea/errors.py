@@ -44,6 +44,26 @@ class MissingDependencyError(FoveaError, ImportError):
     """An optional library that a command needs and this environment lacks."""
 
 
+def readable(name: str) -> str:
+    r"""Return the name of a file as text that every encoding takes: bytes that are no UTF-8 as `\xe9`.
+
+    >>> readable("caf\udce9") == "caf" + chr(92) + "xe9"
+    True
+    """
+    return name.encode("utf-8", "backslashreplace").decode().replace("\\udc", "\\x")
+
+
+def shortened(value: object, *, most: int = 60) -> str:
+    """Return what a message quotes of a value: one line, cut where it is long.
+
+    >>> shortened("iVBORw0KGgo" * 9, most=12), shortened("a.png")
+    ('iVBORw0KGgoi... (99 characters)', 'a.png')
+    """
+    text = value if isinstance(value, str) else repr(value)
+    line = readable(" ".join(text[: 4 * most].split()))
+    return line if len(text) <= most else f"{line[:most]}... ({len(text):,} characters)"
+
+
 def listed(names: Iterable[str], *, most: int = 5) -> str:
     """Return `names` sorted and quoted, the first of them where there are many.
 
@@ -52,7 +72,7 @@ def listed(names: Iterable[str], *, most: int = 5) -> str:
     """
     ordered = sorted(names)
     rest = f" and {len(ordered) - most} more" if len(ordered) > most else ""
-    return ", ".join(f"`{name}`" for name in ordered[:most]) + rest
+    return ", ".join(f"`{shortened(name)}`" for name in ordered[:most]) + rest
 
 
 def unknown(kind: str, given: str, known: Iterable[str], *, see: str = "") -> UsageError:

@@ -28,13 +28,21 @@ def irregular(path: str | Path) -> str:
         return ""
 
 
+def is_file(path: Path) -> bool:
+    """Tell whether there is a regular file at `path`; no name is too long or too odd to be asked for."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name too long; a NUL in it
+        return False
+
+
 def no_file(path: Path) -> str:
     """Return why there is no file to read at `path`, in few words; nothing where there is one."""
-    if path.is_file():
+    if is_file(path):
         return ""
     try:
         kind = irregular(path)
-    except OSError:  # it cannot be looked at
+    except (OSError, ValueError):  # it cannot be looked at, or is no name at all
         kind = ""
     return f"{kind}, no file" if kind else "no such file"
 

@@ -3,6 +3,7 @@
 import math
 import re
 import shlex
+import unicodedata
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -39,6 +40,15 @@ def parse_value(text: str, default: Any) -> Any:
     if isinstance(default, list):
         return [int(part) for part in parts]
     return tuple(parts) if isinstance(default, tuple) else type(default)(text)
+
+
+def composed(text: str) -> str:
+    """Return a name in the form in which names are compared: Unicode's NFC, without blanks around it.
+
+    >>> composed("cafe\\u0301 ") == "caf\\u00e9"
+    True
+    """
+    return unicodedata.normalize("NFC", text).strip()
 
 
 UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9}

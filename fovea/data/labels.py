@@ -1,9 +1,11 @@
-"""What every source calls its parts."""
+"""What every source calls its parts, and what names of classes must be."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 
 from fovea.data.dataset import PARTS
-from fovea.errors import DataError
+from fovea.errors import DataError, listed, shortened
+from fovea.texts import composed
 
 PART_NAMES = {
     "train": "train",
@@ -26,8 +28,56 @@ def part_of(text: str, *, where: str) -> str:
     """
     part = PART_NAMES.get(text.strip().lower())
     if part is None:
-        raise DataError(f"{where}: unknown split `{text}`; allowed are {', '.join(PART_NAMES)}.")
+        raise DataError(f"{where}: unknown split `{shortened(text)}`; allowed are {', '.join(PART_NAMES)}.")
     return part
+
+
+def part_named(name: str) -> str:
+    """Return the part that a file's name from the root begins with, as `train-00000-of-00002.parquet`, or nothing.
+
+    >>> part_named("data/validation-00000-of-00001.parquet"), part_named("test/0000.parquet"), part_named("0.parquet")
+    ('val', 'test', '')
+    """
+    words = [re.split(r"[-_.]", piece)[0].lower() for piece in name.split("/")]
+    # from the end: the file's own name counts more than the folders around it
+    return next((PART_NAMES[word] for word in reversed(words) if word in PART_NAMES), "")
+
+
+def checked_names(names: Iterable[object], *, where: str) -> tuple[str, ...]:
+    """Return names of classes in index order, as they are compared (`composed`); bytes are UTF-8.
+
+    Raises: DataError for a name that is no text, an empty one, and one that stands there twice.
+    """
+    found: list[str] = []
+    for index, name in enumerate(names):
+        try:
+            text = name.decode("utf-8") if isinstance(name, bytes) else name
+        except UnicodeDecodeError:
+            text = None
+        if isinstance(text, int) and not isinstance(text, bool):
+            text = str(text)
+        if not isinstance(text, str) or not composed(text):
+            raise DataError(f"{where}: the name of class {index} is `{shortened(name)}`; wanted are texts in UTF-8.")
+        if composed(text) in found:
+            first = found.index(composed(text))
+            raise DataError(
+                f"{where}: the classes {first} and {index} have the same name, `{shortened(text)}`; "
+                "give each a name of its own."
+            )
+        found.append(composed(text))
+    return tuple(found)
+
+
+def alike(classes: Sequence[str]) -> tuple[str, ...]:
+    """Return a line on names that differ only in case or blanks, which may be meant for one class; or nothing."""
+    same: dict[str, list[str]] = {}
+    for name in classes:
+        same.setdefault("".join(name.casefold().split()), []).append(name)
+    groups = [f"{listed(names)}" for names in same.values() if len(names) > 1]
+    rest = f" and {len(groups) - 5} more" if len(groups) > 5 else ""
+    return (
+        (f"names that differ only in case or blanks are kept apart: {'; '.join(groups[:5])}{rest}",) if groups else ()
+    )
 
 
 def in_order(parts: Mapping[str, object]) -> list[str]:

@@ -13,8 +13,12 @@ from numpy.typing import NDArray
 from fovea.data.dataset import Dataset, Part, Rows
 from fovea.data.labels import in_order
 from fovea.data.stratification import iteratively_stratified
-from fovea.errors import DataError, UsageError
+from fovea.errors import DataError, UsageError, listed
 from fovea.tasks.task import Labels
+from fovea.texts import composed
+
+WORTH_A_WORD = 0.25
+"""Of the images asked for: by how much the part may be larger or smaller without a word."""
 
 
 def require_trainable(dataset: Dataset) -> None:
@@ -50,8 +54,35 @@ def split_validation(dataset: Dataset, *, fraction: float, seed: int) -> Dataset
         note = f"validation: none, as {alone if train.labels.ndim == 1 else several}"
         return replace(dataset, notes=(*dataset.notes, note))
     parts = {**dataset.parts, "train": rest, "val": held_out}
-    note = f"validation: {100 * fraction:g} % of train, {'random' if strata is None else 'stratified'}, seed {seed}"
-    return replace(dataset, parts={name: parts[name] for name in in_order(parts)}, notes=(*dataset.notes, note))
+    share = f"{100 * len(held_out) / len(train):.3g} % of train"
+    note = f"validation: {share}, {'random' if strata is None else 'stratified'}, seed {seed}"
+    notes = (*dataset.notes, note, *_surprises(dataset, held_out, fraction))
+    return replace(dataset, parts={name: parts[name] for name in in_order(parts)}, notes=notes)
+
+
+def surprises(dataset: Dataset, *, fraction: float) -> tuple[str, ...]:
+    """Return in what a validation part of `fraction` would be another than is asked for, one line each."""
+    split = split_validation(dataset, fraction=fraction, seed=0)
+    if split is dataset:
+        return ()
+    return _surprises(dataset, split.parts["val"], fraction) if "val" in split.parts else split.notes[-1:]
+
+
+def _surprises(dataset: Dataset, held_out: Part, fraction: float) -> tuple[str, ...]:
+    train = dataset.parts["train"]
+    asked, taken = fraction * len(train), len(held_out)
+    notes = []
+    if abs(taken - asked) > max(1.0, WORTH_A_WORD * asked):
+        each = "label" if dataset.kind.several else "class" if dataset.kind.has_classes else "part"
+        why = f"each {each} gives one at least" if taken > asked else f"each {each} keeps one at least"
+        notes.append(
+            f"validation: {100 * fraction:g} % was asked for and {100 * taken / len(train):.3g} % taken, "
+            f"{taken:,} of {len(train):,} images, as {why}"
+        )
+    there, here = (dataset.kind.counts(part.labels, dataset.classes) for part in (train, held_out))
+    if lacking := [name for name, count in there.items() if count and not here[name]]:
+        notes.append(f"validation: no image of {listed(lacking)}, of which there are too few")
+    return tuple(notes)
 
 
 def split_off(part: Part, *, fraction: float, seed: int, strata: Labels | None) -> tuple[Part, Part]:
@@ -59,7 +90,7 @@ def split_off(part: Part, *, fraction: float, seed: int, strata: Labels | None) 
 
     Each of the groups that `strata` tells of, (N,) or bool (N, L), keeps its share; None draws from all.
     """
-    order = np.array(sorted(range(len(part)), key=part.names.__getitem__), np.int64)
+    order = np.array(sorted(range(len(part)), key=lambda index: composed(part.names[index])), np.int64)
     groups: NDArray[Any] = np.zeros(len(part), np.int64) if strata is None else strata[order]
     divide = stratified if groups.ndim == 1 else iteratively_stratified
     chosen = np.zeros(len(part), bool)

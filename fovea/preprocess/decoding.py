@@ -18,7 +18,7 @@ from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 from fovea.budget import DECODING, IMAGE
 from fovea.errors import ImageError, UsageError
 from fovea.files import irregular, open_regular
-from fovea.preprocess import costs
+from fovea.preprocess import costs, foreign
 from fovea.preprocess.headers import webp_size
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
@@ -28,6 +28,10 @@ DECODER_VERSION = f"1/pillow-{PIL.__version__}"
 """Changes whenever the same file may decode to other pixels; decoded caches carry it in their key."""
 
 Pixels = NDArray[np.uint8]
+
+
+DNG_VERSION = 50706
+"""The tag of TIFF that makes it a digital negative."""
 
 
 class Reservation(NamedTuple):
@@ -171,6 +175,8 @@ def _load(
         raise ImageError("the file is empty")
     if file_bytes > MAX_FILE_BYTES:
         raise ImageError(f"the file has {file_bytes:,} bytes, more than the {MAX_FILE_BYTES:,} that are read")
+    if kind := foreign.by_content(_head(stream)):
+        raise ImageError(f"this is {kind}")
     cost = None
     if canvas := webp_size(stream):  # whose decoder takes its memory when it is opened
         _check_pixels(canvas)
@@ -184,12 +190,19 @@ def _load(
     low_tiles = _low_byte_tiles(image)
     if cost is None:
         room.reserve(cost := costs.of_image(image, stream, file_bytes, plan, twice=bool(low_tiles)))
+    if DNG_VERSION in getattr(image, "tag_v2", ()):  # its first page is a small preview
+        raise ImageError(f"this is {foreign.RAW}")
     image.load()
     vars(image).pop("_decoder", None)  # libwebp's canvases, of no more use
     if (turn := _turn(image)) is not None:
         room.check(cost.turned)
     eight_bits = _in_eight_bits(image, stream, low_tiles)
     return eight_bits, turn
+
+
+def _head(stream: BinaryIO) -> bytes:
+    stream.seek(0)
+    return stream.read(foreign.HEAD_BYTES)
 
 
 def _in_eight_bits(image: Image.Image, stream: BinaryIO, low_tiles: list[ImageFile._Tile]) -> Image.Image:
@@ -261,6 +274,8 @@ def _in_mode(image: Image.Image, mode: str) -> Image.Image:
     if image.has_transparency_data:
         opaque = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", opaque.size, "white"), opaque)
+    elif image.mode == "LAB":  # from which Pillow converts to colour only
+        image = image.convert("RGB")
     return image if image.mode == mode else image.convert(mode)
 
 

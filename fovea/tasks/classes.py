@@ -15,7 +15,7 @@ from fovea import metrics
 from fovea.errors import DataError, UsageError
 from fovea.tasks import check_loss, register
 from fovea.tasks.class_figures import ClassFigures
-from fovea.tasks.named import Named, distinct
+from fovea.tasks.named import Named, by_name, distinct
 from fovea.tasks.prediction import LabelScore, Prediction
 from fovea.tasks.score import ACCURACY, CALIBRATION, NLL, Metric
 from fovea.tasks.task import Criterion, Labels, Measured, Mistake, Rows
@@ -64,8 +64,8 @@ class Classes(Named):
 
     @classmethod
     def check_raw(cls, labels: Labels, key: str) -> None:
-        """Raise DataError where labels are fractions."""
-        if labels.dtype.kind == "f":
+        """Raise DataError where labels are fractions; whole numbers that are stored as such are none."""
+        if labels.dtype.kind == "f" and not (labels == np.floor(labels)).all():
             raise DataError("The labels are fractions; convert them with `.astype('int64')`, or give `--task number`.")
 
     @classmethod
@@ -159,7 +159,7 @@ class Classes(Named):
     @cached_property
     def index(self) -> Mapping[str, int]:
         """The index of each class by its name, and by its id where there are ids."""
-        return {name: index for names in (self.ids, self.names) for index, name in enumerate(names)}
+        return {**by_name(self.ids), **by_name(self.names)}
 
     def card_fields(self) -> dict[str, Any]:
         """Return the ids too."""

@@ -20,6 +20,7 @@ from fovea.tasks.prediction import LabelScore, Prediction
 from fovea.tasks.score import ACCURACY, CALIBRATION, NLL, Metric, stated_difference
 from fovea.tasks.task import Criterion, Labels, Measured, Mistake, Rows, Task
 from fovea.tasks.wording import PLAIN, Wording, Written, single
+from fovea.texts import composed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -102,7 +103,8 @@ class Grade(Classes):
 
     def columns_of(self, other: Task) -> list[int] | None:
         """Return the columns of another network that knows the same grades in the same order."""
-        return super().columns_of(other) if self.names == other.classes else None
+        same = tuple(map(composed, self.names)) == tuple(map(composed, other.classes))
+        return super().columns_of(other) if same else None
 
     def criterion(self, *, label_smoothing: float = 0.0, weights: "Tensor | None" = None) -> Criterion:
         """Return the loss of conditional ordinal regression; `weights` (K,) are those of the grades.

@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fovea import metrics
-from fovea.errors import DataError, listed
+from fovea.errors import DataError, listed, shortened
 from fovea.tasks import check_loss, register
 from fovea.tasks.label_figures import LabelFigures, result_text
 from fovea.tasks.named import Named
 from fovea.tasks.prediction import LabelScore, Prediction
 from fovea.tasks.score import CALIBRATION, NLL, Metric, Score, stated_difference
-from fovea.tasks.task import Criterion, Labels, Measured, Mistake, Rows
+from fovea.tasks.task import MISSING, Criterion, Labels, Measured, Mistake, Rows
 from fovea.tasks.wording import PLAIN, Wording, Written
 from fovea.texts import natural_key
 
@@ -82,7 +82,15 @@ class SeveralLabels(Named):
     @classmethod
     def is_missing(cls, text: Written, wording: Wording) -> bool:
         """Return whether no label is known; an empty text says that none applies."""
-        return bool(wording.columns) and all(np.isnan(CELLS.get(_plain(cell), 0)) for cell in text)
+        if wording.columns:
+            return all(np.isnan(CELLS.get(_plain(cell), 0)) for cell in text)
+        return isinstance(text, str) and _plain(text) in MISSING
+
+    @classmethod
+    def check_written(cls, text: Written, wording: Wording) -> None:
+        """Raise DataError where a cell of `wording.columns` is neither 1, 0 nor nothing."""
+        for pair in zip(text, wording.columns, strict=True) if wording.columns else ():
+            _cell(*pair)
 
     @classmethod
     def notes(cls, labels: Mapping[str, Labels], classes: Sequence[str]) -> tuple[str, ...]:
@@ -331,7 +339,9 @@ def _cell(text: str, column: str) -> float:
     """Return 1, 0, or NaN for what is not known."""
     found = CELLS.get(_plain(text))
     if found is None:
-        raise DataError(f"`{text}` in the column `{column}` is no label; wanted is 1, 0, or nothing where unknown.")
+        raise DataError(
+            f"`{shortened(text)}` in the column `{column}` is no label; wanted is 1, 0, or nothing where unknown."
+        )
     return found
 
 

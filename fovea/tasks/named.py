@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from fovea.errors import DataError, listed
 from fovea.tasks.task import Labels, Task
+from fovea.texts import composed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -85,22 +86,34 @@ class Named(Task):
 
     @cached_property
     def index(self) -> Mapping[str, int]:
-        """The index of each name."""
-        return {name: index for index, name in enumerate(self.names)}
+        """The index of each name, in the form in which names are compared, and as it stands on the card."""
+        return by_name(self.names)
 
     def columns_of(self, other: Task) -> list[int] | None:
         """Return where another network of the kind that knows the same names has each of ours."""
-        if not isinstance(other, Named) or type(other) is not type(self) or sorted(self.names) != sorted(other.names):
+        if not isinstance(other, Named) or type(other) is not type(self):
             return None
-        return [other.names.index(name) for name in self.names]
+        own, others = (list(map(composed, names)) for names in (self.names, other.names))
+        return [others.index(name) for name in own] if sorted(own) == sorted(others) else None
 
     def check_known(self, classes: Sequence[str], *, data: str) -> None:
         """Raise DataError for names that are not known here."""
         if strangers := [name for name in classes if name not in self.index]:
+            folded = {name.casefold(): name for name in self.names}
+            near = next(((name, folded[name.casefold()]) for name in strangers if name.casefold() in folded), None)
+            hint = f" `{near[0]}` differs from `{near[1]}` in case only." if near else ""
             raise DataError(
                 f"`{data}` has classes that the model does not know: {listed(strangers, most=20)}. "
-                f"It knows {listed(self.names, most=20)}; rename or leave out the others."
+                f"It knows {listed(self.names, most=20)}; rename or leave out the others.{hint}"
             )
+
+
+def by_name(names: Sequence[str]) -> dict[str, int]:
+    """Return the index of each name, in the form in which names are compared, and as it is written."""
+    return {
+        **{composed(name): index for index, name in enumerate(names)},
+        **{name: index for index, name in enumerate(names)},
+    }
 
 
 def distinct(names: Sequence[object]) -> int:

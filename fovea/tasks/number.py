@@ -90,16 +90,22 @@ class Number(Task):
         return numbers, ()
 
     @classmethod
+    def check_written(cls, text: Written, wording: Wording) -> None:
+        """Raise DataError for what is no number."""
+        number_of(*single([text]), task=cls.name)
+
+    @classmethod
     def fitted(cls, labels: Labels, *, classes: Sequence[str], loss: str, data: str) -> "Number":
         """Return the task with mean and deviation of the labels; 1 stands for a deviation of 0."""
         check_loss(loss, cls.name)
-        return cls(loss=loss, mean=float(labels.mean()), std=float(labels.std()) or 1.0)
+        values = labels.astype(np.float64)  # whose squares are finite
+        return cls(loss=loss, mean=float(values.mean()), std=float(values.std()) or 1.0)
 
     @classmethod
     def fault(cls, card: Mapping[str, Any]) -> str:
         """Return that mean and deviation are missing."""
         target = card.get("target")
-        if isinstance(target, dict) and all(isinstance(target.get(key), float | int) for key in ("mean", "std")):
+        if isinstance(target, dict) and all(_finite(target.get(key)) for key in ("mean", "std")):
             return ""
         return "`target` must hold the `mean` and `std` of the numbers to predict."
 
@@ -129,7 +135,7 @@ class Number(Task):
 
     def to_network(self, labels: Labels) -> Labels:
         """Return (label - mean) / std, float32 (N,)."""
-        scaled: Labels = ((labels - self.mean) / self.std).astype(np.float32)
+        scaled: Labels = ((labels.astype(np.float64) - self.mean) / self.std).astype(np.float32)
         return scaled
 
     def criterion(self, *, label_smoothing: float = 0.0, weights: "Tensor | None" = None) -> Criterion:
@@ -165,3 +171,7 @@ class Number(Task):
     def probe_targets(self, labels: "Tensor") -> "Tensor":
         """Return the numbers as a column (N, 1)."""
         return labels[:, None]
+
+
+def _finite(value: object) -> bool:
+    return isinstance(value, float | int) and not isinstance(value, bool) and bool(np.isfinite(value))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from fovea.errors import DataError, UsageError
+from fovea.errors import DataError, UsageError, shortened
 from fovea.metrics import CalibrationBins
 from fovea.tasks.prediction import Prediction
 from fovea.tasks.score import ACCURACY, Metric, Score
@@ -25,6 +25,10 @@ Criterion = Callable[["Tensor", "Tensor"], "Tensor"]
 """Outputs (N, K) float32 and labels (N,) on the network's scale -> the mean loss, a scalar."""
 Tile = tuple[str, str, str]
 """A figure at the head of a page: its name, its value, and a remark."""
+
+
+MISSING = ("nan", "<na>", "nat")
+"""What programs write where they have no value, in any case."""
 
 
 class Mistake(NamedTuple):
@@ -148,7 +152,11 @@ class Task(ABC):
     @classmethod
     def is_missing(cls, text: Written, wording: Wording) -> bool:
         """Return whether a text says nothing of its image, which is then left out."""
-        return not text
+        return not text or (isinstance(text, str) and text.strip().lower() in MISSING)
+
+    @classmethod  # noqa: B027 (texts are names, and any will do)
+    def check_written(cls, text: Written, wording: Wording) -> None:
+        """Raise DataError where a text is no label of this kind."""
 
     @classmethod
     def notes(cls, labels: Mapping[str, Labels], classes: Sequence[str]) -> tuple[str, ...]:
@@ -348,7 +356,7 @@ def number_of(text: str, *, task: str) -> float:
     """Return the number that a label's text stands for.
 
     Raises:
-        DataError: it is none, or not finite.
+        DataError: it is none, not finite, or beyond float32.
     """
     try:
         value = float(text)
@@ -356,6 +364,10 @@ def number_of(text: str, *, task: str) -> float:
         value = float("nan")
     if not np.isfinite(value):
         raise DataError(
-            f"Label `{text}` is not a number, as `--task {task}` requires; correct it, or train on classes."
+            f"Label `{shortened(text)}` is not a number, as `--task {task}` requires; correct it, or train on classes."
+        )
+    if abs(value) > np.finfo(np.float32).max:
+        raise DataError(
+            f"Label `{shortened(text)}` is beyond the numbers that are computed with, up to 3.4e38; use a larger unit."
         )
     return value

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from fovea.errors import DataError
+from fovea.errors import DataError, shortened
 
 Written = str | tuple[str, ...]
 """What stands for the label of one image: a text, or the texts of a list or of several columns."""
@@ -36,7 +36,7 @@ def single(texts: Iterable[Written]) -> list[str]:
     several = next((text for text in found if not isinstance(text, str)), None)
     if several is not None:
         raise DataError(
-            f"An image has the labels {', '.join(several) or 'of an empty list'}, where one is wanted; "
+            f"An image has the labels {shortened(', '.join(several)) or 'of an empty list'}, where one is wanted; "
             "`--task labels` learns several."
         )
     return [text for text in found if isinstance(text, str)]

@@ -17,6 +17,7 @@ from fovea.data.labels import PART_NAMES
 from fovea.data.sources.containers import open_member, opened_tar, opened_zip
 from fovea.data.sources.folders import is_ignored, is_image, subfolders
 from fovea.errors import DataError
+from fovea.preprocess.foreign import photograph
 from fovea.storage import build_once
 
 ZIP_SUFFIXES = (".zip",)
@@ -49,7 +50,7 @@ class Member(NamedTuple):
 
 
 def unpack(archive: Path, *, progress: Progress | None = None) -> Path:
-    """Return a folder with the images of a zip or tar archive, unpacked on the first call only.
+    """Return a folder with the images and manifests of a zip or tar archive, unpacked on the first call only.
 
     A single folder around everything is stepped into.
 
@@ -127,9 +128,14 @@ def _extract_member(member: Member, target: Path, archive: Path) -> None:
             f"`{archive}` is refused: its member `{member.name}` is a link or device. "
             "If you trust it, unpack it yourself and give the folder."
         )
-    source = member.open() if is_image(path.name) else None
+    source = member.open() if _is_wanted(path.name) else None
     if source is not None:
         _write(source, target / path, archive)
+
+
+def _is_wanted(name: str) -> bool:
+    """Tell whether a member is kept: images, their manifests, and photographs that are named as not read."""
+    return is_image(name) or name.lower().endswith(".csv") or photograph(name) is not None
 
 
 def _write(source: IO[bytes], path: Path, archive: Path) -> None:

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from fovea import tasks
 from fovea.budget import TABLE
 from fovea.data.dataset import Dataset, Part
-from fovea.data.labels import CHARACTERS_NOTE
+from fovea.data.labels import CHARACTERS_NOTE, alike, checked_names
+from fovea.data.sources.cells import label_text
 from fovea.data.sources.containers import check_table, open_member
 from fovea.data.sources.download import CATALOGUE, DIGITS
 from fovea.data.splits import split_off
@@ -141,7 +142,7 @@ def _read(folder: Path, name: str) -> Dataset:
         directional=published.directional if published else directional,
         licence=published.licence if published else "unknown",
         fingerprint=facts["fingerprint"],
-        notes=(*characters, *kind.notes(labels, classes)),
+        notes=(*characters, *kind.notes(labels, classes), *alike(classes)),
     )
 
 
@@ -173,17 +174,30 @@ def _parse_npz(file: Path, task: str) -> Arrays:
         raise
     except UNREADABLE as error:
         raise DataError(f"`{file}` cannot be read as an .npz of plain arrays: {error}.") from error
+    kind, names = tasks.kind(task), _class_names(content, file)
     pixels = {part: _as_pixels(content[x], x) for part, (x, _) in present.items()}
     if len({array.shape[1:] for array in pixels.values()}) > 1:
         raise DataError(f"The parts of `{file}` differ in height, width or channels; make them the same.")
-    kind, names = tasks.kind(task), [str(name) for name in content.get("classes", ())]
     raw = {part: (y, content[y], len(pixels[part])) for part, (_, y) in present.items()}
     if kind.several:
         return Arrays(pixels, *_with_rows({part: _as_rows(*found) for part, found in raw.items()}, names), task=task)
     columns = {part: _as_column(*found) for part, found in raw.items()}
     if kind.has_classes and "classes" in content:
         return Arrays(pixels, *_with_names(columns, names), task=task)
-    return Arrays(pixels, *_encoded(columns, kind), task=task)
+    keys = {part: y for part, (_, y) in present.items()}
+    return Arrays(pixels, *_encoded(columns, kind, keys), task=task)
+
+
+def _class_names(content: Mapping[str, NDArray[Any]], file: Path) -> tuple[str, ...]:
+    """Return the names under `classes`, none where there is no such key."""
+    if "classes" not in content:
+        return ()
+    stored = content["classes"]
+    if stored.ndim != 1 or stored.dtype.kind not in "SUiu":
+        raise DataError(
+            f"`{file}`: `classes` is {stored.dtype} of shape {stored.shape}; wanted are the names of the classes, (K,)."
+        )
+    return checked_names(stored.tolist(), where=f"`classes` of `{file}`")
 
 
 def _present(keys: Sequence[str], file: Path) -> dict[str, tuple[str, str]]:
@@ -215,13 +229,33 @@ def _announced_bytes(archive: zipfile.ZipFile, key: str) -> int:
     return math.prod(shape) * dtype.itemsize
 
 
-def _encoded(columns: Mapping[str, NDArray[Any]], kind: type[Task]) -> tuple[dict[str, Labels], tuple[str, ...]]:
+def _encoded(
+    columns: Mapping[str, NDArray[Any]], kind: type[Task], keys: Mapping[str, str]
+) -> tuple[dict[str, Labels], tuple[str, ...]]:
     """Return labels that are no indices of names; grades as classes, which have no order yet."""
-    for part, array in columns.items():
-        kind.check_raw(array, part)
     # as text, so that labels mean the same here as in folders and tables
-    texts = {part: array.astype(str).tolist() for part, array in columns.items()}
+    texts = {part: _texts(array, kind, keys[part]) for part, array in columns.items()}
     return (tasks.kind("classes") if kind.ordered else kind).encode(texts)
+
+
+def _texts(labels: NDArray[Any], kind: type[Task], key: str) -> list[str]:
+    """Return labels (N,) as text.
+
+    Raises: DataError for what is no label, with the first row that has it.
+    """
+    if labels.dtype.kind not in "biufSU":
+        raise DataError(f"`{key}` is {labels.dtype}; wanted are labels that are integers, numbers or text.")
+    values = labels.tolist()
+    texts = [label_text(value, (), where=f"`{key}`, row {row}") for row, value in enumerate(values)]
+    if blank := [row for row, text in enumerate(texts) if kind.is_missing(text, PLAIN)]:
+        raise DataError(f"`{key}` has {len(blank):,} rows without a label, as row {blank[0]}; leave their images out.")
+    kind.check_raw(labels, key)
+    for row, text in enumerate(texts):
+        try:
+            kind.check_written(text, PLAIN)
+        except DataError as error:
+            raise DataError(f"`{key}`, row {row}: {error}") from error
+    return texts
 
 
 def _in_order(dataset: Dataset, wording: Wording) -> Dataset:

@@ -4,7 +4,8 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -12,14 +13,19 @@ from typing import NamedTuple
 import numpy as np
 
 from fovea import tasks
-from fovea.data.dataset import Dataset, Part
-from fovea.data.labels import CHARACTERS_NOTE, PART_NAMES, in_order
-from fovea.errors import DataError, UsageError
-from fovea.preprocess import read_header
+from fovea.data.dataset import BadFile, Dataset, Part
+from fovea.data.labels import CHARACTERS_NOTE, PART_NAMES, alike, in_order
+from fovea.errors import DataError, UsageError, listed, readable, shortened
+from fovea.files import open_regular
+from fovea.preprocess import foreign, read_header
+from fovea.tasks.task import Task
 from fovea.tasks.wording import PLAIN, Wording, Written
+from fovea.texts import composed
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 IGNORED = frozenset({"__macosx", "thumbs.db", "desktop.ini"})
+LOOKED_INTO = 100
+"""Files of unknown suffixes whose first bytes are looked at."""
 SAMPLE = 16
 """Images, spread over the files, whose headers tell channels and size."""
 
@@ -40,6 +46,7 @@ class Layout(NamedTuple):
     records: list[Record]
     classes: set[str]
     outside: int
+    notes: tuple[str, ...] = ()
 
 
 def load_folder(
@@ -53,29 +60,50 @@ def load_folder(
     # sorted, as each disk lists files in an order of its own
     found = sorted(_walk(root, "", ()))
     images = [record for record in found if is_image(record.name)]
+    others = [record for record in found if not is_image(record.name)]
     if not images:
-        raise DataError(f"No images in `{root}`; recognised are {', '.join(sorted(SUFFIXES))}.")
+        raise _no_images(root, others)
     layout = _layout(root, images, flat=pattern is not None)
     records = _relabelled(layout.records, pattern) if pattern else layout.records
     # a folder of several labels, as `cat;dog`, is no label itself; an empty one says nothing
     classes = frozenset() if tasks.kind(task).several else frozenset(layout.classes)
     dataset = dataset_of(records, name=root.resolve().name, task=task, classes=classes, wording=wording)
-    counts = (len(found) - len(images), "that are no images"), (layout.outside, "outside the class folders")
+    unread = unread_photographs(record.name for record in found)
+    bad = tuple(BadFile(readable(name), f"this is {kind}") for name, kind in unread.items())
+    rest = [record for record in others if record.name not in unread]
+    counts = (len(rest), "that are no images"), (layout.outside, "outside the class folders")
     ignored = tuple(f"{count} files {which} were ignored" for count, which in counts if count)
-    return replace(dataset, notes=(*dataset.notes, *ignored))
+    notes = (*dataset.notes, *layout.notes, *ignored, *_known_among(rest))
+    return replace(dataset, bad_files=bad, notes=notes)
+
+
+def unread_photographs(names: Iterable[str]) -> dict[str, foreign.Foreign]:
+    """Return what those files are that are photographs in a form that is not read, by their suffix.
+
+    One that lies beside an image of its name, as `1.cr2` beside `1.jpg`, has been converted already.
+    """
+    listed_names = list(names)
+    read = {os.path.splitext(name)[0] for name in listed_names if is_image(name)}
+    kinds = ((name, foreign.photograph(name)) for name in listed_names if os.path.splitext(name)[0] not in read)
+    return {name: kind for name, kind in kinds if kind is not None}
 
 
 def dataset_of(
     records: Sequence[Record], *, name: str, task: str, classes: frozenset[str], wording: Wording = PLAIN
 ) -> Dataset:
-    """Return the data set of these files, each part sorted by name; `classes` may name some that have no image."""
+    """Return the data set of these files, each part sorted by name; `classes` may name some that have no image.
+
+    Names of classes are compared in one form (`composed`). Raises: DataError, which names the image, for a label that
+    is none of the kind of target, or whose bytes are no UTF-8.
+    """
+    kind = tasks.kind(task)
     grouped: dict[str, list[Record]] = {}
-    for record in sorted(records):
+    for record in sorted(map(_in_one_form, records), key=lambda record: (record.part, composed(record.name), record)):
+        _check_label(kind, record, wording)
         grouped.setdefault(record.part, []).append(record)
     order = in_order(grouped)
     texts = {part: [record.label for record in grouped[part]] for part in order}
-    kind = tasks.kind(task)
-    labels, names = kind.encode(texts, classes=sorted(classes), wording=wording)
+    labels, names = kind.encode(texts, classes=sorted({_utf8(composed(name)) for name in classes}), wording=wording)
     parts = {
         part: Part(
             labels=labels[part],
@@ -88,16 +116,72 @@ def dataset_of(
     directional = kind.directional(names, channels=channels)
     characters = (CHARACTERS_NOTE,) if directional and kind.has_classes else ()
     return Dataset(
-        name=name,
+        name=readable(name),
         parts=parts,
         classes=names,
         channels=channels,
         task=task,
         native_size=size,
         directional=directional,
-        fingerprint=_fingerprint(records, wording.columns),
-        notes=(*characters, *kind.notes(labels, names)),
+        fingerprint=_fingerprint([record for part in order for record in grouped[part]], wording.columns),
+        notes=(*characters, *kind.notes(labels, names), *alike(names)),
     )
+
+
+def _in_one_form(record: Record) -> Record:
+    """Return a record with its label as names are compared, and a name that can be written everywhere."""
+    label = composed(record.label) if isinstance(record.label, str) else tuple(map(composed, record.label))
+    return record._replace(name=readable(record.name), label=label)
+
+
+def _check_label(kind: type[Task], record: Record, wording: Wording) -> None:
+    for text in (record.label,) if isinstance(record.label, str) else record.label:
+        _utf8(text)
+    try:
+        kind.check_written(record.label, wording)
+    except DataError as error:
+        raise DataError(f"`{shortened(record.name, most=120)}`: {error}") from error
+
+
+def _utf8(label: str) -> str:
+    """Return a label, where its bytes are UTF-8: it goes into model files, tables and pages."""
+    if label != readable(label):
+        raise DataError(f"The name of the class `{shortened(readable(label))}` is not UTF-8; rename the folder.")
+    return label
+
+
+def _no_images(root: Path, others: Sequence[Record]) -> DataError:
+    recognised = f"recognised are {', '.join(sorted(SUFFIXES))}"
+    if known := _known_among(others):
+        return DataError(f"No images in `{root}` that can be read; {'; '.join(known)}.")
+    return DataError(f"No images in `{root}`; {recognised}.")
+
+
+def _known_among(files: Sequence[Record]) -> list[str]:
+    """Return a line for each format that is not read, and one for images whose suffix does not tell that they are."""
+    found: dict[foreign.Foreign | str, list[str]] = defaultdict(list)
+    looked_into = 0
+    for record in files:
+        kind: foreign.Foreign | str | None = foreign.by_suffix(record.name)
+        if kind is None and looked_into < LOOKED_INTO:
+            looked_into += 1
+            kind = _content_of(record.path)
+        if kind:
+            found[kind].append(readable(record.name))
+    return [
+        f"{len(names)} of them, as `{shortened(names[0])}`: this is {kind}" for kind, names in found.items() if names
+    ]
+
+
+def _content_of(path: Path) -> foreign.Foreign | str | None:
+    try:
+        with open_regular(path) as stream:
+            kind = foreign.by_content(stream.read(foreign.HEAD_BYTES))
+    except OSError:
+        return None
+    if kind is None and read_header(path):
+        return "an image under another suffix; rename it as .jpg, .png and so on"
+    return kind
 
 
 def is_image(name: str) -> bool:
@@ -153,9 +237,15 @@ def _layout(root: Path, images: Sequence[Record], *, flat: bool) -> Layout:
     if not records:
         raise DataError(
             f"`{root}` holds images but no sub-folder per class. If the file names hold the labels, "
-            "give `--label-from REGEX`; else list the images with their labels in a CSV manifest."
+            f"give `--label-from REGEX`; else list the images with their labels in a CSV manifest.{_lists(root)}"
         )
     return Layout(records, set() if flat else set(subfolders(root)), outside)
+
+
+def _lists(root: Path) -> str:
+    """Return which CSV files in the folder may be its manifest, where more than one may."""
+    found = sorted(path.name for path in root.iterdir() if path.suffix.lower() == ".csv" and not is_ignored(path.name))
+    return f" It has {listed(found)}: give the one that lists them." if found else ""
 
 
 def _split_layout(root: Path, images: Sequence[Record], *, splits: set[str], flat: bool) -> Layout:
@@ -168,13 +258,15 @@ def _split_layout(root: Path, images: Sequence[Record], *, splits: set[str], fla
         if not records:
             raise DataError(
                 f"`{root / top}` holds images but no sub-folder per class; sort them into such folders, "
-                "give `--label-from REGEX` if the file names hold the labels, or move the folder away."
+                f"give `--label-from REGEX` if the file names hold the labels, or move the folder away.{_lists(root)}"
             )
         all_records += records
         if part == "train" and not flat:
             classes.update(subfolders(root / top))
     _refuse_other_tops(images, splits)
-    return Layout(all_records, classes, len(images) - len(all_records))
+    empty = [name for name in subfolders(root) if name.lower() in PART_NAMES and name not in splits]
+    notes = (f"no image in {listed(empty)}, which is no part therefore",) if empty else ()
+    return Layout(all_records, classes, len(images) - len(all_records), notes)
 
 
 def _refuse_other_tops(images: Sequence[Record], splits: set[str]) -> None:
@@ -231,7 +323,7 @@ def _channels_and_size(paths: Sequence[Path]) -> tuple[int, tuple[int, int] | No
 def _fingerprint(records: Sequence[Record], columns: Sequence[str]) -> str:
     """Return SHA-256 over the records; labels in columns count by the names of these, in whatever order they come."""
     # by size in place of content: no file is opened for it
-    rows = sorted((record.part, record.name, record.size_bytes, _named(record.label, columns)) for record in records)
+    rows = sorted((each.part, composed(each.name), each.size_bytes, _named(each.label, columns)) for each in records)
     return hashlib.sha256("\n".join(json.dumps(row) for row in rows).encode()).hexdigest()
 
 

@@ -1,5 +1,6 @@
 """Images listed in a CSV file: a path and a label per row, and optionally the part it belongs to."""
 
+import codecs
 import csv
 import os
 from collections.abc import Sequence
@@ -9,11 +10,13 @@ from typing import NamedTuple
 
 from fovea import tasks
 from fovea.data.dataset import BadFile, Dataset
-from fovea.data.labels import part_of
+from fovea.data.labels import PART_NAMES, part_named, part_of
 from fovea.data.sources.folders import Record, dataset_of, is_ignored, subfolders
-from fovea.errors import DataError
-from fovea.files import no_file, open_text
+from fovea.data.sources.places import Places
+from fovea.errors import DataError, shortened
+from fovea.files import is_file, open_regular, open_text
 from fovea.tasks.wording import PLAIN, Wording, Written
+from fovea.texts import composed
 
 
 class Columns(NamedTuple):
@@ -29,6 +32,10 @@ SEPARATORS = {";": "semicolons", "\t": "tabs"}
 """What other programs write between columns."""
 COLUMN_OPTIONS = "`--path-column`, `--label-column`, `--split-column`"
 LABEL_COLUMNS = "`--label-columns`"
+MOST = 20
+"""Columns that a message names."""
+TRIED = 100
+"""Rows that tell where paths start."""
 
 
 class Row(NamedTuple):
@@ -38,37 +45,47 @@ class Row(NamedTuple):
     path: str
     label: Written
     split: str
+    cut: bool = False
+    """Whether it has more cells than the header."""
+
+
+class Listed(NamedTuple):
+    """What a manifest lists: rows, their files (there or not), the names of these, and what is to be said of it."""
+
+    rows: list[Row]
+    paths: list[Path]
+    names: list[str]
+    places: Places
+    notes: list[str]
 
 
 def load_manifest(
-    file: Path, *, columns: Columns = DEFAULT_COLUMNS, task: str = "classes", wording: Wording = PLAIN
+    file: Path,
+    *further: Path,
+    columns: Columns = DEFAULT_COLUMNS,
+    task: str = "classes",
+    wording: Wording = PLAIN,
+    within: Path | None = None,
 ) -> Dataset:
-    """Return the images listed in the CSV file; relative paths start at its folder, or at the only one in it.
+    """Return the images listed in the CSV files; relative paths start at their folder, or at the only one in it.
 
-    A row whose file is missing, or whose label says nothing, is left out and named in `bad_files`.
+    Each has a header of its own. Of several without a column of splits, each holds the part that its name tells. A row
+    whose file is missing, or whose label says nothing, is left out and named in `bad_files`; so is one whose file is
+    not `within` a folder. `Places` says which paths are understood.
 
     Raises: DataError for a file that is no CSV, a missing column, an unknown split name, or no usable row at all.
     """
-    rows = _rows(file, columns, labels=wording.columns)
-    folder = _base(file, rows)
-    names = _names([folder / row.path for row in rows], file.parent)
-    kind = tasks.kind(task)
-    # `names` are found before rows are left out, so that `read_column` finds the same
     records: list[Record] = []
     bad: list[BadFile] = []
-    for row, name in zip(rows, names, strict=True):
-        path = folder / row.path
-        missing = kind.is_missing(row.label, wording)
-        reason = no_file(path) or ("no label" if missing else "")
-        if reason:
-            bad.append(BadFile(name, f"{reason} (line {row.line} of {file.name})"))
-        else:
-            part = part_of(row.split, where=f"`{file}`, line {row.line}")
-            records.append(Record(part, name, row.label, path, path.stat().st_size))
-    if not records:
-        raise _nothing_usable(file, rows, bad)
+    notes: list[str] = []
+    for each in (file, *further):
+        found = _listed(each, columns, labels=wording.columns, within=within, many=bool(further))
+        good, faulty = _sorted_out(each, found, task=task, wording=wording)
+        if not good:
+            raise _nothing_usable(each, found.rows, faulty)
+        records, bad, notes = records + good, bad + faulty, notes + found.notes
     dataset = dataset_of(records, name=file.stem, task=task, classes=frozenset(), wording=wording)
-    return replace(dataset, bad_files=tuple(bad))
+    return replace(dataset, bad_files=tuple(bad), notes=(*dataset.notes, *notes))
 
 
 def read_column(file: Path, column: str, *, columns: Columns = DEFAULT_COLUMNS) -> dict[str, str]:
@@ -76,73 +93,156 @@ def read_column(file: Path, column: str, *, columns: Columns = DEFAULT_COLUMNS) 
 
     Of an image listed twice the last row counts. Raises: DataError for a file that is no CSV, or a missing column.
     """
-    rows = _rows(file, columns._replace(label=column), options="`--slice`")
-    folder = _base(file, rows)
-    names = _names([folder / row.path for row in rows], file.parent)
-    return {name: str(row.label) for name, row in zip(names, rows, strict=True)}
+    found = _listed(file, columns._replace(label=composed(column)), options="`--slice`")
+    return {name: str(row.label) for name, row in zip(found.names, found.rows, strict=True)}
 
 
-def manifest_in(folder: Path) -> Path | None:
-    """Return the CSV file that lists the images of a folder: the only one, where no sub-folders stand for classes."""
+def manifests_in(folder: Path) -> list[Path]:
+    """Return the CSV files that list the images of a folder, where no sub-folders stand for classes.
+
+    It is the only one, or all where each is called by a part, as `train.csv` and `test.csv`.
+    """
     files = [path for path in sorted(folder.iterdir()) if path.suffix.lower() == ".csv" and not is_ignored(path.name)]
+    parts = [part_named(file.name) for file in files]
+    if not files or (len(files) > 1 and not (all(parts) and len(set(parts)) == len(parts))):
+        return []
     tops = subfolders(folder)
-    sorted_by_class = len(tops) > 1 or any(subfolders(folder / top) for top in tops)
-    return files[0] if len(files) == 1 and not sorted_by_class else None
+    classes = [top for top in tops if top.lower() not in PART_NAMES]
+    # `train` and `test` beside a list hold images, unless there are class folders in them
+    sorted_by_class = len(classes) > 1 or any(subfolders(folder / top) for top in tops)
+    return [] if sorted_by_class else files
+
+
+def _listed(
+    file: Path,
+    columns: Columns,
+    *,
+    labels: Sequence[str] = (),
+    options: str = COLUMN_OPTIONS,
+    within: Path | None = None,
+    many: bool = False,
+) -> Listed:
+    """Return what a manifest lists; of `many` each holds a part, unless a column says otherwise."""
+    rows, blank = _rows(file, columns, labels=labels, options=options, part=part_named(file.name) if many else "train")
+    places = Places(_base(file, rows), within=within)
+    paths = [places.find(row.path) for row in rows]
+    # names are found before rows are left out, so that `read_column` finds the same
+    names = _names(paths, file.parent)
+    between = [f"{blank:,} blank rows between others in {file.name} were passed over"] if blank else []
+    return Listed(rows, paths, names, places, [*between, *places.notes(file)])
+
+
+def _sorted_out(file: Path, found: Listed, *, task: str, wording: Wording) -> tuple[list[Record], list[BadFile]]:
+    """Return the rows that can be used, and the others with the reason."""
+    kind = tasks.kind(task)
+    records: list[Record] = []
+    bad: list[BadFile] = []
+    for row, path, name in zip(found.rows, found.paths, found.names, strict=True):
+        reason = found.places.missing(path, row.path)
+        if row.cut:
+            reason = "more cells than the header has, so write those with commas in quotes"
+        if not reason and kind.is_missing(row.label, wording):
+            reason = "no label"
+        if reason:
+            bad.append(BadFile(shortened(name, most=200), f"{reason} (line {row.line} of {file.name})"))
+        else:
+            part = part_of(row.split, where=f"`{file}`, line {row.line}")
+            records.append(Record(part, name, row.label, path, path.stat().st_size))
+    return records, bad
 
 
 def _base(file: Path, rows: Sequence[Row]) -> Path:
-    """Return where relative paths start: at the folder of the manifest, or where they lie in its only folder there."""
+    """Return where relative paths start: at the folder of the manifest, or where they lie in a folder there.
+
+    That is the only one, or of several that of the part that the manifest is called by, as `train` of `train.csv`.
+    """
     inside = subfolders(file.parent)
-    if len(inside) != 1 or any((file.parent / row.path).is_file() for row in rows):
-        return file.parent
-    return file.parent / inside[0]
+    if len(inside) > 1:
+        inside = [name for name in inside if PART_NAMES.get(name.lower()) == part_named(file.name)]
+    return file.parent if len(inside) != 1 or _holds(file.parent, rows) else file.parent / inside[0]
+
+
+def _holds(folder: Path, rows: Sequence[Row]) -> bool:
+    """Tell whether a file listed lies in the folder: as written, or of the first rows as it may be meant."""
+    places = Places(folder)
+    return any(is_file(folder / row.path) for row in rows) or any(
+        is_file(places.find(row.path)) for row in rows[:TRIED]
+    )
 
 
 def _nothing_usable(file: Path, rows: Sequence[Row], bad: Sequence[BadFile]) -> DataError:
     if not rows:
         return DataError(f"`{file}` has no row below its header; list one image per row.")
-    tried = f"the first, `{file.parent / rows[0].path}`: {bad[0].reason}"
+    tried = f"the first, `{file.parent}/{shortened(rows[0].path)}`: {bad[0].reason}"
     way_out = "Paths start at the folder of the manifest, or at the only folder in it."
     for name in subfolders(file.parent):
-        if (file.parent / name / rows[0].path).is_file():
+        if is_file(file.parent / name / rows[0].path):
             way_out += f" It is in `{name}`: write `{name}/{rows[0].path}`, or move the manifest there."
     return DataError(f"`{file}` lists no image that can be used; {tried}. {way_out}")
 
 
-def _rows(file: Path, columns: Columns, *, labels: Sequence[str] = (), options: str = COLUMN_OPTIONS) -> list[Row]:
-    """Return the lines of the file, each with what stands in the label column, or in the columns of several labels."""
+def _rows(file: Path, columns: Columns, *, labels: Sequence[str], options: str, part: str) -> tuple[list[Row], int]:
+    """Return the lines of the file, each with what stands in the label column, or in the columns of several labels.
+
+    Blank ones are left out, as spreadsheets write many at the end; how many lie before others is returned too. `part`
+    is that of all rows where there is no column for it.
+    """
+    rows: list[Row] = []
+    blank = pending = 0
     try:
-        # -sig: spreadsheets begin a file with a mark that would become part of the first column's name
-        with open_text(file, encoding="utf-8-sig") as stream:
+        with open_text(file, encoding=_encoding(file)) as stream:
             reader = csv.DictReader(stream)
-            header = reader.fieldnames or ()
+            header = reader.fieldnames = [composed(name) for name in reader.fieldnames or ()]
             wanted = [columns.path, *([] if labels else [columns.label])]
             if columns.split in header or columns.split != DEFAULT_COLUMNS.split:
                 wanted.append(columns.split)
             require_columns(wanted, header, file, options=options)
             require_columns(labels, header, file, options=LABEL_COLUMNS)
-            return [_row(reader.line_num, row, columns, labels) for row in reader]
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise DataError(f"`{file}` is not a CSV file in UTF-8: {error}.") from error
+            for cells in reader:
+                if not any(map(_filled, cells.values())):
+                    pending += 1
+                    continue
+                rows.append(_row(reader.line_num, cells, columns, labels, part=part))
+                blank, pending = blank + pending, 0
+    except (csv.Error, UnicodeError) as error:
+        raise DataError(
+            f"`{file}` is not a CSV file in UTF-8: {shortened(str(error), most=120)}. Save it as CSV in UTF-8."
+        ) from error
+    return rows, blank
 
 
-def _row(line: int, cells: dict[str, str | None], columns: Columns, labels: Sequence[str]) -> Row:
-    # None stands in the cells that a short row lacks
+def _encoding(file: Path) -> str:
+    """Return the encoding that the first bytes of a file tell."""
+    with open_regular(file) as stream:
+        start = stream.read(2)
+    # -sig: spreadsheets begin a file with a mark that would become part of the first column's name
+    return "utf-16" if start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
+
+
+def _filled(cell: str | list[str] | None) -> bool:
+    """Tell whether anything stands in a cell, or in those that the header has no name for."""
+    return any(map(_filled, cell)) if isinstance(cell, list) else bool(cell and cell.strip())
+
+
+def _row(line: int, cells: dict[str, str | None], columns: Columns, labels: Sequence[str], *, part: str) -> Row:
+    # None stands in the cells that a short row lacks, and before those that are too many
     path, label, split = ((cells.get(column) or "").strip() for column in columns)
     several = tuple((cells[column] or "").strip() for column in labels)
-    return Row(line, path, several if labels else label, split if columns.split in cells else "train")
+    surplus = _filled(cells.get(None))  # type: ignore[call-overload]
+    return Row(line, path, several if labels else label, split if columns.split in cells else part, surplus)
 
 
 def require_columns(wanted: Sequence[str], header: Sequence[str], file: Path, *, options: str = COLUMN_OPTIONS) -> None:
     """Raise DataError where a column is missing; it lists those there are, and the options that choose."""
+    if twice := next((column for column in wanted if header.count(column) > 1), None):
+        raise DataError(f"`{file}` has the column `{shortened(twice)}` twice; give each a name of its own.")
     missing = [column for column in wanted if column not in header]
     if missing:
         other = next((name for mark, name in SEPARATORS.items() if len(header) == 1 and mark in header[0]), None)
         way_out = f"Choose with {options}." if other is None else f"Separate columns by commas, not {other}."
-        raise DataError(
-            f"`{file}` has no column `{missing[0]}`; it has {', '.join(f'`{column}`' for column in header) or 'none'}. "
-            f"{way_out}"
-        )
+        there = ", ".join(f"`{shortened(name)}`" for name in header[:MOST]) or "none"
+        rest = f" and {len(header) - MOST} more" if len(header) > MOST else ""
+        raise DataError(f"`{file}` has no column `{missing[0]}`; it has {there}{rest}. {way_out}")
 
 
 def _names(paths: Sequence[Path], folder: Path) -> list[str]:

@@ -5,7 +5,6 @@ out once, into the cache, and decoded from there like any file.
 """
 
 import json
-import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,14 +15,17 @@ from typing import Any, NamedTuple
 
 from fovea import tasks
 from fovea.data.dataset import BadFile, Dataset
-from fovea.data.labels import PART_NAMES, part_of
+from fovea.data.labels import PART_NAMES, checked_names, part_named, part_of
 from fovea.data.sources.archives import MAX_MEMBERS, MAX_UNPACKED_BYTES, Progress
+from fovea.data.sources.cells import image_of, label_text
 from fovea.data.sources.folders import Record, dataset_of
 from fovea.data.sources.manifests import DEFAULT_COLUMNS, LABEL_COLUMNS, Columns, require_columns
 from fovea.data.sources.parquet_pages import rows_at_once
-from fovea.errors import DataError, MissingDependencyError
-from fovea.files import check_regular, no_file
+from fovea.data.sources.places import Places
+from fovea.errors import DataError, MissingDependencyError, listed, shortened
+from fovea.files import check_regular
 from fovea.storage import build_once
+from fovea.tasks.task import Task
 from fovea.tasks.wording import PLAIN, Wording, Written, single
 
 SUFFIX = ".parquet"
@@ -46,14 +48,37 @@ class Listing:
     files: Sequence[Path]
     root: Path
     columns: Columns
-    classes: tuple[str, ...]
+    classes: Sequence[tuple[str, ...]]
+    """Of each file, as each has an order of its own; none where it names none."""
     labels: tuple[str, ...]
     """The columns of several labels, if they have one each."""
 
 
+class Labelled(NamedTuple):
+    """What stands in a row beside its image."""
+
+    label: Written | None
+    split: str | None
+    """None where there is no column of splits."""
+    fraction: bool = False
+    """Whether the label is stored as a number with a fraction, which may be 0."""
+
+
 def parquet_files(folder: Path) -> list[Path]:
-    """Return the Parquet files in a folder, and in `data` or folders of parts inside it, sorted."""
-    return sorted(file for name in ("", "data", *PART_NAMES) for file in (folder / name).glob(f"*{SUFFIX}"))
+    """Return the Parquet files of a folder, sorted: those in it, in `data`, and in folders of parts in either.
+
+    Where there are none, those in the folders of parts of another folder in it, as `default/train/0000.parquet`.
+
+    Raises: DataError where there are several such folders.
+    """
+    near = ["", "data", *PART_NAMES, *(f"data/{part}" for part in PART_NAMES)]
+    if found := sorted(file for name in near for file in (folder / name).glob(f"*{SUFFIX}")):
+        return found
+    inside = sorted(file for part in PART_NAMES for file in folder.glob(f"*/{part}/*{SUFFIX}"))
+    tops = sorted({file.parent.parent.name for file in inside})
+    if len(tops) > 1:
+        raise DataError(f"`{folder}` has Parquet files in {listed(tops)}, each a data set; give one of these folders.")
+    return inside
 
 
 def load_parquet(
@@ -66,27 +91,27 @@ def load_parquet(
 ) -> Dataset:
     """Return the images of a Parquet file, or of all in a folder; the part is in the split column or the file's name.
 
-    Whole numbers are indices into the class names that the file's `huggingface` metadata has, where it has them; -1 is
-    no label. A row without an image or a label is left out and named in `bad_files`. A list holds several labels, an
-    empty one none of them.
+    Whole numbers are indices into the class names that the `huggingface` metadata of their own file has, where it has
+    them; -1 is no label. A row without an image or a label is left out and named in `bad_files`. A list holds several
+    labels, an empty one none of them.
 
-    Raises: DataError for a file that is no Parquet, a missing column, a label outside the class names, lists for
-    another kind of target, file names of which only some name a part, or no usable row; MissingDependencyError without
-    pyarrow.
+    Raises: DataError for a file that is no Parquet, a missing column, a cell that is no label or no image, a label
+    outside the class names, lists for another kind of target, file names of which only some name a part, or no usable
+    row; MissingDependencyError without pyarrow.
     """
     kind = tasks.kind(task)
     listing = _listing(path, columns, wording.columns, named=kind.has_classes)
-    found = [list(_labels(file, listing)) for file in listing.files]
-    if not kind.several:
-        single(label for rows in found for label, _ in rows if label is not None)  # before anything is unpacked
+    found = [list(_labels(number, listing, kind)) for number in range(len(listing.files))]
     title = path.resolve().stem if path.is_file() else path.resolve().name
     unpack = partial(_unpack, listing, progress=progress)
     unpacked = build_once("archives", listing.files, name=f"{title}.{listing.columns.path}", build=unpack)
-    records, bad = _records(listing, found, unpacked, missing=lambda label: kind.is_missing(label, wording))
+    records, bad, notes = _records(listing, found, unpacked, missing=lambda label: kind.is_missing(label, wording))
     if not records:
         raise DataError(f"`{path}` has no row with an image and a label; {bad[0].reason if bad else 'it is empty'}.")
-    dataset = dataset_of(records, name=title, task=task, classes=frozenset(listing.classes), wording=wording)
-    return replace(dataset, bad_files=tuple(bad))
+    classes = frozenset(name for names in listing.classes for name in names)
+    dataset = dataset_of(records, name=title, task=task, classes=classes, wording=wording)
+    notes = [*_notes_on_names(listing), *_notes_on_fractions(found, kind), *notes]
+    return replace(dataset, bad_files=tuple(bad), notes=(*dataset.notes, *notes))
 
 
 def read_parquet_column(path: Path, column: str) -> dict[str, str]:
@@ -99,31 +124,19 @@ def read_parquet_column(path: Path, column: str) -> dict[str, str]:
     for file in files:
         table = _table(file)
         require_columns([column], table.columns, file, options="`--slice`")
-        names = class_names(table.metadata, column)
+        names = class_names(table.metadata, column, where=f"`{file}`")
         for row, values in enumerate(_rows(file, [column])):
             name = f"{file.relative_to(root).as_posix()}/{row}"
-            written = _written(values[column], names, where=f"`{file}`, row {row}") or ""
+            written = _written(values[column], names, where=_place(file, row, column)) or ""
             found[name] = written if isinstance(written, str) else ", ".join(written)
     return found
 
 
-def image_of(value: Any) -> tuple[bytes | None, str]:
-    """Return the encoded image that a cell holds, or else the path that stands in it; neither where it is empty.
-
-    >>> image_of({"bytes": None, "path": "a.png"}), image_of(b"GIF89a")
-    ((None, 'a.png'), (b'GIF89a', ''))
-    """
-    if isinstance(value, dict):
-        return value.get("bytes"), "" if value.get("bytes") is not None else value.get("path") or ""
-    if isinstance(value, bytes):
-        return value, ""
-    return None, str(value or "")
-
-
-def class_names(metadata: dict[bytes, bytes], column: str) -> tuple[str, ...]:
+def class_names(metadata: dict[bytes, bytes], column: str, *, where: str = "") -> tuple[str, ...]:
     """Return the class names of a column in index order, from a file's `huggingface` metadata; none where it has none.
 
-    Of a column of lists they are those of what the lists hold.
+    Of a column of lists they are those of what the lists hold. Raises: DataError, which begins with `where`, for names
+    that are none, or not distinct.
 
     >>> class_names({b"huggingface": b'{"info": {"features": {"label": {"names": ["cat", "dog"]}}}}'}, "label")
     ('cat', 'dog')
@@ -132,34 +145,10 @@ def class_names(metadata: dict[bytes, bytes], column: str) -> tuple[str, ...]:
         feature = json.loads(metadata[b"huggingface"])["info"]["features"][column]
         while "names" not in feature:  # {"feature": ...} or [...] around what a list holds
             feature = feature[0] if isinstance(feature, list) else feature["feature"]
-        return tuple(map(str, feature["names"]))
+        names = list(feature["names"])
     except (KeyError, IndexError, TypeError, ValueError):
         return ()
-
-
-def part_named(name: str) -> str:
-    """Return the part that a file's name from the root begins with, as `train-00000-of-00002.parquet`, or nothing.
-
-    >>> part_named("data/validation-00000-of-00001.parquet"), part_named("test/0000.parquet"), part_named("0.parquet")
-    ('val', 'test', '')
-    """
-    words = [re.split(r"[-_.]", piece)[0].lower() for piece in name.split("/")]
-    # from the end: the file's own name counts more than the folders around it
-    return next((PART_NAMES[word] for word in reversed(words) if word in PART_NAMES), "")
-
-
-def label_text(value: Any, names: Sequence[str], *, where: str) -> str:
-    """Return a label as text: a class name where there are names, nothing where there is no label.
-
-    Raises: DataError for an index that has no name.
-    """
-    if value is None or (value == -1 and names):
-        return ""
-    if not names or isinstance(value, str):
-        return str(value).strip()
-    if not isinstance(value, int) or not 0 <= value < len(names):
-        raise DataError(f"{where}: label `{value}` is none of 0 to {len(names) - 1}, the classes the file names.")
-    return names[value]
+    return checked_names(names, where=where or f"the column `{shortened(column)}`")
 
 
 def _listing(path: Path, columns: Columns, labels: tuple[str, ...], *, named: bool) -> Listing:
@@ -176,8 +165,10 @@ def _listing(path: Path, columns: Columns, labels: tuple[str, ...], *, named: bo
             wanted.append(columns.split)
         require_columns(wanted, table.columns, file)
         require_columns(labels, table.columns, file, options=LABEL_COLUMNS)
-    classes = class_names(tables[0].metadata, columns.label) if named and not labels else ()
-    return Listing(files, root, columns, classes, labels)
+    own = [
+        class_names(table.metadata, columns.label, where=f"`{file}`") for file, table in zip(files, tables, strict=True)
+    ]
+    return Listing(files, root, columns, own if named and not labels else [() for _ in files], labels)
 
 
 def _files(path: Path) -> tuple[list[Path], Path]:
@@ -197,48 +188,96 @@ def _parts(listing: Listing) -> list[str]:
     return [part or "train" for part in parts]
 
 
-def _labels(file: Path, listing: Listing) -> Iterator[tuple[Written | None, str | None]]:
-    """Yield label and split of each row; None where there is no label, or no column of splits."""
-    columns, several = listing.columns, listing.labels
+def _labels(number: int, listing: Listing, kind: type[Task]) -> Iterator[Labelled]:
+    """Yield label and split of each row of a file."""
+    file, columns, several, names = listing.files[number], listing.columns, listing.labels, listing.classes[number]
     has_split = columns.split in _table(file).columns
+    unnamed = any(listing.classes) and not names
     for row, values in enumerate(_rows(file, [*(several or [columns.label]), *([columns.split] if has_split else [])])):
-        cells = tuple(label_text(values[column], (), where="") for column in several)
-        label = cells or _written(values[columns.label], listing.classes, where=f"`{file}`, row {row}")
-        yield label, str(values[columns.split] or "") if has_split else None
+        split = str(values[columns.split] or "") if has_split else None
+        if several:
+            cells = tuple(label_text(values[column], (), where=_place(file, row, column)) for column in several)
+            yield Labelled(cells, split)
+            continue
+        value, where = values[columns.label], _place(file, row, columns.label)
+        label = _written(value, names, where=where)
+        if unnamed and _has_number(value):
+            raise DataError(
+                f"{where}: label `{shortened(value)}` is a number, and this file names no classes where others do; "
+                "write the names into its metadata, or into the column."
+            )
+        _check_label(label, value, kind, where=where)
+        yield Labelled(label, split, isinstance(value, float) and label is not None)
+
+
+def _place(file: Path, row: int, column: str) -> str:
+    return f"`{file}`, row {row}, column `{shortened(column)}`"
+
+
+def _has_number(value: Any) -> bool:
+    return (
+        any(map(_has_number, value)) if isinstance(value, list) else isinstance(value, int | float) and value == value
+    )
+
+
+def _check_label(label: Written | None, value: Any, kind: type[Task], *, where: str) -> None:
+    """Raise DataError for several labels where one is wanted, and for a fraction where a class is."""
+    if label is not None and not kind.several:
+        try:
+            single([label])
+        except DataError as error:
+            raise DataError(f"{where}: {error}") from error
+    if isinstance(value, float) and label and kind.has_classes and not kind.ordered and not value.is_integer():
+        raise DataError(f"{where}: label `{label}` is a fraction, and no class; give `--task number`.")
+
+
+def _notes_on_names(listing: Listing) -> list[str]:
+    named = [names for names in listing.classes if names]
+    differ = any(names != named[0] for names in named)
+    return ["the files name their classes differently, so each is read by its own names"] if differ else []
+
+
+def _notes_on_fractions(found: Sequence[Sequence[Labelled]], kind: type[Task]) -> list[str]:
+    fractions = kind.has_classes and any(row.fraction for rows in found for row in rows)
+    return ["labels are stored as 0.0, 1.0 and so on: the classes are called 0, 1 and so on"] if fractions else []
 
 
 def _written(value: Any, names: Sequence[str], *, where: str) -> Written | None:
     """Return the text of a label, or those of a list of them; None where there is no label."""
     if isinstance(value, list):
         return tuple(label_text(each, names, where=where) for each in value)
-    return None if value is None or (value == -1 and names) else label_text(value, names, where=where)
+    text = label_text(value, names, where=where)
+    return text if text or isinstance(value, str | bytes) else None
 
 
 def _records(
     listing: Listing,
-    found: Sequence[Sequence[tuple[Written | None, str | None]]],
+    found: Sequence[Sequence[Labelled]],
     unpacked: Path,
     *,
     missing: Callable[[Written], bool],
-) -> tuple[list[Record], list[BadFile]]:
-    """Return the rows that can be used, and the others; `found` are label and split of each row of each file."""
+) -> tuple[list[Record], list[BadFile], list[str]]:
+    """Return the rows that can be used, the others, and what is to be said; `found` are the rows of each file."""
     paths = json.loads((unpacked / INDEX).read_text(encoding="utf-8"))
     records: list[Record] = []
     bad: list[BadFile] = []
+    notes: list[str] = []
     for number, (file, part) in enumerate(zip(listing.files, _parts(listing), strict=True)):
-        for row, (label, split) in enumerate(found[number]):
+        places = Places(file.parent)
+        for row, (label, split, _) in enumerate(found[number]):
             name = f"{file.relative_to(listing.root).as_posix()}/{row}"
             given = paths[number][row]
             # a path starts at the folder of its file; bytes lie where `_unpack` has written them
-            image = file.parent / given if given else unpacked / str(number) / str(row)
-            if reason := no_file(image):
-                bad.append(BadFile(name, reason))
+            image = places.find(given) if given else unpacked / str(number) / str(row)
+            if reason := places.missing(image, given):
+                bad.append(BadFile(name, f"{reason}: `{shortened(given)}`" if given else "no image"))
             elif label is None or missing(label):
                 bad.append(BadFile(name, "no label"))
             else:
                 own = part_of(split, where=f"`{file}`, row {row}") if split is not None else part
                 records.append(Record(own, name, label, image, image.stat().st_size))
-    return records, bad
+        notes += places.notes(file)
+    return records, bad, notes
 
 
 def _unpack(listing: Listing, target: Path, *, progress: Progress | None) -> None:
@@ -246,11 +285,12 @@ def _unpack(listing: Listing, target: Path, *, progress: Progress | None) -> Non
     budget = min(MAX_UNPACKED_BYTES, shutil.disk_usage(target).free * 9 // 10)
     paths: list[list[str]] = []
     rows, unpacked_bytes, total_bytes = 0, 0, sum(file.stat().st_size for file in listing.files)
+    column = listing.columns.path
     for number, file in enumerate(listing.files):
         (target / str(number)).mkdir()
         paths.append([])
-        for row, values in enumerate(_rows(file, [listing.columns.path])):
-            content, given = image_of(values[listing.columns.path])
+        for row, values in enumerate(_rows(file, [column])):
+            content, given = image_of(values[column], where=_place(file, row, column))
             paths[-1].append(given)  # for every row, empty ones too: a row is found by its number
             rows, unpacked_bytes = rows + 1, unpacked_bytes + len(content or b"")
             if rows > MAX_MEMBERS or unpacked_bytes > budget:

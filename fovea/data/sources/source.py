@@ -15,13 +15,14 @@ from fovea.data.sources.cifar import cifar_version, load_cifar
 from fovea.data.sources.download import CATALOGUE, locate
 from fovea.data.sources.folders import load_folder
 from fovea.data.sources.idx import idx_files, load_idx
-from fovea.data.sources.manifests import Columns, load_manifest, manifest_in, read_column
+from fovea.data.sources.manifests import Columns, load_manifest, manifests_in, read_column
 from fovea.data.sources.parquet import SUFFIX, load_parquet, parquet_files, read_parquet_column
-from fovea.errors import DataError, UsageError, unknown
+from fovea.errors import DataError, UsageError, readable, unknown
 from fovea.files import irregular
 from fovea.inputs.interface import Preprocessing
 from fovea.signatures import spelled_out
 from fovea.tasks.wording import PLAIN, Wording
+from fovea.texts import composed
 
 NAMES = ("digits", *CATALOGUE)
 FILE_SUFFIXES = (".csv", ".parquet", ".npz", *ZIP_SUFFIXES, *TAR_SUFFIXES)
@@ -69,6 +70,8 @@ class DataSource:
             if (value := getattr(self, name)) is not None:
                 # as names, whether from text, from a list of recipe.toml or from Python
                 object.__setattr__(self, name, _names(value))
+        for name in ("path_column", "label_column", "split_column"):
+            object.__setattr__(self, name, composed(getattr(self, name)))
 
     @property
     def wording(self) -> Wording:
@@ -77,7 +80,7 @@ class DataSource:
             separator=PLAIN.separator if self.label_separator is None else self.label_separator,
             columns=tuple(self.label_columns or ()),
             order=tuple(self.order or ()),
-            known=self.known or (),
+            known=tuple(map(composed, self.known or ())),
         )
 
     @property
@@ -93,6 +96,10 @@ class DataSource:
     def find(self, *, download: bool = True, progress: Progress | None = None) -> Dataset:
         """Return the data set; errors as `fovea.find`. `progress` hears of downloads and unpacking."""
         _check_labelling(self)  # before anything is read
+        if str(self.data) != readable(str(self.data)):
+            raise UsageError(
+                f"The name `{readable(str(self.data))}` is not UTF-8, and runs and pages keep it; rename it."
+            )
         if isinstance(self.data, str) and self.data in NAMES:
             return _named(self, download=download, progress=progress)
         further = [reader for reader in _FURTHER if reader.reads(self.path, self)]
@@ -119,15 +126,16 @@ class DataSource:
             UsageError: the data is no manifest.
             DataError: it has no such column.
         """
-        path = self.path
+        path = unpack(self.path) if _is_archive(self.path) else self.path
         if path.suffix.lower() == SUFFIX or (path.is_dir() and parquet_files(path)):
             return read_parquet_column(path, name)
-        manifest = manifest_in(path) if path.is_dir() else path if path.suffix.lower() == ".csv" else None
-        if manifest is None:
+        manifests = manifests_in(path) if path.is_dir() else [path] if path.suffix.lower() == ".csv" else []
+        if not manifests:
             raise UsageError(
                 f"`--slice {name}` needs a CSV or Parquet manifest with that column; `{self.data}` is none."
             )
-        return read_column(manifest, name, columns=Columns(path=self.path_column))
+        columns = Columns(path=self.path_column)
+        return {image: text for file in manifests for image, text in read_column(file, name, columns=columns).items()}
 
 
 reads_data = spelled_out(
@@ -201,7 +209,7 @@ def _names(given: str | Sequence[str]) -> tuple[str, ...]:
     >>> _names("small, large"), _names(["a,b", "c"])
     (('small', 'large'), ('a,b', 'c'))
     """
-    return tuple(name.strip() for name in (given.split(",") if isinstance(given, str) else given))
+    return tuple(composed(name) for name in (given.split(",") if isinstance(given, str) else given))
 
 
 def _check_labelling(source: DataSource) -> None:
@@ -222,7 +230,7 @@ def _check_labelling(source: DataSource) -> None:
         raise UsageError("`--label-separator` is empty; give what stands between two labels, as ; or |.")
     if source.order is not None:
         _check_names("order", source.order, least=2)
-        if source.known and tuple(source.order) != source.known:
+        if source.known and source.order != source.wording.known:
             raise UsageError(
                 f"`--order` differs from the order that the model knows, {', '.join(source.known)}; leave it out."
             )
@@ -306,26 +314,38 @@ def _from_npz(path: Path, source: DataSource, _: Progress | None) -> Dataset:
 
 
 def _is_listed(path: Path, source: DataSource) -> bool:
-    return path.is_dir() and source.label_from is None and manifest_in(path) is not None
+    return path.is_dir() and source.label_from is None and bool(manifests_in(path))
 
 
-def _listed(path: Path, source: DataSource, progress: Progress | None) -> Dataset:
-    manifest = manifest_in(path)
-    if manifest is None:
+def _listed(path: Path, source: DataSource, _: Progress | None, *, within: Path | None = None) -> Dataset:
+    files = manifests_in(path)
+    if not files:
         raise DataError(f"`{path}` has no manifest any more.")
-    return replace(_from_manifest(manifest, source, progress), name=path.resolve().name)
+    given = {"columns": source.columns, "task": source.task, "wording": source.wording}
+    return replace(load_manifest(*files, within=within, **given), name=path.resolve().name)  # type: ignore[arg-type]
+
+
+def _is_archive(path: Path) -> bool:
+    return path.is_file() and path.name.lower().endswith((*ZIP_SUFFIXES, *TAR_SUFFIXES)) and not _holds_arrays(path)
 
 
 def _archive(path: Path, source: DataSource, progress: Progress | None) -> Dataset:
+    """Return what an archive holds, read as the folder is; its manifest lists nothing that lies outside."""
     folder = unpack(path, progress=progress)
     try:
-        return replace(_from_folder(folder, source, progress), name=stem(path))
+        if _is_listed(folder, source):
+            dataset = _listed(folder, source, progress, within=folder.resolve())
+        else:
+            _check_form(source, _FOLDER)
+            dataset = _from_folder(folder, source, progress)
+        return replace(dataset, name=stem(path))
     except DataError as error:  # it names the folder in the cache, where the user gave the archive
         raise DataError(str(error).replace(str(folder), str(path))) from error
 
 
 _NAMED = Reader(lambda *_: False, _arrays, classes_only=True)
 """What holds of published data sets, which are found by name."""
+_FOLDER = Reader(lambda path, _: path.is_dir(), _from_folder, labels_in_names=True)
 _READERS = (
     Reader(lambda path, _: path.suffix.lower() == ".csv", _from_manifest, has_columns=True),
     Reader(lambda path, _: path.suffix.lower() == ".npz", _from_npz, has_texts=False),
@@ -336,7 +356,7 @@ _READERS = (
     ),
     Reader(lambda path, _: _holds_arrays(path), _arrays, classes_only=True),
     Reader(_is_listed, _listed, labels_in_names=True, has_columns=True),
-    Reader(lambda path, _: path.is_dir(), _from_folder, labels_in_names=True),
-    Reader(lambda *_: True, _archive, labels_in_names=True),
+    _FOLDER,
+    Reader(lambda *_: True, _archive, labels_in_names=True, has_columns=True),
 )
 """In the order in which they are asked."""

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from fovea.data.dataset import BadFile
-from fovea.data.sources.manifests import Columns, load_manifest, manifest_in, read_column
+from fovea.data.sources.manifests import Columns, load_manifest, manifests_in, read_column
 from fovea.errors import DataError
 from fovea.tasks.wording import Wording
 
@@ -123,15 +123,15 @@ def test_files_that_lie_in_one_of_several_folders_are_refused_with_the_way_out(f
 
 def test_the_only_csv_of_a_folder_without_class_folders_lists_its_images(folder):
     file = write(folder, "path,label\n1.png,a\n2.png,b\n")
-    assert manifest_in(folder) == file
+    assert manifests_in(folder) == [file]
     (folder / "img" / "cats").mkdir()  # as in train/cats
-    assert manifest_in(folder) is None
+    assert manifests_in(folder) == []
     (folder / "img" / "cats").rmdir()
     (folder / "other").mkdir()  # class folders, and a list of something
-    assert manifest_in(folder) is None
+    assert manifests_in(folder) == []
     (folder / "other").rmdir()
     (folder / "test.csv").touch()  # two lists
-    assert manifest_in(folder) is None
+    assert manifests_in(folder) == []
 
 
 def test_rows_that_all_lack_their_label_are_refused(folder):
