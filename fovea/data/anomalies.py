@@ -16,6 +16,8 @@ from fovea.preprocess import read_header
 ODD_FACTOR = 4
 """A side is odd that is so many times the median of that side, or so many times shorter."""
 BLANK_LEVELS = 2
+DARK_LEVELS = 17
+"""Of 255: an image without a brighter pixel is nearly black. Values of 12 bits in a file of 16 reach 16."""
 CHUNK = 2048
 
 
@@ -64,9 +66,22 @@ def find_blank(thumbnails: Dataset) -> list[tuple[str, str]]:
     return blank
 
 
+def find_dark(thumbnails: Dataset) -> list[tuple[str, str]]:
+    """Return name and part of the images that are nearly black but not blank, in a decoded data set."""
+    dark = []
+    for name, part in thumbnails.parts.items():
+        for first in range(0, len(part), CHUNK):
+            pixels = part.decoded[first : first + CHUNK]
+            brightest, spread = pixels.max(axis=(1, 2, 3)), np.ptp(pixels, axis=(1, 2)).max(axis=1)
+            chosen = np.flatnonzero((brightest <= DARK_LEVELS) & (spread > BLANK_LEVELS))
+            dark += [(part.names[first + index], name) for index in chosen]
+    return dark
+
+
 def find_strays(root: Path, dataset: Dataset) -> list[str]:
     """Return the names, relative to `root`, of files below it that are no part of the data set; hidden ones aside."""
     known = {os.path.realpath(file) for part in dataset.parts.values() for file in part.files or ()}
+    known |= {os.path.realpath(root / bad.name) for bad in dataset.bad_files}
     strays = []
     for folder, folders, files in os.walk(root, followlinks=False):
         folders[:] = sorted(name for name in folders if not is_ignored(name))

@@ -40,6 +40,8 @@ class DataCheck:
     """`mean` and `std` per channel of thumbnails, pixels scaled to 0..1, by part."""
     blank: Sequence[tuple[str, str]]
     """Name and part of images of a single colour."""
+    dark: Sequence[tuple[str, str]] = ()
+    """Name and part of images that are nearly black, as values of 12 bits in files of 16."""
     strays: Sequence[str]
     """Files in the folder that are no part of the data set."""
     notes: tuple[str, ...] = ()
@@ -57,6 +59,7 @@ class DataCheck:
             Finding("near duplicates", *_counted(near)),
             Finding("classes without training images", len(self.empty_classes), _first(self.empty_classes)),
             Finding("blank images", len(self.blank), _first(map(_place, self.blank)), fault=False),
+            Finding("nearly black images", len(self.dark), _dark_text(self.dark), fault=False),
             Finding("odd sizes", len(self.sizes.odd), _first(map(_place, self.sizes.odd)), fault=False),
             Finding("stray files", len(self.strays), _first(self.strays), fault=False),
             self._imbalance(),
@@ -136,6 +139,10 @@ def _first(texts: Iterable[str]) -> str:
 
 def _place(image: tuple[str, str]) -> str:
     return "{} ({})".format(*image)
+
+
+def _dark_text(dark: Sequence[tuple[str, str]]) -> str:
+    return f"{_first(map(_place, dark))}; values of 12 bits in a file of 16 come out so: multiply by 16" if dark else ""
 
 
 def _bad_text(bad: BadFile) -> str:

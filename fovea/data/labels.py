@@ -1,6 +1,7 @@
 """What every source calls its parts, and what names of classes must be."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from fovea.data.dataset import PARTS
@@ -48,24 +49,26 @@ def checked_names(names: Iterable[object], *, where: str) -> tuple[str, ...]:
 
     Raises: DataError for a name that is no text, an empty one, and one that stands there twice.
     """
-    found: list[str] = []
-    for index, name in enumerate(names):
-        try:
-            text = name.decode("utf-8") if isinstance(name, bytes) else name
-        except UnicodeDecodeError:
-            text = None
-        if isinstance(text, int) and not isinstance(text, bool):
-            text = str(text)
-        if not isinstance(text, str) or not composed(text):
-            raise DataError(f"{where}: the name of class {index} is `{shortened(name)}`; wanted are texts in UTF-8.")
-        if composed(text) in found:
-            first = found.index(composed(text))
-            raise DataError(
-                f"{where}: the classes {first} and {index} have the same name, `{shortened(text)}`; "
-                "give each a name of its own."
-            )
-        found.append(composed(text))
-    return tuple(found)
+    found = tuple(_name(name, index, where) for index, name in enumerate(names))
+    if twice := [name for name, count in Counter(found).items() if count > 1]:
+        first, second, *_ = (index for index, name in enumerate(found) if name == twice[0])
+        raise DataError(
+            f"{where} has {len(set(found))} different names for {len(found)} classes: {first} and {second} are both "
+            f"`{shortened(twice[0])}`; give each a name of its own."
+        )
+    return found
+
+
+def _name(given: object, index: int, where: str) -> str:
+    try:
+        text = given.decode("utf-8") if isinstance(given, bytes) else given
+    except UnicodeDecodeError:
+        text = None
+    if isinstance(text, int) and not isinstance(text, bool):
+        text = str(text)
+    if not isinstance(text, str) or not composed(text):
+        raise DataError(f"{where}: the name of class {index} is `{shortened(given)}`; wanted are texts in UTF-8.")
+    return composed(text)
 
 
 def alike(classes: Sequence[str]) -> tuple[str, ...]:

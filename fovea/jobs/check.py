@@ -6,15 +6,17 @@ from pathlib import Path
 from typing import Unpack
 
 from fovea import inputs
-from fovea.data.anomalies import find_blank, find_strays, survey_sizes
+from fovea.data.anomalies import find_blank, find_dark, find_strays, survey_sizes
 from fovea.data.dataset import Dataset, Part
 from fovea.data.duplicates.groups import Member, find_duplicates
 from fovea.data.duplicates.likeness import SIDE
 from fovea.data.findings import DataCheck
 from fovea.data.sources.parquet import parquet_files
 from fovea.data.sources.source import DataSource, Reading, reads_data
+from fovea.data.splits import surprises
 from fovea.data.statistics import channel_statistics
 from fovea.display import Display
+from fovea.plans.plan import Plan
 from fovea.preprocess import Pixels, Preprocess, decode
 from fovea.report.check import check_page
 from fovea.report.page import THUMBNAIL, write_page
@@ -52,8 +54,9 @@ def check(
         sizes=survey_sizes(dataset),
         channels={name: _statistics(part) for name, part in decoded.parts.items()},
         blank=find_blank(decoded),
+        dark=find_dark(decoded),
         strays=_strays(data, dataset),
-        notes=dataset.notes,
+        notes=(*dataset.notes, *surprises(dataset, fraction=Plan.val_fraction)),
     )
     if html is not None:
         pixels = partial(_pixels, dataset)

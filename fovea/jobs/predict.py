@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fovea.budget import batch_within
-from fovea.data.sources.folders import is_ignored, is_image
+from fovea.data.sources.folders import is_ignored, is_image, unread_photographs
 from fovea.errors import FoveaError, ImageError, UsageError
 from fovea.inputs.interface import Preprocessing, Stored
 from fovea.model.bundle import load
@@ -109,7 +109,9 @@ def _some(paths: Iterable[str], complaint: str) -> Iterator[str]:
 def _below(folder: str) -> Iterator[str]:
     for parent, folders, files in os.walk(folder):
         folders[:] = sorted((name for name in folders if not is_ignored(name)), key=natural_key)
-        names = sorted((name for name in files if is_image(name) and not is_ignored(name)), key=natural_key)
+        visible = [name for name in files if not is_ignored(name)]
+        # photographs that cannot be read are given their reason, not passed over
+        names = sorted([*filter(is_image, visible), *unread_photographs(visible)], key=natural_key)
         yield from (os.path.join(parent, name) for name in names)
 
 

@@ -110,10 +110,8 @@ class Named(Task):
 
 def by_name(names: Sequence[str]) -> dict[str, int]:
     """Return the index of each name, in the form in which names are compared, and as it is written."""
-    return {
-        **{composed(name): index for index, name in enumerate(names)},
-        **{name: index for index, name in enumerate(names)},
-    }
+    compared = {composed(name): index for index, name in enumerate(names)}
+    return compared | {name: index for index, name in enumerate(names)}
 
 
 def distinct(names: Sequence[object]) -> int:

@@ -197,7 +197,7 @@ def _class_names(content: Mapping[str, NDArray[Any]], file: Path) -> tuple[str, 
         raise DataError(
             f"`{file}`: `classes` is {stored.dtype} of shape {stored.shape}; wanted are the names of the classes, (K,)."
         )
-    return checked_names(stored.tolist(), where=f"`classes` of `{file}`")
+    return checked_names(stored.tolist(), where=f"`{file}`: `classes`")
 
 
 def _present(keys: Sequence[str], file: Path) -> dict[str, tuple[str, str]]:

@@ -124,7 +124,7 @@ def read_parquet_column(path: Path, column: str) -> dict[str, str]:
     for file in files:
         table = _table(file)
         require_columns([column], table.columns, file, options="`--slice`")
-        names = class_names(table.metadata, column, where=f"`{file}`")
+        names = class_names(table.metadata, column, where=f"`{file}`: ")
         for row, values in enumerate(_rows(file, [column])):
             name = f"{file.relative_to(root).as_posix()}/{row}"
             written = _written(values[column], names, where=_place(file, row, column)) or ""
@@ -148,7 +148,7 @@ def class_names(metadata: dict[bytes, bytes], column: str, *, where: str = "") -
         names = list(feature["names"])
     except (KeyError, IndexError, TypeError, ValueError):
         return ()
-    return checked_names(names, where=where or f"the column `{shortened(column)}`")
+    return checked_names(names, where=f"{where}the column `{shortened(column)}`")
 
 
 def _listing(path: Path, columns: Columns, labels: tuple[str, ...], *, named: bool) -> Listing:
@@ -165,10 +165,11 @@ def _listing(path: Path, columns: Columns, labels: tuple[str, ...], *, named: bo
             wanted.append(columns.split)
         require_columns(wanted, table.columns, file)
         require_columns(labels, table.columns, file, options=LABEL_COLUMNS)
-    own = [
-        class_names(table.metadata, columns.label, where=f"`{file}`") for file, table in zip(files, tables, strict=True)
+    names = [
+        class_names(table.metadata, columns.label, where=f"`{file}`: ")
+        for file, table in zip(files, tables, strict=True)
     ]
-    return Listing(files, root, columns, own if named and not labels else [() for _ in files], labels)
+    return Listing(files, root, columns, names if named and not labels else [()] * len(files), labels)
 
 
 def _files(path: Path) -> tuple[list[Path], Path]:
@@ -211,7 +212,7 @@ def _labels(number: int, listing: Listing, kind: type[Task]) -> Iterator[Labelle
 
 
 def _place(file: Path, row: int, column: str) -> str:
-    return f"`{file}`, row {row}, column `{shortened(column)}`"
+    return f"`{file}`, column `{shortened(column)}`, row {row}"
 
 
 def _has_number(value: Any) -> bool:
@@ -270,7 +271,7 @@ def _records(
             # a path starts at the folder of its file; bytes lie where `_unpack` has written them
             image = places.find(given) if given else unpacked / str(number) / str(row)
             if reason := places.missing(image, given):
-                bad.append(BadFile(name, f"{reason}: `{shortened(given)}`" if given else "no image"))
+                bad.append(BadFile(name, reason))
             elif label is None or missing(label):
                 bad.append(BadFile(name, "no label"))
             else:
