@@ -165,11 +165,9 @@ def _listing(path: Path, columns: Columns, labels: tuple[str, ...], *, named: bo
             wanted.append(columns.split)
         require_columns(wanted, table.columns, file)
         require_columns(labels, table.columns, file, options=LABEL_COLUMNS)
-    names = [
-        class_names(table.metadata, columns.label, where=f"`{file}`: ")
-        for file, table in zip(files, tables, strict=True)
-    ]
-    return Listing(files, root, columns, names if named and not labels else [()] * len(files), labels)
+    pairs = zip(files, tables, strict=True)
+    own = [class_names(table.metadata, columns.label, where=f"`{file}`: ") for file, table in pairs]
+    return Listing(files, root, columns, own if named and not labels else [()] * len(files), labels)
 
 
 def _files(path: Path) -> tuple[list[Path], Path]:
