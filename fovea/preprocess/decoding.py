@@ -155,7 +155,9 @@ def _decode(source: Path | bytes, at_least: tuple[int, int] | None, room: Reserv
             return image if turn is None else image.transpose(turn)
     except Exception as error:  # on damaged data Pillow's decoders raise nearly anything
         name = f"`{source}`: " if isinstance(source, Path) else ""
-        raise ImageError(f"{name}{_reason(error)}.") from error
+        kind = foreign.by_suffix(source.name) if isinstance(source, Path) else None
+        named = f"this is {kind}" if kind and isinstance(error, UnidentifiedImageError) else ""
+        raise ImageError(f"{name}{named or _reason(error)}.") from error
 
 
 def _opened(source: Path | bytes) -> BinaryIO:

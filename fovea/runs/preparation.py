@@ -121,9 +121,9 @@ def tuned(
 def find_data(source: DataSource, display: Display) -> Dataset:
     """Return the data set, with its notes shown; DataError where it cannot be trained on."""
     dataset = source.find(progress=display.fetched)
-    require_trainable(dataset)
     for note in dataset.notes:
         display.note(f"data: {note}")
+    require_trainable(dataset)
     return dataset
 
 
@@ -160,13 +160,16 @@ def ready(
     """Return the network built and the data decoded; the network has a layer `watch`, where one is named."""
     target = _target(dataset, plan.recipe.loss)  # refuses a loss that does not fit, before anything is decoded
     val_fraction = 0.0 if "val" in dataset.parts else plan.val_fraction
-    dataset = split_validation(dataset, fraction=val_fraction, seed=plan.recipe.seed)
+    found, dataset = dataset, split_validation(dataset, fraction=val_fraction, seed=plan.recipe.seed)
+    for note in dataset.notes[len(found.notes) :]:
+        display.note(f"data: {note}")
     plan = _bounded(plan, dataset)
     geometry = begun.preprocess if begun else _geometry(plan, dataset)
     # all that may be refused is, before images are decoded
+    if inputs.kind(dataset.input).augments:
+        compose(plan.recipe.augment, size=plan.size)
     torch.manual_seed(seed_of(plan.recipe.seed))
-    network = _network(plan, target=target, shape=geometry.shape)
-    model, architecture, arguments = network
+    model, architecture, arguments = _network(plan, target=target, shape=geometry.shape)
     Learners(model, plan.recipe)
     watched_layer(model, watch)
     _check_batch(model, plan, shape=geometry.shape)

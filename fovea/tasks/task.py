@@ -31,6 +31,9 @@ MISSING = ("nan", "<na>", "nat")
 """What programs write where they have no value, in any case."""
 
 
+LARGEST = float(np.finfo(np.float32).max)
+
+
 class Mistake(NamedTuple):
     """An image that the network is wrong about, with probabilities where there are any."""
 
@@ -366,7 +369,7 @@ def number_of(text: str, *, task: str) -> float:
         raise DataError(
             f"Label `{shortened(text)}` is not a number, as `--task {task}` requires; correct it, or train on classes."
         )
-    if abs(value) > np.finfo(np.float32).max:
+    if abs(value) > LARGEST:
         raise DataError(
             f"Label `{shortened(text)}` is beyond the numbers that are computed with, up to 3.4e38; use a larger unit."
         )

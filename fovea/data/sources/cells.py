@@ -83,6 +83,6 @@ def _decoded(value: bytes, where: str) -> str:
 
 def _called(value: Any) -> str:
     """Return what a value is, as a person calls it."""
-    kinds = {"dict": "a struct", "list": "a list", "bool": "true or false"}
+    kinds = {"dict": "a struct", "list": "a list", "bool": "true or false", "int": "a number", "float": "a number"}
     name = type(value).__name__
     return kinds.get(name, f"a {name}")

@@ -73,7 +73,8 @@ def load_folder(
     rest = [record for record in others if record.name not in unread]
     counts = (len(rest), "that are no images"), (layout.outside, "outside the class folders")
     ignored = tuple(f"{count} files {which} were ignored" for count, which in counts if count)
-    notes = (*dataset.notes, *layout.notes, *ignored, *_known_among(rest))
+    lists = (f"labels are the names of folders.{listing}",) if not pattern and (listing := _lists(root)) else ()
+    notes = (*dataset.notes, *layout.notes, *ignored, *_known_among(rest), *lists)
     return replace(dataset, bad_files=bad, notes=notes)
 
 
@@ -243,9 +244,9 @@ def _layout(root: Path, images: Sequence[Record], *, flat: bool) -> Layout:
 
 
 def _lists(root: Path) -> str:
-    """Return which CSV files in the folder may be its manifest, where more than one may."""
+    """Return which CSV files in the folder may list its images."""
     found = sorted(path.name for path in root.iterdir() if path.suffix.lower() == ".csv" and not is_ignored(path.name))
-    return f" It has {listed(found)}: give the one that lists them." if found else ""
+    return f" There is {listed(found)}: give that file where it lists the images." if found else ""
 
 
 def _split_layout(root: Path, images: Sequence[Record], *, splits: set[str], flat: bool) -> Layout:
