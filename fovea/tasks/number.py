@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+LARGE = 1e12
+"""Sums of squares of more than so much may be beyond float32."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class NumberFigures(Figures):
     """How far predicted numbers are from the true ones, in the unit of the labels (`r2` has none)."""
@@ -98,7 +102,7 @@ class Number(Task):
     def fitted(cls, labels: Labels, *, classes: Sequence[str], loss: str, data: str) -> "Number":
         """Return the task with mean and deviation of the labels; 1 stands for a deviation of 0."""
         check_loss(loss, cls.name)
-        values = labels.astype(np.float64)  # whose squares are finite
+        values = _bearing_squares(labels)
         return cls(loss=loss, mean=float(values.mean()), std=float(values.std()) or 1.0)
 
     @classmethod
@@ -135,7 +139,7 @@ class Number(Task):
 
     def to_network(self, labels: Labels) -> Labels:
         """Return (label - mean) / std, float32 (N,)."""
-        scaled: Labels = ((labels.astype(np.float64) - self.mean) / self.std).astype(np.float32)
+        scaled: Labels = ((_bearing_squares(labels) - self.mean) / self.std).astype(np.float32)
         return scaled
 
     def criterion(self, *, label_smoothing: float = 0.0, weights: "Tensor | None" = None) -> Criterion:
@@ -171,6 +175,11 @@ class Number(Task):
     def probe_targets(self, labels: "Tensor") -> "Tensor":
         """Return the numbers as a column (N, 1)."""
         return labels[:, None]
+
+
+def _bearing_squares(labels: Labels) -> Labels:
+    """Return numbers (N,) as float32, or as float64 where their squares would be beyond that."""
+    return labels.astype(np.float64) if len(labels) and np.abs(labels).max() > LARGE else labels
 
 
 def _finite(value: object) -> bool:
