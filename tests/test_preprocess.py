@@ -2,6 +2,8 @@ import io
 import json
 import os
 import struct
+import subprocess
+import sys
 import warnings
 import zlib
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +18,7 @@ from PIL import Image, ImageFile, ImageOps
 
 from fovea.errors import ImageError, UsageError
 from fovea.preprocess import FILL, FORMATS, Preprocess, as_pixels, decode
-from fovea.preprocess.decoding import _without_pillow_warnings
+from fovea.preprocess.decoding import _quietly
 
 FITS = ("crop", "letterbox", "squash")
 
@@ -316,7 +318,7 @@ def test_flipped_bytes_raise_nothing_but_image_errors(data):
 def test_pillow_is_silent_until_the_last_thread_has_decoded():
     with warnings.catch_warnings():
         before = list(warnings.filters)
-        first, second = _without_pillow_warnings(), _without_pillow_warnings()
+        first, second = _quietly(), _quietly()
         first.__enter__()
         second.__enter__()
         first.__exit__(None, None, None)
@@ -512,3 +514,40 @@ def test_photographs_give_the_shape_and_stay_the_same():
         pixels = plan((64, 64)).read(path)
         assert pixels.shape == (64, 64, 3) and pixels.std() > 5
         assert np.array_equal(pixels, plan((64, 64)).read(path.read_bytes()))
+
+
+DAMAGED_TIFF = """
+import io, sys
+from PIL import Image
+from fovea.errors import ImageError
+from fovea.preprocess import decode
+stream = io.BytesIO()
+Image.new("L", (64, 64), 9).save(stream, "TIFF", compression="tiff_lzw")
+content = bytearray(stream.getvalue())
+directory = int.from_bytes(content[4:8], "little")
+for at in range(directory + 2, len(content) - 8, 12):
+    for change in {2: 65535, 4: 0, 8: 63488}.items():
+        damaged = bytearray(content)
+        damaged[at + change[0] : at + change[0] + 2] = change[1].to_bytes(2, "little")
+        try:
+            decode(bytes(damaged), channels=1)
+        except ImageError:
+            print("refused")
+"""
+
+
+def test_no_library_writes_of_a_damaged_image_on_the_terminal():
+    done = subprocess.run([sys.executable, "-c", DAMAGED_TIFF], capture_output=True, text=True, check=True)
+    assert "refused" in done.stdout and done.stderr == ""
+
+
+def test_libtiff_speaks_again_after_decoding():
+    from fovea.preprocess.decoding import _libtiff_function
+
+    set_handler = _libtiff_function("TIFFSetErrorHandler")
+    if set_handler is None:
+        pytest.skip("Pillow does not show its libtiff here")
+    before = set_handler(None)
+    set_handler(before)
+    decode(encoded(Image.new("L", (4, 4)), "TIFF", compression="tiff_lzw"), channels=1)
+    assert before and set_handler(before) == before

@@ -1,14 +1,17 @@
 """From the bytes of an image to its pixels, with what that takes in memory bounded before anything is decompressed."""
 
+import ctypes
 import io
+import logging
 import math
 import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import PIL
@@ -100,7 +103,7 @@ def read_header(path: Path) -> tuple[str, tuple[int, int]] | None:
     """Return Pillow's mode and (W, H) of an image file without decoding it; nothing of a file that cannot be used."""
     try:
         # `open_regular`, as a pipe would be waited for
-        with _without_pillow_warnings(), open_regular(path) as stream:
+        with _quietly(), open_regular(path) as stream:
             if canvas := webp_size(stream):
                 _check_pixels(canvas)
             stream.seek(0)
@@ -148,7 +151,7 @@ def as_array(image: Image.Image) -> Pixels:
 
 def _decode(source: Path | bytes, at_least: tuple[int, int] | None, room: Reservation, plan: costs.Plan) -> Image.Image:
     try:
-        with _without_pillow_warnings(), _opened(source) as stream:
+        with _quietly(), _opened(source) as stream:
             image, turn = _load(stream, at_least, room, plan)
             image = converted(image, plan.channels)
             # turned last: colours do not depend on their place, and the smaller image is turned
@@ -291,28 +294,48 @@ def _reason(error: Exception) -> str:
     return " ".join(str(error).split()).rstrip(".") or type(error).__name__
 
 
-_warnings_lock = threading.Lock()
-_warnings_depth = 0
-_warnings_state = warnings.catch_warnings()
+_quiet_lock = threading.Lock()
+_quiet_depth = 0
+_loud = ExitStack()
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # without any, Python prints what Pillow says of damage
 
 
 @contextmanager
-def _without_pillow_warnings() -> Iterator[None]:
-    """Silence Pillow's warnings while any thread decodes.
+def _quietly() -> Iterator[None]:
+    """Keep Pillow's warnings and libtiff's words off the terminal while any thread decodes: the error says it.
 
-    The filters belong to the whole process: the first thread in sets them, the last one out restores them.
+    Both belong to the whole process: the first thread in silences them, the last one out restores them.
     """
-    global _warnings_depth, _warnings_state
-    with _warnings_lock:
-        _warnings_depth += 1
-        if _warnings_depth == 1:
-            _warnings_state = warnings.catch_warnings()
-            _warnings_state.__enter__()
+    global _quiet_depth, _loud
+    with _quiet_lock:
+        _quiet_depth += 1
+        if _quiet_depth == 1:
+            _loud = ExitStack()
+            _loud.enter_context(warnings.catch_warnings())
             warnings.filterwarnings("ignore", module=r"PIL\.")
+            _silence_libtiff(_loud)
     try:
         yield
     finally:
-        with _warnings_lock:
-            _warnings_depth -= 1
-            if _warnings_depth == 0:
-                _warnings_state.__exit__(None, None, None)
+        with _quiet_lock:
+            _quiet_depth -= 1
+            if _quiet_depth == 0:
+                _loud.close()
+
+
+def _silence_libtiff(until: ExitStack) -> None:
+    """Take libtiff's handlers away, which write to the terminal; nothing where Pillow does not show that library."""
+    for name in ("TIFFSetErrorHandler", "TIFFSetWarningHandler"):
+        if set_handler := _libtiff_function(name):
+            until.callback(set_handler, set_handler(None))
+
+
+@cache
+def _libtiff_function(name: str) -> Callable[[int | None], int | None] | None:
+    try:
+        # a symbol is looked for in the libraries that the module needs, too
+        function: Any = getattr(ctypes.CDLL(Image.core.__file__), name)  # type: ignore[attr-defined]
+    except (AttributeError, OSError, TypeError):  # linked otherwise
+        return None
+    function.argtypes, function.restype = [ctypes.c_void_p], ctypes.c_void_p
+    return function  # type: ignore[no-any-return]
