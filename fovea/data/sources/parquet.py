@@ -22,7 +22,7 @@ from fovea.data.sources.folders import Record, dataset_of
 from fovea.data.sources.manifests import DEFAULT_COLUMNS, LABEL_COLUMNS, Columns, require_columns
 from fovea.data.sources.parquet_pages import rows_at_once
 from fovea.data.sources.places import Places
-from fovea.errors import DataError, MissingDependencyError, listed, shortened
+from fovea.errors import DataError, FoveaError, MissingDependencyError, first_line, listed, shortened
 from fovea.files import check_regular
 from fovea.storage import build_once
 from fovea.tasks.task import Task
@@ -262,6 +262,9 @@ def _records(
     bad: list[BadFile] = []
     notes: list[str] = []
     for number, (file, part) in enumerate(zip(listing.files, _parts(listing), strict=True)):
+        if len(paths[number]) != len(found[number]):
+            lengths = f"{len(found[number])} labels but {len(paths[number])} images"
+            raise DataError(f"`{file}` cannot be read as Parquet: it holds {lengths}.")
         places = Places(file.parent)
         for row, (label, split, _) in enumerate(found[number]):
             name = f"{file.relative_to(listing.root).as_posix()}/{row}"
@@ -308,16 +311,17 @@ def _unpack(listing: Listing, target: Path, *, progress: Progress | None) -> Non
 def _opened(file: Path) -> Iterator[Any]:
     # imported here, as the library is an extra
     try:
-        from pyarrow import ArrowException
-        from pyarrow.parquet import ParquetFile
+        import pyarrow.parquet
     except ImportError as error:
         raise MissingDependencyError("Parquet files need a library: pip install 'fovea-cnn[parquet]'.") from error
     check_regular(file)
     try:
-        with ParquetFile(file) as opened:
+        with pyarrow.parquet.ParquetFile(file) as opened:
             yield opened
-    except (ArrowException, OSError) as error:
-        reason = str(error).partition("\n")[0].rstrip(".")
+    except FoveaError:
+        raise
+    except Exception as error:  # a damaged file: the library and Python's texts raise whatever they meet
+        reason = first_line(error).rstrip(".")
         raise DataError(f"`{file}` cannot be read as Parquet: {reason}.") from error
 
 
@@ -330,7 +334,7 @@ def _rows(file: Path, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
     with _opened(file) as opened:
         if opened.metadata.num_rows > MAX_MEMBERS:
             raise DataError(f"`{file}` has {opened.metadata.num_rows:,} rows; at most {MAX_MEMBERS:,} are read of one.")
-        rows = rows_at_once(file, opened.metadata, list(columns))
+        rows = rows_at_once(file, list(columns))
         for batch in opened.iter_batches(batch_size=rows, columns=list(columns)):
             values = batch.to_pylist()
             del batch  # not held while the next is read

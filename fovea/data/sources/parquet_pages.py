@@ -1,9 +1,11 @@
 """How large the pages of a Parquet file become, from their headers: a library undoes each whole, whatever it says.
 
-Format: parquet.thrift, `PageHeader`, in Thrift's compact protocol.
+Format: parquet.thrift, `FileMetaData` and `PageHeader`, in Thrift's compact protocol. Where the pages lie is read here
+too: asked for it, the library ends the process at some damaged statistics.
 """
 
 import io
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -12,6 +14,7 @@ from fovea.budget import IMAGE, MEGABYTE, TABLE
 from fovea.errors import DataError
 
 MAX_PAGE_HEADER_BYTES = 1 << 20
+MAX_FOOTER_BYTES = 1 << 28
 MAX_VALUES = 50_000_000
 """In a column of a group of rows: labels in lists are several for each row."""
 MAX_ROWS_AT_ONCE = 64
@@ -20,7 +23,18 @@ COPIES = 5
 PLAIN_BYTES, MAX_FOLD = 64 * MEGABYTE, 100
 """Pages above this size that were compressed more than so many times hold nothing that is an image."""
 _DICTIONARY = 2  # of `PageType`
-_DAMAGED = (AttributeError, IndexError, KeyError, TypeError, ValueError, RecursionError)
+_DAMAGED = (AttributeError, IndexError, KeyError, TypeError, ValueError, RecursionError, OverflowError, OSError)
+
+
+class Chunk(NamedTuple):
+    """Where a column of a group of rows lies."""
+
+    column: str
+    """Its path in the schema, joined by dots."""
+    values: int
+    first: int
+    packed_bytes: int
+    full_bytes: int
 
 
 class Page(NamedTuple):
@@ -41,31 +55,44 @@ class Page(NamedTuple):
         return max(1, min(MAX_ROWS_AT_ONCE, IMAGE.bytes // max(1, COPIES * self.full_bytes)))
 
 
-def rows_at_once(file: Path, metadata: Any, columns: list[str]) -> int:
+def rows_at_once(file: Path, columns: list[str]) -> int:
     """Return how many rows can be held at a time: where a dictionary holds large values, each row may repeat one.
-
-    `metadata` is pyarrow's.
 
     Raises: DataError for pages that become too large, or cannot be followed.
     """
     rows = MAX_ROWS_AT_ONCE
     with file.open("rb") as stream:
-        for chunk in _chunks(metadata, columns):
-            if chunk.num_values > MAX_VALUES:
-                raise DataError(f"`{file}` has {chunk.num_values:,} values in a group of rows; write smaller groups.")
+        for chunk in _chunks(stream, columns, file):
+            if chunk.values > MAX_VALUES:
+                raise DataError(f"`{file}` has {chunk.values:,} values in a group of rows; write smaller groups.")
             for page in _pages(stream, chunk, file):
                 _check(page, file)
                 rows = min(rows, page.rows_at_once)
     return rows
 
 
-def _chunks(metadata: Any, columns: list[str]) -> Iterator[Any]:
-    for number in range(metadata.num_row_groups):
-        group = metadata.row_group(number)
-        for index in range(group.num_columns):
-            chunk = group.column(index)
-            if any(chunk.path_in_schema == name or chunk.path_in_schema.startswith(f"{name}.") for name in columns):
-                yield chunk
+def _chunks(stream: BinaryIO, columns: list[str], file: Path) -> list[Chunk]:
+    """Return what the footer says of these columns, and of those in them."""
+    try:
+        size = stream.seek(0, os.SEEK_END)
+        stream.seek(size - 8)
+        length = int.from_bytes(stream.read(4), "little")
+        if length > min(MAX_FOOTER_BYTES, size - 8):
+            raise ValueError("too long")
+        stream.seek(size - 8 - length)
+        footer = _struct(io.BytesIO(stream.read(length)))
+        found = [_chunk(chunk[3]) for group in footer[4] for chunk in group[1]]
+    except _DAMAGED as error:
+        raise DataError(f"`{file}` cannot be read as Parquet: its footer is damaged.") from error
+    return [chunk for chunk in found if any(f"{chunk.column}.".startswith(f"{name}.") for name in columns)]
+
+
+def _chunk(facts: dict[int, Any]) -> Chunk:
+    """Return the `ColumnMetaData` with these fields; a dictionary, where there is one, lies before the data."""
+    first = min(facts[9], facts.get(11) or facts[9])
+    if min(facts[5], first, facts[6], facts[7]) < 0:
+        raise ValueError("a size below 0")
+    return Chunk(b".".join(facts[3]).decode(), facts[5], first, facts[7], facts[6])
 
 
 def _check(page: Page, file: Path) -> None:
@@ -78,11 +105,9 @@ def _check(page: Page, file: Path) -> None:
         raise DataError(f"`{file}` has a page that would take {excess}.")
 
 
-def _pages(stream: BinaryIO, chunk: Any, file: Path) -> Iterator[Page]:
-    first = chunk.data_page_offset
-    if chunk.has_dictionary_page and chunk.dictionary_page_offset:
-        first = min(first, chunk.dictionary_page_offset)
-    end = first + chunk.total_compressed_size
+def _pages(stream: BinaryIO, chunk: Chunk, file: Path) -> Iterator[Page]:
+    first = chunk.first
+    end = first + chunk.packed_bytes
     while first < end:
         try:
             page, header_bytes = _page(stream, first)
@@ -112,7 +137,7 @@ def _page(stream: BinaryIO, offset: int) -> tuple[Page, int]:
 
 
 def _struct(buffer: BinaryIO, depth: int = 0) -> dict[int, Any]:
-    """Return the fields of a Thrift struct by number; of texts only that they were there."""
+    """Return the fields of a Thrift struct by number."""
     if depth > 8:
         raise ValueError("nested too deeply")
     fields: dict[int, Any] = {}
@@ -131,7 +156,7 @@ def _value(buffer: BinaryIO, kind: int, depth: int) -> Any:
     if kind in (4, 5, 6):
         return _zigzag(buffer)
     if kind in (7, 8):
-        return _skip(buffer, 8 if kind == 7 else _varint(buffer))
+        return _bytes(buffer, 8 if kind == 7 else _varint(buffer))
     if kind in (9, 10):
         head = _byte(buffer)
         count = head >> 4 if head >> 4 < 15 else _varint(buffer)
@@ -145,9 +170,11 @@ def _byte(buffer: BinaryIO) -> int:
     return buffer.read(1)[0]
 
 
-def _skip(buffer: BinaryIO, count: int) -> None:
-    if len(buffer.read(count)) < count:
+def _bytes(buffer: BinaryIO, count: int) -> bytes:
+    content = buffer.read(count)
+    if len(content) < count:
         raise IndexError
+    return content
 
 
 def _varint(buffer: BinaryIO) -> int:

@@ -1,3 +1,4 @@
+import subprocess
 import sys
 
 import numpy as np
@@ -32,19 +33,67 @@ def test_pages_are_followed_to_the_end_of_each_column(tmp_path, version, compres
     images = [rng.bytes(5000) for _ in range(2000)]
     options = {"compression": compression, "data_page_version": version, "row_group_size": 700}
     file = write(tmp_path / "x.parquet", images, **options)
-    metadata = pq.ParquetFile(file).metadata
     with file.open("rb") as stream:
-        for chunk in _chunks(metadata, ["image", "label"]):
+        for chunk in _chunks(stream, ["image", "label"], file):
             pages = list(_pages(stream, chunk, file))
             # the sizes in the footer count the headers too
-            assert 0 < sum(page.packed_bytes for page in pages) <= chunk.total_compressed_size
-            left = chunk.total_uncompressed_size - sum(page.full_bytes for page in pages)
+            assert 0 < sum(page.packed_bytes for page in pages) <= chunk.packed_bytes
+            left = chunk.full_bytes - sum(page.full_bytes for page in pages)
             assert 0 < left <= 200 * len(pages)
-            values = [page.values for page in pages[1 if chunk.has_dictionary_page else 0 :]]
-            assert sum(values) == chunk.num_values
+            assert sum(page.values for page in pages if not page.is_dictionary) == chunk.values
     # of a dictionary each row may repeat the largest value, which may be all of it
-    assert rows_at_once(file, metadata, ["image"]) >= 20
-    assert rows_at_once(file, metadata, ["label"]) == MAX_ROWS_AT_ONCE
+    assert rows_at_once(file, ["image"]) >= 20
+    assert rows_at_once(file, ["label"]) == MAX_ROWS_AT_ONCE
+
+
+def test_the_footer_is_read_as_the_library_reads_it(tmp_path):
+    table = pa.table({"a": [{"b": [1, 2], "c": "x"}] * 9, "a.b": list(range(9)), "d": [b"z" * 99] * 9})
+    pq.write_table(table, tmp_path / "x.parquet", row_group_size=4)
+    groups = pq.ParquetFile(tmp_path / "x.parquet").metadata
+    columns = [groups.row_group(n).column(i) for n in range(3) for i in range(groups.row_group(n).num_columns)]
+    with (tmp_path / "x.parquet").open("rb") as stream:
+        found = _chunks(stream, ["a", "d"], tmp_path / "x.parquet")
+    first = [min(column.data_page_offset, column.dictionary_page_offset or 1 << 60) for column in columns]
+    assert [chunk.column for chunk in found] == [column.path_in_schema for column in columns]
+    assert [chunk.first for chunk in found] == first
+    assert [chunk.values for chunk in found] == [column.num_values for column in columns]
+    assert [chunk.packed_bytes for chunk in found] == [column.total_compressed_size for column in columns]
+    assert [chunk.full_bytes for chunk in found] == [column.total_uncompressed_size for column in columns]
+
+
+CHECKED = """
+import sys
+from pathlib import Path
+from fovea.data.sources.parquet import load_parquet
+from fovea.errors import DataError
+try:
+    load_parquet(Path(sys.argv[1]))
+except DataError as error:
+    print(error)
+"""
+
+
+def test_statistics_that_end_the_library_are_refused(tmp_path):
+    """Asked for the facts of a column whose counts of levels are one too few, pyarrow aborts."""
+    file = write(tmp_path / "x.parquet", [b"1", b"2"])
+    content = file.read_bytes()
+    length = int.from_bytes(content[-8:-4], "little")
+    data, footer = content[: -8 - length], content[-8 - length : -8]
+    # `SizeStatistics` of the labels: no levels of repetition, and counts 0 and 2 of levels of definition
+    footer = footer.replace(bytes.fromhex("3c29061926000400"), bytes.fromhex("3c290619160000"))
+    assert len(footer) == length - 1
+    file.write_bytes(data + footer + len(footer).to_bytes(4, "little") + b"PAR1")
+    done = subprocess.run([sys.executable, "-c", CHECKED, str(file)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "") and "cannot be read as Parquet" in done.stdout
+
+
+def test_text_that_is_none_is_refused_in_one_line(tmp_path):
+    table = pa.table({"image": [b"1", b"2"], "label": ["catcat", "dogdog"]})
+    pq.write_table(table, tmp_path / "x.parquet", compression="none")
+    content = (tmp_path / "x.parquet").read_bytes()
+    (tmp_path / "x.parquet").write_bytes(content.replace(b"catcat", b"cat\xffat"))
+    with pytest.raises(DataError, match="cannot be read as Parquet: 'utf-8' codec"):
+        load_parquet(tmp_path / "x.parquet")
 
 
 def test_rows_share_what_pages_without_a_dictionary_hold():
