@@ -3,11 +3,19 @@
 import difflib
 from collections.abc import Iterable
 
+LONGEST_MESSAGE = 1000
+"""Characters of a message, whatever names and values of a file stand in it."""
+LONGEST_REASON = 300
+"""Characters of what a library says."""
+
 
 class FoveaError(Exception):
     """Anything that Fovea refuses or cannot do; the message is one line that says what to do."""
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        return shortened(super().__str__(), LONGEST_MESSAGE)
 
 
 class UsageError(FoveaError, ValueError):
@@ -89,5 +97,18 @@ def unknown(kind: str, given: str, known: Iterable[str], *, see: str = "") -> Us
 
 
 def first_line(error: BaseException) -> str:
-    """Return the message of an error without what follows its first line."""
-    return (str(error) or type(error).__name__).splitlines()[0]
+    """Return the message of an error without what follows its first line, shortened; its name where it has none."""
+    text = str(error).strip() or type(error).__name__
+    return shortened(text.splitlines()[0], LONGEST_REASON)
+
+
+def shortened(text: str, most: int) -> str:
+    """Return `text` in at most so many characters: what is in the middle is left out, as the end says what to do.
+
+    >>> shortened("abcdefghijklmnop", 11)
+    'abc ... nop'
+    """
+    if len(text) <= most:
+        return text
+    begin = (most - 5) // 2
+    return f"{text[:begin]} ... {text[len(text) - (most - 5 - begin) :]}"

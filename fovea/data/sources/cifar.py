@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fovea.data.dataset import Dataset
 from fovea.data.sources.archives import DAMAGED, Progress, members
 from fovea.data.sources.arrays import Arrays, parsed_once
-from fovea.errors import DataError
+from fovea.errors import DataError, first_line
 
 IMAGE_BYTES = 3 * 32 * 32
 MAX_MEMBER_BYTES = 1 << 28
@@ -76,8 +76,11 @@ def load_cifar(path: Path, version: Version, *, progress: Progress | None = None
     return parsed_once(sources, partial(_parse, path, version, progress), name=version.name)
 
 
-class _ArraysOnly(pickle.Unpickler):
-    """Admits what NumPy's arrays and Python 2's text are pickled as, and nothing that could act."""
+class _ArraysOnly(pickle._Unpickler):
+    """Admits what NumPy's arrays and Python 2's text are pickled as, and nothing that could act.
+
+    It is the one written in Python: that in C takes as much memory as the number of an object says, which may be any.
+    """
 
     def find_class(self, module: str, name: str) -> Any:
         """Return one of four harmless constructors.
@@ -134,7 +137,8 @@ def _batches(path: Path, version: Version, progress: Progress | None) -> tuple[d
             else:
                 batches[name] = _pickled_batch(content)
         except Exception as error:  # a malformed pickle raises anything
-            raise DataError(f"`{name}` in `{path}` is not as published: {error}. Fetch it again.") from error
+            reason = first_line(error).rstrip(".")
+            raise DataError(f"`{name}` in `{path}` is not as published: {reason}. Fetch it again.") from error
         if progress:
             progress(f"reading {path.name}", count, total)
     return batches, classes
@@ -155,7 +159,7 @@ def _contents(path: Path, version: Version) -> Iterator[tuple[str, bytes]]:
             if source and member.size_bytes <= MAX_MEMBER_BYTES:
                 yield PurePosixPath(member.name).name, source.read()
     except (*DAMAGED, OSError) as error:
-        raise DataError(f"`{path}` is damaged: {error}. Fetch it again.") from error
+        raise DataError(f"`{path}` is damaged: {first_line(error).rstrip('.')}. Fetch it again.") from error
 
 
 def _pickled_batch(content: bytes) -> Batch:

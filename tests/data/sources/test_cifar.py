@@ -1,10 +1,12 @@
 import os
 import pickle
+import sys
 import tarfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from bombs import peak_of
 
 from fovea.data.sources.cifar import VERSIONS, cifar_version, load_cifar
 from fovea.errors import DataError
@@ -103,6 +105,15 @@ def test_a_hostile_pickle_is_refused_and_does_nothing(tmp_path, file):
     with pytest.raises(DataError, match=f"`{file}` in .* is not as published: it wants `_?io.open`, which is neither"):
         load_cifar(folder, PYTHON_10)
     assert not (tmp_path / "owned").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak of a process is asked of Linux")
+def test_a_pickle_that_numbers_its_objects_from_a_billion_on_takes_nothing(tmp_path):
+    """The unpickler in C makes room for all of them: 16 GB of eleven bytes."""
+    (tmp_path / "data_batch_1").write_bytes(b"\x80\x02]r" + (1 << 29).to_bytes(4, "little") + b".")
+    code = "_unpickled(path.read_bytes())"
+    taken, said = peak_of(tmp_path / "data_batch_1", code, "from fovea.data.sources.cifar import _unpickled")
+    assert said == "read" and taken < 10_000_000
 
 
 @pytest.mark.parametrize("name", ["os\nsystem", "builtins\neval", "numpy\nload", "numpy.core.multiarray\nscalar"])
