@@ -15,7 +15,7 @@ class FoveaError(Exception):
     exit_code = 1
 
     def __str__(self) -> str:
-        return shortened(super().__str__(), LONGEST_MESSAGE)
+        return without_middle(super().__str__(), LONGEST_MESSAGE)
 
 
 class UsageError(FoveaError, ValueError):
@@ -99,13 +99,13 @@ def unknown(kind: str, given: str, known: Iterable[str], *, see: str = "") -> Us
 def first_line(error: BaseException) -> str:
     """Return the message of an error without what follows its first line, shortened; its name where it has none."""
     text = str(error).strip() or type(error).__name__
-    return shortened(text.splitlines()[0], LONGEST_REASON)
+    return without_middle(text.splitlines()[0], LONGEST_REASON)
 
 
-def shortened(text: str, most: int) -> str:
+def without_middle(text: str, most: int) -> str:
     """Return `text` in at most so many characters: what is in the middle is left out, as the end says what to do.
 
-    >>> shortened("abcdefghijklmnop", 11)
+    >>> without_middle("abcdefghijklmnop", 11)
     'abc ... nop'
     """
     if len(text) <= most:

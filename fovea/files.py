@@ -26,6 +26,8 @@ def irregular(path: str | Path) -> str:
         return _kind(os.stat(path).st_mode)
     except FileNotFoundError:
         return ""
+    except ValueError:  # a zero byte, or half of a character
+        return "a name that no file can have"
 
 
 def is_file(path: Path) -> bool:

@@ -1,6 +1,7 @@
 """The command line: what goes where, with which exit code, and what is not imported for it."""
 
 import csv
+import errno
 import io
 import json
 import os
@@ -116,6 +117,16 @@ def test_debug_shows_the_traceback_wherever_it_stands(capsys, arguments):
     [
         (UsageError("Wrong `x`."), 2, "error: Wrong `x`.\n"),
         (TrainingError("The loss\nis NaN."), 1, "error: The loss is NaN.\n"),
+        (
+            OSError(errno.ENAMETOOLONG, "File name too long", "a.png"),
+            2,
+            "error: `a.png` cannot be used (File name too long); give another path, or make it accessible.\n",
+        ),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "a.png"),
+            1,
+            "error: `a.png` cannot be used (Permission denied); give another path, or make it accessible.\n",
+        ),
         (ZeroDivisionError("by 0"), 1, "error: ZeroDivisionError: by 0; run with --debug for the traceback\n"),
         (KeyboardInterrupt(), 130, ""),
     ],

@@ -145,3 +145,12 @@ def test_a_run_with_a_pipe_for_a_file_is_refused(tmp_path, pipe, name):
     pipe(f"run/{name}")
     with at_once(), pytest.raises(FoveaError, match=rf"{name}` (is|cannot)"):
         fovea.train(resume=run)
+
+
+@pytest.mark.parametrize("name", ["a\0b.png", "a\ud800.png"])
+def test_a_name_that_no_file_can_have_is_refused(name, make_bundle):
+    assert irregular(name) == "a name that no file can have"
+    with pytest.raises(StorageError, match="is a name that no file can have"):
+        open_regular(name)
+    (found,) = predict(make_bundle(), [name])
+    assert found.error == "this is a name that no file can have, and only files are read."

@@ -3,6 +3,8 @@
 Jobs are imported by the command that needs them: `fovea --help` imports neither PyTorch nor NumPy.
 """
 
+import errno
+import os
 import sys
 import time
 import traceback
@@ -15,7 +17,7 @@ import typer
 from fovea.cli.output import complain, speaks
 from fovea.cli.streams import give_up_output, prepare
 from fovea.commands import COMMANDS
-from fovea.errors import FoveaError, TrainingError
+from fovea.errors import FoveaError, TrainingError, UsageError, shortened
 from fovea.texts import plain
 
 app = typer.Typer(
@@ -110,5 +112,9 @@ def _failed(error: Exception, *, debug: bool) -> int:
             end = "" if message.endswith(("?", ".")) else "."
             complain(f"{message}{end} See `{context.command_path if context else 'fovea'} --help`.")
         return error.exit_code
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        path = shortened(os.fsdecode(error.filename), most=200)
+        complain(f"`{path}` cannot be used ({error.strerror}); give another path, or make it accessible.")
+        return UsageError.exit_code if error.errno == errno.ENAMETOOLONG else 1
     complain(f"{type(error).__name__}: {error}" + ("" if debug else "; run with --debug for the traceback"))
     return 1

@@ -1,5 +1,6 @@
 """Zip and tar archives of images, unpacked once into the cache."""
 
+import errno
 import lzma
 import os
 import re
@@ -16,7 +17,7 @@ from typing import IO, NamedTuple
 from fovea.data.labels import PART_NAMES
 from fovea.data.sources.containers import open_member, opened_tar, opened_zip
 from fovea.data.sources.folders import is_ignored, is_image, subfolders
-from fovea.errors import DataError
+from fovea.errors import DataError, first_line
 from fovea.preprocess.foreign import photograph
 from fovea.storage import build_once
 
@@ -33,6 +34,8 @@ DAMAGED = (
     NotImplementedError,
     RecursionError,
 )
+ITS_OWN = (None, errno.EINVAL, errno.ENAMETOOLONG, errno.EILSEQ)
+"""Numbers of errors that come from an archive, not from the disk: of gzip, of a place before its start, of names."""
 
 Progress = Callable[[str, int, int | None], None]
 """Called with what is being done, how much of it is done, and of how much, where that is known."""
@@ -78,7 +81,7 @@ def members(archive: Path) -> Iterator[Member]:
 def _zip_members(archive: Path) -> Iterator[Member]:
     with opened_zip(archive) as opened:
         for info in opened.infolist():
-            if not info.is_dir():
+            if not info.filename.endswith("/"):  # `is_dir` fails where a name is empty
                 # the upper half holds the Unix mode, where the archive was made on Unix
                 is_file = not stat.S_ISLNK(info.external_attr >> 16)
                 opening = partial(open_member, opened, info)
@@ -109,11 +112,12 @@ def _extract(archive: Path, target: Path, *, progress: Progress | None) -> None:
             if progress:
                 progress(f"unpacking {archive.name}", member.position, archive.stat().st_size)
     except (*DAMAGED, RuntimeError) as error:  # zipfile raises RuntimeError where a password is needed
-        raise DataError(f"`{archive}` cannot be unpacked: {error}.") from error
+        raise DataError(f"`{archive}` cannot be unpacked: {first_line(error).rstrip('.')}.") from error
     except OSError as error:
-        if error.errno is None:  # gzip's own errors; those of the disk have a number
-            raise DataError(f"`{archive}` cannot be unpacked: {error}.") from error
-        raise
+        if error.errno not in ITS_OWN:
+            raise
+        reason = error.strerror or first_line(error).rstrip(".")
+        raise DataError(f"`{archive}` cannot be unpacked: {reason}.") from error
 
 
 def _extract_member(member: Member, target: Path, archive: Path) -> None:

@@ -23,7 +23,7 @@ from fovea.data.sources.cells import label_text
 from fovea.data.sources.containers import check_table, open_member
 from fovea.data.sources.download import CATALOGUE, DIGITS
 from fovea.data.splits import split_off
-from fovea.errors import DataError
+from fovea.errors import DataError, FoveaError, first_line
 from fovea.files import open_regular
 from fovea.storage import build_once
 from fovea.tasks.task import Labels, Task
@@ -170,10 +170,12 @@ def _parse_npz(file: Path, task: str) -> Arrays:
                 present = _present(stored.files, file)
                 wanted = [*(key for pair in present.values() for key in pair), "classes"]
                 content = _within_memory(stored, [key for key in wanted if key in stored.files], file)
-    except DataError:
+    except FoveaError:
         raise
-    except UNREADABLE as error:
-        raise DataError(f"`{file}` cannot be read as an .npz of plain arrays: {error}.") from error
+    except Exception as error:  # a damaged file: NumPy's reader raises whatever its parts meet
+        reason = first_line(error).rstrip(".")
+        raise DataError(f"`{file}` cannot be read as an .npz of plain arrays: {reason}.") from error
+    _check_axes(content, file)
     kind, names = tasks.kind(task), _class_names(content, file)
     pixels = {part: _as_pixels(content[x], x) for part, (x, _) in present.items()}
     if len({array.shape[1:] for array in pixels.values()}) > 1:
@@ -198,6 +200,13 @@ def _class_names(content: Mapping[str, NDArray[Any]], file: Path) -> tuple[str, 
             f"`{file}`: `classes` is {stored.dtype} of shape {stored.shape}; wanted are the names of the classes, (K,)."
         )
     return checked_names(stored.tolist(), where=f"`{file}`: `classes`")
+
+
+def _check_axes(content: Mapping[str, NDArray[Any]], file: Path) -> None:
+    """Raise DataError where an array has no axis to go along, or its class names more than one."""
+    for key, array in content.items():
+        if array.ndim == 0 or (key == "classes" and array.ndim > 1):
+            raise DataError(f"`{file}`: `{key}` has shape {array.shape}; wanted is one entry per image, or per class.")
 
 
 def _present(keys: Sequence[str], file: Path) -> dict[str, tuple[str, str]]:

@@ -181,3 +181,41 @@ def test_a_cache_that_cannot_be_written_is_said_so(tmp_path, monkeypatch):
 def test_the_cache_is_in_the_home_folder_by_default(monkeypatch):
     monkeypatch.delenv("FOVEA_CACHE")
     assert cache_root() == Path.home() / ".cache" / "fovea"
+
+
+def test_a_name_that_no_disk_holds_is_the_archives_fault(tmp_path):
+    archive = pack(tmp_path / "x.zip", {f"a/{'x' * 300}.png": b"1"})
+    with pytest.raises(DataError, match="cannot be unpacked: File name too long"):
+        unpack(archive)
+    assert_nothing_left(tmp_path, archive)
+
+
+def test_a_place_before_the_beginning_is_the_archives_fault(tmp_path):
+    archive = pack(tmp_path / "x.zip", {"a/0.png": b"1"})
+    content = bytearray(archive.read_bytes())
+    end = content.rindex(b"PK\5\6")
+    content[end + 16 : end + 20] = (1 << 31).to_bytes(4, "little")  # where the table of contents begins
+    archive.write_bytes(content)
+    with pytest.raises(DataError, match="cannot be unpacked: Invalid argument"):
+        unpack(archive)
+
+
+def test_what_an_archive_says_in_an_error_is_shortened(tmp_path):
+    archive = pack(tmp_path / "x.zip", {"a/0.png": b"1" * 5000})
+    content = bytearray(archive.read_bytes())
+    content[26:28] = (4000).to_bytes(2, "little")  # the length of the name in the member's own header
+    archive.write_bytes(content)
+    with pytest.raises(DataError, match="cannot be unpacked: File name in directory") as caught:
+        unpack(archive)
+    assert len(str(caught.value)) < 500
+
+
+def test_a_member_without_a_name_is_passed_over(tmp_path):
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        archive.writestr("a/0.png", b"1")
+        archive.writestr("_", b"2")
+        archive.infolist()[1].filename = ""  # in the table of contents
+    content = (tmp_path / "x.zip").read_bytes()
+    (tmp_path / "x.zip").write_bytes(content.replace(b"\1\0\0\0_2", b"\0\0\0\0_2"))
+    assert zipfile.ZipFile(tmp_path / "x.zip").namelist() == ["a/0.png", ""]
+    assert content_of(unpack(tmp_path / "x.zip")) == {"0.png": b"1"}

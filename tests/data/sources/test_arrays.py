@@ -1,3 +1,5 @@
+import zipfile
+
 import numpy as np
 import pytest
 
@@ -297,3 +299,27 @@ def test_two_orders_of_one_file_are_not_mixed_up_and_parsed_once(tmp_path):
     assert [dataset.classes for dataset in found] == orders
     assert [dataset.parts["train"].labels[0] for dataset in found] == [0, 1, 0]
     assert len({dataset.fingerprint for dataset in found}) == len(list((tmp_path / "cache" / "arrays").iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"classes": np.array("cat")}, r"`classes` has shape \(\)"),
+        ({"classes": np.array([["cat", "dog"]])}, r"`classes` has shape \(1, 2\)"),
+        ({"images": np.uint8(3)}, r"`images` has shape \(\)"),
+        ({"labels": np.int64(3)}, r"`labels` has shape \(\)"),
+    ],
+)
+def test_arrays_without_an_axis_are_refused(tmp_path, arrays, message):
+    with pytest.raises(DataError, match=message):
+        load_npz(save(tmp_path, **{"images": noise(2, 8, 8), "labels": [0, 1], **arrays}))
+
+
+@pytest.mark.parametrize("header", ["((((", "{'descr': '|u1',", "[" * 300, "{}"])
+def test_a_header_that_is_no_python_is_refused(tmp_path, header):
+    content = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode()
+    with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
+        archive.writestr("images.npy", content)
+        archive.writestr("labels.npy", content)
+    with pytest.raises(DataError, match="cannot be read as an .npz of plain arrays: "):
+        load_npz(tmp_path / "x.npz")

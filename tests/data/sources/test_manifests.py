@@ -238,3 +238,9 @@ def test_grades_are_in_the_order_of_their_numbers_or_as_said(folder):
     assert known.classes == named.classes and known.fingerprint == named.fingerprint
     with pytest.raises(DataError, match="`large`, `small` are no numbers; say their order, the lowest first: --order"):
         load_manifest(file, task="grade")
+
+
+@pytest.mark.parametrize("path", ["img/\0.png", "img/" + "x" * 300 + ".png", "img/" + "x/" * 3000])
+def test_a_path_that_no_file_can_have_is_a_bad_file(folder, path):
+    dataset = load_manifest(write(folder, f"path,label\nimg/1.png,cat\nimg/2.png,dog\n{path},cat\n"))
+    assert len(dataset.parts["train"]) == 2 and "no " in dataset.bad_files[0].reason
