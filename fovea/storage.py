@@ -194,12 +194,9 @@ def build_once(kind: str, sources: Sequence[Path], *, name: str, build: Callable
         return folder
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=folder.parent))
-        try:
+        with _unfinished(folder.parent) as unfinished:
             build(unfinished)
             _rename(unfinished, folder)
-        finally:
-            shutil.rmtree(unfinished, ignore_errors=True)
     except OSError as error:
         raise StorageError(
             f"Cannot fill the cache: {error}. Make room, or point `FOVEA_CACHE` to another disk."
@@ -212,11 +209,42 @@ def remove_whole(folder: Path) -> None:
 
     Raises: OSError.
     """
-    doomed = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=folder.parent))
-    try:
+    with _unfinished(folder.parent, ignore_errors=False) as doomed:
         folder.rename(doomed / folder.name)
+
+
+@contextlib.contextmanager
+def _unfinished(parent: Path, *, ignore_errors: bool = True) -> Iterator[Path]:
+    """Make a folder in `parent` for what is not whole, or no more, and remove it after the body.
+
+    It is locked: those without are of killed processes, and are removed first.
+    """
+    for left in parent.glob(f"{UNFINISHED}*"):
+        with contextlib.suppress(OSError), _locked_folder(left):
+            shutil.rmtree(left)
+    with contextlib.ExitStack() as stack:
+        while True:
+            folder = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=parent))
+            # without locks it stays for `fovea cache --clear`; with them another process may take it for left behind
+            with contextlib.suppress(OSError):
+                stack.enter_context(_locked_folder(folder))
+            if folder.is_dir():
+                break
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=ignore_errors)
+
+
+@contextlib.contextmanager
+def _locked_folder(folder: Path) -> Iterator[None]:
+    """Hold the lock of a folder; OSError where another process does, or the system has none for folders."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        _lock(descriptor)
+        yield
     finally:
-        shutil.rmtree(doomed)
+        os.close(descriptor)
 
 
 def _rename(unfinished: Path, folder: Path) -> None:

@@ -3,11 +3,23 @@
 import errno
 import os
 import resource
+import subprocess
+import sys
 
 import pytest
 
 from fovea.errors import StorageError, UsageError
-from fovea.storage import alone, append_line, cache_root, page_path, picture_path, remove_temporary, write_atomically
+from fovea.storage import (
+    UNFINISHED,
+    alone,
+    append_line,
+    build_once,
+    cache_root,
+    page_path,
+    picture_path,
+    remove_temporary,
+    write_atomically,
+)
 
 
 def test_the_content_is_written_and_nothing_else(tmp_path):
@@ -169,3 +181,37 @@ def test_other_places_are_usage_errors(tmp_path, name, message):
     (tmp_path / "folder.png").mkdir()
     with pytest.raises(UsageError, match=message):
         picture_path(tmp_path / name, option="plot")
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from fovea.storage import build_once
+def build(folder):
+    (folder / "half").write_text("x")
+    if sys.argv[2] == "killed":
+        os.kill(os.getpid(), 9)
+    print("built", flush=True)
+    sys.stdin.read()
+build_once("arrays", [Path(sys.argv[1])], name="x", build=build)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="folders have no locks")
+def test_what_a_killed_process_left_half_built_goes_with_the_next_and_what_is_being_built_stays(tmp_path, monkeypatch):
+    monkeypatch.setenv("FOVEA_CACHE", str(tmp_path / "cache"))
+    for name in ("a", "b", "c"):
+        (tmp_path / name).write_text(name)
+    command = [sys.executable, "-c", KILLED]
+    assert subprocess.run([*command, tmp_path / "a", "killed"], check=False).returncode == -9
+    (left,) = (tmp_path / "cache" / "arrays").iterdir()
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([*command, tmp_path / "b", "lives"], **pipes) as other:
+        assert other.stdout.readline() == b"built\n"
+        (busy,) = (tmp_path / "cache" / "arrays").iterdir()
+        assert busy.name.startswith(UNFINISHED) and not left.exists()
+        build_once("arrays", [tmp_path / "c"], name="x", build=lambda folder: (folder / "whole").write_text("x"))
+        assert busy.exists() and len(list(busy.parent.iterdir())) == 2
+        other.communicate()
+    assert other.returncode == 0
+    assert sorted(file.name for file in busy.parent.glob("*/*")) == ["half", "whole"]

@@ -1,14 +1,10 @@
 """Zip and tar archives of images, unpacked once into the cache."""
 
 import errno
-import lzma
 import os
 import re
 import shutil
 import stat
-import tarfile
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -17,7 +13,7 @@ from typing import IO, NamedTuple
 from fovea.data.labels import PART_NAMES
 from fovea.data.sources.containers import open_member, opened_tar, opened_zip
 from fovea.data.sources.folders import is_ignored, is_image, subfolders
-from fovea.errors import DataError, first_line
+from fovea.errors import DataError, FoveaError, first_line
 from fovea.preprocess.foreign import photograph
 from fovea.storage import build_once
 
@@ -25,15 +21,6 @@ ZIP_SUFFIXES = (".zip",)
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2")
 MAX_MEMBERS = 5_000_000
 MAX_UNPACKED_BYTES = 1 << 40
-DAMAGED = (
-    tarfile.TarError,
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
-    EOFError,
-    NotImplementedError,
-    RecursionError,
-)
 ITS_OWN = (None, errno.EINVAL, errno.ENAMETOOLONG, errno.EILSEQ)
 """Numbers of errors that come from an archive, not from the disk: of gzip, of a place before its start, of names."""
 
@@ -111,12 +98,12 @@ def _extract(archive: Path, target: Path, *, progress: Progress | None) -> None:
             _extract_member(member, target, archive)
             if progress:
                 progress(f"unpacking {archive.name}", member.position, archive.stat().st_size)
-    except (*DAMAGED, RuntimeError) as error:  # zipfile raises RuntimeError where a password is needed
-        raise DataError(f"`{archive}` cannot be unpacked: {first_line(error).rstrip('.')}.") from error
-    except OSError as error:
-        if error.errno not in ITS_OWN:
+    except FoveaError:
+        raise
+    except Exception as error:  # a damaged archive: its library raises whatever it meets
+        if isinstance(error, OSError) and error.errno not in ITS_OWN:
             raise
-        reason = error.strerror or first_line(error).rstrip(".")
+        reason = getattr(error, "strerror", None) or first_line(error).rstrip(".")
         raise DataError(f"`{archive}` cannot be unpacked: {reason}.") from error
 
 

@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 import shutil
+import sys
 import zipfile
 import zlib
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -222,10 +223,23 @@ def _present(keys: Sequence[str], file: Path) -> dict[str, tuple[str, str]]:
 
 
 def _within_memory(stored: Any, keys: Sequence[str], file: Path) -> dict[str, NDArray[Any]]:
-    """Return the arrays under these keys, after what their headers announce was found to fit into memory."""
+    """Return the arrays under these keys, after what their headers announce was found to fit into memory.
+
+    Raises: whatever NumPy does of damaged ones, and ValueError for texts that are none.
+    """
     if excess := TABLE.excess(sum(_announced_bytes(stored.zip, key) for key in keys)):
         raise DataError(f"`{file}`: its arrays would take {excess}.")
-    return {key: stored[key] for key in keys}
+    arrays = {key: stored[key] for key in keys}
+    for key, array in arrays.items():
+        # NumPy takes any numbers for characters, and makes of them text that Python fails at later
+        if array.dtype.kind == "U" and _characters(array).max(initial=0) > sys.maxunicode:
+            raise ValueError(f"`{key}` holds characters that are none")
+    return arrays
+
+
+def _characters(texts: NDArray[np.str_]) -> NDArray[np.uint32]:
+    """Return the numbers of all characters of an array of texts."""
+    return texts.astype(texts.dtype.newbyteorder("<")).ravel().view("<u4")
 
 
 def _announced_bytes(archive: zipfile.ZipFile, key: str) -> int:

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fovea.data.dataset import Dataset
-from fovea.data.sources.archives import DAMAGED, Progress, members
+from fovea.data.sources.archives import Progress, members
 from fovea.data.sources.arrays import Arrays, parsed_once
-from fovea.errors import DataError, first_line
+from fovea.errors import DataError, FoveaError, first_line
 
 IMAGE_BYTES = 3 * 32 * 32
 MAX_MEMBER_BYTES = 1 << 28
@@ -60,7 +60,7 @@ def cifar_version(path: Path) -> Version | None:
         return next((version for version in VERSIONS if _home(path, version)), None)
     try:
         first = next(members(path), None)
-    except (*DAMAGED, OSError):  # unpacking it says what is wrong
+    except Exception:  # whatever a damaged archive makes its library raise: unpacking it says what is wrong
         return None
     pieces = PurePosixPath(first.name).parts if first else ()
     return next((version for version in VERSIONS if version.folder in pieces), None)
@@ -158,7 +158,9 @@ def _contents(path: Path, version: Version) -> Iterator[tuple[str, bytes]]:
             source = member.open() if member.is_file and PurePosixPath(member.name).name in wanted else None
             if source and member.size_bytes <= MAX_MEMBER_BYTES:
                 yield PurePosixPath(member.name).name, source.read()
-    except (*DAMAGED, OSError) as error:
+    except FoveaError:
+        raise
+    except Exception as error:  # a damaged archive: its library raises whatever it meets
         raise DataError(f"`{path}` is damaged: {first_line(error).rstrip('.')}. Fetch it again.") from error
 
 

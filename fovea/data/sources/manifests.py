@@ -3,6 +3,7 @@
 import codecs
 import csv
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -248,7 +249,7 @@ def require_columns(wanted: Sequence[str], header: Sequence[str], file: Path, *,
 def _names(paths: Sequence[Path], folder: Path) -> list[str]:
     """Return POSIX names relative to the folder; outside of it, to what the files there have in common."""
     # abspath and not resolve: links keep the names they are listed under
-    absolute = [Path(os.path.abspath(path)) for path in paths]
+    absolute = [Path(re.sub("^//+", "/", os.path.abspath(path))) for path in paths]  # `//a` is a root of its own
     base = Path(os.path.abspath(folder))
     outside = [path.parent for path in absolute if not path.is_relative_to(base)]
     common = Path(os.path.commonpath(outside)) if outside else base

@@ -165,7 +165,7 @@ def test_what_cannot_be_removed_is_named(monkeypatch, tmp_path):
 def test_an_entry_is_gone_before_its_files_go(monkeypatch, tmp_path):
     (tmp_path / "entry" / "deep").mkdir(parents=True)
     seen = []
-    monkeypatch.setattr("fovea.storage.shutil.rmtree", lambda folder: seen.append((folder, os.listdir(folder))))
+    monkeypatch.setattr("fovea.storage.shutil.rmtree", lambda folder, **_: seen.append((folder, os.listdir(folder))))
     remove_whole(tmp_path / "entry")
     ((doomed, content),) = seen
     assert Path(doomed).name.startswith(UNFINISHED) and content == ["entry"] and not (tmp_path / "entry").exists()

@@ -219,3 +219,10 @@ def test_a_member_without_a_name_is_passed_over(tmp_path):
     (tmp_path / "x.zip").write_bytes(content.replace(b"\1\0\0\0_2", b"\0\0\0\0_2"))
     assert zipfile.ZipFile(tmp_path / "x.zip").namelist() == ["a/0.png", ""]
     assert content_of(unpack(tmp_path / "x.zip")) == {"0.png": b"1"}
+
+
+def test_a_name_that_is_no_text_is_the_archives_fault(tmp_path):
+    archive = pack(tmp_path / "x.zip", {"a/\u00e9.png": b"1"})
+    archive.write_bytes(archive.read_bytes().replace("\u00e9".encode(), b"\xff\xff"))
+    with pytest.raises(DataError, match="cannot be unpacked: 'utf-8' codec can't decode"):
+        unpack(archive)

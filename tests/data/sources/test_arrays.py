@@ -323,3 +323,19 @@ def test_a_header_that_is_no_python_is_refused(tmp_path, header):
         archive.writestr("labels.npy", content)
     with pytest.raises(DataError, match="cannot be read as an .npz of plain arrays: "):
         load_npz(tmp_path / "x.npz")
+
+
+@pytest.mark.parametrize("order", ["<u4", ">u4"])
+@pytest.mark.parametrize("number", [0x110000, 0x80000000, 0xFFFFFFFF])
+@pytest.mark.parametrize("key", ["labels", "classes"])
+def test_text_of_characters_that_are_none_is_refused(tmp_path, key, number, order):
+    broken = np.array([[0x61, number], [0x62, 0x63]], order).view(order.replace("u4", "U2")).reshape(2)
+    arrays = {"images": noise(2, 8, 8), "labels": [0, 1], key: broken}
+    with pytest.raises(DataError, match="characters that are none"):
+        load_npz(save(tmp_path, **arrays))
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_text_of_either_byte_order_is_read(tmp_path, order):
+    labels = np.array(["caf\u00e9", "\U0001f600"], f"{order}U4")
+    assert load_npz(save(tmp_path, images=noise(2, 8, 8), labels=labels)).classes == ("caf\u00e9", "\U0001f600")
