@@ -2,6 +2,7 @@
 
 import io
 import pickle
+import warnings
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -196,4 +197,5 @@ def _class_names(content: bytes, *, pickled: bool) -> tuple[str, ...]:
 
 def _unpickled(content: bytes) -> Any:
     # "bytes": Python 2's text stays bytes, so keys are b"data", and old arrays need no guess at an encoding
-    return _ArraysOnly(io.BytesIO(content), encoding="bytes").load()
+    with warnings.catch_warnings(action="ignore"):  # NumPy's, of how older ones of it pickled
+        return _ArraysOnly(io.BytesIO(content), encoding="bytes").load()

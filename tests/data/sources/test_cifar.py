@@ -1,5 +1,6 @@
 import os
 import pickle
+import re
 import sys
 import tarfile
 from pathlib import Path
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 from bombs import peak_of
 
-from fovea.data.sources.cifar import VERSIONS, cifar_version, load_cifar
+from fovea.data.sources.cifar import VERSIONS, _unpickled, cifar_version, load_cifar
 from fovea.errors import DataError
 
 PYTHON_10, BINARY_10, PYTHON_100, BINARY_100 = VERSIONS
@@ -212,3 +213,10 @@ def test_the_real_cifar_10_is_read():
     # the means that every CIFAR-10 recipe prints, from an independent source
     means = dataset.parts["train"].pixels.mean(axis=(0, 1, 2)) / 255
     assert np.allclose(means, (0.4914, 0.4822, 0.4465), atol=1e-4)
+
+
+def test_arrays_are_read_without_a_word_however_their_type_was_pickled():
+    content = pickle.dumps(np.zeros(3, np.uint8), protocol=2)
+    older = re.sub(rb"(u1q.)\x89\x88", lambda found: found[1] + b"K\x00K\x01", content)  # numbers for truth
+    assert older != content
+    assert _unpickled(older).tolist() == [0, 0, 0]
