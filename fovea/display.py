@@ -10,7 +10,7 @@ from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from fovea.texts import plain
+from fovea.texts import shown
 
 PLAIN_INTERVAL_S = 10.0
 """Off a terminal, a counter is printed no more often than this."""
@@ -23,14 +23,14 @@ class _Bars(Progress):
         for task in (task for task in self.tasks if not task.finished):
             yield self.make_tasks_table([task])
             if detail := task.fields["detail"]:
-                yield Text(f"  {plain(detail)}", style="dim", no_wrap=True, overflow="ellipsis")
+                yield Text(f"  {shown(detail)}", style="dim", no_wrap=True, overflow="ellipsis")
 
 
 class Display(AbstractContextManager["Display"]):
     """Notes, counters and bars on standard error."""
 
     def __init__(self, *, quiet: bool = False) -> None:
-        self.console = Console(stderr=True, quiet=quiet, highlight=False)
+        self.console = Console(stderr=True, quiet=quiet, highlight=False, markup=False, emoji=False)
         self.live = self.console.is_terminal and not quiet
         self._progress: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
@@ -43,7 +43,7 @@ class Display(AbstractContextManager["Display"]):
 
     def note(self, text: str) -> None:
         """Print one line."""
-        self.console.print(plain(text), markup=False, soft_wrap=True)
+        self.console.print(shown(text), soft_wrap=True)
 
     def counter(self, title: str) -> Callable[[int, int], None]:
         """Return a function of (done, total) that shows how far `title` is."""
@@ -67,15 +67,12 @@ class Display(AbstractContextManager["Display"]):
 
     def _advance_bar(self, title: str, done: float, total: float, detail: str) -> None:
         if self._progress is None:
-            columns = (
-                TextColumn("{task.description}", markup=False),
-                BarColumn(),
-                TextColumn("{task.percentage:>3.0f} %"),
-            )
+            named = TextColumn("{task.description}", markup=False)
+            columns = (named, BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
             self._progress = _Bars(*columns, TimeRemainingColumn(), console=self.console, transient=True)
             self._progress.start()
         if title not in self._tasks:
-            self._tasks[title] = self._progress.add_task(plain(title), total=total, detail=detail)
+            self._tasks[title] = self._progress.add_task(shown(title), total=total, detail=detail)
         self._progress.update(self._tasks[title], completed=done, total=total, detail=detail)
 
     def finish(self) -> None:
@@ -83,4 +80,5 @@ class Display(AbstractContextManager["Display"]):
         if self._progress is not None:
             self._progress.stop()
             self._progress, self._tasks = None, {}
-        sys.stderr.flush()
+        if sys.stderr is not None:
+            sys.stderr.flush()

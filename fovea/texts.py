@@ -1,13 +1,79 @@
 """Plain functions of text that several floors share."""
 
+import json
 import math
+import os
 import re
 import shlex
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from fovea.errors import UsageError
+
+BLANK = "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0"
+"""Characters that Unicode counts as letters or marks, and that nobody sees."""
+FORMULA = re.compile(
+    r"(^|[,;|])"
+    r"(?=\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|(?<![,;|])[\t\r\n])"
+    r"(?!\s*[+-]?[0-9]+(\.[0-9]*)?(e[+-]?[0-9]+)?\s*(\Z|[,;|]))",
+    re.IGNORECASE,
+)
+"""Where a spreadsheet computes instead of showing, also in full width; where its separator is another, within a cell.
+
+What follows is no plain number.
+"""
+
+
+def shown(value: object) -> str:
+    """Return the text of a value in one line that looks like what it is, and that no terminal obeys.
+
+    Control and format characters (escapes, line ends, changes of direction, invisible ones) become the replacement
+    character; bytes of file names that are no text are written as such. All that is printed goes through here.
+
+    >>> shown("a\\x1b[31m b\\udcff")
+    'a\N{REPLACEMENT CHARACTER}[31m b\\\\xff'
+    """
+    text = str(value)
+    return text if text.isascii() and text.isprintable() else "".join(map(_shown, text))
+
+
+def _shown(character: str) -> str:
+    if "\ud800" <= character <= "\udfff":
+        byte = ord(character) - 0xDC00  # as Python keeps what a name has besides text
+        return f"\\x{byte:02x}" if 0x80 <= byte <= 0xFF else f"\\u{ord(character):04x}"
+    visible = character.isprintable() and character not in BLANK
+    return character if visible or unicodedata.category(character) == "Zs" else "\N{REPLACEMENT CHARACTER}"
+
+
+def in_cell(value: object) -> object:
+    """Return what a cell of CSV holds for a value: text as `shown`, behind a quote where a program would compute it.
+
+    Numbers stay as they are, and so does text that is a plain number.
+
+    >>> in_cell("=1+1"), in_cell("-1+1"), in_cell("-1.5"), in_cell(-1.5)
+    ("'=1+1", "'-1+1", '-1.5', -1.5)
+    """
+    if value is None or isinstance(value, int | float):
+        return value
+    return shown(FORMULA.sub(r"\1'", str(value)))
+
+
+def strict_json(value: Any, *, indent: int | None = None, finite: Callable[[float], bool] = math.isfinite) -> str:
+    """Return a value as JSON in ASCII; numbers that are not `finite` become null, what JSON lacks becomes its text.
+
+    >>> strict_json({"loss": float("nan"), "name": "\xe9"})
+    '{"loss": null, "name": "\\\\u00e9"}'
+    """
+    return json.dumps(_strict(value, finite), indent=indent, allow_nan=False, default=str)
+
+
+def _strict(value: Any, finite: Callable[[float], bool]) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _strict(item, finite) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_strict(item, finite) for item in value]
+    return None if isinstance(value, float) and not finite(value) else value
 
 
 def natural_key(text: str) -> tuple[list[str | int], str]:
@@ -89,83 +155,27 @@ def parse_count(name: str, value: float | str | None) -> float:
     return float(match[1]) * UNITS[match[2]]
 
 
-def plain(value: object, *, keep: str = "") -> str:
-    """Return text that is shown and not obeyed: what is no letter, mark, digit, sign or space is written as its code.
-
-    So nothing that comes from data, names, cards or arguments colours, moves or reorders what stands around it. Bytes
-    of a name that are no text are written as such. `keep` are characters that stay.
-
-    >>> print(plain("a" + chr(27) + "[31m" + chr(0x202E) + "b"), plain("caf" + chr(0xDCE9)))
-    a\\x1b[31m\\u202eb caf\\xe9
-    """
-    text = str(value)
-    return text if text.isprintable() else "".join(c if c.isprintable() or c in keep else _code(c) for c in text)
-
-
-def _code(character: str) -> str:
-    if character.isspace() and character not in "\t\n\r\v\f\x1c\x1d\x1e\x1f\x85\u2028\u2029":
-        return " "  # spaces of other widths
-    if "\udc80" <= character <= "\udcff":
-        return f"\\x{ord(character) - 0xDC00:02x}"
-    return character.encode("unicode_escape").decode()
-
-
-def cell(value: object) -> object:
-    """Return what a spreadsheet shows and does not compute: text that it would take for a formula, after an apostrophe.
-
-    As OWASP advises on CSV injection. Numbers stay as they are, also those written as text.
-
-    >>> cell("=1+1"), cell("-3.5"), cell(-2), cell("- a")
-    ("'=1+1", '-3.5', -2, "'- a")
-    """
-    if not isinstance(value, str):
-        return value
-    text = plain(value)
-    formula = value.lstrip()[:1] in FORMULA or value[:1] in ("\t", "\r", "\n")
-    return f"'{text}" if formula and not NUMBER.fullmatch(text) else text
-
-
-FORMULA = (
-    *"=+-@",
-    *"\N{FULLWIDTH EQUALS SIGN}\N{FULLWIDTH PLUS SIGN}\N{FULLWIDTH HYPHEN-MINUS}\N{FULLWIDTH COMMERCIAL AT}",
-)
-"""What a formula begins with."""
-NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE | re.ASCII)
-
-
-def for_json(value: Any) -> Any:
-    """Return nested values as JSON has them: None for a number that is not finite, text for what else it lacks.
-
-    >>> for_json({"loss": float("nan"), "path": ("a", 1)})
-    {'loss': None, 'path': ['a', 1]}
-    """
-    if isinstance(value, Mapping):
-        return {for_json(str(name)): for_json(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [for_json(item) for item in value]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value if value is None or isinstance(value, bool | int) else str(value)
-
-
 def command(*words: object) -> str:
-    """Return a command line that a shell takes as these words; bash, where one holds what cannot be shown.
+    """Return a command line that a shell takes as these words.
 
     >>> command("fovea", "train", "two words", "--seed", 1)
     "fovea train 'two words' --seed 1"
+    >>> print(command("fovea", "info", "a\\x1b'b"))
+    fovea info $'a\\033\\'b'
     """
-    return " ".join(map(_quoted, map(str, words)))
+    return " ".join(_quoted(str(word)) for word in words)
 
 
 def _quoted(word: str) -> str:
-    if word.isprintable():
+    """Return a word of a command line; in octal what is not to be shown, as shells from bash to zsh read it."""
+    if shown(word) == word:
         return shlex.quote(word)
-    shown = (c if c.isprintable() and c not in "'\\" else _escaped(c) for c in word)
-    return f"$'{''.join(shown)}'"
+    pieces = (f"\\{piece}" if piece in "'\\" else piece if shown(piece) == piece else _octal(piece) for piece in word)
+    return f"$'{''.join(pieces)}'"
 
 
-def _escaped(character: str) -> str:
-    return "".join(f"\\x{byte:02x}" for byte in character.encode("utf-8", "surrogateescape"))
+def _octal(character: str) -> str:
+    return "".join(f"\\{byte:03o}" for byte in os.fsencode(character))
 
 
 def flattened(values: Mapping[str, Any], *, separator: str = ".", prefix: str = "") -> Iterator[tuple[str, Any]]:

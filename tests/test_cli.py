@@ -142,7 +142,7 @@ def test_errors_of_a_job_become_one_line_and_an_exit_code(capsys, monkeypatch, e
 
 def test_terminal_codes_in_messages_are_shown_and_not_obeyed(capsys):
     assert run(["info", "\x1b[2Jabsent"]) == 1
-    assert capsys.readouterr().err.startswith("error: `\\x1b[2Jabsent`")
+    assert capsys.readouterr().err.startswith("error: `\N{REPLACEMENT CHARACTER}[2Jabsent`")
 
 
 def test_train_hands_over_what_is_given_and_nothing_else(trained, capsys):
@@ -388,7 +388,7 @@ def test_options_after_a_double_dash_are_names(make_bundle, capsys):
 def test_the_script_is_this_main(monkeypatch):
     for stream in ("stdin", "stdout", "stderr"):
         monkeypatch.setattr(sys, stream, getattr(sys, stream))  # which the command line replaces
-    monkeypatch.setattr("warnings.showwarning", warnings.showwarning)
+    monkeypatch.setattr("warnings.formatwarning", warnings.formatwarning)
     monkeypatch.setattr(sys, "argv", ["fovea", "info", "absent"])
     with pytest.raises(SystemExit) as exit:
         cli.main()

@@ -7,18 +7,16 @@ import errno
 import os
 import sys
 import time
-import traceback
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Annotated
 
 import typer
 
-from fovea.cli.output import complain, speaks
-from fovea.cli.streams import give_up_output, prepare
+from fovea.cli import streams
+from fovea.cli.output import complain, print_lines, print_trace, say_warnings_safely, speaks
 from fovea.commands import COMMANDS
 from fovea.errors import FoveaError, TrainingError, UsageError, shortened
-from fovea.texts import plain
 
 app = typer.Typer(
     help="From a folder of images to a convolutional network that you trust, understand and can ship.",
@@ -35,7 +33,7 @@ def _version(wanted: bool) -> None:
     if wanted:
         import fovea
 
-        print(f"fovea {fovea.__version__}")
+        print_lines([f"fovea {fovea.__version__}"])
         raise typer.Exit
 
 
@@ -57,12 +55,15 @@ for command in COMMANDS:
 
 def main() -> None:
     """Run the command line and exit with its code: 0 done, 1 failed, 2 usage, 130 Ctrl-C."""
+    say_warnings_safely()
     try:
-        prepare()
-    except FoveaError as error:
+        streams.prepare()
+    except streams.OutputError as error:
         complain(str(error))
         sys.exit(error.exit_code)
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    streams.finish()
+    sys.exit(code)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -78,14 +79,13 @@ def run(arguments: Sequence[str]) -> int:
         return int(code or 0)
     except (KeyboardInterrupt, typer.Abort):
         return 130
-    except BrokenPipeError:
-        give_up_output()
+    except streams.ReaderGoneError:
         return 1
     except Exception as error:
         if _interrupted(error):
             return 130
         if debug:
-            print(plain("".join(traceback.format_exception(error)), keep="\n"), file=sys.stderr)
+            print_trace(error)
         return _failed(error, debug=debug)
 
 

@@ -1,13 +1,12 @@
 """`fovea measure`."""
 
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fovea.cli.measure_questions import Answers, Questions, answered
 from fovea.cli.options import Json
-from fovea.cli.output import print_json, print_lines, print_table
+from fovea.cli.output import print_json, print_lines, print_table, remark
 from fovea.errors import UsageError
 
 if TYPE_CHECKING:
@@ -71,8 +70,9 @@ def _print(measurement: "Measurement", choice: "Choice", *, form: str) -> None:
     if form == "json":
         print_json(measurement.to_dict())
     elif form == "csv":
-        print(csv_table(measurement, choice), end="")
-        print(*CONVENTIONS, sep="\n", file=sys.stderr)
+        print_lines(csv_table(measurement, choice).splitlines())
+        for line in CONVENTIONS:
+            remark(line)
     else:
         print_lines((markdown_table if form == "markdown" else text_table)(measurement, choice))
 

@@ -1,11 +1,24 @@
-"""What commands print: text, tables, JSON and errors."""
+"""What commands print: text, tables, JSON, CSV and errors. No other module of the command line prints.
 
-import json
+What comes from data, files and arguments passes `shown` here, whoever calls.
+"""
+
+import contextlib
+import csv
 import os
+import signal
+import stat
 import sys
-from collections.abc import Iterable, Sequence
+import threading
+import traceback
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from types import FrameType
+from typing import TypeVar
 
-from fovea.texts import for_json, plain
+from fovea.texts import in_cell, shown, strict_json
+
+Item = TypeVar("Item")
 
 
 def speaks() -> bool:
@@ -15,29 +28,107 @@ def speaks() -> bool:
 
 def complain(message: str) -> None:
     """Print an error, in one line, to standard error."""
-    print(f"error: {plain(' '.join(message.split()))}", file=sys.stderr)
+    remark(f"error: {' '.join(line.strip() for line in message.splitlines())}")
+
+
+def remark(line: str) -> None:
+    """Print one line to standard error."""
+    print(shown(line), file=sys.stderr)
+
+
+def print_trace(error: BaseException) -> None:
+    """Print where an error comes from; what its message adds in further lines stands further right."""
+    for entry in traceback.TracebackException.from_exception(error).format():
+        first, *rest = entry.splitlines()
+        print(shown(first), *(f"  {shown(line)}" for line in rest), sep="\n", file=sys.stderr)
+
+
+def say_warnings_safely() -> None:
+    """Let the warnings of libraries, which may quote data, pass `shown` too."""
+
+    def formatted(
+        message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+    ) -> str:
+        return f"{shown(f'{filename}:{lineno}: {category.__name__}: {message}')}\n"
+
+    warnings.formatwarning = formatted
 
 
 def print_json(value: object) -> None:
-    """Print a value as JSON; what JSON lacks is printed as its text, and a number that is not finite as null."""
-    print(json.dumps(for_json(value), indent=2, allow_nan=False))
+    """Print a value as JSON; numbers that are not finite are null, and what JSON lacks is printed as its text."""
+    print(strict_json(value, indent=2))
+
+
+def print_json_array(values: Iterable[object]) -> None:
+    """Print values as they come, as an array that is whole even if an error or Ctrl-C ends them."""
+    separator, end = "[\n", "[]\n"
+    try:
+        for value in values:
+            with _uninterrupted():
+                sys.stdout.write(separator + strict_json(value))
+                separator, end = ",\n", "\n]\n"
+    finally:
+        sys.stdout.write(end)
+
+
+def print_csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print rows as CSV, in which nothing is a formula to a spreadsheet."""
+    writer = csv.writer(sys.stdout)
+    writer.writerow(columns)
+    for row in rows:
+        writer.writerow([in_cell(cell) for cell in row])
 
 
 def print_lines(lines: Iterable[str]) -> None:
     """Print text line by line."""
     for line in lines:
-        print(plain(line))
+        print(shown(line))
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print a table as wide as the terminal, or as wide as its cells where there is none."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
     from rich.text import Text
 
     console = Console(width=None if sys.stdout.isatty() else 10_000)
-    table = Table(*columns, box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(*(Column(Text(shown(column))) for column in columns), box=SIMPLE_HEAD, pad_edge=False)
     for row in rows:
-        table.add_row(*(Text(plain(cell), overflow="fold") for cell in row))
+        table.add_row(*(Text(shown(cell), overflow="fold") for cell in row))
     console.print(table)
+
+
+def counted(values: Iterable[Item], *, noun: str) -> Iterator[Item]:
+    """Yield `values`; where they go from a terminal into a file, show how many there have been."""
+    if not sys.stderr.isatty() or not stat.S_ISREG(os.fstat(sys.stdout.fileno()).st_mode):
+        yield from values
+        return
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn
+
+    columns = SpinnerColumn(), TextColumn(f"{{task.completed:,.0f}} {noun}")
+    with Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False) as progress:
+        yield from progress.track(values)
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Let the first Ctrl-C wait until the body is done."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    waiting: list[FrameType | None] = []
+
+    def wait(number: int, frame: FrameType | None) -> None:
+        if waiting and callable(before):
+            before(number, frame)
+        waiting.append(frame)
+
+    before = signal.signal(signal.SIGINT, wait)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if waiting and callable(before):
+            before(signal.SIGINT, waiting[0])

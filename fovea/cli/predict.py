@@ -1,18 +1,15 @@
 """`fovea predict`."""
 
-import json
-import os
-import stat
+import errno
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fovea.cli.options import Device, Json, Model
-from fovea.cli.output import complain
+from fovea.cli.output import complain, counted, print_csv, print_json_array, print_lines
 from fovea.errors import UsageError
-from fovea.texts import cell, for_json, plain
 
 if TYPE_CHECKING:
     from fovea.jobs.predict import FilePrediction
@@ -37,7 +34,7 @@ def predict(
     failed: list[str] = []
     results = job(model, _with_standard_input(images), top=top, ensemble=others, device=device, batch=batch)
     write = _write_json if as_json else _write_csv if as_csv else _write_lines
-    write(_counted(_noting_failures(results, failed)))
+    write(counted(_noting_failures(results, failed), noun="images"))
     if failed:
         complain(f"{len(failed)} of the images cannot be read")
         raise typer.Exit(1)
@@ -46,9 +43,18 @@ def predict(
 def _with_standard_input(images: Iterable[str]) -> Iterator[str]:
     for image in images:
         if image == "-":
-            yield from (name for line in sys.stdin if (name := line.rstrip("\r\n")))
+            yield from _names_given()
         else:
             yield image
+
+
+def _names_given() -> Iterator[str]:
+    try:
+        if sys.stdin is None:
+            raise OSError(errno.EBADF, "it is closed")
+        yield from (name for line in sys.stdin if (name := line.rstrip("\r\n")))
+    except OSError as error:
+        raise UsageError(f"`-` reads names from standard input, which cannot be read: {error.strerror}.") from error
 
 
 def _noting_failures(results: "Iterable[FilePrediction]", failed: list[str]) -> "Iterator[FilePrediction]":
@@ -59,34 +65,13 @@ def _noting_failures(results: "Iterable[FilePrediction]", failed: list[str]) -> 
         yield result
 
 
-def _counted(results: "Iterable[FilePrediction]") -> "Iterator[FilePrediction]":
-    """Yield `results`; where they go from a terminal into a file, show how many there have been."""
-    if not sys.stderr.isatty() or not stat.S_ISREG(os.fstat(sys.stdout.fileno()).st_mode):
-        yield from results
-        return
-    from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn
-
-    columns = SpinnerColumn(), TextColumn("{task.completed:,.0f} images")
-    with Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False) as progress:
-        yield from progress.track(results)
-
-
 def _write_lines(results: "Iterable[FilePrediction]") -> None:
-    for result in results:
-        if result.prediction is not None:
-            print(plain(f"{result.image}  {result.prediction.text}"))
+    answered = ((result.image, result.prediction) for result in results)
+    print_lines(f"{image}  {prediction.text}" for image, prediction in answered if prediction is not None)
 
 
 def _write_json(results: "Iterable[FilePrediction]") -> None:
-    """Print an array, which is closed however the results end."""
-    separator = "["
-    try:
-        for result in results:
-            print(separator, json.dumps(for_json(result.to_dict()), allow_nan=False), sep="\n", end="")
-            separator = ","
-    finally:
-        print("\n]" if separator == "," else "[]")
+    print_json_array(result.to_dict() for result in results)
 
 
 def _write_csv(results: "Iterable[FilePrediction]") -> None:
@@ -94,15 +79,14 @@ def _write_csv(results: "Iterable[FilePrediction]") -> None:
 
     An image without any label has a line, too.
     """
-    import csv
+    print_csv(("image", "rank", "label", "probability", "error"), _rows(results))
 
-    writer = csv.writer(sys.stdout)
-    writer.writerow(("image", "rank", "label", "probability", "error"))
+
+def _rows(results: "Iterable[FilePrediction]") -> Iterator[Sequence[object]]:
     for result in results:
         if result.prediction is None:
-            writer.writerow(map(cell, (result.image, "", "", "", result.error)))
+            yield result.image, "", "", "", result.error
         else:
             ranked = enumerate(result.prediction.ranked, start=1)
             answers: list[tuple[object, ...]] = [(rank, *answer) for rank, answer in ranked]
-            rows = ((result.image, *answer, "") for answer in answers or [("", "", "")])
-            writer.writerows(map(cell, row) for row in rows)
+            yield from ((result.image, *answer, "") for answer in answers or [("", "", "")])

@@ -1,112 +1,113 @@
-"""Standard input, output and error as a command can rely on them, whoever starts it and wherever they lead."""
+"""Standard input, output and error as they may be: closed, on a full disk, without a reader, or in another encoding.
 
+None of that ends a job once it has begun. What standard error cannot take is lost; what standard output cannot take is
+said once, when all files are written.
+"""
+
+import contextlib
 import io
 import os
 import sys
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, TextIO
+from collections.abc import Callable
+from typing import Any
 
 from fovea.errors import StorageError
-from fovea.texts import plain
 
 
-class Output:
-    """Standard output: what cannot be written is a StorageError."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
-
-    def write(self, text: str) -> int:
-        """Write text; BrokenPipeError where nobody reads any more."""
-        with _told():
-            return self._stream.write(text)
-
-    def flush(self) -> None:
-        """Write what is buffered; errors as `write`."""
-        with _told():
-            self._stream.flush()
+class OutputError(StorageError):
+    """Standard output takes nothing."""
 
 
-@contextmanager
-def _told() -> Iterator[None]:
-    """Raise StorageError for what cannot be written, but not where nobody reads any more."""
-    try:
-        yield
-    except BrokenPipeError:
-        raise
-    except (OSError, ValueError) as error:
-        give_up_output()
-        reason = getattr(error, "strerror", None) or str(error)
-        raise StorageError(f"Standard output cannot be written ({reason}): what was to be printed is lost.") from error
+class ReaderGoneError(OutputError):
+    """Nobody reads what the command prints, as behind `| head -1`: that needs no words."""
 
 
-class Notes:
-    """Standard error: what cannot be written is passed over, since no work stops for want of a note."""
+class _Stream:
+    """A stream of text, but for what writing and flushing it do."""
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    def __init__(self, stream: Any) -> None:
+        self.stream = stream
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
+        return getattr(self.stream, name)
+
+
+class _Output(_Stream):
+    """Standard output: what goes wrong is said by one exception, and there is silence from then on."""
+
+    def __init__(self, stream: Any) -> None:
+        super().__init__(stream)
+        self.lost = False
 
     def write(self, text: str) -> int:
-        """Write text where that is possible, and return its length."""
-        try:
-            written: int = self._stream.write(text)
-            return written
-        except (OSError, ValueError):
-            return len(text)
+        """Write `text`, which may wait in memory. Raises: OutputError, the first time."""
+        self._tried(self.stream.write, text)
+        return len(text)
 
     def flush(self) -> None:
-        """Write what is buffered where that is possible."""
-        try:
-            self._stream.flush()
-        except (OSError, ValueError):
+        """Hand over what waits. Raises: OutputError, the first time."""
+        self._tried(self.stream.flush)
+
+    def _tried(self, act: Callable[..., Any], *given: str) -> None:
+        if self.lost:
             return
+        try:
+            act(*given)
+        except BrokenPipeError as error:
+            self.lost = True
+            raise ReaderGoneError("Nobody reads standard output.") from error
+        except OSError as error:
+            self.lost = True
+            raise OutputError(f"Standard output cannot be written: {error.strerror or error}.") from error
+
+
+class _Errors(_Stream):
+    """Standard error: what cannot be written is lost, and stops nothing."""
+
+    def write(self, text: str) -> int:
+        """Write `text` if that can be."""
+        with contextlib.suppress(OSError):
+            self.stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Hand over what waits if that can be."""
+        with contextlib.suppress(OSError):
+            self.stream.flush()
 
 
 def prepare() -> None:
-    """Open what is closed, so that no file of the user takes its number; let names that are no text in and out.
+    """Make the standard streams such that printing and reading names raise nothing but OutputError.
 
-    Raises:
-        StorageError: standard output is closed: nobody would hear of a result.
+    Raises: OutputError where standard output is closed: nobody would hear of a result.
     """
-    closed = [number for number in range(3) if _fill(number)]
-    sys.stdin = sys.stdin or open(os.devnull, encoding="utf-8")
-    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")
-    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a file name need not be text
-    if isinstance(sys.stdin, io.TextIOWrapper):
+    _occupy()
+    closed = sys.stdout is None
+    sys.stdout = _Output(_text(sys.stdout))
+    sys.stderr = _Errors(_text(sys.stderr))
+    if isinstance(sys.stdin, io.TextIOWrapper):  # names of files, which need not be text
         sys.stdin.reconfigure(encoding=sys.getfilesystemencoding(), errors="surrogateescape")
-    sys.stdout, sys.stderr = Output(sys.stdout), Notes(sys.stderr)
-    warnings.showwarning = _warn
-    if 1 in closed:
-        raise StorageError("Standard output is closed; send it to a file, or to /dev/null.")
+    if closed:
+        raise OutputError("Standard output is closed; send it to a file, or to /dev/null.")
 
 
-def give_up_output() -> None:
-    """Let what is still buffered for standard output go nowhere: the interpreter would try once more at its end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+def finish() -> None:
+    """Write what still waits; what cannot be written has been said, or nobody would hear it."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OutputError):
+            stream.flush()
 
 
-def _fill(number: int) -> bool:
-    """Open the null device as the file `number` where that is closed, and return whether it was."""
-    try:
-        os.fstat(number)
-        return False
-    except OSError:
-        os.dup2(null := os.open(os.devnull, os.O_RDWR), number)
-        if null != number:
-            os.close(null)
-        return True
+def _text(stream: Any) -> Any:
+    """Return a stream that writes any text; where there is none, one that nobody sees."""
+    if stream is None:
+        return open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  stays open as long as the process
+    stream.reconfigure(errors="backslashreplace")
+    return stream
 
 
-def _warn(message: Warning | str, *_: object, **__: object) -> None:
-    """Print a warning of a library as one line."""
-    print(f"warning: {plain(' '.join(str(message).split()))}", file=sys.stderr)
+def _occupy() -> None:
+    """Let no file of ours be opened as standard input, output or error, where libraries would write into it."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)

@@ -9,7 +9,7 @@ from typing import Any
 
 from fovea.errors import unknown
 from fovea.measurement.result import CONVENTIONS, SUMMED, Layer, Measurement, shape_text, total_of
-from fovea.texts import cell
+from fovea.texts import in_cell
 
 WIDTH = 100
 """Characters of a line of text."""
@@ -159,7 +159,7 @@ def csv_table(measurement: Measurement, choice: Choice) -> str:
     file = io.StringIO()
     writer = csv.DictWriter(file, fieldnames=list(records[0]) if records else [], lineterminator="\n")
     writer.writeheader()
-    writer.writerows({name: cell(value) for name, value in record.items()} for record in records)
+    writer.writerows({name: in_cell(value) for name, value in record.items()} for record in records)
     return file.getvalue()
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 import fovea
 from fovea.storage import write_atomically
-from fovea.texts import plain
+from fovea.texts import shown
 
 THUMBNAIL = 160
 """Pixels of the longer side of a picture in a page; larger ones are reduced."""
@@ -50,13 +50,18 @@ def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent, encoding="utf-8"),
         autoescape=True,
+        finalize=_finalised,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        finalize=lambda value: plain(value, keep="\n") if type(value) is str else value,  # markup is no plain text
     )
     environment.filters.update(thousands=_thousands, percent=percent)
     return environment
+
+
+def _finalised(value: object) -> object:
+    """Return what a page holds for a value: lines of text as `shown`; what is escaped or no text, as it is."""
+    return "\n".join(map(shown, value.split("\n"))) if type(value) is str else value
 
 
 def _thousands(value: int) -> str:

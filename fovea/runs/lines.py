@@ -10,6 +10,7 @@ from typing import Any
 
 from fovea.fields import is_number, is_whole
 from fovea.storage import append_line, write_atomically
+from fovea.texts import strict_json
 
 MAX_BYTES = 256 << 20
 """What is behind is not read: a training of a million epochs writes less."""
@@ -17,7 +18,7 @@ MAX_BYTES = 256 << 20
 
 def append(path: Path, values: Mapping[str, Any]) -> None:
     """Add a line; numbers that are not finite become null. Raises: StorageError."""
-    append_line(path, json.dumps(_finite(values), allow_nan=False))
+    append_line(path, strict_json(values, finite=is_number))
 
 
 def objects(path: Path) -> list[dict[str, Any]]:
@@ -64,11 +65,3 @@ def _is_epoch(line: Mapping[str, Any]) -> bool:
     values += val.values() if isinstance(val, dict) else []
     numbers = all(value is None or isinstance(value, bool) or is_number(value) for value in values)
     return whole and "loss" in line and numbers and (val is None or isinstance(val, dict))
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {name: _finite(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not is_number(value) else value

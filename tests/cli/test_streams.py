@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from fovea.cli.output import print_json
-from fovea.texts import cell, command, plain
+from fovea.texts import command, in_cell, shown
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="streams and names of POSIX systems")
 
@@ -112,20 +112,20 @@ def test_no_name_reaches_a_terminal_as_it_is(words, hostile_images, make_bundle,
 
 
 def test_text_that_is_shown_and_not_obeyed():
-    assert all(plain(name).isprintable() for name in HOSTILE.values())
-    assert plain("naïve 猫 👍🏽 é") == "naïve 猫 👍🏽 é"
-    assert plain("a\u00a0b\u3000c") == "a b c"
+    assert all(shown(name).isprintable() for name in HOSTILE.values())
+    assert shown("naïve 猫 👍🏽 é") == "naïve 猫 👍🏽 é"
+    assert shown("a\u00a0b\u3000c") == "a\u00a0b\u3000c"
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", " =", "\N{FULLWIDTH EQUALS SIGN}"])
 def test_no_cell_is_a_formula(start):
-    made = cell(f"{start}cmd|' /C calc'!A0")
+    made = in_cell(f"{start}cmd|' /C calc'!A0")
     assert made.startswith("'") and made.isprintable()
 
 
 @pytest.mark.parametrize("value", ["-3.5", "+2", "1e-05", -3.5, 7, "plain", ""])
 def test_numbers_stay_numbers(value):
-    assert cell(value) == value
+    assert in_cell(value) == value
 
 
 def test_predictions_as_csv_are_read_back_and_compute_nothing(hostile_images, make_bundle):
@@ -158,9 +158,9 @@ def test_numbers_that_are_none_are_null(capsys):
 
 @pytest.mark.parametrize("name", [*HOSTILE.values(), "it's \\ here\n", "\udcff0"])
 def test_a_printed_command_is_taken_by_a_shell(name):
-    shown = command("printf", "%s", name)
-    assert shown.isprintable()
-    assert subprocess.run(["bash", "-c", shown], capture_output=True, check=True).stdout == os.fsencode(name)
+    line = command("printf", "%s", name)
+    assert line.isprintable()
+    assert subprocess.run(["bash", "-c", line], capture_output=True, check=True).stdout == os.fsencode(name)
 
 
 @pytest.mark.slow
@@ -168,7 +168,7 @@ def test_a_printed_command_is_taken_by_a_shell(name):
     ("streams", "code", "out", "error"),
     [
         (">&-", 1, b"", b"error: Standard output is closed"),
-        (">/dev/full", 1, b"", b"error: Standard output cannot be written (No space left on device)"),
+        (">/dev/full", 1, b"", b"error: Standard output cannot be written: No space left on device"),
         ("2>&-", 0, b"red", b""),
         ("2>/dev/full", 0, b"red", b""),
         ("<&-", 0, b"red", b""),
