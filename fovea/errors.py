@@ -15,7 +15,8 @@ class FoveaError(Exception):
     exit_code = 1
 
     def __str__(self) -> str:
-        return without_middle(super().__str__(), LONGEST_MESSAGE)
+        # names from files may hold ends of lines
+        return without_middle(" ".join(super().__str__().splitlines()), LONGEST_MESSAGE)
 
 
 class UsageError(FoveaError, ValueError):

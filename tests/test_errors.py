@@ -9,6 +9,10 @@ def test_a_long_message_keeps_its_beginning_and_its_end():
     assert text.startswith("`a.csv`: the label xx") and text.endswith("xx is unknown; correct it.")
 
 
+def test_ends_of_lines_in_names_leave_a_message_one_line():
+    assert str(DataError("`a\nb.npz` has the keys x\r\ny\x0bz.")) == "`a b.npz` has the keys x y z."
+
+
 def test_a_message_of_usual_length_stays_as_it_is():
     assert str(StorageError("`a` cannot be read: no such file.")) == "`a` cannot be read: no such file."
 

@@ -75,6 +75,7 @@ class Outcome:
     seconds: float = 0.0
     peak_mb: float = 0.0
     """The most that an item took."""
+    note: str = ""
 
     @property
     def count(self) -> int:
@@ -83,8 +84,8 @@ class Outcome:
     def text(self) -> str:
         ends = ", ".join(f"{count:,} {end}" for end, count in self.ends.most_common())
         return (
-            f"{self.kind}: {self.count:,} in {self.seconds:.0f} s, seed {self.seed}, peak {self.peak_mb:.0f} MB; {ends}"
-            f"; {len(self.findings)} findings"
+            f"{self.kind}: {self.count:,} in {self.seconds:.0f} s, seed {self.seed}, "
+            f"{self.note or f'peak {self.peak_mb:.0f} MB'}; {ends}; {len(self.findings)} findings"
         )
 
 

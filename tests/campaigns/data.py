@@ -306,8 +306,7 @@ def make_cifar(chance: Random, _: Path, folder: Path) -> Path:
 
 def use(path: Path, chance: Random) -> None:
     """Check a data set as a task draws; afterwards nothing lies where it should not, nor half written."""
-    folder = path.parent if path.is_file() and path.parent.name != "set" else path.parents[path.parent.name == "set"]
-    folder = path if path.name not in ("set", "labels.csv", "metadata.csv") and path.is_dir() else folder
+    folder = next(place for place in (path, *path.parents) if place.name.isdigit())  # that of the item
     inside = {file.name for file in folder.iterdir()}
     os.chdir(folder)
     task = "classes" if chance.random() < 0.6 else chance.choice(TASKS)

@@ -298,7 +298,9 @@ def campaign(*, kills: int, seed: int, work: Path, found: Path, names: Sequence[
     for name in names:
         if RECIPES[name].exact:
             compare(work / f"whole-{name}", work / f"warm-{name}", RECIPES[name])
-    in_a_new_process(trainings, names[0])
+    for name in names if kills > SHORT_KILLS else names[:1]:
+        if RECIPES[name].exact and RECIPES[name].processes == 1:
+            in_a_new_process(trainings, name)
     number, done = first, 0
     while done < kills:
         name = names[number % len(names)]
@@ -320,18 +322,27 @@ def campaign(*, kills: int, seed: int, work: Path, found: Path, names: Sequence[
         outcome.ends.update(ends)
         done += sum(ends.values())
         number += 1
-    outcome.seconds = time.monotonic() - began
+    outcome.seconds, outcome.note = time.monotonic() - began, f"{number - first:,} trainings"
     return outcome
 
 
 def in_a_new_process(trainings: Trainings, name: str) -> None:
     """Train without a fork, and compare."""
     recipe = RECIPES[name]
-    command = [sys.executable, "-m", "fovea", "train", recipe.data, *shlex.split(recipe.options), "--out", "new"]
+    command = [
+        sys.executable,
+        "-m",
+        "fovea",
+        "train",
+        recipe.data,
+        *shlex.split(recipe.options),
+        "--out",
+        f"new-{name}",
+    ]
     root = str(Path(__file__).parents[2])
-    settings = os.environ | {"PYTHONPATH": root, "FOVEA_CACHE": str(trainings.folder / "new-cache")}
+    settings = os.environ | {"PYTHONPATH": root, "FOVEA_CACHE": str(trainings.folder / f"new-{name}-cache")}
     subprocess.run(command, cwd=trainings.folder, env=settings, capture_output=True, check=True)
-    compare(trainings.folder / "new", trainings.folder / f"whole-{name}", recipe)
+    compare(trainings.folder / f"new-{name}", trainings.folder / f"whole-{name}", recipe)
 
 
 def trial(trainings: Trainings, name: str, folder: Path, chance: Random, *, length: Length, came: Counter[str]) -> None:
