@@ -342,7 +342,7 @@ def warm(originals: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FOVEA_CACHE", str(originals / "cache"))
         for data in (originals / "set", *originals.glob("*.parquet")):
-            check(data, task="labels" if data.name == "3.parquet" else "classes")
+            check(data, task={"2.parquet": "number", "3.parquet": "labels"}.get(data.name, "classes"))
 
 
 def kind(name: str, make: Callable[[Random, Path, Path], Path], *, prepare=lambda folder: None) -> Kind:
