@@ -25,7 +25,7 @@ def render(template: str, **values: object) -> str:
 
 
 def write_page(path: Path, page: str) -> None:
-    """Write a page whole or not at all; what is no text in the name of a file is written as `\\udc..`.
+    """Write a page whole or not at all; bytes of a name that are no text stand as `\\xff`.
 
     Raises: StorageError where it cannot be written.
     """
