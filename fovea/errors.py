@@ -81,7 +81,7 @@ def listed(names: Iterable[str], *, most: int = 5) -> str:
     """
     ordered = sorted(names)
     rest = f" and {len(ordered) - most} more" if len(ordered) > most else ""
-    return ", ".join(f"`{shortened(name)}`" for name in ordered[:most]) + rest
+    return ", ".join(f"`{shortened(name, most=120)}`" for name in ordered[:most]) + rest
 
 
 def unknown(kind: str, given: str, known: Iterable[str], *, see: str = "") -> UsageError:
