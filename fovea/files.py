@@ -17,6 +17,9 @@ _KINDS = (
 )
 
 
+IMPOSSIBLE = "a name that no file can have"
+
+
 def irregular(path: str | Path) -> str:
     """Return what is at `path` where that is no regular file, as `a named pipe`; nothing of a file, or of nothing.
 
@@ -27,7 +30,7 @@ def irregular(path: str | Path) -> str:
     except FileNotFoundError:
         return ""
     except ValueError:  # a zero byte, or half of a character
-        return "a name that no file can have"
+        return IMPOSSIBLE
 
 
 def is_file(path: Path) -> bool:
@@ -46,7 +49,7 @@ def no_file(path: Path) -> str:
         kind = irregular(path)
     except (OSError, ValueError):  # it cannot be looked at, or is no name at all
         kind = ""
-    return f"{kind}, no file" if kind else "no such file"
+    return kind if kind == IMPOSSIBLE else f"{kind}, no file" if kind else "no such file"
 
 
 def open_regular(path: str | Path) -> BinaryIO:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fovea.data.dataset import Dataset, Part
-from fovea.data.splits import require_trainable, split_validation, stratified
+from fovea.data.splits import require_trainable, split_validation, stratified, surprises
 from fovea.errors import DataError, UsageError
 
 CLASSES = ("a", "b", "c")
@@ -165,3 +165,33 @@ def test_labels_of_single_images_make_no_validation_part():
     split = split_validation(of_labels(np.eye(3, dtype=np.float32)), fraction=0.5, seed=0)
     assert list(split.parts) == ["train"]
     assert split.notes == ("validation: none, as each image of train has a label that no other has",)
+
+
+def test_the_share_that_was_taken_is_said_where_another_was_asked_for():
+    split = split_validation(of_files((2, 2, 2)), fraction=0.1, seed=0)
+    said = "validation: 10 % was asked for and 50 % taken, 3 of 6 images, as each class gives one at least"
+    assert split.notes == ("first", "validation: 50 % of train, stratified, seed 0", said)
+    assert surprises(of_files((2, 2, 2)), fraction=0.1) == (said,)
+    assert surprises(of_files((100, 50, 10)), fraction=0.1) == ()
+
+
+def test_less_than_was_asked_for_is_said_too():
+    (said,) = surprises(of_files((2, 2, 2)), fraction=0.9)
+    assert said == "validation: 90 % was asked for and 50 % taken, 3 of 6 images, as each class keeps one at least"
+
+
+def test_classes_too_small_for_the_validation_part_are_named():
+    assert surprises(of_files((10, 10, 1)), fraction=0.1) == (
+        "validation: no image of `c`, of which there are too few",
+    )
+
+
+def test_the_split_does_not_depend_on_how_a_disk_writes_accents():
+    def held_out(accented):
+        names = tuple(f"{letter}/{index}" for index, letter in enumerate((accented, *"bcdfghijklm")))
+        part = Part(labels=np.zeros(12, np.int64), names=names, files=tuple(map(Path, names)))
+        dataset = Dataset(name="x", parts={"train": part}, classes=("a",), channels=3)
+        split = split_validation(dataset, fraction=0.25, seed=1)
+        return [name.partition("/")[2] for name in split.parts["val"].names]
+
+    assert held_out("\u00e9") == held_out("e\u0301")

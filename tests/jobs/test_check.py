@@ -184,3 +184,28 @@ def test_the_command_takes_labels_from_columns(several, capsys):
     assert capsys.readouterr().out.startswith("several: 3 train, 1 test images, 2 classes\n")
     assert run(["check", str(several), "--label-columns", "hat,scarf"]) == 2
     assert "`--label-columns` is for `--task labels`, and the task is `classes`" in capsys.readouterr().err
+
+
+def test_values_of_12_bits_in_files_of_16_are_nearly_black(tmp_path):
+    for index in range(4):
+        values = np.random.default_rng(index).integers(0, 4096, (20, 20)).astype(np.uint16)
+        (tmp_path / "xy"[index % 2]).mkdir(exist_ok=True)
+        Image.fromarray(values).save(tmp_path / "xy"[index % 2] / f"{index}.png")
+    result = fovea.check(tmp_path)
+    found = next(finding for finding in result.findings if finding.what == "nearly black images")
+    assert found.found == 4 and "values of 12 bits in a file of 16 come out so: multiply by 16" in found.example
+    assert not found.fault and result.to_dict()["dark"][0] == ("x/0.png", "train")
+
+
+def test_what_training_would_set_aside_is_said_before_it_does(tmp_path):
+    for seed in range(4):
+        (tmp_path / "xy"[seed % 2]).mkdir(exist_ok=True)
+        picture(seed).save(tmp_path / "xy"[seed % 2] / f"{seed}.png")
+    said = "validation: 10 % was asked for and 50 % taken, 2 of 4 images, as each class gives one at least"
+    assert fovea.check(tmp_path).notes == (said,)
+
+
+def test_photographs_that_are_not_read_are_files_that_cannot_be_read_and_no_strays(folder):
+    (folder / "train" / "cat" / "IMG_1.HEIC").write_bytes(b"\0\0\0\x18ftypheic")
+    result = fovea.check(folder)
+    assert [bad.name for bad in result.bad_files] == ["train/cat/IMG_1.HEIC"] and result.strays == []

@@ -199,3 +199,9 @@ def test_results_are_json_values():
     }
     assert FilePrediction(image="a", prediction=Prediction(value=1.5)).to_dict() == {"image": "a", "value": 1.5}
     assert FilePrediction(image="a", error="bad").to_dict() == {"image": "a", "error": "bad"}
+
+
+def test_photographs_that_are_not_read_are_named_and_not_passed_over(make_bundle, tmp_path):
+    (tmp_path / "IMG_1.HEIC").write_bytes(b"\0\0\0\x18ftypheic")
+    errors = [result.error for result in predict(make_bundle(), tmp_path)]
+    assert errors == ["this is a HEIC photograph, which is not read; convert it to JPEG or PNG."]

@@ -10,6 +10,7 @@ from fovea import train
 from fovea.data.sources.source import DataSource
 from fovea.display import Display
 from fovea.errors import FoveaError
+from fovea.storage import cache_root
 
 FAST = {"model": "lenet5", "epochs": 1, "threads": 1, "precision": "float32", "device": "cpu"}
 
@@ -56,3 +57,17 @@ def test_what_cannot_go_is_refused_before_images_are_decoded(tmp_path, monkeypat
     filled = {key: value.format(here=tmp_path) if isinstance(value, str) else value for key, value in options.items()}
     with pytest.raises(FoveaError, match=message):
         train(tmp_path / "data", **{"epochs": 1, "threads": 1, "precision": "float32", **filled})
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [{"size": 3}, {"augment": ["nothing-of-the-kind"]}, {"start": "nowhere.pth"}, {"loss": "mse"}, {"fit": "x"}],
+)
+def test_what_cannot_be_built_or_done_is_refused_before_anything_is_decoded(tmp_path, monkeypatch, asked):
+    monkeypatch.setenv("FOVEA_CACHE", str(tmp_path / "cache"))
+    for index in range(8):
+        (tmp_path / "data" / "ab"[index % 2]).mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (32, 32), (index, 0, 0)).save(tmp_path / "data" / "ab"[index % 2] / f"{index}.png")
+    with pytest.raises(FoveaError):
+        fovea.train(tmp_path / "data", out=tmp_path / "run", display=Display(quiet=True), **{**FAST, **asked})
+    assert not list(cache_root().glob("*/*"))

@@ -420,3 +420,19 @@ def test_images_are_drawn_by_the_weights_of_their_classes():
 
 def test_some_images_have_an_accuracy():
     assert ABC.measured(ROWS, TRUTH) == Measured(0.75, wilson_interval(3, 4))
+
+
+def test_names_are_compared_in_one_unicode_form():
+    task, other = (Classes(names=(name, "the")) for name in ("cafe\u0301", "caf\u00e9"))
+    task.check_known(("caf\u00e9",), data="x")
+    assert task.matched(np.array([1, 0]), ("the", "caf\u00e9")).tolist() == [0, 1]
+    assert task.columns_of(other) == [0, 1]
+
+
+def test_a_name_that_differs_in_case_only_is_said():
+    with pytest.raises(DataError, match="rename or leave out the others. `Cat` differs from `cat` in case only"):
+        Classes(names=("cat", "dog")).check_known(("Cat", "dog"), data="x")
+
+
+def test_whole_numbers_stored_as_fractions_are_classes():
+    Classes.check_raw(np.array([0.0, 1.0]), "y")

@@ -259,3 +259,8 @@ def test_too_sure_probabilities_become_frequencies():
     found = SML.calibrated(honest * 3, truth)
     assert found.temperature == pytest.approx(3, rel=0.1)
     assert found.calibration["ece_before"] > 0.1 and found.calibration["ece_after"] < 0.03
+
+
+def test_an_order_is_compared_in_one_unicode_form():
+    names = ("tre\u0301s", "plus")
+    assert Grade(names=names).columns_of(Grade(names=("tr\u00e9s", "plus"))) == [0, 1]

@@ -183,3 +183,23 @@ def test_some_images_have_an_error_with_its_interval():
     value, interval = TENS.measured(OUTPUTS, TRUTH)
     half = 4.3027 * math.sqrt(7 / 9)
     assert value == pytest.approx(4 / 3) and interval == pytest.approx((0, 4 / 3 + half), rel=1e-4)
+
+
+@pytest.mark.parametrize("text", ["1e39", "-3.5e38", "9" * 60])
+def test_what_is_beyond_float32_is_refused(text):
+    with pytest.raises(
+        DataError, match="is beyond the numbers that are computed with, up to 3.4e38; use a larger unit"
+    ):
+        Number.encode({"train": ["1", text]})
+
+
+def test_numbers_whose_squares_are_beyond_float32_are_standardised():
+    labels = np.array([3e38, -3e38, 3e38, -3e38], np.float32)
+    task = Number.fitted(labels, classes=(), loss="mse", data="x")
+    assert task.mean == 0 and task.std == pytest.approx(3e38)
+    assert task.to_network(labels).tolist() == pytest.approx([1, -1, 1, -1])
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), True])
+def test_a_card_with_no_numbers_is_at_fault(value):
+    assert Number.fault({"target": {"mean": value, "std": 1.0}})

@@ -204,10 +204,10 @@ def _class_names(content: Mapping[str, NDArray[Any]], file: Path) -> tuple[str, 
 
 
 def _check_axes(content: Mapping[str, NDArray[Any]], file: Path) -> None:
-    """Raise DataError where an array has no axis to go along, or its class names more than one."""
+    """Raise DataError where an array has no axis to go along."""
     for key, array in content.items():
-        if array.ndim == 0 or (key == "classes" and array.ndim > 1):
-            raise DataError(f"`{file}`: `{key}` has shape {array.shape}; wanted is one entry per image, or per class.")
+        if array.ndim == 0:
+            raise DataError(f"`{file}`: `{key}` has shape (); wanted is one entry per image, or per class.")
 
 
 def _present(keys: Sequence[str], file: Path) -> dict[str, tuple[str, str]]:

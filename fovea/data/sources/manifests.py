@@ -95,7 +95,7 @@ def read_column(file: Path, column: str, *, columns: Columns = DEFAULT_COLUMNS) 
     Of an image listed twice the last row counts. Raises: DataError for a file that is no CSV, or a missing column.
     """
     found = _listed(file, columns._replace(label=composed(column)), options="`--slice`")
-    return {name: str(row.label) for name, row in zip(found.names, found.rows, strict=True)}
+    return {name: composed(str(row.label)) for name, row in zip(found.names, found.rows, strict=True)}
 
 
 def manifests_in(folder: Path) -> list[Path]:
@@ -165,9 +165,9 @@ def _base(file: Path, rows: Sequence[Row]) -> Path:
 
 def _holds(folder: Path, rows: Sequence[Row]) -> bool:
     """Tell whether a file listed lies in the folder: as written, or of the first rows as it may be meant."""
-    places = Places(folder)
-    return any(is_file(folder / row.path) for row in rows) or any(
-        is_file(places.find(row.path)) for row in rows[:TRIED]
+    places, relative = Places(folder), [row.path for row in rows if not Path(row.path).is_absolute()]
+    return any(is_file(folder / path) for path in relative) or any(
+        is_file(places.find(path)) for path in relative[:TRIED]
     )
 
 

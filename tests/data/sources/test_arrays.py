@@ -305,7 +305,7 @@ def test_two_orders_of_one_file_are_not_mixed_up_and_parsed_once(tmp_path):
     ("arrays", "message"),
     [
         ({"classes": np.array("cat")}, r"`classes` has shape \(\)"),
-        ({"classes": np.array([["cat", "dog"]])}, r"`classes` has shape \(1, 2\)"),
+        ({"classes": np.array([["cat", "dog"]])}, r"`classes` is <U3 of shape \(1, 2\)"),
         ({"images": np.uint8(3)}, r"`images` has shape \(\)"),
         ({"labels": np.int64(3)}, r"`labels` has shape \(\)"),
     ],
@@ -339,3 +339,38 @@ def test_text_of_characters_that_are_none_is_refused(tmp_path, key, number, orde
 def test_text_of_either_byte_order_is_read(tmp_path, order):
     labels = np.array(["caf\u00e9", "\U0001f600"], f"{order}U4")
     assert load_npz(save(tmp_path, images=noise(2, 8, 8), labels=labels)).classes == ("caf\u00e9", "\U0001f600")
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        (
+            {"classes": np.array(["crane", "dog", "crane"])},
+            "`classes` has 2 different names for 3 classes: 0 and 2 are",
+        ),
+        ({"classes": np.array([["a", "b"]])}, r"`classes` is <U1 of shape \(1, 2\); wanted are the names"),
+        ({"classes": np.array([b"c\xe9", b"b"])}, "the name of class 0 is"),
+        ({"y": np.array([0, np.nan, 1, 1])}, "`y` has 1 rows without a label, as row 1; leave their images out"),
+        ({"y": np.array(["a", "", "b", "nan"])}, "`y` has 2 rows without a label, as row 1"),
+        ({"y": np.array(["2020-01-01"] * 4, "M8[D]")}, r"`y` is datetime64\[D\]; wanted are labels that are"),
+        ({"y": np.array([b"c\xe9"] * 4)}, "`y`, row 0: .* is bytes, and no text in UTF-8"),
+        ({"y": np.array([0, np.inf, 1, 1])}, "`y`, row 1: label `inf` is not finite"),
+    ],
+)
+def test_names_and_labels_that_are_none_are_refused(tmp_path, arrays, message):
+    np.savez(tmp_path / "a.npz", **{"x": noise(4, 2, 2), "y": np.array([0, 1, 0, 1]), **arrays})
+    with pytest.raises(DataError, match=message):
+        load_npz(tmp_path / "a.npz")
+
+
+def test_a_number_beyond_float32_is_refused_with_its_row(tmp_path):
+    np.savez(tmp_path / "a.npz", x=noise(4, 2, 2), y=np.array([0, 1, 1e39, 1]))
+    with pytest.raises(DataError, match=r"`y`, row 2: Label `1e\+39` is beyond the numbers"):
+        load_npz(tmp_path / "a.npz", task="number")
+
+
+def test_bytes_are_names_and_whole_fractions_are_classes(tmp_path):
+    np.savez(tmp_path / "a.npz", x=noise(4, 2, 2), y=np.array([0, 1, 0, 1]), classes=np.array([b"cat", b"dog"]))
+    assert load_npz(tmp_path / "a.npz").classes == ("cat", "dog")
+    np.savez(tmp_path / "b.npz", x=noise(4, 2, 2), y=np.array([0.0, 1, 0, 1]))
+    assert load_npz(tmp_path / "b.npz").classes == ("0", "1")

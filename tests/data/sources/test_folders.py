@@ -1,3 +1,4 @@
+import json
 import os
 from pathlib import Path
 
@@ -273,3 +274,71 @@ def test_folders_are_grades_in_the_order_that_is_said(pets):
     assert dataset.fingerprint == load_folder(pets).fingerprint
     with pytest.raises(DataError, match="`--order cat,cow` lacks the grades `dog`; name all"):
         load_folder(pets, task="grade", wording=Wording(order=("cat", "cow")))
+
+
+def test_class_folders_are_compared_in_one_form(tmp_path):
+    for name in ("train/caf\u00e9/1.png", "train/the/1.png", "test/cafe\u0301/1.png", "test/the /1.png"):
+        draw(tmp_path / name)
+    dataset = load_folder(tmp_path)
+    assert dataset.classes == ("caf\u00e9", "the")
+    assert dataset.parts["train"].labels.tolist() == [0, 1] and sorted(dataset.parts["test"].labels) == [0, 1]
+
+
+def test_names_that_differ_in_case_or_blanks_are_said(tmp_path):
+    for name in ("Cat/1.png", "cat/1.png", "red fox/1.png", "redfox/1.png", "dog/1.png"):
+        draw(tmp_path / name)
+    said = "names that differ only in case or blanks are kept apart: `Cat`, `cat`; `red fox`, `redfox`"
+    assert said in load_folder(tmp_path).notes
+
+
+def test_a_class_whose_name_is_not_utf8_is_refused(tmp_path):
+    draw(tmp_path / os.fsdecode(b"caf\xe9") / "1.png")
+    draw(tmp_path / "the/1.png")
+    with pytest.raises(DataError, match=r"class `caf\\xe9` is not UTF-8; rename the folder"):
+        load_folder(tmp_path)
+
+
+def test_a_file_whose_name_is_not_utf8_is_named_safely(pets):
+    draw(pets / "cat" / os.fsdecode(b"\xe9.png"))
+    dataset = load_folder(pets)
+    assert "cat/\\xe9.png" in dataset.parts["train"].names
+    json.dumps(dataset.parts["train"].names, ensure_ascii=False).encode()
+
+
+def test_photographs_that_are_not_read_are_bad_files_unless_they_were_converted(pets):
+    for name in ("cat/1.HEIC", "cat/2.cr2", "cat/2.jpg"):
+        touch(pets / name)
+    draw(pets / "cat/2.jpg")
+    dataset = load_folder(pets)
+    assert dataset.bad_files == (
+        ("cat/1.HEIC", "this is a HEIC photograph, which is not read; convert it to JPEG or PNG"),
+    )
+
+
+def test_a_folder_of_nothing_but_unread_photographs_says_so(tmp_path):
+    for number in range(3):
+        touch(tmp_path / f"cat/{number}.heic")
+    with pytest.raises(DataError, match="3 of them, as `cat/0.heic`: this is a HEIC photograph, which is not read"):
+        load_folder(tmp_path)
+
+
+def test_files_are_named_by_their_content_where_the_suffix_says_nothing(pets):
+    draw(pets / "cat/x.png")
+    (pets / "cat/x.png").rename(pets / "cat/5f2a")
+    touch(pets / "cat/film.mp4")
+    notes = " ".join(load_folder(pets).notes)
+    assert "1 of them, as `cat/5f2a`: this is an image under another suffix; rename it as .jpg, .png and so on" in notes
+    assert "1 of them, as `cat/film.mp4`: this is a video, which is not read" in notes
+
+
+def test_a_part_without_images_is_said(tmp_path):
+    draw(tmp_path / "train/a/1.png")
+    draw(tmp_path / "train/b/1.png")
+    (tmp_path / "test" / "a").mkdir(parents=True)
+    assert "no image in `test`, which is no part therefore" in load_folder(tmp_path).notes
+
+
+def test_lists_beside_class_folders_are_named(pets):
+    touch(pets / "labels.csv")
+    said = "labels are the names of folders. There is `labels.csv`: give that file where it lists the images."
+    assert said in load_folder(pets).notes

@@ -250,3 +250,78 @@ def test_a_path_of_two_slashes_is_named_as_one_of_one(folder):
     dataset = load_manifest(write(folder, "path,label\nimg/1.png,cat\nimg/2.png,dog\n//absent.png,cat\n"))
     (bad,) = dataset.bad_files
     assert bad.name == "absent.png" and bad.reason.startswith("no such file, as on another machine")
+
+
+def test_blank_rows_are_passed_over_and_counted_where_others_follow(folder):
+    text = "path,label\nimg/1.png,a\n,\n\n  , \nimg/2.png,b\n,\n,\n"
+    dataset = load_manifest(write(folder, text))
+    assert dataset.bad_files == () and len(dataset.parts["train"]) == 2
+    assert dataset.notes == ("2 blank rows between others in labels.csv were passed over",)
+
+
+def test_a_spreadsheets_encoding_and_blanks_in_its_header_do_not_matter(folder):
+    dataset = load_manifest(write(folder, "\ufeffpath , label\nimg/1.png,\u00e9\nimg/2.png,b\n", "utf-16-le"))
+    assert dataset.classes == ("b", "\u00e9")
+
+
+def test_labels_columns_and_paths_are_compared_in_one_form(folder):
+    Image.new("L", (2, 2)).save(folder / "img" / "\u00e9.png")
+    file = write(folder, "path,cafe\u0301\nimg/e\u0301.png,e\u0301\nimg/1.png,\u00e9 \nimg/2.png,x\n")
+    dataset = load_manifest(file, columns=Columns(label="caf\u00e9"))
+    assert dataset.classes == ("x", "\u00e9") and dataset.bad_files == ()
+    assert read_column(file, "caf\u00e9")["img/\u00e9.png"] == "\u00e9"
+
+
+def test_a_label_that_is_nan_is_none(folder):
+    dataset = load_manifest(write(folder, "path,label\nimg/1.png,NaN\nimg/2.png,b\n"))
+    assert dataset.bad_files == (BadFile("img/1.png", "no label (line 2 of labels.csv)"),)
+
+
+@pytest.mark.parametrize(
+    ("label", "message"),
+    [
+        ("inf", "`img/1.png`: Label `inf` is not a number"),
+        ("1e39", "`img/1.png`: Label `1e39` is beyond the numbers that are computed with, up to 3.4e38"),
+        ("x" * 9000, r"Label `x{60}\.\.\. \(9,000 characters\)` is not a number"),
+    ],
+)
+def test_numbers_that_are_none_are_refused_with_their_image(folder, label, message):
+    with pytest.raises(DataError, match=message):
+        load_manifest(write(folder, f"path,label\nimg/1.png,{label}\nimg/2.png,1\n"), task="number")
+
+
+def test_long_cells_are_shortened(folder):
+    with pytest.raises(DataError) as caught:
+        load_manifest(write(folder, f"path,label\n{'A' * 5000},a\n"))
+    assert len(str(caught.value)) < 500 and "AAA... (5,000 characters)`: no such file (line 2" in str(caught.value)
+    dataset = load_manifest(write(folder, f"path,label\n{'A' * 5000},a\nimg/1.png,a\n"))
+    assert len(dataset.bad_files[0].name) < 250
+
+
+def test_a_row_with_more_cells_than_the_header_is_bad(folder):
+    dataset = load_manifest(write(folder, "path,label\nimg/9,2.png,a\nimg/2.png,b,\n"))
+    reason = "more cells than the header has, so write those with commas in quotes (line 2 of labels.csv)"
+    assert dataset.bad_files == (BadFile("img/9", reason),)
+    assert dataset.parts["train"].names == ("img/2.png",)
+
+
+def test_a_column_that_is_there_twice_is_refused(folder):
+    with pytest.raises(DataError, match="has the column `label` twice"):
+        load_manifest(write(folder, "path,label,label\nimg/1.png,a,b\n"))
+
+
+def test_a_list_for_each_part_is_read_by_its_own_header(tmp_path):
+    for part in ("train", "test"):
+        (tmp_path / part).mkdir()
+        for number in (1, 2):
+            Image.new("L", (2, 2)).save(tmp_path / part / f"{number}.png")
+    (tmp_path / "train.csv").write_text("path,label\n1.png,a\n2.png,b\n")
+    (tmp_path / "test.csv").write_text("label,path\nb,1.png\na,2.png\n")
+    assert [file.name for file in manifests_in(tmp_path)] == ["test.csv", "train.csv"]
+    dataset = load_manifest(*manifests_in(tmp_path))
+    assert {part: (found.names, found.labels.tolist()) for part, found in dataset.parts.items()} == {
+        "train": (("train/1.png", "train/2.png"), [0, 1]),
+        "test": (("test/1.png", "test/2.png"), [1, 0]),
+    }
+    (tmp_path / "train-more.csv").write_text("path,label\n")  # two lists of one part
+    assert manifests_in(tmp_path) == []

@@ -292,3 +292,75 @@ def test_the_order_of_names_in_a_file_is_no_order_of_grades(write):
     with pytest.raises(DataError, match="`cat`, `dog` are no numbers; say their order"):
         load_parquet(file, task="grade")
     assert find(file, task="grade", order="dog,cat").classes == ("dog", "cat")
+
+
+def names_of(*names):
+    return {b"huggingface": json.dumps({"info": {"features": {"label": {"names": names}}}}).encode()}
+
+
+def test_each_file_is_read_by_its_own_class_names(write):
+    write("train-0.parquet", {"image": [image("red"), image("lime")], "label": [0, 1]}, names_of("red", "green"))
+    write("test-0.parquet", {"image": [image("red"), image("lime")], "label": [1, 0]}, names_of("green", "red", "blue"))
+    root = write("train-1.parquet", {"image": [image("lime")], "label": ["green"]}).parent
+    dataset = load_parquet(root)
+    assert dataset.classes == ("blue", "green", "red")
+    assert {part: found.labels.tolist() for part, found in dataset.parts.items()} == {
+        "train": [2, 1, 1],
+        "test": [2, 1],
+    }
+    assert "the files name their classes differently, so each is read by its own names" in dataset.notes
+
+
+def test_numbers_in_a_file_without_names_beside_others_with_them_are_refused(write):
+    write("train-0.parquet", {"image": [image("red")], "label": [0]}, NAMES)
+    root = write("train-1.parquet", {"image": [image("red")], "label": [0]}).parent
+    with pytest.raises(
+        DataError, match="train-1.parquet`, column `label`, row 0: label `0` is a number, and this file"
+    ):
+        load_parquet(root)
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (("cat", "dog", "cat "), "`label` has 2 different names for 3 classes: 0 and 2 are both `cat`"),
+        (("caf\u00e9", "cafe\u0301"), "has 1 different names for 2 classes"),
+        (("cat", None), "the name of class 1 is `None`; wanted are texts"),
+    ],
+)
+def test_names_that_are_not_distinct_are_refused(write, names, message):
+    with pytest.raises(DataError, match=message):
+        load_parquet(write("a.parquet", {"image": [image("red")], "label": [0]}, names_of(*names)))
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"image": [image("red")], "label": [{"x": 1}]}, "column `label`, row 0: `{'x': 1}` is a struct, and no label"),
+        ({"image": [image("red")] * 2, "label": [1.0, 0.5]}, "row 1: label `0.5` is a fraction, and no class"),
+        ({"image": ["iVBORw0KGgo" * 90], "label": [1]}, "column `image`, row 0: .* is an image as text, and no path"),
+        ({"image": [[image("red")]], "label": [1]}, "column `image`, row 0: .* is a list, and no image"),
+        ({"image": [image("red")], "label": [["a", "b"]]}, "row 0: An image has the labels a, b, where one is wanted"),
+    ],
+)
+def test_cells_that_are_not_understood_are_refused_in_one_short_line(write, columns, message):
+    with pytest.raises(DataError, match=message) as caught:
+        load_parquet(write("a.parquet", columns))
+    assert len(str(caught.value)) < 400
+
+
+def test_whole_numbers_with_gaps_are_classes_by_their_digits_and_that_is_said(write):
+    dataset = load_parquet(write("a.parquet", {"image": [image("red")] * 4, "label": [0.0, 1.0, float("nan"), None]}))
+    assert dataset.classes == ("0", "1")
+    assert [bad.reason for bad in dataset.bad_files] == ["no label", "no label"]
+    assert "labels are stored as 0.0, 1.0 and so on: the classes are called 0, 1 and so on" in dataset.notes
+
+
+def test_files_in_folders_of_parts_of_a_configuration_are_found(write, tmp_path):
+    write("default/train/0000.parquet", {"image": [image("red")], "label": ["a"]})
+    write("default/test/0000.parquet", {"image": [image("blue")], "label": ["b"]})
+    assert list(load_parquet(tmp_path / "data").parts) == ["train", "test"]
+    (tmp_path / "data" / "small" / "train").mkdir(parents=True)
+    (tmp_path / "data" / "small" / "train" / "0.parquet").touch()
+    with pytest.raises(DataError, match="has Parquet files in `default`, `small`, each a data set; give one of these"):
+        parquet_files(tmp_path / "data")
