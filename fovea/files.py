@@ -1,8 +1,11 @@
 """Regular files only: what would hang or never end (pipes, devices, sockets) is named and not opened."""
 
+import contextlib
 import io
 import os
 import stat
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
@@ -67,6 +70,23 @@ def open_regular(path: str | Path) -> BinaryIO:
             return stream
         stream.close()
     raise StorageError(f"`{path}` is {kind}; give a file.")
+
+
+@contextlib.contextmanager
+def utf8_path(path: Path) -> Iterator[Path]:
+    """Yield a path to the file at `path` that is UTF-8, for libraries that take no other: itself, or a passing link.
+
+    Raises: OSError where no link can be made.
+    """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        with tempfile.TemporaryDirectory() as folder:
+            link = Path(folder) / "file"
+            link.symlink_to(path.absolute())
+            yield link
+    else:
+        yield path
 
 
 def open_text(path: str | Path, *, encoding: str = "utf-8") -> TextIO:

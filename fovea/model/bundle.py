@@ -20,6 +20,7 @@ from fovea.card import CUSTOM, Card
 from fovea.data.dataset import Images
 from fovea.devices import device_named
 from fovea.errors import BundleError, UsageError, first_line, listed
+from fovea.files import utf8_path
 from fovea.inputs.interface import Preprocessing, Stored
 from fovea.inputs.views import PLAIN, Protocol
 from fovea.layers import Unfilled, copied
@@ -174,7 +175,8 @@ def load(path: str | Path, *, model: nn.Module | None = None, device: str = "cpu
     _check_shapes(network, shapes, path=path)
     input_bytes = _input_bytes(network, card, own=model is None, path=path)
     try:
-        network.load_state_dict(_with_aliases(network, load_file(path)))
+        with utf8_path(path) as named:
+            network.load_state_dict(_with_aliases(network, load_file(named)))
     except (SafetensorError, RuntimeError, OSError) as error:
         raise BundleError(f"`{path.name}` is damaged: {first_line(error)}.") from error
     _check_values(network, path=path)

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from fovea.data.sources.download import checksum_of
 from fovea.errors import BundleError, StorageError, first_line
+from fovea.files import utf8_path
 from fovea.model.container import read_card
 from fovea.model.keras import read_keras
 
@@ -80,7 +81,7 @@ def card_of(path: str | Path) -> Mapping[str, Any] | None:
     if path.suffix.lower() != ".safetensors":
         return None
     try:
-        with safe_open(path, framework="pt") as file:
+        with utf8_path(path) as named, safe_open(named, framework="pt") as file:
             ours = "fovea" in (file.metadata() or {})
     except SafetensorError as error:
         raise BundleError(f"`{path.name}` is damaged: {first_line(error)}.") from error
@@ -91,7 +92,8 @@ def card_of(path: str | Path) -> Mapping[str, Any] | None:
 
 def _safetensors(path: Path) -> dict[str, Tensor]:
     try:
-        return load_file(path)
+        with utf8_path(path) as named:
+            return load_file(named)
     except Exception as error:  # a damaged file: its library and PyTorch raise whatever they meet
         raise _damaged(path, first_line(error).partition(". ")[0]) from error
 

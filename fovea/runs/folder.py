@@ -12,7 +12,7 @@ import tomli_w
 from fovea.errors import StorageError, UsageError, first_line
 from fovea.runs import lines
 from fovea.storage import alone, check_writable, remove_temporary, write_atomically
-from fovea.texts import command
+from fovea.texts import command, flattened
 
 
 @dataclass(frozen=True)
@@ -113,8 +113,13 @@ class Run:
             yield locked
 
     def write_recipe(self, recipe: dict[str, Any]) -> None:
-        """Write the resolved recipe."""
-        write_atomically(self.recipe, tomli_w.dumps(recipe).encode())
+        """Write the resolved recipe. Raises: UsageError for a text, as the name of a file, that is not UTF-8."""
+        try:
+            content = tomli_w.dumps(recipe).encode()
+        except UnicodeEncodeError as error:
+            wrong = next((f"`{value}`" for _, value in flattened(recipe) if not _is_utf8(value)), "A name")
+            raise UsageError(f"{wrong} is not UTF-8, which recipe.toml must be; rename it.") from error
+        write_atomically(self.recipe, content)
 
     def read_recipe(self) -> dict[str, Any]:
         """Return the resolved recipe; UsageError where it is no TOML, StorageError where it cannot be read."""
@@ -153,6 +158,10 @@ class Run:
         if self.looks.exists():
             lines.keep(self.looks, "step", below=steps + 1)
         return epochs - kept
+
+
+def _is_utf8(value: object) -> bool:
+    return str(value).encode(errors="ignore").decode() == str(value)
 
 
 def _numbered(root: Path, name: str) -> list[Path]:

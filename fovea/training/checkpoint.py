@@ -14,7 +14,7 @@ from torch import Tensor
 
 from fovea.errors import BundleError, first_line
 from fovea.fields import LARGEST, Fields
-from fovea.files import check_regular
+from fovea.files import check_regular, utf8_path
 from fovea.storage import write_atomically
 from fovea.tasks.score import Score
 from fovea.training.engine import Clock, Trainer
@@ -64,7 +64,7 @@ def load_checkpoint(path: Path, trainer: Trainer) -> None:
     """
     check_regular(path)
     try:
-        with safe_open(path, framework="pt") as file:
+        with utf8_path(path) as named, safe_open(named, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
         text = metadata["fovea-checkpoint"]
