@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from fovea import metrics
+from fovea.fields import is_number
 from fovea.tasks import check_loss, register
 from fovea.tasks.prediction import Prediction
 from fovea.tasks.score import Metric
@@ -109,7 +110,7 @@ class Number(Task):
     def fault(cls, card: Mapping[str, Any]) -> str:
         """Return that mean and deviation are missing."""
         target = card.get("target")
-        if isinstance(target, dict) and all(_finite(target.get(key)) for key in ("mean", "std")):
+        if isinstance(target, dict) and all(is_number(target.get(key)) for key in ("mean", "std")):
             return ""
         return "`target` must hold the `mean` and `std` of the numbers to predict."
 
@@ -121,7 +122,7 @@ class Number(Task):
     @classmethod
     def from_card(cls, card: Mapping[str, Any]) -> "Number":
         """Return the task of a checked card."""
-        return cls(loss=card["loss"], mean=card["target"]["mean"], std=card["target"]["std"])
+        return cls(loss=card["loss"], mean=float(card["target"]["mean"]), std=float(card["target"]["std"]))
 
     @classmethod
     def result_text(cls, result: Mapping[str, Any]) -> str:
@@ -180,7 +181,3 @@ class Number(Task):
 def _bearing_squares(labels: Labels) -> Labels:
     """Return numbers (N,) as float32, or as float64 where their squares would be beyond that."""
     return labels.astype(np.float64) if len(labels) and np.abs(labels).max() > LARGE else labels
-
-
-def _finite(value: object) -> bool:
-    return isinstance(value, float | int) and not isinstance(value, bool) and bool(np.isfinite(value))

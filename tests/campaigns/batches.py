@@ -202,12 +202,13 @@ def refusal_fault(error: BaseException) -> str:
     """Return what is wrong with a refusal: more than a line, or memory that only the limit has refused."""
     if fault := text_fault(str(error)):
         return fault
+    causes: list[BaseException] = []
     cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, MemoryError):
-            return "".join(traceback.format_exception(error))
+    while cause is not None and cause not in causes:  # an error can be its own cause
+        causes.append(cause)
         cause = cause.__cause__ or cause.__context__
-    return ""
+    masked = any(isinstance(each, MemoryError) for each in causes)
+    return "".join(traceback.format_exception(error)) if masked else ""
 
 
 def text_fault(text: str) -> str:

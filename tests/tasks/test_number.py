@@ -77,10 +77,29 @@ def test_a_network_has_one_output():
 # the card
 
 
-@pytest.mark.parametrize("target", [None, [], {}, {"mean": 1.0}, {"mean": 1.0, "std": "2"}])
+@pytest.mark.parametrize(
+    "target",
+    [
+        *(
+            None,
+            [],
+            {},
+            {"mean": 1.0},
+            {"mean": 1.0, "std": "2"},
+            {"mean": True, "std": 1},
+            {"mean": 1, "std": 10**400},
+        ),
+        *({"mean": 1.0, "std": value} for value in (float("nan"), float("inf"))),
+    ],
+)
 def test_a_card_without_mean_and_deviation_is_at_fault(target):
     assert Number.fault({"target": target}) == "`target` must hold the `mean` and `std` of the numbers to predict."
     assert Number.fault({}) and Number.fault({"target": {"mean": 1, "std": 2.5}}) == ""
+
+
+def test_whole_numbers_beyond_those_of_tensors_are_computed_with():
+    task = Number.from_card({"loss": "mse", "target": {"mean": 2**70, "std": 2**66}})
+    assert task.decode(torch.tensor([[16.0]])).tolist() == [[2.0**71]]
 
 
 def test_a_task_survives_the_card():
