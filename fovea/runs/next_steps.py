@@ -7,7 +7,7 @@ from fovea.custom import custom_name
 from fovea.data.dataset import Dataset
 from fovea.data.sources.source import DataSource, Reading
 from fovea.runs.preparation import Prepared
-from fovea.texts import command
+from fovea.texts import command, shown
 
 OF_THE_MODEL = "order"
 """The way of reading that a model brings itself."""
@@ -64,7 +64,9 @@ def _reading(source: DataSource) -> dict[str, str | tuple[str, ...]]:
 
 
 def _quoted(value: object) -> str:
-    return json.dumps(value if isinstance(value, tuple) else str(value), ensure_ascii=False)
+    """Return a value as Python; what is not to be shown, and what is no text, as an escape."""
+    text = json.dumps(value if isinstance(value, tuple) else str(value), ensure_ascii=False)
+    return "".join(piece if shown(piece) == piece else ascii(piece)[1:-1] for piece in text)
 
 
 def _image(source: DataSource, dataset: Dataset) -> Path | None:
