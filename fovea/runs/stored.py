@@ -1,5 +1,6 @@
 """What recipe.toml says, checked when it is read: the training that a run began."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -83,8 +84,11 @@ def _found(path: str, began_in: Path) -> str:
         or not there.exists()
     ):
         return path
-    here = Path(path)
-    return path if here.exists() and here.samefile(there) else str(there)
+    here, shortest = Path(path), Path(os.path.normpath(there))
+    if here.exists() and here.samefile(there):
+        return path
+    # behind a link `..` leads elsewhere
+    return str(shortest if shortest.exists() and shortest.samefile(there) else there)
 
 
 def _plan(recipe: Fields, network: Fields, *, model: str | None, start: str) -> Plan:
