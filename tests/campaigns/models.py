@@ -14,7 +14,6 @@ from fovea import registry
 from fovea.card import Card
 from fovea.jobs.info import info
 from fovea.model.bundle import load, save_bundle
-from fovea.model.keras import TIMEOUT_S as READER_S
 from fovea.model.weights import load_into, read_weights
 from tests.campaigns.batches import Finding, Kind
 from tests.campaigns.mutation import NOT_JSON, VALUES, altered, damaged, safetensors_of, safetensors_parts
@@ -153,7 +152,7 @@ def warm_weights(originals: Path) -> None:
         use_weights(path, Random())
 
 
-def weights(name: str, suffix: str, *, short: int, **bounds: float) -> Kind:
+def weights(name: str, suffix: str, *, short: int, batch: int = 200) -> Kind:
     return Kind(
         name=name,
         make=weights_maker(suffix),
@@ -161,8 +160,8 @@ def weights(name: str, suffix: str, *, short: int, **bounds: float) -> Kind:
         prepare=write_all_weights,
         warm=warm_weights,
         peak_mb=64,
+        batch=batch,
         short=short,
-        **bounds,
     )
 
 
@@ -181,5 +180,5 @@ KINDS = (
     weights("pth", ".pth", short=60),
     weights("legacy-pth", ".legacy.pth", short=60),
     weights("safetensors", ".safetensors", short=60),
-    *([weights("h5", ".h5", short=6, seconds=READER_S + 30)] if find_spec("h5py") else []),
+    *([weights("h5", ".h5", short=6, batch=50)] if find_spec("h5py") else []),
 )
