@@ -19,7 +19,7 @@ CUSTOM = "custom"
 """Stands for the architecture of a network of one's own, whose code no file holds."""
 
 MAX_CARD_LENGTH = 1_000_000
-MAX_TEMPERATURE = 1e6
+MIN_TEMPERATURE, MAX_TEMPERATURE = 1e-6, 1e6
 MAX_DEPTH = 32
 """Nesting of the card: nothing honest comes near, and deep JSON exhausts the stack of whoever walks it."""
 
@@ -250,9 +250,10 @@ def check_card(card: Mapping[str, Any], source: str) -> None:
         )
     if fault := tasks.kind(task).fault(card):
         raise BundleError(f"`{source}`: {fault}")
-    if not 0 < card["temperature"] <= MAX_TEMPERATURE:
+    if not MIN_TEMPERATURE <= card["temperature"] <= MAX_TEMPERATURE:
         raise BundleError(
-            f"`{source}`: `temperature` (={card['temperature']}) must lie above 0, up to {MAX_TEMPERATURE:g}."
+            f"`{source}`: `temperature` (={card['temperature']}) must lie from {MIN_TEMPERATURE:g} to "
+            f"{MAX_TEMPERATURE:g}."
         )
 
 

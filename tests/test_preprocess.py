@@ -491,7 +491,9 @@ def test_a_description_with_a_missing_field_is_refused():
         ({"crop": 0.0}, "`crop` (=0.0) must lie from 0.1 to 1, and at 1 where `fit` is not `crop`."),
         ({"crop": 0.9, "fit": "squash"}, "`crop` (=0.9) must lie from 0.1 to 1, and at 1 where `fit` is not `crop`."),
         ({"mean": (0.5,)}, "`mean` (=(0.5,)) must hold one finite number for each of `channels` (=3)."),
-        ({"std": (1.0, 0.0, 1.0)}, "`std` (=(1.0, 0.0, 1.0)) must be above 0."),
+        ({"std": (1.0, 0.0, 1.0)}, "`std` (=(1.0, 0.0, 1.0)) must lie from 1e-06 to 1e+06."),
+        ({"std": (1.0, 1e-320, 1.0)}, "`std` (=(1.0, 1e-320, 1.0)) must lie from 1e-06 to 1e+06."),
+        ({"mean": (0.0, 1e308, 0.0)}, "`mean` (=(0.0, 1e+308, 0.0)) must lie from -1e+06 to 1e+06."),
     ],
 )
 def test_a_field_out_of_range_is_named(change, message):

@@ -145,13 +145,7 @@ def train(
         Run.check_free(out)
         training = prepared(data, device=device, display=shown, watch=watch, **given, **settings)
         report = ReportWish(images=images, watch=watched_layer(training.model, watch))
-        trainer = training.trainer()  # raises before there is a folder
-        run = Run.create(out, name=f"{_word(training.dataset.name)}-{_word(training.architecture)}")
-        with _held(run, shown):
-            Run.check_free(run.folder)  # another process may have been first
-            resolved = resolved_recipe(training, folder=run.folder)
-            run.write_recipe({**resolved, "report": dataclasses.asdict(report)})
-            return _run(Session(training, trainer, run, display=shown, events=events, report=report))
+        return _begin(training, out, report, display=shown, events=events)
 
 
 _PASSED_ON = (
@@ -165,6 +159,19 @@ _PASSED_ON = (
 def _given(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return those of `_PASSED_ON` that were given."""
     return {name: options[name] for name in _PASSED_ON if options[name] is not None and options[name] is not False}
+
+
+def _begin(
+    training: Prepared, out: str | Path | None, report: ReportWish, *, display: Display, events: Any
+) -> TrainingResult:
+    """Train in a new run folder."""
+    trainer = training.trainer()  # raises before there is a folder
+    run = Run.create(out, name=f"{_word(training.dataset.name)}-{_word(training.architecture)}")
+    with _held(run, display):
+        Run.check_free(run.folder)  # another process may have been first
+        resolved = resolved_recipe(training, folder=run.folder)
+        run.write_recipe({**resolved, "report": dataclasses.asdict(report)})
+        return _run(Session(training, trainer, run, display=display, events=events, report=report))
 
 
 @contextmanager

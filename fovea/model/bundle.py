@@ -97,8 +97,11 @@ class Bundle:
     def outputs(
         self, pixels: Images, protocol: Protocol = PLAIN, *, batch: int = 256, progress: Progress | None = None
     ) -> Tensor:
-        """Return float32 outputs (N, K), on the CPU, for decoded images (N, h, w, C) uint8; means over the views."""
-        return predict_logits(
+        """Return float32 outputs (N, K), on the CPU, for decoded images (N, h, w, C) uint8; means over the views.
+
+        Raises: BundleError where one is not finite.
+        """
+        outputs = predict_logits(
             self.model,
             pixels,
             self.preprocess,
@@ -107,6 +110,9 @@ class Bundle:
             batch=batch_within(batch, self.input_bytes),
             progress=progress,
         )
+        if not outputs.isfinite().all():
+            raise BundleError("The network's outputs are not finite: its weights, or its mean and std, are spoilt.")
+        return outputs
 
     def inputs(self, images: Picture | Iterable[Picture] | Tensor) -> Tensor:
         """Return what the network sees: float32 (N, C, H, W), normalised, on its device.

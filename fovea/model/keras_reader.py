@@ -23,7 +23,8 @@ MAX_RATIO = 16
 """Of their bytes to those of the file: weights hardly compress."""
 MEMORY_BYTES = 3 << 30
 """Address space of the process; the file is refused where it asks for more."""
-SECONDS = 60
+SECONDS = 20
+"""Of the processor. Two gigabytes take a tenth of it; a damaged file may let HDF5 spin for ever."""
 
 
 class Refused(Exception):

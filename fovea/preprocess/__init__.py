@@ -44,6 +44,8 @@ __all__ = [
 
 FILL = 128
 """The grey around a letterboxed image; a constant, so that the pixels do not depend on `mean`."""
+LARGEST_MEAN, SMALLEST_STD = 1e6, 1e-6
+"""Of pixels from 0 to 1: beyond them float32 may overflow."""
 
 Fit = Literal["crop", "letterbox", "squash"]
 
@@ -88,8 +90,10 @@ class Preprocess:
                 raise UsageError(
                     f"`{name}` (={values}) must hold one finite number for each of `channels` (={self.channels})."
                 )
-        if min(self.std) <= 0:
-            raise UsageError(f"`std` (={self.std}) must be above 0.")
+        if max(map(abs, self.mean)) > LARGEST_MEAN:
+            raise UsageError(f"`mean` (={self.mean}) must lie from {-LARGEST_MEAN:g} to {LARGEST_MEAN:g}.")
+        if not SMALLEST_STD <= min(self.std) <= max(self.std) <= 1 / SMALLEST_STD:
+            raise UsageError(f"`std` (={self.std}) must lie from {SMALLEST_STD:g} to {1 / SMALLEST_STD:g}.")
 
     @property
     def shape(self) -> tuple[int, int, int]:

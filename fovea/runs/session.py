@@ -15,7 +15,7 @@ import fovea
 from fovea.card import Card, DataRecord, TrainingRecord
 from fovea.data.dataset import Dataset, Part
 from fovea.display import Display
-from fovea.errors import MissingDependencyError, TrainingError, first_line
+from fovea.errors import BundleError, MissingDependencyError, TrainingError, first_line
 from fovea.evaluation.outcome import Outcome
 from fovea.evaluation.parts import outcome_of
 from fovea.inputs.views import Protocol
@@ -211,16 +211,16 @@ class Session:
         return Bundle(model=self.trainer.evaluated_model, card=self._card([]), device=self.prepared.device)
 
     def _outcome(self, split: str, part: Part, *, flip: bool) -> Outcome:
-        found = outcome_of(
-            self.predictor,
-            replace(self.prepared.dataset, parts={split: part}),
-            split=split,
-            protocol=Protocol(flip=flip),
-            progress=self.display.counter(f"evaluating on {split}"),
-        )
-        if not torch.isfinite(found.outputs).all():
-            raise TrainingError(f"The network's outputs on {split} are not finite; try a smaller --lr.")
-        return found
+        try:
+            return outcome_of(
+                self.predictor,
+                replace(self.prepared.dataset, parts={split: part}),
+                split=split,
+                protocol=Protocol(flip=flip),
+                progress=self.display.counter(f"evaluating on {split}"),
+            )
+        except BundleError as error:
+            raise TrainingError(f"The network's outputs on {split} are not finite; try a smaller --lr.") from error
 
     def _card(self, results: list[dict[str, Any]]) -> Card:
         prepared, recipe, clock = self.prepared, self.trainer.recipe, self.trainer.clock

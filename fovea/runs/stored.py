@@ -106,7 +106,9 @@ def _plan(recipe: Fields, network: Fields, *, model: str | None, start: str) -> 
             grow=network.text("grow"),
         )
     except UsageError as error:
-        raise _of(recipe, error) from error
+        if "recipe.toml" in (text := first_line(error)):
+            raise
+        raise recipe.fault(text.rstrip(".")) from error
 
 
 def _preprocess(recipe: Fields, plan: Plan) -> Preprocessing:
@@ -120,9 +122,3 @@ def _preprocess(recipe: Fields, plan: Plan) -> Preprocessing:
     if "size" in table.values and table.values["size"] != [plan.size, plan.size]:
         raise recipe.fault(f"`preprocess.size` must be that of `network.size` (={plan.size})")
     return preprocess
-
-
-def _of(recipe: Fields, error: UsageError) -> Exception:
-    """Return an error of a value with the file that it stands in; one that names it already stays."""
-    text = first_line(error)
-    return error if "recipe.toml" in text else recipe.fault(text.rstrip("."))

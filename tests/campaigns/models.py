@@ -14,6 +14,7 @@ from fovea import registry
 from fovea.card import Card
 from fovea.jobs.info import info
 from fovea.model.bundle import load, save_bundle
+from fovea.model.keras_reader import SECONDS
 from fovea.model.weights import load_into, read_weights
 from tests.campaigns.batches import Finding, Kind
 from tests.campaigns.mutation import NOT_JSON, VALUES, altered, damaged, safetensors_of, safetensors_parts
@@ -152,7 +153,7 @@ def warm_weights(originals: Path) -> None:
         use_weights(path, Random())
 
 
-def weights(name: str, suffix: str, *, short: int, batch: int = 200) -> Kind:
+def weights(name: str, suffix: str, *, short: int, batch: int = 200, seconds: float = 20.0) -> Kind:
     return Kind(
         name=name,
         make=weights_maker(suffix),
@@ -160,6 +161,7 @@ def weights(name: str, suffix: str, *, short: int, batch: int = 200) -> Kind:
         prepare=write_all_weights,
         warm=warm_weights,
         peak_mb=64,
+        seconds=seconds,
         batch=batch,
         short=short,
     )
@@ -180,5 +182,5 @@ KINDS = (
     weights("pth", ".pth", short=60),
     weights("legacy-pth", ".legacy.pth", short=60),
     weights("safetensors", ".safetensors", short=60),
-    *([weights("h5", ".h5", short=6, batch=50)] if find_spec("h5py") else []),
+    *([weights("h5", ".h5", short=6, batch=50, seconds=3.0 * SECONDS)] if find_spec("h5py") else []),
 )

@@ -353,3 +353,12 @@ def test_a_device_that_is_not_there_is_refused(make_bundle):
     assert device_named("auto").type in ("cuda", "mps", "cpu")
     with pytest.raises(UsageError, match="`--device tpu` is not there; this machine has .*cpu"):
         load(make_bundle(), device="tpu")
+
+
+def test_outputs_that_are_not_finite_are_never_given(make_bundle):
+    path = make_bundle()
+    bundle = load(path)
+    with torch.no_grad():
+        bundle.model.head.logits.weight.fill_(3e38)  # finite, unlike its product with the image
+    with pytest.raises(BundleError, match="The network's outputs are not finite"):
+        bundle.predict(np.full((4, 4, 3), 255, np.uint8))
