@@ -11,10 +11,10 @@ from fovea import tasks
 from fovea.custom import call_of, custom_name
 from fovea.display import Display
 from fovea.errors import UsageError
-from fovea.runs.folder import Run
+from fovea.runs.folder import Run, check_utf8
 from fovea.runs.interruption import Interruption
 from fovea.runs.next_steps import after_training, to_resume
-from fovea.runs.preparation import Prepared, resolved_recipe
+from fovea.runs.preparation import Prepared, began_in, resolved_recipe
 from fovea.runs.process import as_found
 from fovea.runs.request import prepared
 from fovea.runs.resuming import as_begun, recipe_with, resumed
@@ -143,6 +143,7 @@ def train(
             with _held(run, shown):
                 return _run(resumed(run, display=shown, device=device, events=events, model=model))
         Run.check_free(out)
+        check_utf8((model, start, began_in(Path(out or "runs"))))
         training = prepared(data, device=device, display=shown, watch=watch, **given, **settings)
         report = ReportWish(images=images, watch=watched_layer(training.model, watch))
         return _begin(training, out, report, display=shown, events=events)

@@ -58,7 +58,7 @@ def _tiles(measurement: Measurement) -> list[tuple[str, str]]:
     field = per_axis([axis.size for axis in last.field or ()])
     found = [
         ("trainable parameters", f"{total.parameters:,}"),
-        ("MACs an image", scaled(total.macs)),
+        ("MACs an image" + (", at least" if "macs" in measurement.missing else ""), scaled(total.macs)),
         ("MB of activations an image", megabytes(total.activation_bytes)),
         ("pixels that the output sees", field),
     ]

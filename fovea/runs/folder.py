@@ -1,7 +1,7 @@
 """A run: the folder that holds everything of one training."""
 
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,8 +117,8 @@ class Run:
         try:
             content = tomli_w.dumps(recipe).encode()
         except UnicodeEncodeError as error:
-            wrong = next((f"`{value}`" for _, value in flattened(recipe) if not _is_utf8(value)), "A name")
-            raise UsageError(f"{wrong} is not UTF-8, which recipe.toml must be; rename it.") from error
+            check_utf8(value for _, value in flattened(recipe))
+            raise UsageError("A name is not UTF-8, which recipe.toml must be; rename it.") from error
         write_atomically(self.recipe, content)
 
     def read_recipe(self) -> dict[str, Any]:
@@ -160,8 +160,11 @@ class Run:
         return epochs - kept
 
 
-def _is_utf8(value: object) -> bool:
-    return str(value).encode(errors="ignore").decode() == str(value)
+def check_utf8(values: Iterable[object]) -> None:
+    """Raise UsageError for a text, as the name of a file, that recipe.toml cannot hold."""
+    for text in map(str, values):
+        if text.encode(errors="ignore").decode() != text:
+            raise UsageError(f"`{text}` is not UTF-8, which recipe.toml must be; rename it.")
 
 
 def _numbered(root: Path, name: str) -> list[Path]:

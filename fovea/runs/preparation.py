@@ -323,6 +323,11 @@ def _check_batch(model: nn.Module, plan: Plan, *, shape: tuple[int, ...]) -> Non
         return
 
 
+def began_in(folder: Path) -> str:
+    """Return the working folder as seen from a run's `folder`."""
+    return Path(os.path.relpath(Path.cwd(), folder.resolve())).as_posix()
+
+
 def resolved_recipe(prepared: Prepared, *, folder: Path) -> dict[str, Any]:
     """Return what recipe.toml in `folder` holds: all that makes the same training again."""
     plan, dataset = prepared.plan, prepared.dataset
@@ -331,7 +336,7 @@ def resolved_recipe(prepared: Prepared, *, folder: Path) -> dict[str, Any]:
     network = {name: getattr(plan, name) for name in ("model", "size", "fit", "start", "grow")}
     return {
         "device": prepared.device.type,
-        "began_in": Path(os.path.relpath(Path.cwd(), folder.resolve())).as_posix(),
+        "began_in": began_in(folder),
         "data": {
             **{"source": given, "fingerprint": dataset.fingerprint, "contents": contents(dataset)},
             "val_fraction": plan.val_fraction,

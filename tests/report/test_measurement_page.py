@@ -2,6 +2,7 @@ import re
 from xml.etree import ElementTree
 
 import pytest
+import torch
 from torch import nn
 
 from fovea.errors import UsageError
@@ -33,6 +34,20 @@ def test_the_page_has_the_table_the_totals_and_the_conventions():
     assert f"{25 * 27 * 27 * 6 + 1014 * 10:,} MACs" in html
     assert "1 MAC = 1 multiply-add = 2 FLOPs" in html and "Peak memory: much &amp; more." in html
     assert "(27 - 2) / 2 + 1 = 13.5" in html
+
+
+def test_a_sum_that_lacks_some_is_the_least_it_can_be():
+    class Spectrum(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.dense = nn.Linear(16, 2)
+
+        def forward(self, x):
+            return self.dense(torch.fft.fft(x.flatten(1)).real)
+
+    measured = measure_network(Spectrum(), (1, 4, 4), name="net")
+    assert "<b>32</b><span>MACs an image, at least</span>" in measurement_page(measured, Choice())
+    assert "at least" not in page()
 
 
 def test_names_are_text_and_nothing_is_fetched_or_run():

@@ -1,5 +1,6 @@
 """What a run settles before its first step, and writes down."""
 
+import sys
 import tomllib
 
 import pytest
@@ -9,7 +10,7 @@ import fovea
 from fovea import train
 from fovea.data.sources.source import DataSource
 from fovea.display import Display
-from fovea.errors import FoveaError
+from fovea.errors import FoveaError, UsageError
 from fovea.storage import cache_root
 
 FAST = {"model": "lenet5", "epochs": 1, "threads": 1, "precision": "float32", "device": "cpu"}
@@ -71,3 +72,14 @@ def test_what_cannot_be_built_or_done_is_refused_before_anything_is_decoded(tmp_
     with pytest.raises(FoveaError):
         fovea.train(tmp_path / "data", out=tmp_path / "run", display=Display(quiet=True), **{**FAST, **asked})
     assert not list(cache_root().glob("*/*"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files that are no text")
+def test_a_place_that_the_recipe_cannot_name_is_refused_before_images_are_decoded(tmp_path, monkeypatch):
+    (odd := tmp_path / "caf\udce9").mkdir()
+    monkeypatch.chdir(odd)
+    monkeypatch.setattr(DataSource, "decode", lambda *_, **__: pytest.fail("images were decoded"))
+    with pytest.raises(UsageError, match="is not UTF-8, which recipe.toml must be"):
+        train("digits", out=tmp_path / "run", display=Display(quiet=True), **FAST)
+    with pytest.raises(UsageError, match="is not UTF-8, which recipe.toml must be"):
+        train("digits", start="caf\udce9.safetensors", display=Display(quiet=True), **FAST)
