@@ -2,7 +2,6 @@
 
 import pickle
 import re
-import stat
 import warnings
 import zipfile
 from collections.abc import Mapping
@@ -17,7 +16,7 @@ from torch import Tensor
 
 from fovea.data.sources.download import checksum_of
 from fovea.errors import BundleError, StorageError, first_line
-from fovea.files import utf8_path
+from fovea.files import check_regular, utf8_path
 from fovea.model.container import read_card
 from fovea.model.keras import read_keras
 
@@ -58,13 +57,10 @@ def read_weights(path: str | Path) -> WeightsFile:
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise BundleError(f"`{path.name}` is no weights file that is read here; those are {', '.join(SUFFIXES)}.")
+    check_regular(path)
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise StorageError(f"`{path}` is no regular file; give the path of one.")
         sha256 = checksum_of(path, "sha256").partition(":")[2]
     except OSError as error:
-        if isinstance(error, StorageError):
-            raise
         raise StorageError(f"`{path}` cannot be read: {error.strerror or error}.") from error
     card = None
     if suffix == ".safetensors":
