@@ -300,7 +300,7 @@ def test_what_would_grow_in_memory_is_refused(tmp_path):
 
 def test_what_is_no_regular_file_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "x.pth")
-    with pytest.raises(StorageError, match="`.*x.pth` is a pipe; give a file"):
+    with pytest.raises(StorageError, match="`.*x.pth` is a named pipe; give a file"):
         read_weights(tmp_path / "x.pth")
 
 
