@@ -272,6 +272,15 @@ def test_json_is_whole_when_an_error_ends_a_long_list(make_bundle, colour_folder
     assert capsys.readouterr().out == "[]\n"
 
 
+@pytest.fixture
+def ctrl_c():
+    """Ctrl-C as at a terminal: what a shell starts in the background ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_leaves_json_whole(capsys):
     def values():
         yield from range(3)
@@ -283,6 +292,7 @@ def test_ctrl_c_leaves_json_whole(capsys):
     assert strict(capsys.readouterr().out) == [0, 1, 2]
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_within_an_entry_of_json_waits_for_its_end(capsys):
     class Entry:
         def __str__(self):
