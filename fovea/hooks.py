@@ -40,6 +40,23 @@ def capture(model: nn.Module, names: Iterable[str], *, inputs: bool = False) -> 
 
 
 @contextmanager
+def changed(model: nn.Module, name: str, change: Callable[[Tensor], Tensor]) -> Iterator[None]:
+    """Let `change` stand in for the output, of any shape and dtype, of the module `name` in every forward pass.
+
+    Raises:
+        UsageError: the model has no such module.
+    """
+    modules = dict(model.named_modules())
+    if name not in modules:
+        raise unknown("layer", name, filter(None, modules))
+    hook = modules[name].register_forward_hook(lambda _, __, output: change(output))
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
+@contextmanager
 def watch(model: nn.Module, *, enter: Watcher, leave: Watcher) -> Iterator[None]:
     """Call `enter` with the inputs before, and `leave` with the outputs after, every call of every module.
 

@@ -1,0 +1,66 @@
+"""The layer whose map is explained where none is named: the last spatial activation before pooling or flattening.
+
+Inputs are (N, C, H, W) float, normalised.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from fovea.errors import UsageError
+from fovea.hooks import watch
+
+PASSED_OVER = (
+    *(nn.MaxPool2d, nn.AvgPool2d, nn.LPPool2d, nn.FractionalMaxPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d),
+    *(nn.modules.dropout._DropoutNd, nn.Identity),
+)
+"""Modules whose output is not taken, but what enters them."""
+
+
+class Call:
+    """One call of a module: what entered it and what left it."""
+
+    def __init__(self, path: str, module: nn.Module, given: list[Tensor]) -> None:
+        self.path, self.module, self.given = path, module, given
+        self.result: Tensor | None = None
+
+
+def target_layer(model: nn.Module, x: Tensor) -> str:
+    """Return the path of the module that gives the last spatial activation for inputs `x` (N, C, H, W).
+
+    That is the last feature map of more than one place, followed back through pooling and dropout. Of nested modules
+    that give the same map it is the outermost, whose output is the whole of a stage. Where every map is 1 x 1 the last
+    is taken.
+
+    Raises:
+        UsageError: no module gives a map.
+    """
+    calls = calls_of(model, x[:1])
+    maps = [call for call in calls if call.path and call.result is not None and call.result.ndim == 4]
+    spatial = [call for call in maps if call.result is not None and call.result.shape[2:].numel() > 1]
+    if not (candidates := spatial or maps):
+        raise UsageError("No layer of this network gives a map, (N, C, h, w), that could be laid over an image.")
+    last = candidates[-1].result
+    # what a passed-over module gave may have entered another one
+    for call in reversed(calls):
+        if call.result is last and isinstance(call.module, PASSED_OVER) and call.given:
+            last = call.given[0]
+    givers = [call.path for call in candidates if call.result is last and not isinstance(call.module, PASSED_OVER)]
+    # reversed: what works in place gives the very tensor that entered it, and comes after what made it
+    return min(reversed(givers), key=lambda path: path.count("."), default=candidates[-1].path)
+
+
+def calls_of(model: nn.Module, x: Tensor) -> list[Call]:
+    """Return every call of a module while `x` (N, C, H, W) passes through the network, in the order they end."""
+    begun, ended = list[Call](), list[Call]()
+
+    def enter(path: str, module: nn.Module, given: list[Tensor]) -> None:
+        begun.append(Call(path, module, given))
+
+    def leave(_: str, __: nn.Module, results: list[Tensor]) -> None:
+        call = begun.pop()
+        call.result = results[0] if results else None
+        ended.append(call)
+
+    with torch.no_grad(), watch(model, enter=enter, leave=leave):
+        model(x)
+    return ended

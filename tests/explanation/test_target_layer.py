@@ -1,0 +1,41 @@
+"""Which layer is explained where none is named."""
+
+import pytest
+import torch
+from torch import nn
+
+import fovea.zoo  # noqa: F401
+from fovea import registry
+from fovea.errors import UsageError
+from fovea.explanation.target_layer import target_layer
+
+
+@pytest.mark.parametrize(
+    ("name", "layer"),
+    [
+        ("resnet18", "stage4"),
+        ("vgg16_bn", "stage5.relu3"),
+        ("alexnet", "stage5.relu"),
+        ("squeezenet1_0", "head.relu"),
+        ("mobilenet_v2", "stage8"),
+        ("cifar_resnet20", "stage3"),
+    ],
+)
+def test_the_last_spatial_activation_before_pooling(name, layer):
+    model = registry.build(name).eval()
+    assert target_layer(model, torch.zeros(1, *registry.entry(name).input)) == layer
+
+
+def test_pooling_and_dropout_are_followed_back():
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(inplace=True), nn.MaxPool2d(2), nn.Dropout(), nn.Flatten())
+    assert target_layer(model.eval(), torch.zeros(1, 1, 8, 8)) == "1"
+
+
+def test_maps_of_one_place_are_taken_where_there_are_no_others():
+    model = nn.Sequential(nn.Conv2d(1, 2, 4), nn.ReLU(), nn.Flatten())
+    assert target_layer(model, torch.zeros(1, 1, 4, 4)) == "1"
+
+
+def test_a_network_without_maps_is_refused():
+    with pytest.raises(UsageError, match="No layer of this network gives a map"):
+        target_layer(nn.Sequential(nn.Flatten(), nn.Linear(16, 2)), torch.zeros(1, 1, 4, 4))
