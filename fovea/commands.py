@@ -53,6 +53,13 @@ COMMANDS = (
         ("fovea.jobs.predict:predict",),
     ),
     Command(
+        "explain",
+        "MODEL IMAGE...",
+        "where in images the network sees its answer, or its worst mistakes on a data set: maps by many methods; "
+        "[docs/explain.md](docs/explain.md)",
+        ("fovea.jobs.explain:explain",),
+    ),
+    Command(
         "compare",
         "RUN...",
         "trainings side by side, seeds of one recipe together: results with intervals, time, arithmetic, curves; "

@@ -70,6 +70,14 @@ def check_writable(path: Path) -> None:
         raise StorageError(f"`{path}` cannot be written: `{there}` is read-only for you. Choose another place.")
 
 
+def make_folder(folder: Path) -> None:
+    """Make the folder, and those above it, where they are not there; StorageError where that cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"Cannot make the folder `{folder}`: {error.strerror}. Choose another place.") from error
+
+
 def write_atomically(path: Path, content: bytes) -> None:
     """Write `content` under a temporary name beside `path`, then rename it; a link at `path` is replaced, not followed.
 

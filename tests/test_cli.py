@@ -73,7 +73,7 @@ def test_version(capsys):
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
-        (["paint"], "No such command 'paint'. Did you mean 'train'? See `fovea --help`."),
+        (["paint"], "No such command 'paint'. Did you mean 'explain', 'train'? See `fovea --help`."),
         (["train", "--epoch", "3"], "No such option: --epoch"),
         (["evaluate"], "Missing argument"),
         (["predict", "m.safetensors", "x.png", "--top", "0"], "Invalid value for '--top'"),

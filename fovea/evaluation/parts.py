@@ -1,15 +1,18 @@
 """Which part of a data set a network is evaluated on, and what it says of that."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
 from fovea import inputs
 from fovea.card import Card
-from fovea.data.dataset import PARTS, Dataset, Part
+from fovea.data.dataset import PARTS, Dataset
+from fovea.data.sources.source import DataSource
 from fovea.data.splits import split_validation
+from fovea.display import Display
 from fovea.errors import DataError, unknown
 from fovea.evaluation.outcome import Outcome
 from fovea.inputs.interface import Stored
@@ -48,6 +51,38 @@ def chosen_part(dataset: Dataset, split: str) -> tuple[str, Dataset]:
     return name, replace(dataset, parts={name: dataset.parts[name]})
 
 
+class DecodedPart(NamedTuple):
+    """One part of a data set, ready for a network."""
+
+    name: str
+    """Which part it is: `test`, ..., `whole`."""
+    decoded: Dataset
+    notes: tuple[str, ...]
+    """What the reader of a result must know of it."""
+
+
+def decoded_part(
+    predictor: Predictor, source: DataSource, *, split: str, display: Display, protocol: Protocol = PLAIN
+) -> DecodedPart:
+    """Return the part of the data that is asked for, divided as the network's training divided it, and decoded.
+
+    Its notes have been shown.
+
+    Raises:
+        DataError: data that cannot be used, or classes that the network does not know.
+        UsageError: an unknown `split`, or views that do not fit.
+    """
+    dataset = source.find(progress=display.fetched)
+    name, dataset = chosen_part(split_as_trained(dataset, predictor.card), split)
+    predictor.target.check_known(dataset.classes, data=dataset.name)
+    notes = (*dataset.notes, *caveats(dataset, predictor.card, asked=split, given=name))
+    for note in notes:
+        display.note(f"data: {note}")
+    geometry = inputs.kind_of(predictor.preprocess).viewed(predictor.preprocess, protocol)
+    decoded = source.decode(dataset, geometry, progress=display.counter("decoding"))
+    return DecodedPart(name, decoded, notes)
+
+
 def caveats(dataset: Dataset, card: Card, *, asked: str, given: str) -> Iterator[str]:
     """Yield what the reader of a result must know of the part it is for."""
     if asked != given:
@@ -78,13 +113,13 @@ def outcome_of(
         outputs=torch.cat(outputs),
         labels=predictor.target.matched(labels, decoded.classes),
         names=tuple(name for part in parts for name in part.names),
-        picture=lambda index: kind.thumbnail(_sample(parts, index)),
+        picture=lambda index: kind.thumbnail(sample_of(decoded, index)),
     )
 
 
-def _sample(parts: Sequence[Part], index: int) -> Stored:
-    """Return a sample counted through all `parts`."""
-    for part in parts:
+def sample_of(decoded: Dataset, index: int) -> Stored:
+    """Return a stored sample, (H, W, C) uint8 of images, counted through all parts."""
+    for part in decoded.parts.values():
         if index < len(part):
             break
         index -= len(part)

@@ -6,12 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Unpack
 
-from fovea import inputs
 from fovea.data.sources.source import DataSource, Reading, reads_data
 from fovea.display import Display
 from fovea.errors import UsageError
 from fovea.evaluation.outcome import Outcome
-from fovea.evaluation.parts import caveats, chosen_part, outcome_of, split_as_trained
+from fovea.evaluation.parts import decoded_part, outcome_of
 from fovea.evaluation.result import Evaluation
 from fovea.evaluation.robustness import measure_robustness
 from fovea.evaluation.slices import sliced
@@ -68,21 +67,14 @@ def evaluate(
     _check_task(target, min_accuracy=min_accuracy, min_score=min_score or {}, further=further)
     display = display or Display(quiet=True)
     source = DataSource(data=data, task=target.name, known=target.classes, allow_bad=allow_bad, **reading)
-    dataset = source.find(progress=display.fetched)
     value_of = {} if slice_by is None else source.column(slice_by)
-    name, dataset = chosen_part(split_as_trained(dataset, predictor.card), split)
-    target.check_known(dataset.classes, data=dataset.name)
-    notes = (*dataset.notes, *caveats(dataset, predictor.card, asked=split, given=name))
-    for note in notes:
-        display.note(f"data: {note}")
-    geometry = inputs.kind_of(predictor.preprocess).viewed(predictor.preprocess, protocol)
-    decoded = source.decode(dataset, geometry, progress=display.counter("decoding"))
+    part = decoded_part(predictor, source, split=split, display=display, protocol=protocol)
     counter = display.counter("evaluating")
-    outcome = outcome_of(predictor, decoded, split=name, protocol=protocol, batch=batch, progress=counter)
+    outcome = outcome_of(predictor, part.decoded, split=part.name, protocol=protocol, batch=batch, progress=counter)
     counter = display.counter("disturbing")
     result = Evaluation(
-        data=dataset.name,
-        split=name,
+        data=part.decoded.name,
+        split=part.name,
         images=len(outcome),
         figures=outcome.figures,
         protocol=protocol,
@@ -91,8 +83,8 @@ def evaluate(
         min_accuracy=min_accuracy,
         min_scores=dict(min_score or {}),
         scores=target.scores,
-        notes=notes,
-        bad_files=decoded.bad_files,
+        notes=part.notes,
+        bad_files=part.decoded.bad_files,
     )
     _write(result, outcome if images else replace(outcome, picture=None), predictor, html=html, out=out)
     return result

@@ -123,7 +123,12 @@ class Bundle:
         prepare = inputs.kind_of(self.preprocess).network_input(self.preprocess, self.device)
         if isinstance(images, Tensor):
             return prepare(images.to(self.device))
-        return prepare(prepare.arranged(np.stack([self.read(image) for image in _listed(images)])))
+        return self.inputs_of(np.stack([self.read(image) for image in _listed(images)]))
+
+    def inputs_of(self, samples: Stored) -> Tensor:
+        """Return what the network sees of stored samples, (N, H, W, C) uint8: float32 (N, C, H, W), normalised."""
+        prepare = inputs.kind_of(self.preprocess).network_input(self.preprocess, self.device)
+        return prepare(prepare.arranged(samples))
 
     def first_layer(self) -> NDArray[np.float32] | None:
         """Return the weights of the first layer as images, (F, C, k, k); None where they are none."""

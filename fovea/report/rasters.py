@@ -16,6 +16,8 @@ MOST_FILTERS = 128
 COLUMNS = 16
 HEAT = np.array([(68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37)])
 """Five colours from low to high, evenly spaced; equal steps look equal, also without colour vision."""
+EMBERS = np.array([(20, 11, 54), (101, 21, 110), (188, 55, 84), (249, 142, 9), (252, 255, 164)])
+"""Five more, which stand out from photographs."""
 
 
 def filter_grid(filters: NDArray[np.float32]) -> Pixels:
@@ -41,6 +43,21 @@ def heat_map(values: Sequence[Sequence[float | None]], *, low: float, high: floa
     return _coloured((logs - math.log(low)) / max(math.log(high / low), 1e-12))
 
 
+def overlay(values: NDArray[np.float32], *, signed: bool) -> Pixels:
+    """Return a map (h, w) as a picture (h, w, 4) to lay over an image: the stronger, the less is seen through.
+
+    What is `signed` is orange above 0 and blue below. The scale ends at the value that one place of 200 is beyond, so
+    that single places do not hide the rest.
+    """
+    size = np.abs(values)
+    strength = np.clip(size / max(float(np.quantile(size, 0.995)), float(size.max()) / 20, 1e-30), 0, 1)
+    if signed:
+        colours = np.where(values[..., None] > 0, (217, 72, 15), (47, 111, 176)).astype(np.uint8)
+    else:
+        colours = _coloured(strength, EMBERS)[..., :3]
+    return np.concatenate([colours, np.round(255 * np.sqrt(strength))[..., None].astype(np.uint8)], axis=2)
+
+
 def heat_strip() -> Pixels:
     """Return the colours of `heat_map` from low to high, (1, 64, 4)."""
     return _coloured(np.linspace(0, 1, 64)[None])
@@ -61,7 +78,7 @@ def confusion_picture(counts: NDArray[np.int64]) -> Pixels:
     return picture
 
 
-def _coloured(shares: NDArray[np.float64]) -> Pixels:
-    position = np.nan_to_num(shares) * (len(HEAT) - 1)
-    channels = [np.interp(position, np.arange(len(HEAT)), HEAT[:, channel]) for channel in range(3)]
+def _coloured(shares: NDArray[np.float64], colours: NDArray[np.int64] = HEAT) -> Pixels:
+    position = np.nan_to_num(shares) * (len(colours) - 1)
+    channels = [np.interp(position, np.arange(len(colours)), colours[:, channel]) for channel in range(3)]
     return np.stack([*channels, np.where(np.isnan(shares), 0, 255)], axis=-1).round().astype(np.uint8)

@@ -198,6 +198,12 @@ class Classes(Named):
         rows: Rows = probabilities(outputs.double(), temperature=self.temperature).numpy()
         return rows
 
+    def evidence(self, outputs: "Tensor", answers: "Tensor") -> "Tensor":
+        """Return the logit (N,) of each answer; a single sigmoid unit speaks for the second class."""
+        if outputs.shape[1] > 1:
+            return super().evidence(outputs, answers)
+        return outputs[:, 0] * (2 * answers - 1)
+
     def prediction(self, row: Rows) -> Prediction:
         """Return all classes, the most probable first."""
         order = (-row).argsort(kind="stable")

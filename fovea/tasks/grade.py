@@ -143,6 +143,14 @@ class Grade(Classes):
         rows: Rows = self.log_probabilities(outputs.double() / self.temperature).exp().numpy()
         return rows
 
+    def evidence(self, outputs: "Tensor", answers: "Tensor") -> "Tensor":
+        """Return the logarithm of the probability (N,) of each grade."""
+        return super().evidence(self.log_probabilities(outputs), answers)
+
+    def answered(self, outputs: "Tensor") -> NDArray[np.int64]:
+        """Return the grades (N,) that are answered."""
+        return self.answers(outputs)
+
     def answers(self, outputs: "Tensor") -> NDArray[np.int64]:
         """Return the (N,) grades that are answered for outputs (N, K - 1): `medians`."""
         return medians(self.decode(outputs))

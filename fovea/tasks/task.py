@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from fovea.errors import DataError, UsageError, shortened
+from fovea.errors import DataError, UsageError, shortened, unknown
 from fovea.metrics import CalibrationBins
 from fovea.tasks.prediction import Prediction
 from fovea.tasks.score import ACCURACY, Metric, Score
@@ -294,6 +294,35 @@ class Task(ABC):
     @abstractmethod
     def prediction(self, row: Rows) -> Prediction:
         """Return what one row (K,) of `decode` means."""
+
+    def evidence(self, outputs: "Tensor", answers: "Tensor") -> "Tensor":
+        """Return how much each row of outputs (N, K) speaks for its answer, int64 (N,): (N,), differentiable.
+
+        An answer is an index into `classes`, or 0 where there are none. The evidence is the output for it.
+        """
+        return outputs.gather(1, answers[:, None])[:, 0]
+
+    def answered(self, outputs: "Tensor") -> NDArray[np.int64]:
+        """Return the index (N,) of what is answered for each of outputs (N, K): the most probable, or 0."""
+        answers: NDArray[np.int64] = self.decode(outputs).argmax(1)
+        return answers
+
+    def answer_text(self, answer: int) -> str:
+        """Return what a person calls the answer with an index: the class, or what is predicted."""
+        return self.classes[answer] if self.classes else self.noun
+
+    def answer_named(self, name: str) -> int:
+        """Return the index of the answer called `name`, or with this number.
+
+        Raises: UsageError where there is none such.
+        """
+        if not self.classes:
+            raise UsageError(f"`{name}` names no answer: this model predicts {self.noun}. Leave it out.")
+        if name in self.classes:
+            return self.classes.index(name)
+        if name.isascii() and name.isdigit() and int(name) < len(self.classes):
+            return int(name)
+        raise unknown("class", name, self.classes)
 
     def top(self, prediction: Prediction, count: int) -> Prediction:
         """Return a prediction with its `count` best answers, where it has several."""

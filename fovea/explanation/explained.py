@@ -1,0 +1,62 @@
+"""What was explained of one image: the answers, and where each method sees them."""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fovea.explanation.attribution import Attribution, Method
+from fovea.tasks.prediction import Prediction
+
+
+class Place(NamedTuple):
+    """How much each place of one image speaks for one answer, by one method."""
+
+    method: Method
+    answer: str
+    against: str
+    """The answer whose evidence is subtracted; empty where none is."""
+    found: Attribution
+    """Of this one image."""
+    seconds: float
+
+    @property
+    def question(self) -> str:
+        """What is explained."""
+        return f"{self.answer} rather than {self.against}" if self.against else self.answer
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """What the method says of its own exactness, by name."""
+        return {name: float(values[0]) for name, values in self.found.figures.items()}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON values, without the map."""
+        named = {"against": self.against, "layer": self.found.layer}
+        given = {name: value for name, value in named.items() if value}
+        return {"method": self.method.name, "answer": self.answer, **given, "seconds": self.seconds, **self.figures}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Explanation:
+    """What a network says of one image, and where it sees that."""
+
+    image: str
+    """The path, or the name in its data set."""
+    prediction: Prediction
+    truth: str = ""
+    """The right answer; empty where it is not known."""
+    truth_probability: float | None = None
+    pixels: NDArray[np.uint8]
+    """(H, W, C) uint8 0..255: what the network sees."""
+    places: tuple[Place, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON values, without the maps."""
+        return {
+            "image": self.image,
+            **self.prediction.to_dict(),
+            **({"truth": self.truth} if self.truth else {}),
+            "explanations": [place.to_dict() for place in self.places],
+        }

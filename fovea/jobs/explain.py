@@ -1,0 +1,233 @@
+"""`fovea explain`: where in images a network sees its answers."""
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
+
+import torch
+
+from fovea.data.sources.source import DataSource, Reading, reads_data
+from fovea.display import Display
+from fovea.errors import DataError, ImageError, UsageError
+from fovea.evaluation.parts import decoded_part, outcome_of, sample_of
+from fovea.explanation.explained import Explanation, Place
+from fovea.explanation.methods import Method, method_named
+from fovea.explanation.objective import Objective
+from fovea.inputs.interface import Stored
+from fovea.jobs.predict import find_images
+from fovea.model.bundle import Bundle, load
+
+if TYPE_CHECKING:
+    from fovea.report.explanation import Written
+
+TOP = 5
+"""Answers with a bar."""
+MISTAKES = 12
+"""Mistakes that are explained."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExplainResult:
+    """Where the explanations of some images are."""
+
+    page: Path
+    """The page of the only image, or the gallery of all."""
+    written: tuple["Written", ...]
+    """The files of each image."""
+    explanations: tuple[dict[str, Any], ...]
+    """What is said of each image, as JSON values."""
+
+    @property
+    def failed(self) -> int:
+        """How many images cannot be read."""
+        return sum("error" in said for said in self.explanations)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON values."""
+        return {"page": str(self.page), "images": list(self.explanations)}
+
+    def summary(self) -> list[str]:
+        """Return what a person reads, line by line."""
+        lines = []
+        for said in self.explanations:
+            if "error" in said:
+                continue
+            for place in said["explanations"]:
+                layer = f" at {place['layer']}" if "layer" in place else ""
+                lines.append(f"{said['image']}  {place['answer']}  {place['method']}{layer}  {place['seconds']:.2f} s")
+        return [*lines, f"Page     {self.page}"]
+
+
+class Unread(NamedTuple):
+    """An image that cannot be read."""
+
+    image: str
+    error: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON values."""
+        return self._asdict()
+
+
+class Wish(NamedTuple):
+    """What is to be explained, and how."""
+
+    methods: Sequence[Method]
+    targets: Sequence[str]
+    """Names of answers; empty for what the network answers."""
+    against: str | None
+    layer: str | None
+    batch: int
+    seed: int
+    display: Display
+
+
+@reads_data
+def explain(
+    model: str | Path | Bundle,
+    images: str | Path | Iterable[str | Path] = (),
+    *,
+    method: str | Sequence[str] = "gradcam",
+    target: str | Sequence[str] = (),
+    against: str | None = None,
+    layer: str | None = None,
+    mistakes: str | Path | None = None,
+    split: str = "test",
+    out: str | Path | None = None,
+    allow_bad: bool = False,
+    device: str = "auto",
+    batch: int = 32,
+    seed: int = 0,
+    display: Display | None = None,
+    **reading: Unpack[Reading],
+) -> ExplainResult:
+    """Show where `model` sees its answer in `images`: files, folders and globs; or its worst `mistakes` on a data set.
+
+    `method` names one or several of `fovea.explanation.methods.METHODS`, separated by commas; `target` answers by name
+    or number, what the network says where it is empty; `against` subtracts the evidence for another answer. `layer` is
+    the path of the module whose map is weighed, the last spatial activation where it is None. Methods of many samples
+    take `batch` inputs at a time, and draw by `seed`.
+
+    One image has one page, `out`; several have a folder, `out`, with a page each and a gallery. Beside every page lie a
+    picture per method and the raw maps as `.npz`. In a folder named after a class, that class is the truth.
+
+    Raises:
+        BundleError: a model file that cannot be loaded.
+        UsageError: an unknown method, answer or layer, no images, or a network whose input is no image.
+        DataError: `mistakes` cannot be used.
+        StorageError: the pages cannot be written.
+    """
+    from fovea.report.explanation import Album
+
+    names = method.split(",") if isinstance(method, str) else list(method)
+    methods = [method_named(name.strip()) for name in names]
+    bundle = load(model, device=device) if isinstance(model, str | Path) else model
+    targets = [target] if isinstance(target, str) else list(target)
+    with display or Display(quiet=True) as shown:
+        wish = Wish(methods, targets, against, layer, batch, seed, shown)
+        _check(bundle, wish)
+        if mistakes is None:
+            paths = _paths(images)
+            found, only = _of_files(bundle, paths, wish), Path(paths[0]) if len(paths) == 1 else None
+        else:
+            source = DataSource(
+                data=mistakes, task=bundle.target.name, known=bundle.classes, allow_bad=allow_bad, **reading
+            )
+            found, only = _of_mistakes(bundle, source, split, wish), None
+        album, said = Album(out, only=only), []
+        for explanation in found:
+            said.append(explanation.to_dict())
+            if isinstance(explanation, Unread):
+                shown.note(f"left out: {explanation.image}: {explanation.error}")
+            else:
+                album.add(explanation)
+        if not album.written:
+            raise DataError(f"None of the images can be read; the first: {said[0]['image']}: {said[0]['error']}")
+        return ExplainResult(page=album.finish(), written=tuple(album.written), explanations=tuple(said))
+
+
+def _paths(images: str | Path | Iterable[str | Path]) -> list[str]:
+    paths = list(find_images([images] if isinstance(images, str | Path) else images))
+    if not paths:
+        raise UsageError("Say what to explain: images, folders or globs; or `mistakes` with a data set.")
+    return paths
+
+
+def _check(bundle: Bundle, wish: Wish) -> None:
+    """Raise UsageError for what cannot be asked of this network, before any image is read."""
+    if bundle.preprocess.input != "images":
+        raise UsageError(f"This network sees {bundle.preprocess.input}, and only images are explained.")
+    for name in (*wish.targets, *([wish.against] if wish.against is not None else [])):
+        bundle.target.answer_named(name)
+    if wish.layer is not None and not any(method.layered for method in wish.methods):
+        listed = ", ".join(method.name for method in wish.methods)
+        raise UsageError(f"`layer` (={wish.layer}) is for methods that weigh a map; {listed} explain the input.")
+
+
+def _of_files(bundle: Bundle, paths: Sequence[str], wish: Wish) -> Iterator[Explanation | Unread]:
+    for done, path in enumerate(paths):
+        wish.display.advance("explaining", done, len(paths))
+        try:
+            sample = bundle.read(path)
+        except ImageError as error:
+            yield Unread(path, str(error).removeprefix(f"`{Path(path)}`: "))
+            continue
+        folder = Path(path).parent.name
+        yield explained(bundle, sample, wish, image=path, truth=folder if folder in bundle.classes else "")
+
+
+def _of_mistakes(bundle: Bundle, source: DataSource, split: str, wish: Wish) -> Iterator[Explanation]:
+    """Yield the worst mistakes on a part of the data, each with its answer and the truth explained."""
+    part = decoded_part(bundle, source, split=split, display=wish.display)
+    outcome = outcome_of(bundle, part.decoded, split=part.name, progress=wish.display.counter("evaluating"))
+    worst = outcome.mistakes[:MISTAKES]
+    if not worst:
+        raise UsageError(f"The network makes no mistake on {part.name} of `{part.decoded.name}`.")
+    for done, mistake in enumerate(worst):
+        wish.display.advance("explaining", done, len(worst))
+        sample = sample_of(part.decoded, mistake.image).copy()  # the cache is mapped, not to be written
+        both = [name for name in (mistake.answer, mistake.truth) if name in bundle.classes]
+        asked = wish if wish.targets else wish._replace(targets=both)
+        yield explained(bundle, sample, asked, image=outcome.names[mistake.image], truth=mistake.truth)
+
+
+def explained(bundle: Bundle, sample: Stored, wish: Wish, *, image: str, truth: str) -> Explanation:
+    """Return what the network says of one stored sample (H, W, C) uint8, and where it sees that."""
+    target, x = bundle.target, bundle.inputs_of(sample[None])
+    outputs = bundle.outputs(sample[None])
+    said = target.prediction(target.decode(outputs)[0])
+    by_label = dict(said.scores)
+    answers = [target.answer_named(name) for name in wish.targets] or target.answered(outputs).tolist()
+    places = []
+    for answer in answers:
+        objective = Objective(
+            answers=torch.tensor([answer], device=x.device),
+            against=None if wish.against is None else torch.tensor([target.answer_named(wish.against)]).to(x.device),
+            evidence=target.evidence,
+        )
+        places += [
+            _place(method, bundle, x, objective, wish, answer=target.answer_text(answer)) for method in wish.methods
+        ]
+    return Explanation(
+        image=image,
+        prediction=target.top(said, TOP),
+        truth=truth,
+        truth_probability=by_label.get(truth),
+        pixels=sample,
+        places=tuple(places),
+    )
+
+
+def _place(method: Method, bundle: Bundle, x: torch.Tensor, objective: Objective, wish: Wish, *, answer: str) -> Place:
+    begun = time.perf_counter()
+    common = {
+        "layer": wish.layer,
+        "batch": wish.batch,
+        "seed": wish.seed,
+        "progress": wish.display.counter(method.title),
+    }
+    found = method(bundle.model, x, objective, **common)
+    seconds = time.perf_counter() - begun
+    return Place(method=method, answer=answer, against=wish.against or "", found=found, seconds=seconds)

@@ -1,0 +1,135 @@
+"""`fovea explain`: which files there are, what they say, and what is refused before any work."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import fovea
+from fovea import registry
+from fovea.cli import run
+from fovea.errors import DataError, UsageError
+from fovea.jobs.explain import explain
+
+SIDE = 32
+
+
+@pytest.fixture
+def lenet(make_bundle):
+    """Return the file of a small convolutional network that knows red, green and blue, its weights drawn."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = registry.build("lenet5", classes=3, c_in=3, size=SIDE)
+    preprocess = {"size": [SIDE, SIDE], "channels": 3, "fit": "squash", "mean": [0.0] * 3, "std": [1.0] * 3}
+    return make_bundle(
+        model=model,
+        architecture="lenet5",
+        arguments={"classes": 3, "c_in": 3, "size": SIDE},
+        preprocess={
+            **preprocess,
+            **{"decoder": "pillow", "resample": "bilinear", "antialias": True, "alpha_over": "white", "fill": 128},
+        },
+    )
+
+
+@pytest.fixture
+def photo(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 48, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "photo.png")
+    return tmp_path / "photo.png"
+
+
+def test_one_image_has_a_page_pictures_and_maps(lenet, photo, tmp_path):
+    result = explain(lenet, photo, method="gradcam, hirescam", target="green", out=tmp_path / "page.html")
+    assert result.page == tmp_path / "page.html"
+    (written,) = result.written
+    assert [path.name for path in written.pictures] == ["page-gradcam-green.png", "page-hirescam-green.png"]
+    with np.load(written.maps) as maps:
+        assert list(maps["names"]) == ["gradcam: green", "hirescam: green"]
+        assert maps["map0"].dtype == np.float32 and maps["map0"].min() >= 0
+    with Image.open(written.pictures[0]) as drawn:
+        assert drawn.size == (SIDE, SIDE)
+    page = result.page.read_text()
+    assert "Grad-CAM" in page and "<script>" in page and "script-src 'sha256-" in page
+    (said,) = result.to_dict()["images"]
+    assert [(one["method"], one["answer"]) for one in said["explanations"]] == [
+        ("gradcam", "green"),
+        ("hirescam", "green"),
+    ]
+    assert said["explanations"][0]["layer"]
+
+
+def test_a_folder_has_a_gallery_and_its_name_is_the_truth(lenet, colour_folder, tmp_path):
+    folder = colour_folder("colours", count=1)
+    result = explain(lenet, folder, out=tmp_path / "album")
+    assert result.page == tmp_path / "album" / "index.html" and len(result.written) == 3
+    assert sorted(said["truth"] for said in result.explanations) == ["blue", "green", "red"]
+    gallery = result.page.read_text()
+    assert all(f'href="{written.page.name}"' in gallery for written in result.written)
+
+
+def test_what_cannot_be_read_is_named_and_the_rest_explained(lenet, photo, tmp_path, capsys):
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    arguments = ["explain", str(lenet), str(tmp_path / "broken.png"), str(photo), "--out", str(tmp_path / "both")]
+    assert run([*arguments, "--json"]) == 1
+    out, error = capsys.readouterr()
+    assert [("error" in image) for image in json.loads(out)["images"]] == [True, False]
+    assert "broken.png" in error and "1 of the images cannot be read" in error
+    with pytest.raises(DataError, match=r"None of the images can be read; the first: .*broken.png"):
+        explain(lenet, tmp_path / "broken.png", out=tmp_path / "page.html")
+    assert not (tmp_path / "page.html").exists()
+
+
+def test_the_worst_mistakes_of_a_data_set(lenet, colour_folder, tmp_path):
+    result = explain(lenet, mistakes=colour_folder("colours"), out=tmp_path / "album")
+    wrong = result.explanations[0]
+    assert wrong["truth"] != wrong["predictions"][0]["label"]
+    assert [one["answer"] for one in wrong["explanations"]] == [wrong["predictions"][0]["label"], wrong["truth"]]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"method": "gradcm"}, "Unknown method `gradcm`; did you mean `gradcam`"),
+        ({"target": "grean"}, "Unknown class `grean`; did you mean `green`"),
+        ({"target": "3"}, "Unknown class `3`"),
+        ({"against": "purple"}, "Unknown class `purple`"),
+        ({"layer": "stage9"}, "Unknown layer `stage9`"),
+        ({"out": "album"}, r"`out` \(=album\) must end in .html"),
+        ({"out": "nowhere/page.html"}, "there is no folder `nowhere`"),
+    ],
+)
+def test_what_cannot_be_explained_is_refused(lenet, photo, options, message):
+    with pytest.raises(UsageError, match=message):
+        explain(lenet, photo, **options)
+
+
+def test_an_answer_has_a_number_too(lenet, photo, tmp_path):
+    first, second = (
+        explain(lenet, photo, target=name, out=tmp_path / f"{name}.html").explanations[0] for name in ("2", "blue")
+    )
+    assert first["explanations"][0]["answer"] == second["explanations"][0]["answer"] == "blue"
+
+
+def test_numbers_have_no_answer_to_choose(make_number_bundle, photo):
+    with pytest.raises(UsageError, match="this model predicts a number"):
+        explain(make_number_bundle(), photo, target="3")
+
+
+def test_the_evidence_of_tasks():
+    from fovea.tasks.classes import Classes
+    from fovea.tasks.grade import Grade
+
+    binary = Classes(loss="binary", names=("no", "yes"))
+    outputs = torch.tensor([[2.0], [2.0]])
+    assert binary.evidence(outputs, torch.tensor([0, 1])).tolist() == [-2.0, 2.0]
+    grade = Grade(loss="corn", names=("0", "1", "2"))
+    rows = torch.tensor([[0.5, -1.0]])
+    expected = grade.log_probabilities(rows)[0]
+    assert [float(grade.evidence(rows, torch.tensor([k]))) for k in range(3)] == expected.tolist()
+
+
+def test_the_command_is_offered_in_python():
+    assert fovea.explain is explain
