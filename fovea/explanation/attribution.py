@@ -92,5 +92,6 @@ def input_gradient(model: nn.Module, x: Tensor, objective: Objective) -> Tensor:
     """Return the derivative of the objective by each value of the input (N, C, H, W), which is left as it is."""
     with torch.enable_grad():
         given = x.detach().clone().requires_grad_()
-        (gradient,) = torch.autograd.grad(objective(model(given)).sum(), given)
+        # clone: a first layer that works in place may change it, as it may not change a leaf of the graph
+        (gradient,) = torch.autograd.grad(objective(model(given.clone())).sum(), given)
     return gradient
