@@ -34,5 +34,10 @@ class Objective:
 
     def of(self, image: int) -> Self:
         """Return the objective of one image, for any number of outputs: those of its changed copies."""
-        one = slice(image, image + 1)
-        return replace(self, answers=self.answers[one], against=None if self.against is None else self.against[one])
+        return replace(
+            self, answers=_of(self.answers, image), against=None if self.against is None else _of(self.against, image)
+        )
+
+
+def _of(answers: Tensor, image: int) -> Tensor:
+    return answers if len(answers) == 1 else answers[image : image + 1]  # one holds for all rows

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Self, cast
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode, resolve_name
-from torch.utils._pytree import tree_flatten, tree_unflatten
+from torch.utils._pytree import tree_flatten, tree_map_only, tree_unflatten
 
 from fovea.errors import UsageError
 from fovea.hooks import tensors_in
@@ -103,7 +103,11 @@ class Rules(TorchFunctionMode):
         if not any(map(depends, tensors)):
             # what is computed from weights alone, as by weight norm, must not look like what depends on the input
             with torch.no_grad():
-                return func(*args, **given)
+                result = func(*args, **given)
+            if any(result is one for one in tensors):
+                return result
+            # a view of a weight says even so that it needs a gradient
+            return tree_map_only(Tensor, lambda one: one.detach() if depends(one) else one, result)
         call = Call.of(func, args, given)
         result = self._ruled(call)
         if call.inplace and result is not call.args[0]:

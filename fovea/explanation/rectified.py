@@ -26,7 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from fovea.errors import UsageError
-from fovea.explanation.attribution import Attribution, input_gradient, method
+from fovea.explanation.attribution import Attribution, method
 from fovea.explanation.cam import grad_cam
 from fovea.explanation.objective import Objective
 from fovea.explanation.propagation import RECTIFIERS, SMOOTH, Call, Rules, replaced
@@ -128,8 +128,12 @@ def guided_grad_cam(model: nn.Module, x: Tensor, objective: Objective, *, layer:
 
 def brought_back(model: nn.Module, x: Tensor, objective: Objective, rule: Rule) -> Tensor:
     """Return what a rule brings back from the evidence to the input, (N, C, H, W), signed: for pictures in colour."""
-    with rectified(rule):
-        return input_gradient(model, x, objective)
+    with torch.enable_grad():
+        given = x.detach().clone().requires_grad_()
+        with rectified(rule):
+            value = objective(model(given.clone())).sum()
+        (found,) = torch.autograd.grad(value, given)
+    return found
 
 
 def project(model: nn.Module, x: Tensor, layer: str, channel: int) -> Tensor:

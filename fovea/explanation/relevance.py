@@ -53,13 +53,13 @@ EITHER = frozenset("max min maximum minimum fmax fmin".split())
     source="Bach et al. 2015, doi:10.1371/journal.pone.0130140, equation 58",
     signed=True,
 )
-def layer_wise_relevance(model: nn.Module, x: Tensor, objective: Objective, *, epsilon: float = 0.01) -> Attribution:
+def layer_wise_relevance(model: nn.Module, x: Tensor, objective: Objective, *, epsilon: float = 0.25) -> Attribution:
     """Return the relevance of each pixel, summed over channels: (N, H, W).
 
-    `epsilon` is a part of the root mean square of z in each image and layer; 0 on a network of ReLUs without biases is
-    gradient x input. Figures, per image: `output` Y, `biases` and `epsilon`, what of it goes to them, and the
-    `conservation error` |sum of relevances + biases + epsilon - Y|, with its `relative conservation error` as a part of
-    |Y|.
+    `epsilon` is a part of the root mean square of z in each image and layer, 1/4 as by the authors of the overview; at 0
+    a network of ReLUs without biases has gradient x input. Figures, per image: `output` Y; `biases` and `epsilon`, what
+    of it goes to them; `conservation error` |sum of relevances + biases + epsilon - Y|, and the `relative conservation
+    error` as a part of |Y|.
 
     Raises:
         UsageError: the network calls a function without a rule.
