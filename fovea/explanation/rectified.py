@@ -102,8 +102,9 @@ def guided_backpropagation(model: nn.Module, x: Tensor, objective: Objective) ->
 def deconvnet(model: nn.Module, x: Tensor, objective: Objective) -> Attribution:
     """Return sum over channels of what the deconvnet brings back from the answer: (N, H, W).
 
-    Of the image it gets the switches of max pooling only; without them every image gives the same (Nie 2018). For a
-    unit in the middle of a network see `project`.
+    Of the image it gets the switches of max pooling only; without them every image gives the same (Nie 2018). And where
+    all that comes back to a narrow layer is below 0 nothing goes on: SqueezeNet's classes give empty maps. For a unit
+    in the middle of a network see `project`.
     """
     return Attribution(values=brought_back(model, x, objective, "deconvnet").sum(1).float().cpu())
 

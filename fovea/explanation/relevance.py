@@ -56,10 +56,10 @@ EITHER = frozenset("max min maximum minimum fmax fmin".split())
 def layer_wise_relevance(model: nn.Module, x: Tensor, objective: Objective, *, epsilon: float = 0.25) -> Attribution:
     """Return the relevance of each pixel, summed over channels: (N, H, W).
 
-    `epsilon` is a part of the root mean square of z in each image and layer, 1/4 as by the authors of the overview; at 0
-    a network of ReLUs without biases has gradient x input. Figures, per image: `output` Y; `biases` and `epsilon`, what
-    of it goes to them; `conservation error` |sum of relevances + biases + epsilon - Y|, and the `relative conservation
-    error` as a part of |Y|.
+    `epsilon` is a part of the root mean square of z in each image and layer, 1/4 as the overview's authors take it;
+    with 0 a network of ReLUs without biases has gradient x input. Figures, per image: `output` Y; `biases` and
+    `epsilon`, what of it goes to them; `conservation error` |sum of relevances + biases + epsilon - Y|, and the
+    `relative conservation error` as a part of |Y|.
 
     Raises:
         UsageError: the network calls a function without a rule.

