@@ -37,7 +37,7 @@ def weighed(model: nn.Module, x: Tensor, objective: Objective, layer: str | None
     """
     layer = layer or target_layer(model, x)
     with torch.no_grad(), _leaf(model, layer) as leaves:
-        outputs = model(x)
+        outputs = model(x.clone())  # a network may begin in place
         if not leaves:
             raise UsageError(f"The layer `{layer}` did not run; see `fovea measure` for those that do.")
         maps = leaves[-1]

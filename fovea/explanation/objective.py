@@ -15,6 +15,11 @@ def logits(outputs: Tensor, answers: Tensor) -> Tensor:
     return outputs.gather(1, answers[:, None])[:, 0]
 
 
+def probabilities(outputs: Tensor, answers: Tensor) -> Tensor:
+    """Return the softmax probability of each answer: logits (N, K) float and answers (N,) int64 -> (N,), 0 to 1."""
+    return logits(outputs.softmax(1), answers)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Objective:
     """A scalar per image, made of the outputs of a network: `objective(outputs)` is (N,) for outputs (N, K)."""
@@ -34,10 +39,8 @@ class Objective:
 
     def of(self, image: int) -> Self:
         """Return the objective of one image, for any number of outputs: those of its changed copies."""
-        return replace(
-            self, answers=_of(self.answers, image), against=None if self.against is None else _of(self.against, image)
-        )
 
+        def row(answers: Tensor) -> Tensor:
+            return answers if len(answers) == 1 else answers[image : image + 1]
 
-def _of(answers: Tensor, image: int) -> Tensor:
-    return answers if len(answers) == 1 else answers[image : image + 1]  # one holds for all rows
+        return replace(self, answers=row(self.answers), against=None if self.against is None else row(self.against))

@@ -62,5 +62,5 @@ def calls_of(model: nn.Module, x: Tensor) -> list[Call]:
         ended.append(call)
 
     with torch.no_grad(), watch(model, enter=enter, leave=leave):
-        model(x)
+        model(x.clone())  # a network may begin in place
     return ended

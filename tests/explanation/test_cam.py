@@ -118,6 +118,8 @@ def test_cam_is_refused_where_more_stands_behind_the_map():
 def test_any_network_is_left_as_it_was(method, name):
     if name not in registry.names() or (method.name == "cam" and name == "lenet5"):
         pytest.skip("not for this network")
+    if method.name == "scorecam" and name in ("resnet18", "mobilenet_v2", "googlenet"):
+        pytest.skip("hundreds of channels, each a pass of the whole network")
     C, H, _ = registry.entry(name).input
     side = min(H, 64)
     arguments = {"size": side} if "size" in registry.arguments_of(name) else {}
