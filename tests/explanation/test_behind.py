@@ -66,7 +66,7 @@ def test_what_stands_before_the_layer_sees_one_image(seeded):
     assert seen == [1]
 
 
-@pytest.mark.parametrize("name", ["cifar_densenet40", "googlenet", "squeezenet1_0", "senet18"])
+@pytest.mark.parametrize("name", ["cifar_densenet100_12", "googlenet", "squeezenet1_0", "seresnet50"])
 def test_networks_of_the_zoo(seeded, name):
     if name not in registry.names():
         pytest.skip("no such network")
