@@ -144,11 +144,11 @@ def _lost(
         images.passed(len(inputs))
         return torch.stack([objective(wide(outputs)) for objective in objectives])
 
-    whole = answers(image.clone())  # a network may begin in place
-    there = Patches(*(field.to(image.device) for field in patches))
-    starts = range(0, len(patches.top), batch)
-    left = [answers(_hidden(image, there.of(slice(start, start + batch)), cover)) for start in starts]
-    return whole - torch.cat(left, 1)
+    # the first patch has no pixels: the image as it is goes through the same pass, not one of its own
+    there = Patches(*(torch.cat([field.new_zeros(1), field]).to(image.device) for field in patches))
+    starts = range(0, len(there.top), batch)
+    found = torch.cat([answers(_hidden(image, there.of(slice(start, start + batch)), cover)) for start in starts], 1)
+    return found[:, :1] - found[:, 1:]
 
 
 def _hidden(image: Tensor, patches: Patches, cover: Tensor) -> Tensor:
