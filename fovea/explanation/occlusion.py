@@ -23,8 +23,8 @@ from fovea.explanation.passes import Fill, Images, filled, laid_out_as, wide
 PATCHES = (10, 15, 25, 35, 45, 90)
 """Sides in pixels of the grid on the slide: `002_cedc41c7c53ca8d7`, patch sizes by classes."""
 
-MOST = 48
-"""Patches along the longer side that the default stride allows, unless places between them would stay uncovered."""
+LEAST, MOST = 16, 48
+"""Steps of the default stride along the longer side: fewer give a coarse map, more take long."""
 
 
 class Patches(NamedTuple):
@@ -40,11 +40,13 @@ class Patches(NamedTuple):
 
 
 def default_stride(patch: int, size: tuple[int, int]) -> int:
-    """Return half the side of the patch, so that every place is hidden several times; more where there were too many.
+    """Return half the side of the patch, so that every place is hidden several times, within what is smooth and short.
 
-    At most `MOST` patches stand along the longer side of an image of `size` (H, W), and no gap between them.
+    That is at most 1 / `LEAST` and at least 1 / `MOST` of the longer side of an image of `size` (H, W), and never more
+    than the patch, which would leave places between.
     """
-    return min(patch, max(ceil(patch / 2), ceil(max(size) / MOST)))
+    longer = max(size)
+    return min(patch, max(ceil(longer / MOST), min(ceil(patch / 2), ceil(longer / LEAST))))
 
 
 def patches_of(size: tuple[int, int], patch: int, stride: int | None = None) -> Patches:

@@ -9,7 +9,8 @@ Departures from the paper:
 - methods that sign their maps are compared by the absolute values, the stricter of the paper's two comparisons;
 - structural similarity is of maps scaled to 0..1, both at the size of the input;
 - maps are made at some steps, evenly spread, of which the last has everything randomised;
-- the verdict is by thresholds, where the paper shows curves.
+- the verdict is by thresholds, where the paper shows curves. They were fixed before any method was tried; maps as
+  smooth as class activation maps reach a structural similarity of 0.3 to 0.5 by chance: read the curve beside it.
 """
 
 from collections.abc import Iterator, Mapping
