@@ -186,7 +186,7 @@ def test_a_channel_that_is_off_everywhere_at_the_start_is_found():
         model[0].bias.fill_(-0.8)
     search = Search(steps=60)
     found = maximise(model, channel("1", 0), (1, 16, 16, 1), search=search, **GREY)
-    assert float(found.values[0]) == 0 and float(found.last) > 0.5
+    assert float(found.values[0]) == 0 and float(found.last) > 0.05
 
 
 def test_octaves_end_at_the_whole():
