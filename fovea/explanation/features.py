@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from fovea.errors import ShapeError, UsageError, unknown
-from fovea.explanation.outputs import outputs_in_batches
+from fovea.explanation.outputs import matching, outputs_in_batches
 from fovea.explanation.target_layer import Call, calls_of
 
 
@@ -45,7 +45,7 @@ def filters(model: nn.Module, x: Tensor, layer: str | None = None) -> Filters:
     Raises:
         UsageError: the network has no such layer, or it has no kernels that are images.
     """
-    calls = calls_of(model, x[:1])
+    calls = calls_of(model, matching(model, x[:1]).clone())  # a first layer may work in place
     weighing = [call for call in calls if isinstance(call.module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear)]
     if layer is not None and layer not in dict(model.named_modules()):
         raise unknown("layer", layer, [call.path for call in weighing])
@@ -55,7 +55,9 @@ def filters(model: nn.Module, x: Tensor, layer: str | None = None) -> Filters:
         raise UsageError(f"`{layer or 'the network'}` has no kernels; layers with some: {known or 'none'}.")
     weights = _kernels(found, calls)
     # equal, not the same: a wrapper may move or copy its input
-    whole = found.given[0].numel() == x[:1].numel() and torch.equal(found.given[0].flatten(), x[:1].flatten())
+    whole = found.given[0].numel() == x[:1].numel() and torch.equal(
+        found.given[0].flatten(), matching(model, x[:1]).flatten()
+    )
     kind: Literal["colour", "signed", "templates"] = "signed"
     if whole and isinstance(found.module, nn.Linear):
         kind = "templates"

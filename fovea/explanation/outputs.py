@@ -56,7 +56,7 @@ class LayerOutputs:
         self.calls: Mapping[str, int] = {}
         seen = Counter[str]()
         with torch.no_grad(), self._taps(lambda layer, _: seen.update([layer])):
-            model(matching(model, x[:1]))
+            model(matching(model, x[:1]).clone())  # a first layer may work in place
         for layer in self.layers:
             if not seen[layer]:
                 raise UsageError(f"The layer `{layer}` did not run; see `fovea measure` for those that do.")
@@ -74,7 +74,6 @@ class LayerOutputs:
 
         with self._taps(keep):
             try:
-                # a clone: a first layer may work in place
                 self.model(matching(self.model, x).clone())
             except _AllSeen:
                 pass
@@ -131,7 +130,7 @@ def gradient_at(model: nn.Module, x: Tensor, objective: Objective, layer: str) -
         return leaves[-1].clone()
 
     with evaluating(model), torch.no_grad(), changed(model, layer, begin):
-        outputs = model(matching(model, x))
+        outputs = model(matching(model, x).clone())
         if not leaves:
             raise UsageError(f"The layer `{layer}` did not run; see `fovea measure` for those that do.")
         with torch.enable_grad():
