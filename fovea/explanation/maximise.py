@@ -21,7 +21,7 @@ from torch.nn.functional import interpolate
 from fovea.errors import ShapeError, UsageError, first_line
 from fovea.explanation.attribution import Progress
 from fovea.explanation.objective import Objective
-from fovea.explanation.outputs import LayerOutputs
+from fovea.explanation.outputs import LayerOutputs, matching
 from fovea.explanation.parametrisation import (
     NATURAL_COLOURS,
     Colours,
@@ -160,7 +160,7 @@ class Range:
     @classmethod
     def of(cls, mean: Sequence[float], std: Sequence[float], model: nn.Module) -> "Range":
         """Return that of a mean and deviation per channel, on the device of the network."""
-        like = next((p for p in model.parameters() if p.is_floating_point()), torch.zeros(()))
+        like = matching(model, torch.zeros(()))
         kind = torch.float64 if like.dtype == torch.float64 else torch.float32
         return cls(mean=torch.tensor(mean, device=like.device, dtype=kind), std=torch.tensor(std).to(like.device, kind))
 

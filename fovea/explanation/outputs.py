@@ -32,7 +32,7 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 def matching(model: nn.Module, x: Tensor) -> Tensor:
     """Return inputs (N, C, H, W) on the device and in the float type of the network's parameters."""
-    place = next((p for p in model.parameters() if p.is_floating_point()), x)
+    place = next((p for p in model.parameters() if p.dtype.is_floating_point), x)
     return x.to(place.device, place.dtype)
 
 
