@@ -85,8 +85,8 @@ def tcav(
 
     `concepts` are images (n, C, H, W) by name, `randoms` at least two sets of others; the more, the surer the test:
     where the gradient is much the same for all images, random scores are 0 or 1, and a dozen show nothing. `tests`
-    is how many the significance is corrected for (Bonferroni), by default the number of concepts: say more where several
-    layers are asked.
+    is how many the significance is corrected for (Bonferroni), by default the number of concepts: say more where
+    several layers are asked.
 
     Departures: the random scores come of each random set against the next, where the paper draws further ones; and a
     concept must be known too. All scores of a concept share its images, so they vary less than random ones, and the
