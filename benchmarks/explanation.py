@@ -7,9 +7,9 @@ import torch
 from machine import Contestant, arguments, begun, in_turn, print_figures, print_verdict, rate, ratio
 
 import fovea.zoo  # noqa: F401 (its import makes the networks known)
-from fovea.explanation.cam import grad_cam
+from fovea.explanation.attribution.cam import grad_cam
+from fovea.explanation.attribution.occlusion import occlusion, patches_of
 from fovea.explanation.objective import Objective
-from fovea.explanation.occlusion import occlusion, patches_of
 from fovea.registry import build, entry
 from fovea.training.tuning import available_threads, using_threads
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fovea.explanation.attribution import Attribution, Method
+from fovea.explanation.attribution.registry import Attribution, Method
 from fovea.tasks.prediction import Prediction
 
 

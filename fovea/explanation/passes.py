@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from fovea.errors import ShapeError, UsageError
-from fovea.explanation.attribution import Progress
+from fovea.explanation.attribution.registry import Progress
 from fovea.explanation.objective import Objective
 
 Fill = str | Sequence[float] | Tensor

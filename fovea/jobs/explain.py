@@ -12,8 +12,8 @@ from fovea.data.sources.source import DataSource, Reading, reads_data
 from fovea.display import Display
 from fovea.errors import DataError, ImageError, UsageError
 from fovea.evaluation.parts import decoded_part, outcome_of, sample_of
+from fovea.explanation.attribution.methods import Method, method_named
 from fovea.explanation.explained import Explanation, Place
-from fovea.explanation.methods import Method, method_named
 from fovea.explanation.objective import Objective
 from fovea.inputs.interface import Stored
 from fovea.jobs.predict import find_images
@@ -105,7 +105,7 @@ def explain(
 ) -> ExplainResult:
     """Show where `model` sees its answer in `images`: files, folders and globs; or its worst `mistakes` on a data set.
 
-    `method` names one or several of `fovea.explanation.methods.METHODS`, separated by commas; `target` answers by name
+    `method` names one or several of `fovea.explanation.attribution.methods.METHODS`, separated by commas; `target` answers by name
     or number, what the network says where it is empty; `against` subtracts the evidence for another answer. `layer` is
     the path of the module whose map is weighed, the last spatial activation where it is None. Methods of many samples
     take `batch` inputs at a time, and draw by `seed`.

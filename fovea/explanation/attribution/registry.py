@@ -1,0 +1,97 @@
+"""Where in an image the evidence lies: the answer that every method of attribution gives, and the list of methods.
+
+A method is a function of (network, input (N, C, H, W) float, objective) in a file of this folder, under the decorator
+`method`. Its other parameters have defaults; those called as in `COMMON` mean the same to all.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from fovea.errors import unknown
+from fovea.explanation.objective import Objective
+
+Progress = Callable[[int, int], None]
+"""Gets how much is done, and of how much."""
+
+COMMON = ("layer", "batch", "seed", "progress")
+"""`layer`: the module whose output is weighed, by its path, None for the last spatial one; `batch`: inputs at a time;
+`seed`: of what is drawn; `progress`: is told how far it is."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attribution:
+    """How much each place of each image counts."""
+
+    values: Tensor
+    """(N, h, w) float32 on the CPU: of the input's size, or of the feature map's."""
+    layer: str = ""
+    """The layer whose map it is made of; empty where it is the input."""
+    figures: Mapping[str, Tensor] = field(default_factory=dict)
+    """What the method says of its own exactness, by name: (N,) float."""
+
+    def at(self, size: tuple[int, int]) -> Tensor:
+        """Return the values at this (H, W), bilinear between the centres of the cells: (N, H, W) float32."""
+        if tuple(self.values.shape[1:]) == size:
+            return self.values
+        return nn.functional.interpolate(self.values[:, None], size, mode="bilinear", align_corners=False)[:, 0]
+
+
+Explain = Callable[..., Attribution]
+
+
+class Method(NamedTuple):
+    """One method of attribution."""
+
+    name: str
+    """As after `--method`."""
+    title: str
+    source: str
+    """Authors, year, and where it was published."""
+    signed: bool
+    """Whether values below 0 speak against the answer; else they are 0 at least."""
+    explain: Explain
+
+    def __call__(self, model: nn.Module, x: Tensor, objective: Objective, **common: Any) -> Attribution:
+        """Explain inputs (N, C, H, W); of `common`, named as in `COMMON`, the method gets what it takes."""
+        taken = inspect.signature(self.explain).parameters
+        return self.explain(model, x, objective, **{name: value for name, value in common.items() if name in taken})
+
+    @property
+    def layered(self) -> bool:
+        """Whether it weighs the map of a layer, which may be named."""
+        return "layer" in inspect.signature(self.explain).parameters
+
+
+METHODS: dict[str, Method] = {}
+"""All methods by name; `fovea.explanation.attribution.methods` imports every file that has some."""
+
+
+def method(name: str, *, title: str, source: str, signed: bool = False) -> Callable[[Explain], Explain]:
+    """Return a decorator that lists a method of attribution."""
+
+    def add(explain: Explain) -> Explain:
+        METHODS[name] = Method(name, title, source, signed, explain)
+        return explain
+
+    return add
+
+
+def method_named(name: str) -> Method:
+    """Return the method called `name`; UsageError, with its neighbours, where there is none."""
+    if name not in METHODS:
+        raise unknown("method", name, METHODS)
+    return METHODS[name]
+
+
+def input_gradient(model: nn.Module, x: Tensor, objective: Objective) -> Tensor:
+    """Return the derivative of the objective by each value of the input (N, C, H, W), which is left as it is."""
+    with torch.enable_grad():
+        given = x.detach().clone().requires_grad_()
+        # clone: a first layer that works in place may change it, as it may not change a leaf of the graph
+        (gradient,) = torch.autograd.grad(objective(model(given.clone())).sum(), given)
+    return gradient
