@@ -105,10 +105,10 @@ def explain(
 ) -> ExplainResult:
     """Show where `model` sees its answer in `images`: files, folders and globs; or its worst `mistakes` on a data set.
 
-    `method` names one or several of `fovea.explanation.attribution.methods.METHODS`, separated by commas; `target` answers by name
-    or number, what the network says where it is empty; `against` subtracts the evidence for another answer. `layer` is
-    the path of the module whose map is weighed, the last spatial activation where it is None. Methods of many samples
-    take `batch` inputs at a time, and draw by `seed`.
+    `method` names one or several of `fovea.explanation.attribution.methods.METHODS`, separated by commas; `target`
+    answers by name or number, what the network says where it is empty; `against` subtracts the evidence for another
+    answer. `layer` is the path of the module whose map is weighed, the last spatial activation where it is None.
+    Methods of many samples take `batch` inputs at a time, and draw by `seed`.
 
     One image has one page, `out`; several have a folder, `out`, with a page each and a gallery. Beside every page lie a
     picture per method and the raw maps as `.npz`. In a folder named after a class, that class is the truth.

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 from scipy.ndimage import gaussian_filter
-from tests.explanation.test_cam import answers
 
 from fovea.errors import ShapeError, UsageError
 from fovea.explanation.passes import FILLS, Images, blurred, filled, laid_out_as
+from tests.explanation.attribution.test_cam import answers
 
 X = torch.randn(2, 3, 12, 9, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 

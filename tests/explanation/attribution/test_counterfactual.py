@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from tests.explanation.test_cam import answers
 from torch import nn
 
 from fovea.explanation.attribution.counterfactual import counterfactual, region, wins
 from fovea.explanation.objective import Objective
+from tests.explanation.attribution.test_cam import answers
 
 
 class Bright(nn.Module):

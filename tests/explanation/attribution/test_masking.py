@@ -4,12 +4,12 @@ import itertools
 
 import pytest
 import torch
-from tests.explanation.test_cam import NEGATIVE, POSITIVE, Pooled, X, answers
 from torch import nn
 
 from fovea.errors import UsageError
 from fovea.explanation.attribution.masking import ablation_cam, all_masks, random_masks, rise, score_cam
 from fovea.explanation.objective import Objective
+from tests.explanation.attribution.test_cam import NEGATIVE, POSITIVE, Pooled, X, answers
 
 
 def small_net(seed=0):

@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from tests.explanation.test_cam import answers
 from torch import nn
 
 from fovea.explanation.objective import Objective, probabilities
 from fovea.explanation.trust.curves import Areas, areas_of, centre_map, deletion, insertion, random_maps, ranked
+from tests.explanation.attribution.test_cam import answers
 
 
 class Share(nn.Module):
