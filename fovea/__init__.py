@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # what `homes` says, for type checkers and editors
     from fovea.jobs.measure import measure as measure
     from fovea.jobs.memory import memory as memory
     from fovea.jobs.models import models as models
+    from fovea.jobs.picture import picture as picture
     from fovea.jobs.predict import predict as predict
     from fovea.jobs.preview import preview as preview
     from fovea.jobs.train import train as train

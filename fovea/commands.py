@@ -57,7 +57,7 @@ COMMANDS = (
         "MODEL IMAGE...",
         "where in images the network sees its answer, or its worst mistakes on a data set: maps by many methods; "
         "[docs/explain.md](docs/explain.md)",
-        ("fovea.jobs.explain:explain",),
+        ("fovea.jobs.explain:explain", "fovea.jobs.picture:picture"),
     ),
     Command(
         "compare",

@@ -1,12 +1,22 @@
-"""`fovea explain`."""
+"""`fovea explain`: where a network sees its answers, and with `--show` what it holds and wants to see."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from fovea.cli.options import READING, AllowBad, Device, Json, Model
 from fovea.cli.output import complain, print_json, print_lines
+from fovea.cli.settings import assigned
+from fovea.errors import UsageError
 from fovea.signatures import spelled_out
+
+if TYPE_CHECKING:
+    from fovea.display import Display
+
+SHOWN_ONLY = ("channel", "data", "concepts")
+"""Options of `--show`."""
+MAPPED_ONLY = ("method", "mistakes")
+"""Options of maps, which `--show` does not take."""
 
 
 @spelled_out(READING, before="allow_bad")
@@ -14,8 +24,17 @@ def explain(
     model: Model,
     images: Annotated[list[str] | None, typer.Argument(help="Files, folders, globs.", show_default=False)] = None,
     method: Annotated[
-        str, typer.Option(metavar="A,B,..", help="Methods: gradcam, layercam, cam, ...; see docs/explain.md.")
-    ] = "gradcam",
+        str | None,
+        typer.Option(metavar="A,B,..", help="Maps by these methods, of docs/explain.md.", show_default="gradcam"),
+    ] = None,
+    show: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KIND",
+            help="Instead of maps: filters, maps (of a layer), strongest, maximise, occlusion-grid, concepts, parts, "
+            "embedding, nearest, influence.",
+        ),
+    ] = None,
     target: Annotated[
         list[str] | None,
         typer.Option(metavar="ANSWER", help="Explain this class, label or grade, by name or number; once per answer."),
@@ -24,34 +43,74 @@ def explain(
         str | None, typer.Option(metavar="ANSWER", help="Explain why the answer is not this one.")
     ] = None,
     layer: Annotated[
-        str | None, typer.Option(metavar="PATH", help="The layer whose map is weighed; the last spatial activation.")
+        str | None,
+        typer.Option(metavar="PATH", help="The layer that is looked at.", show_default="the last spatial activation"),
     ] = None,
+    channel: Annotated[str | None, typer.Option(metavar="3,17,..", help="With --show: channels of the layer.")] = None,
     mistakes: Annotated[
         str | None, typer.Option(metavar="DATA", help="Explain the worst mistakes on this data set.")
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(metavar="DATA", help="With --show: the data set that is looked through.")
     ] = None,
     split: Annotated[
         str, typer.Option(help="Part of DATA: train, val, test or whole; val, then whole, where there is no test.")
     ] = "test",
+    concepts: Annotated[
+        str | None, typer.Option(metavar="FOLDER", help="With --show concepts: a folder of images for each concept.")
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="A setting of a method or kind of picture; docs/explain.md."),
+    ] = None,
     out: Annotated[
         str | None,
-        typer.Option(metavar="PATH", help="The page of one image, the folder of several.", show_default=False),
+        typer.Option(metavar="PATH", help="The page of one image, or of --show; the folder of several images."),
     ] = None,
     allow_bad: AllowBad = False,
     device: Device = "auto",
-    batch: Annotated[int, typer.Option(help="Changed images at a time, of methods that take many.", min=1)] = 32,
-    seed: Annotated[int, typer.Option(help="Of methods that draw.", min=0)] = 0,
+    batch: Annotated[int, typer.Option(help="Images at a time.", min=1)] = 32,
+    seed: Annotated[int, typer.Option(help="Of what is drawn at random.", min=0)] = 0,
     as_json: Json = False,
     **reading: Any,
 ) -> None:
-    """Show where in images a network sees its answer: a page with overlays, pictures and raw maps."""
-    given = {name: value for name, value in locals().items() if name not in ("as_json", "reading")}
+    """Show where in images a network sees its answer, or with --show what it holds: pages, pictures, numbers."""
+    given = {name: value for name, value in locals().items() if name not in ("as_json", "reading", "set_")}
+    given |= {"images": images or (), "target": target or (), "settings": assigned(set_ or [], taken=given)}
+    _check(given, shown=show is not None)
     from fovea.display import Display
+
+    with Display() as display:
+        result = _pictures(given, reading, display) if show else _maps(given, reading, display)
+    print_json(result.to_dict()) if as_json else print_lines(result.summary())
+    if failed := getattr(result, "failed", 0):
+        complain(f"{failed} of the images cannot be read")
+        raise typer.Exit(1)
+
+
+def _check(given: dict[str, Any], *, shown: bool) -> None:
+    for name in MAPPED_ONLY if shown else SHOWN_ONLY:
+        if given[name] is not None:
+            other = "does not go with `--show`" if shown else "is for `--show KIND`"
+            raise UsageError(f"`--{name}` {other}; leave one of them out.")
+
+
+def _maps(given: dict[str, Any], reading: dict[str, Any], display: "Display") -> Any:
     from fovea.jobs.explain import explain as job
 
-    given |= {"images": images or (), "target": target or ()}
-    with Display() as display:
-        result = job(**given, **reading, display=display)
-    print_json(result.to_dict()) if as_json else print_lines(result.summary())
-    if result.failed:
-        complain(f"{result.failed} of the images cannot be read")
-        raise typer.Exit(1)
+    options = {name: value for name, value in given.items() if name not in (*SHOWN_ONLY, "show")}
+    return job(**options | {"method": given["method"] or "gradcam"}, **reading, display=display)
+
+
+def _pictures(given: dict[str, Any], reading: dict[str, Any], display: "Display") -> Any:
+    from fovea.jobs.picture import picture as job
+
+    options = {name: value for name, value in given.items() if name not in MAPPED_ONLY}
+    return job(**options | {"channel": _numbers(given["channel"])}, **reading, display=display)
+
+
+def _numbers(text: str | None) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")] if text else []
+    except ValueError:
+        raise UsageError(f"`--channel {text}` must be whole numbers between commas, as 3,17.") from None

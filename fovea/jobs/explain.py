@@ -1,7 +1,7 @@
 """`fovea explain`: where in images a network sees its answers."""
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
@@ -10,7 +10,7 @@ import torch
 
 from fovea.data.sources.source import DataSource, Reading, reads_data
 from fovea.display import Display
-from fovea.errors import DataError, ImageError, UsageError
+from fovea.errors import DataError, ImageError, UsageError, unknown
 from fovea.evaluation.parts import decoded_part, outcome_of, sample_of
 from fovea.explanation.attribution.methods import Method, method_named
 from fovea.explanation.explained import Explanation, Place
@@ -75,6 +75,8 @@ class Wish(NamedTuple):
     """What is to be explained, and how."""
 
     methods: Sequence[Method]
+    settings: Mapping[str, str]
+    """Of the methods, as text; each goes to those that have it."""
     targets: Sequence[str]
     """Names of answers; empty for what the network answers."""
     against: str | None
@@ -95,6 +97,7 @@ def explain(
     layer: str | None = None,
     mistakes: str | Path | None = None,
     split: str = "test",
+    settings: Mapping[str, Any] | None = None,
     out: str | Path | None = None,
     allow_bad: bool = False,
     device: str = "auto",
@@ -108,14 +111,15 @@ def explain(
     `method` names one or several of `fovea.explanation.attribution.methods.METHODS`, separated by commas; `target`
     answers by name or number, what the network says where it is empty; `against` subtracts the evidence for another
     answer. `layer` is the path of the module whose map is weighed, the last spatial activation where it is None.
-    Methods of many samples take `batch` inputs at a time, and draw by `seed`.
+    Methods of many samples take `batch` inputs at a time, and draw by `seed`. `settings` are the methods' own, as
+    `{"patch": 20}` of occlusion; each goes to those that have it.
 
     One image has one page, `out`; several have a folder, `out`, with a page each and a gallery. Beside every page lie a
     picture per method and the raw maps as `.npz`. In a folder named after a class, that class is the truth.
 
     Raises:
         BundleError: a model file that cannot be loaded.
-        UsageError: an unknown method, answer or layer, no images, or a network whose input is no image.
+        UsageError: an unknown method, setting, answer or layer, no images, or a network whose input is no image.
         DataError: `mistakes` cannot be used.
         StorageError: the pages cannot be written.
     """
@@ -126,7 +130,8 @@ def explain(
     bundle = load(model, device=device) if isinstance(model, str | Path) else model
     targets = [target] if isinstance(target, str) else list(target)
     with display or Display(quiet=True) as shown:
-        wish = Wish(methods, targets, against, layer, batch, seed, shown)
+        given = {name: str(value) for name, value in (settings or {}).items()}
+        wish = Wish(methods, given, targets, against, layer, batch, seed, shown)
         _check(bundle, wish)
         if mistakes is None:
             paths = _paths(images)
@@ -161,6 +166,12 @@ def _check(bundle: Bundle, wish: Wish) -> None:
         raise UsageError(f"This network sees {bundle.preprocess.input}, and only images are explained.")
     for name in (*wish.targets, *([wish.against] if wish.against is not None else [])):
         bundle.target.answer_named(name)
+    known = {name for method in wish.methods for name in method.settings}
+    for name in wish.settings:
+        if name not in known:
+            raise unknown("setting", name, known)
+    for method in wish.methods:
+        method.parsed(wish.settings)
     if wish.layer is not None and not any(method.layered for method in wish.methods):
         listed = ", ".join(method.name for method in wish.methods)
         raise UsageError(f"`layer` (={wish.layer}) is for methods that weigh a map; {listed} explain the input.")
@@ -228,6 +239,6 @@ def _place(method: Method, bundle: Bundle, x: torch.Tensor, objective: Objective
         "seed": wish.seed,
         "progress": wish.display.counter(method.title),
     }
-    found = method(bundle.model, x, objective, **common)
+    found = method(bundle.model, x, objective, **common, **method.parsed(wish.settings))
     seconds = time.perf_counter() - begun
     return Place(method=method, answer=answer, against=wish.against or "", found=found, seconds=seconds)

@@ -5,19 +5,18 @@ Pixels are (H, W, C) uint8 0..255, maps (h, w) float32.
 
 import base64
 import hashlib
-import io
 import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from fovea.errors import UsageError
 from fovea.explanation.explained import Explanation, Place
 from fovea.report.page import picture, render, write_page
-from fovea.report.rasters import Pixels, overlay
+from fovea.report.rasters import Pixels, in_colour, overlay
+from fovea.report.sheet import as_npz, as_png
 from fovea.storage import check_writable, make_folder, page_path, write_atomically
 
 LARGEST = 448
@@ -69,9 +68,9 @@ class Album:
         pictures = []
         for place, (_, heat) in zip(explanation.places, shown, strict=True):
             pictures.append(self._folder / f"{stem}-{_plain(place.method.name)}-{_plain(place.question)}.png")
-            write_atomically(pictures[-1], _png(_blended(explanation.pixels, heat)))
+            write_atomically(pictures[-1], as_png(_blended(explanation.pixels, heat)))
         maps = self._folder / f"{stem}.npz"
-        write_atomically(maps, _npz(explanation.places))
+        write_atomically(maps, as_npz(_maps(explanation.places)))
         page = self._folder / f"{stem}.html"
         write_page(page, explanation_page(explanation, shown))
         self.written.append(Written(page, maps, tuple(pictures)))
@@ -93,7 +92,7 @@ def explanation_page(explanation: Explanation, shown: list[tuple[str, Pixels]]) 
     return render(
         "explanation.html",
         explanation=explanation,
-        image=picture(_coloured(explanation.pixels), side=max(H, W)),
+        image=picture(in_colour(explanation.pixels), side=max(H, W)),
         width=W * max(1, min(8, LARGEST // W)) if W < LARGEST else LARGEST,
         overlays=[{"place": p, "source": source} for p, (source, _) in zip(explanation.places, shown, strict=True)],
         script=SCRIPT,
@@ -115,28 +114,15 @@ def _thumbnail(explanation: Explanation, shown: list[tuple[str, Pixels]]) -> lis
 def _blended(pixels: Pixels, heat: Pixels) -> Pixels:
     """Return the image (H, W, 3) with the overlay (H, W, 4) on it."""
     share = COVER * heat[..., 3:] / 255
-    return (_coloured(pixels) * (1 - share) + heat[..., :3] * share).round().astype(np.uint8)
+    return (in_colour(pixels) * (1 - share) + heat[..., :3] * share).round().astype(np.uint8)
 
 
-def _coloured(pixels: Pixels) -> Pixels:
-    """Return the image in three channels: what is neither grey nor colour shows its first channel."""
-    return pixels if pixels.shape[2] == 3 else np.repeat(pixels[..., :1], 3, axis=2)
-
-
-def _png(pixels: Pixels) -> bytes:
-    with io.BytesIO() as stream:
-        Image.fromarray(pixels).save(stream, "PNG", optimize=True)
-        return stream.getvalue()
-
-
-def _npz(places: tuple[Place, ...]) -> bytes:
+def _maps(places: tuple[Place, ...]) -> dict[str, NDArray[Any]]:
+    """Return the raw maps (h, w) float32, as `map0` and so on, and their `names`."""
     maps: dict[str, NDArray[Any]] = {
         f"map{number}": place.found.values[0].numpy() for number, place in enumerate(places)
     }
-    names = np.array([f"{place.method.name}: {place.question}" for place in places])
-    with io.BytesIO() as stream:
-        np.savez_compressed(stream, allow_pickle=False, names=names, **maps)
-        return stream.getvalue()
+    return {"names": np.array([f"{place.method.name}: {place.question}" for place in places]), **maps}
 
 
 def _stem(image: str) -> str:

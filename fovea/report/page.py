@@ -35,10 +35,10 @@ def write_page(path: Path, page: str) -> None:
 def picture(pixels: NDArray[np.uint8], *, side: int = THUMBNAIL) -> str:
     """Return uint8 (H, W, C) as a `data:` address for `<img src>`.
 
-    PNG, pixel by pixel, where neither side is longer than `side`; else reduced to it, as JPEG.
+    PNG, pixel by pixel, where neither side is longer than `side`; else reduced to it, as JPEG unless it is transparent.
     """
     image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
-    kind = "PNG" if max(image.size) <= side else "JPEG"
+    kind = "PNG" if max(image.size) <= side or pixels.shape[2] == 4 else "JPEG"
     image.thumbnail((side, side))
     with io.BytesIO() as stream:
         image.save(stream, kind, optimize=True, quality=85)

@@ -18,6 +18,8 @@ HEAT = np.array([(68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253
 """Five colours from low to high, evenly spaced; equal steps look equal, also without colour vision."""
 EMBERS = np.array([(20, 11, 54), (101, 21, 110), (188, 55, 84), (249, 142, 9), (252, 255, 164)])
 """Five more, which stand out from photographs."""
+ABOVE, BELOW = (217, 72, 15), (47, 111, 176)
+"""Orange and blue: for an answer, and against it."""
 
 
 def filter_grid(filters: NDArray[np.float32]) -> Pixels:
@@ -25,13 +27,40 @@ def filter_grid(filters: NDArray[np.float32]) -> Pixels:
     shown = np.asarray(filters[:MOST_FILTERS], np.float32)
     F, _, h, w = shown.shape
     tiles = (127.5 + 127.5 * shown / max(np.abs(shown).max(), 1e-12)).round().astype(np.uint8)
-    tiles = np.broadcast_to(tiles, (F, 3, h, w)).transpose(0, 2, 3, 1)
-    columns = min(COLUMNS, F)
-    grid = np.zeros((-(-F // columns) * (h + 1) - 1, columns * (w + 1) - 1, 4), np.uint8)
+    return tiled(np.broadcast_to(tiles, (F, 3, h, w)).transpose(0, 2, 3, 1), columns=min(COLUMNS, F))
+
+
+def tiled(tiles: Pixels, *, columns: int, gap: int = 1) -> Pixels:
+    """Return tiles (F, h, w, 1 or 3) row by row as one picture (H, W, 4); the gaps between them are transparent."""
+    F, h, w = tiles.shape[:3]
+    grid = np.zeros((-(-F // columns) * (h + gap) - gap, columns * (w + gap) - gap, 4), np.uint8)
     for index, tile in enumerate(tiles):
-        top, left = index // columns * (h + 1), index % columns * (w + 1)
-        grid[top : top + h, left : left + w] = np.concatenate([tile, np.full((h, w, 1), 255, np.uint8)], axis=2)
+        top, left = index // columns * (h + gap), index % columns * (w + gap)
+        grid[top : top + h, left : left + w, :3] = tile
+        grid[top : top + h, left : left + w, 3] = 255
     return grid
+
+
+def in_colour(pixels: Pixels) -> Pixels:
+    """Return an image (H, W, C) uint8 in three channels: what is neither grey nor colour shows its first channel."""
+    return pixels if pixels.shape[2] == 3 else np.repeat(pixels[..., :1], 3, axis=2)
+
+
+def signed_tiles(values: NDArray[np.float32]) -> Pixels:
+    """Return maps (F, h, w) as (F, h, w, 3): 0 is white, what is above turns orange, what is below blue.
+
+    Each is on a scale of its own.
+    """
+    strength = np.abs(values) / np.maximum(np.abs(values).max((1, 2), keepdims=True), 1e-30)
+    colours = np.where(values[..., None] > 0, ABOVE, BELOW)
+    tiles: Pixels = (255 + (colours - 255) * strength[..., None]).round().astype(np.uint8)
+    return tiles
+
+
+def heat_tiles(values: NDArray[np.float32]) -> Pixels:
+    """Return maps (F, h, w) as (F, h, w, 3), from the lowest value of each to its highest; one that is flat is dark."""
+    low, high = values.min((1, 2), keepdims=True), values.max((1, 2), keepdims=True)
+    return _coloured((values - low) / np.maximum(high - low, 1e-30), EMBERS)[..., :3]
 
 
 def heat_map(values: Sequence[Sequence[float | None]], *, low: float, high: float) -> Pixels:
@@ -52,7 +81,7 @@ def overlay(values: NDArray[np.float32], *, signed: bool) -> Pixels:
     size = np.abs(values)
     strength = np.clip(size / max(float(np.quantile(size, 0.995)), float(size.max()) / 20, 1e-30), 0, 1)
     if signed:
-        colours = np.where(values[..., None] > 0, (217, 72, 15), (47, 111, 176)).astype(np.uint8)
+        colours = np.where(values[..., None] > 0, ABOVE, BELOW).astype(np.uint8)
     else:
         colours = _coloured(strength, EMBERS)[..., :3]
     return np.concatenate([colours, np.round(255 * np.sqrt(strength))[..., None].astype(np.uint8)], axis=2)

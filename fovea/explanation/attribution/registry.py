@@ -12,11 +12,14 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from fovea.errors import unknown
+from fovea.errors import UsageError, unknown
 from fovea.explanation.objective import Objective
+from fovea.texts import parse_value
 
 Progress = Callable[[int, int], None]
 """Gets how much is done, and of how much."""
+
+KINDS_OF_VALUE = {bool: "yes or no", int: "a whole number", float: "a number", str: "text"}
 
 COMMON = ("layer", "batch", "seed", "progress")
 """`layer`: the module whose output is weighed, by its path, None for the last spatial one; `batch`: inputs at a time;
@@ -61,10 +64,42 @@ class Method(NamedTuple):
         taken = inspect.signature(self.explain).parameters
         return self.explain(model, x, objective, **{name: value for name, value in common.items() if name in taken})
 
+    def parsed(self, given: Mapping[str, str]) -> dict[str, Any]:
+        """Return those of the settings, given as text, that are its own, in the types of their defaults.
+
+        Raises: UsageError for a value that is none.
+        """
+        own = self.settings
+        return {name: setting(name, text, own[name]) for name, text in given.items() if name in own}
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Its own settings that text can say, with their defaults; None stands for a whole number that it chooses."""
+        taken = inspect.signature(self.explain).parameters
+        own = {name: one for name, one in taken.items() if one.kind is one.KEYWORD_ONLY and name not in COMMON}
+        return {
+            name: one.default
+            for name, one in own.items()
+            if isinstance(one.default, int | float | str) or one.annotation == int | None
+        }
+
     @property
     def layered(self) -> bool:
         """Whether it weighs the map of a layer, which may be named."""
         return "layer" in inspect.signature(self.explain).parameters
+
+
+def setting(name: str, text: str, default: Any) -> Any:
+    """Return what a setting is set to, in the type of its default; of None, a whole number.
+
+    Raises: UsageError where the text is none.
+    """
+    like = 0 if default is None else default
+    try:
+        return parse_value(text, like)
+    except ValueError:
+        kind = "whole numbers between commas" if isinstance(like, list) else KINDS_OF_VALUE[type(like)]
+        raise UsageError(f"`{name}` (={text}) must be {kind}.") from None
 
 
 METHODS: dict[str, Method] = {}

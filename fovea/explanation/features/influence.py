@@ -3,13 +3,17 @@
 TracIn: Pruthi, Liu, Kale and Sundararajan 2020, arXiv:2002.08484. Features h are (N, D), outputs (N, K), float.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from fovea.errors import ShapeError, UsageError
 from fovea.explanation.features.embedding import Embedding
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+"""Outputs (N, K) float and labels (N, ...) -> the mean loss, a scalar."""
 
 
 class Known(NamedTuple):
@@ -18,7 +22,7 @@ class Known(NamedTuple):
     features: Tensor
     """(N, D) float: what enters the last dense layer."""
     errors: Tensor
-    """(N, K) float: the derivative of the loss by the outputs, as `class_errors` gives it."""
+    """(N, K) float: the derivative of the loss by the outputs, as `errors_of` gives it."""
 
 
 class Checkpoint(NamedTuple):
@@ -30,26 +34,21 @@ class Checkpoint(NamedTuple):
     """The learning rate then."""
 
 
-def class_errors(outputs: Tensor, labels: Tensor) -> Tensor:
-    """Return p - y, (N, K) float: of cross-entropy for outputs (N, K) and labels (N,) int64."""
-    return outputs.softmax(1) - nn.functional.one_hot(labels, outputs.shape[1]).to(outputs)
+def errors_of(outputs: Tensor, labels: Tensor, loss: Loss) -> Tensor:
+    """Return the derivative, (N, K), of each row's loss by its outputs (N, K) float; labels are (N, ...)."""
+
+    def of_one(row: Tensor, label: Tensor) -> Tensor:
+        return loss(row[None], label[None])
+
+    derivatives: Tensor = torch.func.vmap(torch.func.grad(of_one))(outputs, labels)
+    return derivatives
 
 
-def label_errors(outputs: Tensor, labels: Tensor) -> Tensor:
-    """Return p - y, (N, K) float: of binary cross-entropy, summed over labels (N, K) of 0 and 1."""
-    return outputs.sigmoid() - labels.to(outputs)
-
-
-def number_errors(outputs: Tensor, labels: Tensor) -> Tensor:
-    """Return the outputs less the labels, both (N, K) float: of half the squared error."""
-    return outputs - labels.to(outputs).reshape(outputs.shape)
-
-
-def known(embedding: Embedding, labels: Tensor) -> Known:
-    """Return images with class labels (N,) int64, as `embed` has seen them."""
+def known(embedding: Embedding, labels: Tensor, loss: Loss = nn.functional.cross_entropy) -> Known:
+    """Return images as `embed` has seen them, whose truth is `labels`: (N,) int64, or whatever the `loss` takes."""
     if len(labels) != len(embedding.outputs):
         raise ShapeError(f"{len(labels)} labels for {len(embedding.outputs)} images.")
-    return Known(embedding.features, class_errors(embedding.outputs, labels))
+    return Known(embedding.features, errors_of(embedding.outputs, labels, loss))
 
 
 def tracin(checkpoints: Iterable[Checkpoint], *, bias: bool = True) -> Tensor:

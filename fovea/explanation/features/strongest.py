@@ -25,6 +25,8 @@ OUTSIDE = 128
 """The grey of what lies beyond the border of the image."""
 
 Number = TypeVar("Number", bound=np.generic)
+Images = Pixels | Sequence[Pixels]
+"""(N, H, W, C) uint8, or as many (H, W, C), which may be read one by one."""
 Project = Callable[[nn.Module, Tensor, str, int], Tensor]
 """Takes the network, inputs (N, C, H, W), the layer and the channel, and returns (N, C, H, W): what of each input the
 strongest place of the channel goes back to."""
@@ -116,7 +118,7 @@ def fields(model: nn.Module, input_shape: Sequence[int]) -> Measurement:
 def patches(
     found: Strongest,
     channel: int,
-    pixels: Pixels,
+    pixels: Images,
     measurement: Measurement,
     *,
     projections: Tensor | None = None,
@@ -177,7 +179,7 @@ def excited(
     model: nn.Module,
     found: Strongest,
     channel: int,
-    pixels: Pixels,
+    pixels: Images,
     inputs: Callable[[Pixels], Tensor],
     *,
     project: Project | None = None,

@@ -8,20 +8,15 @@ import fovea.zoo  # noqa: F401
 from fovea import registry
 from fovea.errors import ShapeError, UsageError
 from fovea.explanation.features.embedding import embed, last_dense, nearest, planar
-from fovea.explanation.features.influence import (
-    Checkpoint,
-    Known,
-    class_errors,
-    known,
-    label_errors,
-    most_influential,
-    number_errors,
-    tracin,
-)
+from fovea.explanation.features.influence import Checkpoint, Known, errors_of, known, most_influential, tracin
 
 
 def noise(*shape, seed=0, dtype=torch.float64):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+def class_errors(outputs, labels):
+    return errors_of(outputs.detach(), labels, nn.functional.cross_entropy)
 
 
 def small():
@@ -107,15 +102,18 @@ def test_maps_of_few_images_and_of_one_feature():
         planar(noise(5, 5), "umap")
 
 
-def test_errors_are_the_gradients_of_their_losses():
+@pytest.mark.parametrize(
+    ("loss", "labels"),
+    [
+        (nn.functional.cross_entropy, torch.tensor([0, 2, 1, 1, 0, 2])),
+        (nn.functional.binary_cross_entropy_with_logits, (noise(6, 3, seed=1) > 0).double()),
+        (nn.functional.mse_loss, noise(6, 3, seed=2)),
+    ],
+)
+def test_errors_are_the_gradients_of_the_loss_of_each_row(loss, labels):
     outputs = noise(6, 3).requires_grad_()
-    for errors, loss, labels in (
-        (class_errors, nn.functional.cross_entropy, torch.tensor([0, 2, 1, 1, 0, 2])),
-        (label_errors, nn.functional.binary_cross_entropy_with_logits, (noise(6, 3, seed=1) > 0).double()),
-        (number_errors, lambda a, b, reduction: (a - b).square().sum() / 2, noise(6, 3, seed=2)),
-    ):
-        (expected,) = torch.autograd.grad(loss(outputs, labels, reduction="sum"), outputs)
-        torch.testing.assert_close(errors(outputs, labels).detach(), expected)
+    (expected,) = torch.autograd.grad(sum(loss(outputs[[row]], labels[[row]]) for row in range(6)), outputs)
+    torch.testing.assert_close(errors_of(outputs.detach(), labels, loss), expected)
 
 
 @pytest.mark.parametrize("bias", [True, False])
@@ -127,7 +125,7 @@ def test_tracin_is_the_product_of_the_gradients(bias):
         loss = nn.functional.cross_entropy(head(row[None]), label[None])
         gradients.append(torch.cat([g.flatten() for g in torch.autograd.grad(loss, [*head.parameters()])]))
     product = torch.stack(gradients) @ torch.stack(gradients).T
-    seen = Known(h, class_errors(head(h).detach(), labels))
+    seen = Known(h, class_errors(head(h), labels))
     found = tracin([Checkpoint(seen, seen, 0.1), Checkpoint(seen, seen, 0.4)], bias=bias)
     torch.testing.assert_close(found, (0.5 * product).float())
 
@@ -148,8 +146,8 @@ def test_tracin_is_leave_one_out_on_a_linear_head_to_first_order():
 
     def gap(lr):
         change = torch.stack([losses_after_a_step(row, lr) - losses_after_a_step(None, lr) for row in range(20)], 1)
-        train = Known(h, class_errors(head(h), labels).detach())
-        test = Known(other, class_errors(head(other), truth).detach())
+        train = Known(h, class_errors(head(h), labels))
+        test = Known(other, class_errors(head(other), truth))
         return float((tracin([Checkpoint(train, test, lr)]) / lr - change / lr).abs().max())
 
     assert gap(1e-5) < 1e-3

@@ -1,0 +1,1 @@
+"""Whether the maps of a method are to be believed."""

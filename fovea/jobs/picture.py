@@ -1,0 +1,132 @@
+"""`fovea explain --show`: pictures of what a network holds and wants to see."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Unpack
+
+from fovea.data.sources.source import DataSource, Reading, reads_data
+from fovea.display import Display
+from fovea.errors import UsageError, unknown
+from fovea.jobs.pictures.kinds import KINDS, Asked, Kind, Named
+from fovea.jobs.predict import find_images
+from fovea.model.bundle import Bundle, load
+from fovea.report.sheet import write_sheet
+from fovea.storage import page_path
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureResult:
+    """Where pictures are, and what was found."""
+
+    page: Path
+    files: tuple[Path, ...]
+    """The pictures as PNG and the numbers as `.npz`, beside the page."""
+    figures: Mapping[str, Any]
+    """What was found, as JSON values."""
+    lines: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON values."""
+        return {"page": str(self.page), "files": [str(file) for file in self.files], **self.figures}
+
+    def summary(self) -> list[str]:
+        """Return what a person reads, line by line."""
+        return [*self.lines, f"Page     {self.page}"]
+
+
+@reads_data
+def picture(
+    model: str | Path | Bundle,
+    show: str,
+    images: str | Path | Iterable[str | Path] = (),
+    *,
+    layer: str | None = None,
+    channel: int | Sequence[int] = (),
+    target: str | Sequence[str] = (),
+    against: str | None = None,
+    data: str | Path | None = None,
+    split: str = "test",
+    concepts: str | Path | None = None,
+    settings: Mapping[str, Any] | None = None,
+    out: str | Path | None = None,
+    allow_bad: bool = False,
+    device: str = "auto",
+    batch: int = 32,
+    seed: int = 0,
+    display: Display | None = None,
+    **reading: Unpack[Reading],
+) -> PictureResult:
+    """Draw what `model` holds or wants to see: `show` is a kind of `fovea.jobs.pictures.kinds.KINDS`.
+
+    `layer` is the path of a module, the last spatial activation where it is None; `channel` names some of its
+    channels, `target` answers by name or number. `data` and its part `split` are what responses, patches, neighbours
+    and concepts are looked for in; `concepts` is a folder with a folder of images for each concept. `settings` are the
+    kind's own, as text or as values.
+
+    Raises:
+        UsageError: an unknown kind, layer, channel, answer or setting; images or data that are missing, or not wanted.
+        BundleError: a model file that cannot be loaded.
+        DataError, ImageError: data or an image that cannot be used.
+        StorageError: the page cannot be written.
+    """
+    if show not in KINDS:
+        raise unknown("kind of picture", show, KINDS)
+    kind = KINDS[show]
+    given = [images] if isinstance(images, str | Path) else list(images)
+    _check(kind, images=bool(given), data=data is not None)
+    parsed = kind.parsed({name: _text(value) for name, value in (settings or {}).items()})
+    page = _page(model, show, out)
+    bundle = load(model, device=device) if isinstance(model, str | Path) else model
+    if bundle.preprocess.input != "images":
+        raise UsageError(f"This network sees {bundle.preprocess.input}, and only images are drawn.")
+    targets = [target] if isinstance(target, str) else list(target)
+    for name in (*targets, *([] if against is None else [against])):
+        bundle.target.answer_named(name)
+    if layer is not None and layer not in (modules := dict(bundle.model.named_modules())):
+        raise unknown("layer", layer, filter(None, modules))
+    with display or Display(quiet=True) as shown:
+        asked = Asked(
+            bundle=bundle,
+            name=model if isinstance(model, str) else str(getattr(model, "name", bundle.card.architecture)),
+            images=[Named(path, bundle.read(path)) for path in find_images(given)],
+            layer=layer,
+            channels=[channel] if isinstance(channel, int) else list(channel),
+            targets=targets,
+            against=against,
+            source=None if data is None else _source(data, bundle, allow_bad=allow_bad, **reading),
+            split=split,
+            concepts=None if concepts is None else Path(concepts),
+            settings=parsed,
+            batch=batch,
+            seed=seed,
+            display=shown,
+        )
+        sheet = kind.draw(asked)
+    files = write_sheet(sheet, page)
+    return PictureResult(page=page, files=tuple(files[1:]), figures=sheet.figures, lines=tuple(sheet.lines))
+
+
+def _check(kind: Kind, *, images: bool, data: bool) -> None:
+    """Raise UsageError where what a kind needs is missing, or what it has no use for is there."""
+    for name, wants, there in (("images", kind.images, images), ("data", kind.data, data)):
+        if wants == "must" and not there:
+            raise UsageError(f"`{kind.name}` needs {name}: {kind.does}.")
+        if wants == "no" and there:
+            raise UsageError(f"`{kind.name}` takes no {name}: {kind.does}.")
+
+
+def _text(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _page(model: str | Path | Bundle, show: str, out: str | Path | None) -> Path:
+    stem = "network" if isinstance(model, Bundle) else Path(model).stem
+    page = page_path(out or f"{stem}-{show}.html", option="out")
+    if page.suffix.lower() != ".html":
+        raise UsageError(f"`out` (={out}) must end in .html: it is a page.")
+    return page
+
+
+def _source(data: str | Path, bundle: Bundle, *, allow_bad: bool, **reading: Unpack[Reading]) -> DataSource:
+    return DataSource(data=data, task=bundle.target.name, known=bundle.classes, allow_bad=allow_bad, **reading)

@@ -1,0 +1,1 @@
+"""`fovea explain --show`: one file per kind of picture; `kinds.py` lists them all."""

@@ -1,0 +1,138 @@
+"""A data set as the last layer sees it: a map with thumbnails, and the images nearest to a prediction's."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from fovea.errors import UsageError, unknown
+from fovea.explanation.features.embedding import embed, nearest, planar
+from fovea.jobs.pictures.asked import Asked, Samples, pictured
+from fovea.report.rasters import Pixels, in_colour
+from fovea.report.sheet import Drawn, Group, Sheet
+
+LAYOUTS = ("pca", "tsne")
+SIDE = 1600
+"""Pixels of the map."""
+MOST = 1000
+"""Images on the map, the first of a part that is shuffled by `seed`."""
+FRAME = 2
+HUES = ("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#7f7f7f", "#bcbd22", "#17becf")
+
+
+@pictured(
+    "embedding",
+    does="a map of a data set as the last layer sees it, with thumbnails",
+    data="must",
+    settings={"layout": "pca", "most": MOST, "perplexity": 30.0},
+)
+def embedding(asked: Asked) -> Sheet:
+    """Draw the images of a data set where the features before the last layer put them, on a plane."""
+    layout, most = asked.setting("layout", "pca"), asked.setting("most", MOST)
+    if layout not in LAYOUTS:
+        raise unknown("layout", layout, LAYOUTS)
+    chosen = _some(len(asked.samples), most, asked.seed)
+    batches = (
+        asked.bundle.inputs_of(asked.samples.some(chosen[first : first + asked.batch]))
+        for first in _told(asked, len(chosen), "embedding")
+    )
+    found = embed(asked.model, batches, layer=asked.layer)
+    plane = planar(found.features, layout, perplexity=asked.setting("perplexity", 30.0), seed=asked.seed)  # type: ignore[arg-type]
+    labels = asked.labels[chosen]
+    classes = asked.bundle.classes if labels.ndim == 1 and labels.dtype.kind == "i" else ()
+    picture = _mapped(plane, asked.samples, chosen, labels if classes else None)
+    place = f"{asked.part.name} of {asked.part.decoded.name}"
+    named = {"pca": "the two directions of most variance", "tsne": "t-SNE"}[layout]
+    drawn = Drawn(picture, "", f"{len(chosen):,} images of {place}, by {named}.{_legend(classes)}", "map", 1040)
+    names = np.array([asked.samples.names[index] for index in chosen])
+    return Sheet(
+        title=f"{asked.part.decoded.name} as {found.layer} sees it",
+        lead=asked.name,
+        groups=[Group(drawn=[drawn])],
+        arrays={"plane": plane.numpy(), "features": found.features.numpy(), "labels": labels, "names": names},
+        figures={"layer": found.layer, "layout": layout, "images": len(chosen)},
+        lines=[f"Map      {len(chosen):,} images by {named}, before `{found.layer}`"],
+    )
+
+
+def _told(asked: Asked, total: int, title: str) -> Any:
+    told = asked.progress(title)
+    for first in range(0, total, asked.batch):
+        yield first
+        told(min(first + asked.batch, total), total)
+
+
+def _some(total: int, most: int, seed: int) -> list[int]:
+    if most < 3:
+        raise UsageError(f"`most` (={most}) must be at least 3.")
+    order = np.random.default_rng(seed).permutation(total)[:most]
+    return [int(index) for index in np.sort(order)]
+
+
+def _mapped(plane: Tensor, samples: Samples, chosen: Sequence[int], labels: NDArray[Any] | None) -> Pixels:
+    """Return thumbnails at their places (N, 2) on a white square, framed in the colour of their class."""
+    thumb = int(np.clip(SIDE / (1.4 * max(len(chosen), 1) ** 0.5), 16, 96))
+    places = plane.numpy() - plane.numpy().min(0)
+    places = places / np.maximum(places.max(0), 1e-12) * (SIDE - thumb)
+    canvas = np.full((SIDE, SIDE, 3), 255, np.uint8)
+    for row, index in enumerate(chosen):
+        left, top = places[row].round().astype(int)
+        image = Image.fromarray(in_colour(samples[index])).resize((thumb - 2 * FRAME,) * 2, Image.Resampling.BILINEAR)
+        colour = _colour(0 if labels is None else int(labels[row])) if labels is not None else (90, 90, 90)
+        canvas[top : top + thumb, left : left + thumb] = colour
+        canvas[top + FRAME : top + thumb - FRAME, left + FRAME : left + thumb - FRAME] = np.asarray(image)
+    return canvas
+
+
+def _colour(index: int) -> tuple[int, ...]:
+    return tuple(bytes.fromhex(HUES[index % len(HUES)][1:]))
+
+
+def _legend(classes: Sequence[str]) -> str:
+    names = ("blue", "orange", "green", "red", "purple", "brown", "pink", "grey", "olive", "cyan")
+    if not classes:
+        return ""
+    shown = ", ".join(f"{name} {colour}" for name, colour in zip(classes, names, strict=False))
+    return f" Frames: {shown}{'; further classes repeat these' if len(classes) > len(names) else ''}."
+
+
+@pictured(
+    "nearest",
+    does="the images of a data set nearest to an image, as the last layer sees them: it decided like these",
+    images="must",
+    data="must",
+    settings={"count": 9, "metric": "l2"},
+)
+def neighbours(asked: Asked) -> Sheet:
+    """Draw the images of a data set whose features before the last layer are nearest to those of each image."""
+    count, metric = asked.setting("count", 9), asked.setting("metric", "l2")
+    known = embed(asked.model, asked.batches("embedding"), layer=asked.layer)
+    queries = embed(asked.model, [asked.inputs(asked.images)], layer=asked.layer)
+    found = nearest(known.features, queries.features, count=count, metric=metric)  # type: ignore[arg-type]
+    groups, figures, lines = [], [], []
+    target = asked.bundle.target
+    said = [target.prediction(row).label for row in target.decode(queries.outputs)]
+    for image, answer, rows, distances in zip(asked.images, said, found.rows, found.distances, strict=True):
+        drawn, listed = [Drawn(in_colour(image.pixels), answer, "the image itself", width=150)], []
+        for row, distance in zip(rows.tolist(), distances.tolist(), strict=True):
+            label = target.text_of(asked.labels[row], asked.bundle.classes)
+            drawn.append(
+                Drawn(in_colour(asked.samples[row]), label, f"{distance:.3g}  {asked.samples.names[row]}", width=105)
+            )
+            listed.append({"image": asked.samples.names[row], "label": label, "distance": distance})
+        groups.append(Group(image.name, drawn=drawn))
+        figures.append({"image": image.name, "answer": answer, "nearest": listed})
+        alike = sum(one["label"] == answer for one in listed)
+        lines.append(f"{image.name}  {answer}  {alike} of the {len(listed)} nearest are labelled so")
+    return Sheet(
+        title="It decided like these",
+        lead=f"{asked.name}: the nearest of {len(known.features):,} images, {asked.part.name} of "
+        f"{asked.part.decoded.name}, before {known.layer}; distances are {metric}.",
+        groups=groups,
+        arrays={"rows": found.rows.numpy(), "distances": found.distances.numpy()},
+        figures={"layer": known.layer, "metric": metric, "images": figures},
+        lines=lines,
+    )
