@@ -62,11 +62,17 @@ class DecodedPart(NamedTuple):
 
 
 def decoded_part(
-    predictor: Predictor, source: DataSource, *, split: str, display: Display, protocol: Protocol = PLAIN
+    predictor: Predictor,
+    source: DataSource,
+    *,
+    split: str,
+    display: Display,
+    protocol: Protocol = PLAIN,
+    labelled: bool = True,
 ) -> DecodedPart:
     """Return the part of the data that is asked for, divided as the network's training divided it, and decoded.
 
-    Its notes have been shown.
+    Its notes have been shown. Where its labels do not matter, not `labelled`, they may be any.
 
     Raises:
         DataError: data that cannot be used, or classes that the network does not know.
@@ -74,7 +80,8 @@ def decoded_part(
     """
     dataset = source.find(progress=display.fetched)
     name, dataset = chosen_part(split_as_trained(dataset, predictor.card), split)
-    predictor.target.check_known(dataset.classes, data=dataset.name)
+    if labelled:
+        predictor.target.check_known(dataset.classes, data=dataset.name)
     notes = (*dataset.notes, *caveats(dataset, predictor.card, asked=split, given=name))
     for note in notes:
         display.note(f"data: {note}")

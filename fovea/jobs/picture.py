@@ -96,6 +96,7 @@ def picture(
             against=against,
             source=None if data is None else _source(data, bundle, allow_bad=allow_bad, **reading),
             split=split,
+            labelled=kind.labelled,
             concepts=None if concepts is None else Path(concepts),
             settings=parsed,
             batch=batch,

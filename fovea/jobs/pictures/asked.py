@@ -79,6 +79,8 @@ class Asked:
     against: str | None = None
     source: DataSource | None = None
     split: str = "test"
+    labelled: bool = False
+    """Whether the labels of the data matter."""
     concepts: Path | None = None
     """A folder with a folder of images for each concept."""
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -107,7 +109,13 @@ class Asked:
         """The part of the data that was asked for, decoded."""
         if self.source is None:
             raise UsageError("This needs `data`.")
-        return decoded_part(self.bundle, self.source, split=self.split, display=self.display)
+        return decoded_part(self.bundle, self.source, split=self.split, display=self.display, labelled=self.labelled)
+
+    @property
+    def where(self) -> str:
+        """What that part is called."""
+        name = self.part.decoded.name
+        return name if self.part.name == "whole" else f"{self.part.name} of {name}"
 
     @cached_property
     def samples(self) -> Samples:
@@ -173,6 +181,8 @@ class Kind(NamedTuple):
     data: Wants
     settings: Mapping[str, Any]
     """Its own settings, with their defaults."""
+    labelled: bool
+    """Whether the labels of the data matter."""
 
     def parsed(self, given: Mapping[str, str]) -> dict[str, Any]:
         """Return settings that are given as text in the types of their defaults.
@@ -190,12 +200,18 @@ KINDS: dict[str, Kind] = {}
 
 
 def pictured(
-    name: str, *, does: str, images: Wants = "no", data: Wants = "no", settings: Mapping[str, Any] | None = None
+    name: str,
+    *,
+    does: str,
+    images: Wants = "no",
+    data: Wants = "no",
+    labelled: bool = False,
+    settings: Mapping[str, Any] | None = None,
 ) -> Callable[[Draw], Draw]:
     """Return a decorator that lists a kind of picture."""
 
     def add(draw: Draw) -> Draw:
-        KINDS[name] = Kind(name, does, draw, images, data, settings or {})
+        KINDS[name] = Kind(name, does, draw, images, data, settings or {}, labelled)
         return draw
 
     return add

@@ -26,6 +26,7 @@ ASKED = 100
     "concepts",
     does="how much an answer depends on concepts, each a folder of images below `--concepts` (TCAV)",
     data="must",
+    labelled=True,
     settings={"sets": SETS, "most": ASKED},
 )
 def concepts(asked: Asked) -> Sheet:

@@ -41,10 +41,10 @@ def embedding(asked: Asked) -> Sheet:
     )
     found = embed(asked.model, batches, layer=asked.layer)
     plane = planar(found.features, layout, perplexity=asked.setting("perplexity", 30.0), seed=asked.seed)  # type: ignore[arg-type]
-    labels = asked.labels[chosen]
-    classes = asked.bundle.classes if labels.ndim == 1 and labels.dtype.kind == "i" else ()
+    labels = np.concatenate([part.labels for part in asked.part.decoded.parts.values()])[chosen]
+    classes = asked.part.decoded.classes if labels.ndim == 1 and labels.dtype.kind == "i" else ()
     picture = _mapped(plane, asked.samples, chosen, labels if classes else None)
-    place = f"{asked.part.name} of {asked.part.decoded.name}"
+    place = f"{asked.where}"
     named = {"pca": "the two directions of most variance", "tsne": "t-SNE"}[layout]
     drawn = Drawn(picture, "", f"{len(chosen):,} images of {place}, by {named}.{_legend(classes)}", "map", 1040)
     names = np.array([asked.samples.names[index] for index in chosen])
@@ -104,6 +104,7 @@ def _legend(classes: Sequence[str]) -> str:
     does="the images of a data set nearest to an image, as the last layer sees them: it decided like these",
     images="must",
     data="must",
+    labelled=True,
     settings={"count": 9, "metric": "l2"},
 )
 def neighbours(asked: Asked) -> Sheet:
@@ -129,8 +130,8 @@ def neighbours(asked: Asked) -> Sheet:
         lines.append(f"{image.name}  {answer}  {alike} of the {len(listed)} nearest are labelled so")
     return Sheet(
         title="It decided like these",
-        lead=f"{asked.name}: the nearest of {len(known.features):,} images, {asked.part.name} of "
-        f"{asked.part.decoded.name}, before {known.layer}; distances are {metric}.",
+        lead=f"{asked.name}: the nearest of {len(known.features):,} images, {asked.where}, before {known.layer}; "
+        f"distances are {metric}.",
         groups=groups,
         arrays={"rows": found.rows.numpy(), "distances": found.distances.numpy()},
         figures={"layer": known.layer, "metric": metric, "images": figures},

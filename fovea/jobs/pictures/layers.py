@@ -75,7 +75,7 @@ def _columns(found: Responses) -> dict[str, NDArray[np.float32]]:
 
 def _responses_note(asked: Asked, found: Responses) -> str:
     dead = int((found.in_images == 0).sum())
-    said = f"Over all places of {found.images:,} images, {asked.part.name} of {asked.part.decoded.name}. "
+    said = f"Over all places of {found.images:,} images, {asked.where}. "
     return said + (f"{dead} of {len(found.mean)} channels are dead: never above 0." if dead else "No channel is dead.")
 
 
@@ -129,7 +129,7 @@ def strongest_patches(asked: Asked) -> Sheet:
         told(done + 1, len(chosen))
     seen = patches[0].pixels.shape
     note = (
-        f"The {count} images of {asked.part.name} of {asked.part.decoded.name} that excite each channel most, each "
+        f"The {count} images of {asked.where} that excite each channel most, each "
         f"once, strongest first, cropped to the {seen[1]} x {seen[0]} pixels that the unit sees"
         + (f". {refusal}" if refusal else "; on the right what the deconvnet projects each of them back to.")
     )

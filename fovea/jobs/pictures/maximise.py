@@ -1,12 +1,14 @@
 """Images that maximise channels, units, whole layers or answers: from noise, or from images, as deep dreams."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from fovea.errors import UsageError, unknown
+from fovea.explanation.attribution.registry import Progress
 from fovea.explanation.maximise.search import (
     CLASS_INVERSION,
     DEEP_DREAM,
@@ -20,7 +22,7 @@ from fovea.explanation.maximise.search import (
     whole_layer,
 )
 from fovea.explanation.outputs import LayerOutputs
-from fovea.jobs.pictures.asked import Asked, pictured
+from fovea.jobs.pictures.asked import Asked, Named, pictured
 from fovea.report.rasters import in_colour
 from fovea.report.sheet import Drawn, Group, Sheet
 
@@ -32,10 +34,10 @@ SEARCH = {each.name: each.default for each in dataclasses.fields(Search) if each
 
 
 class Wanted(NamedTuple):
-    """What one image shall maximise."""
+    """What images of a batch shall maximise, one each."""
 
     goal: Goal
-    named: str
+    names: Sequence[str]
 
 
 @pictured(
@@ -52,19 +54,17 @@ def maximised(asked: Asked) -> Sheet:
     given = {name: value for name, value in asked.settings.items() if name in SEARCH}
     search = dataclasses.replace(PRESETS[preset], seed=asked.seed, **given)
     wanted = _wanted(asked, preset)
-    starts: list[Any] = [image.pixels for image in asked.images] or [None]
-    drawn, rises, done = list[Drawn](), [], 0
-    told, steps = asked.progress("maximising"), len(starts) * len(wanted) * search.steps * search.octaves
-    for number, start in enumerate(starts):
-        for one in wanted:
-            found = _found(asked, one, start, search, lambda step, _, done=done: told(done + step, steps))
-            done += search.steps * search.octaves
-            values = found.values[:, 0].tolist()
-            stem = f"{len(drawn):03d}-maximised" if len(starts) * len(wanted) > 1 else "maximised"
-            note = f"{values[0]:.3g} at first, {float(found.last[0]):.3g} in the end"
-            caption = one.named if start is None else f"{asked.images[number].name}: {one.named}"
-            drawn.append(Drawn(in_colour(found.pixels[0]), caption, note, stem=stem))
-            rises.append({"goal": one.named, "first": values[0], "last": float(found.last[0])})
+    drawn, rises = list[Drawn](), []
+    several = len(asked.images) > 1 or sum(len(one.names) for one in wanted) > 1
+    for start, one, told in _turns(asked, wanted, search):
+        found = _found(asked, one, start, search, told)
+        for number, name in enumerate(one.names):
+            first, last = float(found.values[0, number]), float(found.last[number])
+            stem = f"{len(drawn):03d}-maximised" if several else "maximised"
+            caption = name if start is None else f"{start.name}: {name}"
+            note = f"{first:.3g} at first, {last:.3g} in the end"
+            drawn.append(Drawn(in_colour(found.pixels[number]), caption, note, stem=stem))
+            rises.append({"goal": name, "first": first, "last": last, **({"image": start.name} if start else {})})
     return Sheet(
         title="What it wants to see",
         lead=asked.name,
@@ -74,16 +74,30 @@ def maximised(asked: Asked) -> Sheet:
     )
 
 
-def _found(asked: Asked, one: Wanted, start: Any, search: Search, progress: Any) -> Maximised:
-    preprocess = asked.bundle.preprocess
-    mean, std = preprocess.mean, preprocess.std
+def _turns(asked: Asked, wanted: list[Wanted], search: Search) -> Iterator[tuple[Named | None, Wanted, Progress]]:
+    """Yield each start, an image or noise, with each batch of goals, and what counts its steps."""
+    starts: Sequence[Named | None] = asked.images or [None]
+    turns = [(start, one) for start in starts for one in wanted]
+    each, told = search.steps * search.octaves, asked.progress("maximising")
+
+    def counted(turn: int, step: int, _: int) -> None:
+        told(turn * each + step, len(turns) * each)
+
+    for turn, (start, one) in enumerate(turns):
+        yield start, one, partial(counted, turn)
+
+
+def _found(asked: Asked, one: Wanted, start: Named | None, search: Search, told: Progress) -> Maximised:
+    preprocess, N = asked.bundle.preprocess, len(one.names)
     C, H, W = preprocess.shape
-    begin = (1, H, W, C) if start is None else np.asarray(start)[None]
-    return maximise(asked.model, one.goal, begin, mean=mean, std=std, search=search, progress=progress)
+    begin = (N, H, W, C) if start is None else np.repeat(start.pixels[None], N, axis=0)
+    return maximise(
+        asked.model, one.goal, begin, mean=preprocess.mean, std=preprocess.std, search=search, progress=told
+    )
 
 
 def _wanted(asked: Asked, preset: str) -> list[Wanted]:
-    """Return what is to be maximised, one for each image.
+    """Return what is to be maximised, in batches.
 
     Raises: UsageError where the goal does not fit what is named.
     """
@@ -91,16 +105,27 @@ def _wanted(asked: Asked, preset: str) -> list[Wanted]:
     goal = asked.setting("goal", usual or "channel")
     if goal not in GOALS:
         raise unknown("goal", goal, GOALS)
-    if goal == "answer":
-        return [Wanted(answer(asked.objective([each])), asked.bundle.target.answer_text(each)) for each in _all(asked)]
     if goal == "layer":
-        return [Wanted(whole_layer(asked.at), asked.at)]
-    channels = asked.channels or range(min(MOST, _width(asked)))
-    if goal == "channel":
-        return [Wanted(channel(asked.at, each), f"{asked.at}, channel {each}") for each in channels]
-    place = _place(asked)
-    where = "the middle" if place is None else f"{place[0]},{place[1]}"
-    return [Wanted(unit(asked.at, each, place), f"{asked.at}, channel {each}, {where}") for each in channels]
+        return [Wanted(whole_layer(asked.at), [asked.at])]
+    if goal == "answer":
+        named = asked.bundle.target.answer_text
+        return [Wanted(answer(asked.objective(some)), [named(each) for each in some]) for some in _some(asked, _all)]
+    place = _place(asked) if goal == "unit" else None
+    where = "" if goal == "channel" else ", the middle" if place is None else f", {place[0]},{place[1]}"
+    make = partial(unit, place=place) if goal == "unit" else channel
+    return [
+        Wanted(make(asked.at, some), [f"{asked.at}, channel {each}{where}" for each in some])
+        for some in _some(asked, _channels)
+    ]
+
+
+def _some(asked: Asked, which: Callable[[Asked], Sequence[int]]) -> list[list[int]]:
+    every = list(which(asked))
+    return [every[first : first + asked.batch] for first in range(0, len(every), asked.batch)]
+
+
+def _channels(asked: Asked) -> Sequence[int]:
+    return asked.channels or range(min(MOST, _width(asked)))
 
 
 def _all(asked: Asked) -> Sequence[int]:

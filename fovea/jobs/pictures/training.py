@@ -18,6 +18,7 @@ from fovea.report.sheet import Drawn, Group, Sheet
     does="the training images that speak most for, and against, what the network says of an image (TracIn)",
     images="must",
     data="must",
+    labelled=True,
     settings={"count": 5},
 )
 def influence(asked: Asked) -> Sheet:
@@ -54,7 +55,7 @@ def influence(asked: Asked) -> Sheet:
         lines.append(f"{image.name}  {answer}  most for {question}: {named['for'][0]}")
     return Sheet(
         title="What it learned this from",
-        lead=f"{asked.name}: {len(seen.features):,} images, {asked.part.name} of {asked.part.decoded.name}. TracIn at "
+        lead=f"{asked.name}: {len(seen.features):,} images, {asked.where}. TracIn at "
         f"{seen.layer} with the final weights: what a further step on each image would add to what is asked.",
         groups=groups,
         figures={"layer": seen.layer, "images": figures},
