@@ -55,9 +55,16 @@ COMMANDS = (
     Command(
         "explain",
         "MODEL IMAGE...",
-        "where in images the network sees its answer, or its worst mistakes on a data set: maps by many methods; "
-        "[docs/explain.md](docs/explain.md)",
+        "where in images the network sees its answer, or its worst mistakes on a data set: maps by many methods; with "
+        "`--show` what it holds and wants to see; [docs/explain.md](docs/explain.md)",
         ("fovea.jobs.explain:explain", "fovea.jobs.picture:picture"),
+    ),
+    Command(
+        "style",
+        "CONTENT STYLE",
+        "an image with the content of one and the style of another, as a network sees both; "
+        "[docs/explain.md](docs/explain.md#style)",
+        ("fovea.jobs.style:style",),
     ),
     Command(
         "compare",

@@ -26,6 +26,7 @@ from fovea.explanation.features.channels import as_maps
 from fovea.explanation.features.embedding import pooled
 from fovea.explanation.objective import Objective
 from fovea.explanation.outputs import LayerOutputs, evaluating, in_batches, matching, outputs_in_batches
+from fovea.explanation.target_layer import calls_of
 from fovea.hooks import changed
 
 CROP = 0.33
@@ -113,6 +114,25 @@ def craft(
     )
 
 
+def non_negative_layer(model: nn.Module, x: Tensor) -> str:
+    """Return the path of the last module whose map, of more than one place, is nowhere below 0 for `x` (N, C, H, W).
+
+    Raises: UsageError where there is none.
+    """
+    with evaluating(model):
+        calls = calls_of(model, matching(model, x))
+    given = {call.path: call.result for call in calls if call.path and call.result is not None}
+    fit = [
+        path
+        for path, maps in given.items()
+        if maps.ndim == 4 and maps.shape[2:].numel() > 1 and bool((maps >= 0).all()) and maps.any()
+    ]
+    if not fit:
+        raise UsageError("CRAFT needs a layer whose output is never below 0, as behind a ReLU, and there is none.")
+    last = given[fit[-1]]
+    return min((path for path in fit if given[path] is last), key=lambda path: path.count("."))
+
+
 def concept_maps(model: nn.Module, x: Tensor, found: Concepts) -> Tensor:
     """Return where in inputs `x` (N, C, H, W) the concepts are: (N, r, h, w) float32, at least 0."""
     ((maps,),) = outputs_in_batches(model, [x], [found.layer])
@@ -166,7 +186,8 @@ def _non_negative(maps: Tensor, layer: str) -> Tensor:
     """Return maps of any shape in float64 on the CPU."""
     if not bool((maps >= 0).all()):
         raise UsageError(
-            f"CRAFT adds up concepts, and needs a layer whose output is never below 0, as behind a ReLU; `{layer}` is."
+            "CRAFT adds up concepts, and needs a layer whose output is never below 0, as behind a ReLU; "
+            f"that of `{layer}` is below 0 in places."
         )
     return maps.double().cpu()
 

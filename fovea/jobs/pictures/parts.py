@@ -3,7 +3,7 @@
 import numpy as np
 
 from fovea.errors import DataError, UsageError
-from fovea.explanation.features.craft import CROP, craft
+from fovea.explanation.features.craft import CROP, craft, non_negative_layer
 from fovea.jobs.pictures.asked import Asked, pictured
 from fovea.report.page import percent
 from fovea.report.rasters import in_colour, tiled
@@ -30,11 +30,12 @@ def parts(asked: Asked) -> Sheet:
     chosen = _answered(asked, answer)
     x = asked.bundle.inputs_of(asked.samples.some(chosen))
     named = asked.bundle.target.answer_text(answer)
+    layer = asked.layer or non_negative_layer(asked.model, x[: asked.batch])
     found = craft(
         asked.model,
         x,
         asked.objective([answer]),
-        layer=asked.at,
+        layer=layer,
         concepts=asked.setting("count", COUNT),
         crop=asked.setting("crop", CROP),
         batch=asked.batch,

@@ -34,11 +34,15 @@ def influence(asked: Asked) -> Sheet:
         test = Known(found.features[row : row + 1], _errors(asked, image, found, row))
         values = tracin([Checkpoint(trained, test, 1.0)])
         most = most_influential(values, count=asked.setting("count", 5))
+        ranked = (
+            (most.helping[0].tolist(), most.helped[0].tolist()),
+            (most.harming[0].tolist(), most.harmed[0].tolist()),
+        )
         sides = {
-            "for": (most.helping[0].tolist(), most.helped[0].tolist()),
-            "against": (most.harming[0].tolist(), most.harmed[0].tolist()),
+            "for": [pair for pair in zip(*ranked[0], strict=True) if pair[1] > 0],
+            "against": [pair for pair in zip(*ranked[1], strict=True) if pair[1] < 0],
         }
-        for side, (rows, shares) in sides.items():
+        for side, found_here in sides.items():
             first = [Drawn(in_colour(image.pixels), answer, "the image itself", width=150)] if side == "for" else []
             drawn = [
                 Drawn(
@@ -47,12 +51,12 @@ def influence(asked: Asked) -> Sheet:
                     f"{share:.3g}  {asked.samples.names[index]}",
                     width=120,
                 )
-                for index, share in zip(rows, shares, strict=True)
+                for index, share in found_here
             ]
             groups.append(Group(f"{image.name}: {side} {question}", drawn=[*first, *drawn]))
-        named = {side: [asked.samples.names[index] for index in rows] for side, (rows, _) in sides.items()}
+        named = {side: [asked.samples.names[index] for index, _ in pairs] for side, pairs in sides.items()}
         figures.append({"image": image.name, "answer": answer, "question": question, **named})
-        lines.append(f"{image.name}  {answer}  most for {question}: {named['for'][0]}")
+        lines.append(f"{image.name}  {answer}  most for {question}: {', '.join(named['for'][:1]) or 'none'}")
     return Sheet(
         title="What it learned this from",
         lead=f"{asked.name}: {len(seen.features):,} images, {asked.where}. TracIn at "

@@ -1,0 +1,55 @@
+"""`fovea style`."""
+
+from typing import Annotated
+
+import typer
+
+from fovea.cli.options import Device, Json
+from fovea.cli.output import print_json, print_lines
+from fovea.cli.settings import assigned
+
+
+def style(
+    content: Annotated[str, typer.Argument(help="The image whose content is kept.", show_default=False)],
+    style: Annotated[str, typer.Argument(help="The image whose style is taken.", show_default=False)],
+    model: Annotated[
+        str,
+        typer.Option(
+            help="A model file; best of photographs, as `fovea build vgg16 --weights imagenet` makes one.",
+            show_default=False,
+        ),
+    ],
+    size: Annotated[int, typer.Option(help="The longer side of the image, in pixels.", min=16, max=2048)] = 384,
+    content_layers: Annotated[
+        str | None,
+        typer.Option(metavar="A,B,..", help="Layers of the content.", show_default="the last stage but one"),
+    ] = None,
+    style_layers: Annotated[
+        str | None, typer.Option(metavar="A,B,..", help="Layers of the style.", show_default="each stage")
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="steps, style, content, total_variation, lr, ...; see docs."),
+    ] = None,
+    out: Annotated[str | None, typer.Option(help="The picture, a .png.", show_default="CONTENT-STYLE.png")] = None,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Draw one image in the style of another, as a network sees both (Gatys et al. 2016)."""
+    from fovea.display import Display
+    from fovea.jobs.style import style as job
+
+    with Display() as display:
+        result = job(
+            content,
+            style,
+            model=model,
+            size=size,
+            content_layers=content_layers.split(",") if content_layers else (),
+            style_layers=style_layers.split(",") if style_layers else (),
+            settings=assigned(set_ or [], taken=["size", "model", "out", "device"]),
+            out=out,
+            device=device,
+            display=display,
+        )
+    print_json(result.to_dict()) if as_json else print_lines(result.summary())
