@@ -1,10 +1,12 @@
 """The only home of hooks: what flows through the layers of a network while it runs, and never a hook left behind."""
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
@@ -12,6 +14,16 @@ from fovea.errors import unknown
 
 Watcher = Callable[[str, nn.Module, list[Tensor]], None]
 """Gets the path of a module as in `named_modules`, the module, and the tensors that enter or leave it."""
+
+
+@contextmanager
+def uncompiled() -> Iterator[None]:
+    """Let networks that went through `torch.compile` run as they are written: compiled code calls no hook."""
+    if "torch._dynamo" not in sys.modules:  # nothing is compiled, and the import takes seconds
+        yield
+        return
+    with torch.compiler.set_stance("force_eager"):
+        yield
 
 
 @contextmanager
@@ -31,7 +43,7 @@ def capture(model: nn.Module, names: Iterable[str], *, inputs: bool = False) -> 
         seen[name] = given[0] if inputs else output
 
     # the stack removes the hooks however the block is left, also those set before an unknown name
-    with ExitStack() as hooks:
+    with uncompiled(), ExitStack() as hooks:
         for name in names:
             if name not in modules:
                 raise unknown("layer", name, modules)
@@ -51,7 +63,8 @@ def changed(model: nn.Module, name: str, change: Callable[[Tensor], Tensor]) -> 
         raise unknown("layer", name, filter(None, modules))
     hook = modules[name].register_forward_hook(lambda _, __, output: change(output))
     try:
-        yield
+        with uncompiled():
+            yield
     finally:
         hook.remove()
 
@@ -69,7 +82,7 @@ def watch(model: nn.Module, *, enter: Watcher, leave: Watcher) -> Iterator[None]
     def leaving(path: str, module: nn.Module, _: Any, output: Any) -> None:
         leave(path, module, tensors_in(output))
 
-    with ExitStack() as hooks:
+    with uncompiled(), ExitStack() as hooks:
         for path, module in model.named_modules():
             # with_kwargs: without it a tensor passed by name is not seen; prepend: what the module's own hooks do, as
             # weight norm, is a part of it

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from fovea.errors import UsageError
-from fovea.hooks import capture, watch
+from fovea.hooks import capture, changed, uncompiled, watch
 
 
 @pytest.fixture
@@ -84,3 +84,25 @@ def test_watching_leaves_no_hook_whatever_happens(net):
         net(torch.randn(4, 2))
     assert hooks_of(net) == []
     assert not any(module._forward_pre_hooks for module in net.modules())
+
+
+@pytest.mark.parametrize(
+    "compile_", [lambda net: torch.compile(net, backend="eager"), lambda net: net.compile(backend="eager")]
+)
+def test_compiled_networks_are_seen_through_and_stay_compiled(net, compile_):
+    x = torch.randn(4, 2)
+    compiled = compile_(net) or net
+    expected, seen = compiled(x), []
+    before = torch._dynamo.eval_frame._stance
+    prefix = "" if compiled is net else "_orig_mod."
+    with capture(compiled, [f"{prefix}1"]) as outputs:
+        assert torch.equal(compiled(x), expected)
+    assert torch.equal(outputs[f"{prefix}1"], net[1](net[0](x)))
+    with changed(compiled, f"{prefix}2", torch.zeros_like):
+        assert not compiled(x).any()
+    with watch(compiled, enter=lambda path, *_: seen.append(path), leave=lambda *_: None):
+        compiled(x)
+    assert f"{prefix}1" in seen
+    with pytest.raises(KeyboardInterrupt), uncompiled():
+        raise KeyboardInterrupt
+    assert torch._dynamo.eval_frame._stance == before and hooks_of(net) == []

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from fovea.errors import UsageError, unknown
 from fovea.explanation.objective import Objective
+from fovea.hooks import uncompiled
 from fovea.texts import parse_value
 
 Progress = Callable[[int, int], None]
@@ -62,7 +63,9 @@ class Method(NamedTuple):
     def __call__(self, model: nn.Module, x: Tensor, objective: Objective, **common: Any) -> Attribution:
         """Explain inputs (N, C, H, W); of `common`, named as in `COMMON`, the method gets what it takes."""
         taken = inspect.signature(self.explain).parameters
-        return self.explain(model, x, objective, **{name: value for name, value in common.items() if name in taken})
+        own = {name: value for name, value in common.items() if name in taken}
+        with uncompiled():
+            return self.explain(model, x, objective, **own)
 
     def parsed(self, given: Mapping[str, str]) -> dict[str, Any]:
         """Return those of the settings, given as text, that are its own, in the types of their defaults.
