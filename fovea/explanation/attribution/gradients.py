@@ -92,16 +92,17 @@ def integrated_gradients(
     """Return sum over channels of (x - x') times the mean of dY/dx on the line from x' to x: (N, H, W).
 
     x' is `baseline`, of the shape of x or one that broadcasts to it; by default zeros, the mean colour of normalised
-    images. The sum over all places is Y(x) - Y(x'): completeness, proposition 1. `steps` are doubled until the
-    trapezoidal rule is complete to `tolerance`, or there would be more than `most_steps`.
+    images. The sum over all places is Y(x) - Y(x'): completeness, proposition 1.
+
+    Figures: `steps`, doubled until the trapezoidal rule misses that sum by at most `tolerance` of it, or there would be
+    more than `most_steps`; `completeness error`, what the rule misses, and the `relative completeness error` as a part
+    of |Y(x) - Y(x')|. They are of the rule itself, before calibration, which leaves rounding only. The default
+    tolerance takes 64 to 256 steps of MobileNetV2 on photographs; 1e-3 takes a thousand and more.
 
     Departures: the paper takes equal steps. Here point k is at (k / steps)^2, as networks change fastest near x'. And
     they jump from one gradient to another so often that the error falls slower than steps are added. What is left of it
     is taken out by the smallest change of the weights, in the mean square, that makes the sum right, as a survey is
     calibrated to a total that is known (Deville and Särndal 1992, doi:10.1080/01621459.1992.10475217).
-
-    Figures: `completeness error` of the map, and the `relative completeness error` as a part of |Y(x) - Y(x')|;
-    `trapezoidal error`, relative too, is that before calibration, and says how fine the `steps` are.
     """
     start = torch.zeros_like(x) if baseline is None else baseline.detach().to(x).expand_as(x)
     lines = list[_Line]()
@@ -109,18 +110,15 @@ def integrated_gradients(
         one = slice(image, image + 1)
         line = _Line(model, objective.of(image), start[one], x[one].detach(), batch)
         line.refine(steps)
-        while line.trapezoidal_error > tolerance and line.steps * 2 <= most_steps:
+        while line.relative_error > tolerance and line.steps * 2 <= most_steps:
             progress(image * most_steps + line.steps, len(x) * most_steps)
             line.refine(line.steps * 2)
         progress((image + 1) * most_steps, len(x) * most_steps)
         lines.append(line)
     values = torch.cat([line.values() for line in lines])
-    rises = torch.tensor([line.rise for line in lines], dtype=torch.float64)
-    error = (values.flatten(1).sum(1).cpu() - rises).abs()
     figures = {
-        "completeness error": error,
-        "relative completeness error": error / rises.abs().clamp(min=torch.finfo(torch.float64).tiny),
-        "trapezoidal error": torch.tensor([line.trapezoidal_error for line in lines]),
+        "completeness error": torch.tensor([line.error for line in lines], dtype=torch.float64),
+        "relative completeness error": torch.tensor([line.relative_error for line in lines], dtype=torch.float64),
         "steps": torch.tensor([float(line.steps) for line in lines]),
     }
     return _kept(values.sum(1), **figures)
@@ -168,8 +166,13 @@ class _Line:
         self.weighed += ((weights * d).to(g.device).view(-1, 1, 1, 1) * g).sum(0)
 
     @property
-    def trapezoidal_error(self) -> float:
-        return abs(self.slopes - self.rise) / max(abs(self.rise), torch.finfo(torch.float64).tiny)
+    def error(self) -> float:
+        """What the trapezoidal rule misses of the rise."""
+        return abs(self.slopes - self.rise)
+
+    @property
+    def relative_error(self) -> float:
+        return self.error / max(abs(self.rise), torch.finfo(torch.float64).tiny)
 
     def values(self) -> Tensor:
         """Return sum of w (1 + a (d - mean of d)) g, with the a that makes its sum the rise."""
