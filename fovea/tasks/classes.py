@@ -204,6 +204,12 @@ class Classes(Named):
             return super().evidence(outputs, answers)
         return outputs[:, 0] * (2 * answers - 1)
 
+    def decided(self, outputs: "Tensor", answers: "Tensor") -> "Tensor":
+        """Return whether the class (N,) that is answered is the one asked for."""
+        import torch
+
+        return torch.from_numpy(self.answers(outputs.detach().cpu())).to(answers.device) == answers
+
     def prediction(self, row: Rows) -> Prediction:
         """Return all classes, the most probable first."""
         order = (-row).argsort(kind="stable")
@@ -222,6 +228,11 @@ class Classes(Named):
         """Return the index (N,) of the class that is answered for each of outputs (N, K)."""
         answers: NDArray[np.int64] = chosen_classes(outputs).numpy()
         return answers
+
+    def asked(self, outputs: "Tensor", label: Any = None) -> list[int]:
+        """Return the class that is answered for outputs (1, K), and the true one."""
+        found = super().asked(outputs)
+        return found if label is None else list(dict.fromkeys((*found, int(label))))
 
     def figures(self, outputs: "Tensor", labels: Labels) -> ClassFigures:
         """Return accuracy with its interval, calibration, the figures per class and the confusions."""

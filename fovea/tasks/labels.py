@@ -219,6 +219,25 @@ class SeveralLabels(Named):
         """Return which labels are answered: those of probabilities (..., L) above their thresholds."""
         return rows > np.array(self.thresholds)
 
+    def decided(self, outputs: "Tensor", answers: "Tensor") -> "Tensor":
+        """Return whether the label of each row, int64 (N,), is above its threshold: (N,) bool."""
+        import torch
+
+        present = torch.from_numpy(self.present(self.decode(outputs.detach().cpu()))).to(answers.device)
+        return present.gather(1, answers[:, None])[:, 0]
+
+    def asked(self, outputs: "Tensor", label: Any = None) -> list[int]:
+        """Return the labels above their thresholds for outputs (1, L), or those that are wrong, the surest first.
+
+        Where there is none, the most probable.
+        """
+        row = self.decode(outputs)[0]
+        wanted = self.present(row)
+        if label is not None:
+            wanted = (wanted != (label == 1)) & ~np.isnan(label)
+        order = np.argsort(-row if label is None else -np.abs(row - 0.5), kind="stable")
+        return [int(index) for index in order if wanted[index]] or super().asked(outputs)
+
     def prediction(self, row: Rows) -> Prediction:
         """Return all labels, the most probable first, and of them those that are answered."""
         order = (-row).argsort(kind="stable").tolist()

@@ -10,16 +10,19 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from fovea import metrics
+from fovea.errors import DataError, shortened
 from fovea.fields import is_number
 from fovea.tasks import check_loss, register
 from fovea.tasks.prediction import Prediction
 from fovea.tasks.score import Metric
-from fovea.tasks.task import Criterion, Figures, Labels, Measured, Mistake, Rows, Task, Tile, number_of
+from fovea.tasks.task import Criterion, Figures, Labels, Measured, Mistake, Rows, Task, Tile
 from fovea.tasks.wording import PLAIN, Wording, Written, single
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+
+LARGEST = float(np.finfo(np.float32).max)
 
 LARGE = 1e12
 """Sums of squares of more than so much may be beyond float32."""
@@ -176,6 +179,27 @@ class Number(Task):
     def probe_targets(self, labels: "Tensor") -> "Tensor":
         """Return the numbers as a column (N, 1)."""
         return labels[:, None]
+
+
+def number_of(text: str, *, task: str) -> float:
+    """Return the number that a label's text stands for.
+
+    Raises:
+        DataError: it is none, not finite, or beyond float32.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not np.isfinite(value):
+        raise DataError(
+            f"Label `{shortened(text)}` is not a number, as `--task {task}` requires; correct it, or train on classes."
+        )
+    if abs(value) > LARGEST:
+        raise DataError(
+            f"Label `{shortened(text)}` is beyond the numbers that are computed with, up to 3.4e38; use a larger unit."
+        )
+    return value
 
 
 def _bearing_squares(labels: Labels) -> Labels:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from fovea.errors import DataError, UsageError, shortened, unknown
+from fovea.errors import UsageError, unknown
 from fovea.metrics import CalibrationBins
 from fovea.tasks.prediction import Prediction
 from fovea.tasks.score import ACCURACY, Metric, Score
@@ -29,9 +29,6 @@ Tile = tuple[str, str, str]
 
 MISSING = ("nan", "<na>", "nat")
 """What programs write where they have no value, in any case."""
-
-
-LARGEST = float(np.finfo(np.float32).max)
 
 
 class Mistake(NamedTuple):
@@ -302,10 +299,24 @@ class Task(ABC):
         """
         return outputs.gather(1, answers[:, None])[:, 0]
 
+    def decided(self, outputs: "Tensor", answers: "Tensor") -> "Tensor | None":
+        """Return whether each row of outputs (N, K) gives its answer, int64 (N,): (N,) bool on the device of both.
+
+        None where nothing is decided, as of a number.
+        """
+        return None
+
     def answered(self, outputs: "Tensor") -> NDArray[np.int64]:
         """Return the index (N,) of what is answered for each of outputs (N, K): the most probable, or 0."""
         answers: NDArray[np.int64] = self.decode(outputs).argmax(1)
         return answers
+
+    def asked(self, outputs: "Tensor", label: Any = None) -> list[int]:
+        """Return the indices of the answers that are explained where none is named, for outputs (1, K).
+
+        They are what the network answers; where the true `label` of a mistake is given, also that.
+        """
+        return self.answered(outputs).tolist()  # type: ignore[no-any-return]
 
     def answer_text(self, answer: int) -> str:
         """Return what a person calls the answer with an index: the class, or what is predicted."""
@@ -382,24 +393,3 @@ class Task(ABC):
     def probe_targets(self, labels: "Tensor") -> "Tensor":
         """Return what a last layer in closed form is fitted to: (N, T) float, of labels (N,) on the network's scale."""
         raise UsageError(f"`probe` has no closed form for a network that predicts {self.noun}.")
-
-
-def number_of(text: str, *, task: str) -> float:
-    """Return the number that a label's text stands for.
-
-    Raises:
-        DataError: it is none, not finite, or beyond float32.
-    """
-    try:
-        value = float(text)
-    except ValueError:
-        value = float("nan")
-    if not np.isfinite(value):
-        raise DataError(
-            f"Label `{shortened(text)}` is not a number, as `--task {task}` requires; correct it, or train on classes."
-        )
-    if abs(value) > LARGEST:
-        raise DataError(
-            f"Label `{shortened(text)}` is beyond the numbers that are computed with, up to 3.4e38; use a larger unit."
-        )
-    return value

@@ -1,4 +1,7 @@
-"""A minimal mask that changes the decision: the least of the image that, hidden, lets another answer win.
+"""A minimal mask that changes the decision: the least of the image that, hidden, takes the answer away.
+
+What the decision is the objective knows: the largest output, a label above its threshold, a grade. A number decides
+nothing; there the mask takes away more than half of what the image has for it beyond what hides it.
 
 Fong and Vedaldi 2017, arXiv:1704.03296, equations 2 and 4: a coarse mask is learned that deletes evidence, is small and
 is smooth. Inputs are (N, C, H, W) float, normalised; masks (N, H, W) float32, 0 where kept to 1 where deleted.
@@ -9,18 +12,15 @@ everywhere; no pixel noise is added; the mask is cut at the smallest area that c
 and where none does the penalty of the area is halved and the mask learned again.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
+from typing import Self
 
 import torch
 from torch import Tensor, nn
 
 from fovea.explanation.attribution.registry import Attribution, Progress, method
 from fovea.explanation.objective import Objective
-from fovea.explanation.passes import Fill, Images, evidence, filled, generator, laid_out_as, wide
-
-Decision = Callable[[Tensor, Objective], Tensor]
-"""Outputs (N, K) float and an objective -> (N,) bool: whether its answer is what the network decides."""
+from fovea.explanation.passes import Fill, Images, filled, generator, laid_out_as, wide
 
 CELLS = 14
 """Of the mask along the shorter side of an image, unless they were smaller than 2 pixels. The paper has 28 of 224."""
@@ -42,16 +42,6 @@ POWER = 3.0
 """The paper's, of its gradient descent and of the differences between neighbouring cells."""
 
 
-def wins(outputs: Tensor, objective: Objective) -> Tensor:
-    """Return whether the answer has the largest output, outputs (N, K) float -> (N,) bool.
-
-    Of one output, or of the difference of two answers, whether the evidence is above 0.
-    """
-    if outputs.shape[1] == 1 or objective.against is not None:
-        return objective(outputs) > 0
-    return outputs.argmax(1) == objective.answers.expand(len(outputs))
-
-
 @method("counterfactual", title="Minimal mask", source="Fong and Vedaldi 2017, arXiv:1704.03296, equations 2 and 4")
 def counterfactual(
     model: nn.Module,
@@ -61,7 +51,6 @@ def counterfactual(
     steps: int = 100,
     area: float = 4.0,
     roughness: float = 0.2,
-    decision: Decision = wins,
     fill: Fill = "blur",
     batch: int = 16,
     seed: int = 0,
@@ -77,24 +66,53 @@ def counterfactual(
     the default blur hides little.
     """
     images = Images(x, objective, passes=steps, progress=progress)
-    cover = filled(x, fill, seed=seed)
-    decided = torch.cat([_decides(model, image, one, decision) for image, one in images])
+    cover, offsets = filled(x, fill, seed=seed), _offsets(x, steps, seed)
     values, areas = torch.zeros(len(x), *x.shape[2:]), torch.full((len(x),), torch.nan)
     left = [*range(len(x))]
     for attempt in range(ATTEMPTS):
-        for start in range(0, len(left), batch):
-            rows = left[start : start + batch]
-            offsets = _offsets(x, steps, seed)
-            penalties = (area / 2**attempt, roughness)
-            masks = _learned(model, x[rows], cover[rows], _rows(objective, rows), offsets, penalties)
+        tried, left = left, []
+        for start in range(0, len(tried), batch):
+            rows = tried[start : start + batch]
+            asked = _Asked(model, x[rows], cover[rows], _rows(objective, rows))
+            masks = _learned(asked, offsets, (area / 2**attempt, roughness))
             values[rows] = masks.cpu()
-            for row, mask in zip(rows, masks, strict=True):
-                if decided[row]:
-                    pair = (x[row : row + 1], cover[row : row + 1])
-                    areas[row] = _smallest(model, pair, mask, objective.of(row), decision, batch)
+            for place in asked.to_change:
+                row = rows[place]
+                areas[row] = _smallest(asked.of(place), masks[place], batch)
+                if areas[row].isnan():
+                    left.append(row)
             images.passed(0 if attempt else steps * len(rows))
-        left = [row for row in left if decided[row] and areas[row].isnan()]
     return Attribution(values=values, figures={"area": areas, "flipped": areas.isfinite().float()})
+
+
+class _Asked:
+    """What is asked of images x (n, C, H, W) and of the `cover` that hides them."""
+
+    @torch.no_grad()
+    def __init__(self, model: nn.Module, x: Tensor, cover: Tensor, objective: Objective) -> None:
+        self.model, self.x, self.cover, self.objective = model, x, cover, objective
+        outputs = [wide(model(laid_out_as(shown.clone(), x))) for shown in (x, cover)]
+        whole, self.nothing = (objective(each) for each in outputs)
+        rise = whole - self.nothing
+        decided = objective.decided(outputs[0])
+        # a decision falls with its evidence; a number may have to rise
+        self.span = torch.where(rise == 0, 1, rise if decided is None else rise.abs())
+        self.to_change = (rise != 0 if decided is None else decided).nonzero()[:, 0].tolist()
+        """The images whose answer stands, and may be taken away."""
+
+    def of(self, place: int) -> Self:
+        """Return the same of one image."""
+        row = slice(place, place + 1)
+        return type(self)(self.model, self.x[row], self.cover[row], self.objective.of(place))
+
+    def left(self, outputs: Tensor) -> Tensor:
+        """Return what is left of the evidence, (n,): 1 for the image, 0 for what hides it."""
+        return (self.objective(outputs) - self.nothing) / self.span
+
+    def stands(self, outputs: Tensor) -> Tensor:
+        """Return whether each row of outputs (n, K) still gives the answer, or has more than half of the number."""
+        decided = self.objective.decided(outputs)
+        return self.left(outputs) > 1 / 2 if decided is None else decided
 
 
 def _offsets(x: Tensor, steps: int, seed: int) -> list[list[int]]:
@@ -102,11 +120,6 @@ def _offsets(x: Tensor, steps: int, seed: int) -> list[list[int]]:
     most = max(1, round(min(x.shape[2:]) * JITTER))
     drawn: list[list[int]] = torch.randint(-most, most + 1, (steps, 2), generator=generator(seed)).tolist()
     return drawn
-
-
-@torch.no_grad()
-def _decides(model: nn.Module, image: Tensor, objective: Objective, decision: Decision) -> Tensor:
-    return decision(wide(model(image.clone())), objective).cpu()
 
 
 def region(mask: Tensor, area: float) -> Tensor:
@@ -123,18 +136,9 @@ def _rows(objective: Objective, rows: list[int]) -> Objective:
     return replace(objective, answers=joined, against=torch.cat(against) if against else None)
 
 
-def _learned(
-    model: nn.Module,
-    x: Tensor,
-    cover: Tensor,
-    objective: Objective,
-    offsets: list[list[int]],
-    penalties: tuple[float, float],
-) -> Tensor:
+def _learned(asked: _Asked, offsets: list[list[int]], penalties: tuple[float, float]) -> Tensor:
     """Return the mask of each image that a gradient descent finds, (n, H, W)."""
-    size = x.shape[2:]
-    whole, nothing = (evidence(model, laid_out_as(shown.clone(), x), objective) for shown in (x, cover))
-    span = torch.where(whole == nothing, 1, (whole - nothing).abs())
+    x, cover, size = asked.x, asked.cover, asked.x.shape[2:]
     cell = max(2.0, min(size) / CELLS)
     cells = torch.full((len(x), 1, *(max(1, round(side / cell)) for side in size)), 0.5, device=x.device)
     cells.requires_grad_()
@@ -143,7 +147,7 @@ def _learned(
         with torch.enable_grad():
             mask = _enlarged(cells, size)
             shown = laid_out_as(_moved(x + (cover - x) * mask.to(x.dtype), offset), x)
-            left = (objective(wide(model(shown))) - nothing) / span
+            left = asked.left(wide(asked.model(shown)))
             loss = left + penalties[0] * cells.mean((1, 2, 3)) + penalties[1] * _roughness(cells)
             (cells.grad,) = torch.autograd.grad(loss.sum(), cells)
         descent.step()
@@ -175,25 +179,15 @@ def _roughness(cells: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def _smallest(
-    model: nn.Module,
-    pair: tuple[Tensor, Tensor],
-    mask: Tensor,
-    objective: Objective,
-    decision: Decision,
-    batch: int,
-) -> float:
-    """Return the smallest share of the pixels, the highest first, whose hiding changes the decision; else nan.
-
-    `pair` is the image and what hides it, (1, C, H, W) each.
-    """
-    image, cover = pair
+def _smallest(asked: _Asked, mask: Tensor, batch: int) -> float:
+    """Return the smallest share of the pixels of one image, the highest first, whose hiding changes it; else nan."""
     ranks, chosen = _ranks(mask).view(mask.shape), int((mask > LEAST).sum())
 
     def first_of(counts: Tensor) -> int | None:
         for some in torch.split(counts, batch):
             deleted = (ranks < some.to(ranks.device)[:, None, None])[:, None]
-            kept = decision(wide(model(laid_out_as(torch.where(deleted, cover, image), image))), objective)
+            shown = laid_out_as(torch.where(deleted, asked.cover, asked.x), asked.x)
+            kept = asked.stands(wide(asked.model(shown)))
             if not bool(kept.all()):
                 return int(some[int(kept.int().argmin())])
         return None

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from fovea.explanation.attribution.counterfactual import counterfactual, region, wins
+from fovea.explanation.attribution.counterfactual import counterfactual, region
 from fovea.explanation.objective import Objective
 from tests.explanation.attribution.test_cam import answers
 
@@ -44,7 +44,7 @@ def test_the_area_is_the_smallest_that_changes_the_decision():
     def decided(pixels):
         deleted = region(found.values[0], pixels / 1024)
         assert int(deleted.sum()) == pixels
-        return bool(wins(model(torch.where(deleted, 0, x)), answers(0)))
+        return bool(answers(0).decided(model(torch.where(deleted, 0, x))))
 
     pixels = round(area * 1024)
     assert not decided(pixels) and all(decided(fewer) for fewer in range(pixels))
@@ -61,11 +61,34 @@ def test_an_answer_that_does_not_win_has_no_area():
     assert found.figures["flipped"].tolist() == [0] and found.figures["area"].isnan().all()
 
 
-def test_what_the_decision_is():
+def test_what_the_decision_is_where_no_task_says_it():
     outputs = torch.tensor([[1.0, 2.0], [3.0, 2.0]])
-    assert wins(outputs, answers(1)).tolist() == [True, False]
-    assert wins(outputs, answers(0, against=torch.tensor([1]))).tolist() == [False, True]
-    assert wins(outputs[:, :1] - 2, answers(0)).tolist() == [False, True]
+    assert answers(1).decided(outputs).tolist() == [True, False]
+    assert answers(0, against=torch.tensor([1])).decided(outputs).tolist() == [False, True]
+    assert answers(0).decided(outputs[:, :1] - 2).tolist() == [False, True]
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_of_a_number_more_than_half_is_taken_away_whichever_way_it_goes(sign):
+    x, model = images(), Bright()
+    number = Objective(
+        answers=torch.tensor([0]),
+        evidence=lambda outputs, _: 5 + sign * outputs[:, 0],
+        decision=lambda outputs, _: None,
+    )
+    found = counterfactual(model, x, number, steps=60, fill="mean")
+    assert found.values[0, 8:16, 16:24].mean() > 3 * found.values.mean()
+    area = float(found.figures["area"])
+    whole, nothing = float(number(model(x))), 5.0
+    for pixels, taken in ((round(area * 1024), True), (round(area * 1024) - 1, False)):
+        shown = torch.where(region(found.values[0], pixels / 1024), 0, x)
+        assert ((float(number(model(shown))) - nothing) / (whole - nothing) <= 1 / 2) == taken
+
+
+def test_a_number_that_the_cover_does_not_change_has_no_area():
+    number = Objective(answers=torch.tensor([0]), decision=lambda outputs, _: None)
+    found = counterfactual(Bright(), 0 * images(), number, steps=3, fill="mean")
+    assert found.figures["flipped"].tolist() == [0] and found.figures["area"].isnan().all()
 
 
 def test_images_do_not_depend_on_each_other_nor_on_the_batch():
