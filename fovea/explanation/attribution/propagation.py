@@ -192,7 +192,7 @@ RECTIFIERS = frozenset("relu relu6 hardtanh clamp clamp_min clip threshold".spli
 
 SMOOTH = frozenset(
     "leaky_relu prelu rrelu elu selu celu gelu silu mish hardswish softplus softsign tanhshrink softshrink hardshrink "
-    "logsigmoid".split()
+    "log_sigmoid".split()
 )
 """Activations, element by element, that are no rectifiers."""
 

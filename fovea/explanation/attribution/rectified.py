@@ -132,8 +132,9 @@ def brought_back(model: nn.Module, x: Tensor, objective: Objective, rule: Rule) 
     with torch.enable_grad():
         given = x.detach().clone().requires_grad_()
         with rectified(rule):
-            value = objective(model(given.clone())).sum()
-        (found,) = torch.autograd.grad(value, given)
+            outputs = model(given.clone())
+        # outside: the evidence is no layer, and that of a grade is a curve
+        (found,) = torch.autograd.grad(objective(outputs).sum(), given)
     return found
 
 

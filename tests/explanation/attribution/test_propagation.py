@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from fovea.errors import UsageError
-from fovea.explanation.attribution.propagation import Call, Rules, depends, replaced, secant
+from fovea.explanation.attribution.propagation import CURVES, RECTIFIERS, SMOOTH, Call, Rules, depends, replaced, secant
 from fovea.explanation.attribution.written_out import (
     group_norm,
     instance_norm,
@@ -69,6 +69,18 @@ def back(function, x, rules=None, **options):
 
 
 X = torch.tensor([-1.0, 2.0])
+
+ACTIVATIONS = (
+    *(nn.ReLU, nn.ReLU6, nn.Hardtanh, nn.LeakyReLU, nn.PReLU, nn.RReLU, nn.ELU, nn.SELU, nn.CELU, nn.GELU, nn.SiLU),
+    *(nn.Mish, nn.Hardswish, nn.Softplus, nn.Softsign, nn.Tanhshrink, nn.Softshrink, nn.Hardshrink, nn.LogSigmoid),
+    *(nn.Sigmoid, nn.Hardsigmoid, nn.Tanh),
+)
+
+
+@pytest.mark.parametrize("kind", ACTIVATIONS)
+def test_activations_are_known_by_the_names_that_pytorch_calls_them(kind):
+    activation = kind().eval()
+    assert len(back(activation, X, {}, native=RECTIFIERS | SMOOTH | CURVES | {"clone"})) == 2
 
 
 @pytest.mark.parametrize(
