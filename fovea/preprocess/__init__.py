@@ -23,6 +23,7 @@ from fovea.preprocess.decoding import (
     as_array,
     as_image,
     check_channels,
+    conversion,
     converted,
     decode,
     decoded,
@@ -38,6 +39,7 @@ __all__ = [
     "Pixels",
     "Preprocess",
     "as_pixels",
+    "conversion",
     "decode",
     "read_header",
 ]

@@ -113,6 +113,27 @@ def read_header(path: Path) -> tuple[str, tuple[int, int]] | None:
         return None
 
 
+_COLOURS = {
+    **dict.fromkeys(("1", "L", "I", "F"), "grey"),
+    **dict.fromkeys(("LA", "La"), "grey with transparency"),
+    **dict.fromkeys(("RGB", "YCbCr", "HSV", "LAB"), "colour"),
+    **dict.fromkeys(("RGBA", "RGBa", "RGBX"), "colour with transparency"),
+    **{"P": "a palette", "PA": "a palette with transparency", "CMYK": "CMYK"},
+}
+"""What Pillow's modes are called; those of 16 bits, as `I;16B`, are grey."""
+
+
+def conversion(path: Path, *, channels: int) -> str:
+    """Return how the colours of a file become 1 (grey) or 3 (RGB) channels, as `from colour to grey`.
+
+    Empty where they are of that kind, and for a file that cannot be used.
+    """
+    header = read_header(path)
+    found = header and _COLOURS.get(header[0].partition(";")[0])
+    wanted = "grey" if channels == 1 else "colour"
+    return "" if not found or found == wanted else f"from {found} to {wanted}"
+
+
 def check_channels(channels: int) -> None:
     """Raise UsageError for another number than 1 or 3."""
     if channels not in (1, 3):

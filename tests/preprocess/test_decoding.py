@@ -204,3 +204,28 @@ def test_a_pipe_a_socket_and_a_device_are_named_and_not_opened(tmp_path):
             decode(tmp_path / "s.png", channels=3)
     with pytest.raises(ImageError, match="this is a folder, and only files are read"):
         decode(tmp_path, channels=3)
+
+
+@pytest.mark.parametrize(
+    ("mode", "form", "to_grey", "to_colour"),
+    [
+        ("L", "PNG", "", "from grey to colour"),
+        ("1", "PNG", "", "from grey to colour"),
+        ("I;16", "PNG", "", "from grey to colour"),
+        ("RGB", "PNG", "from colour to grey", ""),
+        ("CMYK", "JPEG", "from CMYK to grey", "from CMYK to colour"),
+        ("P", "PNG", "from a palette to grey", "from a palette to colour"),
+        ("LA", "PNG", "from grey with transparency to grey", "from grey with transparency to colour"),
+        ("RGBA", "PNG", "from colour with transparency to grey", "from colour with transparency to colour"),
+    ],
+)
+def test_how_the_colours_of_a_file_are_converted(tmp_path, mode, form, to_grey, to_colour):
+    Image.new(mode, (3, 2)).save(tmp_path / "image", form)
+    found = [decoding.conversion(tmp_path / "image", channels=channels) for channels in (1, 3)]
+    assert found == [to_grey, to_colour]
+
+
+def test_nothing_is_said_of_what_cannot_be_used(tmp_path):
+    (tmp_path / "text.png").write_text("no image")
+    assert decoding.conversion(tmp_path / "text.png", channels=1) == ""
+    assert decoding.conversion(tmp_path / "nowhere.png", channels=1) == ""
