@@ -6,7 +6,7 @@ Inputs are (N, C, H, W) float, normalised.
 import torch
 from torch import Tensor, nn
 
-from fovea.errors import UsageError
+from fovea.errors import UsageError, unknown
 from fovea.hooks import watch
 
 PASSED_OVER = (
@@ -47,6 +47,21 @@ def target_layer(model: nn.Module, x: Tensor) -> str:
     givers = [call.path for call in candidates if call.result is last and not isinstance(call.module, PASSED_OVER)]
     # reversed: what works in place gives the very tensor that entered it, and comes after what made it
     return min(reversed(givers), key=lambda path: path.count("."), default=candidates[-1].path)
+
+
+def check_map(model: nn.Module, x: Tensor, layer: str) -> None:
+    """Raise UsageError where `layer` is not there, does not run, or gives no map for inputs `x` (N, C, H, W) float."""
+    if layer not in (modules := dict(model.named_modules())):
+        raise unknown("layer", layer, filter(None, modules))
+    results = [call.result for call in calls_of(model, x[:1]) if call.path == layer]
+    if not results:
+        raise UsageError(f"The layer `{layer}` did not run; see `fovea measure` for those that do.")
+    last = results[-1]
+    if last is None or last.ndim != 4:
+        given = "nothing" if last is None else str(tuple(last.shape))
+        raise UsageError(
+            f"The output of `{layer}` is {given}, and no map (N, C, h, w); that of `{target_layer(model, x)}` is one."
+        )
 
 
 def calls_of(model: nn.Module, x: Tensor) -> list[Call]:

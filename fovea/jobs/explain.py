@@ -15,9 +15,11 @@ from fovea.evaluation.parts import decoded_part, outcome_of, sample_of
 from fovea.explanation.attribution.methods import Method, method_named
 from fovea.explanation.explained import Explanation, Place
 from fovea.explanation.objective import Objective
+from fovea.explanation.target_layer import check_map, target_layer
 from fovea.inputs.interface import Stored
 from fovea.jobs.predict import find_images
 from fovea.model.bundle import Bundle, load
+from fovea.preprocess import conversion
 
 if TYPE_CHECKING:
     from fovea.report.explanation import Written
@@ -172,12 +174,22 @@ def _check(bundle: Bundle, wish: Wish) -> None:
             raise unknown("setting", name, known)
     for method in wish.methods:
         method.parsed(wish.settings)
-    if wish.layer is not None and not any(method.layered for method in wish.methods):
-        listed = ", ".join(method.name for method in wish.methods)
-        raise UsageError(f"`layer` (={wish.layer}) is for methods that weigh a map; {listed} explain the input.")
+    _check_layer(bundle, wish)
+
+
+def _check_layer(bundle: Bundle, wish: Wish) -> None:
+    """Raise UsageError where the layer whose map is weighed is not there, or gives none."""
+    if not any(method.layered for method in wish.methods):
+        if wish.layer is not None:
+            listed = ", ".join(method.name for method in wish.methods)
+            raise UsageError(f"`layer` (={wish.layer}) is for methods that weigh a map; {listed} explain the input.")
+        return
+    blank = torch.zeros(1, *bundle.preprocess.shape, device=bundle.device)
+    check_map(bundle.model, blank, wish.layer or target_layer(bundle.model, blank))
 
 
 def _of_files(bundle: Bundle, paths: Sequence[str], wish: Wish) -> Iterator[Explanation | Unread]:
+    converted: dict[str, list[str]] = {}
     for done, path in enumerate(paths):
         wish.display.advance("explaining", done, len(paths))
         try:
@@ -185,8 +197,14 @@ def _of_files(bundle: Bundle, paths: Sequence[str], wish: Wish) -> Iterator[Expl
         except ImageError as error:
             yield Unread(path, str(error).removeprefix(f"`{Path(path)}`: "))
             continue
+        if how := conversion(Path(path), channels=bundle.preprocess.channels):
+            converted.setdefault(how, []).append(path)
         folder = Path(path).parent.name
         yield explained(bundle, sample, wish, image=path, truth=folder if folder in bundle.classes else "")
+
+    for how, names in converted.items():
+        others = f" and {len(names) - 1} more" if names[1:] else ""
+        wish.display.note(f"converted {how}: {names[0]}{others}")
 
 
 def _of_mistakes(bundle: Bundle, source: DataSource, split: str, wish: Wish) -> Iterator[Explanation]:
@@ -199,28 +217,30 @@ def _of_mistakes(bundle: Bundle, source: DataSource, split: str, wish: Wish) -> 
     for done, mistake in enumerate(worst):
         wish.display.advance("explaining", done, len(worst))
         sample = sample_of(part.decoded, mistake.image).copy()  # the cache is mapped, not to be written
-        both = [name for name in (mistake.answer, mistake.truth) if name in bundle.classes]
-        asked = wish if wish.targets else wish._replace(targets=both)
-        yield explained(bundle, sample, asked, image=outcome.names[mistake.image], truth=mistake.truth)
+        label, image = outcome.labels[mistake.image], outcome.names[mistake.image]
+        yield explained(bundle, sample, wish, image=image, truth=mistake.truth, label=label)
 
 
-def explained(bundle: Bundle, sample: Stored, wish: Wish, *, image: str, truth: str) -> Explanation:
-    """Return what the network says of one stored sample (H, W, C) uint8, and where it sees that."""
+def explained(bundle: Bundle, sample: Stored, wish: Wish, *, image: str, truth: str, label: Any = None) -> Explanation:
+    """Return what the network says of one stored sample (H, W, C) uint8, and where it sees that.
+
+    `label` is the true one of a mistake, as the network knows it.
+    """
     target, x = bundle.target, bundle.inputs_of(sample[None])
     outputs = bundle.outputs(sample[None])
     said = target.prediction(target.decode(outputs)[0])
     by_label = dict(said.scores)
-    answers = [target.answer_named(name) for name in wish.targets] or target.answered(outputs).tolist()
+    answers = [target.answer_named(name) for name in wish.targets] or target.asked(outputs, label)[:TOP]
+    against = None if wish.against is None else target.answer_named(wish.against)
     places = []
     for answer in answers:
-        objective = Objective(
-            answers=torch.tensor([answer], device=x.device),
-            against=None if wish.against is None else torch.tensor([target.answer_named(wish.against)]).to(x.device),
-            evidence=target.evidence,
+        objective = Objective.of_task(
+            target,
+            torch.tensor([answer], device=x.device),
+            None if against is None else torch.tensor([against], device=x.device),
         )
-        places += [
-            _place(method, bundle, x, objective, wish, answer=target.answer_text(answer)) for method in wish.methods
-        ]
+        names = target.answer_text(answer), "" if against is None else target.answer_text(against)
+        places += [_place(method, bundle, x, objective, wish, names=names) for method in wish.methods]
     return Explanation(
         image=image,
         prediction=target.top(said, TOP),
@@ -231,7 +251,10 @@ def explained(bundle: Bundle, sample: Stored, wish: Wish, *, image: str, truth: 
     )
 
 
-def _place(method: Method, bundle: Bundle, x: torch.Tensor, objective: Objective, wish: Wish, *, answer: str) -> Place:
+def _place(
+    method: Method, bundle: Bundle, x: torch.Tensor, objective: Objective, wish: Wish, *, names: tuple[str, str]
+) -> Place:
+    """Return the map of one method; `names` are the answer, and the one that is subtracted."""
     begun = time.perf_counter()
     common = {
         "layer": wish.layer,
@@ -241,4 +264,4 @@ def _place(method: Method, bundle: Bundle, x: torch.Tensor, objective: Objective
     }
     found = method(bundle.model, x, objective, **common, **method.parsed(wish.settings))
     seconds = time.perf_counter() - begun
-    return Place(method=method, answer=answer, against=wish.against or "", found=found, seconds=seconds)
+    return Place(method=method, answer=names[0], against=names[1], found=found, seconds=seconds)

@@ -7,7 +7,7 @@ from torch import nn
 import fovea.zoo  # noqa: F401
 from fovea import registry
 from fovea.errors import UsageError
-from fovea.explanation.target_layer import target_layer
+from fovea.explanation.target_layer import check_map, target_layer
 
 
 @pytest.mark.parametrize(
@@ -39,3 +39,17 @@ def test_maps_of_one_place_are_taken_where_there_are_no_others():
 def test_a_network_without_maps_is_refused():
     with pytest.raises(UsageError, match="No layer of this network gives a map"):
         target_layer(nn.Sequential(nn.Flatten(), nn.Linear(16, 2)), torch.zeros(1, 1, 4, 4))
+
+
+def test_a_layer_that_is_named_must_give_a_map():
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(72, 2)).eval()
+    model.unused = nn.ReLU()
+    model.forward = lambda x: model[3](model[2](model[1](model[0](x))))
+    x = torch.zeros(2, 1, 8, 8)
+    check_map(model, x, "0")
+    with pytest.raises(UsageError, match="Unknown layer `unusd`; did you mean `unused`"):
+        check_map(model, x, "unusd")
+    with pytest.raises(UsageError, match="The layer `unused` did not run"):
+        check_map(model, x, "unused")
+    with pytest.raises(UsageError, match=r"The output of `3` is \(1, 2\), and no map \(.*\); that of `1` is one"):
+        check_map(model, x, "3")

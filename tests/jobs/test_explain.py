@@ -17,21 +17,29 @@ SIDE = 32
 
 
 @pytest.fixture
-def lenet(make_bundle):
-    """Return the file of a small convolutional network that knows red, green and blue, its weights drawn."""
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        model = registry.build("lenet5", classes=3, c_in=3, size=SIDE)
-    preprocess = {"size": [SIDE, SIDE], "channels": 3, "fit": "squash", "mean": [0.0] * 3, "std": [1.0] * 3}
-    return make_bundle(
-        model=model,
-        architecture="lenet5",
-        arguments={"classes": 3, "c_in": 3, "size": SIDE},
-        preprocess={
-            **preprocess,
-            **{"decoder": "pillow", "resample": "bilinear", "antialias": True, "alpha_over": "white", "fill": 128},
-        },
-    )
+def lenet_of(make_bundle):
+    """Return a function that writes a small network that knows red, green and blue, its weights drawn."""
+
+    def write(channels):
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            model = registry.build("lenet5", classes=3, c_in=channels, size=SIDE)
+        normalisation = {"mean": [0.0] * channels, "std": [1.0] * channels}
+        decoding = {"decoder": "pillow", "resample": "bilinear", "antialias": True, "alpha_over": "white", "fill": 128}
+        return make_bundle(
+            model=model,
+            architecture="lenet5",
+            arguments={"classes": 3, "c_in": channels, "size": SIDE},
+            preprocess={"size": [SIDE, SIDE], "channels": channels, "fit": "squash", **normalisation, **decoding},
+        )
+
+    return write
+
+
+@pytest.fixture
+def lenet(lenet_of):
+    """Return the file of such a network that sees colours."""
+    return lenet_of(3)
 
 
 @pytest.fixture
@@ -96,7 +104,9 @@ def test_the_worst_mistakes_of_a_data_set(lenet, colour_folder, tmp_path):
         ({"target": "grean"}, "Unknown class `grean`; did you mean `green`"),
         ({"target": "3"}, "Unknown class `3`"),
         ({"against": "purple"}, "Unknown class `purple`"),
-        ({"layer": "stage9"}, "Unknown layer `stage9`"),
+        ({"layer": "stage9"}, "Unknown layer `stage9`; did you mean `stage"),
+        ({"layer": "head.logits"}, r"The output of `head.logits` is \(1, 3\), and no map .* that of `stage2.* is one"),
+        ({"layer": "stage1", "method": "lrp,saliency"}, "is for methods that weigh a map; lrp, saliency explain"),
         ({"out": "album"}, r"`out` \(=album\) must end in .html"),
         ({"out": "nowhere/page.html"}, "there is no folder `nowhere`"),
     ],
@@ -104,6 +114,66 @@ def test_the_worst_mistakes_of_a_data_set(lenet, colour_folder, tmp_path):
 def test_what_cannot_be_explained_is_refused(lenet, photo, options, message):
     with pytest.raises(UsageError, match=message):
         explain(lenet, photo, **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--layer", "stage9"], "error: Unknown layer `stage9`; did you mean `stage"),
+        (["--layer", "head.logits"], "error: The output of `head.logits` is (1, 3), and no map (N, C, h, w); that of"),
+        (["--target", "grean"], "error: Unknown class `grean`; did you mean `green`?"),
+        (["--target", "green", "--against", "7"], "error: Unknown class `7`"),
+        (["--method", "gradcm"], "error: Unknown method `gradcm`; did you mean `gradcam`"),
+    ],
+)
+def test_the_command_says_in_one_line_what_is_wrong_before_an_image_is_read(lenet, tmp_path, capsys, options, message):
+    assert run(["explain", str(lenet), str(tmp_path / "nowhere.png"), *options]) == 2
+    out, error = capsys.readouterr()
+    assert error.startswith(message) and error.count("\n") == 1 and not out
+
+
+def test_a_network_without_maps_is_said_before_an_image_is_read(make_bundle, tmp_path):
+    with pytest.raises(UsageError, match="No layer of this network gives a map"):
+        explain(make_bundle(), tmp_path / "nowhere.png")
+
+
+@pytest.mark.parametrize("target", ["blue", "2"])
+def test_the_command_takes_a_class_by_name_or_number(lenet, photo, tmp_path, capsys, target):
+    page = str(tmp_path / "page.html")
+    assert run(["explain", str(lenet), str(photo), "--target", target, "--against", "0", "--out", page, "--json"]) == 0
+    (said,) = json.loads(capsys.readouterr().out)["images"]
+    assert (said["explanations"][0]["answer"], said["explanations"][0]["against"]) == ("blue", "red")
+
+
+@pytest.mark.parametrize(
+    ("channels", "mode", "said"),
+    [
+        (1, "RGB", "converted from colour to grey: "),
+        (1, "P", "converted from a palette to grey: "),
+        (1, "RGBA", "converted from colour with transparency to grey: "),
+        (3, "L", "converted from grey to colour: "),
+        (3, "RGBA", "converted from colour with transparency to colour: "),
+        (3, "RGB", ""),
+        (1, "L", ""),
+    ],
+)
+def test_an_image_of_other_channels_is_converted_as_for_a_prediction_and_said(
+    lenet_of, photo, tmp_path, capsys, channels, mode, said
+):
+    model, path = lenet_of(channels), tmp_path / f"{mode}.png"
+    with Image.open(photo) as image:
+        image.convert(mode).save(path)
+    assert run(["explain", str(model), str(path), "--out", str(tmp_path / "page.html"), "--json"]) == 0
+    out, error = capsys.readouterr()
+    assert error == (f"{said}{path}\n" if said else "")
+    (predicted,) = fovea.predict(model, path)
+    assert json.loads(out)["images"][0]["predictions"] == predicted.to_dict()["predictions"]
+
+
+def test_of_many_images_that_are_converted_alike_one_line_is_said(lenet_of, colour_folder, tmp_path, capsys):
+    folder, model = colour_folder("colours", count=1), lenet_of(1)
+    assert run(["explain", str(model), str(folder), "--out", str(tmp_path / "album")]) == 0
+    assert capsys.readouterr().err == f"converted from colour to grey: {folder / 'blue' / '0.png'} and 2 more\n"
 
 
 def test_an_answer_has_a_number_too(lenet, photo, tmp_path):
