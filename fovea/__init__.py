@@ -11,6 +11,7 @@ from fovea.commands import homes
 if TYPE_CHECKING:  # what `homes` says, for type checkers and editors
     from fovea.data.sources.source import find as find
     from fovea.errors import FoveaError as FoveaError
+    from fovea.explanation.attribution.attribute import attribute as attribute
     from fovea.jobs.build import build_file as build_file
     from fovea.jobs.cache import cache as cache
     from fovea.jobs.check import check as check

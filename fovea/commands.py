@@ -57,7 +57,11 @@ COMMANDS = (
         "MODEL IMAGE...",
         "where in images the network sees its answer, or its worst mistakes on a data set: maps by many methods; with "
         "`--show` what it holds and wants to see; [docs/explain.md](docs/explain.md)",
-        ("fovea.jobs.explain:explain", "fovea.jobs.picture:picture"),
+        (
+            "fovea.jobs.explain:explain",
+            "fovea.jobs.picture:picture",
+            "fovea.explanation.attribution.attribute:attribute",
+        ),
     ),
     Command(
         "style",
