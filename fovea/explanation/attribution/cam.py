@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from fovea.errors import ShapeError, UsageError
 from fovea.explanation.attribution.registry import Attribution, method
 from fovea.explanation.objective import Objective
-from fovea.explanation.target_layer import calls_of, target_layer
+from fovea.explanation.target_layer import Call, calls_of, target_layer
 from fovea.hooks import changed
 
 
@@ -142,7 +142,7 @@ def _dense_behind(model: nn.Module, x: Tensor, layer: str) -> nn.Linear | nn.Con
     """Return the only layer with weights behind the map of `layer`, which takes the mean of each channel."""
     calls = calls_of(model, x[:1])
     places = [index for index, call in enumerate(calls) if call.path == layer]
-    behind = [call for call in calls[places[-1] + 1 :] if not [*call.module.children()]] if places else []
+    behind = [call for call in calls[places[-1] + 1 :] if _is_leaf(call)] if places else []
     learned = [call.module for call in behind if [*call.module.parameters()]]
     passing = (nn.AdaptiveAvgPool2d, nn.AvgPool2d, nn.Flatten, nn.modules.dropout._DropoutNd, nn.Identity)
     others = [call for call in behind if not isinstance(call.module, (*passing, nn.Linear, nn.Conv2d))]
@@ -154,3 +154,9 @@ def _dense_behind(model: nn.Module, x: Tensor, layer: str) -> nn.Linear | nn.Con
         f"CAM needs a network whose `{layer}` is followed by global average pooling and one dense layer; this one "
         "has more behind it. Grad-CAM (`gradcam`) takes any, and is the same where both apply."
     )
+
+
+def _is_leaf(call: Call) -> bool:
+    """Return whether a module holds no others, but for what makes its weights."""
+    inner = {name for name, _ in call.module.named_children()}
+    return inner <= {"parametrizations"} and "parametrizations" not in call.path.split(".")

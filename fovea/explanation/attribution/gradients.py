@@ -134,7 +134,8 @@ class _Line:
     def __init__(self, model: nn.Module, objective: Objective, start: Tensor, end: Tensor, batch: int) -> None:
         self.model, self.objective, self.start, self.end, self.batch = model, objective, start, end, batch
         with torch.no_grad():
-            below, above = objective(model(torch.cat([start, end]))).double().tolist()
+            # one by one: `batch` may be 1
+            below, above = (float(objective(model(each.clone())).double()) for each in (start, end))
         self.rise: float = above - below
         self.gradients = torch.zeros_like(end, dtype=torch.float64)
         self.weighed = torch.zeros_like(self.gradients)
