@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from fovea.errors import UsageError, unknown
+from fovea.explanation.outputs import evaluating
 from fovea.hooks import watch
 
 PASSED_OVER = (
@@ -65,7 +66,10 @@ def check_map(model: nn.Module, x: Tensor, layer: str) -> None:
 
 
 def calls_of(model: nn.Module, x: Tensor) -> list[Call]:
-    """Return every call of a module while `x` (N, C, H, W) passes through the network, in the order they end."""
+    """Return every call of a module while `x` (N, C, H, W) passes through the network, in the order they end.
+
+    The network is in evaluation mode meanwhile.
+    """
     begun, ended = list[Call](), list[Call]()
 
     def enter(path: str, module: nn.Module, given: list[Tensor]) -> None:
@@ -76,6 +80,6 @@ def calls_of(model: nn.Module, x: Tensor) -> list[Call]:
         call.result = results[0] if results else None
         ended.append(call)
 
-    with torch.no_grad(), watch(model, enter=enter, leave=leave):
+    with evaluating(model), torch.no_grad(), watch(model, enter=enter, leave=leave):
         model(x.clone())  # a network may begin in place
     return ended

@@ -30,6 +30,7 @@ from fovea.explanation.attribution.cam import grad_cam
 from fovea.explanation.attribution.propagation import RECTIFIERS, SMOOTH, Call, Rules, replaced
 from fovea.explanation.attribution.registry import Attribution, method
 from fovea.explanation.objective import Objective
+from fovea.explanation.outputs import evaluating
 from fovea.hooks import changed
 
 Rule = Literal["guided", "deconvnet"]
@@ -153,7 +154,7 @@ def project(model: nn.Module, x: Tensor, layer: str, channel: int) -> Tensor:
         outputs.append(output)
         return output.clone()  # a layer behind that works in place must not change what is kept
 
-    with torch.enable_grad(), changed(model, layer, keep):
+    with evaluating(model), torch.enable_grad(), changed(model, layer, keep):
         given = x.detach().clone().requires_grad_()
         with rectified("deconvnet"):
             model(given.clone())

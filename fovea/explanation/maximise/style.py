@@ -20,7 +20,7 @@ from fovea.explanation.attribution.registry import Progress
 from fovea.explanation.maximise.parametrisation import Fourier, Parametrisation, total_variation
 from fovea.explanation.maximise.parametrisation import Pixels as ByPixel
 from fovea.explanation.maximise.search import Range, colours_of
-from fovea.explanation.outputs import LayerOutputs, evaluating, matching
+from fovea.explanation.outputs import LayerOutputs, matching
 from fovea.explanation.target_layer import PASSED_OVER, Call, calls_of
 from fovea.preprocess import Pixels
 
@@ -87,8 +87,7 @@ def stage_layers(model: nn.Module, x: Tensor) -> tuple[str, ...]:
 
     Raises: UsageError where no layer gives a map of more than one place.
     """
-    with evaluating(model):
-        calls = calls_of(model, matching(model, x[:1]).clone())
+    calls = calls_of(model, matching(model, x[:1]).clone())
     runs = {call.path: call for call in calls}  # the last call of each
     # what pooling gives, also as the output of the module around it, is no activation; dropout may give what it got
     passed = [
