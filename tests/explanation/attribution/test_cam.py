@@ -71,24 +71,32 @@ def test_what_hires_cam_adds_up_to_is_the_evidence_less_the_bias():
     assert float(hires_cam(model, X, answers(0)).values.sum()) == pytest.approx(float(value.detach()))
 
 
-def test_grad_cam_plus_plus_is_its_formula_in_float64():
+def curved():
+    """A network of curved evidence, whose layer `3` is as large as its input, in float64."""
     torch.manual_seed(0)
-    model = nn.Sequential(
-        nn.Conv2d(3, 6, 3), nn.ReLU(), nn.Conv2d(6, 8, 3), nn.Tanh(), nn.Flatten(), nn.Linear(8 * 36, 4), nn.Tanh()
-    )
-    model = model.double().eval()
-    x = torch.randn(2, 3, 10, 10, dtype=torch.float64)
+    body = (nn.Conv2d(3, 6, 3, padding=1), nn.ReLU(), nn.Conv2d(6, 8, 3, padding=1), nn.Tanh())
+    return nn.Sequential(*body, nn.Flatten(), nn.Linear(8 * 100, 4), nn.Tanh()).double().eval()
+
+
+CURVED_X = torch.randn(2, 3, 10, 10, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+
+
+def equation_19(model, x, answers):
+    """Return Grad-CAM++ of layer `3` as the paper has it, with the derivatives of exp(Y), over that factor."""
     maps = model[:4](x).detach().requires_grad_()
-    y = model[4:](maps)[[0, 1], [1, 2]]
+    y = model[4:](maps)[range(len(answers)), answers]
     (g,) = torch.autograd.grad(y.sum(), maps)
-    # equation 19 as it stands, with the derivatives of exp(Y)
     scale = y.exp().view(-1, 1, 1, 1)
     second, third = scale * g**2, scale * g**3
     alpha = second / (2 * second + maps.sum((2, 3), keepdim=True) * third)
     weights = (alpha * (scale * g).relu()).sum((2, 3), keepdim=True)
-    expected = (weights * maps).sum(1).relu() / scale[:, 0]
-    found = grad_cam_plus_plus(model, x, answers(1, 2), layer="3").values
-    torch.testing.assert_close(found, expected.float().detach(), rtol=1e-6, atol=1e-9)
+    return ((weights * maps).sum(1).relu() / scale[:, 0]).detach()
+
+
+def test_grad_cam_plus_plus_is_its_formula_in_float64():
+    expected = equation_19(curved(), CURVED_X, [1, 2])
+    found = grad_cam_plus_plus(curved(), CURVED_X, answers(1, 2), layer="3").values
+    torch.testing.assert_close(found, expected.float(), rtol=1e-6, atol=1e-9)
 
 
 def test_gradients_too_small_to_be_squared_count():
