@@ -149,6 +149,22 @@ class Preprocess:
             return image.resize((W, H), Image.Resampling.BILINEAR)
         return _crop(image, H, W, keep=self.crop) if self.fit == "crop" else _letterbox(image, H, W)
 
+    def boxes_in_input(self, boxes: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.float64]:
+        """Return where boxes (b, 4) of x0, y0, x1, y1 in an upright image of `size` (H, W) lie in the input: (b, 4).
+
+        float64 pixels, half-open, not cut at the border: what `crop` leaves out lies outside. Of a JPEG that is decoded
+        at a fraction of its size, sides are rounded up, so a box may be off by as much as half a pixel of that.
+        """
+        (h, w), (H, W) = size, self.size
+        given, made = (0.0, 0.0, w, h), (0.0, 0.0, W, H)
+        if self.fit == "crop" and size != self.size:
+            given = _kept((w, h), W, H, keep=self.crop)
+        elif self.fit == "letterbox":
+            made = _framed((w, h), W, H)
+        (given_at, given_end), (made_at, made_end) = (np.reshape(window, (2, 2)) for window in (given, made))
+        scale = (made_end - made_at) / (given_end - given_at)
+        return (boxes - np.tile(given_at, 2)) * np.tile(scale, 2) + np.tile(made_at, 2)
+
     def _fitting_bytes(self, size: tuple[int, int], channels: int) -> int:
         """Return the most that `_fitted` holds for an image of (W, H), and the array of what comes of it."""
         (w, h), (H, W) = size, self.size
@@ -157,8 +173,8 @@ class Preprocess:
             scale = self.crop * min(w / W, h / H)
             used = min(w, math.ceil(W * scale) + 1), min(h, math.ceil(H * scale) + 1)
         elif self.fit == "letterbox":
-            scale = max(w / W, h / H)
-            target = max(1, round(w / scale)), max(1, round(h / scale))
+            left, top, right, bottom = _framed(size, W, H)
+            target = right - left, bottom - top
         return of_resizing(used, target, channels) + 4 * W * H + of_array((W, H), channels)
 
     def normalise(self, pixels: Pixels) -> NDArray[np.float32]:
@@ -228,16 +244,32 @@ def as_pixels(array: Pixels, *, channels: int) -> Pixels:
     return as_array(converted(as_image(array), channels))
 
 
+Window = tuple[float, float, float, float]
+"""x0, y0, x1, y1 in pixels, half-open."""
+
+
+def _kept(size: tuple[int, int], W: int, H: int, *, keep: float) -> Window:
+    """Return what `crop` takes of an image of `size` (w, h)."""
+    w, h = size
+    scale = keep * min(w / W, h / H)
+    left, top = max(0.0, (w - W * scale) / 2), max(0.0, (h - H * scale) / 2)
+    return left, top, w - left, h - top
+
+
+def _framed(size: tuple[int, int], W: int, H: int) -> tuple[int, int, int, int]:
+    """Return where `letterbox` puts an image of `size` (w, h)."""
+    scale = max(size[0] / W, size[1] / H)
+    w, h = (max(1, round(side / scale)) for side in size)
+    left, top = (W - w) // 2, (H - h) // 2
+    return left, top, left + w, top + h
+
+
 def _crop(image: Image.Image, H: int, W: int, *, keep: float) -> Image.Image:
-    scale = keep * min(image.width / W, image.height / H)
-    left, top = max(0.0, (image.width - W * scale) / 2), max(0.0, (image.height - H * scale) / 2)
-    box = (left, top, image.width - left, image.height - top)
-    return image.resize((W, H), Image.Resampling.BILINEAR, box=box)
+    return image.resize((W, H), Image.Resampling.BILINEAR, box=_kept(image.size, W, H, keep=keep))
 
 
 def _letterbox(image: Image.Image, H: int, W: int) -> Image.Image:
-    scale = max(image.width / W, image.height / H)
-    w, h = max(1, round(image.width / scale)), max(1, round(image.height / scale))
+    left, top, right, bottom = _framed(image.size, W, H)
     canvas = Image.new(image.mode, (W, H), (FILL,) * len(image.getbands()))
-    canvas.paste(image.resize((w, h), Image.Resampling.BILINEAR), ((W - w) // 2, (H - h) // 2))
+    canvas.paste(image.resize((right - left, bottom - top), Image.Resampling.BILINEAR), (left, top))
     return canvas
