@@ -156,14 +156,16 @@ class Preprocess:
         at a fraction of its size, sides are rounded up, so a box may be off by as much as half a pixel of that.
         """
         (h, w), (H, W) = size, self.size
-        given, made = (0.0, 0.0, w, h), (0.0, 0.0, W, H)
+        given: Window = (0, 0, w, h)
+        made: Window = (0, 0, W, H)
         if self.fit == "crop" and size != self.size:
             given = _kept((w, h), W, H, keep=self.crop)
         elif self.fit == "letterbox":
             made = _framed((w, h), W, H)
         (given_at, given_end), (made_at, made_end) = (np.reshape(window, (2, 2)) for window in (given, made))
         scale = (made_end - made_at) / (given_end - given_at)
-        return (boxes - np.tile(given_at, 2)) * np.tile(scale, 2) + np.tile(made_at, 2)
+        moved: NDArray[np.float64] = (boxes - np.tile(given_at, 2)) * np.tile(scale, 2) + np.tile(made_at, 2)
+        return moved
 
     def _fitting_bytes(self, size: tuple[int, int], channels: int) -> int:
         """Return the most that `_fitted` holds for an image of (W, H), and the array of what comes of it."""
