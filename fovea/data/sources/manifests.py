@@ -4,7 +4,8 @@ import codecs
 import csv
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -96,6 +97,36 @@ def read_column(file: Path, column: str, *, columns: Columns = DEFAULT_COLUMNS) 
     """
     found = _listed(file, columns._replace(label=composed(column)), options="`--slice`")
     return {name: composed(str(row.label)) for name, row in zip(found.names, found.rows, strict=True)}
+
+
+def header_of(file: Path) -> list[str]:
+    """Return the names of the columns. Raises: DataError for a file that is no CSV."""
+    with _table(file) as reader:
+        return list(reader.fieldnames or ())
+
+
+class Cells(NamedTuple):
+    """What stands in some columns of a row."""
+
+    line: int
+    path: str
+    """As it is written."""
+    name: str
+    """Of the image in its data set."""
+    texts: tuple[str, ...]
+
+
+def read_cells(file: Path, wanted: Sequence[str], *, columns: Columns = DEFAULT_COLUMNS) -> list[Cells]:
+    """Return what stands in the columns `wanted`, row by row.
+
+    Raises: DataError for a file that is no CSV, a missing column, and a row of more cells than the header.
+    """
+    found = _listed(file, columns, labels=wanted, options="`--path-column`")
+    if cut := next((row for row in found.rows if row.cut), None):
+        raise DataError(f"`{file}`, line {cut.line}: more cells than the header; write those with commas in quotes.")
+    return [
+        Cells(row.line, row.path, name, tuple(row.label)) for row, name in zip(found.rows, found.names, strict=True)
+    ]
 
 
 def manifests_in(folder: Path) -> list[Path]:
@@ -190,26 +221,34 @@ def _rows(file: Path, columns: Columns, *, labels: Sequence[str], options: str, 
     """
     rows: list[Row] = []
     blank = pending = 0
+    with _table(file) as reader:
+        header = list(reader.fieldnames or ())
+        wanted = [columns.path, *([] if labels else [columns.label])]
+        if columns.split in header or columns.split != DEFAULT_COLUMNS.split:
+            wanted.append(columns.split)
+        require_columns(wanted, header, file, options=options)
+        require_columns(labels, header, file, options=LABEL_COLUMNS)
+        for cells in reader:
+            if not any(map(_filled, cells.values())):
+                pending += 1
+                continue
+            rows.append(_row(reader.line_num, cells, columns, labels, part=part))
+            blank, pending = blank + pending, 0
+    return rows, blank
+
+
+@contextmanager
+def _table(file: Path) -> Iterator["csv.DictReader[str]"]:
+    """Open a CSV file, the names of its columns as names are compared; DataError where it turns out to be none."""
     try:
         with open_text(file, encoding=_encoding(file)) as stream:
             reader = csv.DictReader(stream)
-            header = reader.fieldnames = [composed(name) for name in reader.fieldnames or ()]
-            wanted = [columns.path, *([] if labels else [columns.label])]
-            if columns.split in header or columns.split != DEFAULT_COLUMNS.split:
-                wanted.append(columns.split)
-            require_columns(wanted, header, file, options=options)
-            require_columns(labels, header, file, options=LABEL_COLUMNS)
-            for cells in reader:
-                if not any(map(_filled, cells.values())):
-                    pending += 1
-                    continue
-                rows.append(_row(reader.line_num, cells, columns, labels, part=part))
-                blank, pending = blank + pending, 0
+            reader.fieldnames = [composed(name) for name in reader.fieldnames or ()]
+            yield reader
     except (csv.Error, UnicodeError) as error:
         raise DataError(
             f"`{file}` is not a CSV file in UTF-8: {shortened(str(error), most=120)}. Save it as CSV in UTF-8."
         ) from error
-    return rows, blank
 
 
 def _encoding(file: Path) -> str:

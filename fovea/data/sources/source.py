@@ -93,6 +93,13 @@ class DataSource:
         """Where it is, if it is no name."""
         return Path(self.data).expanduser()
 
+    def manifests(self) -> list[Path]:
+        """Return the CSV files that list the images; none where the data has another form."""
+        if (isinstance(self.data, str) and self.data in NAMES) or self.label_from is not None:
+            return []
+        path = unpack(self.path) if _is_archive(self.path) else self.path
+        return manifests_in(path) if path.is_dir() else [path] if path.suffix.lower() == ".csv" else []
+
     def find(self, *, download: bool = True, progress: Progress | None = None) -> Dataset:
         """Return the data set; errors as `fovea.find`. `progress` hears of downloads and unpacking."""
         _check_labelling(self)  # before anything is read
@@ -129,7 +136,7 @@ class DataSource:
         path = unpack(self.path) if _is_archive(self.path) else self.path
         if path.suffix.lower() == SUFFIX or (path.is_dir() and parquet_files(path)):
             return read_parquet_column(path, name)
-        manifests = manifests_in(path) if path.is_dir() else [path] if path.suffix.lower() == ".csv" else []
+        manifests = self.manifests()
         if not manifests:
             raise UsageError(
                 f"`--slice {name}` needs a CSV or Parquet manifest with that column; `{self.data}` is none."
