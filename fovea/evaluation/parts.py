@@ -51,6 +51,16 @@ def chosen_part(dataset: Dataset, split: str) -> tuple[str, Dataset]:
     return name, replace(dataset, parts={name: dataset.parts[name]})
 
 
+class FoundPart(NamedTuple):
+    """One part of a data set, not decoded yet."""
+
+    name: str
+    """Which part it is: `test`, ..., `whole`."""
+    dataset: Dataset
+    notes: tuple[str, ...]
+    """What the reader of a result must know of it."""
+
+
 class DecodedPart(NamedTuple):
     """One part of a data set, ready for a network."""
 
@@ -59,6 +69,26 @@ class DecodedPart(NamedTuple):
     decoded: Dataset
     notes: tuple[str, ...]
     """What the reader of a result must know of it."""
+
+
+def found_part(
+    predictor: Predictor, dataset: Dataset, *, split: str, display: Display, labelled: bool = True
+) -> FoundPart:
+    """Return the part of the data that is asked for, divided as the network's training divided it.
+
+    Its notes have been shown. Where its labels do not matter, not `labelled`, they may be any.
+
+    Raises:
+        DataError: classes that the network does not know, or no such part.
+        UsageError: an unknown `split`.
+    """
+    name, dataset = chosen_part(split_as_trained(dataset, predictor.card), split)
+    if labelled:
+        predictor.target.check_known(dataset.classes, data=dataset.name)
+    notes = (*dataset.notes, *caveats(dataset, predictor.card, asked=split, given=name))
+    for note in notes:
+        display.note(f"data: {note}")
+    return FoundPart(name, dataset, notes)
 
 
 def decoded_part(
@@ -70,24 +100,17 @@ def decoded_part(
     protocol: Protocol = PLAIN,
     labelled: bool = True,
 ) -> DecodedPart:
-    """Return the part of the data that is asked for, divided as the network's training divided it, and decoded.
-
-    Its notes have been shown. Where its labels do not matter, not `labelled`, they may be any.
+    """Return the part of the data that is asked for, decoded; errors as `found_part`.
 
     Raises:
-        DataError: data that cannot be used, or classes that the network does not know.
-        UsageError: an unknown `split`, or views that do not fit.
+        DataError: data that cannot be used.
+        UsageError: views that do not fit.
     """
     dataset = source.find(progress=display.fetched)
-    name, dataset = chosen_part(split_as_trained(dataset, predictor.card), split)
-    if labelled:
-        predictor.target.check_known(dataset.classes, data=dataset.name)
-    notes = (*dataset.notes, *caveats(dataset, predictor.card, asked=split, given=name))
-    for note in notes:
-        display.note(f"data: {note}")
+    part = found_part(predictor, dataset, split=split, display=display, labelled=labelled)
     geometry = inputs.kind_of(predictor.preprocess).viewed(predictor.preprocess, protocol)
-    decoded = source.decode(dataset, geometry, progress=display.counter("decoding"))
-    return DecodedPart(name, decoded, notes)
+    decoded = source.decode(part.dataset, geometry, progress=display.counter("decoding"))
+    return DecodedPart(part.name, decoded, part.notes)
 
 
 def caveats(dataset: Dataset, card: Card, *, asked: str, given: str) -> Iterator[str]:

@@ -66,8 +66,12 @@ class Objective:
 
     def of(self, image: int) -> Self:
         """Return the objective of one image, for any number of outputs: those of its changed copies."""
+        return self.rows(slice(image, image + 1))
 
-        def row(answers: Tensor) -> Tensor:
-            return answers if len(answers) == 1 else answers[image : image + 1]
+    def rows(self, images: slice) -> Self:
+        """Return the objective of some of the images; an answer that holds for any number of rows stays."""
 
-        return replace(self, answers=row(self.answers), against=None if self.against is None else row(self.against))
+        def some(answers: Tensor) -> Tensor:
+            return answers if len(answers) == 1 else answers[images]
+
+        return replace(self, answers=some(self.answers), against=None if self.against is None else some(self.against))

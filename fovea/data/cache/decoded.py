@@ -69,7 +69,7 @@ def decode_dataset(
             parts[name], bad = _without_bad(part, *decode(entry, _sources(part), preprocess=wanted))
             bad_files += bad
     decoded = replace(dataset, parts=parts, bad_files=tuple(bad_files))
-    _check_bad(decoded, total + len(dataset.bad_files), allow_bad=allow_bad)
+    check_bad(decoded, total + len(dataset.bad_files), allow_bad=allow_bad)
     _check_left(decoded)
     return decoded
 
@@ -130,8 +130,9 @@ def _size_and_time(file: Path) -> str:
     return f"{status.st_size} {status.st_mtime_ns}"
 
 
-def _check_bad(decoded: Dataset, total: int, *, allow_bad: bool) -> None:
-    bad = decoded.bad_files
+def check_bad(dataset: Dataset, total: int, *, allow_bad: bool) -> None:
+    """Raise DataError where more than 5 % of `total` images are bad files, unless `allow_bad`."""
+    bad = dataset.bad_files
     if allow_bad or len(bad) <= MAX_BAD_FRACTION * total:
         return
     shown = "; ".join(f"`{name}` ({reason})" for name, reason in bad[:5])

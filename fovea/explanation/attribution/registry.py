@@ -21,6 +21,19 @@ Progress = Callable[[int, int], None]
 """Gets how much is done, and of how much."""
 
 KINDS_OF_VALUE = {bool: "yes or no", int: "a whole number", float: "a number", str: "text"}
+FINE = 1000
+"""Into so many steps a part of a work is divided."""
+
+
+def part_of(progress: Progress | None, index: int, parts: int) -> Progress:
+    """Return what is told how far one of `parts` equal parts is, and tells `progress` how far the whole is."""
+
+    def tell(done: int, total: int) -> None:
+        if progress is not None:
+            progress(index * FINE + round(FINE * done / max(total, 1)), parts * FINE)
+
+    return tell
+
 
 COMMON = ("layer", "batch", "seed", "progress")
 """`layer`: the module whose output is weighed, by its path, None for the last spatial one; `batch`: inputs at a time;

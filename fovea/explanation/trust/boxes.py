@@ -30,6 +30,22 @@ def inside(boxes: Boxes, size: tuple[int, int]) -> Tensor:
     return masks
 
 
+def whole_pixels(boxes: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return those of boxes (b, 4) float that reach into an image of `size` (H, W), cut at its border: (c, 4) int64.
+
+    Sides are rounded, and a box has one pixel at least.
+    """
+    H, W = size
+    x0, y0, x1, y1 = boxes.double().reshape(-1, 4).T
+    seen = (x1 > 0) & (y1 > 0) & (x0 < W) & (y0 < H)
+    corners = []
+    for low, high, side in ((x0, x1, W), (y0, y1, H)):
+        first = low.round().clamp(0, side - 1)
+        corners.append((first, torch.maximum(high.round().clamp(max=side), first + 1)))
+    (left, right), (top, bottom) = corners
+    return torch.stack([left, top, right, bottom], 1)[seen].long()
+
+
 def pointing(maps: Tensor, boxes: Boxes, *, tolerance: int = 0) -> Tensor:
     """Return whether the highest place of each map, (N, H, W), lies in a box, or within `tolerance` pixels of it: (N,).
 

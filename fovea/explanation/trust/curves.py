@@ -6,14 +6,13 @@ Departures: pixels of equal value, as where a map is 0, follow in a random order
 steps is chosen, where the paper takes as many as the image has rows.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from fovea.explanation.attribution.registry import Progress
+from fovea.explanation.attribution.registry import Progress, part_of
 from fovea.explanation.objective import Objective
 from fovea.explanation.passes import Fill, Images, evidence, filled, generator, laid_out_as
 
@@ -120,6 +119,9 @@ class Areas:
 
     insertion: Tensor
     deletion: Tensor
+    came: Curves | None = None
+    """The curves whose areas these are, where they are known."""
+    went: Curves | None = None
 
     @property
     def gain(self) -> Tensor:
@@ -128,14 +130,9 @@ class Areas:
 
 
 def areas_of(
-    model: nn.Module, x: Tensor, rivals: Sequence[Tensor], objective: Objective, *, batch: int, seed: int, steps: int
-) -> list[Areas]:
-    """Return the areas of each of several sets of maps, (N, H, W) float, of the same images (N, C, H, W)."""
-    options: dict[str, Any] = {"batch": batch, "seed": seed, "steps": steps}
-    return [
-        Areas(
-            insertion=insertion(model, x, maps, objective, **options).areas,
-            deletion=deletion(model, x, maps, objective, **options).areas,
-        )
-        for maps in rivals
-    ]
+    model: nn.Module, x: Tensor, maps: Tensor, objective: Objective, *, progress: Progress | None = None, **options: Any
+) -> Areas:
+    """Return the areas of `maps`, (N, H, W) float, of images (N, C, H, W); `options` are those of `curves`."""
+    came = insertion(model, x, maps, objective, progress=part_of(progress, 0, 2), **options)
+    went = deletion(model, x, maps, objective, progress=part_of(progress, 1, 2), **options)
+    return Areas(insertion=came.areas, deletion=went.areas, came=came, went=went)

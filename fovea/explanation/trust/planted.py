@@ -22,6 +22,11 @@ SIDE, PATCH = 28, 8
 TRAINING_STEPS, BATCH = 150, 32
 CONTRAST, NOISE = 1.0, 0.5
 
+LEAST_ACCURACY = 0.95
+"""Of the network: below it nothing follows from its maps."""
+LEAST_LIFT = 2.0
+"""A map with less of its mass in the cue does not find it; 1 is what chance gives, the share of the image."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Planted:
@@ -36,7 +41,7 @@ class Planted:
     """The box of each cue, (1, 4): x0, y0, x1, y1."""
     decoys: Sequence[Tensor]
     accuracy: float
-    """Of the network on these images; below 0.95 it did not learn the cue, and nothing follows from its maps."""
+    """Of the network on these images; below `LEAST_ACCURACY` it did not learn the cue."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +58,11 @@ class Found:
     """How often the highest place lies in the cue."""
     seconds: float
     """Per image."""
+
+    @property
+    def found(self) -> bool:
+        """Return whether the cue has `LEAST_LIFT` times what chance gives it, and more than the decoy."""
+        return self.lift >= LEAST_LIFT and self.mass > self.decoy
 
 
 def planted_images(count: int, draw: torch.Generator) -> tuple[Tensor, Tensor, list[Tensor], list[Tensor]]:

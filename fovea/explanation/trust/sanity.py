@@ -2,15 +2,7 @@
 
 Adebayo et al. 2018, arXiv:1810.03292, section 4.1, cascading randomisation. Inputs are (N, C, H, W) float, normalised.
 
-Departures from the paper:
-- weights are drawn anew from a normal distribution with the root mean square that each tensor has, and biases and the
-  weights and statistics of normalisations change places among the channels, where the paper draws as before training:
-  so every kind of layer can be randomised, also where batch norm is folded away, and values keep their size;
-- methods that sign their maps are compared by the absolute values, the stricter of the paper's two comparisons;
-- structural similarity is of maps scaled to 0..1, both at the size of the input;
-- maps are made at some steps, evenly spread, of which the last has everything randomised;
-- the verdict is by thresholds, where the paper shows curves. They were fixed before any method was tried; maps as
-  smooth as class activation maps reach a structural similarity of 0.3 to 0.5 by chance: read the curve beside it.
+Departures from the paper: `DEPARTURES`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -21,12 +13,25 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fovea.explanation.attribution.registry import Attribution, Method
+from fovea.explanation.attribution.registry import Attribution, Method, Progress, part_of
 from fovea.explanation.objective import Objective
 from fovea.explanation.passes import generator, wide
 from fovea.explanation.target_layer import calls_of, target_layer
 from fovea.explanation.trust.likeness import rank_correlation, structural_similarity
 from fovea.layers import copied
+
+DEPARTURES = (
+    "Weights are drawn anew from a normal distribution with the root mean square that each tensor has, and biases and "
+    "the weights and statistics of normalisations change places among the channels, where the paper draws as before "
+    "training: so every kind of layer can be randomised, also where batch norm is folded away, and values keep their "
+    "size.",
+    "Methods that sign their maps are compared by the absolute values, the stricter of the paper's two comparisons.",
+    "Structural similarity is of maps scaled to 0..1, both at the size of the input.",
+    "Maps are made at some steps, evenly spread, of which the last has everything randomised.",
+    "The verdict is by thresholds, where the paper shows curves. They were fixed before any method was tried. Maps as "
+    "smooth as class activation maps reach a structural similarity of 0.3 to 0.5 by chance: read the curve beside it.",
+)
+"""From the paper, one sentence or two each, as pages show them."""
 
 MOST_CORRELATION = 0.5
 """Of the ranks: above it, more than a quarter of their variance is the same without any of the learned weights."""
@@ -80,6 +85,7 @@ def sanity_check(
     *,
     steps: int = STEPS,
     seed: int = 0,
+    progress: Progress | None = None,
     **common: Any,
 ) -> Sanity:
     """Return how alike the maps of `x` (N, C, H, W) are, those of `model` and those of a copy that becomes random.
@@ -90,13 +96,19 @@ def sanity_check(
     if method.layered and not common.get("layer"):
         common["layer"] = target_layer(model, x)
     size = (x.shape[2], x.shape[3])
-    given = _compared(method(model, x, objective, seed=seed, **common), size)
-    order, found = cascade(model, x), list[Step]()
-    places = {round(place) for place in torch.linspace(0, len(order) - 1, min(steps, len(order))).tolist()}
+    order = cascade(model, x)
+    places = sorted({round(place) for place in torch.linspace(0, len(order) - 1, min(steps, len(order))).tolist()})
+
+    def maps_of(network: nn.Module, made: int) -> Tensor:
+        part = part_of(progress, made, len(places) + 1)
+        maps = _compared(method(network, x, objective, seed=seed, progress=part, **common), size)
+        part(1, 1)
+        return maps
+
+    given, found = maps_of(model, 0), list[Step]()
     for place, (name, random) in enumerate(_becoming_random(model, order, seed=seed)):
         if place in places:
-            maps = _compared(method(random, x, objective, seed=seed, **common), size)
-            found.append(_step(name, given, maps))
+            found.append(_step(name, given, maps_of(random, len(found) + 1)))
     return Sanity(steps=tuple(found))
 
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-from fovea.explanation.attribution.registry import Method
+from fovea.explanation.attribution.registry import Method, Progress, part_of
 from fovea.explanation.objective import Objective, probabilities
 from fovea.explanation.trust.boxes import Boxes, energy, pointing, shares
 from fovea.explanation.trust.curves import STEPS, Areas, areas_of, centre_map, random_maps
@@ -20,7 +21,7 @@ from fovea.explanation.trust.sanity import Sanity, sanity_check
 
 @dataclass(frozen=True, kw_only=True)
 class Located:
-    """How maps fit known boxes, mean over the images."""
+    """How maps fit known boxes, mean over the images that have one."""
 
     pointing: float
     """How often the highest place lies in a box."""
@@ -28,6 +29,8 @@ class Located:
     """Share of the positive values inside; images without any count as 0."""
     share: float
     """Of the image that the boxes cover: what a map that knows nothing reaches in both."""
+    images: int
+    """That have a box."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,42 +81,87 @@ class Checks:
     seed: int = 0
 
 
-def trust(
-    model: nn.Module,
-    x: Tensor,
-    objective: Objective,
-    methods: Sequence[Method],
-    *,
-    boxes: Boxes | None = None,
-    measured: Objective | None = None,
-    checks: Checks = Checks(),  # noqa: B008 (frozen)
-    layer: str | None = None,
-) -> Iterator[Trust]:
-    """Yield a row for each method, from the same images (N, C, H, W) and random maps.
+class Bench:
+    """Images on which methods are tried one after the other, beside what knows nothing of them.
 
     Maps explain `objective`; insertion and deletion follow `measured`, or where it is None the softmax probability of
-    the same answers. Boxes are as in `boxes`.
+    the same answers. Boxes are as in `boxes`, for each image; those without any do not count where maps should point.
     """
-    measured = measured or replace(objective, evidence=probabilities)
-    size = (x.shape[2], x.shape[3])
-    rivals = [random_maps(len(x), size, seed=checks.seed), centre_map(size).expand(len(x), -1, -1)]
-    options = {"batch": checks.batch, "seed": checks.seed, "steps": checks.steps}
-    random, centre = areas_of(model, x, rivals, measured, **options)
-    common: dict[str, Any] = {"batch": checks.batch, "seed": checks.seed}
-    for method in methods:
-        layered = common | ({"layer": layer} if method.layered else {})
+
+    def __init__(
+        self,
+        model: nn.Module,
+        x: Tensor,
+        objective: Objective,
+        *,
+        boxes: Boxes | None = None,
+        measured: Objective | None = None,
+        checks: Checks = Checks(),  # noqa: B008 (frozen)
+        layer: str | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        self.model, self.x, self.objective, self.checks, self.layer = model, x, objective, checks, layer
+        self.measured = measured or replace(objective, evidence=probabilities)
+        self.size = (x.shape[2], x.shape[3])
+        self.boxed = [] if boxes is None else [index for index, given in enumerate(boxes) if len(given)]
+        self.boxes = [] if boxes is None else [boxes[index] for index in self.boxed]
+        rivals = (random_maps(len(x), self.size, seed=checks.seed), centre_map(self.size).expand(len(x), -1, -1))
+        self.random, self.centre = (self._areas(maps, part_of(progress, place, 2)) for place, maps in enumerate(rivals))
+        self.located_random, self.located_centre = map(self._located, rivals)
+
+    def row(self, method: Method, progress: Progress | None = None) -> Trust:
+        """Return what speaks for and against the maps of one method, from images (N, C, H, W) float.
+
+        Raises: UsageError and ShapeError where the method does not go with the network.
+        """
+        common: dict[str, Any] = {"batch": self.checks.batch, "seed": self.checks.seed}
+        if method.layered:
+            common["layer"] = self.layer
         began = perf_counter()
-        maps = method(model, x, objective, **layered).at(size)
-        seconds = (perf_counter() - began) / len(x)
-        yield Trust(
+        maps = self._maps(method, common, part_of(progress, 0, 3))
+        seconds = (perf_counter() - began) / len(self.x)
+        return Trust(
             method=method.name,
-            areas=areas_of(model, x, [maps], measured, **options)[0],
-            random=random,
-            centre=centre,
-            sanity=_sanity(model, x, objective, method, checks, layered),
-            located=None if boxes is None else located(maps, boxes),
+            areas=self._areas(maps, part_of(progress, 1, 3)),
+            random=self.random,
+            centre=self.centre,
+            sanity=self._sanity(method, common, part_of(progress, 2, 3)),
+            located=self._located(maps),
             seconds=seconds,
         )
+
+    def _maps(self, method: Method, common: dict[str, Any], progress: Progress) -> Tensor:
+        """Return the maps (N, H, W), of `batch` images at a time."""
+        found = []
+        for first in range(0, len(self.x), self.checks.batch):
+            rows = slice(first, first + self.checks.batch)
+            part = part_of(progress, first // self.checks.batch, -(-len(self.x) // self.checks.batch))
+            made = method(self.model, self.x[rows], self.objective.rows(rows), progress=part, **common)
+            found.append(made.at(self.size))
+            part(1, 1)
+        return torch.cat(found)
+
+    def _areas(self, maps: Tensor, progress: Progress) -> Areas:
+        options = {"batch": self.checks.batch, "seed": self.checks.seed, "steps": self.checks.steps}
+        return areas_of(self.model, self.x, maps, self.measured, progress=progress, **options)
+
+    def _located(self, maps: Tensor) -> Located | None:
+        return located(maps[self.boxed], self.boxes) if self.boxes else None
+
+    def _sanity(self, method: Method, common: dict[str, Any], progress: Progress) -> Sanity | None:
+        if not self.checks.sanity_steps:
+            return None
+        rows, steps = slice(self.checks.sanity_images), self.checks.sanity_steps
+        some = self.objective.rows(rows)
+        return sanity_check(self.model, self.x[rows], some, method, steps=steps, progress=progress, **common)
+
+
+def trust(
+    model: nn.Module, x: Tensor, objective: Objective, methods: Sequence[Method], **options: Any
+) -> Iterator[Trust]:
+    """Yield a row for each method, from the same images (N, C, H, W) float; `options` are those of `Bench`."""
+    bench = Bench(model, x, objective, **options)
+    yield from map(bench.row, methods)
 
 
 def located(maps: Tensor, boxes: Boxes) -> Located:
@@ -122,22 +170,5 @@ def located(maps: Tensor, boxes: Boxes) -> Located:
         pointing=float(pointing(maps, boxes).mean()),
         energy=float(energy(maps, boxes).nan_to_num(0).mean()),
         share=float(shares(boxes, (maps.shape[1], maps.shape[2])).mean()),
+        images=len(maps),
     )
-
-
-def _sanity(
-    model: nn.Module, x: Tensor, objective: Objective, method: Method, checks: Checks, common: dict[str, Any]
-) -> Sanity | None:
-    if not checks.sanity_steps:
-        return None
-    rows = slice(checks.sanity_images)
-    some = replace(
-        objective,
-        answers=_first(objective.answers, rows),
-        against=None if objective.against is None else _first(objective.against, rows),
-    )
-    return sanity_check(model, x[rows], some, method, steps=checks.sanity_steps, **common)
-
-
-def _first(answers: Tensor, rows: slice) -> Tensor:
-    return answers if len(answers) == 1 else answers[rows]

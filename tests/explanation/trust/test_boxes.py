@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from fovea.errors import DataError, ShapeError
-from fovea.explanation.trust.boxes import energy, inside, pointing, shares
+from fovea.explanation.trust.boxes import energy, inside, pointing, shares, whole_pixels
 
 MAPS = torch.tensor([[[0.0, 1, 0, 0], [0, 5, 2, 0], [0, 0, 0, -8]], [[0, 0, 0, 3], [0, 0, 0, 0], [3, 0, 0, 0]]])
 BOXES = [torch.tensor([[1, 1, 3, 2]]), torch.tensor([[0, 2, 1, 3], [2, 1, 4, 3]])]
@@ -48,3 +48,18 @@ def test_boxes_that_do_not_fit_are_refused():
         inside([torch.tensor([[2, 1, 2, 3]])], (3, 4))
     with pytest.raises(ShapeError, match="There are 2 maps, and boxes for 1"):
         pointing(MAPS, BOXES[:1])
+
+
+def test_boxes_in_whole_pixels_are_cut_and_those_outside_left_out():
+    given = torch.tensor(
+        [
+            [0.6, 1.4, 2.2, 2.6],
+            [-3.0, 0, 1.2, 9],
+            [1.1, 1.2, 1.3, 1.4],  # less than a pixel
+            [3.8, 2.9, 5, 5],
+            [4.0, 0, 6, 3],
+            [0.0, -2, 4, 0],
+        ]
+    )
+    assert whole_pixels(given, (3, 4)).tolist() == [[1, 1, 2, 3], [0, 0, 1, 3], [1, 1, 2, 2], [3, 2, 4, 3]]
+    assert whole_pixels(torch.zeros(0, 4), (3, 4)).shape == (0, 4)

@@ -71,7 +71,13 @@ def test_rivals_know_nothing_of_the_image():
 
 def test_areas_of_several_maps_and_what_they_gain():
     objective = Objective(answers=torch.tensor([0]), evidence=lambda outputs, _: outputs[:, 0])
-    good, bad = areas_of(Share(), X, [BEST, -BEST], objective, batch=8, seed=0, steps=4)
+    told = []
+    good, bad = (
+        areas_of(Share(), X, maps, objective, steps=4, progress=lambda *at: told.append(at)) for maps in (BEST, -BEST)
+    )
+    assert told[0][0] < told[-1][0] == told[-1][1]
+    assert torch.equal(good.came.values, insertion(Share(), X, BEST, objective, steps=4).values)
+    assert good.went.values.tolist() == [[15, 7, 3, 1, 0]]
     assert good.deletion.tolist() == [(7.5 + 7 + 3 + 1) / 4] and bad.deletion.tolist() == [(7.5 + 14 + 12 + 8) / 4]
     assert float(good.gain) > float(bad.gain)
     assert Areas(insertion=torch.tensor([3.0]), deletion=torch.tensor([1.0])).gain.tolist() == [2]

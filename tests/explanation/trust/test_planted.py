@@ -5,7 +5,7 @@ import torch
 
 from fovea.explanation.attribution.methods import METHODS
 from fovea.explanation.attribution.registry import Attribution, Method
-from fovea.explanation.trust.planted import PATCH, SIDE, find_cue, find_cues, planted, planted_images
+from fovea.explanation.trust.planted import PATCH, SIDE, Found, find_cue, find_cues, planted, planted_images
 
 
 def test_stripes_tell_the_class_and_the_chessboard_nothing():
@@ -37,3 +37,10 @@ def test_methods_find_the_cue_and_not_the_decoy():
     found = find_cues({name: METHODS[name] for name in ("gradcam", "occlusion", "ablationcam", "scorecam")})
     for name, one in found.items():
         assert one.lift > 2 and one.mass > 1.5 * one.decoy and one.pointing > 0.5, (name, one)
+
+
+def test_what_is_found_has_twice_its_share_and_more_than_the_decoy():
+    def verdict(lift, mass, decoy):
+        return Found(mass=mass, lift=lift, decoy=decoy, pointing=0.5, seconds=0.1).found
+
+    assert verdict(2, 0.2, 0.1) and not verdict(1.9, 0.2, 0.1) and not verdict(3, 0.2, 0.2)

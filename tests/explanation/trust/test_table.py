@@ -8,7 +8,7 @@ from fovea.explanation.objective import Objective
 from fovea.explanation.trust.curves import Areas
 from fovea.explanation.trust.planted import planted
 from fovea.explanation.trust.sanity import Sanity, Step
-from fovea.explanation.trust.table import Checks, Trust, trust
+from fovea.explanation.trust.table import Bench, Checks, Trust, trust
 
 QUICK = Checks(steps=10, sanity_steps=2, sanity_images=4)
 
@@ -58,3 +58,40 @@ def test_every_fault_is_named():
     assert verdict(0.1, 0.5, 0.3, 0.4) == "pass"
     assert verdict(0.9, 0.5, 0.3, 0.4) == "sanity"
     assert verdict(0.9, 0.2, 0.3, 0.2) == "sanity, no better than random, no better than centre"
+
+
+def test_a_batch_bounds_what_passes_at_once_and_changes_nothing():
+    test = planted()
+    objective, sizes = Objective(answers=test.labels[:5]), []
+
+    def counted(model, x, objective):
+        sizes.append(len(x))
+        return METHODS["gradcam"](model, x, objective)
+
+    method = Method("counted", "Counted", "", False, counted)
+    rows = [
+        Bench(test.model, test.x[:5], objective, checks=Checks(steps=4, sanity_steps=0, batch=batch)).row(method)
+        for batch in (2, 8)
+    ]
+    assert sizes == [2, 2, 1, 5]
+    torch.testing.assert_close(rows[0].areas.insertion, rows[1].areas.insertion)
+
+
+def test_images_without_a_box_do_not_count_where_maps_point():
+    test = planted()
+    boxes = [*test.cues[:3], torch.zeros(0, 4), torch.zeros(0, 4)]
+    checks = Checks(steps=2, sanity_steps=0)
+    objective = Objective(answers=test.labels[:5])
+    found = Bench(test.model, test.x[:5], objective, boxes=boxes, checks=checks).row(METHODS["gradcam"]).located
+    first = Objective(answers=test.labels[:3])
+    alone = Bench(test.model, test.x[:3], first, boxes=boxes[:3], checks=checks).row(METHODS["gradcam"]).located
+    assert found == alone and found.images == 3
+    none = Bench(test.model, test.x[:5], objective, boxes=[boxes[3]] * 5, checks=checks)
+    assert none.row(METHODS["gradcam"]).located is None
+
+
+def test_progress_runs_to_its_end():
+    test, told = planted(), []
+    bench = Bench(test.model, test.x[:2], Objective(answers=test.labels[:2]), checks=QUICK)
+    bench.row(METHODS["occlusion"], lambda done, total: told.append(done / total))
+    assert told == sorted(told) and told[-1] == 1 and len(told) > 20
