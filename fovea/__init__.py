@@ -31,6 +31,7 @@ if TYPE_CHECKING:  # what `homes` says, for type checkers and editors
     from fovea.jobs.preview import preview as preview
     from fovea.jobs.style import style as style
     from fovea.jobs.train import train as train
+    from fovea.jobs.trust import trust as trust
     from fovea.jobs.unit import see_unit as see_unit
     from fovea.model.bundle import Bundle as Bundle
     from fovea.model.bundle import load as load

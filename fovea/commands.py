@@ -71,6 +71,13 @@ COMMANDS = (
         ("fovea.jobs.style:style",),
     ),
     Command(
+        "trust",
+        "MODEL DATA",
+        "which of these maps are to be believed on this network: insertion and deletion, the sanity check, boxes, a "
+        "planted cue; [docs/explain.md](docs/explain.md#is-it-to-be-believed)",
+        ("fovea.jobs.trust:trust",),
+    ),
+    Command(
         "compare",
         "RUN...",
         "trainings side by side, seeds of one recipe together: results with intervals, time, arithmetic, curves; "

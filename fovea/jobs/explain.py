@@ -127,8 +127,7 @@ def explain(
     """
     from fovea.report.explanation import Album
 
-    names = method.split(",") if isinstance(method, str) else list(method)
-    methods = [method_named(name.strip()) for name in names]
+    methods = methods_named(method)
     bundle = load(model, device=device) if isinstance(model, str | Path) else model
     targets = [target] if isinstance(target, str) else list(target)
     with display or Display(quiet=True) as shown:
@@ -162,10 +161,26 @@ def _paths(images: str | Path | Iterable[str | Path]) -> list[str]:
     return paths
 
 
-def _check(bundle: Bundle, wish: Wish) -> None:
-    """Raise UsageError for what cannot be asked of this network, before any image is read."""
+def methods_named(names: str | Sequence[str]) -> list[Method]:
+    """Return the methods called so, in a text as `a,b`, or in a sequence; UsageError for an unknown one."""
+    each = names.split(",") if isinstance(names, str) else names
+    return [method_named(name.strip()) for name in each]
+
+
+def check_explainable(bundle: Bundle, methods: Sequence[Method], *, layer: str | None) -> None:
+    """Raise UsageError where a network sees no images, or `layer` is not there, gives no map, or has no use."""
     if bundle.preprocess.input != "images":
         raise UsageError(f"This network sees {bundle.preprocess.input}, and only images are explained.")
+    if any(method.layered for method in methods):
+        blank = torch.zeros(1, *bundle.preprocess.shape, device=bundle.device)
+        check_map(bundle.model, blank, layer or target_layer(bundle.model, blank))
+    elif layer is not None:
+        listed = ", ".join(method.name for method in methods)
+        raise UsageError(f"`layer` (={layer}) is for methods that weigh a map; {listed} explain the input.")
+
+
+def _check(bundle: Bundle, wish: Wish) -> None:
+    """Raise UsageError for what cannot be asked of this network, before any image is read."""
     for name in (*wish.targets, *([wish.against] if wish.against is not None else [])):
         bundle.target.answer_named(name)
     known = {name for method in wish.methods for name in method.settings}
@@ -174,18 +189,7 @@ def _check(bundle: Bundle, wish: Wish) -> None:
             raise unknown("setting", name, known)
     for method in wish.methods:
         method.parsed(wish.settings)
-    _check_layer(bundle, wish)
-
-
-def _check_layer(bundle: Bundle, wish: Wish) -> None:
-    """Raise UsageError where the layer whose map is weighed is not there, or gives none."""
-    if not any(method.layered for method in wish.methods):
-        if wish.layer is not None:
-            listed = ", ".join(method.name for method in wish.methods)
-            raise UsageError(f"`layer` (={wish.layer}) is for methods that weigh a map; {listed} explain the input.")
-        return
-    blank = torch.zeros(1, *bundle.preprocess.shape, device=bundle.device)
-    check_map(bundle.model, blank, wish.layer or target_layer(bundle.model, blank))
+    check_explainable(bundle, wish.methods, layer=wish.layer)
 
 
 def _of_files(bundle: Bundle, paths: Sequence[str], wish: Wish) -> Iterator[Explanation | Unread]:

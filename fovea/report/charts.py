@@ -101,6 +101,8 @@ class Chart:
     banded: bool = False
     mark: float | None = None
     """An x to be marked with a vertical line."""
+    levels: Sequence[float] = ()
+    """Values of y to be marked with horizontal lines."""
     diagonal: bool = False
     """Whether a line from corner to corner is drawn."""
     bars: Sequence[tuple[float, float, float]] = ()
@@ -122,6 +124,11 @@ class Chart:
         """The bars as (x, y, width, height)."""
         corners = [(self.place((a, h)), self.place((b, self.y.low))) for a, b, h in self.bars]
         return [(x, y, round(x2 - x, 1), round(y2 - y, 1)) for (x, y), (x2, y2) in corners]
+
+    @property
+    def marked_levels(self) -> list[float]:
+        """Where the levels lie in the view box."""
+        return [self.place((self.x.low, level))[1] for level in self.levels]
 
     @property
     def x_ticks(self) -> list[Tick]:

@@ -17,6 +17,7 @@ from fovea.explanation.attribution.registry import Method
 from fovea.explanation.objective import Objective
 from fovea.explanation.passes import generator
 from fovea.explanation.trust.boxes import energy, pointing, shares
+from fovea.training.tuning import using_threads
 
 SIDE, PATCH = 28, 8
 TRAINING_STEPS, BATCH = 150, 32
@@ -88,7 +89,8 @@ def planted_images(count: int, draw: torch.Generator) -> tuple[Tensor, Tensor, l
 def planted(*, images: int = 32, seed: int = 0) -> Planted:
     """Return a network that a few seconds of training taught the cue, and `images` new ones, (N, 1, 28, 28) float32."""
     draw = generator(seed)
-    with torch.random.fork_rng(devices=[]), torch.enable_grad():
+    # so small a network takes several times as long where threads have to wait for each other
+    with using_threads(1), torch.random.fork_rng(devices=[]), torch.enable_grad():
         torch.manual_seed(seed)
         model = nn.Sequential(
             *(nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(8, 16, 3, padding=1), nn.ReLU()),
@@ -111,7 +113,8 @@ def find_cue(method: Method, test: Planted | None = None, **common: int) -> Foun
     """Return how well a method finds the planted cue, maps (N, 28, 28) float32; `common` as in `attribution.COMMON`."""
     test = test or planted()
     began = perf_counter()
-    maps = method(test.model, test.x, Objective(answers=test.labels), **common).at((SIDE, SIDE))
+    with using_threads(1):
+        maps = method(test.model, test.x, Objective(answers=test.labels), **common).at((SIDE, SIDE))
     seconds = (perf_counter() - began) / len(maps)
     mass = float(energy(maps, test.cues).nan_to_num(0).mean())
     return Found(

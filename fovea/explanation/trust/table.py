@@ -58,13 +58,15 @@ class Trust:
     @property
     def verdict(self) -> str:
         """Return `pass`, or what fails, as it falls: the sanity check, or the comparison with what knows nothing."""
-        faults = []
-        if self.sanity is not None and not self.sanity.passed:
-            faults.append("sanity")
+        return ", ".join(f"no better than {name}" if name != "sanity" else name for name in self.faults) or "pass"
+
+    @property
+    def faults(self) -> list[str]:
+        """What fails: `sanity`, `random`, `centre`."""
+        checked = {"sanity": self.sanity is None or self.sanity.passed}
         for name, rival in (("random", self.random), ("centre", self.centre)):
-            if float(self.areas.gain.mean()) <= float(rival.gain.mean()):
-                faults.append(f"no better than {name}")
-        return ", ".join(faults) or "pass"
+            checked[name] = float(self.areas.gain.mean()) > float(rival.gain.mean())
+        return [name for name, passed in checked.items() if not passed]
 
 
 @dataclass(frozen=True, kw_only=True)
