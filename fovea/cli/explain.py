@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 SHOWN_ONLY = ("channel", "data", "concepts")
 """Options of `--show`."""
-MAPPED_ONLY = ("method", "mistakes")
+MAPPED_ONLY = ("method", "mistakes", "trust")
 """Options of maps, which `--show` does not take."""
 
 
@@ -62,6 +62,10 @@ def explain(
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="A setting of a method or kind of picture; docs/explain.md."),
+    ] = None,
+    trust: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="What fovea trust wrote, for badges; NAME-trust.json.", show_default=False),
     ] = None,
     out: Annotated[
         str | None,

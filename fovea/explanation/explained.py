@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fovea.explanation.attribution.registry import Attribution, Method
+from fovea.explanation.trust.badge import Badge
 from fovea.tasks.prediction import Prediction
 
 
@@ -20,6 +21,8 @@ class Place(NamedTuple):
     found: Attribution
     """Of this one image."""
     seconds: float
+    badge: Badge = Badge()
+    """Which checks the method passed on this network."""
 
     @property
     def question(self) -> str:
@@ -35,7 +38,14 @@ class Place(NamedTuple):
         """Return JSON values, without the map."""
         named = {"against": self.against, "layer": self.found.layer}
         given = {name: value for name, value in named.items() if value}
-        return {"method": self.method.name, "answer": self.answer, **given, "seconds": self.seconds, **self.figures}
+        return {
+            "method": self.method.name,
+            "answer": self.answer,
+            **given,
+            "seconds": self.seconds,
+            **self.figures,
+            "trust": self.badge.checks or None,
+        }
 
 
 @dataclass(frozen=True, kw_only=True)

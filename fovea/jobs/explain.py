@@ -16,6 +16,7 @@ from fovea.explanation.attribution.methods import Method, method_named
 from fovea.explanation.explained import Explanation, Place
 from fovea.explanation.objective import Objective
 from fovea.explanation.target_layer import check_map, target_layer
+from fovea.explanation.trust.badge import Badge, Badges, find_badges, read_badges
 from fovea.inputs.interface import Stored
 from fovea.jobs.predict import find_images
 from fovea.model.bundle import Bundle, load
@@ -86,6 +87,8 @@ class Wish(NamedTuple):
     batch: int
     seed: int
     display: Display
+    badges: Badges = {}
+    """What `fovea trust` found of the methods."""
 
 
 @reads_data
@@ -100,6 +103,7 @@ def explain(
     mistakes: str | Path | None = None,
     split: str = "test",
     settings: Mapping[str, Any] | None = None,
+    trust: str | Path | None = None,
     out: str | Path | None = None,
     allow_bad: bool = False,
     device: str = "auto",
@@ -116,13 +120,17 @@ def explain(
     Methods of many samples take `batch` inputs at a time, and draw by `seed`. `settings` are the methods' own, as
     `{"patch": 20}` of occlusion; each goes to those that have it.
 
+    `trust` is what `fovea trust` wrote of this model file, for the badges of methods; without it `NAME-trust.json`,
+    NAME being that of the model file, is looked for in the working folder, beside the model file and beside the page.
+
     One image has one page, `out`; several have a folder, `out`, with a page each and a gallery. Beside every page lie a
     picture per method and the raw maps as `.npz`. In a folder named after a class, that class is the truth.
 
     Raises:
         BundleError: a model file that cannot be loaded.
-        UsageError: an unknown method, setting, answer or layer, no images, or a network whose input is no image.
-        DataError: `mistakes` cannot be used.
+        UsageError: an unknown method, setting, answer or layer, no images, or a network whose input is no image;
+            `trust` is missing, or of another model file.
+        DataError: `mistakes` cannot be used, or `trust` is no result of `fovea trust`.
         StorageError: the pages cannot be written.
     """
     from fovea.report.explanation import Album
@@ -134,6 +142,7 @@ def explain(
         given = {name: str(value) for name, value in (settings or {}).items()}
         wish = Wish(methods, given, targets, against, layer, batch, seed, shown)
         _check(bundle, wish)
+        wish = wish._replace(badges=_badges(model, trust, out, shown))
         if mistakes is None:
             paths = _paths(images)
             found, only = _of_files(bundle, paths, wish), Path(paths[0]) if len(paths) == 1 else None
@@ -190,6 +199,21 @@ def _check(bundle: Bundle, wish: Wish) -> None:
     for method in wish.methods:
         method.parsed(wish.settings)
     check_explainable(bundle, wish.methods, layer=wish.layer)
+
+
+def _badges(model: str | Path | Bundle, trust: str | Path | None, out: str | Path | None, display: Display) -> Badges:
+    """Return what `fovea trust` found of the methods on this model file; of none where it is not there."""
+    if isinstance(model, Bundle):
+        if trust is not None:
+            raise UsageError(f"`trust` (={trust}) is of a model file, and the model is none; give its path.")
+        return {}
+    if trust is not None:
+        return read_badges(Path(trust), Path(model))
+    pages = Path() if out is None else Path(out).parent if Path(out).suffix.lower() == ".html" else Path(out)
+    badges, remarks = find_badges(Path(model), (Path(), Path(model).parent, pages))
+    for remark in remarks:
+        display.note(f"trust: {remark}")
+    return badges
 
 
 def _of_files(bundle: Bundle, paths: Sequence[str], wish: Wish) -> Iterator[Explanation | Unread]:
@@ -268,4 +292,5 @@ def _place(
     }
     found = method(bundle.model, x, objective, **common, **method.parsed(wish.settings))
     seconds = time.perf_counter() - begun
-    return Place(method=method, answer=names[0], against=names[1], found=found, seconds=seconds)
+    badge = wish.badges.get(method.name, Badge())
+    return Place(method, *names, found, seconds, badge)

@@ -37,9 +37,9 @@ MEANINGS = {
     ),
     "above centre": ("The same against a Gaussian at the centre, which knows where photographers aim.", "all"),
     "sanity": (
-        "Whether the maps are others when the weights are random (Adebayo 2018): rank correlation and structural "
-        f"similarity of the two, which must be below {' and '.join(f'{limit:g}' for limit in LIMITS)}. A method that fails "
-        "shows the image rather than what the network learned.",
+        "Whether the maps are others when the weights are random: rank correlation and structural similarity of the "
+        f"two, which must be below {' and '.join(f'{limit:g}' for limit in LIMITS)}. A method that fails shows the "
+        "image rather than what the network learned.",
         "pass",
     ),
     "pointing": ("How often the highest place of the map lies in a box.", "high"),

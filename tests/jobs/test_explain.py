@@ -12,6 +12,8 @@ from fovea import registry
 from fovea.cli import run
 from fovea.errors import DataError, UsageError
 from fovea.jobs.explain import explain
+from fovea.jobs.trust import trust
+from fovea.model.bundle import load
 
 SIDE = 32
 
@@ -174,6 +176,58 @@ def test_of_many_images_that_are_converted_alike_one_line_is_said(lenet_of, colo
     folder, model = colour_folder("colours", count=1), lenet_of(1)
     assert run(["explain", str(model), str(folder), "--out", str(tmp_path / "album")]) == 0
     assert capsys.readouterr().err == f"converted from colour to grey: {folder / 'blue' / '0.png'} and 2 more\n"
+
+
+@pytest.fixture
+def checked(lenet, colour_folder, tmp_path):
+    """Return the result of a check of two methods."""
+    given = {"method": "gradcam,saliency", "images": 2, "steps": 2, "planted": False}
+    return trust(lenet, colour_folder("colours"), out=tmp_path / "checks.html", **given)
+
+
+def test_methods_carry_the_badges_of_the_model(lenet, photo, checked, tmp_path):
+    assert checked.file == lenet.with_name("model-trust.json")
+    found = explain(lenet, photo, method="gradcam,lrp", out=tmp_path / "page.html")
+    first, second = found.explanations[0]["explanations"]
+    assert first["trust"] == checked.to_dict()["methods"]["gradcam"]["checks"] and second["trust"] is None
+    page = found.page.read_text()
+    passes = first["trust"]["sanity"]
+    assert f"{'✓ passes' if passes else '✗ fails'} the sanity check" in page
+    assert page.count("not checked: <code>fovea trust MODEL DATA</code>") == 1
+
+
+def test_badges_of_another_model_are_not_used(lenet, photo, checked, make_bundle, tmp_path, capsys):
+    lenet.write_bytes(make_bundle("other.safetensors").read_bytes())
+    saliency = ["--method", "saliency", "--out", str(tmp_path / "page.html")]
+    assert run(["explain", str(lenet), str(photo), *saliency]) == 0
+    assert "trust: not used: " in (error := capsys.readouterr().err) and "is of another model file" in error
+    assert "not checked" in (tmp_path / "page.html").read_text()
+    # named, it is refused before anything is written
+    with pytest.raises(UsageError, match="is of another model file than `model.safetensors`; run `fovea trust` again"):
+        explain(lenet, photo, method="saliency", trust=checked.file, out=tmp_path / "refused.html")
+    checked.file.write_text("{}")
+    with pytest.raises(DataError, match="is no result of `fovea trust`: `format` is missing"):
+        explain(lenet, photo, method="saliency", trust=checked.file, out=tmp_path / "refused.html")
+    assert not (tmp_path / "refused.html").exists()
+
+
+def test_badges_are_looked_for_where_one_works_and_where_pages_go(lenet, photo, checked, tmp_path, monkeypatch):
+    for place, (here, out) in {
+        "work": (tmp_path / "work", tmp_path / "page.html"),
+        "pages": (tmp_path, tmp_path / "pages" / "page.html"),
+    }.items():
+        (tmp_path / place).mkdir()
+        monkeypatch.chdir(here)
+        checked.file.rename(tmp_path / place / checked.file.name)
+        assert explain(lenet, photo, out=out).explanations[0]["explanations"][0]["trust"]
+        (tmp_path / place / checked.file.name).rename(checked.file)
+
+
+def test_a_network_that_is_no_file_has_no_badges(lenet, photo, checked, tmp_path):
+    bundle = load(lenet)
+    assert explain(bundle, photo, out=tmp_path / "page.html").explanations[0]["explanations"][0]["trust"] is None
+    with pytest.raises(UsageError, match="is of a model file, and the model is none; give its path"):
+        explain(bundle, photo, trust=checked.file)
 
 
 def test_an_answer_has_a_number_too(lenet, photo, tmp_path):

@@ -53,6 +53,11 @@ def test_lines_are_paths_with_notes_and_without_points_are_left_out():
     assert [dot.note for dot in line.dots] == ["loss: 0 at 0", "loss: 1 at 10"]
 
 
+def test_levels_lie_at_their_height():
+    assert chart(levels=[0.0, 0.5, 1.0]).marked_levels == [HEIGHT - BOTTOM, (HEIGHT - BOTTOM + TOP) / 2, TOP]
+    assert chart().marked_levels == []
+
+
 def test_the_points_of_a_long_line_are_not_marked():
     (line,) = chart(Line("long", [(0, 0)] * (DOTS + 1))).drawn
     assert line.dots == [] and line.path.count("L") == DOTS

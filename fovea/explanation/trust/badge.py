@@ -3,14 +3,14 @@
 `fovea trust` writes its result as `NAME-trust.json`; that is read here, and nothing in it is taken for granted.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from fovea.card import json_object
 from fovea.data.sources.download import checksum_of
 from fovea.errors import BundleError, DataError, FoveaError, StorageError, UsageError
-from fovea.explanation.attribution.registry import METHODS
+from fovea.explanation.attribution.methods import METHODS
 from fovea.fields import Fields
 from fovea.files import is_file, no_file, open_regular
 
@@ -20,7 +20,7 @@ MAX_BYTES = 4_000_000
 
 WORDS = {
     "sanity": ("passes the sanity check", "fails the sanity check"),
-    "insertion": ("insertion above a random map and the centre", "insertion not above a random map and the centre"),
+    "insertion": ("insertion above chance and centre", "insertion not above chance and centre"),
     "cue": ("finds the planted cue", "misses the planted cue"),
 }
 
@@ -70,20 +70,19 @@ def read_badges(file: Path, model: Path) -> Badges:
     return {name: _badge(checks) for name, checks in applying.items()}
 
 
-def find_badges(model: Path, folders: Iterable[Path]) -> Iterator[tuple[Badges, str]]:
-    """Yield the badges of the first result for `model` that lies in one of the `folders`, before it what is wrong.
+def find_badges(model: Path, folders: Iterable[Path]) -> tuple[Badges, list[str]]:
+    """Return the badges of the first result for `model` in one of the `folders`, none where there is none.
 
-    Each comes with a remark; those that cannot be used have no badges.
+    Also returned is what to say of the results that lie there, a line each.
     """
+    remarks = list[str]()
     places = (folder / result_name(model) for folder in folders)
     for file in dict.fromkeys(place.absolute() for place in places if is_file(place)):
         try:
-            badges = read_badges(file, model)
+            return read_badges(file, model), [*remarks, f"the badges are those of {file.name}"]
         except FoveaError as error:
-            yield {}, f"not used: {error}"
-            continue
-        yield badges, f"checked by {file.name}"
-        return
+            remarks.append(f"not used: {error}")
+    return {}, remarks
 
 
 def _badge(checks: Fields) -> Badge:
