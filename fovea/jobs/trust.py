@@ -17,7 +17,7 @@ from fovea.data.sources.boxes import Boxes, boxes_of
 from fovea.data.sources.download import checksum_of
 from fovea.data.sources.source import DataSource, Reading, reads_data
 from fovea.display import Display
-from fovea.errors import ShapeError, UsageError
+from fovea.errors import ImageError, ShapeError, UsageError
 from fovea.evaluation.parts import found_part
 from fovea.explanation.attribution.methods import METHODS, Method
 from fovea.explanation.attribution.registry import Progress, part_of
@@ -238,9 +238,14 @@ def _placed(
     if given is None:
         return torch.zeros(0, 4, dtype=torch.int64)
     preprocess = cast(Preprocess, bundle.preprocess)
-    placed = whole_pixels(torch.from_numpy(preprocess.boxes_in_input(given, size_of(image))), preprocess.size)
-    if outside := len(given) - len(placed):
-        notes.append(f"{outside} of {len(given)} boxes of {image} lie outside of what the network sees")
+    try:
+        moved = preprocess.boxes_in_input(given, size_of(image))
+    except ImageError as error:  # a photograph so large that it is read at a fraction of its size only
+        notes.append(f"the boxes of {image} are left out: {str(error).rpartition('`: ')[2]}")  # without its path
+        moved = given[:0]
+    placed = whole_pixels(torch.from_numpy(moved), preprocess.size)
+    if outside := len(moved) - len(placed):
+        notes.append(f"{outside} of {len(moved)} boxes of {image} lie outside of what the network sees")
     return placed
 
 

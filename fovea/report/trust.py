@@ -49,7 +49,7 @@ MEANINGS = {
         f"At {LEAST_LIFT:g}, and more than in the decoy, the cue counts as found.",
         "high",
     ),
-    "cue pointing": (f"How often the highest place lies in that cue; chance gives {CHANCE:.0%}.", "high"),
+    "cue pointing": (f"How often the highest place lies in that cue; chance gives {100 * CHANCE:.0f} %.", "high"),
     "s/image": ("Seconds that a map takes.", "low"),
     "verdict": (
         "Which checks the method fails: sanity, either of the two rivals by the mean over the images, the cue.",

@@ -12,7 +12,7 @@ import fovea
 from fovea import registry
 from fovea.cli import run
 from fovea.data.sources.source import DataSource
-from fovea.errors import DataError, UsageError
+from fovea.errors import DataError, ImageError, UsageError
 from fovea.jobs.trust import QUICK, stated, trust
 from fovea.model.bundle import load
 
@@ -155,6 +155,20 @@ def test_boxes_outside_of_the_crop_are_left_out_with_a_word(make_lenet, photos, 
     assert found.boxed == 1
     assert "1 of 2 boxes of 0.png lie outside of what the network sees" in found.notes
     assert "1 of 1 boxes of 1.png lie outside of what the network sees" in found.notes
+
+
+def test_boxes_of_an_image_that_is_too_large_at_its_full_size_are_left_out(make_lenet, photos, tmp_path, monkeypatch):
+    data = photos("0.png,red,8,0,12,4", "1.png,red,1,1,30,30", header="path,label,x0,y0,x1,y1", count=2)
+    sizes = fovea.jobs.trust.decode
+
+    def refused(file, *, channels):
+        if file.name == "0.png":
+            raise ImageError(f"`{file}`: decoding it would take 900 MB.")
+        return sizes(file, channels=channels)
+
+    monkeypatch.setattr("fovea.jobs.trust.decode", refused)
+    found = trust(make_lenet(), data, method="gradcam", out=tmp_path / "page.html", **FEW).verdicts
+    assert found.boxed == 1 and "the boxes of 0.png are left out: decoding it would take 900 MB." in found.notes
 
 
 def test_only_the_images_that_are_drawn_are_decoded(make_lenet, colour_folder, monkeypatch, tmp_path):
