@@ -40,7 +40,8 @@ MENTIONS = [
 
 
 def options_of(*commands):
-    return {option for command in commands for parameter in command.params for option in parameter.opts} | {"--help"}
+    parameters = [parameter for command in commands for parameter in command.params]
+    return {option for one in parameters for option in (*one.opts, *one.secondary_opts)} | {"--help"}
 
 
 def test_the_readme_begins_with_setting_up_and_running_then_with_setting_up_and_testing():
