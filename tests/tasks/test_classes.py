@@ -436,20 +436,3 @@ def test_a_name_that_differs_in_case_only_is_said():
 
 def test_whole_numbers_stored_as_fractions_are_classes():
     Classes.check_raw(np.array([0.0, 1.0]), "y")
-
-
-# explanations
-
-
-def test_a_class_is_decided_for_where_it_is_answered():
-    outputs = torch.tensor([[1.0, 3.0, 2.0], [4.0, 3.0, 2.0]])
-    assert ABC.decided(outputs, torch.tensor([1, 1])).tolist() == [True, False]
-    one = torch.tensor([[0.5], [-0.5], [0.0]])
-    assert BINARY.decided(one, torch.tensor([1, 1, 1])).tolist() == [True, False, False]
-    assert BINARY.decided(one, torch.tensor([0, 0, 0])).tolist() == [False, True, True]
-
-
-def test_the_answer_is_explained_and_of_a_mistake_the_truth_too():
-    outputs = torch.tensor([[1.0, 3.0, 2.0]])
-    assert (ABC.asked(outputs), ABC.asked(outputs, np.int64(2)), ABC.asked(outputs, 1)) == ([1], [1, 2], [1])
-    assert BINARY.asked(torch.tensor([[-1.0]]), 1) == [0, 1]

@@ -264,13 +264,3 @@ def test_too_sure_probabilities_become_frequencies():
 def test_an_order_is_compared_in_one_unicode_form():
     names = ("tre\u0301s", "plus")
     assert Grade(names=names).columns_of(Grade(names=("tr\u00e9s", "plus"))) == [0, 1]
-
-
-# explanations
-
-
-def test_a_grade_is_decided_for_where_it_is_answered():
-    outputs = torch.tensor([[-2.0, -2.0], [2.0, 2.0], [2.0, -2.0]])
-    assert SML.answers(outputs).tolist() == [0, 2, 1]
-    assert SML.decided(outputs, torch.tensor([0, 0, 1])).tolist() == [True, False, True]
-    assert SML.asked(outputs[:1], 2) == [0, 2]

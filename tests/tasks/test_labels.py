@@ -357,21 +357,3 @@ def test_too_sure_probabilities_become_frequencies():
     assert found.calibration["ece_before"] > 0.1 and found.calibration["ece_after"] < 0.03
     assert found.figures(honest * 3, truth).ece == pytest.approx(found.calibration["ece_after"])
     assert metrics.presence_bins(found.decode(honest * 3), truth).images.sum() == 6000
-
-
-# explanations
-
-
-def test_a_label_is_decided_for_where_it_is_above_its_threshold():
-    outputs = logits([0.6, 0.2], [0.4, 0.3])
-    assert AB.decided(outputs, torch.tensor([0, 0])).tolist() == [True, False]
-    assert AB.decided(outputs, torch.tensor([1, 1])).tolist() == [False, True]
-    assert AB.at_temperature(4.0).decided(outputs, torch.tensor([1, 1])).tolist() == [True, True]
-
-
-def test_each_label_that_is_given_is_explained_and_of_a_mistake_each_that_is_wrong():
-    assert AB.asked(logits([0.6, 0.9])) == [1, 0]
-    assert AB.asked(logits([0.3, 0.2])) == [0]  # none is given: the most probable
-    assert AB.asked(logits([0.6, 0.9]), np.array([0.0, 1.0])) == [0]
-    assert AB.asked(logits([0.6, 0.1]), np.array([0.0, 1.0])) == [1, 0]
-    assert AB.asked(logits([0.6, 0.1]), np.array([0.0, NAN])) == [0]

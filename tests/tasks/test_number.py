@@ -222,9 +222,3 @@ def test_numbers_whose_squares_are_beyond_float32_are_standardised():
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), True])
 def test_a_card_with_no_numbers_is_at_fault(value):
     assert Number.fault({"target": {"mean": value, "std": 1.0}})
-
-
-def test_a_number_decides_nothing_and_is_itself_explained():
-    outputs = torch.tensor([[2.0]])
-    assert Number().decided(outputs, torch.tensor([0])) is None
-    assert Number().asked(outputs, 3.5) == [0]
