@@ -180,12 +180,12 @@ def check_explainable(bundle: Bundle, methods: Sequence[Method], *, layer: str |
     """Raise UsageError where a network sees no images, or `layer` is not there, gives no map, or has no use."""
     if bundle.preprocess.input != "images":
         raise UsageError(f"This network sees {bundle.preprocess.input}, and only images are explained.")
-    if any(method.layered for method in methods):
-        blank = torch.zeros(1, *bundle.preprocess.shape, device=bundle.device)
-        check_map(bundle.model, blank, layer or target_layer(bundle.model, blank))
-    elif layer is not None:
+    if layer is None:
+        return
+    if not any(method.layered for method in methods):
         listed = ", ".join(method.name for method in methods)
         raise UsageError(f"`layer` (={layer}) is for methods that weigh a map; {listed} explain the input.")
+    check_map(bundle.model, bundle.blank, layer)
 
 
 def _check(bundle: Bundle, wish: Wish) -> None:
@@ -199,6 +199,8 @@ def _check(bundle: Bundle, wish: Wish) -> None:
     for method in wish.methods:
         method.parsed(wish.settings)
     check_explainable(bundle, wish.methods, layer=wish.layer)
+    if wish.layer is None and any(method.layered for method in wish.methods):
+        target_layer(bundle.model, bundle.blank)
 
 
 def _badges(model: str | Path | Bundle, trust: str | Path | None, out: str | Path | None, display: Display) -> Badges:

@@ -22,7 +22,6 @@ from fovea.evaluation.parts import found_part
 from fovea.explanation.attribution.methods import METHODS, Method
 from fovea.explanation.attribution.registry import Progress, part_of
 from fovea.explanation.objective import Evidence, Objective
-from fovea.explanation.outputs import LayerOutputs
 from fovea.explanation.target_layer import target_layer
 from fovea.explanation.trust.badge import result_name
 from fovea.explanation.trust.boxes import whole_pixels
@@ -169,17 +168,12 @@ def _model(file: Path | None) -> Path:
 def _layer(bundle: Bundle, methods: Sequence[Method], layer: str | None) -> str:
     """Return the layer whose map is weighed, empty where none gives a map; errors for one that does not."""
     check_explainable(bundle, methods, layer=layer)
-    x = torch.zeros(1, *bundle.preprocess.shape, device=bundle.device)
-    if layer is None:
-        try:
-            return target_layer(bundle.model, x)
-        except UsageError:  # each method that needs one says so
-            return ""
-    with torch.no_grad():
-        output = LayerOutputs(bundle.model, [layer], x)(x)[layer]
-    if output.ndim != 4:
-        raise UsageError(f"`layer` (={layer}): its output is {tuple(output.shape)}, and no map (N, C, h, w).")
-    return layer
+    if layer is not None:
+        return layer
+    try:
+        return target_layer(bundle.model, bundle.blank)
+    except UsageError:  # each method that needs one says so
+        return ""
 
 
 def _drawn(

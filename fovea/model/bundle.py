@@ -130,6 +130,11 @@ class Bundle:
         prepare = inputs.kind_of(self.preprocess).network_input(self.preprocess, self.device)
         return prepare(prepare.arranged(samples))
 
+    @property
+    def blank(self) -> Tensor:
+        """(1, C, H, W) float32 zeros on the network's device: an input, for what asks only how it is made."""
+        return torch.zeros(1, *self.preprocess.shape, device=self.device)
+
     def first_layer(self) -> NDArray[np.float32] | None:
         """Return the weights of the first layer as images, (F, C, k, k); None where they are none."""
         return first_filters(self.model, self.preprocess.shape)

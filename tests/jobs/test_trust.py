@@ -200,7 +200,7 @@ def test_bad_files_are_named_or_refused(make_lenet, colour_folder, tmp_path):
     [
         ({"method": "gradcm"}, "Unknown method `gradcm`; did you mean `gradcam`"),
         ({"layer": "stage9"}, "Unknown layer `stage9`"),
-        ({"layer": "head"}, r"`layer` \(=head\): its output is \(1, 3\), and no map"),
+        ({"layer": "head"}, r"The output of `head` is \(1, 3\), and no map"),
         ({"layer": "stage1", "method": "saliency"}, "is for methods that weigh a map; saliency explain the input"),
         ({"split": "tests"}, "Unknown split `tests`"),
         ({"images": 0}, r"`images` \(=0\) must be at least 1"),

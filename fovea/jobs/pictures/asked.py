@@ -94,10 +94,10 @@ class Asked:
         """The network."""
         return self.bundle.model
 
-    @cached_property
+    @property
     def blank(self) -> Tensor:
         """(1, C, H, W): an input, for what asks only how the network is made."""
-        return torch.zeros(1, *self.bundle.preprocess.shape, device=self.bundle.device)
+        return self.bundle.blank
 
     @cached_property
     def at(self) -> str:
@@ -158,13 +158,25 @@ class Asked:
             return [target.answer_named(name) for name in self.targets]
         with torch.no_grad():
             rows = target.decode(self.model(x).float().cpu())
-        return [int(answer) for answer in np.argsort(-rows[0], kind="stable")[:count]] if target.classes else [0]
+        return [int(answer) for answer in np.argsort(-rows[0], kind="stable")[:count]]
 
     def objective(self, answers: Sequence[int]) -> Objective:
         """Return the evidence for answers, one per image or one for all, less that for the answer `against`."""
         target, device = self.bundle.target, self.bundle.device
         against = None if self.against is None else torch.tensor([target.answer_named(self.against)], device=device)
-        return Objective(answers=torch.tensor(answers, device=device), against=against, evidence=target.evidence)
+        return Objective.of_task(target, torch.tensor(answers, device=device), against)
+
+    def only_answer(self) -> int:
+        """Return the answer that is asked for, or the only one there is.
+
+        Raises: UsageError where none is named of several.
+        """
+        target = self.bundle.target
+        if self.targets:
+            return target.answer_named(self.targets[0])
+        if target.has_classes:
+            raise UsageError(f"`target` is missing: an answer, as {', '.join(target.classes[:3])}.")
+        return 0
 
 
 Draw = Callable[[Asked], Sheet]

@@ -42,7 +42,7 @@ def concepts(asked: Asked) -> Sheet:
         asked.bundle.inputs_of(asked.samples.some(chance.choice(len(asked.samples), size, replace=False).tolist()))
         for _ in range(asked.setting("sets", SETS))
     ]
-    answers = [asked.bundle.target.answer_named(name) for name in asked.targets] or [_only(asked)]
+    answers = [asked.bundle.target.answer_named(name) for name in asked.targets] or [asked.only_answer()]
     groups, figures, lines = [], [], []
     for answer in answers:
         x = _images_of(asked, answer)
@@ -91,20 +91,14 @@ def _concepts(asked: Asked) -> dict[str, np.ndarray[Any, Any]]:
     return {path.name: np.stack([asked.bundle.read(Path(file)) for file in find_images([path])]) for path in below}
 
 
-def _only(asked: Asked) -> int:
-    if asked.bundle.classes:
-        known = ", ".join(asked.bundle.classes[:5])
-        raise UsageError(f"`target` is missing: the answer whose concepts are asked for, as {known}, ...")
-    return 0
-
-
 def _images_of(asked: Asked, answer: int) -> Tensor:
     """Return inputs (N, C, H, W) of images that have the answer: by their labels, or without classes any."""
     labels = asked.labels
-    if labels.ndim == 2:
-        rows = np.flatnonzero(labels[:, answer] == 1)
+    groups = asked.bundle.target.strata(labels)
+    if groups is None:
+        rows = np.arange(len(labels))
     else:
-        rows = np.flatnonzero(labels == answer) if asked.bundle.classes else np.arange(len(labels))
+        rows = np.flatnonzero(groups[:, answer] if groups.ndim == 2 else groups == answer)
     if not len(rows):
         raise DataError(f"{asked.part.name} has no image of `{asked.bundle.target.answer_text(answer)}`.")
     chosen = np.random.default_rng(asked.seed).permutation(rows)[: asked.setting("most", ASKED)]

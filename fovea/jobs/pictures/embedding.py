@@ -42,11 +42,12 @@ def embedding(asked: Asked) -> Sheet:
     found = embed(asked.model, batches, layer=asked.layer)
     plane = planar(found.features, layout, perplexity=asked.setting("perplexity", 30.0), seed=asked.seed)  # type: ignore[arg-type]
     labels = np.concatenate([part.labels for part in asked.part.decoded.parts.values()])[chosen]
-    classes = asked.part.decoded.classes if labels.ndim == 1 and labels.dtype.kind == "i" else ()
-    picture = _mapped(plane, asked.samples, chosen, labels if classes else None)
-    place = f"{asked.where}"
+    groups = asked.bundle.target.strata(labels)
+    one_each = groups if groups is not None and groups.ndim == 1 else None
+    picture = _mapped(plane, asked.samples, chosen, one_each)
+    legend = "" if one_each is None else _legend(asked.part.decoded.classes)
     named = {"pca": "the two directions of most variance", "tsne": "t-SNE"}[layout]
-    drawn = Drawn(picture, "", f"{len(chosen):,} images of {place}, by {named}.{_legend(classes)}", "map", 1040)
+    drawn = Drawn(picture, "", f"{len(chosen):,} images of {asked.where}, by {named}.{legend}", "map", 1040)
     names = np.array([asked.samples.names[index] for index in chosen])
     return Sheet(
         title=f"{asked.part.decoded.name} as {found.layer} sees it",
@@ -81,7 +82,7 @@ def _mapped(plane: Tensor, samples: Samples, chosen: Sequence[int], labels: NDAr
     for row, index in enumerate(chosen):
         left, top = places[row].round().astype(int)
         image = Image.fromarray(in_colour(samples[index])).resize((thumb - 2 * FRAME,) * 2, Image.Resampling.BILINEAR)
-        colour = _colour(0 if labels is None else int(labels[row])) if labels is not None else (90, 90, 90)
+        colour = (90, 90, 90) if labels is None else _colour(int(labels[row]))
         canvas[top : top + thumb, left : left + thumb] = colour
         canvas[top + FRAME : top + thumb - FRAME, left + FRAME : left + thumb - FRAME] = np.asarray(image)
     return canvas
@@ -93,8 +94,6 @@ def _colour(index: int) -> tuple[int, ...]:
 
 def _legend(classes: Sequence[str]) -> str:
     names = ("blue", "orange", "green", "red", "purple", "brown", "pink", "grey", "olive", "cyan")
-    if not classes:
-        return ""
     shown = ", ".join(f"{name} {colour}" for name, colour in zip(classes, names, strict=False))
     return f" Frames: {shown}{'; further classes repeat these' if len(classes) > len(names) else ''}."
 

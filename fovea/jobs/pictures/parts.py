@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fovea.errors import DataError, UsageError
+from fovea.errors import DataError
 from fovea.explanation.features.craft import CROP, craft, non_negative_layer
 from fovea.jobs.pictures.asked import Asked, pictured
 from fovea.report.page import percent
@@ -23,10 +23,7 @@ IMAGES = 40
 )
 def parts(asked: Asked) -> Sheet:
     """Draw the crops of images that the network answers alike which show the parts of a layer's maps best."""
-    if not asked.targets and asked.bundle.classes:
-        known = ", ".join(asked.bundle.classes[:5])
-        raise UsageError(f"`target` is missing: the answer whose parts are asked for, as {known}, ...")
-    answer = asked.bundle.target.answer_named(asked.targets[0]) if asked.targets else 0
+    answer = asked.only_answer()
     chosen = _answered(asked, answer)
     x = asked.bundle.inputs_of(asked.samples.some(chosen))
     named = asked.bundle.target.answer_text(answer)
