@@ -1,5 +1,6 @@
 """What was explained of one image: the answers, and where each method sees them."""
 
+import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -31,8 +32,9 @@ class Place(NamedTuple):
 
     @property
     def figures(self) -> dict[str, float]:
-        """What the method says of its own exactness, by name."""
-        return {name: float(values[0]) for name, values in self.found.figures.items()}
+        """What the method says of its own exactness, by name, where it can be said."""
+        values = {name: float(of_image[0]) for name, of_image in self.found.figures.items()}
+        return {name: value for name, value in values.items() if math.isfinite(value)}
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON values, without the map."""

@@ -1,6 +1,8 @@
 """`fovea explain --show`: what every kind of picture draws of a small trained network, and what is refused."""
 
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,9 +13,11 @@ from torch import nn
 import fovea
 from fovea.cli import run
 from fovea.errors import DataError, UsageError
+from fovea.explanation.attribution.methods import METHODS
 from fovea.jobs.picture import picture
 from fovea.jobs.pictures.kinds import KINDS
 
+DOCS = Path(__file__).parents[2] / "docs" / "explain.md"
 SIDE = 24
 CLASSES = ("bars", "rows")
 """Stripes that stand, and stripes that lie."""
@@ -228,3 +232,10 @@ def test_the_command_line(trained, stripes, tmp_path, monkeypatch, capsys):
     ):
         assert run(["explain", str(trained), *wrong]) == 2
         assert message in capsys.readouterr().err
+
+
+def test_the_page_of_docs_lists_every_method_and_kind_with_its_settings():
+    rows = [line.split(" | ") for line in DOCS.read_text().splitlines() if line.startswith("| `")]
+    listed = {re.findall(r"`([^`]+)`", first)[0]: set(re.findall(r"`(\w+)`", last)) for first, *_, last in rows}
+    for name, settings in [(each.name, each.settings) for each in (*METHODS.values(), *KINDS.values())]:
+        assert set(settings) <= listed[name], name
