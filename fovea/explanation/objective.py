@@ -68,7 +68,7 @@ class Objective:
         """Return the objective of one image, for any number of outputs: those of its changed copies."""
         return self.rows(slice(image, image + 1))
 
-    def rows(self, images: slice) -> Self:
+    def rows(self, images: slice | list[int]) -> Self:
         """Return the objective of some of the images; an answer that holds for any number of rows stays."""
 
         def some(answers: Tensor) -> Tensor:

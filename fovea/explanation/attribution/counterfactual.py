@@ -12,7 +12,6 @@ everywhere; no pixel noise is added; the mask is cut at the smallest area that c
 and where none does the penalty of the area is halved and the mask learned again.
 """
 
-from dataclasses import replace
 from typing import Self
 
 import torch
@@ -73,7 +72,7 @@ def counterfactual(
         tried, left = left, []
         for start in range(0, len(tried), batch):
             rows = tried[start : start + batch]
-            asked = _Asked(model, x[rows], cover[rows], _rows(objective, rows))
+            asked = _Asked(model, x[rows], cover[rows], objective.rows(rows))
             masks = _learned(asked, offsets, (area / 2**attempt, roughness))
             values[rows] = masks.cpu()
             for place in asked.to_change:
@@ -126,14 +125,6 @@ def region(mask: Tensor, area: float) -> Tensor:
     """Return the share `area` of the places of a mask (H, W) float that are highest: (H, W) bool."""
     count = round(area * mask.numel()) if area == area else 0  # not a number: none
     return (_ranks(mask) < count).view(mask.shape)
-
-
-def _rows(objective: Objective, rows: list[int]) -> Objective:
-    """Return the objective of some of the images."""
-    each = [objective.of(row) for row in rows]
-    against = [one.against for one in each if one.against is not None]
-    joined = torch.cat([one.answers for one in each])
-    return replace(objective, answers=joined, against=torch.cat(against) if against else None)
 
 
 def _learned(asked: _Asked, offsets: list[list[int]], penalties: tuple[float, float]) -> Tensor:

@@ -6,7 +6,7 @@ images without it are drawn at random, in several sets. Inputs are (N, C, H, W) 
 
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -156,16 +156,8 @@ def _gradients(model: nn.Module, x: Tensor, objective: Objective, layer: str, ba
     found = []
     for first in range(0, len(x), batch):
         rows = slice(first, first + batch)
-        found.append(gradient_at(model, x[rows], _of_rows(objective, rows), layer).flatten(1).double().cpu())
+        found.append(gradient_at(model, x[rows], objective.rows(rows), layer).flatten(1).double().cpu())
     return torch.cat(found)
-
-
-def _of_rows(objective: Objective, rows: slice) -> Objective:
-    def own(indices: Tensor) -> Tensor:
-        return indices if len(indices) == 1 else indices[rows]
-
-    against = None if objective.against is None else own(objective.against)
-    return replace(objective, answers=own(objective.answers), against=against)
 
 
 def direction(concept: Tensor, other: Tensor, *, seed: int = 0) -> Direction:

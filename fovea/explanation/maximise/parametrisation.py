@@ -148,15 +148,3 @@ def total_variation(images: Tensor) -> Tensor:
     """
     across, down = images.diff(dim=3).abs(), images.diff(dim=2).abs()
     return sum((part.flatten(1).mean(1) for part in (across, down) if part.numel()), images.new_zeros(len(images)))
-
-
-def blurred(images: Tensor, sigma: float) -> Tensor:
-    """Return images (N, C, H, W), float, under a Gaussian of `sigma` pixels; the border pixels are repeated outside."""
-    radius = math.ceil(3 * sigma)
-    places = torch.arange(-radius, radius + 1).to(images)
-    kernel = torch.exp(-(places**2) / (2 * sigma**2))
-    kernel = (kernel / kernel.sum()).expand(images.shape[1], 1, -1)
-    C = images.shape[1]
-    padded = torch.nn.functional.pad(images, (radius,) * 4, mode="replicate")
-    down = torch.nn.functional.conv2d(padded, kernel[..., None], groups=C)
-    return torch.nn.functional.conv2d(down, kernel[:, :, None], groups=C)

@@ -26,11 +26,11 @@ from fovea.explanation.maximise.parametrisation import (
     Fourier,
     Parametrisation,
     Pixels,
-    blurred,
     total_variation,
 )
 from fovea.explanation.objective import Objective
 from fovea.explanation.outputs import LayerOutputs, matching
+from fovea.explanation.passes import blurred
 from fovea.preprocess import Pixels as Stored
 
 SMALLEST = 8

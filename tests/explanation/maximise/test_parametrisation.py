@@ -9,12 +9,12 @@ from fovea.explanation.maximise.parametrisation import (
     Colours,
     Fourier,
     Pixels,
-    blurred,
     colour_covariance,
     spectrum,
     total_variation,
 )
 from fovea.explanation.maximise.search import colours_of
+from fovea.explanation.passes import blurred
 
 MEAN = torch.tensor([0.5, 0.45, 0.4], dtype=torch.float64)
 
