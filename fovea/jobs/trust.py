@@ -282,8 +282,8 @@ def _caveats(target: Task, bench: Bench) -> Iterator[str]:
         blurred, whole = (float(bench.random.came.values[:, end].mean()) for end in (0, -1))
         if blurred > KEPT * whole:
             yield (
-                f"insertion says little here: blurred as it begins, images keep {blurred:.2f} of the probability of "
-                f"{whole:.2f} that they have whole"
+                f"insertion says little here: the probability is {whole:.2f} of whole images, and still {blurred:.2f} "
+                "of the blurred ones that it begins with"
             )
 
 
