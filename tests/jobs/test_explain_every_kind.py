@@ -8,6 +8,7 @@ import pytest
 import fovea
 from fovea.errors import UsageError
 from fovea.explanation.attribution.methods import METHODS
+from fovea.jobs.pictures.kinds import KINDS as PICTURES
 from fovea.model.bundle import load
 from tests.test_every_kind import CORNERS, OPTIONS, READING, SIZE, corners, quiet  # noqa: F401 (a fixture)
 
@@ -80,6 +81,36 @@ def test_every_method_makes_a_map(models, photo, tmp_path, kind):
     for place in found.explanations[0]["explanations"]:
         if place["method"] == "counterfactual":
             assert place["flipped"] == 1 and 0 < place["area"] < 0.6
+
+
+@pytest.mark.parametrize("show", sorted(PICTURES))
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_picture_goes_with_every_kind_of_target(models, corners, photo, tmp_path, kind, show):  # noqa: F811
+    model, wants = models(kind), PICTURES[show]
+    options = {name: value for name, value in READING.get(kind, {}).items() if name != "task"}
+    data = corners
+    if kind == "binary":
+        data, options = corners.parent / "north.csv", {"label_column": "north"}
+    targets = {"classes": "two", "binary": "yes", "labels": "nw", "grade": "two", "number": ()}
+    small = {"maximise": {"steps": 3}, "concepts": {"sets": 3, "most": 8}, "parts": {"count": 2, "most": 4}}
+    for name in ("bright", "dark"):
+        (tmp_path / "concepts" / name).mkdir(parents=True)
+        for index in range(4):
+            (tmp_path / "concepts" / name / f"{index}.png").write_bytes(photo.read_bytes())
+    found = fovea.picture(
+        model,
+        show,
+        [photo] if wants.images == "must" else (),
+        target=targets[kind] if show in ("concepts", "parts", "occlusion-grid") else (),
+        data=data if wants.data == "must" else None,
+        split="whole",
+        concepts=tmp_path / "concepts" if show == "concepts" else None,
+        settings=small.get(show),
+        out=tmp_path / "page.html",
+        device="cpu",
+        **(options if wants.data == "must" else {}),
+    )
+    assert found.page.exists() and found.lines and "data:image" in found.page.read_text()
 
 
 @pytest.mark.parametrize("method", PLACED)
