@@ -96,7 +96,13 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
     table = Table(*(Column(Text(shown(column))) for column in columns), box=SIMPLE_HEAD, pad_edge=False)
     for row in rows:
         table.add_row(*(Text(shown(cell), overflow="fold") for cell in row))
-    console.print(table)
+    if sys.stdout.isatty():
+        console.print(table)
+        return
+    with console.capture() as text:
+        console.print(table)
+    # one cell of a thousand names would fill up every other line
+    print("\n".join(line.rstrip() for line in text.get().splitlines()))
 
 
 def counted(values: Iterable[Item], *, noun: str) -> Iterator[Item]:
