@@ -13,12 +13,14 @@ from fovea.explanation.features.strongest import COUNT, OUTSIDE, Patch, Project,
 from fovea.jobs.pictures.asked import Asked, pictured
 from fovea.report.page import percent
 from fovea.report.rasters import COLUMNS, MOST_FILTERS, Pixels, heat_tiles, in_colour, signed_tiles, tiled
-from fovea.report.sheet import Drawn, Group, Sheet, Table
+from fovea.report.sheet import WIDE, Drawn, Group, Sheet, Table
 
 MOST_MAPS = 512
 """Channels in one picture."""
 MOST_CHANNELS = 12
 """That are drawn where none are named."""
+ENLARGED = 12
+"""Pixels of the page for one weight."""
 SEEN = 32
 """Filters, and input channels of each, in the picture of a layer that does not see the image."""
 
@@ -30,6 +32,7 @@ def filters(asked: Asked) -> Sheet:
     F, C, h, w = found.weights.shape
     pixels, note = _filter_picture(found)
     drawn = Drawn(pixels, f"{F} filters of {w} x {h}, {C} channel{'s' if C > 1 else ''} each", note, stem="filters")
+    drawn = drawn._replace(width=min(WIDE, ENLARGED * pixels.shape[1]))
     groups, figures = [Group(drawn=[drawn])], {"layer": found.layer, "filters": F, "shape": [C, h, w]}
     arrays = {"weights": found.weights.numpy()}
     lines = [f"Filters  {F} of {w} x {h}, {C} channels each, of `{found.layer}`"]
