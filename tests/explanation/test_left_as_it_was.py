@@ -81,7 +81,7 @@ IN_EVALUATION = {
     "project": lambda model: project(model, X, "relu", 1),
     "behind": lambda model: Behind(model, X[:1], "second").one_image,
     "occlusion_grid": lambda model: occlusion_grid(model, X[:1], [ONE], patches=(3, 5)),
-    "areas_of": lambda model: areas_of(model, X, [X[:, 0]], ONE, steps=3, batch=4, seed=0),
+    "areas_of": lambda model: areas_of(model, X, X[:, 0], ONE, steps=3, batch=4, seed=0),
     "sanity_check": lambda model: sanity_check(model, X, ONE, METHODS["gradcam"], steps=3),
     "trust": lambda model: [*trust(model, X, ONE, [METHODS["gradcam"], METHODS["saliency"]], checks=QUICK)],
 }
