@@ -45,11 +45,15 @@ def style(
             style,
             model=model,
             size=size,
-            content_layers=content_layers.split(",") if content_layers else (),
-            style_layers=style_layers.split(",") if style_layers else (),
+            content_layers=_paths(content_layers),
+            style_layers=_paths(style_layers),
             settings=assigned(set_ or [], taken=["size", "model", "out", "device"]),
             out=out,
             device=device,
             display=display,
         )
     print_json(result.to_dict()) if as_json else print_lines(result.summary())
+
+
+def _paths(text: str | None) -> list[str]:
+    return [path.strip() for path in text.split(",")] if text else []

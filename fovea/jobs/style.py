@@ -1,6 +1,7 @@
 """`fovea style`: an image with the content of one and the style of another."""
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,8 +107,11 @@ def style(
             transfer=transfer,
             progress=shown.counter("looking for the image"),
         )
+    result = StyleResult(picture=picture, found=found)
+    if not all(math.isfinite(loss) for losses in result.to_dict()["losses"].values() for loss in losses):
+        raise UsageError("The losses left the range of numbers, and no picture is written; set a smaller lr or weight.")
     write_atomically(picture, as_png(found.pixels))
-    return StyleResult(picture=picture, found=found)
+    return result
 
 
 def _transfer(settings: Mapping[str, Any]) -> Transfer:

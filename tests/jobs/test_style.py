@@ -62,6 +62,8 @@ def test_the_command_line(network, images, tmp_path, monkeypatch, capsys):
     said = json.loads(capsys.readouterr().out)
     assert said["picture"] == "square-stripes.png" and said["style_layers"] == ["stage1", "stage2"]
     assert (tmp_path / "square-stripes.png").exists()
+    assert run([*words, "--style-layers", "stage1, stage2"]) == 0
+    capsys.readouterr()
     assert run(["style", *map(str, images)]) == 2
     assert "--model" in capsys.readouterr().err
 
@@ -79,6 +81,13 @@ def test_the_command_line(network, images, tmp_path, monkeypatch, capsys):
 def test_what_cannot_be_is_refused(network, images, options, message):
     with pytest.raises(UsageError, match=message):
         style(*images, model=network, **options)
+
+
+def test_a_search_that_leaves_the_range_of_numbers_writes_no_picture(network, images, tmp_path):
+    settings = {"steps": 3, "style": 1e300, "parametrisation": "pixels"}
+    with pytest.raises(UsageError, match="left the range of numbers"):
+        style(*images, model=network, size=32, settings=settings, out=tmp_path / "both.png")
+    assert not (tmp_path / "both.png").exists()
 
 
 def test_an_image_that_cannot_be_read_is_named(network, images, tmp_path):
