@@ -129,22 +129,25 @@ def explain(
     Raises:
         BundleError: a model file that cannot be loaded.
         UsageError: an unknown method, setting, answer or layer, no images, or a network whose input is no image;
-            `trust` is missing, or of another model file.
+            images and `mistakes`; `trust` is missing, or of another model file.
         DataError: `mistakes` cannot be used, or `trust` is no result of `fovea trust`.
         StorageError: the pages cannot be written.
     """
     from fovea.report.explanation import Album
 
     methods = methods_named(method)
+    given = [images] if isinstance(images, str | Path) else list(images)
+    if given and mistakes is not None:
+        raise UsageError("Give images, or `mistakes` with a data set, not both.")
     bundle = load(model, device=device) if isinstance(model, str | Path) else model
     targets = [target] if isinstance(target, str) else list(target)
     with display or Display(quiet=True) as shown:
-        given = {name: str(value) for name, value in (settings or {}).items()}
-        wish = Wish(methods, given, targets, against, layer, batch, seed, shown)
+        texts = {name: str(value) for name, value in (settings or {}).items()}
+        wish = Wish(methods, texts, targets, against, layer, batch, seed, shown)
         _check(bundle, wish)
         wish = wish._replace(badges=_badges(model, trust, out, shown))
         if mistakes is None:
-            paths = _paths(images)
+            paths = _paths(given)
             found, only = _of_files(bundle, paths, wish), Path(paths[0]) if len(paths) == 1 else None
         else:
             source = DataSource(
@@ -163,17 +166,17 @@ def explain(
         return ExplainResult(page=album.finish(), written=tuple(album.written), explanations=tuple(said))
 
 
-def _paths(images: str | Path | Iterable[str | Path]) -> list[str]:
-    paths = list(find_images([images] if isinstance(images, str | Path) else images))
+def _paths(images: Sequence[str | Path]) -> list[str]:
+    paths = list(find_images(images))
     if not paths:
         raise UsageError("Say what to explain: images, folders or globs; or `mistakes` with a data set.")
     return paths
 
 
 def methods_named(names: str | Sequence[str]) -> list[Method]:
-    """Return the methods called so, in a text as `a,b`, or in a sequence; UsageError for an unknown one."""
+    """Return the methods called so, each once, in a text as `a,b`, or in a sequence; UsageError for an unknown one."""
     each = names.split(",") if isinstance(names, str) else names
-    return [method_named(name.strip()) for name in each]
+    return [*{(found := method_named(name.strip())).name: found for name in each}.values()]
 
 
 def check_explainable(bundle: Bundle, methods: Sequence[Method], *, layer: str | None) -> None:
@@ -190,8 +193,9 @@ def check_explainable(bundle: Bundle, methods: Sequence[Method], *, layer: str |
 
 def _check(bundle: Bundle, wish: Wish) -> None:
     """Raise UsageError for what cannot be asked of this network, before any image is read."""
-    for name in (*wish.targets, *([wish.against] if wish.against is not None else [])):
-        bundle.target.answer_named(name)
+    answers = [bundle.target.answer_named(name) for name in wish.targets]
+    if wish.against is not None and bundle.target.answer_named(wish.against) in answers:
+        raise UsageError(f"`against` (={wish.against}) is the answer itself, and nothing is left; name another.")
     known = {name for method in wish.methods for name in method.settings}
     for name in wish.settings:
         if name not in known:
@@ -219,7 +223,7 @@ def _badges(model: str | Path | Bundle, trust: str | Path | None, out: str | Pat
 
 
 def _of_files(bundle: Bundle, paths: Sequence[str], wish: Wish) -> Iterator[Explanation | Unread]:
-    converted: dict[str, list[str]] = {}
+    read = list[str]()
     for done, path in enumerate(paths):
         wish.display.advance("explaining", done, len(paths))
         try:
@@ -227,14 +231,21 @@ def _of_files(bundle: Bundle, paths: Sequence[str], wish: Wish) -> Iterator[Expl
         except ImageError as error:
             yield Unread(path, str(error).removeprefix(f"`{Path(path)}`: "))
             continue
-        if how := conversion(Path(path), channels=bundle.preprocess.channels):
-            converted.setdefault(how, []).append(path)
+        read.append(path)
         folder = Path(path).parent.name
         yield explained(bundle, sample, wish, image=path, truth=folder if folder in bundle.classes else "")
+    note_conversions(read, bundle, wish.display)
 
+
+def note_conversions(paths: Sequence[str], bundle: Bundle, display: Display) -> None:
+    """Say which images a network sees in other colours than they have, a line for each way."""
+    converted: dict[str, list[str]] = {}
+    for path in paths:
+        if how := conversion(Path(path), channels=bundle.preprocess.channels):
+            converted.setdefault(how, []).append(path)
     for how, names in converted.items():
         others = f" and {len(names) - 1} more" if names[1:] else ""
-        wish.display.note(f"converted {how}: {names[0]}{others}")
+        display.note(f"converted {how}: {names[0]}{others}")
 
 
 def _of_mistakes(bundle: Bundle, source: DataSource, split: str, wish: Wish) -> Iterator[Explanation]:
@@ -260,7 +271,8 @@ def explained(bundle: Bundle, sample: Stored, wish: Wish, *, image: str, truth: 
     outputs = bundle.outputs(sample[None])
     said = target.prediction(target.decode(outputs)[0])
     by_label = dict(said.scores)
-    answers = [target.answer_named(name) for name in wish.targets] or target.asked(outputs, label)[:TOP]
+    named = dict.fromkeys(target.answer_named(name) for name in wish.targets)
+    answers = [*named] or target.asked(outputs, label)[:TOP]
     against = None if wish.against is None else target.answer_named(wish.against)
     places = []
     for answer in answers:

@@ -112,7 +112,7 @@ def trust(
         DataError: data or boxes that cannot be used.
         StorageError: page or result cannot be written.
     """
-    methods = [*METHODS.values()] if method == "all" else [*dict.fromkeys(methods_named(method))]
+    methods = [*METHODS.values()] if method == "all" else methods_named(method)
     for name, value in (("images", images), ("steps", steps), ("batch", batch)):
         if value < 1:
             raise UsageError(f"`{name}` (={value}) must be at least 1.")

@@ -65,9 +65,11 @@ class Album:
         make_folder(self._folder)
         stem = self._page.stem if self._only is not None else f"{len(self.written):03d}-{_stem(explanation.image)}"
         shown = [_shown(explanation.pixels, place) for place in explanation.places]
-        pictures = []
+        pictures = list[Path]()
         for place, (_, heat) in zip(explanation.places, shown, strict=True):
-            pictures.append(self._folder / f"{stem}-{_plain(place.method.name)}-{_plain(place.question)}.png")
+            name = f"{stem}-{_plain(place.method.name)}-{_plain(place.question)}"
+            alike = sum(re.fullmatch(rf"{re.escape(name)}(-\d+)?\.png", path.name) is not None for path in pictures)
+            pictures.append(self._folder / f"{name}{f'-{alike + 1}' if alike else ''}.png")
             write_atomically(pictures[-1], as_png(_blended(explanation.pixels, heat)))
         maps = self._folder / f"{stem}.npz"
         write_atomically(maps, as_npz(_maps(explanation.places)))
@@ -130,5 +132,5 @@ def _stem(image: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """Return text as a part of a file's name."""
-    return re.sub(r"[^\w.+-]+", "-", text)[:60].strip("-.") or "image"
+    """Return text as a part of a file's name, of at most 60 bytes."""
+    return re.sub(r"[^\w.+-]+", "-", text).encode()[:60].decode(errors="ignore").strip("-.") or "image"

@@ -109,6 +109,18 @@ def test_the_worst_mistakes_of_a_data_set(lenet, colour_folder, tmp_path):
         ({"layer": "stage9"}, "Unknown layer `stage9`; did you mean `stage"),
         ({"layer": "head.logits"}, r"The output of `head.logits` is \(1, 3\), and no map .* that of `stage2.* is one"),
         ({"layer": "stage1", "method": "lrp,saliency"}, "is for methods that weigh a map; lrp, saliency explain"),
+        ({"mistakes": "digits"}, "Give images, or `mistakes` with a data set, not both"),
+        ({"target": "green", "against": "1"}, r"`against` \(=1\) is the answer itself"),
+        ({"method": "rise", "settings": {"masks": 0}}, r"`masks` \(=0\) must be from 1 to 1,000,000"),
+        ({"method": "rise", "settings": {"masks": 10**8}}, r"`masks` \(=100000000\) must be from 1"),
+        ({"method": "rise", "settings": {"grid": 0}}, r"`grid` \(=0\) must be from 1 to 64"),
+        ({"method": "smoothgrad", "settings": {"n": -2}}, r"`n` \(=-2\) must be from 1"),
+        ({"method": "smoothgrad", "settings": {"sigma": "nan"}}, r"`sigma` \(=nan\) must be a finite number"),
+        ({"method": "integrated_gradients", "settings": {"steps": 0}}, r"`steps` \(=0\) must be from 1"),
+        ({"method": "occlusion", "settings": {"patch": 0}}, r"`patch` \(=0\) must be from 1"),
+        ({"method": "occlusion", "settings": {"fill": "glue"}}, r"`fill` \(=glue\) must be one of mean"),
+        ({"method": "lrp", "settings": {"epsilon": -1}}, r"`epsilon` \(=-1.0\) must be from 0"),
+        ({"method": "counterfactual", "settings": {"steps": -1}}, r"`steps` \(=-1\) must be from 1"),
         ({"out": "album"}, r"`out` \(=album\) must end in .html"),
         ({"out": "nowhere/page.html"}, "there is no folder `nowhere`"),
     ],
@@ -137,6 +149,27 @@ def test_the_command_says_in_one_line_what_is_wrong_before_an_image_is_read(lene
 def test_a_network_without_maps_is_said_before_an_image_is_read(make_bundle, tmp_path):
     with pytest.raises(UsageError, match="No layer of this network gives a map"):
         explain(make_bundle(), tmp_path / "nowhere.png")
+
+
+def test_what_is_named_twice_is_explained_once(lenet, photo, tmp_path):
+    out = tmp_path / "page.html"
+    result = explain(lenet, photo, method="gradcam,gradcam", target=["green", "1", "green"], out=out)
+    assert len(result.explanations[0]["explanations"]) == len(result.written[0].pictures) == 1
+
+
+@pytest.mark.parametrize("names", [("a b", "a-b", "a/b"), tuple(end + "\u72ac" * 80 for end in "abc")])
+def test_answers_whose_names_are_alike_or_long_have_a_picture_each(names, photo, tmp_path, make_bundle):
+    network = make_bundle(
+        model=registry.build("lenet5", classes=3, c_in=3, size=SIDE),
+        architecture="lenet5",
+        arguments={"classes": 3, "c_in": 3, "size": SIDE},
+        preprocess={"size": [SIDE, SIDE], "channels": 3, "mean": [0.0] * 3, "std": [1.0] * 3, "fit": "squash"}
+        | {"decoder": "pillow", "resample": "bilinear", "antialias": True, "alpha_over": "white", "fill": 128},
+        classes=list(names),
+    )
+    image = photo.rename(tmp_path / ("\u72ac" * 80 + ".png"))
+    result = explain(network, [image, image], target=names, out=tmp_path / "album")
+    assert len({path for written in result.written for path in written.pictures if path.exists()}) == 6
 
 
 @pytest.mark.parametrize("target", ["blue", "2"])

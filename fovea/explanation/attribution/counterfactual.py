@@ -17,9 +17,9 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from fovea.explanation.attribution.registry import Attribution, Progress, method
+from fovea.explanation.attribution.registry import COUNT, WEIGHT, Attribution, Progress, method
 from fovea.explanation.objective import Objective
-from fovea.explanation.passes import Fill, Images, filled, generator, laid_out_as, wide
+from fovea.explanation.passes import FILLS, Fill, Images, filled, generator, laid_out_as, wide
 
 CELLS = 14
 """Of the mask along the shorter side of an image, unless they were smaller than 2 pixels. The paper has 28 of 224."""
@@ -41,7 +41,12 @@ POWER = 3.0
 """The paper's, of its gradient descent and of the differences between neighbouring cells."""
 
 
-@method("counterfactual", title="Minimal mask", source="Fong and Vedaldi 2017, arXiv:1704.03296, equations 2 and 4")
+@method(
+    "counterfactual",
+    title="Minimal mask",
+    source="Fong and Vedaldi 2017, arXiv:1704.03296, equations 2 and 4",
+    bounds={"steps": COUNT, "area": WEIGHT, "roughness": WEIGHT, "fill": tuple(FILLS)},
+)
 def counterfactual(
     model: nn.Module,
     x: Tensor,

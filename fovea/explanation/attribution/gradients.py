@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from fovea.explanation.attribution.registry import Attribution, Progress, input_gradient, method
+from fovea.explanation.attribution.registry import COUNT, WEIGHT, Attribution, Progress, input_gradient, method
 from fovea.explanation.objective import Objective
 
 
@@ -32,7 +32,12 @@ def gradient_x_input(model: nn.Module, x: Tensor, objective: Objective) -> Attri
     return _kept((x.detach() * input_gradient(model, x, objective)).sum(1))
 
 
-@method("smoothgrad", title="SmoothGrad", source="Smilkov et al. 2017, arXiv:1706.03825, section 3")
+@method(
+    "smoothgrad",
+    title="SmoothGrad",
+    source="Smilkov et al. 2017, arXiv:1706.03825, section 3",
+    bounds={"n": COUNT, "sigma": WEIGHT},
+)
 def smoothgrad(
     model: nn.Module,
     x: Tensor,
@@ -76,6 +81,7 @@ def _noise(x: Tensor, n: int, batch: int, seed: int) -> Iterator[Tensor]:
     title="Integrated gradients",
     source="Sundararajan et al. 2017, arXiv:1703.01365, section 3",
     signed=True,
+    bounds={"tolerance": WEIGHT, "steps": COUNT, "most_steps": COUNT},
 )
 def integrated_gradients(
     model: nn.Module,

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from fovea.errors import UsageError
 from fovea.explanation.attribution.behind import Behind
-from fovea.explanation.attribution.registry import Attribution, Progress, method
+from fovea.explanation.attribution.registry import COUNT, Attribution, Progress, method
 from fovea.explanation.objective import Objective
 from fovea.explanation.passes import Images, evidence, generator, laid_out_as, wide
 from fovea.explanation.target_layer import target_layer
@@ -71,7 +71,13 @@ def all_masks(*, grid: int, keep: float) -> Masks:
     return Masks(bits.float().view(-1, grid, grid), None, keep**kept * (1 - keep) ** (count - kept))
 
 
-@method("rise", title="RISE", source="Petsiuk et al. 2018, arXiv:1806.07421, equation 6", signed=True)
+@method(
+    "rise",
+    title="RISE",
+    source="Petsiuk et al. 2018, arXiv:1806.07421, equation 6",
+    signed=True,
+    bounds={"masks": COUNT, "grid": range(1, 65), "keep": range(2)},
+)
 @torch.no_grad()
 def rise(
     model: nn.Module,

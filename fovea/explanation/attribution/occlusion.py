@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from fovea.errors import ShapeError, UsageError
-from fovea.explanation.attribution.registry import Attribution, Progress, method
+from fovea.explanation.attribution.registry import COUNT, Attribution, Progress, method
 from fovea.explanation.objective import Objective
-from fovea.explanation.passes import Fill, Images, filled, laid_out_as, wide
+from fovea.explanation.passes import FILLS, Fill, Images, filled, laid_out_as, wide
 
 PATCHES = (10, 15, 25, 35, 45, 90)
 """Sides in pixels of the grid on the slide: `002_cedc41c7c53ca8d7`, patch sizes by classes."""
@@ -66,7 +66,13 @@ def patches_of(size: tuple[int, int], patch: int, stride: int | None = None) -> 
     return Patches(places[:, 0], places[:, 1], torch.full((len(places),), patch))
 
 
-@method("occlusion", title="Occlusion", source="Zeiler and Fergus 2013, arXiv:1311.2901, section 4.2", signed=True)
+@method(
+    "occlusion",
+    title="Occlusion",
+    source="Zeiler and Fergus 2013, arXiv:1311.2901, section 4.2",
+    signed=True,
+    bounds={"patch": COUNT, "stride": COUNT, "fill": tuple(FILLS)},
+)
 def occlusion(
     model: nn.Module,
     x: Tensor,

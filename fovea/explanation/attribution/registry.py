@@ -5,6 +5,7 @@ A method is a function of (network, input (N, C, H, W) float, objective) in a fi
 """
 
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -60,6 +61,13 @@ class Attribution:
 
 Explain = Callable[..., Attribution]
 
+Bounds = Mapping[str, range | tuple[str, ...]]
+"""Of settings by name: the first and the last number of a range, between which numbers lie, or the known words."""
+COUNT = range(1, 1_000_001)
+"""Of what is drawn or tried: more would fill the memory before it ends."""
+WEIGHT = range(1_000_001)
+"""Of numbers that are not negative."""
+
 
 class Method(NamedTuple):
     """One method of attribution."""
@@ -72,6 +80,8 @@ class Method(NamedTuple):
     signed: bool
     """Whether values below 0 speak against the answer; else they are 0 at least."""
     explain: Explain
+    bounds: Bounds = {}
+    """Of its settings."""
 
     def __call__(self, model: nn.Module, x: Tensor, objective: Objective, **common: Any) -> Attribution:
         """Explain inputs (N, C, H, W); of `common`, named as in `COMMON`, the method gets what it takes."""
@@ -83,10 +93,12 @@ class Method(NamedTuple):
     def parsed(self, given: Mapping[str, str]) -> dict[str, Any]:
         """Return those of the settings, given as text, that are its own, in the types of their defaults.
 
-        Raises: UsageError for a value that is none.
+        Raises: UsageError for a value that is none, or is out of bounds.
         """
         own = self.settings
-        return {name: setting(name, text, own[name]) for name, text in given.items() if name in own}
+        found = {name: setting(name, text, own[name]) for name, text in given.items() if name in own}
+        check_bounds(found, self.bounds)
+        return found
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -108,25 +120,46 @@ class Method(NamedTuple):
 def setting(name: str, text: str, default: Any) -> Any:
     """Return what a setting is set to, in the type of its default; of None, a whole number.
 
-    Raises: UsageError where the text is none.
+    Raises: UsageError where the text is none, or a number that is not finite.
     """
     like = 0 if default is None else default
     try:
-        return parse_value(text, like)
+        value = parse_value(text, like)
     except ValueError:
         kind = "whole numbers between commas" if isinstance(like, list) else KINDS_OF_VALUE[type(like)]
         raise UsageError(f"`{name}` (={text}) must be {kind}.") from None
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UsageError(f"`{name}` (={text}) must be a finite number.")
+    return value
+
+
+def check_bounds(values: Mapping[str, Any], bounds: Bounds) -> None:
+    """Raise UsageError for the first of some settings, by name, that is out of its bounds."""
+    for name, value in values.items():
+        if name not in bounds:
+            continue
+        allowed, given = bounds[name], ",".join(map(str, value)) if isinstance(value, list) else value
+        if not isinstance(allowed, range):
+            if value not in allowed:
+                raise UsageError(f"`{name}` (={given}) must be one of {', '.join(allowed)}.")
+            continue
+        low, high = allowed[0], allowed[-1]
+        each = value if isinstance(value, list) else [value]
+        if not each or not all(low <= one <= high for one in each):
+            raise UsageError(f"`{name}` (={given}) must be from {low:,} to {high:,}.")
 
 
 METHODS: dict[str, Method] = {}
 """All methods by name; `fovea.explanation.attribution.methods` imports every file that has some."""
 
 
-def method(name: str, *, title: str, source: str, signed: bool = False) -> Callable[[Explain], Explain]:
+def method(
+    name: str, *, title: str, source: str, signed: bool = False, bounds: Bounds | None = None
+) -> Callable[[Explain], Explain]:
     """Return a decorator that lists a method of attribution."""
 
     def add(explain: Explain) -> Explain:
-        METHODS[name] = Method(name, title, source, signed, explain)
+        METHODS[name] = Method(name, title, source, signed, explain, bounds or {})
         return explain
 
     return add

@@ -38,7 +38,7 @@ from fovea.explanation.attribution.propagation import (
     replaced,
     secant,
 )
-from fovea.explanation.attribution.registry import Attribution, method
+from fovea.explanation.attribution.registry import WEIGHT, Attribution, method
 from fovea.explanation.attribution.written_out import normalisations, scale_and_shift, scaled_dot_product_attention
 from fovea.explanation.objective import Objective
 
@@ -52,6 +52,7 @@ EITHER = frozenset("max min maximum minimum fmax fmin".split())
     title="Layer-wise relevance propagation",
     source="Bach et al. 2015, doi:10.1371/journal.pone.0130140, equation 58",
     signed=True,
+    bounds={"epsilon": WEIGHT},
 )
 def layer_wise_relevance(model: nn.Module, x: Tensor, objective: Objective, *, epsilon: float = 0.25) -> Attribution:
     """Return the relevance of each pixel, summed over channels: (N, H, W).
