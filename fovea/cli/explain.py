@@ -85,7 +85,7 @@ def explain(
     from fovea.display import Display
 
     with Display() as display:
-        result = _pictures(given, reading, display) if show else _maps(given, reading, display)
+        result = _maps(given, reading, display) if show is None else _pictures(given, reading, display)
     print_json(result.to_dict()) if as_json else print_lines(result.summary())
     if failed := getattr(result, "failed", 0):
         complain(f"{failed} of the images cannot be read")
@@ -103,7 +103,7 @@ def _maps(given: dict[str, Any], reading: dict[str, Any], display: "Display") ->
     from fovea.jobs.explain import explain as job
 
     options = {name: value for name, value in given.items() if name not in (*SHOWN_ONLY, "show")}
-    return job(**options | {"method": given["method"] or "gradcam"}, **reading, display=display)
+    return job(**options | ({} if given["method"] is not None else {"method": "gradcam"}), **reading, display=display)
 
 
 def _pictures(given: dict[str, Any], reading: dict[str, Any], display: "Display") -> Any:

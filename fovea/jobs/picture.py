@@ -3,16 +3,19 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, TypeVar, Unpack
 
 from fovea.data.sources.source import DataSource, Reading, reads_data
 from fovea.display import Display
 from fovea.errors import UsageError, unknown
+from fovea.jobs.explain import note_conversions
 from fovea.jobs.pictures.kinds import KINDS, Asked, Kind, Named
 from fovea.jobs.predict import find_images
 from fovea.model.bundle import Bundle, load
 from fovea.report.sheet import write_sheet
 from fovea.storage import page_path
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +68,7 @@ def picture(
     kind's own, as text or as values.
 
     Raises:
-        UsageError: an unknown kind, layer, channel, answer or setting; images or data that are missing, or not wanted.
+        UsageError: an unknown kind, layer, channel, answer or setting; what is missing, or of no use.
         BundleError: a model file that cannot be loaded.
         DataError, ImageError: data or an image that cannot be used.
         StorageError: the page cannot be written.
@@ -75,23 +78,19 @@ def picture(
     kind = KINDS[show]
     given = [images] if isinstance(images, str | Path) else list(images)
     _check(kind, images=bool(given), data=data is not None)
+    targets, channels = _listed(target, str), _listed(channel, int)
+    kind.check_options(layer=layer, channel=channels, target=targets, against=against, concepts=concepts)
     parsed = kind.parsed({name: _text(value) for name, value in (settings or {}).items()})
     page = _page(model, show, out)
     bundle = load(model, device=device) if isinstance(model, str | Path) else model
-    if bundle.preprocess.input != "images":
-        raise UsageError(f"This network sees {bundle.preprocess.input}, and only images are drawn.")
-    targets = [target] if isinstance(target, str) else list(target)
-    for name in (*targets, *([] if against is None else [against])):
-        bundle.target.answer_named(name)
-    if layer is not None and layer not in (modules := dict(bundle.model.named_modules())):
-        raise unknown("layer", layer, filter(None, modules))
+    _check_network(bundle, layer=layer, answers=[*targets, *([] if against is None else [against])])
     with display or Display(quiet=True) as shown:
         asked = Asked(
             bundle=bundle,
             name=model if isinstance(model, str) else str(getattr(model, "name", bundle.card.architecture)),
-            images=[Named(path, bundle.read(path)) for path in find_images(given)],
+            images=_read(bundle, list(find_images(given)), shown),
             layer=layer,
-            channels=[channel] if isinstance(channel, int) else list(channel),
+            channels=channels,
             targets=targets,
             against=against,
             source=None if data is None else _source(data, bundle, allow_bad=allow_bad, **reading),
@@ -115,6 +114,28 @@ def _check(kind: Kind, *, images: bool, data: bool) -> None:
             raise UsageError(f"`{kind.name}` needs {name}: {kind.does}.")
         if wants == "no" and there:
             raise UsageError(f"`{kind.name}` takes no {name}: {kind.does}.")
+
+
+def _check_network(bundle: Bundle, *, layer: str | None, answers: Iterable[str]) -> None:
+    """Raise UsageError where a network sees no images, or does not have this layer or these answers."""
+    if bundle.preprocess.input != "images":
+        raise UsageError(f"This network sees {bundle.preprocess.input}, and only images are drawn.")
+    for name in answers:
+        bundle.target.answer_named(name)
+    if layer is not None and layer not in (modules := dict(bundle.model.named_modules())):
+        raise unknown("layer", layer, filter(None, modules))
+
+
+def _read(bundle: Bundle, paths: Sequence[str], display: Display) -> list[Named]:
+    """Return the images, and say which of them are converted, and how."""
+    images = [Named(path, bundle.read(path)) for path in paths]
+    note_conversions(paths, bundle, display)
+    return images
+
+
+def _listed(given: Value | Sequence[Value], kind: type[Value]) -> list[Value]:
+    """Return one or several as a list, each once."""
+    return [given] if isinstance(given, kind) else list(dict.fromkeys(given))  # type: ignore[arg-type]
 
 
 def _text(value: Any) -> str:

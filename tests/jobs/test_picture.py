@@ -12,11 +12,15 @@ from torch import nn
 
 import fovea
 from fovea.cli import run
+from fovea.data.sources.source import DataSource
+from fovea.display import Display
 from fovea.errors import DataError, UsageError
 from fovea.explanation.attribution.methods import METHODS
 from fovea.jobs.picture import picture
 from fovea.jobs.pictures.kinds import KINDS
+from fovea.model.bundle import Bundle
 
+real = Bundle.inputs_of
 DOCS = Path(__file__).parents[2] / "docs" / "explain.md"
 SIDE = 24
 CLASSES = ("bars", "rows")
@@ -191,7 +195,25 @@ def test_concepts_that_the_network_knows(asked):
         ("maximise", {"settings": {"goal": "cat"}}, "Unknown goal `cat`"),
         ("maximise", {"settings": {"goal": "unit", "place": "1"}}, r"`place` \(=1\) must be a row and a column"),
         ("occlusion-grid", {"settings": {"fill": "glue"}}, r"`fill` \(=glue\) must be one of"),
-        ("embedding", {"settings": {"layout": "umap"}}, "Unknown layout `umap`"),
+        ("embedding", {"settings": {"layout": "umap"}}, r"`layout` \(=umap\) must be one of pca, tsne"),
+        ("embedding", {"settings": {"perplexity": -1}}, r"`perplexity` \(=-1.0\) must be from 1"),
+        ("embedding", {"settings": {"most": -1}}, r"`most` \(=-1\) must be from 3"),
+        ("nearest", {"settings": {"count": 0}}, r"`count` \(=0\) must be from 1"),
+        ("nearest", {"settings": {"metric": "l3"}}, r"`metric` \(=l3\) must be one of l2, cosine"),
+        ("influence", {"settings": {"count": -1}}, r"`count` \(=-1\) must be from 1"),
+        ("influence", {"target": CLASSES}, r"`target` \(=bars, rows\): this takes one answer"),
+        ("parts", {"settings": {"most": -1}}, r"`most` \(=-1\) must be from 1"),
+        ("parts", {"target": CLASSES}, r"`target` \(=bars, rows\): this takes one answer"),
+        ("concepts", {"settings": {"sets": 0}}, r"`sets` \(=0\) must be from 2"),
+        ("occlusion-grid", {"settings": {"patches": ""}}, r"`patches` \(=\) must be from 1"),
+        ("occlusion-grid", {"settings": {"patches": "4,400"}}, "400 is more than the 24 pixels"),
+        ("maximise", {"settings": {"octaves": 10**8}}, r"`octaves` \(=100000000\) must be from 1"),
+        ("maximise", {"settings": {"lr": "nan"}}, r"`lr` \(=nan\) must be a finite number"),
+        ("maximise", {"target": "rows", "channel": 1}, "`channel` has no use where the goal is `answer`"),
+        ("filters", {"target": "rows"}, "`filters` has no use for `target`"),
+        ("maps", {"against": "rows"}, "`maps` has no use for `against`"),
+        ("embedding", {"concepts": "concepts"}, "`embedding` has no use for `concepts`"),
+        ("occlusion-grid", {"layer": "stage1"}, "`occlusion-grid` has no use for `layer`"),
         ("concepts", {"target": ()}, "`target` is missing"),
         ("concepts", {"concepts": None}, "`concepts` is missing"),
         ("concepts", {"concepts": "nowhere"}, r"`concepts` \(=nowhere\) is no folder"),
@@ -206,6 +228,40 @@ def test_what_cannot_be_drawn_is_refused_in_one_line(asked, tmp_path, show, opti
         else:
             picture(tmp_path / "none.safetensors", show)
     assert {path.name for path in tmp_path.iterdir()} == {"concepts"}
+
+
+@pytest.mark.parametrize(
+    ("show", "options"),
+    [("strongest", {"channel": 400}), ("concepts", {"target": ()}), ("concepts", {"concepts": "few"})],
+)
+def test_what_cannot_be_drawn_is_refused_before_the_data_is_decoded(asked, stripes, show, options, monkeypatch):
+    (few := Path("few") / "one").mkdir(parents=True)
+    (few / "0.png").write_bytes((stripes / "test" / "rows" / "00.png").read_bytes())
+    monkeypatch.setattr(DataSource, "decode", lambda *_, **__: pytest.fail("decoded"))
+    with pytest.raises(UsageError):
+        asked(show, **options)
+
+
+def test_a_dream_of_a_named_channel_is_of_that_channel(asked, stripes):
+    image = stripes / "test" / "rows" / "00.png"
+    found = asked("maximise", images=image, layer="stage1", channel=2, settings={"steps": 2, "octaves": 1})
+    assert found.figures["images"][0]["goal"] == "stage1, channel 2"
+
+
+def test_given_images_pass_in_batches(asked, stripes, monkeypatch):
+    seen = []
+    monkeypatch.setattr(Bundle, "inputs_of", lambda *given: (seen.append(len(given[1])), real(*given))[1])
+    for show in ("nearest", "influence"):
+        asked(show, images=[*stripes.glob("test/rows/*.png")], batch=5)
+    assert max(seen) == 5
+
+
+def test_images_of_other_colours_are_said(asked, stripes, capsys):
+    colour = Path("colour.png")
+    Image.open(stripes / "test" / "rows" / "00.png").convert("RGB").save(colour)
+    with Display() as display:
+        asked("maps", images=colour, display=display)
+    assert "converted from colour to grey: colour.png" in capsys.readouterr().err
 
 
 def test_random_images_must_be_enough(asked, stripes, tmp_path):
@@ -228,6 +284,8 @@ def test_the_command_line(trained, stripes, tmp_path, monkeypatch, capsys):
         (["--show", "filters", "--method", "gradcam"], "`--method` does not go with `--show`"),
         (["--channel", "3", str(stripes)], "`--channel` is for `--show KIND`"),
         (["--show", "maximise", "--channel", "a"], "`--channel a` must be whole numbers"),
+        (["--show", ""], "Unknown kind of picture ``"),
+        (["--method", "", str(stripes)], "Unknown method ``"),
         (["--show", "maximise", "--set", "seed=3"], "`seed` has an option of its own"),
     ):
         assert run(["explain", str(trained), *wrong]) == 2

@@ -19,7 +19,7 @@ from fovea.data.sources.source import DataSource
 from fovea.display import Display
 from fovea.errors import UsageError, unknown
 from fovea.evaluation.parts import DecodedPart, decoded_part, sample_of
-from fovea.explanation.attribution.registry import Progress, setting
+from fovea.explanation.attribution.registry import Bounds, Progress, check_bounds, setting
 from fovea.explanation.objective import Objective
 from fovea.explanation.target_layer import target_layer
 from fovea.inputs.interface import Stored
@@ -29,6 +29,8 @@ from fovea.report.sheet import Sheet
 Wants = Literal["no", "may", "must"]
 """Whether a kind takes something, can do without, or needs it."""
 Value = TypeVar("Value")
+Option = Literal["layer", "channel", "target", "against", "concepts"]
+"""What may be said of a picture besides images, data and settings."""
 
 
 class Named(NamedTuple):
@@ -138,6 +140,11 @@ class Asked:
         """Return the inputs (N, C, H, W) of images."""
         return self.bundle.inputs_of(np.stack([image.pixels for image in images]))
 
+    def given_batches(self) -> Iterator[Tensor]:
+        """Yield inputs (n, C, H, W) of the images that were given."""
+        for first in range(0, len(self.images), self.batch):
+            yield self.inputs(self.images[first : first + self.batch])
+
     def batches(self, title: str, *, count: int | None = None) -> Iterator[Tensor]:
         """Yield inputs (n, C, H, W) of the first `count` images of the data, or of all, under a bar called `title`."""
         total = len(self.samples) if count is None else min(count, len(self.samples))
@@ -166,12 +173,18 @@ class Asked:
         against = None if self.against is None else torch.tensor([target.answer_named(self.against)], device=device)
         return Objective.of_task(target, torch.tensor(answers, device=device), against)
 
+    def check_one_target(self) -> None:
+        """Raise UsageError where more than one answer is named."""
+        if len(self.targets) > 1:
+            raise UsageError(f"`target` (={', '.join(self.targets)}): this takes one answer at a time.")
+
     def only_answer(self) -> int:
         """Return the answer that is asked for, or the only one there is.
 
-        Raises: UsageError where none is named of several.
+        Raises: UsageError where none is named of several, or more than one.
         """
         target = self.bundle.target
+        self.check_one_target()
         if self.targets:
             return target.answer_named(self.targets[0])
         if target.has_classes:
@@ -195,16 +208,28 @@ class Kind(NamedTuple):
     """Its own settings, with their defaults."""
     labelled: bool
     """Whether the labels of the data matter."""
+    takes: tuple[Option, ...]
+    """What it has a use for."""
+    bounds: Bounds
+    """Of its settings."""
 
     def parsed(self, given: Mapping[str, str]) -> dict[str, Any]:
         """Return settings that are given as text in the types of their defaults.
 
-        Raises: UsageError for one that the kind does not have, or a value that is none.
+        Raises: UsageError for one that the kind does not have, or a value that is none, or out of bounds.
         """
         for name in given:
             if name not in self.settings:
                 raise unknown("setting", name, self.settings)
-        return {name: setting(name, text, self.settings[name]) for name, text in given.items()}
+        found = {name: setting(name, text, self.settings[name]) for name, text in given.items()}
+        check_bounds(found, self.bounds)
+        return found
+
+    def check_options(self, **given: Any) -> None:
+        """Raise UsageError where an option is given, neither None nor empty, that is of no use to the kind."""
+        for name, value in given.items():
+            if value not in (None, []) and name not in self.takes:
+                raise UsageError(f"`{self.name}` has no use for `{name}`; it draws {self.does}.")
 
 
 KINDS: dict[str, Kind] = {}
@@ -218,12 +243,14 @@ def pictured(
     images: Wants = "no",
     data: Wants = "no",
     labelled: bool = False,
+    takes: tuple[Option, ...] = (),
     settings: Mapping[str, Any] | None = None,
+    bounds: Bounds | None = None,
 ) -> Callable[[Draw], Draw]:
     """Return a decorator that lists a kind of picture."""
 
     def add(draw: Draw) -> Draw:
-        KINDS[name] = Kind(name, does, draw, images, data, settings or {}, labelled)
+        KINDS[name] = Kind(name, does, draw, images, data, settings or {}, labelled, takes, bounds or {})
         return draw
 
     return add

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from fovea.errors import DataError, UsageError
+from fovea.explanation.attribution.registry import COUNT
 from fovea.explanation.features.concepts import LEVEL, Concept, tcav
 from fovea.jobs.pictures.asked import Asked, pictured
 from fovea.jobs.predict import find_images
@@ -18,6 +19,8 @@ SETS = 20
 """Sets of random images."""
 LARGEST = 40
 """Images of a random set, at most: as many as the smallest concept has."""
+LEAST = 3
+"""Images of a concept."""
 ASKED = 100
 """Images of the class, at most."""
 
@@ -27,10 +30,13 @@ ASKED = 100
     does="how much an answer depends on concepts, each a folder of images below `--concepts` (TCAV)",
     data="must",
     labelled=True,
+    takes=("concepts", "layer", "target", "against"),
     settings={"sets": SETS, "most": ASKED},
+    bounds={"sets": range(2, 1001), "most": COUNT},
 )
 def concepts(asked: Asked) -> Sheet:
     """Say how much the evidence for an answer grows towards each concept, against sets of random images of the data."""
+    answers = [asked.bundle.target.answer_named(name) for name in asked.targets] or [asked.only_answer()]
     shown = _concepts(asked)
     chance = np.random.default_rng(asked.seed)
     size = min(LARGEST, *(len(images) for images in shown.values()))
@@ -42,7 +48,6 @@ def concepts(asked: Asked) -> Sheet:
         asked.bundle.inputs_of(asked.samples.some(chance.choice(len(asked.samples), size, replace=False).tolist()))
         for _ in range(asked.setting("sets", SETS))
     ]
-    answers = [asked.bundle.target.answer_named(name) for name in asked.targets] or [asked.only_answer()]
     groups, figures, lines = [], [], []
     for answer in answers:
         x = _images_of(asked, answer)
@@ -88,7 +93,11 @@ def _concepts(asked: Asked) -> dict[str, np.ndarray[Any, Any]]:
     below = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
     if not below:
         raise UsageError(f"`concepts` (={folder}) has no folders; wanted is one folder of images for each concept.")
-    return {path.name: np.stack([asked.bundle.read(Path(file)) for file in find_images([path])]) for path in below}
+    found = {path.name: [asked.bundle.read(Path(file)) for file in find_images([path])] for path in below}
+    for name, images in found.items():
+        if len(images) < LEAST:
+            raise UsageError(f"The concept `{name}` has {len(images)} image(s), and must have at least {LEAST}.")
+    return {name: np.stack(images) for name, images in found.items()}
 
 
 def _images_of(asked: Asked, answer: int) -> Tensor:

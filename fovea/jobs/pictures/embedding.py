@@ -8,13 +8,15 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from fovea.errors import UsageError, unknown
+from fovea.explanation.attribution.registry import COUNT
 from fovea.explanation.features.embedding import embed, nearest, planar
 from fovea.jobs.pictures.asked import Asked, Samples, pictured
 from fovea.report.rasters import Pixels, in_colour
 from fovea.report.sheet import Drawn, Group, Sheet
 
 LAYOUTS = ("pca", "tsne")
+SHOWN = range(1, 1001)
+"""Of the nearest images."""
 SIDE = 1600
 """Pixels of the map."""
 MOST = 1000
@@ -27,13 +29,13 @@ HUES = ("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377
     "embedding",
     does="a map of a data set as the last layer sees it, with thumbnails",
     data="must",
+    takes=("layer",),
     settings={"layout": "pca", "most": MOST, "perplexity": 30.0},
+    bounds={"layout": LAYOUTS, "most": range(3, COUNT[-1] + 1), "perplexity": COUNT},
 )
 def embedding(asked: Asked) -> Sheet:
     """Draw the images of a data set where the features before the last layer put them, on a plane."""
     layout, most = asked.setting("layout", "pca"), asked.setting("most", MOST)
-    if layout not in LAYOUTS:
-        raise unknown("layout", layout, LAYOUTS)
     chosen = _some(len(asked.samples), most, asked.seed)
     batches = (
         asked.bundle.inputs_of(asked.samples.some(chosen[first : first + asked.batch]))
@@ -67,8 +69,6 @@ def _told(asked: Asked, total: int, title: str) -> Any:
 
 
 def _some(total: int, most: int, seed: int) -> list[int]:
-    if most < 3:
-        raise UsageError(f"`most` (={most}) must be at least 3.")
     order = np.random.default_rng(seed).permutation(total)[:most]
     return [int(index) for index in np.sort(order)]
 
@@ -104,13 +104,15 @@ def _legend(classes: Sequence[str]) -> str:
     images="must",
     data="must",
     labelled=True,
+    takes=("layer",),
     settings={"count": 9, "metric": "l2"},
+    bounds={"count": SHOWN, "metric": ("l2", "cosine")},
 )
 def neighbours(asked: Asked) -> Sheet:
     """Draw the images of a data set whose features before the last layer are nearest to those of each image."""
     count, metric = asked.setting("count", 9), asked.setting("metric", "l2")
     known = embed(asked.model, asked.batches("embedding"), layer=asked.layer)
-    queries = embed(asked.model, [asked.inputs(asked.images)], layer=asked.layer)
+    queries = embed(asked.model, asked.given_batches(), layer=asked.layer)
     found = nearest(known.features, queries.features, count=count, metric=metric)  # type: ignore[arg-type]
     groups, figures, lines = [], [], []
     target = asked.bundle.target

@@ -4,6 +4,7 @@ import numpy as np
 
 from fovea.errors import UsageError
 from fovea.explanation.attribution.occlusion import PATCHES, occlusion_grid
+from fovea.explanation.attribution.registry import COUNT
 from fovea.explanation.passes import FILLS
 from fovea.jobs.pictures.asked import Asked, pictured
 from fovea.report.rasters import Pixels, in_colour, overlay
@@ -21,7 +22,9 @@ GAP = 4
     "occlusion-grid",
     does="occlusion by several sizes of patch, side by side, for several answers as rows",
     images="must",
+    takes=("target", "against"),
     settings={"patches": [*PATCHES], "fill": "mean"},
+    bounds={"patches": COUNT, "fill": tuple(FILLS)},
 )
 def grid(asked: Asked) -> Sheet:
     """Draw what each place costs each answer when a patch hides it: answers as rows, sizes of patch as columns."""
@@ -29,8 +32,8 @@ def grid(asked: Asked) -> Sheet:
     usual = sorted({max(1, round(patch * side / DRAWN_FOR)) for patch in PATCHES})
     patches = asked.setting("patches", list(PATCHES) if side > max(PATCHES) else usual)
     fill = asked.setting("fill", "mean")
-    if fill not in FILLS:
-        raise UsageError(f"`fill` (={fill}) must be one of {', '.join(FILLS)}.")
+    if max(patches) > side:
+        raise UsageError(f"`patches`: {max(patches)} is more than the {side} pixels of the image's shorter side.")
     groups, arrays, figures, lines = [], {}, [], []
     for number, image in enumerate(asked.images):
         x = asked.inputs([image])

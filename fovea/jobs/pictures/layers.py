@@ -25,7 +25,12 @@ SEEN = 32
 """Filters, and input channels of each, in the picture of a layer that does not see the image."""
 
 
-@pictured("filters", does="the kernels of a layer as images; with `--data` how its channels respond", data="may")
+@pictured(
+    "filters",
+    does="the kernels of a layer as images; with `--data` how its channels respond",
+    data="may",
+    takes=("layer",),
+)
 def filters(asked: Asked) -> Sheet:
     """Draw the kernels of a layer, by default of the first, and say how its channels respond to data."""
     found = kernels(asked.model, asked.blank, asked.layer)
@@ -92,7 +97,7 @@ def _table(columns: dict[str, NDArray[np.float32]]) -> Table:
     return Table(("channel", "mean", "deviation", "largest", "places above 0", "images above 0"), rows)
 
 
-@pictured("maps", does="all channels of a layer for an image", images="must")
+@pictured("maps", does="all channels of a layer for an image", images="must", takes=("layer", "channel"))
 def maps(asked: Asked) -> Sheet:
     """Draw every channel of a layer for each image."""
     groups, arrays = [], {}
@@ -113,9 +118,15 @@ def maps(asked: Asked) -> Sheet:
     return Sheet(title=title, lead=asked.name, groups=groups, arrays=arrays, figures=figures, lines=lines)
 
 
-@pictured("strongest", does="the nine patches of a data set that excite a channel most, and projections", data="must")
+@pictured(
+    "strongest",
+    does="the nine patches of a data set that excite a channel most, and projections",
+    data="must",
+    takes=("layer", "channel"),
+)
 def strongest_patches(asked: Asked) -> Sheet:
     """Draw the patches that excite channels most beside their projections: Zeiler and Fergus 2013, figure 2."""
+    _chosen(asked.channels, feature_maps(asked.model, asked.blank, asked.at).shape[1], asked.at)  # before all the data
     found = strongest(asked.model, asked.batches("looking for the strongest"), asked.at, count=COUNT)
     K, count = found.values.shape
     chosen = _chosen(asked.channels, K, asked.at) or [*range(min(K, MOST_CHANNELS))]

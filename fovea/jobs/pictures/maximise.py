@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fovea.errors import UsageError, unknown
-from fovea.explanation.attribution.registry import Progress
+from fovea.explanation.attribution.registry import WEIGHT, Progress
 from fovea.explanation.maximise.search import (
     CLASS_INVERSION,
     DEEP_DREAM,
@@ -44,7 +44,9 @@ class Wanted(NamedTuple):
     "maximise",
     does="images that maximise channels, units, a layer (deep dream) or answers; from noise or from images",
     images="may",
+    takes=("layer", "channel", "target", "against"),
     settings={"goal": "", "place": [0, 0], "preset": "", **SEARCH},
+    bounds={"octaves": range(1, 101), "jitter": WEIGHT, "blur": range(1001), "colours": ("natural", "independent")},
 )
 def maximised(asked: Asked) -> Sheet:
     """Draw what channels or answers want to see; with images, what these become."""
@@ -101,10 +103,13 @@ def _wanted(asked: Asked, preset: str) -> list[Wanted]:
 
     Raises: UsageError where the goal does not fit what is named.
     """
-    usual = "layer" if preset == "dream" else "answer" if asked.targets or not (asked.layer or asked.channels) else ""
-    goal = asked.setting("goal", usual or "channel")
+    goal = asked.setting("goal", "") or _usual(asked, preset)
     if goal not in GOALS:
         raise unknown("goal", goal, GOALS)
+    given = {"layer": asked.layer, "channel": asked.channels, "target": asked.targets, "against": asked.against}
+    used = {"answer": ("target", "against"), "layer": ("layer",)}.get(goal, ("layer", "channel"))
+    if idle := [name for name, value in given.items() if value and name not in used]:
+        raise UsageError(f"`{idle[0]}` has no use where the goal is `{goal}`; leave it out, or set another `goal`.")
     if goal == "layer":
         return [Wanted(whole_layer(asked.at), [asked.at])]
     if goal == "answer":
@@ -117,6 +122,15 @@ def _wanted(asked: Asked, preset: str) -> list[Wanted]:
         Wanted(make(asked.at, some), [f"{asked.at}, channel {each}{where}" for each in some])
         for some in _some(asked, _channels)
     ]
+
+
+def _usual(asked: Asked, preset: str) -> str:
+    """Return the goal where none is set: what is named, an answer where nothing is; of a deep dream the layer."""
+    if asked.targets or asked.against is not None:
+        return "answer"
+    if asked.channels:
+        return "channel"
+    return "layer" if preset == "dream" else "channel" if asked.layer else "answer"
 
 
 def _some(asked: Asked, which: Callable[[Asked], Sequence[int]]) -> list[list[int]]:

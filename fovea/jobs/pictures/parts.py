@@ -19,7 +19,9 @@ IMAGES = 40
     "parts",
     does="the concepts that a layer has by itself for images of an answer, as crops (CRAFT)",
     data="must",
+    takes=("layer", "target", "against"),
     settings={"count": COUNT, "crop": CROP, "most": IMAGES},
+    bounds={"count": range(1, 1001), "crop": range(2), "most": range(1, 100_001)},
 )
 def parts(asked: Asked) -> Sheet:
     """Draw the crops of images that the network answers alike which show the parts of a layer's maps best."""

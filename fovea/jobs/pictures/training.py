@@ -19,15 +19,18 @@ from fovea.report.sheet import Drawn, Group, Sheet
     images="must",
     data="must",
     labelled=True,
+    takes=("target",),
     settings={"count": 5},
+    bounds={"count": range(1, 1001)},
 )
 def influence(asked: Asked) -> Sheet:
     """Draw the images of a data set whose learning helped, and harmed, each answer most, at the last layer."""
+    asked.check_one_target()
     target = asked.bundle.target
     seen = embed(asked.model, asked.batches("embedding"))
     labels = torch.from_numpy(np.asarray(target.to_network(asked.labels)))
     trained = known(seen, labels, target.criterion())
-    found = embed(asked.model, [asked.inputs(asked.images)])
+    found = embed(asked.model, asked.given_batches())
     groups, figures, lines = [], [], []
     for row, image in enumerate(asked.images):
         answer, question = _question(asked, image, found.outputs[row : row + 1])
