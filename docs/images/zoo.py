@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from blocks import Maps, Panel, Part, Split, figure_of, plus, side_by_side
-from torch import nn
+from torch import device, nn
 
 from fovea.registry import build
 from fovea.zoo import (
@@ -26,6 +26,7 @@ from fovea.zoo import (
     wide_resnet,
     xception,
 )
+from fovea.zoo.inception import Branches
 
 
 def mlp_panels() -> list[Panel]:
@@ -173,6 +174,33 @@ def factorised_panels() -> list[Panel]:
             ],
         ),
         ("xception, middle flow", [Maps("728 × 19 × 19"), plus(separable), Maps("728 × 19 × 19")]),
+    ]
+
+
+def boxes(module: nn.Module) -> list[Part]:
+    """The convolutions and poolings of a module of Inception, branches beside each other."""
+    match module:
+        case Branches():
+            return [side_by_side(*map(boxes, module.children()))]
+        case nn.Conv2d(kernel_size=(height, width), stride=(s, _), out_channels=c):
+            return [f"{height}×{width}{f'/{s}' if s > 1 else ''}, {c}"]
+        case nn.MaxPool2d(kernel_size=k, stride=s):
+            return [f"max pool {k}×{k}{f'/{s}' if s > 1 else ''}"]
+        case nn.AvgPool2d(kernel_size=k):
+            return [f"average pool {k}×{k}"]
+    return [part for child in module.children() for part in boxes(child)]
+
+
+def inception_v4_panels() -> list[Panel]:
+    """The stem of Inception-v4, and its first grid reduction."""
+    with device("meta"):
+        network = build("inception_v4")
+    return [
+        ("inception_v4, stem", [Maps("3 × 299 × 299"), *boxes(network.stem), Maps("384 × 35 × 35")]),
+        (
+            "inception_v4, Reduction-A",
+            [Maps("384 × 35 × 35"), *boxes(network.stage2.reduction_a), Maps("1024 × 17 × 17")],
+        ),
     ]
 
 
@@ -364,6 +392,7 @@ FIGURES = {
     "nin": nin_panels,
     "inception": inception_panels,
     "factorised": factorised_panels,
+    "inception_v4": inception_v4_panels,
     "resnet": resnet_panels,
     "resnet_cifar": resnet_cifar_panels,
     "resnext": resnext_panels,
