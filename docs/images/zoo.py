@@ -12,6 +12,7 @@ from fovea.zoo import (
     densenet,
     foveola,
     googlenet,
+    inception_resnet,
     lenet,
     mobilenet_v2,
     nin,
@@ -204,6 +205,24 @@ def inception_v4_panels() -> list[Panel]:
     ]
 
 
+def inception_resnet_panels() -> list[Panel]:
+    """A block of either Inception-ResNet, and the second grid reduction."""
+    with device("meta"):
+        first, second = build("inception_resnet_v1"), build("inception_resnet_v2")
+
+    def block(layer: inception_resnet.InceptionResidual, side: int) -> list[Part]:
+        c = layer.expand.out_channels
+        scaled = f"1×1, {c}\n× {layer.scale}"
+        return [Maps(f"{c} × {side} × {side}"), plus([*boxes(layer.branches), scaled]), "ReLU"]
+
+    reduction = [Maps("1088 × 17 × 17"), *boxes(second.stage3.reduction_b), Maps("2080 × 8 × 8")]
+    return [
+        ("inception_resnet_v1, Figure 10", block(first.stage1.inception_a1, 35)),
+        ("inception_resnet_v2, Figure 19", block(second.stage3.inception_c1, 8)),
+        ("inception_resnet_v2, Figure 18", reduction),
+    ]
+
+
 def resnet_panels() -> list[Panel]:
     """The basic block, the bottleneck, and the one whose shortcut nothing interrupts."""
     basic, deep = resnet.TABLE_1[18][0], resnet.TABLE_1[50][0]
@@ -393,6 +412,7 @@ FIGURES = {
     "inception": inception_panels,
     "factorised": factorised_panels,
     "inception_v4": inception_v4_panels,
+    "inception_resnet": inception_resnet_panels,
     "resnet": resnet_panels,
     "resnet_cifar": resnet_cifar_panels,
     "resnext": resnext_panels,

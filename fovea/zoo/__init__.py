@@ -6,6 +6,7 @@ from fovea.zoo import densenet as densenet
 from fovea.zoo import foveola as foveola
 from fovea.zoo import googlenet as googlenet
 from fovea.zoo import inception as inception
+from fovea.zoo import inception_resnet as inception_resnet
 from fovea.zoo import inception_v3 as inception_v3
 from fovea.zoo import inception_v4 as inception_v4
 from fovea.zoo import lenet as lenet

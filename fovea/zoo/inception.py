@@ -32,18 +32,16 @@ def conv_bn_relu(c_in: int, c_out: int, kernel: Kernel, **window: Any) -> nn.Seq
     return nn.Sequential(OrderedDict({"conv": conv, "bn": nn.BatchNorm2d(c_out, eps=1e-3), "relu": nn.ReLU()}))
 
 
-def chain(c_in: int, *rows: tuple[int, Kernel], valid: int | None = None) -> nn.Sequential:
+def chain(c_in: int, *rows: tuple[int, Kernel], stride: int = 1, valid: bool = False) -> nn.Sequential:
     """Return `conv1`, `conv2`...: for each row, (channels, kernel), a convolution with batch norm and ReLU.
 
-    They keep the size of the map, but for the last one where `valid` is given: its stride, and no padding then.
+    They keep the size of the map, but for the last one: that has `stride`, and no padding where it is `valid`.
     """
     layers = {}
     for i, (c, kernel) in enumerate(rows, start=1):
-        k = (kernel, kernel) if isinstance(kernel, int) else kernel
-        window = {"padding": (k[0] // 2, k[1] // 2)}
-        if i == len(rows) and valid is not None:
-            window = {"stride": (valid, valid), "padding": (0, 0)}
-        layers[f"conv{i}"] = conv_bn_relu(c_in, c, k, **window)
+        k, last = (kernel, kernel) if isinstance(kernel, int) else kernel, i == len(rows)
+        padding = (0, 0) if valid and last else (k[0] // 2, k[1] // 2)
+        layers[f"conv{i}"] = conv_bn_relu(c_in, c, k, stride=stride if last else 1, padding=padding)
         c_in = c
     return nn.Sequential(OrderedDict(layers))
 

@@ -42,7 +42,7 @@ def _reduction_a(c_in: int) -> Branches:
     """Figure 10: half the size by convolution and pooling; (N, c_in, H, W) -> (N, c_in + 480, H / 2, W / 2)."""
     return Branches(
         branch3=conv_bn_relu(c_in, 384, 3, stride=2),
-        branch3_double=chain(c_in, (64, 1), (96, 3), (96, 3), valid=2),
+        branch3_double=chain(c_in, (64, 1), (96, 3), (96, 3), stride=2, valid=True),
         branch_pool=nn.MaxPool2d(3, stride=2),
     )
 
@@ -61,8 +61,8 @@ def _figure_6(c_in: int, c7: int) -> Branches:
 def _reduction_b(c_in: int) -> Branches:
     """As Figure 10, with 1x7 and 7x1: (N, c_in, H, W) -> (N, c_in + 512, H / 2, W / 2)."""
     return Branches(
-        branch3=chain(c_in, (192, 1), (320, 3), valid=2),
-        branch7=chain(c_in, (192, 1), (192, (1, 7)), (192, (7, 1)), (192, 3), valid=2),
+        branch3=chain(c_in, (192, 1), (320, 3), stride=2, valid=True),
+        branch7=chain(c_in, (192, 1), (192, (1, 7)), (192, (7, 1)), (192, 3), stride=2, valid=True),
         branch_pool=nn.MaxPool2d(3, stride=2),
     )
 

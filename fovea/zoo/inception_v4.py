@@ -40,7 +40,7 @@ def reduction_a(c_in: int, maps: ReductionA) -> Branches:
     """Figure 7: half the size; (N, c_in, H, W) -> (N, n + m + c_in, floor((H - 1) / 2), floor((W - 1) / 2))."""
     return Branches(
         branch3=conv_bn_relu(c_in, maps.n, 3, stride=2),
-        branch3_double=chain(c_in, (maps.k, 1), (maps.l, 3), (maps.m, 3), valid=2),
+        branch3_double=chain(c_in, (maps.k, 1), (maps.l, 3), (maps.m, 3), stride=2, valid=True),
         branch_pool=nn.MaxPool2d(3, stride=2),
     )
 
@@ -51,8 +51,8 @@ def _pool(c_in: int, c: int) -> nn.Sequential:
 
 def _stem(c_in: int) -> nn.Sequential:
     """Figure 3: three convolutions, then branches three times; (N, c_in, 299, 299) -> (N, 384, 35, 35)."""
-    three = chain(160, (64, 1), (96, 3), valid=1)
-    seven = chain(160, (64, 1), (64, ROW), (64, COLUMN), (96, 3), valid=1)
+    three = chain(160, (64, 1), (96, 3), valid=True)
+    seven = chain(160, (64, 1), (64, ROW), (64, COLUMN), (96, 3), valid=True)
     layers = {
         "conv1": conv_bn_relu(c_in, 32, 3, stride=2),  # 149 x 149
         "conv2": conv_bn_relu(32, 32, 3),  # 147 x 147
@@ -91,8 +91,8 @@ def _inception_b(c_in: int) -> Branches:
 def _reduction_b(c_in: int) -> Branches:
     """Figure 8: half the size; (N, c_in, H, W) -> (N, 512 + c_in, floor((H - 1) / 2), floor((W - 1) / 2))."""
     return Branches(
-        branch3=chain(c_in, (192, 1), (192, 3), valid=2),
-        branch7=chain(c_in, (256, 1), (256, ROW), (320, COLUMN), (320, 3), valid=2),
+        branch3=chain(c_in, (192, 1), (192, 3), stride=2, valid=True),
+        branch7=chain(c_in, (256, 1), (256, ROW), (320, COLUMN), (320, 3), stride=2, valid=True),
         branch_pool=nn.MaxPool2d(3, stride=2),
     )
 
