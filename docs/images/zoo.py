@@ -4,15 +4,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from blocks import Maps, Panel, Part, Split, figure_of, plus, side_by_side
-from torch import device, nn
+from inceptions import (
+    bn_inception_panels,
+    factorised_panels,
+    inception_panels,
+    inception_resnet_panels,
+    inception_v4_panels,
+)
+from torch import nn
 
 from fovea.registry import build
 from fovea.zoo import (
     alexnet,
     densenet,
     foveola,
-    googlenet,
-    inception_resnet,
     lenet,
     mobilenet_v2,
     nin,
@@ -25,9 +30,7 @@ from fovea.zoo import (
     vgg,
     vgg_blocks,
     wide_resnet,
-    xception,
 )
-from fovea.zoo.inception import Branches
 
 
 def mlp_panels() -> list[Panel]:
@@ -125,101 +128,6 @@ def nin_panels() -> list[Panel]:
             + ["max pool 3×3/2"],
         ),
         ("its head", [Maps("192 × 8 × 8"), "1×1, 10", "average pool, global", Maps("10 logits")]),
-    ]
-
-
-def inception_panels() -> list[Panel]:
-    """Figure 2 of GoogLeNet with the channels of its module 3a."""
-    maps = googlenet.TABLE_1["3a"]
-    return [
-        (
-            "Figure 2(a): naive",
-            [
-                Maps("192 × 28 × 28"),
-                side_by_side([f"1×1, {maps.n1}"], [f"3×3, {maps.n3}"], [f"5×5, {maps.n5}"], ["max pool 3×3"]),
-                Maps(f"{maps.n1 + maps.n3 + maps.n5 + 192} × 28 × 28"),
-            ],
-        ),
-        (
-            "Figure 2(b): module 3a of googlenet",
-            [
-                Maps("192 × 28 × 28"),
-                side_by_side(
-                    [f"1×1, {maps.n1}"],
-                    [f"1×1, {maps.r3}", f"3×3, {maps.n3}"],
-                    [f"1×1, {maps.r5}", f"5×5, {maps.n5}"],
-                    ["max pool 3×3", f"1×1, {maps.p}"],
-                ),
-                Maps(f"{maps.c} × 28 × 28"),
-            ],
-        ),
-    ]
-
-
-def factorised_panels() -> list[Panel]:
-    """Inception-v3 on 17 x 17 maps, and Xception's middle flow."""
-    c, seven = 192, 128
-    separable = [f"ReLU\n3×3 depthwise\n1×1, {width}, BN" for width in xception.FIGURE_5[1][0].c]
-    return [
-        (
-            "inception_v3, Figure 6 (mixed6b)",
-            [
-                Maps("768 × 17 × 17"),
-                side_by_side(
-                    [f"1×1, {c}"],
-                    [f"1×1, {seven}", f"1×7, {seven}", f"7×1, {c}"],
-                    [f"1×1, {seven}", f"7×1, {seven}", f"1×7, {seven}", f"7×1, {seven}", f"1×7, {c}"],
-                    ["average pool 3×3", f"1×1, {c}"],
-                ),
-                Maps("768 × 17 × 17"),
-            ],
-        ),
-        ("xception, middle flow", [Maps("728 × 19 × 19"), plus(separable), Maps("728 × 19 × 19")]),
-    ]
-
-
-def boxes(module: nn.Module) -> list[Part]:
-    """The convolutions and poolings of a module of Inception, branches beside each other."""
-    match module:
-        case Branches():
-            return [side_by_side(*map(boxes, module.children()))]
-        case nn.Conv2d(kernel_size=(height, width), stride=(s, _), out_channels=c):
-            return [f"{height}×{width}{f'/{s}' if s > 1 else ''}, {c}"]
-        case nn.MaxPool2d(kernel_size=k, stride=s):
-            return [f"max pool {k}×{k}{f'/{s}' if s > 1 else ''}"]
-        case nn.AvgPool2d(kernel_size=k):
-            return [f"average pool {k}×{k}"]
-    return [part for child in module.children() for part in boxes(child)]
-
-
-def inception_v4_panels() -> list[Panel]:
-    """The stem of Inception-v4, and its first grid reduction."""
-    with device("meta"):
-        network = build("inception_v4")
-    return [
-        ("inception_v4, stem", [Maps("3 × 299 × 299"), *boxes(network.stem), Maps("384 × 35 × 35")]),
-        (
-            "inception_v4, Reduction-A",
-            [Maps("384 × 35 × 35"), *boxes(network.stage2.reduction_a), Maps("1024 × 17 × 17")],
-        ),
-    ]
-
-
-def inception_resnet_panels() -> list[Panel]:
-    """A block of either Inception-ResNet, and the second grid reduction."""
-    with device("meta"):
-        first, second = build("inception_resnet_v1"), build("inception_resnet_v2")
-
-    def block(layer: inception_resnet.InceptionResidual, side: int) -> list[Part]:
-        c = layer.expand.out_channels
-        scaled = f"1×1, {c}\n× {layer.scale}"
-        return [Maps(f"{c} × {side} × {side}"), plus([*boxes(layer.branches), scaled]), "ReLU"]
-
-    reduction = [Maps("1088 × 17 × 17"), *boxes(second.stage3.reduction_b), Maps("2080 × 8 × 8")]
-    return [
-        ("inception_resnet_v1, Figure 10", block(first.stage1.inception_a1, 35)),
-        ("inception_resnet_v2, Figure 19", block(second.stage3.inception_c1, 8)),
-        ("inception_resnet_v2, Figure 18", reduction),
     ]
 
 
@@ -410,6 +318,7 @@ FIGURES = {
     "vgg_blocks": vgg_blocks_panels,
     "nin": nin_panels,
     "inception": inception_panels,
+    "bn_inception": bn_inception_panels,
     "factorised": factorised_panels,
     "inception_v4": inception_v4_panels,
     "inception_resnet": inception_resnet_panels,
