@@ -136,6 +136,7 @@ def test_densenet_on_cifar10(name, millions):
         ("vgg16", 138_357_544, 0),
         ("vgg19", 143_667_240, 0),
         ("inception_v3", 23_851_784, -17_216),  # its batch norms have no scale there
+        ("inception_resnet_v2", 55_873_736, -30_272),  # likewise
         ("resnet50", 25_636_712, 26_560),
         ("resnet101", 44_707_176, 52_672),
         ("resnet152", 60_419_944, 75_712),

@@ -4,6 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from blocks import Maps, Panel, Part, Split, figure_of, plus, side_by_side
+from inceptions import (
+    bn_inception_panels,
+    factorised_panels,
+    inception_panels,
+    inception_resnet_panels,
+    inception_v4_panels,
+)
 from torch import nn
 
 from fovea.registry import build
@@ -11,7 +18,6 @@ from fovea.zoo import (
     alexnet,
     densenet,
     foveola,
-    googlenet,
     lenet,
     mobilenet_v2,
     nin,
@@ -24,7 +30,6 @@ from fovea.zoo import (
     vgg,
     vgg_blocks,
     wide_resnet,
-    xception,
 )
 
 
@@ -123,56 +128,6 @@ def nin_panels() -> list[Panel]:
             + ["max pool 3×3/2"],
         ),
         ("its head", [Maps("192 × 8 × 8"), "1×1, 10", "average pool, global", Maps("10 logits")]),
-    ]
-
-
-def inception_panels() -> list[Panel]:
-    """Figure 2 of GoogLeNet with the channels of its module 3a."""
-    maps = googlenet.TABLE_1["3a"]
-    return [
-        (
-            "Figure 2(a): naive",
-            [
-                Maps("192 × 28 × 28"),
-                side_by_side([f"1×1, {maps.n1}"], [f"3×3, {maps.n3}"], [f"5×5, {maps.n5}"], ["max pool 3×3"]),
-                Maps(f"{maps.n1 + maps.n3 + maps.n5 + 192} × 28 × 28"),
-            ],
-        ),
-        (
-            "Figure 2(b): module 3a of googlenet",
-            [
-                Maps("192 × 28 × 28"),
-                side_by_side(
-                    [f"1×1, {maps.n1}"],
-                    [f"1×1, {maps.r3}", f"3×3, {maps.n3}"],
-                    [f"1×1, {maps.r5}", f"5×5, {maps.n5}"],
-                    ["max pool 3×3", f"1×1, {maps.p}"],
-                ),
-                Maps(f"{maps.c} × 28 × 28"),
-            ],
-        ),
-    ]
-
-
-def factorised_panels() -> list[Panel]:
-    """Inception-v3 on 17 x 17 maps, and Xception's middle flow."""
-    c, seven = 192, 128
-    separable = [f"ReLU\n3×3 depthwise\n1×1, {width}, BN" for width in xception.FIGURE_5[1][0].c]
-    return [
-        (
-            "inception_v3, Figure 6 (mixed6b)",
-            [
-                Maps("768 × 17 × 17"),
-                side_by_side(
-                    [f"1×1, {c}"],
-                    [f"1×1, {seven}", f"1×7, {seven}", f"7×1, {c}"],
-                    [f"1×1, {seven}", f"7×1, {seven}", f"1×7, {seven}", f"7×1, {seven}", f"1×7, {c}"],
-                    ["average pool 3×3", f"1×1, {c}"],
-                ),
-                Maps("768 × 17 × 17"),
-            ],
-        ),
-        ("xception, middle flow", [Maps("728 × 19 × 19"), plus(separable), Maps("728 × 19 × 19")]),
     ]
 
 
@@ -363,7 +318,10 @@ FIGURES = {
     "vgg_blocks": vgg_blocks_panels,
     "nin": nin_panels,
     "inception": inception_panels,
+    "bn_inception": bn_inception_panels,
     "factorised": factorised_panels,
+    "inception_v4": inception_v4_panels,
+    "inception_resnet": inception_resnet_panels,
     "resnet": resnet_panels,
     "resnet_cifar": resnet_cifar_panels,
     "resnext": resnext_panels,

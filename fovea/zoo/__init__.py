@@ -2,11 +2,14 @@
 
 # `as` under the same name: exported on purpose, to linter and type checker alike
 from fovea.zoo import alexnet as alexnet
+from fovea.zoo import bn_inception as bn_inception
 from fovea.zoo import densenet as densenet
 from fovea.zoo import foveola as foveola
 from fovea.zoo import googlenet as googlenet
 from fovea.zoo import inception as inception
+from fovea.zoo import inception_resnet as inception_resnet
 from fovea.zoo import inception_v3 as inception_v3
+from fovea.zoo import inception_v4 as inception_v4
 from fovea.zoo import lenet as lenet
 from fovea.zoo import mlp as mlp
 from fovea.zoo import mobilenet_v1 as mobilenet_v1

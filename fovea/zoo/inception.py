@@ -1,6 +1,7 @@
 """Inception: Szegedy et al. 2014, "Going deeper with convolutions", arXiv:1409.4842. Figures 2(a) and 2(b).
 
-The modules, and what the networks made of them share; `googlenet.py` and `inception_v3.py` are the networks.
+The modules, and what the networks made of them share: `googlenet.py`, `bn_inception.py`, `inception_v3.py`,
+`inception_v4.py` and `inception_resnet.py`.
 
 Departures: none.
 """
@@ -14,6 +15,8 @@ from torch import Tensor, nn
 
 from fovea.layers import Classifier
 
+Kernel = int | tuple[int, int]
+"""Of a convolution: the side of a square, or (height, width)."""
 Unit = Callable[..., nn.Sequential]
 """Makes a convolution with its activation: (c_in, c_out, kernel, stride=..., padding=...)."""
 
@@ -23,10 +26,30 @@ def conv_relu(c_in: int, c_out: int, kernel: int, **window: Any) -> nn.Sequentia
     return nn.Sequential(OrderedDict({"conv": nn.Conv2d(c_in, c_out, kernel, **window), "relu": nn.ReLU()}))
 
 
-def conv_bn_relu(c_in: int, c_out: int, kernel: int | tuple[int, int], **window: Any) -> nn.Sequential:
+def conv_bn_relu(c_in: int, c_out: int, kernel: Kernel, **window: Any) -> nn.Sequential:
     """Convolution without bias, batch norm (eps 1e-3), ReLU: (N, c_in, H, W) -> (N, c_out, ...)."""
     conv = nn.Conv2d(c_in, c_out, kernel, bias=False, **window)
     return nn.Sequential(OrderedDict({"conv": conv, "bn": nn.BatchNorm2d(c_out, eps=1e-3), "relu": nn.ReLU()}))
+
+
+def chain(c_in: int, *rows: tuple[int, Kernel], stride: int = 1, valid: bool = False) -> nn.Sequential:
+    """Return `conv1`, `conv2`...: for each row, (channels, kernel), a convolution with batch norm and ReLU.
+
+    They keep the size of the map, but for the last one: that has `stride`, and no padding where it is `valid`.
+    """
+    layers = {}
+    for i, (c, kernel) in enumerate(rows, start=1):
+        k, last = (kernel, kernel) if isinstance(kernel, int) else kernel, i == len(rows)
+        padding = (0, 0) if valid and last else (k[0] // 2, k[1] // 2)
+        layers[f"conv{i}"] = conv_bn_relu(c_in, c, k, stride=stride if last else 1, padding=padding)
+        c_in = c
+    return nn.Sequential(OrderedDict(layers))
+
+
+def average_and_project(c_in: int, c: int, *, count_padding: bool = True) -> nn.Sequential:
+    """3x3 average pooling, padded by zeros that may or may not count, then 1x1: (N, c_in, H, W) -> (N, c, H, W)."""
+    pool = nn.AvgPool2d(3, stride=1, padding=1, count_include_pad=count_padding)
+    return nn.Sequential(OrderedDict({"pool": pool, "conv": conv_bn_relu(c_in, c, 1)}))
 
 
 class Branches(nn.Module):
@@ -40,6 +63,14 @@ class Branches(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return the maps of all branches, in order."""
         return torch.cat([branch(x) for branch in self.children()], dim=1)
+
+
+def split(layers: nn.Sequential, c_in: int, c: int) -> nn.Sequential:
+    """Return a chain that ends in `c_in` channels with a step more: 1x3 and 3x1 side by side, `c` channels each."""
+    row = conv_bn_relu(c_in, c, (1, 3), padding=(0, 1))
+    column = conv_bn_relu(c_in, c, (3, 1), padding=(1, 0))
+    layers.add_module(f"conv{len(layers) + 1}", Branches(a=row, b=column))
+    return layers
 
 
 class NaiveInception(Branches):

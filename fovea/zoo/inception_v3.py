@@ -16,39 +16,25 @@ from torch import nn
 from fovea.layers import Classifier
 from fovea.registry import Peer, register
 from fovea.shapes import Window, chained
-from fovea.zoo.inception import AuxiliaryClassifier, Branches, conv_bn_relu, dropout_head, he_normal
-
-Kernel = int | tuple[int, int]
-
-
-def _chain(c_in: int, *rows: tuple[int, Kernel], last_stride: int = 1) -> nn.Sequential:
-    """Return `conv1`, `conv2`...: for each row, (channels, kernel), a convolution with batch norm and ReLU.
-
-    They keep the size of the map, but for the last one where `last_stride` is 2: that has no padding.
-    """
-    layers = {}
-    for i, (c, kernel) in enumerate(rows, start=1):
-        k = (kernel, kernel) if isinstance(kernel, int) else kernel
-        window = {"padding": (k[0] // 2, k[1] // 2)}
-        if i == len(rows) and last_stride == 2:
-            window = {"stride": (2, 2), "padding": (0, 0)}
-        layers[f"conv{i}"] = conv_bn_relu(c_in, c, k, **window)
-        c_in = c
-    return nn.Sequential(OrderedDict(layers))
-
-
-def _pool(c_in: int, c: int) -> nn.Sequential:
-    """3x3 average pooling, then 1x1."""
-    return nn.Sequential(OrderedDict({"pool": nn.AvgPool2d(3, stride=1, padding=1), "conv": conv_bn_relu(c_in, c, 1)}))
+from fovea.zoo.inception import (
+    AuxiliaryClassifier,
+    Branches,
+    average_and_project,
+    chain,
+    conv_bn_relu,
+    dropout_head,
+    he_normal,
+    split,
+)
 
 
 def _figure_5(c_in: int, p: int) -> Branches:
     """Two 3x3 in place of a 5x5: (N, c_in, H, W) -> (N, 224 + p, H, W)."""
     return Branches(
         branch1=conv_bn_relu(c_in, 64, 1),
-        branch5=_chain(c_in, (48, 1), (64, 5)),
-        branch3_double=_chain(c_in, (64, 1), (96, 3), (96, 3)),
-        branch_pool=_pool(c_in, p),
+        branch5=chain(c_in, (48, 1), (64, 5)),
+        branch3_double=chain(c_in, (64, 1), (96, 3), (96, 3)),
+        branch_pool=average_and_project(c_in, p),
     )
 
 
@@ -56,7 +42,7 @@ def _reduction_a(c_in: int) -> Branches:
     """Figure 10: half the size by convolution and pooling; (N, c_in, H, W) -> (N, c_in + 480, H / 2, W / 2)."""
     return Branches(
         branch3=conv_bn_relu(c_in, 384, 3, stride=2),
-        branch3_double=_chain(c_in, (64, 1), (96, 3), (96, 3), last_stride=2),
+        branch3_double=chain(c_in, (64, 1), (96, 3), (96, 3), stride=2, valid=True),
         branch_pool=nn.MaxPool2d(3, stride=2),
     )
 
@@ -66,40 +52,32 @@ def _figure_6(c_in: int, c7: int) -> Branches:
     row, column = (1, 7), (7, 1)
     return Branches(
         branch1=conv_bn_relu(c_in, 192, 1),
-        branch7=_chain(c_in, (c7, 1), (c7, row), (192, column)),
-        branch7_double=_chain(c_in, (c7, 1), (c7, column), (c7, row), (c7, column), (192, row)),
-        branch_pool=_pool(c_in, 192),
+        branch7=chain(c_in, (c7, 1), (c7, row), (192, column)),
+        branch7_double=chain(c_in, (c7, 1), (c7, column), (c7, row), (c7, column), (192, row)),
+        branch_pool=average_and_project(c_in, 192),
     )
 
 
 def _reduction_b(c_in: int) -> Branches:
     """As Figure 10, with 1x7 and 7x1: (N, c_in, H, W) -> (N, c_in + 512, H / 2, W / 2)."""
     return Branches(
-        branch3=_chain(c_in, (192, 1), (320, 3), last_stride=2),
-        branch7=_chain(c_in, (192, 1), (192, (1, 7)), (192, (7, 1)), (192, 3), last_stride=2),
+        branch3=chain(c_in, (192, 1), (320, 3), stride=2, valid=True),
+        branch7=chain(c_in, (192, 1), (192, (1, 7)), (192, (7, 1)), (192, 3), stride=2, valid=True),
         branch_pool=nn.MaxPool2d(3, stride=2),
     )
-
-
-def _split(chain: nn.Sequential) -> nn.Sequential:
-    """Return the chain, which ends in 384 channels, with a step of 1x3 and 3x1 side by side, 384 channels each."""
-    row = conv_bn_relu(384, 384, (1, 3), padding=(0, 1))
-    column = conv_bn_relu(384, 384, (3, 1), padding=(1, 0))
-    chain.add_module(f"conv{len(chain) + 1}", Branches(a=row, b=column))
-    return chain
 
 
 def _figure_7(c_in: int) -> Branches:
     """Expanded filter banks for the coarsest maps: (N, c_in, H, W) -> (N, 2048, H, W)."""
     return Branches(
         branch1=conv_bn_relu(c_in, 320, 1),
-        branch3=_split(_chain(c_in, (384, 1))),
-        branch3_double=_split(_chain(c_in, (448, 1), (384, 3))),
-        branch_pool=_pool(c_in, 192),
+        branch3=split(chain(c_in, (384, 1)), 384, 384),
+        branch3_double=split(chain(c_in, (448, 1), (384, 3)), 384, 384),
+        branch_pool=average_and_project(c_in, 192),
     )
 
 
-def _stem(c_in: int) -> nn.Sequential:
+def stem(c_in: int) -> nn.Sequential:
     """Five convolutions and two poolings: (N, c_in, 299, 299) -> (N, 192, 35, 35)."""
     layers = {
         "conv1": conv_bn_relu(c_in, 32, 3, stride=2),  # 149 x 149
@@ -213,5 +191,5 @@ def inception_v3(classes: int = 1000, *, c_in: int = 3, size: int = 299, aux: bo
     stages = [nn.Sequential(OrderedDict({m.name: m.module(*m.arguments) for m in row})) for row in TABLE_1]
     heads = {"stage2.mixed6e": _aux(classes)} if aux else {}
     return he_normal(
-        AuxiliaryClassifier(stem=_stem(c_in), stages=stages, head=dropout_head(2048, classes, dropout=0.5), heads=heads)
+        AuxiliaryClassifier(stem=stem(c_in), stages=stages, head=dropout_head(2048, classes, dropout=0.5), heads=heads)
     )

@@ -3,7 +3,18 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from fovea.zoo.inception import AuxiliaryClassifier, Branches, Inception, Maps, NaiveInception, conv_bn_relu, conv_relu
+from fovea.zoo.inception import (
+    AuxiliaryClassifier,
+    Branches,
+    Inception,
+    Maps,
+    NaiveInception,
+    average_and_project,
+    chain,
+    conv_bn_relu,
+    conv_relu,
+    split,
+)
 
 MAPS = Maps(n1=2, r3=3, n3=4, r5=2, n5=3, p=5)
 
@@ -86,3 +97,26 @@ def test_a_head_sends_its_gradient_to_the_layers_before_it_only():
     model(torch.ones(1, 1, 2, 2))[1].backward()
     assert model.stage1[0].weight.grad is not None
     assert model.stage2[0].weight.grad is None
+
+
+@pytest.mark.parametrize(("arguments", "size"), [({}, 7), ({"stride": 2}, 4), ({"valid": True}, 5)])
+def test_only_the_last_convolution_of_a_chain_changes_the_size(arguments, size):
+    layers = chain(3, (2, 1), (4, (1, 7)), (5, 3), **arguments)
+    assert list(dict(layers.named_children())) == ["conv1", "conv2", "conv3"]
+    assert layers[:2](torch.zeros(2, 3, 7, 7)).shape == (2, 4, 7, 7)
+    assert layers(torch.zeros(2, 3, 7, 7)).shape == (2, 5, size, size)
+
+
+@pytest.mark.parametrize(("count", "corner"), [(True, 4 / 9), (False, 1.0)])
+def test_zeros_around_the_map_count_or_not(count, corner):
+    pool = average_and_project(1, 2, count_padding=count).pool
+    assert pool(torch.ones(1, 1, 3, 3))[0, 0, 0, 0].item() == pytest.approx(corner)
+
+
+def test_a_split_chain_ends_in_both_directions_side_by_side():
+    torch.manual_seed(0)
+    layers, x = split(chain(3, (4, 1)), 4, 2).eval(), torch.randn(2, 3, 5, 6)
+    ends = layers.conv2
+    assert (ends.a.conv.kernel_size, ends.b.conv.kernel_size) == ((1, 3), (3, 1))
+    first = layers.conv1(x)
+    assert torch.equal(layers(x), torch.cat([ends.a(first), ends.b(first)], 1))

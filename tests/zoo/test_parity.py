@@ -13,7 +13,9 @@ from fovea import registry
 SAMPLE = (
     ("densenet121", "torchvision", 32),
     ("googlenet_bn", "torchvision", 32),
+    ("inception_resnet_v2", "timm", 75),
     ("inception_v3", "timm", 75),
+    ("inception_v4", "timm", 75),
     ("mobilenet_v1", "timm", 32),
     ("mobilenet_v2", "torchvision", 32),
     ("mobilenet_v2_05", "timm", 32),
