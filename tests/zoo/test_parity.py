@@ -21,6 +21,7 @@ SAMPLE = (
     ("resnet50_v2", "timm", 32),
     ("resnext50_32x4d", "timm", 32),
     ("seresnet50", "timm", 32),
+    ("seresnext50_32x4d", "timm", 32),
     ("shufflenet_v2_05", "torchvision", 32),
     ("squeezenet1_0", "torchvision", 33),
     ("squeezenet1_1", "torchvision", 32),
