@@ -12,6 +12,7 @@ from fovea import registry
 
 SAMPLE = (
     ("densenet121", "torchvision", 32),
+    ("dpn68", "timm", 32),
     ("googlenet_bn", "torchvision", 32),
     ("inception_v3", "timm", 75),
     ("mobilenet_v1", "timm", 32),
