@@ -3,6 +3,7 @@
 # `as` under the same name: exported on purpose, to linter and type checker alike
 from fovea.zoo import alexnet as alexnet
 from fovea.zoo import attention as attention
+from fovea.zoo import cbam as cbam
 from fovea.zoo import densenet as densenet
 from fovea.zoo import dpn as dpn
 from fovea.zoo import foveola as foveola
