@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from fovea.layers import Classifier
 from fovea.registry import register
+from fovea.shapes import Window, chained
 
 
 class Model(NamedTuple):
@@ -64,8 +65,10 @@ def _head(c: int, classes: int, dropout: float) -> nn.Sequential:
     return nn.Sequential(OrderedDict({**layers, "logits": nn.Linear(features, classes)}))
 
 
-def _prelu_net(model: str, *, classes: int, c_in: int, dropout: float) -> Classifier:
+def _prelu_net(model: str, *, classes: int, c_in: int, size: int, dropout: float) -> Classifier:
     row = TABLE_3[model]
+    pools = [Window(f"{place}.pool", 2, stride=2) for place in ("stem", "stage1", "stage2")]
+    chained(size, [Window("stem.conv", 7, stride=2, padding=3), *pools])
     stem = {
         "conv": nn.Conv2d(c_in, STEM, 7, stride=2, padding=3),
         "prelu": nn.PReLU(STEM, SLOPE),
@@ -96,13 +99,13 @@ _register = partial(
 
 
 @_register(params=178_032_072, macs=19_058_106_368)
-def prelu_net_a(classes: int = 1000, *, c_in: int = 3, dropout: float = 0.5) -> Classifier:
-    return _prelu_net("A", classes=classes, c_in=c_in, dropout=dropout)
+def prelu_net_a(classes: int = 1000, *, c_in: int = 3, size: int = 224, dropout: float = 0.5) -> Classifier:
+    return _prelu_net("A", classes=classes, c_in=c_in, size=size, dropout=dropout)
 
 
 @_register(params=183_343_048, macs=23_219_904_512)
-def prelu_net_b(classes: int = 1000, *, c_in: int = 3, dropout: float = 0.5) -> Classifier:
-    return _prelu_net("B", classes=classes, c_in=c_in, dropout=dropout)
+def prelu_net_b(classes: int = 1000, *, c_in: int = 3, size: int = 224, dropout: float = 0.5) -> Classifier:
+    return _prelu_net("B", classes=classes, c_in=c_in, size=size, dropout=dropout)
 
 
 @_register(
@@ -113,5 +116,5 @@ def prelu_net_b(classes: int = 1000, *, c_in: int = 3, dropout: float = 0.5) -> 
     published="table in lecture 002: densely, at several sizes",
     decks=("002",),
 )
-def prelu_net_c(classes: int = 1000, *, c_in: int = 3, dropout: float = 0.5) -> Classifier:
-    return _prelu_net("C", classes=classes, c_in=c_in, dropout=dropout)
+def prelu_net_c(classes: int = 1000, *, c_in: int = 3, size: int = 224, dropout: float = 0.5) -> Classifier:
+    return _prelu_net("C", classes=classes, c_in=c_in, size=size, dropout=dropout)
