@@ -5,6 +5,7 @@ from pathlib import Path
 
 from blocks import Maps, Panel, Part, Split, figure_of, plus, side_by_side
 from torch import nn
+from zoo_residual import FIGURES as SINCE_RESNET
 
 from fovea.registry import build
 from fovea.zoo import (
@@ -367,6 +368,7 @@ FIGURES = {
     "resnet": resnet_panels,
     "resnet_cifar": resnet_cifar_panels,
     "resnext": resnext_panels,
+    **SINCE_RESNET,
     "densenet": densenet_panels,
     "squeezenet": squeezenet_panels,
     "mobilenet": mobilenet_panels,
