@@ -53,7 +53,7 @@ def unit(c_in: int, stage: Stage, *, stride: int = 1) -> PreActivation:
 
 
 def enlarged(x: Tensor, like: Tensor) -> Tensor:
-    """Return `x` at the height and width of `like`, bilinearly between pixels whose corners lie on one another."""
+    """Return `x`, (N, C, H, W) float, at the height and width of `like`, bilinearly; corners lie on corners."""
     return F.interpolate(x, size=like.shape[2:], mode="bilinear", align_corners=True)
 
 
