@@ -12,6 +12,7 @@ from inceptions import (
     inception_v4_panels,
 )
 from torch import nn
+from zoo_residual import FIGURES as SINCE_RESNET
 
 from fovea.registry import build
 from fovea.zoo import (
@@ -325,6 +326,7 @@ FIGURES = {
     "resnet": resnet_panels,
     "resnet_cifar": resnet_cifar_panels,
     "resnext": resnext_panels,
+    **SINCE_RESNET,
     "densenet": densenet_panels,
     "squeezenet": squeezenet_panels,
     "mobilenet": mobilenet_panels,

@@ -3,7 +3,10 @@
 # `as` under the same name: exported on purpose, to linter and type checker alike
 from fovea.zoo import alexnet as alexnet
 from fovea.zoo import bn_inception as bn_inception
+from fovea.zoo import attention as attention
+from fovea.zoo import cbam as cbam
 from fovea.zoo import densenet as densenet
+from fovea.zoo import dpn as dpn
 from fovea.zoo import foveola as foveola
 from fovea.zoo import googlenet as googlenet
 from fovea.zoo import inception as inception
@@ -16,6 +19,8 @@ from fovea.zoo import mobilenet_v1 as mobilenet_v1
 from fovea.zoo import mobilenet_v2 as mobilenet_v2
 from fovea.zoo import nin as nin
 from fovea.zoo import pattern as pattern
+from fovea.zoo import prelu_net as prelu_net
+from fovea.zoo import pyramidnet as pyramidnet
 from fovea.zoo import resnet as resnet
 from fovea.zoo import resnet_cifar as resnet_cifar
 from fovea.zoo import resnet_v2 as resnet_v2

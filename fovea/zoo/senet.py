@@ -1,5 +1,6 @@
 """Squeeze-and-excitation networks: Hu, Shen, Albanie, Sun and Wu 2017, arXiv:1709.01507. SE-ResNet: Figure 3, Table 1.
 
+SE-ResNeXt: Table 1, right; ResNeXt of 32x4d with the same gate.
 SENet-154: the appendix; ResNeXt-152 of 64x4d with half the channels after the first 1x1 convolution of each block,
 three 3x3 convolutions in the stem, 3x3 projections where the map shrinks, and dropout before the logits.
 
@@ -27,6 +28,7 @@ from fovea.zoo.resnet import (
     residual,
     stages,
 )
+from fovea.zoo.resnext import grouped_bottleneck, table_1
 
 SENET_154 = (
     #     width    c   n  s
@@ -39,10 +41,18 @@ SENET_154 = (
 
 def se_bottleneck(c_in: int, stage: Stage, *, stride: int, stride_in: str, reduction: int) -> nn.Sequential:
     """ResNet's bottleneck, squeeze-and-excitation: (N, c_in, H, W) -> (N, c, ceil(H / stride), ceil(W / stride))."""
+    return _gated(bottleneck(c_in, stage, stride=stride, stride_in=stride_in), stage.c, reduction)
+
+
+def se_grouped_bottleneck(c_in: int, stage: Stage, *, stride: int, cardinality: int, reduction: int) -> nn.Sequential:
+    """ResNeXt's bottleneck, squeeze-and-excitation: (N, c_in, H, W) -> (N, c, ceil(H / stride), ceil(W / stride))."""
+    return _gated(grouped_bottleneck(c_in, stage, stride=stride, cardinality=cardinality), stage.c, reduction)
+
+
+def _gated(layers: nn.Sequential, c: int, reduction: int) -> nn.Sequential:
     if reduction < 1:
         raise UsageError(f"`reduction` (={reduction}) must be at least 1.")
-    layers = bottleneck(c_in, stage, stride=stride, stride_in=stride_in)
-    layers.add_module("se", SqueezeExcitation(stage.c, reduction))
+    layers.add_module("se", SqueezeExcitation(c, reduction))
     return layers
 
 
@@ -78,6 +88,12 @@ def _stem(c_in: int) -> nn.Sequential:
     return nn.Sequential(OrderedDict(layers))
 
 
+def _seresnext(depth: int, *, classes: int, c_in: int, reduction: int) -> Classifier:
+    """Return SE-ResNeXt-`depth` of 32x4d."""
+    block = residual(partial(se_grouped_bottleneck, cardinality=32, reduction=reduction))
+    return imagenet_resnet(table_1(depth, cardinality=32, width=4), block, classes=classes, c_in=c_in)
+
+
 SE_RULES = (*RULES, (r"\.se\.fc1\.", ".se.excitation.reduce."), (r"\.se\.fc2\.", ".se.excitation.expand."))
 SENET_RULES = (
     (r"^conv1\.0\.", "stem.conv1."),
@@ -96,11 +112,11 @@ _register = partial(
     authors="Hu et al.",
     year=2017,
     input=(3, 224, 224),
-    decks=("000", "001"),
 )
+_shown = partial(_register, decks=("000", "001"))
 
 
-@_register(
+@_shown(
     params=28_088_024,
     macs=4_091_699_200,
     top1=76.71,
@@ -114,6 +130,30 @@ def seresnet50(classes: int = 1000, *, c_in: int = 3, reduction: int = 16, strid
 
 
 @_register(
+    params=27_559_896,
+    macs=4_232_994_816,
+    top1=78.90,
+    top5=94.51,
+    published="Table 2",
+    peers={"timm": Peer("seresnext50_32x4d", SE_RULES)},
+)
+def seresnext50_32x4d(classes: int = 1000, *, c_in: int = 3, reduction: int = 16) -> Classifier:
+    return _seresnext(50, classes=classes, c_in=c_in, reduction=reduction)
+
+
+@_register(
+    params=48_955_416,
+    macs=7_974_739_968,
+    top1=79.30,
+    top5=94.99,
+    published="Table 2",
+    peers={"timm": Peer("seresnext101_32x4d", SE_RULES)},
+)
+def seresnext101_32x4d(classes: int = 1000, *, c_in: int = 3, reduction: int = 16) -> Classifier:
+    return _seresnext(101, classes=classes, c_in=c_in, reduction=reduction)
+
+
+@_shown(
     params=115_088_984,
     macs=20_688_363_520,
     top1=81.32,

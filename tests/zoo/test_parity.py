@@ -12,6 +12,7 @@ from fovea import registry
 
 SAMPLE = (
     ("densenet121", "torchvision", 32),
+    ("dpn68", "timm", 32),
     ("googlenet_bn", "torchvision", 32),
     ("inception_resnet_v2", "timm", 75),
     ("inception_v3", "timm", 75),
@@ -23,6 +24,7 @@ SAMPLE = (
     ("resnet50_v2", "timm", 32),
     ("resnext50_32x4d", "timm", 32),
     ("seresnet50", "timm", 32),
+    ("seresnext50_32x4d", "timm", 32),
     ("shufflenet_v2_05", "torchvision", 32),
     ("squeezenet1_0", "torchvision", 33),
     ("squeezenet1_1", "torchvision", 32),

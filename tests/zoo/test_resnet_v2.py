@@ -52,3 +52,20 @@ def test_only_the_first_block_of_a_stage_has_a_projection():
         model = registry.build("resnet101_v2")
     blocks = [block for i in range(1, 5) for block in getattr(model, f"stage{i}") if isinstance(block, PreActivation)]
     assert [block.projection is not None for block in blocks] == [i == 0 for n in (3, 4, 23, 3) for i in range(n)]
+
+
+def test_resnet_200_has_24_and_36_blocks_in_its_middle_stages():
+    with torch.device("meta"):
+        model = registry.build("resnet200_v2")
+    counts = [sum(isinstance(m, PreActivation) for m in getattr(model, f"stage{i}")) for i in range(1, 5)]
+    assert counts == [3, 24, 36, 3]
+    # a first convolution, three in each block, the dense layer; the four projections are not counted
+    layers = sum(isinstance(m, nn.Conv2d | nn.Linear) for m in model.modules())
+    assert layers - 4 == 200 == 1 + 3 * sum(counts) + 1
+
+
+def test_the_parameters_of_resnet_200():
+    # Han et al. 2016, arXiv:1610.02915, table of ImageNet: PreResNet-200, 64.5M
+    # timm 1.0.31 has version 1, resnet200: 64,673,832; the norms differ by the same 7,680 as those of 50 layers
+    v1, v2 = registry.entry("resnet50").params, registry.entry("resnet50_v2").params
+    assert registry.entry("resnet200_v2").params == 64_673_832 - (v1 - v2)
