@@ -4,6 +4,7 @@
 from fovea.zoo import alexnet as alexnet
 from fovea.zoo import convnext as convnext
 from fovea.zoo import densenet as densenet
+from fovea.zoo import efficientnet_v2 as efficientnet_v2
 from fovea.zoo import foveola as foveola
 from fovea.zoo import googlenet as googlenet
 from fovea.zoo import inception as inception
