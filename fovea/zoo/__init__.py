@@ -16,6 +16,7 @@ from fovea.zoo import mobilenet_v2 as mobilenet_v2
 from fovea.zoo import nin as nin
 from fovea.zoo import pattern as pattern
 from fovea.zoo import regnet as regnet
+from fovea.zoo import repvgg as repvgg
 from fovea.zoo import resnet as resnet
 from fovea.zoo import resnet_cifar as resnet_cifar
 from fovea.zoo import resnet_v2 as resnet_v2
