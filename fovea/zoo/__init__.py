@@ -2,6 +2,7 @@
 
 # `as` under the same name: exported on purpose, to linter and type checker alike
 from fovea.zoo import alexnet as alexnet
+from fovea.zoo import all_cnn as all_cnn
 from fovea.zoo import convnext as convnext
 from fovea.zoo import densenet as densenet
 from fovea.zoo import efficientnet_v2 as efficientnet_v2
