@@ -5,6 +5,7 @@ from fovea.zoo import alexnet as alexnet
 from fovea.zoo import all_cnn as all_cnn
 from fovea.zoo import convnext as convnext
 from fovea.zoo import densenet as densenet
+from fovea.zoo import dogs_vs_cats as dogs_vs_cats
 from fovea.zoo import efficientnet_v2 as efficientnet_v2
 from fovea.zoo import foveola as foveola
 from fovea.zoo import googlenet as googlenet
