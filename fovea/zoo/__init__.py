@@ -3,6 +3,7 @@
 # `as` under the same name: exported on purpose, to linter and type checker alike
 from fovea.zoo import alexnet as alexnet
 from fovea.zoo import all_cnn as all_cnn
+from fovea.zoo import convnetjs as convnetjs
 from fovea.zoo import convnext as convnext
 from fovea.zoo import densenet as densenet
 from fovea.zoo import dogs_vs_cats as dogs_vs_cats
