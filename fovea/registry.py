@@ -50,7 +50,8 @@ class Entry:
 
     name: str
     paper: str
-    """Where it is described: `arXiv:...`, `doi:...`, the conference where there is neither, or `this project`."""
+    """Where it is described: `arXiv:...`, `doi:...`, the conference where there is neither, an address where there is
+    no paper, or `this project`."""
     title: str
     year: int
     authors: str = ""

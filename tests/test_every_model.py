@@ -78,7 +78,7 @@ def test_the_card_says_what_the_defaults_build(name):
     defaults, card = registry.arguments_of(name), registry.entry(name)
     assert (defaults["c_in"], defaults.get("size", card.input[1])) == card.input[:2]
     assert card.input[1] == card.input[2]
-    assert re.fullmatch(r"(arXiv:\d{4}\.\d{4,5}|doi:10\..+|NIPS \d{4}|this project)", card.paper)
+    assert re.fullmatch(r"(arXiv:\d{4}\.\d{4,5}|doi:10\..+|NIPS \d{4}|https://.+|this project)", card.paper)
     assert card.title
     assert card.year > 1980
     assert set(card.decks) <= {"000", "001", "002", "003", "004"}

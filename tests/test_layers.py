@@ -2,8 +2,15 @@ import pytest
 import torch
 from torch import nn
 
-from fovea.errors import ShapeError
-from fovea.layers import Classifier, LocallyConnected2d, SqueezeExcitation, channel_shuffle
+from fovea.errors import ShapeError, UsageError
+from fovea.layers import (
+    Classifier,
+    LocallyConnected2d,
+    SqueezeExcitation,
+    StochasticDepth,
+    channel_shuffle,
+    stochastic_depths,
+)
 from fovea.reference.dense import locally_connected, locally_connected_gradients
 
 
@@ -50,6 +57,31 @@ def test_squeeze_and_excitation_is_its_formula():
 
 def test_squeeze_and_excitation_keeps_a_hidden_unit():
     assert SqueezeExcitation(6, 16).excitation.reduce.out_channels == 1
+
+
+def test_squeeze_and_excitation_takes_its_hidden_units_and_activation():
+    se = SqueezeExcitation(12, hidden=5, activation=nn.SiLU)
+    assert tuple(se.excitation.reduce.weight.shape) == (5, 12, 1, 1)
+    assert isinstance(se.excitation.activation, nn.SiLU)
+
+
+def test_stochastic_depth_leaves_out_images_in_training_and_keeps_the_mean():
+    torch.manual_seed(0)
+    layer, x = StochasticDepth(0.25), torch.ones(4000, 2, 3)
+    y = layer(x)
+    assert y.unique().tolist() == pytest.approx([0, 4 / 3])
+    assert (y == y[:, :1, :1]).all()  # an image as a whole
+    assert y.mean().item() == pytest.approx(1, abs=0.03)
+    assert layer.eval()(x) is x
+    assert StochasticDepth(0.0)(x) is x
+
+
+def test_stochastic_depth_grows_from_block_to_block():
+    assert [layer.rate for layer in stochastic_depths(0.4, 5)] == pytest.approx([0, 0.1, 0.2, 0.3, 0.4])
+    assert [layer.rate for layer in stochastic_depths(0.4, 1)] == [0]
+    for rate in (-0.1, 1.0):
+        with pytest.raises(UsageError, match=rf"`stochastic_depth` \(={rate}\) must lie from 0"):
+            stochastic_depths(rate, 3)
 
 
 @pytest.mark.parametrize(("stride", "padding"), [(1, 0), (2, 1)])

@@ -7,6 +7,11 @@ from fovea.zoo import attention as attention
 from fovea.zoo import cbam as cbam
 from fovea.zoo import densenet as densenet
 from fovea.zoo import dpn as dpn
+from fovea.zoo import all_cnn as all_cnn
+from fovea.zoo import convnetjs as convnetjs
+from fovea.zoo import convnext as convnext
+from fovea.zoo import dogs_vs_cats as dogs_vs_cats
+from fovea.zoo import efficientnet_v2 as efficientnet_v2
 from fovea.zoo import foveola as foveola
 from fovea.zoo import googlenet as googlenet
 from fovea.zoo import inception as inception
@@ -21,6 +26,8 @@ from fovea.zoo import nin as nin
 from fovea.zoo import pattern as pattern
 from fovea.zoo import prelu_net as prelu_net
 from fovea.zoo import pyramidnet as pyramidnet
+from fovea.zoo import regnet as regnet
+from fovea.zoo import repvgg as repvgg
 from fovea.zoo import resnet as resnet
 from fovea.zoo import resnet_cifar as resnet_cifar
 from fovea.zoo import resnet_v2 as resnet_v2

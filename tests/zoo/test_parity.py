@@ -11,8 +11,10 @@ import fovea.zoo  # noqa: F401
 from fovea import registry
 
 SAMPLE = (
+    ("convnext_tiny", "torchvision", 32),
     ("densenet121", "torchvision", 32),
     ("dpn68", "timm", 32),
+    ("efficientnet_v2_s", "torchvision", 32),
     ("googlenet_bn", "torchvision", 32),
     ("inception_resnet_v2", "timm", 75),
     ("inception_v3", "timm", 75),
@@ -20,6 +22,8 @@ SAMPLE = (
     ("mobilenet_v1", "timm", 32),
     ("mobilenet_v2", "torchvision", 32),
     ("mobilenet_v2_05", "timm", 32),
+    ("regnet_y_400mf", "torchvision", 32),
+    ("repvgg_a0", "timm", 32),
     ("resnet18", "torchvision", 32),
     ("resnet50_v2", "timm", 32),
     ("resnext50_32x4d", "timm", 32),
