@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from fovea.errors import ShapeError
+from fovea.errors import ShapeError, UsageError
 from fovea.shapes import convolved
 
 
@@ -45,27 +45,71 @@ class Classifier(nn.Module):
 class SqueezeExcitation(nn.Module):
     """Weigh each channel by what all channels are on average: x * sigmoid(W2 ReLU(W1 mean(x) + b1) + b2).
 
-    Hu et al. 2017, arXiv:1709.01507, equations 2 to 4. W1 has c / reduction rows, at least one; both matrices are 1x1
-    convolutions of the (N, c, 1, 1) means.
+    Hu et al. 2017, arXiv:1709.01507, equations 2 to 4. W1 has c / reduction rows, at least one, or `hidden` if that is
+    given; both matrices are 1x1 convolutions of the (N, c, 1, 1) means. `activation` may stand for the ReLU, `gate`
+    for the sigmoid.
 
     (N, c, H, W) -> (N, c, H, W)
     """
 
-    def __init__(self, c: int, reduction: int) -> None:
+    def __init__(
+        self,
+        c: int,
+        reduction: int = 16,
+        *,
+        hidden: int = 0,
+        activation: Callable[[], nn.Module] = nn.ReLU,
+        gate: Callable[[], nn.Module] = nn.Sigmoid,
+    ) -> None:
         super().__init__()
-        hidden = max(1, c // reduction)  # at least one, however few channels there are
+        hidden = hidden or max(1, c // reduction)  # at least one, however few channels there are
         layers = {
             "squeeze": nn.AdaptiveAvgPool2d(1),
             "reduce": nn.Conv2d(c, hidden, 1),
-            "activation": nn.ReLU(),
+            "activation": activation(),
             "expand": nn.Conv2d(hidden, c, 1),
-            "gate": nn.Sigmoid(),
+            "gate": gate(),
         }
         self.excitation = nn.Sequential(OrderedDict(layers))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return `x` with its channels weighed."""
         return x * cast(Tensor, self.excitation(x))
+
+
+class StochasticDepth(nn.Module):
+    """Leave out, in training, a share `rate` of the images of a residual branch, and divide the others by 1 - rate.
+
+    Huang et al. 2016, arXiv:1603.09382, with the scaling at training instead of evaluation, which changes nothing.
+
+    (N, ...) -> (N, ...), the same dtype
+    """
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return `x`, in training with zeros for some images."""
+        if not self.training or self.rate == 0:
+            return x
+        kept = torch.empty(x.shape[0], *(1,) * (x.ndim - 1), dtype=x.dtype, device=x.device).bernoulli_(1 - self.rate)
+        return x * kept / (1 - self.rate)
+
+    def extra_repr(self) -> str:
+        """Return the rate, for printouts."""
+        return f"rate={self.rate:g}"
+
+
+def stochastic_depths(rate: float, blocks: int) -> Iterator[StochasticDepth]:
+    """Yield the `StochasticDepth` of each of so many `blocks`: rates from 0 for the first to `rate` for the last.
+
+    Raises:
+        UsageError: `rate` does not lie from 0 to below 1.
+    """
+    if not 0 <= rate < 1:
+        raise UsageError(f"`stochastic_depth` (={rate}) must lie from 0, for none, to below 1.")
+    return (StochasticDepth(rate * i / max(1, blocks - 1)) for i in range(blocks))
 
 
 class LocallyConnected2d(nn.Module):
