@@ -9,6 +9,7 @@ from fovea.zoo import inception as inception
 from fovea.zoo import inception_v3 as inception_v3
 from fovea.zoo import lenet as lenet
 from fovea.zoo import mlp as mlp
+from fovea.zoo import mnasnet as mnasnet
 from fovea.zoo import mobilenet_v1 as mobilenet_v1
 from fovea.zoo import mobilenet_v2 as mobilenet_v2
 from fovea.zoo import nin as nin
