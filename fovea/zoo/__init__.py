@@ -3,6 +3,7 @@
 # `as` under the same name: exported on purpose, to linter and type checker alike
 from fovea.zoo import alexnet as alexnet
 from fovea.zoo import densenet as densenet
+from fovea.zoo import efficientnet as efficientnet
 from fovea.zoo import foveola as foveola
 from fovea.zoo import googlenet as googlenet
 from fovea.zoo import inception as inception
