@@ -16,7 +16,8 @@ from torch import nn
 
 from fovea.layers import Classifier, stochastic_depths
 from fovea.registry import Peer, register
-from fovea.zoo.mnasnet import APACHE, END, RELEASES, Design, MBConv, Shape, conv_bn_act, pooled_head, timm_rules
+from fovea.zoo.inception import dropout_head
+from fovea.zoo.mnasnet import APACHE, END, RELEASES, Design, MBConv, Shape, conv_bn_act, timm_rules
 from fovea.zoo.mobilenet_v2 import rounded
 from fovea.zoo.mobilenet_v3 import INSIDE
 from fovea.zoo.resnet import he_normal
@@ -83,7 +84,7 @@ def _efficientnet(number: int, *, classes: int, c_in: int, stochastic_depth: flo
         stages.append(nn.Sequential(OrderedDict(blocks)))
     last = rounded(LAST * scale.width)
     stages.append(conv_bn_act(c, last, 1, design=design))
-    return he_normal(Classifier(stem=stem, stages=stages, head=pooled_head(last, classes, dropout=scale.dropout)))
+    return he_normal(Classifier(stem=stem, stages=stages, head=dropout_head(last, classes, dropout=scale.dropout)))
 
 
 MOST = max(row.n for row in scaled(SCALES[-1]))

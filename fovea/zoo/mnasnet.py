@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from fovea.layers import Classifier, SqueezeExcitation
 from fovea.registry import Peer, register
+from fovea.zoo.inception import dropout_head
 from fovea.zoo.resnet import he_normal
 
 
@@ -107,17 +108,6 @@ def conv_bn_act(c_in: int, c_out: int, kernel: int, *, stride: int = 1, design: 
     return nn.Sequential(OrderedDict(layers))
 
 
-def pooled_head(c_in: int, classes: int, *, dropout: float) -> nn.Sequential:
-    """Global average pooling, dropout, logits: (N, c_in, H, W) -> (N, classes)."""
-    layers = {
-        "pool": nn.AdaptiveAvgPool2d(1),
-        "flatten": nn.Flatten(),
-        "dropout": nn.Dropout(dropout),
-        "logits": nn.Linear(c_in, classes),
-    }
-    return nn.Sequential(OrderedDict(layers))
-
-
 def _mnasnet(rows: Sequence[Stage], *, classes: int, c_in: int) -> Classifier:
     design, c, stages = Design(), FIRST, []
     stem = conv_bn_act(c_in, c, 3, stride=2, design=design)
@@ -129,7 +119,7 @@ def _mnasnet(rows: Sequence[Stage], *, classes: int, c_in: int) -> Classifier:
             c = row.c
         stages.append(nn.Sequential(OrderedDict(blocks)))
     stages.append(conv_bn_act(c, LAST, 1, design=design))
-    return he_normal(Classifier(stem=stem, stages=stages, head=pooled_head(LAST, classes, dropout=0.2)))
+    return he_normal(Classifier(stem=stem, stages=stages, head=dropout_head(LAST, classes, dropout=0.2)))
 
 
 END = (r"^classifier\.(\d\.)?", "head.logits.")
