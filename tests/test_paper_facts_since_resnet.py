@@ -147,6 +147,8 @@ def test_densenet_on_cifar10(name, millions):
         # 7 more: mean, variance and count of its layer that normalises pixels
         ("efficientnet_b0", 5_330_571, 7),
         ("efficientnet_b7", 66_658_687, 7),
+        ("nasnet_mobile", 5_326_716, 0),
+        ("nasnet_large", 88_949_818, 0),
         ("densenet121", 8_062_504, 0),
         ("densenet169", 14_307_880, 0),
         ("densenet201", 20_242_984, 0),
@@ -176,6 +178,7 @@ def test_efficientnet_by_scale(number, millions, billions):
     [
         ("mobilenet_v3_large", 219, "5.5"),  # Howard et al. 2019, Table 3: MAdds; parameters 5.4
         ("mobilenet_v3_small", 56, "2.5"),
+        ("nasnet_mobile", 564, "5.3"),  # Zoph et al. 2017, Table 3
         ("mnasnet_a1", 312, "3.9"),  # Tan et al. 2018, Table 1
     ],
 )

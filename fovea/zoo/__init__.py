@@ -14,6 +14,7 @@ from fovea.zoo import mnasnet as mnasnet
 from fovea.zoo import mobilenet_v1 as mobilenet_v1
 from fovea.zoo import mobilenet_v2 as mobilenet_v2
 from fovea.zoo import mobilenet_v3 as mobilenet_v3
+from fovea.zoo import nasnet as nasnet
 from fovea.zoo import nin as nin
 from fovea.zoo import pattern as pattern
 from fovea.zoo import resnet as resnet
