@@ -5,6 +5,7 @@ from pathlib import Path
 
 from blocks import Maps, Panel, Part, Split, figure_of, plus, side_by_side
 from torch import nn
+from zoo_searched import FIGURES as SEARCHED
 
 from fovea.registry import build
 from fovea.zoo import (
@@ -370,6 +371,7 @@ FIGURES = {
     "densenet": densenet_panels,
     "squeezenet": squeezenet_panels,
     "mobilenet": mobilenet_panels,
+    **SEARCHED,
     "shufflenet": shufflenet_panels,
     "foveola": foveola_panels,
     "pattern": pattern_panels,

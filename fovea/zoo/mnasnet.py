@@ -201,6 +201,7 @@ def mnasnet_a1(classes: int = 1000, *, c_in: int = 3) -> Classifier:
     top1=73.456,
     top5=91.510,
     published="torchvision 0.28, IMAGENET1K_V1 (authors' code: 74.5)",
+    decks=("002",),
     peers={
         "torchvision": Peer(
             "mnasnet1_0",
