@@ -46,13 +46,20 @@ class SqueezeExcitation(nn.Module):
     """Weigh each channel by what all channels are on average: x * sigmoid(W2 ReLU(W1 mean(x) + b1) + b2).
 
     Hu et al. 2017, arXiv:1709.01507, equations 2 to 4. W1 has c / reduction rows, at least one, or `hidden` if that is
-    given; both matrices are 1x1 convolutions of the (N, c, 1, 1) means. `activation` may stand for the ReLU.
+    given; both matrices are 1x1 convolutions of the (N, c, 1, 1) means. `activation` may stand for the ReLU, `gate`
+    for the sigmoid.
 
     (N, c, H, W) -> (N, c, H, W)
     """
 
     def __init__(
-        self, c: int, reduction: int = 16, *, hidden: int = 0, activation: Callable[[], nn.Module] = nn.ReLU
+        self,
+        c: int,
+        reduction: int = 16,
+        *,
+        hidden: int = 0,
+        activation: Callable[[], nn.Module] = nn.ReLU,
+        gate: Callable[[], nn.Module] = nn.Sigmoid,
     ) -> None:
         super().__init__()
         hidden = hidden or max(1, c // reduction)  # at least one, however few channels there are
@@ -61,7 +68,7 @@ class SqueezeExcitation(nn.Module):
             "reduce": nn.Conv2d(c, hidden, 1),
             "activation": activation(),
             "expand": nn.Conv2d(hidden, c, 1),
-            "gate": nn.Sigmoid(),
+            "gate": gate(),
         }
         self.excitation = nn.Sequential(OrderedDict(layers))
 

@@ -118,3 +118,23 @@ def test_channels_are_dealt_out_of_their_groups():
     assert channel_shuffle(channel_shuffle(x, 2), 3).equal(x)
     with pytest.raises(ShapeError, match=r"`groups` \(=4\) must divide the channels \(=6\)"):
         channel_shuffle(x, 4)
+
+
+def test_squeeze_excitation_takes_its_own_width_and_functions():
+    layer = SqueezeExcitation(8, hidden=3, activation=nn.SiLU, gate=nn.Hardsigmoid).excitation
+    assert (layer.reduce.out_channels, type(layer.activation), type(layer.gate)) == (3, nn.SiLU, nn.Hardsigmoid)
+
+
+def test_stochastic_depth_leaves_out_whole_images_and_keeps_the_mean():
+    torch.manual_seed(0)
+    layer, x = StochasticDepth(0.25), torch.ones(4000, 2, 1, 1)
+    y = layer(x)
+    assert y.unique().tolist() == pytest.approx([0, 4 / 3]) and torch.equal(y[:, 0], y[:, 1])
+    assert abs(y.mean() - 1) < 0.05
+    assert torch.equal(layer.eval()(x), x)
+
+
+def test_depths_grow_from_none_to_the_rate():
+    assert [layer.rate for layer in stochastic_depths(0.2, 3)] == [0, 0.1, 0.2]
+    with pytest.raises(UsageError, match=r"`stochastic_depth` \(=-0\.1\) must lie from 0"):
+        stochastic_depths(-0.1, 3)

@@ -145,6 +145,11 @@ def test_densenet_on_cifar10(name, millions):
         ("resnet152_v2", 60_380_648, 51_776),
         ("mobilenet_v1", 4_253_864, 0),
         ("mobilenet_v2", 3_538_984, 0),
+        # 7 more: mean, variance and count of its layer that normalises pixels
+        ("efficientnet_b0", 5_330_571, 7),
+        ("efficientnet_b7", 66_658_687, 7),
+        ("nasnet_mobile", 5_326_716, 0),
+        ("nasnet_large", 88_949_818, 0),
         ("densenet121", 8_062_504, 0),
         ("densenet169", 14_307_880, 0),
         ("densenet201", 20_242_984, 0),
@@ -156,6 +161,31 @@ def test_keras_table(name, total, biases):
     model = on_meta(name)
     moving = sum(b.numel() for b in model.buffers() if b.ndim)
     assert parameters(model) + moving + biases == total
+
+
+@pytest.mark.parametrize(
+    ("number", "millions", "billions"),
+    [(0, 5.3, 0.39), (1, 7.8, 0.70), (2, 9.2, 1.0), (3, 12, 1.8), (4, 19, 4.2), (5, 30, 9.9), (6, 43, 19), (7, 66, 37)],
+)
+def test_efficientnet_by_scale(number, millions, billions):
+    # Tan and Le 2019, Table 2: #Params, #FLOPs (multiply-adds); counted at sizes that differ a little from the code's
+    card = registry.entry(f"efficientnet_b{number}")
+    assert card.params / 1e6 == pytest.approx(millions, rel=0.02)
+    assert card.macs / 1e9 == pytest.approx(billions, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("name", "million_macs", "millions"),
+    [
+        ("mobilenet_v3_large", 219, "5.5"),  # Howard et al. 2019, Table 3: MAdds; parameters 5.4
+        ("mobilenet_v3_small", 56, "2.5"),
+        ("nasnet_mobile", 564, "5.3"),  # Zoph et al. 2017, Table 3
+        ("mnasnet_a1", 312, "3.9"),  # Tan et al. 2018, Table 1
+    ],
+)
+def test_searched_mobile_networks(name, million_macs, millions):
+    assert registry.entry(name).macs / 1e6 == pytest.approx(million_macs, rel=0.012)
+    assert f"{registry.entry(name).params / 1e6:.1f}" == millions
 
 
 def test_squeezenet_layer_by_layer():

@@ -2,15 +2,16 @@
 
 # `as` under the same name: exported on purpose, to linter and type checker alike
 from fovea.zoo import alexnet as alexnet
-from fovea.zoo import bn_inception as bn_inception
-from fovea.zoo import attention as attention
-from fovea.zoo import cbam as cbam
-from fovea.zoo import densenet as densenet
-from fovea.zoo import dpn as dpn
 from fovea.zoo import all_cnn as all_cnn
+from fovea.zoo import attention as attention
+from fovea.zoo import bn_inception as bn_inception
+from fovea.zoo import cbam as cbam
 from fovea.zoo import convnetjs as convnetjs
 from fovea.zoo import convnext as convnext
+from fovea.zoo import densenet as densenet
 from fovea.zoo import dogs_vs_cats as dogs_vs_cats
+from fovea.zoo import dpn as dpn
+from fovea.zoo import efficientnet as efficientnet
 from fovea.zoo import efficientnet_v2 as efficientnet_v2
 from fovea.zoo import foveola as foveola
 from fovea.zoo import googlenet as googlenet
@@ -20,8 +21,11 @@ from fovea.zoo import inception_v3 as inception_v3
 from fovea.zoo import inception_v4 as inception_v4
 from fovea.zoo import lenet as lenet
 from fovea.zoo import mlp as mlp
+from fovea.zoo import mnasnet as mnasnet
 from fovea.zoo import mobilenet_v1 as mobilenet_v1
 from fovea.zoo import mobilenet_v2 as mobilenet_v2
+from fovea.zoo import mobilenet_v3 as mobilenet_v3
+from fovea.zoo import nasnet as nasnet
 from fovea.zoo import nin as nin
 from fovea.zoo import pattern as pattern
 from fovea.zoo import prelu_net as prelu_net
