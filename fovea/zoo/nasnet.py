@@ -6,8 +6,8 @@ stage, and maps before the logits, 24 times those of the first normal cells.
 Departures: no auxiliary head, no dropout, no ScheduledDropPath, as in published weights. Where the paper says nothing,
 as the authors' code has it: two cells of reduction in the stem, the first of which sees its input unsqueezed; where
 maps shrink, those before are halved by two convolutions, one shifted by a pixel; in the large network the cell behind
-a reduction sees one cell further back. Padding is never counted in averages; timm counts it where they shrink maps, so
-that its logits differ a little. He normal initialisation.
+a reduction sees one cell further back. Averages that shrink maps count their padding, as in timm, whose weights we
+load; the authors' do not. He normal initialisation.
 """
 
 from collections import OrderedDict
@@ -76,7 +76,10 @@ class Pad(nn.Module):
 
 
 class Pool(nn.Module):
-    """Average or maximum of 3x3, padding not counted: (N, C, H, W) -> (N, C, ceil(H / stride), ceil(W / stride))."""
+    """Average or maximum of 3x3; averages at stride 2 count the zeros around the maps, those at stride 1 do not.
+
+    (N, C, H, W) -> (N, C, ceil(H / stride), ceil(W / stride))
+    """
 
     def __init__(self, kind: str, stride: int) -> None:
         super().__init__()
@@ -84,12 +87,17 @@ class Pool(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the pooled maps."""
-        # at stride 2 the windows on an even size begin at the first pixel, and the last one hangs over
-        H, W = x.shape[2:]
-        padding = (H % 2, W % 2) if self.stride == 2 else (1, 1)
+        if self.stride == 1:
+            return self._same(x)
+        if self.kind == "avg":
+            return F.avg_pool2d(Pad(3)(x), 3, 2)
+        # the windows on an even size begin at the first pixel, and the last one hangs over
+        return F.max_pool2d(x, 3, 2, (x.shape[2] % 2, x.shape[3] % 2), ceil_mode=True)
+
+    def _same(self, x: Tensor) -> Tensor:
         if self.kind == "max":
-            return F.max_pool2d(x, 3, self.stride, padding, ceil_mode=True)
-        return F.avg_pool2d(x, 3, self.stride, padding, ceil_mode=True, count_include_pad=False)
+            return F.max_pool2d(x, 3, 1, 1)
+        return F.avg_pool2d(x, 3, 1, 1, count_include_pad=False)
 
     def extra_repr(self) -> str:
         """Return kind and stride, for printouts."""
