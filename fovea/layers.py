@@ -12,13 +12,16 @@ from torch.overrides import TorchFunctionMode
 from fovea.errors import ShapeError, UsageError
 from fovea.shapes import convolved
 
+Convolution = nn.Conv1d | nn.Conv2d | nn.Conv3d
+"""Along one axis, two or three."""
+
 
 class Classifier(nn.Module):
     """A chain of `stem`, `stage1`..`stageN` and `head`, whose names are the first part of every checkpoint key.
 
     `head` holds all that follows the last feature map: pooling, flattening, dense layers.
 
-    (N, c_in, H, W) float -> (N, classes) logits
+    (N, c_in, H, W) float -> (N, classes) logits; of series (N, c_in, T), of clips (N, c_in, T, H, W)
     """
 
     def __init__(self, *, stem: nn.Module | None = None, stages: Sequence[nn.Module], head: nn.Module) -> None:
@@ -32,7 +35,7 @@ class Classifier(nn.Module):
         self._body = tuple(body)  # names, not modules: a child replaced under its name is the one that runs
 
     def features(self, x: Tensor) -> Tensor:
-        """Return the last feature map, (N, C, H, W): what `head` gets."""
+        """Return the last feature map, (N, C, H, W), (N, C, T) or (N, C, T, H, W): what `head` gets."""
         for name in self._body:
             x = getattr(self, name)(x)
         return x

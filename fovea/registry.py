@@ -3,7 +3,7 @@
 import difflib
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -18,8 +18,20 @@ if TYPE_CHECKING:  # for annotations only: this file needs no PyTorch
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of the red, green and blue of ImageNet's pixels from 0 to 1, as most published weights want them normalised."""
 
-_COUNTS = ("classes", "c_in", "size")
-"""What any network may be asked for. `size` reaches only those that flatten a map into a dense layer."""
+_COUNTS = ("classes", "c_in", "size", "frames")
+"""What a network may be asked for: `size` is the side of square images and of clips, or the length of a series.
+
+`size` and `frames`, which only networks for clips know, reach those alone that flatten a map into a dense layer or
+refuse what is too small for them.
+"""
+KINDS = {
+    2: "series (channels x length)",
+    3: "images (channels x height x width)",
+    4: "clips (channels x frames x height x width)",
+}
+"""By how many sizes an input has, what it is."""
+_AXES = {2: ("size",), 3: ("size", "size"), 4: ("frames", "size", "size")}
+"""By how many sizes an input has, the argument that each of them is, behind the channels."""
 
 
 class Peer(NamedTuple):
@@ -56,12 +68,12 @@ class Entry:
     year: int
     authors: str = ""
     """As one cites them: `He et al.`"""
-    input: tuple[int, int, int]
-    """(C, H, W) that `params` and `macs` hold for."""
+    input: tuple[int, ...]
+    """What `params` and `macs` hold for: images (C, H, W), series (C, T) or clips (C, T, H, W)."""
     params: int
     """Trainable parameters."""
     macs: int
-    """Multiply-adds of convolutions and dense layers for one image; biases not counted."""
+    """Multiply-adds of convolutions and dense layers for one input; biases not counted."""
     top1: float | None = None
     """Published top-1 accuracy on ImageNet's validation part, one centre crop, in percent."""
     top5: float | None = None
@@ -125,11 +137,40 @@ def entry(name: str) -> Entry:
     return _entries[resolve(name)]
 
 
+def axes_of(shape: Sequence[int]) -> tuple[tuple[str, int], ...]:
+    """Return each size of an input, channels first, beside the argument that it is to a builder.
+
+    >>> axes_of((3, 16, 112, 112))
+    (('c_in', 3), ('frames', 16), ('size', 112), ('size', 112))
+    """
+    C, *sizes = shape
+    return (("c_in", C), *zip(_AXES.get(len(shape), ("size",) * len(sizes)), sizes, strict=True))
+
+
+def fitted(name: str, shape: Sequence[int]) -> dict[str, object]:
+    """Return the arguments that build the network for inputs of `shape`, channels first.
+
+    >>> fitted("vgg16", (1, 96, 64))
+    {'c_in': 1, 'size': 96}
+
+    Raises:
+        UsageError: the network sees inputs with another number of axes.
+    """
+    known = entry(name).input
+    if len(shape) not in (1, len(known)):
+        seen, given = ("x".join(map(str, sizes)) for sizes in (known, shape))
+        raise UsageError(f"`{name}` sees {KINDS[len(known)]}, as {seen}; {given} has another number of sizes.")
+    found: dict[str, int] = {}
+    for argument, size in axes_of(shape):
+        found[argument] = max(size, found.get(argument, 1))
+    return dict(found) if len(shape) > 1 else {**found, "size": 1}
+
+
 def build(name: str, **arguments: object) -> "nn.Module":
     """Return a new network: `build("resnet18", classes=5, c_in=3, size=128)`.
 
-    What is not given has the paper's value. `size` (pixels of the square input) is ignored by networks that take any.
-    Some take more: `arguments_of(name)` lists them.
+    What is not given has the paper's value. `size` (side of square images or clips, length of a series) is ignored by
+    networks that take any, and so are the `frames` of clips. Some take more: `arguments_of(name)` lists them.
 
     Raises:
         UsageError: an unknown name or argument, or a value that is not allowed.
@@ -156,7 +197,8 @@ def arguments_of(name: str, **arguments: object) -> dict[str, object]:
     name = resolve(name)
     defaults = {key: value.default for key, value in inspect.signature(_builders[name]).parameters.items()}
     # `_COUNTS` are checked, and then dropped where this network does not take them
-    allowed = defaults | {key: 1 for key in _COUNTS if key not in defaults}
+    known = _COUNTS if len(_entries[name].input) == 4 else _COUNTS[:-1]  # only clips have frames
+    allowed = defaults | {key: 1 for key in known if key not in defaults}
     for key, value in arguments.items():
         if key not in allowed:
             near = difflib.get_close_matches(key, allowed, n=1)

@@ -38,8 +38,8 @@ def convolved(size: int, kernel: int, *, stride: int = 1, padding: int = 0, dila
     return (size + 2 * padding - extent) // stride + 1
 
 
-def chained(size: int, windows: Sequence[Window]) -> int:
-    """Return the size after all `windows` in order.
+def chained(size: int, windows: Sequence[Window], *, axes: int = 2, argument: str = "size") -> int:
+    """Return the size after all `windows` in order; of a map with so many such `axes`, and the builder's `argument`.
 
     >>> chained(32, [Window("conv", 5), Window("pool", 2, stride=2)])
     14
@@ -52,9 +52,10 @@ def chained(size: int, windows: Sequence[Window]) -> int:
         try:
             out = _positions(out, window)
         except ShapeError as error:
+            kernel, given = ("x".join([str(length)] * axes) for length in (window.kernel, out))
             raise ShapeError(
-                f"Layer `{window.path}` ({window.kernel}x{window.kernel}) does not fit its input of {out}x{out}: "
-                f"`size` (={size}) must be at least {_smallest(windows)}."
+                f"Layer `{window.path}` ({kernel}) does not fit its input of {given}: "
+                f"`{argument}` (={size}) must be at least {_smallest(windows)}."
             ) from error
     return out
 

@@ -41,8 +41,10 @@ def trial(name: str) -> Trial:
     try:
         build(name, device="meta", size=size)
     except ShapeError:
-        size = card.input[1]
-    small = card.params <= MOST_PARAMETERS and card.macs * (size / card.input[1]) ** 2 <= MOST_MACS
+        size = card.input[-1]
+    # side by side over all axes but the frames of clips, which stay
+    macs = card.macs * (size / card.input[-1]) ** min(len(card.input) - 1, 2)
+    small = card.params <= MOST_PARAMETERS and macs <= MOST_MACS
     return Trial(size, "cpu" if small else "meta")
 
 
@@ -59,9 +61,12 @@ def on_meta(name: str, arguments: str) -> nn.Module:
         return registry.build(name, **literal_eval(arguments))
 
 
-def images(batch: int, c_in: int, size: int, *, device: str) -> torch.Tensor:
-    x = torch.randn(batch, c_in, size, size, generator=torch.Generator().manual_seed(1))
-    return x.to(device).to(memory_format=torch.channels_last)
+def inputs(name: str, batch: int, c_in: int, size: int, *, device: str) -> torch.Tensor:
+    """Return images, series or clips of `size`, whatever the network sees; clips have as many frames as on its card."""
+    _, *sizes = registry.entry(name).input
+    sizes = [*sizes[:-2], *[size] * len(sizes[-2:])]
+    x = torch.randn(batch, c_in, *sizes, generator=torch.Generator().manual_seed(1)).to(device)
+    return x.to(memory_format=torch.channels_last) if len(sizes) == 2 else x
 
 
 @every_model
@@ -76,8 +81,9 @@ def test_parameters_and_macs_equal_the_card(name):
 @every_model
 def test_the_card_says_what_the_defaults_build(name):
     defaults, card = registry.arguments_of(name), registry.entry(name)
-    assert (defaults["c_in"], defaults.get("size", card.input[1])) == card.input[:2]
-    assert card.input[1] == card.input[2]
+    assert tuple(defaults.get(key, size) for key, size in registry.axes_of(card.input)) == card.input
+    assert len(card.input) in registry.KINDS
+    assert len(set(card.input[-2:])) == 1 or len(card.input) == 2
     assert re.fullmatch(r"(arXiv:\d{4}\.\d{4,5}|doi:10\..+|NIPS \d{4}|https://.+|this project)", card.paper)
     assert card.title
     assert card.year > 1980
@@ -92,12 +98,12 @@ def test_logits_are_batch_by_classes_at_even_and_odd_sizes(name):
     trials = [(3, size + 1, 4, 5)] if device == "meta" else [(1, size, 1, 2), (3, size + 1, 4, 5)]
     for batch, pixels, c_in, classes in trials:  # other tests pass one image of other sizes through the larger networks
         model = build(name, device=device, c_in=c_in, classes=classes, size=pixels)
-        x = images(batch, c_in, pixels, device=device)
+        x = inputs(name, batch, c_in, pixels, device=device)
         with torch.no_grad():
             features = model.features(x)
             logits = model.head(features)
             assert logits.shape == (batch, classes)
-            assert features.ndim == (2 if name == "mlp" else 4)
+            assert features.ndim == (2 if name == "mlp" else x.ndim)
             if device != "meta":
                 assert logits.isfinite().all()
                 assert torch.equal(model(x), logits)  # evaluation is deterministic
@@ -108,7 +114,7 @@ def test_every_parameter_gets_a_finite_gradient(name):
     size, device = trial(name)
     model = build(name, device=device, classes=5, c_in=4, size=size).train()
     labels = torch.arange(4, device=device)
-    nn.functional.cross_entropy(model(images(4, 4, size, device=device)), labels).backward()
+    nn.functional.cross_entropy(model(inputs(name, 4, 4, size, device=device)), labels).backward()
     for path, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue
@@ -123,7 +129,7 @@ def test_the_state_dict_round_trips_through_the_resolved_arguments(name):
     with torch.device(device):
         second = registry.build(name, **registry.arguments_of(name, classes=2, c_in=1, size=size)).eval()
     second.load_state_dict(first.state_dict())
-    x = images(2, 1, size, device=device)
+    x = inputs(name, 2, 1, size, device=device)
     with torch.no_grad():
         assert device == "meta" or torch.equal(first(x), second(x))
 
@@ -141,7 +147,7 @@ def test_children_are_stem_stages_head_in_order(name):
 def test_an_input_too_small_is_told_the_layer_and_the_smallest_size_that_works(name):
     def answer(size):
         model = build(name, device="meta", classes=2, c_in=1, size=size)
-        return model(torch.empty(1, 1, size, size, device="meta"))
+        return model(inputs(name, 1, 1, size, device="meta"))
 
     try:
         assert answer(1).shape == (1, 2)

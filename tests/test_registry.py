@@ -53,6 +53,19 @@ def test_arguments_are_resolved_as_json_holds_them(tiny):
     assert registry.arguments_of("tiny", **resolved) == resolved
 
 
+def test_each_size_of_an_input_is_an_argument():
+    assert registry.axes_of((2, 30)) == (("c_in", 2), ("size", 30))
+    assert registry.axes_of((3, 8, 9)) == (("c_in", 3), ("size", 8), ("size", 9))
+    assert registry.axes_of((3, 4, 8, 9)) == (("c_in", 3), ("frames", 4), ("size", 8), ("size", 9))
+
+
+def test_a_network_is_fitted_to_the_longer_side_and_to_no_other_number_of_axes(tiny):
+    assert registry.fitted("tiny", (2, 8, 9)) == {"c_in": 2, "size": 9}
+    assert registry.fitted("tiny", (7,)) == {"c_in": 7, "size": 1}
+    with pytest.raises(UsageError, match=r"`tiny` sees images .*; 2x8 has another number of sizes"):
+        registry.fitted("tiny", (2, 8))
+
+
 def test_the_name_in_torchvision_is_an_alias_unless_it_is_a_name_here(tiny):
     for own, there in (("small", "their_small"), ("large", "tiny")):
         builder = lambda classes=1: nn.Flatten()  # noqa: E731  named below

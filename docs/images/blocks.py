@@ -14,6 +14,7 @@ FILLS = (
     ("dense", "#d9eee4"),
     ("depthwise", "#c4dcf2"),
     ("×", "#e0ecf8"),
+    ("steps", "#e0ecf8"),
 )
 """The colour of a box: that of the first word in its first line that has one."""
 WIDTH, LINE, GAP, STUB, APART = 2.3, 0.3, 0.3, 0.2, 0.35

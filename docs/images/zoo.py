@@ -12,6 +12,7 @@ from inceptions import (
     inception_v4_panels,
 )
 from torch import nn
+from zoo_axes import FIGURES as ALONG_OTHER_AXES
 from zoo_modern import FIGURES as MODERN
 from zoo_residual import FIGURES as SINCE_RESNET
 from zoo_searched import FIGURES as SEARCHED
@@ -337,6 +338,7 @@ FIGURES = {
     **MODERN,
     "foveola": foveola_panels,
     "pattern": pattern_panels,
+    **ALONG_OTHER_AXES,
 }
 
 

@@ -8,7 +8,7 @@ from fovea.cli.options import Json
 from fovea.cli.output import print_json, print_lines, print_table
 
 COLUMNS = ("network", "year", "authors", "input", "params", "MACs", "top-1/5", "decks")
-LEGEND = "Input: channels x side. Accuracy: ImageNet, percent, as published (where: --json)."
+LEGEND = "Input: channels (x frames) x side. Accuracy: ImageNet, percent, as published (where: --json)."
 
 
 def models(
@@ -43,12 +43,17 @@ def _row(entry: Any) -> tuple[object, ...]:
         entry.name,
         entry.year,
         entry.authors.replace(" and ", ", "),
-        f"{entry.input[0]}x{entry.input[1]}",
+        _input(entry.input),
         _short(entry.params),
         _short(entry.macs),
         _accuracy(entry.top1, entry.top5),
         " ".join(str(int(deck)) for deck in entry.decks),
     )
+
+
+def _input(shape: tuple[int, ...]) -> str:
+    """Return `3x224` for images, `1x150 steps` for series, `3x16x112` for clips, whose sides are equal."""
+    return f"{shape[0]}x{shape[1]} steps" if len(shape) == 2 else "x".join(map(str, shape[:-1]))
 
 
 def _accuracy(*figures: float | None) -> str:

@@ -96,6 +96,11 @@ def build_file(
     if name.isupper() and "".join(name.split()).isalpha():
         name, arguments = "pattern", {"pattern": name, **arguments}
     name = registry.resolve(name)
+    if len(registry.entry(name).input) != 3:
+        seen = registry.KINDS[len(registry.entry(name).input)]
+        raise UsageError(
+            f"`{name}` sees {seen}, and `fovea build` writes model files for images; train it on your data instead."
+        )
     display = display or Display(quiet=True)
     known = read_class_names(classes_from) if classes_from is not None else None
     side = size or registry.entry(name).input[1]

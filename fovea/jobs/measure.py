@@ -80,7 +80,7 @@ def found(
 def _of_the_zoo(name: str, shape: tuple[int, ...] | None, *, weights: bool) -> tuple[nn.Module, str, tuple[int, ...]]:
     """Return the network as its entry has it, or built for images of `shape`."""
     entry = registry.entry(name)
-    given = {} if shape is None else {"c_in": shape[0], "size": max(shape[1:], default=1)}
+    given = {} if shape is None else registry.fitted(name, shape)
     with nullcontext() if weights else Unfilled(), torch.device("cpu" if weights else "meta"):
         return registry.build(name, **given), entry.name, shape or entry.input
 

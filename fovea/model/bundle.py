@@ -291,8 +291,7 @@ def _check_input(card: Card, *, path: Path) -> None:
     # what the card leaves out has its builder's default
     shape, arguments = card.preprocess.shape, registry.arguments_of(card.architecture, **card.arguments)
     arguments = {**card.arguments, **arguments}
-    C, *sizes = shape
-    if shape != (arguments.get("c_in", C), *(arguments.get("size", size) for size in sizes)):
+    if any(arguments.get(name, size) != size for name, size in registry.axes_of(shape)):
         made = "x".join(map(str, shape))
         raise BundleError(f"`{path.name}`: its network was not built for {made}, which its preprocessing makes.")
 

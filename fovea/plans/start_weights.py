@@ -88,5 +88,5 @@ def _deeper(start: str, model: str | None) -> Start:
 
 
 def _foreign(start: str, model: str) -> Start:
-    size = registry.entry(model).input[1] if ":" not in model else LARGEST_SIZE
+    size = registry.entry(model).input[-1] if ":" not in model else LARGEST_SIZE
     return Start(start, model, {}, min(size, LARGEST_SIZE))

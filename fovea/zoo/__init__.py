@@ -5,6 +5,7 @@ from fovea.zoo import alexnet as alexnet
 from fovea.zoo import all_cnn as all_cnn
 from fovea.zoo import attention as attention
 from fovea.zoo import bn_inception as bn_inception
+from fovea.zoo import causal as causal
 from fovea.zoo import cbam as cbam
 from fovea.zoo import convnetjs as convnetjs
 from fovea.zoo import convnext as convnext
@@ -30,6 +31,7 @@ from fovea.zoo import nin as nin
 from fovea.zoo import pattern as pattern
 from fovea.zoo import prelu_net as prelu_net
 from fovea.zoo import pyramidnet as pyramidnet
+from fovea.zoo import r3d as r3d
 from fovea.zoo import regnet as regnet
 from fovea.zoo import repvgg as repvgg
 from fovea.zoo import resnet as resnet
@@ -40,7 +42,10 @@ from fovea.zoo import senet as senet
 from fovea.zoo import shufflenet_v1 as shufflenet_v1
 from fovea.zoo import shufflenet_v2 as shufflenet_v2
 from fovea.zoo import squeezenet as squeezenet
+from fovea.zoo import time_series as time_series
 from fovea.zoo import vgg as vgg
+from fovea.zoo import vgg_axes as vgg_axes
 from fovea.zoo import vgg_blocks as vgg_blocks
+from fovea.zoo import waveform as waveform
 from fovea.zoo import wide_resnet as wide_resnet
 from fovea.zoo import xception as xception

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
-from fovea.layers import Classifier
+from fovea.layers import Classifier, Convolution
 from fovea.registry import Peer, register
 from fovea.shapes import Window, chained
 
@@ -105,7 +105,7 @@ def _stage(c_in: int, conv: Conv, *, ceil: bool) -> nn.Sequential:
 def he_normal(model: Classifier) -> Classifier:
     """Draw weights from N(0, 2 / fan-in) (He et al. 2015, equation 10), the logits' from N(0, 0.01^2); no biases."""
     for name, module in model.named_modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
+        if isinstance(module, Convolution | nn.Linear):
             if name == "head.logits":
                 nn.init.normal_(module.weight, std=0.01)
             else:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fovea.errors import UsageError
-from fovea.layers import Classifier
+from fovea.layers import Classifier, Convolution
 from fovea.registry import Peer, register
 
 
@@ -167,7 +167,7 @@ def head(c_in: int, classes: int) -> nn.Sequential:
 def he_normal(model: Classifier) -> Classifier:
     """Draw convolutions from N(0, 2 / fan-out) (He et al. 2015, arXiv:1502.01852, equation 14)."""
     for module in model.modules():
-        if isinstance(module, nn.Conv2d):
+        if isinstance(module, Convolution):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
     return model
 

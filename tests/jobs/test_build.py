@@ -91,6 +91,13 @@ def test_a_refused_file_leaves_what_was_there(tmp_path, weights):
     assert {path.name for path in tmp_path.iterdir()} == {"net.safetensors", "weights.pth", "names.txt"}
 
 
+def test_networks_for_series_and_clips_are_not_written_for_images(tmp_path):
+    for name, seen in (("fcn_1d", r"series \(channels x length\)"), ("r3d_8", r"clips \(.*\)")):
+        with pytest.raises(UsageError, match=f"`{name}` sees {seen}, and `fovea build` writes model files for images"):
+            build_file(name, out=tmp_path / "model.safetensors")
+    assert not list(tmp_path.iterdir())
+
+
 def test_what_cannot_be_is_said_so(tmp_path):
     with pytest.raises(UsageError, match="`resize` .=100. must be at least the input's 224 pixels"):
         build_file("squeezenet1_1", out=tmp_path / "net.safetensors", resize=100)

@@ -57,6 +57,14 @@ def test_a_name_is_built_for_the_input_that_is_given():
     assert fovea.measure("resnet18", (3, 64, 96)).layers[1].output_shapes == ((1, 64, 32, 48),)
 
 
+def test_series_and_clips_are_built_for_their_length_sides_and_frames():
+    assert fovea.measure("vgg_1d", (3, 64)).groups[0].output_shapes == ((1, 2),)
+    assert fovea.measure("vgg_3d", (1, 8, 32, 32)).layers[-1].input_shapes == ((1, 4096),)
+    assert fovea.measure("causal_1d").input_shape == (1, 784)
+    with pytest.raises(UsageError, match=r"`resnet18` sees images \(.*\), as 3x224x224; 3x100 has another number"):
+        fovea.measure("resnet18", (3, 100))
+
+
 def test_a_network_of_ones_own_keeps_its_weights(net):
     measured = fovea.measure(f"{net}:Net", (1, 9, 9))
     assert measured.total.parameters == 4 * 9 + 4  # `c_in` is that of the input

@@ -32,6 +32,9 @@ SAMPLE = (
     ("mobilenet_v3_small", "torchvision", 32),
     ("regnet_y_400mf", "torchvision", 32),
     ("repvgg_a0", "timm", 32),
+    ("mc3_18", "torchvision", 16),
+    ("r2plus1d_18", "torchvision", 16),
+    ("r3d_18", "torchvision", 16),
     ("resnet18", "torchvision", 32),
     ("resnet50_v2", "timm", 32),
     ("resnext50_32x4d", "timm", 32),
@@ -42,7 +45,7 @@ SAMPLE = (
     ("squeezenet1_1", "torchvision", 32),
     ("xception", "timm", 16),
 )
-"""(network, library, size of the images): the fastest of each family."""
+"""(network, library, size of the images, or of clips and their frames): the fastest of each family."""
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +69,7 @@ def make(torchvision):
 def with_lively_batch_norm(model: nn.Module) -> nn.Module:
     """Draw what is 0 or 1 in new batch norms, so that a mistaken one shows."""
     for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
+        if isinstance(module, nn.BatchNorm2d | nn.BatchNorm3d):
             for tensor in (module.running_var, module.weight.data):
                 tensor.uniform_(0.5, 1.5)
             for tensor in (module.running_mean, module.bias.data):
@@ -87,7 +90,8 @@ def test_same_weights_same_logits_and_gradients(name, library, size, make):
     # a dense layer is a 1x1 convolution in some libraries
     ours.load_state_dict({key: tensor.reshape(shapes[key]) for key, tensor in renamed.items()})
 
-    images = torch.randn(2, registry.entry(name).input[0], size, size, dtype=torch.float64)
+    c_in, *axes = registry.entry(name).input
+    images = torch.randn(2, c_in, *[size] * len(axes), dtype=torch.float64)
     logits, expected = ours(images), theirs(images)
     assert (logits - expected).abs().max() < 1e-9 * expected.abs().max()
     weights = torch.randn_like(logits)
