@@ -114,7 +114,7 @@ def size_of(name: str) -> int:
             continue
         if sum(parameter.numel() for parameter in model.parameters()) == card.params:
             return size
-    return card.input[1]  # dense layers that are as large as the input makes them
+    return card.input[-1]  # dense layers that are as large as the input makes them
 
 
 def rows(pattern: str) -> Iterator[Row]:
@@ -125,7 +125,8 @@ def rows(pattern: str) -> Iterator[Row]:
             torch.manual_seed(0)
             peer, size = card.peers[library], size_of(name)
             ours, theirs = pair(name, peer, makers[library], size=size)
-            images = torch.randn(2, card.input[0], size, size)
+            c_in, *axes = card.input
+            images = torch.randn(2, c_in, *axes[:-2], *[size] * len(axes[-2:]))
             yield Row(name, library, peer.name, size, compare(ours, theirs, images, peer))
 
 

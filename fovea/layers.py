@@ -146,6 +146,17 @@ class LocallyConnected2d(nn.Module):
         return y.reshape(-1, *self.bias.shape) + self.bias
 
 
+def channels_last(model: nn.Module) -> nn.Module:
+    """Lay the weights of convolutions over images channels-last in memory, of any dtype; return the network.
+
+    Those along one axis or three stay as they are.
+    """
+    for tensor in (*model.parameters(), *model.buffers()):
+        if tensor.ndim == 4:
+            tensor.data = tensor.data.contiguous(memory_format=torch.channels_last)
+    return model
+
+
 def copied(model: nn.Module) -> nn.Module:
     """Return a deep copy of a network, also of one with weights that are computed from others: `weight_norm`, pruning.
 

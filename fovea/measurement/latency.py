@@ -9,6 +9,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from fovea.layers import channels_last
+from fovea.measurement.result import article, sample_name
+
 WARM_UP = 3
 """Passes before the first that counts: buffers are laid out, kernels chosen."""
 LEAST, MOST = 10, 500
@@ -31,6 +34,8 @@ class Latency:
     """Nine tenths took at most this."""
     macs_per_s: float | None
     """Multiply-adds of the batch by the median time; None where not all are counted."""
+    sample: str = "image"
+    """What one input is: `image`, `series`, `clip` or `input`."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON values."""
@@ -40,11 +45,12 @@ class Latency:
         """Return what a person reads, line by line."""
         low, middle, high = (f"{1e3 * value:.3g}" for value in (self.p10_s, self.median_s, self.p90_s))
         where = f"{self.threads} thread{'s' if self.threads > 1 else ''}" if self.device == "cpu" else self.device
+        each = article(self.sample)
         rate = "not known: not all multiply-adds are counted"
         if self.macs_per_s is not None:
             rate = f"{self.macs_per_s / 1e9:.3g} GMAC/s"
         return [
-            f"Latency    {middle} ms an image, from {low} (10 %) to {high} (90 %) in {self.passes} passes, {where}",
+            f"Latency    {middle} ms {each}, from {low} (10 %) to {high} (90 %) in {self.passes} passes, {where}",
             f"Rate       {rate}",
         ]
 
@@ -57,13 +63,13 @@ def time_forward(
     seconds: float = 2.0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Latency:
-    """Return the times of forward passes of one image of `input_shape`, (C, H, W), that costs `macs` multiply-adds.
+    """Return the times of forward passes of one input of `input_shape`, (C, *sizes), that costs `macs` multiply-adds.
 
-    It runs, and is left, in evaluation mode, with its weights and the image channels-last, as Fovea runs networks, for
+    It runs, and is left, in evaluation mode, with its weights and images channels-last, as Fovea runs networks, for
     about `seconds` and at least ten passes.
     """
     weight = next(model.parameters(), torch.empty(0))
-    model.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    channels_last(model.eval())
     x = torch.rand(1, *input_shape, generator=torch.Generator().manual_seed(0)).to(weight.device, weight.dtype)
     if x.ndim == 4:
         x = x.to(memory_format=torch.channels_last)
@@ -88,6 +94,7 @@ def time_forward(
         p10_s=tenths[0],
         p90_s=tenths[-1],
         macs_per_s=None if macs is None else macs / statistics.median(times),
+        sample=sample_name(tuple(input_shape)),
     )
 
 

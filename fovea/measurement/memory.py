@@ -19,6 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from fovea.errors import ShapeError, first_line
 from fovea.hooks import tensors_in
 from fovea.measurement.network import without_values
+from fovea.measurement.result import sample_name
 
 COUNTED = (
     "Peak memory: all tensors alive at once. Inference: weights, buffers, input, activations. Training, a step of SGD "
@@ -41,6 +42,8 @@ class Memory:
     training_bytes: int | None
     """None where it could not be estimated: see `missing`."""
     missing: str = ""
+    sample: str = "image"
+    """What one input is: `image`, `series`, `clip` or `input`."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON values."""
@@ -48,7 +51,8 @@ class Memory:
 
     def summary(self) -> list[str]:
         """Return what a person reads, line by line."""
-        images = f"{self.batch:,} image" + ("s" if self.batch > 1 else "")
+        plural = "" if self.batch == 1 or self.sample.endswith("s") else "s"
+        images = f"{self.batch:,} {self.sample}{plural}"
         training = f"cannot be said: {self.missing}" if self.training_bytes is None else _size(self.training_bytes)
         return [
             f"Inference  {_size(self.inference_bytes)} for {images}, {_size(self.weight_bytes)} of it weights",
@@ -161,6 +165,7 @@ def estimate_memory(model: nn.Module, input_shape: Sequence[int], *, batch: int)
         inference_bytes=inference,
         training_bytes=training,
         missing=missing,
+        sample=sample_name(tuple(input_shape)),
     )
 
 

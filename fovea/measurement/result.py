@@ -8,15 +8,33 @@ from fovea.measurement.receptive import Axis
 
 Shape = tuple[int, ...]
 Field = tuple[Axis, ...]
-"""The receptive field of the units of a map: one `Axis` for each axis of the input, rows first."""
+"""The receptive field of the units of a map: one `Axis` for each axis of the input, rows before columns."""
 
 CONVENTIONS = (
     "1 MAC = 1 multiply-add = 2 FLOPs; bias, norm and activation are not in MACs.",
-    "Parameters and buffers are counted apart; MACs and bytes (kB: 10^3) are those of one image.",
+    "Parameters and buffers are counted apart; MACs and bytes (kB: 10^3) are those of one input.",
     "out: activations that a layer makes; kept: what training keeps of them for the backward pass.",
     "field: input pixels that a unit sees, unclipped; jump: between units; start: centre of the first.",
 )
 """Printed under every table."""
+
+
+SAMPLES = {2: "series", 3: "image", 4: "clip"}
+"""What one input is called, by how many sizes it has, channels included."""
+
+
+def sample_name(input_shape: Shape) -> str:
+    """Return what one input of this shape, (C, *sizes), is called.
+
+    >>> sample_name((3, 16, 112, 112)), sample_name((784,))
+    ('clip', 'input')
+    """
+    return SAMPLES.get(len(input_shape), "input")
+
+
+def article(noun: str) -> str:
+    """Return `an image`, `a clip`."""
+    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
 
 
 def shape_text(shape: Shape) -> str:
@@ -29,11 +47,11 @@ class Leftover:
     """Where a window and its stride do not divide one axis of a layer's padded input."""
 
     axis: int
-    """0 for rows, 1 for columns; as in `Layer.field`."""
+    """As in `Layer.field`: of images 0 for rows, 1 for columns."""
     size: int
     """Length of the axis, without padding."""
     uncovered: tuple[int, ...]
-    """Indices of the rows or columns that no window reaches, at the end of the axis."""
+    """Indices (of rows, columns, frames, steps) that no window reaches, at the end of the axis."""
     padding: int
     """How many positions of the padding behind them none reaches either."""
     rule: str

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from fovea.errors import unknown
-from fovea.measurement.result import CONVENTIONS, SUMMED, Layer, Measurement, shape_text, total_of
+from fovea.measurement.result import CONVENTIONS, SUMMED, Layer, Measurement, article, sample_name, shape_text, total_of
 from fovea.texts import in_cell
 
 WIDTH = 100
@@ -18,6 +18,8 @@ MOST_ROWS = 100
 SHORTEST_PATH, LONGEST_TYPE = 20, 17
 """Paths are shortened down to this before a column is left out; types always."""
 MOST_LEFTOVERS, MOST_BRANCHES = 6, 4
+PLACES = {1: ("step",), 2: ("row", "column"), 3: ("frame", "row", "column")}
+"""What stands along each axis of an input with so many."""
 SORTS = {"activations": "activation_bytes", "kept": "kept_bytes", "bytes": "parameter_bytes"} | {
     name: name for name in ("parameters", "frozen", "buffers", "macs", "macs_per_parameter")
 }
@@ -218,7 +220,8 @@ def totals(measurement: Measurement) -> Iterator[str]:
         f"{total.buffers:,} values in buffers, {macs}."
     )
     kept = "" if total.kept_bytes is None else f"; training keeps {byte_text(total.kept_bytes)} of them"
-    yield f"Activations: {byte_text(total.activation_bytes)} an image{kept}."
+    per = article(sample_name(measurement.input_shape))
+    yield f"Activations: {byte_text(total.activation_bytes)} {per}{kept}."
 
 
 def remarks(measurement: Measurement) -> Iterator[str]:
@@ -238,11 +241,11 @@ def remarks(measurement: Measurement) -> Iterator[str]:
 
 
 def leftover_lines(row: Layer) -> list[str]:
-    """Return in words what a stride leaves uncovered; rows and columns are counted from 0.
+    """Return in words what a stride leaves uncovered; rows and columns, frames and steps are counted from 0.
 
     As lecture 004 says of a 3x3 kernel with stride 3 on 7x7: "does not fit".
     """
-    names = ("row", "column") if len(row.field or ()) == 2 else tuple(f"axis {i}, index" for i in range(3))
+    names = PLACES.get(len(row.field or ()), tuple(f"axis {i} at " for i in range(8)))
     by_rule: dict[str, list[str]] = {}
     for item in row.leftovers:
         first, last = (item.uncovered[0], item.uncovered[-1]) if item.uncovered else (0, 0)

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 from torch._ops import OpOverload
+from torch.nn.utils.parametrize import type_before_parametrizations
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from fovea.errors import ShapeError
@@ -63,7 +64,8 @@ class Frame:
     @property
     def type(self) -> str:
         """The name of the module's class."""
-        return type(self.module).__name__
+        # a module with weight norm has a class made for it; what it was before says more
+        return str(type_before_parametrizations(self.module).__name__)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from fovea.measurement.result import CONVENTIONS, Measurement, shape_text
+from fovea.measurement.result import CONVENTIONS, Measurement, article, sample_name, shape_text
 from fovea.measurement.tables import (
     COLUMNS,
     Choice,
@@ -18,6 +18,9 @@ from fovea.measurement.tables import (
 )
 from fovea.report.graph import drawn
 from fovea.report.page import render, write_page
+
+PIXELS = {2: "steps", 4: "frames, rows and columns"}
+"""What a receptive field counts, by how many sizes an input has, channels included."""
 
 
 def measurement_page(measurement: Measurement, choice: Choice, *, lines: Sequence[str] = ()) -> str:
@@ -55,11 +58,12 @@ def write_measurement(
 
 def _tiles(measurement: Measurement) -> list[tuple[str, str]]:
     total, last = measurement.total, measurement.groups[0] if measurement.groups else measurement.layers[-1]
+    per = article(sample_name(measurement.input_shape))
     field = per_axis([axis.size for axis in last.field or ()])
     found = [
         ("trainable parameters", f"{total.parameters:,}"),
-        ("MACs an image" + (", at least" if "macs" in measurement.missing else ""), scaled(total.macs)),
-        ("MB of activations an image", megabytes(total.activation_bytes)),
-        ("pixels that the output sees", field),
+        (f"MACs {per}" + (", at least" if "macs" in measurement.missing else ""), scaled(total.macs)),
+        (f"MB of activations {per}", megabytes(total.activation_bytes)),
+        (f"{PIXELS.get(len(measurement.input_shape), 'pixels')} that the output sees", field),
     ]
     return [(name, value) for name, value in found if value]
