@@ -94,7 +94,7 @@ COMMANDS = (
     Command(
         "models",
         "[PATTERN]",
-        "the networks: year, authors, parameters, multiply-adds, published accuracy; filters, `--plot`; "
+        "the networks: year, authors, parameters, multiply-adds, published accuracy; filters, `--tree`, `--plot`; "
         "[docs/zoo.md](docs/zoo.md)",
         ("fovea.jobs.models:models",),
     ),

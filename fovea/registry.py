@@ -61,6 +61,8 @@ class Entry:
     """What is known of a network at its default arguments."""
 
     name: str
+    family: str
+    """The file of the zoo that declares it: `resnet`."""
     paper: str
     """Where it is described: `arXiv:...`, `doi:...`, the conference where there is neither, an address where there is
     no paper, or `this project`."""
@@ -106,7 +108,7 @@ def register(**facts: Any) -> "Callable[[Network], Network]":
         if name in _builders:
             raise UsageError(f"A network named `{name}` is registered already; choose another name.")
         _builders[name] = builder
-        _entries[name] = Entry(name=name, **facts)
+        _entries[name] = Entry(name=name, family=builder.__module__.rpartition(".")[2], **facts)
         return builder
 
     return add

@@ -34,7 +34,7 @@ def tiny(monkeypatch):
 
 def test_a_registered_network_is_known_by_its_own_name(tiny):
     assert registry.names() == ("tiny",)
-    assert registry.entry("tiny") == registry.Entry(name="tiny", **CARD)
+    assert registry.entry("tiny") == registry.Entry(name="tiny", family="test_registry", **CARD)
 
 
 def test_what_is_not_given_has_the_builders_default(tiny):

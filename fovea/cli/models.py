@@ -1,14 +1,21 @@
 """`fovea models`."""
 
-from typing import Annotated, Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fovea.cli.options import Json
 from fovea.cli.output import print_json, print_lines, print_table
 
+if TYPE_CHECKING:
+    from fovea.registry import Entry
+
 COLUMNS = ("network", "year", "authors", "input", "params", "MACs", "top-1/5", "decks")
-LEGEND = "Input: channels (x frames) x side. Accuracy: ImageNet, percent, as published (where: --json)."
+LEGEND = (
+    "Input: channels x side; series: channels x length; clips: channels x frames x side.\n"
+    "Accuracy: ImageNet, percent, as published (where: --json)."
+)
 
 
 def models(
@@ -20,27 +27,43 @@ def models(
     max_macs: Annotated[
         str | None, typer.Option(metavar="N", help="Only with at most so many multiply-adds: 300M, 1.5G.")
     ] = None,
+    tree: Annotated[bool, typer.Option("--tree", help="Show who descends from whom, and what each added.")] = False,
     plot: Annotated[
-        str | None, typer.Option(metavar="PATH", help="Draw accuracy against multiply-adds, and error by year.")
+        str | None,
+        typer.Option(metavar="PATH", help="Draw accuracy against multiply-adds, and error by year; or the --tree."),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """List the networks: year, authors, input, parameters, multiply-adds, published accuracy, lecture decks."""
+    """List the networks by family: year, authors, input, parameters, multiply-adds, published accuracy, decks."""
     from fovea.jobs.models import models as job
+    from fovea.zoo import families
 
-    entries = job(pattern, year=year, max_params=max_params, max_macs=max_macs, plot=plot)
+    entries = job(pattern, year=year, max_params=max_params, max_macs=max_macs, plot=plot, tree=tree)
+    lineage = families.tree(entries) if tree else []
     if as_json:
-        print_json([entry.to_dict() for entry in entries])
+        print_json([line.to_dict() for line in lineage] if tree else [entry.to_dict() for entry in entries])
         return
-    print_table(COLUMNS, map(_row, entries))
-    print_lines([f"{len(entries)} network{'' if len(entries) == 1 else 's'}. {LEGEND}"])
+    if tree:
+        print_lines(line.text() for line in lineage)
+    else:
+        print_table(COLUMNS, rows(entries))
+        print_lines(f"{len(entries)} network{'' if len(entries) == 1 else 's'}. {LEGEND}".splitlines())
     if plot is not None:
         print_lines([f"Plot  {plot}"])
 
 
-def _row(entry: Any) -> tuple[object, ...]:
+def rows(entries: "Sequence[Entry]") -> Iterator[tuple[object, ...]]:
+    """Yield the rows of the table: each family under its title."""
+    from fovea.zoo import families
+
+    for name, group in families.grouped(entries).items():
+        yield (families.family_of(name).title, *[""] * (len(COLUMNS) - 1))
+        yield from map(_row, group)
+
+
+def _row(entry: "Entry") -> tuple[object, ...]:
     return (
-        entry.name,
+        f"  {entry.name}",
         entry.year,
         entry.authors.replace(" and ", ", "),
         _input(entry.input),
@@ -52,8 +75,8 @@ def _row(entry: Any) -> tuple[object, ...]:
 
 
 def _input(shape: tuple[int, ...]) -> str:
-    """Return `3x224` for images, `1x150 steps` for series, `3x16x112` for clips, whose sides are equal."""
-    return f"{shape[0]}x{shape[1]} steps" if len(shape) == 2 else "x".join(map(str, shape[:-1]))
+    """Return `3x224` for images, `1x150` for series, `3x16x112` for clips; height and width are equal."""
+    return "x".join(map(str, shape if len(shape) == 2 else shape[:-1]))
 
 
 def _accuracy(*figures: float | None) -> str:

@@ -20,6 +20,9 @@ from fovea.texts import in_cell, shown, strict_json
 
 Item = TypeVar("Item")
 
+WIDE = 100
+"""Characters of a line beyond which the columns of a table stand closer."""
+
 
 def speaks() -> bool:
     """Return whether this process is the one that prints: the only one, or the first of those `torchrun` started."""
@@ -93,9 +96,14 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
     from rich.text import Text
 
     console = Console(width=None if sys.stdout.isatty() else 10_000)
-    table = Table(*(Column(Text(shown(column))) for column in columns), box=SIMPLE_HEAD, pad_edge=False)
-    for row in rows:
-        table.add_row(*(Text(shown(cell), overflow="fold") for cell in row))
+    cells = [[shown(cell) for cell in row] for row in rows]
+    widths = (max(map(len, column)) for column in zip([shown(column) for column in columns], *cells, strict=True))
+    # three blanks between columns, two where the table is wide
+    tight = sum(widths) + 3 * len(columns) > WIDE
+    heads = (Column(Text(shown(column))) for column in columns)
+    table = Table(*heads, box=SIMPLE_HEAD, pad_edge=False, collapse_padding=tight)
+    for row in cells:
+        table.add_row(*(Text(cell, overflow="fold") for cell in row))
     if sys.stdout.isatty():
         console.print(table)
         return

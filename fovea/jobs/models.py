@@ -3,12 +3,12 @@
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-import fovea.zoo  # noqa: F401 (its import makes the networks known)
 from fovea import registry
 from fovea.errors import UsageError
 from fovea.registry import Entry
 from fovea.storage import picture_path
 from fovea.texts import parse_count, parse_years
+from fovea.zoo import families
 
 
 def models(
@@ -18,11 +18,13 @@ def models(
     max_params: float | str | None = None,
     max_macs: float | str | None = None,
     plot: str | Path | None = None,
+    tree: bool = False,
 ) -> list[Entry]:
     """Return the entries of the networks whose names match `pattern`, in which * and ? stand for anything, by year.
 
     `year` is one, or a span as `2014-2016`, `2017-`; `max_params` and `max_macs` are numbers, or text as `5M`. `plot`
-    is the picture to write: accuracy against multiply-adds, and error by year.
+    is the picture to write: accuracy against multiply-adds, and error by year; with `tree` the families of these
+    networks by year, and from which others they descend, as `fovea.zoo.families.tree` has them.
 
     Raises:
         UsageError: a name without * and ? that does not exist, an option that cannot be read, nothing to plot.
@@ -37,7 +39,7 @@ def models(
     ]
     entries.sort(key=lambda entry: (entry.year, entry.name))
     if plot is not None:
-        _plot(entries, Path(plot))
+        _plot(entries, Path(plot), as_tree=tree)
     return entries
 
 
@@ -47,11 +49,17 @@ def _names(pattern: str) -> list[str]:
     return [name for name in registry.names() if fnmatchcase(name, pattern)]
 
 
-def _plot(entries: list[Entry], path: Path) -> None:
+def _plot(entries: list[Entry], path: Path, *, as_tree: bool) -> None:
     from fovea.drawing.complexity import complexity_figure
+    from fovea.drawing.lineage import lineage_figure
     from fovea.drawing.saving import save_figure
 
     picture_path(path, option="plot")
+    if as_tree:
+        if not entries:
+            raise UsageError("No network is left to draw a tree of; take a wider pattern, or wider limits.")
+        save_figure(lineage_figure(families.tree(entries)), path)
+        return
     if not any(entry.top1 is not None for entry in entries):
         raise UsageError(f"None of the {len(entries)} networks has a published accuracy on ImageNet to plot.")
     save_figure(complexity_figure(entries), path)

@@ -1,7 +1,10 @@
 """Listing the zoo: which networks, in which order, and the picture."""
 
+import json
+
 import pytest
 
+from fovea.cli import run
 from fovea.errors import UsageError
 from fovea.jobs.models import models
 
@@ -49,11 +52,29 @@ def test_a_limit_may_be_a_number_or_text_and_is_included(text):
         ({"max_params": "many"}, r"`max_params` \(=many\) must be a number, as 4000000, 5M or 1.5G"),
         ({"plot": "zoo.doc"}, r"`plot` \(=zoo.doc\) must end in .png"),
         ({"pattern": "cifar*", "plot": "zoo.png"}, r"None of the \d+ networks has a published accuracy"),
+        ({"pattern": "no*such", "tree": True, "plot": "tree.png"}, r"No network is left to draw a tree of"),
     ],
 )
 def test_what_cannot_be_read_is_refused(options, message):
     with pytest.raises(UsageError, match=message):
         models(**options)
+
+
+def test_the_command_prints_families_and_their_tree(capsys):
+    assert run(["models", "squeezenet*"]) == 0
+    out = capsys.readouterr().out
+    assert [line.strip() for line in out.splitlines()[3:6]][0] == "SqueezeNet"
+    assert (
+        out.index("SqueezeNet") < out.index("  squeezenet1_0") < out.index("  squeezenet1_1") < out.index("2 networks.")
+    )
+    assert run(["models", "squeezenet*", "--tree"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("Multilayer perceptron 1986: ")
+    assert lines[-1].lstrip(" │").startswith("└── SqueezeNet 2016: ")
+    assert run(["models", "squeezenet*", "--tree", "--json"]) == 0
+    (last,) = [family for family in json.loads(capsys.readouterr().out) if family["networks"]]
+    assert last["networks"] == ["squeezenet1_0", "squeezenet1_1"]
+    assert last["descends_from"] == ["googlenet", "alexnet"]
 
 
 def test_the_card_says_what_peers_there_are_without_their_rules():

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 import fovea.zoo  # noqa: F401
-from fovea.cli.models import COLUMNS, _row
+from fovea.cli.models import COLUMNS, rows
 from fovea.jobs.models import models
 from fovea.registry import _builders
 
@@ -27,7 +27,7 @@ def titles_of(drawing):
 def test_the_table_is_that_of_the_command():
     shown = [line.split() for line in PAGE.splitlines()]
     begin = shown.index(list(COLUMNS)) + 2  # below the rule
-    expected = [" ".join(map(str, _row(card))).split() for card in models()]
+    expected = [" ".join(map(str, row)).split() for row in rows(models())]
     assert shown[begin : begin + len(expected)] == expected
 
 
