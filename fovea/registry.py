@@ -120,7 +120,7 @@ def names() -> tuple[str, ...]:
 
 
 def resolve(name: str) -> str:
-    """Return the name under which the network `name` is registered; torchvision's names stand for ours.
+    """Return the name under which the network `name` is registered; names of torchvision and timm stand for ours.
 
     Raises:
         UsageError: an unknown name, with its neighbours.
@@ -128,7 +128,12 @@ def resolve(name: str) -> str:
     if name in _builders:
         return name
     # searched on demand: networks register themselves one by one
-    aliases = {entry.peers["torchvision"].name: own for own, entry in _entries.items() if "torchvision" in entry.peers}
+    aliases = {
+        entry.peers[library].name: own
+        for library in ("timm", "torchvision")  # where both use a name, the latter's
+        for own, entry in _entries.items()
+        if library in entry.peers
+    }
     if name not in aliases:
         raise unknown("network", name, {*_builders, *aliases}, see="`fovea models` lists all.")
     return aliases[name]

@@ -1,5 +1,7 @@
-"""Figures printed in papers and lectures, as literals, each with its source: from LeNet to Inception, and what other
-libraries count. Those since ResNet are in `test_paper_facts_since_resnet.py`.
+"""Figures printed in papers and lectures, as literals, each with its source: from LeNet to Inception.
+
+Those since ResNet are in `test_paper_facts_since_resnet.py`, what other libraries count in
+`test_counts_from_the_command_line.py`.
 """
 
 import pytest
@@ -220,48 +222,3 @@ def test_cifar10_networks_of_the_lecture(name, count):
 def test_mlp_with_one_hidden_layer():
     # By hand: 28 * 28 * 128 + 128 and 128 * 10 + 10
     assert rows("mlp") == [100_480, 1_290]
-
-
-COUNTED_ELSEWHERE = (
-    # torchvision 0.28: parameters, multiply-adds of convolutions and dense layers at 224 x 224
-    ("alexnet_owt", 61_100_840, 714_188_480),
-    ("vgg11", 132_863_336, 7_609_090_048),
-    ("vgg13", 133_047_848, 11_308_466_176),
-    ("vgg16", 138_357_544, 15_470_264_320),
-    ("vgg19", 143_667_240, 19_632_062_464),
-    ("googlenet_bn", 6_624_904, 1_498_376_192),
-    ("inception_v3", 23_834_568, 5_713_216_096),  # at 299 x 299
-    ("resnet18", 11_689_512, 1_814_073_344),
-    ("resnet34", 21_797_672, 3_663_761_408),
-    ("resnet50", 25_557_032, 4_089_184_256),
-    ("resnet101", 44_549_160, 7_801_405_440),
-    ("resnet152", 60_192_808, 11_513_626_624),
-    ("wide_resnet50", 68_883_240, 11_398_021_120),
-    ("resnext50_32x4d", 25_028_904, 4_230_479_872),
-    ("resnext101_64x4d", 83_455_272, 15_460_270_080),
-    ("densenet121", 7_978_856, 2_834_161_664),
-    ("densenet161", 28_681_000, 7_727_907_072),
-    ("densenet169", 14_149_480, 3_359_843_328),
-    ("densenet201", 20_013_928, 4_291_365_888),
-    ("mnasnet_b1", 4_383_312, 314_415_872),
-    ("efficientnet_b0", 5_288_548, 385_814_752),
-    ("efficientnet_b7", 66_347_960, 37_745_884_192),  # at 600 x 600
-    # timm 1.0.31, likewise
-    ("xception", 22_855_952, 8_357_403_496),  # at 299 x 299
-    ("inception_v4", 42_679_816, 12_253_974_624),
-    ("inception_resnet_v2", 55_843_464, 13_155_794_016),
-    ("resnet50_v2", 25_549_352, 4_089_184_256),
-    ("nasnet_large", 88_753_150, 23_783_414_658),  # at 331 x 331
-    ("seresnet50", 28_088_024, 4_091_699_200),
-    ("seresnext50_32x4d", 27_559_896, 4_232_994_816),
-    ("seresnext101_32x4d", 48_955_416, 7_974_739_968),
-    ("senet154", 115_088_984, 20_688_363_520),
-    ("dpn68", 12_611_602, 2_326_163_456),
-    ("dpn92", 37_668_392, 6_501_684_224),
-    ("dpn131", 79_254_504, 16_013_648_896),
-)
-
-
-@pytest.mark.parametrize(("name", "params", "macs"), COUNTED_ELSEWHERE)
-def test_cards_equal_what_other_libraries_count(name, params, macs):
-    assert (registry.entry(name).params, registry.entry(name).macs) == (params, macs)

@@ -130,40 +130,6 @@ def test_densenet_on_cifar10(name, millions):
 
 
 @pytest.mark.parametrize(
-    ("name", "total", "biases"),
-    [
-        ("xception", 22_910_480, 0),
-        ("vgg16", 138_357_544, 0),
-        ("vgg19", 143_667_240, 0),
-        ("inception_v3", 23_851_784, -17_216),  # its batch norms have no scale there
-        ("inception_resnet_v2", 55_873_736, -30_272),  # likewise
-        ("resnet50", 25_636_712, 26_560),
-        ("resnet101", 44_707_176, 52_672),
-        ("resnet152", 60_419_944, 75_712),
-        ("resnet50_v2", 25_613_800, 19_008),
-        ("resnet101_v2", 44_675_560, 36_416),
-        ("resnet152_v2", 60_380_648, 51_776),
-        ("mobilenet_v1", 4_253_864, 0),
-        ("mobilenet_v2", 3_538_984, 0),
-        # 7 more: mean, variance and count of its layer that normalises pixels
-        ("efficientnet_b0", 5_330_571, 7),
-        ("efficientnet_b7", 66_658_687, 7),
-        ("nasnet_mobile", 5_326_716, 0),
-        ("nasnet_large", 88_949_818, 0),
-        ("densenet121", 8_062_504, 0),
-        ("densenet169", 14_307_880, 0),
-        ("densenet201", 20_242_984, 0),
-    ],
-)
-def test_keras_table(name, total, biases):
-    # Lecture 002, popular CNN architectures: Parameters, with moving averages, and biases of convolutions that
-    # a batch norm follows
-    model = on_meta(name)
-    moving = sum(b.numel() for b in model.buffers() if b.ndim)
-    assert parameters(model) + moving + biases == total
-
-
-@pytest.mark.parametrize(
     ("number", "millions", "billions"),
     [(0, 5.3, 0.39), (1, 7.8, 0.70), (2, 9.2, 1.0), (3, 12, 1.8), (4, 19, 4.2), (5, 30, 9.9), (6, 43, 19), (7, 66, 37)],
 )

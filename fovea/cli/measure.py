@@ -26,6 +26,9 @@ def measure(
         tuple[str, str] | None, typer.Option(metavar="A B", help="Two networks side by side.", show_default=False)
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="A stride that does not divide is an error.")] = False,
+    convention: Annotated[
+        str, typer.Option(metavar="pytorch|keras", help="How parameters count; keras: moving averages too.")
+    ] = "pytorch",
     unit: Annotated[str | None, typer.Option(metavar="LAYER:ROW,COLUMN", help="What one unit sees, drawn.")] = None,
     image: Annotated[str | None, typer.Option(help="The image that --unit draws on; a grid without it.")] = None,
     out: Annotated[str | None, typer.Option(help="The picture of --unit: .png, .jpg, .pdf or .svg.")] = None,
@@ -49,7 +52,7 @@ def measure(
         raise UsageError("Name one network, or two with `--compare A B`.")
     questions = Questions(unit, image, out, memory, latency, device, html)
     questions.check(alone=not (compare or as_csv or as_markdown))
-    measured = [job(name, _shape(input), strict=strict) for name in compare or (model or "",)]
+    measured = [job(name, _shape(input), strict=strict, convention=convention) for name in compare or (model or "",)]
     if len(measured) == 2:
         _print_comparison(*measured, as_json=as_json)
         return

@@ -8,16 +8,20 @@ from pathlib import Path
 import torch
 from torch import nn
 
-import fovea.zoo  # noqa: F401 (its import makes the networks known)
 from fovea import registry
 from fovea.custom import custom_name, custom_network
 from fovea.errors import ShapeError, UsageError
 from fovea.layers import Unfilled
 from fovea.measurement.network import measure_network
+from fovea.measurement.recount import as_keras
 from fovea.measurement.result import Measurement, shape_text
 from fovea.measurement.tables import fitting_text, leftover_lines
 from fovea.model.bundle import Bundle, load
+from fovea.model.container import read_card
+from fovea.zoo.keras_forms import FORMS, Form, own_name
 
+PARAMETERS = ("pytorch", "keras")
+"""Whose conventions parameters are counted by."""
 Measurable = str | Path | nn.Module | Bundle
 
 
@@ -34,22 +38,48 @@ def _uncollected() -> Iterator[None]:
 
 
 @_uncollected()
-def measure(model: Measurable, input_shape: Sequence[int] | None = None, *, strict: bool = False) -> Measurement:
+def measure(
+    model: Measurable,
+    input_shape: Sequence[int] | None = None,
+    *,
+    strict: bool = False,
+    convention: str = "pytorch",
+) -> Measurement:
     """Return what each layer of a network costs and sees, for one image.
 
     `model` is a network, a bundle or its file, a name of the zoo, or `file.py:Net`. `input_shape` is (C, H, W); bundles
-    and names know theirs, and a name is built for the one that is given.
+    and names know theirs, and a name is built for the one that is given. The `convention` of parameters is `pytorch`,
+    or `keras`: moving averages count as parameters that are not trainable, and a network that Keras has too is counted
+    as it is there, by either name.
 
     Raises:
-        UsageError: an unknown name, code of one's own that gives no network, or no `input_shape` for it.
+        UsageError: an unknown name or convention, code of one's own that gives no network, or no `input_shape` for it.
         ShapeError: the forward pass fails; or, if `strict`, a stride that does not divide.
         BundleError: a model file that cannot be loaded.
     """
+    if convention not in PARAMETERS:
+        raise UsageError(f"`convention` (={convention}) must be {' or '.join(PARAMETERS)}.")
+    if convention == "keras" and isinstance(model, str):
+        model = own_name(model)
     network, name, shape = found(model, input_shape)
     measurement = measure_network(network, shape, name=name)
     if strict:
         require_fitting(measurement)
+    if convention == "keras":
+        form = FORMS.get(_architecture(model), Form(""))
+        measurement = as_keras(measurement, **form._asdict())
     return measurement
+
+
+def _architecture(model: Measurable) -> str:
+    """Return the name in the zoo of what is measured; of what is none of its networks, none."""
+    if isinstance(model, Bundle):
+        return model.card.architecture
+    if isinstance(model, nn.Module) or custom_name(str(model)):
+        return ""
+    if str(model).endswith(".safetensors") or Path(model).is_file():
+        return read_card(Path(model)).architecture
+    return registry.resolve(str(model))
 
 
 def found(

@@ -154,6 +154,13 @@ class Measurement:
     """Columns that could not be measured, each with the reason."""
     notes: tuple[str, ...] = ()
     """What a reader has to know of these figures."""
+    convention: str = "pytorch"
+    """Whose count of parameters: `pytorch`, buffers apart, or `keras`, which counts them as not trainable."""
+
+    @property
+    def not_trainable(self) -> int:
+        """Parameters that are frozen and values in buffers: what Keras calls non-trainable parameters."""
+        return self.total.frozen + self.total.buffers
 
     def share(self, layer: Layer, name: str) -> float | None:
         """Return which part of the total of column `name` is this row's; None where it is unknown or there is none."""
@@ -168,6 +175,11 @@ class Measurement:
         result["layers"] = [self._row(layer) for layer in self.layers]
         if "macs" in self.missing:
             result["total"]["macs"] = None
+        if self.convention == "keras":
+            trainable = self.total.parameters
+            result["keras"] = {"total": trainable + self.not_trainable, "trainable": trainable} | {
+                "non_trainable": self.not_trainable
+            }
         for axis in (axis for group in result["groups"] for axis in group["field"] or ()):
             del axis["own"], axis["dim"]
         return {**result, "conventions": CONVENTIONS}

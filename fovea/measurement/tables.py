@@ -219,6 +219,11 @@ def totals(measurement: Measurement) -> Iterator[str]:
         f"Total: {total.parameters:,} trainable parameters{frozen} ({byte_text(total.parameter_bytes)}), "
         f"{total.buffers:,} values in buffers, {macs}."
     )
+    if measurement.convention == "keras":
+        yield (
+            f"As Keras counts: {total.parameters + measurement.not_trainable:,} parameters, {total.parameters:,} "
+            f"trainable and {measurement.not_trainable:,} not."
+        )
     kept = "" if total.kept_bytes is None else f"; training keeps {byte_text(total.kept_bytes)} of them"
     per = article(sample_name(measurement.input_shape))
     yield f"Activations: {byte_text(total.activation_bytes)} {per}{kept}."
