@@ -70,6 +70,7 @@ FAMILIES = {
     "causal": Family("Causal stack", "series: looks back only, twice as far at each level", ("resnet",)),
     "mobilenet_v3": Family("MobileNetV3", "h-swish, a cheaper end", ("mnasnet", "mobilenet_v2")),
     "efficientnet": Family("EfficientNet", "depth, width and resolution grow together", ("mnasnet",)),
+    "predefined_sparse": Family("Predefined sparsity", "zeros fixed before training", ("resnet_cifar", "vgg"), 2020),
     "regnet": Family("RegNet", "a rule for widths instead of a network", ("resnext", "senet")),
     "efficientnet_v2": Family("EfficientNetV2", "full 3x3 where maps are large", ("efficientnet",)),
     "repvgg": Family("RepVGG", "branches in training, a plain chain in use", ("vgg", "resnet")),
