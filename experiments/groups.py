@@ -173,7 +173,9 @@ def draw(found: Sequence[Result], out: Path) -> None:
     by_groups.set(xlabel="groups of the 3x3 convolutions", ylabel="test accuracy in %")
     by_macs.set(xlabel="million MACs", ylabel="test accuracy in %")
     for plot in (by_groups, by_macs):
-        plot.legend(frameon=False, fontsize=7)
+        low, high = plot.get_ylim()
+        plot.set_ylim(low, high + 0.35 * (high - low))  # room for the legend
+        plot.legend(frameon=False, fontsize=7, loc="upper left", ncols=2)
     save(figure, out)
 
 
