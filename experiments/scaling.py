@@ -1,8 +1,8 @@
 """Compound scaling: depth, width and resolution alone and together, at equal multiply-adds.
 
 Lecture 001 lists EfficientNet among the architectures, and says that "ZFNet, VGG shows that bigger networks work
-better" and that ResNet "showed diminishing returns as networks got bigger"; lecture 002 asks what accuracy a network
-gives for its cost. Tan and Le 2019, section 3: scaling one dimension saturates; scaling depth by 1.2^phi, width by
+better" and that ResNet "showed diminishing returns as networks got bigger"; lecture 002 sets accuracy beside size.
+Tan and Le 2019, section 3: scaling one dimension saturates; scaling depth by 1.2^phi, width by
 1.1^phi and resolution by 1.15^phi, which doubles the cost with each phi, does better than any one of them.
 
 A small residual network on CIFAR-10, whose images are made smaller by area: 16 x 16 at first, so that there is
