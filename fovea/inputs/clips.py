@@ -34,6 +34,8 @@ SAMPLE = 64
 """Clips, spread over all, that tell size and number of frames."""
 USUAL_FRAMES, USUAL_SIZE = 16, 64
 """The most that is taken where nothing is set."""
+LARGE_FRAME = 112
+"""Pixels to which small frames are enlarged where a map lies on them."""
 SHOWN = 8
 """Frames of a thumbnail."""
 
@@ -194,11 +196,11 @@ class Clips(InputKind):
 
     def drawn(self, sample: Stored) -> Pixels:
         """Return all frames side by side: (H, W, C) uint8."""
-        return strip(sample)
+        return strip(sample, side=LARGE_FRAME)
 
     def laid(self, values: NDArray[np.float32], sample: Stored) -> NDArray[np.float32]:
         """Return a number for each pixel of each frame, (T, H, W), as the frames lie in the strip: float32."""
-        laid: NDArray[np.float32] = side_by_side(values[..., None], gap=0.0)[..., 0]
+        laid: NDArray[np.float32] = side_by_side(values[..., None], gap=0.0, side=LARGE_FRAME)[..., 0]
         return laid
 
     def described(self, sample: Stored) -> str:
@@ -236,7 +238,7 @@ class Clips(InputKind):
         recipe = {"optimiser": "adamw", "lr": 0.002, "weight_decay": 0.02, "batch": 32, "clip": 1.0}
         recipe |= {"augment": ("shift 2",)}
         side = max(native_size[1:]) if native_size else USUAL_SIZE
-        return Usual("r3d_8", min(max(side, 16), USUAL_SIZE), 20_000, 60, recipe)
+        return Usual("r3d_8", min(max(side, 16), USUAL_SIZE), 8_000, 60, recipe)
 
 
 def frames_in(folder: Path) -> list[Path]:

@@ -70,15 +70,15 @@ GAP, COLUMNS, FRAME_SIDE = 2, 4, 38
 """Pixels between the frames of a strip, how many stand in a row, and the side to which small ones are enlarged."""
 
 
-def strip(frames: NDArray[np.uint8]) -> Picture:
-    """Return frames (T, H, W, C) side by side in rows, small ones enlarged: (H, W, C) uint8."""
-    laid: Picture = side_by_side(frames, gap=255)
+def strip(frames: NDArray[np.uint8], *, side: int = FRAME_SIDE) -> Picture:
+    """Return frames (T, H, W, C) side by side in rows, small ones enlarged up to `side`: (H, W, C) uint8."""
+    laid: Picture = side_by_side(frames, gap=255, side=side)
     return laid
 
 
-def side_by_side(frames: NDArray[Any], *, gap: float, columns: int = COLUMNS) -> NDArray[Any]:
-    """Return frames (T, H, W, C) of any type in rows of `columns`, small ones enlarged, with `gap` between."""
-    times = max(1, FRAME_SIDE // max(frames.shape[1:3]))
+def side_by_side(frames: NDArray[Any], *, gap: float, side: int, columns: int = COLUMNS) -> NDArray[Any]:
+    """Return frames (T, H, W, C) of any dtype in rows of `columns`, small ones enlarged, with `gap` between."""
+    times = max(1, side // max(frames.shape[1:3]))
     large = np.repeat(np.repeat(frames, times, axis=1), times, axis=2)
     T, H, W, C = large.shape
     rows, columns = -(-T // columns), min(T, columns)
@@ -93,13 +93,13 @@ DARK_TO_LIGHT = np.array(
     [(12, 10, 45), (60, 20, 110), (130, 35, 130), (200, 60, 100), (245, 120, 60), (252, 190, 80), (252, 250, 200)]
 )
 """Colours from the smallest value to the largest: each is lighter than the one before."""
-SHORTEST_SIDE = 96
+SHORTEST_SIDE, LARGE_SIDE = 96, 240
+"""Pixels of the shorter side to which maps are enlarged: in a thumbnail, and where another map lies on them."""
 
 
 def heat_map(values: NDArray[np.floating]) -> Picture:
     """Return numbers (h, w) in colours from dark to light, small ones enlarged: (H, W, 3) uint8."""
-    low, high = float(values.min()), float(values.max())
-    shares = (values - low) / (high - low) if high > low else np.zeros_like(values)
+    shares = _shares(values)
     place = shares * (len(DARK_TO_LIGHT) - 1)
     below = np.minimum(place.astype(int), len(DARK_TO_LIGHT) - 2)
     rest = (place - below)[..., None]
@@ -107,7 +107,18 @@ def heat_map(values: NDArray[np.floating]) -> Picture:
     return enlarged(colours.round().astype(np.uint8))
 
 
-def enlarged(values: NDArray[Any]) -> NDArray[Any]:
-    """Return a map (h, w) or picture (h, w, C) of any type, a small one with its pixels repeated."""
-    times = max(1, -(-SHORTEST_SIDE // min(values.shape[:2])))
+def grey_map(values: NDArray[np.floating]) -> Picture:
+    """Return numbers (h, w) in grey, the largest white, small ones enlarged for a map to lie on: (H, W, 1) uint8."""
+    large: Picture = enlarged((255 * _shares(values)).round().astype(np.uint8), least=LARGE_SIDE)[..., None]
+    return large
+
+
+def _shares(values: NDArray[np.floating]) -> NDArray[np.float64]:
+    low, high = float(values.min()), float(values.max())
+    return (values.astype(np.float64) - low) / (high - low) if high > low else np.zeros(values.shape)
+
+
+def enlarged(values: NDArray[Any], *, least: int = SHORTEST_SIDE) -> NDArray[Any]:
+    """Return a map (h, w) or picture (h, w, C) of any dtype, a small one with its pixels repeated."""
+    times = max(1, -(-least // min(values.shape[:2])))
     return np.repeat(np.repeat(values, times, axis=0), times, axis=1)

@@ -17,7 +17,7 @@ from fovea.errors import ImageError, UsageError
 from fovea.inputs import register
 from fovea.inputs.checked import check_choice, check_normalisation, check_number, check_whole, settled
 from fovea.inputs.interface import NOTHING, InputKind, Stored, Survey, Usual
-from fovea.inputs.plots import enlarged, heat_map
+from fovea.inputs.plots import LARGE_SIDE, enlarged, grey_map, heat_map
 from fovea.inputs.sound import HIGHEST_RATE, LOWEST_RATE, fitted, log_mel, read_wav, resampled, wav_format
 
 if TYPE_CHECKING:
@@ -216,9 +216,13 @@ class Spectrograms(InputKind):
         """Return the spectrogram in colours, time from left to right, the lowest band below: (H, W, 3) uint8."""
         return heat_map(sample[::-1, :, 0])
 
+    def drawn(self, sample: Stored) -> NDArray[np.uint8]:
+        """Return the spectrogram in grey, so that colours can lie on it: (H, W, 1) uint8."""
+        return grey_map(sample[::-1, :, 0])
+
     def laid(self, values: NDArray[np.float32], sample: Stored) -> NDArray[np.float32]:
         """Return a number for each band and frame as it lies on the picture: (H, W) float32."""
-        return enlarged(values[::-1])
+        return enlarged(values[::-1], least=LARGE_SIDE)
 
     def described(self, sample: Stored) -> str:
         """Return how many bands and frames."""
