@@ -88,7 +88,7 @@ def _format(stream: BinaryIO, path: Path) -> Format:
         raise ImageError(f"`{path}`: this is no WAV file")
     coding = channels = rate = bits = 0
     for name, length, begins in _chunks(stream, size):
-        if name == b"fmt " and length >= 16:
+        if name == b"fmt " and length >= 16 and begins + 16 <= size:
             coding, channels, rate, bits = _fmt(stream, length)
             _check(coding, channels, rate, bits, path)
         elif name == b"data":
