@@ -28,7 +28,7 @@ KINDS = tuple(CLASSES)
 READING = {"series": {}, "spectrograms": {}, "clips": {"input": "clips"}}
 SMALL = {
     "series": {"model": "causal_1d", "kernel": 5, "levels": 2, "width": 8, "epochs": 10, "lr": 0.01},
-    "spectrograms": {"model": "pattern", "pattern": "CRP CRP", "widths": "8,16", "size": 16, "epochs": 6, "lr": 0.01},
+    "spectrograms": {"model": "foveola", "width": 0.05, "size": 16, "epochs": 8, "lr": 0.01},
     "clips": {"model": "r3d_8", "epochs": 8, "lr": 0.01},
 }
 OPTIONS = {"batch": 8, "threads": 1, "precision": "float32", "device": "cpu"}
@@ -254,6 +254,9 @@ def test_what_has_no_meaning_is_refused_in_one_line(folders, runs, tmp_path, kin
         quiet(folders[kind], **{**options, "augment": ("colour 0.3",)})
     with pytest.raises(UsageError, match="`fit` \\(=letterboxed\\)"):
         quiet(folders[kind], **{**options, "fit": "letterboxed"})
+    if kind == "spectrograms":
+        with pytest.raises(UsageError, match="`lenet5` does not take inputs of 1x32x12, whose sides differ"):
+            quiet(folders[kind], **{**options, "model": "lenet5", "size": 32})
     other = "resnet18" if kind != "spectrograms" else "fcn_1d"
     with pytest.raises(UsageError, match=f"`{other}` sees"):
         quiet(folders[kind], **{**options, "model": other})

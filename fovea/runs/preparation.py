@@ -288,7 +288,22 @@ def _network(plan: Plan, *, target: Task, shape: tuple[int, ...]) -> tuple[nn.Mo
         raise
     except Exception as error:  # whatever a builder makes of an argument, also of one that a recipe.toml holds
         raise UsageError(f"`{plan.model}` cannot be built with these arguments: {first_line(error)}.") from error
+    if len(set(shape[1:])) > 1:
+        _check_fit(model, plan, shape=shape)
     return model, registry.resolve(plan.model), registry.arguments_of(plan.model, **given)
+
+
+def _check_fit(model: nn.Module, plan: Plan, *, shape: tuple[int, ...]) -> None:
+    """Raise UsageError where a network of the zoo does not take inputs whose sides differ: it was built for squares."""
+    try:
+        with torch.no_grad(), torch.device("meta"):
+            without_values(model).eval()(torch.empty(1, *shape))
+    except Exception as error:  # whatever a layer makes of another shape
+        sizes = "x".join(map(str, shape))
+        raise UsageError(
+            f"`{plan.model}` does not take inputs of {sizes}, whose sides differ ({first_line(error).rstrip('.')}); "
+            "take a network that ends in global pooling, as foveola."
+        ) from error
 
 
 def _check_outputs(model: nn.Module, plan: Plan, *, outputs: int, shape: tuple[int, ...]) -> None:

@@ -88,7 +88,8 @@ def _of_clips(specs: Sequence[str], *, size: int, without: Collection[str]) -> A
     recipes = {**{name: RECIPES[name] for name in OF_FRAMES}, "reverse": (), "mixup": _MIXUP}
     chosen = [(spec, parsed(spec, recipes)[0]) for spec in specs]
     backwards = any(name == "reverse" for _, name in chosen) and "reverse" not in without
-    change = compose([spec for spec, name in chosen if name != "reverse"], size=size, without=[*{*without} - {"reverse"}])
+    rest = [spec for spec, name in chosen if name != "reverse"]
+    change = compose(rest, size=size, without=[*{*without} - {"reverse"}])
 
     def augment(clips: Tensor, generator: Generator, context: AugmentContext) -> Tensor:
         N, C, T, H, W = clips.shape
