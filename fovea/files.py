@@ -55,6 +55,19 @@ def no_file(path: Path) -> str:
     return kind if kind == IMPOSSIBLE else f"{kind}, no file" if kind else "no such file"
 
 
+def is_folder(path: Path) -> bool:
+    """Tell whether there is a folder at `path`; no name is too long or too odd to be asked for."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):  # a name too long; a NUL in it
+        return False
+
+
+def no_folder(path: Path) -> str:
+    """Return why there is no folder at `path`, in few words; nothing where there is one."""
+    return "" if is_folder(path) else "no such folder"
+
+
 def open_regular(path: str | Path) -> BinaryIO:
     """Return the file at `path`, open for reading; it never waits.
 

@@ -3,7 +3,7 @@
 import copy
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,7 @@ from torch.overrides import TorchFunctionMode
 from fovea.errors import ShapeError, UsageError
 from fovea.shapes import convolved
 
+Network = TypeVar("Network", bound=nn.Module)
 Convolution = nn.Conv1d | nn.Conv2d | nn.Conv3d
 """Along one axis, two or three."""
 
@@ -43,6 +44,12 @@ class Classifier(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return the logits, (N, classes)."""
         return cast(Tensor, self.head(self.features(x)))
+
+
+def placed(model: Network, device: torch.device) -> Network:
+    """Return the network on `device`, its weights channels-last where they are those of images."""
+    channels_last(model.to(device))
+    return model
 
 
 class SqueezeExcitation(nn.Module):

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from fovea.errors import StorageError, UsageError
 
-FORMAT = 2  # of the folders that `build_once` makes; raise it when their content changes
+FORMAT = 3  # of the folders that `build_once` makes; raise it when their content changes
 KEYED = "*-" + 16 * "[0-9a-f]"
 """Matches the names of the folders that `build_once` makes."""
 UNFINISHED = ".unfinished-"

@@ -1,9 +1,8 @@
-"""The proof that a kind of input is one object: float32 series (C, T), which no release has, go the same way as images.
+"""The proof that a kind of input is one object: float32 waves (C, T), which no release has, go the same way as images.
 
 Cache, training, resumption, model file and prediction, by public functions; no line of the package knows them.
 """
 
-from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from fovea.data.dataset import Dataset, Part
 from fovea.data.sources.source import Reader, reading_also
 from fovea.display import Display
 from fovea.errors import ImageError, UsageError
+from fovea.inputs.interface import InputKind
 from fovea.inputs.views import PLAIN, Protocol
 
 C, T = 2, 32
@@ -36,10 +36,10 @@ class Net(nn.Sequential):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SeriesPreprocess:
+class WavesPreprocess:
     """A series is cut to its first `length` samples."""
 
-    input: ClassVar[str] = "series"
+    input: ClassVar[str] = "waves"
     length: int
     channels: int
     mean: tuple[float, ...]
@@ -54,7 +54,7 @@ class SeriesPreprocess:
 
     @property
     def cache_key(self):
-        return ["series", self.channels, self.length]
+        return ["waves", self.channels, self.length]
 
     def read(self, source):
         try:
@@ -80,10 +80,10 @@ class SeriesPreprocess:
 
     def to_dict(self):
         lists = {"mean": list(self.mean), "std": list(self.std)}
-        return {"input": "series", "length": self.length, "channels": self.channels, **lists}
+        return {"input": "waves", "length": self.length, "channels": self.channels, **lists}
 
 
-class SeriesInput:
+class WavesInput:
     """Makes network inputs of stored series."""
 
     def __init__(self, preprocess, device):
@@ -100,34 +100,26 @@ class SeriesInput:
         return given * self.std + self.mean
 
 
-class Series:
+class Waves(InputKind):
     """The kind of input."""
 
-    name = "series"
-    augments = False
+    name = "waves"
+    nouns = "waves"
 
-    def geometry(self, *, size, fit, channels, native_size):
-        return SeriesPreprocess(length=native_size[1], channels=channels, mean=(0.0,) * channels, std=(1.0,) * channels)
+    def geometry(self, *, size, fit, channels, native_size, settings):
+        return WavesPreprocess(length=native_size[1], channels=channels, mean=(0.0,) * channels, std=(1.0,) * channels)
 
     def from_dict(self, given):
         if set(given) != {"input", "length", "channels", "mean", "std"}:
             raise UsageError("The preprocessing of a series has other fields.")
         lists = {name: tuple(given[name]) for name in ("mean", "std")}
-        return SeriesPreprocess(length=given["length"], channels=given["channels"], **lists)
+        return WavesPreprocess(length=given["length"], channels=given["channels"], **lists)
 
     def per_channel(self, sample):
         return sample.T.astype(np.float64)
 
     def network_input(self, preprocess, device):
-        return SeriesInput(preprocess, device)
-
-    def viewed(self, preprocess, views):
-        if views != PLAIN:
-            raise UsageError("A series is seen as it is; leave out the views.")
-        return preprocess
-
-    def cut(self, samples, preprocess, views) -> Iterator[torch.Tensor]:
-        yield samples
+        return WavesInput(preprocess, device)
 
     def thumbnail(self, sample):
         scaled = (sample - sample.min()) / max(float(np.ptp(sample)), 1e-9)
@@ -148,7 +140,7 @@ def found(path: Path, source, _) -> Dataset:
         for part, own in chosen.items()
     }
     return Dataset(
-        name=path.name, parts=parts, classes=classes, channels=C, input="series", native_size=(C, T), fingerprint="f"
+        name=path.name, parts=parts, classes=classes, channels=C, input="waves", native_size=(C, T), fingerprint="f"
     )
 
 
@@ -160,11 +152,11 @@ def fovea_classes(texts):
 
 @pytest.fixture(scope="module", autouse=True)
 def registered():
-    inputs.register(Series())
+    inputs.register(Waves())
     with ExitStack() as stack:
         stack.enter_context(reading_also(Reader(lambda path, _: path.name == "waves", found)))
         yield
-    inputs.unregister("series")
+    inputs.unregister("waves")
 
 
 @pytest.fixture(scope="module")
@@ -204,7 +196,7 @@ def test_they_are_cached_trained_saved_evaluated_and_predicted(waves, options, t
     card = fovea.info(run.model).card
     assert len(rows) == card["training"]["data"]["images"]["train"] and rows.mean() == pytest.approx(3, abs=0.2)
     assert run.results[-1]["accuracy"] > 0.9
-    assert card["preprocess"]["input"] == "series" and card["preprocess"]["length"] == T
+    assert card["preprocess"]["input"] == "waves" and card["preprocess"]["length"] == T
     assert card["preprocess"]["mean"] == pytest.approx([3, 3], abs=0.1)
     bundle = fovea.load(run.model, model=network())
     assert fovea.evaluate(bundle, waves).accuracy == run.results[-1]["accuracy"]
@@ -226,7 +218,7 @@ def test_a_killed_run_goes_on_to_the_same_bits(waves, options, tmp_path, dying_a
 def test_what_only_images_have_is_refused(waves, options, tmp_path):
     run = quiet(waves, out=tmp_path / "run", **{**options, "epochs": 1})
     bundle = fovea.load(run.model, model=network())
-    with pytest.raises(UsageError, match="A series is seen as it is"):
+    with pytest.raises(UsageError, match="waves have none"):
         fovea.evaluate(bundle, waves, flip=True)
     assert isinstance(bundle.model[0], nn.Conv1d) and bundle.first_layer() is None
     assert Protocol() == PLAIN

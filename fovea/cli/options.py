@@ -8,6 +8,13 @@ Model = Annotated[str, typer.Argument(help="A model file (.safetensors).", show_
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, alone, on standard output.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, mps, or auto for the best one here.")]
 READING = {
+    "input": (
+        Annotated[
+            str | None,
+            typer.Option("--input", metavar="KIND", help="What the samples are, where the data leaves that open."),
+        ],
+        None,
+    ),
     "label_from": (
         Annotated[str | None, typer.Option(metavar="REGEX", help="Labels are in the file names: a group finds them.")],
         None,

@@ -5,16 +5,19 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from fovea import inputs
 from fovea.data.dataset import Dataset, Part
 from fovea.data.sources.folders import is_ignored
 from fovea.preprocess import read_header
 
 ODD_FACTOR = 4
 """A side is odd that is so many times the median of that side, or so many times shorter."""
+ODD_SHARE = 0.9
+"""Of samples that share a length: others are odd then."""
 BLANK_LEVELS = 2
 DARK_LEVELS = 17
 """Of 255: an image without a brighter pixel is nearly black. Values of 12 bits in a file of 16 reach 16."""
@@ -38,6 +41,54 @@ class Sizes(NamedTuple):
     """How many images have which of Pillow's modes: L is grey, RGB colour, P a palette, ...A with transparency."""
     odd: Sequence[tuple[str, str]]
     """Name and part of images with a side that is very long or short among the others."""
+
+
+class Lengths(NamedTuple):
+    """How long the samples are, in the unit that their kind counts in."""
+
+    smallest: float
+    median: float
+    largest: float
+    unit: str
+    odd: Sequence[tuple[str, str]]
+    """Name and part of those with another length than nearly all, or a very long or short one among many lengths."""
+
+
+def survey_lengths(dataset: Dataset) -> Lengths | None:
+    """Return how long the samples are; None of a kind that has no length, and where none can be read."""
+    kind = inputs.kind(dataset.input)
+    if not kind.unit:
+        return None
+    sources = [
+        (name, part.names[i], _source(part, i)) for name, part in dataset.parts.items() for i in range(len(part))
+    ]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        lengths = list(pool.map(kind.length_of, (source for _, _, source in sources)))
+    known = [length for length in lengths if length]
+    if not known:
+        return None
+    usual, count = Counter(known).most_common(1)[0]
+    median = float(np.median(known))
+    # where nearly all share a length the others are odd; else those that are very long or short
+    low, high = (usual, usual) if count >= ODD_SHARE * len(known) else (median / ODD_FACTOR, ODD_FACTOR * median)
+    odd = [bool(length) and not low <= length <= high for length in lengths]
+    named = [(image, name) for (name, image, _), is_odd in zip(sources, odd, strict=True) if is_odd]
+    return Lengths(min(known), median, max(known), kind.unit, named)
+
+
+def _source(part: Part, index: int) -> Any:
+    return part.files[index] if part.files is not None else part.decoded[index]
+
+
+def find_constant(decoded: Dataset) -> list[tuple[str, str]]:
+    """Return name and part of the samples that have one value everywhere, in a decoded data set."""
+    kind = inputs.kind(decoded.input)
+    return [
+        (image, name)
+        for name, part in decoded.parts.items()
+        for index, image in enumerate(part.names)
+        if kind.is_constant(np.asarray(part.decoded[index]))
+    ]
 
 
 def survey_sizes(dataset: Dataset) -> Sizes:
@@ -85,6 +136,8 @@ def find_strays(root: Path, dataset: Dataset) -> list[str]:
     strays = []
     for folder, folders, files in os.walk(root, followlinks=False):
         folders[:] = sorted(name for name in folders if not is_ignored(name))
+        if os.path.realpath(folder) in known:  # its files are one sample
+            continue
         paths = (Path(folder, name) for name in files if not is_ignored(name))
         strays += [path.relative_to(root).as_posix() for path in paths if os.path.realpath(path) not in known]
     return sorted(strays)

@@ -97,13 +97,13 @@ class Dataset:
     classes: tuple[str, ...]
     """Class names in index order; empty where the task has none."""
     channels: int
-    """1 (grey) or 3 (RGB): what the files hold, and so what the network gets by default."""
+    """1 (grey) or 3 (RGB), of series any number: what the files hold, and so what the network gets by default."""
     task: str = "classes"
     """The name of a kind of target (`fovea.tasks`)."""
     input: str = "images"
     """The name of a kind of input (`fovea.inputs`)."""
-    native_size: tuple[int, int] | None = None
-    """(H, W) where all images, of files all of a sample, share it."""
+    native_size: tuple[int, ...] | None = None
+    """(H, W) where all images, of files all of a sample, share it; of another kind what its `survey` finds."""
     directional: bool = False
     """True where mirroring an image changes its label (digits, letters)."""
     licence: str = "unknown"

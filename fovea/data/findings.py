@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
-from fovea.data.anomalies import Sizes
+from fovea.data.anomalies import Lengths, Sizes
 from fovea.data.dataset import BadFile
 from fovea.data.duplicates.groups import Group
 
@@ -35,34 +35,55 @@ class DataCheck:
     bad_files: Sequence[BadFile]
     groups: Sequence[Group]
     """Duplicates, the largest groups first."""
-    sizes: Sizes
+    sizes: Sizes | None
+    """Of images; None for other kinds of input."""
     channels: Mapping[str, Mapping[str, Sequence[float]]]
-    """`mean` and `std` per channel of thumbnails, pixels scaled to 0..1, by part."""
+    """`mean` and `std` per channel of thumbnails, pixels scaled to 0..1, by part; of other kinds of their values."""
     blank: Sequence[tuple[str, str]]
-    """Name and part of images of a single colour."""
+    """Name and part of images of a single colour, or samples of one value."""
     dark: Sequence[tuple[str, str]] = ()
     """Name and part of images that are nearly black, as values of 12 bits in files of 16."""
     strays: Sequence[str]
     """Files in the folder that are no part of the data set."""
     notes: tuple[str, ...] = ()
+    lengths: Lengths | None = None
+    """Of samples that have one."""
+    nouns: str = "images"
+    """What the samples are called."""
 
     @property
     def findings(self) -> list[Finding]:
         """What was looked for, how often it was found, and an example each."""
         exact = [group for group in self.groups if group.exact]
-        near = [group for group in self.groups if not group.exact]
+        unreadable = "files that cannot be read" if self.sizes else f"{self.nouns} that cannot be used"
         return [
-            Finding("files that cannot be read", len(self.bad_files), _first(map(_bad_text, self.bad_files))),
+            Finding(unreadable, len(self.bad_files), _first(map(_bad_text, self.bad_files))),
             Finding("label conflicts", *_counted(self.conflicts)),
             Finding("leaks between parts", *_counted(self.leaks)),
             Finding("exact duplicates", *_counted(exact)),
-            Finding("near duplicates", *_counted(near)),
-            Finding("classes without training images", len(self.empty_classes), _first(self.empty_classes)),
-            Finding("blank images", len(self.blank), _first(map(_place, self.blank)), fault=False),
-            Finding("nearly black images", len(self.dark), _dark_text(self.dark), fault=False),
-            Finding("odd sizes", len(self.sizes.odd), _first(map(_place, self.sizes.odd)), fault=False),
+            *self._by_kind(),
             Finding("stray files", len(self.strays), _first(self.strays), fault=False),
             self._imbalance(),
+        ]
+
+    def _by_kind(self) -> list[Finding]:
+        """Return what only images, or only samples that have a length, are looked at for."""
+        empty = Finding(f"classes without training {self.nouns}", len(self.empty_classes), _first(self.empty_classes))
+        blank = len(self.blank), _first(map(_place, self.blank))
+        if self.sizes is None:
+            odd = self.lengths.odd if self.lengths else []
+            return [
+                empty,
+                Finding(f"constant {self.nouns}", *blank, fault=False),
+                Finding("odd lengths", len(odd), _first(map(_place, odd)), fault=False),
+            ]
+        near = [group for group in self.groups if not group.exact]
+        return [
+            Finding("near duplicates", *_counted(near)),
+            empty,
+            Finding("blank images", *blank, fault=False),
+            Finding("nearly black images", len(self.dark), _dark_text(self.dark), fault=False),
+            Finding("odd sizes", len(self.sizes.odd), _first(map(_place, self.sizes.odd)), fault=False),
         ]
 
     @property
@@ -88,16 +109,25 @@ class DataCheck:
     def summary(self) -> list[str]:
         """Return lines for a person: what was looked at, the sizes and the channels."""
         parts = ", ".join(f"{count:,} {name}" for name, count in self.images.items())
-        smallest, median, largest = ("x".join(map(str, size)) for size in self.sizes[:3])
-        modes = ", ".join(f"{count:,} {mode}" for mode, count in self.sizes.modes.items())
-        sizes = f"{median} pixels" if smallest == largest else f"{smallest} to {largest} pixels, median {median}"
         count = len(self.classes)
         classes = f", {count} classes" if count else ""
+        of = " of thumbnails, 0..1" if self.sizes else ""
         channels = [
-            f"{part}: mean {_figures(values['mean'])}, standard deviation {_figures(values['std'])} of thumbnails, 0..1"
+            f"{part}: mean {_figures(values['mean'])}, standard deviation {_figures(values['std'])}{of}"
             for part, values in self.channels.items()
         ]
-        return [f"{self.data}: {parts} images{classes}", f"{sizes}; modes {modes}", *channels, *self.notes]
+        return [f"{self.data}: {parts} {self.nouns}{classes}", *self._size_lines(), *channels, *self.notes]
+
+    def _size_lines(self) -> list[str]:
+        if self.sizes is not None:
+            smallest, median, largest = ("x".join(map(str, size)) for size in self.sizes[:3])
+            modes = ", ".join(f"{count:,} {mode}" for mode, count in self.sizes.modes.items())
+            sizes = f"{median} pixels" if smallest == largest else f"{smallest} to {largest} pixels, median {median}"
+            return [f"{sizes}; modes {modes}"]
+        if self.lengths is None:
+            return []
+        low, middle, high, unit, _ = self.lengths
+        return [f"{middle:g} {unit}" if low == high else f"{low:g} to {high:g} {unit}, median {middle:g}"]
 
     def to_dict(self) -> dict[str, Any]:
         """Return all of it as JSON values."""
@@ -117,7 +147,8 @@ class DataCheck:
             "faults": self.faults,
             "bad_files": [bad._asdict() for bad in self.bad_files],
             "groups": groups,
-            "sizes": self.sizes._asdict(),
+            "sizes": self.sizes and self.sizes._asdict(),
+            "lengths": self.lengths and self.lengths._asdict(),
         }
 
     def _imbalance(self) -> Finding:

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import NamedTuple
+from pathlib import Path
+from typing import NamedTuple, Unpack
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ import torch
 from fovea import inputs
 from fovea.card import Card
 from fovea.data.dataset import PARTS, Dataset
-from fovea.data.sources.source import DataSource
+from fovea.data.sources.source import DataSource, Reading
 from fovea.data.splits import split_validation
 from fovea.display import Display
 from fovea.errors import DataError, unknown
@@ -82,6 +83,11 @@ def found_part(
         DataError: classes that the network does not know, or no such part.
         UsageError: an unknown `split`.
     """
+    if dataset.input != predictor.preprocess.input:
+        raise DataError(
+            f"`{dataset.name}` holds {inputs.kind(dataset.input).nouns}, and this network sees "
+            f"{inputs.kind_of(predictor.preprocess).nouns}."
+        )
     name, dataset = chosen_part(split_as_trained(dataset, predictor.card), split)
     if labelled:
         predictor.target.check_known(dataset.classes, data=dataset.name)
@@ -89,6 +95,15 @@ def found_part(
     for note in notes:
         display.note(f"data: {note}")
     return FoundPart(name, dataset, notes)
+
+
+def source_for(
+    predictor: Predictor, data: str | Path, *, allow_bad: bool = False, **reading: Unpack[Reading]
+) -> DataSource:
+    """Return where data for a network is, and how it is read: its task, its classes, and what it sees."""
+    target = predictor.target
+    given: Reading = {**reading, "input": reading.get("input") or predictor.preprocess.input}
+    return DataSource(data=data, task=target.name, known=target.classes, allow_bad=allow_bad, **given)
 
 
 def decoded_part(

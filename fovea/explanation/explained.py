@@ -1,6 +1,7 @@
 """What was explained of one image: the answers, and where each method sees them."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -61,7 +62,11 @@ class Explanation:
     """The right answer; empty where it is not known."""
     truth_probability: float | None = None
     pixels: NDArray[np.uint8]
-    """(H, W, C) uint8 0..255: what the network sees."""
+    """(H, W, C) uint8 0..255: what the network sees, or a picture of it."""
+    laid: Callable[[Attribution], NDArray[np.float32]]
+    """Returns a map as it lies on the picture: (H, W) float32."""
+    described: str
+    """What it is, and how large, as `image, 32 x 32 pixels`."""
     places: tuple[Place, ...]
 
     def to_dict(self) -> dict[str, Any]:

@@ -74,15 +74,21 @@ def blurred(x: Tensor, deviation: float) -> Tensor:
     return y[:, 0].reshape(x.shape).to(x.dtype)
 
 
+def _places(x: Tensor) -> tuple[int, ...]:
+    """Return the axes behind batch and channels."""
+    return tuple(range(2, x.ndim))
+
+
 def _noise(x: Tensor, seed: int) -> Tensor:
     drawn = torch.randn(x.shape[1:], generator=generator(seed)).to(x)
-    return wide(x).mean((2, 3), keepdim=True).to(x) + drawn * wide(x).std((2, 3), keepdim=True).to(x)
+    places = _places(x)
+    return wide(x).mean(places, keepdim=True).to(x) + drawn * wide(x).std(places, keepdim=True).to(x)
 
 
 FILLS: dict[str, Callable[[Tensor, int], Tensor]] = {
     "mean": lambda x, _: torch.zeros_like(x),
-    "image": lambda x, _: wide(x).mean((2, 3), keepdim=True).to(x).expand_as(x),
-    "black": lambda x, _: x.amin((2, 3), keepdim=True).expand_as(x),
+    "image": lambda x, _: wide(x).mean(_places(x), keepdim=True).to(x).expand_as(x),
+    "black": lambda x, _: x.amin(_places(x), keepdim=True).expand_as(x),
     "blur": lambda x, _: blurred(x, BLUR * min(x.shape[2:])),
     "noise": _noise,
 }
@@ -104,11 +110,13 @@ def filled(x: Tensor, fill: Fill, *, seed: int = 0) -> Tensor:
     if isinstance(fill, str):
         if fill not in FILLS:
             raise UsageError(f"Unknown `fill` `{fill}`; known: {', '.join(FILLS)}, or one value per channel.")
+        if fill == "blur" and x.ndim != 4:
+            raise UsageError(f"`fill` (=blur) is for images; take {', '.join(sorted(FILLS.keys() - {'blur'}))}.")
         return FILLS[fill](x, seed)
     colour = torch.as_tensor(fill).to(x)
     if colour.ndim == 1 and len(colour) == x.shape[1]:
-        return colour[:, None, None].expand_as(x)
-    if colour.ndim >= 3 and colour.shape[-3:] == x.shape[1:]:
+        return colour.view(-1, *(1,) * (x.ndim - 2)).expand_as(x)
+    if colour.ndim >= x.ndim - 1 and colour.shape[1 - x.ndim :] == x.shape[1:]:
         return colour.expand_as(x)
     raise ShapeError(
         f"`fill` is {tuple(colour.shape)}, which is neither a value for each of {x.shape[1]} channels nor an image."

@@ -12,6 +12,8 @@ from fovea.hooks import watch
 
 PASSED_OVER = (
     *(nn.MaxPool2d, nn.AvgPool2d, nn.LPPool2d, nn.FractionalMaxPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d),
+    *(nn.MaxPool1d, nn.AvgPool1d, nn.LPPool1d, nn.AdaptiveAvgPool1d, nn.AdaptiveMaxPool1d),
+    *(nn.MaxPool3d, nn.AvgPool3d, nn.LPPool3d, nn.AdaptiveAvgPool3d, nn.AdaptiveMaxPool3d),
     *(nn.modules.dropout._DropoutNd, nn.Identity),
 )
 """Modules whose output is not taken, but what enters them."""
@@ -36,7 +38,7 @@ def target_layer(model: nn.Module, x: Tensor) -> str:
         UsageError: no module gives a map.
     """
     calls = calls_of(model, x[:1])
-    maps = [call for call in calls if call.path and call.result is not None and call.result.ndim == 4]
+    maps = [call for call in calls if call.path and call.result is not None and call.result.ndim == x.ndim]
     spatial = [call for call in maps if call.result is not None and call.result.shape[2:].numel() > 1]
     if not (candidates := spatial or maps):
         raise UsageError("No layer of this network gives a map, (N, C, h, w), that could be laid over an image.")
@@ -58,7 +60,7 @@ def check_map(model: nn.Module, x: Tensor, layer: str) -> None:
     if not results:
         raise UsageError(f"The layer `{layer}` did not run; see `fovea measure` for those that do.")
     last = results[-1]
-    if last is None or last.ndim != 4:
+    if last is None or last.ndim != x.ndim:
         given = "nothing" if last is None else str(tuple(last.shape))
         raise UsageError(
             f"The output of `{layer}` is {given}, and no map (N, C, h, w); that of `{target_layer(model, x)}` is one."

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from fovea.inputs.interface import InputKind, Preprocessing
 
 _KINDS: "dict[str, InputKind]" = {}
-_OWN = ("images",)
+_OWN = ("images", "series", "spectrograms", "clips")
 """The modules of this package that define a kind."""
 
 
@@ -25,14 +25,20 @@ def unregister(name: str) -> None:
     del _KINDS[name]
 
 
+def kinds() -> "dict[str, InputKind]":
+    """Return all kinds of input by name, images first."""
+    for own in _OWN:  # each registers itself; on first use, since they import this module
+        import_module(f"fovea.inputs.{own}")
+    return dict(_KINDS)
+
+
 def kind(name: str) -> "InputKind":
     """Return the kind of input called `name`.
 
     Raises:
         UsageError: there is none.
     """
-    for own in _OWN:  # each registers itself; on first use, since they import this module
-        import_module(f"fovea.inputs.{own}")
+    kinds()
     if name not in _KINDS:
         raise UsageError(f"Unknown kind of input `{name}`; known are {', '.join(_KINDS)}.")
     return _KINDS[name]

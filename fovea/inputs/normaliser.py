@@ -1,8 +1,10 @@
-"""From pixels to what a network sees, in PyTorch: the same numbers as `Preprocess.normalise`."""
+"""From stored samples to what a network sees, in PyTorch: the same numbers as `Preprocessing.normalise`."""
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from fovea.inputs.interface import Stored
 from fovea.preprocess import Pixels, Preprocess
 
 
@@ -43,3 +45,30 @@ class Normaliser:
     def undo(self, inputs: Tensor) -> Tensor:
         """Return normalised images as uint8 pixels 0..255."""
         return ((inputs - self.shift) / self.scale).round().clamp(0, 255).to(torch.uint8)
+
+
+class Standardiser:
+    """Turns stored numbers, channels last, into standardised float32, channels first, on the device.
+
+    (N, ..., C) -> (N, C, ...) float32, (x - mean) / std per channel, along `dimensions` axes.
+    """
+
+    def __init__(
+        self, mean: tuple[float, ...], std: tuple[float, ...], device: torch.device, *, dimensions: int
+    ) -> None:
+        shape = (1, -1, *(1,) * dimensions)
+        self.device = device
+        self.mean = torch.tensor(mean, device=device).view(shape)
+        self.std = torch.tensor(std, device=device).view(shape)
+
+    def arranged(self, samples: Stored) -> Tensor:
+        """Return stored numbers (N, ..., C) as a tensor (N, C, ...) of their type, on the device."""
+        return torch.from_numpy(np.array(samples)).movedim(-1, 1).contiguous().to(self.device, non_blocking=True)
+
+    def __call__(self, samples: Tensor) -> Tensor:
+        """Return the standardised samples; gradients pass to float ones."""
+        return (samples.to(torch.float32) - self.mean) / self.std
+
+    def undo(self, inputs: Tensor) -> Tensor:
+        """Return standardised samples as they were arranged, float32."""
+        return inputs * self.std + self.mean

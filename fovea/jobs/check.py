@@ -5,10 +5,12 @@ from functools import partial
 from pathlib import Path
 from typing import Unpack
 
+import numpy as np
+
 from fovea import inputs
-from fovea.data.anomalies import find_blank, find_dark, find_strays, survey_sizes
+from fovea.data.anomalies import find_blank, find_constant, find_dark, find_strays, survey_lengths, survey_sizes
 from fovea.data.dataset import Dataset, Part
-from fovea.data.duplicates.groups import Member, find_duplicates
+from fovea.data.duplicates.groups import Member, find_duplicates, find_identical
 from fovea.data.duplicates.likeness import SIDE
 from fovea.data.findings import DataCheck
 from fovea.data.sources.parquet import parquet_files
@@ -16,8 +18,9 @@ from fovea.data.sources.source import DataSource, Reading, reads_data
 from fovea.data.splits import surprises
 from fovea.data.statistics import channel_statistics
 from fovea.display import Display
+from fovea.inputs.interface import InputKind, Preprocessing
 from fovea.plans.plan import Plan
-from fovea.preprocess import Pixels, Preprocess, decode
+from fovea.preprocess import Pixels, decode
 from fovea.report.check import check_page
 from fovea.report.page import THUMBNAIL, write_page
 
@@ -42,26 +45,37 @@ def check(
     display = display or Display(quiet=True)
     source = DataSource(data=data, task=task, allow_bad=True, **reading)
     dataset = source.find(progress=display.fetched)
-    C = dataset.channels
-    thumbnail = Preprocess(size=(SIDE, SIDE), channels=C, fit="squash", mean=(0.0,) * C, std=(1.0,) * C)
-    decoded = source.decode(dataset, thumbnail, progress=display.counter("decoding"))
+    kind = inputs.kind(dataset.input)
+    decoded = source.decode(dataset, _looked_at(dataset), progress=display.counter("decoding"))
+    comparing = display.counter("comparing")
     result = DataCheck(
         data=dataset.name,
         images={name: len(part) for name, part in decoded.parts.items()},
         classes=_class_counts(decoded),
         bad_files=decoded.bad_files,
-        groups=find_duplicates(dataset, decoded, progress=display.counter("comparing")),
-        sizes=survey_sizes(dataset),
-        channels={name: _statistics(part) for name, part in decoded.parts.items()},
-        blank=find_blank(decoded),
-        dark=find_dark(decoded),
+        groups=find_duplicates(dataset, decoded, progress=comparing) if kind.pictures else find_identical(decoded),
+        sizes=survey_sizes(dataset) if kind.pictures else None,
+        channels={name: _statistics(part, kind) for name, part in decoded.parts.items()},
+        blank=find_blank(decoded) if kind.pictures else find_constant(decoded),
+        dark=find_dark(decoded) if kind.pictures else (),
         strays=_strays(data, dataset),
         notes=(*dataset.notes, *surprises(dataset, fraction=Plan.val_fraction)),
+        lengths=survey_lengths(dataset),
+        nouns=kind.nouns,
     )
     if html is not None:
-        pixels = partial(_pixels, dataset)
+        pixels = partial(_pixels, dataset) if kind.pictures else partial(_thumbnail, decoded)
         write_page(Path(html), check_page(result.to_dict(), pixels=pixels))
     return result
+
+
+def _looked_at(dataset: Dataset) -> Preprocessing:
+    """Return how samples are decoded to be looked at: pictures as small squares, others as they are learned."""
+    kind, C = inputs.kind(dataset.input), dataset.channels
+    usual = kind.usual(dataset.native_size)
+    size, fit = (SIDE, "squash") if usual is None else (usual.size, Plan.fit)
+    geometry = kind.geometry(size=size, fit=fit, channels=C, native_size=dataset.native_size)
+    return geometry.with_normalisation((0.0,) * C, (1.0,) * C)
 
 
 def _class_counts(decoded: Dataset) -> dict[str, dict[str, int]]:
@@ -70,8 +84,8 @@ def _class_counts(decoded: Dataset) -> dict[str, dict[str, int]]:
     return {label: {part: counts[part][label] for part in counts} for label in decoded.classes}
 
 
-def _statistics(part: Part) -> dict[str, Sequence[float]]:
-    mean, std = channel_statistics(part, inputs.kind("images"))
+def _statistics(part: Part, kind: InputKind) -> dict[str, Sequence[float]]:
+    mean, std = channel_statistics(part, kind)
     return {"mean": mean, "std": std}
 
 
@@ -80,6 +94,12 @@ def _strays(data: str | Path, dataset: Dataset) -> list[str]:
     folder = Path(data).expanduser()
     holds_files = all(part.files is not None for part in dataset.parts.values())
     return find_strays(folder, dataset) if holds_files and folder.is_dir() and not parquet_files(folder) else []
+
+
+def _thumbnail(decoded: Dataset, member: Member) -> Pixels:
+    """Return a picture of a sample that is no image."""
+    part = decoded.parts[member.part]
+    return inputs.kind(decoded.input).thumbnail(np.asarray(part.decoded[part.names.index(member.name)]))
 
 
 def _pixels(dataset: Dataset, member: Member) -> Pixels:

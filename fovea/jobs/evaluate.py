@@ -6,11 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Unpack
 
-from fovea.data.sources.source import DataSource, Reading, reads_data
+from fovea import inputs
+from fovea.data.sources.source import Reading, reads_data
 from fovea.display import Display
 from fovea.errors import UsageError
 from fovea.evaluation.outcome import Outcome
-from fovea.evaluation.parts import decoded_part, outcome_of
+from fovea.evaluation.parts import decoded_part, outcome_of, source_for
 from fovea.evaluation.result import Evaluation
 from fovea.evaluation.robustness import measure_robustness
 from fovea.evaluation.slices import sliced
@@ -64,9 +65,12 @@ def evaluate(
     protocol = Protocol(crops=crops, flip=flip, scales=tuple(scales))
     predictor = load(model, device=device) if isinstance(model, str | Path) else model
     target, further = predictor.target, slice_by is not None or robust
+    kind = inputs.kind_of(predictor.preprocess)
+    if robust and not kind.pictures:
+        raise UsageError(f"`--robust` disturbs images; this network sees {kind.nouns}: leave it out.")
     _check_task(target, min_accuracy=min_accuracy, min_score=min_score or {}, further=further)
     display = display or Display(quiet=True)
-    source = DataSource(data=data, task=target.name, known=target.classes, allow_bad=allow_bad, **reading)
+    source = source_for(predictor, data, allow_bad=allow_bad, **reading)
     value_of = {} if slice_by is None else source.column(slice_by)
     part = decoded_part(predictor, source, split=split, display=display, protocol=protocol)
     counter = display.counter("evaluating")

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
 
 import torch
 
+from fovea import inputs
 from fovea.data.sources.source import DataSource, Reading, reads_data
 from fovea.display import Display
 from fovea.errors import DataError, ImageError, UsageError, unknown
-from fovea.evaluation.parts import decoded_part, outcome_of, sample_of
-from fovea.explanation.attribution.methods import Method, method_named
+from fovea.evaluation.parts import decoded_part, outcome_of, sample_of, source_for
+from fovea.explanation.attribution.methods import METHODS, Method, method_named
 from fovea.explanation.explained import Explanation, Place
 from fovea.explanation.objective import Objective
 from fovea.explanation.target_layer import check_map, target_layer
 from fovea.explanation.trust.badge import Badge, Badges, find_badges, read_badges
-from fovea.inputs.interface import Stored
-from fovea.jobs.predict import find_images
+from fovea.inputs.interface import InputKind, Stored
+from fovea.jobs.predict import find_images, samples_at
 from fovea.model.bundle import Bundle, load
-from fovea.preprocess import conversion
 
 if TYPE_CHECKING:
     from fovea.report.explanation import Written
@@ -147,12 +147,11 @@ def explain(
         _check(bundle, wish)
         wish = wish._replace(badges=_badges(model, trust, out, shown))
         if mistakes is None:
-            paths = _paths(given)
-            found, only = _of_files(bundle, paths, wish), Path(paths[0]) if len(paths) == 1 else None
+            paths = _paths(given, inputs.kind_of(bundle.preprocess))
+            alone = len(paths) == 1 and [sample.name for sample in samples_at(paths[0], bundle.preprocess)] == paths
+            found, only = _of_files(bundle, paths, wish), Path(paths[0]) if alone else None
         else:
-            source = DataSource(
-                data=mistakes, task=bundle.target.name, known=bundle.classes, allow_bad=allow_bad, **reading
-            )
+            source = source_for(bundle, mistakes, allow_bad=allow_bad, **reading)
             found, only = _of_mistakes(bundle, source, split, wish), None
         album, said = Album(out, only=only), []
         for explanation in found:
@@ -166,8 +165,8 @@ def explain(
         return ExplainResult(page=album.finish(), written=tuple(album.written), explanations=tuple(said))
 
 
-def _paths(images: Sequence[str | Path]) -> list[str]:
-    paths = list(find_images(images))
+def _paths(images: Sequence[str | Path], kind: InputKind) -> list[str]:
+    paths = list(find_images(images, kind=kind))
     if not paths:
         raise UsageError("Say what to explain: images, folders or globs; or `mistakes` with a data set.")
     return paths
@@ -180,9 +179,12 @@ def methods_named(names: str | Sequence[str]) -> list[Method]:
 
 
 def check_explainable(bundle: Bundle, methods: Sequence[Method], *, layer: str | None) -> None:
-    """Raise UsageError where a network sees no images, or `layer` is not there, gives no map, or has no use."""
-    if bundle.preprocess.input != "images":
-        raise UsageError(f"This network sees {bundle.preprocess.input}, and only images are explained.")
+    """Raise UsageError where a method takes no such inputs, or `layer` is not there, gives no map, or has no use."""
+    axes = len(bundle.preprocess.shape) - 1
+    if lacking := [method.name for method in methods if axes not in method.axes]:
+        nouns = inputs.kind_of(bundle.preprocess).nouns
+        others = ", ".join(sorted(method.name for method in METHODS.values() if axes in method.axes))
+        raise UsageError(f"`{lacking[0]}` does not explain {nouns}; {others} do.")
     if layer is None:
         return
     if not any(method.layered for method in methods):
@@ -224,10 +226,11 @@ def _badges(model: str | Path | Bundle, trust: str | Path | None, out: str | Pat
 
 def _of_files(bundle: Bundle, paths: Sequence[str], wish: Wish) -> Iterator[Explanation | Unread]:
     read = list[str]()
-    for done, path in enumerate(paths):
-        wish.display.advance("explaining", done, len(paths))
+    given = [each for path in paths for each in samples_at(path, bundle.preprocess)]
+    for done, (path, source) in enumerate(given):
+        wish.display.advance("explaining", done, len(given))
         try:
-            sample = bundle.read(path)
+            sample = bundle.preprocess.read(source)
         except ImageError as error:
             yield Unread(path, str(error).removeprefix(f"`{Path(path)}`: "))
             continue
@@ -241,7 +244,7 @@ def note_conversions(paths: Sequence[str], bundle: Bundle, display: Display) -> 
     """Say which images a network sees in other colours than they have, a line for each way."""
     converted: dict[str, list[str]] = {}
     for path in paths:
-        if how := conversion(Path(path), channels=bundle.preprocess.channels):
+        if how := inputs.kind_of(bundle.preprocess).conversion(Path(path), bundle.preprocess):
             converted.setdefault(how, []).append(path)
     for how, names in converted.items():
         others = f" and {len(names) - 1} more" if names[1:] else ""
@@ -268,6 +271,7 @@ def explained(bundle: Bundle, sample: Stored, wish: Wish, *, image: str, truth: 
     `label` is the true one of a mistake, as the network knows it.
     """
     target, x = bundle.target, bundle.inputs_of(sample[None])
+    kind = inputs.kind_of(bundle.preprocess)
     outputs = bundle.outputs(sample[None])
     said = target.prediction(target.decode(outputs)[0])
     by_label = dict(said.scores)
@@ -288,8 +292,10 @@ def explained(bundle: Bundle, sample: Stored, wish: Wish, *, image: str, truth: 
         prediction=target.top(said, TOP),
         truth=truth,
         truth_probability=by_label.get(truth),
-        pixels=sample,
+        pixels=kind.drawn(sample),
         places=tuple(places),
+        laid=lambda found: kind.laid(found.at(bundle.preprocess.shape[1:])[0].numpy(), sample),
+        described=kind.described(sample),
     )
 
 

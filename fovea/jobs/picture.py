@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, Unpack
 
+from fovea import inputs
 from fovea.data.sources.source import DataSource, Reading, reads_data
 from fovea.display import Display
 from fovea.errors import UsageError, unknown
+from fovea.evaluation.parts import source_for
 from fovea.jobs.explain import note_conversions
 from fovea.jobs.pictures.kinds import KINDS, Asked, Kind, Named
 from fovea.jobs.predict import find_images
@@ -118,8 +120,8 @@ def _check(kind: Kind, *, images: bool, data: bool) -> None:
 
 def _check_network(bundle: Bundle, *, layer: str | None, answers: Iterable[str]) -> None:
     """Raise UsageError where a network sees no images, or does not have this layer or these answers."""
-    if bundle.preprocess.input != "images":
-        raise UsageError(f"This network sees {bundle.preprocess.input}, and only images are drawn.")
+    if not (seen := inputs.kind_of(bundle.preprocess)).pictures:
+        raise UsageError(f"This network sees {seen.nouns}, and only images are drawn.")
     for name in answers:
         bundle.target.answer_named(name)
     if layer is not None and layer not in (modules := dict(bundle.model.named_modules())):
@@ -151,4 +153,4 @@ def _page(model: str | Path | Bundle, show: str, out: str | Path | None) -> Path
 
 
 def _source(data: str | Path, bundle: Bundle, *, allow_bad: bool, **reading: Unpack[Reading]) -> DataSource:
-    return DataSource(data=data, task=bundle.target.name, known=bundle.classes, allow_bad=allow_bad, **reading)
+    return source_for(bundle, data, allow_bad=allow_bad, **reading)

@@ -8,15 +8,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fovea import inputs
 from fovea.budget import batch_within
-from fovea.data.sources.folders import is_ignored, is_image, unread_photographs
+from fovea.data.sources.folders import is_ignored, is_sample, unread_photographs
+from fovea.data.sources.series import samples_in
 from fovea.errors import FoveaError, ImageError, UsageError
-from fovea.inputs.interface import Preprocessing, Stored
+from fovea.inputs.interface import InputKind, Preprocessing, Stored
 from fovea.model.bundle import load
 from fovea.model.predictor import Predictor
 from fovea.tasks.prediction import Prediction
@@ -76,23 +78,45 @@ def predict(
             f"`top` (={top}) cuts a ranking of classes; this model predicts {members[0].target.noun}, and all that it "
             "says is given. Leave out `--top`."
         )
-    paths = find_images([images] if isinstance(images, str | Path) else images)
-    return _predictions(members, paths, top=top or TOP, batch=batch)
+    kind = inputs.kind_of(members[0].preprocess)
+    paths = find_images([images] if isinstance(images, str | Path) else images, kind=kind)
+    samples = (sample for path in paths for sample in samples_at(path, members[0].preprocess))
+    return _predictions(members, samples, top=top or TOP, batch=batch)
 
 
-def find_images(given: Iterable[str | Path]) -> Iterator[str]:
-    """Yield the path of every image that files, folders and globs mean, as they are met.
+class Sample(NamedTuple):
+    """One sample: what it is called, and where it is, or its values where a file holds several."""
+
+    name: str
+    source: Path | Stored
+
+
+def samples_at(path: str, preprocess: Preprocessing) -> list[Sample]:
+    """Return the samples in a file: that file itself, or what it holds where it is one of several.
 
     Raises:
-        UsageError: an address, a folder without images, or a glob that matches nothing.
+        DataError: a file of several that cannot be read.
     """
+    held = None
+    if Path(path).suffix.lower() in inputs.kind_of(preprocess).containers:
+        held = samples_in(Path(path), channels=preprocess.channels)
+    return [Sample(path, Path(path))] if held is None else [Sample(*each) for each in held]
+
+
+def find_images(given: Iterable[str | Path], *, kind: InputKind | None = None) -> Iterator[str]:
+    """Yield the path of every sample that files, folders and globs mean, as they are met: images, or another `kind`.
+
+    Raises:
+        UsageError: an address, a folder without samples, or a glob that matches nothing.
+    """
+    kind = kind or inputs.kind("images")
     for item in (os.fspath(path) for path in given):
         if "://" in item:
             raise UsageError(f"`{item}` is an address, and only files are read; download it first.")
         if os.path.isdir(item):
-            yield from _some(_below(item), f"No images in the folder `{item}`.")
+            yield from _some(_below(item, kind), f"No {kind.nouns} in the folder `{item}`.")
         elif not os.path.exists(item) and glob.has_magic(item):
-            yield from _some(_matching(item), f"Nothing matches `{item}`.")
+            yield from _some(_matching(item, kind), f"Nothing matches `{item}`.")
         else:
             yield item
 
@@ -106,55 +130,63 @@ def _some(paths: Iterable[str], complaint: str) -> Iterator[str]:
         raise UsageError(complaint)
 
 
-def _below(folder: str) -> Iterator[str]:
+def _below(folder: str, kind: InputKind) -> Iterator[str]:
     for parent, folders, files in os.walk(folder):
         folders[:] = sorted((name for name in folders if not is_ignored(name)), key=natural_key)
         visible = [name for name in files if not is_ignored(name)]
+        if kind.of_folders:
+            yield from [parent] if any(is_sample(name, kind) for name in visible) else []
+            continue
         # photographs that cannot be read are given their reason, not passed over
-        names = sorted([*filter(is_image, visible), *unread_photographs(visible)], key=natural_key)
+        own = [
+            name for name in visible if is_sample(name, kind) or os.path.splitext(name)[1].lower() in kind.containers
+        ]
+        names = sorted([*own, *unread_photographs(visible)], key=natural_key)
         yield from (os.path.join(parent, name) for name in names)
 
 
-def _matching(pattern: str) -> Iterator[str]:
+def _matching(pattern: str, kind: InputKind) -> Iterator[str]:
     for path in sorted(glob.iglob(pattern, recursive=True)):
         if not os.path.isdir(path):
             yield path
         elif "**" not in pattern:  # which matches what is in the folder by itself
-            yield from _below(path)
+            yield from _below(path, kind)
 
 
 def _check_ensemble(members: Sequence[Predictor]) -> None:
     first = members[0].target
+    if len({member.preprocess.input for member in members}) > 1:
+        raise UsageError("The models of an ensemble must see the same kind of input, and these do not.")
     for other in members[1:]:
         if first.columns_of(other.target) is None:
             raise UsageError("The models of an ensemble must know the same classes, and these do not.")
 
 
 def _predictions(
-    members: Sequence[Predictor], paths: Iterator[str], *, top: int, batch: int
+    members: Sequence[Predictor], samples: Iterator[Sample], *, top: int, batch: int
 ) -> Iterator[FilePrediction]:
     ways = {member.preprocess for member in members}
     # pixels are held twice: one by one, and as a batch
     stored = (2 * math.prod(way.stored_shape) * np.dtype(way.dtype).itemsize for way in ways)
     batch = batch_within(batch, sum(stored))
     with ThreadPoolExecutor() as pool:
-        for chunk in _chunks(paths, batch):
+        for chunk in _chunks(samples, batch):
             found = list(pool.map(partial(_read, ways), chunk))
             rows = iter(_mean_scores(members, [pixels for pixels in found if not isinstance(pixels, str)]))
-            for path, pixels in zip(chunk, found, strict=True):
+            for sample, pixels in zip(chunk, found, strict=True):
                 if isinstance(pixels, str):
-                    yield FilePrediction(image=path, error=pixels)
+                    yield FilePrediction(image=sample.name, error=pixels)
                 else:
                     target = members[0].target
-                    yield FilePrediction(image=path, prediction=target.top(target.prediction(next(rows)), top))
+                    yield FilePrediction(image=sample.name, prediction=target.top(target.prediction(next(rows)), top))
 
 
-def _chunks(paths: Iterator[str], size: int) -> Iterator[list[str]]:
-    """Yield the paths in lists of `size`; those before an error come before it."""
-    chunk: list[str] = []
+def _chunks(samples: Iterator[Sample], size: int) -> Iterator[list[Sample]]:
+    """Yield the samples in lists of `size`; those before an error come before it."""
+    chunk: list[Sample] = []
     try:
-        for path in paths:
-            chunk.append(path)
+        for sample in samples:
+            chunk.append(sample)
             if len(chunk) == size:
                 yield chunk
                 chunk = []
@@ -166,12 +198,12 @@ def _chunks(paths: Iterator[str], size: int) -> Iterator[list[str]]:
         yield chunk
 
 
-def _read(ways: Iterable[Preprocessing], path: str) -> ByPreprocessing | str:
-    """Return the pixels of a file for each way to prepare them, or the reason why there are none."""
+def _read(ways: Iterable[Preprocessing], sample: Sample) -> ByPreprocessing | str:
+    """Return the values of a sample for each way to prepare them, or the reason why there are none."""
     try:
-        return {preprocess: preprocess.read(Path(path)) for preprocess in ways}
+        return {preprocess: preprocess.read(sample.source) for preprocess in ways}
     except ImageError as error:
-        return str(error).removeprefix(f"`{Path(path)}`: ")
+        return str(error).removeprefix(f"`{Path(sample.name)}`: ")
 
 
 def _mean_scores(members: Sequence[Predictor], images: Sequence[ByPreprocessing]) -> NDArray[np.float64]:

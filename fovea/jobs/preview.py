@@ -3,8 +3,10 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
+from fovea import inputs
 from fovea.display import Display
 from fovea.drawing.contact_sheet import SHEETS, contact_sheet
 from fovea.runs.process import as_found
@@ -34,4 +36,7 @@ def preview(
         trainer = prepared(data, display=shown, **options).trainer()
         indices = next(trainer.batches())[:PREVIEW_IMAGES]
         images, _ = trainer.load(indices, torch.Generator(trainer.device).manual_seed(trainer.recipe.seed))
-        return contact_sheet(trainer.prepare.undo(images).cpu(), path)
+        kind = inputs.kind_of(trainer.preprocess)
+        samples = trainer.prepare.undo(images).cpu().movedim(1, -1).numpy()
+        pictures = np.stack([kind.thumbnail(sample) for sample in samples])
+        return contact_sheet(torch.from_numpy(pictures).movedim(-1, 1), path)

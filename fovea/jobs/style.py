@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from fovea import inputs
 from fovea.display import Display
 from fovea.errors import UsageError, unknown
 from fovea.explanation.attribution.registry import setting
@@ -88,8 +89,8 @@ def style(
     transfer = _transfer(settings or {})
     picture = picture_path(out or f"{Path(content).stem}-{Path(style).stem}.png", suffixes=[".png"])
     bundle = load(model, device=device) if isinstance(model, str | Path) else model
-    if bundle.preprocess.input != "images":
-        raise UsageError(f"This network sees {bundle.preprocess.input}, and style is of images.")
+    if not (seen := inputs.kind_of(bundle.preprocess)).pictures:
+        raise UsageError(f"This network sees {seen.nouns}, and style is of images.")
     modules = dict(bundle.model.named_modules())
     for layer in (*content_layers, *style_layers):
         if layer not in modules:

@@ -90,6 +90,7 @@ def train(
     precision: str | None = None,
     val_fraction: float | None = None,
     augment: Sequence[str] | str | None = None,
+    input: str | None = None,
     label_from: str | None = None,
     path_column: str | None = None,
     label_column: str | None = None,
@@ -116,13 +117,14 @@ def train(
     in seconds or as `5m`, instead of `epochs`. `grow` (`identity`, `vgg`) makes the network of `start` deeper, `freeze`
     names what stays as it is, `pretrain` counts epochs per layer without labels, `probe` fits the head in closed form.
     `size` is the side of the input in pixels, `fit` how images get it: `crop`, `letterbox`, `squash`. `settings` are
-    all other fields of `fovea.training.recipe.Recipe` and of `fovea.plans.plan.Plan`, and arguments of the network.
+    all other fields of `fovea.training.recipe.Recipe` and of `fovea.plans.plan.Plan`, and arguments of preprocessing
+    and network.
 
-    `label_from`, `path_column`, `label_column`, `split_column`, `label_separator`, `label_columns`, `order`, `task` and
-    `allow_bad` say how the data is read, as for `fovea.find`. `out` is the run folder; `resume` continues one, and
-    takes no other option but `model`, where that is a file of Python: such code runs only where it is named again.
-    `tensorboard` writes event files into the run too. Its report shows percentiles of the inputs of the layer `watch`
-    (the middle activation), and thumbnails where `images` is set.
+    `input` (images, series, spectrograms, clips), `label_from`, `path_column`, `label_column`, `split_column`,
+    `label_separator`, `label_columns`, `order`, `task` and `allow_bad` say how the data is read, as for `fovea.find`.
+    `out` is the run folder; `resume` continues one, and takes no other option but `model`, where that is a file of
+    Python: such code runs only where it is named again. `tensorboard` writes event files into the run too. Its report
+    shows percentiles of the inputs of the layer `watch` (the middle activation), and thumbnails where `images` is set.
 
     Of the processes that `torchrun` starts, the first does all this and the others train along; all return the same.
     Thread count and random state of the process are left as they were.
@@ -151,7 +153,8 @@ def train(
 
 _PASSED_ON = (
     *("recipe", "model", "start", "grow", "freeze", "pretrain", "probe", "budget", "epochs", "size", "fit", "batch"),
-    *("lr", "seed", "threads", "precision", "val_fraction", "augment", "label_from", "path_column", "label_column"),
+    *("lr", "seed", "threads", "precision", "val_fraction", "augment", "input", "label_from", "path_column"),
+    *("label_column",),
     *("split_column", "label_separator", "label_columns", "order", "task", "allow_bad", "compile", "patience"),
 )
 """Parameters of `train` that `prepared` takes as they are."""

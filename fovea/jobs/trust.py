@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fovea import inputs
 from fovea.data.cache.decoded import check_bad
 from fovea.data.dataset import Dataset, Part
 from fovea.data.sampling import drawn_evenly
@@ -18,7 +19,7 @@ from fovea.data.sources.download import checksum_of
 from fovea.data.sources.source import DataSource, Reading, reads_data
 from fovea.display import Display
 from fovea.errors import ImageError, ShapeError, UsageError
-from fovea.evaluation.parts import found_part
+from fovea.evaluation.parts import found_part, source_for
 from fovea.explanation.attribution.methods import METHODS, Method
 from fovea.explanation.attribution.registry import Progress, part_of
 from fovea.explanation.objective import Evidence, Objective
@@ -120,7 +121,7 @@ def trust(
     page = _page(out, file)
     bundle = load(model, device=device) if isinstance(model, str | Path) else model
     layer = _layer(bundle, methods, layer)
-    source = DataSource(data=data, task=bundle.target.name, known=bundle.classes, allow_bad=allow_bad, **reading)
+    source = source_for(bundle, data, allow_bad=allow_bad, **reading)
     checks = Checks(steps=steps, sanity_steps=SANITY_STEPS, sanity_images=SANITY_IMAGES, batch=batch, seed=seed)
     with display or Display(quiet=True) as shown:
         dataset = source.find(progress=shown.fetched)
@@ -167,6 +168,9 @@ def _model(file: Path | None) -> Path:
 
 def _layer(bundle: Bundle, methods: Sequence[Method], layer: str | None) -> str:
     """Return the layer whose map is weighed, empty where none gives a map; errors for one that does not."""
+    kind = inputs.kind_of(bundle.preprocess)
+    if not kind.pictures:
+        raise UsageError(f"Explanations are checked on images so far; this network sees {kind.nouns}.")
     check_explainable(bundle, methods, layer=layer)
     if layer is not None:
         return layer

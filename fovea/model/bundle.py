@@ -23,7 +23,7 @@ from fovea.errors import BundleError, UsageError, first_line, listed
 from fovea.files import utf8_path
 from fovea.inputs.interface import Preprocessing, Stored
 from fovea.inputs.views import PLAIN, Protocol
-from fovea.layers import Unfilled, copied
+from fovea.layers import Unfilled, copied, placed
 from fovea.measurement.memory import one_input_bytes
 from fovea.model.container import Header, header_in, read_header
 from fovea.model.first_layer import first_filters
@@ -196,8 +196,7 @@ def load(path: str | Path, *, model: nn.Module | None = None, device: str = "cpu
     except (SafetensorError, RuntimeError, OSError) as error:
         raise BundleError(f"`{path.name}` is damaged: {first_line(error)}.") from error
     _check_values(network, path=path)
-    network.to(place).to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
-    return Bundle(model=network, card=card, device=place, input_bytes=input_bytes)
+    return Bundle(model=placed(network, place).eval(), card=card, device=place, input_bytes=input_bytes)
 
 
 def _check(header: Header, model: nn.Module, *, path: Path) -> None:
@@ -291,7 +290,10 @@ def _check_input(card: Card, *, path: Path) -> None:
     # what the card leaves out has its builder's default
     shape, arguments = card.preprocess.shape, registry.arguments_of(card.architecture, **card.arguments)
     arguments = {**card.arguments, **arguments}
-    if any(arguments.get(name, size) != size for name, size in registry.axes_of(shape)):
+    sizes: dict[str, int] = {}
+    for name, size in registry.axes_of(shape):
+        sizes[name] = max(size, sizes.get(name, 1))  # of an image that is no square the longer side, as it was built
+    if any(arguments.get(name, size) != size for name, size in sizes.items()):
         made = "x".join(map(str, shape))
         raise BundleError(f"`{path.name}`: its network was not built for {made}, which its preprocessing makes.")
 

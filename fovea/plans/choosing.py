@@ -7,17 +7,18 @@ from typing import Any
 
 import torch
 
-from fovea import registry
+from fovea import inputs, registry
 from fovea.custom import custom_name
 from fovea.data.dataset import Dataset
 from fovea.errors import UsageError, unknown
+from fovea.inputs.interface import InputKind
 from fovea.plans.named import DEFAULT_PLAN, named
 from fovea.plans.plan import Plan
 from fovea.plans.rules import budget_plan, default_plan, shows_photographs, transfer_plan
 from fovea.plans.start_weights import SCRATCH, Start, start_at_hand, start_named
 from fovea.tasks.task import Task
 from fovea.training.inference import Progress
-from fovea.training.recipe import FIELDS
+from fovea.training.recipe import FIELDS, parse
 
 PLAN_CHOICES = ("arguments", "size", "fit", "val_fraction", "standardise", "grow")
 """Fields of a plan that may be set like those of its recipe; the others follow from what is asked for."""
@@ -59,7 +60,7 @@ def choose_plan(dataset: Dataset, wish: Wish, *, device: torch.device, progress:
         plan = plan.replace(test_flip=False)
     if not dataset.kind.smooths:
         plan = plan.replace(label_smoothing=0.0)
-    plan = plan.replace(**_sorted_out(changes, plan), start=start.weights if start else "")
+    plan = plan.replace(**_sorted_out(changes, plan, inputs.kind(dataset.input)), start=start.weights if start else "")
     _check_target(dataset.kind, plan)
     return plan
 
@@ -78,11 +79,17 @@ def _check_target(kind: type[Task], plan: Plan) -> None:
         )
 
 
-def _sorted_out(changes: Mapping[str, Any], plan: Plan) -> dict[str, Any]:
-    """Return the changes to a plan with those that its network takes as `arguments`, text in their types."""
+def _sorted_out(changes: Mapping[str, Any], plan: Plan, kind: InputKind) -> dict[str, Any]:
+    """Return the changes to a plan with those of its preprocessing and of its network in their own, text in types."""
+    settings = {
+        name: _parsed_setting(name, value, kind.settings[name])
+        for name, value in changes.items()
+        if name in kind.settings
+    }
+    changes = {name: value for name, value in changes.items() if name not in settings}
     defaults = {} if custom_name(plan.model) else registry.arguments_of(plan.model)
-    takes = defaults.keys() - {"classes", "c_in", "size"}  # these follow from data and input
-    known = (*FIELDS, *PLAN_CHOICES, *takes)
+    takes = defaults.keys() - {"classes", "c_in", "size", "frames"}  # these follow from data and input
+    known = (*FIELDS, *PLAN_CHOICES, *kind.settings, *takes)
     for name in changes:
         if name not in known:
             raise unknown("recipe field", name, known)
@@ -92,7 +99,14 @@ def _sorted_out(changes: Mapping[str, Any], plan: Plan) -> dict[str, Any]:
         if name in takes
     }
     rest = {name: value for name, value in changes.items() if name not in takes}
+    if settings:
+        rest["settings"] = {**plan.settings, **settings}
     return {**rest, "arguments": {**plan.arguments, **own}} if own else rest
+
+
+def _parsed_setting(name: str, value: Any, default: Any) -> Any:
+    """Return a setting of the preprocessing in the type of its default."""
+    return parse(name, value, default=default) if isinstance(value, str) else value
 
 
 def _start(wish: Wish, dataset: Dataset) -> Start | None:

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fovea.errors import UsageError, unknown
-from fovea.preprocess import Fit
 from fovea.training.recipe import FIELDS, Recipe
 
 GROWTHS = ("identity", "vgg")
@@ -22,9 +21,11 @@ class Plan:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     """Further arguments of the network's builder."""
     size: int
-    """Height and width of the network's input in pixels."""
-    fit: Fit = "crop"
-    """How an image of another shape becomes square."""
+    """Height and width of the network's input in pixels; of series its steps."""
+    fit: str = "crop"
+    """How an image of another shape becomes square, or a series gets its length."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Of the preprocessing, what its kind of input has beside size and fit."""
     val_fraction: float = 0.1
     """Share of the training part held out for validation where the data has no such part; 0 trains on all of it."""
     standardise: bool = True

@@ -5,7 +5,10 @@ from typing import NamedTuple
 import torch
 
 from fovea import inputs, registry
+from fovea.data.augment.recipes import FLIPS
 from fovea.data.dataset import Dataset
+from fovea.inputs.interface import Usual
+from fovea.layers import placed
 from fovea.plans.named import CIFAR10
 from fovea.plans.plan import Plan
 from fovea.tasks.classes import Classes
@@ -54,6 +57,9 @@ SMALL_IMAGES = (Candidate(0.25, 0), Candidate(0.5, 0), Candidate(1.0, 0), Candid
 def default_plan(dataset: Dataset, *, model: str | None = None, size: int | None = None) -> Plan:
     """Return a plan by rule, without timing anything: for `model` where one is given, else for the kind of images."""
     images = len(dataset.parts["train"])
+    usual = inputs.kind(dataset.input).usual(dataset.native_size)
+    if usual is not None:
+        return _usual_plan(usual, dataset, model=model, size=size)
     size = size or _input_size(dataset)
     epochs = max(10, min(100, WANTED_IMAGES // images + WANTED_EPOCHS))
     augment = _augment(dataset, size)
@@ -67,6 +73,22 @@ def default_plan(dataset: Dataset, *, model: str | None = None, size: int | None
         epochs=epochs, batch=_batch(images), optimiser="adamw", lr=0.002, weight_decay=0.02, clip=1.0, augment=augment
     )
     return Plan(model=model, size=size, recipe=recipe)
+
+
+def _usual_plan(usual: Usual, dataset: Dataset, *, model: str | None, size: int | None) -> Plan:
+    """Return the plan that a kind of input usually has, for its own network or for `model`."""
+    images, kind = len(dataset.parts["train"]), inputs.kind(dataset.input)
+    epochs = max(10, min(usual.most_epochs, usual.seen // images + WANTED_EPOCHS))
+    augment = tuple(spec for spec in usual.recipe.get("augment", ()) if spec not in FLIPS or not dataset.directional)
+    recipe = Recipe().replace(**{**usual.recipe, "epochs": epochs, "augment": augment})
+    reason = f"{usual.model} on {kind.nouns} of size {size or usual.size}; --model and --size choose others"
+    return Plan(
+        model=model or usual.model,
+        arguments={} if model else usual.arguments,
+        size=size or usual.size,
+        recipe=recipe.replace(batch=min(recipe.batch, max(1, images // 4))),
+        reasons=() if model else (reason,),
+    )
 
 
 def transfer_plan(dataset: Dataset, *, model: str, size: int, weights: str) -> Plan:
@@ -91,7 +113,8 @@ def transfer_plan(dataset: Dataset, *, model: str, size: int, weights: str) -> P
 
 def shows_photographs(dataset: Dataset) -> bool:
     """Return whether images are so large, or of such different sizes, that weights from photographs help."""
-    return _input_size(dataset) > SMALL_IMAGE
+    ruled = inputs.kind(dataset.input).usual(dataset.native_size) is None
+    return ruled and _input_size(dataset) > SMALL_IMAGE
 
 
 def budget_plan(
@@ -106,6 +129,8 @@ def budget_plan(
 
     A few steps of each candidate are timed on `device`, and with them the thread count and precision.
     """
+    if inputs.kind(dataset.input).usual(dataset.native_size) is not None:
+        return default_plan(dataset, size=size).replace(epochs=0, budget_s=budget_s)
     images = len(dataset.parts["train"])
     wanted = WANTED_IMAGES + WANTED_EPOCHS * images
     tried: list[tuple[Candidate, Setting, float]] = []
@@ -144,9 +169,8 @@ def _candidates(dataset: Dataset, size: int | None) -> list[Candidate]:
 
 def _timed(candidate: Candidate, dataset: Dataset, device: torch.device) -> Setting:
     classes, size = max(1, len(dataset.classes)), candidate.size
-    model = registry.build(
-        "foveola", classes=classes, c_in=dataset.channels, size=size, width=candidate.width, **_stride(size)
-    ).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    built = {"classes": classes, "c_in": dataset.channels, "size": size, "width": candidate.width, **_stride(size)}
+    model = placed(registry.build("foveola", **built), device)
     images = torch.zeros(TIMED_BATCH, dataset.channels, size, size, device=device).contiguous(
         memory_format=torch.channels_last
     )

@@ -64,7 +64,7 @@ class Album:
         """Write the page of one image, its pictures and its maps."""
         make_folder(self._folder)
         stem = self._page.stem if self._only is not None else f"{len(self.written):03d}-{_stem(explanation.image)}"
-        shown = [_shown(explanation.pixels, place) for place in explanation.places]
+        shown = [_shown(explanation, place) for place in explanation.places]
         pictures = list[Path]()
         for place, (_, heat) in zip(explanation.places, shown, strict=True):
             name = f"{stem}-{_plain(place.method.name)}-{_plain(place.question)}"
@@ -103,9 +103,9 @@ def explanation_page(explanation: Explanation, shown: list[tuple[str, Pixels]]) 
     )
 
 
-def _shown(pixels: Pixels, place: Place) -> tuple[str, Pixels]:
-    H, W = pixels.shape[:2]
-    heat = overlay(place.found.at((H, W))[0].numpy(), signed=place.method.signed)
+def _shown(explanation: Explanation, place: Place) -> tuple[str, Pixels]:
+    H, W = explanation.pixels.shape[:2]
+    heat = overlay(explanation.laid(place.found), signed=place.method.signed)
     return picture(heat, side=max(H, W)), heat
 
 

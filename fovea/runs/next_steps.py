@@ -3,14 +3,15 @@
 import json
 from pathlib import Path
 
+from fovea import inputs
 from fovea.custom import custom_name
 from fovea.data.dataset import Dataset
 from fovea.data.sources.source import DataSource, Reading
 from fovea.runs.preparation import Prepared
 from fovea.texts import command, shown
 
-OF_THE_MODEL = "order"
-"""The way of reading that a model brings itself."""
+OF_THE_MODEL = ("order", "input")
+"""The ways of reading that a model brings itself."""
 
 
 def to_resume(run: Path, prepared: Prepared) -> str:
@@ -59,7 +60,7 @@ def evaluation_in_python(model: Path, prepared: Prepared) -> str:
 
 
 def _reading(source: DataSource) -> dict[str, str | tuple[str, ...]]:
-    names = [name for name in Reading.__annotations__ if name != OF_THE_MODEL]
+    names = [name for name in Reading.__annotations__ if name not in OF_THE_MODEL]
     return {name: getattr(source, name) for name in names if getattr(source, name) != getattr(DataSource, name)}
 
 
@@ -70,9 +71,11 @@ def _quoted(value: object) -> str:
 
 
 def _image(source: DataSource, dataset: Dataset) -> Path | None:
-    """Return the file of an image, of the test part where there is one; None where images are no files of their own."""
+    """Return the file or folder of a sample, of the test part where there is one; None where samples have none."""
     if not source.path.exists():
         return None
+    if source.path.is_file() and source.path.suffix.lower() in inputs.kind(dataset.input).containers:
+        return source.path if any(part.files is None for part in dataset.parts.values()) else None
     part = next(dataset.parts[name] for name in ("test", "val", "train") if name in dataset.parts)
     places = [folder / part.names[0] for folder in (source.path, source.path.parent)]
-    return next((place for place in places if place.is_file()), None)
+    return next((place for place in places if place.exists()), None)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,7 +14,8 @@ import fovea.zoo as zoo  # noqa: F401 (registers the networks)
 from fovea import inputs, registry
 from fovea.card import CUSTOM
 from fovea.custom import custom_name, custom_network
-from fovea.data.augment.recipes import FLIPS, Augmentation, compose
+from fovea.data.augment.families import compose_for
+from fovea.data.augment.recipes import FLIPS, Augmentation
 from fovea.data.contents import contents
 from fovea.data.dataset import Dataset, Part
 from fovea.data.sources.source import DataSource
@@ -23,6 +24,7 @@ from fovea.data.statistics import channel_statistics
 from fovea.display import Display
 from fovea.errors import FoveaError, UsageError, first_line
 from fovea.inputs.interface import Preprocessing
+from fovea.layers import placed
 from fovea.measurement.network import without_values
 from fovea.model.weights import Origin
 from fovea.plans.choosing import Wish, choose_plan
@@ -87,10 +89,8 @@ class Prepared:
 
     def _augmentation(self) -> Augmentation:
         """Return what the recipe does to batches, without what this kind of target or input does not bear."""
-        if not inputs.kind(self.dataset.input).augments:
-            return lambda batch, *_: batch
         without = (*type(self.target).changed_by, *(FLIPS if self.dataset.directional else ()))
-        return compose(self.plan.recipe.augment, size=self.plan.size, without=without)
+        return _composed(self.plan, self.dataset, without=without)
 
 
 def tuned(
@@ -111,11 +111,17 @@ def tuned(
     count = min(recipe.batch, TIMED_IMAGES, len(train))
     images = sample_inputs(train, preprocess, count).to(device)
     labels = part_labels(train)[:count].to(device)
-    trial = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    trial = placed(model, device)
     counter = display.counter("timing threads and precision")
     best = time_settings(trial, images, labels, loss=make_loss(target, recipe), recipe=recipe, progress=counter)[0]
     torch.set_num_threads(best.threads)
     return plan.replace(threads=best.threads, precision=best.precision)
+
+
+def _composed(plan: Plan, dataset: Dataset, *, without: Collection[str] = ()) -> Augmentation:
+    """Return the augmentation of the recipe; UsageError for one that this kind of input does not have."""
+    family = inputs.kind(dataset.input).augments
+    return compose_for(family, plan.recipe.augment, size=plan.size, without=without)
 
 
 def find_data(source: DataSource, display: Display) -> Dataset:
@@ -166,8 +172,7 @@ def ready(
     plan = _bounded(plan, dataset)
     geometry = begun.preprocess if begun else _geometry(plan, dataset)
     # all that may be refused is, before images are decoded
-    if inputs.kind(dataset.input).augments:
-        compose(plan.recipe.augment, size=plan.size)
+    _composed(plan, dataset)
     torch.manual_seed(seed_of(plan.recipe.seed))
     model, architecture, arguments = _network(plan, target=target, shape=geometry.shape)
     Learners(model, plan.recipe)
@@ -220,7 +225,9 @@ def _geometry(plan: Plan, dataset: Dataset) -> Preprocessing:
     """Return how images are decoded, their normalisation still open; weights say how many channels they need."""
     channels = channels_of(plan.start, model=plan.model, default=dataset.channels) if plan.start else dataset.channels
     kind = inputs.kind(dataset.input)
-    return kind.geometry(size=plan.size, fit=plan.fit, channels=channels, native_size=dataset.native_size)
+    return kind.geometry(
+        size=plan.size, fit=plan.fit, channels=channels, native_size=dataset.native_size, settings=plan.settings
+    )
 
 
 def _standardised(geometry: Preprocessing, plan: Plan, train: Part, *, origin: Origin | None) -> Preprocessing:
@@ -274,14 +281,29 @@ def _network(plan: Plan, *, target: Task, shape: tuple[int, ...]) -> tuple[nn.Mo
         model = custom_network(*custom, classes=outputs, c_in=shape[0])
         _check_outputs(model, plan, outputs=outputs, shape=shape)
         return model, CUSTOM, {}
-    given = {"classes": outputs, "c_in": shape[0], "size": plan.size, **plan.arguments}
+    given = {"classes": outputs, **registry.fitted(plan.model, shape), **plan.arguments}
     try:
         model = registry.build(plan.model, **given)
     except FoveaError:
         raise
     except Exception as error:  # whatever a builder makes of an argument, also of one that a recipe.toml holds
         raise UsageError(f"`{plan.model}` cannot be built with these arguments: {first_line(error)}.") from error
+    if len(set(shape[1:])) > 1:
+        _check_fit(model, plan, shape=shape)
     return model, registry.resolve(plan.model), registry.arguments_of(plan.model, **given)
+
+
+def _check_fit(model: nn.Module, plan: Plan, *, shape: tuple[int, ...]) -> None:
+    """Raise UsageError where a network of the zoo does not take inputs whose sides differ: it was built for squares."""
+    try:
+        with torch.no_grad(), torch.device("meta"):
+            without_values(model).eval()(torch.empty(1, *shape))
+    except Exception as error:  # whatever a layer makes of another shape
+        sizes = "x".join(map(str, shape))
+        raise UsageError(
+            f"`{plan.model}` does not take inputs of {sizes}, whose sides differ ({first_line(error).rstrip('.')}); "
+            "take a network that ends in global pooling, as foveola."
+        ) from error
 
 
 def _check_outputs(model: nn.Module, plan: Plan, *, outputs: int, shape: tuple[int, ...]) -> None:

@@ -152,7 +152,7 @@ def _checksum(text: str, tensors: dict[str, Tensor]) -> str:
 
 
 def _optimiser_state(trainer: Trainer) -> dict[str, Tensor]:
-    names = {parameter: name for name, parameter in trainer.model.named_parameters()}
+    names: dict[Tensor, str] = {parameter: name for name, parameter in trainer.model.named_parameters()}
     return {
         f"{number}.{names[parameter]}.{slot}": value
         for number, optimiser in enumerate(trainer.optimisers)

@@ -25,6 +25,7 @@ from fovea.data.dataset import Part
 from fovea.errors import DataError, TrainingError, UsageError
 from fovea.inputs.interface import Preprocessing
 from fovea.inputs.views import Protocol
+from fovea.layers import placed
 from fovea.tasks.score import ACCURACY, Metric, Score
 from fovea.tasks.task import Task
 from fovea.training.distributed import gathered, greatest, own_part, own_share, rank, spread_buffers, sum_gradients
@@ -123,7 +124,7 @@ class Trainer:
         device: torch.device,
     ) -> None:
         recipe = fitted(recipe, images=len(train), validated=val is not None)
-        self.model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.model = placed(model, device)
         self.forward = torch.compile(self.model) if recipe.compile else self.model
         self.train_part, self.val_part, self.recipe = train, val, recipe
         self.target, self.preprocess, self.augment, self.device = target, preprocess, augmentation, device

@@ -32,4 +32,4 @@ def typed(values: Tensor, images: Tensor) -> Tensor:
     """Return float `values` in the type of `images`: rounded where that is uint8."""
     if images.dtype == torch.uint8:
         values = values.add_(0.5).to(torch.uint8)
-    return values.contiguous(memory_format=torch.channels_last)
+    return values.contiguous(memory_format=torch.channels_last) if values.ndim == 4 else values

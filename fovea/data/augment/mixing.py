@@ -55,7 +55,7 @@ def cutmix(images: Tensor, labels: Tensor, generator: Generator, *, alpha: float
     from Beta(`alpha`, `alpha`), around a random pixel and cut at the border. With `alpha` 0 the images stay.
     """
     share, order = _share(generator, alpha), _order(images, generator)
-    _, _, H, W = images.shape
+    H, W = images.shape[-2:]
     centre = torch.rand(2, generator=generator, device=generator.device).tolist()
     rows, columns = (
         _interval(int(place * side), side, fraction=math.sqrt(1 - share))
@@ -72,7 +72,8 @@ def compose_mixing(specs: Sequence[str]) -> Mixing | None:
     Raises:
         UsageError: as `fovea.data.augment.recipes.compose`.
     """
-    mixes = [(_FUNCTIONS[name], numbers) for name, numbers in map(parsed, specs) if name in MIXES]
+    own = [spec for spec in specs if spec.split()[:1] and spec.split()[0] in MIXES]
+    mixes = [(_FUNCTIONS[name], numbers) for name, numbers in map(parsed, own)]
     if not mixes:
         return None
 
@@ -91,8 +92,8 @@ def blended(images: Tensor, others: Tensor, *, share: float) -> Tensor:
 
 def pasted(images: Tensor, others: Tensor, *, rows: slice, columns: slice) -> Tensor:
     """Return a copy of `images` with a rectangle of `others` at its place."""
-    mixed = images.clone(memory_format=torch.channels_last)
-    mixed[:, :, rows, columns] = others[:, :, rows, columns]
+    mixed = images.clone(memory_format=torch.channels_last if images.ndim == 4 else torch.preserve_format)
+    mixed[..., rows, columns] = others[..., rows, columns]
     return mixed
 
 

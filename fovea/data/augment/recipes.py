@@ -60,7 +60,7 @@ class ComposedAugmentation:
         return images, Geometry(tuple(movements))
 
 
-class _Number(NamedTuple):
+class Number(NamedTuple):
     """A number in a recipe: the argument it stands for and what it may be."""
 
     argument: str
@@ -69,26 +69,28 @@ class _Number(NamedTuple):
     whole: bool = False
 
 
-_RECIPES: Mapping[str, tuple[_Number, ...]] = MappingProxyType(
+Recipes = Mapping[str, tuple[Number, ...]]
+"""The names of augmentations, with the numbers that each takes."""
+RECIPES: Recipes = MappingProxyType(
     {
         "flip": (),
         "alternating-flip": (),
-        "shift": (_Number("pixels", 0, math.inf, whole=True),),
-        "crop": (_Number("scale", 0.01, 1),),
+        "shift": (Number("pixels", 0, math.inf, whole=True),),
+        "crop": (Number("scale", 0.01, 1),),
         "affine": (
-            _Number("degrees", 0, 180),
-            _Number("translate", 0, 1),
-            _Number("scale", 0, 9),
-            _Number("shear", 0, 80),
+            Number("degrees", 0, 180),
+            Number("translate", 0, 1),
+            Number("scale", 0, 9),
+            Number("shear", 0, 80),
         ),
-        "colour": (_Number("strength", 0, 1),),
-        "pca": (_Number("strength", 0, 10),),
-        "grey": (_Number("probability", 0, 1),),
+        "colour": (Number("strength", 0, 1),),
+        "pca": (Number("strength", 0, 10),),
+        "grey": (Number("probability", 0, 1),),
         "trivial": (),
-        "cutout": (_Number("pixels", 0, math.inf, whole=True),),
-        "erase": (_Number("probability", 0, 1),),
-        "mixup": (_Number("alpha", 0, 100),),
-        "cutmix": (_Number("alpha", 0, 100),),
+        "cutout": (Number("pixels", 0, math.inf, whole=True),),
+        "erase": (Number("probability", 0, 1),),
+        "mixup": (Number("alpha", 0, 100),),
+        "cutmix": (Number("alpha", 0, 100),),
     }
 )
 _FUNCTIONS: Mapping[str, Callable[..., Tensor | Moved]] = MappingProxyType(
@@ -125,7 +127,7 @@ def compose(specs: Sequence[str], *, size: int, without: Collection[str] = ()) -
         UsageError: an unknown name, too many or too few numbers, or a number out of its range.
     """
     for name in without:
-        _known(name)
+        _known(name, RECIPES)
     left_out = {*MIXES, *without}
     steps = [(name, _step(name, numbers, size)) for name, numbers in map(parsed, specs) if name not in left_out]
     if not any(name == "crop" for name, _ in steps):
@@ -144,23 +146,26 @@ def _step(name: str, numbers: Mapping[str, float], size: int) -> Step:
     return lambda images, generator, _: function(images, generator, **numbers)
 
 
-def parsed(spec: str) -> tuple[str, dict[str, float]]:
-    """Return the name and the numbers of a spec; UsageError for one that is not known or has wrong numbers."""
+def parsed(spec: str, recipes: Recipes | None = None) -> tuple[str, dict[str, float]]:
+    """Return the name and the numbers of a spec; UsageError for one that is not known or has wrong numbers.
+
+    `recipes` are the names there are, with their numbers: those for images where none are given.
+    """
     name, *words = spec.split() or [""]
-    allowed = _known(name)
+    allowed = _known(name, RECIPES if recipes is None else recipes)
     if len(words) > len(allowed) or (allowed and not words):
         takes = " ".join(number.argument.upper() for number in allowed) or "no number"
         raise UsageError(f"Augmentation `{spec}`: `{name}` takes {takes}.")
     return name, {number.argument: _value(spec, word, number) for word, number in zip(words, allowed, strict=False)}
 
 
-def _known(name: str) -> tuple[_Number, ...]:
-    if name not in _RECIPES:
-        raise unknown("augmentation", name, _RECIPES)
-    return _RECIPES[name]
+def _known(name: str, recipes: Recipes) -> tuple[Number, ...]:
+    if name not in recipes:
+        raise unknown("augmentation", name, recipes)
+    return recipes[name]
 
 
-def _value(spec: str, word: str, number: _Number) -> float:
+def _value(spec: str, word: str, number: Number) -> float:
     try:
         value = int(word) if number.whole else float(word)
     except ValueError:

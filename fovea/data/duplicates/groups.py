@@ -131,11 +131,7 @@ def find_duplicates(dataset: Dataset, decoded: Dataset, *, progress: Progress | 
 
     `decoded` is the same data set as thumbnails, SIDE x SIDE, where images that cannot be read are missing.
     """
-    members = [
-        Member(name, part.names[index], _label_text(dataset, part.labels[index]))
-        for name, part in decoded.parts.items()
-        for index in range(len(part))
-    ]
+    members = _members(decoded)
     copies = find_copies(np.concatenate([part.decoded[:] for part in decoded.parts.values()]), progress=progress)
     by_first = defaultdict(list)
     for copy in copies:
@@ -151,6 +147,27 @@ def find_duplicates(dataset: Dataset, decoded: Dataset, *, progress: Progress | 
         mirrored, cropped = any(copy.mirrored for copy in links), any(copy.overlap < CROPPED for copy in links)
         found.append(Group(images, exact, mirrored, cropped, min(copy.similarity for copy in links)))
     return sorted(found, key=lambda group: (-len(group.images), group.images))
+
+
+def find_identical(decoded: Dataset) -> list[Group]:
+    """Return the groups of samples of any kind whose stored values are the same, the largest first.
+
+    They are (N, ...), of the type in which they are stored.
+    """
+    groups: dict[bytes, list[Member]] = defaultdict(list)
+    samples = (part.decoded[index] for part in decoded.parts.values() for index in range(len(part)))
+    for member, sample in zip(_members(decoded), samples, strict=True):
+        groups[_digest(np.asarray(sample))].append(member)
+    found = [Group(tuple(same), True, False, False, 1.0) for same in groups.values() if len(same) > 1]
+    return sorted(found, key=lambda group: (-len(group.images), group.images))
+
+
+def _members(decoded: Dataset) -> list[Member]:
+    return [
+        Member(name, part.names[index], _label_text(decoded, part.labels[index]))
+        for name, part in decoded.parts.items()
+        for index in range(len(part))
+    ]
 
 
 def _label_text(dataset: Dataset, label: Any) -> str:
@@ -188,8 +205,8 @@ def connected(copies: Sequence[Copy]) -> list[list[int]]:
     return [members.tolist() for members in np.split(known[order], starts)] if len(copies) else []
 
 
-def _digest(pixels: NDArray[np.uint8]) -> bytes:
-    """Return what only images of the same shape with the same pixels share."""
+def _digest(pixels: NDArray[Any]) -> bytes:
+    """Return what only samples (...) of the same shape with the same values share."""
     content = hashlib.blake2b(repr(pixels.shape).encode(), digest_size=16)
     content.update(np.ascontiguousarray(pixels).data)
     return content.digest()

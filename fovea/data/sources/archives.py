@@ -10,9 +10,10 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple
 
+from fovea import inputs
 from fovea.data.labels import PART_NAMES
 from fovea.data.sources.containers import open_member, opened_tar, opened_zip
-from fovea.data.sources.folders import is_ignored, is_image, subfolders
+from fovea.data.sources.folders import is_ignored, is_sample, subfolders
 from fovea.errors import DataError, FoveaError, first_line
 from fovea.preprocess.foreign import photograph
 from fovea.storage import build_once
@@ -125,8 +126,10 @@ def _extract_member(member: Member, target: Path, archive: Path) -> None:
 
 
 def _is_wanted(name: str) -> bool:
-    """Tell whether a member is kept: images, their manifests, and photographs that are named as not read."""
-    return is_image(name) or name.lower().endswith(".csv") or photograph(name) is not None
+    """Tell whether a member is kept: samples, their manifests, and photographs that are named as not read."""
+    kinds = inputs.kinds().values()
+    sample = any(is_sample(name, kind) for kind in kinds)
+    return sample or name.lower().endswith(".csv") or photograph(name) is not None
 
 
 def _write(source: IO[bytes], path: Path, archive: Path) -> None:

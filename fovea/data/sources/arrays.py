@@ -2,12 +2,10 @@
 
 import hashlib
 import json
-import math
 import shutil
-import sys
 import zipfile
 import zlib
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,24 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fovea import tasks
-from fovea.budget import TABLE
 from fovea.data.dataset import Dataset, Part
-from fovea.data.labels import CHARACTERS_NOTE, alike, checked_names
-from fovea.data.sources.cells import label_text
-from fovea.data.sources.containers import check_table, open_member
+from fovea.data.labels import CHARACTERS_NOTE, alike
 from fovea.data.sources.download import CATALOGUE, DIGITS
+from fovea.data.sources.npz import read_npz
 from fovea.data.splits import split_off
-from fovea.errors import DataError, FoveaError, first_line
-from fovea.files import open_regular
+from fovea.errors import DataError
 from fovea.storage import build_once
-from fovea.tasks.task import Labels, Task
+from fovea.tasks.task import Labels
 from fovea.tasks.wording import PLAIN, Wording
 
-NPZ_KEYS = {
-    "train": (("x_train", "y_train"), ("images", "labels"), ("x", "y")),
-    "val": (("x_val", "y_val"), ("x_valid", "y_valid"), ("x_validation", "y_validation")),
-    "test": (("x_test", "y_test"),),
-}
 HASHED_ROWS = 256  # at a time: pixels are mapped from a file, and may be more than fit into memory
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
 
@@ -73,7 +63,7 @@ def load_npz(file: Path, *, task: str = "classes", wording: Wording = PLAIN) -> 
     """
     dataset = parsed_once([file], partial(_parse_npz, file, task), name=file.stem, task=task)
     # the cache keeps them as the file has them: an order is another with each call
-    return _in_order(dataset, wording) if dataset.kind.ordered else dataset
+    return in_grades(dataset, wording) if dataset.kind.ordered else dataset
 
 
 def load_digits() -> Dataset:
@@ -90,7 +80,7 @@ def load_digits() -> Dataset:
     train, test = split_off(everything, fraction=0.2, seed=0, strata=everything.labels)
     parts = {"train": train, "test": test}
     pixels_of = {name: part.decoded[:] for name, part in parts.items()}
-    fingerprint = _fingerprint(pixels_of, {name: part.labels for name, part in parts.items()}, DIGITS)
+    fingerprint = fingerprint_of(pixels_of, {name: part.labels for name, part in parts.items()}, DIGITS)
     return Dataset(
         name="digits",
         parts=parts,
@@ -109,7 +99,7 @@ def _build(parse: Callable[[], Arrays], folder: Path) -> None:
     for part in arrays.pixels:
         np.save(folder / f"{part}-pixels.npy", arrays.pixels[part])
         np.save(folder / f"{part}-labels.npy", arrays.labels[part])
-    fingerprint = _fingerprint(arrays.pixels, arrays.labels, arrays.classes)
+    fingerprint = fingerprint_of(arrays.pixels, arrays.labels, arrays.classes)
     facts = {"parts": list(arrays.pixels), "classes": arrays.classes, "known": arrays.known, "task": arrays.task}
     content = json.dumps({**facts, "fingerprint": fingerprint})
     (folder / "arrays.json").write_text(content, encoding="utf-8")
@@ -124,7 +114,7 @@ def _read(folder: Path, name: str) -> Dataset:
     pixels = {part: np.load(folder / f"{part}-pixels.npy", mmap_mode="r") for part in facts["parts"]}
     labels = {part: np.load(folder / f"{part}-labels.npy") for part in facts["parts"]}
     classes = tuple(facts["classes"])
-    if _fingerprint(pixels, labels, classes) != facts["fingerprint"]:
+    if fingerprint_of(pixels, labels, classes) != facts["fingerprint"]:
         raise ValueError("the fingerprint is another")
     published = CATALOGUE.get(facts["known"])
     height, width, channels = next(iter(pixels.values())).shape[1:]
@@ -151,7 +141,8 @@ def _indices(count: int) -> tuple[str, ...]:
     return tuple(map(str, range(count)))
 
 
-def _fingerprint(pixels: Mapping[str, NDArray[np.uint8]], labels: Mapping[str, Labels], classes: Sequence[str]) -> str:
+def fingerprint_of(pixels: Mapping[str, NDArray[Any]], labels: Mapping[str, Labels], classes: Sequence[str]) -> str:
+    """Return SHA-256 over samples (N, ...) of any dtype, labels (N,) and the names of the classes."""
     digest = hashlib.sha256(json.dumps(classes).encode())
     for part in sorted(pixels):
         for array in (pixels[part], labels[part]):
@@ -163,134 +154,19 @@ def _fingerprint(pixels: Mapping[str, NDArray[np.uint8]], labels: Mapping[str, L
 
 
 def _parse_npz(file: Path, task: str) -> Arrays:
-    try:
-        # an object array is a pickle, which can run any code
-        with open_regular(file) as stream:
-            check_table(stream, file)
-            with np.load(stream, allow_pickle=False) as stored:
-                present = _present(stored.files, file)
-                wanted = [*(key for pair in present.values() for key in pair), "classes"]
-                content = _within_memory(stored, [key for key in wanted if key in stored.files], file)
-    except FoveaError:
-        raise
-    except Exception as error:  # a damaged file: NumPy's reader raises whatever its parts meet
-        reason = first_line(error).rstrip(".")
-        raise DataError(f"`{file}` cannot be read as an .npz of plain arrays: {reason}.") from error
-    _check_axes(content, file)
-    kind, names = tasks.kind(task), _class_names(content, file)
-    pixels = {part: _as_pixels(content[x], x) for part, (x, _) in present.items()}
+    stored = read_npz(file)
+    pixels = {part: _as_pixels(stored.content[x], x) for part, (x, _) in stored.keys.items()}
     if len({array.shape[1:] for array in pixels.values()}) > 1:
         raise DataError(f"The parts of `{file}` differ in height, width or channels; make them the same.")
-    raw = {part: (y, content[y], len(pixels[part])) for part, (_, y) in present.items()}
-    if kind.several:
-        return Arrays(pixels, *_with_rows({part: _as_rows(*found) for part, found in raw.items()}, names), task=task)
-    columns = {part: _as_column(*found) for part, found in raw.items()}
-    if kind.has_classes and "classes" in content:
-        return Arrays(pixels, *_with_names(columns, names), task=task)
-    keys = {part: y for part, (_, y) in present.items()}
-    return Arrays(pixels, *_encoded(columns, kind, keys), task=task)
+    return Arrays(pixels, *stored.labels(tasks.kind(task)), task=task)
 
 
-def _class_names(content: Mapping[str, NDArray[Any]], file: Path) -> tuple[str, ...]:
-    """Return the names under `classes`, none where there is no such key."""
-    if "classes" not in content:
-        return ()
-    stored = content["classes"]
-    if stored.ndim != 1 or stored.dtype.kind not in "SUiu":
-        raise DataError(
-            f"`{file}`: `classes` is {stored.dtype} of shape {stored.shape}; wanted are the names of the classes, (K,)."
-        )
-    return checked_names(stored.tolist(), where=f"`{file}`: `classes`")
-
-
-def _check_axes(content: Mapping[str, NDArray[Any]], file: Path) -> None:
-    """Raise DataError where an array has no axis to go along."""
-    for key, array in content.items():
-        if array.ndim == 0:
-            raise DataError(f"`{file}`: `{key}` has shape (); wanted is one entry per image, or per class.")
-
-
-def _present(keys: Sequence[str], file: Path) -> dict[str, tuple[str, str]]:
-    """Return the keys of pixels and labels of each part that a file has."""
-    found = {part: _pair(keys, names) for part, names in NPZ_KEYS.items()}
-    present = {part: pair for part, pair in found.items() if pair}
-    if "train" not in present and "test" not in present:
-        raise DataError(
-            f"`{file}` has the keys {', '.join(keys[:20])}; wanted are `x_train` and `y_train` (also `_val`, `_test`), "
-            "or `images` and `labels`."
-        )
-    return present
-
-
-def _within_memory(stored: Any, keys: Sequence[str], file: Path) -> dict[str, NDArray[Any]]:
-    """Return the arrays under these keys, after what their headers announce was found to fit into memory.
-
-    Raises: whatever NumPy does of damaged ones, and ValueError for texts that are none.
-    """
-    if excess := TABLE.excess(sum(_announced_bytes(stored.zip, key) for key in keys)):
-        raise DataError(f"`{file}`: its arrays would take {excess}.")
-    arrays = {key: stored[key] for key in keys}
-    for key, array in arrays.items():
-        # NumPy takes any numbers for characters, and makes of them text that Python fails at later
-        if array.dtype.kind == "U" and _characters(array).max(initial=0) > sys.maxunicode:
-            raise ValueError(f"`{key}` holds characters that are none")
-    return arrays
-
-
-def _characters(texts: NDArray[np.str_]) -> NDArray[np.uint32]:
-    """Return the numbers of all characters of an array of texts."""
-    return texts.astype(texts.dtype.newbyteorder("<")).ravel().view("<u4")
-
-
-def _announced_bytes(archive: zipfile.ZipFile, key: str) -> int:
-    """Return the size of an array of an `.npz` by its header."""
-    names = archive.namelist()
-    with open_member(archive, archive.getinfo(f"{key}.npy" if f"{key}.npy" in names else key)) as member:
-        version = np.lib.format.read_magic(member)
-        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, _, dtype = read(member)
-    return math.prod(shape) * dtype.itemsize
-
-
-def _encoded(
-    columns: Mapping[str, NDArray[Any]], kind: type[Task], keys: Mapping[str, str]
-) -> tuple[dict[str, Labels], tuple[str, ...]]:
-    """Return labels that are no indices of names; grades as classes, which have no order yet."""
-    # as text, so that labels mean the same here as in folders and tables
-    texts = {part: _texts(array, kind, keys[part]) for part, array in columns.items()}
-    return (tasks.kind("classes") if kind.ordered else kind).encode(texts)
-
-
-def _texts(labels: NDArray[Any], kind: type[Task], key: str) -> list[str]:
-    """Return labels (N,) as text.
-
-    Raises: DataError for what is no label, with the first row that has it.
-    """
-    if labels.dtype.kind not in "biufSU":
-        raise DataError(f"`{key}` is {labels.dtype}; wanted are labels that are integers, numbers or text.")
-    values = labels.tolist()
-    texts = [label_text(value, (), where=f"`{key}`, row {row}") for row, value in enumerate(values)]
-    if blank := [row for row, text in enumerate(texts) if kind.is_missing(text, PLAIN)]:
-        raise DataError(f"`{key}` has {len(blank):,} rows without a label, as row {blank[0]}; leave their images out.")
-    kind.check_raw(labels, key)
-    for row, text in enumerate(texts):
-        try:
-            kind.check_written(text, PLAIN)
-        except DataError as error:
-            raise DataError(f"`{key}`, row {row}: {error}") from error
-    return texts
-
-
-def _in_order(dataset: Dataset, wording: Wording) -> Dataset:
-    """Return a data set of classes whose indices are those of grades."""
+def in_grades(dataset: Dataset, wording: Wording) -> Dataset:
+    """Return a data set of classes as one of grades, whose indices have their order."""
     texts = {name: [dataset.classes[label] for label in part.labels] for name, part in dataset.parts.items()}
     labels, grades = dataset.kind.encode(texts, classes=dataset.classes, wording=wording)
     parts = {name: replace(part, labels=labels[name]) for name, part in dataset.parts.items()}
     return replace(dataset, parts=parts, classes=grades)
-
-
-def _pair(content: Collection[str], keys: Sequence[tuple[str, str]]) -> tuple[str, str] | None:
-    return next(((x, y) for x, y in keys if x in content and y in content), None)
 
 
 def _as_pixels(array: NDArray[Any], key: str) -> NDArray[np.uint8]:
@@ -310,43 +186,3 @@ def _as_pixels(array: NDArray[Any], key: str) -> NDArray[np.uint8]:
             f"`{key}` has shape {array.shape}; wanted is (N, H, W), (N, H, W, C) or (N, C, H, W), C being 1 or 3."
         )
     return array
-
-
-def _as_column(key: str, labels: NDArray[Any], count: int) -> NDArray[Any]:
-    if labels.size != count or labels.shape[0] != count:
-        hint = " Several labels per image need `--task labels`." if labels.ndim == 2 and len(labels) == count else ""
-        raise DataError(
-            f"`{key}` has shape {labels.shape}; wanted is one label for each of {count} images, ({count},).{hint}"
-        )
-    return labels.reshape(count)  # from (N, 1) too
-
-
-def _as_rows(key: str, labels: NDArray[Any], count: int) -> NDArray[np.float32]:
-    """Return (N, L) float32 of 1, 0, and NaN for what is not known."""
-    if labels.ndim != 2 or len(labels) != count or not labels.size or labels.dtype.kind not in "biuf":
-        raise DataError(
-            f"`{key}` is {labels.dtype} of shape {labels.shape}; `--task labels` wants ({count}, L): for each of the L "
-            "labels 1, 0, or NaN where it is not known."
-        )
-    others = labels[~np.isnan(labels) & (labels != 0) & (labels != 1)]
-    if others.size:
-        raise DataError(f"`{key}` holds {others[0]:g}; `--task labels` wants 1, 0, or NaN where a label is not known.")
-    return labels.astype(np.float32)
-
-
-def _with_rows(rows: Mapping[str, Labels], names: Sequence[str]) -> tuple[dict[str, Labels], tuple[str, ...]]:
-    """Return labels (N, L), and their names, which are numbers where there are none."""
-    widths = {labels.shape[1] for labels in rows.values()}
-    if len(widths) > 1 or (names and {len(set(names))} != widths):
-        shapes = ", ".join(f"{labels.shape} in `{part}`" for part, labels in rows.items())
-        named = f"; `classes` has {len(set(names))} different names" if names else ""
-        raise DataError(f"The labels have the shapes {shapes}{named}; they need a column for each name in every part.")
-    return dict(rows), tuple(names) or _indices(*widths)
-
-
-def _with_names(raw: Mapping[str, NDArray[Any]], names: Sequence[str]) -> tuple[dict[str, Labels], tuple[str, ...]]:
-    """Return labels that are indices into the class names, which keep their order."""
-    for part, labels in raw.items():
-        if labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() >= len(names):
-            raise DataError(f"With `classes`, the labels of `{part}` must be integers 0..{len(names) - 1}.")
-    return {part: labels.astype(np.int64) for part, labels in raw.items()}, tuple(names)

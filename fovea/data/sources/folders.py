@@ -1,4 +1,4 @@
-"""Images in folders: one sub-folder per class, with or without train/val/test on top, or the label in the file name."""
+"""Samples in folders: one sub-folder per class, with or without train/val/test on top, or labels in file names."""
 
 import hashlib
 import json
@@ -10,28 +10,24 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
-from fovea import tasks
+from fovea import inputs, tasks
 from fovea.data.dataset import BadFile, Dataset, Part
 from fovea.data.labels import CHARACTERS_NOTE, PART_NAMES, alike, in_order
 from fovea.errors import DataError, UsageError, listed, readable, shortened
 from fovea.files import open_regular
+from fovea.inputs.interface import InputKind
 from fovea.preprocess import foreign, read_header
 from fovea.tasks.task import Task
 from fovea.tasks.wording import PLAIN, Wording, Written
 from fovea.texts import composed
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 IGNORED = frozenset({"__macosx", "thumbs.db", "desktop.ini"})
 LOOKED_INTO = 100
 """Files of unknown suffixes whose first bytes are looked at."""
-SAMPLE = 16
-"""Images, spread over the files, whose headers tell channels and size."""
 
 
 class Record(NamedTuple):
-    """One image file: the part it belongs to, its name for people, its label as text, where it is and how large."""
+    """One sample, a file or a folder: its part, its name for people, its label as text, where it is and how large."""
 
     part: str
     name: str
@@ -41,7 +37,7 @@ class Record(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """The records of a folder, its class folders (with the empty ones), and how many images lie outside of them."""
+    """The records of a folder, its class folders (with the empty ones), and how many samples lie outside of them."""
 
     records: list[Record]
     classes: set[str]
@@ -50,32 +46,61 @@ class Layout(NamedTuple):
 
 
 def load_folder(
-    root: Path, *, label_from: str | None = None, task: str = "classes", wording: Wording = PLAIN
+    root: Path,
+    *,
+    label_from: str | None = None,
+    task: str = "classes",
+    wording: Wording = PLAIN,
+    input: str | None = None,
 ) -> Dataset:
-    """Return the images below `root`, labelled by their folder or, with `label_from`, by a regex on the file name.
+    """Return the samples below `root`, labelled by their folder or, with `label_from`, by a regex on the file name.
+
+    They are of the kind `input`; where none is named images, or else what its files are by their suffix.
 
     Raises: DataError for a folder that holds no usable classes, UsageError for a regex that is none.
     """
     pattern = _compiled(label_from) if label_from is not None else None
     # sorted, as each disk lists files in an order of its own
     found = sorted(_walk(root, "", ()))
-    images = [record for record in found if is_image(record.name)]
-    others = [record for record in found if not is_image(record.name)]
-    if not images:
-        raise _no_images(root, others)
-    layout = _layout(root, images, flat=pattern is not None)
+    kind = _kind_below((record.name for record in found), input)
+    own = [record for record in found if is_sample(record.name, kind)]
+    others = [record for record in found if not is_sample(record.name, kind)]
+    if not own:
+        raise _nothing_below(root, others, kind)
+    layout = _layout(root, _folders_of(own) if kind.of_folders else own, flat=pattern is not None)
     records = _relabelled(layout.records, pattern) if pattern else layout.records
     # a folder of several labels, as `cat;dog`, is no label itself; an empty one says nothing
     classes = frozenset() if tasks.kind(task).several else frozenset(layout.classes)
-    dataset = dataset_of(records, name=root.resolve().name, task=task, classes=classes, wording=wording)
+    name = root.resolve().name
+    dataset = dataset_of(records, name=name, task=task, classes=classes, wording=wording, input=kind.name)
     unread = unread_photographs(record.name for record in found)
     bad = tuple(BadFile(readable(name), f"this is {kind}") for name, kind in unread.items())
     rest = [record for record in others if record.name not in unread]
-    counts = (len(rest), "that are no images"), (layout.outside, "outside the class folders")
+    counts = (len(rest), f"that are no {kind.nouns}"), (layout.outside, "outside the class folders")
     ignored = tuple(f"{count} files {which} were ignored" for count, which in counts if count)
     lists = (f"labels are the names of folders.{listing}",) if not pattern and (listing := _lists(root)) else ()
     notes = (*dataset.notes, *layout.notes, *ignored, *_known_among(rest), *lists)
     return replace(dataset, bad_files=bad, notes=notes)
+
+
+def _kind_below(names: Iterable[str], input: str | None) -> InputKind:
+    """Return the kind of input that is named; else images where there are any, else the first that has such files."""
+    if input is not None:
+        return inputs.kind(input)
+    suffixes = {os.path.splitext(name)[1].lower() for name in names}
+    kinds = inputs.kinds().values()
+    return next((kind for kind in kinds if kind.suffixes & suffixes), inputs.kind("images"))
+
+
+def _folders_of(files: Sequence[Record]) -> list[Record]:
+    """Return a record for each folder that holds some of the files, as large as they are together."""
+    sizes: dict[str, int] = defaultdict(int)
+    paths: dict[str, Path] = {}
+    for record in files:
+        folder = record.name.rpartition("/")[0] or "."
+        sizes[folder] += record.size_bytes
+        paths[folder] = record.path.parent
+    return [Record("train", name, "", paths[name], size) for name, size in sizes.items()]
 
 
 def unread_photographs(names: Iterable[str]) -> dict[str, foreign.Foreign]:
@@ -90,9 +115,15 @@ def unread_photographs(names: Iterable[str]) -> dict[str, foreign.Foreign]:
 
 
 def dataset_of(
-    records: Sequence[Record], *, name: str, task: str, classes: frozenset[str], wording: Wording = PLAIN
+    records: Sequence[Record],
+    *,
+    name: str,
+    task: str,
+    classes: frozenset[str],
+    wording: Wording = PLAIN,
+    input: str = "images",
 ) -> Dataset:
-    """Return the data set of these files, each part sorted by name; `classes` may name some that have no image.
+    """Return the data set of these samples, each part sorted by name; `classes` may name some that have none.
 
     Names of classes are compared in one form (`composed`). Raises: DataError, which names the image, for a label that
     is none of the kind of target, or whose bytes are no UTF-8.
@@ -113,8 +144,9 @@ def dataset_of(
         )
         for part in order
     }
-    channels, size = _channels_and_size([record.path for record in grouped[order[0]]])
-    directional = kind.directional(names, channels=channels)
+    seen = inputs.kind(input)
+    channels, size, said = seen.survey([record.path for record in grouped[order[0]]])
+    directional = seen.mirrors and kind.directional(names, channels=channels)
     characters = (CHARACTERS_NOTE,) if directional and kind.has_classes else ()
     return Dataset(
         name=readable(name),
@@ -122,10 +154,11 @@ def dataset_of(
         classes=names,
         channels=channels,
         task=task,
+        input=input,
         native_size=size,
         directional=directional,
         fingerprint=_fingerprint([record for part in order for record in grouped[part]], wording.columns),
-        notes=(*characters, *kind.notes(labels, names), *alike(names)),
+        notes=(*said, *characters, *kind.notes(labels, names), *alike(names)),
     )
 
 
@@ -151,11 +184,11 @@ def _utf8(label: str) -> str:
     return label
 
 
-def _no_images(root: Path, others: Sequence[Record]) -> DataError:
-    recognised = f"recognised are {', '.join(sorted(SUFFIXES))}"
+def _nothing_below(root: Path, others: Sequence[Record], kind: InputKind) -> DataError:
+    recognised = f"recognised are {', '.join(sorted(kind.suffixes))}"
     if known := _known_among(others):
-        return DataError(f"No images in `{root}` that can be read; {'; '.join(known)}.")
-    return DataError(f"No images in `{root}`; {recognised}.")
+        return DataError(f"No {kind.nouns} in `{root}` that can be read; {'; '.join(known)}.")
+    return DataError(f"No {kind.nouns} in `{root}`; {recognised}.")
 
 
 def _known_among(files: Sequence[Record]) -> list[str]:
@@ -187,7 +220,12 @@ def _content_of(path: Path) -> foreign.Foreign | str | None:
 
 def is_image(name: str) -> bool:
     """Tell whether a file is taken for an image, by its suffix in any case."""
-    return os.path.splitext(name)[1].lower() in SUFFIXES
+    return is_sample(name, inputs.kind("images"))
+
+
+def is_sample(name: str, kind: InputKind) -> bool:
+    """Tell whether a file is taken for a sample of a kind, or for a part of one, by its suffix in any case."""
+    return os.path.splitext(name)[1].lower() in kind.suffixes
 
 
 def is_ignored(name: str) -> bool:
@@ -309,16 +347,6 @@ def _relabelled(records: Sequence[Record], pattern: re.Pattern[str]) -> list[Rec
             f"(not `{missed[0]}`); change it, or move those files away."
         )
     return [record._replace(label=label or "") for record, label in zip(records, labels, strict=True)]
-
-
-def _channels_and_size(paths: Sequence[Path]) -> tuple[int, tuple[int, int] | None]:
-    """Return 1 if all of a sample spread over the files is grey, else 3; and (H, W) if all of it share that."""
-    # of fewer files than `SAMPLE` some are drawn more than once: each is read once
-    chosen = np.unique(np.linspace(0, len(paths) - 1, SAMPLE).astype(int))
-    headers = [header for index in chosen if (header := read_header(paths[index]))]
-    grey = all(mode in ("1", "L", "LA") or mode.startswith("I") for mode, _ in headers)
-    sizes = {(H, W) for _, (W, H) in headers}
-    return 1 if headers and grey else 3, sizes.pop() if len(sizes) == 1 else None
 
 
 def _fingerprint(records: Sequence[Record], columns: Sequence[str]) -> str:

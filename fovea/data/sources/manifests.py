@@ -1,4 +1,4 @@
-"""Images listed in a CSV file: a path and a label per row, and optionally the part it belongs to."""
+"""Samples listed in a CSV file: a path and a label per row, and optionally the part it belongs to."""
 
 import codecs
 import csv
@@ -7,16 +7,18 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
+from itertools import islice
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from fovea import tasks
+from fovea import inputs, tasks
 from fovea.data.dataset import BadFile, Dataset
 from fovea.data.labels import PART_NAMES, part_named, part_of
 from fovea.data.sources.folders import Record, dataset_of, is_ignored, subfolders
 from fovea.data.sources.places import Places
 from fovea.errors import DataError, shortened
-from fovea.files import is_file, open_regular, open_text
+from fovea.files import is_file, is_folder, open_regular, open_text
+from fovea.inputs.interface import InputKind
 from fovea.tasks.wording import PLAIN, Wording, Written
 from fovea.texts import composed
 
@@ -68,8 +70,11 @@ def load_manifest(
     task: str = "classes",
     wording: Wording = PLAIN,
     within: Path | None = None,
+    input: str | None = None,
 ) -> Dataset:
-    """Return the images listed in the CSV files; relative paths start at their folder, or at the only one in it.
+    """Return the samples listed in the CSV files; relative paths start at their folder, or at the only one in it.
+
+    They are of the kind `input`; where none is named, of that which the first paths tell by suffix or as folders.
 
     Each has a header of its own. Of several without a column of splits, each holds the part that its name tells. A row
     whose file is missing, or whose label says nothing, is left out and named in `bad_files`; so is one whose file is
@@ -80,13 +85,15 @@ def load_manifest(
     records: list[Record] = []
     bad: list[BadFile] = []
     notes: list[str] = []
+    seen = inputs.kind(input) if input is not None else _kind_listed(file, columns)
     for each in (file, *further):
-        found = _listed(each, columns, labels=wording.columns, within=within, many=bool(further))
+        found = _listed(each, columns, labels=wording.columns, within=within, many=bool(further), seen=seen)
         good, faulty = _sorted_out(each, found, task=task, wording=wording)
         if not good:
-            raise _nothing_usable(each, found.rows, faulty)
+            raise _nothing_usable(each, found.rows, faulty, seen)
         records, bad, notes = records + good, bad + faulty, notes + found.notes
-    dataset = dataset_of(records, name=file.stem, task=task, classes=frozenset(), wording=wording)
+    given = {"task": task, "classes": frozenset[str](), "wording": wording, "input": seen.name}
+    dataset = dataset_of(records, name=file.stem, **given)  # type: ignore[arg-type]
     return replace(dataset, bad_files=tuple(bad), notes=(*dataset.notes, *notes))
 
 
@@ -95,7 +102,8 @@ def read_column(file: Path, column: str, *, columns: Columns = DEFAULT_COLUMNS) 
 
     Of an image listed twice the last row counts. Raises: DataError for a file that is no CSV, or a missing column.
     """
-    found = _listed(file, columns._replace(label=composed(column)), options="`--slice`")
+    seen = _kind_listed(file, columns)
+    found = _listed(file, columns._replace(label=composed(column)), options="`--slice`", seen=seen)
     return {name: composed(str(row.label)) for name, row in zip(found.names, found.rows, strict=True)}
 
 
@@ -153,15 +161,31 @@ def _listed(
     options: str = COLUMN_OPTIONS,
     within: Path | None = None,
     many: bool = False,
+    seen: InputKind | None = None,
 ) -> Listed:
     """Return what a manifest lists; of `many` each holds a part, unless a column says otherwise."""
     rows, blank = _rows(file, columns, labels=labels, options=options, part=part_named(file.name) if many else "train")
-    places = Places(_base(file, rows), within=within)
+    of_folders = seen is not None and seen.of_folders
+    places = Places(_base(file, rows, of_folders=of_folders), within=within, of_folders=of_folders)
     paths = [places.find(row.path) for row in rows]
     # names are found before rows are left out, so that `read_column` finds the same
     names = _names(paths, file.parent)
     between = [f"{blank:,} blank rows between others in {file.name} were passed over"] if blank else []
     return Listed(rows, paths, names, places, [*between, *places.notes(file)])
+
+
+def _kind_listed(file: Path, columns: Columns) -> InputKind:
+    """Return the kind of input that the first paths of a manifest tell, by suffix or as folders; images by default."""
+    with _table(file) as reader:
+        written = [(cells.get(columns.path) or "").strip() for cells in islice(reader, TRIED)]
+    kinds = inputs.kinds().values()
+    for path in map(PurePosixPath, written):
+        by_suffix = (kind for kind in kinds if path.suffix.lower() in kind.suffixes and not kind.of_folders)
+        if found := next(by_suffix, None):
+            return found
+        if not path.suffix and is_folder(file.parent / path):
+            return next((kind for kind in kinds if kind.of_folders), inputs.kind("images"))
+    return inputs.kind("images")
 
 
 def _sorted_out(file: Path, found: Listed, *, task: str, wording: Wording) -> tuple[list[Record], list[BadFile]]:
@@ -179,11 +203,17 @@ def _sorted_out(file: Path, found: Listed, *, task: str, wording: Wording) -> tu
             bad.append(BadFile(shortened(name, most=200), f"{reason} (line {row.line} of {file.name})"))
         else:
             part = part_of(row.split, where=f"`{file}`, line {row.line}")
-            records.append(Record(part, name, row.label, path, path.stat().st_size))
+            records.append(Record(part, name, row.label, path, _bytes(path)))
     return records, bad
 
 
-def _base(file: Path, rows: Sequence[Row]) -> Path:
+def _bytes(path: Path) -> int:
+    """Return the size of a file, or of the files in a folder."""
+    files = filter(Path.is_file, path.iterdir()) if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files)
+
+
+def _base(file: Path, rows: Sequence[Row], *, of_folders: bool) -> Path:
     """Return where relative paths start: at the folder of the manifest, or where they lie in a folder there.
 
     That is the only one, or of several that of the part that the manifest is called by, as `train` of `train.csv`.
@@ -191,18 +221,22 @@ def _base(file: Path, rows: Sequence[Row]) -> Path:
     inside = subfolders(file.parent)
     if len(inside) > 1:
         inside = [name for name in inside if PART_NAMES.get(name.lower()) == part_named(file.name)]
-    return file.parent if len(inside) != 1 or _holds(file.parent, rows) else file.parent / inside[0]
-
-
-def _holds(folder: Path, rows: Sequence[Row]) -> bool:
-    """Tell whether a file listed lies in the folder: as written, or of the first rows as it may be meant."""
-    places, relative = Places(folder), [row.path for row in rows if not Path(row.path).is_absolute()]
-    return any(is_file(folder / path) for path in relative) or any(
-        is_file(places.find(path)) for path in relative[:TRIED]
+    return (
+        file.parent if len(inside) != 1 or _holds(file.parent, rows, of_folders=of_folders) else file.parent / inside[0]
     )
 
 
-def _nothing_usable(file: Path, rows: Sequence[Row], bad: Sequence[BadFile]) -> DataError:
+def _holds(folder: Path, rows: Sequence[Row], *, of_folders: bool) -> bool:
+    """Tell whether a sample listed lies in the folder: as written, or of the first rows as it may be meant."""
+    there = is_folder if of_folders else is_file
+    places, relative = (
+        Places(folder, of_folders=of_folders),
+        [row.path for row in rows if not Path(row.path).is_absolute()],
+    )
+    return any(there(folder / path) for path in relative) or any(there(places.find(path)) for path in relative[:TRIED])
+
+
+def _nothing_usable(file: Path, rows: Sequence[Row], bad: Sequence[BadFile], seen: InputKind) -> DataError:
     if not rows:
         return DataError(f"`{file}` has no row below its header; list one image per row.")
     tried = f"the first, `{file.parent}/{shortened(rows[0].path)}`: {bad[0].reason}"
@@ -210,7 +244,7 @@ def _nothing_usable(file: Path, rows: Sequence[Row], bad: Sequence[BadFile]) -> 
     for name in subfolders(file.parent):
         if is_file(file.parent / name / rows[0].path):
             way_out += f" It is in `{name}`: write `{name}/{rows[0].path}`, or move the manifest there."
-    return DataError(f"`{file}` lists no image that can be used; {tried}. {way_out}")
+    return DataError(f"`{file}` lists no {seen.noun} that can be used; {tried}. {way_out}")
 
 
 def _rows(file: Path, columns: Columns, *, labels: Sequence[str], options: str, part: str) -> tuple[list[Row], int]:

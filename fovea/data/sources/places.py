@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 from fovea.data.sources.folders import is_image
 from fovea.errors import shortened
-from fovea.files import is_file, no_file
+from fovea.files import is_file, is_folder, no_file, no_folder
 from fovea.texts import composed
 
 
@@ -27,11 +27,13 @@ class Names(NamedTuple):
 
 
 class Places:
-    """The files below a folder; what was found otherwise than written is counted."""
+    """The files below a folder, or the folders there; what was found otherwise than written is counted."""
 
-    def __init__(self, folder: Path, *, within: Path | None = None) -> None:
+    def __init__(self, folder: Path, *, within: Path | None = None, of_folders: bool = False) -> None:
         self.folder = folder
         self._within = within
+        self._is_there = is_folder if of_folders else is_file
+        self._why_not = no_folder if of_folders else no_file
         self._listed: dict[Path, Names] = {}
         self._ways: Counter[str] = Counter()
 
@@ -46,7 +48,7 @@ class Places:
         """Return why there is no file to read at `path`, which `find` gave; nothing where there is one."""
         if self._within is not None and not Path(os.path.abspath(path)).is_relative_to(self._within):
             return "its path leads outside of the archive"
-        reason = no_file(path)
+        reason = self._why_not(path)
         if reason and (PurePosixPath(written).is_absolute() or re.match(r"[A-Za-z]:[\\/]", written)):
             return f"{reason}, as on another machine: {self._tail(written) or 'write paths from the manifest on'}"
         return reason
@@ -56,10 +58,10 @@ class Places:
         return [f"{count:,} paths in {file.name} were found {way}" for way, count in self._ways.items()]
 
     def _found(self, written: str) -> tuple[Path | None, str]:
-        if is_file(self.folder / written):
+        if self._is_there(self.folder / written):
             return self.folder / written, ""
         for text, way in _forms(written):
-            if way and is_file(self.folder / text):
+            if way and self._is_there(self.folder / text):
                 return self.folder / text, way
             path, more = self._compared(text)
             if path is not None:
@@ -81,7 +83,7 @@ class Places:
             if not name:
                 return None, ""
             path, ways = path / name, ways | ({way} if way else set())
-        return (path, " and ".join(sorted(ways))) if is_file(path) else (None, "")
+        return (path, " and ".join(sorted(ways))) if self._is_there(path) else (None, "")
 
     def _match(self, folder: Path, piece: str, *, last: bool) -> tuple[str, str]:
         """Return the only name in `folder` that `piece` can mean, and how; nothing where there is none."""

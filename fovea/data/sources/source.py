@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple, TypedDict, Unpack
+from typing import Any, NamedTuple, TypedDict, Unpack
 
-from fovea import tasks
+from fovea import inputs, tasks
 from fovea.data.cache.decoded import decode_dataset
 from fovea.data.dataset import Dataset
 from fovea.data.sources.archives import TAR_SUFFIXES, ZIP_SUFFIXES, Progress, stem, unpack
@@ -17,6 +17,8 @@ from fovea.data.sources.folders import load_folder
 from fovea.data.sources.idx import idx_files, load_idx
 from fovea.data.sources.manifests import Columns, load_manifest, manifests_in, read_column
 from fovea.data.sources.parquet import SUFFIX, load_parquet, parquet_files, read_parquet_column
+from fovea.data.sources.series import SUFFIXES as SERIES_SUFFIXES
+from fovea.data.sources.series import are_series, load_series
 from fovea.errors import DataError, UsageError, readable, unknown
 from fovea.files import irregular
 from fovea.inputs.interface import Preprocessing
@@ -25,12 +27,13 @@ from fovea.tasks.wording import PLAIN, Wording
 from fovea.texts import composed
 
 NAMES = ("digits", *CATALOGUE)
-FILE_SUFFIXES = (".csv", ".parquet", ".npz", *ZIP_SUFFIXES, *TAR_SUFFIXES)
+FILE_SUFFIXES = (".csv", ".parquet", ".npz", *SERIES_SUFFIXES, *ZIP_SUFFIXES, *TAR_SUFFIXES)
 
 
 class Reading(TypedDict, total=False):
     """How labels are found in data that leaves it open: the options of `DataSource` that all commands share."""
 
+    input: str | None
     label_from: str | None
     path_column: str
     label_column: str
@@ -46,6 +49,8 @@ class DataSource:
 
     data: str | Path
     """One of NAMES, or the path, which a `Path` always is, of a folder, archive, `.csv`, `.parquet` or `.npz`."""
+    input: str | None = None
+    """The kind of its samples (`fovea.inputs`); None where the data tells."""
     label_from: str | None = None
     """A regex whose first group is the label in a file name."""
     path_column: str = "path"
@@ -66,6 +71,8 @@ class DataSource:
     """Whether to go on where more than 5 % of the files are bad."""
 
     def __post_init__(self) -> None:
+        if self.input is not None:
+            inputs.kind(self.input)
         for name in ("label_columns", "order"):
             if (value := getattr(self, name)) is not None:
                 # as names, whether from text, from a list of recipe.toml or from Python
@@ -192,7 +199,8 @@ def find(
     or `.npz`.
 
     A plain word that is a name means the name, even where a folder is called so: write `./mnist` for the folder.
-    A folder of images without class folders, and with one `.csv`, is what that file lists.
+    A folder of images without class folders, and with one `.csv`, is what that file lists. `input` is the kind of the
+    samples (images, series, ...) where the data leaves that open.
     `label_from` is a regex whose first group is the label in a file name; `path_column`, `label_column` and
     `split_column` name the columns of a manifest. Several labels per image are separated by `label_separator` (`;`), or
     are columns of 0 and 1, `label_columns`; `order` names the grades, the lowest first. `progress` hears of downloads
@@ -303,8 +311,17 @@ def _arrays(path: Path, _: DataSource, progress: Progress | None) -> Dataset:
     return load_cifar(path, version, progress=progress) if version else load_idx(path)
 
 
+def _given(source: DataSource) -> dict[str, Any]:
+    """Return how a manifest is read."""
+    return {"columns": source.columns, "task": source.task, "wording": source.wording, "input": source.input}
+
+
+def _from_series(path: Path, source: DataSource, _: Progress | None) -> Dataset:
+    return load_series(path, columns=source.columns, task=source.task, wording=source.wording)
+
+
 def _from_manifest(path: Path, source: DataSource, _: Progress | None) -> Dataset:
-    return load_manifest(path, columns=source.columns, task=source.task, wording=source.wording)
+    return load_manifest(path, **_given(source))
 
 
 def _from_parquet(path: Path, source: DataSource, progress: Progress | None) -> Dataset:
@@ -313,7 +330,8 @@ def _from_parquet(path: Path, source: DataSource, progress: Progress | None) -> 
 
 
 def _from_folder(path: Path, source: DataSource, _: Progress | None) -> Dataset:
-    return load_folder(path, label_from=source.label_from, task=source.task, wording=source.wording)
+    given = {"task": source.task, "wording": source.wording, "input": source.input}
+    return load_folder(path, label_from=source.label_from, **given)  # type: ignore[arg-type]
 
 
 def _from_npz(path: Path, source: DataSource, _: Progress | None) -> Dataset:
@@ -328,8 +346,7 @@ def _listed(path: Path, source: DataSource, _: Progress | None, *, within: Path 
     files = manifests_in(path)
     if not files:
         raise DataError(f"`{path}` has no manifest any more.")
-    given = {"columns": source.columns, "task": source.task, "wording": source.wording}
-    return replace(load_manifest(*files, within=within, **given), name=path.resolve().name)  # type: ignore[arg-type]
+    return replace(load_manifest(*files, within=within, **_given(source)), name=path.resolve().name)
 
 
 def _is_archive(path: Path) -> bool:
@@ -354,6 +371,7 @@ _NAMED = Reader(lambda *_: False, _arrays, classes_only=True)
 """What holds of published data sets, which are found by name."""
 _FOLDER = Reader(lambda path, _: path.is_dir(), _from_folder, labels_in_names=True)
 _READERS = (
+    Reader(lambda path, source: are_series(path, source.columns, input=source.input), _from_series),
     Reader(lambda path, _: path.suffix.lower() == ".csv", _from_manifest, has_columns=True),
     Reader(lambda path, _: path.suffix.lower() == ".npz", _from_npz, has_texts=False),
     Reader(

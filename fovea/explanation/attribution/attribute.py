@@ -68,8 +68,9 @@ def attribute(
 
 
 def _check(x: Tensor, method: Method, layer: str | None) -> None:
-    if x.ndim != 4 or not len(x):
-        raise ShapeError(f"`x` is {tuple(x.shape)}, and must be (N, C, H, W) with at least one input.")
+    if x.ndim - 2 not in method.axes or not len(x):
+        others = "; (N, C, T) of series, (N, C, T, H, W) of clips" if len(method.axes) > 1 else ""
+        raise ShapeError(f"`x` is {tuple(x.shape)}, and must be (N, C, H, W) with at least one input{others}.")
     if not x.dtype.is_floating_point:
         kind = str(x.dtype).removeprefix("torch.")
         raise UsageError(f"`x` is of {kind}, and must be float, normalised as the network takes it.")

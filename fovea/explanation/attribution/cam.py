@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from fovea.errors import ShapeError, UsageError
-from fovea.explanation.attribution.registry import Attribution, method
+from fovea.explanation.attribution.registry import Attribution, method, of_any_axes
 from fovea.explanation.objective import Objective
 from fovea.explanation.target_layer import Call, calls_of, target_layer
 from fovea.hooks import changed
@@ -26,6 +26,11 @@ class Weighed(NamedTuple):
     layer: str
     maps: Tensor
     gradient: Tensor
+
+    @property
+    def places(self) -> tuple[int, ...]:
+        """The axes of the map behind batch and channels: two of images, one of series, three of clips."""
+        return tuple(range(2, self.maps.ndim))
 
 
 def weighed(model: nn.Module, x: Tensor, objective: Objective, layer: str | None = None) -> Weighed:
@@ -41,7 +46,7 @@ def weighed(model: nn.Module, x: Tensor, objective: Objective, layer: str | None
         if not leaves:
             raise UsageError(f"The layer `{layer}` did not run; see `fovea measure` for those that do.")
         maps = leaves[-1]
-        if maps.ndim != 4:
+        if maps.ndim != x.ndim:
             raise ShapeError(f"The output of `{layer}` is {tuple(maps.shape)}, and no map (N, C, h, w).")
         with torch.enable_grad():
             value = objective(outputs).sum()
@@ -69,14 +74,16 @@ def _attribution(found: Weighed, values: Tensor) -> Attribution:
 
 
 @method("gradcam", title="Grad-CAM", source="Selvaraju et al. 2016, arXiv:1610.02391, equations 1 and 2")
+@of_any_axes
 def grad_cam(model: nn.Module, x: Tensor, objective: Objective, *, layer: str | None = None) -> Attribution:
     """Return ReLU(sum over k of w_k A_k) with w_k = (1 / Z) sum over places of g_k: (N, h, w)."""
     found = weighed(model, x, objective, layer)
-    weights = found.gradient.mean((2, 3), keepdim=True)
+    weights = found.gradient.mean(found.places, keepdim=True)
     return _attribution(found, (weights * found.maps).sum(1).relu())
 
 
 @method("gradcam++", title="Grad-CAM++", source="Chattopadhay et al. 2017, arXiv:1710.11063, equations 10 and 19")
+@of_any_axes
 def grad_cam_plus_plus(model: nn.Module, x: Tensor, objective: Objective, *, layer: str | None = None) -> Attribution:
     """Return ReLU(sum over k of w_k A_k) with w_k = sum over places of alpha_k ReLU(g_k): (N, h, w).
 
@@ -86,13 +93,14 @@ def grad_cam_plus_plus(model: nn.Module, x: Tensor, objective: Objective, *, lay
     found = weighed(model, x, objective, layer)
     maps, g = found.maps.double(), found.gradient.double()
     # g^2 divided out, so that gradients whose square is no more a number count
-    below = 2 + maps.sum((2, 3), keepdim=True) * g
+    below = 2 + maps.sum(found.places, keepdim=True) * g
     alpha = torch.where((g != 0) & (below != 0), 1 / below, 0.0)
-    weights = (alpha * g.relu()).sum((2, 3), keepdim=True)
+    weights = (alpha * g.relu()).sum(found.places, keepdim=True)
     return _attribution(found, (weights * maps).sum(1).relu())
 
 
 @method("layercam", title="LayerCAM", source="Jiang et al. 2021, doi:10.1109/TIP.2021.3089943, equations 5 and 6")
+@of_any_axes
 def layer_cam(model: nn.Module, x: Tensor, objective: Objective, *, layer: str | None = None) -> Attribution:
     """Return ReLU(sum over k of ReLU(g_k) A_k), each place with a weight of its own: (N, h, w)."""
     found = weighed(model, x, objective, layer)
@@ -100,6 +108,7 @@ def layer_cam(model: nn.Module, x: Tensor, objective: Objective, *, layer: str |
 
 
 @method("hirescam", title="HiResCAM", source="Draelos and Carin 2020, arXiv:2011.08891, section 3.2", signed=True)
+@of_any_axes
 def hires_cam(model: nn.Module, x: Tensor, objective: Objective, *, layer: str | None = None) -> Attribution:
     """Return sum over k of g_k A_k, (N, h, w): before a single dense layer its sum is the evidence less the bias."""
     found = weighed(model, x, objective, layer)

@@ -8,7 +8,15 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from fovea.explanation.attribution.registry import COUNT, WEIGHT, Attribution, Progress, input_gradient, method
+from fovea.explanation.attribution.registry import (
+    COUNT,
+    WEIGHT,
+    Attribution,
+    Progress,
+    input_gradient,
+    method,
+    of_any_axes,
+)
 from fovea.explanation.objective import Objective
 
 
@@ -21,12 +29,14 @@ def _silent(done: int, total: int) -> None:
 
 
 @method("saliency", title="Saliency", source="Simonyan et al. 2013, arXiv:1312.6034, section 3.1")
+@of_any_axes
 def saliency(model: nn.Module, x: Tensor, objective: Objective) -> Attribution:
     """Return max over channels of |dY/dx|: (N, H, W)."""
     return _kept(input_gradient(model, x, objective).abs().amax(1))
 
 
 @method("gradient_x_input", title="Gradient x input", source="Shrikumar et al. 2016, arXiv:1605.01713", signed=True)
+@of_any_axes
 def gradient_x_input(model: nn.Module, x: Tensor, objective: Objective) -> Attribution:
     """Return sum over channels of x dY/dx, (N, H, W): all of the evidence where the network has ReLUs but no biases."""
     return _kept((x.detach() * input_gradient(model, x, objective)).sum(1))
@@ -38,6 +48,7 @@ def gradient_x_input(model: nn.Module, x: Tensor, objective: Objective) -> Attri
     source="Smilkov et al. 2017, arXiv:1706.03825, section 3",
     bounds={"n": COUNT, "sigma": WEIGHT},
 )
+@of_any_axes
 def smoothgrad(
     model: nn.Module,
     x: Tensor,
@@ -83,6 +94,7 @@ def _noise(x: Tensor, n: int, batch: int, seed: int) -> Iterator[Tensor]:
     signed=True,
     bounds={"tolerance": WEIGHT, "steps": COUNT, "most_steps": COUNT},
 )
+@of_any_axes
 def integrated_gradients(
     model: nn.Module,
     x: Tensor,
@@ -160,17 +172,18 @@ class _Line:
             self.slopes, self.squares = self.slopes / 2, self.squares / 2
         for first in range(0, len(points), self.batch):
             part = slice(first, first + self.batch)
-            self._add(points[part].square().view(-1, 1, 1, 1), weights[part])
+            self._add(points[part].square(), weights[part])
         self.steps = steps
 
     def _add(self, shares: Tensor, weights: Tensor) -> None:
         way = self.end - self.start
-        g = input_gradient(self.model, self.start + shares.to(way) * way, self.objective).double() * way
+        each = (-1, *(1,) * (way.ndim - 1))
+        g = input_gradient(self.model, self.start + shares.to(way).view(each) * way, self.objective).double() * way
         d = g.flatten(1).sum(1).cpu()
         self.slopes += (weights * d).sum().item()
         self.squares += (weights * d**2).sum().item()
-        self.gradients += (weights.to(g.device).view(-1, 1, 1, 1) * g).sum(0)
-        self.weighed += ((weights * d).to(g.device).view(-1, 1, 1, 1) * g).sum(0)
+        self.gradients += (weights.to(g.device).view(each) * g).sum(0)
+        self.weighed += ((weights * d).to(g.device).view(each) * g).sum(0)
 
     @property
     def error(self) -> float:

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from fovea.errors import ShapeError, UsageError
-from fovea.explanation.attribution.registry import COUNT, Attribution, Progress, method
+from fovea.explanation.attribution.registry import COUNT, Attribution, Progress, method, of_any_axes
+from fovea.explanation.attribution.windows import default_window, occluded, windows_of
 from fovea.explanation.objective import Objective
 from fovea.explanation.passes import FILLS, Fill, Images, filled, laid_out_as, wide
 
@@ -73,6 +74,7 @@ def patches_of(size: tuple[int, int], patch: int, stride: int | None = None) -> 
     signed=True,
     bounds={"patch": COUNT, "stride": COUNT, "fill": tuple(FILLS)},
 )
+@of_any_axes
 def occlusion(
     model: nn.Module,
     x: Tensor,
@@ -90,6 +92,10 @@ def occlusion(
     The side of the `patch` is a seventh of the image's shorter side where none is given, its `stride` by
     `default_stride`; what it shows is `fill`, see `passes.FILLS`.
     """
+    if x.ndim != 4:
+        windows = windows_of(x.shape[2:], default_window(x.shape[2:], patch), stride)
+        images = Images(x, objective, passes=len(windows) + 1, progress=progress)
+        return Attribution(values=occluded(model, images, windows, cover=filled(x, fill, seed=seed), batch=batch))
     size = (x.shape[2], x.shape[3])
     patches = patches_of(size, patch or max(1, round(min(size) / 7)), stride)
     images = Images(x, objective, passes=len(patches.top) + 1, progress=progress)

@@ -46,17 +46,18 @@ class Attribution:
     """How much each place of each image counts."""
 
     values: Tensor
-    """(N, h, w) float32 on the CPU: of the input's size, or of the feature map's."""
+    """(N, h, w) float32 on the CPU: as large as input or map; of series (N, t), clips (N, t, h, w)."""
     layer: str = ""
     """The layer whose map it is made of; empty where it is the input."""
     figures: Mapping[str, Tensor] = field(default_factory=dict)
     """What the method says of its own exactness, by name: (N,) float."""
 
-    def at(self, size: tuple[int, int]) -> Tensor:
-        """Return the values at this (H, W), bilinear between the centres of the cells: (N, H, W) float32."""
+    def at(self, size: tuple[int, ...]) -> Tensor:
+        """Return the values at this (H, W), (T,) or (T, H, W), linear between the centres of the cells: (N, *size)."""
         if tuple(self.values.shape[1:]) == size:
             return self.values
-        return nn.functional.interpolate(self.values[:, None], size, mode="bilinear", align_corners=False)[:, 0]
+        mode = {1: "linear", 2: "bilinear", 3: "trilinear"}[len(size)]
+        return nn.functional.interpolate(self.values[:, None], size, mode=mode, align_corners=False)[:, 0]
 
 
 Explain = Callable[..., Attribution]
@@ -112,6 +113,12 @@ class Method(NamedTuple):
         }
 
     @property
+    def axes(self) -> tuple[int, ...]:
+        """How many axes beside the channels inputs may have: 2 are images, 1 series and 3 clips."""
+        found: tuple[int, ...] = getattr(self.explain, "axes", (2,))
+        return found
+
+    @property
     def layered(self) -> bool:
         """Whether it weighs the map of a layer, which may be named."""
         return "layer" in inspect.signature(self.explain).parameters
@@ -163,6 +170,12 @@ def method(
         return explain
 
     return add
+
+
+def of_any_axes(explain: Explain) -> Explain:
+    """Say of a method that it explains series and clips too, whose inputs have one and three axes."""
+    explain.axes = (1, 2, 3)  # type: ignore[attr-defined]
+    return explain
 
 
 def method_named(name: str) -> Method:
