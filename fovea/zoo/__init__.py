@@ -5,6 +5,7 @@ from fovea.zoo import alexnet as alexnet
 from fovea.zoo import all_cnn as all_cnn
 from fovea.zoo import attention as attention
 from fovea.zoo import bn_inception as bn_inception
+from fovea.zoo import capsnet as capsnet
 from fovea.zoo import cbam as cbam
 from fovea.zoo import convnetjs as convnetjs
 from fovea.zoo import convnext as convnext
