@@ -27,8 +27,10 @@ from fovea.zoo import mobilenet_v1 as mobilenet_v1
 from fovea.zoo import mobilenet_v2 as mobilenet_v2
 from fovea.zoo import mobilenet_v3 as mobilenet_v3
 from fovea.zoo import nasnet as nasnet
+from fovea.zoo import neocognitron as neocognitron
 from fovea.zoo import nin as nin
 from fovea.zoo import pattern as pattern
+from fovea.zoo import predefined_sparse as predefined_sparse
 from fovea.zoo import prelu_net as prelu_net
 from fovea.zoo import pyramidnet as pyramidnet
 from fovea.zoo import regnet as regnet
