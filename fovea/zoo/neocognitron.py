@@ -257,11 +257,11 @@ _register = partial(
 )
 
 
-@_register(params=448_904, macs=10_024_400, decks=("000",))
+@_register(params=448_904, macs=5_013_200, decks=("000",))
 def neocognitron(classes: int = 10, *, c_in: int = 1, size: int = 16) -> Neocognitron:
     return _neocognitron(HANDWRITING, classes, c_in=c_in, size=size)
 
 
-@_register(params=29_472, macs=2_523_632)
+@_register(params=29_472, macs=1_261_936)
 def neocognitron_1980(classes: int = 10, *, c_in: int = 1, size: int = 16) -> Neocognitron:
     return _neocognitron(SECTION_5, classes, c_in=c_in, size=size)

@@ -13,6 +13,7 @@ from functools import partial
 
 from torch import nn
 
+from fovea.errors import UsageError
 from fovea.layers import Classifier, predefine_zeros
 from fovea.registry import register
 from fovea.zoo.resnet import TABLE_1, basic, he_normal, head, residual, stages
@@ -22,6 +23,8 @@ from fovea.zoo.vgg import TABLE_1 as VGG_TABLE_1
 
 def _thinned(model: Classifier, *, support: int, period: int, dense: int, pattern_seed: int) -> Classifier:
     """Return the network, its weights drawn by He's rule, with zeros in its kernels."""
+    if pattern_seed < 0:
+        raise UsageError(f"`pattern_seed` (={pattern_seed}) must be 0 or more.")
     he_normal(model)
     predefine_zeros(model, support=support, period=period, dense=dense, seed=pattern_seed)
     return model
