@@ -6,16 +6,11 @@ from fovea.errors import ShapeError, UsageError
 from fovea.layers import (
     Classifier,
     LocallyConnected2d,
-<<<<<<< HEAD
+    PredefinedSparseConv2d,
     SqueezeExcitation,
     StochasticDepth,
     channel_shuffle,
     stochastic_depths,
-=======
-    PredefinedSparseConv2d,
-    SqueezeExcitation,
-    channel_shuffle,
->>>>>>> 0b0fe8c (Neocognitron: cells, seed cells and sizes of Fukushima 1980, learning by its own rule; networks with zeros fixed before training)
 )
 from fovea.reference.dense import locally_connected, locally_connected_gradients
 
@@ -126,7 +121,6 @@ def test_channels_are_dealt_out_of_their_groups():
         channel_shuffle(x, 4)
 
 
-<<<<<<< HEAD
 def test_squeeze_excitation_takes_its_own_width_and_functions():
     layer = SqueezeExcitation(8, hidden=3, activation=nn.SiLU, gate=nn.Hardsigmoid).excitation
     assert (layer.reduce.out_channels, type(layer.activation), type(layer.gate)) == (3, nn.SiLU, nn.Hardsigmoid)
@@ -145,7 +139,8 @@ def test_depths_grow_from_none_to_the_rate():
     assert [layer.rate for layer in stochastic_depths(0.2, 3)] == [0, 0.1, 0.2]
     with pytest.raises(UsageError, match=r"`stochastic_depth` \(=-0\.1\) must lie from 0"):
         stochastic_depths(-0.1, 3)
-=======
+
+
 # zeros fixed before training
 
 
@@ -202,4 +197,3 @@ def test_the_scale_of_outputs_is_that_of_a_dense_convolution():
 def test_patterns_that_cannot_be_are_refused(more, message):
     with pytest.raises(UsageError, match=message):
         sparse(**more)
->>>>>>> 0b0fe8c (Neocognitron: cells, seed cells and sizes of Fukushima 1980, learning by its own rule; networks with zeros fixed before training)
