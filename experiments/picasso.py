@@ -224,7 +224,7 @@ def picture(found: dict[tuple[str, str], list[Found]], trials: dict[str, Trial],
 
 
 def main() -> None:
-    parser = experiment(__doc__, images=1438, epochs=20, seeds=(0, 1, 2), picture="picasso.png")
+    parser = experiment(__doc__, images=1438, epochs=12, seeds=(0, 1, 2), picture="picasso.png")
     given = started(parser)
     recipe = Recipe(
         epochs=given.epochs,

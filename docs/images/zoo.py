@@ -13,6 +13,7 @@ from inceptions import (
 )
 from torch import nn
 from zoo_modern import FIGURES as MODERN
+from zoo_own import FIGURES as OWN
 from zoo_residual import FIGURES as SINCE_RESNET
 from zoo_searched import FIGURES as SEARCHED
 
@@ -335,6 +336,7 @@ FIGURES = {
     **SEARCHED,
     "shufflenet": shufflenet_panels,
     **MODERN,
+    **OWN,
     "foveola": foveola_panels,
     "pattern": pattern_panels,
 }

@@ -49,7 +49,7 @@ class Optimisation:
     lr_rest: float = 0.02
     """Under `muon`: Adam's rate for norms and biases; dense layers get it divided by the root of their inputs."""
     momentum: float = 0.9
-    """Momentum of SGD, RMSProp and Muon, beta 1 of Adam."""
+    """Momentum of SGD, RMSProp and Muon, beta 1 of Adam, rho of Adadelta."""
     nesterov: bool = True
     """Look-ahead momentum for SGD."""
     weight_decay: float = 5e-4
