@@ -143,7 +143,7 @@ CIFAR10_CONVNETJS = Plan(
 )
 """`cifar10-convnetjs`: the demo of lectures 001, 003 and 004, which runs on without an end and prints no figure.
 
-Theirs: pixels minus 0.5 instead of standardised, shifts that bring in zeros instead of reflections, eps 1e-8 (here 1e-6,
+Theirs: pixels minus 0.5 instead of standardised, shifts that bring in zeros, not reflections, eps 1e-8 (here 1e-6,
 Zeiler 2012), and answers that are means over shifted copies.
 """
 

@@ -43,7 +43,7 @@ DIGITS = Plan(5, 64, 8, (128, 256))  # 12 x 12, then 4 x 4 x 8 capsules
 
 
 def squash(s: Tensor) -> Tensor:
-    """Return vectors (..., D), float32, in the same direction with length |s|^2 / (1 + |s|^2): equation 1."""
+    """Return `s` (N, ..., D), float32, with its vectors made |s|^2 / (1 + |s|^2) long: equation 1."""
     square = s.square().sum(-1, keepdim=True)
     return s * (square / (1 + square) / (square + 1e-12).sqrt())
 

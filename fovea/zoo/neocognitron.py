@@ -59,7 +59,7 @@ HANDWRITING = (
 
 
 def falling(side: int, factor: float) -> Tensor:
-    """Return (side, side) float32 weights, factor^(distance from the centre)."""
+    """Return weights (H, W), H = W = `side`, float32: `factor` to the power of the distance from the centre."""
     line = torch.arange(side, dtype=torch.float32) - (side - 1) / 2
     return torch.tensor(factor) ** (line[:, None] ** 2 + line**2).sqrt()
 
