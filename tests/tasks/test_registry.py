@@ -62,7 +62,8 @@ def test_an_unknown_kind_is_refused():
 def test_an_unknown_loss_lists_its_neighbours():
     with pytest.raises(UsageError) as caught:
         tasks.kind_of_loss("mes")
-    assert str(caught.value) == "Unknown loss `mes`; did you mean `mse`? Known: bce, binary, corn, cross-entropy, mse."
+    known = "bce, binary, corn, cross-entropy, margin, mse"
+    assert str(caught.value) == f"Unknown loss `mes`; did you mean `mse`? Known: {known}."
 
 
 @pytest.mark.parametrize("taken", [{"name": "number"}, {"losses": ("cosine", "mse")}])
