@@ -1,6 +1,7 @@
 """What PyTorch lacks: the one interface of all networks of the zoo, and layers that several of them share."""
 
 import copy
+import random
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar, cast
@@ -151,6 +152,93 @@ class LocallyConnected2d(nn.Module):
         columns = nn.functional.unfold(x, self.kernel, stride=self.stride, padding=self.padding)
         y = torch.einsum("nkp,okp->nop", columns, self.weight.flatten(4).flatten(1, 3))
         return y.reshape(-1, *self.bias.shape) + self.bias
+
+
+class PredefinedSparseConv2d(nn.Conv2d):
+    """A convolution whose kernels have zeros at places that are fixed before training: Kundu et al. 2020.
+
+    "Pre-defined sparsity for low-complexity convolutional neural networks", arXiv:2001.10710. Kernel (o, i) has the
+    `(o + i) % period`-th of `period` patterns, each with `support` places that may be other than zero; the last `dense`
+    of them have all. `pattern`, (period, kernel, kernel) bool, is part of the state. The weights are drawn as
+    nn.Conv2d draws them, and then `thin`ned.
+
+    (N, c_in, H, W) -> (N, c_out, H', W')
+
+    Raises:
+        UsageError: `support`, `period` or `dense` is out of range.
+    """
+
+    pattern: Tensor
+
+    def __init__(
+        self,
+        c_in: int,
+        c_out: int,
+        kernel: int,
+        *,
+        support: int,
+        period: int,
+        dense: int = 0,
+        seed: int = 0,
+        **more: Any,
+    ) -> None:
+        super().__init__(c_in, c_out, kernel, **more)
+        patterns = _support_sets(kernel**2, support, period=period, dense=dense, seed=seed)
+        rows = [[place in places for place in range(kernel**2)] for places in patterns]
+        self.register_buffer("pattern", torch.tensor(rows).reshape(period, kernel, kernel))
+        pairs = ((o + i) % period for o in range(c_out) for i in range(self.in_channels // self.groups))
+        self.nonzero = sum(len(patterns[which]) for which in pairs)
+        """How many of the weights may be other than zero."""
+        self.thin()
+
+    @property
+    def mask(self) -> Tensor:
+        """Where the weights may be other than zero: bool, in the shape of the weight."""
+        c_out, c_in = (torch.arange(count, device=self.pattern.device) for count in self.weight.shape[:2])
+        return self.pattern[(c_out[:, None] + c_in) % len(self.pattern)]
+
+    def thin(self) -> None:
+        """Set weights drawn for full kernels to zero where they are to be, and scale the others up.
+
+        By sqrt(all / nonzero), so that the outputs keep their variance: what counts is the fan-in that is left.
+        """
+        with torch.no_grad():
+            self.weight.mul_(self.mask * (self.weight.numel() / self.nonzero) ** 0.5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the convolution of `x`; the zeros hold whatever an optimiser has made of the weights there."""
+        return cast(Tensor, self._conv_forward(x, self.weight * self.mask, self.bias))
+
+
+def _support_sets(places: int, support: int, *, period: int, dense: int, seed: int) -> list[set[int]]:
+    """Return which of a kernel's places each pattern has: the next `support` of a shuffled circle, in turn."""
+    if not 1 <= support <= places:
+        raise UsageError(f"`support` (={support}) must lie from 1 to the {places} places of a kernel.")
+    if period < 1 or not 0 <= dense <= period:
+        raise UsageError(f"`period` (={period}) must be at least 1, and `dense` (={dense}) lie from 0 to it.")
+    circle = list(range(places))
+    random.Random(seed).shuffle(circle)  # noqa: S311 (no secret)
+    sparse = [{circle[(i * support + j) % places] for j in range(support)} for i in range(period - dense)]
+    return [*sparse, *(set(circle) for _ in range(dense))]
+
+
+def predefine_zeros(model: nn.Module, *, support: int, period: int, dense: int = 0, seed: int = 0) -> None:
+    """Give every k x k convolution of `model`, k > 1, but the first, fixed zeros in place of some of its weights.
+
+    Its weights are taken over, and scaled as by `PredefinedSparseConv2d.thin`; they are float32, as drawn.
+    """
+    found = [(path, layer) for path, layer in model.named_modules() if isinstance(layer, nn.Conv2d)]
+    for path, layer in found[1:]:
+        kernel, other = layer.kernel_size
+        if kernel != other or kernel == 1:
+            continue
+        more = {name: getattr(layer, name) for name in ("stride", "padding", "dilation", "groups", "padding_mode")}
+        more |= {"support": support, "period": period, "dense": dense, "seed": seed, "bias": layer.bias is not None}
+        sparse = PredefinedSparseConv2d(layer.in_channels, layer.out_channels, kernel, **more)
+        sparse.load_state_dict({**layer.state_dict(), "pattern": sparse.pattern})
+        sparse.thin()
+        parent, _, name = path.rpartition(".")
+        setattr(model.get_submodule(parent), name, sparse)
 
 
 def channels_last(model: nn.Module) -> nn.Module:

@@ -84,6 +84,8 @@ class Entry:
     """Where `top1` and `top5` are printed, and their protocol where it is not one centre crop."""
     decks: tuple[str, ...] = ()
     """Numbers of the lecture decks that show it: `000` to `004`."""
+    training: Mapping[str, Any] = field(default_factory=dict)
+    """How it is trained where nothing else is asked for, by fields of `Plan` and `Recipe`; the rest is chosen."""
     peers: Mapping[str, Peer] = field(default_factory=dict)
     """The same network by library: `torchvision`, `timm`, `keras`, or `akamaster` (CIFAR-10)."""
 

@@ -6,6 +6,7 @@ from fovea.errors import ShapeError, UsageError
 from fovea.layers import (
     Classifier,
     LocallyConnected2d,
+    PredefinedSparseConv2d,
     SqueezeExcitation,
     StochasticDepth,
     channel_shuffle,
@@ -138,3 +139,61 @@ def test_depths_grow_from_none_to_the_rate():
     assert [layer.rate for layer in stochastic_depths(0.2, 3)] == [0, 0.1, 0.2]
     with pytest.raises(UsageError, match=r"`stochastic_depth` \(=-0\.1\) must lie from 0"):
         stochastic_depths(-0.1, 3)
+
+
+# zeros fixed before training
+
+
+def sparse(**more):
+    torch.manual_seed(0)
+    return PredefinedSparseConv2d(3, 4, 3, **{"support": 2, "period": 5, "padding": 1, **more})
+
+
+def test_patterns_repeat_within_and_across_filters_and_together_have_all_places():
+    layer = sparse()
+    for o, i in ((0, 0), (1, 2), (3, 2)):
+        assert torch.equal(layer.mask[o, i], layer.pattern[(o + i) % 5])
+    assert layer.pattern.flatten(1).sum(1).tolist() == [2] * 5
+    assert layer.pattern.any(0).all()
+    assert layer.nonzero == int(layer.mask.sum()) == 24
+    assert not torch.equal(sparse(seed=1).pattern, layer.pattern)
+
+
+def test_a_dense_kernel_has_all_places():
+    layer = sparse(dense=1)
+    assert layer.pattern.flatten(1).sum(1).tolist() == [2, 2, 2, 2, 9]
+    assert layer.nonzero == int(layer.mask.sum())
+
+
+def test_zeros_stay_zeros_under_any_optimiser():
+    layer, x = sparse(), torch.randn(2, 3, 5, 5)
+    optimiser = torch.optim.AdamW(layer.parameters(), lr=0.1, weight_decay=0.1)
+    for _ in range(3):
+        layer(x).square().sum().backward()
+        optimiser.step()
+    assert (layer.weight[~layer.mask] == 0).all() and (layer.weight[layer.mask] != 0).all()
+    torch.nn.init.ones_(layer.weight)
+    dense = torch.nn.functional.conv2d(x, layer.mask.float(), layer.bias, padding=1)
+    torch.testing.assert_close(layer(x), dense)
+
+
+def test_the_scale_of_outputs_is_that_of_a_dense_convolution():
+    torch.manual_seed(0)
+    dense = torch.nn.Conv2d(64, 64, 3, bias=False)
+    thinned = PredefinedSparseConv2d(64, 64, 3, bias=False, support=2, period=9)
+    x = torch.randn(4, 64, 12, 12)
+    assert thinned(x).std().item() == pytest.approx(dense(x).std().item(), rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"support": 0}, r"`support` \(=0\) must lie from 1 to the 9 places of a kernel"),
+        ({"support": 10}, r"`support` \(=10\)"),
+        ({"period": 0}, r"`period` \(=0\) must be at least 1"),
+        ({"dense": 6}, r"`dense` \(=6\) lie from 0 to it"),
+    ],
+)
+def test_patterns_that_cannot_be_are_refused(more, message):
+    with pytest.raises(UsageError, match=message):
+        sparse(**more)

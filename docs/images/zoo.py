@@ -14,6 +14,7 @@ from inceptions import (
 from torch import nn
 from zoo_axes import FIGURES as ALONG_OTHER_AXES
 from zoo_modern import FIGURES as MODERN
+from zoo_own import FIGURES as OWN
 from zoo_residual import FIGURES as SINCE_RESNET
 from zoo_searched import FIGURES as SEARCHED
 
@@ -336,6 +337,7 @@ FIGURES = {
     **SEARCHED,
     "shufflenet": shufflenet_panels,
     **MODERN,
+    **OWN,
     "foveola": foveola_panels,
     "pattern": pattern_panels,
     **ALONG_OTHER_AXES,

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from fovea.errors import ShapeError, first_line
-from fovea.layers import computed, copied
+from fovea.layers import PredefinedSparseConv2d, computed, copied
 from fovea.measurement.axes import Lost
 from fovea.measurement.fitting import nearest
 from fovea.measurement.result import Group, Layer, Measurement, Shape, shape_text, total_of
@@ -141,6 +141,7 @@ def _assembled(
     notes: tuple[str, ...] = (),
 ) -> Measurement:
     layers = layers_of(walk, model, kept)
+    nonzero = _nonzero(model, layers)
     groups = tuple(
         Group(
             path=frame.name,
@@ -161,7 +162,31 @@ def _assembled(
         total=total_of(layers),
         fitting=_fitting(walk, layers, shape),
         missing={**_uncounted(layers), **_lost(walk), **missing},
-        notes=notes,
+        nonzero=nonzero,
+        notes=(*notes, *_about_zeros(nonzero)),
+    )
+
+
+def _nonzero(model: nn.Module, layers: tuple[Layer, ...]) -> dict[str, int]:
+    """Return parameters and MACs without those of fixed zeros; empty where there are none such."""
+    sparse = {path: m for path, m in model.named_modules() if isinstance(m, PredefinedSparseConv2d)}
+    total = total_of(layers)
+    parameters, macs = total.parameters + total.frozen, total.macs
+    for layer in layers:
+        if module := sparse.get(layer.path.partition("#")[0]):
+            macs -= layer.macs - layer.macs * module.nonzero // module.weight.numel()
+    for module in sparse.values():
+        parameters -= module.weight.numel() - module.nonzero
+    return {"parameters": parameters, "macs": macs} if sparse else {}
+
+
+def _about_zeros(nonzero: Mapping[str, int]) -> tuple[str, ...]:
+    """Return what the table does not say of weights that are fixed at zero."""
+    if not nonzero:
+        return ()
+    return (
+        "Of all weights a pattern fixes some at zero, which the table counts like others: without them "
+        f"{nonzero['parameters']:,} parameters and {nonzero['macs']:,} MACs.",
     )
 
 

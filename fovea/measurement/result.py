@@ -152,6 +152,8 @@ class Measurement:
     """For each axis of the input the nearest sizes at which every stride divides; empty where the given ones do."""
     missing: Mapping[str, str] = field(default_factory=dict)
     """Columns that could not be measured, each with the reason."""
+    nonzero: Mapping[str, int] = field(default_factory=dict)
+    """`parameters` and `macs` without those of weights that a pattern fixes at zero, which `total` counts; or empty."""
     notes: tuple[str, ...] = ()
     """What a reader has to know of these figures."""
     convention: str = "pytorch"

@@ -38,7 +38,7 @@ class Wish:
 
 def choose_plan(dataset: Dataset, wish: Wish, *, device: torch.device, progress: Progress | None = None) -> Plan:
     """Return the plan for `dataset`: the named one, or one by rule, or under a budget one by timing."""
-    changes = {"loss": dataset.kind.losses[0], **wish.changes}
+    changes = wish.changes
     budget_s, size = changes.get("budget_s", 0.0), changes.get("size")
     name, start = wish.recipe, _start(wish, dataset)
     if name is None and start is None and wish.model is None and not budget_s:
@@ -56,13 +56,22 @@ def choose_plan(dataset: Dataset, wish: Wish, *, device: torch.device, progress:
         plan = budget_plan(dataset, budget_s, device=device, size=size, progress=progress)
     else:
         plan = default_plan(dataset, model=wish.model, size=size)
+        plan = plan.replace(**_own_training(plan.model, budgeted=budget_s > 0))
     if dataset.directional:
         plan = plan.replace(test_flip=False)
     if not dataset.kind.smooths:
         plan = plan.replace(label_smoothing=0.0)
+    if plan.recipe.loss not in dataset.kind.losses:
+        plan = plan.replace(loss=dataset.kind.losses[0])
     plan = plan.replace(**_sorted_out(changes, plan, inputs.kind(dataset.input)), start=start.weights if start else "")
     _check_target(dataset.kind, plan)
     return plan
+
+
+def _own_training(model: str, *, budgeted: bool) -> dict[str, Any]:
+    """Return how a network of the zoo is trained by what is known of it; under a budget for no number of epochs."""
+    known = {} if custom_name(model) else registry.entry(model).training
+    return {name: value for name, value in known.items() if not (budgeted and name == "epochs")}
 
 
 def _check_target(kind: type[Task], plan: Plan) -> None:

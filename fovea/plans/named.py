@@ -125,6 +125,28 @@ CIFAR10_VGG3_DROPOUT = CIFAR10_VGG3.replace(arguments={"dropout": 0.2})
 CIFAR10_VGG3_AUGMENTED = CIFAR10_VGG3.replace(augment=("flip", "shift 3"))
 """`cifar10-vgg3-augmented`: example 3b, printed 84.5 %. It shifts by whole pixels, up to a tenth, and reflects."""
 
+CIFAR10_CONVNETJS = Plan(
+    model="cifar_convnetjs",
+    size=32,
+    val_fraction=0.0,
+    recipe=Recipe(
+        epochs=10,
+        batch=4,
+        optimiser="adadelta",
+        lr=1.0,
+        momentum=0.95,
+        weight_decay=2.5e-5,  # theirs is 1e-4 and, like the sum of the gradients, divided by the batch of 4
+        schedule="constant",
+        augment=("flip", "shift 2"),
+        precision="float32",
+    ),
+)
+"""`cifar10-convnetjs`: the demo of lectures 001, 003 and 004, which runs on without an end and prints no figure.
+
+Theirs: pixels minus 0.5 instead of standardised, shifts that bring in zeros, not reflections, eps 1e-8 (here 1e-6,
+Zeiler 2012), and answers that are means over shifted copies.
+"""
+
 PLANS: Mapping[str, Plan] = MappingProxyType(
     {
         "digits": DIGITS,
@@ -137,6 +159,7 @@ PLANS: Mapping[str, Plan] = MappingProxyType(
         "cifar10-vgg3": CIFAR10_VGG3,
         "cifar10-vgg3-dropout": CIFAR10_VGG3_DROPOUT,
         "cifar10-vgg3-augmented": CIFAR10_VGG3_AUGMENTED,
+        "cifar10-convnetjs": CIFAR10_CONVNETJS,
     }
 )
 

@@ -28,15 +28,21 @@ if TYPE_CHECKING:
 
 TOP5 = Metric("top5", "top-5 accuracy", share=True)
 
+PRESENT, ABSENT, DOWN_WEIGHT = 0.9, 0.1, 0.5
+"""m+, m- and lambda of the margin loss: Sabour et al. 2017, arXiv:1710.09829, equation 4."""
+
 
 @register
 @dataclass(frozen=True, kw_only=True)
 class Classes(Named):
-    """One of several classes; with the loss `binary` a single output tells two apart."""
+    """One of several classes; with the loss `binary` a single output tells two apart.
+
+    With the loss `margin` the sigmoid of an output is the length of its class's capsule.
+    """
 
     name: ClassVar[str] = "classes"
     noun: ClassVar[str] = "a class"
-    losses: ClassVar[tuple[str, ...]] = ("cross-entropy", "binary")
+    losses: ClassVar[tuple[str, ...]] = ("cross-entropy", "binary", "margin")
     follows: ClassVar[bool] = True
     ranks: ClassVar[bool] = True
     smooths: ClassVar[bool] = True
@@ -117,7 +123,7 @@ class Classes(Named):
     @classmethod
     def outputs_for(cls, loss: str, classes: int) -> int | None:
         """Return one output per class, or a single one for `binary`."""
-        return {"cross-entropy": classes, "binary": 1 if classes == 2 else None}.get(loss)
+        return {"cross-entropy": classes, "margin": classes, "binary": 1 if classes == 2 else None}.get(loss)
 
     @classmethod
     def own_fields(cls, card: Mapping[str, Any]) -> dict[str, Any]:
@@ -154,7 +160,7 @@ class Classes(Named):
     @property
     def outputs(self) -> int:
         """One per class, or a single one for `binary`."""
-        return len(self.names) if self.loss == "cross-entropy" else 1
+        return 1 if self.loss == "binary" else len(self.names)
 
     @cached_property
     def index(self) -> Mapping[str, int]:
@@ -167,7 +173,7 @@ class Classes(Named):
         return dict([names, *([("class_ids", list(self.ids))] if self.ids else []), *rest])
 
     def criterion(self, *, label_smoothing: float = 0.0, weights: "Tensor | None" = None) -> Criterion:
-        """Return cross-entropy over the classes, or of one sigmoid unit; labels (N,) are int64 indices."""
+        """Return cross-entropy over the classes, or of one sigmoid unit, or the margin loss; labels (N,) are int64."""
         from torch.nn import functional as F
 
         def cross_entropy(logits: "Tensor", labels: "Tensor") -> "Tensor":
@@ -178,7 +184,14 @@ class Classes(Named):
             weight = None if weights is None else weights[labels]
             return F.binary_cross_entropy_with_logits(logits.squeeze(1), target, weight=weight)
 
-        return binary if self.loss == "binary" else cross_entropy
+        def margin(logits: "Tensor", labels: "Tensor") -> "Tensor":
+            lengths, present = logits.sigmoid(), F.one_hot(labels, logits.shape[1]).to(logits.dtype)
+            present = present * (1 - label_smoothing) + label_smoothing / logits.shape[1]
+            short, long = F.relu(PRESENT - lengths).square(), F.relu(lengths - ABSENT).square()
+            per_image = (present * short + DOWN_WEIGHT * (1 - present) * long).sum(1)
+            return per_image.mean() if weights is None else (per_image * weights[labels]).sum() / weights[labels].sum()
+
+        return {"binary": binary, "margin": margin}.get(self.loss, cross_entropy)
 
     def class_weights(self, labels: "Tensor") -> "Tensor":
         """Return (classes,) float32 weights, inverse to the frequencies in int64 `labels` (N,), mean 1 over images."""

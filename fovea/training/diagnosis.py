@@ -24,6 +24,7 @@ from fovea.layers import copied
 from fovea.training.engine import Trainer
 from fovea.training.inference import as_evaluated, spread
 from fovea.training.losses import Loss
+from fovea.training.own_rule import Learner
 
 IMAGES = 32
 """Training images that every look is taken at."""
@@ -68,11 +69,12 @@ def watched_layer(model: nn.Module, wanted: str | None = None) -> str:
 
 
 def look_inside(
-    model: nn.Module, images: Tensor, labels: Tensor, *, loss: Loss, layer: str
+    model: nn.Module, images: Tensor, labels: Tensor, *, loss: Loss, layer: str, progress: float = 0.0
 ) -> tuple[tuple[float, ...], dict[str, float | None]]:
     """Return the percentiles of `layer`'s inputs and the norm of every layer's gradient, in training mode.
 
-    `images` (N, C, H, W) are normalised. Neither `model` nor any random stream changes.
+    `images` (N, C, H, W) are normalised. A network with a rule of its own learns by it at `progress`.
+    Neither `model` nor any random stream changes.
     """
     trial = copied(model).train()
     trial.zero_grad()
@@ -85,7 +87,12 @@ def look_inside(
     devices = [images.device] if images.device.type == "cuda" else []
     with torch.random.fork_rng(devices), torch.enable_grad(), watch(trial, enter=enter, leave=lambda *_: None):
         torch.manual_seed(0)
-        loss(trial(images), labels).backward()  # type: ignore[no-untyped-call]
+        if isinstance(trial, Learner):
+            cost, _ = trial.learn(images, labels, loss=loss, progress=progress)
+        else:
+            cost = loss(trial(images), labels)
+        if cost.requires_grad:
+            cost.backward()  # type: ignore[no-untyped-call]
     values = seen[0].flatten().float().cpu().numpy()
     percentiles = np.percentile(values[:: math.ceil(values.size / MOST_VALUES)], PERCENTILES)
     norms = {
@@ -134,7 +141,7 @@ class Diagnosis:
     def look(self) -> Look:
         """Take a look, keep it and return it."""
         began, trainer, clock = time.monotonic(), self.trainer, self.trainer.clock
-        seen = look_inside(trainer.model, *self.batch, loss=trainer.loss, layer=self.layer)
+        seen = look_inside(trainer.model, *self.batch, loss=trainer.loss, layer=self.layer, progress=trainer.progress)
         epoch = clock.total_steps / trainer.steps_per_epoch
         self.looks.append(Look(clock.total_steps, epoch, trainer.progress, trainer.lr, *seen))
         self.spent_s += time.monotonic() - began

@@ -32,6 +32,7 @@ from fovea.training.distributed import gathered, greatest, own_part, own_share, 
 from fovea.training.inference import autocast, part_labels, predict_logits
 from fovea.training.losses import Outputs, main_head, make_loss
 from fovea.training.optim import Average, make_optimisers
+from fovea.training.own_rule import learner_in
 from fovea.training.recipe import Recipe
 from fovea.training.schedules import SCHEDULES, Plateau, warmed_up
 from fovea.training.transfer import Learners
@@ -125,7 +126,6 @@ class Trainer:
     ) -> None:
         recipe = fitted(recipe, images=len(train), validated=val is not None)
         self.model = placed(model, device)
-        self.forward = torch.compile(self.model) if recipe.compile else self.model
         self.train_part, self.val_part, self.recipe = train, val, recipe
         self.target, self.preprocess, self.augment, self.device = target, preprocess, augmentation, device
         self.mix = compose_mixing(recipe.augment)
@@ -135,6 +135,11 @@ class Trainer:
         weights = target.class_weights(self.labels).to(device) if recipe.class_weights else None
         self.loss = make_loss(target, recipe, weights)
         self.val_loss = make_loss(target, recipe.replace(label_smoothing=0.0, aux_weight=0.0))
+        self.learner = learner_in(
+            self.model, recipe, labels=self.labels, outputs=target.outputs, mixes=self.mix is not None
+        )
+        self.forward = torch.compile(self.model) if recipe.compile else self.model
+        self.descends = True  # whether the last step had a gradient
         self.learners = Learners(self.model, recipe)
         self.optimisers = make_optimisers(self.model, recipe)
         self.average = Average(self.model, recipe.ema) if recipe.ema else None
@@ -220,15 +225,23 @@ class Trainer:
         loss_sum = 0.0
         for chunk in torch.split(indices, self.recipe.batch):
             images, labels = self.load(chunk, generator)
-            with autocast(self.device, self.recipe.precision):
-                outputs = gathered(self.forward(images), len(chunk))
-            loss = self.loss(outputs, labels)
-            loss.backward(self._share)  # type: ignore[no-untyped-call]
+            loss, outputs = self.answered(images, labels)
+            self.descends = loss.requires_grad
+            if self.descends:
+                loss.backward(self._share)  # type: ignore[no-untyped-call]
             loss_sum += loss.item()
             self.count(outputs, labels)
         self.check(loss_sum / self.recipe.accumulate)
         sum_gradients(self._parameters)
         self.update()
+
+    def answered(self, images: Tensor, labels: Labels) -> tuple[Tensor, Outputs]:
+        """Return loss and outputs of a chunk of a step; where the network learns by its own rule, it does so here."""
+        with autocast(self.device, self.recipe.precision):
+            if self.learner is not None and isinstance(labels, Tensor):
+                return self.learner.learn(images, labels, loss=self.loss, progress=self.progress)
+            outputs = gathered(self.forward(images), len(labels))
+        return self.loss(outputs, labels), outputs
 
     def seed_dropout(self, seed: int) -> None:
         """Seed what layers draw from; `torch.manual_seed` looks at every device, which small networks notice."""
@@ -281,6 +294,15 @@ class Trainer:
         return self.recipe.lr * self.schedule(self.progress) * (self.plateau.factor if self.plateau else 1.0)
 
     def update(self) -> None:
+        """Apply the gradients, where there are any, and count the step."""
+        if self.descends:
+            self.descend()
+        if self.average:
+            self.average.update(self.model)
+        self.clock.step += 1
+        self.clock.total_steps += 1
+
+    def descend(self) -> None:
         """Apply the gradients at this step's learning rate and clear them."""
         if self.recipe.clip:
             nn.utils.clip_grad_norm_(self._parameters, self.recipe.clip)
@@ -291,10 +313,6 @@ class Trainer:
             optimiser.step()
         for parameter in self._parameters:  # in a quarter of the time of `Optimizer.zero_grad`
             parameter.grad = None
-        if self.average:
-            self.average.update(self.model)
-        self.clock.step += 1
-        self.clock.total_steps += 1
 
     def finish_epoch(self, resumed_at: float) -> EpochResult:
         """Validate, close the epoch's sums and move to the next epoch."""

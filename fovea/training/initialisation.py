@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fovea.errors import ShapeError
+from fovea.layers import PredefinedSparseConv2d
 
 Layer = nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.Linear
 
@@ -31,6 +32,8 @@ def initialise(model: nn.Module, name: str, generator: torch.Generator) -> None:
             weight.normal_(0.0, (gain / fan_in) ** 0.5, generator=generator)
         if layer.bias is not None:
             nn.init.zeros_(layer.bias)
+        if isinstance(layer, PredefinedSparseConv2d):
+            layer.thin()
 
 
 def whitening_filters(images: Tensor, kernel: int, *, epsilon: float = 5e-4) -> Tensor:

@@ -139,7 +139,7 @@ def _single_optimiser(groups: list[dict[str, Any]], recipe: Optimisation) -> Opt
         case "rmsprop":
             return torch.optim.RMSprop(groups, momentum=momentum)
         case "adadelta":
-            return torch.optim.Adadelta(groups)
+            return torch.optim.Adadelta(groups, rho=momentum)
         case "adam":
             return torch.optim.Adam(groups, betas=(momentum, 0.999), fused=True)
     return torch.optim.AdamW(groups, betas=(momentum, 0.999), fused=True)

@@ -33,7 +33,7 @@ class Optimisation:
     accumulate: int = 1
     """Batches whose gradients are averaged before a step."""
     loss: str = "cross-entropy"
-    """`cross-entropy`, `binary` (one sigmoid unit, two classes), `mse` (a number per image), or another task's."""
+    """`cross-entropy`, `binary` (one sigmoid unit, two classes), `margin` (capsules), `mse` (a number), or another."""
     label_smoothing: float = 0.0
     """Share of the target spread over all classes (Szegedy et al. 2015, section 7)."""
     aux_weight: float = 0.3
@@ -49,7 +49,7 @@ class Optimisation:
     lr_rest: float = 0.02
     """Under `muon`: Adam's rate for norms and biases; dense layers get it divided by the root of their inputs."""
     momentum: float = 0.9
-    """Momentum of SGD, RMSProp and Muon, beta 1 of Adam."""
+    """Momentum of SGD, RMSProp and Muon, beta 1 of Adam, rho of Adadelta."""
     nesterov: bool = True
     """Look-ahead momentum for SGD."""
     weight_decay: float = 5e-4

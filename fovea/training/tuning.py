@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fovea.errors import TrainingError
+from fovea.errors import TrainingError, UsageError
 from fovea.layers import copied
 from fovea.training.engine import Trainer
 from fovea.training.inference import Progress, autocast
@@ -155,6 +155,7 @@ def sweep_rates(
 
     Raises:
         TrainingError: the loss never fell.
+        UsageError: the network learns without gradients.
     """
     rates: list[float] = []
     losses: list[float] = []
@@ -169,6 +170,9 @@ def sweep_rates(
         except TrainingError:
             rates.pop()
             break
+        if not trainer.descends:
+            name = type(trainer.model).__name__
+            raise UsageError(f"`{name}` learns without gradients, and so at no rate; leave out --find-lr.")
         loss = trainer.clock.loss_sum - before
         losses.append(loss if not losses else 0.8 * losses[-1] + 0.2 * loss)
         progress(step + 1, steps)

@@ -5,6 +5,7 @@ from fovea.zoo import alexnet as alexnet
 from fovea.zoo import all_cnn as all_cnn
 from fovea.zoo import attention as attention
 from fovea.zoo import bn_inception as bn_inception
+from fovea.zoo import capsnet as capsnet
 from fovea.zoo import causal as causal
 from fovea.zoo import cbam as cbam
 from fovea.zoo import convnetjs as convnetjs
@@ -27,8 +28,10 @@ from fovea.zoo import mobilenet_v1 as mobilenet_v1
 from fovea.zoo import mobilenet_v2 as mobilenet_v2
 from fovea.zoo import mobilenet_v3 as mobilenet_v3
 from fovea.zoo import nasnet as nasnet
+from fovea.zoo import neocognitron as neocognitron
 from fovea.zoo import nin as nin
 from fovea.zoo import pattern as pattern
+from fovea.zoo import predefined_sparse as predefined_sparse
 from fovea.zoo import prelu_net as prelu_net
 from fovea.zoo import pyramidnet as pyramidnet
 from fovea.zoo import r3d as r3d

@@ -22,12 +22,10 @@ class Family(NamedTuple):
     """What was new in it."""
     parents: tuple[str, ...] = ()
     """Names of families."""
-    year: int = 0
-    """Of its paper, where none of its networks is here; else that of its first network counts."""
 
 
 FAMILIES = {
-    "neocognitron": Family("Neocognitron", "local features, pooled, layer by layer", (), 1980),
+    "neocognitron": Family("Neocognitron", "local features, pooled, layer by layer"),
     "mlp": Family("Multilayer perceptron", "layers of units trained by back-propagation"),
     "lenet": Family("LeNet", "convolutions trained by back-propagation", ("neocognitron", "mlp")),
     "alexnet": Family("AlexNet and ZFNet", "ReLU, dropout, two GPUs; a thousand classes", ("lenet",)),
@@ -61,7 +59,7 @@ FAMILIES = {
     "senet": Family("SENet", "maps weighed by what all are on average", ("resnext", "resnet")),
     "dpn": Family("DPN", "shortcuts that add, and others that append", ("resnext", "densenet")),
     "attention": Family("Residual attention", "masks that weigh places", ("resnet_v2",)),
-    "capsnet": Family("CapsNet", "capsules that agree, in place of pooling", ("lenet",), 2017),
+    "capsnet": Family("CapsNet", "capsules that agree, in place of pooling", ("lenet",)),
     "r3d": Family("ResNet in 3-D", "clips: space and time together, or one by one", ("resnet", "vgg_axes")),
     "mobilenet_v2": Family("MobileNetV2", "narrow outside, wide inside, a linear end", ("mobilenet_v1", "resnet")),
     "mnasnet": Family("MnasNet", "a search that times a phone", ("mobilenet_v2", "senet", "nasnet")),
@@ -70,7 +68,7 @@ FAMILIES = {
     "causal": Family("Causal stack", "series: looks back only, twice as far at each level", ("resnet",)),
     "mobilenet_v3": Family("MobileNetV3", "h-swish, a cheaper end", ("mnasnet", "mobilenet_v2")),
     "efficientnet": Family("EfficientNet", "depth, width and resolution grow together", ("mnasnet",)),
-    "predefined_sparse": Family("Predefined sparsity", "zeros fixed before training", ("resnet_cifar", "vgg"), 2020),
+    "predefined_sparse": Family("Predefined sparsity", "zeros fixed before training", ("resnet_cifar", "vgg")),
     "regnet": Family("RegNet", "a rule for widths instead of a network", ("resnext", "senet")),
     "efficientnet_v2": Family("EfficientNetV2", "full 3x3 where maps are large", ("efficientnet",)),
     "repvgg": Family("RepVGG", "branches in training, a plain chain in use", ("vgg", "resnet")),
@@ -124,7 +122,7 @@ def tree(entries: Sequence[Entry]) -> list[Line]:
     asked = grouped(entries)
     wanted = _with_ancestors(asked)
     known = grouped([registry.entry(name) for name in registry.names()])
-    years = {name: known[name][0].year if name in known else family_of(name).year for name in wanted}
+    years = {name: known[name][0].year for name in wanted}
     below: dict[str, list[str]] = {}
     for name in sorted(wanted, key=lambda name: (years[name], family_of(name).title)):
         below.setdefault(next(iter(family_of(name).parents), ""), []).append(name)

@@ -29,6 +29,16 @@ def test_a_choice_of_network_leaves_the_named_recipe():
     assert (both.architecture, both.plan.recipe.lr) == ("mlp", 0.003)
 
 
+def test_a_network_is_trained_as_its_entry_says_and_the_user_has_the_last_word():
+    def chosen(**changes):
+        return choose_plan(find("digits"), Wish(model="capsnet_digits", changes=changes), device=torch.device("cpu"))
+
+    plan = chosen()
+    assert (plan.recipe.loss, plan.recipe.optimiser, plan.standardise) == ("margin", "adam", False)
+    assert chosen(loss="cross-entropy", standardise=True).recipe.loss == "cross-entropy"
+    assert chosen(epochs=0, budget_s=60.0).recipe.epochs == 0
+
+
 def test_threads_and_precision_are_settled_and_recorded(monkeypatch):
     monkeypatch.setattr("fovea.training.tuning.available_threads", lambda: 1)
     training = prepared("digits", precision="auto", display=Display(quiet=True), device="cpu").plan.recipe

@@ -51,6 +51,15 @@ def test_the_recipes_of_the_lecture_are_as_printed(name):
     )
 
 
+def test_convnetjs_is_trained_as_in_its_demo():
+    """SGDTrainer({method: 'adadelta', batch_size: 4, l2_decay: 0.0001}) divides gradients and decay by the batch."""
+    chosen = named("cifar10-convnetjs")
+    recipe = chosen.recipe
+    assert (chosen.model, recipe.optimiser, recipe.batch, recipe.lr) == ("cifar_convnetjs", "adadelta", 4, 1.0)
+    assert recipe.weight_decay == 1e-4 / recipe.batch
+    assert recipe.augment == ("flip", "shift 2")
+
+
 def test_digits_are_not_mirrored():
     assert not any("flip" in spec for spec in named("digits").recipe.augment)
 

@@ -36,6 +36,18 @@ def test_labels_become_indices_into_the_sorted_classes():
     assert labels["val"].tolist() == [1]
 
 
+def test_the_margin_loss_by_hand():
+    """Lengths 0.8, 0.3, 0.05: what is there misses 0.9 by 0.1, what is not exceeds 0.1 by 0.2 and by nothing."""
+    margin = Classes(names=("a", "b", "c"), loss="margin")
+    lengths = torch.tensor([[0.8, 0.3, 0.05], [0.95, 0.1, 0.1]], dtype=torch.float64)
+    loss, labels = margin.criterion(), torch.tensor([0, 0])
+    torch.testing.assert_close(loss(lengths.logit(), labels).item(), (0.1**2 + 0.5 * 0.2**2 + 0) / 2)
+    assert margin.outputs == 3 and Classes.outputs_for("margin", 3) == 3
+    weighted = margin.criterion(weights=torch.tensor([1.0, 3.0, 1.0], dtype=torch.float64))
+    expected = (1 * (0.1**2 + 0.5 * 0.2**2) + 3 * (0.8**2 + 0.5 * 0.85**2)) / 4
+    torch.testing.assert_close(weighted(lengths.logit(), torch.tensor([0, 1])).item(), expected)
+
+
 def test_the_classes_are_those_of_all_parts_and_those_named():
     labels, classes = Classes.encode({"train": ["c"], "test": ["b", "a10"]}, classes=["a9"])
     assert classes == ("a9", "a10", "b", "c")

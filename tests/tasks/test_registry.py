@@ -13,7 +13,7 @@ from fovea.tasks.labels import SeveralLabels
 from fovea.tasks.number import Number
 
 OWN = ("classes", "number", "labels", "grade")
-LOSSES = ("cross-entropy", "binary", "mse", "bce", "corn")
+LOSSES = ("cross-entropy", "binary", "margin", "mse", "bce", "corn")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,7 @@ def test_classes_come_first():
 
 def test_the_losses_are_those_of_all_kinds_and_each_has_one():
     assert tasks.losses() == LOSSES
-    assert [tasks.kind_of_loss(loss) for loss in LOSSES] == [Classes, Classes, Number, SeveralLabels, Grade]
+    assert [tasks.kind_of_loss(loss) for loss in LOSSES] == [Classes, Classes, Classes, Number, SeveralLabels, Grade]
 
 
 def test_a_kind_is_known_from_its_registration_on(angle):
@@ -62,7 +62,8 @@ def test_an_unknown_kind_is_refused():
 def test_an_unknown_loss_lists_its_neighbours():
     with pytest.raises(UsageError) as caught:
         tasks.kind_of_loss("mes")
-    assert str(caught.value) == "Unknown loss `mes`; did you mean `mse`? Known: bce, binary, corn, cross-entropy, mse."
+    known = "bce, binary, corn, cross-entropy, margin, mse"
+    assert str(caught.value) == f"Unknown loss `mes`; did you mean `mse`? Known: {known}."
 
 
 @pytest.mark.parametrize("taken", [{"name": "number"}, {"losses": ("cosine", "mse")}])

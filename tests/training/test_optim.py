@@ -173,6 +173,22 @@ def test_a_layer_may_begin_to_learn_after_the_others(optimiser, weight_decay):
     assert not any(torch.equal(p, q) for p, q in zip(model.parameters(), before.parameters(), strict=True))
 
 
+def test_a_step_of_adadelta_by_hand():
+    """With g = 2: s = 0.05 x 4, and the step sqrt(1e-6) / sqrt(s + 1e-6) x 2 of Zeiler 2012, algorithm 1; twice."""
+    layer = nn.Linear(1, 1, bias=False)
+    nn.init.ones_(layer.weight)
+    (optimiser,) = make_optimisers(layer, Recipe(optimiser="adadelta", lr=1.0, momentum=0.95, weight_decay=0.0))
+    w, s, u = 1.0, 0.0, 0.0
+    for _ in range(2):
+        layer.zero_grad()
+        layer(torch.tensor([[2.0]])).sum().backward()
+        optimiser.step()
+        s = 0.95 * s + 0.05 * 4
+        d = (u + 1e-6) ** 0.5 / (s + 1e-6) ** 0.5 * 2
+        w, u = w - d, 0.95 * u + 0.05 * d**2
+        assert layer.weight.item() == pytest.approx(w, abs=1e-7)
+
+
 LEARNING_RATES = {"sgd": 0.1, "rmsprop": 0.003, "adadelta": 1.0, "adam": 0.01, "adamw": 0.01, "muon": 0.1}
 
 

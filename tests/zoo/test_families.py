@@ -10,18 +10,11 @@ from fovea.zoo.families import FAMILIES, Family, family_of, grouped, tree
 HERE = grouped(
     [registry.entry(name) for name in registry.names() if registry._builders[name].__module__.startswith("fovea.zoo.")]
 )
-YEARS = {name: HERE[name][0].year if name in HERE else family.year for name, family in FAMILIES.items()}
+YEARS = {name: HERE[name][0].year for name in FAMILIES}
 
 
 def test_every_file_of_the_zoo_is_a_family_of_the_table():
     assert set(HERE) <= set(FAMILIES)
-
-
-def test_a_family_without_networks_says_its_year_and_others_say_no_other():
-    for name, family in FAMILIES.items():
-        if name not in HERE:
-            assert family.year > 1900, name
-        assert family.year in (0, YEARS[name]), name
 
 
 @pytest.mark.parametrize("name", FAMILIES)
