@@ -24,7 +24,8 @@ def test_the_lineage_is_in_the_order_of_years():
     ("options", "found"),
     [
         ({"year": 1998}, ["lenet5", "lenet5_1998"]),
-        ({"year": "-1990"}, ["mlp", "lenet1"]),
+        ({"year": "-1985"}, ["neocognitron", "neocognitron_1980"]),
+        ({"year": "1981-1990"}, ["mlp", "lenet1"]),
         ({"pattern": "mobilenet*", "max_params": "1.5M"}, ["mobilenet_v1_025", "mobilenet_v1_05"]),
         ({"pattern": "mobilenet*", "max_macs": 6e7, "year": "2018-2018"}, ["mobilenet_v2_035"]),
         ({"pattern": "shufflenet_v2_x1_0"}, ["shufflenet_v2"]),
