@@ -227,7 +227,7 @@ def parsed(name: str, key: str, text: str) -> object:
     Raises:
         UsageError: it cannot be read as one.
     """
-    default: Any = arguments_of(name)[key]
+    default: Any = (dict.fromkeys(_COUNTS, 1) | arguments_of(name))[key]
     try:
         value: object = parse_value(text, default)
         return value

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import fovea
-from fovea import registry
+from fovea import inputs, registry
 from fovea.card import Card
 from fovea.data.sources.class_names import ClassNames, read_class_names
 from fovea.display import Display
 from fovea.errors import UsageError
 from fovea.files import check_regular
+from fovea.inputs.interface import Preprocessing
 from fovea.model.bundle import save_bundle
 from fovea.model.weights import IMAGENET, Origin, load_into, published_file, read_weights
 from fovea.preprocess import Preprocess
@@ -22,6 +23,8 @@ from fovea.texts import command
 
 PHOTOGRAPHS, KEPT = 224, 224 / 256
 """Networks for inputs of so many pixels and more are published with the centre of a larger image: this share of it."""
+SEEN = {2: "series", 4: "clips"}
+"""The kind of input by how many sizes it has, where that is not images."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,11 +47,8 @@ class Built:
 
     def summary(self) -> list[str]:
         """Return lines for a person."""
-        preprocess, origin = Preprocess.from_dict(self.card["preprocess"]), self.origin
-        H, W = preprocess.size
-        cut = (
-            "" if preprocess.crop == 1 else f", the centre of {round(H / preprocess.crop)}x{round(W / preprocess.crop)}"
-        )
+        preprocess, origin = inputs.from_dict(self.card["preprocess"]), self.origin
+        shape = "x".join(map(str, preprocess.shape))
         weights = "random" if origin is None else f"{origin.file}, by the names of {origin.naming}"
         assumed = origin is not None and not origin.known and preprocess.mean == origin.mean
         notes = [f"Note     {origin.assumption()}; --mean and --std give others"] if origin and assumed else []
@@ -61,10 +61,17 @@ class Built:
             f"Model    {self.model}: {self.card.architecture}, {self.parameters:,} parameters",
             f"Layers   {', '.join(f'{name} {count:,}' for name, count in self.children.items())}",
             f"Weights  {weights}",
-            f"Input    {preprocess.channels}x{H}x{W}{cut}; {len(self.card.target.classes):,} classes",
+            f"Input    {shape}{_cut(preprocess)}; {len(self.card.target.classes):,} classes",
             *notes,
             f"Next     {next_steps}",
         ]
+
+
+def _cut(preprocess: Preprocessing) -> str:
+    """Return what images are cut from, where they are."""
+    if not isinstance(preprocess, Preprocess) or preprocess.crop == 1:
+        return ""
+    return ", the centre of {}x{}".format(*(round(side / preprocess.crop) for side in preprocess.size))
 
 
 def build_file(
@@ -85,9 +92,9 @@ def build_file(
 
     `name` may also be letters as `CRCRP CRCRP F`: the network `pattern` of these.
     `classes_from` is a file of class names in the order of the outputs. Images become `size` pixels square, cut from
-    the centre after their shorter side has become `resize`. `mean` and `std`, one number or one per channel, say how
-    pixels from 0 to 1 are normalised; by default as the library of the weights does. `arguments` are the network's, and
-    may be text.
+    the centre after their shorter side has become `resize`; of series `size` is the length. `mean` and `std`, one
+    number or one per channel, say how pixels from 0 to 1, or the values of series, are normalised; by default as the
+    library of the weights does. `arguments` are the network's, and may be text.
 
     Raises:
         UsageError: an unknown name or argument, or a value that is not allowed.
@@ -96,14 +103,10 @@ def build_file(
     if name.isupper() and "".join(name.split()).isalpha():
         name, arguments = "pattern", {"pattern": name, **arguments}
     name = registry.resolve(name)
-    if len(registry.entry(name).input) != 3:
-        seen = registry.KINDS[len(registry.entry(name).input)]
-        raise UsageError(
-            f"`{name}` sees {seen}, and `fovea build` writes model files for images; train it on your data instead."
-        )
     display = display or Display(quiet=True)
     known = read_class_names(classes_from) if classes_from is not None else None
-    side = size or registry.entry(name).input[1]
+    shape = registry.entry(name).input
+    side = size or shape[-1]
     given = {"size": side, **_counted(known, arguments), **_parsed(name, arguments)}
     model = registry.build(name, **given)
     origin = None
@@ -113,8 +116,14 @@ def build_file(
         origin = load_into(model, read_weights(file), network=name)
         origin = dataclasses.replace(origin, licence=licence or origin.licence)
     resolved = registry.arguments_of(name, **given)
-    channels = int(str(resolved.get("c_in", registry.entry(name).input[0])))
-    preprocess = _preprocess(channels, side, resize, mean=mean, std=std, origin=origin)
+    channels = int(str(resolved.get("c_in", shape[0])))
+    preprocess: Preprocessing
+    if len(shape) == 3:
+        preprocess = _preprocess(channels, side, resize, mean=mean, std=std, origin=origin)
+    else:
+        frames = int(str({"frames": shape[1], **resolved, **given}["frames"]))
+        preprocess = _geometry(len(shape), channels, side, frames, resize=resize)
+        preprocess = preprocess.with_normalisation(*_normalisation(preprocess, mean, std, origin))
     card = _card(name, resolved, known or _numbered(resolved), preprocess=preprocess, origin=origin)
     save_bundle(out, model, card)
     children = {name: sum(p.numel() for p in child.parameters()) for name, child in model.named_children()}
@@ -132,7 +141,7 @@ def _counted(known: ClassNames | None, arguments: Mapping[str, object]) -> dict[
 
 def _parsed(name: str, arguments: Mapping[str, object]) -> dict[str, object]:
     """Return the arguments, text in the type of its default; what the network does not take stays for its refusal."""
-    known = registry.arguments_of(name)
+    known = {"frames", *registry.arguments_of(name)}
     return {
         key: registry.parsed(name, key, value) if isinstance(value, str) and key in known else value
         for key, value in arguments.items()
@@ -168,12 +177,29 @@ def _preprocess(
     )
 
 
+def _geometry(sizes: int, channels: int, side: int, frames: int, *, resize: int | None) -> Preprocessing:
+    """Return how inputs with so many `sizes`, channels counted, are prepared; their normalisation is still open."""
+    kind = inputs.kind(SEEN[sizes])
+    if resize is not None:
+        raise UsageError(f"`resize` is for images; leave it out for {kind.nouns}.")
+    settings = {"frames": frames} if "frames" in kind.settings else {}
+    return kind.geometry(size=side, fit="crop", channels=channels, native_size=None, settings=settings)
+
+
+def _normalisation(
+    preprocess: Preprocessing, mean: Sequence[float] | None, std: Sequence[float] | None, origin: Origin | None
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    found_mean, found_std = (origin.mean, origin.std) if origin else (preprocess.mean, preprocess.std)
+    channels = preprocess.channels
+    return _per_channel(mean or found_mean, channels), _per_channel(std or found_std, channels)
+
+
 def _per_channel(values: Sequence[float], channels: int) -> tuple[float, ...]:
     return tuple(values) * channels if len(values) == 1 else tuple(values)
 
 
 def _card(
-    name: str, arguments: Mapping[str, object], classes: ClassNames, *, preprocess: Preprocess, origin: Origin | None
+    name: str, arguments: Mapping[str, object], classes: ClassNames, *, preprocess: Preprocessing, origin: Origin | None
 ) -> Card:
     return Card(
         fovea=fovea.__version__,

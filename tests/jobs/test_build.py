@@ -4,6 +4,7 @@ import csv
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -91,11 +92,16 @@ def test_a_refused_file_leaves_what_was_there(tmp_path, weights):
     assert {path.name for path in tmp_path.iterdir()} == {"net.safetensors", "weights.pth", "names.txt"}
 
 
-def test_networks_for_series_and_clips_are_not_written_for_images(tmp_path):
-    for name, seen in (("fcn_1d", r"series \(channels x length\)"), ("r3d_8", r"clips \(.*\)")):
-        with pytest.raises(UsageError, match=f"`{name}` sees {seen}, and `fovea build` writes model files for images"):
-            build_file(name, out=tmp_path / "model.safetensors")
-    assert not list(tmp_path.iterdir())
+def test_networks_for_series_and_clips_get_preprocessing_of_their_own(tmp_path):
+    built = build_file("fcn_1d", out=tmp_path / "series.safetensors", classes=3, size=100, mean=[2.0], std=[4.0])
+    preprocess = load(built.model).preprocess
+    assert preprocess.shape == (1, 100) and (preprocess.mean, preprocess.std) == ((2.0,), (4.0,))
+    built = build_file("r3d_8", out=tmp_path / "clips.safetensors", frames="8", c_in=1, classes=4)
+    assert "Input    1x8x32x32; 4 classes" in built.summary()
+    bundle = load(built.model)
+    assert bundle.inputs(np.zeros((5, 20, 20), np.uint8)).shape == (1, 1, 8, 32, 32)
+    with pytest.raises(UsageError, match="`resize` is for images; leave it out for clips"):
+        build_file("r3d_8", out=tmp_path / "none.safetensors", resize=40)
 
 
 def test_what_cannot_be_is_said_so(tmp_path):
