@@ -121,6 +121,12 @@ class Waves(InputKind):
     def network_input(self, preprocess, device):
         return WavesInput(preprocess, device)
 
+    def laid(self, values, sample):
+        return np.repeat(values[None], C, axis=0)
+
+    def described(self, sample):
+        return f"wave, {T} steps"
+
     def thumbnail(self, sample):
         scaled = (sample - sample.min()) / max(float(np.ptp(sample)), 1e-9)
         return (255 * scaled).astype(np.uint8)[..., None]

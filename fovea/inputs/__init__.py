@@ -29,7 +29,8 @@ def kinds() -> "dict[str, InputKind]":
     """Return all kinds of input by name, images first."""
     for own in _OWN:  # each registers itself; on first use, since they import this module
         import_module(f"fovea.inputs.{own}")
-    return dict(_KINDS)
+    ordered = (*(own for own in _OWN if own in _KINDS), *(name for name in _KINDS if name not in _OWN))
+    return {name: _KINDS[name] for name in ordered}
 
 
 def kind(name: str) -> "InputKind":

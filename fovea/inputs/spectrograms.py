@@ -203,7 +203,7 @@ class Spectrograms(InputKind):
         return SpectrogramPreprocess(**settled(given, _FIXED, _OWN, kind="recordings"))
 
     def per_channel(self, sample: Stored) -> NDArray[np.float64]:
-        """Return the decibels of all N bands and frames (N, 1), float64."""
+        """Return the values (N, 1) of a spectrogram in decibels, float64."""
         return sample.reshape(-1, 1).astype(np.float64)
 
     def network_input(self, preprocess: SpectrogramPreprocess, device: "torch.device") -> "Standardiser":

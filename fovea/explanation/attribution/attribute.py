@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from fovea.errors import ShapeError, UsageError
+from fovea.errors import ShapeError, UsageError, first_line
 from fovea.explanation.attribution.methods import Method, method_named
 from fovea.explanation.attribution.registry import Attribution, Progress
 from fovea.explanation.objective import Objective
@@ -82,8 +82,12 @@ def _objective(
     model: nn.Module, x: Tensor, rows: slice, count: int, *, answer: Answers | None, against: Answers | None
 ) -> Objective:
     """Return what is asked of inputs `x` (n, C, H, W), the `rows` of `count`."""
-    with torch.no_grad():
-        outputs = model(x.clone())  # a network may begin in place
+    try:
+        with torch.no_grad():
+            outputs = model(x.clone())  # a network may begin in place
+    except Exception as error:  # a network may raise anything
+        taken = "must be (N, C, H, W) of images, (N, C, T) of series or (N, C, T, H, W) of clips, as the network takes"
+        raise ShapeError(f"`x` is {tuple(x.shape)}, and {taken}: {first_line(error)}.") from error
     if not isinstance(outputs, Tensor) or outputs.ndim != 2:
         given = tuple(outputs.shape) if isinstance(outputs, Tensor) else f"of type `{type(outputs).__name__}`"
         raise ShapeError(f"The network's output is {given}, and must be a tensor (N, K): an output for each answer.")
