@@ -232,7 +232,7 @@ def test_data_is_read_for_the_names_that_the_model_knows(make_bundle, mixed, mon
         heard.append(options)
         raise KeyError
 
-    monkeypatch.setattr("fovea.jobs.evaluate.DataSource", source)
+    monkeypatch.setattr("fovea.evaluation.parts.DataSource", source)
     with pytest.raises(KeyError):
         evaluate(make_bundle(), mixed, label_separator="|")
     assert heard[0]["known"] == ("red", "green", "blue") and heard[0]["label_separator"] == "|"
