@@ -248,7 +248,8 @@ def channels_last(model: nn.Module) -> nn.Module:
     """
     for tensor in (*model.parameters(), *model.buffers()):
         if tensor.ndim == 4:
-            tensor.data = tensor.data.contiguous(memory_format=torch.channels_last)
+            # not `contiguous`, which leaves those of one channel as they are: other kernels, other last digits
+            tensor.data = tensor.data.to(memory_format=torch.channels_last)
     return model
 
 

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from fovea.data.dataset import Dataset, Part, Rows
 from fovea.data.labels import in_order
-from fovea.data.stratification import iteratively_stratified
 from fovea.errors import DataError, UsageError, listed
 from fovea.tasks.task import Labels
 from fovea.texts import composed
@@ -92,7 +91,10 @@ def split_off(part: Part, *, fraction: float, seed: int, strata: Labels | None) 
     """
     order = np.array(sorted(range(len(part)), key=lambda index: composed(part.names[index])), np.int64)
     groups: NDArray[Any] = np.zeros(len(part), np.int64) if strata is None else strata[order]
-    divide = stratified if groups.ndim == 1 else iteratively_stratified
+    divide = stratified
+    if groups.ndim == 2:
+        # SciPy's matrices take longer to import than a prediction does
+        from fovea.data.stratification import iteratively_stratified as divide
     chosen = np.zeros(len(part), bool)
     chosen[order[divide(groups, fraction=fraction, generator=np.random.default_rng(seed))]] = True
     return take(part, np.flatnonzero(~chosen)), take(part, np.flatnonzero(chosen))

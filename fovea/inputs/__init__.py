@@ -39,10 +39,10 @@ def kind(name: str) -> "InputKind":
     Raises:
         UsageError: there is none.
     """
-    kinds()
-    if name not in _KINDS:
-        raise UsageError(f"Unknown kind of input `{name}`; known are {', '.join(_KINDS)}.")
-    return _KINDS[name]
+    known = kinds()
+    if name not in known:
+        raise UsageError(f"Unknown kind of input `{name}`; known are {', '.join(known)}.")
+    return known[name]
 
 
 def kind_of(preprocess: "Preprocessing") -> "InputKind":

@@ -225,7 +225,7 @@ class Trainer:
         loss_sum = 0.0
         for chunk in torch.split(indices, self.recipe.batch):
             images, labels = self.load(chunk, generator)
-            loss, outputs = self.answered(images, labels)
+            loss, outputs = self.answered(images, labels, count=len(chunk))
             self.descends = loss.requires_grad
             if self.descends:
                 loss.backward(self._share)  # type: ignore[no-untyped-call]
@@ -235,12 +235,15 @@ class Trainer:
         sum_gradients(self._parameters)
         self.update()
 
-    def answered(self, images: Tensor, labels: Labels) -> tuple[Tensor, Outputs]:
-        """Return loss and outputs of a chunk of a step; where the network learns by its own rule, it does so here."""
+    def answered(self, images: Tensor, labels: Labels, *, count: int) -> tuple[Tensor, Outputs]:
+        """Return loss and outputs of a chunk of a step, `count` images over all processes.
+
+        Where the network learns by its own rule, it does so here.
+        """
         with autocast(self.device, self.recipe.precision):
             if self.learner is not None and isinstance(labels, Tensor):
                 return self.learner.learn(images, labels, loss=self.loss, progress=self.progress)
-            outputs = gathered(self.forward(images), len(labels))
+            outputs = gathered(self.forward(images), count)
         return self.loss(outputs, labels), outputs
 
     def seed_dropout(self, seed: int) -> None:

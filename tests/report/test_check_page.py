@@ -22,6 +22,7 @@ def group(*members, **facts):
 def report(*groups, name="photos", **changes):
     return {
         "data": name,
+        "nouns": "images",
         "images": {"train": 1200, "test": 3},
         "classes": {"cat": {"train": 1000, "test": 1}, "dog": {"train": 200, "test": 2}},
         "bad_files": [],
@@ -30,6 +31,7 @@ def report(*groups, name="photos", **changes):
         "channels": {"train": {"mean": (0.5,), "std": (0.25,)}},
         "blank": [],
         "strays": [],
+        "lengths": None,
         "notes": (),
         "findings": [{"what": "near duplicates", "found": len(groups), "example": "", "fault": True}],
         **changes,
