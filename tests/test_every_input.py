@@ -210,6 +210,22 @@ def test_its_data_is_checked(folders, tmp_path, kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_bad_ones_are_counted_by_the_name_of_their_kind(tmp_path, kind):
+    generator = np.random.default_rng(0)
+    for second, label in enumerate(CLASSES[kind]):
+        (tmp_path / "data" / label).mkdir(parents=True)
+        for index in range(3):
+            WRITERS[kind](tmp_path / "data" / label / f"{index:02}", second, generator)
+    broken = tmp_path / "data" / CLASSES[kind][0] / BROKEN[kind]
+    if kind == "clips":
+        broken.mkdir()
+        broken /= "0.png"
+    broken.write_bytes(b"RIFF, or not")
+    with pytest.raises(DataError, match=f"1 of 7 {inputs.kind(kind).nouns} cannot be used"):
+        quiet(tmp_path / "data", out=tmp_path / "run", **OPTIONS, **SMALL[kind], **READING[kind])
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_equal_samples_are_found_across_parts(folders, tmp_path, kind):
     place = tmp_path / kind
     for part, label in (("train", 0), ("train", 1), ("test", 0)):

@@ -88,7 +88,7 @@ def explain(
         result = _maps(given, reading, display) if show is None else _pictures(given, reading, display)
     print_json(result.to_dict()) if as_json else print_lines(result.summary())
     if failed := getattr(result, "failed", 0):
-        complain(f"{failed} of the images cannot be read")
+        complain(f"{failed} of the inputs cannot be read")
         raise typer.Exit(1)
 
 

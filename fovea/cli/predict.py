@@ -36,7 +36,7 @@ def predict(
     write = _write_json if as_json else _write_csv if as_csv else _write_lines
     write(counted(_noting_failures(results, failed), noun="images"))
     if failed:
-        complain(f"{len(failed)} of the images cannot be read")
+        complain(f"{len(failed)} of the inputs cannot be read")
         raise typer.Exit(1)
 
 

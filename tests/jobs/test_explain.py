@@ -86,7 +86,7 @@ def test_what_cannot_be_read_is_named_and_the_rest_explained(lenet, photo, tmp_p
     assert run([*arguments, "--json"]) == 1
     out, error = capsys.readouterr()
     assert [("error" in image) for image in json.loads(out)["images"]] == [True, False]
-    assert "broken.png" in error and "1 of the images cannot be read" in error
+    assert "broken.png" in error and "1 of the inputs cannot be read" in error
     with pytest.raises(DataError, match=r"None of the images can be read; the first: .*broken.png"):
         explain(lenet, tmp_path / "broken.png", out=tmp_path / "page.html")
     assert not (tmp_path / "page.html").exists()

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fovea import inputs
 from fovea.data.cache.decoding import Header, Pixels, Sources, decode_into
 from fovea.data.cache.read_only import whole_entry
 from fovea.data.dataset import BadFile, Dataset, Part
@@ -131,13 +132,13 @@ def _size_and_time(file: Path) -> str:
 
 
 def check_bad(dataset: Dataset, total: int, *, allow_bad: bool) -> None:
-    """Raise DataError where more than 5 % of `total` images are bad files, unless `allow_bad`."""
+    """Raise DataError where more than 5 % of `total` samples are bad files, unless `allow_bad`."""
     bad = dataset.bad_files
     if allow_bad or len(bad) <= MAX_BAD_FRACTION * total:
         return
-    shown = "; ".join(f"`{name}` ({reason})" for name, reason in bad[:5])
+    shown, nouns = "; ".join(f"`{name}` ({reason})" for name, reason in bad[:5]), inputs.kind(dataset.input).nouns
     raise DataError(
-        f"{len(bad)} of {total} images cannot be used, more than the {MAX_BAD_FRACTION:.0%} that are skipped: {shown}"
+        f"{len(bad)} of {total} {nouns} cannot be used, more than the {MAX_BAD_FRACTION:.0%} that are skipped: {shown}"
         f"{'; ...' if len(bad) > 5 else ''}. Repair or remove them, or go on without them with `--allow-bad`."
     )
 

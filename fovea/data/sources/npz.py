@@ -6,7 +6,8 @@ Samples are (N, ...), labels (N,) integers, numbers or text, or (N, L) of 1, 0 a
 import math
 import sys
 import zipfile
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -68,19 +69,10 @@ class Npz(NamedTuple):
 
 def read_npz(file: Path) -> Npz:
     """Return samples and labels of each part. Raises: DataError for other keys, or what is no `.npz` of arrays."""
-    try:
-        # an object array is a pickle, which can run any code
-        with open_regular(file) as stream:
-            check_table(stream, file)
-            with np.load(stream, allow_pickle=False) as stored:
-                present = _present(stored.files, file)
-                wanted = [*(key for pair in present.values() for key in pair), "classes"]
-                content = _within_memory(stored, [key for key in wanted if key in stored.files], file)
-    except FoveaError:
-        raise
-    except Exception as error:  # a damaged file: NumPy's reader raises whatever its parts meet
-        reason = first_line(error).rstrip(".")
-        raise DataError(f"`{file}` cannot be read as an .npz of plain arrays: {reason}.") from error
+    with _opened(file) as stored:
+        present = _present(stored.files, file)
+        wanted = [*(key for pair in present.values() for key in pair), "classes"]
+        content = _within_memory(stored, [key for key in wanted if key in stored.files], file)
     _check_axes(content, file)
     return Npz(file, present, content, _class_names(content, file))
 
@@ -93,14 +85,25 @@ def read_samples(file: Path) -> dict[str, NDArray[Any]]:
     Raises: DataError where none can be told, or the file is none.
     """
     known = [x for pairs in NPZ_KEYS.values() for x, _ in pairs]
+    with _opened(file) as stored:
+        keys = [key for key in known if key in stored.files] or stored.files
+        if keys is stored.files and len(keys) != 1:
+            raise DataError(f"`{file}` has the keys {', '.join(stored.files[:20])}; wanted is `x`.")
+        return _within_memory(stored, keys, file)
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[Any]:
+    """Yield what NumPy reads of an `.npz`; whatever goes wrong meanwhile is a DataError of one line."""
     try:
         with open_regular(file) as stream:
+            if not zipfile.is_zipfile(stream):  # else NumPy advises to unpickle it
+                raise ValueError("it is no zip archive")
+            stream.seek(0)
             check_table(stream, file)
+            # an object array is a pickle, which can run any code
             with np.load(stream, allow_pickle=False) as stored:
-                keys = [key for key in known if key in stored.files] or stored.files
-                if keys is stored.files and len(keys) != 1:
-                    raise DataError(f"`{file}` has the keys {', '.join(stored.files[:20])}; wanted is `x`.")
-                return _within_memory(stored, keys, file)
+                yield stored
     except FoveaError:
         raise
     except Exception as error:  # a damaged file: NumPy's reader raises whatever its parts meet

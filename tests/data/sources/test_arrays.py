@@ -193,7 +193,7 @@ def test_pickled_objects_are_refused(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"hello", b"PK\x03\x04 and no more", NPY])
 def test_a_file_that_is_no_npz_is_refused(tmp_path, content):
     (tmp_path / "x.npz").write_bytes(content)
-    with pytest.raises(DataError, match="cannot be read as an .npz of plain arrays"):
+    with pytest.raises(DataError, match="cannot be read as an .npz of plain arrays: it is no zip archive"):
         load_npz(tmp_path / "x.npz")
 
 
