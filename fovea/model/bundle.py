@@ -77,8 +77,8 @@ class Bundle:
     def predict(self, images: Picture | Iterable[Picture], *, batch: int = 256) -> list[Prediction]:
         """Return one prediction per image.
 
-        `images` is a path, the bytes of a file, a PIL image, a uint8 array (H, W) or (H, W, C), a batch (N, H, W, C), or
-        a list of any.
+        `images` is a path, the bytes of a file, a PIL image, a uint8 array (H, W) or (H, W, C), a batch (N, H, W, C),
+        or a list of any.
 
         Raises:
             ImageError: a file that cannot be decoded.
