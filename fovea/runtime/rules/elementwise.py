@@ -128,18 +128,16 @@ def _made(given: Applied, dtype: str, shape: tuple[int, ...]) -> Made:
     result = None
     if evaluate and values is not None and len(values) == len(given.inputs):
         with np.errstate(all="ignore"):
-            result = (
-                values[0] if len(values) == 1 and given.node.operator in ("Min", "Max") else _reduced(evaluate, values)
-            )
+            result = _reduced(evaluate, values)
     output = given.known(dtype, shape, result)
     return Made((output,), output.size, in_place=True)
 
 
 def _reduced(evaluate: Callable[..., NDArray[Any]], values: list[NDArray[Any]]) -> NDArray[Any]:
-    """Return what a function of two says of more than two, one after the other; others are called once."""
-    if evaluate in (np.minimum, np.maximum) and len(values) > 2:
-        found = values[0]
-        for value in values[1:]:
-            found = evaluate(found, value)
-        return found
-    return np.asarray(evaluate(*values))
+    """Return what a function says of values; the smallest or largest of any number, one after the other."""
+    if evaluate not in (np.minimum, np.maximum):
+        return np.asarray(evaluate(*values))
+    found = values[0]
+    for value in values[1:]:
+        found = evaluate(found, value)
+    return found

@@ -1,8 +1,11 @@
 """Operations that bring many values together: matrix products, means, normalisations, resizing."""
 
 import math
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fovea.runtime.rules.interface import FLOATS, LARGEST_NUMBER, WHOLE, Applied, Made, RefusedError, broadcast, rule
 
@@ -70,7 +73,9 @@ def reduction(given: Applied) -> Made:
     return given.one(x.dtype, shape, work=x.size, values=values)
 
 
-_REDUCED = {"ReduceSum": np.sum, "ReduceMax": np.max, "ReduceMin": np.min, "ReduceProd": np.prod}
+_REDUCED: Mapping[str, Callable[..., NDArray[Any]]] = {
+    **{"ReduceSum": np.sum, "ReduceMax": np.max, "ReduceMin": np.min, "ReduceProd": np.prod}
+}
 """What shapes are computed with."""
 
 
