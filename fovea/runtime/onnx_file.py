@@ -93,7 +93,7 @@ class StoredTensor:
 
     @cached_property
     def values(self) -> NDArray[Any]:
-        """The values, of `shape` (...) and `dtype`; for small ones, as numbers of variable length are read one by one."""
+        """The values, of `shape` (...) and `dtype`; of a small tensor, as numbers may be read one by one."""
         if self.place == "raw_data" or self.place in ("float_data", "double_data"):
             return np.frombuffer(self.held, np.dtype(self.dtype).newbyteorder("<")).reshape(self.shape)
         numbers = Reader(self.name).numbers(self.held)
