@@ -11,7 +11,7 @@ from fovea.errors import UsageError
 from fovea.exporting.assembly import assembled, with_card
 from fovea.exporting.core import float_core
 from fovea.exporting.library import check_installed
-from fovea.exporting.proof import Proof, prove
+from fovea.exporting.proof import Proof, network_logits, prove
 from fovea.exporting.samples import Samples, generated
 from fovea.exporting.settings import PLAIN, ExportSettings
 from fovea.model.bundle import Bundle
@@ -82,9 +82,10 @@ def serialised(model: "ModelProto") -> bytes:
     """Return an ONNX model as bytes. Raises: UsageError where it is larger than one file can be."""
     if model.ByteSize() > LARGEST:
         raise UsageError(
-            f"The exported file would have {model.ByteSize():,} bytes; ONNX holds {LARGEST:,} in one file."
+            f"The exported file would have {model.ByteSize():,} bytes; one file of ONNX holds {LARGEST:,}."
         )
-    return model.SerializeToString()
+    content: bytes = model.SerializeToString()
+    return content
 
 
 def with_export(card: Card, settings: ExportSettings, proof: Proof) -> Card:
@@ -97,10 +98,21 @@ def _check(bundle: Bundle, settings: ExportSettings) -> None:
     kind = inputs.kind_of(bundle.preprocess)
     if settings.dynamic_size and not kind.pictures:
         raise UsageError(f"`--dynamic-size` leaves height and width of images open; this model sees {kind.nouns}.")
+    if settings.dynamic_size:
+        try:
+            network_logits(bundle, _other_size(bundle, count=1).stored)
+        except Exception as error:  # a network may raise anything
+            raise UsageError("This network has a fixed input size; leave out `--dynamic-size`.") from error
 
 
 def _proven_at_another_size(content: bytes, bundle: Bundle, proof: Proof, settings: ExportSettings) -> Proof:
-    H, W = (round(SECOND_SIZE * side) for side in bundle.preprocess.stored_shape[:2])
-    other = prove(content, bundle, generated(bundle.preprocess, count=8, size=(H, W)), settings)
+    samples = _other_size(bundle, count=8)
+    other = prove(content, bundle, samples, settings)
     worse = max((proof, other), key=lambda each: each.largest_difference / each.scale)
-    return replace(proof, largest_difference=worse.largest_difference, scale=worse.scale, sizes=[[H, W]])
+    sizes = [list(samples.stored.shape[1:3])]
+    return replace(proof, largest_difference=worse.largest_difference, scale=worse.scale, sizes=sizes)
+
+
+def _other_size(bundle: Bundle, *, count: int) -> Samples:
+    H, W = (round(SECOND_SIZE * side) for side in bundle.preprocess.stored_shape[:2])
+    return generated(bundle.preprocess, count=count, size=(H, W))

@@ -35,6 +35,8 @@ ROUNDING = 4.0
 MOST_ROUNDING = 0.05
 """But never further than this share of how much logits vary: then rounding decides, and nothing is proven."""
 BATCH = 16
+FATAL = 4
+"""Of ONNX Runtime's log; what is below it is raised, too."""
 
 
 class ProofError(FoveaError, ValueError):
@@ -87,7 +89,7 @@ class Session:
         runtime = library("onnxruntime")
         options = runtime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
-        options.log_severity_level = 3
+        options.log_severity_level = FATAL
         try:
             self.session = runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # of a kind of its own for each fault
@@ -96,13 +98,13 @@ class Session:
 
     def run(self, name: str, values: NDArray[Any]) -> dict[str, NDArray[Any]]:
         """Return each output (N, ...) by name, float32 or bool, for the input called `name`."""
-        parts = [
-            self.session.run(self.outputs, {name: values[first : first + BATCH]})
-            for first in range(0, len(values), BATCH)
-        ]
-        return {
-            name: np.concatenate(column) for name, column in zip(self.outputs, zip(*parts, strict=True), strict=True)
-        }
+        batches = (values[first : first + BATCH] for first in range(0, len(values), BATCH))
+        try:
+            parts = [self.session.run(self.outputs, {name: batch}) for batch in batches]
+        except Exception as error:
+            raise ProofError(f"ONNX Runtime fails on the exported graph: {first_line(error)}") from error
+        columns = map(np.concatenate, zip(*parts, strict=True))
+        return dict(zip(self.outputs, columns, strict=True))
 
 
 def prove(content: bytes, bundle: Bundle, samples: Samples, settings: ExportSettings) -> Proof:
@@ -171,8 +173,8 @@ def _scale(logits: Tensor, bundle: Bundle) -> float:
     if scale <= INDIFFERENT * size:
         noun = inputs.kind_of(bundle.preprocess).noun
         raise ProofError(
-            f"The network says the same of every {noun}: its logits of up to {size:.2g} vary by {scale:.1g}. So nothing "
-            "can be proven of an exported graph, and no file is written. Train the network first."
+            f"The network says the same of every {noun}: its logits of up to {size:.2g} vary by {scale:.1g}. So an "
+            "exported graph cannot be proven, and no file is written. Train the network first."
         )
     return scale
 
