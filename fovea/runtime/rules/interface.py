@@ -1,7 +1,7 @@
 """What a rule sees and says: the shapes, types and small values that one operation of a graph takes and makes.
 
 A rule is arithmetic alone. It refuses what onnxruntime would fail on, or answer with more memory than can be told.
-Values are arrays (...) of the tensor's own shape and dtype.
+Values are arrays of any shape, in the dtype of their tensor.
 """
 
 import math
