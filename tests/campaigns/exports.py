@@ -11,10 +11,13 @@ from onnx import TensorProto, helper, numpy_helper
 from fovea import runtime
 from fovea.jobs.info import info
 from tests.campaigns.batches import Finding, Kind
+from tests.campaigns.grown import grown
 from tests.campaigns.mutation import EDGES, NOT_JSON, VALUES, altered, damaged
 from tests.support.onnx_files import graphs, onnx_model
 
 INPUT_MB = 64
+GROWN = 0.5
+"""Share of the files that are grown at random; the others are changed ones."""
 LENGTHS = (*EDGES, -1, -2, 3, 4, 5, 9, 16, 100, 1000, 10**5, 10**7)
 FLOATS = (0.0, -1.0, 1e-30, 1e30, float("nan"), float("inf"), 0.5, 2.0, 1e6)
 OPERATORS = (
@@ -239,6 +242,10 @@ CHANGES = (
 
 
 def make_export(chance: Random, originals: Path, folder: Path) -> Path:
+    if chance.random() < GROWN:
+        path = folder / "grown.onnx"
+        path.write_bytes(grown(chance))
+        return path
     paths = sorted(originals.iterdir())
     original = chance.choice(paths)
     others = [path.read_bytes() for path in chance.sample(paths, 2)]
