@@ -11,7 +11,8 @@ from fovea.errors import UsageError
 from fovea.exporting.assembly import assembled, with_card
 from fovea.exporting.core import float_core
 from fovea.exporting.library import check_installed
-from fovea.exporting.proof import Proof, network_logits, prove
+from fovea.exporting.proof import Proof, prove
+from fovea.exporting.reference import network_logits, reference
 from fovea.exporting.samples import Samples, generated
 from fovea.exporting.settings import PLAIN, ExportSettings
 from fovea.model.bundle import Bundle
@@ -67,11 +68,11 @@ def proven(
     """Return the content of the file that `export_onnx` writes, its proof, and the card inside; errors as there."""
     check_installed()
     _check(bundle, settings)
-    samples = samples or generated(bundle.preprocess)
+    expected = reference(bundle, samples or generated(bundle.preprocess))
     core = float_core(bundle.model, bundle.preprocess.shape, dynamic_size=settings.dynamic_size)
     model = assembled(core, bundle.card, settings)
     content = serialised(model)
-    proof = prove(content, bundle, samples, settings)
+    proof = prove(content, expected, settings)
     if settings.dynamic_size:
         proof = _proven_at_another_size(content, bundle, proof, settings)
     card = with_export(bundle.card, settings, proof)
@@ -107,7 +108,7 @@ def _check(bundle: Bundle, settings: ExportSettings) -> None:
 
 def _proven_at_another_size(content: bytes, bundle: Bundle, proof: Proof, settings: ExportSettings) -> Proof:
     samples = _other_size(bundle, count=8)
-    other = prove(content, bundle, samples, settings)
+    other = prove(content, reference(bundle, samples), settings)
     worse = max((proof, other), key=lambda each: each.largest_difference / each.scale)
     sizes = [list(samples.stored.shape[1:3])]
     return replace(proof, largest_difference=worse.largest_difference, scale=worse.scale, sizes=sizes)
