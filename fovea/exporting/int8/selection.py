@@ -47,11 +47,14 @@ class Selection:
         return set().union(*self.groups)
 
 
-def select(graph: Graph, *, kept: Collection[str] = ()) -> Selection:
-    """Return what runs in int8: all that can, except the layers with the names `kept`."""
+def select(graph: Graph, *, kept: Collection[str] = (), stored: Collection[str] = ()) -> Selection:
+    """Return what runs in int8: all that can, except the layers with the names `kept`.
+
+    The inputs `stored` are quantised from the beginning.
+    """
     tail = _tail(graph)
     taken: list[onnx.NodeProto] = []
-    quantised: set[str] = set()
+    quantised = set(stored)
     for node in graph.nodes:
         inner = any(name in quantised for name in node.input)
         wanted = node.op_type in WEIGHTED and _has_weights(graph, node)
