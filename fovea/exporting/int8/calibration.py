@@ -6,11 +6,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import helper
 
 from fovea.errors import unknown
 from fovea.exporting.int8.arithmetic import LEVELS
-from fovea.exporting.int8.session import session
+from fovea.exporting.int8.session import session, with_outputs
 
 BINS = 2048
 SEEN_AT_A_TIME = 200_000
@@ -63,7 +62,7 @@ def observe(
     """Return what is seen of the `values` of a float model on batches (n, ...) of inputs, which are asked for twice."""
     names = sorted(values)
     found = {name: Observed() for name in names}
-    run = session(_with_outputs(model, names))
+    run = session(with_outputs(model, names))
     for arrays in _passes(run, names, batches()):
         for name, array in arrays.items():
             seen = found[name]
@@ -120,15 +119,6 @@ def method(name: str) -> Callable[[Observed], tuple[float, float]]:
     if name not in METHODS:
         raise unknown("calibration", name, METHODS)
     return METHODS[name]
-
-
-def _with_outputs(model: onnx.ModelProto, names: Collection[str]) -> onnx.ModelProto:
-    changed = onnx.ModelProto()
-    changed.CopyFrom(model)
-    own = {value.name for value in changed.graph.input}
-    del changed.graph.output[:]
-    changed.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in names if name not in own)
-    return changed
 
 
 def _passes(run: object, names: Collection[str], batches: Iterable[Float32]) -> Iterator[dict[str, Float32]]:

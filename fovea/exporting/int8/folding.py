@@ -6,7 +6,10 @@ from onnx import shape_inference
 
 from fovea.exporting.int8.arithmetic import along
 from fovea.exporting.int8.graph import Array, Graph, attributes, set_attribute
+from fovea.exporting.int8.session import session, with_outputs
 
+BATCHES = (2, 3)
+"""Sizes of batches that tell what of a shape depends on them."""
 EPSILON = 1e-5
 """The default of `BatchNormalization`."""
 CUTS = ("Relu", "Clip")
@@ -18,6 +21,7 @@ def fold(model: onnx.ModelProto) -> onnx.ModelProto:
     graph = Graph.of(model)
     ranks = _ranks(model)
     _remove_identities(graph)
+    _fix_shapes(graph, model)
     for node in list(graph.nodes):
         if node.op_type == "BatchNormalization":
             _fold_batch_norm(graph, node, ranks)
@@ -40,6 +44,26 @@ def _remove_identities(graph: Graph) -> None:
         if node.op_type in ("Identity", "Dropout") and node.output[0] not in graph.output_names:
             graph.remove([node])
             graph.rename_reads(node.output[0], node.input[0])
+
+
+def _fix_shapes(graph: Graph, model: onnx.ModelProto) -> None:
+    """Give each `Reshape` whose shape is computed from the size of the batch a fixed one, the batch being what is left.
+
+    The nodes that compute it read the input and so stand in the way of all that is done with it.
+    """
+    asked = {node.input[1] for node in graph.nodes if node.op_type == "Reshape"} - graph.constants.keys()
+    sides = [dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim[1:]]
+    if not asked or not all(sides):
+        return
+    names = sorted(asked)
+    run = session(with_outputs(model, names))
+    few, more = (run.run(names, {graph.inputs[0].name: np.zeros((N, *sides), np.float32)}) for N in BATCHES)
+    for name, one, other in zip(names, few, more, strict=True):
+        varies = one != other
+        if varies.sum() <= 1:
+            fixed = graph.constant(np.where(varies, -1, one).astype(np.int64), f"{name}_fixed")
+            graph.rename_reads(name, fixed, but=[node for node in graph.nodes if node.op_type != "Reshape"])
+    graph.prune()
 
 
 def _fold_batch_norm(graph: Graph, node: onnx.NodeProto, ranks: dict[str, int]) -> None:

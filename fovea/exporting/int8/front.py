@@ -8,7 +8,7 @@ Where the first convolution has the stride 2 or 4, blocks of so many pixels a si
 12 x 112 x 112). Its kernel then has fewer rows and columns and gives the same sums, in about half the time.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -38,13 +38,17 @@ class Front:
     """Of the values whose steps are fixed, the input among them."""
     stored: str = ""
     """The name of the input that is stored in steps already; empty where it is float numbers."""
+    means: dict[str, NDArray[Any]] = field(default_factory=dict)
+    """The mean of each channel of what the first layers read, where it is another than that of the core."""
 
 
-def image_front(graph: Graph, preprocess: Preprocessing, *, name: str) -> Front | None:
+def image_front(
+    graph: Graph, preprocess: Preprocessing, *, name: str, means: NDArray[Any] | None = None
+) -> Front | None:
     """Let a float graph begin with levels of images (N, H, W, C), an input called `name`, normalisation inside.
 
     The input means `level - zero point` by the steps that are returned. None, and nothing is changed, where the graph
-    does not begin with convolutions of known weights.
+    does not begin with convolutions of known weights. `means` (C,) are those of the normalised input.
     """
     first = _first_layers(graph)
     if first is None or preprocess.dtype != "uint8" or len(preprocess.stored_shape) != 3:
@@ -71,11 +75,13 @@ def image_front(graph: Graph, preprocess: Preprocessing, *, name: str) -> Front 
     graph.inputs = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [batch, H, W, C])]
     graph.rename_reads(given, turn.output[0])
     graph.sort()
-    return Front(steps, name)
+    # what is read means `level - zero point` without the shift, `level - mean` with it
+    read = None if means is None else means / scales + ((zeros - common) if near else 0)
+    return Front(steps, name, _block_means(graph, turn.output[0], first[0], read))
 
 
-def number_front(graph: Graph, shape: tuple[int, ...]) -> Front:
-    """Prepare a float graph whose input stays normalised float numbers (N, C, H, W)."""
+def number_front(graph: Graph, shape: tuple[int, ...], *, means: NDArray[Any] | None = None) -> Front:
+    """Prepare a float graph whose input stays normalised float numbers (N, C, H, W), of these `means` (C,)."""
     first, given = _first_layers(graph), graph.inputs[0].name
     if first is None or len(shape) != 3 or _block(graph, first, shape[1:], shape[0]) is None:
         return Front({})
@@ -88,7 +94,15 @@ def number_front(graph: Graph, shape: tuple[int, ...]) -> Front:
     for node in first:
         node.input[0] = back.output[0]
     graph.sort()
-    return Front({})
+    return Front({}, means=_block_means(graph, back.output[0], first[0], means))
+
+
+def _block_means(graph: Graph, name: str, layer: onnx.NodeProto, means: NDArray[Any] | None) -> dict[str, NDArray[Any]]:
+    """Return the means of the value `name` that a first layer reads, repeated where blocks became channels."""
+    if means is None:
+        return {}
+    channels = graph.constants[layer.input[1]].shape[1]
+    return {name: np.tile(means, channels // len(means))}
 
 
 def _first_layers(graph: Graph) -> list[onnx.NodeProto] | None:

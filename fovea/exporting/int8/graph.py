@@ -102,6 +102,16 @@ class Graph:
         left = {id(node) for node in gone}
         self.nodes = [node for node in self.nodes if id(node) not in left]
 
+    def prune(self) -> None:
+        """Take out nodes whose outputs nobody reads."""
+        needed, kept = set(self.output_names), []
+        self.sort()
+        for node in reversed(self.nodes):
+            if needed.intersection(node.output):
+                needed.update(node.input)
+                kept.append(node)
+        self.nodes = kept[::-1]
+
     def sort(self) -> None:
         """Put each node after those whose outputs it reads."""
         makers, done, order = self.makers(), set(), []

@@ -33,11 +33,15 @@ def quantised(found: Observations, choose: Range, *, kept: Collection[str] = (),
     else it is the float input of the core.
     """
     graph = Graph.of(found.core)
-    front = image_front(graph, found.preprocess, name=images) if images and not _keeps_first(graph, kept) else None
-    front = front or number_front(graph, found.preprocess.shape)
+    means = found.seen[graph.inputs[0].name].means
+    front = None
+    if images and not _keeps_first(graph, kept):
+        front = image_front(graph, found.preprocess, name=images, means=means)
+    front = front or number_front(graph, found.preprocess.shape, means=means)
     selection = select(graph, kept=kept, stored=front.steps if front.stored else (graph.inputs[0].name,))
     steps = steps_of(graph, selection, found.seen, choose, fixed=front.steps)
-    Writer(graph, selection, steps).write()
+    means = {name: seen.means for name, seen in found.seen.items() if seen.means is not None}
+    Writer(graph, selection, steps, {**means, **front.means}).write()
     if front.stored:
         _begin_stored(graph, front.stored)
     return graph.model(found.core)
@@ -63,10 +67,11 @@ def steps_of(
     return found
 
 
-def _range(graph: Graph, name: str, seen: Mapping[str, Observed], choose: Range) -> tuple[float, float]:
+def _range(graph: Graph, name: str, seen: Mapping[str, Observed], choose: Range) -> tuple[float, float] | None:
+    """Return the range of a value; None of one that only moves others, whose range is theirs."""
     if name in graph.constants:
         return float(graph.constants[name].min()), float(graph.constants[name].max())
-    return choose(seen[name])
+    return choose(seen[name]) if name in seen else None
 
 
 def _keeps_first(graph: Graph, kept: Collection[str]) -> bool:

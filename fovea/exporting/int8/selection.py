@@ -7,7 +7,7 @@ import onnx
 
 from fovea.exporting.int8.graph import Graph, attributes
 
-WEIGHTED = {"Conv": 0, "Gemm": 0}
+WEIGHTED = {"Conv": 0, "Gemm": 0, "MatMul": 1}
 """Layers with weights, and the axis of their output channels; of `Gemm` with transB = 1."""
 COMPUTING = ("Add", "Mul", "Concat", "AveragePool", "GlobalAveragePool", "Sigmoid", "LeakyRelu")
 """What onnxruntime computes in uint8, with steps of their own for the result."""
@@ -61,9 +61,9 @@ def select(graph: Graph, *, kept: Collection[str] = (), stored: Collection[str] 
         wanted |= inner and _fits(graph, node)
         if wanted and node.name not in kept and id(node) not in tail:
             taken.append(node)
-            quantised.update(node.output)
+            quantised.update(node.output if node.op_type != "MatMul" else ())
     fused = _fused(graph, taken)
-    return Selection(taken, fused, _groups(graph, taken, fused))
+    return Selection(taken, fused, _groups(graph, taken, {*fused, *_exact(graph, taken)}))
 
 
 def layers(graph: Graph) -> list[onnx.NodeProto]:
@@ -118,6 +118,8 @@ def limits(graph: Graph, node: onnx.NodeProto) -> tuple[float, float] | None:
 def _has_weights(graph: Graph, node: onnx.NodeProto) -> bool:
     constant = all(name in graph.constants for name in node.input[1:] if name)
     values = attributes(node)
+    if constant and node.op_type == "MatMul":
+        return graph.constants[node.input[1]].ndim == 2
     plain = node.op_type != "Gemm" or (
         values.get("alpha", 1.0) == values.get("beta", 1.0) == 1.0 and not values.get("transA", 0)
     )
@@ -135,8 +137,8 @@ def _fits(graph: Graph, node: onnx.NodeProto) -> bool:
     return node.op_type in COMPUTING
 
 
-def _groups(graph: Graph, nodes: list[onnx.NodeProto], fused: dict[str, onnx.NodeProto]) -> list[set[str]]:
-    """Return the values with steps, together where they must or should be the same."""
+def _groups(graph: Graph, nodes: list[onnx.NodeProto], without: set[str]) -> list[set[str]]:
+    """Return the values with steps, together where they must or should be the same; none of those `without`."""
     leader: dict[str, str] = {}
 
     def find(name: str) -> str:
@@ -145,11 +147,8 @@ def _groups(graph: Graph, nodes: list[onnx.NodeProto], fused: dict[str, onnx.Nod
         return name
 
     for node in nodes:
-        if node.op_type in CUTTING:
-            find(node.output[0])
-            continue
-        read = data_inputs(graph, node)
-        made = [name for name in node.output if name not in fused and not _is_result(graph, node, name)]
+        read = [] if node.input[0] in without else data_inputs(graph, node)
+        made = [name for name in node.output if name not in without]
         for name in (*read, *made):
             find(name)
         if node.op_type in PASSING or node.op_type == "Concat":
@@ -161,6 +160,12 @@ def _groups(graph: Graph, nodes: list[onnx.NodeProto], fused: dict[str, onnx.Nod
     return list(groups.values())
 
 
-def _is_result(graph: Graph, node: onnx.NodeProto, name: str) -> bool:
-    """Tell whether a value is a result that its node can give in float: logits lose no digits then."""
-    return node.op_type == "Gemm" and name in graph.output_names
+def _exact(graph: Graph, taken: list[onnx.NodeProto]) -> set[str]:
+    """Return what nodes give in float, as matrix products can: logits and what only float nodes read lose nothing."""
+    readers, chosen = graph.readers(), {id(node) for node in taken}
+    return {
+        node.output[0]
+        for node in taken
+        if node.op_type == "MatMul"
+        or (node.op_type == "Gemm" and not any(id(reader) in chosen for reader in readers.get(node.output[0], [])))
+    }

@@ -1,13 +1,14 @@
 """Running models in memory with onnxruntime, and timing them against each other."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import onnx
 import onnxruntime
 from numpy.typing import NDArray
+from onnx import helper
 
 FATAL_ONLY = 4
 
@@ -20,6 +21,16 @@ def session(model: onnx.ModelProto, *, threads: int = 0, optimised: bool = True)
     if not optimised:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+
+def with_outputs(model: onnx.ModelProto, names: Collection[str]) -> onnx.ModelProto:
+    """Return a model that gives out the values `names`, but for its inputs among them."""
+    changed = onnx.ModelProto()
+    changed.CopyFrom(model)
+    own = {value.name for value in changed.graph.input}
+    del changed.graph.output[:]
+    changed.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in names if name not in own)
+    return changed
 
 
 def interleaved_times(

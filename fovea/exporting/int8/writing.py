@@ -22,7 +22,8 @@ class Writer:
     selection: Selection
     steps: Mapping[str, Steps]
     """Of each value of the selection, and of its constants."""
-    weight_errors: Mapping[str, np.ndarray] = field(default_factory=dict)
+    means: Mapping[str, np.ndarray] = field(default_factory=dict)
+    """The mean of each channel (C,) of the values that layers read, where it is known."""
 
     def write(self) -> None:
         """Put the pairs in."""
@@ -68,14 +69,36 @@ class Writer:
         if node.op_type == "Gemm" and not attributes(node).get("transB", 0):
             weights = np.ascontiguousarray(weights.T)
             set_attribute(node, "transB", 1)
-        bias = self.graph.constants[node.input[2]] if len(node.input) > 2 and node.input[2] else None
+        bias = self._bias(node, weights.shape[axis])
         least = 0.0 if bias is None else bias_scales(bias, scale)
         found = quantised_weights(weights, axis=axis, least_scales=least)
         stem = node.input[1]
         node.input[1] = self._constant_pair(stem, found.stored, found.scales, axis=axis)
         if bias is not None:
+            bias = bias + self._lost(node, weights - found.meant)
             scales = (found.scales * np.float32(scale)).astype(np.float32)
-            node.input[2] = self._constant_pair(node.input[2], quantised_bias(bias, scales), scales, axis=0)
+            pair = self._constant_pair(f"{stem}_bias", quantised_bias(bias, scales), scales, axis=0)
+            node.input[:] = [*node.input[:2], pair]
+
+    def _bias(self, node: onnx.NodeProto, channels: int) -> np.ndarray | None:
+        """Return the bias (channels,) of a layer, zeros where it has none; None where it cannot have one."""
+        if node.op_type == "MatMul":
+            return None
+        if len(node.input) > 2 and node.input[2]:
+            return np.broadcast_to(self.graph.constants[node.input[2]].reshape(-1), (channels,))
+        return np.zeros(channels, np.float32)
+
+    def _lost(self, node: onnx.NodeProto, errors: np.ndarray) -> np.ndarray | float:
+        """Return what rounding the weights takes from each output channel on average; the bias gives it back."""
+        means = self.means.get(node.input[0])
+        if means is None:
+            return 0.0
+        groups = attributes(node).get("group", 1) if node.op_type == "Conv" else 1
+        per_input = errors.reshape(*errors.shape[:2], -1).sum(axis=2, dtype=np.float64)
+        F, C = per_input.shape
+        read = np.arange(F)[:, None] // (F // groups) * C + np.arange(C)
+        lost: np.ndarray = (per_input * means[read]).sum(axis=1)
+        return lost
 
     def _constant_pair(self, stem: str, stored: np.ndarray, scale: np.ndarray, **axis: int) -> str:
         """Return the value of a constant that is stored in steps."""
