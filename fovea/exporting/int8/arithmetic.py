@@ -52,7 +52,8 @@ class Steps(NamedTuple):
     def stored(self, values: NDArray[Any]) -> NDArray[np.uint8]:
         """Return real numbers as they are stored: rounded half to even, and cut at the ends."""
         steps = np.rint(np.asarray(values, np.float64) / self.scale) + self.zero_point
-        return np.clip(steps, 0, LEVELS).astype(np.uint8)
+        stored: NDArray[np.uint8] = np.clip(steps, 0, LEVELS).astype(np.uint8)
+        return stored
 
     def meant(self, stored: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the real numbers that stored ones mean."""
@@ -71,7 +72,8 @@ class Weights(NamedTuple):
     @property
     def meant(self) -> NDArray[np.float32]:
         """The real numbers that the stored ones mean."""
-        return self.stored.astype(np.float32) * along(self.scales, self.axis, self.stored.ndim)
+        meant: NDArray[np.float32] = self.stored * along(self.scales, self.axis, self.stored.ndim)
+        return meant
 
 
 def quantised_weights(weights: NDArray[Any], *, axis: int | None, least_scales: NDArray[Any] | float = 0.0) -> Weights:

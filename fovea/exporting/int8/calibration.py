@@ -1,7 +1,8 @@
 """Which numbers the values of a graph take on calibration samples, and from that the range that uint8 shall cover."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import onnx
@@ -9,10 +10,11 @@ from numpy.typing import NDArray
 
 from fovea.errors import unknown
 from fovea.exporting.int8.arithmetic import LEVELS
+from fovea.exporting.int8.samples import Progress, Samples
 from fovea.exporting.int8.session import session, with_outputs
 
 BINS = 2048
-SEEN_AT_A_TIME = 200_000
+COUNTED = 200_000
 """Of a larger value, evenly spread elements of each batch are counted; its least and largest are those of all."""
 PERCENTILE = 99.99
 """Of the elements, the share that `percentile` keeps inside."""
@@ -46,34 +48,40 @@ class Observed:
         ends = np.linspace(self.least, self.largest, BINS + 1)
         return (ends[:-1] + ends[1:]) / 2
 
-    def merged(self, other: "Observed") -> "Observed":
-        """Return both as of one value, on bins that cover both."""
-        both = Observed(min(self.least, other.least), max(self.largest, other.largest))
-        for one in (self, other):
-            both.counts += np.histogram(one.centres, BINS, (both.least, both.largest), weights=one.counts)[0].astype(
-                np.int64
-            )
-        return both
-
 
 def observe(
-    model: onnx.ModelProto, values: Collection[str], batches: Callable[[], Iterable[Float32]]
+    model: onnx.ModelProto, values: Collection[str], samples: Samples, *, progress: Progress | None = None
 ) -> dict[str, Observed]:
-    """Return what is seen of the `values` of a float model on batches (n, ...) of inputs, which are asked for twice."""
-    names = sorted(values)
-    found = {name: Observed() for name in names}
-    run = session(with_outputs(model, names))
-    for arrays in _passes(run, names, batches()):
-        for name, array in arrays.items():
-            seen = found[name]
-            seen.least, seen.largest = min(seen.least, float(array.min())), max(seen.largest, float(array.max()))
-            _add_channels(seen, array)
-    for arrays in _passes(run, names, batches()):
-        for name, array in arrays.items():
-            seen = found[name]
-            part = array.reshape(-1)[:: max(1, array.size // SEEN_AT_A_TIME)]
-            seen.counts += _binned(part, seen.least, seen.largest)
+    """Return what is seen of the `values` of a float model on samples, which it sees twice."""
+    found = {name: Observed() for name in sorted(values)}
+    run = session(with_outputs(model, list(found)))
+    done = 0
+    for look in (_look_at_ends, _count):
+        for batch in samples.inputs():
+            for name, array in _values(run, list(found), batch).items():
+                look(found[name], array)
+            done += len(batch)
+            if progress:
+                progress(done, 2 * len(samples))
     return found
+
+
+def _look_at_ends(seen: Observed, array: Float32) -> None:
+    seen.least, seen.largest = min(seen.least, float(array.min())), max(seen.largest, float(array.max()))
+    others = tuple(dim for dim in range(array.ndim) if dim != 1)
+    sums = array.sum(axis=others, dtype=np.float64) if array.ndim > 1 else np.asarray([array.sum(dtype=np.float64)])
+    seen.sums = sums if seen.sums is None else seen.sums + sums
+    seen.places += array.size // max(1, len(sums))
+
+
+def _count(seen: Observed, array: Float32) -> None:
+    part = array.reshape(-1)[:: max(1, array.size // COUNTED)]
+    if seen.largest <= seen.least:
+        seen.counts[0] += part.size
+        return
+    scale = np.float32(BINS / (seen.largest - seen.least))
+    index = ((part - np.float32(seen.least)) * scale).astype(np.int32)
+    seen.counts += np.bincount(np.clip(index, 0, BINS - 1), minlength=BINS)
 
 
 def min_max(seen: Observed) -> tuple[float, float]:
@@ -121,26 +129,9 @@ def method(name: str) -> Callable[[Observed], tuple[float, float]]:
     return METHODS[name]
 
 
-def _passes(run: object, names: Collection[str], batches: Iterable[Float32]) -> Iterator[dict[str, Float32]]:
-    """Yield the values of each batch by name; the input is one of them."""
-    own = run.get_inputs()[0].name  # type: ignore[attr-defined]
+def _values(run: Any, names: Sequence[str], batch: Float32) -> dict[str, Float32]:
+    """Return the values of a batch by name; the input is one of them."""
+    own = run.get_inputs()[0].name
     asked = [name for name in names if name != own]
-    for batch in batches:
-        arrays = dict(zip(asked, run.run(asked, {own: batch}), strict=True)) if asked else {}  # type: ignore[attr-defined]
-        if own in names:
-            arrays[own] = batch
-        yield arrays
-
-
-def _add_channels(seen: Observed, array: Float32) -> None:
-    others = tuple(dim for dim in range(array.ndim) if dim != 1)
-    sums = array.sum(axis=others, dtype=np.float64) if array.ndim > 1 else np.asarray([array.sum(dtype=np.float64)])
-    seen.sums = sums if seen.sums is None else seen.sums + sums
-    seen.places += array.size // max(1, len(sums))
-
-
-def _binned(values: Float32, least: float, largest: float) -> NDArray[np.int64]:
-    if largest <= least:
-        return np.bincount([0], minlength=BINS) * values.size
-    index = ((values - np.float32(least)) * np.float32(BINS / (largest - least))).astype(np.int32)
-    return np.bincount(np.clip(index, 0, BINS - 1), minlength=BINS)
+    arrays = dict(zip(asked, run.run(asked, {own: batch}), strict=True)) if asked else {}
+    return {**arrays, **({own: batch} if own in names else {})}

@@ -2,10 +2,11 @@
 
 import numpy as np
 import onnx
-from onnx import shape_inference
+from onnx import helper, shape_inference
 
 from fovea.exporting.int8.arithmetic import along
 from fovea.exporting.int8.graph import Array, Graph, attributes, set_attribute
+from fovea.exporting.int8.layers import name_layers
 from fovea.exporting.int8.session import session, with_outputs
 
 BATCHES = (2, 3)
@@ -34,7 +35,7 @@ def fold(model: onnx.ModelProto) -> onnx.ModelProto:
     for node in list(graph.nodes):
         if node.op_type in CUTS:
             _before_moves(graph, node)
-    _name_nodes(graph)
+    name_layers(graph)
     graph.sort()
     return graph.model(model)
 
@@ -124,7 +125,7 @@ def _channels_made(graph: Graph, maker: onnx.NodeProto | None) -> int:
         return 0
     if any(name not in graph.constants for name in maker.input[1:] if name):
         return 0
-    return graph.constants[maker.input[1]].shape[_output_axis(maker)]
+    return len(np.moveaxis(graph.constants[maker.input[1]], _output_axis(maker), 0))
 
 
 def _output_axis(maker: onnx.NodeProto) -> int:
@@ -162,9 +163,7 @@ def _as_global_pool(graph: Graph, node: onnx.NodeProto, ranks: dict[str, int]) -
     result = node.output[0]
     node.output[0] = graph.fresh(f"{result}_pooled")
     shape = graph.constant(np.asarray([0, -1], np.int64), f"{result}_shape")
-    flat = graph.node("Reshape", (node.output[0], shape), result)
-    flat.output[0] = result
-    graph.nodes.append(flat)
+    graph.nodes.append(helper.make_node("Reshape", (node.output[0], shape), [result]))
     graph.sort()
 
 
@@ -181,9 +180,7 @@ def _before_moves(graph: Graph, node: onnx.NodeProto) -> None:
     maker.output[0] = node.output[0]
     graph.remove([node])
     for index, name in enumerate(read):
-        moved = graph.node(node.op_type, [name, *node.input[1:]], f"{name}_cut")
-        graph.nodes.append(moved)
-        maker.input[index] = moved.output[0]
+        maker.input[index] = graph.add(node.op_type, [name, *node.input[1:]], f"{name}_cut")
     graph.sort()
     for name in maker.input:
         _before_moves(graph, graph.makers()[name])
@@ -202,12 +199,3 @@ def _ranks(model: onnx.ModelProto) -> dict[str, int]:
         for value in values
         if value.type.tensor_type.HasField("shape")
     }
-
-
-def _name_nodes(graph: Graph) -> None:
-    """Give every node a name of its own."""
-    seen: set[str] = set()
-    for node in graph.nodes:
-        if not node.name or node.name in seen:
-            node.name = graph.fresh(f"{node.output[0]}_{node.op_type}")
-        seen.add(node.name)

@@ -67,17 +67,16 @@ def image_front(
     for node in first:
         _scale_inputs(graph, node, scales, (common - zeros) if near else np.zeros(C))
     last = _blocked(graph, last, first, (H, W, C))
-    turn = graph.node("Transpose", [last], f"{name}_channels_first", perm=TO_FIRST)
-    graph.nodes.append(turn)
+    turned = graph.add("Transpose", [last], f"{name}_channels_first", perm=TO_FIRST)
     for node in first:
-        node.input[0] = turn.output[0]
+        node.input[0] = turned
     batch = graph.inputs[0].type.tensor_type.shape.dim[0].dim_param
     graph.inputs = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [batch, H, W, C])]
-    graph.rename_reads(given, turn.output[0])
+    graph.rename_reads(given, turned)
     graph.sort()
     # what is read means `level - zero point` without the shift, `level - mean` with it
     read = None if means is None else means / scales + ((zeros - common) if near else 0)
-    return Front(steps, name, _block_means(graph, turn.output[0], first[0], read))
+    return Front(steps, name, _block_means(graph, turned, first[0], read))
 
 
 def number_front(graph: Graph, shape: tuple[int, ...], *, means: NDArray[Any] | None = None) -> Front:
@@ -86,15 +85,13 @@ def number_front(graph: Graph, shape: tuple[int, ...], *, means: NDArray[Any] | 
     if first is None or len(shape) != 3 or _block(graph, first, shape[1:], shape[0]) is None:
         return Front({})
     C, H, W = shape
-    turn = graph.node("Transpose", [given], f"{given}_channels_last", perm=TO_LAST)
-    graph.nodes.append(turn)
-    last = _blocked(graph, turn.output[0], first, (H, W, C))
-    back = graph.node("Transpose", [last], f"{given}_channels_first", perm=TO_FIRST)
-    graph.nodes.append(back)
+    turned = graph.add("Transpose", [given], f"{given}_channels_last", perm=TO_LAST)
+    last = _blocked(graph, turned, first, (H, W, C))
+    back = graph.add("Transpose", [last], f"{given}_channels_first", perm=TO_FIRST)
     for node in first:
-        node.input[0] = back.output[0]
+        node.input[0] = back
     graph.sort()
-    return Front({}, means=_block_means(graph, back.output[0], first[0], means))
+    return Front({}, means=_block_means(graph, back, first[0], means))
 
 
 def _block_means(graph: Graph, name: str, layer: onnx.NodeProto, means: NDArray[Any] | None) -> dict[str, NDArray[Any]]:
@@ -131,10 +128,9 @@ def _shifted(
     low, high = -common + shifts.min(), LEVELS - common + shifts.max()
     flat = _reshaped(graph, last, (-1, H, W * C))
     row = graph.constant(np.tile(shifts, W).astype(np.float32), f"{last}_shifts")
-    add = graph.node("Add", [flat, row], f"{last}_shifted")
-    graph.nodes.append(add)
-    steps = {row: Steps.of_range(shifts.min(), shifts.max()), add.output[0]: Steps.of_range(low, high)}
-    return _reshaped(graph, add.output[0], (-1, H, W, C)), steps
+    shifted = graph.add("Add", [flat, row], f"{last}_shifted")
+    steps = {row: Steps.of_range(shifts.min(), shifts.max()), shifted: Steps.of_range(low, high)}
+    return _reshaped(graph, shifted, (-1, H, W, C)), steps
 
 
 def _scale_inputs(graph: Graph, node: onnx.NodeProto, scales: NDArray[Any], shifts: NDArray[Any]) -> None:
@@ -164,12 +160,8 @@ def _blocked(graph: Graph, last: str, first: list[onnx.NodeProto], shape: tuple[
             graph.constant(end, f"{last}_{what}")
             for end, what in zip(ends, ("from", "to", "axis", "every"), strict=True)
         ]
-        part = graph.node("Slice", [wide, *names], f"{last}_rows")
-        graph.nodes.append(part)
-        rows.append(part.output[0])
-    joined = graph.node("Concat", rows, f"{last}_blocks", axis=3)
-    graph.nodes.append(joined)
-    return joined.output[0]
+        rows.append(graph.add("Slice", [wide, *names], f"{last}_rows"))
+    return graph.add("Concat", rows, f"{last}_blocks", axis=3)
 
 
 def _block(graph: Graph, first: list[onnx.NodeProto], sides: tuple[int, ...], channels: int) -> int | None:
@@ -213,6 +205,4 @@ def _block_kernel(graph: Graph, node: onnx.NodeProto, block: int, sides: tuple[i
 
 def _reshaped(graph: Graph, name: str, shape: tuple[int, ...]) -> str:
     sizes = graph.constant(np.asarray(shape, np.int64), f"{name}_shape")
-    node = graph.node("Reshape", [name, sizes], f"{name}_as")
-    graph.nodes.append(node)
-    return node.output[0]
+    return graph.add("Reshape", [name, sizes], f"{name}_as")

@@ -83,10 +83,12 @@ class Graph:
         self._named[name] += 1
         return name
 
-    def node(self, kind: str, reads: Sequence[str], stem: str, **attributes: Any) -> onnx.NodeProto:
-        """Return a new node with one output called after `stem`; it stands in no graph yet."""
+    def add(self, kind: str, reads: Sequence[str], stem: str, **attributes: Any) -> str:
+        """Put a node with one output at the end, and return the name of that, made from `stem`."""
         output = self.fresh(stem)
-        return helper.make_node(kind, list(reads), [output], name=self.fresh(f"{output}_{kind}"), **attributes)
+        node = helper.make_node(kind, list(reads), [output], name=self.fresh(f"{output}_{kind}"), **attributes)
+        self.nodes.append(node)
+        return output
 
     def rename_reads(self, old: str, new: str, *, but: Iterable[onnx.NodeProto] = ()) -> None:
         """Let all readers of `old` read `new`, except the nodes `but`."""

@@ -40,8 +40,8 @@ def quantised(found: Observations, choose: Range, *, kept: Collection[str] = (),
     front = front or number_front(graph, found.preprocess.shape, means=means)
     selection = select(graph, kept=kept, stored=front.steps if front.stored else (graph.inputs[0].name,))
     steps = steps_of(graph, selection, found.seen, choose, fixed=front.steps)
-    means = {name: seen.means for name, seen in found.seen.items() if seen.means is not None}
-    Writer(graph, selection, steps, {**means, **front.means}).write()
+    known = {name: seen.means for name, seen in found.seen.items() if seen.means is not None}
+    Writer(graph, selection, steps, {**known, **front.means}).write()
     if front.stored:
         _begin_stored(graph, front.stored)
     return graph.model(found.core)

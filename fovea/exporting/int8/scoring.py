@@ -70,7 +70,7 @@ def cost(target: Task, before: Logits, after: Logits, samples: Samples) -> Cost:
         metric=target.metric.name,
         before=scores[0],
         after=scores[1],
-        drop=_drop(target, *scores),
+        drop=_drop(target, scores[0], scores[1]),
         interval=None if differences is None or len(differences) < 2 else paired_interval(list(differences)),
         distance=distance(before, after),
         changed=int((target.answered(own) != target.answered(changed)).sum()),
@@ -99,4 +99,5 @@ def _right(target: Task, logits: torch.Tensor, samples: Samples) -> NDArray[np.f
     labels = np.asarray(samples.labels)
     if not (target.has_classes and labels.ndim == 1 and target.metric.name == "accuracy"):
         return None
-    return (target.answered(logits) == labels).astype(np.float64)
+    right: NDArray[np.float64] = (target.answered(logits) == labels).astype(np.float64)
+    return right

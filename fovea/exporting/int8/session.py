@@ -1,23 +1,23 @@
-"""Running models in memory with onnxruntime, and timing them against each other."""
+"""Running models in memory with onnxruntime."""
 
-import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection
 from typing import Any
 
-import numpy as np
 import onnx
-import onnxruntime
-from numpy.typing import NDArray
 from onnx import helper
 
-FATAL_ONLY = 4
+from fovea.exporting.library import library
+
+FATAL = 4
+"""Of its log; what is below is raised, too."""
 
 
-def session(model: onnx.ModelProto, *, threads: int = 0, optimised: bool = True) -> onnxruntime.InferenceSession:
+def session(model: onnx.ModelProto, *, threads: int = 0, optimised: bool = True) -> Any:
     """Return a session on the processor; `threads` of 0 leaves their number to onnxruntime."""
+    onnxruntime = library("onnxruntime")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    options.log_severity_level = FATAL_ONLY
+    options.log_severity_level = FATAL
     if not optimised:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
@@ -31,18 +31,3 @@ def with_outputs(model: onnx.ModelProto, names: Collection[str]) -> onnx.ModelPr
     del changed.graph.output[:]
     changed.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in names if name not in own)
     return changed
-
-
-def interleaved_times(
-    sessions: Mapping[str, onnxruntime.InferenceSession], sample: NDArray[Any], *, rounds: int, warm: int = 3
-) -> dict[str, Sequence[float]]:
-    """Return the seconds of each run of each session on one input, taken in turn: A B A B."""
-    times: dict[str, list[float]] = {name: [] for name in sessions}
-    for index in range(-warm, rounds):
-        for name, run in sessions.items():
-            feed = {run.get_inputs()[0].name: sample}
-            begin = time.perf_counter()
-            run.run(None, feed)
-            if index >= 0:
-                times[name].append(time.perf_counter() - begin)
-    return {name: np.asarray(values) for name, values in times.items()}  # type: ignore[misc]

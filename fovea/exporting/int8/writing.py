@@ -107,24 +107,18 @@ class Writer:
             self.graph.constant(array, f"{stem}_{suffix}")
             for array, suffix in ((stored, "stored"), (scale, "scale"), (zero, "zero"))
         ]
-        node = self.graph.node("DequantizeLinear", names, f"{stem}_meant", **axis)
-        self.graph.nodes.append(node)
-        return node.output[0]
+        return self.graph.add("DequantizeLinear", names, f"{stem}_meant", **axis)
 
     def _pair(self, name: str) -> str:
         """Add the pair behind a value; return what readers of the stored value read."""
         steps = self.steps[name]
-        scale = self.graph.constant(np.float32(steps.scale).reshape(()), f"{name}_scale")
-        zero = self.graph.constant(np.uint8(steps.zero_point).reshape(()), f"{name}_zero")
+        scale = self.graph.constant(np.asarray(steps.scale, np.float32), f"{name}_scale")
+        zero = self.graph.constant(np.asarray(steps.zero_point, np.uint8), f"{name}_zero")
         if name in self.graph.constants:
             stored = self.graph.constant(steps.stored(self.graph.constants[name]), f"{name}_stored")
         else:
-            write = self.graph.node("QuantizeLinear", (name, scale, zero), f"{name}_stored")
-            self.graph.nodes.append(write)
-            stored = write.output[0]
-        read = self.graph.node("DequantizeLinear", (stored, scale, zero), f"{name}_meant")
-        self.graph.nodes.append(read)
-        return read.output[0]
+            stored = self.graph.add("QuantizeLinear", (name, scale, zero), f"{name}_stored")
+        return self.graph.add("DequantizeLinear", (stored, scale, zero), f"{name}_meant")
 
     def _lead(self, stored: Mapping[str, str], chosen: set[int]) -> None:
         """Let nodes in int8, and all readers of what nodes in int8 make, read the pairs."""
