@@ -1,6 +1,6 @@
 """From a float core to the same core in int8."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 import onnx
@@ -57,14 +57,14 @@ def steps_of(
     found = {}
     for group in selection.groups:
         given = [fixed[name] for name in sorted(group) if name in fixed]
-        ranges = (
-            []
-            if given
-            else [_range(graph, name, seen, choose) for name in group if name in seen or name in graph.constants]
-        )
-        steps = given[0] if given else Steps.of_range(min(low for low, _ in ranges), max(high for _, high in ranges))
+        steps = given[0] if given else _widest(_range(graph, name, seen, choose) for name in group)
         found.update(dict.fromkeys(group, steps))
     return found
+
+
+def _widest(ranges: Iterable[tuple[float, float] | None]) -> Steps:
+    known = [ends for ends in ranges if ends is not None]
+    return Steps.of_range(min(low for low, _ in known), max(high for _, high in known))
 
 
 def _range(graph: Graph, name: str, seen: Mapping[str, Observed], choose: Range) -> tuple[float, float] | None:
