@@ -114,10 +114,11 @@ def _lines(found: Int8Core, bundle: Bundle) -> list[str]:
     lost, metric, speed = found.cost, bundle.target.metric, found.speed
     points = "points" if metric.share else "percent"
     interval = f" (95 %: {lost.interval[0]:.2f} to {lost.interval[1]:.2f})" if lost.interval else ""
+    before, after = metric.text(lost.before), metric.text(lost.after)
     kept = f"{len(found.kept)} of {found.layers} layers" if found.kept else "none"
     named = ", ".join(found.kept[:MOST_NAMED]) + (", ..." if len(found.kept) > MOST_NAMED else "")
     return [
-        f"Score    {metric.title} {metric.text(lost.before)} in float, {metric.text(lost.after)} in int8: {lost.source}",
+        f"Score    {metric.title} {before} in float, {after} in int8: {lost.source}",
         f"Drop     {lost.drop:.2f} {points}{interval}; {lost.changed} of {lost.samples:,} answers changed",
         f"Float    {kept}{': ' + named if named else ''}; ranges by {found.ranges}",
         f"Speed    {speed.ratio:.2f} times as fast as float here, {speed.int8_ms:.2f} ms (one image, one thread)",
