@@ -152,13 +152,14 @@ def layer_norm(given: Applied) -> Made:
     "Resize",
     attributes={
         **{"coordinate_transformation_mode": bytes, "mode": bytes, "nearest_mode": bytes, "cubic_coeff_a": float},
-        **{"antialias": int, "exclude_outside": int, "extrapolation_value": float},
+        **{"antialias": int, "exclude_outside": int, "extrapolation_value": float, "keep_aspect_ratio_policy": bytes},
     },
 )
 def resize(given: Applied) -> Made:
     """Return the input at another size, by known factors or lengths."""
     given.only(3, 4)
     x = given.typed(0, FLOATS | {"uint8", "int8"})
+    given.text("keep_aspect_ratio_policy", "stretch", ("stretch",))
     given.text("mode", "nearest", ("nearest", "linear", "cubic"))
     given.text("coordinate_transformation_mode", "half_pixel", _CENTRED)
     given.text("nearest_mode", "round_prefer_floor", ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil"))
