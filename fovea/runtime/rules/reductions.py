@@ -127,9 +127,11 @@ def per_sample_norm(given: Applied) -> Made:
     """Return the input, normalised over each sample's channels or groups of them."""
     given.only(3)
     x = given.typed(0, FLOATS)
-    groups = given.whole("num_groups", 1, least=1)
-    lengths = {(x.shape[1],), (groups,)} if len(x.shape) > 2 else set()
-    if not lengths or x.shape[1] % groups or any(given.tensor(index).shape not in lengths for index in (1, 2)):
+    if len(x.shape) < 3:
+        raise RefusedError(f"its input is {x.shape}")
+    groups = given.whole("num_groups", x.shape[1], least=1)
+    lengths = {(x.shape[1],), (groups,)}
+    if x.shape[1] % groups or any(given.tensor(index).shape not in lengths for index in (1, 2)):
         raise RefusedError(f"its scales do not fit {x.shape}")
     return given.one(x.dtype, x.shape, work=2 * x.size)
 
