@@ -56,8 +56,9 @@ def check_contents(file: OnnxFile) -> Contents:
     given = _input(file, card)
     outputs = _outputs(file, card)
     columns = (len(card.target.classes) or 1, card.target.outputs)
+    widths = dict(zip(outputs, (*columns, columns[0]), strict=False))
     batch = given.shape[0] if given.shape and isinstance(given.shape[0], int) else None
-    plan = planned(file, given, card.preprocess.stored_shape)
+    plan = planned(file, given, card.preprocess.stored_shape, widths)
     sample_bytes = plan.needs(batch or 1).bytes // (batch or 1)
     if excess := INPUT.excess(sample_bytes):
         raise BundleError(f"`{file.source}`: one sample would take {excess}.")

@@ -59,6 +59,8 @@ class Plan:
     outputs: tuple[Value, ...]
     infos: tuple[Value, ...]
     opset: int
+    columns: Mapping[str, int] = field(default_factory=dict)
+    """How many each output must have, by name."""
     _found: dict[int, Needs] = field(default_factory=dict)
 
     def needs(self, samples: int) -> Needs:
@@ -132,11 +134,13 @@ class _Walk:
             )
 
     def check_rows(self, value: Value) -> None:
-        """Raise BundleError where an output has another number of rows than there are samples."""
-        if (rows := self.known[value.name].shape[0]) != self._samples:
+        """Raise BundleError where an output has no row for each sample, or other columns than it should."""
+        found = self.known[value.name].shape
+        wanted = (self._samples, *([columns] if (columns := self.plan.columns.get(value.name)) else found[1:]))
+        if found != wanted:
             raise BundleError(
-                f"`{self.plan.source}` cannot be used: of {self._samples} samples it makes {rows} rows of "
-                f"`{shortened(value.name)}`."
+                f"`{self.plan.source}` cannot be used: of {self._samples} samples it makes `{shortened(value.name)}` "
+                f"of {found}, and its card announces {wanted}."
             )
 
     def _check(self, made: Made, node: Node) -> None:
@@ -181,8 +185,10 @@ class _Walk:
         return alone and known.bytes == made.outputs[0].bytes
 
 
-def planned(file: OnnxFile, given: Value, sample_shape: tuple[int, ...]) -> Plan:
-    """Return the plan of a file with the input `given`, of samples of a shape.
+def planned(
+    file: OnnxFile, given: Value, sample_shape: tuple[int, ...], columns: Mapping[str, int] | None = None
+) -> Plan:
+    """Return the plan of a file with the input `given`, of samples of a shape; its outputs have so many `columns`.
 
     Raises: BundleError for operators that are not allowed, or names that do not go together.
     """
@@ -204,6 +210,7 @@ def planned(file: OnnxFile, given: Value, sample_shape: tuple[int, ...]) -> Plan
         outputs=file.outputs,
         infos=file.infos,
         opset=opset,
+        columns=columns or {},
     )
 
 
