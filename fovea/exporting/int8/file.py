@@ -42,7 +42,7 @@ class Int8Request:
     @property
     def proof_samples(self) -> ProofSamples:
         """Validation samples that the float graph is proven on."""
-        return ProofSamples(np.asarray(self.validation.stored[:USUAL]), self.validation.source)
+        return ProofSamples(np.array(self.validation.stored[:USUAL]), self.validation.source)
 
 
 @dataclass(frozen=True, kw_only=True)
