@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 import fovea
 from fovea import inputs
-from fovea.cli import app
+from fovea.cli import application
 from fovea.display import Display
 from fovea.errors import DataError, UsageError
 
@@ -45,7 +45,7 @@ def quiet(*arguments, **options):
 
 
 def command(*words):
-    return CliRunner().invoke(app, [str(word) for word in words])
+    return CliRunner().invoke(application(), [str(word) for word in words])
 
 
 def write_series(place, second, generator):
@@ -162,6 +162,19 @@ def test_it_predicts_by_the_command(folders, runs, kind):
     lines = list(csv.DictReader(whole.stdout.splitlines()))
     assert whole.exit_code == 1 and len({line["image"] for line in lines}) == COUNTS["train"] + 1
     assert [line["image"] for line in lines if line["error"]][0].endswith(BROKEN[kind])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_its_export_is_proven_on_samples_and_predicts_alike(folders, runs, tmp_path, kind):
+    model, out = runs(kind).model, tmp_path / "net.onnx"
+    done = json.loads(command("export", model, "--images", folders[kind] / "test", "--out", out, "--json").stdout)
+    assert done["proof"]["source"] == f"{inputs.kind(kind).nouns} of test"
+    assert done["proof"]["images"] == 2 * COUNTS["test"] and done["proof"]["changed_decisions"] == 0
+    paths = samples(folders[kind], kind)
+    rows, expected = (json.loads(command("predict", file, *paths, "--json").stdout) for file in (out, model))
+    for row, other in zip(rows, expected, strict=True):
+        assert [answer["label"] for answer in row["predictions"]] == [a["label"] for a in other["predictions"]]
+        assert row["predictions"][0]["probability"] == pytest.approx(other["predictions"][0]["probability"], abs=1e-5)
 
 
 @pytest.mark.parametrize("kind", KINDS)
