@@ -11,6 +11,8 @@ CODE = 130
 """Of a command that Ctrl-C has ended."""
 WAITS_S = 10
 """So long a command may put things in order after Ctrl-C; some code takes the exception for its own and goes on."""
+IMPORTED = 100_000
+"""Objects that a short command makes while it imports, about."""
 pressed = False
 
 
@@ -27,6 +29,7 @@ atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)  # the interpreter
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    collect_later()
     from fovea.cli import main as command
 
     signal.signal(signal.SIGINT, _stop)
@@ -37,6 +40,21 @@ def main() -> None:
         gc.freeze()  # all memory goes at once: looking through it for circles takes a sixth of a short command's time
         if pressed:
             sys.exit(CODE)
+
+
+def collect_later() -> None:
+    """Let Python look for circles in what is no longer used only when there is much: while it imports, there are none.
+
+    From then on it looks as often as usual.
+    """
+    usual = gc.get_threshold()
+
+    def as_usual(phase: str, info: object) -> None:
+        gc.set_threshold(*usual)
+        gc.callbacks.remove(as_usual)
+
+    gc.set_threshold(IMPORTED, *usual[1:])
+    gc.callbacks.append(as_usual)
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

@@ -51,3 +51,13 @@ def test_ctrl_c_at_a_random_moment_of_any_command(seed, tmp_path):
     command = COMMANDS[seed % len(COMMANDS)]
     code, errors = interrupted_after(moments.uniform(0, 1) ** 2, [word.format(tmp_path) for word in command])
     assert_clean(code, errors, ended_before=command[0] != "train")
+
+
+def test_circles_are_looked_for_as_usual_once_there_is_much():
+    code = (
+        "import gc, fovea.__main__ as m; usual = gc.get_threshold(); m.collect_later();"
+        "first = gc.get_threshold(); kept = [[] for _ in range(2 * m.IMPORTED)];"
+        "print(first[0] == m.IMPORTED, gc.get_threshold() == usual, gc.callbacks)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "True True []\n"
