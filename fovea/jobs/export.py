@@ -1,9 +1,11 @@
 """`fovea export`: a model file as what other programs run."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
+from fovea.data.sources.source import Reading, reads_data
 from fovea.display import Display
 from fovea.errors import UsageError
 from fovea.exporting.library import check_installed
@@ -12,6 +14,8 @@ from fovea.exporting.targets import Request, Target, target_named
 from fovea.jobs.proof_samples import samples_for
 from fovea.model.bundle import Bundle, load
 from fovea.storage import check_writable, page_path
+
+INT8, MAX_DROP, AUTO = "int8", 0.5, "auto"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +45,7 @@ class Export:
         return [f"Written  {self.path}", *self.lines]
 
 
+@reads_data
 def export(
     model: str | Path | Bundle,
     *,
@@ -50,7 +55,13 @@ def export(
     raw: bool = False,
     dynamic_size: bool = False,
     half: bool = False,
+    int8: str | Path | None = None,
+    max_drop: float = MAX_DROP,
+    keep: str | Sequence[str] = AUTO,
+    ranges: str = AUTO,
+    allow_bad: bool = False,
     display: Display | None = None,
+    **reading: Unpack[Reading],
 ) -> Export:
     """Write the network of a model file for other programs, after proving that it computes the same.
 
@@ -58,25 +69,50 @@ def export(
     out. It is proven on `images`, a file, a folder or a data set. `raw` leaves preprocessing and decoding out,
     `dynamic_size` leaves height and width open, `half` computes in float16.
 
+    `int8` is data whose training part calibrates a network in int8: it may lose `max_drop` points of its score on the
+    validation part, of an error percent. `keep` are layers that stay float: those that measuring finds (`auto`),
+    `none`, or names. `ranges` of activations are chosen by `minmax`, `percentile`, `mse` or trying all (`auto`).
+
     Raises:
+        DropError: int8 loses more than that; nothing is written.
         ProofError: what was made computes something else, or that cannot be shown; nothing is written.
         UsageError: an unknown target, an option that it does not take, or a network that it cannot hold.
         MissingDependencyError: the extra that it needs is not installed.
     """
     target = target_named(to)
     check_installed()
-    settings = ExportSettings(precision="float16" if half else "float32", raw=raw, dynamic_size=dynamic_size)
+    precision = _precision(target, half=half, int8=int8 is not None)
+    if int8 is None and (max_drop, keep, ranges) != (MAX_DROP, AUTO, AUTO):
+        raise UsageError("`--max-drop`, `--keep` and `--ranges` are for `--int8 DATA`; add that, or leave them out.")
+    settings = ExportSettings(precision=precision, raw=raw, dynamic_size=dynamic_size)
     place = _place(model, target, out)
     display = display or Display(quiet=True)
     bundle = model if isinstance(model, Bundle) else load(model)
-    samples = samples_for(bundle, images, display=display)
+    options: dict[str, Any] = {}
+    if int8 is not None:
+        from fovea.jobs.calibration import int8_request, int8_settings  # its libraries are known to be there only now
+
+        ways = int8_settings(max_drop=max_drop, keep=keep, ranges=ranges)
+        options[INT8] = int8_request(bundle, int8, ways, allow_bad=allow_bad, display=display, **reading)
+    if INT8 in options and images is None:
+        samples = options[INT8].proof_samples
+    else:
+        samples = samples_for(bundle, images, display=display)
     display.note(
         f"Writing {bundle.card.architecture} for {to}, and proving it on {len(samples.stored)} {samples.source}"
     )
-    request = Request(bundle=bundle, out=place, settings=settings, samples=samples, say=display.note, options={})
+    request = Request(bundle=bundle, out=place, settings=settings, samples=samples, say=display.note, options=options)
     files, facts, lines = target.write(request)
     name = bundle.card.architecture if isinstance(model, Bundle) else str(model)
     return Export(model=name, to=to, files=files, facts=facts, lines=lines)
+
+
+def _precision(target: Target, *, half: bool, int8: bool) -> str:
+    if half and int8:
+        raise UsageError("`--half` and `--int8` exclude each other; leave one out.")
+    if int8 and INT8 not in target.options:
+        raise UsageError(f"`--to {target.name}` does not take `--int8`; leave it out.")
+    return INT8 if int8 else "float16" if half else "float32"
 
 
 def _place(model: str | Path | Bundle, target: Target, out: str | Path | None) -> Path:

@@ -68,7 +68,7 @@ class Target(NamedTuple):
         return function
 
 
-TARGETS = (Target("onnx", ".onnx", "export", "one ONNX file with preprocessing, decoding and card inside"),)
+TARGETS = (Target("onnx", ".onnx", "export", "one ONNX file with preprocessing, decoding and card inside", ("int8",)),)
 
 
 def target_named(name: str) -> Target:
