@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # what `homes` says, for type checkers and editors
     from fovea.jobs.doctor import doctor as doctor
     from fovea.jobs.evaluate import evaluate as evaluate
     from fovea.jobs.explain import explain as explain
+    from fovea.jobs.export import export as export
     from fovea.jobs.filter import filter as filter
     from fovea.jobs.find_lr import find_lr as find_lr
     from fovea.jobs.info import info as info
