@@ -68,6 +68,7 @@ class Number(Task):
     noun: ClassVar[str] = "a number"
     losses: ClassVar[tuple[str, ...]] = ("mse",)
     metric: ClassVar[Metric] = Metric("mae", "mean absolute error", higher_is_better=False)
+    row_name: ClassVar[str] = "numbers"
     closed_form: ClassVar[str] = "regression"
     sections: ClassVar[tuple[str, ...]] = ("scatter", "mistakes")
     measures: ClassVar[bool] = True

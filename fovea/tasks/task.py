@@ -117,6 +117,8 @@ class Task(ABC):
     """Whether `calibrated` does something, for which outputs on the validation part are computed."""
     smooths: ClassVar[bool] = False
     """Whether smoothed labels help, where a plan is free to choose."""
+    row_name: ClassVar[str] = "probabilities"
+    """What decoded rows are called in an exported file."""
     closed_form: ClassVar[str] = ""
     """How a last layer is fitted at once: `discriminants`, `regression` (`fovea.training.probing`), or not at all."""
     sections: ClassVar[tuple[str, ...]] = ("mistakes",)
