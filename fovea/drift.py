@@ -1,7 +1,7 @@
 """Whether what a network sees and says has changed since it was validated: histograms, and how far two lie apart.
 
-Of every image three numbers count: the confidence of its answer (the highest decoded value: a probability, or the number
-itself), and the mean and the standard deviation of its stored samples, brightness and contrast of an image, in shares of
+Of every image three numbers count: the confidence of its answer (the highest decoded value: a probability, or the
+number itself), and mean and standard deviation of its stored values: brightness and contrast of an image, in shares of
 the range of unsigned integers. Nothing else of it is kept.
 """
 
@@ -44,13 +44,13 @@ class Histogram:
         """Return what `to_dict` gave; None for anything else, as a card may be anybody's."""
         if not isinstance(given, Mapping):
             return None
-        edges, counts = given.get("edges"), given.get("counts")
-        if not _numbers(edges) or not _numbers(counts):
+        edges, counts = _numbers(given.get("edges")), _numbers(given.get("counts"))
+        if edges is None or counts is None:
             return None
         rising = all(low < high for low, high in zip(edges, edges[1:], strict=False))
         if not rising or len(counts) != len(edges) + 1 or len(counts) > BINS or min(counts) < 0 or sum(counts) == 0:
             return None
-        return cls(tuple(map(float, edges)), tuple(map(float, counts)))
+        return cls(tuple(edges), tuple(counts))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +99,7 @@ def measures_of(samples: NDArray[Any], rows: NDArray[np.float64]) -> NDArray[np.
 
 
 def counted(values: NDArray[np.float64], edges: Sequence[float] | NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return how many of values (N,) float64 lie in each bin, (len(edges) + 1,) int64; edges belong to the bin above."""
+    """Return how many of values (N,) float64 lie in each bin, (len(edges) + 1,) int64; an edge is in that above."""
     found: NDArray[np.int64] = np.bincount(np.searchsorted(edges, values, side="right"), minlength=len(edges) + 1)
     return found
 
@@ -107,7 +107,7 @@ def counted(values: NDArray[np.float64], edges: Sequence[float] | NDArray[np.flo
 def stability_index(expected: Sequence[float], seen: Sequence[float]) -> float:
     """Return the population stability index of two histograms with the same bins: sum of (p - q) ln(p / q).
 
-    Below 0.1 little has changed, above 0.25 much. Half a count is added to each bin, so that an empty one is no infinity.
+    Below 0.1 little has changed, above 0.25 much. Half a count is added to each bin, so that an empty one is finite.
 
     >>> stability_index([50, 50], [50, 50])
     0.0
@@ -116,10 +116,12 @@ def stability_index(expected: Sequence[float], seen: Sequence[float]) -> float:
     for counts in (expected, seen):
         total = sum(counts) + len(counts) / 2
         shares.append([(count + 0.5) / total for count in counts])
-    return sum((p - q) * math.log(p / q) for p, q in zip(*shares, strict=True))
+    found: float = sum((p - q) * math.log(p / q) for p, q in zip(*shares, strict=True))
+    return found
 
 
-def _numbers(values: Any) -> bool:
-    return isinstance(values, list) and all(
-        isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) for value in values
-    )
+def _numbers(values: Any) -> list[float] | None:
+    """Return finite numbers of JSON; None of anything else."""
+    if not isinstance(values, list) or not all(type(value) in (int, float) and abs(value) < 1e300 for value in values):
+        return None
+    return list(map(float, values))

@@ -15,7 +15,7 @@ from fovea.serving.page import POLICY, page
 from fovea.serving.refusal import Refusal, json_response
 from fovea.serving.site import Site
 
-DESCRIPTION = "Answers of trained networks. Errors are JSON: `{\"error\": \"...\"}`."
+DESCRIPTION = 'Answers of trained networks. Errors are JSON: `{"error": "..."}`.'
 
 
 def create_app(site: Site) -> Guard:

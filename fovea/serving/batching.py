@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-
 Rows = NDArray[np.float64]
 Outcome = NDArray[np.float64] | Exception
 """What came of an image: its decoded row (K,), or why there is none."""

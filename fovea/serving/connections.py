@@ -29,7 +29,9 @@ class Connection(H11Protocol):
         super().connection_made(transport)
         self.quiet_since = time.monotonic()
         if len(self.connections) > MOST_CONNECTIONS:
-            transport.write(_plain(503, "Service Unavailable", "The server has too many connections; try again in 1 s."))
+            transport.write(
+                _plain(503, "Service Unavailable", "The server has too many connections; try again in 1 s.")
+            )
             transport.close()
 
     def send_400_response(self, msg: str) -> None:

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
 from numpy.typing import NDArray
 
 from fovea.card import Card
-from fovea.errors import BundleError, FoveaError
+from fovea.errors import FoveaError
 from fovea.inputs.interface import Preprocessing
 from fovea.serving.batching import Batcher, Job, Outcome, Rows
 from fovea.tasks.task import Task
@@ -131,18 +130,6 @@ def _job(given: bytes | NDArray[Any], future: "asyncio.Future[Outcome]", deadlin
     if isinstance(given, bytes):
         return Job(deadline, future, source=given)
     return Job(deadline, future, sample=given)
-
-
-def checked(scorer: Scorer, path: Path) -> Scorer:
-    """Return a model that has answered once, for a blank sample.
-
-    Raises: BundleError where its answer is none.
-    """
-    way = scorer.preprocess
-    rows = scorer.scores(np.zeros((1, *way.stored_shape), way.dtype))
-    if rows.ndim != 2 or len(rows) != 1 or not np.isfinite(rows).all():
-        raise BundleError(f"`{path.name}` gives no finite answer for a blank input; export it again.")
-    return scorer
 
 
 def fingerprint_of(path: Path) -> str:

@@ -82,7 +82,7 @@ def input_name(model: ServedModel) -> str:
 
 def output_name(model: ServedModel) -> str:
     """Return what the one output of a model is called."""
-    return "probabilities" if model.engine.scorer.target.has_classes else "numbers"
+    return model.engine.scorer.target.row_name
 
 
 def _metadata(model: ServedModel) -> dict[str, Any]:
@@ -110,7 +110,9 @@ async def _infer(site: Site, request: Request, model: ServedModel) -> Response:
         asked = parse_infer(body, request.headers.get("inference-header-content-length"))
         samples = _samples(model, asked, most=site.settings.files)
         with contextlib.suppress(TypeError, ValueError):  # as Triton has it: microseconds
-            seconds = min(seconds, float(asked.parameters["timeout"]) / 1e6) if "timeout" in asked.parameters else seconds
+            seconds = (
+                min(seconds, float(asked.parameters["timeout"]) / 1e6) if "timeout" in asked.parameters else seconds
+            )
         more_places(len(samples) - 1)
         deadline = min(deadline, time.monotonic() + seconds)
         outcomes = await model.answers(list(samples), deadline, seconds)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fovea.drift import BINS, MEASURES
 
@@ -99,16 +100,18 @@ class Meters:
         if name != ALL:
             self.observe(name, "request_duration_seconds", seconds)
 
-    def drift_counts(self, model: str) -> np.ndarray:
+    def drift_counts(self, model: str) -> NDArray[np.float64]:
         """Return this process's counts (measures, bins) float64 for drift, to be changed in place."""
         at = _OFFSETS[DRIFT.name]
-        return self._own[self._index[model], at : at + DRIFT.cells].reshape(len(MEASURES), BINS)
+        found: NDArray[np.float64] = self._own[self._index[model], at : at + DRIFT.cells].reshape(len(MEASURES), BINS)
+        return found
 
-    def all_drift_counts(self, model: str) -> np.ndarray:
+    def all_drift_counts(self, model: str) -> NDArray[np.float64]:
         """Return the sum over the processes of `drift_counts`: (measures, bins) float64."""
         at = _OFFSETS[DRIFT.name]
-        summed: np.ndarray = self._cells[:, self._index[model], at : at + DRIFT.cells].sum(0)
-        return summed.reshape(len(MEASURES), BINS)
+        summed = self._cells[:, self._index[model], at : at + DRIFT.cells].sum(0)
+        found: NDArray[np.float64] = summed.reshape(len(MEASURES), BINS)
+        return found
 
     def total(self, model: str, family: str) -> float:
         """Return the sum over the processes of a counter or gauge."""
@@ -126,7 +129,8 @@ class Meters:
         lines += _head(DRIFT)
         for model, measures in drift.items():
             lines += [
-                f'fovea_{DRIFT.name}{{model="{model}",measure="{name}"}} {value:.6g}' for name, value in measures.items()
+                f'fovea_{DRIFT.name}{{model="{model}",measure="{name}"}} {value:.6g}'
+                for name, value in measures.items()
             ]
         lines += [*_head(RESTARTS), f"fovea_{RESTARTS.name} {self._restarts[0]:g}"]
         return "\n".join(lines) + "\n"

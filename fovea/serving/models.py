@@ -14,7 +14,7 @@ from fovea.drift import Reference
 from fovea.errors import shortened
 from fovea.serving.admission import Places
 from fovea.serving.batching import Outcome
-from fovea.serving.engine import Engine, Pace, TooLateError, checked, fingerprint_of
+from fovea.serving.engine import Engine, Pace, TooLateError, fingerprint_of
 from fovea.serving.meters import Meters
 from fovea.serving.opening import opened
 from fovea.serving.refusal import Refusal, full, late
@@ -106,7 +106,7 @@ class Models(Mapping[str, ServedModel]):
         """
         model, settings = self._models[name], self._settings
         fingerprint = await asyncio.to_thread(fingerprint_of, model.path)
-        scorer = await asyncio.to_thread(lambda: checked(opened(model.path, threads=settings.threads), model.path))
+        scorer = await asyncio.to_thread(opened, model.path, threads=settings.threads)
         reference = self._references.get(name) or Reference.from_card(scorer.card)
         drift = DriftWatch(name, reference, self._meters)
 

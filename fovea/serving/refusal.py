@@ -27,9 +27,7 @@ class Refusal(FoveaError):
 def full(status: int, retry_after_s: float) -> Refusal:
     """Return the refusal of a server that has no room for a request now."""
     seconds = max(1, round(retry_after_s + 0.5))
-    return Refusal(
-        status, f"The server is busy; try again in {seconds} s.", headers={"Retry-After": str(seconds)}
-    )
+    return Refusal(status, f"The server is busy; try again in {seconds} s.", headers={"Retry-After": str(seconds)})
 
 
 def late(timeout_s: float) -> Refusal:

@@ -124,14 +124,16 @@ def model_names(given: list[str]) -> dict[str, str]:
         name, separator, path = text.partition("=")
         if not separator or "/" in name:
             path = text
-            name = re.sub(r"[^A-Za-z0-9._-]+", "-", path.replace("\\", "/").rpartition("/")[2].rpartition(".")[0] or path)
+            name = re.sub(
+                r"[^A-Za-z0-9._-]+", "-", path.replace("\\", "/").rpartition("/")[2].rpartition(".")[0] or path
+            )
         if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}", name):
-            raise UsageError(f"`{shortened(text)}`: a model needs a name of letters, digits, . _ and -; write NAME=FILE.")
+            raise UsageError(
+                f"`{shortened(text)}`: a model needs a name of letters, digits, . _ and -; write NAME=FILE."
+            )
         if name in found:
             raise UsageError(f"Two models are called `{name}`; write NAME=FILE for one of them.")
         found[name] = path
     if not found:
         raise UsageError("There is no model to serve; name one: fovea serve model.onnx")
     return found
-
-
