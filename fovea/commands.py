@@ -125,6 +125,13 @@ COMMANDS = (
         ("fovea.jobs.filter:filter",),
     ),
     Command(
+        "export",
+        "MODEL",
+        "a network for other programs, proven to compute the same: ONNX with preprocessing, decoding and card inside; "
+        "[docs/ship.md](docs/ship.md)",
+        ("fovea.jobs.export:export",),
+    ),
+    Command(
         "serve",
         "MODEL...",
         "models behind HTTP: predictions in batches, a page to upload to, metrics; [docs/serve.md](docs/serve.md)",

@@ -153,10 +153,9 @@ class Number(Task):
 
         return lambda outputs, numbers: F.mse_loss(outputs.squeeze(1), numbers)
 
-    def decode(self, outputs: "Tensor") -> Rows:
+    def decoded(self, outputs: "Tensor") -> "Tensor":
         """Return (N, 1) numbers in the unit of the labels."""
-        rows: Rows = (outputs.double() * self.std + self.mean).numpy()
-        return rows
+        return outputs * self.std + self.mean
 
     def prediction(self, row: Rows) -> Prediction:
         """Return the number."""
