@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from numpy.typing import NDArray
 
 from fovea.card import Card
-from fovea.inputs.interface import Preprocessing, Stored
+from fovea.inputs.interface import Preprocessing, Samples, Stored
 from fovea.inputs.views import PLAIN
 from fovea.inputs.views import Protocol as Views
 from fovea.tasks.prediction import Prediction
@@ -36,7 +36,7 @@ class Predictor(Protocol):
 
     def outputs(
         self,
-        pixels: Stored,
+        pixels: Samples,
         protocol: Views = PLAIN,
         *,
         batch: int = 256,
@@ -48,7 +48,7 @@ class Predictor(Protocol):
         """
         ...
 
-    def scores(self, pixels: Stored, *, batch: int = 256) -> Rows:
+    def scores(self, pixels: Samples, *, batch: int = 256) -> Rows:
         """Return what the network says of stored samples, decoded: (N, classes) probabilities, or (N, 1) numbers."""
         ...
 

@@ -122,7 +122,10 @@ def _fits(taken: tuple[int | str, ...], made: tuple[int, ...]) -> bool:
 
 def _outputs(file: OnnxFile, card: Card) -> tuple[str, ...]:
     """Return the names of the outputs, whose number, types and columns are those of the card's task."""
-    wanted = [(card.target.row_name, "float32", len(card.target.classes) or 1), ("logits", "float32", card.target.outputs)]
+    wanted = [
+        (card.target.row_name, "float32", len(card.target.classes) or 1),
+        ("logits", "float32", card.target.outputs),
+    ]
     if card.target.several:
         wanted.append(("present", "bool", len(card.target.classes)))
     found = [(value.name, value.dtype) for value in file.outputs]

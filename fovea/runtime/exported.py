@@ -14,7 +14,7 @@ from fovea.budget import batch_within
 from fovea.card import Card
 from fovea.errors import BundleError, MissingDependencyError, StorageError, UsageError
 from fovea.files import open_regular
-from fovea.inputs.interface import Preprocessing, Stored
+from fovea.inputs.interface import Preprocessing, Samples, Stored
 from fovea.inputs.reading import Picture, listed, read_sample
 from fovea.inputs.views import PLAIN, Protocol
 from fovea.runtime.contents import Contents, check_contents
@@ -84,7 +84,7 @@ class Exported:
             return []
         return [self.target.prediction(row) for row in self.scores(np.stack(samples), batch=batch)]
 
-    def scores(self, samples: Stored, *, batch: int = 256) -> Rows:
+    def scores(self, samples: Samples, *, batch: int = 256) -> Rows:
         """Return what the network says of samples (N, ...): (N, classes) probabilities, or (N, 1) numbers.
 
         Raises:
@@ -93,12 +93,12 @@ class Exported:
         """
         return self._outputs(0, samples, batch=batch).astype(np.float64)
 
-    def logits(self, samples: Stored, *, batch: int = 256, progress: Progress | None = None) -> NDArray[np.float32]:
+    def logits(self, samples: Samples, *, batch: int = 256, progress: Progress | None = None) -> NDArray[np.float32]:
         """Return the network's outputs (N, K) float32 as they are before they are decoded; errors as `scores`."""
         return self._outputs(1, samples, batch=batch, progress=progress)
 
     def outputs(
-        self, samples: Stored, protocol: Protocol = PLAIN, *, batch: int = 256, progress: Progress | None = None
+        self, samples: Samples, protocol: Protocol = PLAIN, *, batch: int = 256, progress: Progress | None = None
     ) -> "Tensor":
         """Return float32 outputs (N, K) of decoded samples, their means over the views; needs PyTorch.
 
@@ -130,25 +130,23 @@ class Exported:
         """Return None: the weights of the file are its runtime's."""
 
     def _outputs(
-        self, index: int, samples: Stored, *, batch: int, progress: Progress | None = None
+        self, index: int, samples: Samples, *, batch: int, progress: Progress | None = None
     ) -> NDArray[np.float32]:
-        samples = np.asarray(samples)
-        self._check(samples)
         if batch < 1:
             raise UsageError(f"`batch` (={batch}) must be at least 1.")
         found = [np.empty((0, self.contents.columns[index]), np.float32)]
         size = self.contents.batch or batch_within(batch, self.contents.sample_bytes)
         for first in range(0, len(samples), size):
-            found.append(self._batch(index, samples[first : first + size]))
+            found.append(self._batch(index, np.ascontiguousarray(samples[first : first + size])))
             if progress:
                 progress(min(first + size, len(samples)), len(samples))
         return np.concatenate(found)
 
     def _batch(self, index: int, samples: Stored) -> NDArray[np.float32]:
         """Return one output of at most a batch; of a file with a fixed batch, what lacks is filled up and cut off."""
-        given, lacking = np.ascontiguousarray(samples), (self.contents.batch or 0) - len(samples)
-        if lacking > 0:
-            given = np.concatenate([given, np.repeat(given[-1:], lacking, axis=0)])
+        self._check(samples)
+        lacking = (self.contents.batch or 0) - len(samples)
+        given = np.concatenate([samples, np.repeat(samples[-1:], lacking, axis=0)]) if lacking > 0 else samples
         (rows,) = self.session.run([self.contents.outputs[index]], {self.contents.input: given})
         rows = rows[: len(samples)]
         if rows.shape != (len(samples), self.contents.columns[index]):
