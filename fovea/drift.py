@@ -18,6 +18,8 @@ BINS = 10
 """At most; each holds about as many of the reference."""
 SECTION = "validation"
 """Of a card: where the reference stands."""
+DIGITS = 6
+"""Of edges behind the point, as a person may read them."""
 LOOKED_AT = 56
 """Rows and columns of a sample of which the statistics are taken, evenly spread; about."""
 
@@ -32,7 +34,7 @@ class Histogram:
     @classmethod
     def of(cls, values: NDArray[np.float64]) -> Self:
         """Return the histogram of values (N,) float64 whose bins hold about equally many of them."""
-        edges = np.unique(np.quantile(values, np.arange(1, BINS) / BINS))
+        edges = np.unique(np.quantile(values, np.arange(1, BINS) / BINS).round(DIGITS))
         return cls(tuple(map(float, edges)), tuple(map(float, counted(values, edges))))
 
     def to_dict(self) -> dict[str, list[float]]:

@@ -9,14 +9,17 @@ from fovea.cli.output import remark
 
 def serve(
     models: Annotated[
-        list[str], typer.Argument(metavar="MODEL...", help="Model files, each as FILE or NAME=FILE.", show_default=False)
+        list[str],
+        typer.Argument(metavar="MODEL...", help="Model files, each as FILE or NAME=FILE.", show_default=False),
     ],
     host: Annotated[str, typer.Option(help="The address to listen at; others than this machine's want a token.")] = (
         "127.0.0.1"
     ),
     port: Annotated[int, typer.Option(help="0 takes a free one.")] = 8000,
     workers: Annotated[int, typer.Option(help="Processes that answer.")] = 1,
-    threads: Annotated[int | None, typer.Option(help="Of each process.", show_default="all processors together")] = None,
+    threads: Annotated[
+        int | None, typer.Option(help="Of each process.", show_default="all processors together")
+    ] = None,
     batch: Annotated[int, typer.Option(help="Images that are computed at once, at most.")] = 16,
     wait_ms: Annotated[
         float, typer.Option(help="How long an image that came while the engine was busy waits for others, at most.")

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from fovea.display import Display
+from fovea.drift import Reference
 from fovea.errors import MissingDependencyError, StorageError, UsageError
 from fovea.model.opening import is_exported
 
@@ -61,6 +62,8 @@ def serve(
         KeyboardInterrupt: it was ended by Ctrl-C, all requests being answered.
     """
     _check_libraries()
+    from fovea.serving.bundles import WatchedBundle
+    from fovea.serving.preparing import Preparation
     from fovea.serving.settings import Settings, model_names
     from fovea.serving.supervisor import Supervisor
 
@@ -91,7 +94,27 @@ def serve(
         raise UsageError(f"`--explain` needs the network itself; `{first.name}` is exported: give its bundle.")
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fovea-serve-")))
-        Supervisor(settings=settings, models=paths, bundles=bundles, ready=ready).run()
+        exported = {name: folder / f"{name}.onnx" if name in bundles else path for name, path in paths.items()}
+        references: dict[str, Reference] = {}
+        for name, path in paths.items():
+            order = Preparation(
+                model=path, out=exported[name] if name in bundles else None, reference=str(reference or "")
+            )
+            if order.out is not None or order.reference:
+                display.note(f"{name}: {'exporting' if order.out else 'measuring the reference'} ...")
+                if found := order.run():
+                    references[name] = found
+        watched = [WatchedBundle(name, path, exported[name]) for name, path in bundles.items()] if watch else []
+        for each in watched:
+            stack.callback(each.close)
+        Supervisor(
+            settings=settings,
+            models=exported,
+            bundles=bundles,
+            references=references,
+            further=[each.look for each in watched],
+            ready=ready,
+        ).run()
 
 
 def _check_libraries() -> None:
@@ -111,8 +134,8 @@ def _check_open(local: bool, token: bool, *, no_auth: bool, host: str) -> None:
         raise UsageError("`--token-file` and `--no-auth` exclude each other; choose one.")
     if not local and not token and not no_auth:
         raise UsageError(
-            f"At `host` (={host}) others than this machine can ask: give --token-file FILE with a secret that they must "
-            "bring, or --no-auth to let anybody ask."
+            f"At `host` (={host}) others than this machine can ask: give --token-file FILE with a secret that they "
+            "must bring, or --no-auth to let anybody ask."
         )
 
 

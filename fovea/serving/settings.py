@@ -5,6 +5,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Self
 
 from fovea.errors import UsageError, shortened
@@ -114,8 +115,10 @@ def origin_of(host: str, port: int) -> str:
 def model_names(given: list[str]) -> dict[str, str]:
     """Return the path of each model by its name, from `FILE` or `NAME=FILE`, in the order given.
 
-    >>> model_names(["runs/cats.onnx", "b=x.onnx"])
-    {'cats': 'runs/cats.onnx', 'b': 'x.onnx'}
+    A file is called as it is without its suffix; a run's `model.safetensors` as the folder of the run.
+
+    >>> model_names(["cats.onnx", "runs/dogs/model.safetensors", "b=x.onnx"])
+    {'cats': 'cats.onnx', 'dogs': 'runs/dogs/model.safetensors', 'b': 'x.onnx'}
 
     Raises: UsageError for a name that no address can hold, or that is given twice.
     """
@@ -123,10 +126,7 @@ def model_names(given: list[str]) -> dict[str, str]:
     for text in given:
         name, separator, path = text.partition("=")
         if not separator or "/" in name:
-            path = text
-            name = re.sub(
-                r"[^A-Za-z0-9._-]+", "-", path.replace("\\", "/").rpartition("/")[2].rpartition(".")[0] or path
-            )
+            name, path = _name_of(Path(text)), text
         if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}", name):
             raise UsageError(
                 f"`{shortened(text)}`: a model needs a name of letters, digits, . _ and -; write NAME=FILE."
@@ -137,3 +137,8 @@ def model_names(given: list[str]) -> dict[str, str]:
     if not found:
         raise UsageError("There is no model to serve; name one: fovea serve model.onnx")
     return found
+
+
+def _name_of(path: Path) -> str:
+    named_by_folder = path.stem == "model" and path.absolute().parent.name
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", named_by_folder or path.stem)
