@@ -61,6 +61,7 @@ class Batcher:
         self._waiting: deque[Job] = deque()
         self._coming = 0
         self._closed = False
+        self._idle_since = 0.0
         self.seconds_each = 0.0
         """What an image takes, as a moving mean."""
         self._thread = threading.Thread(target=self._run, name="batches", daemon=True)
@@ -109,9 +110,8 @@ class Batcher:
     def _next(self) -> list[Job]:
         """Return the images of the next batch; none at the end."""
         with self._changed:
-            came_while_busy = bool(self._waiting)
             self._changed.wait_for(lambda: self._waiting or (self._closed and not self._coming))
-            if came_while_busy:
+            if self._waiting and self._waiting[0].ready_at < self._idle_since:
                 left = self._waiting[0].ready_at + self._wait_s - time.monotonic()
                 self._changed.wait_for(lambda: not self._coming or len(self._waiting) >= self._batch, max(0.0, left))
             return [self._waiting.popleft() for _ in range(min(self._batch, len(self._waiting)))]
@@ -125,7 +125,8 @@ class Batcher:
             if len(jobs) == 1:
                 return [(jobs[0], error)]
             return [pair for job in jobs for pair in self._computed([job])]  # the fault of one is not that of all
-        each = (time.monotonic() - began) / len(jobs)
+        self._idle_since = time.monotonic()
+        each = (self._idle_since - began) / len(jobs)
         self.seconds_each = each if self.seconds_each == 0 else 0.9 * self.seconds_each + 0.1 * each
         self._noted(samples, rows)
         return list(zip(jobs, rows, strict=True))
