@@ -119,7 +119,7 @@ def _from_json(data: Any, dtype: np.dtype[Any], shape: Sequence[int], shown: str
         values = np.array(data)
         if values.dtype.kind not in "biuf" or values.size != math.prod(shape):
             raise ValueError
-        if dtype.kind in "iu" and (values.dtype.kind == "f" or not _fits(values, dtype)):
+        if values.size and dtype.kind in "iu" and (values.dtype.kind == "f" or not _fits(values, dtype)):
             raise ValueError
         return values.astype(dtype).reshape(shape)
     except (ValueError, OverflowError, TypeError):
@@ -128,7 +128,7 @@ def _from_json(data: Any, dtype: np.dtype[Any], shape: Sequence[int], shown: str
 
 def _fits(values: Tensor, dtype: np.dtype[Any]) -> bool:
     limits = np.iinfo(dtype)
-    return values.size == 0 or bool(limits.min <= int(values.min()) and int(values.max()) <= limits.max)
+    return bool(limits.min <= int(values.min()) and int(values.max()) <= limits.max)
 
 
 def _wanted(entry: Mapping[str, Any], binary: bool) -> Wanted:
