@@ -1,5 +1,6 @@
 """`fovea serve`."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -47,8 +48,8 @@ def serve(
     from fovea.display import Display
     from fovea.jobs.serve import serve as job
 
-    def ready(origin: str) -> None:
-        remark(f"Serving  {', '.join(models)} at {origin} (Ctrl-C ends it)")
+    def ready(names: Sequence[str], origin: str) -> None:
+        remark(f"Serving  {', '.join(names)} at {origin} (Ctrl-C ends it)")
 
     with Display() as display:
         job(models, **given, allow_host=allow_host or (), ready=ready, display=display)

@@ -4,17 +4,22 @@ import contextlib
 import os
 import stat
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fovea.display import Display
 from fovea.drift import Reference
 from fovea.errors import MissingDependencyError, StorageError, UsageError
+from fovea.files import no_file, open_regular
 from fovea.model.opening import is_exported
 
-LIBRARIES = {"fastapi": "fastapi", "uvicorn": "uvicorn", "python_multipart": "python-multipart", "onnxruntime": ""}
-"""What the extra `serve` brings: modules."""
+if TYPE_CHECKING:
+    from fovea.serving.settings import Settings
+
+LIBRARIES = ("fastapi", "uvicorn", "python_multipart", "onnxruntime")
+"""What the extra `serve` brings."""
 LONGEST_TOKEN = 4096
 
 
@@ -38,7 +43,7 @@ def serve(
     watch: bool = False,
     explain: bool = False,
     reference: str | Path | None = None,
-    ready: Callable[[str], None] = lambda origin: None,
+    ready: Callable[[Sequence[str], str], None] = lambda names, origin: None,
     display: Display | None = None,
 ) -> None:
     """Serve `models` over HTTP until SIGTERM, or Ctrl-C: model files, each as `FILE` or `NAME=FILE`.
@@ -51,7 +56,8 @@ def serve(
     where `host` is another address; this wants a `token_file`, whose content requests bring, or `no_auth`. They name
     the server by address, or as one of `allow_host`. With `watch` files that are replaced are taken over. `explain`
     shows where bundles see their answers. `reference` is a data set whose validation part is what drift is measured
-    against, where the card holds none. `ready` gets the address once all processes answer.
+    against, where the card holds none. `ready` gets the names of the models and the
+    address once all processes answer.
 
     Raises:
         UsageError: settings out of range or that do not go together, no model, or an address that is not here.
@@ -62,10 +68,7 @@ def serve(
         KeyboardInterrupt: it was ended by Ctrl-C, all requests being answered.
     """
     _check_libraries()
-    from fovea.serving.bundles import WatchedBundle
-    from fovea.serving.preparing import Preparation
     from fovea.serving.settings import Settings, model_names
-    from fovea.serving.supervisor import Supervisor
 
     given = [models] if isinstance(models, str | Path) else list(models)
     paths = {name: Path(path) for name, path in model_names([str(each) for each in given]).items()}
@@ -82,34 +85,51 @@ def serve(
         body_bytes=int(body_mb * 1_000_000),
         files=files,
         busy_status=busy_status,
-        token="" if token_file is None else _token(Path(token_file), display),
+        token="" if token_file is None else _token(Path(token_file)),
         hosts=tuple(allow_host),
         watch=watch,
         explain=explain,
     )
     _check_open(settings.is_local, bool(settings.token), no_auth=no_auth, host=host)
+    for path in paths.values():
+        if fault := no_file(path):
+            raise StorageError(f"`{path}` cannot be read: {fault}.")
+        if explain and is_exported(path):
+            raise UsageError(f"`--explain` needs the network itself; `{path.name}` is exported: give its bundle.")
+    if token_file is not None:
+        _note_readers(Path(token_file), display)
+    _run(paths, settings, str(reference or ""), lambda origin: ready(list(paths), origin), display)
+
+
+def _run(
+    paths: dict[str, Path], settings: "Settings", reference: str, ready: Callable[[str], None], display: Display
+) -> None:
+    """Export bundles and measure references, then serve."""
+    from fovea.serving.bundles import WatchedBundle
+    from fovea.serving.preparing import Preparation
+    from fovea.serving.supervisor import Supervisor, ended_by_sigterm
+
     bundles = {name: path for name, path in paths.items() if not is_exported(path)}
-    if explain and len(bundles) < len(paths):
-        (first, *_) = (path for path in paths.values() if is_exported(path))
-        raise UsageError(f"`--explain` needs the network itself; `{first.name}` is exported: give its bundle.")
     with contextlib.ExitStack() as stack:
+        stack.enter_context(ended_by_sigterm())
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fovea-serve-")))
         exported = {name: folder / f"{name}.onnx" if name in bundles else path for name, path in paths.items()}
         references: dict[str, Reference] = {}
         for name, path in paths.items():
-            order = Preparation(
-                model=path, out=exported[name] if name in bundles else None, reference=str(reference or "")
-            )
-            if order.out is not None or order.reference:
+            order = Preparation(model=path, out=exported[name] if name in bundles else None, reference=reference)
+            if order.out is not None or reference:
                 display.note(f"{name}: {'exporting' if order.out else 'measuring the reference'} ...")
                 if found := order.run():
                     references[name] = found
-        watched = [WatchedBundle(name, path, exported[name]) for name, path in bundles.items()] if watch else []
+        watched = (
+            [WatchedBundle(name, path, exported[name]) for name, path in bundles.items()] if settings.watch else []
+        )
         for each in watched:
             stack.callback(each.close)
         Supervisor(
             settings=settings,
             models=exported,
+            folder=folder,
             bundles=bundles,
             references=references,
             further=[each.look for each in watched],
@@ -139,17 +159,21 @@ def _check_open(local: bool, token: bool, *, no_auth: bool, host: str) -> None:
         )
 
 
-def _token(path: Path, display: Display) -> str:
-    """Return the secret in a file, and say where others can read it. Raises: StorageError, UsageError."""
+def _token(path: Path) -> str:
+    """Return the secret in a file. Raises: StorageError, UsageError."""
     try:
-        mode = path.stat().st_mode
-        text = path.read_bytes()[: LONGEST_TOKEN + 1].decode("ascii").strip()
+        with open_regular(path) as stream:
+            text = stream.read(LONGEST_TOKEN + 2).decode("ascii").strip()
     except UnicodeDecodeError:
         raise UsageError(f"`--token-file {path}` holds no plain text.") from None
     except OSError as error:
         raise StorageError(f"`--token-file {path}` cannot be read: {error.strerror or error}.") from error
     if not text or len(text) > LONGEST_TOKEN:
         raise UsageError(f"`--token-file {path}` must hold one secret of 16 to {LONGEST_TOKEN} characters.")
-    if mode & (stat.S_IRWXG | stat.S_IRWXO):
-        display.note(f"token: others than you can use `{path}`; `chmod 600 {path}` keeps it yours")
     return text
+
+
+def _note_readers(path: Path, display: Display) -> None:
+    """Say where others can read the secret."""
+    if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        display.note(f"token: others than you can use `{path}`; `chmod 600 {path}` keeps it yours")

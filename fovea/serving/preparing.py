@@ -50,7 +50,13 @@ class Preparation:
 
     def run(self) -> Reference | None:
         """Do it, and wait; errors as `result`."""
-        return self.result(self.start())
+        process = self.start()
+        try:
+            return self.result(process)
+        except BaseException:
+            process.kill()
+            process.communicate()
+            raise
 
 
 def prepare(order: Preparation) -> dict[str, Any]:

@@ -13,8 +13,9 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -110,6 +111,8 @@ class Supervisor:
     settings: Settings
     models: dict[str, Path]
     """Exported networks by name."""
+    folder: Path
+    """Of this server alone; whoever made it removes it."""
     bundles: dict[str, Path] = field(default_factory=dict)
     """What is explained."""
     references: dict[str, Reference] = field(default_factory=dict)
@@ -128,10 +131,9 @@ class Supervisor:
         """
         with contextlib.ExitStack() as stack:
             listener = stack.enter_context(listening(self.settings))
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fovea-serve-")))
             counters = stack.enter_context(tempfile.TemporaryFile())
             told = stack.enter_context(_told_to_end())
-            children = self._children(listener, counters.fileno(), folder)
+            children = self._children(listener, counters.fileno())
             stack.callback(_end_all, children)
             for child in children:
                 child.start()
@@ -158,11 +160,11 @@ class Supervisor:
                     look()
             time.sleep(0.05)
 
-    def _children(self, listener: socket.socket, counters: int, folder: Path) -> list[Child]:
+    def _children(self, listener: socket.socket, counters: int) -> list[Child]:
         slots = self.settings.workers
         os.ftruncate(counters, size_bytes(len(self.models), slots))
         meters = Meters(counters, list(self.models), slots=slots)
-        address = str(folder / "explain")
+        address = str(self.folder / "explain")
         descriptors = listener.fileno(), counters
         found = []
         for slot in range(slots):
@@ -222,6 +224,31 @@ def listening(settings: Settings) -> socket.socket:
 
 
 @contextlib.contextmanager
+def ended_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM end the body as any exception does, so that nothing is left behind; in the main thread only."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(0)
+
+    with _handled({signal.SIGTERM: end}):
+        yield
+
+
+@contextlib.contextmanager
+def _handled(handlers: Mapping[int, Callable[[int, FrameType | None], None]]) -> Iterator[None]:
+    """Handle signals meanwhile; in other threads than the main one there are none to handle."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
 def _told_to_end() -> Iterator[list[int]]:
     """Yield the signals to end that have come; there are handlers for them meanwhile."""
     told: list[int] = []
@@ -229,12 +256,8 @@ def _told_to_end() -> Iterator[list[int]]:
     def note(number: int, frame: FrameType | None) -> None:
         told.append(number)
 
-    before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
+    with _handled({signal.SIGTERM: note, signal.SIGINT: note}):
         yield told
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _wait_all(children: Sequence[Child], told: list[int], seconds: float) -> None:

@@ -14,6 +14,8 @@ from fovea.errors import BundleError
 from fovea.runtime import load
 
 PNG = {"content-type": "image/png"}
+BEGUN = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\nContent-Length: 100\r\n\r\nabc"
+"""Of a request of 100 bytes, three."""
 
 
 def form(*contents, field="image"):
@@ -254,7 +256,7 @@ def test_a_request_is_not_answered_after_its_time(colours_file, picture):
 
 def test_a_slow_body_is_given_up(colours_file):
     with live({"colours": colours_file}, body_grace_s=0.2) as server:
-        head = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\nContent-Length: 100\r\n\r\nabc"
+        head = BEGUN
         said = server.exchange(head.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
         assert said.startswith(b"HTTP/1.1 408 ") and b"The body came too slowly: 3 bytes in 0 s." in said
         assert server.site.models["colours"].places.taken == 0
@@ -263,7 +265,7 @@ def test_a_slow_body_is_given_up(colours_file):
 def test_a_body_that_ends_early_leaves_nothing_behind(colours_file, picture):
     with live({"colours": colours_file}) as server:
         for _ in range(5):
-            head = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\nContent-Length: 100\r\n\r\nabc"
+            head = BEGUN
             with socket.create_connection(("127.0.0.1", server.port)) as connection:
                 connection.sendall(head)
         wait_for(lambda: server.site.models["colours"].places.taken == 0 and server.site.bodies.taken == 0)
