@@ -3,6 +3,7 @@
 Input `input` float32 (N, C, H, W) of images, output `logits` float32 (N, K).
 """
 
+import copy
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -49,7 +50,9 @@ def float_core(model: nn.Module, shape: Sequence[int], *, dynamic_size: bool = F
     example = torch.zeros(TRACED, *shape, device=next(model.parameters()).device)
     open_axes = {0: BATCH, **({2: SIDES[0], 3: SIDES[1]} if dynamic_size else {})}
     try:
-        core = graph_of(_MainHead(model), example, inputs=open_axes, name=INPUT, outputs=[LOGITS])
+        # in channels-last memory, flattening is written as a gather by computed addresses
+        plain = copy.deepcopy(model).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        core = graph_of(_MainHead(plain), example, inputs=open_axes, name=INPUT, outputs=[LOGITS])
     except FoveaError:
         raise
     except Exception as error:  # the exporter may raise anything of a network that it cannot follow
