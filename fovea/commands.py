@@ -124,6 +124,13 @@ COMMANDS = (
         "[docs/filters.md](docs/filters.md)",
         ("fovea.jobs.filter:filter",),
     ),
+    Command(
+        "export",
+        "MODEL",
+        "a network for other programs, proven to compute the same: ONNX with preprocessing, decoding and card inside; "
+        "[docs/ship.md](docs/ship.md)",
+        ("fovea.jobs.export:export",),
+    ),
     Command("info", "MODEL", "the card of a model file; [docs/bundle.md](docs/bundle.md)", ("fovea.jobs.info:info",)),
     Command(
         "doctor", "", "what this machine has, and what is missing for which command", ("fovea.jobs.doctor:doctor",)

@@ -115,8 +115,8 @@ class Angle(Task):
         found = torch.rad2deg(torch.atan2(outputs[:, 1], outputs[:, 0]))
         return ((found - labels + 180) % 360 - 180).abs()
 
-    def decode(self, outputs):
-        return (torch.rad2deg(torch.atan2(outputs[:, 1], outputs[:, 0])) % 360).double().numpy()[:, None]
+    def decoded(self, outputs):
+        return (torch.rad2deg(torch.atan2(outputs[:, 1], outputs[:, 0])) % 360)[:, None]
 
     def prediction(self, row):
         return Prediction(value=float(row[0]))

@@ -206,10 +206,21 @@ class Classes(Named):
         """Return whether the chosen class (N,) is the right one."""
         return chosen_classes(outputs) == labels
 
-    def decode(self, outputs: "Tensor") -> Rows:
+    def decoded(self, outputs: "Tensor") -> "Tensor":
         """Return (N, classes) probabilities at the temperature, each row of sum 1."""
-        rows: Rows = probabilities(outputs.double(), temperature=self.temperature).numpy()
-        return rows
+        return probabilities(outputs, temperature=self.temperature)
+
+    def decisions(self, rows: Rows) -> NDArray[Any]:
+        """Return the index (N, 1) of the most probable class of rows (N, classes) of probabilities."""
+        return rows.argmax(1)[:, None]
+
+    def margins(self, outputs: "Tensor") -> NDArray[np.float64]:
+        """Return by how much the largest of logits (N, K) exceeds the next, (N, 1) float64; of one logit, its size."""
+        logits = outputs.double()
+        if logits.shape[1] == 1:
+            return logits.abs().numpy()  # type: ignore[no-any-return]
+        best = logits.topk(2, dim=1).values
+        return (best[:, :1] - best[:, 1:]).numpy()  # type: ignore[no-any-return]
 
     def evidence(self, outputs: "Tensor", answers: "Tensor") -> "Tensor":
         """Return the logit (N,) of each answer; a single sigmoid unit speaks for the second class."""
@@ -340,8 +351,8 @@ def probabilities(outputs: "Tensor", *, temperature: float = 1.0) -> "Tensor":
     """Return (N, classes) probabilities of logits (N, K): softmax; for K = 1 the sigmoid, for the second of two."""
     import torch
 
-    scaled = outputs / temperature
     if outputs.shape[1] == 1:
-        second = torch.sigmoid(scaled)
-        return torch.cat([1 - second, second], dim=1)
-    return scaled.softmax(1)
+        # not 1 - sigmoid, which loses what is near 0
+        return torch.cat([-outputs, outputs], dim=1).div(temperature).sigmoid()
+    # differences first: divided by a small temperature, large logits would lose their last digits in float32
+    return ((outputs - outputs.amax(1, keepdim=True)) / temperature).softmax(1)

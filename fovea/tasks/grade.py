@@ -138,10 +138,21 @@ class Grade(Classes):
         stays = torch.cat([logsigmoid(-outputs), torch.zeros_like(outputs[:, :1])], 1)
         return above + stays
 
-    def decode(self, outputs: "Tensor") -> Rows:
+    def decoded(self, outputs: "Tensor") -> "Tensor":
         """Return (N, K) probabilities at the temperature, each row of sum 1."""
-        rows: Rows = self.log_probabilities(outputs.double() / self.temperature).exp().numpy()
-        return rows
+        return self.log_probabilities(outputs / self.temperature).exp()
+
+    def decisions(self, rows: Rows) -> NDArray[Any]:
+        """Return the grades (N, 1) that are answered for rows (N, K) of probabilities."""
+        return medians(rows)[:, None]
+
+    def margins(self, outputs: "Tensor") -> NDArray[np.float64]:
+        """Return how far from 1/2 the nearest P(y > k) of outputs (N, K - 1) is, as log-odds, (N, 1) float64."""
+        from torch.nn.functional import logsigmoid
+
+        above = logsigmoid(outputs.double() / self.temperature).cumsum(1)
+        odds = above - (-above.expm1()).clamp(min=1e-300).log()
+        return self.temperature * odds.abs().amin(1, keepdim=True).numpy()  # type: ignore[no-any-return]
 
     def evidence(self, outputs: "Tensor", answers: "Tensor") -> "Tensor":
         """Return the logarithm of the probability (N,) of each grade."""

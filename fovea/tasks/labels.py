@@ -210,10 +210,27 @@ class SeveralLabels(Named):
         value = float(metrics.mean_average_precision(outputs.double().numpy(), labels)[0])
         return None if np.isnan(value) else value
 
-    def decode(self, outputs: "Tensor") -> Rows:
+    def decoded(self, outputs: "Tensor") -> "Tensor":
         """Return (N, L) probabilities at the temperature."""
-        rows: Rows = (outputs.double() / self.temperature).sigmoid().numpy()
-        return rows
+        return (outputs / self.temperature).sigmoid()
+
+    def exported(self, outputs: "Tensor") -> "dict[str, Tensor]":
+        """Return the probabilities (N, L) float32, and as `present` bool (N, L) which are above their thresholds."""
+        import torch
+
+        rows = self.decoded(outputs)
+        return {self.row_name: rows, "present": rows > torch.tensor(self.thresholds, dtype=rows.dtype)}
+
+    def decisions(self, rows: Rows) -> NDArray[Any]:
+        """Return which labels are answered, bool (N, L), for rows (N, L) of probabilities."""
+        return self.present(rows)
+
+    def margins(self, outputs: "Tensor") -> NDArray[np.float64]:
+        """Return how far each of outputs (N, L) is from that of its threshold, float64 (N, L)."""
+        import torch
+
+        thresholds = torch.tensor(self.thresholds, dtype=torch.float64)
+        return (outputs.double() - self.temperature * thresholds.logit()).abs().numpy()  # type: ignore[no-any-return]
 
     def present(self, rows: Rows) -> NDArray[np.bool_]:
         """Return which labels are answered: those of probabilities (..., L) above their thresholds."""

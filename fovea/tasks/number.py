@@ -68,6 +68,7 @@ class Number(Task):
     noun: ClassVar[str] = "a number"
     losses: ClassVar[tuple[str, ...]] = ("mse",)
     metric: ClassVar[Metric] = Metric("mae", "mean absolute error", higher_is_better=False)
+    row_name: ClassVar[str] = "numbers"
     closed_form: ClassVar[str] = "regression"
     sections: ClassVar[tuple[str, ...]] = ("scatter", "mistakes")
     measures: ClassVar[bool] = True
@@ -152,10 +153,9 @@ class Number(Task):
 
         return lambda outputs, numbers: F.mse_loss(outputs.squeeze(1), numbers)
 
-    def decode(self, outputs: "Tensor") -> Rows:
+    def decoded(self, outputs: "Tensor") -> "Tensor":
         """Return (N, 1) numbers in the unit of the labels."""
-        rows: Rows = (outputs.double() * self.std + self.mean).numpy()
-        return rows
+        return outputs * self.std + self.mean
 
     def prediction(self, row: Rows) -> Prediction:
         """Return the number."""

@@ -117,6 +117,8 @@ class Task(ABC):
     """Whether `calibrated` does something, for which outputs on the validation part are computed."""
     smooths: ClassVar[bool] = False
     """Whether smoothed labels help, where a plan is free to choose."""
+    row_name: ClassVar[str] = "probabilities"
+    """What decoded rows are called in an exported file."""
     closed_form: ClassVar[str] = ""
     """How a last layer is fitted at once: `discriminants`, `regression` (`fovea.training.probing`), or not at all."""
     sections: ClassVar[tuple[str, ...]] = ("mistakes",)
@@ -285,8 +287,28 @@ class Task(ABC):
         return Score(loss(outputs, labels).item(), mean, self.followed)
 
     @abstractmethod
+    def decoded(self, outputs: "Tensor") -> "Tensor":
+        """Return what outputs (N, K) mean: (N, classes) probabilities, or (N, 1) numbers in the unit of the labels.
+
+        In the type of `outputs`, by operations that an exported graph can hold: no branch on values, no NumPy.
+        """
+
     def decode(self, outputs: "Tensor") -> Rows:
-        """Return what outputs (N, K) mean: (N, classes) probabilities, or (N, 1) numbers in the unit of the labels."""
+        """Return the rows of `decoded`, computed in float64."""
+        rows: Rows = self.decoded(outputs.double()).numpy()
+        return rows
+
+    def exported(self, outputs: "Tensor") -> "dict[str, Tensor]":
+        """Return all that an exported file says of outputs (N, K) float32, by name, the decoded rows first."""
+        return {self.row_name: self.decoded(outputs)}
+
+    def decisions(self, rows: Rows) -> NDArray[Any]:
+        """Return what is decided by rows (N, K) of `decode`: integers or bool (N, D); D is 0 where nothing is."""
+        return np.zeros((len(rows), 0), np.int64)
+
+    def margins(self, outputs: "Tensor") -> NDArray[np.float64]:
+        """Return how far outputs (N, K) are from deciding otherwise, on their own scale: float64 (N, D), at least 0."""
+        return np.zeros((len(outputs), 0))
 
     @abstractmethod
     def prediction(self, row: Rows) -> Prediction:

@@ -1,0 +1,44 @@
+"""The libraries of the extra `export`, imported where they are needed, and their warnings."""
+
+import contextlib
+import logging
+import warnings
+from collections.abc import Iterator
+from importlib import import_module
+from typing import Any
+
+from fovea.errors import MissingDependencyError
+
+NEEDED = ("onnx", "onnxscript", "onnxruntime")
+_NOTED = "torch.onnx._internal.exporter._registration"
+"""The logger that complains, at the first export, that operators of torchvision are missing; no network here has any."""
+
+
+def check_installed() -> None:
+    """Raise MissingDependencyError where a library of the extra `export` is missing."""
+    for name in NEEDED:
+        library(name)
+
+
+def library(name: str) -> Any:
+    """Return an imported library of the extra `export`. Raises: MissingDependencyError."""
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"Exporting needs `{name}`, which is not installed: pip install 'fovea-cnn[export]'."
+        ) from error
+
+
+@contextlib.contextmanager
+def without_its_warnings() -> Iterator[None]:
+    """Silence what PyTorch's exporter says of itself, and nothing else."""
+    logger = logging.getLogger(_NOTED)
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)` is deprecated")
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,106 @@
+"""A model file as one ONNX file: written only when it is proven."""
+
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fovea import inputs
+from fovea.card import Card
+from fovea.errors import UsageError
+from fovea.exporting.assembly import assembled, with_card
+from fovea.exporting.core import float_core
+from fovea.exporting.library import check_installed
+from fovea.exporting.proof import Proof, prove
+from fovea.exporting.samples import Samples, generated
+from fovea.exporting.settings import PLAIN, ExportSettings
+from fovea.model.bundle import Bundle
+from fovea.storage import write_atomically
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+LARGEST = 2**31 - 1
+"""Bytes of one ONNX file."""
+SECOND_SIZE = 1.25
+"""With the size left open, the graph is also proven at about so many times the size of the input."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exported:
+    """A file that was written, and what is known of it."""
+
+    path: Path
+    bytes: int
+    seconds: float
+    """That the export took, the proof counted."""
+    settings: ExportSettings
+    proof: Proof
+    card: Card
+    """With the key `export`."""
+
+
+def export_onnx(
+    bundle: Bundle, path: str | Path, *, settings: ExportSettings = PLAIN, samples: Samples | None = None
+) -> Exported:
+    """Write a network as one proven ONNX file, with preprocessing, decoding and card inside.
+
+    `samples` are what it is proven on; generated ones where there are none.
+
+    Raises:
+        ProofError: the graph does not compute what the network does, or that cannot be shown; nothing is written.
+        UsageError: the network cannot be written as such a graph.
+        MissingDependencyError: the extra `export` is not installed.
+        StorageError: the file cannot be written.
+    """
+    began = time.perf_counter()
+    content, proof, card = proven(bundle, settings=settings, samples=samples)
+    path = Path(path)
+    write_atomically(path, content)
+    seconds = time.perf_counter() - began
+    return Exported(path=path, bytes=len(content), seconds=seconds, settings=settings, proof=proof, card=card)
+
+
+def proven(
+    bundle: Bundle, *, settings: ExportSettings = PLAIN, samples: Samples | None = None
+) -> tuple[bytes, Proof, Card]:
+    """Return the content of the file that `export_onnx` writes, its proof, and the card inside; errors as there."""
+    check_installed()
+    _check(bundle, settings)
+    samples = samples or generated(bundle.preprocess)
+    core = float_core(bundle.model, bundle.preprocess.shape, dynamic_size=settings.dynamic_size)
+    model = assembled(core, bundle.card, settings)
+    content = serialised(model)
+    proof = prove(content, bundle, samples, settings)
+    if settings.dynamic_size:
+        proof = _proven_at_another_size(content, bundle, proof, settings)
+    card = with_export(bundle.card, settings, proof)
+    return serialised(with_card(model, card)), proof, card
+
+
+def serialised(model: "ModelProto") -> bytes:
+    """Return an ONNX model as bytes. Raises: UsageError where it is larger than one file can be."""
+    if model.ByteSize() > LARGEST:
+        raise UsageError(
+            f"The exported file would have {model.ByteSize():,} bytes; ONNX holds {LARGEST:,} in one file."
+        )
+    return model.SerializeToString()
+
+
+def with_export(card: Card, settings: ExportSettings, proof: Proof) -> Card:
+    """Return the card with the key `export`: what the file is, and how it was proven."""
+    export = {**settings.to_dict(), "proof": proof.to_dict()}
+    return Card(**{**vars(card), "other": {**card.other, "export": export}})
+
+
+def _check(bundle: Bundle, settings: ExportSettings) -> None:
+    kind = inputs.kind_of(bundle.preprocess)
+    if settings.dynamic_size and not kind.pictures:
+        raise UsageError(f"`--dynamic-size` leaves height and width of images open; this model sees {kind.nouns}.")
+
+
+def _proven_at_another_size(content: bytes, bundle: Bundle, proof: Proof, settings: ExportSettings) -> Proof:
+    H, W = (round(SECOND_SIZE * side) for side in bundle.preprocess.stored_shape[:2])
+    other = prove(content, bundle, generated(bundle.preprocess, count=8, size=(H, W)), settings)
+    worse = max((proof, other), key=lambda each: each.largest_difference / each.scale)
+    return replace(proof, largest_difference=worse.largest_difference, scale=worse.scale, sizes=[[H, W]])

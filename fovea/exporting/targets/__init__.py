@@ -1,0 +1,79 @@
+"""The table of what `fovea export --to` can write: each a module here with a function `write`."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from fovea.errors import unknown
+from fovea.exporting.samples import Samples
+from fovea.exporting.settings import ExportSettings
+from fovea.model.bundle import Bundle
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What is to be written."""
+
+    bundle: Bundle
+    out: Path
+    """The file, or the folder of a target that writes several."""
+    settings: ExportSettings
+    samples: Samples
+    """What it is proven on."""
+    say: Callable[[str], None]
+    """Takes lines for a person, while it runs."""
+    options: Mapping[str, Any]
+    """What only some targets take, by name; see `Target.options`."""
+
+
+class Written(NamedTuple):
+    """What was written."""
+
+    files: tuple[Path, ...]
+    """The main one first."""
+    facts: dict[str, Any]
+    """JSON values, `proof` among them."""
+    lines: list[str]
+    """What a person reads, a line each."""
+
+
+class Write(Protocol):
+    """The function `write` of a target."""
+
+    def __call__(self, request: Request) -> Written:
+        """Write what is asked for, and say what became of it."""
+        ...
+
+
+class Target(NamedTuple):
+    """One thing that can be written."""
+
+    name: str
+    """As after `--to`."""
+    suffix: str
+    """Of the file; none of a folder."""
+    extra: str
+    """The extra of this package that installs what it needs."""
+    does: str
+    """In one line."""
+    options: Sequence[str] = ()
+    """Further names of `Request.options` that it takes."""
+
+    @property
+    def write(self) -> Write:
+        """The function that writes it."""
+        function: Write = import_module(f"fovea.exporting.targets.{self.name}").write
+        return function
+
+
+TARGETS = (Target("onnx", ".onnx", "export", "one ONNX file with preprocessing, decoding and card inside"),)
+
+
+def target_named(name: str) -> Target:
+    """Return the target called `name`. Raises: UsageError where there is none."""
+    for target in TARGETS:
+        if target.name == name:
+            return target
+    raise unknown("target", name, [target.name for target in TARGETS])

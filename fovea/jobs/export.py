@@ -1,0 +1,98 @@
+"""`fovea export`: a model file as what other programs run."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fovea.display import Display
+from fovea.errors import UsageError
+from fovea.exporting.library import check_installed
+from fovea.exporting.samples import Samples, generated
+from fovea.exporting.settings import ExportSettings
+from fovea.exporting.targets import Request, Target, target_named
+from fovea.model.bundle import Bundle, load
+from fovea.storage import check_writable, page_path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Export:
+    """What was written."""
+
+    model: str
+    """What it was made of."""
+    to: str
+    files: tuple[Path, ...]
+    """The main one first."""
+    facts: dict[str, Any]
+    """JSON values, `proof` among them."""
+    lines: list[str]
+
+    @property
+    def path(self) -> Path:
+        """The file, or the first of several."""
+        return self.files[0]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON values."""
+        return {"model": self.model, "to": self.to, "files": [str(path) for path in self.files], **self.facts}
+
+    def summary(self) -> list[str]:
+        """Return lines for a person."""
+        return [f"Written  {self.path}", *self.lines]
+
+
+def export(
+    model: str | Path | Bundle,
+    *,
+    to: str = "onnx",
+    out: str | Path | None = None,
+    images: str | Path | None = None,
+    raw: bool = False,
+    dynamic_size: bool = False,
+    half: bool = False,
+    display: Display | None = None,
+) -> Export:
+    """Write the network of a model file for other programs, after proving that it computes the same.
+
+    `to` is a target of `fovea.exporting.targets`; `out` the file, the model's name with another suffix where it is left
+    out. It is proven on `images`, a file, a folder or a data set. `raw` leaves preprocessing and decoding out,
+    `dynamic_size` leaves height and width open, `half` computes in float16.
+
+    Raises:
+        ProofError: what was made computes something else, or that cannot be shown; nothing is written.
+        UsageError: an unknown target, an option that it does not take, or a network that it cannot hold.
+        MissingDependencyError: the extra that it needs is not installed.
+    """
+    target = target_named(to)
+    check_installed()
+    settings = ExportSettings(precision="float16" if half else "float32", raw=raw, dynamic_size=dynamic_size)
+    place = _place(model, target, out)
+    display = display or Display(quiet=True)
+    bundle = model if isinstance(model, Bundle) else load(model)
+    samples = _samples(bundle, images)
+    display.note(
+        f"Writing {bundle.card.architecture} for {to}, and proving it on {len(samples.stored)} {samples.source}"
+    )
+    request = Request(bundle=bundle, out=place, settings=settings, samples=samples, say=display.note, options={})
+    files, facts, lines = target.write(request)
+    name = bundle.card.architecture if isinstance(model, Bundle) else str(model)
+    return Export(model=name, to=to, files=files, facts=facts, lines=lines)
+
+
+def _place(model: str | Path | Bundle, target: Target, out: str | Path | None) -> Path:
+    """Return where the file or folder goes, after looking whether it can be written there."""
+    if out is None:
+        if isinstance(model, Bundle):
+            raise UsageError("`out` must name the file to write: a loaded model has no name.")
+        out = Path(model).with_suffix(target.suffix)
+    path = Path(out)
+    if not target.suffix:
+        check_writable(path)
+        return path
+    if path.suffix != target.suffix:
+        raise UsageError(f"`out` (={path}) must end in {target.suffix}.")
+    return page_path(path, option="out")
+
+
+def _samples(bundle: Bundle, images: str | Path | None) -> Samples:
+    return generated(bundle.preprocess)
