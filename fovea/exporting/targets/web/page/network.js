@@ -22,10 +22,17 @@ class Network {
     this.session = session;
     this.config = config;
     this.shape = [1, ...config.preprocess.size, config.preprocess.channels];
+    this.last = Promise.resolve();
   }
 
-  /** Returns {answer, pixels, times} of a source; `times` are milliseconds of preparing and of the network. */
-  async answers(source) {
+  /** Returns {answer, pixels, times} of a source, one at a time; `times`: milliseconds to prepare and to answer. */
+  answers(source) {
+    const next = this.last.then(() => this.answered(source));
+    this.last = next.catch(() => {});
+    return next;
+  }
+
+  async answered(source) {
     const begin = performance.now();
     const pixels = fitted(source, this.config.preprocess);
     const prepared = performance.now();
