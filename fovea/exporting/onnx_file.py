@@ -12,6 +12,7 @@ from fovea.exporting.assembly import assembled, with_card
 from fovea.exporting.core import float_core
 from fovea.exporting.library import check_installed
 from fovea.exporting.proof import Proof, prove
+from fovea.exporting.reference import network_logits, reference
 from fovea.exporting.samples import Samples, generated
 from fovea.exporting.settings import PLAIN, ExportSettings
 from fovea.model.bundle import Bundle
@@ -67,11 +68,11 @@ def proven(
     """Return the content of the file that `export_onnx` writes, its proof, and the card inside; errors as there."""
     check_installed()
     _check(bundle, settings)
-    samples = samples or generated(bundle.preprocess)
+    expected = reference(bundle, samples or generated(bundle.preprocess))
     core = float_core(bundle.model, bundle.preprocess.shape, dynamic_size=settings.dynamic_size)
     model = assembled(core, bundle.card, settings)
     content = serialised(model)
-    proof = prove(content, bundle, samples, settings)
+    proof = prove(content, expected, settings)
     if settings.dynamic_size:
         proof = _proven_at_another_size(content, bundle, proof, settings)
     card = with_export(bundle.card, settings, proof)
@@ -82,9 +83,10 @@ def serialised(model: "ModelProto") -> bytes:
     """Return an ONNX model as bytes. Raises: UsageError where it is larger than one file can be."""
     if model.ByteSize() > LARGEST:
         raise UsageError(
-            f"The exported file would have {model.ByteSize():,} bytes; ONNX holds {LARGEST:,} in one file."
+            f"The exported file would have {model.ByteSize():,} bytes; one file of ONNX holds {LARGEST:,}."
         )
-    return model.SerializeToString()
+    content: bytes = model.SerializeToString()
+    return content
 
 
 def with_export(card: Card, settings: ExportSettings, proof: Proof) -> Card:
@@ -97,10 +99,21 @@ def _check(bundle: Bundle, settings: ExportSettings) -> None:
     kind = inputs.kind_of(bundle.preprocess)
     if settings.dynamic_size and not kind.pictures:
         raise UsageError(f"`--dynamic-size` leaves height and width of images open; this model sees {kind.nouns}.")
+    if settings.dynamic_size:
+        try:
+            network_logits(bundle, _other_size(bundle, count=1).stored)
+        except Exception as error:  # a network may raise anything
+            raise UsageError("This network has a fixed input size; leave out `--dynamic-size`.") from error
 
 
 def _proven_at_another_size(content: bytes, bundle: Bundle, proof: Proof, settings: ExportSettings) -> Proof:
-    H, W = (round(SECOND_SIZE * side) for side in bundle.preprocess.stored_shape[:2])
-    other = prove(content, bundle, generated(bundle.preprocess, count=8, size=(H, W)), settings)
+    samples = _other_size(bundle, count=8)
+    other = prove(content, reference(bundle, samples), settings)
     worse = max((proof, other), key=lambda each: each.largest_difference / each.scale)
-    return replace(proof, largest_difference=worse.largest_difference, scale=worse.scale, sizes=[[H, W]])
+    sizes = [list(samples.stored.shape[1:3])]
+    return replace(proof, largest_difference=worse.largest_difference, scale=worse.scale, sizes=sizes)
+
+
+def _other_size(bundle: Bundle, *, count: int) -> Samples:
+    H, W = (round(SECOND_SIZE * side) for side in bundle.preprocess.stored_shape[:2])
+    return generated(bundle.preprocess, count=count, size=(H, W))

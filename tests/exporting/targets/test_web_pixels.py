@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 import fovea.exporting.targets as targets
-from fovea.preprocess import FILL, Preprocess, decode
+from fovea.preprocess import Preprocess, decode
 
-PAGE = Path(targets.__file__).parent / "web"
+PAGE = Path(targets.__file__).parent / "web" / "page"
 FITS = ("crop", "letterbox", "squash")
 NODE = shutil.which("node")
 
@@ -23,7 +23,9 @@ pytestmark = pytest.mark.skipif(NODE is None, reason="node is not installed")
 
 def run(script, folder, cases):
     """Run JavaScript that has `cases`, the modules of the page, and files of a folder; return what it gives as JSON."""
-    head = "".join(f'import * as {name} from "{(PAGE / f"{name}.js").as_uri()}";' for name in ("resize", "pixels", "answers"))
+    head = "".join(
+        f'import * as {name} from "{(PAGE / f"{name}.js").as_uri()}";' for name in ("resize", "pixels", "answers")
+    )
     head += """
         import { readFileSync, writeFileSync } from "node:fs";
         const source = (name, [height, width, channels]) => {

@@ -11,7 +11,9 @@ const MOST_RECENT = 500;
 const byId = (id) => document.getElementById(id);
 const config = JSON.parse(byId("config").textContent);
 const view = new AnswerView(config, {
-  ...Object.fromEntries(["headline", "remark", "bars", "more", "scale", "seen", "times"].map((id) => [id, byId(id)])),
+  ...Object.fromEntries(
+    ["headline", "remark", "bars", "more", "scale", "seen", "times", "status"].map((id) => [id, byId(id)]),
+  ),
   empty: byId("empty"), found: byId("found"), name: byId("image-name"),
 });
 const network = opened(config, (share) => (byId("loaded").value = share));

@@ -1,6 +1,6 @@
 // What the page shows of an answer: a headline, bars, a scale for numbers. All text is set as text, never as HTML.
 
-import { inWords, number, percent } from "./answers.js";
+import { inWords, percent } from "./answers.js";
 
 const SHOWN = 5;
 const SHOWN_WHOLE = 12; // answers of so few rows are shown whole
@@ -21,7 +21,7 @@ export class AnswerView {
   show(found, name) {
     const { elements, config } = this;
     this.last = found;
-    elements.empty.hidden = true;
+    elements.empty.hidden = elements.status.hidden = true;
     elements.found.hidden = false;
     elements.headline.textContent = inWords(found.answer);
     elements.remark.textContent = this.remark(found.answer);
@@ -65,7 +65,8 @@ export class AnswerView {
     mark.style.left = place(value);
     const line = made("div", "line");
     line.append(usual, mark);
-    const words = `Most of the numbers it learned from lie from ${number(mean - 2 * std)} to ${number(mean + 2 * std)}.`;
+    const [least, most] = [rough(mean - 2 * std), rough(mean + 2 * std)];
+    const words = `Most of the numbers that it learned from lie from ${least} to ${most}.`;
     scale.replaceChildren(line, made("p", "dim", words));
     scale.hidden = false;
   }
@@ -106,6 +107,10 @@ export function made(tag, className = "", text = "") {
   element.className = className;
   element.textContent = text;
   return element;
+}
+
+function rough(value) {
+  return String(Number(value.toPrecision(3)));
 }
 
 function milliseconds(value) {
