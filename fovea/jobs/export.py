@@ -8,7 +8,7 @@ from fovea.display import Display
 from fovea.errors import UsageError
 from fovea.exporting.library import check_installed
 from fovea.exporting.settings import ExportSettings
-from fovea.exporting.targets import Request, Target, target_named
+from fovea.exporting.targets import TARGETS, Request, Target, target_named
 from fovea.jobs.proof_samples import samples_for
 from fovea.model.bundle import Bundle, load
 from fovea.storage import check_writable, page_path
@@ -50,13 +50,16 @@ def export(
     raw: bool = False,
     dynamic_size: bool = False,
     half: bool = False,
+    single_file: bool = False,
+    runtime: str | Path | None = None,
     display: Display | None = None,
 ) -> Export:
     """Write the network of a model file for other programs, after proving that it computes the same.
 
     `to` is a target of `fovea.exporting.targets`; `out` the file, the model's name with another suffix where it is left
     out. It is proven on `images`, a file, a folder or a data set. `raw` leaves preprocessing and decoding out,
-    `dynamic_size` leaves height and width open, `half` computes in float16.
+    `dynamic_size` leaves height and width open, `half` computes in float16. `single_file` makes one page of a folder,
+    and `runtime` is the package that runs in it, onnxruntime-web as npm packs or unpacks it.
 
     Raises:
         ProofError: what was made computes something else, or that cannot be shown; nothing is written.
@@ -66,17 +69,28 @@ def export(
     target = target_named(to)
     check_installed()
     settings = ExportSettings(precision="float16" if half else "float32", raw=raw, dynamic_size=dynamic_size)
-    place = _place(model, target, out)
+    options = _options(target, single_file=single_file, runtime=runtime)
+    place = _place(model, target.as_page if single_file else target, out)
     display = display or Display(quiet=True)
     bundle = model if isinstance(model, Bundle) else load(model)
     samples = samples_for(bundle, images, display=display)
     display.note(
         f"Writing {bundle.card.architecture} for {to}, and proving it on {len(samples.stored)} {samples.source}"
     )
-    request = Request(bundle=bundle, out=place, settings=settings, samples=samples, say=display.note, options={})
+    request = Request(bundle=bundle, out=place, settings=settings, samples=samples, say=display.note, options=options)
     files, facts, lines = target.write(request)
     name = bundle.card.architecture if isinstance(model, Bundle) else str(model)
     return Export(model=name, to=to, files=files, facts=facts, lines=lines)
+
+
+def _options(target: Target, **given: Any) -> dict[str, Any]:
+    """Return what is given of what only some targets take. Raises: UsageError where this one does not."""
+    options = {name: value for name, value in given.items() if value}
+    for name in options:
+        if name not in target.options:
+            takers = " and ".join(f"`--to {other.name}`" for other in TARGETS if name in other.options)
+            raise UsageError(f"`--{name.replace('_', '-')}` is for {takers}, not for `--to {target.name}`.")
+    return options
 
 
 def _place(model: str | Path | Bundle, target: Target, out: str | Path | None) -> Path:
@@ -84,7 +98,8 @@ def _place(model: str | Path | Bundle, target: Target, out: str | Path | None) -
     if out is None:
         if isinstance(model, Bundle):
             raise UsageError("`out` must name the file to write: a loaded model has no name.")
-        out = Path(model).with_suffix(target.suffix)
+        given = Path(model)
+        out = given.with_suffix(target.suffix) if target.suffix else given.with_name(f"{given.stem}-{target.name}")
     path = Path(out)
     if not target.suffix:
         check_writable(path)

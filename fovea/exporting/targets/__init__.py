@@ -62,13 +62,21 @@ class Target(NamedTuple):
     """Further names of `Request.options` that it takes."""
 
     @property
+    def as_page(self) -> "Target":
+        """The same as one HTML file."""
+        return self._replace(suffix=".html")
+
+    @property
     def write(self) -> Write:
         """The function that writes it."""
         function: Write = import_module(f"fovea.exporting.targets.{self.name}").write
         return function
 
 
-TARGETS = (Target("onnx", ".onnx", "export", "one ONNX file with preprocessing, decoding and card inside"),)
+TARGETS = (
+    Target("onnx", ".onnx", "export", "one ONNX file with preprocessing, decoding and card inside"),
+    Target("web", "", "export", "a page that answers in any browser, offline", ("single_file", "runtime")),
+)
 
 
 def target_named(name: str) -> Target:
