@@ -47,7 +47,9 @@ def float_core(model: nn.Module, shape: Sequence[int], *, dynamic_size: bool = F
         UsageError: the network cannot be written as such a graph.
         MissingDependencyError: the extra `export` is not installed.
     """
-    example = torch.zeros(TRACED, *shape, device=next(model.parameters()).device)
+    # of weights that lie channels-last the exporter would copy the layout, as gathers and transpositions
+    model = copy.deepcopy(model).to(device="cpu", memory_format=torch.contiguous_format)
+    example = torch.zeros(TRACED, *shape)
     open_axes = {0: BATCH, **({2: SIDES[0], 3: SIDES[1]} if dynamic_size else {})}
     try:
         # in channels-last memory, flattening is written as a gather by computed addresses
