@@ -15,6 +15,7 @@ import json
 import time
 from pathlib import Path
 
+import onnx
 import torch
 from torch import nn
 
@@ -86,7 +87,8 @@ def measured(name: str) -> dict[str, object]:
     except FoveaError as error:
         return {**row, "error": str(error)}
     seconds = time.perf_counter() - began
-    return {**row, "seconds": round(seconds, 1), "bytes": len(content), **proof.to_dict()}
+    operators = sorted({node.op_type for node in onnx.load_from_string(content).graph.node})
+    return {**row, "seconds": round(seconds, 1), "bytes": len(content), **proof.to_dict(), "operators": operators}
 
 
 def in_order(names: list[str]) -> list[str]:
