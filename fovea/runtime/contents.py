@@ -61,6 +61,7 @@ def check_contents(file: OnnxFile) -> Contents:
     sample_bytes = plan.needs(batch or 1).bytes // (batch or 1)
     if excess := INPUT.excess(sample_bytes):
         raise BundleError(f"`{file.source}`: one sample would take {excess}.")
+    plan.check_batch(batch or 1)
     return Contents(
         card=card,
         input=given.name,

@@ -82,6 +82,8 @@ class Plan:
             walk.take(step)
         for value in (*self.outputs, *self.infos):
             walk.compare(value)
+        for value in self.outputs:
+            walk.check_rows(value)
         return Needs(walk.peak, walk.total, walk.work)
 
 
@@ -124,6 +126,14 @@ class _Walk:
             raise BundleError(
                 f"`{self.plan.source}` cannot be used: it says that `{shortened(value.name)}` is {value.dtype} "
                 f"{value.shape}, and it is {found.dtype} {found.shape}."
+            )
+
+    def check_rows(self, value: Value) -> None:
+        """Raise BundleError where an output has another number of rows than there are samples."""
+        if (rows := self.known[value.name].shape[0]) != self._samples:
+            raise BundleError(
+                f"`{self.plan.source}` cannot be used: of {self._samples} samples it makes {rows} rows of "
+                f"`{shortened(value.name)}`."
             )
 
     def _check(self, made: Made, node: Node) -> None:

@@ -19,8 +19,10 @@ LARGEST_NUMBER = 2**31 - 1
 """Of an attribute, or of a length."""
 ITEM_BYTES = {
     **{"float32": 4, "uint8": 1, "int8": 1, "uint16": 2, "int16": 2, "int32": 4, "int64": 8, "bool": 1},
-    **{"float16": 2, "float64": 8, "uint32": 4, "uint64": 8},
+    **{"float16": 4, "float64": 8, "uint32": 4, "uint64": 8},  # halves are computed as whole floats
 }
+BLOCK = 16
+"""Channels of a map that onnxruntime holds side by side; what lacks to a multiple of them is filled up."""
 FLOATS = frozenset({"float16", "float32", "float64"})
 WHOLE = frozenset({"uint8", "int8", "uint16", "int16", "int32", "int64", "uint32", "uint64"})
 
@@ -47,7 +49,10 @@ class Known(NamedTuple):
     @property
     def bytes(self) -> int:
         """What it takes."""
-        return math.prod(self.shape) * ITEM_BYTES[self.dtype]
+        values = math.prod(self.shape)
+        if len(self.shape) == 4 and self.dtype == "float32" and (over := self.shape[1] % BLOCK):
+            values = values // self.shape[1] * (self.shape[1] + BLOCK - over)
+        return values * ITEM_BYTES[self.dtype]
 
 
 class Made(NamedTuple):

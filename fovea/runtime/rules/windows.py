@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from fovea.runtime.rules.interface import FLOATS, Applied, Known, Made, RefusedError, rule
 
-MOST_PADDING = 1 << 20
+MOST_PADDING = 1 << 12
 _WINDOW = {"kernel_shape": tuple, "strides": tuple, "pads": tuple, "dilations": tuple, "auto_pad": bytes}
 _ACCUMULATOR_BYTES = 4
 BYTES = frozenset({"uint8", "int8"})
