@@ -130,7 +130,7 @@ def _result(upload: Upload, outcome: Outcome, target: Any, top: int) -> dict[str
         return {**named, "error": str(outcome)}
     if isinstance(outcome, Exception):
         raise outcome
-    return {**named, **target.top(target.prediction(outcome), top).to_dict()}
+    return {**named, **target.best(outcome, top).to_dict()}
 
 
 def _top(text: str | None) -> int:
