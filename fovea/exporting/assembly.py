@@ -39,7 +39,7 @@ class _Decoder(nn.Module):
 def assembled(core: "ModelProto", card: Card, settings: ExportSettings) -> "ModelProto":
     """Return the exported model of a core, its metadata still to be set; the core itself is not changed."""
     onnx = library("onnx")
-    model = onnx.ModelProto()
+    model: ModelProto = onnx.ModelProto()
     model.CopyFrom(core)
     model.producer_name, model.producer_version = "fovea", fovea.__version__
     model.graph.name = card.architecture

@@ -3,13 +3,14 @@
 Input `input` float32 (N, C, H, W) of images, output `logits` float32 (N, K).
 """
 
+import copy
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from fovea.errors import UsageError, first_line
+from fovea.errors import FoveaError, UsageError, first_line
 from fovea.exporting.library import check_installed, without_its_warnings
 from fovea.exporting.settings import OPSET
 from fovea.training.losses import main_head
@@ -46,17 +47,23 @@ def float_core(model: nn.Module, shape: Sequence[int], *, dynamic_size: bool = F
         UsageError: the network cannot be written as such a graph.
         MissingDependencyError: the extra `export` is not installed.
     """
-    example = torch.zeros(TRACED, *shape, device=next(model.parameters()).device)
+    # of weights that lie channels-last the exporter would copy the layout, as gathers and transpositions
+    model = copy.deepcopy(model).to(device="cpu", memory_format=torch.contiguous_format)
+    example = torch.zeros(TRACED, *shape)
     open_axes = {0: BATCH, **({2: SIDES[0], 3: SIDES[1]} if dynamic_size else {})}
     try:
-        return graph_of(_MainHead(model), example, inputs=open_axes, name=INPUT, outputs=[LOGITS])
+        core = graph_of(_MainHead(model), example, inputs=open_axes, name=INPUT, outputs=[LOGITS])
+    except FoveaError:
+        raise
     except Exception as error:  # the exporter may raise anything of a network that it cannot follow
-        if dynamic_size:
-            raise UsageError(
-                "This network has a fixed input size: its graph cannot be written with height and width left open. "
-                "Leave out `--dynamic-size`."
-            ) from error
         raise UsageError(f"This network cannot be written as an ONNX graph: {first_line(error)}") from error
+    sizes = core.graph.input[0].type.tensor_type.shape.dim
+    fixed = [name for axis, name in open_axes.items() if sizes[axis].dim_value]
+    if BATCH in fixed:
+        raise UsageError("This network cannot be written as an ONNX graph: it works for one number of images only.")
+    if fixed:
+        raise UsageError("This network has a fixed input size; leave out `--dynamic-size`.")
+    return core
 
 
 def graph_of(

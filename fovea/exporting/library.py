@@ -11,7 +11,7 @@ from fovea.errors import MissingDependencyError
 
 NEEDED = ("onnx", "onnxscript", "onnxruntime")
 _NOTED = "torch.onnx._internal.exporter._registration"
-"""The logger that complains, at the first export, that operators of torchvision are missing; no network here has any."""
+"""The logger that complains, at the first export, that torchvision is missing; no network here needs it."""
 
 
 def check_installed() -> None:

@@ -1,6 +1,7 @@
 """A model file as one ONNX file: written only when it is proven."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,8 +11,10 @@ from fovea.card import Card
 from fovea.errors import UsageError
 from fovea.exporting.assembly import assembled, with_card
 from fovea.exporting.core import float_core
+from fovea.exporting.half import OBSERVED, halved
 from fovea.exporting.library import check_installed
 from fovea.exporting.proof import Proof, prove
+from fovea.exporting.reference import network_logits, reference
 from fovea.exporting.samples import Samples, generated
 from fovea.exporting.settings import PLAIN, ExportSettings
 from fovea.model.bundle import Bundle
@@ -67,14 +70,17 @@ def proven(
     """Return the content of the file that `export_onnx` writes, its proof, and the card inside; errors as there."""
     check_installed()
     _check(bundle, settings)
-    samples = samples or generated(bundle.preprocess)
+    expected = reference(bundle, samples or generated(bundle.preprocess))
     core = float_core(bundle.model, bundle.preprocess.shape, dynamic_size=settings.dynamic_size)
+    kept: list[str] = []
+    if settings.precision == "float16":
+        core, kept = halved(core, bundle.preprocess.normalise(expected.samples.stored[:OBSERVED]))
     model = assembled(core, bundle.card, settings)
     content = serialised(model)
-    proof = prove(content, bundle, samples, settings)
+    proof = prove(content, expected, settings)
     if settings.dynamic_size:
         proof = _proven_at_another_size(content, bundle, proof, settings)
-    card = with_export(bundle.card, settings, proof)
+    card = with_export(bundle.card, settings, proof, kept=kept)
     return serialised(with_card(model, card)), proof, card
 
 
@@ -82,14 +88,15 @@ def serialised(model: "ModelProto") -> bytes:
     """Return an ONNX model as bytes. Raises: UsageError where it is larger than one file can be."""
     if model.ByteSize() > LARGEST:
         raise UsageError(
-            f"The exported file would have {model.ByteSize():,} bytes; ONNX holds {LARGEST:,} in one file."
+            f"The exported file would have {model.ByteSize():,} bytes; one file of ONNX holds {LARGEST:,}."
         )
-    return model.SerializeToString()
+    content: bytes = model.SerializeToString()
+    return content
 
 
-def with_export(card: Card, settings: ExportSettings, proof: Proof) -> Card:
-    """Return the card with the key `export`: what the file is, and how it was proven."""
-    export = {**settings.to_dict(), "proof": proof.to_dict()}
+def with_export(card: Card, settings: ExportSettings, proof: Proof, *, kept: Sequence[str] = ()) -> Card:
+    """Return the card with the key `export`: what the file is, how it was proven, and which nodes are `kept` float."""
+    export = {**settings.to_dict(), **({"kept_float": list(kept)} if kept else {}), "proof": proof.to_dict()}
     return Card(**{**vars(card), "other": {**card.other, "export": export}})
 
 
@@ -97,10 +104,21 @@ def _check(bundle: Bundle, settings: ExportSettings) -> None:
     kind = inputs.kind_of(bundle.preprocess)
     if settings.dynamic_size and not kind.pictures:
         raise UsageError(f"`--dynamic-size` leaves height and width of images open; this model sees {kind.nouns}.")
+    if settings.dynamic_size:
+        try:
+            network_logits(bundle, _other_size(bundle, count=1).stored)
+        except Exception as error:  # a network may raise anything
+            raise UsageError("This network has a fixed input size; leave out `--dynamic-size`.") from error
 
 
 def _proven_at_another_size(content: bytes, bundle: Bundle, proof: Proof, settings: ExportSettings) -> Proof:
-    H, W = (round(SECOND_SIZE * side) for side in bundle.preprocess.stored_shape[:2])
-    other = prove(content, bundle, generated(bundle.preprocess, count=8, size=(H, W)), settings)
+    samples = _other_size(bundle, count=8)
+    other = prove(content, reference(bundle, samples), settings)
     worse = max((proof, other), key=lambda each: each.largest_difference / each.scale)
-    return replace(proof, largest_difference=worse.largest_difference, scale=worse.scale, sizes=[[H, W]])
+    sizes = [list(samples.stored.shape[1:3])]
+    return replace(proof, largest_difference=worse.largest_difference, scale=worse.scale, sizes=sizes)
+
+
+def _other_size(bundle: Bundle, *, count: int) -> Samples:
+    H, W = (round(SECOND_SIZE * side) for side in bundle.preprocess.stored_shape[:2])
+    return generated(bundle.preprocess, count=count, size=(H, W))

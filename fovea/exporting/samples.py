@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fovea.inputs.interface import Preprocessing, Stored
 
@@ -27,30 +28,32 @@ def generated(preprocess: Preprocessing, *, count: int = USUAL, size: Sequence[i
     Their mean and deviation vary around those that the preprocessing subtracts. `size` stands for all axes of a sample
     but the channels, where it is not that of the input.
     """
+    from scipy import fft
+
     *own, C = preprocess.stored_shape
     sizes = tuple(size) or tuple(own)
     generator = np.random.default_rng(0)
-    radius = _frequencies(sizes)
-    noise = generator.standard_normal((count, *sizes, C))
-    # channels agree with each other, as colours of one scene do
-    noise = 0.5 * noise + noise.mean(axis=-1, keepdims=True) * np.sqrt(C)
-    axes = tuple(range(1, len(sizes) + 1))
-    values = np.fft.ifftn(np.fft.fftn(noise, axes=axes) / radius[..., None], axes=axes).real
-    values /= values.std(axis=axes, keepdims=True) + 1e-12
-    contrast = generator.uniform(0.5, 1.5, (count, *(1,) * len(sizes), 1))
-    offset = generator.normal(0, 0.7, (count, *(1,) * len(sizes), 1))
-    mean, std = np.array(preprocess.mean), np.array(preprocess.std)
-    scaled = mean + std * (contrast * values + offset)
+    fall = 1 / _frequencies(sizes)[..., None]
+    axes = tuple(range(len(sizes)))
+    mean, std = (np.array(values, np.float32) for values in (preprocess.mean, preprocess.std))
+    samples = []
+    for _ in range(count):
+        noise = generator.standard_normal((*sizes, C), dtype=np.float32)
+        # channels agree with each other, as colours of one scene do
+        noise = noise / 2 + noise.mean(axis=-1, keepdims=True) * np.float32(C**0.5)
+        values = fft.irfftn(fft.rfftn(noise, axes=axes) * fall, s=sizes, axes=axes)
+        values *= generator.uniform(0.5, 1.5) / (values.std() + 1e-9)
+        samples.append(mean + std * (values + generator.normal(0, 0.7)))
+    scaled = np.stack(samples)
     if preprocess.dtype == "uint8":
         return Samples((255 * scaled).round().clip(0, 255).astype(np.uint8), GENERATED)
     return Samples(scaled.astype(preprocess.dtype), GENERATED)
 
 
-def _frequencies(sizes: Sequence[int]) -> Stored:
-    """Return the frequency at each place of a transform over `sizes`, float64, that of the mean as 1 cycle."""
-    squares = np.zeros(sizes)
-    for axis, length in enumerate(sizes):
-        shape = [1] * len(sizes)
-        shape[axis] = length
-        squares = squares + (np.fft.fftfreq(length) * max(sizes)).reshape(shape) ** 2
-    return np.sqrt(np.maximum(squares, 1.0))
+def _frequencies(sizes: Sequence[int]) -> NDArray[np.float32]:
+    """Return the frequency at each place of a real transform over `sizes`, float32, that of the mean as 1 cycle."""
+    *others, last = sizes
+    along = [*(np.fft.fftfreq(length, 1 / max(sizes)) for length in others), np.fft.rfftfreq(last, 1 / max(sizes))]
+    squares = sum(grid**2 for grid in np.meshgrid(*along, indexing="ij"))
+    frequencies: NDArray[np.float32] = np.sqrt(np.maximum(squares, 1.0)).astype(np.float32)
+    return frequencies

@@ -7,9 +7,9 @@ from typing import Any
 from fovea.display import Display
 from fovea.errors import UsageError
 from fovea.exporting.library import check_installed
-from fovea.exporting.samples import Samples, generated
 from fovea.exporting.settings import ExportSettings
 from fovea.exporting.targets import Request, Target, target_named
+from fovea.jobs.proof_samples import samples_for
 from fovea.model.bundle import Bundle, load
 from fovea.storage import check_writable, page_path
 
@@ -69,7 +69,7 @@ def export(
     place = _place(model, target, out)
     display = display or Display(quiet=True)
     bundle = model if isinstance(model, Bundle) else load(model)
-    samples = _samples(bundle, images)
+    samples = samples_for(bundle, images, display=display)
     display.note(
         f"Writing {bundle.card.architecture} for {to}, and proving it on {len(samples.stored)} {samples.source}"
     )
@@ -92,7 +92,3 @@ def _place(model: str | Path | Bundle, target: Target, out: str | Path | None) -
     if path.suffix != target.suffix:
         raise UsageError(f"`out` (={path}) must end in {target.suffix}.")
     return page_path(path, option="out")
-
-
-def _samples(bundle: Bundle, images: str | Path | None) -> Samples:
-    return generated(bundle.preprocess)

@@ -212,15 +212,16 @@ class Classes(Named):
 
     def decisions(self, rows: Rows) -> NDArray[Any]:
         """Return the index (N, 1) of the most probable class of rows (N, classes) of probabilities."""
-        return rows.argmax(1)[:, None]
+        chosen: NDArray[np.int64] = rows.argmax(1)[:, None]
+        return chosen
 
     def margins(self, outputs: "Tensor") -> NDArray[np.float64]:
         """Return by how much the largest of logits (N, K) exceeds the next, (N, 1) float64; of one logit, its size."""
         logits = outputs.double()
         if logits.shape[1] == 1:
-            return logits.abs().numpy()  # type: ignore[no-any-return]
+            return logits.abs().numpy()
         best = logits.topk(2, dim=1).values
-        return (best[:, :1] - best[:, 1:]).numpy()  # type: ignore[no-any-return]
+        return (best[:, :1] - best[:, 1:]).numpy()
 
     def evidence(self, outputs: "Tensor", answers: "Tensor") -> "Tensor":
         """Return the logit (N,) of each answer; a single sigmoid unit speaks for the second class."""

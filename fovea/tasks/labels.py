@@ -230,7 +230,7 @@ class SeveralLabels(Named):
         import torch
 
         thresholds = torch.tensor(self.thresholds, dtype=torch.float64)
-        return (outputs.double() - self.temperature * thresholds.logit()).abs().numpy()  # type: ignore[no-any-return]
+        return (outputs.double() - self.temperature * thresholds.logit()).abs().numpy()
 
     def present(self, rows: Rows) -> NDArray[np.bool_]:
         """Return which labels are answered: those of probabilities (..., L) above their thresholds."""
