@@ -15,8 +15,6 @@ from numpy.typing import NDArray
 
 from fovea import inputs
 from fovea.budget import batch_within
-from fovea.data.sources.folders import is_ignored, is_sample, unread_photographs
-from fovea.data.sources.series import samples_in
 from fovea.errors import FoveaError, ImageError, UsageError
 from fovea.inputs.interface import InputKind, Preprocessing, Stored
 from fovea.model.opening import open_model
@@ -99,6 +97,8 @@ def samples_at(path: str, preprocess: Preprocessing) -> list[Sample]:
     """
     held = None
     if Path(path).suffix.lower() in inputs.kind_of(preprocess).containers:
+        from fovea.data.sources.series import samples_in
+
         held = samples_in(Path(path), channels=preprocess.channels)
     return [Sample(path, Path(path))] if held is None else [Sample(*each) for each in held]
 
@@ -131,6 +131,8 @@ def _some(paths: Iterable[str], complaint: str) -> Iterator[str]:
 
 
 def _below(folder: str, kind: InputKind) -> Iterator[str]:
+    from fovea.data.sources.folders import is_ignored, is_sample, unread_photographs  # a single file needs none of it
+
     for parent, folders, files in os.walk(folder):
         folders[:] = sorted((name for name in folders if not is_ignored(name)), key=natural_key)
         visible = [name for name in files if not is_ignored(name)]

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from fovea import inputs
+from fovea.budget import INPUT
 from fovea.card import Card
 from fovea.errors import BundleError, shortened
 from fovea.runtime.onnx_file import OnnxFile, Value
+from fovea.runtime.walk import Plan, planned
 
 PRECISIONS = ("float32", "float16", "int8")
 
@@ -27,6 +29,8 @@ class Contents:
     """How many samples it takes at a time; None for any number."""
     sample_bytes: int
     """What it holds at a time for one sample."""
+    plan: Plan
+    """What it takes for as many samples as are asked about."""
 
 
 def card_in(file: OnnxFile) -> Card:
@@ -52,21 +56,21 @@ def check_contents(file: OnnxFile) -> Contents:
     given = _input(file, card)
     outputs = _outputs(file, card)
     columns = (len(card.target.classes) or 1, card.target.outputs)
-    batch = given.shape[0]
-    sample_bytes = check_graph(file, card)
+    batch = given.shape[0] if isinstance(given.shape[0], int) else None
+    plan = planned(file, given, card.preprocess.stored_shape)
+    sample_bytes = plan.needs(batch or 1).bytes // (batch or 1)
+    if excess := INPUT.excess(sample_bytes):
+        raise BundleError(f"`{file.source}`: one sample would take {excess}.")
+    plan.check_batch(batch or 1)
     return Contents(
         card=card,
         input=given.name,
         outputs=outputs,
         columns=columns,
-        batch=batch if isinstance(batch, int) else None,
+        batch=batch,
         sample_bytes=sample_bytes,
+        plan=plan,
     )
-
-
-def check_graph(file: OnnxFile, card: Card) -> int:
-    """Return the bytes that the graph holds for one sample."""
-    return 0
 
 
 def _check_copies(file: OnnxFile, card: Card) -> None:
@@ -122,12 +126,10 @@ def _fits(taken: tuple[int | str, ...], made: tuple[int, ...]) -> bool:
 
 def _outputs(file: OnnxFile, card: Card) -> tuple[str, ...]:
     """Return the names of the outputs, whose number, types and columns are those of the card's task."""
-    wanted = [
-        (card.target.row_name, "float32", len(card.target.classes) or 1),
-        ("logits", "float32", card.target.outputs),
-    ]
+    columns = len(card.target.classes) or 1
+    wanted = [(card.target.row_name, "float32", columns), ("logits", "float32", card.target.outputs)]
     if card.target.several:
-        wanted.append(("present", "bool", len(card.target.classes)))
+        wanted.append(("present", "bool", columns))
     found = [(value.name, value.dtype) for value in file.outputs]
     if found != [(name, dtype) for name, dtype, _ in wanted]:
         said = ", ".join(shortened(name, most=30) for name, _ in found[:5]) or "none"

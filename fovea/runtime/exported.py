@@ -147,6 +147,7 @@ class Exported:
         self._check(samples)
         lacking = (self.contents.batch or 0) - len(samples)
         given = np.concatenate([samples, np.repeat(samples[-1:], lacking, axis=0)]) if lacking > 0 else samples
+        self.contents.plan.check_batch(len(given))
         (rows,) = self.session.run([self.contents.outputs[index]], {self.contents.input: given})
         rows = rows[: len(samples)]
         if rows.shape != (len(samples), self.contents.columns[index]):

@@ -1,7 +1,8 @@
 """What an `.onnx` file holds, read here before onnxruntime sees it: the graph, its tensors, the metadata.
 
 Message and field numbers: onnx.proto of ONNX, IR version 3 to 13. Whatever Fovea does not write is refused while it is
-read: graphs within nodes, functions, training, sparse tensors, and tensors that lie in other files.
+read: graphs within nodes, functions, training, sparse tensors, and tensors that lie in other files. Values of tensors
+are arrays of any shape, in their dtype.
 """
 
 import math
@@ -93,7 +94,7 @@ class StoredTensor:
 
     @cached_property
     def values(self) -> NDArray[Any]:
-        """The values as an array; for small ones, since numbers of variable length are read one by one."""
+        """The values; of a small tensor, as numbers may be read one by one."""
         if self.place == "raw_data" or self.place in ("float_data", "double_data"):
             return np.frombuffer(self.held, np.dtype(self.dtype).newbyteorder("<")).reshape(self.shape)
         numbers = Reader(self.name).numbers(self.held)

@@ -39,7 +39,7 @@ class Session:
         return tuple(self._session.get_providers())
 
     def run(self, outputs: Sequence[str], given: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
-        """Return the outputs by their names. Raises: BundleError where the network fails."""
+        """Return the outputs by their names, each (N, ...) float32 or bool. Raises: BundleError where it fails."""
         try:
             found: list[NDArray[Any]] = self._session.run(list(outputs), given, self._run_options)
         except Exception as error:  # whatever a node fails with
