@@ -150,7 +150,7 @@ def explanation(bundle: "Bundle", content: bytes, answer: str | None) -> dict[st
     values = kind.laid(found.at(bundle.preprocess.shape[1:])[0].numpy(), sample)
     return {
         "answer": target.answer_text(index),
-        **target.top(target.prediction(target.decode(outputs)[0]), 5).to_dict(),
+        **target.best(target.decode(outputs)[0], 5).to_dict(),
         "method": METHOD,
         "layer": found.layer,
         "picture": base64.b64encode(_picture(kind.drawn(sample), values)).decode(),

@@ -101,13 +101,13 @@ class Meters:
             self.observe(name, "request_duration_seconds", seconds)
 
     def drift_counts(self, model: str) -> NDArray[np.float64]:
-        """Return this process's counts (measures, bins) float64 for drift, to be changed in place."""
+        """Return this process's counts (M, B) float64 for drift, of measures and bins, to be changed in place."""
         at = _OFFSETS[DRIFT.name]
         found: NDArray[np.float64] = self._own[self._index[model], at : at + DRIFT.cells].reshape(len(MEASURES), BINS)
         return found
 
     def all_drift_counts(self, model: str) -> NDArray[np.float64]:
-        """Return the sum over the processes of `drift_counts`: (measures, bins) float64."""
+        """Return the sum over the processes of `drift_counts`: (M, B) float64."""
         at = _OFFSETS[DRIFT.name]
         summed = self._cells[:, self._index[model], at : at + DRIFT.cells].sum(0)
         found: NDArray[np.float64] = summed.reshape(len(MEASURES), BINS)

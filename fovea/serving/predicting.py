@@ -3,7 +3,7 @@
 from typing import Any
 
 from fastapi import APIRouter
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -78,7 +78,7 @@ BODY = {
 _DEADLINE = {
     "name": "X-Timeout-S",
     "in": "header",
-    "schema": {"type": "number"},
+    "schema": TypeAdapter(float).json_schema(),
     "description": "Seconds after which the answer is of no more use",
 }
 _TOP = {"name": "top", "in": "query", "schema": {"type": "integer", "default": TOP}}
@@ -130,7 +130,7 @@ def _result(upload: Upload, outcome: Outcome, target: Any, top: int) -> dict[str
         return {**named, "error": str(outcome)}
     if isinstance(outcome, Exception):
         raise outcome
-    return {**named, **target.top(target.prediction(outcome), top).to_dict()}
+    return {**named, **target.best(outcome, top).to_dict()}
 
 
 def _top(text: str | None) -> int:
