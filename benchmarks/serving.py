@@ -131,7 +131,9 @@ def measure(model: str, images: Sequence[bytes], *, seconds: float, rounds: int)
             waits: Figures = in_turn({"bare call": bare_call, "one client": lambda: served(1).typical}, rounds=rounds)
     print_figures(rates, unit="images/s")
     print_figures(waits, unit="ms", scale=1e-3)
-    print_verdict(f"{model}: served / offline, {CLIENTS} clients", ratio(rates["served"], rates["offline"]), at_least=0.9)
+    print_verdict(
+        f"{model}: served / offline, {CLIENTS} clients", ratio(rates["served"], rates["offline"]), at_least=0.9
+    )
     print_verdict(f"{model}: one client / bare call", ratio(waits["one client"], waits["bare call"]), at_most=1.15)
     more = 1000 * median(a - b for a, b in zip(waits["one client"], waits["bare call"], strict=True))
     print_verdict(f"{model}: one client - bare call, ms", more, at_most=2)
@@ -153,7 +155,11 @@ def overload(model: str, images: Sequence[bytes], *, seconds: float) -> None:
     codes = ", ".join(f"{count:,} x {code}" for code, count in sorted(answers.codes.items()))
     print(f"  overload: {codes}, {answers.lost} lost, {answers.rate:.1f} images/s")
     print_verdict(f"{model}: longest answer / deadline", max(answers.latencies) / timeout_s, at_most=1)
-    print_verdict(f"{model}: other codes than 200 and 503", answers.codes.total() - answers.codes[200] - answers.codes[503] + answers.lost, at_most=0)
+    print_verdict(
+        f"{model}: other codes than 200 and 503",
+        answers.codes.total() - answers.codes[200] - answers.codes[503] + answers.lost,
+        at_most=0,
+    )
     print_verdict(f"{model}: seconds until one is answered again", recovered, at_most=1)
     assert after.codes[200] == 1
 
@@ -216,7 +222,9 @@ def main() -> None:
     seconds, rounds = (1.0, 2) if given.quick else (given.seconds, given.rounds)
     os.sched_setaffinity(0, {CLIENT_CORE})
     images = photographs()
-    print(f"server on core {SERVER_CORE}, clients on {CLIENT_CORE}; {len(images)} JPEGs of {np.mean([*map(len, images)]) / 1000:.0f} kB")
+    print(
+        f"server on core {SERVER_CORE}, clients on {CLIENT_CORE}; {len(images)} JPEGs of {np.mean([*map(len, images)]) / 1000:.0f} kB"
+    )
     with tempfile.TemporaryDirectory():
         for model in given.models:
             measure(model, images, seconds=seconds, rounds=rounds)

@@ -9,10 +9,10 @@ import onnx
 from fovea.display import Display
 from fovea.errors import FoveaError
 from fovea.exporting.int8.calibration import METHODS, observe
-from fovea.exporting.int8.folding import fold
 from fovea.exporting.int8.graph import Graph
 from fovea.exporting.int8.layers import layer_names, named
 from fovea.exporting.int8.quantising import Observations, quantised
+from fovea.exporting.int8.rewriting import fold
 from fovea.exporting.int8.samples import Samples, outputs
 from fovea.exporting.int8.scoring import Cost, Logits, cost, distance
 from fovea.exporting.int8.search import fewest, ranked
@@ -43,8 +43,6 @@ class Int8Core:
     """With weights, those in float counted."""
     cost: Cost
     speed: Speed
-    folded: onnx.ModelProto
-    """The float core with which it was compared."""
 
     @property
     def is_faster(self) -> bool:
@@ -95,8 +93,7 @@ def int8_core(core: onnx.ModelProto, material: Material, settings: Int8Settings,
         ranges=trial.ranges,
         layers=len(layer_names(folded)),
         cost=lost,
-        speed=compared(folded, model, material.validation),
-        folded=folded,
+        speed=compared(core, model, material.validation),
     )
 
 

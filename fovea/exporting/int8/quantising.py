@@ -1,19 +1,17 @@
 """From a float core to the same core in int8."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import onnx
 
-from fovea.exporting.int8.arithmetic import Steps
 from fovea.exporting.int8.calibration import Observed
 from fovea.exporting.int8.front import image_front, number_front
 from fovea.exporting.int8.graph import Graph
-from fovea.exporting.int8.selection import Selection, select
+from fovea.exporting.int8.ranges import Choose, steps_of
+from fovea.exporting.int8.selection import select
 from fovea.exporting.int8.writing import Writer
 from fovea.inputs.interface import Preprocessing
-
-Range = Callable[[Observed], tuple[float, float]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +24,7 @@ class Observations:
     preprocess: Preprocessing
 
 
-def quantised(found: Observations, choose: Range, *, kept: Collection[str] = (), images: str = "") -> onnx.ModelProto:
+def quantised(found: Observations, choose: Choose, *, kept: Collection[str] = (), images: str = "") -> onnx.ModelProto:
     """Return a core with the pairs of int8, each range chosen from what was seen; the layers `kept` stay float.
 
     With `images` its input has that name and is uint8 (N, H, W, C), normalisation inside, where the core allows that;
@@ -45,33 +43,6 @@ def quantised(found: Observations, choose: Range, *, kept: Collection[str] = (),
     if front.stored:
         _begin_stored(graph, front.stored)
     return graph.model(found.core)
-
-
-def steps_of(
-    graph: Graph, selection: Selection, seen: Mapping[str, Observed], choose: Range, *, fixed: Mapping[str, Steps]
-) -> dict[str, Steps]:
-    """Return the steps of each value; the values of a group share those of the widest range among them.
-
-    A group with a value in `fixed` has the steps of that.
-    """
-    found = {}
-    for group in selection.groups:
-        given = [fixed[name] for name in sorted(group) if name in fixed]
-        ranges = (
-            []
-            if given
-            else [_range(graph, name, seen, choose) for name in group if name in seen or name in graph.constants]
-        )
-        steps = given[0] if given else Steps.of_range(min(low for low, _ in ranges), max(high for _, high in ranges))
-        found.update(dict.fromkeys(group, steps))
-    return found
-
-
-def _range(graph: Graph, name: str, seen: Mapping[str, Observed], choose: Range) -> tuple[float, float] | None:
-    """Return the range of a value; None of one that only moves others, whose range is theirs."""
-    if name in graph.constants:
-        return float(graph.constants[name].min()), float(graph.constants[name].max())
-    return choose(seen[name]) if name in seen else None
 
 
 def _keeps_first(graph: Graph, kept: Collection[str]) -> bool:

@@ -31,8 +31,12 @@ class Cost:
     """Where the true drop of accuracy lies with 95 % confidence, by the differences of each sample; None of others."""
     distance: float
     """Mean squared difference of logits, as a share of their variance over samples."""
+    largest: float
+    """The largest difference of logits."""
+    scale: float
+    """How much logits vary from sample to sample: the root of their mean squared deviation."""
     changed: int
-    """Samples whose decision is another."""
+    """Samples whose answer is another."""
     samples: int
     source: str
 
@@ -47,7 +51,10 @@ class Cost:
             "drop": self.drop,
             **({"interval": list(self.interval)} if self.interval else {}),
             "logits_distance": self.distance,
+            "largest_difference": self.largest,
+            "scale": self.scale,
             "changed_decisions": self.changed,
+            "decisions": self.samples,
         }
 
 
@@ -73,6 +80,8 @@ def cost(target: Task, before: Logits, after: Logits, samples: Samples) -> Cost:
         drop=_drop(target, scores[0], scores[1]),
         interval=None if differences is None or len(differences) < 2 else paired_interval(list(differences)),
         distance=distance(before, after),
+        largest=float(np.abs(before - after).max()),
+        scale=float(np.sqrt(_spread(before))),
         changed=int((target.answered(own) != target.answered(changed)).sum()),
         samples=len(samples),
         source=samples.source,
@@ -81,9 +90,14 @@ def cost(target: Task, before: Logits, after: Logits, samples: Samples) -> Cost:
 
 def distance(before: Logits, after: Logits) -> float:
     """Return the mean squared difference of logits (N, K), as a share of their variance over samples."""
-    own = before.astype(np.float64)
-    spread = np.square(own - own.mean(axis=0)).mean()
-    return float(np.square(own - after).mean() / max(spread, np.finfo(float).tiny))
+    moved = np.square(before.astype(np.float64) - after).mean()
+    return float(moved / max(_spread(before), np.finfo(float).tiny))
+
+
+def _spread(logits: Logits) -> float:
+    """Return the mean squared deviation of logits (N, K) from sample to sample."""
+    values = logits.astype(np.float64)
+    return float(np.square(values - values.mean(axis=0)).mean())
 
 
 def _drop(target: Task, before: float, after: float) -> float:

@@ -9,7 +9,7 @@ from fovea.exporting.int8.graph import Graph, attributes
 
 WEIGHTED = {"Conv": 0, "Gemm": 0, "MatMul": 1}
 """Layers with weights, and the axis of their output channels; of `Gemm` with transB = 1."""
-COMPUTING = ("Add", "Mul", "Concat", "AveragePool", "GlobalAveragePool", "Sigmoid", "LeakyRelu")
+COMPUTING = ("Add", "Mul", "Concat", "AveragePool", "GlobalAveragePool", "Sigmoid", "HardSigmoid", "LeakyRelu")
 """What onnxruntime computes in uint8, with steps of their own for the result."""
 PASSING = (
     "MaxPool",
@@ -39,7 +39,7 @@ class Selection:
     fused: dict[str, onnx.NodeProto] = field(default_factory=dict)
     """By the output of a node, the `Relu` or `Clip` that only cuts it."""
     groups: list[set[str]] = field(default_factory=list)
-    """Values that share their steps; each value is in one group."""
+    """Values that must share their steps; each value is in one group."""
 
     @property
     def values(self) -> set[str]:
@@ -138,7 +138,7 @@ def _fits(graph: Graph, node: onnx.NodeProto) -> bool:
 
 
 def _groups(graph: Graph, nodes: list[onnx.NodeProto], without: set[str]) -> list[set[str]]:
-    """Return the values with steps, together where they must or should be the same; none of those `without`."""
+    """Return the values with steps, together where they must be the same; none of those `without`."""
     leader: dict[str, str] = {}
 
     def find(name: str) -> str:
@@ -151,8 +151,8 @@ def _groups(graph: Graph, nodes: list[onnx.NodeProto], without: set[str]) -> lis
         made = [name for name in node.output if name not in without]
         for name in (*read, *made):
             find(name)
-        if node.op_type in PASSING or node.op_type == "Concat":
-            for name in (*read[1:], *made):
+        if node.op_type in PASSING:
+            for name in made:
                 leader[find(name)] = find(read[0])
     groups: dict[str, set[str]] = {}
     for name in leader:

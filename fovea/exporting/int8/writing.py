@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import onnx
 
-from fovea.exporting.int8.arithmetic import Steps, bias_scales, quantised_bias, quantised_weights
+from fovea.exporting.int8.arithmetic import LEVELS, Steps, bias_scales, quantised_bias, quantised_weights
 from fovea.exporting.int8.graph import Graph, attributes, set_attribute
 from fovea.exporting.int8.selection import CUTTING, WEIGHTED, Selection, data_inputs, limits
 
@@ -34,6 +34,9 @@ class Writer:
                 self._write_weights(node)
         stored: dict[str, str] = {}
         for node in self.selection.nodes:
+            if node.op_type == "HardSigmoid":
+                stored[node.output[0]] = self._write_gate(node)
+        for node in self.selection.nodes:
             for name in data_inputs(self.graph, node):
                 if name in self.steps and name not in stored:
                     stored[name] = self._pair(name)
@@ -43,6 +46,22 @@ class Writer:
                     stored[name] = self._pair(name)
         self._lead(stored, chosen)
         self.graph.sort()
+
+    def _write_gate(self, node: onnx.NodeProto) -> str:
+        """Write a hard sigmoid: a value in steps of its slope, cut where uint8 ends, then read in steps of 1 / 255.
+
+        Return what readers of the stored value read. No runtime has the function itself in uint8.
+        """
+        values = attributes(node)
+        alpha, beta = values.get("alpha", 0.2), values.get("beta", 0.5)
+        name = node.output[0]
+        _make_leaky(node, 1.0)
+        slope, middle = np.asarray(1 / (LEVELS * alpha), np.float32), np.asarray(round(LEVELS * beta), np.uint8)
+        ends = [self.graph.constant(array, f"{name}_slope") for array in (slope, middle)]
+        stored = self.graph.add("QuantizeLinear", [name, *ends], f"{name}_stored")
+        unit = [self.graph.constant(np.asarray(1 / LEVELS, np.float32), f"{name}_scale")]
+        unit.append(self.graph.constant(np.asarray(0, np.uint8), f"{name}_zero"))
+        return self.graph.add("DequantizeLinear", [stored, *unit], f"{name}_meant")
 
     def _is_read(self, name: str) -> bool:
         return name in self.graph.output_names or any(name in node.input for node in self.graph.nodes)
@@ -60,7 +79,8 @@ class Writer:
                 self.selection.nodes = [other for other in self.selection.nodes if other is not node]
         for node in self.selection.nodes:
             if node.op_type in CUTTING and node.input[0] in self.steps:
-                _as_leaky(self.graph, node)
+                least, _ = _limits(self.graph, node)
+                _make_leaky(node, 0.0 if least == 0 else 1.0)  # the steps of its result cut it
 
     def _write_weights(self, node: onnx.NodeProto) -> None:
         axis = WEIGHTED[node.op_type]
@@ -151,10 +171,9 @@ def _limits(graph: Graph, node: onnx.NodeProto) -> tuple[float, float]:
     return found if found is not None else (float("-inf"), float("inf"))
 
 
-def _as_leaky(graph: Graph, node: onnx.NodeProto) -> None:
-    """Turn an activation that stands alone into one that runtimes have in uint8; the steps of its result cut it."""
-    least, _ = _limits(graph, node)
+def _make_leaky(node: onnx.NodeProto, alpha: float) -> None:
+    """Make a node a `LeakyRelu`, which runtimes have in uint8, as a table."""
     del node.attribute[:]
     del node.input[1:]
     node.op_type = "LeakyRelu"
-    set_attribute(node, "alpha", 0.0 if least == 0 else 1.0)
+    set_attribute(node, "alpha", alpha)

@@ -74,7 +74,7 @@ class Target(NamedTuple):
 
 
 TARGETS = (
-    Target("onnx", ".onnx", "export", "one ONNX file with preprocessing, decoding and card inside"),
+    Target("onnx", ".onnx", "export", "one ONNX file with preprocessing, decoding and card inside", ("int8",)),
     Target("web", "", "export", "a page that answers in any browser, offline", ("single_file", "runtime")),
 )
 
