@@ -1,20 +1,24 @@
+import base64
 import gzip
 import io
 import json
 import os
 import re
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from browsers import Visit, agreement, chromium, served
 from PIL import Image
+from seeded_bundles import TASKS, seeded_bundle
 
 import fovea
-from fovea.errors import UsageError
-from fovea.exporting.targets.web import runtime_files
-from fovea.exporting.targets.web.page import MODULES, PARTS, bundled
+from fovea.errors import MissingDependencyError, UsageError
+from fovea.exporting.folders import write_folder
+from fovea.exporting.onnx_file import proven
+from fovea.exporting.targets.web.page import MODULES, PARTS, Page, bundled
 from fovea.exporting.targets.web.runtime_files import ARCHIVE, MODULE, NAME, SCRIPT, VERSION, RuntimeFiles
 from fovea.exporting.targets.web.runtime_files import runtime_files as found
 from fovea.jobs.export import export
@@ -57,13 +61,47 @@ def pictures(tmp_path):
     return files
 
 
+@pytest.fixture(scope="module")
+def page_of():
+    """Return a function that gives the page of a task, or of changes to it; each network is exported once."""
+    exported = {}
+
+    def page(task="classes", *, runtime=RUNTIME, **changes):
+        key = (task, *sorted(changes.items()))
+        if key not in exported:
+            content, _, card = proven(seeded_bundle(task, **changes))
+            exported[key] = {"card": card, "model": content, "title": task}
+        return Page(runtime=found(runtime), **exported[key])
+
+    return page
+
+
+@pytest.fixture
+def opened(browser, page_of, tmp_path):
+    """Return a function that opens the page of a task, in one file."""
+
+    def visit(task="classes", **changes):
+        path = tmp_path / f"{task}.html"
+        path.write_bytes(page_of(task, **changes).single_file())
+        return Visit(browser, path.as_uri())
+
+    return visit
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream") as opened:
+        yield opened
+
+
 def policy_of(page):
     return re.search(r'Content-Security-Policy" content="([^"]*)"', page)[1].replace("&#39;", "'")
 
 
-def test_a_folder_holds_page_network_card_and_the_runtime_with_its_licence(make_bundle, tmp_path):
-    done = export(make_bundle(), to="web", out=tmp_path / "page", runtime=archive(tmp_path))
-    page = (tmp_path / "page" / "index.html").read_text()
+def test_a_folder_holds_page_network_card_and_the_runtime_with_its_licence(tmp_path):
+    given = archive(tmp_path)
+    done = export(seeded_bundle(), to="web", out=tmp_path / "page", runtime=given)
+    page = done.path.read_text()
     assert done.path == tmp_path / "page" / "index.html"
     assert json.loads((tmp_path / "page" / "card.json").read_text())["export"]["proof"]["changed_decisions"] == 0
     assert (tmp_path / "page" / "model.onnx").stat().st_size > 1000
@@ -72,43 +110,31 @@ def test_a_folder_holds_page_network_card_and_the_runtime_with_its_licence(make_
     assert not re.search(r"https?://", page)
 
 
-def test_one_file_holds_everything_and_may_connect_to_nothing(make_bundle, tmp_path):
-    done = export(make_bundle(), to="web", out=tmp_path / "page.html", single_file=True, runtime=archive(tmp_path))
-    page = done.path.read_text()
+def test_one_file_holds_everything_and_may_connect_to_nothing(page_of, tmp_path):
+    page = page_of(runtime=archive(tmp_path)).single_file().decode()
     assert "connect-src" not in policy_of(page) and "'self'" not in policy_of(page)
     assert not re.search(r'(src|href)="(?!data:)', page)
     assert "globalThis.ort={InferenceSession:a,env:a};" in page
+    packed = re.search(r'id="runtime-bytes">([^<]*)<', page)[1]
+    assert gzip.decompress(base64.b64decode(packed)) == b"\0asm"
 
 
-def test_what_a_card_says_is_text_in_the_page(make_bundle, tmp_path):
+def test_what_a_card_says_is_text_in_the_page(page_of, tmp_path):
+    page = page_of(runtime=archive(tmp_path))
     names = ["<script>alert(1)</script>", "</script>", 'green"onload="x']
-    done = export(
-        make_bundle(classes=names), to="web", out=tmp_path / "p.html", single_file=True, runtime=archive(tmp_path)
-    )
-    assert "<script>alert" not in done.path.read_text() and "\\u003c/script>" in done.path.read_text()
+    page = replace(page, card=seeded_bundle(classes=names).card).single_file().decode()
+    assert "<script>alert" not in page and "\\u003c/script>" in page
 
 
 @pytest.mark.parametrize("options", [{"raw": True}, {"dynamic_size": True}])
-def test_settings_that_a_page_cannot_take_are_refused(make_bundle, tmp_path, options):
+def test_settings_that_a_page_cannot_take_are_refused(tmp_path, options):
     with pytest.raises(UsageError, match="does not go with `--to web`"):
-        export(make_bundle(), to="web", out=tmp_path / "page", **options)
+        export(seeded_bundle(), to="web", out=tmp_path / "page", **options)
 
 
-def test_a_folder_of_other_files_is_not_replaced_and_one_of_an_export_is(make_bundle, tmp_path):
-    (tmp_path / "own").mkdir()
-    (tmp_path / "own" / "thesis.txt").write_text("years of work")
-    with pytest.raises(UsageError, match="holds other files"):
-        export(make_bundle(), to="web", out=tmp_path / "own", runtime=archive(tmp_path))
-    export(make_bundle(), to="web", out=tmp_path / "page", runtime=archive(tmp_path))
-    (tmp_path / "page" / "left.txt").write_text("")
-    export(make_bundle(), to="web", out=tmp_path / "page", runtime=archive(tmp_path))
-    assert not (tmp_path / "page" / "left.txt").exists()
-    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
-
-
-def test_options_of_the_page_are_refused_elsewhere(make_bundle, tmp_path):
+def test_options_of_the_page_are_refused_elsewhere(tmp_path):
     with pytest.raises(UsageError, match="`--single-file` is for `--to web`, not for `--to onnx`"):
-        export(make_bundle(), out=tmp_path / "m.onnx", single_file=True)
+        export(seeded_bundle(), out=tmp_path / "m.onnx", single_file=True)
 
 
 def test_the_package_is_read_from_its_archive_and_from_its_folder(tmp_path):
@@ -131,8 +157,8 @@ def test_what_is_not_the_package_is_said(tmp_path):
 
 
 def test_without_npm_the_way_to_fetch_the_package_is_said(monkeypatch):
-    monkeypatch.setattr(runtime_files.shutil, "which", lambda name: None)
-    with pytest.raises(fovea.FoveaError, match=f"npm pack {NAME}@{VERSION}.*--runtime {ARCHIVE}"):
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(MissingDependencyError, match=f"npm pack {NAME}@{VERSION}.*--runtime {ARCHIVE}"):
         found()
 
 
@@ -141,29 +167,23 @@ def test_scripts_in_one_file_import_nothing_and_name_nothing_twice():
     names = re.findall(r"^(?:async )?(?:function|class|const|let) (\w+)", text, re.MULTILINE)
     assert not re.search(r"^(import|export) ", text, re.MULTILINE)
     assert len(names) == len(set(names)) > 40
-    assert all(len((PARTS / f"{name}.js").read_text().splitlines()) <= 400 for name in MODULES)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream") as opened:
-        yield opened
+    for name in MODULES:
+        lines = (PARTS / f"{name}.js").read_text().splitlines()
+        assert len(lines) <= 400 and max(map(len, lines)) <= 120
 
 
 @needs_runtime
-@pytest.mark.parametrize("kind", ["bundle", "labels_bundle", "grade_bundle", "number_bundle"])
-def test_a_page_from_a_file_answers_as_predict_does_and_asks_no_host(request, browser, tmp_path, pictures, kind):
-    bundle = fovea.load(request.getfixturevalue(f"make_{kind}")())
-    export(bundle, to="web", out=tmp_path / "page.html", single_file=True, runtime=RUNTIME)
-    visit = Visit(browser, (tmp_path / "page.html").as_uri())
+@pytest.mark.parametrize("task", TASKS)
+def test_a_page_from_a_file_answers_as_predict_does_and_asks_no_host(opened, pictures, task):
+    bundle, visit = seeded_bundle(task), opened(task)
     changed, largest = agreement(bundle, visit.answers(pictures), pictures)
     assert (changed, visit.hosts, visit.faults, visit.text("#complaint")) == ([], set(), [], "")
     assert largest < (1e-5 if bundle.classes else 1e-3)
 
 
 @needs_runtime
-def test_a_folder_on_a_server_shows_bars_and_asks_that_server_only(browser, make_bundle, tmp_path, pictures):
-    export(make_bundle(), to="web", out=tmp_path / "page", runtime=RUNTIME)
+def test_a_folder_on_a_server_shows_bars_and_asks_that_server_only(browser, page_of, tmp_path, pictures):
+    write_folder(tmp_path / "page", page_of().folder())
     with served(tmp_path / "page") as address:
         visit = Visit(browser, address)
         visit.answers(pictures[:2])
@@ -173,75 +193,40 @@ def test_a_folder_on_a_server_shows_bars_and_asks_that_server_only(browser, make
 
 
 @needs_runtime
-def test_camera_drop_paste_and_keys_work(browser, make_bundle, tmp_path, pictures):
-    export(make_bundle(), to="web", out=tmp_path / "page", runtime=RUNTIME)
-    with served(tmp_path / "page") as address:
-        page = Visit(browser, address).page
-        page.focus("#tab-image")
-        page.keyboard.press("ArrowRight")
-        page.keyboard.press("Tab")
-        page.keyboard.press("Enter")  # starts the camera
-        page.wait_for_selector("#found:not([hidden])")
-        assert page.text_content("#image-name") == "camera"
-        for way in ("paste", "drop"):
-            page.evaluate(
-                """async ([way, bytes]) => {
-                    const data = new DataTransfer();
-                    data.items.add(new File([new Uint8Array(bytes)], way + ".png", { type: "image/png" }));
-                    const options = { bubbles: true, clipboardData: data, dataTransfer: data };
-                    const Kind = way === "paste" ? ClipboardEvent : DragEvent;
-                    document.dispatchEvent(new Kind(way, options));
-                }""",
-                [way, list(pictures[0].read_bytes())],
-            )
-            page.wait_for_selector(f'.entry[data-name="{way}.png"]', state="attached")
-        assert page.is_hidden("#video")  # the camera stops when another way is taken
+def test_camera_paste_drop_and_keys_work(opened, pictures):
+    page = opened().page
+    page.focus("#tab-image")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")  # starts the camera
+    page.wait_for_selector("#found:not([hidden])")
+    assert page.text_content("#image-name") == "camera"
+    for way in ("paste", "drop"):
+        page.evaluate(GIVE, [way, list(pictures[0].read_bytes())])
+        page.wait_for_selector(f'.entry[data-name="{way}.png"]', state="attached")
+    assert page.is_hidden("#video")  # the camera stops when another way is taken
+
+
+GIVE = """async ([way, bytes]) => {
+    const data = new DataTransfer();
+    data.items.add(new File([new Uint8Array(bytes)], way + ".png", { type: "image/png" }));
+    const options = { bubbles: true, clipboardData: data, dataTransfer: data };
+    document.dispatchEvent(new (way === "paste" ? ClipboardEvent : DragEvent)(way, options));
+}"""
 
 
 @needs_runtime
-def test_a_file_that_is_no_image_is_said_and_the_next_is_answered(browser, make_bundle, tmp_path, pictures):
-    export(make_bundle(), to="web", out=tmp_path / "page.html", single_file=True, runtime=RUNTIME)
-    (tmp_path / "broken.png").write_bytes(pictures[0].read_bytes()[:60])
-    page = Visit(browser, (tmp_path / "page.html").as_uri()).page
+def test_a_file_that_is_no_image_is_said_and_the_next_is_answered(opened, tmp_path, pictures):
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    page = opened().page
     page.set_input_files("#files", [str(tmp_path / "broken.png"), str(pictures[1])])
     page.wait_for_selector(f'.entry[data-name="{pictures[1].name}"]', state="attached")
     assert page.text_content("#complaint").startswith("broken.png: This browser cannot read it as an image")
 
 
 @needs_runtime
-@needs_data
-@pytest.mark.slow
-def test_a_hundred_photographs_are_answered_as_predict_does(browser, tmp_path):
-    weights = Path(DATA) / "weights" / "mobilenet_v2-imagenet-dequant.pth"
-    fovea.build_file(
-        "mobilenet_v2",
-        out=tmp_path / "m.safetensors",
-        weights=weights,
-        classes_from=Path(DATA) / "imagenet-subset" / "imagenet_class_index.json",
-        size=225,
-        resize=256,
-        mean=(0.5,),
-        std=(0.5,),
-    )
-    photographs = sorted((Path(DATA) / "imagenet-subset" / "images").iterdir())
-    export(tmp_path / "m.safetensors", to="web", out=tmp_path / "page", runtime=RUNTIME)
-    with served(tmp_path / "page") as address:
-        answers = Visit(browser, address).answers(photographs)
-    changed, largest = agreement(fovea.load(tmp_path / "m.safetensors"), answers, photographs)
-    assert len(photographs) == 100 and changed == [] and largest < 1e-3
-
-
-@needs_runtime
-def test_a_digit_is_drawn(browser, make_bundle, tmp_path):
-    """The stroke of a one, in the middle or in a corner, is the same input where it is centred."""
-    from fovea.registry import build
-
-    preprocess = {"size": [8, 8], "channels": 1, "fit": "squash", "mean": [0.3], "std": [0.3]}
-    fixed = {"decoder": "pillow", "resample": "bilinear", "antialias": True, "alpha_over": "white", "fill": 128}
-    arguments = {"classes": 3, "c_in": 1, "size": 8, "widths": [8]}
-    path = make_bundle(model=build("mlp", **arguments), arguments=arguments, preprocess={**preprocess, **fixed})
-    export(path, to="web", out=tmp_path / "page.html", single_file=True, runtime=RUNTIME)
-    page = Visit(browser, (tmp_path / "page.html").as_uri()).page
+def test_a_stroke_is_the_same_input_wherever_it_is_drawn(opened):
+    page = opened(channels=1).page
     seen = []
     for x, y in ((0.5, 0.3), (0.15, 0.05)):
         box = page.locator("#pad").bounding_box()
@@ -254,12 +239,23 @@ def test_a_digit_is_drawn(browser, make_bundle, tmp_path):
         page.wait_for_timeout(300)
         seen.append(page.locator("#seen").evaluate("c => [...c.getContext('2d').getImageData(0, 0, 8, 8).data]"))
         page.click("#clear")
-    assert max(seen[0]) == 255 and max(abs(a - b) for a, b in zip(*seen, strict=True)) <= 8
+    assert max(seen[0][::4]) > 200 and max(abs(a - b) for a, b in zip(*seen, strict=True)) <= 8
 
 
-def test_the_runtime_inside_a_page_is_packed(make_bundle, tmp_path):
-    import base64
-
-    done = export(make_bundle(), to="web", out=tmp_path / "p.html", single_file=True, runtime=archive(tmp_path))
-    packed = re.search(r'id="runtime-bytes">([^<]*)<', done.path.read_text())[1]
-    assert gzip.decompress(base64.b64decode(packed)) == b"\0asm"
+@needs_runtime
+@needs_data
+@pytest.mark.slow
+def test_a_hundred_photographs_are_answered_as_predict_does(browser, tmp_path):
+    fovea.build_file(
+        "mobilenet_v2",
+        out=tmp_path / "m.safetensors",
+        weights=Path(DATA) / "weights" / "mobilenet_v2-imagenet-dequant.pth",
+        classes_from=Path(DATA) / "imagenet-subset" / "imagenet_class_index.json",
+        **{"size": 225, "resize": 256, "mean": (0.5,), "std": (0.5,)},
+    )
+    photographs = sorted((Path(DATA) / "imagenet-subset" / "images").iterdir())
+    export(tmp_path / "m.safetensors", to="web", out=tmp_path / "page", runtime=RUNTIME)
+    with served(tmp_path / "page") as address:
+        answers = Visit(browser, address).answers(photographs)
+    changed, largest = agreement(fovea.load(tmp_path / "m.safetensors"), answers, photographs)
+    assert len(photographs) == 100 and changed == [] and largest < 1e-3

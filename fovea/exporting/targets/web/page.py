@@ -94,7 +94,7 @@ class Page:
             policy=policy,
             scripts=Markup(tags),  # noqa: S704 (the page's own files, and the runtime)
             styles=Markup(f"<style>{style}</style>"),  # noqa: S704
-            runtime_bytes=_base64(gzip.compress(self.runtime.module, 9, mtime=0)),
+            runtime_bytes=_base64(gzip.compress(self.runtime.module, 6, mtime=0)),
             model_bytes=_base64(self.model),
         )
 

@@ -127,8 +127,9 @@ def _in_archive(archive: Path) -> RuntimeFiles:
 
 
 def _of(read: Callable[[str], bytes]) -> RuntimeFiles:
+    described = read("package.json")
     try:
-        version = json.loads(read("package.json"))["version"]
+        version = json.loads(described)["version"]
     except (ValueError, KeyError, TypeError) as error:
         raise UsageError(f"The `package.json` of {NAME} has no version; give {ARCHIVE}, or its folder.") from error
     return RuntimeFiles(str(version), _SOURCE_MAP.sub(b"\n", read(SCRIPT)), read(MODULE))

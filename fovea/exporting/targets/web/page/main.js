@@ -31,7 +31,7 @@ network.then(
   },
 );
 if (!canvasIsExact()) {
-  complain("This browser changes pixels that pages read, against tracking. Answers may be wrong; allow it for this page.");
+  complain("This browser changes the pixels that pages read, against tracking. Answers may be wrong.");
 }
 
 function complain(text) {

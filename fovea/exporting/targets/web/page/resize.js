@@ -1,13 +1,13 @@
 // From pixels of any size to those that the network sees: the same bytes as `fovea.preprocess` makes with Pillow.
 //
-// A source is {width, height, channels, rows(top, count)}: `rows` returns a Uint8Array (count, width, channels), 0..255.
+// A source is {width, height, channels, rows(top, count)}: `rows` returns a Uint8Array (count, width, channels).
 // Sources are read in strips, so that a large photograph is never held as a whole.
 
 const STRIP_ROWS = 128;
 const WEIGHT_BITS = 22; // weights are whole numbers of 2 ** -22, so that sums of 255 times a weight fit 32 bits
 const HALF = 2 ** (WEIGHT_BITS - 1);
 
-/** Returns (H, W, C) uint8 of a source, by the `size`, `channels`, `fit`, `crop` and `fill` of a card's preprocessing. */
+/** Returns (H, W, C) uint8 of a source, as the preprocessing of a card says. */
 export function fitted(source, preprocess) {
   const [H, W] = preprocess.size;
   const { width: w, height: h, channels: C } = source;
@@ -24,7 +24,7 @@ export function fitted(source, preprocess) {
   return whole;
 }
 
-/** Returns what `crop` takes of an image, as left, top, right, bottom in pixels: the share `keep` of the shorter side. */
+/** Returns what `crop` takes of an image, as left, top, right, bottom: the share `keep` of the shorter side. */
 export function kept(w, h, W, H, keep) {
   const scale = keep * Math.min(w / W, h / H);
   const left = Math.max(0, (w - W * scale) / 2);

@@ -5,7 +5,7 @@ import { decodingScale, opaque, shrunk } from "./pixels.js";
 const MOST_BYTES = 100_000_000;
 const MOST_PIXELS = 100_000_000;
 
-/** Returns what a canvas can draw of an image file, upright, its colours untouched by profiles; an Error says why not. */
+/** Returns what a canvas can draw of an image file, upright, colours as stored; an Error says why there is none. */
 export async function decoded(blob) {
   if (blob.size > MOST_BYTES) throw new Error("The file has more than 100 MB.");
   const options = { imageOrientation: "from-image", colorSpaceConversion: "none", premultiplyAlpha: "none" };

@@ -26,7 +26,8 @@ export class AnswerView {
     elements.headline.textContent = inWords(found.answer);
     elements.remark.textContent = this.remark(found.answer);
     elements.name.textContent = name;
-    elements.times.textContent = `${milliseconds(found.times[0])} to prepare, ${milliseconds(found.times[1])} to answer`;
+    const [prepared, answered] = found.times.map(milliseconds);
+    elements.times.textContent = `${prepared} to prepare, ${answered} to answer`;
     paintPixels(elements.seen, found.pixels, config.preprocess);
     if (found.answer.value === null) this.bars(found.answer);
     else this.scale(found.answer.value);

@@ -1,0 +1,39 @@
+"""Networks of every task with seeded weights, in memory: what exports are tried on without files."""
+
+import torch
+
+import fovea.zoo  # noqa: F401  registers the network
+from fovea.card import Card
+from fovea.model.bundle import Bundle
+from fovea.registry import build
+
+FIXED = {"decoder": "pillow", "resample": "bilinear", "antialias": True, "alpha_over": "white", "fill": 128}
+TASKS = {
+    "classes": {"format": 1, "loss": "cross-entropy", "classes": ["red", "green", "blue"], "temperature": 1.5},
+    "labels": {
+        **{"format": 2, "loss": "bce", "classes": ["red", "green", "blue"]},
+        "target": {"thresholds": [0.5, 0.4, 0.6]},
+    },
+    "grade": {"format": 2, "loss": "corn", "classes": ["low", "middle", "high", "highest"]},
+    "number": {"format": 1, "loss": "mse", "classes": [], "target": {"mean": 30.0, "std": 5.0}},
+}
+OUTPUTS = {"classes": 3, "labels": 3, "grade": 3, "number": 1}
+
+
+def seeded_bundle(task="classes", *, channels=3, size=8, architecture="mlp", **changes):
+    """Return a network whose answers vary from image to image."""
+    arguments = {"classes": OUTPUTS[task], "c_in": channels, "size": size}
+    arguments |= {"widths": [8]} if architecture == "mlp" else {}
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = build(architecture, **arguments).eval()
+    with torch.no_grad():
+        for parameter in list(model.parameters())[-2:]:
+            parameter.mul_(6 if parameter.ndim > 1 else 0)  # answers that are decided
+    half = [0.5] * channels
+    preprocess = {"size": [size, size], "channels": channels, "fit": "crop", "mean": half, "std": half, **FIXED}
+    card = {
+        **{"fovea": "0.1.0", "architecture": architecture, "arguments": arguments, "task": task, "temperature": 1.0},
+        **{"outputs": OUTPUTS[task], "preprocess": preprocess, **TASKS[task], **changes},
+    }
+    return Bundle(model=model, card=Card.from_dict(card, source="a test"), device=torch.device("cpu"))
