@@ -48,7 +48,7 @@ def float_core(model: nn.Module, shape: Sequence[int], *, dynamic_size: bool = F
         MissingDependencyError: the extra `export` is not installed.
     """
     # of weights that lie channels-last the exporter would copy the layout, as gathers and transpositions
-    model = copy.deepcopy(model).to(device="cpu", memory_format=torch.contiguous_format)
+    model = copy.deepcopy(model).cpu().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     example = torch.zeros(TRACED, *shape)
     open_axes = {0: BATCH, **({2: SIDES[0], 3: SIDES[1]} if dynamic_size else {})}
     try:

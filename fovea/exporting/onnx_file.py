@@ -18,7 +18,7 @@ from fovea.exporting.reference import network_logits, reference
 from fovea.exporting.samples import Samples, generated
 from fovea.exporting.settings import PLAIN, ExportSettings
 from fovea.model.bundle import Bundle
-from fovea.storage import write_atomically
+from fovea.storage import page_path, write_atomically
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -52,13 +52,13 @@ def export_onnx(
 
     Raises:
         ProofError: the graph does not compute what the network does, or that cannot be shown; nothing is written.
-        UsageError: the network cannot be written as such a graph.
+        UsageError: the network cannot be written as such a graph, or there is no folder for the file.
         MissingDependencyError: the extra `export` is not installed.
         StorageError: the file cannot be written.
     """
     began = time.perf_counter()
+    path = page_path(path, option="out")
     content, proof, card = proven(bundle, settings=settings, samples=samples)
-    path = Path(path)
     write_atomically(path, content)
     seconds = time.perf_counter() - began
     return Exported(path=path, bytes=len(content), seconds=seconds, settings=settings, proof=proof, card=card)
