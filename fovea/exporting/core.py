@@ -52,9 +52,7 @@ def float_core(model: nn.Module, shape: Sequence[int], *, dynamic_size: bool = F
     example = torch.zeros(TRACED, *shape)
     open_axes = {0: BATCH, **({2: SIDES[0], 3: SIDES[1]} if dynamic_size else {})}
     try:
-        # in channels-last memory, flattening is written as a gather by computed addresses
-        plain = copy.deepcopy(model).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-        core = graph_of(_MainHead(plain), example, inputs=open_axes, name=INPUT, outputs=[LOGITS])
+        core = graph_of(_MainHead(model), example, inputs=open_axes, name=INPUT, outputs=[LOGITS])
     except FoveaError:
         raise
     except Exception as error:  # the exporter may raise anything of a network that it cannot follow

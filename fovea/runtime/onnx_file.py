@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from fovea.errors import shortened
 from fovea.runtime.wire import FIXED32, VARINT, Field, Reader
 
-MAX_NODES, MAX_TENSORS, MAX_NAMES = 20_000, 20_000, 20_000
+MAX_NODES, MAX_TENSORS, MAX_VALUES = 10_000, 20_000, 80_000
 MAX_AXES = 8
 MAX_METADATA = 64
 DEFAULT_DOMAIN = "ai.onnx"
@@ -194,7 +194,7 @@ class _Parser:
         for name, what in (("sparse", "sparse tensors"), ("quantisation", "annotations of quantisation")):
             if name in graph:
                 raise self.reader.fault(f"it holds {what}, which Fovea does not write")
-        for name, most in (("nodes", MAX_NODES), ("tensors", MAX_TENSORS), ("infos", 4 * MAX_NAMES)):
+        for name, most in (("nodes", MAX_NODES), ("tensors", MAX_TENSORS), ("infos", MAX_VALUES)):
             if len(graph.get(name, ())) > most:
                 raise self.reader.fault(f"its graph has {len(graph[name]):,} {name}; at most {most:,} are read")
 
@@ -297,8 +297,8 @@ class _Parser:
         return StoredTensor(name=name, shape=shape, dtype=dtype, held=held, place=place)
 
     def _values(self, given: list[memoryview]) -> tuple[Value, ...]:
-        if len(given) > 4 * MAX_NAMES:
-            raise self.reader.fault(f"it lists {len(given):,} values; at most {4 * MAX_NAMES:,} are read")
+        if len(given) > MAX_VALUES:
+            raise self.reader.fault(f"it lists {len(given):,} values; at most {MAX_VALUES:,} are read")
         return tuple(map(self._one_value, given))
 
     def _one_value(self, data: memoryview) -> Value:

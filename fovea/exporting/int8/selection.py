@@ -56,7 +56,10 @@ def select(graph: Graph, *, kept: Collection[str] = (), stored: Collection[str] 
     taken: list[onnx.NodeProto] = []
     quantised = set(stored)
     for node in graph.nodes:
-        inner = any(name in quantised for name in node.input)
+        # with one float input a concatenation would leave the maximum behind it to a slow kernel
+        enough = all if node.op_type == "Concat" else any
+        data = [name for name in node.input if name and name not in graph.constants]
+        inner = bool(data) and enough(name in quantised for name in data)
         wanted = node.op_type in WEIGHTED and _has_weights(graph, node)
         wanted |= inner and _fits(graph, node)
         if wanted and node.name not in kept and id(node) not in tail:

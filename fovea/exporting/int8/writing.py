@@ -11,7 +11,10 @@ import onnx
 
 from fovea.exporting.int8.arithmetic import LEVELS, Steps, bias_scales, quantised_bias, quantised_weights
 from fovea.exporting.int8.graph import Graph, attributes, set_attribute
-from fovea.exporting.int8.selection import CUTTING, WEIGHTED, Selection, data_inputs, limits
+from fovea.exporting.int8.selection import CUTTING, PASSING, WEIGHTED, Selection, data_inputs, limits
+
+FENCED = ("Conv", "ConvTranspose", "Gemm", "Relu", "Clip", "MaxPool", *PASSING)
+"""Float nodes that onnxruntime quantises, or exchanges with `QuantizeLinear`, where that stands right behind."""
 
 
 @dataclass
@@ -129,6 +132,18 @@ class Writer:
         ]
         return self.graph.add("DequantizeLinear", names, f"{stem}_meant", **axis)
 
+    def _fenced(self, name: str) -> str:
+        """Return a value, or its copy where onnxruntime would quantise the float node that makes it after all.
+
+        It rounds the weights of a float layer between two pairs to int8 with one scale, and moves `QuantizeLinear`
+        before a float maximum, where it has no fast kernel. It does neither across a node that it does not know.
+        """
+        maker = self.graph.makers().get(name)
+        chosen = any(node is maker for node in self.selection.nodes)
+        if maker is None or chosen or maker.op_type not in FENCED:
+            return name
+        return self.graph.add("Max", [name], f"{name}_copy")
+
     def _pair(self, name: str) -> str:
         """Add the pair behind a value; return what readers of the stored value read."""
         steps = self.steps[name]
@@ -137,7 +152,7 @@ class Writer:
         if name in self.graph.constants:
             stored = self.graph.constant(steps.stored(self.graph.constants[name]), f"{name}_stored")
         else:
-            stored = self.graph.add("QuantizeLinear", (name, scale, zero), f"{name}_stored")
+            stored = self.graph.add("QuantizeLinear", (self._fenced(name), scale, zero), f"{name}_stored")
         return self.graph.add("DequantizeLinear", (stored, scale, zero), f"{name}_meant")
 
     def _lead(self, stored: Mapping[str, str], chosen: set[int]) -> None:
