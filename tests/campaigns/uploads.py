@@ -202,10 +202,11 @@ def status_of(answer: bytes) -> int:
     status = int(match[1])
     if status not in ALLOWED:
         raise Finding(f"the status {status}: {answer[:300]!r}")
-    head, _, body = answer.partition(b"\r\n\r\n")
+    head, _, rest = answer.partition(b"\r\n\r\n")
+    length = re.search(rb"\r\ncontent-length: (\d+)", head.lower())
+    body = rest[: int(length[1])] if length and not rest.startswith(b"HTTP/1.1 ") else b""  # of HEAD there is none
     if status >= 400 and b"content-type: application/json" in head.lower() and body:
-        message = json.loads(body.partition(b"\r\n")[0] if body.startswith(b"HTTP") else body)["error"]
-        if fault := text_fault(message):
+        if fault := text_fault(json.loads(body)["error"]):
             raise Finding(fault)
     return status
 
