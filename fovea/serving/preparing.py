@@ -12,10 +12,13 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fovea.drift import Reference
 from fovea.errors import BundleError, FoveaError, first_line
+
+if TYPE_CHECKING:
+    from fovea.model.predictor import Predictor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,33 +56,38 @@ class Preparation:
         process = self.start()
         try:
             return self.result(process)
-        except BaseException:
-            process.kill()
-            process.communicate()
-            raise
+        finally:
+            process.kill()  # where this one is told to end meanwhile
+            process.wait()
 
 
 def prepare(order: Preparation) -> dict[str, Any]:
     """Export and measure as ordered, in this process. Raises: FoveaError."""
-    from fovea.display import Display
-    from fovea.evaluation.parts import decoded_part, source_for
-    from fovea.evaluation.validation import reference_by
     from fovea.model.opening import open_model
 
     predictor = open_model(order.model, device="cpu")
     if order.out is not None:
-        from fovea.exporting.onnx_file import export_onnx
-        from fovea.model.bundle import Bundle
+        _export(predictor, order.out)
+    return {"validation": _reference(predictor, order.reference).to_dict()} if order.reference else {}
 
-        if isinstance(predictor, Bundle):
-            export_onnx(predictor, order.out)
-    if not order.reference:
-        return {}
-    part = decoded_part(
-        predictor, source_for(predictor, order.reference), split="val", display=Display(), labelled=False
-    )
+
+def _export(predictor: "Predictor", out: Path) -> None:
+    from fovea.exporting.onnx_file import export_onnx
+    from fovea.model.bundle import Bundle
+
+    if isinstance(predictor, Bundle):
+        export_onnx(predictor, out)
+
+
+def _reference(predictor: "Predictor", data: str) -> Reference:
+    from fovea.display import Display
+    from fovea.evaluation.parts import decoded_part, source_for
+    from fovea.evaluation.validation import reference_by
+
+    source = source_for(predictor, data)
+    part = decoded_part(predictor, source, split="val", display=Display(), labelled=False)
     (images,) = (each.decoded for each in part.decoded.parts.values())
-    return {"validation": reference_by(predictor, part.name, images).to_dict()}
+    return reference_by(predictor, part.name, images)
 
 
 def main() -> None:
