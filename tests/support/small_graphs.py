@@ -1,7 +1,7 @@
 """Float cores small enough to be computed by hand: input `input` (N, C, H, W), output `logits`."""
 
 import numpy as np
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper, numpy_helper, shape_inference
 
 OPSET = 20
 
@@ -19,7 +19,8 @@ def core(nodes, constants, *, shape, classes=None):
         [helper.make_tensor_value_info("logits", TensorProto.FLOAT, None if classes is None else ["N", classes])],
         [numpy_helper.from_array(np.asarray(array), name) for name, array in constants.items()],
     )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=10)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=10)
+    return shape_inference.infer_shapes(model)
 
 
 def random(generator, *shape):

@@ -10,6 +10,8 @@ from fovea.exporting.int8.selection import layers
 
 PARAMETER = ".weight"
 """Ends the names of weights; what stands before is the layer's place in the network."""
+WRAPPED = "model."
+"""Begins them in a float core, where the network is a part of what is traced."""
 
 
 def layer_names(core: onnx.ModelProto) -> list[str]:
@@ -21,7 +23,7 @@ def name_layers(graph: Graph) -> None:
     """Give layers with weights the names that they have in the network, and all other nodes one of their own."""
     for node in layers(graph):
         weights = node.input[1]
-        place = weights[: weights.index(PARAMETER)] if PARAMETER in weights else ""
+        place = weights[: weights.index(PARAMETER)].removeprefix(WRAPPED) if PARAMETER in weights else ""
         if place:
             node.name = place
     seen: set[str] = set()

@@ -1,6 +1,7 @@
 """Running models in memory with onnxruntime."""
 
 from collections.abc import Collection
+from pathlib import Path
 from typing import Any
 
 import onnx
@@ -12,14 +13,19 @@ FATAL = 4
 """Of its log; what is below is raised, too."""
 
 
-def session(model: onnx.ModelProto, *, threads: int = 0, optimised: bool = True) -> Any:
-    """Return a session on the processor; `threads` of 0 leaves their number to onnxruntime."""
+def session(model: onnx.ModelProto, *, threads: int = 0, optimised: bool = True, save: Path | None = None) -> Any:
+    """Return a session on the processor; `threads` of 0 leaves their number to onnxruntime.
+
+    `save` is where the graph goes as onnxruntime has changed it.
+    """
     onnxruntime = library("onnxruntime")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = FATAL
     if not optimised:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    if save is not None:
+        options.optimized_model_filepath = str(save)
     return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 

@@ -35,9 +35,7 @@ NORM = ("BatchNormalization", ["y", "gain", "shift", "mean", "variance"], "logit
 
 def test_a_batch_norm_goes_into_the_convolution_before_it(generator):
     weights = {"w": random(generator, 5, 3, 3, 3), "b": random(generator, 5)}
-    model = core(
-        [("Conv", ["input", "w", "b"], "y", {}), NORM], {**weights, **norm(generator, 5)}, shape=(3, 6, 6)
-    )
+    model = core([("Conv", ["input", "w", "b"], "y", {}), NORM], {**weights, **norm(generator, 5)}, shape=(3, 6, 6))
     x = random(generator, 2, 3, 6, 6)
     assert operators(fold(model)) == ["Conv"]
     assert run(fold(model), x) == pytest.approx(run(model, x), abs=1e-5)
