@@ -77,9 +77,11 @@ def export(
     display.note(
         f"Writing {bundle.card.architecture} for {to}, and proving it on {len(samples.stored)} {samples.source}"
     )
-    request = Request(bundle=bundle, out=place, settings=settings, samples=samples, say=display.note, options=options)
-    files, facts, lines = target.write(request)
     name = bundle.card.architecture if isinstance(model, Bundle) else str(model)
+    request = Request(
+        bundle=bundle, name=name, out=place, settings=settings, samples=samples, say=display.note, options=options
+    )
+    files, facts, lines = target.write(request)
     return Export(model=name, to=to, files=files, facts=facts, lines=lines)
 
 

@@ -17,6 +17,8 @@ from markupsafe import Markup
 
 import fovea
 from fovea.card import Card
+from fovea.exporting.folders import MARK
+from fovea.exporting.targets import card_file
 from fovea.exporting.targets.web.runtime_files import RuntimeFiles
 from fovea.preprocess import Preprocess
 from fovea.tasks.task import Task
@@ -70,7 +72,7 @@ class Page:
             "style.css": (PARTS / "style.css").read_bytes(),
             **scripts,
             MODEL: self.model,
-            "card.json": json.dumps(self.card.to_dict(), ensure_ascii=False, indent=1).encode(),
+            MARK: card_file(self.card),
             **self._runtime_parts(),
         }
 
