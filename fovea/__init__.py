@@ -3,7 +3,7 @@
 Names are imported on first use, so that `import fovea` costs next to nothing.
 """
 
-from importlib import import_module, metadata
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from fovea.commands import homes
@@ -48,6 +48,8 @@ __all__ = sorted([*_HOMES, "__version__"])
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
+        from importlib import metadata  # which imports much that nothing else needs
+
         value: Any = metadata.version("fovea-cnn")
     elif name in _HOMES:
         if _HOMES[name] == "fovea.registry":

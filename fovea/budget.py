@@ -73,10 +73,14 @@ TABLE = Budget("FOVEA_TABLE_MB", lambda: machine_bytes() // 2)
 """For the arrays of one `.npz`, or a column of Parquet as it is read."""
 
 
+def batch_bytes() -> int:
+    """Return what a batch may hold: four times what one input may take, if half of the machine is that."""
+    return max(INPUT.bytes, min(4 * INPUT.bytes, machine_bytes() // 2))
+
+
 def batch_within(batch: int, each_bytes: int) -> int:
-    """Return how many of a batch may be held at once: four times what one may take, if half of the machine is that."""
-    most = max(INPUT.bytes, min(4 * INPUT.bytes, machine_bytes() // 2))
-    return max(1, min(batch, most // max(1, each_bytes)))
+    """Return how many of a batch may be held at once, within `batch_bytes`."""
+    return max(1, min(batch, batch_bytes() // max(1, each_bytes)))
 
 
 class Shared:

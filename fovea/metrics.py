@@ -8,7 +8,6 @@ Several labels per image are (N, L) float, 1 present, 0 absent, NaN unknown.
 
 import math
 from collections.abc import Sequence
-from statistics import NormalDist, fmean, stdev
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -83,6 +82,8 @@ def wilson_interval(correct: int, total: int, confidence: float = 0.95) -> tuple
     >>> [round(end, 3) for end in wilson_interval(90, 100)]
     [0.826, 0.945]
     """
+    from statistics import NormalDist
+
     if not 0 <= correct <= total or total == 0:
         raise UsageError(f"`correct` (={correct}) must lie between 0 and `total` (={total}), and `total` above 0.")
     z = NormalDist().inv_cdf((1 + confidence) / 2)
@@ -300,6 +301,8 @@ def paired_interval(differences: Sequence[float], confidence: float = 0.95) -> t
     >>> [round(end, 2) for end in paired_interval([1.0, 2.0, 3.0])]
     [-0.48, 4.48]
     """
+    from statistics import fmean, stdev
+
     from scipy.stats import t
 
     if len(differences) < 2:

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 import fovea
 from fovea import inputs
-from fovea.cli import app
+from fovea.cli import application
 from fovea.display import Display
 from fovea.errors import DataError, UsageError
 
@@ -45,7 +45,7 @@ def quiet(*arguments, **options):
 
 
 def command(*words):
-    return CliRunner().invoke(app, [str(word) for word in words])
+    return CliRunner().invoke(application(), [str(word) for word in words])
 
 
 def write_series(place, second, generator):

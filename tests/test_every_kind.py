@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 import fovea
-from fovea.cli import app
+from fovea.cli import application
 from fovea.display import Display
 from fovea.errors import UsageError
 
@@ -93,7 +93,7 @@ def runs(corners, tmp_path_factory):
 
 
 def command(*words):
-    result = CliRunner().invoke(app, [str(word) for word in words])
+    result = CliRunner().invoke(application(), [str(word) for word in words])
     assert result.exit_code in (0, 1), result.output
     return result
 

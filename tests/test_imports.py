@@ -50,11 +50,11 @@ ONLY = {
     "card": set(),
     "reference": {"numpy", "scipy"},
     "preprocess": {"numpy", "PIL"},
-    "runtime": {"numpy", "PIL", "onnxruntime"},
+    "runtime": {"numpy", "PIL", "onnxruntime", "torch"},  # PyTorch for figures alone, late
 }
 """Units that work without the engine: the libraries beside the standard one that they may import."""
 
-LATE = {"inputs", "tasks"}
+LATE = {"inputs", "tasks", "runtime"}
 """Units whose kinds are asked before there is an engine: they import `ENGINES` where they need them only."""
 ENGINES = {"torch", "scipy", "sklearn"}
 AT_ONCE = {"inputs/normaliser.py", "tasks/temperature.py"}

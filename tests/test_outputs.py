@@ -321,7 +321,7 @@ def test_bars_and_notes_show_names_as_they_are(terminal, monkeypatch):
                 display.advance(f"unpacking {name}.zip", 1, 2, detail=name)
         return 0
 
-    monkeypatch.setattr("fovea.cli.app", lambda *_, **__: command_that_shows())
+    monkeypatch.setattr("fovea.cli.application", lambda _: lambda *_, **__: command_that_shows())
     code, seen = terminal.run()
     assert code == 0 and "[link=http:evil]x[.zip" in seen and ":warning:" in seen
     assert_harmless(seen)

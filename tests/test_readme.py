@@ -13,7 +13,7 @@ import pytest
 from typer.main import get_command
 
 import fovea
-from fovea.cli import app
+from fovea.cli import application
 from fovea.commands import COMMANDS as TABLE
 from fovea.errors import FoveaError
 from fovea.plans.named import DEFAULT_PLAN, PLANS
@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
 PAGES = {path.relative_to(ROOT).as_posix(): path.read_text() for path in [ROOT / "README.md", *ROOT.glob("docs/*.md")]}
 TRAINING = PAGES["docs/training.md"]
-COMMANDS = get_command(app).commands
+COMMANDS = get_command(application()).commands
 
 INDENTED = re.findall(r"^    (\S.*)$", README, re.M)
 TRAIN_COMMAND, TEST_COMMAND = INDENTED[:2]

@@ -7,7 +7,7 @@ import errno
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib import import_module
 from typing import Annotated
 
@@ -15,15 +15,8 @@ import typer
 
 from fovea.cli import streams
 from fovea.cli.output import complain, print_lines, print_trace, say_warnings_safely, speaks
-from fovea.commands import COMMANDS
+from fovea.commands import COMMANDS, Command
 from fovea.errors import FoveaError, TrainingError, UsageError, shortened
-
-app = typer.Typer(
-    help="From a folder of images to a convolutional network that you trust, understand and can ship.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
 
 WAITS_S = 10.0
 """`torchrun` ends all processes when one has failed; the others leave the first the time to say what went wrong."""
@@ -37,7 +30,6 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def common(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
@@ -49,8 +41,24 @@ def common(
     """Hold the options that stand before every command; `run` has taken `--debug` out already."""
 
 
-for command in COMMANDS:
-    app.command()(getattr(import_module(command.parser), command.name))
+def application(commands: Iterable[Command] = COMMANDS) -> typer.Typer:
+    """Return the command line with these commands, all where none are given."""
+    app = typer.Typer(
+        help="From a folder of images to a convolutional network that you trust, understand and can ship.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    app.callback()(common)
+    for command in commands:
+        app.command()(getattr(import_module(command.parser), command.name))
+    return app
+
+
+def named_in(arguments: Iterable[str]) -> list[Command]:
+    """Return the command that is asked for, alone, so that its start does not wait for the others; else all."""
+    first = next((argument for argument in arguments if not argument.startswith("-")), None)
+    return [command for command in COMMANDS if command.name == first] or list(COMMANDS)
 
 
 def main() -> None:
@@ -72,9 +80,8 @@ def run(arguments: Sequence[str]) -> int:
     rest = list(arguments[len(options) :])
     debug = "--debug" in options
     try:
-        code = app(
-            [option for option in options if option != "--debug"] + rest, prog_name="fovea", standalone_mode=False
-        )
+        given = [option for option in options if option != "--debug"] + rest
+        code = application(named_in(given))(given, prog_name="fovea", standalone_mode=False)
         sys.stdout.flush()
         return int(code or 0)
     except (KeyboardInterrupt, typer.Abort):

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fovea.cli.options import READING, AllowBad, Device, Json, Model
+from fovea.cli.options import READING, AllowBad, Bundle, Device, Json
 from fovea.cli.output import complain, print_json, print_lines
 from fovea.cli.settings import assigned
 from fovea.errors import UsageError
@@ -21,7 +21,7 @@ MAPPED_ONLY = ("method", "mistakes", "trust")
 
 @spelled_out(READING, before="allow_bad")
 def explain(
-    model: Model,
+    model: Bundle,
     images: Annotated[list[str] | None, typer.Argument(help="Files, folders, globs.", show_default=False)] = None,
     method: Annotated[
         str | None,

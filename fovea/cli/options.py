@@ -4,7 +4,9 @@ from typing import Annotated
 
 import typer
 
-Model = Annotated[str, typer.Argument(help="A model file (.safetensors).", show_default=False)]
+Model = Annotated[str, typer.Argument(help="A model file (.safetensors, or .onnx).", show_default=False)]
+Bundle = Annotated[str, typer.Argument(help="A model file (.safetensors).", show_default=False)]
+"""Of commands that look into the network itself, or change it."""
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, alone, on standard output.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, mps, or auto for the best one here.")]
 READING = {

@@ -4,14 +4,14 @@ from typing import Annotated, Any
 
 import typer
 
-from fovea.cli.options import READING, AllowBad, Device, Json, Model
+from fovea.cli.options import READING, AllowBad, Bundle, Device, Json
 from fovea.cli.output import print_json, print_lines, print_table
 from fovea.signatures import spelled_out
 
 
 @spelled_out(READING, before="allow_bad")
 def trust(
-    model: Model,
+    model: Bundle,
     data: Annotated[str, typer.Argument(help="A folder, manifest, archive or name.", show_default=False)],
     method: Annotated[
         str | None,

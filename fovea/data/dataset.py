@@ -6,13 +6,14 @@ Decoded images are (N, H, W, C) uint8 0..255.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fovea import tasks
 from fovea.errors import DataError
+from fovea.inputs.interface import Samples
 from fovea.tasks.task import Labels, Task
 
 PARTS = ("train", "val", "test")
@@ -25,20 +26,8 @@ class BadFile(NamedTuple):
     reason: str
 
 
-class Images(Protocol):
-    """Decoded images, (N, H, W, C) uint8 0..255: an array, or `Rows` of one. Index it by number, slice or indices.
-
-    Of another kind of input (`fovea.inputs`), its samples in the shape and type in which they are stored.
-    """
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """(N, H, W, C)."""
-        ...
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: Any, /) -> Any: ...
+Images = Samples
+"""Decoded images, (N, H, W, C) uint8 0..255: an array, or `Rows` of one. Index it by number, slice or indices."""
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 Input `input` float32 (N, C, H, W) of images, output `logits` float32 (N, K).
 """
 
+import copy
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +47,9 @@ def float_core(model: nn.Module, shape: Sequence[int], *, dynamic_size: bool = F
         UsageError: the network cannot be written as such a graph.
         MissingDependencyError: the extra `export` is not installed.
     """
-    example = torch.zeros(TRACED, *shape, device=next(model.parameters()).device)
+    # of weights that lie channels-last the exporter would copy the layout, as gathers and transpositions
+    model = copy.deepcopy(model).cpu().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    example = torch.zeros(TRACED, *shape)
     open_axes = {0: BATCH, **({2: SIDES[0], 3: SIDES[1]} if dynamic_size else {})}
     try:
         core = graph_of(_MainHead(model), example, inputs=open_axes, name=INPUT, outputs=[LOGITS])

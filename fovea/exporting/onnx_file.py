@@ -1,6 +1,7 @@
 """A model file as one ONNX file: written only when it is proven."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,13 +11,14 @@ from fovea.card import Card
 from fovea.errors import UsageError
 from fovea.exporting.assembly import assembled, with_card
 from fovea.exporting.core import float_core
+from fovea.exporting.half import OBSERVED, halved
 from fovea.exporting.library import check_installed
 from fovea.exporting.proof import Proof, prove
 from fovea.exporting.reference import network_logits, reference
 from fovea.exporting.samples import Samples, generated
 from fovea.exporting.settings import PLAIN, ExportSettings
 from fovea.model.bundle import Bundle
-from fovea.storage import write_atomically
+from fovea.storage import page_path, write_atomically
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -50,13 +52,13 @@ def export_onnx(
 
     Raises:
         ProofError: the graph does not compute what the network does, or that cannot be shown; nothing is written.
-        UsageError: the network cannot be written as such a graph.
+        UsageError: the network cannot be written as such a graph, or there is no folder for the file.
         MissingDependencyError: the extra `export` is not installed.
         StorageError: the file cannot be written.
     """
     began = time.perf_counter()
+    path = page_path(path, option="out")
     content, proof, card = proven(bundle, settings=settings, samples=samples)
-    path = Path(path)
     write_atomically(path, content)
     seconds = time.perf_counter() - began
     return Exported(path=path, bytes=len(content), seconds=seconds, settings=settings, proof=proof, card=card)
@@ -70,12 +72,15 @@ def proven(
     _check(bundle, settings)
     expected = reference(bundle, samples or generated(bundle.preprocess))
     core = float_core(bundle.model, bundle.preprocess.shape, dynamic_size=settings.dynamic_size)
+    kept: list[str] = []
+    if settings.precision == "float16":
+        core, kept = halved(core, bundle.preprocess.normalise(expected.samples.stored[:OBSERVED]))
     model = assembled(core, bundle.card, settings)
     content = serialised(model)
     proof = prove(content, expected, settings)
     if settings.dynamic_size:
         proof = _proven_at_another_size(content, bundle, proof, settings)
-    card = with_export(bundle.card, settings, proof)
+    card = with_export(bundle.card, settings, proof, kept=kept)
     return serialised(with_card(model, card)), proof, card
 
 
@@ -89,9 +94,9 @@ def serialised(model: "ModelProto") -> bytes:
     return content
 
 
-def with_export(card: Card, settings: ExportSettings, proof: Proof) -> Card:
-    """Return the card with the key `export`: what the file is, and how it was proven."""
-    export = {**settings.to_dict(), "proof": proof.to_dict()}
+def with_export(card: Card, settings: ExportSettings, proof: Proof, *, kept: Sequence[str] = ()) -> Card:
+    """Return the card with the key `export`: what the file is, how it was proven, and which nodes are `kept` float."""
+    export = {**settings.to_dict(), **({"kept_float": list(kept)} if kept else {}), "proof": proof.to_dict()}
     return Card(**{**vars(card), "other": {**card.other, "export": export}})
 
 

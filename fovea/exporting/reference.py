@@ -17,7 +17,7 @@ from fovea.inputs.interface import Stored
 from fovea.model.bundle import Bundle
 from fovea.training.losses import main_head
 
-INDIFFERENT = 1e-3
+INDIFFERENT = 1e-5
 """A network whose logits vary by less than this share of their size shows nothing that could be compared."""
 BATCH = 16
 

@@ -39,10 +39,11 @@ def kind(name: str) -> "InputKind":
     Raises:
         UsageError: there is none.
     """
-    known = kinds()
-    if name not in known:
-        raise UsageError(f"Unknown kind of input `{name}`; known are {', '.join(known)}.")
-    return known[name]
+    if name in _OWN:  # that one alone: a start is not to wait for the others
+        import_module(f"fovea.inputs.{name}")
+    if name not in _KINDS:
+        raise UsageError(f"Unknown kind of input `{name}`; known are {', '.join(kinds())}.")
+    return _KINDS[name]
 
 
 def kind_of(preprocess: "Preprocessing") -> "InputKind":

@@ -24,6 +24,22 @@ Stored = NDArray[Any]
 """One sample, or with a first dimension N several, as the cache and data sets hold them: images (H, W, C) uint8."""
 
 
+class Samples(Protocol):
+    """Stored samples of any number: an array (N, ...), or what reads them when they are asked for.
+
+    Index it by number, slice or indices. Images are (N, H, W, C) uint8 0..255.
+    """
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(N, ...): (N, H, W, C) of images."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: Any, /) -> Any: ...
+
+
 class Preprocessing(Protocol):
     """How one sample becomes the input of one network; stored in every model file.
 

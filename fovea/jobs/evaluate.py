@@ -16,7 +16,7 @@ from fovea.evaluation.result import Evaluation
 from fovea.evaluation.robustness import measure_robustness
 from fovea.evaluation.slices import sliced
 from fovea.inputs.views import Protocol
-from fovea.model.bundle import load
+from fovea.model.opening import open_model
 from fovea.model.predictor import Predictor
 from fovea.storage import page_path, picture_path
 from fovea.tasks.task import Task
@@ -63,7 +63,7 @@ def evaluate(
     """
     _check_places(html, out, robust=robust)
     protocol = Protocol(crops=crops, flip=flip, scales=tuple(scales))
-    predictor = load(model, device=device) if isinstance(model, str | Path) else model
+    predictor = open_model(model, device=device) if isinstance(model, str | Path) else model
     target, further = predictor.target, slice_by is not None or robust
     kind = inputs.kind_of(predictor.preprocess)
     if robust and not kind.pictures:

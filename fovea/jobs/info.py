@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from fovea.model.container import read_values
+from fovea.model.opening import is_exported
 from fovea.report.facts import uncalibrated_note
 
 
@@ -37,5 +38,13 @@ def info(model: str | Path) -> Info:
         BundleError: the file is truncated, foreign, hostile or of a newer format.
         StorageError: the file cannot be read.
     """
-    card, shapes = read_values(model)
-    return Info(card=card, values=sum(map(math.prod, shapes.values())), bytes=Path(model).stat().st_size)
+    if is_exported(model):
+        from fovea.runtime.contents import card_in
+        from fovea.runtime.exported import read_file
+
+        file = read_file(Path(model))
+        card, values = dict(card_in(file)), file.values
+    else:
+        card, shapes = read_values(model)
+        values = sum(map(math.prod, shapes.values()))
+    return Info(card=card, values=values, bytes=Path(model).stat().st_size)

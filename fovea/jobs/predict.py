@@ -15,11 +15,9 @@ from numpy.typing import NDArray
 
 from fovea import inputs
 from fovea.budget import batch_within
-from fovea.data.sources.folders import is_ignored, is_sample, unread_photographs
-from fovea.data.sources.series import samples_in
 from fovea.errors import FoveaError, ImageError, UsageError
 from fovea.inputs.interface import InputKind, Preprocessing, Stored
-from fovea.model.bundle import load
+from fovea.model.opening import open_model
 from fovea.model.predictor import Predictor
 from fovea.tasks.prediction import Prediction
 from fovea.texts import natural_key
@@ -63,7 +61,7 @@ def predict(
     the thresholds of the first model.
 
     Raises:
-        PredictorError: a model file that cannot be loaded.
+        BundleError: a model file that cannot be loaded.
         UsageError: `top` or `batch` below 1, `top` for a model without a ranking, an address, an empty folder or glob,
             or models that do not go together.
     """
@@ -71,7 +69,7 @@ def predict(
         if value is not None and value < 1:
             raise UsageError(f"`{name}` (={value}) must be at least 1.")
     given = (model, *ensemble)
-    members = [load(member, device=device) if isinstance(member, str | Path) else member for member in given]
+    members = [open_model(member, device=device) if isinstance(member, str | Path) else member for member in given]
     _check_ensemble(members)
     if top is not None and not members[0].target.ranks:
         raise UsageError(
@@ -99,6 +97,8 @@ def samples_at(path: str, preprocess: Preprocessing) -> list[Sample]:
     """
     held = None
     if Path(path).suffix.lower() in inputs.kind_of(preprocess).containers:
+        from fovea.data.sources.series import samples_in
+
         held = samples_in(Path(path), channels=preprocess.channels)
     return [Sample(path, Path(path))] if held is None else [Sample(*each) for each in held]
 
@@ -131,6 +131,8 @@ def _some(paths: Iterable[str], complaint: str) -> Iterator[str]:
 
 
 def _below(folder: str, kind: InputKind) -> Iterator[str]:
+    from fovea.data.sources.folders import is_ignored, is_sample, unread_photographs  # a single file needs none of it
+
     for parent, folders, files in os.walk(folder):
         folders[:] = sorted((name for name in folders if not is_ignored(name)), key=natural_key)
         visible = [name for name in files if not is_ignored(name)]
@@ -212,7 +214,7 @@ def _mean_scores(members: Sequence[Predictor], images: Sequence[ByPreprocessing]
         return np.empty((0, 0))
     scores = []
     for member in members:
-        rows = member.target.decode(member.outputs(np.stack([pixels[member.preprocess] for pixels in images])))
+        rows = member.scores(np.stack([pixels[member.preprocess] for pixels in images]))
         scores.append(rows[:, members[0].target.columns_of(member.target)])
     mean: NDArray[np.float64] = np.mean(scores, axis=0)
     return mean

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
@@ -19,22 +18,21 @@ from fovea.budget import INPUT, batch_within
 from fovea.card import CUSTOM, Card
 from fovea.data.dataset import Images
 from fovea.devices import device_named
-from fovea.errors import BundleError, UsageError, first_line, listed
+from fovea.errors import BundleError, UsageError, first_line
+from fovea.errors import listed as quoted
 from fovea.files import utf8_path
 from fovea.inputs.interface import Preprocessing, Stored
+from fovea.inputs.reading import Picture, listed, read_sample
 from fovea.inputs.views import PLAIN, Protocol
 from fovea.layers import Unfilled, copied, placed
 from fovea.measurement.memory import one_input_bytes
 from fovea.model.container import Header, header_in, read_header
 from fovea.model.first_layer import first_filters
 from fovea.model.values import spoilt
-from fovea.preprocess import Pixels
 from fovea.storage import write_atomically
 from fovea.tasks.prediction import Prediction
 from fovea.tasks.task import Task
 from fovea.training.inference import Progress, predict_logits
-
-Picture = str | Path | Image.Image | Pixels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,13 +77,14 @@ class Bundle:
     def predict(self, images: Picture | Iterable[Picture], *, batch: int = 256) -> list[Prediction]:
         """Return one prediction per image.
 
-        `images` is a path, a PIL image, a uint8 array (H, W) or (H, W, C), a batch (N, H, W, C), or a list of any.
+        `images` is a path, the bytes of a file, a PIL image, a uint8 array (H, W) or (H, W, C), a batch (N, H, W, C),
+        or a list of any.
 
         Raises:
             ImageError: a file that cannot be decoded.
             UsageError: an array or object that is no image.
         """
-        pixels = [self.read(image) for image in _listed(images)]
+        pixels = [self.read(image) for image in listed(images, self._axes)]
         if not pixels:
             return []
         return [self.target.prediction(row) for row in self.scores(np.stack(pixels), batch=batch)]
@@ -123,7 +122,7 @@ class Bundle:
         prepare = inputs.kind_of(self.preprocess).network_input(self.preprocess, self.device)
         if isinstance(images, Tensor):
             return prepare(images.to(self.device))
-        return self.inputs_of(np.stack([self.read(image) for image in _listed(images)]))
+        return self.inputs_of(np.stack([self.read(image) for image in listed(images, self._axes)]))
 
     def inputs_of(self, samples: Stored) -> Tensor:
         """Return what the network sees of stored samples, (N, H, W, C) uint8: float32 (N, C, H, W), normalised."""
@@ -140,13 +139,13 @@ class Bundle:
         return first_filters(self.model, self.preprocess.shape)
 
     def read(self, image: Picture) -> Stored:
-        """Return a path, a PIL image or an array as one stored sample: (H, W, C) uint8 0..255."""
-        if isinstance(image, str | Path):
-            return self.preprocess.read(Path(image))
-        if not isinstance(image, Image.Image | np.ndarray):
-            kind = type(image).__name__
-            raise UsageError(f"An image must be a path, a PIL image or a uint8 array; this is of type `{kind}`.")
-        return self.preprocess.read(_as_array(image) if isinstance(image, Image.Image) else image)
+        """Return a path, the bytes of a file, a PIL image or an array as one stored sample: (H, W, C) uint8 0..255."""
+        return read_sample(image, self.preprocess)
+
+    @property
+    def _axes(self) -> int:
+        """How many axes the array of one sample has at most."""
+        return len(self.preprocess.stored_shape)
 
 
 def save_bundle(path: str | Path, model: nn.Module, card: Card) -> None:
@@ -264,7 +263,7 @@ def _check_shapes(model: nn.Module, found: Mapping[str, tuple[int, ...]], *, pat
         "Of another shape": {name for name in expected.keys() & found.keys() if expected[name] != found[name]},
     }
     if any(faults.values()):
-        text = " ".join(f"{fault}: {listed(names)}." for fault, names in faults.items() if names)
+        text = " ".join(f"{fault}: {quoted(names)}." for fault, names in faults.items() if names)
         raise BundleError(f"`{path.name}` does not fit its network. {text}")
 
 
@@ -316,20 +315,3 @@ def _input_bytes(model: nn.Module, card: Card, *, own: bool, path: Path) -> int:
     if excess := INPUT.excess(needed):
         raise BundleError(f"`{path.name}`: one input of {made} would take {excess}.")
     return needed
-
-
-def _listed(images: Picture | Iterable[Picture]) -> Iterable[Picture]:
-    """Return the images one by one, however they were given."""
-    if isinstance(images, np.ndarray):
-        return images if images.ndim == 4 else [images]
-    return [images] if isinstance(images, str | bytes | Path | Image.Image) else images
-
-
-def _as_array(image: Image.Image) -> Pixels:
-    """Return a PIL image as a uint8 array, upright, as decoding its file would."""
-    if image.mode.startswith(("I", "F")):
-        raise UsageError(f"A PIL image of mode `{image.mode}` has no fixed range; give its path, or 8-bit pixels.")
-    image = ImageOps.exif_transpose(image)
-    if image.mode not in ("L", "RGB", "RGBA"):
-        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
-    return np.asarray(image)

@@ -1,18 +1,19 @@
 """What turns images into outputs, whatever runs it: a network here, an exported graph elsewhere."""
 
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
 
 from numpy.typing import NDArray
-from torch import Tensor
 
 from fovea.card import Card
-from fovea.data.dataset import Images
-from fovea.inputs.interface import Preprocessing, Stored
+from fovea.inputs.interface import Preprocessing, Samples, Stored
 from fovea.inputs.views import PLAIN
 from fovea.inputs.views import Protocol as Views
 from fovea.tasks.prediction import Prediction
-from fovea.tasks.task import Task
-from fovea.training.inference import Progress
+from fovea.tasks.task import Rows, Task
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class Predictor(Protocol):
@@ -34,12 +35,21 @@ class Predictor(Protocol):
         ...
 
     def outputs(
-        self, pixels: Images, protocol: Views = PLAIN, *, batch: int = 256, progress: Progress | None = None
-    ) -> Tensor:
+        self,
+        pixels: Samples,
+        protocol: Views = PLAIN,
+        *,
+        batch: int = 256,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> "Tensor":
         """Return float32 outputs (N, K), on the CPU, for stored samples: images (N, h, w, C) uint8 0..255.
 
         They are the mean over the views that `protocol` cuts from each image, decoded as its `geometry` says.
         """
+        ...
+
+    def scores(self, pixels: Samples, *, batch: int = 256) -> Rows:
+        """Return what the network says of stored samples, decoded: (N, classes) probabilities, or (N, 1) numbers."""
         ...
 
     def predict(self, images: Any, *, batch: int = 256) -> list[Prediction]:

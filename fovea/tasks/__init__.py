@@ -19,7 +19,8 @@ def register(kind: "type[Task]") -> "type[Task]":
     Raises:
         UsageError: the name or one of the losses is another kind's.
     """
-    for other in _KINDS.values():
+    others = _KINDS if kind.name in _OWN else _kinds()
+    for other in others.values():
         if other.name == kind.name or set(other.losses) & set(kind.losses):
             raise UsageError(f"Task `{kind.name}`: its name or a loss is that of `{other.name}`; choose another.")
     _KINDS[kind.name] = kind
@@ -33,7 +34,7 @@ def unregister(name: str) -> None:
 
 def names() -> tuple[str, ...]:
     """Return the names of all kinds."""
-    return tuple(_kinds())
+    return (*_OWN, *(name for name in _KINDS if name not in _OWN))
 
 
 def kind(name: str) -> "type[Task]":
@@ -42,8 +43,10 @@ def kind(name: str) -> "type[Task]":
     Raises:
         UsageError: there is none.
     """
-    if name not in _kinds():
-        raise UsageError(f"`--task {name}` is none of {', '.join(_kinds())}.")
+    if name in _OWN:  # that one alone: a start is not to wait for the others
+        import_module(f"fovea.tasks.{name}")
+    if name not in _KINDS:
+        raise UsageError(f"`--task {name}` is none of {', '.join(names())}.")
     return _KINDS[name]
 
 

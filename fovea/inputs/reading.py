@@ -1,0 +1,50 @@
+"""What people hand to a network (paths, bytes, PIL images, arrays) as stored samples: one way for every container."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from fovea.errors import UsageError
+from fovea.inputs.interface import Preprocessing, Stored
+from fovea.preprocess import Pixels
+
+Picture = str | Path | bytes | Image.Image | Pixels
+"""A path, the bytes of a file, a PIL image, or an array: uint8 (H, W) or (H, W, C) of images."""
+
+
+def read_sample(source: Picture, preprocess: Preprocessing) -> Stored:
+    """Return one stored sample: (H, W, C) uint8 0..255 of images.
+
+    Raises:
+        ImageError: a file, or bytes, that cannot be decoded.
+        UsageError: an array or object that is no sample.
+    """
+    if isinstance(source, str | Path):
+        return preprocess.read(Path(source))
+    if isinstance(source, Image.Image):
+        return preprocess.read(_as_array(source))
+    if not isinstance(source, bytes | np.ndarray):
+        kind = type(source).__name__
+        raise UsageError(
+            f"An image must be a path, the bytes of a file, a PIL image or a uint8 array; this is of type `{kind}`."
+        )
+    return preprocess.read(source)
+
+
+def listed(samples: Picture | Iterable[Picture], axes: int) -> Iterable[Picture]:
+    """Return the samples one by one, however they were given; an array of more than `axes` axes holds several."""
+    if isinstance(samples, np.ndarray):
+        return samples if samples.ndim > axes else [samples]
+    return [samples] if isinstance(samples, str | bytes | Path | Image.Image) else samples
+
+
+def _as_array(image: Image.Image) -> Pixels:
+    """Return a PIL image as a uint8 array, upright, as decoding its file would."""
+    if image.mode.startswith(("I", "F")):
+        raise UsageError(f"A PIL image of mode `{image.mode}` has no fixed range; give its path, or 8-bit pixels.")
+    image = ImageOps.exif_transpose(image)
+    if image.mode not in ("L", "RGB", "RGBA"):
+        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    return np.asarray(image)

@@ -1,0 +1,58 @@
+"""Opens a model file by its container: a bundle (`.safetensors`) in PyTorch, an exported network in onnxruntime."""
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fovea.errors import MissingDependencyError, UsageError
+
+if TYPE_CHECKING:
+    from fovea.model.predictor import Predictor
+
+EXPORTED = ".onnx"
+"""The suffix of exported networks."""
+_PROVIDERS = {"cpu": ["CPUExecutionProvider"], "cuda": ["CUDAExecutionProvider", "CPUExecutionProvider"]}
+"""What runs an exported network on a device."""
+
+
+def open_model(path: str | Path, *, device: str = "auto") -> "Predictor":
+    """Return the network in a model file, ready to predict.
+
+    `device` is `cpu`, `cuda`, `mps` (bundles only), or `auto` for the best one here.
+
+    Raises:
+        BundleError: a file that cannot be loaded, as `fovea.load` and `fovea.runtime.load` say it.
+        MissingDependencyError: what runs the file is not installed.
+    """
+    path = Path(path)
+    if is_exported(path):
+        from fovea.runtime import load as load_exported
+
+        return load_exported(path, providers=_providers(device))
+    check_engine(path)
+    from fovea.model.bundle import load
+
+    return load(path, device=device)
+
+
+def is_exported(path: str | Path) -> bool:
+    """Tell whether a path is that of an exported network, by its suffix."""
+    return Path(path).suffix.lower() == EXPORTED
+
+
+def check_engine(path: Path) -> None:
+    """Raise MissingDependencyError where a bundle cannot be run since PyTorch is not installed."""
+    if find_spec("torch") is None:
+        raise MissingDependencyError(
+            f"`{path.name}` is run by PyTorch, which is not installed here: `pip install fovea-cnn`; or, where it is, "
+            f"`fovea export {path.name}` makes an `{EXPORTED}` of it that needs none."
+        )
+
+
+def _providers(device: str) -> list[str] | None:
+    if device == "auto":
+        return None
+    if device not in _PROVIDERS:
+        known = ", ".join(("auto", *_PROVIDERS))
+        raise UsageError(f"`--device {device}` does not run an exported network (`{EXPORTED}`); {known} do.")
+    return _PROVIDERS[device]
