@@ -12,7 +12,7 @@ from fovea.signatures import spelled_out
 @spelled_out(READING, before="as_json")
 def export(
     model: Bundle,
-    to: Annotated[str, typer.Option(metavar="TARGET", help="What is written: onnx, web.")] = "onnx",
+    to: Annotated[str, typer.Option(metavar="TARGET", help="What is written: onnx, triton, web.")] = "onnx",
     out: Annotated[
         str | None,
         typer.Option(

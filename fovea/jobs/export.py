@@ -100,9 +100,11 @@ def export(
 
         ways = int8_settings(max_drop=max_drop, keep=keep, ranges=ranges)
         options[INT8] = int8_request(bundle, int8, ways, allow_bad=allow_bad, display=display, **reading)
-    request = Request(bundle=bundle, out=place, settings=settings, samples=samples, say=display.note, options=options)
-    files, facts, lines = target.write(request)
     name = bundle.card.architecture if isinstance(model, Bundle) else str(model)
+    request = Request(
+        bundle=bundle, name=name, out=place, settings=settings, samples=samples, say=display.note, options=options
+    )
+    files, facts, lines = target.write(request)
     return Export(model=name, to=to, files=files, facts=facts, lines=lines)
 
 

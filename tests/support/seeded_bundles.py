@@ -1,9 +1,12 @@
 """Networks of every task with seeded weights, in memory: what exports are tried on without files."""
 
+from functools import cache
+
 import torch
 
 import fovea.zoo  # noqa: F401  registers the network
 from fovea.card import Card
+from fovea.exporting.onnx_file import proven
 from fovea.model.bundle import Bundle
 from fovea.registry import build
 
@@ -37,3 +40,9 @@ def seeded_bundle(task="classes", *, channels=3, size=8, architecture="mlp", **c
         **{"outputs": OUTPUTS[task], "preprocess": preprocess, **TASKS[task], **changes},
     }
     return Bundle(model=model, card=Card.from_dict(card, source="a test"), device=torch.device("cpu"))
+
+
+@cache
+def exported(task="classes", **changes):
+    """Return the exported file, the proof and the card of such a network; each is exported once."""
+    return proven(seeded_bundle(task, **changes))

@@ -1,11 +1,13 @@
 """The table of what `fovea export --to` can write: each a module here with a function `write`."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from fovea.card import Card
 from fovea.errors import unknown
 from fovea.exporting.samples import Samples
 from fovea.exporting.settings import ExportSettings
@@ -17,6 +19,8 @@ class Request:
     """What is to be written."""
 
     bundle: Bundle
+    name: str
+    """What the network is called: its file, or its architecture."""
     out: Path
     """The file, or the folder of a target that writes several."""
     settings: ExportSettings
@@ -75,8 +79,14 @@ class Target(NamedTuple):
 
 TARGETS = (
     Target("onnx", ".onnx", "export", "one ONNX file with preprocessing, decoding and card inside", ("int8",)),
+    Target("triton", "", "export", "a model repository for Triton and KServe"),
     Target("web", "", "export", "a page that answers in any browser, offline", ("single_file", "runtime")),
 )
+
+
+def card_file(card: Card) -> bytes:
+    """Return the card as the JSON file that lies beside what a target writes."""
+    return json.dumps(card.to_dict(), ensure_ascii=False, indent=1).encode()
 
 
 def target_named(name: str) -> Target:

@@ -12,12 +12,11 @@ import numpy as np
 import pytest
 from browsers import Visit, agreement, chromium, served
 from PIL import Image
-from seeded_bundles import TASKS, seeded_bundle
+from seeded_bundles import TASKS, exported, seeded_bundle
 
 import fovea
 from fovea.errors import MissingDependencyError, UsageError
 from fovea.exporting.folders import write_folder
-from fovea.exporting.onnx_file import proven
 from fovea.exporting.targets.web.page import MODULES, PARTS, Page, bundled
 from fovea.exporting.targets.web.runtime_files import ARCHIVE, MODULE, NAME, SCRIPT, VERSION, RuntimeFiles
 from fovea.exporting.targets.web.runtime_files import runtime_files as found
@@ -61,23 +60,14 @@ def pictures(tmp_path):
     return files
 
 
-@pytest.fixture(scope="module")
-def page_of():
-    """Return a function that gives the page of a task, or of changes to it; each network is exported once."""
-    exported = {}
-
-    def page(task="classes", *, runtime=RUNTIME, **changes):
-        key = (task, *sorted(changes.items()))
-        if key not in exported:
-            content, _, card = proven(seeded_bundle(task, **changes))
-            exported[key] = {"card": card, "model": content, "title": task}
-        return Page(runtime=found(runtime), **exported[key])
-
-    return page
+def page_of(task="classes", *, runtime=RUNTIME, **changes):
+    """Return the page of a task."""
+    content, _, card = exported(task, **changes)
+    return Page(card=card, model=content, runtime=found(runtime), title=task)
 
 
 @pytest.fixture
-def opened(browser, page_of, tmp_path):
+def opened(browser, tmp_path):
     """Return a function that opens the page of a task, in one file."""
 
     def visit(task="classes", **changes):
@@ -110,7 +100,7 @@ def test_a_folder_holds_page_network_card_and_the_runtime_with_its_licence(tmp_p
     assert not re.search(r"https?://", page)
 
 
-def test_one_file_holds_everything_and_may_connect_to_nothing(page_of, tmp_path):
+def test_one_file_holds_everything_and_may_connect_to_nothing(tmp_path):
     page = page_of(runtime=archive(tmp_path)).single_file().decode()
     assert "connect-src" not in policy_of(page) and "'self'" not in policy_of(page)
     assert not re.search(r'(src|href)="(?!data:)', page)
@@ -119,7 +109,7 @@ def test_one_file_holds_everything_and_may_connect_to_nothing(page_of, tmp_path)
     assert gzip.decompress(base64.b64decode(packed)) == b"\0asm"
 
 
-def test_what_a_card_says_is_text_in_the_page(page_of, tmp_path):
+def test_what_a_card_says_is_text_in_the_page(tmp_path):
     page = page_of(runtime=archive(tmp_path))
     names = ["<script>alert(1)</script>", "</script>", 'green"onload="x']
     page = replace(page, card=seeded_bundle(classes=names).card).single_file().decode()
@@ -182,7 +172,7 @@ def test_a_page_from_a_file_answers_as_predict_does_and_asks_no_host(opened, pic
 
 
 @needs_runtime
-def test_a_folder_on_a_server_shows_bars_and_asks_that_server_only(browser, page_of, tmp_path, pictures):
+def test_a_folder_on_a_server_shows_bars_and_asks_that_server_only(browser, tmp_path, pictures):
     write_folder(tmp_path / "page", page_of().folder())
     with served(tmp_path / "page") as address:
         visit = Visit(browser, address)

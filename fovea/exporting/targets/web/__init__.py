@@ -33,12 +33,12 @@ def write(request: Request) -> Written:
             )
         whole = page.single_file()
         write_atomically(request.out, whole)
-        size, written = len(whole), (request.out,)
+        size, written = len(whole), [request.out]
         way = f"Open it in a browser: {request.out}"
     else:
         parts = page.folder()
         write_folder(request.out, parts)
-        size, written = sum(map(len, parts.values())), tuple(request.out / name for name in parts)
+        size, written = sum(map(len, parts.values())), [request.out / name for name in parts]
         way = f"Serve it from any web server: python -m http.server --bind 127.0.0.1 --directory {request.out} 8080"
     facts = {
         "bytes": size,
@@ -47,7 +47,7 @@ def write(request: Request) -> Written:
         "proof": proof.to_dict(),
     }
     lines = [f"Proof    {proof.line}", f"Size     {size / 1e6:.2f} MB, onnxruntime-web {files.version} in it"]
-    return Written(written, facts, [*lines, f"Next     {way}"])
+    return Written(tuple(written), facts, [*lines, f"Next     {way}"])
 
 
 def _check(request: Request) -> None:

@@ -17,8 +17,11 @@ from markupsafe import Markup
 
 import fovea
 from fovea.card import Card
+from fovea.exporting.folders import MARK
+from fovea.exporting.targets import card_file
 from fovea.exporting.targets.web.runtime_files import RuntimeFiles
 from fovea.preprocess import Preprocess
+from fovea.tasks.task import Task
 
 PARTS = Path(__file__).parent / "page"
 MODULES = ("answers", "pixels", "resize", "sources", "network", "camera", "drawing", "view", "main")
@@ -36,12 +39,6 @@ _FROM_FILE = (
 _RULES = (
     "default-src 'none'; {scripts}; {styles}; {connect}img-src 'self' blob: data:; base-uri 'none'; form-action 'none'"
 )
-_TASKS = {
-    "classes": "Says which of {n:,} classes an image shows.",
-    "labels": "Says which of {n:,} labels apply to an image.",
-    "grade": "Says which of {n:,} grades an image has.",
-    "number": "Reads a number off an image.",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +72,7 @@ class Page:
             "style.css": (PARTS / "style.css").read_bytes(),
             **scripts,
             MODEL: self.model,
-            "card.json": json.dumps(self.card.to_dict(), ensure_ascii=False, indent=1).encode(),
+            MARK: card_file(self.card),
             **self._runtime_parts(),
         }
 
@@ -128,15 +125,14 @@ class Page:
         page = environment.get_template("page.html").render(
             version=fovea.__version__,
             title=self.title,
-            lead=_TASKS.get(target.name, f"Predicts {target.noun} from an image.").format(n=len(target.classes))
-            + " Images stay on this device.",
+            lead=f"{_lead(target)} Images stay on this device.",
             draws=config["draws"],
             inside=inside,
             megabytes=f"{(len(self.model) + len(self.runtime.module)) / 1e6:.1f}",
             input=_input_text(self.preprocess),
             facts=list(facts(self.card, model_bytes=len(self.model))),
             classes=target.classes,
-            class_noun={"labels": "labels", "grade": "grades"}.get(target.name, "classes"),
+            class_noun=_nouns(target),
             licences=_licences(self.card),
             runtime_licence=self._licence,
             runtime_version=self.runtime.version,
@@ -156,12 +152,11 @@ class Page:
     def config(self, *, inside: bool) -> dict[str, Any]:
         """Return what the scripts know of the network, as JSON values."""
         target = self.card.target
-        fields = target.card_fields().get("target", {})
         return {
-            "task": target.name,
             "classes": list(target.classes),
-            "thresholds": fields.get("thresholds"),
-            "target": {key: fields.get(key) for key in ("mean", "std")},
+            "several": target.several,
+            "ordered": target.ordered,
+            "target": target.card_fields().get("target", {}),
             "preprocess": self.preprocess.to_dict(),
             "draws": self.preprocess.channels == 1 and max(self.preprocess.size) <= DRAWN,
             "light_ink": self.preprocess.mean[0] < 0.5,
@@ -177,9 +172,8 @@ def facts(card: Card, *, model_bytes: int) -> Iterable[tuple[str, str]]:
     """Yield what a person may want to know of a network, as names and values."""
     target, export = card.target, card.other.get("export", {})
     yield "Network", card.architecture
-    if target.classes:
-        noun = {"labels": "Labels", "grade": "Grades"}.get(target.name, "Classes")
-        yield noun, f"{len(target.classes):,}"
+    if target.has_classes:
+        yield _nouns(target).capitalize(), f"{len(target.classes):,}"
     yield "Input", _input_text(card.preprocess)
     for result in card.results or ():
         yield "Result", target.result_text(result)
@@ -190,6 +184,19 @@ def facts(card: Card, *, model_bytes: int) -> Iterable[tuple[str, str]]:
         parts = ", ".join(f"{count:,} {part}" for part, count in images.items())
         yield "Learned from", f"{card.trained_on.name}{f' ({parts} images)' if parts else ''}"
     yield "Size", f"{model_bytes / 1e6:.2f} MB, {export.get('precision', 'float32')}"
+
+
+def _lead(target: Task) -> str:
+    """Return what the network does, in a sentence."""
+    if not target.has_classes:
+        return f"Tells {target.noun} from an image."
+    verb = "apply to an image" if target.several else "an image shows"
+    return f"Tells which of {len(target.classes):,} {_nouns(target)} {verb}."
+
+
+def _nouns(target: Task) -> str:
+    """Return what its classes are called."""
+    return "labels" if target.several else "grades" if target.ordered else "classes"
 
 
 def bundled(names: Iterable[str]) -> str:

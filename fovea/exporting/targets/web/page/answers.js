@@ -1,4 +1,6 @@
-// What a model's outputs say, by its task: the same decisions as `fovea predict`.
+// What a model's outputs say: the same decisions as `fovea predict`.
+//
+// A model has `classes`, none where it predicts a number; it may be `several` of them, or they may be `ordered`.
 
 /**
  * Returns {rows, chosen, value} of one row of outputs.
@@ -7,24 +9,24 @@
  * above its threshold. `rows` are {name, probability, threshold, chosen}, in the order in which they are shown.
  */
 export function answer(model, decoded, present) {
-  if (model.task === "number") return { rows: [], chosen: [], value: decoded[0] };
+  if (model.classes.length === 0) return { rows: [], chosen: [], value: decoded[0] };
   const rows = model.classes.map((name, index) => ({
-    name, index, probability: decoded[index], threshold: model.thresholds?.[index] ?? null, chosen: false,
+    name, index, probability: decoded[index], threshold: model.target.thresholds?.[index] ?? null, chosen: false,
   }));
   for (const index of chosen(model, decoded, present)) rows[index].chosen = true;
-  const shown = model.task === "grade" ? rows : ranked(rows);
+  const shown = model.ordered ? rows : ranked(rows);
   return { rows: shown, chosen: shown.filter((row) => row.chosen), value: null };
 }
 
 function chosen(model, decoded, present) {
-  if (model.task === "labels") {
+  if (model.several) {
     return model.classes.map((_, index) => index).filter((index) => isPresent(model, decoded, present, index));
   }
-  return [model.task === "grade" ? median(decoded) : largest(decoded)];
+  return [model.ordered ? median(decoded) : largest(decoded)];
 }
 
 function isPresent(model, decoded, present, index) {
-  return present ? Boolean(present[index]) : decoded[index] > model.thresholds[index];
+  return present ? Boolean(present[index]) : decoded[index] > model.target.thresholds[index];
 }
 
 function largest(values) {

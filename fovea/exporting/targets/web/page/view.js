@@ -34,18 +34,18 @@ export class AnswerView {
   }
 
   remark(answer) {
-    const { task, classes } = this.config;
-    if (task === "number") return "";
-    if (task === "labels") return `${answer.chosen.length} of ${classes.length} labels are above their thresholds`;
+    const { classes, several, ordered } = this.config;
+    if (answer.value !== null) return "";
+    if (several) return `${answer.chosen.length} of ${classes.length} labels are above their thresholds`;
     const sure = percent(answer.chosen[0].probability);
-    if (task === "grade") return `${sure} this grade; the answer is the middle of what is likely`;
+    if (ordered) return `${sure} this grade; the answer is the middle of what is likely`;
     return `${sure} sure`;
   }
 
   bars(answer) {
     const { bars, more } = this.elements;
     const all = answer.rows.length;
-    const fits = all <= SHOWN_WHOLE && this.config.task !== "classes";
+    const fits = all <= SHOWN_WHOLE && (this.config.several || this.config.ordered);
     const count = fits || this.whole ? all : Math.min(SHOWN, all);
     bars.replaceChildren(...answer.rows.slice(0, count).map(bar));
     bars.hidden = false;
