@@ -76,7 +76,7 @@ def int8_samples(
             stored=np.asarray(part.decoded[:]),
             preprocess=bundle.preprocess,
             labels=bundle.target.matched(part.labels, decoded.classes),
-            source=f"{len(part):,} {called[name]}",
+            source=called[name],
         )
         for name, part in ((name, decoded.parts[name]) for name in ("train", "val"))
     )

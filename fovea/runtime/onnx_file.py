@@ -109,8 +109,8 @@ class Value:
 
     name: str
     dtype: str
-    shape: tuple[int | str, ...]
-    """Lengths, or the names of those that are open (empty where they have none)."""
+    shape: tuple[int | str, ...] | None
+    """Lengths, or the names of those that are open (empty where they have none); None where nothing is said."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -308,7 +308,9 @@ class _Parser:
         name, dtype = self.reader.text(found.get("name")), DTYPES.get(tensor.get("type", 0))
         if dtype is None:
             raise self.reader.fault(f"its value `{shortened(name)}` is no tensor, or of a type that is not read here")
-        shape = self.reader.message(tensor.get("shape", memoryview(b"")), _SHAPE, "shape of a value")
+        if "shape" not in tensor:
+            return Value(name=name, dtype=dtype, shape=None)
+        shape = self.reader.message(tensor["shape"], _SHAPE, "shape of a value")
         dims = shape.get("dims", [])
         if len(dims) > MAX_AXES:
             raise self.reader.fault(f"its value `{shortened(name)}` has {len(dims)} axes; at most {MAX_AXES} are read")

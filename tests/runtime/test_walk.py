@@ -152,7 +152,10 @@ REFUSED = {
     ),
     "a value made twice": (after(("Relu", X, "y"), ("Relu", X, "y")), "`y` is made twice"),
     "a stored value made again": (after(("Relu", X, "scale"), ("Relu", X, "y")), "`scale` is made twice"),
-    "one row for all": (after(("ReduceMean", f"{X} s", "y"), s=whole(0)), "of 3 samples it makes 1 rows"),
+    "one row for all": (
+        after(("ReduceMean", f"{X} s", "y"), s=whole(0)),
+        r"of 3 samples it makes `probabilities` of \(1, 3\)",
+    ),
 }
 
 

@@ -1,5 +1,6 @@
 """From a float core and samples to the core in int8 that is written, judged by score and by speed."""
 
+import time
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any
@@ -21,6 +22,10 @@ from fovea.exporting.int8.settings import AUTO, Int8Settings
 from fovea.exporting.int8.speed import Speed, compared
 from fovea.tasks.task import Task
 
+VALIDATION_S = 60.0
+"""About so many seconds may a pass over the validation samples take in float."""
+FEWEST = 200
+"""So many are seen whatever it takes."""
 JUDGED_ON = 512
 """Samples by which the way to choose ranges is chosen."""
 
@@ -76,6 +81,7 @@ def int8_core(core: onnx.ModelProto, material: Material, settings: Int8Settings,
     """
     folded = fold(core)
     by_hand = named(folded, settings.by_hand)
+    material = replace(material, validation=_affordable(folded, material.validation, display))
     found = _observed(folded, material.calibration, display)
     before = outputs(folded, material.validation, progress=display.counter("validating float"))
     ways = tuple(METHODS) if settings.ranges == AUTO else (settings.ranges,)
@@ -115,6 +121,18 @@ class _Trial:
         model = self.written(kept)
         after = outputs(model, self.material.validation, progress=display.counter("validating int8"))
         return model, cost(self.material.target, self.before, after, self.material.validation)
+
+
+def _affordable(folded: onnx.ModelProto, validation: Samples, display: Display) -> Samples:
+    """Return as many samples as a float network sees in the time that it may take."""
+    few = validation.first(validation.batch)
+    outputs(folded, few)  # the first run takes longer
+    begun = time.perf_counter()
+    outputs(folded, few)
+    most = max(len(few), FEWEST, int(VALIDATION_S / (time.perf_counter() - begun) * len(few)))
+    if most < len(validation):
+        display.note(f"validating on {most:,} of {len(validation):,} samples, as the network is slow")
+    return validation.first(most)
 
 
 def _observed(folded: onnx.ModelProto, calibration: Samples, display: Display) -> Observations:
@@ -157,7 +175,7 @@ def _too_much(lost: Cost, settings: Int8Settings, target: Task) -> str:
     text = target.metric.text
     way = "name sensitive layers with `--keep`" if settings.keep != (AUTO,) else "give more images"
     return (
-        f"int8 loses {lost.drop:.2f} {points} of {target.metric.title} on {lost.source} ({text(lost.before)} in float, "
+        f"int8 loses {lost.drop:.2f} {points} of {target.metric.title} on {lost.where} ({text(lost.before)} in float, "
         f"{text(lost.after)} in int8), and {settings.max_drop:g} is allowed; no file is written. "
         f"Allow more with `--max-drop`, {way}, or export in float."
     )

@@ -118,7 +118,7 @@ def _lines(found: Int8Core, bundle: Bundle) -> list[str]:
     kept = f"{len(found.kept)} of {found.layers} layers" if found.kept else "none"
     named = ", ".join(found.kept[:MOST_NAMED]) + (", ..." if len(found.kept) > MOST_NAMED else "")
     return [
-        f"Score    {metric.title} {before} in float, {after} in int8: {lost.source}",
+        f"Score    {metric.title} {before} in float, {after} in int8: {lost.where}",
         f"Drop     {lost.drop:.2f} {points}{interval}; {lost.changed} of {lost.samples:,} answers changed",
         f"Float    {kept}{': ' + named if named else ''}; ranges by {found.ranges}",
         f"Speed    {speed.ratio:.2f} times as fast as float here, {speed.int8_ms:.2f} ms (one image, one thread)",

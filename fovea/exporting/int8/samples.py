@@ -27,11 +27,16 @@ class Samples:
     preprocess: Preprocessing
     labels: Labels | None = None
     """(N,) or (N, L) as the task of the network has them; None where nobody needs them."""
-    source: str = ""
-    """Where they are from, for a person: `2,000 images of the validation part`."""
+    source: str = "samples"
+    """What they are and where from, for a person: `images of cifar10, part val`."""
 
     def __len__(self) -> int:
         return len(self.stored)
+
+    @property
+    def text(self) -> str:
+        """How many they are, and where from."""
+        return f"{len(self):,} {self.source}"
 
     @property
     def batch(self) -> int:

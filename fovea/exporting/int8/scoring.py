@@ -40,6 +40,11 @@ class Cost:
     samples: int
     source: str
 
+    @property
+    def where(self) -> str:
+        """On how many samples, and where these are from."""
+        return f"{self.samples:,} {self.source}"
+
     def to_dict(self) -> dict[str, Any]:
         """Return JSON values, in the words of the proof of an exported file."""
         return {

@@ -127,9 +127,11 @@ def per_sample_norm(given: Applied) -> Made:
     """Return the input, normalised over each sample's channels or groups of them."""
     given.only(3)
     x = given.typed(0, FLOATS)
-    groups = given.whole("num_groups", 1, least=1)
-    lengths = {(x.shape[1],), (groups,)} if len(x.shape) > 2 else set()
-    if not lengths or x.shape[1] % groups or any(given.tensor(index).shape not in lengths for index in (1, 2)):
+    if len(x.shape) < 3:
+        raise RefusedError(f"its input is {x.shape}")
+    groups = given.whole("num_groups", x.shape[1], least=1)
+    lengths = {(x.shape[1],), (groups,)}
+    if x.shape[1] % groups or any(given.tensor(index).shape not in lengths for index in (1, 2)):
         raise RefusedError(f"its scales do not fit {x.shape}")
     return given.one(x.dtype, x.shape, work=2 * x.size)
 
@@ -152,13 +154,14 @@ def layer_norm(given: Applied) -> Made:
     "Resize",
     attributes={
         **{"coordinate_transformation_mode": bytes, "mode": bytes, "nearest_mode": bytes, "cubic_coeff_a": float},
-        **{"antialias": int, "exclude_outside": int, "extrapolation_value": float},
+        **{"antialias": int, "exclude_outside": int, "extrapolation_value": float, "keep_aspect_ratio_policy": bytes},
     },
 )
 def resize(given: Applied) -> Made:
     """Return the input at another size, by known factors or lengths."""
     given.only(3, 4)
     x = given.typed(0, FLOATS | {"uint8", "int8"})
+    given.text("keep_aspect_ratio_policy", "stretch", ("stretch",))
     given.text("mode", "nearest", ("nearest", "linear", "cubic"))
     given.text("coordinate_transformation_mode", "half_pixel", _CENTRED)
     given.text("nearest_mode", "round_prefer_floor", ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil"))
