@@ -307,7 +307,7 @@ def test_a_network_whose_answer_to_a_blank_input_is_no_number_is_not_served(tmp_
 def test_nothing_is_computed_for_a_client_that_has_gone(colours_file, picture):
     with live({"colours": colours_file}) as server:
         slow, places = Slow(server), server.site.models["colours"].places
-        head = f"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\nContent-Length: {len(picture())}\r\n\r\n"
+        head = BEGUN.decode()[:-3].replace("100", str(len(picture())))
         connections = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(3)]
         for connection in connections:
             connection.sendall(head.encode() + picture())
