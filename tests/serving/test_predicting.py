@@ -120,6 +120,7 @@ def test_each_bad_form_has_its_status_and_says_why(client, files, status, words)
         ("/predict?top=many", 400, "`top` (=many)"),
         (f"/predict?top={'9' * 5000}", 400, "`top`"),
         ("/nothing", 404, "There is nothing at this path"),
+        ("/predict/", 404, "There is nothing at this path"),
     ],
 )
 def test_each_bad_address_has_its_status_and_says_why(client, picture, path, status, words):
