@@ -26,6 +26,7 @@ def create_app(site: Site) -> Guard:
         description=DESCRIPTION,
         docs_url=None,  # these pages load their scripts from elsewhere
         redoc_url=None,
+        redirect_slashes=False,
     )
     _about(app, site)
     app.include_router(predicting.routes(site))

@@ -11,7 +11,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
 from fovea.errors import shortened
-from fovea.serving.refusal import Refusal
+from fovea.serving.refusal import Refusal, gone
 from fovea.serving.settings import BODY_BYTES_PER_S, Settings
 
 FIELDS = ("image", "images", "file", "files")
@@ -35,7 +35,7 @@ class Upload(NamedTuple):
 async def read_body(request: Request, settings: Settings, deadline: float, take: Callable[[int], None]) -> bytes:
     """Return the whole body; `take` is asked for room for its bytes before they are kept.
 
-    Raises: Refusal for one that is too large (413), too slow (408) or that ends before its end (400).
+    Raises: Refusal for one that is too large (413), too slow (408) or never whole (499).
     """
     most = settings.body_bytes
     announced = int(request.headers.get("content-length") or 0)
@@ -52,7 +52,7 @@ async def read_body(request: Request, settings: Settings, deadline: float, take:
             take(max(0, size - announced) - max(0, size - len(chunk) - announced))
             chunks.append(chunk)
     except ClientDisconnect:
-        raise Refusal(400, "The request ended before its body was whole.") from None
+        raise gone() from None
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 

@@ -34,6 +34,13 @@ class Connection(H11Protocol):
             )
             transport.close()
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Let what waits for an answer hear that nobody does any more."""
+        super().connection_lost(exc)
+        if self.cycle is not None and not self.cycle.response_complete:
+            for abandon in self.cycle.scope.get("state", {}).get("when_gone", ()):
+                abandon()
+
     def send_400_response(self, msg: str) -> None:
         """Say that what came is no request, as JSON."""
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE) and not self.transport.is_closing():

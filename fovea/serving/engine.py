@@ -5,7 +5,7 @@ import hashlib
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -45,6 +45,22 @@ class TooLateError(FoveaError):
     """A request whose time was over before its answer was there."""
 
 
+class GoneError(FoveaError):
+    """A request whose client has gone."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wait:
+    """How long somebody waits for answers."""
+
+    seconds: float
+    """That were asked for."""
+    deadline: float
+    """When they are over, in seconds of `time.monotonic`."""
+    when_gone: list[Callable[[], None]] = field(default_factory=list)
+    """What is called where nobody waits any more."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Pace:
     """How batches are made."""
@@ -82,13 +98,16 @@ class Engine:
         """What an image takes to compute, as a moving mean; 0 before the first."""
         return self._batcher.seconds_each
 
-    async def answers(self, given: Sequence[bytes | NDArray[Any]], deadline: float) -> list[Outcome]:
+    async def answers(self, given: Sequence[bytes | NDArray[Any]], wait: Wait) -> list[Outcome]:
         """Return a row (K,) float64 for each image, encoded or a stored sample, or the error that there is instead.
 
-        Raises: TooLateError where the `deadline`, in seconds of `time.monotonic`, passes before.
+        Raises:
+            TooLateError: the deadline passes before.
+            GoneError: nobody waits any more.
         """
         loop = asyncio.get_running_loop()
-        jobs = [_job(each, loop.create_future(), deadline) for each in given]
+        jobs = [_job(each, loop.create_future(), wait.deadline) for each in given]
+        wait.when_gone.append(lambda: _abandon(jobs))
         self._batcher.announce(len(jobs))
         for job in jobs:
             if job.source is None:
@@ -96,13 +115,16 @@ class Engine:
             else:
                 self._pool.submit(self._prepare, job)
         try:
-            async with asyncio.timeout_at(deadline):
-                return [await job.future for job in jobs]
+            async with asyncio.timeout_at(wait.deadline):
+                outcomes = [await job.future for job in jobs]
         except TimeoutError:
             raise TooLateError("The time of the request is over.") from None
         finally:
             for job in jobs:
                 job.dropped = True
+        if outcomes and isinstance(outcomes[0], GoneError):
+            raise outcomes[0]
+        return outcomes
 
     def close(self) -> None:
         """End the thread when all that was begun is computed; does not wait for that."""
@@ -130,6 +152,14 @@ def _job(given: bytes | NDArray[Any], future: "asyncio.Future[Outcome]", deadlin
     if isinstance(given, bytes):
         return Job(deadline, future, source=given)
     return Job(deadline, future, sample=given)
+
+
+def _abandon(jobs: Sequence[Job]) -> None:
+    """Let nothing be computed for jobs that is not begun, and end the wait for them; in the loop's thread."""
+    for job in jobs:
+        job.dropped = True
+        if not job.future.done():
+            job.future.set_result(GoneError("The client has gone."))
 
 
 def fingerprint_of(path: Path) -> str:

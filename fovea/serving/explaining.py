@@ -10,6 +10,7 @@ import contextlib
 import io
 import json
 import os
+import signal
 import struct
 import sys
 import time
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fovea.errors import FoveaError, first_line
+from fovea.serving.engine import Wait
 from fovea.serving.refusal import Refusal, late
 from fovea.serving.replacing import State, state_of
 
@@ -39,22 +41,22 @@ class ExplainerClient:
     def __init__(self, address: str) -> None:
         self._address = address
 
-    async def explain(self, model: str, image: bytes, answer: str | None, deadline: float) -> dict[str, Any]:
+    async def explain(self, model: str, image: bytes, answer: str | None, wait: Wait) -> dict[str, Any]:
         """Return the answer that is explained, and the map over the image as a PNG, base64, in `picture`.
 
         Raises: Refusal where the image or the answer cannot be used, or the process is busy or being started again.
         """
-        seconds = deadline - time.monotonic()
+        seconds = wait.deadline - time.monotonic()
         head = json.dumps({"model": model, "answer": answer, "seconds": seconds}).encode()
         try:
-            async with asyncio.timeout_at(deadline):
+            async with asyncio.timeout_at(wait.deadline):
                 reader, writer = await asyncio.open_unix_connection(self._address)
                 with contextlib.closing(writer):
                     writer.write(_LENGTHS.pack(len(head), len(image)) + head + image)
                     await writer.drain()
                     said = json.loads(await _message(reader))
         except TimeoutError:
-            raise late(seconds) from None
+            raise late(wait.seconds) from None
         except (OSError, asyncio.IncompleteReadError):
             raise Refusal(503, "Explanations are not to be had now; try again in 5 s.", headers=_RETRY) from None
         if "error" in said:
@@ -190,6 +192,7 @@ def main() -> None:
     """Do what the first line of standard input says: `{"address": ..., "models": {NAME: PATH}}`."""
     import torch
 
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; workers still need this one
     torch.set_num_threads(1)
     os.nice(NICENESS)
     with contextlib.suppress(OSError, AttributeError):

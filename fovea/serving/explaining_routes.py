@@ -47,11 +47,11 @@ def routes(site: Site, explainer: Explainer) -> APIRouter:
     async def explain(request: Request) -> Response:
         """Show where in one image the network sees its answer, or the one that the query names (Grad-CAM)."""
         model = site.models.named(request.query_params.get("model"))
-        deadline, _ = site.deadline_of(request)
+        wait = site.wait_of(request)
         with places.held(1), site.bodies.held(0) as more_bytes:
-            body = await site.body_of(request, deadline, more_bytes)
+            body = await site.body_of(request, wait, more_bytes)
             (upload,) = uploads_in(body, request.headers.get("content-type", ""), most=1)
-            said = await explainer.explain(model.name, upload.content, request.query_params.get("answer"), deadline)
+            said = await explainer.explain(model.name, upload.content, request.query_params.get("answer"), wait)
         if request.headers.get("accept", "") == "image/png":
             return Response(base64.b64decode(str(said["picture"])), media_type="image/png")
         return json_response({"model": model.name, **said})

@@ -1,7 +1,7 @@
 """The Open Inference Protocol, version 2, as Triton, KServe and their clients speak it."""
 
-import contextlib
 import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ import fovea
 from fovea import inputs
 from fovea.errors import FoveaError, shortened
 from fovea.serving.batching import Outcome
+from fovea.serving.engine import Wait
 from fovea.serving.models import ServedModel
 from fovea.serving.predicting import REFUSALS
 from fovea.serving.refusal import Refusal, json_response
@@ -104,18 +105,13 @@ def _metadata(model: ServedModel) -> dict[str, Any]:
 
 
 async def _infer(site: Site, request: Request, model: ServedModel) -> Response:
-    deadline, seconds = site.deadline_of(request)
+    wait = site.wait_of(request)
     with model.places.held(1) as more_places, site.bodies.held(0) as more_bytes:
-        body = await site.body_of(request, deadline, more_bytes)
+        body = await site.body_of(request, wait, more_bytes)
         asked = parse_infer(body, request.headers.get("inference-header-content-length"))
         samples = _samples(model, asked, most=site.settings.files)
-        with contextlib.suppress(TypeError, ValueError):  # as Triton has it: microseconds
-            seconds = (
-                min(seconds, float(asked.parameters["timeout"]) / 1e6) if "timeout" in asked.parameters else seconds
-            )
         more_places(len(samples) - 1)
-        deadline = min(deadline, time.monotonic() + seconds)
-        outcomes = await model.answers(list(samples), deadline, seconds)
+        outcomes = await model.answers(list(samples), _within(wait, asked.parameters.get("timeout")))
     head = {"model_name": model.name, "model_version": VERSION, **({"id": asked.id} if asked.id else {})}
     binary = next((wanted.binary for wanted in asked.wanted), asked.binary)
     text, length = written(head, [(output_name(model), _rows(outcomes), binary)])
@@ -123,6 +119,14 @@ async def _infer(site: Site, request: Request, model: ServedModel) -> Response:
         return Response(text, media_type="application/json")
     headers = {"Inference-Header-Content-Length": str(length)}
     return Response(text, media_type="application/octet-stream", headers=headers)
+
+
+def _within(wait: Wait, microseconds: Any) -> Wait:
+    """Return a wait of at most so many microseconds, as Triton has it; the same for what is no number."""
+    if type(microseconds) not in (int, float) or not 0 < microseconds < 1e6 * wait.seconds:
+        return wait
+    seconds = microseconds / 1e6
+    return replace(wait, seconds=seconds, deadline=min(wait.deadline, time.monotonic() + seconds))
 
 
 def _samples(model: ServedModel, asked: InferRequest, *, most: int) -> Tensor:

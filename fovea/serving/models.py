@@ -3,7 +3,7 @@
 import asyncio
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,10 @@ from fovea.drift import Reference
 from fovea.errors import shortened
 from fovea.serving.admission import Places
 from fovea.serving.batching import Outcome
-from fovea.serving.engine import Engine, Pace, TooLateError, fingerprint_of
+from fovea.serving.engine import Engine, GoneError, Pace, TooLateError, Wait, fingerprint_of
 from fovea.serving.meters import Meters
 from fovea.serving.opening import opened
-from fovea.serving.refusal import Refusal, full, late
+from fovea.serving.refusal import Refusal, full, gone, late
 from fovea.serving.settings import Settings
 from fovea.serving.watching import DriftWatch
 
@@ -40,16 +40,18 @@ class ServedModel:
         if before is not None:
             before.close()
 
-    async def answers(self, given: Sequence[bytes | NDArray[Any]], deadline: float, timeout_s: float) -> list[Outcome]:
+    async def answers(self, given: Sequence[bytes | NDArray[Any]], wait: Wait) -> list[Outcome]:
         """Return the row (K,) float64 of each image, or the error that there is instead.
 
-        Raises: Refusal where the time is over first.
+        Raises: Refusal where the time is over first, or the client gone.
         """
         try:
-            outcomes = await self.engine.answers(given, deadline)
+            outcomes = await self.engine.answers(given, wait)
         except TooLateError:
             self._meters.count(self.name, "expired_total")
-            raise late(timeout_s) from None
+            raise late(wait.seconds) from None
+        except GoneError:
+            raise gone() from None
         refused = sum(isinstance(outcome, Exception) for outcome in outcomes)
         self._meters.count(self.name, "refused_images_total", refused)
         self._meters.count(self.name, "images_total", len(outcomes) - refused)
@@ -125,16 +127,16 @@ class Models(Mapping[str, ServedModel]):
         self._pool.shutdown(wait=False)
 
 
-def deadline_of(asked: str | None, settings: Settings) -> tuple[float, float]:
-    """Return when a request that asks for an answer within so many seconds is too late, and those seconds.
+def wait_asked(text: str | None, settings: Settings, when_gone: list[Callable[[], None]]) -> Wait:
+    """Return how long a request waits that asks for an answer within so many seconds.
 
     Raises: Refusal (400) for what is no number above 0.
     """
     try:
-        seconds = settings.timeout_s if asked is None else float(asked)
+        seconds = settings.timeout_s if text is None else float(text)
     except ValueError:
         seconds = math.nan
     if not seconds > 0:
-        raise Refusal(400, f"`X-Timeout-S` (={shortened(asked)}) must be a number of seconds above 0.")
+        raise Refusal(400, f"`X-Timeout-S` (={shortened(text)}) must be a number of seconds above 0.")
     seconds = min(seconds, settings.timeout_s)
-    return time.monotonic() + seconds, seconds
+    return Wait(seconds=seconds, deadline=time.monotonic() + seconds, when_gone=when_gone)

@@ -108,14 +108,14 @@ def routes(site: Site) -> APIRouter:
 async def _predict(site: Site, request: Request, name: str | None) -> Response:
     model = site.model_of(request, name)
     top = _top(request.query_params.get("top"))
-    deadline, seconds = site.deadline_of(request)
+    wait = site.wait_of(request)
     with model.places.held(1) as more_places, site.bodies.held(0) as more_bytes:
-        body = await site.body_of(request, deadline, more_bytes)
+        body = await site.body_of(request, wait, more_bytes)
         uploads = uploads_in(body, request.headers.get("content-type", ""), most=site.settings.files)
         del body
         more_places(len(uploads) - 1)
         engine = model.engine
-        outcomes = await model.answers([upload.content for upload in uploads], deadline, seconds)
+        outcomes = await model.answers([upload.content for upload in uploads], wait)
     target = engine.scorer.target
     results = [_result(upload, outcome, target, top) for upload, outcome in zip(uploads, outcomes, strict=True)]
     answers = {"model": model.name, "results": results}

@@ -39,6 +39,11 @@ def late(timeout_s: float) -> Refusal:
     )
 
 
+def gone() -> Refusal:
+    """Return what ends a request whose client has gone; nobody reads it, but it is counted."""
+    return Refusal(499, "The client has gone.")
+
+
 def json_response(value: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """Return JSON in ASCII; numbers that are not finite are null."""
     try:

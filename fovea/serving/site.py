@@ -7,8 +7,9 @@ from starlette.requests import Request
 
 from fovea.serving.admission import Places
 from fovea.serving.bodies import read_body
+from fovea.serving.engine import Wait
 from fovea.serving.meters import Meters
-from fovea.serving.models import Models, ServedModel, deadline_of
+from fovea.serving.models import Models, ServedModel, wait_asked
 from fovea.serving.refusal import full
 from fovea.serving.settings import Settings
 
@@ -19,7 +20,7 @@ BODIES_AT_ONCE = 16
 class Explainer(Protocol):
     """What explains answers, elsewhere."""
 
-    async def explain(self, model: str, image: bytes, answer: str | None, deadline: float) -> dict[str, object]:
+    async def explain(self, model: str, image: bytes, answer: str | None, wait: Wait) -> dict[str, object]:
         """Return the answer, and its map as a PNG in `picture`.
 
         Raises: Refusal.
@@ -50,16 +51,17 @@ class Site:
         request.scope.setdefault("state", {})["model"] = model.name
         return model
 
-    def deadline_of(self, request: Request) -> tuple[float, float]:
-        """Return when a request is too late, and how many seconds it has. Raises: Refusal (400)."""
-        return deadline_of(request.headers.get("x-timeout-s"), self.settings)
+    def wait_of(self, request: Request) -> Wait:
+        """Return how long a request waits for its answer. Raises: Refusal (400)."""
+        when_gone = request.scope.setdefault("state", {}).setdefault("when_gone", [])
+        return wait_asked(request.headers.get("x-timeout-s"), self.settings, when_gone)
 
-    async def body_of(self, request: Request, deadline: float, held: "Held") -> bytes:
+    async def body_of(self, request: Request, wait: Wait, take: "Take") -> bytes:
         """Return the body of a request; errors as `read_body`."""
-        return await read_body(request, self.settings, deadline, held)
+        return await read_body(request, self.settings, wait.deadline, take)
 
 
-class Held(Protocol):
+class Take(Protocol):
     """Takes further places."""
 
     def __call__(self, more: int, /) -> None:

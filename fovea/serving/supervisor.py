@@ -49,6 +49,8 @@ class Child:
     descriptors: Sequence[int] = ()
     """That it inherits."""
     ended: Callable[[], None] = lambda: None
+    drains: bool = True
+    """Whether it is to answer what it has; one that does not is needed by the others until they have."""
     process: "subprocess.Popen[bytes] | None" = None
     started_at: float = 0.0
     due_at: float = 0.0
@@ -90,12 +92,12 @@ class Child:
             if now >= self.due_at:
                 self.start()
         elif self.process.poll() is not None:
-            code = self.process.returncode
+            how = _how(self.process)
             _close(self.process)
             self.process = None
             self.pause_s = min(max(1.0, 2 * self.pause_s), LONGEST_PAUSE_S) if now - self.started_at < SOON_S else 0.0
             self.due_at = now + self.pause_s
-            logger.error("the %s has ended (%s) and is started again", self.what, _how(code))
+            logger.error("the %s has ended (%s) and is started again", self.what, how)
             self.ended()
 
     def end(self, number: signal.Signals) -> None:
@@ -143,9 +145,10 @@ class Supervisor:
             if not told:
                 self.ready(origin_of(host, port))
             self._watch(children, told)
-            for child in children:
+            workers = [child for child in children if child.drains]
+            for child in workers:
                 child.end(signal.SIGTERM)
-            _wait_all(children, told, self.settings.timeout_s + 10)
+            _wait_all(workers, told, self.settings.timeout_s + 10)
         if signal.SIGINT in told:
             raise KeyboardInterrupt
 
@@ -190,7 +193,7 @@ class Supervisor:
             named = {name: str(path) for name, path in self.bundles.items()}
             order_of_explainer = json.dumps({"address": address, "models": named})
             explainer = Child(what="explainer", module="fovea.serving.explaining", order=order_of_explainer)
-            explainer.ended = lambda: Path(address).unlink(missing_ok=True)
+            explainer.ended, explainer.drains = lambda: Path(address).unlink(missing_ok=True), False
             found.append(explainer)
         return found
 
@@ -286,5 +289,9 @@ def _close(process: "subprocess.Popen[bytes]") -> None:
                 stream.close()
 
 
-def _how(code: int) -> str:
-    return signal.Signals(-code).name if code < 0 else f"exit code {code}"
+def _how(process: "subprocess.Popen[bytes]") -> str:
+    """Return how a process ended, and what it said of that."""
+    if process.returncode < 0:
+        return signal.Signals(-process.returncode).name
+    said = process.stdout.read().decode(errors="replace").strip() if process.stdout is not None else ""
+    return said.rpartition("\n")[2] or f"exit code {process.returncode}"

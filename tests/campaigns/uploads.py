@@ -120,7 +120,7 @@ def make_request(chance: Random, originals: Path, folder: Path) -> Path:
     if chance.random() < 0.2:
         path = chance.choice(PATHS)
     more += [chance.choice(HEADERS) for _ in range(chance.choice((0, 0, 0, 1, 2)))]
-    method = chance.choice(("POST",) * 12 + ("GET", "PUT", "HEAD", "OPTIONS", "BREW"))
+    method = chance.choice(("POST",) * 60 + ("GET", "PUT", "HEAD", "OPTIONS", "BREW"))
     lines = [
         f"{method} {path} HTTP/1.1",
         "Host: localhost",

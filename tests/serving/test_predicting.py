@@ -120,6 +120,7 @@ def test_each_bad_form_has_its_status_and_says_why(client, files, status, words)
         ("/predict?top=many", 400, "`top` (=many)"),
         (f"/predict?top={'9' * 5000}", 400, "`top`"),
         ("/nothing", 404, "There is nothing at this path"),
+        ("/predict/", 404, "There is nothing at this path"),
     ],
 )
 def test_each_bad_address_has_its_status_and_says_why(client, picture, path, status, words):
@@ -302,3 +303,22 @@ def test_a_network_whose_answer_to_a_blank_input_is_no_number_is_not_served(tmp_
     path = write_onnx(tmp_path / "log.onnx", nodes=changed)
     with pytest.raises(BundleError, match="not finite"), live({"colours": path}):
         pass
+
+
+def test_nothing_is_computed_for_a_client_that_has_gone(colours_file, picture):
+    with live({"colours": colours_file}) as server:
+        slow, places = Slow(server), server.site.models["colours"].places
+        head = BEGUN.decode()[:-3].replace("100", str(len(picture())))
+        connections = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(3)]
+        for connection in connections:
+            connection.sendall(head.encode() + picture())
+        wait_for(lambda: places.taken == 3)
+        for connection in connections:
+            connection.close()
+        wait_for(lambda: places.taken == 0)  # long before the time of the requests is over
+        slow.free.set()
+        with server.client() as client:
+            assert client.post("/predict", content=picture(), headers=PNG).status_code == 200
+            metrics = client.get("/metrics").text
+    assert 'fovea_requests_total{model="colours",code="499"} 3' in metrics
+    assert 'fovea_images_total{model="colours"} 1' in metrics

@@ -55,8 +55,8 @@ def test_a_process_that_ends_without_a_word_is_an_error(colours_file):
 
 @pytest.mark.slow
 def test_an_exported_network_is_served_where_there_is_no_torch(colours_file, tmp_path, picture):
-    hidden = "import sys\nfor name in ('torch', 'scipy', 'sklearn', 'matplotlib', 'safetensors', 'onnx'): sys.modules[name] = None\n"
-    (tmp_path / "sitecustomize.py").write_text(hidden)
+    hidden = dict.fromkeys(("torch", "scipy", "sklearn", "matplotlib", "safetensors", "onnx"))
+    (tmp_path / "sitecustomize.py").write_text(f"import sys\nsys.modules.update({hidden})\n")
     path = os.pathsep.join(filter(None, (str(tmp_path), os.environ.get("PYTHONPATH"))))
     with Process(colours_file, "--port", 0, "--watch", PYTHONPATH=path) as server:
         said = httpx.post(f"{server.origin()}/predict", content=picture(), headers={"content-type": "image/png"})
