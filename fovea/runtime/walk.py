@@ -15,9 +15,11 @@ from fovea.runtime.rules.interface import MOST_VALUES, Applied, Entry, Known, Ma
 
 OPSETS = range(18, 24)
 """Versions of the operators that are read: before them, axes and factors stand elsewhere."""
-MOST_WORK = 4_000_000_000_000
+MOST_WORK = 2_000_000_000_000
 """Multiplications, about, for one sample; the largest networks for photographs need a hundredth."""
 MOST_INPUTS, MOST_OUTPUTS = 4096, 4096
+STEP = 100
+"""As many multiplications are done in the time in which one value is computed or copied by itself."""
 ORDERS = 4
 """By how much another order of the operations may raise what is held at a time."""
 
@@ -32,6 +34,7 @@ class Needs(NamedTuple):
     kept: int
     """Bytes of what does not depend on the input: it is computed, and kept, when the file is loaded."""
     work: int
+    """Multiplications, and what takes as long."""
 
     @property
     def bytes(self) -> int:
@@ -151,7 +154,7 @@ class _Walk:
                 raise RefusedError(f"it makes a tensor of {excess}")
         if excess := INPUT.excess(self.kept):
             raise RefusedError(f"what is computed once, by here, takes {excess}")
-        self.work += made.work
+        self.work += STEP * made.steps + made.products
         if self.work > self.most_work:
             raise RefusedError(f"by here the network takes more than {MOST_WORK:,} multiplications for one sample")
         if len(made.outputs) < len(node.outputs):

@@ -1,4 +1,4 @@
-"""What `docs/run.md` promises of an installation without PyTorch, in an environment that has none."""
+"""What `docs/ship.md` promises of an installation without PyTorch, in an environment that has none."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from PIL import Image
 import fovea
 
 NEEDED = ("numpy", "PIL", "onnxruntime", "typer")
-"""What is installed beside the package, as `docs/run.md` says."""
+"""What is installed beside the package, as `docs/ship.md` says."""
 THEIRS = (
     *("numpy.libs", "pillow.libs", "flatbuffers", "packaging", "rich", "pygments", "markdown_it", "mdurl"),
     *("shellingham", "pydantic", "pydantic_core", "annotated_types", "annotated_doc", "typing_extensions.py"),

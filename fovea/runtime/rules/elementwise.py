@@ -10,6 +10,8 @@ from fovea.runtime.onnx_file import DTYPES
 from fovea.runtime.rules.interface import FLOATS, WHOLE, Applied, Known, Made, RefusedError, broadcast, rule
 
 MOST_INPUTS = 1000
+SLOW = 10
+"""How many times as long a power takes as a sum."""
 
 _EVALUATED: Mapping[str, Callable[..., NDArray[Any]]] = {
     **{"Neg": np.negative, "Abs": np.abs, "Floor": np.floor, "Ceil": np.ceil, "Identity": np.array, "Not": np.invert},
@@ -130,7 +132,8 @@ def _made(given: Applied, dtype: str, shape: tuple[int, ...]) -> Made:
         with np.errstate(all="ignore"):
             result = _reduced(evaluate, values)
     output = given.known(dtype, shape, result)
-    return Made((output,), output.size, in_place=True)
+    steps = SLOW * output.size if given.node.operator in ("Pow", "Mish") else output.size
+    return Made((output,), steps, in_place=True)
 
 
 def _reduced(evaluate: Callable[..., NDArray[Any]], values: list[NDArray[Any]]) -> NDArray[Any]:

@@ -32,8 +32,8 @@ def matmul(given: Applied) -> Made:
     rows = () if len(a.shape) == 1 else (left[-2],)
     columns = () if len(b.shape) == 1 else (right[-1],)
     stacked = broadcast(left[:-2], right[:-2])
-    work = math.prod(stacked) * left[-2] * left[-1] * right[-1]
-    return given.one("int32" if whole else a.dtype, (*stacked, *rows, *columns), work=work)
+    made = given.one("int32" if whole else a.dtype, (*stacked, *rows, *columns))
+    return made._replace(products=math.prod(stacked) * left[-2] * left[-1] * right[-1])
 
 
 @rule("Gemm", attributes={"alpha": float, "beta": float, "transA": int, "transB": int})
@@ -48,7 +48,7 @@ def gemm(given: Applied) -> Made:
     shape = (rows, columns)
     if inner != wide or (c is not None and broadcast(c.shape, shape) != shape):
         raise RefusedError(f"{a.shape} by {b.shape}")
-    return given.one(a.dtype, shape, work=rows * columns * inner)
+    return given.one(a.dtype, shape)._replace(products=rows * columns * inner)
 
 
 @rule(
@@ -70,7 +70,7 @@ def reduction(given: Applied) -> Made:
     values = None
     if x.values is not None and given.node.operator in _REDUCED:
         values = _REDUCED[given.node.operator](x.values, axis=tuple(sorted(axes)), keepdims=bool(keep))
-    return given.one(x.dtype, shape, work=x.size, values=values)
+    return given.one(x.dtype, shape, steps=x.size, values=values)
 
 
 _REDUCED: Mapping[str, Callable[..., NDArray[Any]]] = {
@@ -86,7 +86,7 @@ def arg_max(given: Applied) -> Made:
     x = given.typed(0, _NUMBERS)
     axis = given.axis(given.whole("axis", 0), len(x.shape))
     one = (1,) if given.whole("keepdims", 1, least=0, most=1) else ()
-    return given.one("int64", (*x.shape[:axis], *one, *x.shape[axis + 1 :]), work=x.size)
+    return given.one("int64", (*x.shape[:axis], *one, *x.shape[axis + 1 :]), steps=x.size)
 
 
 @rule("Softmax", "LogSoftmax", attributes={"axis": int})
@@ -133,7 +133,7 @@ def per_sample_norm(given: Applied) -> Made:
     lengths = {(x.shape[1],), (groups,)}
     if x.shape[1] % groups or any(given.tensor(index).shape not in lengths for index in (1, 2)):
         raise RefusedError(f"its scales do not fit {x.shape}")
-    return given.one(x.dtype, x.shape, work=2 * x.size)
+    return given.one(x.dtype, x.shape, steps=2 * x.size)
 
 
 @rule("LayerNormalization", attributes={"axis": int, "epsilon": float, "stash_type": int})
@@ -147,7 +147,7 @@ def layer_norm(given: Applied) -> Made:
         weight = given.maybe(index)
         if weight is not None and weight.shape != x.shape[axis:]:
             raise RefusedError(f"its weights {weight.shape} do not fit {x.shape}")
-    return given.one(x.dtype, x.shape, work=2 * x.size)
+    return given.one(x.dtype, x.shape, steps=2 * x.size)
 
 
 @rule(
