@@ -1,4 +1,4 @@
-"""Clients that ask a server as fast as it answers, each over one connection, in one thread: little work of their own."""
+"""Clients that ask a server as fast as it answers, each over one connection, all in one thread: little work."""
 
 import asyncio
 import time
@@ -45,8 +45,8 @@ class Client(asyncio.Protocol):
         self._began = 0.0
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Ask for the first time."""
         self._transport = transport
         self._ask()
 
@@ -57,6 +57,7 @@ class Client(asyncio.Protocol):
         self._next += 1
 
     def data_received(self, data: bytes) -> None:
+        """Note an answer that is whole, and ask again."""
         self._received += data
         if self._length < 0 and (end := self._received.find(b"\r\n\r\n")) >= 0:
             head = self._received[:end].lower()
@@ -75,6 +76,7 @@ class Client(asyncio.Protocol):
                 self.done.set_result(None)
 
     def connection_lost(self, error: Exception | None) -> None:
+        """Note an answer that does not come."""
         if not self.done.done():
             self._answers.lost += 1
             self.done.set_result(None)

@@ -1,7 +1,7 @@
-"""What HTTP and batches cost: `fovea serve` beside the same model decoding and predicting the same bytes on the same core.
+"""What HTTP and batches cost: `fovea serve` beside the same model decoding and predicting the same bytes.
 
-Server and offline run take turns on one core, clients are on another, all on this machine. Images are JPEGs of 500 x 375.
-Bounded: a few minutes a model, `--minutes` for memory.
+Server and offline run take turns on one core, clients are on another, all on this machine. Images are JPEGs of
+500 x 375. Bounded: a few minutes a model, `--minutes` for memory.
 """
 
 import contextlib
@@ -11,10 +11,12 @@ import re
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import median
+from typing import IO
 
 import numpy as np
 from http_load import Answers, load, request_of
@@ -85,21 +87,23 @@ def bare(model: str, images: Sequence[bytes], seconds: float) -> Contestant:
 def server(model: str, *options: str) -> Iterator[tuple[int, int]]:
     """Yield the port of a server on its core, and the number of its process."""
     command = [sys.executable, "-m", "fovea", "serve", model, "--port", "0", "--threads", "1", *options]
-    process = subprocess.Popen(
-        command, stderr=subprocess.PIPE, text=True, preexec_fn=lambda: os.sched_setaffinity(0, {SERVER_CORE})
-    )
-    assert process.stderr is not None
-    words = ""
-    while not (found := re.search(r"http://127.0.0.1:(\d+)", words)):
-        line = process.stderr.readline()
-        words += line
-        if not line:
-            raise SystemExit(words)
-    try:
-        yield int(found[1]), process.pid
-    finally:
-        process.terminate()
-        process.wait(60)
+    with tempfile.TemporaryFile("w+") as words:
+        process = subprocess.Popen(command, stderr=words, preexec_fn=lambda: os.sched_setaffinity(0, {SERVER_CORE}))
+        try:
+            yield _port(process, words), process.pid
+        finally:
+            process.terminate()
+            process.wait(60)
+
+
+def _port(process: "subprocess.Popen[bytes]", words: IO[str]) -> int:
+    while process.poll() is None:
+        words.seek(0)
+        if found := re.search(r"http://127.0.0.1:(\d+)", words.read()):
+            return int(found[1])
+        time.sleep(0.1)
+    words.seek(0)
+    raise SystemExit(words.read())
 
 
 def resident_mb(parent: int) -> float:
@@ -116,31 +120,47 @@ def resident_mb(parent: int) -> float:
 def measure(model: str, images: Sequence[bytes], *, seconds: float, rounds: int) -> None:
     """Print throughput and latency of a model beside its offline run."""
     requests = [request_of(content) for content in images]
-    everything: list[Answers] = []
+    many: list[Answers] = []
+    one: list[Answers] = []
 
-    def served(clients: int) -> Answers:
-        answers = load(port, requests, clients=clients, seconds=seconds)
-        everything.append(answers)
-        return answers
+    def served(clients: int, kept: list[Answers]) -> Answers:
+        kept.append(load(port, requests, clients=clients, seconds=seconds))
+        return kept[-1]
 
-    with server(model) as (port, _), own_process(offline, model, images, seconds) as offline_rate:
-        with own_process(bare, model, images, seconds) as bare_call:
-            load(port, requests, clients=CLIENTS, seconds=min(seconds, 2))
-            rates: Figures = in_turn({"offline": offline_rate, "served": lambda: served(CLIENTS).rate}, rounds=rounds)
-            many = everything[:]
-            waits: Figures = in_turn({"bare call": bare_call, "one client": lambda: served(1).typical}, rounds=rounds)
+    with (
+        server(model) as (port, _),
+        own_process(offline, model, images, seconds) as offline_rate,
+        own_process(bare, model, images, seconds) as bare_call,
+    ):
+        load(port, requests, clients=CLIENTS, seconds=min(seconds, 2))
+        rates = in_turn({"offline": offline_rate, "served": lambda: served(CLIENTS, many).rate}, rounds=rounds)
+        waits = in_turn({"bare call": bare_call, "one client": lambda: served(1, one).typical}, rounds=rounds)
     print_figures(rates, unit="images/s")
     print_figures(waits, unit="ms", scale=1e-3)
-    print_verdict(
-        f"{model}: served / offline, {CLIENTS} clients", ratio(rates["served"], rates["offline"]), at_least=0.9
-    )
-    print_verdict(f"{model}: one client / bare call", ratio(waits["one client"], waits["bare call"]), at_most=1.15)
-    more = 1000 * median(a - b for a, b in zip(waits["one client"], waits["bare call"], strict=True))
-    print_verdict(f"{model}: one client - bare call, ms", more, at_most=2)
+    verdicts(model, rates, waits)
     tail = median(answers.quantile(0.99) * answers.rate / CLIENTS for answers in many)
     print_verdict(f"{model}: p99 x throughput / clients", tail, at_most=2)
-    faults = sum(answers.lost + answers.codes.total() - answers.codes[200] for answers in everything)
+    everything = [*many, *one]
+    faults = sum(map(faults_of, everything))
     print_verdict(f"{model}: faults of {sum(a.codes.total() for a in everything):,} requests", faults, at_most=0)
+
+
+def verdicts(model: str, rates: Figures, waits: Figures) -> None:
+    """Print throughput and the wait of one client beside their targets, which are others for int8."""
+    int8 = load_exported(model).card.other.get("export", {}).get("precision") == "int8"
+    share = ratio(rates["served"], rates["offline"])
+    print_verdict(f"{model}: served / offline, {CLIENTS} clients", share, at_least=0.75 if int8 else 0.9)
+    if int8:
+        more = 1000 * median(a - b for a, b in zip(waits["one client"], waits["bare call"], strict=True))
+        print_verdict(f"{model}: one client - bare call, ms", more, at_most=2)
+    else:
+        longer = ratio(waits["one client"], waits["bare call"])
+        print_verdict(f"{model}: one client / bare call", longer, at_most=1.15)
+
+
+def faults_of(answers: Answers) -> int:
+    """Return how many requests were not answered with 200."""
+    return answers.lost + answers.codes.total() - answers.codes[200]
 
 
 def overload(model: str, images: Sequence[bytes], *, seconds: float) -> None:
@@ -155,13 +175,9 @@ def overload(model: str, images: Sequence[bytes], *, seconds: float) -> None:
     codes = ", ".join(f"{count:,} x {code}" for code, count in sorted(answers.codes.items()))
     print(f"  overload: {codes}, {answers.lost} lost, {answers.rate:.1f} images/s")
     print_verdict(f"{model}: longest answer / deadline", max(answers.latencies) / timeout_s, at_most=1)
-    print_verdict(
-        f"{model}: other codes than 200 and 503",
-        answers.codes.total() - answers.codes[200] - answers.codes[503] + answers.lost,
-        at_most=0,
-    )
-    print_verdict(f"{model}: seconds until one is answered again", recovered, at_most=1)
-    assert after.codes[200] == 1
+    others = faults_of(answers) - answers.codes[503]
+    print_verdict(f"{model}: other answers than 200 and 503", others, at_most=0)
+    print_verdict(f"{model}: seconds until one is answered again", recovered + 1000 * faults_of(after), at_most=1)
 
 
 def memory(model: str, images: Sequence[bytes], *, minutes: float) -> None:
@@ -172,7 +188,7 @@ def memory(model: str, images: Sequence[bytes], *, minutes: float) -> None:
         found, faults = [resident_mb(pid)], 0
         for _ in range(5):
             answers = load(port, requests, clients=CLIENTS, seconds=12 * minutes)
-            faults += answers.lost + answers.codes.total() - answers.codes[200]
+            faults += faults_of(answers)
             found.append(resident_mb(pid))
     print(f"  memory over {minutes:g} minutes, MB: {', '.join(f'{each:.0f}' for each in found)}; {faults} faults")
     print_verdict(f"{model}: memory at the end / at the beginning", found[-1] / found[0], at_most=1.05)
@@ -190,8 +206,6 @@ def explained(bundle: str, images: Sequence[bytes], *, seconds: float, rounds: i
 
         def beside() -> float:
             with own_process(loaded, port, asking, seconds) as explain:
-                import threading
-
                 thread = threading.Thread(target=explain)
                 thread.start()
                 found = alone()
@@ -222,18 +236,16 @@ def main() -> None:
     seconds, rounds = (1.0, 2) if given.quick else (given.seconds, given.rounds)
     os.sched_setaffinity(0, {CLIENT_CORE})
     images = photographs()
-    print(
-        f"server on core {SERVER_CORE}, clients on {CLIENT_CORE}; {len(images)} JPEGs of {np.mean([*map(len, images)]) / 1000:.0f} kB"
-    )
-    with tempfile.TemporaryDirectory():
-        for model in given.models:
-            measure(model, images, seconds=seconds, rounds=rounds)
-            if given.overload:
-                overload(model, images, seconds=seconds)
-        if given.minutes:
-            memory(given.models[0], images, minutes=given.minutes)
-        if given.explain:
-            explained(given.explain, images, seconds=seconds, rounds=rounds)
+    size = sum(map(len, images)) / len(images) / 1000
+    print(f"server on core {SERVER_CORE}, clients on {CLIENT_CORE}; {len(images)} JPEGs of {size:.0f} kB")
+    for model in given.models:
+        measure(model, images, seconds=seconds, rounds=rounds)
+        if given.overload:
+            overload(model, images, seconds=seconds)
+    if given.minutes:
+        memory(given.models[0], images, minutes=given.minutes)
+    if given.explain:
+        explained(given.explain, images, seconds=seconds, rounds=rounds)
 
 
 if __name__ == "__main__":
