@@ -10,7 +10,7 @@ from fovea.cli.output import print_json, print_lines
 
 def export(
     model: Model,
-    to: Annotated[str, typer.Option(metavar="TARGET", help="What is written: onnx, triton, web.")] = "onnx",
+    to: Annotated[str, typer.Option(metavar="TARGET", help="What is written: onnx, executorch, pt2, triton, web.")] = "onnx",
     out: Annotated[
         str | None,
         typer.Option(

@@ -67,7 +67,8 @@ def export(
         MissingDependencyError: the extra that it needs is not installed.
     """
     target = target_named(to)
-    check_installed()
+    if target.extra == "export":
+        check_installed()
     settings = ExportSettings(precision="float16" if half else "float32", raw=raw, dynamic_size=dynamic_size)
     options = _options(target, single_file=single_file, runtime=runtime)
     place = _place(model, target.as_page if single_file else target, out)
