@@ -37,14 +37,18 @@ class _Decoder(nn.Module):
 
 
 def assembled(core: "ModelProto", card: Card, settings: ExportSettings) -> "ModelProto":
-    """Return the exported model of a core, its metadata still to be set; the core itself is not changed."""
+    """Return the exported model of a core, its metadata still to be set; the core itself is not changed.
+
+    A core that takes stored samples, its input called as theirs is, gets nothing before it.
+    """
     onnx = library("onnx")
     model: ModelProto = onnx.ModelProto()
     model.CopyFrom(core)
     model.producer_name, model.producer_version = "fovea", fovea.__version__
     model.graph.name = card.architecture
     if not settings.raw:
-        _prepend(model, card.preprocess, dynamic_size=settings.dynamic_size)
+        if model.graph.input[0].name == INPUT:
+            _prepend(model, card.preprocess, dynamic_size=settings.dynamic_size)
         _append(model, card.target)
     return model
 

@@ -65,13 +65,21 @@ def export_onnx(
 
 
 def proven(
-    bundle: Bundle, *, settings: ExportSettings = PLAIN, samples: Samples | None = None
+    bundle: Bundle,
+    *,
+    settings: ExportSettings = PLAIN,
+    samples: Samples | None = None,
+    core: "ModelProto | None" = None,
 ) -> tuple[bytes, Proof, Card]:
-    """Return the content of the file that `export_onnx` writes, its proof, and the card inside; errors as there."""
+    """Return the content of the file that `export_onnx` writes, its proof, and the card inside; errors as there.
+
+    `core` is that of `float_core`, where it is made already.
+    """
     check_installed()
     _check(bundle, settings)
     expected = reference(bundle, samples or generated(bundle.preprocess))
-    core = float_core(bundle.model, bundle.preprocess.shape, dynamic_size=settings.dynamic_size)
+    if core is None:
+        core = float_core(bundle.model, bundle.preprocess.shape, dynamic_size=settings.dynamic_size)
     kept: list[str] = []
     if settings.precision == "float16":
         core, kept = halved(core, bundle.preprocess.normalise(expected.samples.stored[:OBSERVED]))

@@ -1,9 +1,11 @@
 """`fovea export`: a model file as what other programs run."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
+from fovea.data.sources.source import Reading, reads_data
 from fovea.display import Display
 from fovea.errors import UsageError
 from fovea.exporting.library import check_installed
@@ -12,6 +14,8 @@ from fovea.exporting.targets import TARGETS, Request, Target, target_named
 from fovea.jobs.proof_samples import samples_for
 from fovea.model.bundle import Bundle, load
 from fovea.storage import check_writable, page_path
+
+INT8 = "int8"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +45,7 @@ class Export:
         return [f"Written  {self.path}", *self.lines]
 
 
+@reads_data
 def export(
     model: str | Path | Bundle,
     *,
@@ -52,7 +57,13 @@ def export(
     half: bool = False,
     single_file: bool = False,
     runtime: str | Path | None = None,
+    int8: str | Path | None = None,
+    max_drop: float = 0.5,
+    keep: str | Sequence[str] = "auto",
+    ranges: str = "auto",
+    allow_bad: bool = False,
     display: Display | None = None,
+    **reading: Unpack[Reading],
 ) -> Export:
     """Write the network of a model file for other programs, after proving that it computes the same.
 
@@ -61,7 +72,12 @@ def export(
     `dynamic_size` leaves height and width open, `half` computes in float16. `single_file` makes one page of a folder,
     and `runtime` is the package that runs in it, onnxruntime-web as npm packs or unpacks it.
 
+    `int8` is data whose training part calibrates a network in int8: it may lose `max_drop` points of its score on the
+    validation part, of an error percent. `keep` are layers that stay float: those that measuring finds (`auto`),
+    `none`, or names. `ranges` of activations are chosen by `minmax`, `percentile`, `mse` or trying all (`auto`).
+
     Raises:
+        DropError: int8 loses more than that; nothing is written.
         ProofError: what was made computes something else, or that cannot be shown; nothing is written.
         UsageError: an unknown target, an option that it does not take, or a network that it cannot hold.
         MissingDependencyError: the extra that it needs is not installed.
@@ -69,8 +85,9 @@ def export(
     target = target_named(to)
     if target.extra == "export":
         check_installed()
-    settings = ExportSettings(precision="float16" if half else "float32", raw=raw, dynamic_size=dynamic_size)
     options = _options(target, single_file=single_file, runtime=runtime)
+    precision = _precision(target, half=half, int8=int8 is not None)
+    settings = ExportSettings(precision=precision, raw=raw, dynamic_size=dynamic_size)
     place = _place(model, target.as_page if single_file else target, out)
     display = display or Display(quiet=True)
     bundle = model if isinstance(model, Bundle) else load(model)
@@ -78,6 +95,11 @@ def export(
     display.note(
         f"Writing {bundle.card.architecture} for {to}, and proving it on {len(samples.stored)} {samples.source}"
     )
+    if int8 is not None:
+        from fovea.jobs.calibration import int8_request, int8_settings  # its libraries are known to be there only now
+
+        ways = int8_settings(max_drop=max_drop, keep=keep, ranges=ranges)
+        options[INT8] = int8_request(bundle, int8, ways, allow_bad=allow_bad, display=display, **reading)
     name = bundle.card.architecture if isinstance(model, Bundle) else str(model)
     request = Request(
         bundle=bundle, name=name, out=place, settings=settings, samples=samples, say=display.note, options=options
@@ -94,6 +116,14 @@ def _options(target: Target, **given: Any) -> dict[str, Any]:
             takers = " and ".join(f"`--to {other.name}`" for other in TARGETS if name in other.options)
             raise UsageError(f"`--{name.replace('_', '-')}` is for {takers}, not for `--to {target.name}`.")
     return options
+
+
+def _precision(target: Target, *, half: bool, int8: bool) -> str:
+    if half and int8:
+        raise UsageError("`--half` and `--int8` exclude each other; leave one out.")
+    if int8 and INT8 not in target.options:
+        raise UsageError(f"`--to {target.name}` does not take `--int8`; leave it out.")
+    return INT8 if int8 else "float16" if half else "float32"
 
 
 def _place(model: str | Path | Bundle, target: Target, out: str | Path | None) -> Path:

@@ -80,10 +80,10 @@ class Target(NamedTuple):
 
 TARGETS = (
     Target("executorch", ".pte", "executorch", "a program for ExecuTorch on phones and boards, the card beside it"),
-    Target("onnx", ".onnx", "export", "one ONNX file with preprocessing, decoding and card inside"),
+    Target("onnx", ".onnx", "export", "one ONNX file with preprocessing, decoding and card inside", ("int8",)),
     Target("pt2", ".pt2", "", "an exported program of PyTorch, with preprocessing, decoding and card inside"),
-    Target("triton", "", "export", "a model repository for Triton and KServe"),
-    Target("web", "", "export", "a page that answers in any browser, offline", ("single_file", "runtime")),
+    Target("triton", "", "export", "a model repository for Triton and KServe", ("int8",)),
+    Target("web", "", "export", "a page that answers in any browser, offline", ("int8", "single_file", "runtime")),
 )
 
 
