@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import os
 import warnings
 from collections.abc import Iterator
 from importlib import import_module
@@ -45,14 +46,15 @@ def optional(name: str, extra: str) -> Any:
 
 @contextlib.contextmanager
 def silenced() -> Iterator[None]:
-    """Silence all warnings: of libraries that warn of their own code while they are imported and used."""
+    """Silence warnings, and what is printed: of libraries that speak of themselves while they are imported and used."""
     logger = logging.getLogger(_REGISTERED)
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:
-        with without_its_warnings(), warnings.catch_warnings():
+        with without_its_warnings(), warnings.catch_warnings(), open(os.devnull, "w") as nowhere:
             warnings.simplefilter("ignore")
-            yield
+            with contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
+                yield
     finally:
         logger.setLevel(level)
 

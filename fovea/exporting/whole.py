@@ -35,14 +35,19 @@ class Whole(nn.Module):
     `channels_first` it takes float32 (N, *shape) of the values of stored samples, pixels 0..255.
     """
 
+    mean: Tensor
+    scale: Tensor
+
     def __init__(self, bundle: Bundle, *, raw: bool = False, half: bool = False, channels_first: bool = False) -> None:
         super().__init__()
         preprocess = bundle.preprocess
         self.raw, self.channels_first = raw, channels_first
         self.kind = torch.float16 if half else torch.float32
         self.target = bundle.target
-        core = copied(bundle.model).cpu().to(memory_format=torch.contiguous_format)
-        self.core = written_out(core).to(self.kind).eval()
+        core = written_out(copied(bundle.model).cpu())
+        for tensor in (*core.parameters(), *core.buffers()):
+            tensor.data = tensor.data.contiguous()  # whole networks lie channels-last
+        self.core = core.to(self.kind).eval()
         # bytes stand for 0 to 1: the mean of pixels is 255 times that on the card
         unit = 255.0 if preprocess.dtype == "uint8" else 1.0
         per_channel = (1, -1, *(1,) * (len(preprocess.shape) - 1))

@@ -23,7 +23,8 @@ def write(request: Request) -> Written:
         MissingDependencyError: the library is not installed.
     """
     refuse(request.settings, "executorch", "half", "dynamic-size")
-    optional("executorch", EXTRA)
+    with silenced():
+        optional("executorch", EXTRA)
     whole = Whole(request.bundle, raw=request.settings.raw)
     content = _lowered(whole)
     proof, card = proven_by(lambda samples: one_by_one(_Program(content, whole.names).run, samples), request)
@@ -37,11 +38,10 @@ def _lowered(whole: Whole) -> bytes:
     """Return the program for one sample as bytes."""
     try:
         with silenced(), torch.no_grad():
-            from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
-            from executorch.exir import to_edge_transform_and_lower
-
+            exir = optional("executorch.exir", EXTRA)
+            xnnpack = optional("executorch.backends.xnnpack.partition.xnnpack_partitioner", EXTRA)
             program = torch.export.export(whole, (whole.example[:1],))
-            edge = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()])
+            edge = exir.to_edge_transform_and_lower(program, partitioner=[xnnpack.XnnpackPartitioner()])
             return bytes(edge.to_executorch().buffer)
     except Exception as error:  # whatever the library makes of an operator that it lacks
         raise UsageError(f"ExecuTorch cannot lower this network: {first_line(error)}") from error
@@ -52,12 +52,11 @@ class _Program:
 
     def __init__(self, content: bytes, names: tuple[str, ...]) -> None:
         with silenced():
-            from executorch.runtime import Runtime
-
+            runtime = optional("executorch.runtime", EXTRA)
         self.names = names
         try:
             # what a method uses must live as long as it does
-            self.program: Any = Runtime.get().load_program(content)
+            self.program: Any = runtime.Runtime.get().load_program(content)
             self.method: Any = self.program.load_method("forward")
         except Exception as error:  # of a kind of its own
             raise ProofError(f"ExecuTorch does not take its own program: {first_line(error)}") from error
