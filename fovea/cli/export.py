@@ -12,7 +12,9 @@ from fovea.signatures import spelled_out
 @spelled_out(READING, before="as_json")
 def export(
     model: Bundle,
-    to: Annotated[str, typer.Option(metavar="TARGET", help="What is written: onnx, triton, web.")] = "onnx",
+    to: Annotated[
+        str, typer.Option(metavar="TARGET", help="What is written: onnx, executorch, litert, pt2, triton, web.")
+    ] = "onnx",
     out: Annotated[
         str | None,
         typer.Option(

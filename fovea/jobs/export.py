@@ -83,11 +83,11 @@ def export(
         MissingDependencyError: the extra that it needs is not installed.
     """
     target = target_named(to)
-    check_installed()
-    settings = ExportSettings(
-        precision=_precision(half=half, int8=int8 is not None), raw=raw, dynamic_size=dynamic_size
-    )
-    options = _options(target, single_file=single_file, runtime=runtime, int8=int8)
+    if target.extra == "export":
+        check_installed()
+    options = _options(target, single_file=single_file, runtime=runtime)
+    precision = _precision(target, half=half, int8=int8 is not None)
+    settings = ExportSettings(precision=precision, raw=raw, dynamic_size=dynamic_size)
     place = _place(model, target.as_page if single_file else target, out)
     display = display or Display(quiet=True)
     bundle = model if isinstance(model, Bundle) else load(model)
@@ -118,9 +118,11 @@ def _options(target: Target, **given: Any) -> dict[str, Any]:
     return options
 
 
-def _precision(*, half: bool, int8: bool) -> str:
+def _precision(target: Target, *, half: bool, int8: bool) -> str:
     if half and int8:
         raise UsageError("`--half` and `--int8` exclude each other; leave one out.")
+    if int8 and INT8 not in target.options:
+        raise UsageError(f"`--to {target.name}` does not take `--int8`; leave it out.")
     return INT8 if int8 else "float16" if half else "float32"
 
 

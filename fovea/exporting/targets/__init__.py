@@ -12,6 +12,7 @@ from fovea.errors import unknown
 from fovea.exporting.samples import Samples
 from fovea.exporting.settings import ExportSettings
 from fovea.model.bundle import Bundle
+from fovea.storage import write_atomically
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,15 +79,29 @@ class Target(NamedTuple):
 
 
 TARGETS = (
+    Target("executorch", ".pte", "executorch", "a program for ExecuTorch on phones and boards, the card beside it"),
+    Target("litert", ".tflite", "litert", "a file for LiteRT on phones and boards, the card beside it", ("int8",)),
     Target("onnx", ".onnx", "export", "one ONNX file with preprocessing, decoding and card inside", ("int8",)),
-    Target("triton", "", "export", "a model repository for Triton and KServe"),
-    Target("web", "", "export", "a page that answers in any browser, offline", ("single_file", "runtime")),
+    Target("pt2", ".pt2", "", "an exported program of PyTorch, with preprocessing, decoding and card inside"),
+    Target("triton", "", "export", "a model repository for Triton and KServe", ("int8",)),
+    Target("web", "", "export", "a page that answers in any browser, offline", ("int8", "single_file", "runtime")),
 )
 
 
 def card_file(card: Card) -> bytes:
     """Return the card as the JSON file that lies beside what a target writes."""
     return json.dumps(card.to_dict(), ensure_ascii=False, indent=1).encode()
+
+
+def write_with_card(path: Path, content: bytes, card: Card) -> tuple[Path, Path]:
+    """Write a file, and its card beside it as JSON: their paths.
+
+    Raises: StorageError where they cannot be written.
+    """
+    beside = path.with_suffix(".json")
+    write_atomically(path, content)
+    write_atomically(beside, card_file(card))
+    return path, beside
 
 
 def target_named(name: str) -> Target:

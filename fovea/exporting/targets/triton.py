@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from fovea.card import Card
 from fovea.exporting.folders import MARK, check_replaceable, write_folder
 from fovea.exporting.library import library
-from fovea.exporting.onnx_file import proven
 from fovea.exporting.targets import Request, Written, card_file
+from fovea.exporting.targets.onnx import content_of
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -42,7 +42,8 @@ def write(request: Request) -> Written:
     name = model_name(request.name)
     folder = request.out / name
     check_replaceable(folder)
-    content, proof, card = proven(request.bundle, settings=request.settings, samples=request.samples)
+    made = content_of(request)
+    content, card = made.content, made.card
     model = library("onnx").load_from_string(content)
     files = {
         "config.pbtxt": configuration(model, name, labelled=card.target.has_classes and not request.settings.raw),
@@ -52,10 +53,10 @@ def write(request: Request) -> Written:
         MARK: card_file(card),
     }
     write_folder(folder, files)
-    facts = {"bytes": len(content), "name": name, **request.settings.to_dict(), "proof": proof.to_dict()}
+    facts = {"bytes": len(content), "name": name, **made.facts}
     lines = [
-        f"Proof    {proof.line}",
-        f"Size     {len(content) / 1e6:.2f} MB, {request.settings.precision}",
+        *made.lines,
+        f"Size     {len(content) / 1e6:.2f} MB, {made.facts['precision']}",
         f"Next     tritonserver --model-repository={request.out} (not tried here: the configuration is only parsed)",
     ]
     return Written(tuple(folder / file for file in ("1/model.onnx", *(f for f in files if "/" not in f))), facts, lines)

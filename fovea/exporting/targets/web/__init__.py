@@ -4,8 +4,8 @@ from pathlib import Path
 
 from fovea.errors import UsageError
 from fovea.exporting.folders import check_replaceable, write_folder
-from fovea.exporting.onnx_file import proven
 from fovea.exporting.targets import Request, Written
+from fovea.exporting.targets.onnx import content_of
 from fovea.exporting.targets.web.page import Page
 from fovea.exporting.targets.web.runtime_files import runtime_files
 from fovea.preprocess import Preprocess
@@ -24,12 +24,12 @@ def write(request: Request) -> Written:
     _check(request)
     runtime = request.options.get("runtime")
     files = runtime_files(None if runtime is None else Path(runtime), say=request.say)
-    content, proof, card = proven(request.bundle, settings=request.settings, samples=request.samples)
-    page = Page(card=card, model=content, runtime=files, title=_title(request))
+    made = content_of(request)
+    page = Page(card=made.card, model=made.content, runtime=files, title=_title(request))
     if request.options.get("single_file"):
-        if len(content) > MOST_INSIDE:
+        if len(made.content) > MOST_INSIDE:
             raise UsageError(
-                f"The network has {len(content) / 1e6:.0f} MB; one page holds at most 200. Write a folder."
+                f"The network has {len(made.content) / 1e6:.0f} MB; one page holds at most 200. Write a folder."
             )
         whole = page.single_file()
         write_atomically(request.out, whole)
@@ -40,13 +40,8 @@ def write(request: Request) -> Written:
         write_folder(request.out, parts)
         size, written = sum(map(len, parts.values())), [request.out / name for name in parts]
         way = f"Serve it from any web server: python -m http.server --bind 127.0.0.1 --directory {request.out} 8080"
-    facts = {
-        "bytes": size,
-        "onnxruntime_web": files.version,
-        **request.settings.to_dict(),
-        "proof": proof.to_dict(),
-    }
-    lines = [f"Proof    {proof.line}", f"Size     {size / 1e6:.2f} MB, onnxruntime-web {files.version} in it"]
+    facts = {"bytes": size, "onnxruntime_web": files.version, **made.facts}
+    lines = [*made.lines, f"Size     {size / 1e6:.2f} MB, onnxruntime-web {files.version} in it"]
     return Written(tuple(written), facts, [*lines, f"Next     {way}"])
 
 
