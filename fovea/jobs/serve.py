@@ -13,7 +13,7 @@ from fovea.display import Display
 from fovea.drift import Reference
 from fovea.errors import MissingDependencyError, StorageError, UsageError
 from fovea.files import no_file, open_regular
-from fovea.model.opening import is_exported
+from fovea.model.container import is_exported
 
 if TYPE_CHECKING:
     from fovea.serving.settings import Settings

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from fovea.errors import BundleError
-from fovea.model.opening import is_exported, open_model
+from fovea.model.container import is_exported
+from fovea.model.opening import open_model
 from fovea.serving.engine import Scorer
 
 
