@@ -18,7 +18,7 @@ from fovea.runtime.wire import FIXED32, VARINT, Field, Reader
 
 MAX_NODES, MAX_TENSORS, MAX_VALUES = 10_000, 20_000, 80_000
 MAX_AXES = 8
-MAX_METADATA = 64
+MAX_METADATA, MAX_TEXT_BYTES = 64, 8_000_000
 DEFAULT_DOMAIN = "ai.onnx"
 """As good as no domain."""
 
@@ -217,6 +217,8 @@ class _Parser:
             key = self.reader.text(entry.get("key"))
             if key in found:
                 raise self.reader.fault(f"its {what} has the key `{shortened(key)}` twice")
+            if len(entry.get("value", b"")) > MAX_TEXT_BYTES:
+                raise self.reader.fault(f"its {what} has an entry of more than {MAX_TEXT_BYTES:,} bytes")
             found[key] = self.reader.text(entry.get("value"))
         return found
 

@@ -5,7 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
-from onnx_files import SIZE, card_values, graphs, network, write_onnx
+from onnx import helper
+from onnx_files import SIZE, card_values, graphs, network, nodes, write_onnx
 from PIL import Image
 
 from fovea import runtime
@@ -131,7 +132,7 @@ def test_files_that_are_none_are_named(tmp_path):
         runtime.load(tmp_path / "missing.onnx")
     with pytest.raises(StorageError, match="a folder"):
         runtime.load(tmp_path)
-    with pytest.raises(BundleError, match="`empty.onnx` cannot be used"):
+    with pytest.raises(BundleError, match="`empty.onnx` is no ONNX file, or an empty one"):
         runtime.load(tmp_path / "empty.onnx")
 
 
@@ -150,3 +151,10 @@ def test_neither_loading_nor_predicting_imports_pytorch(tmp_path):
         "sys.exit(bool({'torch', 'scipy', 'safetensors', 'matplotlib', 'onnx'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_probabilities_that_are_none_are_refused(tmp_path):
+    renamed = [*nodes()[:5], helper.make_node("Neg", ["logits"], ["probabilities"])]
+    net = runtime.load(write_onnx(tmp_path / "net.onnx", nodes=renamed))
+    with pytest.raises(BundleError, match="calls probabilities does not lie from 0 to 1"):
+        net.scores(noise(2))

@@ -172,3 +172,8 @@ def test_names_of_other_domains_stay_what_they_are():
 def test_the_card_is_read_as_the_library_reads_it():
     model = onnx.load_model_from_string(onnx_model().SerializeToString())
     assert json.loads(read(model).metadata["fovea"]) == card_values()
+
+
+def test_a_text_of_the_metadata_is_bounded():
+    with pytest.raises(BundleError, match="an entry of more than 8,000,000 bytes"):
+        read(onnx_model(metadata={"classes": " " * 8_000_001}))

@@ -65,6 +65,13 @@ def test_the_number_of_fields_is_bounded(monkeypatch):
             read(many)
 
 
+def test_what_repeats_is_bounded(monkeypatch):
+    monkeypatch.setattr(wire, "MAX_REPEATED", 3)
+    for many in (b"\x1a\x00" * 4, b"\x22\x04" + b"\x01" * 4):
+        with pytest.raises(BundleError, match="its thing has more than 3 `"):
+            read(many)
+
+
 def test_a_name_must_be_text():
     with pytest.raises(BundleError, match="a name that is no text"):
         Reader("x.onnx").text(memoryview(b"\xff"))

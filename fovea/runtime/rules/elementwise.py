@@ -1,5 +1,6 @@
 """Operations on each value by itself: activations, arithmetic, comparisons, conversions."""
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -7,7 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fovea.runtime.onnx_file import DTYPES
-from fovea.runtime.rules.interface import FLOATS, WHOLE, Applied, Known, Made, RefusedError, broadcast, rule
+from fovea.runtime.rules.interface import (
+    FLOATS,
+    MOST_VALUES,
+    WHOLE,
+    Applied,
+    Known,
+    Made,
+    RefusedError,
+    broadcast,
+    rule,
+)
 
 MOST_INPUTS = 1000
 SLOW = 10
@@ -112,7 +123,7 @@ def _divided(given: Applied, a: Known, b: Known, shape: tuple[int, ...]) -> Made
     if b.values is None or not (b.values > 0).all():
         raise RefusedError("it divides whole numbers by what is not known to be above 0")
     values = None
-    if a.values is not None:
+    if a.values is not None and math.prod(shape) <= MOST_VALUES:
         if (a.values < 0).any():  # rounded towards 0 or down: no shape needs it
             raise RefusedError("it divides numbers below 0")
         values = a.values // b.values if given.node.operator == "Div" else a.values % b.values
@@ -128,7 +139,7 @@ def _made(given: Applied, dtype: str, shape: tuple[int, ...]) -> Made:
     """Return one output, which may take the place of an input, with its values where those of all inputs are known."""
     evaluate, values = _EVALUATED.get(given.node.operator), given.all_values()
     result = None
-    if evaluate and values is not None and len(values) == len(given.inputs):
+    if evaluate and values is not None and math.prod(shape) <= MOST_VALUES:
         with np.errstate(all="ignore"):
             result = _reduced(evaluate, values)
     output = given.known(dtype, shape, result)

@@ -158,8 +158,8 @@ class Applied(NamedTuple):
 
     def all_values(self) -> list[NDArray[Any]] | None:
         """Return the values of all inputs where all are known."""
-        found = [given.values for given in self.inputs if given is not None]
-        return None if any(values is None for values in found) or not found else found  # type: ignore[return-value]
+        found = [given.values for given in self.inputs if given is not None and given.values is not None]
+        return found if len(found) == len(self.inputs) else None
 
 
 Rule = Callable[[Applied], Made]
