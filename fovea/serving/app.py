@@ -28,9 +28,9 @@ def create_app(site: Site) -> Guard:
         redoc_url=None,
         redirect_slashes=False,
     )
-    _about(app, site)
-    app.include_router(predicting.routes(site))
+    app.include_router(predicting.routes(site))  # first, as routes are tried in their order
     app.include_router(inference.routes(site))
+    _about(app, site)
     if site.explainer is not None:
         app.include_router(explaining_routes.routes(site, site.explainer))
     app.exception_handler(Refusal)(_refused)

@@ -35,9 +35,11 @@ class Upload(NamedTuple):
 async def read_body(request: Request, settings: Settings, deadline: float, take: Callable[[int], None]) -> bytes:
     """Return the whole body; `take` is asked for room for its bytes before they are kept.
 
-    Raises: Refusal for one that is too large (413), too slow (408) or never whole (499).
+    Raises: Refusal for one that is compressed (415), too large (413), too slow (408) or never whole (499).
     """
     most = settings.body_bytes
+    if request.headers.get("content-encoding", "identity") != "identity":
+        raise Refusal(415, "The body is compressed; send it as it is.")
     announced = int(request.headers.get("content-length") or 0)
     if announced > most:
         raise _too_large(most)

@@ -106,7 +106,7 @@ def _metadata(model: ServedModel) -> dict[str, Any]:
 
 async def _infer(site: Site, request: Request, model: ServedModel) -> Response:
     wait = site.wait_of(request)
-    with model.places.held(1) as more_places, site.bodies.held(0) as more_bytes:
+    with model.place(wait) as more_places, site.bodies.held(0) as more_bytes:
         body = await site.body_of(request, wait, more_bytes)
         asked = parse_infer(body, request.headers.get("inference-header-content-length"))
         samples = _samples(model, asked, most=site.settings.files)

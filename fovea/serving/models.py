@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,15 @@ class ServedModel:
         self.engine, self.drift = engine, drift
         if before is not None:
             before.close()
+
+    def place(self, wait: Wait) -> AbstractContextManager[Callable[[int], None]]:
+        """Hold a place for an image while the body runs; yields what takes further ones.
+
+        Raises: Refusal where there is none, or what is before it would take longer than the request waits.
+        """
+        if self.places.taken * self.engine.seconds_each > wait.seconds:
+            raise self._full()
+        return self.places.held(1)
 
     async def answers(self, given: Sequence[bytes | NDArray[Any]], wait: Wait) -> list[Outcome]:
         """Return the row (K,) float64 of each image, or the error that there is instead.

@@ -109,7 +109,7 @@ async def _predict(site: Site, request: Request, name: str | None) -> Response:
     model = site.model_of(request, name)
     top = _top(request.query_params.get("top"))
     wait = site.wait_of(request)
-    with model.places.held(1) as more_places, site.bodies.held(0) as more_bytes:
+    with model.place(wait) as more_places, site.bodies.held(0) as more_bytes:
         body = await site.body_of(request, wait, more_bytes)
         uploads = uploads_in(body, request.headers.get("content-type", ""), most=site.settings.files)
         del body

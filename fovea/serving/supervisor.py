@@ -90,6 +90,7 @@ class Child:
         now = time.monotonic()
         if self.process is None:
             if now >= self.due_at:
+                self.due_at = now + LONGEST_PAUSE_S  # where it cannot be started
                 self.start()
         elif self.process.poll() is not None:
             how = _how(self.process)
@@ -155,12 +156,15 @@ class Supervisor:
     def _watch(self, children: Sequence[Child], told: list[int]) -> None:
         next_second = 0.0
         while not told:
-            for child in children:
-                child.look()
+            looks = [child.look for child in children]
             if time.monotonic() >= next_second:
                 next_second = time.monotonic() + 1
-                for look in self.further:
+                looks += self.further
+            for look in looks:
+                try:
                     look()
+                except OSError as error:  # no memory for another process, as yet
+                    logger.error("a process cannot be started: %s", error.strerror or error)
             time.sleep(0.05)
 
     def _children(self, listener: socket.socket, counters: int) -> list[Child]:

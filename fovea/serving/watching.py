@@ -49,11 +49,12 @@ class DriftWatch:
         """Return what a client is told, as JSON values."""
         if self.reference is None:
             return {"state": "unknown: the card has no reference; `fovea serve --reference DATA` makes one"}
-        seen = float(self._meters.all_drift_counts(self._model)[0].sum())
+        seen = round(self._meters.all_drift_counts(self._model)[0].sum())
         found = self.indices()
         if not found:
             return {"state": f"unknown: fewer than {FEWEST} images yet", "images": seen}
         worst = max(found.values())
         state = "little" if worst < 0.1 else "some" if worst < 0.25 else "much"
         against = {"split": self.reference.split, "images": self.reference.images}
-        return {"state": state, **found, "images": seen, "against": against}
+        indices = {name: round(value, 4) for name, value in found.items()}
+        return {"state": state, **indices, "images": seen, "against": against}

@@ -62,6 +62,10 @@ def test_pieces_that_are_no_request_behind_a_body_do_no_harm(impatient):
         assert client.get("/health").status_code == 200
 
 
+def test_a_check_of_health_in_http_1_0_needs_no_host(impatient):
+    assert impatient.exchange(b"GET /health HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.1 200 OK")
+
+
 def test_connections_beyond_the_bound_are_told_so(colours_file, monkeypatch):
     monkeypatch.setattr(connections, "MOST_CONNECTIONS", 2)
     with live({"colours": colours_file}) as server:

@@ -241,6 +241,26 @@ def test_a_request_of_more_files_than_there_is_room_for_is_refused_as_a_whole(co
         assert [answer.status_code for answer in found] == [200] * 2
 
 
+def test_a_request_that_would_come_too_late_is_refused_at_once(colours_file, picture):
+    with live({"colours": colours_file}, timeout_s=10.0) as server:
+        slow, model = Slow(server), server.site.models["colours"]
+        found, threads = asking(server, picture(), 1)
+        wait_for(lambda: model.places.taken == 1)
+        model.engine._batcher.seconds_each = 11.0
+        with server.client() as client:
+            said = client.post("/predict", content=picture(), headers=PNG)
+            assert (said.status_code, said.headers["retry-after"]) == (503, "12")
+            slow.free.set()
+            threads[0].join()
+            assert found[0].status_code == 200
+            assert client.post("/predict", content=picture(), headers=PNG).status_code == 200
+
+
+def test_a_compressed_body_is_refused(client, picture):
+    said = client.post("/predict", content=picture(), headers={**PNG, "content-encoding": "gzip"})
+    assert (said.status_code, said.json()["error"]) == (415, "The body is compressed; send it as it is.")
+
+
 def test_a_request_is_not_answered_after_its_time(colours_file, picture):
     with live({"colours": colours_file}) as server:
         slow = Slow(server)
