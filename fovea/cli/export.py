@@ -13,7 +13,7 @@ from fovea.signatures import spelled_out
 def export(
     model: Bundle,
     to: Annotated[
-        str, typer.Option(metavar="TARGET", help="What is written: onnx, executorch, litert, pt2, triton, web.")
+        str, typer.Option(metavar="TARGET", help="What is written: onnx, executorch, litert, ncnn, pt2, triton, web.")
     ] = "onnx",
     out: Annotated[
         str | None,

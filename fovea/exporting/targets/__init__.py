@@ -81,6 +81,7 @@ class Target(NamedTuple):
 TARGETS = (
     Target("executorch", ".pte", "executorch", "a program for ExecuTorch on phones and boards, the card beside it"),
     Target("litert", ".tflite", "litert", "a file for LiteRT on phones and boards, the card beside it", ("int8",)),
+    Target("ncnn", ".param", "ncnn", "a pair of files for ncnn on phones and boards, the card beside it"),
     Target("onnx", ".onnx", "export", "one ONNX file with preprocessing, decoding and card inside", ("int8",)),
     Target("pt2", ".pt2", "", "an exported program of PyTorch, with preprocessing, decoding and card inside"),
     Target("triton", "", "export", "a model repository for Triton and KServe", ("int8",)),

@@ -1,6 +1,5 @@
 """`--to litert`: a `.tflite` for Android, iOS and boards, in float or int8; the card lies beside."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -115,14 +114,12 @@ def _in_int8(content: bytes, name: str, request: Request, card: Card) -> tuple[b
 
 
 def _quantised(content: bytes, name: str, samples: Stored) -> bytes:
-    def observed() -> Iterator[dict[str, Any]]:
-        for index in range(len(samples)):
-            yield {name: np.ascontiguousarray(samples[index : index + 1])}
-
+    # a list: the library goes through it twice
+    observed = [{name: np.ascontiguousarray(samples[index : index + 1])} for index in range(len(samples))]
     with silenced():
         quantizer = optional("ai_edge_quantizer.quantizer", EXTRA)
         recipe = optional("ai_edge_quantizer.recipe", EXTRA)
         made = quantizer.Quantizer(content, recipe.static_wi8_ai8())
-        ranges = made.calibrate({SIGNATURE: observed()}, num_threads=THREADS)
+        ranges = made.calibrate({SIGNATURE: observed}, num_threads=THREADS)
         result = made.quantize(ranges, enable_progress_bar=False, enable_progress_report=False)
     return bytes(result.quantized_model)
