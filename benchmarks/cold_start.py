@@ -1,7 +1,8 @@
 """How long a first answer of an exported network takes: `fovea.runtime` and `fovea predict net.onnx IMAGE`.
 
 Each is a process of its own, in turn with a bare `python -c "import onnxruntime"`; medians of many, after one uncounted
-round that fills the page cache and writes the bytecode, as an installation has it.
+round that fills the page cache and writes the bytecode, as an installation has it. Beside the clock stands the time of
+the processor, which other load on the machine stretches less.
 """
 
 import os
@@ -9,11 +10,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
+from typing import NamedTuple
 
 import numpy as np
-from machine import Contestant, arguments, begun, in_turn, print_figures, print_verdict
+from machine import arguments, begun, print_figures, print_verdict
 from PIL import Image
 
 from fovea.display import Display
@@ -24,16 +27,25 @@ PREDICT = "from fovea.runtime import load; print(load({!r}).predict({!r})[0].tex
 BARE = "import onnxruntime"
 
 
-def seconds(*command: str, folder: Path) -> Contestant:
-    """Return a contestant: the seconds of a process that is started in `folder`."""
+class Times(NamedTuple):
+    """What a process took, in seconds."""
+
+    clock: float
+    processor: float
+
+
+def process(*command: str, folder: Path) -> Callable[[], Times]:
+    """Return what runs a process in `folder`, and gives its times."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     environment["PYTHONPYCACHEPREFIX"] = str(folder / "bytecode")
     environment["PYTHONPATH"] = str(Path(__file__).parents[1])
 
-    def run() -> float:
-        began = time.perf_counter()
+    def run() -> Times:
+        began, used = time.perf_counter(), os.times()
         subprocess.run(command, check=True, capture_output=True, env=environment, cwd=folder)
-        return time.perf_counter() - began
+        now = os.times()
+        children = now.children_user + now.children_system - used.children_user - used.children_system
+        return Times(time.perf_counter() - began, children)
 
     return run
 
@@ -59,14 +71,18 @@ def measure(folder: Path, *, rounds: int) -> None:
         "fovea.runtime, one image": [*python, PREDICT.format(network, image)],
         "fovea predict, one image": [*fovea, "predict", network, image],
     }
-    contestants = {name: seconds(*command, folder=folder) for name, command in commands.items()}
-    in_turn(contestants, rounds=1)
-    figures = in_turn(contestants, rounds=rounds)
-    print_figures(figures, unit="ms", scale=1e-3)
-    for name in list(commands)[3:]:
-        more = [a - b for a, b in zip(figures[name], figures[BARE], strict=True)]
-        print(f"  {name}: {1e3 * min(more):.0f} to {1e3 * max(more):.0f} ms more than {BARE}")
-        print_verdict(f"{name}, ms more than {BARE}", 1e3 * median(more), at_most=400)
+    runs = {name: process(*command, folder=folder) for name, command in commands.items()}
+    for run in runs.values():
+        run()
+    found = [{name: run() for name, run in runs.items()} for _ in range(rounds)]
+    for unit in Times._fields:
+        print(f"{unit}:")
+        figures = {name: [getattr(times[name], unit) for times in found] for name in runs}
+        print_figures(figures, unit="ms", scale=1e-3)
+        for name in list(runs)[3:]:
+            more = [1e3 * (a - b) for a, b in zip(figures[name], figures[BARE], strict=True)]
+            print(f"  {name}: {min(more):.0f} to {max(more):.0f} ms more than {BARE}")
+            print_verdict(f"{name}, {unit}, ms more than {BARE}", median(more), at_most=400)
 
 
 def main() -> None:
