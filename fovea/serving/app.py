@@ -1,5 +1,6 @@
 """The application of one process: its routes, and how refusals and faults are told."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,9 @@ from starlette.responses import Response
 
 import fovea
 from fovea.serving import explaining_routes, inference, predicting
-from fovea.serving.guard import Guard
+from fovea.serving.guard import Endpoint, Guard
 from fovea.serving.page import POLICY, page
-from fovea.serving.refusal import Refusal, json_response
+from fovea.serving.refusal import Refusal, failed, json_response
 from fovea.serving.site import Site
 
 DESCRIPTION = 'Answers of trained networks. Errors are JSON: `{"error": "..."}`.'
@@ -36,7 +37,21 @@ def create_app(site: Site) -> Guard:
     app.exception_handler(Refusal)(_refused)
     app.exception_handler(HTTPException)(_unknown)
     app.exception_handler(Exception)(_failed)
-    return Guard(app, site.settings, site.meters)
+    return Guard(app, site.settings, site.meters, _direct(site))
+
+
+def _direct(site: Site) -> dict[str, Endpoint]:
+    """Return what answers the paths that may be asked thousands of times a second; the application has them too."""
+
+    async def predict(request: Request) -> Response:
+        return await predicting.answer(site, request, request.query_params.get("model"))
+
+    named = {f"/models/{name}/predict": partial(_predict_by, site, name) for name in site.models}
+    return {"/predict": predict, **named}
+
+
+async def _predict_by(site: Site, name: str, request: Request) -> Response:
+    return await predicting.answer(site, request, name)
 
 
 def _about(app: FastAPI, site: Site) -> None:
@@ -107,5 +122,4 @@ async def _unknown(request: Request, error: Exception) -> Response:
 
 
 async def _failed(request: Request, error: Exception) -> Response:
-    """Answer for a fault of the server itself; the traceback is logged where it is raised again."""
-    return json_response({"error": "The server failed at this request; its log says why."}, status=500)
+    return failed()

@@ -93,19 +93,20 @@ def routes(site: Site) -> APIRouter:
     @router.post("/predict", openapi_extra={"requestBody": BODY, "parameters": [_MODEL, _TOP, _DEADLINE]}, **answered)
     async def predict(request: Request) -> Response:
         """Answer for images by the model that the query names."""
-        return await _predict(site, request, request.query_params.get("model"))
+        return await answer(site, request, request.query_params.get("model"))
 
     @router.post(
         "/models/{name}/predict", openapi_extra={"requestBody": BODY, "parameters": [_TOP, _DEADLINE]}, **answered
     )
     async def predict_by(request: Request, name: str) -> Response:
         """Answer for images by the model of this name."""
-        return await _predict(site, request, name)
+        return await answer(site, request, name)
 
     return router
 
 
-async def _predict(site: Site, request: Request, name: str | None) -> Response:
+async def answer(site: Site, request: Request, name: str | None) -> Response:
+    """Return the answers for the images of a request by the model of a name. Raises: Refusal."""
     model = site.model_of(request, name)
     top = _top(request.query_params.get("top"))
     wait = site.wait_of(request)

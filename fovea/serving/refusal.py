@@ -44,6 +44,11 @@ def gone() -> Refusal:
     return Refusal(499, "The client has gone.")
 
 
+def failed() -> Response:
+    """Return the answer where the server itself is at fault; its log has the traceback."""
+    return json_response({"error": "The server failed at this request; its log says why."}, status=500)
+
+
 def json_response(value: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """Return JSON in ASCII; numbers that are not finite are null."""
     try:

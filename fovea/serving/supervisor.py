@@ -210,10 +210,10 @@ def listening(settings: Settings) -> socket.socket:
         StorageError: the port is taken, or not for this user.
     """
     try:
-        ((family, _, _, _, address), *_) = socket.getaddrinfo(
+        ((family, kind, protocol, _, address), *_) = socket.getaddrinfo(
             settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
-        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener = socket.socket(family, kind, protocol)  # with a protocol, as asyncio asks it before TCP_NODELAY
     except (OSError, UnicodeError) as error:
         raise UsageError(f"`host` (={settings.host}) is no address of this machine: {error}.") from error
     try:

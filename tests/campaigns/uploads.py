@@ -153,7 +153,11 @@ class Running:
 
     @classmethod
     async def _run(cls, begun: threading.Event) -> None:
-        with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as counters, socket.socket() as listener:
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            tempfile.TemporaryFile() as counters,
+            socket.socket(proto=socket.IPPROTO_TCP) as listener,
+        ):
             model = write_onnx(Path(folder) / "colours.onnx")
             listener.bind(("127.0.0.1", 0))
             listener.listen(16)

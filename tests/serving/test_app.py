@@ -88,3 +88,21 @@ def test_drift_is_told_once_there_are_enough_images(file_with_reference, picture
 
 def test_without_a_reference_drift_is_unknown(client):
     assert client.get("/model").json()["drift"]["state"].startswith("unknown: the card has no reference")
+
+
+@pytest.mark.parametrize("path", ["/predict", "/v2/models/colours/infer"])
+def test_a_fault_of_the_server_is_told_as_such_and_logged_without_what_was_sent(colours_file, picture, caplog, path):
+    def fail(*arguments):
+        raise ZeroDivisionError("inside")
+
+    with live({"colours": colours_file}) as server, server.client() as client:
+        object.__setattr__(server.site.models["colours"], "answers", fail)
+        body = {"inputs": [{"name": "images", "datatype": "UINT8", "shape": [1, 4, 4, 3], "data": [0] * 48}]}
+        sent = {"json": body} if "v2" in path else {"content": picture(), "headers": PNG}
+        said = client.post(path, **sent)
+        assert (said.status_code, said.json()) == (
+            500,
+            {"error": "The server failed at this request; its log says why."},
+        )
+        assert client.get("/health").status_code == 200
+    assert "ZeroDivisionError" in caplog.text and "PNG" not in caplog.text

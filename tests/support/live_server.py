@@ -75,7 +75,7 @@ def live(models: dict[str, Path], *, head_s=None, **settings):
 
 
 async def _serve(models, settings, state, begun, head_s):
-    with tempfile.TemporaryFile() as counters, socket.socket() as listener:
+    with tempfile.TemporaryFile() as counters, socket.socket(proto=socket.IPPROTO_TCP) as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(128)
         port = listener.getsockname()[1]
