@@ -10,12 +10,17 @@ batch norms are then given the statistics of some images, as training gives them
 """
 
 import argparse
+import copy
 import fnmatch
 import json
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from statistics import median
 
 import onnx
+import onnxruntime
 import torch
 from torch import nn
 
@@ -26,6 +31,7 @@ from fovea.errors import FoveaError
 from fovea.exporting.onnx_file import proven
 from fovea.exporting.reference import ProofError
 from fovea.exporting.samples import generated
+from fovea.exporting.settings import ExportSettings
 from fovea.layers import placed
 from fovea.model.bundle import Bundle
 from fovea.registry import IMAGENET_MEAN, IMAGENET_STD
@@ -108,15 +114,74 @@ def zoo(out: Path, only: str) -> None:
         print(row, flush=True)
 
 
+def summary(out: Path) -> None:
+    rows = [json.loads(line) for line in out.read_text().splitlines()]
+    good = [row for row in rows if "error" not in row]
+    rounded = [row for row in good if "rounding" in row]
+    shares = sorted(row["largest_difference"] / row["scale"] for row in good if "rounding" not in row)
+    seconds = sorted(row["seconds"] for row in good)
+    print(f"{len(good)} of {len(rows)} export and agree; of {len(registry.names())} in the zoo")
+    print(f"largest difference, share of the scale: median {median(shares):.1e}, most {shares[-1]:.1e}")
+    print(f"of these by the float64 rule: {len(rounded)}; woken {sum(row['woken'] for row in good)}")
+    print(f"changed decisions: {sum(row['changed_decisions'] for row in good)}")
+    print(f"seconds: median {median(seconds):.0f}, most {seconds[-1]:.0f}")
+    print(f"operators: {', '.join(sorted({name for row in good for name in row['operators']}))}")
+    for row in rounded:
+        print(f"rounding {row['name']}: graph {row['rounding']['graph']:.1e}, network {row['rounding']['network']:.1e}")
+    for row in rows:
+        if "error" in row:
+            print(f"refused {row['name']}: {row['error']}")
+
+
+def speed(rounds: int) -> None:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    for name in ("resnet18", "mobilenet_v2", "squeezenet1_0"):
+        bundle = bundle_of(name)
+        wake(bundle, FEW)
+        stored = generated(bundle.preprocess, count=1).stored
+        x = bundle.preprocess.normalise(stored)
+        ways: dict[str, Callable[[], object]] = {}
+        for layout, form in {"plain": torch.contiguous_format, "channels-last": torch.channels_last}.items():
+            model, images = (
+                copy.deepcopy(bundle.model).to(memory_format=form),
+                torch.from_numpy(x).to(memory_format=form),
+            )
+            ways[f"eager {layout}"] = partial(torch.inference_mode()(model), images)
+        for form, settings in {"uint8 in": ExportSettings(), "core": ExportSettings(raw=True)}.items():
+            content, _, _ = proven(bundle, settings=settings, samples=generated(bundle.preprocess, count=FEW))
+            session = onnxruntime.InferenceSession(content, options)
+            given = {session.get_inputs()[0].name: x if settings.raw else stored}
+            ways[f"ONNX Runtime {form}"] = partial(session.run, None, given)
+        print(name, timed(ways, rounds), flush=True)
+
+
+def timed(ways: dict[str, Callable[[], object]], rounds: int) -> dict[str, str]:
+    """Return least and median milliseconds of each way, all taken in turn."""
+    taken: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(rounds):
+        for name, way in ways.items():
+            began = time.perf_counter()
+            way()
+            taken[name].append(1e3 * (time.perf_counter() - began))
+    # what else runs on the machine only ever adds
+    return {name: f"least {min(times):.2f}, median {median(times):.2f} ms" for name, times in taken.items()}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=("zoo", "summary", "speed"))
     parser.add_argument("--out", type=Path, default=Path("export.jsonl"))
     parser.add_argument("--only", default="*")
+    parser.add_argument("--rounds", type=int, default=100)
     given = parser.parse_args()
     torch.set_num_threads(1)
     if given.what == "zoo":
         zoo(given.out, given.only)
+    elif given.what == "summary":
+        summary(given.out)
+    else:
+        speed(given.rounds)
 
 
 if __name__ == "__main__":

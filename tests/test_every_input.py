@@ -165,6 +165,19 @@ def test_it_predicts_by_the_command(folders, runs, kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_its_export_is_proven_on_samples_and_predicts_alike(folders, runs, tmp_path, kind):
+    model, out = runs(kind).model, tmp_path / "net.onnx"
+    done = json.loads(command("export", model, "--images", folders[kind] / "test", "--out", out, "--json").stdout)
+    assert done["proof"]["source"] == f"{inputs.kind(kind).nouns} of test"
+    assert done["proof"]["images"] == 2 * COUNTS["test"] and done["proof"]["changed_decisions"] == 0
+    paths = samples(folders[kind], kind)
+    rows, expected = (json.loads(command("predict", file, *paths, "--json").stdout) for file in (out, model))
+    for row, other in zip(rows, expected, strict=True):
+        assert [answer["label"] for answer in row["predictions"]] == [a["label"] for a in other["predictions"]]
+        assert row["predictions"][0]["probability"] == pytest.approx(other["predictions"][0]["probability"], abs=1e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_it_is_evaluated_compared_and_described_by_the_commands(folders, runs, tmp_path, kind):
     model, folder = runs(kind).model, folders[kind]
     evaluated = command("evaluate", model, folder, "--json", "--html", tmp_path / "page.html")

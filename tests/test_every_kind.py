@@ -127,6 +127,19 @@ def test_a_run_that_stopped_goes_on_to_the_same_bits(corners, tmp_path, dying_af
     assert fovea.info(whole.model).card["preprocess"] == fovea.info(resumed.model).card["preprocess"]
 
 
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "cells"])
+def test_its_export_is_proven_on_images_and_predicts_alike(corners, runs, tmp_path, kind):
+    model, out, images = runs(kind).model, tmp_path / "net.onnx", sorted(corners.parent.glob("*.png"))[:40]
+    done = json.loads(command("export", model, "--images", corners.parent, "--out", out, "--json").stdout)
+    assert (done["proof"]["images"], done["proof"]["changed_decisions"]) == (64, 0)
+    assert done["proof"]["decisions"] == {"labels": 4 * 64, "number": 0}.get(kind, 64)
+    found, expected = (fovea.predict(file, images) for file in (out, model))
+    for mine, other in zip(found, expected, strict=True):
+        assert (mine.prediction.value or 0) == pytest.approx(other.prediction.value or 0, rel=1e-4, abs=1e-5)
+        pairs = zip(mine.prediction.scores, other.prediction.scores, strict=True)
+        assert all(a.label == b.label and a.probability == pytest.approx(b.probability, abs=1e-5) for a, b in pairs)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_is_evaluated_by_slice_and_disturbed(corners, runs, tmp_path, kind):
     found = fovea.evaluate(

@@ -47,8 +47,7 @@ def float_core(model: nn.Module, shape: Sequence[int], *, dynamic_size: bool = F
         UsageError: the network cannot be written as such a graph.
         MissingDependencyError: the extra `export` is not installed.
     """
-    # of weights that lie channels-last the exporter would copy the layout, as gathers and transpositions
-    model = copy.deepcopy(model).cpu().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    model = _plain(model)
     example = torch.zeros(TRACED, *shape)
     open_axes = {0: BATCH, **({2: SIDES[0], 3: SIDES[1]} if dynamic_size else {})}
     try:
@@ -64,6 +63,23 @@ def float_core(model: nn.Module, shape: Sequence[int], *, dynamic_size: bool = F
     if fixed:
         raise UsageError("This network has a fixed input size; leave out `--dynamic-size`.")
     return core
+
+
+def _plain(model: nn.Module) -> nn.Module:
+    """Return a copy of the network whose graph holds no notes on layouts: of these the exporter makes gathers."""
+    plain: nn.Module = copy.deepcopy(model).cpu().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    for parent in list(plain.modules()):
+        for name, child in parent.named_children():
+            if isinstance(child, nn.AdaptiveAvgPool2d) and child.output_size in (1, (1, 1)):
+                setattr(parent, name, _GlobalMean())
+    return plain
+
+
+class _GlobalMean(nn.Module):
+    """What `AdaptiveAvgPool2d(1)` computes: (N, C, H, W) -> (N, C, 1, 1)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mean((-2, -1), keepdim=True)
 
 
 def graph_of(

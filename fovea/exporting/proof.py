@@ -27,6 +27,8 @@ DECODING = 1e-5
 """Largest difference of decoded rows from those of the same logits, as a share of the largest row."""
 ROUNDING = 4.0
 """A float32 graph may be so many times as far from the float64 result as the float32 network is."""
+DIGITS = 4 * float(np.finfo(np.float32).eps)
+"""Or off by so much of the largest logit: a few times the last digit of float32."""
 MOST_ROUNDING = 0.05
 """But never further than this share of how much logits vary: then rounding decides, and nothing is proven."""
 
@@ -124,8 +126,8 @@ def agreement(outputs: Mapping[str, NDArray[Any]], reference: Reference, *, prec
 def _rounding(logits: Tensor, reference: Reference, allowed: float) -> tuple[dict[str, float], float]:
     """Return how far from the float64 result graph and network are, and how far the graph may be."""
     graph, network = (_largest(values - reference.exact) for values in (logits, reference.logits))
-    most = min(ROUNDING * network, MOST_ROUNDING * reference.scale)
-    return {"graph": graph, "network": network}, max(allowed, most)
+    rounded = max(ROUNDING * network, DIGITS * _largest(reference.exact))
+    return {"graph": graph, "network": network}, max(allowed, min(rounded, MOST_ROUNDING * reference.scale))
 
 
 def _check_rows(rows: NDArray[Any], logits: Tensor, target: Task) -> None:

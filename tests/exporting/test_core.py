@@ -39,6 +39,20 @@ def test_no_layout_is_shuffled_inside_although_the_weights_lie_channels_last(cor
     assert not LAYOUT & {node.op_type for node in core.graph.node}
 
 
+def test_a_mean_of_maps_that_lie_channels_last_needs_no_gather():
+    class Permuting(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.norm, self.pool, self.dense = nn.LayerNorm(3), nn.AdaptiveAvgPool2d(1), nn.Linear(3, 2)
+
+        def forward(self, x):
+            x = self.norm(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+            return self.dense(self.pool(x).flatten(1))
+
+    core = float_core(Permuting().eval(), SHAPE)
+    assert not (LAYOUT - {"Transpose"}) & {node.op_type for node in core.graph.node}
+
+
 def test_norms_are_folded_into_convolutions(core):
     assert "BatchNormalization" not in {node.op_type for node in core.graph.node}
 

@@ -156,6 +156,14 @@ def test_rounding_that_the_network_has_itself_is_no_fault(rounded: Reference):
     assert "rounding" in proof.line
 
 
+def test_the_last_digit_of_large_logits_is_no_fault(refer):
+    expected = refer([[0, 255], [255, 0]], offset=1000.0)
+    assert (expected.logits == expected.exact).all()
+    digit = np.spacing(np.float32(1000))
+    assert digit > 1e-4 * expected.scale
+    assert agreement(said(expected, digit), expected).rounding == {"graph": pytest.approx(digit), "network": 0}
+
+
 def test_a_fault_among_rounding_is_one(rounded: Reference):
     own = (rounded.logits - rounded.exact).abs().max()
     faulty = (rounded.exact + 5 * own).float().numpy()
