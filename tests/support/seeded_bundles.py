@@ -20,12 +20,13 @@ TASKS = {
     "grade": {"format": 2, "loss": "corn", "classes": ["low", "middle", "high", "highest"]},
     "number": {"format": 1, "loss": "mse", "classes": [], "target": {"mean": 30.0, "std": 5.0}},
 }
-OUTPUTS = {"classes": 3, "labels": 3, "grade": 3, "number": 1}
 
 
 def seeded_bundle(task="classes", *, channels=3, size=8, architecture="mlp", **changes):
     """Return a network whose answers vary from image to image."""
-    arguments = {"classes": OUTPUTS[task], "c_in": channels, "size": size}
+    known = len(changes.get("classes", TASKS[task]["classes"]))
+    outputs = {"classes": known, "labels": known, "grade": known - 1, "number": 1}[task]
+    arguments = {"classes": outputs, "c_in": channels, "size": size}
     arguments |= {"widths": [8]} if architecture == "mlp" else {}
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -37,7 +38,7 @@ def seeded_bundle(task="classes", *, channels=3, size=8, architecture="mlp", **c
     preprocess = {"size": [size, size], "channels": channels, "fit": "crop", "mean": half, "std": half, **FIXED}
     card = {
         **{"fovea": "0.1.0", "architecture": architecture, "arguments": arguments, "task": task, "temperature": 1.0},
-        **{"outputs": OUTPUTS[task], "preprocess": preprocess, **TASKS[task], **changes},
+        **{"outputs": outputs, "preprocess": preprocess, **TASKS[task], **changes},
     }
     return Bundle(model=model, card=Card.from_dict(card, source="a test"), device=torch.device("cpu"))
 

@@ -59,10 +59,17 @@ class _Program:
             self.program: Any = runtime.Runtime.get().load_program(content)
             self.method: Any = self.program.load_method("forward")
         except Exception as error:  # of a kind of its own
-            raise ProofError(f"ExecuTorch does not take its own program: {first_line(error)}") from error
+            raise ProofError(
+                f"ExecuTorch does not take its own program: {first_line(error)}; no file is written."
+            ) from error
 
     def run(self, sample: Stored) -> Outputs:
         """Return the outputs for one sample (1, ...)."""
-        found = self.method.execute([torch.from_numpy(sample.copy())])
+        try:
+            found = self.method.execute([torch.from_numpy(sample.copy())])
+        except RuntimeError as error:
+            raise ProofError(
+                f"ExecuTorch fails on its own program: {first_line(error)}; no file is written."
+            ) from error
         # the runtime gives its own memory, which the next run writes again
         return {name: output.clone().numpy() for name, output in zip(self.names, found, strict=True)}
