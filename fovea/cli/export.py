@@ -12,15 +12,27 @@ from fovea.signatures import spelled_out
 @spelled_out(READING, before="as_json")
 def export(
     model: Bundle,
-    to: Annotated[str, typer.Option(metavar="TARGET", help="What is written: onnx.")] = "onnx",
+    to: Annotated[
+        str, typer.Option(metavar="TARGET", help="What is written: onnx, executorch, litert, ncnn, pt2, triton, web.")
+    ] = "onnx",
     out: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Where it goes.", show_default="the model's name, another suffix")
+        str | None,
+        typer.Option(
+            metavar="PLACE", help="The file or folder that is written.", show_default="the model's name, another suffix"
+        ),
     ] = None,
     raw: Annotated[bool, typer.Option("--raw", help="Normalised float32 in, logits out.")] = False,
     dynamic_size: Annotated[bool, typer.Option("--dynamic-size", help="Leave height and width open.")] = False,
     half: Annotated[bool, typer.Option("--half", help="Half precision inside.")] = False,
     images: Annotated[
         str | None, typer.Option(metavar="PATH", help="Prove on these: a file, a folder or a data set.")
+    ] = None,
+    single_file: Annotated[bool, typer.Option("--single-file", help="With --to web: one HTML file.")] = False,
+    runtime: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH", help="With --to web: onnxruntime-web, its archive or folder.", show_default="fetched once"
+        ),
     ] = None,
     int8: Annotated[
         str | None, typer.Option(metavar="DATA", help="Integers inside, calibrated on the training part of this data.")

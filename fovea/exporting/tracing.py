@@ -37,9 +37,9 @@ class GlobalMean(nn.Module):
 class BinMaxima(nn.Module):
     """What `AdaptiveMaxPool2d` computes: (N, C, H, W) -> (N, C, h, w)."""
 
-    def __init__(self, output_size: int | tuple[int | None, ...]) -> None:
+    def __init__(self, output_size: int | tuple[int | None, int | None] | None) -> None:
         super().__init__()
-        self.bins = (output_size,) * 2 if isinstance(output_size, int) else output_size
+        self.bins = output_size if isinstance(output_size, tuple) else (output_size, output_size)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the largest value of each bin; where bins divide the map, they are the windows of a pool."""

@@ -20,6 +20,7 @@ OPTIONAL = {
     "export": ("onnxscript", "fovea export"),
     "keras": ("h5py", "fovea train --from WEIGHTS.h5"),
     "parquet": ("pyarrow", "fovea train DATA.parquet"),
+    "serve": ("fastapi", "fovea serve MODEL"),
     "tensorboard": ("tensorboard", "fovea train --tensorboard"),
 }
 """The library that each extra brings, and the command that needs it."""

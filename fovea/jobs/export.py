@@ -10,7 +10,7 @@ from fovea.display import Display
 from fovea.errors import UsageError
 from fovea.exporting.library import check_installed
 from fovea.exporting.settings import ExportSettings
-from fovea.exporting.targets import Request, Target, target_named
+from fovea.exporting.targets import TARGETS, Request, Target, target_named
 from fovea.jobs.proof_samples import samples_for
 from fovea.model.bundle import Bundle, load
 from fovea.storage import check_writable, page_path
@@ -55,6 +55,8 @@ def export(
     raw: bool = False,
     dynamic_size: bool = False,
     half: bool = False,
+    single_file: bool = False,
+    runtime: str | Path | None = None,
     int8: str | Path | None = None,
     max_drop: float = MAX_DROP,
     keep: str | Sequence[str] = AUTO,
@@ -67,7 +69,8 @@ def export(
 
     `to` is a target of `fovea.exporting.targets`; `out` the file, the model's name with another suffix where it is left
     out. It is proven on `images`, a file, a folder or a data set. `raw` leaves preprocessing and decoding out,
-    `dynamic_size` leaves height and width open, `half` computes in float16.
+    `dynamic_size` leaves height and width open, `half` computes in float16. `single_file` makes one page of a folder,
+    and `runtime` is the package that runs in it, onnxruntime-web as npm packs or unpacks it.
 
     `int8` is data whose training part calibrates a network in int8: it may lose `max_drop` points of its score on the
     validation part, of an error percent. `keep` are layers that stay float: those that measuring finds (`auto`),
@@ -80,15 +83,16 @@ def export(
         MissingDependencyError: the extra that it needs is not installed.
     """
     target = target_named(to)
-    check_installed()
+    if target.extra == "export":
+        check_installed()
+    options = _options(target, single_file=single_file, runtime=runtime)
     precision = _precision(target, half=half, int8=int8 is not None)
     if int8 is None and (max_drop, keep, ranges) != (MAX_DROP, AUTO, AUTO):
         raise UsageError("`--max-drop`, `--keep` and `--ranges` are for `--int8 DATA`; add that, or leave them out.")
     settings = ExportSettings(precision=precision, raw=raw, dynamic_size=dynamic_size)
-    place = _place(model, target, out)
+    place = _place(model, target.as_page if single_file else target, out)
     display = display or Display(quiet=True)
     bundle = model if isinstance(model, Bundle) else load(model)
-    options: dict[str, Any] = {}
     if int8 is not None:
         from fovea.jobs.calibration import int8_request, int8_settings  # its libraries are known to be there only now
 
@@ -101,10 +105,22 @@ def export(
     display.note(
         f"Writing {bundle.card.architecture} for {to}, and proving it on {len(samples.stored)} {samples.source}"
     )
-    request = Request(bundle=bundle, out=place, settings=settings, samples=samples, say=display.note, options=options)
-    files, facts, lines = target.write(request)
     name = bundle.card.architecture if isinstance(model, Bundle) else str(model)
+    request = Request(
+        bundle=bundle, name=name, out=place, settings=settings, samples=samples, say=display.note, options=options
+    )
+    files, facts, lines = target.write(request)
     return Export(model=name, to=to, files=files, facts=facts, lines=lines)
+
+
+def _options(target: Target, **given: Any) -> dict[str, Any]:
+    """Return what is given of what only some targets take. Raises: UsageError where this one does not."""
+    options = {name: value for name, value in given.items() if value}
+    for name in options:
+        if name not in target.options:
+            takers = " and ".join(f"`--to {other.name}`" for other in TARGETS if name in other.options)
+            raise UsageError(f"`--{name.replace('_', '-')}` is for {takers}, not for `--to {target.name}`.")
+    return options
 
 
 def _precision(target: Target, *, half: bool, int8: bool) -> str:
@@ -120,7 +136,8 @@ def _place(model: str | Path | Bundle, target: Target, out: str | Path | None) -
     if out is None:
         if isinstance(model, Bundle):
             raise UsageError("`out` must name the file to write: a loaded model has no name.")
-        out = Path(model).with_suffix(target.suffix)
+        given = Path(model)
+        out = given.with_suffix(target.suffix) if target.suffix else given.with_name(f"{given.stem}-{target.name}")
     path = Path(out)
     if not target.suffix:
         check_writable(path)

@@ -100,7 +100,7 @@ def int8_core(core: onnx.ModelProto, material: Material, settings: Int8Settings,
     if lost.drop > settings.max_drop and settings.keep == (AUTO,):
         model, lost, kept = _searched(trial, settings, display)
     if lost.drop > settings.max_drop:
-        raise DropError(_too_much(lost, settings, material.target))
+        raise DropError(too_much(lost, settings, material.target))
     return Int8Core(
         model=model,
         kept=tuple(kept),
@@ -189,7 +189,8 @@ def _searched(trial: _Trial, settings: Int8Settings, display: Display) -> tuple[
     return *judged[len(kept)], kept
 
 
-def _too_much(lost: Cost, settings: Int8Settings, target: Task) -> str:
+def too_much(lost: Cost, settings: Int8Settings, target: Task) -> str:
+    """Return that int8 loses more than is allowed, and the ways out."""
     points = "points" if target.metric.share else "percent"
     text = target.metric.text
     way = "name sensitive layers with `--keep`" if settings.keep != (AUTO,) else "give more images"

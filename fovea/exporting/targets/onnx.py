@@ -1,32 +1,50 @@
-"""`--to onnx`: one file for every ONNX runtime."""
+"""`--to onnx`: one file for every ONNX runtime; also what other targets put into their folders."""
 
 import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from fovea.exporting.onnx_file import export_onnx
+from fovea.card import Card
+from fovea.exporting.onnx_file import proven
 from fovea.exporting.targets import Request, Written
 from fovea.storage import write_atomically
 
 
+@dataclass(frozen=True, kw_only=True)
+class Content:
+    """A proven file, not yet written."""
+
+    content: bytes
+    card: Card
+    """With the key `export`."""
+    facts: Mapping[str, Any]
+    """JSON values, `proof` among them."""
+    lines: Sequence[str]
+    """What a person reads of it."""
+
+
+def content_of(request: Request) -> Content:
+    """Return the proven file of a network, in int8 where the request has that.
+
+    Raises:
+        ProofError: the graph does not compute what the network does; DropError of int8 that loses too much.
+        UsageError: the network cannot be written as such a graph.
+    """
+    if "int8" in request.options:
+        from fovea.exporting.int8.file import int8_content
+
+        made = int8_content(request.bundle, request.settings, request.options["int8"], request.samples)
+        return Content(content=made.content, card=made.card, facts=made.facts, lines=made.lines)
+    content, proof, card = proven(request.bundle, settings=request.settings, samples=request.samples)
+    facts = {**request.settings.to_dict(), "proof": proof.to_dict()}
+    return Content(content=content, card=card, facts=facts, lines=[f"Proof    {proof.line}"])
+
+
 def write(request: Request) -> Written:
     """Write the proven file."""
-    if "int8" in request.options:
-        return _write_int8(request)
-    done = export_onnx(request.bundle, request.out, settings=request.settings, samples=request.samples)
-    facts = {
-        "bytes": done.bytes,
-        "seconds": done.seconds,
-        **request.settings.to_dict(),
-        "proof": done.proof.to_dict(),
-    }
-    size = f"{done.bytes / 1e6:.2f} MB, {request.settings.precision}, written in {done.seconds:.0f} s"
-    return Written((done.path,), facts, [f"Proof    {done.proof.line}", f"Size     {size}"])
-
-
-def _write_int8(request: Request) -> Written:
-    from fovea.exporting.int8.file import int8_content
-
     began = time.perf_counter()
-    made = int8_content(request.bundle, request.settings, request.options["int8"], request.samples)
+    made = content_of(request)
     write_atomically(request.out, made.content)
     facts = {"bytes": len(made.content), "seconds": time.perf_counter() - began, **made.facts}
     size = f"{facts['bytes'] / 1e6:.2f} MB, {made.facts['precision']}, written in {facts['seconds']:.0f} s"
