@@ -25,7 +25,7 @@ Teacher = Callable[[Tensor], Tensor]
 SETTLED: dict[str, Any] = {
     **{"budget_s": 0.0, "patience": 0, "keep_best": False, "ema": 0.0, "compile": False, "test_flip": False},
     **{"initialisation": "own", "whiten": False, "pretrain": 0, "probe": False, "freeze": "none", "head_first": 0.0},
-    **{"stage_decay": 1.0, "warmup": 0.0, "schedule": "cosine"},
+    **{"resample": False, "stage_decay": 1.0, "warmup": 0.0, "schedule": "cosine"},
 }
 """Fields of a recipe that have no meaning, or another one, for a network that has learned already."""
 OPTIMISER: dict[str, Any] = {"optimiser": "adam", "lr": 1e-3, "weight_decay": 0.0, "momentum": 0.9}

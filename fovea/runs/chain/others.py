@@ -45,8 +45,8 @@ class _Teacher:
         columns = student.target.columns_of(bundle.target)
         if columns is None or bundle.target.outputs != student.target.outputs:
             raise UsageError(
-                f"`--teacher` {name} predicts {bundle.target.noun}, or has other classes, and the network that is to learn "
-                "from it does not; take one that was trained on the same data."
+                f"`--teacher` {name} predicts {bundle.target.noun}, or has other classes, and the network that is to "
+                "learn from it does not; take one that was trained on the same data."
             )
         own, given = bundle.preprocess, student.preprocess
         if own.shape != given.shape or own.with_normalisation(given.mean, given.std) != given:
