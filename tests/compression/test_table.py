@@ -50,7 +50,13 @@ def test_below_the_table_stand_test_scores_and_where_a_row_was_timed():
     [
         {},
         {"score": "x", "interval": 3, "latency": [1], "parameters": None, "notes": "text", "test": 1},
-        {"latency": {"1": {"median_s": float("nan")}}, "macs": True, "drop": [], "interval": ["a", "b"], "score": 1e300},
+        {
+            "latency": {"1": {"median_s": float("nan")}},
+            "macs": True,
+            "drop": [],
+            "interval": ["a", "b"],
+            "score": 1e300,
+        },
     ],
 )
 def test_what_strangers_wrote_is_a_dash(hostile):

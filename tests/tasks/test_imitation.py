@@ -7,7 +7,7 @@ import torch
 
 from fovea.tasks.classes import Classes
 from fovea.tasks.grade import Grade
-from fovea.tasks.labels import MultiLabel
+from fovea.tasks.labels import SeveralLabels
 from fovea.tasks.number import Number
 
 CLASSES = Classes(names=("a", "b", "c"))
@@ -16,7 +16,7 @@ KINDS = [
     Classes(names=("a", "b"), loss="binary"),
     Classes(names=("a", "b", "c"), loss="margin"),
     Grade(names=("1", "2", "3", "4")),
-    MultiLabel(names=("a", "b", "c"), thresholds=(0.5, 0.5, 0.5)),
+    SeveralLabels(names=("a", "b", "c"), thresholds=(0.5, 0.5, 0.5)),
     Number(),
 ]
 
