@@ -48,8 +48,8 @@ def shrink(
         done = job(**given, **reading, display=display)
     if as_json:
         print_json(done.to_dict())
-        return
-    for reason in done.reasons:
-        print_lines([reason])
-    print_table(done.table.columns, done.table.rows)
-    print_lines(done.summary())
+    else:
+        print_table(done.table.columns, done.table.rows)
+        print_lines(done.summary())
+    if not done.reached:
+        raise typer.Exit(1)

@@ -106,6 +106,7 @@ KINDS = (
         at=f"{_OWN}:soup",
         default="greedy",
     ),
+    Kind("int8", "", "write an .onnx in integers beside the result, calibrated on train", _nothing, "", closes=True),
 )
 """In the order of the documentation."""
 

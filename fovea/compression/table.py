@@ -17,8 +17,10 @@ SECTION = "shrunk"
 BATCHES = (1, 16)
 """Inputs of a pass that are timed."""
 UNKNOWN = "-"
-FLOAT = "as given"
+AS_GIVEN = "as given"
 """Stands for a step in the row of the network before the first."""
+OWN, OTHER = "PyTorch", "onnxruntime"
+"""What is timed: the network in the model file, or one that was written beside it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +64,7 @@ class Row:
     latency: Mapping[int, Timing]
     """By the inputs of a pass."""
     runs: str
-    """What was timed: `PyTorch` or `onnxruntime`."""
+    """What was timed: `OWN` or `OTHER`."""
     threads: int
     seconds: float
     """What the step took."""
@@ -161,8 +163,8 @@ def _lines(rows: Iterable[Mapping[str, Any]], metric: Metric) -> Iterable[str]:
             images = f", {test['images']:,} samples" if is_number(test.get("images")) else ""
             yield f"test: {row.get('step')}: {metric.title} {_score(test, metric)}{images}"
     for row in rows:
-        if row.get("runs") == "onnxruntime":
-            yield f"{row.get('step')}: timed in onnxruntime, the rows above it in PyTorch"
+        if row.get("runs") == OTHER:
+            yield f"{row.get('step')}: timed in {OTHER}, the rows above it in {OWN}"
         notes = row.get("notes")
         for note in notes if isinstance(notes, Sequence) and not isinstance(notes, str) else ():
             yield f"{row.get('step')}: {note}"

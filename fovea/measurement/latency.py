@@ -75,29 +75,37 @@ def time_forward(
     x = torch.rand(batch, *input_shape, generator=torch.Generator().manual_seed(0)).to(weight.device, weight.dtype)
     if x.ndim == 4:
         x = x.to(memory_format=torch.channels_last)
-    times: list[float] = []
     with torch.inference_mode():
-        for _ in range(WARM_UP):
-            last = _timed(model, x)
-        # the last pass of the warm-up tells how many fit into `seconds`
-        passes = max(LEAST, min(MOST, int(seconds / last)))
-        for done in range(1, passes + 1):
-            times.append(_timed(model, x))
-            if progress is not None:
-                progress(done, passes)
+        times = passes_of(lambda: _timed(model, x), seconds=seconds, progress=progress)
     # tenths and the median: one pass that another program has held up moves neither
     tenths = statistics.quantiles(times, n=10, method="inclusive")
     return Latency(
         batch=batch,
         device=weight.device.type,
         threads=torch.get_num_threads(),
-        passes=passes,
+        passes=len(times),
         median_s=statistics.median(times),
         p10_s=tenths[0],
         p90_s=tenths[-1],
         macs_per_s=None if macs is None else batch * macs / statistics.median(times),
         sample=sample_name(tuple(input_shape)),
     )
+
+
+def passes_of(
+    once: Callable[[], float], *, seconds: float, progress: Callable[[int, int], None] | None = None
+) -> list[float]:
+    """Return the seconds of passes, each timed by `once`, for about `seconds`, after a few that do not count."""
+    for _ in range(WARM_UP):
+        last = once()
+    # the last pass of the warm-up tells how many fit into `seconds`
+    passes = max(LEAST, min(MOST, int(seconds / last)))
+    times: list[float] = []
+    for done in range(1, passes + 1):
+        times.append(once())
+        if progress is not None:
+            progress(done, passes)
+    return times
 
 
 def _timed(model: nn.Module, x: torch.Tensor) -> float:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from fovea.card import Card
 from fovea.compression.step import Done, Work
 from fovea.compression.steps import Asked
-from fovea.compression.table import Row
+from fovea.compression.table import AS_GIVEN, Row
 from fovea.display import Display
 from fovea.drift import SECTION as REFERENCE
 from fovea.errors import DropError, UsageError
@@ -68,16 +68,17 @@ class Chain:
         """Measure the network as it was given."""
         began = time.monotonic()
         outputs = outputs_on(self.bundle, self.material, "val", self.display)
-        row = row_of("as given", self.bundle, outputs, self.material, first=None, display=self.display)
+        row = row_of(AS_GIVEN, self.bundle, outputs, self.material, first=None, display=self.display)
         sizes = {"file_bytes": self.source.stat().st_size, "tensor_bytes": tensor_bytes(self.source)}
-        self.rows = [replace(row, **sizes, seconds=round(time.monotonic() - began, 1))]
+        seconds = round(time.monotonic() - began, 1)
+        self.rows = [replace(row, **sizes, seconds=seconds)]
         self.display.note(self.line(self.rows[0]))
 
     def resume(self) -> None:
         """Go on after the last finished step. Raises: UsageError where that was of another chain."""
         found, rows = self.kept.read()
         expected = self.settings.provenance
-        for name in ("model", "data", "seed", "teacher", "members"):
+        for name in ("model", "data", "seed", "threads", "teacher", "members", "target"):
             if found.get(name) != expected.get(name):
                 raise UsageError(
                     f"`--resume`: the chain in `{self.kept.unfinished}` had another {name}; give that, or begin anew."
@@ -127,7 +128,7 @@ class Chain:
         outputs = outputs_on(bundle, self.material, "val", self.display)
         row = row_of(asked.text, bundle, outputs, self.material, first=self.rows[0], display=self.display)
         row = replace(row, notes=tuple(done.notes), seconds=round(time.monotonic() - began, 1))
-        self.rows.append(self.write(self.kept.unfinished, bundle, outputs, [*self.rows, row]))
+        self.rows = self.write(self.kept.unfinished, bundle, outputs, [*self.rows, row])
         self.bundle = self.loaded(self.kept.unfinished)
         return self.rows[-1]
 
@@ -150,8 +151,10 @@ class Chain:
         changes = {"changes": (*card.changes, *done.changes), "format": 0} if done.changes else {}
         return replace(card, **changes)
 
-    def write(self, path: Path, bundle: Bundle, outputs: Tensor, rows: Sequence[Row], *, test: bool = False) -> Row:
-        """Write a network to `path` with what its outputs (N, K) on validation say, and return its row."""
+    def write(
+        self, path: Path, bundle: Bundle, outputs: Tensor, rows: Sequence[Row], *, test: bool = False
+    ) -> list[Row]:
+        """Write a network to `path` with what its outputs (N, K) on validation say, and return its rows."""
         material, target = self.material, bundle.target
         if target.calibrates:
             labels = material.labels("val")
@@ -163,7 +166,7 @@ class Chain:
         results = results_of(predictor, material, ("val", "test") if test else ("val",))
         card = replace(predictor.card, results=results, other={**bundle.card.other, REFERENCE: reference.to_dict()})
         chain = {**self.settings.provenance, "steps": self.written}
-        return self.kept.write(path, bundle.model, card, chain, rows)
+        return list(self.kept.write(path, bundle.model, card, chain, rows))
 
     def finish(self) -> None:
         """Add the test part's scores of the first and the last row to the result. Raises: DropError without one."""
@@ -177,8 +180,7 @@ class Chain:
     def rewrite(self, rows: Sequence[Row]) -> None:
         """Write the result once more, with these rows in its card."""
         outputs = outputs_on(self.bundle, self.material, "val", self.display)
-        row = self.write(self.kept.out, self.bundle, outputs, rows, test=True)
-        self.rows = [*rows[:-1], row]
+        self.rows = self.write(self.kept.out, self.bundle, outputs, rows, test=True)
 
     def loaded(self, path: Path) -> Bundle:
         """Return the network in a file, on the device of the chain."""

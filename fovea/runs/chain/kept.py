@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 from torch import nn
 
 from fovea.card import Card
-from fovea.compression.table import SECTION, Row
+from fovea.compression.table import OWN, SECTION, Row
 from fovea.errors import BundleError, UsageError
 from fovea.files import open_regular
 from fovea.model.bundle import save_bundle
@@ -57,11 +57,18 @@ class Kept:
             self.scratch.unlink(missing_ok=True)
             yield
 
-    def write(self, path: Path, model: nn.Module, card: Card, chain: dict[str, Any], rows: Sequence[Row]) -> Row:
-        """Write the network with the table in its card to `path`, and return the last row with the file's size."""
-        row = rows[-1]
+    def write(
+        self, path: Path, model: nn.Module, card: Card, chain: Mapping[str, Any], rows: Sequence[Row]
+    ) -> tuple[Row, ...]:
+        """Write the network with the table in its card to `path`, and return the rows.
+
+        The last of them that is not of another file gets the size of this one.
+        """
+        place = max(index for index, row in enumerate(rows) if row.runs == OWN)
+        row = rows[place]
         for _ in range(ATTEMPTS):
-            table = {**chain, "rows": [entry.to_dict() for entry in (*rows[:-1], row)]}
+            sized = (*rows[:place], row, *rows[place + 1 :])
+            table = {**chain, "rows": [entry.to_dict() for entry in sized]}
             save_bundle(self.scratch, model, replace(card, other={**card.other, SECTION: table}))
             size = self.scratch.stat().st_size
             tensors = tensor_bytes(self.scratch)
@@ -69,7 +76,7 @@ class Kept:
                 break
             row = replace(row, file_bytes=size, tensor_bytes=tensors)
         os.replace(self.scratch, path)
-        return row
+        return sized
 
     def promote(self) -> None:
         """Make the network after the last finished step the result."""

@@ -1,12 +1,11 @@
 """One row of the table: what a network is worth, how large it is, and how fast."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from fovea.compression.table import BATCHES, Row, Timing
+from fovea.compression.table import BATCHES, OWN, Row, Timing
 from fovea.display import Display
 from fovea.errors import FoveaError
 from fovea.evaluation.parts import outcome_of
@@ -48,7 +47,7 @@ def row_of(
         file_bytes=0,
         tensor_bytes=0,
         latency={batch: timing_of(bundle, batch, display) for batch in BATCHES},
-        runs="PyTorch",
+        runs=OWN,
         threads=torch.get_num_threads(),
         seconds=0.0,
     )
@@ -74,11 +73,6 @@ def timing_of(bundle: Bundle, batch: int, display: Display) -> Timing:
         progress=display.counter(f"timing {batch}"),
     )
     return Timing(median_s=found.median_s, p10_s=found.p10_s, p90_s=found.p90_s, passes=found.passes)
-
-
-def with_file(row: Row, path: Path, *, tensor_bytes: int) -> Row:
-    """Return the row with the size of the file that holds the network."""
-    return replace(row, file_bytes=path.stat().st_size, tensor_bytes=tensor_bytes)
 
 
 def with_test(row: Row, predictor: Predictor, material: Material, display: Display) -> Row:
