@@ -74,7 +74,7 @@ def test_same_seed_same_weights_and_another_seed_others():
 def test_fractions_of_epochs_are_steps(epochs, steps):
     taken = []
     refit()(net(), epochs=epochs, after_step=lambda model: taken.append(1))
-    assert len(taken) == steps
+    assert len(taken) == refit().steps(epochs) == steps
 
 
 def test_what_is_done_after_each_step_holds_at_the_end():
