@@ -143,7 +143,7 @@ def test_a_teacher_with_other_classes_or_sizes_is_refused(digits, make_bundle, t
     with pytest.raises(UsageError, match="`--teacher` model.safetensors predicts .* or has other classes"):
         shrink(digits(0), "digits", steps="distil=1", teacher=make_bundle(), out=tmp_path / "s.safetensors")
     larger = quiet("digits", model="mlp", epochs=1, size=12, out=tmp_path / "run").model
-    with pytest.raises(UsageError, match="sees samples of 1x12x12 and the network those of 1x8x8"):
+    with pytest.raises(UsageError, match="sees samples of 1x12x12 and the network those of 1x16x16"):
         shrink(digits(0), "digits", steps="distil=1", teacher=larger, out=tmp_path / "s.safetensors")
 
 
