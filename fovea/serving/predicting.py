@@ -1,5 +1,6 @@
 """`POST /predict`: images in, answers out."""
 
+import re
 from typing import Any
 
 from fastapi import APIRouter
@@ -137,6 +138,6 @@ def _result(upload: Upload, outcome: Outcome, target: Any, top: int) -> dict[str
 def _top(text: str | None) -> int:
     if text is None:
         return TOP
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= MOST_TOP:
+    if not re.fullmatch("[0-9]{1,4}", text) or not 1 <= int(text) <= MOST_TOP:
         raise Refusal(400, f"`top` (={shortened(text)}) must be a whole number from 1 to {MOST_TOP}.")
     return int(text)

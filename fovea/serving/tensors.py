@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -49,7 +50,7 @@ def parse_infer(body: bytes, header_length: str | None) -> InferRequest:
     """
     length = len(body)
     if header_length is not None:
-        if not header_length.isdigit() or int(header_length) > len(body):
+        if not re.fullmatch("[0-9]{1,12}", header_length) or int(header_length) > len(body):
             raise Refusal(400, "`Inference-Header-Content-Length` must be the length of the JSON that begins the body.")
         length = int(header_length)
     said = _object(body[:length])

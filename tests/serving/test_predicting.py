@@ -119,6 +119,8 @@ def test_each_bad_form_has_its_status_and_says_why(client, files, status, words)
         ("/predict?top=0", 400, "`top` (=0) must be a whole number from 1 to 1000."),
         ("/predict?top=many", 400, "`top` (=many)"),
         (f"/predict?top={'9' * 5000}", 400, "`top`"),
+        (f"/predict?top={'1'.zfill(5000)}", 400, "`top`"),
+        ("/predict?top=1%C2%B9", 400, "`top`"),
         ("/nothing", 404, "There is nothing at this path"),
         ("/predict/", 404, "There is nothing at this path"),
     ],

@@ -99,7 +99,7 @@ def test_what_the_protocol_does_not_allow_is_refused(said, words):
     assert (refused.value.status, words in str(refused.value)) == (400, True), refused.value
 
 
-@pytest.mark.parametrize("length", ["-1", "x", "999", ""])
+@pytest.mark.parametrize("length", ["-1", "x", "999", "", "1\u00b9", "9" * 5000])
 def test_the_length_of_the_json_must_be_one(length):
     with pytest.raises(Refusal, match="must be the length of the JSON"):
         parse_infer(json.dumps(request()).encode(), length)
