@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from fovea.cli import app
+from fovea.cli import application
 from fovea.display import Display
 from fovea.errors import DataError
 from fovea.jobs.calibration import CALIBRATION, int8_samples, int8_settings
@@ -19,7 +19,7 @@ COLOURS = ("red", "green", "blue")
 
 
 def command(*words):
-    return CliRunner().invoke(app, ["export", *map(str, words)])
+    return CliRunner().invoke(application(), ["export", *map(str, words)])
 
 
 def write_images(folder, *, count, brightest=None):

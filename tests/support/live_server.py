@@ -23,7 +23,7 @@ from fovea.serving.settings import Settings
 from fovea.serving.site import Site
 from fovea.serving.worker import Order, Server, server_for, site_of
 
-PATIENCE_S = 60
+PATIENCE_S = 240
 
 
 @dataclass
