@@ -50,13 +50,13 @@ class Steps(NamedTuple):
         return self.scale * (LEVELS - self.zero_point)
 
     def stored(self, values: NDArray[Any]) -> NDArray[np.uint8]:
-        """Return real numbers as they are stored: rounded half to even, and cut at the ends."""
+        """Return float values of any shape as they are stored, uint8: rounded half to even, and cut at the ends."""
         steps = np.rint(np.asarray(values, np.float64) / self.scale) + self.zero_point
         stored: NDArray[np.uint8] = np.clip(steps, 0, LEVELS).astype(np.uint8)
         return stored
 
     def meant(self, stored: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return the real numbers that stored ones mean."""
+        """Return the float32 values that stored ones, uint8 of any shape, mean."""
         return ((stored.astype(np.float32) - self.zero_point) * np.float32(self.scale)).astype(np.float32)
 
 
@@ -77,9 +77,9 @@ class Weights(NamedTuple):
 
 
 def quantised_weights(weights: NDArray[Any], *, axis: int | None, least_scales: NDArray[Any] | float = 0.0) -> Weights:
-    """Return weights as int8, symmetric about zero, with one scale for each index of `axis`, the output channels.
+    """Return float weights (F, C, k, k), or of a matrix, as int8 -127..127, with one scale for each index of `axis`.
 
-    `least_scales` are the smallest scales that are allowed, one for each channel: see `bias_scales`.
+    That is the axis of the output channels. `least_scales` (F,) are the smallest that are allowed: see `bias_scales`.
 
     Raises: UsageError where `axis` is None: one scale for all weights is refused.
     """
@@ -96,7 +96,7 @@ def quantised_weights(weights: NDArray[Any], *, axis: int | None, least_scales: 
 
 
 def bias_scales(bias: NDArray[Any], input_scale: float) -> NDArray[np.float64]:
-    """Return the smallest scales of the weights with which each bias fits into int32.
+    """Return the smallest scales (F,) of the weights with which each float bias (F,) fits into int32.
 
     A bias is stored in steps of input scale times weight scale; a channel of nearly no weights would overflow.
     """
@@ -104,7 +104,7 @@ def bias_scales(bias: NDArray[Any], input_scale: float) -> NDArray[np.float64]:
 
 
 def quantised_bias(bias: NDArray[Any], scales: NDArray[Any]) -> NDArray[np.int32]:
-    """Return a bias in steps of `scales`, those of the input times those of the weights."""
+    """Return a float bias (F,) as int32 in steps of `scales` (F,), those of the input times those of the weights."""
     return np.rint(bias.astype(np.float64) / scales.astype(np.float64)).astype(np.int32)
 
 
