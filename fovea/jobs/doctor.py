@@ -17,6 +17,7 @@ from fovea.devices import matmul_rate, memory_bytes
 from fovea.storage import cache_root
 
 OPTIONAL = {
+    "export": ("onnxscript", "fovea export"),
     "keras": ("h5py", "fovea train --from WEIGHTS.h5"),
     "parquet": ("pyarrow", "fovea train DATA.parquet"),
     "tensorboard": ("tensorboard", "fovea train --tensorboard"),
