@@ -71,7 +71,7 @@ class Weights(NamedTuple):
 
     @property
     def meant(self) -> NDArray[np.float32]:
-        """The real numbers that the stored ones mean."""
+        """The float32 weights (F, C, k, k), or of a matrix, that the stored ones mean."""
         meant: NDArray[np.float32] = self.stored * along(self.scales, self.axis, self.stored.ndim)
         return meant
 
