@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # what `homes` says, for type checkers and editors
     from fovea.jobs.doctor import doctor as doctor
     from fovea.jobs.evaluate import evaluate as evaluate
     from fovea.jobs.explain import explain as explain
+    from fovea.jobs.export import export as export
     from fovea.jobs.filter import filter as filter
     from fovea.jobs.find_lr import find_lr as find_lr
     from fovea.jobs.info import info as info
@@ -29,6 +30,7 @@ if TYPE_CHECKING:  # what `homes` says, for type checkers and editors
     from fovea.jobs.picture import picture as picture
     from fovea.jobs.predict import predict as predict
     from fovea.jobs.preview import preview as preview
+    from fovea.jobs.serve import serve as serve
     from fovea.jobs.style import style as style
     from fovea.jobs.train import train as train
     from fovea.jobs.trust import trust as trust

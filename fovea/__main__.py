@@ -1,6 +1,7 @@
 """The command `fovea`, also as `python -m fovea`: Ctrl-C ends it with 130 at any moment, from here on."""
 
 import atexit
+import gc
 import os
 import signal
 import sys
@@ -33,6 +34,7 @@ def main() -> None:
         command()
     finally:
         signal.signal(signal.SIGINT, leave)  # from here on nobody hears of an exception
+        gc.freeze()  # all memory goes at once: looking through it for circles takes a sixth of a short command's time
         if pressed:
             sys.exit(CODE)
 

@@ -131,6 +131,12 @@ COMMANDS = (
         "[docs/ship.md](docs/ship.md)",
         ("fovea.jobs.export:export",),
     ),
+    Command(
+        "serve",
+        "MODEL...",
+        "models behind HTTP: predictions in batches, a page to upload to, metrics; [docs/serve.md](docs/serve.md)",
+        ("fovea.jobs.serve:serve",),
+    ),
     Command("info", "MODEL", "the card of a model file; [docs/bundle.md](docs/bundle.md)", ("fovea.jobs.info:info",)),
     Command(
         "doctor", "", "what this machine has, and what is missing for which command", ("fovea.jobs.doctor:doctor",)

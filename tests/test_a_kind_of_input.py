@@ -236,3 +236,13 @@ def test_the_network_sees_what_numpy_computes(waves, options, tmp_path):
     sample = bundle.preprocess.read(waves / "fast" / "00.npy")
     prepared = bundle.inputs(torch.from_numpy(sample[None])).numpy()
     np.testing.assert_allclose(prepared, bundle.preprocess.normalise(sample[None]), rtol=1e-5)
+
+
+def test_their_networks_are_exported_channels_first_as_they_are(waves, options, tmp_path):
+    run = quiet(waves, out=tmp_path / "run", **options)
+    loaded = fovea.load(run.model, model=network())
+    done = fovea.export(loaded, out=tmp_path / "net.onnx", images=waves / "fast" / "*.npy")
+    assert done.facts["proof"]["source"] == "waves of *.npy"
+    paths = sorted((waves / "fast").glob("*.npy"))[:5]
+    found, expected = (list(fovea.predict(model, paths)) for model in (done.path, loaded))
+    assert [row.prediction.label for row in found] == [row.prediction.label for row in expected]

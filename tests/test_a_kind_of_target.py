@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 from typing import ClassVar
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 from PIL import Image, ImageDraw
@@ -258,3 +259,12 @@ def test_a_data_set_of_it_is_checked(needles):
 def test_names_and_losses_are_taken_once():
     with pytest.raises(UsageError, match="Task `angle`: its name or a loss is that of `angle`"):
         tasks.register(Angle)
+
+
+def test_it_is_exported_and_says_the_same(run, needles, tmp_path):
+    done = fovea.export(run.model, out=tmp_path / "net.onnx", images=needles.parent)
+    assert done.facts["proof"]["decisions"] == 0
+    bundle = fovea.load(run.model)
+    stored = np.stack([bundle.read(needles.parent / f"{index}.png") for index in range(10)])
+    found, _ = onnxruntime.InferenceSession(done.path).run(None, {"images": stored})
+    assert apart(found[:, 0], bundle.scores(stored)[:, 0]).max() < 0.01

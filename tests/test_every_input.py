@@ -125,7 +125,9 @@ def test_it_learns_what_it_is_shown(folders, runs, kind):
     assert card["preprocess"]["input"] == kind and "calibration" in card
     page = run.report.read_text()
     assert BROKEN[kind] in page
-    assert fovea.evaluate(run.model, folders[kind]).accuracy == result["accuracy"]
+    evaluated = fovea.evaluate(run.model, folders[kind])
+    assert evaluated.accuracy == result["accuracy"]
+    assert f"{2 * COUNTS['test']} {inputs.kind(kind).nouns}" in "\n".join(evaluated.summary())
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -13,7 +13,7 @@ ROOT = Path(fovea.__file__).parent
 
 FLOORS = (
     ("errors", "budget", "files", "shapes", "storage", "texts", "fields", "signatures", "commands"),
-    ("layers", "registry", "hooks", "reference", "preprocess", "metrics", "devices", "custom", "display"),
+    ("layers", "registry", "hooks", "reference", "preprocess", "metrics", "devices", "custom", "display", "drift"),
     ("inputs", "tasks"),
     ("card",),
     ("runtime",),
@@ -50,6 +50,7 @@ ONLY = {
     "card": set(),
     "reference": {"numpy", "scipy"},
     "preprocess": {"numpy", "PIL"},
+    "drift": {"numpy"},
     "runtime": {"numpy", "PIL", "onnxruntime", "torch"},  # PyTorch for figures alone, late
 }
 """Units that work without the engine: the libraries beside the standard one that they may import."""

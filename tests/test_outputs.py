@@ -390,8 +390,10 @@ def test_a_run_may_lie_at_a_path_that_is_no_text(tmp_path, capsys):
     assert "\\xff\\xe9/report.html" in capsys.readouterr().out
 
 
-PRINTING = {"cli/output.py", "cli/streams.py", "display.py", "__main__.py", "model/keras_reader.py"}
-"""Modules that may write to standard output or error; the last does so in a process of its own, into a pipe."""
+IN_PROCESSES = {"model/keras_reader.py", "serving/explaining.py", "serving/worker.py"}
+"""Modules that do so in a process of their own, into a pipe."""
+PRINTING = {"cli/output.py", "cli/streams.py", "display.py", "__main__.py", *IN_PROCESSES}
+"""Modules that may write to standard output or error."""
 PRINTS = {"print", "Console", "typer.echo", "typer.secho", "sys.stdout.write", "sys.stderr.write", "csv.writer"}
 
 

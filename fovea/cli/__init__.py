@@ -16,8 +16,10 @@ import typer
 from fovea.cli import streams
 from fovea.cli.output import complain, print_lines, print_trace, say_warnings_safely, speaks
 from fovea.commands import COMMANDS, Command
-from fovea.errors import FoveaError, TrainingError, UsageError, shortened
+from fovea.errors import FoveaError, MissingDependencyError, TrainingError, UsageError, shortened
 
+WHOLE = frozenset({"torch", "scipy", "sklearn", "safetensors", "matplotlib", "jinja2", "tomli_w"})
+"""What the whole package needs, and an installation that only runs exported networks lacks in part."""
 WAITS_S = 10.0
 """`torchrun` ends all processes when one has failed; the others leave the first the time to say what went wrong."""
 
@@ -119,6 +121,12 @@ def _failed(error: Exception, *, debug: bool) -> int:
             end = "" if message.endswith(("?", ".")) else "."
             complain(f"{message}{end} See `{context.command_path if context else 'fovea'} --help`.")
         return error.exit_code
+    if isinstance(error, ModuleNotFoundError) and (missing := (error.name or "").partition(".")[0]) in WHOLE:
+        complain(
+            f"This needs `{missing}`, which is not installed here: `pip install fovea-cnn` brings it. Without it, "
+            "predict, info and serve work on exported networks (.onnx)."
+        )
+        return MissingDependencyError.exit_code
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         path = shortened(os.fsdecode(error.filename), most=200)
         complain(f"`{path}` cannot be used ({error.strerror}); give another path, or make it accessible.")

@@ -4,14 +4,14 @@ from typing import Annotated, Any
 
 import typer
 
-from fovea.cli.options import READING, AllowBad, Json, Model
+from fovea.cli.options import READING, AllowBad, Bundle, Json
 from fovea.cli.output import print_json, print_lines
 from fovea.signatures import spelled_out
 
 
 @spelled_out(READING, before="as_json")
 def export(
-    model: Model,
+    model: Bundle,
     to: Annotated[
         str, typer.Option(metavar="TARGET", help="What is written: onnx, executorch, litert, ncnn, pt2, triton, web.")
     ] = "onnx",

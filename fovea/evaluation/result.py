@@ -26,6 +26,7 @@ class Evaluation:
     split: str
     """`train`, `val`, `test`, or `whole` for all parts together."""
     images: int
+    """How many samples, whatever their kind."""
     figures: Figures
     """What the task finds."""
     protocol: Protocol = PLAIN
@@ -42,6 +43,8 @@ class Evaluation:
     """Those of the task, of which that may be asked."""
     notes: tuple[str, ...] = ()
     bad_files: tuple[BadFile, ...] = ()
+    nouns: str = "images"
+    """What the samples are called."""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_") or name == "figures":
@@ -67,14 +70,15 @@ class Evaluation:
         for name, least in self.min_scores.items():
             value, asked = getattr(self, name), f"--min-score {name}={least:.12g}"
             if value is None:
-                found.append(f"{name} is not defined on these images, so {asked} fails")
+                found.append(f"{name} is not defined on these {self.nouns}, so {asked} fails")
             elif not metrics[name].reaches(value, least):
                 found.append(f"{name} {_short_of(value, metrics[name], least)} is worse than {asked}")
         return found
 
     def summary(self) -> list[str]:
         """Return lines for a person: the result and its part, what the task says of it, slices and robustness."""
-        where = ", ".join(filter(None, (f"{self.split} of {self.data}, {self.images:,} images", self.protocol.text)))
+        counted = f"{self.split} of {self.data}, {self.images:,} {self.nouns}"
+        where = ", ".join(filter(None, (counted, self.protocol.text)))
         return [
             *self.figures.lines(where),
             *(self.slices.summary() if self.slices else ()),

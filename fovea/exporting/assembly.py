@@ -11,8 +11,10 @@ from torch import Tensor, nn
 import fovea
 from fovea import inputs
 from fovea.card import Card
+from fovea.errors import UsageError
 from fovea.exporting.core import BATCH, INPUT, LOGITS, SIDES, graph_of
 from fovea.exporting.library import library
+from fovea.exporting.samples import generated
 from fovea.exporting.settings import ExportSettings
 from fovea.inputs.interface import Preprocessing
 from fovea.tasks.task import Task
@@ -91,14 +93,14 @@ def prefix_nodes(preprocess: Preprocessing, *, given: str) -> "tuple[list[NodePr
     """
     onnx = library("onnx")
     make, values = onnx.helper.make_node, onnx.numpy_helper.from_array
-    axes = len(preprocess.stored_shape)
+    axes = _axes(preprocess)
     unit = 255.0 if preprocess.dtype == "uint8" else 1.0
-    per_channel = (-1, *(1,) * (axes - 1))
+    per_channel = (-1, *(1,) * (len(axes) - 2))
     mean = (unit * np.array(preprocess.mean)).astype(np.float32).reshape(per_channel)
     scale = (1 / (unit * np.array(preprocess.std))).astype(np.float32).reshape(per_channel)
     named = {key: f"{PREFIX}{key}" for key in ("channels_first", "numbers", "centred", "mean", "scale")}
     nodes = [
-        make("Transpose", [given], [named["channels_first"]], perm=[0, axes, *range(1, axes)]),
+        make("Transpose", [given], [named["channels_first"]], perm=axes),
         make("Cast", [named["channels_first"]], [named["numbers"]], to=onnx.TensorProto.FLOAT),
         make("Sub", [named["numbers"], named["mean"]], [named["centred"]]),
         make("Mul", [named["centred"], named["scale"]], [INPUT]),
@@ -106,6 +108,19 @@ def prefix_nodes(preprocess: Preprocessing, *, given: str) -> "tuple[list[NodePr
     for node in nodes:
         node.name = f"{PREFIX}{node.op_type}"
     return nodes, [values(mean, named["mean"]), values(scale, named["scale"])]
+
+
+def _axes(preprocess: Preprocessing) -> list[int]:
+    """Return which axis of stored samples (N, ...) each axis of a network's inputs is: the channels are the last."""
+    stored = generated(preprocess, count=1).stored
+    arranged = inputs.kind_of(preprocess).network_input(preprocess, torch.device("cpu")).arranged(stored).numpy()
+    last = stored.ndim - 1
+    for axes in ([0, last, *range(1, last)], list(range(stored.ndim))):
+        if np.array_equal(arranged, stored.transpose(axes)):
+            return axes
+    raise UsageError(
+        f"{input_name(preprocess)} cannot be exported: their channels are neither the last axis nor the first."
+    )
 
 
 def _insert(model: "ModelProto", nodes: "Sequence[NodeProto]", constants: "Sequence[TensorProto]") -> None:

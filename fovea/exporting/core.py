@@ -3,7 +3,6 @@
 Input `input` float32 (N, C, H, W) of images, output `logits` float32 (N, K).
 """
 
-import copy
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 from fovea.errors import FoveaError, UsageError, first_line
 from fovea.exporting.library import check_installed, without_its_warnings
 from fovea.exporting.settings import OPSET
+from fovea.exporting.tracing import traceable
 from fovea.training.losses import main_head
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def float_core(model: nn.Module, shape: Sequence[int], *, dynamic_size: bool = F
         UsageError: the network cannot be written as such a graph.
         MissingDependencyError: the extra `export` is not installed.
     """
-    model = _plain(model)
+    model = traceable(model)
     example = torch.zeros(TRACED, *shape)
     open_axes = {0: BATCH, **({2: SIDES[0], 3: SIDES[1]} if dynamic_size else {})}
     try:
@@ -55,7 +55,7 @@ def float_core(model: nn.Module, shape: Sequence[int], *, dynamic_size: bool = F
     except FoveaError:
         raise
     except Exception as error:  # the exporter may raise anything of a network that it cannot follow
-        raise UsageError(f"This network cannot be written as an ONNX graph: {first_line(error)}") from error
+        raise UsageError(f"This network cannot be written as an ONNX graph: {_reason(error)}") from error
     sizes = core.graph.input[0].type.tensor_type.shape.dim
     fixed = [name for axis, name in open_axes.items() if sizes[axis].dim_value]
     if BATCH in fixed:
@@ -65,21 +65,12 @@ def float_core(model: nn.Module, shape: Sequence[int], *, dynamic_size: bool = F
     return core
 
 
-def _plain(model: nn.Module) -> nn.Module:
-    """Return a copy of the network whose graph holds no notes on layouts: of these the exporter makes gathers."""
-    plain: nn.Module = copy.deepcopy(model).cpu().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-    for parent in list(plain.modules()):
-        for name, child in parent.named_children():
-            if isinstance(child, nn.AdaptiveAvgPool2d) and child.output_size in (1, (1, 1)):
-                setattr(parent, name, _GlobalMean())
-    return plain
-
-
-class _GlobalMean(nn.Module):
-    """What `AdaptiveAvgPool2d(1)` computes: (N, C, H, W) -> (N, C, 1, 1)."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x.mean((-2, -1), keepdim=True)
+def _reason(error: Exception) -> str:
+    """Return what the exporter stumbled over, in one line: the first error of those that it hands on."""
+    cause: BaseException = error
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    return first_line(cause)
 
 
 def graph_of(

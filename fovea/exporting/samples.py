@@ -30,8 +30,9 @@ def generated(preprocess: Preprocessing, *, count: int = USUAL, size: Sequence[i
     """
     from scipy import fft
 
-    *own, C = preprocess.stored_shape
-    sizes = tuple(size) or tuple(own)
+    C, shape = preprocess.channels, preprocess.stored_shape
+    last = shape[-1] == C  # else the channels are the first axis
+    sizes = tuple(size) or (shape[:-1] if last else shape[1:])
     generator = np.random.default_rng(0)
     fall = 1 / _frequencies(sizes)[..., None]
     axes = tuple(range(len(sizes)))
@@ -44,7 +45,7 @@ def generated(preprocess: Preprocessing, *, count: int = USUAL, size: Sequence[i
         values = fft.irfftn(fft.rfftn(noise, axes=axes) * fall, s=sizes, axes=axes)
         values *= generator.uniform(0.5, 1.5) / (values.std() + 1e-9)
         samples.append(mean + std * (values + generator.normal(0, 0.7)))
-    scaled = np.stack(samples)
+    scaled = np.stack(samples) if last else np.moveaxis(np.stack(samples), -1, 1)
     if preprocess.dtype == "uint8":
         return Samples((255 * scaled).round().clip(0, 255).astype(np.uint8), GENERATED)
     return Samples(scaled.astype(preprocess.dtype), GENERATED)

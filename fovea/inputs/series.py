@@ -79,7 +79,9 @@ class SeriesPreprocess:
         return ["series", self.length, self.channels, self.fit, *_FIXED.values()]
 
     def read(self, source: Path | bytes | Stored) -> Values:
-        """Return a CSV or NumPy file, or an array (T,) or (T, C), as float32 (T, C) of the length of the input.
+        """Return a CSV or NumPy file, the bytes of a CSV file, or an array (T,) or (T, C), as float32 (T, C).
+
+        It has the length of the input.
 
         NaN at the end of an array means that it is shorter.
 
@@ -87,10 +89,8 @@ class SeriesPreprocess:
             ImageError: it cannot be read, has another number of channels, or a value that is missing or not finite.
             UsageError: an array that is no series.
         """
-        if isinstance(source, bytes):
-            raise UsageError("A series is read from a file or an array, not from bytes.")
         where = f"`{source}`: " if isinstance(source, Path) else ""
-        values = read_series(source) if isinstance(source, Path) else as_series(source)
+        values = as_series(source) if isinstance(source, np.ndarray) else read_series(source)
         if values.shape[1] != self.channels:
             raise ImageError(f"{where}{values.shape[1]} channels, and {self.channels} are wanted")
         values = without_padding(values)
@@ -220,9 +220,9 @@ def lengths_note(lengths: Sequence[int]) -> tuple[str, ...]:
     return (f"{text}: --size sets one, and --fit crop (the default) cuts and pads, squash resamples",)
 
 
-def read_series(path: Path) -> Values:
-    """Return the series in a file, (T, C) float32. Raises: ImageError where it cannot be read."""
-    if path.suffix.lower() != ".npy":
+def read_series(path: Path | bytes) -> Values:
+    """Return the series in a file, (T, C) float32, or in the bytes of a CSV file. Raises: ImageError."""
+    if isinstance(path, bytes) or path.suffix.lower() != ".npy":
         return read_table(path)
     try:
         return as_series(np.load(path, mmap_mode="r", allow_pickle=False))

@@ -4,6 +4,7 @@ WAV: Microsoft and IBM 1991, the RIFF container; PCM of 8 to 32 bits and floats.
 Mel scale: O'Shaughnessy 1987, m = 2595 log10(1 + f / 700); triangles between its equal steps, of height 1.
 """
 
+import io
 import struct
 from collections.abc import Iterator
 from functools import lru_cache
@@ -53,54 +54,57 @@ def wav_format(path: Path) -> Format:
     """Return what the header of a WAV file says. Raises: ImageError for what is none, or cannot be decoded."""
     try:
         with open_regular(path) as stream:
-            return _format(stream, path)
+            return _format(stream, f"`{path}`: ")
     except (OSError, StorageError) as error:
         raise ImageError(f"`{path}`: {getattr(error, 'strerror', None) or 'it cannot be read'}") from error
 
 
-def read_wav(path: Path) -> tuple[Sound, int]:
-    """Return the sound of a WAV file as (T,) float32 from -1 to 1, the mean of its channels, and its rate in hertz.
+def read_wav(source: Path | bytes) -> tuple[Sound, int]:
+    """Return the sound of a WAV file, or of its bytes, as (T,) float32 from -1 to 1, and its rate in hertz.
+
+    It is the mean of its channels.
 
     Raises:
-        ImageError: it is no WAV file of PCM or floats, is too large, or ends too soon.
+        ImageError: it is no WAV file of PCM or floats, is too large, or ends too soon; the reason names a path.
     """
+    where = "" if isinstance(source, bytes) else f"`{source}`: "
     try:
-        with open_regular(path) as stream:
-            form = _format(stream, path)
+        with io.BytesIO(source) if isinstance(source, bytes) else open_regular(source) as stream:
+            form = _format(stream, where)
             stream.seek(form.begins)
             content = stream.read(form.frames * form.channels * form.bits // 8)
     except (OSError, StorageError) as error:
-        raise ImageError(f"`{path}`: {getattr(error, 'strerror', None) or 'it cannot be read'}") from error
+        raise ImageError(f"{where}{getattr(error, 'strerror', None) or 'it cannot be read'}") from error
     values = _values(content, form).reshape(-1, form.channels).mean(axis=1, dtype=np.float32)
     if not np.isfinite(values).all():
-        raise ImageError(f"`{path}`: it holds values that are not finite")
+        raise ImageError(f"{where}it holds values that are not finite")
     return values, form.rate
 
 
-def _format(stream: BinaryIO, path: Path) -> Format:
+def _format(stream: BinaryIO, where: str) -> Format:
     stream.seek(0, 2)
     size = stream.tell()
     stream.seek(0)
     if size > MAX_FILE_BYTES:
-        raise ImageError(f"`{path}`: {size:,} bytes; at most {MAX_FILE_BYTES:,} are read")
+        raise ImageError(f"{where}{size:,} bytes; at most {MAX_FILE_BYTES:,} are read")
     head = stream.read(12)
     if len(head) < 12 or head[:4] != b"RIFF" or head[8:] != b"WAVE":
-        raise ImageError(f"`{path}`: this is no WAV file")
+        raise ImageError(f"{where}this is no WAV file")
     coding = channels = rate = bits = 0
     for name, length, begins in _chunks(stream, size):
         if name == b"fmt " and length >= 16 and begins + 16 <= size:
             coding, channels, rate, bits = _fmt(stream, length)
-            _check(coding, channels, rate, bits, path)
+            _check(coding, channels, rate, bits, where)
         elif name == b"data":
             if not rate:
                 break
             each = channels * bits // 8
             if begins + length > size:
-                raise ImageError(f"`{path}`: it ends after {size - begins:,} of {length:,} bytes of sound")
+                raise ImageError(f"{where}it ends after {size - begins:,} of {length:,} bytes of sound")
             if length < each:
-                raise ImageError(f"`{path}`: it holds no sound")
+                raise ImageError(f"{where}it holds no sound")
             return Format(coding, channels, rate, bits, length // each, begins)
-    raise ImageError(f"`{path}`: a WAV file without its format, or without sound")
+    raise ImageError(f"{where}a WAV file without its format, or without sound")
 
 
 def _chunks(stream: BinaryIO, size: int) -> Iterator[tuple[bytes, int, int]]:
@@ -123,16 +127,16 @@ def _fmt(stream: BinaryIO, length: int) -> tuple[int, int, int, int]:
     return coding, channels, rate, bits
 
 
-def _check(coding: int, channels: int, rate: int, bits: int, path: Path) -> None:
+def _check(coding: int, channels: int, rate: int, bits: int, where: str) -> None:
     allowed = {PCM: (8, 16, 24, 32), FLOAT: (32, 64)}.get(coding)
     if allowed is None:
-        raise ImageError(f"`{path}`: its sound is {FOREIGN.get(coding, f'coded as {coding}')}; convert it to PCM")
+        raise ImageError(f"{where}its sound is {FOREIGN.get(coding, f'coded as {coding}')}; convert it to PCM")
     if bits not in allowed:
-        raise ImageError(f"`{path}`: values of {bits} bits; read are {', '.join(map(str, allowed))}")
+        raise ImageError(f"{where}values of {bits} bits; read are {', '.join(map(str, allowed))}")
     if not 1 <= channels <= MAX_CHANNELS:
-        raise ImageError(f"`{path}`: {channels} channels; at most {MAX_CHANNELS} are read")
+        raise ImageError(f"{where}{channels} channels; at most {MAX_CHANNELS} are read")
     if not LOWEST_RATE <= rate <= HIGHEST_RATE:
-        raise ImageError(f"`{path}`: {rate:,} values a second; read are {LOWEST_RATE:,} to {HIGHEST_RATE:,}")
+        raise ImageError(f"{where}{rate:,} values a second; read are {LOWEST_RATE:,} to {HIGHEST_RATE:,}")
 
 
 def _values(content: bytes, form: Format) -> Sound:

@@ -124,7 +124,7 @@ class SpectrogramPreprocess:
         return ["spectrograms", *(getattr(self, name) for name in _OWN[:-2]), *_FIXED.values()]
 
     def read(self, source: Path | bytes | Stored) -> NDArray[np.float32]:
-        """Return a WAV file, or sound (T,) from -1 to 1 at the rate of the network, as float32 (bands, frames, 1).
+        """Return a WAV file, its bytes, or sound (T,) from -1 to 1 at the own rate: float32 (bands, frames, 1).
 
         Values are decibels from -`floor_db` to 0.
 
@@ -132,7 +132,7 @@ class SpectrogramPreprocess:
             ImageError: a file that cannot be read.
             UsageError: an array that is no sound.
         """
-        if isinstance(source, Path):
+        if isinstance(source, Path | bytes):
             sound, rate = read_wav(source)
         elif isinstance(source, np.ndarray) and source.ndim == 1 and source.size and source.dtype.kind == "f":
             sound, rate = source.astype(np.float32), self.rate

@@ -4,6 +4,7 @@ What comes back is (T, C) float32, NaN where a cell is empty or says so.
 """
 
 import csv
+import io
 from itertools import chain, islice
 from pathlib import Path
 from typing import TextIO
@@ -21,6 +22,7 @@ TIMES = ("time", "times", "t", "timestamp", "step", "index")
 UNKNOWN = ("", "?", "nan", "na", "n/a", "null", "none")
 """What stands for a value that is missing, in any case."""
 HEAD_LINES = 2
+ENCODING = "utf-8-sig"
 
 Values = NDArray[np.float32]
 
@@ -31,44 +33,53 @@ def number(cell: str) -> float:
     return float("nan") if text.lower() in UNKNOWN else float(text)
 
 
-def read_table(path: Path) -> Values:
-    """Return the series in a CSV file, (T, C) float32: a row for each step, a column for each channel.
+def read_table(source: Path | bytes) -> Values:
+    """Return the series in a CSV file, or in its bytes, (T, C) float32: a row for each step, a column per channel.
 
     A first line that is no numbers names the columns. A first column called as in `TIMES` counts steps and is left out.
 
     Raises:
-        ImageError: it cannot be read, is too large, or holds something else than rows of as many numbers.
+        ImageError: it cannot be read, is too large, or holds something else than rows of as many numbers; the reason
+            names a path.
     """
+    where = "" if isinstance(source, bytes) else f"`{source}`: "
     try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise ImageError(f"`{path}`: {path.stat().st_size:,} bytes; at most {MAX_FILE_BYTES:,} are read")
-        with open_text(path, encoding="utf-8-sig") as stream:
-            return _read(stream, path)
+        size = len(source) if isinstance(source, bytes) else source.stat().st_size
+        if size > MAX_FILE_BYTES:
+            raise ImageError(f"{where}{size:,} bytes; at most {MAX_FILE_BYTES:,} are read")
+        with _opened(source) as stream:
+            return _read(stream, where)
     except (OSError, StorageError) as error:
-        raise ImageError(f"`{path}`: {getattr(error, 'strerror', None) or 'it cannot be read'}") from error
+        raise ImageError(f"{where}{getattr(error, 'strerror', None) or 'it cannot be read'}") from error
     except (csv.Error, UnicodeError, ValueError) as error:
         if isinstance(error, ImageError):
             raise
-        raise ImageError(f"`{path}`: this is no CSV file of numbers: {shortened(str(error), most=100)}") from error
+        raise ImageError(f"{where}this is no CSV file of numbers: {shortened(str(error), most=100)}") from error
 
 
-def _read(stream: TextIO, path: Path) -> Values:
+def _opened(source: Path | bytes) -> TextIO:
+    if isinstance(source, bytes):
+        return io.TextIOWrapper(io.BytesIO(source), encoding=ENCODING, newline="")
+    return open_text(source, encoding=ENCODING)
+
+
+def _read(stream: TextIO, where: str) -> Values:
     rows = (row for row in csv.reader(stream) if any(cell.strip() for cell in row))
     head = next(rows, [])
     named = not _is_numbers(head)
     skipped = 1 if named and head and head[0].strip().lower() in TIMES and len(head) > 1 else 0
     width = len(head) - skipped
     if width < 1:
-        raise ImageError(f"`{path}`: it holds no number")
+        raise ImageError(f"{where}it holds no number")
     values: list[list[float]] = []
     for line, row in enumerate(rows if named else chain([head], rows), 2 if named else 1):
         if len(row) - skipped != width:
-            raise ImageError(f"`{path}`: row {line} has {len(row)} cells, the first {len(head)}")
+            raise ImageError(f"{where}row {line} has {len(row)} cells, the first {len(head)}")
         if len(values) * width > MAX_VALUES:
-            raise ImageError(f"`{path}`: more than {MAX_VALUES:,} values")
+            raise ImageError(f"{where}more than {MAX_VALUES:,} values")
         values.append([number(cell) for cell in row[skipped:]])
     if not values:
-        raise ImageError(f"`{path}`: it holds no number")
+        raise ImageError(f"{where}it holds no number")
     return np.array(values, np.float32)
 
 
@@ -82,7 +93,7 @@ def _is_numbers(row: list[str]) -> bool:
 def head_of(path: Path) -> list[list[str]]:
     """Return the cells of the first lines of a CSV file; nothing of what cannot be read."""
     try:
-        with open_text(path, encoding="utf-8-sig") as stream:
+        with open_text(path, encoding=ENCODING) as stream:
             return list(islice(csv.reader(stream), HEAD_LINES))
     except (OSError, StorageError, csv.Error, UnicodeError):
         return []

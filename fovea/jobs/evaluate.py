@@ -80,6 +80,7 @@ def evaluate(
         data=part.decoded.name,
         split=part.name,
         images=len(outcome),
+        nouns=kind.nouns,
         figures=outcome.figures,
         protocol=protocol,
         slices=None if slice_by is None else sliced(outcome, slice_by, value_of),

@@ -15,7 +15,7 @@ from fovea.jobs.proof_samples import samples_for
 from fovea.model.bundle import Bundle, load
 from fovea.storage import check_writable, page_path
 
-INT8 = "int8"
+INT8, MAX_DROP, AUTO = "int8", 0.5, "auto"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,9 +58,9 @@ def export(
     single_file: bool = False,
     runtime: str | Path | None = None,
     int8: str | Path | None = None,
-    max_drop: float = 0.5,
-    keep: str | Sequence[str] = "auto",
-    ranges: str = "auto",
+    max_drop: float = MAX_DROP,
+    keep: str | Sequence[str] = AUTO,
+    ranges: str = AUTO,
     allow_bad: bool = False,
     display: Display | None = None,
     **reading: Unpack[Reading],
@@ -87,19 +87,24 @@ def export(
         check_installed()
     options = _options(target, single_file=single_file, runtime=runtime)
     precision = _precision(target, half=half, int8=int8 is not None)
+    if int8 is None and (max_drop, keep, ranges) != (MAX_DROP, AUTO, AUTO):
+        raise UsageError("`--max-drop`, `--keep` and `--ranges` are for `--int8 DATA`; add that, or leave them out.")
     settings = ExportSettings(precision=precision, raw=raw, dynamic_size=dynamic_size)
     place = _place(model, target.as_page if single_file else target, out)
     display = display or Display(quiet=True)
     bundle = model if isinstance(model, Bundle) else load(model)
-    samples = samples_for(bundle, images, display=display)
-    display.note(
-        f"Writing {bundle.card.architecture} for {to}, and proving it on {len(samples.stored)} {samples.source}"
-    )
     if int8 is not None:
         from fovea.jobs.calibration import int8_request, int8_settings  # its libraries are known to be there only now
 
         ways = int8_settings(max_drop=max_drop, keep=keep, ranges=ranges)
         options[INT8] = int8_request(bundle, int8, ways, allow_bad=allow_bad, display=display, **reading)
+    if INT8 in options and images is None:
+        samples = options[INT8].proof_samples
+    else:
+        samples = samples_for(bundle, images, display=display)
+    display.note(
+        f"Writing {bundle.card.architecture} for {to}, and proving it on {len(samples.stored)} {samples.source}"
+    )
     name = bundle.card.architecture if isinstance(model, Bundle) else str(model)
     request = Request(
         bundle=bundle, name=name, out=place, settings=settings, samples=samples, say=display.note, options=options

@@ -5,8 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from fovea.model.container import read_values
-from fovea.model.opening import is_exported
+from fovea.model.container import is_exported, read_values
 from fovea.report.facts import uncalibrated_note
 
 

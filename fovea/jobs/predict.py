@@ -180,7 +180,7 @@ def _predictions(
                     yield FilePrediction(image=sample.name, error=pixels)
                 else:
                     target = members[0].target
-                    yield FilePrediction(image=sample.name, prediction=target.top(target.prediction(next(rows)), top))
+                    yield FilePrediction(image=sample.name, prediction=target.best(next(rows), top))
 
 
 def _chunks(samples: Iterator[Sample], size: int) -> Iterator[list[Sample]]:

@@ -14,6 +14,8 @@ from fovea.files import check_regular
 
 MAX_HEADER_BYTES = 16 << 20
 MAX_TENSORS = 20_000
+EXPORTED = ".onnx"
+"""The suffix of exported networks, which have another container: `fovea.runtime` reads it."""
 
 
 class Header(NamedTuple):
@@ -41,6 +43,11 @@ def read_values(path: str | Path) -> tuple[dict[str, Any], dict[str, tuple[int, 
     if path.is_dir():
         inside = path / "model.safetensors"
         raise BundleError(f"`{path}` is a folder; a model is one file" + (f": `{inside}`." if inside.exists() else "."))
+    if is_exported(path):
+        raise BundleError(
+            f"`{path.name}` is an exported network: predict, evaluate, info and serve take it. This needs the network "
+            "itself; give the model file (.safetensors) that it was made of."
+        )
     check_regular(path)
     try:
         with path.open("rb") as file:
@@ -49,6 +56,11 @@ def read_values(path: str | Path) -> tuple[dict[str, Any], dict[str, tuple[int, 
         if isinstance(error, StorageError):
             raise
         raise StorageError(f"`{path}` cannot be read: {error.strerror}.") from error
+
+
+def is_exported(path: str | Path) -> bool:
+    """Tell whether a path is that of an exported network, by its suffix."""
+    return Path(path).suffix.lower() == EXPORTED
 
 
 def header_in(content: bytes, path: Path) -> Header:

@@ -5,12 +5,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fovea.errors import MissingDependencyError, UsageError
+from fovea.model.container import EXPORTED, is_exported
 
 if TYPE_CHECKING:
     from fovea.model.predictor import Predictor
 
-EXPORTED = ".onnx"
-"""The suffix of exported networks."""
 _PROVIDERS = {"cpu": ["CPUExecutionProvider"], "cuda": ["CUDAExecutionProvider", "CPUExecutionProvider"]}
 """What runs an exported network on a device."""
 
@@ -33,11 +32,6 @@ def open_model(path: str | Path, *, device: str = "auto") -> "Predictor":
     from fovea.model.bundle import load
 
     return load(path, device=device)
-
-
-def is_exported(path: str | Path) -> bool:
-    """Tell whether a path is that of an exported network, by its suffix."""
-    return Path(path).suffix.lower() == EXPORTED
 
 
 def check_engine(path: Path) -> None:

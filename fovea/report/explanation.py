@@ -56,7 +56,7 @@ class Album:
             return
         self._folder = Path(out or "explained")
         if self._folder.suffix.lower() == ".html":
-            raise UsageError(f"`out` (={out}) is a page, and several images have a folder; leave out `.html`.")
+            raise UsageError(f"`out` (={out}) is a page, and several inputs have a folder; leave out `.html`.")
         check_writable(self._folder)
         self._page = self._folder / "index.html"
 

@@ -15,9 +15,11 @@ import fovea
 from fovea.card import Card, DataRecord, TrainingRecord
 from fovea.data.dataset import Dataset, Part
 from fovea.display import Display
+from fovea.drift import SECTION, Reference
 from fovea.errors import BundleError, MissingDependencyError, TrainingError, first_line
 from fovea.evaluation.outcome import Outcome
 from fovea.evaluation.parts import outcome_of
+from fovea.evaluation.validation import reference_of
 from fovea.inputs.views import Protocol
 from fovea.layers import copied
 from fovea.model.bundle import Bundle, load, save_bundle
@@ -66,6 +68,7 @@ class Session:
         self.looking = True
         self.target = prepared.target
         self.outcomes: list[Outcome] = []
+        self.reference: Reference | None = None
         self.interruption = Interruption(display)
         self.began_at = self.saved_at = time.monotonic()
         self.began_seen = 0
@@ -118,6 +121,10 @@ class Session:
             self.target = self.target.uncalibrated_for(UNVALIDATED)
             self.display.note(f"confidence: not calibrated, as there is {UNVALIDATED}")
         self.outcomes = [replace(outcome, target=self.target) for outcome in outcomes.values()]
+        if self.outcomes:  # validation, or the test part where there is none
+            first = self.outcomes[0]
+            images = parts[first.split].decoded
+            self.reference = reference_of(first.split, images, first.rows, self.prepared.preprocess)
         results = [outcome.result for outcome in self.outcomes]
         self.save_model(results)
         return results
@@ -255,6 +262,7 @@ class Session:
             origin={key: value for key, value in origin.items() if key != "licence"},
             licences={"data": dataset.licence, "weights": origin.get("licence", "unknown")},
             results=tuple(results),
+            other={SECTION: self.reference.to_dict()} if self.reference else {},
         )
 
     @cached_property

@@ -56,8 +56,9 @@ def check_contents(file: OnnxFile) -> Contents:
     given = _input(file, card)
     outputs = _outputs(file, card)
     columns = (len(card.target.classes) or 1, card.target.outputs)
-    batch = given.shape[0] if isinstance(given.shape[0], int) else None
-    plan = planned(file, given, card.preprocess.stored_shape)
+    widths = dict(zip(outputs, (*columns, columns[0]), strict=False))
+    batch = given.shape[0] if given.shape and isinstance(given.shape[0], int) else None
+    plan = planned(file, given, card.preprocess.stored_shape, widths)
     sample_bytes = plan.needs(batch or 1).bytes // (batch or 1)
     if excess := INPUT.excess(sample_bytes):
         raise BundleError(f"`{file.source}`: one sample would take {excess}.")
@@ -102,26 +103,28 @@ def _check_export(file: OnnxFile, card: Card) -> None:
 
 def _input(file: OnnxFile, card: Card) -> Value:
     """Return the one input, which is what the card's preprocessing makes."""
-    own = [value for value in file.inputs if value.name not in file.tensors]
-    if len(own) != 1 or len(file.inputs) != 1:
+    if len(file.inputs) != 1 or file.inputs[0].name in file.tensors:
         raise BundleError(f"`{file.source}` takes {len(file.inputs)} inputs, and an export of Fovea takes one.")
-    (value,) = own
-    shape, dtype = card.preprocess.stored_shape, card.preprocess.dtype
+    (value,) = file.inputs
+    wanted, dtype = card.preprocess.stored_shape, card.preprocess.dtype
     nouns = inputs.kind_of(card.preprocess).nouns
-    if value.dtype != dtype or len(value.shape) != len(shape) + 1 or not _fits(value.shape[1:], shape):
-        made = "x".join(map(str, shape))
-        taken = "x".join(str(length) or "?" for length in value.shape[1:])
+    if (value.name, value.dtype) != (nouns, dtype) or not _fits(value, wanted):
         raise BundleError(
-            f"`{file.source}` takes {value.dtype} of {taken}, and its card announces {nouns}: {dtype} of {made}."
+            f"`{file.source}` takes `{shortened(value.name)}`, {value.dtype} of {_text(value)}, and its card announces "
+            f"`{nouns}`, {dtype} of {('N', *wanted)}."
         )
-    if value.shape[0] == 0:
-        raise BundleError(f"`{file.source}` takes batches of no sample.")
     return value
 
 
-def _fits(taken: tuple[int | str, ...], made: tuple[int, ...]) -> bool:
-    """Tell whether lengths are those of the samples, or open."""
-    return all(isinstance(length, str) or length == own for length, own in zip(taken, made, strict=True))
+def _fits(value: Value, wanted: tuple[int, ...]) -> bool:
+    """Tell whether a value has a batch of things of a shape; lengths may be open, but of a batch of none."""
+    if value.shape is None or len(value.shape) != 1 + len(wanted) or value.shape[0] == 0:
+        return False
+    return all(isinstance(said, str) or said == own for said, own in zip(value.shape[1:], wanted, strict=True))
+
+
+def _text(value: Value) -> str:
+    return "a shape that is not given" if value.shape is None else str(value.shape)
 
 
 def _outputs(file: OnnxFile, card: Card) -> tuple[str, ...]:
@@ -136,8 +139,8 @@ def _outputs(file: OnnxFile, card: Card) -> tuple[str, ...]:
         expected = ", ".join(name for name, _, _ in wanted)
         raise BundleError(f"`{file.source}` has the outputs {said}; its card announces {expected}.")
     for value, (name, _, columns) in zip(file.outputs, wanted, strict=True):
-        if len(value.shape) != 2 or not _fits(value.shape[1:], (columns,)):
+        if not _fits(value, (columns,)):
             raise BundleError(
-                f"`{file.source}`: its output `{name}` is of {value.shape}, and its card announces (N, {columns})."
+                f"`{file.source}`: its output `{name}` is of {_text(value)}, and its card announces (N, {columns})."
             )
     return tuple(value.name for value in file.outputs)

@@ -31,6 +31,11 @@ Progress = Callable[[int, int], None]
 
 MAX_BYTES = 2**31 - 1
 """No message of Protocol Buffers is larger."""
+FIRST = b"\x08"
+"""The first byte: the version of the format comes first."""
+PROBABILITIES = "probabilities"
+ROUNDING = 1e-3
+"""So far may they lie outside of 0 to 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +96,14 @@ class Exported:
             BundleError: the network fails, or says something that is no finite number.
             UsageError: samples of another shape or type than the network takes.
         """
-        return self._outputs(0, samples, batch=batch).astype(np.float64)
+        rows = self._outputs(0, samples, batch=batch).astype(np.float64)
+        if (
+            self.target.row_name == PROBABILITIES
+            and rows.size
+            and not -ROUNDING <= rows.min() <= rows.max() <= 1 + ROUNDING
+        ):
+            raise BundleError("What the network calls probabilities does not lie from 0 to 1; export it again.")
+        return rows
 
     def logits(self, samples: Samples, *, batch: int = 256, progress: Progress | None = None) -> NDArray[np.float32]:
         """Return the network's outputs (N, K) float32 as they are before they are decoded; errors as `scores`."""
@@ -197,7 +209,9 @@ def _content(path: Path) -> bytes:
         with open_regular(path) as file:
             if (size := os.fstat(file.fileno()).st_size) > MAX_BYTES:
                 raise BundleError(f"`{path.name}` has {size:,} bytes; an `.onnx` file has at most {MAX_BYTES:,}.")
-            return file.read(MAX_BYTES)
+            if (start := file.read(1)) != FIRST:
+                raise BundleError(f"`{path.name}` is no ONNX file, or an empty one.")
+            return start + file.read(MAX_BYTES)
     except OSError as error:
         if isinstance(error, StorageError):
             raise

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from fovea.errors import shortened
 from fovea.runtime.wire import FIXED32, VARINT, Field, Reader
 
-MAX_NODES, MAX_TENSORS, MAX_NAMES = 20_000, 20_000, 20_000
+MAX_NODES, MAX_TENSORS, MAX_VALUES = 10_000, 20_000, 80_000
 MAX_AXES = 8
-MAX_METADATA = 64
+MAX_METADATA, MAX_TEXT_BYTES = 64, 8_000_000
 DEFAULT_DOMAIN = "ai.onnx"
 """As good as no domain."""
 
@@ -109,8 +109,8 @@ class Value:
 
     name: str
     dtype: str
-    shape: tuple[int | str, ...]
-    """Lengths, or the names of those that are open (empty where they have none)."""
+    shape: tuple[int | str, ...] | None
+    """Lengths, or the names of those that are open (empty where they have none); None where nothing is said."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,7 +194,7 @@ class _Parser:
         for name, what in (("sparse", "sparse tensors"), ("quantisation", "annotations of quantisation")):
             if name in graph:
                 raise self.reader.fault(f"it holds {what}, which Fovea does not write")
-        for name, most in (("nodes", MAX_NODES), ("tensors", MAX_TENSORS), ("infos", 4 * MAX_NAMES)):
+        for name, most in (("nodes", MAX_NODES), ("tensors", MAX_TENSORS), ("infos", MAX_VALUES)):
             if len(graph.get(name, ())) > most:
                 raise self.reader.fault(f"its graph has {len(graph[name]):,} {name}; at most {most:,} are read")
 
@@ -217,6 +217,8 @@ class _Parser:
             key = self.reader.text(entry.get("key"))
             if key in found:
                 raise self.reader.fault(f"its {what} has the key `{shortened(key)}` twice")
+            if len(entry.get("value", b"")) > MAX_TEXT_BYTES:
+                raise self.reader.fault(f"its {what} has an entry of more than {MAX_TEXT_BYTES:,} bytes")
             found[key] = self.reader.text(entry.get("value"))
         return found
 
@@ -297,8 +299,8 @@ class _Parser:
         return StoredTensor(name=name, shape=shape, dtype=dtype, held=held, place=place)
 
     def _values(self, given: list[memoryview]) -> tuple[Value, ...]:
-        if len(given) > 4 * MAX_NAMES:
-            raise self.reader.fault(f"it lists {len(given):,} values; at most {4 * MAX_NAMES:,} are read")
+        if len(given) > MAX_VALUES:
+            raise self.reader.fault(f"it lists {len(given):,} values; at most {MAX_VALUES:,} are read")
         return tuple(map(self._one_value, given))
 
     def _one_value(self, data: memoryview) -> Value:
@@ -308,7 +310,9 @@ class _Parser:
         name, dtype = self.reader.text(found.get("name")), DTYPES.get(tensor.get("type", 0))
         if dtype is None:
             raise self.reader.fault(f"its value `{shortened(name)}` is no tensor, or of a type that is not read here")
-        shape = self.reader.message(tensor.get("shape", memoryview(b"")), _SHAPE, "shape of a value")
+        if "shape" not in tensor:
+            return Value(name=name, dtype=dtype, shape=None)
+        shape = self.reader.message(tensor["shape"], _SHAPE, "shape of a value")
         dims = shape.get("dims", [])
         if len(dims) > MAX_AXES:
             raise self.reader.fault(f"its value `{shortened(name)}` has {len(dims)} axes; at most {MAX_AXES} are read")

@@ -1,5 +1,6 @@
 """The one place where onnxruntime is asked: a session of checked bytes, and its errors in one line."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -30,6 +31,9 @@ class Session:
             self._session = runtime.InferenceSession(content, options, providers=chosen)
         except Exception as error:  # whatever it makes of a graph that it does not like
             raise BundleError(f"`{source}` cannot be used: onnxruntime refuses it: {_reason(error)}.") from error
+        self._session.disable_fallback()
+        # it keeps the whole file to begin anew on another provider, which has just been ruled out
+        vars(self._session)["_model_bytes"] = None
         self._run_options = runtime.RunOptions()
         self._run_options.log_severity_level = FATAL
 
@@ -84,5 +88,6 @@ def _providers(runtime: Any, asked: Sequence[str] | None) -> list[str]:
 
 
 def _reason(error: Exception) -> str:
-    """Return what onnxruntime says, without the codes before it."""
-    return first_line(error).rpartition(" : ")[2].rstrip(".: ") or type(error).__name__
+    """Return what onnxruntime says, without its codes and places in its source."""
+    said = first_line(error).rpartition(" : ")[2]
+    return re.sub(r"\S+\.(?:cc|h):\d+ ", "", said).strip(" .:") or type(error).__name__

@@ -15,9 +15,11 @@ from fovea.runtime.rules.interface import MOST_VALUES, Applied, Entry, Known, Ma
 
 OPSETS = range(18, 24)
 """Versions of the operators that are read: before them, axes and factors stand elsewhere."""
-MOST_WORK = 4_000_000_000_000
+MOST_WORK = 2_000_000_000_000
 """Multiplications, about, for one sample; the largest networks for photographs need a hundredth."""
 MOST_INPUTS, MOST_OUTPUTS = 4096, 4096
+STEP = 100
+"""As many multiplications are done in the time in which one value is computed or copied by itself."""
 ORDERS = 4
 """By how much another order of the operations may raise what is held at a time."""
 
@@ -29,11 +31,14 @@ class Needs(NamedTuple):
     """Bytes at a time, in the order of the file."""
     total: int
     """Bytes of all that is made."""
+    kept: int
+    """Bytes of what does not depend on the input: it is computed, and kept, when the file is loaded."""
     work: int
+    """Multiplications, and what takes as long."""
 
     @property
     def bytes(self) -> int:
-        """Bytes at a time, whatever the order, to a factor of `ORDERS`."""
+        """Bytes of all samples at a time, whatever the order, to a factor of `ORDERS`."""
         return max(self.peak, self.total // ORDERS)
 
 
@@ -57,6 +62,8 @@ class Plan:
     outputs: tuple[Value, ...]
     infos: tuple[Value, ...]
     opset: int
+    columns: Mapping[str, int] = field(default_factory=dict)
+    """How many each output must have, by name."""
     _found: dict[int, Needs] = field(default_factory=dict)
 
     def needs(self, samples: int) -> Needs:
@@ -84,7 +91,7 @@ class Plan:
             walk.compare(value)
         for value in self.outputs:
             walk.check_rows(value)
-        return Needs(walk.peak, walk.total, walk.work)
+        return Needs(walk.peak, walk.total, walk.kept, walk.work)
 
 
 class _Walk:
@@ -98,7 +105,7 @@ class _Walk:
         self.uses.update(value.name for value in plan.outputs)
         self.most_work = MOST_WORK * samples
         self.held = self.peak = self.total = given.bytes
-        self.work = 0
+        self.kept = self.work = 0
 
     def take(self, step: Step) -> None:
         """Apply the rule of an operation, and count."""
@@ -119,21 +126,24 @@ class _Walk:
         found = self.known.get(value.name)
         if found is None or value.name in self.plan.stored:
             return
-        fits = len(found.shape) == len(value.shape) and all(
-            isinstance(said, str) or said == length for said, length in zip(value.shape, found.shape, strict=True)
+        said = found.shape if value.shape is None else value.shape
+        fits = len(found.shape) == len(said) and all(
+            isinstance(own, str) or own == length for own, length in zip(said, found.shape, strict=True)
         )
         if not fits or value.dtype != found.dtype:
             raise BundleError(
                 f"`{self.plan.source}` cannot be used: it says that `{shortened(value.name)}` is {value.dtype} "
-                f"{value.shape}, and it is {found.dtype} {found.shape}."
+                f"{said}, and it is {found.dtype} {found.shape}."
             )
 
     def check_rows(self, value: Value) -> None:
-        """Raise BundleError where an output has another number of rows than there are samples."""
-        if (rows := self.known[value.name].shape[0]) != self._samples:
+        """Raise BundleError where an output has no row for each sample, or other columns than it should."""
+        found = self.known[value.name].shape
+        wanted = (self._samples, *([columns] if (columns := self.plan.columns.get(value.name)) else found[1:]))
+        if found != wanted:
             raise BundleError(
-                f"`{self.plan.source}` cannot be used: of {self._samples} samples it makes {rows} rows of "
-                f"`{shortened(value.name)}`."
+                f"`{self.plan.source}` cannot be used: of {self._samples} samples it makes `{shortened(value.name)}` "
+                f"of {found}, and its card announces {wanted}."
             )
 
     def _check(self, made: Made, node: Node) -> None:
@@ -142,7 +152,9 @@ class _Walk:
                 raise RefusedError(f"it makes a tensor without values, {output.shape}")
             if excess := INPUT.excess(output.bytes // max(1, self._samples)):
                 raise RefusedError(f"it makes a tensor of {excess}")
-        self.work += made.work
+        if excess := INPUT.excess(self.kept):
+            raise RefusedError(f"what is computed once, by here, takes {excess}")
+        self.work += STEP * made.steps + made.products
         if self.work > self.most_work:
             raise RefusedError(f"by here the network takes more than {MOST_WORK:,} multiplications for one sample")
         if len(made.outputs) < len(node.outputs):
@@ -154,32 +166,32 @@ class _Walk:
 
     def _count(self, node: Node, inputs: tuple[Known | None, ...], made: Made) -> None:
         named = [(name, output) for name, output in zip(node.outputs, made.outputs, strict=False) if name]
-        fresh = sum(output.bytes for _, output in named)
-        replaceable = zip(node.inputs, inputs, strict=True)
-        if made.in_place and any(self._replaces(name, given, made) for name, given in replaceable):
-            fresh = 0
+        given = [(name, known) for name, known in zip(node.inputs, inputs, strict=True) if known is not None]
         self.known.update(named)
+        if made.outputs[0].constant:
+            self.kept += sum(output.bytes for _, output in named)
+            return
+        replaced = next((name for name, known in given if made.in_place and self._replaces(name, known, made)), "")
+        fresh = 0 if replaced else sum(output.bytes for _, output in named)
         self.total += fresh + made.workspace
         self.held += fresh
         self.peak = max(self.peak, self.held + made.workspace)
-        for name, given in zip(node.inputs, inputs, strict=True):
-            if given is not None:
-                self.uses[name] -= 1
-                if not self.uses[name] and name not in self.plan.stored and not given.constant and fresh:
-                    self.held -= given.bytes
-        for name, output in named:
-            if not self.uses[name] and not output.constant:
-                self.held -= output.bytes if fresh else 0
+        for name, known in given:
+            self.uses[name] -= 1
+            if not (self.uses[name] or known.constant or name == replaced):
+                self.held -= known.bytes
+        self.held -= sum(output.bytes for name, output in named if not self.uses[name])
 
-    def _replaces(self, name: str, given: Known | None, made: Made) -> bool:
+    def _replaces(self, name: str, known: Known, made: Made) -> bool:
         """Tell whether the first output may take the place of an input that nothing else needs."""
-        if given is None or given.constant or name == self.plan.input.name or self.uses[name] != 1:
-            return False
-        return given.bytes == made.outputs[0].bytes
+        alone = self.uses[name] == 1 and not known.constant and name != self.plan.input.name
+        return alone and known.bytes == made.outputs[0].bytes
 
 
-def planned(file: OnnxFile, given: Value, sample_shape: tuple[int, ...]) -> Plan:
-    """Return the plan of a file with the input `given`, of samples of a shape.
+def planned(
+    file: OnnxFile, given: Value, sample_shape: tuple[int, ...], columns: Mapping[str, int] | None = None
+) -> Plan:
+    """Return the plan of a file with the input `given`, of samples of a shape; its outputs have so many `columns`.
 
     Raises: BundleError for operators that are not allowed, or names that do not go together.
     """
@@ -201,6 +213,7 @@ def planned(file: OnnxFile, given: Value, sample_shape: tuple[int, ...]) -> Plan
         outputs=file.outputs,
         infos=file.infos,
         opset=opset,
+        columns=columns or {},
     )
 
 

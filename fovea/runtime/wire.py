@@ -9,8 +9,10 @@ from typing import Any, NamedTuple
 from fovea.errors import BundleError
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
-MAX_FIELDS = 4_000_000
+MAX_FIELDS = 500_000
 """Of one file; a network of a thousand layers has about fifty thousand."""
+MAX_REPEATED = 100_000
+"""Of one kind in one message."""
 LARGEST = 2**64 - 1
 
 
@@ -59,6 +61,8 @@ class Reader:
             if field.repeated:
                 values = found.setdefault(field.name, [])
                 values.extend(self._unpacked(value, field)) if field.packed and wire == BYTES else values.append(value)
+                if len(values) > MAX_REPEATED:
+                    raise self.fault(f"its {what} has more than {MAX_REPEATED:,} `{field.name}`")
             elif field.name in found:
                 raise self.fault(f"its {what} has the field `{field.name}` twice")
             else:

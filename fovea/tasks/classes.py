@@ -237,12 +237,24 @@ class Classes(Named):
 
     def prediction(self, row: Rows) -> Prediction:
         """Return all classes, the most probable first."""
-        order = (-row).argsort(kind="stable")
-        return Prediction(scores=tuple(LabelScore(self.names[index], float(row[index])) for index in order))
+        return self._named((-row).argsort(kind="stable"), row)
 
     def top(self, prediction: Prediction, count: int) -> Prediction:
         """Return the `count` most probable classes."""
         return replace(prediction, scores=prediction.scores[:count])
+
+    def best(self, row: Rows, count: int) -> Prediction:
+        """Return the `count` most probable classes of a row (K,): of thousands the others are not sorted or named."""
+        if count >= len(row):
+            return self.prediction(row)
+        high = np.flatnonzero(row >= np.partition(row, -count)[-count])
+        return self._named(high[(-row[high]).argsort(kind="stable")][:count], row)
+
+    def _named(self, order: NDArray[np.int64], row: Rows) -> Prediction:
+        probabilities = row[order].tolist()
+        return Prediction(
+            scores=tuple(LabelScore(self.names[i], p) for i, p in zip(order.tolist(), probabilities, strict=True))
+        )
 
     def matched(self, labels: Labels, classes: Sequence[str]) -> Labels:
         """Return the labels as indices into our names."""

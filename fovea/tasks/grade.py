@@ -177,6 +177,10 @@ class Grade(Classes):
         order = [answer, *(index for index in (-row).argsort(kind="stable").tolist() if index != answer)]
         return Prediction(scores=tuple(LabelScore(self.names[index], float(row[index])) for index in order))
 
+    def best(self, row: Rows, count: int) -> Prediction:
+        """Return the answer and the most probable of the others, `count` in all, of a row (K,)."""
+        return self.top(self.prediction(row), count)
+
     def figures(self, outputs: "Tensor", labels: Labels) -> GradeFigures:
         """Return error and agreement with their intervals, and the figures of classes."""
         found = self.class_figures(outputs, labels)

@@ -361,6 +361,10 @@ class Task(ABC):
         """Return a prediction with its `count` best answers, where it has several."""
         return prediction
 
+    def best(self, row: Rows, count: int) -> Prediction:
+        """Return what one row (K,) of `decode` means, with its `count` best answers where it has several."""
+        return self.top(self.prediction(row), count)
+
     def columns_of(self, other: "Task") -> list[int] | None:
         """Return which column of `other.decode` stands for each of ours; None where it predicts something else."""
         return [0] if type(other) is type(self) else None

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import torch
 
-from tests.campaigns import data, exports, images, kills, models, runs
+from tests.campaigns import data, exports, images, kills, models, runs, uploads
 from tests.campaigns.batches import campaign
 
-KINDS = {kind.name: kind for module in (images, models, exports, data, runs) for kind in module.KINDS}
+KINDS = {kind.name: kind for module in (images, models, exports, uploads, data, runs) for kind in module.KINDS}
 INPUTS, KILLS = "inputs", "kills"
 
 

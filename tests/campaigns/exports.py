@@ -1,6 +1,7 @@
 """Damaged `.onnx` files, through `fovea.runtime.load`, `predict` and `fovea info`: nothing may end the process."""
 
 import json
+import os
 from pathlib import Path
 from random import Random
 
@@ -15,6 +16,8 @@ from tests.campaigns.grown import grown
 from tests.campaigns.mutation import EDGES, NOT_JSON, VALUES, altered, damaged
 from tests.support.onnx_files import graphs, onnx_model
 
+REAL = "FOVEA_CAMPAIGN_EXPORTS"
+"""The environment variable that names a folder of files from `fovea export`, which are damaged, too."""
 INPUT_MB = 64
 GROWN = 0.5
 """Share of the files that are grown at random; the others are changed ones."""
@@ -34,7 +37,7 @@ OPERATORS = (
 def write_exports(folder: Path) -> None:
     for name, changes in graphs().items():
         (folder / f"{name}.onnx").write_bytes(onnx_model(**changes).SerializeToString())
-    for path in sorted((Path(__file__).parents[1] / "runtime" / "exports").glob("*.onnx")):
+    for path in sorted(Path(os.environ[REAL]).glob("*.onnx")) if REAL in os.environ else ():
         (folder / f"real-{path.name}").write_bytes(path.read_bytes())
 
 

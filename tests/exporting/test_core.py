@@ -101,3 +101,14 @@ def test_a_network_whose_way_hangs_on_values_is_refused():
 
     with pytest.raises(UsageError, match="cannot be written as an ONNX graph"):
         float_core(Branching().eval(), (4,))
+
+
+@pytest.mark.parametrize("bins", [1, 2, 5])
+def test_a_pyramid_of_pools_is_exported_whatever_divides_the_map(bins):
+    pyramid = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.AdaptiveMaxPool2d(bins), nn.Flatten(), nn.LazyLinear(2))
+    x = torch.randn(3, *SHAPE)
+    expected = pyramid(x).detach()
+    (logits,) = onnxruntime.InferenceSession(float_core(pyramid.eval(), SHAPE).SerializeToString()).run(
+        ["logits"], {"input": x.numpy()}
+    )
+    np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-5)

@@ -30,7 +30,7 @@ def test_neighbours_are_alike_as_in_photographs():
     stored = generated(RGB, count=16).stored.astype(float)
     neighbours = np.abs(np.diff(stored, axis=2)).mean()
     far = np.abs(stored[:, :, 24:] - stored[:, :, :24]).mean()
-    assert neighbours < 0.5 * far
+    assert neighbours < 0.6 * far  # of white noise they differ as much as distant ones
 
 
 @pytest.mark.parametrize(

@@ -64,8 +64,9 @@ def test_an_array_that_is_no_series_is_refused(array):
 )
 def test_a_csv_file_is_rows_of_steps(tmp_path, text, values):
     (tmp_path / "a.csv").write_text(text, newline="")
-    read = way(length=len(values), channels=len(values[0])).read(tmp_path / "a.csv")
-    assert read.tolist() == values and read.dtype == np.float32
+    for source in (tmp_path / "a.csv", text.encode()):
+        read = way(length=len(values), channels=len(values[0])).read(source)
+        assert read.tolist() == values and read.dtype == np.float32
 
 
 @pytest.mark.parametrize(
@@ -81,8 +82,10 @@ def test_a_csv_file_is_rows_of_steps(tmp_path, text, values):
 )
 def test_a_broken_file_is_named_with_its_reason(tmp_path, content, reason):
     (tmp_path / "a.csv").write_bytes(content)
-    with pytest.raises(ImageError, match=reason):
+    with pytest.raises(ImageError, match=f"a.csv`: .*{reason}"):
         way().read(tmp_path / "a.csv")
+    with pytest.raises(ImageError, match=f"^[^`]*{reason}"):
+        way().read(content)
 
 
 def test_a_numpy_file_is_a_series_and_a_pickle_is_none(tmp_path):

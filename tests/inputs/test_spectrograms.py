@@ -50,8 +50,9 @@ def tone(hertz, seconds=0.5):
 @pytest.mark.parametrize("extensible", [False, True])
 def test_every_form_gives_the_same_sound(tmp_path, bits, coding, content, extensible):
     file = wav(tmp_path / "a.wav", content, bits=bits, coding=coding, extensible=extensible)
-    sound, rate = read_wav(file)
-    assert sound.tolist() == [0, 0.5, -1] and sound.dtype == np.float32 and rate == RATE
+    for source in (file, file.read_bytes()):
+        sound, rate = read_wav(source)
+        assert sound.tolist() == [0, 0.5, -1] and sound.dtype == np.float32 and rate == RATE
 
 
 def test_channels_become_their_mean_and_other_chunks_are_passed_over(tmp_path):
@@ -75,8 +76,11 @@ def test_channels_become_their_mean_and_other_chunks_are_passed_over(tmp_path):
 )
 def test_a_file_that_cannot_be_used_says_why(tmp_path, changes, reason):
     content = changes.pop("content", b"\0\0\0\0")
-    with pytest.raises(ImageError, match=reason):
-        read_wav(wav(tmp_path / "a.wav", content, **changes))
+    file = wav(tmp_path / "a.wav", content, **changes)
+    with pytest.raises(ImageError, match=f"a.wav`: .*{reason}"):
+        read_wav(file)
+    with pytest.raises(ImageError, match=f"^[^`]*{reason}"):
+        read_wav(file.read_bytes())
 
 
 @pytest.mark.parametrize(
@@ -86,6 +90,8 @@ def test_bytes_that_are_no_recording_are_refused(tmp_path, content):
     (tmp_path / "a.wav").write_bytes(content)
     with pytest.raises(ImageError, match="a.wav`: (this is no|a) WAV file"):
         read_wav(tmp_path / "a.wav")
+    with pytest.raises(ImageError, match="^(this is no|a) WAV file"):
+        read_wav(content)
     with pytest.raises(ImageError, match="No such file"):
         read_wav(tmp_path / "none.wav")
 

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from onnx_files import write_onnx
 from PIL import Image
 
 from fovea.data.sources.source import find
@@ -241,3 +242,17 @@ def test_data_is_read_for_the_names_that_the_model_knows(make_bundle, mixed, mon
 def test_how_grades_and_several_labels_are_written_is_for_models_of_them(make_bundle, mixed):
     with pytest.raises(UsageError, match="`--order` is for `--task grade`, and the task is `classes`; change one"):
         evaluate(make_bundle(), mixed, order="red,green,blue")
+
+
+def test_an_exported_network_has_the_figures_of_its_model_file(make_bundle, mixed, tmp_path):
+    exported = write_onnx(tmp_path / "net.onnx")
+    page = tmp_path / "page.html"
+    found = evaluate(exported, mixed, robust=True, html=page, device="cpu")
+    expected = evaluate(make_bundle(), mixed, robust=True)
+    assert found.confusion == expected.confusion and found.nll == pytest.approx(expected.nll, abs=1e-5)
+    assert found.robustness.to_dict() == expected.robustness.to_dict()
+    assert page.stat().st_size > 1000
+    views = {"crops": 5, "flip": True, "scales": (1.0, 1.5)}
+    assert evaluate(exported, mixed, **views).nll == pytest.approx(
+        evaluate(make_bundle(), mixed, **views).nll, abs=0.01
+    )

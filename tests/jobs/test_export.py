@@ -9,13 +9,13 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import fovea
-from fovea.cli import app
+from fovea.cli import application
 from fovea.errors import UsageError
 from fovea.model.bundle import load
 
 
 def command(*words):
-    return CliRunner().invoke(app, ["export", *map(str, words)])
+    return CliRunner().invoke(application(), ["export", *map(str, words)])
 
 
 @pytest.fixture(scope="module")

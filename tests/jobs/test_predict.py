@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from onnx_files import write_onnx
 
 from fovea.errors import UsageError
 from fovea.jobs import predict as module
@@ -205,3 +206,13 @@ def test_photographs_that_are_not_read_are_named_and_not_passed_over(make_bundle
     (tmp_path / "IMG_1.HEIC").write_bytes(b"\0\0\0\x18ftypheic")
     errors = [result.error for result in predict(make_bundle(), tmp_path)]
     assert errors == ["this is a HEIC photograph, which is not read; convert it to JPEG or PNG."]
+
+
+def test_an_exported_network_answers_as_its_model_file_and_beside_it(make_bundle, colour_folder, tmp_path):
+    folder = colour_folder("images")
+    exported = write_onnx(tmp_path / "net.onnx")
+    expected = list(predict(make_bundle(), folder))
+    for found in (predict(exported, folder), predict(exported, folder, ensemble=[make_bundle()])):
+        for one, other in zip(expected, found, strict=True):
+            assert one.image == other.image and one.prediction.label == other.prediction.label
+            assert dict(other.prediction.scores) == pytest.approx(dict(one.prediction.scores), abs=1e-6)

@@ -448,3 +448,11 @@ def test_a_name_that_differs_in_case_only_is_said():
 
 def test_whole_numbers_stored_as_fractions_are_classes():
     Classes.check_raw(np.array([0.0, 1.0]), "y")
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5, 40])
+def test_the_best_classes_are_the_first_of_all_also_where_some_are_equal(count):
+    target = Classes(names=tuple(f"c{index}" for index in range(40)), loss="cross-entropy")
+    generator = np.random.default_rng(0)
+    for row in (generator.random(40), generator.integers(0, 3, 40) / 10, np.full(40, 0.025)):
+        assert target.best(row, count) == target.top(target.prediction(row), count)

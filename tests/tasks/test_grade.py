@@ -264,3 +264,9 @@ def test_too_sure_probabilities_become_frequencies():
 def test_an_order_is_compared_in_one_unicode_form():
     names = ("tre\u0301s", "plus")
     assert Grade(names=names).columns_of(Grade(names=("tr\u00e9s", "plus"))) == [0, 1]
+
+
+def test_of_the_best_grades_the_answer_is_the_first_though_another_is_more_probable():
+    target = Grade(names=("0", "1", "2"), loss="corn")
+    row = np.array([0.4, 0.25, 0.35])
+    assert [score.label for score in target.best(row, 2).scores] == ["1", "0"]

@@ -50,13 +50,13 @@ class Steps(NamedTuple):
         return self.scale * (LEVELS - self.zero_point)
 
     def stored(self, values: NDArray[Any]) -> NDArray[np.uint8]:
-        """Return real numbers as they are stored: rounded half to even, and cut at the ends."""
+        """Return real numbers of any shape as they are stored, uint8: rounded half to even, and cut at the ends."""
         steps = np.rint(np.asarray(values, np.float64) / self.scale) + self.zero_point
         stored: NDArray[np.uint8] = np.clip(steps, 0, LEVELS).astype(np.uint8)
         return stored
 
     def meant(self, stored: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return the real numbers that stored ones mean."""
+        """Return the real numbers, float32, that stored ones of any shape mean."""
         return ((stored.astype(np.float32) - self.zero_point) * np.float32(self.scale)).astype(np.float32)
 
 
@@ -71,13 +71,13 @@ class Weights(NamedTuple):
 
     @property
     def meant(self) -> NDArray[np.float32]:
-        """The real numbers that the stored ones mean."""
+        """The real numbers that the stored ones mean, float32 of the same shape."""
         meant: NDArray[np.float32] = self.stored * along(self.scales, self.axis, self.stored.ndim)
         return meant
 
 
 def quantised_weights(weights: NDArray[Any], *, axis: int | None, least_scales: NDArray[Any] | float = 0.0) -> Weights:
-    """Return weights as int8, symmetric about zero, with one scale for each index of `axis`, the output channels.
+    """Return weights of any shape as int8 -127..127, with one scale for each index of `axis`, the output channels.
 
     `least_scales` are the smallest scales that are allowed, one for each channel: see `bias_scales`.
 
@@ -96,7 +96,7 @@ def quantised_weights(weights: NDArray[Any], *, axis: int | None, least_scales: 
 
 
 def bias_scales(bias: NDArray[Any], input_scale: float) -> NDArray[np.float64]:
-    """Return the smallest scales of the weights with which each bias fits into int32.
+    """Return the smallest scales (channels,) float64 of the weights with which each bias (channels,) fits into int32.
 
     A bias is stored in steps of input scale times weight scale; a channel of nearly no weights would overflow.
     """
@@ -104,7 +104,7 @@ def bias_scales(bias: NDArray[Any], input_scale: float) -> NDArray[np.float64]:
 
 
 def quantised_bias(bias: NDArray[Any], scales: NDArray[Any]) -> NDArray[np.int32]:
-    """Return a bias in steps of `scales`, those of the input times those of the weights."""
+    """Return a bias (channels,) as int32 in steps of `scales` (channels,), those of the input times the weights'."""
     return np.rint(bias.astype(np.float64) / scales.astype(np.float64)).astype(np.int32)
 
 

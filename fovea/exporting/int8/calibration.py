@@ -39,12 +39,12 @@ class Observed:
 
     @property
     def means(self) -> NDArray[np.float64] | None:
-        """The mean of each channel."""
+        """The mean of each channel, (channels,) float64."""
         return None if self.sums is None else self.sums / self.places
 
     @property
     def centres(self) -> NDArray[np.float64]:
-        """The middles of the bins."""
+        """The middles of the bins, (BINS,) float64."""
         ends = np.linspace(self.least, self.largest, BINS + 1)
         return (ends[:-1] + ends[1:]) / 2
 

@@ -47,6 +47,8 @@ class Int8Core:
     layers: int
     """With weights, those in float counted."""
     cost: Cost
+    max_drop: float
+    """That was allowed."""
     speed: Speed
 
     @property
@@ -56,7 +58,12 @@ class Int8Core:
 
     def facts(self) -> dict[str, Any]:
         """Return what a card says of it, as JSON values."""
-        return {"kept_float": list(self.kept), "ranges": self.ranges, "speed": self.speed.to_dict()}
+        return {
+            "kept_float": list(self.kept),
+            "ranges": self.ranges,
+            "max_drop": self.max_drop,
+            "speed": self.speed.to_dict(),
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +90,7 @@ def int8_core(core: onnx.ModelProto, material: Material, settings: Int8Settings,
     by_hand = named(folded, settings.by_hand)
     material = replace(material, validation=_affordable(folded, material.validation, display))
     found = _observed(folded, material.calibration, display)
+    _warn_of_few(material, settings, display)
     before = outputs(folded, material.validation, progress=display.counter("validating float"))
     ways = tuple(METHODS) if settings.ranges == AUTO else (settings.ranges,)
     trial = _Trial(found, material, before, ways[0])
@@ -99,6 +107,7 @@ def int8_core(core: onnx.ModelProto, material: Material, settings: Int8Settings,
         ranges=trial.ranges,
         layers=len(layer_names(folded)),
         cost=lost,
+        max_drop=settings.max_drop,
         speed=compared(core, model, material.validation),
     )
 
@@ -133,6 +142,16 @@ def _affordable(folded: onnx.ModelProto, validation: Samples, display: Display) 
     if most < len(validation):
         display.note(f"validating on {most:,} of {len(validation):,} samples, as the network is slow")
     return validation.first(most)
+
+
+def _warn_of_few(material: Material, settings: Int8Settings, display: Display) -> None:
+    """Say where a single sample counts more than what may be lost."""
+    one = 100 / len(material.validation)
+    if material.target.metric.share and 0 < settings.max_drop < one:
+        display.note(
+            f"validation has {len(material.validation):,} samples, of which one counts {one:.2g} points, and "
+            f"{settings.max_drop:g} may be lost: more samples, or a larger `--max-drop`, would judge more fairly"
+        )
 
 
 def _observed(folded: onnx.ModelProto, calibration: Samples, display: Display) -> Observations:

@@ -16,6 +16,7 @@ from fovea.exporting.int8.samples import Samples, outputs
 from fovea.exporting.int8.settings import Int8Settings
 from fovea.exporting.onnx_file import proven, serialised
 from fovea.exporting.reference import ProofError
+from fovea.exporting.samples import USUAL
 from fovea.exporting.samples import Samples as ProofSamples
 from fovea.exporting.session import Session
 from fovea.exporting.settings import OPSET, ExportSettings
@@ -37,6 +38,11 @@ class Int8Request:
     calibration: Samples
     validation: Samples
     display: Display
+
+    @property
+    def proof_samples(self) -> ProofSamples:
+        """Validation samples that the float graph is proven on."""
+        return ProofSamples(np.array(self.validation.stored[:USUAL]), self.validation.source)
 
 
 @dataclass(frozen=True, kw_only=True)

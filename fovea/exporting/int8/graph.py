@@ -66,7 +66,7 @@ class Graph:
         return {value.name for value in self.outputs}
 
     def constant(self, array: Array, stem: str) -> str:
-        """Return the name of a new constant."""
+        """Return the name of a new constant, an array of any shape and dtype."""
         name = self.fresh(stem)
         self.constants[name] = array
         return name

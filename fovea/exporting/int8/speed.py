@@ -56,7 +56,7 @@ def compared(before: onnx.ModelProto, after: onnx.ModelProto, samples: Samples) 
 
 
 def interleaved(runs: Mapping[str, Callable[[], object]]) -> dict[str, np.ndarray]:
-    """Return the seconds of processor time of each call of each function, called in turn: A B A B."""
+    """Return the seconds of processor time of each call of each function, (calls,) float64, called in turn: A B A B."""
     times: dict[str, list[float]] = {name: [] for name in runs}
     begun = time.perf_counter()
     for index in range(-WARM, MOST):

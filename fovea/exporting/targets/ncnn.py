@@ -91,7 +91,7 @@ def _converted(answers: _Answers, folder: Path, *, half: bool) -> tuple[Path, Pa
     traced = folder / "net.pt"
     with silenced(), torch.no_grad():
         try:
-            torch.jit.trace(answers, (answers.whole.example[:1],), check_trace=False).save(str(traced))
+            torch.jit.trace(answers, (answers.whole.example[:1],), check_trace=False).save(str(traced))  # type: ignore[no-untyped-call]
         except Exception as error:  # whatever the tracer makes of a network
             raise UsageError(f"This network cannot be traced for ncnn: {first_line(error)}") from error
         program = optional("pnnx", EXTRA).EXEC_PATH

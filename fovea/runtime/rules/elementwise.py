@@ -1,5 +1,6 @@
 """Operations on each value by itself: activations, arithmetic, comparisons, conversions."""
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -7,9 +8,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fovea.runtime.onnx_file import DTYPES
-from fovea.runtime.rules.interface import FLOATS, WHOLE, Applied, Known, Made, RefusedError, broadcast, rule
+from fovea.runtime.rules.interface import (
+    FLOATS,
+    MOST_VALUES,
+    WHOLE,
+    Applied,
+    Known,
+    Made,
+    RefusedError,
+    broadcast,
+    rule,
+)
 
 MOST_INPUTS = 1000
+SLOW = 10
+"""How many times as long a power takes as a sum."""
 
 _EVALUATED: Mapping[str, Callable[..., NDArray[Any]]] = {
     **{"Neg": np.negative, "Abs": np.abs, "Floor": np.floor, "Ceil": np.ceil, "Identity": np.array, "Not": np.invert},
@@ -110,7 +123,7 @@ def _divided(given: Applied, a: Known, b: Known, shape: tuple[int, ...]) -> Made
     if b.values is None or not (b.values > 0).all():
         raise RefusedError("it divides whole numbers by what is not known to be above 0")
     values = None
-    if a.values is not None:
+    if a.values is not None and math.prod(shape) <= MOST_VALUES:
         if (a.values < 0).any():  # rounded towards 0 or down: no shape needs it
             raise RefusedError("it divides numbers below 0")
         values = a.values // b.values if given.node.operator == "Div" else a.values % b.values
@@ -126,11 +139,12 @@ def _made(given: Applied, dtype: str, shape: tuple[int, ...]) -> Made:
     """Return one output, which may take the place of an input, with its values where those of all inputs are known."""
     evaluate, values = _EVALUATED.get(given.node.operator), given.all_values()
     result = None
-    if evaluate and values is not None and len(values) == len(given.inputs):
+    if evaluate and values is not None and math.prod(shape) <= MOST_VALUES:
         with np.errstate(all="ignore"):
             result = _reduced(evaluate, values)
     output = given.known(dtype, shape, result)
-    return Made((output,), output.size, in_place=True)
+    steps = SLOW * output.size if given.node.operator in ("Pow", "Mish") else output.size
+    return Made((output,), steps, in_place=True)
 
 
 def _reduced(evaluate: Callable[..., NDArray[Any]], values: list[NDArray[Any]]) -> NDArray[Any]:

@@ -59,8 +59,10 @@ class Made(NamedTuple):
     """What an operation makes, and what that costs."""
 
     outputs: tuple[Known, ...]
-    work: int
-    """About how many multiplications or other steps."""
+    steps: int
+    """How many values are computed, copied or looked at one by one, about."""
+    products: int = 0
+    """How many multiplications there are in convolutions and products of matrices."""
     workspace: int = 0
     """Bytes that are needed beside inputs and outputs while it runs."""
     in_place: bool = False
@@ -149,15 +151,15 @@ class Applied(NamedTuple):
             values = np.asarray(values, dtype) if values.size <= MOST_VALUES else None
         return Known(dtype, shape, values, self.constant)
 
-    def one(self, dtype: str, shape: tuple[int, ...], *, work: int = 0, values: NDArray[Any] | None = None) -> Made:
-        """Return one output that costs `work`, or a step for each value."""
+    def one(self, dtype: str, shape: tuple[int, ...], *, steps: int = 0, values: NDArray[Any] | None = None) -> Made:
+        """Return one output that costs so many `steps`, or one for each value."""
         output = self.known(dtype, shape, values)
-        return Made((output,), work or output.size)
+        return Made((output,), steps or output.size)
 
     def all_values(self) -> list[NDArray[Any]] | None:
         """Return the values of all inputs where all are known."""
-        found = [given.values for given in self.inputs if given is not None]
-        return None if any(values is None for values in found) or not found else found  # type: ignore[return-value]
+        found = [given.values for given in self.inputs if given is not None and given.values is not None]
+        return found if len(found) == len(self.inputs) else None
 
 
 Rule = Callable[[Applied], Made]

@@ -7,6 +7,7 @@ import numpy as np
 from fovea.runtime.onnx_file import StoredTensor
 from fovea.runtime.rules.interface import (
     LARGEST_NUMBER,
+    MOST_VALUES,
     Applied,
     Known,
     Made,
@@ -44,12 +45,9 @@ def constant(given: Applied) -> Made:
         raise RefusedError("it has several values, or none")
     ((name, value),) = given.node.attributes.items()
     if isinstance(value, StoredTensor):
-        return given.one(value.dtype, value.shape, values=value.values if value.size <= LARGEST_CONSTANT else None)
+        return given.one(value.dtype, value.shape, values=value.values if value.size <= MOST_VALUES else None)
     values = np.array(value, "float32" if name == "value_float" else "int64")
     return given.one(str(values.dtype), values.shape, values=values)
-
-
-LARGEST_CONSTANT = 4096
 
 
 @rule("ConstantOfShape", attributes={"value": StoredTensor})
@@ -61,7 +59,7 @@ def constant_of_shape(given: Applied) -> Made:
     if value is not None and value.size != 1:
         raise RefusedError("its value is no single one")
     dtype = "float32" if value is None else value.dtype
-    few = math.prod(shape) <= LARGEST_CONSTANT
+    few = math.prod(shape) <= MOST_VALUES
     filled = np.full(shape, 0 if value is None else value.values.reshape(-1)[0], dtype) if few else None
     return given.one(dtype, shape, values=filled)
 
@@ -78,7 +76,7 @@ def range_of(given: Applied) -> Made:
         raise RefusedError("its ends or step are not finite")
     count = max(0, math.ceil((last - first) / step))
     _lengths((count,))
-    values = (first + step * np.arange(count)).astype(start.dtype) if count <= LARGEST_CONSTANT else None
+    values = (first + step * np.arange(count)).astype(start.dtype) if count <= MOST_VALUES else None
     return given.one(str(start.dtype), (count,), values=values)
 
 
@@ -160,8 +158,8 @@ def concat(given: Applied) -> Made:
     if len(rests) > 1 or len({len(tensor.shape) for tensor in tensors}) > 1:
         raise RefusedError("its inputs do not go together")
     shape = (*first.shape[:axis], sum(tensor.shape[axis] for tensor in tensors), *first.shape[axis + 1 :])
-    values = given.all_values()
-    whole = None if values is None or len(values) < len(tensors) else np.concatenate(values, axis)
+    values = given.all_values() if math.prod(shape) <= MOST_VALUES else None
+    whole = None if values is None else np.concatenate(values, axis)
     return given.one(first.dtype, shape, values=whole)
 
 
@@ -211,7 +209,7 @@ def gather(given: Applied) -> Made:
     if indices.values is not None:
         _check_indices(indices, x.shape[axis])
     shape = _lengths((*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]))
-    known = x.values is not None and indices.values is not None and math.prod(shape) <= LARGEST_CONSTANT
+    known = x.values is not None and indices.values is not None and math.prod(shape) <= MOST_VALUES
     return given.one(x.dtype, shape, values=np.take(x.values, indices.values, axis) if known else None)  # type: ignore[arg-type]
 
 
@@ -235,7 +233,7 @@ def expand(given: Applied) -> Made:
     given.only(2)
     x = given.tensor(0)
     shape = broadcast(x.shape, _lengths(given.wholes(1)))
-    few = x.values is not None and math.prod(shape) <= LARGEST_CONSTANT
+    few = x.values is not None and math.prod(shape) <= MOST_VALUES
     return given.one(x.dtype, shape, values=np.broadcast_to(x.values, shape) if few else None)  # type: ignore[arg-type]
 
 

@@ -52,7 +52,9 @@ def quantised_matmul(given: Applied) -> Made:
     plain = given._replace(inputs=(given.tensor(0), given.tensor(3)._replace(dtype=given.tensor(0).dtype)))
     made = matmul(plain)
     (output,) = made.outputs
-    return Made((given.known(given.tensor(7).dtype, output.shape),), made.work, workspace=4 * output.size)
+    return Made(
+        (given.known(given.tensor(7).dtype, output.shape),), output.size, made.products, workspace=4 * output.size
+    )
 
 
 def _check_scale(given: Applied, x: Known, scale: Known, point: Known | None) -> None:

@@ -32,8 +32,8 @@ def matmul(given: Applied) -> Made:
     rows = () if len(a.shape) == 1 else (left[-2],)
     columns = () if len(b.shape) == 1 else (right[-1],)
     stacked = broadcast(left[:-2], right[:-2])
-    work = math.prod(stacked) * left[-2] * left[-1] * right[-1]
-    return given.one("int32" if whole else a.dtype, (*stacked, *rows, *columns), work=work)
+    made = given.one("int32" if whole else a.dtype, (*stacked, *rows, *columns))
+    return made._replace(products=math.prod(stacked) * left[-2] * left[-1] * right[-1])
 
 
 @rule("Gemm", attributes={"alpha": float, "beta": float, "transA": int, "transB": int})
@@ -48,7 +48,7 @@ def gemm(given: Applied) -> Made:
     shape = (rows, columns)
     if inner != wide or (c is not None and broadcast(c.shape, shape) != shape):
         raise RefusedError(f"{a.shape} by {b.shape}")
-    return given.one(a.dtype, shape, work=rows * columns * inner)
+    return given.one(a.dtype, shape)._replace(products=rows * columns * inner)
 
 
 @rule(
@@ -70,7 +70,7 @@ def reduction(given: Applied) -> Made:
     values = None
     if x.values is not None and given.node.operator in _REDUCED:
         values = _REDUCED[given.node.operator](x.values, axis=tuple(sorted(axes)), keepdims=bool(keep))
-    return given.one(x.dtype, shape, work=x.size, values=values)
+    return given.one(x.dtype, shape, steps=x.size, values=values)
 
 
 _REDUCED: Mapping[str, Callable[..., NDArray[Any]]] = {
@@ -86,7 +86,7 @@ def arg_max(given: Applied) -> Made:
     x = given.typed(0, _NUMBERS)
     axis = given.axis(given.whole("axis", 0), len(x.shape))
     one = (1,) if given.whole("keepdims", 1, least=0, most=1) else ()
-    return given.one("int64", (*x.shape[:axis], *one, *x.shape[axis + 1 :]), work=x.size)
+    return given.one("int64", (*x.shape[:axis], *one, *x.shape[axis + 1 :]), steps=x.size)
 
 
 @rule("Softmax", "LogSoftmax", attributes={"axis": int})
@@ -127,11 +127,13 @@ def per_sample_norm(given: Applied) -> Made:
     """Return the input, normalised over each sample's channels or groups of them."""
     given.only(3)
     x = given.typed(0, FLOATS)
-    groups = given.whole("num_groups", 1, least=1)
-    lengths = {(x.shape[1],), (groups,)} if len(x.shape) > 2 else set()
-    if not lengths or x.shape[1] % groups or any(given.tensor(index).shape not in lengths for index in (1, 2)):
+    if len(x.shape) < 3:
+        raise RefusedError(f"its input is {x.shape}")
+    groups = given.whole("num_groups", x.shape[1], least=1)
+    lengths = {(x.shape[1],), (groups,)}
+    if x.shape[1] % groups or any(given.tensor(index).shape not in lengths for index in (1, 2)):
         raise RefusedError(f"its scales do not fit {x.shape}")
-    return given.one(x.dtype, x.shape, work=2 * x.size)
+    return given.one(x.dtype, x.shape, steps=2 * x.size)
 
 
 @rule("LayerNormalization", attributes={"axis": int, "epsilon": float, "stash_type": int})
@@ -145,20 +147,21 @@ def layer_norm(given: Applied) -> Made:
         weight = given.maybe(index)
         if weight is not None and weight.shape != x.shape[axis:]:
             raise RefusedError(f"its weights {weight.shape} do not fit {x.shape}")
-    return given.one(x.dtype, x.shape, work=2 * x.size)
+    return given.one(x.dtype, x.shape, steps=2 * x.size)
 
 
 @rule(
     "Resize",
     attributes={
         **{"coordinate_transformation_mode": bytes, "mode": bytes, "nearest_mode": bytes, "cubic_coeff_a": float},
-        **{"antialias": int, "exclude_outside": int, "extrapolation_value": float},
+        **{"antialias": int, "exclude_outside": int, "extrapolation_value": float, "keep_aspect_ratio_policy": bytes},
     },
 )
 def resize(given: Applied) -> Made:
     """Return the input at another size, by known factors or lengths."""
     given.only(3, 4)
     x = given.typed(0, FLOATS | {"uint8", "int8"})
+    given.text("keep_aspect_ratio_policy", "stretch", ("stretch",))
     given.text("mode", "nearest", ("nearest", "linear", "cubic"))
     given.text("coordinate_transformation_mode", "half_pixel", _CENTRED)
     given.text("nearest_mode", "round_prefer_floor", ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil"))

@@ -29,7 +29,7 @@ def conv(given: Applied) -> Made:
     if bias is not None and bias.shape != (channels,):
         raise RefusedError("its bias does not fit its channels")
     shape = (x.shape[0], channels, *moved.lengths)
-    return given.one(x.dtype, shape, work=math.prod(shape) * inner)
+    return given.one(x.dtype, shape)._replace(products=math.prod(shape) * inner)
 
 
 def convolved(given: Applied, x: Known, weight: Known) -> tuple[Moved, int, int]:
@@ -61,7 +61,7 @@ def pool(given: Applied) -> Made:
     if any(pad >= kernel for pad, kernel in zip(pads, (*moved.kernel, *moved.kernel), strict=False)):
         raise RefusedError("its padding is as wide as its window")
     shape = (*x.shape[:2], *moved.lengths)
-    return given.one(x.dtype, shape, work=math.prod(shape) * math.prod(moved.kernel))
+    return given.one(x.dtype, shape, steps=math.prod(shape) * math.prod(moved.kernel))
 
 
 @rule("GlobalAveragePool", "GlobalMaxPool")
@@ -71,7 +71,7 @@ def global_pool(given: Applied) -> Made:
     x = given.typed(0, FLOATS)
     if len(x.shape) < 3:
         raise RefusedError(f"its input is {x.shape}")
-    return given.one(x.dtype, (*x.shape[:2], *(1,) * (len(x.shape) - 2)), work=x.size)
+    return given.one(x.dtype, (*x.shape[:2], *(1,) * (len(x.shape) - 2)), steps=x.size)
 
 
 @rule("LRN", attributes={"alpha": float, "beta": float, "bias": float, "size": int})
@@ -82,7 +82,7 @@ def local_response_norm(given: Applied) -> Made:
     size = given.whole("size", 0, least=1)
     if len(x.shape) != 4 or size % 2 == 0 or size > 2 * x.shape[1]:
         raise RefusedError(f"its input is {x.shape} and its window {size}")
-    return given.one(x.dtype, x.shape, work=x.size * size)
+    return given.one(x.dtype, x.shape, steps=x.size * size)
 
 
 def window(given: Applied, lengths: tuple[int, ...], *, kernel: tuple[int, ...] | None) -> Moved:
@@ -119,7 +119,7 @@ def conv_integer(given: Applied) -> Made:
     _check_points(given, ((2, 1), (3, channels)))
     shape = (x.shape[0], channels, *moved.lengths)
     output = given.known("int32", shape)
-    return Made((output,), math.prod(shape) * inner, workspace=_columns(x, moved))
+    return Made((output,), output.size, math.prod(shape) * inner, workspace=_columns(x, moved))
 
 
 @rule("QLinearConv", attributes={**_WINDOW, "group": int})
@@ -134,7 +134,8 @@ def quantised_conv(given: Applied) -> Made:
         raise RefusedError("its bias does not fit its channels")
     shape = (x.shape[0], channels, *moved.lengths)
     workspace = _columns(x, moved) + _ACCUMULATOR_BYTES * math.prod(shape)
-    return Made((given.known(made.dtype, shape),), math.prod(shape) * inner, workspace=workspace)
+    output = given.known(made.dtype, shape)
+    return Made((output,), output.size, math.prod(shape) * inner, workspace=workspace)
 
 
 def _check_points(given: Applied, wanted: tuple[tuple[int, int], ...]) -> None:

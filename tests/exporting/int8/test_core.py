@@ -91,3 +91,8 @@ def test_layers_stay_float_by_name(spoilt):
 def test_a_name_that_means_no_layer_is_an_error_with_its_neighbours(good):
     with pytest.raises(UsageError, match="Unknown layer `frist`; did you mean `first`"):
         int8_core(*good, Int8Settings(keep=("frist",)), QUIET)
+
+
+def test_making_it_twice_gives_the_same_core(good):
+    first, second = (int8_core(*good, Int8Settings(max_drop=100), QUIET).model for _ in range(2))
+    assert first == second

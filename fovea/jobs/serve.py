@@ -1,0 +1,179 @@
+"""`fovea serve`: models behind HTTP, until told to end."""
+
+import contextlib
+import os
+import stat
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fovea.display import Display
+from fovea.drift import Reference
+from fovea.errors import MissingDependencyError, StorageError, UsageError
+from fovea.files import no_file, open_regular
+from fovea.model.container import is_exported
+
+if TYPE_CHECKING:
+    from fovea.serving.settings import Settings
+
+LIBRARIES = ("fastapi", "uvicorn", "python_multipart", "onnxruntime")
+"""What the extra `serve` brings."""
+LONGEST_TOKEN = 4096
+
+
+def serve(
+    models: str | Path | Iterable[str | Path],
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    workers: int = 1,
+    threads: int | None = None,
+    batch: int = 16,
+    wait_ms: float = 4.0,
+    queue: int = 128,
+    timeout_s: float = 30.0,
+    body_mb: float = 32.0,
+    files: int = 64,
+    busy_status: int = 503,
+    token_file: str | Path | None = None,
+    no_auth: bool = False,
+    allow_host: Iterable[str] = (),
+    watch: bool = False,
+    explain: bool = False,
+    reference: str | Path | None = None,
+    ready: Callable[[Sequence[str], str], None] = lambda names, origin: None,
+    display: Display | None = None,
+) -> None:
+    """Serve `models` over HTTP until SIGTERM, or Ctrl-C: model files, each as `FILE` or `NAME=FILE`.
+
+    A bundle is exported first, into a folder that is removed at the end; its export is proven as `fovea export` does.
+    `workers` processes answer, with `threads` each, all processors together where None. Up to `batch` images are
+    computed at once, whatever is there when the engine is idle; one that comes while it is busy waits at most `wait_ms`
+    for others that are being decoded. Of each model a process takes on `queue` images; more get `busy_status`, 503 or
+    429. A request has `timeout_s`, at most `body_mb` million bytes and `files` files. Others than this machine can ask
+    where `host` is another address; this wants a `token_file`, whose content requests bring, or `no_auth`. They name
+    the server by address, or as one of `allow_host`. With `watch` files that are replaced are taken over. `explain`
+    shows where bundles see their answers. `reference` is a data set whose validation part is what drift is measured
+    against, where the card holds none. `ready` gets the names of the models and the
+    address once all processes answer.
+
+    Raises:
+        UsageError: settings out of range or that do not go together, no model, or an address that is not here.
+        BundleError: a model file that cannot be loaded.
+        MissingDependencyError: the extra `serve` is not installed, or for bundles `export`.
+        StorageError: a file cannot be read, or the port is taken.
+        ServingError: a process cannot begin.
+        KeyboardInterrupt: it was ended by Ctrl-C, all requests being answered.
+    """
+    _check_libraries()
+    from fovea.serving.settings import Settings, model_names
+
+    given = [models] if isinstance(models, str | Path) else list(models)
+    paths = {name: Path(path) for name, path in model_names([str(each) for each in given]).items()}
+    display = display or Display(quiet=True)
+    settings = Settings(
+        host=host,
+        port=port,
+        workers=workers,
+        threads=threads or max(1, len(_processors()) // max(1, workers)),
+        batch=batch,
+        wait_ms=wait_ms,
+        queue=queue,
+        timeout_s=timeout_s,
+        body_bytes=int(body_mb * 1_000_000),
+        files=files,
+        busy_status=busy_status,
+        token="" if token_file is None else _token(Path(token_file)),
+        hosts=tuple(allow_host),
+        watch=watch,
+        explain=explain,
+    )
+    _check_open(settings.is_local, bool(settings.token), no_auth=no_auth, host=host)
+    for path in paths.values():
+        if fault := no_file(path):
+            raise StorageError(f"`{path}` cannot be read: {fault}.")
+        if explain and is_exported(path):
+            raise UsageError(f"`--explain` needs the network itself; `{path.name}` is exported: give its bundle.")
+    if token_file is not None:
+        _note_readers(Path(token_file), display)
+    _run(paths, settings, str(reference or ""), lambda origin: ready(list(paths), origin), display)
+
+
+def _run(
+    paths: dict[str, Path], settings: "Settings", reference: str, ready: Callable[[str], None], display: Display
+) -> None:
+    """Export bundles and measure references, then serve."""
+    from fovea.serving.bundles import WatchedBundle
+    from fovea.serving.preparing import Preparation
+    from fovea.serving.supervisor import Supervisor, ended_by_sigterm
+
+    bundles = {name: path for name, path in paths.items() if not is_exported(path)}
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(ended_by_sigterm())
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fovea-serve-")))
+        exported = {name: folder / f"{name}.onnx" if name in bundles else path for name, path in paths.items()}
+        references: dict[str, Reference] = {}
+        for name, path in paths.items():
+            order = Preparation(model=path, out=exported[name] if name in bundles else None, reference=reference)
+            if order.out is not None or reference:
+                display.note(f"{name}: {'exporting' if order.out else 'measuring the reference'} ...")
+                if found := order.run():
+                    references[name] = found
+        watched = (
+            [WatchedBundle(name, path, exported[name]) for name, path in bundles.items()] if settings.watch else []
+        )
+        for each in watched:
+            stack.callback(each.close)
+        Supervisor(
+            settings=settings,
+            models=exported,
+            folder=folder,
+            bundles=bundles,
+            references=references,
+            further=[each.look for each in watched],
+            ready=ready,
+        ).run()
+
+
+def _check_libraries() -> None:
+    if lacking := [name for name in LIBRARIES if find_spec(name) is None]:
+        raise MissingDependencyError(
+            f"`fovea serve` needs {', '.join(lacking)}, not installed here: pip install 'fovea-cnn[serve]'."
+        )
+
+
+def _processors() -> set[int]:
+    return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
+
+
+def _check_open(local: bool, token: bool, *, no_auth: bool, host: str) -> None:
+    """Raise UsageError where strangers could ask, and nobody has said that they may."""
+    if token and no_auth:
+        raise UsageError("`--token-file` and `--no-auth` exclude each other; choose one.")
+    if not local and not token and not no_auth:
+        raise UsageError(
+            f"At `host` (={host}) others than this machine can ask: give --token-file FILE with a secret that they "
+            "must bring, or --no-auth to let anybody ask."
+        )
+
+
+def _token(path: Path) -> str:
+    """Return the secret in a file. Raises: StorageError, UsageError."""
+    try:
+        with open_regular(path) as stream:
+            text = stream.read(LONGEST_TOKEN + 2).decode("ascii").strip()
+    except UnicodeDecodeError:
+        raise UsageError(f"`--token-file {path}` holds no plain text.") from None
+    except OSError as error:
+        raise StorageError(f"`--token-file {path}` cannot be read: {error.strerror or error}.") from error
+    if not text or len(text) > LONGEST_TOKEN:
+        raise UsageError(f"`--token-file {path}` must hold one secret of 16 to {LONGEST_TOKEN} characters.")
+    return text
+
+
+def _note_readers(path: Path, display: Display) -> None:
+    """Say where others can read the secret."""
+    if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        display.note(f"token: others than you can use `{path}`; `chmod 600 {path}` keeps it yours")

@@ -1,0 +1,143 @@
+"""`POST /predict`: images in, answers out."""
+
+import re
+from typing import Any
+
+from fastapi import APIRouter
+from pydantic import BaseModel, TypeAdapter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from fovea.errors import FoveaError, shortened
+from fovea.serving.batching import Outcome
+from fovea.serving.bodies import Upload, uploads_in
+from fovea.serving.refusal import Refusal, json_response
+from fovea.serving.site import Site
+
+TOP = 5
+MOST_TOP = 1000
+
+
+class Named(BaseModel):
+    """A class, grade or label with its probability."""
+
+    label: str
+    probability: float
+
+
+class Answer(BaseModel):
+    """What there is to say of one image; what does not apply is left out."""
+
+    image: str | None = None
+    """The name of its file, in a form."""
+    predictions: list[Named] | None = None
+    """The most probable classes or grades, or the labels that are present."""
+    scores: dict[str, float] | None = None
+    """Of several labels: the probability of each."""
+    value: float | None = None
+    """A number, where the model predicts one."""
+    error: str | None = None
+    """Why this image has no answer."""
+
+
+class Answers(BaseModel):
+    """An answer for each image, in their order."""
+
+    model: str
+    results: list[Answer]
+
+
+class Error(BaseModel):
+    """Why a request is not answered."""
+
+    error: str
+
+
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    status: {"model": Error, "description": text}
+    for status, text in {
+        400: "Nothing sent, a wrong field, or a form that cannot be read",
+        401: "No token, or a wrong one",
+        403: "Asked by a page of another site",
+        404: "No such model",
+        408: "The body came too slowly",
+        413: "Too large, or too many files",
+        415: "A type that is no image",
+        422: "None of the images can be decoded",
+        503: "Busy: try again after `Retry-After` seconds",
+    }.items()
+}
+_FILES = {"type": "array", "items": {"type": "string", "format": "binary"}}
+BODY = {
+    "required": True,
+    "content": {
+        "image/*": {"schema": {"type": "string", "format": "binary"}},
+        "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+        "multipart/form-data": {"schema": {"type": "object", "properties": {"image": _FILES}}},
+    },
+}
+_DEADLINE = {
+    "name": "X-Timeout-S",
+    "in": "header",
+    "schema": TypeAdapter(float).json_schema(),
+    "description": "Seconds after which the answer is of no more use",
+}
+_TOP = {"name": "top", "in": "query", "schema": {"type": "integer", "default": TOP}}
+_MODEL = {"name": "model", "in": "query", "schema": {"type": "string"}, "description": "The first, where not given"}
+
+
+def routes(site: Site) -> APIRouter:
+    """Return the routes of prediction."""
+    router = APIRouter()
+    answered: Any = {"responses": {200: {"model": Answers}, **REFUSALS}, "response_class": Response}
+
+    @router.post("/predict", openapi_extra={"requestBody": BODY, "parameters": [_MODEL, _TOP, _DEADLINE]}, **answered)
+    async def predict(request: Request) -> Response:
+        """Answer for images by the model that the query names."""
+        return await answer(site, request, request.query_params.get("model"))
+
+    @router.post(
+        "/models/{name}/predict", openapi_extra={"requestBody": BODY, "parameters": [_TOP, _DEADLINE]}, **answered
+    )
+    async def predict_by(request: Request, name: str) -> Response:
+        """Answer for images by the model of this name."""
+        return await answer(site, request, name)
+
+    return router
+
+
+async def answer(site: Site, request: Request, name: str | None) -> Response:
+    """Return the answers for the images of a request by the model of a name. Raises: Refusal."""
+    model = site.model_of(request, name)
+    top = _top(request.query_params.get("top"))
+    wait = site.wait_of(request)
+    with model.place(wait) as more_places, site.bodies.held(0) as more_bytes:
+        body = await site.body_of(request, wait, more_bytes)
+        uploads = uploads_in(body, request.headers.get("content-type", ""), most=site.settings.files)
+        del body
+        more_places(len(uploads) - 1)
+        engine = model.engine
+        outcomes = await model.answers([upload.content for upload in uploads], wait)
+    target = engine.scorer.target
+    results = [_result(upload, outcome, target, top) for upload, outcome in zip(uploads, outcomes, strict=True)]
+    answers = {"model": model.name, "results": results}
+    if all("error" in result for result in results):
+        return json_response({"error": results[0]["error"], **answers}, status=422)
+    return json_response(answers)
+
+
+def _result(upload: Upload, outcome: Outcome, target: Any, top: int) -> dict[str, Any]:
+    named = {"image": upload.name} if upload.name else {}
+    if isinstance(outcome, FoveaError):
+        return {**named, "error": str(outcome)}
+    if isinstance(outcome, Exception):
+        raise outcome
+    return {**named, **target.best(outcome, top).to_dict()}
+
+
+def _top(text: str | None) -> int:
+    if text is None:
+        return TOP
+    if not re.fullmatch("[0-9]{1,4}", text) or not 1 <= int(text) <= MOST_TOP:
+        raise Refusal(400, f"`top` (={shortened(text)}) must be a whole number from 1 to {MOST_TOP}.")
+    return int(text)
