@@ -72,6 +72,9 @@ def from_dense(reader: Reader, shape: Shape, dtype: np.dtype[np.unsignedinteger]
     values = _values(reader, dtype)
     if not len(values):
         raise BundleError("have no values")
+    if len(values) == 1:  # whatever its shape, it takes no symbols
+        symbols.read(reader, 1, 0)
+        return np.full(prod(shape), values[0])
     return values[symbols.read(reader, len(values), prod(shape))]
 
 
