@@ -1,4 +1,7 @@
-"""The tensors of a model file as it holds them: as they are, or coded without loss where the card says so."""
+"""The tensors of a model file as it holds them: as they are, or coded without loss where the card says so.
+
+Tensors are of any shape and dtype.
+"""
 
 from collections.abc import Mapping
 from dataclasses import replace

@@ -56,7 +56,7 @@ class Flat:
 
     @property
     def counts(self) -> NDArray[np.int64]:
-        """How often each is there."""
+        """How often each is there: (V,) int64, as `values`."""
         return self._distinct[1]
 
 

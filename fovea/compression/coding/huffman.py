@@ -68,7 +68,7 @@ def code_lengths(counts: Counts, *, longest: int = LONGEST) -> Bytes:
 
 
 def codes(lengths: Bytes) -> NDArray[np.uint16]:
-    """Return the canonical code of each symbol, in the least bits of a number."""
+    """Return the canonical code of each symbol, (K,) uint16, in the least bits."""
     found = np.zeros(len(lengths), np.uint16)
     code = 0
     for length in range(1, LONGEST + 1):

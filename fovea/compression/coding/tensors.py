@@ -1,4 +1,7 @@
-"""Tensors to bytes and back, by their bits: what comes back is what went in, to the last bit."""
+"""Tensors to bytes and back, by their bits: what comes back is what went in, to the last bit.
+
+Tensors are of any shape and dtype.
+"""
 
 import zlib
 from collections.abc import Mapping
