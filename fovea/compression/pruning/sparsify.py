@@ -7,6 +7,7 @@ training may come back as long as the share still rises.
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -170,7 +171,7 @@ def zeros_held(model: nn.Module, *, least: float = 0.1) -> Iterator[None]:
 
 def sparsity(model: nn.Module) -> float:
     """Return the share of zeros among the weights of convolutions and dense layers."""
-    weights: list[Tensor] = [layer.__getattr__("weight").detach() for _, layer in weighted(model)]
+    weights = [cast(Tensor, layer.weight).detach() for _, layer in weighted(model)]
     zeros = sum(int((weight == 0).sum()) for weight in weights)
     return zeros / max(1, sum(weight.numel() for weight in weights))
 
