@@ -73,7 +73,7 @@ SUBJECTS = {
         epochs=20,
         lr=0.05,
         kept={"stage1.dense": 0.08, "stage2.dense": 0.09, "head.logits": 0.26},
-        rounds=((3.0, 3), (1.5, 3), (0.8, 8), (0.5, 8)),
+        rounds=((3.0, 3), (1.5, 3), (1.0, 8), (0.7, 6), (0.5, 6)),
         chosen=3,
         bits=(5, 5),
     ),
@@ -83,7 +83,7 @@ SUBJECTS = {
         epochs=12,
         lr=0.05,
         kept={"stage1.conv": 0.66, "stage2.conv": 0.12, "head.dense1": 0.08, "head.logits": 0.19},
-        rounds=((3.0, 1), (1.5, 1), (0.8, 3), (0.5, 3)),
+        rounds=((3.0, 1), (1.5, 1), (1.0, 3), (0.7, 2), (0.5, 2)),
         chosen=3,
         bits=(5, 5),
         share_epochs=1,
@@ -194,7 +194,9 @@ def keep_largest(layer: nn.Module, share: float) -> None:
     """Set all weights to zero but a share of them, those of greatest magnitude."""
     weight = layer.get_parameter("weight")
     order = weight.abs().flatten().argsort(descending=True, stable=True)
-    weight.view(-1)[order[round(share * len(order)) :]] = 0.0
+    gone = torch.zeros(len(order), dtype=torch.bool)
+    gone[order[round(share * len(order)) :]] = True
+    weight.masked_fill_(gone.view(weight.shape), 0.0)
 
 
 def kept_share(model: nn.Module) -> float:
