@@ -284,7 +284,9 @@ def shortened_along(model: nn.Module, name: str, axis: int, places: Sequence[int
 
 def _each(layer: nn.Module, of: Of) -> Tensor:
     """Return the sum of what `of` makes of weight and bias, for each row of the weight."""
-    found = of(cast(Tensor, layer.weight)).flatten(1).sum(1) if cast(Tensor, layer.weight).ndim > 1 else of(layer.weight)
+    found = (
+        of(cast(Tensor, layer.weight)).flatten(1).sum(1) if cast(Tensor, layer.weight).ndim > 1 else of(layer.weight)
+    )
     return found if layer.bias is None else found + of(cast(Tensor, layer.bias))
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 MOST_STEPS = 50
 MOST_EPOCHS = 10_000
+MOST_BITS = 8
 
 
 class Kind(NamedTuple):
@@ -88,6 +89,13 @@ def _share(text: str) -> float:
     return value
 
 
+def _bits(text: str) -> int:
+    value = int(text.removesuffix("bit"))
+    if not 1 <= value <= MOST_BITS:
+        raise ValueError(f"from 1bit to {MOST_BITS}bit")
+    return value
+
+
 _OWN = "fovea.compression.adapters"
 
 KINDS = (
@@ -105,6 +113,13 @@ KINDS = (
         *("soup", "greedy|uniform", "average with the networks of `--members`", _one_of("greedy", "uniform")),
         at=f"{_OWN}:soup",
         default="greedy",
+    ),
+    Kind(
+        *("share", "5bit", "let the weights of a layer share 2^BITS values, which are trained", _bits),
+        at=f"{_OWN}:share",
+        coded=True,
+        settles=True,
+        trains=True,
     ),
     Kind("int8", "", "write an .onnx in integers beside the result, calibrated on train", _nothing, "", closes=True),
 )
