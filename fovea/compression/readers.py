@@ -79,13 +79,12 @@ def _cut(operation: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Cut 
         return 0.0, float("inf")
     if operation not in CLAMPS:
         return None
-    usual = (-1.0, 1.0) if operation.startswith("hardtanh") else (None, None)
-    given = [*args[1:3], *usual[len(args[1:3]) :]]
-    ends = [kwargs.get(key, value) for keys, value in zip((("min", "min_val"), ("max", "max_val")), given, strict=True)
-            for key in keys[:1]]  # fmt: skip
-    if any(isinstance(end, Tensor) for end in ends):
+    default = (-1.0, 1.0) if operation.startswith("hardtanh") else (None, None)
+    given = dict(enumerate(args[1:3]))
+    least = given.get(0, kwargs.get("min", default[0]))
+    largest = given.get(1, kwargs.get("max", default[1]))
+    if isinstance(least, Tensor) or isinstance(largest, Tensor):
         return None
-    least, largest = ends
     return float("-inf") if least is None else float(least), float("inf") if largest is None else float(largest)
 
 
