@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from fovea.compression.layers_by_name import like
+
 LEVELS = 255
 """Steps between the least and the largest uint8."""
 WEIGHT_LIMIT = 127
@@ -192,28 +194,15 @@ KINDS: dict[type[nn.Module], type[GridConv1d | GridConv2d | GridLinear]] = {
 
 def on_grid(layer: nn.Conv1d | nn.Conv2d | nn.Linear, *, gives: bool) -> GridLayer:
     """Return a layer's form on a grid, with the same parameters; its scales are still to be set."""
-    kind = KINDS[type(layer)]
-    bias = layer.bias is not None
-    with torch.device("meta"):
-        if isinstance(layer, nn.Linear):
-            found = kind(layer.in_features, layer.out_features, bias=bias, gives=gives)
-        else:
-            names = ("kernel_size", "stride", "padding", "dilation", "groups", "padding_mode")
-            more = {name: getattr(layer, name) for name in names}
-            found = kind(layer.in_channels, layer.out_channels, bias=bias, gives=gives, **more)
-    device = layer.weight.device
-    if device.type != "meta":
-        found.to_empty(device=device)
-        for grid in (found.reads, found.gives):
-            if grid is not None:
-                grid.settle(1.0, 0)
-        found.weight_scale.fill_(1.0)
-    found.weight, found.bias = layer.weight, layer.bias
-    return found.train(layer.training)
+    found: GridLayer = like(KINDS[type(layer)], layer, gives=gives)
+    return found
 
 
 class ExactMean(nn.Module):
-    """The mean of each map: (N, C, H, W) -> (N, C, 1, 1) float32; a sum, exact of numbers on a grid, and one product."""
+    """The mean of each map: (N, C, H, W) -> (N, C, 1, 1) float32.
+
+    A sum, which is exact of numbers on a grid, and one product.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the means."""

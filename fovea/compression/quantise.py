@@ -6,13 +6,16 @@ with their batch norms folded before).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, fields
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
-from fovea.compression.grids import KINDS, ActivationGrid, Affine, ExactMean, GridLayer, affine_of, on_grid
+from fovea.compression.change import Change, kind, replaced
+from fovea.compression.fold import fold
+from fovea.compression.grids import KINDS, ActivationGrid, ExactMean, GridLayer, affine_of, on_grid
+from fovea.compression.layers_by_name import exact_layer, names_in
 from fovea.compression.ranges import Seen, Steps
 from fovea.compression.readers import Reading, readings
 from fovea.compression.step import Done, Work
@@ -22,10 +25,12 @@ from fovea.hooks import watch
 SAMPLES = 512
 """Of the training part, by which ranges are chosen."""
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
+GRID = "brought to a grid"
 
 
+@kind("quantised")
 @dataclass(frozen=True, kw_only=True)
-class Quantised:
+class Quantised(Change):
     """Layers that compute on a grid: an entry of a card's `changes`."""
 
     layers: tuple[str, ...]
@@ -37,34 +42,29 @@ class Quantised:
     norms: tuple[str, ...] = ()
     """Batch norms that no layer could take in."""
 
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Return the change that JSON holds."""
+        known = {field.name: f"`{field.name}` on a grid" for field in fields(cls)}
+        if not values.keys() <= known.keys() or "layers" not in values:
+            raise UsageError(f"A change `quantised` has {listed(known)}, and nothing else.")
+        return cls(**{name: names_in(given, known[name]) for name, given in values.items()})
+
+    def values(self) -> dict[str, Any]:
+        """Return JSON values."""
+        return {field.name: list(names) for field in fields(self) if (names := getattr(self, field.name))}
+
     def apply(self, model: nn.Module) -> None:
-        """Exchange the layers, in place, without setting their scales.
-
-        Raises: UsageError for a name that means no such layer.
-        """
+        """Exchange the layers, in place; their scales are not set."""
+        gives = set(self.gives)
         for name in self.layers:
-            layer = _layer(model, name, tuple(KINDS), exactly=True)
-            _put(model, name, on_grid(layer, gives=name in self.gives))
+            layer = exact_layer(model, name, tuple(KINDS), for_what=GRID)
+            replaced(model, name, on_grid(layer, gives=name in gives))
         for name in self.means:
-            _layer(model, name, (nn.AdaptiveAvgPool2d,))
-            _put(model, name, ExactMean())
+            exact_layer(model, name, (nn.AdaptiveAvgPool2d,), for_what=GRID)
+            replaced(model, name, ExactMean())
         for name in self.norms:
-            _put(model, name, affine_of(_layer(model, name, NORMS)))
-
-
-def _layer(model: nn.Module, name: str, kinds: tuple[type[nn.Module], ...], *, exactly: bool = False) -> Any:
-    try:
-        found = model.get_submodule(name)
-    except AttributeError:
-        found = None
-    if found is None or not name or (type(found) not in kinds if exactly else not isinstance(found, kinds)):
-        raise UsageError(f"`{name}` is no layer of this network that can be brought to a grid.")
-    return found
-
-
-def _put(model: nn.Module, name: str, layer: nn.Module) -> None:
-    parent, _, last = name.rpartition(".")
-    setattr(model.get_submodule(parent), last, layer)
+            replaced(model, name, affine_of(exact_layer(model, name, NORMS, for_what=GRID)))
 
 
 def plan(model: nn.Module, x: Tensor) -> tuple[Quantised, dict[str, Reading], list[str]]:
@@ -176,11 +176,12 @@ def quantise(model: nn.Module, work: Work, *, epochs: float, lr: float | None = 
 
     Raises: UsageError where no layer can be brought to a grid.
     """
+    folding = fold(model.eval(), work.input_shape)
     batches = [inputs for inputs, _ in work.batches(SAMPLES)]
-    change, left = gridded(model.eval(), batches)
+    change, left = gridded(model, batches)
     work.refit(model, epochs=epochs, lr=lr, teacher=work.teacher)
     at_rest(model)
     notes = [f"{len(change.layers)} layers on a grid: uint8 activations, int8 weights"]
     if left:
         notes.append(f"in float stay {listed(left)}: only plain convolutions and dense layers have a form on a grid")
-    return Done(model=model.eval(), changes=[], notes=notes)
+    return Done(model=model.eval(), changes=[*folding.changes, change.to_dict()], notes=notes)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fovea.compression.grids import ActivationGrid, ExactMean, GridConv1d, GridConv2d, GridLayer, GridLinear
+from fovea.compression.grids import ActivationGrid, GridConv1d, GridConv2d, GridLayer, GridLinear
 from fovea.exporting.settings import OPSET
 
 
