@@ -16,7 +16,7 @@ from fovea.data.dataset import Part
 from fovea.errors import UsageError
 from fovea.inputs.interface import Preprocessing
 from fovea.tasks.task import Task
-from fovea.training.engine import Trainer
+from fovea.training.engine import Trainer, fitted
 from fovea.training.losses import Outputs, main_head
 from fovea.training.recipe import Recipe
 
@@ -25,7 +25,7 @@ Teacher = Callable[[Tensor], Tensor]
 SETTLED: dict[str, Any] = {
     **{"budget_s": 0.0, "patience": 0, "keep_best": False, "ema": 0.0, "compile": False, "test_flip": False},
     **{"initialisation": "own", "whiten": False, "pretrain": 0, "probe": False, "freeze": "none", "head_first": 0.0},
-    **{"stage_decay": 1.0, "warmup": 0.0, "schedule": "cosine"},
+    **{"resample": False, "stage_decay": 1.0, "warmup": 0.0, "schedule": "cosine"},
 }
 """Fields of a recipe that have no meaning, or another one, for a network that has learned already."""
 OPTIMISER: dict[str, Any] = {"optimiser": "adam", "lr": 1e-3, "weight_decay": 0.0, "momentum": 0.9}
@@ -56,6 +56,12 @@ class Refit:
     """Share of the teacher in the loss; the labels have the rest."""
     progress: Callable[[float, str], None] = lambda share, detail: None
     """Shows the share that is done, 0..1, and what there is to say of it."""
+
+    def steps(self, epochs: float) -> int:
+        """Return how many steps, calls of `after_step`, a training of so many `epochs` takes."""
+        recipe = fitted(self.recipe, images=len(self.train), validated=False)
+        per_epoch = len(self.train) // (recipe.batch * recipe.accumulate)
+        return max(1, round(epochs * per_epoch)) if epochs > 0 else 0
 
     def __call__(
         self,
@@ -111,7 +117,7 @@ class _Refitting(Trainer):
         if teacher is not None and self.learner is not None:
             raise UsageError(f"`{type(model).__name__}` learns by a rule of its own, from labels: it takes no teacher.")
         self.refit, self.teacher = refit, teacher
-        self.steps = max(1, round(epochs * self.steps_per_epoch))
+        self.steps = refit.steps(epochs)
 
     @property
     def progress(self) -> float:
