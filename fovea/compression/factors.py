@@ -10,7 +10,7 @@ Each is the best fit of its form in the sense of least squares on the weights, b
 
 import copy
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
@@ -90,7 +90,7 @@ def two_of(layer: Layer, factors: Factors) -> nn.Sequential:
         if isinstance(layer, nn.Linear):
             pair = nn.Linear(layer.in_features, rank, bias=False), nn.Linear(rank, layer.out_features, bias=bias)
             return _chain(*pair)
-        if layer.groups != 1 or layer.padding_mode != "zeros" or isinstance(layer.padding, str):
+        if not _is_plain(layer):
             raise UsageError("A convolution in groups, or not padded by zeros, cannot be written as two.")
         c_in, c_out = layer.in_channels, layer.out_channels
         window = {name: getattr(layer, name) for name in ("stride", "padding", "dilation")}
@@ -229,8 +229,10 @@ def _factorised(
     teacher = work.teacher or _answers(copy.deepcopy(model).eval())
     chosen: dict[str, Factors] = {}
     left: list[str] = []
-    for name, layer in _inner_layers(model):
-        found = _one_form(layer, maps) if maps else best(layer, share, forms)
+    for name, layer in [(name, layer) for name, layer in model.named_modules() if type(layer) in KINDS][1:-1]:
+        found = None
+        if _is_plain(layer):
+            found = _one_form(layer, maps) if maps else best(layer, share, forms)
         if found is None:
             left.append(name)
             continue
@@ -253,14 +255,11 @@ def _one_form(layer: Layer, maps: int) -> tuple[Factors, Fit] | None:
     return factors, fitted(layer, factors)
 
 
-def _inner_layers(model: nn.Module) -> Iterator[tuple[str, Any]]:
-    """Yield plain convolutions without groups and dense layers, but the first and the last of all."""
-    found = [(name, layer) for name, layer in model.named_modules() if type(layer) in KINDS]
-    for name, layer in found[1:-1]:
-        if isinstance(layer, nn.Linear) or (
-            layer.groups == 1 and layer.padding_mode == "zeros" and not isinstance(layer.padding, str)
-        ):
-            yield name, layer
+def _is_plain(layer: Layer) -> bool:
+    """Tell whether a layer is a dense one, or a convolution without groups that is padded by zeros."""
+    if isinstance(layer, nn.Linear):
+        return True
+    return layer.groups == 1 and layer.padding_mode == "zeros" and not isinstance(layer.padding, str)
 
 
 def _answers(model: nn.Module) -> Any:
