@@ -13,13 +13,17 @@ from fovea.errors import BundleError, first_line
 from fovea.inputs.interface import Preprocessing
 from fovea.tasks.task import Task
 
-FORMAT = 2
+FORMAT = 3
 """The newest card format this version reads. Each kind of target writes the oldest that can hold it."""
+CHANGED_FORMAT = 3
+"""The oldest format that can hold a network whose structure was changed."""
 CUSTOM = "custom"
 """Stands for the architecture of a network of one's own, whose code no file holds."""
 
 MAX_CARD_LENGTH = 1_000_000
 MIN_TEMPERATURE, MAX_TEMPERATURE = 1e-6, 1e6
+MAX_CHANGES = 1000
+"""Changes of the structure of one network."""
 MAX_DEPTH = 32
 """Nesting of the card: nothing honest comes near, and deep JSON exhausts the stack of whoever walks it."""
 
@@ -131,6 +135,8 @@ class Card(dict[str, Any]):
     """What its outputs mean."""
     preprocess: Preprocessing
     """How a sample becomes its input."""
+    changes: tuple[Mapping[str, Any], ...] = ()
+    """What was done to the structure of its network after it was built, in order; see `fovea.compression.changes`."""
     training: TrainingRecord | None = None
     """None where it was not trained."""
     origin: Mapping[str, Any] = field(default_factory=dict)
@@ -147,7 +153,8 @@ class Card(dict[str, Any]):
     """What this version does not know."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "format", self.format or self.target.card_format)
+        oldest = CHANGED_FORMAT if self.changes else 1
+        object.__setattr__(self, "format", max(self.format or self.target.card_format, oldest))
         self.update(self.to_dict())
 
     @classmethod
@@ -166,6 +173,7 @@ class Card(dict[str, Any]):
             arguments=values["arguments"],
             target=tasks.kind(values["task"]).from_card(values),
             preprocess=_preprocess(values["preprocess"], source),
+            changes=tuple(values.get("changes", ())),
             training=None if training is None else TrainingRecord.from_dict(training),
             origin=values.get("origin", {}),
             licences=values.get("licences"),
@@ -183,6 +191,7 @@ class Card(dict[str, Any]):
             **({"fovea": self.fovea} if self.fovea is not None else {}),
             "architecture": self.architecture,
             "arguments": dict(self.arguments),
+            **({"changes": [dict(change) for change in self.changes]} if self.changes else {}),
             "task": self.target.name,
             "outputs": self.target.outputs,
             "loss": self.target.loss,
@@ -239,6 +248,7 @@ def check_card(card: Mapping[str, Any], source: str) -> None:
         if not isinstance(card.get(key), kind) or isinstance(card[key], bool):
             raise BundleError(f"`{source}`: the card's `{key}` is missing or of the wrong type.")
     _check_sections(card, source)
+    _check_changes(card, source)
     task, loss, classes, outputs = card["task"], card["loss"], card["classes"], card["outputs"]
     expected = tasks.kind(task).outputs_for(loss, len(classes)) if task in tasks.names() else None
     oldest = tasks.kind(task).card_format if task in tasks.names() else 1
@@ -285,6 +295,18 @@ def _check_sections(card: Mapping[str, Any], source: str) -> None:
         wrong = ["results"]
     if wrong:
         raise BundleError(f"`{source}`: the card's `{wrong[0]}` is of the wrong type.")
+
+
+def _check_changes(card: Mapping[str, Any], source: str) -> None:
+    changes = card.get("changes", [])
+    if not isinstance(changes, list) or not all(isinstance(change, dict) for change in changes):
+        raise BundleError(f"`{source}`: the card's `changes` is of the wrong type.")
+    if len(changes) > MAX_CHANGES:
+        raise BundleError(f"`{source}`: the card lists {len(changes)} changes; at most {MAX_CHANGES} are made.")
+    if changes and card["format"] < CHANGED_FORMAT:
+        raise BundleError(
+            f"`{source}` has format {card['format']}, and `changes` came with format {CHANGED_FORMAT}."
+        )
 
 
 def _preprocess(given: Mapping[str, Any], source: str) -> Preprocessing:

@@ -16,6 +16,7 @@ import fovea.zoo  # noqa: F401 (its import makes the networks known)
 from fovea import inputs, registry
 from fovea.budget import INPUT, batch_within
 from fovea.card import CUSTOM, Card
+from fovea.compression.changes import changed
 from fovea.data.dataset import Images
 from fovea.devices import device_named
 from fovea.errors import BundleError, UsageError, first_line
@@ -184,9 +185,9 @@ def load(path: str | Path, *, model: nn.Module | None = None, device: str = "cpu
     card, shapes = read_header(path)
     if model is None:
         _check_fit(card, shapes, path=path)
+        network = _build(card, path, device="cpu")
     else:
-        _settle(model, card, path)
-    network = _build(card, path, device="cpu") if model is None else model
+        network = _changed(_settled(model, card, path), card, path)
     _check_shapes(network, shapes, path=path)
     input_bytes = _input_bytes(network, card, own=model is None, path=path)
     try:
@@ -229,15 +230,23 @@ def _build(card: Card, path: Path, *, device: str) -> nn.Module:
         )
     try:
         with torch.random.fork_rng(devices=[]), torch.device(device), Unfilled():
-            return registry.build(name, **card.arguments)
+            return changed(registry.build(name, **card.arguments), card.changes)
     except Exception as error:  # whatever a builder makes of a hostile argument
         raise BundleError(f"`{path.name}` names a network that cannot be built: {first_line(error)}") from error
 
 
-def _settle(model: nn.Module, card: Card, path: Path) -> None:
-    """Give lazy layers of a network the shapes that the inputs of the card ask for."""
+def _changed(model: nn.Module, card: Card, path: Path) -> nn.Module:
+    """Return a network of the user's own after the changes of the card, made in place."""
+    try:
+        return changed(model, card.changes)
+    except UsageError as error:
+        raise BundleError(f"`{path.name}`: its changes do not fit this network: {first_line(error)}") from error
+
+
+def _settled(model: nn.Module, card: Card, path: Path) -> nn.Module:
+    """Return a network whose lazy layers have got the shapes that the inputs of the card ask for, in place."""
     if not any(map(nn.parameter.is_lazy, model.state_dict(keep_vars=True).values())):
-        return
+        return model
     training = model.training
     try:
         with torch.no_grad():
@@ -245,7 +254,7 @@ def _settle(model: nn.Module, card: Card, path: Path) -> None:
     except Exception as error:  # a user's network may raise anything
         shape = "x".join(map(str, card.preprocess.shape))
         raise BundleError(f"`{path.name}`: the network fails on inputs of {shape}: {first_line(error)}") from error
-    model.train(training)
+    return model.train(training)
 
 
 def _check_lists(card: Card, tensors: int, *, path: Path) -> None:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from fovea import inputs
 from fovea.card import Card
-from fovea.errors import UsageError, first_line
+from fovea.errors import DropError, UsageError, first_line
 from fovea.exporting.library import optional, silenced
 from fovea.exporting.reference import ProofError, network_logits
 from fovea.exporting.targets import Request, Written, write_with_card
@@ -90,7 +90,7 @@ def _in_int8(content: bytes, name: str, request: Request, card: Card) -> tuple[b
 
     Raises: DropError where it loses more of its score than is allowed.
     """
-    from fovea.exporting.int8.core import DropError, too_much
+    from fovea.exporting.int8.core import too_much
     from fovea.exporting.int8.scoring import cost
 
     asked, target = request.options["int8"], request.bundle.target

@@ -1,0 +1,74 @@
+"""What each name of a chain does, in terms of the tools: one small function per step.
+
+Each takes the network, what it may use, and the value behind `=`, and returns what became of it.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from fovea.compression.soups import check_form, greedy_soup, uniform_soup
+from fovea.compression.step import Done, Work
+from fovea.errors import UsageError
+
+STATISTICS = 2048
+"""Training samples that set the batch norms of a soup."""
+PATTERN = 0.01
+"""Share of zeros in a weight from which on they are taken for a pattern, and held."""
+
+
+def finetune(model: nn.Module, work: Work, epochs: float) -> Done:
+    """Train further on the labels; weights that a pattern has set to zero stay there."""
+    held = zeros_held(model)
+    work.refit(model, epochs=epochs, after_step=held)
+    return Done(model=model)
+
+
+def distil(model: nn.Module, work: Work, epochs: float) -> Done:
+    """Train further on what a teacher says; weights that a pattern has set to zero stay there."""
+    if work.teacher is None:
+        raise UsageError("`distil` needs a teacher: name one with `--teacher A.safetensors`, or several as `A,B`.")
+    held = zeros_held(model)
+    work.refit(model, epochs=epochs, teacher=work.teacher, after_step=held)
+    return Done(model=model)
+
+
+def soup(model: nn.Module, work: Work, how: str) -> Done:
+    """Average the network with the members: those that help, or all."""
+    if not work.members:
+        raise UsageError(
+            "`soup` needs networks of the same form: name them with `--members A.safetensors,B.safetensors`."
+        )
+    check_form(model, work.members)
+    models = [model, *work.members]
+
+    def batches() -> list[Tensor]:
+        return [inputs for inputs, _ in work.batches(STATISTICS)]
+
+    uniform = uniform_soup(models, batches=batches)
+    if how == "uniform":
+        return Done(model=uniform, notes=(f"the mean of all {len(models)} networks",))
+    greedy, kept = greedy_soup(models, work.score, batches=batches)
+    names = ", ".join("MODEL" if index == 0 else f"member {index}" for index in sorted(kept))
+    scores = f"score {work.score(greedy):.4g} on validation; of all {len(models)} it is {work.score(uniform):.4g}"
+    return Done(model=greedy, notes=(f"greedy: the mean of {names}, {scores}",))
+
+
+def zeros_held(model: nn.Module) -> Callable[[nn.Module], None] | None:
+    """Return what brings weights that are zero now back to zero after each step; None where no weight has a pattern."""
+    masks: dict[str, Tensor] = {}
+    for name, parameter in model.named_parameters():
+        mask = parameter.detach() != 0
+        if parameter.ndim > 1 and 1 - mask.float().mean().item() >= PATTERN:
+            masks[name] = mask
+    if not masks:
+        return None
+
+    @torch.no_grad()
+    def hold(trained: nn.Module) -> None:
+        parameters = dict(trained.named_parameters())
+        for name, mask in masks.items():
+            parameters[name].mul_(mask)
+
+    return hold
