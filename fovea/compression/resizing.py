@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
 
-from fovea.errors import UsageError
 from fovea.layers import PaddedChannels, PartialConv2d
 
 Side = Literal["out", "in", "each", "pad"]
