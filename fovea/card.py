@@ -5,7 +5,7 @@ docs/bundle.md describes the JSON. A card reads as the object that it is written
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, Self
 
 from fovea import inputs, tasks
@@ -13,13 +13,19 @@ from fovea.errors import BundleError, first_line
 from fovea.inputs.interface import Preprocessing
 from fovea.tasks.task import Task
 
-FORMAT = 2
+FORMAT = 3
 """The newest card format this version reads. Each kind of target writes the oldest that can hold it."""
+CHANGED_FORMAT = 3
+"""The oldest format that can hold a network whose structure was changed."""
+CODED_FORMAT = 3
+"""The oldest format that can hold coded tensors."""
 CUSTOM = "custom"
 """Stands for the architecture of a network of one's own, whose code no file holds."""
 
 MAX_CARD_LENGTH = 1_000_000
 MIN_TEMPERATURE, MAX_TEMPERATURE = 1e-6, 1e6
+MAX_CHANGES = 1000
+"""Changes of the structure of one network."""
 MAX_DEPTH = 32
 """Nesting of the card: nothing honest comes near, and deep JSON exhausts the stack of whoever walks it."""
 
@@ -36,7 +42,10 @@ _REQUIRED: dict[str, type | tuple[type, ...]] = {
 }
 """What every card has."""
 
-_SECTIONS: dict[str, type] = {"calibration": dict, "training": dict, "origin": dict, "licences": dict, "results": list}
+_SECTIONS: dict[str, type] = {
+    **{"calibration": dict, "training": dict, "origin": dict, "licences": dict, "results": list},
+    "coding": dict,
+}
 """What a card may have, for people and for comparing; what stands in them need not be what this version writes."""
 
 
@@ -131,6 +140,8 @@ class Card(dict[str, Any]):
     """What its outputs mean."""
     preprocess: Preprocessing
     """How a sample becomes its input."""
+    changes: tuple[Mapping[str, Any], ...] = ()
+    """What was done to the structure of its network after it was built, in order; see `fovea.compression.changes`."""
     training: TrainingRecord | None = None
     """None where it was not trained."""
     origin: Mapping[str, Any] = field(default_factory=dict)
@@ -139,6 +150,8 @@ class Card(dict[str, Any]):
     """Of `data` and `weights`."""
     results: tuple[Mapping[str, Any], ...] | None = None
     """What it is worth, an entry per part, each with its `split`."""
+    coding: Mapping[str, Any] = field(default_factory=dict)
+    """How tensors of the file are coded, see `fovea.compression.coding.description`; empty where none is."""
     fovea: str | None = None
     """The version that wrote it."""
     format: int = 0
@@ -147,7 +160,8 @@ class Card(dict[str, Any]):
     """What this version does not know."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "format", self.format or self.target.card_format)
+        oldest = max(CHANGED_FORMAT if self.changes else 1, CODED_FORMAT if self.coding else 1)
+        object.__setattr__(self, "format", max(self.format or self.target.card_format, oldest))
         self.update(self.to_dict())
 
     @classmethod
@@ -166,10 +180,12 @@ class Card(dict[str, Any]):
             arguments=values["arguments"],
             target=tasks.kind(values["task"]).from_card(values),
             preprocess=_preprocess(values["preprocess"], source),
+            changes=tuple(values.get("changes", ())),
             training=None if training is None else TrainingRecord.from_dict(training),
             origin=values.get("origin", {}),
             licences=values.get("licences"),
             results=None if results is None else tuple(results),
+            coding=values.get("coding", {}),
             fovea=version if isinstance(version, str) else None,
             format=values["format"],
         )
@@ -183,6 +199,7 @@ class Card(dict[str, Any]):
             **({"fovea": self.fovea} if self.fovea is not None else {}),
             "architecture": self.architecture,
             "arguments": dict(self.arguments),
+            **({"changes": [dict(change) for change in self.changes]} if self.changes else {}),
             "task": self.target.name,
             "outputs": self.target.outputs,
             "loss": self.target.loss,
@@ -192,6 +209,7 @@ class Card(dict[str, Any]):
             **({"origin": dict(self.origin)} if self.origin else {}),
             **({"licences": dict(self.licences)} if self.licences is not None else {}),
             **({"results": [dict(result) for result in self.results]} if self.results is not None else {}),
+            **({"coding": dict(self.coding)} if self.coding else {}),
             **self.other,
         }
 
@@ -199,6 +217,10 @@ class Card(dict[str, Any]):
     def trained_on(self) -> DataRecord:
         """The data it was trained on; nothing is known of it where the card says nothing."""
         return (self.training and self.training.data) or DataRecord()
+
+    def uncoded(self) -> "Card":
+        """Return the card of the same network in a file whose tensors are as they are."""
+        return replace(self, coding={}, format=0) if self.coding else self
 
     def text(self, source: str) -> str:
         """Return the card as the JSON that `parse` accepts.
@@ -239,6 +261,7 @@ def check_card(card: Mapping[str, Any], source: str) -> None:
         if not isinstance(card.get(key), kind) or isinstance(card[key], bool):
             raise BundleError(f"`{source}`: the card's `{key}` is missing or of the wrong type.")
     _check_sections(card, source)
+    _check_changes(card, source)
     task, loss, classes, outputs = card["task"], card["loss"], card["classes"], card["outputs"]
     expected = tasks.kind(task).outputs_for(loss, len(classes)) if task in tasks.names() else None
     oldest = tasks.kind(task).card_format if task in tasks.names() else 1
@@ -250,6 +273,8 @@ def check_card(card: Mapping[str, Any], source: str) -> None:
         )
     if fault := tasks.kind(task).fault(card):
         raise BundleError(f"`{source}`: {fault}")
+    if card.get("coding") and card["format"] < CODED_FORMAT:
+        raise BundleError(f"`{source}` has format {card['format']}, and `coding` came with format {CODED_FORMAT}.")
     if not MIN_TEMPERATURE <= card["temperature"] <= MAX_TEMPERATURE:
         raise BundleError(
             f"`{source}`: `temperature` (={card['temperature']}) must lie from {MIN_TEMPERATURE:g} to "
@@ -285,6 +310,16 @@ def _check_sections(card: Mapping[str, Any], source: str) -> None:
         wrong = ["results"]
     if wrong:
         raise BundleError(f"`{source}`: the card's `{wrong[0]}` is of the wrong type.")
+
+
+def _check_changes(card: Mapping[str, Any], source: str) -> None:
+    changes = card.get("changes", [])
+    if not isinstance(changes, list) or not all(isinstance(change, dict) for change in changes):
+        raise BundleError(f"`{source}`: the card's `changes` is of the wrong type.")
+    if len(changes) > MAX_CHANGES:
+        raise BundleError(f"`{source}`: the card lists {len(changes)} changes; at most {MAX_CHANGES} are made.")
+    if changes and card["format"] < CHANGED_FORMAT:
+        raise BundleError(f"`{source}` has format {card['format']}, and `changes` came with format {CHANGED_FORMAT}.")
 
 
 def _preprocess(given: Mapping[str, Any], source: str) -> Preprocessing:

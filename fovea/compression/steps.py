@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 MOST_STEPS = 50
 MOST_EPOCHS = 10_000
+MOST_BITS = 8
+PRUNED = ("macs", "params", "bytes", "latency", "energy")
+"""What `prune` takes a share of."""
 
 
 class Kind(NamedTuple):
@@ -88,7 +91,26 @@ def _share(text: str) -> float:
     return value
 
 
-_OWN = "fovea.compression.adapters"
+def _bits(text: str) -> int:
+    value = int(text.removesuffix("bit"))
+    if not 1 <= value <= MOST_BITS:
+        raise ValueError(f"from 1bit to {MOST_BITS}bit")
+    return value
+
+
+def _pruned(text: str) -> tuple[float, str]:
+    share, _, target = text.partition(":")
+    if target and target not in PRUNED:
+        raise ValueError(" or ".join(PRUNED))
+    return _share(share), target or PRUNED[0]
+
+
+def _sparse(text: str) -> tuple[float, float]:
+    share, _, epochs = text.partition(":")
+    return _share(share), _epochs(epochs or "3")
+
+
+_OWN, _PRUNING = "fovea.compression.adapters", "fovea.compression.pruning.steps"
 
 KINDS = (
     Kind(
@@ -105,6 +127,22 @@ KINDS = (
         *("soup", "greedy|uniform", "average with the networks of `--members`", _one_of("greedy", "uniform")),
         at=f"{_OWN}:soup",
         default="greedy",
+    ),
+    Kind(
+        *("share", "5bit", "let the weights of a layer share 2^BITS values, which are trained", _bits),
+        at=f"{_OWN}:share",
+        coded=True,
+        settles=True,
+        trains=True,
+    ),
+    Kind(
+        *("prune", "SHARE[:macs|params|bytes|latency|energy]", "take whole channels and blocks out", _pruned),
+        at=f"{_PRUNING}:prune_step",
+    ),
+    Kind(
+        *("sparsify", "SHARE[:EPOCHS]", "train while the smallest weights become zero", _sparse),
+        at=f"{_PRUNING}:sparsify_step",
+        trains=True,
     ),
     Kind("int8", "", "write an .onnx in integers beside the result, calibrated on train", _nothing, "", closes=True),
 )

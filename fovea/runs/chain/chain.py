@@ -17,11 +17,14 @@ from fovea.display import Display
 from fovea.drift import SECTION as REFERENCE
 from fovea.errors import BundleError, DropError, TrainingError, UsageError
 from fovea.evaluation.validation import reference_of
+from fovea.exporting.clock import clock_at_hand
 from fovea.model.bundle import Bundle, load
 from fovea.runs.chain.kept import Kept, tensor_bytes
 from fovea.runs.chain.material import Material
 from fovea.runs.chain.measured import outputs_on, results_of, row_of, with_test
 
+TIMED_BATCH = 16
+"""Inputs of a pass by which steps time layers."""
 SEEN = "the samples at hand were trained on"
 
 
@@ -142,6 +145,7 @@ class Chain:
             refit=self.material.refit(step=index, display=self.display, title=asked.text),
             batches=self.material.batches,
             score=self.material.score,
+            clock=clock_at_hand(TIMED_BATCH),
             seed=self.material.seed,
             teacher=self.teacher,
             members=self.members,
