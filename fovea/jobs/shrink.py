@@ -245,9 +245,13 @@ def _place(model: str | Path, out: str | Path | None) -> Path:
 def _check_others(asked: Sequence[Asked], others: dict[str, tuple[Path, ...]]) -> None:
     """Raise UsageError where networks are named that no step needs, or the other way round."""
     names = [step.kind.name for step in asked]
+    if others["teacher"] and asked and not any(step.kind.taught for step in asked):
+        raise UsageError(
+            "`--teacher` is for steps that learn from one, as `distil`; add that, or leave the option out."
+        )
+    if others["members"] and "soup" not in names:
+        raise UsageError("`--members` is for the step `soup`; add it to `--steps`, or leave the option out.")
     for option, step in (("teacher", "distil"), ("members", "soup")):
-        if others[option] and step not in names:
-            raise UsageError(f"`--{option}` is for the step `{step}`; add it to `--steps`, or leave the option out.")
         if step in names and not others[option]:
             raise UsageError(f"`{step}` needs other networks: name them by `--{option} A{SUFFIX}`, several as `A,B`.")
 

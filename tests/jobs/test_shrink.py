@@ -116,7 +116,7 @@ def test_the_command_prints_json_alone(digits, tmp_path):
     [
         ({}, "Say what to do by `--steps fold,finetune=3`, or what to reach by `--target`"),
         ({"steps": "soup", "target": "macs=2x"}, "one of them"),
-        ({"steps": "finetune=1", "teacher": "x"}, "`--teacher` is for the step `distil`"),
+        ({"steps": "finetune=1", "teacher": "x"}, "`--teacher` is for steps that learn from one, as `distil`"),
         ({"steps": "distil=1"}, "`distil` needs other networks: name them by `--teacher A.safetensors`"),
         ({"steps": "soup"}, "`soup` needs other networks: name them by `--members"),
         ({"steps": "finetune=1", "out": "small.onnx"}, r"`out` \(=small.onnx\) must end in .safetensors"),
