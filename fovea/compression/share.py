@@ -7,6 +7,7 @@ centroid is the sum of those of its weights (equation 3). Weights that are zero 
 Nothing in the structure of a network changes: a layer with few values is stored in few bytes by `coding`.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -109,12 +110,11 @@ def shared(model: nn.Module, values: Mapping[str, int]) -> Iterator[None]:
 
 
 def shareable(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """Yield the layers whose weights can share values, with their paths; of layers that are tied the first."""
-    seen: set[int] = set()
+    """Yield the layers whose weights can share values, with their paths: not those that two layers have in common."""
+    owners = Counter(id(parameter) for module in model.modules() for parameter in module.parameters(recurse=False))
     for name, module in model.named_modules():
-        if isinstance(module, LAYERS) and not parametrize.is_parametrized(module) and module.weight.any():
-            if id(module.weight) not in seen:
-                seen.add(id(module.weight))
+        if isinstance(module, LAYERS) and not parametrize.is_parametrized(module):
+            if owners[id(module.weight)] == 1 and module.weight.any():
                 yield name, module
 
 
