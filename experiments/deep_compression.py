@@ -125,7 +125,7 @@ class Study:
         score = accuracy(probabilities(model, data.test, data.preprocess), data.test)
         line = {"network": self.name, "seed": self.seed, "stage": stage, "validation": score}
         found = {**line, "bytes": tensor_bytes(self.path(stage)), "kept": kept_share(model)}
-        append_line(self.folder / "log.jsonl", json.dumps(found) + "\n")
+        append_line(self.folder / "log.jsonl", json.dumps(found))
         print(f"{self.path(stage).name}: {100 * score:.2f} %, {found['bytes']:,} bytes", flush=True)
 
     def logged(self) -> dict[str, Mapping[str, Any]]:
