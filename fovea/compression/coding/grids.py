@@ -14,8 +14,8 @@ LIMIT = 127
 MINUS_ZERO = 2 * LIMIT + 1
 STEPS = MINUS_ZERO + 1
 """How many symbols there are: -127 to 127, and minus zero."""
-FIRST = 8
-"""Rows that are tried before the others."""
+FIRST = 64
+"""Numbers of a row that are tried before the others."""
 
 Floats = NDArray[np.float32]
 
@@ -31,7 +31,7 @@ class Grid(NamedTuple):
 
 def of_rows(rows: Floats) -> Grid | None:
     """Return the grids of rows (R, L) float32; None where one has none."""
-    if _scales(rows[:FIRST]) is None or (scales := _scales(rows)) is None:
+    if not all(map(_may_be_grid, rows[: FIRST // 8])) or (scales := _scales(rows)) is None:
         return None
     steps = (_times(rows, scales) + LIMIT).astype(np.uint16)
     steps[(rows == 0) & np.signbit(rows)] = MINUS_ZERO
@@ -45,6 +45,19 @@ def rows_on(scales: Floats, steps: Bits) -> Floats:
         rows = times * scales[:, None]
     rows[steps.reshape(rows.shape) == MINUS_ZERO] = -0.0
     return rows.ravel()
+
+
+def _may_be_grid(row: Floats) -> bool:
+    """Tell whether the first numbers of a row, and its greatest, are whole multiples of one scale."""
+    greatest = np.abs(row).max()
+    if not np.isfinite(greatest):
+        return False
+    near = greatest / np.arange(LIMIT, 0, -1, dtype=np.float32)
+    tried = np.concatenate([near, *(np.nextafter(near, np.float32(end)) for end in (0, np.inf))])
+    tried = tried[tried > 0]
+    few = np.append(row[row != 0][:FIRST], greatest)
+    found = _times(np.broadcast_to(few, (len(tried), len(few))), tried) * tried[:, None]
+    return bool((found == few).all(1).any()) or not greatest
 
 
 def _scales(rows: Floats) -> Floats | None:
