@@ -297,7 +297,8 @@ class _Follower:
         number = torch.tensor(self.count, dtype=torch.int32)
         self.count += 1
         self._fix(number.reshape(1), reason)
-        self._set(step, [number.expand(tensor.shape) for tensor in step.made])
+        # clone: it stands for several channels, not for one that is spread
+        self._set(step, [number.expand(tensor.shape).clone() for tensor in step.made])
 
     def _where(self, step: Step) -> str:
         return _named(step.path, self.recording.model.get_submodule(step.path))

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
 
-from fovea.errors import UsageError
 from fovea.layers import PaddedChannels, PartialConv2d
 
 Side = Literal["out", "in", "each", "pad"]
@@ -264,6 +263,22 @@ def resizing_of(layer: nn.Module) -> Resizing | None:
     if forward is nn.Linear.forward:
         return _DENSE
     return _PRELU if isinstance(layer, nn.PReLU) and layer.num_parameters > 1 else None
+
+
+def shortened_along(model: nn.Module, name: str, axis: int, places: Sequence[int]) -> None:
+    """Leave these places along an axis alone in the tensor `name` of a network, in place.
+
+    Raises:
+        ValueError: it is on no list of tensors, has no such axis, or is shorter.
+    """
+    path, _, own = name.rpartition(".")
+    module = model.get_submodule(path)
+    tensor = module._parameters.get(own, module._buffers.get(own))
+    if tensor is None:
+        raise ValueError("there is none")
+    if type(axis) is not int or not 0 <= axis < tensor.ndim or not 0 < len(places) <= tensor.shape[axis]:
+        raise ValueError(f"its shape is {tuple(tensor.shape)}")
+    _set(module, own, tensor.detach().index_select(axis, torch.tensor(list(places), device=tensor.device)))
 
 
 def _each(layer: nn.Module, of: Of) -> Tensor:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from torch import Tensor, nn
 
+from fovea.compression.pruning.clock import Clock
 from fovea.compression.refit import Refit
 
 
@@ -38,6 +39,8 @@ class Work:
     evaluated on them, and labels (N,) on its scale."""
     score: Callable[[nn.Module], float]
     """The task's score on the validation part, the more the better (errors are negative)."""
+    clock: Clock | None = None
+    """Times layers as the network will run; None where only counting is wanted."""
     seed: int = 0
     teacher: Callable[[Tensor], Tensor] | None = None
     """Inputs -> outputs (N, K) of the network, or the mean of several, that is to be imitated."""

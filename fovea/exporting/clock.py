@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from fovea.compression.pruning.clock import Form, least_time
+from fovea.compression.pruning.clock import Clock, EagerClock, Form, least_time
+from fovea.errors import MissingDependencyError
 from fovea.exporting.core import INPUT, float_core
-from fovea.exporting.library import library
+from fovea.exporting.library import check_installed, library
 from fovea.exporting.session import Session
 from fovea.exporting.settings import OPSET
 
@@ -49,6 +50,15 @@ class OnnxClock:
         session = Session(content)
         feed = {INPUT: np.zeros((self.batch, *input_shape), np.float32)}
         return least_time(lambda: session.session.run(session.outputs, feed), seconds=seconds)
+
+
+def clock_at_hand(batch: int) -> Clock:
+    """Return the clock of ONNX Runtime where the extra `export` is installed, else PyTorch's."""
+    try:
+        check_installed()
+    except MissingDependencyError:
+        return EagerClock(batch=batch)
+    return OnnxClock(batch=batch)
 
 
 def _graph(form: Form, copies: int) -> bytes:

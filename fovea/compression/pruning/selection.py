@@ -29,6 +29,11 @@ class Narrowing:
     inputs: Mapping[str, int]
     """Likewise of its inputs: more than one where a map is flattened."""
 
+    @property
+    def paths(self) -> set[str]:
+        """Of all its layers, norms too."""
+        return {*self.outputs, *self.inputs}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Leaving:
@@ -83,7 +88,7 @@ class Planner:
         self._places = dict.fromkeys(self._groups, 0)
         self._at: dict[str, list[str]] = {}
         for narrowing in self.narrowings:
-            for path in {*narrowing.outputs, *narrowing.inputs}:
+            for path in narrowing.paths & self.layers.keys():
                 self._at.setdefault(path, []).append(narrowing.name)
         self._now = {path: self.costs.layer(layer) for path, layer in self.layers.items()}
         self._whole = sum(self._now.values())
@@ -135,7 +140,7 @@ class Planner:
 
     def _narrower(self, narrowing: Narrowing) -> Iterator[Move]:
         now = self._places[narrowing.name]
-        paths = {*narrowing.outputs, *narrowing.inputs}
+        paths = narrowing.paths & self.layers.keys()
         before = sum(self._now[path] for path in paths)
         for place in range(now + 1, len(narrowing.widths)):
             places = {**self._places, narrowing.name: place}
@@ -150,7 +155,7 @@ class Planner:
             changed = {path for path in self.layers if Leaving(name=move.block, damage=0).holds(path)}
         else:
             self._places[move.group] = move.place
-            changed = {*self._groups[move.group].outputs, *self._groups[move.group].inputs}
+            changed = self._groups[move.group].paths & self.layers.keys()
         for path in changed:
             self._now[path] = self._cost(path, self._places)
             for name in self._at.get(path, ()):
@@ -161,14 +166,14 @@ class Planner:
         if any(path.startswith(f"{block}.") for block in self._gone):
             return 0.0
         layer = self.layers[path]
-        c_in, c_out = layer.form.c_in, layer.form.c_out
+        fewer_in = fewer_out = 0
         for name in self._at.get(path, ()):
             narrowing = self._groups[name]
             lost = narrowing.widths[0] - narrowing.widths[places[name]]
-            c_in -= lost * narrowing.inputs.get(path, 0)
-            c_out -= lost * narrowing.outputs.get(path, 0)
-        return self.costs.layer(layer.with_widths(c_in, c_out))
+            fewer_in += lost * narrowing.inputs.get(path, 0)
+            fewer_out += lost * narrowing.outputs.get(path, 0)
+        return self.costs.layer(layer.less(fewer_in, fewer_out))
 
     def _is_gone(self, narrowing: Narrowing) -> bool:
-        paths = {*narrowing.outputs, *narrowing.inputs}
+        paths = narrowing.paths & self.layers.keys()
         return all(any(path.startswith(f"{block}.") for block in self._gone) for path in paths)

@@ -40,8 +40,9 @@ class LayerAt:
         """Whether every channel is filtered alone."""
         return self.form.groups == self.form.c_in > 1
 
-    def with_widths(self, c_in: int, c_out: int) -> "LayerAt":
-        """Return the layer with other widths; of a depthwise one the groups follow its inputs."""
+    def less(self, inputs: int, outputs: int) -> "LayerAt":
+        """Return the layer with so many fewer inputs and outputs; of a depthwise one the groups follow its inputs."""
+        c_in, c_out = self.form.c_in - inputs, self.form.c_out - outputs
         groups = c_in if self.depthwise else self.form.groups
         return replace(self, form=replace(self.form, c_in=c_in, c_out=c_out, groups=groups))
 

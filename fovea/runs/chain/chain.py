@@ -15,13 +15,16 @@ from fovea.compression.steps import Asked
 from fovea.compression.table import AS_GIVEN, Row
 from fovea.display import Display
 from fovea.drift import SECTION as REFERENCE
-from fovea.errors import DropError, UsageError
+from fovea.errors import BundleError, DropError, TrainingError, UsageError
 from fovea.evaluation.validation import reference_of
+from fovea.exporting.clock import clock_at_hand
 from fovea.model.bundle import Bundle, load
 from fovea.runs.chain.kept import Kept, tensor_bytes
 from fovea.runs.chain.material import Material
 from fovea.runs.chain.measured import outputs_on, results_of, row_of, with_test
 
+TIMED_BATCH = 16
+"""Inputs of a pass by which steps time layers."""
 SEEN = "the samples at hand were trained on"
 
 
@@ -125,7 +128,10 @@ class Chain:
             self.display.note(f"{asked.text}: {note}")
         card = self.card_of(done)
         bundle = Bundle(model=done.model.eval(), card=card, device=self.bundle.device)
-        outputs = outputs_on(bundle, self.material, "val", self.display)
+        try:
+            outputs = outputs_on(bundle, self.material, "val", self.display)
+        except BundleError as error:  # they are not finite
+            raise TrainingError(f"`{asked.text}` spoils the network: its outputs are no finite numbers.") from error
         row = row_of(asked.text, bundle, outputs, self.material, first=self.rows[0], display=self.display)
         row = replace(row, notes=tuple(done.notes), seconds=round(time.monotonic() - began, 1))
         self.rows = self.write(self.kept.unfinished, bundle, outputs, [*self.rows, row])
@@ -139,6 +145,7 @@ class Chain:
             refit=self.material.refit(step=index, display=self.display, title=asked.text),
             batches=self.material.batches,
             score=self.material.score,
+            clock=clock_at_hand(TIMED_BATCH),
             seed=self.material.seed,
             teacher=self.teacher,
             members=self.members,

@@ -1,6 +1,7 @@
 import pytest
 from torch import nn
 
+import fovea.zoo  # noqa: F401 (its import makes the networks known)
 from fovea import registry
 from fovea.compression.pruning.clock import EagerClock, Form
 from fovea.compression.pruning.targets import MAC_PJ, MEMORY_PJ, Costs, layers_at
