@@ -154,6 +154,41 @@ class LocallyConnected2d(nn.Module):
         return y.reshape(-1, *self.bias.shape) + self.bias
 
 
+class PartialConv2d(nn.Module):
+    """A convolution whose maps see only some of the input's, as a table of connections says: LeCun et al. 1989.
+
+    `sees[i]` are the input maps of map i. (N, c_in, H, W) -> (N, len(sees), H - k + 1, W - k + 1)
+    """
+
+    def __init__(self, sees: Sequence[Sequence[int]], kernel: int) -> None:
+        super().__init__()
+        self.sees = [list(inputs) for inputs in sees]
+        self.maps = nn.ModuleList(nn.Conv2d(len(inputs), 1, kernel) for inputs in sees)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the maps."""
+        return torch.cat([conv(x[:, inputs]) for conv, inputs in zip(self.maps, self.sees, strict=True)], dim=1)
+
+
+class PaddedChannels(nn.Module):
+    """Append channels of zeros: `before` and `after` those of the input.
+
+    (N, c, H, W) -> (N, before + c + after, H, W)
+    """
+
+    def __init__(self, before: int, after: int) -> None:
+        super().__init__()
+        self.before, self.after = before, after
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return `x` with channels of zeros."""
+        return nn.functional.pad(x, (0, 0, 0, 0, self.before, self.after))
+
+    def extra_repr(self) -> str:
+        """Return how many channels are new, for printouts."""
+        return f"{self.before}, {self.after}"
+
+
 class PredefinedSparseConv2d(nn.Conv2d):
     """A convolution whose kernels have zeros at places that are fixed before training: Kundu et al. 2020.
 

@@ -6,48 +6,26 @@ A *group* is channels that are alike: they stand in the same layers, so that any
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-Side = Literal["out", "in", "each", "pad"]
-"""`out`: what a layer makes; `in`: what it reads; `each`: a layer with numbers, or a kernel, for each channel, as a
-norm, a depthwise convolution, or a scale on its own; `pad`: a channel of zeros that a shortcut appends."""
+from fovea.compression.change import Change, kind, layer_named
+from fovea.compression.following import followed
+from fovea.compression.groups import Group, Line, Place, grouped
+from fovea.compression.recording import recorded
+from fovea.compression.resizing import Side, resizing_of, shortened_along
+from fovea.errors import UsageError, first_line, shortened, unknown
+from fovea.layers import copied
+from fovea.measurement.network import without_values
 
+__all__ = ["Channels", "Group", "Place", "channel_groups", "remove"]
 
-@dataclass(frozen=True, eq=False)
-class Place:
-    """Where the channels of a group stand in one layer."""
-
-    layer: str
-    """The path of the module; of a parameter that belongs to no known layer, its name."""
-    side: Side
-    index: NDArray[np.int64]
-    """(channels, k): of each channel the k places it has there, along `c_out`, `c_in` or the channels."""
-
-
-@dataclass(frozen=True, eq=False)
-class Group:
-    """Channels that are alike."""
-
-    name: str
-    """The layer that makes them, the first in the pass; with a number behind `#` where that makes several groups."""
-    places: tuple[Place, ...]
-    """In the order of the pass."""
-    cells: NDArray[np.int64]
-    """(channels,): the cell of each. Equally many of every cell must go: convolutions in groups demand it."""
-    fixed: str = ""
-    """Why none of them may go, with the layer and the operation; empty where they may."""
-
-    def __len__(self) -> int:
-        return len(self.cells)
-
-    def at(self, side: Side) -> tuple[Place, ...]:
-        """Return the places on one side."""
-        return tuple(place for place in self.places if place.side == side)
+Kept = dict[tuple[str, Side], list[int]]
+"""The places that stay, by layer and side."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +35,8 @@ class Channels:
     input_shape: tuple[int, ...]
     groups: tuple[Group, ...]
     """In the order of the pass."""
+    lines: tuple[Line, ...]
+    """The channel at each place of each side of each layer."""
 
     @property
     def free(self) -> tuple[Group, ...]:
@@ -70,16 +50,74 @@ class Channels:
 
     def __getitem__(self, name: str) -> Group:
         """Return the group `name`; UsageError where there is none."""
-        raise NotImplementedError
+        for group in self.groups:
+            if group.name == name:
+                return group
+        raise unknown("group of channels", name, [group.name for group in self.groups])
+
+
+@kind("channels")
+@dataclass(frozen=True)
+class Resized(Change):
+    """Layers with fewer channels: the channel plan."""
+
+    layers: Mapping[str, Sequence[Any]]
+    """By the path of a module its size: [c_in, c_out, groups] of a convolution or dense layer, [c] of a norm, [before,
+    after] of a shortcut that appends zeros, the table of a partial convolution."""
+    tensors: Mapping[str, tuple[int, int]]
+    """By the name of a tensor on its own the axis of its channels and how many there are."""
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Return the change that JSON holds."""
+        layers, tensors = values.get("layers"), values.get("tensors", {})
+        if not {"layers"} <= values.keys() <= {"layers", "tensors"} or not isinstance(layers, dict):
+            raise UsageError("A change `channels` has `layers`, sizes by layer, perhaps `tensors`, and nothing else.")
+        if not isinstance(tensors, dict):
+            raise UsageError("`tensors` of a change `channels` must hold an axis and a size by the name of a tensor.")
+        for name, size in (layers | tensors).items():
+            if not isinstance(size, list) or not all(type(one) is int or isinstance(one, list) for one in size):
+                raise UsageError(f"A change `channels` gives `{shortened(name)}` no size, a list of whole numbers.")
+        if not all(len(size) == 2 and all(type(one) is int for one in size) for size in tensors.values()):
+            raise UsageError("`tensors` of a change `channels` must hold an axis and a size by the name of a tensor.")
+        return cls(layers, {name: tuple(size) for name, size in tensors.items()})
+
+    def values(self) -> dict[str, Any]:
+        """Return JSON values."""
+        tensors = {"tensors": {name: list(size) for name, size in self.tensors.items()}} if self.tensors else {}
+        return {"layers": {name: list(size) for name, size in self.layers.items()}, **tensors}
+
+    def apply(self, model: nn.Module) -> None:
+        """Make the layers smaller; none grows."""
+        for name, size in self.layers.items():
+            layer = layer_named(model, name)
+            resizing = resizing_of(layer)
+            try:
+                if resizing is None:
+                    raise ValueError("its kind is not known")
+                resizing.resize(layer, size)
+            except ValueError as error:
+                raise UsageError(f"A change cannot resize `{shortened(name)}`: {error}.") from error
+        for name, along in self.tensors.items():
+            try:
+                axis, size = along
+                shortened_along(model, name, axis, range(size))
+            except (ValueError, AttributeError) as error:
+                raise UsageError(f"A change cannot resize the tensor `{shortened(name)}`: {error}.") from error
 
 
 def channel_groups(model: nn.Module, input_shape: Sequence[int]) -> Channels:
     """Return the groups of channels of `model`, which is left as it is, for inputs (C, *sizes).
 
+    That channels can go is tried, on a copy without values: code that counts on a number of channels fixes them.
+
     Raises:
         UsageError: the network cannot be followed without values.
     """
-    raise NotImplementedError
+    found = _found(model, input_shape)
+    wrong = _failing(model, found, [group.name for group in found.free])
+    groups = [replace(group, fixed=wrong.get(group.name, group.fixed)) for group in found.groups]
+    return replace(found, groups=tuple(groups))
 
 
 def remove(model: nn.Module, channels: Channels, keep: Mapping[str, Sequence[int]]) -> list[dict[str, Any]]:
@@ -92,4 +130,114 @@ def remove(model: nn.Module, channels: Channels, keep: Mapping[str, Sequence[int
         UsageError: a group that is fixed or unknown; cells that lose unequal numbers; nothing is left in a layer. The
             network is left as it was.
     """
-    raise NotImplementedError
+    for name, stays in keep.items():
+        _check(channels[name], stays)
+    kept = _kept(channels, keep)
+    if not kept:
+        return []
+    _prove(copied(without_values(model)), channels, kept)
+    return [_cut(model, channels, kept).to_dict()]
+
+
+def _found(model: nn.Module, input_shape: Sequence[int]) -> Channels:
+    recording = recorded(model, input_shape)
+    groups, along = grouped(followed(recording), recording.model)
+    return Channels(tuple(input_shape), groups, tuple(along))
+
+
+def _check(group: Group, stays: Sequence[int]) -> None:
+    if group.fixed:
+        raise UsageError(f"The channels of `{group.name}` stay: {group.fixed}.")
+    if list(stays) != sorted(set(stays)) or not stays or not 0 <= stays[0] <= stays[-1] < len(group):
+        raise UsageError(f"Of `{group.name}` stay channels from 0 to {len(group) - 1}, in order, at least one.")
+    counts = np.bincount(group.cells) - np.bincount(group.cells[list(stays)], minlength=group.cells.max() + 1)
+    if counts.min() != counts.max():
+        raise UsageError(f"Of `{group.name}` equally many of each of its {len(counts)} cells must go.")
+
+
+def _kept(channels: Channels, keep: Mapping[str, Sequence[int]]) -> Kept:
+    """Return the places that stay on those sides that lose some."""
+    gone = dict[tuple[str, Side], set[int]]()
+    for name, stays in keep.items():
+        leaves = np.setdiff1d(np.arange(len(channels[name])), list(stays))
+        for place in channels[name].places if len(leaves) else ():
+            gone.setdefault((place.layer, place.side), set()).update(map(int, place.index[leaves].flat))
+    sizes = {(line.layer, line.side): len(line.labels) for line in channels.lines}
+    kept = {at: [place for place in range(sizes[at]) if place not in places] for at, places in gone.items()}
+    for (layer, side), places in kept.items():
+        if not places and side != "pad":
+            raise UsageError(f"`{layer}` would have no channel left: keep one of those that it reads or makes.")
+    return kept
+
+
+def _cut(model: nn.Module, channels: Channels, kept: Kept) -> Resized:
+    """Leave these places alone in `model`, in place, and return the change."""
+    axes = {line.layer: line.axis for line in channels.lines if line.axis is not None}
+    layers, tensors = dict[str, Any](), dict[str, tuple[int, int]]()
+    for name in dict.fromkeys(layer for layer, _ in kept):
+        own: dict[Side, list[int]] = {side: places for (layer, side), places in kept.items() if layer == name}
+        if name in axes:
+            shortened_along(model, name, axes[name], own["each"])
+            tensors[name] = (axes[name], len(own["each"]))
+            continue
+        layer = model.get_submodule(name)
+        resizing = resizing_of(layer)
+        if resizing is None:
+            raise UsageError(f"`{name}` computes its weights now: leave its parametrisation first.")
+        resizing.slice(layer, own)
+        layers[name] = resizing.numbers(layer)
+    return Resized(layers, tensors)
+
+
+def _prove(twin: nn.Module, channels: Channels, kept: Kept) -> None:
+    """Raise UsageError unless the network without these places is the one that it was, but for them.
+
+    In it the same places must be one channel as before. `twin` has no values, and is changed.
+    """
+    try:
+        _cut(twin, channels, kept)
+        after = _found(twin, channels.input_shape)
+    except ValueError as error:  # ShapeError and UsageError too
+        raise UsageError(f"The network cannot do without these channels. {first_line(error)}") from error
+    was = {
+        (line.layer, line.side): line.labels[kept[line.layer, line.side]]
+        if (line.layer, line.side) in kept
+        else line.labels
+        for line in channels.lines
+    }
+    now = {(line.layer, line.side): line.labels for line in after.lines}
+    for at in was.keys() | now.keys():
+        if len(was.get(at, ())) != len(now.get(at, ())):
+            raise UsageError(f"`{at[0]}` would get other channels: its code counts on how many there are.")
+    one, other = (np.concatenate([labels[at] for at in was]) for labels in (was, now))
+    if (bad := np.nonzero(_renumbered(one) != _renumbered(other))[0]).size:
+        ends = np.cumsum([len(labels) for labels in was.values()])
+        layer = [*was][int(np.searchsorted(ends, bad[0], side="right"))][0]
+        raise UsageError(f"`{layer}` would get other channels: code before it counts on how many there are.")
+
+
+def _renumbered(labels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the labels numbered by their first places."""
+    _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
+    return np.asarray(first[inverse.reshape(-1)])
+
+
+def _failing(model: nn.Module, channels: Channels, names: Sequence[str]) -> dict[str, str]:
+    """Return why some of these groups cannot lose channels, found by trying, all at first, then ever fewer."""
+    keep = {}
+    for name in names:
+        cells = channels[name].cells
+        firsts = np.unique(cells, return_index=True)[1]
+        if len(cells) > len(firsts):
+            keep[name] = np.setdiff1d(np.arange(len(cells)), firsts).tolist()
+    if not keep:
+        return {}
+    try:
+        _prove(copied(without_values(model)), channels, _kept(channels, keep))
+    except UsageError as error:
+        if len(keep) == 1:
+            return dict.fromkeys(keep, str(error))
+        half = len(keep) // 2
+        parts = [*keep][:half], [*keep][half:]
+        return {name: reason for part in parts for name, reason in _failing(model, channels, part).items()}
+    return {}

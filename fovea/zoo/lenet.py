@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fovea.errors import UsageError
-from fovea.layers import Classifier
+from fovea.layers import Classifier, PartialConv2d
 from fovea.registry import register
 from fovea.shapes import Window, chained
 
@@ -64,19 +64,6 @@ CAFFE = (
     Stage(50, 5),  #  8 x  8,  4 x  4
 )
 C5, F6 = 120, 84  # units of the dense layers of LeNet-5
-
-
-class PartialConv2d(nn.Module):
-    """Convolution whose maps see only some of the input's: (N, c_in, H, W) -> (N, len(sees), H - k + 1, W - k + 1)."""
-
-    def __init__(self, sees: Maps, kernel: int) -> None:
-        super().__init__()
-        self.sees = [list(inputs) for inputs in sees]
-        self.maps = nn.ModuleList(nn.Conv2d(len(inputs), 1, kernel) for inputs in sees)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the maps."""
-        return torch.cat([conv(x[:, inputs]) for conv, inputs in zip(self.maps, self.sees, strict=True)], dim=1)
 
 
 class Subsampling(nn.Module):

@@ -13,9 +13,8 @@ from functools import partial
 from typing import NamedTuple
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from fovea.layers import Classifier
+from fovea.layers import Classifier, PaddedChannels
 from fovea.registry import register
 from fovea.zoo.resnet import he_normal
 
@@ -73,11 +72,12 @@ class Pyramidal(nn.Module):
         self.residual = bottleneck(c_in, width, stride=stride)
         self.pool = nn.AvgPool2d(stride, ceil_mode=True) if stride > 1 else nn.Identity()
         self.new = EXPANSION * width - c_in
+        self.pad = PaddedChannels(0, self.new)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return F(x) plus the padded shortcut."""
         y: Tensor = self.residual(x)
-        return y + F.pad(self.pool(x), (0, 0, 0, 0, 0, self.new))
+        return y + self.pad(self.pool(x))
 
 
 def _stages(alpha: int) -> tuple[list[nn.Sequential], int]:

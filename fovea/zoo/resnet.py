@@ -12,10 +12,9 @@ from functools import partial
 from typing import NamedTuple, cast
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from fovea.errors import UsageError
-from fovea.layers import Classifier, Convolution
+from fovea.layers import Classifier, Convolution, PaddedChannels
 from fovea.registry import Peer, register
 
 
@@ -85,22 +84,21 @@ def plain(c_in: int, stage: Stage, *, stride: int) -> nn.Sequential:
     return layers
 
 
-class PaddedIdentity(nn.Module):
+class PaddedIdentity(PaddedChannels):
     """Shortcut A: every `stride`-th pixel, and zeros in the new channels; no parameters.
 
     (N, c_in, H, W) -> (N, c_out, ceil(H / stride), ceil(W / stride))
     """
 
     def __init__(self, c_in: int, c_out: int, *, stride: int) -> None:
-        super().__init__()
-        self.stride = stride
         # The paper does not say where the new channels go; half before and half after, as in published weights.
-        self.before = (c_out - c_in) // 2
-        self.after = c_out - c_in - self.before
+        before = (c_out - c_in) // 2
+        super().__init__(before, c_out - c_in - before)
+        self.stride = stride
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the shortcut of `x`."""
-        return F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, self.before, self.after))
+        return super().forward(x[:, :, :: self.stride, :: self.stride])
 
 
 def projection(c_in: int, c_out: int, *, stride: int, kernel: int = 1) -> nn.Sequential:

@@ -6,7 +6,7 @@ from torch.nn import functional as F
 import fovea.zoo  # noqa: F401
 from fovea import registry
 from fovea.errors import ShapeError, UsageError
-from fovea.zoo.lenet import TABLE_1, TABLE_I, PartialConv2d, RadialBasis, Squash, Subsampling
+from fovea.zoo.lenet import TABLE_1, TABLE_I, RadialBasis, Squash, Subsampling
 
 
 def weights(model):

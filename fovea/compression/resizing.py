@@ -1,0 +1,311 @@
+"""How each kind of layer takes fewer channels: its sides, what stands at their places, and the layer without some.
+
+A layer with channels is one of the table `LAYERS`. Others are no part of a plan, and what they do to channels is
+followed operation by operation.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.instancenorm import _InstanceNorm
+
+from fovea.errors import UsageError
+from fovea.layers import PaddedChannels, PartialConv2d
+
+Side = Literal["out", "in", "each", "pad"]
+"""`out`: what a layer makes; `in`: what it reads; `each`: a layer with numbers, or a kernel, for each channel, as a
+norm, a depthwise convolution, or a scale on its own; `pad`: a channel of zeros that a shortcut appends."""
+Kept = Mapping[Side, Sequence[int]]
+"""By side the places that stay, in order; a side that is not named stays whole."""
+Of = Callable[[Tensor], Tensor]
+"""Makes of a parameter a tensor of its shape, as the squares of its values."""
+
+
+class Resizing(ABC):
+    """One kind of layer."""
+
+    @abstractmethod
+    def sides(self, layer: nn.Module) -> dict[Side, int]:
+        """Return how many places each side has."""
+
+    @abstractmethod
+    def numbers(self, layer: nn.Module) -> list[Any]:
+        """Return the size of the layer as a plan says it, in JSON."""
+
+    @abstractmethod
+    def first(self, layer: nn.Module, numbers: Sequence[Any]) -> Kept:
+        """Return which places, the first ones, make a layer of the size `numbers` of a larger one.
+
+        Raises:
+            ValueError: no layer of this size can be made of it; the message is the rule.
+        """
+
+    @abstractmethod
+    def slice(self, layer: nn.Module, kept: Kept) -> None:
+        """Leave these places alone in the layer, in place; its weights keep their values."""
+
+    @abstractmethod
+    def totals(self, layer: nn.Module, side: Side, of: Of) -> Tensor:
+        """Return the sum of what `of` makes of the numbers at each place of a side: (places,)."""
+
+    def resize(self, layer: nn.Module, numbers: Sequence[Any]) -> None:
+        """Give the layer the size that a plan says, in place; what its weights hold is open.
+
+        Raises:
+            ValueError: as `first`.
+        """
+        self.slice(layer, self.first(layer, numbers))
+
+
+class Dense(Resizing):
+    """Convolutions whose outputs each read all inputs of their group, and dense layers: [c_in, c_out, groups]."""
+
+    def sides(self, layer: nn.Module) -> dict[Side, int]:
+        c_in, c_out, _ = self.numbers(layer)
+        return {"in": c_in, "out": c_out}
+
+    def numbers(self, layer: nn.Module) -> list[Any]:
+        c_out, c_in, *_ = cast(Tensor, layer.weight).shape
+        groups = getattr(layer, "groups", 1)
+        return [c_in * groups, c_out, groups]
+
+    def first(self, layer: nn.Module, numbers: Sequence[Any]) -> Kept:
+        sides: tuple[Side, Side] = ("in", "out")
+        groups = self.numbers(layer)[2]
+        if len(numbers) != 3 or numbers[2] != groups:
+            raise ValueError(f"it has [c_in, c_out, {groups}], the last of which stays")
+        return {side: _first(self.sides(layer)[side], now, groups) for side, now in zip(sides, numbers, strict=False)}
+
+    def slice(self, layer: nn.Module, kept: Kept) -> None:
+        c_in, c_out, groups = self.numbers(layer)
+        ins, outs = (list(kept.get(side, range(size))) for side, size in (("in", c_in), ("out", c_out)))
+        weight = cast(Tensor, layer.weight)
+        blocks = []
+        for group, block in enumerate(weight.detach().chunk(groups)):
+            rows = [o - group * c_out // groups for o in outs if o * groups // c_out == group]
+            columns = [i - group * c_in // groups for i in ins if i * groups // c_in == group]
+            blocks.append(block[rows][:, columns])
+        _set(layer, "weight", torch.cat(blocks))
+        _keep(layer, ("bias",), outs)
+        names = ("in_features", "out_features") if isinstance(layer, nn.Linear) else ("in_channels", "out_channels")
+        for name, places in zip(names, (ins, outs), strict=True):
+            setattr(layer, name, len(places))
+
+    def totals(self, layer: nn.Module, side: Side, of: Of) -> Tensor:
+        values = of(cast(Tensor, layer.weight))
+        if side == "out":
+            return _each(layer, of)
+        groups = self.numbers(layer)[2]
+        return values.reshape(groups, len(values) // groups, values.shape[1], -1).sum((1, 3)).flatten()
+
+
+class Depthwise(Resizing):
+    """Convolutions whose outputs read one channel each, in its order, several perhaps the same: [c_in, c_out, c_in]."""
+
+    def sides(self, layer: nn.Module) -> dict[Side, int]:
+        return {"each": cast(nn.Conv2d, layer).groups}
+
+    def numbers(self, layer: nn.Module) -> list[Any]:
+        conv = cast(nn.Conv2d, layer)
+        return [conv.in_channels, conv.out_channels, conv.groups]
+
+    def first(self, layer: nn.Module, numbers: Sequence[Any]) -> Kept:
+        c_in, c_out, _ = self.numbers(layer)
+        if len(numbers) != 3 or numbers[0] != numbers[2] or numbers[1] != numbers[0] * (c_out // c_in):
+            raise ValueError(f"it has [c, {c_out // c_in} c, c]")
+        return {"each": _first(c_in, numbers[0], 1)}
+
+    def slice(self, layer: nn.Module, kept: Kept) -> None:
+        conv = cast(nn.Conv2d, layer)
+        each, times = kept["each"], conv.out_channels // conv.in_channels
+        _keep(conv, ("weight", "bias"), [channel * times + k for channel in each for k in range(times)])
+        conv.in_channels = conv.groups = len(each)
+        conv.out_channels = len(each) * times
+
+    def totals(self, layer: nn.Module, side: Side, of: Of) -> Tensor:
+        return _each(layer, of).reshape(cast(nn.Conv2d, layer).groups, -1).sum(1)
+
+
+class PerChannel(Resizing):
+    """Norms and activations with numbers for each channel: [c]."""
+
+    def __init__(self, count: str) -> None:
+        self.count = count
+        """The attribute that says how many channels there are."""
+
+    def sides(self, layer: nn.Module) -> dict[Side, int]:
+        return {"each": getattr(layer, self.count)}
+
+    def numbers(self, layer: nn.Module) -> list[Any]:
+        return [getattr(layer, self.count)]
+
+    def first(self, layer: nn.Module, numbers: Sequence[Any]) -> Kept:
+        if len(numbers) != 1:
+            raise ValueError("it has [c]")
+        return {"each": _first(getattr(layer, self.count), numbers[0], 1)}
+
+    def slice(self, layer: nn.Module, kept: Kept) -> None:
+        _keep(layer, ("weight", "bias", "running_mean", "running_var"), kept["each"])
+        setattr(layer, self.count, len(kept["each"]))
+
+    def totals(self, layer: nn.Module, side: Side, of: Of) -> Tensor:
+        return _each(layer, of) if isinstance(layer.weight, Tensor) else torch.zeros(self.numbers(layer)[0])
+
+
+class Padded(Resizing):
+    """Channels of zeros that are appended: [before, after]."""
+
+    def sides(self, layer: nn.Module) -> dict[Side, int]:
+        return {"pad": sum(self.numbers(layer))}
+
+    def numbers(self, layer: nn.Module) -> list[Any]:
+        pad = cast(PaddedChannels, layer)
+        return [pad.before, pad.after]
+
+    def first(self, layer: nn.Module, numbers: Sequence[Any]) -> Kept:
+        before, after = self.numbers(layer)
+        if len(numbers) != 2 or not all(type(n) is int for n in numbers):
+            raise ValueError("it has [before, after]")
+        if not (0 <= numbers[0] <= before and 0 <= numbers[1] <= after):
+            raise ValueError(f"it has at most {before} before and {after} after")
+        return {"pad": [*range(numbers[0]), *range(before, before + numbers[1])]}
+
+    def slice(self, layer: nn.Module, kept: Kept) -> None:
+        pad = cast(PaddedChannels, layer)
+        before = sum(place < pad.before for place in kept["pad"])
+        pad.before, pad.after = before, len(kept["pad"]) - before
+
+    def totals(self, layer: nn.Module, side: Side, of: Of) -> Tensor:
+        return torch.zeros(self.sides(layer)["pad"])
+
+
+class Table(Resizing):
+    """A convolution with a table of connections: the table."""
+
+    def sides(self, layer: nn.Module) -> dict[Side, int]:
+        sees = cast(PartialConv2d, layer).sees
+        return {"in": 1 + max(map(max, sees)), "out": len(sees)}
+
+    def numbers(self, layer: nn.Module) -> list[Any]:
+        return cast(PartialConv2d, layer).sees
+
+    def first(self, layer: nn.Module, numbers: Sequence[Any]) -> Kept:
+        sees = cast(PartialConv2d, layer).sees
+        known = self.sides(layer)["in"]
+        if not 1 <= len(numbers) <= len(sees) or not all(isinstance(one, list) and one for one in numbers):
+            raise ValueError(f"its table has from 1 to {len(sees)} rows of the maps that each sees")
+        if not all(type(one) is int and 0 <= one < known for row in numbers for one in row):
+            raise ValueError(f"its table names maps from 0 to {known - 1}")
+        if sum(map(len, numbers)) > sum(map(len, sees)):
+            raise ValueError(f"its table has at most {sum(map(len, sees))} connections")
+        return {}
+
+    def resize(self, layer: nn.Module, numbers: Sequence[Any]) -> None:
+        self.first(layer, numbers)
+        weights = [conv.weight for conv in self._maps(layer)]
+        one = weights[0].detach()
+        self._put(layer, numbers, [one.new_empty((1, len(row), *one.shape[2:])) for row in numbers])
+
+    def slice(self, layer: nn.Module, kept: Kept) -> None:
+        sides, sees = self.sides(layer), cast(PartialConv2d, layer).sees
+        ins, outs = (list(kept.get(side, range(sides[side]))) for side in ("in", "out"))
+        weights, maps = [], self._maps(layer)
+        for out in outs:
+            weights.append(maps[out].weight.detach()[:, [k for k, seen in enumerate(sees[out]) if seen in ins]])
+        table = [[ins.index(seen) for seen in sees[out] if seen in ins] for out in outs]
+        biases = [maps[out].bias for out in outs]
+        self._put(layer, table, weights)
+        for conv, bias in zip(self._maps(layer), biases, strict=True):
+            conv.bias = bias
+
+    def totals(self, layer: nn.Module, side: Side, of: Of) -> Tensor:
+        maps = self._maps(layer)
+        if side == "out":
+            return torch.cat([_each(conv, of) for conv in maps])
+        found = torch.zeros(self.sides(layer)["in"])
+        for conv, seen in zip(maps, cast(PartialConv2d, layer).sees, strict=True):
+            found[seen] += of(conv.weight).sum((0, 2, 3)).to(found)
+        return found
+
+    @staticmethod
+    def _maps(layer: nn.Module) -> list[nn.Conv2d]:
+        return [cast(nn.Conv2d, conv) for conv in cast(PartialConv2d, layer).maps]
+
+    def _put(self, layer: nn.Module, table: Sequence[Any], weights: Sequence[Tensor]) -> None:
+        """Leave the first maps alone, and give them these weights, and the layer this table."""
+        partial = cast(PartialConv2d, layer)
+        partial.maps = partial.maps[: len(table)]
+        partial.sees = [list(row) for row in table]
+        for conv, weight in zip(self._maps(layer), weights, strict=True):
+            _set(conv, "weight", weight)
+            conv.in_channels = weight.shape[1]
+
+
+CONVOLUTIONS = {one.forward for one in (nn.Conv1d, nn.Conv2d, nn.Conv3d)}
+_NORM, _PRELU = PerChannel("num_features"), PerChannel("num_parameters")
+_DENSE, _DEPTHWISE, _PADDED, _TABLE = Dense(), Depthwise(), Padded(), Table()
+
+
+def resizing_of(layer: nn.Module) -> Resizing | None:
+    """Return how a layer takes fewer channels; None where it is no known one, or computes its weights."""
+    forward = type(layer).forward
+    if isinstance(layer, PaddedChannels | PartialConv2d):
+        return _PADDED if isinstance(layer, PaddedChannels) else _TABLE
+    if forward in (_BatchNorm.forward, _InstanceNorm.forward):
+        return _NORM
+    if "weight" not in layer._parameters:
+        return None
+    if forward in CONVOLUTIONS:
+        return _DEPTHWISE if layer.in_channels == layer.groups > 1 else _DENSE
+    if forward is nn.Linear.forward:
+        return _DENSE
+    return _PRELU if isinstance(layer, nn.PReLU) and layer.num_parameters > 1 else None
+
+
+def shortened_along(model: nn.Module, name: str, axis: int, places: Sequence[int]) -> None:
+    """Leave these places along an axis alone in the tensor `name` of a network, in place.
+
+    Raises:
+        ValueError: it is on no list of tensors, has no such axis, or is shorter.
+    """
+    path, _, own = name.rpartition(".")
+    module = model.get_submodule(path)
+    tensor = module._parameters.get(own, module._buffers.get(own))
+    if tensor is None:
+        raise ValueError("there is none")
+    if type(axis) is not int or not 0 <= axis < tensor.ndim or not 0 < len(places) <= tensor.shape[axis]:
+        raise ValueError(f"its shape is {tuple(tensor.shape)}")
+    _set(module, own, tensor.detach().index_select(axis, torch.tensor(list(places), device=tensor.device)))
+
+
+def _each(layer: nn.Module, of: Of) -> Tensor:
+    """Return the sum of what `of` makes of weight and bias, for each row of the weight."""
+    found = of(cast(Tensor, layer.weight)).flatten(1).sum(1) if cast(Tensor, layer.weight).ndim > 1 else of(layer.weight)
+    return found if layer.bias is None else found + of(cast(Tensor, layer.bias))
+
+
+def _first(now: int, then: Any, groups: int) -> list[int]:
+    """Return the first places of each group that make `then` of `now` places."""
+    if type(then) is not int or not groups <= then <= now or then % groups:
+        parts = f" in {groups} equal groups" if groups > 1 else ""
+        raise ValueError(f"it has from {groups} to {now} channels{parts}, not {then!r:.40}")
+    each = then // groups
+    return [group * (now // groups) + k for group in range(groups) for k in range(each)]
+
+
+def _keep(layer: nn.Module, names: Sequence[str], places: Sequence[int]) -> None:
+    for name in names:
+        if isinstance(tensor := getattr(layer, name, None), Tensor) and tensor.ndim:
+            _set(layer, name, tensor.detach()[list(places)])
+
+
+def _set(layer: nn.Module, name: str, values: Tensor) -> None:
+    """Put other values, of another shape perhaps, in the place of a parameter or buffer."""
+    old = getattr(layer, name)
+    if isinstance(old, nn.Parameter):
+        values = nn.Parameter(values, old.requires_grad)
+    setattr(layer, name, values)
