@@ -135,7 +135,8 @@ COMMANDS = (
         "export",
         "MODEL",
         "a network for other programs, proven to compute the same: ONNX with preprocessing, decoding and card inside; "
-        "[docs/ship.md](docs/ship.md)",
+        "[docs/ship.md](docs/ship.md); a page for the browser, files for phones and boards, for Triton: "
+        "[docs/phones-and-boards.md](docs/phones-and-boards.md)",
         ("fovea.jobs.export:export",),
     ),
     Command(

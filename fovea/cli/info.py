@@ -7,7 +7,7 @@ from fovea.cli.options import Json, Model
 from fovea.cli.output import print_json, print_lines, print_table
 from fovea.texts import flattened
 
-BELOW = ("classes", "class_ids", "results", "uncalibrated", "changes", "shrunk")
+BELOW = ("classes", "class_ids", "results", "uncalibrated", "coding", "changes", "shrunk")
 """Entries of the card that do not stand in its order: they follow at the end; ids and changes are for --json."""
 
 
@@ -22,6 +22,7 @@ def info(model: Model, as_json: Json = False) -> None:
         return
     known = {key: value for key, value in result.card.items() if key not in BELOW}
     facts = [*flattened(known), ("values", f"{result.values:,}"), ("bytes", f"{result.bytes:,}")]
+    facts += [("coded", result.coded)] if result.coded else []
     facts += [("classes", result.card["classes"])]
     facts += [
         ("result", ", ".join(f"{key} {_text(value, key)}" for key, value in flattened(entry)))

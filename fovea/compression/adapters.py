@@ -8,6 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from fovea.compression.share import Share
 from fovea.compression.soups import check_form, greedy_soup, uniform_soup
 from fovea.compression.step import Done, Work
 from fovea.errors import UsageError
@@ -53,6 +54,11 @@ def soup(model: nn.Module, work: Work, how: str) -> Done:
     names = ", ".join("MODEL" if index == 0 else f"member {index}" for index in sorted(kept))
     scores = f"score {work.score(greedy):.4g} on validation; of all {len(models)} it is {work.score(uniform):.4g}"
     return Done(model=greedy, notes=(f"greedy: the mean of {names}, {scores}",))
+
+
+def share(model: nn.Module, work: Work, bits: int) -> Done:
+    """Let the weights of each layer share values; zeros stay zero."""
+    return Share(bits=bits)(model, work)
 
 
 def zeros_held(model: nn.Module) -> Callable[[nn.Module], None] | None:

@@ -1,6 +1,6 @@
 """Groups of channels that are alike, from what is known of all places after a pass."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from fovea.compression.following import Block, Followed
-from fovea.compression.resizing import Side, resizing_of
+from fovea.compression.resizing import Side
 
 INPUT = "input"
 """The name of the group of the network's input."""

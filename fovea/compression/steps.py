@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 MOST_STEPS = 50
 MOST_EPOCHS = 10_000
+MOST_BITS = 8
 PRUNED = ("macs", "params", "bytes", "latency", "energy")
 """What `prune` takes a share of."""
 
@@ -90,6 +91,13 @@ def _share(text: str) -> float:
     return value
 
 
+def _bits(text: str) -> int:
+    value = int(text.removesuffix("bit"))
+    if not 1 <= value <= MOST_BITS:
+        raise ValueError(f"from 1bit to {MOST_BITS}bit")
+    return value
+
+
 def _pruned(text: str) -> tuple[float, str]:
     share, _, target = text.partition(":")
     if target and target not in PRUNED:
@@ -119,6 +127,13 @@ KINDS = (
         *("soup", "greedy|uniform", "average with the networks of `--members`", _one_of("greedy", "uniform")),
         at=f"{_OWN}:soup",
         default="greedy",
+    ),
+    Kind(
+        *("share", "5bit", "let the weights of a layer share 2^BITS values, which are trained", _bits),
+        at=f"{_OWN}:share",
+        coded=True,
+        settles=True,
+        trains=True,
     ),
     Kind(
         *("prune", "SHARE[:macs|params|bytes|latency|energy]", "take whole channels and blocks out", _pruned),

@@ -105,7 +105,7 @@ def serialised(model: "ModelProto") -> bytes:
 def with_export(card: Card, settings: ExportSettings, proof: Proof, *, kept: Sequence[str] = ()) -> Card:
     """Return the card with the key `export`: what the file is, how it was proven, and which nodes are `kept` float."""
     export = {**settings.to_dict(), **({"kept_float": list(kept)} if kept else {}), "proof": proof.to_dict()}
-    return Card(**{**vars(card), "other": {**card.other, "export": export}})
+    return Card(**{**vars(card.uncoded()), "other": {**card.other, "export": export}})
 
 
 def _check(bundle: Bundle, settings: ExportSettings) -> None:

@@ -63,7 +63,7 @@ class Mask(nn.Module):
 
     def forward(self, weight: Tensor) -> Tensor:
         """Return the masked weight."""
-        return weight * self.mask
+        return torch.where(self.mask, weight, 0)  # a product would leave zeros of both signs
 
 
 class Sparsifier:

@@ -69,7 +69,7 @@ class Kept:
         for _ in range(ATTEMPTS):
             sized = (*rows[:place], row, *rows[place + 1 :])
             table = {**chain, "rows": [entry.to_dict() for entry in sized]}
-            save_bundle(self.scratch, model, replace(card, other={**card.other, SECTION: table}))
+            save_bundle(self.scratch, model, replace(card, other={**card.other, SECTION: table}), coded=True)
             size = self.scratch.stat().st_size
             tensors = tensor_bytes(self.scratch)
             if (row.file_bytes, row.tensor_bytes) == (size, tensors):
