@@ -5,7 +5,7 @@ One vector (c_out,) float32 per layer. Magnitudes are shares of the layer's mean
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -34,6 +34,15 @@ class Samples:
     def count(self) -> int:
         """How many there are."""
         return sum(len(labels) for _, labels in self.batches)
+
+    def first(self, count: int) -> "Samples":
+        """Return the first `count` of them, or all."""
+        batches: list[Batch] = []
+        for inputs, labels in self.batches:
+            if count > 0:
+                batches.append((inputs[:count], labels[:count]))
+            count -= len(labels)
+        return replace(self, batches=tuple(batches))
 
 
 def magnitude(model: nn.Module, samples: Samples | None) -> Scores:
