@@ -63,6 +63,14 @@ def test_the_error_falls_from_that_of_an_even_grid():
     assert (found - weight).square().mean() < 0.8 * (rounded - weight).square().mean()
 
 
+def test_a_weight_far_from_the_others_leaves_no_centroid_unused():
+    weight = torch.randn(5000, generator=torch.Generator().manual_seed(0))
+    weight[7] = 300.0
+    found = clustered(weight, 16)
+    assert len(found[0]) == 16 and torch.bincount(found[1]).min() > 0
+    assert (chosen(*found) - weight).square().mean() < 0.05 * weight[weight < 100].square().mean()
+
+
 def test_fewer_weights_than_centroids_stay_as_they_are():
     weight = torch.tensor([0.5, 0.0, -3.0, 0.5, 2.0])
     centroids, indices = clustered(weight, 256)
