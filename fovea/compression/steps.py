@@ -124,23 +124,7 @@ def _places(text: str) -> int:
     return value
 
 
-def _powers(text: str) -> tuple[int, float]:
-    bits, _, epochs = text.partition(":")
-    return int(bits.removesuffix("bit")), _epochs(epochs or "3")
-
-
-def _factor(text: str) -> tuple[float, float]:
-    share, _, epochs = text.partition(":")
-    return _share(share), _epochs(epochs or "3")
-
-
-def _support(text: str) -> tuple[int, float]:
-    places, _, epochs = text.partition(":")
-    return int(places), _epochs(epochs or "3")
-
-
 _OWN, _PRUNING = "fovea.compression.adapters", "fovea.compression.pruning.steps"
-_GRIDS = "fovea.compression.grid_steps"
 
 KINDS = (
     Kind("fold", "", "put batch norms into the layers beside them; the outputs stay", _nothing, f"{_OWN}:folded"),
@@ -221,49 +205,6 @@ KINDS = (
         settles=True,
         trains=True,
         taught=True,
-    ),
-    Kind(
-        *("predefined", "PLACES[:EPOCHS]", "train with so many places of each kernel, in fixed patterns", _support),
-        at=f"{_GRIDS}:predefined_step",
-        trains=True,
-    ),
-    Kind(
-        *("lowrank", "SHARE[:EPOCHS]", "write layers as two that leave this share of their MACs, distilled", _factor),
-        at=f"{_GRIDS}:lowrank_step",
-        trains=True,
-    ),
-    Kind(
-        *("separable", "EPOCHS", "write convolutions as depthwise and 1x1, distilled", _epochs),
-        at=f"{_GRIDS}:separable_step",
-        default="3",
-        trains=True,
-    ),
-    Kind(
-        *("quantise", "EPOCHS", "train in the arithmetic of int8; `fovea export` then needs no data", _epochs),
-        at=f"{_GRIDS}:quantise_step",
-        settles=True,
-        trains=True,
-    ),
-    Kind(
-        *("inq", "5bit[:EPOCHS]", "make weights powers of two, the largest first, training the others", _powers),
-        at=f"{_GRIDS}:inq_step",
-        coded=True,
-        settles=True,
-        trains=True,
-    ),
-    Kind(
-        *("binarise", "EPOCHS", "give weights of inner layers two values per channel, trained", _epochs),
-        at=f"{_GRIDS}:binarise_step",
-        coded=True,
-        settles=True,
-        trains=True,
-    ),
-    Kind(
-        *("xnor", "EPOCHS", "as `binarise`, and let their inputs be signs", _epochs),
-        at=f"{_GRIDS}:xnor_step",
-        coded=True,
-        settles=True,
-        trains=True,
     ),
     Kind("int8", "", "write an .onnx in integers beside the result, calibrated on train", _nothing, "", closes=True),
 )

@@ -10,11 +10,13 @@ from torch.nn import functional as F
 from fovea.card import Card
 from fovea.compression.change import parsed
 from fovea.compression.quantise import at_rest, gridded, quantise
+from fovea.errors import UsageError
 from fovea.exporting.core import float_core
 from fovea.exporting.onnx_file import export_onnx
 from fovea.exporting.session import Session
+from fovea.exporting.settings import ExportSettings
 from fovea.layers import channel_shuffle
-from fovea.model.bundle import Bundle, load, save_bundle
+from fovea.model.bundle import load, save_bundle
 from fovea.preprocess import Preprocess
 from fovea.tasks.classes import Classes
 from tests.support.refitting import small_work
@@ -108,7 +110,10 @@ def test_a_trained_grid_is_exported_from_its_file_without_calibration(tmp_path):
     bundle = load(tmp_path / "net.safetensors", model=fresh)
     exported = export_onnx(bundle, tmp_path / "net.onnx")
     assert exported.proof.largest_difference == 0
+    assert exported.card.other["export"]["precision"] == "int8"
+    assert exported.card.other["export"]["grid"]["layers"] == 4
     images = np.random.default_rng(0).integers(0, 256, (20, 12, 12, 3), dtype=np.uint8)
     said = Session((tmp_path / "net.onnx").read_bytes()).run("images", images)["logits"]
     assert np.array_equal(said, bundle.outputs(images).numpy())
-    assert isinstance(bundle, Bundle)
+    with pytest.raises(UsageError, match="leave `--half` out"):
+        export_onnx(bundle, tmp_path / "half.onnx", settings=ExportSettings(precision="float16"))
