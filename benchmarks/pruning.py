@@ -63,7 +63,8 @@ def raced(before: Session, after: Session, shape: tuple[int, ...], batch: int) -
 
 
 def _least(session: Session, feed: dict[str, Any]) -> float:
-    found, until = [], time.perf_counter() + SECONDS
+    found: list[float] = []
+    until = time.perf_counter() + SECONDS
     while time.perf_counter() < until or len(found) < 3:
         began = time.perf_counter()
         session.session.run(session.outputs, feed)

@@ -129,6 +129,6 @@ def zeros_held(model: nn.Module) -> Callable[[nn.Module], None] | None:
     def hold(trained: nn.Module) -> None:
         parameters = dict(trained.named_parameters())
         for name, mask in masks.items():
-            parameters[name].mul_(mask)
+            parameters[name].masked_fill_(~mask, 0.0)  # a product would leave zeros of both signs
 
     return hold

@@ -5,14 +5,14 @@ One vector (c_out,) float32 per layer. Magnitudes are shares of the layer's mean
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from fovea.compression.pruning.sparsify import LAYERS
 from fovea.errors import UsageError, unknown
-from fovea.training.losses import Loss
 
 NORMS = (nn.modules.batchnorm._BatchNorm, nn.LayerNorm, nn.GroupNorm)
 TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
@@ -27,12 +27,22 @@ class Samples:
     """What an importance that looks at data sees."""
 
     batches: tuple[Batch, ...]
-    loss: Loss
+    loss: Callable[[Any, Tensor], Tensor]
+    """What the network gives and labels (N,) -> a number."""
 
     @property
     def count(self) -> int:
         """How many there are."""
         return sum(len(labels) for _, labels in self.batches)
+
+    def first(self, count: int) -> "Samples":
+        """Return the first `count` of them, or all."""
+        batches: list[Batch] = []
+        for inputs, labels in self.batches:
+            if count > 0:
+                batches.append((inputs[:count], labels[:count]))
+            count -= len(labels)
+        return replace(self, batches=tuple(batches))
 
 
 def magnitude(model: nn.Module, samples: Samples | None) -> Scores:

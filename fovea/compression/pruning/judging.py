@@ -1,5 +1,6 @@
 """The groups of a network as pruning sees them: channels in the order of importance, widths worth having."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -60,31 +61,35 @@ def makers(model: nn.Module, group: Group) -> dict[str, Sequence[Sequence[int]]]
 def narrowing(group: Group, judged: Judged, damages: "Damages", widths: Sequence[int]) -> Narrowing:
     """Return what may become of a group."""
     outputs, inputs = _counts(group)
+    makers = max(1, len(group.at("out")))
     return Narrowing(
         name=group.name,
         widths=tuple(widths),
-        damages=tuple(damages.of(judged, width) for width in widths),
+        damages=tuple(damages.of(judged, width, layers=makers) for width in widths),
         outputs=outputs,
         inputs=inputs,
     )
 
 
 class Damages:
-    """What a width does to the network: as measured, else the importance of what goes."""
+    """What a width does to the network: the loss that was measured, else what of the importance is left.
 
-    def __init__(self, scores: Mapping[str, Tensor], sensitivity: Sensitivity | None, *, relative: bool) -> None:
-        self.scores, self.relative = scores, relative
+    Then it is -log of the share that is left, once for each layer that makes the channels: so all groups shrink alike
+    where nothing tells them apart, and none vanishes.
+    """
+
+    def __init__(self, scores: Mapping[str, Tensor], sensitivity: Sensitivity | None) -> None:
+        self.scores = scores
         self.curves = {curve.name: curve for curve in sensitivity.curves} if sensitivity else {}
 
-    def of(self, group: Judged, kept: int) -> float:
-        """Return the damage of keeping so many channels of a group."""
+    def of(self, group: Judged, kept: int, *, layers: int) -> float:
+        """Return the damage of keeping so many channels of a group that so many layers make."""
         if group.name in self.curves:
             curve = self.curves[group.name]
             return curve.at(kept) - curve.at(curve.channels)
-        scores = self.scores[group.name]
-        gone = scores[torch.tensor(group.order[: len(group.order) - kept], dtype=torch.long)].sum()
-        # what is no change of the loss can be compared within a group only
-        return float(gone / scores.sum().clamp(min=1e-12)) if self.relative else float(gone)
+        scores = self.scores[group.name] + 1e-12
+        left = scores[torch.tensor(group.order[len(group.order) - kept :], dtype=torch.long)].sum() / scores.sum()
+        return -layers * math.log(min(1.0, left.item()))
 
 
 def widths_of(group: Group, layers: Mapping[str, LayerAt], *, clock: Clock | None, least: float) -> tuple[int, ...]:

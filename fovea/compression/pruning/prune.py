@@ -6,19 +6,19 @@ does least for what it spares, carried out, and the result measured.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from fovea.compression.changes import changed
+from fovea.compression.blocks import Gone, residual_blocks
 from fovea.compression.channels import Channels, channel_groups, remove
-from fovea.compression.pruning.blocks import residual_blocks
 from fovea.compression.pruning.clock import Clock
 from fovea.compression.pruning.importance import Samples
 from fovea.compression.pruning.judging import Damages, judged, narrowing, scores_of, widths_of
 from fovea.compression.pruning.selection import Leaving, Plan, Planner
-from fovea.compression.pruning.sensitivity import Judged, Sensitivity, sensitivity
-from fovea.compression.pruning.targets import UNITS, Costs, layers_at
+from fovea.compression.pruning.sensitivity import SHARES, Judged, Sensitivity, sensitivity
+from fovea.compression.pruning.targets import UNITS, Costs, LayerAt, layers_at
 from fovea.compression.step import Done
 from fovea.errors import UsageError
 from fovea.layers import copied
@@ -27,6 +27,8 @@ TRIES = 4
 """Plans that are carried out on a copy, and measured, before one is kept."""
 LISTED, MENTIONED = 3, 12
 """Fixed groups, and narrower ones, that a line names."""
+AFFORDABLE_MACS, FEWEST = 1e12, 32
+"""What the sensitivities of a network may take, a minute or two, and the samples that they take at least."""
 CLOSE = 0.01
 """A plan is good enough that leaves no more than this above what may be left."""
 
@@ -83,10 +85,11 @@ class _Work:
     pruning: Pruning
     channels: Channels
     orders: Mapping[str, Judged]
+    layers: Mapping[str, LayerAt]
     costs: Costs
     before: float
 
-    def done(self, model: nn.Module, plan: Plan) -> list[dict[str, object]]:
+    def done(self, model: nn.Module, plan: Plan) -> list[dict[str, Any]]:
         """Carry out a plan on `model`, in place, and return the changes."""
         keep = {
             name: sorted(self.orders[name].order[len(self.orders[name].order) - kept :])
@@ -94,9 +97,9 @@ class _Work:
         }
         changes = list(remove(model, self.channels, keep)) if keep else []
         if plan.blocks:
-            change = {"kind": "blocks", "names": list(plan.blocks)}
-            changed(model, [change])
-            changes.append(change)
+            gone = Gone(plan.blocks)
+            gone.apply(model)
+            changes.append(gone.to_dict())
         return changes
 
 
@@ -123,10 +126,11 @@ def prune(
     blocks = residual_blocks(model, input_shape) if pruning.blocks and samples else ()
     if not orders and not blocks:
         raise UsageError(f"`prune` finds no channels that may go: {_reasons(channels)}")
-    work = _Work(model, pruning, channels, orders, costs, costs.network(model, input_shape))
+    layers = layers_at(model, input_shape)
+    work = _Work(model, pruning, channels, orders, layers, costs, costs.network(model, input_shape))
     found = None
     if samples is not None:
-        found = sensitivity(model, samples, list(orders.values()), blocks=blocks, progress=progress)
+        found = sensitivity(model, _few(samples, work, blocks), list(orders.values()), blocks=blocks, progress=progress)
     planner = _planner(work, dict(zip(orders, scores, strict=True)), found)
     plan, after = _reached(work, planner, input_shape)
     changes = work.done(model, plan)
@@ -145,10 +149,17 @@ def prune(
     return replace(done, notes=_notes(done, work))
 
 
+def _few(samples: Samples, work: _Work, blocks: Sequence[str]) -> Samples:
+    """Return so many of the samples that the sensitivities take a bounded number of multiply-adds."""
+    macs = sum(layer.macs for layer in work.layers.values())
+    passes = 1 + len(SHARES) * len(work.orders) + len(blocks)
+    return samples.first(max(FEWEST, int(AFFORDABLE_MACS / max(1, macs * passes))))
+
+
 def _planner(work: _Work, scores: Mapping[str, Tensor], found: Sensitivity | None) -> Callable[[float], Plan]:
     """Return what makes a plan for a share of the cost that may be left."""
-    pruning, layers = work.pruning, layers_at(work.model, work.channels.input_shape)
-    damages = Damages(scores, found, relative=pruning.importance != "taylor")
+    pruning, layers = work.pruning, work.layers
+    damages = Damages(scores, found)
     groups = []
     for group in work.channels.free:
         widths = widths_of(group, layers, clock=pruning.clock, least=pruning.least)

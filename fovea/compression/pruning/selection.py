@@ -13,6 +13,8 @@ from fovea.compression.pruning.targets import Costs, LayerAt
 from fovea.errors import UsageError
 
 EXACT = 1e-9
+NEAR = 0.02
+"""Share of the whole cost by which the last move may spare more than it must, where there is a choice."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,11 +116,15 @@ class Planner:
             best = min(moves, key=lambda move: (move.damage / move.spares, -move.spares))
             missing = (self.share - share) * self._whole
             if best.spares >= missing:
-                # the last one: of those that are enough the one that does least
-                enough = [move for move in moves if move.spares >= missing * (1 - EXACT)]
-                best = min(enough, key=lambda move: (move.damage, move.spares))
+                best = self._last(moves, missing)
             self._do(best)
         return self.plan
+
+    def _last(self, moves: Sequence[Move], missing: float) -> Move:
+        """Return the move that does least, of those that are enough; of these rather one that is not far too much."""
+        enough = [move for move in moves if move.spares >= missing * (1 - EXACT)]
+        near = [move for move in enough if move.spares <= missing + NEAR * self._whole]
+        return min(near or enough, key=lambda move: (move.damage, move.spares))
 
     @property
     def plan(self) -> Plan:

@@ -18,7 +18,7 @@ Outputs = Mapping[str, Sequence[Sequence[int]]]
 """By path of layer, convolutions, dense layers and norms: which of its outputs each channel of a group is."""
 
 
-SHARES = (0.25, 0.5, 0.75, 0.9)
+SHARES = (0.25, 0.5, 0.75)
 """Of a group's channels, that are taken away."""
 MOST = 1e6
 """Stands for a loss that has no bound."""
