@@ -58,7 +58,7 @@ class Subject:
     """The round whose network is shared, from 1."""
     bits: tuple[int, int]
     """Of the values that convolutions share, and dense layers."""
-    share_epochs: float = 1.0
+    share_epochs: float = 0.5
 
     def build(self) -> nn.Module:
         """Return the network with random weights."""
@@ -73,7 +73,7 @@ SUBJECTS = {
         epochs=20,
         lr=0.05,
         kept={"stage1.dense": 0.08, "stage2.dense": 0.09, "head.logits": 0.26},
-        rounds=((3.0, 2), (1.5, 2), (1.0, 5), (0.7, 4), (0.5, 4)),
+        rounds=((3.0, 2), (1.5, 2), (0.85, 4), (0.6, 3), (0.4, 3)),
         chosen=3,
         bits=(5, 5),
     ),
@@ -83,10 +83,10 @@ SUBJECTS = {
         epochs=12,
         lr=0.05,
         kept={"stage1.conv": 0.66, "stage2.conv": 0.12, "head.dense1": 0.08, "head.logits": 0.19},
-        rounds=((3.0, 0.5), (1.5, 0.5), (1.0, 1.5), (0.7, 1), (0.5, 1)),
+        rounds=((3.0, 0.5), (1.5, 0.5), (0.85, 1.0), (0.6, 0.5), (0.4, 0.5)),
         chosen=3,
         bits=(5, 5),
-        share_epochs=0.5,
+        share_epochs=0.25,
     ),
 }
 
