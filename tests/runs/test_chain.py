@@ -15,9 +15,16 @@ from fovea.compression.steps import KINDS, Kind
 from fovea.display import Display
 from fovea.errors import BundleError, DropError, TrainingError, UsageError
 from fovea.jobs.shrink import shrink
+from fovea.runs.chain import measured
 from fovea.training.engine import Trainer
 
 TINY = {"model": "mlp", "epochs": 6, "threads": 1, "precision": "float32", "device": "cpu", "batch": 64}
+
+
+@pytest.fixture(autouse=True)
+def short_timings(monkeypatch):
+    """Time the fewest passes: how long they take is not what is tested here."""
+    monkeypatch.setattr(measured, "TIMED_S", 0.0)
 
 
 @pytest.fixture(scope="module")
