@@ -304,7 +304,7 @@ def test_it_is_shrunk_and_answers_as_before_its_name(folders, runs, tmp_path, ki
     assert result.exit_code == 0, result.output
     rows = json.loads(result.stdout)["rows"]
     assert [row["step"] for row in rows] == ["as given", "fold", "finetune=1", "share=6bit:1"]
-    assert rows[1]["score"] == rows[0]["score"] and rows[-1]["file_bytes"] < rows[0]["file_bytes"]
+    assert rows[1]["score"] == rows[0]["score"] and rows[-1]["tensor_bytes"] < rows[0]["tensor_bytes"]
     assert fovea.evaluate(out, folders[kind]).accuracy == pytest.approx(rows[-1]["test"]["score"])
     (answer,) = fovea.predict(out, samples(folders[kind], kind)[:1])
     assert answer.prediction.label in CLASSES[kind]
