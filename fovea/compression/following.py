@@ -63,7 +63,9 @@ class Followed:
     reasons: Mapping[int, str]
     """Why a channel is fixed."""
     parts: Mapping[tuple[str, Side], int]
-    """Into how many equal parts a convolution divides a side."""
+    """Into how many equal parts a convolution in groups divides a side."""
+    divisions: Sequence[tuple[str, NDArray[np.int64]]]
+    """What divides channels into equal parts, and those: (parts, channels of each)."""
 
     def of(self, block: Block) -> NDArray[np.int64]:
         """Return the channels of a block's places, in its shape."""
@@ -86,6 +88,7 @@ class _Follower:
         """By the identity of a tensor the numbers beside it, int32, in its shape."""
         self.blocks = dict[tuple[str, Side], Block]()
         self.parts = dict[tuple[str, Side], int]()
+        self.divisions: list[tuple[str, Tensor]] = []
         self.ties: list[NDArray[np.int64]] = []
         self.fixes: list[tuple[NDArray[np.int64], str]] = []
         self.count = 1
@@ -120,7 +123,8 @@ class _Follower:
         for numbers, reason in self.fixes:
             for label in np.unique(labels[numbers]):
                 reasons.setdefault(int(label), reason)
-        return Followed(list(self.blocks.values()), labels, reasons, self.parts)
+        divisions = [(what, labels[numbers.numpy()]) for what, numbers in self.divisions]
+        return Followed(list(self.blocks.values()), labels, reasons, self.parts, divisions)
 
     def _layers(self) -> dict[int, Call]:
         """Return the calls of layers with channels by the step that they begin at, none within another."""
@@ -176,6 +180,7 @@ class _Follower:
             self._tie(made[read], vector[: sides[read]])
         if "in" in sides and (parts := getattr(layer, "groups", 1)) > 1:
             self.parts |= {(call.path, "in"): parts, (call.path, "out"): parts}
+            self.divisions += [(f"`{call.path}`", made[side].reshape(parts, -1)) for side in ("in", "out")]
         if isinstance(layer, PaddedChannels):
             middle = torch.zeros(x.shape[1], dtype=torch.int32) if vector is None else vector
             out = torch.cat([made["pad"][: layer.before], middle, made["pad"][layer.before :]])
@@ -231,11 +236,20 @@ class _Follower:
                 self._fix(self._of(x), f"{self._where(step)} takes a part of the channels by `{base}`")
         args, kwargs = tree_map_only(Tensor, self._of, (step.args, dict(step.kwargs)))
         if base in ("view", "_unsafe_view"):
+            self._divided(step, args[0])
             self._set(step, [args[0].reshape(step.made[0].shape)])
             return
         if base == "constant_pad_nd":
             args, kwargs = (*args[:2], 0), {}
         self._set(step, tensors_in(step.operation(*args, **kwargs)))
+
+    def _divided(self, step: Step, numbers: Tensor) -> None:
+        """Note where a view makes two axes of that of the channels."""
+        one, two = tuple(numbers.shape), tuple(step.made[0].shape)
+        axis = next((k for k, (a, b) in enumerate(zip(one, two, strict=False)) if a != b), len(one))
+        if axis < len(one) and math.prod(two[axis : axis + 2]) == one[axis] and _varies(numbers, axis):
+            if (vector := _along(numbers, axis)) is not None:
+                self.divisions.append((self._where(step), vector.reshape(two[axis], -1)))
 
     def _pointwise(self, step: Step) -> None:
         shape = step.made[0].shape
