@@ -69,6 +69,8 @@ IMAGE = Budget("FOVEA_IMAGE_MB", lambda: 400 * MEGABYTE)
 """For decoding one image, its conversion and its resizing included."""
 INPUT = Budget("FOVEA_INPUT_MB", lambda: 2_000 * MEGABYTE)
 """For what a network of a model file holds at a time for one input."""
+WEIGHTS = Budget("FOVEA_WEIGHTS_MB", lambda: 2_000 * MEGABYTE)
+"""For the tensors of a model file that are coded, when they are decoded."""
 TABLE = Budget("FOVEA_TABLE_MB", lambda: machine_bytes() // 2)
 """For the arrays of one `.npz`, or a column of Parquet as it is read."""
 

@@ -5,7 +5,7 @@ docs/bundle.md describes the JSON. A card reads as the object that it is written
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, Self
 
 from fovea import inputs, tasks
@@ -17,6 +17,8 @@ FORMAT = 3
 """The newest card format this version reads. Each kind of target writes the oldest that can hold it."""
 CHANGED_FORMAT = 3
 """The oldest format that can hold a network whose structure was changed."""
+CODED_FORMAT = 3
+"""The oldest format that can hold coded tensors."""
 CUSTOM = "custom"
 """Stands for the architecture of a network of one's own, whose code no file holds."""
 
@@ -40,7 +42,10 @@ _REQUIRED: dict[str, type | tuple[type, ...]] = {
 }
 """What every card has."""
 
-_SECTIONS: dict[str, type] = {"calibration": dict, "training": dict, "origin": dict, "licences": dict, "results": list}
+_SECTIONS: dict[str, type] = {
+    **{"calibration": dict, "training": dict, "origin": dict, "licences": dict, "results": list},
+    "coding": dict,
+}
 """What a card may have, for people and for comparing; what stands in them need not be what this version writes."""
 
 
@@ -145,6 +150,8 @@ class Card(dict[str, Any]):
     """Of `data` and `weights`."""
     results: tuple[Mapping[str, Any], ...] | None = None
     """What it is worth, an entry per part, each with its `split`."""
+    coding: Mapping[str, Any] = field(default_factory=dict)
+    """How tensors of the file are coded, see `fovea.compression.coding.description`; empty where none is."""
     fovea: str | None = None
     """The version that wrote it."""
     format: int = 0
@@ -153,7 +160,7 @@ class Card(dict[str, Any]):
     """What this version does not know."""
 
     def __post_init__(self) -> None:
-        oldest = CHANGED_FORMAT if self.changes else 1
+        oldest = max(CHANGED_FORMAT if self.changes else 1, CODED_FORMAT if self.coding else 1)
         object.__setattr__(self, "format", max(self.format or self.target.card_format, oldest))
         self.update(self.to_dict())
 
@@ -178,6 +185,7 @@ class Card(dict[str, Any]):
             origin=values.get("origin", {}),
             licences=values.get("licences"),
             results=None if results is None else tuple(results),
+            coding=values.get("coding", {}),
             fovea=version if isinstance(version, str) else None,
             format=values["format"],
         )
@@ -201,6 +209,7 @@ class Card(dict[str, Any]):
             **({"origin": dict(self.origin)} if self.origin else {}),
             **({"licences": dict(self.licences)} if self.licences is not None else {}),
             **({"results": [dict(result) for result in self.results]} if self.results is not None else {}),
+            **({"coding": dict(self.coding)} if self.coding else {}),
             **self.other,
         }
 
@@ -208,6 +217,10 @@ class Card(dict[str, Any]):
     def trained_on(self) -> DataRecord:
         """The data it was trained on; nothing is known of it where the card says nothing."""
         return (self.training and self.training.data) or DataRecord()
+
+    def uncoded(self) -> "Card":
+        """Return the card of the same network in a file whose tensors are as they are."""
+        return replace(self, coding={}, format=0) if self.coding else self
 
     def text(self, source: str) -> str:
         """Return the card as the JSON that `parse` accepts.
@@ -260,6 +273,8 @@ def check_card(card: Mapping[str, Any], source: str) -> None:
         )
     if fault := tasks.kind(task).fault(card):
         raise BundleError(f"`{source}`: {fault}")
+    if card.get("coding") and card["format"] < CODED_FORMAT:
+        raise BundleError(f"`{source}` has format {card['format']}, and `coding` came with format {CODED_FORMAT}.")
     if not MIN_TEMPERATURE <= card["temperature"] <= MAX_TEMPERATURE:
         raise BundleError(
             f"`{source}`: `temperature` (={card['temperature']}) must lie from {MIN_TEMPERATURE:g} to "
@@ -304,9 +319,7 @@ def _check_changes(card: Mapping[str, Any], source: str) -> None:
     if len(changes) > MAX_CHANGES:
         raise BundleError(f"`{source}`: the card lists {len(changes)} changes; at most {MAX_CHANGES} are made.")
     if changes and card["format"] < CHANGED_FORMAT:
-        raise BundleError(
-            f"`{source}` has format {card['format']}, and `changes` came with format {CHANGED_FORMAT}."
-        )
+        raise BundleError(f"`{source}` has format {card['format']}, and `changes` came with format {CHANGED_FORMAT}.")
 
 
 def _preprocess(given: Mapping[str, Any], source: str) -> Preprocessing:

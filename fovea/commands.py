@@ -125,10 +125,18 @@ COMMANDS = (
         ("fovea.jobs.filter:filter",),
     ),
     Command(
+        "shrink",
+        "MODEL DATA",
+        "a network made smaller and faster step by step, with a row of the table after each; "
+        "[docs/shrink.md](docs/shrink.md)",
+        ("fovea.jobs.shrink:shrink",),
+    ),
+    Command(
         "export",
         "MODEL",
         "a network for other programs, proven to compute the same: ONNX with preprocessing, decoding and card inside; "
-        "[docs/ship.md](docs/ship.md)",
+        "[docs/ship.md](docs/ship.md); a page for the browser, files for phones and boards, for Triton: "
+        "[docs/phones-and-boards.md](docs/phones-and-boards.md)",
         ("fovea.jobs.export:export",),
     ),
     Command(

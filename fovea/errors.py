@@ -45,6 +45,10 @@ class TrainingError(FoveaError, RuntimeError):
     """A training that cannot go on: the loss is not a number, or explodes."""
 
 
+class DropError(FoveaError, ValueError):
+    """A network that loses more of its score than is allowed."""
+
+
 class StorageError(FoveaError, OSError):
     """A file or folder that cannot be written or read: disk full, read-only, half a download."""
 

@@ -58,7 +58,7 @@ ONLY = {
 LATE = {"inputs", "tasks", "runtime"}
 """Units whose kinds are asked before there is an engine: they import `ENGINES` where they need them only."""
 ENGINES = {"torch", "scipy", "sklearn"}
-AT_ONCE = {"inputs/normaliser.py", "tasks/temperature.py"}
+AT_ONCE = {"inputs/normaliser.py", "tasks/imitation.py", "tasks/temperature.py"}
 """Modules of these units that are imported late themselves."""
 
 STANDARD = sys.stdlib_module_names

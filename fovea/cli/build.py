@@ -31,6 +31,9 @@ def build(
     assignments: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any other argument of the network.")
     ] = None,
+    coded: Annotated[
+        bool, typer.Option("--coded", help="Store few values and zeros in fewer bytes, without loss.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Make a model file of a network, with published weights where there are some."""
@@ -50,6 +53,7 @@ def build(
             mean=_numbers("--mean", mean),
             std=_numbers("--std", std),
             licence=licence,
+            coded=coded,
             display=display,
             **assigned(assignments or (), taken={*arguments, *signature(build).parameters}),
             **arguments,

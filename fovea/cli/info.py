@@ -1,15 +1,19 @@
 """`fovea info`."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from fovea.cli.options import Json, Model
 from fovea.cli.output import print_json, print_lines, print_table
 from fovea.texts import flattened
 
-BELOW = ("classes", "class_ids", "results", "uncalibrated")
-"""Entries of the card that do not stand in its order: they follow at the end, ids are for --json."""
+BELOW = ("classes", "class_ids", "results", "uncalibrated", "coding", "changes", "shrunk")
+"""Entries of the card that do not stand in its order: they follow at the end; ids and changes are for --json."""
 
 
 def info(model: Model, as_json: Json = False) -> None:
     """Show the card of a model file: what it is, what it was trained on, how good it is."""
+    from fovea.compression.table import rows_in, table_of
     from fovea.jobs.info import info as job
 
     result = job(model)
@@ -18,14 +22,37 @@ def info(model: Model, as_json: Json = False) -> None:
         return
     known = {key: value for key, value in result.card.items() if key not in BELOW}
     facts = [*flattened(known), ("values", f"{result.values:,}"), ("bytes", f"{result.bytes:,}")]
+    facts += [("coded", result.coded)] if result.coded else []
     facts += [("classes", result.card["classes"])]
     facts += [
         ("result", ", ".join(f"{key} {_text(value, key)}" for key, value in flattened(entry)))
         for entry in result.card.get("results", [])
     ]
+    facts += _shrunk(result.card)
     print_table(("field", "value"), [(name, _text(value, name)) for name, value in facts])
+    if rows := rows_in(result.card):
+        table = table_of(rows, task=str(result.card.get("task")))
+        print_table(table.columns, table.rows)
+        print_lines(table.lines)
     if result.caution:
         print_lines([result.caution])
+
+
+def _shrunk(card: Mapping[str, Any]) -> list[tuple[str, object]]:
+    """Return how the network was shrunk, but for the rows of the table."""
+    from fovea.compression.table import SECTION
+
+    section, changes = card.get(SECTION), card.get("changes")
+    steps = {name: value for name, value in section.items() if name != "rows"} if isinstance(section, Mapping) else {}
+    facts: list[tuple[str, object]] = [
+        (name, [str(each.get("file")) if isinstance(each, Mapping) else each for each in value])
+        if isinstance(value, list)
+        else (name, value)
+        for name, value in flattened(steps, prefix=f"{SECTION}.")
+    ]
+    if isinstance(changes, list):
+        facts.append(("changes", [str(change.get("kind")) for change in changes if isinstance(change, Mapping)]))
+    return facts
 
 
 def _text(value: object, name: str = "") -> str:

@@ -1,0 +1,1 @@
+"""What makes any `nn.Module` smaller and faster: steps that change a network, one file or package per kind."""

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
 
-from fovea.errors import UsageError
 from fovea.layers import PaddedChannels, PartialConv2d
 
 Side = Literal["out", "in", "each", "pad"]
@@ -284,7 +283,9 @@ def shortened_along(model: nn.Module, name: str, axis: int, places: Sequence[int
 
 def _each(layer: nn.Module, of: Of) -> Tensor:
     """Return the sum of what `of` makes of weight and bias, for each row of the weight."""
-    found = of(cast(Tensor, layer.weight)).flatten(1).sum(1) if cast(Tensor, layer.weight).ndim > 1 else of(layer.weight)
+    found = (
+        of(cast(Tensor, layer.weight)).flatten(1).sum(1) if cast(Tensor, layer.weight).ndim > 1 else of(layer.weight)
+    )
     return found if layer.bias is None else found + of(cast(Tensor, layer.bias))
 
 

@@ -1,4 +1,4 @@
-"""A few images of a data set, drawn by a seed: as many of each class as there can be."""
+"""Images of a data set drawn by a seed: a few, as many of each class as there can be, or all, with replacement."""
 
 from collections.abc import Collection, Iterator
 from dataclasses import replace
@@ -30,6 +30,15 @@ def drawn_evenly(dataset: Dataset, count: int, *, seed: int, first: Collection[s
     for place in sorted(chosen):
         indices.setdefault(pool[place][0], []).append(pool[place][1])
     return replace(dataset, parts={name: take(dataset.parts[name], some) for name, some in indices.items()})
+
+
+def resampled(part: Part, *, seed: int) -> Part:
+    """Return as many images as the part has, drawn with replacement: about 63 % of them, some several times.
+
+    A bootstrap sample, as Breiman 1996 ("Bagging predictors", section 1) trains each member of an ensemble on.
+    """
+    count = len(part)
+    return take(part, np.random.default_rng((seed, count)).integers(0, count, count))
 
 
 def _once(part: Part) -> list[int]:

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from fovea.exporting.grids import written
+
 
 def traceable(model: nn.Module) -> nn.Module:
     """Return a copy of a network that computes the same, on the CPU, for the exporter.
@@ -23,6 +25,8 @@ def traceable(model: nn.Module) -> nn.Module:
                 setattr(parent, name, GlobalMean())
             elif isinstance(child, nn.AdaptiveMaxPool2d) and not child.return_indices:
                 setattr(parent, name, BinMaxima(child.output_size))
+            elif (form := written(child)) is not None:
+                setattr(parent, name, form)
     return plain
 
 

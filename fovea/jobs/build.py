@@ -85,6 +85,7 @@ def build_file(
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
     licence: str | None = None,
+    coded: bool = False,
     display: Display | None = None,
     **arguments: object,
 ) -> Built:
@@ -94,7 +95,8 @@ def build_file(
     `classes_from` is a file of class names in the order of the outputs. Images become `size` pixels square, cut from
     the centre after their shorter side has become `resize`; of series `size` is the length. `mean` and `std`, one
     number or one per channel, say how pixels from 0 to 1, or the values of series, are normalised; by default as the
-    library of the weights does. `arguments` are the network's, and may be text.
+    library of the weights does. `coded` stores tensors of few values, or many zeros, in fewer bytes, without loss.
+    `arguments` are the network's, and may be text.
 
     Raises:
         UsageError: an unknown name or argument, or a value that is not allowed.
@@ -125,7 +127,7 @@ def build_file(
         preprocess = _geometry(len(shape), channels, side, frames, resize=resize)
         preprocess = preprocess.with_normalisation(*_normalisation(preprocess, mean, std, origin))
     card = _card(name, resolved, known or _numbered(resolved), preprocess=preprocess, origin=origin)
-    save_bundle(out, model, card)
+    save_bundle(out, model, card, coded=coded)
     children = {name: sum(p.numel() for p in child.parameters()) for name, child in model.named_children()}
     return Built(model=Path(out), card=card, parameters=sum(children.values()), children=children, origin=origin)
 

@@ -17,8 +17,11 @@ from fovea.devices import matmul_rate, memory_bytes
 from fovea.storage import cache_root
 
 OPTIONAL = {
+    "executorch": ("executorch", "fovea export --to executorch"),
     "export": ("onnxscript", "fovea export"),
     "keras": ("h5py", "fovea train --from WEIGHTS.h5"),
+    "litert": ("litert_torch", "fovea export --to litert"),
+    "ncnn": ("ncnn", "fovea export --to ncnn"),
     "parquet": ("pyarrow", "fovea train DATA.parquet"),
     "serve": ("fastapi", "fovea serve MODEL"),
     "tensorboard": ("tensorboard", "fovea train --tensorboard"),

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from fovea.compression.coding.description import Coding
 from fovea.model.container import is_exported, read_values
 from fovea.report.facts import uncalibrated_note
 
@@ -24,6 +25,14 @@ class Info:
     def caution(self) -> str:
         """What to know before believing its probabilities; empty where there is nothing."""
         return uncalibrated_note(self.card)
+
+    @property
+    def coded(self) -> str:
+        """How much coding saves; empty where no tensor is coded."""
+        if not self.card.get("coding"):
+            return ""
+        coding = Coding.from_dict(self.card["coding"])
+        return f"{len(coding.tensors)} tensors of {coding.decoded_bytes:,} bytes in {coding.bytes:,}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return all as JSON values."""

@@ -23,6 +23,7 @@ class Latency:
     """Times of one forward pass."""
 
     batch: int
+    """Inputs of the pass."""
     device: str
     threads: int
     """Of PyTorch, on the processor."""
@@ -45,7 +46,7 @@ class Latency:
         """Return what a person reads, line by line."""
         low, middle, high = (f"{1e3 * value:.3g}" for value in (self.p10_s, self.median_s, self.p90_s))
         where = f"{self.threads} thread{'s' if self.threads > 1 else ''}" if self.device == "cpu" else self.device
-        each = article(self.sample)
+        each = article(self.sample) if self.batch == 1 else f"for {self.batch} inputs"
         rate = "not known: not all multiply-adds are counted"
         if self.macs_per_s is not None:
             rate = f"{self.macs_per_s / 1e9:.3g} GMAC/s"
@@ -60,42 +61,51 @@ def time_forward(
     input_shape: Sequence[int],
     *,
     macs: int | None,
+    batch: int = 1,
     seconds: float = 2.0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Latency:
-    """Return the times of forward passes of one input of `input_shape`, (C, *sizes), that costs `macs` multiply-adds.
+    """Return the times of forward passes of `batch` inputs of `input_shape`, (C, *sizes), of `macs` multiply-adds each.
 
     It runs, and is left, in evaluation mode, with its weights and images channels-last, as Fovea runs networks, for
     about `seconds` and at least ten passes.
     """
     weight = next(model.parameters(), torch.empty(0))
     channels_last(model.eval())
-    x = torch.rand(1, *input_shape, generator=torch.Generator().manual_seed(0)).to(weight.device, weight.dtype)
+    x = torch.rand(batch, *input_shape, generator=torch.Generator().manual_seed(0)).to(weight.device, weight.dtype)
     if x.ndim == 4:
         x = x.to(memory_format=torch.channels_last)
-    times: list[float] = []
     with torch.inference_mode():
-        for _ in range(WARM_UP):
-            last = _timed(model, x)
-        # the last pass of the warm-up tells how many fit into `seconds`
-        passes = max(LEAST, min(MOST, int(seconds / last)))
-        for done in range(1, passes + 1):
-            times.append(_timed(model, x))
-            if progress is not None:
-                progress(done, passes)
+        times = passes_of(lambda: _timed(model, x), seconds=seconds, progress=progress)
     # tenths and the median: one pass that another program has held up moves neither
     tenths = statistics.quantiles(times, n=10, method="inclusive")
     return Latency(
-        batch=1,
+        batch=batch,
         device=weight.device.type,
         threads=torch.get_num_threads(),
-        passes=passes,
+        passes=len(times),
         median_s=statistics.median(times),
         p10_s=tenths[0],
         p90_s=tenths[-1],
-        macs_per_s=None if macs is None else macs / statistics.median(times),
+        macs_per_s=None if macs is None else batch * macs / statistics.median(times),
         sample=sample_name(tuple(input_shape)),
     )
+
+
+def passes_of(
+    once: Callable[[], float], *, seconds: float, progress: Callable[[int, int], None] | None = None
+) -> list[float]:
+    """Return the seconds of passes, each timed by `once`, for about `seconds`, after a few that do not count."""
+    for _ in range(WARM_UP):
+        last = once()
+    # the last pass of the warm-up tells how many fit into `seconds`
+    passes = max(LEAST, min(MOST, int(seconds / last)))
+    times: list[float] = []
+    for done in range(1, passes + 1):
+        times.append(once())
+        if progress is not None:
+            progress(done, passes)
+    return times
 
 
 def _timed(model: nn.Module, x: torch.Tensor) -> float:

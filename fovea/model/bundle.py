@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 from torch import Tensor, nn
 
 import fovea.zoo  # noqa: F401 (its import makes the networks known)
@@ -21,12 +21,12 @@ from fovea.data.dataset import Images
 from fovea.devices import device_named
 from fovea.errors import BundleError, UsageError, first_line
 from fovea.errors import listed as quoted
-from fovea.files import utf8_path
 from fovea.inputs.interface import Preprocessing, Stored
 from fovea.inputs.reading import Picture, listed, read_sample
 from fovea.inputs.views import PLAIN, Protocol
 from fovea.layers import Unfilled, copied, placed
 from fovea.measurement.memory import one_input_bytes
+from fovea.model import tensors as tensors_of
 from fovea.model.container import Header, header_in, read_header
 from fovea.model.first_layer import first_filters
 from fovea.model.values import spoilt
@@ -149,21 +149,25 @@ class Bundle:
         return len(self.preprocess.stored_shape)
 
 
-def save_bundle(path: str | Path, model: nn.Module, card: Card) -> None:
+def save_bundle(path: str | Path, model: nn.Module, card: Card, *, coded: bool | None = None) -> None:
     """Write the model file: whole under its final name, or not at all.
+
+    Tensors that are `coded` take fewer bytes where they have few values or many zeros, and come back to the bit; None
+    codes those of a network that was read from a coded file.
 
     Raises:
         BundleError: a card or weights that `load` would not accept; nothing is written.
         StorageError: the disk is full or the folder is read-only; what was at `path` is still there.
     """
     path = Path(path)
-    metadata = {"fovea": card.text(path.name)}
-    tensors = {
+    tensors: Mapping[str, Tensor] = {
         # safetensors refuses channels-last tensors, and views that share memory
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
         for name, tensor in _tensors_once(model).items()
     }
-    content = save(tensors, metadata)
+    form = tensors_of.coded if (bool(card.coding) if coded is None else coded) else tensors_of.uncoded
+    tensors, card = form(tensors, card)
+    content = save(dict(tensors), {"fovea": card.text(path.name)})
     _check(header_in(content, path), model, path=path)
     write_atomically(path, content)
 
@@ -191,9 +195,9 @@ def load(path: str | Path, *, model: nn.Module | None = None, device: str = "cpu
     _check_shapes(network, shapes, path=path)
     input_bytes = _input_bytes(network, card, own=model is None, path=path)
     try:
-        with utf8_path(path) as named:
-            network.load_state_dict(_with_aliases(network, load_file(named)))
-    except (SafetensorError, RuntimeError, OSError) as error:
+        tensors = tensors_of.read_tensors(path, card.coding)
+        network.load_state_dict(_with_aliases(network, tensors))
+    except (SafetensorError, RuntimeError, OSError, BundleError) as error:
         raise BundleError(f"`{path.name}` is damaged: {first_line(error)}.") from error
     _check_values(network, path=path)
     return Bundle(model=placed(network, place).eval(), card=card, device=place, input_bytes=input_bytes)

@@ -8,8 +8,10 @@ import os
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
+from fovea.budget import WEIGHTS
 from fovea.card import Card, card_values, json_object
-from fovea.errors import BundleError, StorageError
+from fovea.compression.coding.description import Coding
+from fovea.errors import BundleError, StorageError, listed
 from fovea.files import check_regular
 
 MAX_HEADER_BYTES = 16 << 20
@@ -23,7 +25,7 @@ class Header(NamedTuple):
 
     card: Card
     shapes: dict[str, tuple[int, ...]]
-    """The shape of each tensor by its name in the network."""
+    """The shape of each tensor by its name in the network, coded or not."""
 
 
 def read_card(path: str | Path) -> Card:
@@ -79,7 +81,8 @@ def _values(file: BinaryIO, size: int, *, path: Path) -> tuple[dict[str, Any], d
             f"`{path.name}` is a safetensors file but not of Fovea: it has no `fovea` entry in its metadata."
         )
     shapes = _shapes(header, data_bytes, path=path)
-    return card_values(text, path.name), shapes
+    values = card_values(text, path.name)
+    return values, _decoded_shapes(values["coding"], shapes, path=path) if values.get("coding") else shapes
 
 
 def _raw_header(file: BinaryIO, size: int, path: Path) -> tuple[bytes, int]:
@@ -115,3 +118,22 @@ def _shapes(header: dict[str, Any], data_bytes: int, *, path: Path) -> dict[str,
         word = "truncated" if end > data_bytes else "damaged"
         raise BundleError(f"`{path.name}` is {word}: its tensors need {end} bytes, it has {data_bytes}.")
     return shapes
+
+
+def _decoded_shapes(
+    values: dict[str, Any], shapes: dict[str, tuple[int, ...]], *, path: Path
+) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of all tensors, from what the card says of those that are coded; nothing is decoded."""
+    try:
+        coding = Coding.from_dict(values)
+    except BundleError as error:
+        raise BundleError(f"`{path.name}`: {error}") from error
+    if shapes.pop(coding.stored, None) != (coding.bytes,):
+        raise BundleError(f"`{path.name}` is damaged: it has no {coding.bytes} bytes of coded tensors.")
+    if twice := shapes.keys() & coding.tensors.keys():
+        raise BundleError(f"`{path.name}` has tensors both coded and as they are: {listed(twice)}.")
+    if len(shapes) + len(coding.tensors) > MAX_TENSORS:
+        raise BundleError(f"`{path.name}` lists more than {MAX_TENSORS} tensors.")
+    if excess := WEIGHTS.excess(coding.decoded_bytes):
+        raise BundleError(f"`{path.name}`: its coded tensors would take {excess}.")
+    return shapes | {name: entry.shape for name, entry in coding.tensors.items()}

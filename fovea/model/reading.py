@@ -19,6 +19,7 @@ from fovea.errors import BundleError, StorageError, first_line
 from fovea.files import check_regular, utf8_path
 from fovea.model.container import read_card
 from fovea.model.keras import read_keras
+from fovea.model.tensors import decoded
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".th", ".bin", ".h5")
 HOLDERS = (
@@ -65,6 +66,7 @@ def read_weights(path: str | Path) -> WeightsFile:
     card = None
     if suffix == ".safetensors":
         tensors, card = _safetensors(path), card_of(path)
+        tensors = decoded(tensors, card.get("coding", {})) if card is not None else tensors
     else:
         tensors = read_keras(path) if suffix == ".h5" else _state_dict(_loaded(path), path)
     _check_names(tensors, path)

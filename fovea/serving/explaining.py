@@ -195,8 +195,6 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; workers still need this one
     torch.set_num_threads(1)
     os.nice(NICENESS)
-    with contextlib.suppress(OSError, AttributeError):
-        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))  # only what nobody else wants of the processor
     line = b""
     while not line.endswith(b"\n"):
         line += os.read(0, 1)

@@ -193,6 +193,15 @@ class Classes(Named):
 
         return {"binary": binary, "margin": margin}.get(self.loss, cross_entropy)
 
+    def imitation(self, outputs: "Tensor", wanted: "Tensor", *, temperature: float) -> "Tensor":
+        """Return the divergence of the classes' probabilities; of capsules the difference of their outputs."""
+        from fovea.tasks.imitation import of_classes, of_sigmoids
+
+        if self.loss == "margin":
+            return super().imitation(outputs.sigmoid(), wanted.sigmoid(), temperature=temperature)
+        compare = of_classes if self.loss == "cross-entropy" else of_sigmoids
+        return compare(outputs, wanted, temperature=temperature)
+
     def class_weights(self, labels: "Tensor") -> "Tensor":
         """Return (classes,) float32 weights, inverse to the frequencies in int64 `labels` (N,), mean 1 over images."""
         counts = labels.bincount(minlength=len(self.names)).clamp(min=1)

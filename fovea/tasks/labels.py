@@ -195,6 +195,12 @@ class SeveralLabels(Named):
 
         return bce
 
+    def imitation(self, outputs: "Tensor", wanted: "Tensor", *, temperature: float) -> "Tensor":
+        """Return the divergence of the labels' probabilities, each by itself."""
+        from fovea.tasks.imitation import of_sigmoids
+
+        return of_sigmoids(outputs, wanted, temperature=temperature)
+
     def class_weights(self, labels: "Tensor") -> "Tensor":
         """Return float32 (L,): for each image that has a label, how many have it not."""
         present, absent = (labels == 1).sum(0), (labels == 0).sum(0)

@@ -1,6 +1,7 @@
 """Scores: what is measured, in which direction it is better, and how it is written."""
 
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -41,6 +42,19 @@ class Metric(NamedTuple):
     def text(self, value: float) -> str:
         """Return a value as people read it, as `98.89 %` or `2.345`."""
         return f"{100 * value:.2f} %" if self.share else f"{value:.4g}"
+
+    def lost(self, before: float, after: float) -> float:
+        """Return what is lost from one value to another: points of a share, or percent by which an error grows.
+
+        Negative where it has become better.
+
+        >>> round(Metric("accuracy", "accuracy", share=True).lost(0.91, 0.9), 6)
+        1.0
+        >>> round(Metric("mae", "error", higher_is_better=False).lost(2.0, 2.1), 6)
+        5.0
+        """
+        worse = before - after if self.higher_is_better else after - before
+        return 100 * worse if self.share else 100 * worse / max(abs(before), sys.float_info.min)
 
     def difference(self, value: float) -> str:
         """Return a difference of two values as people read it, as `+1.2 points`."""

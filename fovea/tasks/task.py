@@ -257,6 +257,13 @@ class Task(ABC):
     def criterion(self, *, label_smoothing: float = 0.0, weights: "Tensor | None" = None) -> Criterion:
         """Return the loss; `weights` (K,) float32 are those of the classes."""
 
+    def imitation(self, outputs: "Tensor", wanted: "Tensor", *, temperature: float) -> "Tensor":
+        """Return how far outputs (N, K) are from those of a teacher, a scalar: here the mean squared difference.
+
+        Kinds with probabilities compare these, at a `temperature` (Hinton et al. 2015, arXiv:1503.02531, section 2).
+        """
+        return (outputs - wanted).square().mean()
+
     def class_weights(self, labels: "Tensor") -> "Tensor":
         """Return (classes,) float32 weights, inverse to the class frequencies, with mean 1 over the images.
 

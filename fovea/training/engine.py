@@ -22,6 +22,7 @@ from fovea import inputs
 from fovea.data.augment.mixing import Labels, MixedLabels, compose_mixing
 from fovea.data.augment.recipes import Augmentation, AugmentContext
 from fovea.data.dataset import Part
+from fovea.data.sampling import resampled
 from fovea.errors import DataError, TrainingError, UsageError
 from fovea.inputs.interface import Preprocessing
 from fovea.inputs.views import Protocol
@@ -125,6 +126,7 @@ class Trainer:
         device: torch.device,
     ) -> None:
         recipe = fitted(recipe, images=len(train), validated=val is not None)
+        train = resampled(train, seed=recipe.seed) if recipe.resample else train
         self.model = placed(model, device)
         self.train_part, self.val_part, self.recipe = train, val, recipe
         self.target, self.preprocess, self.augment, self.device = target, preprocess, augmentation, device

@@ -42,6 +42,9 @@ class Optimisation:
     """Weigh each class's loss by the inverse of its frequency."""
     balanced: bool = False
     """Draw every class equally often, with replacement."""
+    resample: bool = False
+    """Train on as many images as there are, drawn once, with replacement, by the seed: a member of a bagged ensemble
+    (Breiman 1996, "Bagging predictors")."""
     optimiser: str = "sgd"
     """One of `OPTIMISERS`."""
     lr: float = 0.1

@@ -35,3 +35,11 @@ def test_each_pass_is_one_image_in_evaluation_mode_and_in_the_precision_of_the_w
 
 def test_passes_are_bounded_however_long_it_may_take():
     assert time_forward(nn.Identity(), (4,), macs=0, seconds=1e6).passes == MOST
+
+
+def test_a_batch_is_one_pass_of_so_many_images():
+    model = Counted()
+    found = time_forward(model, (4, 9, 9), macs=1_000, batch=3, seconds=0.0)
+    assert {shape for shape, *_ in model.seen} == {(3, 4, 9, 9)}
+    assert (found.batch, found.macs_per_s) == (3, pytest.approx(3_000 / found.median_s))
+    assert "for 3 inputs" in found.summary()[0]

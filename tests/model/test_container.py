@@ -159,7 +159,7 @@ def test_too_many_tensors_are_refused(tmp_path, make_card):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format": 3}, "has format 3, this version reads up to 2: upgrade Fovea"),
+        ({"format": 4}, "has format 4, this version reads up to 3: upgrade Fovea"),
         ({"format": True}, "`format` is missing or of the wrong type"),
         ({"architecture": None}, "`architecture` is missing or of the wrong type"),
         ({"classes": "abc"}, "`classes` is missing or of the wrong type"),

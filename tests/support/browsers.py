@@ -8,6 +8,7 @@ import threading
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 CHROMIUM = shutil.which("chromium")
@@ -75,6 +76,14 @@ class Visit:
             ".entry", "all => all.map((e) => [e.dataset.name, e.dataset.answer, e.dataset.decoded])"
         )
         return {name: (answer, json.loads(decoded)) for name, answer, decoded in rows}
+
+    def seen(self, file):
+        """Give one image to the page, and return what its network sees, uint8 (H, W, 3)."""
+        self.answers([file])
+        width, values = self.page.eval_on_selector(
+            "#seen", "c => [c.width, [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data]]"
+        )
+        return np.array(values, np.uint8).reshape(-1, width, 4)[..., :3]
 
 
 def agreement(predictor, answers, files):

@@ -8,7 +8,7 @@ from typing import Any
 import onnx
 
 from fovea.display import Display
-from fovea.errors import FoveaError
+from fovea.errors import DropError
 from fovea.exporting.int8.calibration import METHODS, observe
 from fovea.exporting.int8.graph import Graph
 from fovea.exporting.int8.layers import layer_names, named
@@ -28,10 +28,6 @@ FEWEST = 200
 """So many are seen whatever it takes."""
 JUDGED_ON = 512
 """Samples by which the way to choose ranges is chosen."""
-
-
-class DropError(FoveaError, ValueError):
-    """A network that loses more in int8 than is allowed."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -82,7 +82,7 @@ def cost(target: Task, before: Logits, after: Logits, samples: Samples) -> Cost:
         metric=target.metric.name,
         before=scores[0],
         after=scores[1],
-        drop=_drop(target, scores[0], scores[1]),
+        drop=target.metric.lost(scores[0], scores[1]),
         interval=None if differences is None or len(differences) < 2 else paired_interval(list(differences)),
         distance=distance(before, after),
         largest=float(np.abs(before - after).max()),
@@ -103,14 +103,6 @@ def _spread(logits: Logits) -> float:
     """Return the mean squared deviation of logits (N, K) from sample to sample."""
     values = logits.astype(np.float64)
     return float(np.square(values - values.mean(axis=0)).mean())
-
-
-def _drop(target: Task, before: float, after: float) -> float:
-    """Return the loss in points of a share, or in percent of an error."""
-    if target.metric.share:
-        return 100 * (before - after if target.metric.higher_is_better else after - before)
-    grown = after - before if not target.metric.higher_is_better else before - after
-    return 100 * grown / max(abs(before), np.finfo(float).tiny)
 
 
 def _right(target: Task, logits: torch.Tensor, samples: Samples) -> NDArray[np.float64] | None:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from fovea import inputs
 from fovea.card import Card
-from fovea.errors import UsageError, first_line
+from fovea.errors import DropError, UsageError, first_line
 from fovea.exporting.library import optional, silenced
 from fovea.exporting.reference import ProofError, network_logits
 from fovea.exporting.targets import Request, Written, write_with_card
@@ -43,6 +43,7 @@ def write(request: Request) -> Written:
         MissingDependencyError: the library is not installed.
     """
     refuse(request.settings, "litert", "half", "raw", "dynamic-size")
+    _check_int8(request)
     with silenced():
         optional("litert_torch", EXTRA)
     name = inputs.kind_of(request.bundle.preprocess).nouns
@@ -57,6 +58,15 @@ def write(request: Request) -> Written:
     size = f"{len(content) / 1e6:.2f} MB, {request.settings.precision}"
     lines = [*lines, f"Size     {size}", "Note     Proven on this machine's processor; untried on ARM"]
     return Written(files, {"bytes": len(content), **facts}, lines)
+
+
+def _check_int8(request: Request) -> None:
+    """Raise UsageError for what of int8 is chosen elsewhere only."""
+    if "int8" in request.options:
+        settings = request.options["int8"].settings
+        for option, given in (("keep", settings.keep != ("auto",)), ("ranges", settings.ranges != "auto")):
+            if given:
+                raise UsageError(f"`--{option}` does not go with `--to litert`, which has its own way; leave it out.")
 
 
 def _converted(whole: Whole, name: str) -> bytes:
@@ -90,7 +100,7 @@ def _in_int8(content: bytes, name: str, request: Request, card: Card) -> tuple[b
 
     Raises: DropError where it loses more of its score than is allowed.
     """
-    from fovea.exporting.int8.core import DropError, too_much
+    from fovea.exporting.int8.core import too_much
     from fovea.exporting.int8.scoring import cost
 
     asked, target = request.options["int8"], request.bundle.target

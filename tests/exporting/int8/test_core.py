@@ -3,8 +3,8 @@ import pytest
 from small_graphs import convolutional
 
 from fovea.display import Display
-from fovea.errors import UsageError
-from fovea.exporting.int8.core import DropError, Material, int8_core
+from fovea.errors import DropError, UsageError
+from fovea.exporting.int8.core import Material, int8_core
 from fovea.exporting.int8.graph import Graph
 from fovea.exporting.int8.samples import Samples, outputs
 from fovea.exporting.int8.settings import Int8Settings

@@ -1,4 +1,5 @@
 import json
+from contextlib import nullcontext
 from functools import cache
 
 import numpy as np
@@ -9,11 +10,13 @@ from onnx import numpy_helper
 
 from fovea.card import Card
 from fovea.display import Display
-from fovea.exporting.int8 import core
+from fovea.exporting.assembly import assembled
+from fovea.exporting.int8 import core, file
 from fovea.exporting.int8.file import Int8Request, int8_content
 from fovea.exporting.int8.samples import Samples
 from fovea.exporting.int8.settings import Int8Settings
 from fovea.exporting.int8.speed import Speed
+from fovea.exporting.reference import ProofError
 from fovea.exporting.samples import generated
 from fovea.exporting.settings import ExportSettings
 
@@ -100,3 +103,15 @@ def test_with_its_size_left_open_the_file_takes_larger_images(write, loaded):
     stored = generated(loaded.preprocess, count=6, size=(20, 24)).stored
     rows, _ = session.run(None, {"images": stored})
     assert rows.sum(axis=1) == pytest.approx(np.ones(6))
+
+
+@pytest.mark.parametrize(("off", "refused"), [(1e-7, False), (0.3, True)])
+def test_a_file_that_normalises_in_another_way_is_refused_but_not_for_its_last_digit(write, monkeypatch, off, refused):
+    def wrong(model, card, settings):
+        mean = tuple(value + off for value in card.preprocess.mean)
+        preprocess = card.preprocess.with_normalisation(mean, card.preprocess.std)
+        return assembled(model, Card(**{**vars(card), "preprocess": preprocess}), settings)
+
+    monkeypatch.setattr(file, "assembled", wrong)
+    with pytest.raises(ProofError, match="does not compute what its core does") if refused else nullcontext():
+        write.__wrapped__(keep=("0",))

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import re
+import struct
 import tarfile
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from browsers import Visit, agreement, chromium, served
-from PIL import Image
+from PIL import ExifTags, Image
+from PIL.PngImagePlugin import PngInfo
 from seeded_bundles import TASKS, exported, seeded_bundle
 
 import fovea
@@ -169,6 +171,58 @@ def test_a_page_from_a_file_answers_as_predict_does_and_asks_no_host(opened, pic
     changed, largest = agreement(bundle, visit.answers(pictures), pictures)
     assert (changed, visit.hosts, visit.faults, visit.text("#complaint")) == ([], set(), [], "")
     assert largest < (1e-5 if bundle.classes else 1e-3)
+
+
+def linear_profile():
+    """Return an ICC profile whose values are linear light, which colour management would change much."""
+    xyz = {"rXYZ": (0.436, 0.222, 0.014), "gXYZ": (0.385, 0.717, 0.097), "bXYZ": (0.143, 0.061, 0.714)}
+    tags = {name: b"XYZ " + bytes(4) + struct.pack(">3i", *(round(65536 * v) for v in xyz[name])) for name in xyz}
+    tags["wtpt"] = b"XYZ " + bytes(4) + struct.pack(">3i", 63190, 65536, 54061)
+    tags |= dict.fromkeys(("rTRC", "gTRC", "bTRC"), b"curv" + bytes(8))
+    tags["cprt"] = b"text" + bytes(4) + b"none\0"
+    tags["desc"] = b"desc" + bytes(4) + struct.pack(">I", 7) + b"linear\0" + bytes(78)
+    table, body = b"", b""
+    for name, content in tags.items():
+        table += name.encode() + struct.pack(">II", 132 + 12 * len(tags) + len(body), len(content))
+        body += content + bytes(-len(content) % 4)
+    head = struct.pack(
+        ">4x4sI4s4s4s12s4s28x3i48x",
+        b"none",
+        0x02100000,
+        b"mntr",
+        b"RGB ",
+        b"XYZ ",
+        bytes(12),
+        b"acsp",
+        63190,
+        65536,
+        54061,
+    )
+    content = head + struct.pack(">I", len(tags)) + table + body
+    return struct.pack(">I", len(content)) + content[4:]
+
+
+@needs_runtime
+def test_profiles_gamma_orientation_and_transparency_are_read_as_the_package_reads_them(opened, tmp_path):
+    bundle, visit = seeded_bundle(), opened()
+    pixels = np.random.default_rng(0).integers(0, 256, (11, 17, 4), np.uint8)
+    colours = Image.fromarray(pixels[..., :3])
+    gamma, turned = PngInfo(), Image.Exif()
+    gamma.add(b"gAMA", struct.pack(">I", 100_000))
+    turned[ExifTags.Base.Orientation] = 6
+    colours.save(tmp_path / "profile.png", icc_profile=linear_profile())
+    colours.save(tmp_path / "gamma.png", pnginfo=gamma)
+    colours.save(tmp_path / "turned.png", exif=turned)
+    colours.quantize(16).save(tmp_path / "palette.png")
+    colours.save(tmp_path / "lossless.webp", lossless=True)
+    colours.save(tmp_path / "turned.jpg", exif=turned, quality=95, icc_profile=linear_profile())
+    for name in ("profile.png", "gamma.png", "turned.png", "palette.png", "lossless.webp"):
+        assert np.array_equal(visit.seen(tmp_path / name), bundle.read(tmp_path / name)), name
+    found, expected = visit.seen(tmp_path / "turned.jpg"), bundle.read(tmp_path / "turned.jpg")
+    assert np.abs(found.astype(int) - expected).max() <= 1
+    Image.fromarray(pixels).save(tmp_path / "glass.png")
+    found, expected = visit.seen(tmp_path / "glass.png"), bundle.read(tmp_path / "glass.png")
+    assert np.abs(found.astype(int) - expected).max() <= 1  # canvases hold colours multiplied by alpha
 
 
 @needs_runtime

@@ -91,3 +91,41 @@ def test_every_colour_over_white_is_that_of_pillow(tmp_path):
     for channels in (1, 3):
         made = np.frombuffer((tmp_path / f"{channels}.made").read_bytes(), np.uint8).reshape(256, 256, channels)
         assert np.array_equal(made, decode(file.getvalue(), channels=channels))
+
+
+def smooth(h, w):
+    """Return a picture without noise, uint8 (h, w, 3): waves of three lengths."""
+    rows, columns = np.mgrid[:h, :w]
+    waves = (np.sin(rows / 9 + columns / 23), np.cos(rows / 31 - columns / 7), np.sin((rows + columns) / 15))
+    return np.stack([(127 + 120 * wave).round() for wave in waves], axis=-1).astype(np.uint8)
+
+
+def test_large_jpegs_are_reduced_where_pillow_reduces_them_and_by_means_of_squares(tmp_path):
+    cases, wanted = [], []
+    for number, ((h, w), size) in enumerate(product([(300, 411), (127, 640), (1000, 513)], [8, 28, 64])):
+        preprocess = plan((size, size), 3, "crop", 0.875)
+        file = io.BytesIO()
+        Image.fromarray(smooth(h, w)).save(file, "JPEG", quality=95, subsampling=0)
+        draft = Image.open(file)
+        side = 2 * -(-size // 0.875)
+        draft.draft(None, (side, side))
+        wanted.append((round(max(h, w) / max(draft.size)), np.asarray(draft)))
+        (tmp_path / f"{number}.raw").write_bytes(np.asarray(Image.open(file)).tobytes())
+        cases.append([f"{number}.raw", [h, w, 3], preprocess.to_dict()])
+    found = run(
+        """const made = cases.map(([name, shape, preprocess]) => {
+            const full = source(name, shape);
+            const scale = pixels.decodingScale(full.width, full.height, preprocess);
+            const small = scale === 1 ? full : pixels.shrunk(full, scale);
+            writeFileSync(name + ".made", small.rows(0, small.height));
+            return [scale, small.height, small.width];
+        });
+        console.log(JSON.stringify(made));""",
+        tmp_path,
+        cases,
+    )
+    assert {scale for scale, _ in wanted} == {1, 2, 4, 8}
+    for (name, *_), (scale, expected), made in zip(cases, wanted, json.loads(found), strict=True):
+        assert made == [scale, *expected.shape[:2]], name
+        small = np.frombuffer((tmp_path / f"{name}.made").read_bytes(), np.uint8).reshape(expected.shape)
+        assert np.abs(small.astype(int) - expected).mean() < 1, name

@@ -1,0 +1,191 @@
+"""Pruned networks against what they were: time in ONNX Runtime, and accuracy where there is data.
+
+    python benchmarks/pruning.py widths                           # what narrower layers gain on this machine
+    python benchmarks/pruning.py cifar_resnet56                   # random weights: speed only
+    python benchmarks/pruning.py model.safetensors cifar10 --distil 5
+
+Both networks run in turn, round by round, on one thread; the ratio of a round is that of the least times in it.
+Half of `--target` goes (`--amount`). With data, the pruned network is trained further on the training part, with the
+original as its teacher, and both are scored on the validation part, if it has one, and on the test part.
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+from machine import arguments, begun
+from torch import nn
+
+import fovea.zoo  # noqa: F401 (its import makes the networks known)
+from fovea import registry
+from fovea.compression.pruning.clock import Form
+from fovea.compression.pruning.importance import Samples
+from fovea.compression.pruning.prune import Pruned, Pruning, prune
+from fovea.compression.pruning.widths import worthwhile
+from fovea.drawing.sensitivity import sensitivity_picture
+from fovea.exporting.clock import OnnxClock
+from fovea.exporting.core import INPUT, float_core
+from fovea.exporting.session import Session
+from fovea.layers import copied
+
+BATCHES = (1, 16)
+ROUNDS, SECONDS = 9, 0.4
+"""Rounds of both networks, and the time that each gets in a round."""
+SAMPLES = 256
+
+
+def session_of(model: nn.Module, shape: tuple[int, ...]) -> Session:
+    """Return a network in ONNX Runtime."""
+    return Session(float_core(model, shape).SerializeToString())
+
+
+def raced(before: Session, after: Session, shape: tuple[int, ...], batch: int) -> dict[str, Any]:
+    """Return the milliseconds of both, and how many times as fast the second is, with the spread of the rounds."""
+    feed = {INPUT: np.random.default_rng(0).standard_normal((batch, *shape), np.float32)}
+    ratios: list[float] = []
+    times: dict[int, list[float]] = {0: [], 1: []}
+    for _ in range(ROUNDS):
+        for side, session in enumerate((before, after)):
+            times[side].append(_least(session, feed))
+        ratios.append(times[0][-1] / times[1][-1])
+    ms = [round(1e3 * min(found), 3) for found in times.values()]
+    return {
+        "batch": batch,
+        "ms": ms,
+        "ratio": round(median(ratios), 2),
+        "spread": [round(f(ratios), 2) for f in (min, max)],
+    }
+
+
+def _least(session: Session, feed: dict[str, Any]) -> float:
+    found: list[float] = []
+    until = time.perf_counter() + SECONDS
+    while time.perf_counter() < until or len(found) < 3:
+        began = time.perf_counter()
+        session.session.run(session.outputs, feed)
+        found.append(time.perf_counter() - began)
+    return min(found)
+
+
+def widths(given: argparse.Namespace) -> None:
+    """Print what pairs of 3x3 convolutions take with fewer channels between them, by the time of all of them."""
+    for channels, size in ((16, 32), (32, 16), (64, 8), (256, 8)):
+        for batch in BATCHES:
+            clock = OnnxClock(batch=batch, seconds=0.3)
+            pairs = {kept: pair_time(clock, channels, kept, size) for kept in range(channels, 0, -channels // 8)}
+            whole = pairs[channels]
+            shares = ", ".join(f"{kept}: {seconds / whole:.2f}" for kept, seconds in pairs.items())
+            chosen = worthwhile(tuple(pairs), pairs.__getitem__)
+            print(f"{channels} channels, {size} x {size}, batch {batch}: {shares}; worth having: {chosen}", flush=True)
+
+
+def pair_time(clock: OnnxClock, channels: int, kept: int, size: int) -> float:
+    """Return the seconds of a 3x3 convolution to `kept` channels and one back."""
+    geometry = ((3, 3), (1, 1), (1, 1), (1, 1), (size, size))
+    return clock.layer(Form(channels, kept, 1, *geometry)) + clock.layer(Form(kept, channels, 1, *geometry))
+
+
+def pruned(model: nn.Module, shape: tuple[int, ...], given: argparse.Namespace, samples: Samples) -> Pruned:
+    """Return a pruned copy of a network."""
+    clock = OnnxClock(batch=given.batch) if given.timed or given.target == "latency" else None
+    settings = Pruning(amount=given.amount, target=given.target, importance=given.importance, clock=clock)
+    began = time.monotonic()
+    done = prune(copied(model), shape, settings, samples=samples)
+    print(f"pruned in {time.monotonic() - began:.0f} s", *done.notes, sep="\n  ", flush=True)
+    if given.plot and done.sensitivity:
+        sensitivity_picture(done.sensitivity, Path(given.plot))
+    return done
+
+
+def drawn(shape: tuple[int, ...]) -> Samples:
+    """Return noise with classes by chance, which tells nothing but lets random weights be pruned."""
+    generator = torch.Generator().manual_seed(0)
+    batches = [
+        (torch.randn(64, *shape, generator=generator), torch.randint(10, (64,), generator=generator)) for _ in "ab"
+    ]
+    return Samples(batches=tuple(batches), loss=lambda outputs, labels: nn.functional.cross_entropy(outputs, labels))
+
+
+def speeds(before: nn.Module, after: nn.Module, shape: tuple[int, ...]) -> None:
+    """Print how much faster the pruned network is."""
+    both = [session_of(model, shape) for model in (before, after)]
+    for batch in BATCHES:
+        print(json.dumps(raced(both[0], both[1], shape, batch)), flush=True)
+
+
+def random_network(given: argparse.Namespace) -> None:
+    """Prune a network of the zoo with random weights, and time it."""
+    shape = registry.entry(given.model).input
+    torch.manual_seed(0)
+    model = registry.build(given.model).eval()
+    speeds(model, pruned(model, shape, given, drawn(shape)).model, shape)
+
+
+def trained_network(given: argparse.Namespace) -> None:
+    """Prune a trained network, let it learn from what it was, and score and time both."""
+    from fovea.display import Display
+    from fovea.model.bundle import load
+    from fovea.runs.chain.material import material_of
+
+    bundle = load(given.model)
+    shape = tuple(bundle.preprocess.shape)
+    material = material_of(bundle, given.data, seed=0, allow_bad=False, display=Display(quiet=True))
+    refit = material.refit(step=0, display=Display(quiet=True), title="")
+    loss = bundle.target.criterion(label_smoothing=0.0, weights=None)
+    samples = Samples(batches=tuple(material.batches(SAMPLES)), loss=loss)
+    before = bundle.model.eval()
+    after = pruned(before, shape, given, samples).model
+    speeds(before, after, shape)
+    report(material, {"before": before, "pruned": after})
+    began = time.monotonic()
+    teacher = torch.no_grad()(before)
+    refit(after, epochs=given.distil, lr=given.lr, teacher=teacher)
+    print(f"{given.distil:g} epochs with a teacher: {time.monotonic() - began:.0f} s")
+    report(material, {"refitted": after})
+    if given.out:
+        torch.save(after.state_dict(), given.out)
+
+
+def report(material: Any, networks: dict[str, nn.Module]) -> None:
+    """Print the scores of networks on the parts that were not trained on."""
+    from fovea.training.inference import predict_logits
+
+    for name, model in networks.items():
+        for part in (part for part in ("val", "test") if part in material.dataset.parts):
+            preprocess = material.bundle.preprocess
+            outputs = predict_logits(model, material.dataset.parts[part].decoded, preprocess)
+            found = material.measured(outputs, material.labels(part))
+            seen = "" if part == "test" or material.unseen else ", which it was trained on"
+            print(f"{name} on {part}{seen}: {found.value:.4f}, 95 % within {found.interval}", flush=True)
+
+
+def main() -> None:
+    parser = arguments(__doc__)
+    parser.add_argument("model", help="`widths`, a network of the zoo, or a model file")
+    parser.add_argument("data", nargs="?", help="with a model file: what it was trained on")
+    parser.add_argument("--amount", type=float, default=0.5, help="share that goes")
+    parser.add_argument("--target", default="macs")
+    parser.add_argument("--importance", default="taylor")
+    parser.add_argument("--batch", type=int, default=16, help="that layers are timed with")
+    parser.add_argument("--timed", action=argparse.BooleanOptionalAction, default=True, help="only widths that pay")
+    parser.add_argument("--distil", type=float, default=3.0, help="epochs of training further")
+    parser.add_argument("--lr", type=float, default=None, help="of its beginning")
+    parser.add_argument("--plot", help="a PNG of the sensitivity")
+    parser.add_argument("--out", help="where the pruned weights go")
+    given = begun(parser)
+    torch.set_num_threads(1)
+    if given.model == "widths":
+        widths(given)
+    elif given.data:
+        trained_network(given)
+    else:
+        random_network(given)
+
+
+if __name__ == "__main__":
+    main()

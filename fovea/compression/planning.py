@@ -1,0 +1,163 @@
+"""Which steps reach a target: `latency=4x`, `macs=10M`, `bytes=200k`; and why these.
+
+Works without PyTorch.
+"""
+
+import re
+from typing import NamedTuple
+
+from fovea.compression.table import Row, scaled
+from fovea.errors import UsageError
+
+UNITS = {"latency": {"us": 1e-6, "ms": 1e-3, "s": 1.0}, "macs": {}, "bytes": {}}
+"""What is measured, and units of its own."""
+COUNTS = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9}
+EXAMPLES = "latency=4x, latency=2ms, macs=10M, bytes=200k"
+MOST = {"latency": 8.0, "macs": 8.0, "bytes": 100.0}
+"""Times that pruning and coding reach with any use; beyond, a smaller network is the way."""
+
+FEW_VALUES, FEWER_VALUES = 4.0, 6.0
+"""Times that 256 and that 32 values per layer, Huffman coded, save: 32 bits against about 8 and about 5."""
+KEPT_BITS = 8.5
+"""Of a weight that stays after sparsifying: about 5 for its value and 3.5 for its place (Han et al. 2015, table 4)."""
+INT8_TIMES = 2.0
+"""What onnxruntime gains by integers on a processor that has instructions for them, at least (docs/int8.md)."""
+PRUNED_ALONE = 2.5
+"""Times up to which pruning alone is asked for a latency."""
+
+
+class Target(NamedTuple):
+    """What is to be reached."""
+
+    text: str
+    what: str
+    """`latency`, `macs` or `bytes`."""
+    times: float | None
+    """Of what it is now, one part in so many; None where `most` says it."""
+    most: float | None
+    """At most so much, in seconds, multiply-adds or bytes."""
+
+    def asked(self, first: Row) -> float:
+        """Return how many times less than in the first row is asked for. Raises: UsageError where it is no less."""
+        now = measured(first, self.what)
+        times = self.times or now / (self.most or now)
+        if times <= 1:
+            raise UsageError(f"`--target {self.text}`: the network is there already ({self.said(now)}).")
+        return times
+
+    def said(self, value: float) -> str:
+        """Return a value with its unit."""
+        if self.what == "latency":
+            return f"{1e3 * value:.3g} ms"
+        return f"{scaled(value)}{'B' if self.what == 'bytes' else 'MAC'}"
+
+
+class Chosen(NamedTuple):
+    """A chain that was chosen."""
+
+    steps: str
+    reasons: tuple[str, ...]
+
+
+def measured(row: Row, what: str) -> float:
+    """Return what a target is about, of a row. Raises: UsageError where it is not known."""
+    value = {"latency": row.latency[1].median_s, "macs": row.macs, "bytes": row.file_bytes}[what]
+    if not value:
+        raise UsageError(f"The {what} of this network are not known: not all of its operations are counted.")
+    return float(value)
+
+
+def target_of(text: str) -> Target:
+    """Return what `latency=4x` asks for. Raises: UsageError for another form."""
+    what, _, value = text.partition("=")
+    what, value = what.strip().lower(), value.strip()
+    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([a-zA-Z]*)", value)
+    if what not in UNITS or found is None:
+        raise UsageError(f"`--target` (={text}) must be one of {', '.join(UNITS)} with how much, as {EXAMPLES}.")
+    number, unit = float(found[1]), found[2].lower()
+    if unit == "x":
+        if not 1 < number <= MOST[what]:
+            raise UsageError(
+                f"`--target {text}`: from above 1x to {MOST[what]:g}x can be asked for; beyond, train a smaller "
+                "network and let it learn from this one by `distil`."
+            )
+        return Target(text, what, number, None)
+    units = UNITS[what] or COUNTS
+    if unit not in units or not number:
+        known = ", ".join(name or "nothing" for name in ("x", *units))
+        raise UsageError(f"`--target` (={text}): a number with one of these units is wanted: {known}; as {EXAMPLES}.")
+    return Target(text, what, None, number * units[unit])
+
+
+def chosen(target: Target, first: Row) -> Chosen:
+    """Return the steps for a target, and a line for each that says why. Raises: UsageError where there are none."""
+    times = target.asked(first)
+    if times > MOST[target.what]:
+        raise UsageError(
+            f"`--target {target.text}` is {times:.3g} times less than it is now; up to {MOST[target.what]:g} can be "
+            "asked for: train a smaller network and let it learn from this one by `distil`."
+        )
+    return {"bytes": _for_bytes, "macs": _for_macs, "latency": _for_latency}[target.what](times)
+
+
+def epochs_for(times: float) -> int:
+    """Return how many epochs make good what so much less costs."""
+    return 3 if times <= 2 else 5 if times <= 4 else 10
+
+
+def _for_bytes(times: float) -> Chosen:
+    goal = f"{times:.3g} times fewer bytes"
+    if times <= FEW_VALUES:
+        return Chosen(
+            "share=8bit", (f"share=8bit: {goal} need at most 8 of 32 bits a weight: 256 values per layer do",)
+        )
+    if times <= FEWER_VALUES:
+        return Chosen("share=5bit", (f"share=5bit: {goal} need about 5 of 32 bits a weight: 32 values per layer do",))
+    share = min(0.98, round(1 - 32 / (KEPT_BITS * times), 3))
+    epochs = epochs_for(times)
+    return Chosen(
+        f"sparsify={share:g},finetune={epochs},share=5bit",
+        (
+            f"sparsify={share:g}: {goal} leave {32 / times:.2g} bits a weight; one that stays takes about "
+            f"{KEPT_BITS:g} with its place",
+            f"finetune={epochs}: makes good what that costs, the zeros held",
+            "share=5bit: 32 values per layer, in Huffman codes",
+        ),
+    )
+
+
+def _for_macs(times: float) -> Chosen:
+    share, epochs = round(1 - 1 / times, 3), epochs_for(times)
+    return Chosen(
+        f"fold,prune={share:g},finetune={epochs}",
+        (
+            "fold: batch norms cost nothing inside convolutions, and the outputs stay",
+            f"prune={share:g}: whole channels, until {times:.3g} times fewer multiply-adds are left",
+            f"finetune={epochs}: makes good what that costs",
+        ),
+    )
+
+
+def _for_latency(times: float) -> Chosen:
+    pruned = times if times <= PRUNED_ALONE else times / INT8_TIMES
+    share, epochs = round(1 - 1 / pruned, 3), epochs_for(pruned)
+    steps = f"fold,prune={share:g}:latency,finetune={epochs}"
+    reasons = (
+        "fold: batch norms take time of their own, and none inside convolutions",
+        f"prune={share:g}:latency: whole channels, in widths that are faster when timed here",
+        f"finetune={epochs}: makes good what that costs",
+    )
+    if times <= PRUNED_ALONE:
+        return Chosen(steps, reasons)
+    further = (
+        f"int8: integers gain the other {INT8_TIMES:g} times at least, in onnxruntime; pruning alone would cost more"
+    )
+    return Chosen(f"{steps},int8", (*reasons, further))
+
+
+def verdict(target: Target, first: Row, last: Row) -> tuple[bool, str]:
+    """Return whether the last row reaches the target, and a line that says so."""
+    now, before = measured(last, target.what), measured(first, target.what)
+    reached = now <= target.most if target.most is not None else before / now >= (target.times or 1)
+    times = f"{before / now:.3g} times less than {target.said(before)}"
+    return reached, f"{'reaches' if reached else 'misses'} `{target.text}`: {target.said(now)}, {times}"

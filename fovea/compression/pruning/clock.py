@@ -1,0 +1,99 @@
+"""How long layers and networks take on this machine: what decides which widths are worth having.
+
+Times are seconds of one pass over `batch` inputs, the least of several: what else runs on the machine only adds.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+from torch import nn
+
+from fovea.layers import channels_last, copied
+
+LEAST, MOST = 5, 200
+"""Passes that count."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """What the time of a convolution or dense layer depends on. A dense layer has no kernel and no sizes."""
+
+    c_in: int
+    c_out: int
+    groups: int = 1
+    kernel: tuple[int, ...] = ()
+    stride: tuple[int, ...] = ()
+    padding: tuple[int, ...] = ()
+    dilation: tuple[int, ...] = ()
+    sizes: tuple[int, ...] = ()
+    """Of its input: (H, W) of images."""
+
+    def layer(self) -> nn.Module:
+        """Return such a layer with weights as they come."""
+        if not self.kernel:
+            return nn.Linear(self.c_in, self.c_out)
+        kinds: dict[int, type[nn.Module]] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
+        geometry = {"stride": self.stride, "padding": self.padding, "dilation": self.dilation}
+        return kinds[len(self.kernel)](self.c_in, self.c_out, self.kernel, groups=self.groups, **geometry)
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Of one input."""
+        return (self.c_in, *self.sizes)
+
+
+class Clock(Protocol):
+    """Times layers and networks as they will run when they are used."""
+
+    batch: int
+    """Inputs of one pass."""
+
+    def layer(self, form: Form, /) -> float:
+        """Return the seconds of one pass through a layer; the same form is timed once."""
+        ...
+
+    def network(self, model: nn.Module, input_shape: Sequence[int], /) -> float:
+        """Return the seconds of one pass through a network in evaluation mode, which is left as it was."""
+        ...
+
+
+@dataclass
+class EagerClock:
+    """Times as PyTorch runs layers, channels-last, with its present number of threads."""
+
+    batch: int = 16
+    seconds: float = 0.05
+    """Of passes through one layer; a network gets twenty times as many."""
+    _known: dict[Form, float] = field(default_factory=dict)
+
+    def layer(self, form: Form) -> float:
+        """Return the seconds of one pass through a layer."""
+        if form not in self._known:
+            self._known[form] = self._timed(form.layer(), form.input_shape, self.seconds)
+        return self._known[form]
+
+    def network(self, model: nn.Module, input_shape: Sequence[int]) -> float:
+        """Return the seconds of one pass through a network."""
+        return self._timed(copied(model), input_shape, 20 * self.seconds)
+
+    def _timed(self, model: nn.Module, input_shape: Sequence[int], seconds: float) -> float:
+        channels_last(model.eval())
+        x = torch.zeros(self.batch, *input_shape)
+        if x.ndim == 4:
+            x = x.to(memory_format=torch.channels_last)
+        with torch.inference_mode():
+            return least_time(lambda: model(x), seconds=seconds)
+
+
+def least_time(run: Callable[[], object], *, seconds: float) -> float:
+    """Return the seconds of the fastest call of `run`, of those that fit into `seconds` after a first one."""
+    run()
+    times: list[float] = []
+    while len(times) < LEAST or (sum(times) < seconds and len(times) < MOST):
+        began = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - began)
+    return min(times)

@@ -1,0 +1,131 @@
+"""The groups of a network as pruning sees them: channels in the order of importance, widths worth having."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from fovea.compression.channels import Group
+from fovea.compression.pruning.clock import Clock
+from fovea.compression.pruning.importance import IMPORTANCES, NORMS, Samples, channel_scores
+from fovea.compression.pruning.selection import Narrowing
+from fovea.compression.pruning.sensitivity import Judged, Sensitivity
+from fovea.compression.pruning.targets import LayerAt
+from fovea.compression.pruning.widths import candidates, worthwhile
+from fovea.errors import unknown
+
+UNTIMED = 64
+"""Widths of a group that are considered where none are timed."""
+
+
+def scores_of(model: nn.Module, groups: Sequence[Group], *, importance: str, samples: Samples | None) -> list[Tensor]:
+    """Return the importance of the channels of each group, (channels,) float32.
+
+    Raises:
+        UsageError: an unknown importance, one that needs samples, or a group that has nothing to be judged by.
+    """
+    if importance not in IMPORTANCES:
+        raise unknown("importance", importance, IMPORTANCES)
+    found = IMPORTANCES[importance](model, samples)
+    return [
+        channel_scores(found, _judges(model, group, by_norms=importance == "taylor"), kind=importance, group=group.name)
+        for group in groups
+    ]
+
+
+def judged(model: nn.Module, group: Group, scores: Tensor) -> Judged:
+    """Return a group with its channels from the least important on; of several cells one channel of each in turn."""
+    cells: dict[int, list[int]] = {}
+    for channel in scores.argsort(stable=True).tolist():
+        cells.setdefault(int(group.cells[channel]), []).append(channel)
+    fewest = min(map(len, cells.values()))
+    order = [cell[rank] for rank in range(fewest) for cell in cells.values()]
+    order += [channel for cell in cells.values() for channel in cell[fewest:]]
+    return Judged(name=group.name, order=order, outputs=makers(model, group))
+
+
+def makers(model: nn.Module, group: Group) -> dict[str, Sequence[Sequence[int]]]:
+    """Return by path of layer which of its outputs each channel is: convolutions, dense layers and norms."""
+    modules = dict(model.named_modules())
+    places = [place for place in group.places if place.side in ("out", "each") and place.layer in modules]
+    found: dict[str, list[list[int]]] = {}
+    for place in places:
+        rows = place.index.tolist()
+        if place.layer in found:  # a layer that runs twice
+            rows = [[*a, *b] for a, b in zip(found[place.layer], rows, strict=True)]
+        found[place.layer] = rows
+    return dict(found)
+
+
+def narrowing(group: Group, judged: Judged, damages: "Damages", widths: Sequence[int]) -> Narrowing:
+    """Return what may become of a group."""
+    outputs, inputs = _counts(group)
+    makers = max(1, len(group.at("out")))
+    return Narrowing(
+        name=group.name,
+        widths=tuple(widths),
+        damages=tuple(damages.of(judged, width, layers=makers) for width in widths),
+        outputs=outputs,
+        inputs=inputs,
+    )
+
+
+class Damages:
+    """What a width does to the network: the loss that was measured, else what of the importance is left.
+
+    Then it is -log of the share that is left, once for each layer that makes the channels: so all groups shrink alike
+    where nothing tells them apart, and none vanishes.
+    """
+
+    def __init__(self, scores: Mapping[str, Tensor], sensitivity: Sensitivity | None) -> None:
+        self.scores = scores
+        self.curves = {curve.name: curve for curve in sensitivity.curves} if sensitivity else {}
+
+    def of(self, group: Judged, kept: int, *, layers: int) -> float:
+        """Return the damage of keeping so many channels of a group that so many layers make."""
+        if group.name in self.curves:
+            curve = self.curves[group.name]
+            return curve.at(kept) - curve.at(curve.channels)
+        scores = self.scores[group.name] + 1e-12
+        left = scores[torch.tensor(group.order[len(group.order) - kept :], dtype=torch.long)].sum() / scores.sum()
+        return -layers * math.log(min(1.0, left.item()))
+
+
+def widths_of(group: Group, layers: Mapping[str, LayerAt], *, clock: Clock | None, least: float) -> tuple[int, ...]:
+    """Return the numbers of channels that a group may keep, falling from all to the share `least` at least."""
+    cells = len(set(group.cells.tolist()))
+    fewest = max(cells, -(-len(group) * least // 1))
+    if clock is None:
+        return candidates(len(group), multiple=cells, least=int(fewest), most=UNTIMED)
+    outputs, inputs = _counts(group)
+    paths = [path for path in layers if path in outputs or path in inputs]
+    if not paths:
+        return (len(group),)
+
+    def seconds(width: int) -> float:
+        lost = len(group) - width
+        less = (layers[path].less(lost * inputs.get(path, 0), lost * outputs.get(path, 0)) for path in paths)
+        return sum(layer.calls * clock.layer(layer.form) for layer in less)
+
+    return worthwhile(candidates(len(group), multiple=cells, least=int(fewest)), seconds)
+
+
+def _counts(group: Group) -> tuple[dict[str, int], dict[str, int]]:
+    """Return by path of layer how many outputs, and inputs, of it one channel is."""
+    outputs: dict[str, int] = {}
+    inputs: dict[str, int] = {}
+    for place in group.places:
+        count = place.index.shape[1]
+        if place.side in ("out", "each"):
+            outputs[place.layer] = outputs.get(place.layer, 0) + count
+        if place.side in ("in", "each"):
+            inputs[place.layer] = inputs.get(place.layer, 0) + count
+    return outputs, inputs
+
+
+def _judges(model: nn.Module, group: Group, *, by_norms: bool) -> dict[str, Sequence[Sequence[int]]]:
+    """Return the layers that speak for a group; of its loss the norms speak for the layers before them."""
+    found = makers(model, group)
+    norms = {path: rows for path, rows in found.items() if isinstance(model.get_submodule(path), NORMS)}
+    return norms if by_norms and norms else found

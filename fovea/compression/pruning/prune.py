@@ -1,0 +1,240 @@
+"""Whole channels and blocks are taken out of a network until it costs what it may.
+
+First it is measured what the network loses without each group's channels and each block; then a plan is made of what
+does least for what it spares, carried out, and the result measured.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from fovea.compression.blocks import Gone, residual_blocks
+from fovea.compression.channels import Channels, channel_groups, remove
+from fovea.compression.pruning.clock import Clock
+from fovea.compression.pruning.importance import Samples
+from fovea.compression.pruning.judging import Damages, judged, narrowing, scores_of, widths_of
+from fovea.compression.pruning.selection import Leaving, Plan, Planner
+from fovea.compression.pruning.sensitivity import SHARES, Judged, Sensitivity, sensitivity
+from fovea.compression.pruning.targets import UNITS, Costs, LayerAt, layers_at
+from fovea.compression.step import Done
+from fovea.errors import UsageError
+from fovea.layers import copied
+
+TRIES = 4
+"""Plans that are carried out on a copy, and measured, before one is kept."""
+LISTED, MENTIONED = 3, 12
+"""Fixed groups, and narrower ones, that a line names."""
+AFFORDABLE_MACS, FEWEST = 1e12, 32
+"""What the sensitivities of a network may take, a minute or two, and the samples that they take at least."""
+CLOSE = 0.01
+"""A plan is good enough that leaves no more than this above what may be left."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pruning:
+    """What is to go, and how it is chosen.
+
+    Raises:
+        UsageError: a share out of range, an unknown target, or `latency` without a clock.
+    """
+
+    amount: float
+    """Share of the cost that goes, above 0 and below 1."""
+    target: str = "macs"
+    """What is counted: `macs`, `params`, `bytes`, `latency` or `energy`."""
+    importance: str = "taylor"
+    """What orders the channels of a group: `magnitude`, `norm` or `taylor`."""
+    blocks: bool = True
+    """Whether whole residual blocks may go; only where samples tell what that does."""
+    clock: Clock | None = None
+    """Times layers, so that only widths are chosen that are faster than all larger ones; None takes any width."""
+    least: float = 0.1
+    """Share of every group that stays."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.amount < 1:
+            raise UsageError(f"`prune` (={self.amount}) must lie above 0 and below 1: the share that goes.")
+        if not 0 <= self.least < 1:
+            raise UsageError(f"`least` (={self.least}) must lie from 0 to below 1: the share of a group that stays.")
+        Costs(target=self.target, clock=self.clock)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pruned(Done):
+    """What pruning has made."""
+
+    before: float
+    """What the network cost, in the unit of the target."""
+    after: float
+    widths: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """By name of group: channels before and after, of those that became narrower."""
+    blocks: tuple[str, ...] = ()
+    """Those that are gone."""
+    sensitivity: Sensitivity | None = None
+    """What was measured before; None without samples."""
+
+
+@dataclass
+class _Work:
+    """What is known of a network that is to be pruned."""
+
+    model: nn.Module
+    pruning: Pruning
+    channels: Channels
+    orders: Mapping[str, Judged]
+    layers: Mapping[str, LayerAt]
+    costs: Costs
+    before: float
+
+    def done(self, model: nn.Module, plan: Plan) -> list[dict[str, Any]]:
+        """Carry out a plan on `model`, in place, and return the changes."""
+        keep = {
+            name: sorted(self.orders[name].order[len(self.orders[name].order) - kept :])
+            for name, kept in plan.widths.items()
+        }
+        changes = list(remove(model, self.channels, keep)) if keep else []
+        if plan.blocks:
+            gone = Gone(plan.blocks)
+            gone.apply(model)
+            changes.append(gone.to_dict())
+        return changes
+
+
+def prune(
+    model: nn.Module,
+    input_shape: Sequence[int],
+    pruning: Pruning,
+    *,
+    samples: Samples | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Pruned:
+    """Take channels and blocks out of `model`, in place, until the share `pruning.amount` of its cost is gone.
+
+    `samples` of the training part tell what the network loses; without them the importance of what goes does. Norms
+    get the statistics of what is left from them. For inputs (C, *sizes).
+
+    Raises:
+        UsageError: nothing may go, with the layers and why, or not so much; the network is left as it was.
+    """
+    channels = channel_groups(model, input_shape)
+    costs = Costs(target=pruning.target, clock=pruning.clock)
+    scores = scores_of(model, channels.free, importance=pruning.importance, samples=samples)
+    orders = {group.name: judged(model, group, score) for group, score in zip(channels.free, scores, strict=True)}
+    blocks = residual_blocks(model, input_shape) if pruning.blocks and samples else ()
+    if not orders and not blocks:
+        raise UsageError(f"`prune` finds no channels that may go: {_reasons(channels)}")
+    layers = layers_at(model, input_shape)
+    work = _Work(model, pruning, channels, orders, layers, costs, costs.network(model, input_shape))
+    found = None
+    if samples is not None:
+        found = sensitivity(model, _few(samples, work, blocks), list(orders.values()), blocks=blocks, progress=progress)
+    planner = _planner(work, dict(zip(orders, scores, strict=True)), found)
+    plan, after = _reached(work, planner, input_shape)
+    changes = work.done(model, plan)
+    if samples is not None:
+        renew_statistics(model, [inputs for inputs, _ in samples.batches])
+    widths = {name: (len(orders[name].order), kept) for name, kept in plan.widths.items()}
+    done = Pruned(
+        model=model,
+        changes=changes,
+        before=work.before,
+        after=after,
+        widths=widths,
+        blocks=plan.blocks,
+        sensitivity=found,
+    )
+    return replace(done, notes=_notes(done, work))
+
+
+def _few(samples: Samples, work: _Work, blocks: Sequence[str]) -> Samples:
+    """Return so many of the samples that the sensitivities take a bounded number of multiply-adds."""
+    macs = sum(layer.macs for layer in work.layers.values())
+    passes = 1 + len(SHARES) * len(work.orders) + len(blocks)
+    return samples.first(max(FEWEST, int(AFFORDABLE_MACS / max(1, macs * passes))))
+
+
+def _planner(work: _Work, scores: Mapping[str, Tensor], found: Sensitivity | None) -> Callable[[float], Plan]:
+    """Return what makes a plan for a share of the cost that may be left."""
+    pruning, layers = work.pruning, work.layers
+    damages = Damages(scores, found)
+    groups = []
+    for group in work.channels.free:
+        widths = widths_of(group, layers, clock=pruning.clock, least=pruning.least)
+        groups.append(narrowing(group, work.orders[group.name], damages, widths))
+    leavings = [Leaving(name=name, damage=max(0.0, loss - found.base)) for name, loss in found.blocks] if found else []
+    return lambda share: Planner(layers, work.costs, groups, leavings).reach(share)
+
+
+def _reached(work: _Work, planner: Callable[[float], Plan], input_shape: Sequence[int]) -> tuple[Plan, float]:
+    """Return the first plan that leaves what may be left as measured, and what it leaves; else the closest."""
+    wanted = 1 - work.pruning.amount
+    goal, best = wanted, None
+    for _ in range(TRIES):
+        try:
+            plan = planner(goal)
+        except UsageError:
+            if best is None:
+                raise
+            break
+        trial = copied(work.model)
+        work.done(trial, plan)
+        after = work.costs.network(trial, input_shape)
+        share = after / work.before
+        if best is None or abs(share - wanted) < abs(best[1] / work.before - wanted):
+            best = plan, after
+        if share <= wanted + CLOSE:
+            break
+        # layers are not all that costs: norms, what lies between, how the whole is run
+        goal *= wanted / share
+    if best is None:
+        raise UsageError("`prune` found no plan.")
+    return best
+
+
+@torch.no_grad()
+def renew_statistics(model: nn.Module, batches: Sequence[Tensor]) -> None:
+    """Give batch norms the statistics of these inputs (N, *shape), averaged over the batches; leave evaluation mode."""
+    model.eval()
+    norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.track_running_stats]
+    if not norms or not batches:
+        return
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the mean of all batches
+        norm.train()
+    try:
+        for inputs in batches:
+            model(inputs)
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+        model.eval()
+
+
+def _reasons(channels: Channels) -> str:
+    """Return why groups are fixed, a few of them."""
+    fixed = [f"`{group.name}` ({group.fixed})" for group in channels.fixed]
+    more = f" and {len(fixed) - LISTED} more" if len(fixed) > LISTED else ""
+    return ", ".join(fixed[:LISTED]) + more or "it has none"
+
+
+def _notes(done: Pruned, work: _Work) -> tuple[str, ...]:
+    """Return what a person should know."""
+    pruning, unit = work.pruning, UNITS[work.pruning.target]
+    share = f"{100 * done.after / done.before:.1f} %"
+    notes = [f"{done.before:.4g} {unit} become {done.after:.4g}, {share}; importance: {pruning.importance}"]
+    if pruning.clock is not None:
+        notes.append(f"only widths that are faster than all larger ones, as timed at batch {pruning.clock.batch}")
+    narrower = [f"{name} {before} to {after}" for name, (before, after) in done.widths.items()]
+    if narrower:
+        more = f" and {len(narrower) - MENTIONED} more" if len(narrower) > MENTIONED else ""
+        notes.append(f"narrower: {', '.join(narrower[:MENTIONED])}{more}")
+    if done.blocks:
+        notes.append(f"blocks that are gone: {', '.join(done.blocks)}")
+    if work.channels.fixed:
+        notes.append(f"left as they are: {_reasons(work.channels)}")
+    return tuple(notes)

@@ -1,0 +1,144 @@
+"""Training a network that has been changed: with the loss of its task, its own recipe shortened, or from a teacher.
+
+Inputs are (N, C, H, W) float32, normalised; outputs (N, K) float32.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from fovea.data.augment.mixing import Labels
+from fovea.data.augment.recipes import Augmentation
+from fovea.data.dataset import Part
+from fovea.errors import TrainingError, UsageError
+from fovea.inputs.interface import Preprocessing
+from fovea.tasks.task import Task
+from fovea.training.engine import Trainer, fitted
+from fovea.training.losses import Outputs, main_head
+from fovea.training.recipe import Recipe
+
+Teacher = Callable[[Tensor], Tensor]
+"""Inputs (N, *shape) float32 -> outputs (N, K) float32."""
+SETTLED: dict[str, Any] = {
+    **{"budget_s": 0.0, "patience": 0, "keep_best": False, "ema": 0.0, "compile": False, "test_flip": False},
+    **{"initialisation": "own", "whiten": False, "pretrain": 0, "probe": False, "freeze": "none", "head_first": 0.0},
+    **{"resample": False, "stage_decay": 1.0, "warmup": 0.0, "schedule": "cosine"},
+}
+"""Fields of a recipe that have no meaning, or another one, for a network that has learned already."""
+OPTIMISER: dict[str, Any] = {"optimiser": "adam", "lr": 1e-3, "weight_decay": 0.0, "momentum": 0.9}
+"""Steps that do not depend on the scale of weights: folding batch norms spreads it over orders of magnitude."""
+
+
+def refit_recipe(recipe: Recipe, *, seed: int) -> Recipe:
+    """Return the recipe by which a network that was trained by `recipe` is trained further."""
+    precision = "float32" if recipe.precision == "auto" else recipe.precision
+    return recipe.replace(**SETTLED, **OPTIMISER, epochs=1, precision=precision, seed=seed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refit:
+    """Trains a network on the training part, and leaves it in evaluation mode. Same seed and threads, same weights."""
+
+    train: Part
+    """Decoded, its labels on the network's scale."""
+    recipe: Recipe
+    """As `refit_recipe` makes it."""
+    target: Task
+    preprocess: Preprocessing
+    augmentation: Augmentation
+    device: torch.device
+    temperature: float = 4.0
+    """What the outputs of teacher and student are divided by before they are compared."""
+    teacher_weight: float = 0.9
+    """Share of the teacher in the loss; the labels have the rest."""
+    progress: Callable[[float, str], None] = lambda share, detail: None
+    """Shows the share that is done, 0..1, and what there is to say of it."""
+
+    def steps(self, epochs: float) -> int:
+        """Return how many steps, calls of `after_step`, a training of so many `epochs` takes."""
+        recipe = fitted(self.recipe, images=len(self.train), validated=False)
+        per_epoch = len(self.train) // (recipe.batch * recipe.accumulate)
+        return max(1, round(epochs * per_epoch)) if epochs > 0 else 0
+
+    def __call__(
+        self,
+        model: nn.Module,
+        *,
+        epochs: float,
+        lr: float | None = None,
+        teacher: Teacher | None = None,
+        after_step: Callable[[nn.Module], None] | None = None,
+    ) -> None:
+        """Train `model` in place for `epochs` passes, which may be a fraction; of its end the weights are kept.
+
+        `lr` is the first learning rate of Adam, which falls to 0 by half a cosine; None takes that of the recipe.
+        With a `teacher` the loss is that of Hinton, Vinyals and Dean 2015 (arXiv:1503.02531, section 2), see
+        `Task.imitation`. `after_step` is called after each step, to bring weights back to where they may be.
+        Parameters that are parametrised, or do not require a gradient, stay so.
+
+        Raises:
+            TrainingError: the loss grows without bound.
+            UsageError: there is no teacher for a network that learns by a rule of its own.
+        """
+        if epochs <= 0:
+            model.eval()
+            return
+        trainer = _Refitting(self, model, epochs=epochs, lr=lr, teacher=teacher)
+
+        def on_step(at: Trainer) -> None:
+            if after_step is not None:
+                after_step(at.model)
+            self.progress(at.progress, f"loss {at.clock.loss_sum / at.clock.step:.3f}")
+
+        trainer.fit(on_step=on_step, on_epoch=lambda *_: None)
+        model.eval()
+
+
+class _Refitting(Trainer):
+    """A training that counts fractions of epochs, and may learn from a teacher."""
+
+    def __init__(
+        self, refit: Refit, model: nn.Module, *, epochs: float, lr: float | None, teacher: Teacher | None
+    ) -> None:
+        recipe = refit.recipe if lr is None else refit.recipe.replace(lr=lr)
+        super().__init__(
+            model,
+            refit.train,
+            recipe,
+            val=None,
+            target=refit.target,
+            preprocess=refit.preprocess,
+            augmentation=refit.augmentation,
+            device=refit.device,
+        )
+        if teacher is not None and self.learner is not None:
+            raise UsageError(f"`{type(model).__name__}` learns by a rule of its own, from labels: it takes no teacher.")
+        self.refit, self.teacher = refit, teacher
+        self.steps = refit.steps(epochs)
+
+    @property
+    def progress(self) -> float:
+        """How much is done, in [0, 1]."""
+        return min(1.0, self.clock.total_steps / self.steps)
+
+    def diverged(self, what: str) -> TrainingError:
+        """Return the error that stops the training, with what to try."""
+        return TrainingError(
+            f"{what} while the network was trained further (learning rate {self.lr:.3g}): the step before took too "
+            "much of it. Take less in one step, as `prune=0.3,finetune=2,prune=0.3,finetune=2`."
+        )
+
+    def answered(self, images: Tensor, labels: Labels, *, count: int) -> tuple[Tensor, Outputs]:
+        """Return loss and outputs of a chunk of a step."""
+        loss, outputs = super().answered(images, labels, count=count)
+        if self.teacher is None:
+            return loss, outputs
+        with torch.no_grad():
+            wanted = self.teacher(images).float()
+        own = main_head(outputs).float()
+        imitation = self.target.imitation(own, wanted, temperature=self.refit.temperature)
+        weight = self.refit.teacher_weight
+        return (1 - weight) * loss + weight * imitation, outputs

@@ -1,0 +1,282 @@
+"""`fovea shrink`: a network made smaller and faster step by step, each step measured."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Unpack
+
+import torch
+
+from fovea.budget import most_threads
+from fovea.compression.planning import chosen, target_of, verdict
+from fovea.compression.steps import Asked, parsed
+from fovea.compression.table import Row, Table, check_max_drop, table_of
+from fovea.data.sources.source import Reading, reads_data
+from fovea.display import Display
+from fovea.errors import DropError, FoveaError, UsageError
+from fovea.exporting.library import check_installed
+from fovea.model.bundle import load
+from fovea.runs.chain.chain import Chain, Settings
+from fovea.runs.chain.kept import SUFFIX, Kept, named
+from fovea.runs.chain.material import Material, material_of
+from fovea.runs.chain.others import Given, members_of, places, teacher_of
+from fovea.runs.process import as_found
+from fovea.storage import page_path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shrunk:
+    """What has become of a network."""
+
+    model: Path
+    """The file of the network as it was given."""
+    out: Path
+    """The file of the last good one."""
+    task: str
+    rows: tuple[Row, ...]
+    """The network as it was given, and after each step that is kept."""
+    files: tuple[Path, ...] = ()
+    """What was written beside."""
+    stopped: str = ""
+    """Why the chain ended before its end; empty where it did not."""
+    reasons: tuple[str, ...] = ()
+    """Why these steps, where they were chosen."""
+    reached: bool = True
+    """Whether the target is, where there was one."""
+    verdict: str = ""
+    """What has become of the target; empty where there was none."""
+
+    @property
+    def table(self) -> Table:
+        """The rows as a person reads them."""
+        return table_of([row.to_dict() for row in self.rows], task=self.task)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON values."""
+        return {
+            "model": str(self.model),
+            "out": str(self.out),
+            "files": [str(path) for path in self.files],
+            "stopped": self.stopped,
+            "reached": self.reached,
+            "verdict": self.verdict,
+            "reasons": list(self.reasons),
+            "rows": [row.to_dict() for row in self.rows],
+        }
+
+    def summary(self) -> list[str]:
+        """Return lines for a person, which stand below the table."""
+        stopped = [f"Stopped  {self.stopped}; the row before it is kept"] if self.stopped else []
+        target = [f"Target   {self.verdict}"] if self.verdict else []
+        return [
+            *self.table.lines,
+            *stopped,
+            *target,
+            f"Written  {self.out}",
+            *(f"         {path}" for path in self.files),
+        ]
+
+
+@reads_data
+def shrink(
+    model: str | Path,
+    data: str | Path,
+    *,
+    steps: str | Sequence[str] | None = None,
+    target: str | None = None,
+    max_drop: float | None = None,
+    teacher: Given = None,
+    members: Given = None,
+    out: str | Path | None = None,
+    resume: bool = False,
+    seed: int = 0,
+    threads: int | None = None,
+    device: str = "auto",
+    allow_bad: bool = False,
+    display: Display | None = None,
+    **reading: Unpack[Reading],
+) -> Shrunk:
+    """Make the network in a model file smaller, step by step, and measure it after each.
+
+    `steps` are those of `fovea.compression.steps`, in order, as `fold,prune=0.5,finetune=3,share=5bit`. They train on
+    the training part of `data` and are judged by the validation part; the test part is looked at once, at the end, for
+    the first and the last row. `max_drop` ends the chain before the step that loses more points of the task's score (of
+    an error percent); a step whose cost the next one makes good, by `finetune` or `distil`, is judged after that.
+    `target` chooses the steps instead: `latency=4x`, `macs=10M`, `bytes=200k`. `teacher` and `members` are model files,
+    or several as `A,B`. `out` is the model file that is written, that of the last good step; `resume` goes on from the
+    last finished step of the same call that was interrupted.
+
+    Raises:
+        DropError: the first step that counts loses too much; nothing is written.
+        DataError: there is no training part, or it is of another kind or has other classes.
+        UsageError: steps that are not known or cannot apply, with the layer and why.
+        TrainingError: further training diverges; the last good network is kept.
+    """
+    check_max_drop(max_drop)
+    kept = Kept(_place(model, out))
+    asked = _asked(steps, target, kept, resume=resume)
+    others = {"teacher": places(teacher), "members": places(members)}
+    _check_others(asked, others)
+    bundle = load(model, device=device)
+    display = display or Display(quiet=True)
+    with as_found(), kept.held():
+        threads = _threads(threads, kept, resume=resume)
+        material = material_of(bundle, data, seed=seed, allow_bad=allow_bad, display=display, **reading)
+        provenance = _provenance(Path(model), material, seed=seed, threads=threads, others=others)
+        settings = Settings(
+            steps=asked, max_drop=max_drop, provenance={**provenance, **({"target": target} if target else {})}
+        )
+        chain = Chain(
+            Path(model),
+            settings,
+            material,
+            kept,
+            teacher=teacher_of(others["teacher"], bundle),
+            members=[member.model for member in members_of(others["members"], bundle, display)],
+            display=display,
+        )
+        with _kept_said(chain):
+            reasons = _taken(chain, target, resume=resume)
+            files = _in_integers(chain, data, allow_bad=allow_bad, **reading)
+        kept.remove_unfinished()
+    reached, verdict = _verdict(target, chain.rows)
+    return Shrunk(
+        model=Path(model),
+        out=kept.out,
+        task=bundle.task,
+        rows=tuple(chain.rows),
+        files=files,
+        stopped=chain.stopped,
+        reasons=reasons,
+        reached=reached,
+        verdict=verdict,
+    )
+
+
+def _taken(chain: Chain, target: str | None, *, resume: bool) -> tuple[str, ...]:
+    """Take the steps of a chain, and return why they were chosen, where they were."""
+    reasons: tuple[str, ...] = ()
+    if resume:
+        chain.resume()
+    else:
+        chain.begin()
+    if target is not None:
+        found = chosen(target_of(target), chain.rows[0])
+        steps = chain.settings.steps or parsed(found.steps)
+        if any(step.kind.closes for step in steps):
+            check_installed()
+        chain.settings, reasons = replace(chain.settings, steps=steps), found.reasons
+        for reason in reasons:
+            chain.display.note(f"plan: {reason}")
+    chain.run()
+    chain.finish()
+    return reasons
+
+
+@contextmanager
+def _kept_said(chain: Chain) -> Iterator[None]:
+    """After Ctrl-C, or where a step fails, say what is kept."""
+    try:
+        yield
+    except (KeyboardInterrupt, FoveaError) as error:
+        kept, done = chain.kept, max(0, len(chain.rows) - 1)
+        if done and kept.unfinished.exists():
+            good = f"`{kept.out}` holds the last good network; " if chain.good and kept.out.exists() else ""
+            interrupted = isinstance(error, KeyboardInterrupt)
+            way = " The same command with --resume goes on." if interrupted else ""
+            chain.display.note(f"Stopped: {good}{done} of {len(chain.settings.steps)} steps are done.{way}")
+        raise
+
+
+def _in_integers(chain: Chain, data: str | Path, *, allow_bad: bool, **reading: Unpack[Reading]) -> tuple[Path, ...]:
+    """Write the network in integers beside the result, where that is the last step; return the file."""
+    last = chain.settings.steps[-1]
+    if not last.kind.closes or chain.stopped:
+        return ()
+    from fovea.jobs.export import MAX_DROP, export
+    from fovea.runs.chain.exported import row_of_file
+
+    limit, out = chain.settings.max_drop, chain.kept.out.with_suffix(".onnx")
+    left = MAX_DROP if limit is None else max(0.0, limit - chain.rows[-1].drop)
+    try:
+        done = export(
+            chain.kept.out, int8=data, out=out, max_drop=left, allow_bad=allow_bad, display=chain.display, **reading
+        )
+    except DropError as error:
+        chain.stopped = str(error).rstrip(".")
+        return ()
+    row = row_of_file(last.text, out, chain.material, rows=chain.rows, display=chain.display)
+    chain.display.note(chain.line(row))
+    chain.rewrite([*chain.rows, replace(row, notes=tuple(done.lines))])
+    return (out,)
+
+
+def _asked(steps: str | Sequence[str] | None, target: str | None, kept: Kept, *, resume: bool) -> tuple[Asked, ...]:
+    """Return the steps that are named; of a target those that were chosen before, or none yet."""
+    if (steps is None) == (target is None):
+        raise UsageError("Say what to do by `--steps fold,finetune=3`, or what to reach by `--target`; one of them.")
+    if steps is not None:
+        asked = parsed(steps)
+    else:
+        target_of(target or "")
+        asked = parsed(kept.read()[0].get("steps") or ()) if resume else ()
+    if any(step.kind.closes for step in asked):
+        check_installed()
+    return asked
+
+
+def _verdict(target: str | None, rows: Sequence[Row]) -> tuple[bool, str]:
+    """Return whether a target is reached, and a line that says so; there may be none."""
+    return (True, "") if target is None else verdict(target_of(target), rows[0], rows[-1])
+
+
+def _place(model: str | Path, out: str | Path | None) -> Path:
+    """Return where the result goes, after looking whether it can be written there."""
+    given = Path(model)
+    path = Path(out) if out is not None else given.with_name(f"{given.stem}-small{SUFFIX}")
+    if path.suffix != SUFFIX:
+        raise UsageError(f"`out` (={path}) must end in {SUFFIX}.")
+    if path.resolve() == given.resolve():
+        raise UsageError(f"`out` (={path}) is the model itself; name another file.")
+    return page_path(path, option="out")
+
+
+def _check_others(asked: Sequence[Asked], others: dict[str, tuple[Path, ...]]) -> None:
+    """Raise UsageError where networks are named that no step needs, or the other way round."""
+    names = [step.kind.name for step in asked]
+    if others["teacher"] and asked and not any(step.kind.taught for step in asked):
+        raise UsageError(
+            "`--teacher` is for steps that learn from one, as `distil`; add that, or leave the option out."
+        )
+    if others["members"] and "soup" not in names:
+        raise UsageError("`--members` is for the step `soup`; add it to `--steps`, or leave the option out.")
+    for option, step in (("teacher", "distil"), ("members", "soup")):
+        if step in names and not others[option]:
+            raise UsageError(f"`{step}` needs other networks: name them by `--{option} A{SUFFIX}`, several as `A,B`.")
+
+
+def _threads(threads: int | None, kept: Kept, *, resume: bool) -> int:
+    """Settle how many threads compute: as asked, as before, or as many as PyTorch has here."""
+    if threads is None and resume and kept.unfinished.is_file():
+        threads = kept.read()[0].get("threads")
+    if threads is not None:
+        if not isinstance(threads, int) or isinstance(threads, bool) or not 1 <= threads <= most_threads():
+            raise UsageError(f"`--threads` (={threads}) must be a whole number from 1 to {most_threads()}.")
+        torch.set_num_threads(threads)
+    return torch.get_num_threads()
+
+
+def _provenance(
+    model: Path, material: Material, *, seed: int, threads: int, others: dict[str, tuple[Path, ...]]
+) -> dict[str, Any]:
+    """Return what the card says of how the network was shrunk, beside the steps and the rows."""
+    dataset = material.dataset
+    networks = {name: named(paths) for name, paths in others.items() if paths}
+    return {
+        "model": named([model])[0],
+        "data": {"name": dataset.name, "fingerprint": dataset.fingerprint},
+        "seed": seed,
+        "threads": threads,
+        **networks,
+    }

@@ -1,0 +1,52 @@
+"""The last row of a chain that ends in another file: the same network in integers, run by onnxruntime."""
+
+import statistics
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from fovea.compression.table import BATCHES, OTHER, Row, Timing
+from fovea.display import Display
+from fovea.measurement.latency import passes_of
+from fovea.runs.chain.material import Material
+from fovea.runs.chain.measured import TIMED_S, outputs_on, with_test
+from fovea.runtime.exported import Exported, load
+
+
+def row_of_file(step: str, path: Path, material: Material, *, rows: list[Row], display: Display) -> Row:
+    """Return the row of an exported network, which has the parameters and multiply-adds of the row before it."""
+    began = time.monotonic()
+    predictor = load(path, threads=rows[-1].threads)
+    outputs = outputs_on(predictor, material, "val", display)
+    score = material.measured(outputs, material.labels("val"))
+    value, size = float(score.value or 0.0), path.stat().st_size
+    row = replace(
+        rows[-1],
+        step=step,
+        score=value,
+        interval=score.interval,
+        drop=material.target.metric.lost(rows[0].score, value),
+        file_bytes=size,
+        tensor_bytes=size,
+        latency={batch: _timing(predictor, material, batch) for batch in BATCHES},
+        runs=OTHER,
+        notes=(),
+    )
+    return replace(with_test(row, predictor, material, display), seconds=round(time.monotonic() - began, 1))
+
+
+def _timing(predictor: Exported, material: Material, batch: int) -> Timing:
+    """Return how long passes of a batch of stored samples take, preprocessing and decoding with them."""
+    stored = material.dataset.parts["val"].decoded
+    samples = np.stack([np.asarray(stored[index % len(stored)]) for index in range(batch)])
+
+    def once() -> float:
+        begin = time.perf_counter()
+        predictor.logits(samples, batch=batch)
+        return time.perf_counter() - begin
+
+    times = passes_of(once, seconds=TIMED_S)
+    tenths = statistics.quantiles(times, n=10, method="inclusive")
+    return Timing(median_s=statistics.median(times), p10_s=tenths[0], p90_s=tenths[-1], passes=len(times))

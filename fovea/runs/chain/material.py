@@ -1,0 +1,183 @@
+"""The data of a chain: what steps train on, what scores are of, and training further as the card's recipe did.
+
+Stored samples are (N, H, W, C) uint8 of images; inputs (N, C, H, W) float32, normalised.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Unpack
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from fovea import inputs
+from fovea.compression.refit import Refit, refit_recipe
+from fovea.data.augment.families import compose_for
+from fovea.data.augment.recipes import FLIPS, Augmentation
+from fovea.data.dataset import Dataset
+from fovea.data.sources.source import Reading
+from fovea.data.splits import split_validation, take
+from fovea.display import Display
+from fovea.errors import DataError, FoveaError, UsageError
+from fovea.evaluation.parts import source_for, split_as_trained
+from fovea.model.bundle import Bundle
+from fovea.tasks.task import Labels, Measured, Task
+from fovea.training.engine import seed_of
+from fovea.training.inference import as_evaluated, predict_logits
+from fovea.training.recipe import Recipe
+
+SET_APART = 0.2
+"""Of a training part without validation, at most so much is set apart for the score."""
+SET_APART_MOST = 5000
+JUDGED = 2000
+"""Samples of the validation part that steps judge their choices by, at most."""
+BATCH = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class Material:
+    """Decoded data whose labels are those of the network."""
+
+    dataset: Dataset
+    """Parts `train` and `val`, perhaps `test`."""
+    bundle: Bundle
+    """The network as it was given; its preprocessing and task stay."""
+    unseen: bool
+    """Whether the validation part was not trained on."""
+    recipe: Recipe
+    augmentation: Augmentation
+    seed: int
+
+    @property
+    def target(self) -> Task:
+        """What is learned."""
+        return self.bundle.target
+
+    def labels(self, name: str) -> Labels:
+        """Return the labels (N,) of a part as the network's task has them."""
+        return self.target.matched(self.dataset.parts[name].labels, self.dataset.classes)
+
+    def refit(self, *, step: int, display: Display, title: str) -> Refit:
+        """Return what trains a network further in the step with a number."""
+        part = self.dataset.parts["train"]
+        return Refit(
+            train=replace(part, labels=self.target.to_network(self.labels("train"))),
+            recipe=self.recipe.replace(seed=seed_of(self.seed, step)),
+            target=self.target,
+            preprocess=self.bundle.preprocess,
+            augmentation=self.augmentation,
+            device=self.bundle.device,
+            progress=lambda share, detail: display.advance(title, share, 1.0, detail=detail),
+        )
+
+    def batches(self, count: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield so many training samples as the network is evaluated on them, and their labels on its scale."""
+        part = self.dataset.parts["train"]
+        rows = np.random.default_rng(self.seed).permutation(len(part))[:count]
+        labels = torch.from_numpy(np.array(self.target.to_network(self.labels("train"))[rows]))
+        found = as_evaluated(part, self.bundle.preprocess, self.bundle.device, rows=rows, batch=BATCH)
+        for first, samples in enumerate(found):
+            yield samples, labels[first * BATCH : first * BATCH + len(samples)].to(self.bundle.device)
+
+    def score(self, model: nn.Module) -> float:
+        """Return the score of a network on some of the validation part, the more the better."""
+        part = self.dataset.parts["val"]
+        rows = np.random.default_rng(self.seed).permutation(len(part))[:JUDGED]
+        outputs = predict_logits(model, take(part, rows).decoded, self.bundle.preprocess, device=self.bundle.device)
+        value = self.measured(outputs, self.labels("val")[rows]).value or 0.0
+        return value if self.target.metric.higher_is_better else -value
+
+    def measured(self, outputs: Tensor, labels: Labels) -> Measured:
+        """Return the task's score of outputs (N, K). Raises: DataError where it is not defined."""
+        found = self.target.measured(outputs, labels)
+        if found.value is None:
+            raise DataError(
+                f"The {self.target.metric.title} of `{self.dataset.name}` is not defined: give more samples."
+            )
+        return found
+
+
+def material_of(
+    bundle: Bundle,
+    data: str | Path,
+    *,
+    seed: int,
+    allow_bad: bool,
+    display: Display,
+    **reading: Unpack[Reading],
+) -> Material:
+    """Return the data of a chain, divided as the network's training divided it, and decoded.
+
+    Raises:
+        DataError: there is no training part, or it is of another kind or has other classes.
+        UsageError: the network's task has no score.
+    """
+    if not bundle.target.measures:
+        raise UsageError(f"Steps are judged by a score, and a network that predicts {bundle.target.noun} has none.")
+    source = source_for(bundle, data, allow_bad=allow_bad, **reading)
+    dataset = source.find(progress=display.fetched)
+    kind = inputs.kind_of(bundle.preprocess)
+    if dataset.input != bundle.preprocess.input:
+        raise DataError(f"`{dataset.name}` holds {inputs.kind(dataset.input).nouns}; this network sees {kind.nouns}.")
+    bundle.target.check_known(dataset.classes, data=dataset.name)
+    divided, apart = _divided(bundle, dataset)
+    seen = apart and bundle.card.trained_on.fingerprint == dataset.fingerprint
+    for note in divided.notes:
+        display.note(f"data: {note}")
+    if seen:
+        display.note(
+            "data: there is no validation part; some of train is set apart for the score, which the network as given "
+            "was trained on: what later rows lose against it is overstated"
+        )
+    decoded = source.decode(divided, bundle.preprocess, progress=display.counter("decoding"))
+    recipe = recipe_of(bundle, display)
+    return Material(
+        dataset=decoded,
+        bundle=bundle,
+        unseen=not seen,
+        recipe=refit_recipe(recipe, seed=seed),
+        augmentation=_augmentation(bundle, decoded, recipe),
+        seed=seed,
+    )
+
+
+def recipe_of(bundle: Bundle, display: Display) -> Recipe:
+    """Return the recipe in the card of a network, or one of plain defaults where there is none that can be read."""
+    given = bundle.card.training.recipe if bundle.card.training is not None else None
+    plain = Recipe(loss=bundle.target.loss)
+    if given is None:
+        display.note("training: the model file names no recipe; further training takes batches of 128, no augmentation")
+        return plain
+    try:
+        return Recipe.from_dict({**given, "loss": bundle.target.loss, "probe": False, "epochs": 1, "budget_s": 0.0})
+    except (FoveaError, TypeError):
+        display.note("training: the recipe in the model file is not known here; further training has no augmentation")
+        return plain
+
+
+def _divided(bundle: Bundle, dataset: Dataset) -> tuple[Dataset, bool]:
+    """Return the data with the parts `train` and `val`, and whether the latter was taken from the former here."""
+    dataset = split_as_trained(dataset, bundle.card)
+    if "train" not in dataset.parts:
+        raise DataError(
+            f"Steps train, and `{dataset.name}` has no part `train`, only {', '.join(dataset.parts)}: give the data "
+            "that the network was trained on."
+        )
+    if "val" in dataset.parts:
+        return dataset, False
+    fraction = min(SET_APART, SET_APART_MOST / len(dataset.parts["train"]))
+    divided = split_validation(dataset, fraction=fraction, seed=0)
+    if "val" not in divided.parts:
+        raise DataError(f"`{dataset.name}` has too few samples to set some apart for the score; add a part `val`.")
+    return divided, True
+
+
+def _augmentation(bundle: Bundle, dataset: Dataset, recipe: Recipe) -> Augmentation:
+    """Return the augmentation of a recipe, without what this kind of target, or these labels, do not bear."""
+    shape, family = bundle.preprocess.shape, inputs.kind(dataset.input).augments
+    without = (*type(bundle.target).changed_by, *(FLIPS if dataset.directional else ()))
+    if family in ("images", "clips") and shape[-1] != shape[-2]:  # augmentations of these give squares
+        return lambda batch, *_: batch
+    return compose_for(family, recipe.augment, size=shape[-1], without=without)

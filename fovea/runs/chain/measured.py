@@ -1,0 +1,94 @@
+"""One row of the table: what a network is worth, how large it is, and how fast."""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from fovea.compression.table import BATCHES, OWN, Row, Timing
+from fovea.display import Display
+from fovea.errors import FoveaError
+from fovea.evaluation.parts import outcome_of
+from fovea.layers import copied
+from fovea.measurement.latency import time_forward
+from fovea.measurement.network import measure_network
+from fovea.model.bundle import Bundle
+from fovea.model.predictor import Predictor
+from fovea.runs.chain.material import Material
+
+TIMED_S = 1.0
+"""Seconds that timing one batch size takes, about."""
+
+
+def outputs_on(predictor: Predictor, material: Material, split: str, display: Display) -> Tensor:
+    """Return what a network says of a part, (N, K) float32."""
+    part = material.dataset.parts[split]
+    return predictor.outputs(part.decoded, progress=display.counter(f"evaluating on {split}"))
+
+
+def row_of(
+    step: str, bundle: Bundle, outputs: Tensor, material: Material, *, first: Row | None, display: Display
+) -> Row:
+    """Return the row of a network whose outputs (N, K) on the validation part are known; its files are not yet."""
+    score = material.measured(outputs, material.labels("val"))
+    value = float(score.value or 0.0)
+    parameters = list(bundle.model.parameters())
+    return Row(
+        step=step,
+        split="val",
+        images=len(outputs),
+        metric=material.target.metric.name,
+        score=value,
+        interval=score.interval,
+        drop=0.0 if first is None else material.target.metric.lost(first.score, value),
+        parameters=sum(parameter.numel() for parameter in parameters),
+        nonzero=sum(int(torch.count_nonzero(parameter)) for parameter in parameters),
+        macs=macs_of(bundle),
+        file_bytes=0,
+        tensor_bytes=0,
+        latency={batch: timing_of(bundle, batch, display) for batch in BATCHES},
+        runs=OWN,
+        threads=torch.get_num_threads(),
+        seconds=0.0,
+    )
+
+
+def macs_of(bundle: Bundle) -> int | None:
+    """Return the multiply-adds of one input; None where not all are counted."""
+    try:
+        measured = measure_network(bundle.model, bundle.preprocess.shape)
+    except FoveaError:  # a network that cannot be walked runs all the same
+        return None
+    return None if "macs" in measured.missing else measured.total.macs
+
+
+def timing_of(bundle: Bundle, batch: int, display: Display) -> Timing:
+    """Return how long passes of a batch take."""
+    found = time_forward(
+        copied(bundle.model),
+        bundle.preprocess.shape,
+        macs=None,
+        batch=batch,
+        seconds=TIMED_S,
+        progress=display.counter(f"timing {batch}"),
+    )
+    return Timing(median_s=found.median_s, p10_s=found.p10_s, p90_s=found.p90_s, passes=found.passes)
+
+
+def with_test(row: Row, predictor: Predictor, material: Material, display: Display) -> Row:
+    """Return the row with the score on the test part, where there is one."""
+    if "test" not in material.dataset.parts:
+        return row
+    outputs = outputs_on(predictor, material, "test", display)
+    score = material.measured(outputs, material.labels("test"))
+    interval = {"interval": list(score.interval)} if score.interval else {}
+    return replace(row, test={"score": score.value, **interval, "images": len(outputs)})
+
+
+def results_of(predictor: Predictor, material: Material, splits: tuple[str, ...]) -> tuple[dict[str, object], ...]:
+    """Return what a card says of a network on parts."""
+    parts = {name: part for name, part in material.dataset.parts.items() if name in splits}
+    return tuple(
+        outcome_of(predictor, replace(material.dataset, parts={name: part}), split=name).result
+        for name, part in parts.items()
+    )

@@ -1,0 +1,72 @@
+"""Targets, and the chains that are chosen for them."""
+
+import pytest
+
+from fovea.compression.planning import chosen, target_of, verdict
+from fovea.compression.table import Row, Timing
+from fovea.errors import UsageError
+
+
+def row(*, latency_s=0.004, macs=40_000_000, file_bytes=1_000_000):
+    timing = Timing(median_s=latency_s, p10_s=latency_s, p90_s=latency_s, passes=10)
+    return Row(
+        **{"step": "as given", "split": "val", "images": 1, "metric": "accuracy", "score": 0.9, "interval": None},
+        **{"drop": 0.0, "parameters": 1, "nonzero": 1, "macs": macs, "file_bytes": file_bytes, "tensor_bytes": 1},
+        **{"latency": {1: timing, 16: timing}, "runs": "PyTorch", "threads": 1, "seconds": 0.0},
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "steps"),
+    [
+        ("macs=2x", "fold,prune=0.5,finetune=3"),
+        ("macs=10M", "fold,prune=0.75,finetune=5"),
+        ("bytes=3x", "share=8bit"),
+        ("bytes=200k", "share=5bit"),
+        ("latency=2ms", "fold,prune=0.5:latency,finetune=3"),
+        ("latency=4x", "fold,prune=0.5:latency,finetune=3,int8"),
+    ],
+)
+def test_a_target_chooses_a_chain_and_says_why_for_each_step(text, steps):
+    found = chosen(target_of(text), row())
+    assert found.steps == steps
+    assert [reason.partition(": ")[0] for reason in found.reasons] == steps.split(",")
+
+
+def test_forty_times_fewer_bytes_are_nine_tenths_of_zeros():
+    """As Han et al. 2015 prune LeNet-5, to 8 % of its weights, for 39 times fewer bytes."""
+    assert chosen(target_of("bytes=39x"), row()).steps == "sparsify=0.903,finetune=10,share=5bit"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("latency", "must be one of latency, macs, bytes with how much, as latency=4x"),
+        ("energy=2x", "must be one of latency, macs, bytes"),
+        ("macs=-3", "with how much"),
+        ("macs=1x", "from above 1x to 8x can be asked for"),
+        ("macs=3ms", "a number with one of these units is wanted: x, nothing, k, m, g"),
+        ("latency=3", "units is wanted: x, us, ms, s"),
+        ("bytes=0k", "units is wanted"),
+    ],
+)
+def test_another_form_is_refused(text, message):
+    with pytest.raises(UsageError, match=message):
+        target_of(text)
+
+
+def test_what_is_there_already_or_out_of_reach_is_refused():
+    with pytest.raises(UsageError, match="the network is there already"):
+        chosen(target_of("macs=50M"), row())
+    with pytest.raises(UsageError, match="is 40 times less than it is now; up to 8 can be asked for"):
+        chosen(target_of("macs=1M"), row())
+    with pytest.raises(UsageError, match="macs of this network are not known"):
+        chosen(target_of("macs=1M"), row(macs=None))
+
+
+def test_the_verdict_compares_the_last_row_with_the_first():
+    first = row()
+    assert verdict(target_of("macs=2x"), first, row(macs=20_000_000))[0]
+    assert not verdict(target_of("macs=2x"), first, row(macs=21_000_000))[0]
+    reached, line = verdict(target_of("bytes=300k"), first, row(file_bytes=250_000))
+    assert (reached, line) == (True, "reaches `bytes=300k`: 250 kB, 4 times less than 1 MB")

@@ -1,0 +1,155 @@
+"""`fovea shrink` as its user meets it: every kind of target, teachers and members, the table, errors in one line."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+import fovea
+from fovea.cli import application
+from fovea.display import Display
+from fovea.errors import DataError, UsageError
+from fovea.jobs.shrink import shrink
+
+OPTIONS = {"threads": 1, "precision": "float32", "device": "cpu", "batch": 16}
+
+
+def quiet(*arguments, **options):
+    return fovea.train(*arguments, display=Display(quiet=True), **{**OPTIONS, **options})
+
+
+def command(*words):
+    return CliRunner().invoke(application(), ["shrink", *map(str, words)])
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    """Return a function of a seed that gives a network that knows digits, of one form."""
+    found = {}
+
+    def trained(seed=0, **settings):
+        key = (seed, *settings.items())
+        if key not in found:
+            out = tmp_path_factory.mktemp("digits") / "run"
+            found[key] = quiet("digits", model="mlp", epochs=6, batch=64, seed=seed, out=out, **settings).model
+        return found[key]
+
+    return trained
+
+
+@pytest.fixture(scope="module")
+def squares(tmp_path_factory):
+    """Return a manifest of grey squares whose brightness is a number, a grade, and two labels."""
+    folder, generator = tmp_path_factory.mktemp("squares"), np.random.default_rng(0)
+    rows = [("path", "split", "number", "grade", "labels")]
+    for part, count in (("train", 48), ("val", 16), ("test", 16)):
+        for index in range(count):
+            level = float(generator.uniform(0, 1))
+            pixels = np.clip(255 * level + generator.normal(0, 8, (8, 8)), 0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(folder / f"{part}{index}.png")
+            labels = ";".join(name for name, limit in (("some", 0.3), ("much", 0.6)) if level > limit) or "none"
+            rows.append((f"{part}{index}.png", part, f"{10 * level:.3f}", str(int(3 * level)), labels))
+    with (folder / "labels.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    return folder / "labels.csv"
+
+
+@pytest.mark.parametrize(("task", "metric"), [("number", "mae"), ("grade", "mae"), ("labels", "map")])
+def test_every_kind_of_target_is_judged_by_its_own_score(squares, tmp_path, task, metric):
+    model = quiet(squares, task=task, label_column=task, model="mlp", epochs=8, size=8, out=tmp_path / "run").model
+    done = shrink(
+        model, squares, steps="finetune=1,distil=1", teacher=model, out=tmp_path / "s.safetensors", label_column=task
+    )
+    assert [row.metric for row in done.rows] == [metric] * 3
+    assert done.rows[-1].test["score"] == pytest.approx(
+        getattr(fovea.evaluate(done.out, squares, label_column=task), metric)
+    )
+    first, last = done.rows[0], done.rows[-1]
+    lost = first.score - last.score if metric == "map" else (last.score - first.score) / first.score
+    assert last.drop == pytest.approx(100 * lost)
+
+
+def test_a_student_learns_from_several_teachers(digits, tmp_path):
+    student = quiet("digits", model="mlp", epochs=1, batch=64, out=tmp_path / "run", widths="8").model
+    teachers = f"{digits(0)},{digits(1)}"
+    done = shrink(student, "digits", steps="distil=8", teacher=teachers, out=tmp_path / "s.safetensors", threads=1)
+    assert done.rows[-1].score > done.rows[0].score
+    said = fovea.info(done.out).card["shrunk"]["teacher"]
+    assert [teacher["file"] for teacher in said] == ["model.safetensors"] * 2
+    assert said[0]["sha256"] != said[1]["sha256"]
+
+
+def test_a_soup_of_seeds_is_no_worse_than_the_network_alone(digits, tmp_path):
+    """Networks from other random weights do not mix, and a greedy soup leaves them out."""
+    done = shrink(digits(0), "digits", steps="soup", members=[digits(1)], out=tmp_path / "s.safetensors", threads=1)
+    assert done.rows[-1].score >= done.rows[0].score
+    assert done.rows[-1].notes[0].startswith("greedy: the mean of ")
+
+
+def test_bagged_members_are_trained_on_other_images(digits):
+    assert fovea.info(digits(0, resample=True)).card["training"]["recipe"]["resample"] is True
+    plain, bagged = (fovea.load(digits(0, **fields)).model.head.logits.weight for fields in ({}, {"resample": True}))
+    assert not (plain == bagged).all()
+
+
+def test_the_command_prints_the_table_and_info_shows_it_again(digits, tmp_path):
+    result = command(digits(0), "digits", "--steps", "finetune=1", "--out", tmp_path / "s.safetensors", "--threads", 1)
+    assert result.exit_code == 0, result.output
+    assert "accuracy, val" in result.stdout and "ms for 16" in result.stdout
+    assert [line.split()[0] for line in result.stdout.splitlines() if line.strip()][2:4] == ["as", "finetune=1"]
+    assert f"Written  {tmp_path / 's.safetensors'}" in result.stdout
+    shown = CliRunner().invoke(application(), ["info", str(tmp_path / "s.safetensors")]).stdout
+    assert "shrunk.steps" in shown and "finetune=1" in shown and "ms for 16" in shown
+
+
+def test_the_command_prints_json_alone(digits, tmp_path):
+    words = ("--steps", "finetune=0.5", "--out", tmp_path / "s.safetensors", "--threads", 1, "--json")
+    found = json.loads(command(digits(0), "digits", *words).stdout)
+    assert [row["step"] for row in found["rows"]] == ["as given", "finetune=0.5"] and found["stopped"] == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "Say what to do by `--steps fold,finetune=3`, or what to reach by `--target`"),
+        ({"steps": "soup", "target": "macs=2x"}, "one of them"),
+        ({"steps": "finetune=1", "teacher": "x"}, "`--teacher` is for steps that learn from one, as `distil`"),
+        ({"steps": "distil=1"}, "`distil` needs other networks: name them by `--teacher A.safetensors`"),
+        ({"steps": "soup"}, "`soup` needs other networks: name them by `--members"),
+        ({"steps": "finetune=1", "out": "small.onnx"}, r"`out` \(=small.onnx\) must end in .safetensors"),
+        ({"steps": "finetune=1", "out": "none/small.safetensors"}, "there is no folder `none`"),
+        ({"steps": "finetune=1", "max_drop": -1}, r"`--max-drop` \(=-1\) must be points from 0 to 100"),
+        ({"steps": "finetune=1", "threads": 0}, r"`--threads` \(=0\) must be a whole number from 1"),
+        ({"target": "speed=2x"}, "must be one of latency, macs, bytes"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused_in_one_line(digits, tmp_path, options, message, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match=message) as error:
+        shrink(digits(0), "digits", **options)
+    assert "\n" not in str(error.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_model_itself_is_not_overwritten(digits):
+    with pytest.raises(UsageError, match="is the model itself"):
+        shrink(digits(0), "digits", steps="finetune=1", out=digits(0))
+
+
+def test_a_teacher_with_other_classes_or_sizes_is_refused(digits, make_bundle, tmp_path):
+    with pytest.raises(UsageError, match="`--teacher` model.safetensors predicts .* or has other classes"):
+        shrink(digits(0), "digits", steps="distil=1", teacher=make_bundle(), out=tmp_path / "s.safetensors")
+    larger = quiet("digits", model="mlp", epochs=1, size=12, out=tmp_path / "run").model
+    with pytest.raises(UsageError, match="sees samples of 1x12x12 and the network those of 1x16x16"):
+        shrink(digits(0), "digits", steps="distil=1", teacher=larger, out=tmp_path / "s.safetensors")
+
+
+def test_data_without_a_training_part_is_refused(digits, tmp_path):
+    folder = tmp_path / "test" / "0"
+    folder.mkdir(parents=True)
+    Image.new("L", (8, 8)).save(folder / "0.png")
+    with pytest.raises(DataError, match="has no part `train`"):
+        shrink(digits(0), tmp_path, steps="finetune=1", out=tmp_path / "s.safetensors")
