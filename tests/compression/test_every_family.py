@@ -8,7 +8,7 @@ import torch
 
 from fovea.compression.changes import changed
 from fovea.compression.channels import channel_groups, remove
-from tests.compression.networks import built, half, zero
+from tests.support.wirings import built, half, zero
 
 FEW = 0.02
 """Of an input's reasons: no layer has a name in them."""
