@@ -240,7 +240,8 @@ class _Follower:
             self._set(step, [args[0].reshape(step.made[0].shape)])
             return
         if base == "constant_pad_nd":
-            args, kwargs = (*args[:2], 0), {}
+            self._set(step, [_padded(args[0], args[1])])
+            return
         self._set(step, tensors_in(step.operation(*args, **kwargs)))
 
     def _divided(self, step: Step, numbers: Tensor) -> None:
@@ -359,6 +360,18 @@ def _along(numbers: Tensor, axis: int) -> Tensor | None:
                 return None
             numbers = numbers.narrow(k, 0, 1)
     return numbers.flatten()
+
+
+def _padded(numbers: Tensor, pad: Sequence[int]) -> Tensor:
+    """Return the numbers of what is padded: around a map zeros of each channel, before and behind channels nothing."""
+    for k, (before, after) in enumerate(zip(pad[::2], pad[1::2], strict=True)):
+        axis = numbers.ndim - 1 - k
+        if axis > 1 and not _varies(numbers, axis):
+            shape = [size + (before + after) * (a == axis) for a, size in enumerate(numbers.shape)]
+            numbers = numbers.narrow(axis, 0, 1).expand(shape)
+        else:
+            numbers = nn.functional.pad(numbers, (*(0, 0) * k, before, after))
+    return numbers
 
 
 def _is_part(tensor: Tensor) -> bool:

@@ -75,7 +75,8 @@ def lines(found: Followed, model: nn.Module) -> tuple[list[Line], dict[int, str]
         if block.side in ("out", "pad"):
             writers |= set(map(int, labels.flat))
     for line in made:
-        reasons |= {int(one): "no layer makes them" for one in line.labels if int(one) not in writers | reasons.keys()}
+        alone = {int(one) for one in line.labels} - writers - reasons.keys()
+        reasons |= dict.fromkeys(alone, f"no layer makes what `{line.layer}` reads there")
     return made, reasons
 
 

@@ -190,12 +190,13 @@ class _Table(Resizing):
     def slice(self, layer: nn.Module, kept: Kept) -> None:
         sides, sees = self.sides(layer), cast(PartialConv2d, layer).sees
         ins, outs = (list(kept.get(side, range(sides[side]))) for side in ("in", "out"))
-        weights, maps = [], self._maps(layer)
+        weights, table, maps = [], [], self._maps(layer)
         for out in outs:
-            weights.append(maps[out].weight.detach()[:, [k for k, seen in enumerate(sees[out]) if seen in ins]])
-        table = [[ins.index(seen) for seen in sees[out] if seen in ins] for out in outs]
-        if blind := [out for out, row in zip(outs, table, strict=True) if not row]:
-            raise ValueError(f"Its map {blind[0]} would see none: keep one of the maps {sees[blind[0]]} before it")
+            seen = [k for k, one in enumerate(sees[out]) if one in ins]
+            weight = maps[out].weight.detach()
+            # a map that would see none sees the first one that is left, by weights of zero
+            weights.append(weight[:, seen] if seen else torch.zeros_like(weight[:, :1]))
+            table.append([ins.index(sees[out][k]) for k in seen] or [0])
         biases = [maps[out].bias for out in outs]
         self._put(layer, table, weights)
         for conv, bias in zip(self._maps(layer), biases, strict=True):
