@@ -25,6 +25,8 @@ from fovea.hooks import tensors_in
 from fovea.layers import PaddedChannels
 
 COPIES = {"clone", "_to_copy", "detach", "alias", "lift_fresh", "lift_fresh_copy", "contiguous"}
+ELEMENTWISE = {"hardswish", "log_sigmoid_forward", "_prelu_kernel", "rsub"}
+"""Operations that PyTorch does not tag as what takes each element on its own, and that do."""
 MOVES = {"cat", "stack", "constant_pad_nd", "flip", "roll", "repeat", "view", "_unsafe_view"}
 """Operations beside the other views that only move what they get."""
 PARTS = {"slice", "select", "split", "split_with_sizes", "unbind"}
@@ -200,7 +202,7 @@ class _Follower:
             self._set(step, [self._of(step.reads[0])])
         elif (step.operation.is_view and base != "as_strided") or base in MOVES:
             self._moved(step, base)
-        elif torch.Tag.pointwise in step.operation.tags:
+        elif torch.Tag.pointwise in step.operation.tags or base in ELEMENTWISE:
             self._pointwise(step)
         elif name.lstrip("_").startswith(BY_CHANNEL):
             self._by_channel(step)
