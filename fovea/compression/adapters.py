@@ -30,7 +30,7 @@ PATTERN = 0.01
 def folded(model: nn.Module, work: Work, _: None) -> Done:
     """Fold batch norms; those that stay are named with the reason."""
     folding = fold(model, work.input_shape)
-    count = sum(len(change["into"]) for change in folding.changes)
+    count = sum(len(change.get("into", ())) for change in folding.changes)
     notes = [f"{count} batch norms are folded" if count else "there is no batch norm to fold"]
     notes += [f"`{name}` stays: {reason}" for name, reason in list(folding.kept.items())[:NAMED]]
     if len(folding.kept) > NAMED:

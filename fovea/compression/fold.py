@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from fovea.compression.change import Change, kind, layer_named, replaced
+from fovea.compression.plain import plain
 from fovea.compression.recording import Call, Recording, recorded
 from fovea.errors import UsageError, shortened
 from fovea.layers import Convolution, PredefinedSparseConv2d
@@ -75,12 +76,14 @@ class Folding:
 
 
 def fold(model: nn.Module, input_shape: Sequence[int]) -> Folding:
-    """Fold the batch norms of `model`, in place, where its outputs for inputs (N, C, *sizes) stay what they are.
+    """Fold the norms of `model`, in place, where its outputs for inputs (N, C, *sizes) stay what they are.
 
     Raises:
         UsageError: the network cannot be followed; it is left as it was.
     """
     recording = recorded(model, input_shape)
+    if changes := plain(model):
+        recording = recorded(model, input_shape)
     into, kept = dict[str, str](), dict[str, str]()
     for name, norm in list(model.named_modules()):
         if not isinstance(norm, _BatchNorm):
@@ -89,7 +92,7 @@ def fold(model: nn.Module, input_shape: Sequence[int]) -> Folding:
             into[name] = _folded(model, recording, name)
         except _Stays as reason:
             kept[name] = str(reason)
-    return Folding([Fold(into).to_dict()] if into else [], kept)
+    return Folding([*changes, *([Fold(into).to_dict()] if into else [])], kept)
 
 
 class _Stays(Exception):  # noqa: N818 (no error: the reason why a norm is not folded)
