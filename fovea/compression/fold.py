@@ -183,13 +183,14 @@ def _behind(recording: Recording, norm: Call, scale: Tensor, shift: Tensor) -> s
         if isinstance(call.module, Linear) and call.inputs[0] is made:
             if not _read_by(recording, made, call):
                 raise _Stays("what it makes is read elsewhere too")
-            if isinstance(call.module, Convolution) and _pads(call.module) and bool(shift.any()):
+            if isinstance(call.module, Convolution) and pads(call.module) and bool(shift.any()):
                 raise _Stays(f"`{call.path}` pads what it makes with zeros")
             return call.path
     raise _Stays("no layer reads what it makes directly")
 
 
-def _pads(layer: Convolution) -> bool:
+def pads(layer: Convolution) -> bool:
+    """Tell whether a convolution puts something around its input."""
     return layer.padding == "same" or (layer.padding != "valid" and any(_pair(layer.padding)))
 
 

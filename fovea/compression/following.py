@@ -32,7 +32,7 @@ MOVES = {"cat", "stack", "constant_pad_nd", "flip", "roll", "repeat", "view", "_
 PARTS = {"slice", "select", "split", "split_with_sizes", "unbind"}
 """Views that may leave out channels."""
 BY_CHANNEL = ("avg_pool", "max_pool", "adaptive_avg_pool", "adaptive_max_pool", "upsample", "reflection", "replication")
-"""Begin, after a `_` perhaps, the names of operations that take each channel alone; a digit says along how many axes."""
+"""Begin, after a `_` perhaps, the names of operations that take each channel alone; a digit is their axes."""
 REDUCTIONS = {"mean", "sum", "amax", "amin", "max", "min", "var", "std", "linalg_vector_norm", "any", "all", "prod"}
 ALONG = {"_softmax", "_log_softmax", "cumsum", "cumprod", "native_layer_norm", "native_group_norm"}
 """Operations whose output has the shape of the input, and that mix along some axes."""
