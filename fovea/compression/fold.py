@@ -156,7 +156,9 @@ def _before(recording: Recording, norm: Call, scale: Tensor, shift: Tensor) -> s
         tensor = reader.inputs[0]
         if not _read_by(recording, tensor, reader):
             raise _Stays(f"what `{reader.path}` reads is read elsewhere too")
-        makers = [call for call in recording.calls if call.outputs and call.outputs[0] is tensor]
+        # nn.Identity hands on what it got, and runs nothing
+        ran = [call for call in recording.calls if call.stop > call.start]
+        makers = [call for call in ran if call.outputs and call.outputs[0] is tensor]
         if not makers:
             raise _Stays("no layer alone makes what it reads")
         maker = makers[-1]  # the innermost that returns it
