@@ -98,13 +98,13 @@ def test_channels_that_a_shuffle_deals_out_come_in_another_order():
         x = x.reshape(N, 2, C // 2, H, W).transpose(1, 2).reshape(N, C, H, W)
         return model.two(model.each(x)).flatten(1)
 
-    layers = {"one": nn.Conv2d(2, 6, 1, groups=2), "each": nn.Conv2d(6, 6, 3, groups=6), "two": nn.Conv2d(6, 1, 1)}
+    layers = {"one": nn.Conv2d(4, 6, 1, groups=2), "each": nn.Conv2d(6, 6, 3, groups=6), "two": nn.Conv2d(6, 1, 1)}
     model = Lambda(forward, **layers).eval()
-    found = channel_groups(model, (2, 3, 3))
+    found = channel_groups(model, (4, 3, 3))
     group = found["one"]
     assert places(group)["each", "each"] == [[0], [2], [4], [1], [3], [5]]
     zero(model, found, group, np.array([0, 5]))
-    x = torch.randn(2, 2, 3, 3)
+    x = torch.randn(2, 4, 3, 3)
     with torch.no_grad():
         was, each = model(x), model.each.weight.clone()
         remove(model, found, {"one": [1, 2, 3, 4]})
@@ -116,8 +116,10 @@ def test_channels_that_a_shuffle_deals_out_come_in_another_order():
 def test_a_shortcut_that_appends_zeros_pads_what_is_left():
     model = built("cifar_resnet20", (3, 32, 32))
     found = channel_groups(model, (3, 32, 32))
-    assert [len(found[name]) for name in ("stem.conv", "stage2.block1.shortcut", "stage3.block1.shortcut")] == [16, 16, 32]
-    keep = {"stem.conv": [*range(10)], "stage2.block1.shortcut": [*range(6), 8]}
+    second, third = (f"stage{stage}.block1.residual.conv2" for stage in (2, 3))
+    assert [len(found[name]) for name in ("stem.conv", second, third)] == [16, 16, 32]
+    # of the 16 new channels 8 come before those of the first stage, 8 behind
+    keep = {"stem.conv": [*range(10)], second: [*range(6), 8]}
     change = remove(model, found, keep)[0]
     assert change["layers"]["stage2.block1.shortcut"] == [6, 1]
     assert change["layers"]["stage3.block1.residual.conv1"][:2] == [17, 64]
@@ -149,7 +151,7 @@ def test_a_scale_on_its_own_belongs_to_its_channels():
     ("function", "reason"),
     [
         (lambda self, x: self.two(self.one(x).softmax(1)), "`softmax`"),
-        (lambda self, x: self.two(self.one(x)[:, :4]), "takes a part of the channels by `slice`"),
+        (lambda self, x: self.two(torch.cat([self.one(x)[:, 1:], x], 1)), "takes a part of the channels by `slice`"),
         (lambda self, x: self.two(self.one(x) / self.one(x).mean(1, keepdim=True)), "`mean`"),
         (lambda self, x: self.two(self.one(x).sort(1)[0]), "`sort`"),
         (lambda self, x: self.two((self.one(x).flatten(2) @ x.flatten(2).mT).unsqueeze(3)), "`bmm`"),
