@@ -59,6 +59,8 @@ class Subject:
     bits: tuple[int, int]
     """Of the values that convolutions share, and dense layers."""
     share_epochs: float = 0.5
+    batch: int = 128
+    """Images to a step of those trainings."""
 
     def build(self) -> nn.Module:
         """Return the network with random weights."""
@@ -76,6 +78,7 @@ SUBJECTS = {
         rounds=((3.0, 2), (1.5, 2), (0.85, 4), (0.6, 3), (0.4, 3)),
         chosen=3,
         bits=(5, 5),
+        batch=256,
     ),
     "lenet": Subject(
         title="LeNet-5 of Caffe",
@@ -136,7 +139,9 @@ class Study:
 
     def refit(self, stage: int) -> Refit:
         """Return what trains the network in a stage, in another order of images than in the others."""
-        recipe = refit_recipe(Recipe(precision="float32", threads=1), seed=100 * self.seed + stage)
+        recipe = refit_recipe(
+            Recipe(batch=self.subject.batch, precision="float32", threads=1), seed=100 * self.seed + stage
+        )
         torch.set_num_threads(1)
         return Refit(
             train=self.data.train,
