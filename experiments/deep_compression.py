@@ -16,12 +16,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
 from torch import nn
 
 import fovea.zoo  # noqa: F401 (its import makes the networks known)
+from experiments.figures import COLOURS, axes, save
 from experiments.harness import Data, accuracy, experiment, load, probabilities, started, trainer_of
 from fovea import registry
 from fovea.card import Card
@@ -36,9 +38,7 @@ from fovea.storage import append_line
 from fovea.training.recipe import Recipe
 
 IMAGES, HELD_OUT = 60_000, 6_000
-CURVE_BITS = (1, 2, 3, 4, 5, 6)
-PUBLISHED = 39.0
-"""Times fewer bytes, by the paper, on MNIST: 39 and 40."""
+CURVE_BITS = (1, 2, 4, 6)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +58,7 @@ class Subject:
     """The round whose network is shared, from 1."""
     bits: tuple[int, int]
     """Of the values that convolutions share, and dense layers."""
-    share_epochs: float = 2.0
+    share_epochs: float = 1.0
 
     def build(self) -> nn.Module:
         """Return the network with random weights."""
@@ -73,7 +73,7 @@ SUBJECTS = {
         epochs=20,
         lr=0.05,
         kept={"stage1.dense": 0.08, "stage2.dense": 0.09, "head.logits": 0.26},
-        rounds=((3.0, 3), (1.5, 3), (1.0, 8), (0.7, 6), (0.5, 6)),
+        rounds=((3.0, 2), (1.5, 2), (1.0, 5), (0.7, 4), (0.5, 4)),
         chosen=3,
         bits=(5, 5),
     ),
@@ -83,10 +83,10 @@ SUBJECTS = {
         epochs=12,
         lr=0.05,
         kept={"stage1.conv": 0.66, "stage2.conv": 0.12, "head.dense1": 0.08, "head.logits": 0.19},
-        rounds=((3.0, 1), (1.5, 1), (1.0, 3), (0.7, 2), (0.5, 2)),
+        rounds=((3.0, 0.5), (1.5, 0.5), (1.0, 1.5), (0.7, 1), (0.5, 1)),
         chosen=3,
         bits=(5, 5),
-        share_epochs=1,
+        share_epochs=0.5,
     ),
 }
 
@@ -125,8 +125,14 @@ class Study:
         score = accuracy(probabilities(model, data.test, data.preprocess), data.test)
         line = {"network": self.name, "seed": self.seed, "stage": stage, "validation": score}
         found = {**line, "bytes": tensor_bytes(self.path(stage)), "kept": kept_share(model)}
-        append_line(self.folder / "log.jsonl", json.dumps(found) + "\n")
+        append_line(self.folder / "log.jsonl", json.dumps(found))
         print(f"{self.path(stage).name}: {100 * score:.2f} %, {found['bytes']:,} bytes", flush=True)
+
+    def logged(self) -> dict[str, Mapping[str, Any]]:
+        """Return the lines of the log about this network, by the stage."""
+        lines = map(json.loads, (self.folder / "log.jsonl").read_text().splitlines())
+        mine = (line for line in lines if (line["network"], line["seed"]) == (self.name, self.seed))
+        return {line["stage"]: line for line in mine}
 
     def refit(self, stage: int) -> Refit:
         """Return what trains the network in a stage, in another order of images than in the others."""
@@ -221,11 +227,62 @@ def run(study: Study, *, curve: bool) -> None:
             pruned(study, number)
     wanted = [(f"round{study.subject.chosen}", study.subject.bits)]
     if curve:
-        wanted += [(f"round{number}", study.subject.bits) for number in range(2, rounds + 1)]
+        wanted += [(f"round{number}", study.subject.bits) for number in range(1, rounds + 1)]
         wanted += [("base", (bits, bits)) for bits in CURVE_BITS]
     for stage, bits in wanted:
         if not study.path(shared_stage(stage, bits)).exists():
             shared_values(study, stage, bits)
+
+
+def compared(studies: list[Study], whole: Data) -> None:
+    """Print what the networks of all seeds are worth on the test part, before and after, and their bytes."""
+    subject = studies[0].subject
+    final = shared_stage(f"round{subject.chosen}", subject.bits)
+    print(
+        f"{subject.title}\n| seed | bytes of tensors | times fewer | whole file | error before | after | loss, points |"
+    )
+    print("|---|---|---|---|---|---|---|", flush=True)
+    losses, ratios = [], []
+    for study in studies:
+        right = [
+            accuracy(probabilities(study.network(stage), whole.test, whole.preprocess), whole.test)
+            for stage in ("base", final)
+        ]
+        sizes = [tensor_bytes(study.path(stage)) for stage in ("base", final)]
+        losses.append(100 * (right[0] - right[1]))
+        ratios.append(sizes[0] / sizes[1])
+        cells = (
+            *(str(study.seed), f"{sizes[1]:,} of {sizes[0]:,}", f"{ratios[-1]:.1f}"),
+            f"{study.path(final).stat().st_size:,}",
+            *(f"{100 * (1 - share):.2f} %" for share in right),
+            f"{losses[-1]:+.2f}",
+        )
+        print(f"| {' | '.join(cells)} |", flush=True)
+    print(f"\n{fmean(ratios):.1f} times fewer bytes; mean loss {fmean(losses):+.2f} points\n", flush=True)
+
+
+def draw(studies: list[Study], out: Path) -> None:
+    """Draw the accuracy on what was held out against how many times fewer bytes there are, one plot a network."""
+    figure, plots = axes(len(studies), width=4.6, height=3.6)
+    for study, plot in zip(studies, plots, strict=True):
+        rounds = [f"round{number}" for number in range(1, len(study.subject.rounds) + 1)]
+        bits = study.subject.bits
+        curves = {
+            "pruned": ["base", *rounds],
+            "shared": ["base", *(shared_stage("base", (each, each)) for each in reversed(CURVE_BITS))],
+            "pruned and shared": [shared_stage(stage, bits) for stage in rounds],
+        }
+        found = study.logged()
+        whole = found["base"]["bytes"]
+        for colour, (name, stages) in zip(COLOURS, curves.items(), strict=False):
+            points = [(whole / found[stage]["bytes"], 100 * found[stage]["validation"]) for stage in stages]
+            plot.plot(*zip(*points, strict=True), color=colour, marker="o", ms=4, label=name)
+        plot.set(title=study.subject.title, xlabel="times fewer bytes of tensors", xscale="log")
+        plot.set_ylabel("accuracy on held-out images in %")
+        plot.set_xticks([1, 2, 5, 10, 20, 50, 100], ["1", "2", "5", "10", "20", "50", "100"])
+        plot.minorticks_off()
+        plot.legend(frameon=False, fontsize=8, loc="lower left")
+    save(figure, out)
 
 
 def main() -> None:
@@ -235,10 +292,16 @@ def main() -> None:
     given: argparse.Namespace = started(parser)
     given.folder.mkdir(parents=True, exist_ok=True)
     data, whole = divided(given.images)
-    for name in given.networks:
-        for seed in given.seeds:
-            study = Study(name=name, seed=seed, folder=given.folder, data=data, quick=given.quick)
-            run(study, curve=False)
+    studies = [
+        [Study(name=name, seed=seed, folder=given.folder, data=data, quick=given.quick) for seed in given.seeds]
+        for name in given.networks
+    ]
+    for of_network in studies:
+        for study in of_network:
+            run(study, curve=study is of_network[0])
+    draw([of_network[0] for of_network in studies], given.out)
+    for of_network in studies:
+        compared(of_network, whole)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from fovea.compression.binarise import binarise
+from fovea.compression.factors import lowrank, separable
+from fovea.compression.fold import fold
+from fovea.compression.inq import inq
+from fovea.compression.predefined import predefined
+from fovea.compression.quantise import quantise
 from fovea.compression.share import Share
 from fovea.compression.soups import check_form, greedy_soup, uniform_soup
 from fovea.compression.step import Done, Work
@@ -15,8 +21,21 @@ from fovea.errors import UsageError
 
 STATISTICS = 2048
 """Training samples that set the batch norms of a soup."""
+NAMED = 5
+"""Batch norms that stay, of which the reason is told."""
 PATTERN = 0.01
 """Share of zeros in a weight from which on they are taken for a pattern, and held."""
+
+
+def folded(model: nn.Module, work: Work, _: None) -> Done:
+    """Fold batch norms; those that stay are named with the reason."""
+    folding = fold(model, work.input_shape)
+    count = sum(len(change["into"]) for change in folding.changes)
+    notes = [f"{count} batch norms are folded" if count else "there is no batch norm to fold"]
+    notes += [f"`{name}` stays: {reason}" for name, reason in list(folding.kept.items())[:NAMED]]
+    if len(folding.kept) > NAMED:
+        notes.append(f"{len(folding.kept) - NAMED} more stay for reasons like these")
+    return Done(model=model, changes=folding.changes, notes=notes)
 
 
 def finetune(model: nn.Module, work: Work, epochs: float) -> Done:
@@ -61,6 +80,41 @@ def share(model: nn.Module, work: Work, bits: int) -> Done:
     return Share(bits=bits)(model, work)
 
 
+def low_rank(model: nn.Module, work: Work, asked: tuple[float, float]) -> Done:
+    """Write layers as two of low rank that leave a share of their multiply-adds."""
+    return lowrank(model, work, share=asked[0], epochs=asked[1])
+
+
+def depthwise_separable(model: nn.Module, work: Work, epochs: float) -> Done:
+    """Write convolutions as depthwise ones and 1 x 1."""
+    return separable(model, work, epochs=epochs)
+
+
+def with_predefined_zeros(model: nn.Module, work: Work, asked: tuple[int, float]) -> Done:
+    """Hold all but so many places of each kernel at zero."""
+    return predefined(model, work, support=asked[0], epochs=asked[1])
+
+
+def quantised(model: nn.Module, work: Work, epochs: float) -> Done:
+    """Train on a grid of 256 levels."""
+    return quantise(model, work, epochs=epochs)
+
+
+def powers_of_two(model: nn.Module, work: Work, asked: tuple[int, float]) -> Done:
+    """Bring weights to powers of two."""
+    return inq(model, work, bits=asked[0], epochs=asked[1])
+
+
+def binary(model: nn.Module, work: Work, epochs: float) -> Done:
+    """Train with binary weights."""
+    return binarise(model, work, epochs=epochs)
+
+
+def xnor(model: nn.Module, work: Work, epochs: float) -> Done:
+    """Train with binary weights and inputs."""
+    return binarise(model, work, epochs=epochs, inputs=True)
+
+
 def zeros_held(model: nn.Module) -> Callable[[nn.Module], None] | None:
     """Return what brings weights that are zero now back to zero after each step; None where no weight has a pattern."""
     masks: dict[str, Tensor] = {}
@@ -75,6 +129,6 @@ def zeros_held(model: nn.Module) -> Callable[[nn.Module], None] | None:
     def hold(trained: nn.Module) -> None:
         parameters = dict(trained.named_parameters())
         for name, mask in masks.items():
-            parameters[name].mul_(mask)
+            parameters[name].masked_fill_(~mask, 0.0)  # a product would leave zeros of both signs
 
     return hold

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from fovea.data.augment.mixing import Labels
 from fovea.data.augment.recipes import Augmentation
 from fovea.data.dataset import Part
-from fovea.errors import UsageError
+from fovea.errors import TrainingError, UsageError
 from fovea.inputs.interface import Preprocessing
 from fovea.tasks.task import Task
 from fovea.training.engine import Trainer, fitted
@@ -123,6 +123,13 @@ class _Refitting(Trainer):
     def progress(self) -> float:
         """How much is done, in [0, 1]."""
         return min(1.0, self.clock.total_steps / self.steps)
+
+    def diverged(self, what: str) -> TrainingError:
+        """Return the error that stops the training, with what to try."""
+        return TrainingError(
+            f"{what} while the network was trained further (learning rate {self.lr:.3g}): the step before took too "
+            "much of it. Take less in one step, as `prune=0.3,finetune=2,prune=0.3,finetune=2`."
+        )
 
     def answered(self, images: Tensor, labels: Labels, *, count: int) -> tuple[Tensor, Outputs]:
         """Return loss and outputs of a chunk of a step."""

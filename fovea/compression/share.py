@@ -7,6 +7,7 @@ centroid is the sum of those of its weights (equation 3). Weights that are zero 
 Nothing in the structure of a network changes: a layer with few values is stored in few bytes by `coding`.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from fovea.errors import UsageError
 LAYERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
 """Whose weights share values; biases and norms stay as they are: they are few."""
 MOST_BITS = 8
-ROUNDS = 100
+ROUNDS = 200
 """Of k-means at most; it is done earlier where nothing changes."""
 
 
@@ -109,12 +110,11 @@ def shared(model: nn.Module, values: Mapping[str, int]) -> Iterator[None]:
 
 
 def shareable(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """Yield the layers whose weights can share values, with their paths; of layers that are tied the first."""
-    seen: set[int] = set()
+    """Yield the layers whose weights can share values, with their paths: not those that two layers have in common."""
+    owners = Counter(id(parameter) for module in model.modules() for parameter in module.parameters(recurse=False))
     for name, module in model.named_modules():
-        if isinstance(module, LAYERS) and not parametrize.is_parametrized(module) and module.weight.any():
-            if id(module.weight) not in seen:
-                seen.add(id(module.weight))
+        if isinstance(module, LAYERS) and not parametrize.is_parametrized(module):
+            if owners[id(module.weight)] == 1 and module.weight.any():
                 yield name, module
 
 
@@ -122,7 +122,8 @@ def clustered(weight: Tensor, values: int) -> tuple[Tensor, Tensor]:
     """Return at most so many centroids (K,) of the elements that are not zero, and int64 indices of the weight's shape.
 
     Elements that are zero have index K. Lloyd's algorithm on sorted numbers, where each cluster is an interval: the
-    sums over all clusters are differences of one running sum, float64. A centroid that loses all its elements is gone.
+    sums over all clusters are differences of one running sum, float64. Instead of a centroid that loses all its
+    elements, the cluster of greatest error is divided. There are fewer centroids where there are fewer values.
 
     >>> centroids, indices = clustered(torch.tensor([0.0, 1.0, 1.2, 4.0]), 2)
     >>> [round(value, 3) for value in centroids.tolist()], indices.tolist()
@@ -131,21 +132,36 @@ def clustered(weight: Tensor, values: int) -> tuple[Tensor, Tensor]:
     flat = weight.flatten().double()
     places = flat.nonzero().squeeze(1)
     ordered, order = flat[places].sort(stable=True)
-    sums = torch.cat([ordered.new_zeros(1), ordered.cumsum(0)])
+    sums, squares = _running(ordered), _running(ordered.square())
     centroids = torch.linspace(float(ordered[0]), float(ordered[-1]), values, dtype=torch.float64)
-    bounds = torch.zeros(0, dtype=torch.int64)
+    before = torch.zeros(0, dtype=torch.int64)
     for _ in range(ROUNDS):
-        found = _bounds(ordered, centroids)
-        centroids = sums[found].diff() / found.diff()
-        if torch.equal(found, bounds):
-            break
-        bounds = found
-    else:
         bounds = _bounds(ordered, centroids)
         centroids = sums[bounds].diff() / bounds.diff()
+        errors = squares[bounds].diff() - sums[bounds].diff() * centroids
+        divided = _divided(ordered, bounds, errors, values - len(centroids))
+        if not len(divided) and torch.equal(bounds, before):
+            break
+        before = bounds
+        centroids = torch.cat([centroids, divided]).sort().values
+    bounds = _bounds(ordered, centroids)
+    centroids = sums[bounds].diff() / bounds.diff()
     indices = torch.full((flat.numel(),), len(centroids), dtype=torch.int64)
     indices[places[order]] = torch.repeat_interleave(torch.arange(len(centroids)), bounds.diff())
     return centroids.to(weight.dtype), indices.view(weight.shape)
+
+
+def _running(values: Tensor) -> Tensor:
+    """Return the sums of the first 0, 1, 2, ... values."""
+    return torch.cat([values.new_zeros(1), values.cumsum(0)])
+
+
+def _divided(ordered: Tensor, bounds: Tensor, errors: Tensor, most: int) -> Tensor:
+    """Return a further centroid for each of so many clusters of greatest error: its greatest element."""
+    first, last = ordered[bounds[:-1]], ordered[bounds[1:] - 1]
+    chosen = errors.argsort(descending=True, stable=True)[: max(0, most)]
+    chosen = chosen[first[chosen] < last[chosen]]
+    return last[chosen]
 
 
 def _bounds(ordered: Tensor, centroids: Tensor) -> Tensor:

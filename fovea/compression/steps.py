@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 MOST_STEPS = 50
 MOST_EPOCHS = 10_000
 MOST_BITS = 8
+EPOCHS = "3"
+"""Of a step that trains, where none are named."""
 PRUNED = ("macs", "params", "bytes", "latency", "energy")
 """What `prune` takes a share of."""
 
@@ -38,12 +40,12 @@ class Kind(NamedTuple):
     """What stands for a value that is left out; empty where there must be one."""
     repairs: bool = False
     """Whether it makes good what the step before it has cost: the score counts after it."""
-    coded: bool = False
-    """Whether it leaves weights that a file holds in few bits."""
     settles: bool = False
     """Whether it puts weights on a grid that further training would leave."""
     trains: bool = False
     """Whether it moves the weights by training."""
+    taught: bool = False
+    """Whether it learns from `--teacher` where there is one."""
     closes: bool = False
     """Whether nothing may follow."""
 
@@ -105,14 +107,31 @@ def _pruned(text: str) -> tuple[float, str]:
     return _share(share), target or PRUNED[0]
 
 
-def _sparse(text: str) -> tuple[float, float]:
-    share, _, epochs = text.partition(":")
-    return _share(share), _epochs(epochs or "3")
+def _with_epochs(reads: Callable[[str], Any]) -> Callable[[str], tuple[Any, float]]:
+    """Return what reads `VALUE[:EPOCHS]`."""
+
+    def read(text: str) -> tuple[Any, float]:
+        value, _, epochs = text.partition(":")
+        return reads(value), _epochs(epochs or EPOCHS)
+
+    return read
+
+
+def _places(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise ValueError("1 or more")
+    return value
 
 
 _OWN, _PRUNING = "fovea.compression.adapters", "fovea.compression.pruning.steps"
 
 KINDS = (
+    Kind("fold", "", "put batch norms into the layers beside them; the outputs stay", _nothing, f"{_OWN}:folded"),
+    Kind(
+        *("prune", "SHARE[:macs|params|bytes|latency|energy]", "take whole channels and blocks out", _pruned),
+        at=f"{_PRUNING}:prune_step",
+    ),
     Kind(
         *("finetune", "EPOCHS", "train further on the labels", _epochs, f"{_OWN}:finetune"),
         repairs=True,
@@ -122,6 +141,7 @@ KINDS = (
         *("distil", "EPOCHS", "train further on what `--teacher` says", _epochs, f"{_OWN}:distil"),
         repairs=True,
         trains=True,
+        taught=True,
     ),
     Kind(
         *("soup", "greedy|uniform", "average with the networks of `--members`", _one_of("greedy", "uniform")),
@@ -129,20 +149,62 @@ KINDS = (
         default="greedy",
     ),
     Kind(
+        *("sparsify", "SHARE[:EPOCHS]", "train while the smallest weights become zero", _with_epochs(_share)),
+        at=f"{_PRUNING}:sparsify_step",
+        trains=True,
+        taught=True,
+    ),
+    Kind(
+        *("predefined", "PLACES[:EPOCHS]", "train with all but so many places of each kernel zero, in fixed patterns"),
+        reads=_with_epochs(_places),
+        at=f"{_OWN}:with_predefined_zeros",
+        trains=True,
+        taught=True,
+    ),
+    Kind(
+        *("lowrank", "SHARE[:EPOCHS]", "write layers as two of low rank that leave a share of the MACs, and distil"),
+        reads=_with_epochs(_share),
+        at=f"{_OWN}:low_rank",
+        trains=True,
+        taught=True,
+    ),
+    Kind(
+        *("separable", "EPOCHS", "write convolutions as depthwise ones and 1x1, and distil", _epochs),
+        at=f"{_OWN}:depthwise_separable",
+        default=EPOCHS,
+        trains=True,
+        taught=True,
+    ),
+    Kind(
         *("share", "5bit", "let the weights of a layer share 2^BITS values, which are trained", _bits),
         at=f"{_OWN}:share",
-        coded=True,
         settles=True,
         trains=True,
     ),
     Kind(
-        *("prune", "SHARE[:macs|params|bytes|latency|energy]", "take whole channels and blocks out", _pruned),
-        at=f"{_PRUNING}:prune_step",
+        *("quantise", "EPOCHS", "train on a grid of 256 levels, activations too", _epochs, f"{_OWN}:quantised"),
+        settles=True,
+        trains=True,
+        taught=True,
     ),
     Kind(
-        *("sparsify", "SHARE[:EPOCHS]", "train while the smallest weights become zero", _sparse),
-        at=f"{_PRUNING}:sparsify_step",
+        *("inq", "5bit[:EPOCHS]", "bring weights to powers of two, some at a time", _with_epochs(_bits)),
+        at=f"{_OWN}:powers_of_two",
+        settles=True,
         trains=True,
+        taught=True,
+    ),
+    Kind(
+        *("binarise", "EPOCHS", "train with two values for the weights of each channel", _epochs, f"{_OWN}:binary"),
+        settles=True,
+        trains=True,
+        taught=True,
+    ),
+    Kind(
+        *("xnor", "EPOCHS", "train with two values for weights, and for inputs too", _epochs, f"{_OWN}:xnor"),
+        settles=True,
+        trains=True,
+        taught=True,
     ),
     Kind("int8", "", "write an .onnx in integers beside the result, calibrated on train", _nothing, "", closes=True),
 )

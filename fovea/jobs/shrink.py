@@ -14,7 +14,7 @@ from fovea.compression.steps import Asked, parsed
 from fovea.compression.table import Row, Table, check_max_drop, table_of
 from fovea.data.sources.source import Reading, reads_data
 from fovea.display import Display
-from fovea.errors import DropError, UsageError
+from fovea.errors import DropError, FoveaError, UsageError
 from fovea.exporting.library import check_installed
 from fovea.model.bundle import load
 from fovea.runs.chain.chain import Chain, Settings
@@ -133,7 +133,7 @@ def shrink(
             material,
             kept,
             teacher=teacher_of(others["teacher"], bundle),
-            members=[member.model for member in members_of(others["members"], bundle)],
+            members=[member.model for member in members_of(others["members"], bundle, display)],
             display=display,
         )
         with _kept_said(chain):
@@ -176,15 +176,16 @@ def _taken(chain: Chain, target: str | None, *, resume: bool) -> tuple[str, ...]
 
 @contextmanager
 def _kept_said(chain: Chain) -> Iterator[None]:
-    """After Ctrl-C say what is kept."""
+    """After Ctrl-C, or where a step fails, say what is kept."""
     try:
         yield
-    except KeyboardInterrupt:
-        kept = chain.kept
-        good = f"`{kept.out}` holds the last good network; " if chain.good and kept.out.exists() else ""
-        more = f"{max(0, len(chain.rows) - 1)} of {len(chain.settings.steps)} steps are done"
-        way = "The same command with --resume goes on" if kept.unfinished.exists() else "Nothing is kept"
-        chain.display.note(f"Stopped: {good}{more}. {way}.")
+    except (KeyboardInterrupt, FoveaError) as error:
+        kept, done = chain.kept, max(0, len(chain.rows) - 1)
+        if done and kept.unfinished.exists():
+            good = f"`{kept.out}` holds the last good network; " if chain.good and kept.out.exists() else ""
+            interrupted = isinstance(error, KeyboardInterrupt)
+            way = " The same command with --resume goes on." if interrupted else ""
+            chain.display.note(f"Stopped: {good}{done} of {len(chain.settings.steps)} steps are done.{way}")
         raise
 
 
@@ -244,9 +245,13 @@ def _place(model: str | Path, out: str | Path | None) -> Path:
 def _check_others(asked: Sequence[Asked], others: dict[str, tuple[Path, ...]]) -> None:
     """Raise UsageError where networks are named that no step needs, or the other way round."""
     names = [step.kind.name for step in asked]
+    if others["teacher"] and asked and not any(step.kind.taught for step in asked):
+        raise UsageError(
+            "`--teacher` is for steps that learn from one, as `distil`; add that, or leave the option out."
+        )
+    if others["members"] and "soup" not in names:
+        raise UsageError("`--members` is for the step `soup`; add it to `--steps`, or leave the option out.")
     for option, step in (("teacher", "distil"), ("members", "soup")):
-        if others[option] and step not in names:
-            raise UsageError(f"`--{option}` is for the step `{step}`; add it to `--steps`, or leave the option out.")
         if step in names and not others[option]:
             raise UsageError(f"`{step}` needs other networks: name them by `--{option} A{SUFFIX}`, several as `A,B`.")
 

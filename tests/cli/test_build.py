@@ -25,6 +25,18 @@ def test_options_reach_the_file(capsys):
     assert card["preprocess"]["size"] == [28, 28] and card["preprocess"]["crop"] == 28 / 32
 
 
+def test_a_file_is_coded_where_that_is_asked_for(capsys):
+    for name, options in (("plain", []), ("coded", ["--coded"])):
+        assert run(["build", "cifar_resnet20", "--out", f"{name}.safetensors", *options]) == 0
+    # of random weights only the statistics of batch norms have few values
+    assert "coding" not in read_card("plain.safetensors")
+    assert read_card("coded.safetensors").format == 3
+    capsys.readouterr()
+    assert run(["info", "coded.safetensors"]) == 0
+    shown = capsys.readouterr().out
+    assert " bytes in " in shown and "crc32" not in shown
+
+
 def test_arguments_of_the_network_reach_the_file(capsys):
     pattern = ["CRCRP CRP FRF", "--widths", "4,8,16", "--classes", "5", "--c-in", "1", "--size", "12"]
     assert run(["build", *pattern, "--out", "letters.safetensors"]) == 0

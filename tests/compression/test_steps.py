@@ -2,8 +2,7 @@
 
 import pytest
 
-from fovea.compression import steps
-from fovea.compression.steps import KINDS, Kind, kind_named, parsed
+from fovea.compression.steps import KINDS, kind_named, parsed
 from fovea.errors import UsageError
 
 
@@ -29,6 +28,11 @@ def test_a_list_serves_as_well():
         ("finetune=nan", "above 0"),
         ("finetune=inf", "above 0"),
         ("soup=thick", r"`soup=thick` cannot be read; write `soup=greedy|uniform`"),
+        ("fold=1", r"`fold=1` cannot be read; write `fold` alone"),
+        ("prune=1.5", r"write `prune=SHARE.* \(above 0 and below 1\)"),
+        ("prune=0.5:speed", r"\(macs or params or bytes or latency or energy\)"),
+        ("share=9bit", r"write `share=5bit` \(from 1bit to 8bit\)"),
+        ("sparsify=0.9:x", "write `sparsify="),
         (",".join(["soup"] * 51), "names 51 steps; at most 50"),
     ],
 )
@@ -38,17 +42,33 @@ def test_what_cannot_be_read_is_refused_in_one_line(text, message):
     assert "\n" not in str(error.value)
 
 
-def test_nothing_trains_weights_that_are_on_a_grid(monkeypatch):
-    share = Kind("share", "", "", str, "x:y", settles=True)
-    monkeypatch.setattr(steps, "KINDS", (*KINDS, share))
-    parsed("finetune=1,share,soup")
-    with pytest.raises(UsageError, match="`finetune=1` after `share` would move weights off the few values they have"):
-        parsed("share,finetune=1")
+@pytest.mark.parametrize("grid", ["share=5bit", "quantise=1", "inq=5bit", "binarise=1", "xnor=1"])
+def test_nothing_trains_weights_that_are_on_a_grid(grid):
+    parsed(f"finetune=1,{grid},fold")
+    with pytest.raises(UsageError, match=f"`finetune=1` after `{grid}` would move weights off the few values they"):
+        parsed(f"{grid},finetune=1")
 
 
-def test_what_closes_a_chain_is_last(monkeypatch):
-    last = Kind("int8", "", "", str, "", closes=True)
-    monkeypatch.setattr(steps, "KINDS", (*KINDS, last))
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("prune=0.5", (0.5, "macs")),
+        ("prune=0.25:latency", (0.25, "latency")),
+        ("sparsify=0.9", (0.9, 3.0)),
+        ("sparsify=0.9:5", (0.9, 5.0)),
+        ("share=5bit", 5),
+        ("share=4", 4),
+        ("inq=5bit:2", (5, 2.0)),
+        ("predefined=2", (2, 3.0)),
+        ("separable", 3.0),
+        ("fold", None),
+    ],
+)
+def test_each_step_reads_its_value(text, value):
+    assert parsed(text)[0].value == value
+
+
+def test_what_closes_a_chain_is_last():
     parsed("finetune=1,int8")
     with pytest.raises(UsageError, match="`int8` must be the last step"):
         parsed("int8,finetune=1")

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -32,6 +33,14 @@ def test_the_file_answers_as_the_network_does(done, loaded):
     stored = generated(loaded.preprocess, count=5).stored
     rows, _ = onnxruntime.InferenceSession(done.path).run(None, {"images": stored})
     np.testing.assert_allclose(rows, loaded.scores(stored), atol=1e-6)
+
+
+def test_the_card_says_nothing_of_how_tensors_were_coded(loaded, tmp_path):
+    coding = {"stored": "coded", "crc32": 0, "tensors": {}}
+    bundle = replace(loaded, card=replace(loaded.card, coding=coding))
+    done = export_onnx(bundle, tmp_path / "net.onnx")
+    card = card_in(onnxruntime.InferenceSession(done.path))
+    assert not card.coding and card.format == loaded.card.format
 
 
 def test_the_card_says_what_the_file_is_and_how_it_was_proven(done, loaded):

@@ -154,6 +154,17 @@ def test_published_weights_reach_their_accuracy_on_photographs(name, photograph_
     assert result.images == 100 and result.accuracy >= PHOTOGRAPH_NETWORKS[name][2]
 
 
+def test_a_network_that_was_compressed_takes_few_bytes_and_comes_back_to_the_bit(tmp_path):
+    published = data("weights", "squeezenet1_0-imagenet-deepcompressed.pth")
+    coded = build_file("squeezenet1_0", out=tmp_path / "coded.safetensors", weights=published, coded=True).model
+    back = build_file("squeezenet1_0", out=tmp_path / "back.safetensors", weights=coded).model
+    assert coded.stat().st_size < 600_000 < 5_000_000 < back.stat().st_size
+    tensors = torch.load(published, weights_only=True).values()
+    found = load(back).model.state_dict().values()
+    for tensor, one in zip(tensors, found, strict=True):
+        assert torch.equal(one.contiguous().view(torch.int32), tensor.view(torch.int32))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PHOTOGRAPH_NETWORKS)
 def test_predict_names_the_thing(name, photograph_network):

@@ -116,7 +116,7 @@ def test_the_command_prints_json_alone(digits, tmp_path):
     [
         ({}, "Say what to do by `--steps fold,finetune=3`, or what to reach by `--target`"),
         ({"steps": "soup", "target": "macs=2x"}, "one of them"),
-        ({"steps": "finetune=1", "teacher": "x"}, "`--teacher` is for the step `distil`"),
+        ({"steps": "finetune=1", "teacher": "x"}, "`--teacher` is for steps that learn from one, as `distil`"),
         ({"steps": "distil=1"}, "`distil` needs other networks: name them by `--teacher A.safetensors`"),
         ({"steps": "soup"}, "`soup` needs other networks: name them by `--members"),
         ({"steps": "finetune=1", "out": "small.onnx"}, r"`out` \(=small.onnx\) must end in .safetensors"),
@@ -143,7 +143,7 @@ def test_a_teacher_with_other_classes_or_sizes_is_refused(digits, make_bundle, t
     with pytest.raises(UsageError, match="`--teacher` model.safetensors predicts .* or has other classes"):
         shrink(digits(0), "digits", steps="distil=1", teacher=make_bundle(), out=tmp_path / "s.safetensors")
     larger = quiet("digits", model="mlp", epochs=1, size=12, out=tmp_path / "run").model
-    with pytest.raises(UsageError, match="sees samples of 1x12x12 and the network those of 1x8x8"):
+    with pytest.raises(UsageError, match="sees samples of 1x12x12 and the network those of 1x16x16"):
         shrink(digits(0), "digits", steps="distil=1", teacher=larger, out=tmp_path / "s.safetensors")
 
 

@@ -15,7 +15,7 @@ BYTES_OF: Mapping[str, int] = {
 """The bytes of an element, by the name that safetensors gives its type."""
 MOST_AXES = 8
 MOST_ELEMENTS = 1 << 40
-NAMES = ("dense", "sparse", "signs")
+NAMES = ("dense", "sparse", "signs", "scaled")
 """The forms, as `forms.FORMS` has them."""
 
 

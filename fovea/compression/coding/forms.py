@@ -6,6 +6,7 @@ but at some places, each given by how far it is from the one before. A gap has w
 bridged by fillers. Departure: there a filler takes a gap and a zero; here the greatest gap, 2^w - 1, is a filler by
 itself, and takes no value.
 `signs`: a magnitude per row, the first axis, and a bit per element: the weights of binary layers, sign times scale.
+`scaled`: a scale per row, and of each element how many times it, -127 to 127: float32 weights on an 8-bit grid.
 
 Numbers have their least byte first:
 
@@ -13,6 +14,7 @@ Numbers have their least byte first:
     sparse   the value everywhere else; 4 bytes each, how many places and how many gaps; 1 byte, w; 4 bytes, how many
              values, 0 for one a place; the values; the gaps (`symbols`); unless 0, which value (`symbols`)
     signs    the magnitudes; the sign bits, packed
+    scaled   the scales; how many times each (`symbols`), plus 127; 255 for minus zero
 """
 
 from collections.abc import Callable, Mapping
@@ -23,7 +25,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fovea.compression.coding import symbols
+from fovea.compression.coding import grids, symbols
 from fovea.compression.coding.bits import Bits, Bytes, Reader, packed, packed_bytes, unpacked
 from fovea.errors import BundleError
 
@@ -141,6 +143,24 @@ def from_signs(reader: Reader, shape: Shape, dtype: np.dtype[np.unsignedinteger]
     return found
 
 
+def scaled(flat: Flat) -> bytes | None:
+    """Return the array in this form; None where it is no float32, or a row is on no such grid."""
+    if len(flat.shape) < 2 or not len(flat.bits) or flat.bits.dtype.itemsize != 4:
+        return None
+    rows = flat.bits.view(np.float32).reshape(flat.shape[0], -1)
+    found = grids.of_rows(rows)
+    return None if found is None else _little(found.scales.view(np.uint32)) + symbols.written(found.steps, grids.STEPS)
+
+
+def from_scaled(reader: Reader, shape: Shape, dtype: np.dtype[np.unsignedinteger]) -> Bits:
+    """Return the array of this form; errors as `decoded`."""
+    if len(shape) < 2 or not prod(shape) or dtype.itemsize != 4:
+        raise BundleError("have no rows of float32")
+    scales = reader.array(dtype, shape[0]).view(np.float32)
+    steps = symbols.read(reader, grids.STEPS, prod(shape))
+    return grids.rows_on(scales, steps).view(dtype)
+
+
 class Form(NamedTuple):
     """How an array is coded: bytes of it, or None, and it from these bytes."""
 
@@ -152,6 +172,7 @@ FORMS: Mapping[str, Form] = {
     "dense": Form(dense, from_dense),
     "sparse": Form(sparse, from_sparse),
     "signs": Form(signs, from_signs),
+    "scaled": Form(scaled, from_scaled),
 }
 
 

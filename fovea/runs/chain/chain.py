@@ -15,7 +15,7 @@ from fovea.compression.steps import Asked
 from fovea.compression.table import AS_GIVEN, Row
 from fovea.display import Display
 from fovea.drift import SECTION as REFERENCE
-from fovea.errors import DropError, UsageError
+from fovea.errors import BundleError, DropError, TrainingError, UsageError
 from fovea.evaluation.validation import reference_of
 from fovea.exporting.clock import clock_at_hand
 from fovea.model.bundle import Bundle, load
@@ -128,7 +128,10 @@ class Chain:
             self.display.note(f"{asked.text}: {note}")
         card = self.card_of(done)
         bundle = Bundle(model=done.model.eval(), card=card, device=self.bundle.device)
-        outputs = outputs_on(bundle, self.material, "val", self.display)
+        try:
+            outputs = outputs_on(bundle, self.material, "val", self.display)
+        except BundleError as error:  # they are not finite
+            raise TrainingError(f"`{asked.text}` spoils the network: its outputs are no finite numbers.") from error
         row = row_of(asked.text, bundle, outputs, self.material, first=self.rows[0], display=self.display)
         row = replace(row, notes=tuple(done.notes), seconds=round(time.monotonic() - began, 1))
         self.rows = self.write(self.kept.unfinished, bundle, outputs, [*self.rows, row])

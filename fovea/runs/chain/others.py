@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from fovea.display import Display
 from fovea.errors import UsageError
 from fovea.model.bundle import Bundle, load
 from fovea.training.losses import main_head
@@ -49,7 +50,7 @@ class _Teacher:
                 "learn from it does not; take one that was trained on the same data."
             )
         own, given = bundle.preprocess, student.preprocess
-        if own.shape != given.shape or own.with_normalisation(given.mean, given.std) != given:
+        if not _sees_alike(bundle, student):
             shapes = ("x".join(map(str, preprocess.shape)) for preprocess in (own, given))
             raise UsageError(
                 f"`--teacher` {name} sees samples of {' and the network those of '.join(shapes)}, or prepared "
@@ -77,16 +78,34 @@ def _renormalising(
     return scale, offset
 
 
-def members_of(paths: Sequence[Path], model: Bundle) -> tuple[Bundle, ...]:
-    """Return the networks in these files, which predict what `model` does.
+def members_of(paths: Sequence[Path], model: Bundle, display: Display) -> tuple[Bundle, ...]:
+    """Return the networks in these files, which predict what `model` does from the same samples.
 
-    Raises: UsageError for one that does not, or sees its samples otherwise.
+    Raises: UsageError for one that does not.
     """
     found = tuple(load(path, device=str(model.device)) for path in paths)
     for path, bundle in zip(paths, found, strict=True):
-        if bundle.target.classes != model.target.classes or bundle.preprocess != model.preprocess:
+        if bundle.target.classes != model.target.classes or not _sees_alike(bundle, model):
             raise UsageError(
                 f"`--members` {path.name} has other classes, or sees its samples otherwise, than the network; members "
                 "come from one recipe, and differ in their seeds."
             )
+        if _division(bundle) != _division(model):
+            display.note(
+                f"soup: {path.name} was trained on another division of the data, so it may know samples that the score "
+                "is of; give the data a part `val` of its own"
+            )
     return found
+
+
+def _sees_alike(bundle: Bundle, other: Bundle) -> bool:
+    """Return whether two networks see samples of one kind and size; they may normalise them by other means."""
+    own, given = bundle.preprocess, other.preprocess
+    return own.shape == given.shape and own.with_normalisation(given.mean, given.std) == given
+
+
+def _division(bundle: Bundle) -> tuple[object, ...]:
+    """Return what decides which samples a network was not trained on; the seed does where it set some aside."""
+    record = bundle.card.trained_on
+    seed = bundle.card.training.seed if bundle.card.training is not None and record.val_fraction else None
+    return record.fingerprint, record.val_fraction or None, seed

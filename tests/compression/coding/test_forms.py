@@ -8,6 +8,8 @@ from fovea.errors import BundleError
 
 generator = np.random.default_rng(0)
 SIGNS = np.where(generator.random((20, 90)) < 0.5, -1, 1) * generator.random((20, 1))
+STEPS = np.clip(generator.normal(0, 45, (30, 200)).round(), -127, 127).astype(np.float32)
+GRID = STEPS * generator.random((30, 1)).astype(np.float32)
 ARRAYS = {
     "random": generator.normal(size=500),
     "few values": generator.choice([0.5, -1.25, 3.0, 7.0], 4000),
@@ -19,6 +21,7 @@ ARRAYS = {
     "one at the end": np.eye(1, 3000, 2999)[0],
     "one at the beginning": np.eye(1, 3000)[0],
     "regular gaps": np.tile(np.eye(1, 10)[0], 300),
+    "grid": GRID,
     "constant": np.full(1000, 2.5),
     "signs": SIGNS,
     "both zeros": generator.choice([0.0, -0.0], 1000),
@@ -51,7 +54,7 @@ def test_each_form_gives_back_each_bit(name, dtype):
     [
         *[("random", None), ("few values", "dense"), ("uneven values", "sparse"), ("sparse", "sparse")],
         *[("very sparse", "sparse"), ("sparse and shared", "sparse"), ("one at the end", "sparse")],
-        *[("constant", "dense"), ("signs", "signs"), ("both zeros", "dense")],
+        *[("constant", "dense"), ("signs", "signs"), ("grid", "scaled"), ("both zeros", "dense")],
     ],
 )
 def test_the_shortest_form_is_taken(name, form):
@@ -78,7 +81,7 @@ def test_gaps_take_about_their_entropy():
         assert len(raw) * 8 < 1.03 * entropy * len(places) + 1600
 
 
-@pytest.mark.parametrize("name", ["uneven values", "sparse", "sparse and shared", "signs"])
+@pytest.mark.parametrize("name", ["uneven values", "sparse", "sparse and shared", "signs", "grid"])
 def test_bytes_that_are_cut_or_longer_are_refused(name):
     bits, shape = bits_of(ARRAYS[name])
     form, raw = coded(bits, shape)
@@ -87,7 +90,7 @@ def test_bytes_that_are_cut_or_longer_are_refused(name):
             again(form, wrong, shape, bits.dtype)
 
 
-@pytest.mark.parametrize("name", ["uneven values", "sparse", "very sparse", "sparse and shared", "signs"])
+@pytest.mark.parametrize("name", ["uneven values", "sparse", "very sparse", "sparse and shared", "signs", "grid"])
 def test_a_changed_byte_never_escapes_as_another_error(name):
     bits, shape = bits_of(ARRAYS[name])
     form, raw = coded(bits, shape)
