@@ -27,7 +27,7 @@ TRIES = 4
 """Plans that are carried out on a copy, and measured, before one is kept."""
 LISTED, MENTIONED = 3, 12
 """Fixed groups, and narrower ones, that a line names."""
-AFFORDABLE_MACS, FEWEST = 1e12, 32
+AFFORDABLE_MACS, FEWEST = 3e11, 32
 """What the sensitivities of a network may take, a minute or two, and the samples that they take at least."""
 CLOSE = 0.01
 """A plan is good enough that leaves no more than this above what may be left."""
