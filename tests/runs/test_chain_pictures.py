@@ -15,7 +15,8 @@ def test_what_pruning_has_measured_is_drawn_beside_the_result(tmp_path):
     done = Pruned(model=nn.Identity(), before=2.0, after=1.0, sensitivity=FOUND)
     path = picture_of(done, tmp_path / "small.safetensors", step=2)
     assert path == tmp_path / "small.2-sensitivity.png"
-    assert Image.open(path).width > 400
+    with Image.open(path) as picture:
+        assert picture.width > 400
 
 
 def test_steps_that_measured_nothing_have_no_picture(tmp_path):
