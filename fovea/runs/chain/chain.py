@@ -22,6 +22,7 @@ from fovea.model.bundle import Bundle, load
 from fovea.runs.chain.kept import Kept, tensor_bytes
 from fovea.runs.chain.material import Material
 from fovea.runs.chain.measured import outputs_on, results_of, row_of, with_test
+from fovea.runs.chain.pictures import picture_of
 
 TIMED_BATCH = 16
 """Inputs of a pass by which steps time layers."""
@@ -133,6 +134,8 @@ class Chain:
         done = asked(self.bundle.model, self.work(asked, index))
         for note in done.notes:
             self.display.note(f"{asked.text}: {note}")
+        if picture := picture_of(done, self.kept.out, step=index + 1):
+            self.display.note(f"{asked.text}: what each group and block does to the loss is drawn in {picture}")
         card = self.card_of(done)
         bundle = Bundle(model=done.model.eval(), card=card, device=self.bundle.device)
         try:
