@@ -194,15 +194,16 @@ def _in_integers(chain: Chain, data: str | Path, *, allow_bad: bool, **reading: 
     last = chain.settings.steps[-1]
     if not last.kind.closes or chain.stopped:
         return ()
+    from fovea.exporting.grids import grid_of
     from fovea.jobs.export import MAX_DROP, export
     from fovea.runs.chain.exported import row_of_file
 
     limit, out = chain.settings.max_drop, chain.kept.out.with_suffix(".onnx")
     left = MAX_DROP if limit is None else max(0.0, limit - chain.rows[-1].drop)
+    # a network on a grid has its own scales, and is written with them
+    asked: dict[str, Any] = {} if grid_of(chain.bundle.model) else {"int8": data, "max_drop": left}
     try:
-        done = export(
-            chain.kept.out, int8=data, out=out, max_drop=left, allow_bad=allow_bad, display=chain.display, **reading
-        )
+        done = export(chain.kept.out, out=out, allow_bad=allow_bad, display=chain.display, **asked, **reading)
     except DropError as error:
         chain.stopped = str(error).rstrip(".")
         return ()

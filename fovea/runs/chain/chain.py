@@ -71,6 +71,7 @@ class Chain:
     def begin(self) -> None:
         """Measure the network as it was given."""
         began = time.monotonic()
+        self.kept.unfinished.unlink(missing_ok=True)
         outputs = outputs_on(self.bundle, self.material, "val", self.display)
         row = row_of(AS_GIVEN, self.bundle, outputs, self.material, first=None, display=self.display)
         sizes = {"file_bytes": self.source.stat().st_size, "tensor_bytes": tensor_bytes(self.source)}
@@ -94,25 +95,31 @@ class Chain:
                 "otherwise; give the same steps, or begin anew."
             )
         self.rows, self.bundle = rows, self.loaded(self.kept.unfinished)
-        self.good = len(rows) if self.judged(len(rows) - 2) and self.kept.out.exists() else 0
-        self.display.note(f"resuming after {done[-1] if done else 'the first row'}")
+        self.good = self.kept.rows_kept(rows)
+        self.display.note(f"resuming after {done[-1]}")
+        self.settle(len(done) - 1)  # where it died before that
 
     def run(self) -> None:
         """Take the steps that are still to be taken, until the end or until one loses too much."""
         for index in range(len(self.rows) - 1, len(self.settings.steps)):
             asked = self.settings.steps[index]
-            if asked.kind.closes:
-                return self.keep_as_given() if index == 0 else None
-            row = self.take(asked, index)
-            self.display.note(self.line(row))
-            if not self.judged(index):
-                continue
-            limit = self.settings.max_drop
-            if limit is not None and row.drop > limit:
-                self.stopped = f"`{row.step}` loses {self.lost(row)}, more than `--max-drop` {limit:g}"
+            if asked.kind.closes and index == 0:
+                self.keep_as_given()
+            if asked.kind.closes or self.stopped:
                 return
-            self.kept.promote()
-            self.good = len(self.rows)
+            self.display.note(self.line(self.take(asked, index)))
+            self.settle(index)
+
+    def settle(self, index: int) -> None:
+        """Make the network after a step the result, or end the chain where it has lost too much."""
+        row, limit = self.rows[-1], self.settings.max_drop
+        if not self.judged(index):
+            return
+        if limit is not None and row.drop > limit:
+            self.stopped = f"`{row.step}` loses {self.lost(row)}, more than `--max-drop` {limit:g}"
+            return
+        self.kept.promote()
+        self.good = len(self.rows)
 
     def keep_as_given(self) -> None:
         """Write the network as it was given as the result: what follows makes another file of it."""
