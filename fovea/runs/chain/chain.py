@@ -172,7 +172,7 @@ class Chain:
     def card_of(self, done: Done) -> Card:
         """Return the card of the network that a step made, without its results."""
         card = self.bundle.card
-        changes = {"changes": (*card.changes, *done.changes), "format": 0} if done.changes else {}
+        changes: dict[str, Any] = {"changes": (*card.changes, *done.changes), "format": 0} if done.changes else {}
         return replace(card, **changes)
 
     def write(

@@ -21,6 +21,8 @@ from fovea.storage import alone, write_atomically
 ATTEMPTS = 6
 """At finding the size of a file whose card names it."""
 SUFFIX = ".safetensors"
+BLOCK = 1 << 20
+"""Bytes that are read at a time."""
 
 
 @dataclass(frozen=True)
@@ -122,8 +124,11 @@ def tensor_bytes(path: Path) -> int:
 
 def digest(path: Path) -> str:
     """Return the SHA-256 of a file."""
+    found = hashlib.sha256()
     with open_regular(path) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while block := file.read(BLOCK):
+            found.update(block)
+    return found.hexdigest()
 
 
 def named(paths: Sequence[Path]) -> list[dict[str, str]]:
