@@ -74,9 +74,9 @@ class Chain:
         self.kept.unfinished.unlink(missing_ok=True)
         outputs = outputs_on(self.bundle, self.material, "val", self.display)
         row = row_of(AS_GIVEN, self.bundle, outputs, self.material, first=None, display=self.display)
-        sizes = {"file_bytes": self.source.stat().st_size, "tensor_bytes": tensor_bytes(self.source)}
+        size, tensors = self.source.stat().st_size, tensor_bytes(self.source)
         seconds = round(time.monotonic() - began, 1)
-        self.rows = [replace(row, **sizes, seconds=seconds)]
+        self.rows = [replace(row, file_bytes=size, tensor_bytes=tensors, seconds=seconds)]
         self.display.note(self.line(self.rows[0]))
 
     def resume(self) -> None:
