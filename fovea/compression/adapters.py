@@ -80,9 +80,9 @@ def soup(model: nn.Module, work: Work, how: str) -> Done:
     return Done(model=greedy, notes=(f"greedy: the mean of {names}, {scores}",))
 
 
-def share(model: nn.Module, work: Work, bits: int) -> Done:
+def share(model: nn.Module, work: Work, asked: tuple[int, float]) -> Done:
     """Let the weights of each layer share values; zeros stay zero."""
-    return Share(bits=bits)(model, work)
+    return Share(bits=asked[0], epochs=asked[1])(model, work)
 
 
 def low_rank(model: nn.Module, work: Work, asked: tuple[float, float]) -> Done:

@@ -1,5 +1,6 @@
 import copy
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -10,8 +11,10 @@ from fovea.compression.changes import changed
 from fovea.compression.channels import channel_groups
 from fovea.compression.pruning.importance import Samples
 from fovea.compression.pruning.prune import Pruning, prune, renew_statistics
-from fovea.compression.pruning.targets import Costs
+from fovea.compression.pruning.targets import Costs, layers_at
 from fovea.errors import UsageError
+from fovea.exporting.core import float_core
+from fovea.exporting.session import Session
 
 SHAPE = (3, 8, 8)
 
@@ -32,13 +35,7 @@ class Lanes:
         return float(-(-form.c_in // 8) * -(-form.c_out // 8) * (form.sizes or (1,))[0] / min(8, form.groups))
 
     def network(self, model, input_shape):
-        return sum(self.layer(layer.form) for layer in _layers(model, input_shape).values())
-
-
-def _layers(model, input_shape):
-    from fovea.compression.pruning.targets import layers_at
-
-    return layers_at(model, input_shape)
+        return sum(self.layer(layer.form) for layer in layers_at(model, input_shape).values())
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -92,7 +89,9 @@ def test_a_block_that_does_nothing_goes_first():
     with torch.no_grad():
         model[2].branch[2].weight.zero_()
         model[2].branch[2].bias.zero_()
-    done = prune(model, SHAPE, Pruning(amount=0.3), samples=noise())
+    inputs = torch.randn(16, *SHAPE)
+    answers = Samples(batches=((inputs, model(inputs).detach()),), loss=F.mse_loss)
+    done = prune(model, SHAPE, Pruning(amount=0.5), samples=answers)
     assert done.blocks[0] == "2"
     assert isinstance(model[2], nn.Identity)
     assert dict(done.sensitivity.blocks)["2"] == pytest.approx(done.sensitivity.base)
@@ -168,3 +167,14 @@ def test_settings_that_cannot_be_say_why(fields, reason):
 def test_an_unknown_importance_is_refused():
     with pytest.raises(UsageError, match="Unknown importance `age`"):
         prune(built("residual"), SHAPE, Pruning(amount=0.5, importance="age"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_pruned_network_is_exported_and_says_the_same(name):
+    pytest.importorskip("onnxruntime")
+    model, x = built(name), torch.randn(3, *SHAPE)
+    prune(model, SHAPE, Pruning(amount=0.5, importance="magnitude"))
+    (found,) = Session(float_core(model, SHAPE).SerializeToString()).run("input", x.numpy()).values()
+    expected = model(x).detach().numpy()
+    assert np.abs(found - expected).max() <= 1e-4 * np.abs(expected).max()
