@@ -36,7 +36,8 @@ from fovea.layers import copied
 BATCHES = (1, 16)
 ROUNDS, SECONDS = 9, 0.4
 """Rounds of both networks, and the time that each gets in a round."""
-SAMPLES = 256
+SAMPLES, FEW = 256, 16
+"""Of data, and of noise."""
 
 
 def session_of(model: nn.Module, shape: tuple[int, ...]) -> Session:
@@ -105,10 +106,8 @@ def pruned(model: nn.Module, shape: tuple[int, ...], given: argparse.Namespace, 
 def drawn(shape: tuple[int, ...]) -> Samples:
     """Return noise with classes by chance, which tells nothing but lets random weights be pruned."""
     generator = torch.Generator().manual_seed(0)
-    batches = [
-        (torch.randn(64, *shape, generator=generator), torch.randint(10, (64,), generator=generator)) for _ in "ab"
-    ]
-    return Samples(batches=tuple(batches), loss=lambda outputs, labels: nn.functional.cross_entropy(outputs, labels))
+    batch = torch.randn(FEW, *shape, generator=generator), torch.randint(10, (FEW,), generator=generator)
+    return Samples(batches=(batch,), loss=lambda outputs, labels: nn.functional.cross_entropy(outputs, labels))
 
 
 def speeds(before: nn.Module, after: nn.Module, shape: tuple[int, ...]) -> None:

@@ -24,6 +24,8 @@ from fovea.measurement.network import without_values
 
 __all__ = ["Channels", "Group", "Place", "channel_groups", "remove"]
 
+MADE: tuple[Side, ...] = ("out", "pad")
+"""Sides that make channels; the others are handed them."""
 Kept = dict[tuple[str, Side], list[int]]
 """The places that stay, by layer and side."""
 
@@ -37,6 +39,8 @@ class Channels:
     """In the order of the pass."""
     lines: tuple[Line, ...]
     """The channel at each place of each side of each layer."""
+    parts: Mapping[tuple[str, Side], int]
+    """Into how many equal parts a convolution in groups divides a side."""
 
     @property
     def free(self) -> tuple[Group, ...]:
@@ -135,14 +139,15 @@ def remove(model: nn.Module, channels: Channels, keep: Mapping[str, Sequence[int
     kept = _kept(channels, keep)
     if not kept:
         return []
-    _prove(copied(without_values(model)), channels, kept)
+    kept = _ordered(copied(without_values(model)), channels, kept)
     return [_cut(model, channels, kept).to_dict()]
 
 
 def _found(model: nn.Module, input_shape: Sequence[int]) -> Channels:
     recording = recorded(model, input_shape)
-    groups, along = grouped(followed(recording), recording.model)
-    return Channels(tuple(input_shape), groups, tuple(along))
+    passed = followed(recording)
+    groups, along = grouped(passed, recording.model)
+    return Channels(tuple(input_shape), groups, tuple(along), passed.parts)
 
 
 def _check(group: Group, stays: Sequence[int]) -> None:
@@ -189,37 +194,60 @@ def _cut(model: nn.Module, channels: Channels, kept: Kept) -> Resized:
     return Resized(layers, tensors)
 
 
-def _prove(twin: nn.Module, channels: Channels, kept: Kept) -> None:
-    """Raise UsageError unless the network without these places is the one that it was, but for them.
+def _ordered(twin: nn.Module, channels: Channels, kept: Kept) -> Kept:
+    """Return the places that stay in the order in which the smaller network's channels come to them.
 
-    In it the same places must be one channel as before. `twin` has no values, and is changed.
+    Code that deals channels out, as a shuffle, deals fewer out in another order. `twin` has no values, and is changed.
+
+    Raises:
+        UsageError: other channels would be added up, read together or left over: the network cannot do without these.
     """
     try:
         _cut(twin, channels, kept)
         after = _found(twin, channels.input_shape)
     except ValueError as error:  # ShapeError and UsageError too
         raise UsageError(f"The network cannot do without these channels. {first_line(error)}") from error
-    was = {
-        (line.layer, line.side): line.labels[kept[line.layer, line.side]]
-        if (line.layer, line.side) in kept
-        else line.labels
-        for line in channels.lines
-    }
+    was = {(line.layer, line.side): line.labels for line in channels.lines}
+    stay = {at: kept.get(at, range(len(labels))) for at, labels in was.items()}
     now = {(line.layer, line.side): line.labels for line in after.lines}
-    for at in was.keys() | now.keys():
-        if len(was.get(at, ())) != len(now.get(at, ())):
-            raise UsageError(f"`{at[0]}` would get other channels: its code counts on how many there are.")
-    one, other = (np.concatenate([labels[at] for at in was]) for labels in (was, now))
-    if (bad := np.nonzero(_renumbered(one) != _renumbered(other))[0]).size:
-        ends = np.cumsum([len(labels) for labels in was.values()])
-        layer = [*was][int(np.searchsorted(ends, bad[0], side="right"))][0]
-        raise UsageError(f"`{layer}` would get other channels: code before it counts on how many there are.")
+    if wrong := [at for at in {**was, **now} if len(stay.get(at, ())) != len(now.get(at, ()))]:
+        raise _other(wrong[0][0])
+    meant = dict[int, int]()
+    """The channel that each of the smaller network was."""
+    for at in was:
+        if at[1] in MADE:
+            for new, place in zip(map(int, now[at]), stay[at], strict=True):
+                if meant.setdefault(new, int(was[at][place])) != was[at][place]:
+                    raise _other(at[0])
+    if len(set(meant.values())) < len(meant):
+        raise _other(next(iter(kept))[0])
+    for at in was:
+        if at[1] not in MADE:
+            order = _order(was[at], stay[at], [meant.get(int(new), -1) for new in now[at]])
+            if order is None or not _keeps_parts(order, len(was[at]), channels.parts.get(at, 1)):
+                raise _other(at[0])
+            if order != list(range(len(was[at]))):
+                kept[at] = order
+    return kept
 
 
-def _renumbered(labels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the labels numbered by their first places."""
-    _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
-    return np.asarray(first[inverse.reshape(-1)])
+def _order(labels: NDArray[np.int64], stay: Sequence[int], wanted: Sequence[int]) -> list[int] | None:
+    """Return the places that stay, ordered so that theirs are the labels `wanted`; None where they are others."""
+    places = dict[int, list[int]]()
+    for place in reversed(stay):
+        places.setdefault(int(labels[place]), []).append(place)
+    if sorted(wanted) != sorted(int(labels[place]) for place in stay):
+        return None
+    return [places[label].pop() for label in wanted]
+
+
+def _keeps_parts(order: Sequence[int], size: int, parts: int) -> bool:
+    """Tell whether places of equal parts come part by part, equally many of each."""
+    return [place * parts // size for place in order] == [k * parts // len(order) for k in range(len(order))]
+
+
+def _other(layer: str) -> UsageError:
+    return UsageError(f"`{layer}` would get other channels: code before it counts on how many there are.")
 
 
 def _failing(model: nn.Module, channels: Channels, names: Sequence[str]) -> dict[str, str]:
@@ -233,7 +261,7 @@ def _failing(model: nn.Module, channels: Channels, names: Sequence[str]) -> dict
     if not keep:
         return {}
     try:
-        _prove(copied(without_values(model)), channels, _kept(channels, keep))
+        _ordered(copied(without_values(model)), channels, _kept(channels, keep))
     except UsageError as error:
         if len(keep) == 1:
             return dict.fromkeys(keep, str(error))

@@ -25,12 +25,14 @@ from fovea.hooks import tensors_in
 from fovea.layers import PaddedChannels
 
 COPIES = {"clone", "_to_copy", "detach", "alias", "lift_fresh", "lift_fresh_copy", "contiguous"}
+ELEMENTWISE = {"hardswish", "log_sigmoid_forward", "_prelu_kernel", "rsub"}
+"""Operations that PyTorch does not tag as what takes each element on its own, and that do."""
 MOVES = {"cat", "stack", "constant_pad_nd", "flip", "roll", "repeat", "view", "_unsafe_view"}
 """Operations beside the other views that only move what they get."""
 PARTS = {"slice", "select", "split", "split_with_sizes", "unbind"}
 """Views that may leave out channels."""
 BY_CHANNEL = ("avg_pool", "max_pool", "adaptive_avg_pool", "adaptive_max_pool", "upsample", "reflection", "replication")
-"""Begin, after a `_` perhaps, the names of operations that take each channel on its own; a digit says of how many axes."""
+"""Begin, after a `_` perhaps, the names of operations that take each channel alone; a digit is their axes."""
 REDUCTIONS = {"mean", "sum", "amax", "amin", "max", "min", "var", "std", "linalg_vector_norm", "any", "all", "prod"}
 ALONG = {"_softmax", "_log_softmax", "cumsum", "cumprod", "native_layer_norm", "native_group_norm"}
 """Operations whose output has the shape of the input, and that mix along some axes."""
@@ -63,7 +65,9 @@ class Followed:
     reasons: Mapping[int, str]
     """Why a channel is fixed."""
     parts: Mapping[tuple[str, Side], int]
-    """Into how many equal parts a convolution divides a side."""
+    """Into how many equal parts a convolution in groups divides a side."""
+    divisions: Sequence[tuple[str, NDArray[np.int64]]]
+    """What divides channels into equal parts, and those: (parts, channels of each)."""
 
     def of(self, block: Block) -> NDArray[np.int64]:
         """Return the channels of a block's places, in its shape."""
@@ -86,6 +90,7 @@ class _Follower:
         """By the identity of a tensor the numbers beside it, int32, in its shape."""
         self.blocks = dict[tuple[str, Side], Block]()
         self.parts = dict[tuple[str, Side], int]()
+        self.divisions: list[tuple[str, Tensor]] = []
         self.ties: list[NDArray[np.int64]] = []
         self.fixes: list[tuple[NDArray[np.int64], str]] = []
         self.count = 1
@@ -120,7 +125,8 @@ class _Follower:
         for numbers, reason in self.fixes:
             for label in np.unique(labels[numbers]):
                 reasons.setdefault(int(label), reason)
-        return Followed(list(self.blocks.values()), labels, reasons, self.parts)
+        divisions = [(what, labels[numbers.numpy()]) for what, numbers in self.divisions]
+        return Followed(list(self.blocks.values()), labels, reasons, self.parts, divisions)
 
     def _layers(self) -> dict[int, Call]:
         """Return the calls of layers with channels by the step that they begin at, none within another."""
@@ -176,6 +182,7 @@ class _Follower:
             self._tie(made[read], vector[: sides[read]])
         if "in" in sides and (parts := getattr(layer, "groups", 1)) > 1:
             self.parts |= {(call.path, "in"): parts, (call.path, "out"): parts}
+            self.divisions += [(f"`{call.path}`", made[side].reshape(parts, -1)) for side in ("in", "out")]
         if isinstance(layer, PaddedChannels):
             middle = torch.zeros(x.shape[1], dtype=torch.int32) if vector is None else vector
             out = torch.cat([made["pad"][: layer.before], middle, made["pad"][layer.before :]])
@@ -195,7 +202,7 @@ class _Follower:
             self._set(step, [self._of(step.reads[0])])
         elif (step.operation.is_view and base != "as_strided") or base in MOVES:
             self._moved(step, base)
-        elif torch.Tag.pointwise in step.operation.tags:
+        elif torch.Tag.pointwise in step.operation.tags or base in ELEMENTWISE:
             self._pointwise(step)
         elif name.lstrip("_").startswith(BY_CHANNEL):
             self._by_channel(step)
@@ -231,11 +238,21 @@ class _Follower:
                 self._fix(self._of(x), f"{self._where(step)} takes a part of the channels by `{base}`")
         args, kwargs = tree_map_only(Tensor, self._of, (step.args, dict(step.kwargs)))
         if base in ("view", "_unsafe_view"):
+            self._divided(step, args[0])
             self._set(step, [args[0].reshape(step.made[0].shape)])
             return
         if base == "constant_pad_nd":
-            args, kwargs = (*args[:2], 0), {}
+            self._set(step, [_padded(args[0], args[1])])
+            return
         self._set(step, tensors_in(step.operation(*args, **kwargs)))
+
+    def _divided(self, step: Step, numbers: Tensor) -> None:
+        """Note where a view makes two axes of that of the channels."""
+        one, two = tuple(numbers.shape), tuple(step.made[0].shape)
+        axis = next((k for k, (a, b) in enumerate(zip(one, two, strict=False)) if a != b), len(one))
+        if axis < len(one) and math.prod(two[axis : axis + 2]) == one[axis] and _varies(numbers, axis):
+            if (vector := _along(numbers, axis)) is not None:
+                self.divisions.append((self._where(step), vector.reshape(two[axis], -1)))
 
     def _pointwise(self, step: Step) -> None:
         shape = step.made[0].shape
@@ -345,6 +362,18 @@ def _along(numbers: Tensor, axis: int) -> Tensor | None:
                 return None
             numbers = numbers.narrow(k, 0, 1)
     return numbers.flatten()
+
+
+def _padded(numbers: Tensor, pad: Sequence[int]) -> Tensor:
+    """Return the numbers of what is padded: around a map zeros of each channel, before and behind channels nothing."""
+    for k, (before, after) in enumerate(zip(pad[::2], pad[1::2], strict=True)):
+        axis = numbers.ndim - 1 - k
+        if axis > 1 and not _varies(numbers, axis):
+            shape = [size + (before + after) * (a == axis) for a, size in enumerate(numbers.shape)]
+            numbers = numbers.narrow(axis, 0, 1).expand(shape)
+        else:
+            numbers = nn.functional.pad(numbers, (*(0, 0) * k, before, after))
+    return numbers
 
 
 def _is_part(tensor: Tensor) -> bool:

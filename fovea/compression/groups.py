@@ -1,6 +1,6 @@
 """Groups of channels that are alike, from what is known of all places after a pass."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -58,11 +58,16 @@ class Line(NamedTuple):
 
 def lines(found: Followed, model: nn.Module) -> tuple[list[Line], dict[int, str]]:
     """Return the channels along all sides, and why some are fixed beside the reasons of the pass."""
-    made, reasons = list[Line](), dict[int, str]()
-    writers = set[int]()
+    made, reasons, writers = list[Line](), dict[int, str](), set[int]()
+    modules, shared, stored = dict(model.named_modules()), _shared(model), model.state_dict().keys()
     for block in found.blocks:
         labels = found.of(block)
-        line, reason = _line(block, labels, model)
+        layer = modules.get(block.layer)
+        line, reason = _line(block, labels) if layer is None else (Line(block.layer, block.side, labels), "")
+        if layer is not None and block.layer and any(id(tensor) in shared for tensor in layer.parameters()):
+            reason = f"`{block.layer}` shares its weights"
+        if layer is None and block.layer not in stored:
+            reason = f"`{block.layer}` is in no file"
         if line is not None:
             made.append(line)
         if reason:
@@ -70,26 +75,19 @@ def lines(found: Followed, model: nn.Module) -> tuple[list[Line], dict[int, str]
         if block.side in ("out", "pad"):
             writers |= set(map(int, labels.flat))
     for line in made:
-        reasons |= {int(one): "no layer makes them" for one in line.labels if int(one) not in writers | reasons.keys()}
+        alone = {int(one) for one in line.labels} - writers - reasons.keys()
+        reasons |= dict.fromkeys(alone, f"no layer makes what `{line.layer}` reads there")
     return made, reasons
 
 
-def _line(block: Block, labels: NDArray[np.int64], model: nn.Module) -> tuple[Line | None, str]:
-    """Return the channels along a block, and why they are fixed."""
-    if block.layer == "":
-        return Line("", block.side, labels), ""
-    if block.layer in dict(model.named_modules()):
-        shared = _shared(model)
-        layer = model.get_submodule(block.layer)
-        reason = f"`{block.layer}` shares its weights" if any(id(one) in shared for one in layer.parameters()) else ""
-        return Line(block.layer, block.side, labels), reason
+def _line(block: Block, labels: NDArray[np.int64]) -> tuple[Line | None, str]:
+    """Return the channels along the one axis of a tensor on its own that has several; or why there is none."""
     if labels.size == 1:
         return None, f"`{block.layer}` is one number"
     for axis in range(labels.ndim):
         first = labels[tuple(slice(None) if k == axis else slice(1) for k in range(labels.ndim))]
         if (labels == first).all():
-            kept = block.layer in model.state_dict()
-            return Line(block.layer, "each", first.flatten(), axis), "" if kept else f"`{block.layer}` is in no file"
+            return Line(block.layer, "each", first.flatten(), axis), ""
     return None, f"`{block.layer}` has numbers for several channels at a time"
 
 
@@ -108,17 +106,19 @@ def grouped(found: Followed, model: nn.Module) -> tuple[tuple[Group, ...], list[
     for i, line in enumerate(along):
         for place, label in enumerate(map(int, line.labels)):
             places.setdefault(label, {}).setdefault(i, []).append(place)
-    alike = dict[tuple[object, ...], list[dict[int, list[int]]]]()
+    alike = dict[tuple[object, ...], list[int]]()
     for label, at in places.items():
         reason = found.reasons.get(label) or own.get(label, "")
-        alike.setdefault((reason, *((i, len(k)) for i, k in at.items())), []).append(at)
+        alike.setdefault((reason, *((i, len(k)) for i, k in at.items())), []).append(label)
+    divided = [(what, _part_of(parts), len(parts)) for what, parts in found.divisions]
     names = dict[str, int]()
     groups = []
-    for (reason, *_), members in alike.items():
+    for (reason, *_), labels in alike.items():
         made = tuple(
-            Place(along[i].layer, along[i].side, np.array([member[i] for member in members])) for i in members[0]
+            Place(along[i].layer, along[i].side, np.array([places[label][i] for label in labels]))
+            for i in places[labels[0]]
         )
-        cells, fault = _cells(made, len(members), found, along)
+        cells, fault = _cells(labels, divided)
         groups.append(Group(_name(made, names), made, cells, str(reason) or fault))
     return tuple(groups), along
 
@@ -131,24 +131,31 @@ def _name(places: Iterable[Place], names: dict[str, int]) -> str:
     return name if names[name] == 1 else f"{name}#{names[name]}"
 
 
+def _part_of(parts: NDArray[np.int64]) -> dict[int, int]:
+    """Return the part that each channel is in; -1 where it is in several."""
+    found = dict[int, int]()
+    for part, labels in enumerate(parts):
+        for label in map(int, labels):
+            found[label] = part if found.get(label, part) == part else -1
+    return found
+
+
 def _cells(
-    places: Iterable[Place], channels: int, found: Followed, along: Iterable[Line]
+    labels: Sequence[int], divided: Sequence[tuple[str, Mapping[int, int], int]]
 ) -> tuple[NDArray[np.int64], str]:
-    """Return the cell of each channel, and why none may go where equal parts cannot be kept."""
-    sizes = {(line.layer, line.side): len(line.labels) for line in along}
-    divided = [place for place in places if (place.layer, place.side) in found.parts]
-    columns = []
-    for place in divided:
-        parts = found.parts[place.layer, place.side]
-        part = place.index * parts // sizes[place.layer, place.side]
-        if (part != part[:, :1]).any() or len(np.unique(part)) < parts:
-            return np.zeros(channels, np.int64), f"`{place.layer}` divides them, with others, into {parts} groups"
-        columns.append(part[:, 0])
+    """Return the cell of each channel, and why none may go where equal parts could not be kept."""
+    columns, whole = [], np.zeros(len(labels), np.int64)
+    for what, part_of, parts in divided:
+        if labels[0] not in part_of:
+            continue
+        part = np.array([part_of.get(label, -1) for label in labels])
+        if part.min() < 0 or len(np.unique(part)) < parts:
+            return whole, f"{what} divides them, with others, into {parts} groups"
+        columns.append((what, part))
     if not columns:
-        return np.zeros(channels, np.int64), ""
-    cells = np.unique(np.stack(columns, 1), axis=0, return_inverse=True)[1].reshape(-1)
-    for place, part in zip(divided, columns, strict=True):
-        each = {len(np.unique(cells[part == one])) for one in np.unique(part)}
-        if len(each) > 1:
-            return cells, f"`{place.layer}` divides them into groups that do not go with those before"
+        return whole, ""
+    cells = np.unique(np.stack([part for _, part in columns], 1), axis=0, return_inverse=True)[1].reshape(-1)
+    for what, part in columns:
+        if len({len(np.unique(cells[part == one])) for one in np.unique(part)}) > 1:
+            return whole, f"{what} divides them into other groups than what comes before"
     return cells.astype(np.int64), ""

@@ -62,7 +62,7 @@ class _Following(TorchDispatchMode):
             cut = _cut(operation, args, kwargs or {})
             if operation in MOVING:
                 for leaf in tree_leaves(result):
-                    if isinstance(leaf, Tensor) and leaf.is_floating_point():
+                    if isinstance(leaf, Tensor) and leaf.dtype.is_floating_point:
                         self.stems[id(leaf)] = (name, leaf)
             elif cut is not None:
                 self.found[name].cuts.add(cut)

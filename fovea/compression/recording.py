@@ -16,6 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from fovea.errors import UsageError, first_line
 from fovea.hooks import tensors_in, watch
 from fovea.measurement.network import without_values
+from fovea.measurement.walk import SHORTCUTS
 
 META = torch.device("meta")
 
@@ -96,7 +97,11 @@ class _Recorder(TorchDispatchMode):  # type: ignore[misc]
         args, given = self._virtual(args), self._virtual(dict(kwargs or {}))
         if any(argument.name == "device" for argument in func._schema.arguments):
             given["device"] = META
-        outputs = func(*args, **given)
+        named = {**dict(zip((argument.name for argument in func._schema.arguments), args, strict=False)), **given}
+        shortcut = SHORTCUTS.get(func._schema.name.removeprefix("aten::"))
+        outputs = shortcut(named) if shortcut else None
+        if outputs is None:
+            outputs = func(*args, **given)
         path = self.running[-1].path if self.running else ""
         self.recording.steps.append(Step(func, args, given, outputs, path))
         return outputs
@@ -128,7 +133,7 @@ def recorded(model: nn.Module, input_shape: Sequence[int]) -> Recording:
     """
     twin = without_values(model)
     modes = {module: module.training for module in twin.modules()}
-    dtype = next((tensor.dtype for tensor in twin.parameters() if tensor.is_floating_point()), torch.float32)
+    dtype = next((tensor.dtype for tensor in twin.parameters() if tensor.dtype.is_floating_point), torch.float32)
     recording = Recording(twin, torch.empty(1, *input_shape, dtype=dtype, device=META))
     recorder = _Recorder(recording)
     try:

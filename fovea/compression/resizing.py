@@ -1,11 +1,11 @@
 """How each kind of layer takes fewer channels: its sides, what stands at their places, and the layer without some.
 
-A layer with channels is one of the table `LAYERS`. Others are no part of a plan, and what they do to channels is
-followed operation by operation.
+`resizing_of` knows the layers with channels. Others are no part of a plan, and what they do to channels is followed
+operation by operation.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, cast
 
 import torch
@@ -20,8 +20,6 @@ Side = Literal["out", "in", "each", "pad"]
 norm, a depthwise convolution, or a scale on its own; `pad`: a channel of zeros that a shortcut appends."""
 Kept = Mapping[Side, Sequence[int]]
 """By side the places that stay, in order; a side that is not named stays whole."""
-Of = Callable[[Tensor], Tensor]
-"""Makes of a parameter a tensor of its shape, as the squares of its values."""
 
 
 class Resizing(ABC):
@@ -47,10 +45,6 @@ class Resizing(ABC):
     def slice(self, layer: nn.Module, kept: Kept) -> None:
         """Leave these places alone in the layer, in place; its weights keep their values."""
 
-    @abstractmethod
-    def totals(self, layer: nn.Module, side: Side, of: Of) -> Tensor:
-        """Return the sum of what `of` makes of the numbers at each place of a side: (places,)."""
-
     def resize(self, layer: nn.Module, numbers: Sequence[Any]) -> None:
         """Give the layer the size that a plan says, in place; what its weights hold is open.
 
@@ -60,7 +54,7 @@ class Resizing(ABC):
         self.slice(layer, self.first(layer, numbers))
 
 
-class Dense(Resizing):
+class _Dense(Resizing):
     """Convolutions whose outputs each read all inputs of their group, and dense layers: [c_in, c_out, groups]."""
 
     def sides(self, layer: nn.Module) -> dict[Side, int]:
@@ -94,15 +88,8 @@ class Dense(Resizing):
         for name, places in zip(names, (ins, outs), strict=True):
             setattr(layer, name, len(places))
 
-    def totals(self, layer: nn.Module, side: Side, of: Of) -> Tensor:
-        values = of(cast(Tensor, layer.weight))
-        if side == "out":
-            return _each(layer, of)
-        groups = self.numbers(layer)[2]
-        return values.reshape(groups, len(values) // groups, values.shape[1], -1).sum((1, 3)).flatten()
 
-
-class Depthwise(Resizing):
+class _Depthwise(Resizing):
     """Convolutions whose outputs read one channel each, in its order, several perhaps the same: [c_in, c_out, c_in]."""
 
     def sides(self, layer: nn.Module) -> dict[Side, int]:
@@ -125,11 +112,8 @@ class Depthwise(Resizing):
         conv.in_channels = conv.groups = len(each)
         conv.out_channels = len(each) * times
 
-    def totals(self, layer: nn.Module, side: Side, of: Of) -> Tensor:
-        return _each(layer, of).reshape(cast(nn.Conv2d, layer).groups, -1).sum(1)
 
-
-class PerChannel(Resizing):
+class _PerChannel(Resizing):
     """Norms and activations with numbers for each channel: [c]."""
 
     def __init__(self, count: str) -> None:
@@ -151,11 +135,8 @@ class PerChannel(Resizing):
         _keep(layer, ("weight", "bias", "running_mean", "running_var"), kept["each"])
         setattr(layer, self.count, len(kept["each"]))
 
-    def totals(self, layer: nn.Module, side: Side, of: Of) -> Tensor:
-        return _each(layer, of) if isinstance(layer.weight, Tensor) else torch.zeros(self.numbers(layer)[0])
 
-
-class Padded(Resizing):
+class _Padded(Resizing):
     """Channels of zeros that are appended: [before, after]."""
 
     def sides(self, layer: nn.Module) -> dict[Side, int]:
@@ -178,11 +159,8 @@ class Padded(Resizing):
         before = sum(place < pad.before for place in kept["pad"])
         pad.before, pad.after = before, len(kept["pad"]) - before
 
-    def totals(self, layer: nn.Module, side: Side, of: Of) -> Tensor:
-        return torch.zeros(self.sides(layer)["pad"])
 
-
-class Table(Resizing):
+class _Table(Resizing):
     """A convolution with a table of connections: the table."""
 
     def sides(self, layer: nn.Module) -> dict[Side, int]:
@@ -212,23 +190,17 @@ class Table(Resizing):
     def slice(self, layer: nn.Module, kept: Kept) -> None:
         sides, sees = self.sides(layer), cast(PartialConv2d, layer).sees
         ins, outs = (list(kept.get(side, range(sides[side]))) for side in ("in", "out"))
-        weights, maps = [], self._maps(layer)
+        weights, table, maps = [], [], self._maps(layer)
         for out in outs:
-            weights.append(maps[out].weight.detach()[:, [k for k, seen in enumerate(sees[out]) if seen in ins]])
-        table = [[ins.index(seen) for seen in sees[out] if seen in ins] for out in outs]
+            seen = [k for k, one in enumerate(sees[out]) if one in ins]
+            weight = maps[out].weight.detach()
+            # a map that would see none sees the first one that is left, by weights of zero
+            weights.append(weight[:, seen] if seen else torch.zeros_like(weight[:, :1]))
+            table.append([ins.index(sees[out][k]) for k in seen] or [0])
         biases = [maps[out].bias for out in outs]
         self._put(layer, table, weights)
         for conv, bias in zip(self._maps(layer), biases, strict=True):
             conv.bias = bias
-
-    def totals(self, layer: nn.Module, side: Side, of: Of) -> Tensor:
-        maps = self._maps(layer)
-        if side == "out":
-            return torch.cat([_each(conv, of) for conv in maps])
-        found = torch.zeros(self.sides(layer)["in"])
-        for conv, seen in zip(maps, cast(PartialConv2d, layer).sees, strict=True):
-            found[seen] += of(conv.weight).sum((0, 2, 3)).to(found)
-        return found
 
     @staticmethod
     def _maps(layer: nn.Module) -> list[nn.Conv2d]:
@@ -245,8 +217,8 @@ class Table(Resizing):
 
 
 CONVOLUTIONS = {one.forward for one in (nn.Conv1d, nn.Conv2d, nn.Conv3d)}
-_NORM, _PRELU = PerChannel("num_features"), PerChannel("num_parameters")
-_DENSE, _DEPTHWISE, _PADDED, _TABLE = Dense(), Depthwise(), Padded(), Table()
+_NORM, _PRELU = _PerChannel("num_features"), _PerChannel("num_parameters")
+_DENSE, _DEPTHWISE, _PADDED, _TABLE = _Dense(), _Depthwise(), _Padded(), _Table()
 
 
 def resizing_of(layer: nn.Module) -> Resizing | None:
@@ -279,14 +251,6 @@ def shortened_along(model: nn.Module, name: str, axis: int, places: Sequence[int
     if type(axis) is not int or not 0 <= axis < tensor.ndim or not 0 < len(places) <= tensor.shape[axis]:
         raise ValueError(f"its shape is {tuple(tensor.shape)}")
     _set(module, own, tensor.detach().index_select(axis, torch.tensor(list(places), device=tensor.device)))
-
-
-def _each(layer: nn.Module, of: Of) -> Tensor:
-    """Return the sum of what `of` makes of weight and bias, for each row of the weight."""
-    found = (
-        of(cast(Tensor, layer.weight)).flatten(1).sum(1) if cast(Tensor, layer.weight).ndim > 1 else of(layer.weight)
-    )
-    return found if layer.bias is None else found + of(cast(Tensor, layer.bias))
 
 
 def _first(now: int, then: Any, groups: int) -> list[int]:

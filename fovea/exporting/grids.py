@@ -4,6 +4,8 @@ Run times put integer kernels in place of what stands between the pairs. With po
 these give the network's own numbers, to the bit.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -17,6 +19,13 @@ def written(layer: nn.Module) -> nn.Module | None:
     if isinstance(layer, GridLayer):
         return _PairedLayer(layer)
     return None
+
+
+def grid_of(model: nn.Module) -> dict[str, Any]:
+    """Return what is to be said of a network with layers on a grid, as JSON values; nothing of others."""
+    layers = [layer for layer in model.modules() if isinstance(layer, GridLayer)]
+    grid = {"layers": len(layers), "activations": "uint8", "weights": "int8"}
+    return {"precision": "int8", "grid": grid} if layers else {}
 
 
 class _Paired(nn.Module):

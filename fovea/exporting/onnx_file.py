@@ -1,16 +1,18 @@
 """A model file as one ONNX file: written only when it is proven."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 from fovea import inputs
 from fovea.card import Card
 from fovea.errors import UsageError
 from fovea.exporting.assembly import assembled, with_card
 from fovea.exporting.core import float_core
+from fovea.exporting.grids import grid_of
 from fovea.exporting.half import OBSERVED, halved
 from fovea.exporting.library import check_installed
 from fovea.exporting.proof import Proof, prove
@@ -88,7 +90,7 @@ def proven(
     proof = prove(content, expected, settings)
     if settings.dynamic_size:
         proof = _proven_at_another_size(content, bundle, proof, settings)
-    card = with_export(bundle.card, settings, proof, kept=kept)
+    card = with_export(bundle.card, settings, proof, kept=kept, grid=grid_of(bundle.model))
     return serialised(with_card(model, card)), proof, card
 
 
@@ -102,9 +104,19 @@ def serialised(model: "ModelProto") -> bytes:
     return content
 
 
-def with_export(card: Card, settings: ExportSettings, proof: Proof, *, kept: Sequence[str] = ()) -> Card:
-    """Return the card with the key `export`: what the file is, how it was proven, and which nodes are `kept` float."""
-    export = {**settings.to_dict(), **({"kept_float": list(kept)} if kept else {}), "proof": proof.to_dict()}
+def with_export(
+    card: Card,
+    settings: ExportSettings,
+    proof: Proof,
+    *,
+    kept: Sequence[str] = (),
+    grid: Mapping[str, Any] = MappingProxyType({}),
+) -> Card:
+    """Return the card with the key `export`: what the file is, how it was proven, and which nodes are `kept` float.
+
+    `grid` is what `grid_of` says.
+    """
+    export = {**settings.to_dict(), **grid, **({"kept_float": list(kept)} if kept else {}), "proof": proof.to_dict()}
     return Card(**{**vars(card.uncoded()), "other": {**card.other, "export": export}})
 
 
@@ -112,6 +124,8 @@ def _check(bundle: Bundle, settings: ExportSettings) -> None:
     kind = inputs.kind_of(bundle.preprocess)
     if settings.dynamic_size and not kind.pictures:
         raise UsageError(f"`--dynamic-size` leaves height and width of images open; this model sees {kind.nouns}.")
+    if settings.precision == "float16" and grid_of(bundle.model):
+        raise UsageError("This network computes on its own grid, in int8; leave `--half` out.")
     if settings.dynamic_size:
         try:
             network_logits(bundle, _other_size(bundle, count=1).stored)

@@ -1,9 +1,14 @@
 """Reading the steps of a chain, and the errors of each kind in one line."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from fovea.compression.steps import KINDS, kind_named, parsed
 from fovea.errors import UsageError
+
+PAGE = (Path(__file__).parents[2] / "docs" / "shrink.md").read_text()
 
 
 def test_steps_are_read_in_order_with_their_values():
@@ -77,5 +82,6 @@ def test_what_closes_a_chain_is_last():
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 def test_every_step_is_documented_and_has_what_its_form_needs(kind):
     assert kind.does and kind_named(kind.name) is kind
+    assert re.search(rf"^\| `{kind.name}(=[^`]*)?` \|", PAGE, re.M)
     if kind.default:
         kind.reads(kind.default)

@@ -6,14 +6,16 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from fovea.compression.channels import Group
+from fovea.compression.channels import Channels, Group, remove
 from fovea.compression.pruning.clock import Clock
 from fovea.compression.pruning.importance import IMPORTANCES, NORMS, Samples, channel_scores
 from fovea.compression.pruning.selection import Narrowing
 from fovea.compression.pruning.sensitivity import Judged, Sensitivity
 from fovea.compression.pruning.targets import LayerAt
 from fovea.compression.pruning.widths import candidates, worthwhile
-from fovea.errors import unknown
+from fovea.errors import UsageError, unknown
+from fovea.layers import copied
+from fovea.measurement.network import without_values
 
 UNTIMED = 64
 """Widths of a group that are considered where none are timed."""
@@ -34,15 +36,47 @@ def scores_of(model: nn.Module, groups: Sequence[Group], *, importance: str, sam
     ]
 
 
-def judged(model: nn.Module, group: Group, scores: Tensor) -> Judged:
-    """Return a group with its channels from the least important on; of several cells one channel of each in turn."""
+def judged(model: nn.Module, group: Group, scores: Tensor, *, aligned: bool = False) -> Judged:
+    """Return a group with its channels from the least important on; of several cells one channel of each in turn.
+
+    `aligned` cells lose the channels at the same places in each, those that matter least together.
+    """
     cells: dict[int, list[int]] = {}
-    for channel in scores.argsort(stable=True).tolist():
+    for channel in range(len(group)) if aligned else scores.argsort(stable=True).tolist():
         cells.setdefault(int(group.cells[channel]), []).append(channel)
     fewest = min(map(len, cells.values()))
-    order = [cell[rank] for rank in range(fewest) for cell in cells.values()]
+    ranks = list(range(fewest))
+    if aligned:
+        together = [sum(float(scores[cell[rank]]) for cell in cells.values()) for rank in ranks]
+        ranks.sort(key=together.__getitem__)
+    order = [cell[rank] for rank in ranks for cell in cells.values()]
     order += [channel for cell in cells.values() for channel in cell[fewest:]]
     return Judged(name=group.name, order=order, outputs=makers(model, group))
+
+
+def orders_of(model: nn.Module, channels: Channels, scores: Sequence[Tensor]) -> dict[str, Judged]:
+    """Return each free group with its channels in order, so that any beginning of whole rounds of cells may go.
+
+    Where channels are shuffled between groups of convolutions, those at the same places of all cells go together.
+    """
+    pairs = list(zip(channels.free, scores, strict=True))
+    orders = {group.name: judged(model, group, score) for group, score in pairs}
+    several = [group for group in channels.free if cells_of(group) > 1]
+    keep = {
+        group.name: sorted(orders[group.name].order[len(group) // cells_of(group) // 2 * cells_of(group) :])
+        for group in several
+    }
+    try:
+        remove(copied(without_values(model)), channels, keep)
+    except UsageError:
+        aligned = {group.name for group in several}
+        return {group.name: judged(model, group, score, aligned=group.name in aligned) for group, score in pairs}
+    return orders
+
+
+def cells_of(group: Group) -> int:
+    """Return how many cells a group has."""
+    return len(set(group.cells.tolist()))
 
 
 def makers(model: nn.Module, group: Group) -> dict[str, Sequence[Sequence[int]]]:
@@ -94,7 +128,7 @@ class Damages:
 
 def widths_of(group: Group, layers: Mapping[str, LayerAt], *, clock: Clock | None, least: float) -> tuple[int, ...]:
     """Return the numbers of channels that a group may keep, falling from all to the share `least` at least."""
-    cells = len(set(group.cells.tolist()))
+    cells = cells_of(group)
     fewest = max(cells, -(-len(group) * least // 1))
     if clock is None:
         return candidates(len(group), multiple=cells, least=int(fewest), most=UNTIMED)

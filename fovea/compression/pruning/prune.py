@@ -15,7 +15,7 @@ from fovea.compression.blocks import Gone, residual_blocks
 from fovea.compression.channels import Channels, channel_groups, remove
 from fovea.compression.pruning.clock import Clock
 from fovea.compression.pruning.importance import Samples
-from fovea.compression.pruning.judging import Damages, judged, narrowing, scores_of, widths_of
+from fovea.compression.pruning.judging import Damages, narrowing, orders_of, scores_of, widths_of
 from fovea.compression.pruning.selection import Leaving, Plan, Planner
 from fovea.compression.pruning.sensitivity import SHARES, Judged, Sensitivity, sensitivity
 from fovea.compression.pruning.targets import UNITS, Costs, LayerAt, layers_at
@@ -27,7 +27,7 @@ TRIES = 4
 """Plans that are carried out on a copy, and measured, before one is kept."""
 LISTED, MENTIONED = 3, 12
 """Fixed groups, and narrower ones, that a line names."""
-AFFORDABLE_MACS, FEWEST = 1e12, 32
+AFFORDABLE_MACS, FEWEST = 3e11, 32
 """What the sensitivities of a network may take, a minute or two, and the samples that they take at least."""
 CLOSE = 0.01
 """A plan is good enough that leaves no more than this above what may be left."""
@@ -122,7 +122,7 @@ def prune(
     channels = channel_groups(model, input_shape)
     costs = Costs(target=pruning.target, clock=pruning.clock)
     scores = scores_of(model, channels.free, importance=pruning.importance, samples=samples)
-    orders = {group.name: judged(model, group, score) for group, score in zip(channels.free, scores, strict=True)}
+    orders = orders_of(model, channels, scores)
     blocks = residual_blocks(model, input_shape) if pruning.blocks and samples else ()
     if not orders and not blocks:
         raise UsageError(f"`prune` finds no channels that may go: {_reasons(channels)}")

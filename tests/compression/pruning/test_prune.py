@@ -1,0 +1,180 @@
+import copy
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+from wired_networks import NETWORKS, built
+
+from fovea.compression.changes import changed
+from fovea.compression.channels import channel_groups
+from fovea.compression.pruning.importance import Samples
+from fovea.compression.pruning.prune import Pruning, prune, renew_statistics
+from fovea.compression.pruning.targets import Costs, layers_at
+from fovea.errors import UsageError
+from fovea.exporting.core import float_core
+from fovea.exporting.session import Session
+
+SHAPE = (3, 8, 8)
+
+
+def noise(count=16, seed=2):
+    """Return inputs with classes by chance."""
+    generator = torch.Generator().manual_seed(seed)
+    batch = torch.randn(count, *SHAPE, generator=generator), torch.randint(10, (count,), generator=generator)
+    return Samples(batches=(batch,), loss=lambda outputs, labels: F.cross_entropy(outputs, labels))
+
+
+class Lanes:
+    """A clock by which layers take as long as with the next multiple of eight channels."""
+
+    batch = 16
+
+    def layer(self, form):
+        return float(-(-form.c_in // 8) * -(-form.c_out // 8) * (form.sizes or (1,))[0] / min(8, form.groups))
+
+    def network(self, model, input_shape):
+        return sum(self.layer(layer.form) for layer in layers_at(model, input_shape).values())
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("target", ["macs", "params"])
+def test_half_of_the_cost_goes_and_the_card_rebuilds_what_is_left(name, target):
+    model, before = built(name), built(name)
+    done = prune(model, SHAPE, Pruning(amount=0.5, target=target, importance="magnitude"))
+    costs = Costs(target=target)
+    assert done.after == costs.network(model, SHAPE)
+    # small networks: one channel is some per cent of them
+    assert 0.4 <= costs.network(model, SHAPE) / costs.network(before, SHAPE) <= 0.52
+    twin = changed(before, done.changes)
+    twin.load_state_dict(model.state_dict())
+    x = torch.randn(2, *SHAPE)
+    assert torch.equal(twin(x), model(x))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_inputs_and_outputs_stay(name):
+    model = built(name)
+    prune(model, SHAPE, Pruning(amount=0.6, importance="magnitude"))
+    assert model(torch.randn(2, *SHAPE)).shape == (2, 10)
+
+
+@pytest.mark.parametrize("name", ["residual", "grouped", "dense"])
+def test_the_same_samples_give_the_same_network(name):
+    first, second = (prune(built(name), SHAPE, Pruning(amount=0.4), samples=noise()) for _ in "ab")
+    assert first.widths == second.widths
+    assert first.blocks == second.blocks
+    pairs = zip(first.model.state_dict().values(), second.model.state_dict().values(), strict=True)
+    assert all(torch.equal(one, other) for one, other in pairs)
+
+
+def test_channels_that_are_zero_go_first_and_nothing_changes():
+    model, x = built("residual"), torch.randn(4, *SHAPE)
+    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+    with torch.no_grad():
+        for norm in norms:
+            norm.weight[::2] = 0
+            norm.bias[::2] = 0
+        expected = model(x)
+    settings = Pruning(amount=0.7, importance="norm", blocks=False, least=0.5)
+    done = prune(model, SHAPE, settings)
+    assert done.after <= 0.3 * done.before
+    with torch.no_grad():
+        assert torch.allclose(model(x), expected, atol=1e-5 * expected.abs().max().item())
+
+
+def test_a_block_that_does_nothing_goes_first():
+    model = built("residual")
+    with torch.no_grad():
+        model[2].branch[2].weight.zero_()
+        model[2].branch[2].bias.zero_()
+    inputs = torch.randn(16, *SHAPE)
+    answers = Samples(batches=((inputs, model(inputs).detach()),), loss=F.mse_loss)
+    done = prune(model, SHAPE, Pruning(amount=0.5), samples=answers)
+    assert done.blocks[0] == "2"
+    assert isinstance(model[2], nn.Identity)
+    assert dict(done.sensitivity.blocks)["2"] == pytest.approx(done.sensitivity.base)
+
+
+def test_blocks_stay_where_they_are_to():
+    done = prune(built("residual"), SHAPE, Pruning(amount=0.4, blocks=False), samples=noise())
+    assert not done.blocks
+    assert done.widths
+
+
+def test_only_widths_that_are_faster_are_chosen():
+    model = built("grouped")
+    done = prune(model, SHAPE, Pruning(amount=0.4, importance="magnitude", clock=Lanes(), target="latency"))
+    assert done.after <= 0.61 * done.before
+    assert all(after % 8 == 0 for _, after in done.widths.values())
+
+
+def test_a_fixed_group_stays_and_is_named():
+    class Halves(nn.Module):
+        def forward(self, x):
+            return x[:, :8] + x[:, 8:16]
+
+    model = nn.Sequential(nn.Conv2d(3, 16, 3), Halves(), nn.Conv2d(8, 8, 3), nn.Flatten(), nn.Linear(8 * 16, 10)).eval()
+    fixed = [group.name for group in channel_groups(model, SHAPE).fixed]
+    assert "0" in fixed
+    done = prune(model, SHAPE, Pruning(amount=0.3, importance="magnitude"))
+    assert model[0].out_channels == 16
+    assert any("`0` (" in note for note in done.notes)
+
+
+def test_where_nothing_may_go_the_reason_is_said():
+    model = nn.Sequential(nn.Flatten(), nn.Linear(192, 10))
+    with pytest.raises(UsageError, match=r"no channels that may go: .*the network's"):
+        prune(model, SHAPE, Pruning(amount=0.5, importance="magnitude"))
+
+
+def test_too_much_is_refused_and_the_network_left_as_it_was():
+    model = built("residual")
+    before = copy.deepcopy(model.state_dict())
+    with pytest.raises(UsageError, match="At least .* of the macs must stay"):
+        prune(model, SHAPE, Pruning(amount=0.99, importance="magnitude", least=0.5))
+    assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
+
+
+def test_norms_have_the_statistics_of_what_is_left():
+    model = nn.Sequential(nn.BatchNorm2d(2, momentum=0.3), nn.Flatten()).eval()
+    batches = [torch.randn(8, 2, 4, 4) * 3 + 1 for _ in range(3)]
+    renew_statistics(model, batches)
+    whole = torch.cat(batches)
+    assert torch.allclose(model[0].running_mean, whole.mean((0, 2, 3)), atol=1e-5)
+    assert torch.allclose(model[0].running_var, torch.stack([b.var((0, 2, 3)) for b in batches]).mean(0), atol=1e-4)
+    assert model[0].momentum == 0.3
+    assert not model[0].training
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"amount": 0.0}, "`prune` (=0.0) must lie above 0"),
+        ({"amount": 1.0}, "`prune` (=1.0)"),
+        ({"amount": 0.5, "target": "latency"}, "needs a clock"),
+        ({"amount": 0.5, "target": "flops"}, "Unknown target"),
+        ({"amount": 0.5, "least": 1.0}, "`least` (=1.0)"),
+    ],
+)
+def test_settings_that_cannot_be_say_why(fields, reason):
+    with pytest.raises(UsageError) as caught:
+        Pruning(**fields)
+    assert reason in str(caught.value)
+
+
+def test_an_unknown_importance_is_refused():
+    with pytest.raises(UsageError, match="Unknown importance `age`"):
+        prune(built("residual"), SHAPE, Pruning(amount=0.5, importance="age"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_pruned_network_is_exported_and_says_the_same(name):
+    pytest.importorskip("onnxruntime")
+    model, x = built(name), torch.randn(3, *SHAPE)
+    prune(model, SHAPE, Pruning(amount=0.5, importance="magnitude"))
+    (found,) = Session(float_core(model, SHAPE).SerializeToString()).run("input", x.numpy()).values()
+    expected = model(x).detach().numpy()
+    assert np.abs(found - expected).max() <= 1e-4 * np.abs(expected).max()
