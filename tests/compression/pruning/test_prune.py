@@ -15,6 +15,7 @@ from fovea.compression.pruning.targets import Costs, layers_at
 from fovea.errors import UsageError
 from fovea.exporting.core import float_core
 from fovea.exporting.session import Session
+from fovea.layers import PartialConv2d
 
 SHAPE = (3, 8, 8)
 
@@ -178,3 +179,23 @@ def test_a_pruned_network_is_exported_and_says_the_same(name):
     (found,) = Session(float_core(model, SHAPE).SerializeToString()).run("input", x.numpy()).values()
     expected = model(x).detach().numpy()
     assert np.abs(found - expected).max() <= 1e-4 * np.abs(expected).max()
+
+
+def test_maps_by_a_table_of_connections_are_judged_one_by_one():
+    torch.manual_seed(0)
+    partial = PartialConv2d([[0, 1], [1, 2], [0, 2], [0, 1, 2]], 3)
+    model = nn.Sequential(nn.Conv2d(3, 3, 3), partial, nn.Flatten(), nn.Linear(4 * 16, 10)).eval()
+    with torch.no_grad():
+        partial.maps[2].weight.zero_()
+        partial.maps[2].bias.zero_()
+    x = torch.randn(8, *SHAPE)
+    answers = Samples(batches=((x, model(x).detach()),), loss=F.mse_loss)
+    prune(model, SHAPE, Pruning(amount=0.05, target="params"), samples=answers)
+    assert partial.sees == [[0, 1], [1, 2], [0, 1, 2]]
+
+
+def test_groups_that_nothing_judges_stay_and_are_named():
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3), nn.BatchNorm2d(8), nn.Flatten(), nn.Linear(128, 10))
+    done = prune(model.eval(), SHAPE, Pruning(amount=0.3, importance="norm"))
+    assert list(done.widths) == ["1"]
+    assert any("`0` (they have no norm" in note for note in done.notes)
