@@ -10,7 +10,9 @@ from wired_networks import NETWORKS, built
 from fovea.compression.changes import changed
 from fovea.compression.channels import channel_groups
 from fovea.compression.pruning.importance import Samples
+from fovea.compression.pruning.judging import makers
 from fovea.compression.pruning.prune import Pruning, prune, renew_statistics
+from fovea.compression.pruning.sensitivity import silenced
 from fovea.compression.pruning.targets import Costs, layers_at
 from fovea.errors import UsageError
 from fovea.exporting.core import float_core
@@ -182,16 +184,14 @@ def test_a_pruned_network_is_exported_and_says_the_same(name):
 
 
 def test_maps_by_a_table_of_connections_are_judged_one_by_one():
-    torch.manual_seed(0)
     partial = PartialConv2d([[0, 1], [1, 2], [0, 2], [0, 1, 2]], 3)
     model = nn.Sequential(nn.Conv2d(3, 3, 3), partial, nn.Flatten(), nn.Linear(4 * 16, 10)).eval()
-    with torch.no_grad():
-        partial.maps[2].weight.zero_()
-        partial.maps[2].bias.zero_()
-    x = torch.randn(8, *SHAPE)
-    answers = Samples(batches=((x, model(x).detach()),), loss=F.mse_loss)
-    prune(model, SHAPE, Pruning(amount=0.05, target="params"), samples=answers)
-    assert partial.sees == [[0, 1], [1, 2], [0, 1, 2]]
+    group = channel_groups(model, SHAPE)["1"]
+    outputs = makers(model, group)
+    assert outputs["1.maps.2"] == [[], [], [0], []]
+    with silenced(model, outputs, [2]), torch.no_grad():
+        maps = partial(torch.randn(1, 3, 4, 4))
+    assert maps.abs().amax((0, 2, 3)).bool().tolist() == [True, True, False, True]
 
 
 def test_groups_that_nothing_judges_stay_and_are_named():
