@@ -70,13 +70,19 @@ def test_flattened_a_channel_stands_at_each_of_its_pixels():
     assert places(group_of(model, (1, 2, 2), "0"))["2", "in"] == [[0, 1, 2, 3], [4, 5, 6, 7]]
 
 
-def test_a_depthwise_convolution_hands_channels_on_one_perhaps_to_several():
-    model = nn.Sequential(nn.Conv2d(1, 2, 1), nn.Conv2d(2, 4, 3, groups=2), nn.Conv2d(4, 1, 1))
-    assert places(group_of(model, (1, 5, 5), "0")) == {
-        ("0", "out"): [[0], [1]],
-        ("1", "each"): [[0], [1]],
-        ("2", "in"): [[0, 1], [2, 3]],
-    }
+def test_a_depthwise_convolution_hands_channels_on_down_to_the_last():
+    model = nn.Sequential(nn.Conv2d(1, 3, 1), nn.Conv2d(3, 3, 3, groups=3), nn.Conv2d(3, 1, 1)).eval()
+    found = channel_groups(model, (1, 5, 5))
+    each = [[0], [1], [2]]
+    assert places(found["0"]) == {("0", "out"): each, ("1", "each"): each, ("2", "in"): each}
+    changes = remove(model, found, {"0": [2]})
+    assert changes[0]["layers"] == {"0": [1, 1, 1], "1": [1, 1, 1], "2": [1, 1, 1]}
+    assert model(torch.zeros(1, 1, 5, 5)).shape == (1, 1, 3, 3)
+
+
+def test_of_several_filters_for_each_channel_equally_many_go():
+    model = nn.Sequential(nn.Conv2d(2, 6, 1, groups=2), nn.Conv2d(6, 1, 1))
+    assert group_of(model, (2, 5, 5), "0").cells.tolist() == [0, 0, 0, 1, 1, 1]
 
 
 def test_equally_many_of_each_group_of_a_convolution_must_go():
