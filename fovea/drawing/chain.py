@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from fovea.compression.table import Row
 from fovea.drawing.saving import save_figure
@@ -25,6 +26,10 @@ def draw_chain(rows: Sequence[Row], metric: Metric, path: Path) -> None:
         axes.plot([size], [score], "o", color=BLUE)
         axes.annotate(shown(row.step), (size, score), xytext=(6, 6), textcoords="offset points", color=INK, fontsize=9)
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.margins(x=0.15)
     axes.invert_xaxis()
     axes.set_xlabel("File, kB (smaller to the right)")
     axes.set_ylabel(f"{metric.axis}, {rows[0].split}")
