@@ -178,7 +178,7 @@ class Chain:
     def write(
         self, path: Path, bundle: Bundle, outputs: Tensor, rows: Sequence[Row], *, test: bool = False
     ) -> list[Row]:
-        """Write a network to `path` with what its outputs (N, K) on validation say, and return its rows."""
+        """Write a network to `path` with what its outputs (N, K) float32 on validation say, and return its rows."""
         material, target = self.material, bundle.target
         if target.calibrates:
             labels = material.labels("val")
