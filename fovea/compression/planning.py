@@ -180,4 +180,6 @@ def verdict(target: Target, first: Row, last: Row) -> tuple[bool, str]:
     now, before = measured(last, target.what), measured(first, target.what)
     reached = now <= target.most if target.most is not None else before / now >= (target.times or 1)
     times = f"{before / now:.3g} times less than {target.said(before)}"
-    return reached, f"{'reaches' if reached else 'misses'} `{target.text}`: {target.said(now)}, {times}"
+    elsewhere = target.what == "latency" and last.runs != first.runs
+    where = f"; timed in {last.runs}, before in {first.runs}" if elsewhere else ""
+    return reached, f"{'reaches' if reached else 'misses'} `{target.text}`: {target.said(now)}, {times}{where}"

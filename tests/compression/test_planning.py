@@ -1,5 +1,7 @@
 """Targets, and the chains that are chosen for them."""
 
+from dataclasses import replace
+
 import pytest
 
 from fovea.compression.planning import TABLE_BYTES, chosen, target_of, verdict
@@ -85,3 +87,9 @@ def test_the_verdict_compares_the_last_row_with_the_first():
     assert not verdict(target_of("macs=2x"), first, row(macs=21_000_000))[0]
     reached, line = verdict(target_of("bytes=300k"), first, row(file_bytes=250_000))
     assert (reached, line) == (True, "reaches `bytes=300k`: 250 kB, 4 times less than 1 MB")
+
+
+def test_a_latency_that_was_timed_elsewhere_is_said_to_be():
+    last = replace(row(latency_s=0.001), runs="onnxruntime")
+    line = verdict(target_of("latency=4x"), row(), last)[1]
+    assert line == "reaches `latency=4x`: 1 ms, 4 times less than 4 ms; timed in onnxruntime, before in PyTorch"
