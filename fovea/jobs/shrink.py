@@ -171,7 +171,7 @@ def _taken(chain: Chain, target: str | None, *, resume: bool) -> tuple[str, ...]
     else:
         chain.begin()
     if target is not None:
-        found = chosen(target_of(target), chain.rows[0])
+        found = chosen(target_of(target), chain.rows[0], steps_per_epoch=chain.material.steps_per_epoch)
         steps = chain.settings.steps or parsed(found.steps)
         if any(step.kind.closes for step in steps):
             check_installed()
