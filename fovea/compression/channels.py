@@ -6,6 +6,7 @@ A *group* is channels that are alike: they stand in the same layers, so that any
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -145,6 +146,10 @@ def remove(model: nn.Module, channels: Channels, keep: Mapping[str, Sequence[int
 
 def _found(model: nn.Module, input_shape: Sequence[int], kinds: Mapping[str, Resizing] | None = None) -> Channels:
     recording = recorded(model, input_shape)
+    ran = {call.path for call in recording.calls}
+    if any(path not in ran and resizing_of(layer) for path, layer in recording.model.named_modules()):
+        with suppress(UsageError):
+            recording = recorded(model, input_shape, heads=True)
     passed = followed(recording, kinds)
     groups, along = grouped(passed, recording.model)
     return Channels(tuple(input_shape), groups, tuple(along), passed.parts)

@@ -125,8 +125,10 @@ class _Recorder(TorchDispatchMode):  # type: ignore[misc]
         return {key: self._virtual(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
-def recorded(model: nn.Module, input_shape: Sequence[int]) -> Recording:
+def recorded(model: nn.Module, input_shape: Sequence[int], *, heads: bool = False) -> Recording:
     """Return the pass of one input of `input_shape`, (C, *sizes), through `model`, which is left as it is.
+
+    With `heads` modules that hold others believe that they are trained, and so ask the heads that only training has.
 
     Raises:
         UsageError: the network does not run without values, or not on this shape.
@@ -139,7 +141,9 @@ def recorded(model: nn.Module, input_shape: Sequence[int]) -> Recording:
     try:
         # hooks first: they are removed even where the pass fails
         with watch(twin, enter=recorder.enter, leave=recorder.leave), torch.no_grad(), recorder:
-            recording.outputs = tensors_in(twin.eval()(recording.x))
+            for module in twin.modules():
+                module.training = heads and any(module.children())
+            recording.outputs = tensors_in(twin(recording.x))
     except Exception as error:  # a network may raise anything
         at = f" in `{recorder.running[-1].path}`" if recorder.running and recorder.running[-1].path else ""
         raise UsageError(f"The network cannot be followed without values: it fails{at}. {first_line(error)}") from error

@@ -236,3 +236,24 @@ def test_a_plan_on_top_of_a_plan_rebuilds_the_network():
     again.load_state_dict(model.state_dict())
     x = torch.randn(1, *shape)
     assert torch.equal(again(x), model(x))
+
+
+class Helped(nn.Module):
+    """With a head beside the other that only training asks."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 4, 1)
+        self.drop = nn.Dropout(0.5)
+        self.head, self.helper = nn.Linear(4, 2), nn.Linear(4, 2)
+
+    def forward(self, x):
+        x = self.drop(self.conv(x).mean((2, 3)))
+        return (self.head(x), self.helper(x)) if self.training else self.head(x)
+
+
+def test_a_head_that_only_training_has_loses_what_it_reads():
+    model = Helped()
+    changes = remove(model, channel_groups(model, (1, 2, 2)), {"conv": [1, 2]})
+    assert changes[0]["layers"]["helper"] == [2, 2, 1]
+    assert [logits.shape for logits in model.train()(torch.zeros(3, 1, 2, 2))] == [(3, 2), (3, 2)]
