@@ -34,12 +34,12 @@ class Step:
 
     @property
     def reads(self) -> list[Tensor]:
-        """The tensors, of any shape, that it was given."""
+        """The tensors, of any shape and dtype, that it was given."""
         return tensors_in((self.args, dict(self.kwargs)))
 
     @property
     def made(self) -> list[Tensor]:
-        """The tensors, of any shape, that it returned."""
+        """The tensors, of any shape and dtype, that it returned."""
         return tensors_in(self.outputs)
 
     @property
