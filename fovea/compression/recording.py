@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from fovea.errors import UsageError, first_line
+from fovea.errors import ShapeError, UsageError, first_line
 from fovea.hooks import tensors_in, watch
 from fovea.measurement.network import without_values
+from fovea.measurement.rules import broken
 from fovea.measurement.walk import SHORTCUTS
 
 META = torch.device("meta")
@@ -98,7 +99,11 @@ class _Recorder(TorchDispatchMode):  # type: ignore[misc]
         if any(argument.name == "device" for argument in func._schema.arguments):
             given["device"] = META
         named = {**dict(zip((argument.name for argument in func._schema.arguments), args, strict=False)), **given}
-        shortcut = SHORTCUTS.get(func._schema.name.removeprefix("aten::"))
+        name = func._schema.name.removeprefix("aten::")
+        shapes = {key: tuple(value.shape) if isinstance(value, Tensor) else value for key, value in named.items()}
+        if rule := broken(name, shapes):
+            raise ShapeError(rule)  # without values PyTorch does not check all
+        shortcut = SHORTCUTS.get(name)
         outputs = shortcut(named) if shortcut else None
         if outputs is None:
             outputs = func(*args, **given)
