@@ -1,6 +1,7 @@
 """Pruned networks against what they were: time in ONNX Runtime, and accuracy where there is data.
 
     python benchmarks/pruning.py widths                           # what narrower layers gain on this machine
+    python benchmarks/pruning.py ways                             # half of cifar_resnet56 by blocks, and by widths
     python benchmarks/pruning.py cifar_resnet56                   # random weights: speed only
     python benchmarks/pruning.py model.safetensors cifar10 --distil 5
 
@@ -23,9 +24,12 @@ from torch import nn
 
 import fovea.zoo  # noqa: F401 (its import makes the networks known)
 from fovea import registry
+from fovea.compression.blocks import Gone, residual_blocks
+from fovea.compression.channels import channel_groups, remove
 from fovea.compression.pruning.clock import Form
 from fovea.compression.pruning.importance import Samples
 from fovea.compression.pruning.prune import Pruned, Pruning, prune
+from fovea.compression.pruning.targets import Costs
 from fovea.compression.pruning.widths import worthwhile
 from fovea.drawing.sensitivity import sensitivity_picture
 from fovea.exporting.clock import OnnxClock
@@ -89,6 +93,25 @@ def pair_time(clock: OnnxClock, channels: int, kept: int, size: int) -> float:
     """Return the seconds of a 3x3 convolution to `kept` channels and one back."""
     geometry = ((3, 3), (1, 1), (1, 1), (1, 1), (size, size))
     return clock.layer(Form(channels, kept, 1, *geometry)) + clock.layer(Form(kept, channels, 1, *geometry))
+
+
+def ways(given: argparse.Namespace) -> None:
+    """Print how much faster `cifar_resnet56` is without half of its blocks, and with half of the channels in each."""
+    shape = (3, 32, 32)
+    model = registry.build("cifar_resnet56").eval()
+    whole, macs = session_of(model, shape), Costs(target="macs").network(model, shape)
+    blocks = residual_blocks(model, shape)
+    fewer = copied(model)
+    Gone(blocks[::2]).apply(fewer)
+    narrower = copied(model)
+    channels = channel_groups(narrower, shape)
+    inner = [group for group in channels.free if group.name.endswith("conv1")]
+    remove(narrower, channels, {group.name: range(len(group) // 2) for group in inner})
+    for name, network in (("blocks", fewer), ("widths", narrower)):
+        share = Costs(target="macs").network(network, shape) / macs
+        session = session_of(network, shape)
+        for batch in BATCHES:
+            print(f"by {name}: {share:.2f} of the MACs", json.dumps(raced(whole, session, shape, batch)), flush=True)
 
 
 def pruned(model: nn.Module, shape: tuple[int, ...], given: argparse.Namespace, samples: Samples) -> Pruned:
@@ -163,9 +186,12 @@ def report(material: Any, networks: dict[str, nn.Module]) -> None:
             print(f"{name} on {part}{seen}: {found.value:.4f}, 95 % within {found.interval}", flush=True)
 
 
+MEASURED = {"widths": widths, "ways": ways}
+
+
 def main() -> None:
     parser = arguments(__doc__)
-    parser.add_argument("model", help="`widths`, a network of the zoo, or a model file")
+    parser.add_argument("model", help="`widths`, `ways`, a network of the zoo, or a model file")
     parser.add_argument("data", nargs="?", help="with a model file: what it was trained on")
     parser.add_argument("--amount", type=float, default=0.5, help="share that goes")
     parser.add_argument("--target", default="macs")
@@ -178,8 +204,8 @@ def main() -> None:
     parser.add_argument("--out", help="where the pruned weights go")
     given = begun(parser)
     torch.set_num_threads(1)
-    if given.model == "widths":
-        widths(given)
+    if given.model in MEASURED:
+        MEASURED[given.model](given)
     elif given.data:
         trained_network(given)
     else:

@@ -89,7 +89,7 @@ def _cut(operation: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Cut 
 
 
 def readings(model: nn.Module, x: Tensor, names: Collection[str]) -> dict[str, Reading]:
-    """Return what reads the outputs of the layers `names`, in the order in which they run on inputs `x`.
+    """Return what reads the outputs of the layers `names`, in the order in which they run on `x` (N, ...) float32.
 
     A layer that does not run is left out; one whose output nothing reads gives the network's result.
     """

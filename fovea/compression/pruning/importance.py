@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from fovea.compression.pruning.sparsify import LAYERS
-from fovea.errors import UsageError, unknown
+from fovea.errors import UsageError
 
 NORMS = (nn.modules.batchnorm._BatchNorm, nn.LayerNorm, nn.GroupNorm)
 TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
@@ -103,7 +103,7 @@ IMPORTANCES: dict[str, Callable[[nn.Module, Samples | None], Scores]] = {
 """By name, as after `--importance`."""
 
 
-def channel_scores(scores: Scores, outputs: Mapping[str, Iterable[Iterable[int]]], *, kind: str, group: str) -> Tensor:
+def channel_scores(scores: Scores, outputs: Mapping[str, Iterable[Iterable[int]]], *, kind: str) -> Tensor:
     """Return the importance of each channel of a group, (channels,) float32: what all its layers say together.
 
     `outputs` says by path of layer which outputs each channel is. Of magnitudes and scales it is the mean; of changes
@@ -112,18 +112,14 @@ def channel_scores(scores: Scores, outputs: Mapping[str, Iterable[Iterable[int]]
     Raises:
         UsageError: no layer of the group has such a score.
     """
-    if kind not in IMPORTANCES:
-        raise unknown("importance", kind, IMPORTANCES)
     found = [
         torch.stack([scores[path][..., list(indices)].sum(-1) for indices in channels], -1)
         for path, channels in outputs.items()
         if path in scores
     ]
     if not found:
-        raise UsageError(
-            f"The channels of `{group}` have no {'norm with a trained scale' if kind == 'norm' else 'weights'} "
-            f"to be judged by; use `--importance {'taylor' if kind == 'norm' else 'magnitude'}`."
-        )
+        what = "no norm with a trained scale" if kind == "norm" else "no weights of their own"
+        raise UsageError(f"they have {what} to be judged by")
     total = torch.stack(found).sum(0)
     return total.square().mean(0) if kind == "taylor" else total / len(found)
 

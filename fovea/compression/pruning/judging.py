@@ -10,30 +10,37 @@ from fovea.compression.channels import Channels, Group, remove
 from fovea.compression.pruning.clock import Clock
 from fovea.compression.pruning.importance import IMPORTANCES, NORMS, Samples, channel_scores
 from fovea.compression.pruning.selection import Narrowing
-from fovea.compression.pruning.sensitivity import Judged, Sensitivity
+from fovea.compression.pruning.sensitivity import Judged, Outputs, Sensitivity
 from fovea.compression.pruning.targets import LayerAt
 from fovea.compression.pruning.widths import candidates, worthwhile
 from fovea.errors import UsageError, unknown
-from fovea.layers import copied
+from fovea.layers import PartialConv2d, copied
 from fovea.measurement.network import without_values
 
 UNTIMED = 64
 """Widths of a group that are considered where none are timed."""
 
 
-def scores_of(model: nn.Module, groups: Sequence[Group], *, importance: str, samples: Samples | None) -> list[Tensor]:
-    """Return the importance of the channels of each group, (channels,) float32.
+def scores_of(
+    model: nn.Module, groups: Sequence[Group], *, importance: str, samples: Samples | None
+) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Return the importance of the channels of each group, (channels,) float32; of others why they have none.
 
     Raises:
-        UsageError: an unknown importance, one that needs samples, or a group that has nothing to be judged by.
+        UsageError: an unknown importance, or one that needs samples.
     """
     if importance not in IMPORTANCES:
         raise unknown("importance", importance, IMPORTANCES)
     found = IMPORTANCES[importance](model, samples)
-    return [
-        channel_scores(found, _judges(model, group, by_norms=importance == "taylor"), kind=importance, group=group.name)
-        for group in groups
-    ]
+    scores: dict[str, Tensor] = {}
+    reasons: dict[str, str] = {}
+    for group in groups:
+        layers = _judges(model, group, by_norms=importance == "taylor")
+        try:
+            scores[group.name] = channel_scores(found, layers, kind=importance)
+        except UsageError as error:
+            reasons[group.name] = str(error)
+    return scores, reasons
 
 
 def judged(model: nn.Module, group: Group, scores: Tensor, *, aligned: bool = False) -> Judged:
@@ -54,14 +61,14 @@ def judged(model: nn.Module, group: Group, scores: Tensor, *, aligned: bool = Fa
     return Judged(name=group.name, order=order, outputs=makers(model, group))
 
 
-def orders_of(model: nn.Module, channels: Channels, scores: Sequence[Tensor]) -> dict[str, Judged]:
-    """Return each free group with its channels in order, so that any beginning of whole rounds of cells may go.
+def orders_of(model: nn.Module, channels: Channels, scores: Mapping[str, Tensor]) -> dict[str, Judged]:
+    """Return each group with a score, its channels in order, so that any beginning of whole rounds of cells may go.
 
     Where channels are shuffled between groups of convolutions, those at the same places of all cells go together.
     """
-    pairs = list(zip(channels.free, scores, strict=True))
-    orders = {group.name: judged(model, group, score) for group, score in pairs}
-    several = [group for group in channels.free if cells_of(group) > 1]
+    groups = [group for group in channels.free if group.name in scores]
+    orders = {group.name: judged(model, group, scores[group.name]) for group in groups}
+    several = [group for group in groups if cells_of(group) > 1]
     keep = {
         group.name: sorted(orders[group.name].order[len(group) // cells_of(group) // 2 * cells_of(group) :])
         for group in several
@@ -69,8 +76,7 @@ def orders_of(model: nn.Module, channels: Channels, scores: Sequence[Tensor]) ->
     try:
         remove(copied(without_values(model)), channels, keep)
     except UsageError:
-        aligned = {group.name for group in several}
-        return {group.name: judged(model, group, score, aligned=group.name in aligned) for group, score in pairs}
+        return orders | {group.name: judged(model, group, scores[group.name], aligned=True) for group in several}
     return orders
 
 
@@ -79,17 +85,28 @@ def cells_of(group: Group) -> int:
     return len(set(group.cells.tolist()))
 
 
-def makers(model: nn.Module, group: Group) -> dict[str, Sequence[Sequence[int]]]:
+def makers(model: nn.Module, group: Group) -> Outputs:
     """Return by path of layer which of its outputs each channel is: convolutions, dense layers and norms."""
     modules = dict(model.named_modules())
-    places = [place for place in group.places if place.side in ("out", "each") and place.layer in modules]
     found: dict[str, list[list[int]]] = {}
-    for place in places:
-        rows = place.index.tolist()
-        if place.layer in found:  # a layer that runs twice
-            rows = [[*a, *b] for a, b in zip(found[place.layer], rows, strict=True)]
-        found[place.layer] = rows
+    for place in group.places:
+        layer = modules.get(place.layer)
+        if layer is None or place.side not in ("out", "each"):
+            continue
+        parts = {place.layer: place.index.tolist()}
+        if isinstance(layer, PartialConv2d):
+            parts = _single(place.layer, layer, parts[place.layer])
+        for path, rows in parts.items():
+            before = found.get(path, [[] for _ in rows])  # a layer that runs twice
+            found[path] = [[*a, *b] for a, b in zip(before, rows, strict=True)]
     return dict(found)
+
+
+def _single(path: str, layer: PartialConv2d, rows: Sequence[Sequence[int]]) -> dict[str, list[list[int]]]:
+    """Return the same of the convolutions of one output each that such a layer is made of."""
+    return {
+        f"{path}.maps.{output}": [[0] if output in row else [] for row in rows] for output in range(len(layer.maps))
+    }
 
 
 def narrowing(group: Group, judged: Judged, damages: "Damages", widths: Sequence[int]) -> Narrowing:
@@ -158,7 +175,7 @@ def _counts(group: Group) -> tuple[dict[str, int], dict[str, int]]:
     return outputs, inputs
 
 
-def _judges(model: nn.Module, group: Group, *, by_norms: bool) -> dict[str, Sequence[Sequence[int]]]:
+def _judges(model: nn.Module, group: Group, *, by_norms: bool) -> Outputs:
     """Return the layers that speak for a group; of its loss the norms speak for the layers before them."""
     found = makers(model, group)
     norms = {path: rows for path, rows in found.items() if isinstance(model.get_submodule(path), NORMS)}

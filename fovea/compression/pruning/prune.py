@@ -121,7 +121,9 @@ def prune(
     """
     channels = channel_groups(model, input_shape)
     costs = Costs(target=pruning.target, clock=pruning.clock)
-    scores = scores_of(model, channels.free, importance=pruning.importance, samples=samples)
+    scores, unjudged = scores_of(model, channels.free, importance=pruning.importance, samples=samples)
+    groups = [replace(group, fixed=unjudged.get(group.name, group.fixed)) for group in channels.groups]
+    channels = replace(channels, groups=tuple(groups))
     orders = orders_of(model, channels, scores)
     blocks = residual_blocks(model, input_shape) if pruning.blocks and samples else ()
     if not orders and not blocks:
@@ -131,7 +133,7 @@ def prune(
     found = None
     if samples is not None:
         found = sensitivity(model, _few(samples, work, blocks), list(orders.values()), blocks=blocks, progress=progress)
-    planner = _planner(work, dict(zip(orders, scores, strict=True)), found)
+    planner = _planner(work, scores, found)
     plan, after = _reached(work, planner, input_shape)
     changes = work.done(model, plan)
     if samples is not None:

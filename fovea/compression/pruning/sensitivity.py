@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from fovea.compression.pruning.importance import Samples
+from fovea.compression.pruning.importance import TRANSPOSED, Samples
 
 Outputs = Mapping[str, Sequence[Sequence[int]]]
 """By path of layer, convolutions, dense layers and norms: which of its outputs each channel of a group is."""
@@ -135,7 +135,9 @@ def silenced(model: nn.Module, outputs: Outputs, channels: Sequence[int]) -> Ite
             rows = [place for channel in channels for place in places[channel]]
             for parameter in layer.parameters(recurse=False):
                 restored.callback(parameter.data.copy_, parameter.detach().clone())
-                parameter[rows] = 0
+                # of a transposed convolution the outputs are the second axis
+                swapped = parameter.ndim > 1 and isinstance(layer, TRANSPOSED)
+                (parameter.transpose(0, 1) if swapped else parameter)[rows] = 0
         yield
 
 

@@ -10,11 +10,14 @@ from wired_networks import NETWORKS, built
 from fovea.compression.changes import changed
 from fovea.compression.channels import channel_groups
 from fovea.compression.pruning.importance import Samples
+from fovea.compression.pruning.judging import makers
 from fovea.compression.pruning.prune import Pruning, prune, renew_statistics
+from fovea.compression.pruning.sensitivity import silenced
 from fovea.compression.pruning.targets import Costs, layers_at
 from fovea.errors import UsageError
 from fovea.exporting.core import float_core
 from fovea.exporting.session import Session
+from fovea.layers import PartialConv2d
 
 SHAPE = (3, 8, 8)
 
@@ -178,3 +181,21 @@ def test_a_pruned_network_is_exported_and_says_the_same(name):
     (found,) = Session(float_core(model, SHAPE).SerializeToString()).run("input", x.numpy()).values()
     expected = model(x).detach().numpy()
     assert np.abs(found - expected).max() <= 1e-4 * np.abs(expected).max()
+
+
+def test_maps_by_a_table_of_connections_are_judged_one_by_one():
+    partial = PartialConv2d([[0, 1], [1, 2], [0, 2], [0, 1, 2]], 3)
+    model = nn.Sequential(nn.Conv2d(3, 3, 3), partial, nn.Flatten(), nn.Linear(4 * 16, 10)).eval()
+    group = channel_groups(model, SHAPE)["1"]
+    outputs = makers(model, group)
+    assert outputs["1.maps.2"] == [[], [], [0], []]
+    with silenced(model, outputs, [2]), torch.no_grad():
+        maps = partial(torch.randn(1, 3, 4, 4))
+    assert maps.abs().amax((0, 2, 3)).bool().tolist() == [True, True, False, True]
+
+
+def test_groups_that_nothing_judges_stay_and_are_named():
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3), nn.BatchNorm2d(8), nn.Flatten(), nn.Linear(128, 10))
+    done = prune(model.eval(), SHAPE, Pruning(amount=0.3, importance="norm"))
+    assert list(done.widths) == ["1"]
+    assert any("`0` (they have no norm" in note for note in done.notes)
