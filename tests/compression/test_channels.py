@@ -187,6 +187,20 @@ def test_a_value_for_all_channels_is_none_of_them():
     assert not found["one"].fixed
 
 
+def test_what_mixes_the_channels_of_one_layer_leaves_those_of_others_free():
+    def forward(self, x):
+        x = self.two(self.one(x).relu())
+        maps = torch.cat((x.amax(1, keepdim=True), x.mean(1, keepdim=True)), 1)
+        return self.last(x * self.gate(maps).sigmoid())
+
+    layers = {"one": nn.Conv2d(1, 4, 1), "two": nn.Conv2d(4, 6, 1), "gate": nn.Conv2d(2, 1, 1)}
+    model = Lambda(forward, **layers, last=nn.Conv2d(6, 2, 1)).eval()
+    found = channel_groups(model, (1, 3, 3))
+    assert [group.name for group in found.free] == ["one"]
+    assert "mixes them by `amax`" in found["two"].fixed
+    assert remove(model, found, {"one": [2]})[0]["layers"] == {"one": [1, 1, 1], "two": [1, 6, 1]}
+
+
 def test_weights_that_two_layers_share_are_fixed():
     model = nn.Sequential(nn.Conv2d(1, 2, 1), nn.Conv2d(2, 2, 1), nn.Conv2d(2, 2, 1), nn.Conv2d(2, 1, 1))
     model[2].weight = model[1].weight
