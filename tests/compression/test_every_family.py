@@ -27,7 +27,7 @@ FAST = [
 ]
 SLOW = [
     ("cifar_nin", (3, 32, 32), 99),
-    ("vgg_block3", (3, 32, 32), 98),
+    ("vgg_block3", (3, 32, 32), 97),
     ("cifar_densenet100_12", (3, 32, 32), 99),
     ("waveform_m3", (1, 8000), 97),
     ("mobilenet_v1_025", (3, 32, 32), 99),
