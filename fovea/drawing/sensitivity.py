@@ -16,6 +16,8 @@ from fovea.drawing.style import BLUE, INK, LINE, ORANGE, SOFT
 
 NAMED, CLOSE = 4, 0.04
 """So many of the most sensitive groups are named, those at least this share of the height apart."""
+LEAST = 1e-9
+"""Stands for a loss of zero."""
 DPI = 110
 
 
@@ -91,10 +93,10 @@ def _finish(axes: Axes, title: str) -> None:
 def _apart(curves: Sequence[Curve], found: Sensitivity) -> list[Curve]:
     """Return those of the curves, the first first, whose names hit none of the others' where they end."""
     losses = [loss for curve in found.curves for _, loss in curve.points]
-    height = math.log(max(losses) / max(min(losses), 1e-9)) + 1e-9
+    height = math.log(max(*losses, LEAST) / max(min(losses), LEAST)) + LEAST
     apart: list[Curve] = []
     for curve in curves:
-        ends = [math.log(curve.points[-1][1] / other.points[-1][1]) / height for other in apart]
+        ends = [math.log(_positive(curve) / _positive(other)) / height for other in apart]
         if all(abs(end) > CLOSE for end in ends):
             apart.append(curve)
     return apart
@@ -103,3 +105,8 @@ def _apart(curves: Sequence[Curve], found: Sensitivity) -> list[Curve]:
 def _steepness(curve: Curve) -> float:
     """How far the loss rises until half of the channels are gone, or as near to that as was measured."""
     return min((abs(kept - curve.channels / 2), loss) for kept, loss in curve.points)[1]
+
+
+def _positive(curve: Curve) -> float:
+    """Return where a curve ends, on a logarithmic axis."""
+    return max(curve.points[-1][1], LEAST)
