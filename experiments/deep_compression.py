@@ -4,15 +4,18 @@ Their table 1, on MNIST: LeNet-300-100 in 40 times fewer bytes, error 1.64 -> 1.
 fewer, 0.80 -> 0.74 %. Here both on Fashion-MNIST, which is harder.
 
 Each network is trained. Then its smallest weights go, layer by layer and in rounds, each followed by training of those
-that stay (Han et al. 2015, arXiv:1506.02626); the weights of a layer come to share a few values, which are trained
-further; the file holds the values, and which weight has which, in Huffman codes. Settings are chosen on a tenth of the
-training images, held out; the test images are seen once, at the end, by the networks before and after.
+that stay (Han et al. 2015, arXiv:1506.02626): first in convolutions, then in dense layers while the convolutions stay
+as they are (its section 3.3), so that the features are computed once. The weights of a layer come to share a few
+values, which are trained further; the file holds the values, and which weight has which, in Huffman codes. Settings are
+chosen on a tenth of the training images, held out; the test images are seen once, at the end, by the networks before
+and after.
 
 What is done lies in `--folder`, a line of `log.jsonl` for each file; a run that was stopped goes on from there.
 """
 
 import argparse
 import json
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -30,11 +33,12 @@ from fovea.card import Card
 from fovea.compression.pruning.sparsify import zeros_held
 from fovea.compression.refit import Refit, refit_recipe
 from fovea.compression.share import Share, shareable, shared
-from fovea.data.augment.recipes import compose
 from fovea.data.splits import take
+from fovea.inputs.series import SeriesPreprocess
 from fovea.model.bundle import load as load_bundle
 from fovea.model.bundle import save_bundle
 from fovea.storage import append_line
+from fovea.training.inference import as_evaluated
 from fovea.training.recipe import Recipe
 
 IMAGES, HELD_OUT = 60_000, 6_000
@@ -51,20 +55,27 @@ class Subject:
     epochs: int
     lr: float
     kept: Mapping[str, float]
-    """By the paper's tables 2 and 3: the share of the weights that stays, by the layer's path."""
+    """By the paper's tables 2 and 3: the share of the weights of a dense layer that stays, by the layer's path."""
     rounds: tuple[tuple[float, float], ...]
-    """Of each round, how many times its share in the paper each layer keeps, or all, and the epochs that follow."""
+    """Of each round, how many times that share each dense layer keeps, or all, and the epochs that follow."""
     chosen: int
     """The round whose network is shared, from 1."""
     bits: tuple[int, int]
     """Of the values that convolutions share, and dense layers."""
+    kept_first: Mapping[str, float] = field(default_factory=dict)
+    """The share of convolutions that stays; empty where there are none."""
+    first_epochs: float = 0.0
+    """Of the whole network, once its convolutions are pruned."""
     share_epochs: float = 1.0
+    batch: int = 256
+    """Images to a step of all trainings but the first."""
 
     def build(self) -> nn.Module:
         """Return the network with random weights."""
         return registry.build(self.architecture, **self.arguments)
 
 
+ROUNDS = ((3.0, 1), (1.5, 2), (0.7, 5), (0.5, 4), (0.35, 4))
 SUBJECTS = {
     "mlp": Subject(
         title="LeNet-300-100",
@@ -73,7 +84,7 @@ SUBJECTS = {
         epochs=20,
         lr=0.05,
         kept={"stage1.dense": 0.08, "stage2.dense": 0.09, "head.logits": 0.26},
-        rounds=((3.0, 2), (1.5, 2), (1.0, 5), (0.7, 4), (0.5, 4)),
+        rounds=ROUNDS,
         chosen=3,
         bits=(5, 5),
     ),
@@ -82,11 +93,12 @@ SUBJECTS = {
         architecture="lenet_caffe",
         epochs=12,
         lr=0.05,
-        kept={"stage1.conv": 0.66, "stage2.conv": 0.12, "head.dense1": 0.08, "head.logits": 0.19},
-        rounds=((3.0, 0.5), (1.5, 0.5), (1.0, 1.5), (0.7, 1), (0.5, 1)),
+        kept_first={"stage1.conv": 0.66, "stage2.conv": 0.25},
+        first_epochs=0.5,
+        kept={"head.dense1": 0.08, "head.logits": 0.19},
+        rounds=ROUNDS,
         chosen=3,
-        bits=(5, 5),
-        share_epochs=0.5,
+        bits=(6, 5),
     ),
 }
 
@@ -101,6 +113,8 @@ class Study:
     data: Data
     """Its test part is what was held out of the training images."""
     quick: bool
+    known: dict[int, Data] = field(default_factory=dict)
+    """The features of the last convolutions, by a checksum of their weights."""
 
     @property
     def subject(self) -> Subject:
@@ -134,18 +148,42 @@ class Study:
         mine = (line for line in lines if (line["network"], line["seed"]) == (self.name, self.seed))
         return {line["stage"]: line for line in mine}
 
-    def refit(self, stage: int) -> Refit:
-        """Return what trains the network in a stage, in another order of images than in the others."""
-        recipe = refit_recipe(Recipe(precision="float32", threads=1), seed=100 * self.seed + stage)
+    def refit(self, stage: int, data: Data | None = None) -> Refit:
+        """Return what trains a network in a stage, in another order of images than in the others."""
         torch.set_num_threads(1)
+        given = data or self.data
+        recipe = Recipe(batch=self.subject.batch, precision="float32", threads=1)
         return Refit(
-            train=self.data.train,
-            recipe=recipe,
-            target=self.data.target,
-            preprocess=self.data.preprocess,
-            augmentation=compose((), size=self.data.preprocess.size[0], without=()),
+            train=given.train,
+            recipe=refit_recipe(recipe, seed=100 * self.seed + stage),
+            target=given.target,
+            preprocess=given.preprocess,
+            augmentation=lambda images, *_: images,
             device=torch.device("cpu"),
         )
+
+    def train_dense(self, model: nn.Module, stage: int, *, epochs: float) -> None:
+        """Train the dense layers of a network on the features below them, which stay as they are."""
+        if self.subject.kept_first:
+            self.refit(stage, self.features(model))(model.get_submodule("head"), epochs=self.epochs(epochs))
+        else:
+            self.refit(stage)(model, epochs=self.epochs(epochs))
+
+    @torch.inference_mode()
+    def features(self, model: nn.Module) -> Data:
+        """Return data whose samples are what the head of a network sees, as series of one channel."""
+        data, parts = self.data, (part for name, part in model.eval().named_children() if name != "head")
+        below = nn.Sequential(*parts, nn.Flatten())
+        state = b"".join(tensor.cpu().contiguous().numpy().tobytes() for tensor in below.state_dict().values())
+        if (key := zlib.crc32(state)) not in self.known:
+            rows = range(len(data.train))
+            batches = as_evaluated(data.train, data.preprocess, torch.device("cpu"), rows=rows, batch=500)
+            values = torch.cat([below(images) for images in batches]).numpy()[:, :, None]
+            preprocess = SeriesPreprocess(length=values.shape[1], channels=1, mean=(0.0,), std=(1.0,))
+            train = replace(data.train, pixels=values)
+            self.known.clear()
+            self.known[key] = Data(train, data.test, preprocess, data.target)  # type: ignore[arg-type]
+        return self.known[key]
 
     def epochs(self, wanted: float) -> float:
         """Return how long to train."""
@@ -170,23 +208,34 @@ def base(study: Study) -> None:
     study.save("base", trainer.model)
 
 
+def convolutions_pruned(study: Study) -> None:
+    """Take the smallest weights of the convolutions away and train the whole network."""
+    model = study.network("base")
+    for name, share in study.subject.kept_first.items():
+        keep_largest(model.get_submodule(name), share)
+    if study.subject.kept_first:
+        with zeros_held(model):
+            study.refit(0)(model, epochs=study.epochs(study.subject.first_epochs))
+    study.save("round0", model)
+
+
 def pruned(study: Study, number: int) -> None:
-    """Take the smallest weights of each layer away and train those that stay."""
-    model = study.network("base" if number == 1 else f"round{number - 1}")
+    """Take the smallest weights of the dense layers away and train those that stay."""
+    model = study.network(f"round{number - 1}")
     factor, epochs = study.subject.rounds[number - 1]
     for name, share in study.subject.kept.items():
         keep_largest(model.get_submodule(name), min(1.0, factor * share))
     with zeros_held(model, least=0.0):
-        study.refit(number)(model, epochs=study.epochs(epochs))
+        study.train_dense(model, number, epochs=epochs)
     study.save(f"round{number}", model)
 
 
 def shared_values(study: Study, stage: str, bits: tuple[int, int]) -> None:
-    """Let the weights of each layer share values and train these."""
+    """Let the weights of each layer share values and train those of the dense layers."""
     model = study.network(stage)
     share = Share(convolution_bits=bits[0], bits=bits[1])
     with shared(model, share.values_of(model)):
-        study.refit(10 + bits[1])(model, epochs=study.epochs(study.subject.share_epochs))
+        study.train_dense(model, 10 + bits[1], epochs=study.subject.share_epochs)
     study.save(shared_stage(stage, bits), model)
 
 
@@ -222,6 +271,8 @@ def run(study: Study, *, curve: bool) -> None:
     rounds = len(study.subject.rounds) if curve else study.subject.chosen
     if not study.path("base").exists():
         base(study)
+    if not study.path("round0").exists():
+        convolutions_pruned(study)
     for number in range(1, rounds + 1):
         if not study.path(f"round{number}").exists():
             pruned(study, number)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:  # what `homes` says, for type checkers and editors
     from fovea.jobs.predict import predict as predict
     from fovea.jobs.preview import preview as preview
     from fovea.jobs.serve import serve as serve
+    from fovea.jobs.shrink import shrink as shrink
     from fovea.jobs.style import style as style
     from fovea.jobs.train import train as train
     from fovea.jobs.trust import trust as trust

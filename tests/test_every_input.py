@@ -292,3 +292,19 @@ def test_what_has_no_meaning_is_refused_in_one_line(folders, runs, tmp_path, kin
     with pytest.raises(UsageError, match=f"`{other}` sees"):
         quiet(folders[kind], **{**options, "model": other})
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_it_is_shrunk_and_answers_as_before_its_name(folders, runs, tmp_path, kind, monkeypatch):
+    monkeypatch.setattr("fovea.runs.chain.measured.TIMED_S", 0.0)
+    out = tmp_path / "small.safetensors"
+    words = ("--steps", "fold,finetune=1,share=6bit:1", "--out", out, "--threads", 1, "--device", "cpu", "--json")
+    reading = [word for name, value in READING[kind].items() for word in (f"--{name}", value)]
+    result = command("shrink", runs(kind).model, folders[kind], *words, *reading)
+    assert result.exit_code == 0, result.output
+    rows = json.loads(result.stdout)["rows"]
+    assert [row["step"] for row in rows] == ["as given", "fold", "finetune=1", "share=6bit:1"]
+    assert rows[1]["score"] == rows[0]["score"] and rows[-1]["tensor_bytes"] < rows[0]["tensor_bytes"]
+    assert fovea.evaluate(out, folders[kind]).accuracy == pytest.approx(rows[-1]["test"]["score"])
+    (answer,) = fovea.predict(out, samples(folders[kind], kind)[:1])
+    assert answer.prediction.label in CLASSES[kind]

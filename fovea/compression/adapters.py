@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from fovea.compression.binarise import binarise
+from fovea.compression.dead import remove_dead
 from fovea.compression.factors import lowrank, separable
 from fovea.compression.fold import fold
 from fovea.compression.inq import inq
@@ -30,12 +31,16 @@ PATTERN = 0.01
 def folded(model: nn.Module, work: Work, _: None) -> Done:
     """Fold batch norms; those that stay are named with the reason."""
     folding = fold(model, work.input_shape)
-    count = sum(len(change["into"]) for change in folding.changes)
+    count = sum(len(change.get("into", ())) for change in folding.changes)
     notes = [f"{count} batch norms are folded" if count else "there is no batch norm to fold"]
     notes += [f"`{name}` stays: {reason}" for name, reason in list(folding.kept.items())[:NAMED]]
     if len(folding.kept) > NAMED:
         notes.append(f"{len(folding.kept) - NAMED} more stay for reasons like these")
-    return Done(model=model, changes=folding.changes, notes=notes)
+    before = sum(parameter.numel() for parameter in model.parameters())
+    if removed := remove_dead(model, work.input_shape):
+        left = sum(parameter.numel() for parameter in model.parameters())
+        notes.append(f"channels that change nothing are gone, {before - left:,} parameters")
+    return Done(model=model, changes=[*folding.changes, *removed], notes=notes)
 
 
 def finetune(model: nn.Module, work: Work, epochs: float) -> Done:
@@ -75,9 +80,9 @@ def soup(model: nn.Module, work: Work, how: str) -> Done:
     return Done(model=greedy, notes=(f"greedy: the mean of {names}, {scores}",))
 
 
-def share(model: nn.Module, work: Work, bits: int) -> Done:
+def share(model: nn.Module, work: Work, asked: tuple[int, float]) -> Done:
     """Let the weights of each layer share values; zeros stay zero."""
-    return Share(bits=bits)(model, work)
+    return Share(bits=asked[0], epochs=asked[1])(model, work)
 
 
 def low_rank(model: nn.Module, work: Work, asked: tuple[float, float]) -> Done:

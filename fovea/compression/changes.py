@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from torch import nn
 
-from fovea.compression import binarise, blocks, channels, factors, fold, quantise  # noqa: F401 (list their kinds)
+from fovea.compression import binarise, blocks, channels, factors, fold, plain, quantise  # noqa: F401 (list their kinds)
 from fovea.compression.change import KINDS, Change, parsed
 
 __all__ = ["KINDS", "Change", "changed", "parsed"]

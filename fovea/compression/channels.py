@@ -17,7 +17,7 @@ from fovea.compression.change import Change, kind, layer_named
 from fovea.compression.following import followed
 from fovea.compression.groups import Group, Line, Place, grouped
 from fovea.compression.recording import recorded
-from fovea.compression.resizing import Side, resizing_of, shortened_along
+from fovea.compression.resizing import Resizing, Side, resizing_of, shortened_along
 from fovea.errors import UsageError, first_line, shortened, unknown
 from fovea.layers import copied
 from fovea.measurement.network import without_values
@@ -143,9 +143,9 @@ def remove(model: nn.Module, channels: Channels, keep: Mapping[str, Sequence[int
     return [_cut(model, channels, kept).to_dict()]
 
 
-def _found(model: nn.Module, input_shape: Sequence[int]) -> Channels:
+def _found(model: nn.Module, input_shape: Sequence[int], kinds: Mapping[str, Resizing] | None = None) -> Channels:
     recording = recorded(model, input_shape)
-    passed = followed(recording)
+    passed = followed(recording, kinds)
     groups, along = grouped(passed, recording.model)
     return Channels(tuple(input_shape), groups, tuple(along), passed.parts)
 
@@ -202,9 +202,10 @@ def _ordered(twin: nn.Module, channels: Channels, kept: Kept) -> Kept:
     Raises:
         UsageError: other channels would be added up, read together or left over: the network cannot do without these.
     """
+    kinds = {path: known for path, layer in twin.named_modules() if (known := resizing_of(layer))}
     try:
         _cut(twin, channels, kept)
-        after = _found(twin, channels.input_shape)
+        after = _found(twin, channels.input_shape, kinds)
     except ValueError as error:  # ShapeError and UsageError too
         raise UsageError(f"The network cannot do without these channels. {first_line(error)}") from error
     was = {(line.layer, line.side): line.labels for line in channels.lines}

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from fovea.compression.change import Change, kind, layer_named, replaced
+from fovea.compression.plain import plain
 from fovea.compression.recording import Call, Recording, recorded
 from fovea.errors import UsageError, shortened
 from fovea.layers import Convolution, PredefinedSparseConv2d
@@ -75,12 +76,14 @@ class Folding:
 
 
 def fold(model: nn.Module, input_shape: Sequence[int]) -> Folding:
-    """Fold the batch norms of `model`, in place, where its outputs for inputs (N, C, *sizes) stay what they are.
+    """Fold the norms of `model`, in place, where its outputs for inputs (N, C, *sizes) stay what they are.
 
     Raises:
         UsageError: the network cannot be followed; it is left as it was.
     """
     recording = recorded(model, input_shape)
+    if changes := plain(model):
+        recording = recorded(model, input_shape)
     into, kept = dict[str, str](), dict[str, str]()
     for name, norm in list(model.named_modules()):
         if not isinstance(norm, _BatchNorm):
@@ -89,7 +92,7 @@ def fold(model: nn.Module, input_shape: Sequence[int]) -> Folding:
             into[name] = _folded(model, recording, name)
         except _Stays as reason:
             kept[name] = str(reason)
-    return Folding([Fold(into).to_dict()] if into else [], kept)
+    return Folding([*changes, *([Fold(into).to_dict()] if into else [])], kept)
 
 
 class _Stays(Exception):  # noqa: N818 (no error: the reason why a norm is not folded)
@@ -153,7 +156,9 @@ def _before(recording: Recording, norm: Call, scale: Tensor, shift: Tensor) -> s
         tensor = reader.inputs[0]
         if not _read_by(recording, tensor, reader):
             raise _Stays(f"what `{reader.path}` reads is read elsewhere too")
-        makers = [call for call in recording.calls if call.outputs and call.outputs[0] is tensor]
+        # nn.Identity hands on what it got, and runs nothing
+        ran = [call for call in recording.calls if call.stop > call.start]
+        makers = [call for call in ran if call.outputs and call.outputs[0] is tensor]
         if not makers:
             raise _Stays("no layer alone makes what it reads")
         maker = makers[-1]  # the innermost that returns it
@@ -180,13 +185,14 @@ def _behind(recording: Recording, norm: Call, scale: Tensor, shift: Tensor) -> s
         if isinstance(call.module, Linear) and call.inputs[0] is made:
             if not _read_by(recording, made, call):
                 raise _Stays("what it makes is read elsewhere too")
-            if isinstance(call.module, Convolution) and _pads(call.module) and bool(shift.any()):
+            if isinstance(call.module, Convolution) and pads(call.module) and bool(shift.any()):
                 raise _Stays(f"`{call.path}` pads what it makes with zeros")
             return call.path
     raise _Stays("no layer reads what it makes directly")
 
 
-def _pads(layer: Convolution) -> bool:
+def pads(layer: Convolution) -> bool:
+    """Tell whether a convolution puts something around its input."""
     return layer.padding == "same" or (layer.padding != "valid" and any(_pair(layer.padding)))
 
 

@@ -25,12 +25,14 @@ from fovea.hooks import tensors_in
 from fovea.layers import PaddedChannels
 
 COPIES = {"clone", "_to_copy", "detach", "alias", "lift_fresh", "lift_fresh_copy", "contiguous"}
+ELEMENTWISE = {"hardswish", "log_sigmoid_forward", "_prelu_kernel", "rsub"}
+"""Operations that PyTorch does not tag as what takes each element on its own, and that do."""
 MOVES = {"cat", "stack", "constant_pad_nd", "flip", "roll", "repeat", "view", "_unsafe_view"}
 """Operations beside the other views that only move what they get."""
 PARTS = {"slice", "select", "split", "split_with_sizes", "unbind"}
 """Views that may leave out channels."""
 BY_CHANNEL = ("avg_pool", "max_pool", "adaptive_avg_pool", "adaptive_max_pool", "upsample", "reflection", "replication")
-"""Begin, after a `_` perhaps, the names of operations that take each channel alone; a digit says along how many axes."""
+"""Begin, after a `_` perhaps, the names of operations that take each channel alone; a digit is their axes."""
 REDUCTIONS = {"mean", "sum", "amax", "amin", "max", "min", "var", "std", "linalg_vector_norm", "any", "all", "prod"}
 ALONG = {"_softmax", "_log_softmax", "cumsum", "cumprod", "native_layer_norm", "native_group_norm"}
 """Operations whose output has the shape of the input, and that mix along some axes."""
@@ -72,9 +74,13 @@ class Followed:
         return self.labels[block.start : block.stop].reshape(block.shape)
 
 
-def followed(recording: Recording) -> Followed:
-    """Return which places are one channel in this pass."""
-    follower = _Follower(recording)
+def followed(recording: Recording, kinds: Mapping[str, Resizing] | None = None) -> Followed:
+    """Return which places are one channel in this pass.
+
+    `kinds` are those of layers by path, where they are known: a depthwise convolution that has one channel left looks
+    like any other.
+    """
+    follower = _Follower(recording, kinds or {})
     follower.run()
     return follower.result()
 
@@ -82,8 +88,8 @@ def followed(recording: Recording) -> Followed:
 class _Follower:
     """What is known so far."""
 
-    def __init__(self, recording: Recording) -> None:
-        self.recording = recording
+    def __init__(self, recording: Recording, kinds: Mapping[str, Resizing]) -> None:
+        self.recording, self.kinds = recording, kinds
         self.numbers = dict[int, Tensor]()
         """By the identity of a tensor the numbers beside it, int32, in its shape."""
         self.blocks = dict[tuple[str, Side], Block]()
@@ -130,9 +136,12 @@ class _Follower:
         """Return the calls of layers with channels by the step that they begin at, none within another."""
         found = dict[int, Call]()
         for call in self.recording.calls:
-            if call.stop > call.start and resizing_of(call.module) is not None:
+            if call.stop > call.start and self._kind(call) is not None:
                 found.setdefault(call.start, call)  # those outside come first
         return found
+
+    def _kind(self, call: Call) -> Resizing | None:
+        return self.kinds.get(call.path) or resizing_of(call.module)
 
     # -- numbers
 
@@ -168,7 +177,7 @@ class _Follower:
     def _layer(self, call: Call) -> None:
         x, y, layer = call.inputs[0], call.outputs[0], call.module
         axis = x.ndim - 1 if isinstance(layer, nn.Linear) else 1
-        resizing = cast(Resizing, resizing_of(layer))
+        resizing = cast(Resizing, self._kind(call))
         vector = None
         if (numbers := self.numbers.get(id(x))) is not None:
             vector = _along(numbers, axis)
@@ -186,7 +195,6 @@ class _Follower:
             out = torch.cat([made["pad"][: layer.before], middle, made["pad"][layer.before :]])
         else:
             out = made["out" if "out" in made else "each"]
-            out = out.repeat_interleave(y.shape[axis] // len(out))
         self._mark(y, out, axis=axis)
 
     # -- operations
@@ -200,7 +208,7 @@ class _Follower:
             self._set(step, [self._of(step.reads[0])])
         elif (step.operation.is_view and base != "as_strided") or base in MOVES:
             self._moved(step, base)
-        elif torch.Tag.pointwise in step.operation.tags:
+        elif torch.Tag.pointwise in step.operation.tags or base in ELEMENTWISE:
             self._pointwise(step)
         elif name.lstrip("_").startswith(BY_CHANNEL):
             self._by_channel(step)

@@ -155,6 +155,8 @@ def _cells(
     if not columns:
         return whole, ""
     cells = np.unique(np.stack([part for _, part in columns], 1), axis=0, return_inverse=True)[1].reshape(-1)
+    if len(labels) == cells.max() + 1:
+        return whole, f"{columns[-1][0]} has one of them in each of its groups"
     for what, part in columns:
         if len({len(np.unique(cells[part == one])) for one in np.unique(part)}) > 1:
             return whole, f"{what} divides them into other groups than what comes before"

@@ -20,7 +20,7 @@ FEWEST_BITS, MOST_BITS = 2, 8
 
 
 def exponents(weights: Tensor, bits: int) -> tuple[int, int]:
-    """Return n1 and n2: the largest and the smallest power of two that weights, of any shape, may become.
+    """Return n1 and n2, of the largest and the smallest power that weights, of any shape and dtype, may become.
 
     n1 = floor(log2(4 max|W| / 3)), n2 = n1 + 1 - 2^(bits - 1) / 2 (equations 2 and 3).
     """
@@ -29,7 +29,7 @@ def exponents(weights: Tensor, bits: int) -> tuple[int, int]:
 
 
 def to_powers(weights: Tensor, bits: int, *, ends: tuple[int, int] | None = None) -> Tensor:
-    """Return weights of any shape, each the nearest of 0 and +-2^n2 .. +-2^n1 as equation 4 says.
+    """Return weights of any shape and floating dtype, each the nearest of 0 and +-2^n2 .. +-2^n1 as equation 4 says.
 
     What lies from 3/4 to 3/2 of a power becomes it; what is below 1/2 of the smallest becomes zero. `ends` are those of
     `exponents`, of these weights where they are left out.

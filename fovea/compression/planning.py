@@ -20,6 +20,8 @@ FEW_VALUES, FEWER_VALUES = 4.0, 6.0
 """Times that 256 and that 32 values per layer, Huffman coded, save: 32 bits against about 8 and about 5."""
 KEPT_BITS = 8.5
 """Of a weight that stays after sparsifying: about 5 for its value and 3.5 for its place (Han et al. 2015, table 4)."""
+TABLE_BYTES = 5_000
+"""What a card gets to say of the chain, and of how tensors are coded, about."""
 INT8_TIMES = 2.0
 """What onnxruntime gains by integers on a processor that has instructions for them, at least (docs/int8.md)."""
 PRUNED_ALONE = 2.5
@@ -97,7 +99,9 @@ def chosen(target: Target, first: Row) -> Chosen:
             f"`--target {target.text}` is {times:.3g} times less than it is now; up to {MOST[target.what]:g} can be "
             "asked for: train a smaller network and let it learn from this one by `distil`."
         )
-    return {"bytes": _for_bytes, "macs": _for_macs, "latency": _for_latency}[target.what](times)
+    if target.what == "bytes":
+        return _for_bytes(times, of_tensors=_times_of_tensors(target, first, times))
+    return (_for_macs if target.what == "macs" else _for_latency)(times)
 
 
 def epochs_for(times: float) -> int:
@@ -105,8 +109,24 @@ def epochs_for(times: float) -> int:
     return 3 if times <= 2 else 5 if times <= 4 else 10
 
 
-def _for_bytes(times: float) -> Chosen:
-    goal = f"{times:.3g} times fewer bytes"
+def _times_of_tensors(target: Target, first: Row, times: float) -> float:
+    """Return how many times fewer bytes tensors may take, where the rest of the file stays and gets a table.
+
+    Raises: UsageError where the rest alone is too much.
+    """
+    rest = first.file_bytes - first.tensor_bytes + TABLE_BYTES
+    room = first.file_bytes / times - rest
+    if room <= 0 or first.tensor_bytes / room > MOST["bytes"]:
+        raise UsageError(
+            f"`--target {target.text}`: the card of the file alone takes about {scaled(rest)}B; ask for less, or for "
+            "fewer bytes of tensors by `--steps`."
+        )
+    return first.tensor_bytes / room
+
+
+def _for_bytes(asked: float, *, of_tensors: float) -> Chosen:
+    times = of_tensors
+    goal = f"{asked:.3g} times fewer bytes"
     if times <= FEW_VALUES:
         return Chosen(
             "share=8bit", (f"share=8bit: {goal} need at most 8 of 32 bits a weight: 256 values per layer do",)
@@ -118,8 +138,8 @@ def _for_bytes(times: float) -> Chosen:
     return Chosen(
         f"sparsify={share:g},finetune={epochs},share=5bit",
         (
-            f"sparsify={share:g}: {goal} leave {32 / times:.2g} bits a weight; one that stays takes about "
-            f"{KEPT_BITS:g} with its place",
+            f"sparsify={share:g}: {goal} leave {32 / times:.2g} bits a weight, the card beside; one that stays takes "
+            f"about {KEPT_BITS:g} with its place",
             f"finetune={epochs}: makes good what that costs, the zeros held",
             "share=5bit: 32 values per layer, in Huffman codes",
         ),

@@ -19,7 +19,7 @@ PERIOD = 9
 
 
 def mask_of(layer: nn.Conv2d, *, support: int, period: int = PERIOD, dense: int = 0, seed: int = 0) -> Tensor:
-    """Return where the weights of a convolution may be other than zero: bool in their shape.
+    """Return where the weights of a convolution may be other than zero: (F, C, k, k) bool, C the channels of a group.
 
     Raises: UsageError as `PredefinedSparseConv2d`.
     """

@@ -68,7 +68,10 @@ class Quantised(Change):
 
 
 def plan(model: nn.Module, x: Tensor) -> tuple[Quantised, dict[str, Reading], list[str]]:
-    """Return what of a network comes to the grid, who reads its layers, and what stays float, by inputs `x`."""
+    """Return what of a network comes to the grid, who reads its layers, and what stays float.
+
+    `x` (N, ...) float32 are inputs that tell.
+    """
     modules = dict(model.named_modules())
     wanted = [name for name, layer in modules.items() if type(layer) in KINDS]
     found = readings(model, x, wanted)

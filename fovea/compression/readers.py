@@ -62,7 +62,7 @@ class _Following(TorchDispatchMode):
             cut = _cut(operation, args, kwargs or {})
             if operation in MOVING:
                 for leaf in tree_leaves(result):
-                    if isinstance(leaf, Tensor) and leaf.is_floating_point():
+                    if isinstance(leaf, Tensor) and leaf.dtype.is_floating_point:
                         self.stems[id(leaf)] = (name, leaf)
             elif cut is not None:
                 self.found[name].cuts.add(cut)
@@ -89,7 +89,7 @@ def _cut(operation: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Cut 
 
 
 def readings(model: nn.Module, x: Tensor, names: Collection[str]) -> dict[str, Reading]:
-    """Return what reads the outputs of the layers `names`, in the order in which they run on inputs `x`.
+    """Return what reads the outputs of the layers `names`, in the order in which they run on `x` (N, ...) float32.
 
     A layer that does not run is left out; one whose output nothing reads gives the network's result.
     """

@@ -133,7 +133,7 @@ def recorded(model: nn.Module, input_shape: Sequence[int]) -> Recording:
     """
     twin = without_values(model)
     modes = {module: module.training for module in twin.modules()}
-    dtype = next((tensor.dtype for tensor in twin.parameters() if tensor.is_floating_point()), torch.float32)
+    dtype = next((tensor.dtype for tensor in twin.parameters() if tensor.dtype.is_floating_point), torch.float32)
     recording = Recording(twin, torch.empty(1, *input_shape, dtype=dtype, device=META))
     recorder = _Recorder(recording)
     try:

@@ -90,27 +90,23 @@ class _Dense(Resizing):
 
 
 class _Depthwise(Resizing):
-    """Convolutions whose outputs read one channel each, in its order, several perhaps the same: [c_in, c_out, c_in]."""
+    """Convolutions with a kernel for each channel: [c, c, c]."""
 
     def sides(self, layer: nn.Module) -> dict[Side, int]:
         return {"each": cast(nn.Conv2d, layer).groups}
 
     def numbers(self, layer: nn.Module) -> list[Any]:
-        conv = cast(nn.Conv2d, layer)
-        return [conv.in_channels, conv.out_channels, conv.groups]
+        return [cast(nn.Conv2d, layer).groups] * 3
 
     def first(self, layer: nn.Module, numbers: Sequence[Any]) -> Kept:
-        c_in, c_out, _ = self.numbers(layer)
-        if len(numbers) != 3 or numbers[0] != numbers[2] or numbers[1] != numbers[0] * (c_out // c_in):
-            raise ValueError(f"it has [c, {c_out // c_in} c, c]")
-        return {"each": _first(c_in, numbers[0], 1)}
+        if len(numbers) != 3 or numbers != [numbers[0]] * 3:
+            raise ValueError("it has [c, c, c]")
+        return {"each": _first(cast(nn.Conv2d, layer).groups, numbers[0], 1)}
 
     def slice(self, layer: nn.Module, kept: Kept) -> None:
-        conv = cast(nn.Conv2d, layer)
-        each, times = kept["each"], conv.out_channels // conv.in_channels
-        _keep(conv, ("weight", "bias"), [channel * times + k for channel in each for k in range(times)])
-        conv.in_channels = conv.groups = len(each)
-        conv.out_channels = len(each) * times
+        conv, each = cast(nn.Conv2d, layer), kept["each"]
+        _keep(conv, ("weight", "bias"), each)
+        conv.in_channels = conv.out_channels = conv.groups = len(each)
 
 
 class _PerChannel(Resizing):
@@ -231,7 +227,7 @@ def resizing_of(layer: nn.Module) -> Resizing | None:
     if "weight" not in layer._parameters:
         return None
     if forward in CONVOLUTIONS:
-        return _DEPTHWISE if layer.in_channels == layer.groups > 1 else _DENSE
+        return _DEPTHWISE if layer.in_channels == layer.out_channels == layer.groups > 1 else _DENSE
     if forward is nn.Linear.forward:
         return _DENSE
     return _PRELU if isinstance(layer, nn.PReLU) and layer.num_parameters > 1 else None

@@ -51,7 +51,7 @@ class Share:
         """
         with shared(model, self.values_of(model)):
             if self.epochs:
-                work.refit(model, epochs=self.epochs, lr=self.lr)
+                work.refit(model, epochs=self.epochs, lr=self.lr, teacher=work.teacher)
         kept = {name: len(layer.weight.unique()) for name, layer in shareable(model)}
         most = max(kept.values())
         return Done(model=model, notes=[f"{len(kept)} layers share at most {most} values each, zero among them"])

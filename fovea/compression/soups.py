@@ -36,7 +36,7 @@ def averaged(models: Sequence[nn.Module]) -> nn.Module:
     states = [model.state_dict() for model in models]
     mean = {
         name: torch.stack([state[name].double() for state in states]).mean(0).to(tensor.dtype)
-        if tensor.is_floating_point()
+        if tensor.dtype.is_floating_point
         else tensor
         for name, tensor in states[0].items()
     }

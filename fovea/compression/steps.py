@@ -176,10 +176,12 @@ KINDS = (
         taught=True,
     ),
     Kind(
-        *("share", "5bit", "let the weights of a layer share 2^BITS values, which are trained", _bits),
+        *("share", "5bit[:EPOCHS]", "let the weights of a layer share 2^5 values, which are trained"),
+        reads=_with_epochs(_bits),
         at=f"{_OWN}:share",
         settles=True,
         trains=True,
+        taught=True,
     ),
     Kind(
         *("quantise", "EPOCHS", "train on a grid of 256 levels, activations too", _epochs, f"{_OWN}:quantised"),

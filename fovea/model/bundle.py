@@ -26,6 +26,7 @@ from fovea.inputs.reading import Picture, listed, read_sample
 from fovea.inputs.views import PLAIN, Protocol
 from fovea.layers import Unfilled, copied, placed
 from fovea.measurement.memory import one_input_bytes
+from fovea.measurement.network import without_values
 from fovea.model import tensors as tensors_of
 from fovea.model.container import Header, header_in, read_header
 from fovea.model.first_layer import first_filters
@@ -191,7 +192,7 @@ def load(path: str | Path, *, model: nn.Module | None = None, device: str = "cpu
         _check_fit(card, shapes, path=path)
         network = _build(card, path, device="cpu")
     else:
-        network = _changed(_settled(model, card, path), card, path)
+        network = _changed(_settled(model, card, path), card, shapes, path=path)
     _check_shapes(network, shapes, path=path)
     input_bytes = _input_bytes(network, card, own=model is None, path=path)
     try:
@@ -239,9 +240,13 @@ def _build(card: Card, path: Path, *, device: str) -> nn.Module:
         raise BundleError(f"`{path.name}` names a network that cannot be built: {first_line(error)}") from error
 
 
-def _changed(model: nn.Module, card: Card, path: Path) -> nn.Module:
-    """Return a network of the user's own after the changes of the card, made in place."""
+def _changed(model: nn.Module, card: Card, shapes: Mapping[str, tuple[int, ...]], *, path: Path) -> nn.Module:
+    """Return a network of the user's own after the changes of the card, made in place if they lead to these shapes."""
+    if not card.changes:
+        return model
     try:
+        # first on a copy that takes no memory, whatever the card asks for
+        _check_shapes(changed(copied(without_values(model)), card.changes), shapes, path=path)
         return changed(model, card.changes)
     except UsageError as error:
         raise BundleError(f"`{path.name}`: its changes do not fit this network: {first_line(error)}") from error

@@ -2,16 +2,23 @@
 
 import pytest
 
-from fovea.compression.planning import chosen, target_of, verdict
+from fovea.compression.planning import TABLE_BYTES, chosen, target_of, verdict
 from fovea.compression.table import Row, Timing
 from fovea.errors import UsageError
 
 
-def row(*, latency_s=0.004, macs=40_000_000, file_bytes=1_000_000):
+def row(*, latency_s=0.004, macs=40_000_000, file_bytes=1_000_000, card_bytes=-TABLE_BYTES):
     timing = Timing(median_s=latency_s, p10_s=latency_s, p90_s=latency_s, passes=10)
     return Row(
         **{"step": "as given", "split": "val", "images": 1, "metric": "accuracy", "score": 0.9, "interval": None},
-        **{"drop": 0.0, "parameters": 1, "nonzero": 1, "macs": macs, "file_bytes": file_bytes, "tensor_bytes": 1},
+        **{
+            "drop": 0.0,
+            "parameters": 1,
+            "nonzero": 1,
+            "macs": macs,
+            "file_bytes": file_bytes,
+            "tensor_bytes": file_bytes - card_bytes,
+        },
         **{"latency": {1: timing, 16: timing}, "runs": "PyTorch", "threads": 1, "seconds": 0.0},
     )
 
@@ -35,7 +42,15 @@ def test_a_target_chooses_a_chain_and_says_why_for_each_step(text, steps):
 
 def test_forty_times_fewer_bytes_are_nine_tenths_of_zeros():
     """As Han et al. 2015 prune LeNet-5, to 8 % of its weights, for 39 times fewer bytes."""
-    assert chosen(target_of("bytes=39x"), row()).steps == "sparsify=0.903,finetune=10,share=5bit"
+    assert chosen(target_of("bytes=39x"), row()).steps == "sparsify=0.904,finetune=10,share=5bit"
+
+
+def test_the_card_counts_among_the_bytes_of_a_small_file():
+    """Of 100 kB a tenth is 10 kB, of which a card of 1 kB and its table leave 4 for 99 kB of tensors."""
+    found = chosen(target_of("bytes=10x"), row(file_bytes=100_000, card_bytes=1_000))
+    assert found.steps == f"sparsify={1 - 32 * 4 / (8.5 * 99):.3f},finetune=10,share=5bit"
+    with pytest.raises(UsageError, match="the card of the file alone takes about 6 kB"):
+        chosen(target_of("bytes=20x"), row(file_bytes=100_000, card_bytes=1_000))
 
 
 @pytest.mark.parametrize(

@@ -126,7 +126,7 @@ def test_the_step_says_what_it_left_and_trains_as_long_as_it_is_told():
     seen = []
     done = Share(bits=2, convolution_bits=3, epochs=1.5)(net(), work(lambda model, **given: seen.append(given)))
     assert [len(done.model[index].weight.unique()) for index in (0, 4)] == [8, 4]
-    assert seen == [{"epochs": 1.5, "lr": None}] and done.changes == ()
+    assert seen == [{"epochs": 1.5, "lr": None, "teacher": None}] and done.changes == ()
     assert done.notes == ["2 layers share at most 8 values each, zero among them"]
 
 

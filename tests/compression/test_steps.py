@@ -1,9 +1,14 @@
 """Reading the steps of a chain, and the errors of each kind in one line."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from fovea.compression.steps import KINDS, kind_named, parsed
 from fovea.errors import UsageError
+
+PAGE = (Path(__file__).parents[2] / "docs" / "shrink.md").read_text()
 
 
 def test_steps_are_read_in_order_with_their_values():
@@ -31,7 +36,7 @@ def test_a_list_serves_as_well():
         ("fold=1", r"`fold=1` cannot be read; write `fold` alone"),
         ("prune=1.5", r"write `prune=SHARE.* \(above 0 and below 1\)"),
         ("prune=0.5:speed", r"\(macs or params or bytes or latency or energy\)"),
-        ("share=9bit", r"write `share=5bit` \(from 1bit to 8bit\)"),
+        ("share=9bit", r"write `share=5bit\[:EPOCHS\]` \(from 1bit to 8bit\)"),
         ("sparsify=0.9:x", "write `sparsify="),
         (",".join(["soup"] * 51), "names 51 steps; at most 50"),
     ],
@@ -56,8 +61,8 @@ def test_nothing_trains_weights_that_are_on_a_grid(grid):
         ("prune=0.25:latency", (0.25, "latency")),
         ("sparsify=0.9", (0.9, 3.0)),
         ("sparsify=0.9:5", (0.9, 5.0)),
-        ("share=5bit", 5),
-        ("share=4", 4),
+        ("share=5bit", (5, 3.0)),
+        ("share=4:0.5", (4, 0.5)),
         ("inq=5bit:2", (5, 2.0)),
         ("predefined=2", (2, 3.0)),
         ("separable", 3.0),
@@ -77,5 +82,6 @@ def test_what_closes_a_chain_is_last():
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 def test_every_step_is_documented_and_has_what_its_form_needs(kind):
     assert kind.does and kind_named(kind.name) is kind
+    assert re.search(rf"^\| `{kind.name}(=[^`]*)?` \|", PAGE, re.M)
     if kind.default:
         kind.reads(kind.default)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fovea.data.dataset import Dataset, Part
-from fovea.data.sampling import drawn_evenly
+from fovea.data.sampling import drawn_evenly, resampled
 
 
 def dataset_of(labels, *, task="classes", names=None, classes=("a", "b", "c")):
@@ -71,3 +71,12 @@ def test_parts_stay_apart(count):
     found = drawn_evenly(both, count, seed=0)
     # an array's images have numbers for names, in each part the same
     assert sum(map(len, found.parts.values())) == min(count, 16)
+
+
+def test_a_bootstrap_sample_has_as_many_images_about_63_percent_of_them():
+    names = tuple(map(str, range(2000)))
+    part = Part(labels=np.arange(2000), names=names, pixels=np.zeros((2000, 1, 1, 1), np.uint8))
+    drawn = resampled(part, seed=0)
+    assert len(drawn) == 2000 and abs(len(set(drawn.names)) / 2000 - (1 - np.exp(-1))) < 0.03
+    assert all(str(label) == name for label, name in zip(drawn.labels, drawn.names, strict=True))
+    assert drawn.names == resampled(part, seed=0).names != resampled(part, seed=1).names

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from experiments import dropout, ensembles, groups, pooling, scaling, search, sizes
+from experiments import deep_compression, dropout, ensembles, groups, pooling, scaling, search, sizes
 from experiments.harness import Data, accuracy, over_seeds, resized, to_size
 from fovea.data.dataset import Part
 from fovea.preprocess import Preprocess
@@ -193,3 +193,29 @@ def test_training_sees_the_sizes_it_is_told() -> None:
         model(torch.zeros(2, 3, 32, 32))
     model.eval()(torch.zeros(2, 3, 32, 32))
     assert seen == {16, 24, 32}
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_the_largest_weights_are_kept_in_any_layout(share: float) -> None:
+    torch.manual_seed(0)
+    conv = nn.Conv2d(4, 5, 3).to(memory_format=torch.channels_last)
+    before = conv.weight.detach().clone()
+    deep_compression.keep_largest(conv, share)
+    kept = conv.weight.detach() != 0
+    assert int(kept.sum()) == round(share * before.numel())
+    assert torch.equal(conv.weight[kept], before[kept])
+    if 0 < share < 1:
+        assert before[kept].abs().min() >= before[~kept].abs().max()
+
+
+def test_the_networks_are_those_of_deep_compression() -> None:
+    sizes_of = {
+        name: sum(p.numel() for p in subject.build().parameters())
+        for name, subject in deep_compression.SUBJECTS.items()
+    }
+    assert sizes_of == {"mlp": 266_610, "lenet": 431_080}  # its table 1: 1,070 and 1,720 KB
+    for subject in deep_compression.SUBJECTS.values():
+        model = subject.build()
+        weights = {name: model.get_submodule(name).get_parameter("weight").numel() for name in subject.kept}
+        kept = sum(weights[name] * share for name, share in subject.kept.items())
+        assert kept / sum(weights.values()) == pytest.approx(0.08, abs=0.006)  # its tables 2 and 3: 8 %

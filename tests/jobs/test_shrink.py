@@ -13,6 +13,7 @@ from fovea.cli import application
 from fovea.display import Display
 from fovea.errors import DataError, UsageError
 from fovea.jobs.shrink import shrink
+from fovea.runs.chain import measured
 
 OPTIONS = {"threads": 1, "precision": "float32", "device": "cpu", "batch": 16}
 
@@ -23,6 +24,12 @@ def quiet(*arguments, **options):
 
 def command(*words):
     return CliRunner().invoke(application(), ["shrink", *map(str, words)])
+
+
+@pytest.fixture(autouse=True)
+def short_timings(monkeypatch):
+    """Time the fewest passes: how long they take is not what is tested here."""
+    monkeypatch.setattr(measured, "TIMED_S", 0.0)
 
 
 @pytest.fixture(scope="module")

@@ -54,6 +54,15 @@ def test_an_epoch_shows_every_image_once_in_another_order_each_time(make_trainer
     assert epochs[0] != epochs[1] != list(range(32))
 
 
+def test_a_resampled_training_sees_the_same_images_each_epoch_some_several_times(make_trainer, fit):
+    trainer = make_trainer(epochs=2, resample=True)
+    names = trainer.train_part.names
+    assert len(names) == 32 and 10 < len(set(names)) < 28
+    assert make_trainer(resample=True).train_part.names == names
+    assert make_trainer(resample=True, seed=1).train_part.names != names
+    assert fit(trainer)[-1].images == 32
+
+
 def test_images_that_fill_no_step_wait_for_another_epoch(make_trainer, images, fit):
     trainer = make_trainer(train=images(30), batch=4, accumulate=2, epochs=2)
     results = fit(trainer)

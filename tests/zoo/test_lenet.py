@@ -6,6 +6,7 @@ from torch.nn import functional as F
 import fovea.zoo  # noqa: F401
 from fovea import registry
 from fovea.errors import ShapeError, UsageError
+from fovea.layers import PartialConv2d
 from fovea.zoo.lenet import TABLE_1, TABLE_I, RadialBasis, Squash, Subsampling
 
 

@@ -102,7 +102,7 @@ class Chain:
         for index in range(len(self.rows) - 1, len(self.settings.steps)):
             asked = self.settings.steps[index]
             if asked.kind.closes:
-                return
+                return self.keep_as_given() if index == 0 else None
             row = self.take(asked, index)
             self.display.note(self.line(row))
             if not self.judged(index):
@@ -113,6 +113,13 @@ class Chain:
                 return
             self.kept.promote()
             self.good = len(self.rows)
+
+    def keep_as_given(self) -> None:
+        """Write the network as it was given as the result: what follows makes another file of it."""
+        outputs = outputs_on(self.bundle, self.material, "val", self.display)
+        self.rows = self.write(self.kept.unfinished, self.bundle, outputs, self.rows)
+        self.kept.promote()
+        self.good = len(self.rows)
 
     def judged(self, index: int) -> bool:
         """Return whether the score counts after a step: not where the next one makes good what it has cost."""
@@ -184,7 +191,8 @@ class Chain:
             raise DropError(f"{self.stopped}: no step is left to keep, and nothing is written.")
         self.rows = self.rows[: self.good]
         self.bundle = self.loaded(self.kept.out)
-        self.rows[0] = with_test(self.rows[0], self.material.bundle, self.material, self.display)
+        # read anew: steps may change a network in place
+        self.rows[0] = with_test(self.rows[0], self.loaded(self.source), self.material, self.display)
         self.rewrite([*self.rows[:-1], with_test(self.rows[-1], self.bundle, self.material, self.display)])
 
     def rewrite(self, rows: Sequence[Row]) -> None:

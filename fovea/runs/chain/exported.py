@@ -11,7 +11,7 @@ from fovea.compression.table import BATCHES, OTHER, Row, Timing
 from fovea.display import Display
 from fovea.measurement.latency import passes_of
 from fovea.runs.chain.material import Material
-from fovea.runs.chain.measured import TIMED_S, outputs_on, with_test
+from fovea.runs.chain.measured import DIGITS, TIMED_S, outputs_on, rounded, timed, with_test
 from fovea.runtime.exported import Exported, load
 
 
@@ -26,8 +26,8 @@ def row_of_file(step: str, path: Path, material: Material, *, rows: list[Row], d
         rows[-1],
         step=step,
         score=value,
-        interval=score.interval,
-        drop=material.target.metric.lost(rows[0].score, value),
+        interval=rounded(score.interval),
+        drop=round(material.target.metric.lost(rows[0].score, value), DIGITS),
         file_bytes=size,
         tensor_bytes=size,
         latency={batch: _timing(predictor, material, batch) for batch in BATCHES},
@@ -49,4 +49,4 @@ def _timing(predictor: Exported, material: Material, batch: int) -> Timing:
 
     times = passes_of(once, seconds=TIMED_S)
     tenths = statistics.quantiles(times, n=10, method="inclusive")
-    return Timing(median_s=statistics.median(times), p10_s=tenths[0], p90_s=tenths[-1], passes=len(times))
+    return timed(statistics.median(times), tenths[0], tenths[-1], passes=len(times))

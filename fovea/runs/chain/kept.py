@@ -62,7 +62,7 @@ class Kept:
     ) -> tuple[Row, ...]:
         """Write the network with the table in its card to `path`, and return the rows.
 
-        The last of them that is not of another file gets the size of this one.
+        The last step of which this is the file gets its size.
         """
         place = max(index for index, row in enumerate(rows) if row.runs == OWN)
         row = rows[place]
@@ -72,8 +72,8 @@ class Kept:
             save_bundle(self.scratch, model, replace(card, other={**card.other, SECTION: table}), coded=True)
             size = self.scratch.stat().st_size
             tensors = tensor_bytes(self.scratch)
-            if (row.file_bytes, row.tensor_bytes) == (size, tensors):
-                break
+            if (row.file_bytes, row.tensor_bytes) == (size, tensors) or not place:
+                break  # the first row is of the file that was given
             row = replace(row, file_bytes=size, tensor_bytes=tensors)
         os.replace(self.scratch, path)
         return sized

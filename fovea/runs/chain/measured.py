@@ -16,6 +16,8 @@ from fovea.model.bundle import Bundle
 from fovea.model.predictor import Predictor
 from fovea.runs.chain.material import Material
 
+DIGITS = 6
+"""Of intervals and losses, behind the point."""
 TIMED_S = 1.0
 """Seconds that timing one batch size takes, about."""
 
@@ -39,8 +41,8 @@ def row_of(
         images=len(outputs),
         metric=material.target.metric.name,
         score=value,
-        interval=score.interval,
-        drop=0.0 if first is None else material.target.metric.lost(first.score, value),
+        interval=rounded(score.interval),
+        drop=0.0 if first is None else round(material.target.metric.lost(first.score, value), DIGITS),
         parameters=sum(parameter.numel() for parameter in parameters),
         nonzero=sum(int(torch.count_nonzero(parameter)) for parameter in parameters),
         macs=macs_of(bundle),
@@ -72,7 +74,18 @@ def timing_of(bundle: Bundle, batch: int, display: Display) -> Timing:
         seconds=TIMED_S,
         progress=display.counter(f"timing {batch}"),
     )
-    return Timing(median_s=found.median_s, p10_s=found.p10_s, p90_s=found.p90_s, passes=found.passes)
+    return timed(found.median_s, found.p10_s, found.p90_s, passes=found.passes)
+
+
+def timed(median_s: float, p10_s: float, p90_s: float, *, passes: int) -> Timing:
+    """Return times in four digits, which are more than they repeat in."""
+    median_s, p10_s, p90_s = (float(f"{value:.4g}") for value in (median_s, p10_s, p90_s))
+    return Timing(median_s=median_s, p10_s=p10_s, p90_s=p90_s, passes=passes)
+
+
+def rounded(interval: tuple[float, float] | None) -> tuple[float, float] | None:
+    """Return an interval in as many digits as a card should hold."""
+    return None if interval is None else (round(interval[0], DIGITS), round(interval[1], DIGITS))
 
 
 def with_test(row: Row, predictor: Predictor, material: Material, display: Display) -> Row:
@@ -81,7 +94,8 @@ def with_test(row: Row, predictor: Predictor, material: Material, display: Displ
         return row
     outputs = outputs_on(predictor, material, "test", display)
     score = material.measured(outputs, material.labels("test"))
-    interval = {"interval": list(score.interval)} if score.interval else {}
+    found = rounded(score.interval)
+    interval = {"interval": list(found)} if found else {}
     return replace(row, test={"score": score.value, **interval, "images": len(outputs)})
 
 
