@@ -62,7 +62,7 @@ class Clock(Protocol):
 
 @dataclass
 class EagerClock:
-    """Times as PyTorch runs layers, channels-last, with its present number of threads."""
+    """Times as PyTorch runs layers on the processor, channels-last, with its present number of threads."""
 
     batch: int = 16
     seconds: float = 0.05
@@ -77,7 +77,7 @@ class EagerClock:
 
     def network(self, model: nn.Module, input_shape: Sequence[int]) -> float:
         """Return the seconds of one pass through a network."""
-        return self._timed(copied(model), input_shape, 20 * self.seconds)
+        return self._timed(copied(model).cpu(), input_shape, 20 * self.seconds)
 
     def _timed(self, model: nn.Module, input_shape: Sequence[int], seconds: float) -> float:
         channels_last(model.eval())
