@@ -200,7 +200,7 @@ def _reached(work: _Work, planner: Callable[[float], Plan], input_shape: Sequenc
 
 @torch.no_grad()
 def renew_statistics(model: nn.Module, batches: Sequence[Tensor]) -> None:
-    """Give batch norms the statistics of these inputs (N, *shape), averaged over the batches; leave evaluation mode."""
+    """Give batch norms the statistics of these inputs (N, *shape) float32, batch by batch; leave evaluation mode."""
     model.eval()
     norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.track_running_stats]
     if not norms or not batches:
