@@ -20,7 +20,7 @@ from fovea.errors import UsageError, unknown
 from fovea.layers import PartialConv2d, copied
 from fovea.measurement.network import without_values
 
-UNTIMED = 64
+UNTIMED = 32
 """Widths of a group that are considered where none are timed."""
 
 
