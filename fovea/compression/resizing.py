@@ -266,8 +266,10 @@ def _keep(layer: nn.Module, names: Sequence[str], places: Sequence[int]) -> None
 
 
 def _set(layer: nn.Module, name: str, values: Tensor) -> None:
-    """Put other values, of another shape perhaps, in the place of a parameter or buffer."""
+    """Put other values, of another shape perhaps, in the place of a parameter or buffer, in its memory layout."""
     old = getattr(layer, name)
+    if old.ndim == 4 and old.is_contiguous(memory_format=torch.channels_last):
+        values = values.to(memory_format=torch.channels_last)
     if isinstance(old, nn.Parameter):
         values = nn.Parameter(values, old.requires_grad)
     setattr(layer, name, values)
