@@ -7,7 +7,7 @@ with their batch norms folded before).
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from fovea.compression.change import Change, kind, replaced
 from fovea.compression.clipping import InputPower, cut_weights
 from fovea.compression.fold import fold
-from fovea.compression.grids import KINDS, ActivationGrid, ExactMean, GridLayer, affine_of, on_grid
+from fovea.compression.grids import KINDS, ActivationGrid, ExactMean, GridConv2d, GridLayer, affine_of, on_grid
 from fovea.compression.layers_by_name import exact_layer, names_in
 from fovea.compression.ranges import Seen, Steps
 from fovea.compression.readers import Reading, readings
@@ -160,7 +160,7 @@ def _settle_inputs(model: nn.Module, x: Tensor, change: Quantised, seen: Mapping
         first = not settled
         settled.add(path)
         steps = next((way for way in candidates if torch.equal(way.nearest(tensors[0]), tensors[0])), None)
-        _settle(layer.reads, steps or seen[path].steps(whole=first))
+        _settle(cast(GridConv2d, layer).reads, steps or seen[path].steps(whole=first))
         layer.weight_scale.copy_(layer.scaled_to_fit())  # type: ignore[operator]
 
     with watch(model, enter=enter, leave=lambda *_: None):
