@@ -5,7 +5,8 @@
     python benchmarks/pruning.py cifar_resnet56                   # random weights: speed only
     python benchmarks/pruning.py model.safetensors cifar10 --distil 5
 
-Both networks run in turn, round by round, on one thread; the ratio of a round is that of the least times in it.
+Both networks run in turn, round by round, on one thread; the ratio of a round is that of the least times in it, by the
+processor, as by the clock what else runs would count.
 Half of `--target` goes (`--amount`). With data, the pruned network is trained further on the training part, with the
 original as its teacher, and both are scored on the validation part, if it has one, and on the test part.
 """
@@ -26,7 +27,7 @@ import fovea.zoo  # noqa: F401 (its import makes the networks known)
 from fovea import registry
 from fovea.compression.blocks import Gone, residual_blocks
 from fovea.compression.channels import channel_groups, remove
-from fovea.compression.pruning.clock import Form
+from fovea.compression.pruning.clock import Form, least_time
 from fovea.compression.pruning.importance import Samples
 from fovea.compression.pruning.prune import Pruned, Pruning, prune
 from fovea.compression.pruning.targets import Costs
@@ -68,13 +69,7 @@ def raced(before: Session, after: Session, shape: tuple[int, ...], batch: int) -
 
 
 def _least(session: Session, feed: dict[str, Any]) -> float:
-    found: list[float] = []
-    until = time.perf_counter() + SECONDS
-    while time.perf_counter() < until or len(found) < 3:
-        began = time.perf_counter()
-        session.session.run(session.outputs, feed)
-        found.append(time.perf_counter() - began)
-    return min(found)
+    return least_time(lambda: session.session.run(session.outputs, feed), seconds=SECONDS)
 
 
 def widths(given: argparse.Namespace) -> None:

@@ -1,17 +1,23 @@
 """The picture of what a network loses when channels or blocks are taken away, group by group, before any training."""
 
+import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from fovea.compression.pruning.sensitivity import Curve, Sensitivity
 from fovea.drawing.saving import save_figure
 from fovea.drawing.style import BLUE, INK, LINE, ORANGE, SOFT
 
-NAMED = 4
-"""So many of the most sensitive groups are named."""
+NAMED, CLOSE = 4, 0.04
+"""So many of the most sensitive groups are named, those at least this share of the height apart."""
+LEAST = 1e-9
+"""Stands for a loss of zero."""
 DPI = 110
 
 
@@ -33,7 +39,7 @@ def sensitivity_picture(found: Sensitivity, path: Path) -> Path:
 
 
 def _draw_curves(axes: Axes, found: Sensitivity) -> None:
-    worst = sorted(found.curves, key=_steepness, reverse=True)[:NAMED]
+    worst = _apart(sorted(found.curves, key=_steepness, reverse=True)[:NAMED], found)
     colours = mpl.colormaps["viridis"]
     for place, curve in enumerate(found.curves):
         colour = colours(0.9 * place / max(1, len(found.curves) - 1))
@@ -54,6 +60,7 @@ def _draw_curves(axes: Axes, found: Sensitivity) -> None:
     axes.axhline(found.base, color=ORANGE, linestyle="--", linewidth=1)
     axes.annotate("as it is", (0, found.base), xytext=(2, 3), textcoords="offset points", fontsize=7, color=ORANGE)
     axes.set(xlabel="channels of one group that are gone (%)", ylabel="loss", yscale="log")
+    _plain_numbers(axes.yaxis)
     _finish(axes, "Channels, from the first group (dark) to the last (bright)")
 
 
@@ -64,7 +71,15 @@ def _draw_blocks(axes: Axes, found: Sensitivity) -> None:
     axes.invert_yaxis()
     axes.tick_params("y", labelsize=7)
     axes.set(xlabel="loss", xscale="log")
+    _plain_numbers(axes.xaxis)
     _finish(axes, "Whole blocks")
+
+
+def _plain_numbers(axis: Axis) -> None:
+    """Write a logarithmic axis as 0.4 and 2, not as powers."""
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _finish(axes: Axes, title: str) -> None:
@@ -75,6 +90,23 @@ def _finish(axes: Axes, title: str) -> None:
     axes.tick_params(colors=SOFT)
 
 
+def _apart(curves: Sequence[Curve], found: Sensitivity) -> list[Curve]:
+    """Return those of the curves, the first first, whose names hit none of the others' where they end."""
+    losses = [loss for curve in found.curves for _, loss in curve.points]
+    height = math.log(max(*losses, LEAST) / max(min(losses), LEAST)) + LEAST
+    apart: list[Curve] = []
+    for curve in curves:
+        ends = [math.log(_positive(curve) / _positive(other)) / height for other in apart]
+        if all(abs(end) > CLOSE for end in ends):
+            apart.append(curve)
+    return apart
+
+
 def _steepness(curve: Curve) -> float:
     """How far the loss rises until half of the channels are gone, or as near to that as was measured."""
     return min((abs(kept - curve.channels / 2), loss) for kept, loss in curve.points)[1]
+
+
+def _positive(curve: Curve) -> float:
+    """Return where a curve ends, on a logarithmic axis."""
+    return max(curve.points[-1][1], LEAST)

@@ -1,4 +1,7 @@
-"""The groups of a network as pruning sees them: channels in the order of importance, widths worth having."""
+"""The groups of a network as pruning sees them: channels in the order of importance, widths worth having.
+
+Scores are (channels,) float32; places of channels in a layer are rows (channels, k) of integers from 0.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -17,7 +20,7 @@ from fovea.errors import UsageError, unknown
 from fovea.layers import PartialConv2d, copied
 from fovea.measurement.network import without_values
 
-UNTIMED = 64
+UNTIMED = 32
 """Widths of a group that are considered where none are timed."""
 
 

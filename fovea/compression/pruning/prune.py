@@ -29,6 +29,8 @@ LISTED, MENTIONED = 3, 12
 """Fixed groups, and narrower ones, that a line names."""
 AFFORDABLE_MACS, FEWEST = 3e11, 32
 """What the sensitivities of a network may take, a minute or two, and the samples that they take at least."""
+ENDS = "they are the network's"
+"""Begins the reasons why its inputs and outputs stay, which need no mention."""
 CLOSE = 0.01
 """A plan is good enough that leaves no more than this above what may be left."""
 
@@ -198,7 +200,7 @@ def _reached(work: _Work, planner: Callable[[float], Plan], input_shape: Sequenc
 
 @torch.no_grad()
 def renew_statistics(model: nn.Module, batches: Sequence[Tensor]) -> None:
-    """Give batch norms the statistics of these inputs (N, *shape), averaged over the batches; leave evaluation mode."""
+    """Give batch norms the statistics of these inputs (N, *shape) float32, batch by batch; leave evaluation mode."""
     model.eval()
     norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.track_running_stats]
     if not norms or not batches:
@@ -237,6 +239,7 @@ def _notes(done: Pruned, work: _Work) -> tuple[str, ...]:
         notes.append(f"narrower: {', '.join(narrower[:MENTIONED])}{more}")
     if done.blocks:
         notes.append(f"blocks that are gone: {', '.join(done.blocks)}")
-    if work.channels.fixed:
-        notes.append(f"left as they are: {_reasons(work.channels)}")
+    inner = replace(work.channels, groups=tuple(g for g in work.channels.fixed if not g.fixed.startswith(ENDS)))
+    if inner.groups:
+        notes.append(f"left as they are: {_reasons(inner)}")
     return tuple(notes)

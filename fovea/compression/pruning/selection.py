@@ -92,6 +92,8 @@ class Planner:
         for narrowing in self.narrowings:
             for path in narrowing.paths & self.layers.keys():
                 self._at.setdefault(path, []).append(narrowing.name)
+        self._fewer = dict.fromkeys(self.layers, (0, 0))
+        self._known: dict[tuple[str, int, int], float] = {}
         self._now = {path: self.costs.layer(layer) for path, layer in self.layers.items()}
         self._whole = sum(self._now.values())
 
@@ -146,11 +148,11 @@ class Planner:
 
     def _narrower(self, narrowing: Narrowing) -> Iterator[Move]:
         now = self._places[narrowing.name]
-        paths = narrowing.paths & self.layers.keys()
+        paths = [path for path in narrowing.paths if path in self.layers]
         before = sum(self._now[path] for path in paths)
         for place in range(now + 1, len(narrowing.widths)):
-            places = {**self._places, narrowing.name: place}
-            spares = before - sum(self._cost(path, places) for path in paths)
+            lost = narrowing.widths[now] - narrowing.widths[place]
+            spares = before - sum(self._cost(path, *self._fewer_after(path, narrowing, lost)) for path in paths)
             if spares > 0:
                 damage = narrowing.damages[place] - narrowing.damages[now]
                 yield Move(spares, damage, group=narrowing.name, place=place)
@@ -158,27 +160,31 @@ class Planner:
     def _do(self, move: Move) -> None:
         if move.block:
             self._gone.append(move.block)
-            changed = {path for path in self.layers if Leaving(name=move.block, damage=0).holds(path)}
+            changed = {path for path in self.layers if path.startswith(f"{move.block}.")}
         else:
+            narrowing = self._groups[move.group]
+            lost = narrowing.widths[self._places[move.group]] - narrowing.widths[move.place]
             self._places[move.group] = move.place
-            changed = self._groups[move.group].paths & self.layers.keys()
+            changed = narrowing.paths & self.layers.keys()
+            self._fewer.update((path, self._fewer_after(path, narrowing, lost)) for path in changed)
         for path in changed:
-            self._now[path] = self._cost(path, self._places)
+            self._now[path] = self._cost(path, *self._fewer[path])
             for name in self._at.get(path, ()):
                 self._moves.pop(name, None)
 
-    def _cost(self, path: str, places: Mapping[str, int]) -> float:
-        """Return what a layer costs with its groups at these places."""
+    def _fewer_after(self, path: str, narrowing: Narrowing, lost: int) -> tuple[int, int]:
+        """Return how many inputs and outputs a layer has lost when a group has lost some more."""
+        inputs, outputs = self._fewer[path]
+        return inputs + lost * narrowing.inputs.get(path, 0), outputs + lost * narrowing.outputs.get(path, 0)
+
+    def _cost(self, path: str, inputs: int, outputs: int) -> float:
+        """Return what a layer costs with so many fewer inputs and outputs."""
         if any(path.startswith(f"{block}.") for block in self._gone):
             return 0.0
-        layer = self.layers[path]
-        fewer_in = fewer_out = 0
-        for name in self._at.get(path, ()):
-            narrowing = self._groups[name]
-            lost = narrowing.widths[0] - narrowing.widths[places[name]]
-            fewer_in += lost * narrowing.inputs.get(path, 0)
-            fewer_out += lost * narrowing.outputs.get(path, 0)
-        return self.costs.layer(layer.less(fewer_in, fewer_out))
+        key = (path, inputs, outputs)
+        if key not in self._known:
+            self._known[key] = self.costs.layer(self.layers[path].less(inputs, outputs))
+        return self._known[key]
 
     def _is_gone(self, narrowing: Narrowing) -> bool:
         paths = narrowing.paths & self.layers.keys()

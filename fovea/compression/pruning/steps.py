@@ -16,7 +16,9 @@ def prune_step(model: nn.Module, work: Work, asked: tuple[float, str]) -> Done:
     """Take whole channels and blocks out until a share of a target is gone. Errors as `prune`."""
     amount, target = asked
     settings = Pruning(amount=amount, target=target, clock=work.clock)
-    samples = Samples(batches=tuple(work.batches(SAMPLES)), loss=make_loss(work.refit.target, work.refit.recipe))
+    # as validation counts it
+    loss = make_loss(work.refit.target, work.refit.recipe.replace(label_smoothing=0.0, aux_weight=0.0))
+    samples = Samples(batches=tuple(work.batches(SAMPLES)), loss=loss)
     return prune(model, work.input_shape, settings, samples=samples)
 
 
