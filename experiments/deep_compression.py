@@ -66,7 +66,7 @@ class Subject:
     """The share of convolutions that stays; empty where there are none."""
     first_epochs: float = 0.0
     """Of the whole network, once its convolutions are pruned."""
-    share_epochs: float = 1.0
+    share_epochs: float = 2.0
     batch: int = 256
     """Images to a step of all trainings but the first."""
 
@@ -75,7 +75,6 @@ class Subject:
         return registry.build(self.architecture, **self.arguments)
 
 
-ROUNDS = ((3.0, 1), (1.5, 2), (0.7, 5), (0.5, 4), (0.35, 4))
 SUBJECTS = {
     "mlp": Subject(
         title="LeNet-300-100",
@@ -84,7 +83,7 @@ SUBJECTS = {
         epochs=20,
         lr=0.05,
         kept={"stage1.dense": 0.08, "stage2.dense": 0.09, "head.logits": 0.26},
-        rounds=ROUNDS,
+        rounds=((3.0, 1), (1.5, 2), (0.85, 12), (0.6, 6), (0.4, 6)),
         chosen=3,
         bits=(5, 5),
     ),
@@ -96,7 +95,7 @@ SUBJECTS = {
         kept_first={"stage1.conv": 0.66, "stage2.conv": 0.25},
         first_epochs=0.5,
         kept={"head.dense1": 0.08, "head.logits": 0.19},
-        rounds=ROUNDS,
+        rounds=((3.0, 1), (1.5, 2), (0.7, 5), (0.5, 4), (0.35, 4)),
         chosen=3,
         bits=(6, 5),
     ),

@@ -24,7 +24,7 @@ CUSTOM = "custom"
 
 MAX_CARD_LENGTH = 1_000_000
 MIN_TEMPERATURE, MAX_TEMPERATURE = 1e-6, 1e6
-MAX_CHANGES = 1000
+MAX_CHANGES = 200
 """Changes of the structure of one network."""
 MAX_DEPTH = 32
 """Nesting of the card: nothing honest comes near, and deep JSON exhausts the stack of whoever walks it."""

@@ -32,6 +32,9 @@ def shrink(
         str | None, typer.Option(metavar="FILE", help="The model file that is written.", show_default="MODEL-small")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on after the last finished step.")] = False,
+    plot: Annotated[
+        str | None, typer.Option(metavar="PATH", help="Draw scores against bytes: .png, .jpg, .pdf or .svg.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of everything random.", min=0)] = 0,
     threads: Annotated[int | None, typer.Option(help="Processor threads.", min=1)] = None,
     device: Device = "auto",

@@ -32,7 +32,8 @@ def folded(model: nn.Module, work: Work, _: None) -> Done:
     """Fold batch norms; those that stay are named with the reason."""
     folding = fold(model, work.input_shape)
     count = sum(len(change.get("into", ())) for change in folding.changes)
-    notes = [f"{count} batch norms are folded" if count else "there is no batch norm to fold"]
+    norms = "1 batch norm is" if count == 1 else f"{count} batch norms are"
+    notes = [f"{norms} folded" if count else "there is no batch norm to fold"]
     notes += [f"`{name}` stays: {reason}" for name, reason in list(folding.kept.items())[:NAMED]]
     if len(folding.kept) > NAMED:
         notes.append(f"{len(folding.kept) - NAMED} more stay for reasons like these")

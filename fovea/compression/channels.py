@@ -6,6 +6,7 @@ A *group* is channels that are alike: they stand in the same layers, so that any
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -26,7 +27,10 @@ __all__ = ["Channels", "Group", "Place", "channel_groups", "remove"]
 
 MADE: tuple[Side, ...] = ("out", "pad")
 """Sides that make channels; the others are handed them."""
-Kept = dict[tuple[str, Side], list[int]]
+At = tuple[str, Side]
+Labels = Mapping[At, NDArray[np.int64]]
+"""The channel at each place, by layer and side."""
+Kept = dict[At, list[int]]
 """The places that stay, by layer and side."""
 
 
@@ -39,7 +43,7 @@ class Channels:
     """In the order of the pass."""
     lines: tuple[Line, ...]
     """The channel at each place of each side of each layer."""
-    parts: Mapping[tuple[str, Side], int]
+    parts: Mapping[At, int]
     """Into how many equal parts a convolution in groups divides a side."""
 
     @property
@@ -145,6 +149,10 @@ def remove(model: nn.Module, channels: Channels, keep: Mapping[str, Sequence[int
 
 def _found(model: nn.Module, input_shape: Sequence[int], kinds: Mapping[str, Resizing] | None = None) -> Channels:
     recording = recorded(model, input_shape)
+    ran = {call.path for call in recording.calls}
+    if any(path not in ran and resizing_of(layer) for path, layer in recording.model.named_modules()):
+        with suppress(UsageError):
+            recording = recorded(model, input_shape, heads=True)
     passed = followed(recording, kinds)
     groups, along = grouped(passed, recording.model)
     return Channels(tuple(input_shape), groups, tuple(along), passed.parts)
@@ -162,7 +170,7 @@ def _check(group: Group, stays: Sequence[int]) -> None:
 
 def _kept(channels: Channels, keep: Mapping[str, Sequence[int]]) -> Kept:
     """Return the places that stay on those sides that lose some."""
-    gone = dict[tuple[str, Side], set[int]]()
+    gone = dict[At, set[int]]()
     for name, stays in keep.items():
         leaves = np.setdiff1d(np.arange(len(channels[name])), list(stays))
         for place in channels[name].places if len(leaves) else ():
@@ -213,15 +221,7 @@ def _ordered(twin: nn.Module, channels: Channels, kept: Kept) -> Kept:
     now = {(line.layer, line.side): line.labels for line in after.lines}
     if wrong := [at for at in {**was, **now} if len(stay.get(at, ())) != len(now.get(at, ()))]:
         raise _other(wrong[0][0])
-    meant = dict[int, int]()
-    """The channel that each of the smaller network was."""
-    for at in was:
-        if at[1] in MADE:
-            for new, place in zip(map(int, now[at]), stay[at], strict=True):
-                if meant.setdefault(new, int(was[at][place])) != was[at][place]:
-                    raise _other(at[0])
-    if len(set(meant.values())) < len(meant):
-        raise _other(next(iter(kept))[0])
+    meant = _meant(was, stay, now)
     for at in was:
         if at[1] not in MADE:
             order = _order(was[at], stay[at], [meant.get(int(new), -1) for new in now[at]])
@@ -230,6 +230,21 @@ def _ordered(twin: nn.Module, channels: Channels, kept: Kept) -> Kept:
             if order != list(range(len(was[at]))):
                 kept[at] = order
     return kept
+
+
+def _meant(was: Labels, stay: Mapping[At, Sequence[int]], now: Labels) -> dict[int, int]:
+    """Return the channel that each of the smaller network was; raises UsageError where one was several."""
+    found, back = dict[int, int](), dict[int, int]()
+    made = {int(label) for at, labels in was.items() if at[1] in MADE for label in labels}
+    for at in sorted(was, key=lambda at: at[1] not in MADE):
+        for new, place in zip(map(int, now[at]), stay[at], strict=True):
+            old = int(was[at][place])
+            # what no layer makes, as the output of an operation that mixes channels, is known by its place alone
+            if at[1] not in MADE and (old in made or new in found):
+                continue
+            if found.setdefault(new, old) != old or back.setdefault(old, new) != new:
+                raise _other(at[0])
+    return found
 
 
 def _order(labels: NDArray[np.int64], stay: Sequence[int], wanted: Sequence[int]) -> list[int] | None:

@@ -70,7 +70,7 @@ class Followed:
     """What divides channels into equal parts, and those: (parts, channels of each)."""
 
     def of(self, block: Block) -> NDArray[np.int64]:
-        """Return the channels of a block's places, in its shape."""
+        """Return the channels of a block's places, int64 in its shape."""
         return self.labels[block.start : block.stop].reshape(block.shape)
 
 

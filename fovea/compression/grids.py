@@ -48,9 +48,9 @@ def straight_round(x: Tensor) -> Tensor:
 
 
 class ActivationGrid(nn.Module):
-    """Brings numbers of any shape, float32, to 256 levels: `scale * (stored - zero)` with `stored` from 0 to 255.
+    """Numbers of any shape, float32, to steps of 256 levels: `stored - zero`, whole numbers in the same dtype.
 
-    `scale` is a power of two. Gradients pass where nothing is cut.
+    A step is `scale`, a power of two, `stored` from 0 to 255. Gradients pass where nothing is cut.
     """
 
     scale: Tensor
@@ -66,14 +66,14 @@ class ActivationGrid(nn.Module):
         self.scale.fill_(scale)
         self.zero.fill_(zero)
 
-    def steps(self, x: Tensor) -> Tensor:
-        """Return `stored - zero` of each number: whole numbers from -255 to 255 in the dtype of `x`."""
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the steps that are nearest: whole numbers from -255 to 255."""
         rounded = straight_round(x / self.scale) if self.training else torch.round(x / self.scale)
         return torch.clamp(rounded, -self.zero, LEVELS - self.zero)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def nearest(self, x: Tensor) -> Tensor:
         """Return the nearest numbers of the grid."""
-        return self.steps(x) * self.scale
+        return cast(Tensor, self(x)) * self.scale
 
 
 class _GridLayer(nn.Module):
@@ -132,16 +132,16 @@ class _GridLayer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return the layer's output, on its grid where it has one."""
         y = self._trained(x) if self.training else self._exact(x)
-        return y if self.gives is None else cast(Tensor, self.gives(y))
+        return y if self.gives is None else self.gives.nearest(y)
 
     def _trained(self, x: Tensor) -> Tensor:
         self.weight_scale.copy_(self.scaled_to_fit())
-        return self._product(self.reads(x), self.weight_steps() * self.along(self.weight_scale), self.bias)
+        return self._product(self.reads.nearest(x), self.weight_steps() * self.along(self.weight_scale), self.bias)
 
     def _exact(self, x: Tensor) -> Tensor:
         """Return the sum of whole numbers, rounded once to float32, times its unit: what integer kernels compute."""
         dtype = torch.float64 if self.wide else torch.float32
-        sums = self._product(self.reads.steps(x).to(dtype), self.weight_steps().to(dtype), None)
+        sums = self._product(self.reads(x).to(dtype), self.weight_steps().to(dtype), None)
         sums = sums.double() + self._per_channel(self.bias_steps(), sums)
         return sums.float() * self._per_channel(self.unit, sums)
 

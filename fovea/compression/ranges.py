@@ -12,7 +12,7 @@ from torch import Tensor
 from fovea.compression.grids import LEVELS, SMALLEST_SCALE, power_of_two
 
 DRAWN = 4096
-"""Values that are kept of each batch, at even distances."""
+"""Values that are kept of each batch."""
 HALVINGS = 3
 """How often the range may be halved where that makes the errors smaller."""
 
@@ -61,7 +61,10 @@ class Seen:
             max(self.largest, values.max().item()),
         )
         flat = values.reshape(-1)
-        self.drawn.append(flat[:: max(1, flat.numel() // DRAWN)].clone())
+        # at random: even distances may meet the same pixel of every map
+        generator = torch.Generator().manual_seed(len(self.drawn))
+        places = torch.randint(len(flat), (DRAWN,), generator=generator).to(flat.device)
+        self.drawn.append(flat[places])
 
     def steps(self, *, cut: tuple[float, float] | None = None, whole: bool = False) -> Steps:
         """Return the steps whose mean squared error is least; `whole` keeps the range that covers all.

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from fovea.errors import UsageError, first_line
+from fovea.errors import ShapeError, UsageError, first_line
 from fovea.hooks import tensors_in, watch
 from fovea.measurement.network import without_values
+from fovea.measurement.rules import broken
 from fovea.measurement.walk import SHORTCUTS
 
 META = torch.device("meta")
@@ -34,12 +35,12 @@ class Step:
 
     @property
     def reads(self) -> list[Tensor]:
-        """The tensors, of any shape, that it was given."""
+        """The tensors, of any shape and dtype, that it was given."""
         return tensors_in((self.args, dict(self.kwargs)))
 
     @property
     def made(self) -> list[Tensor]:
-        """The tensors, of any shape, that it returned."""
+        """The tensors, of any shape and dtype, that it returned."""
         return tensors_in(self.outputs)
 
     @property
@@ -98,7 +99,11 @@ class _Recorder(TorchDispatchMode):  # type: ignore[misc]
         if any(argument.name == "device" for argument in func._schema.arguments):
             given["device"] = META
         named = {**dict(zip((argument.name for argument in func._schema.arguments), args, strict=False)), **given}
-        shortcut = SHORTCUTS.get(func._schema.name.removeprefix("aten::"))
+        name = func._schema.name.removeprefix("aten::")
+        shapes = {key: tuple(value.shape) if isinstance(value, Tensor) else value for key, value in named.items()}
+        if rule := broken(name, shapes):
+            raise ShapeError(rule)  # without values PyTorch does not check all
+        shortcut = SHORTCUTS.get(name)
         outputs = shortcut(named) if shortcut else None
         if outputs is None:
             outputs = func(*args, **given)
@@ -125,8 +130,10 @@ class _Recorder(TorchDispatchMode):  # type: ignore[misc]
         return {key: self._virtual(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
-def recorded(model: nn.Module, input_shape: Sequence[int]) -> Recording:
+def recorded(model: nn.Module, input_shape: Sequence[int], *, heads: bool = False) -> Recording:
     """Return the pass of one input of `input_shape`, (C, *sizes), through `model`, which is left as it is.
+
+    With `heads` modules that hold others believe that they are trained, and so ask the heads that only training has.
 
     Raises:
         UsageError: the network does not run without values, or not on this shape.
@@ -139,7 +146,9 @@ def recorded(model: nn.Module, input_shape: Sequence[int]) -> Recording:
     try:
         # hooks first: they are removed even where the pass fails
         with watch(twin, enter=recorder.enter, leave=recorder.leave), torch.no_grad(), recorder:
-            recording.outputs = tensors_in(twin.eval()(recording.x))
+            for module in twin.modules():
+                module.training = heads and any(module.children())
+            recording.outputs = tensors_in(twin(recording.x))
     except Exception as error:  # a network may raise anything
         at = f" in `{recorder.running[-1].path}`" if recorder.running and recorder.running[-1].path else ""
         raise UsageError(f"The network cannot be followed without values: it fails{at}. {first_line(error)}") from error

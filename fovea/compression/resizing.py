@@ -51,7 +51,8 @@ class Resizing(ABC):
         Raises:
             ValueError: as `first`.
         """
-        self.slice(layer, self.first(layer, numbers))
+        if numbers != self.numbers(layer):
+            self.slice(layer, self.first(layer, numbers))
 
 
 class _Dense(Resizing):

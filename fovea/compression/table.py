@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from fovea import tasks
 from fovea.errors import UsageError
-from fovea.fields import is_number
+from fovea.fields import is_number, is_whole
 from fovea.tasks.score import Metric
 
 SECTION = "shrunk"
@@ -84,8 +84,20 @@ class Row:
         """Return the row that `to_dict` wrote. Raises: KeyError, TypeError, ValueError for something else."""
         latency = {int(batch): Timing(**timing) for batch, timing in values["latency"].items()}
         interval = tuple(values["interval"]) if values.get("interval") else None
+        for name in ("score", "drop", "seconds"):
+            _check(name, is_number(values[name]))
+        for name in ("images", "parameters", "nonzero", "file_bytes", "tensor_bytes", "threads"):
+            _check(name, is_whole(values[name]) and values[name] >= 0)
+        _check("macs", values.get("macs") is None or is_whole(values["macs"]))
+        for name in ("step", "split", "metric", "runs"):
+            _check(name, isinstance(values[name], str))
         further = {"latency": latency, "interval": interval, "notes": tuple(values.get("notes", ()))}
         return cls(**{"macs": None, **values, **further})
+
+
+def _check(name: str, holds: bool) -> None:
+    if not holds:
+        raise ValueError(f"`{name}` is of the wrong type")
 
 
 class Table(NamedTuple):

@@ -14,6 +14,7 @@ from fovea.compression.steps import Asked, parsed
 from fovea.compression.table import Row, Table, check_max_drop, table_of
 from fovea.data.sources.source import Reading, reads_data
 from fovea.display import Display
+from fovea.drawing.chain import draw_chain
 from fovea.errors import DropError, FoveaError, UsageError
 from fovea.exporting.library import check_installed
 from fovea.model.bundle import load
@@ -22,7 +23,7 @@ from fovea.runs.chain.kept import SUFFIX, Kept, named
 from fovea.runs.chain.material import Material, material_of
 from fovea.runs.chain.others import Given, members_of, places, teacher_of
 from fovea.runs.process import as_found
-from fovea.storage import page_path
+from fovea.storage import page_path, picture_path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +91,7 @@ def shrink(
     members: Given = None,
     out: str | Path | None = None,
     resume: bool = False,
+    plot: str | Path | None = None,
     seed: int = 0,
     threads: int | None = None,
     device: str = "auto",
@@ -105,7 +107,7 @@ def shrink(
     an error percent); a step whose cost the next one makes good, by `finetune` or `distil`, is judged after that.
     `target` chooses the steps instead: `latency=4x`, `macs=10M`, `bytes=200k`. `teacher` and `members` are model files,
     or several as `A,B`. `out` is the model file that is written, that of the last good step; `resume` goes on from the
-    last finished step of the same call that was interrupted.
+    last finished step of the same call that was interrupted. `plot` is a picture of scores against bytes.
 
     Raises:
         DropError: the first step that counts loses too much; nothing is written.
@@ -114,6 +116,7 @@ def shrink(
         TrainingError: further training diverges; the last good network is kept.
     """
     check_max_drop(max_drop)
+    picture = None if plot is None else picture_path(plot, option="plot")
     kept = Kept(_place(model, out))
     asked = _asked(steps, target, kept, resume=resume)
     others = {"teacher": places(teacher), "members": places(members)}
@@ -139,6 +142,9 @@ def shrink(
         with _kept_said(chain):
             reasons = _taken(chain, target, resume=resume)
             files = _in_integers(chain, data, allow_bad=allow_bad, **reading)
+        if picture is not None:
+            draw_chain(chain.rows, material.target.metric, picture)
+            files = (*files, picture)
         kept.remove_unfinished()
     reached, verdict = _verdict(target, chain.rows)
     return Shrunk(
@@ -194,15 +200,16 @@ def _in_integers(chain: Chain, data: str | Path, *, allow_bad: bool, **reading: 
     last = chain.settings.steps[-1]
     if not last.kind.closes or chain.stopped:
         return ()
+    from fovea.exporting.grids import grid_of
     from fovea.jobs.export import MAX_DROP, export
     from fovea.runs.chain.exported import row_of_file
 
     limit, out = chain.settings.max_drop, chain.kept.out.with_suffix(".onnx")
     left = MAX_DROP if limit is None else max(0.0, limit - chain.rows[-1].drop)
+    # a network on a grid has its own scales, and is written with them
+    asked: dict[str, Any] = {} if grid_of(chain.bundle.model) else {"int8": data, "max_drop": left}
     try:
-        done = export(
-            chain.kept.out, int8=data, out=out, max_drop=left, allow_bad=allow_bad, display=chain.display, **reading
-        )
+        done = export(chain.kept.out, out=out, allow_bad=allow_bad, display=chain.display, **asked, **reading)
     except DropError as error:
         chain.stopped = str(error).rstrip(".")
         return ()

@@ -1,8 +1,10 @@
 """The model file: saved whole or not at all, checked before it is loaded, never unpickled."""
 
+import copy
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -189,8 +191,9 @@ def load(path: str | Path, *, model: nn.Module | None = None, device: str = "cpu
     path, place = Path(path), device_named(device)
     card, shapes = read_header(path)
     if model is None:
-        _check_fit(card, shapes, path=path)
-        network = _build(card, path, device="cpu")
+        virtual = _check_fit(card, shapes, path=path)
+        # a changed network was larger: it is never built with values, which may take more memory than the file
+        network = (_filled(virtual) if card.changes else None) or _build(card, path, device="cpu")
     else:
         network = _changed(_settled(model, card, path), card, shapes, path=path)
     _check_shapes(network, shapes, path=path)
@@ -213,11 +216,30 @@ def _check(header: Header, model: nn.Module, *, path: Path) -> None:
     _check_values(model, path=path)
 
 
-def _check_fit(card: Card, shapes: Mapping[str, tuple[int, ...]], *, path: Path) -> None:
-    """Compare what a card, hostile maybe, asks for with what the file holds, before it takes memory."""
+def _check_fit(card: Card, shapes: Mapping[str, tuple[int, ...]], *, path: Path) -> nn.Module:
+    """Compare what a card, hostile maybe, asks for with what the file holds, before it takes memory.
+
+    Return the network that the card asks for, without values.
+    """
     _check_lists(card, len(shapes), path=path)
-    _check_shapes(_build(card, path, device="meta"), shapes, path=path)
+    virtual = _build(card, path, device="meta")
+    _check_shapes(virtual, shapes, path=path)
     _check_input(card, path=path)
+    return virtual
+
+
+def _filled(virtual: nn.Module) -> nn.Module | None:
+    """Return a network without values with memory for those of a file; None where it has values that no file holds."""
+    held: dict[int, object] = {
+        id(tensor): nn.Parameter(torch.empty_like(tensor, device="cpu"), tensor.requires_grad)
+        if isinstance(tensor, nn.Parameter)
+        else torch.empty_like(tensor, device="cpu")
+        for tensor in virtual.state_dict(keep_vars=True).values()
+    }
+    network = copy.deepcopy(virtual, held)
+    own = chain.from_iterable(vars(module).values() for module in network.modules())
+    rest = [*network.parameters(), *network.buffers(), *(value for value in own if isinstance(value, Tensor))]
+    return None if any(tensor.is_meta for tensor in rest) else network
 
 
 def _check_values(model: nn.Module, *, path: Path) -> None:

@@ -42,6 +42,11 @@ def start_named(start: str, *, model: str | None, grow: bool = False) -> Start:
     if start == IMAGENET:
         return _foreign(start, model or FAVOURITE)
     card = card_of(start)
+    if card is not None and card.get("changes"):
+        raise UsageError(
+            f"`{start}` is shrunk: its layers are no longer those of `{card['architecture']}`. "
+            f"Train it further with `fovea shrink {start} DATA --steps finetune=3`."
+        )
     if card is not None and card["architecture"] == (model or card["architecture"]) != "custom":
         return _own(start, card)
     network = model or network_of(start)

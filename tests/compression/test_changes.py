@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from fovea import registry
 from fovea.card import Card
 from fovea.compression.change import KINDS, parsed
 from fovea.compression.changes import changed
@@ -187,6 +188,23 @@ def test_a_hostile_change_is_refused_in_a_line_without_taking_memory(changes, re
     assert peak_kilobytes() - before < 100_000
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak of memory is read where Linux has it")
+def test_a_network_that_was_large_takes_the_memory_of_what_is_left(make_card, tmp_path):
+    # 3072 x 1,000,000 numbers, of which one row stays
+    layers = {"stage1.dense": [3072, 1, 1], "head.logits": [1, 10, 1]}
+    arguments = {"classes": 10, "c_in": 3, "size": 32, "widths": [1]}
+    small = registry.build("mlp", **arguments).state_dict()
+    card = card_of(make_card, [{"kind": "channels", "layers": layers}], "mlp")
+    card = {**card, "arguments": {**arguments, "widths": [1_000_000]}}
+    path = tmp_path / "m.safetensors"
+    save_file(small, path, metadata={"fovea": json.dumps(card)})
+    Path("/proc/self/clear_refs").write_text("5")
+    before = peak_kilobytes()
+    model = load(path).model
+    assert peak_kilobytes() - before < 100_000
+    assert all(torch.equal(small[name], tensor) for name, tensor in model.state_dict().items())
+
+
 def peak_kilobytes():
     return int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1])
 
@@ -202,7 +220,7 @@ def test_a_hostile_table_of_connections_is_refused(table):
     [
         ({"format": 3, "changes": {}}, "`changes` is of the wrong type"),
         ({"format": 3, "changes": ["fold"]}, "`changes` is of the wrong type"),
-        ({"format": 3, "changes": [{"kind": "fold", "into": {}}] * 1001}, "lists 1001 changes"),
+        ({"format": 3, "changes": [{"kind": "fold", "into": {}}] * 201}, "lists 201 changes"),
         ({"format": 2, "changes": [{"kind": "fold", "into": {}}]}, "`changes` came with format 3"),
     ],
 )

@@ -187,6 +187,20 @@ def test_a_value_for_all_channels_is_none_of_them():
     assert not found["one"].fixed
 
 
+def test_what_mixes_the_channels_of_one_layer_leaves_those_of_others_free():
+    def forward(self, x):
+        x = self.two(self.one(x).relu())
+        maps = torch.cat((x.amax(1, keepdim=True), x.mean(1, keepdim=True)), 1)
+        return self.last(x * self.gate(maps).sigmoid())
+
+    layers = {"one": nn.Conv2d(1, 4, 1), "two": nn.Conv2d(4, 6, 1), "gate": nn.Conv2d(2, 1, 1)}
+    model = Lambda(forward, **layers, last=nn.Conv2d(6, 2, 1)).eval()
+    found = channel_groups(model, (1, 3, 3))
+    assert [group.name for group in found.free] == ["one"]
+    assert "mixes them by `amax`" in found["two"].fixed
+    assert remove(model, found, {"one": [2]})[0]["layers"] == {"one": [1, 1, 1], "two": [1, 6, 1]}
+
+
 def test_weights_that_two_layers_share_are_fixed():
     model = nn.Sequential(nn.Conv2d(1, 2, 1), nn.Conv2d(2, 2, 1), nn.Conv2d(2, 2, 1), nn.Conv2d(2, 1, 1))
     model[2].weight = model[1].weight
@@ -236,3 +250,24 @@ def test_a_plan_on_top_of_a_plan_rebuilds_the_network():
     again.load_state_dict(model.state_dict())
     x = torch.randn(1, *shape)
     assert torch.equal(again(x), model(x))
+
+
+class Helped(nn.Module):
+    """With a head beside the other that only training asks."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 4, 1)
+        self.drop = nn.Dropout(0.5)
+        self.head, self.helper = nn.Linear(4, 2), nn.Linear(4, 2)
+
+    def forward(self, x):
+        x = self.drop(self.conv(x).mean((2, 3)))
+        return (self.head(x), self.helper(x)) if self.training else self.head(x)
+
+
+def test_a_head_that_only_training_has_loses_what_it_reads():
+    model = Helped()
+    changes = remove(model, channel_groups(model, (1, 2, 2)), {"conv": [1, 2]})
+    assert changes[0]["layers"]["helper"] == [2, 2, 1]
+    assert [logits.shape for logits in model.train()(torch.zeros(3, 1, 2, 2))] == [(3, 2), (3, 2)]

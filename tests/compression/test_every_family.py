@@ -10,61 +10,62 @@ from fovea.compression.changes import changed
 from fovea.compression.channels import channel_groups, remove
 from tests.support.wirings import built, half, zero
 
-FEW = 0.02
-"""Of an input's reasons: no layer has a name in them."""
-CASES = [
-    # network, input, share of the channels that may go at least, in percent
-    ("lenet1", (1, 28, 28), 0),
-    ("mlp", (1, 28, 28), 0),
-    ("cifar_nin", (3, 32, 32), 0),
-    ("cifar_convnetjs", (3, 32, 32), 0),
-    ("vgg_block3", (3, 32, 32), 0),
-    ("cifar_resnet20", (3, 32, 32), 0),
-    ("cifar_densenet100_12", (3, 32, 32), 0),
-    ("fcn_1d", (1, 150), 0),
-    ("waveform_m3", (1, 8000), 0),
-    ("squeezenet1_1", (3, 64, 64), 0),
-    ("mobilenet_v1_025", (3, 32, 32), 0),
-    ("mobilenet_v2_035", (3, 32, 32), 0),
-    ("mobilenet_v3_small", (3, 32, 32), 0),
-    ("shufflenet_v1_g3", (3, 32, 32), 0),
-    ("shufflenet_v2_05", (3, 32, 32), 0),
-    ("r3d_8", (1, 8, 32, 32), 0),
-    ("capsnet_digits", (1, 16, 16), 0),
+FAST = [
+    # network, input, percent of the channels that may go at least
+    ("lenet1", (1, 28, 28), 59),
+    ("mlp", (1, 28, 28), 92),
+    ("cifar_convnetjs", (3, 32, 32), 80),
+    ("cifar_resnet20", (3, 32, 32), 96),
+    ("fcn_1d", (1, 150), 97),
+    ("squeezenet1_1", (3, 64, 64), 99),
+    ("mobilenet_v2_035", (3, 32, 32), 99),
+    ("shufflenet_v1_g3", (3, 32, 32), 68),
+    ("r3d_8", (1, 8, 32, 32), 95),
+    ("capsnet_digits", (1, 16, 16), 49),
     ("causal_1d", (1, 64), 0),
-    ("neocognitron_1980", (1, 16, 16), 0),
-    ("regnet_y_400mf", (3, 32, 32), 0),
-    ("pattern", (3, 32, 32), 0),
-    ("foveola", (3, 32, 32), 0),
-    ("alexnet", (3, 96, 96), 0),
-    ("cifar_all_cnn_c", (3, 32, 32), 0),
-    ("dogs_vs_cats", (3, 64, 64), 0),
-    ("googlenet_bn", (3, 64, 64), 0),
-    ("vgg11", (3, 32, 32), 0),
-    ("vgg_1d", (1, 150), 0),
-    ("bn_inception", (3, 64, 64), 0),
-    ("inception_v3", (3, 96, 96), 0),
-    ("prelu_net_a", (3, 64, 64), 0),
-    ("resnet50", (3, 64, 64), 0),
-    ("inception_resnet_v1", (3, 96, 96), 0),
-    ("inception_v4", (3, 96, 96), 0),
-    ("pyramidnet200_300", (3, 32, 32), 0),
-    ("resnext50_32x4d", (3, 32, 32), 0),
-    ("resnet50_v2", (3, 32, 32), 0),
-    ("cifar_wrn40_2", (3, 32, 32), 0),
-    ("xception", (3, 96, 96), 0),
-    ("dpn68", (3, 32, 32), 0),
-    ("nasnet_mobile", (3, 64, 64), 0),
-    ("attention56", (3, 64, 64), 0),
-    ("seresnext50_32x4d", (3, 32, 32), 0),
-    ("cbam_resnet50", (3, 32, 32), 0),
-    ("mnasnet_a1", (3, 32, 32), 0),
-    ("efficientnet_b0", (3, 32, 32), 0),
-    ("cifar_sparse_resnet18", (3, 32, 32), 0),
-    ("efficientnet_v2_s", (3, 32, 32), 0),
-    ("repvgg_a0", (3, 32, 32), 0),
-    ("convnext_tiny", (3, 64, 64), 0),
+    ("pattern", (3, 32, 32), 93),
 ]
+SLOW = [
+    ("cifar_nin", (3, 32, 32), 99),
+    ("vgg_block3", (3, 32, 32), 97),
+    ("cifar_densenet100_12", (3, 32, 32), 99),
+    ("waveform_m3", (1, 8000), 97),
+    ("mobilenet_v1_025", (3, 32, 32), 99),
+    ("mobilenet_v3_small", (3, 32, 32), 99),
+    ("shufflenet_v2_05", (3, 32, 32), 64),
+    ("neocognitron_1980", (1, 16, 16), 0),
+    ("regnet_y_400mf", (3, 32, 32), 99),
+    ("foveola", (3, 32, 32), 98),
+    ("alexnet", (3, 96, 96), 99),
+    ("cifar_all_cnn_c", (3, 32, 32), 98),
+    ("dogs_vs_cats", (3, 64, 64), 99),
+    ("googlenet_bn", (3, 64, 64), 99),
+    ("vgg11", (3, 32, 32), 99),
+    ("vgg_1d", (1, 150), 99),
+    ("bn_inception", (3, 64, 64), 99),
+    ("inception_v3", (3, 96, 96), 99),
+    ("prelu_net_a", (3, 64, 64), 99),
+    ("resnet50", (3, 64, 64), 99),
+    ("inception_resnet_v1", (3, 96, 96), 99),
+    ("inception_v4", (3, 96, 96), 99),
+    ("pyramidnet200_300", (3, 32, 32), 99),
+    ("resnext50_32x4d", (3, 32, 32), 99),
+    ("resnet50_v2", (3, 32, 32), 99),
+    ("cifar_wrn40_2", (3, 32, 32), 98),
+    ("xception", (3, 96, 96), 99),
+    ("dpn68", (3, 32, 32), 90),
+    ("nasnet_mobile", (3, 64, 64), 99),
+    ("attention56", (3, 64, 64), 99),
+    ("seresnext50_32x4d", (3, 32, 32), 99),
+    ("cbam_resnet50", (3, 32, 32), 30),
+    ("mnasnet_a1", (3, 32, 32), 99),
+    ("efficientnet_b0", (3, 32, 32), 99),
+    ("cifar_sparse_resnet18", (3, 32, 32), 0),
+    ("efficientnet_v2_s", (3, 32, 32), 99),
+    ("repvgg_a0", (3, 32, 32), 98),
+    ("convnext_tiny", (3, 64, 64), 94),
+]
+CASES = [*FAST, *(pytest.param(*case, marks=pytest.mark.slow) for case in SLOW)]
 
 
 @torch.no_grad()
@@ -74,7 +75,6 @@ def check(name, shape, least):
     for group in found.fixed:
         assert re.search(r"`.+`|network's", group.fixed), f"{group.name}: {group.fixed}"
     share = 100 * sum(map(len, found.free)) / sum(map(len, found.groups))
-    print(f"{name}: {share:.0f} %, {len(found.free)} of {len(found.groups)}", {g.fixed for g in found.fixed})
     assert share >= least
     keep = {}
     for group in found.free:
@@ -90,6 +90,6 @@ def check(name, shape, least):
     assert torch.equal(again(x), now)
 
 
-@pytest.mark.parametrize(("name", "shape", "least"), CASES, ids=[case[0] for case in CASES])
+@pytest.mark.parametrize(("name", "shape", "least"), CASES, ids=[case[0] for case in (*FAST, *SLOW)])
 def test_channels_that_are_zero_may_go_or_the_reason_names_a_layer(name, shape, least):
     check(name, shape, least)

@@ -35,14 +35,14 @@ def test_a_grid_rounds_half_to_even_and_cuts_at_its_ends():
     grid = ActivationGrid()
     grid.settle(0.5, 2)
     x = torch.tensor([-9.0, -1.0, -0.25, 0.25, 0.26, 0.75, 126.5, 900.0])
-    assert grid(x).tolist() == [-1.0, -1.0, 0.0, 0.0, 0.5, 1.0, 126.5, 126.5]
+    assert grid.nearest(x).tolist() == [-1.0, -1.0, 0.0, 0.0, 0.5, 1.0, 126.5, 126.5]
 
 
 def test_numbers_of_a_grid_stay_where_they_are():
     grid = ActivationGrid()
     grid.settle(2**-7, 31)
-    once = grid(torch.randn(1000, generator=torch.Generator().manual_seed(0)))
-    assert torch.equal(grid(once), once)
+    once = grid.nearest(torch.randn(1000, generator=torch.Generator().manual_seed(0)))
+    assert torch.equal(grid.nearest(once), once)
     assert torch.equal(once * 2**7, (once * 2**7).round())
 
 
@@ -57,7 +57,7 @@ def test_the_gradient_of_a_grid_is_one_inside_and_zero_where_it_cuts():
     grid = ActivationGrid().double().train()
     grid.settle(0.5, 2)
     x = torch.tensor([-2.0, -1.0, 0.0, 0.1, 126.5, 200.0], dtype=torch.float64, requires_grad=True)
-    grid(x).backward(torch.ones(6, dtype=torch.float64))
+    grid.nearest(x).backward(torch.ones(6, dtype=torch.float64))
     assert x.grad.tolist() == [0, 1, 1, 1, 1, 0]
 
 
@@ -70,7 +70,7 @@ def test_straight_through_gradients_are_those_of_the_layer_at_the_rounded_weight
         layer.weight.add_(0.003 * torch.randn_like(layer.weight))
     layer(x).backward(upstream)
 
-    rounded = layer.reads(x).detach().requires_grad_()
+    rounded = layer.reads.nearest(x).detach().requires_grad_()
     layer.eval()
     weight = (layer.weight_steps() * layer.along(layer.weight_scale)).detach().requires_grad_()
     bias = layer.bias.detach().clone().requires_grad_()

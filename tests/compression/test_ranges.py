@@ -26,6 +26,16 @@ def test_rare_large_values_are_cut_where_that_errs_less():
     assert seen.steps(cut=(0.0, 0.99)).scale == 2**-8
 
 
+def test_what_is_drawn_is_of_all_places():
+    """Maps whose border is quiet: a value in 784 at even distances would be the same pixel of every map."""
+    maps = torch.zeros(16, 256, 28, 28)
+    maps[:, :, 8:20, 8:20] = 6 * torch.rand(16, 256, 12, 12)
+    seen = Seen()
+    seen.add(maps)
+    assert torch.cat(seen.drawn).count_nonzero() > 100
+    assert seen.steps().scale * 255 >= 6
+
+
 def test_an_activation_behind_leaves_no_level_below_zero():
     seen = Seen()
     seen.add(torch.linspace(-8, 2, 4000))

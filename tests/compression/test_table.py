@@ -25,6 +25,12 @@ def test_rows_survive_json():
         assert Row.from_dict(json.loads(json.dumps(found.to_dict()))) == found
 
 
+@pytest.mark.parametrize(("name", "value"), [("score", "x"), ("images", -1), ("file_bytes", 1.5), ("step", 3)])
+def test_a_row_of_wrong_types_is_refused(name, value):
+    with pytest.raises(ValueError, match=f"`{name}` is of the wrong type"):
+        Row.from_dict({**row().to_dict(), name: value})
+
+
 def test_a_row_as_a_person_reads_it():
     table = table_of([row().to_dict()], task="classes")
     assert table.columns[:3] == ("step", "accuracy, val", "drop")

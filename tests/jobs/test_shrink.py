@@ -112,6 +112,14 @@ def test_the_command_prints_the_table_and_info_shows_it_again(digits, tmp_path):
     assert "shrunk.steps" in shown and "finetune=1" in shown and "ms for 16" in shown
 
 
+def test_a_chain_is_drawn(digits, tmp_path):
+    plot = tmp_path / "chain.png"
+    done = shrink(digits(0), "digits", steps="share=4bit:1", out=tmp_path / "s.safetensors", threads=1, plot=plot)
+    assert done.files == (plot,)
+    with Image.open(plot) as picture:
+        assert picture.width > 400
+
+
 def test_the_command_prints_json_alone(digits, tmp_path):
     words = ("--steps", "finetune=0.5", "--out", tmp_path / "s.safetensors", "--threads", 1, "--json")
     found = json.loads(command(digits(0), "digits", *words).stdout)
@@ -128,6 +136,7 @@ def test_the_command_prints_json_alone(digits, tmp_path):
         ({"steps": "soup"}, "`soup` needs other networks: name them by `--members"),
         ({"steps": "finetune=1", "out": "small.onnx"}, r"`out` \(=small.onnx\) must end in .safetensors"),
         ({"steps": "finetune=1", "out": "none/small.safetensors"}, "there is no folder `none`"),
+        ({"steps": "finetune=1", "plot": "chain.bmp"}, r"`plot` \(=chain.bmp\) must end in .png, .jpg, .pdf or .svg"),
         ({"steps": "finetune=1", "max_drop": -1}, r"`--max-drop` \(=-1\) must be points from 0 to 100"),
         ({"steps": "finetune=1", "threads": 0}, r"`--threads` \(=0\) must be a whole number from 1"),
         ({"target": "speed=2x"}, "must be one of latency, macs, bytes"),

@@ -254,3 +254,9 @@ def test_a_run_killed_before_its_first_checkpoint_reads_the_weights_again(photog
         (tmp_path / "run" / file).unlink(missing_ok=True)
     resumed = train(resume=tmp_path / "run", display=Display(quiet=True))
     assert differing(load_file(resumed.model), expected) == set()
+
+
+def test_weights_of_a_shrunk_network_are_refused_and_the_way_on_is_said(make_bundle):
+    path = make_bundle(format=3, changes=[{"kind": "fold", "into": {}}])
+    with pytest.raises(UsageError, match="is shrunk: its layers are no longer those of `mlp`.*--steps finetune=3"):
+        start_named(str(path), model=None)

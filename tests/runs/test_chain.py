@@ -16,6 +16,8 @@ from fovea.display import Display
 from fovea.errors import BundleError, DropError, TrainingError, UsageError
 from fovea.jobs.shrink import shrink
 from fovea.runs.chain import measured
+from fovea.runs.chain.chain import Chain
+from fovea.runs.chain.kept import Kept
 from fovea.training.engine import Trainer
 
 TINY = {"model": "mlp", "epochs": 6, "threads": 1, "precision": "float32", "device": "cpu", "batch": 64}
@@ -145,10 +147,30 @@ def test_a_chain_that_died_goes_on_to_the_same_end(model, tmp_path, step):
         with pytest.raises(UsageError, match="Nothing to resume: there is no"):
             run(model, out, names, resume=True)
         return
-    assert same(tensors(out), tensors(out))  # the last good network, whole
+    fovea.load(out)  # the last good network, whole
     resumed = run(model, out, names, resume=True)
     assert same(tensors(resumed.out), tensors(whole.out))
     assert [row.score for row in resumed.rows] == [row.score for row in whole.rows]
+
+
+def test_a_chain_that_died_before_its_step_was_kept_keeps_it(model, tmp_path, monkeypatch):
+    names, out = "spoil=0.1,spoil=0.2", tmp_path / "died.safetensors"
+    whole = run(model, tmp_path / "whole.safetensors", names)
+    for at in (1, 2):
+        count, promote = iter(range(1, 9)), Kept.promote
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
+            patch.setattr(Kept, "promote", lambda kept, c=count, at=at, p=promote: die() if next(c) == at else p(kept))
+            run(model, out, names)
+        resumed = run(model, out, names, resume=True)
+        assert same(tensors(resumed.out), tensors(whole.out)) and len(resumed.rows) == 3
+
+
+def test_what_lost_too_much_before_it_died_is_not_kept(model, out):
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(Chain, "finish", lambda chain: die())
+        run(model, out, "finetune=0.1,spoil=9", max_drop=1)
+    done = run(model, out, "finetune=0.1,spoil=9", max_drop=1, resume=True)
+    assert [row.step for row in done.rows] == ["as given", "finetune=0.1"] and "`spoil=9` loses" in done.stopped
 
 
 def test_ctrl_c_keeps_the_last_good_network_and_says_how_to_go_on(model, out, capsys):

@@ -71,11 +71,12 @@ class Chain:
     def begin(self) -> None:
         """Measure the network as it was given."""
         began = time.monotonic()
+        self.kept.unfinished.unlink(missing_ok=True)
         outputs = outputs_on(self.bundle, self.material, "val", self.display)
         row = row_of(AS_GIVEN, self.bundle, outputs, self.material, first=None, display=self.display)
-        sizes = {"file_bytes": self.source.stat().st_size, "tensor_bytes": tensor_bytes(self.source)}
+        size, tensors = self.source.stat().st_size, tensor_bytes(self.source)
         seconds = round(time.monotonic() - began, 1)
-        self.rows = [replace(row, **sizes, seconds=seconds)]
+        self.rows = [replace(row, file_bytes=size, tensor_bytes=tensors, seconds=seconds)]
         self.display.note(self.line(self.rows[0]))
 
     def resume(self) -> None:
@@ -94,25 +95,31 @@ class Chain:
                 "otherwise; give the same steps, or begin anew."
             )
         self.rows, self.bundle = rows, self.loaded(self.kept.unfinished)
-        self.good = len(rows) if self.judged(len(rows) - 2) and self.kept.out.exists() else 0
-        self.display.note(f"resuming after {done[-1] if done else 'the first row'}")
+        self.good = self.kept.rows_kept(rows)
+        self.display.note(f"resuming after {done[-1]}")
+        self.settle(len(done) - 1)  # where it died before that
 
     def run(self) -> None:
         """Take the steps that are still to be taken, until the end or until one loses too much."""
         for index in range(len(self.rows) - 1, len(self.settings.steps)):
             asked = self.settings.steps[index]
-            if asked.kind.closes:
-                return self.keep_as_given() if index == 0 else None
-            row = self.take(asked, index)
-            self.display.note(self.line(row))
-            if not self.judged(index):
-                continue
-            limit = self.settings.max_drop
-            if limit is not None and row.drop > limit:
-                self.stopped = f"`{row.step}` loses {self.lost(row)}, more than `--max-drop` {limit:g}"
+            if asked.kind.closes and index == 0:
+                self.keep_as_given()
+            if asked.kind.closes or self.stopped:
                 return
-            self.kept.promote()
-            self.good = len(self.rows)
+            self.display.note(self.line(self.take(asked, index)))
+            self.settle(index)
+
+    def settle(self, index: int) -> None:
+        """Make the network after a step the result, or end the chain where it has lost too much."""
+        row, limit = self.rows[-1], self.settings.max_drop
+        if not self.judged(index):
+            return
+        if limit is not None and row.drop > limit:
+            self.stopped = f"`{row.step}` loses {self.lost(row)}, more than `--max-drop` {limit:g}"
+            return
+        self.kept.promote()
+        self.good = len(self.rows)
 
     def keep_as_given(self) -> None:
         """Write the network as it was given as the result: what follows makes another file of it."""
@@ -165,13 +172,13 @@ class Chain:
     def card_of(self, done: Done) -> Card:
         """Return the card of the network that a step made, without its results."""
         card = self.bundle.card
-        changes = {"changes": (*card.changes, *done.changes), "format": 0} if done.changes else {}
+        changes: dict[str, Any] = {"changes": (*card.changes, *done.changes), "format": 0} if done.changes else {}
         return replace(card, **changes)
 
     def write(
         self, path: Path, bundle: Bundle, outputs: Tensor, rows: Sequence[Row], *, test: bool = False
     ) -> list[Row]:
-        """Write a network to `path` with what its outputs (N, K) on validation say, and return its rows."""
+        """Write a network to `path` with what its outputs (N, K) float32 on validation say, and return its rows."""
         material, target = self.material, bundle.target
         if target.calibrates:
             labels = material.labels("val")

@@ -11,7 +11,7 @@ from typing import Any
 from torch import nn
 
 from fovea.card import Card
-from fovea.compression.table import OWN, SECTION, Row
+from fovea.compression.table import OWN, SECTION, Row, rows_in
 from fovea.errors import BundleError, UsageError
 from fovea.files import open_regular
 from fovea.model.bundle import save_bundle
@@ -21,6 +21,8 @@ from fovea.storage import alone, write_atomically
 ATTEMPTS = 6
 """At finding the size of a file whose card names it."""
 SUFFIX = ".safetensors"
+BLOCK = 1 << 20
+"""Bytes that are read at a time."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,14 @@ class Kept:
         """Make the network after the last finished step the result."""
         write_atomically(self.out, self.unfinished.read_bytes())
 
+    def rows_kept(self, rows: Sequence[Row]) -> int:
+        """Return how many of these rows the result has; 0 where there is none, or one of another chain."""
+        if not self.out.is_file():
+            return 0
+        found = [(row.get("step"), row.get("score"), row.get("seconds")) for row in rows_in(read_card(self.out))]
+        same = found == [(row.step, row.score, row.seconds) for row in rows[: len(found)]]
+        return len(found) if same else 0
+
     def remove_unfinished(self) -> None:
         """Remove what only a chain that goes on needs."""
         for path in (self.unfinished, self.scratch, self.lock):
@@ -97,8 +107,8 @@ class Kept:
         try:
             rows = [Row.from_dict(row) for row in section["rows"]]  # type: ignore[index]
             chain = {name: value for name, value in section.items() if name != "rows"}  # type: ignore[union-attr]
-            if not rows:
-                raise ValueError("no rows")
+            if len(rows) < 2:
+                raise ValueError("no step")
         except (TypeError, KeyError, ValueError, AttributeError) as error:
             raise BundleError(
                 f"`{self.unfinished}` does not say how far its chain has come; begin anew without `--resume`."
@@ -114,8 +124,11 @@ def tensor_bytes(path: Path) -> int:
 
 def digest(path: Path) -> str:
     """Return the SHA-256 of a file."""
+    found = hashlib.sha256()
     with open_regular(path) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while block := file.read(BLOCK):
+            found.update(block)
+    return found.hexdigest()
 
 
 def named(paths: Sequence[Path]) -> list[dict[str, str]]:

@@ -31,7 +31,7 @@ def outputs_on(predictor: Predictor, material: Material, split: str, display: Di
 def row_of(
     step: str, bundle: Bundle, outputs: Tensor, material: Material, *, first: Row | None, display: Display
 ) -> Row:
-    """Return the row of a network whose outputs (N, K) on the validation part are known; its files are not yet."""
+    """Return the row of a network whose outputs (N, K) float32 on validation are known; its file is not yet."""
     score = material.measured(outputs, material.labels("val"))
     value = float(score.value or 0.0)
     parameters = list(bundle.model.parameters())

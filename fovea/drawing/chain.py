@@ -1,0 +1,38 @@
+"""A chain of steps as a picture: what each left of the file, and what it cost of the score."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from fovea.compression.table import Row
+from fovea.drawing.saving import save_figure
+from fovea.drawing.style import BLUE, INK, LINE
+from fovea.tasks.score import Metric
+from fovea.texts import shown
+
+
+def draw_chain(rows: Sequence[Row], metric: Metric, path: Path) -> None:
+    """Write a picture of the score of each row, with its interval, against the bytes of its file."""
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    axes = figure.subplots()
+    sizes = [row.file_bytes / 1000 for row in rows]
+    scores = [metric.scale * row.score for row in rows]
+    axes.plot(sizes, scores, color=LINE, zorder=1)
+    for row, size, score in zip(rows, sizes, scores, strict=True):
+        if row.interval is not None:
+            axes.plot([size, size], [metric.scale * end for end in row.interval], color=BLUE, linewidth=1)
+        axes.plot([size], [score], "o", color=BLUE)
+        axes.annotate(shown(row.step), (size, score), xytext=(6, 6), textcoords="offset points", color=INK, fontsize=9)
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.margins(x=0.15)
+    axes.invert_xaxis()
+    axes.set_xlabel("File, kB (smaller to the right)")
+    axes.set_ylabel(f"{metric.axis}, {rows[0].split}")
+    if not metric.higher_is_better:
+        axes.invert_yaxis()
+    save_figure(figure, path)

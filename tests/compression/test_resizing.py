@@ -1,0 +1,67 @@
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from fovea.compression.resizing import resizing_of
+from fovea.layers import PaddedChannels, PartialConv2d, PredefinedSparseConv2d
+
+KINDS = [
+    # layer, its size, what stays, the size of what is left
+    (nn.Conv2d(4, 6, 3), [4, 6, 1], {"in": [0, 3], "out": [1, 2, 5]}, [2, 3, 1]),
+    (nn.Conv1d(4, 6, 3, groups=2), [4, 6, 2], {"in": [1, 2], "out": [0, 1, 3, 5]}, [2, 4, 2]),
+    (nn.Conv3d(4, 4, 1, groups=4, bias=False), [4, 4, 4], {"each": [0, 2, 3]}, [3, 3, 3]),
+    (nn.Linear(4, 3), [4, 3, 1], {"in": [2]}, [1, 3, 1]),
+    (nn.BatchNorm1d(4), [4], {"each": [1, 3]}, [2]),
+    (nn.BatchNorm2d(4, affine=False), [4], {"each": [1]}, [1]),
+    (nn.InstanceNorm2d(4), [4], {"each": [1, 3]}, [2]),
+    (nn.PReLU(4), [4], {"each": [1, 3]}, [2]),
+    (PaddedChannels(2, 3), [2, 3], {"pad": [1, 2]}, [1, 1]),
+    (
+        PartialConv2d([[0, 1], [1, 2], [0, 2]], 3),
+        [[0, 1], [1, 2], [0, 2]],
+        {"in": [1, 2], "out": [1, 2]},
+        [[0, 1], [1]],
+    ),
+]
+IDS = [type(layer).__name__ + str(i) for i, (layer, *_) in enumerate(KINDS)]
+
+
+@pytest.mark.parametrize(("layer", "size", "kept", "left"), KINDS, ids=IDS)
+def test_a_layer_takes_fewer_channels_and_a_plan_gives_it_the_same_shapes(layer, size, kept, left):
+    resizing = resizing_of(layer)
+    assert resizing.numbers(layer) == size
+    sliced, planned = copy.deepcopy(layer), copy.deepcopy(layer)
+    resizing.slice(sliced, kept)
+    assert resizing.numbers(sliced) == left
+    resizing.resize(planned, left)
+    shapes = [{name: tensor.shape for name, tensor in one.state_dict().items()} for one in (sliced, planned)]
+    assert shapes[0] == shapes[1]
+    assert repr(sliced) == repr(planned)
+
+
+def test_what_is_left_keeps_its_values_and_whether_it_learns():
+    conv = nn.Conv2d(3, 4, 1)
+    conv.bias.requires_grad_(False)
+    weight, bias = conv.weight.detach().clone(), conv.bias.clone()
+    resizing_of(conv).slice(conv, {"in": [2, 0], "out": [3, 1]})
+    assert torch.equal(conv.weight, weight[[3, 1]][:, [2, 0]])
+    assert torch.equal(conv.bias, bias[[3, 1]])
+    assert (conv.weight.requires_grad, conv.bias.requires_grad) == (True, False)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.ReLU(),
+        nn.PReLU(),
+        nn.LayerNorm(3),
+        nn.ConvTranspose2d(2, 2, 1),
+        PredefinedSparseConv2d(2, 2, 3, support=1, period=1),
+        nn.utils.parametrizations.weight_norm(nn.Conv2d(2, 2, 1)),
+    ],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_others_are_not_known(layer):
+    assert resizing_of(layer) is None
