@@ -216,7 +216,9 @@ def _in_integers(chain: Chain, data: str | Path, *, allow_bad: bool, **reading: 
     except DropError as error:
         chain.stopped = str(error).rstrip(".")
         return ()
-    row = row_of_file(last.text, out, chain.material, rows=chain.rows, display=chain.display)
+    precision = done.facts["precision"]  # float where integers are slower on this machine
+    step = last.text if precision == "int8" else f"{last.text} ({precision})"
+    row = row_of_file(step, out, chain.material, rows=chain.rows, display=chain.display)
     chain.display.note(chain.line(row))
     chain.rewrite([*chain.rows, replace(row, notes=tuple(done.lines))])
     return (out,)
