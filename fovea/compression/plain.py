@@ -43,7 +43,11 @@ class Plain(Change):
             layer = layer_named(model, name)
             if not _has_weight_norm(layer):
                 raise UsageError(f"A change makes plain `{shortened(name)}`, which has no weight norm.")
+            learns = any(tensor.requires_grad for tensor in layer.parametrizations.parameters())
             remove_parametrizations(layer, "weight")
+            weight = layer.weight.detach()
+            del layer.weight  # without gradients it became a buffer
+            layer.weight = nn.Parameter(weight, learns)
 
 
 def plain(model: nn.Module) -> list[dict[str, Any]]:
