@@ -5,9 +5,9 @@ Salimans and Kingma 2016, arXiv:1602.07868: w = g v / |v|.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, cast
 
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils.parametrizations import _WeightNorm
 from torch.nn.utils.parametrize import is_parametrized, remove_parametrizations
 
@@ -43,7 +43,11 @@ class Plain(Change):
             layer = layer_named(model, name)
             if not _has_weight_norm(layer):
                 raise UsageError(f"A change makes plain `{shortened(name)}`, which has no weight norm.")
+            learns = any(tensor.requires_grad for tensor in cast(nn.Module, layer.parametrizations).parameters())
             remove_parametrizations(layer, "weight")
+            weight = cast(Tensor, layer.weight).detach()
+            del layer.weight  # without gradients it became a buffer
+            layer.weight = nn.Parameter(weight, learns)
 
 
 def plain(model: nn.Module) -> list[dict[str, Any]]:
