@@ -83,9 +83,10 @@ SUBJECTS = {
         epochs=20,
         lr=0.05,
         kept={"stage1.dense": 0.08, "stage2.dense": 0.09, "head.logits": 0.26},
-        rounds=((3.0, 1), (1.5, 2), (0.85, 12), (0.6, 6), (0.4, 6)),
+        rounds=((3.0, 2), (1.5, 2), (0.85, 10), (0.6, 6), (0.4, 6)),
         chosen=3,
         bits=(5, 5),
+        batch=128,
     ),
     "lenet": Subject(
         title="LeNet-5 of Caffe",
