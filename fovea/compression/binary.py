@@ -141,7 +141,7 @@ class XnorConv2d(BinaryConv2d):
     def forward(self, x: Tensor) -> Tensor:
         """Return the scaled binary convolution of `x`, its bias added."""
         x = self.norm(x)
-        signs = straight_sign(x) if self.training else sign(x)
+        signs = straight_sign(x) if torch.is_grad_enabled() else sign(x)
         y: Tensor = self._conv_forward(signs, self._used_weight(), None)
         y = y * self.input_scales(x)
         return y if self.bias is None else y + self.bias.reshape(-1, 1, 1)
@@ -164,7 +164,7 @@ class XnorLinear(BinaryLinear):
     def forward(self, x: Tensor) -> Tensor:
         """Return the scaled binary products with `x`, the bias added."""
         x = self.norm(x)
-        y = F.linear(straight_sign(x) if self.training else sign(x), self._used_weight())
+        y = F.linear(straight_sign(x) if torch.is_grad_enabled() else sign(x), self._used_weight())
         y = y * x.abs().mean(1, keepdim=True)
         return y if self.bias is None else y + self.bias
 

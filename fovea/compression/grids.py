@@ -5,8 +5,8 @@ arXiv:1903.08066) makes the arithmetic the same everywhere: dividing by one is e
 products once, `round(sum * (input scale * weight scale / output scale))`, or in two moves as here, and gets the same
 number; sums of such numbers, and maxima, are exact too. Scales of weights are any numbers.
 
-In training a layer rounds, and hands gradients on as if it had not where nothing was cut (straight through: Bengio et
-al. 2013, arXiv:1308.3432). In evaluation it adds whole numbers, exactly.
+A layer rounds, and hands gradients on as if it had not where nothing was cut (straight through: Bengio et al. 2013,
+arXiv:1308.3432). In evaluation it adds whole numbers, exactly.
 """
 
 import math
@@ -30,21 +30,12 @@ EXACT = 2**24
 """float32 holds whole numbers up to here."""
 
 
-class _Rounding(torch.autograd.Function):
-    """Half to even; its gradient is that of the identity."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        return torch.round(x)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        return gradients[0]
-
-
 def straight_round(x: Tensor) -> Tensor:
-    """Return `x`, any shape and floating dtype, rounded half to even, with the gradient of the identity."""
-    return cast(Tensor, _Rounding.apply(x))  # type: ignore[no-untyped-call]
+    """Return finite `x`, any shape and floating dtype, rounded half to even, with the gradient of the identity."""
+    if not torch.is_grad_enabled():
+        return torch.round(x)
+    # both differences are exact, so that the sum is the whole number itself
+    return x + (torch.round(x) - x).detach()
 
 
 class ActivationGrid(nn.Module):
@@ -68,8 +59,7 @@ class ActivationGrid(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the steps that are nearest: whole numbers from -255 to 255."""
-        rounded = straight_round(x / self.scale) if self.training else torch.round(x / self.scale)
-        return torch.clamp(rounded, -self.zero, LEVELS - self.zero)
+        return straight_round(torch.clamp(x / self.scale, -self.zero, LEVELS - self.zero))
 
     def nearest(self, x: Tensor) -> Tensor:
         """Return the nearest numbers of the grid."""
@@ -112,8 +102,7 @@ class _GridLayer(nn.Module):
 
     def weight_steps(self) -> Tensor:
         """Return the weights in steps of their scales: whole numbers from -127 to 127, float32, the weight's shape."""
-        steps = self.weight / self.along(self.weight_scale)
-        return (straight_round(steps) if self.training else torch.round(steps)).clamp(-WEIGHT_LIMIT, WEIGHT_LIMIT)
+        return straight_round((self.weight / self.along(self.weight_scale)).clamp(-WEIGHT_LIMIT, WEIGHT_LIMIT))
 
     def bias_steps(self) -> Tensor:
         """Return the bias (c_out,) in steps of `unit`: whole numbers, float64; zeros where there is none."""

@@ -5,18 +5,21 @@ further, so that they make up for what it lost. The network keeps its form: only
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from fovea.compression.pruning.sparsify import remove_masks
 from fovea.compression.step import Done, Work
 from fovea.errors import UsageError
 
 PORTIONS = (0.5, 0.75, 0.875, 1.0)
 """Of each layer's weights, how many are quantised after each round (section 3, for AlexNet 0.3, 0.6, 0.8, 1)."""
 FEWEST_BITS, MOST_BITS = 2, 8
+PATTERN = 0.01
+"""Share of zeros in a weight from which on they stay zero."""
 
 
 def exponents(weights: Tensor, bits: int) -> tuple[int, int]:
@@ -88,33 +91,40 @@ def inq(model: nn.Module, work: Work, *, bits: int = 5, epochs: float = 4.0) -> 
     if not layers:
         raise UsageError("This network has no convolution or dense layer whose weights could become powers of two.")
     ends = {name: exponents(layer.weight.detach(), bits) for name, layer in layers.items()}  # type: ignore[operator]
-    held: dict[str, Tensor] = {}
+    zeros = {name: _pattern(layer.weight.detach()) for name, layer in layers.items()}  # type: ignore[operator]
+    held: dict[str, Tensor] = dict(zeros)
     for share in PORTIONS:
-        _hold(layers, held, share=share, bits=bits, ends=ends)
+        _hold(layers, held, zeros, share=share, quantise=lambda name, weight: to_powers(weight, bits, ends=ends[name]))
         if share < 1:
             work.refit(model, epochs=epochs / (len(PORTIONS) - 1), teacher=work.teacher)
-        for layer in layers.values():
-            parametrize.remove_parametrizations(layer, "weight")
+        remove_masks(layers)
     values = 2 ** (bits - 1) + 1
     return Done(
         model=model.eval(), notes=[f"weights of {len(layers)} layers are zero or powers of two: {values} values each"]
     )
 
 
+def _pattern(weight: Tensor) -> Tensor:
+    """Return which weights are zero by a pattern, where a share of `PATTERN` or more are; else none."""
+    zeros = weight == 0
+    return zeros if zeros.float().mean() >= PATTERN else torch.zeros_like(zeros)
+
+
 def _hold(
     layers: Mapping[str, nn.Module],
     held: dict[str, Tensor],
+    zeros: Mapping[str, Tensor],
     *,
     share: float,
-    bits: int,
-    ends: Mapping[str, tuple[int, int]],
+    quantise: Callable[[str, Tensor], Tensor],
 ) -> None:
-    """Fix the largest of the weights that are still free, so that `share` of all are held, at powers of two."""
+    """Fix the largest of the weights that are still free, so that `share` of all but the `zeros` are held."""
     for name, layer in layers.items():
-        weight = layer.weight.detach().clone()  # type: ignore[operator]
-        before = held.get(name, torch.zeros_like(weight, dtype=torch.bool))
+        weight, before, free = layer.weight.detach().clone(), held[name], ~zeros[name]  # type: ignore[operator]
         # what is held already stays so: it counts as largest
-        order = torch.where(before, torch.inf, weight.abs())
-        held[name] = largest(order, share)
-        values = torch.where(before, weight, to_powers(weight, bits, ends=ends[name]))
-        parametrize.register_parametrization(layer, "weight", Held(held[name], values))
+        sizes = torch.where(before, torch.inf, weight.abs())
+        found = zeros[name].clone()
+        found[free] = largest(sizes[free], share)
+        held[name] = found
+        values = torch.where(before, weight, quantise(name, weight))
+        parametrize.register_parametrization(layer, "weight", Held(found, values))

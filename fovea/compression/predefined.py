@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from fovea.compression.inq import Held
+from fovea.compression.pruning.sparsify import remove_masks
 from fovea.compression.step import Done, Work
 from fovea.errors import UsageError
 from fovea.layers import PredefinedSparseConv2d, Unfilled
@@ -55,7 +56,6 @@ def predefined(model: nn.Module, work: Work, *, support: int, epochs: float, den
         parametrize.register_parametrization(layer, "weight", Held(~mask, torch.zeros_like(layer.weight)))
         kept, count = kept + int(mask.sum()), count + mask.numel()
     work.refit(model, epochs=epochs, teacher=work.teacher)
-    for _, layer in layers:
-        parametrize.remove_parametrizations(layer, "weight")
+    remove_masks(dict(layers))
     note = f"{kept:,} of {count:,} weights of {len(layers)} convolutions may be other than zero, in fixed patterns"
     return Done(model=model.eval(), notes=[note])

@@ -17,6 +17,7 @@ from fovea.compression.clipping import InputPower, cut_weights
 from fovea.compression.fold import fold
 from fovea.compression.grids import KINDS, ActivationGrid, ExactMean, GridConv2d, GridLayer, affine_of, on_grid
 from fovea.compression.layers_by_name import exact_layer, names_in
+from fovea.compression.pruning.sparsify import zeros_held
 from fovea.compression.ranges import Seen, Steps
 from fovea.compression.readers import Reading, readings
 from fovea.compression.step import Done, Work
@@ -190,7 +191,8 @@ def quantise(model: nn.Module, work: Work, *, epochs: float, lr: float | None = 
     folding = fold(model.eval(), work.input_shape)
     batches = [inputs for inputs, _ in work.batches(SAMPLES)]
     change, left = gridded(model, batches)
-    work.refit(model, epochs=epochs, lr=lr, teacher=work.teacher)
+    with zeros_held(model):
+        work.refit(model, epochs=epochs, lr=lr, teacher=work.teacher)
     at_rest(model)
     notes = [f"{len(change.layers)} layers on a grid: uint8 activations, int8 weights"]
     if left:

@@ -144,3 +144,12 @@ def test_training_draws_signs_only_where_asked_to():
     x = torch.randn(1, 50)
     assert isinstance(layer, nn.Linear)
     assert torch.equal(layer.eval()(x), layer(x))
+
+
+def test_gradients_reach_the_inputs_in_evaluation_too():
+    layer = XnorConv2d(3, 4, 3).eval()
+    x = torch.randn(1, 3, 6, 6, requires_grad=True)
+    layer(x).sum().backward()
+    assert x.grad.abs().sum() > 0
+    with torch.no_grad():
+        assert torch.equal(layer(x), layer(x.detach()))

@@ -160,3 +160,14 @@ def test_an_exact_mean_is_the_mean():
 
 def test_powers_of_two_cover():
     assert [power_of_two(value) for value in (0.02, 0.25, 1.0001)] == [0.03125, 0.25, 2.0]
+
+
+def test_gradients_reach_the_input_in_evaluation_too():
+    """Explanations ask for them."""
+    layer = settled(convolution())
+    x = (torch.rand(1, 3, 6, 6) - 0.5).requires_grad_()
+    layer(x).sum().backward()
+    assert x.grad.abs().sum() > 0
+    with torch.no_grad():
+        assert torch.equal(layer(x), layer(x.detach()))
+    assert torch.equal(layer(x).detach(), layer(x.detach()))

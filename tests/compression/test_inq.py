@@ -74,3 +74,14 @@ def test_bits_out_of_range_are_refused():
 def test_a_network_of_zeros_is_left_at_zero():
     assert to_powers(torch.zeros(3), 5).tolist() == [0, 0, 0]
     assert math.isfinite(exponents(torch.zeros(3), 5)[0])
+
+
+def test_zeros_of_a_pattern_stay_zero():
+    model = network()
+    mask = torch.rand(model[5].weight.shape, generator=torch.Generator().manual_seed(0)) < 0.7
+    with torch.no_grad():
+        model[5].weight.mul_(~mask)
+    inq(model, small_work(), bits=5, epochs=3)
+    assert not model[5].weight[mask].any()
+    assert model[5].weight[~mask].count_nonzero() > 3
+    assert [name for name, _ in model[5].named_parameters()] == ["weight", "bias"]

@@ -107,3 +107,13 @@ def test_a_wrong_change_is_refused(values, reason):
 def test_a_network_without_layers_for_a_grid_is_refused():
     with pytest.raises(UsageError, match="No layer of this network can be brought to a grid"):
         gridded(nn.Sequential(nn.ConvTranspose2d(3, 4, 2)).eval(), [torch.randn(2, 3, 12, 12)])
+
+
+def test_zeros_of_a_sparse_layer_stay_zero():
+    model = network()
+    mask = torch.rand(model.second.weight.shape, generator=torch.Generator().manual_seed(0)) < 0.7
+    with torch.no_grad():
+        model.second.weight.mul_(~mask)
+    done = quantise(model, small_work(), epochs=3)
+    assert not done.model.second.weight[mask].any()
+    assert isinstance(done.model.second.weight, nn.Parameter)
