@@ -111,7 +111,8 @@ def _clip(model: nn.Module) -> None:
 def _chosen(model: nn.Module, *, inputs: bool, ends: bool) -> tuple[tuple[str, ...], list[str]]:
     """Return the layers that become binary, and those that stay."""
     found = [(name, layer) for name, layer in model.named_modules() if type(layer) in KINDS]
-    chosen, left = [], []
+    chosen: list[str] = []
+    left: list[str] = []
     for index, (name, layer) in enumerate(found):
         plain = not isinstance(layer, nn.Conv2d) or (layer.groups == 1 and layer.padding_mode == "zeros")
         inner = ends or 0 < index < len(found) - 1

@@ -32,7 +32,7 @@ class _Sign(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
-        return gradients[0] * (x.abs() <= 1)
+        return cast(Tensor, gradients[0] * (x.abs() <= 1))
 
 
 def sign(x: Tensor) -> Tensor:
@@ -103,7 +103,7 @@ class _BinaryLayer(nn.Module):
         return self.binary_weight() if self.training else sign(self.weight) * self.along(self.scale)
 
 
-class BinaryConv2d(_BinaryLayer, nn.Conv2d):
+class BinaryConv2d(_BinaryLayer, nn.Conv2d):  # type: ignore[misc]  # as PyTorch's own, a parameter
     """A convolution with binary weights: (N, c_in, H, W) -> (N, c_out, H', W') float32."""
 
     def __init__(self, *shape: Any, scale: str = MEAN, stochastic: bool = False, **more: Any) -> None:
@@ -115,7 +115,7 @@ class BinaryConv2d(_BinaryLayer, nn.Conv2d):
         return cast(Tensor, self._conv_forward(x, self._used_weight(), self.bias))
 
 
-class BinaryLinear(_BinaryLayer, nn.Linear):
+class BinaryLinear(_BinaryLayer, nn.Linear):  # type: ignore[misc]
     """A dense layer with binary weights: (N, ..., c_in) -> (N, ..., c_out) float32."""
 
     def __init__(self, *shape: Any, scale: str = MEAN, stochastic: bool = False, **more: Any) -> None:
@@ -141,7 +141,8 @@ class XnorConv2d(BinaryConv2d):
     def forward(self, x: Tensor) -> Tensor:
         """Return the scaled binary convolution of `x`, its bias added."""
         x = self.norm(x)
-        y = self._conv_forward(straight_sign(x) if self.training else sign(x), self._used_weight(), None)
+        signs = straight_sign(x) if self.training else sign(x)
+        y: Tensor = self._conv_forward(signs, self._used_weight(), None)
         y = y * self.input_scales(x)
         return y if self.bias is None else y + self.bias.reshape(-1, 1, 1)
 

@@ -106,11 +106,10 @@ class Resized(Change):
                 resizing.resize(layer, size)
             except ValueError as error:
                 raise UsageError(f"A change cannot resize `{shortened(name)}`: {error}.") from error
-        for name, along in self.tensors.items():
+        for name, (axis, count) in self.tensors.items():
             try:
-                axis, size = along
-                shortened_along(model, name, axis, range(size))
-            except (ValueError, AttributeError) as error:
+                shortened_along(model, name, axis, range(count))
+            except (ValueError, AttributeError, OverflowError) as error:
                 raise UsageError(f"A change cannot resize the tensor `{shortened(name)}`: {error}.") from error
 
 

@@ -7,7 +7,7 @@ Which channels are constant is seen in one pass of inputs that are not a number:
 as not a number, too.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from typing import Any, cast
@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.overrides import TorchFunctionMode
 
 from fovea.compression.channels import Channels, Group, Place, channel_groups, remove
 from fovea.compression.fold import pads
@@ -58,6 +59,21 @@ def remove_dead(model: nn.Module, input_shape: Sequence[int]) -> list[dict[str, 
         raise
 
 
+PRODUCTS = {torch.mul, torch.multiply, Tensor.mul, Tensor.multiply, Tensor.__mul__, Tensor.__rmul__}
+
+
+class _Products(TorchFunctionMode):
+    """While active, zero times what is not a number is zero: it stands for numbers, as the weights of a gate."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        found = func(*args, **(kwargs or {}))
+        if func in PRODUCTS and all(isinstance(factor, Tensor) for factor in args[:2]):
+            return found.masked_fill((args[0] == 0) | (args[1] == 0), 0)
+        return found
+
+
 def _weighted(model: nn.Module) -> Iterator[tuple[str, Weighted]]:
     yield from ((path, layer) for path, layer in model.named_modules() if isinstance(layer, Weighted))
 
@@ -93,7 +109,8 @@ def _constants(model: nn.Module, channels: Channels) -> Constants:
                 stack.enter_context(changed(model, path, partial(_what_is_known, layer)))
         stack.enter_context(watch(model, enter=enter, leave=lambda *_: None))
         try:
-            model.eval()(x)
+            with _Products():
+                model.eval()(x)
         finally:
             for module, training in modes.items():
                 module.training = training

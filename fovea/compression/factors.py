@@ -12,7 +12,7 @@ import copy
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -93,14 +93,18 @@ def two_of(layer: Layer, factors: Factors) -> nn.Sequential:
         if not _is_plain(layer):
             raise UsageError("A convolution in groups, or not padded by zeros, cannot be written as two.")
         c_in, c_out = layer.in_channels, layer.out_channels
-        window = {name: getattr(layer, name) for name in ("stride", "padding", "dilation")}
+        window: dict[str, Any] = {name: getattr(layer, name) for name in ("stride", "padding", "dilation")}
         if form == ROWS:
-            upright, flat = ({name: _along(pair, axis, name) for name, pair in window.items()} for axis in (0, 1))
+            sides: list[dict[str, Any]] = [
+                {name: _along(pair, axis, name) for name, pair in window.items()} for axis in (0, 1)
+            ]
+            upright, flat = sides
             first: nn.Module = nn.Conv2d(c_in, rank, (layer.kernel_size[0], 1), bias=False, **upright)
             return _chain(first, nn.Conv2d(rank, c_out, (1, layer.kernel_size[1]), bias=bias, **flat))
         between = c_in * rank if form == SEPARABLE else rank
         groups = c_in if form == SEPARABLE else 1
-        first = nn.Conv2d(c_in, between, layer.kernel_size, bias=False, groups=groups, **window)
+        kernel = (layer.kernel_size[0], layer.kernel_size[1])
+        first = nn.Conv2d(c_in, between, kernel, bias=False, groups=groups, **window)
         return _chain(first, nn.Conv2d(between, c_out, 1, bias=bias))
 
 
@@ -126,7 +130,7 @@ class Fit(NamedTuple):
 def fitted(layer: Layer, factors: Factors) -> Fit:
     """Return the two layers whose product is nearest to the weights of `layer`; errors as `two_of`."""
     pair = two_of(layer, factors)
-    first, second = pair[0], pair[1]
+    first, second = (cast(Layer, each) for each in pair)
     # matrices (B, rows, columns): B of them are fitted one by one
     matrix = _matrices(layer.weight.detach().double(), factors.form)
     U, S, V = torch.linalg.svd(matrix, full_matrices=False)
@@ -137,7 +141,7 @@ def fitted(layer: Layer, factors: Factors) -> Fit:
         tensor.zero_()
     _fill(first.weight, second.weight, left, right, factors.form)
     if layer.bias is not None:
-        second.bias.copy_(layer.bias)
+        cast(Tensor, second.bias).copy_(layer.bias)
     total = S.square().sum().clamp_min(torch.finfo(S.dtype).tiny)
     return Fit(pair, (S[:, rank:].square().sum() / total).item())
 
@@ -190,9 +194,9 @@ def best(layer: Layer, share: float, forms: tuple[str, ...]) -> tuple[Factors, F
     """Return the form with the least error that leaves at most `share` of the multiply-adds; None where none does."""
     found = []
     for form in forms:
-        if isinstance(layer, nn.Linear) != (form == DENSE) or (form == ROWS and 1 in layer.kernel_size):  # type: ignore[union-attr]
+        if isinstance(layer, nn.Linear) != (form == DENSE):
             continue
-        if form == CHANNELS and layer.kernel_size == (1, 1) and layer.stride != (1, 1):  # type: ignore[union-attr]
+        if isinstance(layer, nn.Conv2d) and form == ROWS and 1 in layer.kernel_size:
             continue
         rank = int(share / cost(layer, Factors(form, 1)))
         if rank >= 1:

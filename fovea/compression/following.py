@@ -307,7 +307,8 @@ class _Follower:
         if step.name == "native_layer_norm":
             axes = range(numbers.ndim - len(_argument(step, "normalized_shape", ())), numbers.ndim)
         else:
-            axes = range(1, 2) if step.name == "native_group_norm" else (_argument(step, "dim", -1),)
+            axis = 1 if step.name == "native_group_norm" else _argument(step, "dim", -1)
+            axes = range(axis, axis + 1)
         if any(_varies(numbers, k) for k in axes):
             self._fix(numbers, self._reason(step))
         self._set(step, [numbers])

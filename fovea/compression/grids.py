@@ -150,7 +150,7 @@ class _GridLayer(nn.Module):
         return self.along(values).squeeze(-1) if isinstance(self, nn.Conv1d | nn.Conv2d | nn.Conv3d) else values
 
 
-class GridConv1d(_GridLayer, nn.Conv1d):
+class GridConv1d(_GridLayer, nn.Conv1d):  # type: ignore[misc]  # as PyTorch's own, parameters
     """A convolution on a grid: (N, c_in, L) -> (N, c_out, L') float32."""
 
     def __init__(self, *shape: Any, gives: bool = False, **more: Any) -> None:
@@ -161,7 +161,7 @@ class GridConv1d(_GridLayer, nn.Conv1d):
         return cast(Tensor, self._conv_forward(x, weight, bias))
 
 
-class GridConv2d(_GridLayer, nn.Conv2d):
+class GridConv2d(_GridLayer, nn.Conv2d):  # type: ignore[misc]
     """A convolution on a grid: (N, c_in, H, W) -> (N, c_out, H', W') float32."""
 
     def __init__(self, *shape: Any, gives: bool = False, **more: Any) -> None:
@@ -172,7 +172,7 @@ class GridConv2d(_GridLayer, nn.Conv2d):
         return cast(Tensor, self._conv_forward(x, weight, bias))
 
 
-class GridLinear(_GridLayer, nn.Linear):
+class GridLinear(_GridLayer, nn.Linear):  # type: ignore[misc]
     """A dense layer on a grid: (N, ..., c_in) -> (N, ..., c_out) float32."""
 
     def __init__(self, *shape: Any, gives: bool = False, **more: Any) -> None:

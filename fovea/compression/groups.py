@@ -106,20 +106,20 @@ def grouped(found: Followed, model: nn.Module) -> tuple[tuple[Group, ...], list[
     for i, line in enumerate(along):
         for place, label in enumerate(map(int, line.labels)):
             places.setdefault(label, {}).setdefault(i, []).append(place)
-    alike = dict[tuple[object, ...], list[int]]()
+    alike = dict[tuple[str, tuple[tuple[int, int], ...]], list[int]]()
     for label, at in places.items():
         reason = found.reasons.get(label) or own.get(label, "")
-        alike.setdefault((reason, *((i, len(k)) for i, k in at.items())), []).append(label)
+        alike.setdefault((reason, tuple((i, len(k)) for i, k in at.items())), []).append(label)
     divided = [(what, _part_of(parts), len(parts)) for what, parts in found.divisions]
     names = dict[str, int]()
     groups = []
-    for (reason, *_), labels in alike.items():
+    for (reason, _), labels in alike.items():
         made = tuple(
             Place(along[i].layer, along[i].side, np.array([places[label][i] for label in labels]))
             for i in places[labels[0]]
         )
         cells, fault = _cells(labels, divided)
-        groups.append(Group(_name(made, names), made, cells, str(reason) or fault))
+        groups.append(Group(_name(made, names), made, cells, reason or fault))
     return tuple(groups), along
 
 

@@ -111,7 +111,7 @@ def _hold(
 ) -> None:
     """Fix the largest of the weights that are still free, so that `share` of all are held, at powers of two."""
     for name, layer in layers.items():
-        weight = layer.weight.detach().clone()  # type: ignore[operator, union-attr]
+        weight = layer.weight.detach().clone()  # type: ignore[operator]
         before = held.get(name, torch.zeros_like(weight, dtype=torch.bool))
         # what is held already stays so: it counts as largest
         order = torch.where(before, torch.inf, weight.abs())

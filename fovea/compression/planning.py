@@ -20,6 +20,8 @@ FEW_VALUES, FEWER_VALUES = 4.0, 6.0
 """Times that 256 and that 32 values per layer, Huffman coded, save: 32 bits against about 8 and about 5."""
 KEPT_BITS = 8.5
 """Of a weight that stays after sparsifying: about 5 for its value and 3.5 for its place (Han et al. 2015, table 4)."""
+FEWEST_STEPS, MOST_EPOCHS = 600, 100
+"""Of further training in a chain that is chosen."""
 TABLE_BYTES = 5_000
 """What a card gets to say of the chain, and of how tensors are coded, about."""
 INT8_TIMES = 2.0
@@ -91,8 +93,12 @@ def target_of(text: str) -> Target:
     return Target(text, what, None, number * units[unit])
 
 
-def chosen(target: Target, first: Row) -> Chosen:
-    """Return the steps for a target, and a line for each that says why. Raises: UsageError where there are none."""
+def chosen(target: Target, first: Row, *, steps_per_epoch: int) -> Chosen:
+    """Return the steps for a target, and a line for each that says why. Raises: UsageError where there are none.
+
+    A small data set is seen more often, so that further training has `FEWEST_STEPS` of the optimiser.
+    """
+    least = min(MOST_EPOCHS, -(-FEWEST_STEPS // steps_per_epoch))
     times = target.asked(first)
     if times > MOST[target.what]:
         raise UsageError(
@@ -100,13 +106,13 @@ def chosen(target: Target, first: Row) -> Chosen:
             "asked for: train a smaller network and let it learn from this one by `distil`."
         )
     if target.what == "bytes":
-        return _for_bytes(times, of_tensors=_times_of_tensors(target, first, times))
-    return (_for_macs if target.what == "macs" else _for_latency)(times)
+        return _for_bytes(times, of_tensors=_times_of_tensors(target, first, times), least=least)
+    return (_for_macs if target.what == "macs" else _for_latency)(times, least=least)
 
 
-def epochs_for(times: float) -> int:
-    """Return how many epochs make good what so much less costs."""
-    return 3 if times <= 2 else 5 if times <= 4 else 10
+def epochs_for(times: float, *, least: int) -> int:
+    """Return how many epochs, `least` of them, make good what so much less costs."""
+    return max(least, 3 if times <= 2 else 5 if times <= 4 else 10)
 
 
 def _times_of_tensors(target: Target, first: Row, times: float) -> float:
@@ -124,7 +130,7 @@ def _times_of_tensors(target: Target, first: Row, times: float) -> float:
     return first.tensor_bytes / room
 
 
-def _for_bytes(asked: float, *, of_tensors: float) -> Chosen:
+def _for_bytes(asked: float, *, of_tensors: float, least: int) -> Chosen:
     times = of_tensors
     goal = f"{asked:.3g} times fewer bytes"
     if times <= FEW_VALUES:
@@ -134,7 +140,7 @@ def _for_bytes(asked: float, *, of_tensors: float) -> Chosen:
     if times <= FEWER_VALUES:
         return Chosen("share=5bit", (f"share=5bit: {goal} need about 5 of 32 bits a weight: 32 values per layer do",))
     share = min(0.98, round(1 - 32 / (KEPT_BITS * times), 3))
-    epochs = epochs_for(times)
+    epochs = epochs_for(times, least=least)
     return Chosen(
         f"sparsify={share:g},finetune={epochs},share=5bit",
         (
@@ -146,8 +152,8 @@ def _for_bytes(asked: float, *, of_tensors: float) -> Chosen:
     )
 
 
-def _for_macs(times: float) -> Chosen:
-    share, epochs = round(1 - 1 / times, 3), epochs_for(times)
+def _for_macs(times: float, *, least: int) -> Chosen:
+    share, epochs = round(1 - 1 / times, 3), epochs_for(times, least=least)
     return Chosen(
         f"fold,prune={share:g},finetune={epochs}",
         (
@@ -158,9 +164,9 @@ def _for_macs(times: float) -> Chosen:
     )
 
 
-def _for_latency(times: float) -> Chosen:
+def _for_latency(times: float, *, least: int) -> Chosen:
     pruned = times if times <= PRUNED_ALONE else times / INT8_TIMES
-    share, epochs = round(1 - 1 / pruned, 3), epochs_for(pruned)
+    share, epochs = round(1 - 1 / pruned, 3), epochs_for(pruned, least=least)
     steps = f"fold,prune={share:g}:latency,finetune={epochs}"
     reasons = (
         "fold: batch norms take time of their own, and none inside convolutions",
@@ -180,4 +186,6 @@ def verdict(target: Target, first: Row, last: Row) -> tuple[bool, str]:
     now, before = measured(last, target.what), measured(first, target.what)
     reached = now <= target.most if target.most is not None else before / now >= (target.times or 1)
     times = f"{before / now:.3g} times less than {target.said(before)}"
-    return reached, f"{'reaches' if reached else 'misses'} `{target.text}`: {target.said(now)}, {times}"
+    elsewhere = target.what == "latency" and last.runs != first.runs
+    where = f"; timed in {last.runs}, before in {first.runs}" if elsewhere else ""
+    return reached, f"{'reaches' if reached else 'misses'} `{target.text}`: {target.said(now)}, {times}{where}"

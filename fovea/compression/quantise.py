@@ -7,14 +7,15 @@ with their batch norms folded before).
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import torch
 from torch import Tensor, nn
 
 from fovea.compression.change import Change, kind, replaced
+from fovea.compression.clipping import InputPower, cut_weights
 from fovea.compression.fold import fold
-from fovea.compression.grids import KINDS, ActivationGrid, ExactMean, GridLayer, affine_of, on_grid
+from fovea.compression.grids import KINDS, ActivationGrid, ExactMean, GridConv2d, GridLayer, affine_of, on_grid
 from fovea.compression.layers_by_name import exact_layer, names_in
 from fovea.compression.ranges import Seen, Steps
 from fovea.compression.readers import Reading, readings
@@ -110,9 +111,11 @@ def gridded(model: nn.Module, batches: Sequence[Tensor]) -> tuple[Quantised, lis
     change, read, left = plan(model, batches[0][:2])
     if not change.layers:
         raise UsageError("No layer of this network can be brought to a grid: it has no plain convolution or dense one.")
-    inputs, outputs = _observed(model, batches, change)
+    inputs, outputs, powers = _observed(model, batches, change)
     change.apply(model)
     modules = dict(model.named_modules())
+    for name in change.layers:
+        cut_weights(modules[name], modules[name].weight, powers[name])
     for name in change.gives:
         _settle(modules[name].gives, outputs[name].steps(cut=read[name].cut))
     _settle_inputs(model, batches[0], change, inputs)
@@ -121,19 +124,24 @@ def gridded(model: nn.Module, batches: Sequence[Tensor]) -> tuple[Quantised, lis
 
 def _observed(
     model: nn.Module, batches: Iterable[Tensor], change: Quantised
-) -> tuple[dict[str, Seen], dict[str, Seen]]:
-    """Return what was seen of the inputs and outputs of layers, by name."""
+) -> tuple[dict[str, Seen], dict[str, Seen], dict[str, InputPower]]:
+    """Return what was seen of the inputs and outputs of layers, and the power of the inputs, by name."""
     inputs, outputs = ({name: Seen() for name in change.layers} for _ in range(2))
+    powers = {name: InputPower() for name in change.layers}
 
-    def look(seen: Mapping[str, Seen], path: str, tensors: list[Tensor]) -> None:
-        if path in seen and tensors:
-            seen[path].add(tensors[0])
+    def enter(path: str, layer: nn.Module, tensors: list[Tensor]) -> None:
+        if path in inputs and tensors:
+            inputs[path].add(tensors[0])
+            powers[path].add(layer, tensors[0])
 
-    enter, leave = (lambda path, _, tensors, seen=seen: look(seen, path, tensors) for seen in (inputs, outputs))
+    def leave(path: str, _: nn.Module, tensors: list[Tensor]) -> None:
+        if path in outputs and tensors:
+            outputs[path].add(tensors[0])
+
     with watch(model, enter=enter, leave=leave):
         for batch in batches:
             model(batch)
-    return inputs, outputs
+    return inputs, outputs, powers
 
 
 def _settle_inputs(model: nn.Module, x: Tensor, change: Quantised, seen: Mapping[str, Seen]) -> None:
@@ -152,7 +160,7 @@ def _settle_inputs(model: nn.Module, x: Tensor, change: Quantised, seen: Mapping
         first = not settled
         settled.add(path)
         steps = next((way for way in candidates if torch.equal(way.nearest(tensors[0]), tensors[0])), None)
-        _settle(layer.reads, steps or seen[path].steps(whole=first))
+        _settle(cast(GridConv2d, layer).reads, steps or seen[path].steps(whole=first))
         layer.weight_scale.copy_(layer.scaled_to_fit())  # type: ignore[operator]
 
     with watch(model, enter=enter, leave=lambda *_: None):

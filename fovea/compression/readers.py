@@ -42,11 +42,11 @@ class Reading:
         return min(least for least, _ in self.cuts), max(largest for _, largest in self.cuts)
 
 
-class _Following(TorchDispatchMode):
+class _Following(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Notes for every tensor that stems from a layer's output by moving alone what reads it."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.found: dict[str, Reading] = {}
         self.stems: dict[int, tuple[str, Tensor]] = {}  # the tensors are kept, so that no other gets their id
 

@@ -79,7 +79,7 @@ class Recording:
         return [call for call in self.calls if call.path == path]
 
 
-class _Recorder(TorchDispatchMode):  # type: ignore[misc]
+class _Recorder(TorchDispatchMode):
     """While active, appends to a recording."""
 
     def __init__(self, recording: Recording) -> None:

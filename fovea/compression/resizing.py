@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
 
-from fovea.layers import PaddedChannels, PartialConv2d
+from fovea.layers import Convolution, PaddedChannels, PartialConv2d
 
 Side = Literal["out", "in", "each", "pad"]
 """`out`: what a layer makes; `in`: what it reads; `each`: a layer with numbers, or a kernel, for each channel, as a
@@ -76,7 +76,7 @@ class _Dense(Resizing):
 
     def slice(self, layer: nn.Module, kept: Kept) -> None:
         c_in, c_out, groups = self.numbers(layer)
-        ins, outs = (list(kept.get(side, range(size))) for side, size in (("in", c_in), ("out", c_out)))
+        ins, outs = list(kept.get("in", range(c_in))), list(kept.get("out", range(c_out)))
         weight = cast(Tensor, layer.weight)
         blocks = []
         for group, block in enumerate(weight.detach().chunk(groups)):
@@ -186,7 +186,7 @@ class _Table(Resizing):
 
     def slice(self, layer: nn.Module, kept: Kept) -> None:
         sides, sees = self.sides(layer), cast(PartialConv2d, layer).sees
-        ins, outs = (list(kept.get(side, range(sides[side]))) for side in ("in", "out"))
+        ins, outs = list(kept.get("in", range(sides["in"]))), list(kept.get("out", range(sides["out"])))
         weights, table, maps = [], [], self._maps(layer)
         for out in outs:
             seen = [k for k, one in enumerate(sees[out]) if one in ins]
@@ -227,7 +227,7 @@ def resizing_of(layer: nn.Module) -> Resizing | None:
         return _NORM
     if "weight" not in layer._parameters:
         return None
-    if forward in CONVOLUTIONS:
+    if forward in CONVOLUTIONS and isinstance(layer, Convolution):
         return _DEPTHWISE if layer.in_channels == layer.out_channels == layer.groups > 1 else _DENSE
     if forward is nn.Linear.forward:
         return _DENSE
@@ -266,8 +266,10 @@ def _keep(layer: nn.Module, names: Sequence[str], places: Sequence[int]) -> None
 
 
 def _set(layer: nn.Module, name: str, values: Tensor) -> None:
-    """Put other values, of another shape perhaps, in the place of a parameter or buffer."""
+    """Put other values, of another shape perhaps, in the place of a parameter or buffer, in its memory layout."""
     old = getattr(layer, name)
+    if old.ndim == 4 and old.is_contiguous(memory_format=torch.channels_last):
+        values = values.to(memory_format=torch.channels_last)
     if isinstance(old, nn.Parameter):
         values = nn.Parameter(values, old.requires_grad)
     setattr(layer, name, values)

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -52,7 +53,7 @@ class Share:
         with shared(model, self.values_of(model)):
             if self.epochs:
                 work.refit(model, epochs=self.epochs, lr=self.lr, teacher=work.teacher)
-        kept = {name: len(layer.weight.unique()) for name, layer in shareable(model)}
+        kept = {name: len(torch.unique(cast(Tensor, layer.weight))) for name, layer in shareable(model)}
         most = max(kept.values())
         return Done(model=model, notes=[f"{len(kept)} layers share at most {most} values each, zero among them"])
 
@@ -167,4 +168,5 @@ def _divided(ordered: Tensor, bounds: Tensor, errors: Tensor, most: int) -> Tens
 def _bounds(ordered: Tensor, centroids: Tensor) -> Tensor:
     """Return where in the sorted numbers each cluster begins, and their end; of clusters that are not empty alone."""
     inner = torch.searchsorted(ordered, (centroids[:-1] + centroids[1:]) / 2)
-    return torch.cat([inner.new_zeros(1), inner, inner.new_full((1,), len(ordered))]).unique()
+    bounds: Tensor = torch.unique(torch.cat([inner.new_zeros(1), inner, inner.new_full((1,), len(ordered))]))
+    return bounds

@@ -4,7 +4,7 @@ Run times put integer kernels in place of what stands between the pairs. With po
 these give the network's own numbers, to the bit.
 """
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -46,7 +46,7 @@ class _Paired(nn.Module):
         return _meant(stored, self.scale, self.zero)
 
 
-def _meant(stored: Tensor, scale: Tensor, zero: Tensor, **axis: int) -> Tensor:
+def _meant(stored: Tensor, scale: Tensor, zero: Tensor, **axis: Any) -> Tensor:
     return torch.onnx.ops.symbolic(
         "DequantizeLinear", (stored, scale, zero), axis, dtype=torch.float32, shape=stored.shape, version=OPSET
     )
@@ -66,10 +66,10 @@ class _PairedLayer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x, weight, bias = self.reads(x), self.weight(), self.bias()
         if x.ndim > 2 and weight.ndim == 2:
-            y = F.linear(x.flatten(0, -2), weight, bias).unflatten(0, x.shape[:-1])
+            y = F.linear(x.flatten(0, -2), weight, bias).reshape(*x.shape[:-1], -1)
         else:
             y = self.product(x, weight, bias)
-        return y if self.gives is None else self.gives(y)
+        return y if self.gives is None else cast(Tensor, self.gives(y))
 
 
 class _Stored(nn.Module):

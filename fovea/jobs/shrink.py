@@ -119,38 +119,41 @@ def shrink(
     picture = None if plot is None else picture_path(plot, option="plot")
     kept = Kept(_place(model, out))
     asked = _asked(steps, target, kept, resume=resume)
-    others = {"teacher": places(teacher), "members": places(members)}
-    _check_others(asked, others)
+    others = _others(asked, teacher=places(teacher), members=places(members))
     bundle = load(model, device=device)
     display = display or Display(quiet=True)
     with as_found(), kept.held():
         threads = _threads(threads, kept, resume=resume)
         material = material_of(bundle, data, seed=seed, allow_bad=allow_bad, display=display, **reading)
         provenance = _provenance(Path(model), material, seed=seed, threads=threads, others=others)
+        provenance |= {"target": target} if target else {}
         settings = Settings(
-            steps=asked, max_drop=max_drop, provenance={**provenance, **({"target": target} if target else {})}
-        )
-        chain = Chain(
-            Path(model),
-            settings,
-            material,
-            kept,
+            steps=asked,
+            max_drop=max_drop,
+            provenance=provenance,
             teacher=teacher_of(others["teacher"], bundle),
             members=[member.model for member in members_of(others["members"], bundle, display)],
-            display=display,
         )
+        chain = Chain(Path(model), settings, material, kept, display=display)
         with _kept_said(chain):
             reasons = _taken(chain, target, resume=resume)
             files = _in_integers(chain, data, allow_bad=allow_bad, **reading)
-        if picture is not None:
-            draw_chain(chain.rows, material.target.metric, picture)
-            files = (*files, picture)
         kept.remove_unfinished()
+    return _result(chain, target, files=files, reasons=reasons, picture=picture)
+
+
+def _result(
+    chain: Chain, target: str | None, *, files: tuple[Path, ...], reasons: tuple[str, ...], picture: Path | None
+) -> Shrunk:
+    """Return what has come of a chain, after drawing it where that was asked for."""
     reached, verdict = _verdict(target, chain.rows)
+    if picture is not None:
+        draw_chain(chain.rows, chain.material.target.metric, picture)
+        files = (*files, picture)
     return Shrunk(
-        model=Path(model),
-        out=kept.out,
-        task=bundle.task,
+        model=chain.source,
+        out=chain.kept.out,
+        task=chain.material.target.name,
         rows=tuple(chain.rows),
         files=files,
         stopped=chain.stopped,
@@ -168,7 +171,7 @@ def _taken(chain: Chain, target: str | None, *, resume: bool) -> tuple[str, ...]
     else:
         chain.begin()
     if target is not None:
-        found = chosen(target_of(target), chain.rows[0])
+        found = chosen(target_of(target), chain.rows[0], steps_per_epoch=chain.material.steps_per_epoch)
         steps = chain.settings.steps or parsed(found.steps)
         if any(step.kind.closes for step in steps):
             check_installed()
@@ -213,7 +216,9 @@ def _in_integers(chain: Chain, data: str | Path, *, allow_bad: bool, **reading: 
     except DropError as error:
         chain.stopped = str(error).rstrip(".")
         return ()
-    row = row_of_file(last.text, out, chain.material, rows=chain.rows, display=chain.display)
+    precision = done.facts["precision"]  # float where integers are slower on this machine
+    step = last.text if precision == "int8" else f"{last.text} ({precision})"
+    row = row_of_file(step, out, chain.material, rows=chain.rows, display=chain.display)
     chain.display.note(chain.line(row))
     chain.rewrite([*chain.rows, replace(row, notes=tuple(done.lines))])
     return (out,)
@@ -249,8 +254,8 @@ def _place(model: str | Path, out: str | Path | None) -> Path:
     return page_path(path, option="out")
 
 
-def _check_others(asked: Sequence[Asked], others: dict[str, tuple[Path, ...]]) -> None:
-    """Raise UsageError where networks are named that no step needs, or the other way round."""
+def _others(asked: Sequence[Asked], **others: tuple[Path, ...]) -> dict[str, tuple[Path, ...]]:
+    """Return the networks by option. Raises: UsageError where some are named that no step needs, or some lack."""
     names = [step.kind.name for step in asked]
     if others["teacher"] and asked and not any(step.kind.taught for step in asked):
         raise UsageError(
@@ -261,6 +266,7 @@ def _check_others(asked: Sequence[Asked], others: dict[str, tuple[Path, ...]]) -
     for option, step in (("teacher", "distil"), ("members", "soup")):
         if step in names and not others[option]:
             raise UsageError(f"`{step}` needs other networks: name them by `--{option} A{SUFFIX}`, several as `A,B`.")
+    return others
 
 
 def _threads(threads: int | None, kept: Kept, *, resume: bool) -> int:

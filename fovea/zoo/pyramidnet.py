@@ -76,8 +76,8 @@ class Pyramidal(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return F(x) plus the padded shortcut."""
-        y: Tensor = self.residual(x)
-        return y + self.pad(self.pool(x))
+        y: Tensor = self.residual(x) + self.pad(self.pool(x))
+        return y
 
 
 def _stages(alpha: int) -> tuple[list[nn.Sequential], int]:

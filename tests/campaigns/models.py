@@ -1,9 +1,11 @@
 """Damaged model files and weights files, through `fovea.load`, `fovea.info` and the loading of weights."""
 
 import json
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +14,8 @@ from safetensors.torch import save_file
 import fovea.zoo  # noqa: F401 (registers the networks)
 from fovea import registry
 from fovea.card import Card
+from fovea.compression.channels import channel_groups, remove
+from fovea.compression.fold import fold
 from fovea.jobs.info import info
 from fovea.model.bundle import load, save_bundle
 from fovea.model.keras_reader import SECONDS
@@ -41,13 +45,23 @@ def write_bundle(path: Path, task: str = "classes", architecture: str = "mlp") -
     preprocess = {"size": [size, size], "channels": 3, "fit": "squash", "mean": [0.5] * 3, "std": [0.5] * 3, **fixed}
     card = {"fovea": "0.1.0", "architecture": architecture, "arguments": arguments, "preprocess": preprocess}
     card = Card.from_dict({**card, "temperature": 1.0, **values}, source=path.name)
-    save_bundle(path, registry.build(architecture, **arguments), card)
+    model = registry.build(architecture, **arguments)
+    changes = shrunk(model, (3, size, size)) if architecture.startswith("cifar") else []
+    save_bundle(path, model, replace(card, changes=tuple(changes)))
+
+
+def shrunk(model: torch.nn.Module, shape: tuple[int, ...]) -> list[dict[str, Any]]:
+    """Fold a network and take every other channel out of it, in place; return the changes for its card."""
+    changes = fold(model, shape).changes
+    found = channel_groups(model, shape)
+    return changes + remove(model, found, {group.name: range(0, len(group), 2) for group in found.free})
 
 
 def write_bundles(folder: Path) -> None:
     for task in TARGETS:
         write_bundle(folder / f"{task}.safetensors", task)
     write_bundle(folder / "lenet5.safetensors", architecture="lenet5")
+    write_bundle(folder / "shrunk.safetensors", architecture="cifar_resnet20")
 
 
 def damaged_bundle(content: bytes, chance: Random) -> bytes:

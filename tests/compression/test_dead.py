@@ -7,6 +7,7 @@ from torch import nn
 from fovea.compression.changes import changed
 from fovea.compression.dead import remove_dead
 from fovea.compression.fold import fold
+from fovea.layers import SqueezeExcitation
 from tests.support.wirings import built
 
 
@@ -72,6 +73,18 @@ def test_of_channels_that_are_all_dead_one_stays():
     was = outputs_of(model)
     assert remove_dead(model, (1, 4, 4))
     assert model[0].out_channels == 1
+    assert same(was, outputs_of(model))
+
+
+@torch.no_grad()
+def test_zero_stays_zero_whatever_gate_weighs_it():
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(1, 4, 1), nn.ReLU(), SqueezeExcitation(4, 2), nn.Conv2d(4, 2, 3, padding=1), nn.Flatten()]
+    model = nn.Sequential(*layers).eval()
+    model[0].weight[1], model[0].bias[1] = 0, -0.5
+    was = outputs_of(model)
+    assert remove_dead(model, (1, 4, 4))
+    assert model[2].excitation.expand.out_channels == model[3].in_channels == 3
     assert same(was, outputs_of(model))
 
 

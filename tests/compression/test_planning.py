@@ -1,5 +1,7 @@
 """Targets, and the chains that are chosen for them."""
 
+from dataclasses import replace
+
 import pytest
 
 from fovea.compression.planning import TABLE_BYTES, chosen, target_of, verdict
@@ -23,6 +25,10 @@ def row(*, latency_s=0.004, macs=40_000_000, file_bytes=1_000_000, card_bytes=-T
     )
 
 
+def planned(target, first):
+    return chosen(target, first, steps_per_epoch=1000)
+
+
 @pytest.mark.parametrize(
     ("text", "steps"),
     [
@@ -35,22 +41,27 @@ def row(*, latency_s=0.004, macs=40_000_000, file_bytes=1_000_000, card_bytes=-T
     ],
 )
 def test_a_target_chooses_a_chain_and_says_why_for_each_step(text, steps):
-    found = chosen(target_of(text), row())
+    found = planned(target_of(text), row())
     assert found.steps == steps
     assert [reason.partition(": ")[0] for reason in found.reasons] == steps.split(",")
 
 
+def test_a_small_data_set_is_seen_more_often():
+    steps = [chosen(target_of("macs=2x"), row(), steps_per_epoch=count).steps for count in (300, 30, 1)]
+    assert [text.rpartition("=")[2] for text in steps] == ["3", "20", "100"]
+
+
 def test_forty_times_fewer_bytes_are_nine_tenths_of_zeros():
     """As Han et al. 2015 prune LeNet-5, to 8 % of its weights, for 39 times fewer bytes."""
-    assert chosen(target_of("bytes=39x"), row()).steps == "sparsify=0.904,finetune=10,share=5bit"
+    assert planned(target_of("bytes=39x"), row()).steps == "sparsify=0.904,finetune=10,share=5bit"
 
 
 def test_the_card_counts_among_the_bytes_of_a_small_file():
     """Of 100 kB a tenth is 10 kB, of which a card of 1 kB and its table leave 4 for 99 kB of tensors."""
-    found = chosen(target_of("bytes=10x"), row(file_bytes=100_000, card_bytes=1_000))
+    found = planned(target_of("bytes=10x"), row(file_bytes=100_000, card_bytes=1_000))
     assert found.steps == f"sparsify={1 - 32 * 4 / (8.5 * 99):.3f},finetune=10,share=5bit"
     with pytest.raises(UsageError, match="the card of the file alone takes about 6 kB"):
-        chosen(target_of("bytes=20x"), row(file_bytes=100_000, card_bytes=1_000))
+        planned(target_of("bytes=20x"), row(file_bytes=100_000, card_bytes=1_000))
 
 
 @pytest.mark.parametrize(
@@ -72,11 +83,11 @@ def test_another_form_is_refused(text, message):
 
 def test_what_is_there_already_or_out_of_reach_is_refused():
     with pytest.raises(UsageError, match="the network is there already"):
-        chosen(target_of("macs=50M"), row())
+        planned(target_of("macs=50M"), row())
     with pytest.raises(UsageError, match="is 40 times less than it is now; up to 8 can be asked for"):
-        chosen(target_of("macs=1M"), row())
+        planned(target_of("macs=1M"), row())
     with pytest.raises(UsageError, match="macs of this network are not known"):
-        chosen(target_of("macs=1M"), row(macs=None))
+        planned(target_of("macs=1M"), row(macs=None))
 
 
 def test_the_verdict_compares_the_last_row_with_the_first():
@@ -85,3 +96,9 @@ def test_the_verdict_compares_the_last_row_with_the_first():
     assert not verdict(target_of("macs=2x"), first, row(macs=21_000_000))[0]
     reached, line = verdict(target_of("bytes=300k"), first, row(file_bytes=250_000))
     assert (reached, line) == (True, "reaches `bytes=300k`: 250 kB, 4 times less than 1 MB")
+
+
+def test_a_latency_that_was_timed_elsewhere_is_said_to_be():
+    last = replace(row(latency_s=0.001), runs="onnxruntime")
+    line = verdict(target_of("latency=4x"), row(), last)[1]
+    assert line == "reaches `latency=4x`: 1 ms, 4 times less than 4 ms; timed in onnxruntime, before in PyTorch"

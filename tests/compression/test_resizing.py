@@ -51,6 +51,13 @@ def test_what_is_left_keeps_its_values_and_whether_it_learns():
     assert (conv.weight.requires_grad, conv.bias.requires_grad) == (True, False)
 
 
+@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
+def test_what_is_left_keeps_its_memory_layout(layout):
+    conv = nn.Conv2d(3, 4, 3).to(memory_format=layout)
+    resizing_of(conv).slice(conv, {"in": [2, 0], "out": [3, 1]})
+    assert conv.weight.is_contiguous(memory_format=layout)
+
+
 @pytest.mark.parametrize(
     "layer",
     [

@@ -82,7 +82,7 @@ def test_every_kind_of_target_is_judged_by_its_own_score(squares, tmp_path, task
 def test_a_student_learns_from_several_teachers(digits, tmp_path):
     student = quiet("digits", model="mlp", epochs=1, batch=64, out=tmp_path / "run", widths="8").model
     teachers = f"{digits(0)},{digits(1)}"
-    done = shrink(student, "digits", steps="distil=8", teacher=teachers, out=tmp_path / "s.safetensors", threads=1)
+    done = shrink(student, "digits", steps="distil=4", teacher=teachers, out=tmp_path / "s.safetensors", threads=1)
     assert done.rows[-1].score > done.rows[0].score
     said = fovea.info(done.out).card["shrunk"]["teacher"]
     assert [teacher["file"] for teacher in said] == ["model.safetensors"] * 2

@@ -129,7 +129,8 @@ def signs(flat: Flat) -> bytes | None:
     magnitudes = rows & rows.dtype.type((1 << top) - 1)
     if (magnitudes != magnitudes[:, :1]).any():
         return None
-    return _little(magnitudes[:, 0]) + packed(flat.bits >> top, 1)
+    first: Bits = (flat.bits >> top).astype(flat.bits.dtype)
+    return _little(magnitudes[:, 0]) + packed(first, 1)
 
 
 def from_signs(reader: Reader, shape: Shape, dtype: np.dtype[np.unsignedinteger]) -> Bits:

@@ -81,4 +81,5 @@ def _scales(rows: Floats) -> Floats | None:
 def _times(rows: Floats, scales: Floats) -> Floats:
     """Return how many times its scale each number is, to the nearest of -127 to 127."""
     with np.errstate(all="ignore"):  # scales of the smallest numbers are zero, and refused
-        return np.clip(np.rint(np.nan_to_num(rows / scales[:, None])), -LIMIT, LIMIT)
+        times: Floats = np.clip(np.rint(np.nan_to_num(rows / scales[:, None])), -LIMIT, LIMIT)
+    return times

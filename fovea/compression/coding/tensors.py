@@ -64,7 +64,7 @@ def decode(stored: Mapping[str, Tensor], coding: Coding) -> dict[str, Tensor]:
     if found is None or found.dtype != torch.uint8 or found.shape != (coding.bytes,):
         raise BundleError(f"it has no {coding.bytes} bytes of coded tensors")
     content = found.numpy()
-    if zlib.crc32(content) != coding.crc32:
+    if zlib.crc32(content.tobytes()) != coding.crc32:
         raise BundleError("its coded tensors are not those that were written")
     start = 0
     for name, entry in coding.tensors.items():

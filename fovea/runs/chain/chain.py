@@ -38,6 +38,9 @@ class Settings:
     """Points of the score that may be lost against the first row; None allows any loss."""
     provenance: dict[str, Any]
     """What the card says beside the rows: the model, the data, seed and threads, teachers and members."""
+    teacher: Callable[[Tensor], Tensor] | None = None
+    """As in `Work`."""
+    members: Sequence[nn.Module] = ()
 
 
 class Chain:
@@ -50,12 +53,10 @@ class Chain:
         material: Material,
         kept: Kept,
         *,
-        teacher: Callable[[Tensor], Tensor] | None = None,
-        members: Sequence[nn.Module] = (),
         display: Display,
     ) -> None:
         self.source, self.settings, self.material, self.kept = source, settings, material, kept
-        self.teacher, self.members, self.display = teacher, members, display
+        self.display = display
         self.bundle = material.bundle
         self.rows: list[Row] = []
         self.good = 0
@@ -73,7 +74,7 @@ class Chain:
         began = time.monotonic()
         self.kept.unfinished.unlink(missing_ok=True)
         outputs = outputs_on(self.bundle, self.material, "val", self.display)
-        row = row_of(AS_GIVEN, self.bundle, outputs, self.material, first=None, display=self.display)
+        row = row_of(AS_GIVEN, self.bundle, outputs, self.material, first=None)
         size, tensors = self.source.stat().st_size, tensor_bytes(self.source)
         seconds = round(time.monotonic() - began, 1)
         self.rows = [replace(row, file_bytes=size, tensor_bytes=tensors, seconds=seconds)]
@@ -149,7 +150,7 @@ class Chain:
             outputs = outputs_on(bundle, self.material, "val", self.display)
         except BundleError as error:  # they are not finite
             raise TrainingError(f"`{asked.text}` spoils the network: its outputs are no finite numbers.") from error
-        row = row_of(asked.text, bundle, outputs, self.material, first=self.rows[0], display=self.display)
+        row = row_of(asked.text, bundle, outputs, self.material, first=self.rows[0])
         row = replace(row, notes=tuple(done.notes), seconds=round(time.monotonic() - began, 1))
         self.rows = self.write(self.kept.unfinished, bundle, outputs, [*self.rows, row])
         self.bundle = self.loaded(self.kept.unfinished)
@@ -164,8 +165,8 @@ class Chain:
             score=self.material.score,
             clock=clock_at_hand(TIMED_BATCH),
             seed=self.material.seed,
-            teacher=self.teacher,
-            members=self.members,
+            teacher=self.settings.teacher,
+            members=self.settings.members,
             say=self.display.note,
         )
 

@@ -55,6 +55,11 @@ class Material:
         """What is learned."""
         return self.bundle.target
 
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps of the optimiser in one pass over the training part."""
+        return self.refit(step=0, display=Display(quiet=True), title="").steps(1)
+
     def labels(self, name: str) -> Labels:
         """Return the labels (N,) of a part as the network's task has them."""
         return self.target.matched(self.dataset.parts[name].labels, self.dataset.classes)

@@ -28,9 +28,7 @@ def outputs_on(predictor: Predictor, material: Material, split: str, display: Di
     return predictor.outputs(part.decoded, progress=display.counter(f"evaluating on {split}"))
 
 
-def row_of(
-    step: str, bundle: Bundle, outputs: Tensor, material: Material, *, first: Row | None, display: Display
-) -> Row:
+def row_of(step: str, bundle: Bundle, outputs: Tensor, material: Material, *, first: Row | None) -> Row:
     """Return the row of a network whose outputs (N, K) float32 on validation are known; its file is not yet."""
     score = material.measured(outputs, material.labels("val"))
     value = float(score.value or 0.0)
@@ -48,7 +46,7 @@ def row_of(
         macs=macs_of(bundle),
         file_bytes=0,
         tensor_bytes=0,
-        latency={batch: timing_of(bundle, batch, display) for batch in BATCHES},
+        latency={batch: timing_of(bundle, batch) for batch in BATCHES},
         runs=OWN,
         threads=torch.get_num_threads(),
         seconds=0.0,
@@ -64,7 +62,7 @@ def macs_of(bundle: Bundle) -> int | None:
     return None if "macs" in measured.missing else measured.total.macs
 
 
-def timing_of(bundle: Bundle, batch: int, display: Display) -> Timing:
+def timing_of(bundle: Bundle, batch: int) -> Timing:
     """Return how long passes of a batch take."""
     found = time_forward(
         copied(bundle.model),
@@ -72,7 +70,6 @@ def timing_of(bundle: Bundle, batch: int, display: Display) -> Timing:
         macs=None,
         batch=batch,
         seconds=TIMED_S,
-        progress=display.counter(f"timing {batch}"),
     )
     return timed(found.median_s, found.p10_s, found.p90_s, passes=found.passes)
 
