@@ -1,5 +1,7 @@
 """What a person sees: plain lines now and then off a terminal, bars on one, nothing where it is not wanted."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from fovea import display as progress
@@ -10,7 +12,7 @@ from fovea.display import Display
 def clock(monkeypatch):
     """Return a list whose one number is the time."""
     now = [100.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: now[0]))
     return now
 
 

@@ -14,8 +14,6 @@ from typing import Any, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
@@ -122,6 +120,9 @@ class _Follower:
 
     def result(self) -> Followed:
         """Return what is known."""
+        from scipy.sparse import coo_array  # a tenth of a second, which loading a model file shall not take
+        from scipy.sparse.csgraph import connected_components
+
         pairs = np.concatenate([np.zeros((2, 0), np.int64), *self.ties], axis=1)
         graph = coo_array((np.ones(pairs.shape[1], bool), (pairs[0], pairs[1])), shape=(self.count, self.count))
         labels = connected_components(graph, directed=False)[1].astype(np.int64)

@@ -42,9 +42,6 @@ class Optimisation:
     """Weigh each class's loss by the inverse of its frequency."""
     balanced: bool = False
     """Draw every class equally often, with replacement."""
-    resample: bool = False
-    """Train on as many images as there are, drawn once, with replacement, by the seed: a member of a bagged ensemble
-    (Breiman 1996, "Bagging predictors")."""
     optimiser: str = "sgd"
     """One of `OPTIMISERS`."""
     lr: float = 0.1
@@ -95,6 +92,9 @@ class Running:
 
     augment: tuple[str, ...] = ()
     """Augmentations in order, as `flip`, `shift 4`, `crop 0.35`; of `mixup 0.2`, `cutmix 1` one per batch."""
+    resample: bool = False
+    """Train on as many images as there are, drawn once, with replacement, by the seed: a member of a bagged ensemble
+    (Breiman 1996, "Bagging predictors")."""
     test_flip: bool = False
     """Average the outputs of an image and its mirror image when evaluating."""
     patience: int = 0

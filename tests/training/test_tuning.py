@@ -1,6 +1,7 @@
 """Timed settings and the learning-rate sweep."""
 
 import os
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -43,7 +44,7 @@ def test_a_hopeless_setting_is_timed_by_one_step(net, monkeypatch):
         clock[0] += {"float32": 1.0, "bfloat16": 5.5}[precision]
 
     monkeypatch.setattr(tuning, "_step", step)
-    monkeypatch.setattr(tuning.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(tuning, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
     fast, slow = timed(net, threads=1)
     assert [(s.precision, s.step_s) for s in (fast, slow)] == [("float32", 1.0), ("bfloat16", 5.5)]
     assert done == ["float32"] * 3 + ["bfloat16"]  # a warm-up and two steps, or the warm-up alone
