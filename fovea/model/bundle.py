@@ -18,7 +18,6 @@ import fovea.zoo  # noqa: F401 (its import makes the networks known)
 from fovea import inputs, registry
 from fovea.budget import INPUT, batch_within
 from fovea.card import CUSTOM, Card
-from fovea.compression.changes import changed
 from fovea.data.dataset import Images
 from fovea.devices import device_named
 from fovea.errors import BundleError, UsageError, first_line
@@ -257,9 +256,18 @@ def _build(card: Card, path: Path, *, device: str) -> nn.Module:
         )
     try:
         with torch.random.fork_rng(devices=[]), torch.device(device), Unfilled():
-            return changed(registry.build(name, **card.arguments), card.changes)
+            return _after_changes(registry.build(name, **card.arguments), card)
     except Exception as error:  # whatever a builder makes of a hostile argument
         raise BundleError(f"`{path.name}` names a network that cannot be built: {first_line(error)}") from error
+
+
+def _after_changes(model: nn.Module, card: Card) -> nn.Module:
+    """Return a network after the changes of the card, made in place."""
+    if not card.changes:
+        return model
+    from fovea.compression.changes import changed  # most files have none, and need not wait for it
+
+    return changed(model, card.changes)
 
 
 def _changed(model: nn.Module, card: Card, shapes: Mapping[str, tuple[int, ...]], *, path: Path) -> nn.Module:
@@ -268,8 +276,8 @@ def _changed(model: nn.Module, card: Card, shapes: Mapping[str, tuple[int, ...]]
         return model
     try:
         # first on a copy that takes no memory, whatever the card asks for
-        _check_shapes(changed(copied(without_values(model)), card.changes), shapes, path=path)
-        return changed(model, card.changes)
+        _check_shapes(_after_changes(copied(without_values(model)), card), shapes, path=path)
+        return _after_changes(model, card)
     except UsageError as error:
         raise BundleError(f"`{path.name}`: its changes do not fit this network: {first_line(error)}") from error
 
