@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fovea.compression.layers_by_name import like
+from fovea.errors import UsageError
 
 LEVELS = 255
 """Steps between the least and the largest uint8."""
@@ -217,11 +218,15 @@ class Affine(nn.Module):
 
 
 def affine_of(norm: nn.BatchNorm1d | nn.BatchNorm2d) -> Affine:
-    """Return what a batch norm computes in evaluation."""
+    """Return what a batch norm computes in evaluation.
+
+    Raises: UsageError where it has no running statistics, and so computes with those of each batch.
+    """
+    mean, variance = norm.running_mean, norm.running_var
+    if mean is None or variance is None:
+        raise UsageError("A batch norm without running statistics cannot be on a grid: it has no fixed scale.")
     with torch.device("meta"):
         found = Affine(norm.num_features)
-    mean, variance = norm.running_mean, norm.running_var
-    assert mean is not None and variance is not None  # noqa: S101
     scale = 1 / torch.sqrt(variance.double() + norm.eps)
     if norm.affine:
         scale = scale * norm.weight.detach().double()

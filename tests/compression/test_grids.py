@@ -15,6 +15,7 @@ from fovea.compression.grids import (
     power_of_two,
     straight_round,
 )
+from fovea.errors import UsageError
 
 
 def convolution(c_in=3, c_out=4, **more):
@@ -171,3 +172,8 @@ def test_gradients_reach_the_input_in_evaluation_too():
     with torch.no_grad():
         assert torch.equal(layer(x), layer(x.detach()))
     assert torch.equal(layer(x).detach(), layer(x.detach()))
+
+
+def test_a_norm_that_computes_with_each_batch_cannot_be_on_a_grid():
+    with pytest.raises(UsageError, match="without running statistics"):
+        affine_of(nn.BatchNorm2d(3, track_running_stats=False))

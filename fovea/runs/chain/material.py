@@ -18,19 +18,17 @@ from fovea.data.augment.families import compose_for
 from fovea.data.augment.recipes import FLIPS, Augmentation
 from fovea.data.dataset import Dataset
 from fovea.data.sources.source import Reading
-from fovea.data.splits import split_validation, take
+from fovea.data.splits import take
 from fovea.display import Display
-from fovea.errors import DataError, FoveaError, UsageError
-from fovea.evaluation.parts import source_for, split_as_trained
+from fovea.errors import DataError, FoveaError
+from fovea.evaluation.divided import Purpose, divided_data
 from fovea.model.bundle import Bundle
 from fovea.tasks.task import Labels, Measured, Task
 from fovea.training.engine import seed_of
 from fovea.training.inference import as_evaluated, predict_logits
 from fovea.training.recipe import Recipe
 
-SET_APART = 0.2
-"""Of a training part without validation, at most so much is set apart for the score."""
-SET_APART_MOST = 5000
+PURPOSE = Purpose(judged="Steps are judged by a score", trained="Steps train", most=5000)
 JUDGED = 2000
 """Samples of the validation part that steps judge their choices by, at most."""
 BATCH = 64
@@ -119,16 +117,7 @@ def material_of(
         DataError: there is no training part, or it is of another kind or has other classes.
         UsageError: the network's task has no score.
     """
-    if not bundle.target.measures:
-        raise UsageError(f"Steps are judged by a score, and a network that predicts {bundle.target.noun} has none.")
-    source = source_for(bundle, data, allow_bad=allow_bad, **reading)
-    dataset = source.find(progress=display.fetched)
-    kind = inputs.kind_of(bundle.preprocess)
-    if dataset.input != bundle.preprocess.input:
-        raise DataError(f"`{dataset.name}` holds {inputs.kind(dataset.input).nouns}; this network sees {kind.nouns}.")
-    bundle.target.check_known(dataset.classes, data=dataset.name)
-    divided, apart = _divided(bundle, dataset)
-    seen = apart and bundle.card.trained_on.fingerprint == dataset.fingerprint
+    source, divided, _, seen = divided_data(bundle, data, PURPOSE, allow_bad=allow_bad, display=display, **reading)
     for note in divided.notes:
         display.note(f"data: {note}")
     if seen:
@@ -160,23 +149,6 @@ def recipe_of(bundle: Bundle, display: Display) -> Recipe:
     except (FoveaError, TypeError):
         display.note("training: the recipe in the model file is not known here; further training has no augmentation")
         return plain
-
-
-def _divided(bundle: Bundle, dataset: Dataset) -> tuple[Dataset, bool]:
-    """Return the data with the parts `train` and `val`, and whether the latter was taken from the former here."""
-    dataset = split_as_trained(dataset, bundle.card)
-    if "train" not in dataset.parts:
-        raise DataError(
-            f"Steps train, and `{dataset.name}` has no part `train`, only {', '.join(dataset.parts)}: give the data "
-            "that the network was trained on."
-        )
-    if "val" in dataset.parts:
-        return dataset, False
-    fraction = min(SET_APART, SET_APART_MOST / len(dataset.parts["train"]))
-    divided = split_validation(dataset, fraction=fraction, seed=0)
-    if "val" not in divided.parts:
-        raise DataError(f"`{dataset.name}` has too few samples to set some apart for the score; add a part `val`.")
-    return divided, True
 
 
 def _augmentation(bundle: Bundle, dataset: Dataset, recipe: Recipe) -> Augmentation:

@@ -1,0 +1,80 @@
+"""Data that a network is worked on with: a part that it learns or is calibrated from, and one that judges it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, Unpack
+
+from fovea import inputs
+from fovea.data.dataset import Dataset
+from fovea.data.sources.source import DataSource, Reading
+from fovea.data.splits import split_validation
+from fovea.display import Display
+from fovea.errors import DataError, UsageError
+from fovea.evaluation.parts import source_for, split_as_trained
+from fovea.model.predictor import Predictor
+
+SET_APART = 0.2
+"""Of a training part without validation, at most so much is set apart for the score."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Purpose:
+    """What the data is for, in the words of messages."""
+
+    judged: str
+    """That there must be a score: `int8 is judged by its score`."""
+    trained: str
+    """That there must be a training part: `int8 is calibrated on training images`."""
+    most: int
+    """Samples that are set apart for the score, at most."""
+
+
+class Divided(NamedTuple):
+    """Data with the parts `train` and `val`, not decoded yet."""
+
+    source: DataSource
+    dataset: Dataset
+    apart: bool
+    """Whether the validation part was set apart from the training part here."""
+    known: bool
+    """Whether the network was trained on the validation part, as far as its card tells."""
+
+
+def divided_data(
+    predictor: Predictor,
+    data: str | Path,
+    purpose: Purpose,
+    *,
+    allow_bad: bool,
+    display: Display,
+    **reading: Unpack[Reading],
+) -> Divided:
+    """Return data divided as the network's training divided it; without a validation part one is set apart.
+
+    Raises:
+        DataError: there is no training part, or it is of another kind or has other classes.
+        UsageError: the network's task has no score.
+    """
+    target = predictor.target
+    if not target.measures:
+        raise UsageError(f"{purpose.judged}, and a network that predicts {target.noun} has none.")
+    source = source_for(predictor, data, allow_bad=allow_bad, **reading)
+    dataset = source.find(progress=display.fetched)
+    if dataset.input != predictor.preprocess.input:
+        seen = inputs.kind_of(predictor.preprocess).nouns
+        raise DataError(f"`{dataset.name}` holds {inputs.kind(dataset.input).nouns}; this network sees {seen}.")
+    target.check_known(dataset.classes, data=dataset.name)
+    dataset = split_as_trained(dataset, predictor.card)
+    if "train" not in dataset.parts:
+        raise DataError(
+            f"{purpose.trained}, and `{dataset.name}` has no part `train`, only {', '.join(dataset.parts)}: give the "
+            "data that the network was trained on."
+        )
+    if "val" in dataset.parts:
+        return Divided(source, dataset, apart=False, known=False)
+    fraction = min(SET_APART, purpose.most / len(dataset.parts["train"]))
+    divided = split_validation(dataset, fraction=fraction, seed=0)
+    if "val" not in divided.parts:
+        raise DataError(f"`{dataset.name}` has too few samples to set some apart for the score; add a part `val`.")
+    known = predictor.card.trained_on.fingerprint == dataset.fingerprint
+    return Divided(source, divided, apart=True, known=known)
