@@ -60,7 +60,9 @@ class Embedder:
 
     def _features(self, held: Tensor, count: int) -> Tensor:
         if held.ndim < 2 or len(held) != count:
-            raise UsageError(f"`{self.layer}` holds {tuple(held.shape)} for {count} samples; name a layer with a row each.")
+            raise UsageError(
+                f"`{self.layer}` holds {tuple(held.shape)} for {count} samples; name a layer with a row each."
+            )
         # a copy: what is kept of a batch must not be changed by the next one, nor keep its maps in memory
         return pooled(held).float().cpu().clone()
 
