@@ -92,6 +92,13 @@ COMMANDS = (
         ("fovea.jobs.check:check",),
     ),
     Command(
+        "index",
+        "MODEL DATA",
+        "what a network makes of every image, kept in a file to search in; only new or changed files are embedded "
+        "again; [docs/search.md](docs/search.md)",
+        ("fovea.jobs.index:index",),
+    ),
+    Command(
         "models",
         "[PATTERN]",
         "the networks: year, authors, parameters, multiply-adds, published accuracy; filters, `--tree`, `--plot`; "

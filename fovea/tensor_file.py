@@ -3,6 +3,7 @@
 Nothing of what the header announces is read or held before it is known to be there.
 """
 
+import json
 import math
 from collections.abc import Mapping
 from typing import Any, BinaryIO, NamedTuple
@@ -56,8 +57,6 @@ def write_header(metadata: Mapping[str, str], tensors: Mapping[str, tuple[str, t
 
     It is as long as a multiple of 64, so that the first tensor lies well in memory.
     """
-    import json
-
     header: dict[str, Any] = {"__metadata__": dict(metadata)}
     begin = 0
     for name, (dtype, shape, size_bytes) in tensors.items():
