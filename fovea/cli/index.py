@@ -20,6 +20,9 @@ def index(
     ] = None,
     metric: Annotated[str, typer.Option(help="l2 or cosine: what searches take by default.")] = "l2",
     half: Annotated[bool, typer.Option("--half", help="Store float16: half the size.")] = False,
+    export: Annotated[
+        str | None, typer.Option(metavar="FORM", help="Write it for others, too: faiss, with a CSV of its rows.")
+    ] = None,
     drop: Annotated[
         list[str] | None, typer.Option(metavar="PATTERN", help="Leave these names out, as 'private/*'; repeatable.")
     ] = None,

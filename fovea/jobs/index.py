@@ -16,17 +16,20 @@ from fovea.data.sources.download import checksum_of
 from fovea.data.sources.source import NAMES, DataSource, Reading, reads_data
 from fovea.data.sources.unlabelled import find_with_or_without_labels
 from fovea.display import Display
-from fovea.errors import DataError, UsageError
+from fovea.errors import DataError, UsageError, unknown
 from fovea.evaluation.parts import chosen_part
 from fovea.inputs.interface import Stored
 from fovea.model.bundle import Bundle, load
 from fovea.model.embedding import BATCH, Embedder, embedder_of
+from fovea.retrieval.faiss_file import export_faiss, load_faiss
 from fovea.retrieval.index import Index, Maker
 from fovea.retrieval.index_file import index_path, read_index, safe_place
 from fovea.retrieval.neighbours import Floats, check_metric
 from fovea.retrieval.samples import listed
 from fovea.retrieval.update import Changes, Update, Work
 from fovea.storage import alone, check_writable
+
+EXPORTS = ("faiss",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +43,8 @@ class IndexResult:
     changes: Changes
     bytes: int
     nouns: str = "images"
+    exported: tuple[Path, ...] = ()
+    """What was written for other libraries."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON values."""
@@ -54,6 +59,7 @@ class IndexResult:
             "kept": changes.kept,
             "dropped": changes.dropped,
             "bad_files": [bad._asdict() for bad in changes.bad_files],
+            "exported": [str(file) for file in self.exported],
         }
 
     def summary(self) -> list[str]:
@@ -67,6 +73,7 @@ class IndexResult:
             f"{done}; layer {self.layer}",
             *bad,
             *more,
+            *(f"written  {file}" for file in self.exported),
         ]
 
 
@@ -89,6 +96,7 @@ def index(
     layer: str | None = None,
     metric: str = "l2",
     half: bool = False,
+    export: str | None = None,
     drop: str | Sequence[str] = (),
     split: str = "whole",
     task: str | None = None,
@@ -105,7 +113,7 @@ def index(
     no more in the data is dropped, as are names that match a pattern of `drop`. Embeddings are what enters the last
     layer with weights, or what `layer` gives; float16 with `half`. `metric`, `l2` or `cosine`, is what `search` takes
     by default. `task` is how the labels are read, as the network's own where it is None; `unlabelled` takes every image
-    below a folder and no labels.
+    below a folder and no labels. With `export`, `faiss`, it is also written for that library, with a CSV of its rows.
 
     Raises:
         BundleError: a model file that cannot be loaded.
@@ -113,7 +121,7 @@ def index(
         UsageError: an unknown layer, metric or part, another suffix of `out`.
         StorageError: the index cannot be written.
     """
-    path = _checked(out, metric=metric, batch=batch)
+    path = _checked(out, metric=metric, batch=batch, export=export)
     made = _made(Path(model), layer, device=device)
     display = display or Display(quiet=True)
     own = made.bundle.task if task is None else task
@@ -146,11 +154,15 @@ def index(
     )
     changes = _updated(path, wanted, work, made, display)
     _check(dataset, changes, len(listing), allow_bad=allow_bad)
-    return _result(path, changes, inputs.kind(dataset.input).nouns)
+    return _result(path, changes, inputs.kind(dataset.input).nouns, export=export is not None)
 
 
-def _checked(out: str | Path, *, metric: str, batch: int) -> Path:
+def _checked(out: str | Path, *, metric: str, batch: int, export: str | None) -> Path:
     check_metric(metric)
+    if export is not None:
+        if export not in EXPORTS:
+            raise unknown("form of an index", export, EXPORTS)
+        load_faiss()  # before any work
     if batch < 1:
         raise UsageError(f"`batch` (={batch}) must be at least 1.")
     path = index_path(out, option="out")
@@ -223,7 +235,7 @@ def _check(dataset: Dataset, changes: Changes, total: int, *, allow_bad: bool) -
         raise DataError(f"`{dataset.name}` has nothing that can be read; see `fovea check`.")
 
 
-def _result(path: Path, changes: Changes, nouns: str) -> IndexResult:
+def _result(path: Path, changes: Changes, nouns: str, *, export: bool) -> IndexResult:
     now = read_index(path)
     return IndexResult(
         path=path,
@@ -233,6 +245,7 @@ def _result(path: Path, changes: Changes, nouns: str) -> IndexResult:
         changes=changes,
         bytes=path.stat().st_size,
         nouns=nouns,
+        exported=export_faiss(now, path) if export else (),
     )
 
 
