@@ -1,0 +1,1 @@
+"""Finding images by what a network makes of them: indices of embeddings, exact and approximate neighbours."""
