@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from fovea.errors import UsageError
 from fovea.metrics import error_interval, wilson_interval
+from fovea.retrieval.neighbours import check_metric
 
 Embeddings = NDArray[np.float32]
 Labels = NDArray[np.int64]
 
-METRICS = ("l2", "cosine")
 RANKS = (1, 5, 10)
 """The k of recall at k."""
 VOTERS = 10
@@ -87,8 +87,7 @@ def retrieval_scores(
     Raises:
         UsageError: an unknown `metric`, or no query whose class is searched.
     """
-    if metric not in METRICS:
-        raise UsageError(f"`metric` (={metric}) must be `l2` or `cosine`.")
+    check_metric(metric)
     (x, labels), alone = queries, gallery is None
     known, of_known = queries if gallery is None else gallery
     order = np.argsort(of_known, kind="stable")  # each class lies together
@@ -197,7 +196,7 @@ def _votes(space: _Space, distances: NDArray[np.float32], voters: int) -> Labels
 
 
 def vote(labels: Labels) -> Labels:
-    """Return the most frequent label (Q,) int64 of each row of (Q, k), nearest first; of equally frequent ones the nearer."""
+    """Return the most frequent label (Q,) int64 of each row (Q, k), nearest first; of as frequent ones the nearer."""
     Q, k = labels.shape
     _, index = np.unique(labels, return_inverse=True)
     index = index.reshape(labels.shape)
