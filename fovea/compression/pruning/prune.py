@@ -27,7 +27,7 @@ TRIES = 4
 """Plans that are carried out on a copy, and measured, before one is kept."""
 LISTED, MENTIONED = 3, 12
 """Fixed groups, and narrower ones, that a line names."""
-AFFORDABLE_MACS, FEWEST = 3e11, 32
+AFFORDABLE_MACS, FEWEST = 2e12, 32
 """What the sensitivities of a network may take, a minute or two, and the samples that they take at least."""
 ENDS = "they are the network's"
 """Begins the reasons why its inputs and outputs stay, which need no mention."""

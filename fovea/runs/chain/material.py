@@ -23,7 +23,8 @@ from fovea.display import Display
 from fovea.errors import DataError, FoveaError
 from fovea.evaluation.divided import Purpose, divided_data
 from fovea.model.bundle import Bundle
-from fovea.tasks.task import Labels, Measured, Task
+from fovea.tasks.figures import Measured
+from fovea.tasks.task import Labels, Task
 from fovea.training.engine import seed_of
 from fovea.training.inference import as_evaluated, predict_logits
 from fovea.training.recipe import Recipe
