@@ -31,7 +31,7 @@ SETTLED: dict[str, Any] = {
 """Fields of a recipe that have no meaning, or another one, for a network that has learned already."""
 OPTIMISER: dict[str, Any] = {"optimiser": "adam", "weight_decay": 0.0, "momentum": 0.9}
 """Steps that do not depend on the scale of weights: folding batch norms spreads it over orders of magnitude."""
-RATES = {"adam": 1e-3, "adamw": 1e-3, "muon": 0.05, "sgd": 0.01, "rmsprop": 1e-4, "adadelta": 0.1}
+RATES = {"adam": 1e-3, "adamw": 1e-3, "muon": 0.015, "sgd": 0.01, "rmsprop": 1e-4, "adadelta": 0.1}
 """By optimiser: the first learning rate where none is asked for."""
 TAKEN = (
     *("augment", "batch", "accumulate", "optimiser", "lr", "lr_rest", "momentum", "nesterov", "weight_decay"),
