@@ -32,6 +32,7 @@ if TYPE_CHECKING:  # what `homes` says, for type checkers and editors
     from fovea.jobs.picture import picture as picture
     from fovea.jobs.predict import predict as predict
     from fovea.jobs.preview import preview as preview
+    from fovea.jobs.retrieval import evaluate_retrieval as evaluate_retrieval
     from fovea.jobs.search import search as search
     from fovea.jobs.serve import serve as serve
     from fovea.jobs.shrink import shrink as shrink

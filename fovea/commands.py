@@ -42,8 +42,9 @@ COMMANDS = (
         "evaluate",
         "MODEL DATA",
         "accuracy with its interval, per class, confusion, calibration; over several views, per slice, on disturbed "
-        "images; [docs/evaluate.md](docs/evaluate.md)",
-        ("fovea.jobs.evaluate:evaluate",),
+        "images; [docs/evaluate.md](docs/evaluate.md); with `--retrieval` how well images of a class find each other: "
+        "[docs/labels.md](docs/labels.md)",
+        ("fovea.jobs.evaluate:evaluate", "fovea.jobs.retrieval:evaluate_retrieval"),
     ),
     Command(
         "predict",

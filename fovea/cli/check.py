@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from fovea.cli.options import READING, TASKS, Json
+from fovea.cli.options import READING, TASKS, Device, Json
 from fovea.cli.output import complain, print_json, print_lines, print_table
 from fovea.signatures import spelled_out
 
@@ -17,6 +17,13 @@ def check(
         bool, typer.Option("--strict", help="Exit with 1 where files are bad, images duplicate or classes empty.")
     ] = False,
     task: Annotated[str, typer.Option(help=TASKS)] = "classes",
+    model: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="List labels that look wrong to this network's features.")
+    ] = None,
+    layer: Annotated[
+        str | None, typer.Option(help="The layer whose output --model takes.", show_default="what enters the last")
+    ] = None,
+    device: Device = "auto",
     as_json: Json = False,
     **reading: Any,
 ) -> None:

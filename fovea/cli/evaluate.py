@@ -10,6 +10,15 @@ from fovea.cli.output import complain, print_json, print_lines
 from fovea.errors import UsageError
 from fovea.signatures import spelled_out
 
+SEARCHING = ("metric", "layer", "voters")
+"""Options of `--retrieval` alone."""
+DEFAULTS = {
+    **{"crops": 1, "flip": False, "scales": (1.0,), "slice_by": None, "robust": False, "out": None},
+    **{"min_accuracy": None, "min_score": None, "html": None, "no_images": False},
+    **{"metric": "l2", "layer": None, "voters": 10},
+}
+"""What options are that were not given, of those that go with `--retrieval`, or without it, alone."""
+
 
 def _numbers(text: str) -> tuple[float, ...]:
     try:
@@ -36,6 +45,14 @@ def evaluate(
     robust: Annotated[
         bool, typer.Option("--robust", help="The score too on shifted, scaled, rotated, blurred, noisy, JPEG images.")
     ] = False,
+    retrieval: Annotated[
+        bool, typer.Option("--retrieval", help="Instead: how well images of one class find each other in a search.")
+    ] = False,
+    metric: Annotated[str, typer.Option(help="What --retrieval searches by: l2 or cosine.")] = "l2",
+    layer: Annotated[
+        str | None, typer.Option(help="The layer whose output --retrieval takes.", show_default="what enters the last")
+    ] = None,
+    voters: Annotated[int, typer.Option(help="Neighbours that vote on a class under --retrieval.", min=1)] = 10,
     out: Annotated[
         str | None, typer.Option(metavar="PATH", help="Draw what --robust finds: .png, .jpg, .pdf or .svg.")
     ] = None,
@@ -52,11 +69,13 @@ def evaluate(
     as_json: Json = False,
     **reading: Any,
 ) -> None:
-    """Measure a network: accuracy with its interval, per class, confusion, calibration, robustness."""
+    """Measure a network: accuracy with its interval, per class, confusion, calibration, robustness, retrieval."""
+    options = {name: value for name, value in locals().items() if name != "reading"}
+    if options.pop("retrieval"):
+        return _retrieval(options, reading)
+    _require_defaults(options, SEARCHING, "goes with `--retrieval`, which is not given")
     asked = _scores(min_score or ())
-    given = {
-        name: value for name, value in locals().items() if name not in ("as_json", "no_images", "reading", "asked")
-    }
+    given = {name: value for name, value in options.items() if name not in ("as_json", "no_images", *SEARCHING)}
     from fovea.display import Display
     from fovea.jobs.evaluate import evaluate as job
 
@@ -67,6 +86,26 @@ def evaluate(
         complain(line)
     if not result.passed:
         raise typer.Exit(1)
+
+
+def _retrieval(options: dict[str, Any], reading: dict[str, Any]) -> None:
+    """Measure how well the embeddings serve a search."""
+    others = {name: value for name, value in DEFAULTS.items() if name not in SEARCHING}
+    _require_defaults(options, others, "does not go with `--retrieval`, which measures embeddings")
+    taken = {name: value for name, value in options.items() if name not in (*others, "as_json")}
+    from fovea.display import Display
+    from fovea.jobs.retrieval import evaluate_retrieval
+
+    with Display() as display:
+        result = evaluate_retrieval(**taken, **reading, display=display)
+    print_json(result.to_dict()) if options["as_json"] else print_lines(result.summary())
+
+
+def _require_defaults(options: dict[str, Any], names: Iterable[str], rule: str) -> None:
+    for name in names:
+        if options[name] != DEFAULTS[name]:
+            option = {"slice_by": "slice"}.get(name, name.replace("_", "-"))
+            raise UsageError(f"`--{option}` {rule}; leave it out.")
 
 
 def _scores(given: Iterable[str]) -> dict[str, float]:

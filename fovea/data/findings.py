@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from fovea.data.anomalies import Lengths, Sizes
 from fovea.data.dataset import BadFile
 from fovea.data.duplicates.groups import Group
+from fovea.data.label_faults import LabelFault, LabelFaults
 
 IMBALANCE = 10
 """The largest class has at least so many times the images of the smallest: worth a word, no fault."""
@@ -50,6 +51,8 @@ class DataCheck:
     """Of samples that have one."""
     nouns: str = "images"
     """What the samples are called."""
+    label_faults: LabelFaults | None = None
+    """Labels that look wrong to a network; None where none was asked."""
 
     @property
     def findings(self) -> list[Finding]:
@@ -61,10 +64,18 @@ class DataCheck:
             Finding("label conflicts", *_counted(self.conflicts)),
             Finding("leaks between parts", *_counted(self.leaks)),
             Finding("exact duplicates", *_counted(exact)),
+            *self._doubted(),
             *self._by_kind(),
             Finding("stray files", len(self.strays), _first(self.strays), fault=False),
             self._imbalance(),
         ]
+
+    def _doubted(self) -> list[Finding]:
+        """Return the labels that look wrong, where a network was asked: a look decides whether they are."""
+        if self.label_faults is None:
+            return []
+        faults = self.label_faults.faults
+        return [Finding("labels that look wrong", len(faults), _first(map(_doubt_text, faults)), fault=False)]
 
     def _by_kind(self) -> list[Finding]:
         """Return what only images, or only samples that have a length, are looked at for."""
@@ -116,7 +127,8 @@ class DataCheck:
             f"{part}: mean {_figures(values['mean'])}, standard deviation {_figures(values['std'])}{of}"
             for part, values in self.channels.items()
         ]
-        return [f"{self.data}: {parts} {self.nouns}{classes}", *self._size_lines(), *channels, *self.notes]
+        doubted = self.label_faults.lines if self.label_faults else []
+        return [f"{self.data}: {parts} {self.nouns}{classes}", *self._size_lines(), *channels, *self.notes, *doubted]
 
     def _size_lines(self) -> list[str]:
         if self.sizes is not None:
@@ -149,6 +161,7 @@ class DataCheck:
             "groups": groups,
             "sizes": self.sizes and self.sizes._asdict(),
             "lengths": self.lengths and self.lengths._asdict(),
+            "label_faults": self.label_faults and self.label_faults.to_dict(),
         }
 
     def _imbalance(self) -> Finding:
@@ -174,6 +187,10 @@ def _place(image: tuple[str, str]) -> str:
 
 def _dark_text(dark: Sequence[tuple[str, str]]) -> str:
     return f"{_first(map(_place, dark))}; values of 12 bits in a file of 16 come out so: multiply by 16" if dark else ""
+
+
+def _doubt_text(fault: LabelFault) -> str:
+    return f"{fault.name} ({fault.part}, {fault.label}) looks like {fault.likely}"
 
 
 def _bad_text(bad: BadFile) -> str:

@@ -18,7 +18,10 @@ from fovea.data.sources.source import DataSource, Reading, reads_data
 from fovea.data.splits import surprises
 from fovea.data.statistics import channel_statistics
 from fovea.display import Display
+from fovea.errors import UsageError
+from fovea.evaluation.label_faults import find_label_faults
 from fovea.inputs.interface import InputKind, Preprocessing
+from fovea.model.bundle import Bundle, load
 from fovea.plans.plan import Plan
 from fovea.preprocess import Pixels, decode
 from fovea.report.check import check_page
@@ -31,6 +34,9 @@ def check(
     *,
     html: str | Path | None = None,
     task: str = "classes",
+    model: str | Path | Bundle | None = None,
+    layer: str | None = None,
+    device: str = "auto",
     display: Display | None = None,
     **reading: Unpack[Reading],
 ) -> DataCheck:
@@ -38,11 +44,17 @@ def check(
 
     Looked for are files that cannot be read, exact and near duplicates (also resized, re-encoded, cropped, mirrored)
     within and across parts, duplicates with different labels, blank images, odd sizes, stray files and imbalance.
-    `label_from`, the columns, `label_separator` and `order` say how `data` is read, as for `find`.
+    With `model` also labels that are improbable by what enters the last layer of that network, or what its `layer`
+    gives (confident learning); its classes may be others than those of `data`. `label_from`, the columns,
+    `label_separator` and `order` say how `data` is read, as for `find`.
 
-    Raises: DataError for data that cannot be looked at at all; StorageError where the page cannot be written.
+    Raises: DataError for data that cannot be looked at at all; BundleError for a `model` that cannot be loaded;
+    UsageError for labels that a model cannot doubt; StorageError where the page cannot be written.
     """
     display = display or Display(quiet=True)
+    if model is None and layer is not None:
+        raise UsageError(f"`layer` (={layer}) is one of a network; name that with `--model`.")
+    bundle = load(model, device=device) if isinstance(model, str | Path) else model
     source = DataSource(data=data, task=task, allow_bad=True, **reading)
     dataset = source.find(progress=display.fetched)
     kind = inputs.kind(dataset.input)
@@ -62,11 +74,19 @@ def check(
         notes=(*dataset.notes, *surprises(dataset, fraction=Plan.val_fraction)),
         lengths=survey_lengths(dataset),
         nouns=kind.nouns,
+        label_faults=None
+        if bundle is None
+        else find_label_faults(bundle, dataset, source, model=_file_of(model), layer=layer, display=display),
     )
     if html is not None:
         pixels = partial(_pixels, dataset) if kind.pictures else partial(_thumbnail, decoded)
         write_page(Path(html), check_page(result.to_dict(), pixels=pixels))
     return result
+
+
+def _file_of(model: object) -> str:
+    """Return what the file of a network is called."""
+    return Path(model).name if isinstance(model, str | Path) else "the network"
 
 
 def looked_at(dataset: Dataset) -> Preprocessing:

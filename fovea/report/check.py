@@ -10,7 +10,7 @@ from fovea.data.duplicates.groups import Member
 from fovea.preprocess import Pixels
 from fovea.report.page import picture, render
 
-SHOWN_GROUPS, SHOWN_IMAGES, SHOWN_NAMES = 60, 12, 200
+SHOWN_GROUPS, SHOWN_IMAGES, SHOWN_NAMES, SHOWN_DOUBTS = 60, 12, 200, 120
 """How much of each kind a page shows; the JSON has all."""
 SMALL = 64
 """Images up to so many pixels are enlarged pixel by pixel."""
@@ -28,6 +28,7 @@ def check_page(report: Mapping[str, Any], *, pixels: Callable[[Member], Pixels])
         "check.html",
         report=report,
         totals={kind: len(found) for kind, found in kinds.items()},
+        doubts=list(_doubted(report["label_faults"], pixels)),
         galleries={kind: list(_shown(found, pixels)) for kind, found in kinds.items()},
         largest=max((count for counts in report["classes"].values() for count in counts.values()), default=1)
         or 1,  # no image has any of the labels
@@ -42,6 +43,13 @@ def _shown(groups: Sequence[Mapping[str, Any]], pixels: Callable[[Member], Pixel
     for group in groups[:SHOWN_GROUPS]:
         images = [_with_picture(Member(**image), pixels) for image in _varied(group["images"])]
         yield {**group, "images": images, "more": len(group["images"]) - len(images)}
+
+
+def _doubted(found: Mapping[str, Any] | None, pixels: Callable[[Member], Pixels]) -> Iterator[dict[str, Any]]:
+    """Yield the labels that look wrong and are shown, each with its picture."""
+    for fault in found["faults"][:SHOWN_DOUBTS] if found else ():
+        member = Member(**{name: fault[name] for name in Member._fields})
+        yield {**fault, **_with_picture(member, pixels)}
 
 
 def _varied(images: Sequence[Mapping[str, str]]) -> list[Mapping[str, str]]:

@@ -1,0 +1,123 @@
+"""Labels that look wrong to a classifier on a network's features, fitted without the images that it judges.
+
+Features are (N, D) float32, labels (N,) int64 class indices.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn.functional import one_hot
+
+from fovea import inputs
+from fovea.card import Card
+from fovea.data.dataset import Dataset
+from fovea.data.label_faults import LabelFault, LabelFaults
+from fovea.data.sources.source import DataSource
+from fovea.display import Display
+from fovea.errors import DataError, UsageError
+from fovea.evaluation.embedded import embedded
+from fovea.model.bundle import Bundle
+from fovea.model.embedding import embedder_of
+from fovea.retrieval.confident import FOLDS, Labels, doubts, folds_of
+from fovea.training.inference import Progress
+from fovea.training.probing import Moments, discriminants
+
+BATCH = 64
+"""Images at a time."""
+
+
+def find_label_faults(
+    bundle: Bundle, dataset: Dataset, source: DataSource, *, model: str, layer: str | None = None, display: Display
+) -> LabelFaults:
+    """Return the labels of a data set, not decoded yet, that are improbable by the features of a network.
+
+    The classes need not be those of the network. `model` is what its file is called.
+
+    Raises:
+        UsageError: labels that are no classes, or no `layer` of that name.
+        DataError: samples of another kind than the network sees, or no two classes with enough images.
+    """
+    kind = dataset.kind
+    if not kind.has_classes or kind.several:
+        raise UsageError(f"`--model` doubts labels that are one of several classes, not {kind.noun}; leave it out.")
+    if dataset.input != bundle.preprocess.input:
+        seen = inputs.kind_of(bundle.preprocess).nouns
+        raise DataError(f"`{dataset.name}` holds {inputs.kind(dataset.input).nouns}; `{model}` sees {seen}.")
+    embedder = embedder_of(bundle, layer)
+    found = embedded(dataset, source, embedder, batch=BATCH, display=display)
+    counts = np.bincount(found.labels, minlength=len(dataset.classes))
+    kept = np.flatnonzero(counts[found.labels] >= FOLDS)
+    if np.count_nonzero(counts >= FOLDS) < 2:
+        raise DataError(f"`{dataset.name}` has no two classes of {FOLDS} images each, which `--model` needs.")
+    classes, labels = np.unique(found.labels[kept], return_inverse=True)
+    probabilities = out_of_fold(found.features[kept], labels, progress=display.counter("doubting labels"))
+    judged = doubts(probabilities, labels)
+    names, places = [dataset.classes[index] for index in classes], found.places
+    return LabelFaults(
+        model=model,
+        layer=embedder.layer,
+        judged=len(kept),
+        accuracy=float((probabilities.argmax(1) == labels).mean()),
+        left_out={dataset.classes[i]: int(count) for i, count in enumerate(counts) if 0 < count < FOLDS},
+        seen=seen_before(bundle.card, dataset),
+        faults=[
+            LabelFault(
+                name=places[kept[row]][1],
+                part=places[kept[row]][0],
+                label=names[labels[row]],
+                likely=names[judged.likely[row]],
+                probability=float(probabilities[row, labels[row]]),
+                likely_probability=float(probabilities[row, judged.likely[row]]),
+            )
+            for row in judged.faults(labels)
+        ],
+    )
+
+
+def out_of_fold(
+    features: NDArray[np.float32],
+    labels: Labels,
+    *,
+    folds: int = FOLDS,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> NDArray[np.float64]:
+    """Return the probability (N, K) float64 of each class by linear discriminants fitted without the image's fold.
+
+    Those of `fovea.training.probing`, in closed form: the moments of all images less those of the fold.
+    """
+    fold, K = folds_of(labels, folds=folds, seed=seed), int(labels.max()) + 1
+    members = [np.flatnonzero(fold == index) for index in range(folds)]
+    middle = features.mean(0, dtype=np.float64)  # outputs do not change without it, and large numbers lose no digits
+    centred = [torch.from_numpy(features[rows] - middle) for rows in members]
+    parts = [
+        Moments.of(x, one_hot(torch.from_numpy(labels[rows]), K)) for x, rows in zip(centred, members, strict=True)
+    ]
+    probabilities = np.empty((len(labels), K))
+    for index, (x, rows) in enumerate(zip(centred, members, strict=True)):
+        first, *others = (part for other, part in enumerate(parts) if other != index)
+        rest = replace(first, **{name: value.clone() for name, value in vars(first).items() if name != "count"})
+        for part in others:
+            rest.add(part)
+        weight, bias = discriminants(rest)
+        probabilities[rows] = torch.softmax(x @ weight.T + bias, dim=1).numpy()
+        if progress is not None:
+            progress(index + 1, folds)
+    return probabilities
+
+
+def seen_before(card: Card, dataset: Dataset) -> str:
+    """Return what the card of a network tells of whether it was trained on the labels of `dataset`."""
+    trained = card.trained_on
+    if trained.fingerprint is None:
+        return "the model file does not say what the network was trained on, so it may have seen these labels"
+    if trained.fingerprint == dataset.fingerprint:
+        return (
+            "the network was trained on these labels and may have learned the wrong ones too; one that was trained on "
+            "other data finds more"
+        )
+    if trained.name == dataset.name:
+        return f"the network was trained on `{trained.name}` with other images or labels than these"
+    return f"the network has not seen these labels: it was trained on `{trained.name}`"
