@@ -27,7 +27,7 @@ from fovea.retrieval.index_file import index_path, read_index, safe_place
 from fovea.retrieval.neighbours import Floats, check_metric
 from fovea.retrieval.samples import listed
 from fovea.retrieval.update import Changes, Update, Work
-from fovea.storage import alone, check_writable
+from fovea.storage import alone, check_writable, remove_temporary
 
 EXPORTS = ("faiss",)
 
@@ -206,6 +206,7 @@ def _updated(path: Path, wanted: Index, work: Work, made: _Made, display: Displa
     lock = path.with_name(f".{path.name[:200]}.lock")
     try:
         with alone(lock):
+            remove_temporary(path.parent, of=path.name)
             old = _comparable(path, wanted, half=work.half, display=display)
             changes = Update(path, wanted, old, work).run(display.counter("embedding"))
             lock.unlink(missing_ok=True)
