@@ -185,7 +185,7 @@ def test_bad_files_are_named_and_tried_again(made, images):
     result = made(allow_bad=True)
     assert counts(result) == (0, 9, 0) and [bad.name for bad in result.changes.bad_files] == ["red/bad.png"]
     assert any(line.startswith("not read: red/bad.png") for line in result.summary())
-    write(images / "red" / "bad.png", (255, 0, 0))
+    write(images / "red" / "bad.png", (255, 0, 0), size=9)
     assert counts(made()) == (1, 9, 0)
 
 
