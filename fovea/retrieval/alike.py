@@ -31,7 +31,7 @@ class Pair(NamedTuple):
 
 
 def alike(index: Index, *, ratio: float = RATIO, progress: Progress | None = None) -> list[Pair]:
-    """Return the pairs of images of an index whose cosine distance is small for where they lie, the most alike first.
+    """Return the pairs of images of an index whose directions are close for where they lie, the most alike first.
 
     Each image is compared with its 20 nearest; of a few images, with a third of them.
     """
@@ -43,7 +43,9 @@ def alike(index: Index, *, ratio: float = RATIO, progress: Progress | None = Non
     for first in range(0, N, QUERIES):
         queries = np.asarray(index.embeddings[first : first + QUERIES], np.float32)
         found = nearest(queries, index.embeddings, k, metric="cosine", squares=index.squares)
-        rows[first : first + len(queries)], distances[first : first + len(queries)] = found
+        rows[first : first + len(queries)] = found.indices
+        # as long as the chord between directions: a length, as the ratio test has it
+        distances[first : first + len(queries)] = np.sqrt(2 * found.distances)
         if progress is not None:
             progress(first + len(queries), N)
     return _pairs(rows, distances, ratio)
