@@ -31,6 +31,8 @@ from fovea.storage import page_path
 
 SHOWN_GROUPS, SHOWN_IMAGES, LISTED = 60, 12, 20
 """On a page, of a group on it, and in the terminal."""
+SIDE = 210
+"""Pixels of the longer side of a picture in the page."""
 BY = {"pixels": "by their pixels", "both": "by both", "network": "by the network alone"}
 """How groups were found, in the order in which they are told."""
 
@@ -89,7 +91,7 @@ class DuplicatesResult:
         counts = ", ".join(f"{len(self._found(by))} {how}" for by, how in BY.items())
         leaks, conflicts = (sum(getattr(group, what) for group in self.groups) for what in ("leak", "conflict"))
         return [
-            f"{self.data}: {self.images:,} images by {self.layer}, ratio {self.ratio:g}",
+            f"{self.data}: {self.images:,} images {self.layer}, ratio {self.ratio:g}",
             f"{len(self.groups)} groups: {counts}; {leaks} across parts, {conflicts} with different labels",
             *([] if self.page is None else [f"Page     {self.page}"]),
         ]
@@ -218,4 +220,4 @@ def _sheet(result: DuplicatesResult, pictures: SamplePictures) -> Sheet:
 def _drawn(image: Member, pictures: SamplePictures) -> Drawn:
     pixels = pictures(image.part, image.name)
     shown = np.full((8, 8, 3), 235, np.uint8) if pixels is None else in_colour(pixels)
-    return Drawn(shown, image.label, f"{image.name} ({image.part})", width=105)
+    return Drawn(shown, image.label, f"{image.name} ({image.part})", width=105, side=SIDE)

@@ -40,6 +40,7 @@ class IndexResult:
     images: int
     dimensions: int
     layer: str
+    """What of the network an image is known by, as `before head.logits`."""
     changes: Changes
     bytes: int
     nouns: str = "images"
@@ -70,7 +71,7 @@ class IndexResult:
         more = [f"and {len(changes.bad_files) - 5:,} more"] if len(changes.bad_files) > 5 else []
         return [
             f"{self.path}: {self.images:,} {self.nouns}, {self.dimensions:,} numbers each, {self.bytes / 1e6:.1f} MB",
-            f"{done}; layer {self.layer}",
+            f"{done}; {self.layer}",
             *bad,
             *more,
             *(f"written  {file}" for file in self.exported),
@@ -242,7 +243,7 @@ def _result(path: Path, changes: Changes, nouns: str, *, export: bool) -> IndexR
         path=path,
         images=len(now),
         dimensions=now.embeddings.shape[1],
-        layer=now.maker.layer,
+        layer=now.maker.where,
         changes=changes,
         bytes=path.stat().st_size,
         nouns=nouns,

@@ -139,7 +139,9 @@ def test_what_cannot_be_is_refused(made, query, options, message):
 def test_the_command_prints_a_table_or_json_alone(made, query, tmp_path, capsys):
     assert run(["search", str(made), str(query), "-k", "2"]) == 0
     out = capsys.readouterr().out
-    assert "x.fovea-index: 6 images by head.logits, l2, exact" in out and re.search(r"1 +1.2 +green/0.png +green", out)
+    assert "x.fovea-index: 6 images before head.logits, l2, exact" in out and re.search(
+        r"1 +1.2 +green/0.png +green", out
+    )
     (tmp_path / "bad.png").write_bytes(b"no image")
     assert run(["search", str(made), str(query), str(tmp_path / "bad.png"), "--json"]) == 1
     captured = capsys.readouterr()
