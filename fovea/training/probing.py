@@ -79,17 +79,18 @@ def fit_head(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], *, targ
         layer.bias.copy_(bias)
 
 
-def discriminants(moments: Moments) -> tuple[Tensor, Tensor]:
+def discriminants(moments: Moments, *, share: float | None = None) -> tuple[Tensor, Tensor]:
     """Return weight (K, D) and bias (K,) whose outputs are the logarithms of the classes' odds.
 
     With means m_k, frequencies p_k and the covariance S within classes: w_k = S^-1 m_k, b_k = log p_k - m_k w_k / 2.
-    Frequencies are counted from one image each, so that a class without images has some; its mean is that of all.
+    Frequencies are counted from one image each, so that a class without images has some; its mean is that of all. The
+    covariance is `shrunk`, by another `share` where one is given.
     """
     count = moments.targets
     everywhere = moments.features / moments.count
     means = torch.where(count[:, None] > 0, moments.products / count.clamp(min=1)[:, None], everywhere)
     within = moments.squares - (means * count[:, None]).T @ means
-    weight = torch.linalg.solve(shrunk(within / moments.count, moments.count), means.T).T
+    weight = torch.linalg.solve(shrunk(within / moments.count, moments.count, share=share), means.T).T
     frequency = (count + 1) / (count + 1).sum()
     return weight, frequency.log() - (weight * means).sum(1) / 2
 
@@ -107,16 +108,18 @@ def regression(moments: Moments) -> tuple[Tensor, Tensor]:
     return weight, t - weight @ x
 
 
-def shrunk(covariance: Tensor, count: float) -> Tensor:
+def shrunk(covariance: Tensor, count: float, *, share: float | None = None) -> Tensor:
     """Return the oracle approximating shrinkage of a (D, D) covariance of `count` samples.
 
-    (1 - r) S + r tr(S) / D I, with r of Chen et al. 2010, equation 23; at least 1e-6, so that it can be inverted.
+    (1 - r) S + r tr(S) / D I, with r of Chen et al. 2010, equation 23, or the `share` that is given; at least 1e-6, so
+    that it can be inverted.
     """
-    D = len(covariance)
-    trace, trace_of_square = covariance.trace(), covariance.square().sum()
-    numerator = (1 - 2 / D) * trace_of_square + trace**2
-    denominator = (count + 1 - 2 / D) * (trace_of_square - trace**2 / D)
-    share = (numerator / denominator.clamp(min=1e-300)).clamp(1e-6, 1)
+    D, trace = len(covariance), covariance.trace()
+    if share is None:
+        trace_of_square = covariance.square().sum()
+        numerator = (1 - 2 / D) * trace_of_square + trace**2
+        denominator = (count + 1 - 2 / D) * (trace_of_square - trace**2 / D)
+        share = float((numerator / denominator.clamp(min=1e-300)).clamp(1e-6, 1))
     scale = trace / D if trace > 0 else torch.ones_like(trace)
     identity = torch.eye(D, dtype=covariance.dtype)
     return (1 - share) * covariance + share * scale * identity
