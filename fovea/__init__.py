@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # what `homes` says, for type checkers and editors
     from fovea.jobs.export import export as export
     from fovea.jobs.filter import filter as filter
     from fovea.jobs.find_lr import find_lr as find_lr
+    from fovea.jobs.index import index as index
     from fovea.jobs.info import info as info
     from fovea.jobs.latency import latency as latency
     from fovea.jobs.measure import measure as measure
@@ -31,6 +32,7 @@ if TYPE_CHECKING:  # what `homes` says, for type checkers and editors
     from fovea.jobs.predict import predict as predict
     from fovea.jobs.preview import preview as preview
     from fovea.jobs.retrieval import evaluate_retrieval as evaluate_retrieval
+    from fovea.jobs.search import search as search
     from fovea.jobs.serve import serve as serve
     from fovea.jobs.shrink import shrink as shrink
     from fovea.jobs.style import style as style

@@ -93,6 +93,20 @@ COMMANDS = (
         ("fovea.jobs.check:check",),
     ),
     Command(
+        "index",
+        "MODEL DATA",
+        "what a network makes of every image, kept in a file to search in; only new or changed files are embedded "
+        "again; [docs/search.md](docs/search.md)",
+        ("fovea.jobs.index:index",),
+    ),
+    Command(
+        "search",
+        "INDEX IMAGE...",
+        "the images of an index that a network sees as most alike to others, exactly or approximately, as a table or a "
+        "page; [docs/search.md](docs/search.md#search)",
+        ("fovea.jobs.search:search",),
+    ),
+    Command(
         "models",
         "[PATTERN]",
         "the networks: year, authors, parameters, multiply-adds, published accuracy; filters, `--tree`, `--plot`; "

@@ -13,7 +13,7 @@ import shutil
 import stat
 import sys
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from fovea.errors import StorageError, UsageError
@@ -78,8 +78,10 @@ def make_folder(folder: Path) -> None:
         raise StorageError(f"Cannot make the folder `{folder}`: {error.strerror}. Choose another place.") from error
 
 
-def write_atomically(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, content: bytes | Iterable[bytes | memoryview]) -> None:
     """Write `content` under a temporary name beside `path`, then rename it; a link at `path` is replaced, not followed.
+
+    Of what does not fit into memory it comes in pieces.
 
     The temporary name is random and the file new: what others put into a shared folder leads no write elsewhere.
 
@@ -89,7 +91,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     temporary = path.with_name(f".{path.name[:200]}.{secrets.token_hex(8)}{TEMPORARY}")
     try:
         with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _PLAIN, 0o666), "wb") as file:
-            file.write(content)
+            file.writelines([content] if isinstance(content, bytes) else content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)

@@ -16,7 +16,7 @@ FLOORS = (
     ("layers", "registry", "hooks", "reference", "preprocess", "metrics", "devices", "custom", "display", "drift"),
     ("inputs", "tasks"),
     ("card",),
-    ("runtime",),
+    ("runtime", "tensor_file"),
     ("zoo", "measurement", "data"),
     ("training", "retrieval"),
     ("explanation", "compression"),

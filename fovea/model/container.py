@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from fovea.budget import WEIGHTS
-from fovea.card import Card, card_values, json_object
+from fovea.card import Card, card_values
 from fovea.compression.coding.description import Coding
 from fovea.errors import BundleError, StorageError, listed
 from fovea.files import check_regular
+from fovea.tensor_file import MAX_TENSORS, read_table
 
-MAX_HEADER_BYTES = 16 << 20
-MAX_TENSORS = 20_000
 EXPORTED = ".onnx"
 """The suffix of exported networks, which have another container: `fovea.runtime` reads it."""
 
@@ -73,51 +72,14 @@ def header_in(content: bytes, path: Path) -> Header:
 
 def _values(file: BinaryIO, size: int, *, path: Path) -> tuple[dict[str, Any], dict[str, tuple[int, ...]]]:
     """Return the card as checked JSON, and the tensor shapes, of an open file of `size` bytes."""
-    raw, data_bytes = _raw_header(file, size, path)
-    header = json_object(raw, path.name, what="header")
-    metadata = header.pop("__metadata__", None)
-    if not isinstance(metadata, dict) or not isinstance(text := metadata.get("fovea"), str):
+    metadata, entries = read_table(file, size, path.name)
+    if metadata is None or not isinstance(text := metadata.get("fovea"), str):
         raise BundleError(
             f"`{path.name}` is a safetensors file but not of Fovea: it has no `fovea` entry in its metadata."
         )
-    shapes = _shapes(header, data_bytes, path=path)
+    shapes = {name: entry.shape for name, entry in entries.items()}
     values = card_values(text, path.name)
     return values, _decoded_shapes(values["coding"], shapes, path=path) if values.get("coding") else shapes
-
-
-def _raw_header(file: BinaryIO, size: int, path: Path) -> tuple[bytes, int]:
-    """Return the header's JSON and the number of bytes after it, reading no more than the file holds."""
-    start = file.read(9)
-    length = int.from_bytes(start[:8], "little")
-    if start[8:] != b"{":
-        raise BundleError(f"`{path.name}` is {_kind(start)}.")
-    if length > MAX_HEADER_BYTES:
-        raise BundleError(f"`{path.name}` announces a header of {length} bytes; at most {MAX_HEADER_BYTES} are read.")
-    if length > size - 8:
-        raise BundleError(f"`{path.name}` is truncated: its header has {length} bytes, {size - 8} are there.")
-    return b"{" + file.read(length - 1), size - 8 - length
-
-
-def _kind(start: bytes) -> str:
-    """Return what a file is that begins like this and not like a model file."""
-    if start.startswith((b"PK", b"\x80")):
-        return "a pickle or zip archive, which can run code, and is never unpickled: convert it to safetensors"
-    return "not a safetensors file" if len(start) == 9 else "empty or truncated"
-
-
-def _shapes(header: dict[str, Any], data_bytes: int, *, path: Path) -> dict[str, tuple[int, ...]]:
-    """Return the tensors' shapes after checking that their bytes fill the file exactly."""
-    if len(header) > MAX_TENSORS:
-        raise BundleError(f"`{path.name}` lists {len(header)} tensors; at most {MAX_TENSORS} are read.")
-    try:
-        shapes = {name: tuple(int(length) for length in entry["shape"]) for name, entry in header.items()}
-        end = max((int(entry["data_offsets"][1]) for entry in header.values()), default=0)
-    except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
-        raise BundleError(f"`{path.name}`: its table of tensors is damaged.") from error
-    if end != data_bytes:
-        word = "truncated" if end > data_bytes else "damaged"
-        raise BundleError(f"`{path.name}` is {word}: its tensors need {end} bytes, it has {data_bytes}.")
-    return shapes
 
 
 def _decoded_shapes(

@@ -32,7 +32,7 @@ class Embedder:
     entering: bool
     """Whether the embedding is what enters the layer, not what it gives."""
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def __call__(self, samples: Samples, *, batch: int = BATCH, progress: Progress | None = None) -> Embedding:
         """Return features (N, D) and outputs (N, K), float32 on the CPU, of stored samples: images (N, H, W, C) uint8.
 

@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fovea import tasks
 from fovea.data.dataset import PARTS
 from fovea.retrieval.neighbours import Floats, Neighbours, nearest
 from fovea.tasks.task import Labels
@@ -96,7 +98,11 @@ class Index:
         """Return the `k` nearest images for each of `queries` (Q, D) float: rows, and distances."""
         return nearest(queries, self.embeddings, k, metric=metric or self.metric, squares=self.squares)
 
-    @property
+    def label_text(self, row: int) -> str:
+        """Return the label of an image as text; nothing where the data has none."""
+        return tasks.kind(self.task).text_of(self.rows.labels[row], self.classes) if self.labelled else ""
+
+    @cached_property
     def labelled(self) -> bool:
         """Whether the data had labels."""
         labels = self.rows.labels

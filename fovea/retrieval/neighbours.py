@@ -61,7 +61,7 @@ def nearest(
     are their squared norms, computed where they are not given. Fewer than `k` columns come back where N is less.
 
     Raises:
-        UsageError: an unknown `metric`, a `k` below 1, arrays that do not fit each other, or values that are not finite.
+        UsageError: an unknown `metric`, a `k` below 1, arrays that do not fit, or values that are not finite.
     """
     _check(queries, embeddings, k, metric)
     asked = np.ascontiguousarray(queries, np.float32)

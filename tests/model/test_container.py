@@ -13,7 +13,8 @@ import torch
 from fovea.card import MAX_CARD_LENGTH, Card
 from fovea.errors import BundleError, FoveaError, StorageError
 from fovea.model.bundle import load
-from fovea.model.container import MAX_HEADER_BYTES, read_card, read_header
+from fovea.model.container import read_card, read_header
+from fovea.tensor_file import MAX_HEADER_BYTES
 
 
 def write(path, header, data=b"", *, length=None):

@@ -12,7 +12,10 @@ from fovea.data.sources.download import CATALOGUE
 from fovea.errors import StorageError
 from fovea.storage import KEYED, UNFINISHED, cache_root, remove_whole
 
-FOLDERS = {"decoded": "decoded", "arrays": "arrays", "archive": "archives", "download": "downloads"}
+FOLDERS = {
+    **{"decoded": "decoded", "arrays": "arrays", "archive": "archives", "download": "downloads"},
+    "neighbours": "neighbours",
+}
 """Where in the cache each kind lies."""
 LEFT_BEHIND_S = 24 * 3600
 
@@ -21,7 +24,7 @@ class Entry(NamedTuple):
     """One thing in the cache."""
 
     kind: str
-    """`decoded` images, parsed `arrays`, an unpacked `archive` or a `download`."""
+    """`decoded` images, parsed `arrays`, an unpacked `archive`, `neighbours` of an index, or a `download`."""
     name: str
     """Its folder: data set, then for `decoded` part and shape, then the beginning of its key."""
     bytes: int
@@ -59,7 +62,7 @@ def _folders() -> Iterator[tuple[str, Path]]:
     """Yield kind and folder of each entry; a folder that someone else put there is none."""
     root = cache_root()
     yield from (("decoded", rows.parent) for rows in root.glob(f"{FOLDERS['decoded']}/*/{ROWS}"))
-    for kind in ("arrays", "archive"):
+    for kind in ("arrays", "archive", "neighbours"):
         yield from ((kind, folder) for folder in root.glob(f"{FOLDERS[kind]}/{KEYED}"))
     downloads = (root / FOLDERS["download"] / name for name in CATALOGUE)
     yield from (("download", folder) for folder in downloads if any(folder.glob("*")))

@@ -26,6 +26,10 @@ LOOKED_INTO = 100
 """Files of unknown suffixes whose first bytes are looked at."""
 
 
+class WithoutClassesError(DataError):
+    """A folder of samples that has no folder per class."""
+
+
 class Record(NamedTuple):
     """One sample, a file or a folder: its part, its name for people, its label as text, where it is and how large."""
 
@@ -61,8 +65,8 @@ def load_folder(
     """
     pattern = _compiled(label_from) if label_from is not None else None
     # sorted, as each disk lists files in an order of its own
-    found = sorted(_walk(root, "", ()))
-    kind = _kind_below((record.name for record in found), input)
+    found = sorted(files_below(root, "", ()))
+    kind = kind_below((record.name for record in found), input)
     own = [record for record in found if is_sample(record.name, kind)]
     others = [record for record in found if not is_sample(record.name, kind)]
     if not own:
@@ -83,7 +87,7 @@ def load_folder(
     return replace(dataset, bad_files=bad, notes=notes)
 
 
-def _kind_below(names: Iterable[str], input: str | None) -> InputKind:
+def kind_below(names: Iterable[str], input: str | None) -> InputKind:
     """Return the kind of input that is named; else images where there are any, else the first that has such files."""
     if input is not None:
         return inputs.kind(input)
@@ -239,7 +243,7 @@ def subfolders(folder: Path) -> list[str]:
         return sorted(entry.name for entry in entries if not is_ignored(entry.name) and entry.is_dir())
 
 
-def _walk(folder: Path, prefix: str, above: tuple[tuple[int, int], ...]) -> Iterator[Record]:
+def files_below(folder: Path, prefix: str, above: tuple[tuple[int, int], ...]) -> Iterator[Record]:
     """Yield the files below, links followed, save those to a folder `above`; names begin with `prefix`."""
     status = folder.stat()
     # what a folder is, whichever link leads to it: a link to one above would lead round for ever
@@ -251,7 +255,7 @@ def _walk(folder: Path, prefix: str, above: tuple[tuple[int, int], ...]) -> Iter
     for entry in visible:
         path, name = Path(entry.path), prefix + entry.name
         if entry.is_dir():
-            yield from _walk(path, f"{name}/", (*above, here))
+            yield from files_below(path, f"{name}/", (*above, here))
         else:
             yield Record("train", name, "", path, _size(entry))
 
@@ -274,7 +278,7 @@ def _layout(root: Path, images: Sequence[Record], *, flat: bool) -> Layout:
         return _split_layout(root, images, splits=splits, flat=flat)
     records, outside = _labelled("train", "", images, flat=flat)
     if not records:
-        raise DataError(
+        raise WithoutClassesError(
             f"`{root}` holds images but no sub-folder per class. If the file names hold the labels, "
             f"give `--label-from REGEX`; else list the images with their labels in a CSV manifest.{_lists(root)}"
         )

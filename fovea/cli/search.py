@@ -1,0 +1,60 @@
+"""`fovea search`."""
+
+from typing import Annotated
+
+import typer
+
+from fovea.cli.options import Device, Json
+from fovea.cli.output import complain, print_json, print_lines, print_table
+
+
+def search(
+    index: Annotated[str, typer.Argument(help="A file that `fovea index` made.", show_default=False)],
+    images: Annotated[list[str], typer.Argument(help="Files, folders, globs.", show_default=False)],
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL", help="The model of the index.", show_default="where it was, below the index"),
+    ] = None,
+    k: Annotated[int, typer.Option("-k", "--count", help="How many of the nearest.", min=1)] = 6,
+    metric: Annotated[str | None, typer.Option(help="l2 or cosine.", show_default="that of the index")] = None,
+    approximate: Annotated[
+        bool, typer.Option("--approximate", help="Look through some cells only (faiss); the recall is measured.")
+    ] = False,
+    page: Annotated[str | None, typer.Option(metavar="PATH", help="Write a page with the pictures.")] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(metavar="DATA", help="Where the pictures are.", show_default="where they were, below the index"),
+    ] = None,
+    device: Device = "auto",
+    batch: Annotated[int, typer.Option(help="Images at a time.", min=1)] = 64,
+    as_json: Json = False,
+) -> None:
+    """Find the images of an index that a network sees as most alike to others."""
+    from fovea.display import Display
+    from fovea.jobs.search import search as job
+
+    with Display() as display:
+        result = job(
+            index,
+            images,
+            model=model,
+            k=k,
+            metric=metric,
+            approximately=approximate,
+            page=page,
+            data=data,
+            device=device,
+            batch=batch,
+            display=display,
+        )
+    failed = [answer for answer in result.answers if answer.error]
+    for answer in failed:
+        complain(f"{answer.image}: {answer.error}")
+    if as_json:
+        print_json(result.to_dict())
+    else:
+        print_lines(result.summary())
+        print_table(("image", "", "distance", "nearest", "label"), result.rows())
+    if failed:
+        complain(f"{len(failed)} of the inputs cannot be read")
+        raise typer.Exit(1)

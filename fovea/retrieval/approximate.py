@@ -1,0 +1,167 @@
+"""Nearly the nearest neighbours, by faiss: only cells around a query are looked through, and the recall is measured.
+
+Inverted file: Jegou, Douze, Schmid 2011, "Product quantization for nearest neighbor search", section IV, without the
+quantization: cells hold float16, and the distances of what they give are computed again from the embeddings.
+Embeddings are (N, D), queries (Q, D), both float.
+"""
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fovea.fields import Fields
+from fovea.retrieval.faiss_file import BLOCK, directed, load_faiss
+from fovea.retrieval.index import Index
+from fovea.retrieval.neighbours import Floats, Neighbours, exact_distances, nearest
+from fovea.storage import build_once
+
+RECALL, AT = 0.99, 10
+"""What is wanted of the measured recall, and among how many neighbours."""
+SPARE = 0.002
+"""What is asked for beyond, of the images by which the number of cells is chosen: it is measured on others."""
+ASKED = 500
+"""Images of the index by which the number of cells is chosen, and as many on which recall is measured."""
+POINTS_PER_CELL = 39
+"""In the mean of what cells are learned from: fewer make faiss warn."""
+ROUNDS = 8
+"""Of k-means."""
+MORE = 8
+"""Candidates beyond `k`, which float16 may have put behind."""
+FILE, SETTINGS = "cells.faiss", "settings.json"
+
+Told = Callable[[str, int, int], None]
+"""Is told what is being done, how far it is, and of how much."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Approximate:
+    """Cells of the embeddings of one index, and how many of them are looked through."""
+
+    cells: Any
+    embeddings: Floats
+    metric: str
+    probes: int
+    total: int
+    """How many cells there are."""
+    recall: float
+    """At 10, measured on images of the index that did not choose `probes`; they themselves do not count."""
+
+    def nearest(self, queries: Floats, k: int) -> Neighbours:
+        """Return nearly the `k` nearest for each of `queries` (Q, D) float; their distances are exact."""
+        k = min(k, len(self.embeddings))
+        asked = np.ascontiguousarray(queries, np.float32)
+        found = Neighbours(np.empty((len(asked), k), np.int64), np.empty((len(asked), k), np.float32))
+        candidates = _candidates(self.cells, directed(asked, self.metric), k + MORE, self.probes)
+        for row, own in enumerate(candidates):
+            own = np.unique(own[own >= 0])
+            query = asked[row : row + 1]
+            if len(own) < k:  # the cells around it hold too few
+                indices, distances = nearest(query, self.embeddings, k, metric=self.metric)
+                found.indices[row], found.distances[row] = indices[0], distances[0]
+                continue
+            distances = exact_distances(np.repeat(query, len(own), 0), np.asarray(self.embeddings[own]), self.metric)
+            order = np.argsort(distances, kind="stable")[:k]
+            found.indices[row], found.distances[row] = own[order], distances[order]
+        return found
+
+
+def approximate(path: Path, index: Index, metric: str, *, told: Told | None = None) -> Approximate:
+    """Return the approximate search of an index in the file `path`, made once and kept in the cache, mapped.
+
+    Raises:
+        MissingDependencyError: faiss is not installed.
+        StorageError: the cache cannot be written.
+    """
+    faiss = load_faiss()
+    tell = told or (lambda *_: None)
+    folder = build_once(
+        "neighbours", [path], name=f"{path.stem}-{metric}", build=lambda folder: _build(folder, index, metric, tell)
+    )
+    settings = Fields(json.loads((folder / SETTINGS).read_text()), ValueError)
+    return Approximate(
+        cells=faiss.read_index(str(folder / FILE), faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY),
+        embeddings=index.embeddings,
+        metric=metric,
+        probes=settings.whole("probes", least=1),
+        total=settings.whole("cells", least=1),
+        recall=settings.number("recall"),
+    )
+
+
+def cells_for(count: int) -> int:
+    """Return into how many cells so many embeddings are divided: four times their root, each with enough of them."""
+    return max(1, min(round(4 * math.sqrt(count)), count // POINTS_PER_CELL))
+
+
+def _build(folder: Path, index: Index, metric: str, tell: Told) -> None:
+    faiss = load_faiss()
+    embeddings, N = index.embeddings, len(index)
+    cells = _learned(embeddings, metric, tell)
+    for first in range(0, N, BLOCK):
+        cells.add(directed(np.asarray(embeddings[first : first + BLOCK], np.float32), metric))
+        tell("filling cells", min(first + BLOCK, N), N)
+    probes, recall = _chosen(cells, index, metric, tell)
+    faiss.write_index(cells, str(folder / FILE))
+    settings = {"probes": probes, "cells": int(cells.nlist), "recall": recall}
+    (folder / SETTINGS).write_text(json.dumps(settings))
+
+
+def _learned(embeddings: Floats, metric: str, tell: Told) -> Any:
+    """Return empty cells around the means of a sample of the embeddings."""
+    faiss = load_faiss()
+    N, D = embeddings.shape
+    count = cells_for(N)
+    chosen = np.sort(np.random.default_rng(0).permutation(N)[: max(count * POINTS_PER_CELL, 1)])
+    sample = directed(np.asarray(embeddings[chosen], np.float32), metric)
+    tell("learning cells", 0, 1)
+    cells = faiss.IndexIVFScalarQuantizer(
+        faiss.IndexFlatL2(D), D, count, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_L2, False
+    )
+    cells.cp.niter, cells.cp.seed, cells.cp.min_points_per_centroid = ROUNDS, 1, 1
+    cells.train(sample)
+    tell("learning cells", 1, 1)
+    return cells
+
+
+def _chosen(cells: Any, index: Index, metric: str, tell: Told) -> tuple[int, float]:
+    """Return how many cells to look through, and the recall that others than those that chose it have then."""
+    N = len(index)
+    rows = np.random.default_rng(1).permutation(N)[: 2 * ASKED]
+    queries = np.asarray(index.embeddings[np.sort(rows)], np.float32)
+    queries = queries[np.random.default_rng(2).permutation(len(queries))]
+    # one more: each is its own nearest
+    exact = nearest(queries, index.embeddings, AT + 1, metric=metric, squares=index.squares)
+    half = max(1, len(queries) // 2)
+    probes, total = 1, int(cells.nlist)
+    for step in range(64):
+        tell("choosing", step, 64)
+        if _recall(cells, index, metric, queries[:half], exact.distances[:half], probes) >= RECALL + SPARE:
+            break
+        if probes == total:
+            break
+        probes = min(total, max(probes + 1, round(probes * 1.4)))
+    tell("choosing", 64, 64)
+    rest = slice(half, None) if len(queries) > half else slice(None)
+    return probes, _recall(cells, index, metric, queries[rest], exact.distances[rest], probes)
+
+
+def _recall(cells: Any, index: Index, metric: str, queries: Floats, exact: NDArray[np.float32], probes: int) -> float:
+    """Return which share of the true neighbours is found; as near ones count as they do."""
+    search = Approximate(
+        cells=cells, embeddings=index.embeddings, metric=metric, probes=probes, total=int(cells.nlist), recall=0.0
+    )
+    found = search.nearest(queries, exact.shape[1]).distances
+    # of the first column, the image itself, nothing is counted
+    near = found[:, 1:] <= exact[:, -1:] * (1 + 1e-6) + 1e-9
+    return float(near.mean()) if near.size else 1.0
+
+
+def _candidates(cells: Any, queries: Floats, k: int, probes: int) -> NDArray[np.int64]:
+    cells.nprobe = probes
+    return np.asarray(cells.search(queries, k)[1], np.int64)
