@@ -1,7 +1,8 @@
 """A linear probe: the last layer that fits the features of trained weights best, in one pass and in closed form.
 
 Classes by linear discriminants (Fisher 1936; Bishop 2006, section 4.2.2), numbers by ridge regression. The covariance
-of the features is shrunk towards a multiple of the identity (Chen et al. 2010, arXiv:0907.4698, equation 23).
+of the features is shrunk towards a multiple of the identity (Chen et al. 2010, arXiv:0907.4698, equation 23). Or each
+class is the mean of its features, and the nearest is chosen (Mensink et al. 2013, doi:10.1109/TPAMI.2013.83).
 
 Features are (N, D), targets (N, T), their moments float64.
 """
@@ -47,8 +48,12 @@ class Moments:
         self.products += other.products
 
 
-def fit_head(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], *, target: Task) -> None:
+def fit_head(
+    model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], *, target: Task, form: str | None = None
+) -> None:
     """Set the last layer of `model` to the closed form for `batches` of images (N, C, H, W) and labels (N,).
+
+    The form is that of the target, or another of `CLOSED_FORMS`.
 
     Labels are on the network's scale, as int64 class indices or float numbers; `target` says what is fitted to them.
     The model is left in evaluation mode.
@@ -71,7 +76,7 @@ def fit_head(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], *, targ
                 moments.add(found)
     if moments is None:
         return
-    weight, bias = CLOSED_FORMS[target.closed_form](moments)
+    weight, bias = CLOSED_FORMS[form or target.closed_form](moments)
     if layer.out_features < len(weight):  # one sigmoid unit: the odds of the second class
         weight, bias = weight[1:] - weight[:1], bias[1:] - bias[:1]
     with torch.no_grad():
@@ -93,6 +98,22 @@ def discriminants(moments: Moments, *, share: float | None = None) -> tuple[Tens
     weight = torch.linalg.solve(shrunk(within / moments.count, moments.count, share=share), means.T).T
     frequency = (count + 1) / (count + 1).sum()
     return weight, frequency.log() - (weight * means).sum(1) / 2
+
+
+def nearest_means(moments: Moments) -> tuple[Tensor, Tensor]:
+    """Return weight (K, D) and bias (K,) whose largest output is that of the class with the nearest mean.
+
+    Discriminants of spheres: with the mean variance s within classes, w_k = m_k / s, b_k = -m_k w_k / 2,
+    and nothing is said of frequencies. The mean of a class without images is that of all.
+    """
+    count = moments.targets
+    means = torch.where(
+        count[:, None] > 0, moments.products / count.clamp(min=1)[:, None], moments.features / moments.count
+    )
+    within = moments.squares.trace() - (means.square().sum(1) * count).sum()
+    variance = (within / moments.count / means.shape[1]).clamp(min=1e-6)
+    weight = means / variance
+    return weight, -(weight * means).sum(1) / 2
 
 
 def regression(moments: Moments) -> tuple[Tensor, Tensor]:
@@ -125,8 +146,8 @@ def shrunk(covariance: Tensor, count: float, *, share: float | None = None) -> T
     return (1 - share) * covariance + share * scale * identity
 
 
-CLOSED_FORMS = {"discriminants": discriminants, "regression": regression}
-"""By the names that a task gives them."""
+CLOSED_FORMS = {"discriminants": discriminants, "regression": regression, "means": nearest_means}
+"""By the names that a task or a recipe gives them."""
 
 
 def _last_dense(model: nn.Module) -> tuple[str, nn.Linear]:

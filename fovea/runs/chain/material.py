@@ -145,7 +145,9 @@ def recipe_of(bundle: Bundle, display: Display) -> Recipe:
         display.note("training: the model file names no recipe; further training takes batches of 128, no augmentation")
         return plain
     try:
-        return Recipe.from_dict({**given, "loss": bundle.target.loss, "probe": False, "epochs": 1, "budget_s": 0.0})
+        return Recipe.from_dict(
+            {**given, "loss": bundle.target.loss, "probe": False, "class_means": False, "epochs": 1, "budget_s": 0.0}
+        )
     except (FoveaError, TypeError):
         display.note("training: the recipe in the model file is not known here; further training has no augmentation")
         return plain
