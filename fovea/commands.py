@@ -107,6 +107,13 @@ COMMANDS = (
         ("fovea.jobs.search:search",),
     ),
     Command(
+        "label",
+        "MODEL FOLDER",
+        "which images to label next: those that a network is least sure of, or knows least, as a list to fill in; "
+        "[docs/labels.md](docs/labels.md)",
+        ("fovea.jobs.label:label",),
+    ),
+    Command(
         "models",
         "[PATTERN]",
         "the networks: year, authors, parameters, multiply-adds, published accuracy; filters, `--tree`, `--plot`; "
