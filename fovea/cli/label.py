@@ -43,13 +43,4 @@ def label(
         print_json(result.to_dict())
         return
     print_lines(result.summary())
-    rows = [
-        (
-            each["file"],
-            each["prediction"],
-            "" if each["probability"] is None else f"{each['probability']:.1%}",
-            f"{each['doubt']:.4g}",
-        )
-        for each in result.to_dict()["images"][:SHOWN]
-    ]
-    print_table(("image", "prediction", "", "doubt"), rows)
+    print_table(("image", "prediction", "", "doubt"), result.rows(most=SHOWN))

@@ -60,6 +60,18 @@ class LabelResult:
         own = {name: getattr(self, name) for name in ("data", "by", "looked_at", "kept", "notes")}
         return {"out": str(self.out), **own, "images": images, "page": self.page and str(self.page)}
 
+    def rows(self, *, most: int) -> list[tuple[str, ...]]:
+        """Return the first rows of a table: image, what the network says of it, how probable that is, its doubt."""
+        return [
+            (
+                relative_path(each.file, self.out.parent),
+                each.prediction,
+                "" if each.probability is None else f"{each.probability:.1%}",
+                f"{each.doubt:.4g}",
+            )
+            for each in self.proposals[:most]
+        ]
+
     def summary(self) -> list[str]:
         """Return lines for a person: what was chosen, and how to go on."""
         kept = f"; {self.kept:,} rows with a label stay" if self.kept else ""
@@ -116,7 +128,7 @@ def label(
     listed = pool.files(found)
     free = np.flatnonzero([os.path.abspath(file) not in there.known for file in listed])
     if not len(free):
-        raise DataError(f"Every image of `{data}` has a label in `{place}` already; there is nothing left to label.")
+        raise _all_labelled(data, place)
     doubted = _chosen(found, free, known, by=by, count=count, display=display)
     proposals = [_proposal(listed[row], found, row, doubt, target) for row, doubt in doubted]
     there.write(proposals)
@@ -134,9 +146,8 @@ def label(
     )
     if page is not None:
         pixels = found.decoded.parts["train"].decoded
-        write_sheet(
-            _sheet(result, [in_colour(kind.thumbnail(np.asarray(pixels[row]))) for row, _ in doubted[:SHOWN]]), page
-        )
+        shown = [in_colour(kind.thumbnail(np.asarray(pixels[row]))) for row, _ in doubted[:SHOWN]]
+        write_sheet(_sheet(result, shown), page)
     return result
 
 
@@ -186,11 +197,13 @@ def _pool(data: str | Path, embedder: Embedder, there: LabelList, *, whole: bool
         row for row, file in enumerate(part.files) if good[row] and (whole or os.path.abspath(file) not in there.known)
     ]
     if not wanted:
-        raise DataError(
-            f"Every image of `{data}` has a label in `{there.file}` already; there is nothing left to label."
-        )
+        raise _all_labelled(data, there.file)
     source = DataSource(data=folder, input=seen, allow_bad=True)
     return _Pool(source, Dataset(**{**vars(dataset), "parts": {"train": take(part, wanted)}}))
+
+
+def _all_labelled(data: str | Path, place: Path) -> DataError:
+    return DataError(f"Every image of `{data}` has a label in `{place}` already; there is nothing left to label.")
 
 
 def _chosen(
@@ -226,10 +239,11 @@ def _sheet(result: LabelResult, pictures: Sequence[NDArray[np.uint8]]) -> Sheet:
         for pixels, each in zip(pictures, result.proposals, strict=False)
     ]
     lead = (
-        f"The first {len(drawn)} of {len(result.proposals):,} {result.nouns} that are listed, of {result.looked_at:,}."
+        f"The first {len(drawn)} of {len(result.proposals):,} {result.nouns} listed, of {result.looked_at:,} there are."
     )
+    below = f"Below each: what the network says of it, how probable that is, and its doubt by {result.by}."
     return Sheet(
         title="What to label next",
-        lead=f"{lead} Below each stands what the network says of it, how probable that is, and its doubt by {result.by}.",
+        lead=f"{lead} {below}",
         groups=[Group(result.data, drawn=drawn)],
     )
