@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # what `homes` says, for type checkers and editors
     from fovea.jobs.check import check as check
     from fovea.jobs.compare import compare as compare
     from fovea.jobs.doctor import doctor as doctor
+    from fovea.jobs.duplicates import duplicates as duplicates
     from fovea.jobs.evaluate import evaluate as evaluate
     from fovea.jobs.explain import explain as explain
     from fovea.jobs.export import export as export

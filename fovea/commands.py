@@ -114,6 +114,13 @@ COMMANDS = (
         ("fovea.jobs.label:label",),
     ),
     Command(
+        "duplicates",
+        "MODEL DATA",
+        "copies in a data set by their pixels and by what a network sees: also those that were turned or recoloured; "
+        "[docs/search.md](docs/search.md#duplicates)",
+        ("fovea.jobs.duplicates:duplicates",),
+    ),
+    Command(
         "models",
         "[PATTERN]",
         "the networks: year, authors, parameters, multiply-adds, published accuracy; filters, `--tree`, `--plot`; "

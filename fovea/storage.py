@@ -4,6 +4,7 @@ Also where a picture or a page may go, looked at before any work.
 """
 
 import contextlib
+import glob
 import hashlib
 import json
 import os
@@ -157,9 +158,9 @@ else:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def remove_temporary(folder: Path) -> None:
-    """Remove what a killed `write_atomically` left in `folder`."""
-    for file in folder.glob(f".*{TEMPORARY}"):
+def remove_temporary(folder: Path, *, of: str = "") -> None:
+    """Remove what a killed `write_atomically` left in `folder`, of the file of that name where one is given."""
+    for file in folder.glob(f".{glob.escape(of[:200]) + '.' if of else ''}*{TEMPORARY}"):
         file.unlink(missing_ok=True)
 
 

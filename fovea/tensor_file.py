@@ -98,6 +98,8 @@ def _entries(header: Mapping[str, Any], first: int, source: str) -> dict[str, En
 
 def _entry(values: Mapping[str, Any], first: int) -> Entry:
     begin, end = (int(offset) + first for offset in values["data_offsets"])
+    if begin < first:
+        raise ValueError("it begins in the header")
     return Entry(str(values["dtype"]), tuple(int(length) for length in values["shape"]), begin, end)
 
 
@@ -106,7 +108,7 @@ ITEM_BYTES = {"F32": 4, "F16": 2, "I64": 8, "U8": 1}
 
 
 def check_place(entry: Entry, name: str, source: str) -> None:
-    """Raise BundleError where a tensor's bytes are not those of its shape, or begin before the first."""
+    """Raise BundleError where a tensor's bytes are not those of its shape."""
     needed = math.prod(entry.shape) * ITEM_BYTES.get(entry.dtype, 0)
-    if min(entry.shape, default=0) < 0 or entry.end - entry.begin != needed or entry.begin < 8:
+    if min(entry.shape, default=0) < 0 or entry.end - entry.begin != needed:
         raise BundleError(f"`{source}` is damaged: `{name}` does not lie where its table says.")

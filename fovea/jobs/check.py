@@ -58,7 +58,7 @@ def check(
     source = DataSource(data=data, task=task, allow_bad=True, **reading)
     dataset = source.find(progress=display.fetched)
     kind = inputs.kind(dataset.input)
-    decoded = source.decode(dataset, _looked_at(dataset), progress=display.counter("decoding"))
+    decoded = source.decode(dataset, looked_at(dataset), progress=display.counter("decoding"))
     comparing = display.counter("comparing")
     result = DataCheck(
         data=dataset.name,
@@ -89,7 +89,7 @@ def _file_of(model: object) -> str:
     return Path(model).name if isinstance(model, str | Path) else "the network"
 
 
-def _looked_at(dataset: Dataset) -> Preprocessing:
+def looked_at(dataset: Dataset) -> Preprocessing:
     """Return how samples are decoded to be looked at: pictures as small squares, others as they are learned."""
     kind, C = inputs.kind(dataset.input), dataset.channels
     usual = kind.usual(dataset.native_size)

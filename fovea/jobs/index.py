@@ -27,7 +27,7 @@ from fovea.retrieval.index_file import index_path, read_index, safe_place
 from fovea.retrieval.neighbours import Floats, check_metric
 from fovea.retrieval.samples import listed
 from fovea.retrieval.update import Changes, Update, Work
-from fovea.storage import alone, check_writable
+from fovea.storage import alone, check_writable, remove_temporary
 
 EXPORTS = ("faiss",)
 
@@ -40,6 +40,7 @@ class IndexResult:
     images: int
     dimensions: int
     layer: str
+    """What of the network an image is known by, as `before head.logits`."""
     changes: Changes
     bytes: int
     nouns: str = "images"
@@ -70,7 +71,7 @@ class IndexResult:
         more = [f"and {len(changes.bad_files) - 5:,} more"] if len(changes.bad_files) > 5 else []
         return [
             f"{self.path}: {self.images:,} {self.nouns}, {self.dimensions:,} numbers each, {self.bytes / 1e6:.1f} MB",
-            f"{done}; layer {self.layer}",
+            f"{done}; {self.layer}",
             *bad,
             *more,
             *(f"written  {file}" for file in self.exported),
@@ -206,6 +207,7 @@ def _updated(path: Path, wanted: Index, work: Work, made: _Made, display: Displa
     lock = path.with_name(f".{path.name[:200]}.lock")
     try:
         with alone(lock):
+            remove_temporary(path.parent, of=path.name)
             old = _comparable(path, wanted, half=work.half, display=display)
             changes = Update(path, wanted, old, work).run(display.counter("embedding"))
             lock.unlink(missing_ok=True)
@@ -241,7 +243,7 @@ def _result(path: Path, changes: Changes, nouns: str, *, export: bool) -> IndexR
         path=path,
         images=len(now),
         dimensions=now.embeddings.shape[1],
-        layer=now.maker.layer,
+        layer=now.maker.where,
         changes=changes,
         bytes=path.stat().st_size,
         nouns=nouns,

@@ -37,6 +37,8 @@ SHOWN = 100
 """Of the images that were looked for, those on a page."""
 QUERY_WIDTH, FOUND_WIDTH = 130, 105
 """Pixels across on a page."""
+SIDE = 260
+"""Pixels of the longer side of a picture in the page: twice as many, for fine screens."""
 
 
 class Found(NamedTuple):
@@ -75,6 +77,7 @@ class SearchResult:
     images: int
     """In the index."""
     layer: str
+    """What of the network an image is known by, as `before head.logits`."""
     metric: str
     answers: Sequence[Answer]
     recall: float | None = None
@@ -99,7 +102,7 @@ class SearchResult:
     def how(self) -> str:
         """What was searched, and how."""
         measured = "" if self.recall is None else f"approximate: recall@10 {self.recall:.3f}, measured on this index"
-        return f"{self.index}: {self.images:,} images by {self.layer}, {self.metric}, {measured or 'exact'}"
+        return f"{self.index}: {self.images:,} images {self.layer}, {self.metric}, {measured or 'exact'}"
 
     def summary(self) -> list[str]:
         """Return what a person reads beside the table."""
@@ -206,7 +209,7 @@ def search(
     result = SearchResult(
         index=path.name,
         images=len(there),
-        layer=there.maker.layer,
+        layer=there.maker.where,
         metric=by,
         answers=answers,
         recall=None if searcher.quick is None else searcher.quick.recall,
@@ -283,12 +286,15 @@ def _sheet(result: SearchResult, pictures: SamplePictures, preprocess: Preproces
     """Return the page: a row for each image, itself on the left and the nearest to its right."""
     groups = []
     for answer in [answer for answer in result.answers if not answer.error][:SHOWN]:
-        drawn = [Drawn(in_colour(picture_of(answer.source, preprocess)), "", answer.image, width=QUERY_WIDTH)]
+        drawn = [
+            Drawn(in_colour(picture_of(answer.source, preprocess)), "", answer.image, width=QUERY_WIDTH, side=SIDE)
+        ]
         for found in answer.nearest:
             pixels = pictures(found.part, found.name)
             shown = np.full((8, 8, 3), 235, np.uint8) if pixels is None else in_colour(pixels)
             gone = "" if pixels is not None else " (not there any more)"
-            drawn.append(Drawn(shown, found.label, f"{found.distance:.3g}  {found.name}{gone}", width=FOUND_WIDTH))
+            said = f"{found.distance:.3g}  {found.name}{gone}"
+            drawn.append(Drawn(shown, found.label, said, width=FOUND_WIDTH, side=SIDE))
         groups.append(Group(drawn=drawn))
     more = "" if len(groups) == len(result.answers) else f" The first {len(groups)} of {len(result.answers)} are shown."
     lead = f"Left the image, right the nearest of {result.how}. Numbers are distances.{more}"

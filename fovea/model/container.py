@@ -13,6 +13,7 @@ from fovea.card import Card, card_values
 from fovea.compression.coding.description import Coding
 from fovea.errors import BundleError, StorageError, listed
 from fovea.files import check_regular
+from fovea.retrieval.index import SUFFIX as INDEX
 from fovea.tensor_file import MAX_TENSORS, read_table
 
 EXPORTED = ".onnx"
@@ -49,6 +50,8 @@ def read_values(path: str | Path) -> tuple[dict[str, Any], dict[str, tuple[int, 
             f"`{path.name}` is an exported network: predict, evaluate, info and serve take it. This needs the network "
             "itself; give the model file (.safetensors) that it was made of."
         )
+    if path.suffix == INDEX:
+        raise BundleError(f"`{path.name}` is an index; give the model file (.safetensors) that it was made with.")
     check_regular(path)
     try:
         with path.open("rb") as file:

@@ -36,6 +36,8 @@ class Drawn(NamedTuple):
     """Of its file beside the page; one without has none."""
     width: int = 0
     """Pixels across in the page; 0 leaves it to the size of the picture."""
+    side: int = WIDE
+    """Pixels of the longer side in the page, to which a larger one is reduced."""
 
     @property
     def shown_width(self) -> int:
@@ -46,7 +48,7 @@ class Drawn(NamedTuple):
     @property
     def source(self) -> str:
         """The address of the picture itself."""
-        return picture(self.pixels, side=WIDE)
+        return picture(self.pixels, side=self.side)
 
 
 class Table(NamedTuple):

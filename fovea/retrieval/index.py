@@ -29,6 +29,11 @@ class Maker:
     preprocess: Mapping[str, Any]
     """How an image becomes the input, as `Preprocessing.to_dict` gives it."""
 
+    @property
+    def where(self) -> str:
+        """What of the network an image is known by, for a person."""
+        return f"{'before' if self.entering else 'by'} {self.layer}"
+
 
 class Look(NamedTuple):
     """What a file looks like from outside: whether it may have changed, without a look at its content."""

@@ -7,6 +7,7 @@ one that is, and the next run goes on with it. Rows are in the order of the data
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -55,7 +56,7 @@ class Changes(NamedTuple):
     kept: int
     """Those that were there, under this name or another."""
     dropped: int
-    """Those that are no more in the data, under any name."""
+    """Names that are no more in the data."""
     bad_files: tuple[BadFile, ...]
     """Those that cannot be read."""
 
@@ -89,6 +90,10 @@ class _Fresh:
         self._dtype = np.dtype(dtype)
         self.shape = 0, 0
         self.squares = list[NDArray[np.float32]]()
+
+    def close(self) -> None:
+        """Give the file back; what is mapped stays."""
+        self._file.close()
 
     def append(self, embeddings: Floats) -> None:
         """Add rows; UsageError where they are too large for their type."""
@@ -127,8 +132,10 @@ class Update:
         Raises: StorageError where it cannot be written; whatever embeds may raise.
         """
         try:
-            self._fresh = _Fresh(self.path.parent, "<f2" if self.work.half else "<f4")
-            bad = self._embed(progress)
+            with closing(_Fresh(self.path.parent, "<f2" if self.work.half else "<f4")) as self._fresh:
+                bad = self._embed(progress)
+                if self._fresh.shape[0] or not self._unchanged():
+                    self.save(complete=True)
         except OSError as error:
             if isinstance(error, StorageError):
                 raise
@@ -136,12 +143,10 @@ class Update:
             raise StorageError(
                 f"`{self.path}` cannot be written ({reason}); free space or choose another folder."
             ) from error
-        old_rows = 0 if self.old is None else len(self.old)
-        kept = self._source[(self._source >= 0) & (self._source < old_rows)]
-        embedded = int(np.count_nonzero(self._source >= old_rows))
-        if embedded or not self._unchanged():
-            self.save(complete=True)
-        return Changes(embedded, len(kept), old_rows - len(np.unique(kept)), tuple(bad))
+        embedded, there = self._fresh.shape[0], np.flatnonzero(self._source >= 0)
+        names = {self.rows.key(row) for row in there.tolist()}
+        before = set() if self.old is None else {self.old.rows.key(row) for row in range(len(self.old))}
+        return Changes(embedded, len(there) - embedded, len(before - names), tuple(bad))
 
     def _embed(self, progress: Progress) -> list[BadFile]:
         """Fill `_source`, and return the files that cannot be read."""
