@@ -26,7 +26,7 @@ from fovea.training.inference import as_evaluated
 from fovea.training.recipe import Recipe
 
 WAYS = ("random", "margin", "entropy", "core-set")
-PATTERN, WIDTHS = "CRP CRP FR", "16,32,64"
+PATTERN, WIDTHS = "CRP CRP FR F", (16, 32, 64)
 TESTED = 2000
 BATCH = 32
 
