@@ -152,7 +152,9 @@ def recipe_of(bundle: Bundle, display: Display) -> Recipe:
         )
         return plain
     try:
-        return Recipe.from_dict({**given, "loss": bundle.target.loss, "probe": False, "epochs": 1, "budget_s": 0.0})
+        return Recipe.from_dict(
+            {**given, "loss": bundle.target.loss, "probe": False, "class_means": False, "epochs": 1, "budget_s": 0.0}
+        )
     except (FoveaError, TypeError):
         display.note("training: the recipe in the model file is not known here; further training has no augmentation")
         return plain
