@@ -23,12 +23,14 @@ QUERIES = 1024
 """At a time: enough for the rate of matrix products, whatever is read from the disk again for the next ones."""
 SCORES = 1 << 18
 """Products that are held at a time, near the processor."""
-ROWS = range(1024, 16_385)
+ROWS = range(1024, 65_537)
 """Embeddings at a time, from the fewest to the most."""
 WIDENED = 1024
 """The same of float16: as float32 they stay near the processor."""
-PAIRS = 1 << 22
-"""Values of candidates that are held at a time for their exact distances."""
+PAIRS = 1 << 16
+"""Values of candidates that are held at a time, near the processor, for their exact distances."""
+FIRST = 2048
+"""Embeddings of which the k-th nearest leaves few of the others to be looked at."""
 CROWD = 4
 """Times `k`, in the mean of the queries: with more candidates, those that have no place any more are left out."""
 MOST = 1 << 20
@@ -181,10 +183,10 @@ class _Search:
     def _take(self, scores: NDArray[np.float32], first: int) -> None:
         """Let what is near in a block stand among the candidates."""
         if not first and self.k < scores.shape[1]:
-            self.lowest = np.partition(scores, self.k - 1, axis=1)[:, self.k - 1].astype(np.float64)
+            some = scores[:, : max(FIRST, self.k)]
+            self.lowest = np.partition(some, self.k - 1, axis=1)[:, self.k - 1].astype(np.float64)
         limits = np.nextafter(self._limits().astype(np.float32), np.float32(np.inf))
-        # as one row, in which what is true is found several times as fast
-        near = np.flatnonzero(scores <= limits[:, None])
+        near = _true_places((scores <= limits[:, None]).ravel())
         if not len(near):
             return
         which, rows = np.divmod(near, scores.shape[1])
@@ -236,6 +238,14 @@ class _Search:
 
 def _squares(block: Floats) -> NDArray[np.float32]:
     return np.einsum("nd,nd->n", block, block, dtype=np.float64).astype(np.float32)
+
+
+def _true_places(values: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return where few of many values (n,) are true, eight at a time: several times as fast as one by one."""
+    whole = len(values) // 8 * 8
+    eights = np.flatnonzero(values[:whole].view(np.uint64))
+    places = (8 * eights[:, None] + np.arange(8)).ravel()
+    return np.concatenate([places[values[places]], whole + np.flatnonzero(values[whole:])])
 
 
 class _Widened:
