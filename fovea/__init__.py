@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # what `homes` says, for type checkers and editors
     from fovea.jobs.find_lr import find_lr as find_lr
     from fovea.jobs.index import index as index
     from fovea.jobs.info import info as info
+    from fovea.jobs.label import label as label
     from fovea.jobs.latency import latency as latency
     from fovea.jobs.measure import measure as measure
     from fovea.jobs.memory import memory as memory

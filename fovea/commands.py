@@ -107,6 +107,13 @@ COMMANDS = (
         ("fovea.jobs.search:search",),
     ),
     Command(
+        "label",
+        "MODEL FOLDER",
+        "which images to label next: those that a network is least sure of, or knows least, as a list to fill in; "
+        "[docs/labels.md](docs/labels.md)",
+        ("fovea.jobs.label:label",),
+    ),
+    Command(
         "duplicates",
         "MODEL DATA",
         "copies in a data set by their pixels and by what a network sees: also those that were turned or recoloured; "

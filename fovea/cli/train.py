@@ -48,6 +48,9 @@ def train(
     freeze: Freeze = None,
     pretrain: Annotated[int | None, typer.Option(help="Before: epochs per layer without labels.")] = None,
     probe: Annotated[bool, typer.Option("--probe", help="Instead of training, fit the head in closed form.")] = False,
+    class_means: Annotated[
+        bool, typer.Option("--class-means", help="Instead of training, take the nearest mean feature of the classes.")
+    ] = False,
     budget: Annotated[str | None, typer.Option(help="Time instead of epochs: 90s, 5m, 1h.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training images.")] = None,
     size: Annotated[int | None, typer.Option(help="Height and width of the network's input, in pixels.")] = None,

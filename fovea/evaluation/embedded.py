@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from fovea.data.dataset import Dataset
 from fovea.data.sources.source import DataSource
 from fovea.display import Display
 from fovea.model.embedding import Embedder
-from fovea.tasks.task import Labels
+from fovea.tasks.task import Labels, Rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +23,9 @@ class Embedded:
     """(N, D) float32."""
     labels: Labels
     """(N,) as the data set has them."""
+
+    rows: Rows
+    """(N, ...) outputs as the task of the network decodes them: of classes probabilities (N, classes)."""
 
     @property
     def places(self) -> list[tuple[str, str]]:
@@ -46,7 +50,12 @@ def embedded(
         def advance(images: int, _: int, before: int = done) -> None:
             display.advance(f"embedding {what}", before + images, total)
 
-        parts.append(embedder(samples.decoded, batch=batch, progress=advance).features.numpy())
+        parts.append(embedder(samples.decoded, batch=batch, progress=advance))
         done += len(samples)
     labels = np.concatenate([samples.labels for samples in decoded.parts.values()])
-    return Embedded(decoded=decoded, features=np.concatenate(parts), labels=labels)
+    return Embedded(
+        decoded=decoded,
+        features=np.concatenate([part.features.numpy() for part in parts]),
+        rows=embedder.bundle.target.decode(torch.cat([part.outputs for part in parts])),
+        labels=labels,
+    )

@@ -3,6 +3,7 @@
 Features are (N, D) float32, labels (N,) int64 class indices.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -26,6 +27,8 @@ from fovea.training.probing import Moments, discriminants
 
 BATCH = 64
 """Images at a time."""
+SHARES = (0.01, 0.03, 0.1, 0.3, 0.6, 0.9)
+"""Of shrinkage that are tried: what keeps a classifier on many features from being too sure."""
 
 
 def find_label_faults(
@@ -86,26 +89,35 @@ def out_of_fold(
 ) -> NDArray[np.float64]:
     """Return the probability (N, K) float64 of each class by linear discriminants fitted without the image's fold.
 
-    Those of `fovea.training.probing`, in closed form: the moments of all images less those of the fold.
+    They are those of `fovea.training.probing`, in closed form, at the one of `SHARES` of shrinkage under which the
+    labels (N,) int64 are most probable, out of fold too.
     """
-    fold, K = folds_of(labels, folds=folds, seed=seed), int(labels.max()) + 1
-    members = [np.flatnonzero(fold == index) for index in range(folds)]
+    members = [np.flatnonzero(folds_of(labels, folds=folds, seed=seed) == index) for index in range(folds)]
+    K = int(labels.max()) + 1
     middle = features.mean(0, dtype=np.float64)  # outputs do not change without it, and large numbers lose no digits
     centred = [torch.from_numpy(features[rows] - middle) for rows in members]
-    parts = [
-        Moments.of(x, one_hot(torch.from_numpy(labels[rows]), K)) for x, rows in zip(centred, members, strict=True)
-    ]
-    probabilities = np.empty((len(labels), K))
+    given = [one_hot(torch.from_numpy(labels[rows]), K) for rows in members]
+    parts = [Moments.of(x, t) for x, t in zip(centred, given, strict=True)]
+    found = np.empty((len(SHARES), len(labels), K))
     for index, (x, rows) in enumerate(zip(centred, members, strict=True)):
-        first, *others = (part for other, part in enumerate(parts) if other != index)
-        rest = replace(first, **{name: value.clone() for name, value in vars(first).items() if name != "count"})
-        for part in others:
-            rest.add(part)
-        weight, bias = discriminants(rest)
-        probabilities[rows] = torch.softmax(x @ weight.T + bias, dim=1).numpy()
+        rest = _together([part for other, part in enumerate(parts) if other != index])
+        for place, share in enumerate(SHARES):
+            weight, bias = discriminants(rest, share=share)
+            found[place, rows] = torch.log_softmax(x @ weight.T + bias, dim=1).numpy()
         if progress is not None:
             progress(index + 1, folds)
-    return probabilities
+    likelihoods = found[:, np.arange(len(labels)), labels].mean(1)
+    best: NDArray[np.float64] = np.exp(found[likelihoods.argmax()])
+    return best
+
+
+def _together(parts: Sequence[Moments]) -> Moments:
+    """Return the moments of several parts together, which stay as they are."""
+    first, *others = parts
+    whole = replace(first, **{name: value.clone() for name, value in vars(first).items() if name != "count"})
+    for part in others:
+        whole.add(part)
+    return whole
 
 
 def seen_before(card: Card, dataset: Dataset) -> str:

@@ -78,6 +78,7 @@ def train(
     freeze: str | None = None,
     pretrain: int | None = None,
     probe: bool = False,
+    class_means: bool = False,
     budget: str | float | None = None,
     epochs: int | None = None,
     size: int | None = None,
@@ -115,7 +116,8 @@ def train(
     What is None is chosen. `recipe` is a named plan, as `cifar10-94`; `model` a network of `fovea.names()` or
     `file.py:Class`; `start` a weights file, a model file, `imagenet`, or `none` for random weights. `budget` is a time,
     in seconds or as `5m`, instead of `epochs`. `grow` (`identity`, `vgg`) makes the network of `start` deeper, `freeze`
-    names what stays as it is, `pretrain` counts epochs per layer without labels, `probe` fits the head in closed form.
+    names what stays as it is, `pretrain` counts epochs per layer without labels, `probe` fits the head in closed form,
+    `class_means` sets it to the mean features of the classes.
     `size` is the side of the input in pixels, `fit` how images get it: `crop`, `letterbox`, `squash`. `settings` are
     all other fields of `fovea.training.recipe.Recipe` and of `fovea.plans.plan.Plan`, and arguments of preprocessing
     and network.
@@ -152,7 +154,8 @@ def train(
 
 
 _PASSED_ON = (
-    *("recipe", "model", "start", "grow", "freeze", "pretrain", "probe", "budget", "epochs", "size", "fit", "batch"),
+    *("recipe", "model", "start", "grow", "freeze", "pretrain", "probe", "class_means", "budget", "epochs"),
+    *("size", "fit", "batch"),
     *("lr", "seed", "threads", "precision", "val_fraction", "augment", "input", "label_from", "path_column"),
     *("label_column",),
     *("split_column", "label_separator", "label_columns", "order", "task", "allow_bad", "compile", "patience"),

@@ -86,6 +86,8 @@ def _check_target(kind: type[Task], plan: Plan) -> None:
         raise UsageError(
             f"`probe` has no closed form for a network that predicts {kind.noun}; `freeze=all` trains the head alone."
         )
+    if recipe.class_means and kind.closed_form != "discriminants":
+        raise UsageError(f"`class_means` needs one of several classes per image, not {kind.noun}; leave it out.")
 
 
 def _sorted_out(changes: Mapping[str, Any], plan: Plan, kind: InputKind) -> dict[str, Any]:

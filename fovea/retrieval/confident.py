@@ -18,8 +18,8 @@ FOLDS = 5
 class Doubts(NamedTuple):
     """What is to be thought of N labels."""
 
-    margins: NDArray[np.float64]
-    """(N,): probability of the label less that of the best other class, -1 to 1; the lowest are doubted most."""
+    given: NDArray[np.float64]
+    """(N,): the probability of the label, 0..1; the lowest are doubted most."""
     likely: Labels
     """(N,): the class that the image is counted for: the label itself where nothing else is probable enough."""
     joint: NDArray[np.int64]
@@ -27,7 +27,7 @@ class Doubts(NamedTuple):
 
     def order(self) -> NDArray[np.int64]:
         """Return all rows (N,) int64, the most doubtful label first."""
-        return np.argsort(self.margins, kind="stable")
+        return np.argsort(self.given, kind="stable")
 
     def faults(self, labels: Labels) -> NDArray[np.int64]:
         """Return the rows (M,) int64 counted for another class than their `labels` (N,), the most doubtful first."""
@@ -39,8 +39,8 @@ def doubts(probabilities: Probabilities, labels: Labels) -> Doubts:
     """Return what is to be thought of `labels` (N,) int64 by out-of-fold `probabilities` (N, K) float64.
 
     An image is counted for the most probable of the classes whose probability reaches their threshold: the mean
-    probability of that class among the images labelled so (equations 1 and 2). Images are ordered by the normalised
-    margin (section 3.2, "prune by noise rate").
+    probability of that class among the images labelled so (equations 1 and 2). Images are ordered by the probability
+    of their label (section 3.2, "prune by class").
     """
     N, K = probabilities.shape
     rows = np.arange(N)
@@ -51,11 +51,9 @@ def doubts(probabilities: Probabilities, labels: Labels) -> Doubts:
     confident = np.where((probabilities >= thresholds) & (counts > 0), probabilities, -1.0)
     best = confident.argmax(1)
     likely: Labels = np.where(confident[rows, best] >= 0, best, labels)
-    others = probabilities.copy()
-    others[rows, labels] = -1.0
     joint = np.zeros((K, K), np.int64)
     np.add.at(joint, (labels, likely), 1)
-    return Doubts(margins=given - others.max(1), likely=likely, joint=joint)
+    return Doubts(given=given, likely=likely, joint=joint)
 
 
 def folds_of(labels: Labels, *, folds: int = FOLDS, seed: int = 0) -> NDArray[np.int64]:

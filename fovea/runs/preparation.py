@@ -249,8 +249,9 @@ def _learn_first(prepared: Prepared, display: Display) -> None:
         pretrain_layers(model, prepared.dataset.parts["train"], recipe, preprocess=preprocess, display=display)
     if plan.grow and "val" in prepared.dataset.parts:
         score_before(model, prepared.part("val"), plan, target=prepared.target, preprocess=preprocess, display=display)
-    if recipe.probe:
-        fit_head(model, _labelled(prepared, display), target=prepared.target)
+    if recipe.probe or recipe.class_means:
+        form = "means" if recipe.class_means else prepared.target.closed_form
+        fit_head(model, _labelled(prepared, display), target=prepared.target, form=form)
 
 
 def _decoded(

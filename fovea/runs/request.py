@@ -52,7 +52,7 @@ def prepared(
         if "epochs" in changes:
             raise UsageError("`--budget` and `--epochs` exclude each other; give one of them.")
         changes |= {"budget_s": seconds(budget), "epochs": 0}
-    elif changes.get("probe"):
+    elif changes.get("probe") or changes.get("class_means"):
         changes.setdefault("epochs", 0)
     wish = Wish(model=model, recipe=recipe, start=None if start is None else str(start), changes=changes)
     return prepare(source, wish, device=own_device(device_named(device)), display=display, watch=watch)

@@ -1,7 +1,8 @@
 """A linear probe: the last layer that fits the features of trained weights best, in one pass and in closed form.
 
 Classes by linear discriminants (Fisher 1936; Bishop 2006, section 4.2.2), numbers by ridge regression. The covariance
-of the features is shrunk towards a multiple of the identity (Chen et al. 2010, arXiv:0907.4698, equation 23).
+of the features is shrunk towards a multiple of the identity (Chen et al. 2010, arXiv:0907.4698, equation 23). Or each
+class is the mean of its features, and the nearest is chosen (Mensink et al. 2013, doi:10.1109/TPAMI.2013.83).
 
 Features are (N, D), targets (N, T), their moments float64.
 """
@@ -47,8 +48,12 @@ class Moments:
         self.products += other.products
 
 
-def fit_head(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], *, target: Task) -> None:
+def fit_head(
+    model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], *, target: Task, form: str | None = None
+) -> None:
     """Set the last layer of `model` to the closed form for `batches` of images (N, C, H, W) and labels (N,).
+
+    The form is that of the target, or another of `CLOSED_FORMS`.
 
     Labels are on the network's scale, as int64 class indices or float numbers; `target` says what is fitted to them.
     The model is left in evaluation mode.
@@ -71,7 +76,7 @@ def fit_head(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], *, targ
                 moments.add(found)
     if moments is None:
         return
-    weight, bias = CLOSED_FORMS[target.closed_form](moments)
+    weight, bias = CLOSED_FORMS[form or target.closed_form](moments)
     if layer.out_features < len(weight):  # one sigmoid unit: the odds of the second class
         weight, bias = weight[1:] - weight[:1], bias[1:] - bias[:1]
     with torch.no_grad():
@@ -79,19 +84,36 @@ def fit_head(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], *, targ
         layer.bias.copy_(bias)
 
 
-def discriminants(moments: Moments) -> tuple[Tensor, Tensor]:
+def discriminants(moments: Moments, *, share: float | None = None) -> tuple[Tensor, Tensor]:
     """Return weight (K, D) and bias (K,) whose outputs are the logarithms of the classes' odds.
 
     With means m_k, frequencies p_k and the covariance S within classes: w_k = S^-1 m_k, b_k = log p_k - m_k w_k / 2.
-    Frequencies are counted from one image each, so that a class without images has some; its mean is that of all.
+    Frequencies are counted from one image each, so that a class without images has some; its mean is that of all. The
+    covariance is `shrunk`, by another `share` where one is given.
     """
     count = moments.targets
     everywhere = moments.features / moments.count
     means = torch.where(count[:, None] > 0, moments.products / count.clamp(min=1)[:, None], everywhere)
     within = moments.squares - (means * count[:, None]).T @ means
-    weight = torch.linalg.solve(shrunk(within / moments.count, moments.count), means.T).T
+    weight = torch.linalg.solve(shrunk(within / moments.count, moments.count, share=share), means.T).T
     frequency = (count + 1) / (count + 1).sum()
     return weight, frequency.log() - (weight * means).sum(1) / 2
+
+
+def nearest_means(moments: Moments) -> tuple[Tensor, Tensor]:
+    """Return weight (K, D) and bias (K,) whose largest output is that of the class with the nearest mean.
+
+    Discriminants of spheres: with the mean variance s within classes, w_k = m_k / s, b_k = -m_k w_k / 2,
+    and nothing is said of frequencies. The mean of a class without images is that of all.
+    """
+    count = moments.targets
+    means = torch.where(
+        count[:, None] > 0, moments.products / count.clamp(min=1)[:, None], moments.features / moments.count
+    )
+    within = moments.squares.trace() - (means.square().sum(1) * count).sum()
+    variance = (within / moments.count / means.shape[1]).clamp(min=1e-6)
+    weight = means / variance
+    return weight, -(weight * means).sum(1) / 2
 
 
 def regression(moments: Moments) -> tuple[Tensor, Tensor]:
@@ -107,23 +129,25 @@ def regression(moments: Moments) -> tuple[Tensor, Tensor]:
     return weight, t - weight @ x
 
 
-def shrunk(covariance: Tensor, count: float) -> Tensor:
+def shrunk(covariance: Tensor, count: float, *, share: float | None = None) -> Tensor:
     """Return the oracle approximating shrinkage of a (D, D) covariance of `count` samples.
 
-    (1 - r) S + r tr(S) / D I, with r of Chen et al. 2010, equation 23; at least 1e-6, so that it can be inverted.
+    (1 - r) S + r tr(S) / D I, with r of Chen et al. 2010, equation 23, or the `share` that is given; at least 1e-6, so
+    that it can be inverted.
     """
-    D = len(covariance)
-    trace, trace_of_square = covariance.trace(), covariance.square().sum()
-    numerator = (1 - 2 / D) * trace_of_square + trace**2
-    denominator = (count + 1 - 2 / D) * (trace_of_square - trace**2 / D)
-    share = (numerator / denominator.clamp(min=1e-300)).clamp(1e-6, 1)
+    D, trace = len(covariance), covariance.trace()
+    if share is None:
+        trace_of_square = covariance.square().sum()
+        numerator = (1 - 2 / D) * trace_of_square + trace**2
+        denominator = (count + 1 - 2 / D) * (trace_of_square - trace**2 / D)
+        share = float((numerator / denominator.clamp(min=1e-300)).clamp(1e-6, 1))
     scale = trace / D if trace > 0 else torch.ones_like(trace)
     identity = torch.eye(D, dtype=covariance.dtype)
     return (1 - share) * covariance + share * scale * identity
 
 
-CLOSED_FORMS = {"discriminants": discriminants, "regression": regression}
-"""By the names that a task gives them."""
+CLOSED_FORMS = {"discriminants": discriminants, "regression": regression, "means": nearest_means}
+"""By the names that a task or a recipe gives them."""
 
 
 def _last_dense(model: nn.Module) -> tuple[str, nn.Linear]:

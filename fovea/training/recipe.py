@@ -80,6 +80,8 @@ class Transfer:
     """Keep the running statistics of all batch norms; those of frozen parts are kept in any case."""
     probe: bool = False
     """Instead of training, set the head to what fits the features of the training images best, in closed form."""
+    class_means: bool = False
+    """Instead of training, set the head to the mean features of each class, of which the nearest is chosen."""
     head_first: float = 0.0
     """Share of the training in which the head learns alone."""
     stage_decay: float = 1.0
@@ -143,8 +145,10 @@ class Recipe(Running, Transfer, Optimisation):
         self._require("threads", self.threads <= most_threads(), machine)
         self._require("pretrain", self.pretrain >= 0, "must not be negative")
         self._require("stage_decay", 0 < self.stage_decay <= 1, "must lie above 0, up to 1")
-        if self.probe:
-            self._require("probe", not self.epochs and not self.budget_s, "goes without `epochs` and `budget_s`")
+        self._require("class_means", not (self.class_means and self.probe), "and `probe` exclude each other")
+        if self.probe or self.class_means:
+            form = "probe" if self.probe else "class_means"
+            self._require(form, not self.epochs and not self.budget_s, "goes without `epochs` and `budget_s`")
         else:
             one_length = (self.epochs > 0) != (self.budget_s > 0)
             self._require("epochs", one_length, "or `budget_s` must be above 0, not both")

@@ -11,7 +11,7 @@ def test_the_confident_joint_by_hand():
     found = doubts(probabilities, labels)
     assert found.likely.tolist() == [0, 0, 1, 1, 1]  # the last reaches no threshold, and keeps its label
     assert found.joint.tolist() == [[2, 1], [0, 2]]
-    assert found.margins == pytest.approx([0.8, 0.6, -0.8, 0.6, 0.2])
+    assert found.given == pytest.approx([0.9, 0.8, 0.1, 0.8, 0.6])
     assert found.order().tolist() == [2, 4, 1, 3, 0]
     assert found.faults(labels).tolist() == [2]
 

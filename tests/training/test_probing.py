@@ -10,9 +10,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from fovea.errors import UsageError
+from fovea.tasks.classes import Classes
 from fovea.tasks.number import Number
 from fovea.training import probing
-from fovea.training.probing import Moments, discriminants, fit_head, regression, shrunk
+from fovea.training.probing import Moments, discriminants, fit_head, nearest_means, regression, shrunk
 
 
 def clouds(count=600, *, dimensions=3, seed=0):
@@ -27,7 +28,7 @@ def clouds(count=600, *, dimensions=3, seed=0):
 
 @pytest.fixture
 def unshrunk(monkeypatch):
-    monkeypatch.setattr(probing, "shrunk", lambda covariance, count: covariance)
+    monkeypatch.setattr(probing, "shrunk", lambda covariance, count, **_: covariance)
 
 
 def test_two_classes_on_a_line_are_parted_in_the_middle(unshrunk):
@@ -45,6 +46,33 @@ def test_discriminants_give_scikit_learns_probabilities(unshrunk):
     mine = (x @ weight.T + bias).softmax(1).numpy()
     oracle = LinearDiscriminantAnalysis(solver="lsqr").fit(x, labels)
     assert np.abs(mine - oracle.predict_proba(x)).max() < 1e-9
+
+
+def test_the_nearest_mean_has_the_largest_output():
+    x, labels = clouds()
+    weight, bias = nearest_means(Moments.of(x, F.one_hot(labels)))
+    means = torch.stack([x[labels == k].mean(0) for k in range(3)])
+    assert ((x @ weight.T + bias).argmax(1) == torch.cdist(x, means).argmin(1)).all()
+
+
+def test_means_one_apart_at_variance_two_by_hand():
+    # means 0 and 4, variance within 2: outputs 0 and 2 x - 4
+    x = torch.tensor([[-(2**0.5)], [2**0.5], [4 - 2**0.5], [4 + 2**0.5]], dtype=torch.float64)
+    weight, bias = nearest_means(Moments.of(x, F.one_hot(torch.tensor([0, 0, 1, 1]))))
+    assert torch.cat([weight[:, 0], bias]).tolist() == pytest.approx([0, 2, 0, -4], abs=1e-12)
+
+
+def test_one_image_a_class_is_enough_for_means():
+    x = torch.tensor([[0.0, 1.0], [5.0, 1.0]])
+    weight, bias = nearest_means(Moments.of(x, F.one_hot(torch.tensor([0, 1]))))
+    assert ((x.double() @ weight.T + bias).argmax(1) == torch.tensor([0, 1])).all() and weight.isfinite().all()
+
+
+def test_a_head_is_fitted_by_another_form_where_one_is_asked_for():
+    x, labels = clouds()
+    model = nn.Sequential(nn.Linear(3, 3, dtype=torch.float64))
+    fit_head(model, [(x, labels)], target=Classes(names=("a", "b", "c")), form="means")
+    assert torch.equal(model[0].weight, nearest_means(Moments.of(x, F.one_hot(labels)))[0])
 
 
 def test_regression_without_shrinkage_is_least_squares(unshrunk):

@@ -1,0 +1,249 @@
+"""`fovea label`: which images of a folder to label next, as a list to fill in that a training reads."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fovea import inputs
+from fovea.data.dataset import Dataset, Part
+from fovea.data.labelling import LabelList, Proposal, can_be_listed, label_list, relative_path
+from fovea.data.sources.source import DataSource
+from fovea.data.sources.unlabelled import load_unlabelled
+from fovea.data.splits import take
+from fovea.display import Display
+from fovea.errors import DataError, UsageError
+from fovea.evaluation.embedded import Embedded, embedded
+from fovea.jobs.search import embedder_for
+from fovea.model.bundle import load
+from fovea.model.embedding import BATCH, Embedder, embedder_of
+from fovea.report.rasters import in_colour
+from fovea.report.sheet import Drawn, Group, Sheet, write_sheet
+from fovea.retrieval.index import Index
+from fovea.retrieval.index_file import read_index
+from fovea.retrieval.selection import check_way, core_set, doubt_by_entropy, doubt_by_margin, most_doubtful
+from fovea.storage import page_path
+from fovea.tasks.task import Task
+from fovea.texts import command
+
+SHOWN = 120
+"""Images on a page."""
+WIDTH = 130
+"""Pixels across on a page."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelResult:
+    """Which images to label next, and where they are listed."""
+
+    out: Path
+    data: str
+    by: str
+    looked_at: int
+    """Images that were chosen from."""
+    kept: int
+    """Rows of the list that had a label already."""
+    proposals: Sequence[Proposal]
+    """The first to label first."""
+    notes: tuple[str, ...] = ()
+    page: Path | None = None
+    nouns: str = "images"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON values."""
+        folder = self.out.parent
+        images = [{**each._asdict(), "file": relative_path(each.file, folder)} for each in self.proposals]
+        own = {name: getattr(self, name) for name in ("data", "by", "looked_at", "kept", "notes")}
+        return {"out": str(self.out), **own, "images": images, "page": self.page and str(self.page)}
+
+    def rows(self, *, most: int) -> list[tuple[str, ...]]:
+        """Return the first rows of a table: image, what the network says of it, how probable that is, its doubt."""
+        return [
+            (
+                relative_path(each.file, self.out.parent),
+                each.prediction,
+                "" if each.probability is None else f"{each.probability:.1%}",
+                f"{each.doubt:.4g}",
+            )
+            for each in self.proposals[:most]
+        ]
+
+    def summary(self) -> list[str]:
+        """Return lines for a person: what was chosen, and how to go on."""
+        kept = f"; {self.kept:,} rows with a label stay" if self.kept else ""
+        return [
+            f"{self.out}: {len(self.proposals):,} of {self.looked_at:,} {self.nouns} of {self.data} by {self.by}{kept}",
+            *self.notes,
+            *([] if self.page is None else [f"Page     {self.page}"]),
+            f"Next     fill in the column `label`, then: {command('fovea', 'train', self.out)}",
+        ]
+
+
+def label(
+    model: str | Path,
+    data: str | Path,
+    *,
+    out: str | Path,
+    count: int = 100,
+    by: str = "margin",
+    index: str | Path | None = None,
+    layer: str | None = None,
+    html: str | Path | None = None,
+    input: str | None = None,
+    device: str = "auto",
+    batch: int = BATCH,
+    display: Display | None = None,
+) -> LabelResult:
+    """List the `count` images below the folder `data` that are most worth a label in the CSV file `out`.
+
+    `by` is `margin` or `entropy`, of the probabilities of `model`, or `core-set`: the farthest, in its embedding, from
+    all images that have a label in `out`, or are in `index`. Rows of `out` with a label stay and are not asked for
+    again, so that the same command goes on after a training. `layer` names another place for the embedding than what
+    enters the last layer; `html` is where to write a page with the images.
+
+    Raises:
+        BundleError: a model file, or an index, that cannot be used.
+        DataError: a folder without images, an `out` that is another kind of file, or nothing left to label.
+        UsageError: an unknown way, a model that does not fit it, an index of another model.
+        StorageError: the list or the page cannot be written.
+    """
+    check_way(by)
+    if count < 1:
+        raise UsageError(f"`count` (={count}) must be at least 1.")
+    if by != "core-set" and (index is not None or layer is not None):
+        raise UsageError(f"`index` and `layer` are for `--by core-set`; `--by {by}` asks the outputs of the network.")
+    place, page = _list_path(out), None if html is None else page_path(html, option="html")
+    there, display = label_list(place), display or Display(quiet=True)
+    known = None if index is None else read_index(index)
+    embedder = _embedder(model, index, known, layer, device=device)
+    target = embedder.bundle.target
+    if by != "core-set" and (not target.has_classes or target.several):
+        raise UsageError(f"`--by {by}` needs probabilities of classes, not {target.noun}; take `--by core-set`.")
+    pool = _pool(data, embedder, there, whole=by == "core-set", input=input)
+    found = embedded(pool.dataset, pool.source, embedder, batch=batch, display=display)
+    listed = pool.files(found)
+    free = np.flatnonzero([os.path.abspath(file) not in there.known for file in listed])
+    if not len(free):
+        raise _all_labelled(data, place)
+    doubted = _chosen(found, free, known, by=by, count=count, display=display)
+    proposals = [_proposal(listed[row], found, row, doubt, target) for row, doubt in doubted]
+    there.write(proposals)
+    kind = inputs.kind_of(embedder.bundle.preprocess)
+    result = LabelResult(
+        out=place,
+        data=pool.dataset.name,
+        by=by,
+        looked_at=len(free),
+        kept=len(there.labelled),
+        proposals=proposals,
+        notes=tuple(f"not read: {bad.name} ({bad.reason})" for bad in found.decoded.bad_files[:5]),
+        page=page,
+        nouns=kind.nouns,
+    )
+    if page is not None:
+        pixels = found.decoded.parts["train"].decoded
+        shown = [in_colour(kind.thumbnail(np.asarray(pixels[row]))) for row, _ in doubted[:SHOWN]]
+        write_sheet(_sheet(result, shown), page)
+    return result
+
+
+def _list_path(out: str | Path) -> Path:
+    path = page_path(out, option="out")
+    if path.suffix.lower() != ".csv":
+        raise UsageError(f"`out` (={path}) must end in .csv: it is a list that trainings read.")
+    return path
+
+
+def _embedder(
+    model: str | Path, index: str | Path | None, known: Index | None, layer: str | None, *, device: str
+) -> Embedder:
+    if index is None or known is None:
+        return embedder_of(load(model, device=device), layer)
+    if layer is not None:
+        raise UsageError(f"`layer` (={layer}) is that of the index; leave it out.")
+    return embedder_for(known, Path(index), model, device=device)
+
+
+@dataclass(frozen=True)
+class _Pool:
+    """The images that there are."""
+
+    source: DataSource
+    dataset: Dataset
+
+    def files(self, found: Embedded) -> list[Path]:
+        """Return the file of each sample that could be read."""
+        part = self.dataset.parts["train"]
+        of_name = dict(zip(part.names, part.files or (), strict=True))
+        return [of_name[name] for _, name in found.places]
+
+
+def _pool(data: str | Path, embedder: Embedder, there: LabelList, *, whole: bool, input: str | None) -> _Pool:
+    """Return the images below a folder; those with a label only where the `whole` is wanted."""
+    folder = Path(data).expanduser()
+    if not folder.is_dir():
+        raise UsageError(f"`{data}` is no folder; `fovea label` lists the files below one.")
+    seen = input or embedder.bundle.preprocess.input
+    dataset = load_unlabelled(folder, input=seen)
+    part: Part = dataset.parts["train"]
+    if part.files is None:
+        raise UsageError(f"The {inputs.kind(seen).nouns} of `{data}` are no files of their own, and cannot be listed.")
+    good = can_be_listed(part.files)
+    wanted = [
+        row for row, file in enumerate(part.files) if good[row] and (whole or os.path.abspath(file) not in there.known)
+    ]
+    if not wanted:
+        raise _all_labelled(data, there.file)
+    source = DataSource(data=folder, input=seen, allow_bad=True)
+    return _Pool(source, Dataset(**{**vars(dataset), "parts": {"train": take(part, wanted)}}))
+
+
+def _all_labelled(data: str | Path, place: Path) -> DataError:
+    return DataError(f"Every image of `{data}` has a label in `{place}` already; there is nothing left to label.")
+
+
+def _chosen(
+    found: Embedded, free: NDArray[np.int64], known: Index | None, *, by: str, count: int, display: Display
+) -> list[tuple[int, float]]:
+    """Return the rows to label, the first first, and how doubtful each is."""
+    if by == "core-set":
+        labelled = np.setdiff1d(np.arange(len(found.features)), free)
+        others = [found.features[labelled], *([] if known is None else [np.asarray(known.embeddings, np.float32)])]
+        told = display.counter("choosing")
+        order, distances = core_set(found.features[free], np.concatenate(others), count, progress=told)
+        return list(zip(free[order].tolist(), distances.tolist(), strict=True))
+    doubts = {"margin": doubt_by_margin, "entropy": doubt_by_entropy}[by](found.rows[free])
+    order = most_doubtful(doubts, count)
+    return list(zip(free[order].tolist(), doubts[order].tolist(), strict=True))
+
+
+def _proposal(file: Path, found: Embedded, row: int, doubt: float, target: Task) -> Proposal:
+    prediction = target.prediction(found.rows[row])
+    sure = prediction.probability
+    return Proposal(file, prediction.label, None if np.isnan(sure) else sure, doubt)
+
+
+def _sheet(result: LabelResult, pictures: Sequence[NDArray[np.uint8]]) -> Sheet:
+    """Return the page with the images to label."""
+    drawn = [
+        Drawn(
+            pixels,
+            each.prediction,
+            f"{'' if each.probability is None else f'{each.probability:.1%} · '}{each.doubt:.4g} · {each.file.name}",
+            width=WIDTH,
+        )
+        for pixels, each in zip(pictures, result.proposals, strict=False)
+    ]
+    lead = (
+        f"The first {len(drawn)} of {len(result.proposals):,} {result.nouns} listed, of {result.looked_at:,} there are."
+    )
+    below = f"Below each: what the network says of it, how probable that is, and its doubt by {result.by}."
+    return Sheet(
+        title="What to label next",
+        lead=f"{lead} {below}",
+        groups=[Group(result.data, drawn=drawn)],
+    )
