@@ -18,10 +18,11 @@ import fovea
 from fovea import tasks
 from fovea.display import Display
 from fovea.errors import DataError, UsageError
+from fovea.tasks.figures import Figures, Mistake
 from fovea.tasks.number import number_of
 from fovea.tasks.prediction import Prediction
 from fovea.tasks.score import Metric
-from fovea.tasks.task import Figures, Mistake, Task
+from fovea.tasks.task import Task
 from fovea.tasks.wording import PLAIN
 
 SIZE = 16

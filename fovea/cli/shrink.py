@@ -6,6 +6,7 @@ import typer
 
 from fovea.cli.options import READING, AllowBad, Bundle, Device, Json
 from fovea.cli.output import print_json, print_lines, print_table
+from fovea.cli.settings import assigned
 from fovea.signatures import spelled_out
 
 
@@ -28,6 +29,13 @@ def shrink(
     members: Annotated[
         str | None, typer.Option(metavar="A,B,..", help="Model files that the step `soup` averages with.")
     ] = None,
+    network: Annotated[
+        str | None, typer.Option(metavar="FILE.PY:NET", help="The code of your own network, which no model file holds.")
+    ] = None,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="A field of the recipe by which steps train."),
+    ] = None,
     out: Annotated[
         str | None, typer.Option(metavar="FILE", help="The model file that is written.", show_default="MODEL-small")
     ] = None,
@@ -43,12 +51,12 @@ def shrink(
     **reading: Any,
 ) -> None:
     """Make a network smaller and faster, step by step, each step measured."""
-    given = {name: value for name, value in locals().items() if name not in ("as_json", "reading")}
+    given = {name: value for name, value in locals().items() if name not in ("as_json", "reading", "assignments")}
     from fovea.display import Display
     from fovea.jobs.shrink import shrink as job
 
     with Display() as display:
-        done = job(**given, **reading, display=display)
+        done = job(**given, recipe=assigned(assignments or (), taken=()), **reading, display=display)
     if as_json:
         print_json(done.to_dict())
     else:

@@ -54,7 +54,7 @@ def finetune(model: nn.Module, work: Work, epochs: float) -> Done:
 def distil(model: nn.Module, work: Work, epochs: float) -> Done:
     """Train further on what a teacher says; weights that a pattern has set to zero stay there."""
     if work.teacher is None:
-        raise UsageError("`distil` needs a teacher: name one with `--teacher A.safetensors`, or several as `A,B`.")
+        raise UsageError("`distil` needs a teacher: outputs that the network is to imitate.")
     held = zeros_held(model)
     work.refit(model, epochs=epochs, teacher=work.teacher, after_step=held)
     return Done(model=model)

@@ -3,7 +3,7 @@
 Inputs are (N, C, H, W) float32, normalised; outputs (N, K) float32.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,11 +13,12 @@ from torch import Tensor, nn
 from fovea.data.augment.mixing import Labels
 from fovea.data.augment.recipes import Augmentation
 from fovea.data.dataset import Part
-from fovea.errors import TrainingError, UsageError
+from fovea.errors import TrainingError, UsageError, unknown
 from fovea.inputs.interface import Preprocessing
 from fovea.tasks.task import Task
 from fovea.training.engine import Trainer, fitted
 from fovea.training.losses import Outputs, main_head
+from fovea.training.optim import Muon
 from fovea.training.recipe import Recipe
 
 Teacher = Callable[[Tensor], Tensor]
@@ -36,14 +37,29 @@ SETTLED: dict[str, Any] = {
     **{"resample": False, "stage_decay": 1.0, "warmup": 0.0, "schedule": "cosine"},
 }
 """Fields of a recipe that have no meaning, or another one, for a network that has learned already."""
-OPTIMISER: dict[str, Any] = {"optimiser": "adam", "lr": 1e-3, "weight_decay": 0.0, "momentum": 0.9}
+OPTIMISER: dict[str, Any] = {"optimiser": "adam", "weight_decay": 0.0, "momentum": 0.9}
 """Steps that do not depend on the scale of weights: folding batch norms spreads it over orders of magnitude."""
+RATES = {"adam": 1e-3, "adamw": 1e-3, "muon": 0.015, "sgd": 0.01, "rmsprop": 1e-4, "adadelta": 0.1}
+"""By optimiser: the first learning rate where none is asked for."""
+TAKEN = (
+    *("augment", "batch", "accumulate", "optimiser", "lr", "lr_rest", "momentum", "nesterov", "weight_decay"),
+    *("schedule", "warmup", "clip", "label_smoothing", "aux_weight", "class_weights", "balanced", "precision"),
+)
+"""Fields of a recipe that may be asked for."""
 
 
-def refit_recipe(recipe: Recipe, *, seed: int) -> Recipe:
-    """Return the recipe by which a network that was trained by `recipe` is trained further."""
+def refit_recipe(recipe: Recipe, *, seed: int, changes: Mapping[str, Any] | None = None) -> Recipe:
+    """Return the recipe by which a network that was trained by `recipe` is trained further, with `changes`.
+
+    Raises: UsageError for a change that is not of `TAKEN`, or out of range.
+    """
+    changes = dict(changes or {})
+    for name in changes:
+        if name not in TAKEN:
+            raise unknown("field of further training", name, TAKEN)
     precision = "float32" if recipe.precision == "auto" else recipe.precision
-    return recipe.replace(**SETTLED, **OPTIMISER, epochs=1, precision=precision, seed=seed)
+    settled: dict[str, Any] = {**SETTLED, **OPTIMISER, "epochs": 1, "precision": precision, "seed": seed, **changes}
+    return recipe.replace(**{"lr": RATES.get(settled["optimiser"], 1e-3), **settled})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +98,7 @@ class Refit:
     ) -> None:
         """Train `model` in place for `epochs` passes, which may be a fraction; of its end the weights are kept.
 
-        `lr` is the first learning rate of Adam, which falls to 0 by half a cosine; None takes that of the recipe.
+        `lr` is the first learning rate, which falls to 0 by half a cosine; None takes that of the recipe.
         With a `teacher` the loss is that of Hinton, Vinyals and Dean 2015 (arXiv:1503.02531, section 2), see
         `Task.imitation`. `after_step` is called after each step, to bring weights back to where they may be.
         Parameters that are parametrised, or do not require a gradient, stay so.
@@ -124,6 +140,9 @@ class _Refitting(Trainer):
         )
         if teacher is not None and self.learner is not None:
             raise UsageError(f"`{type(model).__name__}` learns by a rule of its own, from labels: it takes no teacher.")
+        for optimiser in self.optimisers:
+            if isinstance(optimiser, Muon):
+                optimiser.hold_norms()
         self.refit, self.teacher = refit, teacher
         self.steps = refit.steps(epochs)
 

@@ -138,7 +138,8 @@ KINDS = (
         trains=True,
     ),
     Kind(
-        *("distil", "EPOCHS", "train further on what `--teacher` says", _epochs, f"{_OWN}:distil"),
+        *("distil", "EPOCHS", "train further on what `--teacher`, or the network as it was given, says", _epochs),
+        at=f"{_OWN}:distil",
         repairs=True,
         trains=True,
         taught=True,

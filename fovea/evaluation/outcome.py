@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fovea.inputs.views import PLAIN, Protocol
-from fovea.tasks.task import Figures, Labels, Mistake, Rows, Task
+from fovea.tasks.figures import Figures, Mistake
+from fovea.tasks.task import Labels, Rows, Task
 
 WORST = 24
 """Mistakes that are looked for."""

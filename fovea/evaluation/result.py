@@ -9,8 +9,8 @@ from fovea.data.dataset import BadFile
 from fovea.evaluation.robustness import Robustness
 from fovea.evaluation.slices import Slices
 from fovea.inputs.views import PLAIN, Protocol
+from fovea.tasks.figures import Figures
 from fovea.tasks.score import Metric
-from fovea.tasks.task import Figures
 
 
 @dataclass(frozen=True, kw_only=True)

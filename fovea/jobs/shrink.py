@@ -1,29 +1,34 @@
 """`fovea shrink`: a network made smaller and faster step by step, each step measured."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Unpack
 
 import torch
+from torch import nn
 
 from fovea.budget import most_threads
 from fovea.compression.planning import chosen, target_of, verdict
 from fovea.compression.steps import Asked, parsed
 from fovea.compression.table import Row, Table, check_max_drop, table_of
+from fovea.custom import custom_name, custom_network
 from fovea.data.sources.source import Reading, reads_data
 from fovea.display import Display
 from fovea.drawing.chain import draw_chain
 from fovea.errors import DropError, FoveaError, UsageError
 from fovea.exporting.library import check_installed
-from fovea.model.bundle import load
+from fovea.layers import copied
+from fovea.model.bundle import Bundle, load
+from fovea.model.container import read_header
 from fovea.runs.chain.chain import Chain, Settings
 from fovea.runs.chain.kept import SUFFIX, Kept, named
 from fovea.runs.chain.material import Material, material_of
 from fovea.runs.chain.others import Given, members_of, places, teacher_of
 from fovea.runs.process import as_found
 from fovea.storage import page_path, picture_path
+from fovea.training.recipe import Recipe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +94,8 @@ def shrink(
     max_drop: float | None = None,
     teacher: Given = None,
     members: Given = None,
+    network: nn.Module | str | None = None,
+    recipe: Mapping[str, Any] | None = None,
     out: str | Path | None = None,
     resume: bool = False,
     plot: str | Path | None = None,
@@ -106,8 +113,11 @@ def shrink(
     the first and the last row. `max_drop` ends the chain before the step that loses more points of the task's score (of
     an error percent); a step whose cost the next one makes good, by `finetune` or `distil`, is judged after that.
     `target` chooses the steps instead: `latency=4x`, `macs=10M`, `bytes=200k`. `teacher` and `members` are model files,
-    or several as `A,B`. `out` is the model file that is written, that of the last good step; `resume` goes on from the
-    last finished step of the same call that was interrupted. `plot` is a picture of scores against bytes.
+    or several as `A,B`; without a teacher `distil` learns from the network as it was given. `network` is the code of a
+    user's own, which the model file does not hold: `Net()`, or `file.py:Net`. `recipe` has fields of the recipe by
+    which steps train, as `{"optimiser": "muon", "augment": ["flip"]}`. `out` is the model file that is written, that of
+    the last good step; `resume` goes on from the last finished step of the same call that was interrupted. `plot` is a
+    picture of scores against bytes.
 
     Raises:
         DropError: the first step that counts loses too much; nothing is written.
@@ -120,19 +130,25 @@ def shrink(
     kept = Kept(_place(model, out))
     asked = _asked(steps, target, kept, resume=resume)
     others = _others(asked, teacher=places(teacher), members=places(members))
-    bundle = load(model, device=device)
+    own = _own(network, Path(model))
+    bundle = load(model, model=None if own is None else copied(own), device=device)
     display = display or Display(quiet=True)
     with as_found(), kept.held():
         threads = _threads(threads, kept, resume=resume)
-        material = material_of(bundle, data, seed=seed, allow_bad=allow_bad, display=display, **reading)
+        changes = _typed(recipe or {})
+        material = material_of(
+            bundle, data, seed=seed, changes=changes, allow_bad=allow_bad, display=display, **reading
+        )
         provenance = _provenance(Path(model), material, seed=seed, threads=threads, others=others)
         provenance |= {"target": target} if target else {}
+        provenance |= {"recipe": changes} if changes else {}
         settings = Settings(
             steps=asked,
             max_drop=max_drop,
             provenance=provenance,
-            teacher=teacher_of(others["teacher"], bundle),
+            teacher=teacher_of(_teachers(asked, others["teacher"], bundle), bundle),
             members=[member.model for member in members_of(others["members"], bundle, display)],
+            network=own,
         )
         chain = Chain(Path(model), settings, material, kept, display=display)
         with _kept_said(chain):
@@ -212,7 +228,8 @@ def _in_integers(chain: Chain, data: str | Path, *, allow_bad: bool, **reading: 
     # a network on a grid has its own scales, and is written with them
     asked: dict[str, Any] = {} if grid_of(chain.bundle.model) else {"int8": data, "max_drop": left}
     try:
-        done = export(chain.kept.out, out=out, allow_bad=allow_bad, display=chain.display, **asked, **reading)
+        model = chain.loaded(chain.kept.out)
+        done = export(model, out=out, allow_bad=allow_bad, display=chain.display, **asked, **reading)
     except DropError as error:
         chain.stopped = str(error).rstrip(".")
         return ()
@@ -254,6 +271,24 @@ def _place(model: str | Path, out: str | Path | None) -> Path:
     return page_path(path, option="out")
 
 
+def _typed(changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return changes to a recipe as JSON values; text that stands for a value as that value."""
+    texts = {name: value for name, value in changes.items() if isinstance(value, str)}
+    typed = {**changes, **Recipe.parsed(texts)}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in typed.items()}
+
+
+def _own(network: nn.Module | str | None, path: Path) -> nn.Module | None:
+    """Return a user's own network. Raises: UsageError where its code does not give one."""
+    if not isinstance(network, str):
+        return network
+    named = custom_name(network)
+    if named is None:
+        raise UsageError(f"`network` (={network}) must be the code of your own network, as file.py:Net.")
+    card, _ = read_header(path)
+    return custom_network(*named, classes=card.target.outputs, c_in=card.preprocess.channels)
+
+
 def _others(asked: Sequence[Asked], **others: tuple[Path, ...]) -> dict[str, tuple[Path, ...]]:
     """Return the networks by option. Raises: UsageError where some are named that no step needs, or some lack."""
     names = [step.kind.name for step in asked]
@@ -263,10 +298,16 @@ def _others(asked: Sequence[Asked], **others: tuple[Path, ...]) -> dict[str, tup
         )
     if others["members"] and "soup" not in names:
         raise UsageError("`--members` is for the step `soup`; add it to `--steps`, or leave the option out.")
-    for option, step in (("teacher", "distil"), ("members", "soup")):
-        if step in names and not others[option]:
-            raise UsageError(f"`{step}` needs other networks: name them by `--{option} A{SUFFIX}`, several as `A,B`.")
+    if "soup" in names and not others["members"]:
+        raise UsageError(f"`soup` needs other networks: name them by `--members A{SUFFIX}`, several as `A,B`.")
     return others
+
+
+def _teachers(asked: Sequence[Asked], paths: Sequence[Path], student: Bundle) -> list[tuple[str, Bundle]]:
+    """Return the networks that are to be imitated, with names: that which was given, where `distil` has no other."""
+    if not paths and any(step.kind.name == "distil" for step in asked):
+        return [("MODEL", replace(student, model=copied(student.model)))]
+    return [(path.name, load(path, device=str(student.device))) for path in paths]
 
 
 def _threads(threads: int | None, kept: Kept, *, resume: bool) -> int:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from fovea.tasks.task import Figures, Tile
+from fovea.tasks.figures import Figures, Tile
 
 SHOWN_CLASSES = 20
 SHOWN_CONFUSIONS = 5

@@ -15,10 +15,11 @@ from fovea import metrics
 from fovea.errors import DataError, UsageError
 from fovea.tasks import check_loss, register
 from fovea.tasks.class_figures import ClassFigures
+from fovea.tasks.figures import Measured, Mistake
 from fovea.tasks.named import Named, by_name, distinct
 from fovea.tasks.prediction import LabelScore, Prediction
 from fovea.tasks.score import ACCURACY, CALIBRATION, NLL, Metric
-from fovea.tasks.task import Criterion, Labels, Measured, Mistake, Rows
+from fovea.tasks.task import Criterion, Labels, Rows
 from fovea.tasks.wording import PLAIN, Wording, Written, single
 from fovea.texts import natural_key
 

@@ -15,10 +15,11 @@ from fovea import metrics
 from fovea.errors import DataError, listed
 from fovea.tasks import register
 from fovea.tasks.classes import Classes
+from fovea.tasks.figures import Measured, Mistake
 from fovea.tasks.grade_figures import GradeFigures
 from fovea.tasks.prediction import LabelScore, Prediction
 from fovea.tasks.score import ACCURACY, CALIBRATION, NLL, Metric, stated_difference
-from fovea.tasks.task import Criterion, Labels, Measured, Mistake, Rows, Task
+from fovea.tasks.task import Criterion, Labels, Rows, Task
 from fovea.tasks.wording import PLAIN, Wording, Written, single
 from fovea.texts import composed
 

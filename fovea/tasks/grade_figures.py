@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fovea.tasks.class_figures import ClassFigures
-from fovea.tasks.task import Tile
+from fovea.tasks.figures import Tile
 
 
 @dataclass(frozen=True, kw_only=True)

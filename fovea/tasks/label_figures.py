@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from fovea.tasks.class_figures import calibration_remark, calibration_text
-from fovea.tasks.task import Figures, Tile
+from fovea.tasks.figures import Figures, Tile
 
 SHOWN_LABELS = 20
 

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from fovea import metrics
 from fovea.errors import DataError, listed, shortened
 from fovea.tasks import check_loss, register
+from fovea.tasks.figures import Measured, Mistake
 from fovea.tasks.label_figures import LabelFigures, result_text
 from fovea.tasks.named import Named
 from fovea.tasks.prediction import LabelScore, Prediction
 from fovea.tasks.score import CALIBRATION, NLL, Metric, Score, stated_difference
-from fovea.tasks.task import MISSING, Criterion, Labels, Measured, Mistake, Rows
+from fovea.tasks.task import MISSING, Criterion, Labels, Rows
 from fovea.tasks.wording import PLAIN, Wording, Written
 from fovea.texts import natural_key
 

@@ -13,9 +13,10 @@ from fovea import metrics
 from fovea.errors import DataError, shortened
 from fovea.fields import is_number
 from fovea.tasks import check_loss, register
+from fovea.tasks.figures import Figures, Measured, Mistake, Tile
 from fovea.tasks.prediction import Prediction
 from fovea.tasks.score import Metric
-from fovea.tasks.task import Criterion, Figures, Labels, Measured, Mistake, Rows, Task, Tile
+from fovea.tasks.task import Criterion, Labels, Rows, Task
 from fovea.tasks.wording import PLAIN, Wording, Written, single
 
 if TYPE_CHECKING:

@@ -2,14 +2,15 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fovea.errors import UsageError, unknown
 from fovea.metrics import CalibrationBins
+from fovea.tasks.figures import Figures, Measured, Mistake
 from fovea.tasks.prediction import Prediction
 from fovea.tasks.score import ACCURACY, Metric, Score
 from fovea.tasks.wording import PLAIN, Wording, Written
@@ -23,59 +24,10 @@ Rows = NDArray[np.float64]
 """(N, K) what a network says, decoded: probabilities 0..1, or numbers in the unit of the labels."""
 Criterion = Callable[["Tensor", "Tensor"], "Tensor"]
 """Outputs (N, K) float32 and labels (N,) on the network's scale -> the mean loss, a scalar."""
-Tile = tuple[str, str, str]
-"""A figure at the head of a page: its name, its value, and a remark."""
 
 
 MISSING = ("nan", "<na>", "nat")
 """What programs write where they have no value, in any case."""
-
-
-class Mistake(NamedTuple):
-    """An image that the network is wrong about, with probabilities where there are any."""
-
-    image: int
-    """Its index."""
-    truth: str
-    answer: str
-    answer_probability: float | None = None
-    truth_probability: float | None = None
-
-
-class Measured(NamedTuple):
-    """The score of some images, and where the true one lies with 95 % confidence; None where there is none."""
-
-    value: float | None
-    interval: tuple[float, float] | None
-
-
-class Figures(ABC):
-    """What an evaluation found, one frozen dataclass per kind of target; the fields are JSON values or arrays of them.
-
-    Fields that are None do not apply.
-    """
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the figures that apply, by name, as JSON values."""
-        return {name: value for name, value in asdict(self).items() if value is not None}  # type: ignore[call-overload]
-
-    @abstractmethod
-    def lines(self, where: str) -> list[str]:
-        """Return what a person reads; `where` names the part, its data set and the views."""
-
-    @abstractmethod
-    def result(self, split: str, *, images: int, flip: bool) -> dict[str, Any]:
-        """Return what a card says of the network on the part `split`, as JSON values."""
-
-    @property
-    @abstractmethod
-    def tiles(self) -> list[Tile]:
-        """The figures at the head of a page, the most important first."""
-
-    @property
-    def interval_text(self) -> str:
-        """The interval of the most important figure as a person reads it; empty where there is none."""
-        return ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,7 @@ from fovea.layers import copied
 from fovea.training.recipe import Optimisation, Recipe
 from fovea.training.transfer import rate_factors
 
+TINY = 1e-12
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)  # quintic coefficients of Jordan et al. 2024, "Muon"
 
 
@@ -38,6 +39,7 @@ class Muon(Optimizer):
 
     A convolution's (c_out, c_in, H, W) weight is updated as the matrix (c_out, c_in * H * W). Weight and update have
     the Frobenius norm sqrt(c_out), so that `lr` is the relative step; the weight is brought back to it first.
+    After `hold_norms` it is the norm that the weight had then.
     """
 
     def __init__(
@@ -46,21 +48,32 @@ class Muon(Optimizer):
         super().__init__(params, {"lr": lr, "momentum": momentum})
 
     @torch.no_grad()
+    def hold_norms(self) -> None:
+        """Let weights keep the norms that they have: no batch norm may follow them, in a network that has learned."""
+        for weight in (p for group in self.param_groups for p in group["params"]):
+            self.state[weight]["norm"] = weight.norm()
+
+    @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
         """Update every weight that has a gradient."""
         loss = None if closure is None else closure()
         for group in self.param_groups:
             for weight in (p for p in group["params"] if p.grad is not None):
                 state = self.state[weight]
-                if not state:
+                if "momentum_buffer" not in state:
                     state["momentum_buffer"] = torch.zeros_like(weight)
                 momentum = state["momentum_buffer"]
                 momentum.mul_(group["momentum"]).add_(weight.grad)
                 nesterov = weight.grad.add(momentum, alpha=group["momentum"])
                 rows = weight.shape[0]
                 update = orthogonalised(nesterov.reshape(rows, -1)).view(weight.shape)
-                weight.mul_(rows**0.5 / weight.norm())
-                weight.add_(update, alpha=-group["lr"] * (rows / min(update.reshape(rows, -1).shape)) ** 0.5)
+                scale = (rows / min(update.reshape(rows, -1).shape)) ** 0.5
+                if "norm" in state:
+                    update *= state["norm"] / rows**0.5
+                    weight.mul_(state["norm"] / weight.norm().clamp_min(TINY))
+                else:
+                    weight.mul_(rows**0.5 / weight.norm())
+                weight.add_(update, alpha=-group["lr"] * scale)
         return loss
 
 

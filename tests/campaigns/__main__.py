@@ -1,4 +1,4 @@
-"""Run campaigns by hand: `python -m tests.campaigns images --count 20000`; `inputs` are all kinds but `kills`.
+"""Run campaigns by hand: `python -m tests.campaigns images --count 20000`; `inputs` are all kinds of damaged ones.
 
 The exit code is 1 where something was found; it is kept, with how to make it again, in the folder of --found.
 """
@@ -7,22 +7,26 @@ import argparse
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from tests.campaigns import data, exports, images, kills, models, runs, uploads
+from tests.campaigns import chains, data, exports, images, kills, models, runs, uploads
 from tests.campaigns.batches import campaign
 
 KINDS = {kind.name: kind for module in (images, models, exports, uploads, data, runs) for kind in module.KINDS}
-INPUTS, KILLS = "inputs", "kills"
+INPUTS = "inputs"
+KILLS: dict[str, Any] = {"kills": kills, chains.NAME: chains}
 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.campaigns", description=__doc__)
-    known = (*KINDS, INPUTS, KILLS)
+    known = (*KINDS, INPUTS, *KILLS)
     parser.add_argument("kinds", nargs="+", metavar="KIND", choices=known, help=f"of {', '.join(known)}")
     parser.add_argument("--count", type=int, help="items of each kind (as many as in continuous integration)")
-    parser.add_argument("--recipe", action="append", choices=[*kills.RECIPES], help="of kills: only these")
+    parser.add_argument(
+        "--recipe", action="append", choices=[*kills.RECIPES, *chains.CHAINS], help="of kills or chains: only these"
+    )
     parser.add_argument("--first", type=int, default=0, help="the number of the first item")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--found", type=Path, default=Path("campaign-findings"), help="where findings are kept")
@@ -37,9 +41,11 @@ def main(arguments: list[str] | None = None) -> int:
                 "work": Path(work).resolve(),
                 "found": given.found.resolve(),
             }
-            if name == KILLS:
-                recipes = given.recipe or (kills.RECIPES if given.count else kills.SHORT)
-                outcome = kills.campaign(kills=given.count or kills.SHORT_KILLS, names=list(recipes), **drawn)
+            if name in KILLS:
+                known_names = kills.RECIPES if name == "kills" else chains.CHAINS
+                recipes = given.recipe or (known_names if given.count else KILLS[name].SHORT)
+                count = given.count or KILLS[name].SHORT_KILLS
+                outcome = KILLS[name].campaign(kills=count, names=list(recipes), **drawn)
             else:
                 outcome = campaign(KINDS[name], count=given.count or KINDS[name].short, **drawn)
         found += len(outcome.findings)

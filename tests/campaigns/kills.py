@@ -16,7 +16,7 @@ import time
 import tomllib
 import traceback
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -183,11 +183,16 @@ class Trainings:
         if set(ends) != {0}:
             raise RuntimeError(f"{name}: {ends}\n{(folder / 'said').read_text()}")
         length = Length(time.monotonic() - began, touched.now()[0])
-        for module in (folder / "modules").read_text().splitlines():
+        self.import_what(folder / "modules")
+        return length
+
+    @staticmethod
+    def import_what(note: Path) -> None:
+        """Import the modules that a process has noted down."""
+        for module in note.read_text().splitlines():
             if module not in sys.modules and not module.startswith("__"):
                 with suppress(ImportError):  # of one that another makes
                     import_module(module)
-        return length
 
     def run(
         self,
@@ -419,8 +424,8 @@ def compare(run: Path, whole: Path, recipe: Recipe) -> None:
         ours, theirs = (safetensors_parts((place / name).read_bytes()) for place in (run, whole))
         if ours[1] != theirs[1]:
             raise Difference(f"{name}: the tensors are others")
-        if _timeless(_unpacked(ours[0])) != _timeless(_unpacked(theirs[0])):
-            raise Difference(f"{name}: {_timeless(_unpacked(ours[0]))}\n{_timeless(_unpacked(theirs[0]))}")
+        if timeless(unpacked(ours[0])) != timeless(unpacked(theirs[0])):
+            raise Difference(f"{name}: {timeless(unpacked(ours[0]))}\n{timeless(unpacked(theirs[0]))}")
     for name in files & {"metrics.jsonl", "looks.jsonl"}:
         ours, theirs = ((place / name).read_text() for place in (run, whole))
         if _lines(ours) != _lines(theirs):
@@ -429,7 +434,7 @@ def compare(run: Path, whole: Path, recipe: Recipe) -> None:
         raise Difference("recipe.toml differs")
 
 
-def _unpacked(header: bytes) -> dict[str, Any]:
+def unpacked(header: bytes) -> dict[str, Any]:
     """Return the header of a safetensors file with the JSON in its metadata read."""
     values = json.loads(header)
     metadata = values.pop("__metadata__")
@@ -438,12 +443,13 @@ def _unpacked(header: bytes) -> dict[str, Any]:
 
 
 def _lines(text: str) -> list[Any]:
-    return [_timeless(json.loads(line)) for line in text.splitlines()]
+    return [timeless(json.loads(line)) for line in text.splitlines()]
 
 
-def _timeless(value: Any) -> Any:
+def timeless(value: Any, times: Collection[str] = TIMES) -> Any:
+    """Return JSON values without the fields that differ from run to run."""
     if isinstance(value, dict):
-        return {name: _timeless(item) for name, item in value.items() if name not in TIMES}
+        return {name: timeless(item, times) for name, item in value.items() if name not in times}
     if isinstance(value, list):
-        return [_timeless(item) for item in value]
+        return [timeless(item, times) for item in value]
     return "nan" if isinstance(value, float) and value != value else value

@@ -10,8 +10,9 @@ from typer.testing import CliRunner
 
 import fovea
 from fovea.cli import application
+from fovea.custom import custom_network
 from fovea.display import Display
-from fovea.errors import DataError, UsageError
+from fovea.errors import BundleError, DataError, UsageError
 from fovea.jobs.shrink import shrink
 from fovea.runs.chain import measured
 
@@ -89,6 +90,47 @@ def test_a_student_learns_from_several_teachers(digits, tmp_path):
     assert said[0]["sha256"] != said[1]["sha256"]
 
 
+def test_without_a_teacher_a_network_learns_from_itself_as_it_was(digits, tmp_path):
+    """The steps before must not have changed the teacher."""
+    steps = "finetune=1,distil=1"
+    alone, named = (
+        shrink(digits(0), "digits", steps=steps, teacher=teacher, out=tmp_path / f"{name}.safetensors", threads=1)
+        for name, teacher in (("alone", None), ("named", digits(0)))
+    )
+    states = [fovea.load(done.out).model.state_dict() for done in (alone, named)]
+    assert all((states[0][name] == tensor).all() for name, tensor in states[1].items())
+
+
+OWN = """
+from torch import nn
+
+class Own(nn.Module):
+    def __init__(self, classes, c_in):
+        super().__init__()
+        self.features = nn.Sequential(nn.Conv2d(c_in, 16, 3), nn.ReLU(), nn.Conv2d(16, 16, 3), nn.ReLU(), nn.Flatten())
+        self.logits = nn.Linear(256, classes)
+
+    def forward(self, x):
+        return self.logits(self.features(x))
+"""
+
+
+def test_a_network_of_ones_own_is_shrunk_and_loaded_again(tmp_path):
+    code = tmp_path / "own.py"
+    code.write_text(OWN)
+    model = quiet("digits", model=f"{code}:Own", epochs=3, batch=64, size=8, out=tmp_path / "run").model
+    options = ("--steps", "prune=0.5,distil=1,int8", "--network", f"{code}:Own", "--threads", 1)
+    result = command(model, "digits", *options, "--out", tmp_path / "s.safetensors")
+    assert result.exit_code == 0, result.output
+    small = fovea.load(tmp_path / "s.safetensors", model=custom_network(code, "Own", classes=10, c_in=1))
+    rows = fovea.info(tmp_path / "s.safetensors").card["shrunk"]["rows"]
+    parameters = sum(parameter.numel() for parameter in small.model.parameters())
+    assert parameters == rows[2]["parameters"] < rows[0]["parameters"]
+    assert fovea.evaluate(tmp_path / "s.onnx", "digits").accuracy == pytest.approx(rows[3]["test"]["score"])
+    with pytest.raises(BundleError, match="a network of your own"):
+        fovea.load(tmp_path / "s.safetensors")
+
+
 def test_a_soup_of_seeds_is_no_worse_than_the_network_alone(digits, tmp_path):
     """Networks from other random weights do not mix, and a greedy soup leaves them out."""
     done = shrink(digits(0), "digits", steps="soup", members=[digits(1)], out=tmp_path / "s.safetensors", threads=1)
@@ -132,7 +174,7 @@ def test_the_command_prints_json_alone(digits, tmp_path):
         ({}, "Say what to do by `--steps fold,finetune=3`, or what to reach by `--target`"),
         ({"steps": "soup", "target": "macs=2x"}, "one of them"),
         ({"steps": "finetune=1", "teacher": "x"}, "`--teacher` is for steps that learn from one, as `distil`"),
-        ({"steps": "distil=1"}, "`distil` needs other networks: name them by `--teacher A.safetensors`"),
+        ({"steps": "finetune=1", "network": "net"}, r"`network` \(=net\) must be the code of your own network"),
         ({"steps": "soup"}, "`soup` needs other networks: name them by `--members"),
         ({"steps": "finetune=1", "out": "small.onnx"}, r"`out` \(=small.onnx\) must end in .safetensors"),
         ({"steps": "finetune=1", "out": "none/small.safetensors"}, "there is no folder `none`"),

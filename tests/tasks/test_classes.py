@@ -10,10 +10,10 @@ from fovea.errors import DataError, UsageError
 from fovea.metrics import wilson_interval
 from fovea.tasks.class_figures import ClassRow, Confusion
 from fovea.tasks.classes import Classes, chosen_classes, probabilities
+from fovea.tasks.figures import Measured, Mistake
 from fovea.tasks.number import Number
 from fovea.tasks.prediction import LabelScore, Prediction
 from fovea.tasks.score import ACCURACY, Score
-from fovea.tasks.task import Measured, Mistake
 from fovea.training.losses import make_loss
 from fovea.training.recipe import Recipe
 

@@ -10,10 +10,10 @@ from torch.nn import functional as F
 
 from fovea.errors import DataError, UsageError
 from fovea.tasks.classes import Classes
+from fovea.tasks.figures import Measured, Mistake
 from fovea.tasks.grade import ERROR, Grade, medians
 from fovea.tasks.grade_figures import GradeFigures
 from fovea.tasks.score import Score
-from fovea.tasks.task import Measured, Mistake
 from fovea.tasks.wording import Wording
 
 SML = Grade(names=("small", "medium", "large"))

@@ -10,12 +10,12 @@ from torch.nn import functional as F
 
 from fovea import metrics
 from fovea.errors import DataError, UsageError
+from fovea.tasks.figures import Measured, Mistake
 from fovea.tasks.label_figures import LabelRow
 from fovea.tasks.labels import MAP, SeveralLabels
 from fovea.tasks.number import Number
 from fovea.tasks.prediction import LabelScore, Prediction
 from fovea.tasks.score import Score
-from fovea.tasks.task import Measured, Mistake
 from fovea.tasks.wording import Wording
 
 NAN = float("nan")

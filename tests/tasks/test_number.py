@@ -8,10 +8,10 @@ import torch
 
 from fovea.errors import DataError, UsageError
 from fovea.tasks.classes import Classes
+from fovea.tasks.figures import Mistake
 from fovea.tasks.number import Number, number_of
 from fovea.tasks.prediction import Prediction
 from fovea.tasks.score import Score
-from fovea.tasks.task import Mistake
 from fovea.training.losses import make_loss
 from fovea.training.recipe import Recipe
 

@@ -66,6 +66,19 @@ def test_muon_brings_the_weight_back_to_its_norm():
     assert weight.detach().norm().item() == pytest.approx(8**0.5, rel=1e-5)
 
 
+def test_muon_holds_the_norm_of_a_weight_that_has_learned():
+    weight = nn.Parameter(3 * random(4, 2, 3, 3))
+    before, norm = weight.detach().clone(), weight.norm().item()
+    optimiser = Muon([weight], lr=0.01)
+    optimiser.hold_norms()
+    weight.grad = random(4, 2, 3, 3, seed=1)
+    optimiser.step()
+    assert (weight - before).norm().item() / norm == pytest.approx(0.01, rel=0.2)
+    optimiser.param_groups[0]["lr"] = 1e-9
+    optimiser.step()
+    assert weight.norm().item() == pytest.approx(norm, rel=1e-5)
+
+
 def test_muon_leaves_a_weight_without_gradient_alone():
     weight = nn.Parameter(random(4, 2, 3, 3))
     before = weight.detach().clone()

@@ -146,12 +146,12 @@ class Damages:
         return -layers * math.log(min(1.0, left.item()))
 
 
-def widths_of(group: Group, layers: Mapping[str, LayerAt], *, clock: Clock | None, least: float) -> tuple[int, ...]:
-    """Return the numbers of channels that a group may keep, falling from all to the share `least` at least."""
+def widths_of(group: Group, layers: Mapping[str, LayerAt], *, clock: Clock | None, fewest: int) -> tuple[int, ...]:
+    """Return the numbers of channels that a group may keep, falling from all to `fewest` at least."""
     cells = cells_of(group)
-    fewest = max(cells, -(-len(group) * least // 1))
+    fewest = min(len(group), max(cells, fewest))
     if clock is None:
-        return candidates(len(group), multiple=cells, least=int(fewest), most=UNTIMED)
+        return candidates(len(group), multiple=cells, least=fewest, most=UNTIMED)
     outputs, inputs = _counts(group)
     paths = [path for path in layers if path in outputs or path in inputs]
     if not paths:
@@ -162,7 +162,7 @@ def widths_of(group: Group, layers: Mapping[str, LayerAt], *, clock: Clock | Non
         less = (layers[path].less(lost * inputs.get(path, 0), lost * outputs.get(path, 0)) for path in paths)
         return sum(layer.calls * clock.layer(layer.form) for layer in less)
 
-    return worthwhile(candidates(len(group), multiple=cells, least=int(fewest)), seconds)
+    return worthwhile(candidates(len(group), multiple=cells, least=fewest), seconds)
 
 
 def _counts(group: Group) -> tuple[dict[str, int], dict[str, int]]:

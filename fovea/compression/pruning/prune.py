@@ -1,9 +1,10 @@
 """Whole channels and blocks are taken out of a network until it costs what it may.
 
-First it is measured what the network loses without each group's channels and each block; then a plan is made of what
-does least for what it spares, carried out, and the result measured.
+In each of some rounds it is measured what the network loses without each group's channels and each block; then a plan
+is made of what does least for what it spares, carried out, and the result measured.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -27,8 +28,8 @@ TRIES = 4
 """Plans that are carried out on a copy, and measured, before one is kept."""
 LISTED, MENTIONED = 3, 12
 """Fixed groups, and narrower ones, that a line names."""
-AFFORDABLE_MACS, FEWEST = 3e11, 32
-"""What the sensitivities of a network may take, a minute or two, and the samples that they take at least."""
+AFFORDABLE_MACS, FEWEST = 1e12, 32
+"""What the sensitivities take in a round at most, half a minute or so, and the samples that they take at least."""
 ENDS = "they are the network's"
 """Begins the reasons why its inputs and outputs stay, which need no mention."""
 CLOSE = 0.01
@@ -55,12 +56,17 @@ class Pruning:
     """Times layers, so that only widths are chosen that are faster than all larger ones; None takes any width."""
     least: float = 0.1
     """Share of every group that stays."""
+    rounds: int = 3
+    """In which it goes, where samples tell what is lost: that is measured anew for each, as what goes together costs
+    more than the sum."""
 
     def __post_init__(self) -> None:
         if not 0 < self.amount < 1:
             raise UsageError(f"`prune` (={self.amount}) must lie above 0 and below 1: the share that goes.")
         if not 0 <= self.least < 1:
             raise UsageError(f"`least` (={self.least}) must lie from 0 to below 1: the share of a group that stays.")
+        if self.rounds < 1:
+            raise UsageError(f"`rounds` (={self.rounds}) must be 1 or more.")
         Costs(target=self.target, clock=self.clock)
 
 
@@ -86,6 +92,8 @@ class _Work:
     model: nn.Module
     pruning: Pruning
     channels: Channels
+    scores: Mapping[str, Tensor]
+    """By name of group: the importance of its channels, (channels,) float32."""
     orders: Mapping[str, Judged]
     layers: Mapping[str, LayerAt]
     costs: Costs
@@ -115,42 +123,84 @@ def prune(
 ) -> Pruned:
     """Take channels and blocks out of `model`, in place, until the share `pruning.amount` of its cost is gone.
 
-    `samples` of the training part tell what the network loses; without them the importance of what goes does. Norms
-    get the statistics of what is left from them. For inputs (C, *sizes).
+    `samples` of the training part tell what the network loses; without them the importance of what goes does, and one
+    round takes all. Norms get the statistics of what is left from them. For inputs (C, *sizes).
 
     Raises:
         UsageError: nothing may go, with the layers and why, or not so much; the network is left as it was.
     """
+    rounds = 1 if samples is None else pruning.rounds
+    first = work = _work(model, input_shape, pruning, samples)
+    done = Pruned(model=model, before=first.before, after=first.before)
+    for number in range(1, rounds + 1):
+        if number > 1:
+            try:
+                work = _work(model, input_shape, pruning, samples)
+            except UsageError:  # nothing more may go
+                break
+        blocks = residual_blocks(model, input_shape) if pruning.blocks and samples else ()
+        found = None
+        if samples is not None:
+            few = _few(samples, work, blocks)
+            found = sensitivity(model, few, list(work.orders.values()), blocks=blocks, progress=progress)
+        last = number == rounds
+        planner = _planner(work, found, floors={group.name: len(group) for group in first.channels.groups})
+        if number == 1:
+            planner().reach(1 - pruning.amount)  # before anything goes: whether so much may
+        wanted = (1 - pruning.amount) ** (number / rounds) * first.before / work.before
+        try:
+            plan, after = _reached(work, planner, input_shape, wanted=wanted, last=last)
+        except UsageError:
+            if number == 1:
+                raise
+            break
+        done = _with(done, work, plan, after=after, changes=work.done(model, plan), found=found)
+        if samples is not None:
+            renew_statistics(model, [inputs for inputs, _ in samples.batches])
+    return replace(done, notes=_notes(done, first))
+
+
+def _work(model: nn.Module, input_shape: Sequence[int], pruning: Pruning, samples: Samples | None) -> _Work:
+    """Return what is known of a network. Raises: UsageError where nothing may go."""
     channels = channel_groups(model, input_shape)
     costs = Costs(target=pruning.target, clock=pruning.clock)
     scores, unjudged = scores_of(model, channels.free, importance=pruning.importance, samples=samples)
     groups = [replace(group, fixed=unjudged.get(group.name, group.fixed)) for group in channels.groups]
     channels = replace(channels, groups=tuple(groups))
     orders = orders_of(model, channels, scores)
-    blocks = residual_blocks(model, input_shape) if pruning.blocks and samples else ()
-    if not orders and not blocks:
+    if not orders and not (pruning.blocks and samples and residual_blocks(model, input_shape)):
         raise UsageError(f"`prune` finds no channels that may go: {_reasons(channels)}")
     layers = layers_at(model, input_shape)
-    work = _Work(model, pruning, channels, orders, layers, costs, costs.network(model, input_shape))
-    found = None
-    if samples is not None:
-        found = sensitivity(model, _few(samples, work, blocks), list(orders.values()), blocks=blocks, progress=progress)
-    planner = _planner(work, scores, found)
-    plan, after = _reached(work, planner, input_shape)
-    changes = work.done(model, plan)
-    if samples is not None:
-        renew_statistics(model, [inputs for inputs, _ in samples.batches])
-    widths = {name: (len(orders[name].order), kept) for name, kept in plan.widths.items()}
-    done = Pruned(
-        model=model,
-        changes=changes,
-        before=work.before,
+    return _Work(model, pruning, channels, scores, orders, layers, costs, costs.network(model, input_shape))
+
+
+def _with(
+    done: Pruned,
+    work: _Work,
+    plan: Plan,
+    *,
+    after: float,
+    changes: Sequence[Mapping[str, Any]],
+    found: Sensitivity | None,
+) -> Pruned:
+    """Return what has been made with what one more round has."""
+    blocks = (*done.blocks, *plan.blocks)
+    narrower = {
+        name: (done.widths.get(name, (len(work.orders[name].order), 0))[0], kept) for name, kept in plan.widths.items()
+    }
+    widths = {
+        name: width
+        for name, width in {**done.widths, **narrower}.items()
+        if not any(name.startswith(f"{block}.") for block in blocks)
+    }
+    return replace(
+        done,
+        changes=[*done.changes, *changes],
         after=after,
         widths=widths,
-        blocks=plan.blocks,
-        sensitivity=found,
+        blocks=blocks,
+        sensitivity=done.sensitivity or found,
     )
-    return replace(done, notes=_notes(done, work))
 
 
 def _few(samples: Samples, work: _Work, blocks: Sequence[str]) -> Samples:
@@ -160,25 +210,30 @@ def _few(samples: Samples, work: _Work, blocks: Sequence[str]) -> Samples:
     return samples.first(max(FEWEST, int(AFFORDABLE_MACS / max(1, macs * passes))))
 
 
-def _planner(work: _Work, scores: Mapping[str, Tensor], found: Sensitivity | None) -> Callable[[float], Plan]:
-    """Return what makes a plan for a share of the cost that may be left."""
+def _planner(work: _Work, found: Sensitivity | None, *, floors: Mapping[str, int]) -> Callable[[], Planner]:
+    """Return what makes a planner with nothing done; `floors` are the channels of groups before any went."""
     pruning, layers = work.pruning, work.layers
-    damages = Damages(scores, found)
+    damages = Damages(work.scores, found)
     groups = []
     for group in work.channels.free:
-        widths = widths_of(group, layers, clock=pruning.clock, least=pruning.least)
+        fewest = math.ceil(pruning.least * floors.get(group.name, len(group)))
+        widths = widths_of(group, layers, clock=pruning.clock, fewest=fewest)
         groups.append(narrowing(group, work.orders[group.name], damages, widths))
     leavings = [Leaving(name=name, damage=max(0.0, loss - found.base)) for name, loss in found.blocks] if found else []
-    return lambda share: Planner(layers, work.costs, groups, leavings).reach(share)
+    return lambda: Planner(layers, work.costs, groups, leavings)
 
 
-def _reached(work: _Work, planner: Callable[[float], Plan], input_shape: Sequence[int]) -> tuple[Plan, float]:
-    """Return the first plan that leaves what may be left as measured, and what it leaves; else the closest."""
-    wanted = 1 - work.pruning.amount
+def _reached(
+    work: _Work, planner: Callable[[], Planner], input_shape: Sequence[int], *, wanted: float, last: bool
+) -> tuple[Plan, float]:
+    """Return the first plan that leaves what may be left as measured, and what it leaves; else the closest.
+
+    Only the last round comes close to what is wanted; those before it make the best moves, and the first plan counts.
+    """
     goal, best = wanted, None
-    for _ in range(TRIES):
+    for _ in range(TRIES if last else 1):
         try:
-            plan = planner(goal)
+            plan = planner().reach(goal, closely=last)
         except UsageError:
             if best is None:
                 raise

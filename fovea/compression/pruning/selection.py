@@ -102,8 +102,8 @@ class Planner:
         """What is left of the cost of all layers, from 0 to 1."""
         return sum(self._now.values()) / self._whole if self._whole else 1.0
 
-    def reach(self, share: float) -> Plan:
-        """Return the plan after which so much of the cost is left, or a little less.
+    def reach(self, share: float, *, closely: bool = True) -> Plan:
+        """Return the plan after which so much of the cost is left, or less; a little less if `closely`.
 
         Raises:
             UsageError: nothing more may go, and more is left.
@@ -117,7 +117,7 @@ class Planner:
                 )
             best = min(moves, key=lambda move: (move.damage / move.spares, -move.spares))
             missing = (self.share - share) * self._whole
-            if best.spares >= missing:
+            if closely and best.spares >= missing:
                 best = self._last(moves, missing)
             self._do(best)
         return self.plan

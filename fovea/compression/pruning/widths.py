@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 GAIN = 0.03
 """What is faster by less is noise."""
-MOST = 16
+MOST = 8
 """Widths of a group that are timed."""
 
 

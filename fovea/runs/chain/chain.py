@@ -18,6 +18,7 @@ from fovea.drift import SECTION as REFERENCE
 from fovea.errors import BundleError, DropError, TrainingError, UsageError
 from fovea.evaluation.validation import reference_of
 from fovea.exporting.clock import clock_at_hand
+from fovea.layers import copied
 from fovea.model.bundle import Bundle, load
 from fovea.runs.chain.kept import Kept, tensor_bytes
 from fovea.runs.chain.material import Material
@@ -41,6 +42,8 @@ class Settings:
     teacher: Callable[[Tensor], Tensor] | None = None
     """As in `Work`."""
     members: Sequence[nn.Module] = ()
+    network: nn.Module | None = None
+    """A user's own, whose code the model file does not hold."""
 
 
 class Chain:
@@ -84,7 +87,7 @@ class Chain:
         """Go on after the last finished step. Raises: UsageError where that was of another chain."""
         found, rows = self.kept.read()
         expected = self.settings.provenance
-        for name in ("model", "data", "seed", "threads", "teacher", "members", "target"):
+        for name in ("model", "data", "seed", "threads", "teacher", "members", "target", "recipe"):
             if found.get(name) != expected.get(name):
                 raise UsageError(
                     f"`--resume`: the chain in `{self.kept.unfinished}` had another {name}; give that, or begin anew."
@@ -210,7 +213,9 @@ class Chain:
 
     def loaded(self, path: Path) -> Bundle:
         """Return the network in a file, on the device of the chain."""
-        return load(path, device=str(self.material.bundle.device))
+        network = self.settings.network
+        own = None if network is None else copied(network)
+        return load(path, model=own, device=str(self.material.bundle.device))
 
     def lost(self, row: Row) -> str:
         """Return what a row loses, as a person reads it."""

@@ -3,10 +3,10 @@
 Stored samples are (N, H, W, C) uint8 of images; inputs (N, C, H, W) float32, normalised.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Unpack
+from typing import Any, Unpack
 
 import numpy as np
 import torch
@@ -23,7 +23,8 @@ from fovea.display import Display
 from fovea.errors import DataError, FoveaError
 from fovea.evaluation.divided import Purpose, divided_data
 from fovea.model.bundle import Bundle
-from fovea.tasks.task import Labels, Measured, Task
+from fovea.tasks.figures import Measured
+from fovea.tasks.task import Labels, Task
 from fovea.training.engine import seed_of
 from fovea.training.inference import as_evaluated, predict_logits
 from fovea.training.recipe import Recipe
@@ -107,16 +108,20 @@ def material_of(
     data: str | Path,
     *,
     seed: int,
+    changes: Mapping[str, Any],
     allow_bad: bool,
     display: Display,
     **reading: Unpack[Reading],
 ) -> Material:
     """Return the data of a chain, divided as the network's training divided it, and decoded.
 
+    `changes` are those of the recipe of further training.
+
     Raises:
         DataError: there is no training part, or it is of another kind or has other classes.
-        UsageError: the network's task has no score.
+        UsageError: the network's task has no score, or a change that cannot be.
     """
+    recipe = refit_recipe(recipe_of(bundle, display), seed=seed, changes=changes)
     source, divided, _, seen = divided_data(bundle, data, PURPOSE, allow_bad=allow_bad, display=display, **reading)
     for note in divided.notes:
         display.note(f"data: {note}")
@@ -126,12 +131,11 @@ def material_of(
             "was trained on: what later rows lose against it is overstated"
         )
     decoded = source.decode(divided, bundle.preprocess, progress=display.counter("decoding"))
-    recipe = recipe_of(bundle, display)
     return Material(
         dataset=decoded,
         bundle=bundle,
         unseen=not seen,
-        recipe=refit_recipe(recipe, seed=seed),
+        recipe=recipe,
         augmentation=_augmentation(bundle, decoded, recipe),
         seed=seed,
     )
@@ -142,7 +146,10 @@ def recipe_of(bundle: Bundle, display: Display) -> Recipe:
     given = bundle.card.training.recipe if bundle.card.training is not None else None
     plain = Recipe(loss=bundle.target.loss)
     if given is None:
-        display.note("training: the model file names no recipe; further training takes batches of 128, no augmentation")
+        display.note(
+            "training: the model file names no recipe; further training takes batches of 128, and no augmentation: "
+            "`--set augment='flip,shift 4'` gives some"
+        )
         return plain
     try:
         return Recipe.from_dict(

@@ -22,19 +22,19 @@ def places(given: Given) -> tuple[Path, ...]:
     return tuple(Path(str(place).strip()) for place in several)
 
 
-def teacher_of(paths: Sequence[Path], student: Bundle) -> Callable[[Tensor], Tensor] | None:
-    """Return what turns the inputs of `student` into outputs (N, K): the mean over the networks in these files.
+def teacher_of(teachers: Sequence[tuple[str, Bundle]], student: Bundle) -> Callable[[Tensor], Tensor] | None:
+    """Return what turns the inputs of `student` into outputs (N, K): the mean over these networks and their names.
 
     The mean of logits is that of the distributions' logarithms (Hinton et al. 2015, arXiv:1503.02531, section 1).
 
     Raises: UsageError for a network that predicts something else, or sees its samples otherwise.
     """
-    if not paths:
+    if not teachers:
         return None
-    teachers = [_Teacher(load(path, device=str(student.device)), student, path.name) for path in paths]
+    asked = [_Teacher(bundle, student, name) for name, bundle in teachers]
 
     def outputs(inputs: Tensor) -> Tensor:
-        return torch.stack([teacher(inputs) for teacher in teachers]).mean(0)
+        return torch.stack([teacher(inputs) for teacher in asked]).mean(0)
 
     return outputs
 
