@@ -1,16 +1,12 @@
-"""Image search: exact neighbours against the bare product and faiss, half precision, cells, and how fast an index fills.
+"""Image search: exact neighbours against the bare product and faiss, half precision, cells, how fast an index fills.
 
-Embeddings are vectors around a thousand means, as those of classes are, in a file that is mapped; one thread. With
-`--model` and `--data` the last parts run on real ones: what cells find for images that are not in the index, and images
-per second of `fovea index` against the network alone. With `--million` the exact part runs on a million vectors, too: it
-takes 2 GB of disk and 6 GB of memory.
+Embeddings are vectors around a thousand means, as those of classes are, in a file that is mapped; one thread, so run it
+with OMP_NUM_THREADS=1. With `--model` and `--data` the last parts run on real ones: what cells find for images that are
+not in the index, and images per second of `fovea index` against the network alone. With `--million` the first parts run
+on a million vectors, too, which takes 3 GB of disk and 6 GB of memory.
 """
 
 import os
-
-for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(name, "1")  # before any library reads them
-
 import tempfile
 import time
 from collections.abc import Callable
@@ -30,7 +26,7 @@ from fovea.model.bundle import load
 from fovea.model.embedding import BATCH, embedder_of
 from fovea.retrieval.approximate import approximate
 from fovea.retrieval.faiss_file import load_faiss
-from fovea.retrieval.index import Index
+from fovea.retrieval.index import Index, Maker, Rows
 from fovea.retrieval.index_file import read_index
 from fovea.retrieval.neighbours import Neighbours, nearest, squared_norms
 from fovea.training.losses import main_head
@@ -46,6 +42,8 @@ def main() -> None:
     parser.add_argument("--model", help="a model file")
     parser.add_argument("--data", help="what it was trained for, with a test part")
     parser.add_argument("--only", choices=("exact", "half", "cells", "fill"), help="only this part")
+    if os.environ.get("OMP_NUM_THREADS") != "1":
+        raise SystemExit("This compares single threads: OMP_NUM_THREADS=1 python benchmarks/retrieval.py")
     given = begun(parser)
     torch.set_num_threads(1)
     faiss = load_faiss()
@@ -89,6 +87,9 @@ def around_means(path: Path, N: int, count: int) -> tuple[NDArray[np.float32], N
     return np.memmap(path, np.float32, "r", shape=(N, D)).view(np.ndarray), drawn(count)
 
 
+Search = Callable[[NDArray[np.float32]], object]
+
+
 def milliseconds(
     search: Callable[[NDArray[np.float32]], object], queries: NDArray[np.float32], each: int
 ) -> Contestant:
@@ -117,7 +118,7 @@ def exact(
     flat = faiss.IndexFlatL2(D)
     flat.add(embeddings)
     for each in (1, len(queries) // 2):
-        searches: dict[str, Callable[[NDArray[np.float32]], object]] = {
+        searches: dict[str, Search] = {
             "fovea": lambda q: nearest(q, embeddings, K, squares=squares),
             "bare NumPy product": lambda q: embeddings @ q[0] if len(q) == 1 else q @ embeddings.T,
             "faiss flat": lambda q: flat.search(q, K),
@@ -148,7 +149,7 @@ def half(
     whole, found = nearest(queries, embeddings, K, squares=squares), nearest(queries, small, K, squares=norms)
     print(" float16, half the bytes")
     print_verdict(f"  recall@{K} of the exact neighbours", recall(found, whole), at_least=0.999)
-    searches: dict[str, Callable[[NDArray[np.float32]], object]] = {
+    searches: dict[str, Search] = {
         "float16": lambda q: nearest(q, small, K, squares=norms),
         "float32": lambda q: nearest(q, embeddings, K, squares=squares),
     }
@@ -186,11 +187,19 @@ def cells(
 
 def bare_index(embeddings: NDArray[np.float32], squares: NDArray[np.float32]) -> Index:
     """Return an index of nothing but embeddings."""
+    N = len(embeddings)
+    rows = Rows(
+        names=[""] * N,
+        parts=np.zeros(N, np.uint8),
+        labels=np.full(N, -1),
+        digests=np.zeros((N, 32), np.uint8),
+        looks=np.zeros((N, 2), np.int64),
+    )
     return Index(
         embeddings=embeddings,
         squares=squares,
-        rows=None,  # type: ignore[arg-type]  # nothing here asks what they are of
-        maker=None,  # type: ignore[arg-type]
+        rows=rows,
+        maker=Maker(model_sha256="", layer="", entering=True, preprocess={}),
         metric="l2",
         task="classes",
         classes=(),

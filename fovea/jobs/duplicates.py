@@ -24,8 +24,9 @@ from fovea.report.page import render, write_page
 from fovea.report.rasters import in_colour
 from fovea.report.sheet import MOST_ROWS, Drawn, Sheet
 from fovea.report.sheet import Group as SheetGroup
+from fovea.retrieval import SUFFIX
 from fovea.retrieval.alike import RATIO, alike
-from fovea.retrieval.index import SUFFIX, Index
+from fovea.retrieval.index import Index
 from fovea.retrieval.index_file import read_index
 from fovea.storage import page_path
 

@@ -13,7 +13,7 @@ from fovea.card import Card, card_values
 from fovea.compression.coding.description import Coding
 from fovea.errors import BundleError, StorageError, listed
 from fovea.files import check_regular
-from fovea.retrieval.index import SUFFIX as INDEX
+from fovea.retrieval import SUFFIX as INDEX
 from fovea.tensor_file import MAX_TENSORS, read_table
 
 EXPORTED = ".onnx"

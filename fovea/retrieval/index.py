@@ -13,8 +13,6 @@ from fovea.data.dataset import PARTS
 from fovea.retrieval.neighbours import Floats, Neighbours, nearest
 from fovea.tasks.task import Labels
 
-SUFFIX = ".fovea-index"
-
 
 @dataclass(frozen=True, kw_only=True)
 class Maker:

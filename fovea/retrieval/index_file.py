@@ -19,7 +19,8 @@ from fovea.data.dataset import PARTS
 from fovea.errors import BundleError, FoveaError, StorageError, UsageError, first_line
 from fovea.fields import Fields
 from fovea.files import check_regular, no_file
-from fovea.retrieval.index import SUFFIX, Index, Maker, Rows
+from fovea.retrieval import SUFFIX
+from fovea.retrieval.index import Index, Maker, Rows
 from fovea.retrieval.neighbours import METRICS
 from fovea.storage import write_atomically
 from fovea.tensor_file import Entry, check_place, read_table, write_header

@@ -7,11 +7,12 @@ n u |q| |e|); the distances of these are then computed as they are written, in f
 Queries are (Q, D), embeddings (N, D), both float.
 """
 
+import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from fovea.errors import UsageError
@@ -20,15 +21,20 @@ Metric = Literal["l2", "cosine"]
 METRICS: tuple[str, ...] = get_args(Metric)
 QUERIES = 1024
 """At a time: enough for the rate of matrix products, whatever is read from the disk again for the next ones."""
-SCORES = 1 << 20
-"""Products that are held at a time."""
+SCORES = 1 << 18
+"""Products that are held at a time, near the processor."""
 ROWS = range(1024, 65_537)
-"""Embeddings at a time, from the fewest to the most; of half precision not more than `WIDENED`, which stay near."""
-WIDENED = 2048
-PAIRS = 1 << 22
-"""Values of candidates that are held at a time for their exact distances."""
-CROWD = 8
-"""Times `k`: where more are as near, the block is cut to its own nearest first."""
+"""Embeddings at a time, from the fewest to the most."""
+WIDENED = 1024
+"""The same of float16: as float32 they stay near the processor."""
+PAIRS = 1 << 16
+"""Values of candidates that are held at a time, near the processor, for their exact distances."""
+FIRST = 2048
+"""Embeddings of which the k-th nearest leaves few of the others to be looked at."""
+CROWD = 4
+"""Times `k`, in the mean of the queries: with more candidates, those that have no place any more are left out."""
+MOST = 1 << 20
+"""Candidates that are held: of more, as of embeddings that are all the same, only the nearest are kept."""
 UNIT = 2.0**-24
 """Of rounding to float32."""
 
@@ -79,7 +85,8 @@ def nearest(
 
 def squared_norms(embeddings: Floats) -> NDArray[np.float32]:
     """Return the squared norms (N,) float32 of embeddings (N, D) float, as `nearest` takes them."""
-    parts = [_squares(np.asarray(block)) for _, block in _blocks(embeddings, WIDENED)]
+    widened = _Widened(WIDENED, embeddings.shape[1])
+    parts = [_squares(widened(block)) for _, block in _blocks(embeddings, WIDENED)]
     return np.concatenate([np.empty(0, np.float32), *parts])
 
 
@@ -100,95 +107,163 @@ def check_metric(metric: str) -> None:
         raise UsageError(f"`metric` (={metric}) must be {' or '.join(f'`{name}`' for name in METRICS)}.")
 
 
-@dataclass
-class _Best:
-    """The nearest rows so far, and their distances: (Q, k), sorted."""
+class _Candidates(NamedTuple):
+    """Rows that may be among the nearest: for which query each is, and its score, (n,)."""
 
-    distances: NDArray[np.float64]
-    indices: NDArray[np.int64]
+    which: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    scores: NDArray[np.float32]
 
-    def take(self, which: NDArray[np.int64], distances: NDArray[np.float64], indices: NDArray[np.int64]) -> None:
-        """Let further rows, each for the query that `which` names, stand among the best."""
-        touched, place = np.unique(which, return_inverse=True)
-        k = self.indices.shape[1]
-        owner = np.concatenate([np.repeat(np.arange(len(touched)), k), place])
-        everyone = np.concatenate([self.distances[touched].ravel(), distances])
-        rows = np.concatenate([self.indices[touched].ravel(), indices])
-        order = np.lexsort((rows, everyone, owner))
-        starts = np.searchsorted(owner[order], np.arange(len(touched)))
-        kept = order[starts[:, None] + np.arange(k)]
-        self.distances[touched], self.indices[touched] = everyone[kept], rows[kept]
+    def and_those(self, other: "_Candidates") -> "_Candidates":
+        """Return these and others."""
+        return _Candidates(*(np.concatenate(pair) for pair in zip(self, other, strict=True)))
+
+    def of(self, chosen: NDArray[Any]) -> "_Candidates":
+        """Return some of them, by index or by mask."""
+        return _Candidates(*(column[chosen] for column in self))
 
 
 class _Search:
-    """The search for some queries (Q, D) float32 over all embeddings."""
+    """The search for some queries (Q, D) float32 over all embeddings.
+
+    A score grows with the distance, and is computed with an error of at most `room` (Q,). Whatever is not above the
+    k-th lowest score by more than twice that may be among the nearest.
+    """
 
     def __init__(self, queries: NDArray[np.float32], k: int, metric: str) -> None:
         self.queries, self.k, self.metric = queries, k, metric
         self.squares = np.einsum("qd,qd->q", queries, queries, dtype=np.float64)
-        # what is multiplied: scores are low where rows are near
-        if metric == "cosine":
-            norms = np.sqrt(np.where(self.squares > 0, self.squares, 1))
-            self.factors = (-queries / norms[:, None]).astype(np.float32)
-        else:
-            self.factors = -queries
+        norms = np.sqrt(np.where(self.squares > 0, self.squares, 1))
+        self.factors = (-queries / norms[:, None]).astype(np.float32) if metric == "cosine" else -queries
         Q = len(queries)
-        self.best = _Best(np.full((Q, k), np.inf), np.full((Q, k), np.iinfo(np.int64).max))
+        self.lowest = np.full(Q, np.inf)
+        """(Q,): the k-th score so far."""
+        self.room = np.zeros(Q)
+        none = np.empty(0, np.int64)
+        self.found = _Candidates(none, none, np.empty(0, np.float32))
 
     def over(self, embeddings: Floats, squares: NDArray[np.float32] | None, progress: Progress | None) -> Neighbours:
         """Return the nearest of all embeddings."""
-        N = len(embeddings)
+        N, D = embeddings.shape
         most = WIDENED if embeddings.dtype == np.float16 else ROWS[-1]
         rows = min(most, max(ROWS[0], SCORES // len(self.queries)))
+        widened, products = _Widened(rows, D), np.empty(rows * len(self.queries), np.float32)
         with np.errstate(over="ignore", invalid="ignore"):
             for first, block in _blocks(embeddings, rows):
-                wide = np.asarray(block, np.float32)
+                wide = widened(block)
                 known = _squares(wide) if squares is None else squares[first : first + len(wide)]
-                self._take(wide, np.asarray(known), first)
+                self._take(self._scores(wide, np.asarray(known), products), first)
+                if len(self.found.which) > MOST:
+                    self._settle(embeddings)
                 if progress is not None:
                     progress(first + len(wide), N)
-        if N and self.best.indices.max(initial=0) >= N:
-            raise UsageError("The embeddings hold values that are not finite, which are near nothing; embed again.")
-        return Neighbours(self.best.indices, self.best.distances.astype(np.float32))
-
-    def _take(self, block: NDArray[np.float32], squares: NDArray[np.float32], first: int) -> None:
-        """Let the rows of a block stand among the best."""
-        scores, room = self._scores(block, squares)
-        limits = self._limits() + room
-        near = scores <= limits[:, None]
-        crowded = np.flatnonzero(np.count_nonzero(near, axis=1) > CROWD * self.k)
-        if len(crowded):
-            own = np.partition(scores[crowded], self.k - 1, axis=1)[:, self.k - 1] if self.k < len(block) else np.inf
-            limits[crowded] = np.minimum(limits[crowded], own + 2 * room[crowded])
-            near[crowded] = scores[crowded] <= limits[crowded, None]
-        which, rows = np.nonzero(near)
-        step = max(1, PAIRS // block.shape[1])
-        for start in range(0, len(rows), step):
-            here, there = which[start : start + step], rows[start : start + step]
-            self.best.take(here, exact_distances(self.queries[here], block[there], self.metric), there + first)
+            return self._nearest(embeddings)
 
     def _scores(
-        self, block: NDArray[np.float32], squares: NDArray[np.float32]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-        """Return what grows with the distance (Q, rows), and how far its rounding may be off (Q,)."""
-        scores = (block @ self.factors[0])[None] if len(self.factors) == 1 else self.factors @ block.T
+        self, block: NDArray[np.float32], squares: NDArray[np.float32], products: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Return the scores (Q, rows), which lie in `products`."""
+        Q, rows = len(self.factors), len(block)
+        scores = products[: Q * rows].reshape(Q, rows)
+        if Q == 1:
+            np.matmul(block, self.factors[0], out=scores[0])
+        else:
+            np.matmul(self.factors, block.T, out=scores)
         bound = 2 * (block.shape[1] + 2) * UNIT
         if self.metric == "cosine":
             norms = np.sqrt(squares)
             scores *= np.divide(1, norms, out=np.zeros_like(norms), where=norms > 0)
-            return scores, np.full(len(scores), bound)
-        scores += squares / 2
-        largest = np.sqrt(float(squares.max(initial=0)))
-        return scores, bound * (np.sqrt(self.squares) * largest + largest**2)
+            self.room = np.full(Q, bound)
+        else:
+            scores += squares / 2
+            largest = np.sqrt(float(squares.max(initial=0)))
+            self.room = np.maximum(self.room, bound * (np.sqrt(self.squares) * largest + largest**2))
+        return scores
+
+    def _take(self, scores: NDArray[np.float32], first: int) -> None:
+        """Let what is near in a block stand among the candidates."""
+        if not first and self.k < scores.shape[1]:
+            some = scores[:, : max(FIRST, self.k)]
+            self.lowest = np.partition(some, self.k - 1, axis=1)[:, self.k - 1].astype(np.float64)
+        limits = np.nextafter(self._limits().astype(np.float32), np.float32(np.inf))
+        near = _true_places((scores <= limits[:, None]).ravel())
+        if not len(near):
+            return
+        which, rows = np.divmod(near, scores.shape[1])
+        self.found = self.found.and_those(_Candidates(which, rows + first, scores.ravel()[near]))
+        if len(self.found.which) > CROWD * len(scores) * self.k:
+            self._prune()
 
     def _limits(self) -> NDArray[np.float64]:
-        """Return the score (Q,) of the last of the best."""
-        last = self.best.distances[:, -1]
-        return last - 1 if self.metric == "cosine" else (last**2 - self.squares) / 2
+        return self.lowest + 2 * self.room
+
+    def _prune(self) -> None:
+        """Leave out candidates that the others leave no place."""
+        found = self.found.of(np.lexsort((self.found.scores, self.found.which)))
+        starts = np.searchsorted(found.which, np.arange(len(self.queries) + 1))
+        enough = np.flatnonzero(np.diff(starts) >= self.k)
+        self.lowest[enough] = found.scores[starts[enough] + self.k - 1]
+        self.found = found.of(found.scores <= self._limits()[found.which])
+
+    def _settle(self, embeddings: Floats) -> None:
+        """Leave only the nearest among the candidates, where there are many as near."""
+        self._prune()
+        if len(self.found.which) > MOST // 2:
+            order, _ = self._exactly(embeddings)
+            self.found = self.found.of(order[order >= 0])
+
+    def _exactly(self, embeddings: Floats) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Return which candidates are the k nearest (Q, k), -1 where there are too few, and their distances."""
+        which, rows, _ = self.found
+        distances = np.empty(len(which))
+        step = max(1, PAIRS // embeddings.shape[1])
+        for start in range(0, len(which), step):
+            some = slice(start, start + step)
+            distances[some] = exact_distances(self.queries[which[some]], embeddings[rows[some]], self.metric)
+        order = np.lexsort((rows, distances, which))
+        starts = np.searchsorted(which[order], np.arange(len(self.queries) + 1))
+        place = starts[:-1, None] + np.arange(self.k)
+        there = place < starts[1:, None]
+        chosen = np.where(there, order[np.where(there, place, 0)] if len(order) else -1, -1)
+        return chosen, np.where(there, distances[chosen] if len(order) else np.inf, np.inf)
+
+    def _nearest(self, embeddings: Floats) -> Neighbours:
+        if self.k:
+            self._prune()
+        chosen, distances = self._exactly(embeddings)
+        if (chosen < 0).any() or not np.isfinite(distances).all():
+            raise UsageError("The embeddings hold values that are not finite, which are near nothing; embed again.")
+        return Neighbours(self.found.rows[chosen], distances.astype(np.float32))
 
 
 def _squares(block: Floats) -> NDArray[np.float32]:
     return np.einsum("nd,nd->n", block, block, dtype=np.float64).astype(np.float32)
+
+
+def _true_places(values: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return where few of many values (n,) are true, eight at a time: several times as fast as one by one."""
+    whole = len(values) // 8 * 8
+    eights = np.flatnonzero(values[:whole].view(np.uint64))
+    places = (8 * eights[:, None] + np.arange(8)).ravel()
+    return np.concatenate([places[values[places]], whole + np.flatnonzero(values[whole:])])
+
+
+class _Widened:
+    """Embeddings (n, D) as float32: those that are float16 by PyTorch, into the same memory every time."""
+
+    def __init__(self, rows: int, D: int) -> None:
+        self._rows, self._D = rows, D
+        self._buffer: torch.Tensor | None = None
+
+    def __call__(self, block: Floats) -> NDArray[np.float32]:
+        if block.dtype != np.float16:
+            return np.asarray(block, np.float32)
+        if self._buffer is None:
+            self._buffer = torch.empty(self._rows, self._D)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a mapped file that nobody writes to
+            wide = self._buffer[: len(block)].copy_(torch.from_numpy(np.asarray(block)))
+        return wide.numpy()
 
 
 def _blocks(embeddings: Floats, rows: int) -> Iterator[tuple[int, Floats]]:

@@ -121,3 +121,15 @@ def test_what_cannot_be_is_refused(change, message):
     given = {"queries": vectors(1, 3), "embeddings": vectors(6, 3), "k": 2, "metric": "l2", **change}
     with pytest.raises(UsageError, match=message):
         nearest(given["queries"], given["embeddings"], given["k"], metric=given["metric"])
+
+
+def test_many_that_are_as_near_take_no_more_memory_than_is_allowed(monkeypatch):
+    monkeypatch.setattr(module, "MOST", 64)
+    monkeypatch.setattr(module, "ROWS", range(16, 33))
+    embeddings = np.tile(vectors(2, 5), (400, 1))
+    held, take = [], module._Search._take
+    monkeypatch.setattr(
+        module._Search, "_take", lambda self, *given: (take(self, *given), held.append(len(self.found.which)))[0]
+    )
+    found = nearest(embeddings[:2], embeddings, 6)
+    assert found.indices.tolist() == [[0, 2, 4, 6, 8, 10], [1, 3, 5, 7, 9, 11]] and max(held) <= 64 + 2 * 32
