@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 from torch.nn.functional import one_hot
 
 from experiments.harness import experiment, over_seeds, started
-from fovea.data.sources.source import find
+from fovea.data.sources.source import DataSource
 from fovea.data.splits import take
 from fovea.display import Display
 from fovea.evaluation.embedded import embedded
-from fovea.evaluation.parts import source_for
 from fovea.model.bundle import load
 from fovea.model.embedding import embedder_of
 from fovea.retrieval.scores import Embeddings, Labels, retrieval_scores
@@ -34,8 +33,8 @@ def main() -> None:
     parser.add_argument("data", help="the name of a data set with the parts train and test")
     parser.add_argument("--each", type=int, nargs="+", default=(1, 5, 20), help="images a class")
     given = started(parser)
-    bundle, dataset = load(given.model), find(given.data)
-    source = source_for(bundle, given.data)
+    bundle, source = load(given.model), DataSource(data=given.data)
+    dataset = source.find()
     known, asked = (
         embedded(
             type(dataset)(**{**vars(dataset), "parts": {part: take(dataset.parts[part], np.arange(count))}}),
