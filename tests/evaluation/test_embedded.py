@@ -15,8 +15,9 @@ def test_parts_come_one_after_the_other_beside_their_labels_and_names(make_bundl
     source = DataSource(data=root, allow_bad=True)
     found = embedded(source.find(), source, embedder_of(load(make_bundle())), batch=4, display=Display(quiet=True))
     assert found.features.shape == (9, 3) and found.rows.shape == (9, 3)
-    assert found.places[0] == ("train", "blue/0.png") and found.places[-1] == ("test", "red/0.png")
+    assert found.places[0] == ("train", "train/blue/0.png")
+    assert found.places[-1] == ("test", "test/red/0.png")
     # blue, green, red are 0, 1, 2 in the data; what enters the last layer is the mean of red, green, blue
     assert (2 - found.features.argmax(1) == found.labels).all()
     assert found.rows.sum(1) == pytest.approx(np.ones(9))
-    assert [bad.name for bad in found.decoded.bad_files] == ["red/bad.png"]
+    assert [bad.name for bad in found.decoded.bad_files] == ["train/red/bad.png"]
