@@ -23,10 +23,14 @@ OPTIONAL = {
     "litert": ("litert_torch", "fovea export --to litert"),
     "ncnn": ("ncnn", "fovea export --to ncnn"),
     "parquet": ("pyarrow", "fovea train DATA.parquet"),
+    "search": ("faiss", "fovea search --approximate"),
     "serve": ("fastapi", "fovea serve MODEL"),
     "tensorboard": ("tensorboard", "fovea train --tensorboard"),
 }
 """The library that each extra brings, and the command that needs it."""
+
+DISTRIBUTED_AS = {"faiss": "faiss-cpu"}
+"""Libraries that are distributed under another name than they are imported by."""
 
 LOW_DISK_BYTES = 5e9
 
@@ -56,9 +60,16 @@ def _software() -> Iterator[Check]:
     yield Check("PyTorch", torch.__version__)
     for name, (library, command) in OPTIONAL.items():
         if importlib.util.find_spec(library):
-            yield Check(name, f"{library} {metadata.version(library)}")
+            yield Check(name, f"{library} {_version(library)}")
         else:
             yield Check(name, f"absent: no `{command}`", ok=False, advice=f'pip install "fovea-cnn[{name}]"')
+
+
+def _version(library: str) -> str:
+    try:
+        return metadata.version(DISTRIBUTED_AS.get(library, library))
+    except metadata.PackageNotFoundError:  # there are several of faiss
+        return "of a version that it does not tell"
 
 
 def _processor() -> Iterator[Check]:
