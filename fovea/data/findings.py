@@ -127,7 +127,7 @@ class DataCheck:
             f"{part}: mean {_figures(values['mean'])}, standard deviation {_figures(values['std'])}{of}"
             for part, values in self.channels.items()
         ]
-        doubted = self.label_faults.lines if self.label_faults else []
+        doubted = [f"labels: {line}" for line in self.label_faults.lines] if self.label_faults else []
         return [f"{self.data}: {parts} {self.nouns}{classes}", *self._size_lines(), *channels, *self.notes, *doubted]
 
     def _size_lines(self) -> list[str]:

@@ -42,9 +42,9 @@ class LabelFaults:
     @property
     def lines(self) -> list[str]:
         """What the reader of the list must know."""
-        found = f"labels: {self.accuracy:.1%} of {self.judged:,} agree with what `{self.layer}` of {self.model} says"
-        few = f"labels: {len(self.left_out)} classes of too few images are not judged" if self.left_out else ""
-        return [line for line in (found, f"labels: {self.seen}", few) if line]
+        found = f"{self.accuracy:.1%} of {self.judged:,} labels agree with what `{self.layer}` of {self.model} sees"
+        few = f"{len(self.left_out)} classes of too few images are not judged" if self.left_out else ""
+        return [line for line in (found, self.seen, few) if line]
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON values."""

@@ -132,4 +132,4 @@ def seen_before(card: Card, dataset: Dataset) -> str:
         )
     if trained.name == dataset.name:
         return f"the network was trained on `{trained.name}` with other images or labels than these"
-    return f"the network has not seen these labels: it was trained on `{trained.name}`"
+    return f"as far as its file tells the network has not seen these labels: it was trained on `{trained.name}`"

@@ -111,18 +111,12 @@ def label(
         UsageError: an unknown way, a model that does not fit it, an index of another model.
         StorageError: the list or the page cannot be written.
     """
-    check_way(by)
-    if count < 1:
-        raise UsageError(f"`count` (={count}) must be at least 1.")
-    if by != "core-set" and (index is not None or layer is not None):
-        raise UsageError(f"`index` and `layer` are for `--by core-set`; `--by {by}` asks the outputs of the network.")
+    _check(by, count, of_embedding=index is not None or layer is not None)
     place, page = _list_path(out), None if html is None else page_path(html, option="html")
     there, display = label_list(place), display or Display(quiet=True)
     known = None if index is None else read_index(index)
     embedder = _embedder(model, index, known, layer, device=device)
-    target = embedder.bundle.target
-    if by != "core-set" and (not target.has_classes or target.several):
-        raise UsageError(f"`--by {by}` needs probabilities of classes, not {target.noun}; take `--by core-set`.")
+    _check_target(embedder.bundle.target, by)
     pool = _pool(data, embedder, there, whole=by == "core-set", input=input)
     found = embedded(pool.dataset, pool.source, embedder, batch=batch, display=display)
     listed = pool.files(found)
@@ -130,7 +124,7 @@ def label(
     if not len(free):
         raise _all_labelled(data, place)
     doubted = _chosen(found, free, known, by=by, count=count, display=display)
-    proposals = [_proposal(listed[row], found, row, doubt, target) for row, doubt in doubted]
+    proposals = [_proposal(listed[row], found, row, doubt, embedder.bundle.target) for row, doubt in doubted]
     there.write(proposals)
     kind = inputs.kind_of(embedder.bundle.preprocess)
     result = LabelResult(
@@ -149,6 +143,21 @@ def label(
         shown = [in_colour(kind.thumbnail(np.asarray(pixels[row]))) for row, _ in doubted[:SHOWN]]
         write_sheet(_sheet(result, shown), page)
     return result
+
+
+def _check(by: str, count: int, *, of_embedding: bool) -> None:
+    """Raise UsageError for what cannot be asked."""
+    check_way(by)
+    if count < 1:
+        raise UsageError(f"`count` (={count}) must be at least 1.")
+    if by != "core-set" and of_embedding:
+        raise UsageError(f"`index` and `layer` are for `--by core-set`; `--by {by}` asks the outputs of the network.")
+
+
+def _check_target(target: Task, by: str) -> None:
+    """Raise UsageError where a network has no probabilities of classes to doubt."""
+    if by != "core-set" and (not target.has_classes or target.several):
+        raise UsageError(f"`--by {by}` needs probabilities of classes, not {target.noun}; take `--by core-set`.")
 
 
 def _list_path(out: str | Path) -> Path:

@@ -1,5 +1,6 @@
 """`fovea search`: the images of an index that a network sees as most alike to others."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ from fovea.storage import page_path
 
 K = 6
 """Neighbours that are shown where nothing else is asked for."""
+VOTES = 20
+"""Images whose votes are printed; JSON has all."""
 QUERIES = 256
 """Images that are looked for at a time."""
 SHOWN = 100
@@ -41,6 +44,15 @@ ROW_WIDTH, GAP = 1030, 23
 """Pixels of a row of pictures, and between two."""
 SIDE = 260
 """Pixels of the longer side of a picture in the page: twice as many, for fine screens."""
+
+
+class Vote(NamedTuple):
+    """What the nearest images say of one: k nearest neighbours as a classifier."""
+
+    label: str
+    votes: int
+    """How many of the nearest have it."""
+    of: int
 
 
 class Found(NamedTuple):
@@ -68,7 +80,17 @@ class Answer:
         """Return JSON values."""
         if self.error:
             return {"image": self.image, "error": self.error}
-        return {"image": self.image, "nearest": [found._asdict() for found in self.nearest]}
+        vote = self.vote and self.vote._asdict()
+        return {"image": self.image, "nearest": [found._asdict() for found in self.nearest], "vote": vote}
+
+    @property
+    def vote(self) -> Vote | None:
+        """The label of most of the nearest, of as many votes that of the nearer; None where there are no labels."""
+        labels = [found.label for found in self.nearest]
+        if not labels or not all(labels):
+            return None
+        label, votes = Counter(labels).most_common(1)[0]  # of as many the one that came first
+        return Vote(label, votes, len(labels))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +130,9 @@ class SearchResult:
 
     def summary(self) -> list[str]:
         """Return what a person reads beside the table."""
-        return [self.how, *self.notes, *([] if self.page is None else [f"Page     {self.page}"])]
+        votes = [(answer.image, answer.vote) for answer in self.answers[:VOTES] if answer.vote is not None]
+        said = [f"Vote     {image}: {vote.label}, {vote.votes} of {vote.of}" for image, vote in votes]
+        return [self.how, *self.notes, *said, *([] if self.page is None else [f"Page     {self.page}"])]
 
     def rows(self) -> list[tuple[str, ...]]:
         """Return the table: image, rank, distance, name, label."""

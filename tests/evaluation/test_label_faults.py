@@ -131,5 +131,7 @@ def test_whether_the_network_has_seen_the_labels_is_said(make_card, coloured):
 
     assert "may have learned the wrong ones" in said(name="coloured", fingerprint=dataset.fingerprint)
     assert "other images or labels" in said(name="coloured", fingerprint="0")
-    assert "has not seen these labels: it was trained on `flowers`" in said(name="flowers", fingerprint="0")
+    assert "as far as its file tells the network has not seen these labels: it was trained on `flowers`" in said(
+        name="flowers", fingerprint="0"
+    )
     assert "does not say" in said()

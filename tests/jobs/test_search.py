@@ -43,6 +43,13 @@ def test_the_nearest_come_first_with_their_distances(made, query):
     assert by_angle.distance == pytest.approx(1 - 6 / np.hypot(6, 1.2), rel=1e-4)
 
 
+def test_the_nearest_vote_on_a_label_and_of_as_many_the_nearer_wins(made, query):
+    (answer,) = search(made, query, k=4).answers
+    assert tuple(answer.vote) == ("green", 2, 4)  # two green, then two blue
+    assert answer.to_dict()["vote"] == {"label": "green", "votes": 2, "of": 4}
+    assert any(line.endswith("query.png: green, 2 of 4") for line in search(made, query, k=4).summary())
+
+
 def test_images_are_answered_in_their_order_and_bad_ones_with_a_reason(made, query, tmp_path):
     (tmp_path / "bad.png").write_bytes(b"no image")
     answers = search(made, [query, tmp_path / "bad.png", tmp_path / "images" / "red"], k=1).answers

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fovea.report.check import SHOWN_GROUPS, SHOWN_IMAGES, check_page
+from fovea.report.check import SHOWN_DOUBTS, SHOWN_GROUPS, SHOWN_IMAGES, check_page
 
 CHROMIUM = Path("/usr/bin/chromium")
 HOSTILE = "<script>document.title='ran'</script><img src=x onerror=\"document.title='ran'\">'\"&{{7*7}}"
@@ -32,6 +32,7 @@ def report(*groups, name="photos", **changes):
         "blank": [],
         "strays": [],
         "lengths": None,
+        "label_faults": None,
         "notes": (),
         "findings": [{"what": "near duplicates", "found": len(groups), "example": "", "fault": True}],
         **changes,
@@ -40,6 +41,30 @@ def report(*groups, name="photos", **changes):
 
 def page_of(content, *, side=8):
     return check_page(content, pixels=lambda member: np.full((side, side, 3), 77, np.uint8))
+
+
+def doubted(*names, label="cat"):
+    """Return what a report says of labels that look wrong."""
+    fault = {"part": "train", "label": label, "likely": "dog", "probability": 0.004, "likely_probability": 0.991}
+    return {"lines": ["the network has seen nothing"], "faults": [{"name": name, **fault} for name in names]}
+
+
+def test_labels_that_look_wrong_stand_with_what_they_look_like_and_how_sure_that_is():
+    page = page_of(report(label_faults=doubted("a.png", "b.png")))
+    assert page.index("Labels that look wrong") < page.index("a.png") < page.index("b.png")
+    assert page.count("looks like") == 2 and "0.4 %" in page and "99.1 %" in page
+    assert "the network has seen nothing" in page
+    assert "Labels that look wrong" not in page_of(report())
+
+
+def test_so_many_doubted_labels_are_shown_and_the_rest_counted():
+    page = page_of(report(label_faults=doubted(*(f"{index}.png" for index in range(SHOWN_DOUBTS + 1500)))))
+    assert page.count("looks like") == SHOWN_DOUBTS and "1,500 more are not shown" in page
+
+
+def test_names_of_doubted_images_are_text():
+    page = page_of(report(label_faults=doubted(HOSTILE, label=HOSTILE)))
+    assert "<script" not in page and "onerror=&#34;" in page.replace("&quot;", "&#34;")
 
 
 def test_groups_stand_under_the_most_serious_heading_that_fits():
