@@ -55,7 +55,7 @@ def _pairs(rows: NDArray[np.int64], distances: NDArray[np.float32], ratio: float
     usual = distances[:, -1]
     shares = _share(distances, np.minimum(usual[:, None], usual[rows]))
     first, column = np.nonzero((shares < ratio) & (rows != np.arange(len(rows))[:, None]))
-    found = {}
+    found = dict[tuple[int, int], float]()
     for a, c in zip(first.tolist(), column.tolist(), strict=True):
         b = int(rows[a, c])
         found.setdefault((min(a, b), max(a, b)), float(shares[a, c]))

@@ -62,8 +62,8 @@ class Approximate:
             own = np.unique(own[own >= 0])
             query = asked[row : row + 1]
             if len(own) < k:  # the cells around it hold too few
-                indices, distances = nearest(query, self.embeddings, k, metric=self.metric)
-                found.indices[row], found.distances[row] = indices[0], distances[0]
+                exactly = nearest(query, self.embeddings, k, metric=self.metric)
+                found.indices[row], found.distances[row] = exactly.indices[0], exactly.distances[0]
                 continue
             distances = exact_distances(np.repeat(query, len(own), 0), np.asarray(self.embeddings[own]), self.metric)
             order = np.argsort(distances, kind="stable")[:k]

@@ -29,7 +29,12 @@ from fovea.tensor_file import Entry, check_place, read_table, write_header
 FORMAT = 1
 """The newest format of indices that this version reads, and the one it writes."""
 BLOCK_BYTES = 8 << 20
-TYPES = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "I64": np.dtype("<i8"), "U8": np.dtype("u1")}
+TYPES: Mapping[str, np.dtype[Any]] = {
+    "F32": np.dtype("<f4"),
+    "F16": np.dtype("<f2"),
+    "I64": np.dtype("<i8"),
+    "U8": np.dtype("u1"),
+}
 NAMES = {dtype: name for name, dtype in TYPES.items()}
 LAYOUT: Mapping[str, tuple[tuple[str, ...], int]] = {
     "embeddings": (("F32", "F16"), 2),
@@ -189,10 +194,13 @@ def _arrays(file: BinaryIO, entries: Mapping[str, Entry], source: str) -> dict[s
 
 
 def _mapped(file: BinaryIO, entry: Entry) -> NDArray[Any]:
+    dtype: np.dtype[Any] = TYPES[entry.dtype]
     if entry.begin == entry.end:  # nothing can be mapped
-        return np.empty(entry.shape, TYPES[entry.dtype])
+        return np.empty(entry.shape, dtype)
     # the open file and not its path, which may be another index by now
-    return np.memmap(file, TYPES[entry.dtype], "r", offset=entry.begin, shape=entry.shape).view(np.ndarray)
+    mapped: Any = np.memmap(file, dtype, "r", offset=entry.begin, shape=entry.shape)  # type: ignore[call-overload]
+    found: NDArray[Any] = mapped.view(np.ndarray)
+    return found
 
 
 def _index(fields: Fields, arrays: Mapping[str, NDArray[Any]]) -> Index:

@@ -95,10 +95,12 @@ def exact_distances(queries: Floats, rows: Floats, metric: str) -> NDArray[np.fl
     a, b = queries.astype(np.float64), rows.astype(np.float64)
     if metric == "l2":
         difference = a - b
-        return np.sqrt(np.einsum("nd,nd->n", difference, difference))
+        lengths: NDArray[np.float64] = np.sqrt(np.einsum("nd,nd->n", difference, difference))
+        return lengths
     norms = np.sqrt(np.einsum("nd,nd->n", a, a) * np.einsum("nd,nd->n", b, b))
     cosine = np.divide(np.einsum("nd,nd->n", a, b), norms, out=np.zeros(len(a)), where=norms > 0)
-    return np.maximum(1 - cosine, 0)
+    distances: NDArray[np.float64] = np.maximum(1 - cosine, 0)
+    return distances
 
 
 def check_metric(metric: str) -> None:
@@ -116,7 +118,11 @@ class _Candidates(NamedTuple):
 
     def and_those(self, other: "_Candidates") -> "_Candidates":
         """Return these and others."""
-        return _Candidates(*(np.concatenate(pair) for pair in zip(self, other, strict=True)))
+        return _Candidates(
+            np.concatenate([self.which, other.which]),
+            np.concatenate([self.rows, other.rows]),
+            np.concatenate([self.scores, other.scores]),
+        )
 
     def of(self, chosen: NDArray[Any]) -> "_Candidates":
         """Return some of them, by index or by mask."""
@@ -219,7 +225,9 @@ class _Search:
         step = max(1, PAIRS // embeddings.shape[1])
         for start in range(0, len(which), step):
             some = slice(start, start + step)
-            distances[some] = exact_distances(self.queries[which[some]], embeddings[rows[some]], self.metric)
+            distances[some] = exact_distances(
+                self.queries[which[some]], np.asarray(embeddings[rows[some]], np.float32), self.metric
+            )
         order = np.lexsort((rows, distances, which))
         starts = np.searchsorted(which[order], np.arange(len(self.queries) + 1))
         place = starts[:-1, None] + np.arange(self.k)
@@ -237,7 +245,8 @@ class _Search:
 
 
 def _squares(block: Floats) -> NDArray[np.float32]:
-    return np.einsum("nd,nd->n", block, block, dtype=np.float64).astype(np.float32)
+    squares: NDArray[np.float32] = np.einsum("nd,nd->n", block, block, dtype=np.float64).astype(np.float32)
+    return squares
 
 
 def _true_places(values: NDArray[np.bool_]) -> NDArray[np.int64]:

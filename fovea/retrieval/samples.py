@@ -110,7 +110,7 @@ def digest_of(path: Path) -> bytes:
     """
     if not path.is_dir():
         with open_regular(path) as stream:
-            return hashlib.file_digest(stream, "sha256").digest()
+            return hashlib.file_digest(stream, "sha256").digest()  # type: ignore[arg-type]  # it reads into memory, too
     lines = (f"{file.name}\0".encode(errors="surrogateescape") + digest_of(file) for file in _inside(path))
     return hashlib.sha256(b"".join(lines)).digest()
 
@@ -148,6 +148,7 @@ def _read_group(
 
 def _read(listing: Listing, position: int, preprocess: Preprocessing, known: Mapping[bytes, int]) -> Read:
     part, row = listing.place(position)
+    source: Path | Stored
     if part.files is None:
         values = np.ascontiguousarray(part.decoded[row])
         digest, look, source = _digest_of_values(values), Look(0, 0), values
