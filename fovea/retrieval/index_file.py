@@ -198,7 +198,7 @@ def _mapped(file: BinaryIO, entry: Entry) -> NDArray[Any]:
     if entry.begin == entry.end:  # nothing can be mapped
         return np.empty(entry.shape, dtype)
     # the open file and not its path, which may be another index by now
-    mapped: Any = np.memmap(file, dtype, "r", offset=entry.begin, shape=entry.shape)  # type: ignore[call-overload]
+    mapped: Any = np.memmap(file, dtype, "r", offset=entry.begin, shape=entry.shape)
     found: NDArray[Any] = mapped.view(np.ndarray)
     return found
 
