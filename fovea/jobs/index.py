@@ -125,8 +125,8 @@ def index(
     path = _checked(out, metric=metric, batch=batch, export=export)
     made = _made(Path(model), layer, device=device)
     display = display or Display(quiet=True)
-    own = made.bundle.task if task is None else task
-    known = made.bundle.target.classes if own == made.bundle.task else None
+    known = made.bundle.target.classes if task in (None, made.bundle.task) else None
+    own = task or made.bundle.task
     given: Reading = {**reading, "input": reading.get("input") or made.bundle.preprocess.input}
     source = DataSource(data=data, task=own, known=known, allow_bad=allow_bad, **given)
     dataset, labelled = find_with_or_without_labels(source, unlabelled=unlabelled, progress=display.fetched)

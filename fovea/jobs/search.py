@@ -38,8 +38,10 @@ QUERIES = 256
 """Images that are looked for at a time."""
 SHOWN = 100
 """Of the images that were looked for, those on a page."""
-QUERY_WIDTH, FOUND_WIDTH = 130, 105
-"""Pixels across on a page."""
+QUERY_WIDTH, FOUND_WIDTH, LEAST_WIDTH = 130, 105, 56
+"""Pixels across on a page: of the image, of a neighbour, and of one where there are many."""
+ROW_WIDTH, GAP = 1030, 23
+"""Pixels of a row of pictures, and between two."""
 SIDE = 260
 """Pixels of the longer side of a picture in the page: twice as many, for fine screens."""
 
@@ -306,9 +308,14 @@ def _read(preprocess: Preprocessing, sample: Sample) -> Stored | str:
         return str(error).removeprefix(f"`{sample.source}`: ")
 
 
+def _most(result: SearchResult) -> int:
+    return max((len(answer.nearest) for answer in result.answers), default=0)
+
+
 def _sheet(result: SearchResult, pictures: SamplePictures, preprocess: Preprocessing) -> Sheet:
     """Return the page: a row for each image, itself on the left and the nearest to its right."""
     groups = []
+    width = min(FOUND_WIDTH, max(LEAST_WIDTH, (ROW_WIDTH - QUERY_WIDTH) // max(1, _most(result)) - GAP))
     for answer in [answer for answer in result.answers if not answer.error][:SHOWN]:
         drawn = [
             Drawn(in_colour(picture_of(answer.source, preprocess)), "", answer.image, width=QUERY_WIDTH, side=SIDE)
@@ -318,7 +325,7 @@ def _sheet(result: SearchResult, pictures: SamplePictures, preprocess: Preproces
             shown = np.full((8, 8, 3), 235, np.uint8) if pixels is None else in_colour(pixels)
             gone = "" if pixels is not None else " (not there any more)"
             said = f"{found.distance:.3g}  {found.name}{gone}"
-            drawn.append(Drawn(shown, found.label, said, width=FOUND_WIDTH, side=SIDE))
+            drawn.append(Drawn(shown, found.label, said, width=width, side=SIDE))
         groups.append(Group(drawn=drawn))
     more = "" if len(groups) == len(result.answers) else f" The first {len(groups)} of {len(result.answers)} are shown."
     lead = f"Left the image, right the nearest of {result.how}. Numbers are distances.{more}"

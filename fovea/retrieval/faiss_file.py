@@ -54,7 +54,7 @@ def export_faiss(index: Index, path: Path) -> tuple[Path, Path]:
 
 
 def directed(vectors: NDArray[np.float32], metric: str) -> NDArray[np.float32]:
-    """Return vectors (n, D) whose Euclidean distances have the order of the metric: for cosine those of length 1."""
+    """Return vectors (n, D) float32 whose Euclidean distances have the order of the metric: for cosine of length 1."""
     if metric != "cosine":
         return np.ascontiguousarray(vectors)
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO, overload
 import numpy as np
 from numpy.typing import NDArray
 
+import fovea
 from fovea import inputs, tasks
 from fovea.card import MAX_CARD_LENGTH, json_object
 from fovea.data.dataset import PARTS
@@ -126,12 +127,10 @@ def safe_place(place: str) -> bool:
 
 def _text(index: Index, path: Path) -> str:
     """Return the JSON of the metadata."""
-    from fovea import __version__
-
     maker = index.maker
     values = {
         "index": FORMAT,
-        "fovea": __version__,
+        "fovea": fovea.__version__,
         "model": {"file": index.model_file, "sha256": maker.model_sha256},
         "layer": {"path": maker.layer, "entering": maker.entering},
         "preprocess": dict(maker.preprocess),

@@ -118,7 +118,7 @@ def digest_of(path: Path) -> bytes:
 def read_ahead(
     listing: Listing, positions: NDArray[np.int64], preprocess: Preprocessing, known: Mapping[bytes, int]
 ) -> Iterator[list[Read]]:
-    """Yield the samples at `positions` in groups, in order, read by threads while the caller works on those before.
+    """Yield the samples at `positions` (n,) int64 in groups, in order, read by threads before they are wanted.
 
     One whose digest is `known` is not decoded.
     """

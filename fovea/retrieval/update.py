@@ -249,7 +249,7 @@ class Update:
 
 
 def selected(rows: Rows, which: NDArray[np.int64]) -> Rows:
-    """Return some of the rows."""
+    """Return some of the rows: those at `which` (n,) int64."""
     return Rows(
         names=[rows.names[index] for index in which],
         parts=rows.parts[which],
