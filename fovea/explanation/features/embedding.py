@@ -15,6 +15,7 @@ from fovea.errors import UsageError
 from fovea.explanation.outputs import LayerOutputs, evaluating, matching
 from fovea.explanation.target_layer import calls_of
 from fovea.hooks import capture
+from fovea.retrieval import neighbours
 
 PERPLEXITY = 30.0
 """Of t-SNE: about how many neighbours each image is kept beside."""
@@ -103,32 +104,16 @@ def nearest(
     *,
     count: int = 9,
     metric: Literal["l2", "cosine"] = "l2",
-    batch: int = 256,
 ) -> Neighbours:
     """Return which of `features` (N, D) float lie nearest to each of the `queries` (M, D) float.
 
     `l2` is the Euclidean distance, `cosine` is 1 less the cosine of the angle, which a vector of zeros makes 1 with
     all. Of equal ones the first stands first.
     """
-    if metric not in ("l2", "cosine"):
-        raise UsageError(f"`metric` (={metric}) must be `l2` or `cosine`.")
-    if batch < 1 or count < 1:
-        raise UsageError(f"`count` (={count}) and `batch` (={batch}) must be at least 1.")
-    found = []
-    for first in range(0, len(queries), batch):
-        distances = _distances(queries[first : first + batch].double(), features.double(), metric)
-        found.append(torch.sort(distances, dim=1, stable=True))
-    rows = torch.cat([part.indices[:, :count] for part in found]) if found else torch.empty(0, count, dtype=torch.int64)
-    kept = torch.cat([part.values[:, :count] for part in found]) if found else torch.empty(0, count)
-    return Neighbours(rows, kept.float())
-
-
-def _distances(a: Tensor, b: Tensor, metric: str) -> Tensor:
-    if metric == "cosine":
-        a, b = (nn.functional.normalize(part, dim=1) for part in (a, b))
-        return (1 - a @ b.T).clamp(min=0)
-    # not by products, whose rounding lets a duplicate be a little away from itself
-    return torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist")
+    if count < 1:
+        raise UsageError(f"`count` (={count}) must be at least 1.")
+    found = neighbours.nearest(queries.cpu().numpy(), features.cpu().numpy(), count, metric=metric)
+    return Neighbours(torch.from_numpy(found.indices), torch.from_numpy(found.distances))
 
 
 def planar(

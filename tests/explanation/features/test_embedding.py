@@ -59,7 +59,7 @@ def test_a_network_without_a_dense_end_is_refused():
 @pytest.mark.parametrize("metric", ["l2", "cosine"])
 def test_a_duplicate_is_its_own_nearest_neighbour(metric):
     features = noise(50, 16)
-    found = nearest(features, features[[7, 31]], count=3, metric=metric, batch=1)
+    found = nearest(features, features[[7, 31]], count=3, metric=metric)
     assert found.rows[:, 0].tolist() == [7, 31] and (found.distances[:, 0] < 1e-7).all()
     assert (found.distances.diff(dim=1) >= 0).all()
 
