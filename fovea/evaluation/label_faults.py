@@ -127,8 +127,8 @@ def seen_before(card: Card, dataset: Dataset) -> str:
         return "the model file does not say what the network was trained on, so it may have seen these labels"
     if trained.fingerprint == dataset.fingerprint:
         return (
-            "the network was trained on these labels and may have learned the wrong ones too; one that was trained on "
-            "other data finds more"
+            "the network was trained on these labels, may have learned the wrong ones too, and then finds fewer; one "
+            "that was trained on other data has not"
         )
     if trained.name == dataset.name:
         return f"the network was trained on `{trained.name}` with other images or labels than these"

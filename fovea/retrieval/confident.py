@@ -32,7 +32,8 @@ class Doubts(NamedTuple):
     def faults(self, labels: Labels) -> NDArray[np.int64]:
         """Return the rows (M,) int64 counted for another class than their `labels` (N,), the most doubtful first."""
         order = self.order()
-        return order[self.likely[order] != labels[order]]
+        found: NDArray[np.int64] = order[self.likely[order] != labels[order]]
+        return found
 
 
 def doubts(probabilities: Probabilities, labels: Labels) -> Doubts:

@@ -146,8 +146,9 @@ class _Space(NamedTuple):
 
 def unit(points: Embeddings) -> Embeddings:
     """Return embeddings (N, D) float32 at length 1; zeros stay zeros."""
-    length: Embeddings = np.linalg.norm(points, axis=1, keepdims=True).astype(np.float32)
-    return points / np.where(length > 0, length, 1)
+    length = np.linalg.norm(points, axis=1, keepdims=True)
+    scaled: Embeddings = (points / np.where(length > 0, length, 1)).astype(np.float32)
+    return scaled
 
 
 def _searched(

@@ -7,7 +7,19 @@ import pytest
 import torch
 from torch import nn
 
-from experiments import deep_compression, dropout, ensembles, groups, pooling, scaling, search, sizes
+from experiments import (
+    deep_compression,
+    dropout,
+    ensembles,
+    few_images,
+    groups,
+    label_faults,
+    labelling,
+    pooling,
+    scaling,
+    search,
+    sizes,
+)
 from experiments.harness import Data, accuracy, over_seeds, resized, to_size
 from fovea.data.dataset import Part
 from fovea.preprocess import Preprocess
@@ -219,3 +231,29 @@ def test_the_networks_are_those_of_deep_compression() -> None:
         weights = {name: model.get_submodule(name).get_parameter("weight").numel() for name in subject.kept}
         kept = sum(weights[name] * share for name, share in subject.kept.items())
         assert kept / sum(weights.values()) == pytest.approx(0.08, abs=0.006)  # its tables 2 and 3: 8 %
+
+
+def test_planted_labels_are_another_class_and_as_many_as_said() -> None:
+    labels = np.arange(200) % 10
+    wrong, rows = label_faults.with_wrong(labels, 0)
+    assert len(rows) == 10 and set(np.flatnonzero(wrong != labels)) == set(rows) and set(wrong) <= set(range(10))
+
+
+def test_planted_labels_are_found_where_features_tell_the_classes_apart() -> None:
+    part = images(400).test
+    features = (5 * np.eye(10, 12)[part.labels] + np.random.default_rng(0).normal(size=(400, 12))).astype(np.float32)
+    found, order = label_faults.judged(features, part, 0)
+    assert found.recall >= 0.9 and found.precision == 20 / 100 and sorted(order) == list(range(400))
+
+
+def test_so_many_images_of_each_class_are_drawn() -> None:
+    rows = few_images.drawn(np.repeat([0, 1, 2], 9), 4, 0)
+    assert np.bincount(np.repeat([0, 1, 2], 9)[rows]).tolist() == [4, 4, 4] and len(set(rows)) == 12
+
+
+def test_labels_chosen_next_are_none_that_there_are() -> None:
+    data, model = images(40, size=28, channels=1), labelling.network().eval()
+    labelled, free = np.arange(10), np.arange(10, 40)
+    for way in labelling.WAYS:
+        rows = labelling.chosen(way, model, data, free, labelled, 5, np.random.default_rng(0))
+        assert len(set(rows)) == 5 and set(rows) <= set(free), way
