@@ -1,14 +1,12 @@
-"""Pruned networks against what they were: time in ONNX Runtime, and accuracy where there is data.
+"""Pruned networks against what they were: time in ONNX Runtime.
 
     python benchmarks/pruning.py widths                           # what narrower layers gain on this machine
     python benchmarks/pruning.py ways                             # half of cifar_resnet56 by blocks, and by widths
     python benchmarks/pruning.py cifar_resnet56                   # random weights: speed only
-    python benchmarks/pruning.py model.safetensors cifar10 --distil 5
+    python benchmarks/pruning.py model.safetensors small.safetensors     # before and after `fovea shrink`
 
 Both networks run in turn, round by round, on one thread; the ratio of a round is that of the least times in it, by the
-processor, as by the clock what else runs would count.
-Half of `--target` goes (`--amount`). With data, the pruned network is trained further on the training part, with the
-original as its teacher, and both are scored on the validation part, if it has one, and on the test part.
+processor, as by the clock what else runs would count. Of a network of the zoo half of `--target` goes (`--amount`).
 """
 
 import argparse
@@ -41,8 +39,8 @@ from fovea.layers import copied
 BATCHES = (1, 16)
 ROUNDS, SECONDS = 9, 0.4
 """Rounds of both networks, and the time that each gets in a round."""
-SAMPLES, FEW = 256, 16
-"""Of data, and of noise."""
+FEW = 16
+"""Samples of noise."""
 
 
 def session_of(model: nn.Module, shape: tuple[int, ...]) -> Session:
@@ -143,42 +141,15 @@ def random_network(given: argparse.Namespace) -> None:
     speeds(model, pruned(model, shape, given, drawn(shape)).model, shape)
 
 
-def trained_network(given: argparse.Namespace) -> None:
-    """Prune a trained network, let it learn from what it was, and score and time both."""
-    from fovea.display import Display
+def files(before: str, after: str) -> None:
+    """Print how much faster the network in the second model file is than that in the first."""
     from fovea.model.bundle import load
-    from fovea.runs.chain.material import material_of
 
-    bundle = load(given.model)
-    shape = tuple(bundle.preprocess.shape)
-    material = material_of(bundle, given.data, seed=0, allow_bad=False, display=Display(quiet=True))
-    refit = material.refit(step=0, display=Display(quiet=True), title="")
-    loss = bundle.target.criterion(label_smoothing=0.0, weights=None)
-    samples = Samples(batches=tuple(material.batches(SAMPLES)), loss=loss)
-    before = bundle.model.eval()
-    after = pruned(before, shape, given, samples).model
-    speeds(before, after, shape)
-    report(material, {"before": before, "pruned": after})
-    began = time.monotonic()
-    teacher = torch.no_grad()(before)
-    refit(after, epochs=given.distil, lr=given.lr, teacher=teacher)
-    print(f"{given.distil:g} epochs with a teacher: {time.monotonic() - began:.0f} s")
-    report(material, {"refitted": after})
-    if given.out:
-        torch.save(after.state_dict(), given.out)
-
-
-def report(material: Any, networks: dict[str, nn.Module]) -> None:
-    """Print the scores of networks on the parts that were not trained on."""
-    from fovea.training.inference import predict_logits
-
-    for name, model in networks.items():
-        for part in (part for part in ("val", "test") if part in material.dataset.parts):
-            preprocess = material.bundle.preprocess
-            outputs = predict_logits(model, material.dataset.parts[part].decoded, preprocess)
-            found = material.measured(outputs, material.labels(part))
-            seen = "" if part == "test" or material.unseen else ", which it was trained on"
-            print(f"{name} on {part}{seen}: {found.value:.4f}, 95 % within {found.interval}", flush=True)
+    bundles = [load(path) for path in (before, after)]
+    shape = tuple(bundles[0].preprocess.shape)
+    costs = [Costs(target="macs").network(bundle.model, shape) for bundle in bundles]
+    print(f"{costs[0] / 1e6:.1f} M multiply-adds, {costs[1] / 1e6:.1f} M: {costs[0] / costs[1]:.2f} times fewer")
+    speeds(bundles[0].model, bundles[1].model, shape)
 
 
 MEASURED = {"widths": widths, "ways": ways}
@@ -187,22 +158,19 @@ MEASURED = {"widths": widths, "ways": ways}
 def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("model", help="`widths`, `ways`, a network of the zoo, or a model file")
-    parser.add_argument("data", nargs="?", help="with a model file: what it was trained on")
+    parser.add_argument("after", nargs="?", help="with a model file: the file of the network that came of it")
     parser.add_argument("--amount", type=float, default=0.5, help="share that goes")
     parser.add_argument("--target", default="macs")
     parser.add_argument("--importance", default="taylor")
     parser.add_argument("--batch", type=int, default=16, help="that layers are timed with")
     parser.add_argument("--timed", action=argparse.BooleanOptionalAction, default=True, help="only widths that pay")
-    parser.add_argument("--distil", type=float, default=3.0, help="epochs of training further")
-    parser.add_argument("--lr", type=float, default=None, help="of its beginning")
     parser.add_argument("--plot", help="a PNG of the sensitivity")
-    parser.add_argument("--out", help="where the pruned weights go")
     given = begun(parser)
     torch.set_num_threads(1)
     if given.model in MEASURED:
         MEASURED[given.model](given)
-    elif given.data:
-        trained_network(given)
+    elif given.after:
+        files(given.model, given.after)
     else:
         random_network(given)
 
