@@ -108,7 +108,7 @@ def material_of(
     data: str | Path,
     *,
     seed: int,
-    changes: Mapping[str, Any],
+    changes: Mapping[str, Any] | None = None,
     allow_bad: bool,
     display: Display,
     **reading: Unpack[Reading],
