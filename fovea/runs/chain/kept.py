@@ -16,7 +16,7 @@ from fovea.errors import BundleError, UsageError
 from fovea.files import open_regular
 from fovea.model.bundle import save_bundle
 from fovea.model.container import read_card
-from fovea.storage import alone, write_atomically
+from fovea.storage import alone, remove_temporary, write_atomically
 
 ATTEMPTS = 6
 """At finding the size of a file whose card names it."""
@@ -57,6 +57,8 @@ class Kept:
                     f"`{self.out}` is being written by another process; wait until that ends, or stop it first."
                 ) from error
             self.scratch.unlink(missing_ok=True)
+            for path in (self.out, self.unfinished, self.scratch):
+                remove_temporary(path.parent, of=path.name)
             yield
 
     def write(

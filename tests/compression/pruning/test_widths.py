@@ -26,9 +26,9 @@ def test_candidates_fall_and_are_few_multiples(channels, multiple):
     widths = candidates(channels, multiple=multiple)
     assert widths[0] == channels
     assert list(widths) == sorted(set(widths), reverse=True)
-    assert len(widths) <= 17
+    assert len(widths) <= 9
     assert all(width % multiple == 0 and width > 0 for width in widths[1:])
 
 
 def test_candidates_end_at_the_least():
-    assert candidates(16, least=13) == (16, 15, 14, 13)
+    assert candidates(16, least=9) == (16, 14, 12, 10)
