@@ -100,6 +100,29 @@ def test_a_block_that_does_nothing_goes_first():
     assert dict(done.sensitivity.blocks)["2"] == pytest.approx(done.sensitivity.base)
 
 
+class Adds(nn.Module):
+    """A block that adds the same to one channel of any input."""
+
+    def __init__(self, channel, value):
+        super().__init__()
+        self.conv = nn.Conv2d(2, 2, 3, padding=1)
+        nn.init.zeros_(self.conv.weight)
+        with torch.no_grad():
+            self.conv.bias.copy_(torch.eye(2)[channel] * value)
+
+    def forward(self, x):
+        return x + self.conv(x)
+
+
+@pytest.mark.parametrize(("rounds", "gone"), [(1, {"0", "1"}), (2, {"0", "2"})])
+def test_rounds_see_that_of_two_blocks_that_do_the_same_one_is_needed(rounds, gone):
+    model = nn.Sequential(Adds(0, 1.0), Adds(0, 1.0), Adds(1, 0.3), nn.Hardtanh(0, 1), nn.Flatten()).eval()
+    inputs = torch.zeros(4, 2, 4, 4)
+    answers = Samples(batches=((inputs, model(inputs).detach()),), loss=F.mse_loss)
+    done = prune(model, (2, 4, 4), Pruning(amount=0.55, rounds=rounds), samples=answers)
+    assert set(done.blocks) == gone
+
+
 def test_blocks_stay_where_they_are_to():
     done = prune(built("residual"), SHAPE, Pruning(amount=0.4, blocks=False), samples=noise())
     assert not done.blocks
@@ -159,6 +182,7 @@ def test_norms_have_the_statistics_of_what_is_left():
         ({"amount": 0.5, "target": "latency"}, "needs a clock"),
         ({"amount": 0.5, "target": "flops"}, "Unknown target"),
         ({"amount": 0.5, "least": 1.0}, "`least` (=1.0)"),
+        ({"amount": 0.5, "rounds": 0}, "`rounds` (=0)"),
     ],
 )
 def test_settings_that_cannot_be_say_why(fields, reason):
