@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from fovea.errors import UsageError, unknown
 from fovea.metrics import CalibrationBins
 from fovea.tasks.figures import Figures, Measured, Mistake
+from fovea.tasks.places import Frame, Movement, StoredTarget
 from fovea.tasks.prediction import Prediction
 from fovea.tasks.score import ACCURACY, Metric, Score
 from fovea.tasks.wording import PLAIN, Wording, Written
@@ -55,6 +56,8 @@ class Task(ABC):
     """That score."""
     changed_by: ClassVar[tuple[str, ...]] = ()
     """Names of augmentations that change a target, whatever the data, and are left out; see `directional` for flips."""
+    lies_on_image: ClassVar[bool] = False
+    """Whether a target has its place on the image, and moves with it: `laid`, `moved`."""
     has_classes: ClassVar[bool] = False
     """Whether labels are the names of classes."""
     ordered: ClassVar[bool] = False
@@ -185,6 +188,16 @@ class Task(ABC):
         """Return where the difference of two results lies with 95 % confidence (`other` minus `result`), if known."""
         return None
 
+    @classmethod
+    def stored(cls, frame: Frame) -> StoredTarget | None:
+        """Return how targets that are files are kept beside their samples; None where labels are arrays already."""
+        return None
+
+    @classmethod
+    def laid(cls, labels: Labels, sizes: Sequence[tuple[int, int]], frame: Frame) -> Labels:
+        """Return labels (N, ...) as they lie on preprocessed samples of images that had these `sizes`, (H, W)."""
+        return labels
+
     # ---- what a network or a data set fixes
 
     @property
@@ -215,6 +228,17 @@ class Task(ABC):
         Kinds with probabilities compare these, at a `temperature` (Hinton et al. 2015, arXiv:1503.02531, section 2).
         """
         return (outputs - wanted).square().mean()
+
+    def moved(self, labels: "Tensor", movement: Movement) -> "Tensor":
+        """Return labels (N, ...) as they lie on images that were moved."""
+        return labels
+
+    def condensed(self, outputs: "Tensor") -> "Tensor":
+        """Return what is kept of outputs (N, K, ...) until all images have theirs; here the outputs themselves.
+
+        All that is called `outputs` in `score`, `decode`, `figures`, `measured` and `mistakes` is this.
+        """
+        return outputs
 
     def class_weights(self, labels: "Tensor") -> "Tensor":
         """Return (classes,) float32 weights, inverse to the class frequencies, with mean 1 over the images.

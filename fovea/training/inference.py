@@ -18,6 +18,8 @@ from fovea.inputs.views import PLAIN, Protocol
 from fovea.training.losses import main_head
 
 Progress = Callable[[int, int], None]
+Keep = Callable[[Tensor, int], Tensor]
+"""Outputs (n, K, ...) of a batch and the index of its first image -> what is kept of them, (n, ...)."""
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
@@ -38,10 +40,12 @@ def predict_logits(
     protocol: Protocol = PLAIN,
     precision: str = "float32",
     progress: Progress | None = None,
+    keep: Keep = lambda outputs, _: outputs,
 ) -> Tensor:
     """Return float32 outputs (N, K) on the CPU for `pixels` (N, h, w, C) uint8; the model is left in eval mode.
 
-    They are the mean over the views that `protocol` cuts from each image, decoded as by its `geometry`.
+    They are the mean over the views that `protocol` cuts from each image, decoded as by its `geometry`; of each batch
+    what `keep` makes of them.
     """
     device = torch.device(device)
     kind = inputs.kind_of(preprocess)
@@ -52,7 +56,7 @@ def predict_logits(
         images = prepare.arranged(np.array(pixels[start : start + batch]))
         with autocast(device, precision):
             views = [main_head(model(prepare(view))).float() for view in kind.cut(images, preprocess, protocol)]
-        outputs.append(torch.stack(views).mean(0).cpu())
+        outputs.append(keep(torch.stack(views).mean(0).cpu(), start))
         if progress:
             progress(min(start + batch, len(pixels)), len(pixels))
     return torch.cat(outputs)
