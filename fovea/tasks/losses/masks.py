@@ -25,7 +25,12 @@ def cross_entropy(
     the classes', as PyTorch's, and not by the pixels', as equation 1 of Ronneberger et al. 2015 (arXiv:1505.04597).
     """
     losses = F.cross_entropy(
-        _precise(logits), masks.long(), weight=weights, ignore_index=VOID, reduction="none", label_smoothing=label_smoothing
+        _precise(logits),
+        masks.long(),
+        weight=weights,
+        ignore_index=VOID,
+        reduction="none",
+        label_smoothing=label_smoothing,
     )
     if pixel_weights is not None:
         losses = losses * pixel_weights
