@@ -12,7 +12,7 @@ import fovea
 ROOT = Path(fovea.__file__).parent
 
 FLOORS = (
-    ("errors", "budget", "files", "shapes", "storage", "texts", "fields", "signatures", "commands"),
+    ("errors", "budget", "files", "shapes", "storage", "texts", "fields", "signatures", "commands", "decoding"),
     ("layers", "registry", "hooks", "reference", "preprocess", "metrics", "devices", "custom", "display", "drift"),
     ("inputs", "tasks"),
     ("card",),
@@ -48,6 +48,7 @@ ONLY = {
     "signatures": set(),
     "commands": set(),
     "card": set(),
+    "decoding": {"numpy"},
     "reference": {"numpy", "scipy"},
     "preprocess": {"numpy", "PIL"},
     "drift": {"numpy"},

@@ -25,7 +25,12 @@ def cross_entropy(
     the classes', as PyTorch's, and not by the pixels', as equation 1 of Ronneberger et al. 2015 (arXiv:1505.04597).
     """
     losses = F.cross_entropy(
-        logits, masks.long(), weight=weights, ignore_index=VOID, reduction="none", label_smoothing=label_smoothing
+        _precise(logits),
+        masks.long(),
+        weight=weights,
+        ignore_index=VOID,
+        reduction="none",
+        label_smoothing=label_smoothing,
     )
     if pixel_weights is not None:
         losses = losses * pixel_weights
@@ -38,6 +43,7 @@ def dice_loss(logits: Tensor, masks: Tensor, *, smooth: float = 1.0) -> Tensor:
     Of a class: (2 sum(p g) + s) / (sum(p) + sum(g) + s) over the known pixels of the batch, p its probability, g 1
     where it is true and 0 elsewhere, s = `smooth` in pixels (Sudre et al. 2017, arXiv:1707.03237, without weights).
     """
+    logits = _precise(logits)
     known = (masks != VOID)[:, None]
     probabilities = torch.where(known, logits.softmax(dim=1), 0)
     truth = _one_hot(masks, logits)
@@ -53,10 +59,15 @@ def focal_loss(logits: Tensor, masks: Tensor, *, gamma: float = 2.0, weights: Te
     Lin et al. 2017, arXiv:1708.02002, equation 4, over classes by softmax; `weights` (K,) float32 are its alpha. At
     gamma 0 it is the cross-entropy.
     """
-    log_p = F.log_softmax(logits, dim=1)
+    log_p = F.log_softmax(_precise(logits), dim=1)
     chosen = log_p.gather(1, _within(masks)[:, None]).squeeze(1)
     losses = -((1 - chosen.exp()) ** gamma) * chosen * _weights_of(masks, weights, chosen)
     return losses.sum() / _pixels(masks, weights)
+
+
+def _precise(logits: Tensor) -> Tensor:
+    """Return logits as float32 at least: sums over pixels are beyond bfloat16."""
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 
 def _within(masks: Tensor) -> Tensor:
