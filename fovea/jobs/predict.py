@@ -19,7 +19,7 @@ from fovea.errors import FoveaError, ImageError, UsageError
 from fovea.inputs.interface import InputKind, Preprocessing, Stored
 from fovea.model.opening import open_model
 from fovea.model.predictor import Predictor
-from fovea.preprocess import upright_size
+from fovea.preprocess.decoding import upright_size
 from fovea.tasks.prediction import Prediction
 from fovea.texts import natural_key
 

@@ -184,7 +184,7 @@ class Masks(Named):
         `mask` is the sum of cross-entropy and Dice loss, as nnU-Net has it (Isensee et al. 2021,
         doi:10.1038/s41592-020-01008-z).
         """
-        from fovea.tasks.losses import masks as losses
+        from fovea.tasks.criteria import masks as losses
 
         def loss(outputs: "Tensor", labels: "Tensor") -> "Tensor":
             labels = middle(labels, outputs)
