@@ -46,6 +46,7 @@ from fovea.zoo import shufflenet_v1 as shufflenet_v1
 from fovea.zoo import shufflenet_v2 as shufflenet_v2
 from fovea.zoo import squeezenet as squeezenet
 from fovea.zoo import time_series as time_series
+from fovea.zoo import unet as unet
 from fovea.zoo import vgg as vgg
 from fovea.zoo import vgg_axes as vgg_axes
 from fovea.zoo import vgg_blocks as vgg_blocks
