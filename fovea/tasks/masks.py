@@ -270,6 +270,10 @@ class Masks(Named):
         counts = np.bincount(answer.reshape(-1), minlength=self.outputs)
         return [int(i) for i in np.argsort(-counts, kind="stable") if counts[i]]
 
+    def watched(self, rows: Rows) -> NDArray[np.float64]:
+        """Return the mean probability of the pixels' classes, (N, 1)."""
+        return rows[:, 1].reshape(len(rows), -1).mean(1, keepdims=True, dtype=np.float64) / 255
+
     def prediction(self, row: Rows) -> MaskPrediction:
         """Return the mask of one row (2, H, W), with the probability of each pixel."""
         return MaskPrediction.of(np.asarray(row[0], np.uint8), self.names, probability=row[1] / np.float32(255))

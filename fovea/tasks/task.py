@@ -292,6 +292,10 @@ class Task(ABC):
         rows: Rows = self.decoded(outputs.double()).numpy()
         return rows
 
+    def watched(self, rows: Rows) -> NDArray[np.float64]:
+        """Return (N, k) float64 of rows (N, K, ...), whose largest number says how sure each answer is, for drift."""
+        return rows
+
     def exported(self, outputs: "Tensor") -> "dict[str, Tensor]":
         """Return all that an exported file says of outputs (N, K) float32, by name, the decoded rows first."""
         return {self.row_name: self.decoded(outputs)}
