@@ -13,7 +13,7 @@ from fovea.errors import BundleError, first_line
 from fovea.inputs.interface import Preprocessing
 from fovea.tasks.task import Task
 
-FORMAT = 3
+FORMAT = 4
 """The newest card format this version reads. Each kind of target writes the oldest that can hold it."""
 CHANGED_FORMAT = 3
 """The oldest format that can hold a network whose structure was changed."""

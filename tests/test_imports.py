@@ -12,7 +12,7 @@ import fovea
 ROOT = Path(fovea.__file__).parent
 
 FLOORS = (
-    ("errors", "budget", "files", "shapes", "storage", "texts", "fields", "signatures", "commands"),
+    ("errors", "budget", "files", "shapes", "storage", "texts", "fields", "signatures", "commands", "decoding"),
     ("layers", "registry", "hooks", "reference", "preprocess", "metrics", "devices", "custom", "display", "drift"),
     ("inputs", "tasks"),
     ("card",),
@@ -48,6 +48,7 @@ ONLY = {
     "signatures": set(),
     "commands": set(),
     "card": set(),
+    "decoding": {"numpy"},
     "reference": {"numpy", "scipy"},
     "preprocess": {"numpy", "PIL"},
     "drift": {"numpy"},
@@ -58,7 +59,8 @@ ONLY = {
 LATE = {"inputs", "tasks", "runtime"}
 """Units whose kinds are asked before there is an engine: they import `ENGINES` where they need them only."""
 ENGINES = {"torch", "scipy", "sklearn"}
-AT_ONCE = {"inputs/normaliser.py", "tasks/imitation.py", "tasks/temperature.py"}
+LOSSES = {f"tasks/criteria/{name}.py" for name in ("boundary", "boxes", "masks", "points")}
+AT_ONCE = {"inputs/normaliser.py", "tasks/imitation.py", "tasks/temperature.py", *LOSSES}
 """Modules of these units that are imported late themselves."""
 
 STANDARD = sys.stdlib_module_names

@@ -101,9 +101,9 @@ class Bundle:
     ) -> Tensor:
         """Return float32 outputs (N, K), on the CPU, for decoded images (N, h, w, C) uint8; means over the views.
 
-        Raises: BundleError where one is not finite.
+        Of targets that lie on images they are condensed. Raises: BundleError where one is not finite.
         """
-        outputs = predict_logits(
+        return predict_logits(
             self.model,
             pixels,
             self.preprocess,
@@ -111,10 +111,13 @@ class Bundle:
             protocol=protocol,
             batch=batch_within(batch, self.input_bytes),
             progress=progress,
+            keep=self._kept,
         )
+
+    def _kept(self, outputs: Tensor, _: int) -> Tensor:
         if not outputs.isfinite().all():
             raise BundleError("The network's outputs are not finite: its weights, or its mean and std, are spoilt.")
-        return outputs
+        return self.target.condensed(outputs)
 
     def inputs(self, images: Picture | Iterable[Picture] | Tensor) -> Tensor:
         """Return what the network sees: float32 (N, C, H, W), normalised, on its device.

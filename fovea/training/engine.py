@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from fovea import inputs
 from fovea.data.augment.mixing import Labels, MixedLabels, compose_mixing
-from fovea.data.augment.recipes import Augmentation, AugmentContext
+from fovea.data.augment.recipes import Augmentation, AugmentContext, augmented
 from fovea.data.dataset import Part
 from fovea.data.sampling import resampled
 from fovea.errors import DataError, TrainingError, UsageError
@@ -29,7 +29,16 @@ from fovea.inputs.views import Protocol
 from fovea.layers import placed
 from fovea.tasks.score import ACCURACY, Metric, Score
 from fovea.tasks.task import Task
-from fovea.training.distributed import gathered, greatest, own_part, own_share, rank, spread_buffers, sum_gradients
+from fovea.training.distributed import (
+    gathered,
+    greatest,
+    own_part,
+    own_rows,
+    own_share,
+    rank,
+    spread_buffers,
+    sum_gradients,
+)
 from fovea.training.inference import autocast, part_labels, predict_logits
 from fovea.training.losses import Outputs, main_head, make_loss
 from fovea.training.optim import Average, make_optimisers
@@ -130,7 +139,7 @@ class Trainer:
         self.model = placed(model, device)
         self.train_part, self.val_part, self.recipe = train, val, recipe
         self.target, self.preprocess, self.augment, self.device = target, preprocess, augmentation, device
-        self.mix = compose_mixing(recipe.augment)
+        self.mix = compose_mixing(recipe.augment, without=target.changed_by)
         self.prepare = inputs.kind_of(preprocess).network_input(preprocess, device)
         self.labels = part_labels(train)
         self.draw_weights = target.image_weights(self.labels) if recipe.balanced else None
@@ -261,8 +270,11 @@ class Trainer:
         Of several processes each augments and mixes them all alike, and gets its share of the images.
         """
         batch = self.prepare.arranged(self.train_part.decoded[indices.numpy()])
-        batch = self.augment(batch, generator, AugmentContext(self.clock.epoch, indices.to(self.device)))
+        context = AugmentContext(self.clock.epoch, indices.to(self.device))
+        batch, movement = augmented(self.augment, batch, generator, context, follow=self.target.lies_on_image)
         labels = self.labels[indices].to(self.device, non_blocking=True)
+        if movement is not None:
+            labels = self.target.moved(labels, movement)
         if self.mix is None:
             return self.prepare(own_share(batch)), labels
         batch, mixed = self.mix(batch, labels, generator)
@@ -366,6 +378,14 @@ class Trainer:
         if self.val_part is None:
             raise DataError("There is no validation part.")
         spread_buffers(self.evaluated_model)
+        labels = part_labels(self.val_part)
+        own, losses = labels[own_rows(len(labels))], []
+
+        def condensed(outputs: Tensor, first: int) -> Tensor:
+            mean = self.val_loss(outputs, own[first : first + len(outputs)])
+            losses.append(mean.expand(len(outputs)))
+            return self.target.condensed(outputs)
+
         outputs = predict_logits(
             self.evaluated_model,
             own_part(self.val_part.decoded),
@@ -373,6 +393,10 @@ class Trainer:
             device=self.device,
             protocol=Protocol(flip=self.recipe.test_flip),
             precision=self.recipe.precision,
+            **({"keep": condensed} if self.target.lies_on_image else {}),
         )
-        found = main_head(gathered(outputs, len(self.val_part)))
-        return self.target.score(found, part_labels(self.val_part), self.val_loss)
+        found, loss = main_head(gathered(outputs, len(labels))), self.val_loss
+        if losses:
+            mean = main_head(gathered(torch.cat(losses), len(labels))).mean()
+            found, loss = found.to(outputs.dtype), lambda *_: mean
+        return self.target.score(found, labels, loss)

@@ -15,9 +15,12 @@ from fovea import inputs
 from fovea.data.dataset import Images, Part
 from fovea.inputs.interface import Preprocessing
 from fovea.inputs.views import PLAIN, Protocol
+from fovea.tasks.task import Task
 from fovea.training.losses import main_head
 
 Progress = Callable[[int, int], None]
+Keep = Callable[[Tensor, int], Tensor]
+"""Outputs (n, K, ...) of a batch and the index of its first image -> what is kept of them, (n, ...)."""
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
@@ -38,10 +41,12 @@ def predict_logits(
     protocol: Protocol = PLAIN,
     precision: str = "float32",
     progress: Progress | None = None,
+    keep: Keep = lambda outputs, _: outputs,
 ) -> Tensor:
     """Return float32 outputs (N, K) on the CPU for `pixels` (N, h, w, C) uint8; the model is left in eval mode.
 
-    They are the mean over the views that `protocol` cuts from each image, decoded as by its `geometry`.
+    They are the mean over the views that `protocol` cuts from each image, decoded as by its `geometry`; of each batch
+    what `keep` makes of them.
     """
     device = torch.device(device)
     kind = inputs.kind_of(preprocess)
@@ -52,7 +57,7 @@ def predict_logits(
         images = prepare.arranged(np.array(pixels[start : start + batch]))
         with autocast(device, precision):
             views = [main_head(model(prepare(view))).float() for view in kind.cut(images, preprocess, protocol)]
-        outputs.append(torch.stack(views).mean(0).cpu())
+        outputs.append(keep(torch.stack(views).mean(0).cpu(), start))
         if progress:
             progress(min(start + batch, len(pixels)), len(pixels))
     return torch.cat(outputs)
@@ -74,6 +79,18 @@ def as_evaluated(
     for first in range(0, len(rows), batch):
         stored = np.stack([preprocess.fit_stored(part.decoded[row]) for row in rows[first : first + batch]])
         yield prepare(prepare.arranged(stored))
+
+
+def labels_as_evaluated(
+    part: Part, labels: Tensor, target: Task, preprocess: Preprocessing, *, rows: np.ndarray | range
+) -> Tensor:
+    """Return the labels (n, ...) at `rows` of a part as they lie on what `as_evaluated` yields."""
+    chosen = labels[torch.as_tensor(np.asarray(rows))]
+    if not target.lies_on_image:
+        return chosen
+    H, W = part.decoded.shape[1:3]
+    laid = target.laid(chosen.numpy(), [(H, W)] * len(chosen), preprocess)  # type: ignore[arg-type]
+    return torch.from_numpy(np.ascontiguousarray(laid))
 
 
 def spread(part: Part, count: int) -> np.ndarray:

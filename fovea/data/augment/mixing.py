@@ -6,7 +6,7 @@ Images are (N, C, H, W), uint8 0..255 or float32 on the same scale.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -66,13 +66,15 @@ def cutmix(images: Tensor, labels: Tensor, generator: Generator, *, alpha: float
     return mixed, MixedLabels(labels, labels[order], 1 - area / (H * W))
 
 
-def compose_mixing(specs: Sequence[str]) -> Mixing | None:
+def compose_mixing(specs: Sequence[str], *, without: Collection[str] = ()) -> Mixing | None:
     """Return the mixing among the specs of a recipe (`mixup ALPHA`, `cutmix ALPHA`); of several one per batch, by lot.
+
+    Names in `without` are left out.
 
     Raises:
         UsageError: as `fovea.data.augment.recipes.compose`.
     """
-    own = [spec for spec in specs if spec.split()[:1] and spec.split()[0] in MIXES]
+    own = [spec for spec in specs if spec.split()[:1] and spec.split()[0] in {*MIXES} - {*without}]
     mixes = [(_FUNCTIONS[name], numbers) for name, numbers in map(parsed, own)]
     if not mixes:
         return None

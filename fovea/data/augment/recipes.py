@@ -60,6 +60,15 @@ class ComposedAugmentation:
         return images, Geometry(tuple(movements))
 
 
+def augmented(
+    augment: Augmentation, images: Tensor, generator: Generator, context: AugmentContext, *, follow: bool
+) -> tuple[Tensor, Geometry | None]:
+    """Return what `augment` makes of a batch, and where `follow` is set how it moved the images, if it can say."""
+    if follow and isinstance(augment, ComposedAugmentation):
+        return augment.with_geometry(images, generator, context)
+    return augment(images, generator, context), None
+
+
 class Number(NamedTuple):
     """A number in a recipe: the argument it stands for and what it may be."""
 

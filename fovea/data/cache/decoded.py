@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from fovea import inputs
-from fovea.data.cache.decoding import Header, Pixels, Sources, decode_into
+from fovea.data.cache.decoding import Header, Pixels, Sources, Storing, decode_into
 from fovea.data.cache.read_only import whole_entry
-from fovea.data.dataset import BadFile, Dataset, Part
+from fovea.data.cache.targets import Laying, image_sizes, without
+from fovea.data.dataset import Dataset, Part
 from fovea.errors import DataError, StorageError, UsageError
 from fovea.inputs.interface import Preprocessing
 from fovea.storage import cache_root
@@ -50,12 +51,13 @@ def decode_dataset(
     if not room >= 1:
         raise UsageError(f"`room` (={room}) must be at least 1.")
     done, total = 0, sum(map(len, dataset.parts.values()))
+    counted = total * (1 + dataset.kind.lies_on_image)
 
     def advance(images: int) -> None:
         nonlocal done
         done += images
         if progress is not None:
-            progress(done, total)
+            progress(done, counted)
 
     decode = partial(_kept_or_decoded, workers=workers or os.cpu_count() or 1, advance=advance)
     roomy = preprocess.roomy(room)
@@ -67,8 +69,13 @@ def decode_dataset(
             advance(len(part))
         else:
             entry = cache_folder() / _entry_name(f"{dataset.name}-{name}", part, wanted)
-            parts[name], bad = _without_bad(part, *decode(entry, _sources(part), preprocess=wanted))
-            bad_files += bad
+            pixels, bad = decode(entry, _sources(part), preprocess=wanted)
+            part = without(part, bad, bad_files)
+            parts[name] = replace(part, files=None, pixels=pixels)
+        if dataset.kind.lies_on_image:
+            title = cache_folder() / _title(f"{dataset.name}-{name}-targets")
+            laid = Laying(kind=dataset.kind, frame=wanted, title=title, decode=decode)
+            parts[name] = laid.on(parts[name], image_sizes(part), bad_files)
     decoded = replace(dataset, parts=parts, bad_files=tuple(bad_files))
     check_bad(decoded, total + len(dataset.bad_files), allow_bad=allow_bad)
     _check_left(decoded)
@@ -76,7 +83,7 @@ def decode_dataset(
 
 
 def _kept_or_decoded(
-    entry: Path, sources: Sources, *, preprocess: Preprocessing, workers: int, advance: Callable[[int], None]
+    entry: Path, sources: Sources, *, preprocess: Storing, workers: int, advance: Callable[[int], None]
 ) -> tuple[Pixels, list[tuple[int, str]]]:
     """Return what `decode_into` does; where that may not write, what a whole entry holds already."""
     try:
@@ -95,18 +102,13 @@ def _sources(part: Part) -> Sources:
     return part.files if part.files is not None else part.decoded
 
 
-def _without_bad(part: Part, pixels: Pixels, bad: Sequence[tuple[int, str]]) -> tuple[Part, list[BadFile]]:
-    good = np.delete(np.arange(len(part)), [index for index, _ in bad])
-    names = tuple(part.names[index] for index in good)
-    return (
-        Part(labels=part.labels[good], names=names, pixels=pixels),
-        [BadFile(part.names[index], reason) for index, reason in bad],
-    )
-
-
 def _entry_name(title: str, part: Part, preprocess: Preprocessing) -> str:
     shape = "x".join(map(str, preprocess.stored_shape))
-    return f"{re.sub(r'[^A-Za-z0-9._-]+', '_', title)[-60:]}-{shape}-{_key(part, preprocess)[:16]}"
+    return f"{_title(title)}-{shape}-{_key(part, preprocess)[:16]}"
+
+
+def _title(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", text)[-60:]
 
 
 def _key(part: Part, preprocess: Preprocessing) -> str:

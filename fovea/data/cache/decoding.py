@@ -17,14 +17,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from itertools import accumulate, islice
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fovea.data.dataset import Images
 from fovea.errors import ImageError, StorageError
-from fovea.inputs.interface import Preprocessing
 
 ROWS, JOURNAL, LOCK = "rows.u8", "journal.jsonl", "lock"
 CHUNK_BYTES = 4_000_000
@@ -32,7 +31,26 @@ CHUNK_FILES = 256
 CHECKED_CHUNKS = 32
 
 Pixels = NDArray[np.uint8]
-Sources = Sequence[Path] | Images
+Sources = Sequence[Any] | Images
+"""What rows are read from: paths, arrays, or what else a `Storing` takes."""
+
+
+class Storing(Protocol):
+    """How one row of an entry is made: a sample by its preprocessing, or a target that lies on one."""
+
+    @property
+    def stored_shape(self) -> tuple[int, ...]:
+        """The shape of a row."""
+        ...
+
+    @property
+    def dtype(self) -> str:
+        """The type of its values."""
+        ...
+
+    def read(self, source: Any) -> NDArray[Any]:
+        """Return one row; ImageError where it cannot be read."""
+        ...
 
 
 class Header(NamedTuple):
@@ -71,7 +89,7 @@ def decode_into(
     folder: Path,
     sources: Sources,
     *,
-    preprocess: Preprocessing,
+    preprocess: Storing,
     workers: int,
     advance: Callable[[int], None],
 ) -> tuple[Pixels, list[tuple[int, str]]]:
@@ -198,7 +216,7 @@ def _chunk_files(row_bytes: int) -> int:
     return max(1, min(CHUNK_FILES, CHUNK_BYTES // row_bytes))
 
 
-def _outcomes(sources: Sources, first: int, *, preprocess: Preprocessing, workers: int) -> Generator[Pixels | str]:
+def _outcomes(sources: Sources, first: int, *, preprocess: Storing, workers: int) -> Generator[Pixels | str]:
     """Yield the image or the reason against it, in order, from `first` on; at most one chunk is decoded ahead.
 
     Threads, as Pillow releases the interpreter's lock while it decodes and resizes.
@@ -217,7 +235,7 @@ def _outcomes(sources: Sources, first: int, *, preprocess: Preprocessing, worker
         pool.shutdown(cancel_futures=True)
 
 
-def _attempt(preprocess: Preprocessing, source: Path | Pixels) -> Pixels | str:
+def _attempt(preprocess: Storing, source: Path | Pixels) -> Pixels | str:
     try:
         return preprocess.read(source)
     except ImageError as error:

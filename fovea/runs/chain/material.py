@@ -89,7 +89,9 @@ class Material:
         """Return the score of a network on some of the validation part, the more the better."""
         part = self.dataset.parts["val"]
         rows = np.random.default_rng(self.seed).permutation(len(part))[:JUDGED]
-        outputs = predict_logits(model, take(part, rows).decoded, self.bundle.preprocess, device=self.bundle.device)
+        chosen = take(part, rows).decoded
+        keep = lambda outputs, _: self.target.condensed(outputs)  # noqa: E731
+        outputs = predict_logits(model, chosen, self.bundle.preprocess, device=self.bundle.device, keep=keep)
         value = self.measured(outputs, self.labels("val")[rows]).value or 0.0
         return value if self.target.metric.higher_is_better else -value
 

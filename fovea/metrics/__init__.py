@@ -14,16 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fovea.errors import UsageError
+from fovea.metrics.resampling import RESAMPLINGS, bootstrap_interval, percentiles
 
 Floats = NDArray[np.floating]
 Labels = NDArray[np.integer]
 
-RESAMPLINGS = 1000
-"""Of a bootstrap."""
 BOOTSTRAP_WORK = 2e8
 """Labels of images that a bootstrap of mean average precision looks at: two seconds or so."""
-BOOTSTRAP_ROUND = 50
-"""Resamplings at a time, so that memory stays small."""
 
 
 class ClassScores(NamedTuple):
@@ -221,14 +218,13 @@ def map_interval(scores: Floats, labels: Floats, *, confidence: float = 0.95) ->
 
     Efron 1979, doi:10.1214/aos/1176344552: percentiles over 1,000 resamplings, over fewer of many labels.
     """
-    generator, (N, L) = np.random.default_rng(0), labels.shape
-    resamplings = int(np.clip(BOOTSTRAP_WORK / (N * L), 100, RESAMPLINGS))
-    rounds = [min(BOOTSTRAP_ROUND, resamplings - done) for done in range(0, resamplings, BOOTSTRAP_ROUND)]
-    found = [
-        mean_average_precision(scores, labels, generator.multinomial(N, np.full(N, 1 / N), size).astype(np.float64))
-        for size in rounds
-    ]
-    return _percentiles(np.concatenate(found), confidence)
+    N, L = labels.shape
+    return bootstrap_interval(
+        lambda weights: mean_average_precision(scores, labels, weights),
+        N,
+        confidence=confidence,
+        resamplings=int(np.clip(BOOTSTRAP_WORK / (N * L), 100, RESAMPLINGS)),
+    )
 
 
 def best_threshold(probabilities: Floats, labels: Floats) -> float:
@@ -269,7 +265,7 @@ def kappa_interval(confusion: NDArray[Any], *, confidence: float = 0.95) -> tupl
     """Return where the weighted kappa of counts (K, K) lies, by the bootstrap over images (Efron 1979)."""
     K, total = len(confusion), int(confusion.sum())
     drawn = np.random.default_rng(0).multinomial(total, confusion.ravel() / total, RESAMPLINGS)
-    return _percentiles(weighted_kappa(drawn.reshape(-1, K, K).astype(np.float64)), confidence)
+    return percentiles(weighted_kappa(drawn.reshape(-1, K, K).astype(np.float64)), confidence)
 
 
 def error_interval(errors: NDArray[Any], confidence: float = 0.95) -> tuple[float, float] | None:
@@ -284,13 +280,6 @@ def error_interval(errors: NDArray[Any], confidence: float = 0.95) -> tuple[floa
     middle = float(errors.mean())
     half = float(t.ppf((1 + confidence) / 2, len(errors) - 1) * errors.std(ddof=1) / math.sqrt(len(errors)))
     return max(0.0, middle - half), middle + half
-
-
-def _percentiles(found: Floats, confidence: float) -> tuple[float, float]:
-    """Return the interval that holds the middle `confidence` of resampled figures, those undefined left out."""
-    kept = found[~np.isnan(found)]
-    low, high = np.quantile(kept, [(1 - confidence) / 2, (1 + confidence) / 2]) if len(kept) else (np.nan, np.nan)
-    return float(low), float(high)
 
 
 def paired_interval(differences: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:

@@ -1,0 +1,50 @@
+"""Masks as pictures: a colour for each class, the same in reports, overlays and palettes.
+
+Masks are (H, W) uint8 class indices; 255 is void. Pictures are (H, W, 3) uint8 0..255.
+"""
+
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fovea.metrics.masks import VOID
+
+Pixels = NDArray[np.uint8]
+
+FIRST = (
+    *((24, 24, 40), (230, 97, 1), (0, 150, 199), (94, 201, 98), (253, 211, 37)),
+    *((203, 80, 170), (120, 94, 240), (178, 134, 84), (160, 200, 220), (215, 48, 39)),
+)
+"""The colours of the first classes, the first of which is mostly the background; apart also without colour vision."""
+VOID_COLOUR = (128, 128, 128)
+GOLDEN_ANGLE = 0.381966
+"""Of a turn of hues: colours that follow each other lie far apart."""
+
+
+@cache
+def palette() -> Pixels:
+    """Return (256, 3) uint8: the colour of each class; grey is void. Read only."""
+    colours = np.empty((256, 3), np.uint8)
+    colours[: len(FIRST)] = FIRST
+    for index in range(len(FIRST), 256):
+        hue = (index * GOLDEN_ANGLE) % 1 * 6 + np.array([0, 4, 2])
+        wave = np.clip(np.abs(hue % 6 - 3) - 1, 0, 1)
+        value = (1.0, 0.75, 0.55)[index % 3]
+        colours[index] = np.round(255 * value * (0.25 + 0.75 * wave))
+    colours[VOID] = VOID_COLOUR
+    colours.setflags(write=False)
+    return colours
+
+
+def painted(mask: NDArray[np.uint8]) -> Pixels:
+    """Return a mask (H, W) in colours, (H, W, 3)."""
+    return palette()[mask]
+
+
+def overlaid(image: Pixels, mask: NDArray[np.uint8], *, opacity: float = 0.5) -> Pixels:
+    """Return an image (H, W, 1 or 3) under the colours of its mask (H, W), (H, W, 3); void leaves it as it is."""
+    colour = np.broadcast_to(image, (*mask.shape, 3)).astype(np.float32)
+    mixed = colour + opacity * (painted(mask) - colour)
+    result: Pixels = np.where((mask == VOID)[..., None], colour, mixed).round().astype(np.uint8)
+    return result

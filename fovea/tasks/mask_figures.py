@@ -1,0 +1,83 @@
+"""What an evaluation finds of a network that gives every pixel a class."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from fovea.tasks.figures import Figures, Tile
+
+SHOWN_CLASSES = 30
+
+
+class MaskRow(NamedTuple):
+    """The figures of one class, shares from 0 to 1."""
+
+    name: str
+    iou: float
+    dice: float
+    pixels: int
+    """Known pixels of the class."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskFigures(Figures):
+    """Shares from 0 to 1, of the known pixels of all images together."""
+
+    miou: float
+    """Intersection over union, the mean of the classes that are in truth or answer."""
+    interval: tuple[float, float]
+    """Where it lies with 95 % confidence, by the bootstrap over images."""
+    dice: float
+    """Dice, the mean of the same classes."""
+    pixel_accuracy: float
+    boundary_f1: float | None = None
+    """How well outlines agree, within `tolerance` pixels; None where no image has an outline."""
+    tolerance: float
+    """Pixels of the network's input within which outlines agree."""
+    per_class: Mapping[str, Mapping[str, float]]
+    """`iou`, `dice` and `pixels` by class name, of those that are in truth or answer."""
+    confusion: Sequence[Sequence[int]]
+    """Pixels, the rows true and the columns predicted classes, in the order of the network's classes."""
+
+    @property
+    def rows(self) -> list[MaskRow]:
+        """The classes, the lowest intersection over union first."""
+        found = (MaskRow(name, **values) for name, values in self.per_class.items())  # type: ignore[arg-type]
+        return sorted(found, key=lambda row: row.iou)
+
+    def lines(self, where: str) -> list[str]:
+        """Return the scores in two lines, and a table of the worst classes."""
+        low, high = self.interval
+        outlines = "" if self.boundary_f1 is None else f", boundary F1 {self.boundary_f1:.2%} at {self.tolerance:g} px"
+        worst = self.rows[:SHOWN_CLASSES]
+        wide = max(len("lowest IoU"), *(len(row.name) for row in worst))
+        return [
+            f"mean IoU {self.miou:.2%}, 95 % interval {low:.2%} to {high:.2%} ({where})",
+            f"mean Dice {self.dice:.2%}, pixel accuracy {self.pixel_accuracy:.2%}{outlines}",
+            "",
+            f"{'lowest IoU':{wide}}     IoU    Dice      pixels",
+            *(f"{row.name:{wide}}  {row.iou:6.1%}  {row.dice:6.1%}  {row.pixels:10,}" for row in worst),
+        ]
+
+    def result(self, split: str, *, images: int, flip: bool) -> dict[str, Any]:
+        """Return mean IoU with its interval, and Dice."""
+        found = {"split": split, "miou": self.miou, "interval": list(self.interval), "dice": self.dice}
+        return {**found, "images": images, "flip": flip}
+
+    @property
+    def interval_text(self) -> str:
+        """The interval of the mean IoU."""
+        low, high = self.interval
+        return f"95 % interval {100 * low:.2f} to {100 * high:.2f} %"
+
+    @property
+    def tiles(self) -> list[Tile]:
+        """Mean IoU, Dice, pixel accuracy and boundary F1."""
+        tolerance = f"outlines within {self.tolerance:g} pixels of the input"
+        outlines = [] if self.boundary_f1 is None else [("boundary F1", f"{100 * self.boundary_f1:.2f} %", tolerance)]
+        return [
+            ("mean IoU", f"{100 * self.miou:.2f} %", self.interval_text),
+            ("mean Dice", f"{100 * self.dice:.2f} %", "the mean of the classes"),
+            ("pixel accuracy", f"{100 * self.pixel_accuracy:.2f} %", "of the known pixels"),
+            *outlines,
+        ]

@@ -1,0 +1,64 @@
+"""What a network says of the pixels of one image."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fovea.tasks.prediction import LabelScore, Prediction
+
+SHOWN = 4
+
+
+@dataclass(frozen=True, eq=False)
+class MaskPrediction(Prediction):
+    """A mask, with the share of the image that each class has."""
+
+    mask: NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, 0), np.uint8))
+    """(H, W) class indices; 255 where nothing is said."""
+    probabilities: NDArray[np.float32] | None = None
+    """(H, W) 0..1: of the class of each pixel."""
+    classes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls, mask: NDArray[np.uint8], classes: Sequence[str], *, probability: NDArray[np.float32] | None = None
+    ) -> "MaskPrediction":
+        """Return the prediction of a mask (H, W) uint8, its classes by their share of the known pixels."""
+        counts = np.bincount(mask.reshape(-1), minlength=256)[: len(classes)]
+        order = np.argsort(-counts, kind="stable")
+        known = max(int(counts.sum()), 1)
+        shares = tuple(LabelScore(classes[i], float(counts[i] / known)) for i in order if counts[i])
+        return cls(scores=shares, mask=mask, probabilities=probability, classes=tuple(classes))
+
+    @property
+    def label(self) -> str:
+        """The largest classes with their shares."""
+        rest = f" and {len(self.scores) - SHOWN} more" if len(self.scores) > SHOWN else ""
+        return ", ".join(f"{name} {share:.1%}" for name, share in self.scores[:SHOWN]) + rest or "nothing known"
+
+    @property
+    def probability(self) -> float:
+        """The mean probability of the pixels' classes; not a number where it is not known."""
+        return float("nan") if self.probabilities is None else float(self.probabilities.mean())
+
+    @property
+    def text(self) -> str:
+        """What a person reads: the classes with their shares."""
+        return self.label
+
+    @property
+    def ranked(self) -> Sequence[tuple[str, float | str]]:
+        """Class and share, the largest first."""
+        return self.scores
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return size, and name, pixels and share of each class that is there, as JSON values."""
+        counts = np.bincount(self.mask.reshape(-1), minlength=256)
+        index = {name: i for i, name in enumerate(self.classes)}
+        shares = [
+            {"label": name, "share": share, "pixels": int(counts[index[name]])} for name, share in self.scores
+        ]
+        return {"size": list(self.mask.shape), "classes": shares}

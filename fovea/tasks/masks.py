@@ -1,0 +1,345 @@
+"""A class for every pixel: semantic segmentation.
+
+Outputs are (N, K, H, W) float32 logits; what is kept of them is (N, 2, H, W) uint8: the class of each pixel, and its
+probability times 255. Labels are (N, H, W) uint8 class indices, in which 255 is void: neither learned nor scored.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fovea.errors import DataError
+from fovea.metrics import boundaries
+from fovea.metrics.masks import (
+    VOID,
+    PixelCounts,
+    dice,
+    intersection_over_union,
+    mask_interval,
+    mean_dice,
+    mean_iou,
+    pixel_accuracy,
+    pixel_confusion,
+    pixel_counts,
+)
+from fovea.tasks import check_loss, register
+from fovea.tasks.figures import Measured, Mistake
+from fovea.tasks.mask_figures import MaskFigures
+from fovea.tasks.mask_prediction import MaskPrediction
+from fovea.tasks.named import Named
+from fovea.tasks.places import Frame, Movement, TargetSource
+from fovea.tasks.prediction import Prediction
+from fovea.tasks.score import Metric, Score
+from fovea.tasks.task import Criterion, Labels, Rows
+from fovea.tasks.usual import UsualPlan
+from fovea.tasks.wording import PLAIN, Wording, Written
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+MOST_CLASSES = 255
+MIOU = Metric("miou", "mean IoU", share=True)
+DICE = Metric("dice", "mean Dice", share=True)
+LARGEST_SIDE = 256
+"""Pixels of the input, where nothing else is asked for."""
+OUTLINED = 200
+"""Images, spread over a part, whose outlines are compared."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredMask:
+    """How a mask becomes a row of the cache, (H, W) uint8."""
+
+    frame: Any
+    """The preprocessing of its image."""
+
+    @property
+    def stored_shape(self) -> tuple[int, ...]:
+        """(H, W) of the input."""
+        return cast(Frame, self.frame).size
+
+    @property
+    def dtype(self) -> str:
+        """The type of class indices."""
+        return "uint8"
+
+    @property
+    def cache_key(self) -> list[Any]:
+        """That of the image's preprocessing."""
+        return ["mask", *self.frame.cache_key]
+
+    def read(self, source: tuple[TargetSource, tuple[int, int]]) -> NDArray[np.uint8]:
+        """Return the mask (H, W) of the input, of a source and the size (h, w) of its image."""
+        mask, size = source
+        return cast(Frame, self.frame).mask_in_input(mask.read(size))
+
+
+@register
+@dataclass(frozen=True, kw_only=True)
+class Masks(Named):
+    """A class for every pixel."""
+
+    name: ClassVar[str] = "masks"
+    noun: ClassVar[str] = "a mask"
+    losses: ClassVar[tuple[str, ...]] = ("mask", "mask-cross-entropy", "mask-dice", "mask-focal")
+    metric: ClassVar[Metric] = MIOU
+    follows: ClassVar[bool] = True
+    followed: ClassVar[Metric] = MIOU
+    changed_by: ClassVar[tuple[str, ...]] = ("mixup", "cutmix")
+    answers: ClassVar[str] = "masks"
+    lies_on_image: ClassVar[bool] = True
+    calibrates: ClassVar[bool] = False
+    row_name: ClassVar[str] = "mask"
+    sections: ClassVar[tuple[str, ...]] = ("masks", "overlays")
+    figure_names: ClassVar[tuple[str, ...]] = tuple(f.name for f in fields(MaskFigures))
+    scores: ClassVar[tuple[Metric, ...]] = (
+        MIOU,
+        DICE,
+        Metric("pixel_accuracy", "pixel accuracy", share=True),
+        Metric("boundary_f1", "boundary F1", share=True),
+    )
+    card_format: ClassVar[int] = 4
+    mistakes_title: ClassVar[str] = "Worst images"
+    mistakes_note: ClassVar[str] = "The images with the lowest mean IoU: image, truth, answer."
+
+    loss: str = "mask"
+
+    @classmethod
+    def encode(
+        cls, texts: Mapping[str, Sequence[Written]], *, classes: Sequence[str] = (), wording: Wording = PLAIN
+    ) -> tuple[dict[str, Labels], tuple[str, ...]]:
+        """Raise DataError: masks are files or drawings, not texts."""
+        raise DataError(
+            "This data has labels in words, and `--task masks` learns masks: put images into `images/` and masks of "
+            "the same names into `masks/`."
+        )
+
+    @classmethod
+    def check_trainable(cls, labels: Labels, *, classes: Sequence[str], data: str) -> None:
+        """Raise DataError unless there are 2 classes at least and 255 at most."""
+        if not 2 <= len(classes) <= MOST_CLASSES:
+            raise DataError(f"`{data}` has {len(classes)} classes of pixels, and 2 to {MOST_CLASSES} can be learned.")
+
+    @classmethod
+    def stored(cls, frame: Frame) -> StoredMask:
+        """Return how masks that are files or drawings are kept."""
+        return StoredMask(frame=frame)
+
+    @classmethod
+    def laid(cls, labels: Labels, sizes: Sequence[tuple[int, int]], frame: Frame) -> Labels:
+        """Return masks (N, h, w) as those of the input, (N, H, W)."""
+        return np.stack([frame.mask_in_input(mask) for mask in labels])
+
+    @classmethod
+    def usual(cls, size: tuple[int, int] | None) -> UsualPlan:
+        """Return a narrow U-Net of 2015, padded and with batch norm, and images whole at up to 256 pixels."""
+        side = min(max(size or (LARGEST_SIDE,)), LARGEST_SIDE)
+        return UsualPlan(
+            model="unet_padded",
+            arguments={"width": 16, "batch_norm": True, "dropout": 0.0},
+            size=max(side // 16 * 16, 32),
+            fit="letterbox",
+            seen=6000,
+            most_epochs=300,
+            recipe={
+                **{"optimiser": "adamw", "lr": 0.003, "weight_decay": 0.01, "clip": 1.0, "batch": 8},
+                "augment": ("flip", "affine 15 0.1 0.2", "colour 0.2"),
+            },
+        )
+
+    @classmethod
+    def fitted(cls, labels: Labels, *, classes: Sequence[str], loss: str, data: str) -> Self:
+        """Return the task for a data set of these classes."""
+        check_loss(loss, cls.name)
+        return cls(names=tuple(classes), loss=loss)
+
+    @classmethod
+    def outputs_for(cls, loss: str, classes: int) -> int | None:
+        """Return one map per class."""
+        return classes if loss in cls.losses and classes >= 2 else None
+
+    @classmethod
+    def text_of(cls, label: Any, classes: Sequence[str]) -> str:
+        """Return the classes in a mask (H, W) with their shares, the largest first."""
+        return MaskPrediction.of(np.asarray(label), classes).label
+
+    @classmethod
+    def result_text(cls, result: Mapping[str, Any]) -> str:
+        """Return mean IoU and Dice."""
+        low, high = result["interval"]
+        interval = f"{low:.2%} to {high:.2%}"
+        return f"mean IoU {result['miou']:.2%} ({interval}), Dice {result['dice']:.2%} on {result['split']}"
+
+    @property
+    def outputs(self) -> int:
+        """One map per class."""
+        return len(self.names)
+
+    def criterion(self, *, label_smoothing: float = 0.0, weights: "Tensor | None" = None) -> Criterion:
+        """Return the loss; of a network whose maps are smaller than its input, on the middle of the mask.
+
+        `mask` is the sum of cross-entropy and Dice loss, as nnU-Net has it (Isensee et al. 2021,
+        doi:10.1038/s41592-020-01008-z).
+        """
+        from fovea.tasks.criteria import masks as losses
+
+        def loss(outputs: "Tensor", labels: "Tensor") -> "Tensor":
+            labels = middle(labels, outputs)
+            total = outputs.new_zeros(())
+            if self.loss in ("mask", "mask-cross-entropy"):
+                total = total + losses.cross_entropy(outputs, labels, weights=weights)
+            if self.loss in ("mask", "mask-dice"):
+                total = total + losses.dice_loss(outputs, labels)
+            if self.loss == "mask-focal":
+                total = total + losses.focal_loss(outputs, labels)
+            return total
+
+        return loss
+
+    def class_weights(self, labels: "Tensor") -> "Tensor":
+        """Return (K,) float32 weights, inverse to the classes' shares of the pixels, with mean 1 over the pixels."""
+        counts = sum(mask.flatten().long().bincount(minlength=VOID + 1)[: self.outputs].double() for mask in labels)
+        shares = counts / counts.sum()
+        seen = shares > 0
+        weights = seen / shares.clamp_min(1e-12) / seen.sum()
+        return weights.float()
+
+    def moved(self, labels: "Tensor", movement: Movement) -> "Tensor":
+        """Return masks (N, H, W) of moved images; what enters from outside is void."""
+        return movement.moved_mask(labels, fill=VOID)
+
+    def condensed(self, outputs: "Tensor") -> "Tensor":
+        """Return class and 255 times its probability of each pixel: (N, K, H, W) float32 to (N, 2, H, W) uint8."""
+        import torch
+
+        probability, index = outputs.softmax(1).max(1)
+        return torch.stack([index.byte(), (255 * probability).round().byte()], dim=1)
+
+    def per_image(self, outputs: "Tensor", labels: "Tensor") -> "Tensor":
+        """Return the mean IoU (N,) of each image, of its own classes: outputs (N, K, H, W), labels (N, H, W)."""
+        import torch
+
+        found = mean_iou(self._counts(outputs.argmax(1), labels))
+        return torch.from_numpy(np.nan_to_num(found))
+
+    def score(self, outputs: "Tensor", labels: "Tensor", loss: Criterion) -> Score:
+        """Return the mean IoU of all pixels together, for condensed outputs (N, 2, H, W)."""
+        value = float(mean_iou(self._counts(outputs[:, 0], labels).pooled()))
+        return Score(loss(outputs, labels).item(), value, self.followed)
+
+    def _counts(self, answers: "Tensor | NDArray[Any]", labels: "Tensor | NDArray[Any]") -> PixelCounts:
+        """Return the counts (N, K) of pixels of answers (N, h, w) and labels (N, H, W)."""
+        return pixel_counts(self._confusion(answers, labels))
+
+    def _confusion(self, answers: "Tensor | NDArray[Any]", labels: "Tensor | NDArray[Any]") -> NDArray[np.int64]:
+        truth = np.asarray(middle(labels, answers), np.uint8)
+        return pixel_confusion(truth, np.asarray(answers, np.uint8), classes=self.outputs)
+
+    def decoded(self, outputs: "Tensor") -> "Tensor":
+        """Return the probabilities (N, K, H, W)."""
+        return outputs.softmax(1)
+
+    def decode(self, outputs: "Tensor") -> Rows:
+        """Return condensed outputs (N, 2, H, W) as they are, uint8."""
+        return cast(Rows, outputs.numpy())
+
+    def evidence(self, outputs: "Tensor", answers: "Tensor") -> "Tensor":
+        """Return the mean logit (N,) of each answer over the pixels that the network gives it; over all if none.
+
+        Vinogradova, Dibrov and Myers 2020, arXiv:2002.11434, equation 2, the set of pixels being a class's.
+        """
+        import torch
+
+        maps = outputs[torch.arange(len(outputs), device=outputs.device), answers]
+        region = (outputs.detach().argmax(1) == answers[:, None, None]).to(outputs.dtype)
+        region = torch.where(region.any(2).any(1)[:, None, None], region, torch.ones_like(region))
+        return (maps * region).sum((1, 2)) / region.sum((1, 2))
+
+    def answered(self, outputs: "Tensor") -> NDArray[np.int64]:
+        """Return the index (N,) of the class with most pixels in condensed outputs (N, 2, H, W)."""
+        return np.array([self._largest_first(answer)[0] for answer in outputs[:, 0].numpy()], np.int64)
+
+    def asked(self, outputs: "Tensor", label: Any = None) -> list[int]:
+        """Return the classes in a condensed output (1, 2, H, W), the smallest first: these are looked for."""
+        return self._largest_first(outputs[0, 0].numpy())[::-1]
+
+    def _largest_first(self, answer: NDArray[np.uint8]) -> list[int]:
+        counts = np.bincount(answer.reshape(-1), minlength=self.outputs)
+        return [int(i) for i in np.argsort(-counts, kind="stable") if counts[i]]
+
+    def watched(self, rows: Rows) -> NDArray[np.float64]:
+        """Return the mean probability of the pixels' classes, (N, 1)."""
+        return rows[:, 1].reshape(len(rows), -1).mean(1, keepdims=True, dtype=np.float64) / 255
+
+    def prediction(self, row: Rows) -> MaskPrediction:
+        """Return the mask of one row (2, H, W), with the probability of each pixel."""
+        return MaskPrediction.of(np.asarray(row[0], np.uint8), self.names, probability=row[1] / np.float32(255))
+
+    def in_image(self, prediction: Prediction, frame: Frame, size: tuple[int, int]) -> Prediction:
+        """Return a mask of the input as that of its image; void where the image has more than the input shows."""
+        mask = cast(MaskPrediction, prediction).mask
+        shown = np.full(frame.size, VOID, np.uint8)
+        middle(shown, mask)[:] = mask
+        return MaskPrediction.of(frame.mask_in_image(shown, size), self.names)
+
+    def matched(self, labels: Labels, classes: Sequence[str]) -> Labels:
+        """Return masks (N, H, W) of a data set with these `classes` in the classes of the network."""
+        table = np.full(VOID + 1, VOID, np.uint8)
+        table[: len(classes)] = [self.index[name] for name in classes]
+        return labels if (table[: len(classes)] == np.arange(len(classes))).all() else table[labels]
+
+    def figures(self, outputs: "Tensor", labels: Labels) -> MaskFigures:
+        """Return overlaps and outlines of condensed outputs (N, 2, H, W) against masks (N, H, W)."""
+        answers = outputs[:, 0].numpy()
+        confusion = self._confusion(answers, labels)
+        counts, pooled = pixel_counts(confusion), pixel_counts(confusion).pooled()
+        overlap, twice = intersection_over_union(pooled), dice(pooled)
+        seen = np.flatnonzero(~np.isnan(overlap))
+        outlines = self._outlines(answers, labels)
+        return MaskFigures(
+            miou=float(mean_iou(pooled)),
+            interval=mask_interval(counts),
+            dice=float(mean_dice(pooled)),
+            pixel_accuracy=float(pixel_accuracy(pooled)),
+            boundary_f1=None if np.isnan(outlines) else float(outlines),
+            tolerance=round(boundaries.TOLERANCE * float(np.hypot(*answers.shape[1:])), 2),
+            per_class={
+                self.names[i]: {"iou": float(overlap[i]), "dice": float(twice[i]), "pixels": int(pooled.truth[i])}
+                for i in seen
+            },
+            confusion=confusion.sum(axis=0).tolist(),
+        )
+
+    def _outlines(self, answers: NDArray[np.uint8], labels: Labels) -> float:
+        """Return the mean boundary F1 of the classes, each over the images that show it; NaN where there is none."""
+        chosen = np.unique(np.linspace(0, len(answers) - 1, min(OUTLINED, len(answers))).astype(int))
+        truth = np.asarray(middle(labels, answers))
+        each = [boundaries.boundary_f1(truth[i], answers[i], classes=self.outputs) for i in chosen]
+        known = ~np.isnan(each)
+        per_class = np.where(known, each, 0).sum(0)[known.any(0)] / known.sum(0)[known.any(0)]
+        return float(per_class.mean()) if len(per_class) else float("nan")
+
+    def measured(self, outputs: "Tensor", labels: Labels) -> Measured:
+        """Return the mean IoU with its interval."""
+        counts = self._counts(outputs[:, 0].numpy(), labels)
+        return Measured(float(mean_iou(counts.pooled())), mask_interval(counts))
+
+    def mistakes(self, outputs: "Tensor", labels: Labels, *, most: int) -> list[Mistake]:
+        """Return the images with the lowest mean IoU."""
+        answers = outputs[:, 0].numpy()
+        found = mean_iou(self._counts(answers, labels))
+        order = [int(i) for i in np.argsort(found, kind="stable") if not np.isnan(found[i])][:most]
+        return [
+            Mistake(i, self.text_of(labels[i], self.names), f"IoU {found[i]:.1%}: {self.text_of(answers[i], self.names)}")
+            for i in order
+        ]
+
+
+def middle(masks: Any, maps: Any) -> Any:
+    """Return the middle of masks (N, H, W) that maps (..., h, w) tell of: those of valid convolutions are smaller."""
+    (H, W), (h, w) = masks.shape[-2:], maps.shape[-2:]
+    top, left = (H - h) // 2, (W - w) // 2
+    return masks[..., top : top + h, left : left + w] if (h, w) != (H, W) else masks
