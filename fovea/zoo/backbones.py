@@ -89,9 +89,8 @@ def steps(model: Classifier, taps: Sequence[str]) -> Iterator[tuple[str, nn.Modu
 
     The last layer inside has the path of its child, as it gives the same.
     """
-    for name, child in model.named_children():
-        if name == "head":
-            continue
+    for name in model.body:
+        child = getattr(model, name)
         inside = list(child.named_children()) if any(tap.startswith(f"{name}.") for tap in taps) else []
         yield from ((f"{name}.{inner}", layer) for inner, layer in inside[:-1])
         yield name, inside[-1][1] if inside else child
@@ -130,17 +129,20 @@ def levels_of(name: str, c_in: int) -> tuple[Level, ...]:
             raise refused
         last: dict[int, Level] = {}
         try:
-            for path, (_, c, *sides) in _shapes(model, torch.empty(1, c_in, PROBE, PROBE)):
+            for path, shape in _shapes(model, torch.empty(1, c_in, PROBE, PROBE)):
+                _, c, *sides = shape
+                if len(sides) != 2:
+                    raise refused
                 stride = 2 ** round(log2(PROBE / sides[-1]))
                 last[stride] = Level(path, c, stride, exact=sides == [PROBE // stride] * 2)
-        except (RuntimeError, ValueError) as error:  # its layers take images of one size only, or make none
+        except (RuntimeError, ShapeError) as error:  # its layers take images of one size only
             raise refused from error
     return tuple(last.values())
 
 
 def _shapes(model: Classifier, x: Tensor) -> Iterator[tuple[str, tuple[int, ...]]]:
     """Yield the path and the shape of what every layer of the chains in the body gives."""
-    chains = [f"{name}." for name, child in model.named_children() if type(child) is nn.Sequential]
+    chains = [f"{name}." for name in model.body if type(getattr(model, name)) is nn.Sequential]
     for path, layer in steps(model, chains):
         x = layer(x)
         yield path, tuple(x.shape)
