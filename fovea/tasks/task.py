@@ -76,7 +76,9 @@ class Task(ABC):
     smooths: ClassVar[bool] = False
     """Whether smoothed labels help, where a plan is free to choose."""
     row_name: ClassVar[str] = "probabilities"
-    """What decoded rows are called in an exported file."""
+    row_dtype: ClassVar[str] = "float32"
+    row_step: ClassVar[float] = 0.0
+    """What decoded rows are called in an exported file, their type, and the step to which they are rounded."""
     closed_form: ClassVar[str] = ""
     """How a last layer is fitted at once: `discriminants`, `regression` (`fovea.training.probing`), or not at all."""
     sections: ClassVar[tuple[str, ...]] = ("mistakes",)
@@ -220,6 +222,16 @@ class Task(ABC):
     def classes(self) -> tuple[str, ...]:
         """The names of the classes in index order; empty where there are none."""
         return ()
+
+    @property
+    def row_shape(self) -> tuple[int | None, ...]:
+        """The shape of one decoded row in an exported file; None where it depends on the network."""
+        return (len(self.classes) or 1,)
+
+    @property
+    def output_shape(self) -> tuple[int | None, ...]:
+        """The shape of what the network gives out for one image; None as in `row_shape`."""
+        return (self.outputs,)
 
     def card_fields(self) -> dict[str, Any]:
         """Return what a card holds of it beside task, outputs and loss."""

@@ -116,9 +116,7 @@ def _check_file(content: bytes, bundle: Bundle, found: Int8Core, samples: Sample
         raise ProofError("The file in int8 does not compute what its core does; no file is written.")
     if settings.raw:
         return
-    rows = bundle.target.decode(torch.from_numpy(said[LOGITS]))
-    if not np.abs(said[bundle.target.row_name] - rows).max() <= DECODING * np.abs(rows).max():
-        raise ProofError(f"The decoded {bundle.target.row_name} of the file are off; no file is written.")
+    check_rows(said[bundle.target.row_name], torch.from_numpy(said[LOGITS]), bundle.target)
 
 
 def _lines(found: Int8Core, bundle: Bundle) -> list[str]:
