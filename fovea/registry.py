@@ -21,9 +21,35 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _COUNTS = ("classes", "c_in", "size", "frames")
 """What a network may be asked for: `size` is the side of square images and of clips, or the length of a series.
 
+`classes` is how many it tells apart, in points networks how many points.
+
 `size` and `frames`, which only networks for clips know, reach those alone that flatten a map into a dense layer or
 refuse what is too small for them.
 """
+ANSWERS = {
+    "classes": "one answer for the whole input: classes, labels, a number",
+    "masks": "a class for every pixel",
+    "boxes": "objects: a class and a box each",
+    "points": "where named points lie",
+}
+"""What a network's outputs are for, and so which kinds of target it can learn."""
+FORMS = {
+    "masks": {
+        "logits": "(N, K, H, W), of the input's size unless the network says otherwise",
+    },
+    "boxes": {
+        "centres": "(N, K + 4, H / 4, W / 4): logits of centres, then log distances to the sides in strides",
+        "anchors": "(N, A, K + 4): logits and deltas of the boxes that `model.anchors(size)` gives",
+        "yolo": "(N, 2 (4 + 1) + K, H / 64, W / 64): two boxes and their confidence, then K scores, of every cell",
+        "yolo2": "(N, 5 (4 + 1 + K), H / 32, W / 32): five anchors' boxes, confidence and K logits, of every cell",
+        "one": "(N, K + 4): logits, then x0, y0, x1, y1 of one box in units of the input's sides",
+    },
+    "points": {
+        "heat maps": "(N, P, H / 4, W / 4): logits of where each point lies",
+        "coordinates": "(N, 2 P): x, y of each point in units of the input's sides",
+    },
+}
+"""By what a network answers, the forms that its one output may have."""
 KINDS = {
     2: "series (channels x length)",
     3: "images (channels x height x width)",
@@ -76,6 +102,10 @@ class Entry:
     """Trainable parameters."""
     macs: int
     """Multiply-adds of convolutions and dense layers for one input; biases not counted."""
+    answers: str = "classes"
+    """What its outputs are for: one of `ANSWERS`. Kinds of target choose among networks that answer what they ask."""
+    form: str = ""
+    """The form of its output, one of `FORMS[answers]`; empty for those that answer `classes`."""
     top1: float | None = None
     """Published top-1 accuracy on ImageNet's validation part, one centre crop, in percent."""
     top5: float | None = None
@@ -144,6 +174,22 @@ def resolve(name: str) -> str:
 def entry(name: str) -> Entry:
     """Return the entry of the network `name`."""
     return _entries[resolve(name)]
+
+
+def answering(answers: str, form: str = "") -> tuple[str, ...]:
+    """Return the names of the networks that answer `answers`, of `ANSWERS`, in this form if one is given; sorted."""
+    return tuple(name for name in names() if _entries[name].answers == answers and form in ("", _entries[name].form))
+
+
+def require_answer(name: str, answers: str) -> None:
+    """Raise UsageError where the network `name` answers something else, with those that answer `answers`."""
+    found = entry(name)
+    if found.answers != answers:
+        fitting = [f"`{near}`" for near in answering(answers)[:3]]
+        raise UsageError(
+            f"`{found.name}` answers {found.answers}, not {answers}; take {', '.join(fitting) or 'a network of yours'} "
+            f"(`fovea models --answers {answers}` lists all)."
+        )
 
 
 def axes_of(shape: Sequence[int]) -> tuple[tuple[str, int], ...]:

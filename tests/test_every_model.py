@@ -2,7 +2,8 @@
 
 Networks of up to `MOST_PARAMETERS` and `MOST_MACS` (at the size they are tried at) run really; larger ones run on the
 meta device, which knows shapes and which parameters get a gradient, but no values. All are tried at 32 and 33 pixels;
-those that refuse 32, at the size of their card and one pixel more.
+those that refuse 32, at the size of their card and one pixel more. Those that answer masks, boxes or points keep the
+same contract, with outputs in the form of their card; what their heads see may be maps of several stages.
 """
 
 import re
@@ -18,6 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 import fovea.zoo  # noqa: F401  registers them
 from fovea import registry
 from fovea.errors import ShapeError, UsageError
+from fovea.zoo.backbones import Pyramid
 
 MOST_PARAMETERS = 5_000_000
 MOST_MACS = 100_000_000
@@ -69,6 +71,22 @@ def inputs(name: str, batch: int, c_in: int, size: int, *, device: str) -> torch
     return x.to(memory_format=torch.channels_last) if len(sizes) == 2 else x
 
 
+def answer_shape(name: str, classes: int, size: int) -> tuple[int, ...]:
+    """Return the shape of the answer for one image, in the form of the network's card."""
+    quarter = -(-size // 4)
+    return {
+        "": (classes,),
+        "logits": (classes, size, size),
+        "centres": (classes + 4, quarter, quarter),
+        "heat maps": (classes, quarter, quarter),
+        "one": (classes + 4,),
+        "coordinates": (2 * classes,),
+        "yolo": (2 * 5 + classes, size // 64, size // 64),
+        "yolo2": (5 * (5 + classes), size // 32, size // 32),
+        "anchors": (9 * sum((-(-size // stride)) ** 2 for stride in (8, 16, 32, 64, 128)), classes + 4),
+    }[registry.entry(name).form]
+
+
 @every_model
 def test_parameters_and_macs_equal_the_card(name):
     card, model = registry.entry(name), build(name, device="meta")
@@ -86,6 +104,8 @@ def test_the_card_says_what_the_defaults_build(name):
     assert len(set(card.input[-2:])) == 1 or len(card.input) == 2
     assert re.fullmatch(r"(arXiv:\d{4}\.\d{4,5}|doi:10\..+|NIPS \d{4}|https://.+|this project)", card.paper)
     assert card.title
+    assert card.answers in registry.ANSWERS
+    assert card.form in registry.FORMS.get(card.answers, ("",))
     assert card.year >= 1980
     assert set(card.decks) <= {"000", "001", "002", "003", "004"}
     assert set(card.peers) <= {"torchvision", "timm", "keras", "akamaster"}
@@ -101,8 +121,9 @@ def test_logits_are_batch_by_classes_at_even_and_odd_sizes(name):
         x = inputs(name, batch, c_in, pixels, device=device)
         with torch.no_grad():
             features = model.features(x)
-            logits = model.head(features)
-            assert logits.shape == (batch, classes)
+            logits = model.head(*model.maps(x)) if isinstance(model, Pyramid) else model.head(features)
+            if name != "unet":  # of valid convolutions: its tests say how much smaller
+                assert logits.shape == (batch, *answer_shape(name, classes, pixels))
             assert features.ndim == (2 if name == "mlp" else x.ndim)
             if device != "meta":
                 assert logits.isfinite().all()
@@ -118,7 +139,12 @@ def test_every_parameter_gets_a_finite_gradient(name):
         torch.arange(4, device=device),
         nn.functional.cross_entropy,
     )
-    cost = model.learn(x, labels, loss=loss, progress=0.0)[0] if hasattr(model, "learn") else loss(model(x), labels)
+    if registry.entry(name).answers != "classes":
+        cost = model(x).square().mean()
+    elif hasattr(model, "learn"):
+        cost = model.learn(x, labels, loss=loss, progress=0.0)[0]
+    else:
+        cost = loss(model(x), labels)
     if not cost.requires_grad:  # it learns without
         return
     cost.backward()
@@ -157,14 +183,14 @@ def test_an_input_too_small_is_told_the_layer_and_the_smallest_size_that_works(n
         return model(inputs(name, 1, 1, size, device="meta"))
 
     try:
-        assert answer(1).shape == (1, 2)
+        assert len(answer(1)) == 1
     except ShapeError as error:
         message = re.fullmatch(
             rf"Network `{name}`: Layer `(\S+)` .* `size` \(=1\) must be at least (\d+)\.", str(error)
         )
         layer, smallest = message[1], int(message[2])
         assert layer in dict(build(name, device="meta").named_modules())
-        assert answer(smallest).shape == (1, 2)
+        assert len(answer(smallest)) == 1
         with pytest.raises(ShapeError, match=rf"must be at least {smallest}\."):
             answer(smallest - 1)
 

@@ -76,6 +76,19 @@ def test_the_name_in_torchvision_is_an_alias_unless_it_is_a_name_here(tiny):
     assert isinstance(registry.build("their_small"), nn.Flatten)
 
 
+def test_networks_are_known_by_what_they_answer():
+    assert registry.entry("resnet18").answers == "classes"
+    assert {"unet", "unet_padded", "unet_on"} <= set(registry.answering("masks"))
+    assert set(registry.answering("masks", "logits")) == set(registry.answering("masks"))
+    assert not set(registry.answering("classes")) & set(registry.answering("masks"))
+
+
+def test_a_network_that_answers_something_else_is_refused_with_those_that_do():
+    registry.require_answer("unet", "masks")
+    with pytest.raises(UsageError, match=r"`unet` answers masks, not classes; take `.*` \(`fovea models --answers cl"):
+        registry.require_answer("unet", "classes")
+
+
 def test_rules_rename_one_after_the_other():
     peer = registry.Peer("net", rules=((r"^layer(\d)\.(\d)", r"stage\1.block\2"), (r"^fc\.", "head.logits.")))
     assert peer.renamed("layer2.0.conv1.weight") == "stage2.block0.conv1.weight"

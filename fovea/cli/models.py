@@ -11,10 +11,10 @@ from fovea.cli.output import print_json, print_lines, print_table
 if TYPE_CHECKING:
     from fovea.registry import Entry
 
-COLUMNS = ("network", "year", "authors", "input", "params", "MACs", "top-1/5", "decks")
+COLUMNS = ("network", "year", "authors", "input", "params", "MACs", "answers", "top-1/5", "decks")
 LEGEND = (
     "Input: channels x side; series: channels x length; clips: channels x frames x side.\n"
-    "Accuracy: ImageNet, percent, as published (where: --json)."
+    "Answers: classes where nothing is said. Accuracy: ImageNet, percent, as published (where: --json)."
 )
 
 
@@ -27,6 +27,9 @@ def models(
     max_macs: Annotated[
         str | None, typer.Option(metavar="N", help="Only with at most so many multiply-adds: 300M, 1.5G.")
     ] = None,
+    answers: Annotated[
+        str | None, typer.Option(metavar="KIND", help="Only with outputs for classes, masks, boxes or points.")
+    ] = None,
     tree: Annotated[bool, typer.Option("--tree", help="Show who descends from whom, and what each added.")] = False,
     plot: Annotated[
         str | None,
@@ -38,7 +41,7 @@ def models(
     from fovea.jobs.models import models as job
     from fovea.zoo import families
 
-    entries = job(pattern, year=year, max_params=max_params, max_macs=max_macs, plot=plot, tree=tree)
+    entries = job(pattern, year=year, max_params=max_params, max_macs=max_macs, answers=answers, plot=plot, tree=tree)
     lineage = families.tree(entries) if tree else []
     if as_json:
         print_json([line.to_dict() for line in lineage] if tree else [entry.to_dict() for entry in entries])
@@ -69,6 +72,7 @@ def _row(entry: "Entry") -> tuple[object, ...]:
         _input(entry.input),
         _short(entry.params),
         _short(entry.macs),
+        entry.answers if entry.answers != "classes" else "",
         _accuracy(entry.top1, entry.top5),
         " ".join(str(int(deck)) for deck in entry.decks),
     )

@@ -4,7 +4,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from fovea import registry
-from fovea.errors import UsageError
+from fovea.errors import UsageError, unknown
 from fovea.registry import Entry
 from fovea.storage import picture_path
 from fovea.texts import parse_count, parse_years
@@ -17,14 +17,16 @@ def models(
     year: int | str | None = None,
     max_params: float | str | None = None,
     max_macs: float | str | None = None,
+    answers: str | None = None,
     plot: str | Path | None = None,
     tree: bool = False,
 ) -> list[Entry]:
     """Return the entries of the networks whose names match `pattern`, in which * and ? stand for anything, by year.
 
-    `year` is one, or a span as `2014-2016`, `2017-`; `max_params` and `max_macs` are numbers, or text as `5M`. `plot`
-    is the picture to write: accuracy against multiply-adds, and error by year; with `tree` the families of these
-    networks by year, and from which others they descend, as `fovea.zoo.families.tree` has them.
+    `year` is one, or a span as `2014-2016`, `2017-`; `max_params` and `max_macs` are numbers, or text as `5M`;
+    `answers` is what the outputs are for: `classes`, `masks`, `boxes` or `points`. `plot` is the picture to
+    write: accuracy against multiply-adds, and error by year; with `tree` the families of these networks by year, and
+    from which others they descend, as `fovea.zoo.families.tree` has them.
 
     Raises:
         UsageError: a name without * and ? that does not exist, an option that cannot be read, nothing to plot.
@@ -32,10 +34,15 @@ def models(
     """
     first, last = parse_years(year)
     most_params, most_macs = parse_count("max_params", max_params), parse_count("max_macs", max_macs)
+    if answers is not None and answers not in registry.ANSWERS:
+        raise unknown("answer", answers, registry.ANSWERS)
     entries = [
         entry
         for entry in map(registry.entry, _names(pattern))
-        if first <= entry.year <= last and entry.params <= most_params and entry.macs <= most_macs
+        if first <= entry.year <= last
+        and entry.params <= most_params
+        and entry.macs <= most_macs
+        and answers in (None, entry.answers)
     ]
     entries.sort(key=lambda entry: (entry.year, entry.name))
     if plot is not None:

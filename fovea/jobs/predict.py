@@ -19,6 +19,7 @@ from fovea.errors import FoveaError, ImageError, UsageError
 from fovea.inputs.interface import InputKind, Preprocessing, Stored
 from fovea.model.opening import open_model
 from fovea.model.predictor import Predictor
+from fovea.preprocess.decoding import upright_size
 from fovea.tasks.prediction import Prediction
 from fovea.texts import natural_key
 
@@ -170,7 +171,7 @@ def _predictions(
     ways = {member.preprocess for member in members}
     # pixels are held twice: one by one, and as a batch
     stored = (2 * math.prod(way.stored_shape) * np.dtype(way.dtype).itemsize for way in ways)
-    batch = batch_within(batch, sum(stored))
+    batch, target = batch_within(batch, sum(stored)), members[0].target
     with ThreadPoolExecutor() as pool:
         for chunk in _chunks(samples, batch):
             found = list(pool.map(partial(_read, ways), chunk))
@@ -179,8 +180,10 @@ def _predictions(
                 if isinstance(pixels, str):
                     yield FilePrediction(image=sample.name, error=pixels)
                 else:
-                    target = members[0].target
-                    yield FilePrediction(image=sample.name, prediction=target.best(next(rows), top))
+                    prediction = target.best(next(rows), top)
+                    if target.lies_on_image:
+                        prediction = target.in_image(prediction, members[0].preprocess, _size(sample))  # type: ignore[arg-type]
+                    yield FilePrediction(image=sample.name, prediction=prediction)
 
 
 def _chunks(samples: Iterator[Sample], size: int) -> Iterator[list[Sample]]:
@@ -206,6 +209,14 @@ def _read(ways: Iterable[Preprocessing], sample: Sample) -> ByPreprocessing | st
         return {preprocess: preprocess.read(sample.source) for preprocess in ways}
     except ImageError as error:
         return str(error).removeprefix(f"`{Path(sample.name)}`: ")
+
+
+def _size(sample: Sample) -> tuple[int, int]:
+    """Return the size (H, W) of an image that has been read."""
+    size = upright_size(sample.source) if isinstance(sample.source, Path) else sample.source.shape[:2]
+    if size is None:
+        raise ImageError(f"`{sample.name}`: its size cannot be read.")
+    return size
 
 
 def _mean_scores(members: Sequence[Predictor], images: Sequence[ByPreprocessing]) -> NDArray[np.float64]:

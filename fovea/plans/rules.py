@@ -12,6 +12,7 @@ from fovea.layers import placed
 from fovea.plans.named import CIFAR10
 from fovea.plans.plan import Plan
 from fovea.tasks.classes import Classes
+from fovea.tasks.usual import UsualPlan
 from fovea.training.inference import Progress
 from fovea.training.losses import make_loss
 from fovea.training.recipe import Recipe
@@ -57,6 +58,9 @@ SMALL_IMAGES = (Candidate(0.25, 0), Candidate(0.5, 0), Candidate(1.0, 0), Candid
 def default_plan(dataset: Dataset, *, model: str | None = None, size: int | None = None) -> Plan:
     """Return a plan by rule, without timing anything: for `model` where one is given, else for the kind of images."""
     images = len(dataset.parts["train"])
+    learned = dataset.kind.usual(dataset.native_size)  # type: ignore[arg-type]
+    if learned is not None:
+        return _plan_of_target(learned, dataset, model=model, size=size)
     usual = inputs.kind(dataset.input).usual(dataset.native_size)
     if usual is not None:
         return _usual_plan(usual, dataset, model=model, size=size)
@@ -91,6 +95,22 @@ def _usual_plan(usual: Usual, dataset: Dataset, *, model: str | None, size: int 
     )
 
 
+def _plan_of_target(usual: UsualPlan, dataset: Dataset, *, model: str | None, size: int | None) -> Plan:
+    """Return the plan that a kind of target usually has, for its own network or for `model`."""
+    images = len(dataset.parts["train"])
+    epochs = max(10, min(usual.most_epochs, usual.seen // images + WANTED_EPOCHS))
+    recipe = Recipe().replace(**{**usual.recipe, "epochs": epochs, "loss": dataset.kind.losses[0]})
+    size = size or usual.size
+    return Plan(
+        model=model or usual.model,
+        arguments={} if model else usual.arguments,
+        size=size,
+        fit=usual.fit,
+        recipe=recipe.replace(batch=min(recipe.batch, max(1, images // 2))),
+        reasons=() if model else (f"{usual.model} at {size} px, for {dataset.kind.noun}; --model and --size choose others",),
+    )
+
+
 def transfer_plan(dataset: Dataset, *, model: str, size: int, weights: str) -> Plan:
     """Return the plan for a network that begins with the file `weights`: few epochs, the head first."""
     images = len(dataset.parts["train"])
@@ -113,7 +133,8 @@ def transfer_plan(dataset: Dataset, *, model: str, size: int, weights: str) -> P
 
 def shows_photographs(dataset: Dataset) -> bool:
     """Return whether images are so large, or of such different sizes, that weights from photographs help."""
-    ruled = inputs.kind(dataset.input).usual(dataset.native_size) is None
+    kinds = dataset.kind, inputs.kind(dataset.input)
+    ruled = all(kind.usual(dataset.native_size) is None for kind in kinds)  # type: ignore[attr-defined]
     return ruled and _input_size(dataset) > SMALL_IMAGE
 
 
@@ -129,7 +150,8 @@ def budget_plan(
 
     A few steps of each candidate are timed on `device`, and with them the thread count and precision.
     """
-    if inputs.kind(dataset.input).usual(dataset.native_size) is not None:
+    known = dataset.kind.usual(dataset.native_size), inputs.kind(dataset.input).usual(dataset.native_size)  # type: ignore[arg-type]
+    if any(usual is not None for usual in known):
         return default_plan(dataset, size=size).replace(epochs=0, budget_s=budget_s)
     images = len(dataset.parts["train"])
     wanted = WANTED_IMAGES + WANTED_EPOCHS * images

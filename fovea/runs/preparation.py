@@ -37,7 +37,7 @@ from fovea.tasks.task import Task
 from fovea.training.diagnosis import watched_layer
 from fovea.training.distributed import world_size
 from fovea.training.engine import Trainer, fitted, seed_of
-from fovea.training.inference import as_evaluated, part_labels
+from fovea.training.inference import as_evaluated, labels_as_evaluated, part_labels
 from fovea.training.losses import main_head, make_loss
 from fovea.training.probing import fit_head
 from fovea.training.transfer import Learners
@@ -110,7 +110,7 @@ def tuned(
         return plan
     count = min(recipe.batch, TIMED_IMAGES, len(train))
     images = sample_inputs(train, preprocess, count).to(device)
-    labels = part_labels(train)[:count].to(device)
+    labels = labels_as_evaluated(train, part_labels(train), target, preprocess, rows=range(count)).to(device)
     trial = placed(model, device)
     counter = display.counter("timing threads and precision")
     best = time_settings(trial, images, labels, loss=make_loss(target, recipe), recipe=recipe, progress=counter)[0]
@@ -283,6 +283,7 @@ def _network(plan: Plan, *, target: Task, shape: tuple[int, ...]) -> tuple[nn.Mo
         _check_outputs(model, plan, outputs=outputs, shape=shape)
         return model, CUSTOM, {}
     given = {"classes": outputs, **registry.fitted(plan.model, shape), **plan.arguments}
+    registry.require_answer(plan.model, target.answers)
     try:
         model = registry.build(plan.model, **given)
     except FoveaError:

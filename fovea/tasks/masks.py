@@ -31,8 +31,10 @@ from fovea.tasks.mask_figures import MaskFigures
 from fovea.tasks.mask_prediction import MaskPrediction
 from fovea.tasks.named import Named
 from fovea.tasks.places import Frame, Movement, TargetSource
+from fovea.tasks.prediction import Prediction
 from fovea.tasks.score import Metric, Score
 from fovea.tasks.task import Criterion, Labels, Rows
+from fovea.tasks.usual import UsualPlan
 from fovea.tasks.wording import PLAIN, Wording, Written
 
 if TYPE_CHECKING:
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
 MOST_CLASSES = 255
 MIOU = Metric("miou", "mean IoU", share=True)
 DICE = Metric("dice", "mean Dice", share=True)
+LARGEST_SIDE = 256
+"""Pixels of the input, where nothing else is asked for."""
 OUTLINED = 200
 """Images, spread over a part, whose outlines are compared."""
 
@@ -85,6 +89,7 @@ class Masks(Named):
     follows: ClassVar[bool] = True
     followed: ClassVar[Metric] = MIOU
     changed_by: ClassVar[tuple[str, ...]] = ("mixup", "cutmix")
+    answers: ClassVar[str] = "masks"
     lies_on_image: ClassVar[bool] = True
     calibrates: ClassVar[bool] = False
     row_name: ClassVar[str] = "mask"
@@ -129,6 +134,23 @@ class Masks(Named):
         return np.stack([frame.mask_in_input(mask) for mask in labels])
 
     @classmethod
+    def usual(cls, size: tuple[int, int] | None) -> UsualPlan:
+        """Return a narrow U-Net of 2015, padded and with batch norm, and images whole at up to 256 pixels."""
+        side = min(max(size or (LARGEST_SIDE,)), LARGEST_SIDE)
+        return UsualPlan(
+            model="unet_padded",
+            arguments={"width": 16, "batch_norm": True, "dropout": 0.0},
+            size=max(side // 16 * 16, 32),
+            fit="letterbox",
+            seen=6000,
+            most_epochs=300,
+            recipe={
+                **{"optimiser": "adamw", "lr": 0.003, "weight_decay": 0.01, "clip": 1.0, "batch": 8},
+                "augment": ("flip", "affine 15 0.1 0.2", "colour 0.2"),
+            },
+        )
+
+    @classmethod
     def fitted(cls, labels: Labels, *, classes: Sequence[str], loss: str, data: str) -> Self:
         """Return the task for a data set of these classes."""
         check_loss(loss, cls.name)
@@ -162,7 +184,7 @@ class Masks(Named):
         `mask` is the sum of cross-entropy and Dice loss, as nnU-Net has it (Isensee et al. 2021,
         doi:10.1038/s41592-020-01008-z).
         """
-        from fovea.tasks.losses import masks as losses
+        from fovea.tasks.criteria import masks as losses
 
         def loss(outputs: "Tensor", labels: "Tensor") -> "Tensor":
             labels = middle(labels, outputs)
@@ -224,9 +246,44 @@ class Masks(Named):
         """Return condensed outputs (N, 2, H, W) as they are, uint8."""
         return cast(Rows, outputs.numpy())
 
+    def evidence(self, outputs: "Tensor", answers: "Tensor") -> "Tensor":
+        """Return the mean logit (N,) of each answer over the pixels that the network gives it; over all if none.
+
+        Vinogradova, Dibrov and Myers 2020, arXiv:2002.11434, equation 2, the set of pixels being a class's.
+        """
+        import torch
+
+        maps = outputs[torch.arange(len(outputs), device=outputs.device), answers]
+        region = (outputs.detach().argmax(1) == answers[:, None, None]).to(outputs.dtype)
+        region = torch.where(region.any(2).any(1)[:, None, None], region, torch.ones_like(region))
+        return (maps * region).sum((1, 2)) / region.sum((1, 2))
+
+    def answered(self, outputs: "Tensor") -> NDArray[np.int64]:
+        """Return the index (N,) of the class with most pixels in condensed outputs (N, 2, H, W)."""
+        return np.array([self._largest_first(answer)[0] for answer in outputs[:, 0].numpy()], np.int64)
+
+    def asked(self, outputs: "Tensor", label: Any = None) -> list[int]:
+        """Return the classes in a condensed output (1, 2, H, W), the smallest first: these are looked for."""
+        return self._largest_first(outputs[0, 0].numpy())[::-1]
+
+    def _largest_first(self, answer: NDArray[np.uint8]) -> list[int]:
+        counts = np.bincount(answer.reshape(-1), minlength=self.outputs)
+        return [int(i) for i in np.argsort(-counts, kind="stable") if counts[i]]
+
+    def watched(self, rows: Rows) -> NDArray[np.float64]:
+        """Return the mean probability of the pixels' classes, (N, 1)."""
+        return rows[:, 1].reshape(len(rows), -1).mean(1, keepdims=True, dtype=np.float64) / 255
+
     def prediction(self, row: Rows) -> MaskPrediction:
         """Return the mask of one row (2, H, W), with the probability of each pixel."""
         return MaskPrediction.of(np.asarray(row[0], np.uint8), self.names, probability=row[1] / np.float32(255))
+
+    def in_image(self, prediction: Prediction, frame: Frame, size: tuple[int, int]) -> Prediction:
+        """Return a mask of the input as that of its image; void where the image has more than the input shows."""
+        mask = cast(MaskPrediction, prediction).mask
+        shown = np.full(frame.size, VOID, np.uint8)
+        middle(shown, mask)[:] = mask
+        return MaskPrediction.of(frame.mask_in_image(shown, size), self.names)
 
     def matched(self, labels: Labels, classes: Sequence[str]) -> Labels:
         """Return masks (N, H, W) of a data set with these `classes` in the classes of the network."""

@@ -21,6 +21,10 @@ class Frame(Protocol):
         """Return a mask (h, w) uint8 of the image as one of the input, (H, W)."""
         ...
 
+    def mask_in_image(self, mask: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+        """Return a mask (H, W) of the input as one of an image of `size` (h, w); void where the input shows nothing."""
+        ...
+
     def boxes_in_input(self, boxes: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.float64]:
         """Return boxes (b, 4) of an image of `size` (h, w) as boxes of the input, in pixels."""
         ...

@@ -14,6 +14,7 @@ from fovea.tasks.figures import Figures, Measured, Mistake
 from fovea.tasks.places import Frame, Movement, StoredTarget
 from fovea.tasks.prediction import Prediction
 from fovea.tasks.score import ACCURACY, Metric, Score
+from fovea.tasks.usual import UsualPlan
 from fovea.tasks.wording import PLAIN, Wording, Written
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ class Task(ABC):
     """That score."""
     changed_by: ClassVar[tuple[str, ...]] = ()
     """Names of augmentations that change a target, whatever the data, and are left out; see `directional` for flips."""
+    answers: ClassVar[str] = "classes"
+    """What a network of the zoo must answer to learn it: one of `fovea.registry.ANSWERS`."""
     lies_on_image: ClassVar[bool] = False
     """Whether a target has its place on the image, and moves with it: `laid`, `moved`."""
     has_classes: ClassVar[bool] = False
@@ -198,6 +201,14 @@ class Task(ABC):
         """Return labels (N, ...) as they lie on preprocessed samples of images that had these `sizes`, (H, W)."""
         return labels
 
+    @classmethod
+    def usual(cls, size: tuple[int, int] | None) -> UsualPlan | None:
+        """Return how the kind is learned from images of this `size` (H, W), if all share one, where it is left open.
+
+        None leaves it to the kind of input.
+        """
+        return None
+
     # ---- what a network or a data set fixes
 
     @property
@@ -281,6 +292,10 @@ class Task(ABC):
         rows: Rows = self.decoded(outputs.double()).numpy()
         return rows
 
+    def watched(self, rows: Rows) -> NDArray[np.float64]:
+        """Return (N, k) float64 of rows (N, K, ...), whose largest number says how sure each answer is, for drift."""
+        return rows
+
     def exported(self, outputs: "Tensor") -> "dict[str, Tensor]":
         """Return all that an exported file says of outputs (N, K) float32, by name, the decoded rows first."""
         return {self.row_name: self.decoded(outputs)}
@@ -339,6 +354,10 @@ class Task(ABC):
         if name.isascii() and name.isdigit() and int(name) < len(self.classes):
             return int(name)
         raise unknown("class", name, self.classes)
+
+    def in_image(self, prediction: Prediction, frame: Frame, size: tuple[int, int]) -> Prediction:
+        """Return a prediction in the pixels of an upright image of `size` (H, W), where it lies on the input."""
+        return prediction
 
     def top(self, prediction: Prediction, count: int) -> Prediction:
         """Return a prediction with its `count` best answers, where it has several."""

@@ -22,7 +22,7 @@ from fovea.fields import is_number, is_whole
 from fovea.hooks import watch
 from fovea.layers import copied
 from fovea.training.engine import Trainer
-from fovea.training.inference import as_evaluated, spread
+from fovea.training.inference import as_evaluated, labels_as_evaluated, spread
 from fovea.training.losses import Loss
 from fovea.training.own_rule import Learner
 
@@ -119,7 +119,8 @@ class Diagnosis:
         trainer, part = self.trainer, self.trainer.train_part
         chosen = spread(part, IMAGES)
         images = as_evaluated(part, trainer.preprocess, trainer.device, rows=chosen, batch=IMAGES)
-        return next(images), trainer.labels[chosen].to(trainer.device)
+        labels = labels_as_evaluated(part, trainer.labels, trainer.target, trainer.preprocess, rows=chosen)
+        return next(images), labels.to(trainer.device)
 
     @cached_property
     def wanted(self) -> int:

@@ -15,6 +15,7 @@ from fovea import inputs
 from fovea.data.dataset import Images, Part
 from fovea.inputs.interface import Preprocessing
 from fovea.inputs.views import PLAIN, Protocol
+from fovea.tasks.task import Task
 from fovea.training.losses import main_head
 
 Progress = Callable[[int, int], None]
@@ -78,6 +79,18 @@ def as_evaluated(
     for first in range(0, len(rows), batch):
         stored = np.stack([preprocess.fit_stored(part.decoded[row]) for row in rows[first : first + batch]])
         yield prepare(prepare.arranged(stored))
+
+
+def labels_as_evaluated(
+    part: Part, labels: Tensor, target: Task, preprocess: Preprocessing, *, rows: np.ndarray | range
+) -> Tensor:
+    """Return the labels (n, ...) at `rows` of a part as they lie on what `as_evaluated` yields."""
+    chosen = labels[torch.as_tensor(np.asarray(rows))]
+    if not target.lies_on_image:
+        return chosen
+    H, W = part.decoded.shape[1:3]
+    laid = target.laid(chosen.numpy(), [(H, W)] * len(chosen), preprocess)  # type: ignore[arg-type]
+    return torch.from_numpy(np.ascontiguousarray(laid))
 
 
 def spread(part: Part, count: int) -> np.ndarray:

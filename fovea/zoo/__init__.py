@@ -10,11 +10,13 @@ from fovea.zoo import causal as causal
 from fovea.zoo import cbam as cbam
 from fovea.zoo import convnetjs as convnetjs
 from fovea.zoo import convnext as convnext
+from fovea.zoo import deeplab as deeplab
 from fovea.zoo import densenet as densenet
 from fovea.zoo import dogs_vs_cats as dogs_vs_cats
 from fovea.zoo import dpn as dpn
 from fovea.zoo import efficientnet as efficientnet
 from fovea.zoo import efficientnet_v2 as efficientnet_v2
+from fovea.zoo import fcn as fcn
 from fovea.zoo import foveola as foveola
 from fovea.zoo import googlenet as googlenet
 from fovea.zoo import inception as inception
@@ -41,11 +43,13 @@ from fovea.zoo import resnet as resnet
 from fovea.zoo import resnet_cifar as resnet_cifar
 from fovea.zoo import resnet_v2 as resnet_v2
 from fovea.zoo import resnext as resnext
+from fovea.zoo import segnet as segnet
 from fovea.zoo import senet as senet
 from fovea.zoo import shufflenet_v1 as shufflenet_v1
 from fovea.zoo import shufflenet_v2 as shufflenet_v2
 from fovea.zoo import squeezenet as squeezenet
 from fovea.zoo import time_series as time_series
+from fovea.zoo import unet as unet
 from fovea.zoo import vgg as vgg
 from fovea.zoo import vgg_axes as vgg_axes
 from fovea.zoo import vgg_blocks as vgg_blocks

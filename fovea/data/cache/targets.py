@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from fovea.data.dataset import BadFile, Part
 from fovea.data.splits import take
-from fovea.preprocess import upright_size
+from fovea.preprocess.decoding import upright_size
 from fovea.tasks.places import Frame, StoredTarget, TargetSource
 from fovea.tasks.task import Task
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from fovea.metrics.masks import VOID
-from fovea.tasks.losses.masks import cross_entropy, dice_loss, focal_loss
+from fovea.tasks.criteria.masks import cross_entropy, dice_loss, focal_loss
 
 LOSSES = [cross_entropy, dice_loss, focal_loss]
 

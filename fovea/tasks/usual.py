@@ -1,0 +1,25 @@
+"""How a kind of target is learned where the user leaves it open."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+
+class UsualPlan(NamedTuple):
+    """Network, input and recipe, where a kind of target does not leave them to the kind of input."""
+
+    model: str
+    """A name of the zoo."""
+    size: int
+    """The side of the input in pixels."""
+    fit: str
+    """How images of another shape get there."""
+    seen: int
+    """A training shows about so many images, repetitions counted."""
+    most_epochs: int
+    recipe: Mapping[str, Any]
+    """Fields of a recipe."""
+    arguments: Mapping[str, Any] = MappingProxyType({})
+    """Further arguments of the network."""
+    start: Mapping[str, Any] = MappingProxyType({})
+    """Fields of a recipe that differ where it begins with weights of other images."""
