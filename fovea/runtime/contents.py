@@ -120,7 +120,9 @@ def _fits(value: Value, wanted: Shape) -> bool:
     """Tell whether a value has a batch of things of a shape; lengths may be open, but of a batch of none."""
     if value.shape is None or len(value.shape) != 1 + len(wanted) or value.shape[0] == 0:
         return False
-    return all(isinstance(said, str) or own is None or said == own for said, own in zip(value.shape[1:], wanted, strict=True))
+    return all(
+        isinstance(said, str) or own is None or said == own for said, own in zip(value.shape[1:], wanted, strict=True)
+    )
 
 
 def _text(value: Value) -> str:

@@ -146,9 +146,7 @@ class Exported:
     def first_layer(self) -> None:
         """Return None: the weights of the file are its runtime's."""
 
-    def _outputs(
-        self, index: int, samples: Samples, *, batch: int, progress: Progress | None = None
-    ) -> NDArray[Any]:
+    def _outputs(self, index: int, samples: Samples, *, batch: int, progress: Progress | None = None) -> NDArray[Any]:
         if batch < 1:
             raise UsageError(f"`batch` (={batch}) must be at least 1.")
         found = []

@@ -30,7 +30,9 @@ Shape = tuple[int | None, ...]
 
 def has_shape(found: tuple[int, ...], wanted: Shape) -> bool:
     """Return whether a shape is the wanted one; an open length may be any, but none."""
-    return len(found) == len(wanted) and all(own == length or (own is None and length) for own, length in zip(wanted, found, strict=True))
+    return len(found) == len(wanted) and all(
+        own == length or (own is None and length) for own, length in zip(wanted, found, strict=True)
+    )
 
 
 class Needs(NamedTuple):
