@@ -333,7 +333,9 @@ class Masks(Named):
         found = mean_iou(self._counts(answers, labels))
         order = [int(i) for i in np.argsort(found, kind="stable") if not np.isnan(found[i])][:most]
         return [
-            Mistake(i, self.text_of(labels[i], self.names), f"IoU {found[i]:.1%}: {self.text_of(answers[i], self.names)}")
+            Mistake(
+                i, self.text_of(labels[i], self.names), f"IoU {found[i]:.1%}: {self.text_of(answers[i], self.names)}"
+            )
             for i in order
         ]
 
