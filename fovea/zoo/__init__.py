@@ -8,6 +8,7 @@ from fovea.zoo import bn_inception as bn_inception
 from fovea.zoo import capsnet as capsnet
 from fovea.zoo import causal as causal
 from fovea.zoo import cbam as cbam
+from fovea.zoo import centres as centres
 from fovea.zoo import convnetjs as convnetjs
 from fovea.zoo import convnext as convnext
 from fovea.zoo import deeplab as deeplab
@@ -38,6 +39,7 @@ from fovea.zoo import prelu_net as prelu_net
 from fovea.zoo import pyramidnet as pyramidnet
 from fovea.zoo import r3d as r3d
 from fovea.zoo import regnet as regnet
+from fovea.zoo import regression as regression
 from fovea.zoo import repvgg as repvgg
 from fovea.zoo import resnet as resnet
 from fovea.zoo import resnet_cifar as resnet_cifar
@@ -47,6 +49,7 @@ from fovea.zoo import segnet as segnet
 from fovea.zoo import senet as senet
 from fovea.zoo import shufflenet_v1 as shufflenet_v1
 from fovea.zoo import shufflenet_v2 as shufflenet_v2
+from fovea.zoo import simple_baseline as simple_baseline
 from fovea.zoo import squeezenet as squeezenet
 from fovea.zoo import time_series as time_series
 from fovea.zoo import unet as unet
