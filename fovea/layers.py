@@ -36,6 +36,11 @@ class Classifier(nn.Module):
         self.head = head
         self._body = tuple(body)  # names, not modules: a child replaced under its name is the one that runs
 
+    @property
+    def body(self) -> tuple[str, ...]:
+        """The names of the children before the head, in the order of the pass."""
+        return self._body
+
     def features(self, x: Tensor) -> Tensor:
         """Return the last feature map, (N, C, H, W), (N, C, T) or (N, C, T, H, W): what `head` gets."""
         for name in self._body:

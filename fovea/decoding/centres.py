@@ -41,10 +41,9 @@ class Centres:
         K, (h, w) = len(maps) - SIDES, maps.shape[1:]
         centres = peaks(maps[:K], most=self.most, least=_logit(self.least))
         at = np.stack([centres.columns, centres.rows], axis=1) + 0.5
-        sides = softplus(maps[K:, centres.rows, centres.columns].T.astype(np.float64))
-        boxes = clipped(
-            np.hstack([at - sides[:, :2], at + sides[:, 2:]]) * self.stride, h * self.stride, w * self.stride
-        )
+        sides = distances(maps[K:, centres.rows, centres.columns].T.astype(np.float64))
+        boxes = np.hstack([at - sides[:, :2], at + sides[:, 2:]]) * self.stride
+        boxes = clipped(boxes, h * self.stride, w * self.stride)
         scores = sigmoid(centres.values.astype(np.float64))
         stays = suppressed(boxes, scores, centres.maps, overlap=self.overlap)
         return found(centres.maps[stays], boxes[stays], scores[stays])

@@ -36,5 +36,5 @@ def reference_by(predictor: Predictor, split: str, images: Images) -> Reference:
     measured = []
     for first in range(0, len(chosen), AT_ONCE):
         samples = np.stack([np.asarray(images[int(index)]) for index in chosen[first : first + AT_ONCE]])
-        measured.append(measures_of(samples, predictor.scores(samples)))
+        measured.append(measures_of(samples, predictor.target.watched(predictor.scores(samples))))
     return Reference.of(split, np.concatenate(measured))

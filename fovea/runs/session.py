@@ -124,7 +124,9 @@ class Session:
         if self.outcomes:  # validation, or the test part where there is none
             first = self.outcomes[0]
             images = parts[first.split].decoded
-            self.reference = reference_of(first.split, images, first.rows, self.prepared.preprocess)
+            self.reference = reference_of(
+                first.split, images, first.target.watched(first.rows), self.prepared.preprocess
+            )
         results = [outcome.result for outcome in self.outcomes]
         self.save_model(results)
         return results

@@ -76,7 +76,9 @@ class Task(ABC):
     smooths: ClassVar[bool] = False
     """Whether smoothed labels help, where a plan is free to choose."""
     row_name: ClassVar[str] = "probabilities"
-    """What decoded rows are called in an exported file."""
+    row_dtype: ClassVar[str] = "float32"
+    row_step: ClassVar[float] = 0.0
+    """What decoded rows are called in an exported file, their type, and the step to which they are rounded."""
     closed_form: ClassVar[str] = ""
     """How a last layer is fitted at once: `discriminants`, `regression` (`fovea.training.probing`), or not at all."""
     sections: ClassVar[tuple[str, ...]] = ("mistakes",)
@@ -221,6 +223,16 @@ class Task(ABC):
         """The names of the classes in index order; empty where there are none."""
         return ()
 
+    @property
+    def row_shape(self) -> tuple[int | None, ...]:
+        """The shape of one decoded row in an exported file; None where it depends on the network."""
+        return (len(self.classes) or 1,)
+
+    @property
+    def output_shape(self) -> tuple[int | None, ...]:
+        """The shape of what the network gives out for one image; None as in `row_shape`."""
+        return (self.outputs,)
+
     def card_fields(self) -> dict[str, Any]:
         """Return what a card holds of it beside task, outputs and loss."""
         return {"classes": [], "temperature": 1.0}
@@ -290,6 +302,10 @@ class Task(ABC):
     def decode(self, outputs: "Tensor") -> Rows:
         """Return the rows of `decoded`, computed in float64."""
         rows: Rows = self.decoded(outputs.double()).numpy()
+        return rows
+
+    def watched(self, rows: Rows) -> NDArray[np.float64]:
+        """Return (N, k) float64 of rows (N, K, ...), whose largest number says how sure each answer is, for drift."""
         return rows
 
     def exported(self, outputs: "Tensor") -> "dict[str, Tensor]":

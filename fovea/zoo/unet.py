@@ -12,7 +12,6 @@ before pooling. `unet_on` has batch norm, projects by 1x1 before it enlarges ins
 from collections import OrderedDict
 from collections.abc import Sequence
 from functools import partial
-from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -193,10 +192,10 @@ def unet_on(
     if width < 1:
         raise UsageError(f"`width` (={width}) must be at least 1: the channels for every pixel of a map's stride.")
     body = stages_of(backbone, c_in=c_in, size=size)
-    channels = [level.stride * width for level in body.levels]
-    channels[-1] = body.last.c
-    ups = [Lateral(c, level.c, c_out) for level, (c_out, c) in reversed(list(zip(body.levels, pairwise(channels))))]
-    head = ExpansivePath(ups, channels[0], classes, whole=True)
+    c, ups = body.last.c, []
+    for level in reversed(body.levels[:-1]):
+        ups.append(Lateral(c, level.c, c := level.stride * width))
+    head = ExpansivePath(ups, c, classes, whole=True)
     he_normal(head)
     taps = [level.path for level in body.levels]
     return Pyramid(stem=body.stem, stages=body.stages, head=head, taps=taps)

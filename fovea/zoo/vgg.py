@@ -36,7 +36,7 @@ TABLE_1 = {
 }  # fmt: skip
 
 
-def _stage(c_in: int, c_out: int, kernels: tuple[int, ...], *, batch_norm: bool, lrn: bool) -> nn.Sequential:
+def stage(c_in: int, c_out: int, kernels: tuple[int, ...], *, batch_norm: bool, lrn: bool) -> nn.Sequential:
     """Convolutions (, batch norm), ReLU (, LRN after the last), 2x2 max pooling.
 
     (N, c_in, H, W) -> (N, c_out, H / 2, W / 2)
@@ -57,7 +57,7 @@ def _vgg(name: str, classes: int, *, c_in: int, size: int, batch_norm: bool = Fa
     column, windows, stages = TABLE_1[name], [], []
     for i, (c, kernels) in enumerate(zip(CHANNELS, column.k, strict=True), start=1):
         windows.append(Window(f"stage{i}.pool", 2, stride=2))
-        stages.append(_stage(c_in, c, kernels, batch_norm=batch_norm, lrn=column.lrn and i == 1))
+        stages.append(stage(c_in, c, kernels, batch_norm=batch_norm, lrn=column.lrn and i == 1))
         c_in = c
     return he_normal(Classifier(stages=stages, head=dense_head(c_in * chained(size, windows) ** 2, classes)))
 

@@ -121,6 +121,28 @@ def test_auxiliary_heads_answer_as_theirs(make):
         assert (out - expected).abs().max() < 1e-9 * expected.abs().max()
 
 
+def test_deeplab_answers_every_pixel_as_theirs(torchvision):
+    torch.manual_seed(0)
+    peer = registry.entry("deeplabv3_resnet50").peers["torchvision"]
+    theirs = torchvision.models.get_model(peer.name, weights=None, weights_backbone=None, aux_loss=True)
+    theirs = with_lively_batch_norm(theirs).double().eval()
+    ours = registry.build("deeplabv3_resnet50", aux=True).double().eval()
+    ours.load_state_dict({peer.renamed(key): tensor for key, tensor in theirs.state_dict().items()})
+    images = torch.randn(1, 3, 33, 40, dtype=torch.float64)
+    expected, logits = theirs(images), ours(images)
+    auxiliary = nn.functional.interpolate(ours.aux1(ours.maps(images)[1]), images.shape[2:], mode="bilinear")
+    for out, other in ((logits, expected["out"]), (auxiliary, expected["aux"])):
+        assert (out - other).abs().max() < 1e-9 * other.abs().max()
+    weights = torch.randn_like(logits)
+    for out in (logits, expected["out"]):
+        (out * weights).sum().backward()
+    own = dict(ours.named_parameters())
+    for key, parameter in theirs.named_parameters():
+        if not key.startswith("aux"):
+            gradient = own[peer.renamed(key)].grad
+            assert (gradient - parameter.grad).abs().max() <= 1e-9 * parameter.grad.abs().max(), key
+
+
 @pytest.mark.parametrize(("name", "size"), [("alexnet_owt", 64), ("vgg11", 32), ("vgg11_bn", 32)])
 def test_same_features_and_gradients_where_dense_layers_are_large(name, size, make):
     torch.manual_seed(0)

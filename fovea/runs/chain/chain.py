@@ -189,7 +189,10 @@ class Chain:
             target = target.calibrated(outputs, labels) if material.unseen else target.uncalibrated_for(SEEN)
         predictor = replace(bundle, card=replace(bundle.card, target=target))
         reference = reference_of(
-            "val", material.dataset.parts["val"].decoded, target.decode(outputs), bundle.preprocess
+            "val",
+            material.dataset.parts["val"].decoded,
+            target.watched(target.decode(outputs)),
+            bundle.preprocess,
         )
         results = results_of(predictor, material, ("val", "test") if test else ("val",))
         card = replace(predictor.card, results=results, other={**bundle.card.other, REFERENCE: reference.to_dict()})
