@@ -89,7 +89,7 @@ class Masks(Named):
     follows: ClassVar[bool] = True
     followed: ClassVar[Metric] = MIOU
     changed_by: ClassVar[tuple[str, ...]] = ("mixup", "cutmix")
-    answers: ClassVar[str] = "masks"
+    asks: ClassVar[str] = "masks"
     lies_on_image: ClassVar[bool] = True
     calibrates: ClassVar[bool] = False
     row_name: ClassVar[str] = "mask"
