@@ -41,6 +41,11 @@ def layout_of(path: Path, task: str) -> Layout | None:
     return wanted[0] if wanted else None
 
 
+def is_annotated(path: Path, task: str, *, guess: bool) -> bool:
+    """Return whether a folder is read as annotated images: such a `task` is asked for, or `guess` finds one there."""
+    return path.is_dir() and (task in TASKS or (guess and layout_of(path, task) is not None))
+
+
 def load_annotated(
     path: Path, task: str, *, known: Sequence[str], progress: Callable[[int, int], None] | None
 ) -> Dataset:
