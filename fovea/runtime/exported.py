@@ -20,7 +20,7 @@ from fovea.inputs.views import PLAIN, Protocol
 from fovea.runtime.contents import Contents, check_contents
 from fovea.runtime.onnx_file import OnnxFile, read_onnx
 from fovea.runtime.session import Session
-from fovea.runtime.walk import has_shape
+from fovea.shapes import has_shape
 from fovea.tasks.prediction import Prediction
 from fovea.tasks.task import Rows, Task
 

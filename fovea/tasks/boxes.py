@@ -199,9 +199,7 @@ class Boxes(Named):
         for found, truth in zip(outputs.numpy().astype(np.float64), labels, strict=True):
             compared = compared_boxes(truth[:, :SCALE], found[found[:, CLASS] >= 0])
             scale = float(truth[0, SCALE])
-            images.append(
-                replace(compared, areas=compared.areas * scale, found_areas=compared.found_areas * scale)
-            )
+            images.append(replace(compared, areas=compared.areas * scale, found_areas=compared.found_areas * scale))
         return matched(images, classes=self.outputs)
 
     def decoded(self, outputs: "Tensor") -> "Tensor":

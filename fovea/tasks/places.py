@@ -53,7 +53,6 @@ class Movement(Protocol):
         """Return points (N, P, 2) as those of the moved images."""
         ...
 
-
     def moved_boxes(self, boxes: "Tensor") -> "Tensor":
         """Return boxes (N, M, 6) as those of the moved images; class -1 where too little of one is left."""
         ...
