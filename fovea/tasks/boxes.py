@@ -178,6 +178,14 @@ class Boxes(Named):
         moved[..., :SCALE] = movement.moved_boxes(labels[..., :SCALE])
         return moved
 
+    def unmirrored(self, outputs: "Tensor") -> "Tensor":
+        """Return maps (N, K + 4, h, w) of mirror images mirrored back, left and right exchanged."""
+        import torch
+
+        K = self.outputs
+        order = torch.tensor([*range(K), K + 2, K + 1, K, K + 3], device=outputs.device)
+        return outputs.flip(3)[:, order]
+
     def condensed(self, outputs: "Tensor") -> "Tensor":
         """Return what was found: (N, K + 4, h, w) float32 to (N, 100, 6) float32."""
         import torch

@@ -231,6 +231,10 @@ class Masks(Named):
         """Return masks (N, H, W) of moved images; what enters from outside is void."""
         return movement.moved_mask(labels, fill=VOID)
 
+    def unmirrored(self, outputs: "Tensor") -> "Tensor":
+        """Return maps (N, K, H, W) of mirror images mirrored back."""
+        return outputs.flip(3)
+
     def condensed(self, outputs: "Tensor") -> "Tensor":
         """Return class and 255 times its probability of each pixel: (N, K, H, W) float32 to (N, 2, H, W) uint8."""
         import torch

@@ -256,6 +256,10 @@ class Task(ABC):
         """Return labels (N, ...) as they lie on images that were moved."""
         return labels
 
+    def unmirrored(self, outputs: "Tensor") -> "Tensor":
+        """Return outputs (N, K, ...) for mirror images as those for the images."""
+        return outputs
+
     def condensed(self, outputs: "Tensor") -> "Tensor":
         """Return what is kept of outputs (N, K, ...) until all images have theirs; here the outputs themselves.
 
