@@ -29,12 +29,14 @@ from fovea.preprocess.decoding import (
     decoded,
     read_header,
 )
+from fovea.preprocess.windows import VOID, Window, moved, moved_points, nearest
 
 __all__ = [
     "DECODER_VERSION",
     "FILL",
     "FORMATS",
     "MAX_PIXELS",
+    "VOID",
     "Fit",
     "Pixels",
     "Preprocess",
@@ -155,17 +157,49 @@ class Preprocess:
         float64 pixels, half-open, not cut at the border: what `crop` leaves out lies outside. Of a JPEG that is decoded
         at a fraction of its size, sides are rounded up, so a box may be off by as much as half a pixel of that.
         """
+        given, made = self._windows(size)
+        return moved(boxes, given, made)
+
+    def boxes_in_image(self, boxes: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.float64]:
+        """Return where boxes (b, 4) of the input lie in an upright image of `size`: undoes `boxes_in_input`."""
+        given, made = self._windows(size)
+        return moved(boxes, made, given)
+
+    def points_in_input(self, points: NDArray[Any], size: tuple[int, int]) -> NDArray[np.float64]:
+        """Return where points (..., 2 or more) of an upright image of `size` (H, W) lie in the input, float64.
+
+        The first two columns are x and y in pixels, (0.5, 0.5) the centre of the first; others stay as they are.
+        """
+        given, made = self._windows(size)
+        return moved_points(points, given, made)
+
+    def points_in_image(self, points: NDArray[Any], size: tuple[int, int]) -> NDArray[np.float64]:
+        """Return where points of the input lie in an upright image of `size`: undoes `points_in_input`."""
+        given, made = self._windows(size)
+        return moved_points(points, made, given)
+
+    def mask_in_input(self, mask: Pixels, *, void: int = VOID) -> Pixels:
+        """Return the mask uint8 (h, w) of an upright image as that of the input, uint8 (H, W), by nearest neighbour.
+
+        It moves as the image does; `void` stands where a letterbox is grey.
+        """
+        given, made = self._windows(mask.shape)  # type: ignore[arg-type]
+        return nearest(mask, given, made, size=self.size, void=void)
+
+    def mask_in_image(self, mask: Pixels, size: tuple[int, int], *, void: int = VOID) -> Pixels:
+        """Return a mask uint8 (H, W) of the input as that of an upright image of `size` (h, w), uint8 (h, w).
+
+        By nearest neighbour; `void` stands where the image has more than the input shows, beside a crop.
+        """
+        given, made = self._windows(size)
+        return nearest(mask, made, given, size=size, void=void)
+
+    def _windows(self, size: tuple[int, int]) -> tuple[Window, Window]:
+        """Return what the geometry takes of an upright image of `size` (h, w), and where it puts that in the input."""
         (h, w), (H, W) = size, self.size
-        given: Window = (0, 0, w, h)
-        made: Window = (0, 0, W, H)
         if self.fit == "crop" and size != self.size:
-            given = _kept((w, h), W, H, keep=self.crop)
-        elif self.fit == "letterbox":
-            made = _framed((w, h), W, H)
-        (given_at, given_end), (made_at, made_end) = (np.reshape(window, (2, 2)) for window in (given, made))
-        scale = (made_end - made_at) / (given_end - given_at)
-        moved: NDArray[np.float64] = (boxes - np.tile(given_at, 2)) * np.tile(scale, 2) + np.tile(made_at, 2)
-        return moved
+            return _kept((w, h), W, H, keep=self.crop), (0, 0, W, H)
+        return (0, 0, w, h), _framed((w, h), W, H) if self.fit == "letterbox" else (0, 0, W, H)
 
     def _fitting_bytes(self, size: tuple[int, int], channels: int) -> int:
         """Return the most that `_fitted` holds for an image of (W, H), and the array of what comes of it."""
@@ -244,10 +278,6 @@ def as_pixels(array: Pixels, *, channels: int) -> Pixels:
     if array.shape[2:] == (channels,):
         return array
     return as_array(converted(as_image(array), channels))
-
-
-Window = tuple[float, float, float, float]
-"""x0, y0, x1, y1 in pixels, half-open."""
 
 
 def _kept(size: tuple[int, int], W: int, H: int, *, keep: float) -> Window:

@@ -45,6 +45,8 @@ class Plan(NamedTuple):
 
     channels: int
     finish: OfFinish
+    deep: bool = False
+    """Whether pixels of more than 8 bits stay as they are."""
 
 
 class Cost(NamedTuple):

@@ -22,7 +22,7 @@ from fovea.budget import DECODING, IMAGE
 from fovea.errors import ImageError, UsageError
 from fovea.files import irregular, open_regular
 from fovea.preprocess import costs, foreign
-from fovea.preprocess.headers import webp_size
+from fovea.preprocess.headers import late_texts, webp_size
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 MAX_FILE_BYTES = 100_000_000
@@ -64,6 +64,9 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 
+_EXIF = frozenset({"exif", "Raw profile type exif"})
+"""Where Pillow keeps what a PNG says of its orientation."""
+_ON_ITS_SIDE = frozenset(_TURNS[orientation] for orientation in (5, 6, 7, 8))
 _OTHER_BYTE_ORDER = {"L": "B", "B": "L", "N": "B" if sys.byteorder == "little" else "L"}
 
 
@@ -96,7 +99,24 @@ def decoded(
     check_channels(channels)
     allowed = IMAGE.bytes  # here, as a setting that is wrong is no fault of the image
     with DECODING.share() as take:
-        return finish(_decode(source, at_least, Reservation(allowed, take), costs.Plan(channels, finish_bytes)))
+        return finish(decode_image(source, at_least, Reservation(allowed, take), costs.Plan(channels, finish_bytes)))
+
+
+def upright_size(path: Path) -> tuple[int, int] | None:
+    """Return (H, W) of an image as `decode` gives it, from its header; None for a file that cannot be used."""
+    try:
+        with _quietly(), open_regular(path) as stream:
+            if canvas := webp_size(stream):
+                _check_pixels(canvas)
+            stream.seek(0)
+            with Image.open(stream, formats=FORMATS) as image:
+                _check_pixels(image.size)
+                W, H = image.size
+                if image.format == "PNG" and not image.info.keys() & _EXIF and not late_texts(stream):
+                    return H, W  # Pillow would decode all of it to look for more
+                return (W, H) if _turn(image) in _ON_ITS_SIDE else (H, W)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None
 
 
 def read_header(path: Path) -> tuple[str, tuple[int, int]] | None:
@@ -170,11 +190,18 @@ def as_array(image: Image.Image) -> Pixels:
     return whole
 
 
-def _decode(source: Path | bytes, at_least: tuple[int, int] | None, room: Reservation, plan: costs.Plan) -> Image.Image:
+def decode_image(
+    source: Path | bytes,
+    at_least: tuple[int, int] | None,
+    room: Reservation,
+    plan: costs.Plan,
+    as_stored: Callable[[Image.Image], Image.Image] | None = None,
+) -> Image.Image:
+    """Return the image upright, in 8 bits and the channels of the plan, or what `as_stored` makes of it."""
     try:
         with _quietly(), _opened(source) as stream:
             image, turn = _load(stream, at_least, room, plan)
-            image = converted(image, plan.channels)
+            image = as_stored(image) if as_stored else converted(image, plan.channels)
             # turned last: colours do not depend on their place, and the smaller image is turned
             return image if turn is None else image.transpose(turn)
     except Exception as error:  # on damaged data Pillow's decoders raise nearly anything
@@ -196,6 +223,7 @@ def _opened(source: Path | bytes) -> BinaryIO:
 def _load(
     stream: BinaryIO, at_least: tuple[int, int] | None, room: Reservation, plan: costs.Plan
 ) -> tuple[Image.Image, Image.Transpose | None]:
+    """Return the image and how it is to be turned; in 8 bits unless the plan is deep."""
     file_bytes = stream.seek(0, io.SEEK_END)
     if file_bytes == 0:
         raise ImageError("the file is empty")
@@ -222,8 +250,7 @@ def _load(
     vars(image).pop("_decoder", None)  # libwebp's canvases, of no more use
     if (turn := _turn(image)) is not None:
         room.check(cost.turned)
-    eight_bits = _in_eight_bits(image, stream, low_tiles)
-    return eight_bits, turn
+    return image if plan.deep else _in_eight_bits(image, stream, low_tiles), turn
 
 
 def _head(stream: BinaryIO) -> bytes:

@@ -22,6 +22,28 @@ class Jpeg(NamedTuple):
     pixels: int
 
 
+_PNG = b"\x89PNG\r\n\x1a\n"
+_TEXTS = (b"eXIf", b"tEXt", b"zTXt", b"iTXt")
+_MOST_CHUNKS = 100_000
+
+
+def late_texts(stream: BinaryIO) -> bool:
+    """Tell whether a PNG says something of itself after its pixels, where its orientation may stand."""
+    stream.seek(0)
+    if stream.read(8) != _PNG:
+        return False
+    pixels = False
+    for _ in range(_MOST_CHUNKS):
+        head = stream.read(8)
+        if len(head) < 8:
+            return False
+        pixels = pixels or head[4:] == b"IDAT"
+        if pixels and head[4:] in _TEXTS:
+            return True
+        stream.seek(int.from_bytes(head[:4], "big") + 4, io.SEEK_CUR)
+    return False
+
+
 def webp_size(stream: BinaryIO) -> tuple[int, int] | None:
     """Return (width, height) of the canvas of a WebP; None for what is none, or damaged."""
     stream.seek(0)
