@@ -281,7 +281,7 @@ def test_what_has_no_meaning_is_refused_in_one_line(corners, runs, tmp_path):
             quiet(corners, out=tmp_path / "run", **{**OPTIONS, **READING[kind], field: True})
         assert str(caught.value) == message
     for kind, loss in (("labels", "cross-entropy"), ("grade", "bce"), ("classes", "corn")):
-        with pytest.raises(UsageError, match=rf"`loss` \(={loss}\) does not fit the task"):
+        with pytest.raises(UsageError, match=rf"`loss` \(={loss}\) does not fit --task"):
             quiet(corners, out=tmp_path / "run", **{**OPTIONS, **READING[kind], "loss": loss})
     with pytest.raises(UsageError, match="The models of an ensemble must know the same classes"):
         list(fovea.predict(runs("classes").model, corners.parent / "0.png", ensemble=[runs("grade").model]))

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 PREFIX, SUFFIX = "preprocess.", "decode."
 """Begin the names of what is added before and behind the core."""
 EXAMPLES = 2
+OPEN = 8
+"""An example of a length that the graph leaves open."""
 
 
 class _Decoder(nn.Module):
@@ -132,9 +134,11 @@ def _insert(model: "ModelProto", nodes: "Sequence[NodeProto]", constants: "Seque
 
 def _append(model: "ModelProto", target: Task) -> None:
     """Put the nodes behind the core that decode its outputs, and name what the file gives out, the rows first."""
-    example = torch.zeros(EXAMPLES, target.outputs)
+    sizes = _value(model.graph.output, LOGITS).type.tensor_type.shape.dim
+    example = torch.zeros(EXAMPLES, *(size.dim_value or OPEN for size in sizes[1:]))
     names = list(target.exported(example))
-    decoder = graph_of(_Decoder(target), example, inputs={0: BATCH}, name=LOGITS, outputs=names).graph
+    axes = {axis: size.dim_param for axis, size in enumerate(sizes) if not size.dim_value}
+    decoder = graph_of(_Decoder(target), example, inputs={**axes, 0: BATCH}, name=LOGITS, outputs=names).graph
     new_name = {name: name if name in (LOGITS, *names) else f"{SUFFIX}{name}" for name in _names_in(decoder)}
     for node in decoder.node:
         node.name = f"{SUFFIX}{node.name}"

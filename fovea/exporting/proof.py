@@ -108,7 +108,7 @@ def agreement(outputs: Mapping[str, NDArray[Any]], reference: Reference, *, prec
         )
     target = reference.bundle.target
     if target.row_name in outputs:
-        _check_rows(outputs[target.row_name], logits, target)
+        check_rows(outputs[target.row_name], logits, target)
     ties = max(TIES[precision] * reference.scale, 2 * rounding.get("graph", 0.0))
     changed, decided = _changed(target, logits, reference.logits, within=ties)
     return Proof(
@@ -130,11 +130,12 @@ def _rounding(logits: Tensor, reference: Reference, allowed: float) -> tuple[dic
     return {"graph": graph, "network": network}, max(allowed, min(rounded, MOST_ROUNDING * reference.scale))
 
 
-def _check_rows(rows: NDArray[Any], logits: Tensor, target: Task) -> None:
+def check_rows(rows: NDArray[Any], logits: Tensor, target: Task) -> None:
     """Raise ProofError where decoded rows are not those of the graph's own logits."""
-    expected = target.decode(logits)
-    difference, size = np.abs(rows - expected).max(), np.abs(expected).max()
-    if not difference <= DECODING * size:
+    expected = target.decode(target.condensed(logits))
+    difference, size = np.abs(rows.astype(np.float64) - expected).max(), np.abs(expected).max()
+    same = np.array_equal(target.decisions(rows), target.decisions(expected)) or not target.row_step
+    if not (same and difference <= max(DECODING * size, target.row_step)):
         raise ProofError(
             f"The decoded {target.row_name} of the exported graph are off by {difference:.2g}; no file is written."
         )
@@ -142,7 +143,7 @@ def _check_rows(rows: NDArray[Any], logits: Tensor, target: Task) -> None:
 
 def _changed(target: Task, logits: Tensor, own: Tensor, *, within: float) -> tuple[int, int]:
     """Return how many decisions are others, and of how many. Raises: ProofError for one that hangs on more."""
-    before, after = target.decisions(target.decode(own)), target.decisions(target.decode(logits))
+    before, after = (target.decisions(target.decode(target.condensed(outputs))) for outputs in (own, logits))
     changed = before != after
     if firm := int((changed & (target.margins(own) > within)).sum()):
         raise ProofError(

@@ -53,7 +53,7 @@ class Whole(nn.Module):
         per_channel = (1, -1, *(1,) * (len(preprocess.shape) - 1))
         self.register_buffer("mean", (unit * torch.tensor(preprocess.mean).double()).float().view(per_channel))
         self.register_buffer("scale", (1 / (unit * torch.tensor(preprocess.std).double())).float().view(per_channel))
-        others = list(self.target.exported(torch.zeros(1, self.target.outputs)))
+        others = list(self.target.exported(torch.zeros(1, *(length or 1 for length in self.target.output_shape))))
         self.names = (LOGITS,) if raw else (others[0], LOGITS, *others[1:])
         shape = preprocess.shape if raw or channels_first else preprocess.stored_shape
         stored = torch.float32 if raw or channels_first else getattr(torch, preprocess.dtype)

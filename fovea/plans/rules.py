@@ -107,7 +107,9 @@ def _plan_of_target(usual: UsualPlan, dataset: Dataset, *, model: str | None, si
         size=size,
         fit=usual.fit,
         recipe=recipe.replace(batch=min(recipe.batch, max(1, images // 2))),
-        reasons=() if model else (f"{usual.model} at {size} px, for {dataset.kind.noun}; --model and --size choose others",),
+        reasons=()
+        if model
+        else (f"{usual.model} at {size} px, for {dataset.kind.noun}; --model and --size choose others",),
     )
 
 

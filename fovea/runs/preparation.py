@@ -283,7 +283,7 @@ def _network(plan: Plan, *, target: Task, shape: tuple[int, ...]) -> tuple[nn.Mo
         _check_outputs(model, plan, outputs=outputs, shape=shape)
         return model, CUSTOM, {}
     given = {"classes": outputs, **registry.fitted(plan.model, shape), **plan.arguments}
-    registry.require_answer(plan.model, target.answers)
+    registry.require_answer(plan.model, target.asks)
     try:
         model = registry.build(plan.model, **given)
     except FoveaError:

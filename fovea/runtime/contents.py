@@ -9,7 +9,7 @@ from fovea.budget import INPUT
 from fovea.card import Card
 from fovea.errors import BundleError, shortened
 from fovea.runtime.onnx_file import OnnxFile, Value
-from fovea.runtime.walk import Plan, planned
+from fovea.runtime.walk import Plan, Shape, planned
 
 PRECISIONS = ("float32", "float16", "int8")
 
@@ -23,8 +23,8 @@ class Contents:
     """The name of the input."""
     outputs: tuple[str, ...]
     """The names of the decoded rows, the logits, and, of labels, of those that are present."""
-    columns: tuple[int, ...]
-    """How many columns each of the first two outputs has."""
+    rows: tuple[Shape, ...]
+    """The shape of each of the first two outputs for one sample; None for a length that depends on the network."""
     batch: int | None
     """How many samples it takes at a time; None for any number."""
     sample_bytes: int
@@ -55,10 +55,10 @@ def check_contents(file: OnnxFile) -> Contents:
     _check_export(file, card)
     given = _input(file, card)
     outputs = _outputs(file, card)
-    columns = (len(card.target.classes) or 1, card.target.outputs)
-    widths = dict(zip(outputs, (*columns, columns[0]), strict=False))
+    rows = (card.target.row_shape, card.target.output_shape)
+    shapes = dict(zip(outputs, (*rows, rows[0]), strict=False))
     batch = given.shape[0] if given.shape and isinstance(given.shape[0], int) else None
-    plan = planned(file, given, card.preprocess.stored_shape, widths)
+    plan = planned(file, given, card.preprocess.stored_shape, shapes)
     sample_bytes = plan.needs(batch or 1).bytes // (batch or 1)
     if excess := INPUT.excess(sample_bytes):
         raise BundleError(f"`{file.source}`: one sample would take {excess}.")
@@ -67,7 +67,7 @@ def check_contents(file: OnnxFile) -> Contents:
         card=card,
         input=given.name,
         outputs=outputs,
-        columns=columns,
+        rows=rows,
         batch=batch,
         sample_bytes=sample_bytes,
         plan=plan,
@@ -116,11 +116,13 @@ def _input(file: OnnxFile, card: Card) -> Value:
     return value
 
 
-def _fits(value: Value, wanted: tuple[int, ...]) -> bool:
+def _fits(value: Value, wanted: Shape) -> bool:
     """Tell whether a value has a batch of things of a shape; lengths may be open, but of a batch of none."""
     if value.shape is None or len(value.shape) != 1 + len(wanted) or value.shape[0] == 0:
         return False
-    return all(isinstance(said, str) or said == own for said, own in zip(value.shape[1:], wanted, strict=True))
+    return all(
+        isinstance(said, str) or own is None or said == own for said, own in zip(value.shape[1:], wanted, strict=True)
+    )
 
 
 def _text(value: Value) -> str:
@@ -129,18 +131,19 @@ def _text(value: Value) -> str:
 
 def _outputs(file: OnnxFile, card: Card) -> tuple[str, ...]:
     """Return the names of the outputs, whose number, types and columns are those of the card's task."""
-    columns = len(card.target.classes) or 1
-    wanted = [(card.target.row_name, "float32", columns), ("logits", "float32", card.target.outputs)]
-    if card.target.several:
-        wanted.append(("present", "bool", columns))
+    target = card.target
+    wanted = [(target.row_name, target.row_dtype, target.row_shape), ("logits", "float32", target.output_shape)]
+    if target.several:
+        wanted.append(("present", "bool", target.row_shape))
     found = [(value.name, value.dtype) for value in file.outputs]
     if found != [(name, dtype) for name, dtype, _ in wanted]:
         said = ", ".join(shortened(name, most=30) for name, _ in found[:5]) or "none"
         expected = ", ".join(name for name, _, _ in wanted)
         raise BundleError(f"`{file.source}` has the outputs {said}; its card announces {expected}.")
-    for value, (name, _, columns) in zip(file.outputs, wanted, strict=True):
-        if not _fits(value, (columns,)):
+    for value, (name, _, row) in zip(file.outputs, wanted, strict=True):
+        if not _fits(value, row):
+            announced = ", ".join(str(length or "any") for length in row)
             raise BundleError(
-                f"`{file.source}`: its output `{name}` is of {_text(value)}, and its card announces (N, {columns})."
+                f"`{file.source}`: its output `{name}` is of {_text(value)}, and its card announces (N, {announced})."
             )
     return tuple(value.name for value in file.outputs)

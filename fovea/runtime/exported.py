@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from fovea.inputs.views import PLAIN, Protocol
 from fovea.runtime.contents import Contents, check_contents
 from fovea.runtime.onnx_file import OnnxFile, read_onnx
 from fovea.runtime.session import Session
+from fovea.runtime.walk import has_shape
 from fovea.tasks.prediction import Prediction
 from fovea.tasks.task import Rows, Task
 
@@ -96,7 +97,10 @@ class Exported:
             BundleError: the network fails, or says something that is no finite number.
             UsageError: samples of another shape or type than the network takes.
         """
-        rows = self._outputs(0, samples, batch=batch).astype(np.float64)
+        rows: Rows = self._outputs(0, samples, batch=batch)
+        if rows.dtype != np.float32:
+            return rows
+        rows = rows.astype(np.float64)
         if (
             self.target.row_name == PROBABILITIES
             and rows.size
@@ -124,7 +128,8 @@ class Exported:
                 "`fovea predict` works without."
             ) from error
         if protocol == PLAIN:
-            return torch.from_numpy(self.logits(samples, batch=batch, progress=progress))
+            said = 0 if self.target.lies_on_image else 1  # decoded rows are condensed outputs
+            return torch.from_numpy(self._outputs(said, samples, batch=batch, progress=progress))
         kind = inputs.kind_of(self.preprocess)
         found = []
         for first in range(0, len(samples), batch):
@@ -133,7 +138,7 @@ class Exported:
                 self.logits(_as_stored(view, self.preprocess.dtype), batch=batch)
                 for view in kind.cut(arranged, self.preprocess, protocol)
             ]
-            found.append(torch.from_numpy(np.mean(views, axis=0)))
+            found.append(self.target.condensed(torch.from_numpy(np.mean(views, axis=0))))
             if progress:
                 progress(min(first + batch, len(samples)), len(samples))
         return torch.cat(found)
@@ -141,20 +146,23 @@ class Exported:
     def first_layer(self) -> None:
         """Return None: the weights of the file are its runtime's."""
 
-    def _outputs(
-        self, index: int, samples: Samples, *, batch: int, progress: Progress | None = None
-    ) -> NDArray[np.float32]:
+    def _outputs(self, index: int, samples: Samples, *, batch: int, progress: Progress | None = None) -> NDArray[Any]:
         if batch < 1:
             raise UsageError(f"`batch` (={batch}) must be at least 1.")
-        found = [np.empty((0, self.contents.columns[index]), np.float32)]
+        found = []
         size = self.contents.batch or batch_within(batch, self.contents.sample_bytes)
         for first in range(0, len(samples), size):
             found.append(self._batch(index, np.ascontiguousarray(samples[first : first + size])))
             if progress:
                 progress(min(first + size, len(samples)), len(samples))
-        return np.concatenate(found)
+        none = np.empty((0, *(length or 0 for length in self.contents.rows[index])), self._dtypes[index])
+        return np.concatenate(found or [none])
 
-    def _batch(self, index: int, samples: Stored) -> NDArray[np.float32]:
+    @property
+    def _dtypes(self) -> tuple[str, str]:
+        return self.target.row_dtype, "float32"
+
+    def _batch(self, index: int, samples: Stored) -> NDArray[Any]:
         """Return one output of at most a batch; of a file with a fixed batch, what lacks is filled up and cut off."""
         self._check(samples)
         lacking = (self.contents.batch or 0) - len(samples)
@@ -162,14 +170,15 @@ class Exported:
         self.contents.plan.check_batch(len(given))
         (rows,) = self.session.run([self.contents.outputs[index]], {self.contents.input: given})
         rows = rows[: len(samples)]
-        if rows.shape != (len(samples), self.contents.columns[index]):
+        announced = self.contents.rows[index]
+        if len(rows) != len(samples) or not has_shape(rows.shape[1:], announced):
             raise BundleError(
                 f"The network gives outputs {rows.shape} for {len(samples)} samples, and its card announces "
-                f"{self.contents.columns[index]} columns."
+                f"(N, {', '.join(str(length or 'any') for length in announced)})."
             )
         if not np.isfinite(rows).all():
             raise BundleError("The network's outputs are not finite: its weights, or its mean and std, are spoilt.")
-        return rows.astype(np.float32, copy=False)
+        return rows.astype(self._dtypes[index], copy=False)
 
     def _check(self, samples: Stored) -> None:
         shape, dtype = self.preprocess.stored_shape, self.preprocess.dtype

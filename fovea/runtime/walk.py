@@ -24,6 +24,17 @@ ORDERS = 4
 """By how much another order of the operations may raise what is held at a time."""
 
 
+Shape = tuple[int | None, ...]
+"""Of which lengths may be open, None."""
+
+
+def has_shape(found: tuple[int, ...], wanted: Shape) -> bool:
+    """Return whether a shape is the wanted one; an open length may be any, but none."""
+    return len(found) == len(wanted) and all(
+        own == length or (own is None and length) for own, length in zip(wanted, found, strict=True)
+    )
+
+
 class Needs(NamedTuple):
     """What a batch takes while it runs."""
 
@@ -62,8 +73,8 @@ class Plan:
     outputs: tuple[Value, ...]
     infos: tuple[Value, ...]
     opset: int
-    columns: Mapping[str, int] = field(default_factory=dict)
-    """How many each output must have, by name."""
+    rows: Mapping[str, Shape] = field(default_factory=dict)
+    """The shape that each output must have for one sample, by name."""
     _found: dict[int, Needs] = field(default_factory=dict)
 
     def needs(self, samples: int) -> Needs:
@@ -137,13 +148,13 @@ class _Walk:
             )
 
     def check_rows(self, value: Value) -> None:
-        """Raise BundleError where an output has no row for each sample, or other columns than it should."""
+        """Raise BundleError where an output has no row for each sample, or one of another shape than it should."""
         found = self.known[value.name].shape
-        wanted = (self._samples, *([columns] if (columns := self.plan.columns.get(value.name)) else found[1:]))
-        if found != wanted:
+        row = self.plan.rows.get(value.name, found[1:])
+        if found[:1] != (self._samples,) or not has_shape(found[1:], row):
             raise BundleError(
                 f"`{self.plan.source}` cannot be used: of {self._samples} samples it makes `{shortened(value.name)}` "
-                f"of {found}, and its card announces {wanted}."
+                f"of {found}, and its card announces {(self._samples, *row)}."
             )
 
     def _check(self, made: Made, node: Node) -> None:
@@ -189,9 +200,9 @@ class _Walk:
 
 
 def planned(
-    file: OnnxFile, given: Value, sample_shape: tuple[int, ...], columns: Mapping[str, int] | None = None
+    file: OnnxFile, given: Value, sample_shape: tuple[int, ...], rows: Mapping[str, Shape] | None = None
 ) -> Plan:
-    """Return the plan of a file with the input `given`, of samples of a shape; its outputs have so many `columns`.
+    """Return the plan of a file with the input `given`, of samples of a shape; one sample has `rows` of these shapes.
 
     Raises: BundleError for operators that are not allowed, or names that do not go together.
     """
@@ -213,7 +224,7 @@ def planned(
         outputs=file.outputs,
         infos=file.infos,
         opset=opset,
-        columns=columns or {},
+        rows=rows or {},
     )
 
 

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from fovea.tasks.task import Task
 
 _KINDS: "dict[str, type[Task]]" = {}
-_OWN = ("classes", "number", "labels", "grade", "masks")
+_OWN = ("classes", "number", "labels", "grade", "masks", "boxes")
 """The modules of this package that define a kind, in the order in which kinds are listed."""
 
 
@@ -69,16 +69,8 @@ def kind_of_loss(loss: str) -> "type[Task]":
 
 def check_loss(loss: str, task: str) -> None:
     """Raise UsageError where a loss is for another kind of target."""
-    if loss in kind(task).losses:
-        return
-    first, *others = _kinds().values()
-    rules = [f"{_are(other.losses)} for --task {other.name}" for other in others]
-    raise UsageError(f"`loss` (={loss}) does not fit the task: {', '.join(rules)}, the others for {first.name}.")
-
-
-def _are(names: tuple[str, ...]) -> str:
-    """Return `mse is`, or `a and b are`."""
-    return f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'}"
+    if loss not in (fitting := kind(task).losses):
+        raise UsageError(f"`loss` (={loss}) does not fit --task {task}, which has {' or '.join(fitting)}.")
 
 
 def _kinds() -> "dict[str, type[Task]]":

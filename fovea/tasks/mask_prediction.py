@@ -58,7 +58,5 @@ class MaskPrediction(Prediction):
         """Return size, and name, pixels and share of each class that is there, as JSON values."""
         counts = np.bincount(self.mask.reshape(-1), minlength=256)
         index = {name: i for i, name in enumerate(self.classes)}
-        shares = [
-            {"label": name, "share": share, "pixels": int(counts[index[name]])} for name, share in self.scores
-        ]
+        shares = [{"label": name, "share": share, "pixels": int(counts[index[name]])} for name, share in self.scores]
         return {"size": list(self.mask.shape), "classes": shares}

@@ -89,10 +89,12 @@ class Masks(Named):
     follows: ClassVar[bool] = True
     followed: ClassVar[Metric] = MIOU
     changed_by: ClassVar[tuple[str, ...]] = ("mixup", "cutmix")
-    answers: ClassVar[str] = "masks"
+    asks: ClassVar[str] = "masks"
     lies_on_image: ClassVar[bool] = True
     calibrates: ClassVar[bool] = False
     row_name: ClassVar[str] = "mask"
+    row_dtype: ClassVar[str] = "uint8"
+    row_step: ClassVar[float] = 1.0
     sections: ClassVar[tuple[str, ...]] = ("masks", "overlays")
     figure_names: ClassVar[tuple[str, ...]] = tuple(f.name for f in fields(MaskFigures))
     scores: ClassVar[tuple[Metric, ...]] = (
@@ -178,6 +180,16 @@ class Masks(Named):
         """One map per class."""
         return len(self.names)
 
+    @property
+    def row_shape(self) -> tuple[int | None, ...]:
+        """(2, H, W)."""
+        return (2, None, None)
+
+    @property
+    def output_shape(self) -> tuple[int | None, ...]:
+        """(K, H, W)."""
+        return (self.outputs, None, None)
+
     def criterion(self, *, label_smoothing: float = 0.0, weights: "Tensor | None" = None) -> Criterion:
         """Return the loss; of a network whose maps are smaller than its input, on the middle of the mask.
 
@@ -241,6 +253,20 @@ class Masks(Named):
     def decoded(self, outputs: "Tensor") -> "Tensor":
         """Return the probabilities (N, K, H, W)."""
         return outputs.softmax(1)
+
+    def exported(self, outputs: "Tensor") -> "dict[str, Tensor]":
+        """Return what an exported file says beside the logits: `mask` (N, 2, H, W) uint8, as `condensed`."""
+        return {self.row_name: self.condensed(outputs)}
+
+    def decisions(self, rows: Rows) -> NDArray[Any]:
+        """Return the class of each pixel, (N, H W)."""
+        return rows[:, 0].reshape(len(rows), -1)
+
+    def margins(self, outputs: "Tensor") -> NDArray[np.float64]:
+        """Return by how much the largest logit of each pixel is above the second, (N, H W)."""
+        first, second = outputs.double().topk(2, dim=1).values.unbind(1)
+        margins: NDArray[np.float64] = (first - second).flatten(1).numpy()
+        return margins
 
     def decode(self, outputs: "Tensor") -> Rows:
         """Return condensed outputs (N, 2, H, W) as they are, uint8."""
@@ -333,7 +359,9 @@ class Masks(Named):
         found = mean_iou(self._counts(answers, labels))
         order = [int(i) for i in np.argsort(found, kind="stable") if not np.isnan(found[i])][:most]
         return [
-            Mistake(i, self.text_of(labels[i], self.names), f"IoU {found[i]:.1%}: {self.text_of(answers[i], self.names)}")
+            Mistake(
+                i, self.text_of(labels[i], self.names), f"IoU {found[i]:.1%}: {self.text_of(answers[i], self.names)}"
+            )
             for i in order
         ]
 

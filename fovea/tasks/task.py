@@ -57,7 +57,7 @@ class Task(ABC):
     """That score."""
     changed_by: ClassVar[tuple[str, ...]] = ()
     """Names of augmentations that change a target, whatever the data, and are left out; see `directional` for flips."""
-    answers: ClassVar[str] = "classes"
+    asks: ClassVar[str] = "classes"
     """What a network of the zoo must answer to learn it: one of `fovea.registry.ANSWERS`."""
     lies_on_image: ClassVar[bool] = False
     """Whether a target has its place on the image, and moves with it: `laid`, `moved`."""
@@ -76,7 +76,9 @@ class Task(ABC):
     smooths: ClassVar[bool] = False
     """Whether smoothed labels help, where a plan is free to choose."""
     row_name: ClassVar[str] = "probabilities"
-    """What decoded rows are called in an exported file."""
+    row_dtype: ClassVar[str] = "float32"
+    row_step: ClassVar[float] = 0.0
+    """What decoded rows are called in an exported file, their type, and the step to which they are rounded."""
     closed_form: ClassVar[str] = ""
     """How a last layer is fitted at once: `discriminants`, `regression` (`fovea.training.probing`), or not at all."""
     sections: ClassVar[tuple[str, ...]] = ("mistakes",)
@@ -220,6 +222,16 @@ class Task(ABC):
     def classes(self) -> tuple[str, ...]:
         """The names of the classes in index order; empty where there are none."""
         return ()
+
+    @property
+    def row_shape(self) -> tuple[int | None, ...]:
+        """The shape of one decoded row in an exported file; None where it depends on the network."""
+        return (len(self.classes) or 1,)
+
+    @property
+    def output_shape(self) -> tuple[int | None, ...]:
+        """The shape of what the network gives out for one image; None as in `row_shape`."""
+        return (self.outputs,)
 
     def card_fields(self) -> dict[str, Any]:
         """Return what a card holds of it beside task, outputs and loss."""

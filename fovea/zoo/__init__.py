@@ -8,6 +8,7 @@ from fovea.zoo import bn_inception as bn_inception
 from fovea.zoo import capsnet as capsnet
 from fovea.zoo import causal as causal
 from fovea.zoo import cbam as cbam
+from fovea.zoo import centres as centres
 from fovea.zoo import convnetjs as convnetjs
 from fovea.zoo import convnext as convnext
 from fovea.zoo import deeplab as deeplab
@@ -38,15 +39,18 @@ from fovea.zoo import prelu_net as prelu_net
 from fovea.zoo import pyramidnet as pyramidnet
 from fovea.zoo import r3d as r3d
 from fovea.zoo import regnet as regnet
+from fovea.zoo import regression as regression
 from fovea.zoo import repvgg as repvgg
 from fovea.zoo import resnet as resnet
 from fovea.zoo import resnet_cifar as resnet_cifar
 from fovea.zoo import resnet_v2 as resnet_v2
 from fovea.zoo import resnext as resnext
+from fovea.zoo import retinanet as retinanet
 from fovea.zoo import segnet as segnet
 from fovea.zoo import senet as senet
 from fovea.zoo import shufflenet_v1 as shufflenet_v1
 from fovea.zoo import shufflenet_v2 as shufflenet_v2
+from fovea.zoo import simple_baseline as simple_baseline
 from fovea.zoo import squeezenet as squeezenet
 from fovea.zoo import time_series as time_series
 from fovea.zoo import unet as unet
@@ -56,3 +60,4 @@ from fovea.zoo import vgg_blocks as vgg_blocks
 from fovea.zoo import waveform as waveform
 from fovea.zoo import wide_resnet as wide_resnet
 from fovea.zoo import xception as xception
+from fovea.zoo import yolo as yolo

@@ -109,12 +109,26 @@ def stages_of(name: str, *, c_in: int, size: int) -> Backbone:
     return Backbone(getattr(model, "stem", None), stages, levels)
 
 
-@cache
 def levels_of(name: str, c_in: int) -> tuple[Level, ...]:
     """Return which maps the network `name` has, from the finest to the coarsest.
 
     Raises:
         UsageError: it is none for images, or its stages do not follow one another.
+    """
+    last: dict[int, Level] = {}
+    for path, (_, c, *sides) in maps_of(name, c_in, PROBE):
+        stride = 2 ** round(log2(PROBE / sides[-1]))
+        last[stride] = Level(path, c, stride, exact=sides == [PROBE // stride] * 2)
+    return tuple(last.values())
+
+
+@cache
+def maps_of(name: str, c_in: int, size: int) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    """Return the path and the shape (1, C, H, W) of all maps that a head could see, of an image of `size` pixels.
+
+    Raises:
+        UsageError: the network is none for images, or its stages do not follow one another.
+        ShapeError: `size` is too small for it.
     """
     entry = registry.entry(name)
     refused = UsageError(
@@ -124,20 +138,16 @@ def levels_of(name: str, c_in: int) -> tuple[Level, ...]:
     if entry.answers != "classes" or len(entry.input) != 3:
         raise refused
     with torch.device("meta"), Unfilled(), torch.no_grad():
-        model = _whole(name, c_in=c_in, size=PROBE).eval()
+        model = _whole(name, c_in=c_in, size=size).eval()
         if type(model).features is not Classifier.features:
             raise refused
-        last: dict[int, Level] = {}
         try:
-            for path, shape in _shapes(model, torch.empty(1, c_in, PROBE, PROBE)):
-                _, c, *sides = shape
-                if len(sides) != 2:
-                    raise refused
-                stride = 2 ** round(log2(PROBE / sides[-1]))
-                last[stride] = Level(path, c, stride, exact=sides == [PROBE // stride] * 2)
-        except (RuntimeError, ShapeError) as error:  # its layers take images of one size only
+            shapes = tuple(_shapes(model, torch.empty(1, c_in, size, size)))
+        except RuntimeError as error:  # its layers take images of one size only
             raise refused from error
-    return tuple(last.values())
+    if any(len(shape) != 4 for _, shape in shapes):
+        raise refused
+    return shapes
 
 
 def _shapes(model: Classifier, x: Tensor) -> Iterator[tuple[str, tuple[int, ...]]]:
@@ -145,7 +155,9 @@ def _shapes(model: Classifier, x: Tensor) -> Iterator[tuple[str, tuple[int, ...]
     chains = [f"{name}." for name in model.body if type(getattr(model, name)) is nn.Sequential]
     for path, layer in steps(model, chains):
         x = layer(x)
-        yield path, tuple(x.shape)
+        yield path, tuple(x.shape) if isinstance(x, Tensor) else ()
+        if not isinstance(x, Tensor):
+            return
 
 
 def _whole(name: str, *, c_in: int, size: int) -> Classifier:

@@ -19,7 +19,7 @@ def contents(**changes):
 def test_card_and_graph_that_agree_are_taken():
     found = contents()
     assert found.card["classes"] == ["red", "green", "blue"] and found.card.other["export"] == EXPORT
-    assert (found.input, found.outputs, found.columns) == ("images", ("probabilities", "logits"), (3, 3))
+    assert (found.input, found.outputs, found.rows) == ("images", ("probabilities", "logits"), ((3,), (3,)))
     assert found.batch is None and found.sample_bytes > 0
     assert contents(batch=2).batch == 2
     assert contents(**graphs()["labels"]).outputs == ("probabilities", "logits", "present")

@@ -3,6 +3,7 @@
 import time
 
 import numpy as np
+import onnxruntime
 import pytest
 from bombs import peak_of
 from onnx import TensorProto, helper
@@ -11,7 +12,7 @@ from onnx_files import network, nodes, onnx_model, stored, tensors, value, write
 from fovea import runtime
 from fovea.errors import BundleError
 from fovea.runtime.onnx_file import read_onnx
-from fovea.runtime.walk import planned
+from fovea.runtime.walk import _Walk, planned
 
 
 def after(*body, **values):
@@ -51,6 +52,21 @@ REFUSED = {
     ),
     "tiles": (after(("Tile", f"{X} s", "y"), s=whole(1, 1, LARGE, LARGE)), "makes a tensor of"),
     "pads": (after(("Pad", f"{X} s", "y"), s=whole(0, 0, LARGE, LARGE, 0, 0, 0, 0)), "makes a tensor of"),
+    "transposes far apart": (
+        after(
+            ("ConvTranspose", f"{X} w", "y", {"strides": [LARGE, LARGE]}),
+            w=np.ones((3, 3, 1, 1), np.float32),
+        ),
+        "makes a tensor of",
+    ),
+    "transposes to nothing": (
+        after(("ConvTranspose", f"{X} w", "y", {"pads": [9, 9, 9, 9]}), w=np.ones((3, 3, 1, 1), np.float32)),
+        "leaves nothing",
+    ),
+    "transposes with other weights": (
+        after(("ConvTranspose", f"{X} w", "y"), w=np.ones((5, 3, 1, 1), np.float32)),
+        "do not go together",
+    ),
     "enlarges": (after(("Resize", f"{X}  s", "y"), s=np.array([1, 1, 9e4, 9e4], np.float32)), "makes a tensor of"),
     "counts": (
         after(
@@ -189,6 +205,31 @@ def test_what_a_network_holds_grows_with_its_samples():
     # float32 as (N, 4, 4, 3) and as (N, 3, 4, 4), the channels of either filled up to 16
     assert one.peak == 4 * (16 * 4 * 3 + 16 * 4 * 4)
     assert ten.peak == 10 * one.peak
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"strides": [2, 2]},
+        {"strides": [3, 1], "pads": [1, 0, 2, 1], "output_padding": [2, 0]},
+        {"dilations": [2, 3], "group": 3},
+    ],
+)
+def test_a_transposed_convolution_has_the_shape_that_onnxruntime_gives_it(tmp_path, settings):
+    weight = np.ones((3, 2 if "group" not in settings else 1, 3, 2), np.float32)
+    changes = after(("ConvTranspose", f"{X} w", "t", settings), ("Identity", "t", "y"), w=weight)
+    model = onnx_model(**changes)
+    model.graph.output.append(value("t", TensorProto.FLOAT, None))
+    (found,) = onnxruntime.InferenceSession(model.SerializeToString()).run(
+        ["t"], {"images": np.zeros((2, 4, 4, 3), np.uint8)}
+    )
+    seen = []
+    monitored = plan_of(**changes)
+    walk = _Walk(monitored, 2)
+    for step in monitored.steps:
+        walk.take(step)
+        seen += [walk.known["t"].shape] if "t" in step.node.outputs else []
+    assert seen == [found.shape]
 
 
 def test_values_that_are_needed_no_more_are_not_counted():

@@ -124,7 +124,7 @@ def test_a_data_set_fixes_names_and_loss():
     with pytest.raises(UsageError) as caught:
         Classes.fitted(labels, classes=["a", "b", "c"], loss="binary", data="x")
     assert str(caught.value) == "`loss` (=binary) needs two classes; `x` has 3."
-    with pytest.raises(UsageError, match=r"^`loss` \(=mse\) does not fit the task: mse is for --task number"):
+    with pytest.raises(UsageError, match=r"^`loss` \(=mse\) does not fit --task classes, which has cross-entropy"):
         Classes.fitted(labels, classes=["cat", "dog"], loss="mse", data="x")
 
 

@@ -73,7 +73,7 @@ def test_grades_are_classes_that_may_be_mirrored():
 def test_a_data_set_fixes_names_and_outputs():
     assert Grade.fitted(np.array([0]), classes=SML.names, loss="corn", data="x") == SML and SML.outputs == 2
     assert [Grade.outputs_for("corn", count) for count in (1, 2, 5)] == [None, 1, 4]
-    with pytest.raises(UsageError, match="does not fit the task"):
+    with pytest.raises(UsageError, match="does not fit --task"):
         Grade.fitted(np.array([0]), classes=SML.names, loss="cross-entropy", data="x")
 
 

@@ -106,7 +106,7 @@ def test_a_data_set_fixes_names_and_thresholds():
     found = SeveralLabels.fitted(np.zeros((1, 2)), classes=["a", "b"], loss="bce", data="x")
     assert found == SeveralLabels(names=("a", "b"), thresholds=(0.5, 0.5)) and found.outputs == 2
     assert (SeveralLabels.outputs_for("bce", 1), SeveralLabels.outputs_for("bce", 0)) == (1, None)
-    with pytest.raises(UsageError, match="does not fit the task"):
+    with pytest.raises(UsageError, match="does not fit --task"):
         SeveralLabels.fitted(np.zeros((1, 2)), classes=["a", "b"], loss="mse", data="x")
 
 

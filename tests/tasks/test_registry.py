@@ -12,7 +12,7 @@ from fovea.tasks.grade import Grade
 from fovea.tasks.labels import SeveralLabels
 from fovea.tasks.number import Number
 
-OWN = ("classes", "number", "labels", "grade")
+OWN = ("classes", "number", "labels", "grade", "masks", "boxes")
 LOSSES = ("cross-entropy", "binary", "margin", "mse", "bce", "corn")
 
 
@@ -88,15 +88,11 @@ def test_a_loss_fits_its_own_kind(loss, task):
 def test_a_loss_of_another_kind_is_refused(loss, task):
     with pytest.raises(UsageError) as caught:
         tasks.check_loss(loss, task)
-    rule = "mse is for --task number, bce is for --task labels, corn is for --task grade, the others for classes."
-    assert str(caught.value) == f"`loss` (={loss}) does not fit the task: {rule}"
+    known = {"classes": "cross-entropy or binary or margin", "number": "mse"}[task]
+    assert str(caught.value) == f"`loss` (={loss}) does not fit --task {task}, which has {known}."
 
 
 def test_the_rule_names_the_losses_of_further_kinds(angle):
     with pytest.raises(UsageError) as caught:
         tasks.check_loss("mse", "angle")
-    rule = (
-        "mse is for --task number, bce is for --task labels, corn is for --task grade, "
-        "cosine and chord are for --task angle, the others for classes."
-    )
-    assert str(caught.value) == f"`loss` (=mse) does not fit the task: {rule}"
+    assert str(caught.value) == "`loss` (=mse) does not fit --task angle, which has cosine or chord."

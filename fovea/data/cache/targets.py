@@ -67,4 +67,3 @@ class Laying:
             digest.update(f"{source.key}\0{size}\n".encode("utf-8", "surrogateescape"))
         shape = "x".join(map(str, stored.stored_shape))
         return self.title.with_name(f"{self.title.name}-{shape}-{digest.hexdigest()[:16]}")
-

@@ -109,7 +109,7 @@ def read_column(file: Path, column: str, *, columns: Columns = DEFAULT_COLUMNS) 
 
 def header_of(file: Path) -> list[str]:
     """Return the names of the columns. Raises: DataError for a file that is no CSV."""
-    with _table(file) as reader:
+    with open_table(file) as reader:
         return list(reader.fieldnames or ())
 
 
@@ -176,7 +176,7 @@ def _listed(
 
 def _kind_listed(file: Path, columns: Columns) -> InputKind:
     """Return the kind of input that the first paths of a manifest tell, by suffix or as folders; images by default."""
-    with _table(file) as reader:
+    with open_table(file) as reader:
         written = [(cells.get(columns.path) or "").strip() for cells in islice(reader, TRIED)]
     kinds = inputs.kinds().values()
     for path in map(PurePosixPath, written):
@@ -255,7 +255,7 @@ def _rows(file: Path, columns: Columns, *, labels: Sequence[str], options: str, 
     """
     rows: list[Row] = []
     blank = pending = 0
-    with _table(file) as reader:
+    with open_table(file) as reader:
         header = list(reader.fieldnames or ())
         wanted = [columns.path, *([] if labels else [columns.label])]
         if columns.split in header or columns.split != DEFAULT_COLUMNS.split:
@@ -272,7 +272,7 @@ def _rows(file: Path, columns: Columns, *, labels: Sequence[str], options: str, 
 
 
 @contextmanager
-def _table(file: Path) -> Iterator["csv.DictReader[str]"]:
+def open_table(file: Path) -> Iterator["csv.DictReader[str]"]:
     """Open a CSV file, the names of its columns as names are compared; DataError where it turns out to be none."""
     try:
         with open_text(file, encoding=_encoding(file)) as stream:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypedDict, Unpack
 from fovea import inputs, tasks
 from fovea.data.cache.decoded import decode_dataset
 from fovea.data.dataset import Dataset
+from fovea.data.sources.annotations.layouts import is_annotated, load_annotated
 from fovea.data.sources.archives import TAR_SUFFIXES, ZIP_SUFFIXES, Progress, stem, unpack
 from fovea.data.sources.arrays import load_digits, load_npz
 from fovea.data.sources.cifar import cifar_version, load_cifar
@@ -338,6 +339,15 @@ def _from_npz(path: Path, source: DataSource, _: Progress | None) -> Dataset:
     return load_npz(path, task=source.task, wording=source.wording)
 
 
+def _is_annotated(path: Path, source: DataSource) -> bool:
+    said = source.known is not None or source.label_from is not None or source.input not in (None, "images")
+    return is_annotated(path, source.task, guess=source.task == DataSource.task and not said)
+
+
+def _annotated(path: Path, source: DataSource, progress: Progress | None) -> Dataset:
+    return load_annotated(path, source.task, known=source.wording.known, progress=progress)
+
+
 def _is_listed(path: Path, source: DataSource) -> bool:
     return path.is_dir() and source.label_from is None and bool(manifests_in(path))
 
@@ -357,7 +367,9 @@ def _archive(path: Path, source: DataSource, progress: Progress | None) -> Datas
     """Return what an archive holds, read as the folder is; its manifest lists nothing that lies outside."""
     folder = unpack(path, progress=progress)
     try:
-        if _is_listed(folder, source):
+        if _is_annotated(folder, source):
+            dataset = _annotated(folder, source, progress)
+        elif _is_listed(folder, source):
             dataset = _listed(folder, source, progress, within=folder.resolve())
         else:
             _check_form(source, _FOLDER)
@@ -371,6 +383,7 @@ _NAMED = Reader(lambda *_: False, _arrays, classes_only=True)
 """What holds of published data sets, which are found by name."""
 _FOLDER = Reader(lambda path, _: path.is_dir(), _from_folder, labels_in_names=True)
 _READERS = (
+    Reader(_is_annotated, _annotated),
     Reader(lambda path, source: are_series(path, source.columns, input=source.input), _from_series),
     Reader(lambda path, _: path.suffix.lower() == ".csv", _from_manifest, has_columns=True),
     Reader(lambda path, _: path.suffix.lower() == ".npz", _from_npz, has_texts=False),

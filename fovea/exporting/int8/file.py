@@ -16,6 +16,7 @@ from fovea.exporting.int8.samples import Samples, outputs
 from fovea.exporting.int8.scoring import distance
 from fovea.exporting.int8.settings import Int8Settings
 from fovea.exporting.onnx_file import proven, serialised
+from fovea.exporting.proof import check_rows
 from fovea.exporting.reference import ProofError
 from fovea.exporting.samples import USUAL
 from fovea.exporting.samples import Samples as ProofSamples
@@ -28,8 +29,6 @@ CHECKED = 16
 FLIPS = 0.25
 """Part of what int8 costs, in mean squares, by which file and core may differ: where the first layer is in float, their
 ways to normalise differ in the last digit, and some values round to the next step."""
-DECODING = 1e-5
-"""Largest difference of decoded rows from those of the same logits, as a share of the largest row."""
 MOST_NAMED = 6
 """Layers that are named in a line."""
 
@@ -116,9 +115,7 @@ def _check_file(content: bytes, bundle: Bundle, found: Int8Core, samples: Sample
         raise ProofError("The file in int8 does not compute what its core does; no file is written.")
     if settings.raw:
         return
-    rows = bundle.target.decode(torch.from_numpy(said[LOGITS]))
-    if not np.abs(said[bundle.target.row_name] - rows).max() <= DECODING * np.abs(rows).max():
-        raise ProofError(f"The decoded {bundle.target.row_name} of the file are off; no file is written.")
+    check_rows(said[bundle.target.row_name], torch.from_numpy(said[LOGITS]), bundle.target)
 
 
 def _lines(found: Int8Core, bundle: Bundle) -> list[str]:

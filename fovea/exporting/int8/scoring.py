@@ -73,7 +73,8 @@ def cost(target: Task, before: Logits, after: Logits, samples: Samples) -> Cost:
             f"int8 is judged by the score on validation, and a network that predicts {target.noun} has none."
         )
     own, changed = (torch.from_numpy(np.ascontiguousarray(logits)) for logits in (before, after))
-    scores = [target.measured(logits, samples.labels).value for logits in (own, changed)]
+    said = [target.condensed(logits) for logits in (own, changed)]
+    scores = [target.measured(outputs, samples.labels).value for outputs in said]
     if scores[0] is None or scores[1] is None:
         raise UsageError(f"The {target.metric.title} of {samples.source} is not defined: give more samples.")
     rights = [_right(target, logits, samples) for logits in (own, changed)]
@@ -87,7 +88,7 @@ def cost(target: Task, before: Logits, after: Logits, samples: Samples) -> Cost:
         distance=distance(before, after),
         largest=float(np.abs(before - after).max()),
         scale=float(np.sqrt(_spread(before))),
-        changed=int((target.answered(own) != target.answered(changed)).sum()),
+        changed=int((target.answered(said[0]) != target.answered(said[1])).sum()),
         samples=len(samples),
         source=samples.source,
     )

@@ -45,6 +45,36 @@ def convolved(given: Applied, x: Known, weight: Known) -> tuple[Moved, int, int]
     return moved, channels, c_in * math.prod(moved.kernel)
 
 
+@rule("ConvTranspose", attributes={**_WINDOW, "group": int, "output_padding": tuple})
+def conv_transpose(given: Applied) -> Made:
+    """Return a map of a transposed convolution, as large as its windows reach when they are laid side by side."""
+    given.only(2, 3)
+    x, weight, bias = given.typed(0, FLOATS), given.typed(1, FLOATS), given.maybe(2)
+    group, axes = given.whole("group", 1, least=1), len(x.shape) - 2
+    if axes < 1 or len(weight.shape) != len(x.shape) or weight.shape[0] != x.shape[1] or x.shape[1] % group:
+        raise RefusedError(f"its input {x.shape} and its weights {weight.shape} do not go together")
+    channels, kernel = weight.shape[1] * group, weight.shape[2:]
+    if bias is not None and bias.shape != (channels,):
+        raise RefusedError("its bias does not fit its channels")
+    if given.list_of("kernel_shape", kernel, least=1) != kernel:
+        raise RefusedError(f"`kernel_shape` is not that of its weights {kernel}")
+    given.text("auto_pad", "NOTSET", ("NOTSET",))
+    strides, dilations = (given.list_of(name, (1,) * axes, least=1) for name in ("strides", "dilations"))
+    pads, added = given.list_of("pads", (0,) * (2 * axes)), given.list_of("output_padding", (0,) * axes)
+    if any(extra >= max(pair) for extra, pair in zip(added, zip(strides, dilations, strict=True), strict=True)):
+        raise RefusedError("its `output_padding` is as wide as its stride")
+    lengths = tuple(
+        strides[i] * (x.shape[2 + i] - 1) + dilations[i] * (kernel[i] - 1) + 1 + added[i] - pads[i] - pads[axes + i]
+        for i in range(axes)
+    )
+    if min(lengths) < 1:
+        raise RefusedError("its padding leaves nothing of its map")
+    shape = (x.shape[0], channels, *lengths)
+    inner = weight.shape[1] * math.prod(kernel)
+    workspace = 4 * channels * math.prod(kernel) * math.prod(x.shape[2:])
+    return given.one(x.dtype, shape)._replace(products=x.size * inner, workspace=workspace)
+
+
 @rule("MaxPool", attributes={**_WINDOW, "ceil_mode": int, "storage_order": int})
 @rule("AveragePool", attributes={**_WINDOW, "ceil_mode": int, "count_include_pad": int})
 @rule("LpPool", attributes={**_WINDOW, "ceil_mode": int, "p": int})

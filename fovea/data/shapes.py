@@ -1,0 +1,129 @@
+"""Shapes that stand for parts of an image, and how they are drawn: polygons and run lengths, as COCO writes them.
+
+Pixels are those whose centre lies inside: (0.5, 0.5) is the centre of the first.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fovea.errors import DataError
+
+Bool = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Shape:
+    """A class of pixels, as polygons or as run lengths."""
+
+    class_index: int
+    """What its pixels become: an index, or VOID."""
+    rings: tuple[NDArray[np.float32], ...] = ()
+    """Polygons (n, 2) of x, y in pixels; a pixel counts that lies in any of them."""
+    runs: NDArray[np.int64] | None = None
+    """Lengths of runs outside and inside by turns, column by column, as COCO has them."""
+
+    @property
+    def digested(self) -> bytes:
+        """All of it as bytes."""
+        parts = [ring.tobytes() for ring in self.rings] + ([] if self.runs is None else [self.runs.tobytes()])
+        return b"|".join([str(self.class_index).encode(), *parts])
+
+    def inside(self, size: tuple[int, int]) -> Bool:
+        """Return which pixels of an image of `size` (h, w) it covers: bool (h, w)."""
+        if self.runs is not None:
+            return from_runs(self.runs, size)
+        covered = np.zeros(size, bool)
+        for ring in self.rings:
+            covered |= polygon(ring, size)
+        return covered
+
+
+def draw(shapes: Sequence[Shape], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Return the classes uint8 (h, w) of an image of `size`: the larger shapes below the smaller ones, 0 elsewhere."""
+    covered = [shape.inside(size) for shape in shapes]
+    areas = [int(each.sum()) for each in covered]
+    mask = np.zeros(size, np.uint8)
+    for index in sorted(range(len(shapes)), key=lambda index: -areas[index]):
+        mask[covered[index]] = shapes[index].class_index
+    return mask
+
+
+def polygon(ring: NDArray[np.float32], size: tuple[int, int]) -> Bool:
+    """Return the pixels bool (h, w) whose centre lies in a polygon (n, 2), by the even-odd rule.
+
+    In each row the crossings with the sides are where inside begins or ends.
+    """
+    h, w = size
+    toggles = np.zeros((h, w + 1), np.int32)
+    for (x0, y0), (x1, y1) in zip(ring.astype(np.float64), np.roll(ring, -1, axis=0).astype(np.float64), strict=True):
+        low, high = sorted((y0, y1))
+        # rows whose centre lies in [low, high): a corner belongs to one of its two sides
+        rows = np.arange(max(0, int(np.ceil(low - 0.5))), min(h, int(np.ceil(high - 0.5))))
+        if len(rows):
+            crossings = x0 + (rows + 0.5 - y0) * ((x1 - x0) / (y1 - y0))
+            columns = np.ceil(crossings - 0.5).clip(0, w).astype(np.int64)
+            toggles[rows, columns] += 1
+    inside: Bool = (np.cumsum(toggles, axis=1)[:, :w] & 1).astype(bool)
+    return inside
+
+
+def from_runs(runs: NDArray[np.int64], size: tuple[int, int]) -> Bool:
+    """Return the pixels bool (h, w) of run lengths, outside first, column by column.
+
+    Raises: DataError where they do not fill the image.
+    """
+    h, w = size
+    if (runs < 0).any() or int(runs.sum()) != h * w:
+        raise DataError(f"run lengths cover {int(runs.sum()):,} pixels, and the image has {h * w:,}")
+    inside = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
+    return inside.reshape(w, h).T
+
+
+def to_runs(mask: Bool) -> NDArray[np.int64]:
+    """Return the run lengths of bool (h, w), outside first, column by column."""
+    flat = mask.T.ravel()
+    ends = np.flatnonzero(np.diff(flat)) + 1
+    lengths = np.diff(np.concatenate(([0], ends, [flat.size])))
+    return np.concatenate(([0], lengths)) if flat.size and flat[0] else lengths
+
+
+def runs_from_text(text: str) -> NDArray[np.int64]:
+    """Return the run lengths that COCO packs into text: 5 bits a character from `0` on, the lowest first.
+
+    The sixth bit says that more follow, the highest of the last is the sign; from the third on each is the difference
+    to the one before the last.
+
+    Raises: DataError for text that is none such.
+    """
+    runs: list[int] = []
+    value = shift = 0
+    for character in text:
+        bits = ord(character) - 48
+        if not 0 <= bits < 64 or shift > 30:
+            raise DataError(f"the character {character!r} is none of packed run lengths")
+        value |= (bits & 31) << shift
+        shift += 5
+        if not bits & 32:
+            value -= 1 << shift if bits & 16 else 0
+            runs.append(value + runs[-2] if len(runs) > 2 else value)
+            value = shift = 0
+    if shift:
+        raise DataError("packed run lengths end in the middle of one")
+    return np.array(runs, np.int64)
+
+
+def runs_to_text(runs: NDArray[np.int64]) -> str:
+    """Return run lengths as COCO packs them; undoes `runs_from_text`."""
+    characters: list[str] = []
+    for index, run in enumerate(runs.tolist()):
+        value = run - int(runs[index - 2]) if index > 2 else run
+        while True:
+            bits, value = value & 31, value >> 5
+            more = value != (-1 if bits & 16 else 0)
+            characters.append(chr(48 + bits + 32 * more))
+            if not more:
+                break
+    return "".join(characters)

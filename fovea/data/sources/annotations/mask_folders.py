@@ -1,0 +1,140 @@
+"""Images with masks in folders: `images/` and `masks/`, Pascal VOC, Cityscapes and CamVid."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from fovea.data.dataset import Dataset
+from fovea.data.masks import MaskFile, Table
+from fovea.data.sources.annotations.assembly import Sample, assembled
+from fovea.data.sources.annotations.conventions import VOC, Named, cityscapes, voc
+from fovea.data.sources.annotations.image_sets import image_sets
+from fovea.data.sources.annotations.pairs import (
+    Found,
+    Pair,
+    Place,
+    by_list,
+    holds_any,
+    pairs_of,
+    places_below,
+)
+from fovea.data.sources.annotations.tables import found_table, read_table, table_file
+from fovea.data.sources.archives import Progress
+from fovea.data.sources.folders import is_image, subfolders
+from fovea.errors import DataError
+from fovea.preprocess import VOID
+
+MASK_FOLDERS = (
+    *("1st_manual", "masks", "mask", "segmentationclass", "segmentation", "segmentations", "labels", "label"),
+    *("annotations", "annotation", "gt", "ground_truth", "groundtruth", "targets", "target"),
+)
+"""What a folder of masks is called, in any case, the likeliest first."""
+
+
+def mask_places(root: Path) -> list[Place]:
+    """Return where images and masks lie below a folder; empty where there are none."""
+    if city := _cityscapes(root):
+        return city
+    return places_below(root, MASK_FOLDERS, lambda folder: holds_any(folder, is_image))
+
+
+def _cityscapes(root: Path) -> list[Place]:
+    images, masks = root / "leftImg8bit", root / "gtFine"
+    if not images.is_dir() or not masks.is_dir():
+        return []
+    return [Place(part, images / part, masks / part) for part in ("train", "val") if part in subfolders(masks)]
+
+
+def load_masks(
+    root: Path, places: Sequence[Place], *, known: Sequence[str] = (), progress: Progress | None = None
+) -> Dataset:
+    """Return the images with masks in `places`, which `mask_places` gives; of names `known` classes have that order.
+
+    Raises: DataError where no image has a mask, and where it is not clear which classes the masks have.
+    """
+    found = _pairs(root, places)
+    if not found.pairs:
+        raise DataError(
+            f"No image below `{root}` has a mask of its name; {'; '.join(found.notes) or 'there are none'}."
+        )
+    table, said = _table(root, found, progress)
+    table = in_known_order(table, known)
+    samples = [
+        Sample(pair.part, pair.name, pair.image, MaskFile(pair.other, table.table), _bytes(pair.other))
+        for pair in found.pairs
+    ]
+    notes = [said, *found.notes, *_without_masks(root, places)]
+    return assembled(samples, name=root.resolve().name, task="masks", classes=table.names, notes=notes)
+
+
+def _pairs(root: Path, places: Sequence[Place]) -> Found:
+    city = bool(_cityscapes(root))
+    is_mask = _is_city_mask if city else is_image
+    found = pairs_of(root, places, is_image=is_image, is_other=is_mask)
+    lists = image_sets(root, "Segmentation")
+    return found._replace(pairs=by_list(found.pairs, lists)) if lists else found
+
+
+def _is_city_mask(name: str) -> bool:
+    return name.endswith(("_labelIds.png", "_labelTrainIds.png"))
+
+
+def _table(root: Path, found: Found, progress: Progress | None) -> tuple[Named, str]:
+    """Return what the values of the masks stand for, and a line that says how that is known."""
+    above = {folder for place in found.places for folder in (place.others, place.others.parent)}
+    if file := table_file(root, *sorted(above)):
+        return read_table(file), f"classes by `{file.name}`"
+    masks = [pair.other for pair in found.pairs]
+    if _cityscapes(root) and masks[0].name.endswith("_labelIds.png"):
+        return cityscapes(colours=False), "masks hold the ids of Cityscapes; its 19 classes count, the rest is void"
+    table, said = found_table(masks, progress=progress)
+    if _is_voc(found.pairs) and not table.table.colours and set(table.table.values) <= {*range(len(VOC)), VOID}:
+        return voc(colours=False), "masks hold the indices of VOC; 255 is void"
+    return table, said
+
+
+def _is_voc(pairs: Sequence[Pair]) -> bool:
+    return pairs[0].other.parent.name == "SegmentationClass"
+
+
+def in_known_order(found: Named, known: Sequence[str]) -> Named:
+    """Return a table for classes in the order that a network knows them, where it knows them all."""
+    names = found.names
+    if set(names) <= set(known):
+        order = [known.index(name) for name in names]
+    elif all(name.isdecimal() for name in names) and len(names) <= len(known) and _counted(found.table):
+        order = list(range(len(names)))  # indices without names
+    else:
+        return found
+    look_up = np.full(256, VOID)
+    look_up[: len(names)] = order
+    classes = tuple(int(look_up[index]) for index in found.table.classes)
+    return Named(Table(found.table.values, classes, found.table.colours), tuple(known))
+
+
+def _counted(table: Table) -> bool:
+    values = [value for value, index in zip(table.values, table.classes, strict=True) if index != VOID]
+    return values == list(range(len(values)))
+
+
+def _without_masks(root: Path, places: Sequence[Place]) -> list[str]:
+    """Return a line on folders called as parts that have images and no masks."""
+    if not all(place.images.parent.parent == root or place.images.parent == root for place in places):
+        return []
+    used = {place.images.relative_to(root).parts[0] for place in places}
+    parts = {place.part for place in places}
+    left = [
+        top
+        for top in subfolders(root)
+        if top.lower() in ("test", "val", "valid", "validation") and top not in used and top.lower() not in parts
+    ]
+    return [f"`{top}` has no masks, and is no part therefore" for top in left]
+
+
+def _bytes(path: Path) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0
