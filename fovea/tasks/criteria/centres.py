@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from fovea.decoding.centres import LARGEST, SIDES
+from fovea.decoding.boxes import SIDES
+from fovea.decoding.centres import LARGEST
 from fovea.tasks.criteria.boxes import corners, generalised_overlaps
 
 NEAR = 0.54
