@@ -73,7 +73,9 @@ def inputs(name: str, batch: int, c_in: int, size: int, *, device: str) -> torch
 
 def answer_shape(name: str, classes: int, size: int) -> tuple[int, ...]:
     """Return the shape of the answer for one image, in the form of the network's card."""
-    quarter = -(-size // 4)
+    quarter, grid = -(-size // 4), -(-(-(-size // 2) // 16) // 2)  # strides round up, pooling does not
+    if name == "yolo_v1_tiny":
+        grid = size // 64
     return {
         "": (classes,),
         "logits": (classes, size, size),
@@ -81,7 +83,7 @@ def answer_shape(name: str, classes: int, size: int) -> tuple[int, ...]:
         "heat maps": (classes, quarter, quarter),
         "one": (classes + 4,),
         "coordinates": (2 * classes,),
-        "yolo": (2 * 5 + classes, size // 64, size // 64),
+        "yolo": (2 * 5 + classes, grid, grid),
         "yolo2": (5 * (5 + classes), size // 32, size // 32),
         "anchors": (9 * sum((-(-size // stride)) ** 2 for stride in (8, 16, 32, 64, 128)), classes + 4),
     }[registry.entry(name).form]

@@ -59,7 +59,7 @@ ONLY = {
 LATE = {"inputs", "tasks", "runtime"}
 """Units whose kinds are asked before there is an engine: they import `ENGINES` where they need them only."""
 ENGINES = {"torch", "scipy", "sklearn"}
-LOSSES = {f"tasks/criteria/{name}.py" for name in ("boundary", "boxes", "masks", "points")}
+LOSSES = {f"tasks/criteria/{path.name}" for path in (ROOT / "tasks/criteria").glob("*.py")}
 AT_ONCE = {"inputs/normaliser.py", "tasks/imitation.py", "tasks/temperature.py", *LOSSES}
 """Modules of these units that are imported late themselves."""
 

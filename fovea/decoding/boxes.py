@@ -8,8 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 
-COLUMNS = 6
-"""Of what was found in an image: class, x0, y0, x1, y1, score; the best first."""
+SIDES = 4
 
 
 def areas(boxes: ArrayLike) -> Floats:
@@ -72,3 +71,15 @@ def clipped(boxes: ArrayLike, height: float, width: float) -> Floats:
 def found(classes: ArrayLike, boxes: Floats, scores: ArrayLike) -> Floats:
     """Return rows (D, 6) float64 of class, x0, y0, x1, y1, score."""
     return np.column_stack([np.asarray(classes, np.float64), boxes, np.asarray(scores, np.float64)])
+
+
+def sigmoid(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return 1 / (1 + exp(-logits)) of any shape, float64 from 0 to 1, without overflow."""
+    small = np.exp(-np.abs(logits))
+    return np.where(logits >= 0, 1, small) / (1 + small)
+
+
+def logit(probability: float) -> float:
+    """Return what `sigmoid` makes a probability of: infinite at 0 and 1."""
+    with np.errstate(divide="ignore"):
+        return float(np.log(probability) - np.log1p(-probability))

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fovea.decoding.boxes import clipped, found, suppressed
+from fovea.decoding.boxes import SIDES, clipped, found, logit, sigmoid, suppressed
 from fovea.decoding.peaks import peaks
 
 Outputs = NDArray[np.floating]
 Rows = NDArray[np.float64]
 
-SIDES = 4
 LARGEST = 8.0
 """Of the logarithms: a distance of 2,981 cells."""
 
@@ -39,7 +38,7 @@ class Centres:
 
     def _of_image(self, maps: Outputs) -> Rows:
         K, (h, w) = len(maps) - SIDES, maps.shape[1:]
-        centres = peaks(maps[:K], most=self.most, least=_logit(self.least))
+        centres = peaks(maps[:K], most=self.most, least=logit(self.least))
         at = np.stack([centres.columns, centres.rows], axis=1) + 0.5
         sides = distances(maps[K:, centres.rows, centres.columns].T.astype(np.float64))
         boxes = np.hstack([at - sides[:, :2], at + sides[:, 2:]]) * self.stride
@@ -49,16 +48,6 @@ class Centres:
         return found(centres.maps[stays], boxes[stays], scores[stays])
 
 
-def sigmoid(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return 1 / (1 + exp(-logits)) of any shape, float64 from 0 to 1, without overflow."""
-    small = np.exp(-np.abs(logits))
-    return np.where(logits >= 0, 1, small) / (1 + small)
-
-
 def distances(outputs: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the distances of any shape, float64 above 0, for which outputs stand; bounded against overflow."""
     return np.exp(np.clip(outputs, -LARGEST, LARGEST))
-
-
-def _logit(probability: float) -> float:
-    return float(np.log(probability) - np.log1p(-probability)) if 0 < probability < 1 else (probability - 0.5) * np.inf

@@ -29,6 +29,14 @@ class Frame(Protocol):
         """Return boxes (b, 4) of an image of `size` (h, w) as boxes of the input, in pixels."""
         ...
 
+    def boxes_in_image(self, boxes: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.float64]:
+        """Return boxes (b, 4) of the input as boxes of an image of `size` (h, w), in pixels."""
+        ...
+
+    def points_in_image(self, points: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.float64]:
+        """Return points (p, 2) of the input as points of an image of `size` (h, w), in pixels."""
+        ...
+
     def points_in_input(self, points: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.float64]:
         """Return points (p, 2) of an image of `size` (h, w) as points of the input, in pixels."""
         ...
@@ -43,6 +51,10 @@ class Movement(Protocol):
 
     def moved_points(self, points: "Tensor") -> "Tensor":
         """Return points (N, P, 2) as those of the moved images."""
+        ...
+
+    def moved_boxes(self, boxes: "Tensor") -> "Tensor":
+        """Return boxes (N, M, 6) as those of the moved images; class -1 where too little of one is left."""
         ...
 
 

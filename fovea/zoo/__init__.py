@@ -45,6 +45,7 @@ from fovea.zoo import resnet as resnet
 from fovea.zoo import resnet_cifar as resnet_cifar
 from fovea.zoo import resnet_v2 as resnet_v2
 from fovea.zoo import resnext as resnext
+from fovea.zoo import retinanet as retinanet
 from fovea.zoo import segnet as segnet
 from fovea.zoo import senet as senet
 from fovea.zoo import shufflenet_v1 as shufflenet_v1
@@ -59,3 +60,4 @@ from fovea.zoo import vgg_blocks as vgg_blocks
 from fovea.zoo import waveform as waveform
 from fovea.zoo import wide_resnet as wide_resnet
 from fovea.zoo import xception as xception
+from fovea.zoo import yolo as yolo

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fovea.decoding.boxes import areas, clipped, found, intersections, overlaps, suppressed
+from fovea.decoding.boxes import areas, clipped, found, intersections, logit, overlaps, sigmoid, suppressed
 
 
 def random_boxes(seed, count, size=20):
@@ -72,3 +72,9 @@ def test_what_fell_suppresses_nothing():
 def test_rows_hold_class_box_and_score_and_boxes_end_with_the_image():
     boxes = clipped([[-3, 2, 50, 40]], height=30, width=20)
     assert found([2], boxes, [0.5]).tolist() == [[2, 0, 2, 20, 30, 0.5]]
+
+
+def test_logits_and_probabilities_are_each_other_without_overflow():
+    assert sigmoid(np.array([-1000.0, 0, 1000])).tolist() == [0, 0.5, 1]
+    assert sigmoid(np.array([logit(0.3)])) == pytest.approx([0.3])
+    assert (logit(0), logit(1)) == (-np.inf, np.inf)

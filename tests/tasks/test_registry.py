@@ -12,7 +12,7 @@ from fovea.tasks.grade import Grade
 from fovea.tasks.labels import SeveralLabels
 from fovea.tasks.number import Number
 
-OWN = ("classes", "number", "labels", "grade", "masks")
+OWN = ("classes", "number", "labels", "grade", "masks", "boxes")
 LOSSES = ("cross-entropy", "binary", "margin", "mse", "bce", "corn")
 
 

@@ -143,6 +143,29 @@ def test_deeplab_answers_every_pixel_as_theirs(torchvision):
             assert (gradient - parameter.grad).abs().max() <= 1e-9 * parameter.grad.abs().max(), key
 
 
+def test_retinanet_says_of_the_same_anchors_what_theirs_says(torchvision):
+    torch.manual_seed(0)
+    peer = registry.entry("retinanet").peers["torchvision"]
+    theirs = torchvision.models.get_model(peer.name, weights=None, weights_backbone=None, num_classes=3)
+    theirs = with_lively_batch_norm(theirs).double().eval()
+    ours = registry.build("retinanet", classes=3, frozen_norm=False).double().eval()
+    ours.load_state_dict({peer.renamed(key): tensor for key, tensor in theirs.state_dict().items()})
+    images = torch.randn(1, 3, 70, 96, dtype=torch.float64)
+    maps = list(theirs.backbone(images).values())
+    heads = theirs.head(maps)
+    expected, answers = torch.cat([heads["cls_logits"], heads["bbox_regression"]], dim=2), ours(images)
+    assert (answers - expected).abs().max() < 1e-9 * expected.abs().max()
+    (anchors,) = theirs.anchor_generator(torchvision.models.detection.image_list.ImageList(images, [(70, 96)]), maps)
+    assert torch.equal(ours.anchors((70, 96)).double(), anchors)
+    weights = torch.randn_like(answers)
+    for out in (answers, expected):
+        (out * weights).sum().backward()
+    own = dict(ours.named_parameters())
+    for key, parameter in theirs.named_parameters():
+        gradient = own[peer.renamed(key)].grad
+        assert (gradient - parameter.grad).abs().max() <= 1e-9 * parameter.grad.abs().max(), key
+
+
 @pytest.mark.parametrize(("name", "size"), [("alexnet_owt", 64), ("vgg11", 32), ("vgg11_bn", 32)])
 def test_same_features_and_gradients_where_dense_layers_are_large(name, size, make):
     torch.manual_seed(0)

@@ -1,0 +1,41 @@
+"""Boxes drawn on their image. Pictures are (H, W, 3) uint8 0..255."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from fovea.tasks.mask_colours import palette
+
+SMALLEST_SIDE = 384
+"""Pixels: smaller images are enlarged, so that names can be read."""
+
+
+def colour_of(index: int) -> tuple[int, int, int]:
+    """Return the colour of a class of objects; none is as dark as the first of masks."""
+    red, green, blue = palette()[1 + index % 254]
+    return int(red), int(green), int(blue)
+
+
+def boxed(image: NDArray[np.uint8], found: NDArray[Any], classes: Sequence[str]) -> NDArray[np.uint8]:
+    """Return an image (H, W, 1 or 3) with boxes (D, 6) of class, x0, y0, x1, y1, score; a score of NaN is not written.
+
+    A small image is enlarged by a whole number.
+    """
+    factor = max(1, -(-SMALLEST_SIDE // max(image.shape[:2])))
+    colour = np.broadcast_to(image, (*image.shape[:2], 3)).repeat(factor, axis=0).repeat(factor, axis=1)
+    canvas = Image.fromarray(np.ascontiguousarray(colour))
+    draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(size=max(11, max(canvas.size) // 40))
+    width = max(1, max(canvas.size) // 250)
+    for row in found[::-1]:  # the best last, on top
+        shade = colour_of(int(row[0]))
+        x0, y0, x1, y1 = (float(side) * factor for side in row[1:5])
+        draw.rectangle((x0, y0, max(x0, x1 - 1), max(y0, y1 - 1)), outline=shade, width=width)
+        name = classes[int(row[0])] + ("" if np.isnan(row[5]) else f" {row[5]:.0%}")
+        box = draw.textbbox((x0 + width, y0 + width), name, font=font)
+        draw.rectangle(box, fill=shade)
+        dark = 0.3 * shade[0] + 0.59 * shade[1] + 0.11 * shade[2] > 140
+        draw.text((x0 + width, y0 + width), name, fill=(0, 0, 0) if dark else (255, 255, 255), font=font)
+    return np.asarray(canvas)

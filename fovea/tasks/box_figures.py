@@ -1,0 +1,94 @@
+"""What an evaluation finds of a network that finds objects."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from fovea.tasks.figures import Figures, Tile
+
+SHOWN_CLASSES = 30
+
+
+class BoxRow(NamedTuple):
+    """The figures of one class, shares from 0 to 1."""
+
+    name: str
+    ap: float
+    ap50: float
+    objects: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoxFigures(Figures):
+    """Average precision and recall from 0 to 1, as COCO defines them; None where no image has such an object."""
+
+    ap: float
+    """Mean over overlaps from 0.5 to 0.95, and over the classes."""
+    interval: tuple[float, float]
+    """Where AP50 lies with 95 % confidence, by the bootstrap over images."""
+    ap50: float
+    """At an overlap of 0.5."""
+    ap75: float
+    ap_small: float | None = None
+    """Of objects up to 32 x 32 pixels of the image."""
+    ap_medium: float | None = None
+    """Of those up to 96 x 96 pixels."""
+    ap_large: float | None = None
+    ar100: float
+    """Recall of the 100 best of each class in an image, mean over overlaps."""
+    per_class: Mapping[str, Mapping[str, float]]
+    """`ap`, `ap50` and `objects` by class name, of those that are there."""
+    errors: Mapping[str, float] | None = None
+    """By kind of error: by how much AP50 would be higher without."""
+
+    @property
+    def rows(self) -> list[BoxRow]:
+        """The classes, the lowest AP50 first."""
+        found = (BoxRow(name, **values) for name, values in self.per_class.items())  # type: ignore[arg-type]
+        return sorted(found, key=lambda row: row.ap50)
+
+    def lines(self, where: str) -> list[str]:
+        """Return the scores in two lines, and a table of the worst classes."""
+        low, high = self.interval
+        sizes = {"small": self.ap_small, "medium": self.ap_medium, "large": self.ap_large}
+        by_size = ", ".join(f"{name} {value:.1%}" for name, value in sizes.items() if value is not None)
+        worst = self.rows[:SHOWN_CLASSES]
+        wide = max([len("lowest AP50"), *(len(row.name) for row in worst)])
+        errors = {} if self.errors is None else {name: value for name, value in self.errors.items() if value > 0}
+        lost = ", ".join(f"{name} {value:.1%}" for name, value in sorted(errors.items(), key=lambda one: -one[1]))
+        return [
+            f"AP50 {self.ap50:.2%}, 95 % interval {low:.2%} to {high:.2%} ({where})",
+            f"AP {self.ap:.2%}, AP75 {self.ap75:.2%}, recall {self.ar100:.2%}"
+            + (f"; AP by size: {by_size}" if by_size else ""),
+            *([f"AP50 lost by: {lost}"] if lost else []),
+            "",
+            f"{'lowest AP50':{wide}}    AP50      AP  objects",
+            *(f"{row.name:{wide}}  {row.ap50:6.1%}  {row.ap:6.1%}  {row.objects:7,}" for row in worst),
+        ]
+
+    def result(self, split: str, *, images: int, flip: bool) -> dict[str, Any]:
+        """Return AP50 with its interval, and AP."""
+        found = {"split": split, "ap50": self.ap50, "interval": list(self.interval), "ap": self.ap}
+        return {**found, "images": images, "flip": flip}
+
+    @property
+    def interval_text(self) -> str:
+        """The interval of AP50."""
+        low, high = self.interval
+        return f"95 % interval {100 * low:.2f} to {100 * high:.2f} %"
+
+    @property
+    def tiles(self) -> list[Tile]:
+        """AP50, AP, AP75 and recall."""
+        return [
+            ("AP50", f"{100 * self.ap50:.2f} %", self.interval_text),
+            ("AP", f"{100 * self.ap:.2f} %", "mean over overlaps from 0.5 to 0.95"),
+            ("AP75", f"{100 * self.ap75:.2f} %", "at an overlap of 0.75"),
+            ("recall", f"{100 * self.ar100:.2f} %", "of the 100 best of an image"),
+        ]
+
+
+def known(value: float) -> float | None:
+    """Return a figure, None where it is not defined."""
+    return None if math.isnan(value) else value

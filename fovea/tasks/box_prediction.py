@@ -1,0 +1,55 @@
+"""What a network finds in one image."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fovea.tasks.prediction import LabelScore, Prediction
+
+
+@dataclass(frozen=True, eq=False)
+class BoxPrediction(Prediction):
+    """Objects, each with its class, its box and its score."""
+
+    found: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 6)))
+    """(D, 6) class, x0, y0, x1, y1 in pixels, half-open, score 0..1; the best first."""
+    classes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, found: NDArray[np.float64], classes: Sequence[str]) -> "BoxPrediction":
+        """Return the prediction of objects (D, 6), the best first."""
+        scores = tuple(LabelScore(classes[int(row[0])], float(row[5])) for row in found)
+        return cls(scores=scores, found=found, classes=tuple(classes))
+
+    @property
+    def label(self) -> str:
+        """How many objects of which class."""
+        counts = Counter(label for label, _ in self.scores)
+        return ", ".join(f"{count} x {name}" for name, count in counts.most_common()) or "nothing"
+
+    @property
+    def probability(self) -> float:
+        """The score of the surest object; 0 where there is none."""
+        return self.scores[0].probability if self.scores else 0.0
+
+    @property
+    def text(self) -> str:
+        """What a person reads: how many objects of which class."""
+        return self.label
+
+    @property
+    def ranked(self) -> Sequence[tuple[str, float | str]]:
+        """Class and score of each object, the best first."""
+        return self.scores
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return class, score and box of each object as JSON values."""
+        boxes = [
+            {"label": label, "score": score, "box": [round(float(side), 2) for side in row[1:5]]}
+            for (label, score), row in zip(self.scores, self.found, strict=True)
+        ]
+        return {"boxes": boxes}

@@ -1,0 +1,315 @@
+"""Objects in an image: a class and a box each.
+
+Outputs are (N, K + 4, h, w) float32, the centre form of `fovea.decoding.centres`; what is kept of them is (N, 100, 6)
+float32: class, x0, y0, x1, y1 in pixels of the input, score; class -1 where nothing was found. Labels are (N, M, 6)
+float32: class, box, 1 for a crowd; class -1 where there is none. As they lie on decoded images they are (N, M, 7): the
+last column is how many square pixels of the image one of the input stands for.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fovea.decoding.boxes import areas, overlaps
+from fovea.decoding.centres import SIDES, Centres
+from fovea.errors import DataError
+from fovea.metrics.boxes import EACH, ap_interval, compared_boxes, detection_scores
+from fovea.metrics.matching import ClassMatches, matched
+from fovea.tasks import check_loss, register
+from fovea.tasks.box_figures import BoxFigures, known
+from fovea.tasks.box_prediction import BoxPrediction
+from fovea.tasks.figures import Measured, Mistake
+from fovea.tasks.named import Named
+from fovea.tasks.places import Frame, Movement
+from fovea.tasks.prediction import Prediction
+from fovea.tasks.score import Metric, Score
+from fovea.tasks.task import Criterion, Labels, Rows
+from fovea.tasks.usual import UsualPlan
+from fovea.tasks.wording import PLAIN, Wording, Written
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+AP50 = Metric("ap50", "AP50", share=True)
+MOST = 100
+"""Objects that are kept of an image."""
+CLASS, SCORE, CROWD, SCALE = 0, 5, 5, 6
+"""Columns."""
+LEAST_VISIBLE = 0.25
+"""Of a box: where less lies on the input, it is no object there."""
+SHOWN_SCORE = 0.3
+"""From which on an object is told to a person."""
+FOUND_OVERLAP = 0.5
+
+
+@register
+@dataclass(frozen=True, kw_only=True)
+class Boxes(Named):
+    """Objects of several classes, each with a box."""
+
+    name: ClassVar[str] = "boxes"
+    noun: ClassVar[str] = "boxes"
+    losses: ClassVar[tuple[str, ...]] = ("centres",)
+    metric: ClassVar[Metric] = AP50
+    followed: ClassVar[Metric] = AP50
+    changed_by: ClassVar[tuple[str, ...]] = ("mixup", "cutmix")
+    asks: ClassVar[str] = "boxes"
+    lies_on_image: ClassVar[bool] = True
+    calibrates: ClassVar[bool] = False
+    row_name: ClassVar[str] = "boxes"
+    sections: ClassVar[tuple[str, ...]] = ("boxes", "found_boxes")
+    figure_names: ClassVar[tuple[str, ...]] = tuple(f.name for f in fields(BoxFigures))
+    scores: ClassVar[tuple[Metric, ...]] = (
+        AP50,
+        Metric("ap", "AP", share=True),
+        Metric("ap75", "AP75", share=True),
+        Metric("ar100", "recall", share=True),
+    )
+    card_format: ClassVar[int] = 4
+    mistakes_title: ClassVar[str] = "Worst images"
+    mistakes_note: ClassVar[str] = (
+        f"The images with most objects missed or wrong, of those with a score of {SHOWN_SCORE:g} at least."
+    )
+
+    loss: str = "centres"
+
+    @classmethod
+    def encode(
+        cls, texts: Mapping[str, Sequence[Written]], *, classes: Sequence[str] = (), wording: Wording = PLAIN
+    ) -> tuple[dict[str, Labels], tuple[str, ...]]:
+        """Raise DataError: boxes are no texts."""
+        raise DataError(
+            "This data has labels in words, and `--task boxes` learns boxes: give COCO JSON, VOC XML, YOLO texts, or a "
+            "CSV with the columns path, label, x0, y0, x1, y1."
+        )
+
+    @classmethod
+    def check_trainable(cls, labels: Labels, *, classes: Sequence[str], data: str) -> None:
+        """Raise DataError unless there is a class, and a box in the training part."""
+        if not classes or not (labels[..., CLASS] >= 0).any():
+            raise DataError(f"The train part of `{data}` has no box of any class; there is nothing to learn.")
+
+    @classmethod
+    def counts(cls, labels: Labels, classes: Sequence[str]) -> dict[str, int]:
+        """Return how many objects each class has."""
+        there = labels[..., CLASS][labels[..., CLASS] >= 0].astype(np.int64)
+        return dict(zip(classes, np.bincount(there, minlength=len(classes)).tolist(), strict=True))
+
+    @classmethod
+    def usual(cls, size: tuple[int, int] | None) -> UsualPlan:
+        """Return a detector of centres on ResNet-18, and images whole at 256 pixels."""
+        return UsualPlan(
+            model="centres",
+            size=256,
+            fit="letterbox",
+            seen=12_000,
+            most_epochs=150,
+            recipe={
+                **{"optimiser": "adamw", "lr": 0.002, "weight_decay": 0.01, "clip": 5.0, "batch": 16},
+                "augment": ("flip", "affine 5 0.1 0.3", "colour 0.2"),
+            },
+        )
+
+    @classmethod
+    def laid(cls, labels: Labels, sizes: Sequence[tuple[int, int]], frame: Frame) -> Labels:
+        """Return boxes (N, M, 6 or 7) of images of these sizes as those of the input, (N, M, 7)."""
+        H, W = frame.size
+        result = np.zeros((*labels.shape[:2], SCALE + 1), np.float32)
+        for boxes, size, found in zip(labels, sizes, result, strict=True):
+            moved = frame.boxes_in_input(boxes[:, 1:5].astype(np.float64), size)
+            kept = np.clip(moved, 0, [W, H, W, H])
+            there = (boxes[:, CLASS] >= 0) & (areas(kept) >= LEAST_VISIBLE * np.maximum(areas(moved), 1e-9))
+            unit = areas(frame.boxes_in_input(np.array([[0.0, 0.0, 1.0, 1.0]]), size))[0]
+            found[:, CLASS], found[:, 1:5] = np.where(there, boxes[:, CLASS], -1), kept
+            found[:, CROWD] = boxes[:, CROWD]
+            found[:, SCALE] = (boxes[:, SCALE] if boxes.shape[1] > SCALE else 1) / max(unit, 1e-9)
+        return result
+
+    @classmethod
+    def fitted(cls, labels: Labels, *, classes: Sequence[str], loss: str, data: str) -> Self:
+        """Return the task for a data set of these classes."""
+        check_loss(loss, cls.name)
+        return cls(names=tuple(classes), loss=loss)
+
+    @classmethod
+    def outputs_for(cls, loss: str, classes: int) -> int | None:
+        """Return one map of centres per class; those of the distances are not counted."""
+        return classes if loss in cls.losses and classes >= 1 else None
+
+    @classmethod
+    def text_of(cls, label: Any, classes: Sequence[str]) -> str:
+        """Return how many objects of which class there are."""
+        return BoxPrediction.of(_as_found(label[label[:, CLASS] >= 0]), classes).label
+
+    @classmethod
+    def result_text(cls, result: Mapping[str, Any]) -> str:
+        """Return AP50 with its interval, and AP."""
+        low, high = result["interval"]
+        return f"AP50 {result['ap50']:.2%} ({low:.2%} to {high:.2%}), AP {result['ap']:.2%} on {result['split']}"
+
+    @property
+    def outputs(self) -> int:
+        """One map of centres per class."""
+        return len(self.names)
+
+    @property
+    def output_shape(self) -> tuple[int | None, ...]:
+        """(K + 4, h, w)."""
+        return (self.outputs + SIDES, None, None)
+
+    @cached_property
+    def decoder(self) -> Centres:
+        """How outputs become boxes."""
+        return Centres(most=MOST)
+
+    def criterion(self, *, label_smoothing: float = 0.0, weights: "Tensor | None" = None) -> Criterion:
+        """Return the loss of centres and boxes."""
+        from fovea.tasks.criteria.centres import centres_loss
+
+        return lambda outputs, labels: centres_loss(outputs, labels[..., :SCALE], stride=self.decoder.stride)
+
+    def moved(self, labels: "Tensor", movement: Movement) -> "Tensor":
+        """Return boxes (N, M, 7) of moved images; class -1 where too little of one is left."""
+        moved = labels.clone()
+        moved[..., :SCALE] = movement.moved_boxes(labels[..., :SCALE])
+        return moved
+
+    def unmirrored(self, outputs: "Tensor") -> "Tensor":
+        """Return maps (N, K + 4, h, w) of mirror images mirrored back, left and right exchanged."""
+        import torch
+
+        K = self.outputs
+        order = torch.tensor([*range(K), K + 2, K + 1, K, K + 3], device=outputs.device)
+        return outputs.flip(3)[:, order]
+
+    def condensed(self, outputs: "Tensor") -> "Tensor":
+        """Return what was found: (N, K + 4, h, w) float32 to (N, 100, 6) float32."""
+        import torch
+
+        kept = np.zeros((len(outputs), MOST, SCORE + 1), np.float32)
+        kept[..., CLASS] = -1
+        for rows, found in zip(kept, self.decoder.decoded(outputs.detach().cpu().numpy()), strict=True):
+            rows[: len(found)] = found
+        return torch.from_numpy(kept)
+
+    def score(self, outputs: "Tensor", labels: "Tensor", loss: Criterion) -> Score:
+        """Return AP50 of condensed outputs (N, 100, 6)."""
+        matches = self.matches(outputs, labels.numpy())
+        return Score(loss(outputs, labels).item(), known(detection_scores(matches).ap50), self.followed)
+
+    def matches(self, outputs: "Tensor", labels: Labels) -> list[ClassMatches]:
+        """Return the matches of condensed outputs and labels, areas in square pixels of the images."""
+        images = []
+        for found, truth in zip(outputs.numpy().astype(np.float64), labels, strict=True):
+            compared = compared_boxes(truth[:, :SCALE], found[found[:, CLASS] >= 0])
+            scale = float(truth[0, SCALE])
+            images.append(replace(compared, areas=compared.areas * scale, found_areas=compared.found_areas * scale))
+        return matched(images, classes=self.outputs)
+
+    def decoded(self, outputs: "Tensor") -> "Tensor":
+        """Return the outputs as they are: they are decoded in NumPy, by `decoder`."""
+        return outputs
+
+    def decode(self, outputs: "Tensor") -> Rows:
+        """Return condensed outputs (N, 100, 6) as they are."""
+        return cast(Rows, outputs.numpy())
+
+    def watched(self, rows: Rows) -> NDArray[np.float64]:
+        """Return the score of the surest object of each image, (N, 1)."""
+        return rows[:, :1, SCORE].astype(np.float64)
+
+    def prediction(self, row: Rows) -> BoxPrediction:
+        """Return what was found with a score that is worth telling, of one row (100, 6)."""
+        kept = row[(row[:, CLASS] >= 0) & (row[:, SCORE] >= SHOWN_SCORE)]
+        return BoxPrediction.of(kept.astype(np.float64), self.names)
+
+    def in_image(self, prediction: Prediction, frame: Frame, size: tuple[int, int]) -> Prediction:
+        """Return boxes of the input as boxes of its image, cut at its edges."""
+        found = cast(BoxPrediction, prediction).found.copy()
+        found[:, 1:5] = np.clip(frame.boxes_in_image(found[:, 1:5], size), 0, [size[1], size[0], size[1], size[0]])
+        return BoxPrediction.of(found, self.names)
+
+    def matched(self, labels: Labels, classes: Sequence[str]) -> Labels:
+        """Return boxes of a data set with these `classes` in the classes of the network."""
+        table = np.array([self.index[name] for name in classes] + [-1], np.float32)
+        result = labels.copy()
+        result[..., CLASS] = table[labels[..., CLASS].astype(np.int64)]
+        return result
+
+    def figures(self, outputs: "Tensor", labels: Labels) -> BoxFigures:
+        """Return average precisions of condensed outputs (N, 100, 6) against boxes (N, M, 7)."""
+        matches = self.matches(outputs, labels)
+        scores, counts = detection_scores(matches), self.counts(labels, self.names)
+        return BoxFigures(
+            ap=_or_zero(scores.ap),
+            interval=_interval(matches),
+            ap50=_or_zero(scores.ap50),
+            ap75=_or_zero(scores.ap75),
+            ap_small=known(scores.ap_small),
+            ap_medium=known(scores.ap_medium),
+            ap_large=known(scores.ap_large),
+            ar100=_or_zero(scores.ar100),
+            per_class={
+                name: {"ap": float(ap), "ap50": float(ap50), "objects": counts[name]}
+                for name, ap, ap50 in zip(self.names, scores.per_class, scores.per_class50, strict=True)
+                if not np.isnan(ap50)
+            },
+        )
+
+    def measured(self, outputs: "Tensor", labels: Labels) -> Measured:
+        """Return AP50 with its interval; nothing where no image has an object."""
+        matches = self.matches(outputs, labels)
+        value = known(detection_scores(matches).ap50)
+        return Measured(value, None if value is None else _interval(matches))
+
+    def mistakes(self, outputs: "Tensor", labels: Labels, *, most: int) -> list[Mistake]:
+        """Return the images with most objects that are missed or wrong."""
+        faults = []
+        for found, truth in zip(outputs.numpy(), labels, strict=True):
+            told = found[(found[:, CLASS] >= 0) & (found[:, SCORE] >= SHOWN_SCORE)]
+            faults.append(missed_and_wrong(told, truth[(truth[:, CLASS] >= 0) & (truth[:, CROWD] == 0)]))
+        order = sorted(range(len(faults)), key=lambda index: -sum(faults[index]))[:most]
+        return [
+            Mistake(
+                i,
+                self.text_of(labels[i], self.names),
+                f"{faults[i][0]} missed, {faults[i][1]} wrong: {self.prediction(outputs[i].numpy()).label}",
+            )
+            for i in order
+            if sum(faults[i])
+        ]
+
+
+def missed_and_wrong(found: NDArray[Any], truth: NDArray[Any]) -> tuple[int, int]:
+    """Return how many boxes (M, 6 or 7) have none of those found (D, 6), and how many of these are of none.
+
+    The best first takes the one of its class that it overlaps most, by half at least.
+    """
+    shared = overlaps(found[:, 1:5], truth[:, 1:5]) * (found[:, :1] == truth[:, CLASS])
+    free = np.ones(len(truth), bool)
+    for row in shared:
+        best = int(np.argmax(row * free)) if free.any() else -1
+        if best >= 0 and row[best] * free[best] >= FOUND_OVERLAP:
+            free[best] = False
+    taken = int((~free).sum())
+    return len(truth) - taken, len(found) - taken
+
+
+def _interval(matches: list[ClassMatches]) -> tuple[float, float]:
+    low, high = ap_interval(matches, EACH[:1])
+    return _or_zero(low), _or_zero(high)
+
+
+def _or_zero(value: float) -> float:
+    return 0.0 if np.isnan(value) else float(value)
+
+
+def _as_found(boxes: NDArray[Any]) -> NDArray[np.float64]:
+    """Return true boxes (M, 6 or 7) as rows of found ones, each with the score 1."""
+    rows = boxes[:, : SCORE + 1].astype(np.float64)
+    rows[:, SCORE] = 1
+    return rows
