@@ -181,13 +181,16 @@ def answering(answers: str, form: str = "") -> tuple[str, ...]:
     return tuple(name for name in names() if _entries[name].answers == answers and form in ("", _entries[name].form))
 
 
-def require_answer(name: str, answers: str) -> None:
-    """Raise UsageError where the network `name` answers something else, with those that answer `answers`."""
+def require_answer(name: str, answers: str, form: str = "") -> None:
+    """Raise UsageError where the network `name` answers something else, or not in this `form`, with those that do."""
     found = entry(name)
-    if found.answers != answers:
-        fitting = [f"`{near}`" for near in answering(answers)[:3]]
+    if found.answers != answers or form not in ("", found.form):
+        fitting = [f"`{near}`" for near in answering(answers, form)[:3]]
+        said, wanted = (
+            f"{what} as {how}" if how else what for what, how in ((found.answers, found.form), (answers, form))
+        )
         raise UsageError(
-            f"`{found.name}` answers {found.answers}, not {answers}; take {', '.join(fitting) or 'a network of yours'} "
+            f"`{found.name}` answers {said}, not {wanted}; take {', '.join(fitting) or 'a network of yours'} "
             f"(`fovea models --answers {answers}` lists all)."
         )
 
