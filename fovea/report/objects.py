@@ -8,9 +8,9 @@ from fovea.evaluation.outcome import Outcome
 from fovea.metrics.boxes import RECALLS, precision_at_recalls
 from fovea.report.charts import Axis, Chart, Line
 from fovea.report.page import picture
-from fovea.tasks.drawn import boxed, colour_of, pointed
 from fovea.tasks.box_figures import BoxFigures
 from fovea.tasks.boxes import CLASS, SCORE, SHOWN_SCORE, Boxes
+from fovea.tasks.drawn import boxed, colour_of, pointed
 from fovea.tasks.point_figures import PointFigures
 
 CURVES = 6

@@ -105,7 +105,7 @@ class Points(Named):
 
     @classmethod
     def laid(cls, labels: Labels, sizes: Sequence[tuple[int, int]], frame: Frame) -> Labels:
-        """Return points (N, P, 3) of images of these sizes as those of the input; outside of it they are not labelled."""
+        """Return points (N, P, 3) of images of these sizes as those of the input; outside they are not labelled."""
         H, W = frame.size
         moved = np.stack([frame.points_in_input(points, size) for points, size in zip(labels, sizes, strict=True)])
         inside = (moved[..., :2] >= 0).all(axis=-1) & (moved[..., :2] <= (W, H)).all(axis=-1)
@@ -201,7 +201,7 @@ class Points(Named):
         return Score(loss(outputs, labels).item(), _mean(errors), self.followed)
 
     def _errors(self, found: NDArray[Any], truth: Labels) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return the normalised error and the share of right points of each image, (N,) each; NaN where there is none."""
+        """Return the normalised error and the share of right points of each image, (N,); NaN where there is none."""
         distances, sizes = point_distances(truth, found), box_sizes(truth)
         return normalised_errors(distances, sizes), correct_points(distances, sizes, share=NEAR)
 
