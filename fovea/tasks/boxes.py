@@ -58,7 +58,7 @@ class Boxes(Named):
     followed: ClassVar[Metric] = AP50
     changed_by: ClassVar[tuple[str, ...]] = ("mixup", "cutmix")
     asks: ClassVar[str] = "boxes"
-    form: ClassVar[str] = "centres"
+    forms: ClassVar[tuple[str, ...]] = ("centres",)
     lies_on_image: ClassVar[bool] = True
     calibrates: ClassVar[bool] = False
     row_name: ClassVar[str] = "boxes"

@@ -51,7 +51,7 @@ class Points(Named):
     followed: ClassVar[Metric] = NME
     changed_by: ClassVar[tuple[str, ...]] = ("mixup", "cutmix")
     asks: ClassVar[str] = "points"
-    form: ClassVar[str] = "heat maps"
+    forms: ClassVar[tuple[str, ...]] = ("heat maps",)
     lies_on_image: ClassVar[bool] = True
     calibrates: ClassVar[bool] = False
     row_name: ClassVar[str] = "points"

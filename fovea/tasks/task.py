@@ -59,8 +59,8 @@ class Task(ABC):
     """Names of augmentations that change a target, whatever the data, and are left out; see `directional` for flips."""
     asks: ClassVar[str] = "classes"
     """What a network of the zoo must answer to learn it: one of `fovea.registry.ANSWERS`."""
-    form: ClassVar[str] = ""
-    """The form of that answer (`fovea.registry.FORMS`), where there are several."""
+    forms: ClassVar[tuple[str, ...]] = ()
+    """The forms of that answer which it can read, of `fovea.registry.FORMS`; empty where all."""
     lies_on_image: ClassVar[bool] = False
     """Whether a target has its place on the image, and moves with it: `laid`, `moved`."""
     has_classes: ClassVar[bool] = False
