@@ -101,7 +101,7 @@ class Boxes(Named):
         return dict(zip(classes, np.bincount(there, minlength=len(classes)).tolist(), strict=True))
 
     @classmethod
-    def usual(cls, size: tuple[int, int] | None) -> UsualPlan:
+    def usual(cls, size: tuple[int, ...] | None) -> UsualPlan:
         """Return a detector of centres on ResNet-18, and images whole at 256 pixels."""
         return UsualPlan(
             model="centres",

@@ -88,7 +88,7 @@ class Points(Named):
         return dict(zip(classes, (labels[..., 2] > 0).sum(axis=0).tolist(), strict=True))
 
     @classmethod
-    def usual(cls, size: tuple[int, int] | None) -> UsualPlan:
+    def usual(cls, size: tuple[int, ...] | None) -> UsualPlan:
         """Return SimpleBaseline on ResNet-18, and images whole at 128 pixels."""
         return UsualPlan(
             model="simple_baseline",
@@ -215,7 +215,8 @@ class Points(Named):
 
     def watched(self, rows: Rows) -> NDArray[np.float64]:
         """Return the mean height of the heat maps of each image, (N, 1)."""
-        return rows[..., 2].mean(axis=1, keepdims=True, dtype=np.float64)
+        heights: NDArray[np.float64] = rows[..., 2].mean(axis=1, keepdims=True, dtype=np.float64)
+        return heights
 
     def prediction(self, row: Rows) -> PointPrediction:
         """Return the points of one row (P, 3)."""
