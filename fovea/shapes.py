@@ -74,3 +74,14 @@ def _smallest(windows: Sequence[Window]) -> int:
         extent = window.kernel - window.padding
         size = max(1, last + (max(1, extent - window.stride + 1) if window.ceil else extent))
     return size
+
+
+Shape = tuple[int | None, ...]
+"""Of which lengths may be open, None."""
+
+
+def has_shape(found: tuple[int, ...], wanted: Shape) -> bool:
+    """Return whether a shape is the wanted one; an open length may be any, but none."""
+    return len(found) == len(wanted) and all(
+        own == length or (own is None and length) for own, length in zip(wanted, found, strict=True)
+    )

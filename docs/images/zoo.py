@@ -13,6 +13,7 @@ from inceptions import (
 )
 from torch import nn
 from zoo_axes import FIGURES as ALONG_OTHER_AXES
+from zoo_dense import FIGURES as DENSE
 from zoo_modern import FIGURES as MODERN
 from zoo_own import FIGURES as OWN
 from zoo_residual import FIGURES as SINCE_RESNET
@@ -341,6 +342,7 @@ FIGURES = {
     "foveola": foveola_panels,
     "pattern": pattern_panels,
     **ALONG_OTHER_AXES,
+    **DENSE,
 }
 
 

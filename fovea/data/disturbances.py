@@ -34,6 +34,12 @@ class Disturbance(NamedTuple):
     """From little to much; scales from small to large."""
     neutral: float | None
     """The level that changes nothing; None where there is none."""
+    moves: bool = False
+    """Whether pixels are elsewhere then, and with them what lies on the image."""
+
+
+_SCALES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.1, 1.2, 1.4, 1.7, 2.0)
+_ANGLES = (5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0)
 
 
 def disturbances(size: tuple[int, int]) -> tuple[Disturbance, ...]:
@@ -42,11 +48,9 @@ def disturbances(size: tuple[int, int]) -> tuple[Disturbance, ...]:
     shifts = tuple(sorted({float(max(1, round(share * side))) for share in SHIFTS}))
     blurs = tuple(round(share * side, 2) for share in BLURS)
     return (
-        Disturbance("shift", "pixels, in one of four directions", shift, shifts, 0.0),
-        Disturbance("scale", "times the size", scale, (0.5, 0.6, 0.7, 0.8, 0.9, 1.1, 1.2, 1.4, 1.7, 2.0), 1.0),
-        Disturbance(
-            "rotation", "degrees, to either side", rotate, (5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0), 0.0
-        ),
+        Disturbance("shift", "pixels, in one of four directions", shift, shifts, 0.0, moves=True),
+        Disturbance("scale", "times the size", scale, _SCALES, 1.0, moves=True),
+        Disturbance("rotation", "degrees, to either side", rotate, _ANGLES, 0.0, moves=True),
         Disturbance("blur", "pixels, deviation of the Gaussian", blur, blurs, 0.0),
         Disturbance("noise", "deviation, of 255 grey levels", noise, (8.0, 16.0, 32.0, 48.0, 64.0, 96.0), 0.0),
         Disturbance("JPEG", "quality", jpeg, (5.0, 10.0, 20.0, 30.0, 50.0, 75.0, 95.0), None),

@@ -82,7 +82,7 @@ def measure_robustness(
     """Return the score on images as they are and disturbed: on all, or on 2,000 spread over them.
 
     `outcome` is what the network says of them as they are, with pictures. Directions and noise are the same for every
-    network.
+    network. Of targets that lie on images those disturbances are left out that move pixels.
 
     Raises:
         UsageError: the score is not defined on these images, or there are no pictures.
@@ -96,7 +96,8 @@ def measure_robustness(
     def point(level: float, images: Pixels) -> Point:
         return _scored(predictor, predictor.outputs(images, protocol, batch=batch), truth, level=level)
 
-    kinds = disturbances((pixels.shape[1], pixels.shape[2]))
+    fixed = predictor.target.lies_on_image  # then nothing may move
+    kinds = [kind for kind in disturbances((pixels.shape[1], pixels.shape[2])) if not (fixed and kind.moves)]
     undisturbed = point(0.0, pixels)
     found: dict[str, list[Point]] = {
         kind.name: [] if kind.neutral is None else [replace(undisturbed, level=kind.neutral)] for kind in kinds

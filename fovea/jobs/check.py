@@ -101,7 +101,8 @@ def looked_at(dataset: Dataset) -> Preprocessing:
 def _class_counts(decoded: Dataset) -> dict[str, dict[str, int]]:
     """Return the images by class or label, then by part; nothing where labels are numbers."""
     counts = {name: decoded.kind.counts(part.labels, decoded.classes) for name, part in decoded.parts.items()}
-    return {label: {part: counts[part][label] for part in counts} for label in decoded.classes}
+    known = {name: of_part for name, of_part in counts.items() if of_part}
+    return {label: {part: known[part][label] for part in known} for label in decoded.classes if known}
 
 
 def _statistics(part: Part, kind: InputKind) -> dict[str, Sequence[float]]:

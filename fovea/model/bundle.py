@@ -112,6 +112,7 @@ class Bundle:
             batch=batch_within(batch, self.input_bytes),
             progress=progress,
             keep=self._kept,
+            unmirrored=self.target.unmirrored,
         )
 
     def _kept(self, outputs: Tensor, _: int) -> Tensor:

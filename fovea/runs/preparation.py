@@ -33,6 +33,7 @@ from fovea.plans.start_weights import channels_of
 from fovea.runs.growing import grow_network, score_before, shallow_network
 from fovea.runs.initial_weights import draw_weights, load_start, sample_inputs
 from fovea.runs.pretraining import pretrain_layers
+from fovea.shapes import Shape, has_shape
 from fovea.tasks.task import Task
 from fovea.training.diagnosis import watched_layer
 from fovea.training.distributed import world_size
@@ -280,10 +281,10 @@ def _network(plan: Plan, *, target: Task, shape: tuple[int, ...]) -> tuple[nn.Mo
     custom, outputs = custom_name(plan.model), target.outputs
     if custom is not None:
         model = custom_network(*custom, classes=outputs, c_in=shape[0])
-        _check_outputs(model, plan, outputs=outputs, shape=shape)
+        _check_outputs(model, plan, wanted=target.output_shape, shape=shape)
         return model, CUSTOM, {}
     given = {"classes": outputs, **registry.fitted(plan.model, shape), **plan.arguments}
-    registry.require_answer(plan.model, target.asks)
+    registry.require_answer(plan.model, target.asks, target.forms)
     try:
         model = registry.build(plan.model, **given)
     except FoveaError:
@@ -308,8 +309,8 @@ def _check_fit(model: nn.Module, plan: Plan, *, shape: tuple[int, ...]) -> None:
         ) from error
 
 
-def _check_outputs(model: nn.Module, plan: Plan, *, outputs: int, shape: tuple[int, ...]) -> None:
-    """Raise UsageError unless `model` turns two images into two rows of `outputs` numbers; lazy layers take shape."""
+def _check_outputs(model: nn.Module, plan: Plan, *, wanted: Shape, shape: tuple[int, ...]) -> None:
+    """Raise UsageError unless `model` turns two images into two answers of this shape; lazy layers take shape."""
     images = torch.zeros(2, *shape)
     if len(shape) == 3:
         images = images.to(memory_format=torch.channels_last)  # as in training
@@ -321,8 +322,9 @@ def _check_outputs(model: nn.Module, plan: Plan, *, outputs: int, shape: tuple[i
         sizes = "x".join(map(str, shape))
         raise UsageError(f"`{plan.model}` fails on images of {sizes}: {first_line(error)}") from error
     model.train(training)
-    if found != (2, outputs):
-        raise UsageError(f"`{plan.model}` must turn {(2, *shape)} into (2, {outputs}), not {found}.")
+    if found[:1] != (2,) or not has_shape(found[1:], wanted):
+        lengths = ", ".join(str(length or "any") for length in wanted)
+        raise UsageError(f"`{plan.model}` must turn {(2, *shape)} into (2, {lengths}), not {found}.")
 
 
 def _check_batch(model: nn.Module, plan: Plan, *, shape: tuple[int, ...]) -> None:

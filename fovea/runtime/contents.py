@@ -9,7 +9,8 @@ from fovea.budget import INPUT
 from fovea.card import Card
 from fovea.errors import BundleError, shortened
 from fovea.runtime.onnx_file import OnnxFile, Value
-from fovea.runtime.walk import Plan, Shape, planned
+from fovea.runtime.walk import Plan, planned
+from fovea.shapes import Shape
 
 PRECISIONS = ("float32", "float16", "int8")
 

@@ -20,7 +20,7 @@ from fovea.inputs.views import PLAIN, Protocol
 from fovea.runtime.contents import Contents, check_contents
 from fovea.runtime.onnx_file import OnnxFile, read_onnx
 from fovea.runtime.session import Session
-from fovea.runtime.walk import has_shape
+from fovea.shapes import has_shape
 from fovea.tasks.prediction import Prediction
 from fovea.tasks.task import Rows, Task
 
@@ -138,6 +138,8 @@ class Exported:
                 self.logits(_as_stored(view, self.preprocess.dtype), batch=batch)
                 for view in kind.cut(arranged, self.preprocess, protocol)
             ]
+            if protocol.mirrored:
+                views[1::2] = [self.target.unmirrored(torch.from_numpy(view)).numpy() for view in views[1::2]]
             found.append(self.target.condensed(torch.from_numpy(np.mean(views, axis=0))))
             if progress:
                 progress(min(first + batch, len(samples)), len(samples))

@@ -12,6 +12,7 @@ from fovea.errors import BundleError, shortened
 from fovea.runtime.onnx_file import Node, OnnxFile, StoredTensor, Value
 from fovea.runtime.rules import RULES
 from fovea.runtime.rules.interface import MOST_VALUES, Applied, Entry, Known, Made, RefusedError
+from fovea.shapes import Shape, has_shape
 
 OPSETS = range(18, 24)
 """Versions of the operators that are read: before them, axes and factors stand elsewhere."""
@@ -22,17 +23,6 @@ STEP = 100
 """As many multiplications are done in the time in which one value is computed or copied by itself."""
 ORDERS = 4
 """By how much another order of the operations may raise what is held at a time."""
-
-
-Shape = tuple[int | None, ...]
-"""Of which lengths may be open, None."""
-
-
-def has_shape(found: tuple[int, ...], wanted: Shape) -> bool:
-    """Return whether a shape is the wanted one; an open length may be any, but none."""
-    return len(found) == len(wanted) and all(
-        own == length or (own is None and length) for own, length in zip(wanted, found, strict=True)
-    )
 
 
 class Needs(NamedTuple):

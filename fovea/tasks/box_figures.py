@@ -59,7 +59,8 @@ class BoxFigures(Figures):
         lost = ", ".join(f"{name} {value:.1%}" for name, value in sorted(errors.items(), key=lambda one: -one[1]))
         return [
             f"AP50 {self.ap50:.2%}, 95 % interval {low:.2%} to {high:.2%} ({where})",
-            f"AP {self.ap:.2%}, AP75 {self.ap75:.2%}, recall {self.ar100:.2%}" + (f"; AP by size: {by_size}" if by_size else ""),
+            f"AP {self.ap:.2%}, AP75 {self.ap75:.2%}, recall {self.ar100:.2%}"
+            + (f"; AP by size: {by_size}" if by_size else ""),
             *([f"AP50 lost by: {lost}"] if lost else []),
             "",
             f"{'lowest AP50':{wide}}    AP50      AP  objects",

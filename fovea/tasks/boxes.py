@@ -58,6 +58,7 @@ class Boxes(Named):
     followed: ClassVar[Metric] = AP50
     changed_by: ClassVar[tuple[str, ...]] = ("mixup", "cutmix")
     asks: ClassVar[str] = "boxes"
+    forms: ClassVar[tuple[str, ...]] = ("centres",)
     lies_on_image: ClassVar[bool] = True
     calibrates: ClassVar[bool] = False
     row_name: ClassVar[str] = "boxes"
@@ -178,6 +179,14 @@ class Boxes(Named):
         moved[..., :SCALE] = movement.moved_boxes(labels[..., :SCALE])
         return moved
 
+    def unmirrored(self, outputs: "Tensor") -> "Tensor":
+        """Return maps (N, K + 4, h, w) of mirror images mirrored back, left and right exchanged."""
+        import torch
+
+        K = self.outputs
+        order = torch.tensor([*range(K), K + 2, K + 1, K, K + 3], device=outputs.device)
+        return outputs.flip(3)[:, order]
+
     def condensed(self, outputs: "Tensor") -> "Tensor":
         """Return what was found: (N, K + 4, h, w) float32 to (N, 100, 6) float32."""
         import torch
@@ -199,9 +208,7 @@ class Boxes(Named):
         for found, truth in zip(outputs.numpy().astype(np.float64), labels, strict=True):
             compared = compared_boxes(truth[:, :SCALE], found[found[:, CLASS] >= 0])
             scale = float(truth[0, SCALE])
-            images.append(
-                replace(compared, areas=compared.areas * scale, found_areas=compared.found_areas * scale)
-            )
+            images.append(replace(compared, areas=compared.areas * scale, found_areas=compared.found_areas * scale))
         return matched(images, classes=self.outputs)
 
     def decoded(self, outputs: "Tensor") -> "Tensor":

@@ -126,6 +126,14 @@ class Masks(Named):
             raise DataError(f"`{data}` has {len(classes)} classes of pixels, and 2 to {MOST_CLASSES} can be learned.")
 
     @classmethod
+    def counts(cls, labels: Labels, classes: Sequence[str]) -> dict[str, int]:
+        """Return in how many masks (N, H, W) each class is; nothing of masks that are not decoded yet."""
+        if labels.dtype == object:
+            return {}
+        seen = [np.bincount(np.asarray(mask).reshape(-1), minlength=VOID + 1)[: len(classes)] > 0 for mask in labels]
+        return dict(zip(classes, np.sum(seen, axis=0, initial=0).tolist(), strict=True))
+
+    @classmethod
     def stored(cls, frame: Frame) -> StoredMask:
         """Return how masks that are files or drawings are kept."""
         return StoredMask(frame=frame)
@@ -222,6 +230,10 @@ class Masks(Named):
     def moved(self, labels: "Tensor", movement: Movement) -> "Tensor":
         """Return masks (N, H, W) of moved images; what enters from outside is void."""
         return movement.moved_mask(labels, fill=VOID)
+
+    def unmirrored(self, outputs: "Tensor") -> "Tensor":
+        """Return maps (N, K, H, W) of mirror images mirrored back."""
+        return outputs.flip(3)
 
     def condensed(self, outputs: "Tensor") -> "Tensor":
         """Return class and 255 times its probability of each pixel: (N, K, H, W) float32 to (N, 2, H, W) uint8."""

@@ -1,5 +1,6 @@
 """What kinds of target that lie on an image ask of the geometry around them: where it was put, and how it was moved."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -53,9 +54,12 @@ class Movement(Protocol):
         """Return points (N, P, 2) as those of the moved images."""
         ...
 
-
     def moved_boxes(self, boxes: "Tensor") -> "Tensor":
         """Return boxes (N, M, 6) as those of the moved images; class -1 where too little of one is left."""
+        ...
+
+    def moved_keypoints(self, points: "Tensor", *, opposite: Sequence[int]) -> "Tensor":
+        """Return points (N, P, 3) as those of the moved images; in mirrored ones each is what its opposite was."""
         ...
 
 

@@ -59,6 +59,8 @@ class Task(ABC):
     """Names of augmentations that change a target, whatever the data, and are left out; see `directional` for flips."""
     asks: ClassVar[str] = "classes"
     """What a network of the zoo must answer to learn it: one of `fovea.registry.ANSWERS`."""
+    forms: ClassVar[tuple[str, ...]] = ()
+    """The forms of that answer which it can read, of `fovea.registry.FORMS`; empty where all."""
     lies_on_image: ClassVar[bool] = False
     """Whether a target has its place on the image, and moves with it: `laid`, `moved`."""
     has_classes: ClassVar[bool] = False
@@ -255,6 +257,10 @@ class Task(ABC):
     def moved(self, labels: "Tensor", movement: Movement) -> "Tensor":
         """Return labels (N, ...) as they lie on images that were moved."""
         return labels
+
+    def unmirrored(self, outputs: "Tensor") -> "Tensor":
+        """Return outputs (N, K, ...) for mirror images as those for the images."""
+        return outputs
 
     def condensed(self, outputs: "Tensor") -> "Tensor":
         """Return what is kept of outputs (N, K, ...) until all images have theirs; here the outputs themselves.

@@ -393,6 +393,7 @@ class Trainer:
             device=self.device,
             protocol=Protocol(flip=self.recipe.test_flip),
             precision=self.recipe.precision,
+            unmirrored=self.target.unmirrored,
             **({"keep": condensed} if self.target.lies_on_image else {}),
         )
         found, loss = main_head(gathered(outputs, len(labels))), self.val_loss

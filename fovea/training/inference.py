@@ -42,11 +42,12 @@ def predict_logits(
     precision: str = "float32",
     progress: Progress | None = None,
     keep: Keep = lambda outputs, _: outputs,
+    unmirrored: Callable[[Tensor], Tensor] = lambda outputs: outputs,
 ) -> Tensor:
     """Return float32 outputs (N, K) on the CPU for `pixels` (N, h, w, C) uint8; the model is left in eval mode.
 
     They are the mean over the views that `protocol` cuts from each image, decoded as by its `geometry`; of each batch
-    what `keep` makes of them.
+    what `keep` makes of them. `unmirrored` makes outputs of mirror images those of the images.
     """
     device = torch.device(device)
     kind = inputs.kind_of(preprocess)
@@ -57,6 +58,8 @@ def predict_logits(
         images = prepare.arranged(np.array(pixels[start : start + batch]))
         with autocast(device, precision):
             views = [main_head(model(prepare(view))).float() for view in kind.cut(images, preprocess, protocol)]
+        if protocol.mirrored:
+            views[1::2] = map(unmirrored, views[1::2])
         outputs.append(keep(torch.stack(views).mean(0).cpu(), start))
         if progress:
             progress(min(start + batch, len(pixels)), len(pixels))

@@ -163,10 +163,10 @@ RULES = (
     (r"^backbone\.fpn\.extra_blocks\.p6\.", "head.pyramid.coarser.0."),
     (r"^backbone\.fpn\.extra_blocks\.p7\.", "head.pyramid.coarser.1."),
     *(
-        (rf"^head\.{there}_head\.conv\.{old}\.", f"head.{ours}.conv{i + 1}.")
+        (rf"^head\.{there}_head\.conv\.{path(i)}\.", f"head.{ours}.conv{i + 1}.")
+        for path in (lambda i: rf"{i}\.0", lambda i: str(2 * i))  # in a block of its own; before, in a chain with ReLUs
         for there, ours in (("classification", "logits"), ("regression", "deltas"))
         for i in range(DEPTH)
-        for old in (rf"{i}\.0", 2 * i)  # in a block of its own, and before in a chain with the ReLUs
     ),
     (r"^head\.classification_head\.cls_logits\.", "head.logits.answers."),
     (r"^head\.regression_head\.bbox_reg\.", "head.deltas.answers."),

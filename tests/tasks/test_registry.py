@@ -12,7 +12,7 @@ from fovea.tasks.grade import Grade
 from fovea.tasks.labels import SeveralLabels
 from fovea.tasks.number import Number
 
-OWN = ("classes", "number", "labels", "grade", "masks", "boxes")
+OWN = ("classes", "number", "labels", "grade", "masks", "boxes", "points")
 LOSSES = ("cross-entropy", "binary", "margin", "mse", "bce", "corn")
 
 

@@ -2,10 +2,11 @@
 
 Positions are (x, y) in pixels from the left and top edges: the centre of the first pixel is at (0.5, 0.5).
 
-Masks are (N, h, w) of whole numbers, points (N, P, 2) float32 in pixels.
+Masks are (N, h, w) of whole numbers, points (N, P, 2) float32 in pixels. Boxes are (N, M, 6) float32, rows of class,
+x0, y0, x1, y1 and flag; keypoints (N, P, 3) of x, y and visibility.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -15,6 +16,8 @@ from torch import Tensor
 from fovea.data.augment.batches import pixel_centres
 from fovea.errors import ShapeError
 
+LEAST_VISIBLE = 0.25
+"""Of the area of a box: where less is left in the image, it stands for nothing that is seen."""
 Border = Literal["reflect", "symmetric", "zeros"]
 """What enters where an image ends: its reflection, the border repeated (symmetric) or not (reflect), or zeros."""
 Source = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -87,6 +90,44 @@ class Geometry:
         for matrix, _, _, _ in self.movements:
             points = (points - matrix[:, None, :, 2]) @ torch.linalg.inv(matrix[:, :, :2]).mT
         return points
+
+    def moved_boxes(self, boxes: Tensor) -> Tensor:
+        """Return the boxes of the moved images, cut at their borders: (N, M, 6) -> (N, M, 6) float32.
+
+        A turned box becomes the upright one around its corners. One of which less than `LEAST_VISIBLE` is left gets the
+        class -1, as padding has.
+        """
+        N, M, _ = boxes.shape
+        corners = boxes[:, :, [1, 2, 3, 2, 3, 4, 1, 4]].float().reshape(N, 4 * M, 2)
+        moved = self.moved_points(corners).view(N, M, 4, 2)
+        low, high = moved.amin(dim=2), moved.amax(dim=2)
+        H, W = self.movements[-1].after
+        border = moved.new_tensor((W, H))
+        cut_low, cut_high = low.clamp(min=0).minimum(border), high.clamp(min=0).minimum(border)
+        whole, left = (high - low).prod(dim=2), (cut_high - cut_low).prod(dim=2)
+        kept = (left > 0) & (left >= LEAST_VISIBLE * whole)
+        classes = torch.where(kept, boxes[..., 0].float(), -1.0)
+        return torch.cat((classes[..., None], cut_low, cut_high, boxes[..., 5:].float()), dim=2)
+
+    def moved_keypoints(self, points: Tensor, *, opposite: Sequence[int]) -> Tensor:
+        """Return the keypoints of the moved images: (N, P, 3) -> (N, P, 3) float32.
+
+        In a mirrored image each is what its `opposite` was, the left eye the right one; a point without a partner is
+        its own. One that is outside now has the visibility 0.
+        """
+        points = points.float()
+        x, y = self.moved_points(points[..., :2]).unbind(2)
+        H, W = self.movements[-1].after
+        inside = (x >= 0) & (x <= W) & (y >= 0) & (y <= H)
+        moved = torch.stack((x, y, points[..., 2] * inside), dim=2)
+        exchanged = moved[:, torch.as_tensor(opposite, device=moved.device)]
+        return torch.where(self.mirrored[:, None, None], exchanged, moved)
+
+    @property
+    def mirrored(self) -> Tensor:
+        """(N,) bool: which images show left and right exchanged."""
+        determinants = torch.stack([torch.linalg.det(matrix[:, :, :2]) for matrix, *_ in self.movements])
+        return determinants.prod(dim=0) < 0
 
     def _origins(self) -> tuple[Tensor, Tensor, Tensor]:
         """Return x and y of where each moved pixel comes from, and whether that is inside; each (N, H, W)."""

@@ -87,7 +87,7 @@ def load_manifest(
     notes: list[str] = []
     seen = inputs.kind(input) if input is not None else _kind_listed(file, columns)
     for each in (file, *further):
-        found = _listed(each, columns, labels=wording.columns, within=within, many=bool(further), seen=seen)
+        found = read_listed(each, columns, labels=wording.columns, within=within, many=bool(further), seen=seen)
         good, faulty = _sorted_out(each, found, task=task, wording=wording)
         if not good:
             raise _nothing_usable(each, found.rows, faulty, seen)
@@ -103,7 +103,7 @@ def read_column(file: Path, column: str, *, columns: Columns = DEFAULT_COLUMNS) 
     Of an image listed twice the last row counts. Raises: DataError for a file that is no CSV, or a missing column.
     """
     seen = _kind_listed(file, columns)
-    found = _listed(file, columns._replace(label=composed(column)), options="`--slice`", seen=seen)
+    found = read_listed(file, columns._replace(label=composed(column)), options="`--slice`", seen=seen)
     return {name: composed(str(row.label)) for name, row in zip(found.names, found.rows, strict=True)}
 
 
@@ -129,7 +129,7 @@ def read_cells(file: Path, wanted: Sequence[str], *, columns: Columns = DEFAULT_
 
     Raises: DataError for a file that is no CSV, a missing column, and a row of more cells than the header.
     """
-    found = _listed(file, columns, labels=wanted, options="`--path-column`")
+    found = read_listed(file, columns, labels=wanted, options="`--path-column`")
     if cut := next((row for row in found.rows if row.cut), None):
         raise DataError(f"`{file}`, line {cut.line}: more cells than the header; write those with commas in quotes.")
     return [
@@ -153,7 +153,7 @@ def manifests_in(folder: Path) -> list[Path]:
     return [] if sorted_by_class else files
 
 
-def _listed(
+def read_listed(
     file: Path,
     columns: Columns,
     *,

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypedDict, Unpack
 from fovea import inputs, tasks
 from fovea.data.cache.decoded import decode_dataset
 from fovea.data.dataset import Dataset
-from fovea.data.sources.annotations.layouts import is_annotated, load_annotated
+from fovea.data.sources.annotations.layouts import Asked, is_annotated, load_annotated
 from fovea.data.sources.archives import TAR_SUFFIXES, ZIP_SUFFIXES, Progress, stem, unpack
 from fovea.data.sources.arrays import load_digits, load_npz
 from fovea.data.sources.cifar import cifar_version, load_cifar
@@ -28,7 +28,7 @@ from fovea.tasks.wording import PLAIN, Wording
 from fovea.texts import composed
 
 NAMES = ("digits", *CATALOGUE)
-FILE_SUFFIXES = (".csv", ".parquet", ".npz", *SERIES_SUFFIXES, *ZIP_SUFFIXES, *TAR_SUFFIXES)
+FILE_SUFFIXES = (".csv", ".json", ".parquet", ".npz", *SERIES_SUFFIXES, *ZIP_SUFFIXES, *TAR_SUFFIXES)
 
 
 class Reading(TypedDict, total=False):
@@ -49,7 +49,7 @@ class DataSource:
     """Which data, and how to read it."""
 
     data: str | Path
-    """One of NAMES, or the path, which a `Path` always is, of a folder, archive, `.csv`, `.parquet` or `.npz`."""
+    """One of NAMES, or the path, which a `Path` always is, of a folder, an archive or a file of FILE_SUFFIXES."""
     input: str | None = None
     """The kind of its samples (`fovea.inputs`); None where the data tells."""
     label_from: str | None = None
@@ -339,13 +339,13 @@ def _from_npz(path: Path, source: DataSource, _: Progress | None) -> Dataset:
     return load_npz(path, task=source.task, wording=source.wording)
 
 
+def _asked(source: DataSource, progress: Progress | None = None, *, within: Path | None = None) -> Asked:
+    return Asked(source.task, source.wording.known, source.columns, progress, within)
+
+
 def _is_annotated(path: Path, source: DataSource) -> bool:
     said = source.known is not None or source.label_from is not None or source.input not in (None, "images")
-    return is_annotated(path, source.task, guess=source.task == DataSource.task and not said)
-
-
-def _annotated(path: Path, source: DataSource, progress: Progress | None) -> Dataset:
-    return load_annotated(path, source.task, known=source.wording.known, progress=progress)
+    return is_annotated(path, _asked(source), guess=source.task == DataSource.task and not said)
 
 
 def _is_listed(path: Path, source: DataSource) -> bool:
@@ -368,7 +368,7 @@ def _archive(path: Path, source: DataSource, progress: Progress | None) -> Datas
     folder = unpack(path, progress=progress)
     try:
         if _is_annotated(folder, source):
-            dataset = _annotated(folder, source, progress)
+            dataset = load_annotated(folder, _asked(source, progress, within=folder.resolve()))
         elif _is_listed(folder, source):
             dataset = _listed(folder, source, progress, within=folder.resolve())
         else:
@@ -383,7 +383,7 @@ _NAMED = Reader(lambda *_: False, _arrays, classes_only=True)
 """What holds of published data sets, which are found by name."""
 _FOLDER = Reader(lambda path, _: path.is_dir(), _from_folder, labels_in_names=True)
 _READERS = (
-    Reader(_is_annotated, _annotated),
+    Reader(_is_annotated, lambda path, *more: load_annotated(path, _asked(*more)), has_columns=True),
     Reader(lambda path, source: are_series(path, source.columns, input=source.input), _from_series),
     Reader(lambda path, _: path.suffix.lower() == ".csv", _from_manifest, has_columns=True),
     Reader(lambda path, _: path.suffix.lower() == ".npz", _from_npz, has_texts=False),

@@ -219,3 +219,70 @@ def test_images_with_and_without_geometry_are_the_same(specs, dtype, seed):
     assert torch.equal(result, augment(images, alone, context()))
     assert torch.equal(alone.get_state(), together.get_state())
     assert geometry.moved_mask(images[:, 0].long()).shape == (N, 12, 12)
+
+
+def boxes_of(mask):
+    """Return the boxes around the squares of masks (N, h, w), (N, 4, 6); class -1 where a square is not seen."""
+    boxes = torch.zeros(len(mask), 4, 6)
+    for row, seen in zip(boxes, of_mask(mask), strict=True):
+        for number in range(4):
+            y, x = seen[number].nonzero(as_tuple=True)
+            row[number, 0] = -1 if len(y) == 0 else number
+            if len(y):
+                row[number, 1:5] = torch.stack((x.min(), y.min(), x.max() + 1, y.max() + 1))
+    return boxes
+
+
+@pytest.mark.parametrize("recipe", [("flip",), ("shift 4",), ("crop 0.5",), ("flip", "crop 0.4")])
+def test_boxes_enclose_what_they_enclosed(recipe):
+    images, mask, _ = scene()
+    augment = compose(recipe, size=40)
+    _, geometry = augment.with_geometry(images, generator(), context())
+    moved = geometry.moved_boxes(boxes_of(mask))
+    kept = moved[..., 0] >= 0
+    # a shifted image repeats squares near its border as reflections
+    seen = boxes_of(geometry.moved_mask(mask)) if "shift" not in recipe[0] else moved
+    assert kept.float().mean() > 0.5
+    assert (moved - seen)[kept].abs().max() <= 1
+    assert (moved[kept][:, 1:3] >= 0).all() and (moved[kept][:, 3:5] <= 40).all()
+
+
+def still(matrix, *, after=(20, 20)):
+    return Geometry((Movement(torch.tensor([matrix]), (20, 20), after, "zeros"),))
+
+
+def test_a_turned_box_becomes_the_one_around_its_corners():
+    quarter = still([[0.0, 1, 0], [-1, 0, 20]])
+    boxes = torch.tensor([[[3.0, 4, 6, 8, 16, 1], [-1, 0, 0, 0, 0, 0]]])
+    # x' = 20 - y and y' = x
+    assert quarter.moved_boxes(boxes).tolist() == [[[3, 4, 4, 14, 8, 1], [-1, 20, 0, 20, 0, 0]]]
+    half = 0.5**0.5
+    eighth = still([[half, half, 10 - 20 * half], [-half, half, 10.0]])
+    around = eighth.moved_boxes(torch.tensor([[[0.0, 8, 8, 12, 12, 0]]]))[0, 0, 1:5]
+    assert around.tolist() == pytest.approx(
+        [10 - 8 * half / 2, 10 - 8 * half / 2, 10 + 8 * half / 2, 10 + 8 * half / 2]
+    )
+
+
+@pytest.mark.parametrize(
+    ("x", "kept"), [(-2.0, True), (-3.0, True), (-3.1, False), (-5.0, False), (18.5, True), (19.5, False)]
+)
+def test_a_box_of_which_less_than_a_quarter_is_left_stands_for_nothing(x, kept):
+    moved = still([[1.0, 0, -x], [0, 1, 0]]).moved_boxes(torch.tensor([[[1.0, 0, 5, 4, 9, 0]]]))[0, 0]
+    assert moved.tolist() == pytest.approx([1 if kept else -1, max(x, 0), 5, min(max(x + 4, 0), 20), 9, 0])
+
+
+def test_left_and_right_points_change_places_in_a_mirrored_image():
+    points = torch.tensor([[[3.0, 5, 2], [15, 6, 1], [9, 9, 2]]])
+    mirror = still([[-1.0, 0, 20], [0, 1, 0]])
+    assert mirror.mirrored.tolist() == [True]
+    assert mirror.moved_keypoints(points, opposite=(1, 0, 2)).tolist() == [[[5, 6, 1], [17, 5, 2], [11, 9, 2]]]
+    twice = Geometry(mirror.movements * 2)
+    assert twice.mirrored.tolist() == [False]
+    assert twice.moved_keypoints(points, opposite=(1, 0, 2)).tolist() == points.tolist()
+
+
+def test_a_point_that_leaves_the_image_is_labelled_no_more():
+    points = torch.tensor([[[3.0, 5, 2], [15, 6, 1]]])
+    moved = still([[1.0, 0, 4], [0, 1, 0]]).moved_keypoints(points, opposite=(0, 1))
+    assert moved.tolist() == [[[-1, 5, 0], [11, 6, 1]]]

@@ -131,7 +131,7 @@ def test_an_address_is_refused():
 def test_a_file_of_another_kind_is_refused(pets):
     with pytest.raises(
         UsageError,
-        match=r"1.png` is not a kind of data set; wanted is a folder, or .csv, .parquet, .npz, .ts, .tsv, .arff, .zip",
+        match=r"1.png` is not a kind of data set; wanted is a folder, or .csv, .json, .parquet, .npz, .ts, .tsv, .arff",
     ):
         find(pets / "cat" / "1.png")
 

@@ -1,4 +1,4 @@
-"""Which form annotated images have in a folder, and so which kind of target they are for."""
+"""Which form annotated images have, and so which kind of target they are for."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -7,9 +7,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fovea.data.dataset import Dataset
+from fovea.data.sources.annotations.coco import chosen_files, coco_files, load_coco, usual_task
+from fovea.data.sources.annotations.lists import holds_boxes, lists_at, load_box_lists, load_point_lists, points_in
 from fovea.data.sources.annotations.mask_folders import load_masks, mask_places
 from fovea.data.sources.annotations.pairs import Place, matched_share
+from fovea.data.sources.annotations.voc import load_voc, voc_places
+from fovea.data.sources.annotations.yolo import load_yolo, names_file, yolo_places
+from fovea.data.sources.archives import Progress
 from fovea.data.sources.folders import is_image
+from fovea.data.sources.manifests import DEFAULT_COLUMNS, Columns
 from fovea.errors import DataError
 
 TASKS = ("masks", "boxes", "points")
@@ -17,7 +23,25 @@ TASKS = ("masks", "boxes", "points")
 SUFFIXES = (".csv", ".json")
 """Of files that list annotated images."""
 CLEAR = 0.5
-"""Of the images: as many have an annotation where nobody has said that there are any."""
+"""Of the images: as many have a mask where nobody has said that there are any."""
+
+
+class Asked(NamedTuple):
+    """How annotated images are read."""
+
+    task: str
+    """The kind of target; one that lies on no image, as `classes`, where that is left open."""
+    known: Sequence[str] = ()
+    """The names of classes that a network knows."""
+    columns: Columns = DEFAULT_COLUMNS
+    progress: Progress | None = None
+    within: Path | None = None
+    """Where all files must lie, of what came in an archive."""
+
+    @property
+    def open(self) -> bool:
+        """Whether nobody has said which kind of target it is."""
+        return self.task not in TASKS
 
 
 class Layout(NamedTuple):
@@ -27,52 +51,100 @@ class Layout(NamedTuple):
     """The kind of target that they are for."""
     why: str
     """What tells that."""
-    load: Callable[..., Dataset]
-    """From names of classes that are `known` and who hears of `progress` to the data set."""
+    load: Callable[[], Dataset]
 
 
-def layout_of(path: Path, task: str) -> Layout | None:
-    """Return the form of the annotations in a folder for a kind of target; None where there are none of that.
+def is_annotated(path: Path, asked: Asked, *, guess: bool) -> bool:
+    """Tell whether a kind of target that lies on an image is asked for; to `guess`, whether it is clearly there."""
+    if not asked.open:
+        return path.is_dir() or path.suffix.lower() in SUFFIXES
+    return guess and (path.is_dir() or path.suffix.lower() in SUFFIXES) and layout_of(path, asked) is not None
 
-    For another kind of target, as `classes` where nothing is said, it is that of whatever is clearly there.
+
+def layout_of(path: Path, asked: Asked) -> Layout | None:
+    """Return the form of the annotations at `path` for the kind of target that is asked for; None where there are none.
+
+    Where that is left open it is the form of what is clearly there.
     """
-    found = [layout for find in _FORMS if (layout := find(path, asked=task in TASKS)) is not None]
-    wanted = [layout for layout in found if task not in TASKS or layout.task == task]
-    return wanted[0] if wanted else None
+    return next((layout for find in _FORMS if (layout := find(path, asked)) is not None), None)
 
 
-def load_annotated(
-    path: Path, task: str, *, known: Sequence[str], progress: Callable[[int, int], None] | None
-) -> Dataset:
-    """Return the annotated images of a folder that `layout_of` knows; what was not asked for but guessed is told.
+def load_annotated(path: Path, asked: Asked) -> Dataset:
+    """Return the annotated images that `layout_of` finds; a kind of target that was guessed is told.
 
-    Raises: DataError where there are none of the kind `task`, or they cannot be used.
+    Raises: DataError where there are none of the kind that is asked for, or they cannot be used.
     """
-    layout = layout_of(path, task)
+    layout = layout_of(path, asked)
     if layout is None:
-        raise DataError(f"`{path}` has no {task}; {_WANTED[task]}.")
-    dataset = layout.load(known=known, progress=progress)
-    said = () if task == layout.task else (f"the task is `{layout.task}`: {layout.why}",)
+        raise DataError(f"`{path}` has no {asked.task} that are found; {_WANTED[asked.task]}.")
+    dataset = layout.load()
+    said = (f"the task is `{layout.task}`: {layout.why}",) if asked.open else ()
     return replace(dataset, notes=(*said, *dataset.notes))
 
 
-def _masks(path: Path, *, asked: bool) -> Layout | None:
-    places = mask_places(path) if path.is_dir() else []
-    if not places or not (asked or _clear(places)):
+def _masks(path: Path, asked: Asked) -> Layout | None:
+    if not path.is_dir() or asked.task in ("boxes", "points") or not (places := mask_places(path)):
         return None
-    return Layout("masks", f"{_beside(places[0])} hold masks", partial(load_masks, path, places))
+    if asked.open and not any(matched_share(each, is_image=is_image, is_other=is_image) >= CLEAR for each in places):
+        return None
+    load = partial(load_masks, path, places, known=asked.known, progress=asked.progress)
+    return Layout("masks", f"{_beside(places[0])} holds masks", load)
 
 
-def _clear(places: Sequence[Place]) -> bool:
-    return any(matched_share(place, is_image=is_image, is_other=is_image) >= CLEAR for place in places)
+def _coco(path: Path, asked: Asked) -> Layout | None:
+    files = coco_files(path)
+    if not files:
+        return None
+    task = usual_task(files[0][1]) if asked.open else asked.task
+    chosen = chosen_files(files, task)
+    if not chosen:
+        return None
+    load = partial(load_coco, path, chosen, task=task, known=asked.known, progress=asked.progress)
+    first = next(iter(chosen.values())).name
+    return Layout(task, f"`{first}` has annotations as COCO; `--task masks` takes its outlines", load)
+
+
+def _voc(path: Path, asked: Asked) -> Layout | None:
+    if not path.is_dir() or asked.task in ("masks", "points") or not (places := voc_places(path)):
+        return None
+    load = partial(load_voc, path, places, known=asked.known, progress=asked.progress)
+    return Layout("boxes", f"{_beside(places[0])} holds boxes in XML", load)
+
+
+def _yolo(path: Path, asked: Asked) -> Layout | None:
+    if not path.is_dir() or asked.task in ("masks", "points") or not (places := yolo_places(path)):
+        return None
+    load = partial(load_yolo, path, places, known=asked.known, progress=asked.progress)
+    named = f", and `{file.name}` names classes" if (file := names_file(path)) else ""
+    return Layout("boxes", f"{_beside(places[0])} holds text files{named}", load)
+
+
+def _point_lists(path: Path, asked: Asked) -> Layout | None:
+    files = lists_at(path) if asked.task not in ("masks", "boxes") else []
+    if not files or points_in(files[0], asked.columns) is None:
+        return None
+    load = partial(load_point_lists, files, columns=asked.columns, within=asked.within)
+    return Layout("points", f"`{files[0].name}` has x and y of points in its columns", load)
+
+
+def _box_lists(path: Path, asked: Asked) -> Layout | None:
+    files = lists_at(path) if asked.task == "boxes" else []  # classes may have boxes too, so that is not guessed
+    if not files or not all(holds_boxes(file, asked.columns) for file in files):
+        return None
+    load = partial(load_box_lists, files, columns=asked.columns, known=asked.known, within=asked.within)
+    return Layout("boxes", f"`{files[0].name}` has boxes in its columns", load)
 
 
 def _beside(place: Place) -> str:
-    return f"`{place.others.name}` beside `{place.images.name}`"
+    name = f"`{place.others.name}`"
+    return name if place.images == place.others else f"{name} beside `{place.images.name}`"
 
 
 _WANTED = {
     "masks": "wanted are folders `images` and `masks` with files of the same names, or annotations of COCO",
+    "boxes": "wanted are annotations of COCO, XML files of Pascal VOC, text files of YOLO, or a CSV with the columns "
+    "path, label, x0, y0, x1, y1",
+    "points": "wanted are keypoints of COCO, or a CSV with the columns path, `nose_x`, `nose_y` and so on",
 }
-_FORMS: tuple[Callable[..., Layout | None], ...] = (_masks,)
+_FORMS: tuple[Callable[[Path, Asked], Layout | None], ...] = (_masks, _coco, _voc, _yolo, _point_lists, _box_lists)
 """In the order in which they are asked."""

@@ -87,15 +87,31 @@ def _divided(images: Path, others: Path) -> list[Place]:
     ]
 
 
+def folders_of_both(root: Path, *, is_image: Accepts, is_other: Accepts) -> list[Place]:
+    """Return the folders of parts, or else the root, where images and annotations lie beside each other."""
+    parts = [(PART_NAMES[top.lower()], root / top) for top in subfolders(root) if top.lower() in PART_NAMES]
+    both = [
+        (part, folder)
+        for part, folder in (*parts, ("train", root))
+        if (stems := _stems_in(folder, is_other)) and stems & _stems_in(folder, is_image)
+    ]
+    return [Place(part, folder, folder) for part, folder in both]
+
+
+def _stems_in(folder: Path, accepts: Accepts) -> set[str]:
+    """Return the stems of the files right in a folder that are accepted."""
+    return {_stem(path.name) for path in folder.iterdir() if accepts(path.name) and not is_ignored(path.name)}
+
+
 def pairs_of(root: Path, places: Sequence[Place], *, is_image: Accepts, is_other: Accepts) -> Found:
     """Return the pairs in all places, sorted by name; images and annotations without a partner are told of."""
     pairs: list[Pair] = []
     alone: list[str] = []
     spare: list[str] = []
     for place in places:
-        images, others = _files(place.images, is_image), _files(place.others, is_other)
+        images, others = files_in(place.images, is_image), files_in(place.others, is_other)
         partners = matched(images, others)
-        prefix = f"{place.images.relative_to(root).as_posix()}/"
+        prefix = "" if place.images == root else f"{place.images.relative_to(root).as_posix()}/"
         pairs += [Pair(place.part, prefix + name, images[name], others[partner]) for name, partner in partners.items()]
         alone += [prefix + name for name in images if name not in partners]
         used = set(partners.values())
@@ -110,11 +126,12 @@ def pairs_of(root: Path, places: Sequence[Place], *, is_image: Accepts, is_other
 
 def matched_share(place: Place, *, is_image: Accepts, is_other: Accepts) -> float:
     """Return which share of the images of a place has a partner."""
-    images = _files(place.images, is_image)
-    return len(matched(images, _files(place.others, is_other))) / max(1, len(images))
+    images = files_in(place.images, is_image)
+    return len(matched(images, files_in(place.others, is_other))) / max(1, len(images))
 
 
-def _files(folder: Path, accepts: Accepts) -> dict[str, Path]:
+def files_in(folder: Path, accepts: Accepts) -> dict[str, Path]:
+    """Return the files below a folder that are accepted, by name from it on, sorted."""
     found = files_below(folder, "", ())
     return {record.name: record.path for record in sorted(found) if accepts(record.name)}
 
