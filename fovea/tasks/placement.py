@@ -1,6 +1,8 @@
 """What is asked of a kind of target that may lie on an image; the answers here are those of targets that do not.
 
 A class of an image is the same wherever the image is moved; a mask, a box or a point moves with it.
+
+Outputs are (N, K, ...) float32 or what is kept of them, labels (N, ...) int64, uint8 or float32.
 """
 
 from collections.abc import Sequence
