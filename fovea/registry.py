@@ -181,15 +181,19 @@ def answering(answers: str, form: str = "") -> tuple[str, ...]:
     return tuple(name for name in names() if _entries[name].answers == answers and form in ("", _entries[name].form))
 
 
-def require_answer(name: str, answers: str) -> None:
-    """Raise UsageError where the network `name` answers something else, with those that answer `answers`."""
+def require_answer(name: str, answers: str, forms: Sequence[str] = ()) -> None:
+    """Raise UsageError where the network `name` answers something else, or in none of these forms, if any are given."""
     found = entry(name)
-    if found.answers != answers:
-        fitting = [f"`{near}`" for near in answering(answers)[:3]]
-        raise UsageError(
-            f"`{found.name}` answers {found.answers}, not {answers}; take {', '.join(fitting) or 'a network of yours'} "
-            f"(`fovea models --answers {answers}` lists all)."
-        )
+    fitting = [near for form in forms or ("",) for near in answering(answers, form)]
+    if found.name in fitting:
+        return
+    what = found.answers if found.answers != answers else f"{answers} as `{found.form}`"
+    wanted = " or ".join(f"`{form}`" for form in forms) if found.answers == answers else answers
+    near = ", ".join(f"`{name}`" for name in fitting[:3])
+    raise UsageError(
+        f"`{found.name}` answers {what}, not {wanted}; take {near or 'a network of your own'} "
+        f"(`fovea models --answers {answers}` lists all)."
+    )
 
 
 def axes_of(shape: Sequence[int]) -> tuple[tuple[str, int], ...]:

@@ -13,7 +13,19 @@ ROOT = Path(fovea.__file__).parent
 
 FLOORS = (
     ("errors", "budget", "files", "shapes", "storage", "texts", "fields", "signatures", "commands", "decoding"),
-    ("layers", "registry", "hooks", "reference", "preprocess", "metrics", "devices", "custom", "display", "drift"),
+    (
+        "layers",
+        "registry",
+        "hooks",
+        "reference",
+        "preprocess",
+        "metrics",
+        "devices",
+        "custom",
+        "display",
+        "drift",
+        "instances",
+    ),
     ("inputs", "tasks"),
     ("card",),
     ("runtime", "tensor_file"),
@@ -52,6 +64,7 @@ ONLY = {
     "reference": {"numpy", "scipy"},
     "preprocess": {"numpy", "PIL"},
     "drift": {"numpy"},
+    "instances": {"numpy", "scipy"},
     "runtime": {"numpy", "PIL", "onnxruntime", "torch"},  # PyTorch for figures alone, late
 }
 """Units that work without the engine: the libraries beside the standard one that they may import."""

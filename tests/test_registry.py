@@ -87,6 +87,9 @@ def test_a_network_that_answers_something_else_is_refused_with_those_that_do():
     registry.require_answer("unet", "masks")
     with pytest.raises(UsageError, match=r"`unet` answers masks, not classes; take `.*` \(`fovea models --answers cl"):
         registry.require_answer("unet", "classes")
+    registry.require_answer("centres", "boxes", ["centres"])
+    with pytest.raises(UsageError, match=r"`yolo_v1` answers boxes as `yolo`, not `centres`; take `centres` \("):
+        registry.require_answer("yolo_v1", "boxes", ["centres"])
 
 
 def test_rules_rename_one_after_the_other():

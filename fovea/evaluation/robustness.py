@@ -81,8 +81,8 @@ def measure_robustness(
 ) -> Robustness:
     """Return the score on images as they are and disturbed: on all, or on 2,000 spread over them.
 
-    Of targets that lie on images those disturbances are left out that move pixels. `outcome` is what the network says of them as they are, with pictures. Directions and noise are the same for every
-    network.
+    `outcome` is what the network says of them as they are, with pictures. Directions and noise are the same for every
+    network. Of targets that lie on images those disturbances are left out that move pixels.
 
     Raises:
         UsageError: the score is not defined on these images, or there are no pictures.

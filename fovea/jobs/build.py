@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import fovea
-from fovea import inputs, registry
+from fovea import inputs, registry, tasks
 from fovea.card import Card
 from fovea.data.sources.class_names import ClassNames, read_class_names
 from fovea.display import Display
@@ -19,6 +19,7 @@ from fovea.model.weights import IMAGENET, Origin, load_into, published_file, rea
 from fovea.preprocess import Preprocess
 from fovea.registry import IMAGENET_MEAN, IMAGENET_STD
 from fovea.tasks.classes import Classes
+from fovea.tasks.task import Task
 from fovea.texts import command
 
 PHOTOGRAPHS, KEPT = 224, 224 / 256
@@ -200,6 +201,18 @@ def _per_channel(values: Sequence[float], channels: int) -> tuple[float, ...]:
     return tuple(values) * channels if len(values) == 1 else tuple(values)
 
 
+def _target(name: str, classes: ClassNames) -> Task:
+    """Return what a network's outputs mean, by what it answers."""
+    answers = registry.entry(name).answers
+    if answers == "classes":
+        return Classes(names=tuple(classes.names), ids=tuple(classes.ids))
+    if answers not in tasks.names():
+        raise UsageError(f"`{name}` answers {answers}, of which no model file is made yet; build it in Python.")
+    kind = tasks.kind(answers)
+    registry.require_answer(name, answers, kind.forms)
+    return kind.from_card({"classes": list(classes.names), "loss": kind.losses[0], "temperature": 1.0})
+
+
 def _card(
     name: str, arguments: Mapping[str, object], classes: ClassNames, *, preprocess: Preprocessing, origin: Origin | None
 ) -> Card:
@@ -207,7 +220,7 @@ def _card(
         fovea=fovea.__version__,
         architecture=name,
         arguments=arguments,
-        target=Classes(names=tuple(classes.names), ids=tuple(classes.ids)),
+        target=_target(name, classes),
         preprocess=preprocess,
         origin=origin.to_dict() if origin else {},
         licences={"weights": origin.licence if origin else "none: random numbers"},

@@ -70,8 +70,8 @@ def evaluate(
         raise UsageError(f"`--robust` disturbs images; this network sees {kind.nouns}: leave it out.")
     if target.lies_on_image and (protocol.places > 1 or protocol.scales != (1.0,)):
         raise UsageError(
-            f"`--crops` and `--scales` average answers for the whole image, and {target.noun} lie on it; leave them "
-            "out, or take `--flip`."
+            f"`--crops` and `--scales` average answers for the whole image, and this model predicts {target.noun}; "
+            "leave them out, or take `--flip`."
         )
     _check_task(target, min_accuracy=min_accuracy, min_score=min_score or {}, further=further)
     display = display or Display(quiet=True)

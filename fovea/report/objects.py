@@ -8,9 +8,10 @@ from fovea.evaluation.outcome import Outcome
 from fovea.metrics.boxes import RECALLS, precision_at_recalls
 from fovea.report.charts import Axis, Chart, Line
 from fovea.report.page import picture
-from fovea.tasks.box_colours import boxed, colour_of
 from fovea.tasks.box_figures import BoxFigures
 from fovea.tasks.boxes import CLASS, SCORE, SHOWN_SCORE, Boxes
+from fovea.tasks.drawn import boxed, colour_of, pointed
+from fovea.tasks.point_figures import PointFigures
 
 CURVES = 6
 """Classes whose curve is drawn, those with most objects."""
@@ -36,6 +37,27 @@ def box_classes(outcome: Outcome) -> dict[str, Any]:
     rows = [ObjectRow(*row, "#{:02x}{:02x}{:02x}".format(*colour_of(names.index(row.name)))) for row in figures.rows]
     errors = sorted((figures.errors or {}).items(), key=lambda one: -one[1])
     return {"box_rows": rows, "precision_recall": _curves(outcome), "box_errors": errors}
+
+
+def point_rows(outcome: Outcome) -> dict[str, Any]:
+    """Return the points, the worst first."""
+    return {"point_rows": cast(PointFigures, outcome.figures).rows}
+
+
+def found_points(outcome: Outcome) -> dict[str, Any]:
+    """Return the worst images, each with its true points and with those that were found."""
+    shown = []
+    for mistake in outcome.mistakes[:SHOWN]:
+        images = []
+        if outcome.picture is not None:
+            image, truth = outcome.picture(mistake.image), np.asarray(outcome.labels[mistake.image])
+            found = outcome.outputs[mistake.image].numpy()
+            images = [
+                ("truth", picture(pointed(image, truth[truth[:, 2] > 0]), side=SIDE)),
+                ("found", picture(pointed(image, found), side=SIDE)),
+            ]
+        shown.append((mistake, outcome.names[mistake.image], images))
+    return {"found_boxes": shown}
 
 
 def _curves(outcome: Outcome) -> Chart:

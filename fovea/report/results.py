@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from fovea.evaluation.outcome import Outcome
 from fovea.report.charts import Axis, Chart, Line
 from fovea.report.masks import mask_classes, overlays
-from fovea.report.objects import box_classes, found_boxes
+from fovea.report.objects import box_classes, found_boxes, found_points, point_rows
 from fovea.report.page import percent, picture
 from fovea.report.rasters import confusion_picture
 from fovea.tasks.class_figures import Calibration, ClassFigures
@@ -110,6 +110,8 @@ SECTIONS: Mapping[str, Callable[[Outcome], dict[str, Any]]] = {
     "overlays": overlays,
     "boxes": box_classes,
     "found_boxes": found_boxes,
+    "points": point_rows,
+    "found_points": found_points,
 }
 """What each section needs; the macro of the same name in `results.html` shows it."""
 

@@ -284,7 +284,7 @@ def _network(plan: Plan, *, target: Task, shape: tuple[int, ...]) -> tuple[nn.Mo
         _check_outputs(model, plan, wanted=target.output_shape, shape=shape)
         return model, CUSTOM, {}
     given = {"classes": outputs, **registry.fitted(plan.model, shape), **plan.arguments}
-    registry.require_answer(plan.model, target.asks)
+    registry.require_answer(plan.model, target.asks, target.forms)
     try:
         model = registry.build(plan.model, **given)
     except FoveaError:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from fovea.tasks.task import Task
 
 _KINDS: "dict[str, type[Task]]" = {}
-_OWN = ("classes", "number", "labels", "grade", "masks", "boxes")
+_OWN = ("classes", "number", "labels", "grade", "masks", "boxes", "points")
 """The modules of this package that define a kind, in the order in which kinds are listed."""
 
 

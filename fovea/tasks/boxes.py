@@ -58,6 +58,7 @@ class Boxes(Named):
     followed: ClassVar[Metric] = AP50
     changed_by: ClassVar[tuple[str, ...]] = ("mixup", "cutmix")
     asks: ClassVar[str] = "boxes"
+    forms: ClassVar[tuple[str, ...]] = ("centres",)
     lies_on_image: ClassVar[bool] = True
     calibrates: ClassVar[bool] = False
     row_name: ClassVar[str] = "boxes"
@@ -100,7 +101,7 @@ class Boxes(Named):
         return dict(zip(classes, np.bincount(there, minlength=len(classes)).tolist(), strict=True))
 
     @classmethod
-    def usual(cls, size: tuple[int, int] | None) -> UsualPlan:
+    def usual(cls, size: tuple[int, ...] | None) -> UsualPlan:
         """Return a detector of centres on ResNet-18, and images whole at 256 pixels."""
         return UsualPlan(
             model="centres",

@@ -1,5 +1,10 @@
-"""What kinds of target that lie on an image ask of the geometry around them: where it was put, and how it was moved."""
+"""What kinds of target that lie on an image ask of the geometry around them: where it was put, and how it was moved.
 
+Masks are (H, W) uint8, boxes (B, 4) and points (P, 2) float64 in pixels; tensors of a batch (N, ...), boxes and points
+float32.
+"""
+
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -55,6 +60,10 @@ class Movement(Protocol):
 
     def moved_boxes(self, boxes: "Tensor") -> "Tensor":
         """Return boxes (N, M, 6) as those of the moved images; class -1 where too little of one is left."""
+        ...
+
+    def moved_keypoints(self, points: "Tensor", *, opposite: Sequence[int]) -> "Tensor":
+        """Return points (N, P, 3) as those of the moved images; in mirrored ones each is what its opposite was."""
         ...
 
 

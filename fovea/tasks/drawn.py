@@ -1,4 +1,4 @@
-"""Boxes drawn on their image. Pictures are (H, W, 3) uint8 0..255."""
+"""Boxes and points drawn on their image. Pictures are (H, W, 3) uint8 0..255."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -24,9 +24,7 @@ def boxed(image: NDArray[np.uint8], found: NDArray[Any], classes: Sequence[str])
 
     A small image is enlarged by a whole number.
     """
-    factor = max(1, -(-SMALLEST_SIDE // max(image.shape[:2])))
-    colour = np.broadcast_to(image, (*image.shape[:2], 3)).repeat(factor, axis=0).repeat(factor, axis=1)
-    canvas = Image.fromarray(np.ascontiguousarray(colour))
+    canvas, factor = _canvas(image)
     draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(size=max(11, max(canvas.size) // 40))
     width = max(1, max(canvas.size) // 250)
     for row in found[::-1]:  # the best last, on top
@@ -39,3 +37,20 @@ def boxed(image: NDArray[np.uint8], found: NDArray[Any], classes: Sequence[str])
         dark = 0.3 * shade[0] + 0.59 * shade[1] + 0.11 * shade[2] > 140
         draw.text((x0 + width, y0 + width), name, fill=(0, 0, 0) if dark else (255, 255, 255), font=font)
     return np.asarray(canvas)
+
+
+def pointed(image: NDArray[np.uint8], points: NDArray[Any]) -> NDArray[np.uint8]:
+    """Return an image (H, W, 1 or 3) with points (P, 3) of x, y and what else; a small image is enlarged."""
+    canvas, factor = _canvas(image)
+    draw, radius = ImageDraw.Draw(canvas), max(2, max(canvas.size) // 120)
+    for index, row in enumerate(points):
+        x, y = float(row[0]) * factor, float(row[1]) * factor
+        draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=colour_of(index), outline=(0, 0, 0))
+    return np.asarray(canvas)
+
+
+def _canvas(image: NDArray[np.uint8]) -> tuple[Image.Image, int]:
+    """Return an image to draw on, and by how much it was enlarged."""
+    factor = max(1, -(-SMALLEST_SIDE // max(image.shape[:2])))
+    colour = np.broadcast_to(image, (*image.shape[:2], 3)).repeat(factor, axis=0).repeat(factor, axis=1)
+    return Image.fromarray(np.ascontiguousarray(colour)), factor

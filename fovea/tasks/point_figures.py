@@ -1,0 +1,75 @@
+"""What an evaluation finds of a network that finds points."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from fovea.tasks.figures import Figures, Tile
+
+SHOWN_POINTS = 30
+
+
+class PointRow(NamedTuple):
+    """The figures of one point."""
+
+    name: str
+    error: float
+    """Mean distance, as a share of the longer side of the box around the points of an image."""
+    pck: float
+    """The share of the images in which it is at most a tenth of that side away."""
+    images: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class PointFigures(Figures):
+    """Errors are shares of the longer side of the box around the points of an image."""
+
+    nme: float
+    """Normalised mean error: the mean over images of the mean distance."""
+    interval: tuple[float, float]
+    """Where it lies with 95 % confidence, by the bootstrap over images."""
+    pck: float
+    """The share of the points that are at most a tenth away, from 0 to 1; a mean over images."""
+    median: float
+    """The error that half of the images are below."""
+    per_point: Mapping[str, Mapping[str, float]]
+    """`error`, `pck` and `images` by the name of the point."""
+
+    @property
+    def rows(self) -> list[PointRow]:
+        """The points, the largest error first."""
+        found = (PointRow(name, **values) for name, values in self.per_point.items())  # type: ignore[arg-type]
+        return sorted(found, key=lambda row: -row.error)
+
+    def lines(self, where: str) -> list[str]:
+        """Return the errors in two lines, and a table of the worst points."""
+        low, high = self.interval
+        worst = self.rows[:SHOWN_POINTS]
+        wide = max([len("largest error"), *(len(row.name) for row in worst)])
+        return [
+            f"normalised mean error {self.nme:.2%}, 95 % interval {low:.2%} to {high:.2%} ({where})",
+            f"PCK@0.1 {self.pck:.2%}, median error {self.median:.2%}, of the longer side of the points' box",
+            "",
+            f"{'largest error':{wide}}   error  PCK@0.1  images",
+            *(f"{row.name:{wide}}  {row.error:6.2%}  {row.pck:7.1%}  {row.images:6,}" for row in worst),
+        ]
+
+    def result(self, split: str, *, images: int, flip: bool) -> dict[str, Any]:
+        """Return the normalised mean error with its interval, and PCK."""
+        found = {"split": split, "nme": self.nme, "interval": list(self.interval), "pck": self.pck}
+        return {**found, "images": images, "flip": flip}
+
+    @property
+    def interval_text(self) -> str:
+        """The interval of the normalised mean error."""
+        low, high = self.interval
+        return f"95 % interval {100 * low:.2f} to {100 * high:.2f} %"
+
+    @property
+    def tiles(self) -> list[Tile]:
+        """Normalised mean error, PCK and the median."""
+        return [
+            ("normalised mean error", f"{100 * self.nme:.2f} %", self.interval_text),
+            ("PCK@0.1", f"{100 * self.pck:.2f} %", "points at most a tenth away"),
+            ("median error", f"{100 * self.median:.2f} %", "of the images"),
+        ]

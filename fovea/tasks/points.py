@@ -1,0 +1,275 @@
+"""Named points in an image, as the corners of eyes and mouth.
+
+Outputs are heat maps (N, P, h, w) float32 at a quarter of the input's sides; what is kept of them is (N, P, 3) float32:
+x and y in pixels of the input, the centre of the first pixel at 0.5, 0.5, and the height of the map. Labels are
+(N, P, 3) float32: x, y and visibility, 0 where a point is not labelled.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fovea.decoding.peaks import points as peaks_of
+from fovea.errors import DataError
+from fovea.metrics.points import box_sizes, correct_points, normalised_errors, point_distances
+from fovea.metrics.resampling import mean_interval
+from fovea.tasks import check_loss, register
+from fovea.tasks.figures import Measured, Mistake
+from fovea.tasks.named import Named
+from fovea.tasks.opposites import Opposites, opposites_by_name, opposites_by_place
+from fovea.tasks.places import Frame, Movement
+from fovea.tasks.point_figures import PointFigures
+from fovea.tasks.point_prediction import PointPrediction
+from fovea.tasks.prediction import Prediction
+from fovea.tasks.score import Metric, Score
+from fovea.tasks.task import Criterion, Labels, Rows
+from fovea.tasks.usual import UsualPlan
+from fovea.tasks.wording import PLAIN, Wording, Written
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+NME = Metric("nme", "normalised mean error", higher_is_better=False, share=True)
+STRIDE = 4
+"""Pixels of the input in a cell of a heat map, on each axis."""
+NEAR = 0.1
+"""Of the longer side of the points' box: so near is right."""
+
+
+@register
+@dataclass(frozen=True, kw_only=True)
+class Points(Named):
+    """Where named points lie."""
+
+    name: ClassVar[str] = "points"
+    noun: ClassVar[str] = "points"
+    losses: ClassVar[tuple[str, ...]] = ("heat-maps",)
+    metric: ClassVar[Metric] = NME
+    followed: ClassVar[Metric] = NME
+    changed_by: ClassVar[tuple[str, ...]] = ("mixup", "cutmix")
+    asks: ClassVar[str] = "points"
+    forms: ClassVar[tuple[str, ...]] = ("heat maps",)
+    lies_on_image: ClassVar[bool] = True
+    calibrates: ClassVar[bool] = False
+    row_name: ClassVar[str] = "points"
+    sections: ClassVar[tuple[str, ...]] = ("points", "found_points")
+    figure_names: ClassVar[tuple[str, ...]] = tuple(f.name for f in fields(PointFigures))
+    scores: ClassVar[tuple[Metric, ...]] = (NME, Metric("pck", "PCK@0.1", share=True))
+    card_format: ClassVar[int] = 4
+    mistakes_title: ClassVar[str] = "Worst images"
+    mistakes_note: ClassVar[str] = "The images with the largest mean error: truth, and what was found."
+
+    loss: str = "heat-maps"
+    opposites: Opposites = ()
+    """For each point the index of the one on the other side of a mirrored image; empty where that is not known."""
+
+    @classmethod
+    def encode(
+        cls, texts: Mapping[str, Sequence[Written]], *, classes: Sequence[str] = (), wording: Wording = PLAIN
+    ) -> tuple[dict[str, Labels], tuple[str, ...]]:
+        """Raise DataError: points are no texts."""
+        raise DataError(
+            "This data has labels in words, and `--task points` learns points: give keypoints of COCO, or a CSV with "
+            "the columns path and NAME_x, NAME_y for each point."
+        )
+
+    @classmethod
+    def check_trainable(cls, labels: Labels, *, classes: Sequence[str], data: str) -> None:
+        """Raise DataError unless some point of the training part is labelled."""
+        if not (labels[..., 2] > 0).any():
+            raise DataError(f"The train part of `{data}` has no labelled point; there is nothing to learn.")
+
+    @classmethod
+    def counts(cls, labels: Labels, classes: Sequence[str]) -> dict[str, int]:
+        """Return in how many images each point is labelled."""
+        return dict(zip(classes, (labels[..., 2] > 0).sum(axis=0).tolist(), strict=True))
+
+    @classmethod
+    def usual(cls, size: tuple[int, ...] | None) -> UsualPlan:
+        """Return SimpleBaseline on ResNet-18, and images whole at 128 pixels."""
+        return UsualPlan(
+            model="simple_baseline",
+            arguments={"backbone": "resnet18"},
+            size=128,
+            fit="letterbox",
+            seen=40_000,
+            most_epochs=100,
+            recipe={
+                **{"optimiser": "adamw", "lr": 0.001, "weight_decay": 0.01, "clip": 5.0, "batch": 32},
+                "augment": ("flip", "affine 15 0.05 0.15", "colour 0.3"),
+            },
+        )
+
+    @classmethod
+    def laid(cls, labels: Labels, sizes: Sequence[tuple[int, int]], frame: Frame) -> Labels:
+        """Return points (N, P, 3) of images of these sizes as those of the input; outside they are not labelled."""
+        H, W = frame.size
+        moved = np.stack([frame.points_in_input(points, size) for points, size in zip(labels, sizes, strict=True)])
+        inside = (moved[..., :2] >= 0).all(axis=-1) & (moved[..., :2] <= (W, H)).all(axis=-1)
+        moved[..., 2] *= inside
+        return moved.astype(np.float32)
+
+    @classmethod
+    def fitted(cls, labels: Labels, *, classes: Sequence[str], loss: str, data: str) -> Self:
+        """Return the task for a data set with points of these names, and which of them are opposite each other."""
+        check_loss(loss, cls.name)
+        opposites = opposites_by_name(classes) or opposites_by_place(labels) or ()
+        return cls(names=tuple(classes), loss=loss, opposites=opposites)
+
+    @classmethod
+    def own_fields(cls, card: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the opposites."""
+        return {"opposites": tuple(card.get("opposites", ()))}
+
+    @classmethod
+    def fault(cls, card: Mapping[str, Any]) -> str:
+        """Return that opposites are none."""
+        found, count = card.get("opposites", []), len(card["classes"])
+        if fault := super().fault(card):
+            return fault
+        whole = isinstance(found, list) and all(type(index) is int for index in found)
+        if not whole or (found and sorted(found) != list(range(count))):
+            return "`opposites` must hold the index of each point once."
+        return ""
+
+    @classmethod
+    def outputs_for(cls, loss: str, classes: int) -> int | None:
+        """Return one map per point."""
+        return classes if loss in cls.losses and classes >= 1 else None
+
+    @classmethod
+    def text_of(cls, label: Any, classes: Sequence[str]) -> str:
+        """Return how many points are labelled."""
+        labelled = int((np.asarray(label)[:, 2] > 0).sum())
+        return f"{labelled} of {len(classes)} points"
+
+    @classmethod
+    def result_text(cls, result: Mapping[str, Any]) -> str:
+        """Return the normalised mean error with its interval, and PCK."""
+        low, high = result["interval"]
+        interval = f"{low:.2%} to {high:.2%}"
+        return (
+            f"normalised mean error {result['nme']:.2%} ({interval}), PCK@0.1 {result['pck']:.2%} on {result['split']}"
+        )
+
+    @property
+    def outputs(self) -> int:
+        """One map per point."""
+        return len(self.names)
+
+    @property
+    def output_shape(self) -> tuple[int | None, ...]:
+        """(P, h, w)."""
+        return (self.outputs, None, None)
+
+    @property
+    def partners(self) -> list[int]:
+        """For each point the index of the one on the other side, its own where that is not known."""
+        return list(self.opposites or range(len(self.names)))
+
+    def card_fields(self) -> dict[str, Any]:
+        """Return names and opposites."""
+        return {**super().card_fields(), **({"opposites": list(self.opposites)} if self.opposites else {})}
+
+    def criterion(self, *, label_smoothing: float = 0.0, weights: "Tensor | None" = None) -> Criterion:
+        """Return the squared error of heat maps."""
+        from fovea.tasks.criteria.points import heat_map_loss
+
+        return lambda outputs, labels: heat_map_loss(outputs, labels, stride=STRIDE)
+
+    def moved(self, labels: "Tensor", movement: Movement) -> "Tensor":
+        """Return points (N, P, 3) of moved images; in mirrored ones each is what its opposite was."""
+        return movement.moved_keypoints(labels, opposite=self.partners)
+
+    def unmirrored(self, outputs: "Tensor") -> "Tensor":
+        """Return maps (N, P, h, w) of mirror images mirrored back, opposites exchanged."""
+        return outputs.flip(3)[:, self.partners]
+
+    def condensed(self, outputs: "Tensor") -> "Tensor":
+        """Return where points were found: (N, P, h, w) float32 to (N, P, 3) float32."""
+        import torch
+
+        found = peaks_of(outputs.detach().float().cpu().numpy(), stride=STRIDE)
+        return torch.from_numpy(found.astype(np.float32))
+
+    def score(self, outputs: "Tensor", labels: "Tensor", loss: Criterion) -> Score:
+        """Return the normalised mean error of condensed outputs (N, P, 3)."""
+        errors, _ = self._errors(outputs.numpy(), labels.numpy())
+        return Score(loss(outputs, labels).item(), _mean(errors), self.followed)
+
+    def _errors(self, found: NDArray[Any], truth: Labels) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the normalised error and the share of right points of each image, (N,); NaN where there is none."""
+        distances, sizes = point_distances(truth, found), box_sizes(truth)
+        return normalised_errors(distances, sizes), correct_points(distances, sizes, share=NEAR)
+
+    def decoded(self, outputs: "Tensor") -> "Tensor":
+        """Return the heat maps as they are: points are found in NumPy."""
+        return outputs
+
+    def decode(self, outputs: "Tensor") -> Rows:
+        """Return condensed outputs (N, P, 3) as they are."""
+        return cast(Rows, outputs.numpy())
+
+    def watched(self, rows: Rows) -> NDArray[np.float64]:
+        """Return the mean height of the heat maps of each image, (N, 1)."""
+        heights: NDArray[np.float64] = rows[..., 2].mean(axis=1, keepdims=True, dtype=np.float64)
+        return heights
+
+    def prediction(self, row: Rows) -> PointPrediction:
+        """Return the points of one row (P, 3)."""
+        return PointPrediction.of(row.astype(np.float64), self.names)
+
+    def in_image(self, prediction: Prediction, frame: Frame, size: tuple[int, int]) -> Prediction:
+        """Return points of the input as points of its image."""
+        points = cast(PointPrediction, prediction).points
+        return PointPrediction.of(frame.points_in_image(points, size), self.names)
+
+    def matched(self, labels: Labels, classes: Sequence[str]) -> Labels:
+        """Return points of a data set with these names in the order of the network; others are not labelled."""
+        result = np.zeros((len(labels), len(self.names), 3), np.float32)
+        result[:, [self.index[name] for name in classes]] = labels
+        return result
+
+    def figures(self, outputs: "Tensor", labels: Labels) -> PointFigures:
+        """Return how far condensed outputs (N, P, 3) are from points (N, P, 3)."""
+        found = outputs.numpy()
+        errors, right = self._errors(found, labels)
+        shares = point_distances(labels, found) / box_sizes(labels)[:, None]
+        low, high = mean_interval(errors)
+        return PointFigures(
+            nme=_mean(errors) or 0.0,
+            interval=(float(np.nan_to_num(low)), float(np.nan_to_num(high))),
+            pck=_mean(right) or 0.0,
+            median=float(np.nan_to_num(np.nanmedian(errors))) if (~np.isnan(errors)).any() else 0.0,
+            per_point={
+                name: {"error": _mean(of) or 0.0, "pck": float((of[~np.isnan(of)] <= NEAR).mean()), "images": count}
+                for name, of in zip(self.names, shares.T, strict=True)
+                if (count := int((~np.isnan(of)).sum()))
+            },
+        )
+
+    def measured(self, outputs: "Tensor", labels: Labels) -> Measured:
+        """Return the normalised mean error with its interval; nothing where no image has two labelled points."""
+        errors, _ = self._errors(outputs.numpy(), labels)
+        value = _mean(errors)
+        return Measured(value, None if value is None else mean_interval(errors))
+
+    def mistakes(self, outputs: "Tensor", labels: Labels, *, most: int) -> list[Mistake]:
+        """Return the images with the largest error."""
+        errors, right = self._errors(outputs.numpy(), labels)
+        order = [int(i) for i in np.argsort(-np.nan_to_num(errors), kind="stable") if not np.isnan(errors[i])][:most]
+        return [
+            Mistake(
+                i, self.text_of(labels[i], self.names), f"error {errors[i]:.1%}, {right[i]:.0%} of the points right"
+            )
+            for i in order
+        ]
+
+
+def _mean(values: NDArray[np.float64]) -> float | None:
+    """Return the mean of what is known; None where nothing is."""
+    kept = values[~np.isnan(values)]
+    return float(kept.mean()) if len(kept) else None
