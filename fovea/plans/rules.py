@@ -58,7 +58,7 @@ SMALL_IMAGES = (Candidate(0.25, 0), Candidate(0.5, 0), Candidate(1.0, 0), Candid
 def default_plan(dataset: Dataset, *, model: str | None = None, size: int | None = None) -> Plan:
     """Return a plan by rule, without timing anything: for `model` where one is given, else for the kind of images."""
     images = len(dataset.parts["train"])
-    learned = dataset.kind.usual(dataset.native_size)  # type: ignore[arg-type]
+    learned = dataset.kind.usual(dataset.native_size)
     if learned is not None:
         return _plan_of_target(learned, dataset, model=model, size=size)
     usual = inputs.kind(dataset.input).usual(dataset.native_size)
@@ -133,11 +133,15 @@ def transfer_plan(dataset: Dataset, *, model: str, size: int, weights: str) -> P
     return Plan(model=model, size=size, recipe=recipe, reasons=(reason,))
 
 
+def _has_usual_plan(dataset: Dataset) -> bool:
+    """Return whether the kind of target or of input says how it is learned."""
+    size = dataset.native_size
+    return dataset.kind.usual(size) is not None or inputs.kind(dataset.input).usual(size) is not None
+
+
 def shows_photographs(dataset: Dataset) -> bool:
     """Return whether images are so large, or of such different sizes, that weights from photographs help."""
-    kinds = dataset.kind, inputs.kind(dataset.input)
-    ruled = all(kind.usual(dataset.native_size) is None for kind in kinds)  # type: ignore[attr-defined]
-    return ruled and _input_size(dataset) > SMALL_IMAGE
+    return not _has_usual_plan(dataset) and _input_size(dataset) > SMALL_IMAGE
 
 
 def budget_plan(
@@ -152,8 +156,7 @@ def budget_plan(
 
     A few steps of each candidate are timed on `device`, and with them the thread count and precision.
     """
-    known = dataset.kind.usual(dataset.native_size), inputs.kind(dataset.input).usual(dataset.native_size)  # type: ignore[arg-type]
-    if any(usual is not None for usual in known):
+    if _has_usual_plan(dataset):
         return default_plan(dataset, size=size).replace(epochs=0, budget_s=budget_s)
     images = len(dataset.parts["train"])
     wanted = WANTED_IMAGES + WANTED_EPOCHS * images

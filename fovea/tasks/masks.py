@@ -144,7 +144,7 @@ class Masks(Named):
         return np.stack([frame.mask_in_input(mask) for mask in labels])
 
     @classmethod
-    def usual(cls, size: tuple[int, int] | None) -> UsualPlan:
+    def usual(cls, size: tuple[int, ...] | None) -> UsualPlan:
         """Return a narrow U-Net of 2015, padded and with batch norm, and images whole at up to 256 pixels."""
         side = min(max(size or (LARGEST_SIDE,)), LARGEST_SIDE)
         return UsualPlan(
@@ -224,7 +224,7 @@ class Masks(Named):
         counts = sum(mask.flatten().long().bincount(minlength=VOID + 1)[: self.outputs].double() for mask in labels)
         shares = counts / counts.sum()
         seen = shares > 0
-        weights = seen / shares.clamp_min(1e-12) / seen.sum()
+        weights: Tensor = seen / shares.clamp_min(1e-12) / seen.sum()
         return weights.float()
 
     def moved(self, labels: "Tensor", movement: Movement) -> "Tensor":
@@ -310,7 +310,8 @@ class Masks(Named):
 
     def watched(self, rows: Rows) -> NDArray[np.float64]:
         """Return the mean probability of the pixels' classes, (N, 1)."""
-        return rows[:, 1].reshape(len(rows), -1).mean(1, keepdims=True, dtype=np.float64) / 255
+        sure: NDArray[np.float64] = rows[:, 1].reshape(len(rows), -1).mean(1, keepdims=True, dtype=np.float64) / 255
+        return sure
 
     def prediction(self, row: Rows) -> MaskPrediction:
         """Return the mask of one row (2, H, W), with the probability of each pixel."""

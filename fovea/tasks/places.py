@@ -1,4 +1,8 @@
-"""What kinds of target that lie on an image ask of the geometry around them: where it was put, and how it was moved."""
+"""What kinds of target that lie on an image ask of the geometry around them: where it was put, and how it was moved.
+
+Masks are (H, W) uint8, boxes (B, 4) and points (P, 2) float64 in pixels; tensors of a batch (N, ...), boxes and points
+float32.
+"""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol

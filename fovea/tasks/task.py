@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 from fovea.errors import UsageError, unknown
 from fovea.metrics import CalibrationBins
 from fovea.tasks.figures import Figures, Measured, Mistake
-from fovea.tasks.places import Frame, Movement, StoredTarget
+from fovea.tasks.placement import Placement
 from fovea.tasks.prediction import Prediction
 from fovea.tasks.score import ACCURACY, Metric, Score
-from fovea.tasks.usual import UsualPlan
 from fovea.tasks.wording import PLAIN, Wording, Written
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ MISSING = ("nan", "<na>", "nat")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Task(ABC):
+class Task(Placement, ABC):
     """A kind of target, and what one network or data set fixes of it.
 
     The class is the kind: what can be said before any data is seen. An instance also knows what decoding needs, as
@@ -57,12 +56,6 @@ class Task(ABC):
     """That score."""
     changed_by: ClassVar[tuple[str, ...]] = ()
     """Names of augmentations that change a target, whatever the data, and are left out; see `directional` for flips."""
-    asks: ClassVar[str] = "classes"
-    """What a network of the zoo must answer to learn it: one of `fovea.registry.ANSWERS`."""
-    forms: ClassVar[tuple[str, ...]] = ()
-    """The forms of that answer which it can read, of `fovea.registry.FORMS`; empty where all."""
-    lies_on_image: ClassVar[bool] = False
-    """Whether a target has its place on the image, and moves with it: `laid`, `moved`."""
     has_classes: ClassVar[bool] = False
     """Whether labels are the names of classes."""
     ordered: ClassVar[bool] = False
@@ -195,24 +188,6 @@ class Task(ABC):
         """Return where the difference of two results lies with 95 % confidence (`other` minus `result`), if known."""
         return None
 
-    @classmethod
-    def stored(cls, frame: Frame) -> StoredTarget | None:
-        """Return how targets that are files are kept beside their samples; None where labels are arrays already."""
-        return None
-
-    @classmethod
-    def laid(cls, labels: Labels, sizes: Sequence[tuple[int, int]], frame: Frame) -> Labels:
-        """Return labels (N, ...) as they lie on preprocessed samples of images that had these `sizes`, (H, W)."""
-        return labels
-
-    @classmethod
-    def usual(cls, size: tuple[int, int] | None) -> UsualPlan | None:
-        """Return how the kind is learned from images of this `size` (H, W), if all share one, where it is left open.
-
-        None leaves it to the kind of input.
-        """
-        return None
-
     # ---- what a network or a data set fixes
 
     @property
@@ -254,21 +229,6 @@ class Task(ABC):
         """
         return (outputs - wanted).square().mean()
 
-    def moved(self, labels: "Tensor", movement: Movement) -> "Tensor":
-        """Return labels (N, ...) as they lie on images that were moved."""
-        return labels
-
-    def unmirrored(self, outputs: "Tensor") -> "Tensor":
-        """Return outputs (N, K, ...) for mirror images as those for the images."""
-        return outputs
-
-    def condensed(self, outputs: "Tensor") -> "Tensor":
-        """Return what is kept of outputs (N, K, ...) until all images have theirs; here the outputs themselves.
-
-        All that is called `outputs` in `score`, `decode`, `figures`, `measured` and `mistakes` is this.
-        """
-        return outputs
-
     def class_weights(self, labels: "Tensor") -> "Tensor":
         """Return (classes,) float32 weights, inverse to the class frequencies, with mean 1 over the images.
 
@@ -308,10 +268,6 @@ class Task(ABC):
     def decode(self, outputs: "Tensor") -> Rows:
         """Return the rows of `decoded`, computed in float64."""
         rows: Rows = self.decoded(outputs.double()).numpy()
-        return rows
-
-    def watched(self, rows: Rows) -> NDArray[np.float64]:
-        """Return (N, k) float64 of rows (N, K, ...), whose largest number says how sure each answer is, for drift."""
         return rows
 
     def exported(self, outputs: "Tensor") -> "dict[str, Tensor]":
@@ -372,10 +328,6 @@ class Task(ABC):
         if name.isascii() and name.isdigit() and int(name) < len(self.classes):
             return int(name)
         raise unknown("class", name, self.classes)
-
-    def in_image(self, prediction: Prediction, frame: Frame, size: tuple[int, int]) -> Prediction:
-        """Return a prediction in the pixels of an upright image of `size` (H, W), where it lies on the input."""
-        return prediction
 
     def top(self, prediction: Prediction, count: int) -> Prediction:
         """Return a prediction with its `count` best answers, where it has several."""

@@ -29,16 +29,7 @@ from fovea.inputs.views import Protocol
 from fovea.layers import placed
 from fovea.tasks.score import ACCURACY, Metric, Score
 from fovea.tasks.task import Task
-from fovea.training.distributed import (
-    gathered,
-    greatest,
-    own_part,
-    own_rows,
-    own_share,
-    rank,
-    spread_buffers,
-    sum_gradients,
-)
+from fovea.training.distributed import gathered, greatest, own_part, own_share, rank, spread_buffers, sum_gradients
 from fovea.training.inference import autocast, part_labels, predict_logits
 from fovea.training.losses import Outputs, main_head, make_loss
 from fovea.training.optim import Average, make_optimisers
@@ -379,7 +370,7 @@ class Trainer:
             raise DataError("There is no validation part.")
         spread_buffers(self.evaluated_model)
         labels = part_labels(self.val_part)
-        own, losses = labels[own_rows(len(labels))], []
+        own, losses = own_share(labels), []
 
         def condensed(outputs: Tensor, first: int) -> Tensor:
             mean = self.val_loss(outputs, own[first : first + len(outputs)])
@@ -393,8 +384,8 @@ class Trainer:
             device=self.device,
             protocol=Protocol(flip=self.recipe.test_flip),
             precision=self.recipe.precision,
+            keep=condensed if self.target.lies_on_image else lambda outputs, _: outputs,
             unmirrored=self.target.unmirrored,
-            **({"keep": condensed} if self.target.lies_on_image else {}),
         )
         found, loss = main_head(gathered(outputs, len(labels))), self.val_loss
         if losses:

@@ -7,13 +7,17 @@ import pytest
 
 from fovea import tasks
 from fovea.errors import UsageError
+from fovea.tasks.boxes import Boxes
 from fovea.tasks.classes import Classes
 from fovea.tasks.grade import Grade
 from fovea.tasks.labels import SeveralLabels
+from fovea.tasks.masks import Masks
 from fovea.tasks.number import Number
+from fovea.tasks.points import Points
 
 OWN = ("classes", "number", "labels", "grade", "masks", "boxes", "points")
-LOSSES = ("cross-entropy", "binary", "margin", "mse", "bce", "corn")
+KINDS = [Classes, Number, SeveralLabels, Grade, Masks, Boxes, Points]
+LOSSES = tuple(loss for kind in KINDS for loss in kind.losses)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,12 +37,14 @@ def angle():
 
 def test_classes_come_first():
     assert tasks.names() == OWN
-    assert [tasks.kind(name) for name in OWN] == [Classes, Number, SeveralLabels, Grade]
+    assert [tasks.kind(name) for name in OWN] == KINDS
 
 
 def test_the_losses_are_those_of_all_kinds_and_each_has_one():
     assert tasks.losses() == LOSSES
-    assert [tasks.kind_of_loss(loss) for loss in LOSSES] == [Classes, Classes, Classes, Number, SeveralLabels, Grade]
+    assert len(set(LOSSES)) == len(LOSSES)
+    assert {tasks.kind_of_loss(loss) for loss in LOSSES} == set(KINDS)
+    assert tasks.kind_of_loss("corn") is Grade
 
 
 def test_a_kind_is_known_from_its_registration_on(angle):
@@ -56,13 +62,13 @@ def test_a_kind_is_forgotten():
 def test_an_unknown_kind_is_refused():
     with pytest.raises(UsageError) as caught:
         tasks.kind("regression")
-    assert str(caught.value) == "`--task regression` is none of classes, number, labels, grade."
+    assert str(caught.value) == f"`--task regression` is none of {', '.join(OWN)}."
 
 
 def test_an_unknown_loss_lists_its_neighbours():
     with pytest.raises(UsageError) as caught:
         tasks.kind_of_loss("mes")
-    known = "bce, binary, corn, cross-entropy, margin, mse"
+    known = ", ".join(sorted(LOSSES))
     assert str(caught.value) == f"Unknown loss `mes`; did you mean `mse`? Known: {known}."
 
 

@@ -49,7 +49,7 @@ class Storing(Protocol):
         ...
 
     def read(self, source: Any) -> NDArray[Any]:
-        """Return one row; ImageError where it cannot be read."""
+        """Return one row, (H, W, C) uint8 of images; ImageError where it cannot be read."""
         ...
 
 

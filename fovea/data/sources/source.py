@@ -274,7 +274,7 @@ def _check_form(source: DataSource, reader: Reader) -> None:
             f"`--label-from` is for folders and archives of images; `{source.data}` brings its own labels."
         )
     kind = tasks.kind(source.task)
-    if reader.classes_only and (not kind.has_classes or kind.several or kind.ordered):
+    if reader.classes_only and (not kind.has_classes or kind.several or kind.ordered or kind.lies_on_image):
         asked = f"`--task {source.task}`" if source.known is None else f"A model of the task `{source.task}`"
         way_out = "leave it out" if source.known is None else "take other data"
         raise UsageError(f"{asked} does not fit `{source.data}`, which has classes; {way_out}.")

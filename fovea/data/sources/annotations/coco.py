@@ -312,10 +312,8 @@ def _points(read: Sequence[Coco], images: ImageFiles, name: str, known: Sequence
         if len(found) == 1:
             samples.append(Sample(file.part, called, path, found[0]))
     notes = [f"{several:,} images with the points of several objects are left out: one object is learned"]
-    return assembled(
-        samples, name=name, task="points", classes=checked_names(names, where=f"`{read[0].file}`"),
-        notes=notes if several else (), bad=bad,
-    )  # fmt: skip
+    classes = checked_names(names, where=f"`{read[0].file}`")
+    return assembled(samples, name=name, task="points", classes=classes, notes=notes if several else (), bad=bad)
 
 
 def _keypoints(entry: Fields, count: int) -> NDArray[np.float32] | None:

@@ -56,7 +56,7 @@ class Layout(NamedTuple):
 
 def is_annotated(path: Path, asked: Asked, *, guess: bool) -> bool:
     """Tell whether a kind of target that lies on an image is asked for; to `guess`, whether it is clearly there."""
-    if not asked.open:
+    if not asked.open or path.suffix.lower() == ".json":
         return path.is_dir() or path.suffix.lower() in SUFFIXES
     return guess and (path.is_dir() or path.suffix.lower() in SUFFIXES) and layout_of(path, asked) is not None
 
@@ -76,7 +76,7 @@ def load_annotated(path: Path, asked: Asked) -> Dataset:
     """
     layout = layout_of(path, asked)
     if layout is None:
-        raise DataError(f"`{path}` has no {asked.task} that are found; {_WANTED[asked.task]}.")
+        raise DataError(f"`{path}` has no {_WANTED.get(asked.task, 'annotations as COCO has them, which are read')}.")
     dataset = layout.load()
     said = (f"the task is `{layout.task}`: {layout.why}",) if asked.open else ()
     return replace(dataset, notes=(*said, *dataset.notes))
@@ -141,10 +141,10 @@ def _beside(place: Place) -> str:
 
 
 _WANTED = {
-    "masks": "wanted are folders `images` and `masks` with files of the same names, or annotations of COCO",
-    "boxes": "wanted are annotations of COCO, XML files of Pascal VOC, text files of YOLO, or a CSV with the columns "
-    "path, label, x0, y0, x1, y1",
-    "points": "wanted are keypoints of COCO, or a CSV with the columns path, `nose_x`, `nose_y` and so on",
+    "masks": "masks; wanted are folders `images` and `masks` with files of the same names, or annotations of COCO",
+    "boxes": "boxes; wanted are annotations of COCO, XML files of Pascal VOC, text files of YOLO, or a CSV with "
+    "the columns path, label, x0, y0, x1, y1",
+    "points": "points; wanted are keypoints of COCO, or a CSV with the columns path, `nose_x`, `nose_y` and so on",
 }
 _FORMS: tuple[Callable[[Path, Asked], Layout | None], ...] = (_masks, _coco, _voc, _yolo, _point_lists, _box_lists)
 """In the order in which they are asked."""

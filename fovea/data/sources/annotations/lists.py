@@ -79,11 +79,11 @@ def _box(cells: Sequence[str], where: str) -> Box:
 def points_in(file: Path, columns: Columns) -> PointColumns | None:
     """Return where the points of a CSV file stand; None where its columns are of no points."""
     header = header_of(file)
-    path = columns.path if columns.path in header else header[0] if header else ""
-    rest = [name for name in header if name not in (path, columns.split, columns.label)]
-    numbered = _numbered(rest)
-    if numbered is None and columns.label in header:
+    if columns.label in header:  # of classes, or boxes
         return None
+    path = columns.path if columns.path in header else header[0] if header else ""
+    rest = [name for name in header if name not in (path, columns.split)]
+    numbered = _numbered(rest)
     if numbered is not None:
         pairs = tuple(zip(numbered[::2], numbered[1::2], strict=True))
         return PointColumns(path, tuple(map(str, range(len(pairs)))), pairs)

@@ -1,0 +1,78 @@
+"""What is asked of a kind of target that may lie on an image; the answers here are those of targets that do not.
+
+A class of an image is the same wherever the image is moved; a mask, a box or a point moves with it.
+
+Outputs are (N, K, ...) float32 or what is kept of them, labels (N, ...) int64, uint8 or float32.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fovea.tasks.places import Frame, Movement, StoredTarget
+from fovea.tasks.prediction import Prediction
+from fovea.tasks.usual import UsualPlan
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Placement:
+    """Where a target lies, how it moves, and what is kept of a network's answer to it."""
+
+    asks: ClassVar[str] = "classes"
+    """What a network of the zoo must answer to learn it: one of `fovea.registry.ANSWERS`."""
+    forms: ClassVar[tuple[str, ...]] = ()
+    """The forms of that answer which it can read, of `fovea.registry.FORMS`; empty where all."""
+    lies_on_image: ClassVar[bool] = False
+    """Whether a target has its place on the image, and moves with it: `laid`, `moved`."""
+
+    decoded_in_graph: ClassVar[bool] = True
+    """Whether an exported file holds the decoded rows beside the logits; else `rows_of` makes them in NumPy."""
+
+    @classmethod
+    def stored(cls, frame: Frame) -> StoredTarget | None:
+        """Return how targets that are files are kept beside their samples; None where labels are arrays already."""
+        return None
+
+    @classmethod
+    def laid(cls, labels: NDArray[Any], sizes: Sequence[tuple[int, int]], frame: Frame) -> NDArray[Any]:
+        """Return labels (N, ...) as they lie on preprocessed samples of images that had these `sizes`, (H, W)."""
+        return labels
+
+    @classmethod
+    def usual(cls, size: tuple[int, ...] | None) -> UsualPlan | None:
+        """Return how the kind is learned from images of this `size` (H, W), if all share one, where it is left open.
+
+        None leaves it to the kind of input.
+        """
+        return None
+
+    def moved(self, labels: "Tensor", movement: Movement) -> "Tensor":
+        """Return labels (N, ...) as they lie on images that were moved."""
+        return labels
+
+    def unmirrored(self, outputs: "Tensor") -> "Tensor":
+        """Return outputs (N, K, ...) for mirror images as those for the images."""
+        return outputs
+
+    def condensed(self, outputs: "Tensor") -> "Tensor":
+        """Return what is kept of outputs (N, K, ...) until all images have theirs; here the outputs themselves.
+
+        All that is called `outputs` in `score`, `decode`, `figures`, `measured` and `mistakes` is this.
+        """
+        return outputs
+
+    def rows_of(self, outputs: NDArray[np.float32]) -> NDArray[Any]:
+        """Return the decoded rows (N, ...) of outputs (N, K, ...), where files do not hold them."""
+        return outputs
+
+    def watched(self, rows: NDArray[Any]) -> NDArray[np.float64]:
+        """Return (N, k) float64 of rows (N, K, ...), whose largest number says how sure each answer is, for drift."""
+        return rows
+
+    def in_image(self, prediction: Prediction, frame: Frame, size: tuple[int, int]) -> Prediction:
+        """Return a prediction in the pixels of an upright image of `size` (H, W), where it lies on the input."""
+        return prediction
