@@ -15,14 +15,16 @@ def areas(boxes: ArrayLike) -> Floats:
     """Return width times height (D,) float64 of boxes (D, 4); 0 of those that are inverted."""
     boxes = np.asarray(boxes, np.float64)
     sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 0)
-    return sides[:, 0] * sides[:, 1]
+    found: Floats = sides[:, 0] * sides[:, 1]
+    return found
 
 
 def intersections(boxes: ArrayLike, others: ArrayLike) -> Floats:
     """Return the area (D, G) float64 that each of the boxes (D, 4) shares with each of the others (G, 4)."""
     a, b = np.asarray(boxes, np.float64)[:, None], np.asarray(others, np.float64)[None]
     sides = np.maximum(np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2]), 0)
-    return sides[..., 0] * sides[..., 1]
+    shared: Floats = sides[..., 0] * sides[..., 1]
+    return shared
 
 
 def overlaps(boxes: ArrayLike, others: ArrayLike, *, crowd: ArrayLike | None = None) -> Floats:
@@ -65,7 +67,8 @@ def _apart(boxes: Floats, overlap: float) -> NDArray[np.bool_]:
 
 def clipped(boxes: ArrayLike, height: float, width: float) -> Floats:
     """Return the boxes (D, 4) float64 cut at the edges of an image of `height` and `width` pixels."""
-    return np.clip(np.asarray(boxes, np.float64), 0, [width, height, width, height])
+    inside: Floats = np.clip(np.asarray(boxes, np.float64), 0, [width, height, width, height])
+    return inside
 
 
 def found(classes: ArrayLike, boxes: Floats, scores: ArrayLike) -> Floats:

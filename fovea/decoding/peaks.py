@@ -1,7 +1,7 @@
 """Maxima of heat maps: where objects have their centres, and persons their points.
 
-Maps are (..., h, w) float32, one cell for `stride` x `stride` pixels of the input; the centre of the first pixel of the
-input is at 0.5, 0.5.
+Maps are (N, K, h, w) float32, or with fewer or more dimensions before the last two: one cell for `stride` x `stride`
+pixels of the input, whose first pixel has its centre at 0.5, 0.5.
 """
 
 from typing import NamedTuple
@@ -38,7 +38,8 @@ def peaks(maps: Floats, *, most: int, least: float = -np.inf) -> Peaks:
     (cells,) = np.nonzero((maxima(maps) & (maps >= least)).ravel())
     values = maps.ravel()[cells]
     order = np.argsort(-values, kind="stable")[:most]
-    return Peaks(*(index.astype(np.int64) for index in np.unravel_index(cells[order], maps.shape)), values[order])
+    planes, rows, columns = (index.astype(np.int64) for index in np.unravel_index(cells[order], maps.shape))
+    return Peaks(planes, rows, columns, values[order])
 
 
 def points(maps: Floats, *, stride: float) -> NDArray[np.float64]:

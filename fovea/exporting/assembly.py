@@ -134,6 +134,8 @@ def _insert(model: "ModelProto", nodes: "Sequence[NodeProto]", constants: "Seque
 
 def _append(model: "ModelProto", target: Task) -> None:
     """Put the nodes behind the core that decode its outputs, and name what the file gives out, the rows first."""
+    if not target.decoded_in_graph:
+        return
     sizes = _value(model.graph.output, LOGITS).type.tensor_type.shape.dim
     example = torch.zeros(EXAMPLES, *(size.dim_value or OPEN for size in sizes[1:]))
     names = list(target.exported(example))

@@ -53,8 +53,10 @@ class Whole(nn.Module):
         per_channel = (1, -1, *(1,) * (len(preprocess.shape) - 1))
         self.register_buffer("mean", (unit * torch.tensor(preprocess.mean).double()).float().view(per_channel))
         self.register_buffer("scale", (1 / (unit * torch.tensor(preprocess.std).double())).float().view(per_channel))
-        others = list(self.target.exported(torch.zeros(1, *(length or 1 for length in self.target.output_shape))))
-        self.names = (LOGITS,) if raw else (others[0], LOGITS, *others[1:])
+        self.bare = raw or not self.target.decoded_in_graph
+        example = torch.zeros(1, *(length or 1 for length in self.target.output_shape))
+        others = [] if self.bare else list(self.target.exported(example))
+        self.names = (*others[:1], LOGITS, *others[1:])
         shape = preprocess.shape if raw or channels_first else preprocess.stored_shape
         stored = torch.float32 if raw or channels_first else getattr(torch, preprocess.dtype)
         self.example = torch.zeros(2, *shape, dtype=stored)
@@ -66,7 +68,7 @@ class Whole(nn.Module):
             x = x if self.channels_first else x.movedim(-1, 1)
             x = (x.to(torch.float32) - self.mean) * self.scale
         logits = main_head(self.core(x.to(self.kind))).float()
-        if self.raw:
+        if self.bare:
             return (logits,)
         rows, *others = self.target.exported(logits).values()
         return (rows, logits, *others)

@@ -21,6 +21,8 @@ Floats = NDArray[np.float64]
 
 EACH = tuple(range(len(THRESHOLDS)))
 """The numbers of all thresholds."""
+AT_50, AT_75 = 0, 5
+"""The numbers of an overlap of 0.5 and of 0.75."""
 RECALLS = np.linspace(0, 1, 101)
 """At which precision is looked up."""
 FEW = (1, 10, MOST)
@@ -76,12 +78,20 @@ def detection_scores(matches: Sequence[ClassMatches]) -> DetectionScores:
     recalls = [np.stack([recall(found, most=most)[0] for found in matches]) for most in FEW]
     by_size = np.stack([[recall(found, size=size)[0] for size in range(1, len(SIZES))] for found in matches])
     return DetectionScores(
-        *(_mean(everything[:, 0, which]) for which in (slice(None), THRESHOLDS == 0.5, np.isclose(THRESHOLDS, 0.75))),
-        *(_mean(everything[:, size]) for size in range(1, len(SIZES))),
-        *(_mean(found) for found in recalls),
-        *(_mean(by_size[:, size]) for size in range(len(SIZES) - 1)),
+        ap=_mean(everything[:, 0]),
+        ap50=_mean(everything[:, 0, AT_50]),
+        ap75=_mean(everything[:, 0, AT_75]),
+        ap_small=_mean(everything[:, 1]),
+        ap_medium=_mean(everything[:, 2]),
+        ap_large=_mean(everything[:, 3]),
+        ar1=_mean(recalls[0]),
+        ar10=_mean(recalls[1]),
+        ar100=_mean(recalls[2]),
+        ar_small=_mean(by_size[:, 0]),
+        ar_medium=_mean(by_size[:, 1]),
+        ar_large=_mean(by_size[:, 2]),
         per_class=np.array([_mean(of[0]) for of in everything]),
-        per_class50=everything[:, 0, 0],
+        per_class50=everything[:, 0, AT_50],
     )
 
 

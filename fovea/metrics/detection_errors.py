@@ -1,7 +1,7 @@
 """Why what was found is wrong: errors by kind and what each costs, and which class is taken for which.
 
-Bolya, Foley, Hays and Hoffman 2020, arXiv:2008.08115 (TIDE). K is the number of classes, N that of images; indices are
-int64, figures float64.
+Bolya, Foley, Hays and Hoffman 2020, arXiv:2008.08115 (TIDE). K is the number of classes, N that of images; classes
+are (D,) int64, figures float64.
 """
 
 from collections.abc import Sequence
@@ -33,7 +33,8 @@ class ErrorKind(NamedTuple):
     """One kind of error."""
 
     name: str
-    count: int
+    errors: int
+    """How many there are."""
     cost: float
     """How much average precision would be higher without these errors alone, 0 to 1."""
 
@@ -55,7 +56,7 @@ class _Image:
 
 
 def error_kinds(images: Sequence[Compared], *, classes: int, overlap: float = FOUND) -> list[ErrorKind]:
-    """Return the six kinds of error with counts and costs, for K `classes`.
+    """Return the six kinds of error with their numbers and costs, for K `classes`.
 
     What was found and is wrong has one kind, the first that applies of: `location` (it overlaps an object of its class
     by 0.1 to 0.5), `class` (one of another class by 0.5), `duplicate` (one that another has found), `background` (none

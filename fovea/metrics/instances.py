@@ -95,7 +95,7 @@ def panoptic_counts(truth: Segments, found: Segments, *, classes: int) -> Panopt
     wrong, missed = ~hits.any(axis=1) & ~ignored, ~hits.any(axis=0) & ~pairs.crowd
     own = pairs.found_classes
     return PanopticCounts(
-        np.bincount(own, (pairs.overlaps * hits).sum(axis=1), classes),
+        np.bincount(own, (pairs.overlaps * hits).sum(axis=1), classes).astype(np.float64),
         np.bincount(own[hits.any(axis=1)], minlength=classes).astype(np.float64),
         np.bincount(own[wrong], minlength=classes).astype(np.float64),
         np.bincount(pairs.classes[missed], minlength=classes).astype(np.float64),

@@ -14,6 +14,7 @@ from fovea.metrics.resampling import bootstrap_interval
 
 Masks = NDArray[np.uint8]
 Floats = NDArray[np.float64]
+Counts = NDArray[np.int64] | Floats
 
 VOID = 255
 """The class of pixels that are neither learned nor scored."""
@@ -22,10 +23,10 @@ VOID = 255
 class PixelCounts(NamedTuple):
     """How many known pixels there are of each class, each (..., K)."""
 
-    hits: Floats
+    hits: Counts
     """Of the class in truth and answer."""
-    truth: Floats
-    predicted: Floats
+    truth: Counts
+    predicted: Counts
 
     def weighted(self, weights: Floats) -> "PixelCounts":
         """Return sums over the images (N, K), each counted as often as weights (B, N) float64 say: (B, K)."""
@@ -96,5 +97,5 @@ def mask_interval(
     return bootstrap_interval(lambda weights: score(counts.weighted(weights)), len(counts.hits), confidence=confidence)
 
 
-def _ratio(part: Floats, whole: Floats) -> Floats:
+def _ratio(part: Counts, whole: Counts) -> Floats:
     return np.where(whole > 0, part / np.where(whole > 0, whole, 1), np.nan)

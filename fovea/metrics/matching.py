@@ -101,10 +101,13 @@ def _of_class(images: Sequence[Compared], index: int, thresholds: Floats, ranges
         ranks.append(np.arange(len(own)))
         hits.append(hit)
         ignored.append(free | (~hit & outside))
-    joined = [np.concatenate(parts) for parts in (scores, numbers, ranks)]
-    flags = [np.concatenate(parts, axis=2) for parts in (hits, ignored)]
     return ClassMatches(
-        scores=joined[0], images=joined[1], ranks=joined[2], hits=flags[0], ignored=flags[1], wanted=wanted
+        scores=np.concatenate(scores),
+        images=np.concatenate(numbers),
+        ranks=np.concatenate(ranks),
+        hits=np.concatenate(hits, axis=2),
+        ignored=np.concatenate(ignored, axis=2),
+        wanted=wanted,
     )
 
 

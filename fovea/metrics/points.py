@@ -93,7 +93,7 @@ def object_keypoint_similarity(
     """
     place = np.asarray(found, np.float64)[:, None, :, :2]
     away = place - truth[None, :, :, :2]
-    labelled = truth[..., 2] > 0
+    labelled = np.asarray(truth[..., 2] > 0)
     counted = np.where(labelled.any(axis=1, keepdims=True), labelled, True)
     if boxes is not None:
         sides = boxes[:, 2:] - boxes[:, :2]
@@ -122,7 +122,7 @@ def compared_points(
         found_areas=spans[:, 0] * spans[:, 1],
         scores=scores,
         overlaps=object_keypoint_similarity(truth, areas, found, deviations=deviations, boxes=boxes),
-        ignored=~(truth[..., 2] > 0).any(axis=1),
+        ignored=np.asarray(~(truth[..., 2] > 0).any(axis=1)),
     )
 
 

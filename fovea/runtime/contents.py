@@ -23,7 +23,10 @@ class Contents:
     input: str
     """The name of the input."""
     outputs: tuple[str, ...]
-    """The names of the decoded rows, the logits, and, of labels, of those that are present."""
+    """The names of the decoded rows, the logits, and, of labels, of those that are present.
+
+    Where a file holds no decoded rows, that of the logits stands for them.
+    """
     rows: tuple[Shape, ...]
     """The shape of each of the first two outputs for one sample; None for a length that depends on the network."""
     batch: int | None
@@ -56,7 +59,9 @@ def check_contents(file: OnnxFile) -> Contents:
     _check_export(file, card)
     given = _input(file, card)
     outputs = _outputs(file, card)
-    rows = (card.target.row_shape, card.target.output_shape)
+    in_graph = card.target.decoded_in_graph
+    outputs = outputs if in_graph else outputs * 2
+    rows = (card.target.row_shape if in_graph else card.target.output_shape, card.target.output_shape)
     shapes = dict(zip(outputs, (*rows, rows[0]), strict=False))
     batch = given.shape[0] if given.shape and isinstance(given.shape[0], int) else None
     plan = planned(file, given, card.preprocess.stored_shape, shapes)
@@ -133,7 +138,9 @@ def _text(value: Value) -> str:
 def _outputs(file: OnnxFile, card: Card) -> tuple[str, ...]:
     """Return the names of the outputs, whose number, types and columns are those of the card's task."""
     target = card.target
-    wanted = [(target.row_name, target.row_dtype, target.row_shape), ("logits", "float32", target.output_shape)]
+    wanted = [("logits", "float32", target.output_shape)]
+    if target.decoded_in_graph:
+        wanted.insert(0, (target.row_name, target.row_dtype, target.row_shape))
     if target.several:
         wanted.append(("present", "bool", target.row_shape))
     found = [(value.name, value.dtype) for value in file.outputs]

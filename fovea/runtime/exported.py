@@ -97,7 +97,7 @@ class Exported:
             BundleError: the network fails, or says something that is no finite number.
             UsageError: samples of another shape or type than the network takes.
         """
-        rows: Rows = self._outputs(0, samples, batch=batch)
+        rows: Rows = self._rows(samples, batch=batch)
         if rows.dtype != np.float32:
             return rows
         rows = rows.astype(np.float64)
@@ -108,6 +108,10 @@ class Exported:
         ):
             raise BundleError("What the network calls probabilities does not lie from 0 to 1; export it again.")
         return rows
+
+    def _rows(self, samples: Samples, *, batch: int, progress: Progress | None = None) -> NDArray[Any]:
+        rows = self._outputs(0, samples, batch=batch, progress=progress)
+        return rows if self.target.decoded_in_graph else self.target.rows_of(rows)
 
     def logits(self, samples: Samples, *, batch: int = 256, progress: Progress | None = None) -> NDArray[np.float32]:
         """Return the network's outputs (N, K) float32 as they are before they are decoded; errors as `scores`."""
@@ -128,8 +132,9 @@ class Exported:
                 "`fovea predict` works without."
             ) from error
         if protocol == PLAIN:
-            said = 0 if self.target.lies_on_image else 1  # decoded rows are condensed outputs
-            return torch.from_numpy(self._outputs(said, samples, batch=batch, progress=progress))
+            if self.target.lies_on_image:  # decoded rows are what is kept of outputs
+                return torch.from_numpy(self._rows(samples, batch=batch, progress=progress))
+            return torch.from_numpy(self.logits(samples, batch=batch, progress=progress))
         kind = inputs.kind_of(self.preprocess)
         found = []
         for first in range(0, len(samples), batch):

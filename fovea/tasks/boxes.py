@@ -60,6 +60,7 @@ class Boxes(Named):
     asks: ClassVar[str] = "boxes"
     forms: ClassVar[tuple[str, ...]] = ("centres",)
     lies_on_image: ClassVar[bool] = True
+    decoded_in_graph: ClassVar[bool] = False
     calibrates: ClassVar[bool] = False
     row_name: ClassVar[str] = "boxes"
     sections: ClassVar[tuple[str, ...]] = ("boxes", "found_boxes")
@@ -191,11 +192,15 @@ class Boxes(Named):
         """Return what was found: (N, K + 4, h, w) float32 to (N, 100, 6) float32."""
         import torch
 
+        return torch.from_numpy(self.rows_of(outputs.detach().float().cpu().numpy()))
+
+    def rows_of(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return what was found, (N, 100, 6) float32, of outputs (N, K + 4, h, w)."""
         kept = np.zeros((len(outputs), MOST, SCORE + 1), np.float32)
         kept[..., CLASS] = -1
-        for rows, found in zip(kept, self.decoder.decoded(outputs.detach().cpu().numpy()), strict=True):
+        for rows, found in zip(kept, self.decoder.decoded(outputs), strict=True):
             rows[: len(found)] = found
-        return torch.from_numpy(kept)
+        return kept
 
     def score(self, outputs: "Tensor", labels: "Tensor", loss: Criterion) -> Score:
         """Return AP50 of condensed outputs (N, 100, 6)."""

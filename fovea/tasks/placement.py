@@ -29,6 +29,9 @@ class Placement:
     lies_on_image: ClassVar[bool] = False
     """Whether a target has its place on the image, and moves with it: `laid`, `moved`."""
 
+    decoded_in_graph: ClassVar[bool] = True
+    """Whether an exported file holds the decoded rows beside the logits; else `rows_of` makes them in NumPy."""
+
     @classmethod
     def stored(cls, frame: Frame) -> StoredTarget | None:
         """Return how targets that are files are kept beside their samples; None where labels are arrays already."""
@@ -60,6 +63,10 @@ class Placement:
 
         All that is called `outputs` in `score`, `decode`, `figures`, `measured` and `mistakes` is this.
         """
+        return outputs
+
+    def rows_of(self, outputs: NDArray[np.float32]) -> NDArray[Any]:
+        """Return the decoded rows (N, ...) of outputs (N, K, ...), where files do not hold them."""
         return outputs
 
     def watched(self, rows: NDArray[Any]) -> NDArray[np.float64]:

@@ -53,6 +53,7 @@ class Points(Named):
     asks: ClassVar[str] = "points"
     forms: ClassVar[tuple[str, ...]] = ("heat maps",)
     lies_on_image: ClassVar[bool] = True
+    decoded_in_graph: ClassVar[bool] = False
     calibrates: ClassVar[bool] = False
     row_name: ClassVar[str] = "points"
     sections: ClassVar[tuple[str, ...]] = ("points", "found_points")
@@ -192,8 +193,11 @@ class Points(Named):
         """Return where points were found: (N, P, h, w) float32 to (N, P, 3) float32."""
         import torch
 
-        found = peaks_of(outputs.detach().float().cpu().numpy(), stride=STRIDE)
-        return torch.from_numpy(found.astype(np.float32))
+        return torch.from_numpy(self.rows_of(outputs.detach().float().cpu().numpy()))
+
+    def rows_of(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return where points were found, (N, P, 3) float32, of maps (N, P, h, w)."""
+        return peaks_of(outputs, stride=STRIDE).astype(np.float32)
 
     def score(self, outputs: "Tensor", labels: "Tensor", loss: Criterion) -> Score:
         """Return the normalised mean error of condensed outputs (N, P, 3)."""

@@ -17,7 +17,7 @@ def compared(truth, found):
 
 def counts_and_costs(*images, classes=2):
     kinds = error_kinds([compared(*image) for image in images], classes=classes)
-    return {kind.name: kind.count for kind in kinds if kind.count}, {
+    return {kind.name: kind.errors for kind in kinds if kind.errors}, {
         kind.name: pytest.approx(kind.cost) for kind in kinds if kind.cost
     }
 

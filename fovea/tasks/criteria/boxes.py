@@ -1,6 +1,7 @@
 """How much boxes overlap, as numbers that have gradients.
 
-Boxes are (..., 4) float32: x0, y0, x1, y1 in pixels. Imported late: it needs PyTorch.
+Boxes are (N, 4) float32, or with more dimensions before the last: x0, y0, x1, y1 in pixels. Imported late: it needs
+PyTorch.
 """
 
 import torch

@@ -55,5 +55,5 @@ def coordinates_loss(outputs: Tensor, points: Tensor, *, size: tuple[int, int]) 
     H, W = size
     wanted = points[..., :2].to(outputs.dtype) / outputs.new_tensor([W, H])
     labelled = (points[..., 2:] > 0).to(outputs.dtype).expand_as(wanted)
-    errors = (outputs.unflatten(1, (-1, 2)) - wanted).abs() * labelled
+    errors: Tensor = (outputs.reshape(wanted.shape) - wanted).abs() * labelled
     return errors.sum() / labelled.sum().clamp(min=1)
