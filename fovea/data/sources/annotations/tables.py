@@ -1,7 +1,7 @@
 """Which class each value of the masks of a folder stands for: by its `classes.csv`, a convention, or what is found."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -155,7 +155,7 @@ def _values(masks: Sequence[Path], *, colours: bool, progress: Progress | None) 
     return values
 
 
-def _distinct(mask: Path, colours: bool) -> Iterable[int]:
+def _distinct(mask: Path, colours: bool) -> Sequence[int]:
     try:
         return distinct(decode_values(mask, colours=colours), colours=colours).tolist()  # type: ignore[no-any-return]
     except ImageError:  # said of it when it is decoded to be learned
