@@ -159,6 +159,11 @@ class Boxes(Named):
         return len(self.names)
 
     @property
+    def row_shape(self) -> tuple[int | None, ...]:
+        """(100, 6)."""
+        return (MOST, SCORE + 1)
+
+    @property
     def output_shape(self) -> tuple[int | None, ...]:
         """(K + 4, h, w)."""
         return (self.outputs + SIDES, None, None)

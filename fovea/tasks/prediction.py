@@ -49,6 +49,10 @@ class Prediction:
             return self.present
         return self.scores or [(self.label, "")]
 
+    def attached(self) -> dict[str, Any]:
+        """Return what a server sends beside `to_dict`, as JSON values."""
+        return {}
+
     def to_dict(self) -> dict[str, Any]:
         """Return what applies as JSON values: `predictions` (of labels those present, and all `scores`), or `value`."""
         if self.value is not None:
