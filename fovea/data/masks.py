@@ -92,16 +92,18 @@ class MaskFile:
 
 @dataclass(frozen=True, eq=False)
 class DrawnMask:
-    """A mask that is drawn: the large shapes first, so that small ones are not hidden; class 0 where there is none."""
+    """A mask that is drawn: the large shapes first, so that small ones are not hidden."""
 
     size: tuple[int, int]
     """(h, w) of the image in whose pixels the shapes are given."""
     shapes: Sequence[Shape]
+    ground: int = 0
+    """The class where no shape is."""
 
     @property
     def key(self) -> str:
-        """Digest of size and shapes."""
-        digest = hashlib.sha256(repr(self.size).encode())
+        """Digest of size, ground and shapes."""
+        digest = hashlib.sha256(repr((self.size, self.ground)).encode())
         for shape in self.shapes:
             digest.update(shape.digested)
         return digest.hexdigest()
@@ -110,7 +112,7 @@ class DrawnMask:
         """Return the mask, uint8 (h, w). Raises: ImageError where the image has another size than is said of it."""
         if self.size != tuple(size):
             raise MaskSizeError(f"its annotation is for {_size(self.size)} pixels, and it has {_size(size)}")
-        return draw(self.shapes, self.size)
+        return draw(self.shapes, self.size, ground=self.ground)
 
 
 def packed(colours: NDArray[np.uint8]) -> NDArray[np.int32]:

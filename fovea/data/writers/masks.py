@@ -1,0 +1,42 @@
+"""Masks as files: PNG with a palette, whose indices are the classes, and the table that names them."""
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from fovea.preprocess import VOID
+from fovea.storage import write_atomically
+from fovea.tasks.mask_colours import palette
+from fovea.texts import in_cell
+
+TABLE = "classes.csv"
+
+
+def mask_png(mask: NDArray[np.uint8]) -> bytes:
+    """Return a mask uint8 (h, w) as a PNG whose pixels are the class indices, shown in the colours of the classes."""
+    image = Image.frombytes("P", (mask.shape[1], mask.shape[0]), np.ascontiguousarray(mask).tobytes())
+    image.putpalette(palette().tobytes())
+    with io.BytesIO() as stream:
+        image.save(stream, "PNG", optimize=False)
+        return stream.getvalue()
+
+
+def write_mask(path: Path, mask: NDArray[np.uint8]) -> None:
+    """Write a mask as `mask_png` gives it. Raises: StorageError."""
+    write_atomically(path, mask_png(mask))
+
+
+def write_table(folder: Path, classes: Sequence[str]) -> None:
+    """Write `classes.csv`, by which the masks of a folder are read back: the name of each index, and of void.
+
+    Raises: StorageError.
+    """
+    with io.StringIO(newline="") as stream:
+        rows = [(in_cell(name), index) for index, name in enumerate(classes)]
+        csv.writer(stream, lineterminator="\n").writerows([("name", "index"), *rows, ("void", VOID)])
+        write_atomically(folder / TABLE, stream.getvalue().encode())
