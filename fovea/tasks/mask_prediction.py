@@ -1,16 +1,14 @@
 """What a network says of the pixels of one image."""
 
 import base64
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from fovea.tasks.mask_colours import palette
+from fovea.tasks.mask_colours import mask_png, overlaid
 from fovea.tasks.prediction import LabelScore, Prediction
 
 SHOWN = 4
@@ -58,17 +56,13 @@ class MaskPrediction(Prediction):
         """Class and share, the largest first."""
         return self.scores
 
-    def png(self) -> bytes:
-        """Return the mask as a PNG: class indices, with the colours of the classes as its palette."""
-        picture = Image.fromarray(self.mask, "P")
-        picture.putpalette(palette().tobytes())
-        with io.BytesIO() as stream:
-            picture.save(stream, "PNG", optimize=True)
-            return stream.getvalue()
+    def drawn(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return the image (H, W, 3) uint8 under the colours of its mask."""
+        return overlaid(image, self.mask)
 
     def attached(self) -> dict[str, Any]:
         """Return the mask as a PNG in base64."""
-        return {"png": base64.b64encode(self.png()).decode()}
+        return {"png": base64.b64encode(mask_png(self.mask)).decode()}
 
     def to_dict(self) -> dict[str, Any]:
         """Return size, and name, pixels and share of each class that is there, as JSON values."""
