@@ -177,7 +177,7 @@ def cells(
     search = approximate(folder / "vectors", bare_index(embeddings, squares), "l2")
     print(f" cells: made in {time.perf_counter() - began:.0f} s; {search.probes} of {search.total} looked through")
     whole = nearest(queries, embeddings, K, squares=squares)
-    print_verdict(f"  recall@{K}, as it tells (images of the index)", search.recall, at_least=0.99)
+    print_verdict(f"  recall@{K}, as it tells (images of the index)", search.recall.mean, at_least=0.99)
     print_verdict(
         f"  recall@{K} of queries that are not in it", recall(search.nearest(queries, K), whole), at_least=0.99
     )
@@ -224,7 +224,7 @@ def real_cells(folder: Path, model: str, data: str) -> None:
         whole = nearest(queries, index.embeddings, K, metric=metric, squares=index.squares)
         half_found = nearest(queries, np.asarray(index.embeddings, np.float16), K, metric=metric)
         print(f" {metric}: {search.probes} of {search.total} cells")
-        print_verdict(f"  recall@{K}, as it tells (images of the index)", search.recall, at_least=0.99)
+        print_verdict(f"  recall@{K}, as it tells (images of the index)", search.recall.mean, at_least=0.99)
         print_verdict(f"  recall@{K} of test images", recall(search.nearest(queries, K), whole), at_least=0.99)
         print_verdict(f"  recall@{K} of float16, exact search", recall(half_found, whole), at_least=0.999)
 
