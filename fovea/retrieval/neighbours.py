@@ -9,6 +9,7 @@ Queries are (Q, D), embeddings (N, D), both float.
 
 import warnings
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
@@ -21,11 +22,11 @@ Metric = Literal["l2", "cosine"]
 METRICS: tuple[str, ...] = get_args(Metric)
 QUERIES = 1024
 """At a time: enough for the rate of matrix products, whatever is read from the disk again for the next ones."""
-SCORES = 1 << 18
+SCORES = 1 << 19
 """Products that are held at a time, near the processor."""
 ROWS = range(1024, 65_537)
 """Embeddings at a time, from the fewest to the most."""
-MULTIPLE = 64
+MULTIPLE = 128
 """Of which they are one: what is left over costs the matrix library more."""
 WIDENED = 1024
 """The same of float16: as float32 they stay near the processor."""
@@ -80,6 +81,8 @@ def nearest(
         _Search(asked[first : first + QUERIES], k, metric).over(embeddings, squares, _told(progress, first, len(asked)))
         for first in range(0, len(asked), QUERIES)
     ]
+    if len(found) == 1:
+        return found[0]
     if not found:
         return Neighbours(np.empty((0, k), np.int64), np.empty((0, k), np.float32))
     return Neighbours(*(np.concatenate(column) for column in zip(*found, strict=True)))
@@ -140,9 +143,8 @@ class _Search:
     def __init__(self, queries: NDArray[np.float32], k: int, metric: str) -> None:
         self.queries, self.k, self.metric = queries, k, metric
         self.squares = np.einsum("qd,qd->q", queries, queries, dtype=np.float64)
-        norms = np.sqrt(np.where(self.squares > 0, self.squares, 1))
-        factors = (-queries / norms[:, None]).astype(np.float32) if metric == "cosine" else -queries
-        self.factors, self._zero = torch.from_numpy(factors), torch.zeros(1)
+        norms = np.sqrt(np.where(self.squares > 0, self.squares, 1))[:, None] if metric == "cosine" else 1
+        self.factors, self._zero = torch.from_numpy((queries / -norms).astype(np.float32)), torch.zeros(1)
         Q = len(queries)
         self.lowest = np.full(Q, np.inf)
         """(Q,): the k-th score so far."""
@@ -205,7 +207,7 @@ class _Search:
         limits = np.nextafter(self._limits().astype(np.float32), np.float32(np.inf))
         below = self._near[: scores.size]
         np.less_equal(scores, limits[:, None], out=below.reshape(scores.shape))
-        near = _true_places(below)
+        near = np.flatnonzero(below)
         if not len(near):
             return
         which, rows = np.divmod(near, scores.shape[1])
@@ -249,7 +251,7 @@ class _Search:
         return chosen, np.where(there, distances[chosen] if len(order) else np.inf, np.inf)
 
     def _nearest(self, embeddings: Floats) -> Neighbours:
-        if self.k:
+        if self.k and len(self.found.which) > 2 * len(self.queries) * self.k:
             self._prune()
         chosen, distances = self._exactly(embeddings)
         if (chosen < 0).any() or not np.isfinite(distances).all():
@@ -273,19 +275,20 @@ def _squares(block: torch.Tensor) -> NDArray[np.float32]:
     return squares
 
 
-def _true_places(values: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Return where few of many values (n,) are true, eight at a time: several times as fast as one by one."""
-    whole = len(values) // 8 * 8
-    eights = np.flatnonzero(values[:whole].view(np.uint64))
-    places = (8 * eights[:, None] + np.arange(8)).ravel()
-    return np.concatenate([places[values[places]], whole + np.flatnonzero(values[whole:])])
-
-
 def _tensor(array: Floats) -> torch.Tensor:
     """Return an array as a tensor, in the same memory where that can be."""
+    _let_warn()
+    return torch.from_numpy(np.require(array, requirements=("C_CONTIGUOUS", "ALIGNED")))
+
+
+@cache
+def _let_warn() -> None:
+    """Let PyTorch warn of an array that cannot be written, here where nobody writes; it does so once in a process."""
+    fixed = np.zeros(1)
+    fixed.flags.writeable = False
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of a mapped file that nobody writes to
-        return torch.from_numpy(np.require(array, requirements=("C_CONTIGUOUS", "ALIGNED")))
+        warnings.simplefilter("ignore")
+        torch.from_numpy(fixed)
 
 
 def _blocks(embeddings: Floats, rows: int) -> Iterator[tuple[int, torch.Tensor]]:
