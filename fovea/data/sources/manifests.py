@@ -151,7 +151,7 @@ def load_listed(
     """
     seen = inputs.kind(input) if input is not None else _kind_listed(file, columns)
     labels = [columns.label if columns.label in header_of(file) else columns.path]
-    found = _listed(file, columns, labels=labels, options="`--path-column`", seen=seen)
+    found = read_listed(file, columns, labels=labels, options="`--path-column`", seen=seen)
     records: dict[str, Record] = {}
     labelled, bad = set[str](), list[BadFile]()
     for row, path, name in zip(found.rows, found.paths, found.names, strict=True):
