@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from fovea.decoding.boxes import areas, overlaps
+from fovea.decoding.boxes import SIDES, areas, overlaps
 from fovea.decoding.centres import Centres
-from fovea.decoding.centres import SIDES as SIDES_OF_A_BOX
 from fovea.errors import DataError
 from fovea.metrics.boxes import EACH, ap_interval, compared_boxes, detection_scores
 from fovea.metrics.matching import ClassMatches, matched
