@@ -22,6 +22,7 @@ from fovea.metrics.matching import ClassMatches, matched
 from fovea.tasks import check_loss, register
 from fovea.tasks.box_figures import BoxFigures, known
 from fovea.tasks.box_prediction import BoxPrediction
+from fovea.tasks.drawn import boxed
 from fovea.tasks.figures import Measured, Mistake
 from fovea.tasks.named import Named
 from fovea.tasks.places import Frame, Movement
@@ -243,6 +244,12 @@ class Boxes(Named):
         found = cast(BoxPrediction, prediction).found.copy()
         found[:, 1:5] = np.clip(frame.boxes_in_image(found[:, 1:5], size), 0, [size[1], size[0], size[1], size[0]])
         return BoxPrediction.of(found, self.names)
+
+    def drawn(self, label: NDArray[Any], image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return an image (H, W, C) uint8 with its boxes (M, 7)."""
+        boxes = _as_found(label[label[:, CLASS] >= 0])
+        boxes[:, SCORE] = np.nan
+        return boxed(image, boxes, self.names)
 
     def matched(self, labels: Labels, classes: Sequence[str]) -> Labels:
         """Return boxes of a data set with these `classes` in the classes of the network."""

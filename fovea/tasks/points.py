@@ -17,6 +17,7 @@ from fovea.errors import DataError
 from fovea.metrics.points import box_sizes, correct_points, normalised_errors, point_distances
 from fovea.metrics.resampling import mean_interval
 from fovea.tasks import check_loss, register
+from fovea.tasks.drawn import pointed
 from fovea.tasks.figures import Measured, Mistake
 from fovea.tasks.named import Named
 from fovea.tasks.opposites import Opposites, opposites_by_name, opposites_by_place
@@ -235,6 +236,10 @@ class Points(Named):
         """Return points of the input as points of its image."""
         points = cast(PointPrediction, prediction).points
         return PointPrediction.of(frame.points_in_image(points, size), self.names)
+
+    def drawn(self, label: NDArray[Any], image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return an image (H, W, C) uint8 with its labelled points (P, 3)."""
+        return pointed(image, label[label[:, 2] > 0])
 
     def matched(self, labels: Labels, classes: Sequence[str]) -> Labels:
         """Return points of a data set with these names in the order of the network; others are not labelled."""
