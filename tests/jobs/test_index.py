@@ -357,7 +357,7 @@ def test_the_command_says_what_it_did(make_bundle, images, tmp_path, capsys):
     assert run(command) == 0
     first, second = capsys.readouterr().out.splitlines()
     assert first.startswith(f"{tmp_path / 'x.fovea-index'}: 9 images, 3 numbers each, ")
-    assert second == "9 embedded, 0 kept, 0 dropped; before head.logits"
+    assert second == "9 embedded, 0 kept, 0 dropped; before head.logits, l2"
     assert run([*command, "--json", "--drop", "red/*", "--drop", "blue/*"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["images"], found["kept"], found["dropped"]) == (3, 3, 6)

@@ -19,6 +19,7 @@ from fovea.data.shapes import Shape, from_runs, runs_from_text
 from fovea.data.sources.annotations.assembly import Sample, assembled
 from fovea.data.sources.annotations.boxes import Box, Boxed, ImageFiles, boxes_dataset
 from fovea.data.sources.annotations.documents import LARGEST_JSON, read_bytes, read_json
+from fovea.data.sources.annotations.points import points_dataset
 from fovea.data.sources.archives import Progress
 from fovea.data.sources.folders import is_ignored, subfolders
 from fovea.errors import DataError, listed
@@ -321,8 +322,8 @@ def _points(read: Sequence[Coco], images: ImageFiles, name: str, known: Sequence
         if len(found) == 1:
             samples.append(Sample(file.part, called, path, found[0]))
     notes = [f"{several:,} images with the points of several objects are left out: one object is learned"]
-    classes = checked_names(names, where=f"`{read[0].file}`")
-    return assembled(samples, name=name, task="points", classes=classes, notes=notes if several else (), bad=bad)
+    names = checked_names(names, where=f"`{read[0].file}`")
+    return points_dataset(samples, name=name, names=names, notes=notes if several else (), bad=bad)
 
 
 def _keypoints(entry: Fields, count: int) -> NDArray[np.float32] | None:
