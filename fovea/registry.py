@@ -268,6 +268,15 @@ def arguments_of(name: str, **arguments: object) -> dict[str, object]:
     return {key: list(value) if isinstance(value, tuple) else value for key, value in resolved.items()}
 
 
+def body_of(name: str, arguments: Mapping[str, object]) -> str:
+    """Return the network whose weights fit all but the head: the backbone, where a network is built on one.
+
+    >>> body_of("unet_on", {"backbone": "mobilenet_v2"}), body_of("lenet5", {})
+    ('mobilenet_v2', 'lenet5')
+    """
+    return str(arguments.get("backbone", name))
+
+
 def parsed(name: str, key: str, text: str) -> object:
     """Return `text` as a value of the network's argument `key`, in the type of its default.
 

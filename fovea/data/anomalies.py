@@ -22,6 +22,8 @@ BLANK_LEVELS = 2
 DARK_LEVELS = 17
 """Of 255: an image without a brighter pixel is nearly black. Values of 12 bits in a file of 16 reach 16."""
 CHUNK = 2048
+ANNOTATIONS = (".xml", ".txt", ".json", ".csv", ".yaml", ".yml", ".names")
+"""Suffixes of files that say where things lie on images."""
 
 
 class ImageHeader(NamedTuple):
@@ -133,12 +135,16 @@ def find_strays(root: Path, dataset: Dataset) -> list[str]:
     """Return the names, relative to `root`, of files below it that are no part of the data set; hidden ones aside."""
     known = {os.path.realpath(file) for part in dataset.parts.values() for file in part.files or ()}
     known |= {os.path.realpath(root / bad.name) for bad in dataset.bad_files}
+    said_by = ANNOTATIONS if dataset.kind.lies_on_image else ()
+    if dataset.kind.lies_on_image:  # of masks that are files
+        targets = (target for part in dataset.parts.values() for target in part.labels if part.labels.dtype == object)
+        known |= {os.path.realpath(target.path) for target in targets if hasattr(target, "path")}
     strays = []
     for folder, folders, files in os.walk(root, followlinks=False):
         folders[:] = sorted(name for name in folders if not is_ignored(name))
         if os.path.realpath(folder) in known:  # its files are one sample
             continue
-        paths = (Path(folder, name) for name in files if not is_ignored(name))
+        paths = (Path(folder, name) for name in files if not is_ignored(name) and not name.lower().endswith(said_by))
         strays += [path.relative_to(root).as_posix() for path in paths if os.path.realpath(path) not in known]
     return sorted(strays)
 

@@ -9,6 +9,7 @@ from fovea.data.anomalies import Lengths, Sizes
 from fovea.data.dataset import BadFile
 from fovea.data.duplicates.groups import Group
 from fovea.data.label_faults import LabelFault, LabelFaults
+from fovea.data.target_faults import Fault, Targets
 
 IMBALANCE = 10
 """The largest class has at least so many times the images of the smallest: worth a word, no fault."""
@@ -53,6 +54,8 @@ class DataCheck:
     """What the samples are called."""
     label_faults: LabelFaults | None = None
     """Labels that look wrong to a network; None where none was asked."""
+    targets: Targets | None = None
+    """What is wrong with masks, boxes or points; None where labels do not lie on images."""
 
     @property
     def findings(self) -> list[Finding]:
@@ -65,6 +68,7 @@ class DataCheck:
             Finding("leaks between parts", *_counted(self.leaks)),
             Finding("exact duplicates", *_counted(exact)),
             *self._doubted(),
+            *self._on_images(),
             *self._by_kind(),
             Finding("stray files", len(self.strays), _first(self.strays), fault=False),
             self._imbalance(),
@@ -76,6 +80,16 @@ class DataCheck:
             return []
         faults = self.label_faults.faults
         return [Finding("labels that look wrong", len(faults), _first(map(_doubt_text, faults)), fault=False)]
+
+    def _on_images(self) -> list[Finding]:
+        """Return what masks, boxes or points are looked at for."""
+        if self.targets is None:
+            return []
+        found = {what: self.targets.found(what) for what in self.targets.looked_for}
+        return [
+            Finding(what, len(found[what]), _first(map(_fault_text, found[what])), fault=fault)
+            for what, fault in self.targets.looked_for.items()
+        ]
 
     def _by_kind(self) -> list[Finding]:
         """Return what only images, or only samples that have a length, are looked at for."""
@@ -114,8 +128,9 @@ class DataCheck:
 
     @property
     def faults(self) -> int:
-        """How many files, groups of duplicates and classes are not as they should be."""
-        return len(self.bad_files) + len(self.groups) + len(self.empty_classes)
+        """How many files, groups of duplicates, classes and targets on images are not as they should be."""
+        on_images = sum(finding.found for finding in self._on_images() if finding.fault)
+        return len(self.bad_files) + len(self.groups) + len(self.empty_classes) + on_images
 
     def summary(self) -> list[str]:
         """Return lines for a person: what was looked at, the sizes and the channels."""
@@ -128,7 +143,9 @@ class DataCheck:
             for part, values in self.channels.items()
         ]
         doubted = [f"labels: {line}" for line in self.label_faults.lines] if self.label_faults else []
-        return [f"{self.data}: {parts} {self.nouns}{classes}", *self._size_lines(), *channels, *self.notes, *doubted]
+        objects = self.targets.lines if self.targets else ()
+        first = f"{self.data}: {parts} {self.nouns}{classes}"
+        return [first, *self._size_lines(), *channels, *objects, *self.notes, *doubted]
 
     def _size_lines(self) -> list[str]:
         if self.sizes is not None:
@@ -162,6 +179,7 @@ class DataCheck:
             "sizes": self.sizes and self.sizes._asdict(),
             "lengths": self.lengths and self.lengths._asdict(),
             "label_faults": self.label_faults and self.label_faults.to_dict(),
+            "targets": self.targets and self.targets.to_dict(),
         }
 
     def _imbalance(self) -> Finding:
@@ -187,6 +205,10 @@ def _place(image: tuple[str, str]) -> str:
 
 def _dark_text(dark: Sequence[tuple[str, str]]) -> str:
     return f"{_first(map(_place, dark))}; values of 12 bits in a file of 16 come out so: multiply by 16" if dark else ""
+
+
+def _fault_text(fault: Fault) -> str:
+    return f"{_place((fault.name, fault.part))}{': ' if fault.detail else ''}{fault.detail}"
 
 
 def _doubt_text(fault: LabelFault) -> str:

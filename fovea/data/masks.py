@@ -22,6 +22,14 @@ from fovea.preprocess.values import decode_values
 Mask = NDArray[np.uint8]
 
 
+class MaskSizeError(ImageError):
+    """A mask that has another size than its image."""
+
+
+class UnknownValueError(ImageError):
+    """A mask with a value that is no class of its table."""
+
+
 @dataclass(frozen=True)
 class Table:
     """Which class each value of a mask file stands for."""
@@ -35,7 +43,7 @@ class Table:
     def classes_of(self, stored: NDArray[Any]) -> Mask:
         """Return the classes uint8 (H, W) of stored values (H, W), or colours (H, W, 3).
 
-        Raises: ImageError for a value that is not in the table.
+        Raises: UnknownValueError for a value that is not in the table.
         """
         values = packed(stored) if self.colours else stored
         order = np.argsort(self.values)
@@ -44,7 +52,7 @@ class Table:
         if (unknown := known[found] != values).any():
             value = int(values[unknown][0])
             share = f"{100 * unknown.mean():.2g} % of its pixels"
-            raise ImageError(f"{value_text(value, colours=self.colours)}, on {share}, is no class of the table")
+            raise UnknownValueError(f"{value_text(value, colours=self.colours)}, on {share}, is no class of the table")
         classes: Mask = np.array(self.classes, np.uint8)[order][found]
         return classes
 
@@ -73,25 +81,29 @@ class MaskFile:
         """
         stored = decode_values(self.path, colours=self.table.colours)
         if stored.shape[:2] != tuple(size):
-            raise ImageError(f"the mask `{self.path.name}` has {_size(stored.shape)} pixels, its image {_size(size)}")
+            raise MaskSizeError(
+                f"the mask `{self.path.name}` has {_size(stored.shape)} pixels, its image {_size(size)}"
+            )
         try:
             return self.table.classes_of(stored)
-        except ImageError as error:
-            raise ImageError(f"the mask `{self.path.name}`: {error}") from error
+        except UnknownValueError as error:
+            raise UnknownValueError(f"the mask `{self.path.name}`: {error}") from error
 
 
 @dataclass(frozen=True, eq=False)
 class DrawnMask:
-    """A mask that is drawn: the large shapes first, so that small ones are not hidden; class 0 where there is none."""
+    """A mask that is drawn: the large shapes first, so that small ones are not hidden."""
 
     size: tuple[int, int]
     """(h, w) of the image in whose pixels the shapes are given."""
     shapes: Sequence[Shape]
+    ground: int = 0
+    """The class where no shape is."""
 
     @property
     def key(self) -> str:
-        """Digest of size and shapes."""
-        digest = hashlib.sha256(repr(self.size).encode())
+        """Digest of size, ground and shapes."""
+        digest = hashlib.sha256(repr((self.size, self.ground)).encode())
         for shape in self.shapes:
             digest.update(shape.digested)
         return digest.hexdigest()
@@ -99,8 +111,8 @@ class DrawnMask:
     def read(self, size: tuple[int, int]) -> Mask:
         """Return the mask, uint8 (h, w). Raises: ImageError where the image has another size than is said of it."""
         if self.size != tuple(size):
-            raise ImageError(f"its annotation is for {_size(self.size)} pixels, and it has {_size(size)}")
-        return draw(self.shapes, self.size)
+            raise MaskSizeError(f"its annotation is for {_size(self.size)} pixels, and it has {_size(size)}")
+        return draw(self.shapes, self.size, ground=self.ground)
 
 
 def packed(colours: NDArray[np.uint8]) -> NDArray[np.int32]:

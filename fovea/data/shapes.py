@@ -41,11 +41,11 @@ class Shape:
         return covered
 
 
-def draw(shapes: Sequence[Shape], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Return the classes uint8 (h, w) of an image of `size`: the larger shapes below the smaller ones, 0 elsewhere."""
+def draw(shapes: Sequence[Shape], size: tuple[int, int], *, ground: int = 0) -> NDArray[np.uint8]:
+    """Return the classes uint8 (h, w) of an image of `size`: larger shapes below smaller ones, `ground` elsewhere."""
     covered = [shape.inside(size) for shape in shapes]
     areas = [int(each.sum()) for each in covered]
-    mask = np.zeros(size, np.uint8)
+    mask = np.full(size, ground, np.uint8)
     for index in sorted(range(len(shapes)), key=lambda index: -areas[index]):
         mask[covered[index]] = shapes[index].class_index
     return mask

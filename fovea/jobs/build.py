@@ -123,6 +123,8 @@ def build_file(
     preprocess: Preprocessing
     if len(shape) == 3:
         preprocess = _preprocess(channels, side, resize, mean=mean, std=std, origin=origin)
+        if registry.entry(name).answers != "classes" and resize is None:  # what lies at the border is asked for too
+            preprocess = dataclasses.replace(preprocess, crop=1.0)
     else:
         frames = int(str({"frames": shape[1], **resolved, **given}["frames"]))
         preprocess = _geometry(len(shape), channels, side, frames, resize=resize)

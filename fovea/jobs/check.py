@@ -17,6 +17,7 @@ from fovea.data.sources.parquet import parquet_files
 from fovea.data.sources.source import DataSource, Reading, reads_data
 from fovea.data.splits import surprises
 from fovea.data.statistics import channel_statistics
+from fovea.data.target_faults import survey_targets
 from fovea.display import Display
 from fovea.errors import UsageError
 from fovea.evaluation.label_faults import find_label_faults
@@ -74,6 +75,7 @@ def check(
         notes=(*dataset.notes, *surprises(dataset, fraction=Plan.val_fraction)),
         lengths=survey_lengths(dataset),
         nouns=kind.nouns,
+        targets=survey_targets(dataset, progress=display.counter("looking at labels")),
         label_faults=None
         if bundle is None
         else find_label_faults(bundle, dataset, source, model=_file_of(model), layer=layer, display=display),

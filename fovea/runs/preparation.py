@@ -183,7 +183,7 @@ def ready(
     known, origin = model, None
     if plan.start and blank:
         grown = shallow_network(plan, outputs=target.outputs, channels=geometry.channels) if plan.grow else None
-        known, name = grown or (model, architecture)
+        known, name = grown or (model, registry.body_of(architecture, arguments))
         origin = load_start(plan.start, known, architecture=name, display=display)
     dataset = _decoded(source, dataset, geometry, room=plan.room, display=display)
     train, plan = dataset.parts["train"], _bounded(plan, dataset)

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from fovea.decoding.boxes import areas, overlaps
-from fovea.decoding.centres import SIDES, Centres
+from fovea.decoding.boxes import SIDES, areas, overlaps
+from fovea.decoding.centres import Centres
 from fovea.errors import DataError
 from fovea.metrics.boxes import EACH, ap_interval, compared_boxes, detection_scores
 from fovea.metrics.matching import ClassMatches, matched
@@ -157,6 +157,11 @@ class Boxes(Named):
     def outputs(self) -> int:
         """One map of centres per class."""
         return len(self.names)
+
+    @property
+    def row_shape(self) -> tuple[int | None, ...]:
+        """(100, 6)."""
+        return (MOST, SCORE + 1)
 
     @property
     def output_shape(self) -> tuple[int | None, ...]:

@@ -23,10 +23,12 @@ def opposites_by_name(names: Sequence[str]) -> Opposites | None:
     """
     words = [_words(name) for name in names]
     index = {each: number for number, each in enumerate(words)}
-    partners = [index.get(tuple(SIDES.get(word, word) for word in each)) for each in words]
-    if not any(partner is not None and partner != number for number, partner in enumerate(partners)):
-        return None
-    return tuple(number if partner is None else partner for number, partner in enumerate(partners))
+    found = [index.get(tuple(SIDES.get(word, word) for word in each)) for each in words]
+    # both must mean each other: of names that differ only in their marks one is left
+    partners = [
+        number if partner is None or found[partner] != number else partner for number, partner in enumerate(found)
+    ]
+    return tuple(partners) if partners != [*range(len(names))] else None
 
 
 def opposites_by_place(points: NDArray[Any]) -> Opposites | None:

@@ -162,6 +162,11 @@ class Points(Named):
         return len(self.names)
 
     @property
+    def row_shape(self) -> tuple[int | None, ...]:
+        """(P, 3)."""
+        return (self.outputs, 3)
+
+    @property
     def output_shape(self) -> tuple[int | None, ...]:
         """(P, h, w)."""
         return (self.outputs, None, None)

@@ -67,7 +67,7 @@ class Pyramid(Classifier):
         self._taps = tuple(taps)
 
     def maps(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Return what `head` gets: the input (N, c_in, H, W), then the maps (N, c, h, w) of the taps."""
+        """Return what `head` gets, float: the input (N, c_in, H, W), then the maps (N, c, h, w) of the taps."""
         found = [x]
         for path, layer in steps(self, self._taps):
             x = layer(x)
@@ -76,7 +76,7 @@ class Pyramid(Classifier):
         return tuple(found)
 
     def features(self, x: Tensor) -> Tensor:
-        """Return the map of the last tap, (N, C, h, w)."""
+        """Return the map of the last tap, (N, C, h, w) float."""
         return self.maps(x)[-1]
 
     def forward(self, x: Tensor) -> Tensor:

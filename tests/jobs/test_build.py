@@ -83,6 +83,26 @@ def test_networks_for_photographs_take_the_centre_of_a_larger_image(tmp_path):
     assert built.summary()[3] == "Input    3x225x225, the centre of 256x256; 1,000 classes"
 
 
+def test_a_network_on_a_backbone_is_rebuilt_from_its_file_with_what_it_answers(tmp_path):
+    arguments = {"backbone": "cifar_resnet20", "width": 2, "size": 16, "classes": 3}
+    built = build_file("unet_on", out=tmp_path / "net.safetensors", **arguments)
+    found = load(built.model)
+    assert (found.card.target.name, found.card.arguments["backbone"]) == ("masks", "cifar_resnet20")
+    assert found.preprocess.crop == 1.0
+    torch.manual_seed(0)
+    own = registry.build("unet_on", **arguments)
+    assert found.model.state_dict().keys() == own.state_dict().keys()
+    assert (
+        build_file("centres", out=tmp_path / "net.safetensors", backbone="cifar_resnet20").card.target.name == "boxes"
+    )
+
+
+def test_a_network_whose_answers_no_kind_of_target_reads_is_refused(tmp_path):
+    with pytest.raises(UsageError, match=r"`yolo_v2_tiny_voc` answers boxes as `yolo2`, not `centres`"):
+        build_file("yolo_v2_tiny_voc", out=tmp_path / "net.safetensors")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_refused_file_leaves_what_was_there(tmp_path, weights):
     file, _, _ = weights
     (tmp_path / "net.safetensors").write_text("before")

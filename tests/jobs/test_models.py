@@ -36,6 +36,13 @@ def test_filters_narrow_down_together(options, found):
     assert names(**options) == found
 
 
+def test_networks_are_found_by_what_they_answer():
+    assert {entry.answers for entry in models(answers="masks")} == {"masks"}
+    assert {"unet", "unet_on"} <= {entry.name for entry in models(answers="masks")}
+    with pytest.raises(UsageError, match="Unknown answer `mask`; did you mean `masks`"):
+        models(answers="mask")
+
+
 @pytest.mark.parametrize("text", ["3504872", "3504872.0", "3504.872k", "3.504872M"])
 def test_a_limit_may_be_a_number_or_text_and_is_included(text):
     assert names("mobilenet_v2", max_params=text) == ["mobilenet_v2"]

@@ -14,6 +14,7 @@ from fovea.tasks.opposites import opposites_by_name, opposites_by_place
         (["leftHip", "rightHip", "tail"], (1, 0, 2)),
         (["eye.r", "eye.l", "left_paw"], (1, 0, 2)),
         (["wleft", "wright"], None),
+        (["left_eye", "left-eye", "right_eye"], (0, 2, 1)),
         (["0", "1"], None),
     ],
 )

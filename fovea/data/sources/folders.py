@@ -27,7 +27,7 @@ LOOKED_INTO = 100
 
 
 class WithoutClassesError(DataError):
-    """A folder of samples that has no folder per class."""
+    """A folder of samples that has no folder per class, or no annotations."""
 
 
 class Record(NamedTuple):

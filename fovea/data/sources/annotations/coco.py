@@ -18,7 +18,8 @@ from fovea.data.masks import DrawnMask
 from fovea.data.shapes import Shape, from_runs, runs_from_text
 from fovea.data.sources.annotations.assembly import Sample, assembled
 from fovea.data.sources.annotations.boxes import Box, Boxed, ImageFiles, boxes_dataset
-from fovea.data.sources.annotations.documents import read_json
+from fovea.data.sources.annotations.documents import LARGEST_JSON, read_bytes, read_json
+from fovea.data.sources.annotations.points import points_dataset
 from fovea.data.sources.archives import Progress
 from fovea.data.sources.folders import is_ignored, subfolders
 from fovea.errors import DataError, listed
@@ -102,8 +103,14 @@ def chosen_files(files: Sequence[tuple[str, Path]], task: str) -> dict[str, Path
 
 
 def usual_task(file: Path) -> str:
-    """Return the kind of target that a file is for where nobody says: points where there are any, else boxes."""
-    return "points" if any(category.points for category in read_coco(file, "train").categories.values()) else "boxes"
+    """Return the kind of target that a file is for where nobody says: points where there are any, else boxes.
+
+    Empty where the file lacks what annotations of COCO have.
+    """
+    content = read_bytes(file, most=LARGEST_JSON)
+    if not all(key in content for key in (b'"images"', b'"annotations"', b'"categories"')):
+        return ""
+    return "points" if b'"keypoints"' in content else "boxes"
 
 
 def load_coco(
@@ -241,13 +248,16 @@ def _numbers(entry: Fields, name: str) -> list[float]:
 def _masks(read: Sequence[Coco], images: ImageFiles, name: str, known: Sequence[str]) -> Dataset:
     there, bad = _located(read, images)
     classes: tuple[str, ...] = (BACKGROUND, *(name for name in _categories(read) if name != BACKGROUND))
-    if known and set(classes) <= set(known) and known[0] == BACKGROUND:
-        classes = tuple(known)
+    ground = 0
+    if known and set(classes) <= set(known):
+        classes, ground = tuple(known), known.index(BACKGROUND)
+    elif known and set(classes[1:]) <= set(known):  # a network without a background, whose masks cover all
+        classes, ground = tuple(known), VOID
     if len(classes) > VOID:
         raise DataError(f"`{name}` has {len(classes)} classes with the background; {VOID} can be told apart.")
     index = {name: number for number, name in enumerate(classes)}
     samples = [
-        Sample(file.part, called, path, DrawnMask(image.size, tuple(_shapes(image, file, index))))
+        Sample(file.part, called, path, DrawnMask(image.size, tuple(_shapes(image, file, index)), ground))
         for file, image, called, path in there
     ]
     return assembled(samples, name=name, task="masks", classes=classes, bad=bad)
@@ -312,8 +322,8 @@ def _points(read: Sequence[Coco], images: ImageFiles, name: str, known: Sequence
         if len(found) == 1:
             samples.append(Sample(file.part, called, path, found[0]))
     notes = [f"{several:,} images with the points of several objects are left out: one object is learned"]
-    classes = checked_names(names, where=f"`{read[0].file}`")
-    return assembled(samples, name=name, task="points", classes=classes, notes=notes if several else (), bad=bad)
+    names = checked_names(names, where=f"`{read[0].file}`")
+    return points_dataset(samples, name=name, names=names, notes=notes if several else (), bad=bad)
 
 
 def _keypoints(entry: Fields, count: int) -> NDArray[np.float32] | None:

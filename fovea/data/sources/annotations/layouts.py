@@ -14,9 +14,8 @@ from fovea.data.sources.annotations.pairs import Place, matched_share
 from fovea.data.sources.annotations.voc import load_voc, voc_places
 from fovea.data.sources.annotations.yolo import load_yolo, names_file, yolo_places
 from fovea.data.sources.archives import Progress
-from fovea.data.sources.folders import is_image
+from fovea.data.sources.folders import WithoutClassesError, is_image
 from fovea.data.sources.manifests import DEFAULT_COLUMNS, Columns
-from fovea.errors import DataError
 
 TASKS = ("masks", "boxes", "points")
 """Kinds of target that lie on an image."""
@@ -72,11 +71,13 @@ def layout_of(path: Path, asked: Asked) -> Layout | None:
 def load_annotated(path: Path, asked: Asked) -> Dataset:
     """Return the annotated images that `layout_of` finds; a kind of target that was guessed is told.
 
-    Raises: DataError where there are none of the kind that is asked for, or they cannot be used.
+    Raises: WithoutClassesError where there are none of the kind that is asked for; DataError where they cannot be used.
     """
     layout = layout_of(path, asked)
     if layout is None:
-        raise DataError(f"`{path}` has no {_WANTED.get(asked.task, 'annotations as COCO has them, which are read')}.")
+        raise WithoutClassesError(
+            f"`{path}` has no {_WANTED.get(asked.task, 'annotations as COCO has them, which are read')}."
+        )
     dataset = layout.load()
     said = (f"the task is `{layout.task}`: {layout.why}",) if asked.open else ()
     return replace(dataset, notes=(*said, *dataset.notes))
@@ -96,7 +97,7 @@ def _coco(path: Path, asked: Asked) -> Layout | None:
     if not files:
         return None
     task = usual_task(files[0][1]) if asked.open else asked.task
-    chosen = chosen_files(files, task)
+    chosen = chosen_files(files, task) if task else {}
     if not chosen:
         return None
     load = partial(load_coco, path, chosen, task=task, known=asked.known, progress=asked.progress)

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from fovea.data.dataset import BadFile, Dataset
 from fovea.data.labels import part_named, part_of
-from fovea.data.sources.annotations.assembly import Sample, assembled
+from fovea.data.sources.annotations.assembly import Sample
 from fovea.data.sources.annotations.boxes import Box, Boxed, boxes_dataset
+from fovea.data.sources.annotations.points import points_dataset
 from fovea.data.sources.manifests import Columns, Listed, header_of, read_listed
 from fovea.errors import DataError, shortened
 from fovea.files import is_file
@@ -142,8 +143,7 @@ def load_point_lists(files: Sequence[Path], *, columns: Columns, within: Path | 
             samples[name] = Sample(part_of(row.split, where=where), name, found.paths[number], points)
     if not samples:
         raise DataError(f"`{files[0]}` lists no image that can be used{_first_of(bad)}.")
-    given = {"name": _name(files), "task": "points", "classes": names}
-    return assembled([*samples.values()], **given, notes=notes, bad=[*bad.values()])  # type: ignore[arg-type]
+    return points_dataset([*samples.values()], name=_name(files), names=names, notes=notes, bad=[*bad.values()])
 
 
 def _points(cells: Sequence[str], columns: PointColumns, where: str) -> NDArray[np.float32]:

@@ -37,11 +37,16 @@ def yolo_places(root: Path) -> list[Place]:
 def names_file(root: Path) -> Path | None:
     """Return the file that names the classes of a folder: a `.yaml` with names, or a list as `classes.txt`."""
     yaml = [path for path in sorted(root.iterdir()) if path.suffix.lower() in (".yaml", ".yml") and is_file(path)]
-    named = next(
-        (path for path in yaml if any(line.startswith("names") for line in read_text(path).splitlines())), None
-    )
+    named = next((path for path in yaml if _has_names(path)), None)
     lists = (folder / name for folder in (root, root / "labels") for name in NAME_FILES)
     return named or next((path for path in lists if is_file(path)), None)
+
+
+def _has_names(path: Path) -> bool:
+    try:
+        return any(line.startswith("names") for line in read_text(path).splitlines())
+    except DataError:  # a file of another program
+        return False
 
 
 def load_yolo(

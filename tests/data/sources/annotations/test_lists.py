@@ -78,3 +78,19 @@ def test_a_list_in_an_archive_names_nothing_outside_of_it(folder, tmp_path, monk
     dataset = find(tmp_path / "p.zip", task="boxes")
     assert dataset.parts["train"].names == ("images/a.png",)
     assert "outside of the archive" in dataset.bad_files[0].reason
+
+
+def test_images_are_not_mirrored_where_left_and_right_are_not_known(folder):
+    (folder / "points.csv").write_text("path,n_x,n_y,m_x,m_y\ntest/a.png,1,1,9,5\ntest/b.png,1,1,8,5\n")
+    dataset = find(folder / "points.csv")
+    assert dataset.directional
+    assert "which points are left and right is not known by name or place, so images are not mirrored" in dataset.notes
+    (folder / "points.csv").write_text("path,left_x,left_y,right_x,right_y\ntest/a.png,1,1,9,5\n")
+    assert not find(folder / "points.csv").directional
+
+
+def test_points_whose_mean_shape_is_its_own_mirror_image_may_be_mirrored(folder):
+    (folder / "points.csv").write_text("path,0,1,2,3\ntest/a.png,1,1,9,1\ntest/b.png,2,2,8,2.1\n")
+    dataset = find(folder / "points.csv")
+    assert not dataset.directional
+    assert "left and right points are known by where they lie: the mean shape is its own mirror image" in dataset.notes

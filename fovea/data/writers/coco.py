@@ -1,0 +1,99 @@
+"""Masks, boxes and points as JSON in the way of COCO, which `fovea.data.sources.annotations.coco` reads back."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fovea.data.shapes import runs_to_text, to_runs
+from fovea.data.sources.annotations.coco import BACKGROUND
+from fovea.data.writers.answers import Answer
+from fovea.preprocess import VOID
+from fovea.storage import write_atomically
+
+DECIMALS = 3
+"""Of pixels and scores: less than anyone sees."""
+
+
+def write_coco(path: Path, answers: Sequence[Answer], *, task: str, classes: Sequence[str]) -> None:
+    """Write what was found in images as one JSON file; `task` is masks, boxes or points.
+
+    Boxes have their `score` beside what COCO asks of annotations. Masks are run lengths, one of each class in an image;
+    a class called background is left out, and void is a crowd. Points are those of one object, and x and y 0.5 less
+    than here, as COCO gives the index of a pixel.
+
+    Raises: StorageError.
+    """
+    found = [(number, each) for number, answer in enumerate(answers, start=1) for each in _SAID[task](answer, classes)]
+    document = {
+        "images": [
+            {"id": number, "file_name": answer.name, "width": answer.size[1], "height": answer.size[0]}
+            for number, answer in enumerate(answers, start=1)
+        ],
+        "annotations": [{"id": index, "image_id": image, **each} for index, (image, each) in enumerate(found, start=1)],
+        "categories": _categories(classes, task),
+    }
+    write_atomically(path, json.dumps(document, allow_nan=False).encode())
+
+
+def _categories(classes: Sequence[str], task: str) -> list[dict[str, Any]]:
+    if task == "points":
+        return [{"id": 1, "name": "object", "keypoints": list(classes), "skeleton": []}]
+    return [
+        {"id": index + 1, "name": name}
+        for index, name in enumerate(classes)
+        if not (task == "masks" and name == BACKGROUND)
+    ]
+
+
+def _boxes(answer: Answer, classes: Sequence[str]) -> Iterator[Mapping[str, Any]]:
+    for index, x0, y0, x1, y1, score in answer.found.tolist():
+        bbox = [round(value, DECIMALS) for value in (x0, y0, x1 - x0, y1 - y0)]
+        area = round(bbox[2] * bbox[3], DECIMALS)
+        given = {"category_id": int(index) + 1, "bbox": bbox, "area": area, "iscrowd": 0}
+        yield {**given, "score": round(score, DECIMALS + 3)}
+
+
+def _masks(answer: Answer, classes: Sequence[str]) -> Iterator[Mapping[str, Any]]:
+    categories = [each["id"] for each in _categories(classes, "masks")]
+    for index in np.unique(answer.found).tolist():
+        if index == VOID or index + 1 in categories:
+            covered = answer.found == index
+            rows, columns = (np.flatnonzero(covered.any(axis=axis)) for axis in (1, 0))
+            top, left = int(rows[0]), int(columns[0])
+            yield {
+                "category_id": categories[0] if index == VOID else index + 1,
+                "segmentation": {"size": list(answer.size), "counts": runs_to_text(to_runs(covered))},
+                "bbox": [left, top, int(columns[-1]) + 1 - left, int(rows[-1]) + 1 - top],
+                "area": int(covered.sum()),
+                "iscrowd": int(index == VOID),
+            }
+
+
+def _points(answer: Answer, classes: Sequence[str]) -> Iterator[Mapping[str, Any]]:
+    seen = answer.found[:, 2] > 0
+    rows = [
+        value
+        for x, y, visible in answer.found.tolist()
+        for value in ((round(x - 0.5, DECIMALS), round(y - 0.5, DECIMALS), int(visible)) if visible else (0, 0, 0))
+    ]
+    if seen.any():
+        low, high = answer.found[seen, :2].min(axis=0), answer.found[seen, :2].max(axis=0)
+        bbox = [round(float(value), DECIMALS) for value in (*low, *(high - low))]
+        yield {
+            "category_id": 1,
+            "keypoints": rows,
+            "num_keypoints": int(seen.sum()),
+            "bbox": bbox,
+            "area": round(bbox[2] * bbox[3], DECIMALS),
+            "iscrowd": 0,
+        }
+
+
+_SAID: Mapping[str, Callable[[Answer, Sequence[str]], Iterator[Mapping[str, Any]]]] = {
+    "boxes": _boxes,
+    "masks": _masks,
+    "points": _points,
+}

@@ -1,0 +1,152 @@
+"""Masks, boxes and points through every command, on images that are drawn here."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+import fovea
+from fovea import runtime
+from fovea.cli import run
+
+SIDE = 48
+TRAINING = {
+    "masks": {"model": "unet_padded", "width": 4, "batch_norm": True, "dropout": 0.0, "size": 32},
+    "boxes": {"model": "centres", "backbone": "cifar_resnet20", "size": 32},
+    "points": {"model": "simple_baseline", "backbone": "cifar_resnet20", "size": 32, "epochs": 6},
+}
+
+
+def drawn(folder, kind, count=12):
+    """Write images of one bright rectangle each with what is to be learned of it; return the folder."""
+    generator = np.random.default_rng(0)
+    (folder / "images").mkdir(parents=True)
+    rows = []
+    for index in range(count):
+        x, y, w, h = (int(value) for value in generator.integers([2, 2, 12, 12], [20, 20, 24, 24]))
+        noise = generator.integers(0, 60, (SIDE, SIDE), dtype=np.uint8)
+        image, mask = Image.fromarray(noise), Image.new("L", (SIDE, SIDE))
+        for canvas, value in ((image, 220), (mask, 1)):
+            ImageDraw.Draw(canvas).rectangle((x, y, x + w - 1, y + h - 1), fill=value)
+        image.save(folder / "images" / f"{index:02}.png")
+        if kind == "masks":
+            (folder / "masks").mkdir(exist_ok=True)
+            mask.save(folder / "masks" / f"{index:02}.png")
+        split = "test" if index % 4 == 0 else "train"
+        rows.append((f"images/{index:02}.png", split, x, y, x + w, y + h))
+    if kind == "boxes":
+        lines = ["path,split,label,x0,y0,x1,y1", *(f"{p},{s},block,{a},{b},{c},{d}" for p, s, a, b, c, d in rows)]
+    else:
+        lines = ["path,split,low_x,low_y,high_x,high_y", *(f"{p},{s},{a},{b},{c},{d}" for p, s, a, b, c, d in rows)]
+    if kind != "masks":
+        (folder / "list.csv").write_text("\n".join(lines))
+    return folder
+
+
+@pytest.fixture(scope="module", params=["masks", "boxes", "points"])
+def trained(request, tmp_path_factory):
+    """Return kind, data and the result of a short training."""
+    kind = request.param
+    place = tmp_path_factory.mktemp(kind)
+    data = drawn(place / "data", kind)
+    settings = {"epochs": 2, "batch": 4, "threads": 1, "precision": "float32", **TRAINING[kind]}
+    result = fovea.train(data, task=kind, out=place / "run", **settings)
+    return kind, data, result
+
+
+def test_a_training_ends_with_a_score_and_a_page(trained):
+    kind, _, result = trained
+    assert result.task == kind and result.report is not None
+    name = {"masks": "miou", "boxes": "ap50", "points": "nme"}[kind]
+    assert name in result.results[-1]
+    assert "Worst images" in result.report.read_text()
+
+
+def test_the_kind_is_guessed_from_what_is_found(trained):
+    kind, data, _ = trained
+    dataset = fovea.find(data)
+    # a list with a label and a box for each image may be meant for either
+    assert dataset.task == ("classes" if kind == "boxes" else kind)
+    assert kind == "boxes" or any(f"the task is `{kind}`" in note for note in dataset.notes)
+
+
+def test_evaluation_gives_what_training_wrote_on_the_card(trained, tmp_path):
+    _, data, result = trained
+    found = fovea.evaluate(result.model, data, split="val", html=tmp_path / "page.html")
+    wrote = next(one for one in result.results if one["split"] == "val")
+    name = found.figures.result("val", images=1, flip=False).keys() - {"split", "images", "flip", "interval"}
+    for key in name:
+        assert getattr(found.figures, key) == pytest.approx(wrote[key], abs=1e-6)
+
+
+def test_an_exported_file_says_what_the_network_says(trained, tmp_path):
+    kind, data, result = trained
+    fovea.export(result.model, out=tmp_path / "net.onnx")
+    exported, bundle = runtime.load(tmp_path / "net.onnx", threads=1), fovea.load(result.model)
+    samples = np.stack([bundle.read(path) for path in sorted((data / "images").iterdir())[:4]])
+    mine, theirs = bundle.scores(samples), exported.scores(samples)
+    assert mine.shape == theirs.shape
+    if kind == "masks":
+        assert (mine[:, 0] != theirs[:, 0]).mean() < 1e-3
+    else:  # of objects that are alike the order may differ
+        assert np.array_equal(exported.target.rows_of(exported.logits(samples)), theirs)
+        assert np.allclose(np.sort(mine[..., -1]), np.sort(theirs[..., -1]), atol=1e-4)
+
+
+def test_predictions_are_told_in_the_pixels_of_the_image(trained, capsys):
+    kind, data, result = trained
+    assert run(["predict", str(result.model), str(data / "images" / "00.png"), "--json"]) == 0
+    (said,) = json.loads(capsys.readouterr().out)
+    if kind == "masks":
+        assert said["size"] == [SIDE, SIDE] and sum(one["pixels"] for one in said["classes"]) == SIDE**2
+    elif kind == "points":
+        assert {one["label"] for one in said["points"]} == {"low", "high"}
+    else:
+        assert isinstance(said["boxes"], list)
+
+
+def test_a_run_that_is_resumed_stays_as_it_ended(trained):
+    _, _, result = trained
+    assert fovea.train(resume=result.run).results == result.results
+
+
+def test_views_that_do_not_keep_their_place_are_refused(trained, capsys):
+    _, data, result = trained
+    assert run(["evaluate", str(result.model), str(data), "--crops", "5"]) == 2
+    assert "--flip" in capsys.readouterr().err
+    assert run(["evaluate", str(result.model), str(data), "--flip"]) == 0
+
+
+def test_a_network_that_answers_something_else_is_refused_in_one_line(trained, tmp_path, capsys):
+    kind, data, _ = trained
+    assert run(["train", str(data), "--task", kind, "--model", "lenet5", "--out", str(tmp_path / "run")]) == 2
+    assert f"answers classes, not {kind}" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_is_written_of_predictions_is_read_back_as_data(trained, tmp_path, capsys):
+    kind, data, result = trained
+    images = sorted((data / "images").iterdir())[:3]
+    assert run(["predict", str(result.model), *map(str, images), "--out", str(tmp_path / "found")]) == 0
+    assert len(list((tmp_path / "found" / "pictures").iterdir())) == 3
+    if kind == "masks":
+        (tmp_path / "found" / "images").mkdir()
+        for path in images:
+            shutil.copy(path, tmp_path / "found" / "images")
+        again = fovea.find(tmp_path / "found")
+        assert len(again.parts["train"]) == 3 and again.classes == fovea.load(result.model).classes
+    else:
+        listed = tmp_path / "found" / f"{kind}.csv"
+        assert kind == "boxes" or fovea.find(listed, task=kind).parts["train"].labels.shape == (3, 2, 3)
+        assert listed.read_text().count("\n") >= 4
+
+
+def test_pictures_of_classes_are_not_written(tmp_path, capsys):
+    assert run(["build", "lenet5", "--out", str(tmp_path / "net.safetensors")]) == 0
+    Image.new("L", (32, 32)).save(tmp_path / "a.png")
+    words = ["predict", str(tmp_path / "net.safetensors"), str(tmp_path / "a.png"), "--out", str(tmp_path / "found")]
+    assert run(words) == 2
+    assert "this model predicts a class" in capsys.readouterr().err
+    assert not (tmp_path / "found").exists()
