@@ -234,6 +234,21 @@ class Boxes(Named):
         """Return the score of the surest object of each image, (N, 1)."""
         return rows[:, :1, SCORE].astype(np.float64)
 
+    def evidence(self, outputs: "Tensor", answers: "Tensor") -> "Tensor":
+        """Return the highest logit (N,) of a centre of each answer: what speaks for the surest object of a class."""
+        import torch
+
+        return outputs[torch.arange(len(outputs), device=outputs.device), answers].amax((1, 2))
+
+    def answered(self, outputs: "Tensor") -> NDArray[np.int64]:
+        """Return the class (N,) of the surest object in condensed outputs (N, 100, 6); the first if there is none."""
+        return outputs[:, 0, CLASS].clamp(min=0).long().numpy()
+
+    def asked(self, outputs: "Tensor", label: Any = None) -> list[int]:
+        """Return the classes that were found in a condensed output (1, 100, 6), the surest first."""
+        found = outputs[0][outputs[0, :, SCORE] >= SHOWN_SCORE][:, CLASS].long().tolist()
+        return list(dict.fromkeys(found)) or self.answered(outputs).tolist()
+
     def prediction(self, row: Rows) -> BoxPrediction:
         """Return what was found with a score that is worth telling, of one row (100, 6)."""
         kept = row[(row[:, CLASS] >= 0) & (row[:, SCORE] >= SHOWN_SCORE)]

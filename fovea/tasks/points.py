@@ -228,6 +228,21 @@ class Points(Named):
         heights: NDArray[np.float64] = rows[..., 2].mean(axis=1, keepdims=True, dtype=np.float64)
         return heights
 
+    def evidence(self, outputs: "Tensor", answers: "Tensor") -> "Tensor":
+        """Return the height (N,) of the heat map of each answer at its highest place."""
+        import torch
+
+        return outputs[torch.arange(len(outputs), device=outputs.device), answers].amax((1, 2))
+
+    def answered(self, outputs: "Tensor") -> NDArray[np.int64]:
+        """Return the point (N,) that is surest in condensed outputs (N, P, 3)."""
+        return outputs[..., 2].argmax(1).numpy()
+
+    def asked(self, outputs: "Tensor", label: Any = None) -> list[int]:
+        """Return the points of a condensed output (1, P, 3), the surest first."""
+        order: list[int] = outputs[0, :, 2].argsort(descending=True, stable=True).tolist()
+        return order
+
     def prediction(self, row: Rows) -> PointPrediction:
         """Return the points of one row (P, 3)."""
         return PointPrediction.of(row.astype(np.float64), self.names)
