@@ -93,15 +93,15 @@ Search = Callable[[NDArray[np.float32]], object]
 def milliseconds(
     search: Callable[[NDArray[np.float32]], object], queries: NDArray[np.float32], each: int
 ) -> Contestant:
-    """Return a contestant: the milliseconds of a search for `each` of the queries, others every time."""
+    """Return a contestant: a search for `each` of the queries, others every time, in milliseconds of processor time."""
     turn = iter(range(10**9))
 
     def run() -> float:
         first = next(turn) * each % (len(queries) - each + 1)
         asked = np.ascontiguousarray(queries[first : first + each])
-        began = time.perf_counter()
+        began = time.thread_time()  # one thread, and whatever else runs on the machine counts for nothing
         search(asked)
-        return 1000 * (time.perf_counter() - began)
+        return 1000 * (time.thread_time() - began)
 
     run()  # pages of the file, buffers of the library
     return run
@@ -177,7 +177,7 @@ def cells(
     search = approximate(folder / "vectors", bare_index(embeddings, squares), "l2")
     print(f" cells: made in {time.perf_counter() - began:.0f} s; {search.probes} of {search.total} looked through")
     whole = nearest(queries, embeddings, K, squares=squares)
-    print_verdict(f"  recall@{K}, as it tells (images of the index)", search.recall, at_least=0.99)
+    print_verdict(f"  recall@{K}, as it tells (images of the index)", search.recall.mean, at_least=0.99)
     print_verdict(
         f"  recall@{K} of queries that are not in it", recall(search.nearest(queries, K), whole), at_least=0.99
     )
@@ -224,7 +224,7 @@ def real_cells(folder: Path, model: str, data: str) -> None:
         whole = nearest(queries, index.embeddings, K, metric=metric, squares=index.squares)
         half_found = nearest(queries, np.asarray(index.embeddings, np.float16), K, metric=metric)
         print(f" {metric}: {search.probes} of {search.total} cells")
-        print_verdict(f"  recall@{K}, as it tells (images of the index)", search.recall, at_least=0.99)
+        print_verdict(f"  recall@{K}, as it tells (images of the index)", search.recall.mean, at_least=0.99)
         print_verdict(f"  recall@{K} of test images", recall(search.nearest(queries, K), whole), at_least=0.99)
         print_verdict(f"  recall@{K} of float16, exact search", recall(half_found, whole), at_least=0.999)
 

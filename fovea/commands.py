@@ -108,7 +108,7 @@ COMMANDS = (
     ),
     Command(
         "label",
-        "MODEL FOLDER",
+        "MODEL DATA",
         "which images to label next: those that a network is least sure of, or knows least, as a list to fill in; "
         "[docs/labels.md](docs/labels.md)",
         ("fovea.jobs.label:label",),

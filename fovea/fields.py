@@ -1,6 +1,6 @@
 """What a file says, checked as it is read: the first value that is missing or wrong is named by its place."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
@@ -48,9 +48,9 @@ class Fields:
         found: bool = self._of(name, bool, "must be true or false", default=default)
         return found
 
-    def texts(self, name: str) -> tuple[str, ...]:
+    def texts(self, name: str, *, default: Sequence[str] | None = None) -> tuple[str, ...]:
         """Return a list of texts."""
-        found = self._of(name, list, "must be a list of texts", default=None)
+        found = self._of(name, list | tuple, "must be a list of texts", default=default)
         self._require(name, all(isinstance(item, str) for item in found), "must be a list of texts")
         return tuple(found)
 

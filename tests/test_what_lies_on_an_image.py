@@ -1,6 +1,7 @@
 """Masks, boxes and points through every command, on images that are drawn here."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -123,3 +124,51 @@ def test_a_network_that_answers_something_else_is_refused_in_one_line(trained, t
     assert run(["train", str(data), "--task", kind, "--model", "lenet5", "--out", str(tmp_path / "run")]) == 2
     assert f"answers classes, not {kind}" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_what_is_written_of_predictions_is_read_back_as_data(trained, tmp_path, capsys):
+    kind, data, result = trained
+    images = sorted((data / "images").iterdir())[:3]
+    assert run(["predict", str(result.model), *map(str, images), "--out", str(tmp_path / "found")]) == 0
+    assert len(list((tmp_path / "found" / "pictures").iterdir())) == 3
+    if kind == "masks":
+        (tmp_path / "found" / "images").mkdir()
+        for path in images:
+            shutil.copy(path, tmp_path / "found" / "images")
+        again = fovea.find(tmp_path / "found")
+        assert len(again.parts["train"]) == 3 and again.classes == fovea.load(result.model).classes
+    else:
+        listed = tmp_path / "found" / f"{kind}.csv"
+        assert kind == "boxes" or fovea.find(listed, task=kind).parts["train"].labels.shape == (3, 2, 3)
+        assert listed.read_text().count("\n") >= 4
+
+
+def test_pictures_of_classes_are_not_written(tmp_path, capsys):
+    assert run(["build", "lenet5", "--out", str(tmp_path / "net.safetensors")]) == 0
+    Image.new("L", (32, 32)).save(tmp_path / "a.png")
+    words = ["predict", str(tmp_path / "net.safetensors"), str(tmp_path / "a.png"), "--out", str(tmp_path / "found")]
+    assert run(words) == 2
+    assert "this model predicts a class" in capsys.readouterr().err
+    assert not (tmp_path / "found").exists()
+
+
+def test_what_is_found_can_be_explained(trained, tmp_path, capsys):
+    _, data, result = trained
+    words = ["explain", str(result.model), str(data / "images" / "01.png"), "--out", str(tmp_path / "why.html")]
+    assert run(words) == 0
+    assert (tmp_path / "why.html").stat().st_size > 1000
+
+
+def test_a_preview_shows_what_lies_on_the_images(trained, tmp_path, capsys):
+    kind, data, _ = trained
+    words = ["train", str(data), "--task", kind, "--preview", "--size", "32", "--out", str(tmp_path / "seen.png")]
+    assert run(words) == 0
+    with Image.open(tmp_path / "seen.png") as picture:
+        values = np.asarray(picture.convert("RGB"), int)
+    assert np.ptp(values, axis=2).max() > 40, "grey images with colours on them"
+
+
+def test_a_check_looks_at_what_lies_on_the_images(trained, capsys):
+    kind, data, _ = trained
+    assert run(["check", str(data), "--task", kind]) in (0, 1)
+    assert "images" in capsys.readouterr().out

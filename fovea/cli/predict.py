@@ -22,6 +22,9 @@ def predict(
     ensemble: Annotated[str, typer.Option(metavar="B,C", help="Further models to average with.")] = "",
     device: Device = "auto",
     batch: Annotated[int, typer.Option(help="Images at a time.", min=1)] = 64,
+    out: Annotated[
+        str | None, typer.Option(metavar="FOLDER", help="Write masks, boxes or points there, with pictures.")
+    ] = None,
     as_json: Json = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, a line per image and answer.")] = False,
 ) -> None:
@@ -32,7 +35,7 @@ def predict(
         raise UsageError("`--json` and `--csv` exclude each other; choose one.")
     others = [name.strip() for name in ensemble.split(",") if name.strip()]
     failed: list[str] = []
-    results = job(model, _with_standard_input(images), top=top, ensemble=others, device=device, batch=batch)
+    results = job(model, _with_standard_input(images), top=top, ensemble=others, device=device, batch=batch, out=out)
     write = _write_json if as_json else _write_csv if as_csv else _write_lines
     write(counted(_noting_failures(results, failed), noun="images"))
     if failed:

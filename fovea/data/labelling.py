@@ -6,7 +6,7 @@ A list that is there already is gone on with: rows with a label stay as they are
 import csv
 import io
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -41,9 +41,11 @@ class LabelList:
     """The rows that have a label, a cell for each of `header`."""
     known: frozenset[str]
     """The absolute paths of the images that have a label."""
+    unlabelled: Mapping[str, tuple[str, ...]]
+    """The rows without one, by the absolute path of their image."""
 
-    def write(self, proposals: Iterable[Proposal]) -> None:
-        """Write the rows that have a label, and below them the proposals.
+    def write(self, proposals: Iterable[Proposal], *, whole: bool = False) -> None:
+        """Write the rows that have a label, and below them the proposals; where it is `whole` all others follow.
 
         Raises: StorageError where it cannot be written.
         """
@@ -52,10 +54,20 @@ class LabelList:
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(header)
         writer.writerows([*row, *[""] * (len(header) - len(row))] for row in self.labelled)
+        rest = dict(self.unlabelled) if whole else {}
         for proposal in proposals:
-            cells = self._cells(proposal)
+            own = self._own(rest.pop(os.path.abspath(proposal.file), None))
+            cells = {**self._cells(proposal), **own}
             writer.writerow([cells.get(name, "") for name in header])
+        for row in rest.values():
+            own = self._own(row)
+            writer.writerow([own.get(name, "") for name in header])
         write_atomically(self.file, text.getvalue().encode())
+
+    def _own(self, row: tuple[str, ...] | None) -> dict[str, str]:
+        """Return what a row says by itself: not the hints, which were given by another model."""
+        cells = {} if row is None else dict(zip(self.header, row, strict=True))
+        return {name: text for name, text in cells.items() if name not in HINTS and text}
 
     def _cells(self, proposal: Proposal) -> dict[str, object]:
         shown = "" if proposal.probability is None else f"{proposal.probability:.4f}"
@@ -74,7 +86,7 @@ def label_list(file: Path) -> LabelList:
     Raises: DataError for a file that is no such list.
     """
     if not is_file(file):
-        return LabelList(file=file, header=(), labelled=(), known=frozenset())
+        return LabelList(file=file, header=(), labelled=(), known=frozenset(), unlabelled={})
     header = header_of(file)
     for column in (PATH, LABEL):
         if column not in header:
@@ -82,14 +94,19 @@ def label_list(file: Path) -> LabelList:
                 f"`{file}` is there and has no column `{column}`, so it is no list of labels; name another file."
             )
     others = [name for name in header if name != PATH]
-    labelled, known = [], set[str]()
+    labelled, known, unlabelled = [], set[str](), dict[str, tuple[str, ...]]()
     for row in read_cells(file, others):
         cells = dict(zip(others, row.texts, strict=True)) | {PATH: row.path}
+        written = tuple(cells[name] for name in header)
         if cells[LABEL]:
-            labelled.append(tuple(cells[name] for name in header))
+            labelled.append(written)
             # a path is taken as it is written, and as a manifest is read, where all lie in a folder beside it
-            known |= {os.path.abspath(file.parent / name) for name in (row.path, row.name)}
-    return LabelList(file=file, header=tuple(header), labelled=tuple(labelled), known=frozenset(known))
+            known |= {os.path.abspath(file.parent / row.path), os.path.abspath(row.file)}
+        else:
+            unlabelled[os.path.abspath(row.file)] = written
+    return LabelList(
+        file=file, header=tuple(header), labelled=tuple(labelled), known=frozenset(known), unlabelled=unlabelled
+    )
 
 
 def relative_path(file: Path, folder: Path) -> str:

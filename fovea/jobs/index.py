@@ -2,10 +2,11 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, NamedTuple, Unpack
 
 import numpy as np
 
@@ -17,14 +18,17 @@ from fovea.data.sources.source import NAMES, DataSource, Reading, reads_data
 from fovea.data.sources.unlabelled import find_with_or_without_labels
 from fovea.display import Display
 from fovea.errors import DataError, UsageError, unknown
+from fovea.errors import listed as quoted
 from fovea.evaluation.parts import chosen_part
 from fovea.inputs.interface import Stored
 from fovea.model.bundle import Bundle, load
 from fovea.model.embedding import BATCH, Embedder, embedder_of
+from fovea.retrieval import SUFFIX
+from fovea.retrieval.dropping import patterns_after, without_dropped
 from fovea.retrieval.faiss_file import export_faiss, load_faiss
 from fovea.retrieval.index import Index, Maker
-from fovea.retrieval.index_file import index_path, read_index, safe_place
-from fovea.retrieval.neighbours import Floats, check_metric
+from fovea.retrieval.index_file import index_path, read_index, safe_place, write_index
+from fovea.retrieval.neighbours import METRICS, Floats, check_metric
 from fovea.retrieval.samples import listed
 from fovea.retrieval.update import Changes, Update, Work
 from fovea.storage import alone, check_writable, remove_temporary
@@ -44,6 +48,12 @@ class IndexResult:
     changes: Changes
     bytes: int
     nouns: str = "images"
+    metric: str = "l2"
+    """What searches take where they name none."""
+    patterns: tuple[str, ...] = ()
+    """Those of the names that stay dropped."""
+    complete: bool = True
+    """False while some of the data is still to be embedded."""
     exported: tuple[Path, ...] = ()
     """What was written for other libraries."""
 
@@ -55,10 +65,13 @@ class IndexResult:
             "images": self.images,
             "dimensions": self.dimensions,
             "layer": self.layer,
+            "metric": self.metric,
             "bytes": self.bytes,
+            "complete": self.complete,
             "embedded": changes.embedded,
             "kept": changes.kept,
             "dropped": changes.dropped,
+            "patterns": list(self.patterns),
             "bad_files": [bad._asdict() for bad in changes.bad_files],
             "exported": [str(file) for file in self.exported],
         }
@@ -71,7 +84,13 @@ class IndexResult:
         more = [f"and {len(changes.bad_files) - 5:,} more"] if len(changes.bad_files) > 5 else []
         return [
             f"{self.path}: {self.images:,} {self.nouns}, {self.dimensions:,} numbers each, {self.bytes / 1e6:.1f} MB",
-            f"{done}; {self.layer}",
+            f"{done}; {self.layer}, {self.metric}",
+            *(
+                [f"left out {quoted(self.patterns, most=20)}; `--restore` takes a pattern back"]
+                if self.patterns
+                else []
+            ),
+            *([] if self.complete else ["not whole: `fovea index MODEL DATA` embeds what is missing"]),
             *bad,
             *more,
             *(f"written  {file}" for file in self.exported),
@@ -91,14 +110,15 @@ class _Made:
 @reads_data
 def index(
     model: str | Path,
-    data: str | Path,
+    data: str | Path | None = None,
     *,
-    out: str | Path,
+    out: str | Path | None = None,
     layer: str | None = None,
-    metric: str = "l2",
+    metric: str | None = None,
     half: bool = False,
     export: str | None = None,
     drop: str | Sequence[str] = (),
+    restore: str | Sequence[str] = (),
     split: str = "whole",
     task: str | None = None,
     unlabelled: bool = False,
@@ -111,66 +131,151 @@ def index(
     """Write what `model` makes of each image of `data` into the file `out`, or bring that up to date.
 
     What is there already, by the same network and layer, is kept: only new and changed files are embedded, and what is
-    no more in the data is dropped, as are names that match a pattern of `drop`. Embeddings are what enters the last
-    layer with weights, or what `layer` gives; float16 with `half`. `metric`, `l2` or `cosine`, is what `search` takes
-    by default. `task` is how the labels are read, as the network's own where it is None; `unlabelled` takes every image
-    below a folder and no labels. With `export`, `faiss`, it is also written for that library, with a CSV of its rows.
+    no more in the data is dropped. So are names that match a pattern of `drop`, then and in every later run, until it
+    is taken back by `restore`. Embeddings are what enters the last layer with weights, or what `layer` gives; float16
+    with `half`. `metric`, `l2` or `cosine`, is what `search` takes by default, `l2` in a new index. `task` is how the
+    labels are read, as the network's own where it is None; `unlabelled` takes every image below a folder and no labels.
+    With `export`, `faiss`, it is also written for that library, with a CSV of its rows.
+
+    Where an index stands for `model`, and nothing for `data`, it is changed by itself: `drop`, `restore`, `metric` and
+    `export` apply.
 
     Raises:
         BundleError: a model file that cannot be loaded.
         DataError: data that cannot be used.
-        UsageError: an unknown layer, metric or part, another suffix of `out`.
+        UsageError: an unknown layer, metric or part, another suffix of `out`, a pattern that was not dropped.
         StorageError: the index cannot be written.
     """
-    path = _checked(out, metric=metric, batch=batch, export=export)
+    _check(metric, batch, export)
+    patterns = _patterns(drop), _patterns(restore)
+    if data is None or out is None:
+        given = {"out": out, "layer": layer, "half": half, "task": task, "unlabelled": unlabelled, "split": split}
+        told = {name: value for name, value in reading.items() if value != getattr(DataSource, name)}
+        path = _alone_path(model, data, {**given, **told})
+        return _changed(path, *patterns, metric=metric, export=export)
+    path = _out_path(out)
     made = _made(Path(model), layer, device=device)
     display = display or Display(quiet=True)
     known = made.bundle.target.classes if task in (None, made.bundle.task) else None
     own = task or made.bundle.task
-    given: Reading = {**reading, "input": reading.get("input") or made.bundle.preprocess.input}
-    source = DataSource(data=data, task=own, known=known, allow_bad=allow_bad, **given)
+    taken: Reading = {**reading, "input": reading.get("input") or made.bundle.preprocess.input}
+    source = DataSource(data=data, task=own, known=known, allow_bad=allow_bad, **taken)
     dataset, labelled = find_with_or_without_labels(source, unlabelled=unlabelled, progress=display.fetched)
-    dataset = _fitting(dataset, made.bundle, split)
-    for note in dataset.notes:
+    found = _Found(_fitting(dataset, made.bundle, split), labelled, own, data)
+    for note in found.dataset.notes:
         display.note(f"data: {note}")
-    listing = listed(dataset, dropped=[drop] if isinstance(drop, str) else drop, labelled=labelled)
+    asked = _Asked(drop=patterns[0], restore=patterns[1], metric=metric, half=half, batch=batch)
+    with _alone(path):
+        changes, total = _updated(path, made, found, asked, display)
+    _check_bad(dataset, changes, total, allow_bad=allow_bad)
+    return _result(path, changes, inputs.kind(dataset.input).nouns, export=export is not None)
+
+
+class _Found(NamedTuple):
+    """The data of an index, and how its labels are read."""
+
+    dataset: Dataset
+    labelled: bool
+    task: str
+    data: str | Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Asked:
+    """What is asked of an index beside its data."""
+
+    drop: Sequence[str]
+    restore: Sequence[str]
+    metric: str | None
+    half: bool
+    batch: int
+
+
+def _updated(path: Path, made: _Made, found: _Found, asked: _Asked, display: Display) -> tuple[Changes, int]:
+    """Bring the file up to date, and return what was done, and how many samples there are."""
+    before = read_index(path) if path.exists() else None
+    dropped = patterns_after(before.dropped if before else (), asked.drop, asked.restore)
+    listing = listed(found.dataset, dropped=dropped, labelled=found.labelled)
     wanted = Index(
         embeddings=np.empty((0, 0), np.float32),
         squares=np.empty(0, np.float32),
         rows=listing.rows,
         maker=made.maker,
-        metric=metric,
-        task=own,
-        classes=dataset.classes,
-        data=dataset.name,
+        metric=asked.metric or (before.metric if before else METRICS[0]),
+        task=found.task,
+        classes=found.dataset.classes,
+        data=found.dataset.name,
         model_file=_place(made.model, path) or made.model.name,
-        data_place=str(data) if isinstance(data, str) and data in NAMES else _place(Path(data).expanduser(), path),
+        data_place=_data_place(found.data, path),
+        dropped=dropped,
     )
     work = Work(
         listing=listing,
         preprocess=made.bundle.preprocess,
-        embed=_embedding(made.embedder, batch),
-        batch=batch,
-        half=half,
+        embed=_embedding(made.embedder, asked.batch),
+        batch=asked.batch,
+        half=asked.half,
     )
-    changes = _updated(path, wanted, work, made, display)
-    _check(dataset, changes, len(listing), allow_bad=allow_bad)
-    return _result(path, changes, inputs.kind(dataset.input).nouns, export=export is not None)
+    old = _comparable(path, before, wanted, half=asked.half, display=display)
+    return Update(path, wanted, old, work).run(display.counter("embedding")), len(listing)
 
 
-def _checked(out: str | Path, *, metric: str, batch: int, export: str | None) -> Path:
-    check_metric(metric)
+def _patterns(given: str | Sequence[str]) -> list[str]:
+    return [given] if isinstance(given, str) else list(given)
+
+
+def _check(metric: str | None, batch: int, export: str | None) -> None:
+    """Raise the error for what cannot be, before any work."""
+    if metric is not None:
+        check_metric(metric)
     if export is not None:
         if export not in EXPORTS:
             raise unknown("form of an index", export, EXPORTS)
-        load_faiss()  # before any work
+        load_faiss()
     if batch < 1:
         raise UsageError(f"`batch` (={batch}) must be at least 1.")
+
+
+def _out_path(out: str | Path) -> Path:
     path = index_path(out, option="out")
     if not path.parent.is_dir():
         raise UsageError(f"`out` (={path}): there is no folder `{path.parent}`; make it first.")
     check_writable(path)
     return path
+
+
+def _alone_path(model: str | Path, data: str | Path | None, given: dict[str, Any]) -> Path:
+    """Return the index that is named alone; UsageError for what is neither that nor a model, data and `out`."""
+    if Path(model).suffix != SUFFIX or data is not None:
+        missing = "DATA" if data is None else "--out"
+        raise UsageError(
+            f"`{missing}` is missing: `fovea index MODEL DATA --out images{SUFFIX}` makes an index, "
+            f"`fovea index images{SUFFIX}` shows and changes one."
+        )
+    if other := next((name for name, value in given.items() if value not in (None, False, "whole")), None):
+        raise UsageError(f"`{other}` is for a model and data; of `{model}` alone it changes nothing: leave it out.")
+    return Path(model)
+
+
+def _changed(
+    path: Path, drop: Sequence[str], restore: Sequence[str], *, metric: str | None, export: str | None
+) -> IndexResult:
+    """Change an index by itself, and return what it holds then."""
+    old = read_index(path)
+    if not (drop or restore or metric):
+        return _result(path, Changes(0, len(old), 0, ()), _nouns(old), export=export is not None)
+    check_writable(path)
+    with _alone(path):
+        old = read_index(path)
+        patterns = patterns_after(old.dropped, drop, restore)
+        complete = old.complete and not restore  # what comes back has to be embedded
+        new = without_dropped(replace(old, dropped=patterns, metric=metric or old.metric, complete=complete))
+        write_index(path, new)
+    return _result(path, Changes(0, len(new), len(old) - len(new), ()), _nouns(old), export=export is not None)
+
+
+def _nouns(index: Index) -> str:
+    return inputs.kind_of(inputs.from_dict(index.maker.preprocess)).nouns
 
 
 def _made(model: Path, layer: str | None, *, device: str) -> _Made:
@@ -202,25 +307,25 @@ def _embedding(embedder: Embedder, batch: int) -> Any:
     return embed
 
 
-def _updated(path: Path, wanted: Index, work: Work, made: _Made, display: Display) -> Changes:
-    """Bring the file up to date, alone."""
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Hold an index for this process, and remove what a killed one has left of it."""
     lock = path.with_name(f".{path.name[:200]}.lock")
     try:
         with alone(lock):
-            remove_temporary(path.parent, of=path.name)
-            old = _comparable(path, wanted, half=work.half, display=display)
-            changes = Update(path, wanted, old, work).run(display.counter("embedding"))
-            lock.unlink(missing_ok=True)
-            return changes
+            try:
+                remove_temporary(path.parent, of=path.name)
+                yield
+            finally:
+                lock.unlink(missing_ok=True)
     except BlockingIOError as error:
         raise UsageError(f"`{path}` is being written by another process; wait for its end.") from error
 
 
-def _comparable(path: Path, wanted: Index, *, half: bool, display: Display) -> Index | None:
+def _comparable(path: Path, old: Index | None, wanted: Index, *, half: bool, display: Display) -> Index | None:
     """Return the index that is there, where what it holds can stand beside what is to come."""
-    if not path.exists():
+    if old is None:
         return None
-    old = read_index(path)
     if old.maker != wanted.maker:
         display.note(f"{path.name} was made by another model or layer: everything is embedded again")
         return None
@@ -230,7 +335,7 @@ def _comparable(path: Path, wanted: Index, *, half: bool, display: Display) -> I
     return old
 
 
-def _check(dataset: Dataset, changes: Changes, total: int, *, allow_bad: bool) -> None:
+def _check_bad(dataset: Dataset, changes: Changes, total: int, *, allow_bad: bool) -> None:
     bad: tuple[BadFile, ...] = (*dataset.bad_files, *changes.bad_files)
     check_bad(replace(dataset, bad_files=bad), total + len(dataset.bad_files), allow_bad=allow_bad)
     if len(changes.bad_files) == total:
@@ -247,8 +352,16 @@ def _result(path: Path, changes: Changes, nouns: str, *, export: bool) -> IndexR
         changes=changes,
         bytes=path.stat().st_size,
         nouns=nouns,
+        metric=now.metric,
+        patterns=now.dropped,
+        complete=now.complete,
         exported=export_faiss(now, path) if export else (),
     )
+
+
+def _data_place(data: str | Path, index: Path) -> str:
+    """Return the name of a published data set, or where data is as seen from the folder of the index."""
+    return str(data) if isinstance(data, str) and data in NAMES else _place(Path(data).expanduser(), index)
 
 
 def _place(path: Path, index: Path) -> str:

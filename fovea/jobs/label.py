@@ -1,4 +1,4 @@
-"""`fovea label`: which images of a folder to label next, as a list to fill in that a training reads."""
+"""`fovea label`: which images of those without a label to label next, as a list to fill in that a training reads."""
 
 import os
 from collections.abc import Sequence
@@ -10,11 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fovea import inputs
-from fovea.data.dataset import Dataset, Part
 from fovea.data.labelling import LabelList, Proposal, can_be_listed, label_list, relative_path
+from fovea.data.pool import Pool, find_pool
+from fovea.data.sources.manifests import DEFAULT_COLUMNS, Columns
 from fovea.data.sources.source import DataSource
-from fovea.data.sources.unlabelled import load_unlabelled
-from fovea.data.splits import take
 from fovea.display import Display
 from fovea.errors import DataError, UsageError
 from fovea.evaluation.embedded import Embedded, embedded
@@ -26,7 +25,7 @@ from fovea.report.sheet import Drawn, Group, Sheet, write_sheet
 from fovea.retrieval.index import Index
 from fovea.retrieval.index_file import read_index
 from fovea.retrieval.selection import check_way, core_set, doubt_by_entropy, doubt_by_margin, most_doubtful
-from fovea.storage import page_path
+from fovea.storage import page_path, remove_temporary
 from fovea.tasks.task import Task
 from fovea.texts import command
 
@@ -94,22 +93,27 @@ def label(
     layer: str | None = None,
     html: str | Path | None = None,
     input: str | None = None,
+    path_column: str = DEFAULT_COLUMNS.path,
+    label_column: str = DEFAULT_COLUMNS.label,
     device: str = "auto",
     batch: int = BATCH,
     display: Display | None = None,
 ) -> LabelResult:
-    """List the `count` images below the folder `data` that are most worth a label in the CSV file `out`.
+    """List the `count` images of `data` that are most worth a label in the CSV file `out`.
 
-    `by` is `margin` or `entropy`, of the probabilities of `model`, or `core-set`: the farthest, in its embedding, from
-    all images that have a label in `out`, or are in `index`. Rows of `out` with a label stay and are not asked for
-    again, so that the same command goes on after a training. `layer` names another place for the embedding than what
-    enters the last layer; `html` is where to write a page with the images.
+    `data` is a folder of any depth, a zip or tar archive of one, whose images are copied into a folder beside `out`, or
+    a CSV manifest, of which those are asked for that have no label there; `path_column` and `label_column` are its
+    columns. Where `out` is that manifest none of its rows is lost. `by` is `margin` or `entropy`, of the probabilities
+    of `model`, or `core-set`: the farthest, in its embedding, from all images that have a label, or are in `index`.
+    Rows of `out` with a label stay and are not asked for again, so that the same command goes on after a training.
+    `layer` names another place for the embedding than what enters the last layer; `html` is where to write a page with
+    the images.
 
     Raises:
         BundleError: a model file, or an index, that cannot be used.
-        DataError: a folder without images, an `out` that is another kind of file, or nothing left to label.
-        UsageError: an unknown way, a model that does not fit it, an index of another model.
-        StorageError: the list or the page cannot be written.
+        DataError: data without images, an `out` that is another kind of file, or nothing left to label.
+        UsageError: data of another form, an unknown way, a model that does not fit it, an index of another model.
+        StorageError: the list, its images or the page cannot be written.
     """
     _check(by, count, of_embedding=index is not None or layer is not None)
     place, page = _list_path(out), None if html is None else page_path(html, option="html")
@@ -117,16 +121,22 @@ def label(
     known = None if index is None else read_index(index)
     embedder = _embedder(model, index, known, layer, device=device)
     _check_target(embedder.bundle.target, by)
-    pool = _pool(data, embedder, there, whole=by == "core-set", input=input)
-    found = embedded(pool.dataset, pool.source, embedder, batch=batch, display=display)
-    listed = pool.files(found)
-    free = np.flatnonzero([os.path.abspath(file) not in there.known for file in listed])
+    seen = input or embedder.bundle.preprocess.input
+    columns = Columns(path_column, label_column)
+    whole = find_pool(data, copies=place.with_suffix(""), input=seen, columns=columns, progress=display.fetched)
+    pool, labelled = _asked(whole, there, data, with_labels=by == "core-set")
+    source = DataSource(data=data, input=seen, allow_bad=True)
+    found = embedded(pool.dataset, source, embedder, batch=batch, display=display)
+    names = [name for _, name in found.places]
+    free = np.flatnonzero([name not in labelled for name in names])
     if not len(free):
         raise _all_labelled(data, place)
     doubted = _chosen(found, free, known, by=by, count=count, display=display)
-    proposals = [_proposal(listed[row], found, row, doubt, embedder.bundle.target) for row, doubt in doubted]
-    there.write(proposals)
-    kind = inputs.kind_of(embedder.bundle.preprocess)
+    file_of = dict(zip(pool.part.names, pool.files, strict=True))
+    proposals = [_proposal(file_of[names[row]], found, row, doubt, embedder.bundle.target) for row, doubt in doubted]
+    pool.bring([names[row] for row, _ in doubted])  # before the list: what that names is there
+    remove_temporary(place.parent, of=place.name)
+    there.write(proposals, whole=_same(data, place))
     result = LabelResult(
         out=place,
         data=pool.dataset.name,
@@ -136,12 +146,10 @@ def label(
         proposals=proposals,
         notes=tuple(f"not read: {bad.name} ({bad.reason})" for bad in found.decoded.bad_files[:5]),
         page=page,
-        nouns=kind.nouns,
+        nouns=inputs.kind(seen).nouns,
     )
     if page is not None:
-        pixels = found.decoded.parts["train"].decoded
-        shown = [in_colour(kind.thumbnail(np.asarray(pixels[row]))) for row, _ in doubted[:SHOWN]]
-        write_sheet(_sheet(result, shown), page)
+        write_sheet(_sheet(result, _pictures(found, [row for row, _ in doubted[:SHOWN]])), page)
     return result
 
 
@@ -177,38 +185,28 @@ def _embedder(
     return embedder_for(known, Path(index), model, device=device)
 
 
-@dataclass(frozen=True)
-class _Pool:
-    """The images that there are."""
+def _asked(pool: Pool, there: LabelList, data: str | Path, *, with_labels: bool) -> tuple[Pool, set[str]]:
+    """Return the samples to be looked at, and the names of those that have a label.
 
-    source: DataSource
-    dataset: Dataset
-
-    def files(self, found: Embedded) -> list[Path]:
-        """Return the file of each sample that could be read."""
-        part = self.dataset.parts["train"]
-        of_name = dict(zip(part.names, part.files or (), strict=True))
-        return [of_name[name] for _, name in found.places]
-
-
-def _pool(data: str | Path, embedder: Embedder, there: LabelList, *, whole: bool, input: str | None) -> _Pool:
-    """Return the images below a folder; those with a label only where the `whole` is wanted."""
-    folder = Path(data).expanduser()
-    if not folder.is_dir():
-        raise UsageError(f"`{data}` is no folder; `fovea label` lists the files below one.")
-    seen = input or embedder.bundle.preprocess.input
-    dataset = load_unlabelled(folder, input=seen)
-    part: Part = dataset.parts["train"]
-    if part.files is None:
-        raise UsageError(f"The {inputs.kind(seen).nouns} of `{data}` are no files of their own, and cannot be listed.")
-    good = can_be_listed(part.files)
-    wanted = [
-        row for row, file in enumerate(part.files) if good[row] and (whole or os.path.abspath(file) not in there.known)
-    ]
+    These are among them only `with_labels`.
+    """
+    files = pool.files
+    good = can_be_listed(files)
+    known = {
+        name
+        for name, file in zip(pool.part.names, files, strict=True)
+        if name in pool.labelled or os.path.abspath(file) in there.known
+    }
+    wanted = [row for row, name in enumerate(pool.part.names) if good[row] and (with_labels or name not in known)]
     if not wanted:
         raise _all_labelled(data, there.file)
-    source = DataSource(data=folder, input=seen, allow_bad=True)
-    return _Pool(source, Dataset(**{**vars(dataset), "parts": {"train": take(part, wanted)}}))
+    return pool.only(wanted), known
+
+
+def _same(data: str | Path, place: Path) -> bool:
+    """Tell whether the list is the manifest that the samples come from."""
+    path = Path(data).expanduser()
+    return path.is_file() and place.is_file() and path.samefile(place)
 
 
 def _all_labelled(data: str | Path, place: Path) -> DataError:
@@ -234,6 +232,13 @@ def _proposal(file: Path, found: Embedded, row: int, doubt: float, target: Task)
     prediction = target.prediction(found.rows[row])
     sure = prediction.probability
     return Proposal(file, prediction.label, None if np.isnan(sure) else sure, doubt)
+
+
+def _pictures(found: Embedded, rows: Sequence[int]) -> list[NDArray[np.uint8]]:
+    """Return what these samples look like, (H, W, 3) uint8 each."""
+    pixels = found.decoded.parts["train"].decoded
+    kind = inputs.kind(found.decoded.input)
+    return [in_colour(kind.thumbnail(np.asarray(pixels[row]))) for row in rows]
 
 
 def _sheet(result: LabelResult, pictures: Sequence[NDArray[np.uint8]]) -> Sheet:

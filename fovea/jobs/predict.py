@@ -53,18 +53,21 @@ def predict(
     ensemble: Sequence[str | Path | Predictor] = (),
     device: str = "auto",
     batch: int = 64,
+    out: str | Path | None = None,
 ) -> Iterator[FilePrediction]:
     """Yield a prediction for each of `images`: files, folders (all images below, in natural order) and globs.
 
     A file that cannot be read is yielded with its reason and does not stop the rest. `top` is how many classes or
     grades are named, 5 where it is not given; of several labels all that are present are. With `ensemble` the
     probabilities (or numbers) of all the models are averaged; they must know the same classes. Labels are present above
-    the thresholds of the first model.
+    the thresholds of the first model. Of masks, boxes and points `out` is a folder to write them to: pictures, masks
+    as PNG, boxes and points as COCO's JSON and as CSV.
 
     Raises:
         BundleError: a model file that cannot be loaded.
         UsageError: `top` or `batch` below 1, `top` for a model without a ranking, an address, an empty folder or glob,
-            or models that do not go together.
+            models that do not go together, or `out` for a model whose answers do not lie on the image.
+        StorageError: the folder `out` cannot be written.
     """
     for name, value in (("top", top), ("batch", batch)):
         if value is not None and value < 1:
@@ -80,7 +83,12 @@ def predict(
     kind = inputs.kind_of(members[0].preprocess)
     paths = find_images([images] if isinstance(images, str | Path) else images, kind=kind)
     samples = (sample for path in paths for sample in samples_at(path, members[0].preprocess))
-    return _predictions(members, samples, top=top or TOP, batch=batch)
+    found = _predictions(members, samples, top=top or TOP, batch=batch)
+    if out is None:
+        return found
+    from fovea.jobs.written import Writing  # writers are of no use to most
+
+    return Writing(Path(out), members[0].target).passing(found)
 
 
 class Sample(NamedTuple):

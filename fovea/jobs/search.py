@@ -24,7 +24,7 @@ from fovea.model.embedding import BATCH, Embedder
 from fovea.report.page import render, write_page
 from fovea.report.rasters import in_colour
 from fovea.report.sheet import MOST_ROWS, Drawn, Group, Sheet
-from fovea.retrieval.approximate import Approximate, approximate
+from fovea.retrieval.approximate import Approximate, Recall, approximate
 from fovea.retrieval.index import Index
 from fovea.retrieval.index_file import read_index
 from fovea.retrieval.neighbours import Neighbours, check_metric
@@ -104,8 +104,10 @@ class SearchResult:
     """What of the network an image is known by, as `before head.logits`."""
     metric: str
     answers: Sequence[Answer]
-    recall: float | None = None
-    """At 10, of the approximate search, measured on images of this index; None where the search was exact."""
+    recall: Recall | None = None
+    """Of the approximate search, measured on images of this index; None where the search was exact."""
+    cells: tuple[int, int] | None = None
+    """How many cells it looks through, and how many there are."""
     notes: tuple[str, ...] = ()
     page: Path | None = None
 
@@ -116,7 +118,9 @@ class SearchResult:
             "images": self.images,
             "layer": self.layer,
             "metric": self.metric,
-            "recall_at_10": self.recall,
+            "recall_at_10": None if self.recall is None else self.recall.mean,
+            "recall_at_10_interval": None if self.recall is None else list(self.recall[1:]),
+            "cells": None if self.cells is None else list(self.cells),
             "notes": list(self.notes),
             "page": None if self.page is None else str(self.page),
             "answers": [answer.to_dict() for answer in self.answers],
@@ -125,8 +129,12 @@ class SearchResult:
     @property
     def how(self) -> str:
         """What was searched, and how."""
-        measured = "" if self.recall is None else f"approximate: recall@10 {self.recall:.3f}, measured on this index"
-        return f"{self.index}: {self.images:,} images {self.layer}, {self.metric}, {measured or 'exact'}"
+        measured = "exact"
+        if self.recall is not None and self.cells is not None:
+            mean, low, high = self.recall
+            share = f"{self.cells[0]:,} of {self.cells[1]:,} cells"
+            measured = f"approximate: {share}, recall@10 {mean:.3f} ({low:.3f} to {high:.3f}) measured on this index"
+        return f"{self.index}: {self.images:,} images {self.layer}, {self.metric}, {measured}"
 
     def summary(self) -> list[str]:
         """Return what a person reads beside the table."""
@@ -239,6 +247,7 @@ def search(
         metric=by,
         answers=answers,
         recall=None if searcher.quick is None else searcher.quick.recall,
+        cells=None if searcher.quick is None else (searcher.quick.probes, searcher.quick.total),
         notes=() if there.complete else ("the index is not complete: `fovea index` goes on with it",),
         page=place,
     )

@@ -102,10 +102,10 @@ def decoded(
         return finish(decode_image(source, at_least, Reservation(allowed, take), costs.Plan(channels, finish_bytes)))
 
 
-def upright_size(path: Path) -> tuple[int, int] | None:
-    """Return (H, W) of an image as `decode` gives it, from its header; None for a file that cannot be used."""
+def upright_size(source: Path | bytes) -> tuple[int, int] | None:
+    """Return (H, W) of an image as `decode` gives it, from its header; None for what cannot be used."""
     try:
-        with _quietly(), open_regular(path) as stream:
+        with _quietly(), _opened(source) as stream:
             if canvas := webp_size(stream):
                 _check_pixels(canvas)
             stream.seek(0)
@@ -115,7 +115,7 @@ def upright_size(path: Path) -> tuple[int, int] | None:
                 if image.format == "PNG" and not image.info.keys() & _EXIF and not late_texts(stream):
                     return H, W  # Pillow would decode all of it to look for more
                 return (W, H) if _turn(image) in _ON_ITS_SIDE else (H, W)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+    except (ImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
 
 

@@ -1,6 +1,6 @@
 """What an index holds: an embedding for each image, what the image was, and which network, layer and input made it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -12,6 +12,9 @@ from fovea import tasks
 from fovea.data.dataset import PARTS
 from fovea.retrieval.neighbours import Floats, Neighbours, nearest
 from fovea.tasks.task import Labels
+
+MOST_PATTERNS, LONGEST_PATTERN = 1000, 1000
+"""Patterns of dropped names that an index may have, and characters of one: each is compared with every name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +94,8 @@ class Index:
     """Where the data was, likewise; the name of a published data set; nothing where it lay elsewhere."""
     complete: bool = True
     """False while some of the data is still to be embedded."""
+    dropped: tuple[str, ...] = ()
+    """Patterns of the names that are left out, whatever the data holds."""
     extra: Mapping[str, Any] = field(default_factory=dict)
     """Fields of the file that this version does not know."""
 
@@ -110,3 +115,12 @@ class Index:
         """Whether the data had labels."""
         labels = self.rows.labels
         return not (labels.ndim == 1 and labels.dtype == np.int64 and len(labels) > 0 and bool((labels < 0).all()))
+
+
+def check_patterns(patterns: Sequence[str], fault: Callable[[str], Exception]) -> None:
+    """Raise `fault` of a sentence where there are more patterns of dropped names than an index may have, or longer."""
+    if len(patterns) > MOST_PATTERNS or any(len(pattern) > LONGEST_PATTERN for pattern in patterns):
+        raise fault(
+            f"{len(patterns):,} patterns to drop; an index has at most {MOST_PATTERNS:,} of {LONGEST_PATTERN:,} "
+            "characters each: write fewer with `*`."
+        )

@@ -21,7 +21,7 @@ from fovea.errors import BundleError, FoveaError, StorageError, UsageError, firs
 from fovea.fields import Fields
 from fovea.files import check_regular, no_file
 from fovea.retrieval import SUFFIX
-from fovea.retrieval.index import Index, Maker, Rows
+from fovea.retrieval.index import Index, Maker, Rows, check_patterns
 from fovea.retrieval.neighbours import METRICS
 from fovea.storage import write_atomically
 from fovea.tensor_file import Entry, check_place, read_table, write_header
@@ -144,6 +144,7 @@ def _text(index: Index, path: Path) -> str:
         "classes": list(index.classes),
         "data": {"name": index.data, "place": index.data_place},
         "complete": index.complete,
+        "dropped": list(index.dropped),
     }
     text = json.dumps(values)
     if len(text) > MAX_CARD_LENGTH:
@@ -235,7 +236,15 @@ def _index(fields: Fields, arrays: Mapping[str, NDArray[Any]]) -> Index:
         model_file=model.text("file"),
         data_place=data.text("place"),
         complete=fields.switch("complete"),
+        dropped=_patterns(fields),
     )
+
+
+def _patterns(fields: Fields) -> tuple[str, ...]:
+    """Return the patterns of dropped names; there are none in files of before there were any."""
+    found = fields.texts("dropped", default=())
+    check_patterns(found, BundleError)
+    return found
 
 
 def _check_rows(arrays: Mapping[str, NDArray[Any]], task: str, classes: Sequence[str]) -> None:

@@ -9,6 +9,7 @@ Queries are (Q, D), embeddings (N, D), both float.
 
 import warnings
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
@@ -21,22 +22,25 @@ Metric = Literal["l2", "cosine"]
 METRICS: tuple[str, ...] = get_args(Metric)
 QUERIES = 1024
 """At a time: enough for the rate of matrix products, whatever is read from the disk again for the next ones."""
-SCORES = 1 << 18
+SCORES = 1 << 19
 """Products that are held at a time, near the processor."""
 ROWS = range(1024, 65_537)
 """Embeddings at a time, from the fewest to the most."""
+MULTIPLE = 128
+"""Of which they are one: what is left over costs the matrix library more."""
 WIDENED = 1024
 """The same of float16: as float32 they stay near the processor."""
 PAIRS = 1 << 16
 """Values of candidates that are held at a time, near the processor, for their exact distances."""
-FIRST = 2048
-"""Embeddings of which the k-th nearest leaves few of the others to be looked at."""
+GROUPS = 128
+"""Of the first embeddings at least: the k-th nearest of the nearest of each leaves few of them to be looked at."""
 CROWD = 4
 """Times `k`, in the mean of the queries: with more candidates, those that have no place any more are left out."""
 MOST = 1 << 20
 """Candidates that are held: of more, as of embeddings that are all the same, only the nearest are kept."""
 UNIT = 2.0**-24
 """Of rounding to float32."""
+_ZERO = torch.zeros(1)
 
 Floats = NDArray[np.floating[Any]]
 Progress = Callable[[int, int], None]
@@ -78,6 +82,8 @@ def nearest(
         _Search(asked[first : first + QUERIES], k, metric).over(embeddings, squares, _told(progress, first, len(asked)))
         for first in range(0, len(asked), QUERIES)
     ]
+    if len(found) == 1:
+        return found[0]
     if not found:
         return Neighbours(np.empty((0, k), np.int64), np.empty((0, k), np.float32))
     return Neighbours(*(np.concatenate(column) for column in zip(*found, strict=True)))
@@ -85,8 +91,7 @@ def nearest(
 
 def squared_norms(embeddings: Floats) -> NDArray[np.float32]:
     """Return the squared norms (N,) float32 of embeddings (N, D) float, as `nearest` takes them."""
-    widened = _Widened(WIDENED, embeddings.shape[1])
-    parts = [_squares(widened(block)) for _, block in _blocks(embeddings, WIDENED)]
+    parts = [_squares(block) for _, block in _blocks(embeddings, WIDENED)]
     return np.concatenate([np.empty(0, np.float32), *parts])
 
 
@@ -139,8 +144,8 @@ class _Search:
     def __init__(self, queries: NDArray[np.float32], k: int, metric: str) -> None:
         self.queries, self.k, self.metric = queries, k, metric
         self.squares = np.einsum("qd,qd->q", queries, queries, dtype=np.float64)
-        norms = np.sqrt(np.where(self.squares > 0, self.squares, 1))
-        self.factors = (-queries / norms[:, None]).astype(np.float32) if metric == "cosine" else -queries
+        norms = np.sqrt(np.where(self.squares > 0, self.squares, 1))[:, None] if metric == "cosine" else 1
+        self.factors = torch.from_numpy((queries / -norms).astype(np.float32))
         Q = len(queries)
         self.lowest = np.full(Q, np.inf)
         """(Q,): the k-th score so far."""
@@ -150,49 +155,62 @@ class _Search:
 
     def over(self, embeddings: Floats, squares: NDArray[np.float32] | None, progress: Progress | None) -> Neighbours:
         """Return the nearest of all embeddings."""
-        N, D = embeddings.shape
+        N, Q = len(embeddings), len(self.queries)
         most = WIDENED if embeddings.dtype == np.float16 else ROWS[-1]
-        rows = min(most, max(ROWS[0], SCORES // len(self.queries)))
-        widened, products = _Widened(rows, D), np.empty(rows * len(self.queries), np.float32)
+        rows = min(most, max(ROWS[0], SCORES // Q // MULTIPLE * MULTIPLE))
+        self._products, self._near = torch.empty(rows * Q), np.empty(rows * Q, np.bool_)
+        known = None if squares is None else _tensor(np.asarray(squares, np.float32))
         with np.errstate(over="ignore", invalid="ignore"):
+            if known is not None:
+                self._make_room(known, embeddings.shape[1])
             for first, block in _blocks(embeddings, rows):
-                wide = widened(block)
-                known = _squares(wide) if squares is None else squares[first : first + len(wide)]
-                self._take(self._scores(wide, np.asarray(known), products), first)
+                own = torch.from_numpy(_squares(block)) if known is None else known[first : first + len(block)]
+                if known is None:
+                    self._make_room(own, embeddings.shape[1])
+                self._take(self._scores(block, own), first)
                 if len(self.found.which) > MOST:
                     self._settle(embeddings)
                 if progress is not None:
-                    progress(first + len(wide), N)
+                    progress(first + len(block), N)
             return self._nearest(embeddings)
 
-    def _scores(
-        self, block: NDArray[np.float32], squares: NDArray[np.float32], products: NDArray[np.float32]
-    ) -> NDArray[np.float32]:
-        """Return the scores (Q, rows), which lie in `products`."""
-        Q, rows = len(self.factors), len(block)
-        scores = products[: Q * rows].reshape(Q, rows)
-        if Q == 1:
-            np.matmul(block, self.factors[0], out=scores[0])
-        else:
-            np.matmul(self.factors, block.T, out=scores)
-        bound = 2 * (block.shape[1] + 2) * UNIT
+    def _make_room(self, squares: torch.Tensor, D: int) -> None:
+        """Let there be room for the rounding of the scores of embeddings of these squared norms (n,)."""
+        bound = 2 * (D + 2) * UNIT
         if self.metric == "cosine":
-            norms = np.sqrt(squares)
-            scores *= np.divide(1, norms, out=np.zeros_like(norms), where=norms > 0)
-            self.room = np.full(Q, bound)
+            self.room = np.full(len(self.queries), bound)
+            return
+        largest = float(squares.numpy().max(initial=0))
+        self.room = np.maximum(self.room, bound * (np.sqrt(self.squares * largest) + largest))
+
+    def _scores(self, block: torch.Tensor, squares: torch.Tensor) -> NDArray[np.float32]:
+        """Return the scores (Q, rows) of a block, in memory that is used again.
+
+        Of several queries by PyTorch, whose library multiplies matrices in two thirds of the time of NumPy's.
+        """
+        Q, rows = len(self.queries), len(block)
+        out = self._products[: Q * rows].view(Q, rows)
+        scores: NDArray[np.float32] = out.numpy()
+        halves = 0.0 if self.metric == "cosine" else 0.5
+        if Q == 1:  # at the rate of the memory, and NumPy is the sooner to begin
+            np.matmul(block.numpy(), self.factors.numpy()[0], out=scores[0])
+            if halves:
+                scores += squares.numpy() * np.float32(halves)
         else:
-            scores += squares / 2
-            largest = np.sqrt(float(squares.max(initial=0)))
-            self.room = np.maximum(self.room, bound * (np.sqrt(self.squares) * largest + largest**2))
+            torch.addmm(squares if halves else _ZERO, self.factors, block.T, beta=halves, out=out)
+        if self.metric == "cosine":
+            norms = np.sqrt(squares.numpy())
+            scores *= np.divide(1, norms, out=np.zeros_like(norms), where=norms > 0)
         return scores
 
     def _take(self, scores: NDArray[np.float32], first: int) -> None:
         """Let what is near in a block stand among the candidates."""
         if not first and self.k < scores.shape[1]:
-            some = scores[:, : max(FIRST, self.k)]
-            self.lowest = np.partition(some, self.k - 1, axis=1)[:, self.k - 1].astype(np.float64)
+            self.lowest = _at_most(scores, self.k)
         limits = np.nextafter(self._limits().astype(np.float32), np.float32(np.inf))
-        near = _true_places((scores <= limits[:, None]).ravel())
+        below = self._near[: scores.size]
+        np.less_equal(scores, limits[:, None], out=below.reshape(scores.shape))
+        near = np.flatnonzero(below)
         if not len(near):
             return
         which, rows = np.divmod(near, scores.shape[1])
@@ -236,7 +254,7 @@ class _Search:
         return chosen, np.where(there, distances[chosen] if len(order) else np.inf, np.inf)
 
     def _nearest(self, embeddings: Floats) -> Neighbours:
-        if self.k:
+        if self.k and len(self.found.which) > 2 * len(self.queries) * self.k:
             self._prune()
         chosen, distances = self._exactly(embeddings)
         if (chosen < 0).any() or not np.isfinite(distances).all():
@@ -244,40 +262,53 @@ class _Search:
         return Neighbours(self.found.rows[chosen], distances.astype(np.float32))
 
 
-def _squares(block: Floats) -> NDArray[np.float32]:
-    squares: NDArray[np.float32] = np.einsum("nd,nd->n", block, block, dtype=np.float64).astype(np.float32)
+def _at_most(scores: NDArray[np.float32], k: int) -> NDArray[np.float64]:
+    """Return a bound (Q,) above the k-th lowest of the scores (Q, n), and near to it: from groups of them."""
+    Q, n = scores.shape
+    groups = max(GROUPS, 8 * k)
+    if n >= groups:
+        scores = scores[:, : n // groups * groups].reshape(Q, -1, groups).min(axis=1)
+    bound: NDArray[np.float64] = np.partition(scores, k - 1, axis=1)[:, k - 1].astype(np.float64)
+    return bound
+
+
+def _squares(block: torch.Tensor) -> NDArray[np.float32]:
+    wide = block.numpy()
+    squares: NDArray[np.float32] = np.einsum("nd,nd->n", wide, wide, dtype=np.float64).astype(np.float32)
     return squares
 
 
-def _true_places(values: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Return where few of many values (n,) are true, eight at a time: several times as fast as one by one."""
-    whole = len(values) // 8 * 8
-    eights = np.flatnonzero(values[:whole].view(np.uint64))
-    places = (8 * eights[:, None] + np.arange(8)).ravel()
-    return np.concatenate([places[values[places]], whole + np.flatnonzero(values[whole:])])
+def _tensor(array: Floats) -> torch.Tensor:
+    """Return an array as a tensor, in the same memory where that can be."""
+    _let_warn()
+    return torch.from_numpy(np.require(array, requirements=("C_CONTIGUOUS", "ALIGNED")))
 
 
-class _Widened:
-    """Embeddings (n, D) as float32: those that are float16 by PyTorch, into the same memory every time."""
-
-    def __init__(self, rows: int, D: int) -> None:
-        self._rows, self._D = rows, D
-        self._buffer: torch.Tensor | None = None
-
-    def __call__(self, block: Floats) -> NDArray[np.float32]:
-        if block.dtype != np.float16:
-            return np.asarray(block, np.float32)
-        if self._buffer is None:
-            self._buffer = torch.empty(self._rows, self._D)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of a mapped file that nobody writes to
-            wide = self._buffer[: len(block)].copy_(torch.from_numpy(np.asarray(block)))
-        return wide.numpy()
+@cache
+def _let_warn() -> None:
+    """Let PyTorch warn of an array that cannot be written, here where nobody writes; it does so once in a process."""
+    fixed = np.zeros(1)
+    fixed.flags.writeable = False
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.from_numpy(fixed)
 
 
-def _blocks(embeddings: Floats, rows: int) -> Iterator[tuple[int, Floats]]:
+def _blocks(embeddings: Floats, rows: int) -> Iterator[tuple[int, torch.Tensor]]:
+    """Yield embeddings (n, D) as float32, and the row that each block begins with.
+
+    They lie where they are; others than float32 in memory that is used again for every block.
+    """
+    if embeddings.dtype == np.float32 and embeddings.flags.c_contiguous and embeddings.flags.aligned:
+        whole = _tensor(embeddings)
+        for first in range(0, len(embeddings), rows):
+            yield first, whole[first : first + rows]
+        return
+    buffer = torch.empty(min(rows, len(embeddings)), embeddings.shape[1])
     for first in range(0, len(embeddings), rows):
-        yield first, embeddings[first : first + rows]
+        block = embeddings[first : first + rows]
+        given = block if block.dtype == np.float16 else block.astype(np.float32)
+        yield first, buffer[: len(block)].copy_(_tensor(given))
 
 
 def _told(progress: Progress | None, first: int, total: int) -> Progress | None:

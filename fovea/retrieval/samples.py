@@ -75,10 +75,10 @@ def listed(dataset: Dataset, *, dropped: Sequence[str] = (), labelled: bool = Tr
         (number, row)
         for number, part in enumerate(parts)
         for row, name in enumerate(part.names)
-        if not any(fnmatchcase(name, pattern) for pattern in dropped)
+        if not is_dropped(name, dropped)
     ]
     if not places:
-        raise UsageError(f"`--drop` leaves nothing of `{dataset.name}`; drop less.")
+        raise nothing_left(dataset.name)
     found = np.array(places, np.int64)
     N = len(found)
     kinds = np.array([PARTS.index(name) for name in dataset.parts], np.uint8)
@@ -91,6 +91,16 @@ def listed(dataset: Dataset, *, dropped: Sequence[str] = (), labelled: bool = Tr
         looks=np.zeros((N, 2), np.int64),
     )
     return Listing(parts, rows, found)
+
+
+def is_dropped(name: str, patterns: Sequence[str]) -> bool:
+    """Tell whether a name matches one of the patterns, in which `*` stands for anything, also for `/`."""
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def nothing_left(name: str) -> UsageError:
+    """Return the error for patterns that match every sample."""
+    return UsageError(f"`--drop` leaves nothing of `{name}`; drop less, or take a pattern back by `--restore`.")
 
 
 def look_at(path: Path) -> Look:

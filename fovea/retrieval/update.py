@@ -28,7 +28,7 @@ UNSAVED_S = 60.0
 SAVING_SHARE = 0.1
 """Of the time that writing may take on the way."""
 
-SAID = ("maker", "metric", "task", "classes", "data", "model_file", "data_place", "complete")
+SAID = ("maker", "metric", "task", "classes", "data", "model_file", "data_place", "complete", "dropped")
 """What a file says beside its rows."""
 
 Embed = Callable[[Stored], Floats]

@@ -88,7 +88,6 @@ def output_name(model: ServedModel) -> str:
 
 def _metadata(model: ServedModel) -> dict[str, Any]:
     way, target = model.engine.scorer.preprocess, model.engine.scorer.target
-    width = max(1, len(target.classes))
     return {
         "name": model.name,
         "versions": [VERSION],
@@ -100,7 +99,13 @@ def _metadata(model: ServedModel) -> dict[str, Any]:
                 "shape": [-1, *way.stored_shape],
             }
         ],
-        "outputs": [{"name": output_name(model), "datatype": "FP32", "shape": [-1, width]}],
+        "outputs": [
+            {
+                "name": output_name(model),
+                "datatype": "FP32",
+                "shape": [-1, *(length or -1 for length in target.row_shape)],
+            }
+        ],
     }
 
 

@@ -124,7 +124,7 @@ class Models(Mapping[str, ServedModel]):
 
         def noted(samples: NDArray[Any], rows: NDArray[Any]) -> None:
             self._meters.observe(name, "batch_size", len(rows))
-            drift.note(samples, rows)
+            drift.note(samples, scorer.target.watched(rows))
 
         pace = Pace(batch=settings.batch, wait_s=settings.wait_ms / 1000)
         model.take_over(Engine(scorer, pace, pool=self._pool, noted=noted, fingerprint=fingerprint), drift)

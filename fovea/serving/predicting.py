@@ -9,8 +9,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from fovea.errors import FoveaError, shortened
+from fovea.preprocess.decoding import upright_size
 from fovea.serving.batching import Outcome
 from fovea.serving.bodies import Upload, uploads_in
+from fovea.serving.engine import Scorer
 from fovea.serving.refusal import Refusal, json_response
 from fovea.serving.site import Site
 
@@ -25,6 +27,31 @@ class Named(BaseModel):
     probability: float
 
 
+class Area(BaseModel):
+    """A class of pixels with its share of the image."""
+
+    label: str
+    share: float
+    pixels: int
+
+
+class Box(BaseModel):
+    """An object: x0, y0, x1, y1 in pixels of the image, half-open."""
+
+    label: str
+    score: float
+    box: list[float]
+
+
+class Place(BaseModel):
+    """A point, in pixels of the image: the centre of the first is at 0.5, 0.5."""
+
+    label: str
+    x: float
+    y: float
+    score: float
+
+
 class Answer(BaseModel):
     """What there is to say of one image; what does not apply is left out."""
 
@@ -36,6 +63,16 @@ class Answer(BaseModel):
     """Of several labels: the probability of each."""
     value: float | None = None
     """A number, where the model predicts one."""
+    size: list[int] | None = None
+    """Of a mask: height and width of the image in pixels."""
+    classes: list[Area] | None = None
+    """Of a mask: the classes in it."""
+    png: str | None = None
+    """Of a mask: the class of each pixel, as a PNG with a palette, in base64."""
+    boxes: list[Box] | None = None
+    """The objects that were found, the surest first."""
+    points: list[Place] | None = None
+    """Where the points are."""
     error: str | None = None
     """Why this image has no answer."""
 
@@ -118,21 +155,25 @@ async def answer(site: Site, request: Request, name: str | None) -> Response:
         more_places(len(uploads) - 1)
         engine = model.engine
         outcomes = await model.answers([upload.content for upload in uploads], wait)
-    target = engine.scorer.target
-    results = [_result(upload, outcome, target, top) for upload, outcome in zip(uploads, outcomes, strict=True)]
+    answered = zip(uploads, outcomes, strict=True)
+    results = [_result(upload, outcome, engine.scorer, top) for upload, outcome in answered]
     answers = {"model": model.name, "results": results}
     if all("error" in result for result in results):
         return json_response({"error": results[0]["error"], **answers}, status=422)
     return json_response(answers)
 
 
-def _result(upload: Upload, outcome: Outcome, target: Any, top: int) -> dict[str, Any]:
+def _result(upload: Upload, outcome: Outcome, scorer: Scorer, top: int) -> dict[str, Any]:
     named = {"image": upload.name} if upload.name else {}
     if isinstance(outcome, FoveaError):
         return {**named, "error": str(outcome)}
     if isinstance(outcome, Exception):
         raise outcome
-    return {**named, **target.best(outcome, top).to_dict()}
+    prediction = scorer.target.best(outcome, top)
+    if scorer.target.lies_on_image:
+        size = upright_size(upload.content) or scorer.preprocess.shape[1:3]
+        prediction = scorer.target.in_image(prediction, scorer.preprocess, size)  # type: ignore[arg-type]
+    return {**named, **prediction.to_dict(), **prediction.attached()}
 
 
 def _top(text: str | None) -> int:

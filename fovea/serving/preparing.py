@@ -54,12 +54,11 @@ class Preparation:
 
     def run(self) -> Reference | None:
         """Do it, and wait; errors as `result`."""
-        process = self.start()
-        try:
-            return self.result(process)
-        finally:
-            process.kill()  # where this one is told to end meanwhile
-            process.wait()
+        with self.start() as process:  # its pipe is closed, whatever comes
+            try:
+                return self.result(process)
+            finally:
+                process.kill()  # where this one is told to end meanwhile
 
 
 def prepare(order: Preparation) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fovea.tasks.drawn import boxed
 from fovea.tasks.prediction import LabelScore, Prediction
 
 
@@ -45,6 +46,10 @@ class BoxPrediction(Prediction):
     def ranked(self) -> Sequence[tuple[str, float | str]]:
         """Class and score of each object, the best first."""
         return self.scores
+
+    def drawn(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return the image (H, W, 3) uint8 with the boxes on it."""
+        return boxed(image, self.found, self.classes)
 
     def to_dict(self) -> dict[str, Any]:
         """Return class, score and box of each object as JSON values."""

@@ -3,10 +3,12 @@
 Masks are (H, W) uint8 class indices; 255 is void. Pictures are (H, W, 3) uint8 0..255.
 """
 
+import io
 from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from fovea.metrics.masks import VOID
 
@@ -35,6 +37,15 @@ def palette() -> Pixels:
     colours[VOID] = VOID_COLOUR
     colours.setflags(write=False)
     return colours
+
+
+def mask_png(mask: NDArray[np.uint8]) -> bytes:
+    """Return a mask uint8 (H, W) as a PNG whose pixels are the class indices, shown in the colours of the classes."""
+    image = Image.frombytes("P", (mask.shape[1], mask.shape[0]), np.ascontiguousarray(mask).tobytes())
+    image.putpalette(palette().tobytes())
+    with io.BytesIO() as stream:
+        image.save(stream, "PNG")
+        return stream.getvalue()
 
 
 def painted(mask: NDArray[np.uint8]) -> Pixels:

@@ -1,5 +1,6 @@
 """What a network says of the pixels of one image."""
 
+import base64
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fovea.tasks.mask_colours import mask_png, overlaid
 from fovea.tasks.prediction import LabelScore, Prediction
 
 SHOWN = 4
@@ -53,6 +55,14 @@ class MaskPrediction(Prediction):
     def ranked(self) -> Sequence[tuple[str, float | str]]:
         """Class and share, the largest first."""
         return self.scores
+
+    def drawn(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return the image (H, W, 3) uint8 under the colours of its mask."""
+        return overlaid(image, self.mask)
+
+    def attached(self) -> dict[str, Any]:
+        """Return the mask as a PNG in base64."""
+        return {"png": base64.b64encode(mask_png(self.mask)).decode()}
 
     def to_dict(self) -> dict[str, Any]:
         """Return size, and name, pixels and share of each class that is there, as JSON values."""

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fovea.tasks.drawn import pointed
 from fovea.tasks.prediction import LabelScore, Prediction
 
 
@@ -43,6 +44,10 @@ class PointPrediction(Prediction):
     def ranked(self) -> Sequence[tuple[str, float | str]]:
         """Name and score of each point."""
         return self.scores
+
+    def drawn(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return the image (H, W, 3) uint8 with the points on it."""
+        return pointed(image, self.points)
 
     def to_dict(self) -> dict[str, Any]:
         """Return name, place and score of each point as JSON values."""

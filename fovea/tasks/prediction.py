@@ -5,6 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 
 class LabelScore(NamedTuple):
     """One class and the probability the network gives it."""
@@ -48,6 +51,14 @@ class Prediction:
         if self.present is not None:
             return self.present
         return self.scores or [(self.label, "")]
+
+    def drawn(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return the image (H, W, 3) uint8 with what lies on it; here nothing does."""
+        return image
+
+    def attached(self) -> dict[str, Any]:
+        """Return what a server sends beside `to_dict`, as JSON values."""
+        return {}
 
     def to_dict(self) -> dict[str, Any]:
         """Return what applies as JSON values: `predictions` (of labels those present, and all `scores`), or `value`."""

@@ -5,7 +5,7 @@ from fit; all that is new stands in `head`.
 """
 
 from collections.abc import Iterator, Sequence
-from functools import cache
+from functools import lru_cache
 from math import log2
 from typing import NamedTuple, cast
 
@@ -67,7 +67,7 @@ class Pyramid(Classifier):
         self._taps = tuple(taps)
 
     def maps(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Return what `head` gets: the input (N, c_in, H, W), then the maps (N, c, h, w) of the taps."""
+        """Return what `head` gets, float: the input (N, c_in, H, W), then the maps (N, c, h, w) of the taps."""
         found = [x]
         for path, layer in steps(self, self._taps):
             x = layer(x)
@@ -76,7 +76,7 @@ class Pyramid(Classifier):
         return tuple(found)
 
     def features(self, x: Tensor) -> Tensor:
-        """Return the map of the last tap, (N, C, h, w)."""
+        """Return the map of the last tap, (N, C, h, w) float."""
         return self.maps(x)[-1]
 
     def forward(self, x: Tensor) -> Tensor:
@@ -122,7 +122,7 @@ def levels_of(name: str, c_in: int) -> tuple[Level, ...]:
     return tuple(last.values())
 
 
-@cache
+@lru_cache(maxsize=128)
 def maps_of(name: str, c_in: int, size: int) -> tuple[tuple[str, tuple[int, ...]], ...]:
     """Return the path and the shape (1, C, H, W) of all maps that a head could see, of an image of `size` pixels.
 

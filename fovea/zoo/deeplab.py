@@ -76,6 +76,8 @@ def _auxiliary(c: int, classes: int) -> nn.Sequential:
 class DeepLab(Pyramid):
     """A `Pyramid`, in training with a second answer by `aux1`, if there is one, from the stage before the last."""
 
+    aux1: nn.Module
+
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:  # type: ignore[override]  # in training only
         """Return the logits of every pixel; in training those of the second head too."""
         maps = self.maps(x)
@@ -130,7 +132,7 @@ def deeplabv3_resnet50(classes: int = 21, *, c_in: int = 3, aux: bool = False) -
     with_holes(stages[2], first=1, others=2)
     with_holes(stages[3], first=2, others=4)
     head = AtrousPyramid(rows[-1].c, classes)
-    model = DeepLab(stem=body.stem, stages=stages, head=head, taps=["stage3", "stage4"])
+    model = DeepLab(stem=body.get_submodule("stem"), stages=stages, head=head, taps=["stage3", "stage4"])
     if aux:
         model.add_module("aux1", _auxiliary(rows[-2].c, classes))
     return model

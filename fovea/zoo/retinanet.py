@@ -148,9 +148,9 @@ class RetinaNet(Pyramid):
         found = []
         for stride, side in zip((*STRIDES, *COARSER), SIDES, strict=True):
             rows, columns = (-(-pixels // stride) for pixels in size)
-            y = torch.arange(rows) * (size[0] // rows)
-            x = torch.arange(columns) * (size[1] // columns)
-            places = torch.cartesian_prod(y, x).flip(1).repeat(1, 2).to(torch.float32)
+            y = (torch.arange(rows) * (size[0] // rows)).repeat_interleave(columns)
+            x = (torch.arange(columns) * (size[1] // columns)).repeat(rows)
+            places = torch.stack([x, y, x, y], dim=1).to(torch.float32)
             found.append((places[:, None] + _at_a_place(side)).reshape(-1, 4))
         return torch.cat(found)
 

@@ -11,12 +11,13 @@ from typing import Any
 
 import torch
 
-from tests.campaigns import chains, data, exports, images, indices, kills, models, runs, uploads
+from tests.campaigns import chains, data, exports, images, indices, kills, labels, models, runs, uploads
 from tests.campaigns.batches import campaign
 
 KINDS = {kind.name: kind for module in (images, models, indices, exports, uploads, data, runs) for kind in module.KINDS}
 INPUTS = "inputs"
-KILLS: dict[str, Any] = {"kills": kills, chains.NAME: chains}
+KILLS: dict[str, Any] = {"kills": kills, chains.NAME: chains, labels.NAME: labels}
+RECIPES = {"kills": kills.RECIPES, chains.NAME: chains.CHAINS, labels.NAME: labels.LISTS}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -25,7 +26,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("kinds", nargs="+", metavar="KIND", choices=known, help=f"of {', '.join(known)}")
     parser.add_argument("--count", type=int, help="items of each kind (as many as in continuous integration)")
     parser.add_argument(
-        "--recipe", action="append", choices=[*kills.RECIPES, *chains.CHAINS], help="of kills or chains: only these"
+        "--recipe",
+        action="append",
+        choices=[name for names in RECIPES.values() for name in names],
+        help="of kills, chains or labels: only these",
     )
     parser.add_argument("--first", type=int, default=0, help="the number of the first item")
     parser.add_argument("--seed", type=int, default=0)
@@ -42,8 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
                 "found": given.found.resolve(),
             }
             if name in KILLS:
-                known_names = kills.RECIPES if name == "kills" else chains.CHAINS
-                recipes = given.recipe or (known_names if given.count else KILLS[name].SHORT)
+                recipes = given.recipe or (RECIPES[name] if given.count else KILLS[name].SHORT)
                 count = given.count or KILLS[name].SHORT_KILLS
                 outcome = KILLS[name].campaign(kills=count, names=list(recipes), **drawn)
             else:

@@ -51,6 +51,7 @@ def write_indices(folder: Path) -> None:
             data="images",
             model_file="model.safetensors",
             data_place="images",
+            dropped=("private/*",),
         )
         write_index(folder / f"{name}.fovea-index", index)
 

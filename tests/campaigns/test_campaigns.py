@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="it forks, and a
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("what", ["inputs", "kills", "chains"])
+@pytest.mark.parametrize("what", ["inputs", "kills", "chains", "labels"])
 def test_a_short_campaign_finds_nothing(what, tmp_path):
     """In a process of its own, which has taken no step and so may fork."""
     command = [sys.executable, "-m", "tests.campaigns", what, "--found", str(tmp_path / "found")]

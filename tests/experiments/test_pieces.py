@@ -254,6 +254,6 @@ def test_so_many_images_of_each_class_are_drawn() -> None:
 def test_labels_chosen_next_are_none_that_there_are() -> None:
     data, model = images(40, size=28, channels=1), labelling.network().eval()
     labelled, free = np.arange(10), np.arange(10, 40)
-    for way in labelling.WAYS:
+    for way in (*labelling.WAYS, *labelling.FURTHER):
         rows = labelling.chosen(way, model, data, free, labelled, 5, np.random.default_rng(0))
         assert len(set(rows)) == 5 and set(rows) <= set(free), way

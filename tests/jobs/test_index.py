@@ -134,6 +134,67 @@ def test_names_that_match_are_dropped(made):
         made(drop="*")
 
 
+def test_what_was_dropped_stays_dropped_until_it_is_taken_back(made, images):
+    before = content(made(drop="red/*").path)
+    write(images / "red" / "9.png", COLOURS["red"], size=9)
+    again = made(drop="*/0.png")
+    assert counts(again) == (0, 4, 2) and again.patterns == ("red/*", "*/0.png")
+    assert "left out `*/0.png`, `red/*`; `--restore` takes a pattern back" in again.summary()
+    assert content(again.path).items() <= before.items()
+    back = made(restore="red/*")
+    assert (counts(back), back.patterns) == ((3, 4, 0), ("*/0.png",))
+    with pytest.raises(UsageError, match=r"`--restore red/\*` is no pattern that was dropped; dropped are `\*/0.png`"):
+        made(restore="red/*")
+    with pytest.raises(UsageError, match="dropped and restored; give one"):
+        made(drop="*/0.png", restore="*/0.png")
+
+
+def test_an_index_is_shown_and_changed_by_itself(made, images, capsys):
+    whole = made(metric="cosine")
+    before = content(whole.path)
+    shutil.move(images, images.with_name("away"))
+    assert run(["index", str(whole.path)]) == 0
+    assert "9 images, 3 numbers each" in capsys.readouterr().out
+    assert run(["index", str(whole.path), "--drop", "red/*", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert (said["images"], said["dropped"], said["kept"], said["patterns"]) == (6, 3, 6, ["red/*"])
+    assert content(whole.path) == {name: value for name, value in before.items() if not name.startswith("red")}
+    assert [file.name for file in whole.path.parent.iterdir() if file.name.startswith(".")] == []
+    shown = index(whole.path, restore="red/*")
+    assert (shown.images, shown.patterns, shown.complete, shown.metric) == (6, (), False, "cosine")
+    shutil.move(images.with_name("away"), images)
+    done = made()
+    assert counts(done) == (3, 6, 0) and content(done.path) == before
+    assert (done.complete, done.metric) == (True, "cosine")
+
+
+def test_an_index_alone_takes_what_applies_to_it(made, tmp_path):
+    path = made().path
+    assert index(path, metric="cosine").metric == "cosine"
+    with pytest.raises(UsageError, match="leaves nothing of `images`"):
+        index(path, drop="*")
+    with pytest.raises(UsageError, match="`layer` is for a model and data"):
+        index(path, layer="head")
+    with pytest.raises(UsageError, match="`DATA` is missing: `fovea index MODEL DATA --out"):
+        index(tmp_path / "model.safetensors")
+    with pytest.raises(UsageError, match="`--out` is missing"):
+        index(tmp_path / "model.safetensors", tmp_path)
+    assert counts(index(path)) == (0, 9, 0)
+
+
+def test_a_full_disk_leaves_an_index_that_was_to_be_changed_as_it_was(made, monkeypatch):
+    path = made().path
+    before = path.read_bytes()
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("fovea.storage.os.fsync", full)
+    with pytest.raises(StorageError, match="No space left"):
+        index(path, drop="red/*")
+    assert path.read_bytes() == before and not [*path.parent.glob(".x*")]
+
+
 def test_arrays_are_told_by_their_values(made, tmp_path):
     colours = np.zeros((3, 4, 4, 3), np.uint8)
     colours[np.arange(3), :, :, np.arange(3)] = 255
@@ -296,7 +357,7 @@ def test_the_command_says_what_it_did(make_bundle, images, tmp_path, capsys):
     assert run(command) == 0
     first, second = capsys.readouterr().out.splitlines()
     assert first.startswith(f"{tmp_path / 'x.fovea-index'}: 9 images, 3 numbers each, ")
-    assert second == "9 embedded, 0 kept, 0 dropped; before head.logits"
+    assert second == "9 embedded, 0 kept, 0 dropped; before head.logits, l2"
     assert run([*command, "--json", "--drop", "red/*", "--drop", "blue/*"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["images"], found["kept"], found["dropped"]) == (3, 3, 6)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from PIL import Image
 import fovea
 from fovea.cli import run
 from fovea.display import Display
-from fovea.errors import DataError, UsageError
+from fovea.errors import DataError, StorageError, UsageError
 
 
 def mixed(share):
@@ -139,7 +140,9 @@ def test_the_command_writes_list_and_page_and_says_how_to_go_on(make_bundle, poo
         ({"count": 0}, UsageError, "at least 1"),
         ({"layer": "head"}, UsageError, "are for `--by core-set`"),
         ({"out": "todo.txt"}, UsageError, "must end in .csv"),
-        ({"data": "pool/0.00.png"}, UsageError, "is no folder"),
+        ({"data": "pool/0.00.png"}, UsageError, "is of another form; give a folder of files, a zip"),
+        ({"data": "cifar10"}, UsageError, "has a label for every image, and nothing to label"),
+        ({"data": "nowhere"}, UsageError, "is not there"),
     ],
 )
 def test_what_cannot_be_asked_is_refused(make_bundle, pool, monkeypatch, options, error, message):
@@ -163,3 +166,52 @@ def test_numbers_have_no_margin_but_a_core_set(make_number_bundle, pool):
         fovea.label(make_number_bundle(), pool, out=out)
     fovea.label(make_number_bundle(), pool, out=out, by="core-set", count=2)
     assert [row["prediction"] for row in rows_of(out)] == ["40", "40"]
+
+
+def test_images_of_an_archive_are_copied_beside_the_list_and_gone_on_with(make_bundle, pool):
+    archive = shutil.make_archive(str(pool.parent / "photos"), "zip", pool)
+    shutil.rmtree(pool)
+    out = pool.parent / "todo.csv"
+    for kept in (0, 2):
+        result = fovea.label(make_bundle(), archive, out=out, count=2)
+        assert (result.kept, result.data) == (kept, "photos")
+        filled(out, {row["path"]: "ripe" for row in rows_of(out)})
+    paths = [row["path"] for row in rows_of(out)]
+    assert paths[:3] == ["todo/deep/0.50.png", "todo/deep/0.60.png", "todo/0.30.png"] and len(set(paths)) == 4
+    assert len(fovea.find(out).parts["train"]) == 4
+    assert sorted(file.name for file in (pool.parent / "todo").rglob("*.*")) == sorted(p[-8:] for p in paths)
+
+
+def test_a_file_that_is_in_the_way_of_a_copy_stays(make_bundle, pool):
+    archive = shutil.make_archive(str(pool.parent / "photos"), "tar", pool)
+    (pool.parent / "todo" / "deep").mkdir(parents=True)
+    (pool.parent / "todo" / "deep" / "0.50.png").write_text("mine")
+    with pytest.raises(StorageError, match="is there and is another file"):
+        fovea.label(make_bundle(), archive, out=pool.parent / "todo.csv", count=1)
+    assert (pool.parent / "todo" / "deep" / "0.50.png").read_text() == "mine"
+    assert not (pool.parent / "todo.csv").exists()
+
+
+def test_of_a_manifest_only_images_without_a_label_are_asked_for(make_bundle, pool):
+    listed = pool.parent / "photos.csv"
+    listed.write_text("file,kind\npool/deep/0.50.png,ripe\npool/0.30.png,\npool/0.10.png,\npool/gone.png,\n")
+    out = pool.parent / "todo.csv"
+    given = {"path_column": "file", "label_column": "kind"}
+    result = fovea.label(make_bundle(), listed, out=out, count=5, **given)
+    assert [row["path"] for row in rows_of(out)] == ["pool/0.30.png", "pool/0.10.png"]
+    assert result.looked_at == 2 and "gone.png (no such file (line 5" in result.notes[0]
+    listed.write_text("path\npool/deep/0.50.png\n")  # of paths alone
+    fovea.label(make_bundle(), listed, out=out, count=5)
+    assert [row["path"] for row in rows_of(out)] == ["pool/deep/0.50.png"]
+
+
+def test_a_manifest_that_is_the_list_loses_no_row(make_bundle, pool):
+    out = pool.parent / "photos.csv"
+    out.write_text(
+        "path,camera,label,doubt\npool/0.10.png,a,,9\npool/0.30.png,b,,\npool/gone.png,c,,\npool/0.00.png,d,x,"
+    )
+    result = fovea.label(make_bundle(), out, out=out, count=1)
+    rows = [(row["path"], row["camera"], row["label"]) for row in rows_of(out)]
+    assert rows[:2] == [("pool/0.00.png", "d", "x"), ("pool/0.30.png", "b", "")] and result.kept == 1
+    assert rows[2:] == [("pool/0.10.png", "a", ""), ("pool/gone.png", "c", "")]
+    assert rows_of(out)[1]["prediction"] and not rows_of(out)[2]["doubt"]

@@ -2,12 +2,14 @@
 
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from small_indices import an_index
 
 from fovea.errors import MissingDependencyError
+from fovea.metrics import wilson_interval
 from fovea.retrieval import approximate as module
 from fovea.retrieval.approximate import approximate, cells_for
 from fovea.retrieval.faiss_file import export_faiss, load_faiss
@@ -42,11 +44,43 @@ def test_recall_is_as_was_measured_and_distances_are_exact(faiss, own_cache, tmp
     queries = clustered(200, seed=1)
     found, exact = search.nearest(queries, 10), nearest(queries, index.embeddings, 10, metric=metric)
     near = found.distances <= exact.distances[:, -1:]
-    assert search.recall >= 0.98 and near.mean() >= 0.97
+    assert search.recall.mean >= 0.99 and near.mean() >= 0.985
+    assert search.recall.low < search.recall.mean < search.recall.high or search.recall.mean == 1
     assert search.probes < search.total == cells_for(4000) == 102
     same = found.indices == exact.indices
     np.testing.assert_array_equal(found.distances[same], exact.distances[same])
     assert (np.diff(found.distances, axis=1) >= 0).all()
+
+
+def test_the_whole_interval_of_the_recall_is_above_what_is_wanted(faiss, own_cache, tmp_path):
+    """Of vectors without any order in them, of which cells find few."""
+    (tmp_path / "x.fovea-index").write_bytes(b"x")
+    index = an_index(np.random.default_rng(0).normal(size=(3000, 12)).astype(np.float32))
+    search = approximate(tmp_path / "x.fovea-index", index, "l2")
+    assert search.recall.mean >= module.RECALL and 1 < search.probes < search.total
+    (sample, *_) = module._samples(index, "l2")
+    for probes, reaches in ((search.probes, True), (search.probes - 1, False)):
+        found = module._found(search.cells, index, "l2", sample, probes)
+        assert (module._recall_of(found).low >= module.RECALL) is reaches
+
+
+def test_where_others_show_less_recall_more_cells_are_looked_through(monkeypatch):
+    shares = {"first": {1: 0.5, 2: 1.0, 3: 1.0}, "second": {2: 0.9, 3: 1.0}, "third": {3: 1.0}}
+    monkeypatch.setattr(module, "_samples", lambda *_: iter(shares))
+    monkeypatch.setattr(
+        module, "_found", lambda cells, index, metric, sample, probes: np.full(1000, shares[sample][probes])
+    )
+    cells = SimpleNamespace(nlist=9)
+    probes, recall = module._chosen(cells, None, "l2", lambda *_: None)
+    assert probes == 3 and recall.mean == 1
+
+
+def test_neighbours_that_are_found_or_missed_together_count_for_less():
+    alone, together = np.repeat([0.9, 1.0], 500), np.repeat([0.0, 1.0], [50, 950])
+    assert alone.mean() == pytest.approx(together.mean()) == 0.95
+    narrow, wide = module._recall_of(alone), module._recall_of(together)
+    assert (wide.low, wide.high) == pytest.approx(wilson_interval(950, 1000))
+    assert (narrow.low, narrow.high) == pytest.approx(wilson_interval(9500, 10_000))
 
 
 def test_cells_are_made_once_for_a_file_and_again_for_another(faiss, own_cache, tmp_path, monkeypatch):

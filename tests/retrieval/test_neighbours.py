@@ -100,6 +100,24 @@ def test_half_precision_finds_nearly_the_same():
     assert np.mean(shared) / 10 > 0.99
 
 
+@pytest.mark.parametrize(("Q", "n", "k"), [(1, 5000, 10), (3, 200, 10), (2, 130, 1), (2, 20, 15), (1, 1000, 999)])
+def test_the_bound_of_the_first_block_lies_at_the_kth_score_or_above_and_leaves_few(Q, n, k):
+    scores = vectors(Q, n)
+    bound = module._at_most(scores, k)
+    below = (scores <= bound[:, None]).sum(axis=1)
+    assert (below >= k).all() and (below <= 2 * k + 2).all()
+
+
+def test_rows_that_lie_crooked_in_memory_are_found_all_the_same():
+    queries, embeddings = vectors(4, 16, seed=1), vectors(600, 16)
+    expected = nearest(queries, embeddings, 5)
+    crooked = np.frombuffer(b"x" + embeddings.tobytes(), np.uint8)[1:].view(np.float32).reshape(600, 16)
+    strided = np.repeat(embeddings, 2, axis=0)[::2]
+    backward = embeddings[::-1].copy()[::-1]
+    for given in (crooked, strided, backward, embeddings.astype(">f4")):
+        np.testing.assert_array_equal(nearest(queries, given, 5).indices, expected.indices)
+
+
 def test_progress_reaches_the_end_over_all_queries(monkeypatch):
     monkeypatch.setattr(module, "QUERIES", 2)
     told = []

@@ -133,13 +133,14 @@ def _is_wanted(name: str) -> bool:
 
 
 def _write(source: IO[bytes], path: Path, archive: Path) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        sink = path.open("xb")  # x: not over what an earlier member has written
-    except (FileExistsError, NotADirectoryError) as error:
-        raise DataError(f"`{archive}` is refused: it holds `{path.name}` twice.") from error
-    with source, sink:
-        shutil.copyfileobj(source, sink, 1 << 20)
+    with source:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            sink = path.open("xb")  # x: not over what an earlier member has written
+        except (FileExistsError, NotADirectoryError) as error:
+            raise DataError(f"`{archive}` is refused: it holds `{path.name}` twice.") from error
+        with sink:
+            shutil.copyfileobj(source, sink, 1 << 20)
 
 
 def _step_into(folder: Path) -> Path:

@@ -157,8 +157,12 @@ def _contents(path: Path, version: Version) -> Iterator[tuple[str, bytes]]:
     try:
         for member in members(path):
             source = member.open() if member.is_file and PurePosixPath(member.name).name in wanted else None
-            if source and member.size_bytes <= MAX_MEMBER_BYTES:
-                yield PurePosixPath(member.name).name, source.read()
+            if source is None:
+                continue
+            with source:
+                content = source.read() if member.size_bytes <= MAX_MEMBER_BYTES else None
+            if content is not None:
+                yield PurePosixPath(member.name).name, content
     except FoveaError:
         raise
     except Exception as error:  # a damaged archive: its library raises whatever it meets

@@ -16,7 +16,7 @@ from fovea.data.dataset import BadFile, Dataset
 from fovea.data.labels import PART_NAMES, part_named, part_of
 from fovea.data.sources.folders import Record, dataset_of, is_ignored, subfolders
 from fovea.data.sources.places import Places
-from fovea.errors import DataError, shortened
+from fovea.errors import DataError, readable, shortened
 from fovea.files import is_file, is_folder, open_regular, open_text
 from fovea.inputs.interface import InputKind
 from fovea.tasks.wording import PLAIN, Wording, Written
@@ -122,6 +122,8 @@ class Cells(NamedTuple):
     name: str
     """Of the image in its data set."""
     texts: tuple[str, ...]
+    file: Path
+    """Where that is, there or not."""
 
 
 def read_cells(file: Path, wanted: Sequence[str], *, columns: Columns = DEFAULT_COLUMNS) -> list[Cells]:
@@ -133,8 +135,36 @@ def read_cells(file: Path, wanted: Sequence[str], *, columns: Columns = DEFAULT_
     if cut := next((row for row in found.rows if row.cut), None):
         raise DataError(f"`{file}`, line {cut.line}: more cells than the header; write those with commas in quotes.")
     return [
-        Cells(row.line, row.path, name, tuple(row.label)) for row, name in zip(found.rows, found.names, strict=True)
+        Cells(row.line, row.path, name, tuple(row.label), file)
+        for row, name, file in zip(found.rows, found.names, found.paths, strict=True)
     ]
+
+
+def load_listed(
+    file: Path, *, columns: Columns = DEFAULT_COLUMNS, input: str | None = None
+) -> tuple[Dataset, frozenset[str]]:
+    """Return the samples that a CSV file lists as one part, `train`, and the names of those that have a label there.
+
+    The data set itself has no labels; the file may have no column for them. A sample that is listed twice counts once.
+
+    Raises: DataError for a file that is no CSV, a missing column, or no row whose file is there.
+    """
+    seen = inputs.kind(input) if input is not None else _kind_listed(file, columns)
+    labels = [columns.label if columns.label in header_of(file) else columns.path]
+    found = read_listed(file, columns, labels=labels, options="`--path-column`", seen=seen)
+    records: dict[str, Record] = {}
+    labelled, bad = set[str](), list[BadFile]()
+    for row, path, name in zip(found.rows, found.paths, found.names, strict=True):
+        if reason := found.places.missing(path, row.path):
+            bad.append(BadFile(shortened(name, most=200), f"{reason} (line {row.line} of {file.name})"))
+        else:
+            records[name] = Record("train", name, "", path, _bytes(path))
+            if labels != [columns.path] and row.label[0]:
+                labelled.add(readable(name))
+    if not records:
+        raise _nothing_usable(file, found.rows, bad, seen)
+    dataset = dataset_of(list(records.values()), name=file.stem, task="classes", classes=frozenset(), input=seen.name)
+    return replace(dataset, bad_files=tuple(bad), notes=tuple(found.notes)), frozenset(labelled)
 
 
 def manifests_in(folder: Path) -> list[Path]:

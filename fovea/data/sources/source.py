@@ -105,7 +105,7 @@ class DataSource:
         """Return the CSV files that list the images; none where the data has another form."""
         if (isinstance(self.data, str) and self.data in NAMES) or self.label_from is not None:
             return []
-        path = unpack(self.path) if _is_archive(self.path) else self.path
+        path = unpack(self.path) if is_archive(self.path) else self.path
         return manifests_in(path) if path.is_dir() else [path] if path.suffix.lower() == ".csv" else []
 
     def find(self, *, download: bool = True, progress: Progress | None = None) -> Dataset:
@@ -141,7 +141,7 @@ class DataSource:
             UsageError: the data is no manifest.
             DataError: it has no such column.
         """
-        path = unpack(self.path) if _is_archive(self.path) else self.path
+        path = unpack(self.path) if is_archive(self.path) else self.path
         if path.suffix.lower() == SUFFIX or (path.is_dir() and parquet_files(path)):
             return read_parquet_column(path, name)
         manifests = self.manifests()
@@ -359,7 +359,8 @@ def _listed(path: Path, source: DataSource, _: Progress | None, *, within: Path 
     return replace(load_manifest(*files, within=within, **_given(source)), name=path.resolve().name)
 
 
-def _is_archive(path: Path) -> bool:
+def is_archive(path: Path) -> bool:
+    """Tell whether a file is a zip or tar archive of samples, and not of arrays."""
     return path.is_file() and path.name.lower().endswith((*ZIP_SUFFIXES, *TAR_SUFFIXES)) and not _holds_arrays(path)
 
 

@@ -44,11 +44,12 @@ def load_unlabelled(root: Path, *, input: str | None = None) -> Dataset:
     kind = kind_below((record.name for record in found), input)
     own = [record for record in found if is_sample(record.name, kind)]
     if not own or kind.of_folders:  # which samples are folders its layout tells
-        return _without_labels(load_folder(root, input=input))
+        return without_labels(load_folder(root, input=input))
     dataset = dataset_of(own, name=root.resolve().name, task="classes", classes=frozenset(), input=kind.name)
-    return _without_labels(dataset)
+    return without_labels(dataset)
 
 
-def _without_labels(dataset: Dataset) -> Dataset:
+def without_labels(dataset: Dataset) -> Dataset:
+    """Return a data set with the label -1 for each sample, and without notes on its labels."""
     parts = {name: replace(part, labels=np.full(len(part), -1, np.int64)) for name, part in dataset.parts.items()}
     return replace(dataset, parts=parts, classes=(), directional=False, notes=())

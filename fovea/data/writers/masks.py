@@ -7,23 +7,13 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from fovea.preprocess import VOID
 from fovea.storage import write_atomically
-from fovea.tasks.mask_colours import palette
+from fovea.tasks.mask_colours import mask_png
 from fovea.texts import in_cell
 
 TABLE = "classes.csv"
-
-
-def mask_png(mask: NDArray[np.uint8]) -> bytes:
-    """Return a mask uint8 (h, w) as a PNG whose pixels are the class indices, shown in the colours of the classes."""
-    image = Image.frombytes("P", (mask.shape[1], mask.shape[0]), np.ascontiguousarray(mask).tobytes())
-    image.putpalette(palette().tobytes())
-    with io.BytesIO() as stream:
-        image.save(stream, "PNG", optimize=False)
-        return stream.getvalue()
 
 
 def write_mask(path: Path, mask: NDArray[np.uint8]) -> None:

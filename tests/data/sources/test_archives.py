@@ -8,6 +8,7 @@ import pytest
 
 from fovea.data.sources import archives
 from fovea.data.sources.archives import stem, unpack
+from fovea.data.sources.containers import open_member
 from fovea.errors import DataError, StorageError
 from fovea.storage import cache_root
 
@@ -145,13 +146,16 @@ def test_too_many_bytes_are_refused_before_they_are_written(tmp_path, monkeypatc
     assert_nothing_left(tmp_path, archive)
 
 
-def test_the_same_name_twice_is_refused(tmp_path):
+def test_the_same_name_twice_is_refused(tmp_path, monkeypatch):
+    members = []
+    monkeypatch.setattr(archives, "open_member", lambda *given: members.append(open_member(*given)) or members[-1])
     with pytest.warns(UserWarning, match="Duplicate name"):
         with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
             archive.writestr("a.png", b"1")
             archive.writestr("a.png", b"2")
     with pytest.raises(DataError, match=r"holds `a.png` twice"):
         unpack(tmp_path / "x.zip")
+    assert [member.closed for member in members] == [True, True]
 
 
 @pytest.mark.parametrize("suffix", [".zip", ".tar.gz", ".tar.xz", ".tar"])
