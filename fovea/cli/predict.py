@@ -22,6 +22,9 @@ def predict(
     ensemble: Annotated[str, typer.Option(metavar="B,C", help="Further models to average with.")] = "",
     device: Device = "auto",
     batch: Annotated[int, typer.Option(help="Images at a time.", min=1)] = 64,
+    min_score: Annotated[
+        float | None, typer.Option(help="Of objects: the least score, 0 to 1.", show_default="as on the card")
+    ] = None,
     out: Annotated[
         str | None, typer.Option(metavar="FOLDER", help="Write masks, boxes or points there, with pictures.")
     ] = None,
@@ -35,7 +38,8 @@ def predict(
         raise UsageError("`--json` and `--csv` exclude each other; choose one.")
     others = [name.strip() for name in ensemble.split(",") if name.strip()]
     failed: list[str] = []
-    results = job(model, _with_standard_input(images), top=top, ensemble=others, device=device, batch=batch, out=out)
+    given = {"top": top, "ensemble": others, "device": device, "batch": batch, "min_score": min_score, "out": out}
+    results = job(model, _with_standard_input(images), **given)
     write = _write_json if as_json else _write_csv if as_csv else _write_lines
     write(counted(_noting_failures(results, failed), noun="images"))
     if failed:

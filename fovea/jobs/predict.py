@@ -21,6 +21,7 @@ from fovea.model.opening import open_model
 from fovea.model.predictor import Predictor
 from fovea.preprocess.decoding import upright_size
 from fovea.tasks.prediction import Prediction
+from fovea.tasks.task import Task
 from fovea.texts import natural_key
 
 TOP = 5
@@ -53,6 +54,7 @@ def predict(
     ensemble: Sequence[str | Path | Predictor] = (),
     device: str = "auto",
     batch: int = 64,
+    min_score: float | None = None,
     out: str | Path | None = None,
 ) -> Iterator[FilePrediction]:
     """Yield a prediction for each of `images`: files, folders (all images below, in natural order) and globs.
@@ -60,13 +62,14 @@ def predict(
     A file that cannot be read is yielded with its reason and does not stop the rest. `top` is how many classes or
     grades are named, 5 where it is not given; of several labels all that are present are. With `ensemble` the
     probabilities (or numbers) of all the models are averaged; they must know the same classes. Labels are present above
-    the thresholds of the first model. Of masks, boxes and points `out` is a folder to write them to: pictures, masks
-    as PNG, boxes and points as COCO's JSON and as CSV.
+    the thresholds of the first model. `min_score` (0 to 1) is what an object must have to be told, instead of what the
+    model's card says. Of masks, boxes and points `out` is a folder to write them to: pictures, masks as PNG, boxes and
+    points as COCO's JSON and as CSV.
 
     Raises:
         BundleError: a model file that cannot be loaded.
         UsageError: `top` or `batch` below 1, `top` for a model without a ranking, an address, an empty folder or glob,
-            models that do not go together, or `out` for a model whose answers do not lie on the image.
+            models that do not go together, `min_score` or `out` for a model whose answers do not lie on the image.
         StorageError: the folder `out` cannot be written.
     """
     for name, value in (("top", top), ("batch", batch)):
@@ -83,12 +86,17 @@ def predict(
     kind = inputs.kind_of(members[0].preprocess)
     paths = find_images([images] if isinstance(images, str | Path) else images, kind=kind)
     samples = (sample for path in paths for sample in samples_at(path, members[0].preprocess))
-    found = _predictions(members, samples, top=top or TOP, batch=batch)
+    target = members[0].target
+    if min_score is not None:
+        if not 0 <= min_score <= 1:
+            raise UsageError(f"`min_score` (={min_score:g}) must be from 0 to 1.")
+        target = target.at_least(min_score)
+    found = _predictions(members, samples, target=target, top=top or TOP, batch=batch)
     if out is None:
         return found
     from fovea.jobs.written import Writing  # writers are of no use to most
 
-    return Writing(Path(out), members[0].target).passing(found)
+    return Writing(Path(out), target).passing(found)
 
 
 class Sample(NamedTuple):
@@ -174,12 +182,12 @@ def _check_ensemble(members: Sequence[Predictor]) -> None:
 
 
 def _predictions(
-    members: Sequence[Predictor], samples: Iterator[Sample], *, top: int, batch: int
+    members: Sequence[Predictor], samples: Iterator[Sample], *, target: Task, top: int, batch: int
 ) -> Iterator[FilePrediction]:
     ways = {member.preprocess for member in members}
     # pixels are held twice: one by one, and as a batch
     stored = (2 * math.prod(way.stored_shape) * np.dtype(way.dtype).itemsize for way in ways)
-    batch, target = batch_within(batch, sum(stored)), members[0].target
+    batch = batch_within(batch, sum(stored))
     with ThreadPoolExecutor() as pool:
         for chunk in _chunks(samples, batch):
             found = list(pool.map(partial(_read, ways), chunk))

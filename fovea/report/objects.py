@@ -9,7 +9,7 @@ from fovea.metrics.boxes import RECALLS, precision_at_recalls
 from fovea.report.charts import Axis, Chart, Line
 from fovea.report.page import picture
 from fovea.tasks.box_figures import BoxFigures
-from fovea.tasks.boxes import CLASS, SCORE, SHOWN_SCORE, Boxes
+from fovea.tasks.boxes import CLASS, SCORE, Boxes
 from fovea.tasks.drawn import boxed, colour_of, pointed
 from fovea.tasks.point_figures import PointFigures
 
@@ -82,7 +82,7 @@ def found_boxes(outcome: Outcome) -> dict[str, Any]:
             truth = np.array(outcome.labels[mistake.image][:, : SCORE + 1], np.float64)
             found = outcome.outputs[mistake.image].numpy()
             truth[:, SCORE] = np.nan
-            told = found[found[:, SCORE] >= SHOWN_SCORE]
+            told = found[found[:, SCORE] >= cast(Boxes, outcome.target).least]
             images = [
                 ("truth", picture(boxed(image, truth[truth[:, CLASS] >= 0], names), side=SIDE)),
                 ("found", picture(boxed(image, told[told[:, CLASS] >= 0], names), side=SIDE)),

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from fovea.decoding.boxes import SIDES, areas, overlaps
 from fovea.decoding.centres import Centres
 from fovea.errors import DataError
+from fovea.fields import is_number
 from fovea.metrics.boxes import EACH, ap_interval, compared_boxes, detection_scores
 from fovea.metrics.matching import ClassMatches, matched
 from fovea.tasks import check_loss, register
@@ -62,7 +63,6 @@ class Boxes(Named):
     forms: ClassVar[tuple[str, ...]] = ("centres",)
     lies_on_image: ClassVar[bool] = True
     decoded_in_graph: ClassVar[bool] = False
-    calibrates: ClassVar[bool] = False
     row_name: ClassVar[str] = "boxes"
     sections: ClassVar[tuple[str, ...]] = ("boxes", "found_boxes")
     figure_names: ClassVar[tuple[str, ...]] = tuple(f.name for f in fields(BoxFigures))
@@ -74,11 +74,11 @@ class Boxes(Named):
     )
     card_format: ClassVar[int] = 4
     mistakes_title: ClassVar[str] = "Worst images"
-    mistakes_note: ClassVar[str] = (
-        f"The images with most objects missed or wrong, of those with a score of {SHOWN_SCORE:g} at least."
-    )
+    mistakes_note: ClassVar[str] = "The images with most objects missed or wrong, as they are told."
 
     loss: str = "centres"
+    least: float = SHOWN_SCORE
+    """Score from which on an object is told to a person: that of the highest F1 on the validation part."""
 
     @classmethod
     def encode(
@@ -153,6 +153,35 @@ class Boxes(Named):
         """Return AP50 with its interval, and AP."""
         low, high = result["interval"]
         return f"AP50 {result['ap50']:.2%} ({low:.2%} to {high:.2%}), AP {result['ap']:.2%} on {result['split']}"
+
+    @classmethod
+    def own_fields(cls, card: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the least score."""
+        return {"least": float(card.get("least_score", SHOWN_SCORE))}
+
+    @classmethod
+    def fault(cls, card: Mapping[str, Any]) -> str:
+        """Return that the least score is none."""
+        least = card.get("least_score", SHOWN_SCORE)
+        return super().fault(card) or (
+            "" if is_number(least) and 0 <= least <= 1 else "`least_score` must be from 0 to 1."
+        )
+
+    def card_fields(self) -> dict[str, Any]:
+        """Return the names and the least score."""
+        return {**super().card_fields(), "least_score": self.least}
+
+    def calibrated(self, outputs: "Tensor", labels: Labels) -> Self:
+        """Return the task with the least score whose F1 is highest, of condensed outputs of the validation part."""
+        return replace(self, least=best_least(self.matches(outputs, labels)))
+
+    def uncalibrated_for(self, reason: str) -> Self:
+        """Return the task itself: what is told is a choice, not a probability."""
+        return self
+
+    def at_least(self, score: float) -> Self:
+        """Return the task that tells of objects from another score on, 0 to 1."""
+        return replace(self, least=score)
 
     @property
     def outputs(self) -> int:
@@ -246,12 +275,12 @@ class Boxes(Named):
 
     def asked(self, outputs: "Tensor", label: Any = None) -> list[int]:
         """Return the classes that were found in a condensed output (1, 100, 6), the surest first."""
-        found = outputs[0][outputs[0, :, SCORE] >= SHOWN_SCORE][:, CLASS].long().tolist()
+        found = outputs[0][outputs[0, :, SCORE] >= max(self.least, 1e-9)][:, CLASS].long().tolist()
         return list(dict.fromkeys(found)) or self.answered(outputs).tolist()
 
     def prediction(self, row: Rows) -> BoxPrediction:
         """Return what was found with a score that is worth telling, of one row (100, 6)."""
-        kept = row[(row[:, CLASS] >= 0) & (row[:, SCORE] >= SHOWN_SCORE)]
+        kept = row[(row[:, CLASS] >= 0) & (row[:, SCORE] >= self.least)]
         return BoxPrediction.of(kept.astype(np.float64), self.names)
 
     def in_image(self, prediction: Prediction, frame: Frame, size: tuple[int, int]) -> Prediction:
@@ -303,7 +332,7 @@ class Boxes(Named):
         """Return the images with most objects that are missed or wrong."""
         faults = []
         for found, truth in zip(outputs.numpy(), labels, strict=True):
-            told = found[(found[:, CLASS] >= 0) & (found[:, SCORE] >= SHOWN_SCORE)]
+            told = found[(found[:, CLASS] >= 0) & (found[:, SCORE] >= self.least)]
             faults.append(missed_and_wrong(told, truth[(truth[:, CLASS] >= 0) & (truth[:, CROWD] == 0)]))
         order = sorted(range(len(faults)), key=lambda index: -sum(faults[index]))[:most]
         return [
@@ -315,6 +344,19 @@ class Boxes(Named):
             for i in order
             if sum(faults[i])
         ]
+
+
+def best_least(matches: list[ClassMatches]) -> float:
+    """Return the score from which on objects of all classes together have the highest F1, at an overlap of 0.5."""
+    scores = np.concatenate([found.scores[~found.ignored[0, 0]] for found in matches])
+    hits = np.concatenate([found.hits[0, 0][~found.ignored[0, 0]] for found in matches])
+    wanted = sum(int(found.wanted[0].sum()) for found in matches)
+    if not hits.any():
+        return SHOWN_SCORE
+    order = np.argsort(-scores, kind="stable")
+    right = hits[order].cumsum()
+    f1 = 2 * right / (np.arange(1, len(order) + 1) + wanted)
+    return round(float(scores[order[f1.argmax()]]), 4)
 
 
 def missed_and_wrong(found: NDArray[Any], truth: NDArray[Any]) -> tuple[int, int]:

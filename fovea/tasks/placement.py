@@ -6,11 +6,12 @@ Outputs are (N, K, ...) float32 or what is kept of them, labels (N, ...) int64, 
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fovea.errors import UsageError
 from fovea.tasks.places import Frame, Movement, StoredTarget
 from fovea.tasks.prediction import Prediction
 from fovea.tasks.usual import UsualPlan
@@ -68,6 +69,10 @@ class Placement:
     def drawn(self, label: NDArray[Any], image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return an image (H, W, C) uint8 of the input's size with its label on it."""
         return image
+
+    def at_least(self, score: float) -> Self:
+        """Return the task that tells of what has a `score` at least. Raises: UsageError where answers have none."""
+        raise UsageError(f"`min_score` (={score:g}) is for models that find objects; leave it out.")
 
     def rows_of(self, outputs: NDArray[np.float32]) -> NDArray[Any]:
         """Return the decoded rows (N, ...) of outputs (N, K, ...), where files do not hold them."""

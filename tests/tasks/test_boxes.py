@@ -108,6 +108,19 @@ def test_missed_and_wrong_are_counted_once_each():
     assert missed_and_wrong(found[:0], truth) == (2, 0)
 
 
+def test_objects_are_told_from_the_score_of_the_highest_f1_on(target, frame):
+    labels = target.laid(np.concatenate([labels_of((0, 8, 8, 24, 28))] * 3), [(64, 64)] * 3, frame)
+    found = target.condensed(outputs_for(labels)).clone()
+    found[:, 0, 5] = torch.tensor([0.9, 0.6, 0.2])
+    for image, score in enumerate((0.5, 0.4, 0.1)):  # and beside each one that is none
+        found[image, 1] = torch.tensor([0, 40, 40, 60, 60, score])
+    told = target.calibrated(found, labels)
+    assert told.least == pytest.approx(0.6)
+    assert Boxes.from_card({**told.card_fields(), "loss": "centres", "outputs": 2}) == told
+    assert target.at_least(0.15).prediction(found[2].numpy()).label == "1 x cell"
+    assert Boxes.fault({"classes": ["a"], "least_score": 2})
+
+
 def test_classes_of_data_are_matched_by_name(target, frame):
     labels = labels_of((0, 8, 8, 24, 28))
     assert target.matched(labels, ("plate",))[0, :, CLASS].tolist() == [1, -1, -1]
