@@ -27,7 +27,7 @@ RECALLS = np.linspace(0, 1, 101)
 """At which precision is looked up."""
 FEW = (1, 10, MOST)
 """Of what was found in an image, so many count for recall."""
-BOOTSTRAP_WORK = 3e8
+BOOTSTRAP_WORK = 1e8
 """What was found, times thresholds, times resamplings: a few seconds."""
 
 
@@ -119,6 +119,14 @@ def precision_at_recalls(
     padded = np.concatenate([highest, np.zeros((len(highest), 1))], axis=1)
     at = np.stack([np.searchsorted(row, RECALLS, side="left") for row in reached])
     return np.where(wanted[:, None] > 0, np.take_along_axis(padded, at, axis=1), np.nan)
+
+
+def average_precision(matches: Sequence[ClassMatches], threshold: int = AT_50) -> Floats:
+    """Return the average precision (K,) float64 of each class at the threshold of this number.
+
+    While a network trains, `matched` with that threshold and the size `all` alone is enough for it.
+    """
+    return np.array([precision_at_recalls(found, threshold).mean() for found in matches])
 
 
 def recall(found: ClassMatches, *, size: int = 0, most: int = MOST) -> Floats:

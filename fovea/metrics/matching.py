@@ -127,7 +127,7 @@ def _taken(overlaps: Floats, left_out: Flags, crowd: Flags, thresholds: Floats) 
         return hits, ignored
     least = np.minimum(thresholds, 1 - 1e-10)[:, None]
     free, counts = np.ones((A, T, G), bool), ~left_out[:, None]
-    for d in range(D):
+    for d in np.flatnonzero((overlaps >= least.min()).any(axis=1)):
         near = (overlaps[d] >= least) & (free | crowd)
         good = near & counts
         near = np.where(

@@ -7,12 +7,13 @@ import pytest
 from fovea.metrics.boxes import (
     ap_interval,
     ap_statistic,
+    average_precision,
     compared_boxes,
     detection_scores,
     precision_at_recalls,
     score_boxes,
 )
-from fovea.metrics.matching import matched
+from fovea.metrics.matching import SIZES, THRESHOLDS, matched
 from fovea.metrics.resampling import bootstrap_interval
 
 BOX = [10, 10, 50, 50]
@@ -118,6 +119,13 @@ def test_boxes_of_fractions_and_more_than_a_hundred_are_those_of_pycocotools():
     truth, found = truth[:2], [many, found[1]]
     expected = coco_oracle.figures(*as_coco(truth, found))
     np.testing.assert_allclose(score_boxes(truth, found, classes=1)[0][:12], expected, rtol=0, atol=1e-9)
+
+
+def test_one_threshold_alone_is_that_of_all():
+    truth, found = scenes(7)
+    images = [compared_boxes(there, own) for there, own in zip(truth, found, strict=True)]
+    alone = average_precision(matched(images, classes=3, thresholds=THRESHOLDS[:1], sizes=[SIZES["all"]]))
+    np.testing.assert_array_equal(alone, score_boxes(truth, found, classes=3)[0].per_class50)
 
 
 def test_counting_an_image_twice_is_having_it_twice():
