@@ -163,8 +163,8 @@ RULES = (
     (r"^backbone\.fpn\.extra_blocks\.p6\.", "head.pyramid.coarser.0."),
     (r"^backbone\.fpn\.extra_blocks\.p7\.", "head.pyramid.coarser.1."),
     *(
-        (rf"^head\.{there}_head\.conv\.{path(i)}\.", f"head.{ours}.conv{i + 1}.")
-        for path in (lambda i: rf"{i}\.0", lambda i: str(2 * i))  # in a block of its own; before, in a chain with ReLUs
+        (rf"^head\.{there}_head\.conv\.{step * i}{block}\.", f"head.{ours}.conv{i + 1}.")
+        for step, block in ((1, r"\.0"), (2, ""))  # in a block of its own; before, in a chain with ReLUs
         for there, ours in (("classification", "logits"), ("regression", "deltas"))
         for i in range(DEPTH)
     ),
