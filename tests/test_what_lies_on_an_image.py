@@ -150,3 +150,25 @@ def test_pictures_of_classes_are_not_written(tmp_path, capsys):
     assert run(words) == 2
     assert "this model predicts a class" in capsys.readouterr().err
     assert not (tmp_path / "found").exists()
+
+
+def test_what_is_found_can_be_explained(trained, tmp_path, capsys):
+    _, data, result = trained
+    words = ["explain", str(result.model), str(data / "images" / "01.png"), "--out", str(tmp_path / "why.html")]
+    assert run(words) == 0
+    assert (tmp_path / "why.html").stat().st_size > 1000
+
+
+def test_a_preview_shows_what_lies_on_the_images(trained, tmp_path, capsys):
+    kind, data, _ = trained
+    words = ["train", str(data), "--task", kind, "--preview", "--size", "32", "--out", str(tmp_path / "seen.png")]
+    assert run(words) == 0
+    with Image.open(tmp_path / "seen.png") as picture:
+        values = np.asarray(picture.convert("RGB"), int)
+    assert np.ptp(values, axis=2).max() > 40, "grey images with colours on them"
+
+
+def test_a_check_looks_at_what_lies_on_the_images(trained, capsys):
+    kind, data, _ = trained
+    assert run(["check", str(data), "--task", kind]) in (0, 1)
+    assert "images" in capsys.readouterr().out

@@ -94,7 +94,7 @@ def _masks(dataset: Dataset, progress: Progress | None) -> Targets:
     first = next(iter(pixels))
     missing = [name for index, name in enumerate(dataset.classes) if not pixels[first][index]]
     faults += [Fault(NO_PIXELS, name, first, "no pixel of it") for name in missing]
-    total = sum(pixels.values())
+    total = np.sum([*pixels.values()], axis=0)
     scored = max(1, int(total[:VOID].sum()))
     classes = {
         name: {"images": int(images[index]), "share": float(total[index] / scored)}

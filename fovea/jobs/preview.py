@@ -35,8 +35,11 @@ def preview(
     with as_found(), display or Display() as shown:
         trainer = prepared(data, display=shown, **options).trainer()
         indices = next(trainer.batches())[:PREVIEW_IMAGES]
-        images, _ = trainer.load(indices, torch.Generator(trainer.device).manual_seed(trainer.recipe.seed))
+        images, labels = trainer.load(indices, torch.Generator(trainer.device).manual_seed(trainer.recipe.seed))
         kind = inputs.kind_of(trainer.preprocess)
         samples = trainer.prepare.undo(images).cpu().movedim(1, -1).numpy()
-        pictures = np.stack([kind.thumbnail(sample) for sample in samples])
-        return contact_sheet(torch.from_numpy(pictures).movedim(-1, 1), path)
+        pictures = [kind.thumbnail(sample) for sample in samples]
+        if trainer.target.lies_on_image and isinstance(labels, torch.Tensor):
+            laid = labels.cpu().numpy()
+            pictures = [trainer.target.drawn(label, each) for label, each in zip(laid, pictures, strict=True)]
+        return contact_sheet(torch.from_numpy(np.stack(pictures)).movedim(-1, 1), path)

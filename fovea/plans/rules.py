@@ -28,6 +28,8 @@ WANTED_IMAGES, WANTED_EPOCHS = 100_000, 6
 """A training from scratch sees so many images and passes so often over the data before a larger network pays off."""
 USED_FOR_STEPS = 0.85
 """Share of the time that goes into forward and backward passes; the rest augments, validates and saves."""
+FEWEST_STEPS = 6
+"""Of an epoch, where a kind of target says how it is learned: batch norm's statistics need some."""
 TIMED_BATCH = 32
 TRANSFER_IMAGES = 20_000
 """A training from weights of other images sees so many."""
@@ -106,7 +108,7 @@ def _plan_of_target(usual: UsualPlan, dataset: Dataset, *, model: str | None, si
         arguments={} if model else usual.arguments,
         size=size,
         fit=usual.fit,
-        recipe=recipe.replace(batch=min(recipe.batch, max(1, images // 2))),
+        recipe=recipe.replace(batch=min(recipe.batch, max(2, images // FEWEST_STEPS))),
         reasons=()
         if model
         else (f"{usual.model} at {size} px, for {dataset.kind.noun}; --model and --size choose others",),

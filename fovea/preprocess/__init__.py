@@ -183,7 +183,7 @@ class Preprocess:
 
         It moves as the image does; `void` stands where a letterbox is grey.
         """
-        given, made = self._windows(mask.shape)  # type: ignore[arg-type]
+        given, made = self._windows(mask.shape)
         return nearest(mask, given, made, size=self.size, void=void)
 
     def mask_in_image(self, mask: Pixels, size: tuple[int, int], *, void: int = VOID) -> Pixels:

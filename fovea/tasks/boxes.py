@@ -22,6 +22,7 @@ from fovea.metrics.matching import ClassMatches, matched
 from fovea.tasks import check_loss, register
 from fovea.tasks.box_figures import BoxFigures, known
 from fovea.tasks.box_prediction import BoxPrediction
+from fovea.tasks.drawn import boxed
 from fovea.tasks.figures import Measured, Mistake
 from fovea.tasks.named import Named
 from fovea.tasks.places import Frame, Movement
@@ -233,6 +234,21 @@ class Boxes(Named):
         """Return the score of the surest object of each image, (N, 1)."""
         return rows[:, :1, SCORE].astype(np.float64)
 
+    def evidence(self, outputs: "Tensor", answers: "Tensor") -> "Tensor":
+        """Return the highest logit (N,) of a centre of each answer: what speaks for the surest object of a class."""
+        import torch
+
+        return outputs[torch.arange(len(outputs), device=outputs.device), answers].amax((1, 2))
+
+    def answered(self, outputs: "Tensor") -> NDArray[np.int64]:
+        """Return the class (N,) of the surest object in condensed outputs (N, 100, 6); the first if there is none."""
+        return outputs[:, 0, CLASS].clamp(min=0).long().numpy()
+
+    def asked(self, outputs: "Tensor", label: Any = None) -> list[int]:
+        """Return the classes that were found in a condensed output (1, 100, 6), the surest first."""
+        found = outputs[0][outputs[0, :, SCORE] >= SHOWN_SCORE][:, CLASS].long().tolist()
+        return list(dict.fromkeys(found)) or self.answered(outputs).tolist()
+
     def prediction(self, row: Rows) -> BoxPrediction:
         """Return what was found with a score that is worth telling, of one row (100, 6)."""
         kept = row[(row[:, CLASS] >= 0) & (row[:, SCORE] >= SHOWN_SCORE)]
@@ -243,6 +259,12 @@ class Boxes(Named):
         found = cast(BoxPrediction, prediction).found.copy()
         found[:, 1:5] = np.clip(frame.boxes_in_image(found[:, 1:5], size), 0, [size[1], size[0], size[1], size[0]])
         return BoxPrediction.of(found, self.names)
+
+    def drawn(self, label: NDArray[Any], image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return an image (H, W, C) uint8 with its boxes (M, 7)."""
+        boxes = _as_found(label[label[:, CLASS] >= 0])
+        boxes[:, SCORE] = np.nan
+        return boxed(image, boxes, self.names)
 
     def matched(self, labels: Labels, classes: Sequence[str]) -> Labels:
         """Return boxes of a data set with these `classes` in the classes of the network."""

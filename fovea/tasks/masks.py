@@ -27,6 +27,7 @@ from fovea.metrics.masks import (
 )
 from fovea.tasks import check_loss, register
 from fovea.tasks.figures import Measured, Mistake
+from fovea.tasks.mask_colours import overlaid
 from fovea.tasks.mask_figures import MaskFigures
 from fovea.tasks.mask_prediction import MaskPrediction
 from fovea.tasks.named import Named
@@ -323,6 +324,10 @@ class Masks(Named):
         shown = np.full(frame.size, VOID, np.uint8)
         middle(shown, mask)[:] = mask
         return MaskPrediction.of(frame.mask_in_image(shown, size), self.names)
+
+    def drawn(self, label: NDArray[Any], image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return an image (H, W, C) uint8 under the colours of its mask (H, W)."""
+        return overlaid(image, label)
 
     def matched(self, labels: Labels, classes: Sequence[str]) -> Labels:
         """Return masks (N, H, W) of a data set with these `classes` in the classes of the network."""

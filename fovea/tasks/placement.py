@@ -65,6 +65,10 @@ class Placement:
         """
         return outputs
 
+    def drawn(self, label: NDArray[Any], image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return an image (H, W, C) uint8 of the input's size with its label on it."""
+        return image
+
     def rows_of(self, outputs: NDArray[np.float32]) -> NDArray[Any]:
         """Return the decoded rows (N, ...) of outputs (N, K, ...), where files do not hold them."""
         return outputs

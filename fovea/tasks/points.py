@@ -17,6 +17,7 @@ from fovea.errors import DataError
 from fovea.metrics.points import box_sizes, correct_points, normalised_errors, point_distances
 from fovea.metrics.resampling import mean_interval
 from fovea.tasks import check_loss, register
+from fovea.tasks.drawn import pointed
 from fovea.tasks.figures import Measured, Mistake
 from fovea.tasks.named import Named
 from fovea.tasks.opposites import Opposites, opposites_by_name, opposites_by_place
@@ -227,6 +228,21 @@ class Points(Named):
         heights: NDArray[np.float64] = rows[..., 2].mean(axis=1, keepdims=True, dtype=np.float64)
         return heights
 
+    def evidence(self, outputs: "Tensor", answers: "Tensor") -> "Tensor":
+        """Return the height (N,) of the heat map of each answer at its highest place."""
+        import torch
+
+        return outputs[torch.arange(len(outputs), device=outputs.device), answers].amax((1, 2))
+
+    def answered(self, outputs: "Tensor") -> NDArray[np.int64]:
+        """Return the point (N,) that is surest in condensed outputs (N, P, 3)."""
+        return outputs[..., 2].argmax(1).numpy()
+
+    def asked(self, outputs: "Tensor", label: Any = None) -> list[int]:
+        """Return the points of a condensed output (1, P, 3), the surest first."""
+        order: list[int] = outputs[0, :, 2].argsort(descending=True, stable=True).tolist()
+        return order
+
     def prediction(self, row: Rows) -> PointPrediction:
         """Return the points of one row (P, 3)."""
         return PointPrediction.of(row.astype(np.float64), self.names)
@@ -235,6 +251,10 @@ class Points(Named):
         """Return points of the input as points of its image."""
         points = cast(PointPrediction, prediction).points
         return PointPrediction.of(frame.points_in_image(points, size), self.names)
+
+    def drawn(self, label: NDArray[Any], image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return an image (H, W, C) uint8 with its labelled points (P, 3)."""
+        return pointed(image, label[label[:, 2] > 0])
 
     def matched(self, labels: Labels, classes: Sequence[str]) -> Labels:
         """Return points of a data set with these names in the order of the network; others are not labelled."""

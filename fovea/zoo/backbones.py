@@ -5,7 +5,7 @@ from fit; all that is new stands in `head`.
 """
 
 from collections.abc import Iterator, Sequence
-from functools import cache
+from functools import lru_cache
 from math import log2
 from typing import NamedTuple, cast
 
@@ -122,7 +122,7 @@ def levels_of(name: str, c_in: int) -> tuple[Level, ...]:
     return tuple(last.values())
 
 
-@cache
+@lru_cache(maxsize=128)
 def maps_of(name: str, c_in: int, size: int) -> tuple[tuple[str, tuple[int, ...]], ...]:
     """Return the path and the shape (1, C, H, W) of all maps that a head could see, of an image of `size` pixels.
 

@@ -47,7 +47,7 @@ def _pair(c_in: int, c_out: int, *, padding: int, batch_norm: bool = False) -> d
 
 
 def cropped(x: Tensor, like: Tensor) -> Tensor:
-    """Return `x` (N, C, H, W) float cut around its centre, or its last row and column repeated, to the size of `like`."""
+    """Return `x` (N, C, H, W) float at the size of `like`: its middle, or its last row and column repeated."""
     missing = [small - large for large, small in zip(x.shape[-2:], like.shape[-2:], strict=True)]
     top, left = (max(0, -count) // 2 for count in missing)
     x = x[..., top : top + like.shape[-2], left : left + like.shape[-1]]

@@ -386,6 +386,19 @@ def test_published_weights_are_taken_from_where_they_lie_or_fetched_with_their_c
     assert published_file("mobilenet_v2") == target and len(asked) == 1
 
 
+def test_weights_of_a_backbone_become_the_body_of_the_network_on_it(theirs):
+    path, own = theirs()
+    arguments = {"backbone": "cifar_resnet20", "width": 2}
+    model = registry.build("unet_on", **arguments)
+    head = {name: tensor.clone() for name, tensor in model.head.state_dict().items()}
+    network = registry.body_of("unet_on", arguments)
+    origin = load_into(model, read_weights(path), network=network, new_head=True)
+    state = model.state_dict()
+    assert all(torch.equal(state[name], own[name]) for name in own if not name.startswith("head."))
+    assert all(torch.equal(state[f"head.{name}"], tensor) for name, tensor in head.items())
+    assert all(name.startswith("head.") for name in origin.new)
+
+
 def test_no_published_weights_is_said_so():
     with pytest.raises(UsageError, match="No published weights of `lenet5` are known here"):
         published_file("lenet5")

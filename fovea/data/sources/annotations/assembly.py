@@ -58,7 +58,7 @@ def assembled(
         for part in in_order(grouped)
     }
     first = next(iter(parts))
-    channels, size, said = inputs.kind("images").survey(parts[first].files or ())  # type: ignore[arg-type]
+    channels, size, said = inputs.kind("images").survey(parts[first].files or ())
     return Dataset(
         name=readable(name),
         parts=parts,

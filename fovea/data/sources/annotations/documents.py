@@ -7,7 +7,7 @@ from typing import Any
 from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
 
-from fovea.errors import DataError, first_line, shortened
+from fovea.errors import DataError, StorageError, first_line, shortened
 from fovea.files import open_regular
 from fovea.texts import composed
 
@@ -23,6 +23,8 @@ def read_bytes(path: Path, *, most: int) -> bytes:
     try:
         with open_regular(path) as stream:
             content = stream.read(most + 1)
+    except StorageError as error:  # a pipe, a device
+        raise DataError(str(error)) from error
     except OSError as error:
         raise DataError(f"`{path}` cannot be read: {error.strerror or error}.") from error
     if len(content) > most:

@@ -1,7 +1,7 @@
 """Which class each value of the masks of a folder stands for: by its `classes.csv`, a convention, or what is found."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -141,8 +141,9 @@ def _values(masks: Sequence[Path], *, colours: bool, progress: Progress | None) 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for done, (mask, own) in enumerate(zip(masks, pool.map(_distinct, masks, [colours] * len(masks)), strict=True)):
             values.update(own)
-            if len(own) > MOST_VALUES or len(values) > MOST_VALUES + 1:
-                lossy = " JPEG blurs them: save masks as PNG." if mask.suffix.lower() in (".jpg", ".jpeg") else ""
+            blurred = mask.suffix.lower() in (".jpg", ".jpeg", ".jfif") and not set(own) <= {0, 255}
+            if len(own) > MOST_VALUES or len(values) > MOST_VALUES + 1 or blurred:
+                lossy = " JPEG blurs them: save masks as PNG." if blurred else ""
                 raise DataError(
                     f"`{mask}` has {len(own):,} values, all masks so far {len(values):,}; a mask has one for each "
                     f"class.{lossy}"
@@ -150,15 +151,23 @@ def _values(masks: Sequence[Path], *, colours: bool, progress: Progress | None) 
             if progress is not None:
                 progress("reading masks", done + 1, len(masks))
     if not values:
-        raise DataError(f"No mask can be decoded, as `{masks[0]}`; `fovea check` says why.")
+        raise DataError(f"No mask can be used: {_why_not(masks[0], colours=colours)}")
     return values
 
 
-def _distinct(mask: Path, colours: bool) -> Iterable[int]:
+def _distinct(mask: Path, colours: bool) -> Sequence[int]:
     try:
         return distinct(decode_values(mask, colours=colours), colours=colours).tolist()  # type: ignore[no-any-return]
     except ImageError:  # said of it when it is decoded to be learned
         return ()
+
+
+def _why_not(mask: Path, *, colours: bool) -> str:
+    try:
+        decode_values(mask, colours=colours)
+    except ImageError as error:
+        return str(error)
+    return f"`{mask}` has no value."
 
 
 def _mode(mask: Path) -> str:

@@ -69,8 +69,8 @@ def _box(found: Element, file: Path, number: int) -> Box:
     label, frame = composed((found.findtext("name") or "").strip()), found.find("bndbox")
     if not label or frame is None:
         raise DataError(f"{where} has no `{'bndbox' if label else 'name'}`.")
-    sides = [_side(frame.findtext(side), f"{where}: `{side}`") for side in SIDES]
-    return Box(label, *sides, ignored=(found.findtext("difficult") or "").strip() == "1")
+    x0, y0, x1, y1 = (_side(frame.findtext(side), f"{where}: `{side}`") for side in SIDES)
+    return Box(label, x0, y0, x1, y1, (found.findtext("difficult") or "").strip() == "1")
 
 
 def _side(text: str | None, where: str) -> float:

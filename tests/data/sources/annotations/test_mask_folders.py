@@ -223,3 +223,19 @@ def test_fingerprints_are_of_names_classes_and_masks(tmp_path):
     first, same = load(folder(tmp_path / "a")).fingerprint, load(folder(tmp_path / "b")).fingerprint
     assert first == same
     assert first != load(folder(tmp_path / "c", names=("1", "3"))).fingerprint
+
+
+def test_jpeg_blurs_masks_and_is_refused(tmp_path):
+    folder(tmp_path, mask=((0, 255), (255, 0)))
+    noise = (np.random.default_rng(0).random((40, 40)) < 0.5) * 255
+    put(tmp_path / "masks" / "1.jpg", noise)
+    (tmp_path / "masks" / "1.png").unlink()
+    with pytest.raises(DataError, match="a mask has one for each class. JPEG blurs them: save masks as PNG"):
+        load(tmp_path)
+
+
+def test_masks_that_cannot_be_decoded_say_why(tmp_path):
+    folder(tmp_path, names=("1",))
+    (tmp_path / "masks" / "1.png").write_bytes(b"none")
+    with pytest.raises(DataError, match="No mask can be used: `.*1.png`: not a JPEG, PNG"):
+        load(tmp_path)
