@@ -79,7 +79,8 @@ def found(classes: ArrayLike, boxes: Floats, scores: ArrayLike) -> Floats:
 def sigmoid(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return 1 / (1 + exp(-logits)) of any shape, float64 from 0 to 1, without overflow."""
     small = np.exp(-np.abs(logits))
-    return np.where(logits >= 0, 1, small) / (1 + small)
+    found: Floats = np.where(logits >= 0, 1, small) / (1 + small)
+    return found
 
 
 def logit(probability: float) -> float:

@@ -104,7 +104,7 @@ class OneBox:
     """Height and width of the input."""
 
     def decoded(self, outputs: Outputs) -> list[Rows]:
-        """Return the object of each image: (1, 6) float64 of class, x0, y0, x1, y1, score."""
+        """Return the object of each image: (D, 6) float64 of class, x0, y0, x1, y1, score, with D = 1."""
         return [self._of_image(row.astype(np.float64)) for row in outputs]
 
     def _of_image(self, row: Floats) -> Rows:

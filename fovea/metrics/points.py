@@ -94,12 +94,13 @@ def object_keypoint_similarity(
     place = np.asarray(found, np.float64)[:, None, :, :2]
     away = place - truth[None, :, :, :2]
     labelled = np.asarray(truth[..., 2] > 0)
-    counted = np.where(labelled.any(axis=1, keepdims=True), labelled, True)
+    known = np.asarray(labelled.any(axis=1))
+    counted = np.where(known[:, None], labelled, True)
     if boxes is not None:
         sides = boxes[:, 2:] - boxes[:, :2]
         low, high = (of[None, :, None] for of in (boxes[:, :2] - sides, boxes[:, 2:] + sides))
         beside = np.maximum(low - place, 0) + np.maximum(place - high, 0)
-        away = np.where(labelled.any(axis=1)[:, None, None], away, beside)
+        away = np.where(known[:, None, None], away, beside)
     scale = 8 * (areas[:, None] + np.spacing(1)) * np.square(deviations)
     likeness = np.exp(-np.square(away).sum(axis=-1) / scale) * counted
     similarity: Floats = likeness.sum(axis=-1) / counted.sum(axis=-1)

@@ -8,11 +8,6 @@ import torch
 from torch import Tensor
 
 
-def corners(maps: Tensor) -> Tensor:
-    """Return maps of boxes (N, 4, h, w), any dtype, with the box last: (N, h, w, 4)."""
-    return maps.movedim(1, -1)
-
-
 def areas(boxes: Tensor) -> Tensor:
     """Return width times height (...,) of boxes (..., 4), of their dtype; 0 of inverted ones."""
     sides = (boxes[..., 2:] - boxes[..., :2]).clamp(min=0)

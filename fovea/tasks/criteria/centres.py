@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from fovea.decoding.boxes import SIDES
 from fovea.decoding.centres import LARGEST
-from fovea.tasks.criteria.boxes import corners, generalised_overlaps
+from fovea.tasks.criteria.boxes import generalised_overlaps
 
 NEAR = 0.54
 """Of a box's sides: the part around its centre in which cells learn it (alpha and beta of Liu et al. 2019)."""
@@ -32,8 +32,8 @@ class CentreTargets(NamedTuple):
     """(N, K, h, w): 1 at centres, less around them, 0 elsewhere."""
     counts: Tensor
     """(N, K, h, w): 0 in crowds, where nothing is learned, and else 1."""
-    boxes: Tensor
-    """(N, 4, h, w): the box that a cell has to give, in pixels."""
+    owners: Tensor
+    """(N, h, w) int64: the row of the box that a cell has to give, -1 for none."""
     weights: Tensor
     """(N, h, w): what the cell counts, 0 where it has no box; about 1 in sum for each object."""
 
@@ -49,15 +49,14 @@ def centre_targets(boxes: Tensor, *, classes: int, size: tuple[int, int], stride
     found = CentreTargets(
         boxes.new_zeros(N, classes, h, w),
         boxes.new_ones(N, classes, h, w),
-        boxes.new_zeros(N, SIDES, h, w),
+        boxes.new_full((N, h, w), -1, dtype=torch.long),
         boxes.new_zeros(N, h, w),
     )
     sides = (boxes[..., 3:5] - boxes[..., 1:3]).clamp(min=0)
     order = (sides[..., 0] * sides[..., 1]).argsort(dim=1, descending=True, stable=True)
-    boxes = boxes.gather(1, order[..., None].expand_as(boxes))
     rows = torch.arange(N, device=boxes.device)
-    for box in boxes[:, : _most(boxes)].unbind(1):
-        _put(found, box, rows, stride)
+    for row in order[:, : _most(boxes.gather(1, order[..., None].expand_as(boxes)))].unbind(1):
+        _put(found, boxes, (rows, row), stride)
     return found
 
 
@@ -67,20 +66,23 @@ def _most(boxes: Tensor) -> int:
     return int(used[-1]) + 1 if len(used) else 0
 
 
-def _put(found: CentreTargets, box: Tensor, rows: Tensor, stride: int) -> None:
-    """Put one box (N, 6) of each image into the targets."""
-    h, w = found.weights.shape[1:]
+def _put(found: CentreTargets, boxes: Tensor, at: tuple[Tensor, Tensor], stride: int) -> None:
+    """Put one box of each image, at these images and rows, into the targets."""
+    (rows, row), (h, w) = at, found.weights.shape[1:]
+    box = boxes[at]
     there, crowd = box[:, 0] >= 0, box[:, 5] > 0
     index = box[:, 0].clamp(min=0).long()
     across = _bell(box[:, 1], box[:, 3], w, stride)
     down = _bell(box[:, 2], box[:, 4], h, stride)
     bell = (down[:, :, None] * across[:, None, :]) * (there & ~crowd)[:, None, None]
     found.heat[rows, index] = torch.maximum(found.heat[rows, index], bell)
-    inside = _inside(box[:, 2], box[:, 4], h, stride)[:, :, None] & _inside(box[:, 1], box[:, 3], w, stride)[:, None, :]
-    found.counts[rows, index] *= (~(inside & (there & crowd)[:, None, None])).to(bell.dtype)
+    if crowd.any():
+        down, across = (_inside(box[:, i], box[:, i + 2], cells, stride) for i, cells in ((2, h), (1, w)))
+        inside = down[:, :, None] & across[:, None, :] & (there & crowd)[:, None, None]
+        found.counts[rows, index] *= (~inside).to(bell.dtype)
     near = bell > 0
     found.weights.copy_(torch.where(near, bell / bell.sum(dim=(1, 2), keepdim=True).clamp(min=1), found.weights))
-    found.boxes.copy_(torch.where(near[:, None], box[:, 1:5, None, None], found.boxes))
+    found.owners.copy_(torch.where(near, row[:, None, None], found.owners))
 
 
 def _bell(low: Tensor, high: Tensor, cells: int, stride: int) -> Tensor:
@@ -136,8 +138,8 @@ def centres_loss(outputs: Tensor, boxes: Tensor, *, stride: int = 4) -> Tensor:
     h, w = outputs.shape[2:]
     wanted = centre_targets(boxes.to(outputs.dtype), classes=K, size=(h, w), stride=stride)
     given = decoded_boxes(outputs[:, K:], stride=stride)
-    near = wanted.weights > 0
-    lacking = 1 - generalised_overlaps(corners(given)[near], corners(wanted.boxes)[near])
-    weights = wanted.weights[near]
+    n, y, x = (wanted.owners >= 0).nonzero(as_tuple=True)
+    lacking = 1 - generalised_overlaps(given[n, :, y, x], boxes[n, wanted.owners[n, y, x], 1:5].to(given.dtype))
+    weights = wanted.weights[n, y, x]
     box_loss = (lacking * weights).sum() / weights.sum().clamp(min=1e-6)
     return heat_loss(outputs[:, :K], wanted.heat, wanted.counts) + BOX_WEIGHT * box_loss

@@ -80,7 +80,8 @@ def grid_loss(outputs: Tensor, boxes: Tensor, *, size: tuple[int, int], per_cell
     empty = (parts[:, :, 4] ** 2).sum() - (mine[:, 4] ** 2).sum()
     labels = F.one_hot(classes, outputs.shape[1] - per_cell * PARTS).to(outputs.dtype)
     kinds = ((outputs[n, per_cell * PARTS :, y, x] - labels) ** 2).sum()
-    return (PLACE * place + confidence + EMPTY * empty + kinds) / N
+    total: Tensor = PLACE * place + confidence + EMPTY * empty + kinds
+    return total / N
 
 
 def prior_grid_loss(
@@ -119,7 +120,8 @@ def prior_grid_loss(
     told = ~_near_any(given.detach(), boxes, size)
     told[n, best, y, x] = False
     empty = (parts[:, :, 4].sigmoid() ** 2 * told).sum()
-    return (place + OBJECT * confidence + empty + kinds) / N
+    total: Tensor = place + OBJECT * confidence + empty + kinds
+    return total / N
 
 
 def _prior_boxes(parts: Tensor, shapes: Tensor) -> Tensor:

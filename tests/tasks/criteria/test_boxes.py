@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from fovea.decoding import boxes as decoding
-from fovea.tasks.criteria.boxes import areas, corners, generalised_overlaps, overlaps, pairwise_overlaps
+from fovea.tasks.criteria.boxes import areas, generalised_overlaps, overlaps, pairwise_overlaps
 
 
 def random_boxes(seed, count, *, least=0):
@@ -51,7 +51,3 @@ def test_empty_boxes_are_finite():
     found = generalised_overlaps(empty, torch.zeros(1, 4))
     found.sum().backward()
     assert found.isfinite().all() and empty.grad.isfinite().all()
-
-
-def test_maps_of_boxes_have_them_last():
-    assert corners(torch.zeros(2, 4, 3, 5)).shape == (2, 3, 5, 4)
