@@ -326,13 +326,11 @@ def _from_manifest(path: Path, source: DataSource, _: Progress | None) -> Datase
 
 
 def _from_parquet(path: Path, source: DataSource, progress: Progress | None) -> Dataset:
-    wording = source.wording
-    return load_parquet(path, columns=source.columns, task=source.task, wording=wording, progress=progress)
+    return load_parquet(path, columns=source.columns, task=source.task, wording=source.wording, progress=progress)
 
 
 def _from_folder(path: Path, source: DataSource, _: Progress | None) -> Dataset:
-    given = {"task": source.task, "wording": source.wording, "input": source.input}
-    return load_folder(path, label_from=source.label_from, **given)  # type: ignore[arg-type]
+    return load_folder(path, label_from=source.label_from, task=source.task, wording=source.wording, input=source.input)
 
 
 def _from_npz(path: Path, source: DataSource, _: Progress | None) -> Dataset:
@@ -345,7 +343,8 @@ def _asked(source: DataSource, progress: Progress | None = None, *, within: Path
 
 def _is_annotated(path: Path, source: DataSource) -> bool:
     said = source.known is not None or source.label_from is not None or source.input not in (None, "images")
-    return is_annotated(path, _asked(source), guess=source.task == DataSource.task and not said)
+    kind = tasks.kind(source.task)
+    return is_annotated(path, _asked(source), guess=kind.has_classes and not (kind.several or kind.ordered or said))
 
 
 def _is_listed(path: Path, source: DataSource) -> bool:

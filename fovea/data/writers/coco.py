@@ -26,26 +26,29 @@ def write_coco(path: Path, answers: Sequence[Answer], *, task: str, classes: Seq
 
     Raises: StorageError.
     """
-    found = [(number, each) for number, answer in enumerate(answers, start=1) for each in _SAID[task](answer, classes)]
+    said, categories = _SAID[task]
+    found = [(number, each) for number, answer in enumerate(answers, start=1) for each in said(answer, classes)]
     document = {
         "images": [
             {"id": number, "file_name": answer.name, "width": answer.size[1], "height": answer.size[0]}
             for number, answer in enumerate(answers, start=1)
         ],
         "annotations": [{"id": index, "image_id": image, **each} for index, (image, each) in enumerate(found, start=1)],
-        "categories": _categories(classes, task),
+        "categories": categories(classes),
     }
     write_atomically(path, json.dumps(document, allow_nan=False).encode())
 
 
-def _categories(classes: Sequence[str], task: str) -> list[dict[str, Any]]:
-    if task == "points":
-        return [{"id": 1, "name": "object", "keypoints": list(classes), "skeleton": []}]
-    return [
-        {"id": index + 1, "name": name}
-        for index, name in enumerate(classes)
-        if not (task == "masks" and name == BACKGROUND)
-    ]
+def _classes(classes: Sequence[str]) -> list[dict[str, Any]]:
+    return [{"id": index, "name": name} for index, name in enumerate(classes, start=1)]
+
+
+def _without_background(classes: Sequence[str]) -> list[dict[str, Any]]:
+    return [category for category in _classes(classes) if category["name"] != BACKGROUND]
+
+
+def _one_object(classes: Sequence[str]) -> list[dict[str, Any]]:
+    return [{"id": 1, "name": "object", "keypoints": list(classes), "skeleton": []}]
 
 
 def _boxes(answer: Answer, classes: Sequence[str]) -> Iterator[Mapping[str, Any]]:
@@ -57,7 +60,7 @@ def _boxes(answer: Answer, classes: Sequence[str]) -> Iterator[Mapping[str, Any]
 
 
 def _masks(answer: Answer, classes: Sequence[str]) -> Iterator[Mapping[str, Any]]:
-    categories = [each["id"] for each in _categories(classes, "masks")]
+    categories = [each["id"] for each in _without_background(classes)]
     for index in np.unique(answer.found).tolist():
         if index == VOID or index + 1 in categories:
             covered = answer.found == index
@@ -92,8 +95,10 @@ def _points(answer: Answer, classes: Sequence[str]) -> Iterator[Mapping[str, Any
         }
 
 
-_SAID: Mapping[str, Callable[[Answer, Sequence[str]], Iterator[Mapping[str, Any]]]] = {
-    "boxes": _boxes,
-    "masks": _masks,
-    "points": _points,
+Said = Callable[[Answer, Sequence[str]], Iterator[Mapping[str, Any]]]
+_SAID: Mapping[str, tuple[Said, Callable[[Sequence[str]], list[dict[str, Any]]]]] = {
+    "boxes": (_boxes, _classes),
+    "masks": (_masks, _without_background),
+    "points": (_points, _one_object),
 }
+"""The annotations of an image and the categories of a file, by kind of target."""

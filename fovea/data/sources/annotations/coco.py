@@ -29,6 +29,8 @@ from fovea.preprocess import MAX_PIXELS, VOID
 
 BACKGROUND = "background"
 KEYS = re.compile(rb'^\s*\{\s*"(images|annotations|categories|info|licenses|licences|type)"')
+MARKS = {"boxes": "instances", "masks": "instances", "points": "keypoints"}
+"""What COCO's own files are called for each kind of target."""
 MOST_CORNERS = 1_000_000
 """Of the polygons of an image."""
 
@@ -87,8 +89,8 @@ def _looks_so(file: Path) -> bool:
 
 def chosen_files(files: Sequence[tuple[str, Path]], task: str) -> dict[str, Path]:
     """Return the file of each part that is for a kind of target; DataError where several are."""
-    mark = "keypoints" if task == "points" else "instances"
-    others = ("captions", "panoptic", "stuff", "image_info", "keypoints" if task != "points" else "instances")
+    mark = MARKS[task]
+    others = ("captions", "panoptic", "stuff", "image_info", *({*MARKS.values()} - {mark}))
     chosen: dict[str, Path] = {}
     for part in dict.fromkeys(part for part, _ in files):
         own = [file for each, file in files if each == part]

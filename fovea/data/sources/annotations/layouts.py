@@ -65,7 +65,8 @@ def layout_of(path: Path, asked: Asked) -> Layout | None:
 
     Where that is left open it is the form of what is clearly there.
     """
-    return next((layout for find in _FORMS if (layout := find(path, asked)) is not None), None)
+    fit = (form for form in _FORMS if (form.guessed if asked.open else asked.task in form.tasks))
+    return next((layout for form in fit if (layout := form.find(path, asked)) is not None), None)
 
 
 def load_annotated(path: Path, asked: Asked) -> Dataset:
@@ -84,7 +85,7 @@ def load_annotated(path: Path, asked: Asked) -> Dataset:
 
 
 def _masks(path: Path, asked: Asked) -> Layout | None:
-    if not path.is_dir() or asked.task in ("boxes", "points") or not (places := mask_places(path)):
+    if not path.is_dir() or not (places := mask_places(path)):
         return None
     if asked.open and not any(matched_share(each, is_image=is_image, is_other=is_image) >= CLEAR for each in places):
         return None
@@ -106,14 +107,14 @@ def _coco(path: Path, asked: Asked) -> Layout | None:
 
 
 def _voc(path: Path, asked: Asked) -> Layout | None:
-    if not path.is_dir() or asked.task in ("masks", "points") or not (places := voc_places(path)):
+    if not path.is_dir() or not (places := voc_places(path)):
         return None
     load = partial(load_voc, path, places, known=asked.known, progress=asked.progress)
     return Layout("boxes", f"{_beside(places[0])} holds boxes in XML", load)
 
 
 def _yolo(path: Path, asked: Asked) -> Layout | None:
-    if not path.is_dir() or asked.task in ("masks", "points") or not (places := yolo_places(path)):
+    if not path.is_dir() or not (places := yolo_places(path)):
         return None
     load = partial(load_yolo, path, places, known=asked.known, progress=asked.progress)
     named = f", and `{file.name}` names classes" if (file := names_file(path)) else ""
@@ -121,7 +122,7 @@ def _yolo(path: Path, asked: Asked) -> Layout | None:
 
 
 def _point_lists(path: Path, asked: Asked) -> Layout | None:
-    files = lists_at(path) if asked.task not in ("masks", "boxes") else []
+    files = lists_at(path)
     if not files or points_in(files[0], asked.columns) is None:
         return None
     load = partial(load_point_lists, files, columns=asked.columns, within=asked.within)
@@ -129,7 +130,7 @@ def _point_lists(path: Path, asked: Asked) -> Layout | None:
 
 
 def _box_lists(path: Path, asked: Asked) -> Layout | None:
-    files = lists_at(path) if asked.task == "boxes" else []  # classes may have boxes too, so that is not guessed
+    files = lists_at(path)
     if not files or not all(holds_boxes(file, asked.columns) for file in files):
         return None
     load = partial(load_box_lists, files, columns=asked.columns, known=asked.known, within=asked.within)
@@ -147,5 +148,24 @@ _WANTED = {
     "the columns path, label, x0, y0, x1, y1",
     "points": "points; wanted are keypoints of COCO, or a CSV with the columns path, `nose_x`, `nose_y` and so on",
 }
-_FORMS: tuple[Callable[[Path, Asked], Layout | None], ...] = (_masks, _coco, _voc, _yolo, _point_lists, _box_lists)
+
+
+class Form(NamedTuple):
+    """A form that is looked for."""
+
+    tasks: tuple[str, ...]
+    """The kinds of target that it can be for."""
+    find: Callable[[Path, Asked], Layout | None]
+    guessed: bool = True
+    """Whether it is looked for where nobody has said that there are annotations."""
+
+
+_FORMS = (
+    Form(("masks",), _masks),
+    Form(TASKS, _coco),
+    Form(("boxes",), _voc),
+    Form(("boxes",), _yolo),
+    Form(("points",), _point_lists),
+    Form(("boxes",), _box_lists, guessed=False),  # a manifest of classes may have boxes too
+)
 """In the order in which they are asked."""
