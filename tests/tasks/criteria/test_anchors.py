@@ -99,3 +99,27 @@ def test_the_gradient_is_that_of_finite_differences():
     outputs = torch.randn(1, 16, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     anchors, boxes = ANCHORS.double(), BOXES[:1].double()
     assert torch.autograd.gradcheck(lambda of: anchors_loss(of, boxes, anchors), outputs.requires_grad_())
+
+
+def test_the_losses_are_those_of_torchvision(torchvision):
+    from torchvision.models.detection import _utils
+    from torchvision.models.detection.retinanet import RetinaNetHead
+
+    generator = torch.Generator().manual_seed(0)
+    corners = torch.rand(3, 6, 2, generator=generator) * 25
+    sides = 5 + torch.rand(3, 6, 2, generator=generator) * 15
+    labels = torch.randint(0, 3, (3, 6), generator=generator)
+    labels[1, 1:] = -1
+    boxes = torch.cat([labels[..., None].float(), corners, corners + sides, torch.zeros(3, 6, 1)], dim=2)
+    outputs = torch.randn(3, len(ANCHORS), 7, generator=generator)
+    there = [boxes[i, labels[i] >= 0] for i in range(3)]
+    matcher = _utils.Matcher(0.5, 0.4, allow_low_quality_matches=True)
+    expected = RetinaNetHead(8, 1, 3).compute_loss(
+        [{"boxes": rows[:, 1:5], "labels": rows[:, 0].long()} for rows in there],
+        {"cls_logits": outputs[..., :3], "bbox_regression": outputs[..., 3:]},
+        [ANCHORS] * 3,
+        [matcher(torchvision.ops.box_iou(rows[:, 1:5], ANCHORS)) for rows in there],
+    )
+    classes, deltas = anchor_losses(outputs, boxes, ANCHORS)
+    torch.testing.assert_close(classes, expected["classification"])
+    torch.testing.assert_close(deltas, expected["bbox_regression"])
