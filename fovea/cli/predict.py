@@ -38,8 +38,16 @@ def predict(
         raise UsageError("`--json` and `--csv` exclude each other; choose one.")
     others = [name.strip() for name in ensemble.split(",") if name.strip()]
     failed: list[str] = []
-    given = {"top": top, "ensemble": others, "device": device, "batch": batch, "min_score": min_score, "out": out}
-    results = job(model, _with_standard_input(images), **given)
+    results = job(
+        model,
+        _with_standard_input(images),
+        top=top,
+        ensemble=others,
+        device=device,
+        batch=batch,
+        min_score=min_score,
+        out=out,
+    )
     write = _write_json if as_json else _write_csv if as_csv else _write_lines
     write(counted(_noting_failures(results, failed), noun="images"))
     if failed:
