@@ -2,6 +2,7 @@
 
 import pytest
 
+from fovea.data.anomalies import find_strays
 from fovea.data.sources.annotations.layouts import Asked, layout_of, load_annotated
 from fovea.data.sources.source import DataSource, find
 from fovea.data.sources.unlabelled import find_with_or_without_labels
@@ -39,3 +40,11 @@ def test_each_kind_says_what_is_wanted(tmp_path, put, task):
     assert layout_of(tmp_path, Asked(task)) is None
     with pytest.raises(DataError, match=f"has no {task}; wanted are"):
         load_annotated(tmp_path, Asked(task))
+
+
+def test_annotations_are_no_stray_files(tmp_path, put):
+    for name in ("images/1.png", "images/lone.png", "masks/1.png", "masks/spare.png"):
+        put(tmp_path / name, [[0, 1]])
+    (tmp_path / "classes.csv").write_text("name,index\na,0\nb,1\n")
+    (tmp_path / "paper.pdf").write_bytes(b"%PDF")
+    assert find_strays(tmp_path, find(tmp_path)) == ["images/lone.png", "masks/spare.png", "paper.pdf"]
