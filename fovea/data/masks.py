@@ -1,6 +1,6 @@
 """Where the mask of an image comes from: a file whose values a table turns into classes, or shapes that are drawn.
 
-Masks are (h, w) uint8 class indices of the upright image; 255, VOID, is no class. Each source has `read(size)`, which
+Masks are (H, W) uint8 class indices of the upright image; 255, VOID, is no class. Each source has `read(size)`, which
 returns the mask of an image of `size` (h, w), and `key`, on which the pixels of that mask depend:
 a `fovea.tasks.places.TargetSource`.
 """

@@ -1,6 +1,7 @@
 """Shapes that stand for parts of an image, and how they are drawn: polygons and run lengths, as COCO writes them.
 
-Pixels are those whose centre lies inside: (0.5, 0.5) is the centre of the first.
+Pixels are those whose centre lies inside: (0.5, 0.5) is the centre of the first. Drawn shapes are (H, W) bool, corners
+of polygons (P, 2) float64, run lengths (R,) int64.
 """
 
 from collections.abc import Sequence

@@ -161,7 +161,7 @@ class Preprocess:
         return moved(boxes, given, made)
 
     def boxes_in_image(self, boxes: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.float64]:
-        """Return where boxes (b, 4) of the input lie in an upright image of `size`: undoes `boxes_in_input`."""
+        """Return where boxes (B, 4) float64 of the input lie in an image of `size` (H, W): undoes `boxes_in_input`."""
         given, made = self._windows(size)
         return moved(boxes, made, given)
 
@@ -174,7 +174,7 @@ class Preprocess:
         return moved_points(points, given, made)
 
     def points_in_image(self, points: NDArray[Any], size: tuple[int, int]) -> NDArray[np.float64]:
-        """Return where points of the input lie in an upright image of `size`: undoes `points_in_input`."""
+        """Return where points (P, 2) float64 of the input lie in an image of `size` (H, W), from `points_in_input`."""
         given, made = self._windows(size)
         return moved_points(points, made, given)
 

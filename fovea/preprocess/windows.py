@@ -1,6 +1,7 @@
 """Boxes, points and masks that move as an image does whose part in one window comes to lie in another.
 
 Windows are x0, y0, x1, y1 in pixels, half-open; the centre of the first pixel is at (0.5, 0.5).
+Boxes are (B, 4), points (P, 2) float64, masks (H, W) uint8.
 """
 
 from typing import Any

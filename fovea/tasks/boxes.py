@@ -18,8 +18,9 @@ from fovea.decoding.boxes import SIDES, areas, overlaps
 from fovea.decoding.centres import Centres
 from fovea.errors import DataError
 from fovea.fields import is_number
-from fovea.metrics.boxes import EACH, ap_interval, compared_boxes, detection_scores
-from fovea.metrics.matching import ClassMatches, matched
+from fovea.metrics.boxes import EACH, ap_interval, average_precision, compared_boxes, detection_scores
+from fovea.metrics.detection_errors import error_kinds
+from fovea.metrics.matching import SIZES, THRESHOLDS, ClassMatches, Compared, matched
 from fovea.tasks import check_loss, register
 from fovea.tasks.box_figures import BoxFigures, known
 from fovea.tasks.box_prediction import BoxPrediction
@@ -239,17 +240,24 @@ class Boxes(Named):
 
     def score(self, outputs: "Tensor", labels: "Tensor", loss: Criterion) -> Score:
         """Return AP50 of condensed outputs (N, 100, 6)."""
-        matches = self.matches(outputs, labels.numpy())
-        return Score(loss(outputs, labels).item(), known(detection_scores(matches).ap50), self.followed)
+        images = self.compared(outputs, labels.numpy())
+        matches = matched(images, classes=self.outputs, thresholds=THRESHOLDS[:1], sizes=[SIZES["all"]])
+        each = average_precision(matches, 0)
+        mean = float(each[~np.isnan(each)].mean()) if not np.isnan(each).all() else None
+        return Score(loss(outputs, labels).item(), mean, self.followed)
 
     def matches(self, outputs: "Tensor", labels: Labels) -> list[ClassMatches]:
-        """Return the matches of condensed outputs and labels, areas in square pixels of the images."""
+        """Return which of condensed outputs (N, 100, 6) is which of the labels (N, M, 7), by class."""
+        return matched(self.compared(outputs, labels), classes=self.outputs)
+
+    def compared(self, outputs: "Tensor", labels: Labels) -> list[Compared]:
+        """Return condensed outputs beside the labels, image by image, areas in square pixels of the images."""
         images = []
         for found, truth in zip(outputs.numpy().astype(np.float64), labels, strict=True):
             compared = compared_boxes(truth[:, :SCALE], found[found[:, CLASS] >= 0])
             scale = float(truth[0, SCALE])
             images.append(replace(compared, areas=compared.areas * scale, found_areas=compared.found_areas * scale))
-        return matched(images, classes=self.outputs)
+        return images
 
     def decoded(self, outputs: "Tensor") -> "Tensor":
         """Return the outputs as they are: they are decoded in NumPy, by `decoder`."""
@@ -304,7 +312,8 @@ class Boxes(Named):
 
     def figures(self, outputs: "Tensor", labels: Labels) -> BoxFigures:
         """Return average precisions of condensed outputs (N, 100, 6) against boxes (N, M, 7)."""
-        matches = self.matches(outputs, labels)
+        images = self.compared(outputs, labels)
+        matches = matched(images, classes=self.outputs)
         scores, counts = detection_scores(matches), self.counts(labels, self.names)
         return BoxFigures(
             ap=_or_zero(scores.ap),
@@ -315,6 +324,7 @@ class Boxes(Named):
             ap_medium=known(scores.ap_medium),
             ap_large=known(scores.ap_large),
             ar100=_or_zero(scores.ar100),
+            errors={kind.name: kind.cost for kind in error_kinds(images, classes=self.outputs)},
             per_class={
                 name: {"ap": float(ap), "ap50": float(ap50), "objects": counts[name]}
                 for name, ap, ap50 in zip(self.names, scores.per_class, scores.per_class50, strict=True)

@@ -1,4 +1,7 @@
-"""Which points change places in a mirrored image, as the left and the right eye: by their names, or by their places."""
+"""Which points change places in a mirrored image, as the left and the right eye: by their names, or by their places.
+
+Points are (N, P, 3) float32.
+"""
 
 import re
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Where a network finds the points of one image."""
+"""Where a network finds the points of one image: (P, 3) float64 of x, y and score."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

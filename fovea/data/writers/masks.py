@@ -1,4 +1,7 @@
-"""Masks as files: PNG with a palette, whose indices are the classes, and the table that names them."""
+"""Masks as files: PNG with a palette, whose indices are the classes, and the table that names them.
+
+Masks are (H, W) uint8.
+"""
 
 import csv
 import io

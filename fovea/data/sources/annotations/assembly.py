@@ -74,7 +74,7 @@ def assembled(
 
 
 def mask_sources(targets: Sequence[Any]) -> Labels:
-    """Return mask sources as (N,) objects."""
+    """Return mask sources as an array (N,) of dtype object."""
     sources = np.empty(len(targets), object)
     sources[:] = targets
     return sources
