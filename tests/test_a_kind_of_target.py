@@ -242,7 +242,9 @@ def test_its_head_is_fitted_in_closed_form(run, needles, tmp_path):
 def test_what_does_not_fit_is_refused_in_one_line(needles, tmp_path):
     with pytest.raises(UsageError, match="does not fit --task angle, which has periodic"):
         quiet(needles, out=tmp_path / "run", **{**OPTIONS, "loss": "cross-entropy"})
-    with pytest.raises(UsageError, match="`--task angel` is none of classes, number, labels, grade, angle"):
+    with pytest.raises(
+        UsageError, match="`--task angel` is none of classes, number, labels, grade, masks, boxes, points, angle"
+    ):
         quiet(needles, out=tmp_path / "run", **{**OPTIONS, "task": "angel"})
     (needles.parent / "bad.csv").write_text("path,label\n0.png,north\n")
     with pytest.raises(DataError, match="Label `north` is not a number, as `--task angle` requires"):

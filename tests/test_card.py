@@ -77,7 +77,7 @@ def test_each_kind_of_target_has_the_oldest_format_that_can_hold_it(make_card):
     [
         ({**LABELS, "format": 1}, "`x` has format 1, and task `labels` came with format 2."),
         ({**GRADE, "format": 1}, "`x` has format 1, and task `grade` came with format 2."),
-        ({**LABELS, "format": 4}, "`x` has format 4, this version reads up to 3: upgrade Fovea."),
+        ({**LABELS, "format": 5}, "`x` has format 5, this version reads up to 4: upgrade Fovea."),
         ({**GRADE, "outputs": 3}, "task `grade`, loss `corn`, 3 outputs and 3 classes contradict."),
         ({**LABELS, "loss": "corn"}, "task `labels`, loss `corn`, 3 outputs and 3 classes contradict."),
         ({**LABELS, "target": {"thresholds": [0.5]}}, "`target` must hold the `thresholds` of the labels"),
@@ -149,7 +149,7 @@ def test_text_keeps_letters_of_all_languages(make_card):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format": 4}, "^`x` has format 4, this version reads up to 3: upgrade Fovea.$"),
+        ({"format": 5}, "^`x` has format 5, this version reads up to 4: upgrade Fovea.$"),
         ({"format": True}, "`x`: the card's `format` is missing or of the wrong type"),
         ({"architecture": None}, "`architecture` is missing or of the wrong type"),
         ({"classes": "abc"}, "`classes` is missing or of the wrong type"),
@@ -206,8 +206,8 @@ def test_every_required_field_is_missed(make_card, key):
 
 def test_a_card_that_would_not_be_read_is_not_written(make_card):
     card = Card.from_dict(make_card(), source="x")
-    newer = Card(**{**vars(card), "format": 4})
-    with pytest.raises(BundleError, match="`x` has format 4"):
+    newer = Card(**{**vars(card), "format": 5})
+    with pytest.raises(BundleError, match="`x` has format 5"):
         newer.text("x")
 
 

@@ -11,10 +11,10 @@ from fovea.cli.output import print_json, print_lines, print_table
 if TYPE_CHECKING:
     from fovea.registry import Entry
 
-COLUMNS = ("network", "year", "authors", "input", "params", "MACs", "answers", "top-1/5", "decks")
+COLUMNS = ("network", "year", "authors", "input", "params", "MACs", "top-1/5", "decks")
 LEGEND = (
     "Input: channels x side; series: channels x length; clips: channels x frames x side.\n"
-    "Answers: classes where nothing is said. Accuracy: ImageNet, percent, as published (where: --json)."
+    "Accuracy: ImageNet, percent, as published (where: --json); or what else is answered."
 )
 
 
@@ -72,8 +72,7 @@ def _row(entry: "Entry") -> tuple[object, ...]:
         _input(entry.input),
         _short(entry.params),
         _short(entry.macs),
-        entry.answers if entry.answers != "classes" else "",
-        _accuracy(entry.top1, entry.top5),
+        _accuracy(entry.top1, entry.top5) if entry.answers == "classes" else entry.answers,
         " ".join(str(int(deck)) for deck in entry.decks),
     )
 

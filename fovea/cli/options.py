@@ -50,7 +50,10 @@ READING = {
     "order": (Annotated[str | None, typer.Option(metavar="A,B,..", help="The grades, the lowest first.")], None),
 }
 """How labels are found in data that leaves it open; a command takes them as `**reading`."""
-TASKS = "classes; number (one per image); labels (several per image); grade (classes in an order)."
+TASKS = (
+    "classes; number (one per image); labels (several per image); grade (classes in an order); "
+    "masks, boxes or points on images."
+)
 """What `--task` stands for."""
 AllowBad = Annotated[bool, typer.Option("--allow-bad", help="Go on where more than 5 % of the files are bad.")]
 NoImages = Annotated[bool, typer.Option("--no-images", help="Leave thumbnails out of the page.")]

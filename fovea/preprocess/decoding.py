@@ -112,6 +112,8 @@ def upright_size(source: Path | bytes) -> tuple[int, int] | None:
             with Image.open(stream, formats=FORMATS) as image:
                 _check_pixels(image.size)
                 W, H = image.size
+                if image.format == "TIFF":  # Pillow may have turned the size already
+                    W, H = (image.tag_v2[tag] for tag in (ExifTags.Base.ImageWidth, ExifTags.Base.ImageLength))  # type: ignore[attr-defined]
                 if image.format == "PNG" and not image.info.keys() & _EXIF and not late_texts(stream):
                     return H, W  # Pillow would decode all of it to look for more
                 return (W, H) if _turn(image) in _ON_ITS_SIDE else (H, W)

@@ -102,8 +102,9 @@ def _tower(outputs: int, bias: float) -> nn.Sequential:
 
 def _by_anchor(x: Tensor, values: int) -> Tensor:
     """Return what a tower says of each anchor: (N, 9 values, H, W) -> (N, 9 H W, values)."""
-    N, _, H, W = x.shape
-    return x.reshape(N, -1, values, H, W).permute(0, 3, 4, 1, 2).reshape(N, -1, values)
+    N, C, H, W = x.shape
+    A = C // values  # no size is left to be found, as a batch may be empty
+    return x.reshape(N, A, values, H, W).permute(0, 3, 4, 1, 2).reshape(N, H * W * A, values)
 
 
 class AnchorHead(nn.Module):

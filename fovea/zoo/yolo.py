@@ -117,6 +117,15 @@ def _grid(c_in: int, side: int, outputs: int, *, dense: int) -> nn.Sequential:
     return nn.Sequential(OrderedDict({**layers, "grid": nn.Unflatten(1, (outputs, side, side))}))
 
 
+def in_depth(x: Tensor) -> Tensor:
+    """Return each 2 x 2 places as one with four times the channels: (N, C, 2 H, 2 W) -> (N, 4 C, H, W) float.
+
+    What `pixel_unshuffle` does, which leaves an empty batch as it is.
+    """
+    N, C, H, W = x.shape
+    return x.reshape(N, C, H // 2, 2, W // 2, 2).permute(0, 1, 3, 5, 2, 4).reshape(N, 4 * C, H // 2, W // 2)
+
+
 class PassThrough(nn.Module):
     """Two convolutions of the coarse map; 1x1 of the fine one, four places of which become one; a third; the answers.
 
@@ -135,7 +144,7 @@ class PassThrough(nn.Module):
         """Return the answers of every cell."""
         x = self.conv2(self.conv1(x))
         H, W = (2 * side for side in x.shape[-2:])  # pooling leaves out a last odd row
-        passed = nn.functional.pixel_unshuffle(self.passed(fine[..., :H, :W]), 2)
+        passed = in_depth(self.passed(fine[..., :H, :W]))
         y: Tensor = self.answers(self.conv3(torch.cat([passed, x], dim=1)))
         return y
 

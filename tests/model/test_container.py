@@ -160,7 +160,7 @@ def test_too_many_tensors_are_refused(tmp_path, make_card):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format": 4}, "has format 4, this version reads up to 3: upgrade Fovea"),
+        ({"format": 5}, "has format 5, this version reads up to 4: upgrade Fovea"),
         ({"format": True}, "`format` is missing or of the wrong type"),
         ({"architecture": None}, "`architecture` is missing or of the wrong type"),
         ({"classes": "abc"}, "`classes` is missing or of the wrong type"),

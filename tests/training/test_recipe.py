@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from fovea import tasks
 from fovea.errors import UsageError
 from fovea.training.recipe import FIELDS, Optimisation, Recipe, Running, Transfer
 
@@ -39,7 +40,7 @@ REFUSED = [
     ({"lr": "fast"}, "`lr` (=fast) must be a number."),
     ({"nesterov": 1}, "`nesterov` (=1) must be true or false."),
     ({"augment": "flip"}, "`augment` (=flip) must be a list of texts."),
-    ({"loss": "hinge"}, "Unknown loss `hinge`. Known: bce, binary, corn, cross-entropy, margin, mse."),
+    ({"loss": "hinge"}, f"Unknown loss `hinge`. Known: {', '.join(sorted(tasks.losses()))}."),
     ({"optimiser": "adamm"}, "Unknown optimiser `adamm`; did you mean `adam` or `adamw`?"),
     ({"schedule": "one-cicle"}, "Unknown schedule `one-cicle`; did you mean `one-cycle`?"),
     ({"initialisation": "hee"}, "Unknown initialisation `hee`; did you mean `he`?"),
