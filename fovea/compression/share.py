@@ -23,6 +23,9 @@ from fovea.errors import UsageError
 LAYERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
 """Whose weights share values; biases and norms stay as they are: they are few."""
 MOST_BITS = 8
+LOST = 0.9
+"""Of its length: so much of a channel is lost where its weights have become one value that is not theirs."""
+WHY = "as a folded batch norm leaves those that hardly vary"
 ROUNDS = 200
 """Of k-means at most; it is done earlier where nothing changes."""
 
@@ -50,12 +53,17 @@ class Share:
 
         Raises: UsageError where it has no layer whose weights could.
         """
-        with shared(model, self.values_of(model)):
+        values = dict(self.values_of(model))
+        far = [name for name, layer in shareable(model) if scattered(cast(Tensor, layer.weight), values[name])]
+        for name in far:
+            del values[name]
+        with shared(model, values):
             if self.epochs:
                 work.refit(model, epochs=self.epochs, lr=self.lr, teacher=work.teacher)
-        kept = {name: len(torch.unique(cast(Tensor, layer.weight))) for name, layer in shareable(model)}
-        most = max(kept.values())
-        return Done(model=model, notes=[f"{len(kept)} layers share at most {most} values each, zero among them"])
+        most = max(len(torch.unique(cast(Tensor, model.get_submodule(name).weight))) for name in values)
+        notes = [f"{len(values)} layers share at most {most} values each, zero among them"]
+        notes += [f"`{name}` keeps its own values: its channels lie on scales too far apart, {WHY}" for name in far]
+        return Done(model=model, notes=notes)
 
     def values_of(self, model: nn.Module) -> Mapping[str, int]:
         """Return how many values the layers of a network may have beside zero, by their paths."""
@@ -117,6 +125,23 @@ def shareable(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
         if isinstance(module, LAYERS) and not parametrize.is_parametrized(module):
             if owners[id(module.weight)] == 1 and module.weight.any():
                 yield name, module
+
+
+def scattered(weight: Tensor, values: int) -> bool:
+    """Return whether half of the channels of a weight (C_out, C_in, ...) float32 are lost if it shares so many values.
+
+    Their squares hardly count beside those of a few large channels, so that one centroid stands for all of them.
+    """
+    centroids, indices = clustered(weight.detach().cpu(), values)
+    table = torch.cat([centroids, centroids.new_zeros(1)])
+    given = weight.detach().cpu()
+    wrong = given - table[indices]
+    for axis in (0, 1):
+        lengths, errors = (each.transpose(0, axis).flatten(1).norm(dim=1) for each in (given, wrong))
+        shares = (errors / lengths)[lengths > 0]
+        if shares.median() >= LOST:
+            return True
+    return False
 
 
 def clustered(weight: Tensor, values: int) -> tuple[Tensor, Tensor]:

@@ -8,7 +8,7 @@ import fovea.zoo  # noqa: F401 (its import makes the networks known)
 from fovea import registry
 from fovea.card import Card
 from fovea.compression.coding.tensors import decode, encode
-from fovea.compression.share import Centroids, Share, clustered, shareable, shared
+from fovea.compression.share import Centroids, Share, clustered, scattered, shareable, shared
 from fovea.compression.step import Work
 from fovea.errors import UsageError
 from fovea.model.bundle import load, save_bundle
@@ -160,3 +160,20 @@ def test_a_shared_network_answers_from_its_file_as_before(tmp_path):
     images = torch.randn(5, 3, 4, 4)
     with torch.no_grad():
         assert torch.equal(load(tmp_path / "m.safetensors").model(images), model(images))
+
+
+@pytest.mark.parametrize("values", [2, 4, 32, 256])
+def test_weights_of_one_scale_are_not_scattered(values):
+    assert not scattered(torch.randn(30, 40, generator=torch.Generator().manual_seed(0)), values)
+
+
+def test_a_layer_whose_channels_lie_on_scales_too_far_apart_keeps_its_own_values():
+    model = net()
+    with torch.no_grad():
+        model[4].weight[:, :8] *= 1000  # as a batch norm leaves channels that hardly vary
+    before = model[4].weight.clone()
+    assert scattered(before, 32) and scattered(before.t(), 32)
+    done = Share(bits=5, epochs=0)(model, work())
+    assert torch.equal(done.model[4].weight, before)
+    assert len(torch.unique(done.model[0].weight)) <= 33
+    assert done.notes[0].startswith("1 layers") and done.notes[1].startswith("`4` keeps its own values")
