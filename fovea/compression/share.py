@@ -23,7 +23,7 @@ from fovea.errors import UsageError
 LAYERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
 """Whose weights share values; biases and norms stay as they are: they are few."""
 MOST_BITS = 8
-LOST = 0.9
+LOST = 0.8
 """Of its length: so much of a channel is lost where its weights have become one value that is not theirs."""
 WHY = "as a folded batch norm leaves those that hardly vary"
 ROUNDS = 200
