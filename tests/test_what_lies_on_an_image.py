@@ -172,3 +172,23 @@ def test_a_check_looks_at_what_lies_on_the_images(trained, capsys):
     kind, data, _ = trained
     assert run(["check", str(data), "--task", kind]) in (0, 1)
     assert "images" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "index {model} {data} --out {out}.fovea-index",
+        "label {model} {images} --out {out}.csv",
+        "trust {model} {data}",
+        "evaluate {model} {data} --retrieval",
+        "export {model} --to web --out {out}",
+    ],
+)
+def test_what_needs_one_answer_for_a_whole_image_says_so_in_one_line(trained, tmp_path, capsys, command):
+    kind, data, result = trained
+    given = {"model": result.model, "data": data, "images": data / "images", "out": tmp_path / "out"}
+    words = [word.format(**given) for word in command.split()]
+    assert run(words) == 2
+    said = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "whole image" in said and "Traceback" not in said
+    assert not list(tmp_path.glob("out*"))

@@ -120,6 +120,7 @@ def trust(
     file = Path(model) if isinstance(model, str | Path) else None
     page = _page(out, file)
     bundle = load(model, device=device) if isinstance(model, str | Path) else model
+    bundle.target.check_whole("`fovea trust`")
     layer = _layer(bundle, methods, layer)
     source = source_for(bundle, data, allow_bad=allow_bad, **reading)
     checks = Checks(steps=steps, sanity_steps=SANITY_STEPS, sanity_images=SANITY_IMAGES, batch=batch, seed=seed)

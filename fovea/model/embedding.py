@@ -70,8 +70,9 @@ class Embedder:
 def embedder_of(bundle: Bundle, layer: str | None = None) -> Embedder:
     """Return what embeds samples by what enters the last layer with weights, or by what another `layer` gives.
 
-    Raises: UsageError where there is no such layer, or it does not run.
+    Raises: UsageError where there is no such layer, or it does not run, or answers do not tell of whole images.
     """
+    bundle.target.check_whole("An embedding of images")
     calls = [call for call in calls_of(bundle.model, bundle.blank) if call.path]
     if layer is None:
         learned = [call for call in calls if any(True for _ in call.module.parameters(recurse=False))]

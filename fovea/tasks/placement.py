@@ -33,6 +33,13 @@ class Placement:
     decoded_in_graph: ClassVar[bool] = True
     """Whether an exported file holds the decoded rows beside the logits; else `rows_of` makes them in NumPy."""
 
+    def check_whole(self, what: str) -> None:
+        """Raise UsageError where answers lie on an image: `what` is done needs one for the whole."""
+        if self.lies_on_image:
+            raise UsageError(f"{what} needs one answer for a whole image, and this model predicts {self.noun}.")
+
+    noun: ClassVar[str]
+
     @classmethod
     def stored(cls, frame: Frame) -> StoredTarget | None:
         """Return how targets that are files are kept beside their samples; None where labels are arrays already."""
