@@ -23,22 +23,20 @@ if TYPE_CHECKING:
 class Placement:
     """Where a target lies, how it moves, and what is kept of a network's answer to it."""
 
+    noun: ClassVar[str]
     asks: ClassVar[str] = "classes"
     """What a network of the zoo must answer to learn it: one of `fovea.registry.ANSWERS`."""
     forms: ClassVar[tuple[str, ...]] = ()
     """The forms of that answer which it can read, of `fovea.registry.FORMS`; empty where all."""
     lies_on_image: ClassVar[bool] = False
     """Whether a target has its place on the image, and moves with it: `laid`, `moved`."""
-
     decoded_in_graph: ClassVar[bool] = True
     """Whether an exported file holds the decoded rows beside the logits; else `rows_of` makes them in NumPy."""
 
     def check_whole(self, what: str) -> None:
-        """Raise UsageError where answers lie on an image: `what` is done needs one for the whole."""
+        """Raise UsageError, which names `what` cannot be done, where answers lie on an image."""
         if self.lies_on_image:
             raise UsageError(f"{what} needs one answer for a whole image, and this model predicts {self.noun}.")
-
-    noun: ClassVar[str]
 
     @classmethod
     def stored(cls, frame: Frame) -> StoredTarget | None:
