@@ -62,7 +62,7 @@ ONLY = {
     "card": set(),
     "decoding": {"numpy"},
     "reference": {"numpy", "scipy"},
-    "preprocess": {"numpy", "PIL"},
+    "preprocess": {"numpy", "PIL", "tifffile"},  # tifffile for large images alone, late
     "drift": {"numpy"},
     "instances": {"numpy", "scipy"},
     "runtime": {"numpy", "PIL", "onnxruntime", "torch"},  # PyTorch for figures alone, late

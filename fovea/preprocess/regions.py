@@ -6,6 +6,7 @@ repeated. Sizes are (H, W), pixels (H, W, C) uint8 0..255.
 """
 
 import io
+import logging
 import math
 import struct
 import threading
@@ -308,7 +309,9 @@ def _first_page(file: BinaryIO, path: Path) -> Any:
         raise MissingDependencyError(
             f"`{path.name}` is too large to be decoded whole; to read it by parts: pip install 'fovea-cnn[tiff]'."
         ) from error
-    return tifffile.TiffFile(file).pages.first
+    logging.getLogger("tifffile").addHandler(logging.NullHandler())  # the error says what is wrong
+    handle = tifffile.FileHandle(file, name=path.name, offset=0, size=file.seek(0, io.SEEK_END))
+    return tifffile.TiffFile(handle).pages.first
 
 
 def _as_tiff(page: Any, content: bytes, size: tuple[int, int]) -> bytes:
