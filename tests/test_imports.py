@@ -172,7 +172,7 @@ def test_the_facade_serves_modules_with_its_version_only(path):
         ("training", "fovea.training.optim", None),
         ("training", "fovea.data.cache.decoded", None),
         ("zoo", "torchvision.models", "does without"),
-        ("preprocess", "torch.nn", "may import ['PIL', 'numpy']"),
+        ("preprocess", "torch.nn", "may import ['PIL', 'numpy'"),
         ("preprocess", "pathlib.Path", None),
         ("jobs", "fovea.utils", "no floor"),
         ("evaluation", "fovea.model.predictor", None),

@@ -11,17 +11,17 @@ import math
 import struct
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Protocol, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fovea.budget import IMAGE
 from fovea.errors import FoveaError, ImageError, MissingDependencyError, first_line
 from fovea.files import open_regular
 from fovea.preprocess.decoding import Pixels, decode, upright_size
+from fovea.preprocess.windows import mirrored
 
 SUFFIXES = (".tif", ".tiff")
 MAX_SIDE = 1_000_000
@@ -125,36 +125,6 @@ def opened(source: Path | Pixels, *, channels: int) -> Image:
         if "pixels that are decoded" in str(error):
             raise ImageError(f"{str(error).rstrip('.')}; a TIFF of any size is read by parts.") from error
         raise
-
-
-def mirrored(
-    inside: Callable[[int, int, int, int], Pixels],
-    image: tuple[int, int],
-    *,
-    left: int,
-    top: int,
-    size: tuple[int, int],
-) -> NDArray[Any]:
-    """Return a window of an `image` of that size, mirrored beyond its borders, of what reads the `inside`."""
-    rows, columns = (
-        reflected(start, count, side) for start, count, side in ((top, size[0], image[0]), (left, size[1], image[1]))
-    )
-    y, x = int(rows.min()), int(columns.min())
-    part = inside(x, y, int(columns.max()) + 1 - x, int(rows.max()) + 1 - y)
-    if part.shape[:2] == size:
-        return part
-    return np.ascontiguousarray(part[np.ix_(rows - y, columns - x)])
-
-
-def reflected(start: int, count: int, side: int) -> NDArray[np.int64]:
-    """Return which of `side` pixels stand at the positions from `start` on, mirrored at both ends as often as needed.
-
-    >>> reflected(-2, 6, 3).tolist()
-    [1, 0, 0, 1, 2, 2]
-    """
-    position = np.arange(start, start + count) % (2 * side)
-    found: NDArray[np.int64] = np.where(position < side, position, 2 * side - 1 - position)
-    return found
 
 
 class Whole:

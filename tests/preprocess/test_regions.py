@@ -9,7 +9,8 @@ from PIL import Image
 from fovea.errors import ImageError
 from fovea.preprocess import decode
 from fovea.preprocess import decoding as decoding_module
-from fovea.preprocess.regions import LargeTiff, Windows, image_size, reflected
+from fovea.preprocess.regions import LargeTiff, Windows, image_size
+from fovea.preprocess.windows import reflected
 
 tifffile = pytest.importorskip("tifffile")
 
