@@ -14,25 +14,35 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from fovea.decoding.boxes import SIDES, areas, overlaps
+from fovea.decoding.boxes import SIDES, areas
 from fovea.decoding.centres import Centres
 from fovea.errors import DataError
 from fovea.fields import is_number
-from fovea.metrics.boxes import EACH, ap_interval, average_precision, compared_boxes, detection_scores
-from fovea.metrics.detection_errors import error_kinds
-from fovea.metrics.matching import SIZES, THRESHOLDS, ClassMatches, Compared, matched
-from fovea.tasks import check_loss, register
-from fovea.tasks.box_figures import BoxFigures, known
+from fovea.metrics.matching import ClassMatches, matched
+from fovea.tasks import register
+from fovea.tasks.box_figures import BoxFigures
 from fovea.tasks.box_prediction import BoxPrediction
+from fovea.tasks.box_scoring import (
+    CLASS,
+    CROWD,
+    SCALE,
+    SCORE,
+    SHOWN_SCORE,
+    best_least,
+    box_figures,
+    compared,
+    mean_ap50,
+    measured_ap50,
+    missed_and_wrong,
+)
 from fovea.tasks.drawn import boxed
 from fovea.tasks.figures import Measured, Mistake
-from fovea.tasks.named import Named
+from fovea.tasks.on_image import OnImage
 from fovea.tasks.places import Frame, Movement
 from fovea.tasks.prediction import Prediction
 from fovea.tasks.score import Metric, Score
 from fovea.tasks.task import Criterion, Labels, Rows
 from fovea.tasks.usual import UsualPlan
-from fovea.tasks.wording import PLAIN, Wording, Written
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,18 +50,13 @@ if TYPE_CHECKING:
 AP50 = Metric("ap50", "AP50", share=True)
 MOST = 100
 """Objects that are kept of an image."""
-CLASS, SCORE, CROWD, SCALE = 0, 5, 5, 6
-"""Columns."""
 LEAST_VISIBLE = 0.25
 """Of a box: where less lies on the input, it is no object there."""
-SHOWN_SCORE = 0.3
-"""From which on an object is told to a person."""
-FOUND_OVERLAP = 0.5
 
 
 @register
 @dataclass(frozen=True, kw_only=True)
-class Boxes(Named):
+class Boxes(OnImage):
     """Objects of several classes, each with a box."""
 
     name: ClassVar[str] = "boxes"
@@ -59,11 +64,9 @@ class Boxes(Named):
     losses: ClassVar[tuple[str, ...]] = ("centres",)
     metric: ClassVar[Metric] = AP50
     followed: ClassVar[Metric] = AP50
-    changed_by: ClassVar[tuple[str, ...]] = ("mixup", "cutmix")
     asks: ClassVar[str] = "boxes"
     forms: ClassVar[tuple[str, ...]] = ("centres",)
-    lies_on_image: ClassVar[bool] = True
-    decoded_in_graph: ClassVar[bool] = False
+    calibrates: ClassVar[bool] = True
     row_name: ClassVar[str] = "boxes"
     sections: ClassVar[tuple[str, ...]] = ("boxes", "found_boxes")
     figure_names: ClassVar[tuple[str, ...]] = tuple(f.name for f in fields(BoxFigures))
@@ -73,23 +76,14 @@ class Boxes(Named):
         Metric("ap75", "AP75", share=True),
         Metric("ar100", "recall", share=True),
     )
-    card_format: ClassVar[int] = 4
-    mistakes_title: ClassVar[str] = "Worst images"
     mistakes_note: ClassVar[str] = "The images with most objects missed or wrong, as they are told."
+    data_wanted: ClassVar[str] = (
+        "give COCO JSON, VOC XML, YOLO texts, or a CSV with the columns path, label, x0, y0, x1, y1"
+    )
 
     loss: str = "centres"
     least: float = SHOWN_SCORE
     """Score from which on an object is told to a person: that of the highest F1 on the validation part."""
-
-    @classmethod
-    def encode(
-        cls, texts: Mapping[str, Sequence[Written]], *, classes: Sequence[str] = (), wording: Wording = PLAIN
-    ) -> tuple[dict[str, Labels], tuple[str, ...]]:
-        """Raise DataError: boxes are no texts."""
-        raise DataError(
-            "This data has labels in words, and `--task boxes` learns boxes: give COCO JSON, VOC XML, YOLO texts, or a "
-            "CSV with the columns path, label, x0, y0, x1, y1."
-        )
 
     @classmethod
     def check_trainable(cls, labels: Labels, *, classes: Sequence[str], data: str) -> None:
@@ -134,17 +128,6 @@ class Boxes(Named):
         return result
 
     @classmethod
-    def fitted(cls, labels: Labels, *, classes: Sequence[str], loss: str, data: str) -> Self:
-        """Return the task for a data set of these classes."""
-        check_loss(loss, cls.name)
-        return cls(names=tuple(classes), loss=loss)
-
-    @classmethod
-    def outputs_for(cls, loss: str, classes: int) -> int | None:
-        """Return one map of centres per class; those of the distances are not counted."""
-        return classes if loss in cls.losses and classes >= 1 else None
-
-    @classmethod
     def text_of(cls, label: Any, classes: Sequence[str]) -> str:
         """Return how many objects of which class there are."""
         return BoxPrediction.of(_as_found(label[label[:, CLASS] >= 0]), classes).label
@@ -152,8 +135,7 @@ class Boxes(Named):
     @classmethod
     def result_text(cls, result: Mapping[str, Any]) -> str:
         """Return AP50 with its interval, and AP."""
-        low, high = result["interval"]
-        return f"AP50 {result['ap50']:.2%} ({low:.2%} to {high:.2%}), AP {result['ap']:.2%} on {result['split']}"
+        return cls.scores_text(result, ("AP50", "ap50"), ("AP", "ap"))
 
     @classmethod
     def own_fields(cls, card: Mapping[str, Any]) -> dict[str, Any]:
@@ -183,11 +165,6 @@ class Boxes(Named):
     def at_least(self, score: float) -> Self:
         """Return the task that tells of objects from another score on, 0 to 1."""
         return replace(self, least=score)
-
-    @property
-    def outputs(self) -> int:
-        """One map of centres per class."""
-        return len(self.names)
 
     @property
     def row_shape(self) -> tuple[int | None, ...]:
@@ -224,12 +201,6 @@ class Boxes(Named):
         order = torch.tensor([*range(K), K + 2, K + 1, K, K + 3], device=outputs.device)
         return outputs.flip(3)[:, order]
 
-    def condensed(self, outputs: "Tensor") -> "Tensor":
-        """Return what was found: (N, K + 4, h, w) float32 to (N, 100, 6) float32."""
-        import torch
-
-        return torch.from_numpy(self.rows_of(outputs.detach().float().cpu().numpy()))
-
     def rows_of(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return what was found, (N, 100, 6) float32, of outputs (N, K + 4, h, w)."""
         kept = np.zeros((len(outputs), MOST, SCORE + 1), np.float32)
@@ -240,32 +211,12 @@ class Boxes(Named):
 
     def score(self, outputs: "Tensor", labels: "Tensor", loss: Criterion) -> Score:
         """Return AP50 of condensed outputs (N, 100, 6)."""
-        images = self.compared(outputs, labels.numpy())
-        matches = matched(images, classes=self.outputs, thresholds=THRESHOLDS[:1], sizes=[SIZES["all"]])
-        each = average_precision(matches, 0)
-        mean = float(each[~np.isnan(each)].mean()) if not np.isnan(each).all() else None
+        mean = mean_ap50(outputs.numpy(), labels.numpy(), classes=self.outputs)
         return Score(loss(outputs, labels).item(), mean, self.followed)
 
     def matches(self, outputs: "Tensor", labels: Labels) -> list[ClassMatches]:
         """Return which of condensed outputs (N, 100, 6) is which of the labels (N, M, 7), by class."""
-        return matched(self.compared(outputs, labels), classes=self.outputs)
-
-    def compared(self, outputs: "Tensor", labels: Labels) -> list[Compared]:
-        """Return condensed outputs beside the labels, image by image, areas in square pixels of the images."""
-        images = []
-        for found, truth in zip(outputs.numpy().astype(np.float64), labels, strict=True):
-            compared = compared_boxes(truth[:, :SCALE], found[found[:, CLASS] >= 0])
-            scale = float(truth[0, SCALE])
-            images.append(replace(compared, areas=compared.areas * scale, found_areas=compared.found_areas * scale))
-        return images
-
-    def decoded(self, outputs: "Tensor") -> "Tensor":
-        """Return the outputs as they are: they are decoded in NumPy, by `decoder`."""
-        return outputs
-
-    def decode(self, outputs: "Tensor") -> Rows:
-        """Return condensed outputs (N, 100, 6) as they are."""
-        return cast(Rows, outputs.numpy())
+        return matched(compared(outputs.numpy(), labels), classes=self.outputs)
 
     def watched(self, rows: Rows) -> NDArray[np.float64]:
         """Return the score of the surest object of each image, (N, 1)."""
@@ -312,31 +263,11 @@ class Boxes(Named):
 
     def figures(self, outputs: "Tensor", labels: Labels) -> BoxFigures:
         """Return average precisions of condensed outputs (N, 100, 6) against boxes (N, M, 7)."""
-        images = self.compared(outputs, labels)
-        matches = matched(images, classes=self.outputs)
-        scores, counts = detection_scores(matches), self.counts(labels, self.names)
-        return BoxFigures(
-            ap=_or_zero(scores.ap),
-            interval=_interval(matches),
-            ap50=_or_zero(scores.ap50),
-            ap75=_or_zero(scores.ap75),
-            ap_small=known(scores.ap_small),
-            ap_medium=known(scores.ap_medium),
-            ap_large=known(scores.ap_large),
-            ar100=_or_zero(scores.ar100),
-            errors={kind.name: kind.cost for kind in error_kinds(images, classes=self.outputs)},
-            per_class={
-                name: {"ap": float(ap), "ap50": float(ap50), "objects": counts[name]}
-                for name, ap, ap50 in zip(self.names, scores.per_class, scores.per_class50, strict=True)
-                if not np.isnan(ap50)
-            },
-        )
+        return box_figures(outputs.numpy(), labels, self.names, self.counts(labels, self.names))
 
     def measured(self, outputs: "Tensor", labels: Labels) -> Measured:
         """Return AP50 with its interval; nothing where no image has an object."""
-        matches = self.matches(outputs, labels)
-        value = known(detection_scores(matches).ap50)
-        return Measured(value, None if value is None else _interval(matches))
+        return measured_ap50(outputs.numpy(), labels, classes=self.outputs)
 
     def mistakes(self, outputs: "Tensor", labels: Labels, *, most: int) -> list[Mistake]:
         """Return the images with most objects that are missed or wrong."""
@@ -354,43 +285,6 @@ class Boxes(Named):
             for i in order
             if sum(faults[i])
         ]
-
-
-def best_least(matches: list[ClassMatches]) -> float:
-    """Return the score from which on objects of all classes together have the highest F1, at an overlap of 0.5."""
-    scores = np.concatenate([found.scores[~found.ignored[0, 0]] for found in matches])
-    hits = np.concatenate([found.hits[0, 0][~found.ignored[0, 0]] for found in matches])
-    wanted = sum(int(found.wanted[0].sum()) for found in matches)
-    if not hits.any():
-        return SHOWN_SCORE
-    order = np.argsort(-scores, kind="stable")
-    right = hits[order].cumsum()
-    f1 = 2 * right / (np.arange(1, len(order) + 1) + wanted)
-    return round(float(scores[order[f1.argmax()]]), 4)
-
-
-def missed_and_wrong(found: NDArray[Any], truth: NDArray[Any]) -> tuple[int, int]:
-    """Return how many boxes (M, 6 or 7) have none of those found (D, 6), and how many of these are of none.
-
-    The best first takes the one of its class that it overlaps most, by half at least.
-    """
-    shared = overlaps(found[:, 1:5], truth[:, 1:5]) * (found[:, :1] == truth[:, CLASS])
-    free = np.ones(len(truth), bool)
-    for row in shared:
-        best = int(np.argmax(row * free)) if free.any() else -1
-        if best >= 0 and row[best] * free[best] >= FOUND_OVERLAP:
-            free[best] = False
-    taken = int((~free).sum())
-    return len(truth) - taken, len(found) - taken
-
-
-def _interval(matches: list[ClassMatches]) -> tuple[float, float]:
-    low, high = ap_interval(matches, EACH[:1])
-    return _or_zero(low), _or_zero(high)
-
-
-def _or_zero(value: float) -> float:
-    return 0.0 if np.isnan(value) else float(value)
 
 
 def _as_found(boxes: NDArray[Any]) -> NDArray[np.float64]:

@@ -19,7 +19,7 @@ from fovea.metrics.resampling import mean_interval
 from fovea.tasks import check_loss, register
 from fovea.tasks.drawn import pointed
 from fovea.tasks.figures import Measured, Mistake
-from fovea.tasks.named import Named
+from fovea.tasks.on_image import OnImage
 from fovea.tasks.opposites import Opposites, opposites_by_name, opposites_by_place
 from fovea.tasks.places import Frame, Movement
 from fovea.tasks.point_figures import PointFigures
@@ -28,7 +28,6 @@ from fovea.tasks.prediction import Prediction
 from fovea.tasks.score import Metric, Score
 from fovea.tasks.task import Criterion, Labels, Rows
 from fovea.tasks.usual import UsualPlan
-from fovea.tasks.wording import PLAIN, Wording, Written
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -42,7 +41,7 @@ NEAR = 0.1
 
 @register
 @dataclass(frozen=True, kw_only=True)
-class Points(Named):
+class Points(OnImage):
     """Where named points lie."""
 
     name: ClassVar[str] = "points"
@@ -50,33 +49,20 @@ class Points(Named):
     losses: ClassVar[tuple[str, ...]] = ("heat-maps",)
     metric: ClassVar[Metric] = NME
     followed: ClassVar[Metric] = NME
-    changed_by: ClassVar[tuple[str, ...]] = ("mixup", "cutmix")
     asks: ClassVar[str] = "points"
     forms: ClassVar[tuple[str, ...]] = ("heat maps",)
-    lies_on_image: ClassVar[bool] = True
-    decoded_in_graph: ClassVar[bool] = False
-    calibrates: ClassVar[bool] = False
     row_name: ClassVar[str] = "points"
     sections: ClassVar[tuple[str, ...]] = ("points", "found_points")
     figure_names: ClassVar[tuple[str, ...]] = tuple(f.name for f in fields(PointFigures))
     scores: ClassVar[tuple[Metric, ...]] = (NME, Metric("pck", "PCK@0.1", share=True))
-    card_format: ClassVar[int] = 4
-    mistakes_title: ClassVar[str] = "Worst images"
     mistakes_note: ClassVar[str] = "The images with the largest mean error: truth, and what was found."
+    data_wanted: ClassVar[str] = (
+        "give keypoints of COCO, or a CSV with the columns path and NAME_x, NAME_y for each point"
+    )
 
     loss: str = "heat-maps"
     opposites: Opposites = ()
     """For each point the index of the one on the other side of a mirrored image; empty where that is not known."""
-
-    @classmethod
-    def encode(
-        cls, texts: Mapping[str, Sequence[Written]], *, classes: Sequence[str] = (), wording: Wording = PLAIN
-    ) -> tuple[dict[str, Labels], tuple[str, ...]]:
-        """Raise DataError: points are no texts."""
-        raise DataError(
-            "This data has labels in words, and `--task points` learns points: give keypoints of COCO, or a CSV with "
-            "the columns path and NAME_x, NAME_y for each point."
-        )
 
     @classmethod
     def check_trainable(cls, labels: Labels, *, classes: Sequence[str], data: str) -> None:
@@ -138,11 +124,6 @@ class Points(Named):
         return ""
 
     @classmethod
-    def outputs_for(cls, loss: str, classes: int) -> int | None:
-        """Return one map per point."""
-        return classes if loss in cls.losses and classes >= 1 else None
-
-    @classmethod
     def text_of(cls, label: Any, classes: Sequence[str]) -> str:
         """Return how many points are labelled."""
         labelled = int((np.asarray(label)[:, 2] > 0).sum())
@@ -151,16 +132,7 @@ class Points(Named):
     @classmethod
     def result_text(cls, result: Mapping[str, Any]) -> str:
         """Return the normalised mean error with its interval, and PCK."""
-        low, high = result["interval"]
-        interval = f"{low:.2%} to {high:.2%}"
-        return (
-            f"normalised mean error {result['nme']:.2%} ({interval}), PCK@0.1 {result['pck']:.2%} on {result['split']}"
-        )
-
-    @property
-    def outputs(self) -> int:
-        """One map per point."""
-        return len(self.names)
+        return cls.scores_text(result, ("normalised mean error", "nme"), ("PCK@0.1", "pck"))
 
     @property
     def row_shape(self) -> tuple[int | None, ...]:
@@ -195,12 +167,6 @@ class Points(Named):
         """Return maps (N, P, h, w) of mirror images mirrored back, opposites exchanged."""
         return outputs.flip(3)[:, self.partners]
 
-    def condensed(self, outputs: "Tensor") -> "Tensor":
-        """Return where points were found: (N, P, h, w) float32 to (N, P, 3) float32."""
-        import torch
-
-        return torch.from_numpy(self.rows_of(outputs.detach().float().cpu().numpy()))
-
     def rows_of(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return where points were found, (N, P, 3) float32, of maps (N, P, h, w)."""
         return peaks_of(outputs, stride=STRIDE).astype(np.float32)
@@ -214,14 +180,6 @@ class Points(Named):
         """Return the normalised error and the share of right points of each image, (N,); NaN where there is none."""
         distances, sizes = point_distances(truth, found), box_sizes(truth)
         return normalised_errors(distances, sizes), correct_points(distances, sizes, share=NEAR)
-
-    def decoded(self, outputs: "Tensor") -> "Tensor":
-        """Return the heat maps as they are: points are found in NumPy."""
-        return outputs
-
-    def decode(self, outputs: "Tensor") -> Rows:
-        """Return condensed outputs (N, P, 3) as they are."""
-        return cast(Rows, outputs.numpy())
 
     def watched(self, rows: Rows) -> NDArray[np.float64]:
         """Return the mean height of the heat maps of each image, (N, 1)."""
