@@ -7,7 +7,7 @@ last column is how many square pixels of the image one of the input stands for.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
@@ -24,7 +24,7 @@ from fovea.metrics.matching import SIZES, THRESHOLDS, ClassMatches, Compared, ma
 from fovea.tasks import check_loss, register
 from fovea.tasks.box_figures import BoxFigures, known
 from fovea.tasks.box_prediction import BoxPrediction
-from fovea.tasks.drawn import boxed
+from fovea.tasks.drawn import boxed, colours
 from fovea.tasks.figures import Measured, Mistake
 from fovea.tasks.named import Named
 from fovea.tasks.places import Frame, Movement
@@ -47,6 +47,7 @@ LEAST_VISIBLE = 0.25
 SHOWN_SCORE = 0.3
 """From which on an object is told to a person."""
 FOUND_OVERLAP = 0.5
+SHOWN_REMARK = "those of a score that is worth telling, the surest first"
 
 
 @register
@@ -290,6 +291,12 @@ class Boxes(Named):
         """Return what was found with a score that is worth telling, of one row (100, 6)."""
         kept = row[(row[:, CLASS] >= 0) & (row[:, SCORE] >= self.least)]
         return BoxPrediction.of(kept.astype(np.float64), self.names)
+
+    def on_page(self) -> dict[str, Any]:
+        """Return form and decoder of the outputs, and from which score on boxes are told."""
+        decoding = {"form": self.forms[0], "decoder": asdict(self.decoder), "least": self.least}
+        lead = f"Finds objects of {self.outputs} classes in an image."
+        return {"kind": "boxes", **decoding, "colours": colours(self.names), "lead": lead, "remark": SHOWN_REMARK}
 
     def in_image(self, prediction: Prediction, frame: Frame, size: tuple[int, int]) -> Prediction:
         """Return boxes of the input as boxes of its image, cut at its edges."""

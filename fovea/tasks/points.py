@@ -17,7 +17,7 @@ from fovea.errors import DataError
 from fovea.metrics.points import box_sizes, correct_points, normalised_errors, point_distances
 from fovea.metrics.resampling import mean_interval
 from fovea.tasks import check_loss, register
-from fovea.tasks.drawn import pointed
+from fovea.tasks.drawn import colours, pointed
 from fovea.tasks.figures import Measured, Mistake
 from fovea.tasks.named import Named
 from fovea.tasks.opposites import Opposites, opposites_by_name, opposites_by_place
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 NME = Metric("nme", "normalised mean error", higher_is_better=False, share=True)
+HEIGHTS = "beside each point the height of its heat map"
 STRIDE = 4
 """Pixels of the input in a cell of a heat map, on each axis."""
 NEAR = 0.1
@@ -246,6 +247,12 @@ class Points(Named):
     def prediction(self, row: Rows) -> PointPrediction:
         """Return the points of one row (P, 3)."""
         return PointPrediction.of(row.astype(np.float64), self.names)
+
+    def on_page(self) -> dict[str, Any]:
+        """Return form and stride of the heat maps."""
+        decoding = {"form": self.forms[0], "decoder": {"stride": STRIDE}}
+        lead = f"Finds {self.outputs} points in an image."
+        return {"kind": "points", **decoding, "colours": colours(self.names), "lead": lead, "remark": HEIGHTS}
 
     def in_image(self, prediction: Prediction, frame: Frame, size: tuple[int, int]) -> Prediction:
         """Return points of the input as points of its image."""
