@@ -1,13 +1,13 @@
 // Masks, boxes and points over the image that they were found in, on a canvas of its shape.
 
-const SIDE = 1200; // pixels of the canvas, the longer side
+const LONGER_SIDE = 1200; // pixels of the canvas, the longer side
 const LETTERS = 26; // pixels of its letters
 const PAINTERS = { mask: paintMask, boxes: paintBoxes, points: paintPoints };
 
 /** Draws an answer of `placed` on a canvas; `options` are {opacity, names}; `mirrored` as the image is shown. */
 export function overlaid(canvas, answer, options, mirrored = false) {
   const { width, height } = answer.size;
-  const scale = SIDE / Math.max(width, height);
+  const scale = LONGER_SIDE / Math.max(width, height);
   [canvas.width, canvas.height] = [width, height].map((side) => Math.max(1, Math.round(side * scale)));
   canvas.hidden = false;
   const context = canvas.getContext("2d");
