@@ -15,10 +15,10 @@ from fovea.data.writers.answers import Answer
 from fovea.data.writers.coco import write_coco
 from fovea.data.writers.lists import write_boxes, write_points
 from fovea.data.writers.masks import write_mask, write_table
-from fovea.errors import StorageError, UsageError
+from fovea.errors import UsageError
 from fovea.jobs.predict import FilePrediction
 from fovea.preprocess import decode
-from fovea.storage import write_atomically
+from fovea.storage import check_writable, make_folder, write_atomically
 from fovea.tasks.box_prediction import BoxPrediction
 from fovea.tasks.mask_prediction import MaskPrediction
 from fovea.tasks.point_prediction import PointPrediction
@@ -45,25 +45,23 @@ class Writing:
                 f"`--out` writes masks, boxes and points; this model predicts {self.target.noun}. Leave it out, or "
                 "keep what is printed with `--csv` or `--json`."
             )
-        for folder in (self.folder, self.folder / PICTURES):
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise StorageError(f"Cannot make the folder `{folder}`: {error.strerror or error}.") from error
+        check_writable(self.folder)
 
     def passing(self, results: Iterator[FilePrediction]) -> Iterator[FilePrediction]:
-        """Yield the predictions, each after it was written; then write the lists."""
+        """Yield the predictions, each after it was written; then write the lists. Of no prediction nothing is made."""
         for result in results:
             if result.prediction is not None:
                 self._write(result.image, result.prediction)
             yield result
-        _LISTS[self.target.name](self.folder, self.answers, self.target.classes)
+        if self._names:
+            _LISTS[self.target.name](self.folder, self.answers, self.target.classes)
 
     def _write(self, image: str, prediction: Prediction) -> None:
         pixels = decode(Path(image), channels=3)
         stem = self._free(Path(image).stem)
         with io.BytesIO() as stream:
             Image.fromarray(prediction.drawn(pixels)).save(stream, "JPEG", quality=QUALITY)
+            make_folder(self.folder / PICTURES)
             write_atomically(self.folder / PICTURES / f"{stem}.jpg", stream.getvalue())
         found, kept = _FOUND[self.target.name](prediction)
         if kept:
@@ -71,7 +69,7 @@ class Writing:
             name = Path(os.path.relpath(image, self.folder)).as_posix()
             self.answers.append(Answer(name, pixels.shape[:2], found))
         else:
-            (self.folder / "masks").mkdir(exist_ok=True)
+            make_folder(self.folder / "masks")
             write_mask(self.folder / "masks" / f"{stem}.png", found)
 
     def _free(self, stem: str) -> str:
