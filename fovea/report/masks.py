@@ -8,7 +8,7 @@ from fovea.evaluation.outcome import Outcome
 from fovea.report.page import picture
 from fovea.tasks.mask_colours import overlaid, palette
 from fovea.tasks.mask_figures import MaskFigures
-from fovea.tasks.masks import middle
+from fovea.tasks.mask_scoring import middle
 
 CONFUSIONS = 10
 SHOWN = 12

@@ -3,9 +3,9 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import ClassVar, NamedTuple
 
-from fovea.tasks.figures import Figures, Tile
+from fovea.tasks.figures import ShareFigures, Tile
 
 SHOWN_CLASSES = 30
 
@@ -20,8 +20,10 @@ class BoxRow(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class BoxFigures(Figures):
+class BoxFigures(ShareFigures):
     """Average precision and recall from 0 to 1, as COCO defines them; None where no image has such an object."""
+
+    told: ClassVar[tuple[str, ...]] = ("ap50", "ap")
 
     ap: float
     """Mean over overlaps from 0.5 to 0.95, and over the classes."""
@@ -50,7 +52,6 @@ class BoxFigures(Figures):
 
     def lines(self, where: str) -> list[str]:
         """Return the scores in two lines, and a table of the worst classes."""
-        low, high = self.interval
         sizes = {"small": self.ap_small, "medium": self.ap_medium, "large": self.ap_large}
         by_size = ", ".join(f"{name} {value:.1%}" for name, value in sizes.items() if value is not None)
         worst = self.rows[:SHOWN_CLASSES]
@@ -58,7 +59,7 @@ class BoxFigures(Figures):
         errors = {} if self.errors is None else {name: value for name, value in self.errors.items() if value > 0}
         lost = ", ".join(f"{name} {value:.1%}" for name, value in sorted(errors.items(), key=lambda one: -one[1]))
         return [
-            f"AP50 {self.ap50:.2%}, 95 % interval {low:.2%} to {high:.2%} ({where})",
+            self.headline("AP50", where),
             f"AP {self.ap:.2%}, AP75 {self.ap75:.2%}, recall {self.ar100:.2%}"
             + (f"; AP by size: {by_size}" if by_size else ""),
             *([f"AP50 lost by: {lost}"] if lost else []),
@@ -66,17 +67,6 @@ class BoxFigures(Figures):
             f"{'lowest AP50':{wide}}    AP50      AP  objects",
             *(f"{row.name:{wide}}  {row.ap50:6.1%}  {row.ap:6.1%}  {row.objects:7,}" for row in worst),
         ]
-
-    def result(self, split: str, *, images: int, flip: bool) -> dict[str, Any]:
-        """Return AP50 with its interval, and AP."""
-        found = {"split": split, "ap50": self.ap50, "interval": list(self.interval), "ap": self.ap}
-        return {**found, "images": images, "flip": flip}
-
-    @property
-    def interval_text(self) -> str:
-        """The interval of AP50."""
-        low, high = self.interval
-        return f"95 % interval {100 * low:.2f} to {100 * high:.2f} %"
 
     @property
     def tiles(self) -> list[Tile]:

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fovea.tasks.drawn import boxed
-from fovea.tasks.prediction import LabelScore, Prediction
+from fovea.tasks.prediction import LabelScore, PredictionOnImage
 
 
 @dataclass(frozen=True, eq=False)
-class BoxPrediction(Prediction):
+class BoxPrediction(PredictionOnImage):
     """Objects, each with its class, its box and its score."""
 
     found: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 6)))
@@ -36,16 +36,6 @@ class BoxPrediction(Prediction):
     def probability(self) -> float:
         """The score of the surest object; 0 where there is none."""
         return self.scores[0].probability if self.scores else 0.0
-
-    @property
-    def text(self) -> str:
-        """What a person reads: how many objects of which class."""
-        return self.label
-
-    @property
-    def ranked(self) -> Sequence[tuple[str, float | str]]:
-        """Class and score of each object, the best first."""
-        return self.scores
 
     def drawn(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return the image (H, W, 3) uint8 with the boxes on it."""

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
-from fovea.tasks.figures import Figures, Tile
+from fovea.tasks.figures import ShareFigures, Tile
 
 SHOWN_CLASSES = 20
 SHOWN_CONFUSIONS = 5
@@ -68,8 +68,10 @@ class Confusion(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClassFigures(Figures):
+class ClassFigures(ShareFigures):
     """Shares from 0 to 1."""
+
+    told: ClassVar[tuple[str, ...]] = ("accuracy",)
 
     accuracy: float
     interval: tuple[float, float]
@@ -112,11 +114,10 @@ class ClassFigures(Figures):
 
     def lines(self, where: str) -> list[str]:
         """Return the accuracy, the worst classes and the most frequent mistakes."""
-        low, high = self.interval
         top5 = "" if self.top5 is None else f"top-5 {self.top5:.2%}, "
         mistakes = self.confusions(SHOWN_CONFUSIONS)
         return [
-            f"accuracy {self.accuracy:.2%}, 95 % interval {low:.2%} to {high:.2%} ({where})",
+            self.headline("accuracy", where),
             f"{top5}negative log-likelihood {self.nll:.4f}, {calibration_text(self)}",
             *self._worst_classes(),
             *(f"{found.images} x {found.truth} taken for {found.answer}" for found in mistakes),
@@ -130,17 +131,6 @@ class ClassFigures(Figures):
             for row in worst
         ]
         return ["", f"{'lowest recall':{wide}}  recall  precision      F1  images", *lines]
-
-    def result(self, split: str, *, images: int, flip: bool) -> dict[str, Any]:
-        """Return accuracy and interval."""
-        interval = list(self.interval)
-        return {"split": split, "accuracy": self.accuracy, "interval": interval, "images": images, "flip": flip}
-
-    @property
-    def interval_text(self) -> str:
-        """The interval of the accuracy."""
-        low, high = self.interval
-        return f"95 % interval {100 * low:.2f} to {100 * high:.2f} %"
 
     @property
     def tiles(self) -> list[Tile]:

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import asdict
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 Tile = tuple[str, str, str]
 """A figure at the head of a page: its name, its value, and a remark."""
@@ -53,3 +53,29 @@ class Figures(ABC):
     def interval_text(self) -> str:
         """The interval of the most important figure as a person reads it; empty where there is none."""
         return ""
+
+
+class ShareFigures(Figures):
+    """Figures whose most important one is a share from 0 to 1 that has an interval."""
+
+    interval: tuple[float, float]
+    """Where it lies with 95 % confidence."""
+    told: ClassVar[tuple[str, ...]]
+    """The names of the figures that a card keeps, the most important first."""
+
+    def result(self, split: str, *, images: int, flip: bool) -> dict[str, Any]:
+        """Return the figures that a card keeps, the first with its interval."""
+        first, *others = self.told
+        found = {"split": split, first: getattr(self, first), "interval": list(self.interval)}
+        return {**found, **{name: getattr(self, name) for name in others}, "images": images, "flip": flip}
+
+    def headline(self, title: str, where: str) -> str:
+        """Return the most important figure as a person reads it, with its interval."""
+        low, high = self.interval
+        return f"{title} {getattr(self, self.told[0]):.2%}, 95 % interval {low:.2%} to {high:.2%} ({where})"
+
+    @property
+    def interval_text(self) -> str:
+        """The interval of the most important figure."""
+        low, high = self.interval
+        return f"95 % interval {100 * low:.2f} to {100 * high:.2f} %"

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import ClassVar, NamedTuple
 
-from fovea.tasks.figures import Figures, Tile
+from fovea.tasks.figures import ShareFigures, Tile
 
 SHOWN_CLASSES = 30
 
@@ -20,8 +20,10 @@ class MaskRow(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class MaskFigures(Figures):
+class MaskFigures(ShareFigures):
     """Shares from 0 to 1, of the known pixels of all images together."""
+
+    told: ClassVar[tuple[str, ...]] = ("miou", "dice")
 
     miou: float
     """Intersection over union, the mean of the classes that are in truth or answer."""
@@ -47,28 +49,16 @@ class MaskFigures(Figures):
 
     def lines(self, where: str) -> list[str]:
         """Return the scores in two lines, and a table of the worst classes."""
-        low, high = self.interval
         outlines = "" if self.boundary_f1 is None else f", boundary F1 {self.boundary_f1:.2%} at {self.tolerance:g} px"
         worst = self.rows[:SHOWN_CLASSES]
         wide = max(len("lowest IoU"), *(len(row.name) for row in worst))
         return [
-            f"mean IoU {self.miou:.2%}, 95 % interval {low:.2%} to {high:.2%} ({where})",
+            self.headline("mean IoU", where),
             f"mean Dice {self.dice:.2%}, pixel accuracy {self.pixel_accuracy:.2%}{outlines}",
             "",
             f"{'lowest IoU':{wide}}     IoU    Dice      pixels",
             *(f"{row.name:{wide}}  {row.iou:6.1%}  {row.dice:6.1%}  {row.pixels:10,}" for row in worst),
         ]
-
-    def result(self, split: str, *, images: int, flip: bool) -> dict[str, Any]:
-        """Return mean IoU with its interval, and Dice."""
-        found = {"split": split, "miou": self.miou, "interval": list(self.interval), "dice": self.dice}
-        return {**found, "images": images, "flip": flip}
-
-    @property
-    def interval_text(self) -> str:
-        """The interval of the mean IoU."""
-        low, high = self.interval
-        return f"95 % interval {100 * low:.2f} to {100 * high:.2f} %"
 
     @property
     def tiles(self) -> list[Tile]:

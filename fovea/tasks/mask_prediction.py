@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fovea.tasks.mask_colours import mask_png, overlaid
-from fovea.tasks.prediction import LabelScore, Prediction
+from fovea.tasks.prediction import LabelScore, PredictionOnImage
 
 SHOWN = 4
 
 
 @dataclass(frozen=True, eq=False)
-class MaskPrediction(Prediction):
+class MaskPrediction(PredictionOnImage):
     """A mask, with the share of the image that each class has."""
 
     mask: NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, 0), np.uint8))
@@ -45,16 +45,6 @@ class MaskPrediction(Prediction):
     def probability(self) -> float:
         """The mean probability of the pixels' classes; not a number where it is not known."""
         return float("nan") if self.probabilities is None else float(self.probabilities.mean())
-
-    @property
-    def text(self) -> str:
-        """What a person reads: the classes with their shares."""
-        return self.label
-
-    @property
-    def ranked(self) -> Sequence[tuple[str, float | str]]:
-        """Class and share, the largest first."""
-        return self.scores
 
     def drawn(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return the image (H, W, 3) uint8 under the colours of its mask."""

@@ -6,37 +6,25 @@ probability times 255. Labels are (N, H, W) uint8 class indices, in which 255 is
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fovea.errors import DataError
-from fovea.metrics import boundaries
-from fovea.metrics.masks import (
-    VOID,
-    PixelCounts,
-    dice,
-    intersection_over_union,
-    mask_interval,
-    mean_dice,
-    mean_iou,
-    pixel_accuracy,
-    pixel_confusion,
-    pixel_counts,
-)
-from fovea.tasks import check_loss, register
+from fovea.metrics.masks import VOID, PixelCounts, mask_interval, mean_iou, pixel_counts
+from fovea.tasks import register
 from fovea.tasks.figures import Measured, Mistake
 from fovea.tasks.mask_colours import overlaid, palette
 from fovea.tasks.mask_figures import MaskFigures
 from fovea.tasks.mask_prediction import MaskPrediction
-from fovea.tasks.named import Named
+from fovea.tasks.mask_scoring import confusion_of, mask_figures, middle
+from fovea.tasks.on_image import OnImage
 from fovea.tasks.places import Frame, Movement, TargetSource
 from fovea.tasks.prediction import Prediction
 from fovea.tasks.score import Metric, Score
 from fovea.tasks.task import Criterion, Labels, Rows
 from fovea.tasks.usual import UsualPlan
-from fovea.tasks.wording import PLAIN, Wording, Written
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -47,8 +35,6 @@ DICE = Metric("dice", "mean Dice", share=True)
 LARGEST_CLASS = "the largest class; shares are those of the pixels"
 LARGEST_SIDE = 256
 """Pixels of the input, where nothing else is asked for."""
-OUTLINED = 200
-"""Images, spread over a part, whose outlines are compared."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +67,7 @@ class StoredMask:
 
 @register
 @dataclass(frozen=True, kw_only=True)
-class Masks(Named):
+class Masks(OnImage):
     """A class for every pixel."""
 
     name: ClassVar[str] = "masks"
@@ -90,10 +76,8 @@ class Masks(Named):
     metric: ClassVar[Metric] = MIOU
     follows: ClassVar[bool] = True
     followed: ClassVar[Metric] = MIOU
-    changed_by: ClassVar[tuple[str, ...]] = ("mixup", "cutmix")
     asks: ClassVar[str] = "masks"
-    lies_on_image: ClassVar[bool] = True
-    calibrates: ClassVar[bool] = False
+    decoded_in_graph: ClassVar[bool] = True
     row_name: ClassVar[str] = "mask"
     row_dtype: ClassVar[str] = "uint8"
     row_step: ClassVar[float] = 1.0
@@ -105,21 +89,11 @@ class Masks(Named):
         Metric("pixel_accuracy", "pixel accuracy", share=True),
         Metric("boundary_f1", "boundary F1", share=True),
     )
-    card_format: ClassVar[int] = 4
-    mistakes_title: ClassVar[str] = "Worst images"
     mistakes_note: ClassVar[str] = "The images with the lowest mean IoU: image, truth, answer."
+    data_wanted: ClassVar[str] = "put images into `images/` and masks of the same names into `masks/`"
+    least_classes: ClassVar[int] = 2
 
     loss: str = "mask"
-
-    @classmethod
-    def encode(
-        cls, texts: Mapping[str, Sequence[Written]], *, classes: Sequence[str] = (), wording: Wording = PLAIN
-    ) -> tuple[dict[str, Labels], tuple[str, ...]]:
-        """Raise DataError: masks are files or drawings, not texts."""
-        raise DataError(
-            "This data has labels in words, and `--task masks` learns masks: put images into `images/` and masks of "
-            "the same names into `masks/`."
-        )
 
     @classmethod
     def check_trainable(cls, labels: Labels, *, classes: Sequence[str], data: str) -> None:
@@ -163,17 +137,6 @@ class Masks(Named):
         )
 
     @classmethod
-    def fitted(cls, labels: Labels, *, classes: Sequence[str], loss: str, data: str) -> Self:
-        """Return the task for a data set of these classes."""
-        check_loss(loss, cls.name)
-        return cls(names=tuple(classes), loss=loss)
-
-    @classmethod
-    def outputs_for(cls, loss: str, classes: int) -> int | None:
-        """Return one map per class."""
-        return classes if loss in cls.losses and classes >= 2 else None
-
-    @classmethod
     def text_of(cls, label: Any, classes: Sequence[str]) -> str:
         """Return the classes in a mask (H, W) with their shares, the largest first."""
         return MaskPrediction.of(np.asarray(label), classes).label
@@ -181,14 +144,7 @@ class Masks(Named):
     @classmethod
     def result_text(cls, result: Mapping[str, Any]) -> str:
         """Return mean IoU and Dice."""
-        low, high = result["interval"]
-        interval = f"{low:.2%} to {high:.2%}"
-        return f"mean IoU {result['miou']:.2%} ({interval}), Dice {result['dice']:.2%} on {result['split']}"
-
-    @property
-    def outputs(self) -> int:
-        """One map per class."""
-        return len(self.names)
+        return cls.scores_text(result, ("mean IoU", "miou"), ("Dice", "dice"))
 
     @property
     def row_shape(self) -> tuple[int | None, ...]:
@@ -258,11 +214,7 @@ class Masks(Named):
 
     def _counts(self, answers: "Tensor | NDArray[Any]", labels: "Tensor | NDArray[Any]") -> PixelCounts:
         """Return the counts (N, K) of pixels of answers (N, h, w) and labels (N, H, W)."""
-        return pixel_counts(self._confusion(answers, labels))
-
-    def _confusion(self, answers: "Tensor | NDArray[Any]", labels: "Tensor | NDArray[Any]") -> NDArray[np.int64]:
-        truth = np.asarray(middle(labels, answers), np.uint8)
-        return pixel_confusion(truth, np.asarray(answers, np.uint8), classes=self.outputs)
+        return pixel_counts(confusion_of(answers, labels, classes=self.outputs))
 
     def decoded(self, outputs: "Tensor") -> "Tensor":
         """Return the probabilities (N, K, H, W)."""
@@ -281,10 +233,6 @@ class Masks(Named):
         first, second = outputs.double().topk(2, dim=1).values.unbind(1)
         margins: NDArray[np.float64] = (first - second).flatten(1).numpy()
         return margins
-
-    def decode(self, outputs: "Tensor") -> Rows:
-        """Return condensed outputs (N, 2, H, W) as they are, uint8."""
-        return cast(Rows, outputs.numpy())
 
     def evidence(self, outputs: "Tensor", answers: "Tensor") -> "Tensor":
         """Return the mean logit (N,) of each answer over the pixels that the network gives it; over all if none.
@@ -326,10 +274,15 @@ class Masks(Named):
 
     def in_image(self, prediction: Prediction, frame: Frame, size: tuple[int, int]) -> Prediction:
         """Return a mask of the input as that of its image; void where the image has more than the input shows."""
-        mask = cast(MaskPrediction, prediction).mask
+        found = cast(MaskPrediction, prediction)
         shown = np.full(frame.size, VOID, np.uint8)
-        middle(shown, mask)[:] = mask
-        return MaskPrediction.of(frame.mask_in_image(shown, size), self.names)
+        middle(shown, found.mask)[:] = found.mask
+        sure = None
+        if found.probabilities is not None:
+            steps = np.zeros(frame.size, np.uint8)
+            middle(steps, found.mask)[:] = (255 * found.probabilities).round()
+            sure = frame.mask_in_image(steps, size, void=0) / np.float32(255)
+        return MaskPrediction.of(frame.mask_in_image(shown, size), self.names, probability=sure)
 
     def drawn(self, label: NDArray[Any], image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return an image (H, W, C) uint8 under the colours of its mask (H, W)."""
@@ -343,34 +296,7 @@ class Masks(Named):
 
     def figures(self, outputs: "Tensor", labels: Labels) -> MaskFigures:
         """Return overlaps and outlines of condensed outputs (N, 2, H, W) against masks (N, H, W)."""
-        answers = outputs[:, 0].numpy()
-        confusion = self._confusion(answers, labels)
-        counts, pooled = pixel_counts(confusion), pixel_counts(confusion).pooled()
-        overlap, twice = intersection_over_union(pooled), dice(pooled)
-        seen = np.flatnonzero(~np.isnan(overlap))
-        outlines = self._outlines(answers, labels)
-        return MaskFigures(
-            miou=float(mean_iou(pooled)),
-            interval=mask_interval(counts),
-            dice=float(mean_dice(pooled)),
-            pixel_accuracy=float(pixel_accuracy(pooled)),
-            boundary_f1=None if np.isnan(outlines) else float(outlines),
-            tolerance=round(boundaries.TOLERANCE * float(np.hypot(*answers.shape[1:])), 2),
-            per_class={
-                self.names[i]: {"iou": float(overlap[i]), "dice": float(twice[i]), "pixels": int(pooled.truth[i])}
-                for i in seen
-            },
-            confusion=confusion.sum(axis=0).tolist(),
-        )
-
-    def _outlines(self, answers: NDArray[np.uint8], labels: Labels) -> float:
-        """Return the mean boundary F1 of the classes, each over the images that show it; NaN where there is none."""
-        chosen = np.unique(np.linspace(0, len(answers) - 1, min(OUTLINED, len(answers))).astype(int))
-        truth = np.asarray(middle(labels, answers))
-        each = [boundaries.boundary_f1(truth[i], answers[i], classes=self.outputs) for i in chosen]
-        known = ~np.isnan(each)
-        per_class = np.where(known, each, 0).sum(0)[known.any(0)] / known.sum(0)[known.any(0)]
-        return float(per_class.mean()) if len(per_class) else float("nan")
+        return mask_figures(outputs[:, 0].numpy(), labels, self.names)
 
     def measured(self, outputs: "Tensor", labels: Labels) -> Measured:
         """Return the mean IoU with its interval."""
@@ -388,10 +314,3 @@ class Masks(Named):
             )
             for i in order
         ]
-
-
-def middle(masks: Any, maps: Any) -> Any:
-    """Return the middle of masks (N, H, W) that maps (..., h, w) tell of: those of valid convolutions are smaller."""
-    (H, W), (h, w) = masks.shape[-2:], maps.shape[-2:]
-    top, left = (H - h) // 2, (W - w) // 2
-    return masks[..., top : top + h, left : left + w] if (h, w) != (H, W) else masks

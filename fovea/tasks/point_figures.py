@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import ClassVar, NamedTuple
 
-from fovea.tasks.figures import Figures, Tile
+from fovea.tasks.figures import ShareFigures, Tile
 
 SHOWN_POINTS = 30
 
@@ -21,8 +21,10 @@ class PointRow(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PointFigures(Figures):
+class PointFigures(ShareFigures):
     """Errors are shares of the longer side of the box around the points of an image."""
+
+    told: ClassVar[tuple[str, ...]] = ("nme", "pck")
 
     nme: float
     """Normalised mean error: the mean over images of the mean distance."""
@@ -43,27 +45,15 @@ class PointFigures(Figures):
 
     def lines(self, where: str) -> list[str]:
         """Return the errors in two lines, and a table of the worst points."""
-        low, high = self.interval
         worst = self.rows[:SHOWN_POINTS]
         wide = max([len("largest error"), *(len(row.name) for row in worst)])
         return [
-            f"normalised mean error {self.nme:.2%}, 95 % interval {low:.2%} to {high:.2%} ({where})",
+            self.headline("normalised mean error", where),
             f"PCK@0.1 {self.pck:.2%}, median error {self.median:.2%}, of the longer side of the points' box",
             "",
             f"{'largest error':{wide}}   error  PCK@0.1  images",
             *(f"{row.name:{wide}}  {row.error:6.2%}  {row.pck:7.1%}  {row.images:6,}" for row in worst),
         ]
-
-    def result(self, split: str, *, images: int, flip: bool) -> dict[str, Any]:
-        """Return the normalised mean error with its interval, and PCK."""
-        found = {"split": split, "nme": self.nme, "interval": list(self.interval), "pck": self.pck}
-        return {**found, "images": images, "flip": flip}
-
-    @property
-    def interval_text(self) -> str:
-        """The interval of the normalised mean error."""
-        low, high = self.interval
-        return f"95 % interval {100 * low:.2f} to {100 * high:.2f} %"
 
     @property
     def tiles(self) -> list[Tile]:

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fovea.tasks.drawn import pointed
-from fovea.tasks.prediction import LabelScore, Prediction
+from fovea.tasks.prediction import LabelScore, PredictionOnImage
 
 
 @dataclass(frozen=True, eq=False)
-class PointPrediction(Prediction):
+class PointPrediction(PredictionOnImage):
     """Named points, each with its place and its score."""
 
     points: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 3)))
@@ -34,16 +34,6 @@ class PointPrediction(Prediction):
     def probability(self) -> float:
         """The mean score."""
         return float(self.points[:, 2].mean()) if len(self.points) else float("nan")
-
-    @property
-    def text(self) -> str:
-        """What a person reads: each point with its place."""
-        return self.label
-
-    @property
-    def ranked(self) -> Sequence[tuple[str, float | str]]:
-        """Name and score of each point."""
-        return self.scores
 
     def drawn(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return the image (H, W, 3) uint8 with the points on it."""

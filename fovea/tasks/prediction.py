@@ -68,3 +68,18 @@ class Prediction:
             named = {score.label: score.probability for score in self.scores}
             return {"predictions": [score._asdict() for score in self.present], "scores": named}
         return {"predictions": [score._asdict() for score in self.scores]}
+
+
+@dataclass(frozen=True, eq=False)
+class PredictionOnImage(Prediction):
+    """What a network says of places in one image; `scores` are those of what it found, which may be nothing."""
+
+    @property
+    def text(self) -> str:
+        """What a person reads: what was found, in short."""
+        return self.label
+
+    @property
+    def ranked(self) -> Sequence[tuple[str, float | str]]:
+        """Name and score of all that was found."""
+        return self.scores

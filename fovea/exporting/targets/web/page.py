@@ -25,7 +25,7 @@ from fovea.tasks.task import Task
 
 PARTS = Path(__file__).parent / "page"
 MODULES = (
-    *("decoding", "answers", "pixels", "resize", "placed", "sources", "network", "camera", "drawing"),
+    *("suppression", "decoding", "answers", "pixels", "resize", "placed", "sources", "network", "camera", "drawing"),
     *("overlay", "placing", "view", "main"),
 )
 """The scripts of the page, each after those that it imports."""

@@ -2,13 +2,17 @@
 //
 // Maps are Float32Array (K, h, w); a box is [x0, y0, x1, y1] in pixels of the input, half-open.
 
+import { clipped, keptOf, leastLogit, suppressed } from "./suppression.js";
+
 const LARGEST = 8; // of the logarithm of a side, in cells
+const LARGEST_DELTA = Math.log(1000 / 16); // of the logarithm of a side, in sides of its anchor
+const PARTS = 5; // of a box in a grid: x, y, w, h, confidence
 
 /** Returns {index, box, score} of the centre form, the best first; `dims` are [1, K + 4, h, w]. */
 export function fromCentres(data, dims, { stride, most, least, overlap }) {
   const [, channels, h, w] = dims;
   const [K, cells] = [channels - 4, h * w];
-  const found = peaks(data, [K, h, w], most, Math.fround(Math.log(least) - Math.log1p(-least))).map((at) => {
+  const found = peaks(data, [K, h, w], most, leastLogit(least)).map((at) => {
     const cell = at % cells;
     const [x, y] = [(cell % w) + 0.5, Math.floor(cell / w) + 0.5];
     const [left, top, right, bottom] = [0, 1, 2, 3].map((side) => bounded(data[(K + side) * cells + cell]));
@@ -16,6 +20,112 @@ export function fromCentres(data, dims, { stride, most, least, overlap }) {
     return { index: Math.floor(at / cells), box: clipped(box, h * stride, w * stride), score: sigmoid(data[at]) };
   });
   return suppressed(found, overlap);
+}
+
+/** Returns {index, box, score} of logits and deltas of anchors, the best first; `dims` are [1, A, K + 4]. */
+export function fromAnchors(data, dims, { levels, size: [H, W], most, candidates, least, overlap }) {
+  const K = dims[2] - 4;
+  const logits = new Float32Array(dims[1] * K);
+  for (let own = 0; own < dims[1]; own++) logits.set(data.subarray(own * (K + 4), own * (K + 4) + K), own * K);
+  const boxOf = (own) => {
+    const [x0, y0, x1, y1] = anchorAt(levels, own);
+    const [dx, dy, dw, dh] = data.subarray(own * (K + 4) + K, (own + 1) * (K + 4));
+    const [w, h] = [x1 - x0, y1 - y0];
+    const [x, y] = [x0 + w / 2 + dx * w, y0 + h / 2 + dy * h];
+    const [right, down] = [(sideOf(dw) * w) / 2, (sideOf(dh) * h) / 2];
+    return clipped([x - right, y - down, x + right, y + down], H, W);
+  };
+  const found = keptOf(boxOf, logits, K, { most, candidates, least: leastLogit(least), overlap });
+  return found.map((one) => ({ ...one, score: sigmoid(one.score) }));
+}
+
+function sideOf(logarithm) {
+  return Math.exp(Math.min(logarithm, LARGEST_DELTA));
+}
+
+/** Returns the anchor with a number: map by map, place by place, shape by shape. */
+function anchorAt(levels, own) {
+  let left = own;
+  for (const { cells: [rows, columns], step: [down, right], shapes } of levels) {
+    const many = rows * columns * shapes.length;
+    if (left < many) {
+      const cell = Math.floor(left / shapes.length);
+      const [x, y] = [(cell % columns) * right, Math.floor(cell / columns) * down];
+      return shapes[left % shapes.length].map((side, at) => Math.fround(side + (at % 2 ? y : x)));
+    }
+    left -= many;
+  }
+  throw new Error("There are more outputs than anchors.");
+}
+
+/** Returns {index, box, score} of the first YOLO, the best first; `dims` are [1, 5 B + K, h, w]. */
+export function fromGrid(data, dims, { size: [H, W], boxes, kept }) {
+  const [, channels, h, w] = dims;
+  const [K, cells] = [channels - boxes * PARTS, h * w];
+  const scores = new Float64Array(boxes * cells * K);
+  for (let own = 0; own < boxes * cells; own++) {
+    const [b, cell] = [Math.floor(own / cells), own % cells];
+    const sure = data[(b * PARTS + 4) * cells + cell];
+    for (let k = 0; k < K; k++) scores[own * K + k] = sure * data[(boxes * PARTS + k) * cells + cell];
+  }
+  const boxOf = (own) => {
+    const [b, cell] = [Math.floor(own / cells), own % cells];
+    const [x, y, wide, high] = [0, 1, 2, 3].map((part) => data[(b * PARTS + part) * cells + cell]);
+    const middle = [(x + (cell % w)) / w, (y + Math.floor(cell / w)) / h];
+    return around(middle, [wide ** 2, high ** 2], H, W);
+  };
+  return keptOf(boxOf, scores, K, kept);
+}
+
+/** Returns {index, box, score} of the second YOLO, the best first; `dims` are [1, B (5 + K), h, w]. */
+export function fromPriors(data, dims, { size: [H, W], priors, kept }) {
+  const [, channels, h, w] = dims;
+  const [each, cells] = [channels / priors.length, h * w];
+  const K = each - PARTS;
+  const valueAt = (own, part) => data[(Math.floor(own / cells) * each + part) * cells + (own % cells)];
+  const scores = new Float64Array(priors.length * cells * K);
+  for (let own = 0; own < priors.length * cells; own++) {
+    const shares = softmax(Array.from({ length: K }, (_, k) => valueAt(own, PARTS + k)));
+    const sure = sigmoid(valueAt(own, 4));
+    for (let k = 0; k < K; k++) scores[own * K + k] = sure * shares[k];
+  }
+  const boxOf = (own) => {
+    const [cell, prior] = [own % cells, priors[Math.floor(own / cells)]];
+    const [x, y] = [0, 1].map((part) => sigmoid(valueAt(own, part)));
+    const sides = [2, 3].map((part) => bounded(valueAt(own, part)));
+    const middle = [(x + (cell % w)) / w, (y + Math.floor(cell / w)) / h];
+    return around(middle, [sides[0] * (prior[0] / w), sides[1] * (prior[1] / h)], H, W);
+  };
+  return keptOf(boxOf, scores, K, kept);
+}
+
+/** Returns the one {index, box, score} of logits and corners; `dims` are [1, K + 4]. */
+export function oneBox(data, dims, { size: [H, W] }) {
+  const K = dims[1] - 4;
+  const shares = softmax([...data.subarray(0, K)]);
+  const [xa, ya, xb, yb] = data.subarray(K, K + 4);
+  const corners = [Math.min(xa, xb) * W, Math.min(ya, yb) * H, Math.max(xa, xb) * W, Math.max(ya, yb) * H];
+  const index = largest(shares);
+  return [{ index, box: clipped(corners, H, W), score: shares[index] }];
+}
+
+/** Returns [x, y, 1] of each point; `dims` are [1, 2 P]. */
+export function fromCoordinates(data, dims, { size: [H, W] }) {
+  const inside = (share, side) => Math.min(Math.max(share, 0), 1) * side;
+  return Array.from({ length: dims[1] / 2 }, (_, at) => [inside(data[2 * at], W), inside(data[2 * at + 1], H), 1]);
+}
+
+/** Returns the box around a middle, both in sides of the input. */
+function around([x, y], [wide, high], H, W) {
+  const box = [(x - wide / 2) * W, (y - high / 2) * H, (x + wide / 2) * W, (y + high / 2) * H];
+  return clipped(box, H, W);
+}
+
+function softmax(logits) {
+  const top = Math.max(...logits);
+  const powers = logits.map((logit) => Math.exp(logit - top));
+  const sum = powers.reduce((a, b) => a + b, 0);
+  return powers.map((power) => power / sum);
 }
 
 /** Returns [x, y, height] of the highest place of each heat map; `dims` are [1, P, h, w]. */
@@ -46,33 +156,6 @@ function isPeak(maps, at, h, w) {
     for (let u = x > 0 ? -1 : 0; u <= (x < w - 1 ? 1 : 0); u++) if (maps[at + v * w + u] > maps[at]) return false;
   }
   return true;
-}
-
-/** Returns which of {index, box, score} stay, the best first: greedy, each class by itself. */
-export function suppressed(found, overlap) {
-  const order = found.map((_, at) => at).sort((a, b) => found[b].score - found[a].score || a - b);
-  const stays = [];
-  for (const at of order) {
-    const mine = found[at];
-    if (stays.every((one) => one.index !== mine.index || shared(one.box, mine.box) <= overlap)) stays.push(mine);
-  }
-  return stays;
-}
-
-/** Returns the intersection over union of two boxes, 0 where both are empty. */
-export function shared(a, b) {
-  const common = area([Math.max(a[0], b[0]), Math.max(a[1], b[1]), Math.min(a[2], b[2]), Math.min(a[3], b[3])]);
-  const whole = area(a) + area(b) - common;
-  return whole > 0 ? common / whole : 0;
-}
-
-function area([x0, y0, x1, y1]) {
-  return Math.max(x1 - x0, 0) * Math.max(y1 - y0, 0);
-}
-
-/** Returns a box cut at the edges of an image. */
-export function clipped(box, height, width) {
-  return box.map((side, at) => Math.min(Math.max(side, 0), at % 2 ? height : width));
 }
 
 function bounded(logarithm) {

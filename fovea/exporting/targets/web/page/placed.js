@@ -2,11 +2,13 @@
 //
 // `places` of the page's configuration says which, and how outputs are decoded: `Placement.on_page` of the package.
 
-import { clipped, fromCentres, fromHeatMaps } from "./decoding.js";
+import { fromAnchors, fromCentres, fromCoordinates, fromGrid, fromHeatMaps, fromPriors, oneBox } from "./decoding.js";
+import { clipped } from "./suppression.js";
 import { framed, kept } from "./resize.js";
 
 const VOID = 255;
-const FORMS = { centres: fromCentres, "heat maps": fromHeatMaps };
+const BOXES = { centres: fromCentres, anchors: fromAnchors, yolo: fromGrid, yolo2: fromPriors, one: oneBox };
+const POINTS = { "heat maps": fromHeatMaps, coordinates: fromCoordinates };
 
 /** Returns the answer {kind, rows, chosen, value, size, ...} for outputs by name, of an image {width, height}. */
 export function placed(config, outputs, size) {
@@ -34,7 +36,7 @@ export function inImage(numbers, { given, made }) {
 function boxesOf(config, { logits }, size) {
   const { places, classes, preprocess } = config;
   const frame = windows(size, preprocess);
-  const rows = FORMS[places.form](logits.data, logits.dims, places.decoder).map(({ index, box, score }) => {
+  const rows = BOXES[places.form](logits.data, logits.dims, places.decoder).map(({ index, box, score }) => {
     const own = clipped(inImage(box, frame), size.height, size.width);
     return { name: classes[index], index, box: own, probability: score, colour: places.colours[index] };
   });
@@ -54,7 +56,7 @@ export function told(all, least) {
 function pointsOf(config, { logits }, size) {
   const { places, classes, preprocess } = config;
   const frame = windows(size, preprocess);
-  const rows = FORMS[places.form](logits.data, logits.dims, places.decoder).map(([x, y, height], index) => {
+  const rows = POINTS[places.form](logits.data, logits.dims, places.decoder).map(([x, y, height], index) => {
     const at = inImage([x, y], frame);
     return { name: classes[index], index, at, probability: height, colour: places.colours[index] };
   });

@@ -1,0 +1,71 @@
+"""What masks that a network answers are worth against the true ones.
+
+Answers are (N, h, w) uint8 class indices, true masks (N, H, W) uint8, in which 255 is void; answers of valid
+convolutions are smaller and tell of the middle.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fovea.metrics import boundaries
+from fovea.metrics.masks import (
+    dice,
+    intersection_over_union,
+    mask_interval,
+    mean_dice,
+    mean_iou,
+    pixel_accuracy,
+    pixel_confusion,
+    pixel_counts,
+)
+from fovea.tasks.mask_figures import MaskFigures
+
+OUTLINED = 200
+"""Images, spread over a part, whose outlines are compared."""
+
+
+def confusion_of(answers: Any, labels: Any, *, classes: int) -> NDArray[np.int64]:
+    """Return how many pixels of which class are answered as which, (N, K, K)."""
+    truth = np.asarray(middle(labels, answers), np.uint8)
+    return pixel_confusion(truth, np.asarray(answers, np.uint8), classes=classes)
+
+
+def mask_figures(answers: NDArray[np.uint8], labels: NDArray[np.uint8], names: Sequence[str]) -> MaskFigures:
+    """Return overlaps and outlines."""
+    confusion = confusion_of(answers, labels, classes=len(names))
+    counts, pooled = pixel_counts(confusion), pixel_counts(confusion).pooled()
+    overlap, twice = intersection_over_union(pooled), dice(pooled)
+    seen = np.flatnonzero(~np.isnan(overlap))
+    outlines = mean_boundary_f1(answers, labels, classes=len(names))
+    return MaskFigures(
+        miou=float(mean_iou(pooled)),
+        interval=mask_interval(counts),
+        dice=float(mean_dice(pooled)),
+        pixel_accuracy=float(pixel_accuracy(pooled)),
+        boundary_f1=None if np.isnan(outlines) else float(outlines),
+        tolerance=round(boundaries.TOLERANCE * float(np.hypot(*answers.shape[1:])), 2),
+        per_class={
+            names[i]: {"iou": float(overlap[i]), "dice": float(twice[i]), "pixels": int(pooled.truth[i])} for i in seen
+        },
+        confusion=confusion.sum(axis=0).tolist(),
+    )
+
+
+def mean_boundary_f1(answers: NDArray[np.uint8], labels: NDArray[np.uint8], *, classes: int) -> float:
+    """Return the mean boundary F1 of the classes, each over the images that show it; NaN where there is none."""
+    chosen = np.unique(np.linspace(0, len(answers) - 1, min(OUTLINED, len(answers))).astype(int))
+    truth = np.asarray(middle(labels, answers))
+    each = [boundaries.boundary_f1(truth[i], answers[i], classes=classes) for i in chosen]
+    known = ~np.isnan(each)
+    per_class = np.where(known, each, 0).sum(0)[known.any(0)] / known.sum(0)[known.any(0)]
+    return float(per_class.mean()) if len(per_class) else float("nan")
+
+
+def middle(masks: Any, maps: Any) -> Any:
+    """Return the middle of masks (N, H, W) that maps (..., h, w) tell of: those of valid convolutions are smaller."""
+    (H, W), (h, w) = masks.shape[-2:], maps.shape[-2:]
+    top, left = (H - h) // 2, (W - w) // 2
+    return masks[..., top : top + h, left : left + w] if (h, w) != (H, W) else masks
