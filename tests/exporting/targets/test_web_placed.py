@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,9 @@ from fovea.exporting.targets.web.runtime_files import ARCHIVE, NAME
 from fovea.exporting.targets.web.runtime_files import runtime_files as found
 from fovea.preprocess import Preprocess
 from fovea.storage import cache_root
+from fovea.tasks.box_forms import BOX_FORMS
 from fovea.tasks.masks import Masks
+from fovea.tasks.point_forms import POINT_FORMS
 
 PAGE = Path(targets.__file__).parent / "web" / "page"
 RUNTIME = cache_root() / "downloads" / NAME / ARCHIVE
@@ -51,35 +54,66 @@ def as_case(outputs):
     return {"data": [float(value) for value in outputs.ravel()], "dims": [1, *outputs.shape]}
 
 
-SHAPES = ((6, 8, 8), (5, 1, 7), (7, 16, 9), (5, 1, 1))
+FORMS = {
+    "centres": ("fromCentres", lambda form: (form.classes + 4, 8, 12)),
+    "anchors": ("fromAnchors", lambda form: form.output_shape),
+    "yolo": ("fromGrid", lambda form: (form.output_shape[0], 4, 6)),
+    "yolo2": ("fromPriors", lambda form: (form.output_shape[0], 4, 6)),
+    "one": ("oneBox", lambda form: form.output_shape),
+}
+
+
+def test_the_page_knows_every_form():
+    assert FORMS.keys() == BOX_FORMS.keys() and POINT_FORMS.keys() == {"heat maps", "coordinates"}
 
 
 @needs_node
-@pytest.mark.parametrize("settings", [{}, {"most": 5, "least": 0.4, "overlap": 0.2, "stride": 8}])
-def test_boxes_of_centres_are_those_of_the_package(settings):
-    decoder = Centres(**settings)
-    fields = {name: getattr(decoder, name) for name in ("stride", "most", "least", "overlap")}
-    outputs = [maps(seed, shape, ties=bool(seed % 2)) for seed, shape in enumerate(SHAPES * 2)]
+@pytest.mark.parametrize("name", FORMS)
+def test_boxes_of_every_form_are_those_of_the_package(name):
+    function, shape = FORMS[name]
+    form = BOX_FORMS[name](classes=3, size=(64, 96))
+    outputs = [maps(seed, shape(form), ties=seed == 1) for seed in range(3)]
+    outputs[2] -= 3  # few are sure
+    fields = json.dumps(form.decoder_fields())
     made = computed(
-        f"decoding.fromCentres(Float32Array.from(one.data), one.dims, {json.dumps(fields)})",
-        list(map(as_case, outputs)),
+        f"decoding.{function}(Float32Array.from(one.data), one.dims, {fields})", list(map(as_case, outputs))
     )
     kept = 0
-    for rows, expected in zip(made, decoder.decoded([*outputs]), strict=True):
+    for rows, expected in zip(made, form.decoder.decoded(np.stack(outputs)), strict=True):
         values = np.array([[row["index"], *row["box"], row["score"]] for row in rows]).reshape(-1, 6)
         assert values.shape == expected.shape and np.allclose(values, expected, rtol=1e-12, atol=1e-9)
         kept += len(expected)
-    assert kept > 20
+    assert kept >= (3 if name == "one" else 20)
 
 
 @needs_node
-def test_points_of_heat_maps_are_those_of_the_package():
-    outputs = [maps(seed, shape, ties=bool(seed % 2)) for seed, shape in enumerate(SHAPES * 2)]
+@pytest.mark.parametrize("shape", [(5, 1, 7), (7, 16, 9), (5, 1, 1)])
+def test_centres_at_edges_and_of_equal_height_are_those_of_the_package(shape):
+    decoder = Centres(most=5, least=0.4, overlap=0.2, stride=8)
+    outputs = [maps(seed, shape, ties=True) for seed in range(4)]
+    made = computed(
+        f"decoding.fromCentres(Float32Array.from(one.data), one.dims, {json.dumps(asdict(decoder))})",
+        list(map(as_case, outputs)),
+    )
+    for rows, expected in zip(made, decoder.decoded(np.stack(outputs)), strict=True):
+        values = np.array([[row["index"], *row["box"], row["score"]] for row in rows]).reshape(-1, 6)
+        assert values.shape == expected.shape and np.allclose(values, expected, rtol=1e-12, atol=1e-9)
+
+
+@needs_node
+def test_points_of_every_form_are_those_of_the_package():
+    shapes = ((6, 8, 8), (5, 1, 7), (7, 16, 9), (5, 1, 1))
+    outputs = [maps(seed, shape, ties=bool(seed % 2)) for seed, shape in enumerate(shapes * 2)]
     made = computed(
         "decoding.fromHeatMaps(Float32Array.from(one.data), one.dims, { stride: 4 })", list(map(as_case, outputs))
     )
     for rows, expected in zip(made, outputs, strict=True):
         assert np.allclose(rows, points(expected, stride=4), rtol=0, atol=1e-12)
+    form = POINT_FORMS["coordinates"](points=4, size=(64, 96))
+    places = maps(0, form.output_shape, ties=False)
+    fields = json.dumps(form.decoder_fields())
+    (rows,) = computed(f"decoding.fromCoordinates(Float32Array.from(one.data), one.dims, {fields})", [as_case(places)])
+    assert np.allclose(rows, form.found(places[None])[0], rtol=0, atol=1e-12)
 
 
 @needs_node
