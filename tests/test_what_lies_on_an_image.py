@@ -81,6 +81,13 @@ def test_predictions_are_told_in_the_pixels_of_the_image(trained, capsys):
         assert isinstance(said["boxes"], list)
 
 
+def test_where_no_image_can_be_read_no_folder_is_made(trained, tmp_path, capsys):
+    _, _, result = trained
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    assert run(["predict", str(result.model), str(tmp_path / "broken.png"), "--out", str(tmp_path / "found")]) == 1
+    assert "broken.png" in capsys.readouterr().err and not (tmp_path / "found").exists()
+
+
 def test_a_run_that_is_resumed_stays_as_it_ended(trained):
     _, _, result = trained
     assert fovea.train(resume=result.run).results == result.results
