@@ -28,6 +28,13 @@ def predict(
     out: Annotated[
         str | None, typer.Option(metavar="FOLDER", help="Write masks, boxes or points there, with pictures.")
     ] = None,
+    tile: Annotated[
+        int | None,
+        typer.Option(
+            help="Of masks and boxes: look at tiles of so many pixels of the image.", show_default="as trained", min=16
+        ),
+    ] = None,
+    overlap: Annotated[int | None, typer.Option(help="Pixels that neighbouring tiles share.", min=0)] = None,
     as_json: Json = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, a line per image and answer.")] = False,
 ) -> None:
@@ -47,6 +54,8 @@ def predict(
         batch=batch,
         min_score=min_score,
         out=out,
+        tile=tile,
+        overlap=overlap,
     )
     write = _write_json if as_json else _write_csv if as_csv else _write_lines
     write(counted(_noting_failures(results, failed), noun="images"))

@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 
 from fovea import inputs
 from fovea.budget import batch_within
+from fovea.display import Display
 from fovea.errors import FoveaError, ImageError, UsageError
 from fovea.inputs.interface import InputKind, Preprocessing, Stored
 from fovea.model.opening import open_model
 from fovea.model.predictor import Predictor
+from fovea.preprocess import Pixels
 from fovea.preprocess.decoding import upright_size
 from fovea.tasks.prediction import Prediction
 from fovea.tasks.task import Task
@@ -27,6 +29,15 @@ from fovea.texts import natural_key
 TOP = 5
 """Classes or grades that are named where nothing else is asked for."""
 ByPreprocessing = dict[Preprocessing, Stored]
+
+
+class Preview(NamedTuple):
+    """A large image at a fraction of its size."""
+
+    pixels: Pixels
+    """(h, w, C) uint8"""
+    size: tuple[int, int]
+    """(H, W) of the image."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +49,8 @@ class FilePrediction:
     prediction: Prediction | None = None
     """None where there is an `error`. Of classes and grades `scores` are the `top` best."""
     error: str = ""
+    preview: Preview | None = None
+    """Of an image that is too large to be drawn whole."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return what applies as JSON values: `image` and `error`, `value`, or `predictions`."""
@@ -56,6 +69,9 @@ def predict(
     batch: int = 64,
     min_score: float | None = None,
     out: str | Path | None = None,
+    tile: int | None = None,
+    overlap: int | None = None,
+    display: Display | None = None,
 ) -> Iterator[FilePrediction]:
     """Yield a prediction for each of `images`: files, folders (all images below, in natural order) and globs.
 
@@ -66,10 +82,15 @@ def predict(
     model's card says. Of masks, boxes and points `out` is a folder to write them to: pictures, masks as PNG, boxes and
     points as COCO's JSON and as CSV.
 
+    Of masks and boxes, images are looked at tile by tile by a model that was trained on tiles (`fit` tile), and by any
+    where `tile` is given: the side of a tile in pixels of the image. `overlap` is what neighbours share, in pixels. A
+    TIFF of any size is then read by parts, and the mask of one above 100 million pixels written as a TIFF.
+
     Raises:
         BundleError: a model file that cannot be loaded.
         UsageError: `top` or `batch` below 1, `top` for a model without a ranking, an address, an empty folder or glob,
-            models that do not go together, `min_score` or `out` for a model whose answers do not lie on the image.
+            models that do not go together, `min_score` or `out` for a model whose answers do not lie on the image,
+            `tile` for one that does not predict masks or boxes.
         StorageError: the folder `out` cannot be written.
     """
     for name, value in (("top", top), ("batch", batch)):
@@ -91,7 +112,19 @@ def predict(
         if not 0 <= min_score <= 1:
             raise UsageError(f"`min_score` (={min_score:g}) must be from 0 to 1.")
         target = target.at_least(min_score)
-    found = _predictions(members, samples, target=target, top=top or TOP, batch=batch)
+    tiling = None
+    if tile is not None or overlap is not None or getattr(members[0].preprocess, "tiles", False):
+        from fovea.model.tiled import tiling_of  # most images are seen whole
+
+        tiling = tiling_of(members[0], tile=tile, overlap=overlap)
+    if tiling is None:
+        found = _predictions(members, samples, target=target, top=top or TOP, batch=batch)
+    else:
+        from fovea.jobs.tiled import Work, tiled_predictions
+
+        if len(members) > 1:
+            raise UsageError("`--ensemble` does not go with tiles; leave it out.")
+        found = tiled_predictions(Work(members[0], target, tiling, batch, display), paths)
     if out is None:
         return found
     from fovea.jobs.written import Writing  # writers are of no use to most
