@@ -39,26 +39,29 @@ def predict(
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, a line per image and answer.")] = False,
 ) -> None:
     """Say what images show: the most probable classes of each, its labels, grade or number."""
+    from fovea.display import Display
     from fovea.jobs.predict import predict as job
 
     if as_json and as_csv:
         raise UsageError("`--json` and `--csv` exclude each other; choose one.")
     others = [name.strip() for name in ensemble.split(",") if name.strip()]
     failed: list[str] = []
-    results = job(
-        model,
-        _with_standard_input(images),
-        top=top,
-        ensemble=others,
-        device=device,
-        batch=batch,
-        min_score=min_score,
-        out=out,
-        tile=tile,
-        overlap=overlap,
-    )
     write = _write_json if as_json else _write_csv if as_csv else _write_lines
-    write(counted(_noting_failures(results, failed), noun="images"))
+    with Display() as display:
+        results = job(
+            model,
+            _with_standard_input(images),
+            top=top,
+            ensemble=others,
+            device=device,
+            batch=batch,
+            min_score=min_score,
+            out=out,
+            tile=tile,
+            overlap=overlap,
+            display=display,
+        )
+        write(counted(_noting_failures(results, failed), noun="images"))
     if failed:
         complain(f"{len(failed)} of the inputs cannot be read")
         raise typer.Exit(1)
