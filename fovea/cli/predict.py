@@ -28,6 +28,14 @@ def predict(
     out: Annotated[
         str | None, typer.Option(metavar="FOLDER", help="Write masks, boxes or points there, with pictures.")
     ] = None,
+    instances: Annotated[
+        str | None,
+        typer.Option(metavar="parted|connected", help="With --out: single objects of masks too; touching ones parted."),
+    ] = None,
+    instances_of: Annotated[
+        str, typer.Option(metavar="A,B", help="Classes with objects.", show_default="all but background")
+    ] = "",
+    least_area: Annotated[int, typer.Option(help="Pixels of the image that an object has at least.", min=1)] = 1,
     tile: Annotated[
         int | None,
         typer.Option(
@@ -44,7 +52,7 @@ def predict(
 
     if as_json and as_csv:
         raise UsageError("`--json` and `--csv` exclude each other; choose one.")
-    others = [name.strip() for name in ensemble.split(",") if name.strip()]
+    others, single = ([name.strip() for name in names.split(",") if name.strip()] for names in (ensemble, instances_of))
     failed: list[str] = []
     write = _write_json if as_json else _write_csv if as_csv else _write_lines
     with Display() as display:
@@ -57,6 +65,9 @@ def predict(
             batch=batch,
             min_score=min_score,
             out=out,
+            instances=instances,
+            instances_of=single,
+            least_area=least_area,
             tile=tile,
             overlap=overlap,
             display=display,

@@ -29,7 +29,7 @@ from fovea.preprocess.decoding import (
     decoded,
     read_header,
 )
-from fovea.preprocess.windows import VOID, Window, mirrored, moved, moved_points, nearest
+from fovea.preprocess.windows import VOID, Integers, Window, mirrored, moved, moved_points, nearest
 
 __all__ = [
     "DECODER_VERSION",
@@ -197,10 +197,10 @@ class Preprocess:
         given, made = self._windows(size)
         return moved_points(points, made, given)
 
-    def mask_in_input(self, mask: Pixels, *, void: int = VOID) -> Pixels:
+    def mask_in_input(self, mask: NDArray[Integers], *, void: int = VOID) -> NDArray[Integers]:
         """Return the mask uint8 (h, w) of an upright image as that of the input, uint8 (H, W), by nearest neighbour.
 
-        It moves as the image does; `void` stands where a letterbox is grey.
+        It moves as the image does; `void` stands where a letterbox is grey. Numbers of objects keep their type.
         """
         given, made = self._windows(mask.shape)
         return nearest(mask, given, made, size=self.size, void=void)
