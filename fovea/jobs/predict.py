@@ -20,7 +20,7 @@ from fovea.inputs.interface import InputKind, Preprocessing, Stored
 from fovea.model.opening import open_model
 from fovea.model.predictor import Predictor
 from fovea.preprocess.decoding import upright_size
-from fovea.tasks.mask_objects import Singling
+from fovea.tasks.mask_objects import asked_singling
 from fovea.tasks.prediction import Prediction
 from fovea.tasks.task import Task
 from fovea.texts import natural_key
@@ -98,30 +98,15 @@ def predict(
         if not 0 <= min_score <= 1:
             raise UsageError(f"`min_score` (={min_score:g}) must be from 0 to 1.")
         target = target.at_least(min_score)
-    singling = _singling(target, instances, tuple(instances_of), least_area, written=out is not None)
+    singling = asked_singling(target, instances, tuple(instances_of), least_area)
+    if instances is not None and out is None:
+        raise UsageError("`instances` writes single objects into the folder `out`; name one with `--out`.")
     found = _predictions(members, samples, target=target, top=top or TOP, batch=batch)
     if out is None:
         return found
     from fovea.jobs.written import Writing  # writers are of no use to most
 
-    return Writing(Path(out), target, singling).passing(found)
-
-
-def _singling(
-    target: Task, way: str | None, classes: tuple[str, ...], least_area: int, *, written: bool
-) -> Singling | None:
-    """Return how objects of masks are told apart; None where nobody asks for them."""
-    if way is None:
-        if classes or least_area != 1:
-            raise UsageError("`instances_of` and `least_area` go with `instances`, which says how objects are told.")
-        return None
-    if not written:
-        raise UsageError("`instances` writes single objects into the folder `out`; name one with `--out`.")
-    if target.name != "masks":
-        raise UsageError(f"`instances` finds objects in masks; this model predicts {target.noun}: leave it out.")
-    singling = Singling(way=way, classes=classes, least_area=least_area)
-    singling.indices(target.classes)
-    return singling
+    return Writing(Path(out), target, singling if instances else None).passing(found)
 
 
 class Sample(NamedTuple):
