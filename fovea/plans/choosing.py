@@ -61,10 +61,16 @@ def choose_plan(dataset: Dataset, wish: Wish, *, device: torch.device, progress:
         plan = plan.replace(test_flip=False)
     if not dataset.kind.smooths:
         plan = plan.replace(label_smoothing=0.0)
-    if plan.recipe.loss not in dataset.kind.losses:
-        plan = plan.replace(loss=dataset.kind.losses[0])
+    form = "" if custom_name(plan.model) else registry.entry(plan.model).form
+    if dataset.kind.forms or plan.recipe.loss not in dataset.kind.losses:
+        plan = plan.replace(loss=dataset.kind.loss_of(form))
     plan = plan.replace(**_sorted_out(changes, plan, inputs.kind(dataset.input)), start=start.weights if start else "")
     _check_target(dataset.kind, plan)
+    if plan.recipe.loss != dataset.kind.forms.get(form, plan.recipe.loss):
+        raise UsageError(
+            f"`loss` (={plan.recipe.loss}) does not fit `{plan.model}`, whose answers have the form `{form}`; leave it "
+            f"out, it is `{dataset.kind.forms[form]}` then."
+        )
     return plan
 
 

@@ -9,7 +9,8 @@ from fovea.metrics.boxes import RECALLS, precision_at_recalls
 from fovea.report.charts import Axis, Chart, Line
 from fovea.report.page import picture
 from fovea.tasks.box_figures import BoxFigures
-from fovea.tasks.boxes import CLASS, SCORE, Boxes
+from fovea.tasks.box_scoring import CLASS, SCORE
+from fovea.tasks.boxes import Boxes
 from fovea.tasks.drawn import boxed, colour_of, pointed
 from fovea.tasks.point_figures import PointFigures
 

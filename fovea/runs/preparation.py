@@ -165,13 +165,13 @@ def ready(
     watch: str | None = None,
 ) -> Prepared:
     """Return the network built and the data decoded; the network has a layer `watch`, where one is named."""
-    target = _target(dataset, plan.recipe.loss)  # refuses a loss that does not fit, before anything is decoded
     val_fraction = 0.0 if "val" in dataset.parts else plan.val_fraction
     found, dataset = dataset, split_validation(dataset, fraction=val_fraction, seed=plan.recipe.seed)
     for note in dataset.notes[len(found.notes) :]:
         display.note(f"data: {note}")
     plan = _bounded(plan, dataset)
     geometry = begun.preprocess if begun else _geometry(plan, dataset)
+    target = _target(dataset, plan.recipe.loss, geometry)  # refuses a loss that does not fit
     # all that may be refused is, before images are decoded
     _composed(plan, dataset)
     torch.manual_seed(seed_of(plan.recipe.seed))
@@ -187,7 +187,7 @@ def ready(
         origin = load_start(plan.start, known, architecture=name, display=display)
     dataset = _decoded(source, dataset, geometry, room=plan.room, display=display)
     train, plan = dataset.parts["train"], _bounded(plan, dataset)
-    target = _target(dataset, plan.recipe.loss)
+    target = _target(dataset, plan.recipe.loss, geometry)
     preprocess = begun.preprocess if begun else _standardised(geometry, plan, train, origin=origin)
     if not plan.start:
         draw_weights(model, plan, train, preprocess)
@@ -217,9 +217,10 @@ def _bounded(plan: Plan, dataset: Dataset) -> Plan:
     return dataclasses.replace(plan, recipe=fitted(plan.recipe, images=images, validated=validated))
 
 
-def _target(dataset: Dataset, loss: str) -> Task:
+def _target(dataset: Dataset, loss: str, geometry: Preprocessing) -> Task:
     labels = dataset.parts["train"].labels
-    return dataset.kind.fitted(labels, classes=dataset.classes, loss=loss, data=dataset.name)
+    target = dataset.kind.fitted(labels, classes=dataset.classes, loss=loss, data=dataset.name)
+    return target.for_input(geometry.shape[1:])
 
 
 def _geometry(plan: Plan, dataset: Dataset) -> Preprocessing:
@@ -284,7 +285,7 @@ def _network(plan: Plan, *, target: Task, shape: tuple[int, ...]) -> tuple[nn.Mo
         _check_outputs(model, plan, wanted=target.output_shape, shape=shape)
         return model, CUSTOM, {}
     given = {"classes": outputs, **registry.fitted(plan.model, shape), **plan.arguments}
-    registry.require_answer(plan.model, target.asks, target.forms)
+    registry.require_answer(plan.model, target.asks, tuple(target.forms))
     try:
         model = registry.build(plan.model, **given)
     except FoveaError:
