@@ -138,6 +138,9 @@ def test_single_objects_are_written_and_read_back(trained, tmp_path, capsys):
         numbers = np.asarray(picture)
     assert (again.parts["train"].labels[0].read((SIDE, SIDE)) > 0).tolist() == (numbers > 0).tolist()
     assert (out / "instances" / "instances.csv").read_text().count("\n") == numbers.max() + 1
+    scores = fovea.evaluate(result.model, out / "instances" / "instances.json", split="whole", html=tmp_path / "i.html")
+    assert scores.instances is not None and scores.to_dict()["instances"]["objects"] == numbers.max()
+    assert "Single objects" in (tmp_path / "i.html").read_text()
     assert run([*words, "watered"]) == 2 and "parted" in capsys.readouterr().err
     assert run([*words, "parted", "--instances-of", "cell"]) == 2
     assert "Unknown class `cell`" in capsys.readouterr().err

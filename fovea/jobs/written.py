@@ -13,11 +13,12 @@ from PIL import Image
 from fovea.data.writers.answers import Answer
 from fovea.data.writers.coco import write_coco
 from fovea.data.writers.lists import write_boxes, write_points
-            make_folder(self.folder / "masks")
-            if found.size > MAX_PIXELS:
-                write_large_mask(self.folder / "masks" / f"{stem}.tif", found)
-            else:
-                write_mask(self.folder / "masks" / f"{stem}.png", found)
+from fovea.data.writers.masks import write_large_mask, write_mask, write_table
+from fovea.errors import UsageError
+from fovea.jobs.predict import FilePrediction, Preview
+from fovea.jobs.written_objects import WrittenObjects, seen_from
+from fovea.preprocess import MAX_PIXELS, Pixels, decode
+from fovea.storage import check_writable, make_folder, write_atomically
 from fovea.tasks.box_prediction import BoxPrediction
 from fovea.tasks.mask_objects import Singling
 from fovea.tasks.mask_prediction import MaskPrediction
