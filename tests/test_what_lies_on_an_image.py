@@ -143,6 +143,27 @@ def test_what_is_written_of_predictions_is_read_back_as_data(trained, tmp_path, 
         assert listed.read_text().count("\n") >= 4
 
 
+def test_single_objects_are_written_and_read_back(trained, tmp_path, capsys):
+    kind, data, result = trained
+    out = tmp_path / "found"
+    words = ["predict", str(result.model), str(data / "images" / "00.png"), "--out", str(out), "--instances"]
+    if kind != "masks":
+        assert run([*words, "parted"]) == 2
+        assert "`instances` finds objects in masks" in capsys.readouterr().err
+        return
+    assert run([*words, "parted", "--least-area", "4"]) == 0
+    again = fovea.find(out / "instances" / "instances.json", task="masks")
+    with Image.open(out / "instances" / "00.png") as picture:
+        numbers = np.asarray(picture)
+    assert (again.parts["train"].labels[0].read((SIDE, SIDE)) > 0).tolist() == (numbers > 0).tolist()
+    assert (out / "instances" / "instances.csv").read_text().count("\n") == numbers.max() + 1
+    assert run([*words, "watered"]) == 2 and "parted" in capsys.readouterr().err
+    assert run([*words, "parted", "--instances-of", "cell"]) == 2
+    assert "Unknown class `cell`" in capsys.readouterr().err
+    assert run([*words[:3], "--instances", "parted"]) == 2
+    assert "name one with `--out`" in capsys.readouterr().err
+
+
 def test_pictures_of_classes_are_not_written(tmp_path, capsys):
     assert run(["build", "lenet5", "--out", str(tmp_path / "net.safetensors")]) == 0
     Image.new("L", (32, 32)).save(tmp_path / "a.png")

@@ -28,6 +28,14 @@ def predict(
     out: Annotated[
         str | None, typer.Option(metavar="FOLDER", help="Write masks, boxes or points there, with pictures.")
     ] = None,
+    instances: Annotated[
+        str | None,
+        typer.Option(metavar="parted|connected", help="With --out: single objects of masks too; touching ones parted."),
+    ] = None,
+    instances_of: Annotated[
+        str, typer.Option(metavar="A,B", help="Classes with objects.", show_default="all but background")
+    ] = "",
+    least_area: Annotated[int, typer.Option(help="Pixels of the image that an object has at least.", min=1)] = 1,
     as_json: Json = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, a line per image and answer.")] = False,
 ) -> None:
@@ -36,7 +44,7 @@ def predict(
 
     if as_json and as_csv:
         raise UsageError("`--json` and `--csv` exclude each other; choose one.")
-    others = [name.strip() for name in ensemble.split(",") if name.strip()]
+    others, single = ([name.strip() for name in names.split(",") if name.strip()] for names in (ensemble, instances_of))
     failed: list[str] = []
     results = job(
         model,
@@ -47,6 +55,9 @@ def predict(
         batch=batch,
         min_score=min_score,
         out=out,
+        instances=instances,
+        instances_of=single,
+        least_area=least_area,
     )
     write = _write_json if as_json else _write_csv if as_csv else _write_lines
     write(counted(_noting_failures(results, failed), noun="images"))

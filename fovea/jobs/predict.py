@@ -20,6 +20,7 @@ from fovea.inputs.interface import InputKind, Preprocessing, Stored
 from fovea.model.opening import open_model
 from fovea.model.predictor import Predictor
 from fovea.preprocess.decoding import upright_size
+from fovea.tasks.mask_objects import Singling
 from fovea.tasks.prediction import Prediction
 from fovea.tasks.task import Task
 from fovea.texts import natural_key
@@ -56,6 +57,9 @@ def predict(
     batch: int = 64,
     min_score: float | None = None,
     out: str | Path | None = None,
+    instances: str | None = None,
+    instances_of: Sequence[str] = (),
+    least_area: int = 1,
 ) -> Iterator[FilePrediction]:
     """Yield a prediction for each of `images`: files, folders (all images below, in natural order) and globs.
 
@@ -64,12 +68,15 @@ def predict(
     probabilities (or numbers) of all the models are averaged; they must know the same classes. Labels are present above
     the thresholds of the first model. `min_score` (0 to 1) is what an object must have to be told, instead of what the
     model's card says. Of masks, boxes and points `out` is a folder to write them to: pictures, masks as PNG, boxes and
-    points as COCO's JSON and as CSV.
+    points as COCO's JSON and as CSV. `instances` asks there also for the single objects of masks: `connected`, or
+    `parted` where those that touch are narrow; `instances_of` are their classes, without it all but one called
+    background, and `least_area` is how many pixels of the image they have at least.
 
     Raises:
         BundleError: a model file that cannot be loaded.
         UsageError: `top` or `batch` below 1, `top` for a model without a ranking, an address, an empty folder or glob,
-            models that do not go together, `min_score` or `out` for a model whose answers do not lie on the image.
+            models that do not go together, `min_score` or `out` for a model whose answers do not lie on the image,
+            `instances` without `out` or for a model without masks.
         StorageError: the folder `out` cannot be written.
     """
     for name, value in (("top", top), ("batch", batch)):
@@ -91,12 +98,30 @@ def predict(
         if not 0 <= min_score <= 1:
             raise UsageError(f"`min_score` (={min_score:g}) must be from 0 to 1.")
         target = target.at_least(min_score)
+    singling = _singling(target, instances, tuple(instances_of), least_area, written=out is not None)
     found = _predictions(members, samples, target=target, top=top or TOP, batch=batch)
     if out is None:
         return found
     from fovea.jobs.written import Writing  # writers are of no use to most
 
-    return Writing(Path(out), target).passing(found)
+    return Writing(Path(out), target, singling).passing(found)
+
+
+def _singling(
+    target: Task, way: str | None, classes: tuple[str, ...], least_area: int, *, written: bool
+) -> Singling | None:
+    """Return how objects of masks are told apart; None where nobody asks for them."""
+    if way is None:
+        if classes or least_area != 1:
+            raise UsageError("`instances_of` and `least_area` go with `instances`, which says how objects are told.")
+        return None
+    if not written:
+        raise UsageError("`instances` writes single objects into the folder `out`; name one with `--out`.")
+    if target.name != "masks":
+        raise UsageError(f"`instances` finds objects in masks; this model predicts {target.noun}: leave it out.")
+    singling = Singling(way=way, classes=classes, least_area=least_area)
+    singling.indices(target.classes)
+    return singling
 
 
 class Sample(NamedTuple):

@@ -1,7 +1,6 @@
 """What `fovea predict --out` writes: pictures, and masks, boxes or points in files that are read back as data."""
 
 import io
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,9 +16,11 @@ from fovea.data.writers.lists import write_boxes, write_points
 from fovea.data.writers.masks import write_mask, write_table
 from fovea.errors import StorageError, UsageError
 from fovea.jobs.predict import FilePrediction
+from fovea.jobs.written_objects import WrittenObjects, seen_from
 from fovea.preprocess import decode
 from fovea.storage import write_atomically
 from fovea.tasks.box_prediction import BoxPrediction
+from fovea.tasks.mask_objects import Singling
 from fovea.tasks.mask_prediction import MaskPrediction
 from fovea.tasks.point_prediction import PointPrediction
 from fovea.tasks.prediction import Prediction
@@ -36,8 +37,11 @@ class Writing:
 
     folder: Path
     target: Task
+    singling: Singling | None = None
+    """How single objects of masks are written; None where they are not."""
     answers: list[Answer] = field(default_factory=list)
     _names: Counter[str] = field(default_factory=Counter)
+    _single: WrittenObjects | None = None
 
     def __post_init__(self) -> None:
         if not self.target.lies_on_image:
@@ -45,7 +49,9 @@ class Writing:
                 f"`--out` writes masks, boxes and points; this model predicts {self.target.noun}. Leave it out, or "
                 "keep what is printed with `--csv` or `--json`."
             )
-        for folder in (self.folder, self.folder / PICTURES):
+        if self.singling is not None:
+            self._single = WrittenObjects(self.folder / "instances", self.singling, self.target.classes)
+        for folder in (self.folder, self.folder / PICTURES, *([self._single.folder] if self._single else [])):
             try:
                 folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
@@ -58,18 +64,21 @@ class Writing:
                 self._write(result.image, result.prediction)
             yield result
         _LISTS[self.target.name](self.folder, self.answers, self.target.classes)
+        if self._single is not None:
+            self._single.finish()
 
     def _write(self, image: str, prediction: Prediction) -> None:
         pixels = decode(Path(image), channels=3)
         stem = self._free(Path(image).stem)
+        picture = prediction.drawn(pixels)
+        if self._single is not None:
+            picture = self._single.add(Path(image), stem, cast(MaskPrediction, prediction), picture)
         with io.BytesIO() as stream:
-            Image.fromarray(prediction.drawn(pixels)).save(stream, "JPEG", quality=QUALITY)
+            Image.fromarray(picture).save(stream, "JPEG", quality=QUALITY)
             write_atomically(self.folder / PICTURES / f"{stem}.jpg", stream.getvalue())
         found, kept = _FOUND[self.target.name](prediction)
         if kept:
-            # as seen from the list, so that it is read back
-            name = Path(os.path.relpath(image, self.folder)).as_posix()
-            self.answers.append(Answer(name, pixels.shape[:2], found))
+            self.answers.append(Answer(seen_from(self.folder, image), pixels.shape[:2], found))
         else:
             (self.folder / "masks").mkdir(exist_ok=True)
             write_mask(self.folder / "masks" / f"{stem}.png", found)

@@ -115,10 +115,16 @@ class Bundle:
             unmirrored=self.target.unmirrored,
         )
 
-    def _kept(self, outputs: Tensor, _: int) -> Tensor:
-        if not outputs.isfinite().all():
-            raise BundleError("The network's outputs are not finite: its weights, or its mean and std, are spoilt.")
-        return self.target.condensed(outputs)
+    def logits(self, pixels: Images, *, batch: int = 256) -> NDArray[np.float32]:
+        """Return the network's outputs (N, K, ...) as they are, for decoded images; errors as `outputs`."""
+        each = batch_within(batch, self.input_bytes)
+        found: NDArray[np.float32] = predict_logits(
+            self.model, pixels, self.preprocess, device=self.device, batch=each, keep=_finite
+        ).numpy()
+        return found
+
+    def _kept(self, outputs: Tensor, first: int) -> Tensor:
+        return self.target.condensed(_finite(outputs, first))
 
     def inputs(self, images: Picture | Iterable[Picture] | Tensor) -> Tensor:
         """Return what the network sees: float32 (N, C, H, W), normalised, on its device.
@@ -153,6 +159,13 @@ class Bundle:
     def _axes(self) -> int:
         """How many axes the array of one sample has at most."""
         return len(self.preprocess.stored_shape)
+
+
+def _finite(outputs: Tensor, _: int) -> Tensor:
+    """Return the outputs of a batch. Raises: BundleError where one is not finite."""
+    if not outputs.isfinite().all():
+        raise BundleError("The network's outputs are not finite: its weights, or its mean and std, are spoilt.")
+    return outputs
 
 
 def save_bundle(path: str | Path, model: nn.Module, card: Card, *, coded: bool | None = None) -> None:

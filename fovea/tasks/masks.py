@@ -268,10 +268,15 @@ class Masks(OnImage):
 
     def in_image(self, prediction: Prediction, frame: Frame, size: tuple[int, int]) -> Prediction:
         """Return a mask of the input as that of its image; void where the image has more than the input shows."""
-        mask = cast(MaskPrediction, prediction).mask
+        found = cast(MaskPrediction, prediction)
         shown = np.full(frame.size, VOID, np.uint8)
-        middle(shown, mask)[:] = mask
-        return MaskPrediction.of(frame.mask_in_image(shown, size), self.names)
+        middle(shown, found.mask)[:] = found.mask
+        sure = None
+        if found.probabilities is not None:
+            steps = np.zeros(frame.size, np.uint8)
+            middle(steps, found.mask)[:] = (255 * found.probabilities).round()
+            sure = frame.mask_in_image(steps, size, void=0) / np.float32(255)
+        return MaskPrediction.of(frame.mask_in_image(shown, size), self.names, probability=sure)
 
     def drawn(self, label: NDArray[Any], image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return an image (H, W, C) uint8 under the colours of its mask (H, W)."""

@@ -6,6 +6,7 @@ whole pixels, counted from 0: (x + 0.5, y + 0.5) is where they lie. See https://
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -121,14 +122,17 @@ def load_coco(
     *,
     task: str,
     known: Sequence[str] = (),
+    within: Path | None = None,
     progress: Progress | None = None,
 ) -> Dataset:
-    """Return the images of the `files` of each part with their boxes, masks or points; images lie below the folder.
+    """Return the images of the `files` of each part with their boxes, masks or points.
+
+    Images lie where they are said to, as seen from the folder and all `within` another, or anywhere below the folder.
 
     Raises: DataError for a file that is not as COCO describes, which names the place in it.
     """
     root = path if path.is_dir() else path.parent
-    images, name = ImageFiles(root), root.resolve().name if path.is_dir() else path.stem
+    images, name = ImageFiles(root, within=within), root.resolve().name if path.is_dir() else path.stem
     read = []
     for done, (part, file) in enumerate(files.items(), start=1):
         read.append(read_coco(file, part))
@@ -268,8 +272,9 @@ def _masks(read: Sequence[Coco], images: ImageFiles, name: str, known: Sequence[
 def _shapes(image: Image, file: Coco, index: Mapping[str, int]) -> Iterator[Shape]:
     corners = 0
     for entry in image.found:
-        crowd = _is_crowd(entry)
-        shape = _shape(entry, image.size, VOID if crowd else index[_name(entry, file)])
+        shape = _shape(entry, image.size, index[_name(entry, file)])
+        if _is_crowd(entry):
+            shape = replace(shape, class_index=VOID, group=shape.class_index)
         corners += sum(map(len, shape.rings))
         if corners > MOST_CORNERS:
             raise entry.fault(f"the polygons of `{image.written}` have more than {MOST_CORNERS:,} corners")

@@ -101,7 +101,7 @@ def _coco(path: Path, asked: Asked) -> Layout | None:
     chosen = chosen_files(files, task) if task else {}
     if not chosen:
         return None
-    load = partial(load_coco, path, chosen, task=task, known=asked.known, progress=asked.progress)
+    load = partial(load_coco, path, chosen, task=task, known=asked.known, within=asked.within, progress=asked.progress)
     first = next(iter(chosen.values())).name
     return Layout(task, f"`{first}` has annotations as COCO; `--task masks` takes its outlines", load)
 
