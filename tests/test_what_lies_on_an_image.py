@@ -80,6 +80,13 @@ def test_predictions_are_told_in_the_pixels_of_the_image(trained, capsys):
         assert isinstance(said["boxes"], list)
 
 
+def test_where_no_image_can_be_read_no_folder_is_made(trained, tmp_path, capsys):
+    _, _, result = trained
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    assert run(["predict", str(result.model), str(tmp_path / "broken.png"), "--out", str(tmp_path / "found")]) == 1
+    assert "broken.png" in capsys.readouterr().err and not (tmp_path / "found").exists()
+
+
 def test_a_run_that_is_resumed_stays_as_it_ended(trained):
     _, _, result = trained
     assert fovea.train(resume=result.run).results == result.results
@@ -130,6 +137,9 @@ def test_single_objects_are_written_and_read_back(trained, tmp_path, capsys):
         numbers = np.asarray(picture)
     assert (again.parts["train"].labels[0].read((SIDE, SIDE)) > 0).tolist() == (numbers > 0).tolist()
     assert (out / "instances" / "instances.csv").read_text().count("\n") == numbers.max() + 1
+    scores = fovea.evaluate(result.model, out / "instances" / "instances.json", split="whole", html=tmp_path / "i.html")
+    assert scores.instances is not None and scores.to_dict()["instances"]["objects"] == numbers.max()
+    assert "Single objects" in (tmp_path / "i.html").read_text()
     assert run([*words, "watered"]) == 2 and "parted" in capsys.readouterr().err
     assert run([*words, "parted", "--instances-of", "cell"]) == 2
     assert "Unknown class `cell`" in capsys.readouterr().err
