@@ -89,6 +89,7 @@ class Masks(OnImage):
         DICE,
         Metric("pixel_accuracy", "pixel accuracy", share=True),
         Metric("boundary_f1", "boundary F1", share=True),
+        Metric("hd95", "HD95", higher_is_better=False),
     )
     mistakes_note: ClassVar[str] = "The images with the lowest mean IoU: image, truth, answer."
     data_wanted: ClassVar[str] = "put images into `images/` and masks of the same names into `masks/`"
