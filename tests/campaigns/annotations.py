@@ -248,7 +248,7 @@ def make(chance: Random, _: Path, folder: Path) -> Path:
     for _ in range(chance.randint(1, 3)):
         try:
             change(data, form, chance)
-        except (ValueError, KeyError, TypeError, IndexError, AttributeError, OSError):
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError, OSError, RecursionError):
             pass  # what was changed before leaves nothing to change so
     (folder / "task").write_text(form.task)
     if chance.random() < 0.15:
