@@ -41,6 +41,16 @@ def without(part: Part, bad: Bad, bad_files: list[BadFile]) -> Part:
     return take(part, np.delete(np.arange(len(part)), [index for index, _ in bad]))
 
 
+def private(rows: NDArray[Any]) -> NDArray[Any]:
+    """Return rows of the cache still as a map of their file, but one that may be written to: changes stay in memory.
+
+    PyTorch takes only such arrays as they are; others it would have to copy, all masks of a part at once.
+    """
+    if not isinstance(rows, np.memmap) or rows.filename is None:
+        return rows
+    return np.memmap(rows.filename, rows.dtype, mode="c", shape=rows.shape)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Laying:
     """Lays the targets of a part on its decoded images."""
@@ -62,7 +72,7 @@ class Laying:
         sources = list(zip(part.labels, sizes, strict=True))
         rows, bad = self.decode(self._entry(stored, sources), sources, preprocess=stored)
         whole = without(replace(part, labels=np.arange(len(part))), bad, bad_files)
-        return replace(whole, labels=rows)
+        return replace(whole, labels=private(rows))
 
     def _entry(self, stored: StoredTarget, sources: Sequence[tuple[TargetSource, tuple[int, int]]]) -> Path:
         digest = hashlib.sha256(json.dumps(stored.cache_key).encode())
