@@ -22,7 +22,7 @@ from fovea.model.opening import open_model
 from fovea.model.predictor import Predictor
 from fovea.preprocess import Pixels
 from fovea.preprocess.decoding import upright_size
-from fovea.tasks.mask_objects import Singling
+from fovea.tasks.mask_objects import asked_singling
 from fovea.tasks.prediction import Prediction
 from fovea.tasks.task import Task
 from fovea.texts import natural_key
@@ -121,7 +121,9 @@ def predict(
         if not 0 <= min_score <= 1:
             raise UsageError(f"`min_score` (={min_score:g}) must be from 0 to 1.")
         target = target.at_least(min_score)
-    singling = _singling(target, instances, tuple(instances_of), least_area, written=out is not None)
+    singling = asked_singling(target, instances, tuple(instances_of), least_area)
+    if instances is not None and out is None:
+        raise UsageError("`instances` writes single objects into the folder `out`; name one with `--out`.")
     tiling = _tiling(members, tile, overlap)
     if tiling is None:
         found = _predictions(members, samples, target=target, top=top or TOP, batch=batch)
@@ -133,7 +135,7 @@ def predict(
         return found
     from fovea.jobs.written import Writing  # writers are of no use to most
 
-    return Writing(Path(out), target, singling).passing(found)
+    return Writing(Path(out), target, singling if instances else None).passing(found)
 
 
 def _tiling(members: Sequence[Predictor], tile: int | None, overlap: int | None) -> "Tiling | None":
@@ -145,23 +147,6 @@ def _tiling(members: Sequence[Predictor], tile: int | None, overlap: int | None)
     if len(members) > 1:
         raise UsageError("`ensemble` does not go with tiles; leave it out.")
     return tiling_of(members[0], tile=tile, overlap=overlap)
-
-
-def _singling(
-    target: Task, way: str | None, classes: tuple[str, ...], least_area: int, *, written: bool
-) -> Singling | None:
-    """Return how objects of masks are told apart; None where nobody asks for them."""
-    if way is None:
-        if classes or least_area != 1:
-            raise UsageError("`instances_of` and `least_area` go with `instances`, which says how objects are told.")
-        return None
-    if not written:
-        raise UsageError("`instances` writes single objects into the folder `out`; name one with `--out`.")
-    if target.name != "masks":
-        raise UsageError(f"`instances` finds objects in masks; this model predicts {target.noun}: leave it out.")
-    singling = Singling(way=way, classes=classes, least_area=least_area)
-    singling.indices(target.classes)
-    return singling
 
 
 class Sample(NamedTuple):
