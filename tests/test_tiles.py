@@ -7,8 +7,9 @@ import pytest
 from PIL import Image, ImageDraw
 
 import fovea
+import fovea.runtime
 from fovea.cli import run
-from fovea.errors import UsageError
+from fovea.errors import ImageError, UsageError
 from fovea.model.bundle import load
 from fovea.preprocess.regions import LargeTiff
 
@@ -136,6 +137,21 @@ def test_a_tiff_above_the_bound_is_predicted_by_parts(trained, tmp_path, monkeyp
         written.close()
         mask = tifffile.imread(tmp_path / "out/masks/large.tif")
         np.testing.assert_array_equal(mask, np.asarray(Image.open(tmp_path / "small/masks/small.png")))
+
+
+def test_an_exported_file_tiles_as_the_network_does_and_refuses_what_is_not_one_tile(trained, tmp_path):
+    pytest.importorskip("onnxruntime")
+    kind, data, result = trained
+    fovea.export(result.model, out=tmp_path / "model.onnx")
+    image = data / "images/00.png"
+    (own,), (file,) = (fovea.predict(model, image) for model in (result.model, tmp_path / "model.onnx"))
+    if kind == "masks":
+        assert (own.prediction.mask == file.prediction.mask).mean() > 0.999
+    else:
+        np.testing.assert_allclose(own.prediction.found, file.prediction.found, atol=1e-3)
+    for predictor in (load(result.model), fovea.runtime.load(tmp_path / "model.onnx")):
+        with pytest.raises(ImageError, match="this model sees tiles of 32 x 32"):
+            predictor.predict(image)
 
 
 def test_the_command_line_takes_tiles(trained, tmp_path, capsys):
