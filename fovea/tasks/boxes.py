@@ -314,7 +314,7 @@ class Boxes(OnImage):
 
     def figures(self, outputs: "Tensor", labels: Labels) -> BoxFigures:
         """Return average precisions of condensed outputs (N, 100, 6) against boxes (N, M, 7)."""
-        return box_figures(outputs.numpy(), labels, self.names, self.counts(labels, self.names))
+        return box_figures(outputs.numpy(), labels, self.names, self.counts(labels, self.names), least=self.least)
 
     def measured(self, outputs: "Tensor", labels: Labels) -> Measured:
         """Return AP50 with its interval; nothing where no image has an object."""
