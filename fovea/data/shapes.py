@@ -119,11 +119,12 @@ def object_runs(objects: NDArray[np.int32]) -> list[NDArray[np.int64]]:
     places = np.flatnonzero(flat)
     places = places[np.argsort(flat[places], kind="stable")]
     numbers = flat[places]
-    begins = np.flatnonzero((np.diff(places, prepend=-2) != 1) | (np.diff(numbers, prepend=0) != 0))
-    last = np.append(begins[1:], len(places)) - 1
-    edges = np.stack([places[begins], places[last] + 1], axis=1)
-    ends = np.searchsorted(numbers[begins], np.arange(1, int(flat.max(initial=0)) + 1), side="right")
-    runs = [np.diff(np.concatenate(([0], own.ravel(), [flat.size]))) for own in np.split(edges, ends)[:-1]]
+    apart = (np.diff(places) != 1) | (np.diff(numbers) != 0)
+    begins = np.concatenate(([True], apart))[: len(places)]
+    ends = np.concatenate((apart, [True]))[: len(places)]
+    edges = np.stack([places[begins], places[ends] + 1], axis=1)
+    last = np.searchsorted(numbers[begins], np.arange(1, int(flat.max(initial=0)) + 1), side="right")
+    runs = [np.diff(np.concatenate(([0], own.ravel(), [flat.size]))) for own in np.split(edges, last)[:-1]]
     return [own[:-1] if own[-1] == 0 else own for own in runs]
 
 

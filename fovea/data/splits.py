@@ -117,4 +117,5 @@ def take(part: Part, indices: Sequence[int] | NDArray[np.int64]) -> Part:
         names=tuple(part.names[index] for index in indices),
         files=tuple(part.files[index] for index in indices) if part.files is not None else None,
         pixels=Rows(part.pixels, np.asarray(indices)) if part.pixels is not None else None,
+        tiles=part.tiles.taken(indices) if part.tiles is not None else None,
     )

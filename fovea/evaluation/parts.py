@@ -70,6 +70,8 @@ class DecodedPart(NamedTuple):
     decoded: Dataset
     notes: tuple[str, ...]
     """What the reader of a result must know of it."""
+    found: Dataset
+    """The same before it was decoded: a superset, where files cannot be read."""
 
 
 def found_part(
@@ -125,7 +127,7 @@ def decoded_part(
     part = found_part(predictor, dataset, split=split, display=display, labelled=labelled)
     geometry = inputs.kind_of(predictor.preprocess).viewed(predictor.preprocess, protocol)
     decoded = source.decode(part.dataset, geometry, progress=display.counter("decoding"))
-    return DecodedPart(part.name, decoded, part.notes)
+    return DecodedPart(part.name, decoded, part.notes, part.dataset)
 
 
 def caveats(dataset: Dataset, card: Card, *, asked: str, given: str) -> Iterator[str]:

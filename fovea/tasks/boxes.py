@@ -36,7 +36,7 @@ from fovea.tasks.box_scoring import (
     measured_ap50,
     missed_and_wrong,
 )
-from fovea.tasks.drawn import boxed
+from fovea.tasks.drawn import boxed, colours
 from fovea.tasks.figures import Measured, Mistake
 from fovea.tasks.on_image import OnImage
 from fovea.tasks.places import Frame, Movement
@@ -53,6 +53,7 @@ AP50 = Metric("ap50", "AP50", share=True)
 WITH_PRIORS, CELL = "yolo2", 32
 """The form that has priors, and pixels of the input in a cell of it."""
 MOST_CELLS = 10_000
+SURE_ENOUGH = "those of a score that is worth telling, the surest first"
 LEAST_VISIBLE = 0.25
 """Of a box: where less lies on the input, it is no object there."""
 
@@ -279,6 +280,12 @@ class Boxes(OnImage):
         """Return what was found with a score that is worth telling, of one row (100, 6)."""
         kept = row[(row[:, CLASS] >= 0) & (row[:, SCORE] >= self.least)]
         return BoxPrediction.of(kept.astype(np.float64), self.names)
+
+    def on_page(self) -> dict[str, Any]:
+        """Return form and decoder of the outputs, and from which score on boxes are told."""
+        decoding = {"form": self.form_name, "decoder": self.form.decoder_fields(), "least": self.least}
+        lead = f"Finds objects of {len(self.names)} classes in an image."
+        return {"kind": "boxes", **decoding, "colours": colours(self.names), "lead": lead, "remark": SURE_ENOUGH}
 
     def in_image(self, prediction: Prediction, frame: Frame, size: tuple[int, int]) -> Prediction:
         """Return boxes of the input as boxes of its image, cut at its edges."""

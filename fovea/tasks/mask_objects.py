@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from fovea.budget import INPUT
 from fovea.errors import UsageError, unknown
 from fovea.instances import WAYS, MaskObjects, Objects, objects_of, outline
+from fovea.tasks.task import Task
 
 BACKGROUND = "background"
 """The class that has no objects, where it has this name."""
@@ -57,6 +58,22 @@ class Singling:
             size = f"{mask.shape[1]}x{mask.shape[0]}"
             raise UsageError(f"To tell the objects of a mask of {size} pixels apart takes {excess}.")
         return objects_of(mask, classes=self.indices(names), way=self.way, least=self.least_area)
+
+
+def asked_singling(target: Task, way: str | None, classes: tuple[str, ...], least_area: int) -> Singling:
+    """Return how objects are told apart in the masks of a network, `way` being None where nobody asks for them.
+
+    Raises: UsageError where the network answers no masks, and for classes that it does not know.
+    """
+    if way is None:
+        if classes or least_area != 1:
+            raise UsageError("`instances_of` and `least_area` go with `instances`, which says how objects are told.")
+        return Singling()
+    if target.name != "masks":
+        raise UsageError(f"`instances` finds objects in masks; this model predicts {target.noun}: leave it out.")
+    singling = Singling(way=way, classes=classes, least_area=least_area)
+    singling.indices(target.classes)
+    return singling
 
 
 def outlined(picture: NDArray[np.uint8], objects: Objects) -> NDArray[np.uint8]:

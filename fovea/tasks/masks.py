@@ -15,7 +15,7 @@ from fovea.errors import DataError
 from fovea.metrics.masks import VOID, PixelCounts, mask_interval, mean_iou, pixel_counts
 from fovea.tasks import register
 from fovea.tasks.figures import Measured, Mistake
-from fovea.tasks.mask_colours import overlaid
+from fovea.tasks.mask_colours import overlaid, palette
 from fovea.tasks.mask_figures import MaskFigures
 from fovea.tasks.mask_prediction import MaskPrediction
 from fovea.tasks.mask_scoring import confusion_of, mask_figures, middle
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 MOST_CLASSES = 255
 MIOU = Metric("miou", "mean IoU", share=True)
 DICE = Metric("dice", "mean Dice", share=True)
+LARGEST_CLASS = "the largest class; shares are those of the pixels"
 LARGEST_SIDE = 256
 """Pixels of the input, where nothing else is asked for."""
 
@@ -87,6 +88,7 @@ class Masks(OnImage):
         DICE,
         Metric("pixel_accuracy", "pixel accuracy", share=True),
         Metric("boundary_f1", "boundary F1", share=True),
+        Metric("hd95", "HD95", higher_is_better=False),
     )
     mistakes_note: ClassVar[str] = "The images with the lowest mean IoU: image, truth, answer."
     data_wanted: ClassVar[str] = "put images into `images/` and masks of the same names into `masks/`"
@@ -265,6 +267,11 @@ class Masks(OnImage):
     def prediction(self, row: Rows) -> MaskPrediction:
         """Return the mask of one row (2, H, W), with the probability of each pixel."""
         return MaskPrediction.of(np.asarray(row[0], np.uint8), self.names, probability=row[1] / np.float32(255))
+
+    def on_page(self) -> dict[str, Any]:
+        """Return the colours of the classes: the file holds the mask."""
+        lead = f"Gives every pixel of an image one of {self.outputs} classes."
+        return {"kind": "mask", "colours": palette()[: self.outputs].tolist(), "lead": lead, "remark": LARGEST_CLASS}
 
     def in_image(self, prediction: Prediction, frame: Frame, size: tuple[int, int]) -> Prediction:
         """Return a mask of the input as that of its image; void where the image has more than the input shows."""

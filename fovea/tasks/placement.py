@@ -98,6 +98,13 @@ class Placement:
         """Return (N, k) float64 of rows (N, K, ...), whose largest number says how sure each answer is, for drift."""
         return rows
 
+    def on_page(self) -> dict[str, Any]:
+        """Return how a page in a browser decodes and draws outputs, as JSON values; empty where they have no place.
+
+        `kind`, `colours` of the classes, `lead` and `remark` for a person, and what the scripts of the kind read.
+        """
+        return {}
+
     def in_image(self, prediction: Prediction, frame: Frame, size: tuple[int, int]) -> Prediction:
         """Return a prediction in the pixels of an upright image of `size` (H, W), where it lies on the input."""
         return prediction

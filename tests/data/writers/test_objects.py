@@ -34,7 +34,7 @@ def test_numbers_stand_in_sixteen_bits(tmp_path, found, monkeypatch):
 def test_a_table_says_class_area_box_centre_and_probability(tmp_path, found):
     sure = np.where(MASK == 1, 0.5, 1.0)
     write_object_table(tmp_path / "o.csv", [ObjectsOf("a.png", MASK.shape, rows_of(found, sure))], classes=CLASSES)
-    first, *rows = csv.reader((tmp_path / "o.csv").open())
+    first, *rows = csv.reader((tmp_path / "o.csv").read_text().splitlines())
     assert first == list(writers.COLUMNS)
     assert rows == [
         ["a.png", "1", "cell, red", "4", "0", "0", "2", "2", "1.00", "1.00", "0.5000"],

@@ -95,7 +95,8 @@ class ImageFiles:
     def find(self, written: str, *, hint: str = "") -> tuple[str, Path] | None:
         """Return name and path of the image that is meant: at that place as seen from the folder, or else below it.
 
-        Of several below it is the one whose path ends as written. Of several that do, the one in a folder called like `hint`. None where there is none, or it is not clear.
+        Of several below it the one whose path ends as written; of several that do, the one in a folder called like
+        `hint`. None where there is none, or it is not clear.
         """
         if (there := self._at(written)) is not None:
             return there
