@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-
 TRANSFER = MappingProxyType({"lr": 0.001, "frozen_statistics": True, "head_first": 0.1, "stage_decay": 0.7})
 """Of a network whose body knows photographs and whose head is new: the head first, lower parts more slowly."""
 
