@@ -17,7 +17,7 @@ from fovea.model.tiled import Asking, said_of, tiling_of
 from fovea.preprocess import Preprocess
 from fovea.preprocess.windows import mirrored
 from fovea.tasks.joining import joining_of
-from fovea.zoo.unet import _unet
+from fovea.zoo.unet import Form, _unet
 
 NAMES = {"masks": ("ground", "cell"), "boxes": ("cell",), "points": ("eye",)}
 
@@ -59,7 +59,7 @@ def rows_of(predictor, pixels, **given):
 @pytest.fixture(scope="module")
 def unet():
     """Return the U-Net of 2015, narrow: tiles of 220 pixels are answered for their inner 36."""
-    return bundle(_unet((2, 4, 8, 16, 32), 2, c_in=1, dropout=0.0, padding=0), 220)
+    return bundle(_unet((2, 4, 8, 16, 32), 2, Form(c_in=1, dropout=0.0, padding=0)), 220)
 
 
 def test_overlap_tiles_of_unet_are_one_pass_over_the_whole_mirrored_image(unet):
