@@ -87,19 +87,25 @@ def _bands(said: Said) -> Iterator[tuple[slice, NDArray[np.float32]]]:
 
 def _box_rows(target: Task, said: Said) -> NDArray[np.float32]:
     """Return all objects of the tiles once, the best first, in pixels of the image, (D, 6)."""
-    found: NDArray[np.float32] = joined(said.grid, _found(target, said)).astype(np.float32)
+    each = (rows[rows[:, CLASS] >= 0].astype(np.float64) for rows in _decoded(target, said))
+    found: NDArray[np.float32] = joined(said.grid, _scaled(each, said.scale)).astype(np.float32)
     return found
 
 
 def _box_prediction(target: Task, said: Said, held: Held) -> Prediction:
-    return cast(BoxPrediction, target.prediction(_box_rows(target, said)))
+    """Return the objects that are told: those of too low a score put out no others."""
+    each = (cast(BoxPrediction, target.prediction(rows)).found for rows in _decoded(target, said))
+    return BoxPrediction.of(joined(said.grid, _scaled(each, said.scale)), target.classes)
 
 
-def _found(target: Task, said: Said) -> Iterator[NDArray[np.float64]]:
-    for each in said.outputs:
-        rows = target.rows_of(each[None])[0].astype(np.float64)
-        rows[:, 1:5] *= said.scale
-        yield rows[rows[:, CLASS] >= 0]
+def _decoded(target: Task, said: Said) -> Iterator[NDArray[np.float32]]:
+    for outputs in said.outputs:
+        yield target.rows_of(outputs[None])[0]
+
+
+def _scaled(found: Iterable[NDArray[np.float64]], scale: float) -> Iterator[NDArray[np.float64]]:
+    for rows in found:
+        yield rows * np.array([1, scale, scale, scale, scale, 1])
 
 
 def probabilities(logits: NDArray[np.float32]) -> NDArray[np.float32]:
