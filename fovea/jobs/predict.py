@@ -30,6 +30,8 @@ from fovea.texts import natural_key
 if TYPE_CHECKING:
     from fovea.model.tiled import Tiling
 
+TOO_LARGE = "pixels that are decoded"
+"""What is said of an image that is not decoded whole."""
 TOP = 5
 """Classes or grades that are named where nothing else is asked for."""
 ByPreprocessing = dict[Preprocessing, Stored]
@@ -248,7 +250,10 @@ def _predictions(
             rows = iter(_mean_scores(members, [pixels for pixels in found if not isinstance(pixels, str)]))
             for sample, pixels in zip(chunk, found, strict=True):
                 if isinstance(pixels, str):
-                    yield FilePrediction(image=sample.name, error=pixels)
+                    advice = (
+                        "; `--tile` looks at a TIFF by parts." if target.lies_on_image and TOO_LARGE in pixels else ""
+                    )
+                    yield FilePrediction(image=sample.name, error=pixels.rstrip(".") + advice if advice else pixels)
                 else:
                     prediction = target.best(next(rows), top)
                     if target.lies_on_image:
