@@ -150,7 +150,8 @@ def outcome_of(
     """Return what the network says of all parts of a decoded data set, its labels as those of the network."""
     parts = tuple(decoded.parts.values())
     outputs = [predictor.outputs(part.decoded, protocol, batch=batch, progress=progress) for part in parts]
-    labels = np.concatenate([part.labels for part in parts])
+    # masks of one part stay in their file
+    labels = parts[0].labels if len(parts) == 1 else np.concatenate([part.labels for part in parts])
     kind = inputs.kind_of(predictor.preprocess)
     return Outcome(
         data=decoded.name,
