@@ -51,8 +51,13 @@ Masks = list[NDArray[np.uint8]]
 Score = Callable[[PixelCounts], NDArray[np.float64]]
 JUDGED = 4
 """Of so many training images one is scored under `--judge val`."""
+TURNED = "augment=flip, affine 180 0.1 0.2, colour 0.2"
 SETTINGS: dict[str, tuple[str, ...]] = {
     "plan": (),
+    "turned": ("--set", TURNED),
+    "fine": ("--size", "512", "--set", "stride=2"),
+    "fine-turned": ("--size", "512", "--set", "stride=2", "--set", TURNED),
+    "tiles": ("--fit", "tile", "--size", "256"),
 }
 """Candidates of our plan, as options of `fovea train`."""
 

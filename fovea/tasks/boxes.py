@@ -45,7 +45,7 @@ from fovea.tasks.prediction import Prediction
 from fovea.tasks.priors import dimension_clusters
 from fovea.tasks.score import Metric, Score
 from fovea.tasks.task import Criterion, Labels, Rows
-from fovea.tasks.usual import UsualPlan
+from fovea.tasks.usual import TRANSFER, UsualPlan
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -119,6 +119,8 @@ class Boxes(OnImage):
                 **{"optimiser": "adamw", "lr": 0.002, "weight_decay": 0.01, "clip": 5.0, "batch": 16},
                 "augment": ("flip", "affine 5 0.1 0.3", "colour 0.2"),
             },
+            start=TRANSFER,
+            on="centres",
         )
 
     @classmethod
@@ -314,7 +316,7 @@ class Boxes(OnImage):
 
     def figures(self, outputs: "Tensor", labels: Labels) -> BoxFigures:
         """Return average precisions of condensed outputs (N, 100, 6) against boxes (N, M, 7)."""
-        return box_figures(outputs.numpy(), labels, self.names, self.counts(labels, self.names))
+        return box_figures(outputs.numpy(), labels, self.names, self.counts(labels, self.names), least=self.least)
 
     def measured(self, outputs: "Tensor", labels: Labels) -> Measured:
         """Return AP50 with its interval; nothing where no image has an object."""

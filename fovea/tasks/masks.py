@@ -25,7 +25,7 @@ from fovea.tasks.places import Frame, Movement, TargetSource
 from fovea.tasks.prediction import Prediction
 from fovea.tasks.score import Metric, Score
 from fovea.tasks.task import Criterion, Labels, Rows
-from fovea.tasks.usual import UsualPlan
+from fovea.tasks.usual import TRANSFER, UsualPlan
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -136,6 +136,8 @@ class Masks(OnImage):
                 **{"optimiser": "adamw", "lr": 0.003, "weight_decay": 0.01, "clip": 1.0, "batch": 8},
                 "augment": ("flip", "affine 15 0.1 0.2", "colour 0.2"),
             },
+            start=TRANSFER,
+            on="unet_on",
         )
 
     @classmethod

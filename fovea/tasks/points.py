@@ -29,7 +29,7 @@ from fovea.tasks.point_prediction import PointPrediction
 from fovea.tasks.prediction import Prediction
 from fovea.tasks.score import Metric, Score
 from fovea.tasks.task import Criterion, Labels, Rows
-from fovea.tasks.usual import UsualPlan
+from fovea.tasks.usual import TRANSFER, UsualPlan
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -92,6 +92,8 @@ class Points(OnImage):
                 **{"optimiser": "adamw", "lr": 0.001, "weight_decay": 0.01, "clip": 5.0, "batch": 32},
                 "augment": ("flip", "affine 15 0.05 0.15", "colour 0.3"),
             },
+            start=TRANSFER,
+            on="simple_baseline",
         )
 
     @classmethod

@@ -13,6 +13,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from fovea.data.cache.regions import region_sizes
 from fovea.data.dataset import BadFile, Part
 from fovea.data.splits import take
 from fovea.preprocess.decoding import upright_size
@@ -24,7 +25,9 @@ Bad = Sequence[tuple[int, str]]
 
 
 def image_sizes(part: Part) -> Sizes:
-    """Return the size of each image of a part; (0, 0) of a file that cannot be read."""
+    """Return the size of each image, or region, of a part; (0, 0) of a file that cannot be read."""
+    if part.regions is not None:
+        return region_sizes(part)
     if part.files is None:
         return [part.decoded.shape[1:3]] * len(part)  # type: ignore[list-item]
     return [upright_size(file) or (0, 0) for file in part.files]
