@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from fovea.data.shapes import runs_to_text
+from fovea.decoding.runs import runs_to_text
 from fovea.data.sources.annotations.layouts import Asked, load_annotated
 from fovea.data.sources.source import DataSource, find
 from fovea.errors import DataError
