@@ -142,16 +142,14 @@ def routes(site: Site) -> APIRouter:
     asked = [_TOP, _MASKS, _DEADLINE]
     answered: Any = {"responses": {200: {"model": Answers}, **REFUSALS}, "response_class": Response}
 
-    @router.post(
-        "/predict", openapi_extra={"requestBody": BODY, "parameters": [_MODEL, _TOP, _MASKS, _DEADLINE]}, **answered
-    )
+    @router.post("/predict", openapi_extra={"requestBody": BODY, "parameters": [_MODEL, *asked]}, **answered)
     async def predict(request: Request) -> Response:
         """Answer for images by the model that the query names."""
         return await answer(site, request, request.query_params.get("model"))
 
     @router.post(
         "/models/{name}/predict",
-        openapi_extra={"requestBody": BODY, "parameters": [_TOP, _MASKS, _DEADLINE]},
+        openapi_extra={"requestBody": BODY, "parameters": asked},
         **answered,
     )
     async def predict_by(request: Request, name: str) -> Response:
