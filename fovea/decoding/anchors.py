@@ -6,6 +6,7 @@ nine at every place of five maps.
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,17 @@ ANCHOR_SIDES = (32, 64, 128, 256, 512)
 SCALES = (1.0, 2 ** (1 / 3), 2 ** (2 / 3))
 RATIOS = (0.5, 1.0, 2.0)
 """Height by width."""
+
+
+class Level(NamedTuple):
+    """A map whose cells have anchors."""
+
+    cells: tuple[int, int]
+    """Rows and columns."""
+    step: tuple[int, int]
+    """Pixels from cell to cell, down and to the right."""
+    shapes: NDArray[np.float32]
+    """(9, 4): the anchors of the first cell."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,12 +88,20 @@ def pyramid_anchors(size: tuple[int, int]) -> NDArray[np.float32]:
     upper left corners of cells.
     """
     found = []
-    for stride, side in zip(STRIDES, ANCHOR_SIDES, strict=True):
-        rows, columns = _cells(size, stride)
-        y, x = np.mgrid[:rows, :columns] * np.array([size[0] // rows, size[1] // columns])[:, None, None]
+    for (rows, columns), step, shapes in levels(size):
+        y, x = np.mgrid[:rows, :columns] * np.array(step)[:, None, None]
         places = np.stack([x, y, x, y], axis=-1).reshape(-1, 1, 4)
-        found.append((places + _at_a_place(side)).reshape(-1, 4).astype(np.float32))
+        found.append((places + shapes).reshape(-1, 4).astype(np.float32))
     return np.concatenate(found)
+
+
+def levels(size: tuple[int, int]) -> list[Level]:
+    """Return the maps whose cells have anchors in images of `size` (height, width), the finest first."""
+    cells = [_cells(size, stride) for stride in STRIDES]
+    return [
+        Level((rows, columns), (size[0] // rows, size[1] // columns), _at_a_place(side))
+        for (rows, columns), side in zip(cells, ANCHOR_SIDES, strict=True)
+    ]
 
 
 def mirrored_order(size: tuple[int, int]) -> NDArray[np.int64]:

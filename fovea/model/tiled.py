@@ -77,8 +77,8 @@ def _check_side(frame: Preprocess, side: tuple[int, int]) -> None:
         return
     if frame.size[0] != frame.size[1] or frame.crop != 1:
         raise UsageError(
-            f"`tile` (={side[0]}) is brought to the network's input, and this one takes {frame.size[1]}x{frame.size[0]} "
-            "or a part of the image's middle; train with `--fit tile`."
+            f"`tile` (={side[0]}) needs a network with a square input that shows all of an image, and this one sees "
+            f"{frame.size[1]}x{frame.size[0]} pixels by `fit` {frame.fit}; train with `--fit tile`."
         )
 
 

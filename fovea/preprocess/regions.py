@@ -20,13 +20,14 @@ import numpy as np
 from fovea.budget import IMAGE
 from fovea.errors import FoveaError, ImageError, MissingDependencyError, first_line
 from fovea.files import open_regular
+from fovea.preprocess import as_pixels
 from fovea.preprocess.decoding import Pixels, decode, upright_size
 from fovea.preprocess.windows import mirrored
 
 SUFFIXES = (".tif", ".tiff")
 MAX_SIDE = 1_000_000
 """Pixels of a side of a TIFF that is read by parts."""
-KEPT_BYTES = 160_000_000
+KEPT_BYTES = 100_000_000
 """Of decoded tiles and strips that are kept for the next window."""
 HELD = 2
 """Images that are open at a time."""
@@ -71,7 +72,7 @@ class Windows:
 
     def __init__(self, channels: int) -> None:
         self.channels = channels
-        self._open: OrderedDict[Any, Image] = OrderedDict()
+        self._open: OrderedDict[Path, Image] = OrderedDict()
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -102,19 +103,18 @@ class Windows:
             return mirrored(image.inside, image.size, left=left, top=top, size=size)
 
     def _image(self, source: Path | Pixels) -> Image:
-        key = source if isinstance(source, Path) else id(source)
-        if key not in self._open:
+        if not isinstance(source, Path):
+            return Whole(as_pixels(source, channels=self.channels))
+        if source not in self._open:
             while len(self._open) >= HELD:
                 self._open.popitem(last=False)[1].close()
-            self._open[key] = opened(source, channels=self.channels)
-        self._open.move_to_end(key)
-        return self._open[key]
+            self._open[source] = opened(source, channels=self.channels)
+        self._open.move_to_end(source)
+        return self._open[source]
 
 
-def opened(source: Path | Pixels, *, channels: int) -> Image:
-    """Return an image of which windows can be read: an array, a file that is decoded whole, or a large TIFF."""
-    if not isinstance(source, Path):
-        return Whole(source)
+def opened(source: Path, *, channels: int) -> Image:
+    """Return a file of which windows can be read: one that is decoded whole, or a large TIFF."""
     if source.suffix.lower() in SUFFIXES and upright_size(source) is None:
         return LargeTiff(source, channels=channels)
     try:

@@ -5,14 +5,14 @@ float32: class, x0, y0, x1, y1 in pixels of the input, 1 for a crowd; class -1 w
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fovea.decoding.anchors import Anchored, mirrored_order, pyramid_anchors
+from fovea.decoding.anchors import Anchored, levels, mirrored_order, pyramid_anchors
 from fovea.decoding.boxes import SIDES
 from fovea.decoding.centres import Centres
 from fovea.decoding.grids import PARTS, VOC_PRIORS, Grid, Kept, OneBox, PriorGrid
@@ -24,11 +24,14 @@ MOST = 100
 """Objects that are kept of an image."""
 LEAST = 0.01
 """Score from which on an object is kept, 0 to 1: average precision counts what is found late too."""
+ANCHORED = ("size", "most", "candidates", "least", "overlap")
 Priors = tuple[tuple[float, float], ...]
 
 
 class Decoder(Protocol):
     """How outputs of one form become boxes."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
 
     def decoded(self, outputs: NDArray[np.floating]) -> list[NDArray[np.float64]]:
         """Return what was found in each image: (D, 6) float64 of class, x0, y0, x1, y1, score; the best first."""
@@ -54,6 +57,14 @@ class BoxForm(ABC):
     @abstractmethod
     def decoder(self) -> Decoder:
         """How answers become boxes."""
+
+    def score_of(self, logits: "Tensor") -> "Tensor":
+        """Return the score, 0 to 1, that `decoder` makes of each of `class_logits`."""
+        return logits.sigmoid()
+
+    def decoder_fields(self) -> dict[str, Any]:
+        """Return what `decoder` goes by as JSON values, for pages that decode in a browser."""
+        return asdict(self.decoder)
 
     @abstractmethod
     def loss(self, outputs: "Tensor", boxes: "Tensor") -> "Tensor":
@@ -118,6 +129,11 @@ class AnchorForm(BoxForm):
         """Deltas of the anchors with the highest scores, and suppression."""
         return Anchored(anchors=self.anchors, size=self.size, most=MOST, least=LEAST)
 
+    def decoder_fields(self) -> dict[str, Any]:
+        """Return the fields of `decoder` with the maps that have anchors instead of these."""
+        maps = [{"cells": cells, "step": step, "shapes": shapes.tolist()} for cells, step, shapes in levels(self.size)]
+        return {"levels": maps, **{name: getattr(self.decoder, name) for name in ANCHORED}}
+
     def loss(self, outputs: "Tensor", boxes: "Tensor") -> "Tensor":
         """Return the focal loss, and L1 of the deltas."""
         import torch
@@ -172,6 +188,10 @@ class GridForm(BoxForm):
         found[:, x] = 1 - found[:, x]
         return found
 
+    def score_of(self, logits: "Tensor") -> "Tensor":
+        """Return them as they are."""
+        return logits
+
     def class_logits(self, outputs: "Tensor") -> "Tensor":
         """Return the scores: confidence of each box times that of the class in its cell."""
         confidence = outputs[:, None, PARTS - 1 : self.boxes * PARTS : PARTS]
@@ -204,6 +224,10 @@ class PriorGridForm(BoxForm):
         each = PARTS + self.classes
         found[:, ::each] = -found[:, ::each]
         return found
+
+    def score_of(self, logits: "Tensor") -> "Tensor":
+        """Return what they are logarithms of."""
+        return logits.exp()
 
     def class_logits(self, outputs: "Tensor") -> "Tensor":
         """Return the logarithms of the scores: confidence times the probability of the class."""
@@ -240,6 +264,10 @@ class OneBoxForm(BoxForm):
         left, right = self.classes, self.classes + 2
         found[:, left], found[:, right] = 1 - outputs[:, right], 1 - outputs[:, left]
         return found
+
+    def score_of(self, logits: "Tensor") -> "Tensor":
+        """Return the probabilities of the classes."""
+        return logits.softmax(1)
 
     def class_logits(self, outputs: "Tensor") -> "Tensor":
         """Return the logits."""

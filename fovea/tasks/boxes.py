@@ -36,15 +36,16 @@ from fovea.tasks.box_scoring import (
     measured_ap50,
     missed_and_wrong,
 )
-from fovea.tasks.drawn import boxed
+from fovea.tasks.drawn import boxed, colours
 from fovea.tasks.figures import Measured, Mistake
+from fovea.tasks.focus import Focus, Wanted, box
 from fovea.tasks.on_image import OnImage
 from fovea.tasks.places import Frame, Movement
 from fovea.tasks.prediction import Prediction
 from fovea.tasks.priors import dimension_clusters
 from fovea.tasks.score import Metric, Score
 from fovea.tasks.task import Criterion, Labels, Rows
-from fovea.tasks.usual import UsualPlan
+from fovea.tasks.usual import TRANSFER, UsualPlan
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -53,6 +54,7 @@ AP50 = Metric("ap50", "AP50", share=True)
 WITH_PRIORS, CELL = "yolo2", 32
 """The form that has priors, and pixels of the input in a cell of it."""
 MOST_CELLS = 10_000
+SURE_ENOUGH = "those of a score that is worth telling, the surest first"
 LEAST_VISIBLE = 0.25
 """Of a box: where less lies on the input, it is no object there."""
 
@@ -117,6 +119,8 @@ class Boxes(OnImage):
                 **{"optimiser": "adamw", "lr": 0.002, "weight_decay": 0.01, "clip": 5.0, "batch": 16},
                 "augment": ("flip", "affine 5 0.1 0.3", "colour 0.2"),
             },
+            start=TRANSFER,
+            on="centres",
         )
 
     @classmethod
@@ -279,6 +283,17 @@ class Boxes(OnImage):
         """Return what was found with a score that is worth telling, of one row (100, 6)."""
         kept = row[(row[:, CLASS] >= 0) & (row[:, SCORE] >= self.least)]
         return BoxPrediction.of(kept.astype(np.float64), self.names)
+
+    def focus(self, outputs: "Tensor", wanted: Wanted) -> Focus:
+        """Return the object with a number, 1 the surest that is told, or at a place."""
+        row = self.rows_of(outputs.detach().cpu().numpy())[0]
+        return box(outputs, row[(row[:, CLASS] >= 0) & (row[:, SCORE] >= self.least)], self.names, self.form, wanted)
+
+    def on_page(self) -> dict[str, Any]:
+        """Return form and decoder of the outputs, and from which score on boxes are told."""
+        decoding = {"form": self.form_name, "decoder": self.form.decoder_fields(), "least": self.least}
+        lead = f"Finds objects of {len(self.names)} classes in an image."
+        return {"kind": "boxes", **decoding, "colours": colours(self.names), "lead": lead, "remark": SURE_ENOUGH}
 
     def in_image(self, prediction: Prediction, frame: Frame, size: tuple[int, int]) -> Prediction:
         """Return boxes of the input as boxes of its image, cut at its edges."""

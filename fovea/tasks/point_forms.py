@@ -7,7 +7,7 @@ float32: x and y in pixels of the input, 0 where a point is not labelled.
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,10 @@ class PointForm(ABC):
     @abstractmethod
     def found(self, outputs: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return where points were found, (N, P, 3): x, y in pixels of the input, and score."""
+
+    def decoder_fields(self) -> dict[str, Any]:
+        """Return what `found` goes by as JSON values, for pages that decode in a browser."""
+        return {"size": self.size, "stride": STRIDE}
 
     @abstractmethod
     def loss(self, outputs: "Tensor", points: "Tensor") -> "Tensor":

@@ -17,8 +17,9 @@ from fovea.errors import DataError
 from fovea.metrics.points import box_sizes, correct_points, normalised_errors, point_distances
 from fovea.metrics.resampling import mean_interval
 from fovea.tasks import check_loss, register
-from fovea.tasks.drawn import pointed
+from fovea.tasks.drawn import colours, pointed
 from fovea.tasks.figures import Measured, Mistake
+from fovea.tasks.focus import Focus, Wanted, point
 from fovea.tasks.on_image import OnImage
 from fovea.tasks.opposites import Opposites, opposites_by_name, opposites_by_place
 from fovea.tasks.places import Frame, Movement
@@ -28,12 +29,13 @@ from fovea.tasks.point_prediction import PointPrediction
 from fovea.tasks.prediction import Prediction
 from fovea.tasks.score import Metric, Score
 from fovea.tasks.task import Criterion, Labels, Rows
-from fovea.tasks.usual import UsualPlan
+from fovea.tasks.usual import TRANSFER, UsualPlan
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 NME = Metric("nme", "normalised mean error", higher_is_better=False, share=True)
+HEIGHTS = "beside each point its score, as the height of its heat map"
 NEAR = 0.1
 """Of the longer side of the points' box: so near is right."""
 
@@ -90,6 +92,8 @@ class Points(OnImage):
                 **{"optimiser": "adamw", "lr": 0.001, "weight_decay": 0.01, "clip": 5.0, "batch": 32},
                 "augment": ("flip", "affine 15 0.05 0.15", "colour 0.3"),
             },
+            start=TRANSFER,
+            on="simple_baseline",
         )
 
     @classmethod
@@ -145,11 +149,15 @@ class Points(OnImage):
         """That of the form."""
         return self.form.output_shape
 
+    @property
+    def form_name(self) -> str:
+        """The form of the network's answers, by its loss."""
+        return next(form for form, loss in POINT_LOSSES.items() if loss == self.loss)
+
     @cached_property
     def form(self) -> PointForm:
         """How the network's answers are learned and read."""
-        name = next(form for form, loss in POINT_LOSSES.items() if loss == self.loss)
-        return POINT_FORMS[name](points=len(self.names), size=self.size)
+        return POINT_FORMS[self.form_name](points=len(self.names), size=self.size)
 
     def for_input(self, size: Sequence[int]) -> Self:
         """Return the task of a network for inputs of this `size` (H, W): coordinates are told in sides of it."""
@@ -214,6 +222,19 @@ class Points(OnImage):
     def prediction(self, row: Rows) -> PointPrediction:
         """Return the points of one row (P, 3)."""
         return PointPrediction.of(row.astype(np.float64), self.names)
+
+    def focus(self, outputs: "Tensor", wanted: Wanted) -> Focus:
+        """Return the point with a number, or the nearest to a place."""
+        index = point(self.rows_of(outputs.detach().cpu().numpy())[0], self.names, wanted)
+        return Focus(
+            answer=index, text=self.names[index], evidence=lambda outputs: self.form.evidence(outputs)[:, index]
+        )
+
+    def on_page(self) -> dict[str, Any]:
+        """Return form and decoder of the outputs."""
+        decoding = {"form": self.form_name, "decoder": self.form.decoder_fields()}
+        lead = f"Finds {len(self.names)} points in an image."
+        return {"kind": "points", **decoding, "colours": colours(self.names), "lead": lead, "remark": HEIGHTS}
 
     def in_image(self, prediction: Prediction, frame: Frame, size: tuple[int, int]) -> Prediction:
         """Return points of the input as points of its image."""

@@ -89,7 +89,7 @@ def _tower(outputs: int, bias: float, width: int) -> nn.Sequential:
     layers["answers"] = nn.Conv2d(width, outputs, 3, padding=1)
     for layer in layers.values():
         if isinstance(layer, nn.Conv2d):
-            nn.init.normal_(layer.weight, std=0.01)
+            nn.init.normal_(layer.weight, std=0.01 * (WIDTH / width) ** 0.5)  # paper: 0.01, of 256 channels
             nn.init.zeros_(layer.get_parameter("bias"))
     nn.init.constant_(layers["answers"].get_parameter("bias"), bias)
     return nn.Sequential(OrderedDict(layers))
@@ -169,6 +169,7 @@ _register = partial(
     input=(3, 800, 800),
     answers="boxes",
     form="anchors",
+    training={"arguments": {"frozen_norm": False}},  # those of random weights have seen no images
 )
 
 

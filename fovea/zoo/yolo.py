@@ -182,7 +182,7 @@ _v2 = partial(
 )
 
 
-@_v1(params=271_703_550, macs=20_285_153_280, decks=("002",))
+@_v1(params=271_703_550, macs=20_285_153_280, decks=("002",), training={"arguments": {"batch_norm": True}})
 def yolo_v1(
     classes: int = 20, *, c_in: int = 3, size: int = 448, width: float = 1.0, batch_norm: bool = False
 ) -> Classifier:
