@@ -3,7 +3,7 @@
 Pictures are (H, W, 3) uint8 0..255.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw
 
 from fovea.data.dataset import Dataset, Part
 from fovea.data.masks import DrawnMask, MaskFile, packed
+from fovea.data.target_faults import Place
 from fovea.errors import ImageError
 from fovea.preprocess import Pixels, decode
 from fovea.preprocess.decoding import upright_size
@@ -38,12 +39,7 @@ def fault_picture(dataset: Dataset, fault: Mapping[str, Any]) -> Pixels | None:
         image, size = _image(part, index)
     except ImageError:
         return None
-    scale = image.shape[1] / size[1]
-    if dataset.task == "masks":
-        return _side_by_side(image, _mask(part.labels[index], size), scale)
-    own = part.labels[index].reshape(-1, part.labels[index].shape[-1])
-    others = own[own[:, 0] >= 0, 1:5] if dataset.task == "boxes" else np.zeros((0, 4))
-    return _with_places(image, np.asarray(fault["places"], np.float64).reshape(-1, 4) * scale, others * scale)
+    return _DRAWN[dataset.task](image, image.shape[1] / size[1], part.labels[index], fault["places"])
 
 
 def _image(part: Part, index: int) -> tuple[Pixels, tuple[int, int]]:
@@ -85,8 +81,9 @@ def _stored(label: MaskFile) -> Pixels:
     return np.where(known[..., None], painted(classes), np.uint8(WRONG))
 
 
-def _side_by_side(image: Pixels, mask: Pixels | None, scale: float) -> Pixels:
-    """Return an image and its mask beside it, both reduced by `scale`."""
+def _side_by_side(image: Pixels, scale: float, label: Any, _: Sequence[Place]) -> Pixels:
+    """Return an image and its mask beside it, both reduced by `scale`; the image alone without one."""
+    mask = _mask(label, (round(len(image) / scale), round(image.shape[1] / scale)))
     if mask is None:
         return image
     sides = [max(1, min(round(side * scale), 2 * SIDE)) for side in mask.shape[1::-1]]
@@ -95,6 +92,20 @@ def _side_by_side(image: Pixels, mask: Pixels | None, scale: float) -> Pixels:
     canvas[: len(image), : image.shape[1]] = image
     canvas[: len(mask), image.shape[1] + GAP :] = mask
     return canvas
+
+
+def _with_boxes(image: Pixels, scale: float, boxes: NDArray[np.float32], wrong: Sequence[Place]) -> Pixels:
+    """Return an image with its boxes (M, 6), those that are wrong in red."""
+    return _with_places(image, _scaled(wrong, scale), boxes[boxes[:, 0] >= 0, 1:5].astype(np.float64) * scale)
+
+
+def _with_points(image: Pixels, scale: float, _: NDArray[np.float32], wrong: Sequence[Place]) -> Pixels:
+    """Return an image with the points that are wrong."""
+    return _with_places(image, _scaled(wrong, scale), np.zeros((0, 4)))
+
+
+def _scaled(places: Sequence[Place], scale: float) -> NDArray[np.float64]:
+    return np.asarray(places, np.float64).reshape(-1, 4) * scale
 
 
 def _with_places(image: Pixels, wrong: NDArray[np.float64], others: NDArray[np.float64]) -> Pixels:
@@ -117,3 +128,8 @@ def _with_places(image: Pixels, wrong: NDArray[np.float64], others: NDArray[np.f
             else:
                 draw.rectangle((a, b, max(a, c - 1), max(b, d - 1)), outline=colour, width=width)
     return np.asarray(canvas)
+
+
+Drawn = Callable[[Pixels, float, Any, Sequence[Place]], Pixels]
+_DRAWN: Mapping[str, Drawn] = {"masks": _side_by_side, "boxes": _with_boxes, "points": _with_points}
+"""What shows a fault, by kind of target: of the reduced image, by how much it is, its label, and the places."""
