@@ -41,9 +41,8 @@ def test_a_training_ends_with_a_score_and_a_page(trained):
 def test_the_kind_is_guessed_from_what_is_found(trained):
     kind, data, _ = trained
     dataset = fovea.find(data)
-    # a list with a label and a box for each image may be meant for either
-    assert dataset.task == ("classes" if kind == "boxes" else kind)
-    assert kind == "boxes" or any(f"the task is `{kind}`" in note for note in dataset.notes)
+    assert dataset.task == kind
+    assert any(f"the task is `{kind}`" in note for note in dataset.notes)
 
 
 def test_evaluation_gives_what_training_wrote_on_the_card(trained, tmp_path):

@@ -65,6 +65,9 @@ class Part:
     """(N,) files still to be decoded."""
     pixels: Images | None = None
     """(N, H, W, C) uint8 0..255, possibly memory-mapped read-only."""
+    regions: NDArray[np.int64] | None = None
+    """(N, 4) x0, y0, x1, y1 in pixels of the upright image: the part of each file that is its sample, and that its
+    label tells of; None where that is the image."""
     tiles: Tiles | None = None
     """Which windows of which images the rows are; None where each is an image."""
 

@@ -15,6 +15,7 @@ from fovea.data.sources.source import DataSource, Reading
 from fovea.data.splits import split_validation
 from fovea.display import Display
 from fovea.errors import DataError, unknown
+from fovea.evaluation.joined import is_tiled, joined_outcome
 from fovea.evaluation.outcome import Outcome
 from fovea.inputs.interface import Stored
 from fovea.inputs.views import PLAIN, Protocol
@@ -147,7 +148,12 @@ def outcome_of(
     batch: int = 256,
     progress: Progress | None = None,
 ) -> Outcome:
-    """Return what the network says of all parts of a decoded data set, its labels as those of the network."""
+    """Return what the network says of all parts of a decoded data set, its labels as those of the network.
+
+    Where the rows are tiles, it is what it says of the whole images.
+    """
+    if is_tiled(decoded):
+        return joined_outcome(predictor, decoded, split=split, protocol=protocol, batch=batch, progress=progress)
     parts = tuple(decoded.parts.values())
     outputs = [predictor.outputs(part.decoded, protocol, batch=batch, progress=progress) for part in parts]
     labels = np.concatenate([part.labels for part in parts])

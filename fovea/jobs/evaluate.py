@@ -75,6 +75,8 @@ def evaluate(
     kind = inputs.kind_of(predictor.preprocess)
     if robust and not kind.pictures:
         raise UsageError(f"`--robust` disturbs images; this network sees {kind.nouns}: leave it out.")
+    if robust and getattr(predictor.preprocess, "tiles", False):
+        raise UsageError("`--robust` disturbs whole images, and this network sees tiles: leave it out.")
     if target.lies_on_image and (protocol.places > 1 or protocol.scales != (1.0,)):
         raise UsageError(
             f"`--crops` and `--scales` average answers for the whole image, and this model predicts {target.noun}; "

@@ -224,6 +224,10 @@ def _matching(pattern: str, kind: InputKind) -> Iterator[str]:
 
 def _check_ensemble(members: Sequence[Predictor]) -> None:
     first = members[0].target
+    if len(members) > 1 and first.lies_on_image:
+        raise UsageError(
+            f"An ensemble averages probabilities or numbers, and these models predict {first.noun}; give one model."
+        )
     if len({member.preprocess.input for member in members}) > 1:
         raise UsageError("The models of an ensemble must see the same kind of input, and these do not.")
     for other in members[1:]:
@@ -289,6 +293,8 @@ def _mean_scores(members: Sequence[Predictor], images: Sequence[ByPreprocessing]
     """Return the mean of the members' decoded outputs, columns in the order of the first member's classes."""
     if not images:
         return np.empty((0, 0))
+    if len(members) == 1:
+        return members[0].scores(np.stack([pixels[members[0].preprocess] for pixels in images]))
     scores = []
     for member in members:
         rows = member.scores(np.stack([pixels[member.preprocess] for pixels in images]))

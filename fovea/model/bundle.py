@@ -23,7 +23,7 @@ from fovea.devices import device_named
 from fovea.errors import BundleError, UsageError, first_line
 from fovea.errors import listed as quoted
 from fovea.inputs.interface import Preprocessing, Stored
-from fovea.inputs.reading import Picture, listed, read_sample
+from fovea.inputs.reading import Picture, check_one_tile, listed, read_sample
 from fovea.inputs.views import PLAIN, Protocol
 from fovea.layers import Unfilled, copied, placed
 from fovea.measurement.memory import one_input_bytes
@@ -84,10 +84,10 @@ class Bundle:
         or a list of any.
 
         Raises:
-            ImageError: a file that cannot be decoded.
+            ImageError: a file that cannot be decoded, or an image of several tiles, for a network that sees these.
             UsageError: an array or object that is no image.
         """
-        pixels = [self.read(image) for image in listed(images, self._axes)]
+        pixels = [self._read_whole(image) for image in listed(images, self._axes)]
         if not pixels:
             return []
         return [self.target.prediction(row) for row in self.scores(np.stack(pixels), batch=batch)]
@@ -154,6 +154,10 @@ class Bundle:
     def read(self, image: Picture) -> Stored:
         """Return a path, the bytes of a file, a PIL image or an array as one stored sample: (H, W, C) uint8 0..255."""
         return read_sample(image, self.preprocess)
+
+    def _read_whole(self, image: Picture) -> Stored:
+        check_one_tile(image, self.preprocess)
+        return self.read(image)
 
     @property
     def _axes(self) -> int:

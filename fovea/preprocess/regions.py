@@ -27,7 +27,7 @@ from fovea.preprocess.windows import mirrored
 SUFFIXES = (".tif", ".tiff")
 MAX_SIDE = 1_000_000
 """Pixels of a side of a TIFF that is read by parts."""
-KEPT_BYTES = 160_000_000
+KEPT_BYTES = 100_000_000
 """Of decoded tiles and strips that are kept for the next window."""
 HELD = 2
 """Images that are open at a time."""

@@ -58,6 +58,10 @@ class BoxForm(ABC):
     def decoder(self) -> Decoder:
         """How answers become boxes."""
 
+    def score_of(self, logits: "Tensor") -> "Tensor":
+        """Return the score, 0 to 1, that `decoder` makes of each of `class_logits`."""
+        return logits.sigmoid()
+
     def decoder_fields(self) -> dict[str, Any]:
         """Return what `decoder` goes by as JSON values, for pages that decode in a browser."""
         return asdict(self.decoder)
@@ -184,6 +188,10 @@ class GridForm(BoxForm):
         found[:, x] = 1 - found[:, x]
         return found
 
+    def score_of(self, logits: "Tensor") -> "Tensor":
+        """Return them as they are."""
+        return logits
+
     def class_logits(self, outputs: "Tensor") -> "Tensor":
         """Return the scores: confidence of each box times that of the class in its cell."""
         confidence = outputs[:, None, PARTS - 1 : self.boxes * PARTS : PARTS]
@@ -216,6 +224,10 @@ class PriorGridForm(BoxForm):
         each = PARTS + self.classes
         found[:, ::each] = -found[:, ::each]
         return found
+
+    def score_of(self, logits: "Tensor") -> "Tensor":
+        """Return what they are logarithms of."""
+        return logits.exp()
 
     def class_logits(self, outputs: "Tensor") -> "Tensor":
         """Return the logarithms of the scores: confidence times the probability of the class."""
@@ -252,6 +264,10 @@ class OneBoxForm(BoxForm):
         left, right = self.classes, self.classes + 2
         found[:, left], found[:, right] = 1 - outputs[:, right], 1 - outputs[:, left]
         return found
+
+    def score_of(self, logits: "Tensor") -> "Tensor":
+        """Return the probabilities of the classes."""
+        return logits.softmax(1)
 
     def class_logits(self, outputs: "Tensor") -> "Tensor":
         """Return the logits."""

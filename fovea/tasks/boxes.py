@@ -38,6 +38,7 @@ from fovea.tasks.box_scoring import (
 )
 from fovea.tasks.drawn import boxed, colours
 from fovea.tasks.figures import Measured, Mistake
+from fovea.tasks.focus import Focus, Wanted, box
 from fovea.tasks.on_image import OnImage
 from fovea.tasks.places import Frame, Movement
 from fovea.tasks.prediction import Prediction
@@ -283,6 +284,11 @@ class Boxes(OnImage):
         kept = row[(row[:, CLASS] >= 0) & (row[:, SCORE] >= self.least)]
         return BoxPrediction.of(kept.astype(np.float64), self.names)
 
+    def focus(self, outputs: "Tensor", wanted: Wanted) -> Focus:
+        """Return the object with a number, 1 the surest that is told, or at a place."""
+        row = self.rows_of(outputs.detach().cpu().numpy())[0]
+        return box(outputs, row[(row[:, CLASS] >= 0) & (row[:, SCORE] >= self.least)], self.names, self.form, wanted)
+
     def on_page(self) -> dict[str, Any]:
         """Return form and decoder of the outputs, and from which score on boxes are told."""
         decoding = {"form": self.form_name, "decoder": self.form.decoder_fields(), "least": self.least}
@@ -310,7 +316,7 @@ class Boxes(OnImage):
 
     def figures(self, outputs: "Tensor", labels: Labels) -> BoxFigures:
         """Return average precisions of condensed outputs (N, 100, 6) against boxes (N, M, 7)."""
-        return box_figures(outputs.numpy(), labels, self.names, self.counts(labels, self.names))
+        return box_figures(outputs.numpy(), labels, self.names, self.counts(labels, self.names), least=self.least)
 
     def measured(self, outputs: "Tensor", labels: Labels) -> Measured:
         """Return AP50 with its interval; nothing where no image has an object."""

@@ -15,6 +15,7 @@ from fovea.errors import DataError
 from fovea.metrics.masks import VOID, PixelCounts, mask_interval, mean_iou, pixel_counts
 from fovea.tasks import register
 from fovea.tasks.figures import Measured, Mistake
+from fovea.tasks.focus import Focus, Wanted, region
 from fovea.tasks.mask_colours import overlaid, palette
 from fovea.tasks.mask_figures import MaskFigures
 from fovea.tasks.mask_prediction import MaskPrediction
@@ -269,6 +270,10 @@ class Masks(OnImage):
     def prediction(self, row: Rows) -> MaskPrediction:
         """Return the mask of one row (2, H, W), with the probability of each pixel."""
         return MaskPrediction.of(np.asarray(row[0], np.uint8), self.names, probability=row[1] / np.float32(255))
+
+    def focus(self, outputs: "Tensor", wanted: Wanted) -> Focus:
+        """Return the region at a place."""
+        return region(outputs, self.names, wanted)
 
     def on_page(self) -> dict[str, Any]:
         """Return the colours of the classes: the file holds the mask."""

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fovea.errors import UsageError
+from fovea.tasks.focus import Focus, Wanted
 from fovea.tasks.places import Frame, Movement, StoredTarget
 from fovea.tasks.prediction import Prediction
 from fovea.tasks.usual import UsualPlan
@@ -97,6 +98,13 @@ class Placement:
     def watched(self, rows: NDArray[Any]) -> NDArray[np.float64]:
         """Return (N, k) float64 of rows (N, K, ...), whose largest number says how sure each answer is, for drift."""
         return rows
+
+    def focus(self, outputs: "Tensor", wanted: Wanted) -> Focus:
+        """Return one thing that a network's own outputs (1, K, ...) show: a region, a box or a point.
+
+        Raises: UsageError where answers have no place, or there is none such.
+        """
+        raise UsageError(f"`at` and `object` are for what lies on an image, and this model predicts {self.noun}.")
 
     def on_page(self) -> dict[str, Any]:
         """Return how a page in a browser decodes and draws outputs, as JSON values; empty where they have no place.

@@ -19,6 +19,7 @@ from fovea.metrics.resampling import mean_interval
 from fovea.tasks import check_loss, register
 from fovea.tasks.drawn import colours, pointed
 from fovea.tasks.figures import Measured, Mistake
+from fovea.tasks.focus import Focus, Wanted, point
 from fovea.tasks.on_image import OnImage
 from fovea.tasks.opposites import Opposites, opposites_by_name, opposites_by_place
 from fovea.tasks.places import Frame, Movement
@@ -221,6 +222,13 @@ class Points(OnImage):
     def prediction(self, row: Rows) -> PointPrediction:
         """Return the points of one row (P, 3)."""
         return PointPrediction.of(row.astype(np.float64), self.names)
+
+    def focus(self, outputs: "Tensor", wanted: Wanted) -> Focus:
+        """Return the point with a number, or the nearest to a place."""
+        index = point(self.rows_of(outputs.detach().cpu().numpy())[0], self.names, wanted)
+        return Focus(
+            answer=index, text=self.names[index], evidence=lambda outputs: self.form.evidence(outputs)[:, index]
+        )
 
     def on_page(self) -> dict[str, Any]:
         """Return form and decoder of the outputs."""

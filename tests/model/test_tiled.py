@@ -16,6 +16,7 @@ from fovea.model.bundle import Bundle
 from fovea.model.tiled import Asking, said_of, tiling_of
 from fovea.preprocess import Preprocess
 from fovea.preprocess.windows import mirrored
+from fovea.tasks.joining import joining_of
 from fovea.zoo.unet import Form, _unet
 
 NAMES = {"masks": ("ground", "cell"), "boxes": ("cell",), "points": ("eye",)}
@@ -138,3 +139,9 @@ def test_what_does_not_go_with_tiles_is_said(predictor, given, message):
 
 def test_a_grid_of_one_tile_is_that_tile():
     assert len(Grid((32, 32), (32, 32), 8)) == 1
+
+
+@pytest.mark.parametrize("kind", ["classes", "points", "number"])
+def test_what_has_one_answer_for_an_image_is_not_cut(kind):
+    with pytest.raises(UsageError, match="Tiles are for masks and boxes"):
+        joining_of(tasks.kind(kind))

@@ -15,6 +15,7 @@ import numpy as np
 from fovea import inputs
 from fovea.data.cache.decoding import Header, Pixels, Sources, Storing, decode_into
 from fovea.data.cache.read_only import whole_entry
+from fovea.data.cache.regions import StoredRegion, region_key, region_sources
 from fovea.data.cache.targets import Laying, image_sizes, without
 from fovea.data.cache.tiles import StoredWindow, complete, key_of, sources_of, windows_of, with_cut_labels
 from fovea.data.dataset import BadFile, Dataset, Part
@@ -73,8 +74,9 @@ def decode_dataset(
             parts[name] = part
             advance(len(part))
         else:
-            entry = cache_folder() / _entry_name(f"{dataset.name}-{name}", part, wanted)
-            pixels, bad = decode(entry, _sources(part), preprocess=wanted)
+            entry = cache_folder() / _entry_name(f"{dataset.name}-{name}", part, wanted, further=region_key(part))
+            storing = wanted if part.regions is None else StoredRegion(frame=wanted)
+            pixels, bad = decode(entry, _sources(part), preprocess=storing)
             part = without(part, bad, bad_files)
             parts[name] = replace(part, files=None, pixels=pixels)
         if dataset.kind.lies_on_image:
@@ -148,6 +150,8 @@ def _kept_or_decoded(
 
 
 def _sources(part: Part) -> Sources:
+    if part.regions is not None:
+        return region_sources(part)
     return part.files if part.files is not None else part.decoded
 
 

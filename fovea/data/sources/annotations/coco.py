@@ -20,6 +20,7 @@ from fovea.data.shapes import Shape, from_runs, runs_from_text
 from fovea.data.sources.annotations.assembly import Sample, assembled
 from fovea.data.sources.annotations.boxes import Box, Boxed, ImageFiles, boxes_dataset
 from fovea.data.sources.annotations.documents import LARGEST_JSON, read_bytes, read_json
+from fovea.data.sources.annotations.objects import samples_of
 from fovea.data.sources.annotations.points import points_dataset
 from fovea.data.sources.archives import Progress
 from fovea.data.sources.folders import is_ignored, subfolders
@@ -233,11 +234,15 @@ def _boxes(read: Sequence[Coco], images: ImageFiles, name: str, known: Sequence[
 
 
 def _box(entry: Fields, file: Coco) -> Box:
+    return Box(_name(entry, file), *_corners(entry), _is_crowd(entry))
+
+
+def _corners(entry: Fields) -> tuple[float, float, float, float]:
     values = _numbers(entry, "bbox")
     if len(values) != 4:
         raise entry.fault(f"`{entry.place}bbox` must be x, y, width and height")
     x, y, width, height = values
-    return Box(_name(entry, file), x, y, x + width, y + height, _is_crowd(entry))
+    return x, y, x + width, y + height
 
 
 def _is_crowd(entry: Fields) -> bool:
@@ -322,13 +327,27 @@ def _points(read: Sequence[Coco], images: ImageFiles, name: str, known: Sequence
     names = next((category.points for file in read for category in file.categories.values() if category.points), ())
     if not names:
         raise DataError(f"`{read[0].file}` names no keypoints in its categories; `--task points` needs them.")
-    samples, several = [], 0
-    for file, image, called, path in there:
-        found = [points for entry in image.found if (points := _keypoints(entry, len(names))) is not None]
-        several += len(found) > 1
-        if len(found) == 1:
-            samples.append(Sample(file.part, called, path, found[0]))
-    notes = [f"{several:,} images with the points of several objects are left out: one object is learned"]
+    found = [
+        [
+            (_corners(entry) if "bbox" in entry.values else None, points)
+            for entry in image.found
+            if (points := _keypoints(entry, len(names))) is not None
+        ]
+        for _, image, _, _ in there
+    ]
+    several = sum(len(objects) > 1 for objects in found)
+    samples = [
+        sample
+        for (file, image, called, path), objects in zip(there, found, strict=True)
+        for sample in (
+            samples_of(Sample(file.part, called, path, None), image.size, objects)
+            if several
+            else [Sample(file.part, called, path, points) for _, points in objects]
+        )
+    ]
+    notes = [
+        f"{several:,} images have points of several objects: each object is a sample, its box enlarged by a quarter"
+    ]
     names = checked_names(names, where=f"`{read[0].file}`")
     return points_dataset(samples, name=name, names=names, notes=notes if several else (), bad=bad)
 
