@@ -219,6 +219,14 @@ class LargeTiff:
 
     def inside(self, left: int, top: int, width: int, height: int) -> Pixels:
         """Return a window that lies in the image. Raises: ImageError where a part of it is damaged."""
+        try:
+            return self._inside(left, top, width, height)
+        except FoveaError:
+            raise
+        except Exception as error:  # damaged tags may raise anything
+            raise ImageError(f"`{self.path}`: a part of it cannot be read: {first_line(error)}.") from error
+
+    def _inside(self, left: int, top: int, width: int, height: int) -> Pixels:
         window = np.empty((height, width, self.channels), np.uint8)
         for index in self._touched(left, top, width, height):
             segment = self._segment(index)
