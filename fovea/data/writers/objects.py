@@ -23,7 +23,7 @@ from fovea.texts import in_cell
 
 MOST_NUMBERED = 65_535
 """What 16 bits can number."""
-COLUMNS = ("image", "number", "class", "area", "x0", "y0", "x1", "y1", "x", "y", "probability")
+COLUMNS = tuple("image number class area x0 y0 x1 y1 x y probability".split())
 
 
 class ObjectRow(NamedTuple):
