@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fovea.data.shapes import object_runs, runs_to_text
+from fovea.data.shapes import object_runs
 from fovea.data.writers.coco import DECIMALS, annotated, write_document
+from fovea.decoding.runs import runs_to_text
 from fovea.errors import DataError
 from fovea.instances import MaskObjects, Objects, mean_inside, measures
 from fovea.storage import write_atomically
