@@ -137,7 +137,10 @@ def measure_instances(
         true = _given(outcome, found, decoded, frame, indices)
     else:
         true = _told_apart(outcome, singling)
-    pairs, counts, qualities, kept = [], [], [], {}
+    pairs: list[Compared] = []
+    counts: list[PanopticCounts] = []
+    qualities: list[tuple[float, int]] = []
+    kept: dict[int, tuple[NDArray[np.int32], NDArray[np.int32]]] = {}
     for image, truth in enumerate(true):
         answer = _found(outcome.outputs[image].numpy(), truth, singling, names)
         pairs.append(compared_segments(truth, answer))
