@@ -181,6 +181,13 @@ COMMANDS = (
         "comes about; [docs/studio.md](docs/studio.md)",
         ("fovea.jobs.studio:studio",),
     ),
+    Command(
+        "errata",
+        "[DECK]",
+        "where the slides of the lectures are wrong, each with the command that shows the right figure; "
+        "[docs/studio.md](docs/studio.md#errata)",
+        ("fovea.jobs.errata:errata",),
+    ),
     Command("info", "MODEL", "the card of a model file; [docs/bundle.md](docs/bundle.md)", ("fovea.jobs.info:info",)),
     Command(
         "doctor", "", "what this machine has, and what is missing for which command", ("fovea.jobs.doctor:doctor",)

@@ -12,7 +12,7 @@ import fovea
 ROOT = Path(fovea.__file__).parent
 
 FLOORS = (
-    ("errors", "budget", "files", "shapes", "storage", "texts", "fields", "signatures", "commands", "decoding"),
+    ("errors", "budget", "files", "shapes", "storage", "texts", "fields", "signatures", "commands", "decoding", "course"),
     (
         "layers",
         "registry",
@@ -59,6 +59,7 @@ ONLY = {
     "texts": set(),
     "signatures": set(),
     "commands": set(),
+    "course": set(),
     "card": set(),
     "decoding": {"numpy"},
     "reference": {"numpy", "scipy"},

@@ -57,14 +57,16 @@ class LookRoom:
         H, W = (*self.bundle.preprocess.shape, 1)[1:3]
         ui.html("<h2>The image, as the network takes it</h2>", sanitize=False)
         with ui.element("div").classes("framed"):
-            self.picture = ui.element("img").props('alt="The input of the network"').style("width:100%").classes("pixelated")
+            self.picture = (
+                ui.element("img").props('alt="The input of the network"').style("width:100%").classes("pixelated")
+            )
             _mark_over(0)
         ui.upload(label="An image file", auto_upload=True, max_file_size=MOST_UPLOAD, on_upload=self._uploaded).props(
             'accept="image/*" flat bordered'
         ).style("width:100%")
-        ui.element("button").classes("plain").props('type="button"').on("click", js_handler="() => look.camera()").add_slot(
-            "default", "Camera"
-        )
+        ui.element("button").classes("plain").props('type="button"').on(
+            "click", js_handler="() => look.camera()"
+        ).add_slot("default", "Camera")
         if max(H, W) <= SMALL:
             ui.html(
                 '<h2 style="margin-top:1rem">Or draw</h2><canvas id="pad" width="200" height="200" '
@@ -141,7 +143,9 @@ class LookRoom:
         looking, mosaic = self._now, self._now.mosaic
         width, height = mosaic.size
         scale = max(1, SIDE // max(width, height))
-        shown = f"{mosaic.count} of {mosaic.shape[0]} maps" if mosaic.count < mosaic.shape[0] else f"{mosaic.count} maps"
+        shown = (
+            f"{mosaic.count} of {mosaic.shape[0]} maps" if mosaic.count < mosaic.shape[0] else f"{mosaic.count} maps"
+        )
         self.title.set_text(looking.open.title)
         self.words.set_text(f"{shown} of {' x '.join(map(str, mosaic.shape[1:]))}; red is above zero, blue below")
         self.more.set_visibility(mosaic.count < mosaic.shape[0])
@@ -245,5 +249,3 @@ def _place(args: Any) -> tuple[int, int]:
 
 def _url(content: bytes) -> str:
     return "data:image/png;base64," + base64.b64encode(content).decode()
-
-
