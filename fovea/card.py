@@ -175,11 +175,12 @@ class Card(dict[str, Any]):
         training = values.get("training")
         results = values.get("results")
         version = values.get("fovea")
+        preprocess = _preprocess(values["preprocess"], source)
         card = cls(
             architecture=values["architecture"],
             arguments=values["arguments"],
-            target=tasks.kind(values["task"]).from_card(values),
-            preprocess=_preprocess(values["preprocess"], source),
+            target=tasks.kind(values["task"]).from_card(values).for_input(preprocess.shape[1:]),
+            preprocess=preprocess,
             changes=tuple(values.get("changes", ())),
             training=None if training is None else TrainingRecord.from_dict(training),
             origin=values.get("origin", {}),

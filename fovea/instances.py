@@ -4,6 +4,7 @@ A region is (H, W) bool; numbered objects are (H, W) int32, 0 outside of the reg
 of their first pixels by rows.
 """
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +18,15 @@ NECK = 0.8
 """How wide two objects may be joined before they are one: by the radius of the narrower."""
 SHALLOWEST = 0.75
 """So many pixels at least an object is wider than its neck: less is the roughness of its outline."""
+
+
+class MaskObjects(NamedTuple):
+    """The objects of a mask of several classes."""
+
+    objects: Objects
+    """(H, W) int32, 0 for none."""
+    classes: NDArray[np.int64]
+    """(I,): of each object, those of one class after those of another."""
 
 
 class Measures(NamedTuple):
@@ -59,6 +69,49 @@ def parted(region: Region, *, neck: float = NECK, least: int = 1) -> Objects:
     flat = np.zeros(len(heights), np.int64)
     flat[inside] = owners[inside] + 1
     return _renumbered(flat.reshape(-1, width)[1:-1, 1:-1], least)
+
+
+WAYS: Mapping[str, Callable[..., Objects]] = {"parted": parted, "connected": connected}
+"""How objects of a region are told apart: with or without parting those that touch."""
+
+
+def objects_of(mask: NDArray[np.uint8], *, classes: Sequence[int], way: str = "parted", least: int = 1) -> MaskObjects:
+    """Return the objects of a mask (H, W) uint8 that are of these `classes`, told apart in one of `WAYS`.
+
+    Objects of fewer than `least` pixels are left out.
+    """
+    found = np.zeros(mask.shape, np.int32)
+    own: list[int] = []
+    for index in classes:
+        region = mask == index
+        if not region.any():
+            continue
+        window = _window(region)
+        objects = WAYS[way](region[window], least=least)
+        inside = objects > 0
+        found[window][inside] = objects[inside] + len(own)
+        own += [index] * int(objects.max(initial=0))
+    return MaskObjects(found, np.array(own, np.int64))
+
+
+def mean_inside(objects: Objects, values: NDArray[np.floating]) -> Floats:
+    """Return the mean (I,) float64 of `values` (H, W) over the pixels of each object of (H, W) int32."""
+    count = int(objects.max(initial=0))
+    totals = np.bincount(objects.ravel(), values.ravel(), minlength=count + 1)[1:]
+    return totals / np.bincount(objects.ravel(), minlength=count + 1)[1:]
+
+
+def outline(objects: Objects) -> Region:
+    """Return which pixels (H, W) of objects (H, W) int32 have another one, or none, above, below, left or right."""
+    around = np.pad(objects, 1)
+    sides = (around[:-2, 1:-1], around[2:, 1:-1], around[1:-1, :-2], around[1:-1, 2:])
+    return (objects > 0) & np.any([side != objects for side in sides], axis=0)
+
+
+def _window(region: Region) -> tuple[slice, slice]:
+    """Return the rows and columns that hold all of a region that has pixels."""
+    rows, columns = (np.flatnonzero(region.any(axis=axis)) for axis in (1, 0))
+    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
 
 
 def measures(objects: Objects) -> Measures:

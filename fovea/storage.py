@@ -104,6 +104,25 @@ def write_atomically(path: Path, content: bytes | Iterable[bytes | memoryview]) 
             temporary.unlink()
 
 
+@contextlib.contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """Give the body the path of a new file beside `path`, which takes that name when the body ends without an error.
+
+    For what a library writes in several places of a file. Raises: StorageError as `write_atomically`.
+    """
+    temporary = path.with_name(f".{path.name[:200]}.{secrets.token_hex(8)}{TEMPORARY}")
+    try:
+        os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _PLAIN, 0o666))
+        yield temporary
+        os.replace(temporary, path)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise StorageError(f"`{path}` cannot be written ({reason}); free space or choose another folder.") from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
 def append_line(path: Path, line: str) -> None:
     """Add `line` to a file, which is made where there is none; a link is not followed. Raises: StorageError."""
     try:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fovea.instances import connected, measures, parted
+from fovea.instances import connected, mean_inside, measures, objects_of, outline, parted
 
 
 def disc(y, x, radius, shape=(60, 100)):
@@ -88,3 +88,23 @@ def test_measures_by_hand():
     assert found.areas.tolist() == [1, 3]
     assert found.boxes.tolist() == [[0, 1, 1, 2], [1, 0, 3, 2]]
     assert found.centres.tolist() == [[0.5, 1.5], pytest.approx([(1.5 + 2.5 + 2.5) / 3, (0.5 + 0.5 + 1.5) / 3])]
+
+
+def test_objects_of_several_classes_are_numbered_one_class_after_the_other():
+    mask = np.uint8([[1, 1, 0, 2, 2], [0, 0, 0, 0, 0], [2, 0, 1, 0, 255]])
+    found = objects_of(mask, classes=[2, 1], way="connected")
+    assert found.objects.tolist() == [[3, 3, 0, 1, 1], [0, 0, 0, 0, 0], [2, 0, 4, 0, 0]]
+    assert found.classes.tolist() == [2, 2, 1, 1]
+    assert objects_of(mask, classes=[1, 3], way="connected", least=2).objects.sum() == 2
+    assert objects_of(mask, classes=[]).objects.max() == 0
+
+
+def test_objects_of_a_class_are_those_of_its_region_alone():
+    mask = np.where(TOUCHING, 3, 0).astype(np.uint8)
+    assert (objects_of(mask, classes=[3]).objects == parted(TOUCHING)).all()
+
+
+def test_means_and_outlines_are_those_of_an_object_alone():
+    objects = np.int32([[1, 1, 1], [1, 1, 1], [1, 1, 2]])
+    assert mean_inside(objects, np.arange(9) / 8).tolist() == pytest.approx([28 / 8 / 8, 1])
+    assert outline(objects).tolist() == [[True, True, True], [True, False, True], [True, True, True]]

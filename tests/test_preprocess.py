@@ -487,7 +487,7 @@ def test_a_description_with_a_missing_field_is_refused():
     [
         ({"size": (0, 4)}, "`size` (=(0, 4)) must be two whole numbers (height, width) of at least 1."),
         ({"channels": 4}, "`channels` (=4) must be 1 (grey) or 3 (RGB)."),
-        ({"fit": "stretch"}, "`fit` (=stretch) must be one of crop, letterbox, squash."),
+        ({"fit": "stretch"}, "`fit` (=stretch) must be one of crop, letterbox, squash, tile."),
         ({"crop": 0.0}, "`crop` (=0.0) must lie from 0.1 to 1, and at 1 where `fit` is not `crop`."),
         ({"crop": 0.9, "fit": "squash"}, "`crop` (=0.9) must lie from 0.1 to 1, and at 1 where `fit` is not `crop`."),
         ({"mean": (0.5,)}, "`mean` (=(0.5,)) must hold one finite number for each of `channels` (=3)."),

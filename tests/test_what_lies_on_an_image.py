@@ -5,44 +5,18 @@ import shutil
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw
+from PIL import Image
 
 import fovea
 from fovea import runtime
 from fovea.cli import run
+from tests.support.drawn_images import SIDE, drawn
 
-SIDE = 48
 TRAINING = {
     "masks": {"model": "unet_padded", "width": 4, "batch_norm": True, "dropout": 0.0, "size": 32},
     "boxes": {"model": "centres", "backbone": "cifar_resnet20", "size": 32},
     "points": {"model": "simple_baseline", "backbone": "cifar_resnet20", "size": 32, "epochs": 6},
 }
-
-
-def drawn(folder, kind, count=12):
-    """Write images of one bright rectangle each with what is to be learned of it; return the folder."""
-    generator = np.random.default_rng(0)
-    (folder / "images").mkdir(parents=True)
-    rows = []
-    for index in range(count):
-        x, y, w, h = (int(value) for value in generator.integers([2, 2, 12, 12], [20, 20, 24, 24]))
-        noise = generator.integers(0, 60, (SIDE, SIDE), dtype=np.uint8)
-        image, mask = Image.fromarray(noise), Image.new("L", (SIDE, SIDE))
-        for canvas, value in ((image, 220), (mask, 1)):
-            ImageDraw.Draw(canvas).rectangle((x, y, x + w - 1, y + h - 1), fill=value)
-        image.save(folder / "images" / f"{index:02}.png")
-        if kind == "masks":
-            (folder / "masks").mkdir(exist_ok=True)
-            mask.save(folder / "masks" / f"{index:02}.png")
-        split = "test" if index % 4 == 0 else "train"
-        rows.append((f"images/{index:02}.png", split, x, y, x + w, y + h))
-    if kind == "boxes":
-        lines = ["path,split,label,x0,y0,x1,y1", *(f"{p},{s},block,{a},{b},{c},{d}" for p, s, a, b, c, d in rows)]
-    else:
-        lines = ["path,split,low_x,low_y,high_x,high_y", *(f"{p},{s},{a},{b},{c},{d}" for p, s, a, b, c, d in rows)]
-    if kind != "masks":
-        (folder / "list.csv").write_text("\n".join(lines))
-    return folder
 
 
 @pytest.fixture(scope="module", params=["masks", "boxes", "points"])
@@ -67,9 +41,8 @@ def test_a_training_ends_with_a_score_and_a_page(trained):
 def test_the_kind_is_guessed_from_what_is_found(trained):
     kind, data, _ = trained
     dataset = fovea.find(data)
-    # a list with a label and a box for each image may be meant for either
-    assert dataset.task == ("classes" if kind == "boxes" else kind)
-    assert kind == "boxes" or any(f"the task is `{kind}`" in note for note in dataset.notes)
+    assert dataset.task == kind
+    assert any(f"the task is `{kind}`" in note for note in dataset.notes)
 
 
 def test_evaluation_gives_what_training_wrote_on_the_card(trained, tmp_path):
@@ -107,6 +80,13 @@ def test_predictions_are_told_in_the_pixels_of_the_image(trained, capsys):
         assert isinstance(said["boxes"], list)
 
 
+def test_where_no_image_can_be_read_no_folder_is_made(trained, tmp_path, capsys):
+    _, _, result = trained
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    assert run(["predict", str(result.model), str(tmp_path / "broken.png"), "--out", str(tmp_path / "found")]) == 1
+    assert "broken.png" in capsys.readouterr().err and not (tmp_path / "found").exists()
+
+
 def test_a_run_that_is_resumed_stays_as_it_ended(trained):
     _, _, result = trained
     assert fovea.train(resume=result.run).results == result.results
@@ -141,6 +121,30 @@ def test_what_is_written_of_predictions_is_read_back_as_data(trained, tmp_path, 
         listed = tmp_path / "found" / f"{kind}.csv"
         assert kind == "boxes" or fovea.find(listed, task=kind).parts["train"].labels.shape == (3, 2, 3)
         assert listed.read_text().count("\n") >= 4
+
+
+def test_single_objects_are_written_and_read_back(trained, tmp_path, capsys):
+    kind, data, result = trained
+    out = tmp_path / "found"
+    words = ["predict", str(result.model), str(data / "images" / "00.png"), "--out", str(out), "--instances"]
+    if kind != "masks":
+        assert run([*words, "parted"]) == 2
+        assert "`instances` finds objects in masks" in capsys.readouterr().err
+        return
+    assert run([*words, "parted", "--least-area", "4"]) == 0
+    again = fovea.find(out / "instances" / "instances.json", task="masks")
+    with Image.open(out / "instances" / "00.png") as picture:
+        numbers = np.asarray(picture)
+    assert (again.parts["train"].labels[0].read((SIDE, SIDE)) > 0).tolist() == (numbers > 0).tolist()
+    assert (out / "instances" / "instances.csv").read_text().count("\n") == numbers.max() + 1
+    scores = fovea.evaluate(result.model, out / "instances" / "instances.json", split="whole", html=tmp_path / "i.html")
+    assert scores.instances is not None and scores.to_dict()["instances"]["objects"] == numbers.max()
+    assert "Single objects" in (tmp_path / "i.html").read_text()
+    assert run([*words, "watered"]) == 2 and "parted" in capsys.readouterr().err
+    assert run([*words, "parted", "--instances-of", "cell"]) == 2
+    assert "Unknown class `cell`" in capsys.readouterr().err
+    assert run([*words[:3], "--instances", "parted"]) == 2
+    assert "name one with `--out`" in capsys.readouterr().err
 
 
 def test_pictures_of_classes_are_not_written(tmp_path, capsys):

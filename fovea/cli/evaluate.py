@@ -14,6 +14,7 @@ SEARCHING = ("metric", "layer", "voters")
 """Options of `--retrieval` alone."""
 DEFAULTS = {
     **{"crops": 1, "flip": False, "scales": (1.0,), "slice_by": None, "robust": False, "out": None},
+    **{"instances": None, "instances_of": (), "least_area": 1},
     **{"min_accuracy": None, "min_score": None, "html": None, "no_images": False},
     **{"metric": "l2", "layer": None, "voters": 10},
 }
@@ -25,6 +26,10 @@ def _numbers(text: str) -> tuple[float, ...]:
         return tuple(map(float, text.split(",")))
     except ValueError:
         raise typer.BadParameter(f"{text} must be numbers, as 0.9,1,1.1.") from None
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 @spelled_out(READING, before="allow_bad")
@@ -45,6 +50,15 @@ def evaluate(
     robust: Annotated[
         bool, typer.Option("--robust", help="The score too on shifted, scaled, rotated, blurred, noisy, JPEG images.")
     ] = False,
+    instances: Annotated[
+        str | None,
+        typer.Option(metavar="parted|connected", help="Of masks: also how well single objects are found."),
+    ] = None,
+    instances_of: Annotated[
+        str,
+        typer.Option(parser=_names, metavar="A,B", help="Classes with objects.", show_default="all but background"),
+    ] = "",
+    least_area: Annotated[int, typer.Option(help="Pixels of the input that an object has at least.", min=1)] = 1,
     retrieval: Annotated[
         bool, typer.Option("--retrieval", help="Instead: how well images of one class find each other in a search.")
     ] = False,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 SHOWN_ONLY = ("channel", "data", "concepts")
 """Options of `--show`."""
-MAPPED_ONLY = ("method", "mistakes", "trust")
+MAPPED_ONLY = ("method", "mistakes", "trust", "at", "object")
 """Options of maps, which `--show` does not take."""
 
 
@@ -41,6 +41,13 @@ def explain(
     ] = None,
     against: Annotated[
         str | None, typer.Option(metavar="ANSWER", help="Explain why the answer is not this one.")
+    ] = None,
+    at: Annotated[
+        str | None,
+        typer.Option(metavar="X,Y", help="Explain the region, box or point at this pixel.", show_default=False),
+    ] = None,
+    object: Annotated[
+        int | None, typer.Option(metavar="N", help="Explain this box, 1 the surest, or point.", show_default=False)
     ] = None,
     layer: Annotated[
         str | None,

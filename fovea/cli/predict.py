@@ -28,28 +28,51 @@ def predict(
     out: Annotated[
         str | None, typer.Option(metavar="FOLDER", help="Write masks, boxes or points there, with pictures.")
     ] = None,
+    instances: Annotated[
+        str | None,
+        typer.Option(metavar="parted|connected", help="With --out: single objects of masks too; touching ones parted."),
+    ] = None,
+    instances_of: Annotated[
+        str, typer.Option(metavar="A,B", help="Classes with objects.", show_default="all but background")
+    ] = "",
+    least_area: Annotated[int, typer.Option(help="Pixels of the image that an object has at least.", min=1)] = 1,
+    tile: Annotated[
+        int | None,
+        typer.Option(
+            help="Of masks and boxes: look at tiles of so many pixels of the image.", show_default="as trained", min=16
+        ),
+    ] = None,
+    overlap: Annotated[int | None, typer.Option(help="Pixels that neighbouring tiles share.", min=0)] = None,
     as_json: Json = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, a line per image and answer.")] = False,
 ) -> None:
     """Say what images show: the most probable classes of each, its labels, grade or number."""
+    from fovea.display import Display
     from fovea.jobs.predict import predict as job
 
     if as_json and as_csv:
         raise UsageError("`--json` and `--csv` exclude each other; choose one.")
-    others = [name.strip() for name in ensemble.split(",") if name.strip()]
+    others, single = ([name.strip() for name in names.split(",") if name.strip()] for names in (ensemble, instances_of))
     failed: list[str] = []
-    results = job(
-        model,
-        _with_standard_input(images),
-        top=top,
-        ensemble=others,
-        device=device,
-        batch=batch,
-        min_score=min_score,
-        out=out,
-    )
     write = _write_json if as_json else _write_csv if as_csv else _write_lines
-    write(counted(_noting_failures(results, failed), noun="images"))
+    with Display() as display:
+        results = job(
+            model,
+            _with_standard_input(images),
+            top=top,
+            ensemble=others,
+            device=device,
+            batch=batch,
+            min_score=min_score,
+            out=out,
+            instances=instances,
+            instances_of=single,
+            least_area=least_area,
+            tile=tile,
+            overlap=overlap,
+            display=display,
+        )
+        write(counted(_noting_failures(results, failed), noun="images"))
     if failed:
         complain(f"{len(failed)} of the inputs cannot be read")
         raise typer.Exit(1)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fovea import tasks
+from fovea.data.tiles import Tiles
 from fovea.errors import DataError
 from fovea.inputs.interface import Samples
 from fovea.tasks.task import Labels, Task
@@ -64,9 +65,19 @@ class Part:
     """(N,) files still to be decoded."""
     pixels: Images | None = None
     """(N, H, W, C) uint8 0..255, possibly memory-mapped read-only."""
+    regions: NDArray[np.int64] | None = None
+    """(N, 4) x0, y0, x1, y1 in pixels of the upright image: the part of each file that is its sample, and that its
+    label tells of; None where that is the image."""
+    tiles: Tiles | None = None
+    """Which windows of which images the rows are; None where each is an image."""
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def images(self) -> int:
+        """How many images there are, of which each may be several rows."""
+        return len(self) if self.tiles is None else len(self.tiles.names)
 
     @property
     def decoded(self) -> Images:

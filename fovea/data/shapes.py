@@ -26,6 +26,9 @@ class Shape:
     runs: NDArray[np.int64] | None = None
     """Lengths of runs outside and inside by turns, column by column, as COCO has them."""
 
+    group: int | None = None
+    """Of a void one: the class of the objects that it stands for, which nobody has told apart."""
+
     @property
     def digested(self) -> bytes:
         """All of it as bytes."""
@@ -44,12 +47,28 @@ class Shape:
 
 def draw(shapes: Sequence[Shape], size: tuple[int, int], *, ground: int = 0) -> NDArray[np.uint8]:
     """Return the classes uint8 (h, w) of an image of `size`: larger shapes below smaller ones, `ground` elsewhere."""
+    mask = np.full(size, ground, np.uint8)
+    for index, covered in _largest_first(shapes, size):
+        mask[covered] = shapes[index].class_index
+    return mask
+
+
+def draw_objects(shapes: Sequence[Shape], size: tuple[int, int]) -> NDArray[np.int32]:
+    """Return which shape each pixel of an image of `size` belongs to, as `draw` has them: int32 (h, w), 1 the first.
+
+    0 is none.
+    """
+    objects = np.zeros(size, np.int32)
+    for index, covered in _largest_first(shapes, size):
+        objects[covered] = index + 1
+    return objects
+
+
+def _largest_first(shapes: Sequence[Shape], size: tuple[int, int]) -> list[tuple[int, Bool]]:
+    """Return the number of each shape and the pixels that it covers."""
     covered = [shape.inside(size) for shape in shapes]
     areas = [int(each.sum()) for each in covered]
-    mask = np.full(size, ground, np.uint8)
-    for index in sorted(range(len(shapes)), key=lambda index: -areas[index]):
-        mask[covered[index]] = shapes[index].class_index
-    return mask
+    return [(index, covered[index]) for index in sorted(range(len(shapes)), key=lambda index: -areas[index])]
 
 
 def polygon(ring: NDArray[np.float32], size: tuple[int, int]) -> Bool:
@@ -89,6 +108,24 @@ def to_runs(mask: Bool) -> NDArray[np.int64]:
     ends = np.flatnonzero(np.diff(flat)) + 1
     lengths = np.diff(np.concatenate(([0], ends, [flat.size])))
     return np.concatenate(([0], lengths)) if flat.size and flat[0] else lengths
+
+
+def object_runs(objects: NDArray[np.int32]) -> list[NDArray[np.int64]]:
+    """Return the run lengths of each of the objects 1, 2, ... of int32 (h, w), as `to_runs` gives those of one alone.
+
+    All of them together cost one pass over the pixels.
+    """
+    flat = objects.T.ravel()
+    places = np.flatnonzero(flat)
+    places = places[np.argsort(flat[places], kind="stable")]
+    numbers = flat[places]
+    apart = (np.diff(places) != 1) | (np.diff(numbers) != 0)
+    begins = np.concatenate(([True], apart))[: len(places)]
+    ends = np.concatenate((apart, [True]))[: len(places)]
+    edges = np.stack([places[begins], places[ends] + 1], axis=1)
+    last = np.searchsorted(numbers[begins], np.arange(1, int(flat.max(initial=0)) + 1), side="right")
+    runs = [np.diff(np.concatenate(([0], own.ravel(), [flat.size]))) for own in np.split(edges, last)[:-1]]
+    return [own[:-1] if own[-1] == 0 else own for own in runs]
 
 
 def runs_from_text(text: str) -> NDArray[np.int64]:

@@ -5,6 +5,7 @@ Labels and strata are (N,) int64 class indices or float32 numbers, or (N, L): fl
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -87,8 +88,11 @@ def _surprises(dataset: Dataset, held_out: Part, fraction: float) -> tuple[str, 
 def split_off(part: Part, *, fraction: float, seed: int, strata: Labels | None) -> tuple[Part, Part]:
     """Return the rest of a part and the random fraction taken from it, both in the order of the part.
 
-    Each of the groups that `strata` tells of, (N,) or bool (N, L), keeps its share; None draws from all.
+    Each of the groups that `strata` tells of, (N,) or bool (N, L), keeps its share; None draws from all. Regions of one
+    image stay together.
     """
+    if part.regions is not None and part.files is not None:
+        return _split_off_images(part, part.files, fraction=fraction, seed=seed)
     order = np.array(sorted(range(len(part)), key=lambda index: composed(part.names[index])), np.int64)
     groups: NDArray[Any] = np.zeros(len(part), np.int64) if strata is None else strata[order]
     divide = stratified
@@ -97,6 +101,16 @@ def split_off(part: Part, *, fraction: float, seed: int, strata: Labels | None) 
         from fovea.data.stratification import iteratively_stratified as divide
     chosen = np.zeros(len(part), bool)
     chosen[order[divide(groups, fraction=fraction, generator=np.random.default_rng(seed))]] = True
+    return take(part, np.flatnonzero(~chosen)), take(part, np.flatnonzero(chosen))
+
+
+def _split_off_images(part: Part, files: Sequence[Path], *, fraction: float, seed: int) -> tuple[Part, Part]:
+    """Return the rest of a part of regions, and those of a random fraction of its images."""
+    first = dict(zip(reversed(files), reversed(part.names), strict=True))
+    images = sorted(first, key=lambda file: composed(first[file]))
+    drawn = stratified(np.zeros(len(images), np.int64), fraction=fraction, generator=np.random.default_rng(seed))
+    held = {images[index] for index in drawn}
+    chosen = np.array([file in held for file in files])
     return take(part, np.flatnonzero(~chosen)), take(part, np.flatnonzero(chosen))
 
 
@@ -117,4 +131,6 @@ def take(part: Part, indices: Sequence[int] | NDArray[np.int64]) -> Part:
         names=tuple(part.names[index] for index in indices),
         files=tuple(part.files[index] for index in indices) if part.files is not None else None,
         pixels=Rows(part.pixels, np.asarray(indices)) if part.pixels is not None else None,
+        regions=None if part.regions is None else part.regions[indices],
+        tiles=part.tiles.taken(indices) if part.tiles is not None else None,
     )

@@ -242,8 +242,11 @@ def _each(dataset: Dataset, function: Callable[[Part, int], Any], progress: Prog
 
 
 def _size_of(part: Part, index: int) -> tuple[int, int]:
-    """Return the size of an image, or UNREAD."""
+    """Return the size of an image or a region, or UNREAD."""
     if part.files is None:
         h, w = part.decoded.shape[1:3]
         return h, w
+    if part.regions is not None:
+        x0, y0, x1, y1 = map(int, part.regions[index])
+        return y1 - y0, x1 - x0
     return upright_size(part.files[index]) or UNREAD

@@ -15,6 +15,7 @@ from fovea.data.sources.source import DataSource, Reading
 from fovea.data.splits import split_validation
 from fovea.display import Display
 from fovea.errors import DataError, unknown
+from fovea.evaluation.joined import is_tiled, joined_outcome
 from fovea.evaluation.outcome import Outcome
 from fovea.inputs.interface import Stored
 from fovea.inputs.views import PLAIN, Protocol
@@ -70,6 +71,8 @@ class DecodedPart(NamedTuple):
     decoded: Dataset
     notes: tuple[str, ...]
     """What the reader of a result must know of it."""
+    found: Dataset
+    """The same before it was decoded: a superset, where files cannot be read."""
 
 
 def found_part(
@@ -125,7 +128,7 @@ def decoded_part(
     part = found_part(predictor, dataset, split=split, display=display, labelled=labelled)
     geometry = inputs.kind_of(predictor.preprocess).viewed(predictor.preprocess, protocol)
     decoded = source.decode(part.dataset, geometry, progress=display.counter("decoding"))
-    return DecodedPart(part.name, decoded, part.notes)
+    return DecodedPart(part.name, decoded, part.notes, part.dataset)
 
 
 def caveats(dataset: Dataset, card: Card, *, asked: str, given: str) -> Iterator[str]:
@@ -145,7 +148,12 @@ def outcome_of(
     batch: int = 256,
     progress: Progress | None = None,
 ) -> Outcome:
-    """Return what the network says of all parts of a decoded data set, its labels as those of the network."""
+    """Return what the network says of all parts of a decoded data set, its labels as those of the network.
+
+    Where the rows are tiles, it is what it says of the whole images.
+    """
+    if is_tiled(decoded):
+        return joined_outcome(predictor, decoded, split=split, protocol=protocol, batch=batch, progress=progress)
     parts = tuple(decoded.parts.values())
     outputs = [predictor.outputs(part.decoded, protocol, batch=batch, progress=progress) for part in parts]
     labels = np.concatenate([part.labels for part in parts])

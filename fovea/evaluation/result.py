@@ -6,6 +6,7 @@ from typing import Any
 
 from fovea import tasks
 from fovea.data.dataset import BadFile
+from fovea.evaluation.instances import InstanceScores
 from fovea.evaluation.robustness import Robustness
 from fovea.evaluation.slices import Slices
 from fovea.inputs.views import PLAIN, Protocol
@@ -35,6 +36,8 @@ class Evaluation:
     """The score per value of a column of the manifest, where asked for."""
     robustness: Robustness | None = None
     """The score on disturbed images, where asked for."""
+    instances: InstanceScores | None = None
+    """How well single objects of masks are found, where the data has them or it was asked for."""
     min_accuracy: float | None = None
     """What was asked for."""
     min_scores: Mapping[str, float] = field(default_factory=dict)
@@ -81,13 +84,16 @@ class Evaluation:
         where = ", ".join(filter(None, (counted, self.protocol.text)))
         return [
             *self.figures.lines(where),
+            *(self.instances.summary() if self.instances else ()),
             *(self.slices.summary() if self.slices else ()),
             *(self.robustness.summary() if self.robustness else ()),
         ]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the figures that apply as JSON values."""
-        further: Mapping[str, Slices | Robustness | None] = {"slices": self.slices, "robustness": self.robustness}
+        further: Mapping[str, Slices | Robustness | InstanceScores | None] = {
+            **{"instances": self.instances, "slices": self.slices, "robustness": self.robustness}
+        }
         return {
             **{"data": self.data, "split": self.split, "images": self.images},
             **self.figures.to_dict(),

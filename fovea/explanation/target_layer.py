@@ -3,6 +3,8 @@
 Inputs are (N, C, H, W) float, normalised.
 """
 
+import re
+
 import torch
 from torch import Tensor, nn
 
@@ -19,6 +21,10 @@ PASSED_OVER = (
 """Modules whose output is not taken, but what enters them."""
 
 
+STAGE = re.compile(r"stage(\d+)")
+"""The names of the parts of a network, the last before its head."""
+
+
 class Call:
     """One call of a module: what entered it and what left it."""
 
@@ -32,7 +38,8 @@ def target_layer(model: nn.Module, x: Tensor) -> str:
 
     That is the last feature map of more than one place, followed back through pooling and dropout. Of nested modules
     that give the same map it is the outermost, whose output is the whole of a stage. Where every map is 1 x 1 the last
-    is taken.
+    is taken. Of networks whose answers are maps themselves it is the last stage before the head, or else the last of
+    the coarsest maps: the bottleneck, as Vinogradova, Dibrov and Myers 2020 have it (arXiv:2002.11434).
 
     Raises:
         UsageError: no module gives a map.
@@ -42,6 +49,8 @@ def target_layer(model: nn.Module, x: Tensor) -> str:
     spatial = [call for call in maps if call.result is not None and call.result.shape[2:].numel() > 1]
     if not (candidates := spatial or maps):
         raise UsageError("No layer of this network gives a map, (N, C, h, w), that could be laid over an image.")
+    if is_dense(calls):
+        return max(reversed(candidates), key=_depth).path
     last = candidates[-1].result
     # what a passed-over module gave may have entered another one
     for call in reversed(calls):
@@ -50,6 +59,18 @@ def target_layer(model: nn.Module, x: Tensor) -> str:
     givers = [call.path for call in candidates if call.result is last and not isinstance(call.module, PASSED_OVER)]
     # reversed: what works in place gives the very tensor that entered it, and comes after what made it
     return min(reversed(givers), key=lambda path: path.count("."), default=candidates[-1].path)
+
+
+def is_dense(calls: list[Call]) -> bool:
+    """Return whether a network answers (N, K, ...), for places, and not (N, K): of its calls, the last is its own."""
+    return bool(calls) and calls[-1].result is not None and calls[-1].result.ndim > 2
+
+
+def _depth(call: Call) -> tuple[int, int, int]:
+    """Return what is larger the nearer a call is to the bottleneck: its stage, then how coarse, then how far out."""
+    stage = STAGE.fullmatch(call.path)
+    places = 0 if call.result is None else call.result.shape[2:].numel()
+    return int(stage[1]) if stage else 0, -places, -call.path.count(".")
 
 
 def check_map(model: nn.Module, x: Tensor, layer: str) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -36,6 +37,7 @@ class Images(InputKind):
     suffixes = frozenset({".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
     pictures = True
     mirrors = True
+    settings = MappingProxyType({"overlap": 0})
 
     def geometry(
         self,
@@ -48,7 +50,10 @@ class Images(InputKind):
     ) -> Preprocess:
         """Return the preprocessing to squares of `size` pixels, its normalisation still open."""
         half = (HALF,) * channels
-        return Preprocess(size=(size, size), channels=channels, fit=cast(Fit, fit), mean=half, std=half)
+        overlap = int(settings.get("overlap", 0))
+        return Preprocess(
+            size=(size, size), channels=channels, fit=cast(Fit, fit), mean=half, std=half, overlap=overlap
+        )
 
     def from_dict(self, given: Mapping[str, Any]) -> Preprocess:
         """Return what `Preprocess.to_dict` wrote."""

@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from fovea.errors import UsageError
+from fovea.errors import ImageError, UsageError
 from fovea.inputs.interface import Preprocessing, Stored
 from fovea.preprocess import Pixels
+from fovea.preprocess.decoding import upright_size
 
 Picture = str | Path | bytes | Image.Image | Pixels
 """A path, the bytes of a file, a PIL image, or an array: uint8 (H, W) or (H, W, C) of images."""
@@ -31,6 +32,28 @@ def read_sample(source: Picture, preprocess: Preprocessing) -> Stored:
             f"An image must be a path, the bytes of a file, a PIL image or a uint8 array; this is of type `{kind}`."
         )
     return preprocess.read(source)
+
+
+def check_one_tile(source: Picture, preprocess: Preprocessing) -> None:
+    """Raise ImageError for an image larger than the input of a network that sees tiles: one would not be all of it."""
+    if not getattr(preprocess, "tiles", False):
+        return
+    sides = _sides(source)
+    H, W = preprocess.stored_shape[:2]
+    if sides is not None and (sides[0] > H or sides[1] > W):
+        raise ImageError(
+            f"the image has {sides[1]:,} x {sides[0]:,} pixels, and this model sees tiles of {W} x {H}: cut it, or let "
+            "`fovea predict` look at all of its tiles."
+        )
+
+
+def _sides(source: Picture) -> tuple[int, int] | None:
+    """Return (H, W) of an image, from its header; None where it cannot be read, which its decoder says better."""
+    if isinstance(source, Image.Image):
+        return source.height, source.width
+    if isinstance(source, np.ndarray):
+        return source.shape[:2]  # type: ignore[return-value]
+    return upright_size(Path(source) if isinstance(source, str | Path) else source)
 
 
 def listed(samples: Picture | Iterable[Picture], axes: int) -> Iterable[Picture]:

@@ -211,8 +211,9 @@ def _target(name: str, classes: ClassNames) -> Task:
     if answers not in tasks.names():
         raise UsageError(f"`{name}` answers {answers}, of which no model file is made yet; build it in Python.")
     kind = tasks.kind(answers)
-    registry.require_answer(name, answers, kind.forms)
-    return kind.from_card({"classes": list(classes.names), "loss": kind.losses[0], "temperature": 1.0})
+    registry.require_answer(name, answers, tuple(kind.forms))
+    loss = kind.loss_of(registry.entry(name).form)
+    return kind.from_card({"classes": list(classes.names), "loss": loss, "temperature": 1.0})
 
 
 def _card(
@@ -222,7 +223,7 @@ def _card(
         fovea=fovea.__version__,
         architecture=name,
         arguments=arguments,
-        target=_target(name, classes),
+        target=_target(name, classes).for_input(preprocess.shape[1:]),
         preprocess=preprocess,
         origin=origin.to_dict() if origin else {},
         licences={"weights": origin.licence if origin else "none: random numbers"},

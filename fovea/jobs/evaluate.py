@@ -10,8 +10,9 @@ from fovea import inputs
 from fovea.data.sources.source import Reading, reads_data
 from fovea.display import Display
 from fovea.errors import UsageError
+from fovea.evaluation.instances import InstanceScores, has_instances, measure_instances
 from fovea.evaluation.outcome import Outcome
-from fovea.evaluation.parts import decoded_part, outcome_of, source_for
+from fovea.evaluation.parts import DecodedPart, decoded_part, outcome_of, source_for
 from fovea.evaluation.result import Evaluation
 from fovea.evaluation.robustness import measure_robustness
 from fovea.evaluation.slices import sliced
@@ -19,6 +20,7 @@ from fovea.inputs.views import Protocol
 from fovea.model.opening import open_model
 from fovea.model.predictor import Predictor
 from fovea.storage import page_path, picture_path
+from fovea.tasks.mask_objects import Singling, asked_singling
 from fovea.tasks.task import Task
 
 
@@ -33,6 +35,9 @@ def evaluate(
     scales: Sequence[float] = (1.0,),
     slice_by: str | None = None,
     robust: bool = False,
+    instances: str | None = None,
+    instances_of: Sequence[str] = (),
+    least_area: int = 1,
     out: str | Path | None = None,
     min_accuracy: float | None = None,
     min_score: Mapping[str, float] | None = None,
@@ -50,10 +55,12 @@ def evaluate(
     Data that the model was trained on is split again as it was then. Logits are averaged over the views that `crops`,
     `flip` and `scales` ask for, as `Protocol` says. Labels are matched by class name; `data` may lack classes of the
     model. `slice_by` asks for the score per value of that column of a manifest, `robust` for that on disturbed images,
-    `out` for its picture. `min_score` asks for scores by their names in JSON, of errors for the most that is allowed;
-    the result has `passed`, as for `min_accuracy`. `html` is where to write a page, with thumbnails where `images` is
-    set. `label_from`, the columns and `label_separator` say how `data` is read, as for `find`; the order of grades is
-    that of the model.
+    `out` for its picture. Of masks whose data has single objects (COCO's) it is also told how well these are found;
+    `instances` asks for it where it has not, with true objects that are told apart in the same way, `parted` or
+    `connected`, and `instances_of` and `least_area` (pixels of the input) say which count. `min_score` asks for scores
+    by their names in JSON, of errors for the most that is allowed; the result has `passed`, as for `min_accuracy`.
+    `html` is where to write a page, with thumbnails where `images` is set. `label_from`, the columns and
+    `label_separator` say how `data` is read, as for `find`; the order of grades is that of the model.
 
     Raises:
         BundleError: a model file that cannot be loaded.
@@ -68,12 +75,15 @@ def evaluate(
     kind = inputs.kind_of(predictor.preprocess)
     if robust and not kind.pictures:
         raise UsageError(f"`--robust` disturbs images; this network sees {kind.nouns}: leave it out.")
+    if robust and getattr(predictor.preprocess, "tiles", False):
+        raise UsageError("`--robust` disturbs whole images, and this network sees tiles: leave it out.")
     if target.lies_on_image and (protocol.places > 1 or protocol.scales != (1.0,)):
         raise UsageError(
             f"`--crops` and `--scales` average answers for the whole image, and this model predicts {target.noun}; "
             "leave them out, or take `--flip`."
         )
     _check_task(target, min_accuracy=min_accuracy, min_score=min_score or {}, further=further)
+    singling = asked_singling(target, instances, tuple(instances_of), least_area)
     display = display or Display(quiet=True)
     source = source_for(predictor, data, allow_bad=allow_bad, **reading)
     value_of = {} if slice_by is None else source.column(slice_by)
@@ -90,6 +100,7 @@ def evaluate(
         protocol=protocol,
         slices=None if slice_by is None else sliced(outcome, slice_by, value_of),
         robustness=measure_robustness(predictor, outcome, batch=batch, progress=counter) if robust else None,
+        instances=_instances(outcome, part, predictor, singling, asked=instances is not None, display=display),
         min_accuracy=min_accuracy,
         min_scores=dict(min_score or {}),
         scores=target.scores,
@@ -98,6 +109,18 @@ def evaluate(
     )
     _write(result, outcome if images else replace(outcome, picture=None), predictor, html=html, out=out)
     return result
+
+
+def _instances(
+    outcome: Outcome, part: DecodedPart, predictor: Predictor, singling: Singling, *, asked: bool, display: Display
+) -> InstanceScores | None:
+    """Return how well objects are found, where the data has some or it was asked for."""
+    given = has_instances(part.found)
+    if not given and not asked:
+        return None
+    data = {"found": part.found, "decoded": part.decoded} if given else {}
+    counter = display.counter("telling objects apart")
+    return measure_instances(outcome, predictor.preprocess, singling, **data, progress=counter)
 
 
 def _check_places(html: str | Path | None, out: str | Path | None, *, robust: bool) -> None:
@@ -160,5 +183,6 @@ def _write(
             notes=result.notes,
             slices=result.slices,
             robustness=result.robustness,
+            instances=result.instances,
         )
         write_page(Path(html), page)

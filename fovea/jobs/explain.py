@@ -19,8 +19,10 @@ from fovea.explanation.objective import Objective
 from fovea.explanation.target_layer import check_map, target_layer
 from fovea.explanation.trust.badge import Badge, Badges, find_badges, read_badges
 from fovea.inputs.interface import InputKind, Stored
+from fovea.jobs.explain_spot import Question, Spot
 from fovea.jobs.predict import find_images, samples_at
 from fovea.model.bundle import Bundle, load
+from fovea.preprocess.decoding import upright_size
 
 if TYPE_CHECKING:
     from fovea.report.explanation import Written
@@ -84,6 +86,8 @@ class Wish(NamedTuple):
     """Names of answers; empty for what the network answers."""
     against: str | None
     layer: str | None
+    spot: Spot
+    """The one thing in an image that is explained, where that is wished."""
     batch: int
     seed: int
     display: Display
@@ -99,6 +103,8 @@ def explain(
     method: str | Sequence[str] = "gradcam",
     target: str | Sequence[str] = (),
     against: str | None = None,
+    at: str | tuple[float, float] | None = None,
+    object: int | None = None,
     layer: str | None = None,
     mistakes: str | Path | None = None,
     split: str = "test",
@@ -116,7 +122,9 @@ def explain(
 
     `method` names one or several of `fovea.explanation.attribution.methods.METHODS`, separated by commas; `target`
     answers by name or number, what the network says where it is empty; `against` subtracts the evidence for another
-    answer. `layer` is the path of the module whose map is weighed, the last spatial activation where it is None.
+    answer. Of masks, boxes and points `at` is a pixel (x, y) of the image, and the region, box or point there is
+    explained; `object` is the number of a box or point, 1 the surest box. `layer` is the path of the module whose map
+    is weighed, the last spatial activation where it is None.
     Methods of many samples take `batch` inputs at a time, and draw by `seed`. `settings` are the methods' own, as
     `{"patch": 20}` of occlusion; each goes to those that have it.
 
@@ -143,7 +151,9 @@ def explain(
     targets = [target] if isinstance(target, str) else list(target)
     with display or Display(quiet=True) as shown:
         texts = {name: str(value) for name, value in (settings or {}).items()}
-        wish = Wish(methods, texts, targets, against, layer, batch, seed, shown)
+        spot = Spot.of(at, object)
+        spot.check(bundle.target, alone=not (targets or against or mistakes))
+        wish = Wish(methods, texts, targets, against, layer, spot, batch, seed, shown)
         _check(bundle, wish)
         wish = wish._replace(badges=_badges(model, trust, out, shown))
         if mistakes is None:
@@ -236,7 +246,9 @@ def _of_files(bundle: Bundle, paths: Sequence[str], wish: Wish) -> Iterator[Expl
             continue
         read.append(path)
         folder = Path(path).parent.name
-        yield explained(bundle, sample, wish, image=path, truth=folder if folder in bundle.classes else "")
+        size = upright_size(source) if isinstance(source, Path) else None
+        truth = folder if folder in bundle.classes else ""
+        yield explained(bundle, sample, wish, image=path, truth=truth, size=size)
     note_conversions(read, bundle, wish.display)
 
 
@@ -265,10 +277,19 @@ def _of_mistakes(bundle: Bundle, source: DataSource, split: str, wish: Wish) -> 
         yield explained(bundle, sample, wish, image=image, truth=mistake.truth, label=label)
 
 
-def explained(bundle: Bundle, sample: Stored, wish: Wish, *, image: str, truth: str, label: Any = None) -> Explanation:
+def explained(
+    bundle: Bundle,
+    sample: Stored,
+    wish: Wish,
+    *,
+    image: str,
+    truth: str,
+    label: Any = None,
+    size: tuple[int, int] | None = None,
+) -> Explanation:
     """Return what the network says of one stored sample (H, W, C) uint8, and where it sees that.
 
-    `label` is the true one of a mistake, as the network knows it.
+    `label` is the true one of a mistake, as the network knows it; `size` (H, W) that of the image upright.
     """
     target, x = bundle.target, bundle.inputs_of(sample[None])
     kind = inputs.kind_of(bundle.preprocess)
@@ -276,17 +297,16 @@ def explained(bundle: Bundle, sample: Stored, wish: Wish, *, image: str, truth: 
     said = target.prediction(target.decode(outputs)[0])
     by_label = dict(said.scores)
     named = dict.fromkeys(target.answer_named(name) for name in wish.targets)
-    answers = [*named] or target.asked(outputs, label)[:TOP]
-    against = None if wish.against is None else target.answer_named(wish.against)
-    places = []
-    for answer in answers:
-        objective = Objective.of_task(
-            target,
-            torch.tensor([answer], device=x.device),
-            None if against is None else torch.tensor([against], device=x.device),
-        )
-        names = target.answer_text(answer), "" if against is None else target.answer_text(against)
-        places += [_place(method, bundle, x, objective, wish, names=names) for method in wish.methods]
+    if wish.spot:
+        questions = [wish.spot.question(bundle, x, size)]
+    else:
+        answers = [*named] or target.asked(outputs, label)[:TOP]
+        questions = [_question(bundle, answer, wish, x.device) for answer in answers]
+    places = [
+        _place(method, bundle, x, objective, wish, names=names)
+        for objective, names in questions
+        for method in wish.methods
+    ]
     return Explanation(
         image=image,
         prediction=target.top(said, TOP),
@@ -297,6 +317,18 @@ def explained(bundle: Bundle, sample: Stored, wish: Wish, *, image: str, truth: 
         laid=lambda found: kind.laid(found.at(bundle.preprocess.shape[1:])[0].numpy(), sample),
         described=kind.described(sample),
     )
+
+
+def _question(bundle: Bundle, answer: int, wish: Wish, device: torch.device) -> Question:
+    """Return the evidence for an answer, less that against it."""
+    target = bundle.target
+    against = None if wish.against is None else target.answer_named(wish.against)
+    objective = Objective.of_task(
+        target,
+        torch.tensor([answer], device=device),
+        None if against is None else torch.tensor([against], device=device),
+    )
+    return objective, (target.answer_text(answer), "" if against is None else target.answer_text(against))
 
 
 def _place(

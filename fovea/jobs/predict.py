@@ -8,25 +8,40 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fovea import inputs
 from fovea.budget import batch_within
+from fovea.display import Display
 from fovea.errors import FoveaError, ImageError, UsageError
 from fovea.inputs.interface import InputKind, Preprocessing, Stored
 from fovea.model.opening import open_model
 from fovea.model.predictor import Predictor
+from fovea.preprocess import Pixels
 from fovea.preprocess.decoding import upright_size
+from fovea.tasks.mask_objects import asked_singling
 from fovea.tasks.prediction import Prediction
 from fovea.tasks.task import Task
 from fovea.texts import natural_key
 
+if TYPE_CHECKING:
+    from fovea.model.tiled import Tiling
+
 TOP = 5
 """Classes or grades that are named where nothing else is asked for."""
 ByPreprocessing = dict[Preprocessing, Stored]
+
+
+class Preview(NamedTuple):
+    """A large image at a fraction of its size."""
+
+    pixels: Pixels
+    """(h, w, C) uint8"""
+    size: tuple[int, int]
+    """(H, W) of the image."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +53,8 @@ class FilePrediction:
     prediction: Prediction | None = None
     """None where there is an `error`. Of classes and grades `scores` are the `top` best."""
     error: str = ""
+    preview: Preview | None = None
+    """Of an image that is too large to be drawn whole."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return what applies as JSON values: `image` and `error`, `value`, or `predictions`."""
@@ -56,6 +73,12 @@ def predict(
     batch: int = 64,
     min_score: float | None = None,
     out: str | Path | None = None,
+    instances: str | None = None,
+    instances_of: Sequence[str] = (),
+    least_area: int = 1,
+    tile: int | None = None,
+    overlap: int | None = None,
+    display: Display | None = None,
 ) -> Iterator[FilePrediction]:
     """Yield a prediction for each of `images`: files, folders (all images below, in natural order) and globs.
 
@@ -64,12 +87,19 @@ def predict(
     probabilities (or numbers) of all the models are averaged; they must know the same classes. Labels are present above
     the thresholds of the first model. `min_score` (0 to 1) is what an object must have to be told, instead of what the
     model's card says. Of masks, boxes and points `out` is a folder to write them to: pictures, masks as PNG, boxes and
-    points as COCO's JSON and as CSV.
+    points as COCO's JSON and as CSV. `instances` asks there also for the single objects of masks: `connected`, or
+    `parted` where those that touch are narrow; `instances_of` are their classes, without it all but one called
+    background, and `least_area` is how many pixels of the image they have at least.
+
+    Of masks and boxes, images are looked at tile by tile by a model that was trained on tiles (`fit` tile), and by any
+    where `tile` is given: the side of a tile in pixels of the image. `overlap` is what neighbours share, in pixels. A
+    TIFF of any size is then read by parts, and the mask of one above 100 million pixels written as a TIFF.
 
     Raises:
         BundleError: a model file that cannot be loaded.
         UsageError: `top` or `batch` below 1, `top` for a model without a ranking, an address, an empty folder or glob,
-            models that do not go together, `min_score` or `out` for a model whose answers do not lie on the image.
+            models that do not go together, `min_score` or `out` for a model whose answers do not lie on the image,
+            `tile` for one that does not predict masks or boxes, `instances` without `out` or for one without masks.
         StorageError: the folder `out` cannot be written.
     """
     for name, value in (("top", top), ("batch", batch)):
@@ -91,12 +121,32 @@ def predict(
         if not 0 <= min_score <= 1:
             raise UsageError(f"`min_score` (={min_score:g}) must be from 0 to 1.")
         target = target.at_least(min_score)
-    found = _predictions(members, samples, target=target, top=top or TOP, batch=batch)
+    singling = asked_singling(target, instances, tuple(instances_of), least_area)
+    if instances is not None and out is None:
+        raise UsageError("`instances` writes single objects into the folder `out`; name one with `--out`.")
+    tiling = _tiling(members, tile, overlap)
+    if tiling is None:
+        found = _predictions(members, samples, target=target, top=top or TOP, batch=batch)
+    else:
+        from fovea.jobs.tiled import Work, tiled_predictions
+
+        found = tiled_predictions(Work(members[0], target, tiling, batch, display), paths)
     if out is None:
         return found
     from fovea.jobs.written import Writing  # writers are of no use to most
 
-    return Writing(Path(out), target).passing(found)
+    return Writing(Path(out), target, singling if instances else None).passing(found)
+
+
+def _tiling(members: Sequence[Predictor], tile: int | None, overlap: int | None) -> "Tiling | None":
+    """Return how images are seen as tiles; None where they are seen whole."""
+    if tile is None and overlap is None and not getattr(members[0].preprocess, "tiles", False):
+        return None
+    from fovea.model.tiled import tiling_of  # most images are seen whole
+
+    if len(members) > 1:
+        raise UsageError("`ensemble` does not go with tiles; leave it out.")
+    return tiling_of(members[0], tile=tile, overlap=overlap)
 
 
 class Sample(NamedTuple):
@@ -174,6 +224,10 @@ def _matching(pattern: str, kind: InputKind) -> Iterator[str]:
 
 def _check_ensemble(members: Sequence[Predictor]) -> None:
     first = members[0].target
+    if len(members) > 1 and first.lies_on_image:
+        raise UsageError(
+            f"An ensemble averages probabilities or numbers, and these models predict {first.noun}; give one model."
+        )
     if len({member.preprocess.input for member in members}) > 1:
         raise UsageError("The models of an ensemble must see the same kind of input, and these do not.")
     for other in members[1:]:
@@ -239,6 +293,8 @@ def _mean_scores(members: Sequence[Predictor], images: Sequence[ByPreprocessing]
     """Return the mean of the members' decoded outputs, columns in the order of the first member's classes."""
     if not images:
         return np.empty((0, 0))
+    if len(members) == 1:
+        return members[0].scores(np.stack([pixels[members[0].preprocess] for pixels in images]))
     scores = []
     for member in members:
         rows = member.scores(np.stack([pixels[member.preprocess] for pixels in images]))

@@ -39,6 +39,18 @@ class ErrorKind(NamedTuple):
     """How much average precision would be higher without these errors alone, 0 to 1."""
 
 
+class SizeBin(NamedTuple):
+    """The objects of one size."""
+
+    low: float
+    """The square root of their area, in pixels."""
+    high: float
+    """Half-open."""
+    objects: int
+    found: int
+    """Of these."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Image:
     """What was found in an image (D), and why it is wrong."""
@@ -92,6 +104,27 @@ def class_confusion(
         counts[:classes, classes] += np.bincount(image.classes[missed], minlength=classes)
         counts[classes, :classes] += np.bincount(image.found_classes[kept][wrong], minlength=classes)
     return counts
+
+
+def found_by_size(images: Sequence[Compared], *, least: float, overlap: float = FOUND) -> list[SizeBin]:
+    """Return how many objects there are of each size, and how many of them are found with a score of `least` or more.
+
+    The bins grow by the square root of 2, so that areas double. The best first takes the object of its class that it
+    overlaps most, by `overlap` at least.
+    """
+    sides, taken = [np.empty(0)], [np.empty(0, bool)]
+    for image in images:
+        kept = np.flatnonzero(image.scores >= least)
+        kept, counted = kept[np.argsort(-image.scores[kept], kind="stable")], ~_uncounted(image)
+        same = image.found_classes[kept][:, None] == image.classes[counted]
+        taken.append(_found(image.overlaps[kept][:, counted] * same, overlap)[1])
+        sides.append(np.sqrt(image.areas[counted]))
+    every, found = np.concatenate(sides), np.concatenate(taken)
+    steps = np.floor(2 * np.log2(np.maximum(every, 1))).astype(np.int64)
+    return [
+        SizeBin(2 ** (step / 2), 2 ** ((step + 1) / 2), int((steps == step).sum()), int(found[steps == step].sum()))
+        for step in (range(steps.min(), steps.max() + 1) if len(steps) else ())
+    ]
 
 
 def _pairs(overlaps: Floats, least: float) -> tuple[Indices, Indices]:

@@ -23,7 +23,7 @@ from fovea.devices import device_named
 from fovea.errors import BundleError, UsageError, first_line
 from fovea.errors import listed as quoted
 from fovea.inputs.interface import Preprocessing, Stored
-from fovea.inputs.reading import Picture, listed, read_sample
+from fovea.inputs.reading import Picture, check_one_tile, listed, read_sample
 from fovea.inputs.views import PLAIN, Protocol
 from fovea.layers import Unfilled, copied, placed
 from fovea.measurement.memory import one_input_bytes
@@ -84,10 +84,10 @@ class Bundle:
         or a list of any.
 
         Raises:
-            ImageError: a file that cannot be decoded.
+            ImageError: a file that cannot be decoded, or an image of several tiles, for a network that sees these.
             UsageError: an array or object that is no image.
         """
-        pixels = [self.read(image) for image in listed(images, self._axes)]
+        pixels = [self._read_whole(image) for image in listed(images, self._axes)]
         if not pixels:
             return []
         return [self.target.prediction(row) for row in self.scores(np.stack(pixels), batch=batch)]
@@ -115,10 +115,16 @@ class Bundle:
             unmirrored=self.target.unmirrored,
         )
 
-    def _kept(self, outputs: Tensor, _: int) -> Tensor:
-        if not outputs.isfinite().all():
-            raise BundleError("The network's outputs are not finite: its weights, or its mean and std, are spoilt.")
-        return self.target.condensed(outputs)
+    def logits(self, pixels: Images, *, batch: int = 256) -> NDArray[np.float32]:
+        """Return the network's outputs (N, K, ...) as they are, for decoded images; errors as `outputs`."""
+        each = batch_within(batch, self.input_bytes)
+        found: NDArray[np.float32] = predict_logits(
+            self.model, pixels, self.preprocess, device=self.device, batch=each, keep=_finite
+        ).numpy()
+        return found
+
+    def _kept(self, outputs: Tensor, first: int) -> Tensor:
+        return self.target.condensed(_finite(outputs, first))
 
     def inputs(self, images: Picture | Iterable[Picture] | Tensor) -> Tensor:
         """Return what the network sees: float32 (N, C, H, W), normalised, on its device.
@@ -149,10 +155,21 @@ class Bundle:
         """Return a path, the bytes of a file, a PIL image or an array as one stored sample: (H, W, C) uint8 0..255."""
         return read_sample(image, self.preprocess)
 
+    def _read_whole(self, image: Picture) -> Stored:
+        check_one_tile(image, self.preprocess)
+        return self.read(image)
+
     @property
     def _axes(self) -> int:
         """How many axes the array of one sample has at most."""
         return len(self.preprocess.stored_shape)
+
+
+def _finite(outputs: Tensor, _: int) -> Tensor:
+    """Return the outputs of a batch. Raises: BundleError where one is not finite."""
+    if not outputs.isfinite().all():
+        raise BundleError("The network's outputs are not finite: its weights, or its mean and std, are spoilt.")
+    return outputs
 
 
 def save_bundle(path: str | Path, model: nn.Module, card: Card, *, coded: bool | None = None) -> None:

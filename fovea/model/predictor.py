@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 
 from fovea.card import Card
@@ -46,6 +47,10 @@ class Predictor(Protocol):
 
         They are the mean over the views that `protocol` cuts from each image, decoded as its `geometry` says.
         """
+        ...
+
+    def logits(self, pixels: Samples, *, batch: int = 256) -> NDArray[np.float32]:
+        """Return the network's outputs (N, K, ...) float32 as they are, before anything is decoded or condensed."""
         ...
 
     def scores(self, pixels: Samples, *, batch: int = 256) -> Rows:

@@ -15,7 +15,7 @@ from fovea.inputs.interface import InputKind
 from fovea.plans.named import DEFAULT_PLAN, named
 from fovea.plans.plan import Plan
 from fovea.plans.rules import budget_plan, default_plan, shows_photographs, transfer_plan
-from fovea.plans.start_weights import SCRATCH, Start, start_at_hand, start_named
+from fovea.plans.start_weights import SCRATCH, Start, grafted, start_at_hand, start_named
 from fovea.tasks.task import Task
 from fovea.training.inference import Progress
 from fovea.training.recipe import FIELDS, parse
@@ -61,10 +61,16 @@ def choose_plan(dataset: Dataset, wish: Wish, *, device: torch.device, progress:
         plan = plan.replace(test_flip=False)
     if not dataset.kind.smooths:
         plan = plan.replace(label_smoothing=0.0)
-    if plan.recipe.loss not in dataset.kind.losses:
-        plan = plan.replace(loss=dataset.kind.losses[0])
+    form = "" if custom_name(plan.model) else registry.entry(plan.model).form
+    if dataset.kind.forms or plan.recipe.loss not in dataset.kind.losses:
+        plan = plan.replace(loss=dataset.kind.loss_of(form))
     plan = plan.replace(**_sorted_out(changes, plan, inputs.kind(dataset.input)), start=start.weights if start else "")
     _check_target(dataset.kind, plan)
+    if plan.recipe.loss != dataset.kind.forms.get(form, plan.recipe.loss):
+        raise UsageError(
+            f"`loss` (={plan.recipe.loss}) does not fit `{plan.model}`, whose answers have the form `{form}`; leave it "
+            f"out, it is `{dataset.kind.forms[form]}` then."
+        )
     return plan
 
 
@@ -124,7 +130,16 @@ def _start(wish: Wish, dataset: Dataset) -> Start | None:
     """Return the weights to begin with: those named, or, for photographs and with all left open, those at hand."""
     if wish.start is not None:
         grow = bool(wish.changes.get("grow"))
-        return None if wish.start == SCRATCH else start_named(wish.start, model=wish.model, grow=grow)
+        start = None if wish.start == SCRATCH else start_named(wish.start, model=wish.model, grow=grow)
+        return start if start is None or grow else _fitting(start, dataset)
     network_open = wish.model is None and wish.changes.keys() <= {*FIELDS, *PLAN_CHOICES} - {"arguments", "grow"}
     left_open = network_open and wish.recipe is None and dataset.name not in DEFAULT_PLAN
     return start_at_hand() if left_open and shows_photographs(dataset) else None
+
+
+def _fitting(start: Start, dataset: Dataset) -> Start:
+    """Return the start of a network that answers what is learned: one on the stages of a network for classes."""
+    learned = dataset.kind.usual(dataset.native_size)
+    if learned is None or not learned.on or ":" in start.model or registry.entry(start.model).answers != "classes":
+        return start
+    return grafted(start, learned.on)

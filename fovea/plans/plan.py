@@ -12,6 +12,10 @@ GROWTHS = ("identity", "vgg")
 """How a deeper network takes over the weights of a shallower one: `fovea/training/growth.py`."""
 
 
+TILE_ROOM = 2.0
+"""Of tiles, training stores windows so many times as large, where images are."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Plan:
     """What to train, on what input, and how."""
@@ -55,8 +59,22 @@ class Plan:
                 raise UsageError(f"`{name}` (={value}) is for random weights; leave it out, or --from.")
 
     @property
+    def tiled(self) -> bool:
+        """Whether the network sees tiles of images."""
+        return self.fit == "tile"
+
+    @property
+    def augment(self) -> tuple[str, ...]:
+        """What is done to batches: the recipe's, of tiles after a random window of what is stored."""
+        own = self.recipe.augment
+        chosen = any(spec.split()[:1] in (["crop"], ["window"]) for spec in own)
+        return ("window", *own) if self.tiled and not chosen else own
+
+    @property
     def room(self) -> float:
         """How much larger than the input training images are stored, so that random crops have a choice."""
+        if self.tiled:
+            return TILE_ROOM
         return 1.25 if any(spec.startswith("crop") for spec in self.recipe.augment) else 1.0
 
     def replace(self, **changes: Any) -> "Plan":

@@ -116,8 +116,15 @@ def _plan_of_target(usual: UsualPlan, dataset: Dataset, *, model: str | None, si
 
 
 def transfer_plan(dataset: Dataset, *, model: str, size: int, weights: str) -> Plan:
-    """Return the plan for a network that begins with the file `weights`: few epochs, the head first."""
-    images = len(dataset.parts["train"])
+    """Return the plan for a network that begins with the file `weights`: few epochs, the head first.
+
+    A kind of target that says how it is learned is learned so, but for what its `start` changes; `size` may be 0 there.
+    """
+    images, learned = len(dataset.parts["train"]), dataset.kind.usual(dataset.native_size)
+    reason = f"{model} at {{}} px, beginning with the weights {weights}; --from none trains from scratch"
+    if learned is not None:
+        plan = _plan_of_target(learned, dataset, model=model, size=size or None)
+        return plan.replace(**learned.start, reasons=(reason.format(plan.size),))
     recipe = Recipe(
         epochs=max(5, min(50, TRANSFER_IMAGES // images + 2)),
         batch=min(64, _batch(images)),
@@ -131,8 +138,7 @@ def transfer_plan(dataset: Dataset, *, model: str, size: int, weights: str) -> P
         stage_decay=0.7,
         augment=_augment(dataset, size),
     )
-    reason = f"{model} at {size} px, beginning with the weights {weights}; --from none trains from scratch"
-    return Plan(model=model, size=size, recipe=recipe, reasons=(reason,))
+    return Plan(model=model, size=size, recipe=recipe, reasons=(reason.format(size),))
 
 
 def _has_usual_plan(dataset: Dataset) -> bool:

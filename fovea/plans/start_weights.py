@@ -27,7 +27,7 @@ class Start(NamedTuple):
     model: str
     arguments: Mapping[str, Any]
     size: int
-    """A good input for them, in pixels."""
+    """A good input for them, in pixels; 0 leaves it to what is learned."""
 
 
 def start_named(start: str, *, model: str | None, grow: bool = False) -> Start:
@@ -75,6 +75,11 @@ def channels_of(start: str, *, model: str, default: int) -> int:
     return default if ":" in model else registry.entry(model).input[0]
 
 
+def grafted(start: Start, on: str) -> Start:
+    """Return the start of the network `on`, built on the stages of the one that the weights are for."""
+    return Start(start.weights, on, {"backbone": start.model}, 0)
+
+
 def _own(start: str, card: Mapping[str, Any]) -> Start:
     """Return the start from a model file of ours: the same network at the same input."""
     arguments = {key: value for key, value in card["arguments"].items() if key not in ("classes", "c_in", "size")}
@@ -93,5 +98,7 @@ def _deeper(start: str, model: str | None) -> Start:
 
 
 def _foreign(start: str, model: str) -> Start:
-    size = registry.entry(model).input[-1] if ":" not in model else LARGEST_SIZE
-    return Start(start, model, {}, min(size, LARGEST_SIZE))
+    entry = None if ":" in model else registry.entry(model)
+    if entry is not None and entry.answers != "classes":
+        return Start(start, model, {}, 0)
+    return Start(start, model, {}, min(entry.input[-1] if entry else LARGEST_SIZE, LARGEST_SIZE))

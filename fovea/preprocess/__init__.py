@@ -29,7 +29,7 @@ from fovea.preprocess.decoding import (
     decoded,
     read_header,
 )
-from fovea.preprocess.windows import VOID, Window, moved, moved_points, nearest
+from fovea.preprocess.windows import VOID, Integers, Window, mirrored, moved, moved_points, nearest
 
 __all__ = [
     "DECODER_VERSION",
@@ -51,7 +51,7 @@ FILL = 128
 LARGEST_MEAN, SMALLEST_STD = 1e6, 1e-6
 """Of pixels from 0 to 1: beyond them float32 may overflow."""
 
-Fit = Literal["crop", "letterbox", "squash"]
+Fit = Literal["crop", "letterbox", "squash", "tile"]
 
 _FIXED = {"decoder": "pillow", "resample": "bilinear", "antialias": True, "alpha_over": "white", "fill": FILL}
 
@@ -71,13 +71,18 @@ class Preprocess:
     channels: int
     """1 (grey) or 3 (RGB)."""
     fit: Fit = "crop"
-    """crop: shorter side to size / crop, then the centre; letterbox: longer side to size, rest grey; squash: both."""
+    """crop: shorter side to size / crop, then the centre; letterbox: longer side to size, rest grey; squash: both;
+    tile: as many windows of the image as it is, each of this size; of a single one that in the middle."""
     crop: float = 1.0
     """Share of the shorter side that `crop` keeps: 224 / 256 for the centre of 224 pixels after a resize to 256."""
     mean: tuple[float, ...]
     """Per channel, of pixels scaled to 0..1."""
     std: tuple[float, ...]
     """Per channel, of pixels scaled to 0..1; above 0."""
+    overlap: int = 0
+    """Of `tile`: pixels that the answers of two neighbours share at least."""
+    margin: int = 0
+    """Of `tile`: pixels on each side that the network does not answer for: those that valid convolutions take."""
 
     def __post_init__(self) -> None:
         if len(self.size) != 2 or any(type(side) is not int or side < 1 for side in self.size):
@@ -94,6 +99,13 @@ class Preprocess:
                 raise UsageError(
                     f"`{name}` (={values}) must hold one finite number for each of `channels` (={self.channels})."
                 )
+        if (self.overlap or self.margin) and self.fit != "tile":
+            raise UsageError(f"`overlap` (={self.overlap}) and `margin` (={self.margin}) are of `fit` tile.")
+        answered = min(self.size) - 2 * self.margin
+        if self.margin < 0 or not 0 <= self.overlap < answered:
+            raise UsageError(
+                f"`overlap` (={self.overlap}) must be at least 0 and below the {answered} pixels of a tile's answer."
+            )
         if max(map(abs, self.mean)) > LARGEST_MEAN:
             raise UsageError(f"`mean` (={self.mean}) must lie from {-LARGEST_MEAN:g} to {LARGEST_MEAN:g}.")
         if not SMALLEST_STD <= min(self.std) <= max(self.std) <= 1 / SMALLEST_STD:
@@ -119,6 +131,11 @@ class Preprocess:
         """All that decoded pixels depend on beside their file, as JSON values."""
         return [DECODER_VERSION, self.size, self.channels, self.fit, self.crop]
 
+    @property
+    def tiles(self) -> bool:
+        """Whether an image is as many samples as it has tiles."""
+        return self.fit == "tile"
+
     def read(self, source: Path | bytes | Pixels) -> Pixels:
         """Return a file, its bytes, or an array as uint8 (H, W, C) 0..255: `decode` or `as_pixels`, then the geometry.
 
@@ -131,7 +148,7 @@ class Preprocess:
         return decoded(
             source,
             channels=self.channels,
-            at_least=at_least,
+            at_least=None if self.tiles else at_least,
             finish=lambda image: as_array(self._fitted(image)),
             finish_bytes=self._fitting_bytes,
         )
@@ -147,6 +164,8 @@ class Preprocess:
         H, W = self.size
         if image.size == (W, H):
             return image
+        if self.tiles:
+            return as_image(_middle(as_array(image), self.size))
         if self.fit == "squash":
             return image.resize((W, H), Image.Resampling.BILINEAR)
         return _crop(image, H, W, keep=self.crop) if self.fit == "crop" else _letterbox(image, H, W)
@@ -178,10 +197,10 @@ class Preprocess:
         given, made = self._windows(size)
         return moved_points(points, made, given)
 
-    def mask_in_input(self, mask: Pixels, *, void: int = VOID) -> Pixels:
+    def mask_in_input(self, mask: NDArray[Integers], *, void: int = VOID) -> NDArray[Integers]:
         """Return the mask uint8 (h, w) of an upright image as that of the input, uint8 (H, W), by nearest neighbour.
 
-        It moves as the image does; `void` stands where a letterbox is grey.
+        It moves as the image does; `void` stands where a letterbox is grey. Numbers of objects keep their type.
         """
         given, made = self._windows(mask.shape)
         return nearest(mask, given, made, size=self.size, void=void)
@@ -197,6 +216,9 @@ class Preprocess:
     def _windows(self, size: tuple[int, int]) -> tuple[Window, Window]:
         """Return what the geometry takes of an upright image of `size` (h, w), and where it puts that in the input."""
         (h, w), (H, W) = size, self.size
+        if self.tiles:
+            left, top = (w - W) // 2, (h - H) // 2
+            return (left, top, left + W, top + H), (0, 0, W, H)
         if self.fit == "crop" and size != self.size:
             return _kept((w, h), W, H, keep=self.crop), (0, 0, W, H)
         return (0, 0, w, h), _framed((w, h), W, H) if self.fit == "letterbox" else (0, 0, W, H)
@@ -205,6 +227,8 @@ class Preprocess:
         """Return the most that `_fitted` holds for an image of (W, H), and the array of what comes of it."""
         (w, h), (H, W) = size, self.size
         target, used = (W, H), (w, h)
+        if self.tiles:
+            return of_array(size, channels) + 2 * of_array((W, H), channels)
         if self.fit == "crop":
             scale = self.crop * min(w / W, h / H)
             used = min(w, math.ceil(W * scale) + 1), min(h, math.ceil(H * scale) + 1)
@@ -228,15 +252,20 @@ class Preprocess:
         H, W = self.size
         return self.with_size((round(H * room), round(W * room)))
 
+    def with_tiles(self, *, overlap: int, margin: int) -> "Preprocess":
+        """Return the same for tiles that overlap by so much, of a network with that `margin`."""
+        return replace(self, overlap=overlap, margin=margin)
+
     def with_normalisation(self, mean: tuple[float, ...], std: tuple[float, ...]) -> "Preprocess":
         """Return the same with another mean and standard deviation per channel."""
         return replace(self, mean=mean, std=std)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all that is needed to repeat this elsewhere, as JSON values; without `crop` where that is 1."""
+        """Return all that is needed to repeat this elsewhere, as JSON values; without what `fit` does not use."""
         fields = {"size": list(self.size), "channels": self.channels, "fit": self.fit}
         crop = {} if self.crop == 1 else {"crop": self.crop}
-        return {**fields, **crop, "mean": list(self.mean), "std": list(self.std), **_FIXED}
+        tiles = {"overlap": self.overlap, "margin": self.margin} if self.tiles else {}
+        return {**fields, **crop, **tiles, "mean": list(self.mean), "std": list(self.std), **_FIXED}
 
     @classmethod
     def from_dict(cls, given: Mapping[str, Any]) -> "Preprocess":
@@ -244,7 +273,8 @@ class Preprocess:
 
         Raises: UsageError where a field is missing, unknown, of a wrong type, or asks for another decoder.
         """
-        own = {"size", "channels", "fit", "mean", "std"}
+        tiles = ("overlap", "margin") if given.get("fit") == "tile" else ()
+        own = {"size", "channels", "fit", "mean", "std", *tiles}
         if wrong := sorted(own.union(_FIXED).symmetric_difference(given.keys() - {"crop"})):
             raise UsageError(
                 f"The preprocessing has missing or unknown fields: {', '.join(f'`{name}`' for name in wrong)}."
@@ -256,7 +286,11 @@ class Preprocess:
                 )
         try:
             lists = {name: tuple(given[name]) for name in ("size", "mean", "std")}
-            return cls(channels=given["channels"], fit=given["fit"], crop=given.get("crop", 1.0), **lists)
+            for name in tiles:
+                if type(given[name]) is not int:
+                    raise TypeError(f"`{name}` must be a whole number")
+            tiled = {name: given[name] for name in tiles}
+            return cls(channels=given["channels"], fit=given["fit"], crop=given.get("crop", 1.0), **tiled, **lists)
         except TypeError as error:
             raise UsageError(f"The preprocessing has a field of the wrong type: {error}.") from error
 
@@ -278,6 +312,18 @@ def as_pixels(array: Pixels, *, channels: int) -> Pixels:
     if array.shape[2:] == (channels,):
         return array
     return as_array(converted(as_image(array), channels))
+
+
+def _middle(pixels: Pixels, size: tuple[int, int]) -> Pixels:
+    """Return the window of `size` (H, W) in the middle of an image (h, w, C), mirrored where that is smaller."""
+    (h, w), (H, W) = pixels.shape[:2], size
+    return mirrored(
+        lambda x, y, width, height: pixels[y : y + height, x : x + width],
+        (h, w),
+        left=(w - W) // 2,
+        top=(h - H) // 2,
+        size=size,
+    )
 
 
 def _kept(size: tuple[int, int], W: int, H: int, *, keep: float) -> Window:

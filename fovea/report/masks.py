@@ -23,6 +23,9 @@ class ClassRow(NamedTuple):
     iou: float
     dice: float
     pixels: int
+    boundary_f1: float | None
+    hd95: float | None
+    """In pixels."""
     colour: str
     """As CSS writes it."""
 
@@ -43,7 +46,7 @@ def mask_classes(outcome: Outcome) -> dict[str, Any]:
     names = outcome.target.classes
     colours = {name: "#{:02x}{:02x}{:02x}".format(*palette()[index]) for index, name in enumerate(names)}
     rows = [ClassRow(*row, colours[row.name]) for row in figures.rows]
-    return {"mask_rows": rows, "mask_confusions": _confusions(figures, names)}
+    return {"mask_rows": rows, "mask_confusions": _confusions(figures, names), "mask_tolerance": figures.tolerance}
 
 
 def overlays(outcome: Outcome) -> dict[str, Any]:

@@ -7,12 +7,16 @@ import numpy as np
 from fovea.evaluation.outcome import Outcome
 from fovea.metrics.boxes import RECALLS, precision_at_recalls
 from fovea.report.charts import Axis, Chart, Line
+from fovea.report.confusion import confusion_values
 from fovea.report.page import picture
 from fovea.tasks.box_figures import BoxFigures
-from fovea.tasks.boxes import CLASS, SCORE, Boxes
+from fovea.tasks.box_scoring import CLASS, SCORE
+from fovea.tasks.boxes import Boxes
 from fovea.tasks.drawn import boxed, colour_of, pointed
 from fovea.tasks.point_figures import PointFigures
 
+BACKGROUND = "background"
+NO_CONFUSION = {"confusion": None, "confusion_picture": None}
 CURVES = 6
 """Classes whose curve is drawn, those with most objects."""
 SHOWN = 12
@@ -35,8 +39,17 @@ def box_classes(outcome: Outcome) -> dict[str, Any]:
     """Return the classes, precision over recall, and what costs AP50."""
     figures, names = cast(BoxFigures, outcome.figures), outcome.target.classes
     rows = [ObjectRow(*row, "#{:02x}{:02x}{:02x}".format(*colour_of(names.index(row.name)))) for row in figures.rows]
+    counts = figures.error_counts or {}
     errors = sorted((figures.errors or {}).items(), key=lambda one: -one[1])
-    return {"box_rows": rows, "precision_recall": _curves(outcome), "box_errors": errors}
+    return {
+        "box_rows": rows,
+        "precision_recall": _curves(outcome),
+        "box_errors": [(name, counts.get(name), cost) for name, cost in errors],
+        "box_sizes": _sizes(figures),
+        "box_least": figures.least_score,
+        "box_names": [*names, BACKGROUND],
+        **(confusion_values(np.array(figures.confusion)) if figures.confusion else NO_CONFUSION),
+    }
 
 
 def point_rows(outcome: Outcome) -> dict[str, Any]:
@@ -70,6 +83,27 @@ def _curves(outcome: Outcome) -> Chart:
         lines.append(Line(row.name, list(zip(RECALLS.tolist(), precision.tolist(), strict=True))))
     x, y = (Axis(label=label, low=0.0, high=1.0) for label in ("recall", "precision"))
     return Chart(title="Precision over recall, at an overlap of 0.5", lines=lines, x=x, y=y)
+
+
+def _sizes(figures: BoxFigures) -> Chart | None:
+    """Return how many objects have which size, and how many of these are found; None where there are none."""
+    if not figures.sizes:
+        return None
+    total = sum(each["objects"] for each in figures.sizes)
+    bars = [(each["low"], each["high"], each["objects"] / total) for each in figures.sizes if each["objects"]]
+    own = [each for each in figures.sizes if each["objects"]]
+    points = [((each["low"] * each["high"]) ** 0.5, each["found"] / each["objects"]) for each in own]
+    notes = [
+        f"{each['low']:.0f} to {each['high']:.0f} pixels: {each['found']:,} of {each['objects']:,} found"
+        for each in own
+    ]
+    x = Axis.over(
+        "side of a square of the same area, pixels of the image", [end for bar in bars for end in bar[:2]], log=True
+    )
+    y = Axis(label="share", low=0.0, high=1.0)
+    return Chart(
+        title="Objects by size, and the share that is found", lines=[Line("found", points, notes)], x=x, y=y, bars=bars
+    )
 
 
 def found_boxes(outcome: Outcome) -> dict[str, Any]:

@@ -5,19 +5,16 @@ from itertools import pairwise
 from typing import Any, NamedTuple, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fovea.evaluation.outcome import Outcome
 from fovea.report.charts import Axis, Chart, Line
+from fovea.report.confusion import confusion_values
 from fovea.report.masks import mask_classes, overlays
 from fovea.report.objects import box_classes, found_boxes, found_points, point_rows
 from fovea.report.page import percent, picture
-from fovea.report.rasters import confusion_picture
 from fovea.tasks.class_figures import Calibration, ClassFigures
 from fovea.tasks.label_figures import LabelFigures
 
-WRITTEN_OUT = 20
-"""Classes up to which a confusion matrix has numbers and names."""
 LISTED = 30
 """Classes up to which all are listed at once."""
 EXTREMES = 3
@@ -68,14 +65,8 @@ def _extremes(outcome: Outcome, rows: Sequence[Any], score: str) -> dict[str, An
 
 
 def _confusion(outcome: Outcome) -> dict[str, Any]:
-    figures, classes = _class_figures(outcome), len(outcome.target.classes)
-    counts = np.array(figures.confusion)
-    large = classes > WRITTEN_OUT
-    return {
-        "confusion": None if large else _cells(counts),
-        "confusion_picture": picture(confusion_picture(counts), side=classes) if large else None,
-        "confusions": figures.confusions(CONFUSIONS),
-    }
+    figures = _class_figures(outcome)
+    return {**confusion_values(np.array(figures.confusion)), "confusions": figures.confusions(CONFUSIONS)}
 
 
 def _calibration(outcome: Outcome) -> dict[str, Any]:
@@ -164,10 +155,3 @@ def _class_figures(outcome: Outcome) -> ClassFigures:
     if not isinstance(outcome.figures, ClassFigures):
         raise TypeError(f"the figures of `{outcome.target.name}` are not those of classes")
     return outcome.figures
-
-
-def _cells(counts: NDArray[np.int64]) -> Sequence[Sequence[tuple[int, float]]]:
-    """Return (count, share of the true class) by row and column."""
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    pairs = zip(counts.tolist(), shares.tolist(), strict=True)
-    return [list(zip(row, share, strict=True)) for row, share in pairs]

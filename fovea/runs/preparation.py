@@ -5,7 +5,7 @@ import os
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import nn
@@ -30,10 +30,12 @@ from fovea.model.weights import Origin
 from fovea.plans.choosing import Wish, choose_plan
 from fovea.plans.plan import Plan
 from fovea.plans.start_weights import channels_of
+from fovea.preprocess import Preprocess
 from fovea.runs.growing import grow_network, score_before, shallow_network
 from fovea.runs.initial_weights import draw_weights, load_start, sample_inputs
 from fovea.runs.pretraining import pretrain_layers
 from fovea.shapes import Shape, has_shape
+from fovea.tasks.joining import joining_of
 from fovea.tasks.task import Task
 from fovea.training.diagnosis import watched_layer
 from fovea.training.distributed import world_size
@@ -122,7 +124,7 @@ def tuned(
 def _composed(plan: Plan, dataset: Dataset, *, without: Collection[str] = ()) -> Augmentation:
     """Return the augmentation of the recipe; UsageError for one that this kind of input does not have."""
     family = inputs.kind(dataset.input).augments
-    return compose_for(family, plan.recipe.augment, size=plan.size, without=without)
+    return compose_for(family, plan.augment, size=plan.size, without=without)
 
 
 def find_data(source: DataSource, display: Display) -> Dataset:
@@ -165,17 +167,21 @@ def ready(
     watch: str | None = None,
 ) -> Prepared:
     """Return the network built and the data decoded; the network has a layer `watch`, where one is named."""
-    target = _target(dataset, plan.recipe.loss)  # refuses a loss that does not fit, before anything is decoded
     val_fraction = 0.0 if "val" in dataset.parts else plan.val_fraction
     found, dataset = dataset, split_validation(dataset, fraction=val_fraction, seed=plan.recipe.seed)
     for note in dataset.notes[len(found.notes) :]:
         display.note(f"data: {note}")
     plan = _bounded(plan, dataset)
     geometry = begun.preprocess if begun else _geometry(plan, dataset)
+    target = _target(dataset, plan.recipe.loss, geometry)  # refuses a loss that does not fit
     # all that may be refused is, before images are decoded
     _composed(plan, dataset)
     torch.manual_seed(seed_of(plan.recipe.seed))
+    if plan.tiled:
+        joining_of(target)
     model, architecture, arguments = _network(plan, target=target, shape=geometry.shape)
+    if plan.tiled and begun is None:
+        geometry = _as_tiles(geometry, model, target)
     Learners(model, plan.recipe)
     watched_layer(model, watch)
     _check_batch(model, plan, shape=geometry.shape)
@@ -187,7 +193,7 @@ def ready(
         origin = load_start(plan.start, known, architecture=name, display=display)
     dataset = _decoded(source, dataset, geometry, room=plan.room, display=display)
     train, plan = dataset.parts["train"], _bounded(plan, dataset)
-    target = _target(dataset, plan.recipe.loss)
+    target = _target(dataset, plan.recipe.loss, geometry)
     preprocess = begun.preprocess if begun else _standardised(geometry, plan, train, origin=origin)
     if not plan.start:
         draw_weights(model, plan, train, preprocess)
@@ -217,9 +223,10 @@ def _bounded(plan: Plan, dataset: Dataset) -> Plan:
     return dataclasses.replace(plan, recipe=fitted(plan.recipe, images=images, validated=validated))
 
 
-def _target(dataset: Dataset, loss: str) -> Task:
+def _target(dataset: Dataset, loss: str, geometry: Preprocessing) -> Task:
     labels = dataset.parts["train"].labels
-    return dataset.kind.fitted(labels, classes=dataset.classes, loss=loss, data=dataset.name)
+    target = dataset.kind.fitted(labels, classes=dataset.classes, loss=loss, data=dataset.name)
+    return target.for_input(geometry.shape[1:])
 
 
 def _geometry(plan: Plan, dataset: Dataset) -> Preprocessing:
@@ -229,6 +236,16 @@ def _geometry(plan: Plan, dataset: Dataset) -> Preprocessing:
     return kind.geometry(
         size=plan.size, fit=plan.fit, channels=channels, native_size=dataset.native_size, settings=plan.settings
     )
+
+
+def _as_tiles(geometry: Preprocessing, model: nn.Module, target: Task) -> Preprocessing:
+    """Return the geometry with the margin that the network leaves out, and what neighbours share by default."""
+    tiles, joining = cast(Preprocess, geometry), joining_of(target)
+    with torch.no_grad(), torch.device("meta"):
+        outputs = main_head(without_values(model).eval()(torch.empty(1, *tiles.shape)))
+    margin = joining.margin(tuple(outputs.shape[1:]), tiles.size)
+    usual = 0 if margin else min(tiles.size) // joining.overlap
+    return tiles.with_tiles(overlap=tiles.overlap or usual, margin=margin)
 
 
 def _standardised(geometry: Preprocessing, plan: Plan, train: Part, *, origin: Origin | None) -> Preprocessing:
@@ -284,7 +301,7 @@ def _network(plan: Plan, *, target: Task, shape: tuple[int, ...]) -> tuple[nn.Mo
         _check_outputs(model, plan, wanted=target.output_shape, shape=shape)
         return model, CUSTOM, {}
     given = {"classes": outputs, **registry.fitted(plan.model, shape), **plan.arguments}
-    registry.require_answer(plan.model, target.asks, target.forms)
+    registry.require_answer(plan.model, target.asks, tuple(target.forms))
     try:
         model = registry.build(plan.model, **given)
     except FoveaError:

@@ -19,7 +19,7 @@ from fovea.drift import SECTION, Reference
 from fovea.errors import BundleError, MissingDependencyError, TrainingError, first_line
 from fovea.evaluation.outcome import Outcome
 from fovea.evaluation.parts import outcome_of
-from fovea.evaluation.validation import reference_of
+from fovea.evaluation.validation import reference_by, reference_of
 from fovea.inputs.views import Protocol
 from fovea.layers import copied
 from fovea.model.bundle import Bundle, load, save_bundle
@@ -123,10 +123,12 @@ class Session:
         self.outcomes = [replace(outcome, target=self.target) for outcome in outcomes.values()]
         if self.outcomes:  # validation, or the test part where there is none
             first = self.outcomes[0]
-            images = parts[first.split].decoded
-            self.reference = reference_of(
-                first.split, images, first.target.watched(first.rows), self.prepared.preprocess
-            )
+            part = parts[first.split]
+            if part.tiles is None:
+                rows = first.target.watched(first.rows)
+                self.reference = reference_of(first.split, part.decoded, rows, self.prepared.preprocess)
+            else:  # a server sees tiles
+                self.reference = reference_by(self.predictor, first.split, part.decoded)
         results = [outcome.result for outcome in self.outcomes]
         self.save_model(results)
         return results
@@ -237,7 +239,7 @@ class Session:
         data = DataRecord(
             name=dataset.name,
             fingerprint=dataset.fingerprint,
-            images={name: len(part) for name, part in dataset.parts.items()},
+            images={name: part.images for name, part in dataset.parts.items()},
             val_fraction=prepared.val_fraction,
             notes=list(dataset.notes),
         )

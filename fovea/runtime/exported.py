@@ -15,7 +15,7 @@ from fovea.card import Card
 from fovea.errors import BundleError, MissingDependencyError, StorageError, UsageError
 from fovea.files import open_regular
 from fovea.inputs.interface import Preprocessing, Samples, Stored
-from fovea.inputs.reading import Picture, listed, read_sample
+from fovea.inputs.reading import Picture, check_one_tile, listed, read_sample
 from fovea.inputs.views import PLAIN, Protocol
 from fovea.runtime.contents import Contents, check_contents
 from fovea.runtime.onnx_file import OnnxFile, read_onnx
@@ -78,14 +78,18 @@ class Exported:
         """Return a path, the bytes of a file, a PIL image or an array as one stored sample: (H, W, C) uint8 0..255."""
         return read_sample(image, self.preprocess)
 
+    def _read_whole(self, image: Picture) -> Stored:
+        check_one_tile(image, self.preprocess)
+        return self.read(image)
+
     def predict(self, images: Picture | Iterable[Picture], *, batch: int = 256) -> list[Prediction]:
         """Return one prediction per image; `images` as for a bundle.
 
         Raises:
-            ImageError: a file that cannot be decoded.
+            ImageError: a file that cannot be decoded, or an image of several tiles, for a network that sees these.
             UsageError: an array or object that is no image.
         """
-        samples = [self.read(image) for image in listed(images, len(self.preprocess.stored_shape))]
+        samples = [self._read_whole(image) for image in listed(images, len(self.preprocess.stored_shape))]
         if not samples:
             return []
         return [self.target.prediction(row) for row in self.scores(np.stack(samples), batch=batch)]

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from fovea.card import Card
 from fovea.errors import FoveaError
 from fovea.inputs.interface import Preprocessing
+from fovea.inputs.reading import check_one_tile
 from fovea.serving.batching import Batcher, Job, Outcome, Rows
 from fovea.tasks.task import Task
 
@@ -136,6 +137,7 @@ class Engine:
             self._batcher.withdraw()
             return
         try:
+            check_one_tile(job.source, self.scorer.preprocess)
             job.sample = self.scorer.preprocess.read(job.source)
         except Exception as error:  # also what should not happen: who waits must hear of it
             self._batcher.withdraw()

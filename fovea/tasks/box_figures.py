@@ -1,7 +1,7 @@
 """What an evaluation finds of a network that finds objects."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
@@ -43,6 +43,17 @@ class BoxFigures(ShareFigures):
     """`ap`, `ap50` and `objects` by class name, of those that are there."""
     errors: Mapping[str, float] | None = None
     """By kind of error: by how much AP50 would be higher without."""
+    error_counts: Mapping[str, int] | None = None
+    """By kind of error: how many there are among all that was found, whatever its score."""
+    least_score: float | None = None
+    """From which on an object is told: those below are in neither of the next two."""
+    confusion: Sequence[Sequence[int]] | None = None
+    """Objects, the rows true and the columns found classes; last what was found where nothing is, and what was missed.
+
+    Boxes that overlap by half and more are paired, those that overlap most first, whatever their classes.
+    """
+    sizes: Sequence[Mapping[str, float]] | None = None
+    """By size, the square root of the area from `low` to below `high` in pixels of the image: `objects` and `found`."""
 
     @property
     def rows(self) -> list[BoxRow]:

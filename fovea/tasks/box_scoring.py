@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fovea.decoding.boxes import overlaps
 from fovea.metrics.boxes import EACH, ap_interval, average_precision, compared_boxes, detection_scores
-from fovea.metrics.detection_errors import error_kinds
+from fovea.metrics.detection_errors import class_confusion, error_kinds, found_by_size
 from fovea.metrics.matching import SIZES, THRESHOLDS, ClassMatches, Compared, matched
 from fovea.tasks.box_figures import BoxFigures, known
 from fovea.tasks.figures import Measured
@@ -42,11 +42,13 @@ def mean_ap50(found: NDArray[Any], truth: NDArray[Any], *, classes: int) -> floa
     return None if np.isnan(each).all() else float(each[~np.isnan(each)].mean())
 
 
-def box_figures(found: NDArray[Any], truth: NDArray[Any], names: Sequence[str], counts: dict[str, int]) -> BoxFigures:
-    """Return all figures, `counts` being the objects of each class."""
+def box_figures(
+    found: NDArray[Any], truth: NDArray[Any], names: Sequence[str], counts: dict[str, int], *, least: float
+) -> BoxFigures:
+    """Return all figures, `counts` being the objects of each class, and `least` the score of those that are told."""
     images = compared(found, truth)
     matches = matched(images, classes=len(names))
-    scores = detection_scores(matches)
+    scores, kinds = detection_scores(matches), error_kinds(images, classes=len(names))
     return BoxFigures(
         ap=_or_zero(scores.ap),
         interval=_interval(matches),
@@ -56,7 +58,11 @@ def box_figures(found: NDArray[Any], truth: NDArray[Any], names: Sequence[str], 
         ap_medium=known(scores.ap_medium),
         ap_large=known(scores.ap_large),
         ar100=_or_zero(scores.ar100),
-        errors={kind.name: kind.cost for kind in error_kinds(images, classes=len(names))},
+        errors={kind.name: kind.cost for kind in kinds},
+        error_counts={kind.name: kind.errors for kind in kinds},
+        least_score=least,
+        confusion=class_confusion(images, classes=len(names), least=least).tolist(),
+        sizes=[bin._asdict() for bin in found_by_size(images, least=least)],
         per_class={
             name: {"ap": float(ap), "ap50": float(ap50), "objects": counts[name]}
             for name, ap, ap50 in zip(names, scores.per_class, scores.per_class50, strict=True)

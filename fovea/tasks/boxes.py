@@ -1,7 +1,7 @@
 """Objects in an image: a class and a box each.
 
-Outputs are (N, K + 4, h, w) float32, the centre form of `fovea.decoding.centres`; what is kept of them is (N, 100, 6)
-float32: class, x0, y0, x1, y1 in pixels of the input, score; class -1 where nothing was found. Labels are (N, M, 6)
+Outputs are float32 of one of the forms in `fovea.tasks.box_forms`; what is kept of them is (N, 100, 6) float32: class,
+x0, y0, x1, y1 in pixels of the input, score; class -1 where nothing was found. Labels are (N, M, 6)
 float32: class, box, 1 for a crowd; class -1 where there is none. As they lie on decoded images they are (N, M, 7): the
 last column is how many square pixels of the image one of the input stands for.
 """
@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from fovea.decoding.boxes import SIDES, areas
-from fovea.decoding.centres import Centres
-from fovea.errors import DataError
+from fovea.decoding.boxes import areas
+from fovea.decoding.grids import VOC_PRIORS
+from fovea.errors import DataError, UsageError
 from fovea.fields import is_number
 from fovea.metrics.matching import ClassMatches, matched
 from fovea.tasks import register
 from fovea.tasks.box_figures import BoxFigures
+from fovea.tasks.box_forms import BOX_FORMS, BOX_LOSSES, MOST, BoxForm, Priors
 from fovea.tasks.box_prediction import BoxPrediction
 from fovea.tasks.box_scoring import (
     CLASS,
@@ -35,21 +36,25 @@ from fovea.tasks.box_scoring import (
     measured_ap50,
     missed_and_wrong,
 )
-from fovea.tasks.drawn import boxed
+from fovea.tasks.drawn import boxed, colours
 from fovea.tasks.figures import Measured, Mistake
+from fovea.tasks.focus import Focus, Wanted, box
 from fovea.tasks.on_image import OnImage
 from fovea.tasks.places import Frame, Movement
 from fovea.tasks.prediction import Prediction
+from fovea.tasks.priors import dimension_clusters
 from fovea.tasks.score import Metric, Score
 from fovea.tasks.task import Criterion, Labels, Rows
-from fovea.tasks.usual import UsualPlan
+from fovea.tasks.usual import TRANSFER, UsualPlan
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 AP50 = Metric("ap50", "AP50", share=True)
-MOST = 100
-"""Objects that are kept of an image."""
+WITH_PRIORS, CELL = "yolo2", 32
+"""The form that has priors, and pixels of the input in a cell of it."""
+MOST_CELLS = 10_000
+SURE_ENOUGH = "those of a score that is worth telling, the surest first"
 LEAST_VISIBLE = 0.25
 """Of a box: where less lies on the input, it is no object there."""
 
@@ -61,11 +66,11 @@ class Boxes(OnImage):
 
     name: ClassVar[str] = "boxes"
     noun: ClassVar[str] = "boxes"
-    losses: ClassVar[tuple[str, ...]] = ("centres",)
+    losses: ClassVar[tuple[str, ...]] = tuple(BOX_LOSSES.values())
     metric: ClassVar[Metric] = AP50
     followed: ClassVar[Metric] = AP50
     asks: ClassVar[str] = "boxes"
-    forms: ClassVar[tuple[str, ...]] = ("centres",)
+    forms: ClassVar[Mapping[str, str]] = BOX_LOSSES
     calibrates: ClassVar[bool] = True
     row_name: ClassVar[str] = "boxes"
     sections: ClassVar[tuple[str, ...]] = ("boxes", "found_boxes")
@@ -84,6 +89,10 @@ class Boxes(OnImage):
     loss: str = "centres"
     least: float = SHOWN_SCORE
     """Score from which on an object is told to a person: that of the highest F1 on the validation part."""
+    size: tuple[int, int] = (0, 0)
+    """Height and width of the network's input in pixels; 0 and 0 while they are not known."""
+    priors: Priors = VOC_PRIORS
+    """Widths and heights in cells of the boxes that YOLOv2 begins with: clusters of the training boxes."""
 
     @classmethod
     def check_trainable(cls, labels: Labels, *, classes: Sequence[str], data: str) -> None:
@@ -110,6 +119,8 @@ class Boxes(OnImage):
                 **{"optimiser": "adamw", "lr": 0.002, "weight_decay": 0.01, "clip": 5.0, "batch": 16},
                 "augment": ("flip", "affine 5 0.1 0.3", "colour 0.2"),
             },
+            start=TRANSFER,
+            on="centres",
         )
 
     @classmethod
@@ -128,6 +139,25 @@ class Boxes(OnImage):
         return result
 
     @classmethod
+    def fitted(cls, labels: Labels, *, classes: Sequence[str], loss: str, data: str) -> Self:
+        """Return the task for a data set of these classes; one box for an image needs one object in it.
+
+        Where the boxes (N, M, 7) lie on the input, YOLOv2's priors are clusters of theirs.
+        """
+        task = super().fitted(labels, classes=classes, loss=loss, data=data)
+        there = (labels[..., CLASS] >= 0) & (labels[..., CROWD] == 0)
+        if loss == BOX_LOSSES["one"] and (several := int((there.sum(axis=1) > 1).sum())):
+            raise UsageError(
+                f"A network that gives one box for an image cannot learn `{data}`: {several:,} of {len(labels):,} "
+                "images have several objects; take `--model centres` or another of `fovea models --answers boxes`."
+            )
+        if task.form_name != WITH_PRIORS:
+            return task
+        boxes = labels[there]
+        means = dimension_clusters((boxes[:, 3:5] - boxes[:, 1:3]) / CELL, count=len(VOC_PRIORS))
+        return task if means is None else replace(task, priors=tuple((float(w), float(h)) for w, h in means.round(4)))
+
+    @classmethod
     def text_of(cls, label: Any, classes: Sequence[str]) -> str:
         """Return how many objects of which class there are."""
         return BoxPrediction.of(_as_found(label[label[:, CLASS] >= 0]), classes).label
@@ -139,20 +169,32 @@ class Boxes(OnImage):
 
     @classmethod
     def own_fields(cls, card: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the least score."""
-        return {"least": float(card.get("least_score", SHOWN_SCORE))}
+        """Return the least score, and priors where there are some."""
+        priors = tuple((float(w), float(h)) for w, h in card.get("priors", VOC_PRIORS))
+        return {"least": float(card.get("least_score", SHOWN_SCORE)), "priors": priors}
 
     @classmethod
     def fault(cls, card: Mapping[str, Any]) -> str:
-        """Return that the least score is none."""
-        least = card.get("least_score", SHOWN_SCORE)
-        return super().fault(card) or (
-            "" if is_number(least) and 0 <= least <= 1 else "`least_score` must be from 0 to 1."
-        )
+        """Return that the least score or the priors are none."""
+        least, priors = card.get("least_score", SHOWN_SCORE), card.get("priors", [[1, 1]] * len(VOC_PRIORS))
+        if fault := super().fault(card):
+            return fault
+        if not (is_number(least) and 0 <= least <= 1):
+            return "`least_score` must be from 0 to 1."
+        pairs = isinstance(priors, list) and all(isinstance(sides, list) and len(sides) == 2 for sides in priors)
+        if not pairs or len(priors) != len(VOC_PRIORS) or not all(_is_side(side) for sides in priors for side in sides):
+            return f"`priors` must be {len(VOC_PRIORS)} pairs of width and height in cells, above 0."
+        return ""
 
     def card_fields(self) -> dict[str, Any]:
-        """Return the names and the least score."""
-        return {**super().card_fields(), "least_score": self.least}
+        """Return the names, the least score, and the priors of the form that has some."""
+        priors = {"priors": [list(sides) for sides in self.priors]} if self.form_name == WITH_PRIORS else {}
+        return {**super().card_fields(), "least_score": self.least, **priors}
+
+    def for_input(self, size: Sequence[int]) -> Self:
+        """Return the task of a network for inputs of this `size` (H, W): most forms tell of places in sides of it."""
+        height, width = size
+        return replace(self, size=(height, width))
 
     def calibrated(self, outputs: "Tensor", labels: Labels) -> Self:
         """Return the task with the least score whose F1 is highest, of condensed outputs of the validation part."""
@@ -173,19 +215,22 @@ class Boxes(OnImage):
 
     @property
     def output_shape(self) -> tuple[int | None, ...]:
-        """(K + 4, h, w)."""
-        return (self.outputs + SIDES, None, None)
+        """That of the form."""
+        return self.form.output_shape
+
+    @property
+    def form_name(self) -> str:
+        """The form of the network's answers, by its loss."""
+        return next(form for form, loss in BOX_LOSSES.items() if loss == self.loss)
 
     @cached_property
-    def decoder(self) -> Centres:
-        """How outputs become boxes."""
-        return Centres(most=MOST)
+    def form(self) -> BoxForm:
+        """How the network's answers are learned and read."""
+        return BOX_FORMS[self.form_name](classes=len(self.names), size=self.size, priors=self.priors)
 
     def criterion(self, *, label_smoothing: float = 0.0, weights: "Tensor | None" = None) -> Criterion:
-        """Return the loss of centres and boxes."""
-        from fovea.tasks.criteria.centres import centres_loss
-
-        return lambda outputs, labels: centres_loss(outputs, labels[..., :SCALE], stride=self.decoder.stride)
+        """Return the loss of the form."""
+        return lambda outputs, labels: self.form.loss(outputs, labels[..., :SCALE])
 
     def moved(self, labels: "Tensor", movement: Movement) -> "Tensor":
         """Return boxes (N, M, 7) of moved images; class -1 where too little of one is left."""
@@ -194,18 +239,14 @@ class Boxes(OnImage):
         return moved
 
     def unmirrored(self, outputs: "Tensor") -> "Tensor":
-        """Return maps (N, K + 4, h, w) of mirror images mirrored back, left and right exchanged."""
-        import torch
-
-        K = self.outputs
-        order = torch.tensor([*range(K), K + 2, K + 1, K, K + 3], device=outputs.device)
-        return outputs.flip(3)[:, order]
+        """Return outputs for mirror images as those for the images."""
+        return self.form.unmirrored(outputs)
 
     def rows_of(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return what was found, (N, 100, 6) float32, of outputs (N, K + 4, h, w)."""
+        """Return what was found, (N, 100, 6) float32, of outputs of the form."""
         kept = np.zeros((len(outputs), MOST, SCORE + 1), np.float32)
         kept[..., CLASS] = -1
-        for rows, found in zip(kept, self.decoder.decoded(outputs), strict=True):
+        for rows, found in zip(kept, self.form.decoder.decoded(outputs), strict=True):
             rows[: len(found)] = found
         return kept
 
@@ -223,10 +264,11 @@ class Boxes(OnImage):
         return rows[:, :1, SCORE].astype(np.float64)
 
     def evidence(self, outputs: "Tensor", answers: "Tensor") -> "Tensor":
-        """Return the highest logit (N,) of a centre of each answer: what speaks for the surest object of a class."""
+        """Return the highest logit (N,) of each answer at any place: what speaks for the surest object of a class."""
         import torch
 
-        return outputs[torch.arange(len(outputs), device=outputs.device), answers].amax((1, 2))
+        each = self.form.class_logits(outputs)
+        return each[torch.arange(len(outputs), device=outputs.device), answers].amax(1)
 
     def answered(self, outputs: "Tensor") -> NDArray[np.int64]:
         """Return the class (N,) of the surest object in condensed outputs (N, 100, 6); the first if there is none."""
@@ -241,6 +283,17 @@ class Boxes(OnImage):
         """Return what was found with a score that is worth telling, of one row (100, 6)."""
         kept = row[(row[:, CLASS] >= 0) & (row[:, SCORE] >= self.least)]
         return BoxPrediction.of(kept.astype(np.float64), self.names)
+
+    def focus(self, outputs: "Tensor", wanted: Wanted) -> Focus:
+        """Return the object with a number, 1 the surest that is told, or at a place."""
+        row = self.rows_of(outputs.detach().cpu().numpy())[0]
+        return box(outputs, row[(row[:, CLASS] >= 0) & (row[:, SCORE] >= self.least)], self.names, self.form, wanted)
+
+    def on_page(self) -> dict[str, Any]:
+        """Return form and decoder of the outputs, and from which score on boxes are told."""
+        decoding = {"form": self.form_name, "decoder": self.form.decoder_fields(), "least": self.least}
+        lead = f"Finds objects of {len(self.names)} classes in an image."
+        return {"kind": "boxes", **decoding, "colours": colours(self.names), "lead": lead, "remark": SURE_ENOUGH}
 
     def in_image(self, prediction: Prediction, frame: Frame, size: tuple[int, int]) -> Prediction:
         """Return boxes of the input as boxes of its image, cut at its edges."""
@@ -263,7 +316,7 @@ class Boxes(OnImage):
 
     def figures(self, outputs: "Tensor", labels: Labels) -> BoxFigures:
         """Return average precisions of condensed outputs (N, 100, 6) against boxes (N, M, 7)."""
-        return box_figures(outputs.numpy(), labels, self.names, self.counts(labels, self.names))
+        return box_figures(outputs.numpy(), labels, self.names, self.counts(labels, self.names), least=self.least)
 
     def measured(self, outputs: "Tensor", labels: Labels) -> Measured:
         """Return AP50 with its interval; nothing where no image has an object."""
@@ -292,3 +345,7 @@ def _as_found(boxes: NDArray[Any]) -> NDArray[np.float64]:
     rows = boxes[:, : SCORE + 1].astype(np.float64)
     rows[:, SCORE] = 1
     return rows
+
+
+def _is_side(value: object) -> bool:
+    return is_number(value) and 0 < value < MOST_CELLS

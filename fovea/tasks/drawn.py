@@ -19,6 +19,11 @@ def colour_of(index: int) -> tuple[int, int, int]:
     return int(red), int(green), int(blue)
 
 
+def colours(names: Sequence[str]) -> list[tuple[int, int, int]]:
+    """Return the colour of each name."""
+    return [colour_of(index) for index in range(len(names))]
+
+
 def boxed(image: NDArray[np.uint8], found: NDArray[Any], classes: Sequence[str]) -> NDArray[np.uint8]:
     """Return an image (H, W, 1 or 3) with boxes (D, 6) of class, x0, y0, x1, y1, score; a score of NaN is not written.
 

@@ -17,6 +17,9 @@ class MaskRow(NamedTuple):
     dice: float
     pixels: int
     """Known pixels of the class."""
+    boundary_f1: float | None
+    hd95: float | None
+    """In pixels of the input; both None where no image that was looked at has an outline of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,10 +37,14 @@ class MaskFigures(ShareFigures):
     pixel_accuracy: float
     boundary_f1: float | None = None
     """How well outlines agree, within `tolerance` pixels; None where no image has an outline."""
+    boundary_f1_interval: tuple[float, float] | None = None
     tolerance: float
     """Pixels of the network's input within which outlines agree."""
-    per_class: Mapping[str, Mapping[str, float]]
-    """`iou`, `dice` and `pixels` by class name, of those that are in truth or answer."""
+    hd95: float | None = None
+    """How far apart outlines are, in pixels of the input: 95 % of them keep to it. The mean of the classes."""
+    hd95_interval: tuple[float, float] | None = None
+    per_class: Mapping[str, Mapping[str, float | None]]
+    """`iou`, `dice`, `pixels`, `boundary_f1` and `hd95` by class name, of those that are in truth or answer."""
     confusion: Sequence[Sequence[int]]
     """Pixels, the rows true and the columns predicted classes, in the order of the network's classes."""
 
@@ -49,25 +56,45 @@ class MaskFigures(ShareFigures):
 
     def lines(self, where: str) -> list[str]:
         """Return the scores in two lines, and a table of the worst classes."""
-        outlines = "" if self.boundary_f1 is None else f", boundary F1 {self.boundary_f1:.2%} at {self.tolerance:g} px"
         worst = self.rows[:SHOWN_CLASSES]
         wide = max(len("lowest IoU"), *(len(row.name) for row in worst))
         return [
             self.headline("mean IoU", where),
-            f"mean Dice {self.dice:.2%}, pixel accuracy {self.pixel_accuracy:.2%}{outlines}",
+            f"mean Dice {self.dice:.2%}, pixel accuracy {self.pixel_accuracy:.2%}",
+            *self._outlines(),
             "",
-            f"{'lowest IoU':{wide}}     IoU    Dice      pixels",
-            *(f"{row.name:{wide}}  {row.iou:6.1%}  {row.dice:6.1%}  {row.pixels:10,}" for row in worst),
+            f"{'lowest IoU':{wide}}     IoU    Dice  boundary F1  HD95 px      pixels",
+            *(
+                f"{row.name:{wide}}  {row.iou:6.1%}  {row.dice:6.1%}  {_text(row.boundary_f1, '.1%'):>11}  "
+                f"{_text(row.hd95, '.1f'):>7}  {row.pixels:10,}"
+                for row in worst
+            ),
         ]
+
+    def _outlines(self) -> list[str]:
+        """Return what is said of outlines, a line or nothing."""
+        if self.boundary_f1 is None or self.boundary_f1_interval is None:
+            return []
+        low, high = self.boundary_f1_interval
+        first = f"boundary F1 {self.boundary_f1:.2%} at {self.tolerance:g} px ({low:.2%} to {high:.2%})"
+        if self.hd95 is None or self.hd95_interval is None:
+            return [first]
+        near, far = self.hd95_interval
+        return [f"{first}, HD95 {self.hd95:.2f} px ({near:.2f} to {far:.2f})"]
 
     @property
     def tiles(self) -> list[Tile]:
         """Mean IoU, Dice, pixel accuracy and boundary F1."""
         tolerance = f"outlines within {self.tolerance:g} pixels of the input"
         outlines = [] if self.boundary_f1 is None else [("boundary F1", f"{100 * self.boundary_f1:.2f} %", tolerance)]
+        outlines += [] if self.hd95 is None else [("HD95", f"{self.hd95:.2f} px", "95 % of the outlines are as near")]
         return [
             ("mean IoU", f"{100 * self.miou:.2f} %", self.interval_text),
             ("mean Dice", f"{100 * self.dice:.2f} %", "the mean of the classes"),
             ("pixel accuracy", f"{100 * self.pixel_accuracy:.2f} %", "of the known pixels"),
             *outlines,
         ]
+
+
+def _text(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)

@@ -12,6 +12,8 @@ from fovea.tasks.mask_colours import mask_png, overlaid
 from fovea.tasks.prediction import LabelScore, PredictionOnImage
 
 SHOWN = 4
+COUNTED = 1 << 20
+"""Pixels at a time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +31,7 @@ class MaskPrediction(PredictionOnImage):
         cls, mask: NDArray[np.uint8], classes: Sequence[str], *, probability: NDArray[np.float32] | None = None
     ) -> "MaskPrediction":
         """Return the prediction of a mask (H, W) uint8, its classes by their share of the known pixels."""
-        counts = np.bincount(mask.reshape(-1), minlength=256)[: len(classes)]
+        counts = counted(mask)[: len(classes)]
         order = np.argsort(-counts, kind="stable")
         known = max(int(counts.sum()), 1)
         shares = tuple(LabelScore(classes[i], float(counts[i] / known)) for i in order if counts[i])
@@ -56,7 +58,16 @@ class MaskPrediction(PredictionOnImage):
 
     def to_dict(self) -> dict[str, Any]:
         """Return size, and name, pixels and share of each class that is there, as JSON values."""
-        counts = np.bincount(self.mask.reshape(-1), minlength=256)
+        counts = counted(self.mask)
         index = {name: i for i, name in enumerate(self.classes)}
         shares = [{"label": name, "share": share, "pixels": int(counts[index[name]])} for name, share in self.scores]
         return {"size": list(self.mask.shape), "classes": shares}
+
+
+def counted(mask: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Return how many pixels of a mask (H, W) have which value, (256,); some rows at a time."""
+    rows = max(1, COUNTED // max(1, mask.shape[1]))
+    counts = np.zeros(256, np.int64)
+    for top in range(0, len(mask), rows):
+        counts += np.bincount(mask[top : top + rows].reshape(-1), minlength=256)
+    return counts

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fovea.metrics import boundaries
 from fovea.metrics.masks import (
     dice,
     intersection_over_union,
@@ -22,9 +21,7 @@ from fovea.metrics.masks import (
     pixel_counts,
 )
 from fovea.tasks.mask_figures import MaskFigures
-
-OUTLINED = 200
-"""Images, spread over a part, whose outlines are compared."""
+from fovea.tasks.mask_outlines import by_class, compared_outlines, of_all
 
 
 def confusion_of(answers: Any, labels: Any, *, classes: int) -> NDArray[np.int64]:
@@ -39,29 +36,27 @@ def mask_figures(answers: NDArray[np.uint8], labels: NDArray[np.uint8], names: S
     counts, pooled = pixel_counts(confusion), pixel_counts(confusion).pooled()
     overlap, twice = intersection_over_union(pooled), dice(pooled)
     seen = np.flatnonzero(~np.isnan(overlap))
-    outlines = mean_boundary_f1(answers, labels, classes=len(names))
+    outlines = compared_outlines(answers, np.asarray(middle(labels, answers)), classes=len(names))
+    (f1, f1_interval), (distance, distance_interval) = of_all(outlines.f1), of_all(outlines.hd95)
     return MaskFigures(
         miou=float(mean_iou(pooled)),
         interval=mask_interval(counts),
         dice=float(mean_dice(pooled)),
         pixel_accuracy=float(pixel_accuracy(pooled)),
-        boundary_f1=None if np.isnan(outlines) else float(outlines),
-        tolerance=round(boundaries.TOLERANCE * float(np.hypot(*answers.shape[1:])), 2),
+        boundary_f1=f1,
+        boundary_f1_interval=f1_interval,
+        tolerance=outlines.tolerance,
+        hd95=distance,
+        hd95_interval=distance_interval,
         per_class={
-            names[i]: {"iou": float(overlap[i]), "dice": float(twice[i]), "pixels": int(pooled.truth[i])} for i in seen
+            names[i]: {
+                **{"iou": float(overlap[i]), "dice": float(twice[i]), "pixels": int(pooled.truth[i])},
+                **{"boundary_f1": by_class(outlines.f1, i), "hd95": by_class(outlines.hd95, i)},
+            }
+            for i in seen
         },
         confusion=confusion.sum(axis=0).tolist(),
     )
-
-
-def mean_boundary_f1(answers: NDArray[np.uint8], labels: NDArray[np.uint8], *, classes: int) -> float:
-    """Return the mean boundary F1 of the classes, each over the images that show it; NaN where there is none."""
-    chosen = np.unique(np.linspace(0, len(answers) - 1, min(OUTLINED, len(answers))).astype(int))
-    truth = np.asarray(middle(labels, answers))
-    each = [boundaries.boundary_f1(truth[i], answers[i], classes=classes) for i in chosen]
-    known = ~np.isnan(each)
-    per_class = np.where(known, each, 0).sum(0)[known.any(0)] / known.sum(0)[known.any(0)]
-    return float(per_class.mean()) if len(per_class) else float("nan")
 
 
 def middle(masks: Any, maps: Any) -> Any:

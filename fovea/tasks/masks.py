@@ -15,7 +15,8 @@ from fovea.errors import DataError
 from fovea.metrics.masks import VOID, PixelCounts, mask_interval, mean_iou, pixel_counts
 from fovea.tasks import register
 from fovea.tasks.figures import Measured, Mistake
-from fovea.tasks.mask_colours import overlaid
+from fovea.tasks.focus import Focus, Wanted, region
+from fovea.tasks.mask_colours import overlaid, palette
 from fovea.tasks.mask_figures import MaskFigures
 from fovea.tasks.mask_prediction import MaskPrediction
 from fovea.tasks.mask_scoring import confusion_of, mask_figures, middle
@@ -24,7 +25,7 @@ from fovea.tasks.places import Frame, Movement, TargetSource
 from fovea.tasks.prediction import Prediction
 from fovea.tasks.score import Metric, Score
 from fovea.tasks.task import Criterion, Labels, Rows
-from fovea.tasks.usual import UsualPlan
+from fovea.tasks.usual import TRANSFER, UsualPlan
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 MOST_CLASSES = 255
 MIOU = Metric("miou", "mean IoU", share=True)
 DICE = Metric("dice", "mean Dice", share=True)
+LARGEST_CLASS = "the largest class; shares are those of the pixels"
 LARGEST_SIDE = 256
 """Pixels of the input, where nothing else is asked for."""
 
@@ -87,6 +89,7 @@ class Masks(OnImage):
         DICE,
         Metric("pixel_accuracy", "pixel accuracy", share=True),
         Metric("boundary_f1", "boundary F1", share=True),
+        Metric("hd95", "HD95", higher_is_better=False),
     )
     mistakes_note: ClassVar[str] = "The images with the lowest mean IoU: image, truth, answer."
     data_wanted: ClassVar[str] = "put images into `images/` and masks of the same names into `masks/`"
@@ -133,6 +136,8 @@ class Masks(OnImage):
                 **{"optimiser": "adamw", "lr": 0.003, "weight_decay": 0.01, "clip": 1.0, "batch": 8},
                 "augment": ("flip", "affine 15 0.1 0.2", "colour 0.2"),
             },
+            start=TRANSFER,
+            on="unet_on",
         )
 
     @classmethod
@@ -266,12 +271,26 @@ class Masks(OnImage):
         """Return the mask of one row (2, H, W), with the probability of each pixel."""
         return MaskPrediction.of(np.asarray(row[0], np.uint8), self.names, probability=row[1] / np.float32(255))
 
+    def focus(self, outputs: "Tensor", wanted: Wanted) -> Focus:
+        """Return the region at a place."""
+        return region(outputs, self.names, wanted)
+
+    def on_page(self) -> dict[str, Any]:
+        """Return the colours of the classes: the file holds the mask."""
+        lead = f"Gives every pixel of an image one of {self.outputs} classes."
+        return {"kind": "mask", "colours": palette()[: self.outputs].tolist(), "lead": lead, "remark": LARGEST_CLASS}
+
     def in_image(self, prediction: Prediction, frame: Frame, size: tuple[int, int]) -> Prediction:
         """Return a mask of the input as that of its image; void where the image has more than the input shows."""
-        mask = cast(MaskPrediction, prediction).mask
+        found = cast(MaskPrediction, prediction)
         shown = np.full(frame.size, VOID, np.uint8)
-        middle(shown, mask)[:] = mask
-        return MaskPrediction.of(frame.mask_in_image(shown, size), self.names)
+        middle(shown, found.mask)[:] = found.mask
+        sure = None
+        if found.probabilities is not None:
+            steps = np.zeros(frame.size, np.uint8)
+            middle(steps, found.mask)[:] = (255 * found.probabilities).round()
+            sure = frame.mask_in_image(steps, size, void=0) / np.float32(255)
+        return MaskPrediction.of(frame.mask_in_image(shown, size), self.names, probability=sure)
 
     def drawn(self, label: NDArray[Any], image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return an image (H, W, C) uint8 under the colours of its mask (H, W)."""

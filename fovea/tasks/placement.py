@@ -5,13 +5,15 @@ A class of an image is the same wherever the image is moved; a mask, a box or a 
 Outputs are (N, K, ...) float32 or what is kept of them, labels (N, ...) int64, uint8 or float32.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fovea.errors import UsageError
+from fovea.tasks.focus import Focus, Wanted
 from fovea.tasks.places import Frame, Movement, StoredTarget
 from fovea.tasks.prediction import Prediction
 from fovea.tasks.usual import UsualPlan
@@ -24,10 +26,11 @@ class Placement:
     """Where a target lies, how it moves, and what is kept of a network's answer to it."""
 
     noun: ClassVar[str]
+    losses: ClassVar[tuple[str, ...]]
     asks: ClassVar[str] = "classes"
     """What a network of the zoo must answer to learn it: one of `fovea.registry.ANSWERS`."""
-    forms: ClassVar[tuple[str, ...]] = ()
-    """The forms of that answer which it can read, of `fovea.registry.FORMS`; empty where all."""
+    forms: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    """The forms of that answer which it can read, of `fovea.registry.FORMS`, with the loss of each; empty where all."""
     lies_on_image: ClassVar[bool] = False
     """Whether a target has its place on the image, and moves with it: `laid`, `moved`."""
     decoded_in_graph: ClassVar[bool] = True
@@ -37,6 +40,15 @@ class Placement:
         """Raise UsageError, which names `what` cannot be done, where answers lie on an image."""
         if self.lies_on_image:
             raise UsageError(f"{what} needs one answer for a whole image, and this model predicts {self.noun}.")
+
+    @classmethod
+    def loss_of(cls, form: str) -> str:
+        """Return the loss by which networks whose answers have this form learn; the usual one where it is not known."""
+        return cls.forms.get(form, cls.losses[0])
+
+    def for_input(self, size: Sequence[int]) -> Self:
+        """Return the task of a network for inputs of this `size` (H, W), where its answers are read by that."""
+        return self
 
     @classmethod
     def stored(cls, frame: Frame) -> StoredTarget | None:
@@ -86,6 +98,20 @@ class Placement:
     def watched(self, rows: NDArray[Any]) -> NDArray[np.float64]:
         """Return (N, k) float64 of rows (N, K, ...), whose largest number says how sure each answer is, for drift."""
         return rows
+
+    def focus(self, outputs: "Tensor", wanted: Wanted) -> Focus:
+        """Return one thing that a network's own outputs (1, K, ...) show: a region, a box or a point.
+
+        Raises: UsageError where answers have no place, or there is none such.
+        """
+        raise UsageError(f"`at` and `object` are for what lies on an image, and this model predicts {self.noun}.")
+
+    def on_page(self) -> dict[str, Any]:
+        """Return how a page in a browser decodes and draws outputs, as JSON values; empty where they have no place.
+
+        `kind`, `colours` of the classes, `lead` and `remark` for a person, and what the scripts of the kind read.
+        """
+        return {}
 
     def in_image(self, prediction: Prediction, frame: Frame, size: tuple[int, int]) -> Prediction:
         """Return a prediction in the pixels of an upright image of `size` (H, W), where it lies on the input."""

@@ -26,8 +26,11 @@ class Frame(Protocol):
         """Return a mask (h, w) uint8 of the image as one of the input, (H, W)."""
         ...
 
-    def mask_in_image(self, mask: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-        """Return a mask (H, W) of the input as one of an image of `size` (h, w); void where the input shows nothing."""
+    def mask_in_image(self, mask: NDArray[np.uint8], size: tuple[int, int], *, void: int = ...) -> NDArray[np.uint8]:
+        """Return a mask (H, W) of the input as one of an image of `size` (h, w).
+
+        `void`, 255 where nothing else is said, stands where the input shows nothing.
+        """
         ...
 
     def boxes_in_input(self, boxes: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.float64]:

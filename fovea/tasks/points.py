@@ -1,40 +1,41 @@
 """Named points in an image, as the corners of eyes and mouth.
 
-Outputs are heat maps (N, P, h, w) float32 at a quarter of the input's sides; what is kept of them is (N, P, 3) float32:
-x and y in pixels of the input, the centre of the first pixel at 0.5, 0.5, and the height of the map. Labels are
+Outputs are float32 of one of the forms in `fovea.tasks.point_forms`; what is kept of them is (N, P, 3) float32: x and y
+in pixels of the input, the centre of the first pixel at 0.5, 0.5, and a score, the height of a heat map. Labels are
 (N, P, 3) float32: x, y and visibility, 0 where a point is not labelled.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fovea.decoding.peaks import points as peaks_of
 from fovea.errors import DataError
 from fovea.metrics.points import box_sizes, correct_points, normalised_errors, point_distances
 from fovea.metrics.resampling import mean_interval
 from fovea.tasks import check_loss, register
-from fovea.tasks.drawn import pointed
+from fovea.tasks.drawn import colours, pointed
 from fovea.tasks.figures import Measured, Mistake
+from fovea.tasks.focus import Focus, Wanted, point
 from fovea.tasks.on_image import OnImage
 from fovea.tasks.opposites import Opposites, opposites_by_name, opposites_by_place
 from fovea.tasks.places import Frame, Movement
 from fovea.tasks.point_figures import PointFigures
+from fovea.tasks.point_forms import POINT_FORMS, POINT_LOSSES, PointForm
 from fovea.tasks.point_prediction import PointPrediction
 from fovea.tasks.prediction import Prediction
 from fovea.tasks.score import Metric, Score
 from fovea.tasks.task import Criterion, Labels, Rows
-from fovea.tasks.usual import UsualPlan
+from fovea.tasks.usual import TRANSFER, UsualPlan
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 NME = Metric("nme", "normalised mean error", higher_is_better=False, share=True)
-STRIDE = 4
-"""Pixels of the input in a cell of a heat map, on each axis."""
+HEIGHTS = "beside each point its score, as the height of its heat map"
 NEAR = 0.1
 """Of the longer side of the points' box: so near is right."""
 
@@ -46,11 +47,11 @@ class Points(OnImage):
 
     name: ClassVar[str] = "points"
     noun: ClassVar[str] = "points"
-    losses: ClassVar[tuple[str, ...]] = ("heat-maps",)
+    losses: ClassVar[tuple[str, ...]] = tuple(POINT_LOSSES.values())
     metric: ClassVar[Metric] = NME
     followed: ClassVar[Metric] = NME
     asks: ClassVar[str] = "points"
-    forms: ClassVar[tuple[str, ...]] = ("heat maps",)
+    forms: ClassVar[Mapping[str, str]] = POINT_LOSSES
     row_name: ClassVar[str] = "points"
     sections: ClassVar[tuple[str, ...]] = ("points", "found_points")
     figure_names: ClassVar[tuple[str, ...]] = tuple(f.name for f in fields(PointFigures))
@@ -63,6 +64,8 @@ class Points(OnImage):
     loss: str = "heat-maps"
     opposites: Opposites = ()
     """For each point the index of the one on the other side of a mirrored image; empty where that is not known."""
+    size: tuple[int, int] = (0, 0)
+    """Height and width of the network's input in pixels; 0 and 0 while they are not known."""
 
     @classmethod
     def check_trainable(cls, labels: Labels, *, classes: Sequence[str], data: str) -> None:
@@ -89,6 +92,8 @@ class Points(OnImage):
                 **{"optimiser": "adamw", "lr": 0.001, "weight_decay": 0.01, "clip": 5.0, "batch": 32},
                 "augment": ("flip", "affine 15 0.05 0.15", "colour 0.3"),
             },
+            start=TRANSFER,
+            on="simple_baseline",
         )
 
     @classmethod
@@ -141,8 +146,23 @@ class Points(OnImage):
 
     @property
     def output_shape(self) -> tuple[int | None, ...]:
-        """(P, h, w)."""
-        return (self.outputs, None, None)
+        """That of the form."""
+        return self.form.output_shape
+
+    @property
+    def form_name(self) -> str:
+        """The form of the network's answers, by its loss."""
+        return next(form for form, loss in POINT_LOSSES.items() if loss == self.loss)
+
+    @cached_property
+    def form(self) -> PointForm:
+        """How the network's answers are learned and read."""
+        return POINT_FORMS[self.form_name](points=len(self.names), size=self.size)
+
+    def for_input(self, size: Sequence[int]) -> Self:
+        """Return the task of a network for inputs of this `size` (H, W): coordinates are told in sides of it."""
+        height, width = size
+        return replace(self, size=(height, width))
 
     @property
     def partners(self) -> list[int]:
@@ -154,22 +174,20 @@ class Points(OnImage):
         return {**super().card_fields(), **({"opposites": list(self.opposites)} if self.opposites else {})}
 
     def criterion(self, *, label_smoothing: float = 0.0, weights: "Tensor | None" = None) -> Criterion:
-        """Return the squared error of heat maps."""
-        from fovea.tasks.criteria.points import heat_map_loss
-
-        return lambda outputs, labels: heat_map_loss(outputs, labels, stride=STRIDE)
+        """Return the loss of the form."""
+        return self.form.loss
 
     def moved(self, labels: "Tensor", movement: Movement) -> "Tensor":
         """Return points (N, P, 3) of moved images; in mirrored ones each is what its opposite was."""
         return movement.moved_keypoints(labels, opposite=self.partners)
 
     def unmirrored(self, outputs: "Tensor") -> "Tensor":
-        """Return maps (N, P, h, w) of mirror images mirrored back, opposites exchanged."""
-        return outputs.flip(3)[:, self.partners]
+        """Return outputs for mirror images as those for the images, opposites exchanged."""
+        return self.form.unmirrored(outputs, self.partners)
 
     def rows_of(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return where points were found, (N, P, 3) float32, of maps (N, P, h, w)."""
-        return peaks_of(outputs, stride=STRIDE).astype(np.float32)
+        """Return where points were found, (N, P, 3) float32, of outputs of the form."""
+        return self.form.found(outputs).astype(np.float32)
 
     def score(self, outputs: "Tensor", labels: "Tensor", loss: Criterion) -> Score:
         """Return the normalised mean error of condensed outputs (N, P, 3)."""
@@ -187,10 +205,10 @@ class Points(OnImage):
         return heights
 
     def evidence(self, outputs: "Tensor", answers: "Tensor") -> "Tensor":
-        """Return the height (N,) of the heat map of each answer at its highest place."""
+        """Return what speaks for each answer, (N,): the height of its heat map at its highest place."""
         import torch
 
-        return outputs[torch.arange(len(outputs), device=outputs.device), answers].amax((1, 2))
+        return self.form.evidence(outputs)[torch.arange(len(outputs), device=outputs.device), answers]
 
     def answered(self, outputs: "Tensor") -> NDArray[np.int64]:
         """Return the point (N,) that is surest in condensed outputs (N, P, 3)."""
@@ -204,6 +222,19 @@ class Points(OnImage):
     def prediction(self, row: Rows) -> PointPrediction:
         """Return the points of one row (P, 3)."""
         return PointPrediction.of(row.astype(np.float64), self.names)
+
+    def focus(self, outputs: "Tensor", wanted: Wanted) -> Focus:
+        """Return the point with a number, or the nearest to a place."""
+        index = point(self.rows_of(outputs.detach().cpu().numpy())[0], self.names, wanted)
+        return Focus(
+            answer=index, text=self.names[index], evidence=lambda outputs: self.form.evidence(outputs)[:, index]
+        )
+
+    def on_page(self) -> dict[str, Any]:
+        """Return form and decoder of the outputs."""
+        decoding = {"form": self.form_name, "decoder": self.form.decoder_fields()}
+        lead = f"Finds {len(self.names)} points in an image."
+        return {"kind": "points", **decoding, "colours": colours(self.names), "lead": lead, "remark": HEIGHTS}
 
     def in_image(self, prediction: Prediction, frame: Frame, size: tuple[int, int]) -> Prediction:
         """Return points of the input as points of its image."""

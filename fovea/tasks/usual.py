@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+TRANSFER = MappingProxyType({"lr": 0.001, "frozen_statistics": True, "head_first": 0.1, "stage_decay": 0.7})
+"""Of a network whose body knows photographs and whose head is new: the head first, lower parts more slowly."""
+
 
 class UsualPlan(NamedTuple):
     """Network, input and recipe, where a kind of target does not leave them to the kind of input."""
@@ -23,3 +26,5 @@ class UsualPlan(NamedTuple):
     """Further arguments of the network."""
     start: Mapping[str, Any] = MappingProxyType({})
     """Fields of a recipe that differ where it begins with weights of other images."""
+    on: str = ""
+    """A name of the zoo: the network on the stages of another, where the weights are of one that answers classes."""

@@ -67,8 +67,12 @@ def predict_logits(
 
 
 def part_labels(part: Part) -> Tensor:
-    """Return the labels of a part as an int64 or float32 tensor (N,)."""
-    return torch.from_numpy(np.array(part.labels))
+    """Return the labels of a part as an int64 or float32 tensor (N,), or uint8 masks (N, H, W) that stay in their file.
+
+    Such a tensor is only read.
+    """
+    mapped = isinstance(part.labels, np.memmap) and part.labels.flags.writeable
+    return torch.from_numpy(part.labels if mapped else np.array(part.labels))
 
 
 def as_evaluated(

@@ -77,7 +77,7 @@ class Transfer:
     freeze: str = "none"
     """`none`, `all` (but the head), or the last part that stays as it is, with all before it: `stem`, `stage1`, ..."""
     frozen_statistics: bool = False
-    """Keep the running statistics of all batch norms; those of frozen parts are kept in any case."""
+    """Keep the running statistics of all batch norms before the head; those of frozen parts are kept in any case."""
     probe: bool = False
     """Instead of training, set the head to what fits the features of the training images best, in closed form."""
     class_means: bool = False

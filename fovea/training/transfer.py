@@ -42,7 +42,8 @@ class Learners:
         self.model = model
         self.head_only: bool | None = None
         self.frozen = [parts[name].requires_grad_(False) for name in frozen]
-        self.norms = [m for m in model.modules() if isinstance(m, _BatchNorm)] if recipe.frozen_statistics else []
+        self.norms = [m for part in parts.values() for m in part.modules() if isinstance(m, _BatchNorm)]
+        self.norms = self.norms if recipe.frozen_statistics else []
         self.waiting = [part for name, part in parts.items() if name not in frozen] if recipe.head_first else []
         self.late = [p for part in self.waiting for p in part.parameters() if p.requires_grad]
         if sum(p.requires_grad for p in model.parameters()) == len(self.late):

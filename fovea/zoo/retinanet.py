@@ -6,7 +6,7 @@ of it, by two towers of 3x3 convolutions that all maps share.
 Departures: those of torchvision, whose weights fit. The map of stride 64 comes from that of stride 32 in the pyramid,
 not from the backbone's; anchors are rounded to whole pixels, and lie on the corners of cells. The batch norms of the
 backbone stand still, `frozen_norm`, as in the paper, which starts from ImageNet weights. (torchvision's published
-weights are run there without the 1e-5 under the root of these norms.)
+weights are run there without the 1e-5 under the root of these norms.) `width`, of the pyramid's maps, may be narrower.
 """
 
 from collections import OrderedDict
@@ -18,23 +18,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from fovea.decoding.anchors import RATIOS, SCALES, STRIDES, pyramid_anchors
 from fovea.errors import UsageError
 from fovea.registry import Peer, register
 from fovea.zoo import resnet
 from fovea.zoo.backbones import Pyramid, raised, stages_of
 from fovea.zoo.centres import exact_levels
 
-STRIDES = (8, 16, 32)
-"""Of the backbone's maps; two coarser ones follow."""
-COARSER = (64, 128)
+TAPPED, COARSER = STRIDES[:3], STRIDES[3:]
+"""Strides of the backbone's maps, and of those that follow."""
 WIDTH = 256
 DEPTH = 4
 """Convolutions of a tower."""
-SIDES = (32, 64, 128, 256, 512)
-"""Of the anchors at each stride, in pixels: the smallest of three."""
-SCALES = (1.0, 2 ** (1 / 3), 2 ** (2 / 3))
-RATIOS = (0.5, 1.0, 2.0)
-"""Height by width."""
 RARE = 0.01
 """What is thought, before training, of an anchor being of a class: section 4.1."""
 
@@ -62,14 +57,14 @@ def frozen_norms(part: nn.Module) -> None:
 class FeaturePyramid(nn.Module):
     """1x1 each, enlarged and summed from the coarsest on, 3x3 each; then twice 3x3 at stride 2.
 
-    Maps of strides 8, 16 and 32, (N, c, h, w) -> five maps of strides 8 to 128, (N, 256, h, w)
+    Maps of strides 8, 16 and 32, (N, c, h, w) -> five maps of strides 8 to 128, (N, width, h, w)
     """
 
-    def __init__(self, channels: Sequence[int]) -> None:
+    def __init__(self, channels: Sequence[int], width: int = WIDTH) -> None:
         super().__init__()
-        self.inner = nn.ModuleList(nn.Conv2d(c, WIDTH, 1) for c in channels)
-        self.outer = nn.ModuleList(nn.Conv2d(WIDTH, WIDTH, 3, padding=1) for _ in channels)
-        self.coarser = nn.ModuleList(nn.Conv2d(WIDTH, WIDTH, 3, stride=2, padding=1) for _ in COARSER)
+        self.inner = nn.ModuleList(nn.Conv2d(c, width, 1) for c in channels)
+        self.outer = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for _ in channels)
+        self.coarser = nn.ModuleList(nn.Conv2d(width, width, 3, stride=2, padding=1) for _ in COARSER)
         for conv in (*self.inner, *self.outer, *self.coarser):
             nn.init.kaiming_uniform_(conv.weight, a=1)
             nn.init.zeros_(conv.bias)
@@ -86,15 +81,15 @@ class FeaturePyramid(nn.Module):
         return made
 
 
-def _tower(outputs: int, bias: float) -> nn.Sequential:
-    """Four times 3x3, ReLU, then 3x3: (N, 256, H, W) -> (N, outputs, H, W)."""
+def _tower(outputs: int, bias: float, width: int) -> nn.Sequential:
+    """Four times 3x3, ReLU, then 3x3: (N, width, H, W) -> (N, outputs, H, W)."""
     layers: dict[str, nn.Module] = {}
     for i in range(1, DEPTH + 1):
-        layers |= {f"conv{i}": nn.Conv2d(WIDTH, WIDTH, 3, padding=1), f"relu{i}": nn.ReLU()}
-    layers["answers"] = nn.Conv2d(WIDTH, outputs, 3, padding=1)
+        layers |= {f"conv{i}": nn.Conv2d(width, width, 3, padding=1), f"relu{i}": nn.ReLU()}
+    layers["answers"] = nn.Conv2d(width, outputs, 3, padding=1)
     for layer in layers.values():
         if isinstance(layer, nn.Conv2d):
-            nn.init.normal_(layer.weight, std=0.01)
+            nn.init.normal_(layer.weight, std=0.01 * (WIDTH / width) ** 0.5)  # paper: 0.01, of 256 channels
             nn.init.zeros_(layer.get_parameter("bias"))
     nn.init.constant_(layers["answers"].get_parameter("bias"), bias)
     return nn.Sequential(OrderedDict(layers))
@@ -113,13 +108,13 @@ class AnchorHead(nn.Module):
     The image and its maps of strides 8, 16 and 32 -> (N, A, classes + 4): logits, then dx, dy, dw, dh of each anchor
     """
 
-    def __init__(self, channels: Sequence[int], classes: int) -> None:
+    def __init__(self, channels: Sequence[int], classes: int, width: int) -> None:
         super().__init__()
         anchors = len(SCALES) * len(RATIOS)
         self.classes = classes
-        self.pyramid = FeaturePyramid(channels)
-        self.logits = _tower(anchors * classes, -log(1 / RARE - 1))
-        self.deltas = _tower(anchors * 4, 0.0)
+        self.pyramid = FeaturePyramid(channels, width)
+        self.logits = _tower(anchors * classes, -log(1 / RARE - 1), width)
+        self.deltas = _tower(anchors * 4, 0.0, width)
 
     def forward(self, image: Tensor, *maps: Tensor) -> Tensor:
         """Return logits and deltas of all anchors, the finest map's first."""
@@ -130,14 +125,6 @@ class AnchorHead(nn.Module):
         return torch.cat(found, dim=1)
 
 
-def _at_a_place(side: int) -> Tensor:
-    """Return the nine boxes around 0, 0, (9, 4) float32: x0, y0, x1, y1 in pixels; three scales, ratio by ratio."""
-    scales = torch.tensor([int(side * scale) for scale in SCALES], dtype=torch.float32)
-    heights = torch.tensor(RATIOS).sqrt()
-    h, w = ((ratio[:, None] * scales).flatten() for ratio in (heights, 1 / heights))
-    return (torch.stack([-w, -h, w, h], dim=1) / 2).round()
-
-
 class RetinaNet(Pyramid):
     """A `Pyramid` that knows its anchors."""
 
@@ -146,14 +133,7 @@ class RetinaNet(Pyramid):
 
         In the order of the answers: map by map, the finest first; place by place; nine each.
         """
-        found = []
-        for stride, side in zip((*STRIDES, *COARSER), SIDES, strict=True):
-            rows, columns = (-(-pixels // stride) for pixels in size)
-            y = (torch.arange(rows) * (size[0] // rows)).repeat_interleave(columns)
-            x = (torch.arange(columns) * (size[1] // columns)).repeat(rows)
-            places = torch.stack([x, y, x, y], dim=1).to(torch.float32)
-            found.append((places[:, None] + _at_a_place(side)).reshape(-1, 4))
-        return torch.cat(found)
+        return torch.from_numpy(pyramid_anchors(size))
 
 
 RULES = (
@@ -189,18 +169,27 @@ _register = partial(
     input=(3, 800, 800),
     answers="boxes",
     form="anchors",
+    training={"arguments": {"frozen_norm": False}},  # those of random weights have seen no images
 )
 
 
 @_register(params=34_014_999, macs=151_540_437_248, peers={"torchvision": PEER})
 def retinanet(
-    classes: int = 91, *, c_in: int = 3, size: int = 800, backbone: str = "resnet50", frozen_norm: bool = True
+    classes: int = 91,
+    *,
+    c_in: int = 3,
+    size: int = 800,
+    backbone: str = "resnet50",
+    frozen_norm: bool = True,
+    width: int = WIDTH,
 ) -> RetinaNet:
+    if width < 1:
+        raise UsageError(f"`width` (={width}) must be at least 1: the channels of the pyramid's maps.")
     body = stages_of(backbone, c_in=c_in, size=size)
-    taps = exact_levels(body, backbone, STRIDES)
-    if len(taps) < len(STRIDES):
+    taps = exact_levels(body, backbone, TAPPED)
+    if len(taps) < len(TAPPED):
         raise UsageError(f"`backbone` (={backbone}) must have maps at strides 8, 16 and 32, as resnet50 has.")
-    head = AnchorHead([level.c for level in body.at(STRIDES)], classes)
+    head = AnchorHead([level.c for level in body.at(TAPPED)], classes, width)
     model = RetinaNet(stem=body.stem, stages=body.stages, head=head, taps=taps)
     if frozen_norm:
         frozen_norms(model)

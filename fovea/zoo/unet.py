@@ -5,13 +5,16 @@ them and answers for every pixel. `unet_on` puts the expansive path on the stage
 
 Departures: none in `unet`. Its dropout, "at the end of the contracting path", has the rate and the places of the
 authors' code, which the paper does not print. `unet_padded` repeats the last row and column of a map that was odd
-before pooling. `unet_on` has batch norm, projects by 1x1 before it enlarges instead of a 2x2 up-convolution, and keeps
-`width` channels for every pixel of the stride.
+before pooling. With `stride` its first convolution goes in steps of so many pixels, with a kernel of three steps, and
+the last, transposed, goes back: the 3x3 and the 1x1 for pixels of `stride` x `stride` laid into channels (Shi et al.
+2016, arXiv:1609.05158, enlarge so), so that 512 pixels cost what 256 do without. `unet_on` has batch norm, projects by
+1x1 before it enlarges instead of a 2x2 up-convolution, and keeps `width` channels for every pixel of the stride.
 """
 
 from collections import OrderedDict
 from collections.abc import Sequence
 from functools import partial
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -35,11 +38,15 @@ DROPPED = (3, 4)
 """Which of them end in dropout."""
 
 
-def _pair(c_in: int, c_out: int, *, padding: int, batch_norm: bool = False) -> dict[str, nn.Module]:
-    """3x3 (, BN), ReLU, twice: (N, c_in, H, W) -> (N, c_out, H - 4 + 4 padding, W - 4 + 4 padding)."""
+def _pair(c_in: int, c_out: int, *, padding: int, batch_norm: bool = False, stride: int = 1) -> dict[str, nn.Module]:
+    """3x3 (, BN), ReLU, twice: (N, c_in, H, W) -> (N, c_out, H - 4 + 4 padding, W - 4 + 4 padding).
+
+    With a `stride` the first is larger by as much: the sides are divided by it before.
+    """
     layers: dict[str, nn.Module] = {}
-    for i, c in enumerate((c_in, c_out), start=1):
-        layers[f"conv{i}"] = nn.Conv2d(c, c_out, 3, padding=padding, bias=not batch_norm)
+    for i, (c, step) in enumerate(((c_in, stride), (c_out, 1)), start=1):
+        conv = nn.Conv2d(c, c_out, 3 * step, stride=step, padding=step * padding, bias=not batch_norm)
+        layers[f"conv{i}"] = conv
         if batch_norm:
             layers[f"bn{i}"] = nn.BatchNorm2d(c_out)
         layers[f"relu{i}"] = nn.ReLU()
@@ -91,17 +98,17 @@ class Lateral(nn.Module):
 
 
 class ExpansivePath(nn.Module):
-    """`up1`, `up2`, ... from the coarsest map to the finest, then 1x1 to the logits.
+    """`up1`, `up2`, ... from the coarsest map to the finest, then 1x1 to the logits; of a `stride` transposed.
 
     The input (N, c_in, H, W) and the maps from the finest to the coarsest -> (N, classes, H, W), where `whole`
     """
 
-    def __init__(self, ups: Sequence[nn.Module], c: int, classes: int, *, whole: bool) -> None:
+    def __init__(self, ups: Sequence[nn.Module], c: int, classes: int, *, whole: bool, stride: int = 1) -> None:
         super().__init__()
         self.ups = tuple(f"up{i}" for i in range(1, len(ups) + 1))
         for name, up in zip(self.ups, ups, strict=True):
             self.add_module(name, up)
-        self.logits = nn.Conv2d(c, classes, 1)
+        self.logits = nn.ConvTranspose2d(c, classes, stride, stride=stride) if stride > 1 else nn.Conv2d(c, classes, 1)
         self.whole = whole
 
     def forward(self, image: Tensor, *maps: Tensor) -> Tensor:
@@ -122,29 +129,41 @@ def he_normal(model: nn.Module) -> None:
                 nn.init.zeros_(module.bias)
 
 
-def _unet(
-    channels: Sequence[int], classes: int, *, c_in: int, dropout: float, padding: int, batch_norm: bool = False
-) -> Pyramid:
+class Form(NamedTuple):
+    """What the forms of the network differ in."""
+
+    c_in: int
+    dropout: float
+    padding: int
+    batch_norm: bool = False
+    stride: int = 1
+
+
+def _unet(channels: Sequence[int], classes: int, form: Form) -> Pyramid:
+    c_in, dropout, padding, batch_norm, stride = form
     stages: list[nn.Module] = []
     for i, c in enumerate(channels):
         layers: dict[str, nn.Module] = {"pool": nn.MaxPool2d(2)} if i else {}
-        layers |= _pair(c_in, c, padding=padding, batch_norm=batch_norm)
+        layers |= _pair(c_in, c, padding=padding, batch_norm=batch_norm, stride=1 if i else stride)
         if i in DROPPED and dropout:
             layers["dropout"] = nn.Dropout(dropout)
         stages.append(nn.Sequential(OrderedDict(layers)))
         c_in = c
     ups = [Expansion(c, padding=padding, batch_norm=batch_norm) for c in reversed(channels[1:])]
-    head = ExpansivePath(ups, channels[0], classes, whole=bool(padding))
+    head = ExpansivePath(ups, channels[0], classes, whole=bool(padding), stride=stride)
     model = Pyramid(stages=stages, head=head, taps=[f"stage{i}" for i in range(1, len(channels) + 1)])
     he_normal(model)
+    if stride > 1:  # each pixel has one place that it comes from
+        nn.init.normal_(head.logits.weight, std=(2 / channels[0]) ** 0.5)
     return model
 
 
-def _contracted(padding: int) -> list[Window]:
+def _contracted(padding: int, stride: int = 1) -> list[Window]:
     """Return the windows of the contracting path."""
-    windows = []
-    for i in range(1, len(FIGURE_1) + 1):
-        windows += [Window(f"stage{i}.pool", 2, stride=2)] if i > 1 else []
+    windows = [Window("stage1.conv1", 3 * stride, stride=stride, padding=stride * padding)]
+    windows += [Window("stage1.conv2", 3, padding=padding)]
+    for i in range(2, len(FIGURE_1) + 1):
+        windows += [Window(f"stage{i}.pool", 2, stride=2)]
         windows += [Window(f"stage{i}.conv{j}", 3, padding=padding) for j in (1, 2)]
     return windows
 
@@ -165,7 +184,7 @@ _register = partial(
 def unet(classes: int = 2, *, c_in: int = 1, size: int = 572, dropout: float = 0.5) -> Pyramid:
     # the map that is left grows only from 4 x 4: 2 x 4 - 4
     chained(size, [*_contracted(padding=0), Window("head.up1", 4)])
-    return _unet(FIGURE_1, classes, c_in=c_in, dropout=dropout, padding=0)
+    return _unet(FIGURE_1, classes, Form(c_in, dropout, padding=0))
 
 
 @_register(input=(1, 512, 512), params=31_030_658, macs=192_384_335_872)
@@ -177,12 +196,17 @@ def unet_padded(
     width: int = 64,
     dropout: float = 0.5,
     batch_norm: bool = False,
+    stride: int = 1,
 ) -> Pyramid:
     if width < 1:
         raise UsageError(f"`width` (={width}) must be at least 1: it is the channels of the first stage.")
-    chained(size, _contracted(padding=1))
+    if stride < 1:
+        raise UsageError(
+            f"`stride` (={stride}) must be at least 1: pixels from one place of the first map to the next."
+        )
+    chained(size, _contracted(padding=1, stride=stride))
     channels = [c // FIGURE_1[0] * width for c in FIGURE_1]
-    return _unet(channels, classes, c_in=c_in, dropout=dropout, padding=1, batch_norm=batch_norm)
+    return _unet(channels, classes, Form(c_in, dropout, padding=1, batch_norm=batch_norm, stride=stride))
 
 
 @_register(input=(3, 224, 224), params=13_712_354, macs=3_342_925_824)

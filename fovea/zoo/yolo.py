@@ -3,8 +3,8 @@ arXiv:1612.08242, Table 6 and section 2 (YOLOv2). The small ones: Darknet's `yol
 `yolov2-tiny.cfg`.
 
 Departures: what leads from the fine map to the coarse one in YOLOv2 puts the four places of a cell behind one another
-in another order than Darknet's layer, which mixes channels. `width` and `batch_norm` of YOLOv1 are not the paper's: a
-narrow network with batch norm learns from few images, from random weights; the published one wants a week on ImageNet.
+in another order than Darknet's layer, which mixes channels. `width`, and `batch_norm` of YOLOv1, are not the papers': a
+narrow network with batch norm learns from few images, from random weights; the published ones want a week on ImageNet.
 """
 
 from collections import OrderedDict
@@ -26,6 +26,7 @@ BOXES = 2
 PRIORS = 5
 """Anchors of a cell in YOLOv2."""
 DENSE = 4096
+WIDEST = 8
 SLOPE = 0.1
 """Of the leaky ReLU below zero: equation 2."""
 
@@ -67,16 +68,26 @@ def _unit(c_in: int, conv: Conv, *, batch_norm: bool = True) -> nn.Sequential:
     return nn.Sequential(OrderedDict({**layers, "act": nn.LeakyReLU(SLOPE)}))
 
 
+def _narrowed(c: int, width: float) -> int:
+    return max(1, round(c * width))
+
+
 def _stages(
     table: Sequence[Sequence[Conv]], c_in: int, *, batch_norm: bool = True, width: float = 1.0
 ) -> list[nn.Module]:
-    """Return the stages; each begins with a 2x2 pooling, but the first, and one whose stage before ends in a stride."""
+    """Return the stages; each begins with a 2x2 pooling, but the first, and one whose stage before ends in a stride.
+
+    Raises:
+        UsageError: no `width`.
+    """
+    if not 0 < width <= WIDEST:
+        raise UsageError(f"`width` (={width:g}) must be above 0 and at most {WIDEST}: it multiplies the channels.")
     made: list[nn.Module] = []
     for i, rows in enumerate(table):
         pooled = i and table[i - 1][-1].s == 1 or i == 1
         layers: dict[str, nn.Module] = {"pool": nn.MaxPool2d(2)} if pooled else {}
         for j, conv in enumerate(rows, start=1):
-            narrow = conv._replace(c=max(1, round(conv.c * width)))
+            narrow = conv._replace(c=_narrowed(conv.c, width))
             layers[f"conv{j}"] = _unit(c_in, narrow, batch_norm=batch_norm)
             c_in = narrow.c
         made.append(nn.Sequential(OrderedDict(layers)))
@@ -132,12 +143,12 @@ class PassThrough(nn.Module):
     The image and its maps (N, 512, 2h, 2w), (N, 1024, h, w) -> (N, outputs, h, w)
     """
 
-    def __init__(self, fine: int, c: int, outputs: int) -> None:
+    def __init__(self, fine: int, c: int, outputs: int, *, passed: int = PASSED) -> None:
         super().__init__()
         self.conv1 = _unit(c, Conv(3, c))
         self.conv2 = _unit(c, Conv(3, c))
-        self.passed = _unit(fine, Conv(1, PASSED))
-        self.conv3 = _unit(4 * PASSED + c, Conv(3, c))
+        self.passed = _unit(fine, Conv(1, passed))
+        self.conv3 = _unit(4 * passed + c, Conv(3, c))
         self.answers = nn.Conv2d(c, outputs, 1)
 
     def forward(self, image: Tensor, fine: Tensor, x: Tensor) -> Tensor:
@@ -171,15 +182,13 @@ _v2 = partial(
 )
 
 
-@_v1(params=271_703_550, macs=20_285_153_280, decks=("002",))
+@_v1(params=271_703_550, macs=20_285_153_280, decks=("002",), training={"arguments": {"batch_norm": True}})
 def yolo_v1(
     classes: int = 20, *, c_in: int = 3, size: int = 448, width: float = 1.0, batch_norm: bool = False
 ) -> Classifier:
-    if width <= 0:
-        raise UsageError(f"`width` (={width}) must be above 0: it multiplies the channels.")
     side = _side(FIGURE_3, size)
     stages = _stages(FIGURE_3, c_in, batch_norm=batch_norm, width=width)
-    c, dense = (max(1, round(count * width)) for count in (FIGURE_3[-1][-1].c, DENSE))
+    c, dense = (_narrowed(count, width) for count in (FIGURE_3[-1][-1].c, DENSE))
     model = Classifier(stages=stages, head=_grid(c, side, 5 * BOXES + classes, dense=dense))
     _he_normal(model)
     return model
@@ -194,38 +203,41 @@ def yolo_v1_tiny(classes: int = 20, *, c_in: int = 3, size: int = 448) -> Classi
 
 
 @_v2(params=50_655_389, macs=14_680_167_424)
-def yolo_v2(classes: int = 20, *, c_in: int = 3, size: int = 416) -> Pyramid:
+def yolo_v2(classes: int = 20, *, c_in: int = 3, size: int = 416, width: float = 1.0) -> Pyramid:
     _side(TABLE_6, size)
-    head = PassThrough(TABLE_6[-2][-1].c, TABLE_6[-1][-1].c, PRIORS * (5 + classes))
-    model = Pyramid(stages=_stages(TABLE_6, c_in), head=head, taps=["stage5", "stage6"])
+    stages = _stages(TABLE_6, c_in, width=width)
+    fine, c, passed = (_narrowed(count, width) for count in (TABLE_6[-2][-1].c, TABLE_6[-1][-1].c, PASSED))
+    head = PassThrough(fine, c, PRIORS * (5 + classes), passed=passed)
+    model = Pyramid(stages=stages, head=head, taps=["stage5", "stage6"])
     _he_normal(model)
     return model
 
 
-def _tiny(classes: int, *, c_in: int, size: int, last: int) -> Classifier:
+def _tiny(classes: int, *, c_in: int, size: int, last: int, width: float) -> Classifier:
     """Return the small YOLOv2, whose last convolution but the answers has `last` channels."""
     table = tuple((Conv(3, c),) for c in (16, 32, 64, 128, 256, 512))
     _side(table, size)
-    c = table[-1][-1].c
+    first = _stages(table, c_in, width=width)
+    c, wide, last = (_narrowed(count, width) for count in (table[-1][-1].c, 1024, last))
     layers = {
         # pooled 2x2 at stride 1: with the last row and column repeated, the size stays and no other value comes in
         "pad": nn.ReplicationPad2d((0, 1, 0, 1)),
         "pool": nn.MaxPool2d(2, stride=1),
-        "conv1": _unit(c, Conv(3, 1024)),
+        "conv1": _unit(c, Conv(3, wide)),
     }
-    stages = [*_stages(table, c_in), nn.Sequential(OrderedDict(layers))]
+    stages = [*first, nn.Sequential(OrderedDict(layers))]
     answers = nn.Conv2d(last, PRIORS * (5 + classes), 1)
-    head = nn.Sequential(OrderedDict({"conv": _unit(1024, Conv(3, last)), "answers": answers}))
+    head = nn.Sequential(OrderedDict({"conv": _unit(wide, Conv(3, last)), "answers": answers}))
     model = Classifier(stages=stages, head=head)
     _he_normal(model)
     return model
 
 
 @_v2(params=15_861_773, macs=3_485_520_896)
-def yolo_v2_tiny_voc(classes: int = 20, *, c_in: int = 3, size: int = 416) -> Classifier:
-    return _tiny(classes, c_in=c_in, size=size, last=1024)
+def yolo_v2_tiny_voc(classes: int = 20, *, c_in: int = 3, size: int = 416, width: float = 1.0) -> Classifier:
+    return _tiny(classes, c_in=c_in, size=size, last=1024, width=width)
 
 
 @_v2(params=11_232_057, macs=2_703_221_248)
-def yolo_v2_tiny_coco(classes: int = 80, *, c_in: int = 3, size: int = 416) -> Classifier:
-    return _tiny(classes, c_in=c_in, size=size, last=512)
+def yolo_v2_tiny_coco(classes: int = 80, *, c_in: int = 3, size: int = 416, width: float = 1.0) -> Classifier:
+    return _tiny(classes, c_in=c_in, size=size, last=512, width=width)

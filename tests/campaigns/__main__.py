@@ -11,10 +11,14 @@ from typing import Any
 
 import torch
 
-from tests.campaigns import chains, data, exports, images, indices, kills, labels, models, runs, uploads
+from tests.campaigns import annotations, chains, data, exports, images, indices, kills, labels, models, runs, uploads
 from tests.campaigns.batches import campaign
 
-KINDS = {kind.name: kind for module in (images, models, indices, exports, uploads, data, runs) for kind in module.KINDS}
+KINDS = {
+    kind.name: kind
+    for module in (images, models, indices, exports, uploads, data, annotations, runs)
+    for kind in module.KINDS
+}
 INPUTS = "inputs"
 KILLS: dict[str, Any] = {"kills": kills, chains.NAME: chains, labels.NAME: labels}
 RECIPES = {"kills": kills.RECIPES, chains.NAME: chains.CHAINS, labels.NAME: labels.LISTS}

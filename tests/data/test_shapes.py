@@ -5,7 +5,17 @@ import pytest
 from matplotlib.path import Path
 
 from fovea.data.masks import DrawnMask
-from fovea.data.shapes import Shape, draw, from_runs, polygon, runs_from_text, runs_to_text, to_runs
+from fovea.data.shapes import (
+    Shape,
+    draw,
+    draw_objects,
+    from_runs,
+    object_runs,
+    polygon,
+    runs_from_text,
+    runs_to_text,
+    to_runs,
+)
 from fovea.errors import DataError, ImageError
 from fovea.preprocess import VOID
 
@@ -96,3 +106,17 @@ def test_a_drawn_mask_knows_the_size_it_is_for():
         mask.read((4, 3))
     assert mask.key == DrawnMask((3, 4), (Shape(2, (SQUARE.copy(),)),)).key
     assert mask.key != DrawnMask((3, 4), (Shape(1, (SQUARE,)),)).key
+
+
+def test_runs_of_all_objects_are_those_of_each_alone():
+    objects = np.random.default_rng(0).integers(0, 4, (9, 7)).astype(np.int32)
+    objects[0, 0], objects[-1, -1] = 1, 2
+    runs = object_runs(objects)
+    assert [own.tolist() for own in runs] == [to_runs(objects == number).tolist() for number in (1, 2, 3)]
+    assert object_runs(np.zeros((2, 2), np.int32)) == []
+
+
+def test_drawn_objects_have_the_pixels_that_their_class_has():
+    shapes = [Shape(3, (SQUARE,)), Shape(1, (SQUARE * 2,)), Shape(2, (SQUARE + 1,))]
+    objects, mask = draw_objects(shapes, (12, 12)), draw(shapes, (12, 12))
+    assert (np.array([0, 3, 1, 2])[objects] == mask).all() and len(np.unique(objects)) > 2

@@ -53,3 +53,20 @@ def test_a_layer_that_is_named_must_give_a_map():
         check_map(model, x, "unused")
     with pytest.raises(UsageError, match=r"The output of `3` is \(1, 2\), and no map \(.*\); that of `1` is one"):
         check_map(model, x, "3")
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "layer"),
+    [
+        ("unet_padded", {"classes": 2, "width": 2}, "stage5"),
+        ("centres", {"classes": 2, "backbone": "cifar_resnet20", "width": 4}, "stage3"),
+    ],
+)
+def test_of_networks_whose_answers_are_maps_it_is_the_last_stage_before_the_head(name, arguments, layer):
+    model = registry.build(name, size=32, c_in=3, **arguments).eval()
+    assert target_layer(model, torch.zeros(1, 3, 32, 32)) == layer
+
+
+def test_of_a_dense_network_without_stages_it_is_the_last_of_the_coarsest_maps():
+    model = nn.Sequential(nn.Conv2d(1, 2, 3, stride=2), nn.ReLU(), nn.Upsample(scale_factor=2), nn.Conv2d(2, 3, 1))
+    assert target_layer(model, torch.zeros(1, 1, 9, 9)) == "1"

@@ -97,10 +97,10 @@ def test_a_network_on_a_backbone_is_rebuilt_from_its_file_with_what_it_answers(t
     )
 
 
-def test_a_network_whose_answers_no_kind_of_target_reads_is_refused(tmp_path):
-    with pytest.raises(UsageError, match=r"`yolo_v2_tiny_voc` answers boxes as `yolo2`, not `centres`"):
-        build_file("yolo_v2_tiny_voc", out=tmp_path / "net.safetensors")
-    assert not list(tmp_path.iterdir())
+def test_the_loss_follows_from_the_form_of_the_answers(tmp_path):
+    arguments = {"width": 1 / 64, "size": 64, "classes": 2}
+    card = load(build_file("yolo_v2_tiny_voc", out=tmp_path / "net.safetensors", **arguments).model).card
+    assert (card.target.name, card.target.loss, card.target.size) == ("boxes", "yolo2", (64, 64))
 
 
 def test_a_refused_file_leaves_what_was_there(tmp_path, weights):

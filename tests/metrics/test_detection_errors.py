@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fovea.metrics.boxes import compared_boxes, score_boxes
-from fovea.metrics.detection_errors import class_confusion, error_kinds
+from fovea.metrics.detection_errors import class_confusion, error_kinds, found_by_size
 
 THERE = [0, 0, 10, 10]
 HALF_OFF = [0, 0, 10, 4]  # overlaps by 0.4
@@ -82,3 +82,13 @@ def test_confusion_by_hand():
 def test_in_confusion_the_nearest_pair_comes_first():
     found = [[1, 0, 0, 10, 8, 0.9], [0, *THERE, 0.4]]
     assert class_confusion([compared(TRUTH, found)], classes=2, least=0.3).tolist() == [[1, 0, 0], [0, 0, 0], [0, 1, 0]]
+
+
+def test_sizes_are_square_roots_of_areas_and_what_is_found_has_the_class_and_the_score():
+    truth = [[0, 0, 0, 4, 4, 0], [0, 10, 10, 14, 14, 0], [1, 20, 20, 36, 36, 0], [0, 50, 50, 60, 60, 1]]
+    found = [[0, 0, 0, 4, 4, 0.9], [0, 10, 10, 14, 14, 0.1], [0, 20, 20, 36, 36, 0.9]]
+    bins = found_by_size([compared(truth, found), compared([], [])], least=0.3)
+    assert [(each.objects, each.found) for each in bins] == [(2, 1), (0, 0), (0, 0), (0, 0), (1, 0)]
+    assert (bins[0].low, bins[0].high, bins[-1].low) == (4, pytest.approx(32**0.5), 16)
+    assert [each.found for each in found_by_size([compared(truth, found)], least=0.1)] == [2, 0, 0, 0, 0]
+    assert found_by_size([compared([], found)], least=0) == []

@@ -1,6 +1,7 @@
 """Training that begins with trained weights: which ones, into what, with what preprocessing, and resumed."""
 
 import tomllib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -124,6 +125,32 @@ def test_parts_stay_frozen_through_a_run(photographs, weights, tmp_path):
     assert changed == {"stage3"}
 
 
+@pytest.fixture
+def masks(tmp_path):
+    """Return a folder of 8 grey images with masks of two halves."""
+    for folder in ("images", "masks"):
+        (tmp_path / "halves" / folder).mkdir(parents=True)
+    generator = np.random.default_rng(0)
+    for index in range(8):
+        pixels = generator.integers(0, 100, (32, 32), np.uint8)
+        pixels[: 4 * index + 2] += 100
+        Image.fromarray(pixels).save(tmp_path / "halves" / "images" / f"{index}.png")
+        Image.fromarray((pixels >= 100).astype(np.uint8)).save(tmp_path / "halves" / "masks" / f"{index}.png")
+    return tmp_path / "halves"
+
+
+def test_masks_begin_on_the_stages_of_a_network_for_classes(masks, weights):
+    file, state = weights
+    training = ready(masks, task="masks", model="unet_on", backbone=NET, width=2, start=file, size=32, batch=2)
+    found = training.model.state_dict()
+    assert differing(found, {name: t for name, t in state.items() if not name.startswith("head.")}) == set()
+    assert found["head.logits.weight"].shape[0] == 2 and training.preprocess.channels == 3
+    trainer = training.trainer()
+    trainer.train_step(torch.tensor([0, 1]))
+    assert trainer.model.head.up1.convs.bn1.num_batches_tracked == 1
+    assert trainer.model.stem.bn.num_batches_tracked == state["stem.bn.num_batches_tracked"]
+
+
 # weights at hand
 
 
@@ -159,6 +186,20 @@ def test_weights_at_hand_are_left_where_something_else_is_asked_for(at_hand, wis
 def test_weights_at_hand_are_for_photographs(at_hand):
     assert chosen(dataset(native_size=(32, 32))).start == ""
     assert chosen(dataset(native_size=(32, 32), name="cifar10")).start == ""
+
+
+BUILT_ON = {"masks": ("unet_on", 256), "boxes": ("centres", 256), "points": ("simple_baseline", 128)}
+
+
+@pytest.mark.parametrize("task", BUILT_ON)
+def test_what_lies_on_images_is_learned_on_the_stages_of_the_network_of_the_weights(at_hand, tmp_path, task):
+    (model, size) = BUILT_ON[task]
+    file = str(tmp_path / "weights" / "mobilenet_v2-x.pth")
+    plan = chosen(replace(dataset(), task=task), start=file)
+    assert (plan.model, plan.arguments, plan.size) == (model, {"backbone": "mobilenet_v2"}, size)
+    assert plan.recipe.frozen_statistics and plan.recipe.head_first > 0
+    asked = chosen(replace(dataset(), task=task), start=file, model=model, changes={"backbone": "mobilenet_v2"})
+    assert asked.arguments == plan.arguments and asked.recipe == plan.recipe
 
 
 def test_a_budget_replaces_the_epochs(at_hand):

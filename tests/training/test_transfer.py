@@ -71,6 +71,14 @@ def test_frozen_statistics_are_kept_while_weights_learn(make_trainer, fit):
     assert not torch.equal(now["stage1.1.weight"], before["stage1.1.weight"])
 
 
+def test_batch_norms_of_a_head_take_their_statistics_from_what_they_see():
+    model = staged()
+    model.head = nn.Sequential(block(4, 4), *model.head)
+    Learners(model, Recipe(frozen_statistics=True)).settle(head_only=False)
+    awake = [name for name, module in model.named_modules() if isinstance(module, nn.BatchNorm2d) and module.training]
+    assert awake == ["head.0.1"]
+
+
 def test_validation_in_between_does_not_wake_what_is_frozen(make_trainer, images, fit):
     trainer = make_trainer(model=staged(), freeze="all", val=images(8, seed=1), epochs=3)
     before = state(trainer.model)

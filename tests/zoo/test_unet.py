@@ -1,11 +1,12 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 import fovea.zoo  # noqa: F401
 from fovea import registry
 from fovea.errors import ShapeError, UsageError
-from fovea.zoo.unet import Expansion, Lateral, _unet, cropped
+from fovea.zoo.unet import Expansion, Form, Lateral, _unet, cropped
 
 
 def on_meta(name, **arguments):
@@ -28,7 +29,7 @@ def test_a_tile_is_answered_for_its_centre(size, answered):
 
 def test_the_answer_is_centred():
     torch.manual_seed(0)
-    model = _unet((2, 4, 8, 16, 32), 2, c_in=1, dropout=0.0, padding=0).eval()
+    model = _unet((2, 4, 8, 16, 32), 2, Form(c_in=1, dropout=0.0, padding=0)).eval()
     x = torch.randn(1, 1, 188, 188, requires_grad=True)
     model(x)[0, 0].sum().backward()
     seen = x.grad[0, 0] != 0
@@ -46,6 +47,23 @@ def test_padding_changes_no_parameter():
 def test_every_pixel_is_answered(name, size):
     model = registry.build(name, classes=3, c_in=1, size=16, width=2).eval()
     assert model(torch.zeros(2, 1, *size)).shape == (2, 3, *size)
+
+
+def test_a_stride_lays_pixels_into_channels_and_back():
+    """The same weights as 3x3 and 1x1 convolutions on four pixels in the channels."""
+    plain = registry.build("unet_padded", classes=2, c_in=4, width=2, size=32, dropout=0.0)
+    plain.head.logits = nn.Conv2d(2, 8, 1)
+    strided = registry.build("unet_padded", classes=2, c_in=1, width=2, size=64, dropout=0.0, stride=2)
+    state = plain.state_dict()
+    first = F.pixel_shuffle(state["stage1.conv1.weight"], 2)
+    state["stage1.conv1.weight"] = first
+    state["head.logits.weight"] = F.pixel_shuffle(state["head.logits.weight"].permute(1, 0, 2, 3), 2)
+    state["head.logits.bias"] = torch.zeros(2)
+    nn.init.zeros_(plain.head.logits.bias)
+    strided.load_state_dict(state)
+    x = torch.randn(2, 1, 64, 64)
+    expected = F.pixel_shuffle(plain.head(*plain.maps(F.pixel_unshuffle(x, 2))), 2)
+    assert torch.allclose(strided(x), expected, atol=1e-4)
 
 
 def test_a_map_is_cropped_around_its_centre_and_padded_by_repeating():

@@ -43,6 +43,13 @@ def test_a_narrow_network_has_a_share_of_the_channels():
     assert model(torch.empty(2, 3, 224, 224, device="meta")).shape == (2, 30, 4, 4)
 
 
+@pytest.mark.parametrize("name", ["yolo_v2", "yolo_v2_tiny_voc", "yolo_v2_tiny_coco"])
+def test_the_second_version_can_be_narrow_too(name):
+    model = on_meta(name, width=1 / 16, size=64, classes=3)
+    assert sum(p.numel() for p in model.parameters()) < 400_000
+    assert model(torch.empty(2, 3, 64, 64, device="meta")).shape == (2, 40, 2, 2)
+
+
 def test_a_narrow_network_learns_where_one_object_is():
     # six images with a bright square each: the dense layers must say which cell it lies in
     torch.manual_seed(0)

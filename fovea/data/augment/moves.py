@@ -112,6 +112,23 @@ def affine(
     return Moved(sampled(images, *source(*pixel_centres((H, W), images.device))), source, (H, W))
 
 
+def random_window(images: Tensor, generator: Generator, *, size: int) -> Moved:
+    """Return a random part of each image as it is: (N, C, H, W) -> (N, C, size, size), whole pixels.
+
+    Raises:
+        ShapeError: the images are smaller than `size`.
+    """
+    N, C, H, W = images.shape
+    if size > min(H, W):
+        raise ShapeError(f"A window of `size` (={size}) must not be larger than the stored images ({H}x{W}).")
+    top, left = ((uniform(images, generator) * (side - size + 1)).floor().clamp(max=side - size) for side in (H, W))
+    whole = torch.empty(N, C, size, size, dtype=images.dtype, device=images.device)
+    whole = whole.contiguous(memory_format=torch.channels_last)
+    for index, (row, column) in enumerate(torch.stack((top, left)).flatten(1).int().T.tolist()):
+        whole[index] = images[index, :, row : row + size, column : column + size]
+    return Moved(whole, lambda x, y: (x + left, y + top), (H, W))
+
+
 def centre_crop(images: Tensor, *, size: int) -> Moved:
     """Return the middle of the images, without a copy: (N, C, H, W) -> (N, C, size, size).
 

@@ -16,7 +16,15 @@ from torch import Generator, Tensor
 from fovea.data.augment.colour import colour_jitter, grey, pca_shift
 from fovea.data.augment.erasing import cutout, erase
 from fovea.data.augment.geometry import Geometry, Moved
-from fovea.data.augment.moves import affine, alternating_flip, centre_crop, flip, random_resized_crop, shift
+from fovea.data.augment.moves import (
+    affine,
+    alternating_flip,
+    centre_crop,
+    flip,
+    random_resized_crop,
+    random_window,
+    shift,
+)
 from fovea.data.augment.trivial import trivial_augment
 from fovea.errors import UsageError, unknown
 
@@ -85,6 +93,7 @@ RECIPES: Recipes = MappingProxyType(
         "flip": (),
         "alternating-flip": (),
         "shift": (Number("pixels", 0, math.inf, whole=True),),
+        "window": (),
         "crop": (Number("scale", 0.01, 1),),
         "affine": (
             Number("degrees", 0, 180),
@@ -125,10 +134,11 @@ MIXES = ("mixup", "cutmix")
 def compose(specs: Sequence[str], *, size: int, without: Collection[str] = ()) -> ComposedAugmentation:
     """Return the augmentation that a recipe describes; its results are (N, C, size, size).
 
-    Each spec is a name and its numbers: `flip`, `alternating-flip`, `shift PIXELS`, `crop SMALLEST_AREA`,
+    Each spec is a name and its numbers: `flip`, `alternating-flip`, `shift PIXELS`, `crop SMALLEST_AREA`, `window`,
     `affine DEGREES [TRANSLATE [SCALE [SHEAR]]]`, `colour STRENGTH`, `pca STRENGTH`, `grey PROBABILITY`, `trivial`,
-    `cutout PIXELS`, `erase PROBABILITY`. They run in the order given. Without `crop`, images are cut to the middle
-    after the last spec that moves pixels. Names in `without` are left out, as FLIPS for digits; MIXES always.
+    `cutout PIXELS`, `erase PROBABILITY`. They run in the order given. Without `crop` or `window`, images are cut to
+    the middle after the last spec that moves pixels. Names in `without` are left out, as FLIPS for digits; MIXES
+    always.
 
     >>> augment = compose(["flip", "shift 4", "cutout 12"], size=32)
 
@@ -139,7 +149,7 @@ def compose(specs: Sequence[str], *, size: int, without: Collection[str] = ()) -
         _known(name, RECIPES)
     left_out = {*MIXES, *without}
     steps = [(name, _step(name, numbers, size)) for name, numbers in map(parsed, specs) if name not in left_out]
-    if not any(name == "crop" for name, _ in steps):
+    if not any(name in ("crop", "window") for name, _ in steps):
         moves = [i for i, (name, _) in enumerate(steps, start=1) if name not in _PAINTS]
         steps.insert(max(moves, default=0), ("centre", lambda images, *_: centre_crop(images, size=size)))
     return ComposedAugmentation(tuple(step for _, step in steps))
@@ -151,6 +161,8 @@ def _step(name: str, numbers: Mapping[str, float], size: int) -> Step:
     if name == "crop":
         scale = (numbers["scale"], 1.0)
         return lambda images, generator, _: random_resized_crop(images, generator, size=size, scale=scale)
+    if name == "window":
+        return lambda images, generator, _: random_window(images, generator, size=size)
     function = _FUNCTIONS[name]
     return lambda images, generator, _: function(images, generator, **numbers)
 

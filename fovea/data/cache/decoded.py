@@ -15,10 +15,14 @@ import numpy as np
 from fovea import inputs
 from fovea.data.cache.decoding import Header, Pixels, Sources, Storing, decode_into
 from fovea.data.cache.read_only import whole_entry
+from fovea.data.cache.regions import StoredRegion, region_key, region_sources
 from fovea.data.cache.targets import Laying, image_sizes, without
-from fovea.data.dataset import Dataset, Part
+from fovea.data.cache.tiles import StoredWindow, complete, key_of, sources_of, windows_of, with_cut_labels
+from fovea.data.dataset import BadFile, Dataset, Part
 from fovea.errors import DataError, StorageError, UsageError
 from fovea.inputs.interface import Preprocessing
+from fovea.preprocess import Preprocess
+from fovea.preprocess.regions import Windows
 from fovea.storage import cache_root
 
 MAX_BAD_FRACTION = 0.05
@@ -50,6 +54,8 @@ def decode_dataset(
     """
     if not room >= 1:
         raise UsageError(f"`room` (={room}) must be at least 1.")
+    if getattr(preprocess, "tiles", False):
+        return _decode_tiles(dataset, preprocess, room=room, workers=workers, allow_bad=allow_bad, progress=progress)  # type: ignore[arg-type]
     done, total = 0, sum(map(len, dataset.parts.values()))
     counted = total * (1 + dataset.kind.lies_on_image)
 
@@ -68,8 +74,9 @@ def decode_dataset(
             parts[name] = part
             advance(len(part))
         else:
-            entry = cache_folder() / _entry_name(f"{dataset.name}-{name}", part, wanted)
-            pixels, bad = decode(entry, _sources(part), preprocess=wanted)
+            entry = cache_folder() / _entry_name(f"{dataset.name}-{name}", part, wanted, further=region_key(part))
+            storing = wanted if part.regions is None else StoredRegion(frame=wanted)
+            pixels, bad = decode(entry, _sources(part), preprocess=storing)
             part = without(part, bad, bad_files)
             parts[name] = replace(part, files=None, pixels=pixels)
         if dataset.kind.lies_on_image:
@@ -78,6 +85,50 @@ def decode_dataset(
             parts[name] = laid.on(parts[name], image_sizes(part), bad_files)
     decoded = replace(dataset, parts=parts, bad_files=tuple(bad_files))
     check_bad(decoded, total + len(dataset.bad_files), allow_bad=allow_bad)
+    _check_left(decoded)
+    return decoded
+
+
+def _decode_tiles(
+    dataset: Dataset,
+    preprocess: Preprocess,
+    *,
+    room: float,
+    workers: int | None,
+    allow_bad: bool,
+    progress: Callable[[int, int], None] | None,
+) -> Dataset:
+    """Return the data set with a row for each window of its images; arguments and errors as of `decode_dataset`.
+
+    The train part has windows that random crops are taken from where `room` is above 1.
+    """
+    cut = {
+        name: windows_of(part, preprocess, random=room > 1 and name == "train") for name, part in dataset.parts.items()
+    }
+    done, counted = 0, 2 * sum(len(part) for part, _ in cut.values())
+
+    def advance(rows: int) -> None:
+        nonlocal done
+        done += rows
+        if progress is not None:
+            progress(done, counted)
+
+    decode = partial(_kept_or_decoded, workers=workers or os.cpu_count() or 1, advance=advance)
+    parts, bad_files = {}, list(dataset.bad_files)
+    for name, (part, frame) in cut.items():
+        part = with_cut_labels(part, dataset.kind, frame)
+        title, bad = f"{dataset.name}-{name}", list[BadFile]()
+        entry = cache_folder() / _entry_name(title, part, frame, further=key_of(part))
+        with Windows(frame.channels) as windows:
+            pixels, bad_rows = decode(entry, sources_of(part), preprocess=StoredWindow(frame=frame, windows=windows))
+        part = replace(without(part, bad_rows, bad), files=None, pixels=pixels)
+        laying = Laying(
+            kind=dataset.kind, frame=frame, title=cache_folder() / _title(f"{title}-targets"), decode=decode
+        )
+        part, bad = complete(laying.on(part, [frame.size] * len(part), bad), bad)
+        parts[name], bad_files = part, [*bad_files, *bad]
+    decoded = replace(dataset, parts=parts, bad_files=tuple(bad_files))
+    check_bad(decoded, sum(map(len, dataset.parts.values())) + len(dataset.bad_files), allow_bad=allow_bad)
     _check_left(decoded)
     return decoded
 
@@ -99,21 +150,26 @@ def _kept_or_decoded(
 
 
 def _sources(part: Part) -> Sources:
+    if part.regions is not None:
+        return region_sources(part)
     return part.files if part.files is not None else part.decoded
 
 
-def _entry_name(title: str, part: Part, preprocess: Preprocessing) -> str:
+def _entry_name(title: str, part: Part, preprocess: Preprocessing, *, further: str = "") -> str:
     shape = "x".join(map(str, preprocess.stored_shape))
-    return f"{_title(title)}-{shape}-{_key(part, preprocess)[:16]}"
+    return f"{_title(title)}-{shape}-{_key(part, preprocess, further)[:16]}"
 
 
 def _title(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "_", text)[-60:]
 
 
-def _key(part: Part, preprocess: Preprocessing) -> str:
-    """SHA-256 over all that the decoded pixels depend on: each file's path, size and time, or an array's content."""
-    digest = hashlib.sha256(json.dumps(preprocess.cache_key).encode())
+def _key(part: Part, preprocess: Preprocessing, further: str) -> str:
+    """SHA-256 over all that the decoded pixels depend on: each file's path, size and time, or an array's content.
+
+    `further` is what else they depend on.
+    """
+    digest = hashlib.sha256((json.dumps(preprocess.cache_key) + further).encode())
     if part.files is None:
         digest.update(str(part.decoded.shape).encode())
         for first in range(0, len(part), 256):

@@ -13,6 +13,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from fovea.data.cache.regions import region_sizes
 from fovea.data.dataset import BadFile, Part
 from fovea.data.splits import take
 from fovea.preprocess.decoding import upright_size
@@ -24,7 +25,9 @@ Bad = Sequence[tuple[int, str]]
 
 
 def image_sizes(part: Part) -> Sizes:
-    """Return the size of each image of a part; (0, 0) of a file that cannot be read."""
+    """Return the size of each image, or region, of a part; (0, 0) of a file that cannot be read."""
+    if part.regions is not None:
+        return region_sizes(part)
     if part.files is None:
         return [part.decoded.shape[1:3]] * len(part)  # type: ignore[list-item]
     return [upright_size(file) or (0, 0) for file in part.files]
@@ -36,6 +39,16 @@ def without(part: Part, bad: Bad, bad_files: list[BadFile]) -> Part:
         return part
     bad_files += [BadFile(part.names[index], reason) for index, reason in bad]
     return take(part, np.delete(np.arange(len(part)), [index for index, _ in bad]))
+
+
+def private(rows: NDArray[Any]) -> NDArray[Any]:
+    """Return rows of the cache still as a map of their file, but one that may be written to: changes stay in memory.
+
+    PyTorch takes only such arrays as they are; others it would have to copy, all masks of a part at once.
+    """
+    if not isinstance(rows, np.memmap) or rows.filename is None:
+        return rows
+    return np.memmap(rows.filename, rows.dtype, mode="c", shape=rows.shape)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +72,7 @@ class Laying:
         sources = list(zip(part.labels, sizes, strict=True))
         rows, bad = self.decode(self._entry(stored, sources), sources, preprocess=stored)
         whole = without(replace(part, labels=np.arange(len(part))), bad, bad_files)
-        return replace(whole, labels=rows)
+        return replace(whole, labels=private(rows))
 
     def _entry(self, stored: StoredTarget, sources: Sequence[tuple[TargetSource, tuple[int, int]]]) -> Path:
         digest = hashlib.sha256(json.dumps(stored.cache_key).encode())

@@ -240,7 +240,7 @@ def is_ignored(name: str) -> bool:
 def subfolders(folder: Path) -> list[str]:
     """Return the names of the folders in `folder`, hidden ones left out, sorted."""
     with os.scandir(folder) as entries:
-        return sorted(entry.name for entry in entries if not is_ignored(entry.name) and entry.is_dir())
+        return sorted(entry.name for entry in entries if not is_ignored(entry.name) and _is_folder(entry))
 
 
 def files_below(folder: Path, prefix: str, above: tuple[tuple[int, int], ...]) -> Iterator[Record]:
@@ -254,10 +254,17 @@ def files_below(folder: Path, prefix: str, above: tuple[tuple[int, int], ...]) -
         visible = [entry for entry in entries if not is_ignored(entry.name)]
     for entry in visible:
         path, name = Path(entry.path), prefix + entry.name
-        if entry.is_dir():
+        if _is_folder(entry):
             yield from files_below(path, f"{name}/", (*above, here))
         else:
             yield Record("train", name, "", path, _size(entry))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself
+        return False
 
 
 def _size(entry: os.DirEntry[str]) -> int:

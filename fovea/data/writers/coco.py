@@ -1,7 +1,7 @@
 """Masks, boxes and points as JSON in the way of COCO, which `fovea.data.sources.annotations.coco` reads back."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +27,34 @@ def write_coco(path: Path, answers: Sequence[Answer], *, task: str, classes: Seq
     Raises: StorageError.
     """
     said, categories = _SAID[task]
-    found = [(number, each) for number, answer in enumerate(answers, start=1) for each in said(answer, classes)]
-    document = {
+    found = [said(answer, classes) for answer in answers]
+    document = annotated([(answer.name, answer.size) for answer in answers], found, classes=classes)
+    write_document(path, {**document, "categories": categories(classes)})
+
+
+def annotated(
+    images: Sequence[tuple[str, tuple[int, int]]],
+    found: Sequence[Iterable[Mapping[str, Any]]],
+    *,
+    classes: Sequence[str],
+) -> dict[str, Any]:
+    """Return a document of COCO: images by name and size (h, w), and what was found in each of them.
+
+    The category of a class is its index and 1; one called background is none.
+    """
+    each = [(number, own) for number, of_image in enumerate(found, start=1) for own in of_image]
+    return {
         "images": [
-            {"id": number, "file_name": answer.name, "width": answer.size[1], "height": answer.size[0]}
-            for number, answer in enumerate(answers, start=1)
+            {"id": number, "file_name": name, "width": width, "height": height}
+            for number, (name, (height, width)) in enumerate(images, start=1)
         ],
-        "annotations": [{"id": index, "image_id": image, **each} for index, (image, each) in enumerate(found, start=1)],
-        "categories": categories(classes),
+        "annotations": [{"id": index, "image_id": image, **own} for index, (image, own) in enumerate(each, start=1)],
+        "categories": _without_background(classes),
     }
+
+
+def write_document(path: Path, document: Mapping[str, Any]) -> None:
+    """Write a document as JSON. Raises: StorageError."""
     write_atomically(path, json.dumps(document, allow_nan=False).encode())
 
 

@@ -11,17 +11,53 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from fovea.errors import MissingDependencyError
 from fovea.preprocess import VOID
-from fovea.storage import write_atomically
-from fovea.tasks.mask_colours import mask_png
+from fovea.storage import write_atomically, written_whole
+from fovea.tasks.mask_colours import mask_png, palette
 from fovea.texts import in_cell
 
 TABLE = "classes.csv"
+TILE = 512
+LARGEST_CLASSIC = 2_000_000_000
+"""Bytes up to which a TIFF has addresses of 32 bits."""
 
 
 def write_mask(path: Path, mask: NDArray[np.uint8]) -> None:
     """Write a mask as `mask_png` gives it. Raises: StorageError."""
     write_atomically(path, mask_png(mask))
+
+
+def write_large_mask(path: Path, mask: NDArray[np.uint8]) -> None:
+    """Write a mask (H, W) as a TIFF of deflated tiles with a palette, tile by tile.
+
+    Raises: StorageError, MissingDependencyError.
+    """
+    try:
+        import tifffile
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"`{path.name}` is written by a library that is missing: pip install 'fovea-cnn[tiff]'."
+        ) from error
+    H, W = mask.shape
+    with written_whole(path) as temporary:
+        tifffile.imwrite(
+            temporary,
+            (_tile(mask, top, left) for top in range(0, H, TILE) for left in range(0, W, TILE)),
+            shape=(H, W),
+            dtype=np.uint8,
+            tile=(TILE, TILE),
+            compression="zlib",
+            photometric="palette",
+            colormap=palette().T.astype(np.uint16) * 257,
+            metadata=None,
+            bigtiff=H * W > LARGEST_CLASSIC,
+        )
+
+
+def _tile(mask: NDArray[np.uint8], top: int, left: int) -> NDArray[np.uint8]:
+    part = mask[top : top + TILE, left : left + TILE]
+    return np.pad(part, ((0, TILE - part.shape[0]), (0, TILE - part.shape[1])))
 
 
 def write_table(folder: Path, classes: Sequence[str]) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fovea import inputs
 from fovea.data.dataset import BadFile, Dataset, Part
@@ -27,6 +28,8 @@ class Sample(NamedTuple):
     """A mask source; boxes (b, 6), or points (P, 3), float32."""
     target_bytes: int = 0
     """Of a target that is a file; other targets count by their numbers."""
+    region: tuple[int, int, int, int] | None = None
+    """x0, y0, x1, y1 of what the sample is of its image, in whose pixels the target is told; None where it is all."""
 
 
 def assembled(
@@ -54,6 +57,7 @@ def assembled(
             labels=STACKED[task]([sample.target for sample in grouped[part]]),
             names=tuple(readable(sample.name) for sample in grouped[part]),
             files=tuple(sample.path for sample in grouped[part]),
+            regions=_regions(grouped[part]),
         )
         for part in in_order(grouped)
     }
@@ -65,12 +69,18 @@ def assembled(
         classes=tuple(classes),
         channels=channels,
         task=task,
-        native_size=size,
+        native_size=None if samples[0].region else size,
         directional=directional,
         fingerprint=_fingerprint(ordered, classes),
         notes=(*said, *notes),
         bad_files=tuple(bad),
     )
+
+
+def _regions(samples: Sequence[Sample]) -> NDArray[np.int64] | None:
+    """Return the regions (N, 4) of samples that are parts of images; None where they are images."""
+    found = [sample.region for sample in samples if sample.region is not None]
+    return np.array(found, np.int64) if found else None
 
 
 def mask_sources(targets: Sequence[Any]) -> Labels:
@@ -109,6 +119,8 @@ def _fingerprint(samples: Sequence[Sample], classes: Sequence[str]) -> str:
     for sample in samples:
         size = sample.path.stat().st_size if sample.path.is_file() else 0
         digest.update(json.dumps([sample.part, composed(sample.name), size, sample.target_bytes]).encode())
+        if sample.region is not None:
+            digest.update(json.dumps(sample.region).encode())
         if isinstance(sample.target, np.ndarray):
             digest.update(np.ascontiguousarray(sample.target, np.float32).data)
         elif not sample.target_bytes:

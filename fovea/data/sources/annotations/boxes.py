@@ -16,6 +16,7 @@ from fovea.data.dataset import BadFile, Dataset
 from fovea.data.sources.annotations.assembly import Sample, assembled
 from fovea.data.sources.folders import files_below, is_image
 from fovea.errors import DataError
+from fovea.files import is_file
 from fovea.texts import composed, natural_key
 
 Rows = NDArray[np.float32]
@@ -83,8 +84,8 @@ def rows_of(boxes: Iterable[Box], index: Mapping[str, int]) -> Rows:
 class ImageFiles:
     """The images below a folder, found by what an annotation calls them."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: Path, *, within: Path | None = None) -> None:
+        self.root, self._within = root, within
         self._by_name: dict[str, list[tuple[str, Path]]] = {}
         for record in sorted(files_below(root, "", ())):
             if is_image(record.name):
@@ -92,10 +93,13 @@ class ImageFiles:
                 self._by_name.setdefault(base, []).append((record.name, record.path))
 
     def find(self, written: str, *, hint: str = "") -> tuple[str, Path] | None:
-        """Return name and path of the image that is meant; of several the one whose path ends as written.
+        """Return name and path of the image that is meant: at that place as seen from the folder, or else below it.
 
-        Of several that do, the one in a folder called like `hint`. None where there is none, or it is not clear.
+        Of several below it the one whose path ends as written; of several that do, the one in a folder called like
+        `hint`. None where there is none, or it is not clear.
         """
+        if (there := self._at(written)) is not None:
+            return there
         pieces = written.replace("\\", "/").strip("/").split("/")
         found = self._by_name.get(composed(pieces[-1]).casefold(), [])
         if len(found) > 1:
@@ -103,3 +107,11 @@ class ImageFiles:
         if len(found) > 1 and hint:
             found = [each for each in found if hint in each[0].split("/")[:-1]] or found
         return found[0] if len(found) == 1 else None
+
+    def _at(self, written: str) -> tuple[str, Path] | None:
+        """Return the image at a place; of what came in an archive none that lies outside of it."""
+        place = Path(os.path.normpath(self.root / written))
+        inside = self._within is None or Path(os.path.abspath(place)).is_relative_to(os.path.abspath(self._within))
+        if not inside or not is_image(place.name) or not is_file(place):
+            return None
+        return Path(os.path.relpath(place, self.root)).as_posix(), place

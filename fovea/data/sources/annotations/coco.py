@@ -6,6 +6,7 @@ whole pixels, counted from 0: (x + 0.5, y + 0.5) is where they lie. See https://
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ from fovea.data.shapes import Shape, from_runs, runs_from_text
 from fovea.data.sources.annotations.assembly import Sample, assembled
 from fovea.data.sources.annotations.boxes import Box, Boxed, ImageFiles, boxes_dataset
 from fovea.data.sources.annotations.documents import LARGEST_JSON, read_bytes, read_json
+from fovea.data.sources.annotations.objects import samples_of
 from fovea.data.sources.annotations.points import points_dataset
 from fovea.data.sources.archives import Progress
 from fovea.data.sources.folders import is_ignored, subfolders
@@ -121,14 +123,17 @@ def load_coco(
     *,
     task: str,
     known: Sequence[str] = (),
+    within: Path | None = None,
     progress: Progress | None = None,
 ) -> Dataset:
-    """Return the images of the `files` of each part with their boxes, masks or points; images lie below the folder.
+    """Return the images of the `files` of each part with their boxes, masks or points.
+
+    Images lie where they are said to, as seen from the folder and all `within` another, or anywhere below the folder.
 
     Raises: DataError for a file that is not as COCO describes, which names the place in it.
     """
     root = path if path.is_dir() else path.parent
-    images, name = ImageFiles(root), root.resolve().name if path.is_dir() else path.stem
+    images, name = ImageFiles(root, within=within), root.resolve().name if path.is_dir() else path.stem
     read = []
     for done, (part, file) in enumerate(files.items(), start=1):
         read.append(read_coco(file, part))
@@ -229,11 +234,15 @@ def _boxes(read: Sequence[Coco], images: ImageFiles, name: str, known: Sequence[
 
 
 def _box(entry: Fields, file: Coco) -> Box:
+    return Box(_name(entry, file), *_corners(entry), _is_crowd(entry))
+
+
+def _corners(entry: Fields) -> tuple[float, float, float, float]:
     values = _numbers(entry, "bbox")
     if len(values) != 4:
         raise entry.fault(f"`{entry.place}bbox` must be x, y, width and height")
     x, y, width, height = values
-    return Box(_name(entry, file), x, y, x + width, y + height, _is_crowd(entry))
+    return x, y, x + width, y + height
 
 
 def _is_crowd(entry: Fields) -> bool:
@@ -268,8 +277,9 @@ def _masks(read: Sequence[Coco], images: ImageFiles, name: str, known: Sequence[
 def _shapes(image: Image, file: Coco, index: Mapping[str, int]) -> Iterator[Shape]:
     corners = 0
     for entry in image.found:
-        crowd = _is_crowd(entry)
-        shape = _shape(entry, image.size, VOID if crowd else index[_name(entry, file)])
+        shape = _shape(entry, image.size, index[_name(entry, file)])
+        if _is_crowd(entry):
+            shape = replace(shape, class_index=VOID, group=shape.class_index)
         corners += sum(map(len, shape.rings))
         if corners > MOST_CORNERS:
             raise entry.fault(f"the polygons of `{image.written}` have more than {MOST_CORNERS:,} corners")
@@ -317,13 +327,27 @@ def _points(read: Sequence[Coco], images: ImageFiles, name: str, known: Sequence
     names = next((category.points for file in read for category in file.categories.values() if category.points), ())
     if not names:
         raise DataError(f"`{read[0].file}` names no keypoints in its categories; `--task points` needs them.")
-    samples, several = [], 0
-    for file, image, called, path in there:
-        found = [points for entry in image.found if (points := _keypoints(entry, len(names))) is not None]
-        several += len(found) > 1
-        if len(found) == 1:
-            samples.append(Sample(file.part, called, path, found[0]))
-    notes = [f"{several:,} images with the points of several objects are left out: one object is learned"]
+    found = [
+        [
+            (_corners(entry) if "bbox" in entry.values else None, points)
+            for entry in image.found
+            if (points := _keypoints(entry, len(names))) is not None
+        ]
+        for _, image, _, _ in there
+    ]
+    several = sum(len(objects) > 1 for objects in found)
+    samples = [
+        sample
+        for (file, image, called, path), objects in zip(there, found, strict=True)
+        for sample in (
+            samples_of(Sample(file.part, called, path, None), image.size, objects)
+            if several
+            else [Sample(file.part, called, path, points) for _, points in objects]
+        )
+    ]
+    notes = [
+        f"{several:,} images have points of several objects: each object is a sample, its box enlarged by a quarter"
+    ]
     names = checked_names(names, where=f"`{read[0].file}`")
     return points_dataset(samples, name=name, names=names, notes=notes if several else (), bad=bad)
 

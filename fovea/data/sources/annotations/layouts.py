@@ -8,7 +8,14 @@ from typing import NamedTuple
 
 from fovea.data.dataset import Dataset
 from fovea.data.sources.annotations.coco import chosen_files, coco_files, load_coco, usual_task
-from fovea.data.sources.annotations.lists import holds_boxes, lists_at, load_box_lists, load_point_lists, points_in
+from fovea.data.sources.annotations.lists import (
+    holds_boxes,
+    holds_nothing_else,
+    lists_at,
+    load_box_lists,
+    load_point_lists,
+    points_in,
+)
 from fovea.data.sources.annotations.mask_folders import load_masks, mask_places
 from fovea.data.sources.annotations.pairs import Place, matched_share
 from fovea.data.sources.annotations.voc import load_voc, voc_places
@@ -65,7 +72,7 @@ def layout_of(path: Path, asked: Asked) -> Layout | None:
 
     Where that is left open it is the form of what is clearly there.
     """
-    fit = (form for form in _FORMS if (form.guessed if asked.open else asked.task in form.tasks))
+    fit = (form for form in _FORMS if asked.open or asked.task in form.tasks)
     return next((layout for form in fit if (layout := form.find(path, asked)) is not None), None)
 
 
@@ -101,7 +108,7 @@ def _coco(path: Path, asked: Asked) -> Layout | None:
     chosen = chosen_files(files, task) if task else {}
     if not chosen:
         return None
-    load = partial(load_coco, path, chosen, task=task, known=asked.known, progress=asked.progress)
+    load = partial(load_coco, path, chosen, task=task, known=asked.known, within=asked.within, progress=asked.progress)
     first = next(iter(chosen.values())).name
     return Layout(task, f"`{first}` has annotations as COCO; `--task masks` takes its outlines", load)
 
@@ -131,10 +138,12 @@ def _point_lists(path: Path, asked: Asked) -> Layout | None:
 
 def _box_lists(path: Path, asked: Asked) -> Layout | None:
     files = lists_at(path)
-    if not files or not all(holds_boxes(file, asked.columns) for file in files):
+    holds = holds_nothing_else if asked.open else holds_boxes  # a manifest of classes may have boxes too
+    if not files or not all(holds(file, asked.columns) for file in files):
         return None
     load = partial(load_box_lists, files, columns=asked.columns, known=asked.known, within=asked.within)
-    return Layout("boxes", f"`{files[0].name}` has boxes in its columns", load)
+    why = f"`{files[0].name}` has the columns of boxes; without x0 to y1 its labels are classes of images"
+    return Layout("boxes", why, load)
 
 
 def _beside(place: Place) -> str:
@@ -156,8 +165,6 @@ class Form(NamedTuple):
     tasks: tuple[str, ...]
     """The kinds of target that it can be for."""
     find: Callable[[Path, Asked], Layout | None]
-    guessed: bool = True
-    """Whether it is looked for where nobody has said that there are annotations."""
 
 
 _FORMS = (
@@ -166,6 +173,6 @@ _FORMS = (
     Form(("boxes",), _voc),
     Form(("boxes",), _yolo),
     Form(("points",), _point_lists),
-    Form(("boxes",), _box_lists, guessed=False),  # a manifest of classes may have boxes too
+    Form(("boxes",), _box_lists),
 )
 """In the order in which they are asked."""

@@ -1,8 +1,9 @@
 """Boxes and points in CSV files: a row for each box, or for each image with its points.
 
-Boxes have the columns path, label, x0, y0, x1 and y1; points `nose_x`, `nose_y` and so on, `nose_visible` where it is
-known, or the file in the first column and x0, y0, x1, y1, ... or 0, 1, 2, ... in the others. Pixels as everywhere: the
-first has its centre at (0.5, 0.5). A column `split` names the part; of several files each is a part by its name.
+Boxes have the columns path, label, x0, y0, x1 and y1; points `nose_x`, `nose_y` and so on (or `nose.x`, `x_nose`),
+`nose_visible` where it is known, or the file in the first column and x0, y0, x1, y1, ... or 0, 1, 2, ... in the others.
+Pixels as everywhere: the first has its centre at (0.5, 0.5). A column `split` names the part; of several files each is
+a part by its name.
 """
 
 import math
@@ -25,8 +26,12 @@ from fovea.files import is_file
 from fovea.texts import composed, natural_key
 
 SIDES = ("x0", "y0", "x1", "y1")
+SCORE = "score"
+"""The column of lists that `fovea predict` writes."""
 VISIBLE = ("visible", "visibility", "v")
 MOST_POINTS = 2000
+_BEHIND = re.compile(rf"(?P<point>.+)[_ .-](?P<what>x|y|{'|'.join(VISIBLE)})", re.IGNORECASE)
+_BEFORE = re.compile(r"(?P<what>[xy])[_ .-](?P<point>.+)", re.IGNORECASE)
 
 
 class PointColumns(NamedTuple):
@@ -41,6 +46,11 @@ class PointColumns(NamedTuple):
 def holds_boxes(file: Path, columns: Columns) -> bool:
     """Tell whether a CSV file has the columns of boxes."""
     return {columns.path, columns.label, *SIDES} <= set(header_of(file))
+
+
+def holds_nothing_else(file: Path, columns: Columns) -> bool:
+    """Tell whether a CSV file has the columns of boxes, and at the most a split and scores beside them."""
+    return holds_boxes(file, columns) and set(header_of(file)) <= {*columns, *SIDES, SCORE}
 
 
 def load_box_lists(
@@ -88,12 +98,21 @@ def points_in(file: Path, columns: Columns) -> PointColumns | None:
     if numbered is not None:
         pairs = tuple(zip(numbered[::2], numbered[1::2], strict=True))
         return PointColumns(path, tuple(map(str, range(len(pairs)))), pairs)
-    names = [name[:-2] for name in rest if name.endswith("_x") and f"{name[:-2]}_y" in rest]
-    if not names or len(names) > MOST_POINTS:
-        return None
-    seen = [next((f"{name}_{mark}" for mark in VISIBLE if f"{name}_{mark}" in rest), "") for name in names]
-    own = tuple((f"{name}_x", f"{name}_y", *filter(None, [mark])) for name, mark in zip(names, seen, strict=True))
-    return PointColumns(path, tuple(names), own)
+    own = _named(rest)
+    return PointColumns(path, tuple(own), tuple(own.values())) if 0 < len(own) <= MOST_POINTS else None
+
+
+def _named(names: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Return the columns of each point: `nose_x` and `nose_y`, also written `nose.x`, `nose X` or `x_nose`."""
+    columns: dict[str, dict[str, str]] = {}
+    for name in names:
+        if match := _BEHIND.fullmatch(name) or _BEFORE.fullmatch(name):
+            columns.setdefault(match["point"], {}).setdefault(match["what"].lower(), name)
+    return {
+        point: (own["x"], own["y"], *[own[mark] for mark in VISIBLE if mark in own][:1])
+        for point, own in columns.items()
+        if {"x", "y"} <= own.keys()
+    }
 
 
 def _numbered(names: Sequence[str]) -> list[str] | None:

@@ -9,7 +9,14 @@ import numpy as np
 from fovea.data.dataset import Dataset
 from fovea.data.masks import MaskFile, Table
 from fovea.data.sources.annotations.assembly import Sample, assembled
-from fovea.data.sources.annotations.conventions import VOC, Named, cityscapes, voc
+from fovea.data.sources.annotations.conventions import (
+    SEGNET_CAMVID,
+    VOC,
+    Named,
+    cityscapes,
+    segnet_camvid,
+    voc,
+)
 from fovea.data.sources.annotations.image_sets import image_sets
 from fovea.data.sources.annotations.pairs import (
     Found,
@@ -92,7 +99,14 @@ def _table(root: Path, found: Found, progress: Progress | None) -> tuple[Named, 
     table, said = found_table(masks, progress=progress)
     if _is_voc(found.pairs) and not table.table.colours and set(table.table.values) <= {*range(len(VOC)), VOID}:
         return voc(colours=False), "masks hold the indices of VOC; 255 is void"
+    if _is_segnet(found.places) and table.table.values[:-1] == (*range(len(SEGNET_CAMVID) + 1),):
+        return segnet_camvid(), "masks hold the indices of CamVid as the tutorial of SegNet has them; 11 is void"
     return table, said
+
+
+def _is_segnet(places: Sequence[Place]) -> bool:
+    """Return whether masks lie in `trainannot` beside `train`, as nobody else calls them."""
+    return all(place.others.name == f"{place.images.name}annot" for place in places)
 
 
 def _is_voc(pairs: Sequence[Pair]) -> bool:

@@ -48,7 +48,8 @@ def write(request: Request) -> Written:
 def _check(request: Request) -> None:
     if not isinstance(request.bundle.preprocess, Preprocess):
         raise UsageError(f"`--to web` is for networks of images; this one sees {request.bundle.preprocess.input}.")
-    request.bundle.target.check_whole("The page of `--to web`")
+    if request.bundle.preprocess.tiles:
+        raise UsageError("The page of `--to web` looks at images whole, and this network sees tiles; use `--to onnx`.")
     for name in ("raw", "dynamic_size"):
         if getattr(request.settings, name):
             raise UsageError(f"`--{name.replace('_', '-')}` does not go with `--to web`; leave it out.")

@@ -24,7 +24,10 @@ from fovea.preprocess import Preprocess
 from fovea.tasks.task import Task
 
 PARTS = Path(__file__).parent / "page"
-MODULES = ("answers", "pixels", "resize", "sources", "network", "camera", "drawing", "view", "main")
+MODULES = (
+    *("suppression", "decoding", "answers", "pixels", "resize", "placed", "sources", "network", "camera", "drawing"),
+    *("overlay", "placing", "view", "main"),
+)
 """The scripts of the page, each after those that it imports."""
 MODEL, RUNTIME = "model.onnx", "onnxruntime"
 DRAWN = 64
@@ -127,6 +130,7 @@ class Page:
             title=self.title,
             lead=f"{_lead(target)} Images stay on this device.",
             draws=config["draws"],
+            places=config["places"],
             inside=inside,
             megabytes=f"{(len(self.model) + len(self.runtime.module)) / 1e6:.1f}",
             input=_input_text(self.preprocess),
@@ -152,13 +156,15 @@ class Page:
     def config(self, *, inside: bool) -> dict[str, Any]:
         """Return what the scripts know of the network, as JSON values."""
         target = self.card.target
+        places = target.on_page()
         return {
             "classes": list(target.classes),
             "several": target.several,
             "ordered": target.ordered,
             "target": target.card_fields().get("target", {}),
+            "places": places,
             "preprocess": self.preprocess.to_dict(),
-            "draws": self.preprocess.channels == 1 and max(self.preprocess.size) <= DRAWN,
+            "draws": self.preprocess.channels == 1 and max(self.preprocess.size) <= DRAWN and not places,
             "light_ink": self.preprocess.mean[0] < 0.5,
             "inside": inside,
             "model_file": MODEL,
@@ -188,6 +194,8 @@ def facts(card: Card, *, model_bytes: int) -> Iterable[tuple[str, str]]:
 
 def _lead(target: Task) -> str:
     """Return what the network does, in a sentence."""
+    if lead := target.on_page().get("lead"):
+        return str(lead)
     if not target.has_classes:
         return f"Tells {target.noun} from an image."
     verb = "apply to an image" if target.several else "an image shows"

@@ -145,7 +145,7 @@ def test_a_list_has_a_row_for_each_box(tmp_path, put):
     assert rows(dataset) == [[1, 1, 2, 3.5, 4, 0], [0, 0, 0, 1, 1, 0]]
     assert rows(dataset, "test") == [[-1, 0, 0, 0, 0, 0]]
     assert find(tmp_path / "boxes.csv", task="boxes").name == "boxes"
-    assert find(tmp_path / "boxes.csv", label_column="label").task == "classes"
+    assert find(tmp_path / "boxes.csv").task == "boxes"
 
 
 @pytest.mark.parametrize(

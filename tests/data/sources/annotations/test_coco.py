@@ -63,10 +63,20 @@ def test_keypoints_lie_in_the_middle_of_their_pixel(written):
     assert labels(dataset)[0].tolist() == [[5.5, 6.5, 2], [7.5, 2.5, 1], [0, 0, 0]]
 
 
-def test_images_with_several_objects_are_left_out_of_points(written):
-    dataset = find(written([POINTS, POINTS, {"image_id": 1, **POINTS}], points=NAMES))
-    assert dataset.parts["train"].names == ("images/b.png",)
-    assert "1 images with the points of several objects are left out: one object is learned" in dataset.notes
+def test_of_several_objects_in_an_image_each_is_a_sample(written):
+    boxed = {**POINTS, "bbox": [4, 2, 4, 6]}
+    dataset = find(written([boxed, POINTS, {"image_id": 1, **POINTS, "bbox": [0, 0, 8, 8]}], points=NAMES))
+    part = dataset.parts["train"]
+    assert part.names == ("images/a.png #1", "images/a.png #2", "images/b.png")
+    assert part.regions.tolist() == [[3, 1, 9, 9], [5, 2, 8, 7], [0, 0, 9, 9]]
+    assert part.labels[0].tolist() == [[2.5, 5.5, 2], [4.5, 1.5, 1], [0, 0, 0]]
+    assert "1 images have points of several objects: each object is a sample" in " ".join(dataset.notes)
+
+
+def test_one_object_in_each_image_leaves_images_whole(written):
+    dataset = find(written([{**POINTS, "bbox": [4, 2, 4, 6]}], points=NAMES))
+    assert dataset.parts["train"].regions is None
+    assert dataset.native_size == (10, 20)
 
 
 def test_the_parts_of_2017(written, put, coco, tmp_path):

@@ -46,6 +46,29 @@ def test_points_by_number_in_a_file_for_each_part(folder, header):
     assert points(dataset) == points(dataset, "test") == [[1, 2, 2], [3, 4, 2]]
 
 
+@pytest.mark.parametrize(
+    "header", ["nose.x,nose.y,tip.x,tip.y", "nose X,nose Y,tip X,tip Y", "x_nose,y_nose,x_tip,y_tip"]
+)
+def test_points_whose_pairs_are_written_otherwise(folder, header):
+    (folder / "points.csv").write_text(f"path,{header}\ntest/a.png,1,2,3,4\n")
+    dataset = find(folder / "points.csv")
+    assert (dataset.task, dataset.classes) == ("points", ("nose", "tip"))
+    assert points(dataset) == [[1, 2, 2], [3, 4, 2]]
+
+
+def test_a_list_that_has_the_columns_of_boxes_alone_is_of_boxes(folder):
+    (folder / "list.csv").write_text("path,split,label,x0,y0,x1,y1\ntest/a.png,train,cat,0,0,2,2\n")
+    dataset = find(folder / "list.csv")
+    assert (dataset.task, dataset.classes) == ("boxes", ("cat",))
+    assert dataset.notes[0].startswith("the task is `boxes`: `list.csv` has the columns of boxes")
+
+
+def test_a_manifest_of_classes_may_have_boxes_beside_something_else(folder):
+    (folder / "list.csv").write_text("path,label,x0,y0,x1,y1,camera\ntest/a.png,cat,0,0,2,2,A\ntest/b.png,rat,,,,,A\n")
+    assert find(folder / "list.csv").task == "classes"
+    assert find(folder / "list.csv", task="boxes").task == "boxes"
+
+
 def test_a_manifest_with_labels_is_of_classes(folder):
     (folder / "list.csv").write_text("path,label,nose_x\ntest/a.png,cat,1\ntest/b.png,rat,1\n")
     assert find(folder / "list.csv").task == "classes"

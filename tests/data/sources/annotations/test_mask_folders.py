@@ -239,3 +239,12 @@ def test_masks_that_cannot_be_decoded_say_why(tmp_path):
     (tmp_path / "masks" / "1.png").write_bytes(b"none")
     with pytest.raises(DataError, match="No mask can be used: `.*1.png`: not a JPEG, PNG"):
         load(tmp_path)
+
+
+def test_the_indices_of_segnets_camvid_have_names_where_all_are_there(tmp_path):
+    mask = np.arange(12).reshape(2, 6)
+    dataset = load(folder(tmp_path / "whole", images="train", masks="trainannot", mask=mask))
+    assert dataset.classes[3] == "road" and dataset.classes[8:] == ("car", "pedestrian", "bicyclist")
+    assert dataset.parts["train"].labels[0].read((2, 6)).tolist() == [[0, 1, 2, 3, 4, 5], [6, 7, 8, 9, 10, VOID]]
+    assert any("tutorial of SegNet" in note for note in dataset.notes)
+    assert load(folder(tmp_path / "less", images="train", masks="trainannot")).classes == ("0", "1", "2")

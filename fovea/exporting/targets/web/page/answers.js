@@ -2,6 +2,8 @@
 //
 // A model has `classes`, none where it predicts a number; it may be `several` of them, or they may be `ordered`.
 
+import { largest } from "./decoding.js";
+
 /**
  * Returns {rows, chosen, value} of one row of outputs.
  *
@@ -18,6 +20,13 @@ export function answer(model, decoded, present) {
   return { rows: shown, chosen: shown.filter((row) => row.chosen), value: null };
 }
 
+/** Returns the numbers of an answer: probabilities in the order of the classes, the number, or places and scores. */
+export function numbersOf(found) {
+  if (found.numbers !== undefined) return found.numbers;
+  if (found.value !== null) return [found.value];
+  return [...found.rows].sort((a, b) => a.index - b.index).map((row) => row.probability);
+}
+
 function chosen(model, decoded, present) {
   if (model.several) {
     return model.classes.map((_, index) => index).filter((index) => isPresent(model, decoded, present, index));
@@ -27,12 +36,6 @@ function chosen(model, decoded, present) {
 
 function isPresent(model, decoded, present, index) {
   return present ? Boolean(present[index]) : decoded[index] > model.target.thresholds[index];
-}
-
-function largest(values) {
-  let best = 0;
-  for (let i = 1; i < values.length; i++) if (values[i] > values[best]) best = i;
-  return best;
 }
 
 /** Returns the highest grade that is reached with a probability above 1/2: its expected error is the least. */
@@ -50,8 +53,9 @@ function ranked(rows) {
   return [...rows].sort((a, b) => b.probability - a.probability || a.index - b.index);
 }
 
-/** Returns the answer in words: the class, the labels that are present, the grade or the number. */
+/** Returns the answer in words: the class, the labels that are present, the grade, the number, or what lies there. */
 export function inWords(found) {
+  if (found.words !== undefined) return found.words;
   if (found.value !== null) return number(found.value);
   return found.chosen.map((row) => row.name).join(", ") || "none";
 }

@@ -1,9 +1,10 @@
 // The page: what is given by file, paste, camera or pen goes to the network, one after the other; answers are shown.
 
-import { inWords } from "./answers.js";
+import { inWords, numbersOf } from "./answers.js";
 import { Camera } from "./camera.js";
 import { Drawing } from "./drawing.js";
 import { opened } from "./network.js";
+import { Placing } from "./placing.js";
 import { canvasIsExact, decoded, fileSource, sourceOf } from "./sources.js";
 import { AnswerView, made, paintPixels } from "./view.js";
 
@@ -16,6 +17,18 @@ const view = new AnswerView(config, {
   ),
   empty: byId("empty"), found: byId("found"), name: byId("image-name"),
 });
+let last = null; // what is shown now: {found, name, canvas, mirrored}
+const controls = { opacity: byId("opacity"), least: byId("least"), leastTold: byId("least-told"), names: byId("names") };
+const placing = new Placing(config, controls, () => last && present(last));
+
+/** Shows an answer beside its image, and over it where it has a place. */
+function present(shown) {
+  last = shown;
+  const found = placing.told(shown.found);
+  view.show(found, shown.name);
+  placing.draw(shown.canvas, found, shown.mirrored);
+}
+
 const network = opened(config, (share) => (byId("loaded").value = share));
 
 network.then(
@@ -124,7 +137,7 @@ function remember(found, name, file) {
   paintPixels(picture, found.pixels, config.preprocess);
   button.append(picture, made("span", "what", inWords(found.answer)), made("span", "dim", name));
   button.type = "button";
-  Object.assign(button.dataset, { name, answer: inWords(found.answer), decoded: JSON.stringify(decodedOf(found)) });
+  Object.assign(button.dataset, { name, answer: inWords(found.answer), decoded: JSON.stringify(numbersOf(found.answer)) });
   button.addEventListener("click", () => showAgain(found, name, file, button));
   const item = made("li");
   item.append(button);
@@ -132,11 +145,6 @@ function remember(found, name, file) {
   while (recent.children.length > MOST_RECENT) recent.lastChild.remove();
   byId("recent").hidden = recent.children.length < 2;
   showAgain(found, name, file, button);
-}
-
-function decodedOf({ answer }) {
-  if (answer.value !== null) return [answer.value];
-  return [...answer.rows].sort((a, b) => a.index - b.index).map((row) => row.probability);
 }
 
 let shown = "";
@@ -149,14 +157,18 @@ function showAgain(found, name, file, button) {
   preview.hidden = false;
   byId("drop").classList.add("filled");
   for (const entry of recent.querySelectorAll(".entry")) entry.setAttribute("aria-pressed", String(entry === button));
-  view.show(found, name);
+  present({ found, name, canvas: byId("over-image") });
 }
 
 // ---- the camera
 
 const camera = new Camera(
   byId("video"),
-  async (video) => view.show(await (await network).answers(sourceOf(video, config.preprocess.channels)), "camera"),
+  async (video) => {
+    const found = await (await network).answers(sourceOf(video, config.preprocess.channels));
+    const mirrored = video.classList.contains("mirrored");
+    if (camera.runs) present({ found, name: "camera", canvas: byId("over-camera"), mirrored });
+  },
   complain,
 );
 
@@ -175,6 +187,7 @@ function showCamera() {
   byId("camera-switch").textContent = camera.runs ? "Stop" : "Start the camera";
   byId("camera-turn").hidden = !camera.runs;
   byId("video").hidden = !camera.runs;
+  byId("over-camera").hidden ||= !camera.runs;
   byId("no-video").hidden = camera.runs;
 }
 

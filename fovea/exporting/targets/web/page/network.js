@@ -1,6 +1,7 @@
 // The network: its bytes, from beside the page or inside it, and onnxruntime-web, which runs it on one thread.
 
 import { answer } from "./answers.js";
+import { placed } from "./placed.js";
 import { fitted } from "./resize.js";
 
 /** Returns the network that `config` describes, ready to run; `told(share)` hears how much of it has been loaded. */
@@ -12,7 +13,8 @@ export async function opened(config, told) {
   ort.env.wasm.wasmBinary = wasm;
   const session = await ort.InferenceSession.create(model, { executionProviders: ["wasm"] });
   const network = new Network(ort, session, config);
-  await network.run(new Uint8Array(network.shape.reduce((a, b) => a * b, 1))); // the first run is slower
+  const [, height, width] = network.shape;
+  await network.run(new Uint8Array(network.shape.reduce((a, b) => a * b, 1)), { width, height }); // the first is slower
   return network;
 }
 
@@ -36,15 +38,16 @@ class Network {
     const begin = performance.now();
     const pixels = fitted(source, this.config.preprocess);
     const prepared = performance.now();
-    const found = await this.run(pixels);
+    const found = await this.run(pixels, source.whole ?? source);
     return { answer: found, pixels, times: [prepared - begin, performance.now() - prepared] };
   }
 
-  /** Returns the answer for pixels (H, W, C) uint8. */
-  async run(pixels) {
+  /** Returns the answer for pixels (H, W, C) uint8, those of an image of a size {width, height}. */
+  async run(pixels, { width, height }) {
     const { session, config } = this;
     const given = { [session.inputNames[0]]: new this.ort.Tensor("uint8", pixels, this.shape) };
     const outputs = await session.run(given);
+    if (config.places.kind) return placed(config, outputs, { width, height });
     return answer(config, outputs[session.outputNames[0]].data, outputs.present?.data);
   }
 }

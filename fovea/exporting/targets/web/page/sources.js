@@ -52,12 +52,12 @@ export function sourceOf(drawable, channels) {
   return { width, height, channels, rows };
 }
 
-/** Returns the source of a decoded file: smaller at once where the package decodes a JPEG so. */
+/** Returns the source of a decoded file: smaller at once where the package decodes a JPEG so; `whole` is its size. */
 export async function fileSource(blob, drawable, preprocess) {
   const source = sourceOf(drawable, preprocess.channels);
   const [first, second] = new Uint8Array(await blob.slice(0, 2).arrayBuffer());
   const scale = first === 0xff && second === 0xd8 ? decodingScale(source.width, source.height, preprocess) : 1;
-  return scale === 1 ? source : shrunk(source, scale);
+  return scale === 1 ? source : { ...shrunk(source, scale), whole: source };
 }
 
 /** Tells whether this browser gives canvases back as they were drawn; some blur them against fingerprinting. */

@@ -1,6 +1,7 @@
 // What the page shows of an answer: a headline, bars, a scale for numbers. All text is set as text, never as HTML.
 
 import { inWords, percent } from "./answers.js";
+import { css } from "./overlay.js";
 
 const SHOWN = 5;
 const SHOWN_WHOLE = 12; // answers of so few rows are shown whole
@@ -34,8 +35,9 @@ export class AnswerView {
   }
 
   remark(answer) {
-    const { classes, several, ordered } = this.config;
+    const { classes, several, ordered, places } = this.config;
     if (answer.value !== null) return "";
+    if (places.kind) return places.remark;
     if (several) return `${answer.chosen.length} of ${classes.length} labels are above their thresholds`;
     const sure = percent(answer.chosen[0].probability);
     if (ordered) return `${sure} this grade; the answer is the middle of what is likely`;
@@ -45,7 +47,8 @@ export class AnswerView {
   bars(answer) {
     const { bars, more } = this.elements;
     const all = answer.rows.length;
-    const fits = all <= SHOWN_WHOLE && (this.config.several || this.config.ordered);
+    const { several, ordered, places } = this.config;
+    const fits = all <= SHOWN_WHOLE && (several || ordered || places.kind !== undefined);
     const count = fits || this.whole ? all : Math.min(SHOWN, all);
     bars.replaceChildren(...answer.rows.slice(0, count).map(bar));
     bars.hidden = false;
@@ -88,15 +91,16 @@ function bar(row) {
   const item = made("li", row.chosen ? "chosen" : "");
   const track = made("div", "track");
   const fill = made("div", "fill");
-  fill.style.width = `${100 * row.probability}%`;
+  fill.style.width = `${Math.min(Math.max(100 * row.probability, 0), 100)}%`;
   track.append(fill);
-  if (row.threshold !== null) {
+  if (row.threshold != null) {
     const threshold = made("div", "threshold");
     threshold.style.left = `${100 * row.threshold}%`;
     track.append(threshold);
     item.title = `present above ${percent(row.threshold)}`;
   }
-  const words = row.threshold !== null && row.chosen ? `${row.name}, present` : row.name;
+  if (row.colour) fill.style.background = css(row.colour);
+  const words = row.threshold != null && row.chosen ? `${row.name}, present` : row.name;
   item.setAttribute("aria-label", `${words}: ${percent(row.probability)}`);
   item.append(made("span", "name", row.name), made("span", "share", percent(row.probability)), track);
   return item;

@@ -1,0 +1,70 @@
+"""Parts of images as samples: each row of the cache is a region of a file, as one person in a photograph of several.
+
+A region is x0, y0, x1, y1 in whole pixels of the upright image, half-open.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fovea.data.dataset import Part
+from fovea.errors import ImageError
+from fovea.inputs.interface import Preprocessing
+from fovea.preprocess import Pixels
+from fovea.preprocess.decoding import decode
+
+
+class Region(NamedTuple):
+    """A region of an image: a source of the cache."""
+
+    image: Path
+    x0: int
+    y0: int
+    x1: int
+    y1: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredRegion:
+    """How a region becomes a row of the cache: it is cut out, and then prepared as an image is."""
+
+    frame: Preprocessing
+
+    @property
+    def stored_shape(self) -> tuple[int, ...]:
+        """(H, W, C)."""
+        return self.frame.stored_shape
+
+    @property
+    def dtype(self) -> str:
+        """That of pixels."""
+        return self.frame.dtype
+
+    def read(self, source: Region) -> Pixels:
+        """Return the pixels (H, W, C) uint8. Raises: ImageError, also where the region does not lie on the image."""
+        pixels = decode(source.image, channels=self.frame.channels)
+        H, W = pixels.shape[:2]
+        if not (0 <= source.x0 < source.x1 <= W and 0 <= source.y0 < source.y1 <= H):
+            raise ImageError(f"`{source.image}`: it has {W}x{H} pixels, and its annotation tells of others.")
+        cut = np.ascontiguousarray(pixels[source.y0 : source.y1, source.x0 : source.x1])
+        found: Pixels = self.frame.read(cut)
+        return found
+
+
+def region_sources(part: Part) -> list[Region]:
+    """Return what the rows of a part of regions are read from."""
+    rows: Any = () if part.regions is None else part.regions
+    return [Region(file, *map(int, row)) for file, row in zip(part.files or (), rows, strict=True)]
+
+
+def region_sizes(part: Part) -> list[tuple[int, int]]:
+    """Return (H, W) of each region."""
+    rows: Any = () if part.regions is None else part.regions
+    return [(int(y1 - y0), int(x1 - x0)) for x0, y0, x1, y1 in rows]
+
+
+def region_key(part: Part) -> str:
+    """Return what tells the regions of a part from others; empty where rows are whole images."""
+    return "" if part.regions is None else np.ascontiguousarray(part.regions, np.int64).tobytes().hex()

@@ -1,0 +1,111 @@
+// What lies on an image: a mask, boxes or points in the pixels of the image, of outputs in those of the input.
+//
+// `places` of the page's configuration says which, and how outputs are decoded: `Placement.on_page` of the package.
+
+import { fromAnchors, fromCentres, fromCoordinates, fromGrid, fromHeatMaps, fromPriors, oneBox } from "./decoding.js";
+import { clipped } from "./suppression.js";
+import { framed, kept } from "./resize.js";
+
+const VOID = 255;
+const BOXES = { centres: fromCentres, anchors: fromAnchors, yolo: fromGrid, yolo2: fromPriors, one: oneBox };
+const POINTS = { "heat maps": fromHeatMaps, coordinates: fromCoordinates };
+
+/** Returns the answer {kind, rows, chosen, value, size, ...} for outputs by name, of an image {width, height}. */
+export function placed(config, outputs, size) {
+  const answer = { mask: maskOf, boxes: boxesOf, points: pointsOf }[config.places.kind](config, outputs, size);
+  return { kind: config.places.kind, value: null, size, ...answer };
+}
+
+/** Returns the window of an image that the input shows, and where it lies in the input: x0, y0, x1, y1 each. */
+export function windows({ width: w, height: h }, { size: [H, W], fit, crop }) {
+  const whole = [0, 0, w, h];
+  if (fit === "letterbox") return { given: whole, made: framed(w, h, W, H) };
+  const cut = fit === "crop" && (w !== W || h !== H);
+  return { given: cut ? kept(w, h, W, H, crop ?? 1) : whole, made: [0, 0, W, H] };
+}
+
+/** Returns numbers x, y, x, y, ... of the input as those of the image. */
+export function inImage(numbers, { given, made }) {
+  return numbers.map((value, at) => {
+    const axis = at % 2;
+    const scale = (given[axis + 2] - given[axis]) / (made[axis + 2] - made[axis]);
+    return (value - made[axis]) * scale + given[axis];
+  });
+}
+
+function boxesOf(config, { logits }, size) {
+  const { places, classes, preprocess } = config;
+  const frame = windows(size, preprocess);
+  const rows = BOXES[places.form](logits.data, logits.dims, places.decoder).map(({ index, box, score }) => {
+    const own = clipped(inImage(box, frame), size.height, size.width);
+    return { name: classes[index], index, box: own, probability: score, colour: places.colours[index] };
+  });
+  return { ...told(rows, places.least), all: rows };
+}
+
+/** Returns what of boxes is told from a score on, in rows and words. */
+export function told(all, least) {
+  const rows = all.filter((row) => row.probability >= least);
+  const counts = new Map();
+  for (const { name } of rows) counts.set(name, (counts.get(name) ?? 0) + 1);
+  const words = [...counts].sort((a, b) => b[1] - a[1]).map(([name, count]) => `${count} x ${name}`);
+  const numbers = rows.flatMap((row) => [row.index, ...row.box, row.probability]);
+  return { rows, chosen: rows, numbers, words: words.join(", ") || "nothing" };
+}
+
+function pointsOf(config, { logits }, size) {
+  const { places, classes, preprocess } = config;
+  const frame = windows(size, preprocess);
+  const rows = POINTS[places.form](logits.data, logits.dims, places.decoder).map(([x, y, height], index) => {
+    const at = inImage([x, y], frame);
+    return { name: classes[index], index, at, probability: height, colour: places.colours[index] };
+  });
+  const numbers = rows.flatMap((row) => [...row.at, row.probability]);
+  return { rows, chosen: rows, numbers, words: `${rows.length} point${rows.length === 1 ? "" : "s"}` };
+}
+
+function maskOf(config, { mask }, size) {
+  const { places, classes, preprocess } = config;
+  const frame = windows(size, preprocess);
+  const shown = inFrame(mask, preprocess.size);
+  const counts = countsInImage(shown, preprocess.size, frame, size);
+  const known = Math.max(counts.subarray(0, classes.length).reduce((a, b) => a + b, 0), 1);
+  const numbers = classes.map((_, index) => counts[index] / known);
+  const rows = classes
+    .map((name, index) => ({ name, index, probability: numbers[index], colour: places.colours[index] }))
+    .filter((row) => row.probability > 0)
+    .sort((a, b) => b.probability - a.probability || a.index - b.index);
+  const layer = { classes: shown, size: preprocess.size, colours: places.colours, frame };
+  return { rows, chosen: [], numbers, layer, words: rows[0]?.name ?? "nothing known" };
+}
+
+/** Returns the classes (H, W) of the input: maps of valid convolutions are smaller, and lie in its middle. */
+function inFrame({ data, dims: [, , h, w] }, [H, W]) {
+  const shown = new Uint8Array(H * W).fill(VOID);
+  const [top, left] = [Math.floor((H - h) / 2), Math.floor((W - w) / 2)];
+  for (let y = 0; y < h; y++) shown.set(data.subarray(y * w, (y + 1) * w), (top + y) * W + left);
+  return shown;
+}
+
+/** Returns how many pixels of the image each class (256) has, each that of the input's pixel under its centre. */
+function countsInImage(shown, [H, W], { given, made }, { width, height }) {
+  const columns = repeats(width, [given[0], given[2]], [made[0], made[2]], W);
+  const rows = repeats(height, [given[1], given[3]], [made[1], made[3]], H);
+  const counts = new Float64Array(VOID + 1);
+  for (let y = 0; y < H; y++) {
+    for (let x = 0; x < W && rows[y] > 0; x++) counts[shown[y * W + x]] += rows[y] * columns[x];
+  }
+  return counts;
+}
+
+/** Returns how many of `side` pixels of an image come from each of `limit` pixels of the input, along one axis. */
+function repeats(side, given, made, limit) {
+  const counts = new Float64Array(limit);
+  const scale = (made[1] - made[0]) / (given[1] - given[0]);
+  for (let at = 0; at < side; at++) {
+    const centre = at + 0.5;
+    const from = Math.floor((centre - given[0]) * scale + made[0]);
+    if (centre > given[0] && centre < given[1] && from >= 0 && from < limit) counts[from]++;
+  }
+  return counts;
+}
