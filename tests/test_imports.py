@@ -12,7 +12,10 @@ import fovea
 ROOT = Path(fovea.__file__).parent
 
 FLOORS = (
-    ("errors", "budget", "files", "shapes", "storage", "texts", "fields", "signatures", "commands", "decoding", "course"),
+    (
+        *("errors", "budget", "files", "shapes", "storage", "texts", "fields", "signatures", "commands"),
+        *("decoding", "course"),
+    ),
     (
         "layers",
         "registry",

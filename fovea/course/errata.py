@@ -1,7 +1,7 @@
 """Where the slides are wrong: what they print, what is right, and the command that shows it.
 
-Decks go by the first three digits of their file names. A command is typed as it stands; those that name `docs/` want the
-project's folder.
+Decks go by the first three digits of their file names. A command is typed as it stands; those that name `docs/` want
+the project's folder.
 """
 
 from dataclasses import asdict, dataclass
@@ -216,7 +216,8 @@ ERRATA = (
         printed="the sum over (i', j') multiplies x[i', j']",
         right="it multiplies the gradient of the output at (i', j')",
         command=_python(
-            f"{GRID}; from fovea.reference.convolution import correlate_gradients as d; x, k = g('1 2; 3 4'), g('1 0; 0 1'); "
+            f"{GRID}; from fovea.reference.convolution import correlate_gradients as d; "
+            "x, k = g('1 2; 3 4'), g('1 0; 0 1'); "
             "print(d(np.ones((1, 1, 1, 1)), x[None, None], k[None, None]).kernel[0, 0].tolist())"
         ),
         shows="[[1.0, 2.0], [3.0, 4.0]]",

@@ -1,5 +1,6 @@
 """The application: the rooms as pages, behind the guard, on this machine alone."""
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,12 +10,13 @@ from nicegui import app as pages
 from nicegui import ui
 
 from fovea.studio.guard import Guard
+from fovea.studio.lab import LabRoom
 from fovea.studio.look import LookRoom
 from fovea.studio.opened import Opened
 
 HOST = "127.0.0.1"
 STATIC = Path(__file__).parent / "static"
-ROOMS = {"/": "Look"}
+ROOMS = {"/": "Look", "/lab": "Convolution lab"}
 
 
 def create_app(opened: Opened, *, token: str, port: int) -> Guard:
@@ -30,7 +32,14 @@ def create_app(opened: Opened, *, token: str, port: int) -> Guard:
             return
         await LookRoom(opened.bundle).build()
 
-    ui.run_with(app, title="fovea studio", show_welcome_message=False, dark=None, tailwind=False, reconnect_timeout=10)
+    @ui.page("/lab", title="Convolution lab - fovea studio")
+    async def lab() -> None:
+        _frame("/lab", opened)
+        await LabRoom().build()
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it looks at every object there is, PyTorch's deprecated ones too
+        ui.run_with(app, title="fovea studio", show_welcome_message=False, dark=None, tailwind=False)
     return Guard(app, token=token, port=port)
 
 

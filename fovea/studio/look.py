@@ -22,6 +22,11 @@ BARS = 8
 SMALL = 64
 """Pixels of an input that is drawn by hand, at most."""
 
+MAPS = """<div class="scroll"><div id="map-frame" tabindex="0" role="application"
+aria-label="Maps of the open layer; arrow keys move from unit to unit, Enter opens what it is made of">
+<img id="map-picture" class="pixelated" alt="Maps of the open layer">
+<svg class="mark" id="map-mark" preserveAspectRatio="none"><rect visibility="hidden"/></svg></div></div>"""
+
 
 class LookRoom:
     """One page of the room, with the image that its user looks at."""
@@ -64,9 +69,9 @@ class LookRoom:
         ui.upload(label="An image file", auto_upload=True, max_file_size=MOST_UPLOAD, on_upload=self._uploaded).props(
             'accept="image/*" flat bordered'
         ).style("width:100%")
-        ui.element("button").classes("plain").props('type="button"').on(
-            "click", js_handler="() => look.camera()"
-        ).add_slot("default", "Camera")
+        with ui.element("button").classes("plain").props('type="button"') as camera:
+            ui.label("Camera")
+        camera.on("click", js_handler="() => look.camera()")
         if max(H, W) <= SMALL:
             ui.html(
                 '<h2 style="margin-top:1rem">Or draw</h2><canvas id="pad" width="200" height="200" '
@@ -84,15 +89,7 @@ class LookRoom:
             self.more = ui.element("button").classes("plain").props('type="button"').on("click", self._next_maps)
             with self.more:
                 ui.label("More maps")
-        ui.html(
-            '<div class="scroll"><div id="map-frame" tabindex="0" role="application" aria-label="Maps of the open layer;'
-            ' arrow keys move from unit to unit, Enter opens what it is made of">'
-            '<img id="map-picture" class="pixelated" alt="Maps of the open layer">'
-            '<svg class="mark-map" id="map-mark" preserveAspectRatio="none" style="position:absolute;inset:0;width:100%;'
-            'height:100%;pointer-events:none"><rect fill="none" stroke="#bc4c00" stroke-width="2" '
-            'vector-effect="non-scaling-stroke" visibility="hidden"/></svg></div></div>',
-            sanitize=False,
-        )
+        ui.html(MAPS, sanitize=False)
         self.words = ui.label().classes("soft")
 
     async def _show(self, image: Any) -> None:

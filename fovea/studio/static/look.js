@@ -51,7 +51,7 @@
     unit(answer) {
       if (answer) {
         mark("map-mark", [0, 0, ...room.size], answer.box);
-        document.querySelectorAll("svg.mark").forEach((svg) => {
+        document.querySelectorAll("svg.mark[data-layer]").forEach((svg) => {
           const found = answer.marks[svg.dataset.layer];
           mark(svg.id, found ? found.view : [0, 0, 1, 1], found ? found.box : null);
         });
