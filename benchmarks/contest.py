@@ -5,7 +5,8 @@ for the same test images, so that the same code lays answers on images and score
 record, and a contest that was stopped goes on where it was.
 
 `--clock cpu` counts processor time, divided by the threads, where other work shares the machine; `wall` is the time of
-day. `fovea train` has only the latter: `on_processor_time.py` puts the other in its place.
+day. `fovea train` has only the latter: `on_processor_time.py` puts the other in its place. Threads that wait for each
+other in a loop use processor time too: set OMP_WAIT_POLICY=passive, or take `--threads 1`.
 """
 
 import argparse

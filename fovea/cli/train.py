@@ -54,7 +54,7 @@ def train(
     budget: Annotated[str | None, typer.Option(help="Time instead of epochs: 90s, 5m, 1h.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training images.")] = None,
     size: Annotated[int | None, typer.Option(help="Height and width of the network's input, in pixels.")] = None,
-    fit: Annotated[str | None, typer.Option(help="How images get that size: crop, letterbox or squash.")] = None,
+    fit: Annotated[str | None, typer.Option(help="How images get that size: crop, letterbox, squash or tile.")] = None,
     batch: Annotated[int | None, typer.Option(parser=_count, metavar="N|auto", help="Images per step.")] = None,
     lr: Annotated[float | None, typer.Option(help="Base learning rate.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,

@@ -102,14 +102,6 @@ def from_runs(runs: NDArray[np.int64], size: tuple[int, int]) -> Bool:
     return inside.reshape(w, h).T
 
 
-def to_runs(mask: Bool) -> NDArray[np.int64]:
-    """Return the run lengths of bool (h, w), outside first, column by column."""
-    flat = mask.T.ravel()
-    ends = np.flatnonzero(np.diff(flat)) + 1
-    lengths = np.diff(np.concatenate(([0], ends, [flat.size])))
-    return np.concatenate(([0], lengths)) if flat.size and flat[0] else lengths
-
-
 def object_runs(objects: NDArray[np.int32]) -> list[NDArray[np.int64]]:
     """Return the run lengths of each of the objects 1, 2, ... of int32 (h, w), as `to_runs` gives those of one alone.
 
@@ -151,17 +143,3 @@ def runs_from_text(text: str) -> NDArray[np.int64]:
     if shift:
         raise DataError("packed run lengths end in the middle of one")
     return np.array(runs, np.int64)
-
-
-def runs_to_text(runs: NDArray[np.int64]) -> str:
-    """Return run lengths as COCO packs them; undoes `runs_from_text`."""
-    characters: list[str] = []
-    for index, run in enumerate(runs.tolist()):
-        value = run - int(runs[index - 2]) if index > 2 else run
-        while True:
-            bits, value = value & 31, value >> 5
-            more = value != (-1 if bits & 16 else 0)
-            characters.append(chr(48 + bits + 32 * more))
-            if not more:
-                break
-    return "".join(characters)

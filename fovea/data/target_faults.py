@@ -31,6 +31,9 @@ UNREAD = (0, 0)
 Progress = Callable[[int, int], None]
 
 
+Place = tuple[float, float, float, float]
+
+
 class Fault(NamedTuple):
     """One thing that is wrong, and where."""
 
@@ -39,6 +42,8 @@ class Fault(NamedTuple):
     """Of the image."""
     part: str
     detail: str
+    places: Sequence[Place] = ()
+    """The boxes that it is about, x0, y0, x1, y1 in pixels of the image; of a point its place twice."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,7 +137,7 @@ def _boxes(dataset: Dataset, progress: Progress | None) -> Targets:
     sides: list[NDArray[np.float64]] = []
     for ((name, image), boxes), size in zip(_labelled(dataset), sizes, strict=True):
         good = boxes[boxes[:, 0] >= 0]
-        faults += [Fault(what, image, name, detail) for what, detail in _box_faults(boxes, size)]
+        faults += [Fault(what, image, name, *said) for what, *said in _box_faults(boxes, size)]
         if not len(good):
             faults.append(Fault(NO_BOX, image, name, ""))
         sides.append(np.hstack([good[:, :1], good[:, 3:5] - good[:, 1:3]]).astype(np.float64))
@@ -154,20 +159,21 @@ def _boxes(dataset: Dataset, progress: Progress | None) -> Targets:
     return Targets(looked_for=looked_for, faults=faults, lines=lines, classes=classes)
 
 
-def _box_faults(boxes: NDArray[np.float32], size: tuple[int, int]) -> Iterator[tuple[str, str]]:
-    """Yield what is wrong with the boxes (M, 6) of an image, and which box it is."""
+def _box_faults(boxes: NDArray[np.float32], size: tuple[int, int]) -> Iterator[tuple[str, str, list[Place]]]:
+    """Yield what is wrong with the boxes (M, 6) of an image, and which box it is, in words and as it lies."""
     h, w = size
     for row in boxes:
         x0, y0, x1, y1 = map(float, row[1:5])
-        text = f"{x0:g}, {y0:g} to {x1:g}, {y1:g}"
+        text, place = f"{x0:g}, {y0:g} to {x1:g}, {y1:g}", [(x0, y0, x1, y1)]
         if row[0] < 0:
             if any((x0, y0, x1, y1)):  # else padding
-                yield (INVERTED if x1 < x0 or y1 < y0 else FLAT), text
+                yield (INVERTED if x1 < x0 or y1 < y0 else FLAT), text, place
         elif size != UNREAD and (x0 < -BEYOND or y0 < -BEYOND or x1 > w + BEYOND or y1 > h + BEYOND):
-            yield OUTSIDE, f"{text} of {w}x{h} pixels"
+            yield OUTSIDE, f"{text} of {w}x{h} pixels", place
     good = boxes[boxes[:, 0] >= 0]
     for index in _repeated(good):
-        yield TWICE, "{:g}, {:g} to {:g}, {:g}".format(*good[index, 1:5])
+        x0, y0, x1, y1 = good[index, 1:5].tolist()
+        yield TWICE, f"{x0:g}, {y0:g} to {x1:g}, {y1:g}", [(x0, y0, x1, y1)]
 
 
 def _repeated(boxes: NDArray[np.float32]) -> list[int]:
@@ -202,7 +208,8 @@ def _points(dataset: Dataset, progress: Progress | None) -> Targets:
         out = seen & ((x < -BEYOND) | (y < -BEYOND) | (x > w + BEYOND) | (y > h + BEYOND)) & (size != UNREAD)
         for index in np.flatnonzero(out):
             text = f"{dataset.classes[index]} at {x[index]:g}, {y[index]:g} of {w}x{h} pixels"
-            faults.append(Fault(POINT_OUTSIDE, image, name, text))
+            place = float(x[index]), float(y[index])
+            faults.append(Fault(POINT_OUTSIDE, image, name, text, [(*place, *place)]))
         if not seen.any():
             faults.append(Fault(NO_POINT, image, name, ""))
     total = sum(map(len, dataset.parts.values()))

@@ -6,7 +6,7 @@ figure 2). Sizes are (H, W), windows x0, y0, x1, y1 in pixels of the image, half
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -46,6 +46,8 @@ class Grid:
     """Pixels that the answers of two neighbours share at least; 0 where they only touch."""
     margin: int = 0
     """Pixels on each side of a tile that it is not answered for."""
+    columns: tuple[int, int] | None = None
+    """The first and last column of tiles of a part of the grid; None for all."""
 
     @property
     def answered(self) -> tuple[int, int]:
@@ -58,9 +60,42 @@ class Grid:
         return starts(self.size[0], self.answered[0], overlap=self.overlap)
 
     @cached_property
-    def lefts(self) -> tuple[int, ...]:
-        """The first column that each column of tiles is answered for."""
+    def all_lefts(self) -> tuple[int, ...]:
+        """The first pixel column that each column of tiles is answered for, in the whole grid."""
         return starts(self.size[1], self.answered[1], overlap=self.overlap)
+
+    @property
+    def lefts(self) -> tuple[int, ...]:
+        """The same of this part."""
+        return self.all_lefts if self.columns is None else self.all_lefts[self.columns[0] : self.columns[1] + 1]
+
+    @property
+    def core(self) -> tuple[int, int]:
+        """The pixel columns from and to which all tiles are in this part that answer for them."""
+        if self.columns is None:
+            return 0, self.size[1]
+        (first, last), every = self.columns, self.all_lefts
+        begin = every[first - 1] + self.answered[1] if first else 0
+        return begin, every[last + 1] if last + 1 < len(every) else self.size[1]
+
+    def parts(self, width: int) -> "list[Grid]":
+        """Return grids of neighbouring columns of tiles, each up to `width` pixels wide where a few tiles allow it.
+
+        Their cores together are the image: tiles at the seams are in two of them.
+        """
+        every, found, first = self.all_lefts, list[Grid](), 0
+        while True:
+            last = first
+            done = found[-1].core[1] if found else 0
+            # at least one column further than the core of the part before
+            while last + 1 < len(every) and (
+                every[last + 1] <= done or every[last + 1] + self.answered[1] - every[first] <= width
+            ):
+                last += 1
+            found.append(replace(self, columns=(first, last)))
+            if last + 1 == len(every):
+                return found
+            first = next(column for column in range(last + 1) if every[column] + self.answered[1] > every[last + 1])
 
     def __len__(self) -> int:
         return len(self.tops) * len(self.lefts)
@@ -100,30 +135,34 @@ def shares(begins: tuple[int, ...], answered: int, length: int) -> NDArray[np.fl
 
 
 class Band(NamedTuple):
-    """Rows of an image that are answered to the end."""
+    """A part of an image that is answered to the end."""
 
     top: int
+    left: int
     values: NDArray[np.float32]
-    """(K, rows, W)"""
+    """(K, rows, columns)"""
 
 
 def blended(grid: Grid, answers: Iterable[NDArray[np.float32]]) -> Iterator[Band]:
-    """Yield the bands of an image whose tiles have the `answers` (K, h, w), in the order of the grid.
+    """Yield the bands of the core of a grid whose tiles have the `answers` (K, h, w), in its order.
 
-    What is held is one row of tiles: K x h x W numbers.
+    What is held is one row of tiles: K x h x its width numbers.
     """
-    (H, W), (h, w) = grid.size, grid.answered
-    down, across = shares(grid.tops, h, H), shares(grid.lefts, w, W)
+    (H, _), (h, w) = grid.size, grid.answered
+    down = shares(grid.tops, h, H)
+    first = grid.columns[0] if grid.columns else 0
+    across = shares(grid.all_lefts, w, grid.size[1])[first : first + len(grid.lefts)]
+    begin, (low, high) = grid.lefts[0], grid.core
     ends = (*grid.tops[1:], H)
     held: NDArray[np.float32] | None = None
     for place, answer in zip(grid, answers, strict=True):
         if held is None:
-            held = np.zeros((len(answer), h, max(W, w)), np.float32)
-        left = grid.lefts[place.column]
+            held = np.zeros((len(answer), h, grid.lefts[-1] + w - begin), np.float32)
+        left = grid.lefts[place.column] - begin
         held[:, :, left : left + w] += answer * (down[place.row][:, None] * across[place.column])
         if place.column == len(grid.lefts) - 1:
             top, done = grid.tops[place.row], ends[place.row] - grid.tops[place.row]
-            yield Band(top, held[:, :done, :W].copy())
+            yield Band(top, low, held[:, :done, low - begin : high - begin].copy())
             held[:, : h - done] = held[:, done:].copy()
             held[:, h - done :] = 0
 

@@ -112,8 +112,8 @@ class InstanceScores:
 
 def has_instances(found: Dataset) -> bool:
     """Return whether every mask of a data set that is not decoded is drawn, so that its objects are known."""
-    parts = found.parts.values()
-    return found.task == "masks" and all(isinstance(label, DrawnMask) for part in parts for label in part.labels)
+    labels = [label for part in found.parts.values() for label in part.labels]
+    return bool(labels) and all(isinstance(label, DrawnMask) for label in labels)
 
 
 def measure_instances(

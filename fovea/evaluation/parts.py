@@ -156,7 +156,8 @@ def outcome_of(
         return joined_outcome(predictor, decoded, split=split, protocol=protocol, batch=batch, progress=progress)
     parts = tuple(decoded.parts.values())
     outputs = [predictor.outputs(part.decoded, protocol, batch=batch, progress=progress) for part in parts]
-    labels = np.concatenate([part.labels for part in parts])
+    # masks of one part stay in their file
+    labels = parts[0].labels if len(parts) == 1 else np.concatenate([part.labels for part in parts])
     kind = inputs.kind_of(predictor.preprocess)
     return Outcome(
         data=decoded.name,

@@ -22,6 +22,7 @@ from fovea.display import Display
 from fovea.errors import UsageError
 from fovea.evaluation.label_faults import find_label_faults
 from fovea.inputs.interface import InputKind, Preprocessing
+from fovea.jobs.fault_pictures import fault_picture
 from fovea.model.bundle import Bundle, load
 from fovea.plans.plan import Plan
 from fovea.preprocess import Pixels, decode
@@ -82,7 +83,7 @@ def check(
     )
     if html is not None:
         pixels = partial(_pixels, dataset) if kind.pictures else partial(_thumbnail, decoded)
-        write_page(Path(html), check_page(result.to_dict(), pixels=pixels))
+        write_page(Path(html), check_page(result.to_dict(), pixels=pixels, faulty=partial(fault_picture, dataset)))
     return result
 
 

@@ -26,6 +26,7 @@ OPTIONAL = {
     "search": ("faiss", "fovea search --approximate"),
     "serve": ("fastapi", "fovea serve MODEL"),
     "tensorboard": ("tensorboard", "fovea train --tensorboard"),
+    "tiff": ("tifffile", "fovea predict MODEL LARGE.tif"),
 }
 """The library that each extra brings, and the command that needs it."""
 

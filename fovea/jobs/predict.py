@@ -30,6 +30,8 @@ from fovea.texts import natural_key
 if TYPE_CHECKING:
     from fovea.model.tiled import Tiling
 
+TOO_LARGE = "pixels that are decoded"
+"""What is said of an image that is not decoded whole."""
 TOP = 5
 """Classes or grades that are named where nothing else is asked for."""
 ByPreprocessing = dict[Preprocessing, Stored]
@@ -108,19 +110,10 @@ def predict(
     given = (model, *ensemble)
     members = [open_model(member, device=device) if isinstance(member, str | Path) else member for member in given]
     _check_ensemble(members)
-    if top is not None and not members[0].target.ranks:
-        raise UsageError(
-            f"`top` (={top}) cuts a ranking of classes; this model predicts {members[0].target.noun}, and all that it "
-            "says is given. Leave out `--top`."
-        )
+    target = _target(members[0].target, top, min_score)
     kind = inputs.kind_of(members[0].preprocess)
     paths = find_images([images] if isinstance(images, str | Path) else images, kind=kind)
     samples = (sample for path in paths for sample in samples_at(path, members[0].preprocess))
-    target = members[0].target
-    if min_score is not None:
-        if not 0 <= min_score <= 1:
-            raise UsageError(f"`min_score` (={min_score:g}) must be from 0 to 1.")
-        target = target.at_least(min_score)
     singling = asked_singling(target, instances, tuple(instances_of), least_area)
     if instances is not None and out is None:
         raise UsageError("`instances` writes single objects into the folder `out`; name one with `--out`.")
@@ -136,6 +129,20 @@ def predict(
     from fovea.jobs.written import Writing  # writers are of no use to most
 
     return Writing(Path(out), target, singling if instances else None).passing(found)
+
+
+def _target(target: Task, top: int | None, min_score: float | None) -> Task:
+    """Return what is predicted, which tells of scores from `min_score` on. Raises: UsageError for what it has not."""
+    if top is not None and not target.ranks:
+        raise UsageError(
+            f"`top` (={top}) cuts a ranking of classes; this model predicts {target.noun}, and all that it says is "
+            "given. Leave out `--top`."
+        )
+    if min_score is None:
+        return target
+    if not 0 <= min_score <= 1:
+        raise UsageError(f"`min_score` (={min_score:g}) must be from 0 to 1.")
+    return target.at_least(min_score)
 
 
 def _tiling(members: Sequence[Predictor], tile: int | None, overlap: int | None) -> "Tiling | None":
@@ -248,7 +255,10 @@ def _predictions(
             rows = iter(_mean_scores(members, [pixels for pixels in found if not isinstance(pixels, str)]))
             for sample, pixels in zip(chunk, found, strict=True):
                 if isinstance(pixels, str):
-                    yield FilePrediction(image=sample.name, error=pixels)
+                    advice = (
+                        "; `--tile` looks at a TIFF by parts." if target.lies_on_image and TOO_LARGE in pixels else ""
+                    )
+                    yield FilePrediction(image=sample.name, error=pixels.rstrip(".") + advice if advice else pixels)
                 else:
                     prediction = target.best(next(rows), top)
                     if target.lies_on_image:

@@ -1,5 +1,6 @@
 """`fovea predict` of images that are larger than a network's input: tile by tile, in bounded memory."""
 
+import os
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -117,6 +118,8 @@ def held_for(size: tuple[int, int]) -> NDArray[np.uint8]:
     make_folder(folder)
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
+            if hasattr(os, "posix_fallocate"):  # else a full disk would end the process
+                os.posix_fallocate(file.fileno(), 0, size[0] * size[1])
             return np.memmap(file, np.uint8, mode="w+", shape=size)
     except OSError as error:
         raise StorageError(

@@ -118,7 +118,8 @@ def train(
     in seconds or as `5m`, instead of `epochs`. `grow` (`identity`, `vgg`) makes the network of `start` deeper, `freeze`
     names what stays as it is, `pretrain` counts epochs per layer without labels, `probe` fits the head in closed form,
     `class_means` sets it to the mean features of the classes.
-    `size` is the side of the input in pixels, `fit` how images get it: `crop`, `letterbox`, `squash`. `settings` are
+    `size` is the side of the input in pixels, `fit` how images get it: `crop`, `letterbox`,
+    `squash`, or `tile`, windows of them as they are. `settings` are
     all other fields of `fovea.training.recipe.Recipe` and of `fovea.plans.plan.Plan`, and arguments of preprocessing
     and network.
 

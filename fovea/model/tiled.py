@@ -3,9 +3,9 @@
 Images are (H, W, C) uint8 0..255, of which windows are read when they are needed.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import chain, islice
 from typing import cast
 
 import numpy as np
@@ -21,6 +21,8 @@ from fovea.tasks.joining import Joining, Said, joining_of
 
 AT_ONCE = 8
 """Tiles that go through the network together."""
+HELD_BYTES = 160_000_000
+"""Of probabilities that wait for their neighbours; a wider image is looked at in parts of its width."""
 SMALLEST = 16
 """Pixels of the side of a tile."""
 Reading = Callable[[Place], Pixels]
@@ -101,14 +103,19 @@ class Asking:
 
 def said_of(predictor: Predictor, grid: Grid, read: Reading, asking: Asking) -> Said:
     """Return what a network says of an image, its outputs tile by tile when they are asked for."""
-    frame = cast(Preprocess, predictor.preprocess)
-    return Said(grid, _outputs(predictor, grid, read, asking), grid.tile[0] / frame.size[0])
+    frame, target = cast(Preprocess, predictor.preprocess), predictor.target
+    parts = (grid,)
+    if joining_of(target).dense:
+        parts = tuple(grid.parts(HELD_BYTES // (4 * target.outputs * grid.answered[0])))
+    return Said(grid, parts, _outputs(predictor, parts, read, asking), grid.tile[0] / frame.size[0])
 
 
-def _outputs(predictor: Predictor, grid: Grid, read: Reading, asking: Asking) -> Iterator[NDArray[np.float32]]:
-    frame = cast(Preprocess, predictor.preprocess)
-    fitted = frame if frame.size == grid.tile else _squashed(frame)
-    places = iter(grid)
+def _outputs(
+    predictor: Predictor, grids: Sequence[Grid], read: Reading, asking: Asking
+) -> Iterator[NDArray[np.float32]]:
+    frame, total = cast(Preprocess, predictor.preprocess), sum(map(len, grids))
+    fitted = frame if frame.size == grids[0].tile else _squashed(frame)
+    places = chain.from_iterable(grids)
     done = 0
     while some := list(islice(places, asking.batch)):
         samples = np.stack([fitted.fit_stored(read(place)) for place in some])
@@ -119,7 +126,7 @@ def _outputs(predictor: Predictor, grid: Grid, read: Reading, asking: Asking) ->
         yield from outputs
         done += len(some)
         if asking.progress:
-            asking.progress(done, len(grid))
+            asking.progress(done, total)
 
 
 def _squashed(frame: Preprocess) -> Preprocess:

@@ -11,9 +11,10 @@ import math
 import struct
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, Protocol, Self
+from typing import Any, BinaryIO, NamedTuple, Protocol, Self, TypeVar
 
 import numpy as np
 
@@ -29,8 +30,9 @@ MAX_SIDE = 1_000_000
 """Pixels of a side of a TIFF that is read by parts."""
 KEPT_BYTES = 100_000_000
 """Of decoded tiles and strips that are kept for the next window."""
-HELD = 2
-"""Images that are open at a time."""
+HELD = 8
+"""Images that are open at a time, fewer where they take as much memory as decoding one may."""
+Found = TypeVar("Found")
 UNCOMPRESSED, JPEG = 1, 7
 _TAGS = {"short": 3, "long": 4}
 _PHOTOMETRICS = (0, 1, 2, 3, 6)
@@ -41,6 +43,11 @@ class Image(Protocol):
     """An open image."""
 
     size: tuple[int, int]
+
+    @property
+    def bytes(self) -> int:
+        """What it holds, at the most."""
+        ...
 
     def inside(self, left: int, top: int, width: int, height: int) -> Pixels:
         """Return a window that lies in the image."""
@@ -67,12 +74,26 @@ def image_size(source: Path) -> tuple[int, int] | None:
     return image.size
 
 
+@dataclass
+class _Held:
+    """An image that is open, or about to be; its lock is held while it is read."""
+
+    image: Image | None = None
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def close(self) -> None:
+        with self.lock:
+            if self.image is not None:
+                self.image.close()
+            self.image = None
+
+
 class Windows:
     """Reads windows of images, of which it keeps the last few open; for several threads. Close it at the end."""
 
     def __init__(self, channels: int) -> None:
         self.channels = channels
-        self._open: OrderedDict[Path, Image] = OrderedDict()
+        self._open: OrderedDict[Path, _Held] = OrderedDict()
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -88,8 +109,7 @@ class Windows:
 
     def size(self, source: Path | Pixels) -> tuple[int, int]:
         """Return (H, W) of an image. Raises: ImageError where it cannot be read."""
-        with self._lock:
-            return self._image(source).size
+        return self._with_image(source, lambda image: image.size)
 
     def read(self, source: Path | Pixels, *, left: int, top: int, size: tuple[int, int]) -> Pixels:
         """Return the window of `size` (h, w) that begins at a place, perhaps outside: uint8 (h, w, C).
@@ -98,19 +118,37 @@ class Windows:
             ImageError: the image cannot be read.
             MissingDependencyError: it is a large TIFF, and tifffile is not installed.
         """
-        with self._lock:
-            image = self._image(source)
-            return mirrored(image.inside, image.size, left=left, top=top, size=size)
+        return self._with_image(source, lambda image: mirrored(image.inside, image.size, left=left, top=top, size=size))
 
-    def _image(self, source: Path | Pixels) -> Image:
+    def _with_image(self, source: Path | Pixels, use: Callable[[Image], Found]) -> Found:
         if not isinstance(source, Path):
-            return Whole(as_pixels(source, channels=self.channels))
-        if source not in self._open:
-            while len(self._open) >= HELD:
-                self._open.popitem(last=False)[1].close()
-            self._open[source] = opened(source, channels=self.channels)
-        self._open.move_to_end(source)
-        return self._open[source]
+            return use(Whole(as_pixels(source, channels=self.channels)))
+        held = self._held(source)
+        try:
+            with held.lock:
+                if held.image is None:
+                    held.image = opened(source, channels=self.channels)
+                return use(held.image)
+        finally:
+            if self._open.get(source) is not held:  # another thread needed its place
+                held.close()
+
+    def _held(self, source: Path) -> _Held:
+        left = []
+        with self._lock:
+            if source not in self._open:
+                while len(self._open) >= HELD or (self._open and self._held_bytes > IMAGE.bytes):
+                    left.append(self._open.popitem(last=False)[1])
+                self._open[source] = _Held()
+            self._open.move_to_end(source)
+            held = self._open[source]
+        for each in left:
+            each.close()
+        return held
+
+    @property
+    def _held_bytes(self) -> int:
+        return sum(held.image.bytes for held in self._open.values() if held.image is not None)
 
 
 def opened(source: Path, *, channels: int) -> Image:
@@ -133,6 +171,7 @@ class Whole:
     def __init__(self, pixels: Pixels) -> None:
         self.pixels = pixels
         self.size: tuple[int, int] = pixels.shape[:2]  # type: ignore[assignment]
+        self.bytes = pixels.nbytes
 
     def inside(self, left: int, top: int, width: int, height: int) -> Pixels:
         """Return a window that lies in the image."""
@@ -160,7 +199,7 @@ class LargeTiff:
     """
 
     def __init__(self, path: Path, *, channels: int) -> None:
-        self.path, self.channels = path, channels
+        self.path, self.channels, self.bytes = path, channels, KEPT_BYTES
         self._kept: OrderedDict[int, Pixels] = OrderedDict()
         self._file = open_regular(path)
         try:

@@ -4,7 +4,7 @@ Pictures are (H, W, C) uint8 0..255.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from fovea.data.duplicates.groups import Member
 from fovea.preprocess import Pixels
@@ -12,12 +12,22 @@ from fovea.report.page import picture, render
 
 SHOWN_GROUPS, SHOWN_IMAGES, SHOWN_NAMES, SHOWN_DOUBTS = 60, 12, 200, 120
 """How much of each kind a page shows; the JSON has all."""
+SHOWN_FAULTS, FAULT_SIDE = 12, 480
+"""Faults of one kind that are shown, and the pixels of the longer side of their pictures."""
 SMALL = 64
 """Images up to so many pixels are enlarged pixel by pixel."""
 
 
-def check_page(report: Mapping[str, Any], *, pixels: Callable[[Member], Pixels]) -> str:
-    """Return the page of a report, as `DataCheck.to_dict` gives it; `pixels` returns the image of a member."""
+def check_page(
+    report: Mapping[str, Any],
+    *,
+    pixels: Callable[[Member], Pixels],
+    faulty: Callable[[Mapping[str, Any]], Pixels | None] = lambda fault: None,
+) -> str:
+    """Return the page of a report, as `DataCheck.to_dict` gives it.
+
+    `pixels` returns the image of a member, `faulty` one with what is wrong with a mask, a box or a point on it.
+    """
     groups: Sequence[Mapping[str, Any]] = report["groups"]
     kinds = {
         "conflicts": [group for group in groups if group["conflict"]],
@@ -35,7 +45,76 @@ def check_page(report: Mapping[str, Any], *, pixels: Callable[[Member], Pixels])
         unreadable=[(bad["name"], bad["reason"]) for bad in report["bad_files"]],
         strays=[(name,) for name in report["strays"]],
         names=SHOWN_NAMES,
+        targets=target_values(report.get("targets"), faulty),
     )
+
+
+class FaultKind(NamedTuple):
+    """One kind of fault of masks, boxes or points."""
+
+    what: str
+    total: int
+    shown: Sequence[tuple[Mapping[str, Any], str | None]]
+    """The first of them, each with its picture if there is one."""
+
+
+class ObjectsOf(NamedTuple):
+    """A class of what lies on images."""
+
+    name: str
+    facts: Sequence[str]
+    """As the table shows them."""
+    lengths: Sequence[float]
+    """Of the pieces of its bar, in percent."""
+
+
+OBJECT_COLUMNS = {
+    "objects": "objects",
+    "images": "images",
+    "share": "share of pixels",
+    "median_width": "median width",
+    "median_height": "median height",
+    "labelled": "labelled",
+}
+
+
+def target_values(
+    found: Mapping[str, Any] | None, faulty: Callable[[Mapping[str, Any]], Pixels | None]
+) -> dict[str, Any] | None:
+    """Return the faults of what lies on images by kind, and its classes; None where labels do not lie there."""
+    if found is None:
+        return None
+    faults: Sequence[Mapping[str, Any]] = found["faults"]
+    kinds = []
+    for what in dict.fromkeys(fault["what"] for fault in faults):
+        own = [fault for fault in faults if fault["what"] == what]
+        shown = [
+            (fault, None if (image := faulty(fault)) is None else picture(image, side=FAULT_SIDE))
+            for fault in own[:SHOWN_FAULTS]
+        ]
+        kinds.append(FaultKind(what, len(own), shown))
+    first = next(iter(found["classes"].values()), {})
+    columns = [name for name in OBJECT_COLUMNS if name in first]
+    rows = [_object_row(name, values, columns, found["classes"]) for name, values in found["classes"].items()]
+    return {
+        "kinds": kinds,
+        "columns": [OBJECT_COLUMNS[name] for name in columns],
+        "rows": rows,
+        "by_size": "small" in first,
+    }
+
+
+def _object_row(
+    name: str, values: Mapping[str, float], columns: Sequence[str], classes: Mapping[str, Mapping[str, float]]
+) -> ObjectsOf:
+    """Return a class with a bar as long as its part of the largest; of boxes in three pieces, by size."""
+    facts = [f"{100 * values[key]:.3g} %" if key == "share" else f"{values[key]:,.0f}" for key in columns]
+    key = next(key for key in ("share", "objects", "labelled") if key in values)
+    largest = max(each[key] for each in classes.values()) or 1
+    pieces = [values[key]]
+    if "small" in values:
+        pieces = [values["small"], values[key] - values["small"] - values["large"], values["large"]]
+    return ObjectsOf(name, facts, [100 * piece / largest for piece in pieces])
 
 
 def _shown(groups: Sequence[Mapping[str, Any]], pixels: Callable[[Member], Pixels]) -> Iterator[dict[str, Any]]:

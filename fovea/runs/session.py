@@ -228,6 +228,7 @@ class Session:
                 replace(self.prepared.dataset, parts={split: part}),
                 split=split,
                 protocol=Protocol(flip=flip),
+                batch=self.trainer.inference_batch,
                 progress=self.display.counter(f"evaluating on {split}"),
             )
         except BundleError as error:

@@ -17,6 +17,7 @@ from fovea.serving.refusal import Refusal, json_response
 from fovea.serving.site import Site
 
 TOP = 5
+MASKS = ("png", "rle")
 MOST_TOP = 1000
 
 
@@ -52,6 +53,15 @@ class Place(BaseModel):
     score: float
 
 
+class Runs(BaseModel):
+    """A class of pixels as run lengths, packed as COCO packs them."""
+
+    label: str
+    size: list[int]
+    """Height and width of the image in pixels."""
+    counts: str
+
+
 class Answer(BaseModel):
     """What there is to say of one image; what does not apply is left out."""
 
@@ -69,6 +79,8 @@ class Answer(BaseModel):
     """Of a mask: the classes in it."""
     png: str | None = None
     """Of a mask: the class of each pixel, as a PNG with a palette, in base64."""
+    rle: list[Runs] | None = None
+    """Of a mask, with `?masks=rle`: the pixels of each class in it."""
     boxes: list[Box] | None = None
     """The objects that were found, the surest first."""
     points: list[Place] | None = None
@@ -120,21 +132,25 @@ _DEADLINE = {
     "description": "Seconds after which the answer is of no more use",
 }
 _TOP = {"name": "top", "in": "query", "schema": {"type": "integer", "default": TOP}}
+_MASKS = {"name": "masks", "in": "query", "schema": {"type": "string", "enum": list(MASKS), "default": MASKS[0]}}
 _MODEL = {"name": "model", "in": "query", "schema": {"type": "string"}, "description": "The first, where not given"}
 
 
 def routes(site: Site) -> APIRouter:
     """Return the routes of prediction."""
     router = APIRouter()
+    asked = [_TOP, _MASKS, _DEADLINE]
     answered: Any = {"responses": {200: {"model": Answers}, **REFUSALS}, "response_class": Response}
 
-    @router.post("/predict", openapi_extra={"requestBody": BODY, "parameters": [_MODEL, _TOP, _DEADLINE]}, **answered)
+    @router.post("/predict", openapi_extra={"requestBody": BODY, "parameters": [_MODEL, *asked]}, **answered)
     async def predict(request: Request) -> Response:
         """Answer for images by the model that the query names."""
         return await answer(site, request, request.query_params.get("model"))
 
     @router.post(
-        "/models/{name}/predict", openapi_extra={"requestBody": BODY, "parameters": [_TOP, _DEADLINE]}, **answered
+        "/models/{name}/predict",
+        openapi_extra={"requestBody": BODY, "parameters": asked},
+        **answered,
     )
     async def predict_by(request: Request, name: str) -> Response:
         """Answer for images by the model of this name."""
@@ -146,7 +162,7 @@ def routes(site: Site) -> APIRouter:
 async def answer(site: Site, request: Request, name: str | None) -> Response:
     """Return the answers for the images of a request by the model of a name. Raises: Refusal."""
     model = site.model_of(request, name)
-    top = _top(request.query_params.get("top"))
+    top, masks = _top(request.query_params.get("top")), _masks(request.query_params.get("masks", MASKS[0]))
     wait = site.wait_of(request)
     with model.place(wait) as more_places, site.bodies.held(0) as more_bytes:
         body = await site.body_of(request, wait, more_bytes)
@@ -156,14 +172,14 @@ async def answer(site: Site, request: Request, name: str | None) -> Response:
         engine = model.engine
         outcomes = await model.answers([upload.content for upload in uploads], wait)
     answered = zip(uploads, outcomes, strict=True)
-    results = [_result(upload, outcome, engine.scorer, top) for upload, outcome in answered]
+    results = [_result(upload, outcome, engine.scorer, top, masks) for upload, outcome in answered]
     answers = {"model": model.name, "results": results}
     if all("error" in result for result in results):
         return json_response({"error": results[0]["error"], **answers}, status=422)
     return json_response(answers)
 
 
-def _result(upload: Upload, outcome: Outcome, scorer: Scorer, top: int) -> dict[str, Any]:
+def _result(upload: Upload, outcome: Outcome, scorer: Scorer, top: int, masks: str) -> dict[str, Any]:
     named = {"image": upload.name} if upload.name else {}
     if isinstance(outcome, FoveaError):
         return {**named, "error": str(outcome)}
@@ -173,7 +189,13 @@ def _result(upload: Upload, outcome: Outcome, scorer: Scorer, top: int) -> dict[
     if scorer.target.lies_on_image:
         size = upright_size(upload.content) or scorer.preprocess.shape[1:3]
         prediction = scorer.target.in_image(prediction, scorer.preprocess, size)  # type: ignore[arg-type]
-    return {**named, **prediction.to_dict(), **prediction.attached()}
+    return {**named, **prediction.to_dict(), **prediction.attached(masks=masks)}
+
+
+def _masks(text: str) -> str:
+    if text not in MASKS:
+        raise Refusal(400, f"`masks` (={shortened(text)}) must be one of {', '.join(MASKS)}.")
+    return text
 
 
 def _top(text: str | None) -> int:

@@ -7,8 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from fovea.decoding.boxes import areas
 from fovea.tasks.mask_colours import palette
 
+MOST_NAMED = 200
+"""Objects of an image whose names are written."""
 SMALLEST_SIDE = 384
 """Pixels: smaller images are enlarged, so that names can be read."""
 
@@ -27,15 +30,19 @@ def colours(names: Sequence[str]) -> list[tuple[int, int, int]]:
 def boxed(image: NDArray[np.uint8], found: NDArray[Any], classes: Sequence[str]) -> NDArray[np.uint8]:
     """Return an image (H, W, 1 or 3) with boxes (D, 6) of class, x0, y0, x1, y1, score; a score of NaN is not written.
 
-    A small image is enlarged by a whole number.
+    A small image is enlarged by a whole number. Names and lines fit the boxes; of many objects only these are drawn.
     """
     canvas, factor = _canvas(image)
-    draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(size=max(11, max(canvas.size) // 40))
-    width = max(1, max(canvas.size) // 250)
+    usual = factor * float(np.median(np.sqrt(areas(found[:, 1:5])))) if len(found) else 0.0
+    height = max(11, min(max(canvas.size) // 40, round(usual / 4)))
+    draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(size=height)
+    width = max(1, min(max(canvas.size) // 250, round(usual / 25)))
     for row in found[::-1]:  # the best last, on top
         shade = colour_of(int(row[0]))
         x0, y0, x1, y1 = (float(side) * factor for side in row[1:5])
         draw.rectangle((x0, y0, max(x0, x1 - 1), max(y0, y1 - 1)), outline=shade, width=width)
+        if len(found) > MOST_NAMED:
+            continue
         name = classes[int(row[0])] + ("" if np.isnan(row[5]) else f" {row[5]:.0%}")
         box = draw.textbbox((x0 + width, y0 + width), name, font=font)
         draw.rectangle(box, fill=shade)

@@ -5,6 +5,7 @@ keeps of one: masks (2, H, W) uint8, objects (D, 6) float32.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -17,7 +18,6 @@ from fovea.tasks.mask_prediction import MaskPrediction
 from fovea.tasks.prediction import Prediction
 from fovea.tasks.task import Task
 
-Outputs = Iterable[NDArray[np.float32]]
 Held = Callable[[tuple[int, int]], NDArray[np.uint8]]
 """From a size (H, W) to zeros of it: in memory, or on the disk where they are many."""
 CLASS = 0
@@ -31,8 +31,10 @@ class Said(NamedTuple):
     """What a network says of an image by tiles."""
 
     grid: Grid
-    outputs: Outputs
-    """(K, h, w) of each tile, in the order of the grid."""
+    parts: tuple[Grid, ...]
+    """In which order it is looked at."""
+    outputs: Iterator[NDArray[np.float32]]
+    """(K, h, w) of each tile of each part."""
     scale: float
     """Pixels of the image in one of the network's input, along each axis."""
 
@@ -67,39 +69,47 @@ def joining_of(target: Task | type[Task]) -> Joining:
 def _mask_rows(target: Task, said: Said) -> NDArray[np.uint8]:
     """Return class and 255 times its probability of each pixel, (2, H, W)."""
     found = np.zeros((2, *said.grid.size), np.uint8)
-    for rows, values in _bands(said):
-        found[0, rows], found[1, rows] = values.argmax(0), np.round(255 * values.max(0))
+    for area, values in _areas(said):
+        found[(0, *area)], found[(1, *area)] = values.argmax(0), np.round(255 * values.max(0))
     return found
 
 
 def _mask_prediction(target: Task, said: Said, held: Held) -> Prediction:
     mask = held(said.grid.size)
-    for rows, values in _bands(said):
-        mask[rows] = values.argmax(0)
+    for area, values in _areas(said):
+        mask[area] = values.argmax(0)
     return MaskPrediction.of(mask, target.classes)
 
 
-def _bands(said: Said) -> Iterator[tuple[slice, NDArray[np.float32]]]:
-    """Yield rows of the image with the blended probabilities (K, rows, W) of the tiles."""
-    for top, values in blended(said.grid, map(probabilities, _of_side(said.outputs, said.grid.answered))):
-        yield slice(top, top + values.shape[1]), values
+def _areas(said: Said) -> Iterator[tuple[tuple[slice, slice], NDArray[np.float32]]]:
+    """Yield rows and columns of the image with the blended probabilities (K, rows, columns) of the tiles."""
+    for part in said.parts:
+        each = map(probabilities, _of_side(islice(said.outputs, len(part)), part.answered))
+        for top, left, values in blended(part, each):
+            yield (slice(top, top + values.shape[1]), slice(left, left + values.shape[2])), values
 
 
 def _box_rows(target: Task, said: Said) -> NDArray[np.float32]:
     """Return all objects of the tiles once, the best first, in pixels of the image, (D, 6)."""
-    found: NDArray[np.float32] = joined(said.grid, _found(target, said)).astype(np.float32)
+    each = (rows[rows[:, CLASS] >= 0].astype(np.float64) for rows in _decoded(target, said))
+    found: NDArray[np.float32] = joined(said.grid, _scaled(each, said.scale)).astype(np.float32)
     return found
 
 
 def _box_prediction(target: Task, said: Said, held: Held) -> Prediction:
-    return cast(BoxPrediction, target.prediction(_box_rows(target, said)))
+    """Return the objects that are told: those of too low a score put out no others."""
+    each = (cast(BoxPrediction, target.prediction(rows)).found for rows in _decoded(target, said))
+    return BoxPrediction.of(joined(said.grid, _scaled(each, said.scale)), target.classes)
 
 
-def _found(target: Task, said: Said) -> Iterator[NDArray[np.float64]]:
-    for each in said.outputs:
-        rows = target.rows_of(each[None])[0].astype(np.float64)
-        rows[:, 1:5] *= said.scale
-        yield rows[rows[:, CLASS] >= 0]
+def _decoded(target: Task, said: Said) -> Iterator[NDArray[np.float32]]:
+    for outputs in said.outputs:
+        yield target.rows_of(outputs[None])[0]
+
+
+def _scaled(found: Iterable[NDArray[np.float64]], scale: float) -> Iterator[NDArray[np.float64]]:
+    for rows in found:
+        yield rows * np.array([1, scale, scale, scale, scale, 1])
 
 
 def probabilities(logits: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -109,7 +119,7 @@ def probabilities(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     return found
 
 
-def _of_side(outputs: Outputs, size: tuple[int, int]) -> Iterator[NDArray[np.float32]]:
+def _of_side(outputs: Iterable[NDArray[np.float32]], size: tuple[int, int]) -> Iterator[NDArray[np.float32]]:
     for each in outputs:
         yield each if each.shape[1:] == size else resized(each, size)
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fovea.decoding.runs import runs_to_text, to_runs
 from fovea.tasks.mask_colours import mask_png, overlaid
 from fovea.tasks.prediction import LabelScore, PredictionOnImage
 
@@ -52,8 +53,13 @@ class MaskPrediction(PredictionOnImage):
         """Return the image (H, W, 3) uint8 under the colours of its mask."""
         return overlaid(image, self.mask)
 
-    def attached(self) -> dict[str, Any]:
-        """Return the mask as a PNG in base64."""
+    def attached(self, *, masks: str = "png") -> dict[str, Any]:
+        """Return the mask as a PNG in base64, or the run lengths of each class in it, as COCO packs them."""
+        if masks == "rle":
+            size = list(self.mask.shape)
+            index = {name: i for i, name in enumerate(self.classes)}
+            inside = [(name, to_runs(self.mask == index[name])) for name, _ in self.scores]
+            return {"rle": [{"label": name, "size": size, "counts": runs_to_text(runs)} for name, runs in inside]}
         return {"png": base64.b64encode(mask_png(self.mask)).decode()}
 
     def to_dict(self) -> dict[str, Any]:

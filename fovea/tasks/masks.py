@@ -18,6 +18,7 @@ from fovea.tasks.figures import Measured, Mistake
 from fovea.tasks.focus import Focus, Wanted, region
 from fovea.tasks.mask_colours import overlaid, palette
 from fovea.tasks.mask_figures import MaskFigures
+from fovea.tasks.mask_objects import BACKGROUND
 from fovea.tasks.mask_prediction import MaskPrediction
 from fovea.tasks.mask_scoring import confusion_of, mask_figures, middle
 from fovea.tasks.on_image import OnImage
@@ -73,7 +74,7 @@ class Masks(OnImage):
 
     name: ClassVar[str] = "masks"
     noun: ClassVar[str] = "a mask"
-    losses: ClassVar[tuple[str, ...]] = ("mask", "mask-cross-entropy", "mask-dice", "mask-focal")
+    losses: ClassVar[tuple[str, ...]] = ("mask", "mask-cross-entropy", "mask-dice", "mask-focal", "mask-boundary")
     metric: ClassVar[Metric] = MIOU
     follows: ClassVar[bool] = True
     followed: ClassVar[Metric] = MIOU
@@ -164,7 +165,8 @@ class Masks(OnImage):
         """Return the loss; of a network whose maps are smaller than its input, on the middle of the mask.
 
         `mask` is the sum of cross-entropy and Dice loss, as nnU-Net has it (Isensee et al. 2021,
-        doi:10.1038/s41592-020-01008-z).
+        doi:10.1038/s41592-020-01008-z). `mask-boundary` is that of U-Net: objects are connected parts of all classes
+        but the one called background, or else the first.
         """
         from fovea.tasks.criteria import masks as losses
 
@@ -177,6 +179,9 @@ class Masks(OnImage):
                 total = total + losses.dice_loss(outputs, labels)
             if self.loss == "mask-focal":
                 total = total + losses.focal_loss(outputs, labels)
+            if self.loss == "mask-boundary":
+                ground = self.index.get(BACKGROUND, 0)
+                total = total + losses.boundary_loss(outputs, labels, background=ground, weights=weights)
             return total
 
         return loss

@@ -56,8 +56,8 @@ class Prediction:
         """Return the image (H, W, 3) uint8 with what lies on it; here nothing does."""
         return image
 
-    def attached(self) -> dict[str, Any]:
-        """Return what a server sends beside `to_dict`, as JSON values."""
+    def attached(self, *, masks: str = "png") -> dict[str, Any]:
+        """Return what a server sends beside `to_dict`, as JSON values; `masks` as `png` or `rle`, where there are."""
         return {}
 
     def to_dict(self) -> dict[str, Any]:

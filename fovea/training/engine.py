@@ -170,6 +170,11 @@ class Trainer:
         return min(1.0, self.clock.total_steps / steps) if steps else 1.0
 
     @property
+    def inference_batch(self) -> int:
+        """Images at a time where nothing is learned: where outputs are maps of images, as many as a step holds."""
+        return self.recipe.batch if self.target.lies_on_image else 256
+
+    @property
     def evaluated_model(self) -> nn.Module:
         """The network whose results count: the moving average where there is one."""
         return self.average.model if self.average else self.model
@@ -382,6 +387,7 @@ class Trainer:
             own_part(self.val_part.decoded),
             self.preprocess,
             device=self.device,
+            batch=self.inference_batch,
             protocol=Protocol(flip=self.recipe.test_flip),
             precision=self.recipe.precision,
             keep=condensed if self.target.lies_on_image else lambda outputs, _: outputs,

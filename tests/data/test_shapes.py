@@ -5,17 +5,8 @@ import pytest
 from matplotlib.path import Path
 
 from fovea.data.masks import DrawnMask
-from fovea.data.shapes import (
-    Shape,
-    draw,
-    draw_objects,
-    from_runs,
-    object_runs,
-    polygon,
-    runs_from_text,
-    runs_to_text,
-    to_runs,
-)
+from fovea.data.shapes import Shape, draw, draw_objects, from_runs, object_runs, polygon, runs_from_text
+from fovea.decoding.runs import runs_to_text, to_runs
 from fovea.errors import DataError, ImageError
 from fovea.preprocess import VOID
 

@@ -112,5 +112,6 @@ def test_all_of_it_is_json(tmp_path):
     targets = survey_targets(dataset(tmp_path, "boxes", [rows((-1, 3, 3, 3, 9, 0))]))
     assert targets.to_dict()["faults"][0] == {
         "what": "boxes without area", "name": "0.png", "part": "train", "detail": "3, 3 to 3, 9",
+        "places": [(3, 3, 3, 9)],
     }  # fmt: skip
     assert targets.to_dict()["classes"]["cat"]["objects"] == 0

@@ -46,6 +46,23 @@ def test_tiles_of_one_picture_blend_to_that_picture(margin):
     np.testing.assert_allclose(np.concatenate([band.values for band in bands], axis=1), picture, atol=1e-6)
 
 
+@pytest.mark.parametrize(("overlap", "width"), [(0, 100), (20, 160), (50, 130), (20, 1)])
+def test_a_wide_image_in_parts_blends_to_the_same(overlap, width):
+    generator = np.random.default_rng(0)
+    grid = Grid((70, 500), (64, 76), overlap=overlap)
+    answers = {(p.left, p.top): generator.random((2, 64, 76), dtype=np.float32) for p in grid}
+    whole = np.concatenate([band.values for band in blended(grid, (answers[p.left, p.top] for p in grid))], axis=1)
+    parts = grid.parts(width)
+    found = np.full((2, 70, 500), np.nan, np.float32)
+    for part in parts:
+        for top, left, values in blended(part, (answers[p.left, p.top] for p in part)):
+            found[:, top : top + values.shape[1], left : left + values.shape[2]] = values
+
+    assert len(parts) > 1 and all(len(part) < len(grid) for part in parts)
+    assert [part.core[0] for part in parts[1:]] <= [part.core[1] for part in parts[:-1]]
+    np.testing.assert_allclose(found, whole, rtol=1e-5)
+
+
 def test_an_image_smaller_than_a_tile_is_one_band_of_its_size():
     (band,) = blended(Grid((20, 30), (64, 64), overlap=8), [np.ones((2, 64, 64), np.float32)])
 

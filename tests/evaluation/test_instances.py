@@ -6,7 +6,8 @@ import torch
 
 from fovea.data.dataset import Dataset, Part
 from fovea.data.masks import DrawnMask
-from fovea.data.shapes import Shape, to_runs
+from fovea.data.shapes import Shape
+from fovea.decoding.runs import to_runs
 from fovea.evaluation.instances import DATA, WATERSHED, has_instances, measure_instances
 from fovea.evaluation.outcome import Outcome
 from fovea.preprocess import VOID, Preprocess

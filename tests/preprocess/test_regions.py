@@ -1,13 +1,14 @@
 """Windows of images: mirrored beyond the borders, and of TIFFs read by their parts."""
 
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from fovea.errors import ImageError
-from fovea.preprocess import decode
+from fovea.preprocess import decode, regions
 from fovea.preprocess import decoding as decoding_module
 from fovea.preprocess.regions import LargeTiff, Windows, image_size
 from fovea.preprocess.windows import reflected
@@ -104,6 +105,22 @@ def test_what_cannot_be_read_by_parts_is_said(tmp_path, options, reason):
 
     with pytest.raises(ImageError, match=reason):
         LargeTiff(path, channels=3)
+
+
+def test_threads_that_read_more_images_than_are_held_get_their_own_windows(tmp_path, monkeypatch):
+    monkeypatch.setattr(regions, "HELD", 2)
+    for index in range(6):
+        form = {"tile": (32, 32), "photometric": "rgb"}
+        tifffile.imwrite(tmp_path / f"{index}.tif", picture(seed=index), **form)
+        if index % 2:
+            Image.fromarray(picture(seed=index)).save(tmp_path / f"{index}.png")
+    monkeypatch.setattr(regions, "upright_size", lambda path: None if path.suffix == ".tif" else (90, 130))
+    files = sorted(tmp_path.glob("*.*")) * 12
+    with Windows(3) as windows, ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda file: windows.read(file, left=5, top=9, size=(40, 50)), files))
+
+    for file, window in zip(files, found, strict=True):
+        np.testing.assert_array_equal(window, picture(seed=int(file.stem))[9:49, 5:55])
 
 
 @pytest.mark.parametrize("kept", [0, 4, 10, 300, 2000])

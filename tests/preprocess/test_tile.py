@@ -51,6 +51,12 @@ def test_masks_boxes_and_points_lie_on_the_middle():
     np.testing.assert_array_equal(frame.boxes_in_image(boxes - 18, (100, 100)), boxes)
 
 
+def test_a_mask_of_a_small_image_is_its_part_of_the_tile():
+    mask = np.random.default_rng(0).integers(0, 9, (64, 64), np.uint8)
+
+    np.testing.assert_array_equal(tile().mask_in_image(mask, (40, 50)), mask[12:52, 7:57])
+
+
 def test_it_is_stored_and_read_back():
     frame = tile(overlap=8, margin=4)
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from fovea.data.shapes import runs_to_text, to_runs
 from fovea.data.sources.annotations.coco import BACKGROUND
 from fovea.data.writers.answers import Answer
+from fovea.decoding.runs import runs_to_text, to_runs
 from fovea.preprocess import VOID
 from fovea.storage import write_atomically
 

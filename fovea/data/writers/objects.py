@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fovea.data.shapes import object_runs, runs_to_text
+from fovea.data.shapes import object_runs
 from fovea.data.writers.coco import DECIMALS, annotated, write_document
+from fovea.decoding.runs import runs_to_text
 from fovea.errors import DataError
 from fovea.instances import MaskObjects, Objects, mean_inside, measures
 from fovea.storage import write_atomically
@@ -22,7 +23,7 @@ from fovea.texts import in_cell
 
 MOST_NUMBERED = 65_535
 """What 16 bits can number."""
-COLUMNS = ("image", "number", "class", "area", "x0", "y0", "x1", "y1", "x", "y", "probability")
+COLUMNS = tuple("image number class area x0 y0 x1 y1 x y probability".split())
 
 
 class ObjectRow(NamedTuple):

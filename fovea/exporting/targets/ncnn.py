@@ -38,18 +38,23 @@ class _Subsampled(nn.Module):
 
 
 class _Answers(nn.Module):
-    """A whole network, of which the rows and the logits are given out: ncnn has no comparisons."""
+    """A whole network, of which the rows and the logits are given out: ncnn has no comparisons.
+
+    Of masks, boxes and points, whose rows need such, the logits alone.
+    """
 
     def __init__(self, whole: Whole) -> None:
         super().__init__()
-        self.whole, self.names = whole, whole.names[:2]
+        self.whole = whole
+        self.names = (LOGITS,) if whole.target.lies_on_image else whole.names[:2]
         for parent in whole.modules():
             for name, child in parent.named_children():
                 if isinstance(child, PaddedIdentity):
                     setattr(parent, name, _Subsampled(child))
 
     def forward(self, samples: Tensor) -> tuple[Tensor, ...]:
-        return self.whole(samples)[:2]  # type: ignore[no-any-return]
+        found = dict(zip(self.whole.names, self.whole(samples), strict=True))
+        return tuple(found[name] for name in self.names)
 
 
 def write(request: Request) -> Written:
@@ -67,7 +72,7 @@ def write(request: Request) -> Written:
     answers = _Answers(Whole(request.bundle, channels_first=True)).eval()
     with tempfile.TemporaryDirectory() as folder:
         pair = _converted(answers, Path(folder), half=half)
-        run = _Net(*pair, answers.names).run
+        run = _Net(*pair, answers).run
         proof, card = proven_by(lambda samples: one_by_one(run, samples), request)
         contents = [path.read_bytes() for path in pair]
     files = tuple(request.out.with_suffix(suffix) for suffix in (".param", ".bin", ".json"))
@@ -110,8 +115,8 @@ def _converted(answers: _Answers, folder: Path, *, half: bool) -> tuple[Path, Pa
 class _Net:
     """A pair of files in ncnn, on one thread, with arithmetic in float32."""
 
-    def __init__(self, param: Path, model: Path, names: tuple[str, ...]) -> None:
-        self.names = names
+    def __init__(self, param: Path, model: Path, answers: _Answers) -> None:
+        self.names, self.rank = answers.names, len(answers.whole.target.output_shape)
         with silenced():
             self.ncnn: Any = optional("ncnn", EXTRA)
         _check_operators(param)
@@ -133,7 +138,8 @@ class _Net:
             code, mat = extractor.extract(f"{OUTPUT}{index}")
             if code:
                 raise ProofError(f"ncnn fails on the converted network: it gives no `{OUTPUT}{index}`.")
-            found[name] = np.array(mat, np.float32).reshape(1, -1)
+            values = np.array(mat, np.float32)
+            found[name] = values.reshape(1, *values.shape[-self.rank :])
         return found if LOGITS in found else {}
 
 

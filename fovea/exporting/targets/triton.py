@@ -45,8 +45,10 @@ def write(request: Request) -> Written:
     made = content_of(request)
     content, card = made.content, made.card
     model = library("onnx").load_from_string(content)
+    # of what lies on an image no output has a value for each class
+    labelled = card.target.has_classes and not request.settings.raw and not card.target.lies_on_image
     files = {
-        "config.pbtxt": configuration(model, name, labelled=card.target.has_classes and not request.settings.raw),
+        "config.pbtxt": configuration(model, name, labelled=labelled),
         "1/model.onnx": content,
         **({LABELS: labels(card)} if card.target.has_classes else {}),
         "kserve.yaml": KSERVE.format(name=name, resource=resource_name(name)).encode(),

@@ -37,6 +37,18 @@ def cross_entropy(
     return losses.sum() / _pixels(masks, weights)
 
 
+def boundary_loss(logits: Tensor, masks: Tensor, *, background: int = 0, weights: Tensor | None = None) -> Tensor:
+    """Return the cross-entropy in which pixels between objects that nearly touch count up to eleven times.
+
+    Ronneberger, Fischer and Brox 2015, arXiv:1505.04597, equations 1 and 2. The weights are those of these very masks,
+    moved as their images are: `boundary_weights`, on the processor.
+    """
+    from fovea.tasks.criteria.boundary import boundary_weights
+
+    found = boundary_weights(masks.detach().to("cpu", torch.uint8).numpy(), background=background)
+    return cross_entropy(logits, masks, weights=weights, pixel_weights=torch.from_numpy(found).to(logits.device))
+
+
 def dice_loss(logits: Tensor, masks: Tensor, *, smooth: float = 1.0) -> Tensor:
     """Return 1 minus the mean soft Dice of the classes that the batch has, from 0 to 1.
 

@@ -117,3 +117,13 @@ def test_gradients_are_finite_and_a_batch_without_objects_has_no_boxes(loss, cha
     loss(outputs, BOXES[1:].expand(2, -1, -1), size=SIZE).backward()
     moved = (outputs.grad != 0).any(dim=3).any(dim=2).any(dim=0)
     assert moved.sum() == 2  # confidences alone
+
+
+def test_one_box_whose_corners_are_exchanged_counts_as_the_decoder_reads_it():
+    box = torch.tensor([[[0.0, 16, 16, 48, 48, 0]]])
+    exchanged = torch.tensor([[0.0, 0.7, 0.6, 0.4, 0.3]], requires_grad=True)
+    ordered = torch.tensor([[0.0, 0.4, 0.3, 0.7, 0.6]])
+    loss = one_box_loss(exchanged, box, size=(64, 64))
+    assert torch.isclose(loss, one_box_loss(ordered, box, size=(64, 64)))
+    loss.backward()
+    assert (exchanged.grad[0, 1:] != 0).all()

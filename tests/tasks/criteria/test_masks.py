@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from fovea.metrics.masks import VOID
-from fovea.tasks.criteria.masks import cross_entropy, dice_loss, focal_loss
+from fovea.tasks.criteria.boundary import boundary_weights
+from fovea.tasks.criteria.masks import boundary_loss, cross_entropy, dice_loss, focal_loss
 
-LOSSES = [cross_entropy, dice_loss, focal_loss]
+LOSSES = [cross_entropy, dice_loss, focal_loss, boundary_loss]
 
 
 def batch(seed=0, N=2, K=3, H=4, W=5, void=0.2):
@@ -100,3 +101,11 @@ def test_right_and_sure_costs_next_to_nothing(loss):
     _, masks = batch(6, void=0)
     sure = torch.nn.functional.one_hot(masks.long(), 3).movedim(-1, 1) * 40.0
     assert loss(sure, masks).item() < 1e-6
+
+
+def test_the_boundary_loss_is_the_cross_entropy_with_the_weights_of_its_masks():
+    logits, masks = batch(K=2, H=12, W=14)
+    weights = torch.from_numpy(boundary_weights(masks.numpy(), background=1))
+    assert (weights[masks == VOID] == 0).all() and weights.max() > 2
+    expected = cross_entropy(logits, masks, pixel_weights=weights)
+    assert boundary_loss(logits, masks, background=1).item() == pytest.approx(expected.item())

@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from fovea.data.shapes import runs_to_text
 from fovea.data.sources.annotations.layouts import Asked, load_annotated
 from fovea.data.sources.source import DataSource, find
+from fovea.decoding.runs import runs_to_text
 from fovea.errors import DataError
 from fovea.preprocess import VOID
 
