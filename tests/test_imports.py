@@ -40,7 +40,8 @@ FLOORS = (
     ("plans", "exporting", "report", "drawing"),
     ("runs", "serving"),
     ("jobs",),
-    ("cli", "studio"),
+    ("studio",),
+    ("cli",),
     ("__main__",),
 )
 """Each module imports from floors before its own only. Siblings inside one package are one unit."""

@@ -119,7 +119,7 @@ def _linear(
 
 def _transposed(grid: Array, kernel: Array, operation: Operation) -> Worked:
     """Return the transpose of the correlation that would make the grid of the output."""
-    options = {"stride": operation.stride, "padding": operation.padding, "dilation": operation.dilation}
+    options: Any = {"stride": operation.stride, "padding": operation.padding, "dilation": operation.dilation}
     made = transposed(grid[None], kernel, groups=operation.groups, **options)[0]
     _check_size(grid.size, made.size)
     matrix = convolution_matrix(kernel, made.shape, groups=operation.groups, **options)

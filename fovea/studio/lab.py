@@ -1,4 +1,7 @@
-"""The room "Lab": one operation on a small grid, whose cells, kernel, stride and padding are changed as one looks."""
+"""The room "Lab": one operation on a small grid, whose cells, kernel, stride and padding are changed as one looks.
+
+Images are (C, H, W), kernels (C_out, C, H, W), float64.
+"""
 
 import json
 from typing import Any, cast

@@ -35,6 +35,7 @@ class LookRoom:
         self.bundle = bundle
         self.looking: Looking | None = None
         self.strip: list[ui.element] = []
+        self.buttons: list[ui.element] = []
 
     async def build(self) -> None:
         """Lay the page out, and look at a first image."""
@@ -100,7 +101,7 @@ class LookRoom:
             ui.notify(str(error), type="negative")
             ui.run_javascript("look.answered()")
             return
-        self.picture.props(f'src="{_url(png(Image.fromarray(np.squeeze(self.looking.drawn))))}"')
+        self.picture.props(f'src="{_url(png(Image.fromarray(np.squeeze(self._now.drawn))))}"')
         self._strip()
         self._open()
         ui.run_javascript(f"look.bars({json.dumps(self._bars())})")
@@ -117,10 +118,11 @@ class LookRoom:
         looking = self._now
         if len(self.strip) != len(looking.layers.all):
             self.row.clear()
-            self.strip = []
+            self.strip, self.buttons = [], []
             with self.row:
                 for layer in looking.layers.all:
                     with ui.element("button").props('type="button"') as button:
+                        self.buttons.append(button)
                         button.on("click", lambda _, number=layer.number: self._choose_layer(number))
                         with ui.element("div").classes("thumb"):
                             self.strip.append(ui.element("img").props('alt=""').classes("pixelated"))
@@ -146,8 +148,8 @@ class LookRoom:
         self.title.set_text(looking.open.title)
         self.words.set_text(f"{shown} of {' x '.join(map(str, mosaic.shape[1:]))}; red is above zero, blue below")
         self.more.set_visibility(mosaic.count < mosaic.shape[0])
-        for number, image in enumerate(self.strip):
-            image.parent_slot.parent.parent_slot.parent.props(f'aria-pressed="{str(number == looking.layer).lower()}"')
+        for number in range(len(self.buttons)):
+            self.buttons[number].props(f'aria-pressed="{str(number == looking.layer).lower()}"')
         ui.run_javascript(f"look.map({json.dumps(_url(looking.picture()))}, {[width, height]}, {scale})")
 
     def _choose_layer(self, number: int) -> None:

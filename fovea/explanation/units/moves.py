@@ -14,7 +14,7 @@ from torch.utils._pytree import tree_map_only
 
 from fovea.explanation.units.arithmetic import Arithmetic
 from fovea.explanation.units.reading import Index, Reads, Region, numbers, of, source, whole
-from fovea.explanation.units.tape import Call
+from fovea.explanation.units.tape import Call, Value
 from fovea.hooks import tensors_in
 
 MOVES = (
@@ -34,10 +34,10 @@ def moved(call: Call, index: Index, output: int = 0) -> Arithmetic:
     """Return the number as it was read, and from where."""
     origins, tensors = _origins(call, output)
     at = int(origins[index])
+    value, place = float(call.given.get("value") or 0.0), tuple[int, ...]()
+    where: Value | None = None
     network = float(call.outputs[output][index])
-    if at < 0:
-        value, where, place = float(call.given.get("value") or 0.0), None, ()
-    else:
+    if at >= 0:
         number, flat = divmod(at, _SPAN)
         tensor = tensors[number]
         place = tuple(map(int, np.unravel_index(flat, tensor.shape))) if tensor.ndim else ()
@@ -103,7 +103,9 @@ def pointwise(call: Call, index: Index) -> Arithmetic:
     """Return a function of the numbers that stand at the unit's place in each input: the operation itself on them."""
     shape = call.outputs[0].shape
     values: list[float] = []
-    sources, indices, constants = [], [], {}
+    sources: list[Value | None] = []
+    indices: list[Index] = []
+    constants: dict[str, float] = {}
 
     def own(tensor: Tensor) -> Tensor:
         spread = tensor.detach().expand(shape)

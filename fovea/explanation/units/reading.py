@@ -1,6 +1,7 @@
 """What the rules for a unit's arithmetic share: numbers out of tensors, and regions of them.
 
-A region is, for each dimension, the first position and the one after the last. Numbers come out as float64.
+Tensors are of any shape and dtype. A region is, for each dimension, the first position and the one after the last.
+Numbers come out as float64.
 """
 
 from collections.abc import Sequence

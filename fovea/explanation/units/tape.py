@@ -1,8 +1,8 @@
 """One forward pass of one sample, kept: every operation with its values, in the order in which they ran.
 
 Whatever a network does, functional calls, operators and methods too, ends in operations of PyTorch's dispatcher, where
-it is seen. The values are those that the network computed: an operation that works in place gets a copy of what was
-there before.
+it is seen. Tensors are of any shape and dtype. The values are those that the network computed: an operation that works
+in place gets a copy of what was there before.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -103,7 +103,14 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __init__(self, x: Tensor) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        nothing = {"run": lambda: None, "args": (), "kwargs": {}, "given": {}, "sources": {}, "tags": frozenset()}
+        nothing: dict[str, Any] = {
+            "run": lambda: None,
+            "args": (),
+            "kwargs": {},
+            "given": {},
+            "sources": {},
+            "tags": frozenset(),
+        }
         self.calls = [Call(number=0, name="input", path="", title="input", outputs=(x,), **nothing)]
         self._made = {_place(x): Value(0)}
         self._running: list[str] = []

@@ -149,8 +149,7 @@ def _counted(places: NDArray[np.int64], call: Call, sizes: Sequence[int]) -> NDA
     """Say of each position whether an average counts it: the map and its padding, not what `ceil_mode` adds beyond."""
     paddings = [_along(call.given.get("padding", [0]), axis) for axis in range(len(sizes))]
     high = np.array([size + padding for size, padding in zip(sizes, paddings, strict=True)])
-    counted: NDArray[np.bool_] = (places < high).all(axis=1)
-    return counted
+    return np.asarray((places < high).all(axis=1))
 
 
 def _along(values: Any, axis: int) -> int:
@@ -163,8 +162,7 @@ def _grid(axes: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
 
 
 def _inside(places: NDArray[np.int64], sizes: Sequence[int]) -> NDArray[np.bool_]:
-    inside: NDArray[np.bool_] = ((places >= 0) & (places < np.array(sizes))).all(axis=1)
-    return inside
+    return np.asarray(((places >= 0) & (places < np.array(sizes))).all(axis=1))
 
 
 def _read(x: Tensor, places: NDArray[np.int64], inside: NDArray[np.bool_]) -> NDArray[np.float64]:
