@@ -7,6 +7,7 @@ import contextlib
 import glob
 import hashlib
 import json
+import mmap
 import os
 import re
 import secrets
@@ -121,6 +122,14 @@ def written_whole(path: Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
+
+
+def let_go(mapped: object) -> None:
+    """Give back the memory of an array that a mapped file holds; what is in it stays. Nothing of another one."""
+    file = getattr(mapped, "base", None)
+    if isinstance(file, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        file.flush()
+        file.madvise(mmap.MADV_DONTNEED)
 
 
 def append_line(path: Path, line: str) -> None:

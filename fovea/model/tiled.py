@@ -21,7 +21,7 @@ from fovea.tasks.joining import Joining, Said, joining_of
 
 AT_ONCE = 4
 """Tiles that go through the network together."""
-HELD_BYTES = 160_000_000
+HELD_BYTES = 64_000_000
 """Of probabilities that wait for their neighbours; a wider image is looked at in parts of its width."""
 SMALLEST = 16
 """Pixels of the side of a tile."""

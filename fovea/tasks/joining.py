@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from fovea.decoding.tiles import Grid, blended, joined
 from fovea.errors import UsageError
+from fovea.storage import let_go
 from fovea.tasks.box_prediction import BoxPrediction
 from fovea.tasks.mask_prediction import MaskPrediction
 from fovea.tasks.prediction import Prediction
@@ -78,6 +79,7 @@ def _mask_prediction(target: Task, said: Said, held: Held) -> Prediction:
     mask = held(said.grid.size)
     for area, values in _areas(said):
         mask[area] = values.argmax(0)
+        let_go(mask)
     return MaskPrediction.of(mask, target.classes)
 
 

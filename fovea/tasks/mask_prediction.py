@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fovea.decoding.runs import runs_to_text, to_runs
+from fovea.storage import let_go
 from fovea.tasks.mask_colours import mask_png, overlaid
 from fovea.tasks.prediction import LabelScore, PredictionOnImage
 
 SHOWN = 4
-COUNTED = 1 << 20
+COUNTED = 1 << 22
 """Pixels at a time."""
 
 
@@ -76,4 +77,5 @@ def counted(mask: NDArray[np.uint8]) -> NDArray[np.int64]:
     counts = np.zeros(256, np.int64)
     for top in range(0, len(mask), rows):
         counts += np.bincount(mask[top : top + rows].reshape(-1), minlength=256)
+        let_go(mask)
     return counts

@@ -9,6 +9,7 @@ import pytest
 from fovea.errors import StorageError
 from fovea.jobs import tiled
 from fovea.jobs.tiled import held_for, sampled
+from fovea.storage import let_go
 
 
 def test_a_large_mask_lies_in_a_file_of_the_cache_that_ends_with_it(monkeypatch, tmp_path):
@@ -16,6 +17,8 @@ def test_a_large_mask_lies_in_a_file_of_the_cache_that_ends_with_it(monkeypatch,
     monkeypatch.setenv("FOVEA_CACHE", str(tmp_path / "cache"))
     large, small = held_for((20, 30)), held_for((5, 5))
     large[3, 4] = 7
+    let_go(large)
+    let_go(small)
 
     assert isinstance(large, np.memmap) and not isinstance(small, np.memmap)
     assert large.sum() == 7 and list((tmp_path / "cache").iterdir()) == []

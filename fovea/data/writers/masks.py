@@ -5,7 +5,7 @@ Masks are (H, W) uint8.
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fovea.errors import MissingDependencyError
 from fovea.preprocess import VOID
-from fovea.storage import write_atomically, written_whole
+from fovea.storage import let_go, write_atomically, written_whole
 from fovea.tasks.mask_colours import mask_png, palette
 from fovea.texts import in_cell
 
@@ -43,7 +43,7 @@ def write_large_mask(path: Path, mask: NDArray[np.uint8]) -> None:
     with written_whole(path) as temporary:
         tifffile.imwrite(
             temporary,
-            (_tile(mask, top, left) for top in range(0, H, TILE) for left in range(0, W, TILE)),
+            _tiles(mask),
             shape=(H, W),
             dtype=np.uint8,
             tile=(TILE, TILE),
@@ -55,9 +55,13 @@ def write_large_mask(path: Path, mask: NDArray[np.uint8]) -> None:
         )
 
 
-def _tile(mask: NDArray[np.uint8], top: int, left: int) -> NDArray[np.uint8]:
-    part = mask[top : top + TILE, left : left + TILE]
-    return np.pad(part, ((0, TILE - part.shape[0]), (0, TILE - part.shape[1])))
+def _tiles(mask: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
+    H, W = mask.shape
+    for top in range(0, H, TILE):
+        for left in range(0, W, TILE):
+            part = mask[top : top + TILE, left : left + TILE]
+            yield np.pad(part, ((0, TILE - part.shape[0]), (0, TILE - part.shape[1])))
+        let_go(mask)
 
 
 def write_table(folder: Path, classes: Sequence[str]) -> None:
