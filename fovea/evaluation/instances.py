@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from fovea.data.dataset import Dataset
 from fovea.data.masks import DrawnMask
 from fovea.data.shapes import draw_objects
+from fovea.evaluation.joined import is_tiled
 from fovea.evaluation.outcome import Outcome
 from fovea.instances import mean_inside
 from fovea.metrics.boxes import EACH, ap_interval, detection_scores
@@ -136,7 +137,10 @@ def measure_instances(
         true = _given(outcome, found, decoded, frame, indices)
     else:
         true = _told_apart(outcome, singling)
-    pairs, counts, qualities, kept = [], [], [], {}
+    pairs: list[Compared] = []
+    counts: list[PanopticCounts] = []
+    qualities: list[tuple[float, int]] = []
+    kept: dict[int, tuple[NDArray[np.int32], NDArray[np.int32]]] = {}
     for image, truth in enumerate(true):
         answer = _found(outcome.outputs[image].numpy(), truth, singling, names)
         pairs.append(compared_segments(truth, answer))
@@ -207,13 +211,21 @@ def _told_apart(outcome: Outcome, singling: Singling) -> Iterator[Segments]:
 def _given(
     outcome: Outcome, found: Dataset, decoded: Dataset, frame: Any, indices: Sequence[int]
 ) -> Iterator[Segments]:
-    """Yield the objects that the data has, as they lie on the input."""
-    sources = _sources(found, decoded)
+    """Yield the objects that the data has, as they lie on the input, or on whole images that are seen as tiles."""
+    sources, tiled = _sources(found, decoded), is_tiled(decoded)
     known = [outcome.target.classes.index(name) for name in found.classes]
     for label, source, answer in zip(outcome.labels, sources, outcome.outputs, strict=True):
-        laid = frame.mask_in_input(draw_objects(source.shapes, source.size), void=0)
+        drawn = draw_objects(source.shapes, source.size)
+        laid = _in_corner(drawn, label.shape) if tiled else frame.mask_in_input(drawn, void=0)
         objects, void = (np.asarray(middle(each, answer)) for each in (laid, np.asarray(label) == VOID))
         yield _segments(objects, void, source, known, indices)
+
+
+def _in_corner(objects: NDArray[np.int32], size: tuple[int, ...]) -> NDArray[np.int32]:
+    """Return objects (h, w) in the top left corner of an array of a larger `size`, where joined tiles stand."""
+    whole = np.zeros(size, np.int32)
+    whole[: objects.shape[0], : objects.shape[1]] = objects
+    return whole
 
 
 def _segments(
@@ -248,7 +260,7 @@ def _sources(found: Dataset, decoded: Dataset) -> Iterator[DrawnMask]:
     """Yield the drawings of the images that could be read, which are in the order of those that were found."""
     for name, part in decoded.parts.items():
         rest = iter(zip(found.parts[name].names, found.parts[name].labels, strict=True))
-        for image in part.names:
+        for image in part.names if part.tiles is None else part.tiles.names:
             yield next(label for called, label in rest if called == image)
 
 

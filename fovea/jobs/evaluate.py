@@ -6,7 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Unpack
 
+import numpy as np
+
 from fovea import inputs
+from fovea.budget import INPUT
 from fovea.data.sources.source import Reading, reads_data
 from fovea.display import Display
 from fovea.errors import UsageError
@@ -20,7 +23,7 @@ from fovea.inputs.views import Protocol
 from fovea.model.opening import open_model
 from fovea.model.predictor import Predictor
 from fovea.storage import page_path, picture_path
-from fovea.tasks.mask_objects import Singling, asked_singling
+from fovea.tasks.mask_objects import PIXEL_BYTES, Singling, asked_singling
 from fovea.tasks.task import Task
 
 
@@ -117,6 +120,10 @@ def _instances(
     """Return how well objects are found, where the data has some or it was asked for."""
     given = has_instances(part.found)
     if not given and not asked:
+        return None
+    pixels = int(np.prod(np.shape(outcome.labels)[1:]))
+    if not asked and (excess := INPUT.excess(PIXEL_BYTES * pixels)):
+        display.note(f"single objects are not told apart: it would take {excess}")
         return None
     data = {"found": part.found, "decoded": part.decoded} if given else {}
     counter = display.counter("telling objects apart")

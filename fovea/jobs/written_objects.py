@@ -27,7 +27,9 @@ class WrittenObjects:
         found = self.singling.objects(mask, self.classes)
         sure = np.ones(mask.shape) if prediction.probabilities is None else prediction.probabilities
         write_numbers(self.folder / f"{stem}.png", found.objects)
-        self.images.append(ObjectsOf(seen_from(self.folder, image), mask.shape, rows_of(found, sure)))
+        self.images.append(
+            ObjectsOf(seen_from(self.folder, image), (mask.shape[0], mask.shape[1]), rows_of(found, sure))
+        )
         return outlined(picture, found.objects)
 
     def finish(self) -> None:

@@ -14,7 +14,7 @@ WRITTEN_OUT = 20
 
 
 def confusion_values(counts: NDArray[np.int64]) -> dict[str, Any]:
-    """Return the cells of counts (K, K), the rows true and the columns answered classes, or else their picture."""
+    """Return the cells of counts (K, K) int64, rows true and columns answered classes, or else their picture."""
     large = len(counts) > WRITTEN_OUT
     return {
         "confusion": None if large else _cells(counts),

@@ -62,8 +62,8 @@ def rows_of(found: MaskObjects, probabilities: NDArray[np.floating]) -> list[Obj
             number=index + 1,
             class_index=int(found.classes[index]),
             area=int(areas[index]),
-            box=tuple(boxes[index].tolist()),
-            centre=tuple(centres[index].tolist()),
+            box=(int(boxes[index, 0]), int(boxes[index, 1]), int(boxes[index, 2]), int(boxes[index, 3])),
+            centre=(float(centres[index, 0]), float(centres[index, 1])),
             probability=float(means[index]),
             runs=runs_to_text(runs[index]),
         )
