@@ -33,6 +33,8 @@ KEPT_BYTES = 100_000_000
 HELD = 8
 """Images that are open at a time, fewer where they take as much memory as decoding one may."""
 Found = TypeVar("Found")
+ROWS_BYTES = 1 << 20
+"""Of a strip that is not compressed, so much is read at a time."""
 UNCOMPRESSED, JPEG = 1, 7
 _TAGS = {"short": 3, "long": 4}
 _PHOTOMETRICS = (0, 1, 2, 3, 6)
@@ -219,6 +221,14 @@ class LargeTiff:
 
     def inside(self, left: int, top: int, width: int, height: int) -> Pixels:
         """Return a window that lies in the image. Raises: ImageError where a part of it is damaged."""
+        try:
+            return self._inside(left, top, width, height)
+        except FoveaError:
+            raise
+        except Exception as error:  # damaged tags may raise anything
+            raise ImageError(f"`{self.path}`: a part of it cannot be read: {first_line(error)}.") from error
+
+    def _inside(self, left: int, top: int, width: int, height: int) -> Pixels:
         window = np.empty((height, width, self.channels), np.uint8)
         for index in self._touched(left, top, width, height):
             segment = self._segment(index)
@@ -239,8 +249,9 @@ class LargeTiff:
             return page.tilelength, page.tilewidth
         strip = min(page.rowsperstrip, self.size[0])
         if page.compression == UNCOMPRESSED:
-            # of a strip that is not compressed, rows are read alone
-            return math.gcd(strip, max(1, (1 << 20) // self._row_bytes)) if strip < self.size[0] else 1, self.size[1]
+            # of a strip that is not compressed, some rows are read alone
+            rows = max(1, ROWS_BYTES // self._row_bytes)
+            return min(strip, rows) if strip >= self.size[0] else math.gcd(strip, rows), self.size[1]
         return strip, self.size[1]
 
     @property
