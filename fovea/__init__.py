@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # what `homes` says, for type checkers and editors
     from fovea.jobs.compare import compare as compare
     from fovea.jobs.doctor import doctor as doctor
     from fovea.jobs.duplicates import duplicates as duplicates
+    from fovea.jobs.errata import errata as errata
     from fovea.jobs.evaluate import evaluate as evaluate
     from fovea.jobs.explain import explain as explain
     from fovea.jobs.export import export as export
@@ -45,6 +46,7 @@ if TYPE_CHECKING:  # what `homes` says, for type checkers and editors
     from fovea.model.bundle import load as load
     from fovea.model.weights import build as build
     from fovea.registry import names as names
+    from fovea.studio.start import studio as studio
     from fovea.tasks.prediction import Prediction as Prediction
 
     __version__: str

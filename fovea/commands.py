@@ -174,6 +174,20 @@ COMMANDS = (
         "models behind HTTP: predictions in batches, a page to upload to, metrics; [docs/serve.md](docs/serve.md)",
         ("fovea.jobs.serve:serve",),
     ),
+    Command(
+        "studio",
+        "[MODEL|RUN]",
+        "the network in the browser, live: every layer's maps of any image, each unit with what it sees and how it "
+        "comes about; [docs/studio.md](docs/studio.md)",
+        ("fovea.studio.start:studio",),
+    ),
+    Command(
+        "errata",
+        "[DECK]",
+        "where the slides of the lectures are wrong, each with the command that shows the right figure; "
+        "[docs/studio.md](docs/studio.md#errata)",
+        ("fovea.jobs.errata:errata",),
+    ),
     Command("info", "MODEL", "the card of a model file; [docs/bundle.md](docs/bundle.md)", ("fovea.jobs.info:info",)),
     Command(
         "doctor", "", "what this machine has, and what is missing for which command", ("fovea.jobs.doctor:doctor",)

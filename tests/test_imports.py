@@ -12,7 +12,10 @@ import fovea
 ROOT = Path(fovea.__file__).parent
 
 FLOORS = (
-    ("errors", "budget", "files", "shapes", "storage", "texts", "fields", "signatures", "commands", "decoding"),
+    (
+        *("errors", "budget", "files", "shapes", "storage", "texts", "fields", "signatures", "commands"),
+        *("decoding", "course"),
+    ),
     (
         "layers",
         "registry",
@@ -37,7 +40,8 @@ FLOORS = (
     ("plans", "exporting", "report", "drawing"),
     ("runs", "serving"),
     ("jobs",),
-    ("cli", "studio"),
+    ("studio",),
+    ("cli",),
     ("__main__",),
 )
 """Each module imports from floors before its own only. Siblings inside one package are one unit."""
@@ -59,6 +63,7 @@ ONLY = {
     "texts": set(),
     "signatures": set(),
     "commands": set(),
+    "course": set(),
     "card": set(),
     "decoding": {"numpy"},
     "reference": {"numpy", "scipy"},

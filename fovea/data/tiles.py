@@ -39,11 +39,11 @@ class Tiles:
     """(N, 2) left and top of each window."""
 
     def taken(self, rows: Sequence[int] | NDArray[np.int64]) -> "Tiles":
-        """Return the same for some of the rows."""
+        """Return the same for some of the rows, (n,) int64."""
         return replace(self, owners=self.owners[rows], places=self.places[rows])
 
     def of_images(self, kept: NDArray[np.bool_]) -> "Tiles":
-        """Return the same with only the images that are `kept` (I,), and their rows."""
+        """Return the same with only the images that are `kept`, (I,) bool, and their rows."""
         rows = np.flatnonzero(kept[self.owners])
         numbers = np.cumsum(kept) - 1
         return Tiles(
@@ -63,7 +63,7 @@ class Masks:
         self._lock = threading.Lock()
 
     def read(self, source: TargetSource, size: tuple[int, int]) -> NDArray[np.uint8]:
-        """Return the mask of an image of `size`. Raises: ImageError where it cannot be read."""
+        """Return the mask of an image of `size`, uint8 (h, w). Raises: ImageError where it cannot be read."""
         with self._lock:
             if source.key not in self._kept:
                 while len(self._kept) >= KEPT:
@@ -88,12 +88,12 @@ class CutMask:
         return f"{self.source.key}\0{self.image}\0{self.left} {self.top}"
 
     def read(self, size: tuple[int, int]) -> NDArray[np.uint8]:
-        """Return the window, of `size`. Raises: ImageError."""
+        """Return the window, uint8 (h, w). Raises: ImageError."""
         return cut_mask(self.masks.read(self.source, self.image), left=self.left, top=self.top, size=size)
 
 
 def cut_mask(mask: NDArray[np.uint8], *, left: int, top: int, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Return a window of a mask (H, W), mirrored beyond its borders."""
+    """Return a window of a mask uint8 (H, W), mirrored beyond its borders: uint8 (h, w)."""
     return mirrored(
         lambda x, y, width, height: mask[y : y + height, x : x + width],
         mask.shape[:2],  # type: ignore[arg-type]
@@ -106,9 +106,9 @@ def cut_mask(mask: NDArray[np.uint8], *, left: int, top: int, size: tuple[int, i
 def cut_boxes(
     boxes: NDArray[Any], image: tuple[int, int], *, left: int, top: int, size: tuple[int, int]
 ) -> NDArray[np.float32]:
-    """Return those of the boxes (M, 6) of an image that a window of `size` shows, mirrored ones too, in its pixels.
+    """Return the boxes (m, 6) float32 that a window of `size` shows of those (M, 6) of an image, in its pixels.
 
-    Each is cut at the window; one of which less than a quarter is left falls.
+    Mirrored ones are among them. Each is cut at the window; one of which less than a quarter is left falls.
     """
     (h, w), there = size, boxes[boxes[:, CLASS] >= 0].astype(np.float64)
     found = [np.zeros((0, boxes.shape[1]))]

@@ -144,7 +144,7 @@ class Band(NamedTuple):
 
 
 def blended(grid: Grid, answers: Iterable[NDArray[np.float32]]) -> Iterator[Band]:
-    """Yield the bands of the core of a grid whose tiles have the `answers` (K, h, w), in its order.
+    """Yield the bands of the core of a grid whose tiles have the `answers` (K, h, w) float32, in its order.
 
     What is held is one row of tiles: K x h x its width numbers.
     """
@@ -168,7 +168,7 @@ def blended(grid: Grid, answers: Iterable[NDArray[np.float32]]) -> Iterator[Band
 
 
 def joined(grid: Grid, found: Iterable[Floats]) -> Floats:
-    """Return the boxes (D, 6) of an image, the best first, of those (d, 6) of its tiles, in pixels of these.
+    """Return the boxes (D, 6) float64 of an image, the best first, of those (d, 6) of its tiles, in pixels of these.
 
     Rows are class, x0, y0, x1, y1, score. Of two boxes of one class and of two tiles that overlap by more than half
     the better one stays. One that ends at the border of its tile, inside the image, is worse than any whole one, and

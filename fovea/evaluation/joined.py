@@ -61,12 +61,12 @@ class JoinedPart:
             yield row, Place(0, 0, left, top)
 
     def reader(self, image: int) -> Callable[[Place], Pixels]:
-        """Return what reads the window of an image at one of its places."""
+        """Return what reads the window (h, w, C) uint8 of an image at one of its places."""
         held = {(place.left, place.top): row for row, place in self.rows(image)}
         return lambda place: np.asarray(self.part.decoded[held[place.left, place.top]])
 
     def whole(self, image: int, values: Any, shape: tuple[int, ...], *, fill: int) -> NDArray[Any]:
-        """Return an array of `shape` (H, W, ...) with the `values` (N, h, w, ...) of an image's tiles in it."""
+        """Return an array of `shape` (H, W, ...) with the uint8 `values` (N, h, w, ...) of an image's tiles."""
         H, W = self.tiles.sizes[image]
         found = np.full(shape, fill, np.uint8)
         for row, place in self.rows(image):

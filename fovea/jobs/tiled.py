@@ -103,7 +103,7 @@ class _Drawing:
 
 
 def sampled(size: tuple[int, int], shape: tuple[int, ...]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the rows and columns of an image of `size` that a picture of a smaller `shape` shows."""
+    """Return the rows (h,) and columns (w,) int64 of an image of `size` that a picture of a smaller `shape` shows."""
     rows, columns = (
         ((np.arange(count) + 0.5) * side / count).astype(np.int64) for count, side in zip(shape, size, strict=True)
     )
@@ -111,7 +111,7 @@ def sampled(size: tuple[int, int], shape: tuple[int, ...]) -> tuple[NDArray[np.i
 
 
 def held_for(size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Return zeros (H, W): in memory, or of more than can be decoded in a file of the cache, which ends with them."""
+    """Return zeros uint8 (H, W): in memory, or of more than can be decoded in a file of the cache that ends with it."""
     if size[0] * size[1] <= MAX_PIXELS:
         return np.zeros(size, np.uint8)
     folder = cache_root()

@@ -19,7 +19,7 @@ from fovea.model.predictor import Predictor
 from fovea.preprocess import Pixels, Preprocess
 from fovea.tasks.joining import Joining, Said, joining_of
 
-AT_ONCE = 8
+AT_ONCE = 4
 """Tiles that go through the network together."""
 HELD_BYTES = 160_000_000
 """Of probabilities that wait for their neighbours; a wider image is looked at in parts of its width."""

@@ -71,7 +71,7 @@ class MaskPrediction(PredictionOnImage):
 
 
 def counted(mask: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Return how many pixels of a mask (H, W) have which value, (256,); some rows at a time."""
+    """Return how many pixels of a mask uint8 (H, W) have which value, (256,) int64; some rows at a time."""
     rows = max(1, COUNTED // max(1, mask.shape[1]))
     counts = np.zeros(256, np.int64)
     for top in range(0, len(mask), rows):

@@ -38,7 +38,7 @@ def dimension_clusters(sides: NDArray[np.floating], *, count: int) -> Floats | N
 
 
 def shape_overlaps(sides: Floats, others: Floats) -> Floats:
-    """Return the intersection over union (B, C) of boxes with sides (B, 2) and others (C, 2), all with one middle."""
+    """Return the intersection over union (B, C), 0 to 1, of boxes with sides (B, 2) and others (C, 2) on one middle."""
     shared = np.minimum(sides[:, None], others[None]).prod(axis=2)
     found: Floats = shared / (sides.prod(axis=1)[:, None] + others.prod(axis=1)[None] - shared)
     return found

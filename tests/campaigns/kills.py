@@ -34,6 +34,8 @@ from tests.campaigns.mutation import safetensors_parts
 BASE = "--batch 8 --threads 1 --precision float32 --device cpu"
 MLP = f"{BASE} --epochs 3 --val-fraction 0.25 --model mlp --size 8"
 PATTERN = f"{BASE} --epochs 2 --val-fraction 0.25 --model pattern --size 8 --set widths=4"
+PLACED = f"{BASE} --epochs 2 --val-fraction 0.25 --size 32"
+BACKBONE = "--set backbone=cifar_resnet20 --set width=4"
 RUN_FILES = {
     "lock",
     "recipe.toml",
@@ -83,11 +85,14 @@ RECIPES = {
     "grow": Recipe("images", f"{PATTERN} --set pattern=CRCRP --from shallow/model.safetensors --grow identity"),
     "archive": Recipe("images.zip", MLP),
     "arrays": Recipe("images.npz", MLP),
+    "masks": Recipe("masked", f"{PLACED} --model unet_padded --set width=2 --set batch_norm=true"),
+    "boxes": Recipe("boxed.csv", f"{PLACED} --task boxes --model centres {BACKBONE}"),
+    "points": Recipe("pointed.csv", f"{PLACED} --task points --model simple_baseline {BACKBONE}"),
     "digits": Recipe("digits", MLP.replace("--batch 8", "--batch 200")),
     "budget": Recipe("images", MLP.replace("--epochs 3", "--budget 0.3s"), exact=False),
     "two-processes": Recipe("images", MLP, processes=2),
 }
-SHORT = ("classes", "labels", "grade", "number", "muon", "average", "mixed", "pretrain", "grow", "archive")
+SHORT = ("classes", "labels", "grade", "number", "muon", "average", "mixed", "pretrain", "grow", "archive", "masks")
 SHORT_KILLS = 20
 """In continuous integration: of these recipes, so many."""
 STARTS = {
@@ -110,6 +115,17 @@ def write_data(folder: Path) -> None:
         Image.fromarray(image).save(folder / name)
     np.savez(folder / "images.npz", images=pixels, labels=np.arange(40) % 2)
     shutil.make_archive(str(folder / "images"), "zip", folder, "images")
+    for name in names:
+        place = folder / "masked" / name.replace("/a/", "/").replace("/b/", "/")
+        for part in ("images", "masks"):
+            (folder / "masked" / part).mkdir(parents=True, exist_ok=True)
+        shutil.copy(folder / name, place)
+        mask = (np.arange(64).reshape(8, 8) % 8 > int(place.stem) % 5).astype(np.uint8)
+        Image.fromarray(mask).save(folder / "masked" / "masks" / place.name)
+    boxed = [f"{name},{'ab'[n % 2]},{n % 3},1,{5 + n % 3},6" for n, name in enumerate(names)]
+    (folder / "boxed.csv").write_text("\n".join(["path,label,x0,y0,x1,y1", *boxed]))
+    pointed = [f"{name},{n % 3},1,{5 + n % 3},6" for n, name in enumerate(names)]
+    (folder / "pointed.csv").write_text("\n".join(["path,eye_x,eye_y,nose_x,nose_y", *pointed]))
     tables = {
         "labels": [("x;y", "x", "y", "")[n % 4] for n in range(40)],
         "grade": [str(n % 3) for n in range(40)],

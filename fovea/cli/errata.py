@@ -1,0 +1,32 @@
+"""`fovea errata`."""
+
+from typing import Annotated
+
+import typer
+
+from fovea.cli.options import Json
+from fovea.cli.output import print_json, print_lines
+
+
+def errata(
+    deck: Annotated[str | None, typer.Argument(help="Only of this deck: 000 to 004.", show_default=False)] = None,
+    as_json: Json = False,
+) -> None:
+    """List where the slides of the lectures are wrong, with the command that shows each right figure."""
+    from fovea.jobs.errata import errata as job
+
+    entries = job(deck)
+    if as_json:
+        print_json([entry.to_dict() for entry in entries])
+        return
+    for entry in entries:
+        print_lines(
+            [
+                f"{entry.deck}: {entry.where}",
+                f"  slide    {entry.printed}",
+                f"  right    {entry.right}",
+                f"  shown by {entry.command}",
+                "",
+            ]
+        )
+    print_lines([f"{len(entries)} errata."])

@@ -1,0 +1,20 @@
+"""`fovea studio`."""
+
+from typing import Annotated
+
+import typer
+
+from fovea.cli.output import remark
+
+
+def studio(
+    what: Annotated[
+        str | None, typer.Argument(metavar="[MODEL|RUN]", help="A model file or a run.", show_default=False)
+    ] = None,
+    port: Annotated[int, typer.Option(help="0 takes a free one.")] = 0,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Only print the address.")] = False,
+) -> None:
+    """Open a network in the browser: its layers on any image, each unit with what it sees and how it comes about."""
+    from fovea.studio.start import studio as job
+
+    job(what, port=port, browser=not no_browser, ready=lambda address: remark(f"Studio   {address} (Ctrl-C ends it)"))

@@ -1,0 +1,1 @@
+"""What the five lectures say, and where this package shows it."""

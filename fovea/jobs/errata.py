@@ -1,0 +1,17 @@
+"""`fovea errata`: where the slides of the lectures are wrong."""
+
+from fovea.course.errata import ERRATA, Erratum
+from fovea.errors import UsageError
+
+DECKS = ("000", "001", "002", "003", "004")
+
+
+def errata(deck: str | None = None) -> tuple[Erratum, ...]:
+    """Return what is wrong on the slides of a `deck` (`000` to `004`), of all where None, each with the right figure.
+
+    Raises:
+        UsageError: there is no such deck.
+    """
+    if deck is not None and deck not in DECKS:
+        raise UsageError(f"There is no deck `{deck}`; the decks are {', '.join(DECKS)}.")
+    return tuple(entry for entry in ERRATA if deck is None or deck in entry.deck.split(", "))

@@ -1,0 +1,79 @@
+"""The application: the rooms as pages, behind the guard, on this machine alone."""
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import uvicorn
+from fastapi import FastAPI
+from nicegui import app as pages
+from nicegui import ui
+
+from fovea.studio.guard import Guard
+from fovea.studio.lab import LabRoom
+from fovea.studio.look import LookRoom
+from fovea.studio.opened import Opened
+
+HOST = "127.0.0.1"
+STATIC = Path(__file__).parent / "static"
+ROOMS = {"/": "Look", "/lab": "Convolution lab"}
+
+
+def create_app(opened: Opened, *, token: str, port: int) -> Guard:
+    """Return the application of one studio."""
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    pages.add_static_files("/static", STATIC)
+
+    @ui.page("/", title="Look - fovea studio")
+    async def look() -> None:
+        _frame("/", opened)
+        if opened.bundle is None:
+            ui.label("No network is open: start the studio with a model file, as `fovea studio model.safetensors`.")
+            return
+        await LookRoom(opened.bundle).build()
+
+    @ui.page("/lab", title="Convolution lab - fovea studio")
+    async def lab() -> None:
+        _frame("/lab", opened)
+        await LabRoom().build()
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it looks at every object there is, PyTorch's deprecated ones too
+        ui.run_with(app, title="fovea studio", show_welcome_message=False, dark=None, tailwind=False)
+    return Guard(app, token=token, port=port)
+
+
+def serve(opened: Opened, *, token: str, port: int, ready: Callable[[], None]) -> None:
+    """Serve the studio at a free `port` until Ctrl-C; `ready` is called once it answers."""
+    config = uvicorn.Config(
+        create_app(opened, token=token, port=port),
+        host=HOST,
+        port=port,
+        log_level="error",
+        access_log=False,
+        server_header=False,
+    )
+    server = _Server(config, ready)
+    server.run()
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: object = None) -> None:
+        await super().startup(sockets=None)
+        if self.started:
+            self._ready()
+
+
+def _frame(here: str, opened: Opened) -> None:
+    """Lay out what all rooms have: the style, and the way to the other rooms."""
+    ui.add_head_html('<link rel="stylesheet" href="/static/studio.css">')
+    with ui.element("nav").classes("rooms").props('aria-label="Rooms"'):
+        for path, name in ROOMS.items():
+            link = ui.link(name, path)
+            if path == here:
+                link.props('aria-current="page"')
+        ui.label(opened.name or "no network").classes("what")

@@ -1,0 +1,199 @@
+"""The room "Lab": one operation on a small grid, whose cells, kernel, stride and padding are changed as one looks.
+
+Images are (C, H, W), kernels (C_out, C, H, W), float64.
+"""
+
+import json
+from typing import Any, cast
+
+import numpy as np
+from nicegui import events, ui
+
+from fovea.reference.padding import Array, Mode, Padding
+from fovea.reference.worked import KINDS, Operation, worked
+
+MODES = ("zero", "reflect", "replicate", "circular")
+PADDINGS = ("valid", "same", "full", "1", "2", "3")
+EXAMPLES: dict[str, tuple[str, str]] = {
+    "002: a 5 x 5 input under a 3 x 3 kernel": (
+        "3 3 2 1 0; 0 0 1 3 1; 3 1 2 2 3; 2 0 0 2 2; 2 0 0 0 1",
+        "0 1 2; 2 2 0; 0 1 2",
+    ),
+    "004: the diagonal filter": (
+        "1 0 0 0 0 1; 0 1 0 0 1 0; 0 0 1 1 0 0; 1 0 0 0 1 0; 0 1 0 0 1 0; 0 0 1 0 1 0",
+        "1 -1 -1; -1 1 -1; -1 -1 1",
+    ),
+    "000: the example of padding": (
+        "3 3 4 4 7 0; 9 7 6 5 8 2; 6 5 5 6 9 2; 7 1 3 2 7 8; 0 3 7 1 8 3; 4 0 4 3 2 2",
+        "1 0 -1; 1 0 -1; 1 0 -1",
+    ),
+    "004: the edge of a signal": ("1 1 0 0 0 0 1 1", "1 -1"),
+}
+
+
+class LabRoom:
+    """One page of the room."""
+
+    def __init__(self) -> None:
+        self._take(next(iter(EXAMPLES)))
+        self.settings: dict[str, Any] = {
+            "kind": "correlation",
+            "stride": 1,
+            "padding": "valid",
+            "mode": "zero",
+            "dilation": 1,
+            "groups": 1,
+        }
+
+    def _take(self, example: str) -> None:
+        image, kernel = (grid_of(text) for text in EXAMPLES[example])
+        self.image, self.kernel = image, kernel[None]
+
+    async def build(self) -> None:
+        """Lay the page out, and work the first example."""
+        ui.add_head_html('<script src="/static/lab.js"></script>')
+        with ui.element("main").classes("lab"):
+            with ui.element("section").classes("wide settings").props('aria-label="Settings"'):
+                self._settings()
+            ui.html('<p id="lab-error" class="error wide" role="alert"></p>', sanitize=False).classes("wide")
+            for name, title in {
+                "image": "Input (edit the cells)",
+                "kernel": "Kernel",
+                "output": "Output (point at a cell)",
+                "gradient": "Gradient of the input, where each output has 1",
+            }.items():
+                ui.html(f'<h2>{title}</h2><div id="lab-{name}"></div>', sanitize=False)
+            ui.html(
+                '<h2>The cell</h2><p id="lab-text"></p><p id="lab-fit" class="soft"></p>'
+                '<button class="plain" id="lab-play" type="button" onclick="lab.play()">Play</button> '
+                '<button class="plain" type="button" onclick="lab.step()">Next cell</button>',
+                sanitize=False,
+            ).classes("wide")
+            ui.html(
+                "<h2>As a matrix: the output is this times the input as one column; the gradient goes back by its "
+                'transpose, that is, by the kernel reflected</h2><div id="lab-matrix" class="matrix"></div>',
+                sanitize=False,
+            ).classes("wide")
+        ui.on("lab", self._edited)
+        await ui.context.client.connected()
+        self._draw()
+
+    def _settings(self) -> None:
+        self._select("Example", list(EXAMPLES), lambda text: self._example(text))
+        self._select("Operation", list(KINDS), lambda text: self._set("kind", text))
+        self._select("Stride", ["1", "2", "3", "4"], lambda text: self._set("stride", int(text)))
+        self._select("Padding", list(PADDINGS), lambda text: self._set("padding", text))
+        self._select("Padded with", list(MODES), lambda text: self._set("mode", text))
+        self._select("Dilation", ["1", "2", "3"], lambda text: self._set("dilation", int(text)))
+        self._select("Groups", ["1", "2", "3", "4"], lambda text: self._set("groups", int(text)))
+        for label, change in {
+            "Rows": ("image", 1),
+            "Columns": ("image", 2),
+            "Kernel rows": ("kernel", 2),
+            "Kernel columns": ("kernel", 3),
+            "Channels": ("channels", 0),
+            "Kernels": ("kernel", 0),
+        }.items():
+            self._number(label, *change)
+
+    def _select(self, label: str, options: list[str], chosen: Any) -> None:
+        with ui.element("label"):
+            ui.label(label)
+            with ui.element("select").classes("plain").props(f'aria-label="{label}"') as select:
+                for option in options:
+                    with ui.element("option").props(f'value="{option}"'):
+                        ui.label(option)
+            select.on("change", lambda event: chosen(str(event.args)), js_handler="(e) => emit(e.target.value)")
+
+    def _number(self, label: str, grid: str, axis: int) -> None:
+        with ui.element("label"):
+            ui.label(label)
+            field = ui.element("input").classes("plain").props(f'type="number" min="1" max="16" aria-label="{label}"')
+            field.style("width:5rem").on(
+                "change",
+                lambda event: self._resize(grid, axis, str(event.args)),
+                js_handler="(e) => emit(e.target.value)",
+            )
+
+    def _example(self, name: str) -> None:
+        if name in EXAMPLES:
+            self._take(name)
+            self._draw()
+
+    def _set(self, name: str, value: Any) -> None:
+        self.settings[name] = value
+        self._work()
+
+    def _resize(self, grid: str, axis: int, text: str) -> None:
+        """Give an axis of a grid another size: cells that are new are 0."""
+        if not text.isdecimal() or not 1 <= int(text) <= 16:
+            return
+        size = int(text)
+        if grid == "channels":
+            self.image = _resized(self.image, 0, size)
+            self.kernel = _resized(self.kernel, 1, size)
+        elif grid == "image":
+            self.image = _resized(self.image, axis, size)
+        else:
+            self.kernel = _resized(self.kernel, axis, size)
+        self._draw()
+
+    def _edited(self, event: events.GenericEventArguments) -> None:
+        try:
+            image, kernel = (np.array(event.args[name], float) for name in ("image", "kernel"))
+            finite = np.isfinite(image).all() and np.isfinite(kernel).all()
+            if not finite or image.shape != self.image.shape or kernel.size != self.kernel.size:
+                raise ValueError
+        except (KeyError, TypeError, ValueError):
+            self._error("Each cell holds one number.")
+            return
+        self.image, self.kernel = image, kernel.reshape(self.kernel.shape)
+        self._work()
+
+    def _draw(self) -> None:
+        flat = self.kernel.reshape(-1, *self.kernel.shape[2:])
+        ui.run_javascript(f"lab.grids({json.dumps(self.image.tolist())}, {json.dumps(flat.tolist())})")
+        self._work()
+
+    def _work(self) -> None:
+        given = self.settings
+        padding = given["padding"]
+        operation = Operation(
+            kind=given["kind"],
+            stride=given["stride"],
+            padding=cast(Padding, int(padding) if padding.isdecimal() else padding),
+            mode=cast(Mode, given["mode"]),
+            dilation=given["dilation"],
+            groups=given["groups"],
+        )
+        image, kernel = as_signal(self.image, self.kernel)
+        try:
+            found = worked(image, kernel, operation).to_dict()
+        except ValueError as error:
+            self._error(str(error))
+            return
+        if image.ndim == 2:
+            found = {**found, **{name: [[row] for row in found[name]] for name in ("output", "gradient")}}
+        ui.run_javascript(f"lab.show({json.dumps(found)})")
+
+    def _error(self, text: str) -> None:
+        ui.run_javascript(f"lab.error({json.dumps(text)})")
+
+
+def grid_of(text: str) -> Array:
+    """Return rows of numbers as a grid of one channel (1, H, W); kernels get an axis more."""
+    rows = [[float(number) for number in row.split()] for row in text.split(";")]
+    return np.array(rows)[None]
+
+
+def as_signal(image: Array, kernel: Array) -> tuple[Array, Array]:
+    """Return grids of one row as signals of one axis; kernels are (O, C, H, W)."""
+    if image.shape[1] == 1 and kernel.shape[2] == 1:
+        return image[:, 0], kernel[:, :, 0]
+    return image, kernel
+
+
+def _resized(grid: Array, axis: int, size: int) -> Array:
+    kept = np.take(grid, range(min(size, grid.shape[axis])), axis=axis)
+    pads = [(0, size - kept.shape[axis] if dim == axis else 0) for dim in range(grid.ndim)]
+    return np.pad(kept, pads)

@@ -1,0 +1,49 @@
+"""`fovea studio`: the network in the browser, live, on this machine alone."""
+
+import secrets
+import socket
+import webbrowser
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+from fovea.errors import MissingDependencyError, StorageError
+
+
+def studio(
+    what: str | Path | None = None,
+    *,
+    port: int = 0,
+    browser: bool = True,
+    ready: Callable[[str], None] = lambda address: None,
+) -> None:
+    """Open the studio on a model file or a run until Ctrl-C: a page of this machine, for whoever has its address.
+
+    `port` 0 takes a free one. `ready` gets the address, with its token, once it answers; `browser` opens it.
+
+    Raises:
+        MissingDependencyError: the extra `studio` is not installed.
+        UsageError, BundleError: there is no such model file.
+        StorageError: the port is taken.
+    """
+    if find_spec("nicegui") is None:
+        raise MissingDependencyError("The studio needs the extra `studio`: pip install 'fovea-cnn[studio]'.")
+    from fovea.studio.app import HOST, serve
+    from fovea.studio.opened import opened
+
+    found = opened(what)
+    with socket.socket() as place:
+        try:
+            place.bind((HOST, port))
+        except OSError as error:
+            raise StorageError(f"The port {port} of {HOST} cannot be used: {error.strerror}.") from None
+        port = place.getsockname()[1]
+    token = secrets.token_urlsafe(24)
+    address = f"http://{HOST}:{port}/?token={token}"
+
+    def answers() -> None:
+        ready(address)
+        if browser:
+            webbrowser.open(address)
+
+    serve(found, token=token, port=port, ready=answers)
