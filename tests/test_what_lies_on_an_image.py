@@ -87,6 +87,29 @@ def test_where_no_image_can_be_read_no_folder_is_made(trained, tmp_path, capsys)
     assert "broken.png" in capsys.readouterr().err and not (tmp_path / "found").exists()
 
 
+def test_all_that_is_found_is_told_whatever_the_number_of_classes(trained):
+    kind, data, result = trained
+    bundle, image = fovea.load(result.model), data / "images" / "00.png"
+    row = bundle.scores(bundle.read(image)[None])[0]
+    (said,) = fovea.predict(bundle, image, **({"min_score": 0.0} if kind == "boxes" else {}))
+    wanted = {"masks": 1, "boxes": int((row[..., 0] >= 0).sum()), "points": 2}[kind]
+    assert len(said.prediction.scores) >= wanted
+    with pytest.raises(fovea.errors.UsageError, match="An ensemble averages"):
+        next(iter(fovea.predict(bundle, image, ensemble=[bundle])))
+
+
+def test_one_thing_in_an_image_is_explained_and_others_are_refused_in_one_line(trained, tmp_path, capsys):
+    kind, data, result = trained
+    command = ["explain", str(result.model), str(data / "images" / "00.png"), "--out", str(tmp_path / "page.html")]
+    if kind != "boxes":  # of which so short a training may find none
+        assert run([*command, "--at", "20,20"]) == 0
+        assert "gradcam at stage" in capsys.readouterr().out
+    wrong = {"masks": ["--object", "1"], "boxes": ["--object", "999"], "points": ["--at", "900,3"]}[kind]
+    assert run([*command, *wrong]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert line.startswith("error: ")
+
+
 def test_a_run_that_is_resumed_stays_as_it_ended(trained):
     _, _, result = trained
     assert fovea.train(resume=result.run).results == result.results

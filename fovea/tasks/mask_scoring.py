@@ -53,7 +53,7 @@ def mask_figures(answers: NDArray[np.uint8], labels: NDArray[np.uint8], names: S
                 **{"iou": float(overlap[i]), "dice": float(twice[i]), "pixels": int(pooled.truth[i])},
                 **{"boundary_f1": by_class(outlines.f1, i), "hd95": by_class(outlines.hd95, i)},
             }
-            for i in seen
+            for i in map(int, seen)
         },
         confusion=confusion.sum(axis=0).tolist(),
     )

@@ -1,10 +1,15 @@
 """Masks as a kind of target."""
 
+import base64
+import io
+
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from fovea import tasks
+from fovea.data.shapes import from_runs, runs_from_text
 from fovea.errors import DataError, UsageError
 from fovea.metrics.masks import VOID
 from fovea.preprocess import Preprocess
@@ -129,3 +134,12 @@ def test_a_loss_of_another_kind_is_refused():
 def test_one_class_is_none():
     with pytest.raises(DataError, match="1 classes"):
         Masks.check_trainable(np.zeros(1), classes=("a",), data="d")
+
+
+def test_a_server_gives_masks_as_pictures_or_as_run_lengths():
+    mask = np.array([[0, 1, 1], [0, 0, 1]], np.uint8)
+    said = MaskPrediction.of(mask, CLASSES)
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(base64.b64decode(said.attached()["png"])))), mask)
+    first, second = said.attached(masks="rle")["rle"]
+    assert (first["label"], first["size"]) == (CLASSES[0], [2, 3])
+    assert np.array_equal(from_runs(runs_from_text(second["counts"]), (2, 3)), mask == 1)

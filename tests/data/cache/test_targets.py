@@ -9,6 +9,7 @@ from fovea.data.dataset import Dataset, Part
 from fovea.data.sources.source import DataSource
 from fovea.errors import DataError
 from fovea.preprocess import VOID, Preprocess
+from fovea.training.inference import part_labels
 
 WIDE, HIGH = 24, 16
 FRAME = Preprocess(size=(12, 12), channels=1, fit="letterbox", mean=(0.5,), std=(0.5,))
@@ -87,3 +88,13 @@ def test_boxes_of_files_that_cannot_be_read_go_with_them(tmp_path):
     found = decode_dataset(Dataset(name="d", parts={"train": part}, classes=("a",), channels=1, task="boxes"), FRAME)
     right = found.parts["train"].labels[:, 0, 3]
     assert len(right) == 29 and right[4] == pytest.approx(5 / 4)
+
+
+def test_masks_stay_in_their_file_while_a_network_learns_them(folder):
+    part = decoded(folder).parts["train"]
+    labels = part_labels(part)
+    assert isinstance(part.labels, np.memmap) and labels.data_ptr() == part.labels.ctypes.data
+    kept = np.fromfile(part.labels.filename, np.uint8)
+    labels[0] += 1  # changes stay in memory
+    assert np.array_equal(np.fromfile(part.labels.filename, np.uint8), kept)
+    assert not np.array_equal(np.asarray(labels[0]), kept.reshape(part.labels.shape)[0])
