@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 
 def to_runs(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Return the run lengths of bool (h, w), outside first, column by column."""
+    """Return the run lengths (R,) int64 of bool (h, w), outside first, column by column."""
     flat = mask.T.ravel()
     ends = np.flatnonzero(np.diff(flat)) + 1
     lengths = np.diff(np.concatenate(([0], ends, [flat.size])))
@@ -13,7 +13,7 @@ def to_runs(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
 
 
 def runs_to_text(runs: NDArray[np.int64]) -> str:
-    """Return run lengths as COCO packs them; undoes `runs_from_text`."""
+    """Return run lengths (R,) int64 as COCO packs them; undoes `runs_from_text`."""
     characters: list[str] = []
     for index, run in enumerate(runs.tolist()):
         value = run - int(runs[index - 2]) if index > 2 else run

@@ -50,7 +50,7 @@ class Spot(NamedTuple):
             raise UsageError(f"`{name}` says what is explained in an image; leave out `target`, `against`, `mistakes`.")
 
     def question(self, bundle: Bundle, x: torch.Tensor, size: tuple[int, int] | None) -> Question:
-        """Return the evidence for what is meant in an image of `size` (H, W), whose input is `x` (1, C, H, W).
+        """Return the evidence for what is meant in an image of `size` (H, W), whose input is `x` (1, C, H, W) float32.
 
         Raises: UsageError where there is nothing such.
         """

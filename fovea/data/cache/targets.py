@@ -42,7 +42,7 @@ def without(part: Part, bad: Bad, bad_files: list[BadFile]) -> Part:
 
 
 def private(rows: NDArray[Any]) -> NDArray[Any]:
-    """Return rows of the cache still as a map of their file, but one that may be written to: changes stay in memory.
+    """Return rows (N, ...) of the cache, uint8, as a map of their file that may be written to: changes stay in memory.
 
     PyTorch takes only such arrays as they are; others it would have to copy, all masks of a part at once.
     """
