@@ -105,7 +105,7 @@ def outline(objects: Objects) -> Region:
     """Return which pixels (H, W) of objects (H, W) int32 have another one, or none, above, below, left or right."""
     around = np.pad(objects, 1)
     sides = (around[:-2, 1:-1], around[2:, 1:-1], around[1:-1, :-2], around[1:-1, 2:])
-    return (objects > 0) & np.any([side != objects for side in sides], axis=0)
+    return np.asarray((objects > 0) & np.any([side != objects for side in sides], axis=0))
 
 
 def _window(region: Region) -> tuple[slice, slice]:

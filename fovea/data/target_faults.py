@@ -137,7 +137,7 @@ def _boxes(dataset: Dataset, progress: Progress | None) -> Targets:
     sides: list[NDArray[np.float64]] = []
     for ((name, image), boxes), size in zip(_labelled(dataset), sizes, strict=True):
         good = boxes[boxes[:, 0] >= 0]
-        faults += [Fault(what, image, name, *said) for what, *said in _box_faults(boxes, size)]
+        faults += [Fault(what, image, name, text, places) for what, text, places in _box_faults(boxes, size)]
         if not len(good):
             faults.append(Fault(NO_BOX, image, name, ""))
         sides.append(np.hstack([good[:, :1], good[:, 3:5] - good[:, 1:3]]).astype(np.float64))

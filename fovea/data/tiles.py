@@ -96,7 +96,7 @@ def cut_mask(mask: NDArray[np.uint8], *, left: int, top: int, size: tuple[int, i
     """Return a window of a mask uint8 (H, W), mirrored beyond its borders: uint8 (h, w)."""
     return mirrored(
         lambda x, y, width, height: mask[y : y + height, x : x + width],
-        mask.shape[:2],  # type: ignore[arg-type]
+        mask.shape[:2],
         left=left,
         top=top,
         size=size,

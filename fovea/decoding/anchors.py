@@ -124,6 +124,7 @@ def _cells(size: tuple[int, int], stride: int) -> tuple[int, int]:
 def _at_a_place(side: int) -> NDArray[np.float32]:
     """Return the nine boxes around 0, 0, (9, 4) float32: x0, y0, x1, y1 in pixels; three scales, ratio by ratio."""
     scales = np.array([int(side * scale) for scale in SCALES], np.float32)
-    heights = np.sqrt(np.array(RATIOS, np.float32))
+    heights: NDArray[np.float32] = np.sqrt(np.array(RATIOS, np.float32))
     h, w = ((ratio[:, None] * scales).ravel() for ratio in (heights, 1 / heights))
-    return np.round(np.stack([-w, -h, w, h], axis=1) / 2)
+    boxes: NDArray[np.float32] = np.stack([-w, -h, w, h], axis=1)
+    return np.asarray((boxes / 2).round())

@@ -106,9 +106,9 @@ class InstanceScores:
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON values."""
-        names = ("way", "truth", "objects", "found", "ap", "ap_interval", "ap50", "ap50_interval")
-        names = (*names, "pq", "pq_interval", "sq", "rq", "per_class")
-        return {name: getattr(self, name) for name in names}
+        found = ("way", "truth", "objects", "found", "ap", "ap_interval", "ap50", "ap50_interval")
+        quality = ("pq", "pq_interval", "sq", "rq", "per_class")
+        return {name: getattr(self, name) for name in (*found, *quality)}
 
 
 def has_instances(found: Dataset) -> bool:
@@ -264,7 +264,7 @@ def _sources(found: Dataset, decoded: Dataset) -> Iterator[DrawnMask]:
             yield next(label for called, label in rest if called == image)
 
 
-def _known(value: float | np.floating[Any]) -> float | None:
+def _known(value: Any) -> float | None:
     return None if np.isnan(value) else float(value)
 
 

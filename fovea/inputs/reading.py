@@ -52,7 +52,7 @@ def _sides(source: Picture) -> tuple[int, int] | None:
     if isinstance(source, Image.Image):
         return source.height, source.width
     if isinstance(source, np.ndarray):
-        return source.shape[:2]  # type: ignore[return-value]
+        return source.shape[:2]
     return upright_size(Path(source) if isinstance(source, str | Path) else source)
 
 

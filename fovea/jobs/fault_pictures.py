@@ -78,7 +78,7 @@ def _stored(label: MaskFile) -> Pixels:
     classes = np.zeros(values.shape, np.uint8)
     for value, index in zip(label.table.values, label.table.classes, strict=True):
         classes[values == value] = index
-    return np.where(known[..., None], painted(classes), np.uint8(WRONG))
+    return np.where(known[..., None], painted(classes), np.array(WRONG, np.uint8))
 
 
 def _side_by_side(image: Pixels, scale: float, label: Any, _: Sequence[Place]) -> Pixels:

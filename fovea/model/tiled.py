@@ -104,7 +104,7 @@ class Asking:
 def said_of(predictor: Predictor, grid: Grid, read: Reading, asking: Asking) -> Said:
     """Return what a network says of an image, its outputs tile by tile when they are asked for."""
     frame, target = cast(Preprocess, predictor.preprocess), predictor.target
-    parts = (grid,)
+    parts: tuple[Grid, ...] = (grid,)
     if joining_of(target).dense:
         parts = tuple(grid.parts(HELD_BYTES // (4 * target.outputs * grid.answered[0])))
     return Said(grid, parts, _outputs(predictor, parts, read, asking), grid.tile[0] / frame.size[0])
@@ -122,7 +122,7 @@ def _outputs(
         outputs = predictor.logits(samples, batch=asking.batch)
         if asking.views.mirrored:
             mirrored = predictor.logits(np.ascontiguousarray(samples[:, :, ::-1]), batch=asking.batch)
-            outputs = (outputs + _unmirrored(predictor, mirrored)) / 2
+            outputs = ((outputs + _unmirrored(predictor, mirrored)) / 2).astype(np.float32)
         yield from outputs
         done += len(some)
         if asking.progress:

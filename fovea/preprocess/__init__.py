@@ -285,7 +285,7 @@ class Preprocess:
                     f"The preprocessing field `{name}` (={given[name]}) must be {value}; no other is known here."
                 )
         try:
-            lists = {name: tuple(given[name]) for name in ("size", "mean", "std")}
+            lists: dict[str, Any] = {name: tuple(given[name]) for name in ("size", "mean", "std")}
             for name in tiles:
                 if type(given[name]) is not int:
                     raise TypeError(f"`{name}` must be a whole number")

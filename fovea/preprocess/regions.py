@@ -172,7 +172,7 @@ class Whole:
 
     def __init__(self, pixels: Pixels) -> None:
         self.pixels = pixels
-        self.size: tuple[int, int] = pixels.shape[:2]  # type: ignore[assignment]
+        self.size: tuple[int, int] = pixels.shape[:2]
         self.bytes = pixels.nbytes
 
     def inside(self, left: int, top: int, width: int, height: int) -> Pixels:
@@ -257,7 +257,7 @@ class LargeTiff:
     @property
     def _row_bytes(self) -> int:
         page = self._page
-        return max(1, page.imagewidth * page.samplesperpixel * page.bitspersample // 8)
+        return max(1, int(page.imagewidth * page.samplesperpixel * page.bitspersample // 8))
 
     def _touched(self, left: int, top: int, width: int, height: int) -> Iterator[int]:
         """Yield the numbers of the segments that a window shares pixels with."""

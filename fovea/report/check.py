@@ -93,7 +93,7 @@ def target_values(
             for fault in own[:SHOWN_FAULTS]
         ]
         kinds.append(FaultKind(what, len(own), shown))
-    first = next(iter(found["classes"].values()), {})
+    first: dict[str, Any] = next(iter(found["classes"].values()), {})
     columns = [name for name in OBJECT_COLUMNS if name in first]
     rows = [_object_row(name, values, columns, found["classes"]) for name, values in found["classes"].items()]
     return {

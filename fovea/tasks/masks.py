@@ -290,11 +290,11 @@ class Masks(OnImage):
         found = cast(MaskPrediction, prediction)
         shown = np.full(frame.size, VOID, np.uint8)
         middle(shown, found.mask)[:] = found.mask
-        sure = None
+        sure: NDArray[np.float32] | None = None
         if found.probabilities is not None:
             steps = np.zeros(frame.size, np.uint8)
             middle(steps, found.mask)[:] = (255 * found.probabilities).round()
-            sure = frame.mask_in_image(steps, size, void=0) / np.float32(255)
+            sure = (frame.mask_in_image(steps, size, void=0) / 255).astype(np.float32)
         return MaskPrediction.of(frame.mask_in_image(shown, size), self.names, probability=sure)
 
     def drawn(self, label: NDArray[Any], image: NDArray[np.uint8]) -> NDArray[np.uint8]:

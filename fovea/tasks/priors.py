@@ -24,8 +24,8 @@ def dimension_clusters(sides: NDArray[np.floating], *, count: int) -> Floats | N
     if len(np.unique(sides, axis=0)) < count:
         return None
     sides = sides[np.argsort(sides.prod(axis=1), kind="stable")]
-    sides = sides[np.unique(np.linspace(0, len(sides) - 1, min(MOST_BOXES, len(sides))).astype(int))]
-    means = sides[((np.arange(count) + 0.5) / count * len(sides)).astype(int)]
+    sides = sides.astype(np.float64)[np.unique(np.linspace(0, len(sides) - 1, min(MOST_BOXES, len(sides))).astype(int))]
+    means: Floats = sides[((np.arange(count) + 0.5) / count * len(sides)).astype(int)]
     owners = np.full(len(sides), -1)
     for _ in range(ROUNDS):
         nearest = shape_overlaps(sides, means).argmax(axis=1)

@@ -46,7 +46,7 @@ class Layers:
         number = 0
         for call in self.tape.calls:
             output = call.outputs[0]
-            alike = output.is_floating_point() and output.ndim > 1 and len(output) == 1 and output.numel()
+            alike = output.dtype.is_floating_point and output.ndim > 1 and len(output) == 1 and output.numel()
             if is_move(call) or not alike:
                 continue
             title = f"{call.path}: {call.title}" if call.path else call.title

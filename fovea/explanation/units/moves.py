@@ -78,7 +78,7 @@ def _origins(call: Call, output: int) -> tuple[NDArray[np.int64], list[Tensor]]:
 
     The operation itself runs on the places, in float64, which holds them exactly.
     """
-    tensors = [t for t in tensors_in((call.args, dict(call.kwargs))) if t.is_floating_point() and source(call, t)]
+    tensors = [t for t in tensors_in((call.args, dict(call.kwargs))) if t.dtype.is_floating_point and source(call, t)]
     named = {id(tensor): number for number, tensor in enumerate(tensors)}
 
     def places(tensor: Tensor) -> Tensor:
@@ -109,7 +109,7 @@ def pointwise(call: Call, index: Index) -> Arithmetic:
 
     def own(tensor: Tensor) -> Tensor:
         spread = tensor.detach().expand(shape)
-        number = spread[index].to(torch.float64) if tensor.is_floating_point() else spread[index]
+        number = spread[index].to(torch.float64) if tensor.dtype.is_floating_point else spread[index]
         found = source(call, tensor)
         if found is None:
             constants[f"weight {len(constants) + 1}" if constants else "weight"] = float(number)
