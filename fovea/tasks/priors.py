@@ -19,20 +19,20 @@ def dimension_clusters(sides: NDArray[np.floating], *, count: int) -> Floats | N
     The distance is 1 less the overlap of boxes with one middle. The first means are quantiles of the boxes by area, so
     that nothing is drawn. None where there are fewer different shapes than clusters.
     """
-    sides = np.asarray(sides, np.float64)
-    sides = sides[(sides > 0).all(axis=1)]
-    if len(np.unique(sides, axis=0)) < count:
+    boxes: Floats = np.asarray(sides, np.float64)
+    boxes = boxes[(boxes > 0).all(axis=1)]
+    if len(np.unique(boxes, axis=0)) < count:
         return None
-    sides = sides[np.argsort(sides.prod(axis=1), kind="stable")]
-    sides = sides.astype(np.float64)[np.unique(np.linspace(0, len(sides) - 1, min(MOST_BOXES, len(sides))).astype(int))]
-    means: Floats = sides[((np.arange(count) + 0.5) / count * len(sides)).astype(int)]
-    owners = np.full(len(sides), -1)
+    boxes = boxes[np.argsort(boxes.prod(axis=1), kind="stable")]
+    boxes = boxes[np.unique(np.linspace(0, len(boxes) - 1, min(MOST_BOXES, len(boxes))).astype(int))]
+    means: Floats = boxes[((np.arange(count) + 0.5) / count * len(boxes)).astype(int)]
+    owners = np.full(len(boxes), -1)
     for _ in range(ROUNDS):
-        nearest = shape_overlaps(sides, means).argmax(axis=1)
+        nearest = shape_overlaps(boxes, means).argmax(axis=1)
         if (nearest == owners).all():
             break
         owners = nearest
-        means = np.stack([sides[owners == i].mean(axis=0) if (owners == i).any() else means[i] for i in range(count)])
+        means = np.stack([boxes[owners == i].mean(axis=0) if (owners == i).any() else means[i] for i in range(count)])
     ordered: Floats = means[np.argsort(means.prod(axis=1), kind="stable")]
     return ordered
 
