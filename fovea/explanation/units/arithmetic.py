@@ -28,11 +28,6 @@ class Term:
     """The value of the pass that it is read from; None for padding."""
     index: Index = ()
 
-    @property
-    def product(self) -> float:
-        """What it adds to a sum."""
-        return self.value if self.weight is None else self.value * self.weight
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Arithmetic:

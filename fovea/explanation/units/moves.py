@@ -20,14 +20,27 @@ from fovea.hooks import tensors_in
 MOVES = (
     *("cat", "stack", "constant_pad_nd", "clone", "_unsafe_view", "_to_copy", "repeat", "roll", "flip", "copy"),
     *("reflection_pad", "replication_pad", "pixel_shuffle", "pixel_unshuffle", "channel_shuffle", "index_select"),
-    *("native_channel_shuffle", "lift_fresh", "detach", "alias", "contiguous", "split", "unbind", "slice", "select"),
+    *(
+        "gather",
+        "native_channel_shuffle",
+        "lift_fresh",
+        "detach",
+        "alias",
+        "contiguous",
+        "split",
+        "unbind",
+        "slice",
+        "select",
+    ),
 )
 """Begin the names of operations that move numbers and change none; those that PyTorch tags as views do so, too."""
 
 
 def is_move(call: Call) -> bool:
     """Say whether a call only puts numbers elsewhere."""
-    return bool(call.tags & {"view", "inplace_view"}) or call.name.startswith(MOVES)
+    if call.name == "as_strided":  # its places are those of the memory
+        return False
+    return bool(call.tags & {"view", "inplace_view"}) or call.name.startswith(MOVES) or call.name == "index"
 
 
 def moved(call: Call, index: Index, output: int = 0) -> Arithmetic:
@@ -91,10 +104,6 @@ def _origins(call: Call, output: int) -> tuple[NDArray[np.int64], list[Tensor]]:
     kwargs.pop("dtype", None)
     if call.name == "constant_pad_nd":
         args = (*args[:2], 0.0)
-    if call.name == "_unsafe_view" or call.name.startswith(("view", "reshape")):
-        args = (args[0].contiguous(), *args[1:])
-    if call.name == "as_strided":
-        args = (torch.as_strided(args[0].new_empty(0), (0,), (1,)), *args[1:])
     made = tensors_in(call.run(*args, **kwargs))[output]
     return made.contiguous().numpy().astype(np.int64) - 1, tensors
 

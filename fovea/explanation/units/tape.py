@@ -5,7 +5,7 @@ it is seen. Tensors are of any shape and dtype. The values are those that the ne
 in place gets a copy of what was there before.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -49,11 +49,6 @@ class Call:
     outputs: tuple[Tensor, ...]
     tags: frozenset[str]
 
-    @property
-    def reads(self) -> list[tuple[Value, Tensor]]:
-        """The values of the pass among its arguments, in order."""
-        return [(self.sources[id(t)], t) for t in tensors_in((self.args, dict(self.kwargs))) if id(t) in self.sources]
-
 
 @dataclass(frozen=True, eq=False)
 class Tape:
@@ -69,12 +64,6 @@ class Tape:
     def output(self) -> Value:
         """What the network answers."""
         return Value(len(self.calls) - 1)
-
-    def within(self, path: str) -> Iterator[Call]:
-        """Yield the calls of a module and of those inside it."""
-        for call in self.calls:
-            if not path or call.path == path or call.path.startswith(f"{path}."):
-                yield call
 
 
 def record(model: nn.Module, x: Tensor) -> Tape:
