@@ -7,7 +7,6 @@ in place gets a copy of what was there before.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any, NamedTuple
 
 import torch
@@ -55,15 +54,12 @@ class Tape:
     """The calls of a pass; the first is the input."""
 
     calls: Sequence[Call]
+    output: Value
+    """What the network answers; of several outputs the first."""
 
     def tensor(self, value: Value) -> Tensor:
         """Return the tensor of a value, of any shape and dtype."""
         return self.calls[value.call].outputs[value.output]
-
-    @cached_property
-    def output(self) -> Value:
-        """What the network answers."""
-        return Value(len(self.calls) - 1)
 
 
 def record(model: nn.Module, x: Tensor) -> Tape:
@@ -81,10 +77,10 @@ def record(model: nn.Module, x: Tensor) -> Tape:
     recorder = _Recorder(x)
     try:
         with torch.no_grad(), watch(model, enter=recorder.enter, leave=recorder.leave), recorder:
-            model(x)
+            answer = tensors_in(model(x))[0]
     finally:
         model.train(training)
-    return Tape(recorder.calls)
+    return Tape(recorder.calls, recorder.value_of(answer))
 
 
 class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -107,6 +103,10 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
         return False  # the compiler, whose import takes seconds, has no part in it
+
+    def value_of(self, tensor: Tensor) -> Value:
+        """Return which value of the pass a tensor of any shape and dtype is."""
+        return self._made[_place(tensor)]
 
     def enter(self, path: str, module: nn.Module, inputs: list[Tensor]) -> None:
         self._running.append(path)
