@@ -46,7 +46,7 @@ if TYPE_CHECKING:  # what `homes` says, for type checkers and editors
     from fovea.model.bundle import load as load
     from fovea.model.weights import build as build
     from fovea.registry import names as names
-    from fovea.studio.start import studio as studio
+    from fovea.studio.start import open_studio as open_studio
     from fovea.tasks.prediction import Prediction as Prediction
 
     __version__: str

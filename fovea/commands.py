@@ -179,7 +179,7 @@ COMMANDS = (
         "[MODEL|RUN]",
         "the network in the browser, live: every layer's maps of any image, each unit with what it sees and how it "
         "comes about; [docs/studio.md](docs/studio.md)",
-        ("fovea.studio.start:studio",),
+        ("fovea.studio.start:open_studio",),
     ),
     Command(
         "errata",

@@ -172,7 +172,7 @@ def test_the_command_line_takes_tiles(trained, tmp_path, capsys):
     assert run(["predict", str(result.model), image, "--tile", "32", "--overlap", "40"]) == 2
     assert "pixels that a tile is answered for" in capsys.readouterr().err
     assert run(["predict", str(result.model), image, "--ensemble", str(result.model)]) == 2
-    assert "does not go with tiles" in capsys.readouterr().err
+    assert "give one model" in capsys.readouterr().err
 
 
 def test_a_file_that_cannot_be_read_does_not_stop_the_rest(trained, tmp_path):

@@ -208,7 +208,6 @@ def test_a_check_looks_at_what_lies_on_the_images(trained, capsys):
         "label {model} {images} --out {out}.csv",
         "trust {model} {data}",
         "evaluate {model} {data} --retrieval",
-        "export {model} --to web --out {out}",
     ],
 )
 def test_what_needs_one_answer_for_a_whole_image_says_so_in_one_line(trained, tmp_path, capsys, command):

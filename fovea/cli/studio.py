@@ -15,6 +15,6 @@ def studio(
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Only print the address.")] = False,
 ) -> None:
     """Open a network in the browser: its layers on any image, each unit with what it sees and how it comes about."""
-    from fovea.studio.start import studio as job
+    from fovea.studio.start import open_studio as job
 
     job(what, port=port, browser=not no_browser, ready=lambda address: remark(f"Studio   {address} (Ctrl-C ends it)"))

@@ -149,6 +149,7 @@ def label(
         nouns=inputs.kind(seen).nouns,
     )
     if page is not None:
+        remove_temporary(page.parent, of=page.name)
         write_sheet(_sheet(result, _pictures(found, [row for row, _ in doubted[:SHOWN]])), page)
     return result
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from fovea.errors import MissingDependencyError, StorageError
 
 
-def studio(
+def open_studio(
     what: str | Path | None = None,
     *,
     port: int = 0,

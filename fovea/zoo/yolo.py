@@ -81,7 +81,7 @@ def _stages(
         UsageError: no `width`.
     """
     if not 0 < width <= WIDEST:
-        raise UsageError(f"`width` (={width:g}) must be above 0 and at most {WIDEST}: it multiplies the channels.")
+        raise UsageError(f"`width` (={width}) must be above 0 and at most {WIDEST}: it multiplies the channels.")
     made: list[nn.Module] = []
     for i, rows in enumerate(table):
         pooled = i and table[i - 1][-1].s == 1 or i == 1

@@ -18,7 +18,9 @@ const view = new AnswerView(config, {
   empty: byId("empty"), found: byId("found"), name: byId("image-name"),
 });
 let last = null; // what is shown now: {found, name, canvas, mirrored}
-const controls = { opacity: byId("opacity"), least: byId("least"), leastTold: byId("least-told"), names: byId("names") };
+const controls = {
+  opacity: byId("opacity"), least: byId("least"), leastTold: byId("least-told"), names: byId("names"),
+};
 const placing = new Placing(config, controls, () => last && present(last));
 
 /** Shows an answer beside its image, and over it where it has a place. */
@@ -137,7 +139,8 @@ function remember(found, name, file) {
   paintPixels(picture, found.pixels, config.preprocess);
   button.append(picture, made("span", "what", inWords(found.answer)), made("span", "dim", name));
   button.type = "button";
-  Object.assign(button.dataset, { name, answer: inWords(found.answer), decoded: JSON.stringify(numbersOf(found.answer)) });
+  const decoded = JSON.stringify(numbersOf(found.answer));
+  Object.assign(button.dataset, { name, answer: inWords(found.answer), decoded });
   button.addEventListener("click", () => showAgain(found, name, file, button));
   const item = made("li");
   item.append(button);
