@@ -52,6 +52,7 @@ def serve(opened: Opened, *, token: str, port: int, ready: Callable[[], None]) -
         log_level="error",
         access_log=False,
         server_header=False,
+        timeout_graceful_shutdown=1,  # an open page keeps its socket
     )
     server = _Server(config, ready)
     server.run()
