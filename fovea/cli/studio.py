@@ -11,7 +11,7 @@ def studio(
     what: Annotated[
         str | None, typer.Argument(metavar="[MODEL|RUN]", help="A model file or a run.", show_default=False)
     ] = None,
-    port: Annotated[int, typer.Option(help="0 takes a free one.")] = 0,
+    port: Annotated[int, typer.Option(help="0 takes a free one.", min=0, max=65535)] = 0,
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Only print the address.")] = False,
 ) -> None:
     """Open a network in the browser: its layers on any image, each unit with what it sees and how it comes about."""

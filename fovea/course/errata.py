@@ -1,7 +1,7 @@
 """Where the slides are wrong: what they print, what is right, and the command that shows it.
 
 Decks go by the first three digits of their file names. A command is typed as it stands; those that name `docs/` want
-the project's folder.
+the project's folder. Of what no command computes, it names the paper.
 """
 
 from dataclasses import asdict, dataclass

@@ -50,7 +50,10 @@ class Guard:
         changes = scope["type"] == "websocket" or scope["method"] not in READS
         if (origin is None and changes) or (origin is not None and origin != f"http://{host}"):
             return PlainTextResponse("Only pages of the studio may ask this.", 403)
-        if int(headers.get("content-length") or 0) > MOST_BYTES:
+        length = headers.get("content-length", "0")
+        if "transfer-encoding" in headers or not length.isdecimal():
+            return PlainTextResponse("A request says how long it is.", 411)
+        if int(length) > MOST_BYTES:
             return PlainTextResponse(f"A request has at most {MOST_BYTES:,} bytes.", 413)
         if self._is_token(_cookie(headers.get("cookie", ""), self.cookie)):
             return None

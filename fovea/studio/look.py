@@ -11,7 +11,7 @@ from nicegui import events, run, ui
 from PIL import Image
 
 from fovea.drawing.mosaic import png
-from fovea.errors import FoveaError
+from fovea.errors import FoveaError, UsageError
 from fovea.model.bundle import Bundle
 from fovea.studio.looking import Looking
 
@@ -98,7 +98,7 @@ class LookRoom:
         try:
             self.looking = await run.io_bound(Looking.at, self.bundle, image, layer=layer)
         except FoveaError as error:
-            ui.notify(str(error), type="negative")
+            ui.notify(f"The image cannot be shown: {error}", type="negative")
             ui.run_javascript("look.answered()")
             return
         self.picture.props(f'src="{_url(png(Image.fromarray(np.squeeze(self._now.drawn))))}"')
@@ -107,8 +107,7 @@ class LookRoom:
         ui.run_javascript(f"look.bars({json.dumps(self._bars())})")
 
     def _bars(self) -> list[tuple[str, float, str]]:
-        assert self.looking is not None  # noqa: S101
-        prediction = self.looking.prediction()
+        prediction = self._now.prediction()
         if not prediction.scores:
             return [(prediction.text, 0.0, "")]
         return [(label, float(share), f"{share:.1%}") for label, share in prediction.scores[:BARS]]
@@ -135,7 +134,8 @@ class LookRoom:
 
     @property
     def _now(self) -> Looking:
-        assert self.looking is not None  # noqa: S101
+        if self.looking is None:
+            raise UsageError("No image is shown yet.")
         return self.looking
 
     def _open(self) -> None:

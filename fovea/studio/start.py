@@ -7,7 +7,7 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
-from fovea.errors import MissingDependencyError, StorageError
+from fovea.errors import MissingDependencyError, StorageError, UsageError
 
 
 def open_studio(
@@ -23,9 +23,11 @@ def open_studio(
 
     Raises:
         MissingDependencyError: the extra `studio` is not installed.
-        UsageError, BundleError: there is no such model file.
+        UsageError, BundleError: there is no such model file, or no such port.
         StorageError: the port is taken.
     """
+    if not 0 <= port <= 65535:
+        raise UsageError(f"`port` (={port}) must be from 0 to 65535.")
     if find_spec("nicegui") is None:
         raise MissingDependencyError("The studio needs the extra `studio`: pip install 'fovea-cnn[studio]'.")
     from fovea.studio.app import HOST, serve

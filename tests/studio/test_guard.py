@@ -124,6 +124,13 @@ def test_a_large_body_is_refused_before_it_is_read():
     assert answer("/", method="POST", content_length="100000000", **OWN, **COOKIE).status == 413
 
 
+@pytest.mark.parametrize(
+    "headers", [{"content_length": "many"}, {"content_length": "-1"}, {"transfer_encoding": "chunked"}]
+)
+def test_a_body_of_unknown_length_is_refused(headers):
+    assert answer("/", method="POST", **headers, **OWN, **COOKIE).status == 411
+
+
 def test_every_answer_keeps_the_page_to_itself():
     headers = answer("/", **COOKIE).headers
     assert "default-src 'self'" in headers["content-security-policy"]
