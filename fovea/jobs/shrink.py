@@ -13,7 +13,6 @@ from fovea.budget import most_threads
 from fovea.compression.planning import chosen, target_of, verdict
 from fovea.compression.steps import Asked, parsed
 from fovea.compression.table import Row, Table, check_max_drop, table_of
-from fovea.custom import custom_name, custom_network
 from fovea.data.sources.source import Reading, reads_data
 from fovea.display import Display
 from fovea.drawing.chain import draw_chain
@@ -21,7 +20,7 @@ from fovea.errors import DropError, FoveaError, UsageError
 from fovea.exporting.library import check_installed
 from fovea.layers import copied
 from fovea.model.bundle import Bundle, load
-from fovea.model.container import read_header
+from fovea.model.opening import own_network
 from fovea.runs.chain.chain import Chain, Settings
 from fovea.runs.chain.kept import SUFFIX, Kept, named
 from fovea.runs.chain.material import Material, material_of
@@ -282,11 +281,7 @@ def _own(network: nn.Module | str | None, path: Path) -> nn.Module | None:
     """Return a user's own network. Raises: UsageError where its code does not give one."""
     if not isinstance(network, str):
         return network
-    named = custom_name(network)
-    if named is None:
-        raise UsageError(f"`network` (={network}) must be the code of your own network, as file.py:Net.")
-    card, _ = read_header(path)
-    return custom_network(*named, classes=card.target.outputs, c_in=card.preprocess.channels)
+    return own_network(network, path)
 
 
 def _others(asked: Sequence[Asked], **others: tuple[Path, ...]) -> dict[str, tuple[Path, ...]]:

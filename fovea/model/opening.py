@@ -8,6 +8,8 @@ from fovea.errors import MissingDependencyError, UsageError
 from fovea.model.container import EXPORTED, is_exported
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from fovea.model.predictor import Predictor
 
 _PROVIDERS = {"cpu": ["CPUExecutionProvider"], "cuda": ["CUDAExecutionProvider", "CPUExecutionProvider"]}
@@ -32,6 +34,23 @@ def open_model(path: str | Path, *, device: str = "auto") -> "Predictor":
     from fovea.model.bundle import load
 
     return load(path, device=device)
+
+
+def own_network(code: str, path: Path) -> "nn.Module":
+    """Return a user's own network, `file.py:Net`, built as the model file `path` of it needs.
+
+    Raises:
+        UsageError: it is no such code, or it does not give a network.
+        BundleError: the file cannot be read.
+    """
+    from fovea.custom import custom_name, custom_network
+    from fovea.model.container import read_header
+
+    named = custom_name(code)
+    if named is None:
+        raise UsageError(f"`network` (={code}) must be the code of your own network, as file.py:Net.")
+    card, _ = read_header(path)
+    return custom_network(*named, classes=card.target.outputs, c_in=card.preprocess.channels)
 
 
 def check_engine(path: Path) -> None:

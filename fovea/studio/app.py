@@ -5,41 +5,25 @@ from collections.abc import Callable
 from pathlib import Path
 
 import uvicorn
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from nicegui import app as pages
 from nicegui import ui
 
 from fovea.studio.guard import Guard
-from fovea.studio.lab import LabRoom
-from fovea.studio.look import LookRoom
 from fovea.studio.opened import Opened
+from fovea.studio.rooms import ROOMS, Room
 
 HOST = "127.0.0.1"
 STATIC = Path(__file__).parent / "static"
-ROOMS = {"/": "Look", "/lab": "Convolution lab"}
 
 
 def create_app(opened: Opened, *, token: str, port: int) -> Guard:
     """Return the application of one studio."""
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     pages.add_static_files("/static", STATIC)
-
-    @ui.page("/", title="Look - fovea studio")
-    async def look() -> None:
-        _frame("/", opened)
-        if opened.bundle is None:
-            ui.label("No network is open: start the studio with a model file, as `fovea studio model.safetensors`.")
-            return
-        await LookRoom(opened.bundle).build()
-
-    @ui.page("/lab", title="Convolution lab - fovea studio")
-    async def lab() -> None:
-        _frame("/lab", opened)
-        await LabRoom().build()
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it looks at every object there is, PyTorch's deprecated ones too
-        ui.run_with(app, title="fovea studio", show_welcome_message=False, dark=None, tailwind=False)
+    for room in ROOMS:
+        _page(room, opened)
+    ui.run_with(app, title="fovea studio", show_welcome_message=False, dark=None, tailwind=False)
     return Guard(app, token=token, port=port)
 
 
@@ -55,7 +39,10 @@ def serve(opened: Opened, *, token: str, port: int, ready: Callable[[], None]) -
         timeout_graceful_shutdown=1,  # an open page keeps its socket
     )
     server = _Server(config, ready)
-    server.run()
+    with warnings.catch_warnings():
+        # as it starts, it looks at every object there is, PyTorch's deprecated ones too
+        warnings.filterwarnings("ignore", category=FutureWarning, module="nicegui")
+        server.run()
 
 
 class _Server(uvicorn.Server):
@@ -69,12 +56,21 @@ class _Server(uvicorn.Server):
             self._ready()
 
 
-def _frame(here: str, opened: Opened) -> None:
+def _page(room: Room, opened: Opened) -> None:
+    """Give a room its address."""
+
+    @ui.page(room.path, title=f"{room.name} - fovea studio")
+    async def page(request: Request) -> None:
+        _frame(room, opened)
+        await room.enter(opened, dict(request.query_params)).build()
+
+
+def _frame(here: Room, opened: Opened) -> None:
     """Lay out what all rooms have: the style, and the way to the other rooms."""
     ui.add_head_html('<link rel="stylesheet" href="/static/studio.css">')
     with ui.element("nav").classes("rooms").props('aria-label="Rooms"'):
-        for path, name in ROOMS.items():
-            link = ui.link(name, path)
-            if path == here:
+        for room in ROOMS:
+            link = ui.link(room.name, room.path)
+            if room is here:
                 link.props('aria-current="page"')
         ui.label(opened.name or "no network").classes("what")

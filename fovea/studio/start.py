@@ -13,17 +13,20 @@ from fovea.errors import MissingDependencyError, StorageError, UsageError
 def open_studio(
     what: str | Path | None = None,
     *,
+    network: str | None = None,
     port: int = 0,
     browser: bool = True,
     ready: Callable[[str], None] = lambda address: None,
 ) -> None:
-    """Open the studio on a model file or a run until Ctrl-C: a page of this machine, for whoever has its address.
+    """Open the studio on a model file, a run, an exported network or data until Ctrl-C: a page of this machine, for
+    whoever has its address.
 
-    `port` 0 takes a free one. `ready` gets the address, with its token, once it answers; `browser` opens it.
+    `network` is the code of a user's own network, as `file.py:Net`. `port` 0 takes a free one. `ready` gets the
+    address, with its token, once it answers; `browser` opens it.
 
     Raises:
         MissingDependencyError: the extra `studio` is not installed.
-        UsageError, BundleError: there is no such model file, or no such port.
+        UsageError, BundleError: there is no such thing, or no such port.
         StorageError: the port is taken.
     """
     if not 0 <= port <= 65535:
@@ -33,7 +36,7 @@ def open_studio(
     from fovea.studio.app import HOST, serve
     from fovea.studio.opened import opened
 
-    found = opened(what)
+    found = opened(what, network=network)
     with socket.socket() as place:
         try:
             place.bind((HOST, port))

@@ -23,9 +23,11 @@ def address(tmp_path_factory):
     save_bundle(model, bundle.model, bundle.card)
     command = [sys.executable, "-m", "fovea", "studio", str(model), "--no-browser"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as studio:
-        yield re.search(r"http://\S+", studio.stderr.readline())[0]
-        studio.terminate()
-        studio.stderr.close()
+        try:
+            yield re.search(r"http://\S+", studio.stderr.readline())[0]
+        finally:
+            studio.terminate()
+            studio.stderr.close()
 
 
 @pytest.fixture(scope="module")

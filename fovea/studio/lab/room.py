@@ -4,6 +4,7 @@ Images are (C, H, W), kernels (C_out, C, H, W), float64.
 """
 
 import json
+from collections.abc import Mapping
 from typing import Any, cast
 
 import numpy as np
@@ -11,6 +12,8 @@ from nicegui import events, ui
 
 from fovea.reference.padding import Array, Mode, Padding
 from fovea.reference.worked import KINDS, Operation, worked
+from fovea.studio.elements import select
+from fovea.studio.opened import Opened
 
 MODES = ("zero", "reflect", "replicate", "circular")
 PADDINGS = ("valid", "same", "full", "1", "2", "3")
@@ -34,7 +37,7 @@ EXAMPLES: dict[str, tuple[str, str]] = {
 class LabRoom:
     """One page of the room."""
 
-    def __init__(self) -> None:
+    def __init__(self, opened: Opened, state: Mapping[str, str]) -> None:
         self._take(next(iter(EXAMPLES)))
         self.settings: dict[str, Any] = {
             "kind": "correlation",
@@ -79,13 +82,13 @@ class LabRoom:
         self._draw()
 
     def _settings(self) -> None:
-        self._select("Example", list(EXAMPLES), lambda text: self._example(text))
-        self._select("Operation", list(KINDS), lambda text: self._set("kind", text))
-        self._select("Stride", ["1", "2", "3", "4"], lambda text: self._set("stride", int(text)))
-        self._select("Padding", list(PADDINGS), lambda text: self._set("padding", text))
-        self._select("Padded with", list(MODES), lambda text: self._set("mode", text))
-        self._select("Dilation", ["1", "2", "3"], lambda text: self._set("dilation", int(text)))
-        self._select("Groups", ["1", "2", "3", "4"], lambda text: self._set("groups", int(text)))
+        select("Example", list(EXAMPLES), lambda text: self._example(text))
+        select("Operation", list(KINDS), lambda text: self._set("kind", text))
+        select("Stride", ["1", "2", "3", "4"], lambda text: self._set("stride", int(text)))
+        select("Padding", list(PADDINGS), lambda text: self._set("padding", text))
+        select("Padded with", list(MODES), lambda text: self._set("mode", text))
+        select("Dilation", ["1", "2", "3"], lambda text: self._set("dilation", int(text)))
+        select("Groups", ["1", "2", "3", "4"], lambda text: self._set("groups", int(text)))
         for label, change in {
             "Rows": ("image", 1),
             "Columns": ("image", 2),
@@ -95,15 +98,6 @@ class LabRoom:
             "Kernels": ("kernel", 0),
         }.items():
             self._number(label, *change)
-
-    def _select(self, label: str, options: list[str], chosen: Any) -> None:
-        with ui.element("label"):
-            ui.label(label)
-            with ui.element("select").classes("plain").props(f'aria-label="{label}"') as select:
-                for option in options:
-                    with ui.element("option").props(f'value="{option}"'):
-                        ui.label(option)
-            select.on("change", lambda event: chosen(str(event.args)), js_handler="(e) => emit(e.target.value)")
 
     def _number(self, label: str, grid: str, axis: int) -> None:
         with ui.element("label"):

@@ -3,7 +3,7 @@
 import base64
 import binascii
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,9 +13,10 @@ from PIL import Image
 from fovea.drawing.mosaic import png
 from fovea.errors import FoveaError, UsageError
 from fovea.model.bundle import Bundle
-from fovea.studio.looking import Looking
+from fovea.studio.elements import MOST_UPLOAD, button, png_url
+from fovea.studio.look.looking import Looking
+from fovea.studio.opened import Opened
 
-MOST_UPLOAD = 20_000_000
 SIDE = 560
 """Pixels of the page that the longer side of small maps takes."""
 BARS = 8
@@ -31,14 +32,17 @@ aria-label="Maps of the open layer; arrow keys move from unit to unit, Enter ope
 class LookRoom:
     """One page of the room, with the image that its user looks at."""
 
-    def __init__(self, bundle: Bundle) -> None:
-        self.bundle = bundle
+    def __init__(self, opened: Opened, state: Mapping[str, str]) -> None:
+        self.opened = opened
         self.looking: Looking | None = None
         self.strip: list[ui.element] = []
         self.buttons: list[ui.element] = []
 
     async def build(self) -> None:
         """Lay the page out, and look at a first image."""
+        if self.opened.bundle is None:
+            ui.label("No network is open: start the studio with a model file, as `fovea studio model.safetensors`.")
+            return
         ui.add_head_html('<script src="/static/look.js"></script>')
         with ui.element("main").classes("room"):
             with ui.element("section").props('aria-label="Image"'):
@@ -59,6 +63,13 @@ class LookRoom:
         ui.run_javascript("look.begin(); look.pad();")
         await self._show(first_sample(self.bundle))
 
+    @property
+    def bundle(self) -> Bundle:
+        """The network that is looked at."""
+        if self.opened.bundle is None:
+            raise UsageError("No network is open.")
+        return self.opened.bundle
+
     def _image(self) -> None:
         H, W = (*self.bundle.preprocess.shape, 1)[1:3]
         ui.html("<h2>The image, as the network takes it</h2>", sanitize=False)
@@ -70,9 +81,7 @@ class LookRoom:
         ui.upload(label="An image file", auto_upload=True, max_file_size=MOST_UPLOAD, on_upload=self._uploaded).props(
             'accept="image/*" flat bordered'
         ).style("width:100%")
-        with ui.element("button").classes("plain").props('type="button"') as camera:
-            ui.label("Camera")
-        camera.on("click", js_handler="() => look.camera()")
+        button("Camera").on("click", js_handler="() => look.camera()")
         if max(H, W) <= SMALL:
             ui.html(
                 '<h2 style="margin-top:1rem">Or draw</h2><canvas id="pad" width="200" height="200" '
@@ -87,9 +96,7 @@ class LookRoom:
         self.row = ui.element("div").classes("strip").props('role="group" aria-label="Layers"')
         with ui.row().style("align-items:baseline; gap:0.6rem"):
             self.title = ui.label().style("font-weight:700")
-            self.more = ui.element("button").classes("plain").props('type="button"').on("click", self._next_maps)
-            with self.more:
-                ui.label("More maps")
+            self.more = button("More maps", self._next_maps)
         ui.html(MAPS, sanitize=False)
         self.words = ui.label().classes("soft")
 
@@ -101,7 +108,7 @@ class LookRoom:
             ui.notify(f"The image cannot be shown: {error}", type="negative")
             ui.run_javascript("look.answered()")
             return
-        self.picture.props(f'src="{_url(png(Image.fromarray(np.squeeze(self._now.drawn))))}"')
+        self.picture.props(f'src="{png_url(png(Image.fromarray(np.squeeze(self._now.drawn))))}"')
         self._strip()
         self._open()
         ui.run_javascript(f"look.bars({json.dumps(self._bars())})")
@@ -130,7 +137,7 @@ class LookRoom:
                             ui.label(layer.title)
                             ui.label(" x ".join(map(str, layer.shape))).classes("soft")
         for image, layer in zip(self.strip, looking.layers.all, strict=True):
-            image.props(f'src="{_url(looking.small(layer))}"')
+            image.props(f'src="{png_url(looking.small(layer))}"')
 
     @property
     def _now(self) -> Looking:
@@ -150,7 +157,7 @@ class LookRoom:
         self.more.set_visibility(mosaic.count < mosaic.shape[0])
         for number in range(len(self.buttons)):
             self.buttons[number].props(f'aria-pressed="{str(number == looking.layer).lower()}"')
-        ui.run_javascript(f"look.map({json.dumps(_url(looking.picture()))}, {[width, height]}, {scale})")
+        ui.run_javascript(f"look.map({json.dumps(png_url(looking.picture()))}, {[width, height]}, {scale})")
 
     def _choose_layer(self, number: int) -> None:
         self._now.open_layer(number)
@@ -244,7 +251,3 @@ def _place(args: Any) -> tuple[int, int]:
         return int(args["x"]), int(args["y"])
     except (KeyError, TypeError, ValueError):
         return (-1, -1)
-
-
-def _url(content: bytes) -> str:
-    return "data:image/png;base64," + base64.b64encode(content).decode()

@@ -1,0 +1,1 @@
+"""The room "Convolution lab": one operation on a small grid."""

@@ -1,0 +1,1 @@
+"""The room "Look": every layer of the network on any image."""

@@ -1,0 +1,42 @@
+"""The table of rooms: the address of each, its name, and the class that lays its page out.
+
+A room is a class with the method `build`; it is made anew for each page, from what the studio was opened with and the
+state that its address asks for, as `/lab?stride=2`. Its module is imported when the room is first entered.
+"""
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import NamedTuple, Protocol, cast
+
+from fovea.studio.opened import Opened
+
+
+class Page(Protocol):
+    """One page of a room, for one browser."""
+
+    def __init__(self, opened: Opened, state: Mapping[str, str]) -> None: ...
+
+    async def build(self) -> None:
+        """Lay the page out, and show what its state asks for."""
+
+
+class Room(NamedTuple):
+    """A row of the table."""
+
+    path: str
+    name: str
+    module: str
+    """Below `fovea.studio`."""
+    page: str
+    """The class in it."""
+
+    def enter(self, opened: Opened, state: Mapping[str, str]) -> Page:
+        """Return a new page of this room."""
+        kind = cast(type[Page], getattr(import_module(f"fovea.studio.{self.module}"), self.page))
+        return kind(opened, state)
+
+
+ROOMS = (
+    Room("/", "Look", "look.room", "LookRoom"),
+    Room("/lab", "Convolution lab", "lab.room", "LabRoom"),
+)
