@@ -3,13 +3,14 @@
 What takes long to import is imported where it is needed: the first page does not wait for it.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fovea.errors import UsageError
 from fovea.model.container import is_exported, read_header
 from fovea.model.opening import check_engine, own_network
+from fovea.studio.passes import Passes
 
 if TYPE_CHECKING:
     from fovea.model.bundle import Bundle
@@ -36,6 +37,10 @@ class Opened:
     """A name, folder, archive or manifest, as `fovea train` takes it."""
     folder: Path = field(default_factory=Path.cwd)
     """The folder that the studio was started in."""
+    passes: Passes = field(default_factory=Passes)
+    """Those of the images that are looked at, over all pages."""
+    _untouched: "Bundle | None" = field(default=None, init=False)
+    """What copies are made of: it never runs, and has no hooks at any time."""
 
     def load(self) -> None:
         """Read the network, where there is one.
@@ -49,6 +54,16 @@ class Opened:
         from fovea.model.bundle import load
 
         self.bundle = load(self.model, model=own_network(self.code, self.model) if self.code else None)
+        self._untouched = shared(self.bundle)
+
+    def own_bundle(self) -> "Bundle":
+        """Return the network for one page: the same tensors, and hooks that no other page sees.
+
+        Raises: UsageError where none is open.
+        """
+        if self.bundle is None:
+            raise UsageError("No network is open.")
+        return shared(self._untouched or self.bundle)
 
     def inside(self, text: str) -> Path:
         """Return a path that a page asks for, where it lies in the folder of the studio or in its data.
@@ -63,6 +78,13 @@ class Opened:
         if not path.exists():
             raise UsageError(f"There is no `{text}` in the folder that the studio was started in.")
         return path
+
+
+def shared(bundle: "Bundle") -> "Bundle":
+    """Return a bundle with a copy of the network that shares its tensors."""
+    from fovea.layers import sharing
+
+    return replace(bundle, model=sharing(bundle.model))
 
 
 def found(what: str | Path | None, *, network: str | None = None) -> Opened:
