@@ -43,5 +43,6 @@ class Room(NamedTuple):
 
 ROOMS = (
     Room("/", "Look", "look.room", "LookRoom"),
+    Room("/explain", "Explain", "explain.room", "ExplainRoom"),
     Room("/lab", "Convolution lab", "lab.room", "LabRoom"),
 )
