@@ -6,7 +6,7 @@ from fovea.explanation.trust.curves import Areas
 from fovea.explanation.trust.result import mean_curve
 from fovea.explanation.trust.table import Trust
 
-NOTE = "One image is an anecdote: `fovea trust` judges a method by many."
+NOTE = "One image is an anecdote: the command fovea trust judges a method by many."
 
 
 def believed(trust: Trust) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 from fovea.explanation.explained import Explanation
+from fovea.explanation.trust.badge import Badges
 from fovea.inputs.interface import Stored
 from fovea.jobs.explain import explain_sample
 from fovea.model.bundle import Bundle
@@ -21,6 +22,8 @@ class Shown(NamedTuple):
     """(H, W, C) uint8"""
     answer: str
     """Empty for the network's own."""
+    badges: Badges = {}
+    """What `fovea trust` has found of the methods on it."""
 
 
 def own_answer(bundle: Bundle, sample: Stored, place: int = 0) -> str:
@@ -45,7 +48,7 @@ def panel(shown: Shown, form: Form, work: Watched) -> dict[str, Any]:
         Stopped: it is not wanted any more.
     """
     answer = shown.answer or ("" if form.at or form.number else own_answer(shown.bundle, shown.sample))
-    return _drawn(explain_sample(shown.bundle, shown.sample, form.wish(answer, work)))
+    return _drawn(explain_sample(shown.bundle, shown.sample, form.wish(answer, work)._replace(badges=shown.badges)))
 
 
 def _drawn(explanation: Explanation) -> dict[str, Any]:
@@ -62,5 +65,6 @@ def _drawn(explanation: Explanation) -> dict[str, Any]:
         "title": place.question,
         "words": ", ".join([place.method.title, *layer, f"{place.seconds:.2f} s", *figures]),
         "colours": "orange speaks for it, blue against" if place.method.signed else "bright speaks for it",
+        "checks": place.badge.said,
         "bars": bars(explanation.prediction),
     }

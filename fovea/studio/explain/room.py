@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Mapping
+from functools import cached_property
 from itertools import islice
 from typing import Any
 
 from nicegui import events, ui
 
 from fovea.errors import FoveaError, UsageError
+from fovea.explanation.trust.badge import Badges, find_badges
 from fovea.inputs.interface import Stored
 from fovea.jobs.trust_sample import trust_sample
 from fovea.model.bundle import Bundle, load
@@ -142,13 +144,19 @@ class ExplainRoom:
         form, sample = self.form, self._shown
         if form.beside == "network" and not form.second:
             raise UsageError("Choose the second network: model files of the folder that the studio was started in.")
-        shown = [Shown(self.bundle, sample, form.answer)]
+        shown = [Shown(self.bundle, sample, form.answer, self._badges)]
         if form.beside == "answer":
-            shown.append(Shown(self.bundle, sample, form.other or own_answer(self.bundle, sample, place=1)))
+            shown.append(shown[0]._replace(answer=form.other or own_answer(self.bundle, sample, place=1)))
         elif form.beside == "network":
             other = self._second(form.second)
             shown.append(Shown(other, other.read(self.column.source), form.other))
         return [panel(each, form, work) for each in shown]
+
+    @cached_property
+    def _badges(self) -> Badges:
+        """What a result of `fovea trust` in the studio's folder, or beside the model file, says of the methods."""
+        model = self.opened.model
+        return {} if model is None else find_badges(model, (self.opened.folder, model.parent))[0]
 
     @property
     def _shown(self) -> Stored:

@@ -123,7 +123,8 @@
     if (page.offered.placed) frame.append(cross(frame, panel.size));
     const bars = make("div", { id: `explain-bars-${number}` });
     return make("figure", {}, frame,
-      make("figcaption", {}, make("b", {}, panel.title), make("p", {}, panel.words), make("p", { class: "soft" }, panel.colours), bars));
+      make("figcaption", {}, make("b", {}, panel.title), make("p", {}, panel.words), make("p", { class: "soft" }, panel.colours),
+        ...panel.checks.map(([words, passed]) => make("p", { class: passed ? "passed" : "failed" }, `${passed ? "\u2713" : "\u2717"} ${words}`)), bars));
   };
 
   const curve = (name, lines) => {
@@ -142,7 +143,8 @@
       svg.append(line);
     });
     const names = Object.keys(lines).map((who, number) => make("span", { class: `name${number}` }, who));
-    return make("figure", { class: "curve" }, make("figcaption", {}, name, " ", ...names), svg);
+    const scale = make("p", { class: "soft" }, `from 0 to 100 % of the pixels; from ${low.toFixed(2)} to ${high.toFixed(2)}`);
+    return make("figure", { class: "curve" }, make("figcaption", {}, name, " ", ...names), svg, scale);
   };
 
   window.explain = {
@@ -176,7 +178,7 @@
     },
     indices(names) {
       if (!names.length) {
-        by("explain-indices").replaceChildren(make("p", { class: "soft" }, "There is no index in this folder; `fovea index` makes one."));
+        by("explain-indices").replaceChildren(make("p", { class: "soft" }, "There is no index in this folder; the command fovea index makes one."));
         return;
       }
       const select = options(make("select", { class: "plain" }), names.map((name) => [name, name]), names[0]);
@@ -203,7 +205,7 @@
     },
     panels(panels) {
       by("explain-panels").replaceChildren(...panels.map(picture));
-      if (panels.length > 1) panels.forEach((panel, number) => image.bars(panel.bars.slice(0, 3), `explain-bars-${number}`));
+      if (page.form.beside === "network") panels.forEach((panel, number) => image.bars(panel.bars.slice(0, 3), `explain-bars-${number}`));
     },
     trust(found) {
       const head = make("tr", {}, ...found.heads.map((text) => make("th", { scope: "col" }, text)));
