@@ -10,15 +10,16 @@
   // places the blocks: x runs along the network, y up, z across; sides are logarithms of the numbers of units
   const laid = () => {
     let x = 0;
+    const dense = Math.min(1, 10 / space.blocks.length);  // many blocks stand closer
     const made = space.blocks.map((block) => {
       const [C, H, W] = block.shape;
-      const thick = 0.5 + 0.7 * Math.log2(C);
+      const thick = 0.5 + 0.7 * dense * Math.log2(C);
       const one = { block, x, thick, high: log(H) / 2, wide: log(W) / 2 };
-      x += thick + 1.6;
+      x += thick + 0.6 + dense;
       return one;
     });
-    made.forEach((one) => { one.x -= (x - 1.6) / 2; });
-    return { made, length: Math.max(1, x - 1.6) };
+    made.forEach((one) => { one.x -= (x - 0.6 - dense) / 2; });
+    return { made, length: Math.max(1, x - 0.6 - dense) };
   };
 
   const projection = (length, width, height) => {
