@@ -55,8 +55,8 @@ TOPICS = (
         name="vgg",
         title="VGG: only 3 x 3",
         text=(
-            "Blocks of 3 x 3 convolutions and 2 x 2 pooling, 11 to 19 layers. Three 3 x 3 see as far as one 7 x 7, with "
-            "27 weights for 49 and two more ReLUs.",
+            "Blocks of 3 x 3 convolutions and 2 x 2 pooling, 11 to 19 layers. Three 3 x 3 see as far as one 7 x 7, "
+            "with 27 weights for 49 and two more ReLUs.",
             "Deep ones did not train from scratch; their first layers began with those of a shallower one.",
         ),
         tries=("Find the layer with most parameters, and the one with most numbers.",),
@@ -120,7 +120,8 @@ TOPICS = (
         ),
         tries=("Measure a plain and a residual network of 20 layers: the same counts.",),
         notice=(
-            "Training error of 20 and 56 layers: plain 51.7 and 72.5 %, residual 32.1 and 36.3 % after a short training.",
+            "Training error of 20 and 56 layers: plain 51.7 and 72.5 %, residual 32.1 and "
+            "36.3 % after a short training.",
         ),
         pictures=(measured("Residual networks.", "resnet18", "plain18", "resnet50", "cifar_resnet20"),),
         links=(

@@ -97,8 +97,8 @@ TOPICS = (
         name="one-by-one",
         title="1 x 1 convolutions",
         text=(
-            "A kernel of one cell mixes the channels of each pixel: a small dense layer used everywhere. It changes the "
-            "number of channels at little cost; bottlenecks of Inception, ResNet and MobileNet are made of it.",
+            "A kernel of one cell mixes the channels of each pixel: a small dense layer used everywhere. It changes "
+            "the number of channels at little cost; bottlenecks of Inception, ResNet and MobileNet are made of it.",
             "Network in network put such layers after each convolution, and ended in the mean of each map instead of "
             "dense layers.",
         ),

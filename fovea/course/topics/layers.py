@@ -77,13 +77,14 @@ TOPICS = (
         name="global-pooling",
         title="Global pooling",
         text=(
-            "The mean of a whole map, one number for each channel, in place of flattening. The dense layer behind it is "
-            "small, any image size fits, and less is learnt by heart.",
+            "The mean of a whole map, one number for each channel, in place of flattening. The dense layer behind it "
+            "is small, any image size fits, and less is learnt by heart.",
             "Network in network and GoogLeNet began it; almost every network since ends so.",
         ),
         tries=("Compare the heads of VGG-16 and ResNet-18.",),
         notice=(
-            "VGG-16 has 102,760,448 weights in its first dense layer alone, ResNet-18 513,000 parameters in its only one.",
+            "VGG-16 has 102,760,448 weights in its first dense layer alone, ResNet-18 513,000 "
+            "parameters in its only one.",
         ),
         pictures=(
             Picture(
@@ -166,8 +167,8 @@ TOPICS = (
         name="batch-norm",
         title="Batch normalisation",
         text=(
-            "Over a batch each channel is moved to mean 0 and scaled to variance 1, then scaled by gamma and shifted by "
-            "beta, which are learnt. Gamma = sigma and beta = mu give back what was there.",
+            "Over a batch each channel is moved to mean 0 and scaled to variance 1, then scaled by gamma and shifted "
+            "by beta, which are learnt. Gamma = sigma and beta = mu give back what was there.",
             "In use running means replace those of the batch: the layer behaves differently in training and in use. "
             "Then it is a fixed scale and shift, which can be folded into the convolution before it (`fovea shrink`).",
         ),

@@ -1,4 +1,5 @@
-"""How networks learn: gradients through layers, optimisers, rates, initial weights, data, and the lectures' examples."""
+"""How networks learn: gradients through layers, optimisers, rates, initial weights, data, "
+"and the lectures' examples."""
 
 from fovea.course.topic import Picture, Topic, grid, lab, look, network, train
 
@@ -144,8 +145,8 @@ TOPICS = (
         name="augmentation",
         title="Augmentation",
         text=(
-            "Flipped, shifted, cropped and recoloured copies are new examples for nothing: the network learns what does "
-            "not matter. Only what leaves the label true may be done: a mirrored 3 is no 3.",
+            "Flipped, shifted, cropped and recoloured copies are new examples for nothing: the network learns what "
+            "does not matter. Only what leaves the label true may be done: a mirrored 3 is no 3.",
         ),
         tries=("Start a training and open its preview: the images as the network gets them.",),
         notice=("Deck 000: 84.5 instead of 73.5 % on CIFAR-10.",),
@@ -219,8 +220,8 @@ TOPICS = (
         name="pretrained",
         title="Pre-trained networks",
         text=(
-            "Features learnt on ImageNet serve other tasks: keep the body, replace the head, train that alone or all of "
-            "it gently. It needs far fewer images.",
+            "Features learnt on ImageNet serve other tasks: keep the body, replace the head, train that alone or all "
+            "of it gently. It needs far fewer images.",
             "Or take the last features as a description of the image, for retrieval or another classifier.",
         ),
         tries=("`fovea train DATA --from MODEL` begins with the weights of another model.",),

@@ -1,6 +1,6 @@
 """Why networks convolve: images as numbers, what dense layers cost, where the idea comes from, what it is used for."""
 
-from fovea.course.topic import Picture, Topic, explain, grid, label, lab, look, network, train
+from fovea.course.topic import Picture, Topic, explain, grid, lab, label, look, network, train
 
 BAR = "0 0 0 0 0 0 0; 0 0 1 0 0 0 0; 0 0 1 0 0 0 0; 0 0 1 0 0 0 0; 0 0 0 0 0 0 0"
 BAR_MOVED = "0 0 0 0 0 0 0; 0 0 0 0 1 0 0; 0 0 0 0 1 0 0; 0 0 0 0 1 0 0; 0 0 0 0 0 0 0"
@@ -91,7 +91,7 @@ TOPICS = (
         pictures=(
             Picture(
                 kind="filter",
-                caption="A photograph, and what a cell of one direction answers at each place: red above, blue below 0.",
+                caption="A photograph, and what cells of one direction answer: red above 0, blue below.",
                 settings={"kernel": "sobel-x"},
                 choices={"kernel": ("sobel-x", "sobel-y", "prewitt-x", "prewitt-y", "laplace")},
             ),

@@ -30,9 +30,9 @@ TOPICS = (
         name="filter-response",
         title="Images that excite a filter",
         text=(
-            "Begin with noise and change the image, by gradients, so that one filter answers more and more: the picture "
-            "that comes out shows what it looks for. Early filters make stripes and colours, late ones textures and "
-            "parts.",
+            "Begin with noise and change the image, by gradients, so that one filter answers more and more: the "
+            "picture that comes out shows what it looks for. Early filters make stripes and colours, late ones "
+            "textures and parts.",
         ),
         tries=("`fovea explain MODEL --show maximise` draws them.",),
         notice=("Without something that keeps images smooth, noise that no eye understands excites them most.",),
@@ -50,8 +50,8 @@ TOPICS = (
         name="grad-cam",
         title="Grad-CAM: where a class comes from",
         text=(
-            "Weigh each map of a late layer by how much it matters to the class, the mean of its gradient, add them and "
-            "keep what is above 0: a coarse picture of where the class was found.",
+            "Weigh each map of a late layer by how much it matters to the class, the mean of its gradient, add them "
+            "and keep what is above 0: a coarse picture of where the class was found.",
             "Such maps may deceive. `fovea trust` measures whether they point at what the network used.",
         ),
         tries=("Compare two classes of one image.", "Compare a late and an early layer."),

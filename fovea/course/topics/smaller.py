@@ -31,8 +31,9 @@ TOPICS = (
         name="sharing",
         title="Shared and quantised weights",
         text=(
-            "Let the weights of a layer share a few values: 32 values need 5 bits for each weight and a short table. Or "
-            "put them on an even grid of 256 levels, which integer arithmetic can compute with, or on powers of two.",
+            "Let the weights of a layer share a few values: 32 values need 5 bits for each weight and a short table. "
+            "Or put them on an even grid of 256 levels, which integer arithmetic can compute "
+            "with, or on powers of two.",
         ),
         tries=("Compare the ways.",),
         notice=("With integers a processor is faster too (docs/int8.md).",),
@@ -43,8 +44,9 @@ TOPICS = (
         name="binary-weights",
         title="Binary weights",
         text=(
-            "Only the signs, times one factor for each filter: the mean of the absolute weights is the best one. Twenty "
-            "to thirty times smaller; trained so from the beginning, it costs accuracy that depends on the network.",
+            "Only the signs, times one factor for each filter: the mean of the absolute weights is the best one. "
+            "Twenty to thirty times smaller; trained so from the beginning, it costs accuracy "
+            "that depends on the network.",
         ),
         tries=("See the factor.",),
         notice=("The factor 0.38 is the mean size of the nine weights.",),
