@@ -34,6 +34,7 @@ class LookRoom:
 
     def __init__(self, opened: Opened, state: Mapping[str, str]) -> None:
         self.opened = opened
+        self.state = state
         self.looking: Looking | None = None
         self.strip: list[ui.element] = []
         self.buttons: list[ui.element] = []
@@ -62,6 +63,21 @@ class LookRoom:
         await ui.context.client.connected()
         ui.run_javascript("look.begin(); look.pad();")
         await self._show(first_sample(self.bundle))
+        self._enter(self.state.get("layer", ""), self.state.get("unit", ""))
+
+    def _enter(self, layer: str, unit: str) -> None:
+        """Open the layer and the unit that the address asks for; what there is not is told."""
+        if self.looking is None or not (layer or unit):
+            return
+        try:
+            number, place = self.looking.asked(layer or str(self.looking.layer), unit)
+        except UsageError as error:
+            ui.notify(str(error))
+            return
+        if place is not None:
+            self._go(number, place)
+        else:
+            self._choose_layer(number)
 
     @property
     def bundle(self) -> Bundle:
