@@ -303,6 +303,15 @@ def copied(model: nn.Module) -> nn.Module:
     return copy.deepcopy(model, {id(tensor): tensor.detach().clone() for tensor in computed(model)})
 
 
+def sharing(model: nn.Module) -> nn.Module:
+    """Return a copy of a network that shares its tensors, of any shape and dtype; hooks on one see none of the other.
+
+    So several threads can look at what a network does, each at a copy of its own.
+    """
+    shared = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
+    return copy.deepcopy(model, {**shared, **{id(tensor): tensor.detach() for tensor in computed(model)}})
+
+
 def computed(model: nn.Module) -> Iterator[Tensor]:
     """Yield the tensors, of any shape and dtype, that modules keep as attributes and that hang in a graph."""
     for module in model.modules():
