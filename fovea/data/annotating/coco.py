@@ -106,9 +106,10 @@ class CocoLabels:
     def _name(self, classes: Sequence[str]) -> None:
         """Let the file have a category for each class, or one whose keypoints are the names."""
         if self._kind == "points":
-            if self.classes and self.classes != tuple(classes):
-                raise DataError(f"`{self.file.name}` has other points: {shortened(', '.join(self.classes))}.")
-            if not self.classes:
+            names = self.classes
+            if names and names != tuple(classes):
+                raise DataError(f"`{self.file.name}` has other points: {shortened(', '.join(names))}.")
+            if not names:
                 self._categories.append(
                     {"id": self._free_category(), "name": "object", "keypoints": list(classes), "skeleton": []}
                 )

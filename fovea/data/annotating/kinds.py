@@ -9,10 +9,12 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from fovea import tasks
 from fovea.data.shapes import from_runs, runs_from_text
 from fovea.data.sources.annotations.lists import MOST_POINTS
 from fovea.errors import DataError, UsageError, shortened
 from fovea.fields import is_number
+from fovea.tasks.number import Number
 from fovea.tasks.wording import PLAIN
 from fovea.texts import composed, in_cell, shown
 
@@ -45,6 +47,11 @@ class Kind(NamedTuple):
     """How many names there must be."""
 
     @property
+    def several(self) -> bool:
+        """Whether an image has several labels."""
+        return tasks.kind(self.task).several
+
+    @property
     def lies_on_image(self) -> bool:
         """Whether it has places in the image."""
         return self.suffix == ".json"
@@ -73,7 +80,7 @@ def class_names(texts: Sequence[str], kind: str) -> tuple[str, ...]:
             raise UsageError(f"`{shortened(name)}` is too long, or has characters that nobody sees; name it otherwise.")
         if found.suffix == ".csv" and in_cell(name) != name:
             raise UsageError(f"`{shortened(name)}` in a list would be computed by a spreadsheet; name it otherwise.")
-        if kind == "labels" and PLAIN.separator in name:
+        if found.several and PLAIN.separator in name:
             raise UsageError(f"`{shortened(name)}` has `{PLAIN.separator}`, which stands between two labels.")
     return names
 
@@ -186,7 +193,7 @@ KINDS: Mapping[str, Kind] = {
     "classes": Kind("classes", ".csv", "classes", _class),
     "labels": Kind("labels", ".csv", "labels", _labels),
     "grade": Kind("grade", ".csv", "grades, the lowest first", _class, least=2),
-    "number": Kind("number", ".csv", "", _number),
+    Number.name: Kind(Number.name, ".csv", "", _number),
     "boxes": Kind("boxes", ".json", "classes", _boxes),
     "polygons": Kind("masks", ".json", "classes", _polygons),
     "brush": Kind("masks", ".json", "classes", _covered),

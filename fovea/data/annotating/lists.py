@@ -28,7 +28,7 @@ class ListedLabels:
 
     def __init__(self, file: Path, kind: Kind) -> None:
         """Read what is there. Raises: DataError for a file that is no such list."""
-        self.file, self._several = file, kind.task == "labels"
+        self.file, self._several = file, kind.several
         self._header: list[str] = []
         self._rows: dict[str, dict[str, str]] = {}
         self._seen: tuple[int, int] | None = None
