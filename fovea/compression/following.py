@@ -18,9 +18,8 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
 from fovea.compression.recording import Call, Recording, Step
-from fovea.compression.resizing import Resizing, Side, resizing_of
+from fovea.compression.resizing import Resizing, Side, channel_axis, resizing_of
 from fovea.hooks import tensors_in
-from fovea.layers import PaddedChannels
 
 COPIES = {"clone", "_to_copy", "detach", "alias", "lift_fresh", "lift_fresh_copy", "contiguous"}
 ELEMENTWISE = {"hardswish", "log_sigmoid_forward", "_prelu_kernel", "rsub"}
@@ -176,8 +175,8 @@ class _Follower:
     # -- layers
 
     def _layer(self, call: Call) -> None:
-        x, y, layer = call.inputs[0], call.outputs[0], call.module
-        axis = x.ndim - 1 if isinstance(layer, nn.Linear) else 1
+        x, layer = call.inputs[0], call.module
+        axis = channel_axis(layer, x.ndim)
         resizing = cast(Resizing, self._kind(call))
         vector = None
         if (numbers := self.numbers.get(id(x))) is not None:
@@ -191,12 +190,9 @@ class _Follower:
         if "in" in sides and (parts := getattr(layer, "groups", 1)) > 1:
             self.parts |= {(call.path, "in"): parts, (call.path, "out"): parts}
             self.divisions += [(f"`{call.path}`", made[side].reshape(parts, -1)) for side in ("in", "out")]
-        if isinstance(layer, PaddedChannels):
-            middle = torch.zeros(x.shape[1], dtype=torch.int32) if vector is None else vector
-            out = torch.cat([made["pad"][: layer.before], middle, made["pad"][layer.before :]])
-        else:
-            out = made["out" if "out" in made else "each"]
-        self._mark(y, out, axis=axis)
+        read_here = torch.zeros(x.shape[axis], dtype=torch.int32) if vector is None else vector
+        for output, along in zip(call.outputs, resizing.made(layer, made, read_here), strict=False):
+            self._mark(output, along, axis=axis)
 
     # -- operations
 
