@@ -13,7 +13,7 @@ from fovea.budget import INPUT
 from fovea.data.sources.source import Reading, reads_data
 from fovea.display import Display
 from fovea.errors import UsageError
-from fovea.evaluation.instances import InstanceScores, has_instances, measure_instances
+from fovea.evaluation.instances import InstanceScores, has_instances, measure_instances, singling_of
 from fovea.evaluation.outcome import Outcome
 from fovea.evaluation.parts import DecodedPart, decoded_part, outcome_of, source_for
 from fovea.evaluation.result import Evaluation
@@ -126,6 +126,7 @@ def _instances(
         display.note(f"single objects are not told apart: it would take {excess}")
         return None
     data = {"found": part.found, "decoded": part.decoded} if given else {}
+    singling = singling_of(part.found, singling) if given else singling
     counter = display.counter("telling objects apart")
     return measure_instances(outcome, predictor.preprocess, singling, **data, progress=counter)
 
