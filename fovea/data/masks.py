@@ -81,8 +81,8 @@ class ObjectFile:
 
     Else they are those of VOC: the numbers, 255 where it is not known.
     """
-    classes: tuple[int, ...] = ()
-    """Those that have objects; empty for all but one called background."""
+    counted: tuple[int, ...] = ()
+    """The classes that have objects; empty for all but one called background."""
 
     def objects(self, mask: Mask) -> TrueObjects:
         """Return the objects of a mask (h, w). Raises: ImageError for a file that cannot be read or does not fit."""
@@ -95,7 +95,7 @@ class ObjectFile:
         counts = np.zeros((len(values), VOID + 1), np.int64)
         np.add.at(counts, (numbers.ravel(), mask.ravel()), 1)
         classes = counts.argmax(axis=1)
-        there = np.isin(classes, self.classes) if self.classes else classes != VOID
+        there = np.isin(classes, self.counted) if self.counted else classes != VOID
         if not self.by_id:
             there &= (values > 0) & (values != VOID)
         table = np.where(there, np.cumsum(there), 0).astype(np.int32)
@@ -118,7 +118,7 @@ class MaskFile:
     @property
     def counted(self) -> tuple[int, ...] | None:
         """The classes that have objects, empty for all but one called background; None where they are not known."""
-        return None if self.objects is None else self.objects.classes
+        return None if self.objects is None else self.objects.counted
 
     def true_objects(self) -> TrueObjects:
         """Return its objects; errors as `read`, and ValueError where none are known."""

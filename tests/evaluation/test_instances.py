@@ -128,7 +128,7 @@ def test_objects_in_a_file_beside_the_mask_are_scored_as_drawn_ones(tmp_path):
     numbers[2:10, 2:10], numbers[2:10, 10:16], numbers[2:10, 16:18], numbers[12:14, 2:20] = 1001, 1002, 1, 2001
     Image.fromarray(mask).save(tmp_path / "mask.png")
     Image.fromarray(numbers).save(tmp_path / "numbers.png")
-    objects = ObjectFile(tmp_path / "numbers.png", by_id=True, classes=(1,))
+    objects = ObjectFile(tmp_path / "numbers.png", by_id=True, counted=(1,))
     labels = np.empty(1, object)
     labels[0] = MaskFile(tmp_path / "mask.png", Table((0, 1, 2), (0, 1, 2)), objects)
     part = Part(labels=labels, names=("a.png",), pixels=np.zeros((1, *SIZE, 1), np.uint8))

@@ -112,7 +112,7 @@ def _objects(masks: Sequence[Path], names: Sequence[str]) -> list[ObjectFile | N
         kind = next((end for end in CITY_MASKS if mask.name.endswith(end)), "")
         if kind:
             objects = ObjectFile(
-                mask.with_name(mask.name.removesuffix(kind) + "_instanceIds.png"), by_id=True, classes=counted
+                mask.with_name(mask.name.removesuffix(kind) + "_instanceIds.png"), by_id=True, counted=counted
             )
         else:
             objects = ObjectFile(mask.parent.parent / "SegmentationObject" / mask.name)
