@@ -5,7 +5,7 @@ belongs to the smaller one. What was found has the mean probability of its pixel
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -119,10 +119,8 @@ def has_instances(found: Dataset) -> bool:
 
 def singling_of(found: Dataset, singling: Singling) -> Singling:
     """Return how objects are told apart, those of the classes of which a data set with objects has any."""
-    if singling.classes:
-        return singling
     counted = sorted({index for label in _labels(found) for index in label.counted or ()})
-    return replace(singling, classes=tuple(found.classes[index] for index in counted))
+    return singling.usually_of([found.classes[index] for index in counted])
 
 
 def _labels(found: Dataset) -> list[Any]:
