@@ -113,6 +113,23 @@ class Looking:
             while channel >= self.first + self.mosaic.count:
                 self.first += self.mosaic.count
 
+    def asked(self, layer: str, unit: str) -> tuple[int, Index | None]:
+        """Return the layer that is named by its number or title, and the unit of it that is written as `0,5,7`.
+
+        Raises:
+            UsageError: there is no such layer or unit.
+        """
+        found = [one.number for one in self.layers.all if layer in (str(one.number), one.title)]
+        if not found:
+            raise UsageError("There is no such layer in this network.")
+        if not unit:
+            return found[0], None
+        shape, numbers = self.layers.all[found[0]].shape, unit.split(",")
+        fits = len(numbers) == len(shape) and all(text.strip().isdecimal() and len(text) < 9 for text in numbers)
+        if not fits or any(int(text) >= size for text, size in zip(numbers, shape, strict=True)):
+            raise UsageError(f"A unit of this layer is written with {len(shape)} numbers below {list(shape)}.")
+        return found[0], tuple(int(text) for text in numbers)
+
     def unit(self, unit: Index) -> dict[str, Any]:
         """Return all that the page shows of a unit of the open layer."""
         layer = self.open

@@ -75,6 +75,21 @@ class LookRoom:
         await client.connected()
         ui.run_javascript(f"look.begin(); space.begin({json.dumps('space' in self.state)})")
         await self.column.begin(self.state)
+        self._enter(self.state.get("layer", ""), self.state.get("unit", ""))
+
+    def _enter(self, layer: str, unit: str) -> None:
+        """Open the layer and the unit that the address asks for; what there is not is told."""
+        if self.looking is None or not (layer or unit):
+            return
+        try:
+            number, place = self.looking.asked(layer or str(self.looking.layer), unit)
+        except UsageError as error:
+            ui.notify(str(error))
+            return
+        if place is not None:
+            self._go(number, place)
+        else:
+            self._choose_layer(number)
 
     def _leave(self) -> None:
         """Let the pass go; a page that comes back has it made anew."""
