@@ -35,7 +35,8 @@ class Neighbours:
         """Return the nearest to an image, a path, the bytes of a file or an array, as JSON values."""
         found = self.searcher.nearest_to(self.searcher.embedder.bundle.read(source))
         index = self.searcher.index
-        said = f"{len(index):,} images by {index.maker.where}, {index.metric}. {self.missing}".strip()
+        seen = f"{len(index):,} images, as the network sees them {index.maker.where}; distances are {index.metric}."
+        said = f"{seen} {self.missing}".strip()
         return {"said": said, "found": [self._shown(each) for each in found]}
 
     def _shown(self, each: Found) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from fovea.explanation.explained import Explanation
+from fovea.explanation.explained import Explanation, Place
 from fovea.explanation.trust.badge import Badges
 from fovea.inputs.interface import Stored
 from fovea.jobs.explain import explain_sample
@@ -64,7 +64,13 @@ def _drawn(explanation: Explanation) -> dict[str, Any]:
         "size": [W, H],
         "title": place.question,
         "words": ", ".join([place.method.title, *layer, f"{place.seconds:.2f} s", *figures]),
-        "colours": "orange speaks for it, blue against" if place.method.signed else "bright speaks for it",
+        "colours": _meaning(place),
         "checks": place.badge.said,
         "bars": bars(explanation.prediction),
     }
+
+
+def _meaning(place: Place) -> str:
+    if not place.found.values.any():
+        return "The map is empty: nothing speaks for it here."
+    return "orange speaks for it, blue against" if place.method.signed else "bright speaks for it"
