@@ -138,6 +138,12 @@ class Steering:
         self.trainer.stand_still(waited)
 
     @property
+    def state(self) -> dict[str, Any]:
+        """What who steers should know of it, as JSON values."""
+        asked = {name: getattr(self.recipe, name) for name in CHANGEABLE}
+        return {"paused": self.pauses, "refused": self.refused, "asked": asked}
+
+    @property
     def recipe(self) -> Recipe:
         """The recipe as the next step goes by it."""
         recipe = self.trainer.recipe
