@@ -198,6 +198,15 @@ else:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
+def file_stamp(path: Path) -> tuple[int, int] | None:
+    """Return what changes whenever a file is written by `write_atomically`; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_ino
+
+
 def remove_temporary(folder: Path, *, of: str = "") -> None:
     """Remove what a killed `write_atomically` left in `folder`, of the file of that name where one is given."""
     for file in folder.glob(f".{glob.escape(of[:200]) + '.' if of else ''}*{TEMPORARY}"):
