@@ -66,6 +66,10 @@ class Run:
         """What the training shows to whoever looks."""
         return self.folder / "live.safetensors"
 
+    def snapshot(self, step: int) -> Path:
+        """Return the path of the network as it was after a step, where it was asked for."""
+        return self.folder / f"step-{step:06}.safetensors"
+
     @property
     def lock(self) -> Path:
         """Held by the process that trains; empty."""

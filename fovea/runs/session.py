@@ -74,7 +74,7 @@ class Session:
         self.outcomes: list[Outcome] = []
         self.reference: Reference | None = None
         self.interruption = Interruption(display)
-        self.steering = Steering(run, trainer, display=display, check=self._check)
+        self.steering = Steering(run, trainer, display=display, check=self._check, snap=self._snap)
         self.live = Live(run, trainer, self.steering)
         self.recipe = trainer.recipe  # as it was begun
         self.began_at = self.saved_at = time.monotonic()
@@ -228,6 +228,12 @@ class Session:
     def _save_checkpoint(self) -> None:
         save_checkpoint(self.run.last, self.trainer)
         self.saved_at = time.monotonic()
+
+    def _snap(self) -> None:
+        """Write the network as it is beside the run's bundle, under the number of its last step."""
+        path = self.run.snapshot(self.trainer.clock.total_steps)
+        save_bundle(path, self.trainer.evaluated_model, self._card([]))
+        self.display.note(f"snapshot: {path}")
 
     def _check(self, recipe: Recipe) -> None:
         """Raise UsageError where the network cannot go on by a recipe that was changed."""

@@ -43,5 +43,6 @@ class Room(NamedTuple):
 
 ROOMS = (
     Room("/", "Look", "look.room", "LookRoom"),
+    Room("/train", "Train", "train.room", "TrainRoom"),
     Room("/lab", "Convolution lab", "lab.room", "LabRoom"),
 )
