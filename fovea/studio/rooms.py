@@ -44,5 +44,6 @@ class Room(NamedTuple):
 ROOMS = (
     Room("/", "Look", "look.room", "LookRoom"),
     Room("/explain", "Explain", "explain.room", "ExplainRoom"),
+    Room("/train", "Train", "train.room", "TrainRoom"),
     Room("/lab", "Convolution lab", "lab.room", "LabRoom"),
 )
