@@ -44,6 +44,11 @@ def write_python(
     *,
     arguments: Mapping[str, object] | None = None,
 ) -> Path:
-    """Write `as_python` to a file, and return where it is. Raises: as there; StorageError where it cannot be written."""
+    """Write `as_python` to a file, and return where it is.
+
+    Raises:
+        UsageError: as there.
+        StorageError: the file cannot be written.
+    """
     write_atomically(Path(out), as_python(model, input_shape, arguments=arguments).encode())
     return Path(out)

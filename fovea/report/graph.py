@@ -21,7 +21,10 @@ class Box:
     x: float
     y: float
     """Its upper left corner."""
+    path: str
+    """Of the layer or module, in full."""
     name: str
+    """The path, shortened to the width of the box."""
     detail: str
     """Its type and the shape that it hands on."""
     note: str
@@ -63,6 +66,7 @@ def drawn(measurement: Measurement, depth: int | None = None) -> Drawing:
         Box(
             x=round(place.x - width / 2, 1),
             y=_top(place),
+            path=row.path,
             name=shortened(name, fitting),
             detail=shortened(_detail(row), fitting + 2),
             note="\n".join(_note(measurement, row)),

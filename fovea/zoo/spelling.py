@@ -15,6 +15,7 @@ from fovea.zoo.letters import CLOSED, OPENED, Word, read
 _SUMS = (operator.add, operator.iadd, torch.add)
 _RELU = (F.relu, torch.relu, "relu", "relu_")
 _FLAT = (torch.flatten, "flatten")
+_OVER_MAPS = ("((2, 3),)", "([2, 3],)", "((-2, -1),)", "([-2, -1],)")
 Found = tuple[Word, ...]
 
 
@@ -106,12 +107,7 @@ def _words(node: fx.Node, model: nn.Module) -> list[Word]:
         return [Word("R")]
     if node.target in _FLAT:
         return []
-    if node.target in ("mean", torch.mean) and tuple(node.args[1:2]) in (
-        ((2, 3),),
-        ([2, 3],),
-        ((-2, -1),),
-        ([-2, -1],),
-    ):
+    if node.target in ("mean", torch.mean) and str(node.args[1:2]) in _OVER_MAPS:
         return [Word("G")]
     raise UsageError(f"The network has no letters: there is none for its operation `{node.name}`.")
 
