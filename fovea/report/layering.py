@@ -86,10 +86,16 @@ def _with_bends(widths: Sequence[float], edges: Sequence[Edge], *, bend: float) 
     return graph
 
 
-def _rows(count: int, edges: Iterable[Edge]) -> list[int]:
+def _rows(count: int, edges: Sequence[Edge]) -> list[int]:
     rows = [0] * count
     for source, target in sorted(edges, key=lambda edge: edge[1]):
         rows[target] = max(rows[target], rows[source] + 1)
+    users: dict[int, list[int]] = {}
+    for source, target in edges:
+        users.setdefault(source, []).append(target)
+    fed = {target for _, target in edges}
+    for source in users.keys() - fed:  # what gets nothing stands right above the first that needs it
+        rows[source] = min(rows[target] for target in users[source]) - 1
     return rows
 
 

@@ -43,5 +43,6 @@ class Room(NamedTuple):
 
 ROOMS = (
     Room("/", "Look", "look.room", "LookRoom"),
+    Room("/network", "Network", "network.room", "NetworkRoom"),
     Room("/lab", "Convolution lab", "lab.room", "LabRoom"),
 )
