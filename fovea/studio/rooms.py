@@ -42,8 +42,9 @@ class Room(NamedTuple):
 
 
 ROOMS = (
+    Room("/train", "Train", "train.room", "TrainRoom"),
     Room("/", "Look", "look.room", "LookRoom"),
     Room("/explain", "Explain", "explain.room", "ExplainRoom"),
-    Room("/train", "Train", "train.room", "TrainRoom"),
+    Room("/network", "Network", "network.room", "NetworkRoom"),
     Room("/lab", "Convolution lab", "lab.room", "LabRoom"),
 )
