@@ -39,4 +39,5 @@ class Room(NamedTuple):
 ROOMS = (
     Room("/", "Look", "look.room", "LookRoom"),
     Room("/lab", "Convolution lab", "lab.room", "LabRoom"),
+    Room("/course", "Course", "course.room", "CourseRoom"),
 )
