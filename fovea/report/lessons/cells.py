@@ -76,7 +76,7 @@ def coarser_kernel(settings: Settings) -> Drawn:
     way = settings["way"]
     made = coarser(KERNEL, way)
     error = float(np.linalg.norm(made - KERNEL) / np.linalg.norm(KERNEL))
-    words = f"{way}: {len(np.unique(made))} different values, {int((made == 0).sum())} zeros, {error:.0%} off."
+    words = f"{way}: {len(np.unique(made.round(9)))} different values, {int((made == 0).sum())} zeros, {error:.0%} off."
     grids: Sequence[tuple[str, list[list[Cell]]]] = [
         ("as it was", shaded(KERNEL)),
         (way, shaded(made, largest=float(np.abs(KERNEL).max()))),
