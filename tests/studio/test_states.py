@@ -62,11 +62,11 @@ def test_a_layer_is_asked_for_by_number_or_title_and_a_unit_by_its_place():
     from seeded_bundles import seeded_bundle
 
     from fovea.errors import UsageError
+    from fovea.studio.examples import example
     from fovea.studio.look.looking import Looking
-    from fovea.studio.look.room import first_sample
 
     bundle = seeded_bundle(architecture="lenet5", channels=1, size=32)
-    looking = Looking.at(bundle, first_sample(bundle))
+    looking = Looking(bundle, bundle.read(example("digit 2")))
     title = looking.layers.all[1].title
     assert looking.asked("1", "") == looking.asked(title, "") == (1, None)
     assert looking.asked(title, "0,5,7") == (1, (0, 5, 7))
