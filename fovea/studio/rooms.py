@@ -47,4 +47,5 @@ ROOMS = (
     Room("/explain", "Explain", "explain.room", "ExplainRoom"),
     Room("/network", "Network", "network.room", "NetworkRoom"),
     Room("/lab", "Convolution lab", "lab.room", "LabRoom"),
+    Room("/course", "Course", "course.room", "CourseRoom"),
 )
