@@ -18,6 +18,8 @@ class Opened:
     name: str = ""
     """What is open, for people."""
     bundle: Bundle | None = None
+    model: Path | None = None
+    """The file that the network is in."""
     run: Path | None = None
     """The folder of the run that the network is of."""
     exported: Path | None = None
@@ -57,12 +59,15 @@ def opened(what: str | Path | None, *, network: str | None = None) -> Opened:
     run = Run(path)
     if path.is_dir() and (run.recipe.exists() or run.model.exists()):
         return Opened(
-            name=path.resolve().name, bundle=_loaded(run.model, network) if run.model.exists() else None, run=path
+            name=path.resolve().name,
+            bundle=_loaded(run.model, network) if run.model.exists() else None,
+            model=run.model if run.model.exists() else None,
+            run=path,
         )
     if is_exported(path):
         return Opened(name=path.name, exported=path)
     if path.suffix == ".safetensors":
-        return Opened(name=path.stem, bundle=_loaded(path, network))
+        return Opened(name=path.stem, bundle=_loaded(path, network), model=path)
     if str(what) not in NAMES and not path.exists():
         raise UsageError(f"There is no model file, run, or data `{what}`; the data sets are {', '.join(NAMES)}.")
     return Opened(name=path.name, data=str(what))

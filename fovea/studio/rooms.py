@@ -38,5 +38,6 @@ class Room(NamedTuple):
 
 ROOMS = (
     Room("/", "Look", "look.room", "LookRoom"),
+    Room("/label", "Label", "label.room", "LabelRoom"),
     Room("/lab", "Convolution lab", "lab.room", "LabRoom"),
 )
