@@ -20,7 +20,7 @@ STAGE = """<div class="progress"><progress id="label-progress" max="1" value="0"
 KEYS = """<details id="label-help"><summary>Keys</summary><p id="label-keys"></p></details>"""
 
 
-def setting(labelling: Labelling, asked: Asked) -> dict[str, Any]:
+def setting(labelling: Labelling, asked: Asked, proposes: bool) -> dict[str, Any]:
     """Return what the script is told before the first image, and when there is one more class."""
     return {
         "kind": labelling.name,
@@ -28,6 +28,6 @@ def setting(labelling: Labelling, asked: Asked) -> dict[str, Any]:
         "classes": labelling.classes,
         "keys": list(LETTERS[: len(labelling.classes)]),
         "colours": [f"rgb({r},{g},{b})" for r, g, b in colours(labelling.classes)],
-        "file": labelling.kept.file.name,
+        "proposes": proposes,
         "address": asked.address,
     }

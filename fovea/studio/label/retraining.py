@@ -2,7 +2,8 @@
 
 import subprocess
 import sys
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from fovea.data.annotating.kinds import kind_named
@@ -24,6 +25,12 @@ class Retraining:
     """Its folder."""
     process: "subprocess.Popen[bytes]"
     log: Path
+    began: float = field(default_factory=time.monotonic)
+
+    @property
+    def seconds(self) -> float:
+        """How long ago it was started."""
+        return time.monotonic() - self.began
 
     @property
     def model(self) -> Path:

@@ -9,7 +9,7 @@ from nicegui import background_tasks, events, run, ui
 
 from fovea.data.annotating.covered import label_of, mask_of
 from fovea.data.annotating.proposals import proposed
-from fovea.errors import FoveaError, UsageError
+from fovea.errors import FoveaError, UsageError, shortened
 from fovea.jobs.predict import predict
 from fovea.model.bundle import Bundle
 from fovea.preprocess import VOID
@@ -23,6 +23,8 @@ from fovea.studio.label.page import KEYS, STAGE, setting
 from fovea.studio.label.shown import mask_url, picture_of
 from fovea.studio.opened import Opened
 
+TOLD = 120
+"""Characters of what the network says."""
 POLL_S = 1.0
 """How often is asked whether a training has ended."""
 
@@ -38,6 +40,7 @@ class LabelRoom:
         self.proposal: Any = None
         self.ordering = Ordering()
         self._found: Labelling | None = None
+        self.touched = False
         self._gone = False
 
     async def build(self) -> None:
@@ -97,7 +100,7 @@ class LabelRoom:
                     self.order_told = ui.label().classes("soft").props('aria-live="polite"')
                 self._training()
         ui.on("label", self._event)
-        ui.run_javascript(f"label.begin({json.dumps(setting(self.labelling, self.asked))})")
+        ui.run_javascript(f"label.begin({json.dumps(setting(self.labelling, self.asked, self.proposes))})")
 
     def _steps(self) -> None:
         with ui.element("div").classes("steps"):
@@ -160,24 +163,32 @@ class LabelRoom:
 
     async def _propose(self, row: int) -> None:
         found, bundle = self.labelling, self.bundle
-        if bundle is None or not beginning.proposes(bundle, found.name) or found.label is not None:
+        if bundle is None or not self.proposes or found.label is not None:
             return
-        said = await run.io_bound(lambda: next(iter(predict(bundle, [found.file], batch=1))))
-        if row != found.row or said is None or said.prediction is None or self._gone:
+        file = found.file
+        said = await run.io_bound(lambda: next(iter(predict(bundle, [file], batch=1))))
+        if row != found.row or said is None or self._gone:
             return
-        size = found.size
-        self.proposal = proposed(found.name, said.prediction, found.classes, size)
-        shown = mask_url(mask_of(self.proposal, found.classes, size)) if self._brushes else self.proposal
-        ui.run_javascript(f"label.propose({row}, {json.dumps(shown)}, {json.dumps(said.prediction.text[:200])})")
+        shown, text = None, said.error
+        if said.prediction is not None:
+            size, text = found.size, shortened(said.prediction.text, most=TOLD)
+            self.proposal = proposed(found.name, said.prediction, found.classes, size)
+            shown = mask_url(mask_of(self.proposal, found.classes, size)) if self._brushes else self.proposal
+        ui.run_javascript(f"label.propose({row}, {json.dumps(shown)}, {json.dumps(text)})")
+
+    @property
+    def proposes(self) -> bool:
+        """Whether the network says something of the kind that is labelled."""
+        return beginning.proposes(self.bundle, self.labelling.name)
 
     async def _event(self, event: events.GenericEventArguments) -> None:
         """Do what the page asks for, where it looks at the image that it asks for."""
         args = event.args if isinstance(event.args, dict) else {}
-        what, found = args.get("do"), self.labelling
-        if args.get("image") != found.row:
+        what, found, row = str(args.get("do")), self.labelling, args.get("image")
+        if not isinstance(row, int) or row not in range(len(found.order)):
             return
         try:
-            shows = self._done(str(what), args)
+            shows = self._done(what, args) if row == found.row else self._late(what, args, row)
         except FoveaError as error:
             ui.run_javascript(f"label.refuse({json.dumps(str(error))})")
             shows = True
@@ -186,9 +197,17 @@ class LabelRoom:
         else:
             ui.run_javascript(f"label.kept({json.dumps(self._counts())})")
 
+    def _late(self, what: str, args: Mapping[str, Any], row: int) -> bool:
+        """Keep what was said of an image that the page has left since; return False, as nothing is shown anew."""
+        if what == "give":
+            self.labelling.give(args.get("label"), row=row)
+        elif what == "paint":
+            self.labelling.paint(args.get("path"), radius=args.get("radius"), label=args.get("label"), row=row)
+        return False
+
     def _done(self, what: str, args: Mapping[str, Any]) -> bool:
         """Do one thing; return whether the page has to show an image anew."""
-        found = self.labelling
+        found, self.touched = self.labelling, True
         match what:
             case "give":
                 found.give(args.get("label"))
@@ -203,7 +222,7 @@ class LabelRoom:
                 found.give(self.proposal)
             case "class":
                 found.add_class(str(args.get("name"))[:1000])
-                ui.run_javascript(f"label.classes({json.dumps(setting(found, self.asked))})")
+                ui.run_javascript(f"label.classes({json.dumps(setting(found, self.asked, self.proposes))})")
             case "undo":
                 found.undo()
                 return True
@@ -250,11 +269,11 @@ class LabelRoom:
             await self._put_first(names)
 
     async def _put_first(self, names: list[str]) -> None:
-        """Put images first; the one that is looked at stays where its user is at work on it."""
+        """Put images first; the one that is looked at stays where its user has begun."""
         found = self.labelling
-        before, busy = found.row, found.label is not None
+        before = found.row
         found.put_first(names)
-        if busy:
+        if self.touched:
             found.place = found.order.index(before)
             ui.run_javascript(f"label.kept({json.dumps(self._counts())})")
         else:
@@ -274,8 +293,7 @@ class LabelRoom:
     async def _follow(self, begun: retraining.Retraining) -> None:
         """Tell of a training until it ends; then its network is the one that is asked."""
         while not begun.ended and not self._gone:
-            last = begun.said().splitlines()[-1:] or [""]
-            self.training_told.set_text(f"training {begun.run.name}: {last[0][:200]}")
+            self.training_told.set_text(f"{begun.run.name} trains since {begun.seconds:.0f} s; this page may be closed")
             await asyncio.sleep(POLL_S)
         if self._gone:
             return

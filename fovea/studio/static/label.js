@@ -108,6 +108,10 @@
     send(what);
   };
   const enter = () => {
+    if (room.set.proposes && !room.told && room.value === null && !(onImage() && tool().begun())) {
+      by("label-said").textContent = "The network still looks at the image ...";
+      return;
+    }
     const waits = onImage() ? tool().waiting() : room.value === null && room.proposal !== null;
     if (onImage()) {
       if (waits) { tool().accept(); return; }
@@ -162,7 +166,7 @@
     show(item) {
       clearTimeout(room.timer);
       room.timer = null;
-      Object.assign(room, { item, value: item.label, proposal: null });
+      Object.assign(room, { item, value: item.label, proposal: null, told: Boolean(item.error) });
       const [h, w] = item.size;
       const stage = by("label-stage");
       stage.style.aspectRatio = `${w} / ${h}`;
@@ -194,10 +198,12 @@
     propose(image, proposal, text) {
       if (!room.item || room.item.image !== image || room.value !== null) return;
       room.proposal = proposal;
+      room.told = true;
       by("label-said").textContent = `The network says: ${text}`;
       const field = by("label-number");
       if (field) field.placeholder = proposal ?? "";
       if (onImage() && proposal !== null) tool().propose(proposal);
+      window.label.proposed = (window.label.proposed || 0) + 1;
       mark();
     },
     refuse(text) { by("label-error").textContent = text; },

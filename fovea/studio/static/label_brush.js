@@ -129,13 +129,17 @@
       cursor();
     },
     async propose(url) {
-      const image = window.label.room.item.image, mask = await levels(url);
+      const image = window.label.room.item.image;
+      brush.coming = true;
+      const mask = await levels(url);
+      brush.coming = false;
       if (window.label.room.item.image !== image || mask.every((each) => each === NONE)) return;
       brush.proposed = mask;
       whole(by("label-proposed"), mask, true);
     },
-    waiting: () => brush.proposed !== null,
-    accept() { brush.proposed = null; window.label.send("accept"); },
+    begun: () => false,
+    waiting: () => brush.proposed !== null || brush.coming,
+    accept() { if (brush.coming) return; brush.proposed = null; window.label.send("accept"); },
     focus() { by("label-shapes").focus(); },
     key(event) {
       const step = event.ctrlKey ? 10 : 1;

@@ -274,6 +274,7 @@
       draw();
     },
     propose(shapes) { it.proposed = shapes; draw(); },
+    begun: () => it.open !== null,
     waiting: () => it.proposed.some((shape) => !isPoints() || shape[2] > 0),
     accept() {
       if (isPoints()) points().forEach((point, index) => { if (!point[2]) it.own[index] = it.proposed[index]; });
