@@ -168,6 +168,18 @@ def alone(file: Path) -> Iterator[bool]:
         yield True
 
 
+def is_locked(file: Path) -> bool:
+    """Return whether a process holds the lock `file`; False where there is no such file, or no locks."""
+    try:
+        with open(file, "r+b") as opened:
+            _lock(opened.fileno())
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
 _PLAIN = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 """Opens a file itself, never what a link leads to."""
 
