@@ -47,5 +47,6 @@ ROOMS = (
     Room("/explain", "Explain", "explain.room", "ExplainRoom"),
     Room("/network", "Network", "network.room", "NetworkRoom"),
     Room("/lab", "Convolution lab", "lab.room", "LabRoom"),
+    Room("/label", "Label", "label.room", "LabelRoom"),
     Room("/course", "Course", "course.room", "CourseRoom"),
 )
