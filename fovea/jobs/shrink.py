@@ -1,6 +1,6 @@
 """`fovea shrink`: a network made smaller and faster step by step, each step measured."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from fovea.budget import most_threads
-from fovea.compression.planning import chosen, target_of, verdict
+from fovea.compression.planning import chosen, measured, target_of, verdict, wants_integers
 from fovea.compression.steps import Asked, parsed
 from fovea.compression.table import Row, Table, check_max_drop, table_of
 from fovea.data.sources.source import Reading, reads_data
@@ -151,7 +151,8 @@ def shrink(
         )
         chain = Chain(Path(model), settings, material, kept, display=display)
         with _kept_said(chain):
-            reasons = _taken(chain, target, resume=resume)
+            timed = _timed_in_integers(chain, data, allow_bad=allow_bad, **reading)
+            reasons = _taken(chain, target, timed, resume=resume)
             files = _in_integers(chain, data, allow_bad=allow_bad, **reading)
         kept.remove_unfinished()
     return _result(chain, target, files=files, reasons=reasons, picture=picture)
@@ -178,7 +179,9 @@ def _result(
     )
 
 
-def _taken(chain: Chain, target: str | None, *, resume: bool) -> tuple[str, ...]:
+def _taken(
+    chain: Chain, target: str | None, in_integers: Callable[[Bundle], float], *, resume: bool
+) -> tuple[str, ...]:
     """Take the steps of a chain, and return why they were chosen, where they were."""
     reasons: tuple[str, ...] = ()
     if resume:
@@ -186,11 +189,16 @@ def _taken(chain: Chain, target: str | None, *, resume: bool) -> tuple[str, ...]
     else:
         chain.begin()
     if target is not None:
-        found = chosen(target_of(target), chain.rows[0], steps_per_epoch=chain.material.steps_per_epoch)
-        steps = chain.settings.steps or parsed(found.steps)
-        if any(step.kind.closes for step in steps):
+        aim, first = target_of(target), chain.rows[0]
+        integers = None
+        if wants_integers(aim, first) and not chain.settings.steps:
             check_installed()
-        chain.settings, reasons = replace(chain.settings, steps=steps), found.reasons
+            integers = measured(first, aim.what) / in_integers(chain.loaded(chain.source))
+        found = chosen(aim, first, steps_per_epoch=chain.material.steps_per_epoch, integers=integers)
+        steps = chain.settings.steps or parsed(found.steps)
+        closes = steps[-1].kind.closes
+        chain.settings = replace(chain.settings, steps=steps, target=aim, in_integers=in_integers if closes else None)
+        reasons = found.reasons
         for reason in reasons:
             chain.display.note(f"plan: {reason}")
     chain.run()
@@ -238,6 +246,25 @@ def _in_integers(chain: Chain, data: str | Path, *, allow_bad: bool, **reading: 
     chain.display.note(chain.line(row))
     chain.rewrite([*chain.rows, replace(row, notes=tuple(done.lines))])
     return (out,)
+
+
+def _timed_in_integers(
+    chain: Chain, data: str | Path, *, allow_bad: bool, **reading: Unpack[Reading]
+) -> Callable[[Bundle], float]:
+    """Return what writes a network in integers for a moment, and times it with one input, in seconds."""
+
+    def timed(bundle: Bundle) -> float:
+        from fovea.jobs.export import export
+        from fovea.runs.chain.exported import timing_of_file
+
+        place = chain.kept.scratch.with_suffix(".onnx")
+        try:
+            export(bundle, out=place, int8=data, max_drop=100.0, allow_bad=allow_bad, display=chain.display, **reading)
+            return timing_of_file(place, chain.material, threads=torch.get_num_threads(), batch=1).median_s
+        finally:
+            place.unlink(missing_ok=True)
+
+    return timed
 
 
 def _asked(steps: str | Sequence[str] | None, target: str | None, kept: Kept, *, resume: bool) -> tuple[Asked, ...]:

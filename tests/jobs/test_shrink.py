@@ -10,6 +10,8 @@ from typer.testing import CliRunner
 
 import fovea
 from fovea.cli import application
+from fovea.compression.planning import measured as measured_of
+from fovea.compression.planning import target_of
 from fovea.custom import custom_network
 from fovea.display import Display
 from fovea.errors import BundleError, DataError, UsageError
@@ -136,6 +138,18 @@ def test_a_soup_of_seeds_is_no_worse_than_the_network_alone(digits, tmp_path):
     done = shrink(digits(0), "digits", steps="soup", members=[digits(1)], out=tmp_path / "s.safetensors", threads=1)
     assert done.rows[-1].score >= done.rows[0].score
     assert done.rows[-1].notes[0].startswith("greedy: the mean of ")
+
+
+@pytest.mark.parametrize("target", ["macs=2x", "bytes=5x"])
+def test_a_target_is_reached_and_no_more_is_taken_than_it_asks(digits, tmp_path, target):
+    found = shrink(digits(0, widths="64"), "digits", target=target, out=tmp_path / "s.safetensors", threads=1)
+    assert found.reached, found.verdict
+    first, last, aim = found.rows[0], found.rows[-1], target_of(target)
+    value = measured_of(last, aim.what)
+    # a network of a few kilobytes has few sizes to choose from
+    assert (0.97 if aim.what == "macs" else 0.8) * aim.goal(first) <= value <= aim.goal(first)
+    steps = [row.step for row in found.rows[1:]]
+    assert fovea.info(found.out).card["shrunk"]["steps"] == steps
 
 
 def test_bagged_members_are_trained_on_other_images(digits):
