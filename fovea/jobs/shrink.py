@@ -19,12 +19,11 @@ from fovea.drawing.chain import draw_chain
 from fovea.errors import DropError, FoveaError, UsageError
 from fovea.exporting.library import check_installed
 from fovea.layers import copied
-from fovea.model.bundle import Bundle, load
-from fovea.model.opening import own_network
+from fovea.model.bundle import Bundle
 from fovea.runs.chain.chain import Chain, Settings
 from fovea.runs.chain.kept import SUFFIX, Kept, named
 from fovea.runs.chain.material import Material, material_of
-from fovea.runs.chain.others import Given, members_of, places, teacher_of
+from fovea.runs.chain.others import Given, Opened, members_of, places, teacher_of
 from fovea.runs.process import as_found
 from fovea.storage import page_path, picture_path
 from fovea.training.recipe import Recipe
@@ -113,10 +112,10 @@ def shrink(
     an error percent); a step whose cost the next one makes good, by `finetune` or `distil`, is judged after that.
     `target` chooses the steps instead: `latency=4x`, `macs=10M`, `bytes=200k`. `teacher` and `members` are model files,
     or several as `A,B`; without a teacher `distil` learns from the network as it was given. `network` is the code of a
-    user's own, which the model file does not hold: `Net()`, or `file.py:Net`. `recipe` has fields of the recipe by
-    which steps train, as `{"optimiser": "muon", "augment": ["flip"]}`. `out` is the model file that is written, that of
-    the last good step; `resume` goes on from the last finished step of the same call that was interrupted. `plot` is a
-    picture of scores against bytes.
+    user's own, which model files do not hold, also of teachers and members: `Net()`, or `file.py:Net`. `recipe` has
+    fields of the recipe by which steps train, as `{"optimiser": "muon", "augment": ["flip"]}`. `out` is the model file
+    that is written, that of the last good step; `resume` goes on from the last finished step of the same call that was
+    interrupted. `plot` is a picture of scores against bytes.
 
     Raises:
         DropError: the first step that counts loses too much; nothing is written.
@@ -129,8 +128,9 @@ def shrink(
     kept = Kept(_place(model, out))
     asked = _asked(steps, target, kept, resume=resume)
     others = _others(asked, teacher=places(teacher), members=places(members))
-    own = _own(network, Path(model))
-    bundle = load(model, model=None if own is None else copied(own), device=device)
+    opened = Opened(network, device=device)
+    opened.check_used([Path(model), *others["teacher"], *others["members"]])
+    bundle = opened(Path(model))
     display = display or Display(quiet=True)
     with as_found(), kept.held():
         threads = _threads(threads, kept, resume=resume)
@@ -145,9 +145,9 @@ def shrink(
             steps=asked,
             max_drop=max_drop,
             provenance=provenance,
-            teacher=teacher_of(_teachers(asked, others["teacher"], bundle), bundle),
-            members=[member.model for member in members_of(others["members"], bundle, display)],
-            network=own,
+            teacher=teacher_of(_teachers(asked, others["teacher"], bundle, opened), bundle),
+            members=[member.model for member in members_of(others["members"], bundle, opened, display)],
+            network=opened.code_of(Path(model)),
         )
         chain = Chain(Path(model), settings, material, kept, display=display)
         with _kept_said(chain):
@@ -304,13 +304,6 @@ def _typed(changes: Mapping[str, Any]) -> dict[str, Any]:
     return {name: list(value) if isinstance(value, tuple) else value for name, value in typed.items()}
 
 
-def _own(network: nn.Module | str | None, path: Path) -> nn.Module | None:
-    """Return a user's own network. Raises: UsageError where its code does not give one."""
-    if not isinstance(network, str):
-        return network
-    return own_network(network, path)
-
-
 def _others(asked: Sequence[Asked], **others: tuple[Path, ...]) -> dict[str, tuple[Path, ...]]:
     """Return the networks by option. Raises: UsageError where some are named that no step needs, or some lack."""
     names = [step.kind.name for step in asked]
@@ -325,11 +318,13 @@ def _others(asked: Sequence[Asked], **others: tuple[Path, ...]) -> dict[str, tup
     return others
 
 
-def _teachers(asked: Sequence[Asked], paths: Sequence[Path], student: Bundle) -> list[tuple[str, Bundle]]:
+def _teachers(
+    asked: Sequence[Asked], paths: Sequence[Path], student: Bundle, opened: Opened
+) -> list[tuple[str, Bundle]]:
     """Return the networks that are to be imitated, with names: that which was given, where `distil` has no other."""
     if not paths and any(step.kind.name == "distil" for step in asked):
         return [("MODEL", replace(student, model=copied(student.model)))]
-    return [(path.name, load(path, device=str(student.device))) for path in paths]
+    return [(path.name, opened(path)) for path in paths]
 
 
 def _threads(threads: int | None, kept: Kept, *, resume: bool) -> int:

@@ -110,7 +110,7 @@ class Own(nn.Module):
     def __init__(self, classes, c_in):
         super().__init__()
         self.features = nn.Sequential(nn.Conv2d(c_in, 16, 3), nn.ReLU(), nn.Conv2d(16, 16, 3), nn.ReLU(), nn.Flatten())
-        self.logits = nn.Linear(256, classes)
+        self.logits = nn.LazyLinear(classes)
 
     def forward(self, x):
         return self.logits(self.features(x))
@@ -131,6 +131,25 @@ def test_a_network_of_ones_own_is_shrunk_and_loaded_again(tmp_path):
     assert fovea.evaluate(tmp_path / "s.onnx", "digits").accuracy == pytest.approx(rows[3]["test"]["score"])
     with pytest.raises(BundleError, match="a network of your own"):
         fovea.load(tmp_path / "s.safetensors")
+
+
+def test_teachers_and_members_may_be_ones_own_network_or_the_zoos(digits, tmp_path):
+    code, small = tmp_path / "own.py", tmp_path / "s.safetensors"
+    code.write_text(OWN)
+    first, second = (
+        quiet("digits", model=f"{code}:Own", epochs=1, batch=64, size=16, seed=seed, out=tmp_path / str(seed)).model
+        for seed in (0, 1)
+    )
+    own = {"network": f"{code}:Own", "out": small, "threads": 1}
+    steps = "distil=0.2,soup"
+    done = shrink(first, "digits", steps=steps, teacher=[second, digits(0)], members=[second], **own)
+    assert [row.step for row in done.rows] == ["as given", "distil=0.2", "soup"]
+    assert shrink(digits(0), "digits", steps="distil=0.2", teacher=second, **own).rows[-1].score > 0
+    with pytest.raises(UsageError, match="none of these is; leave it out"):
+        shrink(digits(0), "digits", steps="distil=1", teacher=digits(1), **own)
+    code.write_text(OWN.replace("16, 3)", "16, 4)"))
+    with pytest.raises(UsageError, match="`--network` does not fit `model.safetensors`"):
+        shrink(digits(0), "digits", steps="distil=1", teacher=second, **own)
 
 
 def test_a_soup_of_seeds_is_no_worse_than_the_network_alone(digits, tmp_path):
