@@ -32,6 +32,24 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
+Scales = Annotated[
+    str, typer.Option(parser=_numbers, metavar="S,..", help="Average over sizes before the crop, as 0.9,1,1.1.")
+]
+Slice = Annotated[
+    str | None, typer.Option("--slice", metavar="COLUMN", help="The score per value of a manifest's column too.")
+]
+Robust = Annotated[
+    bool, typer.Option("--robust", help="The score too on shifted, scaled, rotated, blurred, noisy, JPEG images.")
+]
+InstancesOf = Annotated[
+    str, typer.Option(parser=_names, metavar="A,B", help="Classes with objects.", show_default="all but background")
+]
+MinScore = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME=VALUE", help="Exit with 1 where a score is worse, as mae=0.5; once per score."),
+]
+
+
 @spelled_out(READING, before="allow_bad")
 def evaluate(
     model: Model,
@@ -41,23 +59,14 @@ def evaluate(
     ] = "test",
     crops: Annotated[int, typer.Option(help="Average over 5 (corners, centre) or 10 (mirrored too) crops.")] = 1,
     flip: Annotated[bool, typer.Option("--flip", help="Average over each image and its mirror image.")] = False,
-    scales: Annotated[
-        str, typer.Option(parser=_numbers, metavar="S,..", help="Average over sizes before the crop, as 0.9,1,1.1.")
-    ] = "1",
-    slice_by: Annotated[
-        str | None, typer.Option("--slice", metavar="COLUMN", help="The score per value of a manifest's column too.")
-    ] = None,
-    robust: Annotated[
-        bool, typer.Option("--robust", help="The score too on shifted, scaled, rotated, blurred, noisy, JPEG images.")
-    ] = False,
+    scales: Scales = "1",
+    slice_by: Slice = None,
+    robust: Robust = False,
     instances: Annotated[
         str | None,
         typer.Option(metavar="parted|connected", help="Of masks: also how well single objects are found."),
     ] = None,
-    instances_of: Annotated[
-        str,
-        typer.Option(parser=_names, metavar="A,B", help="Classes with objects.", show_default="all but background"),
-    ] = "",
+    instances_of: InstancesOf = "",
     least_area: Annotated[int, typer.Option(help="Pixels of the input that an object has at least.", min=1)] = 1,
     retrieval: Annotated[
         bool, typer.Option("--retrieval", help="Instead: how well images of one class find each other in a search.")
@@ -71,10 +80,7 @@ def evaluate(
         str | None, typer.Option(metavar="PATH", help="Draw what --robust finds: .png, .jpg, .pdf or .svg.")
     ] = None,
     min_accuracy: Annotated[float | None, typer.Option(help="Exit with 1 below this fraction.")] = None,
-    min_score: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME=VALUE", help="Exit with 1 where a score is worse, as mae=0.5; once per score."),
-    ] = None,
+    min_score: MinScore = None,
     allow_bad: AllowBad = False,
     device: Device = "auto",
     batch: Annotated[int, typer.Option(help="Images at a time.", min=1)] = 256,

@@ -19,40 +19,56 @@ MAPPED_ONLY = ("method", "mistakes", "trust", "at", "object")
 """Options of maps, which `--show` does not take."""
 
 
+Methods = Annotated[
+    str | None,
+    typer.Option(metavar="A,B,..", help="Maps by these methods, of docs/explain.md.", show_default="gradcam"),
+]
+Show = Annotated[
+    str | None,
+    typer.Option(
+        metavar="KIND",
+        help="Instead of maps: filters, maps (of a layer), strongest, maximise, occlusion-grid, concepts, parts, "
+        "embedding, nearest, influence.",
+    ),
+]
+Target = Annotated[
+    list[str] | None,
+    typer.Option(metavar="ANSWER", help="Explain this class, label or grade, by name or number; once per answer."),
+]
+At = Annotated[
+    str | None,
+    typer.Option(metavar="X,Y", help="Explain the region, box or point at this pixel.", show_default=False),
+]
+Object = Annotated[
+    int | None, typer.Option(metavar="N", help="Explain this box, 1 the surest, or point.", show_default=False)
+]
+Layer = Annotated[
+    str | None,
+    typer.Option(metavar="PATH", help="The layer that is looked at.", show_default="the last spatial activation"),
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="A setting of a method or kind of picture; docs/explain.md."),
+]
+Trust = Annotated[
+    str | None,
+    typer.Option(metavar="FILE", help="What fovea trust wrote, for badges; NAME-trust.json.", show_default=False),
+]
+
+
 @spelled_out(READING, before="allow_bad")
 def explain(
     model: Bundle,
     images: Annotated[list[str] | None, typer.Argument(help="Files, folders, globs.", show_default=False)] = None,
-    method: Annotated[
-        str | None,
-        typer.Option(metavar="A,B,..", help="Maps by these methods, of docs/explain.md.", show_default="gradcam"),
-    ] = None,
-    show: Annotated[
-        str | None,
-        typer.Option(
-            metavar="KIND",
-            help="Instead of maps: filters, maps (of a layer), strongest, maximise, occlusion-grid, concepts, parts, "
-            "embedding, nearest, influence.",
-        ),
-    ] = None,
-    target: Annotated[
-        list[str] | None,
-        typer.Option(metavar="ANSWER", help="Explain this class, label or grade, by name or number; once per answer."),
-    ] = None,
+    method: Methods = None,
+    show: Show = None,
+    target: Target = None,
     against: Annotated[
         str | None, typer.Option(metavar="ANSWER", help="Explain why the answer is not this one.")
     ] = None,
-    at: Annotated[
-        str | None,
-        typer.Option(metavar="X,Y", help="Explain the region, box or point at this pixel.", show_default=False),
-    ] = None,
-    object: Annotated[
-        int | None, typer.Option(metavar="N", help="Explain this box, 1 the surest, or point.", show_default=False)
-    ] = None,
-    layer: Annotated[
-        str | None,
-        typer.Option(metavar="PATH", help="The layer that is looked at.", show_default="the last spatial activation"),
-    ] = None,
+    at: At = None,
+    object: Object = None,
+    layer: Layer = None,
     channel: Annotated[str | None, typer.Option(metavar="3,17,..", help="With --show: channels of the layer.")] = None,
     mistakes: Annotated[
         str | None, typer.Option(metavar="DATA", help="Explain the worst mistakes on this data set.")
@@ -66,14 +82,8 @@ def explain(
     concepts: Annotated[
         str | None, typer.Option(metavar="FOLDER", help="With --show concepts: a folder of images for each concept.")
     ] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="A setting of a method or kind of picture; docs/explain.md."),
-    ] = None,
-    trust: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="What fovea trust wrote, for badges; NAME-trust.json.", show_default=False),
-    ] = None,
+    set_: Settings = None,
+    trust: Trust = None,
     out: Annotated[
         str | None,
         typer.Option(metavar="PATH", help="The page of one image, or of --show; the folder of several images."),

@@ -160,7 +160,7 @@ class _Follower:
         self.numbers[id(tensor)] = vector.reshape(shape).expand(tensor.shape)
 
     def _fix(self, numbers: Tensor, reason: str) -> None:
-        found = np.unique(_core(numbers).numpy())
+        found = _distinct(_core(numbers).numpy())
         self.fixes.append((found[found > 0].astype(np.int64), reason))
 
     def _tie(self, a: Tensor, b: Tensor) -> None:
@@ -168,7 +168,7 @@ class _Follower:
         pairs = np.stack([a.flatten().numpy(), b.flatten().numpy()]).astype(np.int64)
         pairs = pairs[:, (pairs > 0).all(0)]
         if pairs.shape[1] > 1:
-            joined = np.unique(pairs[0] * self.count + pairs[1])
+            joined = _distinct(pairs[0] * self.count + pairs[1])
             pairs = np.stack([joined // self.count, joined % self.count])
         self.ties.append(pairs)
 
@@ -383,3 +383,9 @@ def _padded(numbers: Tensor, pad: Sequence[int]) -> Tensor:
 def _is_part(tensor: Tensor) -> bool:
     """Tell whether a tensor lies in the memory of a larger one."""
     return tensor.untyped_storage().nbytes() != tensor.numel() * tensor.itemsize
+
+
+def _distinct(numbers: NDArray[Any]) -> NDArray[Any]:
+    """Return what `numpy.unique` does, which is ten times slower where many are alike."""
+    ordered = np.sort(numbers, axis=None)
+    return ordered[np.diff(ordered, prepend=ordered[:1] - 1) != 0]

@@ -68,6 +68,8 @@ class Part:
     regions: NDArray[np.int64] | None = None
     """(N, 4) x0, y0, x1, y1 in pixels of the upright image: the part of each file that is its sample, and that its
     label tells of; None where that is the image."""
+    areas: NDArray[np.float64] | None = None
+    """(N,) how many pixels of its image the object of each sample covers, of points; None where that is not known."""
     tiles: Tiles | None = None
     """Which windows of which images the rows are; None where each is an image."""
 

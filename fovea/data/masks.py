@@ -2,7 +2,7 @@
 
 Masks are (H, W) uint8 class indices of the upright image; 255, VOID, is no class. Each source has `read(size)`, which
 returns the mask of an image of `size` (h, w), and `key`, on which the pixels of that mask depend:
-a `fovea.tasks.places.TargetSource`.
+a `fovea.tasks.places.TargetSource`. A source that knows the single objects has `true_objects` too.
 """
 
 import hashlib
@@ -10,16 +10,19 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fovea.data.shapes import Shape, draw
+from fovea.data.shapes import Shape, draw, draw_objects
 from fovea.errors import ImageError
+from fovea.preprocess import VOID
 from fovea.preprocess.values import decode_values
 
 Mask = NDArray[np.uint8]
+IDS_BELOW = 1000
+"""In files of Cityscapes: values from here on have a number of their own."""
 
 
 class MaskSizeError(ImageError):
@@ -57,12 +60,71 @@ class Table:
         return classes
 
 
+class TrueObjects(NamedTuple):
+    """The single objects of a mask as its data has them."""
+
+    numbers: NDArray[np.int32]
+    """(h, w) the object of each pixel, from 1 on; 0 where there is none."""
+    classes: NDArray[np.int64]
+    """(n,) the class of each object; VOID where most of it is void."""
+    crowd: NDArray[np.bool_]
+    """(n,) whether it stands for several that nobody has told apart."""
+
+
+@dataclass(frozen=True)
+class ObjectFile:
+    """A file that numbers the objects of a mask; they have the classes that the mask has there."""
+
+    path: Path
+    by_id: bool = False
+    """Whether values are those of Cityscapes: 1000 id + number, or the id alone of what is not told apart.
+
+    Else they are those of VOC: the numbers, 255 where it is not known.
+    """
+    counted: tuple[int, ...] = ()
+    """The classes that have objects; empty for all but one called background."""
+
+    def objects(self, mask: Mask) -> TrueObjects:
+        """Return the objects of a mask (h, w). Raises: ImageError for a file that cannot be read or does not fit."""
+        stored = decode_values(self.path, colours=False)
+        if stored.shape != mask.shape:
+            raise MaskSizeError(
+                f"the objects `{self.path.name}` have {_size(stored.shape)} pixels, their mask {_size(mask.shape)}"
+            )
+        values, numbers = np.unique(stored, return_inverse=True)
+        counts = np.zeros((len(values), VOID + 1), np.int64)
+        np.add.at(counts, (numbers.ravel(), mask.ravel()), 1)
+        classes = counts.argmax(axis=1)
+        there = np.isin(classes, self.counted) if self.counted else classes != VOID
+        if not self.by_id:
+            there &= (values > 0) & (values != VOID)
+        table = np.where(there, np.cumsum(there), 0).astype(np.int32)
+        return TrueObjects(
+            numbers=table[numbers.reshape(stored.shape)],
+            classes=classes[there].astype(np.int64),
+            crowd=(values[there] < IDS_BELOW) & self.by_id,
+        )
+
+
 @dataclass(frozen=True)
 class MaskFile:
     """A mask that is a file."""
 
     path: Path
     table: Table
+    objects: ObjectFile | None = None
+    """What numbers its objects, where that is known."""
+
+    @property
+    def counted(self) -> tuple[int, ...] | None:
+        """The classes that have objects, empty for all but one called background; None where they are not known."""
+        return None if self.objects is None else self.objects.counted
+
+    def true_objects(self) -> TrueObjects:
+        """Return its objects; errors as `read`, and ValueError where none are known."""
+        if self.objects is None:
+            raise ValueError(f"The objects of `{self.path.name}` are not known.")
+        return self.objects.objects(self._classes_of(decode_values(self.path, colours=self.table.colours)))
 
     @property
     def key(self) -> str:
@@ -84,6 +146,9 @@ class MaskFile:
             raise MaskSizeError(
                 f"the mask `{self.path.name}` has {_size(stored.shape)} pixels, its image {_size(size)}"
             )
+        return self._classes_of(stored)
+
+    def _classes_of(self, stored: NDArray[Any]) -> Mask:
         try:
             return self.table.classes_of(stored)
         except UnknownValueError as error:
@@ -99,6 +164,17 @@ class DrawnMask:
     shapes: Sequence[Shape]
     ground: int = 0
     """The class where no shape is."""
+
+    @property
+    def counted(self) -> tuple[int, ...]:
+        """The classes that have objects: all but one called background."""
+        return ()
+
+    def true_objects(self) -> TrueObjects:
+        """Return its shapes as objects."""
+        classes = [shape.class_index if shape.group is None else shape.group for shape in self.shapes]
+        crowd = [shape.group is not None for shape in self.shapes]
+        return TrueObjects(draw_objects(self.shapes, self.size), np.array(classes, np.int64), np.array(crowd, bool))
 
     @property
     def key(self) -> str:

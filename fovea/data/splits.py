@@ -132,5 +132,6 @@ def take(part: Part, indices: Sequence[int] | NDArray[np.int64]) -> Part:
         files=tuple(part.files[index] for index in indices) if part.files is not None else None,
         pixels=Rows(part.pixels, np.asarray(indices)) if part.pixels is not None else None,
         regions=None if part.regions is None else part.regions[indices],
+        areas=None if part.areas is None else part.areas[indices],
         tiles=part.tiles.taken(indices) if part.tiles is not None else None,
     )

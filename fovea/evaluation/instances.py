@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fovea.data.dataset import Dataset
-from fovea.data.masks import DrawnMask
-from fovea.data.shapes import draw_objects
+from fovea.data.masks import DrawnMask, MaskFile, TrueObjects
 from fovea.evaluation.joined import is_tiled
 from fovea.evaluation.outcome import Outcome
 from fovea.instances import mean_inside
@@ -40,6 +39,7 @@ SHOWN = 6
 SHOWN_CLASSES = 30
 DATA, WATERSHED = "the objects of the data", "objects told apart in the true masks, as in those that are answered"
 Interval = tuple[float, float] | None
+Source = DrawnMask | MaskFile
 
 
 class Shown(NamedTuple):
@@ -112,9 +112,19 @@ class InstanceScores:
 
 
 def has_instances(found: Dataset) -> bool:
-    """Return whether every mask of a data set that is not decoded is drawn, so that its objects are known."""
-    labels = [label for part in found.parts.values() for label in part.labels]
-    return bool(labels) and all(isinstance(label, DrawnMask) for label in labels)
+    """Return whether the single objects of every mask of a data set that is not decoded are known."""
+    labels = _labels(found)
+    return bool(labels) and all(isinstance(label, Source) and label.counted is not None for label in labels)
+
+
+def singling_of(found: Dataset, singling: Singling) -> Singling:
+    """Return how objects are told apart, those of the classes of which a data set with objects has any."""
+    counted = sorted({index for label in _labels(found) for index in label.counted or ()})
+    return singling.usually_of([found.classes[index] for index in counted])
+
+
+def _labels(found: Dataset) -> list[Any]:
+    return [label for part in found.parts.values() for label in part.labels]
 
 
 def measure_instances(
@@ -215,10 +225,10 @@ def _given(
     sources, tiled = _sources(found, decoded), is_tiled(decoded)
     known = [outcome.target.classes.index(name) for name in found.classes]
     for label, source, answer in zip(outcome.labels, sources, outcome.outputs, strict=True):
-        drawn = draw_objects(source.shapes, source.size)
-        laid = _in_corner(drawn, label.shape) if tiled else frame.mask_in_input(drawn, void=0)
+        true = source.true_objects()
+        laid = _in_corner(true.numbers, label.shape) if tiled else frame.mask_in_input(true.numbers, void=0)
         objects, void = (np.asarray(middle(each, answer)) for each in (laid, np.asarray(label) == VOID))
-        yield _segments(objects, void, source, known, indices)
+        yield _segments(true._replace(numbers=objects), void, known, indices)
 
 
 def _in_corner(objects: NDArray[np.int32], size: tuple[int, ...]) -> NDArray[np.int32]:
@@ -228,36 +238,29 @@ def _in_corner(objects: NDArray[np.int32], size: tuple[int, ...]) -> NDArray[np.
     return whole
 
 
-def _segments(
-    objects: NDArray[np.int32],
-    void: NDArray[np.bool_],
-    source: DrawnMask,
-    known: Sequence[int],
-    indices: Sequence[int],
-) -> Segments:
-    """Return the shapes (h, w) of an image that are objects of the classes `indices`, numbered anew.
+def _segments(true: TrueObjects, void: NDArray[np.bool_], known: Sequence[int], indices: Sequence[int]) -> Segments:
+    """Return the objects of an image that are of the classes `indices`, numbered anew.
 
     `known` are the network's classes by those of the data.
     """
-    table, classes, crowd = np.zeros(len(source.shapes) + 1, np.int32), [], []
-    for number in np.unique(objects[objects > 0]):
-        shape = source.shapes[number - 1]
-        index = known[shape.class_index] if shape.group is None else known[shape.group]
+    table, classes, crowd = np.zeros(len(true.classes) + 1, np.int32), [], []
+    for number in np.unique(true.numbers[true.numbers > 0]):
+        index = known[true.classes[number - 1]]
         if index in indices:
             classes.append(index)
-            crowd.append(shape.group is not None)
+            crowd.append(bool(true.crowd[number - 1]))
             table[number] = len(classes)
     groups = np.array([0, *crowd], bool)[table]
     return Segments(
-        objects=table[objects],
+        objects=table[true.numbers],
         classes=np.array(classes, np.int64),
         crowd=np.array(crowd, bool),
-        void=void & ~groups[objects],
+        void=void & ~groups[true.numbers],
     )
 
 
-def _sources(found: Dataset, decoded: Dataset) -> Iterator[DrawnMask]:
-    """Yield the drawings of the images that could be read, which are in the order of those that were found."""
+def _sources(found: Dataset, decoded: Dataset) -> Iterator[Source]:
+    """Yield the masks of the images that could be read, which are in the order of those that were found."""
     for name, part in decoded.parts.items():
         rest = iter(zip(found.parts[name].names, found.parts[name].labels, strict=True))
         for image in part.names if part.tiles is None else part.tiles.names:

@@ -7,6 +7,7 @@ from typing import Any
 from fovea import tasks
 from fovea.data.dataset import BadFile
 from fovea.evaluation.instances import InstanceScores
+from fovea.evaluation.persons import PersonScores
 from fovea.evaluation.robustness import Robustness
 from fovea.evaluation.slices import Slices
 from fovea.inputs.views import PLAIN, Protocol
@@ -38,6 +39,8 @@ class Evaluation:
     """The score on disturbed images, where asked for."""
     instances: InstanceScores | None = None
     """How well single objects of masks are found, where the data has them or it was asked for."""
+    persons: PersonScores | None = None
+    """How well objects are found by their points, where the data knows how large they are."""
     min_accuracy: float | None = None
     """What was asked for."""
     min_scores: Mapping[str, float] = field(default_factory=dict)
@@ -85,14 +88,20 @@ class Evaluation:
         return [
             *self.figures.lines(where),
             *(self.instances.summary() if self.instances else ()),
+            *(self.persons.summary() if self.persons else ()),
             *(self.slices.summary() if self.slices else ()),
             *(self.robustness.summary() if self.robustness else ()),
         ]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the figures that apply as JSON values."""
-        further: Mapping[str, Slices | Robustness | InstanceScores | None] = {
-            **{"instances": self.instances, "slices": self.slices, "robustness": self.robustness}
+        further: Mapping[str, Slices | Robustness | InstanceScores | PersonScores | None] = {
+            **{
+                "instances": self.instances,
+                "persons": self.persons,
+                "slices": self.slices,
+                "robustness": self.robustness,
+            }
         }
         return {
             **{"data": self.data, "split": self.split, "images": self.images},

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Unpack
+from typing import Unpack, cast
 
 import numpy as np
 
@@ -13,9 +13,10 @@ from fovea.budget import INPUT
 from fovea.data.sources.source import Reading, reads_data
 from fovea.display import Display
 from fovea.errors import UsageError
-from fovea.evaluation.instances import InstanceScores, has_instances, measure_instances
+from fovea.evaluation.instances import InstanceScores, has_instances, measure_instances, singling_of
 from fovea.evaluation.outcome import Outcome
 from fovea.evaluation.parts import DecodedPart, decoded_part, outcome_of, source_for
+from fovea.evaluation.persons import measure_persons
 from fovea.evaluation.result import Evaluation
 from fovea.evaluation.robustness import measure_robustness
 from fovea.evaluation.slices import sliced
@@ -24,6 +25,7 @@ from fovea.model.opening import open_model
 from fovea.model.predictor import Predictor
 from fovea.storage import page_path, picture_path
 from fovea.tasks.mask_objects import PIXEL_BYTES, Singling, asked_singling
+from fovea.tasks.places import Frame
 from fovea.tasks.task import Task
 
 
@@ -58,10 +60,12 @@ def evaluate(
     Data that the model was trained on is split again as it was then. Logits are averaged over the views that `crops`,
     `flip` and `scales` ask for, as `Protocol` says. Labels are matched by class name; `data` may lack classes of the
     model. `slice_by` asks for the score per value of that column of a manifest, `robust` for that on disturbed images,
-    `out` for its picture. Of masks whose data has single objects (COCO's) it is also told how well these are found;
-    `instances` asks for it where it has not, with true objects that are told apart in the same way, `parted` or
-    `connected`, and `instances_of` and `least_area` (pixels of the input) say which count. `min_score` asks for scores
-    by their names in JSON, of errors for the most that is allowed; the result has `passed`, as for `min_accuracy`.
+    `out` for its picture. Of masks whose data has single objects (COCO's, Pascal VOC's, Cityscapes') it is also told
+    how well these are found; `instances` asks for it where it has not, with true objects that are told apart in the
+    same way, `parted` or `connected`, and `instances_of` and `least_area` (pixels of the input) say which count. Of
+    points whose data knows how large objects are (COCO's) it is also told how well these are found in their true boxes.
+    `min_score` asks for scores by their names in JSON, of errors for the most that is allowed; the result has `passed`,
+    as for `min_accuracy`.
     `html` is where to write a page, with thumbnails where `images` is set. `label_from`, the columns and
     `label_separator` say how `data` is read, as for `find`; the order of grades is that of the model.
 
@@ -75,16 +79,7 @@ def evaluate(
     protocol = Protocol(crops=crops, flip=flip, scales=tuple(scales))
     predictor = open_model(model, device=device) if isinstance(model, str | Path) else model
     target, further = predictor.target, slice_by is not None or robust
-    kind = inputs.kind_of(predictor.preprocess)
-    if robust and not kind.pictures:
-        raise UsageError(f"`--robust` disturbs images; this network sees {kind.nouns}: leave it out.")
-    if robust and getattr(predictor.preprocess, "tiles", False):
-        raise UsageError("`--robust` disturbs whole images, and this network sees tiles: leave it out.")
-    if target.lies_on_image and (protocol.places > 1 or protocol.scales != (1.0,)):
-        raise UsageError(
-            f"`--crops` and `--scales` average answers for the whole image, and this model predicts {target.noun}; "
-            "leave them out, or take `--flip`."
-        )
+    _check_views(predictor, protocol, robust=robust)
     _check_task(target, min_accuracy=min_accuracy, min_score=min_score or {}, further=further)
     singling = asked_singling(target, instances, tuple(instances_of), least_area)
     display = display or Display(quiet=True)
@@ -98,12 +93,13 @@ def evaluate(
         data=part.decoded.name,
         split=part.name,
         images=len(outcome),
-        nouns=kind.nouns,
+        nouns=inputs.kind_of(predictor.preprocess).nouns,
         figures=outcome.figures,
         protocol=protocol,
         slices=None if slice_by is None else sliced(outcome, slice_by, value_of),
         robustness=measure_robustness(predictor, outcome, batch=batch, progress=counter) if robust else None,
         instances=_instances(outcome, part, predictor, singling, asked=instances is not None, display=display),
+        persons=measure_persons(outcome, part.found, part.decoded, cast(Frame, predictor.preprocess)),
         min_accuracy=min_accuracy,
         min_scores=dict(min_score or {}),
         scores=target.scores,
@@ -112,6 +108,20 @@ def evaluate(
     )
     _write(result, outcome if images else replace(outcome, picture=None), predictor, html=html, out=out)
     return result
+
+
+def _check_views(predictor: Predictor, protocol: Protocol, *, robust: bool) -> None:
+    """Raise UsageError for disturbances and views that the network's input or answer does not have."""
+    kind, target = inputs.kind_of(predictor.preprocess), predictor.target
+    if robust and not kind.pictures:
+        raise UsageError(f"`--robust` disturbs images; this network sees {kind.nouns}: leave it out.")
+    if robust and getattr(predictor.preprocess, "tiles", False):
+        raise UsageError("`--robust` disturbs whole images, and this network sees tiles: leave it out.")
+    if target.lies_on_image and (protocol.places > 1 or protocol.scales != (1.0,)):
+        raise UsageError(
+            f"`--crops` and `--scales` average answers for the whole image, and this model predicts {target.noun}; "
+            "leave them out, or take `--flip`."
+        )
 
 
 def _instances(
@@ -126,6 +136,7 @@ def _instances(
         display.note(f"single objects are not told apart: it would take {excess}")
         return None
     data = {"found": part.found, "decoded": part.decoded} if given else {}
+    singling = singling_of(part.found, singling) if given else singling
     counter = display.counter("telling objects apart")
     return measure_instances(outcome, predictor.preprocess, singling, **data, progress=counter)
 
@@ -191,5 +202,6 @@ def _write(
             slices=result.slices,
             robustness=result.robustness,
             instances=result.instances,
+            persons=result.persons,
         )
         write_page(Path(html), page)

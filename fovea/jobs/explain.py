@@ -25,7 +25,7 @@ from fovea.model.bundle import Bundle, load
 from fovea.preprocess.decoding import upright_size
 
 if TYPE_CHECKING:
-    from fovea.report.explanation import Written
+    from fovea.report.explanation import Album, Written
 
 TOP = 5
 """Answers with a bar."""
@@ -93,6 +93,19 @@ class Wish(NamedTuple):
     display: Display
     badges: Badges = {}
     """What `fovea trust` found of the methods."""
+
+
+class Known(NamedTuple):
+    """What is known of an image that is explained."""
+
+    image: str
+    """What it is called."""
+    truth: str
+    """Its true class; empty where that is not known."""
+    label: Any = None
+    """The true label of a mistake, as the network knows it."""
+    size: tuple[int, int] | None = None
+    """(H, W) of the image upright."""
 
 
 @reads_data
@@ -163,16 +176,21 @@ def explain(
         else:
             source = source_for(bundle, mistakes, allow_bad=allow_bad, **reading)
             found, only = _of_mistakes(bundle, source, split, wish), None
-        album, said = Album(out, only=only), []
-        for explanation in found:
-            said.append(explanation.to_dict())
-            if isinstance(explanation, Unread):
-                shown.note(f"left out: {explanation.image}: {explanation.error}")
-            else:
-                album.add(explanation)
-        if not album.written:
-            raise DataError(f"None of the images can be read; the first: {said[0]['image']}: {said[0]['error']}")
-        return ExplainResult(page=album.finish(), written=tuple(album.written), explanations=tuple(said))
+        return _written(found, Album(out, only=only), shown)
+
+
+def _written(found: Iterable[Explanation | Unread], album: "Album", display: Display) -> ExplainResult:
+    """Return what was explained, written as pages; DataError where no image can be read."""
+    said = []
+    for explanation in found:
+        said.append(explanation.to_dict())
+        if isinstance(explanation, Unread):
+            display.note(f"left out: {explanation.image}: {explanation.error}")
+        else:
+            album.add(explanation)
+    if not album.written:
+        raise DataError(f"None of the images can be read; the first: {said[0]['image']}: {said[0]['error']}")
+    return ExplainResult(page=album.finish(), written=tuple(album.written), explanations=tuple(said))
 
 
 def _paths(images: Sequence[str | Path], kind: InputKind) -> list[str]:
@@ -248,7 +266,7 @@ def _of_files(bundle: Bundle, paths: Sequence[str], wish: Wish) -> Iterator[Expl
         folder = Path(path).parent.name
         size = upright_size(source) if isinstance(source, Path) else None
         truth = folder if folder in bundle.classes else ""
-        yield explained(bundle, sample, wish, image=path, truth=truth, size=size)
+        yield explained(bundle, sample, wish, Known(path, truth, size=size))
     note_conversions(read, bundle, wish.display)
 
 
@@ -274,23 +292,11 @@ def _of_mistakes(bundle: Bundle, source: DataSource, split: str, wish: Wish) -> 
         wish.display.advance("explaining", done, len(worst))
         sample = sample_of(part.decoded, mistake.image).copy()  # the cache is mapped, not to be written
         label, image = outcome.labels[mistake.image], outcome.names[mistake.image]
-        yield explained(bundle, sample, wish, image=image, truth=mistake.truth, label=label)
+        yield explained(bundle, sample, wish, Known(image, mistake.truth, label=label))
 
 
-def explained(
-    bundle: Bundle,
-    sample: Stored,
-    wish: Wish,
-    *,
-    image: str,
-    truth: str,
-    label: Any = None,
-    size: tuple[int, int] | None = None,
-) -> Explanation:
-    """Return what the network says of one stored sample (H, W, C) uint8, and where it sees that.
-
-    `label` is the true one of a mistake, as the network knows it; `size` (H, W) that of the image upright.
-    """
+def explained(bundle: Bundle, sample: Stored, wish: Wish, known: Known) -> Explanation:
+    """Return what the network says of one stored sample (H, W, C) uint8, and where it sees that."""
     target, x = bundle.target, bundle.inputs_of(sample[None])
     kind = inputs.kind_of(bundle.preprocess)
     outputs = bundle.outputs(sample[None])
@@ -298,9 +304,9 @@ def explained(
     by_label = dict(said.scores)
     named = dict.fromkeys(target.answer_named(name) for name in wish.targets)
     if wish.spot:
-        questions = [wish.spot.question(bundle, x, size)]
+        questions = [wish.spot.question(bundle, x, known.size)]
     else:
-        answers = [*named] or target.asked(outputs, label)[:TOP]
+        answers = [*named] or target.asked(outputs, known.label)[:TOP]
         questions = [_question(bundle, answer, wish, x.device) for answer in answers]
     places = [
         _place(method, bundle, x, objective, wish, names=names)
@@ -308,10 +314,10 @@ def explained(
         for method in wish.methods
     ]
     return Explanation(
-        image=image,
+        image=known.image,
         prediction=target.top(said, TOP),
-        truth=truth,
-        truth_probability=by_label.get(truth),
+        truth=known.truth,
+        truth_probability=by_label.get(known.truth),
         pixels=kind.drawn(sample),
         places=tuple(places),
         laid=lambda found: kind.laid(found.at(bundle.preprocess.shape[1:])[0].numpy(), sample),

@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 
 from fovea.evaluation.instances import InstanceScores
 from fovea.evaluation.outcome import Outcome
+from fovea.evaluation.persons import PersonScores
 from fovea.evaluation.robustness import Robustness
 from fovea.evaluation.slices import Slices
 from fovea.report.facts import card_facts, temperature_note
 from fovea.report.further import further_values
 from fovea.report.instances import instance_values
 from fovea.report.page import picture, render
+from fovea.report.persons import person_values
 from fovea.report.rasters import MOST_FILTERS, filter_grid
 from fovea.report.results import result_values
 
@@ -32,6 +34,7 @@ def evaluation_page(
     slices: Slices | None = None,
     robustness: Robustness | None = None,
     instances: InstanceScores | None = None,
+    persons: PersonScores | None = None,
 ) -> str:
     """Return the page as HTML, with the first layer's `filters` (F, C, k, k) and `notes` that the reader must know."""
     return render(
@@ -39,6 +42,7 @@ def evaluation_page(
         result=result_values(outcome),
         notes=notes,
         instances=instance_values(outcome, instances),
+        persons=person_values(persons),
         further=further_values(outcome.target, slices=slices, robustness=robustness),
         **card_values(card, filters),
     )

@@ -4,7 +4,8 @@ Masks are (H, W) uint8 class indices; objects are (H, W) int32, 0 for none.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +39,10 @@ class Singling:
             raise unknown("way to tell objects apart", self.way, WAYS)
         if self.least_area < 1:
             raise UsageError(f"`least_area` (={self.least_area}) must be at least 1 pixel.")
+
+    def usually_of(self, names: Sequence[str]) -> Self:
+        """Return it for objects of the classes called `names`, where nothing else was asked for."""
+        return self if self.classes else replace(self, classes=tuple(names))
 
     def indices(self, names: Sequence[str]) -> list[int]:
         """Return the classes, by their index in `names`, that have objects.

@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from fovea.data.dataset import Dataset, Part
-from fovea.data.masks import DrawnMask
+from fovea.data.masks import DrawnMask, MaskFile, ObjectFile, Table
 from fovea.data.shapes import Shape
 from fovea.decoding.runs import to_runs
-from fovea.evaluation.instances import DATA, WATERSHED, has_instances, measure_instances
+from fovea.evaluation.instances import DATA, WATERSHED, has_instances, measure_instances, singling_of
 from fovea.evaluation.outcome import Outcome
 from fovea.preprocess import VOID, Preprocess
 from fovea.tasks.mask_objects import Singling
@@ -118,6 +119,29 @@ def test_images_that_could_not_be_read_are_passed_over():
     decoded = Dataset(name="cells", parts={"test": read}, classes=CLASSES, channels=1, task="masks")
     scores = measure_instances(outcome(labels, labels), FRAME, Singling(), found=dataset, decoded=decoded)
     assert scores.objects == 3
+
+
+def test_objects_in_a_file_beside_the_mask_are_scored_as_drawn_ones(tmp_path):
+    """Two cells that touch, and a crowd, of which nothing counts; rods are no class with objects there."""
+    mask, numbers = np.zeros(SIZE, np.uint8), np.zeros(SIZE, np.uint16)
+    mask[2:10, 2:18], mask[12:14, 2:20] = 1, 2
+    numbers[2:10, 2:10], numbers[2:10, 10:16], numbers[2:10, 16:18], numbers[12:14, 2:20] = 1001, 1002, 1, 2001
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    Image.fromarray(numbers).save(tmp_path / "numbers.png")
+    objects = ObjectFile(tmp_path / "numbers.png", by_id=True, counted=(1,))
+    labels = np.empty(1, object)
+    labels[0] = MaskFile(tmp_path / "mask.png", Table((0, 1, 2), (0, 1, 2)), objects)
+    part = Part(labels=labels, names=("a.png",), pixels=np.zeros((1, *SIZE, 1), np.uint8))
+    dataset = Dataset(name="m", parts={"test": part}, classes=CLASSES, channels=1, task="masks")
+    assert has_instances(dataset)
+    singling = singling_of(dataset, Singling(way="connected"))
+    assert singling.classes == ("cell",)
+    answers = laid(dataset)
+    answers[0, :, 10] = 0  # parts the cells; 8 x 5 of the second one's 8 x 6 are found, with 8 x 2 of the crowd
+    scores = measure_instances(outcome(answers, laid(dataset)), FRAME, singling, found=dataset, decoded=dataset)
+    assert (scores.truth, scores.objects, scores.found) == (DATA, 2, 2)
+    assert scores.per_class["cell"]["sq"] == pytest.approx((1 + 40 / 64) / 2)
+    assert scores.rq == 1
 
 
 def test_masks_that_are_files_have_no_objects_of_their_own():

@@ -30,6 +30,8 @@ class Sample(NamedTuple):
     """Of a target that is a file; other targets count by their numbers."""
     region: tuple[int, int, int, int] | None = None
     """x0, y0, x1, y1 of what the sample is of its image, in whose pixels the target is told; None where it is all."""
+    area: float | None = None
+    """Pixels of the image that its object covers; None where that is not known."""
 
 
 def assembled(
@@ -58,6 +60,7 @@ def assembled(
             names=tuple(readable(sample.name) for sample in grouped[part]),
             files=tuple(sample.path for sample in grouped[part]),
             regions=_regions(grouped[part]),
+            areas=_areas(grouped[part]),
         )
         for part in in_order(grouped)
     }
@@ -81,6 +84,12 @@ def _regions(samples: Sequence[Sample]) -> NDArray[np.int64] | None:
     """Return the regions (N, 4) of samples that are parts of images; None where they are images."""
     found = [sample.region for sample in samples if sample.region is not None]
     return np.array(found, np.int64) if found else None
+
+
+def _areas(samples: Sequence[Sample]) -> NDArray[np.float64] | None:
+    """Return the areas (N,) of the objects of samples; None where any is not known."""
+    found = [sample.area for sample in samples if sample.area is not None]
+    return np.array(found, np.float64) if len(found) == len(samples) else None
 
 
 def mask_sources(targets: Sequence[Any]) -> Labels:

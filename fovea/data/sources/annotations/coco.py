@@ -20,7 +20,7 @@ from fovea.data.shapes import Shape, from_runs, runs_from_text
 from fovea.data.sources.annotations.assembly import Sample, assembled
 from fovea.data.sources.annotations.boxes import Box, Boxed, ImageFiles, boxes_dataset
 from fovea.data.sources.annotations.documents import LARGEST_JSON, read_bytes, read_json
-from fovea.data.sources.annotations.objects import samples_of
+from fovea.data.sources.annotations.objects import Pointed, samples_of
 from fovea.data.sources.annotations.points import points_dataset
 from fovea.data.sources.archives import Progress
 from fovea.data.sources.folders import is_ignored, subfolders
@@ -329,7 +329,7 @@ def _points(read: Sequence[Coco], images: ImageFiles, name: str, known: Sequence
         raise DataError(f"`{read[0].file}` names no keypoints in its categories; `--task points` needs them.")
     found = [
         [
-            (_corners(entry) if "bbox" in entry.values else None, points)
+            Pointed(_corners(entry) if "bbox" in entry.values else None, _area(entry), points)
             for entry in image.found
             if (points := _keypoints(entry, len(names))) is not None
         ]
@@ -342,7 +342,7 @@ def _points(read: Sequence[Coco], images: ImageFiles, name: str, known: Sequence
         for sample in (
             samples_of(Sample(file.part, called, path, None), image.size, objects)
             if several
-            else [Sample(file.part, called, path, points) for _, points in objects]
+            else [Sample(file.part, called, path, each.points, area=each.area) for each in objects]
         )
     ]
     notes = [
@@ -350,6 +350,17 @@ def _points(read: Sequence[Coco], images: ImageFiles, name: str, known: Sequence
     ]
     names = checked_names(names, where=f"`{read[0].file}`")
     return points_dataset(samples, name=name, names=names, notes=notes if several else (), bad=bad)
+
+
+def _area(entry: Fields) -> float | None:
+    """Return the pixels that an object covers, else those of its box; None where neither is given."""
+    area = entry.values.get("area")
+    if is_number(area) and 0 < area < 1e12:
+        return float(area)
+    if "bbox" not in entry.values:
+        return None
+    x0, y0, x1, y1 = _corners(entry)
+    return (x1 - x0) * (y1 - y0) if x1 > x0 and y1 > y0 else None
 
 
 def _keypoints(entry: Fields, count: int) -> NDArray[np.float32] | None:

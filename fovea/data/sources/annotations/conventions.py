@@ -30,6 +30,8 @@ CITYSCAPES = (
     *((31, 0x005064, "train"), (32, 0x0000E6, "motorcycle"), (33, 0x770B20, "bicycle"), (255, 0x000000, "")),
 )
 """Of two ids with one colour (pole and polegroup) the one that is scored counts."""
+CITYSCAPES_OBJECTS = ("person", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle")
+"""Those of the 19 classes whose single objects are told apart."""
 
 CAMVID = (
     # colour, name of its authors, one of the 11 classes
@@ -63,6 +65,12 @@ def cityscapes(*, colours: bool) -> Named:
     scored = [row for row in CITYSCAPES if row[2]]
     rows = [(row[1] if colours else row[0], row[2]) for row in (*scored, *CITYSCAPES)]
     return named(rows, colours=colours)
+
+
+def cityscapes_in_training() -> Named:
+    """Return what the training ids of Cityscapes stand for: the 19 classes in their order, then void."""
+    names = [name for _, _, name in CITYSCAPES if name]
+    return named([*enumerate(names), (VOID, "")], colours=False)
 
 
 def camvid() -> Named:

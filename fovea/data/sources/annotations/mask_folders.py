@@ -1,4 +1,7 @@
-"""Images with masks in folders: `images/` and `masks/`, Pascal VOC, Cityscapes and CamVid."""
+"""Images with masks in folders: `images/` and `masks/`, Pascal VOC, Cityscapes and CamVid.
+
+Pascal VOC and Cityscapes number the single objects of a mask in a second file, which is read where it is there.
+"""
 
 import os
 from collections.abc import Sequence
@@ -7,18 +10,21 @@ from pathlib import Path
 import numpy as np
 
 from fovea.data.dataset import Dataset
-from fovea.data.masks import MaskFile, Table
+from fovea.data.masks import MaskFile, ObjectFile, Table
 from fovea.data.sources.annotations.assembly import Sample, assembled
 from fovea.data.sources.annotations.conventions import (
+    CITYSCAPES_OBJECTS,
     SEGNET_CAMVID,
     VOC,
     Named,
     cityscapes,
+    cityscapes_in_training,
     segnet_camvid,
     voc,
 )
 from fovea.data.sources.annotations.image_sets import image_sets
 from fovea.data.sources.annotations.pairs import (
+    Accepts,
     Found,
     Pair,
     Place,
@@ -31,6 +37,7 @@ from fovea.data.sources.annotations.tables import found_table, read_table, table
 from fovea.data.sources.archives import Progress
 from fovea.data.sources.folders import is_image, subfolders
 from fovea.errors import DataError
+from fovea.files import is_file
 from fovea.preprocess import VOID
 
 MASK_FOLDERS = (
@@ -38,6 +45,8 @@ MASK_FOLDERS = (
     *("annotations", "annotation", "gt", "ground_truth", "groundtruth", "targets", "target"),
 )
 """What a folder of masks is called, in any case, the likeliest first."""
+CITY_MASKS = ("_labelIds.png", "_labelTrainIds.png")
+"""What the names of masks of Cityscapes end with, the likeliest first."""
 
 
 def mask_places(root: Path) -> list[Place]:
@@ -68,24 +77,48 @@ def load_masks(
         )
     table, said = _table(root, found, progress)
     table = in_known_order(table, known)
+    objects = _objects([pair.other for pair in found.pairs], table.names)
     samples = [
-        Sample(pair.part, pair.name, pair.image, MaskFile(pair.other, table.table), _bytes(pair.other))
-        for pair in found.pairs
+        Sample(pair.part, pair.name, pair.image, MaskFile(pair.other, table.table, single), _bytes(pair.other))
+        for pair, single in zip(found.pairs, objects, strict=True)
     ]
     notes = [said, *found.notes, *_without_masks(root, places)]
     return assembled(samples, name=root.resolve().name, task="masks", classes=table.names, notes=notes)
 
 
 def _pairs(root: Path, places: Sequence[Place]) -> Found:
-    city = bool(_cityscapes(root))
-    is_mask = _is_city_mask if city else is_image
-    found = pairs_of(root, places, is_image=is_image, is_other=is_mask)
+    found = pairs_of(root, places, is_image=is_image, is_other=_mask_names(root, places))
     lists = image_sets(root, "Segmentation")
     return found._replace(pairs=by_list(found.pairs, lists)) if lists else found
 
 
-def _is_city_mask(name: str) -> bool:
-    return name.endswith(("_labelIds.png", "_labelTrainIds.png"))
+def _mask_names(root: Path, places: Sequence[Place]) -> Accepts:
+    """Return what tells masks by their names; beside those of Cityscapes are other pictures, and masks of other ids."""
+    if not _cityscapes(root):
+        return is_image
+    found = (end for end in CITY_MASKS if any(holds_any(place.others, _ending(end)) for place in places))
+    return _ending(next(found, CITY_MASKS[0]))
+
+
+def _ending(end: str) -> Accepts:
+    return lambda name: name.endswith(end)
+
+
+def _objects(masks: Sequence[Path], names: Sequence[str]) -> list[ObjectFile | None]:
+    """Return what numbers the objects of each mask of VOC or Cityscapes; None where there is no such file."""
+    counted = tuple(index for index, name in enumerate(names) if name in CITYSCAPES_OBJECTS)
+    found: list[ObjectFile | None] = []
+    for mask in masks:
+        kind = next((end for end in CITY_MASKS if mask.name.endswith(end)), "")
+        if kind:
+            objects = ObjectFile(
+                mask.with_name(mask.name.removesuffix(kind) + "_instanceIds.png"), by_id=True, counted=counted
+            )
+        else:
+            objects = ObjectFile(mask.parent.parent / "SegmentationObject" / mask.name)
+        wanted = bool(kind) or mask.parent.name == "SegmentationClass"
+        found.append(objects if wanted and is_file(objects.path) else None)
+    return found
 
 
 def _table(root: Path, found: Found, progress: Progress | None) -> tuple[Named, str]:
@@ -96,6 +129,8 @@ def _table(root: Path, found: Found, progress: Progress | None) -> tuple[Named, 
     masks = [pair.other for pair in found.pairs]
     if _cityscapes(root) and masks[0].name.endswith("_labelIds.png"):
         return cityscapes(colours=False), "masks hold the ids of Cityscapes; its 19 classes count, the rest is void"
+    if _cityscapes(root) and masks[0].name.endswith("_labelTrainIds.png"):
+        return cityscapes_in_training(), "masks hold the training ids of Cityscapes; 255 is void"
     table, said = found_table(masks, progress=progress)
     if _is_voc(found.pairs) and not table.table.colours and set(table.table.values) <= {*range(len(VOC)), VOID}:
         return voc(colours=False), "masks hold the indices of VOC; 255 is void"

@@ -5,6 +5,7 @@ Boxes are x0, y0, x1, y1 in pixels of the image.
 """
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,12 +19,21 @@ Points = NDArray[np.float32]
 """(P, 3) x, y and visibility."""
 
 
-def samples_of(image: Sample, size: tuple[int, int], objects: Sequence[tuple[Box | None, Points]]) -> Iterator[Sample]:
+class Pointed(NamedTuple):
+    """An object of an image."""
+
+    box: Box | None
+    area: float | None
+    """Pixels that it covers; None where that is not known."""
+    points: Points
+
+
+def samples_of(image: Sample, size: tuple[int, int], objects: Sequence[Pointed]) -> Iterator[Sample]:
     """Yield a sample of each object of an image of `size` (H, W), its points told in pixels of its region.
 
     Without a box that has an area it is the one around the labelled points.
     """
-    for number, (box, points) in enumerate(objects, start=1):
+    for number, (box, area, points) in enumerate(objects, start=1):
         labelled = points[:, 2:] > 0
         if box is None or box[2] <= box[0] or box[3] <= box[1]:
             places = points[labelled[:, 0], :2]
@@ -32,7 +42,7 @@ def samples_of(image: Sample, size: tuple[int, int], objects: Sequence[tuple[Box
         moved = points.copy()
         moved[:, :2] = np.where(labelled, points[:, :2] - region[:2], 0)
         name = f"{image.name} #{number}" if len(objects) > 1 else image.name
-        yield image._replace(name=name, target=moved, region=region)
+        yield image._replace(name=name, target=moved, region=region, area=area)
 
 
 def enlarged(box: Box, size: tuple[int, int], *, by: float) -> tuple[int, int, int, int]:

@@ -159,6 +159,63 @@ def test_cityscapes_has_19_classes_among_its_ids(tmp_path):
     assert read(dataset) == [[0, 11], [VOID, 18]]
 
 
+def put_levels(path, array):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.asarray(array, np.uint16)).save(path)
+
+
+def city(root, **kinds):
+    """Return a folder as Cityscapes' with one image of 2 x 4 pixels."""
+    for kind, values in kinds.items():
+        put_levels(root / "gtFine" / "train" / "ulm" / f"ulm_000_019_gtFine_{kind}.png", values)
+    put(root / "leftImg8bit" / "train" / "ulm" / "ulm_000_019_leftImg8bit.png", np.zeros((2, 4, 3)))
+    return root
+
+
+def objects_of(dataset):
+    found = dataset.parts["train"].labels[0].true_objects()
+    names = [dataset.classes[index] for index in found.classes]
+    return found.numbers.tolist(), names, found.crowd.tolist()
+
+
+def test_the_objects_of_voc_have_the_classes_of_the_mask(tmp_path):
+    folder(tmp_path, images="JPEGImages", masks="SegmentationClass", names=("a",), mask=((15, 15, 0), (255, 2, 2)))
+    put(tmp_path / "JPEGImages" / "a.png", np.zeros((2, 3, 3)))
+    assert load(tmp_path).parts["train"].labels[0].counted is None
+    put(tmp_path / "SegmentationObject" / "a.png", ((3, 1, 0), (255, 7, 7)))
+    assert objects_of(load(tmp_path)) == ([[2, 1, 0], [0, 3, 3]], ["person", "person", "bicycle"], [False] * 3)
+
+
+def test_the_objects_of_cityscapes_are_of_eight_classes_and_may_be_crowds(tmp_path):
+    ids = ((24, 24, 26, 7), (29, 26, 26, 7))
+    numbers = ((24000, 24001, 26, 7), (29000, 26003, 26003, 7))
+    dataset = load(city(tmp_path, labelIds=ids, instanceIds=numbers))
+    label = dataset.parts["train"].labels[0]
+    assert [dataset.classes[index] for index in label.counted][:3] == ["person", "rider", "car"]
+    assert len(label.counted) == 8
+    assert objects_of(dataset) == (
+        [[2, 3, 1, 0], [0, 4, 4, 0]],
+        ["car", "person", "person", "car"],
+        [True, False, False, False],
+    )
+
+
+def test_training_ids_of_cityscapes_have_names_and_give_way_to_its_ids(tmp_path):
+    training, ids = ((11, 0, 255, 18),) * 2, ((24, 7, 0, 33),) * 2
+    alone = load(city(tmp_path / "a", labelTrainIds=training))
+    both = load(city(tmp_path / "b", labelTrainIds=training, labelIds=ids))
+    assert alone.classes == both.classes and len(both.classes) == 19
+    for dataset in (alone, both):
+        assert dataset.parts["train"].labels[0].read((2, 4)).tolist() == [[11, 0, VOID, 18]] * 2
+
+
+def test_objects_of_another_size_than_their_mask_are_told(tmp_path):
+    folder(tmp_path, images="JPEGImages", masks="SegmentationClass", names=("a",), mask=((15, 0), (0, 0)))
+    put(tmp_path / "SegmentationObject" / "a.png", ((1, 0, 0),))
+    with pytest.raises(ImageError, match="the objects `a.png` have 3x1 pixels, their mask 2x2"):
+        load(tmp_path).parts["train"].labels[0].true_objects()
+
+
 def test_masks_in_the_order_of_a_network_that_knows_the_classes(tmp_path):
     folder(tmp_path, mask=((0, 255), (0, 0)))
     (tmp_path / "classes.csv").write_text("name,index\ncell,255\nmembrane,0\n")
