@@ -31,9 +31,12 @@ def main() -> None:
             address = re.search(r"http://\S+", studio.stderr.readline())[0]
             answered = time.perf_counter() - begin
             page.goto(address)
-            page.wait_for_selector("#map-picture[src]")
+            page.wait_for_selector("nav.rooms a")
+            first = time.perf_counter() - begin
+            page.wait_for_selector("#map-picture[src]", timeout=120_000)
             shown = time.perf_counter() - begin
-            print(f"the address after {answered:.1f} s, the first maps after {shown:.1f} s, target 2")
+            print(f"the address after {answered:.1f} s, the first page after {first:.1f} s, target 2")
+            print(f"the first maps after {shown:.1f} s")
             layers = page.locator(".strip button")
             page.wait_for_timeout(2000)
             for number in (1, layers.count() // 2, layers.count() - 4):

@@ -23,7 +23,8 @@ from fovea.devices import device_named
 from fovea.errors import TrainingError
 from fovea.preprocess import Preprocess
 from fovea.tasks.classes import Classes
-from fovea.training.engine import EpochResult, Trainer
+from fovea.training.clock import EpochResult
+from fovea.training.engine import Trainer
 from fovea.training.inference import predict_logits
 from fovea.training.recipe import Recipe
 

@@ -95,7 +95,7 @@ class TrainingRecord(Section):
 
     kinds: ClassVar[Mapping[str, type | tuple[type, ...]]] = {
         **{"recipe": dict, "seed": int, "threads": int, "processes": int, "device": str, "versions": dict},
-        **{"epochs": int, "seconds": (int, float), "pflop": (int, float)},
+        **{"epochs": int, "seconds": (int, float), "pflop": (int, float), "changes": list},
     }
 
     data: DataRecord | None = None
@@ -113,6 +113,8 @@ class TrainingRecord(Section):
     seconds: float | None = None
     pflop: float | None = None
     """6 x MACs x images seen, in 1e15."""
+    changes: list[Mapping[str, Any]] | None = None
+    """What was changed by hand while it ran: `step`, and the new values of fields of `recipe`."""
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:

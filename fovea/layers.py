@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
@@ -226,8 +227,8 @@ class PredefinedSparseConv2d(nn.Conv2d):
         patterns = _support_sets(kernel**2, support, period=period, dense=dense, seed=seed)
         rows = [[place in places for place in range(kernel**2)] for places in patterns]
         self.register_buffer("pattern", torch.tensor(rows).reshape(period, kernel, kernel))
-        pairs = ((o + i) % period for o in range(c_out) for i in range(self.in_channels // self.groups))
-        self.nonzero = sum(len(patterns[which]) for which in pairs)
+        which = np.add.outer(np.arange(c_out), np.arange(self.in_channels // self.groups)) % period
+        self.nonzero = int(np.array([len(places) for places in patterns])[which].sum())
         """How many of the weights may be other than zero."""
         self.thin()
 
@@ -300,6 +301,15 @@ def copied(model: nn.Module) -> nn.Module:
     forward pass computes them anew.
     """
     return copy.deepcopy(model, {id(tensor): tensor.detach().clone() for tensor in computed(model)})
+
+
+def sharing(model: nn.Module) -> nn.Module:
+    """Return a copy of a network that shares its tensors, of any shape and dtype; hooks on one see none of the other.
+
+    So several threads can look at what a network does, each at a copy of its own.
+    """
+    shared = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
+    return copy.deepcopy(model, {**shared, **{id(tensor): tensor.detach() for tensor in computed(model)}})
 
 
 def computed(model: nn.Module) -> Iterator[Tensor]:

@@ -168,6 +168,18 @@ def alone(file: Path) -> Iterator[bool]:
         yield True
 
 
+def is_locked(file: Path) -> bool:
+    """Return whether a process holds the lock `file`; False where there is no such file, or no locks."""
+    try:
+        with open(file, "r+b") as opened:
+            _lock(opened.fileno())
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
 _PLAIN = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 """Opens a file itself, never what a link leads to."""
 
@@ -184,6 +196,15 @@ else:
 
     def _lock(descriptor: int) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def file_stamp(path: Path) -> tuple[int, int] | None:
+    """Return what changes whenever a file is written by `write_atomically`; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_ino
 
 
 def remove_temporary(folder: Path, *, of: str = "") -> None:

@@ -18,6 +18,7 @@ FLOORS = (
     ),
     (
         "layers",
+        "wiring",
         "registry",
         "hooks",
         "reference",
@@ -46,8 +47,8 @@ FLOORS = (
 )
 """Each module imports from floors before its own only. Siblings inside one package are one unit."""
 
-SAME_FLOOR = {(unit, "errors") for unit in ("budget", "files", "shapes", "storage", "texts")}
-"""Pairs (from, to) of one floor that are allowed: all may fail."""
+SAME_FLOOR = {(unit, "errors") for unit in ("budget", "files", "shapes", "storage", "texts")} | {("wiring", "layers")}
+"""Pairs (from, to) of one floor that are allowed: all may fail, and wiring is of layers."""
 
 WITHOUT_ZOO = ("training", "retrieval", "explanation", "compression")
 """Tools that take any network, and so know none."""

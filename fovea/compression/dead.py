@@ -21,9 +21,11 @@ from torch.overrides import TorchFunctionMode
 
 from fovea.compression.channels import Channels, Group, Place, channel_groups, remove
 from fovea.compression.fold import pads
+from fovea.compression.resizing import channel_axis
 from fovea.errors import UsageError
 from fovea.hooks import changed, watch
 from fovea.layers import Convolution
+from fovea.wiring import Counting
 
 Weighted = nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.Linear
 Constants = dict[str, Tensor]
@@ -94,7 +96,7 @@ def _constants(model: nn.Module, channels: Channels) -> Constants:
 
     def enter(path: str, layer: nn.Module, inputs: list[Tensor]) -> None:
         if inputs and inputs[0].ndim > 1:
-            axis = inputs[0].ndim - 1 if isinstance(layer, nn.Linear) else 1
+            axis = channel_axis(layer, inputs[0].ndim)
             values = inputs[0].transpose(0, axis).flatten(1)
             same = torch.where((values == values[:, :1]).all(1), values[:, 0], torch.nan)
             # a layer that runs twice must read the same both times
@@ -133,6 +135,10 @@ def _alive(model: nn.Module, group: Group, constants: Constants) -> list[int] | 
     dead = np.ones(len(group), bool)
     for place in readers:
         dead &= _unread(model, place) | _foldable(model, place, constants)
+    modules = dict(model.named_modules())
+    for place in group.at("each"):
+        if isinstance(modules.get(place.layer), Counting):  # what is gone counts as zero there
+            dead &= _always(0, place, constants)
     if not readers or not dead.any():
         return None
     cells = [np.nonzero(group.cells == cell)[0] for cell in np.unique(group.cells)]
@@ -163,6 +169,13 @@ def _foldable(model: nn.Module, place: Place, constants: Constants) -> NDArray[n
     layer = _reads(model, place)
     takes = layer is not None and layer.bias is not None and not (isinstance(layer, Convolution) and pads(layer))
     return np.asarray((np.isfinite(values) if takes else values == 0).all(1))
+
+
+def _always(value: float, place: Place, constants: Constants) -> NDArray[np.bool_]:
+    """Return which channels always have a value where they are read."""
+    if place.layer not in constants:
+        return np.zeros(len(place.index), bool)
+    return np.asarray((constants[place.layer].cpu().numpy()[place.index] == value).all(1))
 
 
 def _into_bias(model: nn.Module, place: Place, gone: NDArray[np.int64], constants: Constants) -> None:

@@ -16,10 +16,10 @@ from fovea.data.dataset import Part
 from fovea.errors import TrainingError, UsageError, unknown
 from fovea.inputs.interface import Preprocessing
 from fovea.tasks.task import Task
-from fovea.training.engine import Trainer, fitted
+from fovea.training.engine import Trainer
 from fovea.training.losses import Outputs, main_head
 from fovea.training.optim import Muon
-from fovea.training.recipe import Recipe
+from fovea.training.recipe import Recipe, fitted
 
 Teacher = Callable[[Tensor], Tensor]
 """Inputs (N, *shape) float32 -> outputs (N, K) float32."""

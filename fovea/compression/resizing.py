@@ -14,6 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
 
 from fovea.layers import Convolution, PaddedChannels, PartialConv2d
+from fovea.wiring import ChannelShuffle, ChannelSplit, Counting
 
 Side = Literal["out", "in", "each", "pad"]
 """`out`: what a layer makes; `in`: what it reads; `each`: a layer with numbers, or a kernel, for each channel, as a
@@ -40,6 +41,14 @@ class Resizing(ABC):
         Raises:
             ValueError: no layer of this size can be made of it; the message is the rule.
         """
+
+    def made(self, layer: nn.Module, own: Mapping[Side, Tensor], read: Tensor) -> list[Tensor]:
+        """Return of each output what stands along the axis of its channels.
+
+        `own` are the numbers of the layer's sides, (places,) each; `read` those of what it reads, 0 where none are
+        known.
+        """
+        return [own["out" if "out" in own else "each"]]
 
     @abstractmethod
     def slice(self, layer: nn.Module, kept: Kept) -> None:
@@ -139,6 +148,10 @@ class _Padded(Resizing):
     def sides(self, layer: nn.Module) -> dict[Side, int]:
         return {"pad": sum(self.numbers(layer))}
 
+    def made(self, layer: nn.Module, own: Mapping[Side, Tensor], read: Tensor) -> list[Tensor]:
+        before, _ = self.numbers(layer)
+        return [torch.cat([own["pad"][:before], read, own["pad"][before:]])]
+
     def numbers(self, layer: nn.Module) -> list[Any]:
         pad = cast(PaddedChannels, layer)
         return [pad.before, pad.after]
@@ -213,16 +226,109 @@ class _Table(Resizing):
             conv.in_channels = weight.shape[1]
 
 
+class _Split(Resizing):
+    """Channels in two parts: [first, rest]."""
+
+    def sides(self, layer: nn.Module) -> dict[Side, int]:
+        return {"each": sum(self.numbers(layer))}
+
+    def made(self, layer: nn.Module, own: Mapping[Side, Tensor], read: Tensor) -> list[Tensor]:
+        return list(own["each"].split(self.numbers(layer)))
+
+    def numbers(self, layer: nn.Module) -> list[Any]:
+        split = cast(ChannelSplit, layer)
+        return [split.first, split.rest]
+
+    def first(self, layer: nn.Module, numbers: Sequence[Any]) -> Kept:
+        first, rest = self.numbers(layer)
+        if len(numbers) != 2 or not all(type(n) is int for n in numbers):
+            raise ValueError("it has [first, rest]")
+        if not (1 <= numbers[0] <= first and 1 <= numbers[1] <= rest):
+            raise ValueError(f"its parts have from 1 to {first} and from 1 to {rest} channels")
+        return {"each": [*range(numbers[0]), *range(first, first + numbers[1])]}
+
+    def slice(self, layer: nn.Module, kept: Kept) -> None:
+        split = cast(ChannelSplit, layer)
+        first = sum(place < split.first for place in kept["each"])
+        rest = len(kept["each"]) - first
+        if not first or not rest:
+            raise ValueError("one of its parts would have no channel left")
+        split.first, split.rest = first, rest
+
+
+class _Shuffle(Resizing):
+    """Channels in another order: of each place of the output that of the input."""
+
+    def sides(self, layer: nn.Module) -> dict[Side, int]:
+        return {"each": len(cast(ChannelShuffle, layer).order)}
+
+    def made(self, layer: nn.Module, own: Mapping[Side, Tensor], read: Tensor) -> list[Tensor]:
+        return [own["each"][self.numbers(layer)]]
+
+    def numbers(self, layer: nn.Module) -> list[Any]:
+        return list(cast(ChannelShuffle, layer).order)
+
+    def first(self, layer: nn.Module, numbers: Sequence[Any]) -> Kept:
+        most = self.sides(layer)["each"]
+        if not 1 <= len(numbers) <= most or not all(type(n) is int for n in numbers):
+            raise ValueError(f"it has the places of from 1 to {most} channels")
+        if sorted(numbers) != list(range(len(numbers))):
+            raise ValueError(f"it has each place from 0 to {len(numbers) - 1} once")
+        return {}
+
+    def resize(self, layer: nn.Module, numbers: Sequence[Any]) -> None:
+        self.first(layer, numbers)
+        cast(ChannelShuffle, layer).order = list(numbers)
+
+    def slice(self, layer: nn.Module, kept: Kept) -> None:
+        now = {place: k for k, place in enumerate(sorted(kept["each"]))}
+        cast(ChannelShuffle, layer).order = [now[place] for place in self.numbers(layer) if place in now]
+
+
+class _Counting(Resizing):
+    """Layers that compute over all channels of a place, where those that are gone count as zeros: [c, absent]."""
+
+    def sides(self, layer: nn.Module) -> dict[Side, int]:
+        return {"each": cast(Counting, layer).channels}
+
+    def numbers(self, layer: nn.Module) -> list[Any]:
+        counting = cast(Counting, layer)
+        return [counting.channels, counting.absent]
+
+    def first(self, layer: nn.Module, numbers: Sequence[Any]) -> Kept:
+        channels, absent = self.numbers(layer)
+        if len(numbers) != 2 or not all(type(n) is int for n in numbers) or sum(numbers) != channels + absent:
+            raise ValueError(f"it has [c, absent], {channels + absent} together")
+        return {"each": _first(channels, numbers[0], 1)}
+
+    def slice(self, layer: nn.Module, kept: Kept) -> None:
+        counting, left = cast(Counting, layer), len(kept["each"])
+        _keep(layer, ("weight", "bias"), kept["each"])
+        counting.absent += counting.channels - left
+        counting.channels = left
+        if isinstance(layer, nn.LayerNorm):
+            layer.normalized_shape = (left,)
+
+
 CONVOLUTIONS = {one.forward for one in (nn.Conv1d, nn.Conv2d, nn.Conv3d)}
 _NORM, _PRELU = _PerChannel("num_features"), _PerChannel("num_parameters")
-_DENSE, _DEPTHWISE, _PADDED, _TABLE = _Dense(), _Depthwise(), _Padded(), _Table()
+_DENSE, _DEPTHWISE = _Dense(), _Depthwise()
+_OF_CLASS: Mapping[type, Resizing] = {
+    PaddedChannels: _Padded(),
+    PartialConv2d: _Table(),
+    ChannelSplit: _Split(),
+    ChannelShuffle: _Shuffle(),
+    Counting: _Counting(),
+}
+"""Of layers of this package, and what is derived from them."""
 
 
 def resizing_of(layer: nn.Module) -> Resizing | None:
     """Return how a layer takes fewer channels; None where it is no known one, or computes its weights."""
     forward = type(layer).forward
-    if isinstance(layer, PaddedChannels | PartialConv2d):
-        return _PADDED if isinstance(layer, PaddedChannels) else _TABLE
+    for kind, resizing in _OF_CLASS.items():
+        if isinstance(layer, kind):
+            return resizing
     if forward in (_BatchNorm.forward, _InstanceNorm.forward):
         return _NORM
     if "weight" not in layer._parameters:
@@ -232,6 +338,13 @@ def resizing_of(layer: nn.Module) -> Resizing | None:
     if forward is nn.Linear.forward:
         return _DENSE
     return _PRELU if isinstance(layer, nn.PReLU) and layer.num_parameters > 1 else None
+
+
+def channel_axis(layer: nn.Module, ndim: int) -> int:
+    """Return the axis of the channels in what a layer reads, of so many axes."""
+    if isinstance(layer, Counting):
+        return layer.axis % ndim
+    return ndim - 1 if isinstance(layer, nn.Linear) else 1
 
 
 def shortened_along(model: nn.Module, name: str, axis: int, places: Sequence[int]) -> None:

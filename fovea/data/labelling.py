@@ -15,6 +15,7 @@ from fovea.data.sources.manifests import DEFAULT_COLUMNS, header_of, read_cells
 from fovea.errors import DataError, readable
 from fovea.files import is_file
 from fovea.storage import write_atomically
+from fovea.tasks.task import MISSING
 from fovea.texts import in_cell
 
 PATH, LABEL, SPLIT = DEFAULT_COLUMNS
@@ -98,7 +99,7 @@ def label_list(file: Path) -> LabelList:
     for row in read_cells(file, others):
         cells = dict(zip(others, row.texts, strict=True)) | {PATH: row.path}
         written = tuple(cells[name] for name in header)
-        if cells[LABEL]:
+        if not is_without_label(cells):
             labelled.append(written)
             # a path is taken as it is written, and as a manifest is read, where all lie in a folder beside it
             known |= {os.path.abspath(file.parent / row.path), os.path.abspath(row.file)}
@@ -107,6 +108,15 @@ def label_list(file: Path) -> LabelList:
     return LabelList(
         file=file, header=tuple(header), labelled=tuple(labelled), known=frozenset(known), unlabelled=unlabelled
     )
+
+
+def is_without_label(cells: Mapping[str, str], *, several: bool = False) -> bool:
+    """Tell whether a row has no label: nothing, or what programs write where they have no value.
+
+    Where an image may have `several` an empty cell is a label, that none applies, unless the row asks for one.
+    """
+    text = cells[LABEL]
+    return (not text and not (several and not cells.get("doubt"))) or text.lower() in MISSING
 
 
 def relative_path(file: Path, folder: Path) -> str:

@@ -21,6 +21,7 @@ from fovea.registry import IMAGENET_MEAN, IMAGENET_STD
 from fovea.tasks.classes import Classes
 from fovea.tasks.task import Task
 from fovea.texts import command
+from fovea.zoo.letters import resembles
 
 PHOTOGRAPHS, KEPT = 224, 224 / 256
 """Networks for inputs of so many pixels and more are published with the centre of a larger image: this share of it."""
@@ -103,7 +104,7 @@ def build_file(
         UsageError: an unknown name or argument, or a value that is not allowed.
         BundleError: weights that are damaged, foreign or of another network; nothing is written.
     """
-    if name.isupper() and "".join(name.split()).isalpha():
+    if resembles(name):
         name, arguments = "pattern", {"pattern": name, **arguments}
     name = registry.resolve(name)
     display = display or Display(quiet=True)

@@ -120,7 +120,7 @@ def label(
     there, display = label_list(place), display or Display(quiet=True)
     known = None if index is None else read_index(index)
     embedder = _embedder(model, index, known, layer, device=device)
-    _check_target(embedder.bundle.target, by)
+    check_target(embedder.bundle.target, by)
     seen = input or embedder.bundle.preprocess.input
     columns = Columns(path_column, label_column)
     whole = find_pool(data, copies=place.with_suffix(""), input=seen, columns=columns, progress=display.fetched)
@@ -131,7 +131,7 @@ def label(
     free = np.flatnonzero([name not in labelled for name in names])
     if not len(free):
         raise _all_labelled(data, place)
-    doubted = _chosen(found, free, known, by=by, count=count, display=display)
+    doubted = chosen(found, free, known, by=by, count=count, display=display)
     file_of = dict(zip(pool.part.names, pool.files, strict=True))
     proposals = [_proposal(file_of[names[row]], found, row, doubt, embedder.bundle.target) for row, doubt in doubted]
     pool.bring([names[row] for row, _ in doubted])  # before the list: what that names is there
@@ -163,7 +163,7 @@ def _check(by: str, count: int, *, of_embedding: bool) -> None:
         raise UsageError(f"`index` and `layer` are for `--by core-set`; `--by {by}` asks the outputs of the network.")
 
 
-def _check_target(target: Task, by: str) -> None:
+def check_target(target: Task, by: str) -> None:
     """Raise UsageError where a network has no probabilities of classes to doubt."""
     if by != "core-set" and (not target.has_classes or target.several):
         raise UsageError(f"`--by {by}` needs probabilities of classes, not {target.noun}; take `--by core-set`.")
@@ -214,10 +214,10 @@ def _all_labelled(data: str | Path, place: Path) -> DataError:
     return DataError(f"Every image of `{data}` has a label in `{place}` already; there is nothing left to label.")
 
 
-def _chosen(
+def chosen(
     found: Embedded, free: NDArray[np.int64], known: Index | None, *, by: str, count: int, display: Display
 ) -> list[tuple[int, float]]:
-    """Return the rows to label, the first first, and how doubtful each is."""
+    """Return the rows among `free`, (M,) int64, to label, the first first, and how doubtful each is."""
     if by == "core-set":
         labelled = np.setdiff1d(np.arange(len(found.features)), free)
         others = [found.features[labelled], *([] if known is None else [np.asarray(known.embeddings, np.float32)])]

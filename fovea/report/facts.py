@@ -27,7 +27,7 @@ def card_facts(card: Mapping[str, Any]) -> dict[str, Rows]:
             *_rows(section(card, "preprocess"), "input "),
             *((f"licence of {name}", value) for name, value in _rows(section(card, "licences"))),
         ],
-        "recipe": _rows(section(training, "recipe")),
+        "recipe": [*_rows(section(training, "recipe")), *_changes(training)],
         "versions": [
             *_rows(section(training, "versions")),
             *_rows({name: training[name] for name in ("device", "threads", "seed") if name in training}),
@@ -86,6 +86,18 @@ def _target(card: Mapping[str, Any]) -> Rows:
             else text(value),
         )
         for name, value in section(card, "target").items()
+    ]
+
+
+def _changes(training: Mapping[str, Any]) -> Rows:
+    """Return what was changed by hand while the network was trained."""
+    found = [change for change in _listed(training.get("changes")) if isinstance(change, Mapping)]
+    return [
+        (
+            f"changed after step {text(change.get('step'))}",
+            ", ".join(f"{name} {text(value)}" for name, value in change.items() if name != "step"),
+        )
+        for change in found
     ]
 
 

@@ -1,7 +1,7 @@
 """A run: the folder that holds everything of one training."""
 
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ import tomli_w
 
 from fovea.errors import StorageError, UsageError, first_line
 from fovea.runs import lines
-from fovea.storage import alone, check_writable, remove_temporary, write_atomically
+from fovea.storage import alone, check_writable, is_locked, remove_temporary, write_atomically
 from fovea.texts import command, flattened
 
 
@@ -50,6 +50,11 @@ class Run:
     def last(self) -> Path:
         """The checkpoint that `--resume` continues from."""
         return self.folder / "last.safetensors"
+
+    @property
+    def steering(self) -> Path:
+        """What is asked of the training while it runs; see `fovea.runs.steering`."""
+        return self.folder / "steering.json"
 
     @property
     def lock(self) -> Path:
@@ -110,7 +115,13 @@ class Run:
                 raise UsageError(
                     f"`{self.folder}` is being trained by another process; wait until that ends, or stop it first."
                 ) from error
+            self.steering.unlink(missing_ok=True)  # what was asked of the process before
             yield locked
+
+    @property
+    def is_held(self) -> bool:
+        """Whether a process trains this run; False too where the file system has no locks."""
+        return is_locked(self.lock)
 
     def write_recipe(self, recipe: dict[str, Any]) -> None:
         """Write the resolved recipe. Raises: UsageError for a text, as the name of a file, that is not UTF-8."""
@@ -131,6 +142,10 @@ class Run:
             raise UsageError(f"`{self.recipe}` is no valid TOML: {first_line(error).rstrip('.')}.") from error
         except OSError as error:
             raise StorageError(f"`{self.recipe}` cannot be read: {error.strerror}.") from error
+
+    def write_changes(self, changes: Sequence[Mapping[str, Any]]) -> None:
+        """Write what was changed in the training so far into its recipe."""
+        self.write_recipe({**self.read_recipe(), "changes": [dict(change) for change in changes]})
 
     def append_metrics(self, line: dict[str, Any]) -> None:
         """Add one epoch to the metrics."""

@@ -37,12 +37,14 @@ from fovea.runs.pretraining import pretrain_layers
 from fovea.shapes import Shape, has_shape
 from fovea.tasks.joining import joining_of
 from fovea.tasks.task import Task
+from fovea.training.changes import Change
 from fovea.training.diagnosis import watched_layer
 from fovea.training.distributed import world_size
-from fovea.training.engine import Trainer, fitted, seed_of
+from fovea.training.engine import Trainer, seed_of
 from fovea.training.inference import as_evaluated, labels_as_evaluated, part_labels
 from fovea.training.losses import main_head, make_loss
 from fovea.training.probing import fit_head
+from fovea.training.recipe import fitted
 from fovea.training.transfer import Learners
 from fovea.training.tuning import time_settings
 
@@ -69,6 +71,8 @@ class Prepared:
     """What is learned."""
     origin: Mapping[str, str] | None = None
     """Where the weights that it begins with are from, and their licence; None for random ones."""
+    changes: tuple[Change, ...] = ()
+    """What was changed while it ran, by step: as it goes on it is changed again."""
 
     def part(self, name: str) -> Part:
         """Return the part with its labels on the network's scale."""
@@ -79,7 +83,7 @@ class Prepared:
         """Return the trainer of this plan at its beginning."""
         plan = self.plan
         parts = {name: self.part(name) for name in self.dataset.parts}
-        return Trainer(
+        trainer = Trainer(
             self.model,
             parts["train"],
             plan.recipe,
@@ -89,6 +93,8 @@ class Prepared:
             augmentation=self._augmentation(),
             device=self.device,
         )
+        trainer.changes = self.changes
+        return trainer
 
     def _augmentation(self) -> Augmentation:
         """Return what the recipe does to batches, without what this kind of target or input does not bear."""
@@ -184,7 +190,7 @@ def ready(
         geometry = _as_tiles(geometry, model, target)
     Learners(model, plan.recipe)
     watched_layer(model, watch)
-    _check_batch(model, plan, shape=geometry.shape)
+    check_batch(model, plan, shape=geometry.shape)
     blank = begun is None or not begun.checkpoint
     known, origin = model, None
     if plan.start and blank:
@@ -344,7 +350,7 @@ def _check_outputs(model: nn.Module, plan: Plan, *, wanted: Shape, shape: tuple[
         raise UsageError(f"`{plan.model}` must turn {(2, *shape)} into (2, {lengths}), not {found}.")
 
 
-def _check_batch(model: nn.Module, plan: Plan, *, shape: tuple[int, ...]) -> None:
+def check_batch(model: nn.Module, plan: Plan, *, shape: tuple[int, ...]) -> None:
     """Raise UsageError where batch norm would get one value a channel: it makes statistics of two at least."""
     batch, processes = plan.recipe.batch, world_size()
     if batch > processes:

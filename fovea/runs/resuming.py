@@ -1,5 +1,6 @@
 """A run that goes on: from its folder back to a training."""
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -48,6 +49,7 @@ def as_begun(run: Run, stored: Stored, *, device: str, display: Display, checkpo
         raise _changed(run, stored)
     begun = Begun(stored.preprocess, stored.origin, checkpoint=checkpoint)
     training = ready(dataset, stored.plan, source=stored.source, device=chosen, display=display, begun=begun)
+    training = dataclasses.replace(training, changes=stored.changes)
     if stored.contents is not None and stored.contents != contents(training.dataset):
         raise _changed(run, stored, ": its images are others under the same names")
     return training

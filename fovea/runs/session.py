@@ -27,12 +27,15 @@ from fovea.report.page import write_page
 from fovea.report.training import Story, training_page
 from fovea.runs.folder import Run
 from fovea.runs.interruption import Interruption
-from fovea.runs.preparation import Prepared
+from fovea.runs.preparation import Prepared, check_batch
+from fovea.runs.steering import Steering
 from fovea.tasks.task import Task
 from fovea.training.checkpoint import load_checkpoint, save_checkpoint
+from fovea.training.clock import EpochResult
 from fovea.training.diagnosis import Diagnosis, restored, watched_layer
 from fovea.training.distributed import world_size
-from fovea.training.engine import EpochResult, Trainer
+from fovea.training.engine import Trainer
+from fovea.training.recipe import Recipe
 
 UNVALIDATED = "no validation part, which the temperature needs"
 EventWriter = Callable[[str], Any]
@@ -70,6 +73,8 @@ class Session:
         self.outcomes: list[Outcome] = []
         self.reference: Reference | None = None
         self.interruption = Interruption(display)
+        self.steering = Steering(run, trainer, display=display, check=self._check)
+        self.recipe = trainer.recipe  # as it was begun
         self.began_at = self.saved_at = time.monotonic()
         self.began_seen = 0
         self.events = events(str(run.folder)) if events else None
@@ -101,7 +106,7 @@ class Session:
                 if self.events:
                     self.events.close()
         if self.interrupted:
-            save_checkpoint(self.run.last, self.trainer)
+            self._save_checkpoint()
         elif self.trainer.out_of_patience:
             self.display.note(f"stopped: {self.trainer.recipe.patience} epochs without a better validation result")
         if not self.run.model.exists():
@@ -155,7 +160,7 @@ class Session:
     @property
     def interrupted(self) -> bool:
         """Whether the training was asked to stop before its end."""
-        return self.interruption.requested
+        return self.interruption.requested or self.steering.stops
 
     @property
     def keeps_best(self) -> bool:
@@ -165,7 +170,7 @@ class Session:
     @property
     def images_seen(self) -> int:
         """Images trained on, with repetition."""
-        return self.trainer.clock.total_steps * self.trainer.images_per_step
+        return self.trainer.images_seen
 
     def save_model(self, results: list[dict[str, Any]]) -> None:
         """Write the network as it is to the run's bundle."""
@@ -191,7 +196,7 @@ class Session:
         self._look()
         clock, now = trainer.clock, time.monotonic()
         seen = self.images_seen - self.began_seen
-        rate = seen / max(now - self.began_at, 1e-9)
+        rate = seen / max(now - self.began_at - self.steering.waited_s, 1e-9)
         last = f"/{trainer.recipe.epochs}" if trainer.recipe.epochs else ""
         detail = (
             f"epoch {clock.epoch + 1}{last}  step {clock.step}/{trainer.steps_per_epoch}  {rate:,.0f} images/s  "
@@ -202,8 +207,9 @@ class Session:
             detail += f"  {followed.title} {followed.scale * trainer.value:.1f}{followed.unit}"
         self.display.advance("training", trainer.progress, 1.0, detail=detail)
         if now - self.saved_at > 60 * trainer.recipe.checkpoint_minutes:
-            save_checkpoint(self.run.last, trainer)
-            self.saved_at = now
+            self._save_checkpoint()
+        if world_size() == 1:  # the others would count the time that one waits
+            self.steering.obey(stopped=lambda: self.interrupted, pausing=self._save_checkpoint, waiting=lambda: None)
 
     def _on_epoch(self, trainer: Trainer, result: EpochResult) -> None:
         self.run.append_metrics(result.to_dict())
@@ -213,8 +219,16 @@ class Session:
         self.display.note(_epoch_line(result))
         if result.improved or not self.keeps_best:
             self.save_model([])
-        save_checkpoint(self.run.last, trainer)
+        self._save_checkpoint()
+
+    def _save_checkpoint(self) -> None:
+        save_checkpoint(self.run.last, self.trainer)
         self.saved_at = time.monotonic()
+
+    def _check(self, recipe: Recipe) -> None:
+        """Raise UsageError where the network cannot go on by a recipe that was changed."""
+        plan = replace(self.prepared.plan, recipe=recipe)
+        check_batch(self.trainer.model, plan, shape=self.prepared.preprocess.shape)
 
     @property
     def predictor(self) -> Bundle:
@@ -235,7 +249,8 @@ class Session:
             raise TrainingError(f"The network's outputs on {split} are not finite; try a smaller --lr.") from error
 
     def _card(self, results: list[dict[str, Any]]) -> Card:
-        prepared, recipe, clock = self.prepared, self.trainer.recipe, self.trainer.clock
+        prepared, recipe, clock = self.prepared, self.recipe, self.trainer.clock
+        changes = [change.to_dict() for change in self.trainer.changes if change.step < clock.total_steps]
         dataset, origin = prepared.dataset, prepared.origin or {}
         data = DataRecord(
             name=dataset.name,
@@ -256,6 +271,7 @@ class Session:
             epochs=clock.epoch,
             seconds=round(clock.elapsed_s, 1),
             pflop=self.pflop,
+            changes=changes or None,
         )
         return Card(
             fovea=fovea.__version__,

@@ -14,6 +14,7 @@ from fovea.inputs.interface import Preprocessing
 from fovea.model.weights import IMAGENET
 from fovea.plans.plan import Plan
 from fovea.runs.folder import Run
+from fovea.training.changes import MOST_CHANGES, Change, changed
 from fovea.training.recipe import Recipe
 
 LISTS, SWITCHES = ("label_columns", "order", "known"), ("allow_bad",)
@@ -33,6 +34,8 @@ class Stored:
     plan: Plan
     device: str
     origin: Mapping[str, str] | None
+    changes: tuple[Change, ...] = ()
+    """What was changed while it ran, by step."""
     report: Mapping[str, Any]
     """`images` and `watch`, what the user asked of the report."""
 
@@ -58,11 +61,33 @@ def read_stored(run: Run, values: Mapping[str, Any], *, model: str | None = None
         plan=plan,
         device=recipe.text("device"),
         origin={name: origin.text(name) for name in origin.values} or None,
+        changes=read_changes(recipe, plan.recipe),
         report={
             "images": report.switch("images", default=True),
             "watch": report.text("watch") if "watch" in report.values else None,
         },
     )
+
+
+def read_changes(recipe: Fields, begun: Recipe) -> tuple[Change, ...]:
+    """Return what a recipe says was changed while it ran, by step; the error of a wrong one is that of `recipe`."""
+    found = recipe.values.get("changes", [])
+    if not isinstance(found, list) or len(found) > MOST_CHANGES:
+        raise recipe.fault(f"`changes` must be a list of at most {MOST_CHANGES:,} tables")
+    changes: list[Change] = []
+    for number, values in enumerate(found):
+        place = f"changes.{number}"
+        if not isinstance(values, dict):
+            raise recipe.fault(f"`{place}` must be a table")
+        change = Change.from_fields(Fields(values, recipe.fault, f"{place}."))
+        if changes and change.step <= changes[-1].step:
+            raise recipe.fault(f"`{place}.step` (={change.step}) must be above that of the change before")
+        try:
+            begun = changed(begun, change.values)
+        except UsageError as error:
+            raise recipe.fault(f"`{place}`: {first_line(error).rstrip('.')}") from error
+        changes.append(change)
+    return tuple(changes)
 
 
 def _source(table: Fields, began_in: Path) -> DataSource:

@@ -86,10 +86,12 @@ def _summary(run: Run, recipe: Fields, card: Fields, header: Header) -> RunSumma
     recorded, training, data = card.table("training"), recipe.table("training"), recipe.table("data")
     done = {name: value for name, value in training.values.items() if name not in NOT_DONE}
     known = {name: value for name, value in data.values.items() if name not in NOT_KNOWN}
+    settings = {"network": recipe.table("network").values, "training": done, "data": known}
+    changes = recipe.values.get("changes")
     return RunSummary(
         folder=run.folder,
         seed=training.whole("seed"),
-        settings=dict(flattened({"network": recipe.table("network").values, "training": done, "data": known})),
+        settings={**dict(flattened(settings)), **({"changes": str(changes)} if changes else {})},
         network=header.card.architecture,
         task=header.card.target.name,
         data=recorded.table("data").text("name"),

@@ -22,14 +22,17 @@ def button(text: str, on_click: Callable[..., Any] | None = None) -> ui.element:
     return made if on_click is None else made.on("click", on_click)
 
 
-def select(label: str, options: Sequence[str], chosen: Callable[[str], Any]) -> ui.element:
-    """Return a list to choose from under its label; `chosen` gets the option, one of them for certain."""
+def select(label: str, options: Sequence[str], chosen: Callable[[str], Any], *, value: str = "") -> ui.element:
+    """Return a list to choose from under its label; `chosen` gets the option, one of them for certain.
+
+    `value` is the option that is chosen at first; the first one where it is none of them.
+    """
     allowed = list(options)
     with ui.element("label"):
         ui.label(label)
         with ui.element("select").classes("plain").props(f'aria-label="{label}"') as made:
             for number, option in enumerate(allowed):
-                with ui.element("option").props(f'value="{number}"'):
+                with ui.element("option").props(f'value="{number}"' + (" selected" if option == value else "")):
                     ui.label(option)
 
     def changed(event: Any) -> Any:

@@ -30,9 +30,14 @@ class Room(NamedTuple):
     page: str
     """The class in it."""
 
+    @property
+    def whole_module(self) -> str:
+        """The full name of its module."""
+        return f"fovea.studio.{self.module}"
+
     def enter(self, opened: Opened, state: Mapping[str, str]) -> Page:
         """Return a new page of this room."""
-        kind = cast(type[Page], getattr(import_module(f"fovea.studio.{self.module}"), self.page))
+        kind = cast(type[Page], getattr(import_module(self.whole_module), self.page))
         return kind(opened, state)
 
 

@@ -34,9 +34,9 @@ def open_studio(
     if find_spec("nicegui") is None:
         raise MissingDependencyError("The studio needs the extra `studio`: pip install 'fovea-cnn[studio]'.")
     from fovea.studio.app import HOST, serve
-    from fovea.studio.opened import opened
+    from fovea.studio.opened import found
 
-    found = opened(what, network=network)
+    shown = found(what, network=network)
     with socket.socket() as place:
         try:
             place.bind((HOST, port))
@@ -51,4 +51,4 @@ def open_studio(
         if browser:
             webbrowser.open(address)
 
-    serve(found, token=token, port=port, ready=answers)
+    serve(shown, token=token, port=port, ready=answers)

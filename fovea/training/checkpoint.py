@@ -17,7 +17,8 @@ from fovea.fields import LARGEST, Fields
 from fovea.files import check_regular, utf8_path
 from fovea.storage import write_atomically
 from fovea.tasks.score import Score
-from fovea.training.engine import Clock, Trainer
+from fovea.training.clock import Clock
+from fovea.training.engine import Trainer
 from fovea.training.schedules import Plateau
 
 
@@ -81,10 +82,15 @@ def load_checkpoint(path: Path, trainer: Trainer) -> None:
 def restore(trainer: Trainer, state: State) -> None:
     """Bring a newly made `trainer` of the same network and recipe to `state`."""
     tensors, scalars = state
+    read = Fields(scalars, ValueError)
+    clock = _clock(read.table("clock"), trainer)
+    for change in trainer.changes:
+        if change.step < clock.total_steps:  # one of this very step is taken before the next
+            trainer.go_by(change)
     trainer.model.load_state_dict(_under("model.", tensors))
     if trainer.average:
         trainer.average.model.load_state_dict(_under("average.", tensors))
-        trainer.average.updates = Fields(scalars, ValueError).whole("average_updates")
+        trainer.average.updates = read.whole("average_updates")
     parameters = dict(trainer.model.named_parameters())
     for key, value in _under("optimiser.", tensors).items():
         number, _, rest = key.partition(".")
@@ -96,8 +102,7 @@ def restore(trainer: Trainer, state: State) -> None:
         elif optimiser.defaults.get("fused"):  # a fused step counts on the device
             value = value.to(parameter.device)
         optimiser.state[parameter][slot] = value
-    read = Fields(scalars, ValueError)
-    trainer.clock = _clock(read.table("clock"), trainer)
+    trainer.clock = clock
     if trainer.plateau:
         trainer.plateau = _plateau(read.table("plateau"))
 
@@ -106,7 +111,10 @@ def _clock(clock: Fields, trainer: Trainer) -> Clock:
     """Return the clock that a checkpoint holds; ValueError names a field that cannot be."""
     clock.only([field.name for field in dataclasses.fields(Clock)])
     epochs = trainer.recipe.epochs or LARGEST
-    epoch, step = clock.whole("epoch", most=epochs), clock.whole("step", most=trainer.steps_per_epoch)
+    # a change of the batch changes how many steps an epoch has, to one for every image at most
+    most = len(trainer.train_part) if trainer.changes else trainer.steps_per_epoch
+    epoch, step = clock.whole("epoch", most=epochs), clock.whole("step", most=most)
+    total_steps = clock.whole("total_steps", least=step, most=(epoch + 1) * most)
     seconds = ("elapsed_s", "validated_s", "validation_cost_s")
     # a run that has not taken a step has no first loss, which JSON of Python says as NaN
     first = clock.values.get("first_loss")
@@ -120,7 +128,7 @@ def _clock(clock: Fields, trainer: Trainer) -> Clock:
     return Clock(
         epoch=epoch,
         step=step,
-        total_steps=clock.whole("total_steps", least=step, most=(epoch + 1) * trainer.steps_per_epoch),
+        total_steps=total_steps,
         loss_sum=clock.number("loss_sum"),
         correct=clock.values["correct"] if clock.number("correct") else 0,
         seen=clock.whole("seen", least=min(step, 1)),
@@ -128,7 +136,20 @@ def _clock(clock: Fields, trainer: Trainer) -> Clock:
         best_epoch=clock.whole("best_epoch", least=-1),
         best=Score.from_dict(best.values, followed) if best is not None else None,
         **{name: clock.values[name] for name in seconds if clock.number(name) is not None},
+        **_at_the_change(clock, most_steps=total_steps),
     )
+
+
+def _at_the_change(clock: Fields, *, most_steps: int) -> dict[str, Any]:
+    """Return what a clock says of the last change of the batch; nothing where it is of an earlier version."""
+    if "changed_at" not in clock.values:
+        return {}
+    return {
+        "changed_at": clock.whole("changed_at", most=most_steps),
+        "images_before": clock.whole("images_before"),
+        "progress_before": clock.number("progress_before", least=0, most=1),
+        "steps_planned": clock.whole("steps_planned"),
+    }
 
 
 def _plateau(values: Fields) -> Plateau:

@@ -143,7 +143,8 @@ class Diagnosis:
         """Take a look, keep it and return it."""
         began, trainer, clock = time.monotonic(), self.trainer, self.trainer.clock
         seen = look_inside(trainer.model, *self.batch, loss=trainer.loss, layer=self.layer, progress=trainer.progress)
-        epoch = clock.total_steps / trainer.steps_per_epoch
+        of = len(trainer.train_part)
+        epoch = clock.epoch + clock.seen / of if clock.changed_at else clock.total_steps / trainer.steps_per_epoch
         self.looks.append(Look(clock.total_steps, epoch, trainer.progress, trainer.lr, *seen))
         self.spent_s += time.monotonic() - began
         return self.looks[-1]

@@ -10,9 +10,8 @@ Images are (N, C, H, W) uint8 0..255 until they are normalised to float32; indic
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -23,18 +22,20 @@ from fovea.data.augment.mixing import Labels, MixedLabels, compose_mixing
 from fovea.data.augment.recipes import Augmentation, AugmentContext, augmented
 from fovea.data.dataset import Part
 from fovea.data.sampling import resampled
-from fovea.errors import DataError, TrainingError, UsageError
+from fovea.errors import DataError, TrainingError
 from fovea.inputs.interface import Preprocessing
 from fovea.inputs.views import Protocol
 from fovea.layers import placed
-from fovea.tasks.score import ACCURACY, Metric, Score
+from fovea.tasks.score import Score
 from fovea.tasks.task import Task
+from fovea.training.changes import Change, changed
+from fovea.training.clock import Clock, EpochResult
 from fovea.training.distributed import gathered, greatest, own_part, own_share, rank, spread_buffers, sum_gradients
 from fovea.training.inference import autocast, part_labels, predict_logits
 from fovea.training.losses import Outputs, main_head, make_loss
-from fovea.training.optim import Average, make_optimisers
+from fovea.training.optim import Average, carried_over, make_optimisers
 from fovea.training.own_rule import learner_in
-from fovea.training.recipe import Recipe
+from fovea.training.recipe import Recipe, fitted
 from fovea.training.schedules import SCHEDULES, Plateau, warmed_up
 from fovea.training.transfer import Learners
 
@@ -44,70 +45,18 @@ VALIDATION_SHARE = 0.05
 """Under a budget, validations before the last take no more than this share of the time."""
 
 
-@dataclass
-class Clock:
-    """How far a training has come; all that a checkpoint needs beside tensors."""
-
-    epoch: int = 0
-    step: int = 0
-    """Steps done in this epoch."""
-    total_steps: int = 0
-    elapsed_s: float = 0.0
-    """Seconds of training and validation, over all sessions of the run."""
-    loss_sum: float = 0.0
-    """Sum of this epoch's step losses."""
-    correct: float = 0
-    seen: int = 0
-    """Images of this epoch, and the sum over them of the score that is followed: of classes, how many were right."""
-    first_loss: float = math.nan
-    validated_s: float = 0.0
-    """`elapsed_s` at the end of the last validation."""
-    validation_cost_s: float = 0.0
-    best_epoch: int = -1
-    best: Score | None = None
-
-
-@dataclass(frozen=True)
-class EpochResult:
-    """One line of the metrics."""
-
-    epoch: int
-    loss: float
-    value: float | None
-    """Mean loss and score over the augmented images of the epoch, as they were trained on; None for no score."""
-    lr: float
-    images: int
-    elapsed_s: float
-    val: Score | None
-    improved: bool
-    metric: Metric = ACCURACY
-    """The score that is followed."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return JSON values, the score under the metric's name."""
-        values = {"epoch": self.epoch, "loss": self.loss, self.metric.name: self.value, "lr": self.lr}
-        val = self.val and self.val.to_dict()
-        return {**values, "images": self.images, "elapsed_s": self.elapsed_s, "val": val, "improved": self.improved}
-
-
-def fitted(recipe: Recipe, *, images: int, validated: bool) -> Recipe:
-    """Return `recipe` with no more images to a step than there are.
-
-    Raises:
-        UsageError: it follows a validation part that is not there.
-    """
-    for name, follows in (("patience", recipe.patience > 0), ("schedule", recipe.schedule == "plateau")):
-        if follows and not validated:
-            value = getattr(recipe, name)
-            raise UsageError(f"`{name}` (={value}) needs a validation part, as `--val-fraction 0.1` sets one aside.")
-    accumulate = min(recipe.accumulate, images)
-    return recipe.replace(accumulate=accumulate, batch=min(recipe.batch, images // accumulate))
-
-
 def seed_of(*position: int) -> int:
     """Return a 63-bit seed that depends on every number of `position`, as (seed, epoch, step)."""
     counted = (len(position), *position)  # trailing zeros do not count in a SeedSequence
     return int(np.random.SeedSequence(counted).generate_state(1, np.uint64)[0] >> 1)
+
+
+class Batch(NamedTuple):
+    """The last images of a step, as the network saw them, and what it said; gradients are in its parameters."""
+
+    images: Tensor
+    labels: Labels
+    outputs: Outputs
 
 
 class Trainer:
@@ -148,6 +97,9 @@ class Trainer:
         self.plateau = Plateau() if recipe.schedule == "plateau" else None
         self.schedule = warmed_up(SCHEDULES.get(recipe.schedule, SCHEDULES["constant"]), warmup=recipe.warmup)
         self.clock = Clock()
+        self.changes: Sequence[Change] = ()  # by step, past and to come
+        self.observe: Callable[[Batch], None] | None = None  # called before every update; changes nothing
+        self.zero_at = 0.0  # the moment at which `elapsed_s` would have been 0
         self._parameters = [p for p in self.model.parameters() if p.requires_grad]
         self._share = torch.tensor(1 / recipe.accumulate, device=device)
 
@@ -162,12 +114,20 @@ class Trainer:
         return len(self.train_part) // self.images_per_step
 
     @property
+    def images_seen(self) -> int:
+        """Images trained on, with repetition."""
+        clock = self.clock
+        return clock.images_before + (clock.total_steps - clock.changed_at) * self.images_per_step
+
+    @property
     def progress(self) -> float:
         """How much of the training is done, in [0, 1]: by steps, or by time under a budget."""
         if self.recipe.budget_s:
             return min(1.0, self.clock.elapsed_s / self.recipe.budget_s)
-        steps = self.recipe.epochs * self.steps_per_epoch
-        return min(1.0, self.clock.total_steps / steps) if steps else 1.0
+        clock = self.clock
+        steps = clock.steps_planned if clock.changed_at else self.recipe.epochs * self.steps_per_epoch
+        share = (clock.total_steps - clock.changed_at) / steps if steps else 1.0
+        return min(1.0, clock.progress_before + (1 - clock.progress_before) * share)
 
     @property
     def inference_batch(self) -> int:
@@ -188,18 +148,48 @@ class Trainer:
     ) -> None:
         """Train until the epochs, the budget or the patience are used up, or `stopped` says so after a step."""
         (elapsed_s,) = greatest(self.clock.elapsed_s)
-        resumed_at = time.monotonic() - elapsed_s
+        self.zero_at = time.monotonic() - elapsed_s
         while (self.progress < 1 or self.clock.step) and not self.out_of_patience and not self.is_to_stop(stopped):
             for indices in self.batches():
                 if self.progress >= 1:
                     break
                 self.train_step(indices)
-                self.clock.elapsed_s = time.monotonic() - resumed_at
+                self.clock.elapsed_s = time.monotonic() - self.zero_at
                 on_step(self)
                 if self.is_to_stop(stopped):
                     return
-            result = self.finish_epoch(resumed_at)
+            result = self.finish_epoch()
             on_epoch(self, result)
+
+    def stand_still(self, seconds: float) -> None:
+        """Leave out time that was waited: it spends no budget."""
+        self.zero_at += seconds
+
+    def take_changes(self) -> None:
+        """Go on by the changes that were made at this step."""
+        for change in self.changes:
+            if change.step == self.clock.total_steps:
+                self.take(change)
+
+    def take(self, change: Change) -> None:
+        """Go on by a change; the epoch goes on with the images that are left of it."""
+        clock, size = self.clock, self.images_per_step
+        seen, progress = self.images_seen, self.progress
+        self.go_by(change)
+        if self.images_per_step != size and clock.total_steps:
+            left = (len(self.train_part) - clock.seen) // self.images_per_step
+            more = max(0, self.recipe.epochs - clock.epoch - 1) * self.steps_per_epoch
+            clock.changed_at, clock.images_before = clock.total_steps, seen
+            clock.progress_before, clock.steps_planned = progress, left + more
+
+    def go_by(self, change: Change) -> None:
+        """Take the recipe with a change for the recipe; what the optimisers keep of each parameter stays."""
+        recipe = changed(self.recipe, change.values)
+        recipe = recipe.replace(batch=min(recipe.batch, len(self.train_part) // recipe.accumulate))
+        if recipe != self.recipe.replace(batch=recipe.batch):
+            self.learners.settle(head_only=False)  # all that will learn belongs to an optimiser
+            self.optimisers = carried_over(self.optimisers, make_optimisers(self.model, recipe))
+        self.recipe = recipe
 
     def is_to_stop(self, stopped: Callable[[], bool]) -> bool:
         """Return whether any process is `stopped`, and set the clocks of all by the latest."""
@@ -219,9 +209,12 @@ class Trainer:
             order = torch.multinomial(self.draw_weights, len(self.train_part), replacement=True, generator=generator)
         else:
             order = torch.randperm(len(self.train_part), generator=generator)
-        size = self.images_per_step
-        for step in range(self.clock.step, self.steps_per_epoch):
-            yield order[step * size : (step + 1) * size]
+        self.take_changes()
+        first = self.clock.seen if self.clock.changed_at else self.clock.step * self.images_per_step
+        while (last := first + self.images_per_step) <= len(order):
+            yield order[first:last]
+            self.take_changes()
+            first = last
 
     def train_step(self, indices: Tensor) -> None:
         """Do one optimiser step on the images at `indices`."""
@@ -240,6 +233,8 @@ class Trainer:
             self.count(outputs, labels)
         self.check(loss_sum / self.recipe.accumulate)
         sum_gradients(self._parameters)
+        if self.observe is not None:
+            self.observe(Batch(images, labels, outputs))
         self.update()
 
     def answered(self, images: Tensor, labels: Labels, *, count: int) -> tuple[Tensor, Outputs]:
@@ -327,12 +322,12 @@ class Trainer:
         for parameter in self._parameters:  # in a quarter of the time of `Optimizer.zero_grad`
             parameter.grad = None
 
-    def finish_epoch(self, resumed_at: float) -> EpochResult:
+    def finish_epoch(self) -> EpochResult:
         """Validate, close the epoch's sums and move to the next epoch."""
         clock, lr = self.clock, self.lr
         val = self.validate() if self.validation_is_due() else None
         if val is not None:
-            (now,) = greatest(time.monotonic() - resumed_at)
+            (now,) = greatest(time.monotonic() - self.zero_at)
             clock.validation_cost_s, clock.validated_s, clock.elapsed_s = now - clock.elapsed_s, now, now
             if not math.isfinite(val.loss):
                 raise self.diverged(f"The validation loss became {val.loss:.4g} after step {clock.total_steps}")

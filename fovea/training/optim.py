@@ -123,6 +123,22 @@ def make_optimisers(model: nn.Module, recipe: Recipe) -> list[Optimizer]:
     return [_single_optimiser(_by_factor(groups, factors), recipe)]
 
 
+def carried_over(old: list[Optimizer], new: list[Optimizer]) -> list[Optimizer]:
+    """Return new optimisers of the same parameters with what the old ones keep of each."""
+    for before, after in zip(old, new, strict=True):
+        for parameter, kept in before.state.items():
+            after.state[parameter] = {**after.state[parameter], **kept}
+        momentum = after.defaults.get("momentum")
+        if momentum is None or isinstance(after, Muon):
+            continue
+        for parameter, kept in after.state.items():  # SGD and RMSProp keep one exactly where they have momentum
+            if not momentum:
+                kept.pop("momentum_buffer", None)
+            elif "momentum_buffer" not in kept:
+                kept["momentum_buffer"] = torch.zeros_like(parameter)
+    return new
+
+
 def _by_factor(groups: list[dict[str, Any]], factors: Mapping[nn.Parameter, float]) -> list[dict[str, Any]]:
     """Return the groups divided so that every parameter learns at its factor of its group's rate."""
     divided = []

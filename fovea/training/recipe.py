@@ -198,6 +198,20 @@ class Recipe(Running, Transfer, Optimisation):
 FIELDS = tuple(field.name for field in dataclasses.fields(Recipe))
 
 
+def fitted(recipe: Recipe, *, images: int, validated: bool) -> Recipe:
+    """Return `recipe` with no more images to a step than there are.
+
+    Raises:
+        UsageError: it follows a validation part that is not there.
+    """
+    for name, follows in (("patience", recipe.patience > 0), ("schedule", recipe.schedule == "plateau")):
+        if follows and not validated:
+            value = getattr(recipe, name)
+            raise UsageError(f"`{name}` (={value}) needs a validation part, as `--val-fraction 0.1` sets one aside.")
+    accumulate = min(recipe.accumulate, images)
+    return recipe.replace(accumulate=accumulate, batch=min(recipe.batch, images // accumulate))
+
+
 def _require_choice(name: str, value: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         raise unknown(name, value, allowed)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from fovea.errors import UsageError
 from fovea.layers import Classifier
 from fovea.registry import register
+from fovea.wiring import Counting
 from fovea.zoo.resnet import TABLE_1, Stage, bottleneck, imagenet_resnet, residual
 
 
@@ -37,20 +38,24 @@ class ChannelAttention(nn.Module):
         return x * cast(Tensor, weights).sigmoid()[:, :, None, None]
 
 
-class SpatialAttention(nn.Module):
+class SpatialAttention(Counting, nn.Module):
     """Weigh each position: x * sigmoid(BN(convolution of the max and the mean over channels)), equation 3.
 
     (N, c, H, W) -> (N, c, H, W)
     """
 
-    def __init__(self, kernel: int) -> None:
+    def __init__(self, c: int, kernel: int) -> None:
         super().__init__()
+        self.channels = c
         self.conv = nn.Conv2d(2, 1, kernel, padding=kernel // 2, bias=False)
         self.bn = nn.BatchNorm2d(1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return `x` with its positions weighed."""
-        maps = torch.cat((x.amax(1, keepdim=True), x.mean(1, keepdim=True)), dim=1)
+        highest, mean = x.amax(1, keepdim=True), x.mean(1, keepdim=True)
+        if self.absent:
+            highest, mean = highest.clamp(min=0), self.share * mean
+        maps = torch.cat((highest, mean), dim=1)
         return x * cast(Tensor, self.bn(self.conv(maps))).sigmoid()
 
 
@@ -68,7 +73,7 @@ def cbam_bottleneck(c_in: int, stage: Stage, *, stride: int, reduction: int, ker
         raise UsageError(f"`kernel` (={kernel}) must be odd and at least 1; the paper has 3 and 7.")
     layers = bottleneck(c_in, stage, stride=stride)
     layers.add_module("channel", ChannelAttention(stage.c, reduction))
-    layers.add_module("spatial", SpatialAttention(kernel))
+    layers.add_module("spatial", SpatialAttention(stage.c, kernel))
     return layers
 
 

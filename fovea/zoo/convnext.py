@@ -16,13 +16,16 @@ from torch import Tensor, nn
 from fovea.layers import Classifier, StochasticDepth, stochastic_depths
 from fovea.registry import Peer, register
 from fovea.shapes import Window, chained
+from fovea.wiring import LayerNorm
 
 EPS = 1e-6
 """What layer norm adds to the variance, as in the authors' code."""
 
 
-class ChannelNorm(nn.LayerNorm):
+class ChannelNorm(LayerNorm):
     """Layer norm over the channels of each pixel: (N, c, H, W) -> (N, c, H, W)."""
+
+    axis = 1
 
     def __init__(self, c: int) -> None:
         super().__init__(c, eps=EPS)
@@ -86,7 +89,7 @@ def _head(c_in: int, classes: int) -> nn.Sequential:
     layers = {
         "pool": nn.AdaptiveAvgPool2d(1),
         "flatten": nn.Flatten(),
-        "norm": nn.LayerNorm(c_in, eps=EPS),
+        "norm": LayerNorm(c_in, eps=EPS),
         "logits": nn.Linear(c_in, classes),
     }
     return nn.Sequential(OrderedDict(layers))

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from fovea.layers import Classifier
 from fovea.registry import Peer, register
+from fovea.wiring import ChannelSplit
 from fovea.zoo.resnet import he_normal, head
 
 
@@ -82,14 +83,15 @@ class DualPath(nn.Module):
 
     def __init__(self, c_in: int, stage: Stage, *, stride: int, groups: int, first: bool) -> None:
         super().__init__()
-        self.c = stage.c
         self.residual = bottleneck(c_in, stage, stride=stride, groups=groups)
         self.shortcut = projection(c_in, stage.c + 2 * stage.k, stride=stride) if first else nn.Identity()
+        self.old = ChannelSplit(stage.c, 2 * stage.k if first else c_in - stage.c)
+        self.new = ChannelSplit(stage.c, stage.k)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return both parts, one behind the other."""
-        x, y = self.shortcut(x), self.residual(x)
-        return torch.cat((x[:, : self.c] + y[:, : self.c], x[:, self.c :], y[:, self.c :]), dim=1)
+        (added, old), (sums, new) = self.old(self.shortcut(x)), self.new(self.residual(x))
+        return torch.cat((added + sums, old, new), dim=1)
 
 
 def _dpn(layers: int, *, classes: int, c_in: int) -> Classifier:

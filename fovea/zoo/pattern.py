@@ -1,73 +1,137 @@
 """Networks by pattern: lecture 000, "Putting it all together": C convolution, R ReLU, P max pooling, F dense layer.
 
 `CRCRP CRCRP F` is two stages of two convolutions and a pooling each, then the logits. Spaces are for the reader. The
-last F is the logits, added where it is missing; F before it are hidden dense layers.
+last F is the logits, added where it is missing; F before it are hidden dense layers. `letters.py` has all letters:
+`C16k5p0RP (C32s2BRC32B)R W B R C64 B R G F` has a 5x5 kernel without padding, a residual block and a depthwise layer.
 
-Departures: the lecture gives letters only. Convolutions are 3x3 and keep the size, pooling is 2x2; a stage is as wide
-as `widths` says, by default 32, doubled from stage to stage up to 512, and a hidden dense layer 128.
+Departures: the lecture gives letters only. Where no numbers stand, convolutions are 3x3 and keep the size, pooling is
+2x2; a stage is as wide as `widths` says, by default 32, doubled from stage to stage up to 512, and a hidden dense layer
+128; dropout takes a half. Convolutions right before a batch norm have no bias. Where the path of a residual block
+changes the shape, a 1x1 convolution and batch norm stand for the identity: shortcut B of He et al. 2015.
 """
 
-import re
+import math
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass, field
+from typing import cast
 
-from torch import nn
+from torch import Tensor, nn
 
-from fovea.errors import UsageError
+from fovea.errors import ShapeError, UsageError
 from fovea.layers import Classifier
 from fovea.registry import register
 from fovea.shapes import Window, chained
+from fovea.zoo.letters import MOST_LETTERS, OPENED, Pattern, Word, blocks, read, words
+from fovea.zoo.resnet import projection
 from fovea.zoo.vgg_blocks import he_uniform
 
-LETTERS = re.compile(r"(?P<stages>C[CRP]*)(?P<head>(?:FR?)*)")
-MOST_LETTERS = 1000
 FIRST, MOST, DENSE = 32, 512, 128  # default widths
+HALF = 50  # percent of dropout
+NAMES = {
+    **{"C": "conv", "W": "depthwise", "B": "bn", "R": "relu", "P": "pool", "A": "average", "D": "dropout"},
+    OPENED: "block",
+}
+"""What the layers of each letter are called; of each kind in a stage they are numbered."""
 
 
-class Pattern(NamedTuple):
-    stages: tuple[str, ...]  # as "CRCRP": each begins with C, and ends before the C that follows a P
-    hidden: tuple[str, ...]  # "F" or "FR": dense layers before the logits
+class Path(nn.Module):
+    """F(x) + shortcut(x); the shapes are those of F, `residual`."""
+
+    def __init__(self, residual: nn.Module, shortcut: nn.Module) -> None:
+        super().__init__()
+        self.residual = residual
+        self.shortcut = shortcut
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return F(x) + shortcut(x)."""
+        return cast(Tensor, self.residual(x) + self.shortcut(x))
 
 
-def read(pattern: str) -> Pattern | None:
-    """Return what the letters mean, None where they are no pattern.
+@dataclass
+class _Made:
+    """The maps as far as they have come: their channels, and all windows over the input up to there."""
 
-    >>> read("CRCRP CRP FRF")
-    Pattern(stages=('CRCRP', 'CRP'), hidden=('FR',))
-    """
-    letters = "".join(pattern.split())
-    match = LETTERS.fullmatch(letters)
-    if match is None or len(letters) > MOST_LETTERS:
-        return None
-    return Pattern(
-        stages=tuple(re.findall(r"C[CR]*[PR]*", match["stages"])),
-        hidden=tuple(re.findall(r"FR?", match["head"].removesuffix("F"))),
-    )
+    c: int
+    size: int
+    windows: list[Window] = field(default_factory=list)
+
+    def through(self, path: str, word: Word) -> tuple[int, int, int]:
+        """Return kernel, stride and padding of a letter, and take note of them."""
+        pools = word.letter in "PA"
+        kernel = word.kernel or (2 if pools else 3)
+        stride = word.stride or (kernel if pools else 1)
+        padding = word.padding if word.padding is not None else 0 if pools else (kernel - 1) // 2
+        if pools and 2 * padding > kernel:
+            raise UsageError(f"`{word.text}`: the padding of a pooling is at most half of its kernel (={kernel}).")
+        self.windows.append(Window(path, kernel, stride=stride, padding=padding))
+        return kernel, stride, padding
 
 
-def _stage(letters: str, c_in: int, width: int) -> nn.Sequential:
-    """Return the layers of the letters, numbered: (N, c_in, H, W) -> (N, width, H / 2^P, W / 2^P)."""
+def _layers(block: Sequence[Word], path: str, made: _Made, *, width: int) -> nn.Sequential:
+    """Return the layers of letters, numbered by kind: (N, C, H, W) -> (N, C', H', W')."""
     layers: dict[str, nn.Module] = {}
-    for letter in letters:
-        name = {"C": "conv", "R": "relu", "P": "pool"}[letter]
-        number = 1 + sum(layer.startswith(name) for layer in layers)
-        if letter == "C":
-            layers[f"conv{number}"] = nn.Conv2d(c_in, width, 3, padding=1)
-            c_in = width
+    parts = list(blocks(block))
+    for part, after in zip(parts, [*parts[1:], [Word("")]], strict=True):
+        name = NAMES[part[0].letter]
+        name += str(1 + sum(layer.rstrip("0123456789") == name for layer in layers))
+        inner = f"{path}.{name}"
+        if part[0].letter == OPENED:
+            layers[name] = _path(part[1:-1], inner, made, width=width)
         else:
-            layers[f"{name}{number}"] = nn.ReLU() if letter == "R" else nn.MaxPool2d(2)
+            layers[name] = _layer(part[0], inner, made, width=width, bias=after[0].letter != "B")
     return nn.Sequential(OrderedDict(layers))
 
 
-def _head(hidden: Sequence[str], c_in: int, widths: Sequence[int], classes: int) -> nn.Sequential:
-    """Dense layers, each with its ReLU where there is an R, then the logits: (N, c_in in all) -> (N, classes)."""
-    layers: dict[str, nn.Module] = {"flatten": nn.Flatten()}
-    for i, (letters, width) in enumerate(zip(hidden, widths, strict=True), start=1):
-        layers[f"dense{i}"] = nn.Linear(c_in, width)
-        if "R" in letters:
-            layers[f"relu{i}"] = nn.ReLU()
-        c_in = width
+def _layer(word: Word, path: str, made: _Made, *, width: int, bias: bool) -> nn.Module:
+    if word.letter in "CW":
+        kernel, stride, padding = made.through(path, word)
+        c_in = made.c
+        made.c = c_in if word.letter == "W" else word.number or width
+        groups = c_in if word.letter == "W" else 1
+        return nn.Conv2d(c_in, made.c, kernel, stride=stride, padding=padding, groups=groups, bias=bias)
+    if word.letter in "PA":
+        kernel, stride, padding = made.through(path, word)
+        return (nn.MaxPool2d if word.letter == "P" else nn.AvgPool2d)(kernel, stride, padding)
+    return nn.BatchNorm2d(made.c) if word.letter == "B" else _function(word)
+
+
+def _function(word: Word) -> nn.Module:
+    """Return ReLU or dropout."""
+    if word.letter == "R":
+        return nn.ReLU6() if word.number else nn.ReLU()
+    return nn.Dropout((HALF if word.number is None else word.number) / 100)
+
+
+def _path(block: Sequence[Word], path: str, made: _Made, *, width: int) -> Path:
+    """Return a residual block of letters: (N, C, H, W) -> (N, C', H / stride, W / stride)."""
+    c_in, before = made.c, list(made.windows)
+    residual = _layers(block, f"{path}.residual", made, width=width)
+    strides = [window.stride for window in made.windows[len(before) :]]
+    stride = int(math.prod(strides))
+    beside = [*before, Window(f"{path}.shortcut", 1, stride=stride)]
+    ends, size = chained(made.size, made.windows), chained(made.size, beside)
+    if ends != size:
+        raise ShapeError(
+            f"`{path}` adds maps of {ends}x{ends} to maps of {size}x{size}: within ( ) each kernel is padded to "
+            "keep the size, as it is where no `p` is written."
+        )
+    same = made.c == c_in and stride == 1
+    return Path(residual, nn.Identity() if same else projection(c_in, made.c, stride=stride))
+
+
+def _head(letters: Pattern, c_in: int, widths: Sequence[int], classes: int) -> nn.Sequential:
+    """Dense layers, each with what its letters ask for, then the logits: (N, c_in in all) -> (N, classes)."""
+    layers: dict[str, nn.Module] = {"pool": nn.AdaptiveAvgPool2d(1)} if letters.pooled else {}
+    layers["flatten"] = nn.Flatten()
+    for word in (words(letters.pooled) or [])[1:]:
+        layers["dropout"] = _function(word)
+    for i, (layer, width) in enumerate(zip(letters.hidden, widths, strict=True), start=1):
+        dense, *others = words(layer) or [Word("F")]
+        layers[f"dense{i}"] = nn.Linear(c_in, dense.number or width)
+        c_in = dense.number or width
+        for word in others:
+            layers[f"{NAMES[word.letter]}{i}"] = nn.BatchNorm1d(c_in) if word.letter == "B" else _function(word)
     layers["logits"] = nn.Linear(c_in, classes)
     return nn.Sequential(OrderedDict(layers))
 
@@ -100,13 +164,15 @@ def pattern(
     if letters is None:
         raise UsageError(
             f"`pattern` (={pattern[:80]}) must be letters C (convolution), R (ReLU) and P (pooling), beginning with C, "
-            f"then F (dense layer), as `CRCRP CRCRP F`; at most {MOST_LETTERS}."
+            f"then F (dense layer), as `CRCRP CRCRP F`; also W, B, A, D, G, ( ) and numbers as in `C64k5s2p0`; at most "
+            f"{MOST_LETTERS}."
         )
     stage_widths, hidden_widths = _widths(widths, letters)
-    windows, stages = [], []
-    for i, (stage, width) in enumerate(zip(letters.stages, stage_widths, strict=True), start=1):
-        windows += [Window(f"stage{i}.pool{j}", 2, stride=2) for j in range(1, stage.count("P") + 1)]
-        stages.append(_stage(stage, c_in, width))
-        c_in = width
-    head = _head(letters.hidden, c_in * chained(size, windows) ** 2, hidden_widths, classes)
-    return he_uniform(Classifier(stages=stages, head=head))
+    made = _Made(c_in, size)
+    stages = [
+        _layers(words(stage) or [], f"stage{i}", made, width=width)
+        for i, (stage, width) in enumerate(zip(letters.stages, stage_widths, strict=True), start=1)
+    ]
+    last = chained(size, made.windows)
+    values = made.c if letters.pooled else made.c * last**2
+    return he_uniform(Classifier(stages=stages, head=_head(letters, values, hidden_widths, classes)))

@@ -5,13 +5,14 @@ Departures: He normal initialisation; the paper names none.
 
 from collections import OrderedDict
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 
-from fovea.layers import Classifier, channel_shuffle
+from fovea.layers import Classifier
 from fovea.registry import Peer, register
+from fovea.wiring import ChannelShuffle, ChannelSplit
 from fovea.zoo.resnet import he_normal, head
 
 
@@ -39,12 +40,14 @@ class BasicUnit(nn.Module):
 
     def __init__(self, c: int) -> None:
         super().__init__()
+        self.split = ChannelSplit(c // 2, c // 2)
         self.right = right(c // 2, c // 2, stride=1)
+        self.shuffle = ChannelShuffle(c, 2)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the two halves, shuffled."""
-        same, other = x.chunk(2, dim=1)
-        return channel_shuffle(torch.cat([same, self.right(other)], dim=1), 2)
+        same, other = self.split(x)
+        return cast(Tensor, self.shuffle(torch.cat([same, self.right(other)], dim=1)))
 
 
 class DownsamplingUnit(nn.Module):
@@ -57,10 +60,11 @@ class DownsamplingUnit(nn.Module):
         super().__init__()
         self.left = nn.Sequential(OrderedDict(_depthwise(c_in, stride=2) | _pointwise(c_in, c_out // 2, number=1)))
         self.right = right(c_in, c_out // 2, stride=2)
+        self.shuffle = ChannelShuffle(c_out, 2)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return both branches, shuffled."""
-        return channel_shuffle(torch.cat([self.left(x), self.right(x)], dim=1), 2)
+        return cast(Tensor, self.shuffle(torch.cat([self.left(x), self.right(x)], dim=1)))
 
 
 class Width(NamedTuple):

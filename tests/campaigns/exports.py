@@ -290,6 +290,6 @@ KINDS = (
         peak_mb=4 * INPUT_MB,
         settings={"FOVEA_INPUT_MB": str(INPUT_MB)},
         batch=500,
-        short=150,
+        short=80,
     ),
 )

@@ -281,7 +281,7 @@ KINDS = (
         seconds=10,
         settings=SETTINGS,
         batch=500,
-        short=400,
+        short=200,
     ),
     Kind(
         name="image-folders",
@@ -291,6 +291,6 @@ KINDS = (
         warm=warm,
         peak_mb=3 * IMAGE_MB + SPARE_MB,
         settings=SETTINGS,
-        short=30,
+        short=20,
     ),
 )

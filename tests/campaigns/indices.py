@@ -95,6 +95,6 @@ KINDS = (
         prepare=write_indices,
         peak_mb=2 * INPUT_MB,
         batch=500,
-        short=150,
+        short=80,
     ),
 )

@@ -93,7 +93,7 @@ RECIPES = {
     "two-processes": Recipe("images", MLP, processes=2),
 }
 SHORT = ("classes", "labels", "grade", "number", "muon", "average", "mixed", "pretrain", "grow", "archive", "masks")
-SHORT_KILLS = 20
+SHORT_KILLS = 10
 """In continuous integration: of these recipes, so many."""
 STARTS = {
     "start": Recipe("images", f"{MLP} --seed 5"),

@@ -38,7 +38,7 @@ LISTS = {
     "manifest": "{} --out {}",
 }
 """What is asked for; `{}` is the list."""
-SHORT, SHORT_KILLS = ("folder", "archive", "manifest"), 12
+SHORT, SHORT_KILLS = ("folder", "archive", "manifest"), 6
 """In continuous integration: of these lists, so many kills."""
 ROUNDS, MOST_KILLS = 2, 3
 """Of one list, and kills of one round."""

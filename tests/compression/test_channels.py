@@ -10,6 +10,7 @@ from fovea.compression.changes import changed
 from fovea.compression.channels import channel_groups, remove
 from fovea.errors import UsageError
 from fovea.layers import PaddedChannels, PartialConv2d
+from fovea.wiring import ChannelShuffle, ChannelSplit, LayerNorm
 from tests.support.wirings import built, half, zero
 
 
@@ -199,6 +200,39 @@ def test_what_mixes_the_channels_of_one_layer_leaves_those_of_others_free():
     assert [group.name for group in found.free] == ["one"]
     assert "mixes them by `amax`" in found["two"].fixed
     assert remove(model, found, {"one": [2]})[0]["layers"] == {"one": [1, 1, 1], "two": [1, 6, 1]}
+
+
+class Dealt(nn.Module):
+    """Half of the channels through a convolution, dealt out with the others, normalised at each pixel; ten logits."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.split, self.shuffle = nn.Conv2d(1, 6, 1), ChannelSplit(2, 4), ChannelShuffle(6, 2)
+        self.inner, self.norm, self.logits = nn.Conv2d(4, 4, 1), LayerNorm(6), nn.Linear(6, 10)
+
+    def forward(self, x):
+        same, other = self.split(self.first(x))
+        x = self.shuffle(torch.cat([same, self.inner(other)], 1)).permute(0, 2, 3, 1)
+        return self.logits(self.norm(x)).mean((1, 2))
+
+
+@torch.no_grad()
+def test_what_is_split_dealt_out_and_normalised_together_may_go_all_the_same():
+    torch.manual_seed(0)
+    model, x = Dealt(), torch.randn(2, 1, 3, 3)
+    found = channel_groups(model, (1, 3, 3))
+    assert [(group.name, len(group)) for group in found.free] == [("first", 2), ("first#2", 4), ("inner", 4)]
+    keep = {"first": [1], "first#2": [0, 3], "inner": [1, 2, 3]}
+    for name, stay in keep.items():
+        zero(model, found, found[name], np.setdiff1d(np.arange(len(found[name])), stay))
+    was = model(x)
+    layers = remove(model, found, keep)[0]["layers"]
+    # same 0 1 and inner 2 3 4 5 were dealt out as 0 3 1 4 2 5, of which 0 and 2 go: 3 1 4 5
+    assert (layers["split"], layers["shuffle"], layers["norm"]) == ([1, 2], [1, 0, 2, 3], [4, 2])
+    torch.testing.assert_close(model(x), was)
+    again = changed(Dealt(), [{"kind": "channels", "layers": layers}])
+    again.load_state_dict(model.state_dict())
+    assert torch.equal(again(x), model(x))
 
 
 def test_weights_that_two_layers_share_are_fixed():

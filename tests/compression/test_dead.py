@@ -8,6 +8,7 @@ from fovea.compression.changes import changed
 from fovea.compression.dead import remove_dead
 from fovea.compression.fold import fold
 from fovea.layers import SqueezeExcitation
+from fovea.wiring import LayerNorm
 from tests.support.wirings import built
 
 
@@ -86,6 +87,19 @@ def test_zero_stays_zero_whatever_gate_weighs_it():
     assert remove_dead(model, (1, 4, 4))
     assert model[2].excitation.expand.out_channels == model[3].in_channels == 3
     assert same(was, outputs_of(model))
+
+
+@torch.no_grad()
+def test_what_nothing_reads_but_a_norm_counts_stays():
+    model = nn.Sequential(nn.Conv2d(1, 4, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten(), LayerNorm(4), nn.Linear(4, 2))
+    model[-1].weight[:, :2] = 0
+    for tensor in model[0].parameters():
+        tensor[0] = 0
+    x = torch.randn(3, 1, 2, 2)
+    was = model(x)
+    remove_dead(model, (1, 2, 2))
+    assert model[0].out_channels == 3  # the first is zero; the second moves mean and variance
+    torch.testing.assert_close(model(x), was)
 
 
 def test_a_network_that_is_alive_stays_as_it_is():

@@ -1,4 +1,5 @@
 import copy
+import re
 
 import pytest
 import torch
@@ -6,6 +7,7 @@ from torch import nn
 
 from fovea.compression.resizing import resizing_of
 from fovea.layers import PaddedChannels, PartialConv2d, PredefinedSparseConv2d
+from fovea.wiring import ChannelShuffle, ChannelSplit, LayerNorm
 
 KINDS = [
     # layer, its size, what stays, the size of what is left
@@ -18,6 +20,9 @@ KINDS = [
     (nn.InstanceNorm2d(4), [4], {"each": [1, 3]}, [2]),
     (nn.PReLU(4), [4], {"each": [1, 3]}, [2]),
     (PaddedChannels(2, 3), [2, 3], {"pad": [1, 2]}, [1, 1]),
+    (ChannelSplit(2, 3), [2, 3], {"each": [0, 3, 4]}, [1, 2]),
+    (ChannelShuffle(6, 2), [0, 3, 1, 4, 2, 5], {"each": [1, 2, 3]}, [2, 0, 1]),
+    (LayerNorm(4), [4, 0], {"each": [1, 3]}, [2, 2]),
     (
         PartialConv2d([[0, 1], [1, 2], [0, 2]], 3),
         [[0, 1], [1, 2], [0, 2]],
@@ -56,6 +61,31 @@ def test_what_is_left_keeps_its_memory_layout(layout):
     conv = nn.Conv2d(3, 4, 3).to(memory_format=layout)
     resizing_of(conv).slice(conv, {"in": [2, 0], "out": [3, 1]})
     assert conv.weight.is_contiguous(memory_format=layout)
+
+
+@pytest.mark.parametrize(
+    ("layer", "numbers", "rule"),
+    [
+        (ChannelSplit(2, 3), [2], "it has [first, rest]"),
+        (ChannelSplit(2, 3), [3, 1], "from 1 to 2"),
+        (ChannelSplit(2, 3), [0, 3], "from 1 to 2"),
+        (ChannelShuffle(4, 2), [0, 1, 2, 3, 4], "from 1 to 4"),
+        (ChannelShuffle(4, 2), [0, 0], "each place from 0 to 1 once"),
+        (ChannelShuffle(4, 2), [-1, 0], "each place from 0 to 1 once"),
+        (LayerNorm(4), [2, 1], "4 together"),
+        (LayerNorm(4), [5, -1], "from 1 to 4"),
+        (LayerNorm(4), [0, 4], "from 1 to 4"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, nn.Module) else str(value),
+)
+def test_a_plan_that_cannot_be_is_refused(layer, numbers, rule):
+    with pytest.raises(ValueError, match=re.escape(rule)):
+        resizing_of(layer).resize(copy.deepcopy(layer), numbers)
+
+
+def test_a_part_without_channels_is_refused():
+    with pytest.raises(ValueError, match="no channel left"):
+        resizing_of(ChannelSplit(2, 3)).slice(ChannelSplit(2, 3), {"each": [2, 4]})
 
 
 @pytest.mark.parametrize(

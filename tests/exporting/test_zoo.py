@@ -21,22 +21,23 @@ SAMPLE = {
     "mobilenet_v3_small": {"size": 64},  # hard swish, squeeze and excitation
     "causal_1d": {},  # padding on one side, over time
     "r3d_8": {},  # kernels over time and space
+    "pattern": {"pattern": "C8k5BR6Ak3s2p1 (Cs2BRC8k1B)R W B R C9 D20 P GD F7BR F"},  # all its letters
 }
 
 
-def bundle_of(name, *, size=None):
+def bundle_of(name, *, size=None, **given):
     """Return a network with random weights, its batch norms fitted to generated samples."""
     shape = registry.entry(name).input
     size = size or shape[-1]
     torch.manual_seed(0)
-    model = registry.build(name, classes=7, size=size)
+    model = registry.build(name, classes=7, size=size, **given)
     settings = {"frames": shape[1]} if len(shape) == 4 else {}
     preprocess = inputs.kind(KINDS[len(shape)]).geometry(
         size=size, fit="crop", channels=shape[0], native_size=None, settings=settings
     )
     card = Card(
         architecture=name,
-        arguments=registry.arguments_of(name, classes=7, size=size),
+        arguments=registry.arguments_of(name, classes=7, size=size, **given),
         target=Classes(names=tuple("abcdefg")),
         preprocess=preprocess,
         fovea="0",

@@ -202,6 +202,18 @@ def test_the_published_cifar_resnet_reaches_its_accuracy(tmp_path):
     assert (scores.argmax(axis=1) == test.labels[:2000]).mean() >= 0.916
 
 
+def test_a_file_of_letters_and_numbers_needs_no_code(tmp_path):
+    letters = "C8k5s2BR (CBRCB)R W B R C9k1 Ak3s2 GD F7R F"
+    built = build_file(letters, out=tmp_path / "net.safetensors", size=32)
+    bundle = load(built.model)
+    image = np.zeros((40, 32, 3), np.uint8)
+    model = registry.build("pattern", pattern=letters).eval()
+    model.load_state_dict(bundle.model.state_dict())
+    with torch.no_grad():
+        torch.testing.assert_close(bundle.model(bundle.inputs(image)), model(bundle.inputs(image)))
+    assert sorted(label for label, _ in bundle.predict(image)[0].scores) == [str(number) for number in range(10)]
+
+
 def test_letters_are_a_network_to_measure_and_train(tmp_path):
     built = build_file("CRCRP CRP FRF", out=tmp_path / "net.safetensors", widths=[4, 8, 16])
     assert built.card["arguments"]["pattern"] == "CRCRP CRP FRF"

@@ -24,7 +24,7 @@ def test_channels_are_weighed_by_their_mean_and_maximum():
 
 def test_positions_are_weighed_by_the_maximum_and_mean_of_their_channels():
     torch.manual_seed(0)
-    attention, x = SpatialAttention(3).double(), torch.randn(2, 6, 5, 5).double()
+    attention, x = SpatialAttention(6, 3).double(), torch.randn(2, 6, 5, 5).double()
     maps = torch.stack((x.max(1).values, x.mean(1)), dim=1)
     y = F.conv2d(maps, attention.conv.weight, padding=1)
     y = (y - y.mean()) / (y.var(unbiased=False) + 1e-5).sqrt()

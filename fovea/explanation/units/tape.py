@@ -7,6 +7,7 @@ in place gets a copy of what was there before.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import torch
@@ -60,6 +61,12 @@ class Tape:
     def tensor(self, value: Value) -> Tensor:
         """Return the tensor of a value, of any shape and dtype."""
         return self.calls[value.call].outputs[value.output]
+
+    @cached_property
+    def bytes(self) -> int:
+        """Return how much memory the values take; those that share it count once."""
+        storages = [tensor.untyped_storage() for call in self.calls for tensor in call.outputs]
+        return sum({storage._cdata: storage.nbytes() for storage in storages}.values())
 
 
 def record(model: nn.Module, x: Tensor) -> Tape:

@@ -5,55 +5,29 @@ Images are (C, H, W), kernels (C_out, C, H, W), float64.
 
 import json
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 from nicegui import events, ui
 
 from fovea.reference.padding import Array, Mode, Padding
-from fovea.reference.worked import KINDS, Operation, worked
+from fovea.reference.worked import MOST_CELLS, Operation, worked
 from fovea.studio.elements import select
+from fovea.studio.lab.state import CHOICES, EXAMPLES, MOST_SIDE, NUMBERS, lab_state
 from fovea.studio.opened import Opened
-
-MODES = ("zero", "reflect", "replicate", "circular")
-PADDINGS = ("valid", "same", "full", "1", "2", "3")
-EXAMPLES: dict[str, tuple[str, str]] = {
-    "002: a 5 x 5 input under a 3 x 3 kernel": (
-        "3 3 2 1 0; 0 0 1 3 1; 3 1 2 2 3; 2 0 0 2 2; 2 0 0 0 1",
-        "0 1 2; 2 2 0; 0 1 2",
-    ),
-    "004: the diagonal filter": (
-        "1 0 0 0 0 1; 0 1 0 0 1 0; 0 0 1 1 0 0; 1 0 0 0 1 0; 0 1 0 0 1 0; 0 0 1 0 1 0",
-        "1 -1 -1; -1 1 -1; -1 -1 1",
-    ),
-    "000: the example of padding": (
-        "3 3 4 4 7 0; 9 7 6 5 8 2; 6 5 5 6 9 2; 7 1 3 2 7 8; 0 3 7 1 8 3; 4 0 4 3 2 2",
-        "1 0 -1; 1 0 -1; 1 0 -1",
-    ),
-    "004: the edge of a signal": ("1 1 0 0 0 0 1 1", "1 -1"),
-}
 
 
 class LabRoom:
     """One page of the room."""
 
     def __init__(self, opened: Opened, state: Mapping[str, str]) -> None:
-        self._take(next(iter(EXAMPLES)))
-        self.settings: dict[str, Any] = {
-            "kind": "correlation",
-            "stride": 1,
-            "padding": "valid",
-            "mode": "zero",
-            "dilation": 1,
-            "groups": 1,
-        }
-
-    def _take(self, example: str) -> None:
-        image, kernel = (grid_of(text) for text in EXAMPLES[example])
-        self.image, self.kernel = image, kernel[None]
+        found = lab_state(state)
+        self.image, self.kernel, self.settings = found.image, found.kernel, found.settings
+        self.example = state.get("example", "")
+        self.refused = found.refused
 
     async def build(self) -> None:
-        """Lay the page out, and work the first example."""
+        """Lay the page out, and work what the address asks for."""
         ui.add_head_html('<script src="/static/lab.js"></script>')
         with ui.element("main").classes("lab"):
             with ui.element("section").classes("wide settings").props('aria-label="Settings"'):
@@ -80,15 +54,21 @@ class LabRoom:
         ui.on("lab", self._edited)
         await ui.context.client.connected()
         self._draw()
+        for sentence in self.refused:
+            ui.notify(sentence)
 
     def _settings(self) -> None:
-        select("Example", list(EXAMPLES), lambda text: self._example(text))
-        select("Operation", list(KINDS), lambda text: self._set("kind", text))
-        select("Stride", ["1", "2", "3", "4"], lambda text: self._set("stride", int(text)))
-        select("Padding", list(PADDINGS), lambda text: self._set("padding", text))
-        select("Padded with", list(MODES), lambda text: self._set("mode", text))
-        select("Dilation", ["1", "2", "3"], lambda text: self._set("dilation", int(text)))
-        select("Groups", ["1", "2", "3", "4"], lambda text: self._set("groups", int(text)))
+        select("Example", list(EXAMPLES), lambda text: self._example(text), value=self.example)
+        for label, name in {
+            "Operation": "kind",
+            "Stride": "stride",
+            "Padding": "padding",
+            "Padded with": "mode",
+            "Dilation": "dilation",
+            "Groups": "groups",
+        }.items():
+            value = str(self.settings[name])
+            select(label, CHOICES[name], lambda text, name=name: self._set(name, text), value=value)
         for label, change in {
             "Rows": ("image", 1),
             "Columns": ("image", 2),
@@ -102,7 +82,8 @@ class LabRoom:
     def _number(self, label: str, grid: str, axis: int) -> None:
         with ui.element("label"):
             ui.label(label)
-            field = ui.element("input").classes("plain").props(f'type="number" min="1" max="16" aria-label="{label}"')
+            field = ui.element("input").classes("plain")
+            field.props(f'type="number" min="1" max="{MOST_SIDE}" aria-label="{label}"')
             field.style("width:5rem").on(
                 "change",
                 lambda event: self._resize(grid, axis, str(event.args)),
@@ -110,17 +91,17 @@ class LabRoom:
             )
 
     def _example(self, name: str) -> None:
-        if name in EXAMPLES:
-            self._take(name)
-            self._draw()
+        found = lab_state({"example": name})
+        self.image, self.kernel = found.image, found.kernel
+        self._draw()
 
-    def _set(self, name: str, value: Any) -> None:
-        self.settings[name] = value
+    def _set(self, name: str, text: str) -> None:
+        self.settings[name] = int(text) if name in NUMBERS else text
         self._work()
 
     def _resize(self, grid: str, axis: int, text: str) -> None:
         """Give an axis of a grid another size: cells that are new are 0."""
-        if not text.isdecimal() or not 1 <= int(text) <= 16:
+        if not text.isdecimal() or not 1 <= int(text) <= MOST_SIDE:
             return
         size = int(text)
         if grid == "channels":
@@ -150,6 +131,9 @@ class LabRoom:
         self._work()
 
     def _work(self) -> None:
+        if max(self.image.size, self.kernel.size) > MOST_CELLS:
+            self._error(f"A grid of a page has at most {MOST_CELLS} cells.")
+            return
         given = self.settings
         padding = given["padding"]
         operation = Operation(
@@ -172,12 +156,6 @@ class LabRoom:
 
     def _error(self, text: str) -> None:
         ui.run_javascript(f"lab.error({json.dumps(text)})")
-
-
-def grid_of(text: str) -> Array:
-    """Return rows of numbers as a grid of one channel (1, H, W); kernels get an axis more."""
-    rows = [[float(number) for number in row.split()] for row in text.split(";")]
-    return np.array(rows)[None]
 
 
 def as_signal(image: Array, kernel: Array) -> tuple[Array, Array]:

@@ -3,7 +3,7 @@
 Pictures are PNG; regions on a layer's picture are x, y, width, height in its pixels.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,9 @@ from fovea.explanation.units.layers import Layer, Layers
 from fovea.explanation.units.reading import Index, Region
 from fovea.explanation.units.tape import record
 from fovea.inputs import kind_of
+from fovea.inputs.interface import Stored
 from fovea.model.bundle import Bundle
+from fovea.studio.passes import Passes
 from fovea.tasks.prediction import Prediction
 
 THUMBNAIL = 74
@@ -27,27 +29,34 @@ Box = tuple[int, int, int, int]
 
 @dataclass(eq=False)
 class Looking:
-    """What is looked at; the pass of the image stays in memory until the next one."""
+    """What is looked at; the pass of the image stays in memory while `passes` hold it."""
 
     bundle: Bundle
-    layers: Layers
-    drawn: NDArray[np.uint8]
-    """(H, W, C) uint8: the sample as the network takes it, as a picture."""
+    sample: Stored
+    """(H, W, C) uint8: the image as the network takes it."""
+    passes: Passes = field(default_factory=Passes)
     layer: int = 1
     first: int = 0
     """The first channel of the open layer that is shown."""
 
-    @classmethod
-    def at(cls, bundle: Bundle, image: Any, *, layer: int = 1) -> "Looking":
-        """Return the pass of an image: a path, the bytes of a file, or a uint8 array.
+    @property
+    def layers(self) -> Layers:
+        """The layers of the pass."""
+        return self.passes.of(self, self._pass)
 
-        Raises:
-            ImageError: it cannot be decoded.
-        """
-        sample = bundle.read(image)
-        layers = Layers(record(bundle.model, bundle.inputs_of(sample[None])))
-        drawn = kind_of(bundle.preprocess).thumbnail(sample)
-        return cls(bundle, layers, drawn, layer=min(layer, len(layers.all) - 1))
+    def _pass(self) -> Layers:
+        return Layers(record(self.bundle.model, self.bundle.inputs_of(self.sample[None])))
+
+    @property
+    def drawn(self) -> NDArray[np.uint8]:
+        """The sample as a picture: (H, W, C) uint8."""
+        return kind_of(self.bundle.preprocess).thumbnail(self.sample)
+
+    def look_at(self, sample: Stored) -> None:
+        """Look at another image (H, W, C) uint8; the layer that is open stays open."""
+        self.passes.free(self)
+        self.sample = sample
+        self.layer = min(self.layer, len(self.layers.all) - 1)
 
     @property
     def open(self) -> Layer:
@@ -61,8 +70,8 @@ class Looking:
 
     def prediction(self) -> Prediction:
         """Return what the network says of the image."""
-        target = self.bundle.target
-        outputs = self.layers.tape.tensor(self.layers.tape.output)
+        target, layers = self.bundle.target, self.layers
+        outputs = layers.tape.tensor(layers.tape.output)
         return target.prediction(target.decode(target.condensed(outputs.float().cpu()))[0])
 
     def picture(self) -> bytes:
@@ -73,7 +82,8 @@ class Looking:
         """Return the mean size of a layer's channels at each place, as a small picture."""
         maps = np.abs(self.layers.maps(layer)).reshape(as_maps(layer.shape))
         picture = Mosaic.of((1, *maps.shape[1:])).picture(maps.mean(axis=0))
-        return png(picture.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.NEAREST))
+        width, height = (min(side, THUMBNAIL) for side in picture.size)
+        return png(picture.resize((width, height), Image.Resampling.NEAREST))  # the page enlarges smaller ones
 
     def unit_at(self, x: int, y: int) -> Index | None:
         """Return the unit of the open layer under a pixel of its picture."""
@@ -98,6 +108,23 @@ class Looking:
             channel = self._place(unit)[0]
             while channel >= self.first + self.mosaic.count:
                 self.first += self.mosaic.count
+
+    def asked(self, layer: str, unit: str) -> tuple[int, Index | None]:
+        """Return the layer that is named by its number or title, and the unit of it that is written as `0,5,7`.
+
+        Raises:
+            UsageError: there is no such layer or unit.
+        """
+        found = [one.number for one in self.layers.all if layer in (str(one.number), one.title)]
+        if not found:
+            raise UsageError("There is no such layer in this network.")
+        if not unit:
+            return found[0], None
+        shape, numbers = self.layers.all[found[0]].shape, unit.split(",")
+        fits = len(numbers) == len(shape) and all(text.strip().isdecimal() and len(text) < 9 for text in numbers)
+        if not fits or any(int(text) >= size for text, size in zip(numbers, shape, strict=True)):
+            raise UsageError(f"A unit of this layer is written with {len(shape)} numbers below {list(shape)}.")
+        return found[0], tuple(int(text) for text in numbers)
 
     def unit(self, unit: Index) -> dict[str, Any]:
         """Return all that the page shows of a unit of the open layer."""

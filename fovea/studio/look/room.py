@@ -1,27 +1,19 @@
 """The room "Look": every layer's maps of any image; a unit under the pointer, what it sees and how it comes about."""
 
-import base64
-import binascii
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from nicegui import events, run, ui
-from PIL import Image
 
-from fovea.drawing.mosaic import png
 from fovea.errors import FoveaError, UsageError
-from fovea.model.bundle import Bundle
-from fovea.studio.elements import MOST_UPLOAD, button, png_url
+from fovea.studio.elements import button, png_url
+from fovea.studio.image import ImageColumn
 from fovea.studio.look.looking import Looking
 from fovea.studio.opened import Opened
 
 SIDE = 560
 """Pixels of the page that the longer side of small maps takes."""
-BARS = 8
-SMALL = 64
-"""Pixels of an input that is drawn by hand, at most."""
 
 MAPS = """<div class="scroll"><div id="map-frame" tabindex="0" role="application"
 aria-label="Maps of the open layer; arrow keys move from unit to unit, Enter opens what it is made of">
@@ -33,7 +25,7 @@ class LookRoom:
     """One page of the room, with the image that its user looks at."""
 
     def __init__(self, opened: Opened, state: Mapping[str, str]) -> None:
-        self.opened = opened
+        self.opened, self.state = opened, state
         self.looking: Looking | None = None
         self.strip: list[ui.element] = []
         self.buttons: list[ui.element] = []
@@ -43,53 +35,44 @@ class LookRoom:
         if self.opened.bundle is None:
             ui.label("No network is open: start the studio with a model file, as `fovea studio model.safetensors`.")
             return
+        self.bundle = self.opened.own_bundle()
+        self.column = ImageColumn(self.bundle, self.opened, self._show)
         ui.add_head_html('<script src="/static/look.js"></script>')
         with ui.element("main").classes("room"):
             with ui.element("section").props('aria-label="Image"'):
-                self._image()
+                self.column.build(over=_mark_over(0))
             with ui.element("section").props('aria-label="Layers"'):
                 self._layers()
             with ui.element("section").props('aria-label="Unit" aria-live="polite"'):
                 _unit()
-        for name, handler in {
-            "hover": self._hover,
-            "choose": self._choose,
-            "follow": self._follow,
-            "drawn": self._drawn,
-            "refused": lambda event: ui.notify(str(event.args)[:200]),
-        }.items():
+        for name, handler in {"hover": self._hover, "choose": self._choose, "follow": self._follow}.items():
             ui.on(name, handler)
-        await ui.context.client.connected()
-        ui.run_javascript("look.begin(); look.pad();")
-        await self._show(first_sample(self.bundle))
+        client = ui.context.client
+        client.on_disconnect(self._leave)
+        client.on_delete(self._leave)
+        await client.connected()
+        ui.run_javascript("look.begin()")
+        await self.column.begin(self.state)
+        self._enter(self.state.get("layer", ""), self.state.get("unit", ""))
 
-    @property
-    def bundle(self) -> Bundle:
-        """The network that is looked at."""
-        if self.opened.bundle is None:
-            raise UsageError("No network is open.")
-        return self.opened.bundle
+    def _enter(self, layer: str, unit: str) -> None:
+        """Open the layer and the unit that the address asks for; what there is not is told."""
+        if self.looking is None or not (layer or unit):
+            return
+        try:
+            number, place = self.looking.asked(layer or str(self.looking.layer), unit)
+        except UsageError as error:
+            ui.notify(str(error))
+            return
+        if place is not None:
+            self._go(number, place)
+        else:
+            self._choose_layer(number)
 
-    def _image(self) -> None:
-        H, W = (*self.bundle.preprocess.shape, 1)[1:3]
-        ui.html("<h2>The image, as the network takes it</h2>", sanitize=False)
-        with ui.element("div").classes("framed"):
-            self.picture = (
-                ui.element("img").props('alt="The input of the network"').style("width:100%").classes("pixelated")
-            )
-            _mark_over(0)
-        ui.upload(label="An image file", auto_upload=True, max_file_size=MOST_UPLOAD, on_upload=self._uploaded).props(
-            'accept="image/*" flat bordered'
-        ).style("width:100%")
-        button("Camera").on("click", js_handler="() => look.camera()")
-        if max(H, W) <= SMALL:
-            ui.html(
-                '<h2 style="margin-top:1rem">Or draw</h2><canvas id="pad" width="200" height="200" '
-                'aria-label="A canvas to draw on"></canvas><br>'
-                '<button class="plain" id="pad-clear" type="button">Clear</button>',
-                sanitize=False,
-            )
-        ui.html('<h2 style="margin-top:1rem">What the network says</h2><div id="bars"></div>', sanitize=False)
+    def _leave(self) -> None:
+        """Let the pass go; a page that comes back has it made anew."""
+        if self.looking is not None:
+            self.opened.passes.free(self.looking)
 
     def _layers(self) -> None:
         ui.html("<h2>Layers, from the input to the answer</h2>", sanitize=False)
@@ -100,24 +83,13 @@ class LookRoom:
         ui.html(MAPS, sanitize=False)
         self.words = ui.label().classes("soft")
 
-    async def _show(self, image: Any) -> None:
-        layer = self.looking.layer if self.looking else 1
-        try:
-            self.looking = await run.io_bound(Looking.at, self.bundle, image, layer=layer)
-        except FoveaError as error:
-            ui.notify(f"The image cannot be shown: {error}", type="negative")
-            ui.run_javascript("look.answered()")
-            return
-        self.picture.props(f'src="{png_url(png(Image.fromarray(np.squeeze(self._now.drawn))))}"')
+    async def _show(self, sample: Any) -> None:
+        if self.looking is None:
+            self.looking = Looking(self.bundle, sample, self.opened.passes)
+        await run.io_bound(self.looking.look_at, sample)
+        self.column.show(self._now.drawn, self._now.prediction())
         self._strip()
         self._open()
-        ui.run_javascript(f"look.bars({json.dumps(self._bars())})")
-
-    def _bars(self) -> list[tuple[str, float, str]]:
-        prediction = self._now.prediction()
-        if not prediction.scores:
-            return [(prediction.text, 0.0, "")]
-        return [(label, float(share), f"{share:.1%}") for label, share in prediction.scores[:BARS]]
 
     def _strip(self) -> None:
         """Draw the small pictures; the buttons stay while the network does."""
@@ -132,7 +104,7 @@ class LookRoom:
                         button.on("click", lambda _, number=layer.number: self._choose_layer(number))
                         with ui.element("div").classes("thumb"):
                             self.strip.append(ui.element("img").props('alt=""').classes("pixelated"))
-                            _mark_over(layer.number, prefix="strip")
+                            ui.html(_mark_over(layer.number, prefix="strip"), sanitize=False)
                         with ui.element("span").classes("words"):
                             ui.label(layer.title)
                             ui.label(" x ".join(map(str, layer.shape))).classes("soft")
@@ -203,30 +175,6 @@ class LookRoom:
         answer = None if unit is None else self._now.unit(tuple(unit))
         ui.run_javascript(f"look.unit({json.dumps(answer)})")
 
-    async def _uploaded(self, event: events.UploadEventArguments) -> None:
-        await self._show(await event.file.read())
-
-    async def _drawn(self, event: events.GenericEventArguments) -> None:
-        _, _, text = str(event.args).partition(",")
-        try:
-            content = base64.b64decode(text[:MOST_UPLOAD], validate=True)
-        except binascii.Error:
-            ui.run_javascript("look.answered()")
-            return
-        await self._show(content)
-
-
-def first_sample(bundle: Bundle) -> Any:
-    """Return an image to begin with: a digit for small grey inputs, a photograph for others."""
-    C, *sizes = bundle.preprocess.shape
-    if C == 1 and max(sizes) <= SMALL:
-        from sklearn.datasets import load_digits
-
-        return (load_digits().images[2] * 15.9).astype(np.uint8)
-    from sklearn.datasets import load_sample_image
-
-    return load_sample_image("flower.jpg")
-
 
 def _unit() -> None:
     ui.html(
@@ -237,11 +185,11 @@ def _unit() -> None:
     )
 
 
-def _mark_over(layer: int, *, prefix: str = "image") -> None:
-    ui.html(
+def _mark_over(layer: int, *, prefix: str = "image") -> str:
+    """Return the HTML of the frame over a picture of a layer."""
+    return (
         f'<svg class="mark" id="{prefix}-{layer}" data-layer="{layer}" preserveAspectRatio="none">'
-        '<rect visibility="hidden"/></svg>',
-        sanitize=False,
+        '<rect visibility="hidden"/></svg>'
     )
 
 

@@ -289,7 +289,7 @@ def test_a_stroke_is_the_same_input_wherever_it_is_drawn(opened):
 @needs_runtime
 @needs_data
 @pytest.mark.slow
-def test_a_hundred_photographs_are_answered_as_predict_does(browser, tmp_path):
+def test_photographs_are_answered_as_predict_does(browser, tmp_path):
     fovea.build_file(
         "mobilenet_v2",
         out=tmp_path / "m.safetensors",
@@ -297,9 +297,9 @@ def test_a_hundred_photographs_are_answered_as_predict_does(browser, tmp_path):
         classes_from=Path(DATA) / "imagenet-subset" / "imagenet_class_index.json",
         **{"size": 225, "resize": 256, "mean": (0.5,), "std": (0.5,)},
     )
-    photographs = sorted((Path(DATA) / "imagenet-subset" / "images").iterdir())
+    photographs = sorted((Path(DATA) / "imagenet-subset" / "images").iterdir())[::4]
     export(tmp_path / "m.safetensors", to="web", out=tmp_path / "page", runtime=RUNTIME)
     with served(tmp_path / "page") as address:
         answers = Visit(browser, address).answers(photographs)
     changed, largest = agreement(fovea.load(tmp_path / "m.safetensors"), answers, photographs)
-    assert len(photographs) == 100 and changed == [] and largest < 1e-3
+    assert len(photographs) == 25 and changed == [] and largest < 1e-3

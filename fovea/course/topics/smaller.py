@@ -1,0 +1,75 @@
+"""Making networks smaller: fewer, shared, coarser and binary weights."""
+
+from fovea.course.topic import Picture, Topic, lab, network
+
+KERNEL = {"kernel": "0.9 -0.1 0.4; 0.05 -0.6 0.2; -0.35 0.8 -0.02"}
+
+
+def weights(caption: str, way: str, *others: str) -> Picture:
+    """Return a kernel before and after it was made coarser."""
+    return Picture(kind="weights", caption=caption, settings={"way": way}, choices={"way": (way, *others)})
+
+
+TOPICS = (
+    Topic(
+        name="pruning",
+        title="Pruning",
+        text=(
+            "Most weights are small. Set the smallest to 0, train on, repeat: nine tenths can go. Single zeros save "
+            "space, not time; whole channels save both. `fovea shrink --steps prune=0.5,finetune=3`.",
+        ),
+        tries=("Take more away.",),
+        notice=("The largest weights carry the kernel.",),
+        pictures=(
+            weights(
+                "A kernel whose smallest weights are set to 0.", "half pruned", "third pruned", "two thirds pruned"
+            ),
+        ),
+        links=(lab("The kernel in the lab", **KERNEL), network("VGG-16: where to save", model="vgg16")),
+    ),
+    Topic(
+        name="sharing",
+        title="Shared and quantised weights",
+        text=(
+            "Let the weights of a layer share a few values: 32 values need 5 bits for each weight and a short table. "
+            "Or put them on an even grid of 256 levels, which integer arithmetic can compute "
+            "with, or on powers of two.",
+        ),
+        tries=("Compare the ways.",),
+        notice=("With integers a processor is faster too (docs/int8.md).",),
+        pictures=(weights("The same kernel with fewer values.", "4 levels", "16 levels", "powers of two"),),
+        links=(lab("The kernel in the lab", **KERNEL),),
+    ),
+    Topic(
+        name="binary-weights",
+        title="Binary weights",
+        text=(
+            "Only the signs, times one factor for each filter: the mean of the absolute weights is the best one. "
+            "Twenty to thirty times smaller; trained so from the beginning, it costs accuracy "
+            "that depends on the network.",
+        ),
+        tries=("See the factor.",),
+        notice=("The factor 0.38 is the mean size of the nine weights.",),
+        pictures=(weights("Signs and one factor.", "binary", "half pruned"),),
+        links=(lab("The kernel in the lab", **KERNEL),),
+    ),
+    Topic(
+        name="predefined-sparsity",
+        title="Zeros that are chosen before",
+        text=(
+            "Fix where the zeros are before training begins, in patterns that repeat, and hold them: what is not there "
+            "need not be stored or computed on hardware made for it.",
+        ),
+        tries=("Measure `cifar_sparse_resnet18`.",),
+        notice=("Four of nine places remain in each kernel.",),
+        pictures=(
+            Picture(
+                kind="network",
+                caption="A network of such kernels; its zeros are counted as weights.",
+                settings={"network": "cifar_sparse_resnet18"},
+            ),
+            weights("A kernel of four places.", "four places", "half pruned"),
+        ),
+        links=(network("In the room Network", model="cifar_sparse_resnet18"),),
+    ),
+)

@@ -1,0 +1,173 @@
+"""Labelling as it goes on: which image is looked at, what was said of each, and the way back.
+
+Every label is in the file before the next image comes; a page, or the studio, may end at any moment.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fovea.data.annotating.coco import CocoLabels
+from fovea.data.annotating.covered import Mask, label_of, mask_of, painted
+from fovea.data.annotating.kinds import Kind, Size, class_names, kind_named
+from fovea.data.annotating.lists import ListedLabels
+from fovea.data.pool import Pool
+from fovea.errors import ImageError, UsageError
+from fovea.preprocess import VOID
+from fovea.preprocess.decoding import upright_size
+
+MOST_UNDONE = 200
+"""Steps back."""
+
+
+Kept = ListedLabels | CocoLabels
+
+
+@dataclass(kw_only=True, eq=False)
+class Labelling:
+    """The images of a pool, one of which is looked at, and what is said of them."""
+
+    name: str
+    """The kind of label."""
+    pool: Pool
+    kept: Kept
+    classes: tuple[str, ...]
+    order: list[int] = field(default_factory=list)
+    """The rows of the pool as they come, each once."""
+    place: int = 0
+    """In the order."""
+    _back: list[tuple[int, Any]] = field(default_factory=list)
+    """Row and label before each change, the last last."""
+    _sizes: dict[int, Size] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.order = self.order or list(range(len(self.pool.part)))
+        # where each image is for whoever reads the file
+        self.images = [os.path.abspath(file) for file in self.pool.files]
+        self.go_to_unlabelled()
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of label."""
+        return kind_named(self.name)
+
+    @property
+    def row(self) -> int:
+        """The row of the pool that is looked at."""
+        return self.order[self.place]
+
+    @property
+    def file(self) -> Path:
+        """The file of the image that is looked at."""
+        return Path((self.pool.part.files or ())[self.row])
+
+    @property
+    def size(self) -> Size:
+        """(h, w) of the image that is looked at. Raises: ImageError where that cannot be read."""
+        if self.row not in self._sizes:
+            found = upright_size(self.file)
+            if found is None:
+                raise ImageError(f"`{self.file.name}`: its size cannot be read.")
+            self._sizes[self.row] = found
+        return self._sizes[self.row]
+
+    @property
+    def label(self) -> Any:
+        """What is said of the image that is looked at; None where nothing is."""
+        return self.kept.label(self.images[self.row], self._size_or_none)
+
+    @property
+    def done(self) -> int:
+        """How many images of the pool have a label."""
+        return len(self.kept.labelled.intersection(self.images))
+
+    @property
+    def labelled(self) -> set[str]:
+        """The names, in the pool, of the images that have a label."""
+        there = self.kept.labelled
+        return {name for name, image in zip(self.pool.part.names, self.images, strict=True) if image in there}
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is a step back."""
+        return bool(self._back)
+
+    def give(self, label: Any) -> None:
+        """Say a label of the image that is looked at, or take it away with None; it is kept at once.
+
+        Raises:
+            UsageError: it is no label of this kind.
+            StorageError: it cannot be kept; nothing has changed.
+        """
+        checked = None if label is None else self.kind.checked(label, self.classes, self._size_or_none)
+        before = self.label
+        if checked == before:
+            return
+        self._put(self.row, checked)
+        self._back = [*self._back, (self.row, before)][-MOST_UNDONE:]
+
+    def undo(self) -> None:
+        """Take the last change back, and look at its image."""
+        if self._back:
+            row, before = self._back[-1]
+            self._put(row, before)
+            self._back.pop()
+            self.place = self.order.index(row)
+
+    def paint(self, path: Any, *, radius: Any, label: Any) -> None:
+        """Cover the pixels along a path with a class, or with none where `label` is None. Raises: as `give`."""
+        value = VOID if label is None else self.classes.index(label) if label in self.classes else -1
+        if value < 0:
+            raise UsageError("This is none of the classes.")
+        self.give(label_of(painted(self.mask, path, radius=radius, value=value), self.classes))
+
+    @property
+    def mask(self) -> Mask:
+        """The pixels that are covered (h, w) uint8: the index of a class, or 255."""
+        return mask_of(self.label or (), self.classes, self.size)
+
+    def add_class(self, name: str) -> None:
+        """Let there be one more class. Raises: UsageError for a name that cannot be kept."""
+        self.classes = class_names([*self.classes, name], self.name)
+
+    def go(self, step: int) -> None:
+        """Look at the image so many places further; the first and the last are the ends."""
+        self.place = min(max(self.place + step, 0), len(self.order) - 1)
+
+    def go_to_unlabelled(self) -> bool:
+        """Look at the next image without a label, from here on and then from the first; False where there is none."""
+        there = self.kept.labelled
+        count = len(self.order)
+        for place in (number % count for number in range(self.place, self.place + count)):
+            if self.images[self.order[place]] not in there:
+                self.place = place
+                return True
+        return False
+
+    def put_first(self, names: Sequence[str]) -> None:
+        """Put the images of these names first, in this order, and look at the first without a label."""
+        row_of = {name: row for row, name in enumerate(self.pool.part.names)}
+        first = [row_of[name] for name in names if name in row_of]
+        chosen = set(first)
+        self.order = first + [row for row in range(len(self.images)) if row not in chosen]
+        self.place = 0
+        self.go_to_unlabelled()
+
+    def shuffle(self, seed: int = 0) -> None:
+        """Put the images in an order by chance, the same for the same seed."""
+        names = self.pool.part.names
+        self.put_first([names[row] for row in np.random.default_rng(seed).permutation(len(names)).tolist()])
+
+    @property
+    def _size_or_none(self) -> Size:
+        return self.size if self.kind.lies_on_image else (0, 0)
+
+    def _put(self, row: int, label: Any) -> None:
+        if label is not None:
+            self.pool.bring([self.pool.part.names[row]])  # before the file says that it is there
+        size = self._sizes.get(row, (0, 0))
+        self.kept.put(self.images[row], size, label, self.classes)

@@ -1,0 +1,45 @@
+"""The first page does not wait for PyTorch; what cannot be loaded ends the studio."""
+
+import subprocess
+import sys
+from threading import Event
+
+import pytest
+
+pytest.importorskip("nicegui", reason="the extra `studio` is not installed")
+
+from fovea.errors import BundleError  # noqa: E402
+from fovea.studio.loading import Loading  # noqa: E402
+from fovea.studio.opened import Opened  # noqa: E402
+
+
+class Damaged(Opened):
+    def load(self):
+        raise BundleError("`net.safetensors` is damaged.")
+
+
+def test_a_network_that_cannot_be_loaded_ends_the_studio_with_the_reason():
+    ended = Event()
+    loading = Loading(Damaged())
+    loading.begin(ended.set)
+    assert ended.wait(10)
+    assert loading.done and "is damaged" in str(loading.fault)
+
+
+def test_the_code_of_the_rooms_is_there_when_the_loading_is_done():
+    loading, ended = Loading(Opened(), ["fovea.studio.no_such_room"]), Event()
+    loading.begin(ended.set)
+    assert ended.wait(10) and isinstance(loading.fault, ImportError)
+
+
+def test_the_first_page_is_made_without_pytorch_and_what_is_no_model_file_is_told_before(tmp_path):
+    file = tmp_path / "net.safetensors"
+    file.write_bytes(b"no model")
+    code = (
+        "import sys, fovea.studio.app\nfrom fovea.studio.opened import found\nfrom fovea.errors import FoveaError\n"
+        "try: found(sys.argv[1])\n"
+        "except FoveaError as error: print(error)\n"
+        "print(sorted({'torch', 'matplotlib', 'scipy', 'sklearn'} & sys.modules.keys()))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(file)], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["`net.safetensors` is empty or truncated.", "[]"]
