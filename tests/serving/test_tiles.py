@@ -24,8 +24,8 @@ PNG = {"content-type": "image/png"}
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory):
-    """Return the path of an exported U-Net with random weights that sees tiles."""
+def network(tmp_path_factory):
+    """Return the path of a U-Net with random weights that sees tiles."""
     folder = tmp_path_factory.mktemp("tiles")
     torch.manual_seed(0)
     arguments = {"classes": 2, "c_in": 1, "size": SIDE, "width": 2, "batch_norm": True, "dropout": 0.0}
@@ -38,8 +38,7 @@ def exported(tmp_path_factory):
         preprocess=frame,
     )
     save_bundle(folder / "net.safetensors", registry.build("unet_padded", **arguments).eval(), card)
-    fovea.export(folder / "net.safetensors", out=folder / "net.onnx")
-    return folder / "net.onnx"
+    return folder / "net.safetensors"
 
 
 def noise(height, width):
@@ -51,11 +50,11 @@ def noise(height, width):
         return stream.getvalue()
 
 
-def test_a_server_says_of_a_large_image_what_predict_says(exported, tmp_path):
+def test_a_server_says_of_a_large_image_what_predict_says(network, tmp_path):
     large, small = noise(70, 90), noise(20, 30)
     (tmp_path / "large.png").write_bytes(large)
-    (expected,) = fovea.predict(exported, tmp_path / "large.png")
-    with live({"net": exported}, body_bytes=2_000_000) as server, server.client() as client:
+    (expected,) = fovea.predict(network, tmp_path / "large.png")
+    with live({"net": network}, body_bytes=2_000_000) as server, server.client() as client:
         files = [("image", (name, content, "image/png")) for name, content in (("a", large), ("b", small))]
         first, second = client.post("/predict", files=files).json()["results"]
     mask = np.asarray(Image.open(io.BytesIO(base64.b64decode(first["png"]))))
@@ -64,15 +63,15 @@ def test_a_server_says_of_a_large_image_what_predict_says(exported, tmp_path):
     assert {*np.unique(mask)} == {0, 1}
 
 
-def test_an_image_of_more_pixels_than_a_server_looks_at_is_refused(exported, monkeypatch):
+def test_an_image_of_more_pixels_than_a_server_looks_at_is_refused(network, monkeypatch):
     monkeypatch.setattr(tiles, "MOST_PIXELS", 70 * 90 - 1)
-    with live({"net": exported}, body_bytes=2_000_000) as server, server.client() as client:
+    with live({"net": network}, body_bytes=2_000_000) as server, server.client() as client:
         said = client.post("/predict", content=noise(70, 90), headers=PNG)
     assert said.status_code == 422
     assert "90 x 70 pixels, and a server looks at the tiles of 6,299 pixels at most" in said.json()["error"]
 
 
-def test_what_nobody_waits_for_is_not_looked_at_to_the_end(exported):
+def test_what_nobody_waits_for_is_not_looked_at_to_the_end(network):
     asked = []
 
     def wanted():
@@ -80,12 +79,12 @@ def test_what_nobody_waits_for_is_not_looked_at_to_the_end(exported):
         return len(asked) < 2
 
     with pytest.raises(StoppedError):
-        Tiles(fovea.runtime.load(exported, threads=1)).rows(noise(90, 90), wanted)
+        Tiles(fovea.load(network)).rows(noise(90, 90), wanted)
     assert len(asked) == 2
 
 
-def test_an_image_that_cannot_be_decoded_is_told_of(exported):
-    looked = Tiles(fovea.runtime.load(exported, threads=1))
+def test_an_image_that_cannot_be_decoded_is_told_of(network):
+    looked = Tiles(fovea.load(network))
     whole = noise(70, 90)
     assert looked.several(whole) and not looked.several(noise(32, 32))
     with pytest.raises(ImageError):
