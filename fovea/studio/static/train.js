@@ -113,7 +113,7 @@
         image.src = mistake.picture.url;
         image.width = mistake.picture.width; image.height = mistake.picture.height;
       }
-      const sure = mistake.probability === null ? "" : ` ${(100 * mistake.probability).toFixed(0)} %`;
+      const sure = mistake.probability === null ? "" : ` (${(100 * mistake.probability).toFixed(0)} %)`;
       made("figcaption", `${mistake.truth}, taken for ${mistake.answer}${sure}`, figure);
       return figure;
     }));
