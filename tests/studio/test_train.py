@@ -1,4 +1,4 @@
-"""The room "Train" in a real browser: a training is begun, steered, left and found again, stopped, resumed and killed."""
+"""The room "Train" in a real browser: a training is begun, steered, left and found again, stopped, resumed, killed."""
 
 import os
 import re
