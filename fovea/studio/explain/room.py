@@ -4,24 +4,24 @@ import json
 from collections.abc import Mapping
 from functools import cached_property
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nicegui import events, ui
 
 from fovea.errors import FoveaError, UsageError
 from fovea.explanation.trust.badge import Badges, find_badges
 from fovea.inputs.interface import Stored
-from fovea.jobs.trust_sample import trust_sample
 from fovea.model.bundle import Bundle, load
 from fovea.retrieval import SUFFIX
 from fovea.studio.elements import button
-from fovea.studio.explain.believed import believed
 from fovea.studio.explain.form import BESIDE, Form, listed
-from fovea.studio.explain.neighbours import Neighbours
 from fovea.studio.explain.panels import Shown, own_answer, panel
 from fovea.studio.image import ImageColumn
 from fovea.studio.opened import Opened
 from fovea.studio.works import Watched, Works
+
+if TYPE_CHECKING:
+    from fovea.studio.explain.neighbours import Neighbours
 
 MOST_FILES = 100
 """Of networks and indices that are offered."""
@@ -174,6 +174,9 @@ class ExplainRoom:
         form, sample = self.form, self.sample
 
         def checked(work: Watched) -> dict[str, Any]:
+            from fovea.jobs.trust_sample import trust_sample  # their imports take a second or two
+            from fovea.studio.explain.believed import believed
+
             answer = form.answer or own_answer(self.bundle, self._shown)
             told = work.counter("checking")
             return believed(trust_sample(self.bundle, sample, form.wish(answer, work), progress=told))
@@ -186,6 +189,8 @@ class ExplainRoom:
         place = str(event.args)[:1000]
 
         def near(_: Watched) -> dict[str, Any]:
+            from fovea.studio.explain.neighbours import Neighbours
+
             if self.neighbours is None or self.neighbours[0] != place:
                 self.neighbours = (place, Neighbours(self.opened, place))
             return self.neighbours[1].nearest(self.column.source)
