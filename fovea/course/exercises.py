@@ -162,7 +162,7 @@ EXERCISES = (
         answer="It was read with every weight once: 1 + 2 + 3 + 4 = 10.",
         command=_python(
             f"import numpy as np; {GRID}; from fovea.reference.convolution import correlate_gradients as d; "
-            "print(d(np.ones((1, 1, 2, 2)), np.ones((1, 1, 3, 3)), g('1 2; 3 4')).input[0, 0, 1, 1])"
+            "print(d(np.ones((1, 1, 2, 2)), np.ones((1, 1, 3, 3)), g('1 2; 3 4'))[0][0, 0, 1, 1])"
         ),
         shows="10",
     ),

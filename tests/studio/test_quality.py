@@ -1,6 +1,7 @@
 """All rooms in a real browser, with names that would be scripts: for every eye, every window, the keyboard alone."""
 
 import io
+import json
 import re
 import subprocess
 import sys
@@ -109,7 +110,7 @@ def test_axe_finds_nothing(visit, path, scheme):
         )
         for fault in found["violations"]
     ]
-    assert told == []
+    assert told == [], json.dumps(told, indent=1)
     visit.check()
 
 
