@@ -100,9 +100,12 @@ def _frame(here: Room, opened: Opened) -> None:
     # the library puts all into a `main` of its own; a page has one, and the way to the rooms is outside of it
     ui.context.client.page_container.default_slot.children[0].tag = "div"
     ui.add_head_html('<link rel="stylesheet" href="/static/studio.css">')
-    with ui.element("nav").classes("rooms").props('aria-label="Rooms"'):
-        for room in ROOMS:
-            link = ui.link(room.name, room.path)
-            if room is here:
-                link.props('aria-current="page"')
-        ui.label(opened.name or "no network").classes("what")
+    with ui.element("header"):
+        with ui.element("h1").classes("unseen"):
+            ui.label(here.name)
+        with ui.element("nav").classes("rooms").props('aria-label="Rooms"'):
+            for room in ROOMS:
+                link = ui.link(room.name, room.path)
+                if room is here:
+                    link.props('aria-current="page"')
+            ui.label(opened.name or "no network").classes("what")
