@@ -81,7 +81,9 @@ def network(asked: Asked, opened: Opened) -> Bundle | None:
 
     Raises: UsageError, BundleError for a file that is none.
     """
-    return load(opened.inside(asked.model)) if asked.model else opened.bundle
+    if asked.model:
+        return load(opened.inside(asked.model))
+    return None if opened.bundle is None else opened.own_bundle()
 
 
 def proposes(bundle: Bundle | None, kind: str) -> bool:

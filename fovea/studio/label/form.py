@@ -37,12 +37,7 @@ class Form:
         with ui.element("section").classes("begin").props('aria-label="What to label"'):
             ui.html("<h1>What to label</h1>", sanitize=False)
             self._text("Images: a folder, archive or list in the studio's folder", "data", self.asked.data)
-            shown = [KIND_TEXTS[name] for name in KINDS]
-            select(
-                "Label",
-                [KIND_TEXTS[self.asked.kind], *(t for t in shown if t != KIND_TEXTS[self.asked.kind])],
-                self._kind,
-            )
+            select("Label", list(KIND_TEXTS.values()), self._kind, value=KIND_TEXTS[self.asked.kind])
             self._names = self._text("Names, one on each line", "classes", self.asked.classes, element="textarea")
             self._file = self._text("File that keeps the labels", "out", self.asked.out)
             with ui.element("div"):

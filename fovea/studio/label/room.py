@@ -10,7 +10,7 @@ from nicegui import background_tasks, events, run, ui
 from fovea.data.annotating.covered import label_of, mask_of
 from fovea.data.annotating.proposals import proposed
 from fovea.errors import FoveaError, UsageError, shortened
-from fovea.jobs.predict import predict
+from fovea.jobs.predict import FilePrediction, predict
 from fovea.model.bundle import Bundle
 from fovea.preprocess import VOID
 from fovea.studio.elements import button, select
@@ -96,7 +96,7 @@ class LabelRoom:
                 with ui.element("div").classes("choices"):
                     orders = beginning.orders(self.bundle)
                     first = self.asked.by if self.asked.by in orders else orders[0]
-                    select("Order", [first, *(each for each in orders if each != first)], self._order)
+                    select("Order", orders, self._order, value=first)
                     self.order_told = ui.label().classes("soft").props('aria-live="polite"')
                 self._training()
         ui.on("label", self._event)
@@ -118,7 +118,7 @@ class LabelRoom:
         with ui.element("div").classes("choices").props('role="group" aria-label="Train again"'):
             ui.html("<h2>Train again from these labels</h2>", sanitize=False)
             self.budget = "2m"
-            select("Within", ["2m", *(each for each in retraining.BUDGETS if each != "2m")], self._choose_budget)
+            select("Within", retraining.BUDGETS, self._choose_budget, value=self.budget)
             button("Train", self._train).props('id="label-train"')
             self.training_told = ui.label().classes("soft said").props('aria-live="polite" id="label-training"')
         if self.labelling.kept.file in retraining.STARTED:
@@ -166,7 +166,10 @@ class LabelRoom:
         if bundle is None or not self.proposes or found.label is not None:
             return
         file = found.file
-        said = await run.io_bound(lambda: next(iter(predict(bundle, [file], batch=1))))
+        try:
+            said = await run.io_bound(lambda: next(iter(predict(bundle, [file], batch=1))))
+        except FoveaError as error:
+            said = FilePrediction(image=file.name, error=str(error))
         if row != found.row or said is None or self._gone:
             return
         shown, text = None, said.error

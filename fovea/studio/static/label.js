@@ -104,7 +104,7 @@
   // ---- what is pressed
   const press = (what) => {
     if (what === "enter") return enter();
-    if (what === "clear") { room.value = null; send("give", { label: null }); if (onImage()) tool().show({ ...room.item, label: null, mask: null }); mark(); return; }
+    if (what === "clear") { room.value = null; room.told = true; send("give", { label: null }); if (onImage()) tool().show({ ...room.item, label: null, mask: null }); mark(); return; }
     send(what);
   };
   const enter = () => {
