@@ -267,9 +267,9 @@ class LabelRoom:
             return
         if names is None or self._gone:
             return
-        self.order_told.set_text(f"by {by}: {len(names):,} images without a label, the most doubtful first")
         with self.main:
             await self._put_first(names)
+        self.order_told.set_text(f"by {by}: {len(names):,} images without a label, the most doubtful first")
 
     async def _put_first(self, names: list[str]) -> None:
         """Put images first; the one that is looked at stays where its user has begun."""
