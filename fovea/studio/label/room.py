@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlencode
 
 from nicegui import background_tasks, events, run, ui
 
@@ -22,6 +23,7 @@ from fovea.studio.label.ordering import Ordering
 from fovea.studio.label.page import KEYS, STAGE, setting
 from fovea.studio.label.shown import mask_url, picture_of
 from fovea.studio.opened import Opened
+from fovea.studio.train.room import launcher_of
 
 TOLD = 120
 """Characters of what the network says."""
@@ -117,9 +119,11 @@ class LabelRoom:
     def _training(self) -> None:
         with ui.element("div").classes("choices").props('role="group" aria-label="Train again"'):
             ui.html("<h2>Train again from these labels</h2>", sanitize=False)
-            self.budget = "2m"
+            self.budget = retraining.USUAL
             select("Within", retraining.BUDGETS, self._choose_budget, value=self.budget)
             button("Train", self._train).props('id="label-train"')
+            self.watch = ui.link("Watch it learn", "/train")
+            self.watch.set_visibility(False)
             self.training_told = ui.label().classes("soft said").props('aria-live="polite" id="label-training"')
         if self.labelling.kept.file in retraining.STARTED:
             background_tasks.create(self._follow(retraining.STARTED[self.labelling.kept.file]))
@@ -283,11 +287,10 @@ class LabelRoom:
             await self._show()
 
     async def _train(self) -> None:
-        start = self.opened.inside(self.asked.model) if self.asked.model else self.opened.model
         try:
-            begun = retraining.retrained(
-                self.labelling, budget=self.budget, start=start, folder=self.opened.folder.resolve()
-            )
+            start = self.opened.inside(self.asked.model) if self.asked.model else self.opened.model
+            launcher = launcher_of(self.opened.folder)
+            begun = retraining.retrained(self.labelling, launcher, budget=self.budget, start=start)
         except FoveaError as error:
             self.training_told.set_text(str(error))
             return
@@ -295,16 +298,19 @@ class LabelRoom:
 
     async def _follow(self, begun: retraining.Retraining) -> None:
         """Tell of a training until it ends; then its network is the one that is asked."""
+        name = begun.run.folder.name
+        self.watch._props["href"] = f"/train?{urlencode({'run': f'runs/{name}'})}"
+        self.watch.set_visibility(True)
         while not begun.ended and not self._gone:
-            self.training_told.set_text(f"{begun.run.name} trains since {begun.seconds:.0f} s; this page may be closed")
+            self.training_told.set_text(f"{name} trains since {begun.seconds:.0f} s; this page may be closed")
             await asyncio.sleep(POLL_S)
         if self._gone:
             return
-        if begun.failed:
-            self.training_told.set_text(f"The training has failed: {begun.said()[-500:]}")
-            return
-        model = begun.model.relative_to(self.opened.folder.resolve()).as_posix()
         retraining.STARTED.pop(self.labelling.kept.file, None)
+        if begun.fault:
+            self.training_told.set_text(f"The training {name} has failed: {begun.fault}")
+            return
+        model = begun.run.model.relative_to(self.opened.folder).as_posix()
         with self.main:
             ui.navigate.to(beginning.with_model(self.asked, model).address)
 
