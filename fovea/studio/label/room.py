@@ -139,7 +139,10 @@ class LabelRoom:
             picture = await run.io_bound(picture_of, found.file)
             if row != found.row or self._gone:  # gone on in the meantime
                 return
+            known = found.classes
             item = self._item() | {"picture": picture, "size": found.size}
+            if known != found.classes:
+                self._tell_classes()
         except FoveaError as error:
             item = {"image": row, "picture": "", "size": [1, 1], "label": None, **self._counts(), "error": str(error)}
         ui.run_javascript(f"label.show({json.dumps(item)})")
@@ -204,6 +207,9 @@ class LabelRoom:
         else:
             ui.run_javascript(f"label.kept({json.dumps(self._counts())})")
 
+    def _tell_classes(self) -> None:
+        ui.run_javascript(f"label.classes({json.dumps(setting(self.labelling, self.asked, self.proposes))})")
+
     def _late(self, what: str, args: Mapping[str, Any], row: int) -> bool:
         """Keep what was said of an image that the page has left since; return False, as nothing is shown anew."""
         if what == "give":
@@ -229,7 +235,7 @@ class LabelRoom:
                 found.give(self.proposal)
             case "class":
                 found.add_class(str(args.get("name"))[:1000])
-                ui.run_javascript(f"label.classes({json.dumps(setting(found, self.asked, self.proposes))})")
+                self._tell_classes()
             case "undo":
                 found.undo()
                 return True

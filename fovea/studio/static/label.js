@@ -162,7 +162,7 @@
       by("label-stage").classList.toggle("on-image", onImage());
       if (onImage()) tool().begin(set);
     },
-    classes(set) { room.set = set; buttons(); mark(); },
+    classes(set) { room.set = set; buttons(); if (onImage()) tool().know(set); mark(); },
     show(item) {
       clearTimeout(room.timer);
       room.timer = null;
