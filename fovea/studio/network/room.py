@@ -236,7 +236,7 @@ class NetworkRoom:
             state["depth"] = str(self.depth)
         address = "/network" + (f"?{urlencode(state)}" if state else "")
         self.client.run_javascript(f"history.replaceState(null, '', {json.dumps(address)})")
-        train = train_address(self.asked)
+        train = train_address(self.asked, self.shape)
         self.train.set_visibility(bool(train))
         self.train.props["href"] = train or "/train"
         self.train.update()
