@@ -75,10 +75,11 @@ def test_what_is_open_is_shown_and_changed_block_by_block(page):
     after(page, lambda: page.get_by_label("channels", exact=True).fill("8"))
     differing = page.get_by_role("table", name="Layers that differ")
     assert "Conv2d 8x28x28, 208 parameters" in differing.inner_text()
+    page.get_by_label("kernel", exact=True).fill("99")
+    page.wait_for_function("document.getElementById('network-error').textContent.includes('does not fit')")
+    after(page, lambda: page.get_by_label("kernel", exact=True).fill("5"))
     after(page, lambda: page.get_by_role("button", name="Insert behind").click())
     assert page.get_by_label(NAME).input_value().startswith("C8k5p0C8PR")
-    page.get_by_label("kernel", exact=True).fill("999")
-    page.wait_for_function("document.getElementById('network-error').textContent.includes('does not fit')")
     after(page, lambda: page.get_by_role("button", name="Remove").click())
     assert "model=C8k5p0PR" in page.url and "with.model=C6k5p0PR" in page.url
     with page.expect_download() as download:
