@@ -30,7 +30,7 @@ BLOCKS = {
 }
 """What can be inserted."""
 NUMBERED = {"C": "channels", "F": "units", "D": "percent"}
-USUAL = {"kernel": "3", "stride": "1", "padding": "keeps the size"}
+USUAL = {"kernel": "3", "stride": "1", "padding": "same"}
 USUAL_POOLING = {"kernel": "2", "stride": "the kernel", "padding": "0"}
 
 
