@@ -25,10 +25,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from budget import batches
-from machine import arguments, processor
+from machine import arguments, begun, processor
 from torch import Tensor, nn
 
 import fovea
+from fovea import tasks
 from fovea.card import CUSTOM, Card
 from fovea.data.augment.recipes import AugmentContext, augmented, compose
 from fovea.data.dataset import Dataset
@@ -117,9 +118,18 @@ def told(key: dict[str, Any]) -> str:
     return ", ".join(f"{name} {value}" for name, value in key.items() if value != "")
 
 
-def contest_arguments(about: str | None, *, record: str) -> argparse.ArgumentParser:
-    """Return the parser of a contest."""
+class Opened(NamedTuple):
+    """A contest that begins."""
+
+    given: argparse.Namespace
+    record: Record
+    terms: Terms
+
+
+def parser_of(about: str | None, task: str, *, record: str) -> argparse.ArgumentParser:
+    """Return the parser of a contest on a kind of target, with the options that all have."""
     parser = arguments(about)
+    parser.set_defaults(task=task)
     parser.add_argument("data", nargs="+", help="each a folder or file as `fovea train` reads it")
     parser.add_argument("--minutes", type=float, default=10.0, help="of training, each side")
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall")
@@ -129,9 +139,18 @@ def contest_arguments(about: str | None, *, record: str) -> argparse.ArgumentPar
     return parser
 
 
-def terms_of(given: argparse.Namespace, task: str) -> Terms:
-    """Return the terms that were given."""
-    return Terms(task=task, minutes=given.minutes, clock=given.clock, threads=given.threads, seed=given.seed)
+def plain_size(parser: argparse.ArgumentParser, task: str) -> None:
+    """Add the option of the other side's input, which is ours where it is not given."""
+    usual = tasks.kind(task).usual(None)
+    default = usual.size if usual else None
+    parser.add_argument("--size", type=int, default=default, help="input of the plain side in pixels")
+
+
+def opened(parser: argparse.ArgumentParser) -> Opened:
+    """Return what was given, the record and the terms; print the machine."""
+    given = begun(parser)
+    terms = Terms(task=given.task, minutes=given.minutes, clock=given.clock, threads=given.threads, seed=given.seed)
+    return Opened(given, Record(given.record), terms)
 
 
 def key_of(data: str, method: str, terms: Terms, **more: Any) -> dict[str, Any]:

@@ -15,25 +15,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import contest
 import numpy as np
 import torch
-from contest import (
-    Plain,
-    Record,
-    Sample,
-    Terms,
-    Trained,
-    answers,
-    as_ours,
-    contest_arguments,
-    key_of,
-    samples,
-    terms_of,
-    train_ours,
-    train_plain,
-    with_parts,
-)
-from machine import begun
 from torch import nn
 
 from fovea.data.sources.source import find
@@ -51,31 +35,30 @@ BACKBONE = "resnet18"
 BATCH = 8
 
 
-def retinanet(rate: float) -> Plain:
+def retinanet(rate: float) -> contest.Plain:
     def network(target: Task, geometry: Preprocess) -> nn.Module:
         given = {"classes": target.outputs, "c_in": geometry.channels, "size": geometry.size[0]}
         return build("retinanet", **given, backbone=BACKBONE, frozen_norm=False)
 
-    return Plain(
+    return contest.Plain(
         network=network,
         loss=lambda target: target.criterion(),
         optimiser=lambda network: torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=0.01),
         batch=BATCH,
-        change=as_ours(Boxes.usual(None).recipe["augment"]),
+        change=contest.as_ours(Boxes.usual(None).recipe["augment"]),
         schedule=one_cycle,
         clip=1.0,
     )
 
 
-def found_by(side: Trained, wanted: Sequence[Sample]) -> list[list[list[float]]]:
+def found_by(side: contest.Trained, wanted: Sequence[contest.Sample]) -> list[list[list[float]]]:
     """Return what was found in each image, class, box and score, short enough for the record."""
-    found = [
-        answer.found for answer in answers(side.predictor, wanted, min_score=0.0) if isinstance(answer, BoxPrediction)
-    ]
+    answers = contest.answers(side.predictor, wanted, min_score=0.0)
+    found = [answer.found for answer in answers if isinstance(answer, BoxPrediction)]
     return [[[int(row[0]), *np.round(row[1:5], 2).tolist(), round(float(row[5]), 5)] for row in rows] for rows in found]
 
 
-def matches(wanted: Sequence[Sample], found: list[list[list[float]]], classes: int) -> list[ClassMatches]:
+def matches(wanted: Sequence[contest.Sample], found: list[list[list[float]]], classes: int) -> list[ClassMatches]:
     """Return which of the boxes found is which true one, by class."""
     pairs = zip(wanted, found, strict=True)
     images = [compared_boxes(sample.label, np.array(rows, np.float64).reshape(-1, 6)) for sample, rows in pairs]
@@ -87,22 +70,22 @@ def ap(own: list[ClassMatches], thresholds: Sequence[int] = (AT_50,)) -> float:
     return float(ap_statistic(own, thresholds)(np.ones((1, images)))[0])
 
 
-def run_ours(data: str, terms: Terms) -> dict[str, Any]:
+def run_ours(data: str, terms: contest.Terms) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
-        side = train_ours(data, terms, ["--from", "none"], Path(folder))
-        return {**side.note, "found": found_by(side, samples(data, terms.task))}
+        side = contest.train_ours(data, terms, ["--from", "none"], Path(folder))
+        return {**side.note, "found": found_by(side, contest.samples(data, terms.task))}
 
 
-def run_retinanet(data: str, terms: Terms, rate: float, size: int) -> dict[str, Any]:
-    side = train_plain(data, retinanet(rate), terms, size=size, form="anchors")
-    val = samples(data, terms.task, "val")
+def run_retinanet(data: str, terms: contest.Terms, rate: float, size: int) -> dict[str, Any]:
+    side = contest.train_plain(data, retinanet(rate), terms, size=size, form="anchors")
+    val = contest.samples(data, terms.task, "val")
     reached = ap(matches(val, found_by(side, val), len(find(data, task=terms.task).classes)))
-    return {**side.note, "val_ap50": reached, "found": found_by(side, samples(data, terms.task))}
+    return {**side.note, "val_ap50": reached, "found": found_by(side, contest.samples(data, terms.task))}
 
 
 def report(data: str, lines: dict[str, dict[str, Any]], task: str) -> None:
     """Print what both reached on the test part, and the difference with its paired interval."""
-    wanted, classes = samples(data, task), len(find(data, task=task).classes)
+    wanted, classes = contest.samples(data, task), len(find(data, task=task).classes)
     own = {name: matches(wanted, line["found"], classes) for name, line in lines.items()}
     for name, found in own.items():
         low, high = bootstrap_interval(ap_statistic(found, [AT_50]), len(wanted))
@@ -115,25 +98,25 @@ def report(data: str, lines: dict[str, dict[str, Any]], task: str) -> None:
 
 
 def main() -> None:
-    parser = contest_arguments(__doc__, record="detection.jsonl")
+    parser = contest.parser_of(__doc__, "boxes", record="detection.jsonl")
+    contest.plain_size(parser, "boxes")
     parser.add_argument("--rates", type=float, nargs="+", default=[1e-4, 3e-4, 1e-3], help="of the plain side")
-    parser.add_argument("--size", type=int, default=Boxes.usual(None).size, help="input of the plain side in pixels")
     parser.add_argument("--only", nargs="+", choices=("fovea", "retinanet"), default=["fovea", "retinanet"])
-    given = begun(parser)
-    record, terms = Record(given.record), terms_of(given, "boxes")
+    given, record, terms = contest.opened(parser)
     for named in given.data:
         with tempfile.TemporaryDirectory() as folder:
-            data, lines = with_parts(named, terms.task, Path(folder)), {}
+            data, lines = contest.with_parts(named, terms.task, Path(folder)), {}
             if "fovea" in given.only:
-                lines["fovea"] = record.once(key_of(named, "fovea", terms), lambda data=data: run_ours(data, terms))
+                key = contest.key_of(named, "fovea", terms)
+                lines["fovea"] = record.once(key, lambda data=data: run_ours(data, terms))
             if "retinanet" in given.only:
                 tried = []
                 for rate in given.rates:
-                    key = key_of(named, "retinanet", terms, rate=rate, size=given.size)
+                    key = contest.key_of(named, "retinanet", terms, rate=rate, size=given.size)
                     tried.append(record.once(key, lambda: run_retinanet(data, terms, rate, given.size)))  # noqa: B023
                     print(f"  rate {rate:g}: AP50 {tried[-1]['val_ap50']:.2%} on val")
                 lines["retinanet"] = max(tried, key=lambda line: line["val_ap50"])
-            print(f"{Path(named).name}, {len(samples(data, terms.task))} images")
+            print(f"{Path(named).name}, {len(contest.samples(data, terms.task))} images")
             report(data, lines, terms.task)
 
 

@@ -10,27 +10,13 @@ distance in shares of the longer side of the box around the true points, and how
 """
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import contest
 import numpy as np
 import torch
-from contest import (
-    Plain,
-    Record,
-    Sample,
-    Trained,
-    answers,
-    as_ours,
-    contest_arguments,
-    key_of,
-    samples,
-    terms_of,
-    train_ours,
-    train_plain,
-)
-from machine import begun
 from torch import nn
 
 from fovea.metrics.points import box_sizes, correct_points, normalised_errors, point_distances
@@ -46,24 +32,24 @@ NEAR = 0.1
 MEASURES = {"nme": "normalised mean error", "pck": "PCK@0.1"}
 
 
-def regression() -> Plain:
+def regression() -> contest.Plain:
     def network(target: Task, geometry: Preprocess) -> nn.Module:
         given = {"classes": target.outputs, "c_in": geometry.channels, "size": geometry.size[0]}
         return build("point_regression", **given, backbone="resnet18")
 
-    return Plain(
+    return contest.Plain(
         network=network,
         loss=lambda target: target.criterion(),
         optimiser=lambda network: torch.optim.Adam(network.parameters(), lr=1e-3),
         batch=32,
-        change=as_ours(Points.usual(None).recipe["augment"]),
+        change=contest.as_ours(Points.usual(None).recipe["augment"]),
         schedule=one_cycle,
     )
 
 
-def scored(side: Trained, wanted: Sequence[Sample]) -> dict[str, Any]:
+def scored(side: contest.Trained, wanted: Sequence[contest.Sample]) -> dict[str, Any]:
     """Return both measures of each image, for the record."""
-    found = [answer.points for answer in answers(side.predictor, wanted) if isinstance(answer, PointPrediction)]
+    found = [answer.points for answer in contest.answers(side.predictor, wanted) if isinstance(answer, PointPrediction)]
     truth = np.stack([sample.label for sample in wanted])
     distances, sizes = point_distances(truth, np.stack(found)), box_sizes(truth)
     nme, pck = normalised_errors(distances, sizes), correct_points(distances, sizes, share=NEAR)
@@ -84,22 +70,27 @@ def report(lines: dict[str, dict[str, Any]]) -> None:
             print(f"  fovea - regression: {np.nanmean(away):+.2%} ({low:+.2%} to {high:+.2%})", flush=True)
 
 
+def sides(data: str, terms: contest.Terms, size: int, folder: Path) -> dict[str, Callable[[], dict[str, Any]]]:
+    """Return how the line of each method is made."""
+    wanted = contest.samples(data, terms.task)
+
+    def ours() -> dict[str, Any]:
+        return scored(contest.train_ours(data, terms, ["--from", "none"], folder), wanted)
+
+    def plain() -> dict[str, Any]:
+        return scored(contest.train_plain(data, regression(), terms, size=size, form="coordinates"), wanted)
+
+    return {"fovea": ours, "regression": plain}
+
+
 def main() -> None:
-    parser = contest_arguments(__doc__, record="keypoints.jsonl")
-    parser.add_argument("--size", type=int, default=Points.usual(None).size, help="input of the plain side in pixels")
-    given = begun(parser)
-    record, terms = Record(given.record), terms_of(given, "points")
+    parser = contest.parser_of(__doc__, "points", record="keypoints.jsonl")
+    contest.plain_size(parser, "points")
+    given, record, terms = contest.opened(parser)
     for data in given.data:
-        wanted = samples(data, terms.task)
         with tempfile.TemporaryDirectory() as folder:
-            made = {
-                "fovea": lambda: scored(train_ours(data, terms, ["--from", "none"], Path(folder)), wanted),  # noqa: B023
-                "regression": lambda: scored(
-                    train_plain(data, regression(), terms, size=given.size, form="coordinates"),  # noqa: B023
-                    wanted,  # noqa: B023
-                ),
-            }
-            lines = {name: record.once(key_of(data, name, terms), run) for name, run in made.items()}
+            made = sides(data, terms, given.size, Path(folder))
+            lines = {name: record.once(contest.key_of(data, name, terms), run) for name, run in made.items()}
         print(Path(data).name)
         report(lines)
 

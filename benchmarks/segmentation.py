@@ -18,23 +18,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import contest
 import numpy as np
 import torch
-from contest import (
-    Plain,
-    Record,
-    Sample,
-    Terms,
-    Trained,
-    answers,
-    contest_arguments,
-    key_of,
-    samples,
-    terms_of,
-    train_ours,
-    train_plain,
-)
-from machine import begun
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
@@ -100,11 +86,11 @@ def turned(images: Tensor, masks: Tensor, generator: torch.Generator) -> tuple[T
     return images.rot90(quarters, (-2, -1)), masks.rot90(quarters, (-2, -1))
 
 
-def plain_unet(width: int) -> Plain:
+def plain_unet(width: int) -> contest.Plain:
     def network(target: Task, geometry: Preprocess) -> nn.Module:
         return PlainUNet(geometry.channels, target.outputs, width)
 
-    return Plain(
+    return contest.Plain(
         network=network,
         loss=lambda _: lambda logits, masks: F.cross_entropy(logits, masks.long(), ignore_index=VOID),
         optimiser=lambda network: torch.optim.Adam(network.parameters(), lr=1e-3),
@@ -113,7 +99,7 @@ def plain_unet(width: int) -> Plain:
     )
 
 
-def truths(wanted: Sequence[Sample]) -> Masks:
+def truths(wanted: Sequence[contest.Sample]) -> Masks:
     """Return the true masks (h, w) of images, at their own size."""
     masks = []
     for sample in wanted:
@@ -128,8 +114,8 @@ def counted(truth: Masks, found: Masks, classes: int) -> dict[str, Any]:
     return {"confusions": [pixel_confusion(a[None], b[None], classes=classes)[0].tolist() for a, b in pairs]}
 
 
-def masks_of(side: Trained, wanted: Sequence[Sample]) -> Masks:
-    return [answer.mask for answer in answers(side.predictor, wanted) if isinstance(answer, MaskPrediction)]
+def masks_of(side: contest.Trained, wanted: Sequence[contest.Sample]) -> Masks:
+    return [answer.mask for answer in contest.answers(side.predictor, wanted) if isinstance(answer, MaskPrediction)]
 
 
 def otsu(grey: NDArray[np.uint8]) -> float:
@@ -141,9 +127,9 @@ def otsu(grey: NDArray[np.uint8]) -> float:
     return float(between.argmax())
 
 
-def baselines(data: str, wanted: Sequence[Sample]) -> dict[str, Masks]:
+def baselines(data: str, wanted: Sequence[contest.Sample]) -> dict[str, Masks]:
     """Return the masks of no network at all."""
-    train = samples(data, "masks", "train")
+    train = contest.samples(data, "masks", "train")
     truth = truths(train)
     classes = len(find(data, task="masks").classes)
     shares = np.bincount(np.concatenate([mask.ravel() for mask in truth]), minlength=VOID + 1)[:classes]
@@ -157,7 +143,7 @@ def baselines(data: str, wanted: Sequence[Sample]) -> dict[str, Masks]:
     return found
 
 
-def greys(sample: Sample) -> NDArray[np.uint8]:
+def greys(sample: contest.Sample) -> NDArray[np.uint8]:
     with Image.open(sample.file) as image:
         return np.asarray(image.convert("L"))
 
@@ -175,9 +161,9 @@ def judged(data: str, folder: Path) -> str:
     return str(copy)
 
 
-def sides(data: str, terms: Terms, given: Any, folder: Path) -> dict[str, Callable[[], dict[str, Any]]]:
+def sides(data: str, terms: contest.Terms, given: Any, folder: Path) -> dict[str, Callable[[], dict[str, Any]]]:
     """Return how the line of each method is made."""
-    wanted = samples(data, "masks")
+    wanted = contest.samples(data, "masks")
     truth, classes = truths(wanted), len(find(data, task="masks").classes)
 
     def line(found: Masks, note: dict[str, Any]) -> dict[str, Any]:
@@ -185,11 +171,11 @@ def sides(data: str, terms: Terms, given: Any, folder: Path) -> dict[str, Callab
         return {**note, **names, **counted(truth, found, classes)}
 
     def ours() -> dict[str, Any]:
-        side = train_ours(data, terms, SETTINGS[given.setting], folder)
+        side = contest.train_ours(data, terms, SETTINGS[given.setting], folder)
         return line(masks_of(side, wanted), side.note)
 
     def plain() -> dict[str, Any]:
-        side = train_plain(data, plain_unet(given.width), terms, size=given.plain_size)
+        side = contest.train_plain(data, plain_unet(given.width), terms, size=given.plain_size)
         return line(masks_of(side, wanted), {**side.note, "width": given.width})
 
     made = {"fovea": ours, "plain": plain}
@@ -228,14 +214,14 @@ def difference(ours: PixelCounts, plain: PixelCounts, score: Score) -> str:
 
 
 def main() -> None:
-    parser = contest_arguments(__doc__, record="segmentation.jsonl")
+    parser = contest.parser_of(__doc__, "masks", record="segmentation.jsonl")
     parser.add_argument("--judge", choices=("test", "val"), default="test")
     parser.add_argument("--setting", choices=sorted(SETTINGS), default="plan")
     parser.add_argument("--width", type=int, default=16, help="channels of the plain U-Net's first stage")
     parser.add_argument("--plain-size", type=int, default=256, help="input of the plain U-Net in pixels")
     parser.add_argument("--only", nargs="+", help="methods, as fovea plain constant otsu")
-    given = begun(parser)
-    record, terms, lines = Record(given.record), terms_of(given, "masks"), {}
+    given, record, terms = contest.opened(parser)
+    lines: dict[str, list[dict[str, Any]]] = {}
     for data in given.data:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
@@ -243,7 +229,7 @@ def main() -> None:
             for method, made in sides(shown, terms, given, folder).items():
                 if not given.only or method in given.only:
                     own = {"fovea": {"setting": given.setting}, "plain": {"size": given.plain_size}}.get(method, {})
-                    key = key_of(data, method, terms, judge=given.judge, **own)
+                    key = contest.key_of(data, method, terms, judge=given.judge, **own)
                     lines.setdefault(method, []).append(record.once(key, made))
     if "fovea" in lines:
         table(lines)

@@ -15,6 +15,29 @@ if TYPE_CHECKING:
     from fovea.jobs.predict import FilePrediction
 
 
+Instances = Annotated[
+    str | None,
+    typer.Option(metavar="parted|connected", help="With --out: single objects of masks too; touching ones parted."),
+]
+InstancesOf = Annotated[
+    str, typer.Option(metavar="A,B", help="Classes with objects.", show_default="all but background")
+]
+Tile = Annotated[
+    int | None,
+    typer.Option(
+        help="Of masks and boxes: look at tiles of so many pixels of the image.", show_default="as trained", min=16
+    ),
+]
+Boxes = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DATA|MODEL",
+        help="Of points: look into boxes, listed by COCO's JSON, a CSV or a folder, or found by a model.",
+        show_default="whole images",
+    ),
+]
+
+
 def predict(
     model: Model,
     images: Annotated[list[str], typer.Argument(help="Files, folders, globs; - reads names from standard input.")],
@@ -28,21 +51,13 @@ def predict(
     out: Annotated[
         str | None, typer.Option(metavar="FOLDER", help="Write masks, boxes or points there, with pictures.")
     ] = None,
-    instances: Annotated[
-        str | None,
-        typer.Option(metavar="parted|connected", help="With --out: single objects of masks too; touching ones parted."),
-    ] = None,
-    instances_of: Annotated[
-        str, typer.Option(metavar="A,B", help="Classes with objects.", show_default="all but background")
-    ] = "",
+    instances: Instances = None,
+    instances_of: InstancesOf = "",
     least_area: Annotated[int, typer.Option(help="Pixels of the image that an object has at least.", min=1)] = 1,
-    tile: Annotated[
-        int | None,
-        typer.Option(
-            help="Of masks and boxes: look at tiles of so many pixels of the image.", show_default="as trained", min=16
-        ),
-    ] = None,
+    tile: Tile = None,
     overlap: Annotated[int | None, typer.Option(help="Pixels that neighbouring tiles share.", min=0)] = None,
+    boxes: Boxes = None,
+    boxes_of: Annotated[str, typer.Option(metavar="A,B", help="Classes of --boxes.", show_default="all")] = "",
     as_json: Json = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, a line per image and answer.")] = False,
 ) -> None:
@@ -52,7 +67,7 @@ def predict(
 
     if as_json and as_csv:
         raise UsageError("`--json` and `--csv` exclude each other; choose one.")
-    others, single = ([name.strip() for name in names.split(",") if name.strip()] for names in (ensemble, instances_of))
+    others, single, boxed = map(_names, (ensemble, instances_of, boxes_of))
     failed: list[str] = []
     write = _write_json if as_json else _write_csv if as_csv else _write_lines
     with Display() as display:
@@ -70,12 +85,18 @@ def predict(
             least_area=least_area,
             tile=tile,
             overlap=overlap,
+            boxes=boxes,
+            boxes_of=boxed,
             display=display,
         )
         write(counted(_noting_failures(results, failed), noun="images"))
     if failed:
         complain(f"{len(failed)} of the inputs cannot be read")
         raise typer.Exit(1)
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def _with_standard_input(images: Iterable[str]) -> Iterator[str]:

@@ -36,15 +36,21 @@ def read_sample(source: Picture, preprocess: Preprocessing) -> Stored:
 
 def check_one_tile(source: Picture, preprocess: Preprocessing) -> None:
     """Raise ImageError for an image larger than the input of a network that sees tiles: one would not be all of it."""
-    if not getattr(preprocess, "tiles", False):
-        return
-    sides = _sides(source)
-    H, W = preprocess.stored_shape[:2]
-    if sides is not None and (sides[0] > H or sides[1] > W):
+    if (sides := more_than_a_tile(source, preprocess)) is not None:
+        H, W = preprocess.stored_shape[:2]
         raise ImageError(
             f"the image has {sides[1]:,} x {sides[0]:,} pixels, and this model sees tiles of {W} x {H}: cut it, or let "
             "`fovea predict` look at all of its tiles."
         )
+
+
+def more_than_a_tile(source: Picture, preprocess: Preprocessing) -> tuple[int, int] | None:
+    """Return (H, W) of an image that is larger than the input of a network that sees tiles; None of all others."""
+    if not getattr(preprocess, "tiles", False):
+        return None
+    sides = _sides(source)
+    H, W = preprocess.stored_shape[:2]
+    return sides if sides is not None and (sides[0] > H or sides[1] > W) else None
 
 
 def _sides(source: Picture) -> tuple[int, int] | None:

@@ -80,6 +80,8 @@ def predict(
     least_area: int = 1,
     tile: int | None = None,
     overlap: int | None = None,
+    boxes: str | Path | Predictor | None = None,
+    boxes_of: Sequence[str] = (),
     display: Display | None = None,
 ) -> Iterator[FilePrediction]:
     """Yield a prediction for each of `images`: files, folders (all images below, in natural order) and globs.
@@ -97,11 +99,17 @@ def predict(
     where `tile` is given: the side of a tile in pixels of the image. `overlap` is what neighbours share, in pixels. A
     TIFF of any size is then read by parts, and the mask of one above 100 million pixels written as a TIFF.
 
+    Of points `boxes` says where the objects are whose points are looked for: data with boxes that lists the images, or
+    a model that finds them, whose `min_score` counts then. Each box is enlarged by a quarter, as in training, and what
+    is yielded of an image are the points of all its objects; `boxes_of` are the classes of boxes that count.
+
     Raises:
         BundleError: a model file that cannot be loaded.
         UsageError: `top` or `batch` below 1, `top` for a model without a ranking, an address, an empty folder or glob,
             models that do not go together, `min_score` or `out` for a model whose answers do not lie on the image,
-            `tile` for one that does not predict masks or boxes, `instances` without `out` or for one without masks.
+            `tile` for one that does not predict masks or boxes, `instances` without `out` or for one without masks,
+            `boxes` for one that does not predict points.
+        DataError: `boxes` that cannot be used.
         StorageError: the folder `out` cannot be written.
     """
     for name, value in (("top", top), ("batch", batch)):
@@ -110,15 +118,22 @@ def predict(
     given = (model, *ensemble)
     members = [open_model(member, device=device) if isinstance(member, str | Path) else member for member in given]
     _check_ensemble(members)
-    target = _target(members[0].target, top, min_score)
+    target = _target(members[0].target, top, min_score if boxes is None else None)
     kind = inputs.kind_of(members[0].preprocess)
     paths = find_images([images] if isinstance(images, str | Path) else images, kind=kind)
     samples = (sample for path in paths for sample in samples_at(path, members[0].preprocess))
     singling = asked_singling(target, instances, tuple(instances_of), least_area)
     if instances is not None and out is None:
         raise UsageError("`instances` writes single objects into the folder `out`; name one with `--out`.")
+    if boxes_of and boxes is None:
+        raise UsageError("`boxes_of` chooses among `boxes`, which are not given.")
     tiling = _tiling(members, tile, overlap)
-    if tiling is None:
+    if boxes is not None:
+        from fovea.jobs.top_down import AskedBoxes, top_down_predictions
+
+        asked = AskedBoxes(source=boxes, classes=tuple(boxes_of), min_score=min_score, device=device, batch=batch)
+        found = top_down_predictions(members[0], asked.opened(members[0], display), paths, batch=batch)
+    elif tiling is None:
         found = _predictions(members, samples, target=target, top=top or TOP, batch=batch)
     else:
         from fovea.jobs.tiled import Work, tiled_predictions

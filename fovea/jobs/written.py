@@ -22,7 +22,7 @@ from fovea.storage import check_writable, make_folder, write_atomically
 from fovea.tasks.box_prediction import BoxPrediction
 from fovea.tasks.mask_objects import Singling
 from fovea.tasks.mask_prediction import MaskPrediction
-from fovea.tasks.point_prediction import PointPrediction
+from fovea.tasks.point_prediction import ObjectsPrediction, PointPrediction
 from fovea.tasks.prediction import Prediction
 from fovea.tasks.task import Task
 
@@ -80,7 +80,8 @@ class Writing:
             write_atomically(self.folder / PICTURES / f"{stem}.jpg", stream.getvalue())
         found, kept = _FOUND[self.target.name](prediction)
         if kept:
-            self.answers.append(Answer(seen_from(self.folder, image), size, found))
+            boxes = prediction.boxes.found[:, 1:5] if isinstance(prediction, ObjectsPrediction) else None
+            self.answers.append(Answer(seen_from(self.folder, image), size, found, boxes))
         else:
             make_folder(self.folder / "masks")
             if found.size > MAX_PIXELS:
@@ -125,8 +126,8 @@ _REDUCED: Mapping[str, Callable[[Prediction, Preview], Prediction]] = {"masks": 
 
 
 def _points(prediction: Prediction) -> tuple[np.ndarray, bool]:
-    points = cast(PointPrediction, prediction).points.copy()
-    points[:, 2] = VISIBLE
+    points = cast(PointPrediction | ObjectsPrediction, prediction).points.copy()
+    points[..., 2] = VISIBLE
     return points, True
 
 
@@ -149,7 +150,8 @@ def _write_boxes(folder: Path, answers: Sequence[Answer], classes: Sequence[str]
 
 def _write_points(folder: Path, answers: Sequence[Answer], classes: Sequence[str]) -> None:
     write_coco(folder / "points.json", answers, task="points", classes=classes)
-    write_points(folder / "points.csv", answers, classes=classes)
+    if all(answer.boxes is None for answer in answers):  # a row of the table is an image
+        write_points(folder / "points.csv", answers, classes=classes)
 
 
 _LISTS: Mapping[str, Callable[[Path, Sequence[Answer], Sequence[str]], None]] = {

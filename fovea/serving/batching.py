@@ -18,13 +18,13 @@ Outcome = NDArray[np.float64] | Exception
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """One image on its way."""
+    """One image on its way: decoded, or as its bytes where it is decoded while it is computed."""
 
     deadline: float
     """In seconds of `time.monotonic`."""
     future: "Future[Outcome]"
     source: bytes | None = None
-    """The bytes of a file; None once it is decoded."""
+    """The bytes of a file; None once it is decoded. Of several tiles they wait, not the pixels."""
     sample: NDArray[Any] | None = None
     """As it is stored: (H, W, C) uint8 of an image."""
     ready_at: float = 0.0
@@ -54,8 +54,9 @@ class Batcher:
         wait_s: float,
         loop: AbstractEventLoop,
         noted: Callable[[NDArray[Any], Rows], None] = lambda samples, rows: None,
+        look_at: Callable[[bytes, Callable[[], bool]], Rows] | None = None,
     ) -> None:
-        self._compute, self._noted = compute, noted
+        self._compute, self._noted, self._look_at = compute, noted, look_at
         self._batch, self._wait_s, self._loop = batch, wait_s, loop
         self._changed = threading.Condition()
         self._waiting: deque[Job] = deque()
@@ -104,8 +105,11 @@ class Batcher:
     def _run(self) -> None:
         while jobs := self._next():
             wanted = [job for job in jobs if job.is_wanted]
-            if wanted:
-                self.settle(self._computed(wanted))
+            if ready := [job for job in wanted if job.sample is not None]:
+                self.settle(self._computed(ready))
+            for job in wanted:
+                if job.sample is None and job.is_wanted:
+                    self.settle([(job, self._looked_at(job))])
 
     def _next(self) -> list[Job]:
         """Return the images of the next batch; none at the end."""
@@ -130,6 +134,17 @@ class Batcher:
         self.seconds_each = each if self.seconds_each == 0 else 0.9 * self.seconds_each + 0.1 * each
         self._noted(samples, rows)
         return list(zip(jobs, rows, strict=True))
+
+    def _looked_at(self, job: Job) -> Outcome:
+        """Return what came of an image that is decoded and computed at once, alone."""
+        if self._look_at is None or job.source is None:
+            return ValueError("This image is not decoded.")
+        try:
+            return self._look_at(job.source, lambda: job.is_wanted)[0]
+        except Exception as error:
+            return error
+        finally:
+            self._idle_since = time.monotonic()
 
 
 def _deliver(outcomes: Sequence[tuple[Job, Outcome]]) -> None:

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from fovea.card import Card
 from fovea.errors import FoveaError
 from fovea.inputs.interface import Preprocessing
-from fovea.inputs.reading import check_one_tile
 from fovea.serving.batching import Batcher, Job, Outcome, Rows
+from fovea.serving.tiles import Tiles
 from fovea.tasks.task import Task
 
 
@@ -82,11 +82,13 @@ class Engine:
         noted: Callable[[NDArray[Any], Rows], None] = lambda samples, rows: None,
         fingerprint: str = "",
     ) -> None:
-        self.scorer, self.fingerprint = scorer, fingerprint
+        self.scorer, self.fingerprint, self.tiles = scorer, fingerprint, Tiles(scorer)
         self.loaded_at = time.time()
         self._pool = pool
         loop = asyncio.get_running_loop()
-        self._batcher = Batcher(self._compute, batch=pace.batch, wait_s=pace.wait_s, loop=loop, noted=noted)
+        self._batcher = Batcher(
+            self._compute, batch=pace.batch, wait_s=pace.wait_s, loop=loop, noted=noted, look_at=self.tiles.rows
+        )
         self._batch = pace.batch
 
     @property
@@ -137,7 +139,9 @@ class Engine:
             self._batcher.withdraw()
             return
         try:
-            check_one_tile(job.source, self.scorer.preprocess)
+            if self.tiles.several(job.source):
+                self._batcher.put(job)
+                return
             job.sample = self.scorer.preprocess.read(job.source)
         except Exception as error:  # also what should not happen: who waits must hear of it
             self._batcher.withdraw()

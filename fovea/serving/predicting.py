@@ -12,7 +12,7 @@ from fovea.errors import FoveaError, shortened
 from fovea.preprocess.decoding import upright_size
 from fovea.serving.batching import Outcome
 from fovea.serving.bodies import Upload, uploads_in
-from fovea.serving.engine import Scorer
+from fovea.serving.engine import Engine
 from fovea.serving.refusal import Refusal, json_response
 from fovea.serving.site import Site
 
@@ -172,21 +172,22 @@ async def answer(site: Site, request: Request, name: str | None) -> Response:
         engine = model.engine
         outcomes = await model.answers([upload.content for upload in uploads], wait)
     answered = zip(uploads, outcomes, strict=True)
-    results = [_result(upload, outcome, engine.scorer, top, masks) for upload, outcome in answered]
+    results = [_result(upload, outcome, engine, top, masks) for upload, outcome in answered]
     answers = {"model": model.name, "results": results}
     if all("error" in result for result in results):
         return json_response({"error": results[0]["error"], **answers}, status=422)
     return json_response(answers)
 
 
-def _result(upload: Upload, outcome: Outcome, scorer: Scorer, top: int, masks: str) -> dict[str, Any]:
+def _result(upload: Upload, outcome: Outcome, engine: Engine, top: int, masks: str) -> dict[str, Any]:
     named = {"image": upload.name} if upload.name else {}
     if isinstance(outcome, FoveaError):
         return {**named, "error": str(outcome)}
     if isinstance(outcome, Exception):
         raise outcome
+    scorer = engine.scorer
     prediction = scorer.target.best(outcome, top)
-    if scorer.target.lies_on_image:
+    if scorer.target.lies_on_image and not engine.tiles.several(upload.content):
         size = upright_size(upload.content) or scorer.preprocess.shape[1:3]
         prediction = scorer.target.in_image(prediction, scorer.preprocess, size)  # type: ignore[arg-type]
     return {**named, **prediction.to_dict(), **prediction.attached(masks=masks)}

@@ -51,10 +51,14 @@ def boxed(image: NDArray[np.uint8], found: NDArray[Any], classes: Sequence[str])
     return np.asarray(canvas)
 
 
-def pointed(image: NDArray[np.uint8], points: NDArray[Any]) -> NDArray[np.uint8]:
-    """Return an image (H, W, 1 or 3) with points (P, 3) of x, y and what else; a small image is enlarged."""
+def pointed(image: NDArray[np.uint8], points: NDArray[Any], *, within: float | None = None) -> NDArray[np.uint8]:
+    """Return an image (H, W, 1 or 3) with points (P, 3) of x, y and what else; a small image is enlarged.
+
+    They are as small as an object of so many pixels asks for that they lie `within`; it is the image where it is None.
+    """
     canvas, factor = _canvas(image)
-    draw, radius = ImageDraw.Draw(canvas), max(2, max(canvas.size) // 120)
+    side = max(canvas.size) if within is None else min(max(canvas.size), round(factor * within))
+    draw, radius = ImageDraw.Draw(canvas), max(2, side // 120)
     for index, row in enumerate(points):
         x, y = float(row[0]) * factor, float(row[1]) * factor
         draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=colour_of(index), outline=(0, 0, 0))

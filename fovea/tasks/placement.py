@@ -33,6 +33,8 @@ class Placement:
     """The forms of that answer which it can read, of `fovea.registry.FORMS`, with the loss of each; empty where all."""
     lies_on_image: ClassVar[bool] = False
     """Whether a target has its place on the image, and moves with it: `laid`, `moved`."""
+    of_objects: ClassVar[bool] = False
+    """Whether an answer is of one object, which is looked for in its box where an image shows several."""
     decoded_in_graph: ClassVar[bool] = True
     """Whether an exported file holds the decoded rows beside the logits; else `rows_of` makes them in NumPy."""
 

@@ -1,4 +1,4 @@
-"""Where a network finds the points of one image: (P, 3) float64 of x, y and score."""
+"""Where a network finds the points of one image, or of each object in it: (P, 3) float64 of x, y and score."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fovea.tasks.box_prediction import BoxPrediction
 from fovea.tasks.drawn import pointed
 from fovea.tasks.prediction import LabelScore, PredictionOnImage
 
@@ -46,3 +47,54 @@ class PointPrediction(PredictionOnImage):
             {"label": name, "x": round(float(x), 2), "y": round(float(y), 2), "score": s} for name, (x, y, s) in rows
         ]
         return {"points": found}
+
+
+@dataclass(frozen=True, eq=False)
+class ObjectsPrediction(PredictionOnImage):
+    """The points of several objects in an image, each looked for in its box."""
+
+    boxes: BoxPrediction = field(default_factory=BoxPrediction)
+    """The objects; a score of NaN is not known."""
+    objects: tuple[PointPrediction, ...] = ()
+    """The points of each, in pixels of the image."""
+
+    @classmethod
+    def of(cls, boxes: BoxPrediction, objects: Sequence[PointPrediction]) -> "ObjectsPrediction":
+        """Return the prediction of the objects in these boxes."""
+        names = (label for label, _ in boxes.scores)
+        scores = (LabelScore(name, points.probability) for name, points in zip(names, objects, strict=True))
+        return cls(scores=tuple(scores), boxes=boxes, objects=tuple(objects))
+
+    @property
+    def points(self) -> NDArray[np.float64]:
+        """(D, P, 3) the points of all objects."""
+        return np.stack([each.points for each in self.objects]) if self.objects else np.zeros((0, 0, 3))
+
+    @property
+    def label(self) -> str:
+        """How many objects of which class; their points stand in `to_dict`."""
+        return self.boxes.label
+
+    @property
+    def probability(self) -> float:
+        """The mean score of all points."""
+        return float(np.mean([each.probability for each in self.objects])) if self.objects else float("nan")
+
+    def drawn(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return the image (H, W, 3) uint8 with boxes and points on it."""
+        shown = self.boxes.drawn(image)
+        factor = shown.shape[0] / image.shape[0]
+        for box, each in zip(self.boxes.found[:, 1:5], self.objects, strict=True):
+            side = factor * float((box[2:] - box[:2]).max())
+            shown = pointed(shown, each.points * [factor, factor, 1], within=side)
+        return shown
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return class, box and points of each object as JSON values, and the score of its box where it is known."""
+        boxes = self.boxes.to_dict()["boxes"]
+        found = zip(boxes, self.objects, strict=True)
+        return {"objects": [{**_known(box), **each.to_dict()} for box, each in found]}
+
+
+def _known(box: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in box.items() if value == value}  # noqa: PLR0124 (NaN is not itself)

@@ -52,6 +52,7 @@ class Points(OnImage):
     followed: ClassVar[Metric] = NME
     asks: ClassVar[str] = "points"
     forms: ClassVar[Mapping[str, str]] = POINT_LOSSES
+    of_objects: ClassVar[bool] = True
     row_name: ClassVar[str] = "points"
     sections: ClassVar[tuple[str, ...]] = ("points", "found_points")
     figure_names: ClassVar[tuple[str, ...]] = tuple(f.name for f in fields(PointFigures))

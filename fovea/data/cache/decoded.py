@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from fovea import inputs
-from fovea.data.cache.decoding import Header, Pixels, Sources, Storing, decode_into
+from fovea.data.cache.decoding import Header, Pixels, Sources, StoredCut, Storing, decode_into
 from fovea.data.cache.read_only import whole_entry
-from fovea.data.cache.regions import StoredRegion, region_key, region_sources
+from fovea.data.cache.regions import read_region, region_key, region_sources
 from fovea.data.cache.targets import Laying, image_sizes, without
-from fovea.data.cache.tiles import StoredWindow, complete, key_of, sources_of, windows_of, with_cut_labels
+from fovea.data.cache.tiles import complete, key_of, read_window, sources_of, windows_of, with_cut_labels
 from fovea.data.dataset import BadFile, Dataset, Part
 from fovea.errors import DataError, StorageError, UsageError
 from fovea.inputs.interface import Preprocessing
@@ -75,7 +75,8 @@ def decode_dataset(
             advance(len(part))
         else:
             entry = cache_folder() / _entry_name(f"{dataset.name}-{name}", part, wanted, further=region_key(part))
-            storing = wanted if part.regions is None else StoredRegion(frame=wanted)
+            cut = StoredCut(frame=wanted, read=partial(read_region, frame=wanted))
+            storing = wanted if part.regions is None else cut
             pixels, bad = decode(entry, _sources(part), preprocess=storing)
             part = without(part, bad, bad_files)
             parts[name] = replace(part, files=None, pixels=pixels)
@@ -120,7 +121,8 @@ def _decode_tiles(
         title, bad = f"{dataset.name}-{name}", list[BadFile]()
         entry = cache_folder() / _entry_name(title, part, frame, further=key_of(part))
         with Windows(frame.channels) as windows:
-            pixels, bad_rows = decode(entry, sources_of(part), preprocess=StoredWindow(frame=frame, windows=windows))
+            reading = partial(read_window, windows=windows, size=frame.size)
+            pixels, bad_rows = decode(entry, sources_of(part), preprocess=StoredCut(frame=frame, read=reading))
         part = replace(without(part, bad_rows, bad), files=None, pixels=pixels)
         laying = Laying(
             kind=dataset.kind, frame=frame, title=cache_folder() / _title(f"{title}-targets"), decode=decode

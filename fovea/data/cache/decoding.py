@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from itertools import accumulate, islice
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Protocol
@@ -24,6 +25,7 @@ from numpy.typing import NDArray
 
 from fovea.data.dataset import Images
 from fovea.errors import ImageError, StorageError
+from fovea.inputs.interface import Preprocessing
 
 ROWS, JOURNAL, LOCK = "rows.u8", "journal.jsonl", "lock"
 CHUNK_BYTES = 4_000_000
@@ -51,6 +53,25 @@ class Storing(Protocol):
     def read(self, source: Any) -> NDArray[Any]:
         """Return one row, (H, W, C) uint8 of images; ImageError where it cannot be read."""
         ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredCut:
+    """How a part of an image, a region or a window, becomes a row of the cache."""
+
+    frame: Preprocessing
+    read: Callable[[Any], NDArray[np.uint8]]
+    """From a source to its pixels (H, W, C) uint8, as `frame` has them; ImageError where it cannot be read."""
+
+    @property
+    def stored_shape(self) -> tuple[int, ...]:
+        """(H, W, C)."""
+        return self.frame.stored_shape
+
+    @property
+    def dtype(self) -> str:
+        """That of pixels."""
+        return self.frame.dtype
 
 
 class Header(NamedTuple):

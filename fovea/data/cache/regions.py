@@ -3,7 +3,6 @@
 A region is x0, y0, x1, y1 in whole pixels of the upright image, half-open.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,31 +25,18 @@ class Region(NamedTuple):
     y1: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class StoredRegion:
-    """How a region becomes a row of the cache: it is cut out, and then prepared as an image is."""
+def read_region(source: Region, *, frame: Preprocessing) -> Pixels:
+    """Return the pixels (H, W, C) uint8 of a region, which is prepared as an image is.
 
-    frame: Preprocessing
-
-    @property
-    def stored_shape(self) -> tuple[int, ...]:
-        """(H, W, C)."""
-        return self.frame.stored_shape
-
-    @property
-    def dtype(self) -> str:
-        """That of pixels."""
-        return self.frame.dtype
-
-    def read(self, source: Region) -> Pixels:
-        """Return the pixels (H, W, C) uint8. Raises: ImageError, also where the region does not lie on the image."""
-        pixels = decode(source.image, channels=self.frame.channels)
-        H, W = pixels.shape[:2]
-        if not (0 <= source.x0 < source.x1 <= W and 0 <= source.y0 < source.y1 <= H):
-            raise ImageError(f"`{source.image}`: it has {W}x{H} pixels, and its annotation tells of others.")
-        cut = np.ascontiguousarray(pixels[source.y0 : source.y1, source.x0 : source.x1])
-        found: Pixels = self.frame.read(cut)
-        return found
+    Raises: ImageError, also where the region does not lie on the image.
+    """
+    pixels = decode(source.image, channels=frame.channels)
+    H, W = pixels.shape[:2]
+    if not (0 <= source.x0 < source.x1 <= W and 0 <= source.y0 < source.y1 <= H):
+        raise ImageError(f"`{source.image}`: it has {W}x{H} pixels, and its annotation tells of others.")
+    cut = np.ascontiguousarray(pixels[source.y0 : source.y1, source.x0 : source.x1])
+    found: Pixels = frame.read(cut)
+    return found
 
 
 def region_sources(part: Part) -> list[Region]:

@@ -7,7 +7,7 @@ image takes at most four times its bytes there, on the disk; memory holds what a
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,26 +36,9 @@ class Window(NamedTuple):
     top: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class StoredWindow:
-    """How a window becomes a row of the cache."""
-
-    frame: Preprocess
-    windows: Windows
-
-    @property
-    def stored_shape(self) -> tuple[int, ...]:
-        """(H, W, C)."""
-        return self.frame.stored_shape
-
-    @property
-    def dtype(self) -> str:
-        """That of pixels."""
-        return self.frame.dtype
-
-    def read(self, source: Window) -> Pixels:
-        """Return the pixels (H, W, C) uint8. Raises: ImageError."""
-        return self.windows.read(source.image, left=source.left, top=source.top, size=self.frame.size)
+def read_window(source: Window, *, windows: Windows, size: Size) -> Pixels:
+    """Return the pixels (H, W, C) uint8 of a window of `size` (H, W). Raises: ImageError."""
+    return windows.read(source.image, left=source.left, top=source.top, size=size)
 
 
 def windows_of(part: Part, preprocess: Preprocess, *, random: bool) -> tuple[Part, Preprocess]:

@@ -13,4 +13,9 @@ class Answer(NamedTuple):
     size: tuple[int, int]
     """(h, w)"""
     found: NDArray[Any]
-    """uint8 (h, w); boxes (D, 6) of class, x0, y0, x1, y1 and score; or points (P, 3) of x, y and visibility."""
+    """uint8 (h, w); boxes (D, 6) of class, x0, y0, x1, y1 and score; or points (P, 3) of x, y and visibility.
+
+    Of several objects with points it is (D, P, 3).
+    """
+    boxes: NDArray[Any] | None = None
+    """(D, 4) where each of several objects is."""

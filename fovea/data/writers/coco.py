@@ -21,8 +21,8 @@ def write_coco(path: Path, answers: Sequence[Answer], *, task: str, classes: Seq
     """Write what was found in images as one JSON file; `task` is masks, boxes or points.
 
     Boxes have their `score` beside what COCO asks of annotations. Masks are run lengths, one of each class in an image;
-    a class called background is left out, and void is a crowd. Points are those of one object, and x and y 0.5 less
-    than here, as COCO gives the index of a pixel.
+    a class called background is left out, and void is a crowd. Points are those of an object each, and x and y 0.5
+    less than here, as COCO gives the index of a pixel.
 
     Raises: StorageError.
     """
@@ -95,15 +95,20 @@ def _masks(answer: Answer, classes: Sequence[str]) -> Iterator[Mapping[str, Any]
 
 
 def _points(answer: Answer, classes: Sequence[str]) -> Iterator[Mapping[str, Any]]:
-    seen = answer.found[:, 2] > 0
-    rows = [
-        value
-        for x, y, visible in answer.found.tolist()
-        for value in ((round(x - 0.5, DECIMALS), round(y - 0.5, DECIMALS), int(visible)) if visible else (0, 0, 0))
-    ]
-    if seen.any():
-        low, high = answer.found[seen, :2].min(axis=0), answer.found[seen, :2].max(axis=0)
-        bbox = [round(float(value), DECIMALS) for value in (*low, *(high - low))]
+    objects = answer.found if answer.found.ndim == 3 else answer.found[None]
+    for number, points in enumerate(objects):
+        seen = points[:, 2] > 0
+        if not seen.any():
+            continue
+        rows = [
+            value
+            for x, y, visible in points.tolist()
+            for value in ((round(x - 0.5, DECIMALS), round(y - 0.5, DECIMALS), int(visible)) if visible else (0, 0, 0))
+        ]
+        box = np.concatenate([points[seen, :2].min(axis=0), points[seen, :2].max(axis=0)])
+        if answer.boxes is not None:
+            box = answer.boxes[number]
+        bbox = [round(float(value), DECIMALS) for value in (*box[:2], *(box[2:] - box[:2]))]
         yield {
             "category_id": 1,
             "keypoints": rows,

@@ -26,7 +26,7 @@ def write_boxes(path: Path, answers: Iterable[Answer], *, classes: Sequence[str]
 
 
 def write_points(path: Path, answers: Iterable[Answer], *, classes: Sequence[str]) -> None:
-    """Write a row for each image with x, y and visibility of its points; nothing of those that are not there.
+    """Write a row for each image with x, y and visibility of its points (P, 3); nothing of those that are not there.
 
     Raises: StorageError.
     """
