@@ -295,6 +295,15 @@ def parsed(name: str, key: str, text: str) -> object:
         raise UsageError(f"`{key}` of `{name}` must be {kind}, not `{text}`.") from None
 
 
+def parsed_arguments(name: str, arguments: Mapping[str, object]) -> dict[str, object]:
+    """Return the arguments, text in the type of its default; what the network does not take stays, to be refused."""
+    known = {"frames", *arguments_of(name)}
+    return {
+        key: parsed(name, key, value) if isinstance(value, str) and key in known else value
+        for key, value in arguments.items()
+    }
+
+
 def _check(key: str, value: Any, default: object) -> None:
     """Raise UsageError for what is no count, not of the type of the `default`, or a share out of 0 to 1."""
     if key in _COUNTS:

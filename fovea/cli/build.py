@@ -15,7 +15,7 @@ def build(
     name: Annotated[
         str, typer.Argument(help="A network (see `fovea models`), or letters as 'CRCRP CRCRP F'.", show_default=False)
     ],
-    out: Annotated[str, typer.Option(help="The model file to write.")] = "model.safetensors",
+    out: Annotated[str, typer.Option(help="The model file to write; net.py: its Python.")] = "model.safetensors",
     weights: Annotated[str | None, typer.Option(help="A weights file, or imagenet for the published one.")] = None,
     classes_from: Annotated[str | None, typer.Option(metavar="FILE", help="Class names in index order.")] = None,
     size: Annotated[int | None, typer.Option(help="Height and width of the input, in pixels.")] = None,
@@ -36,12 +36,20 @@ def build(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Make a model file of a network, with published weights where there are some."""
+    """Make a model file of a network, with published weights where there are some; or its Python."""
     from fovea.display import Display
     from fovea.jobs.build import build_file
 
     counts = {"classes": classes, "c_in": c_in, "widths": widths}
     arguments = {key: value for key, value in counts.items() if value is not None}
+    if out.endswith(".py"):
+        if any((weights, classes_from, resize, mean, std, licence, coded, as_json)):
+            raise UsageError(
+                f"`--out {out}` holds no weights, classes or preprocessing; leave out what is about these."
+            )
+        arguments |= assigned(assignments or (), taken={*arguments, *signature(build).parameters})
+        _write_python(name, out, size, arguments)
+        return
     with Display() as display:
         built = build_file(
             name,
@@ -59,6 +67,16 @@ def build(
             **arguments,
         )
     print_json(built.to_dict()) if as_json else print_lines(built.summary())
+
+
+def _write_python(name: str, out: str, size: int | None, arguments: dict[str, object]) -> None:
+    from fovea import registry
+    from fovea.jobs.rewrite import write_python
+    from fovea.zoo.letters import resembles
+
+    C, *sizes = registry.entry("pattern" if resembles(name) else name).input
+    shape = (arguments.pop("c_in", C), *(size or side for side in sizes))
+    print_lines([f"Python   {write_python(name, out, shape, arguments=arguments)}"])
 
 
 def _numbers(option: str, text: str | None) -> tuple[float, ...] | None:

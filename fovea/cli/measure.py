@@ -7,6 +7,7 @@ import typer
 from fovea.cli.measure_questions import Answers, Questions, answered
 from fovea.cli.options import Json
 from fovea.cli.output import print_json, print_lines, print_table, remark
+from fovea.cli.settings import assigned
 from fovea.errors import UsageError
 
 if TYPE_CHECKING:
@@ -16,9 +17,12 @@ if TYPE_CHECKING:
 
 def measure(
     model: Annotated[
-        str | None, typer.Argument(help="A name, a model file, or file.py:Net.", show_default=False)
+        str | None, typer.Argument(help="A name, letters, a model file, or file.py:Net.", show_default=False)
     ] = None,
     input: Annotated[str | None, typer.Option(metavar="CxHxW", help="Shape of one image, as 3x224x224.")] = None,
+    assignments: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="An argument of the network, as width=0.5.")
+    ] = None,
     depth: Annotated[int | None, typer.Option(help="Sum up what is nested deeper; 1: parts.", min=1)] = None,
     sort: Annotated[str | None, typer.Option(help="parameters, macs, kept, ... : the largest first.")] = None,
     top: Annotated[int | None, typer.Option(help="Only so many rows.", min=1)] = None,
@@ -50,9 +54,16 @@ def measure(
         raise UsageError("`--json`, `--csv` and `--markdown` exclude each other; choose one.")
     if (model is None) == (compare is None):
         raise UsageError("Name one network, or two with `--compare A B`.")
+    if assignments and (unit or memory or latency):
+        raise UsageError(
+            "`--set` is for tables and pages; `fovea build` makes a model file for --unit, --memory and --latency."
+        )
     questions = Questions(unit, image, out, memory, latency, device, html)
     questions.check(alone=not (compare or as_csv or as_markdown))
-    measured = [job(name, _shape(input), strict=strict, convention=convention) for name in compare or (model or "",)]
+    measured = [
+        job(name, _shape(input), strict=strict, convention=convention, arguments=assigned(assignments or (), taken=()))
+        for name in compare or (model or "",)
+    ]
     if len(measured) == 2:
         _print_comparison(*measured, as_json=as_json)
         return

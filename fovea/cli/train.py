@@ -105,10 +105,10 @@ def _train(given: dict[str, Any]) -> None:
     report = {"images": not given.pop("no_images", False), "watch": given.pop("watch", None)}
     given |= assigned(given.pop("assignments", []), taken={*given, *OWN_OPTIONS})
     if preview:
-        from fovea.jobs.preview import preview as write_preview
+        from fovea.jobs.preview import previewed
 
-        picture = write_preview(**given)
-        print_json({"preview": picture}) if as_json else print_lines([f"Preview  {picture}"])
+        picture, plan = previewed(given.pop("data", None), **{"out": "preview.png", **given})
+        print_json({"preview": picture, "plan": plan}) if as_json else print_lines([f"Preview  {picture}"])
         return
     if find_lr:
         from fovea.jobs.find_lr import find_lr as sweep

@@ -111,7 +111,7 @@ def build_file(
     known = read_class_names(classes_from) if classes_from is not None else None
     shape = registry.entry(name).input
     side = size or shape[-1]
-    given = {"size": side, **_counted(known, arguments), **_parsed(name, arguments)}
+    given = {"size": side, **_counted(known, arguments), **registry.parsed_arguments(name, arguments)}
     model = registry.build(name, **given)
     origin = None
     if weights is not None:
@@ -143,15 +143,6 @@ def _counted(known: ClassNames | None, arguments: Mapping[str, object]) -> dict[
     if arguments.get("classes", len(known.names)) != len(known.names):
         raise UsageError(f"`classes` (={arguments['classes']}) must be the {len(known.names)} named; leave it out.")
     return {"classes": len(known.names)}
-
-
-def _parsed(name: str, arguments: Mapping[str, object]) -> dict[str, object]:
-    """Return the arguments, text in the type of its default; what the network does not take stays for its refusal."""
-    known = {"frames", *registry.arguments_of(name)}
-    return {
-        key: registry.parsed(name, key, value) if isinstance(value, str) and key in known else value
-        for key, value in arguments.items()
-    }
 
 
 def _numbered(arguments: Mapping[str, object]) -> ClassNames:

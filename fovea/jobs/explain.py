@@ -307,7 +307,7 @@ def explained(bundle: Bundle, sample: Stored, wish: Wish, known: Known) -> Expla
         questions = [wish.spot.question(bundle, x, known.size)]
     else:
         answers = [*named] or target.asked(outputs, known.label)[:TOP]
-        questions = [_question(bundle, answer, wish, x.device) for answer in answers]
+        questions = [question_of(bundle, answer, wish, x.device) for answer in answers]
     places = [
         _place(method, bundle, x, objective, wish, names=names)
         for objective, names in questions
@@ -325,7 +325,17 @@ def explained(bundle: Bundle, sample: Stored, wish: Wish, known: Known) -> Expla
     )
 
 
-def _question(bundle: Bundle, answer: int, wish: Wish, device: torch.device) -> Question:
+def explain_sample(bundle: Bundle, sample: Stored, wish: Wish) -> Explanation:
+    """Return what the network says of one stored sample (H, W, C) uint8, and where it sees that.
+
+    Raises: UsageError for what cannot be asked of this network.
+    """
+    wish.spot.check(bundle.target, alone=not (wish.targets or wish.against))
+    _check(bundle, wish)
+    return explained(bundle, sample, wish, Known("", ""))
+
+
+def question_of(bundle: Bundle, answer: int, wish: Wish, device: torch.device) -> Question:
     """Return the evidence for an answer, less that against it."""
     target = bundle.target
     against = None if wish.against is None else target.answer_named(wish.against)

@@ -22,6 +22,8 @@ class Spot(NamedTuple):
 
     at: tuple[float, float] | None = None
     number: int | None = None
+    of_input: bool = False
+    """Whether `at` is a pixel of what the network sees, not of the image."""
 
     @classmethod
     def of(cls, at: str | tuple[float, float] | None, number: int | None) -> Self:
@@ -55,7 +57,7 @@ class Spot(NamedTuple):
         Raises: UsageError where there is nothing such.
         """
         frame = cast(Preprocess, bundle.preprocess)
-        place = None if self.at is None else _in_input(self.at, frame, size or frame.size)
+        place = None if self.at is None else self._place(self.at, frame, size or frame.size)
         with torch.inference_mode():
             outputs = main_head(bundle.model(x)).float()
         focus = bundle.target.focus(outputs, Wanted(at=place, number=self.number, size=frame.size))
@@ -65,6 +67,16 @@ class Spot(NamedTuple):
             decision=lambda *_: None,
         )
         return objective, (focus.text, "")
+
+    def _place(self, at: tuple[float, float], frame: Preprocess, size: tuple[int, int]) -> tuple[float, float]:
+        """Return where the pixel lies in the input, of an image of `size` (H, W)."""
+        if not self.of_input:
+            return _in_input(at, frame, size)
+        if not (0 <= at[0] < frame.size[1] and 0 <= at[1] < frame.size[0]):
+            raise UsageError(
+                "`at` (={:g},{:g}) must lie on the input of {} x {} pixels.".format(*at, *frame.size[::-1])
+            )
+        return at[0] + 0.5, at[1] + 0.5
 
 
 def _in_input(at: tuple[float, float], frame: Preprocess, size: tuple[int, int]) -> tuple[float, float]:

@@ -1,7 +1,7 @@
 """`fovea measure`: what a network costs and sees, layer by layer."""
 
 import gc
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from fovea.measurement.tables import fitting_text, leftover_lines
 from fovea.model.bundle import Bundle, load
 from fovea.model.container import read_card
 from fovea.zoo.keras_forms import FORMS, Form, own_name
+from fovea.zoo.letters import resembles
 
 PARAMETERS = ("pytorch", "keras")
 """Whose conventions parameters are counted by."""
@@ -44,16 +45,19 @@ def measure(
     *,
     strict: bool = False,
     convention: str = "pytorch",
+    arguments: Mapping[str, object] | None = None,
 ) -> Measurement:
     """Return what each layer of a network costs and sees, for one image.
 
-    `model` is a network, a bundle or its file, a name of the zoo, or `file.py:Net`. `input_shape` is (C, H, W); bundles
-    and names know theirs, and a name is built for the one that is given. The `convention` of parameters is `pytorch`,
-    or `keras`: moving averages count as parameters that are not trainable, and a network that Keras has too is counted
-    as it is there, by either name.
+    `model` is a network, a bundle or its file, a name of the zoo, letters as `CRCRP CRCRP F`, or `file.py:Net`.
+    `input_shape` is (C, H, W); bundles and names know theirs, and a name is built for the one that is given, with
+    further `arguments`, which may be text. The `convention` of parameters is `pytorch`, or `keras`: moving averages
+    count as parameters that are not trainable, and a network that Keras has too is counted as it is there, by either
+    name.
 
     Raises:
-        UsageError: an unknown name or convention, code of one's own that gives no network, or no `input_shape` for it.
+        UsageError: an unknown name, argument or convention, code of one's own that gives no network, or no
+            `input_shape` for it.
         ShapeError: the forward pass fails; or, if `strict`, a stride that does not divide.
         BundleError: a model file that cannot be loaded.
     """
@@ -61,7 +65,7 @@ def measure(
         raise UsageError(f"`convention` (={convention}) must be {' or '.join(PARAMETERS)}.")
     if convention == "keras" and isinstance(model, str):
         model = own_name(model)
-    network, name, shape = found(model, input_shape)
+    network, name, shape = found(model, input_shape, arguments=arguments)
     measurement = measure_network(network, shape, name=name)
     if strict:
         require_fitting(measurement)
@@ -75,7 +79,7 @@ def _architecture(model: Measurable) -> str:
     """Return the name in the zoo of what is measured; of what is none of its networks, none."""
     if isinstance(model, Bundle):
         return model.card.architecture
-    if isinstance(model, nn.Module) or custom_name(str(model)):
+    if isinstance(model, nn.Module) or custom_name(str(model)) or resembles(str(model)):
         return ""
     if str(model).endswith(".safetensors") or Path(model).is_file():
         return read_card(Path(model)).architecture
@@ -83,7 +87,11 @@ def _architecture(model: Measurable) -> str:
 
 
 def found(
-    model: Measurable, input_shape: Sequence[int] | None = None, *, weights: bool = False
+    model: Measurable,
+    input_shape: Sequence[int] | None = None,
+    *,
+    weights: bool = False,
+    arguments: Mapping[str, object] | None = None,
 ) -> tuple[nn.Module, str, tuple[int, ...]]:
     """Return the network that `model` stands for, its name, and the shape of its input, (C, H, W); errors as `measure`.
 
@@ -92,11 +100,17 @@ def found(
     shape = None if input_shape is None else tuple(input_shape)
     if shape is not None and (not shape or min(shape) < 1):
         raise UsageError(f"`input_shape` (={shape}) must be positive sizes, as (3, 224, 224).")
+    text = "" if isinstance(model, nn.Module | Bundle) else str(model)
+    letters = resembles(text) and not Path(text).exists()
+    if arguments and not letters and (not text or custom_name(text) or Path(text).is_file()):
+        raise UsageError("Only a network that is built by its name, or by letters, takes arguments; leave them out.")
     if isinstance(model, nn.Module):
         return model, type(model).__name__, _required(shape, type(model).__name__)
     if isinstance(model, Bundle):
         return model.model, model.card.architecture, shape or model.preprocess.shape
-    text = str(model)
+    if letters:
+        named = {"pattern": text, **(arguments or {})}
+        return _of_the_zoo("pattern", shape, weights=weights, arguments=named)
     if custom := custom_name(text):
         offered: dict[str, object] = {"c_in": shape[0]} if shape else {}
         network = custom_network(custom[0], custom[1], **offered)
@@ -104,13 +118,18 @@ def found(
     if text.endswith(".safetensors") or Path(text).is_file():
         bundle = load(text)
         return bundle.model, Path(text).name, shape or bundle.preprocess.shape
-    return _of_the_zoo(text, shape, weights=weights)
+    return _of_the_zoo(text, shape, weights=weights, arguments=arguments or {})
 
 
-def _of_the_zoo(name: str, shape: tuple[int, ...] | None, *, weights: bool) -> tuple[nn.Module, str, tuple[int, ...]]:
+def _of_the_zoo(
+    name: str, shape: tuple[int, ...] | None, *, weights: bool, arguments: Mapping[str, object]
+) -> tuple[nn.Module, str, tuple[int, ...]]:
     """Return the network as its entry has it, or built for images of `shape`."""
     entry = registry.entry(name)
     given = {} if shape is None else registry.fitted(name, shape)
+    if counts := [key for key in ("c_in", "size", "frames") if key in arguments]:
+        raise UsageError(f"`{counts[0]}` follows from the shape of the input; give that: --input, input_shape.")
+    given |= registry.parsed_arguments(name, arguments)
     with nullcontext() if weights else Unfilled(), torch.device("cpu" if weights else "meta"):
         return registry.build(name, **given), entry.name, shape or entry.input
 

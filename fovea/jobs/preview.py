@@ -9,6 +9,7 @@ import torch
 from fovea import inputs
 from fovea.display import Display
 from fovea.drawing.contact_sheet import SHEETS, contact_sheet
+from fovea.runs.preparation import Prepared
 from fovea.runs.process import as_found
 from fovea.runs.request import prepared
 from fovea.storage import picture_path
@@ -30,10 +31,19 @@ def preview(
     Raises:
         FoveaError: as `fovea.train`.
     """
+    path, _ = previewed(data, out=out, display=display, **options)
+    return path
+
+
+def previewed(
+    data: str | Path | None, *, out: str | Path, display: Display | None = None, **options: Any
+) -> tuple[Path, dict[str, Any]]:
+    """Return the path of the contact sheet, as `preview`, and what is planned as JSON values."""
     path = picture_path(out, suffixes=SHEETS)
     options |= {"threads": torch.get_num_threads(), "precision": "float32"}  # nothing is computed that is worth timing
     with as_found(), display or Display() as shown:
-        trainer = prepared(data, display=shown, **options).trainer()
+        training = prepared(data, display=shown, **options)
+        trainer = training.trainer()
         indices = next(trainer.batches())[:PREVIEW_IMAGES]
         images, labels = trainer.load(indices, torch.Generator(trainer.device).manual_seed(trainer.recipe.seed))
         kind = inputs.kind_of(trainer.preprocess)
@@ -42,4 +52,23 @@ def preview(
         if trainer.target.lies_on_image and isinstance(labels, torch.Tensor):
             laid = labels.cpu().numpy()
             pictures = [trainer.target.drawn(label, each) for label, each in zip(laid, pictures, strict=True)]
-        return contact_sheet(torch.from_numpy(np.stack(pictures)).movedim(-1, 1), path)
+        contact_sheet(torch.from_numpy(np.stack(pictures)).movedim(-1, 1), path)
+        return path, planned(training)
+
+
+def planned(training: Prepared) -> dict[str, Any]:
+    """Return network, input, data and recipe of a training that is ready, as JSON values.
+
+    Thread count and precision are not among them: `preview` does not time them.
+    """
+    plan, recipe = training.plan, training.plan.recipe.to_dict()
+    return {
+        "model": plan.model,
+        "parameters": sum(parameter.numel() for parameter in training.model.parameters()),
+        "size": plan.size,
+        "fit": plan.fit,
+        "images": {name: part.images for name, part in training.dataset.parts.items()},
+        "classes": list(training.target.classes),
+        "recipe": {name: value for name, value in recipe.items() if name not in ("threads", "precision")},
+        "reasons": list(plan.reasons),
+    }

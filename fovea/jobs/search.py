@@ -183,6 +183,10 @@ class Searcher:
                         yield Answer(image=sample.name, source=sample.source, nearest=self._named(found, row))
                         row += 1
 
+    def nearest_to(self, sample: Stored) -> tuple[Found, ...]:
+        """Return what is nearest to one stored sample, (H, W, C) uint8 of images."""
+        return self._named(self._nearest(sample[None]), 0)
+
     def _nearest(self, pixels: Stored) -> Neighbours:
         queries = self.embedder(pixels, batch=self.batch).features.numpy()
         if self.quick is not None:

@@ -1,6 +1,6 @@
 """`fovea shrink`: a network made smaller and faster step by step, each step measured."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from fovea.budget import most_threads
-from fovea.compression.planning import chosen, target_of, verdict
+from fovea.compression.planning import chosen, measured, target_of, verdict, wants_integers
 from fovea.compression.steps import Asked, parsed
 from fovea.compression.table import Row, Table, check_max_drop, table_of
 from fovea.data.sources.source import Reading, reads_data
@@ -19,12 +19,11 @@ from fovea.drawing.chain import draw_chain
 from fovea.errors import DropError, FoveaError, UsageError
 from fovea.exporting.library import check_installed
 from fovea.layers import copied
-from fovea.model.bundle import Bundle, load
-from fovea.model.opening import own_network
+from fovea.model.bundle import Bundle
 from fovea.runs.chain.chain import Chain, Settings
 from fovea.runs.chain.kept import SUFFIX, Kept, named
 from fovea.runs.chain.material import Material, material_of
-from fovea.runs.chain.others import Given, members_of, places, teacher_of
+from fovea.runs.chain.others import Given, Opened, members_of, places, teacher_of
 from fovea.runs.process import as_found
 from fovea.storage import page_path, picture_path
 from fovea.training.recipe import Recipe
@@ -113,10 +112,10 @@ def shrink(
     an error percent); a step whose cost the next one makes good, by `finetune` or `distil`, is judged after that.
     `target` chooses the steps instead: `latency=4x`, `macs=10M`, `bytes=200k`. `teacher` and `members` are model files,
     or several as `A,B`; without a teacher `distil` learns from the network as it was given. `network` is the code of a
-    user's own, which the model file does not hold: `Net()`, or `file.py:Net`. `recipe` has fields of the recipe by
-    which steps train, as `{"optimiser": "muon", "augment": ["flip"]}`. `out` is the model file that is written, that of
-    the last good step; `resume` goes on from the last finished step of the same call that was interrupted. `plot` is a
-    picture of scores against bytes.
+    user's own, which model files do not hold, also of teachers and members: `Net()`, or `file.py:Net`. `recipe` has
+    fields of the recipe by which steps train, as `{"optimiser": "muon", "augment": ["flip"]}`. `out` is the model file
+    that is written, that of the last good step; `resume` goes on from the last finished step of the same call that was
+    interrupted. `plot` is a picture of scores against bytes.
 
     Raises:
         DropError: the first step that counts loses too much; nothing is written.
@@ -129,8 +128,9 @@ def shrink(
     kept = Kept(_place(model, out))
     asked = _asked(steps, target, kept, resume=resume)
     others = _others(asked, teacher=places(teacher), members=places(members))
-    own = _own(network, Path(model))
-    bundle = load(model, model=None if own is None else copied(own), device=device)
+    opened = Opened(network, device=device)
+    opened.check_used([Path(model), *others["teacher"], *others["members"]])
+    bundle = opened(Path(model))
     display = display or Display(quiet=True)
     with as_found(), kept.held():
         threads = _threads(threads, kept, resume=resume)
@@ -145,13 +145,14 @@ def shrink(
             steps=asked,
             max_drop=max_drop,
             provenance=provenance,
-            teacher=teacher_of(_teachers(asked, others["teacher"], bundle), bundle),
-            members=[member.model for member in members_of(others["members"], bundle, display)],
-            network=own,
+            teacher=teacher_of(_teachers(asked, others["teacher"], bundle, opened), bundle),
+            members=[member.model for member in members_of(others["members"], bundle, opened, display)],
+            network=opened.code_of(Path(model)),
         )
         chain = Chain(Path(model), settings, material, kept, display=display)
         with _kept_said(chain):
-            reasons = _taken(chain, target, resume=resume)
+            timed = _timed_in_integers(chain, data, allow_bad=allow_bad, **reading)
+            reasons = _taken(chain, target, timed, resume=resume)
             files = _in_integers(chain, data, allow_bad=allow_bad, **reading)
         kept.remove_unfinished()
     return _result(chain, target, files=files, reasons=reasons, picture=picture)
@@ -178,7 +179,9 @@ def _result(
     )
 
 
-def _taken(chain: Chain, target: str | None, *, resume: bool) -> tuple[str, ...]:
+def _taken(
+    chain: Chain, target: str | None, in_integers: Callable[[Bundle], float], *, resume: bool
+) -> tuple[str, ...]:
     """Take the steps of a chain, and return why they were chosen, where they were."""
     reasons: tuple[str, ...] = ()
     if resume:
@@ -186,11 +189,16 @@ def _taken(chain: Chain, target: str | None, *, resume: bool) -> tuple[str, ...]
     else:
         chain.begin()
     if target is not None:
-        found = chosen(target_of(target), chain.rows[0], steps_per_epoch=chain.material.steps_per_epoch)
-        steps = chain.settings.steps or parsed(found.steps)
-        if any(step.kind.closes for step in steps):
+        aim, first = target_of(target), chain.rows[0]
+        integers = None
+        if wants_integers(aim, first) and not chain.settings.steps:
             check_installed()
-        chain.settings, reasons = replace(chain.settings, steps=steps), found.reasons
+            integers = measured(first, aim.what) / in_integers(chain.loaded(chain.source))
+        found = chosen(aim, first, steps_per_epoch=chain.material.steps_per_epoch, integers=integers)
+        steps = chain.settings.steps or parsed(found.steps)
+        closes = steps[-1].kind.closes
+        chain.settings = replace(chain.settings, steps=steps, target=aim, in_integers=in_integers if closes else None)
+        reasons = found.reasons
         for reason in reasons:
             chain.display.note(f"plan: {reason}")
     chain.run()
@@ -240,6 +248,25 @@ def _in_integers(chain: Chain, data: str | Path, *, allow_bad: bool, **reading: 
     return (out,)
 
 
+def _timed_in_integers(
+    chain: Chain, data: str | Path, *, allow_bad: bool, **reading: Unpack[Reading]
+) -> Callable[[Bundle], float]:
+    """Return what writes a network in integers for a moment, and times it with one input, in seconds."""
+
+    def timed(bundle: Bundle) -> float:
+        from fovea.jobs.export import export
+        from fovea.runs.chain.exported import timing_of_file
+
+        place = chain.kept.scratch.with_suffix(".onnx")
+        try:
+            export(bundle, out=place, int8=data, max_drop=100.0, allow_bad=allow_bad, display=chain.display, **reading)
+            return timing_of_file(place, chain.material, threads=torch.get_num_threads(), batch=1).median_s
+        finally:
+            place.unlink(missing_ok=True)
+
+    return timed
+
+
 def _asked(steps: str | Sequence[str] | None, target: str | None, kept: Kept, *, resume: bool) -> tuple[Asked, ...]:
     """Return the steps that are named; of a target those that were chosen before, or none yet."""
     if (steps is None) == (target is None):
@@ -277,13 +304,6 @@ def _typed(changes: Mapping[str, Any]) -> dict[str, Any]:
     return {name: list(value) if isinstance(value, tuple) else value for name, value in typed.items()}
 
 
-def _own(network: nn.Module | str | None, path: Path) -> nn.Module | None:
-    """Return a user's own network. Raises: UsageError where its code does not give one."""
-    if not isinstance(network, str):
-        return network
-    return own_network(network, path)
-
-
 def _others(asked: Sequence[Asked], **others: tuple[Path, ...]) -> dict[str, tuple[Path, ...]]:
     """Return the networks by option. Raises: UsageError where some are named that no step needs, or some lack."""
     names = [step.kind.name for step in asked]
@@ -298,11 +318,13 @@ def _others(asked: Sequence[Asked], **others: tuple[Path, ...]) -> dict[str, tup
     return others
 
 
-def _teachers(asked: Sequence[Asked], paths: Sequence[Path], student: Bundle) -> list[tuple[str, Bundle]]:
+def _teachers(
+    asked: Sequence[Asked], paths: Sequence[Path], student: Bundle, opened: Opened
+) -> list[tuple[str, Bundle]]:
     """Return the networks that are to be imitated, with names: that which was given, where `distil` has no other."""
     if not paths and any(step.kind.name == "distil" for step in asked):
         return [("MODEL", replace(student, model=copied(student.model)))]
-    return [(path.name, load(path, device=str(student.device))) for path in paths]
+    return [(path.name, opened(path)) for path in paths]
 
 
 def _threads(threads: int | None, kept: Kept, *, resume: bool) -> int:

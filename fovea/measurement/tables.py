@@ -204,6 +204,20 @@ def comparison(a: Measurement, b: Measurement) -> list[tuple[str, str, str, str]
     return [*rows, ("receptive field", left, right, "")]
 
 
+def differences(a: Measurement, b: Measurement, *, depth: int | None = None) -> list[tuple[str, str, str]]:
+    """Return (path, what it is in a, what in b) for each row whose type, output, parameters or MACs differ."""
+    left, right = ({row.path: _said(row) for row in rows_of(m, Choice(depth=depth)) if row.ran} for m in (a, b))
+    paths = dict.fromkeys((*left, *right))
+    return [(path, left.get(path, ""), right.get(path, "")) for path in paths if left.get(path) != right.get(path)]
+
+
+def _said(row: Layer) -> str:
+    output = shape_text(row.output_shapes[0]) if row.output_shapes else ""
+    count = row.parameters + row.frozen
+    costs = (f"{count:,} parameters" if count else "", f"{macs_text(row)} MACs" if macs_text(row) else "")
+    return ", ".join(part for part in (f"{row.type} {output}", *costs) if part)
+
+
 def _ratio(a: float | None, b: float | None) -> str:
     return f"{b / a:.3g}" if a and b is not None else ""
 

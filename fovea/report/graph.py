@@ -1,7 +1,7 @@
 """A measured network as boxes and arrows; `measurement.html` makes SVG of them, in the colours of the page."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fovea.measurement.result import Layer, Measurement, shape_text
 from fovea.measurement.tables import folded, megabytes, per_axis, readable_depth, scaled, shortened
@@ -21,7 +21,10 @@ class Box:
     x: float
     y: float
     """Its upper left corner."""
+    path: str
+    """Of the layer or module, in full."""
     name: str
+    """The path, shortened to the width of the box."""
     detail: str
     """Its type and the shape that it hands on."""
     note: str
@@ -54,32 +57,50 @@ def drawn(measurement: Measurement, depth: int | None = None) -> Drawing:
     """
     depth = depth or readable_depth(measurement)
     rows = [row for row in (folded(measurement, depth) if depth else measurement.layers) if row.ran]
-    names = [row.path for row in rows]
-    letters = max(max(map(len, (row.path, _detail(row)))) for row in rows)
-    width = min(max(letters * LETTER + 2 * MARGIN, NARROWEST), WIDEST)
-    layout = layered([width] * len(rows), edges_of(measurement, rows), gap=ACROSS)
-    fitting = int((width - 2 * MARGIN) / LETTER)
     boxes = [
         Box(
-            x=round(place.x - width / 2, 1),
-            y=_top(place),
-            name=shortened(name, fitting),
-            detail=shortened(_detail(row), fitting + 2),
+            x=0,
+            y=0,
+            path=row.path,
+            name=row.path,
+            detail=_detail(row),
             note="\n".join(_note(measurement, row)),
             kind="weights" if row.parameters + row.frozen else "plain",
             share=measurement.share(row, "macs") or 0.0,
         )
-        for place, name, row in zip(layout.boxes, names, rows, strict=True)
+        for row in rows
     ]
+    drawing = framed(boxes, edges_of(measurement, rows))
+    return replace(drawing, depth=depth if len(rows) < sum(row.ran for row in measurement.layers) else None)
+
+
+def framed(boxes: Sequence[Box], edges: Sequence[Edge]) -> Drawing:
+    """Return the drawing of boxes that have no place yet; all are as wide as the longest text needs, within bounds.
+
+    `edges` are pairs of indices, the first the lower one.
+    """
+    letters = max((max(map(len, (box.name, box.detail))) for box in boxes), default=0)
+    width = min(max(letters * LETTER + 2 * MARGIN, NARROWEST), WIDEST)
+    layout = layered([width] * len(boxes), edges, gap=ACROSS)
+    fitting = int((width - 2 * MARGIN) / LETTER)
     points = [point for route in layout.routes.values() for point in route] + layout.boxes
     return Drawing(
-        boxes=boxes,
+        boxes=[
+            replace(
+                box,
+                x=round(place.x - width / 2, 1),
+                y=_top(place),
+                name=shortened(box.name, fitting),
+                detail=shortened(box.detail, fitting + 2),
+            )
+            for place, box in zip(layout.boxes, boxes, strict=True)
+        ],
         arrows=[_arrow(route) for route in layout.routes.values()],
         box_width=round(width, 1),
         box_height=HEIGHT,
-        width=round(max(point.x for point in points) + width / 2 + 2),
-        height=_top(max(points, key=lambda point: point.row)) + HEIGHT + 2,
-        depth=depth if len(rows) < sum(row.ran for row in measurement.layers) else None,
+        width=round(max((point.x for point in points), default=0) + width / 2 + 2),
+        height=_top(max(points, key=lambda point: point.row, default=Point(0, 0))) + HEIGHT + 2,
+        depth=None,
     )
 
 

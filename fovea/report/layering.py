@@ -86,10 +86,16 @@ def _with_bends(widths: Sequence[float], edges: Sequence[Edge], *, bend: float) 
     return graph
 
 
-def _rows(count: int, edges: Iterable[Edge]) -> list[int]:
+def _rows(count: int, edges: Sequence[Edge]) -> list[int]:
     rows = [0] * count
     for source, target in sorted(edges, key=lambda edge: edge[1]):
         rows[target] = max(rows[target], rows[source] + 1)
+    users: dict[int, list[int]] = {}
+    for source, target in edges:
+        users.setdefault(source, []).append(target)
+    fed = {target for _, target in edges}
+    for source in users.keys() - fed:  # what gets nothing stands right above the first that needs it
+        rows[source] = min(rows[target] for target in users[source]) - 1
     return rows
 
 
@@ -113,10 +119,12 @@ def _places(graph: _Layered, gap: float) -> list[float]:
     solve = factorized(_laplacian(len(graph.rows), edges, np.where(only, STRAIGHT, 1.0)))
     xs, debt = np.zeros((2, len(graph.rows)))
     widths = np.array(graph.widths)
+    shared = [(np.array(row), _offsets(widths[row], gap)) for row in graph.order if len(row) > 1]
     for _ in range(ROUNDS):
         short = solve(PULL * (xs - debt))
-        for row in graph.order:
-            xs[row] = _apart(short[row] + debt[row], widths[row], gap)
+        xs = short + debt  # what stands alone in its row has room
+        for row, offsets in shared:
+            xs[row] = _apart(xs[row], offsets)
         debt += short - xs
     return [float(x) for x in xs - (xs - widths / 2).min()]
 
@@ -129,18 +137,22 @@ def _laplacian(count: int, edges: Sequence[Edge], weights: Array) -> csc_matrix:
     return csc_matrix((np.concatenate([weights, weights, -weights, -weights, np.full(count, PULL)]), (rows, columns)))
 
 
-def _apart(wanted: Array, widths: Array, gap: float) -> Array:
-    """Return the places in the same order nearest to `wanted`, by squares, at which boxes are `gap` apart.
+def _offsets(widths: Array, gap: float) -> Array:
+    """Return how far to the right of the first each box stands, where they are `gap` apart."""
+    return np.concatenate([[0.0], np.cumsum((widths[:-1] + widths[1:]) / 2 + gap)])
+
+
+def _apart(wanted: Array, offsets: Array) -> Array:
+    """Return the places in the same order nearest to `wanted`, by squares, that are at least the `offsets` apart.
 
     With the room that they need taken off, places must not decrease: neighbours that would are pooled in their mean.
     """
-    offsets = np.concatenate([[0.0], np.cumsum((widths[:-1] + widths[1:]) / 2 + gap)])
     pools: list[tuple[float, int]] = []
-    for x in wanted - offsets:
-        middle, count = float(x), 1
+    for x in (wanted - offsets).tolist():
+        middle, count = x, 1
         while pools and pools[-1][0] > middle:
             other, more = pools.pop()
             middle, count = (middle * count + other * more) / (count + more), count + more
         pools.append((middle, count))
-    places: Array = np.repeat([middle for middle, _ in pools], [count for _, count in pools]) + offsets
+    places: Array = np.array([middle for middle, count in pools for _ in range(count)]) + offsets
     return places

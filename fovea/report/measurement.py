@@ -34,7 +34,7 @@ def measurement_page(measurement: Measurement, choice: Choice, *, lines: Sequenc
         "measurement.html",
         measurement=measurement,
         input=shape_text((1, *measurement.input_shape)),
-        tiles=_tiles(measurement),
+        tiles=tiles(measurement),
         graph=drawn(measurement, choice.depth),
         columns=columns,
         rows=[[column.text(measurement, row) for column in columns] for row in rows],
@@ -56,7 +56,8 @@ def write_measurement(
     return Path(html)
 
 
-def _tiles(measurement: Measurement) -> list[tuple[str, str]]:
+def tiles(measurement: Measurement) -> list[tuple[str, str]]:
+    """Return the most important numbers of a network as (what, how much)."""
     total, last = measurement.total, measurement.groups[0] if measurement.groups else measurement.layers[-1]
     per = article(sample_name(measurement.input_shape))
     field = per_axis([axis.size for axis in last.field or ()])

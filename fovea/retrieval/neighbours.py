@@ -7,6 +7,7 @@ n u |q| |e|); the distances of these are then computed as they are written, in f
 Queries are (Q, D), embeddings (N, D), both float.
 """
 
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -144,8 +145,8 @@ class _Search:
     def __init__(self, queries: NDArray[np.float32], k: int, metric: str) -> None:
         self.queries, self.k, self.metric = queries, k, metric
         self.squares = np.einsum("qd,qd->q", queries, queries, dtype=np.float64)
-        norms = np.sqrt(np.where(self.squares > 0, self.squares, 1))[:, None] if metric == "cosine" else 1
-        self.factors = torch.from_numpy((queries / -norms).astype(np.float32))
+        norms = np.sqrt(np.where(self.squares > 0, self.squares, 1))[:, None] if metric == "cosine" else 0.5
+        self.factors = (queries / -norms).astype(np.float32)
         Q = len(queries)
         self.lowest = np.full(Q, np.inf)
         """(Q,): the k-th score so far."""
@@ -158,13 +159,13 @@ class _Search:
         N, Q = len(embeddings), len(self.queries)
         most = WIDENED if embeddings.dtype == np.float16 else ROWS[-1]
         rows = min(most, max(ROWS[0], SCORES // Q // MULTIPLE * MULTIPLE))
-        self._products, self._near = torch.empty(rows * Q), np.empty(rows * Q, np.bool_)
-        known = None if squares is None else _tensor(np.asarray(squares, np.float32))
+        self._products, self._near = _MEMORY.of(rows * Q)
+        known = None if squares is None else np.ascontiguousarray(squares, np.float32)
         with np.errstate(over="ignore", invalid="ignore"):
             if known is not None:
                 self._make_room(known, embeddings.shape[1])
             for first, block in _blocks(embeddings, rows):
-                own = torch.from_numpy(_squares(block)) if known is None else known[first : first + len(block)]
+                own = _squares(block) if known is None else known[first : first + len(block)]
                 if known is None:
                     self._make_room(own, embeddings.shape[1])
                 self._take(self._scores(block, own), first)
@@ -174,32 +175,32 @@ class _Search:
                     progress(first + len(block), N)
             return self._nearest(embeddings)
 
-    def _make_room(self, squares: torch.Tensor, D: int) -> None:
+    def _make_room(self, squares: NDArray[np.float32], D: int) -> None:
         """Let there be room for the rounding of the scores of embeddings of these squared norms (n,)."""
         bound = 2 * (D + 2) * UNIT
         if self.metric == "cosine":
             self.room = np.full(len(self.queries), bound)
             return
-        largest = float(squares.numpy().max(initial=0))
-        self.room = np.maximum(self.room, bound * (np.sqrt(self.squares * largest) + largest))
+        largest = float(squares.max(initial=0))
+        self.room = np.maximum(self.room, 2 * bound * (np.sqrt(self.squares * largest) + largest))
 
-    def _scores(self, block: torch.Tensor, squares: torch.Tensor) -> NDArray[np.float32]:
+    def _scores(self, block: NDArray[np.float32], squares: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the scores (Q, rows) of a block, in memory that is used again.
 
         Of several queries by PyTorch, whose library multiplies matrices in two thirds of the time of NumPy's.
         """
         Q, rows = len(self.queries), len(block)
-        out = self._products[: Q * rows].view(Q, rows)
-        scores: NDArray[np.float32] = out.numpy()
-        halves = 0.0 if self.metric == "cosine" else 0.5
+        scores = self._products[: Q * rows].reshape(Q, rows)
+        cosine = self.metric == "cosine"
         if Q == 1:  # at the rate of the memory, and NumPy is the sooner to begin
-            np.matmul(block.numpy(), self.factors.numpy()[0], out=scores[0])
-            if halves:
-                scores += squares.numpy() * np.float32(halves)
+            np.matmul(block, self.factors[0], out=scores[0])
+            if not cosine:
+                scores += squares
         else:
-            torch.addmm(squares if halves else _ZERO, self.factors, block.T, beta=halves, out=out)
+            added, factors, out = _ZERO if cosine else _tensor(squares), _tensor(self.factors), _tensor(scores)
+            torch.addmm(added, factors, _tensor(block).T, beta=float(not cosine), out=out)
         if self.metric == "cosine":
-            norms = np.sqrt(squares.numpy())
+            norms = np.sqrt(squares)
             scores *= np.divide(1, norms, out=np.zeros_like(norms), where=norms > 0)
         return scores
 
@@ -272,9 +273,24 @@ def _at_most(scores: NDArray[np.float32], k: int) -> NDArray[np.float64]:
     return bound
 
 
-def _squares(block: torch.Tensor) -> NDArray[np.float32]:
-    wide = block.numpy()
-    squares: NDArray[np.float32] = np.einsum("nd,nd->n", wide, wide, dtype=np.float64).astype(np.float32)
+class _Memory(threading.local):
+    """What a thread holds for its searches: memory that is new costs a fault for each of its pages."""
+
+    products = np.empty(0, np.float32)
+    near = np.empty(0, np.bool_)
+
+    def of(self, count: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Return room for so many products, and for which of them are near; of a few MB at most."""
+        if len(self.products) < count:
+            self.products, self.near = np.empty(count, np.float32), np.empty(count, np.bool_)
+        return self.products[:count], self.near[:count]
+
+
+_MEMORY = _Memory()
+
+
+def _squares(block: NDArray[np.float32]) -> NDArray[np.float32]:
+    squares: NDArray[np.float32] = np.einsum("nd,nd->n", block, block, dtype=np.float64).astype(np.float32)
     return squares
 
 
@@ -294,21 +310,20 @@ def _let_warn() -> None:
         torch.from_numpy(fixed)
 
 
-def _blocks(embeddings: Floats, rows: int) -> Iterator[tuple[int, torch.Tensor]]:
+def _blocks(embeddings: Floats, rows: int) -> Iterator[tuple[int, NDArray[np.float32]]]:
     """Yield embeddings (n, D) as float32, and the row that each block begins with.
 
     They lie where they are; others than float32 in memory that is used again for every block.
     """
     if embeddings.dtype == np.float32 and embeddings.flags.c_contiguous and embeddings.flags.aligned:
-        whole = _tensor(embeddings)
         for first in range(0, len(embeddings), rows):
-            yield first, whole[first : first + rows]
+            yield first, embeddings[first : first + rows]
         return
     buffer = torch.empty(min(rows, len(embeddings)), embeddings.shape[1])
     for first in range(0, len(embeddings), rows):
         block = embeddings[first : first + rows]
         given = block if block.dtype == np.float16 else block.astype(np.float32)
-        yield first, buffer[: len(block)].copy_(_tensor(given))
+        yield first, buffer[: len(block)].copy_(_tensor(given)).numpy()
 
 
 def _told(progress: Progress | None, first: int, total: int) -> Progress | None:

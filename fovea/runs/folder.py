@@ -57,6 +57,20 @@ class Run:
         return self.folder / "steering.json"
 
     @property
+    def watched(self) -> Path:
+        """Touched by whoever looks at the training while it runs; see `fovea.runs.live`."""
+        return self.folder / "watched.json"
+
+    @property
+    def live(self) -> Path:
+        """What the training shows to whoever looks."""
+        return self.folder / "live.safetensors"
+
+    def snapshot(self, step: int) -> Path:
+        """Return the path of the network as it was after a step, where it was asked for."""
+        return self.folder / f"step-{step:06}.safetensors"
+
+    @property
     def lock(self) -> Path:
         """Held by the process that trains; empty."""
         return self.folder / "lock"
@@ -115,8 +129,16 @@ class Run:
                 raise UsageError(
                     f"`{self.folder}` is being trained by another process; wait until that ends, or stop it first."
                 ) from error
-            self.steering.unlink(missing_ok=True)  # what was asked of the process before
-            yield locked
+            self._forget()  # what was asked of a process that was killed
+            try:
+                yield locked
+            finally:
+                self._forget()
+
+    def _forget(self) -> None:
+        """Remove what is of a running process alone."""
+        for file in (self.steering, self.watched, self.live):
+            file.unlink(missing_ok=True)
 
     @property
     def is_held(self) -> bool:

@@ -27,6 +27,7 @@ from fovea.report.page import write_page
 from fovea.report.training import Story, training_page
 from fovea.runs.folder import Run
 from fovea.runs.interruption import Interruption
+from fovea.runs.live import Live
 from fovea.runs.preparation import Prepared, check_batch
 from fovea.runs.steering import Steering
 from fovea.tasks.task import Task
@@ -73,7 +74,8 @@ class Session:
         self.outcomes: list[Outcome] = []
         self.reference: Reference | None = None
         self.interruption = Interruption(display)
-        self.steering = Steering(run, trainer, display=display, check=self._check)
+        self.steering = Steering(run, trainer, display=display, check=self._check, snap=self._snap)
+        self.live = Live(run, trainer, self.steering)
         self.recipe = trainer.recipe  # as it was begun
         self.began_at = self.saved_at = time.monotonic()
         self.began_seen = 0
@@ -95,6 +97,8 @@ class Session:
         if self.trainer.clock.total_steps == 0:
             save_checkpoint(self.run.last, self.trainer)
         self._look()
+        if world_size() == 1:
+            self.trainer.observe = self.live.observe
         with self.interruption:
             try:
                 self.trainer.fit(on_step=self._on_step, on_epoch=self._on_epoch, stopped=lambda: self.interrupted)
@@ -209,7 +213,7 @@ class Session:
         if now - self.saved_at > 60 * trainer.recipe.checkpoint_minutes:
             self._save_checkpoint()
         if world_size() == 1:  # the others would count the time that one waits
-            self.steering.obey(stopped=lambda: self.interrupted, pausing=self._save_checkpoint, waiting=lambda: None)
+            self.steering.obey(stopped=lambda: self.interrupted, pausing=self._save_checkpoint, waiting=self.live.wait)
 
     def _on_epoch(self, trainer: Trainer, result: EpochResult) -> None:
         self.run.append_metrics(result.to_dict())
@@ -224,6 +228,12 @@ class Session:
     def _save_checkpoint(self) -> None:
         save_checkpoint(self.run.last, self.trainer)
         self.saved_at = time.monotonic()
+
+    def _snap(self) -> None:
+        """Write the network as it is beside the run's bundle, under the number of its last step."""
+        path = self.run.snapshot(self.trainer.clock.total_steps)
+        save_bundle(path, self.trainer.evaluated_model, self._card([]))
+        self.display.note(f"snapshot: {path}")
 
     def _check(self, recipe: Recipe) -> None:
         """Raise UsageError where the network cannot go on by a recipe that was changed."""

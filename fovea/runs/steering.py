@@ -40,14 +40,16 @@ class Wish:
     """How many single steps have been asked for while it is paused, all together."""
     values: Mapping[str, float] = field(default_factory=lambda: NOTHING)
     """Of the fields of its recipe that were changed, each with its last value."""
+    snapshots: int = 0
+    """How many snapshots have been asked for, all together."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON values."""
-        return {"state": self.state, "steps": self.steps, "values": dict(self.values)}
+        return {**vars(self), "values": dict(self.values)}
 
 
-def ask(run: Run, *, state: str | None = None, step: bool = False, **values: float) -> Wish:
-    """Ask the training of a run for a state, for one more step, or for other values, and return all that is asked.
+def ask(run: Run, *, state: str | None = None, step: bool = False, snapshot: bool = False, **values: float) -> Wish:
+    """Ask the training of a run for a state, one more step, a snapshot, or other values; return all that is asked.
 
     Raises:
         UsageError: no such state, a field that cannot change, or not to this value.
@@ -61,6 +63,7 @@ def ask(run: Run, *, state: str | None = None, step: bool = False, **values: flo
         before,
         state=PAUSED if step else state or before.state,
         steps=before.steps + step,
+        snapshots=before.snapshots + snapshot,
         values={**before.values, **values},
     )
     with written_whole(run.steering) as file:
@@ -82,6 +85,7 @@ def read_wish(run: Run) -> Wish:
             state=state,
             steps=fields.whole("steps"),
             values={name: asked[name] for name in CHANGEABLE if name in asked},
+            snapshots=fields.whole("snapshots") if "snapshots" in values else 0,
         )
     except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         return Wish()
@@ -91,14 +95,20 @@ class Steering:
     """One training that obeys what is asked for in its run folder."""
 
     def __init__(
-        self, run: Run, trainer: Trainer, *, display: Display, check: Callable[[Recipe], None] = lambda _: None
+        self,
+        run: Run,
+        trainer: Trainer,
+        *,
+        display: Display,
+        check: Callable[[Recipe], None],
+        snap: Callable[[], None],
     ) -> None:
-        self.run, self.trainer, self.display, self.check = run, trainer, display, check
+        self.run, self.trainer, self.display, self.check, self.snap = run, trainer, display, check, snap
         self.wish = Wish()
         self.refused = ""
         """Why the last change that was asked for was not made."""
         self.waited_s = 0.0
-        self._stepped = 0  # of the single steps asked for
+        self._stepped = self._snapped = 0  # of the single steps and snapshots asked for
         self._seen: tuple[int, int] | None = None
         self._looked_at = 0.0
 
@@ -138,6 +148,12 @@ class Steering:
         self.trainer.stand_still(waited)
 
     @property
+    def state(self) -> dict[str, Any]:
+        """What who steers should know of it, as JSON values."""
+        asked = {name: getattr(self.recipe, name) for name in CHANGEABLE}
+        return {"paused": self.pauses, "refused": self.refused, "asked": asked}
+
+    @property
     def recipe(self) -> Recipe:
         """The recipe as the next step goes by it."""
         recipe = self.trainer.recipe
@@ -162,6 +178,9 @@ class Steering:
         recipe = self.recipe
         if values := {name: value for name, value in self.wish.values.items() if value != getattr(recipe, name)}:
             self._change(values)
+        if self.wish.snapshots > self._snapped:
+            self._snapped = self.wish.snapshots
+            self.snap()
 
     def _change(self, values: Mapping[str, float]) -> None:
         """Write a change into the recipe of the run, for the next step to go by; or keep why it cannot be."""

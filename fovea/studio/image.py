@@ -32,6 +32,8 @@ class ImageColumn:
 
     def __init__(self, bundle: Bundle, opened: Opened, looked: Callable[[Any], Awaitable[None]]) -> None:
         self.bundle, self.opened, self.looked = bundle, opened, looked
+        self.source: Any = None
+        """The image as it was given: a path, the bytes of a file, or an array."""
 
     def build(self, *, over: str) -> None:
         """Lay the column out; `over` is the HTML of what lies over the picture."""
@@ -66,6 +68,7 @@ class ImageColumn:
         """Take an image: a path, the bytes of a file, or a uint8 array; where it cannot be read, say so."""
         try:
             sample = await run.io_bound(self.bundle.read, image)
+            self.source = image
             await self.looked(sample)
         except FoveaError as error:
             ui.notify(f"The image cannot be shown: {error}", type="negative")

@@ -65,6 +65,11 @@ class Opened:
             raise UsageError("No network is open.")
         return shared(self._untouched or self.bundle)
 
+    def take(self, other: "Opened") -> None:
+        """Open another network that is loaded, for the pages that are made from now on."""
+        self.name, self.bundle, self.model, self.run = other.name, other.bundle, other.model, other.run
+        self.code, self.exported, self._untouched = other.code, other.exported, other._untouched
+
     def inside(self, text: str) -> Path:
         """Return a path that a page asks for, where it lies in the folder of the studio or in its data.
 

@@ -42,6 +42,11 @@ class Room(NamedTuple):
 
 
 ROOMS = (
+    Room("/train", "Train", "train.room", "TrainRoom"),
     Room("/", "Look", "look.room", "LookRoom"),
+    Room("/explain", "Explain", "explain.room", "ExplainRoom"),
+    Room("/network", "Network", "network.room", "NetworkRoom"),
     Room("/lab", "Convolution lab", "lab.room", "LabRoom"),
+    Room("/label", "Label", "label.room", "LabelRoom"),
+    Room("/course", "Course", "course.room", "CourseRoom"),
 )

@@ -1,6 +1,7 @@
 """`fovea build` as it is typed: options, output, exit codes."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -47,6 +48,15 @@ def test_arguments_of_the_network_reach_the_file(capsys):
     assert run(["build", "vgg_block1", "--set", "dropout=0.5"]) == 0
     assert read_card("model.safetensors")["arguments"]["dropout"] == 0.5
     assert capsys.readouterr().err == ""
+
+
+def test_a_network_is_written_as_python(capsys):
+    assert run(["build", "C4k5RP GF", "--size", "12", "--classes", "3", "--c-in", "1", "--out", "net.py"]) == 0
+    assert capsys.readouterr().out == "Python   net.py\n"
+    text = Path("net.py").read_text()
+    assert "self.stage1.conv1 = nn.Conv2d(1, 4, kernel_size=5, stride=1, padding=2)" in text
+    assert text.startswith('"""C4k5RP GF, classes=3\n') and "inputs of 1x12x12" in text
+    assert run(["build", "lenet5", "--out", "net.py", "--coded"]) == 2
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,34 @@ def test_a_name_is_built_for_the_input_that_is_given():
     assert fovea.measure("resnet18", (3, 64, 96)).layers[1].output_shapes == ((1, 64, 32, 48),)
 
 
+def test_letters_and_arguments_are_measured():
+    measured = fovea.measure("C4k5s2B P", (1, 9, 9))
+    assert [layer.output_shapes[0][1:] for layer in measured.layers[1:4]] == [(4, 5, 5), (4, 5, 5), (4, 2, 2)]
+    assert measured.layers[1].parameters == 100
+    narrow = fovea.measure("foveola", (3, 32, 32), arguments={"width": "0.5"})
+    assert narrow.total.parameters < 0.3 * fovea.measure("foveola").total.parameters
+
+
+@pytest.mark.parametrize(
+    ("model", "arguments", "message"),
+    [
+        ("resnet18", {"widht": 1}, "no argument `widht`"),
+        ("resnet18", {"c_in": 1}, "`c_in` follows from the shape of the input"),
+        ("foveola", {"width": "wide"}, "`width` of `foveola` must be a float"),
+        (nn.ReLU(), {"width": 1}, "Only a network that is built by its name"),
+    ],
+)
+def test_arguments_that_cannot_be_are_told(model, arguments, message):
+    with pytest.raises(UsageError, match=message):
+        fovea.measure(model, (3, 32, 32), arguments=arguments)
+
+
+def test_arguments_on_the_command_line(capsys):
+    assert run(["measure", "foveola", "--set", "width=0.5", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["total"]["parameters"] < 600_000
+    assert run(["measure", "foveola", "--set", "width=0.5", "--latency"]) == 2
+
+
 def test_series_and_clips_are_built_for_their_length_sides_and_frames():
     assert fovea.measure("vgg_1d", (3, 64)).groups[0].output_shapes == ((1, 2),)
     assert fovea.measure("vgg_3d", (1, 8, 32, 32)).layers[-1].input_shapes == ((1, 4096),)

@@ -10,6 +10,8 @@ from typer.testing import CliRunner
 
 import fovea
 from fovea.cli import application
+from fovea.compression.planning import measured as measured_of
+from fovea.compression.planning import target_of
 from fovea.custom import custom_network
 from fovea.display import Display
 from fovea.errors import BundleError, DataError, UsageError
@@ -108,7 +110,7 @@ class Own(nn.Module):
     def __init__(self, classes, c_in):
         super().__init__()
         self.features = nn.Sequential(nn.Conv2d(c_in, 16, 3), nn.ReLU(), nn.Conv2d(16, 16, 3), nn.ReLU(), nn.Flatten())
-        self.logits = nn.Linear(256, classes)
+        self.logits = nn.LazyLinear(classes)
 
     def forward(self, x):
         return self.logits(self.features(x))
@@ -131,11 +133,42 @@ def test_a_network_of_ones_own_is_shrunk_and_loaded_again(tmp_path):
         fovea.load(tmp_path / "s.safetensors")
 
 
+def test_teachers_and_members_may_be_ones_own_network_or_the_zoos(digits, tmp_path):
+    code, small = tmp_path / "own.py", tmp_path / "s.safetensors"
+    code.write_text(OWN)
+    first, second = (
+        quiet("digits", model=f"{code}:Own", epochs=1, batch=64, size=16, seed=seed, out=tmp_path / str(seed)).model
+        for seed in (0, 1)
+    )
+    own = {"network": f"{code}:Own", "out": small, "threads": 1}
+    steps = "distil=0.2,soup"
+    done = shrink(first, "digits", steps=steps, teacher=[second, digits(0)], members=[second], **own)
+    assert [row.step for row in done.rows] == ["as given", "distil=0.2", "soup"]
+    assert shrink(digits(0), "digits", steps="distil=0.2", teacher=second, **own).rows[-1].score > 0
+    with pytest.raises(UsageError, match="none of these is; leave it out"):
+        shrink(digits(0), "digits", steps="distil=1", teacher=digits(1), **own)
+    code.write_text(OWN.replace("16, 3)", "16, 4)"))
+    with pytest.raises(UsageError, match="`--network` does not fit `model.safetensors`"):
+        shrink(digits(0), "digits", steps="distil=1", teacher=second, **own)
+
+
 def test_a_soup_of_seeds_is_no_worse_than_the_network_alone(digits, tmp_path):
     """Networks from other random weights do not mix, and a greedy soup leaves them out."""
     done = shrink(digits(0), "digits", steps="soup", members=[digits(1)], out=tmp_path / "s.safetensors", threads=1)
     assert done.rows[-1].score >= done.rows[0].score
     assert done.rows[-1].notes[0].startswith("greedy: the mean of ")
+
+
+@pytest.mark.parametrize("target", ["macs=2x", "bytes=5x"])
+def test_a_target_is_reached_and_no_more_is_taken_than_it_asks(digits, tmp_path, target):
+    found = shrink(digits(0, widths="64"), "digits", target=target, out=tmp_path / "s.safetensors", threads=1)
+    assert found.reached, found.verdict
+    first, last, aim = found.rows[0], found.rows[-1], target_of(target)
+    value = measured_of(last, aim.what)
+    # a network of a few kilobytes has few sizes to choose from
+    assert (0.97 if aim.what == "macs" else 0.8) * aim.goal(first) <= value <= aim.goal(first)
+    steps = [row.step for row in found.rows[1:]]
+    assert fovea.info(found.out).card["shrunk"]["steps"] == steps
 
 
 def test_bagged_members_are_trained_on_other_images(digits):

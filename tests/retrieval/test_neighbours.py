@@ -1,5 +1,7 @@
 """Exact neighbours: by hand, against the distances as they are written, in every storage, order and tie."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -151,3 +153,16 @@ def test_many_that_are_as_near_take_no_more_memory_than_is_allowed(monkeypatch):
     )
     found = nearest(embeddings[:2], embeddings, 6)
     assert found.indices.tolist() == [[0, 2, 4, 6, 8, 10], [1, 3, 5, 7, 9, 11]] and max(held) <= 64 + 2 * 32
+
+
+def test_memory_that_a_thread_uses_again_changes_nothing():
+    generator = np.random.default_rng(0)
+    searches = [
+        (generator.normal(size=(Q, 8)), generator.normal(size=(N, 8))) for Q, N in ((1, 3000), (50, 40), (1, 90))
+    ]
+    with ThreadPoolExecutor(3) as pool:
+        several = list(pool.map(lambda given: [nearest(*given, 5) for _ in range(3)], searches * 4))
+    for (queries, embeddings), found in zip(searches * 4, several, strict=True):
+        distances = np.linalg.norm(queries[:, None] - embeddings[None], axis=2)
+        for one in found:
+            assert np.array_equal(one.indices, distances.argsort(1)[:, :5])

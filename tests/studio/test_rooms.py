@@ -78,6 +78,27 @@ def test_the_classes_follow_what_is_drawn(address, browser):
     page.wait_for_function(f"document.getElementById('bars').innerText !== {before!r}")
 
 
+def test_the_network_in_space_is_turned_and_its_blocks_open_layers(address, browser):
+    visit = Visit(browser, address)
+    page = visit.page
+    page.wait_for_selector("#map-picture[src]")
+    page.get_by_text("In space").click()
+    page.wait_for_function("document.querySelectorAll('#space-list li').length > 5")
+    assert page.locator("#space-list li").first.text_content() == "input, 1 x 32 x 32"
+    page.locator("#space-canvas").focus()
+    picture = "document.getElementById('space-canvas').toDataURL()"
+    page.wait_for_function(f"{picture}.length > 5000")
+    before = page.evaluate(picture)
+    page.keyboard.press("ArrowLeft")
+    assert page.evaluate(picture) != before
+    page.keyboard.press("Home")
+    assert page.evaluate(picture) == before
+    page.get_by_text("As a list").click()
+    page.locator("#space-list button").nth(3).click()
+    page.wait_for_function("document.querySelectorAll('.strip button')[3].getAttribute('aria-pressed') === 'true'")
+    assert visit.faults == []
+
+
 def test_the_lab_shows_the_example_of_the_slide(address, browser):
     visit = Visit(browser, address)
     page = visit.page

@@ -17,14 +17,14 @@ from fovea.compression.channels import Channels, channel_groups, remove
 from fovea.compression.pruning.clock import Clock
 from fovea.compression.pruning.importance import Samples
 from fovea.compression.pruning.judging import Damages, narrowing, orders_of, scores_of, widths_of
-from fovea.compression.pruning.selection import Leaving, Plan, Planner
+from fovea.compression.pruning.selection import EXACT, Leaving, Plan, Planner
 from fovea.compression.pruning.sensitivity import SHARES, Judged, Sensitivity, sensitivity
 from fovea.compression.pruning.targets import UNITS, Costs, LayerAt, layers_at
 from fovea.compression.step import Done
 from fovea.errors import UsageError
 from fovea.layers import copied
 
-TRIES = 4
+TRIES = 6
 """Plans that are carried out on a copy, and measured, before one is kept."""
 LISTED, MENTIONED = 3, 12
 """Fixed groups, and narrower ones, that a line names."""
@@ -33,7 +33,7 @@ AFFORDABLE_MACS, FEWEST = 1e12, 32
 ENDS = "they are the network's"
 """Begins the reasons why its inputs and outputs stay, which need no mention."""
 CLOSE = 0.01
-"""A plan is good enough that leaves no more than this above what may be left."""
+"""A plan is good enough that leaves what may be left, or less by this share of the whole at most."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,9 +228,11 @@ def _reached(
 ) -> tuple[Plan, float]:
     """Return the first plan that leaves what may be left as measured, and what it leaves; else the closest.
 
-    Only the last round comes close to what is wanted; those before it make the best moves, and the first plan counts.
+    Layers are not all that costs: norms, what lies between, how the whole is run. So another goal is set for them,
+    between those that left too much and too little. Only the last round comes close to what is wanted; those before it
+    make the best moves, and the first plan counts.
     """
-    goal, best = wanted, None
+    goal, best, least, most = wanted, None, 0.0, 1.0
     for _ in range(TRIES if last else 1):
         try:
             plan = planner().reach(goal, closely=last)
@@ -242,15 +244,22 @@ def _reached(
         work.done(trial, plan)
         after = work.costs.network(trial, input_shape)
         share = after / work.before
-        if best is None or abs(share - wanted) < abs(best[1] / work.before - wanted):
+        if best is None or _nearer(share, best[1] / work.before, wanted):
             best = plan, after
-        if share <= wanted + CLOSE:
+        if wanted - CLOSE <= share <= wanted + EXACT:
             break
-        # layers are not all that costs: norms, what lies between, how the whole is run
+        least, most = (least, goal) if share > wanted + EXACT else (goal, most)
         goal *= wanted / share
+        if not least < goal < most:
+            goal = (least + most) / 2
     if best is None:
         raise UsageError("`prune` found no plan.")
     return best
+
+
+def _nearer(share: float, other: float, wanted: float) -> bool:
+    """Tell whether a share is a better one than another: what leaves too much comes last, then what is far."""
+    return (share > wanted + EXACT, abs(share - wanted)) < (other > wanted + EXACT, abs(other - wanted))
 
 
 @torch.no_grad()

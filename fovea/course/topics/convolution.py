@@ -107,7 +107,7 @@ TOPICS = (
                 kind="filter",
                 caption="A photograph under a classic kernel.",
                 settings={"kernel": "sharpen"},
-                choices={"kernel": ("sharpen", "sobel-x", "sobel-y", "laplace", "emboss", "box-9", "gaussian-9")},
+                choices={"kernel": ("sharpen", "sobel-x", "sobel-y", "laplacian", "emboss", "box-9", "gaussian-9")},
             ),
             grid("The edge detector of deck 004.", BLACK_BAR, "1 -1"),
         ),
@@ -132,7 +132,7 @@ TOPICS = (
                 kind="filter",
                 caption="What the first layer of a photograph network resembles: edge detectors.",
                 settings={"kernel": "sobel-x"},
-                choices={"kernel": ("sobel-x", "sobel-y", "laplace")},
+                choices={"kernel": ("sobel-x", "sobel-y", "laplacian")},
             ),
         ),
         links=(

@@ -93,7 +93,7 @@ TOPICS = (
                 kind="filter",
                 caption="A photograph, and what cells of one direction answer: red above 0, blue below.",
                 settings={"kernel": "sobel-x"},
-                choices={"kernel": ("sobel-x", "sobel-y", "prewitt-x", "prewitt-y", "laplace")},
+                choices={"kernel": ("sobel-x", "sobel-y", "prewitt-x", "prewitt-y", "laplacian")},
             ),
         ),
         links=(network("The neocognitron, layer by layer", model="neocognitron"),),

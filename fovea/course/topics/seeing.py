@@ -20,8 +20,8 @@ TOPICS = (
             Picture(
                 kind="filter",
                 caption="A map is a filtered image: one kernel of a first layer.",
-                settings={"kernel": "laplace"},
-                choices={"kernel": ("laplace", "sobel-x", "sobel-y")},
+                settings={"kernel": "laplacian"},
+                choices={"kernel": ("laplacian", "sobel-x", "sobel-y")},
             ),
         ),
         links=(look("All layers of the open network", layer="1"), look("The input", layer="0")),

@@ -82,6 +82,8 @@ def class_names(texts: Sequence[str], kind: str) -> tuple[str, ...]:
             raise UsageError(f"`{shortened(name)}` in a list would be computed by a spreadsheet; name it otherwise.")
         if found.several and PLAIN.separator in name:
             raise UsageError(f"`{shortened(name)}` has `{PLAIN.separator}`, which stands between two labels.")
+        if kind == "grade" and "," in name:
+            raise UsageError(f"`{shortened(name)}` has a comma, which stands between two grades.")
     return names
 
 
@@ -195,8 +197,8 @@ KINDS: Mapping[str, Kind] = {
     "grade": Kind("grade", ".csv", "grades, the lowest first", _class, least=2),
     Number.name: Kind(Number.name, ".csv", "", _number),
     "boxes": Kind("boxes", ".json", "classes", _boxes),
-    "polygons": Kind("masks", ".json", "classes", _polygons),
     "brush": Kind("masks", ".json", "classes", _covered),
+    "polygons": Kind("masks", ".json", "classes", _polygons),
     "points": Kind("points", ".json", "names of the points", _points),
 }
 """By name."""

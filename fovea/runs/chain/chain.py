@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from fovea.card import Card
+from fovea.compression.planning import Target
+from fovea.compression.pruning.clock import Clock, EagerClock
 from fovea.compression.step import Done, Work
 from fovea.compression.steps import Asked
 from fovea.compression.table import AS_GIVEN, Row
@@ -20,6 +22,7 @@ from fovea.evaluation.validation import reference_of
 from fovea.exporting.clock import clock_at_hand
 from fovea.layers import copied
 from fovea.model.bundle import Bundle, load
+from fovea.runs.chain.aimed import corrected
 from fovea.runs.chain.kept import Kept, tensor_bytes
 from fovea.runs.chain.material import Material
 from fovea.runs.chain.measured import outputs_on, results_of, row_of, with_test
@@ -44,6 +47,10 @@ class Settings:
     members: Sequence[nn.Module] = ()
     network: nn.Module | None = None
     """A user's own, whose code the model file does not hold."""
+    target: Target | None = None
+    """What is to be reached, where the steps were chosen for it."""
+    in_integers: Callable[[Bundle], float] | None = None
+    """The seconds of one input through a network that is written in integers, where the chain ends so."""
 
 
 class Chain:
@@ -142,7 +149,7 @@ class Chain:
         began = time.monotonic()
         self.display.note(f"step {index + 1} of {len(self.settings.steps)}: {asked.text}: {asked.kind.does}")
         torch.manual_seed(self.material.seed)
-        done = asked(self.bundle.model, self.work(asked, index))
+        asked, done = corrected(self, asked, index)
         for note in done.notes:
             self.display.note(f"{asked.text}: {note}")
         if picture := picture_of(done, self.kept.out, step=index + 1):
@@ -166,12 +173,19 @@ class Chain:
             refit=self.material.refit(step=index, display=self.display, title=asked.text),
             batches=self.material.batches,
             score=self.material.score,
-            clock=clock_at_hand(TIMED_BATCH),
+            clock=self.clock,
             seed=self.material.seed,
             teacher=self.settings.teacher,
             members=self.settings.members,
             say=self.display.note,
         )
+
+    @property
+    def clock(self) -> Clock:
+        """What times layers: as the target is timed, where that is a latency, else as networks are served."""
+        if self.settings.target is None or self.settings.target.what != "latency":
+            return clock_at_hand(TIMED_BATCH)
+        return clock_at_hand(1) if self.settings.in_integers else EagerClock(batch=1)
 
     def card_of(self, done: Done) -> Card:
         """Return the card of the network that a step made, without its results."""

@@ -37,6 +37,11 @@ def row_of_file(step: str, path: Path, material: Material, *, rows: list[Row], d
     return replace(with_test(row, predictor, material, display), seconds=round(time.monotonic() - began, 1))
 
 
+def timing_of_file(path: Path, material: Material, *, threads: int, batch: int) -> Timing:
+    """Return how long passes of a batch through an exported network take."""
+    return _timing(load(path, threads=threads), material, batch)
+
+
 def _timing(predictor: Exported, material: Material, batch: int) -> Timing:
     """Return how long passes of a batch of stored samples take, preprocessing and decoding with them."""
     stored = material.dataset.parts["val"].decoded

@@ -56,7 +56,8 @@ class Kept:
                 raise UsageError(
                     f"`{self.out}` is being written by another process; wait until that ends, or stop it first."
                 ) from error
-            self.scratch.unlink(missing_ok=True)
+            for path in (self.scratch, self.scratch.with_suffix(".onnx")):
+                path.unlink(missing_ok=True)
             for path in (self.out, self.unfinished, self.scratch):
                 remove_temporary(path.parent, of=path.name)
             yield

@@ -4,11 +4,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from fovea.card import CUSTOM
 from fovea.display import Display
-from fovea.errors import UsageError
+from fovea.errors import BundleError, UsageError
+from fovea.layers import copied
 from fovea.model.bundle import Bundle, load
+from fovea.model.container import read_header
+from fovea.model.opening import own_network
 from fovea.training.losses import main_head
 
 Given = str | Path | Sequence[str | Path] | None
@@ -20,6 +24,50 @@ def places(given: Given) -> tuple[Path, ...]:
         return ()
     several = given.split(",") if isinstance(given, str) else [given] if isinstance(given, Path) else given
     return tuple(Path(str(place).strip()) for place in several)
+
+
+class Opened:
+    """What opens the model files of a chain: those of a user's own network with the code that `--network` names."""
+
+    def __init__(self, network: nn.Module | str | None, *, device: str) -> None:
+        self.network, self.device = network, device
+
+    def __call__(self, path: Path) -> Bundle:
+        """Return the network in a file.
+
+        Raises: BundleError where the file cannot be read; UsageError where the code gives no network, or another one.
+        """
+        own = self.code_of(path)
+        if own is None:
+            if read_header(path)[0].architecture == CUSTOM:
+                raise UsageError(
+                    f"`{path.name}` holds a network of your own: name its code by `--network file.py:Net`."
+                )
+            return load(path, device=self.device)
+        try:
+            return load(path, model=own, device=self.device)
+        except BundleError as error:
+            if "does not fit its network" not in str(error):
+                raise
+            raise UsageError(
+                f"`--network` does not fit `{path.name}`: all networks of your own in a chain, teachers and members "
+                f"too, are of the one that it names. {error}"
+            ) from error
+
+    def code_of(self, path: Path) -> nn.Module | None:
+        """Return the code of the network in a file, a new one; None where the zoo has it, or none is named."""
+        if self.network is None or read_header(path)[0].architecture != CUSTOM:
+            return None
+        return own_network(self.network, path) if isinstance(self.network, str) else copied(self.network)
+
+    def check_used(self, paths: Sequence[Path]) -> None:
+        """Raise UsageError where a network is named and none of these files holds one of the user's own."""
+        if self.network is None:
+            return
+        if isinstance(self.network, str):
+            own_network(self.network, paths[0])  # it may be no code at all
+        if all(read_header(path)[0].architecture != CUSTOM for path in paths):
+            raise UsageError("`--network` is for model files of your own network, and none of these is; leave it out.")
 
 
 def teacher_of(teachers: Sequence[tuple[str, Bundle]], student: Bundle) -> Callable[[Tensor], Tensor] | None:
@@ -78,12 +126,12 @@ def _renormalising(
     return scale, offset
 
 
-def members_of(paths: Sequence[Path], model: Bundle, display: Display) -> tuple[Bundle, ...]:
+def members_of(paths: Sequence[Path], model: Bundle, opened: Opened, display: Display) -> tuple[Bundle, ...]:
     """Return the networks in these files, which predict what `model` does from the same samples.
 
     Raises: UsageError for one that does not.
     """
-    found = tuple(load(path, device=str(model.device)) for path in paths)
+    found = tuple(opened(path) for path in paths)
     for path, bundle in zip(paths, found, strict=True):
         if bundle.target.classes != model.target.classes or not _sees_alike(bundle, model):
             raise UsageError(

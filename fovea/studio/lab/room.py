@@ -5,15 +5,13 @@ Images are (C, H, W), kernels (C_out, C, H, W), float64.
 
 import json
 from collections.abc import Mapping
-from typing import cast
 
 import numpy as np
 from nicegui import events, ui
 
-from fovea.reference.padding import Array, Mode, Padding
-from fovea.reference.worked import MOST_CELLS, Operation, worked
+from fovea.reference.padding import Array
 from fovea.studio.elements import select
-from fovea.studio.lab.state import CHOICES, EXAMPLES, MOST_SIDE, NUMBERS, lab_state
+from fovea.studio.lab.state import CHOICES, EXAMPLES, MOST_SIDE, NUMBERS, LabState, lab_state
 from fovea.studio.opened import Opened
 
 
@@ -131,38 +129,15 @@ class LabRoom:
         self._work()
 
     def _work(self) -> None:
-        if max(self.image.size, self.kernel.size) > MOST_CELLS:
-            self._error(f"A grid of a page has at most {MOST_CELLS} cells.")
-            return
-        given = self.settings
-        padding = given["padding"]
-        operation = Operation(
-            kind=given["kind"],
-            stride=given["stride"],
-            padding=cast(Padding, int(padding) if padding.isdecimal() else padding),
-            mode=cast(Mode, given["mode"]),
-            dilation=given["dilation"],
-            groups=given["groups"],
-        )
-        image, kernel = as_signal(self.image, self.kernel)
         try:
-            found = worked(image, kernel, operation).to_dict()
+            found = LabState(image=self.image, kernel=self.kernel, settings=self.settings).worked()
         except ValueError as error:
             self._error(str(error))
             return
-        if image.ndim == 2:
-            found = {**found, **{name: [[row] for row in found[name]] for name in ("output", "gradient")}}
         ui.run_javascript(f"lab.show({json.dumps(found)})")
 
     def _error(self, text: str) -> None:
         ui.run_javascript(f"lab.error({json.dumps(text)})")
-
-
-def as_signal(image: Array, kernel: Array) -> tuple[Array, Array]:
-    """Return grids of one row as signals of one axis; kernels are (O, C, H, W)."""
-    if image.shape[1] == 1 and kernel.shape[2] == 1:
-        return image[:, 0], kernel[:, :, 0]
-    return image, kernel
 
 
 def _resized(grid: Array, axis: int, size: int) -> Array:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from fovea.reference.padding import Array
-from fovea.reference.worked import KINDS, MOST_CELLS
+from fovea.reference.worked import KINDS, MOST_CELLS, Operation, worked
 
 MODES = ("zero", "reflect", "replicate", "circular")
 PADDINGS = ("valid", "same", "full", "1", "2", "3")
@@ -56,6 +56,23 @@ class LabState:
     settings: dict[str, Any]
     refused: list[str] = field(default_factory=list)
     """What the address asks for and does not get, a sentence each."""
+
+    def worked(self) -> dict[str, Any]:
+        """Return what is done to the grid, cell by cell, as JSON values: input and kernel, and of `worked` all.
+
+        Raises:
+            ValueError: it does not fit, or there are more cells than a page shows.
+        """
+        if max(self.image.size, self.kernel.size) > MOST_CELLS:
+            raise ValueError(f"A grid of a page has at most {MOST_CELLS} cells.")
+        padding = self.settings["padding"]
+        given = {**self.settings, "padding": int(padding) if padding.isdecimal() else padding}
+        image, kernel = as_signal(self.image, self.kernel)
+        found = worked(image, kernel, Operation(**given)).to_dict()
+        if image.ndim == 2:
+            found = {**found, **{name: [[row] for row in found[name]] for name in ("output", "gradient")}}
+        flat = self.kernel.reshape(-1, *self.kernel.shape[2:])
+        return {**found, "image": self.image.tolist(), "kernel": flat.tolist()}
 
 
 def lab_state(asked: Mapping[str, str]) -> LabState:
@@ -128,3 +145,10 @@ def grids_of(text: str) -> Array:
     if not all(math.isfinite(cell) and abs(cell) <= MOST_VALUE for grid in grids for row in grid for cell in row):
         raise ValueError("Cells are numbers from -1e9 to 1e9.")
     return np.array(grids)
+
+
+def as_signal(image: Array, kernel: Array) -> tuple[Array, Array]:
+    """Return grids of one row as signals of one axis; kernels are (O, C, H, W)."""
+    if image.shape[1] == 1 and kernel.shape[2] == 1:
+        return image[:, 0], kernel[:, :, 0]
+    return image, kernel

@@ -68,17 +68,12 @@ class Labelling:
     @property
     def size(self) -> Size:
         """(h, w) of the image that is looked at. Raises: ImageError where that cannot be read."""
-        if self.row not in self._sizes:
-            found = upright_size(self.file)
-            if found is None:
-                raise ImageError(f"`{self.file.name}`: its size cannot be read.")
-            self._sizes[self.row] = found
-        return self._sizes[self.row]
+        return self._size_of(self.row)
 
     @property
     def label(self) -> Any:
         """What is said of the image that is looked at; None where nothing is."""
-        return self.kept.label(self.images[self.row], self._size_or_none)
+        return self._label_of(self.row)
 
     @property
     def done(self) -> int:
@@ -96,19 +91,21 @@ class Labelling:
         """Whether there is a step back."""
         return bool(self._back)
 
-    def give(self, label: Any) -> None:
-        """Say a label of the image that is looked at, or take it away with None; it is kept at once.
+    def give(self, label: Any, *, row: int | None = None) -> None:
+        """Say a label of the image that is looked at, or of that in a `row`; None takes it away. It is kept at once.
 
         Raises:
             UsageError: it is no label of this kind.
             StorageError: it cannot be kept; nothing has changed.
         """
-        checked = None if label is None else self.kind.checked(label, self.classes, self._size_or_none)
-        before = self.label
+        row = self.row if row is None else row
+        size = self._size_of(row) if self.kind.lies_on_image else (0, 0)
+        checked = None if label is None else self.kind.checked(label, self.classes, size)
+        before = self._label_of(row)
         if checked == before:
             return
-        self._put(self.row, checked)
-        self._back = [*self._back, (self.row, before)][-MOST_UNDONE:]
+        self._put(row, checked)
+        self._back = [*self._back, (row, before)][-MOST_UNDONE:]
 
     def undo(self) -> None:
         """Take the last change back, and look at its image."""
@@ -118,17 +115,19 @@ class Labelling:
             self._back.pop()
             self.place = self.order.index(row)
 
-    def paint(self, path: Any, *, radius: Any, label: Any) -> None:
+    def paint(self, path: Any, *, radius: Any, label: Any, row: int | None = None) -> None:
         """Cover the pixels along a path with a class, or with none where `label` is None. Raises: as `give`."""
         value = VOID if label is None else self.classes.index(label) if label in self.classes else -1
         if value < 0:
             raise UsageError("This is none of the classes.")
-        self.give(label_of(painted(self.mask, path, radius=radius, value=value), self.classes))
+        row = self.row if row is None else row
+        covered = painted(self._mask_of(row), path, radius=radius, value=value)
+        self.give(label_of(covered, self.classes), row=row)
 
     @property
     def mask(self) -> Mask:
         """The pixels that are covered (h, w) uint8: the index of a class, or 255."""
-        return mask_of(self.label or (), self.classes, self.size)
+        return self._mask_of(self.row)
 
     def add_class(self, name: str) -> None:
         """Let there be one more class. Raises: UsageError for a name that cannot be kept."""
@@ -162,9 +161,20 @@ class Labelling:
         names = self.pool.part.names
         self.put_first([names[row] for row in np.random.default_rng(seed).permutation(len(names)).tolist()])
 
-    @property
-    def _size_or_none(self) -> Size:
-        return self.size if self.kind.lies_on_image else (0, 0)
+    def _size_of(self, row: int) -> Size:
+        if row not in self._sizes:
+            file = Path((self.pool.part.files or ())[row])
+            found = upright_size(file)
+            if found is None:
+                raise ImageError(f"`{file.name}`: its size cannot be read.")
+            self._sizes[row] = found
+        return self._sizes[row]
+
+    def _label_of(self, row: int) -> Any:
+        return self.kept.label(self.images[row], self._size_of(row) if self.kind.lies_on_image else (0, 0))
+
+    def _mask_of(self, row: int) -> Mask:
+        return mask_of(self._label_of(row) or (), self.classes, self._size_of(row))
 
     def _put(self, row: int, label: Any) -> None:
         if label is not None:

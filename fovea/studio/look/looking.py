@@ -4,6 +4,7 @@ Pictures are PNG; regions on a layer's picture are x, y, width, height in its pi
 """
 
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -38,11 +39,13 @@ class Looking:
     layer: int = 1
     first: int = 0
     """The first channel of the open layer that is shown."""
+    _lock: Lock = field(default_factory=Lock, init=False)
 
     @property
     def layers(self) -> Layers:
-        """The layers of the pass."""
-        return self.passes.of(self, self._pass)
+        """The layers of the pass; two threads that ask for it make one."""
+        with self._lock:
+            return self.passes.of(self, self._pass)
 
     def _pass(self) -> Layers:
         return Layers(record(self.bundle.model, self.bundle.inputs_of(self.sample[None])))
@@ -54,8 +57,9 @@ class Looking:
 
     def look_at(self, sample: Stored) -> None:
         """Look at another image (H, W, C) uint8; the layer that is open stays open."""
-        self.passes.free(self)
-        self.sample = sample
+        with self._lock:
+            self.passes.free(self)
+            self.sample = sample
         self.layer = min(self.layer, len(self.layers.all) - 1)
 
     @property

@@ -6,6 +6,8 @@ from typing import Any
 
 from nicegui import events, run, ui
 
+from fovea.drawing.blocks import scene
+from fovea.drawing.mosaic import png
 from fovea.errors import FoveaError, UsageError
 from fovea.studio.elements import button, png_url
 from fovea.studio.image import ImageColumn
@@ -20,6 +22,15 @@ aria-label="Maps of the open layer; arrow keys move from unit to unit, Enter ope
 <img id="map-picture" class="pixelated" alt="Maps of the open layer">
 <svg class="mark" id="map-mark" preserveAspectRatio="none"><rect visibility="hidden"/></svg></div></div>"""
 
+SPACE = """<details id="space"><summary>In space</summary>
+<canvas id="space-canvas" tabindex="0" role="application"
+aria-label="The network as blocks of maps; arrow keys turn it, plus and minus change its size, Home turns it back. The
+same as a list stands below."></canvas>
+<p class="soft">Bright is active. Drag or use the arrow keys to turn, + and - for size; a click opens a layer. Sides are
+to scale by logarithm; of each layer the most active maps are shown.</p>
+<button class="plain" type="button" id="space-all" hidden>All of the network</button>
+<details><summary>As a list</summary><ol id="space-list"></ol></details></details>"""
+
 
 class LookRoom:
     """One page of the room, with the image that its user looks at."""
@@ -27,6 +38,8 @@ class LookRoom:
     def __init__(self, opened: Opened, state: Mapping[str, str]) -> None:
         self.opened, self.state = opened, state
         self.looking: Looking | None = None
+        self.space: int | None = None
+        """The group of layers that is shown in space, -1 for all; None where nothing is."""
         self.strip: list[ui.element] = []
         self.buttons: list[ui.element] = []
 
@@ -37,7 +50,10 @@ class LookRoom:
             return
         self.bundle = self.opened.own_bundle()
         self.column = ImageColumn(self.bundle, self.opened, self._show)
-        ui.add_head_html('<script src="/static/look.js"></script>')
+        ui.add_head_html(
+            '<link rel="stylesheet" href="/static/space.css">'
+            '<script src="/static/look.js"></script><script src="/static/space.js"></script>'
+        )
         with ui.element("main").classes("room"):
             with ui.element("section").props('aria-label="Image"'):
                 self.column.build(over=_mark_over(0))
@@ -45,13 +61,19 @@ class LookRoom:
                 self._layers()
             with ui.element("section").props('aria-label="Unit" aria-live="polite"'):
                 _unit()
-        for name, handler in {"hover": self._hover, "choose": self._choose, "follow": self._follow}.items():
+        for name, handler in {
+            "hover": self._hover,
+            "choose": self._choose,
+            "follow": self._follow,
+            "space": self._in_space,
+            "layer": self._chosen,
+        }.items():
             ui.on(name, handler)
         client = ui.context.client
         client.on_disconnect(self._leave)
         client.on_delete(self._leave)
         await client.connected()
-        ui.run_javascript("look.begin()")
+        ui.run_javascript(f"look.begin(); space.begin({json.dumps('space' in self.state)})")
         await self.column.begin(self.state)
         self._enter(self.state.get("layer", ""), self.state.get("unit", ""))
 
@@ -77,6 +99,7 @@ class LookRoom:
     def _layers(self) -> None:
         ui.html("<h2>Layers, from the input to the answer</h2>", sanitize=False)
         self.row = ui.element("div").classes("strip").props('role="group" aria-label="Layers"')
+        ui.html(SPACE, sanitize=False)
         with ui.row().style("align-items:baseline; gap:0.6rem"):
             self.title = ui.label().style("font-weight:700")
             self.more = button("More maps", self._next_maps)
@@ -90,6 +113,7 @@ class LookRoom:
         self.column.show(self._now.drawn, self._now.prediction())
         self._strip()
         self._open()
+        await self._show_space()
 
     def _strip(self) -> None:
         """Draw the small pictures; the buttons stay while the network does."""
@@ -130,6 +154,27 @@ class LookRoom:
         for number in range(len(self.buttons)):
             self.buttons[number].props(f'aria-pressed="{str(number == looking.layer).lower()}"')
         ui.run_javascript(f"look.map({json.dumps(png_url(looking.picture()))}, {[width, height]}, {scale})")
+        ui.run_javascript(f"space.mark({looking.layer})")
+
+    async def _in_space(self, event: events.GenericEventArguments) -> None:
+        """Show the network, or one group of its layers, in space; or nothing any more."""
+        self.space = event.args if isinstance(event.args, int) else None
+        await self._show_space()
+
+    async def _show_space(self) -> None:
+        if self.space is None or self.looking is None:
+            return
+        try:
+            shown = await run.io_bound(scene, self.looking.layers, self.space)
+        except UsageError:  # a page of another network asks
+            self.space = -1
+            return
+        values = [list(shown.blocks), png_url(png(shown.sheet)), self.space, self.looking.layer]
+        ui.run_javascript(f"space.show({', '.join(map(json.dumps, values))})")
+
+    def _chosen(self, event: events.GenericEventArguments) -> None:
+        if isinstance(event.args, int) and self.looking is not None and 0 <= event.args < len(self._now.layers.all):
+            self._choose_layer(event.args)
 
     def _choose_layer(self, number: int) -> None:
         self._now.open_layer(number)

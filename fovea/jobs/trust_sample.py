@@ -1,0 +1,44 @@
+"""What speaks for and against one picture that explains one image: the checks of `fovea trust`, on that image alone."""
+
+from dataclasses import replace
+from functools import partial
+
+from fovea.errors import UsageError
+from fovea.explanation.attribution.registry import Progress, part_of
+from fovea.explanation.trust.table import Bench, Checks, Trust
+from fovea.inputs import kind_of
+from fovea.inputs.interface import Stored
+from fovea.jobs.explain import Wish, question_of
+from fovea.jobs.trust import SANITY_STEPS, STEPS, stated
+from fovea.model.bundle import Bundle
+
+
+def trust_sample(bundle: Bundle, sample: Stored, wish: Wish, *, progress: Progress | None = None) -> Trust:
+    """Return the checks of the one method of a wish, with its settings, on one stored sample (H, W, C) uint8.
+
+    The answer is the first target of the wish, or what the network says. What one image shows is an anecdote:
+    `fovea trust` judges a method by many.
+
+    Raises:
+        UsageError: a network whose answers lie on an image, or that sees none; what the method does not take.
+    """
+    target, kind = bundle.target, kind_of(bundle.preprocess)
+    target.check_whole("A check of one picture")
+    if not kind.pictures:
+        raise UsageError(f"Explanations are checked on images so far; this network sees {kind.nouns}.")
+    (method,) = wish.methods
+    settled = method._replace(explain=partial(method.explain, **method.parsed(wish.settings)))
+    named = [target.answer_named(name) for name in wish.targets[:1]]
+    (answer, *_) = named or target.asked(bundle.outputs(sample[None]))
+    x = bundle.inputs_of(sample[None])
+    objective, _ = question_of(bundle, answer, wish, x.device)
+    bench = Bench(
+        bundle.model,
+        x,
+        objective,
+        measured=replace(objective, evidence=stated(target)),
+        checks=Checks(steps=STEPS, sanity_steps=SANITY_STEPS, batch=wish.batch, seed=wish.seed),
+        layer=wish.layer,
+        progress=part_of(progress, 0, 2),
+    )
+    return bench.row(settled, part_of(progress, 1, 2))

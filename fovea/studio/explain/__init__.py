@@ -1,0 +1,1 @@
+"""The room "Explain": where networks see their answers, side by side, and whether that is to be believed."""

@@ -1,0 +1,76 @@
+"""One picture of the room "Explain": what a network says of an image, and where it sees that."""
+
+from typing import Any, NamedTuple
+
+from fovea.explanation.explained import Explanation, Place
+from fovea.explanation.trust.badge import Badges
+from fovea.inputs.interface import Stored
+from fovea.jobs.explain import explain_sample
+from fovea.model.bundle import Bundle
+from fovea.report.page import picture
+from fovea.report.rasters import in_colour, overlay
+from fovea.studio.explain.form import Form
+from fovea.studio.image import bars
+from fovea.studio.works import Watched
+
+
+class Shown(NamedTuple):
+    """What one picture is of."""
+
+    bundle: Bundle
+    sample: Stored
+    """(H, W, C) uint8"""
+    answer: str
+    """Empty for the network's own."""
+    badges: Badges = {}
+    """What `fovea trust` has found of the methods on it."""
+
+
+def own_answer(bundle: Bundle, sample: Stored, place: int = 0) -> str:
+    """Return the name of what a network says of one stored sample, or its next likeliest; empty where it has no names.
+
+    `place` 0 is the likeliest.
+    """
+    if not bundle.classes:
+        return ""
+    target, outputs = bundle.target, bundle.outputs(sample[None])
+    if place == 0:
+        return target.answer_text(target.asked(outputs)[0]) if target.asked(outputs) else ""
+    ranked = target.prediction(target.decode(outputs)[0]).scores
+    return ranked[place][0] if place < len(ranked) else ""
+
+
+def panel(shown: Shown, form: Form, work: Watched) -> dict[str, Any]:
+    """Return the picture as a page shows it.
+
+    Raises:
+        UsageError: what cannot be asked of this network.
+        Stopped: it is not wanted any more.
+    """
+    answer = shown.answer or ("" if form.at or form.number else own_answer(shown.bundle, shown.sample))
+    return _drawn(explain_sample(shown.bundle, shown.sample, form.wish(answer, work)._replace(badges=shown.badges)))
+
+
+def _drawn(explanation: Explanation) -> dict[str, Any]:
+    place = explanation.places[0]
+    heat = overlay(explanation.laid(place.found), signed=place.method.signed)
+    pixels = in_colour(explanation.pixels)
+    H, W = pixels.shape[:2]
+    figures = [f"{name.replace('_', ' ')} {value:.3g}" for name, value in place.figures.items()]
+    layer = [f"at {place.found.layer}"] if place.found.layer else []
+    return {
+        "image": picture(pixels, side=max(H, W)),
+        "heat": picture(heat, side=max(H, W)),
+        "size": [W, H],
+        "title": place.question,
+        "words": ", ".join([place.method.title, *layer, f"{place.seconds:.2f} s", *figures]),
+        "colours": _meaning(place),
+        "checks": place.badge.said,
+        "bars": bars(explanation.prediction),
+    }
+
+
+def _meaning(place: Place) -> str:
+    if not place.found.values.any():
+        return "The map is empty: nothing speaks for it here."
+    return "orange speaks for it, blue against" if place.method.signed else "bright speaks for it"

@@ -1,0 +1,154 @@
+"""What a page of the room asks for: images, kind of label, names and file; and the labelling that comes of it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from urllib.parse import urlencode
+
+from fovea import tasks
+from fovea.data.annotating.coco import CocoLabels
+from fovea.data.annotating.kinds import KINDS, class_names, kind_named
+from fovea.data.annotating.lists import ListedLabels
+from fovea.data.labelling import can_be_listed
+from fovea.data.pool import Pool, find_pool
+from fovea.errors import DataError, UsageError, shortened
+from fovea.jobs.label_order import ways_for
+from fovea.model.bundle import Bundle, load
+from fovea.storage import check_writable
+from fovea.studio.label.labelling import Labelling
+from fovea.studio.opened import Opened
+from fovea.tasks.mask_objects import BACKGROUND
+
+AS_FOUND, BY_CHANCE = "as they lie there", "by chance"
+"""Orders that need no network."""
+FIELDS = ("data", "kind", "classes", "out", "by", "model", "image")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What a page asks for, as text; empty is what is usual."""
+
+    data: str = ""
+    """A folder, an archive or a manifest, from the studio's folder on."""
+    kind: str = ""
+    classes: str = ""
+    """Names, one on each line, or between commas."""
+    out: str = ""
+    """The file that keeps the labels."""
+    by: str = ""
+    """The order."""
+    model: str = ""
+    """A model file; the one that is open where it is empty."""
+    image: str = ""
+    """The name of the image to look at first."""
+
+    @classmethod
+    def of(cls, state: Mapping[str, str], opened: Opened) -> "Asked":
+        """Return what the state of an address asks for, completed by what is open."""
+        given = {name: state.get(name, "") for name in FIELDS}
+        kind = given["kind"] if given["kind"] in KINDS else usual_kind(opened.bundle)
+        target = None if opened.bundle is None else opened.bundle.target
+        fits = target is not None and isinstance(target, tasks.kind(KINDS[kind].task))
+        known = "\n".join(names_of(opened.bundle, kind)) if fits and opened.bundle else ""
+        usual = {"data": opened.data or "", "kind": kind, "classes": known, "out": f"labels{KINDS[kind].suffix}"}
+        return cls(**{**given, **{name: given[name] or text for name, text in usual.items()}, "kind": kind})
+
+    @property
+    def address(self) -> str:
+        """The address of the room in this state."""
+        given = {name: text for name in FIELDS if (text := getattr(self, name))}
+        return f"/label?{urlencode(given)}"
+
+    @property
+    def names(self) -> list[str]:
+        """The classes that are asked for."""
+        return self.classes.split("\n" if "\n" in self.classes else ",")
+
+
+def usual_kind(bundle: Bundle | None) -> str:
+    """Return the kind of label that a network is for."""
+    name = "classes" if bundle is None else bundle.target.name
+    return next((kind for kind, each in KINDS.items() if name in (kind, each.task)), "classes")
+
+
+def names_of(bundle: Bundle, kind: str) -> list[str]:
+    """Return the names that a network knows, without the background where a person covers what is none."""
+    return [name for name in bundle.classes if name != BACKGROUND or kind not in ("brush", "polygons")]
+
+
+def network(asked: Asked, opened: Opened) -> Bundle | None:
+    """Return the network that says what is doubtful; None without one.
+
+    Raises: UsageError, BundleError for a file that is none.
+    """
+    return load(opened.inside(asked.model)) if asked.model else opened.bundle
+
+
+def proposes(bundle: Bundle | None, kind: str) -> bool:
+    """Tell whether a network proposes labels of a kind."""
+    return bundle is not None and isinstance(bundle.target, tasks.kind(kind_named(kind).task))
+
+
+def orders(bundle: Bundle | None) -> tuple[str, ...]:
+    """Return the orders there are, the usual one first."""
+    return (*(() if bundle is None else ways_for(bundle.target)), AS_FOUND, BY_CHANCE)
+
+
+def begun(asked: Asked, opened: Opened) -> Labelling:
+    """Return the labelling that is asked for, gone on with where the file is there.
+
+    Raises:
+        UsageError: no such data, a place outside of the studio's folder, names that cannot be kept.
+        DataError: no images, or a file that is none of labels.
+        StorageError: the file cannot be written.
+    """
+    kind, file = kind_named(asked.kind), _file(asked, opened)
+    kept = CocoLabels(file, asked.kind) if kind.lies_on_image else ListedLabels(file, kind)
+    there = kept.classes
+    names = there if asked.kind == "points" and there else (*asked.names, *there)
+    classes = class_names([*names], asked.kind)
+    pool = _pool(asked, opened, file)
+    found = Labelling(name=asked.kind, pool=pool, kept=kept, classes=classes)
+    if asked.by == BY_CHANCE:
+        found.shuffle()
+    if asked.image in pool.part.names:
+        found.place = found.order.index(pool.part.names.index(asked.image))
+    return found
+
+
+def _file(asked: Asked, opened: Opened) -> Path:
+    given = Path(asked.out)
+    suffix = kind_named(asked.kind).suffix
+    if given.suffix.lower() != suffix:
+        raise UsageError(f"The file (={shortened(asked.out)}) must end in {suffix} for this kind of label.")
+    file = opened.inside(str(given.parent)) / given.name
+    if file.exists():
+        opened.inside(asked.out)  # a link may lead elsewhere
+    check_writable(file)
+    return file
+
+
+def _pool(asked: Asked, opened: Opened, file: Path) -> Pool:
+    """Return the images to label; of data that a page names only those in the studio's folder."""
+    own = bool(opened.data) and asked.data == opened.data
+    data = asked.data if own else str(opened.inside(asked.data or "."))
+    pool = find_pool(data, copies=file.with_suffix(""), input="images")
+    if own or pool.copies is not None:
+        return _listable(pool, range(len(pool.part)))
+    root = opened.folder.resolve()
+    inside = [row for row, each in enumerate(pool.files) if each.resolve().is_relative_to(root)]
+    return _listable(pool, inside)
+
+
+def _listable(pool: Pool, rows: Sequence[int]) -> Pool:
+    """Return the pool of these rows whose names are text. Raises: DataError where none is left."""
+    good = can_be_listed(pool.files)
+    kept = [row for row in rows if good[row]]
+    if not kept:
+        raise DataError("None of the images lies in the folder that the studio was started in.")
+    return pool if len(kept) == len(pool.part) else pool.only(kept)
+
+
+def with_model(asked: Asked, model: str) -> Asked:
+    """Return the same for another network, in its usual order."""
+    return replace(asked, model=model, by="", image="")
