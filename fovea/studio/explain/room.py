@@ -53,7 +53,8 @@ class ExplainRoom:
     async def build(self) -> None:
         """Lay the page out, and explain a first image."""
         if self.opened.bundle is None:
-            ui.label("No network is open: start the studio with a model file, as `fovea studio model.safetensors`.")
+            if self.opened.exported is None:  # of such a network the frame says it
+                ui.label("No network is open: start the studio with a model file, as `fovea studio model.safetensors`.")
             return
         self.bundle = self.opened.own_bundle()
         self.column = ImageColumn(self.bundle, self.opened, self._look)
