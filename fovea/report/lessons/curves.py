@@ -112,7 +112,7 @@ def normalised(settings: Settings) -> Drawn:
         for name, values in (("before", before), ("after", after))
     ]
     words = (
-        f"Mean and spread: {before.mean():.2f} and {before.std():.2f} before, {after.mean():.2f} and {after.std():.2f} "
+        f"Mean and spread: {before.mean():.2f} and {before.std():.2f} before, {after.mean().round(2) + 0:.2f} and {after.std():.2f} "
         "after."
     )
     return Drawn(words=words, chart=chart("Values of a channel", "value", "share", lines))
