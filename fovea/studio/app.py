@@ -74,19 +74,22 @@ def _page(room: Room, opened: Opened, loading: Loading | None) -> None:
     @ui.page(room.path, title=f"{room.name} - fovea studio")
     async def page(request: Request) -> None:
         _frame(room, opened)
-        if loading is None or (loading.done and loading.fault is None):
+        if opened.exported is not None and room.exported:
+            words = f"The exported network {opened.name} {room.exported}"
+            ui.label(f"{words} Its graph is in the room Network; for more, open the model file.").classes("told")
+        if loading is None or (loading.ready(room.whole_module) and loading.fault is None):
             await room.enter(opened, dict(request.query_params)).build()
         else:
-            await _wait(loading)
+            await _wait(loading, room)
 
 
-async def _wait(loading: Loading) -> None:
+async def _wait(loading: Loading, room: Room) -> None:
     """Say that the network is loaded, and make the page anew when it is; or say why it cannot be."""
     with ui.element("main").classes("loading"):
         words = ui.label(f"Loading {loading.opened.name or 'the studio'} ...").props('role="status"')
         bar = ui.element("progress").props('aria-label="Loading"')
     await ui.context.client.connected()
-    while not loading.done:
+    while not loading.ready(room.whole_module):
         await asyncio.sleep(0.05)
     if loading.fault is None:
         ui.run_javascript("location.reload()")

@@ -58,6 +58,7 @@ def upload(text: str, on_upload: Callable[[Any], Any], *, accept: str) -> ui.ele
         field = ui.element("input").props(f'type="file" accept="{accept}"')
         field.on(
             "change",
-            js_handler=f"(e) => {{ getElement({sender.id}).$refs.qRef.addFiles(e.target.files); e.target.value = null; }}",
+            js_handler=f"(e) => {{ const to = getElement({sender.id}).$refs.qRef; "
+            "to.addFiles(e.target.files); e.target.value = null; }",
         )
     return made
