@@ -35,7 +35,7 @@ class Form:
     def build(self) -> None:
         """Lay the form out."""
         with ui.element("section").classes("begin").props('aria-label="What to label"'):
-            ui.html("<h1>What to label</h1>", sanitize=False)
+            ui.html("<h2>What to label</h2>", sanitize=False)
             self._text("Images: a folder, archive or list in the studio's folder", "data", self.asked.data)
             select("Label", list(KIND_TEXTS.values()), self._kind, value=KIND_TEXTS[self.asked.kind])
             self._names = self._text("Names, one on each line", "classes", self.asked.classes, element="textarea")
