@@ -98,9 +98,7 @@ SOURCES = (
     Source("003", "- demo", "demo", CONVNETJS),
     Source("003", "ConvNetJS: training on CIFAR-10", "demo", CONVNETJS),
     Source("003", "convnetjs/demo/cifar10.html", "demo", CONVNETJS),
-    Source(
-        "003", "~aharley/vis/conv", "viewer", look("The layers in space, of the open network", layer="1", view="3d")
-    ),
+    Source("003", "~aharley/vis/conv", "viewer", look("The layers in space, of the open network", space="1")),
     Source("004", "[OpenFrames]", "link", _topic("images-as-numbers")),
     Source("004", "[Broher]", "link", _topic("images-as-numbers")),
     Source("004", "[Medium]", "link", _topic("images-as-numbers")),

@@ -112,7 +112,8 @@ def found(what: str | Path | None, *, network: str | None = None) -> Opened:
     if is_exported(path):
         return Opened(name=path.name, exported=path)
     if path.suffix == ".safetensors":
-        return Opened(name=path.stem, model=_checked(path), code=network)
+        of_run = path.name == Run(path.parent).model.name
+        return Opened(name=path.resolve().parent.name if of_run else path.stem, model=_checked(path), code=network)
     if not path.exists() and not _is_name(str(what)):
         from fovea.data.sources.source import NAMES
 

@@ -19,10 +19,15 @@ def listed(text: str) -> list[Word]:
 
 
 def inserted(text: str, place: int, letters: str) -> str:
-    """Return the pattern with further letters behind the one at `place`; -1 is before all."""
+    """Return the pattern with further letters behind the one at `place`; -1 is before all.
+
+    Convolutions among them have as many channels as the one before, where that says how many.
+    """
     found = listed(text)
     place = min(max(place, -1), len(found) - 1) + 1
-    return spaced([*found[:place], *listed(letters), *found[place:]])
+    channels = next((word.number for word in reversed(found[:place]) if word.letter == "C"), None)
+    more = [word._replace(number=word.number or channels) if word.letter == "C" else word for word in listed(letters)]
+    return spaced([*found[:place], *more, *found[place:]])
 
 
 def removed(text: str, place: int) -> str:

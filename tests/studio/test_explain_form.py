@@ -13,7 +13,9 @@ from fovea.studio.explain.form import Form, listed  # noqa: E402
 from fovea.studio.works import Stopped, Watched, Works  # noqa: E402
 
 
-@pytest.mark.parametrize("sent", [None, 3, "x", [], {"method": 3, "settings": [1], "at": "zz"}, {"at": [1, "x"]}])
+@pytest.mark.parametrize(
+    "sent", [None, 3, "x", [], {"method": 3, "settings": [1], "at": "zz"}, {"beside": "x"}, {"at": [1, "x"]}]
+)
 def test_what_is_no_form_asks_for_the_usual(sent):
     assert Form.of(sent) == Form()
 

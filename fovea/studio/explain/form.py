@@ -44,6 +44,8 @@ class Form:
         """Return the form that a page sends; what is no field or no text is left out."""
         values = given if isinstance(given, Mapping) else {}
         texts = {name: str(values[name])[:MOST_TEXT].strip() for name in TEXTS if isinstance(values.get(name), str)}
+        if texts.get("beside", "") not in BESIDE:
+            del texts["beside"]
         settings = values.get("settings")
         own = settings if isinstance(settings, Mapping) else {}
         return cls(

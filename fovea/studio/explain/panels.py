@@ -20,8 +20,8 @@ class Shown(NamedTuple):
     bundle: Bundle
     sample: Stored
     """(H, W, C) uint8"""
-    answer: str
-    """Empty for the network's own."""
+    form: Form
+    """What is asked of it."""
     badges: Badges = {}
     """What `fovea trust` has found of the methods on it."""
 
@@ -40,14 +40,15 @@ def own_answer(bundle: Bundle, sample: Stored, place: int = 0) -> str:
     return ranked[place][0] if place < len(ranked) else ""
 
 
-def panel(shown: Shown, form: Form, work: Watched) -> dict[str, Any]:
+def panel(shown: Shown, work: Watched) -> dict[str, Any]:
     """Return the picture as a page shows it.
 
     Raises:
         UsageError: what cannot be asked of this network.
         Stopped: it is not wanted any more.
     """
-    answer = shown.answer or ("" if form.at or form.number else own_answer(shown.bundle, shown.sample))
+    form = shown.form
+    answer = form.answer or ("" if form.at or form.number else own_answer(shown.bundle, shown.sample))
     return _drawn(explain_sample(shown.bundle, shown.sample, form.wish(answer, work)._replace(badges=shown.badges)))
 
 

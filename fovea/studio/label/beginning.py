@@ -17,7 +17,6 @@ from fovea.model.bundle import Bundle, load
 from fovea.storage import check_writable
 from fovea.studio.label.labelling import Labelling
 from fovea.studio.opened import Opened
-from fovea.tasks.mask_objects import BACKGROUND
 
 AS_FOUND, BY_CHANCE = "as they lie there", "by chance"
 """Orders that need no network."""
@@ -49,7 +48,7 @@ class Asked:
         kind = given["kind"] if given["kind"] in KINDS else usual_kind(opened.bundle)
         target = None if opened.bundle is None else opened.bundle.target
         fits = target is not None and isinstance(target, tasks.kind(KINDS[kind].task))
-        known = "\n".join(names_of(opened.bundle, kind)) if fits and opened.bundle else ""
+        known = "\n".join(opened.bundle.classes) if fits and opened.bundle else ""
         usual = {"data": opened.data or "", "kind": kind, "classes": known, "out": f"labels{KINDS[kind].suffix}"}
         return cls(**{**given, **{name: given[name] or text for name, text in usual.items()}, "kind": kind})
 
@@ -71,17 +70,14 @@ def usual_kind(bundle: Bundle | None) -> str:
     return next((kind for kind, each in KINDS.items() if name in (kind, each.task)), "classes")
 
 
-def names_of(bundle: Bundle, kind: str) -> list[str]:
-    """Return the names that a network knows, without the background where a person covers what is none."""
-    return [name for name in bundle.classes if name != BACKGROUND or kind not in ("brush", "polygons")]
-
-
 def network(asked: Asked, opened: Opened) -> Bundle | None:
     """Return the network that says what is doubtful; None without one.
 
     Raises: UsageError, BundleError for a file that is none.
     """
-    return load(opened.inside(asked.model)) if asked.model else opened.bundle
+    if asked.model:
+        return load(opened.inside(asked.model))
+    return None if opened.bundle is None else opened.own_bundle()
 
 
 def proposes(bundle: Bundle | None, kind: str) -> bool:

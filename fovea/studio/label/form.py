@@ -8,7 +8,7 @@ from nicegui import ui
 
 from fovea.data.annotating.kinds import KINDS
 from fovea.studio.elements import button, select
-from fovea.studio.label.beginning import Asked, names_of
+from fovea.studio.label.beginning import Asked
 from fovea.studio.opened import Opened
 
 KIND_TEXTS = {
@@ -37,12 +37,7 @@ class Form:
         with ui.element("section").classes("begin").props('aria-label="What to label"'):
             ui.html("<h1>What to label</h1>", sanitize=False)
             self._text("Images: a folder, archive or list in the studio's folder", "data", self.asked.data)
-            shown = [KIND_TEXTS[name] for name in KINDS]
-            select(
-                "Label",
-                [KIND_TEXTS[self.asked.kind], *(t for t in shown if t != KIND_TEXTS[self.asked.kind])],
-                self._kind,
-            )
+            select("Label", list(KIND_TEXTS.values()), self._kind, value=KIND_TEXTS[self.asked.kind])
             self._names = self._text("Names, one on each line", "classes", self.asked.classes, element="textarea")
             self._file = self._text("File that keeps the labels", "out", self.asked.out)
             with ui.element("div"):
@@ -66,7 +61,7 @@ class Form:
     def _kind(self, text: str) -> None:
         """Take another kind of label, with the names and the file that are usual for it."""
         kind = next(name for name, shown in KIND_TEXTS.items() if shown == text)
-        known = names_of(self.opened.bundle, kind) if self.opened.bundle else []
+        known = self.opened.bundle.classes if self.opened.bundle else ()
         names = self.asked.classes or "\n".join(known)
         file = self.asked.out.rpartition(".")[0] or "labels"
         self.asked = replace(self.asked, kind=kind, classes=names, out=f"{file}{KINDS[kind].suffix}")

@@ -104,7 +104,7 @@
   // ---- what is pressed
   const press = (what) => {
     if (what === "enter") return enter();
-    if (what === "clear") { room.value = null; send("give", { label: null }); if (onImage()) tool().show({ ...room.item, label: null, mask: null }); mark(); return; }
+    if (what === "clear") { room.value = null; room.told = true; send("give", { label: null }); if (onImage()) tool().show({ ...room.item, label: null, mask: null }); mark(); return; }
     send(what);
   };
   const enter = () => {
@@ -162,7 +162,7 @@
       by("label-stage").classList.toggle("on-image", onImage());
       if (onImage()) tool().begin(set);
     },
-    classes(set) { room.set = set; buttons(); mark(); },
+    classes(set) { room.set = set; buttons(); if (onImage()) tool().know(set); mark(); },
     show(item) {
       clearTimeout(room.timer);
       room.timer = null;
