@@ -20,6 +20,8 @@ FIRST = (
 )
 """The colours of the first classes, the first of which is mostly the background; apart also without colour vision."""
 VOID_COLOUR = (128, 128, 128)
+MIXED = 1 << 20
+"""Pixels that are mixed at a time: each takes some 50 bytes meanwhile."""
 GOLDEN_ANGLE = 0.381966
 """Of a turn of hues: colours that follow each other lie far apart."""
 
@@ -55,7 +57,11 @@ def painted(mask: NDArray[np.uint8]) -> Pixels:
 
 def overlaid(image: Pixels, mask: NDArray[np.uint8], *, opacity: float = 0.5) -> Pixels:
     """Return an image (H, W, 1 or 3) under the colours of its mask (H, W), (H, W, 3); void leaves it as it is."""
-    colour = np.broadcast_to(image, (*mask.shape, 3)).astype(np.float32)
-    mixed = colour + opacity * (painted(mask) - colour)
-    result: Pixels = np.where((mask == VOID)[..., None], colour, mixed).round().astype(np.uint8)
+    result = np.empty((*mask.shape, 3), np.uint8)
+    rows = max(1, MIXED // max(1, mask.shape[1]))
+    for top in range(0, len(mask), rows):
+        own = mask[top : top + rows]
+        colour = np.broadcast_to(image[top : top + rows], (*own.shape, 3)).astype(np.float32)
+        mixed = colour + opacity * (painted(own) - colour)
+        result[top : top + rows] = np.where((own == VOID)[..., None], colour, mixed).round()
     return result

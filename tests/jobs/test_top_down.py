@@ -142,3 +142,33 @@ def test_objects_are_drawn_and_told_of(tmp_path):
     assert picture[10 * factor, 10 * factor].any() and picture[2 * factor, 15 * factor].any()
     assert not picture[30 * factor, 30 * factor].any()
     assert np.isnan(ObjectsPrediction().probability) and ObjectsPrediction().label == "nothing"
+
+
+def test_an_evaluation_on_persons_tells_how_well_they_are_found_by_their_points(place, model, photo, tmp_path):
+    """Points that lie where the network finds them are all found; of twice the distance from there none is."""
+    boxes = [box_within(*corner) for corner in PLACES]
+    found = the(fovea.predict(model, photo[0], boxes=listed(place, [("a", box) for box in boxes], "right.csv")))
+    annotations = [
+        {
+            "id": number,
+            "image_id": 1,
+            "category_id": 1,
+            "bbox": [x0, y0, x1 - x0, y1 - y0],
+            "area": 500,
+            "keypoints": [value for x, y, _ in points.tolist() for value in (x - 0.5, y - 0.5, 2)],
+        }
+        for number, ((x0, y0, x1, y1), points) in enumerate(zip(boxes, found.points, strict=True), start=1)
+    ]
+    names = fovea.load(model).target.classes
+    content = {
+        "images": [{"id": 1, "file_name": "photo.png", "width": 2 * SIDE, "height": 2 * SIDE}],
+        "categories": [{"id": 1, "name": "block", "keypoints": list(names)}],
+        "annotations": annotations,
+    }
+    (place / "people.json").write_text(json.dumps(content))
+    page = tmp_path / "page.html"
+    result = fovea.evaluate(model, place / "people.json", split="train", html=page)
+    assert (result.persons.persons, result.persons.images) == (3, 1)
+    assert result.persons.scores.ap == pytest.approx(1)
+    assert result.to_dict()["persons"]["ap"] == pytest.approx(1)
+    assert "OKS-AP" in page.read_text() and "3 objects in 1 images" in page.read_text()

@@ -13,6 +13,7 @@ from fovea.data.shapes import from_runs, runs_from_text
 from fovea.errors import DataError, UsageError
 from fovea.metrics.masks import VOID
 from fovea.preprocess import Preprocess
+from fovea.tasks import mask_colours
 from fovea.tasks.mask_prediction import MaskPrediction
 from fovea.tasks.masks import Masks, middle
 
@@ -143,3 +144,16 @@ def test_a_server_gives_masks_as_pictures_or_as_run_lengths():
     first, second = said.attached(masks="rle")["rle"]
     assert (first["label"], first["size"]) == (CLASSES[0], [2, 3])
     assert np.array_equal(from_runs(runs_from_text(second["counts"]), (2, 3)), mask == 1)
+
+
+def test_a_mask_over_an_image_is_mixed_some_rows_at_a_time_with_the_same_result(monkeypatch):
+    generator = np.random.default_rng(0)
+    image, mask = generator.integers(0, 256, (9, 7, 1), np.uint8), generator.integers(0, 3, (9, 7)).astype(np.uint8)
+    mask[0] = VOID
+    whole = mask_colours.overlaid(image, mask)
+    assert (whole[0] == image[0]).all()
+    assert (
+        whole[1, 1].tolist() == np.round((image[1, 1] + mask_colours.palette()[mask[1, 1]].astype(float)) / 2).tolist()
+    )
+    monkeypatch.setattr(mask_colours, "MIXED", 20)
+    np.testing.assert_array_equal(mask_colours.overlaid(image, mask), whole)

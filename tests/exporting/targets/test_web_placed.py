@@ -15,9 +15,10 @@ from placed_bundles import NAMES, exported_placed, placed_bundle
 
 import fovea
 import fovea.exporting.targets as targets
+from fovea.card import Card
 from fovea.decoding.centres import Centres
 from fovea.decoding.peaks import points
-from fovea.exporting.targets.web.page import Page
+from fovea.exporting.targets.web.page import Page, facts
 from fovea.exporting.targets.web.runtime_files import ARCHIVE, NAME
 from fovea.exporting.targets.web.runtime_files import runtime_files as found
 from fovea.preprocess import Preprocess
@@ -25,6 +26,7 @@ from fovea.storage import cache_root
 from fovea.tasks.box_forms import BOX_FORMS
 from fovea.tasks.masks import Masks
 from fovea.tasks.point_forms import POINT_FORMS
+from fovea.tasks.points import Points
 
 PAGE = Path(targets.__file__).parent / "web" / "page"
 RUNTIME = cache_root() / "downloads" / NAME / ARCHIVE
@@ -99,6 +101,13 @@ def test_centres_at_edges_and_of_equal_height_are_those_of_the_package(shape):
     for rows, expected in zip(made, decoder.decoded(np.stack(outputs)), strict=True):
         values = np.array([[row["index"], *row["box"], row["score"]] for row in rows]).reshape(-1, 6)
         assert values.shape == expected.shape and np.allclose(values, expected, rtol=1e-12, atol=1e-9)
+
+
+def test_the_facts_of_a_network_for_points_count_points():
+    frame = Preprocess(size=(8, 8), channels=1, mean=(0.5,), std=(0.5,))
+    target = Points(names=("a", "b"))
+    card = Card(fovea="1", architecture="net", arguments={}, target=target, preprocess=frame)
+    assert ("Points", "2") in facts(card, model_bytes=1)
 
 
 @needs_node

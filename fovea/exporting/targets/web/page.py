@@ -204,6 +204,8 @@ def _lead(target: Task) -> str:
 
 def _nouns(target: Task) -> str:
     """Return what its classes are called."""
+    if target.of_objects:
+        return target.noun
     return "labels" if target.several else "grades" if target.ordered else "classes"
 
 
