@@ -34,7 +34,7 @@ def chart(title: str, x_label: str, y_label: str, lines: list[Line], *, log: boo
 
 
 def line(name: str, x: Array, y: Array) -> Line:
-    """Return a line through points."""
+    """Return a line through points, x and y (n,) float64."""
     return Line(name, [(float(a), float(b)) for a, b in zip(x, y, strict=True)])
 
 
@@ -137,7 +137,7 @@ HEIGHT = float((VALLEY * START**2).sum() / 2)
 
 
 def path(name: str, rate: float) -> Array:
-    """Return the places (steps + 1, 2) of an optimiser, up to the one before it leaves the picture."""
+    """Return the places (n, 2) float64 of an optimiser, up to the one before it leaves the picture."""
     step = _stepper(name, rate)
     way = [START]
     for _ in range(STEPS):
