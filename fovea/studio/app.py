@@ -76,9 +76,8 @@ def _page(room: Room, opened: Opened, loading: Loading | None) -> None:
     @ui.page(room.path, title=f"{room.name} - fovea studio", response_timeout=PATIENCE_S)
     async def page(request: Request) -> None:
         _frame(room, opened)
-        if opened.exported is not None and room.exported:
-            words = f"The exported network {opened.name} {room.exported}"
-            ui.label(f"{words} Its graph is in the room Network; for more, open the model file.").classes("told")
+        if told := room.told(opened):
+            ui.label(told).classes("told")
         if loading is None or (loading.ready(room.whole_module) and loading.fault is None):
             await room.enter(opened, dict(request.query_params)).build()
         else:
