@@ -137,7 +137,7 @@ HEIGHT = float((VALLEY * START**2).sum() / 2)
 
 
 def path(name: str, rate: float) -> Array:
-    """Return the places (n, 2) float64 of an optimiser, up to the one before it leaves the picture."""
+    """Return the places (N, 2) float64 of an optimiser, up to the one before it leaves the picture."""
     step = _stepper(name, rate)
     way = [START]
     for _ in range(STEPS):
