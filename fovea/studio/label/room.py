@@ -51,7 +51,7 @@ class LabelRoom:
             '<link rel="stylesheet" href="/static/label.css"><script src="/static/label_shapes.js"></script>'
             '<script src="/static/label_brush.js"></script><script src="/static/label.js"></script>'
         )
-        ui.context.client.on_disconnect(self._leave)
+        ui.context.client.on_delete(self._leave)
         with ui.element("main").classes("label") as self.main:
             if not self.begins:
                 self._form()
