@@ -67,6 +67,7 @@ class Visit:
     def __init__(self, browser, address, **state):
         self.faults = []
         self.page = browser.new_context().new_page()
+        self.page.set_default_timeout(60_000)
         self.page.on("pageerror", lambda error: self.faults.append(str(error)))
         self.page.goto(address)
         self.go(**state)

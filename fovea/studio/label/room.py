@@ -181,9 +181,13 @@ class LabelRoom:
             return
         shown, text = None, said.error
         if said.prediction is not None:
-            size, text = found.size, shortened(said.prediction.text, most=TOLD)
-            self.proposal = proposed(found.name, said.prediction, found.classes, size)
-            shown = mask_url(mask_of(self.proposal, found.classes, size)) if self._brushes else self.proposal
+            text = shortened(said.prediction.text, most=TOLD)
+            asked = (found.name, said.prediction, found.classes, found.size)
+            proposal = await run.io_bound(proposed, *asked)
+            if row != found.row or self._gone:
+                return
+            self.proposal = proposal
+            shown = mask_url(mask_of(proposal or (), found.classes, found.size)) if self._brushes else proposal
         ui.run_javascript(f"label.propose({row}, {json.dumps(shown)}, {json.dumps(text)})")
 
     @property
