@@ -7,6 +7,7 @@ behind LeNet-5 and before the case studies, says what they are looked up for.
 
 from typing import NamedTuple
 
+from fovea.course.contents import TOPICS
 from fovea.course.topic import RoomLink, explain, lab, look, network, train
 
 INPUT = "3 3 2 1 0; 0 0 1 3 1; 3 1 2 2 3; 2 0 0 2 2; 2 0 0 0 1"
@@ -27,7 +28,7 @@ class Source(NamedTuple):
 
 
 def _topic(name: str) -> RoomLink:
-    return RoomLink(text="The topic", room="/course", state={"topic": name})
+    return RoomLink(text=TOPICS[name].title, room="/course", state={"topic": name})
 
 
 LAYERS = look("Every layer of the open network", layer="1")

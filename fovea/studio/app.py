@@ -16,6 +16,8 @@ from fovea.studio.opened import Opened
 from fovea.studio.rooms import ROOMS, Room
 
 HOST = "127.0.0.1"
+PATIENCE_S = 60.0
+"""How long a page may take to be laid out on a busy machine, before it is given up."""
 STATIC = Path(__file__).parent / "static"
 
 
@@ -71,12 +73,11 @@ class _Server(uvicorn.Server):
 def _page(room: Room, opened: Opened, loading: Loading | None) -> None:
     """Give a room its address."""
 
-    @ui.page(room.path, title=f"{room.name} - fovea studio")
+    @ui.page(room.path, title=f"{room.name} - fovea studio", response_timeout=PATIENCE_S)
     async def page(request: Request) -> None:
         _frame(room, opened)
-        if opened.exported is not None and room.exported:
-            words = f"The exported network {opened.name} {room.exported}"
-            ui.label(f"{words} Its graph is in the room Network; for more, open the model file.").classes("told")
+        if told := room.told(opened):
+            ui.label(told).classes("told")
         if loading is None or (loading.ready(room.whole_module) and loading.fault is None):
             await room.enter(opened, dict(request.query_params)).build()
         else:

@@ -56,9 +56,6 @@ def upload(text: str, on_upload: Callable[[Any], Any], *, accept: str) -> ui.ele
     with ui.element("label").classes("file") as made:
         ui.label(text)
         field = ui.element("input").props(f'type="file" accept="{accept}"')
-        field.on(
-            "change",
-            js_handler=f"(e) => {{ const to = getElement({sender.id}).$refs.qRef; "
-            "to.addFiles(e.target.files); e.target.value = null; }",
-        )
+        give = f"getElement({sender.id}).$refs.qRef.addFiles(e.target.files)"
+        field.on("change", js_handler=f"(e) => {{ {give}; e.target.value = null; }}")
     return made

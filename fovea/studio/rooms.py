@@ -37,6 +37,13 @@ class Room(NamedTuple):
         """The full name of its module."""
         return f"fovea.studio.{self.module}"
 
+    def told(self, opened: Opened) -> str:
+        """Return what the room says it cannot do with what is open; empty where there is nothing."""
+        if opened.exported is None or not self.exported:
+            return ""
+        words = f"The exported network {opened.name} {self.exported}"
+        return f"{words} Its graph is in the room Network; for more, open the model file that it was made of."
+
     def enter(self, opened: Opened, state: Mapping[str, str]) -> Page:
         """Return a new page of this room."""
         kind = cast(type[Page], getattr(import_module(self.whole_module), self.page))

@@ -1,5 +1,7 @@
 """Changes of a pattern, letter by letter: what is inserted, left out, moved, doubled or given another number."""
 
+from typing import Any
+
 from fovea.errors import UsageError
 from fovea.zoo.letters import CLOSED, OPENED, Word, read, words
 
@@ -62,7 +64,8 @@ def changed(text: str, place: int, name: str, value: int | None) -> str:
     found = listed(text)
     if name not in NUMBERS or not 0 <= place < len(found):
         raise UsageError(f"There is no `{name}` of letter {place}; the numbers are {', '.join(NUMBERS)}.")
-    word = found[place]._replace(**{name: value})
+    numbers: dict[str, Any] = {name: value}
+    word = found[place]._replace(**numbers)
     if words(word.text) != [word]:
         raise UsageError(f"`{word.letter}` has no {name} {value}.")
     found[place] = word

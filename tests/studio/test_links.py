@@ -39,6 +39,11 @@ def links(room):
     return [link for link in LINKS.values() if link.room == room]
 
 
+def tried(room):
+    """Return the links whose pages are built: some of those that differ in the name of a network alone."""
+    return links(room)[:: 12 if room in ("/network", "/train") else 1]
+
+
 @pytest.fixture(scope="module")
 def bundle():
     return seeded_bundle(architecture="lenet5", channels=1, size=32)
@@ -71,7 +76,7 @@ COURSE = [
 def fetched(bundle, tmp_path_factory):
     """Give the answers of a studio, by what is open and address: status and text."""
     folder = tmp_path_factory.mktemp("folder")
-    there = [link.address for link in LINKS.values() if link.room in THERE]
+    there = [link.address for room in THERE for link in tried(room)]
     asked = {
         "a network": (Opened(name="digits", bundle=bundle), list(dict.fromkeys((*there, *COURSE, *HOSTILE)))),
         "nothing": (Opened(), sorted(THERE)),
@@ -125,6 +130,10 @@ def own_network(folder):
     return opened(folder / "own.safetensors", network=f"{folder / 'own.py'}:Net")
 
 
+def test_links_lead_to_rooms_that_there_are():
+    assert {link.room for link in LINKS.values()} <= THERE
+
+
 def test_links_of_the_lab_fit_and_ask_for_nothing_that_is_not_there():
     for link in links("/lab"):
         state = lab_state(link.state)
@@ -157,9 +166,7 @@ def test_links_of_explain_name_methods():
 @pytest.mark.slow
 @pytest.mark.parametrize("room", sorted({link.room for link in LINKS.values()}))
 def test_the_pages_behind_the_links_are_built(pages, room):
-    if room not in THERE:
-        pytest.skip(f"there is no room {room} yet")
-    for link in links(room):
+    for link in tried(room):
         status, text = pages[link.address]
         assert status == 200 and "main" in text, link.address
 

@@ -6,7 +6,8 @@ import sys
 
 import pytest
 from browsers import chromium
-from onnx_files import write_onnx
+from onnx import helper
+from onnx_files import onnx_model
 from seeded_bundles import seeded_bundle
 
 pytest.importorskip("nicegui", reason="the extra `studio` is not installed")
@@ -14,6 +15,7 @@ pytest.importorskip("nicegui", reason="the extra `studio` is not installed")
 from fovea.model.bundle import save_bundle  # noqa: E402
 
 pytestmark = pytest.mark.slow
+HOSTILE = "<img src=x onerror=alert(1)>"
 NAME = "A name, letters, or a file of the folder"
 
 
@@ -23,7 +25,9 @@ def address(tmp_path_factory):
     folder = tmp_path_factory.mktemp("studio")
     bundle = seeded_bundle(architecture="lenet5", channels=1, size=32)
     save_bundle(folder / "digits.safetensors", bundle.model, bundle.card)
-    write_onnx(folder / "net.onnx")
+    hostile = [helper.make_node("Relu", ["images"], ["y"], name=HOSTILE, text=HOSTILE)]
+    (folder / "net.onnx").write_bytes(onnx_model().SerializeToString())
+    (folder / "hostile.onnx").write_bytes(onnx_model(nodes=hostile, outputs=[]).SerializeToString())
     command = [sys.executable, "-m", "fovea", "studio", "digits.safetensors", "--no-browser"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=folder) as studio:
         try:
@@ -39,6 +43,7 @@ def page(address):
         page = browser.new_page()
         page.faults = []
         page.on("pageerror", lambda error: page.faults.append(str(error)))
+        page.on("dialog", lambda dialog: page.faults.append(dialog.message))
         page.goto(address)
         yield page
         assert page.faults == []
@@ -94,8 +99,7 @@ def test_a_state_of_the_address_and_arguments_of_a_name(page):
     before = tiles(page)[0]
     after(page, lambda: page.get_by_role("spinbutton", name="width").fill("0.25"))
     assert int(tiles(page)[0].replace(",", "")) < int(before.replace(",", ""))
-    hostile = "<img src=x onerror=alert(1)>"
-    page.get_by_label(NAME).fill(hostile)
+    page.get_by_label(NAME).fill(HOSTILE)
     page.keyboard.press("Tab")
     page.wait_for_function("document.getElementById('network-error').textContent.includes('<img src=x')")
 
@@ -110,3 +114,11 @@ def test_an_exported_file_is_searched_and_its_operations_told(page):
     page.wait_for_function("document.getElementById('network-layer').textContent.includes('operator: Softmax')")
     page.goto(f"{page.url.partition('?')[0]}?model=../net.onnx")
     page.get_by_role("alert").filter(has_text="not in the folder").wait_for()
+
+
+def test_names_in_a_file_are_shown_as_text(page):
+    visit(page, "?model=hostile.onnx")
+    page.locator("#network-graphs g.box").click()
+    page.wait_for_function("document.getElementById('network-layer').textContent.includes('text: <img src=x')")
+    assert page.locator("#network-layer-title").inner_text() == HOSTILE
+    assert page.locator("main img").count() == 0

@@ -1,5 +1,7 @@
 """What the room Network makes of an address and of what is typed, without a browser."""
 
+from pathlib import Path
+
 import pytest
 from seeded_bundles import seeded_bundle
 
@@ -20,6 +22,7 @@ from fovea.studio.network.asked import (
 )
 from fovea.studio.network.shown import compared, shown
 from fovea.studio.opened import Opened, opened
+from fovea.studio.rooms import ROOMS
 
 NOTHING = Opened()
 
@@ -100,3 +103,11 @@ def test_two_networks_are_shown_with_what_differs():
     assert [row[0] for row in page["rows"]] == ["input", "stage1", "head"]
     assert [box["path"] for box in page["graph"]["boxes"]] == ["input", "stage1", "head"]
     assert shown(first, depth=99)["rows"][1][0] == "stage1.conv1"
+
+
+def test_rooms_say_what_they_cannot_do_with_an_exported_network():
+    file = Opened(name="net.onnx", exported=Path("net.onnx"))
+    told = {room.name: room.told(file) for room in ROOMS if room.told(file)}
+    assert set(told) == {"Look", "Explain", "Label"}
+    assert told["Look"].startswith("The exported network net.onnx runs as a whole, and hands out no maps")
+    assert not any(room.told(NOTHING) for room in ROOMS)

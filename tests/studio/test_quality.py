@@ -49,9 +49,9 @@ NAMED = """() => {
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
-    """Give the address of a studio with 1,000 classes for small grey images, a hundred of them no harmless names."""
+    """Give the address of a studio with 1,000 classes for small grey images, none of them a harmless name."""
     folder = tmp_path_factory.mktemp("quality")
-    names = [*PAYLOADS, *(f"class {number}" for number in range(len(PAYLOADS), 1000))]
+    names = [f"{PAYLOADS[number % len(PAYLOADS)]} {number}" for number in range(1000)]
     bundle = seeded_bundle(architecture="lenet5", channels=1, size=28, classes=names)
     model = folder / "model.safetensors"
     save_bundle(model, bundle.model, bundle.card)
@@ -96,6 +96,7 @@ class Visitor:
         self.asked, self.faults, self.dialogs = [], [], []
         self.context = browser.new_context()
         self.page = self.context.new_page()
+        self.page.set_default_timeout(90_000)
         self.page.on("request", lambda request: self.asked.append(request.url))
         self.page.on("pageerror", lambda error: self.faults.append(str(error)))
         self.page.on("dialog", lambda dialog: (self.dialogs.append(dialog.message), dialog.dismiss()))

@@ -17,7 +17,7 @@ from fovea.model.bundle import Bundle, load
 from fovea.retrieval import SUFFIX
 from fovea.studio.elements import button
 from fovea.studio.explain.form import BESIDE, Form, listed
-from fovea.studio.explain.panels import Shown, own_answer, panel
+from fovea.studio.explain.panels import Shown, next_answer, panel
 from fovea.studio.image import ImageColumn
 from fovea.studio.opened import Opened
 from fovea.studio.works import Watched, Works
@@ -161,7 +161,7 @@ class ExplainRoom:
             raise UsageError("Choose the second network: model files of the folder that the studio was started in.")
         shown = [Shown(self.bundle, sample, form, self._badges)]
         if form.beside == "answer":
-            other = form.other or own_answer(self.bundle, sample, place=1)
+            other = form.other or next_answer(self.bundle, sample)
             shown.append(shown[0]._replace(form=replace(form, answer=other)))
         elif form.beside == "network":
             second = self._second(form.second)
@@ -195,9 +195,8 @@ class ExplainRoom:
             from fovea.jobs.trust_sample import trust_sample  # their imports take a second or two
             from fovea.studio.explain.believed import believed
 
-            answer = form.answer or own_answer(self.bundle, self._shown)
             told = work.counter("checking")
-            return believed(trust_sample(self.bundle, sample, form.wish(answer, work), progress=told))
+            return believed(trust_sample(self.bundle, sample, form.wish(work), progress=told))
 
         found = await self._done(checked)
         if found is not None:

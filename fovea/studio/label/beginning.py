@@ -40,6 +40,8 @@ class Asked:
     """A model file; the one that is open where it is empty."""
     image: str = ""
     """The name of the image to look at first."""
+    known: str = ""
+    """The names that the network knows, which no address has to hold."""
 
     @classmethod
     def of(cls, state: Mapping[str, str], opened: Opened) -> "Asked":
@@ -50,12 +52,15 @@ class Asked:
         fits = target is not None and isinstance(target, tasks.kind(KINDS[kind].task))
         known = "\n".join(opened.bundle.classes) if fits and opened.bundle else ""
         usual = {"data": opened.data or "", "kind": kind, "classes": known, "out": f"labels{KINDS[kind].suffix}"}
-        return cls(**{**given, **{name: given[name] or text for name, text in usual.items()}, "kind": kind})
+        completed = {name: given[name] or text for name, text in usual.items()}
+        return cls(**{**given, **completed, "kind": kind, "known": known})
 
     @property
     def address(self) -> str:
         """The address of the room in this state."""
         given = {name: text for name in FIELDS if (text := getattr(self, name))}
+        if self.classes.strip() == self.known:
+            given.pop("classes", None)
         return f"/label?{urlencode(given)}"
 
     @property

@@ -69,6 +69,8 @@ class NetworkRoom:
                 ui.html('<div id="network-costs"><p class="soft" role="status">Measuring ...</p></div>', sanitize=False)
         await self.client.connected()
         self._fields()
+        beside = called(self.other, self.opened) if self.other else ""
+        self.client.run_javascript(f"network.value({self.second.id}, {json.dumps(beside)})")
         await self._show(select_path=self.state.get("layer", ""))
 
     def _question(self) -> None:

@@ -1,6 +1,7 @@
 """What an address asks for: completed by what is open, refused in a sentence where it leads elsewhere."""
 
 import os
+from urllib.parse import parse_qsl
 
 import numpy as np
 import pytest
@@ -53,10 +54,14 @@ def test_the_network_that_is_open_tells_kind_and_names(bundle, kind, names):
 def test_an_address_leads_back_to_the_same_page(folder):
     opened = Opened(folder=folder)
     asked = Asked.of({**LABELS, "classes": "a,b\n<b>&c", "image": "b.png"}, opened)
-    from urllib.parse import parse_qsl
-
     assert Asked.of(dict(parse_qsl(asked.address.partition("?")[2])), opened) == asked
     assert with_model(asked, "runs/x.safetensors").model == "runs/x.safetensors"
+
+
+def test_an_address_does_not_repeat_what_the_network_knows(folder):
+    opened = Opened(folder=folder, bundle=seeded_bundle())
+    assert "&classes=" not in Asked.of({"data": "photos"}, opened).address
+    assert "classes=red" in Asked.of({"data": "photos", "classes": "red"}, opened).address
 
 
 def test_names_stand_on_lines_or_between_commas_and_those_of_the_file_count(folder):
