@@ -9,6 +9,7 @@ the best member is chosen, too. All figures are of the test part, which nothing 
     python -m benchmarks.ensembles
 """
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -147,7 +148,7 @@ def main() -> None:
         run = Run(data, val, recipe, given.members)
         figures, plain, bagged = ensembles(run, seed)
         found.append(figures | students(run, seed, plain, bagged) | soups(run, seed, plain[0]))
-        print(f"seed {seed} is done", flush=True)
+        print(f"seed {seed}: {json.dumps({name: round(value, 4) for name, value in found[-1].items()})}", flush=True)
     print(f"{given.images:,} images of {given.data}, {given.epochs} epochs, accuracy on {TESTED:,} test images in %")
     print("| networks | accuracy |\n|---|---|")
     for name in found[0]:

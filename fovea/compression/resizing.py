@@ -43,9 +43,9 @@ class Resizing(ABC):
         """
 
     def made(self, layer: nn.Module, own: Mapping[Side, Tensor], read: Tensor) -> list[Tensor]:
-        """Return of each output what stands along the axis of its channels.
+        """Return of each output the numbers along the axis of its channels, (places,) int32.
 
-        `own` are the numbers of the layer's sides, (places,) each; `read` those of what it reads, 0 where none are
+        `own` are those of the layer's sides, (places,) int32 each; `read` those of what it reads, 0 where none are
         known.
         """
         return [own["out" if "out" in own else "each"]]

@@ -158,11 +158,11 @@ EXERCISES = (
     ),
     Exercise(
         topic="backward-convolution",
-        question="Ones come back to the 2 x 2 output of the kernel 1 2; 3 4 on 3 x 3 cells: what does the middle cell get?",
+        question="Ones come back to all outputs of the kernel 1 2; 3 4 on 3 x 3 cells: what gets the middle cell?",
         answer="It was read with every weight once: 1 + 2 + 3 + 4 = 10.",
         command=_python(
             f"import numpy as np; {GRID}; from fovea.reference.convolution import correlate_gradients as d; "
-            "print(d(np.ones((1, 1, 2, 2)), np.ones((1, 1, 3, 3)), g('1 2; 3 4')).input[0, 0, 1, 1])"
+            "print(d(np.ones((1, 1, 2, 2)), np.ones((1, 1, 3, 3)), g('1 2; 3 4'))[0][0, 0, 1, 1])"
         ),
         shows="10",
     ),
@@ -189,7 +189,7 @@ EXERCISES = (
     ),
     Exercise(
         topic="inception",
-        question="How many multiply-adds do bottlenecks of 64 leave of the 854,196,224 of the naive module of deck 001?",
+        question="How many of the 854,196,224 multiply-adds of deck 001's naive module do bottlenecks of 64 leave?",
         answer="The six products sum to 271,351,808.",
         command="fovea measure --compare docs/patterns.py:naive_inception docs/patterns.py:reduced_inception "
         "--input 256x28x28",

@@ -7,6 +7,7 @@ behind LeNet-5 and before the case studies, says what they are looked up for.
 
 from typing import NamedTuple
 
+from fovea.course.contents import TOPICS
 from fovea.course.topic import RoomLink, explain, lab, look, network, train
 
 INPUT = "3 3 2 1 0; 0 0 1 3 1; 3 1 2 2 3; 2 0 0 2 2; 2 0 0 0 1"
@@ -27,7 +28,7 @@ class Source(NamedTuple):
 
 
 def _topic(name: str) -> RoomLink:
-    return RoomLink(text="The topic", room="/course", state={"topic": name})
+    return RoomLink(text=TOPICS[name].title, room="/course", state={"topic": name})
 
 
 LAYERS = look("Every layer of the open network", layer="1")
@@ -98,9 +99,7 @@ SOURCES = (
     Source("003", "- demo", "demo", CONVNETJS),
     Source("003", "ConvNetJS: training on CIFAR-10", "demo", CONVNETJS),
     Source("003", "convnetjs/demo/cifar10.html", "demo", CONVNETJS),
-    Source(
-        "003", "~aharley/vis/conv", "viewer", look("The layers in space, of the open network", layer="1", view="3d")
-    ),
+    Source("003", "~aharley/vis/conv", "viewer", look("The layers in space, of the open network", space="1")),
     Source("004", "[OpenFrames]", "link", _topic("images-as-numbers")),
     Source("004", "[Broher]", "link", _topic("images-as-numbers")),
     Source("004", "[Medium]", "link", _topic("images-as-numbers")),

@@ -3,12 +3,13 @@
 Features are (N, D) float32, labels (N,) int64 class indices.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import log_softmax, logsumexp
 from torch.nn.functional import one_hot
 
 from fovea import inputs
@@ -23,12 +24,20 @@ from fovea.model.bundle import Bundle
 from fovea.model.embedding import embedder_of
 from fovea.retrieval.confident import FOLDS, Labels, doubts, folds_of
 from fovea.training.inference import Progress
-from fovea.training.probing import Moments, discriminants
+from fovea.training.probing import Moments, discriminants, logistic
 
 BATCH = 64
 """Images at a time."""
 SHARES = (0.01, 0.03, 0.1, 0.3, 0.6, 0.9)
 """Of shrinkage that are tried: what keeps a classifier on many features from being too sure."""
+TEMPERATURES = tuple(float(f"{value:.3g}") for value in np.geomspace(0.5, 20, 20))
+"""By which the logarithms of their probabilities are divided, since they are too sure all the same."""
+PENALTY, STEPS = 0.03, 25
+"""Of the logistic regression."""
+TINY = 1e-6
+"""Stands for the deviation of a feature that has none."""
+AFFORDABLE_MACS = 5e12
+"""A few minutes of one core; beyond, there are the discriminants alone."""
 
 
 def find_label_faults(
@@ -87,13 +96,31 @@ def out_of_fold(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> NDArray[np.float64]:
-    """Return the probability (N, K) float64 of each class by linear discriminants fitted without the image's fold.
+    """Return the probability (N, K) float64 of each class by two linear classifiers fitted without the image's fold.
 
-    They are those of `fovea.training.probing`, in closed form, at the one of `SHARES` of shrinkage under which the
-    labels (N,) int64 are most probable, out of fold too.
+    Both are those of `fovea.training.probing`: discriminants, at the one of `SHARES` of shrinkage and of `TEMPERATURES`
+    under which the labels (N,) int64 are most probable, out of fold too; and logistic regression on the roots of the
+    features, which looks at the borders between classes. Their probabilities are averaged, as a geometric mean.
     """
     members = [np.flatnonzero(folds_of(labels, folds=folds, seed=seed) == index) for index in range(folds)]
     K = int(labels.max()) + 1
+    both = len(features) * features.shape[1] * K * 4 * STEPS * folds <= AFFORDABLE_MACS
+    told = (lambda done: progress(done, folds * (1 + both))) if progress else (lambda done: None)
+    found = _by_discriminants(features, labels, members, K, told)
+    if both:
+        found = (found + _by_regression(features, labels, members, K, lambda done: told(folds + done))) / 2
+    probabilities: NDArray[np.float64] = np.exp(found - logsumexp(found, axis=1, keepdims=True))
+    return probabilities
+
+
+Told = Callable[[int], None]
+Members = Sequence[NDArray[np.int64]]
+
+
+def _by_discriminants(
+    features: NDArray[np.float32], labels: Labels, members: Members, K: int, told: Told
+) -> NDArray[np.float64]:
+    """Return logarithms of probabilities (N, K) out of fold."""
     middle = features.mean(0, dtype=np.float64)  # outputs do not change without it, and large numbers lose no digits
     centred = [torch.from_numpy(features[rows] - middle) for rows in members]
     given = [one_hot(torch.from_numpy(labels[rows]), K) for rows in members]
@@ -104,11 +131,28 @@ def out_of_fold(
         for place, share in enumerate(SHARES):
             weight, bias = discriminants(rest, share=share)
             found[place, rows] = torch.log_softmax(x @ weight.T + bias, dim=1).numpy()
-        if progress is not None:
-            progress(index + 1, folds)
-    likelihoods = found[:, np.arange(len(labels)), labels].mean(1)
-    best: NDArray[np.float64] = np.exp(found[likelihoods.argmax()])
+        told(index + 1)
+    rows = np.arange(len(labels))
+    best: NDArray[np.float64] = max(
+        (log_softmax(one / temperature, axis=1) for one in found for temperature in TEMPERATURES),
+        key=lambda one: float(one[rows, labels].mean()),
+    )
     return best
+
+
+def _by_regression(
+    features: NDArray[np.float32], labels: Labels, members: Members, K: int, told: Told
+) -> NDArray[np.float64]:
+    """Return logarithms of probabilities (N, K) out of fold, by features of one scale."""
+    roots = np.sign(features) * np.sqrt(np.abs(features))
+    x = torch.from_numpy((roots - roots.mean(0)) / np.maximum(roots.std(0), TINY)).float()
+    given, found = torch.from_numpy(labels), np.empty((len(labels), K))
+    for index, own in enumerate(members):
+        rest = np.setdiff1d(np.arange(len(labels)), own)
+        weight, bias = logistic(x[rest], given[rest], classes=K, penalty=PENALTY, steps=STEPS)
+        found[own] = torch.log_softmax((x[own] @ weight.T + bias).double(), 1).numpy()
+        told(index + 1)
+    return found
 
 
 def _together(parts: Sequence[Moments]) -> Moments:

@@ -93,6 +93,8 @@ class Wish(NamedTuple):
     display: Display
     badges: Badges = {}
     """What `fovea trust` found of the methods."""
+    most: int = TOP
+    """Answers that are explained where no target is named."""
 
 
 class Known(NamedTuple):
@@ -306,7 +308,7 @@ def explained(bundle: Bundle, sample: Stored, wish: Wish, known: Known) -> Expla
     if wish.spot:
         questions = [wish.spot.question(bundle, x, known.size)]
     else:
-        answers = [*named] or target.asked(outputs, known.label)[:TOP]
+        answers = [*named] or target.asked(outputs, known.label)[: wish.most]
         questions = [question_of(bundle, answer, wish, x.device) for answer in answers]
     places = [
         _place(method, bundle, x, objective, wish, names=names)

@@ -28,10 +28,9 @@ def trust_sample(bundle: Bundle, sample: Stored, wish: Wish, *, progress: Progre
         raise UsageError(f"Explanations are checked on images so far; this network sees {kind.nouns}.")
     (method,) = wish.methods
     settled = method._replace(explain=partial(method.explain, **method.parsed(wish.settings)))
-    named = [target.answer_named(name) for name in wish.targets[:1]]
-    (answer, *_) = named or target.asked(bundle.outputs(sample[None]))
+    answers = [target.answer_named(name) for name in wish.targets] or target.asked(bundle.outputs(sample[None]))
     x = bundle.inputs_of(sample[None])
-    objective, _ = question_of(bundle, answer, wish, x.device)
+    objective, _ = question_of(bundle, answers[0], wish, x.device)
     bench = Bench(
         bundle.model,
         x,

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from fovea.errors import FoveaError, first_line
+from fovea.fields import is_number
 from fovea.runs.folder import Run
 from fovea.runs.launching import LOG, Launcher
 from fovea.runs.steering import PAUSED, read_wish
-from fovea.runs.summary import read_summary
+from fovea.runs.summary import RunSummary, read_summary
 
 STARTING, TRAINING, PAUSING, FINISHED, UNFINISHED, FAILED, KILLED = (
     *("starting", "training", "paused", "finished", "not finished", "failed", "killed"),
@@ -56,7 +57,7 @@ def runs_in(folder: Path, launcher: Launcher) -> list[Listed]:
 
 def listed(run: Run, launcher: Launcher) -> Listed:
     """Return a run as a row."""
-    known = _known(run, *(_stamp(path) for path in (run.recipe, run.metrics, run.model)))
+    known = _known(run, *(_stamp(path) for path in (run.recipe, run.metrics, run.model, run.report)))
     return dataclasses.replace(known, state=_state(run, launcher, finished=known.state == FINISHED))
 
 
@@ -92,9 +93,21 @@ def _known(run: Run, *stamps: tuple[int, int]) -> Listed:
         network=summary.network,
         data=summary.data,
         epochs=max(summary.epochs, len(summary.history)),
-        result=summary.kind.result_text(result) if split else "",
+        result=summary.kind.result_text(result) if split else so_far(summary),
         **there,
     )
+
+
+def so_far(summary: RunSummary) -> str:
+    """Return how good a training is that has not been evaluated yet: its best validation, or its last epoch."""
+    history, followed = summary.history, summary.kind.followed
+    best = next((line for line in reversed(history) if line.get("improved")), None)
+    if best and best.get("val") and best["val"].get(followed.name) is not None:
+        return f"validation {followed.title} {followed.text(best['val'][followed.name])}, epoch {best['epoch'] + 1}"
+    last = history[-1] if history else {}
+    if last.get(followed.name) is not None:
+        return f"training {followed.title} {followed.text(last[followed.name])}, epoch {last['epoch'] + 1}"
+    return f"loss {last['loss']:.4g}, epoch {last['epoch'] + 1}" if is_number(last.get("loss")) else ""
 
 
 def is_complete(settings: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) -> bool:

@@ -138,6 +138,8 @@ class Live:
     def __init__(self, run: Run, trainer: Trainer, steering: Steering) -> None:
         self.run, self.trainer, self.steering = run, trainer, steering
         self.losses = Losses()
+        self.images_per_s = 0.0
+        """Between the last two publications."""
         self.spent_s = 0.0
         self.published = 0
         self._works = True
@@ -207,13 +209,15 @@ class Live:
         seen, elapsed = trainer.images_seen, clock.elapsed_s
         images, seconds = seen - self._before[0], elapsed - self._before[1]
         self._before = (seen, elapsed)
+        if seconds > 0:
+            self.images_per_s = images / seconds
         recipe = trainer.recipe
         return {
             "step": step,
             "epoch": clock.epoch,
             "progress": trainer.progress,
             "elapsed_s": elapsed,
-            "images_per_s": images / seconds if seconds > 0 else 0.0,
+            "images_per_s": self.images_per_s,
             "lr": trainer.lr,
             "values": {name: getattr(recipe, name) for name in ("lr", "momentum", "batch", "weight_decay")},
             "losses": self.losses.points,

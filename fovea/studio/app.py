@@ -16,6 +16,8 @@ from fovea.studio.opened import Opened
 from fovea.studio.rooms import ROOMS, Room
 
 HOST = "127.0.0.1"
+PATIENCE_S = 60.0
+"""How long a page may take to be laid out on a busy machine, before it is given up."""
 STATIC = Path(__file__).parent / "static"
 
 
@@ -25,7 +27,7 @@ def create_app(opened: Opened, *, token: str, port: int, loading: Loading | None
     pages.add_static_files("/static", STATIC)
     for room in ROOMS:
         _page(room, opened, loading)
-    ui.run_with(app, title="fovea studio", show_welcome_message=False, dark=None, tailwind=False)
+    ui.run_with(app, title="fovea studio", show_welcome_message=False, dark=None, tailwind=False, language="en-GB")
     return Guard(app, token=token, port=port)
 
 
@@ -71,22 +73,24 @@ class _Server(uvicorn.Server):
 def _page(room: Room, opened: Opened, loading: Loading | None) -> None:
     """Give a room its address."""
 
-    @ui.page(room.path, title=f"{room.name} - fovea studio")
+    @ui.page(room.path, title=f"{room.name} - fovea studio", response_timeout=PATIENCE_S)
     async def page(request: Request) -> None:
         _frame(room, opened)
-        if loading is None or (loading.done and loading.fault is None):
+        if told := room.told(opened):
+            ui.label(told).classes("told")
+        if loading is None or (loading.ready(room.whole_module) and loading.fault is None):
             await room.enter(opened, dict(request.query_params)).build()
         else:
-            await _wait(loading)
+            await _wait(loading, room)
 
 
-async def _wait(loading: Loading) -> None:
+async def _wait(loading: Loading, room: Room) -> None:
     """Say that the network is loaded, and make the page anew when it is; or say why it cannot be."""
-    with ui.element("main").classes("loading").props('role="status"'):
-        words = ui.label(f"Loading {loading.opened.name or 'the studio'} ...")
+    with ui.element("main").classes("loading"):
+        words = ui.label(f"Loading {loading.opened.name or 'the studio'} ...").props('role="status"')
         bar = ui.element("progress").props('aria-label="Loading"')
     await ui.context.client.connected()
-    while not loading.done:
+    while not loading.ready(room.whole_module):
         await asyncio.sleep(0.05)
     if loading.fault is None:
         ui.run_javascript("location.reload()")
@@ -97,10 +101,15 @@ async def _wait(loading: Loading) -> None:
 
 def _frame(here: Room, opened: Opened) -> None:
     """Lay out what all rooms have: the style, and the way to the other rooms."""
+    # the library puts all into a `main` of its own; a page has one, and the way to the rooms is outside of it
+    ui.context.client.page_container.default_slot.children[0].tag = "div"
     ui.add_head_html('<link rel="stylesheet" href="/static/studio.css">')
-    with ui.element("nav").classes("rooms").props('aria-label="Rooms"'):
-        for room in ROOMS:
-            link = ui.link(room.name, room.path)
-            if room is here:
-                link.props('aria-current="page"')
-        ui.label(opened.name or "no network").classes("what")
+    with ui.element("header"):
+        with ui.element("h1").classes("unseen"):
+            ui.label(here.name)
+        with ui.element("nav").classes("rooms").props('aria-label="Rooms"'):
+            for room in ROOMS:
+                link = ui.link(room.name, room.path)
+                if room is here:
+                    link.props('aria-current="page"')
+            ui.label(opened.name or "no network").classes("what")

@@ -21,7 +21,7 @@ SMALL = 64
 
 
 def example(name: str) -> Path | NDArray[np.uint8]:
-    """Return the image called so: a file, or a digit (8, 8) uint8 0..255.
+    """Return the image called so: a file, or a digit (H, W) uint8 0..255, eight pixels wide.
 
     Raises: UsageError where there is none.
     """

@@ -15,6 +15,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 TOKEN = "token"
 READS = ("GET", "HEAD")
+GONE = "No response returned."
+"""What the library of the pages raises where a browser has left before its answer."""
 MOST_BYTES = 32_000_000
 """Of the body of one request."""
 
@@ -35,12 +37,20 @@ class Guard:
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         answer = self._answer(scope, headers)
         if answer is None:
-            await self.app(scope, receive, self._marked(send))
+            await self._passed(scope, receive, send)
         elif scope["type"] == "websocket":
             await receive()
             await send({"type": "websocket.close", "code": 1008})
         else:
             await answer(scope, receive, self._marked(send))
+
+    async def _passed(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let the application answer; where the browser has gone before that, nothing is to be said of it."""
+        try:
+            await self.app(scope, receive, self._marked(send))
+        except RuntimeError as error:
+            if str(error) != GONE:
+                raise
 
     def _answer(self, scope: Scope, headers: Mapping[str, str]) -> Response | None:
         """Return what is said instead of an answer; None where the request may pass."""

@@ -14,7 +14,7 @@ from PIL import Image
 from fovea.drawing.mosaic import png
 from fovea.errors import FoveaError
 from fovea.model.bundle import Bundle
-from fovea.studio.elements import MOST_UPLOAD, button, png_url, select
+from fovea.studio.elements import MOST_UPLOAD, button, png_url, select, upload
 from fovea.studio.examples import NAMES, SMALL, example, first_example
 from fovea.studio.opened import Opened
 from fovea.tasks.prediction import Prediction
@@ -42,9 +42,7 @@ class ImageColumn:
         with ui.element("div").classes("framed"):
             self.picture = ui.element("img").props('alt="The input of the network"').classes("pixelated wide")
             ui.html(over, sanitize=False)
-        ui.upload(label="An image file", auto_upload=True, max_file_size=MOST_UPLOAD, on_upload=self._uploaded).props(
-            'accept="image/*" flat bordered'
-        ).style("width:100%")
+        upload("An image file", self._uploaded, accept="image/*")
         button("Camera").on("click", js_handler="() => image.camera()")
         select("Example", ["...", *NAMES], self._example)
         if max((*self.bundle.preprocess.shape, 1)[1:3]) <= SMALL:

@@ -2,32 +2,47 @@
 
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from threading import Thread
+from threading import Lock, Thread
 
 from fovea.studio.opened import Opened
 
 
 class Loading:
-    """The loading of what a studio was opened with, in a thread of its own."""
+    """The loading of what a studio was opened with, in a thread of its own: the network, then the rooms' modules."""
 
     def __init__(self, opened: Opened, modules: Sequence[str] = ()) -> None:
-        self.opened, self.modules = opened, modules
+        self.opened = opened
         self.done = False
-        """Whether pages can be made; also after a fault."""
+        """Whether there is no more to wait for; also after a fault."""
         self.fault: Exception | None = None
         """Why the network cannot be shown."""
+        self._waiting, self._there = list(modules), set[str]()
+        self._lock = Lock()
 
     def begin(self, ended: Callable[[], None] = lambda: None) -> None:
         """Start; `ended` is called where it fails."""
         Thread(target=self._load, args=(ended,), name="loading", daemon=True).start()
 
+    def ready(self, module: str) -> bool:
+        """Tell whether pages of a room's module can be made, or never will; until then it is the next one."""
+        with self._lock:
+            if module in self._waiting:
+                self._waiting.remove(module)
+                self._waiting.insert(0, module)
+            return self.done or module in self._there
+
     def _load(self, ended: Callable[[], None]) -> None:
         try:
             self.opened.load()
-            for module in self.modules:
+            while (module := self._next()) is not None:
                 import_module(module)
+                self._there.add(module)
         except Exception as fault:  # whatever it is, the command ends with it
             self.fault = fault
         self.done = True
         if self.fault is not None:
             ended()
+
+    def _next(self) -> str | None:
+        with self._lock:
+            return self._waiting.pop(0) if self._waiting else None

@@ -112,7 +112,7 @@ def found(what: str | Path | None, *, network: str | None = None) -> Opened:
     if is_exported(path):
         return Opened(name=path.name, exported=path)
     if path.suffix == ".safetensors":
-        return Opened(name=path.stem, model=_checked(path), code=network)
+        return Opened(name=_called(path), model=_checked(path), code=network)
     if not path.exists() and not _is_name(str(what)):
         from fovea.data.sources.source import NAMES
 
@@ -133,6 +133,13 @@ def _run(path: Path) -> "Run | None":
 
     run = Run(path)
     return run if run.recipe.exists() or run.model.exists() else None
+
+
+def _called(path: Path) -> str:
+    """Return what people call a model file: by its run, where it is the one of a run."""
+    from fovea.runs.folder import Run
+
+    return path.resolve().parent.name if path.name == Run(path.parent).model.name else path.stem
 
 
 def _is_name(text: str) -> bool:

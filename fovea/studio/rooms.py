@@ -29,11 +29,20 @@ class Room(NamedTuple):
     """Below `fovea.studio`."""
     page: str
     """The class in it."""
+    exported: str = ""
+    """What the room cannot do with an exported network; empty where it shows one, or has no use for networks."""
 
     @property
     def whole_module(self) -> str:
         """The full name of its module."""
         return f"fovea.studio.{self.module}"
+
+    def told(self, opened: Opened) -> str:
+        """Return what the room says it cannot do with what is open; empty where there is nothing."""
+        if opened.exported is None or not self.exported:
+            return ""
+        words = f"The exported network {opened.name} {self.exported}"
+        return f"{words} Its graph is in the room Network; for more, open the model file that it was made of."
 
     def enter(self, opened: Opened, state: Mapping[str, str]) -> Page:
         """Return a new page of this room."""
@@ -43,10 +52,19 @@ class Room(NamedTuple):
 
 ROOMS = (
     Room("/train", "Train", "train.room", "TrainRoom"),
-    Room("/", "Look", "look.room", "LookRoom"),
-    Room("/explain", "Explain", "explain.room", "ExplainRoom"),
+    Room(
+        *("/", "Look", "look.room", "LookRoom"),
+        exported="runs as a whole, and hands out no maps of its layers to look at.",
+    ),
+    Room(
+        *("/explain", "Explain", "explain.room", "ExplainRoom"),
+        exported="has no gradients and no maps of its layers, which explanations are made of.",
+    ),
     Room("/network", "Network", "network.room", "NetworkRoom"),
     Room("/lab", "Convolution lab", "lab.room", "LabRoom"),
-    Room("/label", "Label", "label.room", "LabelRoom"),
+    Room(
+        *("/label", "Label", "label.room", "LabelRoom"),
+        exported="proposes no labels here, and cannot be trained again; images are labelled without it.",
+    ),
     Room("/course", "Course", "course.room", "CourseRoom"),
 )

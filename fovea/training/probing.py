@@ -100,6 +100,27 @@ def discriminants(moments: Moments, *, share: float | None = None) -> tuple[Tens
     return weight, frequency.log() - (weight * means).sum(1) / 2
 
 
+def logistic(x: Tensor, labels: Tensor, *, classes: int, penalty: float, steps: int) -> tuple[Tensor, Tensor]:
+    """Return weight (K, D) and bias (K,) of multinomial logistic regression on features (N, D) and int64 labels (N,).
+
+    They lessen the mean of -log p + `penalty` / 2 |weight|^2 in so many steps of L-BFGS (Liu and Nocedal 1989), from
+    zeros on; the penalty means the same of all features where these have one scale.
+    """
+    weight, bias = (torch.zeros(size, dtype=x.dtype, requires_grad=True) for size in ((classes, x.shape[1]), classes))
+    optimiser = torch.optim.LBFGS([weight, bias], max_iter=steps, line_search_fn="strong_wolfe")
+
+    def closure() -> Tensor:
+        optimiser.zero_grad()
+        outputs = nn.functional.linear(x, weight, bias)
+        loss = nn.functional.cross_entropy(outputs, labels) + penalty / 2 * weight.square().sum()
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    with torch.enable_grad():
+        optimiser.step(closure)  # type: ignore[no-untyped-call]
+    return weight.detach(), bias.detach()
+
+
 def nearest_means(moments: Moments) -> tuple[Tensor, Tensor]:
     """Return weight (K, D) and bias (K,) whose largest output is that of the class with the nearest mean.
 

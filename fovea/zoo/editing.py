@@ -1,5 +1,7 @@
 """Changes of a pattern, letter by letter: what is inserted, left out, moved, doubled or given another number."""
 
+from typing import Any
+
 from fovea.errors import UsageError
 from fovea.zoo.letters import CLOSED, OPENED, Word, read, words
 
@@ -19,10 +21,15 @@ def listed(text: str) -> list[Word]:
 
 
 def inserted(text: str, place: int, letters: str) -> str:
-    """Return the pattern with further letters behind the one at `place`; -1 is before all."""
+    """Return the pattern with further letters behind the one at `place`; -1 is before all.
+
+    Convolutions among them have as many channels as the one before, where that says how many.
+    """
     found = listed(text)
     place = min(max(place, -1), len(found) - 1) + 1
-    return spaced([*found[:place], *listed(letters), *found[place:]])
+    channels = next((word.number for word in reversed(found[:place]) if word.letter == "C"), None)
+    more = [word._replace(number=word.number or channels) if word.letter == "C" else word for word in listed(letters)]
+    return spaced([*found[:place], *more, *found[place:]])
 
 
 def removed(text: str, place: int) -> str:
@@ -57,7 +64,8 @@ def changed(text: str, place: int, name: str, value: int | None) -> str:
     found = listed(text)
     if name not in NUMBERS or not 0 <= place < len(found):
         raise UsageError(f"There is no `{name}` of letter {place}; the numbers are {', '.join(NUMBERS)}.")
-    word = found[place]._replace(**{name: value})
+    numbers: dict[str, Any] = {name: value}
+    word = found[place]._replace(**numbers)
     if words(word.text) != [word]:
         raise UsageError(f"`{word.letter}` has no {name} {value}.")
     found[place] = word

@@ -1,36 +1,11 @@
 """Every command of the errata shows the figure that is said to be right."""
 
-import contextlib
-import io
-import shlex
-from functools import cache
-from pathlib import Path
-
 import pytest
-from typer.testing import CliRunner
+from shown_commands import output_of
 
-from fovea.cli import application
 from fovea.course.errata import ERRATA
 
-ROOT = Path(__file__).resolve().parents[2]
 DECKS = {"000", "001", "002", "003", "004"}
-
-
-@cache
-def output_of(command: str, folder: Path) -> str:
-    """Return what a command prints; pictures go into `folder`."""
-    program, *words = shlex.split(command)
-    words = [str(folder / word) if word.endswith(".png") else word for word in words]
-    with contextlib.chdir(ROOT):
-        if program == "fovea":
-            done = CliRunner().invoke(application(), words, catch_exceptions=False)
-            assert done.exit_code == 0, done.output
-            return done.output
-        option, code = words
-        assert (program, option) == ("python", "-c")
-        with contextlib.redirect_stdout(io.StringIO()) as printed:
-            exec(code, {})
-        return printed.getvalue()
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 """The figures of the exercises' answers are what their commands show."""
 
 import pytest
-from test_errata import output_of
+from shown_commands import output_of
 
 from fovea.course.contents import TOPICS
 from fovea.course.exercises import EXERCISES

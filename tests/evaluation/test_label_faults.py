@@ -13,9 +13,10 @@ from fovea.card import Card
 from fovea.cli import run
 from fovea.data.sources.source import find
 from fovea.errors import DataError, UsageError
-from fovea.evaluation.label_faults import SHARES, out_of_fold, seen_before
+from fovea.evaluation import label_faults
+from fovea.evaluation.label_faults import PENALTY, SHARES, STEPS, TEMPERATURES, out_of_fold, seen_before
 from fovea.retrieval.confident import doubts, folds_of
-from fovea.training.probing import Moments, discriminants
+from fovea.training.probing import Moments, discriminants, logistic
 
 COLOURS = {"red": 0, "green": 1, "blue": 2}
 PLANTED = {"red/3.png": "green", "blue/7.png": "red"}
@@ -39,7 +40,7 @@ def test_planted_labels_come_first():
     assert np.isin(planted, order[:50]).mean() >= 0.7
 
 
-def test_probabilities_are_those_of_discriminants_without_the_fold():
+def test_probabilities_are_those_of_two_classifiers_without_the_fold():
     features, labels, _ = clouds(120, wrong=0)
     fold, found = folds_of(labels), out_of_fold(features, labels)
     assert found.sum(1) == pytest.approx(1)
@@ -47,8 +48,23 @@ def test_probabilities_are_those_of_discriminants_without_the_fold():
     x = torch.from_numpy(features).double()
     moments = Moments.of(x[rest], torch.nn.functional.one_hot(torch.from_numpy(labels[rest]), 4))
     heads = [discriminants(moments, share=share) for share in SHARES]
-    expected = [torch.softmax(x[fold == 2] @ weight.T + bias, 1).numpy() for weight, bias in heads]
-    assert any(found[fold == 2] == pytest.approx(one, abs=1e-6) for one in expected)
+    ways = [torch.log_softmax(x[fold == 2] @ weight.T + bias, 1) for weight, bias in heads]
+    roots = np.sign(features) * np.sqrt(np.abs(features))
+    same = torch.from_numpy((roots - roots.mean(0)) / roots.std(0)).float()
+    weight, bias = logistic(same[rest], torch.from_numpy(labels)[rest], classes=4, penalty=PENALTY, steps=STEPS)
+    other = torch.log_softmax(same[fold == 2] @ weight.T + bias, 1).double()
+    expected = [torch.softmax((torch.log_softmax(one / t, 1) + other) / 2, 1) for one in ways for t in TEMPERATURES]
+    assert any(found[fold == 2] == pytest.approx(one.numpy(), abs=1e-5) for one in expected)
+
+
+def test_of_too_much_there_are_the_discriminants_alone(monkeypatch):
+    features, labels, _ = clouds(120, wrong=0)
+    both = out_of_fold(features, labels)
+    monkeypatch.setattr(label_faults, "AFFORDABLE_MACS", 0)
+    told = []
+    alone = out_of_fold(features, labels, progress=lambda done, of: told.append((done, of)))
+    assert told == [(done, 5) for done in range(1, 6)]
+    assert alone.sum(1) == pytest.approx(1) and abs(alone - both).max() > 1e-4
 
 
 def test_no_image_speaks_for_its_own_label():

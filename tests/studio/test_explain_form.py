@@ -13,7 +13,9 @@ from fovea.studio.explain.form import Form, listed  # noqa: E402
 from fovea.studio.works import Stopped, Watched, Works  # noqa: E402
 
 
-@pytest.mark.parametrize("sent", [None, 3, "x", [], {"method": 3, "settings": [1], "at": "zz"}, {"at": [1, "x"]}])
+@pytest.mark.parametrize(
+    "sent", [None, 3, "x", [], {"method": 3, "settings": [1], "at": "zz"}, {"beside": "x"}, {"at": [1, "x"]}]
+)
 def test_what_is_no_form_asks_for_the_usual(sent):
     assert Form.of(sent) == Form()
 
@@ -25,7 +27,7 @@ def test_an_address_names_method_settings_and_answers():
 
 def test_a_method_that_is_not_there_is_refused_with_its_neighbours():
     with pytest.raises(UsageError, match="did you mean `gradcam`"):
-        Form(method="gradcan").wish("", Watched())
+        Form(method="gradcan").wish(Watched())
 
 
 def test_every_setting_of_every_method_has_a_field_that_sends_what_the_method_takes():
@@ -34,7 +36,7 @@ def test_every_setting_of_every_method_has_a_field_that_sends_what_the_method_ta
     for name, method in METHODS.items():
         fields = {field["name"]: field for field in offered[name]["settings"]}
         assert fields.keys() == method.settings.keys()
-        numbers = [field for field in fields.values() if field["kind"] == "number"]
+        numbers = [field for field in fields.values() if field["kind"] == "slider"]
         assert all(field["least"] <= field["usual"] <= field["most"] for field in numbers)
         method.parsed({field["name"]: str(field["usual"]) for field in numbers})
         words = [field for field in fields.values() if field["kind"] == "word"]

@@ -135,3 +135,21 @@ def test_every_answer_keeps_the_page_to_itself():
     headers = answer("/", **COOKIE).headers
     assert "default-src 'self'" in headers["content-security-policy"]
     assert headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize(("text", "quiet"), [("No response returned.", True), ("Something else.", False)])
+def test_a_browser_that_has_left_is_no_fault_of_the_studio(text, quiet):
+    async def fails(scope, receive, send):
+        raise RuntimeError(text)
+
+    guard = Guard(fails, token=TOKEN, port=PORT)
+    names = {"host": HOST, **COOKIE}
+    scope = {
+        **{"type": "http", "method": "GET", "path": "/", "query_string": b""},
+        "headers": [(name.encode(), value.encode()) for name, value in names.items()],
+    }
+    if quiet:
+        asyncio.run(guard(scope, None, None))
+    else:
+        with pytest.raises(RuntimeError):
+            asyncio.run(guard(scope, None, None))

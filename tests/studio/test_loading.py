@@ -32,6 +32,25 @@ def test_the_code_of_the_rooms_is_there_when_the_loading_is_done():
     assert ended.wait(10) and isinstance(loading.fault, ImportError)
 
 
+def test_the_room_that_is_asked_for_comes_first(monkeypatch):
+    came, go = [], Event()
+
+    def slow(module):
+        came.append(module)
+        go.wait(10)
+
+    monkeypatch.setattr("fovea.studio.loading.import_module", slow)
+    loading = Loading(Opened(), ["a", "b", "c", "d"])
+    loading.begin()
+    while not came:
+        pass
+    assert not loading.ready("d")
+    go.set()
+    while not loading.ready("d"):
+        pass
+    assert came[:2] == ["a", "d"] and loading.fault is None
+
+
 def test_the_first_page_is_made_without_pytorch_and_what_is_no_model_file_is_told_before(tmp_path):
     file = tmp_path / "net.safetensors"
     file.write_bytes(b"no model")

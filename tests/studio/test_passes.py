@@ -1,5 +1,7 @@
 """What all pages hold in memory is bounded, and a page notices nothing of it."""
 
+from threading import Thread
+
 import numpy as np
 import pytest
 from seeded_bundles import seeded_bundle
@@ -7,6 +9,7 @@ from seeded_bundles import seeded_bundle
 pytest.importorskip("nicegui", reason="the extra `studio` is not installed")
 
 from fovea.studio.look.looking import Looking  # noqa: E402
+from fovea.studio.look.room import LookRoom  # noqa: E402
 from fovea.studio.opened import Opened  # noqa: E402
 from fovea.studio.passes import Passes  # noqa: E402
 
@@ -55,3 +58,21 @@ def test_pages_share_the_weights_and_not_the_hooks(opened):
     assert not seen
     places = [[tensor.data_ptr() for tensor in model.state_dict().values()] for model in (one, other)]
     assert places[0] == places[1]
+
+
+def test_a_page_that_is_left_holds_no_pass(opened):
+    room = LookRoom(opened, {})
+    room.looking = visit(opened, opened.passes, 0)
+    assert opened.passes.bytes > 0
+    room._leave()
+    assert opened.passes.bytes == 0
+
+
+def test_two_threads_of_a_page_make_one_pass(opened):
+    looking, found = Looking(opened.own_bundle(), sample(0)), []
+    threads = [Thread(target=lambda: found.append(looking.layers)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 4 and len({id(layers) for layers in found}) == 1

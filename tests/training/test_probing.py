@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.covariance import OAS
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-from sklearn.linear_model import LinearRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression
 from torch import nn
 from torch.nn import functional as F
 
@@ -13,7 +13,7 @@ from fovea.errors import UsageError
 from fovea.tasks.classes import Classes
 from fovea.tasks.number import Number
 from fovea.training import probing
-from fovea.training.probing import Moments, discriminants, fit_head, nearest_means, regression, shrunk
+from fovea.training.probing import Moments, discriminants, fit_head, logistic, nearest_means, regression, shrunk
 
 
 def clouds(count=600, *, dimensions=3, seed=0):
@@ -160,3 +160,12 @@ def test_a_network_that_does_not_end_in_a_dense_layer_is_refused(make_trainer, e
     trainer = make_trainer()
     with pytest.raises(UsageError, match="`probe` needs a network whose outputs are those of a dense layer"):
         fit_head(nn.Sequential(*end), batches(trainer.train_part, trainer.preprocess), target=trainer.target)
+
+
+def test_logistic_regression_is_scikit_learns():
+    x, labels = clouds()
+    weight, bias = logistic(x, labels, classes=3, penalty=0.03, steps=200)
+    theirs = LogisticRegression(C=1 / (0.03 * len(x)), tol=1e-8, max_iter=1000).fit(x.numpy(), labels.numpy())
+    assert weight.numpy() == pytest.approx(theirs.coef_, abs=1e-3)
+    # one number for all classes changes nothing
+    assert (bias - bias.mean()).numpy() == pytest.approx(theirs.intercept_ - theirs.intercept_.mean(), abs=1e-3)

@@ -7,6 +7,7 @@ from fovea.zoo.editing import changed, doubled, inserted, moved, removed
 def test_letters_are_inserted_behind_a_place():
     assert inserted("CRP F", 1, "B") == "CRBP F"
     assert inserted("RP F", -1, "C8k5") == "C8k5RP F"
+    assert inserted("C64s2P", 1, "(CBRC8)") == "C64s2P (C64BRC8)"
     assert inserted("CP", 99, "(CBR)") == "CP (CBR)"
 
 

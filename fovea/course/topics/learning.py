@@ -169,7 +169,7 @@ TOPICS = (
             "data: curves, filters, maps, gradients, mistakes, at full speed.",
         ),
         tries=("Start it, pause it, go on step by step, change the rate.",),
-        notice=("Filters begin as noise; within minutes edges and colours appear.",),
+        notice=("Filters begin as noise; with time edges and colours appear.",),
         pictures=(
             Picture(kind="network", caption="The network of the page.", settings={"network": "cifar_convnetjs"}),
         ),

@@ -129,7 +129,7 @@ TOPICS = (
             "Digits come with this package; MNIST, Fashion-MNIST and CIFAR are known to it by name; any folder of "
             "images, manifest or COCO file is data too. `fovea check` finds duplicates and leaks before you train.",
         ),
-        tries=("Train on digits: a minute on one core.", "Give a folder of your own, one folder for each class."),
+        tries=("Train on digits.", "Give a folder of your own, one folder for each class."),
         notice=("A figure means little without the part it was measured on: training, validation or test.",),
         pictures=(
             Picture(

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fovea.data.annotating.covered import inside
-from fovea.data.annotating.kinds import Size
+from fovea.data.annotating.kinds import KINDS, Size
 from fovea.data.labelling import relative_path
 from fovea.data.sources.annotations.boxes import ImageFiles
 from fovea.data.sources.annotations.coco import BACKGROUND, read_coco
@@ -44,7 +44,7 @@ class CocoLabels:
 
     def __init__(self, file: Path, kind: str) -> None:
         """Read what is there; `kind` is of `fovea.data.annotating.kinds`. Raises: DataError for no such file."""
-        self.file, self._kind = file, kind
+        self.file, self._kind, self._covers = file, kind, KINDS[kind].covers
         self._rest: dict[str, Any] = {}
         self._categories: list[dict[str, Any]] = []
         self._images: dict[str, Kept] = {}
@@ -70,6 +70,7 @@ class CocoLabels:
 
         Raises: DataError where the file says another size.
         """
+        self._read()
         kept = self._images.get(image)
         if kept is None:
             return None
@@ -115,8 +116,7 @@ class CocoLabels:
                 )
             return
         for name in classes:
-            unwanted = name == BACKGROUND and self._kind != "boxes"  # the pixels that no class covers
-            if not unwanted and all(each["name"] != name for each in self._categories):
+            if all(each["name"] != name for each in self._categories):
                 self._categories.append({"id": self._free_category(), "name": name})
 
     def _free_category(self) -> int:
@@ -163,6 +163,8 @@ class CocoLabels:
             triples = zip(values[::3], values[1::3], values[2::3], strict=True)
             return [[x + HALF, y + HALF, int(v)] if v else [0, 0, 0] for x, y, v in triples]
         name = next((each["name"] for each in self._categories if each["id"] == entry["category_id"]), None)
+        if self._covers and name == BACKGROUND:
+            return None
         if self._kind == "boxes":
             x, y, width, height = entry.get("bbox") or (0, 0, 0, 0)
             corners = [_plain(value) for value in (x, y, x + width, y + height)]
@@ -178,9 +180,7 @@ class CocoLabels:
         """Return the fields of an annotation that says `item` of an image of a size; None where there is nothing."""
         if self._kind == "points":
             return _points_fields(item, next(each["id"] for each in self._categories if each.get("keypoints")))
-        category = next((each["id"] for each in self._categories if each["name"] == item["label"]), None)
-        if category is None:  # the background of masks
-            return None
+        category = next(each["id"] for each in self._categories if each["name"] == item["label"])
         if "box" in item:
             x0, y0, x1, y1 = item["box"]
             bbox = [_plain(value) for value in (x0, y0, x1 - x0, y1 - y0)]

@@ -1,4 +1,4 @@
-"""The pixels that a brush has covered: masks (h, w) uint8 of class numbers, 255 where nothing is, and what they become.
+"""The pixels that a brush has covered: masks (H, W) uint8 of class numbers, 255 where nothing is, and what they become.
 
 A stroke covers the pixels whose centre is at most its radius away from the line that the pointer drew.
 """
@@ -22,7 +22,7 @@ LARGEST_RADIUS = 1000.0
 
 
 def mask_of(label: Sequence[Mapping[str, Any]], classes: Sequence[str], size: Size) -> Mask:
-    """Return the mask (h, w) uint8 of objects with `runs` or `rings`; later ones above earlier ones."""
+    """Return the mask (H, W) uint8 of objects with `runs` or `rings`; later ones above earlier ones."""
     mask = np.full(size, VOID, np.uint8)
     for each in label:
         mask[inside(each, size)] = classes.index(each["label"])
@@ -30,7 +30,7 @@ def mask_of(label: Sequence[Mapping[str, Any]], classes: Sequence[str], size: Si
 
 
 def inside(shape: Mapping[str, Any], size: Size) -> NDArray[np.bool_]:
-    """Return the pixels bool (h, w) of one object, of run lengths as text or of rings."""
+    """Return the pixels bool (H, W) of one object, of run lengths as text or of rings."""
     if "runs" in shape:
         return from_runs(runs_from_text(shape["runs"]), size)
     covered = np.zeros(size, bool)
@@ -40,13 +40,13 @@ def inside(shape: Mapping[str, Any], size: Size) -> NDArray[np.bool_]:
 
 
 def label_of(mask: NDArray[Any], classes: Sequence[str]) -> list[dict[str, Any]]:
-    """Return the label of a mask (h, w) uint8: for each class that is there its run lengths as COCO packs them."""
+    """Return the label of a mask (H, W) uint8: for each class that is there its run lengths as COCO packs them."""
     found = [index for index in np.unique(mask).tolist() if index < len(classes)]
     return [{"label": classes[index], "runs": runs_to_text(to_runs(mask == index))} for index in found]
 
 
 def painted(mask: Mask, path: Any, *, radius: Any, value: int) -> Mask:
-    """Return a mask (h, w) uint8 with a stroke along the corners x0, y0, x1, y1, ... of `path`; `value` 255 erases.
+    """Return a mask (H, W) uint8 with a stroke along the corners x0, y0, x1, y1, ... of `path`; `value` 255 erases.
 
     Raises: UsageError for what is no stroke.
     """

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from fovea import tasks
 from fovea.data.shapes import from_runs, runs_from_text
+from fovea.data.sources.annotations.coco import BACKGROUND
 from fovea.data.sources.annotations.lists import MOST_POINTS
 from fovea.errors import DataError, UsageError, shortened
 from fovea.fields import is_number
@@ -45,6 +46,8 @@ class Kind(NamedTuple):
     """Returns a label (given, classes, size) as it is kept; UsageError for what is none."""
     least: int = 1
     """How many names there must be."""
+    covers: bool = False
+    """Whether each pixel has a class, or none, which is the background."""
 
     @property
     def several(self) -> bool:
@@ -65,12 +68,15 @@ def kind_named(name: str) -> Kind:
 
 
 def class_names(texts: Sequence[str], kind: str) -> tuple[str, ...]:
-    """Return names of classes as they are compared, each once, in their order; those of nothing are left out.
+    """Return names of classes as they are compared, each once, in their order; empty ones are left out.
+
+    So is `background` where pixels are covered: that is what nobody covers.
 
     Raises: UsageError for too few, and for a name that the file could not give back.
     """
     found = kind_named(kind)
-    names = tuple(dict.fromkeys(name for name in map(composed, texts) if name)) if found.names else ()
+    unwanted = ("", BACKGROUND) if found.covers else ("",)
+    names = tuple(dict.fromkeys(name for name in map(composed, texts) if name not in unwanted)) if found.names else ()
     if len(names) < (found.least if found.names else 0):
         raise UsageError(f"Name at least {found.least} {found.names}, one on each line.")
     if len(names) > (MOST_POINTS if kind == "points" else MOST_CLASSES):
@@ -197,8 +203,8 @@ KINDS: Mapping[str, Kind] = {
     "grade": Kind("grade", ".csv", "grades, the lowest first", _class, least=2),
     Number.name: Kind(Number.name, ".csv", "", _number),
     "boxes": Kind("boxes", ".json", "classes", _boxes),
-    "brush": Kind("masks", ".json", "classes", _covered),
-    "polygons": Kind("masks", ".json", "classes", _polygons),
+    "brush": Kind("masks", ".json", "classes", _covered, covers=True),
+    "polygons": Kind("masks", ".json", "classes", _polygons, covers=True),
     "points": Kind("points", ".json", "names of the points", _points),
 }
 """By name."""

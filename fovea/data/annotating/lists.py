@@ -37,7 +37,8 @@ class ListedLabels:
     @property
     def classes(self) -> tuple[str, ...]:
         """The names that stand there."""
-        found = (self.label(image) for image in self._rows)
+        self._read()
+        found = map(self._said, self._rows)
         texts = (text for label in found if label is not None for text in (label if self._several else [label]))
         return tuple(dict.fromkeys(texts))
 
@@ -45,7 +46,7 @@ class ListedLabels:
     def labelled(self) -> frozenset[str]:
         """The images that have a label."""
         self._read()
-        return frozenset(image for image in self._rows if self.label(image) is not None)
+        return frozenset(image for image in self._rows if self._said(image) is not None)
 
     @property
     def without_label(self) -> int:
@@ -54,6 +55,10 @@ class ListedLabels:
 
     def label(self, image: str, size: Size = (0, 0)) -> Any:
         """Return the label of an image, or None."""
+        self._read()
+        return self._said(image)
+
+    def _said(self, image: str) -> Any:
         row = self._rows.get(image)
         if row is None or is_without_label(row, several=self._several):
             return None

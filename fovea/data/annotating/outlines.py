@@ -1,6 +1,6 @@
 """Outlines of regions as polygons: what a mask says, in corners that a person can drag.
 
-Regions are (h, w) bool; a ring is a list x0, y0, x1, y1, ... of corners between pixels.
+Regions are (H, W) bool; a ring is a list x0, y0, x1, y1, ... of corners between pixels.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ TURNS = ((1, 0), (0, 1), (-1, 0), (0, -1))
 
 
 def outer_ring(region: NDArray[np.bool_], *, tolerance: float = TOLERANCE) -> list[float]:
-    """Return the ring around a connected region (h, w) bool, whose holes are filled; empty where there is none.
+    """Return the ring around a connected region (H, W) bool, whose holes are filled; empty where there is none.
 
     Corners are left out that lie within `tolerance` pixels of the ring without them (Douglas and Peucker 1973).
     """

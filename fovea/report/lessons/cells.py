@@ -67,7 +67,7 @@ def statistics(settings: Settings) -> Drawn:
     ]
     count = len({cell.text for row in rows for cell in row})
     words = f"{norm} normalisation: {WHAT[norm]} share mean and variance, {count} pairs of them here."
-    return Drawn(words=words, grids=[("rows: images; columns: channels; equal numbers are normalised together", rows)])
+    return Drawn(words=words, grids=[("rows: images; columns: channels", rows)])
 
 
 @kind("weights")

@@ -111,10 +111,8 @@ def normalised(settings: Settings) -> Drawn:
         line(name, (edges[1:] + edges[:-1]) / 2, np.histogram(values.ravel(), edges)[0] / values.size)
         for name, values in (("before", before), ("after", after))
     ]
-    words = (
-        f"Mean and spread: {before.mean():.2f} and {before.std():.2f} before, {after.mean():.2f} and {after.std():.2f} "
-        "after."
-    )
+    told = [f"{values.mean().round(2) + 0:.2f} and {values.std():.2f}" for values in (before, after)]
+    words = f"Mean and spread: {told[0]} before, {told[1]} after."
     return Drawn(words=words, chart=chart("Values of a channel", "value", "share", lines))
 
 

@@ -177,7 +177,7 @@ class LivePicture:
         self.place = f"picture-{number}"
         with ui.element("figure").classes("live").props(f'role="group" aria-label="Picture {number + 1}"'):
             with ui.element("figcaption"):
-                ui.label(picture.caption)
+                heading(2, picture.caption)
             with ui.element("div").classes("settings"):
                 for name, choices in picture.choices.items():
                     self._choice(name, choices)

@@ -36,14 +36,16 @@ class Form:
     """The file of the second network, in the folder of the studio."""
     at: tuple[float, float] | None = None
     """A pixel of the input."""
-    number: str = ""
-    """Of an object."""
+    object: str = ""
+    """The number of one."""
 
     @classmethod
     def of(cls, given: Any) -> "Form":
         """Return the form that a page sends; what is no field or no text is left out."""
         values = given if isinstance(given, Mapping) else {}
         texts = {name: str(values[name])[:MOST_TEXT].strip() for name in TEXTS if isinstance(values.get(name), str)}
+        if texts.get("beside", "") not in BESIDE:
+            del texts["beside"]
         settings = values.get("settings")
         own = settings if isinstance(settings, Mapping) else {}
         return cls(
@@ -62,30 +64,31 @@ class Form:
         at = state.get("at", "").split(",")
         return cls.of({**given, "at": at if len(at) == 2 else None})
 
-    def wish(self, answer: str, display: Display) -> Wish:
-        """Return what is asked of a network, for an answer, empty for its own.
+    def wish(self, display: Display) -> Wish:
+        """Return what is asked of a network.
 
         Raises: UsageError for an unknown method or a setting that is none.
         """
         method = method_named(self.method)
-        if self.number and not self.number.isdecimal():
-            raise UsageError(f"`object` (={self.number}) must be the number of an object.")
-        spot = Spot(self.at, int(self.number) if self.number and self.at is None else None, of_input=True)
+        if self.object and not self.object.isdecimal():
+            raise UsageError(f"`object` (={self.object}) must be the number of an object.")
+        spot = Spot(self.at, int(self.object) if self.object and self.at is None else None, of_input=True)
         own = method.settings
         return Wish(
             methods=[method],
             settings={name: text for name, text in self.settings.items() if name in own},
-            targets=[answer] if answer and not spot else [],
+            targets=[self.answer] if self.answer and not spot else [],
             against=self.rather or None if not spot else None,
             layer=self.layer or None if method.layered else None,
             spot=spot,
             batch=BATCH,
             seed=SEED,
             display=display,
+            most=1,
         )
 
 
-TEXTS = ("method", "answer", "rather", "layer", "beside", "other", "second", "number")
+TEXTS = ("method", "answer", "rather", "layer", "beside", "other", "second", "object")
 
 
 def _pixel(given: Any) -> tuple[float, float] | None:
@@ -113,7 +116,7 @@ def _control(name: str, default: Any, bounds: range | Sequence[str] | None, side
     usual = min(most, side if default is None else max(4 * default, 10 if whole else 0.1))
     return {
         "name": name,
-        "kind": "number",
+        "kind": "slider",
         "value": "" if default is None else default,
         "least": least,
         "most": most,

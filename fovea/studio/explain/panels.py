@@ -20,35 +20,28 @@ class Shown(NamedTuple):
     bundle: Bundle
     sample: Stored
     """(H, W, C) uint8"""
-    answer: str
-    """Empty for the network's own."""
+    form: Form
+    """What is asked of it."""
     badges: Badges = {}
     """What `fovea trust` has found of the methods on it."""
 
 
-def own_answer(bundle: Bundle, sample: Stored, place: int = 0) -> str:
-    """Return the name of what a network says of one stored sample, or its next likeliest; empty where it has no names.
-
-    `place` 0 is the likeliest.
-    """
-    if not bundle.classes:
-        return ""
-    target, outputs = bundle.target, bundle.outputs(sample[None])
-    if place == 0:
-        return target.answer_text(target.asked(outputs)[0]) if target.asked(outputs) else ""
-    ranked = target.prediction(target.decode(outputs)[0]).scores
-    return ranked[place][0] if place < len(ranked) else ""
+def next_answer(bundle: Bundle, sample: Stored) -> str:
+    """Return the name of the second likeliest answer to one stored sample; empty where there is none."""
+    target = bundle.target
+    ranked = target.prediction(target.decode(bundle.outputs(sample[None]))[0]).scores
+    return ranked[1][0] if len(ranked) > 1 else ""
 
 
-def panel(shown: Shown, form: Form, work: Watched) -> dict[str, Any]:
+def panel(shown: Shown, work: Watched) -> dict[str, Any]:
     """Return the picture as a page shows it.
 
     Raises:
         UsageError: what cannot be asked of this network.
         Stopped: it is not wanted any more.
     """
-    answer = shown.answer or ("" if form.at or form.number else own_answer(shown.bundle, shown.sample))
-    return _drawn(explain_sample(shown.bundle, shown.sample, form.wish(answer, work)._replace(badges=shown.badges)))
+    wish = shown.form.wish(work)._replace(badges=shown.badges)
+    return _drawn(explain_sample(shown.bundle, shown.sample, wish))
 
 
 def _drawn(explanation: Explanation) -> dict[str, Any]:

@@ -2,26 +2,29 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nicegui import events, ui
 
 from fovea.errors import FoveaError, UsageError
 from fovea.explanation.trust.badge import Badges, find_badges
+from fovea.inputs import kind_of
 from fovea.inputs.interface import Stored
-from fovea.jobs.trust_sample import trust_sample
 from fovea.model.bundle import Bundle, load
 from fovea.retrieval import SUFFIX
 from fovea.studio.elements import button
-from fovea.studio.explain.believed import believed
 from fovea.studio.explain.form import BESIDE, Form, listed
-from fovea.studio.explain.neighbours import Neighbours
-from fovea.studio.explain.panels import Shown, own_answer, panel
+from fovea.studio.explain.panels import Shown, next_answer, panel
 from fovea.studio.image import ImageColumn
 from fovea.studio.opened import Opened
 from fovea.studio.works import Watched, Works
+from fovea.tasks.prediction import Prediction
+
+if TYPE_CHECKING:
+    from fovea.studio.explain.neighbours import Neighbours
 
 MOST_FILES = 100
 """Of networks and indices that are offered."""
@@ -50,7 +53,8 @@ class ExplainRoom:
     async def build(self) -> None:
         """Lay the page out, and explain a first image."""
         if self.opened.bundle is None:
-            ui.label("No network is open: start the studio with a model file, as `fovea studio model.safetensors`.")
+            if self.opened.exported is None:  # of such a network the frame says it
+                ui.label("No network is open: start the studio with a model file, as `fovea studio model.safetensors`.")
             return
         self.bundle = self.opened.own_bundle()
         self.column = ImageColumn(self.bundle, self.opened, self._look)
@@ -66,11 +70,16 @@ class ExplainRoom:
         for name, handler in {"explain": self._asked, "stopped": self._stopped, "nearest": self._nearest}.items():
             ui.on(name, handler)
         self.client = ui.context.client
-        self.client.on_disconnect(self.works.stop)
-        self.client.on_delete(self.works.stop)
+        self.client.on_disconnect(self._leave)
+        self.client.on_delete(self._leave)
         await self.client.connected()
         self._script("begin", self._offered(), self._fields())
         await self.column.begin(self.state)
+
+    def _leave(self) -> None:
+        """End what runs, and let go what can be loaded again."""
+        self.works.stop()
+        self.second = self.neighbours = None
 
     def _checks(self) -> None:
         ui.html("<h2>Is it to be believed?</h2>", sanitize=False)
@@ -109,10 +118,16 @@ class ExplainRoom:
     async def _look(self, sample: Stored) -> None:
         """Take another image, and explain it."""
         self.sample = sample
-        said = self.bundle.target
-        self.column.show(sample, said.prediction(said.decode(self.bundle.outputs(sample[None]))[0]))
+        said = await self._done(lambda _: self._said(sample))  # among the works: no two run the network at a time
+        if said is None:
+            return
+        self.column.show(kind_of(self.bundle.preprocess).drawn(sample), said)
         self._script("fresh")
         await self._explain()
+
+    def _said(self, sample: Stored) -> Prediction:
+        target = self.bundle.target
+        return target.prediction(target.decode(self.bundle.outputs(sample[None]))[0])
 
     async def _asked(self, event: events.GenericEventArguments) -> None:
         self.form = Form.of(event.args)
@@ -144,13 +159,16 @@ class ExplainRoom:
         form, sample = self.form, self._shown
         if form.beside == "network" and not form.second:
             raise UsageError("Choose the second network: model files of the folder that the studio was started in.")
-        shown = [Shown(self.bundle, sample, form.answer, self._badges)]
+        shown = [Shown(self.bundle, sample, form, self._badges)]
         if form.beside == "answer":
-            shown.append(shown[0]._replace(answer=form.other or own_answer(self.bundle, sample, place=1)))
+            other = form.other or next_answer(self.bundle, sample)
+            shown.append(shown[0]._replace(form=replace(form, answer=other)))
         elif form.beside == "network":
-            other = self._second(form.second)
-            shown.append(Shown(other, other.read(self.column.source), form.other))
-        return [panel(each, form, work) for each in shown]
+            second = self._second(form.second)
+            layer = form.layer if form.layer in dict(second.model.named_modules()) else ""
+            asked = replace(form, answer=form.other, layer=layer)
+            shown.append(Shown(second, second.read(self.column.source), asked))
+        return [panel(each, work) for each in shown]
 
     @cached_property
     def _badges(self) -> Badges:
@@ -174,9 +192,11 @@ class ExplainRoom:
         form, sample = self.form, self.sample
 
         def checked(work: Watched) -> dict[str, Any]:
-            answer = form.answer or own_answer(self.bundle, self._shown)
+            from fovea.jobs.trust_sample import trust_sample  # their imports take a second or two
+            from fovea.studio.explain.believed import believed
+
             told = work.counter("checking")
-            return believed(trust_sample(self.bundle, sample, form.wish(answer, work), progress=told))
+            return believed(trust_sample(self.bundle, sample, form.wish(work), progress=told))
 
         found = await self._done(checked)
         if found is not None:
@@ -186,6 +206,8 @@ class ExplainRoom:
         place = str(event.args)[:1000]
 
         def near(_: Watched) -> dict[str, Any]:
+            from fovea.studio.explain.neighbours import Neighbours
+
             if self.neighbours is None or self.neighbours[0] != place:
                 self.neighbours = (place, Neighbours(self.opened, place))
             return self.neighbours[1].nearest(self.column.source)

@@ -17,7 +17,6 @@ from fovea.model.bundle import Bundle, load
 from fovea.storage import check_writable
 from fovea.studio.label.labelling import Labelling
 from fovea.studio.opened import Opened
-from fovea.tasks.mask_objects import BACKGROUND
 
 AS_FOUND, BY_CHANCE = "as they lie there", "by chance"
 """Orders that need no network."""
@@ -41,6 +40,8 @@ class Asked:
     """A model file; the one that is open where it is empty."""
     image: str = ""
     """The name of the image to look at first."""
+    known: str = ""
+    """The names that the network knows, which no address has to hold."""
 
     @classmethod
     def of(cls, state: Mapping[str, str], opened: Opened) -> "Asked":
@@ -49,14 +50,17 @@ class Asked:
         kind = given["kind"] if given["kind"] in KINDS else usual_kind(opened.bundle)
         target = None if opened.bundle is None else opened.bundle.target
         fits = target is not None and isinstance(target, tasks.kind(KINDS[kind].task))
-        known = "\n".join(names_of(opened.bundle, kind)) if fits and opened.bundle else ""
+        known = "\n".join(opened.bundle.classes) if fits and opened.bundle else ""
         usual = {"data": opened.data or "", "kind": kind, "classes": known, "out": f"labels{KINDS[kind].suffix}"}
-        return cls(**{**given, **{name: given[name] or text for name, text in usual.items()}, "kind": kind})
+        completed = {name: given[name] or text for name, text in usual.items()}
+        return cls(**{**given, **completed, "kind": kind, "known": known})
 
     @property
     def address(self) -> str:
         """The address of the room in this state."""
         given = {name: text for name in FIELDS if (text := getattr(self, name))}
+        if self.classes.strip() == self.known:
+            given.pop("classes", None)
         return f"/label?{urlencode(given)}"
 
     @property
@@ -71,17 +75,14 @@ def usual_kind(bundle: Bundle | None) -> str:
     return next((kind for kind, each in KINDS.items() if name in (kind, each.task)), "classes")
 
 
-def names_of(bundle: Bundle, kind: str) -> list[str]:
-    """Return the names that a network knows, without the background where a person covers what is none."""
-    return [name for name in bundle.classes if name != BACKGROUND or kind not in ("brush", "polygons")]
-
-
 def network(asked: Asked, opened: Opened) -> Bundle | None:
     """Return the network that says what is doubtful; None without one.
 
     Raises: UsageError, BundleError for a file that is none.
     """
-    return load(opened.inside(asked.model)) if asked.model else opened.bundle
+    if asked.model:
+        return load(opened.inside(asked.model))
+    return None if opened.bundle is None else opened.own_bundle()
 
 
 def proposes(bundle: Bundle | None, kind: str) -> bool:

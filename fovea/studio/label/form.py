@@ -8,14 +8,15 @@ from nicegui import ui
 
 from fovea.data.annotating.kinds import KINDS
 from fovea.studio.elements import button, select
-from fovea.studio.label.beginning import Asked, names_of
+from fovea.studio.label.beginning import Asked
 from fovea.studio.opened import Opened
+from fovea.tasks.number import Number
 
 KIND_TEXTS = {
     "classes": "one class for each image",
     "labels": "several labels for each image",
     "grade": "a grade for each image",
-    "number": "a number for each image",
+    Number.name: "a number for each image",
     "boxes": "boxes around objects",
     "brush": "pixels, covered by a brush",
     "polygons": "outlines of objects, as polygons",
@@ -35,14 +36,9 @@ class Form:
     def build(self) -> None:
         """Lay the form out."""
         with ui.element("section").classes("begin").props('aria-label="What to label"'):
-            ui.html("<h1>What to label</h1>", sanitize=False)
+            ui.html("<h2>What to label</h2>", sanitize=False)
             self._text("Images: a folder, archive or list in the studio's folder", "data", self.asked.data)
-            shown = [KIND_TEXTS[name] for name in KINDS]
-            select(
-                "Label",
-                [KIND_TEXTS[self.asked.kind], *(t for t in shown if t != KIND_TEXTS[self.asked.kind])],
-                self._kind,
-            )
+            select("Label", list(KIND_TEXTS.values()), self._kind, value=KIND_TEXTS[self.asked.kind])
             self._names = self._text("Names, one on each line", "classes", self.asked.classes, element="textarea")
             self._file = self._text("File that keeps the labels", "out", self.asked.out)
             with ui.element("div"):
@@ -66,8 +62,8 @@ class Form:
     def _kind(self, text: str) -> None:
         """Take another kind of label, with the names and the file that are usual for it."""
         kind = next(name for name, shown in KIND_TEXTS.items() if shown == text)
-        known = names_of(self.opened.bundle, kind) if self.opened.bundle else []
-        names = self.asked.classes or "\n".join(known)
+        known = self.opened.bundle.classes if self.opened.bundle else ()
+        names = self.asked.classes if self.asked.classes.strip() else "\n".join(known)
         file = self.asked.out.rpartition(".")[0] or "labels"
         self.asked = replace(self.asked, kind=kind, classes=names, out=f"{file}{KINDS[kind].suffix}")
         for field, value in ((self._names, self.asked.classes), (self._file, self.asked.out)):

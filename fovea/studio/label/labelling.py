@@ -171,7 +171,12 @@ class Labelling:
         return self._sizes[row]
 
     def _label_of(self, row: int) -> Any:
-        return self.kept.label(self.images[row], self._size_of(row) if self.kind.lies_on_image else (0, 0))
+        if not self.kind.lies_on_image:
+            return self.kept.label(self.images[row])
+        found = self.kept.label(self.images[row], self._size_of(row))
+        if self.name != "points" and not {*self.kept.classes} <= {*self.classes}:  # another page has added one
+            self.classes = class_names([*self.classes, *self.kept.classes], self.name)
+        return found
 
     def _mask_of(self, row: int) -> Mask:
         return mask_of(self._label_of(row) or (), self.classes, self._size_of(row))

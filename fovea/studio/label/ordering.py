@@ -1,7 +1,6 @@
 """The order of doubt as it is computed: told while it goes on, ended when nobody wants it any more."""
 
-import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from nicegui import run
 
@@ -9,6 +8,7 @@ from fovea.display import Display
 from fovea.jobs.label_order import label_order
 from fovea.model.bundle import Bundle
 from fovea.studio.label.labelling import Labelling
+from fovea.studio.opened import shared
 
 
 class Unwanted(Exception):
@@ -33,7 +33,7 @@ class Ordering:
         Raises: what `label_order` raises.
         """
         # a network of its own: another thread asks the page's for proposals, and what is captured must not mix
-        own = replace(bundle, model=copy.deepcopy(bundle.model))
+        own = shared(bundle)
         given = {"by": by, "labelled": labelling.labelled, "display": _Told(self)}
         try:
             found = await run.io_bound(label_order, own, labelling.pool, **given)

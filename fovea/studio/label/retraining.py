@@ -1,19 +1,20 @@
 """Training again from what was labelled, in a process of its own that goes on when the page is closed."""
 
-import subprocess
-import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from fovea.data.annotating.kinds import kind_named
 from fovea.errors import UsageError
+from fovea.runs.folder import Run
+from fovea.runs.launching import Launcher, said
 from fovea.studio.label.labelling import Labelling
 
 BUDGETS = ("30s", "1m", "2m", "5m", "15m", "1h")
+USUAL = "2m"
 FEWEST = 4
 """Labels: with fewer nothing can be set aside to validate on."""
-LONGEST = 2_000
+LONGEST = 500
 """Characters of what a training said that are shown."""
 
 
@@ -21,10 +22,8 @@ LONGEST = 2_000
 class Retraining:
     """A training that was started."""
 
-    run: Path
-    """Its folder."""
-    process: "subprocess.Popen[bytes]"
-    log: Path
+    run: Run
+    launcher: Launcher
     began: float = field(default_factory=time.monotonic)
 
     @property
@@ -33,72 +32,46 @@ class Retraining:
         return time.monotonic() - self.began
 
     @property
-    def model(self) -> Path:
-        """The file of the network that comes of it."""
-        return self.run / "model.safetensors"
-
-    @property
     def ended(self) -> bool:
         """Whether it has come to an end, whichever."""
-        return self.process.poll() is not None
+        return not self.launcher.is_alive(self.run)
 
     @property
-    def failed(self) -> bool:
-        """Whether it has ended without a network."""
-        return self.ended and (self.process.returncode != 0 or not self.model.is_file())
-
-    def said(self) -> str:
-        """Return the last that it said."""
-        try:
-            return self.log.read_text(errors="replace")[-LONGEST:].strip()
-        except OSError:
+    def fault(self) -> str:
+        """Why there is no network of it; empty where there is one."""
+        if self.launcher.code(self.run) == 0 and self.run.model.is_file():
             return ""
+        return said(self.run)[-LONGEST:].strip() or "it was ended."
 
 
 STARTED: dict[Path, Retraining] = {}
 """The last training from each file of labels: a page that is opened again finds it."""
 
 
-def retrained(labelling: Labelling, *, budget: str, start: Path | None, folder: Path) -> Retraining:
+def retrained(labelling: Labelling, launcher: Launcher, *, budget: str, start: Path | None) -> Retraining:
     """Start a training from the labels, within `budget`, from the weights of `start` where there is one.
 
-    Raises: UsageError for a budget that is none of BUDGETS, and for too few labels.
+    Raises:
+        UsageError: a budget that is none of BUDGETS, too few labels, or too many trainings at once.
+        StorageError: the folder of the run cannot be made.
     """
     if budget not in BUDGETS:
         raise UsageError(f"The budget must be one of {', '.join(BUDGETS)}.")
     if labelling.done < FEWEST:
         raise UsageError(f"Label at least {FEWEST} images first; {labelling.done} have a label.")
-    run = _free(folder / "runs", f"labelled-{labelling.kept.file.stem}")
-    run.parent.mkdir(exist_ok=True)
-    log = run.with_suffix(".log")
-    with log.open("wb") as stream:
-        process = subprocess.Popen(
-            training_command(labelling, budget=budget, start=start, run=run),
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=stream,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C ends the studio, not the training
-        )
-    STARTED[labelling.kept.file] = Retraining(run=run, process=process, log=log)
-    return STARTED[labelling.kept.file]
+    file = labelling.kept.file
+    options = training_options(labelling, budget=budget, start=start)
+    run = launcher.start(str(file), options, name=f"labelled-{file.stem}")
+    STARTED[file] = Retraining(run=run, launcher=launcher)
+    return STARTED[file]
 
 
-def training_command(labelling: Labelling, *, budget: str, start: Path | None, run: Path) -> list[str]:
-    """Return the command that trains from the labels."""
-    command = [sys.executable, "-m", "fovea", "train", str(labelling.kept.file)]
-    command += ["--task", kind_named(labelling.name).task, "--budget", budget, "--out", str(run)]
+def training_options(labelling: Labelling, *, budget: str, start: Path | None) -> list[str]:
+    """Return the options of `fovea train` for the labels."""
+    options = ["--task", kind_named(labelling.name).task, "--budget", budget]
     if labelling.name == "grade":
-        command += ["--order", ",".join(labelling.classes)]
+        options += ["--order", ",".join(labelling.classes)]
     if start is not None:
-        command += ["--from", str(start)]
+        options += ["--from", str(start.resolve())]
     # rows that wait for a label are left out, however many they are
-    return [*command, "--allow-bad"] if labelling.kept.without_label else command
-
-
-def _free(folder: Path, name: str) -> Path:
-    """Return the path of a run that is not there."""
-    number = 1
-    while (path := folder / f"{name}-{number}").exists() or path.with_suffix(".log").exists():
-        number += 1
-    return path
+    return [*options, "--allow-bad"] if labelling.kept.without_label else options

@@ -4,13 +4,14 @@ import asyncio
 import json
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlencode
 
 from nicegui import background_tasks, events, run, ui
 
 from fovea.data.annotating.covered import label_of, mask_of
 from fovea.data.annotating.proposals import proposed
 from fovea.errors import FoveaError, UsageError, shortened
-from fovea.jobs.predict import predict
+from fovea.jobs.predict import FilePrediction, predict
 from fovea.model.bundle import Bundle
 from fovea.preprocess import VOID
 from fovea.studio.elements import button, select
@@ -22,6 +23,7 @@ from fovea.studio.label.ordering import Ordering
 from fovea.studio.label.page import KEYS, STAGE, setting
 from fovea.studio.label.shown import mask_url, picture_of
 from fovea.studio.opened import Opened
+from fovea.studio.train.room import launcher_of
 
 TOLD = 120
 """Characters of what the network says."""
@@ -96,7 +98,7 @@ class LabelRoom:
                 with ui.element("div").classes("choices"):
                     orders = beginning.orders(self.bundle)
                     first = self.asked.by if self.asked.by in orders else orders[0]
-                    select("Order", [first, *(each for each in orders if each != first)], self._order)
+                    select("Order", orders, self._order, value=first)
                     self.order_told = ui.label().classes("soft").props('aria-live="polite"')
                 self._training()
         ui.on("label", self._event)
@@ -117,9 +119,11 @@ class LabelRoom:
     def _training(self) -> None:
         with ui.element("div").classes("choices").props('role="group" aria-label="Train again"'):
             ui.html("<h2>Train again from these labels</h2>", sanitize=False)
-            self.budget = "2m"
-            select("Within", ["2m", *(each for each in retraining.BUDGETS if each != "2m")], self._choose_budget)
+            self.budget = retraining.USUAL
+            select("Within", retraining.BUDGETS, self._choose_budget, value=self.budget)
             button("Train", self._train).props('id="label-train"')
+            self.watch = ui.link("Watch it learn", "/train")
+            self.watch.set_visibility(False)
             self.training_told = ui.label().classes("soft said").props('aria-live="polite" id="label-training"')
         if self.labelling.kept.file in retraining.STARTED:
             background_tasks.create(self._follow(retraining.STARTED[self.labelling.kept.file]))
@@ -135,7 +139,10 @@ class LabelRoom:
             picture = await run.io_bound(picture_of, found.file)
             if row != found.row or self._gone:  # gone on in the meantime
                 return
+            known = found.classes
             item = self._item() | {"picture": picture, "size": found.size}
+            if known != found.classes:
+                self._tell_classes()
         except FoveaError as error:
             item = {"image": row, "picture": "", "size": [1, 1], "label": None, **self._counts(), "error": str(error)}
         ui.run_javascript(f"label.show({json.dumps(item)})")
@@ -166,7 +173,10 @@ class LabelRoom:
         if bundle is None or not self.proposes or found.label is not None:
             return
         file = found.file
-        said = await run.io_bound(lambda: next(iter(predict(bundle, [file], batch=1))))
+        try:
+            said = await run.io_bound(lambda: next(iter(predict(bundle, [file], batch=1))))
+        except FoveaError as error:
+            said = FilePrediction(image=file.name, error=str(error))
         if row != found.row or said is None or self._gone:
             return
         shown, text = None, said.error
@@ -197,6 +207,9 @@ class LabelRoom:
         else:
             ui.run_javascript(f"label.kept({json.dumps(self._counts())})")
 
+    def _tell_classes(self) -> None:
+        ui.run_javascript(f"label.classes({json.dumps(setting(self.labelling, self.asked, self.proposes))})")
+
     def _late(self, what: str, args: Mapping[str, Any], row: int) -> bool:
         """Keep what was said of an image that the page has left since; return False, as nothing is shown anew."""
         if what == "give":
@@ -222,7 +235,7 @@ class LabelRoom:
                 found.give(self.proposal)
             case "class":
                 found.add_class(str(args.get("name"))[:1000])
-                ui.run_javascript(f"label.classes({json.dumps(setting(found, self.asked, self.proposes))})")
+                self._tell_classes()
             case "undo":
                 found.undo()
                 return True
@@ -264,9 +277,9 @@ class LabelRoom:
             return
         if names is None or self._gone:
             return
-        self.order_told.set_text(f"by {by}: {len(names):,} images without a label, the most doubtful first")
         with self.main:
             await self._put_first(names)
+        self.order_told.set_text(f"by {by}: {len(names):,} images without a label, the most doubtful first")
 
     async def _put_first(self, names: list[str]) -> None:
         """Put images first; the one that is looked at stays where its user has begun."""
@@ -280,11 +293,10 @@ class LabelRoom:
             await self._show()
 
     async def _train(self) -> None:
-        start = self.opened.inside(self.asked.model) if self.asked.model else self.opened.model
         try:
-            begun = retraining.retrained(
-                self.labelling, budget=self.budget, start=start, folder=self.opened.folder.resolve()
-            )
+            start = self.opened.inside(self.asked.model) if self.asked.model else self.opened.model
+            launcher = launcher_of(self.opened.folder)
+            begun = retraining.retrained(self.labelling, launcher, budget=self.budget, start=start)
         except FoveaError as error:
             self.training_told.set_text(str(error))
             return
@@ -292,16 +304,19 @@ class LabelRoom:
 
     async def _follow(self, begun: retraining.Retraining) -> None:
         """Tell of a training until it ends; then its network is the one that is asked."""
+        name = begun.run.folder.name
+        self.watch._props["href"] = f"/train?{urlencode({'run': f'runs/{name}'})}"
+        self.watch.set_visibility(True)
         while not begun.ended and not self._gone:
-            self.training_told.set_text(f"{begun.run.name} trains since {begun.seconds:.0f} s; this page may be closed")
+            self.training_told.set_text(f"{name} trains since {begun.seconds:.0f} s; this page may be closed")
             await asyncio.sleep(POLL_S)
         if self._gone:
             return
-        if begun.failed:
-            self.training_told.set_text(f"The training has failed: {begun.said()[-500:]}")
-            return
-        model = begun.model.relative_to(self.opened.folder.resolve()).as_posix()
         retraining.STARTED.pop(self.labelling.kept.file, None)
+        if begun.fault:
+            self.training_told.set_text(f"The training {name} has failed: {begun.fault}")
+            return
+        model = begun.run.model.relative_to(self.opened.folder).as_posix()
         with self.main:
             ui.navigate.to(beginning.with_model(self.asked, model).address)
 

@@ -31,7 +31,7 @@ def picture_of(file: Path) -> str:
 
 
 def mask_url(mask: NDArray[np.uint8]) -> str:
-    """Return a mask (h, w) uint8 as the address of a grey picture whose levels are its values."""
+    """Return a mask (H, W) uint8 as the address of a grey picture whose levels are its values."""
     with io.BytesIO() as stream:
         Image.fromarray(mask).save(stream, "PNG")
         return png_url(stream.getvalue())

@@ -46,7 +46,8 @@ class LookRoom:
     async def build(self) -> None:
         """Lay the page out, and look at a first image."""
         if self.opened.bundle is None:
-            ui.label("No network is open: start the studio with a model file, as `fovea studio model.safetensors`.")
+            if self.opened.exported is None:  # of such a network the frame says it
+                ui.label("No network is open: start the studio with a model file, as `fovea studio model.safetensors`.")
             return
         self.bundle = self.opened.own_bundle()
         self.column = ImageColumn(self.bundle, self.opened, self._show)

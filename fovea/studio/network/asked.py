@@ -1,5 +1,6 @@
 """What a page asks to see: a network by its name, in letters, in a file of the folder, or the one that is open."""
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
@@ -166,12 +167,13 @@ def commands_of(asked: Asked, shape: tuple[int, ...]) -> list[str]:
     return [built, command("fovea", "train", "DATA", "--model", _name(asked), *sets)]
 
 
-def train_address(asked: Asked) -> str:
+def train_address(asked: Asked, shape: tuple[int, ...]) -> str:
     """Return the address at which the room "Train" trains the network; empty for files."""
     if not asked.text or asked.text.endswith(SUFFIX):
         return ""
-    sets = {SET + key: value for key, value in _named(asked).items() if key != "classes"}
-    return "/train?" + urlencode({"model": _name(asked), **sets})
+    more = shlex.join(f"{key}={value}" for key, value in _named(asked).items() if key != "classes")
+    size = {"size": str(shape[-1])} if len(shape) == 3 and shape[-1] == shape[-2] else {}
+    return "/train?" + urlencode({"model": _name(asked), **size, **({"more": more} if more else {})})
 
 
 def _name(asked: Asked) -> str:

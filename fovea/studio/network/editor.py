@@ -1,6 +1,6 @@
 """The letters of a pattern as blocks: the one that is chosen is changed, moved, doubled, left out, or followed."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from nicegui import ui
@@ -30,14 +30,14 @@ BLOCKS = {
 }
 """What can be inserted."""
 NUMBERED = {"C": "channels", "F": "units", "D": "percent"}
-USUAL = {"kernel": "3", "stride": "1", "padding": "keeps the size"}
+USUAL = {"kernel": "3", "stride": "1", "padding": "same"}
 USUAL_POOLING = {"kernel": "2", "stride": "the kernel", "padding": "0"}
 
 
 class Editor:
     """The blocks of one pattern; `edited` gets the new letters."""
 
-    def __init__(self, edited: Callable[[str], Any], told: Callable[[str], Any]) -> None:
+    def __init__(self, edited: Callable[[str], Awaitable[None]], told: Callable[[str], Any]) -> None:
         self.edited, self.told = edited, told
         self.text, self.place = "", 0
         self.block = next(iter(BLOCKS))
@@ -103,7 +103,7 @@ class Editor:
                 f'type="number" min="0" aria-label="{label}" placeholder="{usual}"{shown}'
             ).on("input", lambda event: self._set(name, str(event.args)), js_handler="(e) => emit(e.target.value)")
 
-    def _set(self, name: str, text: str) -> None:
+    async def _set(self, name: str, text: str) -> None:
         if text and not (text.isdecimal() and len(text) < 6):
             self.told(f"`{text[:20]}` must be a whole number.")
             return
@@ -118,14 +118,14 @@ class Editor:
         with chip:
             ui.label(word.text)
         chip.props(f'aria-label="{word.text}: {LETTERS[word.letter]}"')
-        self.edited(self.text)
+        await self.edited(self.text)
 
     def _inserted(self) -> str:
         text = inserted(self.text, self.place, self.block)
         self.place += 1
         return text
 
-    def _change(self, change: Callable[[], str], title: str) -> None:
+    async def _change(self, change: Callable[[], str], title: str) -> None:
         try:
             text = change()
         except UsageError as error:
@@ -137,7 +137,7 @@ class Editor:
             self.told("A network keeps at least one layer.")
             return
         self.show(text)
-        self.edited(text)
+        await self.edited(text)
 
 
 def _numbers_of(word: Word) -> list[tuple[str, str, str]]:

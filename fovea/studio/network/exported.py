@@ -55,7 +55,7 @@ class ExportedPage:
                 zoom()
                 graphs("An operation: choose a box or a row")
             with ui.element("section").props('aria-label="Operations"').classes("costs"):
-                ui.html('<div id="network-costs"></div>', sanitize=False)
+                ui.html('<div id="network-costs"><p class="soft" role="status">Measuring ...</p></div>', sanitize=False)
         ui.on("network-node", self._chosen)
         await ui.context.client.connected()
         ui.run_javascript(f"network.value({self.field.id}, {json.dumps(self.text)})")

@@ -50,10 +50,11 @@ class NetworkRoom:
         self.depth = int(depth) if depth in map(str, DEPTHS.values()) else 0
         self.asking = 0
         self.shape: tuple[int, ...] = ()
-        self.kept: Measurement | None = None
+        self.kept: tuple[Asked, Measurement] | None = None
 
     async def build(self) -> None:
         """Lay the page out, and show what its state asks for."""
+        self.client = ui.context.client  # the fields whose events are handled come and go
         ui.add_head_html('<link rel="stylesheet" href="/static/network.css"><script src="/static/network.js"></script>')
         file = asked_file(self.opened, self.state)
         if file is not None:
@@ -65,9 +66,11 @@ class NetworkRoom:
             with ui.element("section").props('aria-label="Graph"').classes("seen"):
                 self._graphs()
             with ui.element("section").props('aria-label="Costs"').classes("costs"):
-                ui.html('<div id="network-costs"></div>', sanitize=False)
-        await ui.context.client.connected()
+                ui.html('<div id="network-costs"><p class="soft" role="status">Measuring ...</p></div>', sanitize=False)
+        await self.client.connected()
         self._fields()
+        beside = called(self.other, self.opened) if self.other else ""
+        self.client.run_javascript(f"network.value({self.second.id}, {json.dumps(beside)})")
         await self._show(select_path=self.state.get("layer", ""))
 
     def _question(self) -> None:
@@ -116,7 +119,7 @@ class NetworkRoom:
         if not typed:
             self._fields()
         elif asked.text != before.text:
-            ui.run_javascript(f"network.value({self.name.id}, {json.dumps(asked.text)})")
+            self.client.run_javascript(f"network.value({self.name.id}, {json.dumps(asked.text)})")
         await self._show()
 
     async def _named(self, text: str) -> None:
@@ -138,13 +141,13 @@ class NetworkRoom:
 
     async def _keep(self) -> None:
         self.other = self.asked
-        ui.run_javascript(f"network.value({self.second.id}, {json.dumps(called(self.asked, self.opened))})")
+        self.client.run_javascript(f"network.value({self.second.id}, {json.dumps(called(self.asked, self.opened))})")
         await self._show()
 
     async def _compare(self, text: str) -> None:
         self.other = Asked(text=text.strip()[:2000], shape="x".join(map(str, self.shape))) if text.strip() else None
         if self.other is None:
-            ui.run_javascript(f"network.value({self.second.id}, '')")
+            self.client.run_javascript(f"network.value({self.second.id}, '')")
         await self._show()
 
     async def _spell(self) -> None:
@@ -161,13 +164,14 @@ class NetworkRoom:
         except FoveaError as error:
             self._tell(str(error))
             return
-        ui.download(text.encode(), "network.py", "text/x-python")
+        with self.client:
+            ui.download(text.encode(), "network.py", "text/x-python")
 
     def _fields(self) -> None:
         """Show name, input and arguments of what is asked for."""
         asked = self.asked
         for element, text in ((self.name, asked.text), (self.size, asked.shape)):
-            ui.run_javascript(f"network.value({element.id}, {json.dumps(text)})")
+            self.client.run_javascript(f"network.value({element.id}, {json.dumps(text)})")
         self.arguments.clear()
         try:
             fields = fields_of(asked, self.opened)
@@ -188,7 +192,7 @@ class NetworkRoom:
                 made.props("checked" if field.value.lower() == "true" else "")
             elif field.kind == "number":
                 made.props(f'min="{field.low}" max="{field.high}" step="{field.step}"')
-            ui.run_javascript(f"network.value({made.id}, {json.dumps(field.value)})")
+            self.client.run_javascript(f"network.value({made.id}, {json.dumps(field.value)})")
             read = "String(e.target.checked)" if field.kind == "checkbox" else "e.target.value"
             made.on(
                 "input" if field.kind == "number" else "change",
@@ -202,7 +206,7 @@ class NetworkRoom:
         asking, began = self.asking, time.perf_counter()
         try:
             found = await run.io_bound(measured, self.asked, self.opened)
-            beside = await run.io_bound(measured, self.other, self.opened) if self.other else None
+            beside = await self._beside()
             answer = await run.io_bound(partial(shown, found, depth=self.depth or None))
             if beside is not None:
                 answer |= await run.io_bound(partial(compared, found, beside, depth=self.depth or None))
@@ -214,8 +218,17 @@ class NetworkRoom:
             return
         self.shape = found.input_shape
         self._addresses()
+        self.client.run_javascript(f"network.placeholder({self.size.id}, {json.dumps('x'.join(map(str, self.shape)))})")
         answer |= {"layer": select_path[:400], "ms": round(1000 * (time.perf_counter() - began))}
-        ui.run_javascript(f"network.show({json.dumps(answer)})")
+        self.client.run_javascript(f"network.show({json.dumps(answer)})")
+
+    async def _beside(self) -> Measurement | None:
+        """Return the second network measured, anew where it is another one."""
+        if self.other is None:
+            return None
+        if self.kept is None or self.kept[0] != self.other:
+            self.kept = self.other, await run.io_bound(measured, self.other, self.opened)
+        return self.kept[1]
 
     def _addresses(self) -> None:
         """Keep the state in the address, and say how the command line makes and trains the network."""
@@ -224,8 +237,8 @@ class NetworkRoom:
         if self.depth:
             state["depth"] = str(self.depth)
         address = "/network" + (f"?{urlencode(state)}" if state else "")
-        ui.run_javascript(f"history.replaceState(null, '', {json.dumps(address)})")
-        train = train_address(self.asked)
+        self.client.run_javascript(f"history.replaceState(null, '', {json.dumps(address)})")
+        train = train_address(self.asked, self.shape)
         self.train.set_visibility(bool(train))
         self.train.props["href"] = train or "/train"
         self.train.update()
@@ -235,4 +248,4 @@ class NetworkRoom:
                 ui.label(line)
 
     def _tell(self, text: str) -> None:
-        ui.run_javascript(f"network.error({json.dumps(text)})")
+        self.client.run_javascript(f"network.error({json.dumps(text)})")

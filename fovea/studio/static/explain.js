@@ -58,7 +58,7 @@
   };
   const setting = (control) => {
     const given = page.form.settings[control.name];
-    if (control.kind === "number") return number(control, given);
+    if (control.kind === "slider") return number(control, given);
     if (control.kind === "word") {
       const select = options(make("select", { class: "plain" }), control.words.map((word) => [word, word]), given ?? control.value);
       select.addEventListener("change", () => settle(control.name, select.value));
@@ -158,7 +158,7 @@
         choice("method", "Method", offered.methods.map((each) => [each.name, each.title]), () => { page.form.settings = {}; fit(); }),
         ...(offered.classes.length ? [text("answer", "Answer", "explain-classes"), text("rather", "Rather than", "explain-classes")] : []),
         text("layer", "Layer", "explain-layers"),
-        ...(offered.placed ? [text("number", "Object", undefined)] : []),
+        ...(offered.placed ? [text("object", "Object", undefined)] : []),
         choice("beside", "Beside it", Object.entries(offered.beside), fit),
         text("other", "Its answer", "explain-classes"),
         choice("second", "Second network", networks),

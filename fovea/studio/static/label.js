@@ -76,7 +76,21 @@
       button.addEventListener("click", () => { choose(index); if (onImage()) focusStage(); });
       return button;
     });
-    by("label-classes").replaceChildren(...made, ...(kind === "number" ? [number()] : kind === "points" ? [] : [adding()]));
+    by("label-classes").replaceChildren(...(classes.length > keys.length ? [finding(made)] : []), ...made, ...(kind === "number" ? [number()] : kind === "points" ? [] : [adding()]));
+  };
+  // of many classes only those are shown whose name holds what is typed; Enter takes the first
+  const finding = (made) => {
+    const field = element("input", "", { class: "plain", type: "search", "aria-label": "Find a class", placeholder: "find a class" });
+    const names = room.set.classes.map((name) => name.toLowerCase());
+    field.addEventListener("input", () => made.forEach((button, index) => { button.hidden = !names[index].includes(field.value.toLowerCase()); }));
+    field.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter") return;
+      event.preventDefault();
+      event.stopPropagation();
+      made.find((button) => !button.hidden)?.click();
+      field.select();
+    });
+    return field;
   };
   const number = () => {
     const field = element("input", "", { id: "label-number", class: "plain", inputmode: "decimal", "aria-label": "Number" });
@@ -104,7 +118,7 @@
   // ---- what is pressed
   const press = (what) => {
     if (what === "enter") return enter();
-    if (what === "clear") { room.value = null; send("give", { label: null }); if (onImage()) tool().show({ ...room.item, label: null, mask: null }); mark(); return; }
+    if (what === "clear") { room.value = null; room.told = true; send("give", { label: null }); if (onImage()) tool().show({ ...room.item, label: null, mask: null }); mark(); return; }
     send(what);
   };
   const enter = () => {
@@ -162,7 +176,7 @@
       by("label-stage").classList.toggle("on-image", onImage());
       if (onImage()) tool().begin(set);
     },
-    classes(set) { room.set = set; buttons(); mark(); },
+    classes(set) { room.set = set; buttons(); if (onImage()) tool().know(set); mark(); },
     show(item) {
       clearTimeout(room.timer);
       room.timer = null;

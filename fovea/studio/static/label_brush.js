@@ -81,8 +81,9 @@
 
   window.labelBrush = {
     brush,
+    know(set) { colours = set.colours.map((text) => text.match(/\d+/g).map(Number)); },
     begin(set) {
-      colours = set.colours.map((text) => text.match(/\d+/g).map(Number));
+      window.labelBrush.know(set);
       const tools = by("label-tools");
       const label = document.createElement("label");
       label.textContent = "Size of the brush ";

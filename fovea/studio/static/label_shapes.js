@@ -252,8 +252,9 @@
   window.labelShapes = {
     it, key, value,
     points: () => it.own,
+    know(set) { Object.assign(it, { kind: set.kind, classes: set.classes, colours: set.colours }); },
     begin(set) {
-      Object.assign(it, { kind: set.kind, classes: set.classes, colours: set.colours });
+      window.labelShapes.know(set);
       const tools = { boxes: "New box (Insert)", polygons: "New polygon (Insert)", points: "Point in the middle (Insert)" };
       const button = document.createElement("button");
       Object.assign(button, { type: "button", className: "plain", textContent: tools[set.kind] });
@@ -267,8 +268,7 @@
       new ResizeObserver(() => { if (!it.drag) draw(svg().contains(document.activeElement)); }).observe(by("label-stage"));
     },
     show(item) {
-      const { classes, colours } = window.label.room.set;
-      Object.assign(it, { classes, colours, size: item.size, own: item.label || [], proposed: [], open: null, chosen: -1, corner: -1, drag: null });
+      Object.assign(it, { size: item.size, own: item.label || [], proposed: [], open: null, chosen: -1, corner: -1, drag: null });
       svg().setAttribute("viewBox", `0 0 ${item.size[1]} ${item.size[0]}`);
       if (isPoints()) window.label.room.current = Math.max(0, points().findIndex((point) => !point[2]));
       draw();
@@ -284,7 +284,6 @@
       draw();
     },
     choose(index) {
-      ({ classes: it.classes, colours: it.colours } = window.label.room.set);
       if (isPoints()) { it.chosen = index; draw(); return; }
       const shape = it.own[it.chosen];
       if (!shape || shape.label === it.classes[index] || !svg().contains(document.activeElement)) return;

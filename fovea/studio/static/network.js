@@ -49,7 +49,8 @@
     const holder = element("figure");
     const scroll = element("div", undefined, { class: "scroll" });
     scroll.append(svg);
-    holder.append(element("figcaption", network.input ? `${network.name}, on ${network.input}` : network.name), scroll);
+    const name = network.name.length > 90 ? `${network.name.slice(0, 90)}...` : network.name;
+    holder.append(element("figcaption", network.input ? `${name}, on ${network.input}` : name, { title: network.name }), scroll);
     return holder;
   };
 
@@ -103,7 +104,7 @@
 
   const comparison = (answer) => {
     if (!answer.beside) return [];
-    const heads = ["", answer.name, answer.beside.name, "second / first"];
+    const heads = ["", "first", "second", "second / first"];
     const parts = [element("h2", "Beside each other"), table("Both networks", heads, answer.comparison.map((cells) => ({ cells })))];
     parts.push(element("h2", answer.differences.length ? "Layers that differ" : "All layers are the same"));
     if (answer.differences.length)
@@ -115,6 +116,7 @@
     show(answer) {
       state.answer = answer;
       by("network-error").textContent = "";
+      if (Boolean(answer.beside) !== Boolean(state.beside)) state.fit = state.beside = Boolean(answer.beside);
       by("network-graphs").replaceChildren(...[answer, answer.beside].filter(Boolean).map(figure));
       const tiles = element("div", undefined, { class: "tiles" });
       for (const [name, value] of answer.tiles) {
@@ -161,6 +163,7 @@
       const input = by(`c${id}`);
       if (input && document.activeElement !== input) input.value = text;
     },
+    placeholder(id, text) { by(`c${id}`).placeholder = text; },
     error(text) { by("network-error").textContent = text; },
   };
 })();

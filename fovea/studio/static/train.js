@@ -113,7 +113,7 @@
         image.src = mistake.picture.url;
         image.width = mistake.picture.width; image.height = mistake.picture.height;
       }
-      const sure = mistake.probability === null ? "" : ` ${(100 * mistake.probability).toFixed(0)} %`;
+      const sure = mistake.probability === null ? "" : ` (${(100 * mistake.probability).toFixed(0)} %)`;
       made("figcaption", `${mistake.truth}, taken for ${mistake.answer}${sure}`, figure);
       return figure;
     }));
@@ -140,6 +140,7 @@
   };
 
   window.train = {
+    views: 0, // shown so far
     begin(found) {
       Object.entries(found.offered).forEach(([name, texts]) => {
         at(name).replaceChildren(...texts.map((text) => { const option = made("option"); option.value = text; return option; }));
@@ -227,7 +228,7 @@
       at("open").disabled = !found.model;
       [...at("values").elements].forEach((field) => { field.disabled = !works; });
       if (at("log").textContent !== found.log) at("log").textContent = found.log;
-      if (found.view) { room.views = (room.views ?? 0) + 1; seen(found.view); }
+      if (found.view) { window.train.views += 1; seen(found.view); }
       if (found.view || found.curves) {
         const charts = [...(room.losses && room.losses.lines.length ? [room.losses] : []), ...(found.curves ?? [])];
         at("curves").replaceChildren(...charts.map(chart));

@@ -111,8 +111,8 @@ def _model(text: str, opened: Opened) -> str:
 def _name(text: str, data: str, model: str) -> str:
     if text and not NAME.fullmatch(text):
         raise UsageError(f"`name` (={text[:40]}) must be letters, digits, dots, dashes and underscores.")
-    pieces = (Path(data).stem, (model or "net").rpartition("/")[2].replace(":", "-"))
-    found = re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join(pieces)).strip("-.")[:64]
+    pieces = (Path(data).stem, model.rpartition("/")[2].replace(":", "-"))
+    found = re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join(filter(None, pieces))).strip("-.")[:64]
     return text or found or "run"
 
 

@@ -112,6 +112,18 @@ def test_what_other_programs_wrote_stays(file, photos):
     assert written["categories"] == [document["categories"][0], {"id": 4, "name": "<b>wall</b>"}]
 
 
+def test_what_is_said_of_the_background_stays_and_is_no_object(file, photos):
+    entry = {"id": 1, "image_id": 1, "category_id": 1, "segmentation": [[0, 0, 5, 0, 5, 5]], "bbox": [0, 0, 5, 5]}
+    image = {"id": 1, "file_name": "photos/a.png", "width": 30, "height": 20}
+    file.write_text(
+        json.dumps({"images": [image], "annotations": [entry], "categories": [{"id": 1, "name": "background"}]})
+    )
+    kept = CocoLabels(file, "polygons")
+    assert kept.label(photos[0], SIZE) == []
+    kept.put(photos[0], SIZE, POLYGONS, CLASSES)
+    assert json.loads(file.read_text())["annotations"][0] == entry
+
+
 def test_two_pages_do_not_undo_each_others_labels(file, photos):
     one, other = CocoLabels(file, "boxes"), CocoLabels(file, "boxes")
     one.put(photos[0], SIZE, BOXES, CLASSES)

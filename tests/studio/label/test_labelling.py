@@ -144,3 +144,18 @@ def test_an_image_that_cannot_be_read_is_told(folder):
     (folder / "0.png").write_bytes(b"no image")
     with pytest.raises(ImageError):
         labelling(folder, "boxes").give([])
+
+
+def test_a_class_that_another_page_has_added_is_known_here(folder):
+    one, other = labelling(folder, "brush", ("cell",)), labelling(folder, "brush", ("cell",))
+    one.add_class("wall")
+    one.paint([4, 3], radius=2, label="wall")
+    assert other.label[0]["label"] == "wall" and other.classes == ("cell", "wall")
+    other.paint([4, 3], radius=1, label="cell")
+    assert {*np.unique(one.mask).tolist()} == {0, 1, 255}
+
+
+def test_the_background_is_what_nobody_covers(folder):
+    found = labelling(folder, "polygons", ("cell",))
+    found.add_class("background")
+    assert found.classes == ("cell",)

@@ -1,0 +1,30 @@
+"""Commands as a page shows them, run in this process."""
+
+import contextlib
+import io
+import shlex
+from functools import cache
+from pathlib import Path
+
+from typer.testing import CliRunner
+
+from fovea.cli import application
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@cache
+def output_of(command: str, folder: Path) -> str:
+    """Return what a command prints; pictures go into `folder`."""
+    program, *words = shlex.split(command)
+    words = [str(folder / word) if word.endswith(".png") else word for word in words]
+    with contextlib.chdir(ROOT):
+        if program == "fovea":
+            done = CliRunner().invoke(application(), words, catch_exceptions=False)
+            assert done.exit_code == 0, done.output
+            return done.output
+        option, code = words
+        assert (program, option) == ("python", "-c")
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            exec(code, {})
+        return printed.getvalue()
