@@ -1,5 +1,6 @@
 """`fovea build`."""
 
+from collections.abc import Mapping
 from inspect import signature
 from typing import Annotated
 
@@ -41,14 +42,15 @@ def build(
     from fovea.jobs.build import build_file
 
     counts = {"classes": classes, "c_in": c_in, "widths": widths}
-    arguments = {key: value for key, value in counts.items() if value is not None}
+    arguments: dict[str, object] = {key: value for key, value in counts.items() if value is not None}
     if out.endswith(".py"):
         if any((weights, classes_from, resize, mean, std, licence, coded, as_json)):
             raise UsageError(
                 f"`--out {out}` holds no weights, classes or preprocessing; leave out what is about these."
             )
         arguments |= assigned(assignments or (), taken={*arguments, *signature(build).parameters})
-        _write_python(name, out, size, arguments)
+        arguments.pop("c_in", None)
+        _write_python(name, out, (c_in, size), arguments)
         return
     with Display() as display:
         built = build_file(
@@ -69,13 +71,15 @@ def build(
     print_json(built.to_dict()) if as_json else print_lines(built.summary())
 
 
-def _write_python(name: str, out: str, size: int | None, arguments: dict[str, object]) -> None:
+def _write_python(name: str, out: str, counts: tuple[int | None, int | None], arguments: Mapping[str, object]) -> None:
+    """Write the network as Python for inputs of so many channels and pixels, or those of its paper."""
     from fovea import registry
     from fovea.jobs.rewrite import write_python
     from fovea.zoo.letters import resembles
 
     C, *sizes = registry.entry("pattern" if resembles(name) else name).input
-    shape = (arguments.pop("c_in", C), *(size or side for side in sizes))
+    channels, size = counts
+    shape = (channels or C, *(size or side for side in sizes))
     print_lines([f"Python   {write_python(name, out, shape, arguments=arguments)}"])
 
 

@@ -113,7 +113,7 @@ def _forward(graph: fx.Graph) -> Iterator[str]:
     """Yield the forward pass; a name is taken again once nobody needs its value."""
     names: dict[fx.Node, str] = {}
     free: list[str] = []
-    last = {node: [] for node in graph.nodes} | _last_uses(graph)
+    last = _last_uses(graph)
     for node in graph.nodes:
         if node.op == "placeholder":
             names[node] = NAMES[0] if not names else str(node.name)
@@ -127,7 +127,7 @@ def _forward(graph: fx.Graph) -> Iterator[str]:
             names[node] = _reached(str(node.target))
             continue
         value = _value(node, names)
-        free = sorted({*free, *(names[gone] for gone in last[node] if gone.op != "get_attr")}, key=_place)
+        free = sorted({*free, *(names[gone] for gone in last.get(node, []) if gone.op != "get_attr")}, key=_place)
         names[node] = free.pop(0) if free else _fresh(set(names.values()))
         yield f"    {names[node]} = {value}"
 

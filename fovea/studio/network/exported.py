@@ -1,11 +1,12 @@
 """The page of an `.onnx` file: its graph, what each operation takes and makes, and a search."""
 
+import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from nicegui import events, run, ui
+from nicegui import events, ui
 
 from fovea.errors import FoveaError
 from fovea.model.container import is_exported
@@ -45,7 +46,7 @@ class ExportedPage:
             try:
                 if isinstance(self.file, str) or not is_exported(self.file):
                     raise FoveaError(str(self.file))
-                self.outline = Outline(file=await run.io_bound(read_file, self.file))
+                self.outline = Outline(file=await asyncio.to_thread(read_file, self.file))
             except FoveaError as error:
                 ui.label(str(error)).classes("error").props('role="alert"')
                 return
@@ -99,7 +100,7 @@ class ExportedPage:
         if self.drawn_from >= 0 and (not many or abs(around - self.drawn_from) < MOST_DRAWN // 4):
             return
         self.drawn_from = around
-        graph = asdict(await run.io_bound(drawn_file, self.outline, around=around))
+        graph = asdict(await asyncio.to_thread(drawn_file, self.outline, around=around))
         name = f"{self.outline.file.source}, {MOST_DRAWN} of them" if many else self.outline.file.source
         ui.run_javascript(f"network.draw({json.dumps({'name': name, 'graph': graph})})")
 

@@ -1,14 +1,14 @@
 """The room "Network": graph and costs of any network, changed as one looks, and beside another."""
 
+import asyncio
 import json
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
-from nicegui import run, ui
+from nicegui import ui
 
 from fovea import registry
 from fovea.errors import FoveaError
@@ -152,7 +152,7 @@ class NetworkRoom:
 
     async def _spell(self) -> None:
         try:
-            asked = await run.io_bound(letters_of, self.asked, self.opened, self.shape)
+            asked = await asyncio.to_thread(letters_of, self.asked, self.opened, self.shape)
         except FoveaError as error:
             self._tell(str(error))
             return
@@ -160,7 +160,7 @@ class NetworkRoom:
 
     async def _python(self) -> None:
         try:
-            text = await run.io_bound(python_of, self.asked, self.opened)
+            text = await asyncio.to_thread(python_of, self.asked, self.opened)
         except FoveaError as error:
             self._tell(str(error))
             return
@@ -205,11 +205,11 @@ class NetworkRoom:
         self.asking += 1
         asking, began = self.asking, time.perf_counter()
         try:
-            found = await run.io_bound(measured, self.asked, self.opened)
+            found = await asyncio.to_thread(measured, self.asked, self.opened)
             beside = await self._beside()
-            answer = await run.io_bound(partial(shown, found, depth=self.depth or None))
+            answer = await asyncio.to_thread(shown, found, depth=self.depth or None)
             if beside is not None:
-                answer |= await run.io_bound(partial(compared, found, beside, depth=self.depth or None))
+                answer |= await asyncio.to_thread(compared, found, beside, depth=self.depth or None)
         except FoveaError as error:
             if asking == self.asking:
                 self._tell(str(error))
@@ -227,7 +227,7 @@ class NetworkRoom:
         if self.other is None:
             return None
         if self.kept is None or self.kept[0] != self.other:
-            self.kept = self.other, await run.io_bound(measured, self.other, self.opened)
+            self.kept = self.other, await asyncio.to_thread(measured, self.other, self.opened)
         return self.kept[1]
 
     def _addresses(self) -> None:
