@@ -28,6 +28,8 @@ INT8_TIMES = 2.0
 """What onnxruntime gains by integers on a processor that has instructions for them, at least (docs/int8.md)."""
 PRUNED_ALONE = 2.5
 """Times up to which pruning alone is asked for a latency."""
+WORTH = 1.2
+"""Times that integers must gain where that was measured: a small network takes its time between the layers."""
 
 
 TOLERANCE = {"latency": 0.1, "macs": 0.03, "bytes": 0.05}
@@ -187,7 +189,8 @@ def _for_macs(times: float, *, least: int) -> Chosen:
 
 def _for_latency(times: float, *, least: int, integers: float | None) -> Chosen:
     gain = f"{integers:.3g} times, as measured" if integers else f"{INT8_TIMES:g} times at least"
-    pruned = times if times <= PRUNED_ALONE else times / (integers or INT8_TIMES)
+    alone = times <= PRUNED_ALONE or (integers is not None and integers < WORTH)
+    pruned = times if alone else times / (integers or INT8_TIMES)
     if pruned <= 1:
         return Chosen("fold,int8", ("fold: batch norms take time of their own", f"int8: integers gain {gain}"))
     share, epochs = round(1 - 1 / pruned, 3), epochs_for(pruned, least=least)
@@ -197,7 +200,7 @@ def _for_latency(times: float, *, least: int, integers: float | None) -> Chosen:
         f"prune={share:g}:latency: whole channels, in widths that are faster when timed here",
         f"finetune={epochs}: makes good what that costs",
     )
-    if times <= PRUNED_ALONE:
+    if alone:
         return Chosen(steps, reasons)
     further = f"int8: integers gain {gain}, in onnxruntime; pruning alone would cost more"
     return Chosen(f"{steps},int8", (*reasons, further))

@@ -259,7 +259,8 @@ def _timed_in_integers(
 
         place = chain.kept.scratch.with_suffix(".onnx")
         try:
-            export(bundle, out=place, int8=data, max_drop=100.0, allow_bad=allow_bad, display=chain.display, **reading)
+            chain.display.note("timing the network in integers")
+            export(bundle, out=place, int8=data, max_drop=100.0, allow_bad=allow_bad, **reading)
             return timing_of_file(place, chain.material, threads=torch.get_num_threads(), batch=1).median_s
         finally:
             place.unlink(missing_ok=True)

@@ -131,9 +131,9 @@ def _check_known(classes: Sequence[str], known: Sequence[str]) -> None:
             raise unknown("class", name, known)
 
 
-def _chosen(boxes: BoxPrediction, classes: Sequence[str]) -> BoxPrediction:
+def _chosen(boxes: BoxPrediction, wanted: Sequence[str]) -> BoxPrediction:
     """Return the boxes of some classes; of all where none are named."""
-    kept = [not classes or label in classes for label, _ in boxes.scores]
+    kept = [label in (wanted or (label,)) for label, _ in boxes.scores]
     return BoxPrediction.of(boxes.found[np.array(kept, bool)], boxes.classes)
 
 

@@ -6,7 +6,7 @@ from asyncio import AbstractEventLoop, Future
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -140,7 +140,8 @@ class Batcher:
         if self._look_at is None or job.source is None:
             return ValueError("This image is not decoded.")
         try:
-            return self._look_at(job.source, lambda: job.is_wanted)[0]
+            (row,) = self._look_at(job.source, lambda: job.is_wanted)
+            return cast(Rows, row)
         except Exception as error:
             return error
         finally:

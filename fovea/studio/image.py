@@ -56,21 +56,28 @@ class ImageColumn:
         ui.run_javascript("image.pad()")
         first = first_example(self.bundle.preprocess.shape)
         try:
-            given = self.opened.inside(state["image"]) if "image" in state else example(state.get("example", first))
+            given = self.opened.inside(state["image"]) if state.get("image") else example(state.get("example", first))
         except FoveaError as error:
             ui.notify(str(error), type="negative")
             given = example(first)
-        await self.choose(given)
+        if not await self.choose(given):
+            await self.choose(example(first))
 
-    async def choose(self, image: Any) -> None:
-        """Take an image: a path, the bytes of a file, or a uint8 array; where it cannot be read, say so."""
+    async def choose(self, image: Any) -> bool:
+        """Take an image: a path, the bytes of a file, or a uint8 array; where it cannot be read, say so.
+
+        Return whether it could.
+        """
         try:
             sample = await run.io_bound(self.bundle.read, image)
             self.source = image
             await self.looked(sample)
         except FoveaError as error:
             ui.notify(f"The image cannot be shown: {error}", type="negative")
-        ui.run_javascript("image.answered()")
+            return False
+        finally:
+            ui.run_javascript("image.answered()")
+        return True
 
     def show(self, drawn: NDArray[np.uint8], said: Prediction) -> None:
         """Show a picture (H, W, C) uint8, and what the network says of it."""

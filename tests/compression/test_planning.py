@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from fovea.compression.planning import TABLE_BYTES, chosen, target_of, verdict
+from fovea.compression.planning import TABLE_BYTES, chosen, target_of, verdict, wants_integers
 from fovea.compression.table import Row, Timing
 from fovea.errors import UsageError
 
@@ -44,6 +44,28 @@ def test_a_target_chooses_a_chain_and_says_why_for_each_step(text, steps):
     found = planned(target_of(text), row())
     assert found.steps == steps
     assert [reason.partition(": ")[0] for reason in found.reasons] == steps.split(",")
+
+
+@pytest.mark.parametrize(
+    ("integers", "steps"),
+    [
+        (2.5, "fold,prune=0.375:latency,finetune=3,int8"),
+        (5.0, "fold,int8"),
+        (0.7, "fold,prune=0.75:latency,finetune=5"),
+    ],
+)
+def test_what_integers_gain_when_measured_decides_what_is_left_to_prune(integers, steps):
+    target = target_of("latency=4x")
+    assert wants_integers(target, row()) and not wants_integers(target_of("latency=2x"), row())
+    assert chosen(target, row(), steps_per_epoch=1000, integers=integers).steps == steps
+
+
+def test_less_than_asked_for_counts_within_the_tolerance_and_is_said_beyond():
+    first, target = row(), target_of("macs=2x")
+    assert [target.met(macs, first) for macs in (20.1e6, 20e6, 19.5e6, 19e6)] == [False, True, True, False]
+    assert "asked for" not in verdict(target, first, row(macs=19_500_000))[1]
+    assert "5.0 % below what was asked for" in verdict(target, first, row(macs=19_000_000))[1]
+    assert "5.0 % above what was asked for" in verdict(target, first, row(macs=21_000_000))[1]
 
 
 def test_a_small_data_set_is_seen_more_often():
@@ -95,7 +117,8 @@ def test_the_verdict_compares_the_last_row_with_the_first():
     assert verdict(target_of("macs=2x"), first, row(macs=20_000_000))[0]
     assert not verdict(target_of("macs=2x"), first, row(macs=21_000_000))[0]
     reached, line = verdict(target_of("bytes=300k"), first, row(file_bytes=250_000))
-    assert (reached, line) == (True, "reaches `bytes=300k`: 250 kB, 4 times less than 1 MB")
+    assert reached
+    assert line == "reaches `bytes=300k`: 250 kB, 4 times less than 1 MB, 16.7 % below what was asked for"
 
 
 def test_a_latency_that_was_timed_elsewhere_is_said_to_be():

@@ -59,3 +59,10 @@ def test_one_sample_is_explained_as_its_file_is():
     assert place.answer == explained.prediction.label and explained.pixels.shape == (8, 8, 3)
     with pytest.raises(UsageError, match="masks, boxes and points"):
         explain_sample(BUNDLE, SAMPLE, wish(spot=Spot((1.0, 1.0))))
+
+
+def test_a_pixel_of_the_input_is_taken_as_it_is():
+    spot = Spot((3.0, 4.0), of_input=True)
+    assert spot._place((3.0, 4.0), BUNDLE.preprocess, (300, 200)) == (3.5, 4.5)
+    with pytest.raises(UsageError, match="8 x 8 pixels"):
+        spot._place((8.0, 4.0), BUNDLE.preprocess, (300, 200))

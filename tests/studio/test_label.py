@@ -5,15 +5,18 @@ import os
 import re
 import subprocess
 import sys
+from urllib.parse import urlencode
 
 import numpy as np
 import pytest
 from browsers import chromium
 from PIL import Image
+from seeded_bundles import seeded_bundle
 
 pytest.importorskip("nicegui", reason="the extra `studio` is not installed")
 
 from fovea.data.sources.source import find  # noqa: E402
+from fovea.model.bundle import save_bundle  # noqa: E402
 
 pytestmark = pytest.mark.slow
 
@@ -28,13 +31,15 @@ def folder(tmp_path_factory):
     (folder / "photos").mkdir()
     for name in ("a.png", f"b{HOSTILE}.png", "c.png"):
         Image.fromarray(np.full((H, W, 3), 90, np.uint8)).save(folder / "photos" / name)
+    bundle = seeded_bundle()
+    save_bundle(folder / "colours.safetensors", bundle.model, bundle.card)
     return folder
 
 
 @pytest.fixture(scope="module")
 def address(folder):
     """Give the address of a studio in that folder, in a process of its own."""
-    command = [sys.executable, "-m", "fovea", "studio", "--no-browser"]
+    command = [sys.executable, "-m", "fovea", "studio", "colours.safetensors", "--no-browser"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=folder, env=_environment()) as studio:
         try:
             yield re.search(r"http://\S+", studio.stderr.readline())[0]
@@ -62,14 +67,14 @@ class Visit:
     def __init__(self, browser, address, **state):
         self.faults = []
         self.page = browser.new_context().new_page()
+        self.page.set_default_timeout(60_000)
         self.page.on("pageerror", lambda error: self.faults.append(str(error)))
         self.page.goto(address)
         self.go(**state)
 
     def go(self, **state):
-        from urllib.parse import urlencode
-
-        self.page.goto(self.page.url.split("?")[0].removesuffix("label") + f"label?{urlencode(state)}")
+        asked = {"data": "photos", "by": "as they lie there", **state}
+        self.page.goto(self.page.url.split("?")[0].removesuffix("label") + f"label?{urlencode(asked)}")
         self.page.wait_for_function("window.label && label.shown")
 
     def press(self, *keys):
@@ -103,7 +108,7 @@ def annotations(file):
 
 
 def test_keys_label_undo_takes_back_and_a_killed_tab_loses_nothing(address, browser, folder):
-    state = {"data": "photos", "kind": "classes", "classes": f"cat\n{HOSTILE}", "out": "labels.csv"}
+    state = {"kind": "classes", "classes": f"cat\n{HOSTILE}", "out": "labels.csv"}
     visit = Visit(browser, address, **state)
     visit.press("1")
     visit.waits_for_image(f"b{HOSTILE}.png")
@@ -123,8 +128,18 @@ def test_keys_label_undo_takes_back_and_a_killed_tab_loses_nothing(address, brow
     assert found.classes == (HOSTILE, "cat") and found.parts["train"].labels.tolist() == [1, 0]
 
 
+def test_what_the_network_proposes_is_accepted_by_enter(address, browser, folder):
+    visit = Visit(browser, address, by="margin", out="proposed.csv")
+    visit.waits("document.body.innerText.includes('most doubtful first')")
+    visit.waits("label.room.proposal !== null")
+    answer = visit.page.evaluate("label.room.proposal")
+    visit.press("Enter")
+    visit.waits_for_done(1)
+    assert answer in seeded_bundle().classes and find(folder / "proposed.csv").classes == (answer,)
+
+
 def test_a_box_is_dragged_moved_by_keys_and_deleted(address, browser, folder):
-    visit = Visit(browser, address, data="photos", kind="boxes", classes="cell\nwall", out="boxes.json")
+    visit = Visit(browser, address, kind="boxes", classes="cell\nwall", out="boxes.json")
     visit.drag((10, 10), (40, 30))
     visit.waits_for_done(1)
     visit.press("ArrowRight", "Control+ArrowDown", "Shift+ArrowRight", "2")
@@ -141,7 +156,7 @@ def test_a_box_is_dragged_moved_by_keys_and_deleted(address, browser, folder):
 
 
 def test_a_polygon_is_clicked_and_closed(address, browser, folder):
-    visit = Visit(browser, address, data="photos", kind="polygons", classes="cell", out="polygons.json")
+    visit = Visit(browser, address, kind="polygons", classes="cell", out="polygons.json")
     for place in ((10, 10), (50, 10), (50, 40)):
         visit.page.mouse.click(*visit.at(*place))
     visit.press("Enter")
@@ -152,7 +167,7 @@ def test_a_polygon_is_clicked_and_closed(address, browser, folder):
 
 
 def test_a_brush_covers_the_same_pixels_here_and_there(address, browser, folder):
-    visit = Visit(browser, address, data="photos", kind="brush", classes="cell", out="masks.json")
+    visit = Visit(browser, address, kind="brush", classes="cell", out="masks.json")
     visit.waits("labelBrush.brush.mask !== null")
     visit.drag((20, 20), (60, 33), (30, 50))
     visit.waits_for_done(1)
@@ -165,7 +180,7 @@ def test_a_brush_covers_the_same_pixels_here_and_there(address, browser, folder)
 
 
 def test_points_are_placed_in_their_order_and_hidden(address, browser, folder):
-    visit = Visit(browser, address, data="photos", kind="points", classes="left\nright", out="points.json")
+    visit = Visit(browser, address, kind="points", classes="left\nright", out="points.json")
     visit.page.mouse.click(*visit.at(20, 20))
     visit.page.mouse.click(*visit.at(50, 21))
     visit.waits_for_done(1)
@@ -178,7 +193,7 @@ def test_points_are_placed_in_their_order_and_hidden(address, browser, folder):
 
 
 def test_what_cannot_be_labelled_is_said_above_the_form(address, browser):
-    page = Visit(browser, address, data="photos", kind="boxes", classes="a", out="other.json").page
+    page = Visit(browser, address, kind="boxes", classes="a", out="other.json").page
     for query in ("data=../../etc&out=a.csv&classes=a", "data=photos&out=../a.csv&classes=a", "data=photos&out=a.exe"):
         page.goto(page.url.split("?")[0] + f"?{query}")
         page.wait_for_selector("main.label [role=alert]")

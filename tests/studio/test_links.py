@@ -11,8 +11,9 @@ httpx = pytest.importorskip("httpx")
 pytest.importorskip("onnx")
 pytest.importorskip("nicegui", reason="the extra `studio` is not installed")
 
+from onnx_files import write_onnx  # noqa: E402
 from payloads import PAYLOADS  # noqa: E402
-from seeded_bundles import exported, seeded_bundle  # noqa: E402
+from seeded_bundles import seeded_bundle  # noqa: E402
 
 from fovea import registry  # noqa: E402
 from fovea.card import Card  # noqa: E402
@@ -40,8 +41,8 @@ def links(room):
 
 
 def tried(room):
-    """Return the links whose pages are built: some of those that differ in the name of a network alone."""
-    return links(room)[:: 12 if room in ("/network", "/train") else 1]
+    """Return the links whose pages are built: of those whose states are checked one by one, a few."""
+    return links(room)[:: 12 if room in ("/network", "/train", "/lab") else 1]
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +82,7 @@ def fetched(bundle, tmp_path_factory):
         "a network": (Opened(name="digits", bundle=bundle), list(dict.fromkeys((*there, *COURSE, *HOSTILE)))),
         "nothing": (Opened(), sorted(THERE)),
         "data": (Opened(name="digits", data="digits"), sorted(THERE)),
-        "an exported network": (Opened(name="net.onnx", exported=exported_file(folder)), sorted(THERE)),
+        "an exported network": (Opened(name="net.onnx", exported=write_onnx(folder / "net.onnx")), sorted(THERE)),
         "a network of one's own": (own_network(folder), sorted(THERE)),
         "an empty run": (Opened(name="run", run=folder), sorted(THERE)),
     }
@@ -112,12 +113,6 @@ def fetched(bundle, tmp_path_factory):
 @pytest.fixture(scope="module")
 def pages(fetched):
     return fetched["a network"]
-
-
-def exported_file(folder):
-    path = folder / "net.onnx"
-    path.write_bytes(exported()[0])
-    return path
 
 
 def own_network(folder):

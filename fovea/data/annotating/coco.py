@@ -134,7 +134,8 @@ class CocoLabels:
         entry = entry if old is None else old.image
         found = [(self._said(each), each) for each in (old.annotations if old else ())]
         others = [each for said, each in found if said is None]
-        items, made = [label] if self._kind == "points" else label, []
+        items = [label] if self._kind == "points" else label
+        made: list[dict[str, Any]] = []
         free = self._free("annotations")
         for item in items:
             same = next((each for said, each in found if said == item and all(each is not one for one in made)), None)

@@ -152,7 +152,7 @@ def _boxes(given: Any, classes: Sequence[str], size: Size) -> list[dict[str, Any
 
 
 def _polygons(given: Any, classes: Sequence[str], size: Size) -> list[dict[str, Any]]:
-    found = []
+    found: list[dict[str, Any]] = []
     for each in _tables(given):
         label = _class(each.get("label"), classes)
         if (runs := each.get("runs")) is not None:

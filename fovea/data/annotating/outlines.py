@@ -83,4 +83,5 @@ def _distances(
     along = end - start
     length = float(along @ along)
     share = ((points - start) @ along / length).clip(0, 1) if length else np.zeros(len(points))
-    return np.hypot(*(points - start - share[:, None] * along).T)
+    away: NDArray[np.float64] = np.hypot(*(points - start - share[:, None] * along).T)
+    return away

@@ -6,8 +6,9 @@ from typing import Any, cast
 import numpy as np
 
 from fovea.data.annotating.covered import label_of
-from fovea.data.annotating.kinds import VISIBLE, Size, kind_named
+from fovea.data.annotating.kinds import MOST_OBJECTS, VISIBLE, Size, kind_named
 from fovea.data.annotating.outlines import outer_ring
+from fovea.instances import measures
 from fovea.preprocess import VOID
 from fovea.tasks.box_prediction import BoxPrediction
 from fovea.tasks.mask_objects import Singling
@@ -59,12 +60,14 @@ def _covered(prediction: Prediction, classes: Sequence[str]) -> Any:
 def _polygons(prediction: Prediction, classes: Sequence[str]) -> Any:
     said = cast(MaskPrediction, prediction)
     found = Singling(way="connected", least_area=SMALLEST_AREA).objects(said.mask, said.classes)
-    names = [said.classes[index] for index in found.classes.tolist()]
-    return [
-        {"label": name, "rings": [outer_ring(found.objects == number)]}
-        for number, name in enumerate(names, start=1)
-        if name in classes
-    ]
+    proposals = []
+    for number, (x0, y0, x1, y1) in enumerate(measures(found.objects).boxes.tolist(), start=1):
+        name = said.classes[int(found.classes[number - 1])]
+        if name in classes:
+            ring = outer_ring(found.objects[y0:y1, x0:x1] == number)
+            moved = [value + (y0 if index % 2 else x0) for index, value in enumerate(ring)]
+            proposals.append({"label": name, "rings": [moved]})
+    return proposals[:MOST_OBJECTS]
 
 
 def _points(prediction: Prediction, classes: Sequence[str]) -> Any:

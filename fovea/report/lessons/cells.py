@@ -22,7 +22,7 @@ WHAT = {
 
 
 def shaded(values: Array, *, largest: float | None = None, digits: int = 2) -> list[list[Cell]]:
-    """Return numbers as cells, the largest in full colour."""
+    """Return numbers (H, W) float64 as cells, the largest in full colour."""
     bound = largest or float(np.abs(values).max()) or 1.0
     return [[Cell(f"{round(float(v), digits):g}", float(v) / bound) for v in row] for row in values]
 
@@ -85,7 +85,7 @@ def coarser_kernel(settings: Settings) -> Drawn:
 
 
 def coarser(kernel: Array, way: str) -> Array:
-    """Return a kernel with its smallest weights at zero, on a grid of levels, as powers of two, or as signs.
+    """Return a kernel (H, W) float64 with its smallest weights at zero, on levels, as powers of two, or signs.
 
     Raises:
         ValueError: there is no such way.

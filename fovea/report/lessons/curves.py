@@ -2,8 +2,10 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fovea.reference import activation, filters, normalisation, optimisers
 from fovea.reference.padding import Array
@@ -33,8 +35,8 @@ def chart(title: str, x_label: str, y_label: str, lines: list[Line], *, log: boo
     return Chart(title=title, lines=lines, x=Axis.over(x_label, xs), y=Axis.over(y_label, ys, log=log))
 
 
-def line(name: str, x: Array, y: Array) -> Line:
-    """Return a line through points."""
+def line(name: str, x: NDArray[Any], y: NDArray[Any]) -> Line:
+    """Return a line through points, x and y (n,) float64."""
     return Line(name, [(float(a), float(b)) for a, b in zip(x, y, strict=True)])
 
 
@@ -137,7 +139,7 @@ HEIGHT = float((VALLEY * START**2).sum() / 2)
 
 
 def path(name: str, rate: float) -> Array:
-    """Return the places (steps + 1, 2) of an optimiser, up to the one before it leaves the picture."""
+    """Return the places (N, 2) float64 of an optimiser, up to the one before it leaves the picture."""
     step = _stepper(name, rate)
     way = [START]
     for _ in range(STEPS):
@@ -153,7 +155,7 @@ def _stepper(name: str, rate: float) -> Callable[[Array, Array], Array]:
     if name == "sgd":
         return partial(_plain, rate)
     zero = np.zeros(2)
-    rules = {
+    rules: dict[str, tuple[Callable[..., Any], Any]] = {
         "momentum": (optimisers.momentum, zero),
         "rmsprop": (optimisers.rmsprop, zero),
         "adadelta": (optimisers.adadelta, (zero, zero)),
@@ -163,7 +165,7 @@ def _stepper(name: str, rate: float) -> Callable[[Array, Array], Array]:
 
     def step(w: Array, g: Array) -> Array:
         nonlocal state
-        w, state = rule(w, g, state, lr=rate)  # type: ignore[operator]
+        w, state = rule(w, g, state, lr=rate)
         return w
 
     return step

@@ -46,7 +46,7 @@ def filtered(settings: Settings) -> Drawn:
 
 
 def signed(values: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """Return values (H, W) as colours (H, W, 3): white at zero, red above, blue below."""
+    """Return values (H, W) as uint8 colours (H, W, 3): white at zero, red above, blue below."""
     share = np.clip(values / (np.percentile(np.abs(values), 99) or 1.0), -1, 1)[..., None]
     red, blue = np.array([178, 24, 43]), np.array([33, 102, 172])
     colour = np.where(share > 0, red, blue)

@@ -70,33 +70,40 @@ def _pruned(chain: "Chain", asked: Asked, index: int, target: Target) -> _Tried:
     goal = target.goal(first)
     now = _value(chain, chain.bundle, target)
     tried: list[_Tried] = []
-    amount = _within(1 - goal / now)
+    refused: UsageError | None = None
+    amount, most = _within(1 - goal / now), 1.0
     for _ in range(TRIES):
         step = parsed(f"prune={amount:.4g}:{target.what}")[0]
         try:
             done = step(copied(chain.bundle.model), chain.work(step, index))
-        except UsageError:  # so much may not go
-            if tried:
-                break
-            raise
+        except UsageError as error:  # so much may not go
+            refused, most = error, amount
+            amount = _within((max((one.amount for one in tried), default=0.0) + most) / 2)
+            continue
         value = _value(chain, replace(chain.bundle, model=done.model, card=chain.card_of(done)), target)
         tried.append(_Tried(amount, value, step, done))
         chain.display.note(f"{step.text}: {target.said(value)} are left, of {target.said(goal)} that may be")
         if target.met(value, first):
             break
-        amount = _next(tried, goal)
+        amount = _next(tried, goal, most=most)
         if any(abs(one.amount - amount) < 1e-4 for one in tried):
             break
-    best = min(tried, key=lambda one: (one.value > goal, abs(one.value - goal)))
-    return best
+    if refused is not None:
+        if not tried:
+            raise refused
+        chain.display.note(f"{asked.kind.name}: {refused}")
+    return min(tried, key=lambda one: (one.value > goal, abs(one.value - goal)))
 
 
-def _next(tried: list[_Tried], goal: float) -> float:
-    """Return the share that would have left the goal, were the cost in proportion; between those on both sides."""
+def _next(tried: list[_Tried], goal: float, *, most: float) -> float:
+    """Return the share that would have left the goal, were the cost in proportion; between those on both sides.
+
+    It lies below `most`, which may not go.
+    """
     last = tried[-1]
     amount = 1 - (1 - last.amount) * goal / last.value
     below = max((one.amount for one in tried if one.value > goal), default=0.0)
-    above = min((one.amount for one in tried if one.value <= goal), default=1.0)
+    above = min((one.amount for one in tried if one.value <= goal), default=most)
     return _within(amount if below < amount < above else (below + above) / 2)
 
 

@@ -189,14 +189,14 @@ class ExplainRoom:
         return self.second[1]
 
     async def _believed(self) -> None:
-        form, sample = self.form, self.sample
+        form = self.form
 
         def checked(work: Watched) -> dict[str, Any]:
             from fovea.jobs.trust_sample import trust_sample  # their imports take a second or two
             from fovea.studio.explain.believed import believed
 
             told = work.counter("checking")
-            return believed(trust_sample(self.bundle, sample, form.wish(work), progress=told))
+            return believed(trust_sample(self.bundle, self._shown, form.wish(work), progress=told))
 
         found = await self._done(checked)
         if found is not None:

@@ -34,9 +34,9 @@ class Ordering:
         """
         # a network of its own: another thread asks the page's for proposals, and what is captured must not mix
         own = shared(bundle)
-        given = {"by": by, "labelled": labelling.labelled, "display": _Told(self)}
+        labelled, display = labelling.labelled, _Told(self)
         try:
-            found = await run.io_bound(label_order, own, labelling.pool, **given)
+            found = await run.io_bound(label_order, own, labelling.pool, by=by, labelled=labelled, display=display)
         except Unwanted:
             return None
         return None if self.stopped or found is None else [name for name, _ in found]

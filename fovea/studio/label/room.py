@@ -51,7 +51,7 @@ class LabelRoom:
             '<link rel="stylesheet" href="/static/label.css"><script src="/static/label_shapes.js"></script>'
             '<script src="/static/label_brush.js"></script><script src="/static/label.js"></script>'
         )
-        ui.context.client.on_disconnect(self._leave)
+        ui.context.client.on_delete(self._leave)
         with ui.element("main").classes("label") as self.main:
             if not self.begins:
                 self._form()
@@ -181,9 +181,13 @@ class LabelRoom:
             return
         shown, text = None, said.error
         if said.prediction is not None:
-            size, text = found.size, shortened(said.prediction.text, most=TOLD)
-            self.proposal = proposed(found.name, said.prediction, found.classes, size)
-            shown = mask_url(mask_of(self.proposal, found.classes, size)) if self._brushes else self.proposal
+            text = shortened(said.prediction.text, most=TOLD)
+            asked = (found.name, said.prediction, found.classes, found.size)
+            proposal = await run.io_bound(proposed, *asked)
+            if row != found.row or self._gone:
+                return
+            self.proposal = proposal
+            shown = mask_url(mask_of(proposal or (), found.classes, found.size)) if self._brushes else proposal
         ui.run_javascript(f"label.propose({row}, {json.dumps(shown)}, {json.dumps(text)})")
 
     @property

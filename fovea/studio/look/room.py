@@ -170,6 +170,8 @@ class LookRoom:
         except UsageError:  # a page of another network asks
             self.space = -1
             return
+        if shown is None:  # the studio ends
+            return
         values = [list(shown.blocks), png_url(png(shown.sheet)), self.space, self.looking.layer]
         ui.run_javascript(f"space.show({', '.join(map(json.dumps, values))})")
 

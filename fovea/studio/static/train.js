@@ -220,7 +220,8 @@
       if (found.name !== room.run) return;
       room.state = found.state;
       const works = ["training", "paused"].includes(found.state);
-      at("state").textContent = [found.state, found.network, found.data && `on ${found.data}`, found.result].filter(Boolean).join(", ");
+      const why = found.state === "failed" ? found.log.trim().split("\n").pop() : "";
+      at("state").textContent = [found.state, why, found.network, found.data && `on ${found.data}`, found.result].filter(Boolean).join(", ");
       at("pause").textContent = found.state === "paused" ? "Go on" : "Pause";
       ["pause", "step", "snapshot"].forEach((name) => { at(name).disabled = !works; });
       at("stop").disabled = !works && found.state !== "starting";

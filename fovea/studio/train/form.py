@@ -21,6 +21,8 @@ MOST_TEXT = 500
 MOST_COUNT = 8
 """Trainings begun at once."""
 MOST_OFFERED = 200
+OPTIONS = ("val_fraction", "fit", "device")
+"""What `--set` does not take, and the form has no field for."""
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -117,7 +119,7 @@ def _name(text: str, data: str, model: str) -> str:
 
 
 def _further(text: str) -> list[str]:
-    """Return `key=value` texts as options."""
+    """Return `key=value` texts as options: those of the command, or fields of recipe and network."""
     try:
         pieces = shlex.split(text)
     except ValueError as error:
@@ -125,7 +127,10 @@ def _further(text: str) -> list[str]:
     for piece in pieces:
         if "=" not in piece:
             raise UsageError(f"`more`: `{piece[:40]}` must be key=value, as momentum=0.8.")
-    return [f"--set={piece}" for piece in pieces]
+    return [
+        f"--{piece.replace('_', '-', 1)}" if piece.partition("=")[0] in OPTIONS else f"--set={piece}"
+        for piece in pieces
+    ]
 
 
 def _whole(name: str, text: str, *, least: int = 1, most: int = 2**62) -> int:

@@ -59,7 +59,6 @@ def plan_lines(plan: dict[str, Any]) -> list[str]:
         f"{recipe['schedule']}, momentum {recipe['momentum']:g}, decay {recipe['weight_decay']:g}",
         f"augmentation: {', '.join(recipe['augment']) or 'none'}",
     ]
-    if classes:
-        more = f" and {len(classes) - FEW:,} more" if len(classes) > FEW else ""
-        lines.append(f"classes: {', '.join(classes[:FEW])}{more}")
+    more = f" and {len(classes) - FEW:,} more" if len(classes) > FEW else ""
+    lines.append(f"classes: {', '.join(classes[:FEW]) or 'none'}{more}")
     return [*lines, *plan["reasons"]]

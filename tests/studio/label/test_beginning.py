@@ -84,7 +84,7 @@ def test_the_image_that_is_asked_for_comes_first_and_an_unknown_one_does_not_mat
         {"data": "nothing"},
         {"data": "digits"},
         {"out": "../labels.csv"},
-        {"out": "/tmp/labels.csv"},
+        {"out": "/elsewhere/labels.csv"},
         {"out": "nowhere/labels.csv"},
         {"out": "labels.json"},
         {"out": "link.csv"},

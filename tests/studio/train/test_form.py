@@ -19,10 +19,10 @@ def here(tmp_path):
 
 def test_fields_become_options_of_the_command(here):
     found = asked(
-        {"data": "digits", "model": "lenet5", "epochs": "3", "lr": "1e-3", "more": "momentum=0.8 'a=b c'"}, here
+        {"data": "digits", "model": "lenet5", "epochs": "3", "lr": "1e-3", "more": "momentum=0.8 val_fraction=0.2"}, here
     )
     assert found.data == "digits" and found.name == "digits-lenet5" and found.seeds == (None,)
-    assert found.with_seed(None) == ["--epochs=3", "--lr=1e-3", "--model=lenet5", "--set=momentum=0.8", "--set=a=b c"]
+    assert found.with_seed(None) == ["--epochs=3", "--lr=1e-3", "--model=lenet5", "--set=momentum=0.8", "--val-fraction=0.2"]
 
 
 def test_several_trainings_differ_in_their_seed(here):
