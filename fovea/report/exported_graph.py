@@ -173,7 +173,7 @@ def rows_of_file(operations: Sequence[Operation]) -> list[Mapping[str, Any]]:
     """Return operations as rows of a table: number, name, operator, output and numbers stored."""
     return [
         {
-            "number": one.number,
+            "place": one.number,
             "name": one.name or f"{one.operator} {one.number}",
             "operator": one.operator,
             "output": one.outputs[0][1] if one.outputs else "",

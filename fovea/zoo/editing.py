@@ -5,7 +5,7 @@ from typing import Any
 from fovea.errors import UsageError
 from fovea.zoo.letters import CLOSED, OPENED, Word, read, words
 
-NUMBERS = ("number", "kernel", "stride", "padding")
+NUMBERS = ("count", "kernel", "stride", "padding")
 
 
 def listed(text: str) -> list[Word]:
@@ -27,8 +27,8 @@ def inserted(text: str, place: int, letters: str) -> str:
     """
     found = listed(text)
     place = min(max(place, -1), len(found) - 1) + 1
-    channels = next((word.number for word in reversed(found[:place]) if word.letter == "C"), None)
-    more = [word._replace(number=word.number or channels) if word.letter == "C" else word for word in listed(letters)]
+    channels = next((word.count for word in reversed(found[:place]) if word.letter == "C"), None)
+    more = [word._replace(count=word.count or channels) if word.letter == "C" else word for word in listed(letters)]
     return spaced([*found[:place], *more, *found[place:]])
 
 

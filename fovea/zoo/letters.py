@@ -28,7 +28,7 @@ LETTERS = {
 OPENED, CLOSED = "(", ")"
 CONVOLUTIONS, POOLINGS, WINDOWS = "CW", "PA", "CWPA"
 _WORD = re.compile(
-    r"(?P<letter>[CWBRPADGF])(?P<number>\d{1,4})?(?:k(?P<kernel>\d{1,3}))?(?:s(?P<stride>\d{1,2}))?"
+    r"(?P<letter>[CWBRPADGF])(?P<count>\d{1,4})?(?:k(?P<kernel>\d{1,3}))?(?:s(?P<stride>\d{1,2}))?"
     r"(?:p(?P<padding>\d{1,2}))?|[()]"
 )
 _NUMBERED = {"C": range(1, 10_000), "F": range(1, 10_000), "D": range(100), "R": range(6, 7)}
@@ -40,7 +40,7 @@ class Word(NamedTuple):
     """A letter with its numbers; those that are not written are None, and have the value of the layer."""
 
     letter: str
-    number: int | None = None
+    count: int | None = None
     kernel: int | None = None
     stride: int | None = None
     padding: int | None = None
@@ -48,7 +48,7 @@ class Word(NamedTuple):
     @property
     def text(self) -> str:
         """How it is written."""
-        numbers = (("", self.number), ("k", self.kernel), ("s", self.stride), ("p", self.padding))
+        numbers = (("", self.count), ("k", self.kernel), ("s", self.stride), ("p", self.padding))
         return self.letter + "".join(f"{key}{value}" for key, value in numbers if value is not None)
 
 
@@ -125,7 +125,7 @@ def _word(match: re.Match[str]) -> Word | None:
         return Word(match[0])
     numbers = {key: int(value) for key, value in match.groupdict().items() if key != "letter" and value is not None}
     word = Word(match["letter"], **numbers)
-    if word.number is not None and word.number not in _NUMBERED.get(word.letter, ()):
+    if word.count is not None and word.count not in _NUMBERED.get(word.letter, ()):
         return None
     window = [value for value in word[2:] if value is not None]
     if window and word.letter not in WINDOWS or 0 in (word.kernel, word.stride):

@@ -87,7 +87,7 @@ def _layer(word: Word, path: str, made: _Made, *, width: int, bias: bool) -> nn.
     if word.letter in "CW":
         kernel, stride, padding = made.through(path, word)
         c_in = made.c
-        made.c = c_in if word.letter == "W" else word.number or width
+        made.c = c_in if word.letter == "W" else word.count or width
         groups = c_in if word.letter == "W" else 1
         return nn.Conv2d(c_in, made.c, kernel, stride=stride, padding=padding, groups=groups, bias=bias)
     if word.letter in "PA":
@@ -99,8 +99,8 @@ def _layer(word: Word, path: str, made: _Made, *, width: int, bias: bool) -> nn.
 def _function(word: Word) -> nn.Module:
     """Return ReLU or dropout."""
     if word.letter == "R":
-        return nn.ReLU6() if word.number else nn.ReLU()
-    return nn.Dropout((HALF if word.number is None else word.number) / 100)
+        return nn.ReLU6() if word.count else nn.ReLU()
+    return nn.Dropout((HALF if word.count is None else word.count) / 100)
 
 
 def _path(block: Sequence[Word], path: str, made: _Made, *, width: int) -> Path:
@@ -128,8 +128,8 @@ def _head(letters: Pattern, c_in: int, widths: Sequence[int], classes: int) -> n
         layers["dropout"] = _function(word)
     for i, (layer, width) in enumerate(zip(letters.hidden, widths, strict=True), start=1):
         dense, *others = words(layer) or [Word("F")]
-        layers[f"dense{i}"] = nn.Linear(c_in, dense.number or width)
-        c_in = dense.number or width
+        layers[f"dense{i}"] = nn.Linear(c_in, dense.count or width)
+        c_in = dense.count or width
         for word in others:
             layers[f"{NAMES[word.letter]}{i}"] = nn.BatchNorm1d(c_in) if word.letter == "B" else _function(word)
     layers["logits"] = nn.Linear(c_in, classes)

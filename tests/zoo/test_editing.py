@@ -26,7 +26,7 @@ def test_a_letter_moves_as_far_as_there_are_places():
 def test_numbers_are_changed_or_become_the_usual_ones():
     assert changed("CRP F", 0, "kernel", 5) == "Ck5RP F"
     assert changed("C64k5s2RP F", 0, "stride", None) == "C64k5RP F"
-    assert changed("CR F F", 2, "number", 200) == "CR F200 F"
+    assert changed("CR F F", 2, "count", 200) == "CR F200 F"
 
 
 @pytest.mark.parametrize(

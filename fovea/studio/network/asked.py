@@ -32,7 +32,7 @@ class Field(NamedTuple):
     key: str
     value: str
     kind: str
-    """`checkbox`, `number` or `text`."""
+    """`checkbox` or `text`; empty for numbers."""
     step: str = "1"
     low: str = "0"
     high: str = str(MOST_COUNT)
@@ -213,8 +213,8 @@ def _field(key: str, value: str, default: object) -> Field:
     if isinstance(default, bool):
         return Field(key, value, "checkbox")
     if isinstance(default, int):
-        return Field(key, value, "number", low="0" if default == 0 else "1")
+        return Field(key, value, "", low="0" if default == 0 else "1")
     if isinstance(default, float):
         share = key in ("dropout", "stochastic_depth")
-        return Field(key, value, "number", step="0.05", high="0.95" if share else "4")
+        return Field(key, value, "", step="0.05", high="0.95" if share else "4")
     return Field(key, value, "text")

@@ -117,4 +117,4 @@ def _told(one: Operation) -> dict[str, object]:
     said = [("operator", one.operator)]
     said += [(f"takes {name}", what) for name, what in one.inputs]
     said += [(f"makes {name}", what) for name, what in one.outputs]
-    return {"number": one.number, "title": one.name or one.operator, "lines": said + list(one.attributes)}
+    return {"place": one.number, "title": one.name or one.operator, "lines": said + list(one.attributes)}

@@ -187,15 +187,16 @@ class NetworkRoom:
     def _argument_field(self, field: Field) -> None:
         with ui.element("label"):
             ui.label(field.key)
-            made = ui.element("input").classes("plain").props(f'type="{field.kind}" aria-label="{field.key}"')
+            kind = f'type="{field.kind}"' if field.kind else 'type="number"'
+            made = ui.element("input").classes("plain").props(f'{kind} aria-label="{field.key}"')
             if field.kind == "checkbox":
                 made.props("checked" if field.value.lower() == "true" else "")
-            elif field.kind == "number":
+            elif not field.kind:
                 made.props(f'min="{field.low}" max="{field.high}" step="{field.step}"')
             self.client.run_javascript(f"network.value({made.id}, {json.dumps(field.value)})")
             read = "String(e.target.checked)" if field.kind == "checkbox" else "e.target.value"
             made.on(
-                "input" if field.kind == "number" else "change",
+                "change" if field.kind else "input",
                 lambda event: self._argument(field.key, str(event.args)),
                 js_handler=f"(e) => emit({read})",
             )

@@ -143,14 +143,14 @@
     operations(answer) {
       by("network-costs").replaceChildren(
         element("h2", "Operations"), ...answer.lines.map((line) => element("p", line, { class: "soft" })),
-        table("Operations", ["name", "operator", "output", "numbers stored"], answer.rows.map((row) => ({ path: String(row.number), cells: [row.name, row.operator, row.output, row.stored] }))));
+        table("Operations", ["name", "operator", "output", "numbers stored"], answer.rows.map((row) => ({ path: String(row.place), cells: [row.name, row.operator, row.output, row.stored] }))));
       const found = new Set(answer.found.map(String));
       for (const item of document.querySelectorAll("#network-graphs g.box")) item.classList.toggle("found", found.has(item.dataset.path));
       const first = document.querySelector("#network-graphs g.found");
       if (first) first.scrollIntoView({ block: "nearest", inline: "nearest" });
     },
     told(answer) {
-      mark(String(answer.number), true);
+      mark(String(answer.place), true);
       by("network-layer-title").textContent = answer.title;
       by("network-layer").replaceChildren(...answer.lines.map(([name, text]) => element("p", text ? `${name}: ${text}` : name)));
     },
