@@ -181,10 +181,12 @@ class Chain:
         )
 
     @property
-    def clock(self) -> Clock:
-        """What times layers: as the target is timed, where that is a latency, else as networks are served."""
-        if self.settings.target is None or self.settings.target.what != "latency":
+    def clock(self) -> Clock | None:
+        """What times layers: as networks are served, or as a target is timed; None where that only counts."""
+        if self.settings.target is None:
             return clock_at_hand(TIMED_BATCH)
+        if self.settings.target.what != "latency":
+            return None  # any width, so that it comes close, and the same each time
         return clock_at_hand(1) if self.settings.in_integers else EagerClock(batch=1)
 
     def card_of(self, done: Done) -> Card:
