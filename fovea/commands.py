@@ -176,9 +176,10 @@ COMMANDS = (
     ),
     Command(
         "studio",
-        "[MODEL|RUN]",
-        "the network in the browser, live: every layer's maps of any image, each unit with what it sees and how it "
-        "comes about; [docs/studio.md](docs/studio.md)",
+        "[MODEL|RUN|DATA]",
+        "the network in the browser, live: training steered and watched, every layer and unit of any image, "
+        "explanations side by side, networks changed and measured, labelling, and the course; "
+        "[docs/studio.md](docs/studio.md), for lecturers [docs/teaching.md](docs/teaching.md)",
         ("fovea.studio.start:open_studio",),
     ),
     Command(

@@ -4,7 +4,6 @@ What the code of a network does by numbers of its own, as `x[:, :64]`, holds onl
 """
 
 from collections.abc import Sequence
-from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -26,8 +25,7 @@ class ChannelSplit(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return both parts of `x`."""
-        first, rest = x.split((self.first, self.rest), dim=1)
-        return first, rest
+        return x[:, : self.first], x[:, self.first :]
 
 
 class ChannelShuffle(nn.Module):
@@ -91,7 +89,7 @@ class LayerNorm(Counting, nn.LayerNorm):
     def forward(self, x: Tensor) -> Tensor:
         """Return `x` with mean 0 and variance 1 along the last axis, then scaled and shifted."""
         if not self.absent:
-            return cast(Tensor, super().forward(x))
+            return super().forward(x)
         mean = self.share * x.mean(-1, keepdim=True)
         centred = x - mean
         # each of those that are gone, 0, is `mean` away from the mean

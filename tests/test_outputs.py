@@ -393,7 +393,13 @@ def test_a_run_may_lie_at_a_path_that_is_no_text(tmp_path, capsys):
 IN_PROCESSES = {"model/keras_reader.py", "serving/explaining.py", "serving/worker.py"}
 """Modules that do so in a process of their own, into a pipe."""
 TO_FILES = {
-    *("data/labelling.py", "data/writers/lists.py", "data/writers/masks.py", "data/writers/objects.py"),
+    *(
+        "data/annotating/lists.py",
+        "data/labelling.py",
+        "data/writers/lists.py",
+        "data/writers/masks.py",
+        "data/writers/objects.py",
+    ),
     "retrieval/faiss_file.py",
 }
 """Modules that write tables of CSV, with `in_cell`, to files."""

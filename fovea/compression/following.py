@@ -387,5 +387,6 @@ def _is_part(tensor: Tensor) -> bool:
 
 def _distinct(numbers: NDArray[Any]) -> NDArray[Any]:
     """Return what `numpy.unique` does, which is ten times slower where many are alike."""
-    ordered = np.sort(numbers, axis=None)
-    return ordered[np.diff(ordered, prepend=ordered[:1] - 1) != 0]
+    ordered: NDArray[Any] = np.sort(numbers, axis=None)
+    distinct: NDArray[Any] = ordered[np.diff(ordered, prepend=ordered[:1] - 1) != 0]
+    return distinct

@@ -233,7 +233,7 @@ class _Split(Resizing):
         return {"each": sum(self.numbers(layer))}
 
     def made(self, layer: nn.Module, own: Mapping[Side, Tensor], read: Tensor) -> list[Tensor]:
-        return list(own["each"].split(self.numbers(layer)))
+        return list(torch.split(own["each"], self.numbers(layer)))
 
     def numbers(self, layer: nn.Module) -> list[Any]:
         split = cast(ChannelSplit, layer)

@@ -108,7 +108,8 @@ def out_of_fold(
     told = (lambda done: progress(done, folds * (1 + both))) if progress else (lambda done: None)
     found = _by_discriminants(features, labels, members, K, told)
     if both:
-        found = (found + _by_regression(features, labels, members, K, lambda done: told(folds + done))) / 2
+        other = _by_regression(features, labels, members, K, lambda done: told(folds + done))
+        found = np.asarray((found + other) / 2)
     probabilities: NDArray[np.float64] = np.exp(found - logsumexp(found, axis=1, keepdims=True))
     return probabilities
 

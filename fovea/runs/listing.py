@@ -79,14 +79,14 @@ def _state(run: Run, launcher: Launcher, *, finished: bool) -> str:
 @lru_cache(maxsize=2 * MOST_RUNS)
 def _known(run: Run, *stamps: tuple[int, int]) -> Listed:
     """Return what the files of a run say, which the stamps tell from other content."""
-    there = {"report": run.report.exists(), "model": run.model.exists()}
+    report, model = run.report.exists(), run.model.exists()
     if not run.recipe.exists():
         return Listed(run=run, state=UNFINISHED)
     try:
         summary = read_summary(run.folder)
     except FoveaError as error:
-        return Listed(run=run, state=UNFINISHED, fault="" if not there["model"] else first_line(error), **there)
-    split, result = next(reversed(summary.results.items()), ("", {}))
+        return Listed(run=run, state=UNFINISHED, fault=first_line(error) if model else "", report=report, model=model)
+    split, result = next(reversed([*summary.results.items()]), ("", {}))
     return Listed(
         run=run,
         state=FINISHED if is_complete(summary.settings, summary.history) and result else UNFINISHED,
@@ -94,7 +94,8 @@ def _known(run: Run, *stamps: tuple[int, int]) -> Listed:
         data=summary.data,
         epochs=max(summary.epochs, len(summary.history)),
         result=summary.kind.result_text(result) if split else so_far(summary),
-        **there,
+        report=report,
+        model=model,
     )
 
 
@@ -119,8 +120,8 @@ def is_complete(settings: Mapping[str, Any], history: Sequence[Mapping[str, Any]
     if patience and since >= patience:
         return True
     if budget := settings.get("training.budget_s"):
-        return float(history[-1].get("elapsed_s") or 0) >= budget
-    return len(history) >= (settings.get("training.epochs") or 0)
+        return float(history[-1].get("elapsed_s") or 0) >= float(budget)
+    return len(history) >= int(settings.get("training.epochs") or 0)
 
 
 def _stamp(path: Path) -> tuple[int, int]:

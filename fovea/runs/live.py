@@ -150,7 +150,7 @@ class Live:
         self._sum = trainer.clock.loss_sum
 
     def observe(self, batch: Batch) -> None:
-        """Publish what a step has come to, where somebody looks and it is time; `trainer.observe` of a training."""
+        """Publish what a step on a batch (N, *shape) float32 has come to, where somebody looks and it is time."""
         now, clock = time.monotonic(), self.trainer.clock
         self.losses.add(clock.total_steps + 1, clock.loss_sum - (self._sum if clock.step else 0.0))
         self._sum = clock.loss_sum
@@ -254,11 +254,11 @@ class Live:
 
 
 def look_at(trainer: Trainer, sample: Tensor, wanted: Sequence[str]) -> tuple[list[dict[str, Any]], Arrays]:
-    """Return what each layer of a network in training is like at a sample (1, *shape), and arrays of those `wanted`.
+    """Return what each layer of a network in training is like at a sample, and arrays of those `wanted`.
 
-    A layer's table has its `name`, `kind`, the `shape` of its output, and the least and largest `activation`, `weight`
-    and `gradient`, where it has them. Arrays are its maps (C, H, W) at the sample, its weights and their gradients.
-    The network is left as it was, in training.
+    The sample is (1, *shape) float32. A layer's table has its `name`, `kind`, the `shape` of its output, and the least
+    and largest `activation`, `weight` and `gradient`, where it has them. Arrays are its maps (C, H, W) at the sample,
+    its weights and their gradients. The network is left as it was, in training.
     """
     model = trainer.model
     layers: dict[str, dict[str, Any]] = {}
@@ -304,7 +304,7 @@ def _of_weights(module: nn.Module) -> dict[str, Any]:
 
 
 def extent(values: Tensor) -> list[float] | None:
-    """Return the least and the largest of values of any shape; None where one is not finite."""
+    """Return the least and the largest of values of any shape and dtype; None where one is not finite."""
     if not values.numel():
         return None
     # in the order of memory: six times as fast for channels-last weights
@@ -314,7 +314,7 @@ def extent(values: Tensor) -> list[float] | None:
 
 
 def bounded(array: NDArray[Any]) -> NDArray[Any]:
-    """Return the first channels, filters or values of an array, as many as may be published."""
+    """Return the first channels, filters or values of an array of any shape and dtype, as many as may be published."""
     if not array.ndim:
         return array.reshape(1)
     each = max(1, array[:1].size)

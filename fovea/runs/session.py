@@ -2,7 +2,7 @@
 
 import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -260,7 +260,8 @@ class Session:
 
     def _card(self, results: list[dict[str, Any]]) -> Card:
         prepared, recipe, clock = self.prepared, self.recipe, self.trainer.clock
-        changes = [change.to_dict() for change in self.trainer.changes if change.step < clock.total_steps]
+        made = (change for change in self.trainer.changes if change.step < clock.total_steps)
+        changes: list[Mapping[str, Any]] = [change.to_dict() for change in made]
         dataset, origin = prepared.dataset, prepared.origin or {}
         data = DataRecord(
             name=dataset.name,

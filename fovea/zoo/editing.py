@@ -1,5 +1,6 @@
 """Changes of a pattern, letter by letter: what is inserted, left out, moved, doubled or given another number."""
 
+from dataclasses import replace
 from typing import Any
 
 from fovea.errors import UsageError
@@ -28,7 +29,7 @@ def inserted(text: str, place: int, letters: str) -> str:
     found = listed(text)
     place = min(max(place, -1), len(found) - 1) + 1
     channels = next((word.count for word in reversed(found[:place]) if word.letter == "C"), None)
-    more = [word._replace(count=word.count or channels) if word.letter == "C" else word for word in listed(letters)]
+    more = [replace(word, count=word.count or channels) if word.letter == "C" else word for word in listed(letters)]
     return spaced([*found[:place], *more, *found[place:]])
 
 
@@ -43,7 +44,7 @@ def doubled(text: str, place: int) -> str:
     """Return the pattern with the letter at `place`, or the path that begins or ends there, twice; no stride twice."""
     found = listed(text)
     first, stop = extent(found, place)
-    again = [word._replace(stride=None) if word.letter in "CW" else word for word in found[first:stop]]
+    again = [replace(word, stride=None) if word.letter in "CW" else word for word in found[first:stop]]
     return spaced([*found[:stop], *again, *found[stop:]])
 
 
@@ -65,7 +66,7 @@ def changed(text: str, place: int, name: str, value: int | None) -> str:
     if name not in NUMBERS or not 0 <= place < len(found):
         raise UsageError(f"There is no `{name}` of letter {place}; the numbers are {', '.join(NUMBERS)}.")
     numbers: dict[str, Any] = {name: value}
-    word = found[place]._replace(**numbers)
+    word = replace(found[place], **numbers)
     if words(word.text) != [word]:
         raise UsageError(f"`{word.letter}` has no {name} {value}.")
     found[place] = word

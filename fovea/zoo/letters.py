@@ -7,6 +7,7 @@ a kernel, `s` and a stride, `p` and a padding: `C64k5s2p0`.
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 MOST_LETTERS = 1000
@@ -36,7 +37,8 @@ _NUMBERED = {"C": range(1, 10_000), "F": range(1, 10_000), "D": range(100), "R":
 _STAGES, _HEAD = re.compile(r"[CW(][CWBRPAD()]*"), re.compile(r"(GD?)?(F[RBD]*)*")
 
 
-class Word(NamedTuple):
+@dataclass(frozen=True)
+class Word:
     """A letter with its numbers; those that are not written are None, and have the value of the layer."""
 
     letter: str

@@ -1,6 +1,6 @@
 """Live pictures that are small grids: a digit's pixels, masks, what shares statistics, a kernel made coarser."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -55,12 +55,13 @@ def masked(settings: Settings) -> Drawn:
 def statistics(settings: Settings) -> Drawn:
     """Return which of four images' four channels share a mean and a variance."""
     norm = settings["norm"]
-    rule = {
+    rules: dict[str, Callable[[int, int], int]] = {
         "batch": lambda image, channel: channel,
         "layer": lambda image, channel: image,
         "instance": lambda image, channel: image * CHANNELS + channel,
         "group": lambda image, channel: image * 2 + channel // 2,
-    }[norm]
+    }
+    rule = rules[norm]
     rows = [
         [Cell(str(rule(image, channel) + 1), group=rule(image, channel) + 1) for channel in range(CHANNELS)]
         for image in range(IMAGES)
@@ -92,15 +93,15 @@ def coarser(kernel: Array, way: str) -> Array:
     """
     size = np.abs(kernel)
     if way in PRUNED:
-        return np.where(size > np.sort(size, axis=None)[PRUNED[way] - 1], kernel, 0.0)
+        return np.asarray(np.where(size > np.sort(size, axis=None)[PRUNED[way] - 1], kernel, 0.0))
     if way == "four places":
-        return kernel * KEPT
+        return np.asarray(kernel * KEPT)
     if way == "powers of two":
-        return np.sign(kernel) * 2.0 ** np.round(np.log2(size))
+        return np.asarray(np.sign(kernel) * 2.0 ** np.round(np.log2(size)))
     if way == "binary":  # Rastegari et al. 2016: the mean size is the best factor
-        return np.sign(kernel) * size.mean()
+        return np.asarray(np.sign(kernel) * size.mean())
     count, _, unit = way.partition(" ")
     if unit != "levels" or not count.isdecimal() or int(count) < 2:
         raise ValueError(f"`way` (={way}) is none that is known.")
     step = 2 * size.max() / (int(count) - 1)
-    return np.round((kernel + size.max()) / step) * step - size.max()
+    return np.asarray(np.round((kernel + size.max()) / step) * step - size.max())

@@ -20,7 +20,7 @@ def photograph() -> NDArray[np.uint8]:
     from sklearn.datasets import load_sample_image
 
     grey = load_sample_image("china.jpg").mean(axis=2)
-    return grey[::SHRINK, ::SHRINK].astype(np.uint8)
+    return np.asarray(grey[::SHRINK, ::SHRINK], np.uint8)
 
 
 @kind("filter")
@@ -50,4 +50,4 @@ def signed(values: NDArray[np.float64]) -> NDArray[np.uint8]:
     share = np.clip(values / (np.percentile(np.abs(values), 99) or 1.0), -1, 1)[..., None]
     red, blue = np.array([178, 24, 43]), np.array([33, 102, 172])
     colour = np.where(share > 0, red, blue)
-    return (255 + np.abs(share) * (colour - 255)).astype(np.uint8)
+    return np.asarray(255 + np.abs(share) * (colour - 255), np.uint8)

@@ -201,7 +201,7 @@ class LivePicture:
                 found = lab_state(self.settings).worked()
                 ui.run_javascript(f"course.show({json.dumps(self.place)}, {json.dumps(found)})")
             else:
-                self.shown.set_content(await run.io_bound(_drawn, self.picture.kind, dict(self.settings)))
+                self.shown.set_content(await run.io_bound(_drawn, self.picture.kind, dict(self.settings)) or "")
         except (FoveaError, ValueError) as error:
             self.error.set_text(str(error))
         else:

@@ -5,6 +5,7 @@ Images are (C, H, W), kernels (C_out, C, H, W), float64.
 
 import json
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 from nicegui import events, ui
@@ -66,7 +67,7 @@ class LabRoom:
             "Groups": "groups",
         }.items():
             value = str(self.settings[name])
-            select(label, CHOICES[name], lambda text, name=name: self._set(name, text), value=value)
+            select(label, CHOICES[name], partial(self._set, name), value=value)
         for label, change in {
             "Rows": ("image", 1),
             "Columns": ("image", 2),

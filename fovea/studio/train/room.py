@@ -68,7 +68,7 @@ class TrainRoom:
         _call("begin", begin)
 
     async def _runs(self, _: events.GenericEventArguments) -> None:
-        rows = await run.io_bound(runs_in, self.opened.folder, self.launcher)
+        rows = await run.io_bound(runs_in, self.opened.folder, self.launcher) or []
         _call("runs", [row_values(row, self._name(row.run)) for row in rows])
 
     async def _tick(self, event: events.GenericEventArguments) -> None:
@@ -118,10 +118,10 @@ class TrainRoom:
         try:
             wanted = asked(_texts(event), self.opened)
             runs = [
-                await run.io_bound(lambda seed=seed: self._begin(wanted.data, wanted.with_seed(seed), wanted.name))
+                await run.io_bound(self._begin, wanted.data, wanted.with_seed(seed), wanted.name)
                 for seed in wanted.seeds
             ]
-            _call("begun", [self._name(each) for each in runs])
+            _call("begun", [self._name(each) for each in runs if each])
         except FoveaError as error:
             _call("told", str(error))
 
@@ -149,8 +149,10 @@ class TrainRoom:
         """Open the network of a run in the other rooms."""
         try:
             found = self._run(_text(event, "run"))
-            self.opened.take(await run.io_bound(opened, found.folder))
-            ui.navigate.to("/")
+            taken = await run.io_bound(opened, found.folder)
+            if taken:
+                self.opened.take(taken)
+                ui.navigate.to("/")
         except FoveaError as error:
             _call("told", str(error))
 

@@ -74,7 +74,7 @@ def history_values(run: Run) -> list[Shown]:
 
 
 def drawn(array: NDArray[Any], *, kernels: bool) -> Shown:
-    """Return maps (C, H, W), or kernels (F, C, k, k), as one picture; red is above zero, blue below."""
+    """Return maps (C, H, W), or kernels (F, C, k, k), float32, as one picture; red is above zero, blue below."""
     values = np.nan_to_num(array.astype(np.float32))
     if values.ndim == 2 and kernels:  # a dense layer is one map
         values = values[None]
