@@ -105,7 +105,7 @@ def out_of_fold(
     members = [np.flatnonzero(folds_of(labels, folds=folds, seed=seed) == index) for index in range(folds)]
     K = int(labels.max()) + 1
     both = len(features) * features.shape[1] * K * 4 * STEPS * folds <= AFFORDABLE_MACS
-    told = (lambda done: progress(done, folds * (1 + both))) if progress else (lambda done: None)
+    told: Told = (lambda done: progress(done, folds * (1 + both))) if progress else (lambda done: None)
     found = _by_discriminants(features, labels, members, K, told)
     if both:
         other = _by_regression(features, labels, members, K, lambda done: told(folds + done))

@@ -129,7 +129,7 @@ def _word(match: re.Match[str]) -> Word | None:
     word = Word(match["letter"], **numbers)
     if word.count is not None and word.count not in _NUMBERED.get(word.letter, ()):
         return None
-    window = [value for value in word[2:] if value is not None]
+    window = [value for value in (word.kernel, word.stride, word.padding) if value is not None]
     if window and word.letter not in WINDOWS or 0 in (word.kernel, word.stride):
         return None
     return word
