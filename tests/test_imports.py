@@ -13,8 +13,17 @@ ROOT = Path(fovea.__file__).parent
 
 FLOORS = (
     (
-        *("errors", "budget", "files", "shapes", "storage", "texts", "fields", "signatures", "commands"),
-        *("decoding", "course"),
+        "errors",
+        "budget",
+        "files",
+        "shapes",
+        "storage",
+        "texts",
+        "fields",
+        "signatures",
+        "commands",
+        "decoding",
+        "course",
     ),
     (
         "layers",
