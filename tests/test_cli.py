@@ -16,7 +16,6 @@ import fovea
 from fovea import cli, tasks
 from fovea.cli import run
 from fovea.errors import TrainingError, UsageError
-from fovea.jobs import preview as preview_module
 from fovea.jobs import train as train_module
 
 
@@ -171,10 +170,11 @@ def test_train_json_and_interrupt(trained, capsys, monkeypatch):
     assert run(["train", "digits"]) == 130
 
 
-def test_a_preview_is_named_in_json_too(capsys, monkeypatch):
-    monkeypatch.setattr(preview_module, "preview", lambda **options: Path(options["out"]))
+def test_a_preview_is_named_in_json_too(capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
     assert run(["train", "digits", "--preview", "--out", "a.png", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == {"preview": "a.png"}
+    told = json.loads(capsys.readouterr().out)
+    assert told["preview"] == "a.png" and told["plan"]["model"] == "lenet5" and Path("a.png").exists()
     assert run(["train", "digits", "--preview", "--out", "a.png"]) == 0
     assert capsys.readouterr().out == "Preview  a.png\n"
 

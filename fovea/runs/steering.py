@@ -132,7 +132,9 @@ class Steering:
         if not paused and began - self._looked_at < EVERY_S:
             return
         self._look()
-        if self.pauses and not paused:
+        if not self.pauses and not paused:
+            return
+        if not paused:
             self.display.note(f"paused after step {self.trainer.clock.total_steps}")
             pausing()
         while self.pauses and self._stepped >= self.wish.steps and not stopped():

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import io
 import os
 import re
 import select
@@ -70,8 +71,16 @@ def live(models: dict[str, Path], *, head_s=None, **settings):
         yield state["live"]
     finally:
         state["live"].server.should_exit = True
-        thread.join(PATIENCE_S)
-        assert not thread.is_alive()
+        thread.join(PATIENCE_S / 2)
+        assert not thread.is_alive(), _waiting(state["live"])
+
+
+def _waiting(server: Live) -> str:
+    """Return what a server that does not end waits for."""
+    text = io.StringIO()
+    for task in asyncio.all_tasks(server.loop):
+        task.print_stack(file=text)
+    return f"{server.server.server_state.connections}\n{text.getvalue()}"
 
 
 async def _serve(models, settings, state, begun, head_s):
