@@ -15,7 +15,7 @@ from fovea.errors import DataError, UsageError, shortened
 from fovea.jobs.label_order import ways_for
 from fovea.model.bundle import Bundle, load
 from fovea.storage import check_writable
-from fovea.studio.label.labelling import Labelling
+from fovea.studio.label.labelling import Labelling, Steps
 from fovea.studio.opened import Opened
 
 AS_FOUND, BY_CHANCE = "as they lie there", "by chance"
@@ -95,8 +95,12 @@ def orders(bundle: Bundle | None) -> tuple[str, ...]:
     return (*(() if bundle is None else ways_for(bundle.target)), AS_FOUND, BY_CHANCE)
 
 
-def begun(asked: Asked, opened: Opened) -> Labelling:
-    """Return the labelling that is asked for, gone on with where the file is there.
+STEPS = Steps()
+"""What was done on the pages of this process: a page that is loaded anew can take it back."""
+
+
+def begun(asked: Asked, opened: Opened, *, tab: str = "") -> Labelling:
+    """Return the labelling that is asked for, gone on with where the file is there, in a browser's `tab`.
 
     Raises:
         UsageError: no such data, a place outside of the studio's folder, names that cannot be kept.
@@ -109,7 +113,8 @@ def begun(asked: Asked, opened: Opened) -> Labelling:
     names = there if asked.kind == "points" and there else (*asked.names, *there)
     classes = class_names([*names], asked.kind)
     pool = _pool(asked, opened, file)
-    found = Labelling(name=asked.kind, pool=pool, kept=kept, classes=classes)
+    steps = STEPS.of(tab, file.resolve(), asked.kind) if tab else []
+    found = Labelling(name=asked.kind, pool=pool, kept=kept, classes=classes, steps=steps)
     if asked.by == BY_CHANCE:
         found.shuffle()
     if asked.image in pool.part.names:
