@@ -53,6 +53,11 @@ class CocoLabels:
         self._read()
 
     @property
+    def data(self) -> Path:
+        """What a training reads."""
+        return self.file
+
+    @property
     def classes(self) -> tuple[str, ...]:
         """The names of the classes, or of the points, in the file."""
         if self._kind == "points":

@@ -35,6 +35,11 @@ class ListedLabels:
         self._read()
 
     @property
+    def data(self) -> Path:
+        """What a training reads."""
+        return self.file
+
+    @property
     def classes(self) -> tuple[str, ...]:
         """The names that stand there."""
         self._read()

@@ -16,6 +16,7 @@ from fovea.data.annotating.coco import CocoLabels
 from fovea.data.annotating.covered import Mask, label_of, mask_of, painted
 from fovea.data.annotating.kinds import Kind, Size, class_names, kind_named
 from fovea.data.annotating.lists import ListedLabels
+from fovea.data.annotating.mask_folder import MaskFolder
 from fovea.data.pool import Pool
 from fovea.errors import ImageError, UsageError
 from fovea.preprocess import VOID
@@ -25,7 +26,7 @@ MOST_UNDONE = 200
 """Steps back."""
 
 
-Kept = ListedLabels | CocoLabels
+Kept = ListedLabels | CocoLabels | MaskFolder
 Step = tuple[str, Any]
 """An image, by its absolute path, and its label before a change."""
 
