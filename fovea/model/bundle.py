@@ -382,5 +382,5 @@ def _input_bytes(model: nn.Module, card: Card, *, own: bool, path: Path) -> int:
             raise BundleError(f"`{path.name}`: {reason}.") from error
         needed = 4 * math.prod(shape)
     if excess := INPUT.excess(needed):
-        raise BundleError(f"`{path.name}`: one input of {made} would take {excess}.")
+        raise BundleError(f"`{path.name}`: one input of {made} would need {excess}.")
     return needed

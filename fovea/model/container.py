@@ -100,5 +100,5 @@ def _decoded_shapes(
     if len(shapes) + len(coding.tensors) > MAX_TENSORS:
         raise BundleError(f"`{path.name}` lists more than {MAX_TENSORS} tensors.")
     if excess := WEIGHTS.excess(coding.decoded_bytes):
-        raise BundleError(f"`{path.name}`: its coded tensors would take {excess}.")
+        raise BundleError(f"`{path.name}`: its coded tensors would need {excess}.")
     return shapes | {name: entry.shape for name, entry in coding.tensors.items()}

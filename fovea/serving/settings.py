@@ -57,7 +57,7 @@ class Settings:
         for name, low, high in _RANGES:
             value = getattr(self, name)
             if isinstance(value, bool) or not math.isfinite(value) or not low <= value <= high:
-                raise UsageError(f"`{name}` (={value}) must lie from {low:g} to {high:,g}.")
+                raise UsageError(f"`{name}` (={value}) must be from {low:g} to {high:,g}.")
         if self.busy_status not in BUSY_STATUSES:
             raise UsageError(f"`busy_status` (={self.busy_status}) must be 503 or 429.")
         if self.files > self.queue:
