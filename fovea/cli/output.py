@@ -6,6 +6,7 @@ What comes from data, files and arguments passes `shown` here, whoever calls.
 import contextlib
 import csv
 import os
+import shutil
 import signal
 import stat
 import sys
@@ -86,6 +87,11 @@ def print_lines(lines: Iterable[str]) -> None:
     """Print text line by line."""
     for line in lines:
         print(shown(line))
+
+
+def terminal_width() -> int | None:
+    """Return how many characters a line of the terminal has; None where standard output is a file or a pipe."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
