@@ -43,7 +43,7 @@ from fovea.training.changes import Change
 from fovea.training.diagnosis import watched_layer
 from fovea.training.distributed import world_size
 from fovea.training.engine import Trainer, seed_of
-from fovea.training.inference import as_evaluated, labels_as_evaluated, part_labels
+from fovea.training.inference import labels_as_evaluated, part_labels
 from fovea.training.logistic_head import FittedHead
 from fovea.training.losses import main_head, make_loss
 from fovea.training.probing import fit_head
