@@ -28,7 +28,8 @@ from fovea.report.training import Story, training_page
 from fovea.runs.folder import Run
 from fovea.runs.interruption import Interruption
 from fovea.runs.live import Live
-from fovea.runs.preparation import Prepared, check_batch
+from fovea.runs.networks import check_batch
+from fovea.runs.preparation import Prepared
 from fovea.runs.steering import Steering
 from fovea.tasks.task import Task
 from fovea.training.checkpoint import load_checkpoint, save_checkpoint
