@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,11 +20,13 @@ from fovea.data.dataset import Dataset, Part
 from fovea.data.sources.source import DataSource
 from fovea.data.splits import require_trainable, split_validation
 from fovea.data.statistics import channel_statistics
+from fovea.data.thinning import decoding_s, thinned
 from fovea.display import Display
 from fovea.inputs.interface import Preprocessing
 from fovea.layers import placed
 from fovea.measurement.network import without_values
 from fovea.model.weights import Origin
+from fovea.plans.budget import DECODING_SHARE, expected_training_s
 from fovea.plans.choosing import Wish, choose_plan
 from fovea.plans.plan import Plan
 from fovea.plans.start_weights import channels_of
@@ -36,11 +39,12 @@ from fovea.tasks.joining import joining_of
 from fovea.tasks.task import Task
 from fovea.training.changes import Change
 from fovea.training.diagnosis import watched_layer
-from fovea.training.engine import Trainer, seed_of
+from fovea.training.engine import Trainer
 from fovea.training.inference import as_evaluated, labels_as_evaluated, part_labels
 from fovea.training.losses import main_head, make_loss
 from fovea.training.probing import fit_head
 from fovea.training.recipe import fitted
+from fovea.training.seeds import seed_of
 from fovea.training.transfer import Learners
 from fovea.training.tuning import time_settings
 
@@ -67,6 +71,10 @@ class Prepared:
     """What is learned."""
     origin: Mapping[str, str] | None = None
     """Where the weights that it begins with are from, and their licence; None for random ones."""
+    budget_s: float = 0.0
+    """Seconds from the start of the command to its end; 0 for a training by epochs, or by a time of its own."""
+    fitted_s: float = 0.0
+    """Seconds that fitting the head took, where that is all the training."""
     changes: tuple[Change, ...] = ()
     """What was changed while it ran, by step: as it goes on it is changed again."""
 
@@ -90,6 +98,7 @@ class Prepared:
             device=self.device,
         )
         trainer.changes = self.changes
+        trainer.clock.elapsed_s = self.fitted_s
         return trainer
 
     def _augmentation(self) -> Augmentation:
@@ -143,10 +152,13 @@ def prepare(
 ) -> Prepared:
     """Return a training that is ready to start."""
     dataset = find_data(source, display)
+    if wish.budget_s:
+        training_s = expected_training_s(wish.budget_s, waited_s=display.waited_s)
+        wish = dataclasses.replace(wish, changes={**wish.changes, "budget_s": training_s})
     plan = choose_plan(dataset, wish, device=device, progress=display.counter("timing networks"))
     for reason in plan.reasons:
         display.note(f"plan: {reason}")
-    return ready(dataset, plan, source=source, device=device, display=display, watch=watch)
+    return ready(dataset, plan, source=source, device=device, display=display, watch=watch, budget_s=wish.budget_s)
 
 
 class Begun(NamedTuple):
@@ -167,8 +179,12 @@ def ready(
     display: Display,
     begun: Begun | None = None,
     watch: str | None = None,
+    budget_s: float = 0.0,
 ) -> Prepared:
-    """Return the network built and the data decoded; the network has a layer `watch`, where one is named."""
+    """Return the network built and the data decoded; the network has a layer `watch`, where one is named.
+
+    Under a budget, `budget_s` from start to end, only as many images are decoded as it leaves time for.
+    """
     val_fraction = 0.0 if "val" in dataset.parts else plan.val_fraction
     found, dataset = dataset, split_validation(dataset, fraction=val_fraction, seed=plan.recipe.seed)
     for note in dataset.notes[len(found.notes) :]:
@@ -193,6 +209,9 @@ def ready(
         grown = shallow_network(plan, outputs=target.outputs, channels=geometry.channels) if plan.grow else None
         known, name = grown or (model, registry.body_of(architecture, arguments))
         origin = load_start(plan.start, known, architecture=name, display=display)
+    if budget_s:
+        plan = plan.replace(fraction=affordable_share(dataset, plan, geometry, budget_s=budget_s))
+    dataset = _thinned(dataset, plan, display)
     dataset = _decoded(source, dataset, geometry, room=plan.room, display=display)
     train, plan = dataset.parts["train"], _bounded(plan, dataset)
     target = _target(dataset, plan.recipe.loss, geometry)
@@ -213,10 +232,14 @@ def ready(
         val_fraction=val_fraction,
         target=target,
         origin=begun.origin if begun else {**origin.to_dict(), "licence": origin.licence} if origin else None,
+        budget_s=budget_s,
     )
-    if blank:
-        _learn_first(prepared, display)
-    return prepared
+    if not blank:
+        return prepared
+    began = time.monotonic()
+    _learn_first(prepared, display)
+    fitted = plan.recipe.probe or plan.recipe.class_means
+    return dataclasses.replace(prepared, fitted_s=time.monotonic() - began) if fitted else prepared
 
 
 def _bounded(plan: Plan, dataset: Dataset) -> Plan:
@@ -274,6 +297,24 @@ def _learn_first(prepared: Prepared, display: Display) -> None:
         fit_head(model, _labelled(prepared, display), target=prepared.target, form=form)
 
 
+def affordable_share(dataset: Dataset, plan: Plan, geometry: Preprocessing, *, budget_s: float) -> float:
+    """Return the share of the images that can be decoded in the time that a budget has for it, at most `fraction`."""
+    needed_s = plan.fraction * decoding_s(dataset, geometry, room=plan.room)
+    allowed_s = DECODING_SHARE * budget_s
+    return plan.fraction if needed_s <= allowed_s else round(plan.fraction * allowed_s / needed_s, 3) or 0.001
+
+
+def _thinned(dataset: Dataset, plan: Plan, display: Display) -> Dataset:
+    """Return the share of the images that the plan uses, with a note that says so."""
+    if plan.fraction >= 1:
+        return dataset
+    fewer = thinned(dataset, fraction=plan.fraction, seed=plan.recipe.seed)
+    counts = ", ".join(f"{len(part):,} of {len(dataset.parts[name]):,} {name}" for name, part in fewer.parts.items())
+    note = f"{100 * plan.fraction:.3g} % of the images are used, stratified, seed {plan.recipe.seed}: {counts}"
+    display.note(f"data: {note}")
+    return dataclasses.replace(fewer, notes=(*fewer.notes, note))
+
+
 def _decoded(
     source: DataSource, dataset: Dataset, geometry: Preprocessing, *, room: float, display: Display
 ) -> Dataset:
@@ -312,7 +353,9 @@ def resolved_recipe(prepared: Prepared, *, folder: Path) -> dict[str, Any]:
         "data": {
             **{"source": given, "fingerprint": dataset.fingerprint, "contents": contents(dataset)},
             "val_fraction": plan.val_fraction,
+            **({"fraction": plan.fraction} if plan.fraction < 1 else {}),
         },
+        **({"budget_s": prepared.budget_s} if prepared.budget_s else {}),
         "network": {**network, "arguments": dict(plan.arguments)},
         **({"origin": dict(prepared.origin)} if prepared.origin else {}),
         "preprocess": prepared.preprocess.to_dict(),
