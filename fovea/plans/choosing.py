@@ -47,7 +47,7 @@ def choose_plan(dataset: Dataset, wish: Wish, *, device: torch.device, progress:
     if name is None and start is None and wish.model is None and not budget_s:
         name = DEFAULT_PLAN.get(dataset.name)
     if name is not None:
-        plan = named(name)
+        plan = named(name).replace(reasons=(f"the recipe `{name}`; --recipe, --model and --budget choose others",))
         plan = plan.replace(model=wish.model, arguments={}) if wish.model else plan
         plan = plan.replace(model=start.model, arguments=start.arguments) if start else plan
     elif start is not None and changes.get("grow"):
