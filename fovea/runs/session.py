@@ -29,7 +29,8 @@ from fovea.runs.folder import Run
 from fovea.runs.heads import kept, refit_head
 from fovea.runs.interruption import Interruption
 from fovea.runs.live import Live
-from fovea.runs.preparation import Prepared, check_batch
+from fovea.runs.networks import check_batch
+from fovea.runs.preparation import Prepared
 from fovea.runs.steering import Steering
 from fovea.tasks.task import Task
 from fovea.training.checkpoint import load_checkpoint, save_checkpoint
@@ -262,7 +263,7 @@ class Session:
         if self.events:
             for name, value in _scalars(result).items():
                 self.events.add_scalar(name, value, result.epoch + 1)
-        self.display.note(_epoch_line(result))
+        self.display.note(_epoch_line(result, validated=trainer.val_part is not None))
         if result.improved or not self.keeps_best:
             self.save_model([])
         self._save_checkpoint()
@@ -361,11 +362,13 @@ def _data_facts(dataset: Dataset, target: Task) -> list[tuple[str, str]]:
     return [*facts, *target.facts(dataset.parts["train"].labels)]
 
 
-def _epoch_line(result: EpochResult) -> str:
+def _epoch_line(result: EpochResult, *, validated: bool) -> str:
+    """Return an epoch as a line for a person; `validated` where there are images to validate on."""
     line = f"epoch {result.epoch + 1:3}  {result.elapsed_s:7.1f} s  loss {result.loss:.4f}"
     if result.val is None:
         title, text = result.metric.title, result.metric.text(result.value or 0.0)
-        return line + (f"  train {title} {text}" if result.value else "")
+        line += f"  train {title} {text}" if result.value else ""
+        return line + ("  not validated this epoch" if validated else "")
     line += f"  val loss {result.val.loss:.4f}{result.val.text('  val ')}"
     return line + ("  best" if result.improved else "")
 
