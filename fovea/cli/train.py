@@ -214,9 +214,11 @@ def _train(given: dict[str, Any]) -> None:
 
         result: Any = sweep(**given)
     else:
+        from fovea.cli import BEGAN_AT
+        from fovea.display import Display
         from fovea.jobs.train import train as job
 
-        result = job(**given, **report)
+        result = job(**given, **report, display=Display(began_at=BEGAN_AT))
     print_json(result.to_dict()) if as_json else print_lines(result.summary())
     if getattr(result, "interrupted", False):
         raise typer.Exit(130)
