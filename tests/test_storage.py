@@ -195,8 +195,8 @@ def test_a_file_in_a_folder_that_is_there_is_taken(tmp_path):
     ("name", "message"),
     [
         ("a.gif", r"`plot` \(=.*a\.gif\) must end in \.png, \.jpg, \.pdf or \.svg\.$"),
-        ("none/a.png", r"`plot` \(=.*a\.png\): there is no folder `.*none`; make it first\.$"),
-        ("folder.png", r"`plot` \(=.*folder\.png\) is a folder; name a file in it\.$"),
+        ("none/a.png", r"`plot` \(=.*a\.png\): there is no folder `.*none`; create it first\.$"),
+        ("folder.png", r"`plot` \(=.*folder\.png\) is a folder; give the name of a file in it\.$"),
     ],
 )
 def test_other_places_are_usage_errors(tmp_path, name, message):

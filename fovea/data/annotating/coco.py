@@ -82,8 +82,8 @@ class CocoLabels:
         written = kept.image.get("height"), kept.image.get("width")
         if written != tuple(size):
             raise DataError(
-                f"`{self.file.name}` says that `{shortened(Path(image).name)}` has {written[1]} x {written[0]} pixels, "
-                f"and it has {size[1]} x {size[0]}."
+                f"`{self.file.name}` says that `{shortened(Path(image).name)}` has {written[1]} x {written[0]} "
+                f"pixels, but it has {size[1]} x {size[0]}."
             )
         said = [self._said(each) for each in kept.annotations]
         if self._kind == "points":
@@ -119,7 +119,7 @@ class CocoLabels:
         if self._kind == "points":
             names = self.classes
             if names and names != tuple(classes):
-                raise DataError(f"`{self.file.name}` has other points: {shortened(', '.join(names))}.")
+                raise DataError(f"`{self.file.name}` has different points: {shortened(', '.join(names))}.")
             if not names:
                 self._categories.append(
                     {"id": self._free_category(), "name": "object", "keypoints": list(classes), "skeleton": []}

@@ -125,12 +125,14 @@ class ListedLabels:
         self._header = header_of(self.file)
         for column in (PATH, LABEL):
             if column not in self._header:
-                raise DataError(f"`{self.file}` has no column `{column}`, so it is no list of labels; name another.")
+                raise DataError(
+                    f"`{self.file}` has no column `{column}`, so it is not a list of labels; give another file."
+                )
         others = [name for name in self._header if name != PATH]
         for row in read_cells(self.file, others):
             image = os.path.abspath(row.file)
             if image in self._rows:
                 raise DataError(
-                    f"`{self.file}`, line {row.line}: `{shortened(row.path)}` is listed twice; keep one row."
+                    f"`{self.file}`, line {row.line}: `{shortened(row.path)}` is listed twice; keep one of the rows."
                 )
             self._rows[image] = {PATH: row.path, **dict(zip(others, row.texts, strict=True))}
