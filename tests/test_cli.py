@@ -264,7 +264,7 @@ def test_predict_prints_labels_grades_and_numbers(
         assert run(["predict", str(make()), image]) == 0
         assert capsys.readouterr().out == f"{image}  {text}\n"
     assert run(["predict", str(make_labels_bundle()), "absent.png", "--top", "1"]) == 2
-    assert "Leave out `--top`." in capsys.readouterr().err
+    assert "leave out `--top`." in capsys.readouterr().err
     assert run(["predict", str(make_number_bundle()), image, "--csv"]) == 0
     assert capsys.readouterr().out.splitlines()[1] == f"{image},1,40,,"
 

@@ -165,7 +165,7 @@ def test_intervals_hold_the_truth_in_95_of_100_cases():
 
 
 def test_one_difference_has_no_interval():
-    with pytest.raises(UsageError, match=r"^`differences` \(=\[1\.0\]\) must be two at least\.$"):
+    with pytest.raises(UsageError, match=r"^`differences` \(=\[1\.0\]\) must be at least two values\.$"):
         paired_interval([1.0])
 
 

@@ -37,7 +37,10 @@ from fovea.training.inference import Progress
 SHOWN = 6
 """Of the worst images, those whose objects are kept for a page."""
 SHOWN_CLASSES = 30
-DATA, WATERSHED = "the objects of the data", "objects told apart in the true masks, as in those that are answered"
+DATA, WATERSHED = (
+    "the objects of the data",
+    ("objects are separated in the true masks in the same way as in the predicted ones"),
+)
 Interval = tuple[float, float] | None
 Source = DrawnMask | MaskFile
 

@@ -21,7 +21,7 @@ from fovea.tasks.places import Frame
 SIDES = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 COCO_POINTS = ("nose", *(f"{side}_{name}" for name in ("eye", "ear", *SIDES) for side in ("left", "right")))
 """The points of COCO's persons, in the order of `COCO_DEVIATIONS`."""
-OF_COCO, ALIKE = "those of COCO's persons", "the mean of COCO's for every point"
+OF_COCO, ALIKE = "the COCO values for persons", "the mean of the COCO values for every point"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -79,7 +79,7 @@ def check_map(model: nn.Module, x: Tensor, layer: str) -> None:
         raise unknown("layer", layer, filter(None, modules))
     results = [call.result for call in calls_of(model, x[:1]) if call.path == layer]
     if not results:
-        raise UsageError(f"The layer `{layer}` did not run; see `fovea measure` for those that do.")
+        raise UsageError(f"The layer `{layer}` did not run; `fovea measure` lists the layers that run.")
     last = results[-1]
     if last is None or last.ndim != x.ndim:
         given = "nothing" if last is None else str(tuple(last.shape))

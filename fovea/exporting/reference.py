@@ -52,7 +52,7 @@ def reference(bundle: Bundle, samples: Samples) -> Reference:
     """
     logits = network_logits(bundle, samples.stored)
     if not logits.isfinite().all():
-        raise BundleError("The network's outputs are not finite: its weights, or its mean and std, are spoilt.")
+        raise BundleError("The network's outputs are not finite: its weights, or its mean and std, are corrupted.")
     values = logits.double()
     scale = (values - values.mean(0)).square().mean().sqrt().item()
     size = values.abs().max().item()

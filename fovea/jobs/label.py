@@ -73,7 +73,7 @@ class LabelResult:
 
     def summary(self) -> list[str]:
         """Return lines for a person: what was chosen, and how to go on."""
-        kept = f"; {self.kept:,} rows with a label stay" if self.kept else ""
+        kept = f"; {self.kept:,} rows with a label are kept" if self.kept else ""
         return [
             f"{self.out}: {len(self.proposals):,} of {self.looked_at:,} {self.nouns} of {self.data} by {self.by}{kept}",
             *self.notes,
@@ -144,7 +144,7 @@ def label(
         looked_at=len(free),
         kept=len(there.labelled),
         proposals=proposals,
-        notes=tuple(f"not read: {bad.name} ({bad.reason})" for bad in found.decoded.bad_files[:5]),
+        notes=tuple(f"could not read: {bad.name} ({bad.reason})" for bad in found.decoded.bad_files[:5]),
         page=page,
         nouns=inputs.kind(seen).nouns,
     )
@@ -160,19 +160,23 @@ def _check(by: str, count: int, *, of_embedding: bool) -> None:
     if count < 1:
         raise UsageError(f"`count` (={count}) must be at least 1.")
     if by != "core-set" and of_embedding:
-        raise UsageError(f"`index` and `layer` are for `--by core-set`; `--by {by}` asks the outputs of the network.")
+        raise UsageError(
+            f"`index` and `layer` work only with `--by core-set`; `--by {by}` uses the outputs of the network."
+        )
 
 
 def check_target(target: Task, by: str) -> None:
     """Raise UsageError where a network has no probabilities of classes to doubt."""
     if by != "core-set" and (not target.has_classes or target.several):
-        raise UsageError(f"`--by {by}` needs probabilities of classes, not {target.noun}; take `--by core-set`.")
+        raise UsageError(
+            f"`--by {by}` needs class probabilities, and this model predicts {target.noun}; use `--by core-set`."
+        )
 
 
 def _list_path(out: str | Path) -> Path:
     path = page_path(out, option="out")
     if path.suffix.lower() != ".csv":
-        raise UsageError(f"`out` (={path}) must end in .csv: it is a list that trainings read.")
+        raise UsageError(f"`out` (={path}) must end in .csv; `fovea train` reads this list.")
     return path
 
 
@@ -182,7 +186,7 @@ def _embedder(
     if index is None or known is None:
         return embedder_of(load(model, device=device), layer)
     if layer is not None:
-        raise UsageError(f"`layer` (={layer}) is that of the index; leave it out.")
+        raise UsageError(f"`layer` (={layer}) is set by the index; leave it out.")
     return embedder_for(known, Path(index), model, device=device)
 
 
@@ -211,7 +215,7 @@ def _same(data: str | Path, place: Path) -> bool:
 
 
 def _all_labelled(data: str | Path, place: Path) -> DataError:
-    return DataError(f"Every image of `{data}` has a label in `{place}` already; there is nothing left to label.")
+    return DataError(f"Every image of `{data}` already has a label in `{place}`.")
 
 
 def chosen(
@@ -254,9 +258,9 @@ def _sheet(result: LabelResult, pictures: Sequence[NDArray[np.uint8]]) -> Sheet:
         for pixels, each in zip(pictures, result.proposals, strict=False)
     ]
     lead = (
-        f"The first {len(drawn)} of {len(result.proposals):,} {result.nouns} listed, of {result.looked_at:,} there are."
+        f"The first {len(drawn)} of {len(result.proposals):,} listed {result.nouns}, chosen from {result.looked_at:,}."
     )
-    below = f"Below each: what the network says of it, how probable that is, and its doubt by {result.by}."
+    below = f"Below each: the prediction of the network, its probability, and the uncertainty by {result.by}."
     return Sheet(
         title="What to label next",
         lead=f"{lead} {below}",

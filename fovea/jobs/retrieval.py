@@ -36,7 +36,7 @@ class RetrievalResult:
     def summary(self) -> list[str]:
         """Return lines for a person: what asked where, and the figures with their intervals."""
         found, others = self.scores, "the others of " if self.scores.leave_one_out else ""
-        alone = f"; {found.alone:,} have no image of their class to find" if found.alone else ""
+        alone = f"; {found.alone:,} have no other image of their class" if found.alone else ""
         where = f"{found.searched:,} {self.nouns} of {others}{self.searched}"
         rows = {f"Recall@{k}": measured for k, measured in found.recall.items()}
         rows |= {

@@ -188,7 +188,7 @@ class Exported:
                 f"(N, {', '.join(str(length or 'any') for length in announced)})."
             )
         if not np.isfinite(rows).all():
-            raise BundleError("The network's outputs are not finite: its weights, or its mean and std, are spoilt.")
+            raise BundleError("The network's outputs are not finite: its weights, or its mean and std, are corrupted.")
         return rows.astype(self._dtypes[index], copy=False)
 
     def _check(self, samples: Stored) -> None:

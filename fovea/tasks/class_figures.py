@@ -120,7 +120,7 @@ class ClassFigures(ShareFigures):
             self.headline("accuracy", where),
             f"{top5}negative log-likelihood {self.nll:.4f}, {calibration_text(self)}",
             *self._worst_classes(),
-            *(f"{found.images} x {found.truth} taken for {found.answer}" for found in mistakes),
+            *(f"{found.images} x {found.truth} predicted as {found.answer}" for found in mistakes),
         ]
 
     def _worst_classes(self) -> list[str]:
@@ -138,7 +138,7 @@ class ClassFigures(ShareFigures):
         top5 = f"{100 * self.top5:.2f} %" if self.top5 is not None else ""
         return [
             ("accuracy", f"{100 * self.accuracy:.2f} %", self.interval_text),
-            *([("top-5 accuracy", top5, "the class is among the five most probable")] if top5 else []),
-            ("negative log-likelihood", f"{self.nll:.4f}", "nats an image"),
+            *([("top-5 accuracy", top5, "the true class is among the five most probable")] if top5 else []),
+            ("negative log-likelihood", f"{self.nll:.4f}", "nats per image"),
             ("calibration error", f"{100 * self.ece:.2f} %", calibration_remark(self)),
         ]

@@ -31,7 +31,7 @@ class GradeFigures(ClassFigures):
 
     def _kappa_text(self) -> str:
         if self.kappa is None or self.kappa_interval is None:
-            return "quadratic weighted kappa not defined: truth and answers are one and the same grade"
+            return "quadratic weighted kappa undefined: all labels and predictions are the same grade"
         low, high = self.kappa_interval
         return f"quadratic weighted kappa {self.kappa:.3f}, 95 % interval {low:.3f} to {high:.3f}"
 
@@ -47,7 +47,7 @@ class GradeFigures(ClassFigures):
     def interval_text(self) -> str:
         """The interval of the mean absolute error."""
         if self.mae_interval is None:
-            return "one image, no interval"
+            return "one image, so no interval"
         low, high = self.mae_interval
         return f"95 % interval {low:.3f} to {high:.3f} grades"
 

@@ -91,7 +91,7 @@ class LabelFigures(Figures):
         if self.map is None:
             return "no image has any of the labels"
         if self.interval is None:
-            return "one image, no interval"
+            return "one image, so no interval"
         low, high = self.interval
         return f"95 % interval {100 * low:.2f} to {100 * high:.2f} %"
 
@@ -103,7 +103,7 @@ class LabelFigures(Figures):
         return [
             ("mean average precision", "-" if self.map is None else f"{100 * self.map:.2f} %", self.interval_text),
             ("F1 over all labels", f"{100 * self.f1_micro:.2f} %", macro),
-            ("negative log-likelihood", f"{self.nll:.4f}", "nats a label"),
+            ("negative log-likelihood", f"{self.nll:.4f}", "nats per label"),
             ("calibration error", f"{100 * self.ece:.2f} %", remark),
         ]
 
@@ -111,6 +111,6 @@ class LabelFigures(Figures):
 def result_text(value: float | None, interval: tuple[float, float] | list[float] | None) -> str:
     """Return a mean average precision with its interval as a person reads it."""
     if value is None:
-        return "mean average precision not defined: no image has any of the labels"
+        return "mean average precision undefined: no image has any of the labels"
     within = "" if interval is None else ", 95 % interval {:.2%} to {:.2%}".format(*interval)
     return f"mean average precision {value:.2%}{within}"

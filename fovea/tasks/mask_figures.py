@@ -85,13 +85,17 @@ class MaskFigures(ShareFigures):
     @property
     def tiles(self) -> list[Tile]:
         """Mean IoU, Dice, pixel accuracy and boundary F1."""
-        tolerance = f"outlines within {self.tolerance:g} pixels of the input"
+        tolerance = f"outlines within {self.tolerance:g} pixels of each other, at input size"
         outlines = [] if self.boundary_f1 is None else [("boundary F1", f"{100 * self.boundary_f1:.2f} %", tolerance)]
-        outlines += [] if self.hd95 is None else [("HD95", f"{self.hd95:.2f} px", "95 % of the outlines are as near")]
+        outlines += (
+            []
+            if self.hd95 is None
+            else [("HD95", f"{self.hd95:.2f} px", "95th percentile of the distance between outlines")]
+        )
         return [
             ("mean IoU", f"{100 * self.miou:.2f} %", self.interval_text),
-            ("mean Dice", f"{100 * self.dice:.2f} %", "the mean of the classes"),
-            ("pixel accuracy", f"{100 * self.pixel_accuracy:.2f} %", "of the known pixels"),
+            ("mean Dice", f"{100 * self.dice:.2f} %", "mean over classes"),
+            ("pixel accuracy", f"{100 * self.pixel_accuracy:.2f} %", "over pixels with a known class"),
             *outlines,
         ]
 

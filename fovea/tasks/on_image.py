@@ -39,7 +39,7 @@ class OnImage(Named):
         cls, texts: Mapping[str, Sequence[Written]], *, classes: Sequence[str] = (), wording: Wording = PLAIN
     ) -> tuple[dict[str, Labels], tuple[str, ...]]:
         """Raise DataError: what lies on an image is no text."""
-        raise DataError(f"This data has labels in words, and `--task {cls.name}` learns {cls.name}: {cls.data_wanted}.")
+        raise DataError(f"This data has class labels, and `--task {cls.name}` needs {cls.name}; {cls.data_wanted}.")
 
     @classmethod
     def fitted(cls, labels: Labels, *, classes: Sequence[str], loss: str, data: str) -> Self:

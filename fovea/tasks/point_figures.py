@@ -60,6 +60,6 @@ class PointFigures(ShareFigures):
         """Normalised mean error, PCK and the median."""
         return [
             ("normalised mean error", f"{100 * self.nme:.2f} %", self.interval_text),
-            ("PCK@0.1", f"{100 * self.pck:.2f} %", "points at most a tenth away"),
+            ("PCK@0.1", f"{100 * self.pck:.2f} %", "points within a tenth of the size"),
             ("median error", f"{100 * self.median:.2f} %", "of the images"),
         ]

@@ -128,7 +128,9 @@ def test_a_network_of_ones_own_comes_back_by_its_code_and_the_changes(make_card,
 
 def test_changes_of_another_network_do_not_fit_ones_own(make_card, tmp_path):
     own_bundle(make_card, tmp_path / "m.safetensors")
-    with pytest.raises(BundleError, match="do not fit this network: A change names the layer `bn`, which the network"):
+    with pytest.raises(
+        BundleError, match=("do not match this network: A change names the layer `bn`, which the network")
+    ):
         load(tmp_path / "m.safetensors", model=nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 10)))
 
 

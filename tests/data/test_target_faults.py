@@ -79,7 +79,7 @@ def test_masks_of_another_size_or_value_or_one_class(masks):
             "the mask `m1.png` has 2x1 pixels, but its image has 2x2",
         ),
         (
-            "masks with values that are nott a class",
+            "masks with values that are not a class",
             "2.png",
             "the mask `m2.png`: the value 7, on 25 % of its pixels, is not a class in the table",
         ),

@@ -87,7 +87,7 @@ def test_what_cannot_be_read_is_named_and_the_rest_explained(lenet, photo, tmp_p
     out, error = capsys.readouterr()
     assert [("error" in image) for image in json.loads(out)["images"]] == [True, False]
     assert "broken.png" in error and "1 of the inputs cannot be read" in error
-    with pytest.raises(DataError, match=r"None of the images can be read; the first: .*broken.png"):
+    with pytest.raises(DataError, match=r"None of the images can be read. The first: .*broken.png"):
         explain(lenet, tmp_path / "broken.png", out=tmp_path / "page.html")
     assert not (tmp_path / "page.html").exists()
 
@@ -109,8 +109,8 @@ def test_the_worst_mistakes_of_a_data_set(lenet, colour_folder, tmp_path):
         ({"layer": "stage9"}, "Unknown layer `stage9`; did you mean `stage"),
         ({"layer": "head.logits"}, r"The output of `head.logits` is \(1, 3\), and no map .* that of `stage2.* is one"),
         ({"layer": "stage1", "method": "lrp,saliency"}, "is for methods that weigh a map; lrp, saliency explain"),
-        ({"mistakes": "digits"}, "Give images, or `mistakes` with a data set, not both"),
-        ({"target": "green", "against": "1"}, r"`against` \(=1\) is the answer itself"),
+        ({"mistakes": "digits"}, "Give images or `mistakes` with a data set, not both"),
+        ({"target": "green", "against": "1"}, r"`against` \(=1\) is the explained answer itself"),
         ({"method": "rise", "settings": {"masks": 0}}, r"`masks` \(=0\) must be from 1 to 1,000,000"),
         ({"method": "rise", "settings": {"masks": 10**8}}, r"`masks` \(=100000000\) must be from 1"),
         ({"method": "rise", "settings": {"grid": 0}}, r"`grid` \(=0\) must be from 1 to 64"),
@@ -259,7 +259,7 @@ def test_badges_are_looked_for_where_one_works_and_where_pages_go(lenet, photo, 
 def test_a_network_that_is_no_file_has_no_badges(lenet, photo, checked, tmp_path):
     bundle = load(lenet)
     assert explain(bundle, photo, out=tmp_path / "page.html").explanations[0]["explanations"][0]["trust"] is None
-    with pytest.raises(UsageError, match="is of a model file, and the model is none; give its path"):
+    with pytest.raises(UsageError, match="belongs to a model file, and no file was given; give the path"):
         explain(bundle, photo, trust=checked.file)
 
 

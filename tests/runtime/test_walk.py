@@ -1,4 +1,4 @@
-"""Graphs that would need memory, time or the process are refused before onnxruntime sees them."""
+"""Graphs that would take memory, time or the process are refused before onnxruntime sees them."""
 
 import time
 

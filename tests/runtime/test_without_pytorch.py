@@ -97,6 +97,6 @@ def test_what_needs_the_engine_says_so_in_one_line(run, tmp_path, image, make_bu
     }
     for done in said.values():
         assert done.returncode == 1 and done.stdout == "" and len(done.stderr.splitlines()) == 1
-    assert "`model.safetensors` is run by PyTorch, which is not installed here" in said["predict"].stderr
+    assert "`model.safetensors` needs PyTorch, which is not installed here" in said["predict"].stderr
     for name in ("evaluate", "train"):
         assert "This needs `" in said[name].stderr and "`pip install fovea-cnn` brings it" in said[name].stderr

@@ -47,7 +47,7 @@ class Behind:
         with changed(self.model, self.layer, keep):
             outputs = self.model(self.x.clone())  # a network may begin in place
         if not seen:
-            raise UsageError(f"The layer `{self.layer}` did not run; see `fovea measure` for those that do.")
+            raise UsageError(f"The layer `{self.layer}` did not run; `fovea measure` lists the layers that run.")
         return len(seen), seen[-1], outputs
 
     def _run(self, maps: Tensor, one_image: bool) -> Any:

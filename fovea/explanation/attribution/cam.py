@@ -44,7 +44,7 @@ def weighed(model: nn.Module, x: Tensor, objective: Objective, layer: str | None
     with torch.no_grad(), _leaf(model, layer) as leaves:
         outputs = model(x.clone())  # a network may begin in place
         if not leaves:
-            raise UsageError(f"The layer `{layer}` did not run; see `fovea measure` for those that do.")
+            raise UsageError(f"The layer `{layer}` did not run; `fovea measure` lists the layers that run.")
         maps = leaves[-1]
         if maps.ndim != x.ndim:
             raise ShapeError(f"The output of `{layer}` is {tuple(maps.shape)}, and no map (N, C, h, w).")

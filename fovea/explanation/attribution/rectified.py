@@ -166,7 +166,7 @@ def project(model: nn.Module, x: Tensor, layer: str, channel: int) -> Tensor:
 def _strongest(outputs: list[Tensor], layer: str, channel: int) -> Tensor:
     """Return the largest value of a channel in each image: (N,)."""
     if not outputs:
-        raise UsageError(f"The layer `{layer}` did not run; see `fovea measure` for those that do.")
+        raise UsageError(f"The layer `{layer}` did not run; `fovea measure` lists the layers that run.")
     channels = outputs[-1].shape[1]
     if not 0 <= channel < channels:
         raise UsageError(f"`channel` (={channel}) must be below the {channels} channels of `{layer}`.")

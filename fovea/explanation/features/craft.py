@@ -90,7 +90,7 @@ def craft(
         ShapeError: its output is no map.
     """
     if not (0 < crop <= 1 and concepts >= 1 and designs >= 1):
-        raise UsageError(f"`crop` (={crop}) must lie in 0..1, `concepts` (={concepts}) and `designs` be at least 1.")
+        raise UsageError(f"`crop` (={crop}) must be from 0 to 1, `concepts` (={concepts}) and `designs` be at least 1.")
     told = progress or (lambda _, __: None)
     _require_one_call(model, layer, x)
     places = [Place(image, *place) for image in range(len(x)) for place in crop_places(x.shape[2:], crop)]

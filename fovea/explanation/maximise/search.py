@@ -81,7 +81,7 @@ def _channels(output: Tensor, channels: int | Sequence[int], layer: str) -> Tens
     wanted = [channels] if isinstance(channels, int) else list(channels)
     N, K = output.shape[:2]
     if not all(0 <= index < K for index in wanted):
-        raise UsageError(f"`channel` (={max(wanted, key=abs)}) must lie in 0..{K - 1}, the channels of `{layer}`.")
+        raise UsageError(f"`channel` (={max(wanted, key=abs)}) must be from 0 to {K - 1}, the channels of `{layer}`.")
     if len(wanted) not in (1, N):
         raise UsageError(f"{len(wanted)} channels for {N} image(s): one for all, or one for each.")
     return output[torch.arange(N), wanted * N if len(wanted) == 1 else wanted]

@@ -198,7 +198,7 @@ def test_octaves_end_at_the_whole():
 @pytest.mark.parametrize(
     ("goal", "message"),
     [
-        (channel("2", 9), r"`channel` \(=9\) must lie in 0..5, the channels of `2`"),
+        (channel("2", 9), r"`channel` \(=9\) must be from 0 to 5, the channels of `2`"),
         (channel("2", [1, 2, 3]), r"3 channels for 1 image"),
         (channel("7", 0), "Unknown layer `7`"),
         (unit("2", 0, (9, 1)), r"`place` \(=9,1\) lies outside the map of `2`, which is 7 x 7"),

@@ -71,5 +71,5 @@ def test_what_is_not_written_is_refused(tmp_path, target, option):
 
 
 def test_only_targets_with_int8_take_it(tmp_path):
-    with pytest.raises(UsageError, match="does not take `--int8`"):
+    with pytest.raises(UsageError, match="does not support `--int8`"):
         export(seeded_bundle(), to="ncnn", out=tmp_path / "net.param", int8="digits")
