@@ -207,7 +207,7 @@ def test_its_answers_are_explained(folders, runs, tmp_path, kind):
     if kind != "spectrograms":
         with pytest.raises(UsageError, match=f"`rise` does not explain {kind_of.nouns}; .*gradcam"):
             fovea.explain(runs(kind).model, paths, method="rise", out=tmp_path / "out")
-    with pytest.raises(UsageError, match=f"this network sees {kind_of.nouns}"):
+    with pytest.raises(UsageError, match=f"this network takes {kind_of.nouns}"):
         fovea.trust(runs(kind).model, folders[kind], out=tmp_path / "trust.html")
 
 

@@ -185,5 +185,5 @@ def test_a_file_that_cannot_be_read_does_not_stop_the_rest(trained, tmp_path):
 
 def test_disturbing_images_needs_whole_ones(trained):
     _, data, result = trained
-    with pytest.raises(UsageError, match="this network sees tiles"):
+    with pytest.raises(UsageError, match="this network takes tiles"):
         fovea.evaluate(result.model, data, robust=True)

@@ -59,8 +59,8 @@ def reference(bundle: Bundle, samples: Samples) -> Reference:
     if scale <= INDIFFERENT * size:
         noun = inputs.kind_of(bundle.preprocess).noun
         raise ProofError(
-            f"The network says the same of every {noun}: its logits of up to {size:.2g} vary by {scale:.1g}. So an "
-            "exported graph cannot be proven, and no file is written. Train the network first."
+            f"The network predicts the same for every {noun}: its logits of up to {size:.2g} vary by {scale:.1g}. "
+            "An exported graph cannot be verified, and no file is written. Train the network first."
         )
     return Reference(bundle=bundle, samples=samples, logits=logits, scale=scale)
 

@@ -119,5 +119,5 @@ def test_more_than_the_allowed_drop_leaves_no_file(make_bundle, colours, monkeyp
     path = make_bundle()
     done = command(path, "--int8", colours, "--max-drop", "1", "--keep", "none")
     assert done.exception.exit_code == 1
-    assert "and 1 is allowed; no file is written. Allow more with `--max-drop`" in str(done.exception)
+    assert "and the limit is 1; no file is written. Raise the limit with `--max-drop`" in str(done.exception)
     assert not path.with_suffix(".onnx").exists()

@@ -145,7 +145,8 @@ def test_numbers_are_measured_in_their_unit(make_number_bundle, listed):
     assert [(entry.value, entry.score) for entry in result.slices.values] == [("new", 2.0), ("old", 1.0)]
     with pytest.raises(
         UsageError,
-        match=r"^`min_accuracy` \(=0.5\) works only for a model with classes, and this model predicts a number: ask for mae, rmse, "
+        match=r"^`min_accuracy` \(=0.5\) works only for a model with classes, and this model predicts a number; "
+        r"set a limit for mae, rmse, "
         r"r2 with `--min-score`\.$",
     ):
         evaluate(path, data, min_accuracy=0.5)

@@ -107,8 +107,17 @@ def test_the_worst_mistakes_of_a_data_set(lenet, colour_folder, tmp_path):
         ({"target": "3"}, "Unknown class `3`"),
         ({"against": "purple"}, "Unknown class `purple`"),
         ({"layer": "stage9"}, "Unknown layer `stage9`; did you mean `stage"),
-        ({"layer": "head.logits"}, r"The output of `head.logits` is \(1, 3\), and no map .* that of `stage2.* is one"),
-        ({"layer": "stage1", "method": "lrp,saliency"}, "is for methods that weigh a map; lrp, saliency explain"),
+        (
+            {"layer": "head.logits"},
+            (
+                r"The output of `head.logits` is \(1, 3\), not a feature map .* the output of "
+                r"`stage2.* is one"
+            ),
+        ),
+        (
+            {"layer": "stage1", "method": "lrp,saliency"},
+            ("works only for methods that weigh feature maps; lrp, saliency explain"),
+        ),
         ({"mistakes": "digits"}, "Give images or `mistakes` with a data set, not both"),
         ({"target": "green", "against": "1"}, r"`against` \(=1\) is the explained answer itself"),
         ({"method": "rise", "settings": {"masks": 0}}, r"`masks` \(=0\) must be from 1 to 1,000,000"),
@@ -134,7 +143,10 @@ def test_what_cannot_be_explained_is_refused(lenet, photo, options, message):
     ("options", "message"),
     [
         (["--layer", "stage9"], "error: Unknown layer `stage9`; did you mean `stage"),
-        (["--layer", "head.logits"], "error: The output of `head.logits` is (1, 3), and no map (N, C, h, w); that of"),
+        (
+            ["--layer", "head.logits"],
+            ("error: The output of `head.logits` is (1, 3), not a feature map (N, C, h, w); the output of"),
+        ),
         (["--target", "grean"], "error: Unknown class `grean`; did you mean `green`?"),
         (["--target", "green", "--against", "7"], "error: Unknown class `7`"),
         (["--method", "gradcm"], "error: Unknown method `gradcm`; did you mean `gradcam`"),
@@ -147,7 +159,7 @@ def test_the_command_says_in_one_line_what_is_wrong_before_an_image_is_read(lene
 
 
 def test_a_network_without_maps_is_said_before_an_image_is_read(make_bundle, tmp_path):
-    with pytest.raises(UsageError, match="No layer of this network gives a map"):
+    with pytest.raises(UsageError, match="No layer of this network has a feature map"):
         explain(make_bundle(), tmp_path / "nowhere.png")
 
 
@@ -239,7 +251,7 @@ def test_badges_of_another_model_are_not_used(lenet, photo, checked, make_bundle
     with pytest.raises(UsageError, match="is of another model file than `model.safetensors`; run `fovea trust` again"):
         explain(lenet, photo, method="saliency", trust=checked.file, out=tmp_path / "refused.html")
     checked.file.write_text("{}")
-    with pytest.raises(DataError, match="is no result of `fovea trust`: `format` is missing"):
+    with pytest.raises(DataError, match="is not a result of `fovea trust`: `format` is missing"):
         explain(lenet, photo, method="saliency", trust=checked.file, out=tmp_path / "refused.html")
     assert not (tmp_path / "refused.html").exists()
 

@@ -130,7 +130,7 @@ def test_names_that_match_are_dropped(made):
     made()
     result = made(drop=["red/*", "*/0.png"])
     assert counts(result) == (0, 4, 5) and result.images == 4
-    with pytest.raises(UsageError, match="`--drop` leaves nothing of `images`"):
+    with pytest.raises(UsageError, match="`--drop` excludes all of `images`"):
         made(drop="*")
 
 
@@ -143,9 +143,9 @@ def test_what_was_dropped_stays_dropped_until_it_is_taken_back(made, images):
     assert content(again.path).items() <= before.items()
     back = made(restore="red/*")
     assert (counts(back), back.patterns) == ((3, 4, 0), ("*/0.png",))
-    with pytest.raises(UsageError, match=r"`--restore red/\*` is no pattern that was dropped; dropped are `\*/0.png`"):
+    with pytest.raises(UsageError, match=r"`--restore red/\*` is not an excluded pattern; dropped are `\*/0.png`"):
         made(restore="red/*")
-    with pytest.raises(UsageError, match="dropped and restored; give one"):
+    with pytest.raises(UsageError, match="both `--drop` and `--restore`; give it"):
         made(drop="*/0.png", restore="*/0.png")
 
 
@@ -171,7 +171,7 @@ def test_an_index_is_shown_and_changed_by_itself(made, images, capsys):
 def test_an_index_alone_takes_what_applies_to_it(made, tmp_path):
     path = made().path
     assert index(path, metric="cosine").metric == "cosine"
-    with pytest.raises(UsageError, match="leaves nothing of `images`"):
+    with pytest.raises(UsageError, match="excludes all of `images`"):
         index(path, drop="*")
     with pytest.raises(UsageError, match="`layer` is for a model and data"):
         index(path, layer="head")

@@ -83,7 +83,7 @@ def test_what_has_no_ranking_cannot_be_cut(kind, noun, make_labels_bundle, make_
     model = {"labels": make_labels_bundle, "number": make_number_bundle}[kind]()
     with pytest.raises(
         UsageError,
-        match=rf"^`top` \(=2\) limits a ranking of classes, and this model predicts {noun}, and all that it says is given\. "
+        match=rf"^`top` \(=2\) limits a ranking of classes, and this model predicts {noun}; "
         r"leave out `--top`\.$",
     ):
         predict(model, "absent.png", top=2)

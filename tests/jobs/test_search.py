@@ -61,7 +61,7 @@ def test_the_model_is_found_below_the_index_wherever_that_is_moved(made, query, 
     moved = tmp_path / "moved"
     moved.mkdir()
     shutil.copy(made, moved / "x.fovea-index")
-    with pytest.raises(UsageError, match="made with the model `model.safetensors`, which is no longer exists"):
+    with pytest.raises(UsageError, match="made with the model `model.safetensors`, which no longer exists"):
         search(moved / "x.fovea-index", query)
     shutil.copy(tmp_path / "model.safetensors", moved)
     assert search(moved / "x.fovea-index", query).answers[0].nearest
@@ -85,7 +85,7 @@ def test_an_index_with_a_layer_that_is_not_there_is_refused(made, query):
 def test_embeddings_of_another_width_are_refused(made, query):
     hostile = read_index(made)
     write_index(made, replace(hostile, embeddings=np.zeros((6, 5), np.float32)))
-    with pytest.raises(UsageError, match=r"must be \(Q, D\) and \(N, D\) of one D"):
+    with pytest.raises(UsageError, match=r"must be \(Q, D\) and \(N, D\) with the same D"):
         search(made, query)
 
 

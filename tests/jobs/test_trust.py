@@ -115,7 +115,7 @@ def test_a_network_without_maps_is_tried_with_what_remains(make_number_bundle, p
     data = photos("0.png,3", "1.png,4")
     found = trust(make_number_bundle(), data, method="gradcam,saliency", out=tmp_path / "page.html", **FEW).verdicts
     first, second = found.rows
-    assert "No layer of this network gives a map" in first.reason and found.layer == ""
+    assert "No layer of this network has a feature map" in first.reason and found.layer == ""
     # it says 40 whatever is hidden, and its maps are 0 with any weights
     assert second.trust.areas.insertion.tolist() == [40, 40] and second.verdict == "fails sanity, random, centre"
     with pytest.raises(UsageError, match="None of the methods works with this network. The first: No layer"):
@@ -200,8 +200,11 @@ def test_bad_files_are_named_or_refused(make_lenet, colour_folder, tmp_path):
     [
         ({"method": "gradcm"}, "Unknown method `gradcm`; did you mean `gradcam`"),
         ({"layer": "stage9"}, "Unknown layer `stage9`"),
-        ({"layer": "head"}, r"The output of `head` is \(1, 3\), and no map"),
-        ({"layer": "stage1", "method": "saliency"}, "is for methods that weigh a map; saliency explain the input"),
+        ({"layer": "head"}, r"The output of `head` is \(1, 3\), not a feature map"),
+        (
+            {"layer": "stage1", "method": "saliency"},
+            ("works only for methods that weigh feature maps; saliency explain the input"),
+        ),
         ({"split": "tests"}, "Unknown split `tests`"),
         ({"images": 0}, r"`images` \(=0\) must be at least 1"),
         ({"steps": 0}, r"`steps` \(=0\) must be at least 1"),

@@ -165,7 +165,7 @@ HOSTILE = {
     "no such layer": (lambda _, root: root.attrs.__setitem__("layer_names", [b"fd"]), "has no `fd`"),
     "a group for an array": (
         replaced(lambda _, root: root.create_group(NAME)),
-        "`conv1/bn/gamma:0`, which is no array.*; it was",
+        "`conv1/bn/gamma:0`, which is not an array.*; it was",
     ),
     "text for numbers": (replaced(lambda _, root: root.__setitem__(NAME, "x")), "which is not an array of numbers"),
     "no names": (

@@ -27,7 +27,7 @@ def test_an_exported_network_runs_on_the_processor_or_cuda(tmp_path):
 
 def test_a_container_under_the_suffix_of_another_is_refused(make_bundle, tmp_path):
     path = make_bundle()
-    with pytest.raises(BundleError, match="`wrong.onnx` is no ONNX file"):
+    with pytest.raises(BundleError, match="`wrong.onnx` is not an ONNX file"):
         open_model(path.rename(tmp_path / "wrong.onnx"))
     with pytest.raises(BundleError, match="`wrong.safetensors` is not a safetensors file"):
         open_model(write_onnx(tmp_path / "wrong.safetensors"), device="cpu")

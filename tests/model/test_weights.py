@@ -319,7 +319,9 @@ def test_what_would_run_code_is_refused_unrun(tmp_path, monkeypatch):
     (tmp_path / "plain.pth").write_bytes(pickle.dumps({"weight": Harmful()}, protocol=4))
     (tmp_path / "text.pth").write_text("hi\n")
     for name in ("plain.pth", "text.pth"):
-        with pytest.raises(BundleError, match=f"`{name}` .* used or run: it is not a pickle of tensors only. Fetch it"):
+        with pytest.raises(
+            BundleError, match=(f"`{name}` .* used or run: it is not a pickle of tensors only. Download it")
+        ):
             read_weights(tmp_path / name)
     # `os.mkdir` is of another module on other systems
     with pytest.raises(

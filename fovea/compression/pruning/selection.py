@@ -112,8 +112,8 @@ class Planner:
             moves = list(self._possible())
             if not moves:
                 raise UsageError(
-                    f"At least {100 * self.share:.0f} % of the {self.costs.target} must stay: "
-                    f"no group can become narrower{' and no block can go' if self.leavings else ''}."
+                    f"At least {100 * self.share:.0f} % of the {self.costs.target} must be kept: no group can "
+                    f"become narrower{' and no block can be removed' if self.leavings else ''}."
                 )
             best = min(moves, key=lambda move: (move.damage / move.spares, -move.spares))
             missing = (self.share - share) * self._whole

@@ -52,13 +52,13 @@ def rectified(rule: Rule) -> Iterator[None]:
     with Rules(rule, rules):
         yield
     if not ran:
-        raise UsageError(f"`{rule}` changes what goes back through ReLUs, and this network calls none.")
+        raise UsageError(f"`{rule}` changes the gradient of ReLUs, and this network has none.")
 
 
 def _refused(rule: Rule, call: Call) -> Any:
     raise UsageError(
-        f"`{rule}` is defined for ReLUs, and this network calls `{call.name}`; "
-        "`saliency` and `gradcam` take any network."
+        f"`{rule}` is defined for ReLUs, and this network uses `{call.name}`; `saliency` and `gradcam` work for any "
+        "network."
     )
 
 

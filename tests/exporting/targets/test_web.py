@@ -144,7 +144,7 @@ def test_what_is_not_the_package_is_said(tmp_path):
             found(place)
     with pytest.raises(UsageError, match="has no `package.json`"):
         found(tmp_path)
-    with pytest.raises(UsageError, match="ends otherwise than expected"):
+    with pytest.raises(UsageError, match="has an unexpected end"):
         RuntimeFiles("9", b"exports.ort = 1", b"").as_global  # noqa: B018
 
 

@@ -112,7 +112,7 @@ def test_an_image_that_is_not_there_is_bad(written):
     dataset = find(folder)
     assert [bad.name for bad in dataset.bad_files] == ["b.png"]
     (folder / "images" / "a.png").unlink()
-    with pytest.raises(DataError, match="None of the images listed in `.*annotations.json` is below"):
+    with pytest.raises(DataError, match="None of the images listed in `.*annotations.json` is in"):
         find(folder)
 
 
