@@ -20,8 +20,8 @@ MOST_IMAGES = 2000
 CHUNK = 256
 """Images that are disturbed at a time, so that memory stays small."""
 SEED = 0
-NARROWEST = 7
-"""Characters of a column, as ` 100.0%`."""
+NARROWEST = 8
+"""Characters of a column, as ` 100.0 %`."""
 
 
 @dataclass(frozen=True, kw_only=True)

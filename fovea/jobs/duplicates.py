@@ -93,7 +93,7 @@ class DuplicatesResult:
         leaks, conflicts = (sum(getattr(group, what) for group in self.groups) for what in ("leak", "conflict"))
         return [
             f"{self.data}: {self.images:,} images {self.layer}, ratio {self.ratio:g}",
-            f"{len(self.groups)} groups: {counts}; {leaks} across parts, {conflicts} with different labels",
+            f"{len(self.groups)} groups: {counts}; {leaks} across splits, {conflicts} with different labels",
             *([] if self.page is None else [f"Page     {self.page}"]),
         ]
 

@@ -27,7 +27,7 @@ from fovea.retrieval.index_file import read_index
 from fovea.retrieval.selection import check_way, core_set, doubt_by_entropy, doubt_by_margin, most_doubtful
 from fovea.storage import page_path, remove_temporary
 from fovea.tasks.task import Task
-from fovea.texts import command
+from fovea.texts import command, percent
 
 SHOWN = 120
 """Images on a page."""
@@ -65,7 +65,7 @@ class LabelResult:
             (
                 relative_path(each.file, self.out.parent),
                 each.prediction,
-                "" if each.probability is None else f"{each.probability:.1%}",
+                "" if each.probability is None else percent(each.probability),
                 f"{each.doubt:.4g}",
             )
             for each in self.proposals[:most]
@@ -252,7 +252,10 @@ def _sheet(result: LabelResult, pictures: Sequence[NDArray[np.uint8]]) -> Sheet:
         Drawn(
             pixels,
             each.prediction,
-            f"{'' if each.probability is None else f'{each.probability:.1%} · '}{each.doubt:.4g} · {each.file.name}",
+            (
+                f"{'' if each.probability is None else f'{percent(each.probability)} · '}{each.doubt:.4g} · "
+                f"{each.file.name}"
+            ),
             width=WIDTH,
         )
         for pixels, each in zip(pictures, result.proposals, strict=False)

@@ -63,7 +63,7 @@ def _of_data(bundle: Bundle, data: str | Path) -> Samples:
     part = next(iter(dataset.parts.values()))
     chosen = [_source(part, index) for index in _spread(len(part))]
     noun = inputs.kind_of(bundle.preprocess).nouns
-    where = "" if split == "whole" else f", part {split}"
+    where = "" if split == "whole" else f", split {split}"
     return _read(chosen, bundle.preprocess, called=f"{noun} of {dataset.name}{where}")
 
 

@@ -14,6 +14,7 @@ from fovea.model.bundle import Bundle, load
 from fovea.model.embedding import embedder_of
 from fovea.retrieval.neighbours import check_metric
 from fovea.retrieval.scores import Measured, RetrievalScores, retrieval_scores
+from fovea.texts import percent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +60,7 @@ class RetrievalResult:
 
 def _text(measured: Measured) -> str:
     low, high = measured.interval
-    return f"{100 * measured.value:6.2f} %   95 % interval {100 * low:.2f} to {100 * high:.2f}"
+    return f"{percent(measured.value, 2):>8}   95 % interval {100 * low:.2f} to {percent(high, 2)}"
 
 
 @reads_data

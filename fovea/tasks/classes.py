@@ -21,7 +21,7 @@ from fovea.tasks.prediction import LabelScore, Prediction
 from fovea.tasks.score import ACCURACY, CALIBRATION, NLL, Metric
 from fovea.tasks.task import Criterion, Labels, Rows
 from fovea.tasks.wording import PLAIN, Wording, Written, single
-from fovea.texts import natural_key
+from fovea.texts import natural_key, percent
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -150,8 +150,8 @@ class Classes(Named):
         low, high = result["interval"]
         mirrored = ", averaged with mirrored copies" if result.get("flip") else ""
         return (
-            f"{100 * result['accuracy']:.2f} % accuracy on {result['split']}, "
-            f"95 % interval {100 * low:.2f} to {100 * high:.2f} % ({result['images']:,} images{mirrored})"
+            f"{percent(result['accuracy'], 2)} accuracy on {result['split']}, "
+            f"95 % interval {100 * low:.2f} to {percent(high, 2)} ({result['images']:,} images{mirrored})"
         )
 
     @classmethod

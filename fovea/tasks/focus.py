@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fovea.errors import UsageError
+from fovea.texts import percent
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -83,7 +84,10 @@ def box(outputs: "Tensor", told: NDArray[np.float32], names: Sequence[str], form
     x0, y0, x1, y1 = (round(float(side)) for side in row[1:SCORE])
     return Focus(
         answer=own,
-        text=f"{names[own]} {float(row[SCORE]):.0%}, object {index + 1} of {len(told)} ({x1 - x0} x {y1 - y0} pixels)",
+        text=(
+            f"{names[own]} {percent(float(row[SCORE]), 0)}, object {index + 1} of {len(told)} ({x1 - x0} x "
+            f"{y1 - y0} pixels)"
+        ),
         evidence=lambda outputs: form.class_logits(outputs)[:, own, place],
     )
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from fovea.tasks.class_figures import ClassFigures
 from fovea.tasks.figures import Tile
+from fovea.texts import percent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +61,6 @@ class GradeFigures(ClassFigures):
         return [
             ("mean absolute error", f"{self.mae:.3f}", self.interval_text),
             ("quadratic weighted kappa", kappa if interval else "-", interval or kappa),
-            (accuracy[0], accuracy[1], f"95 % interval {100 * low:.2f} to {100 * high:.2f} %"),
+            (accuracy[0], accuracy[1], f"95 % interval {100 * low:.2f} to {percent(high, 2)}"),
             *rest,
         ]

@@ -21,7 +21,7 @@ from fovea.tasks.prediction import LabelScore, Prediction
 from fovea.tasks.score import CALIBRATION, NLL, Metric, Score, stated_difference
 from fovea.tasks.task import MISSING, Criterion, Labels, Rows
 from fovea.tasks.wording import PLAIN, Wording, Written
-from fovea.texts import natural_key
+from fovea.texts import natural_key, percent
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -168,7 +168,7 @@ class SeveralLabels(Named):
         """Return mean average precision and F1 with the number of images."""
         mirrored = ", averaged with mirrored copies" if result.get("flip") else ""
         return (
-            f"{result_text(result['map'], result['interval'])}, F1 micro {result['f1_micro']:.2%} "
+            f"{result_text(result['map'], result['interval'])}, F1 micro {percent(result['f1_micro'], 2)} "
             f"on {result['split']} ({result['images']:,} images{mirrored})"
         )
 

@@ -27,6 +27,7 @@ from fovea.tasks.prediction import Prediction
 from fovea.tasks.score import Metric, Score
 from fovea.tasks.task import Criterion, Labels, Rows
 from fovea.tasks.usual import TRANSFER, UsualPlan
+from fovea.texts import percent
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -323,7 +324,9 @@ class Masks(OnImage):
         order = [int(i) for i in np.argsort(found, kind="stable") if not np.isnan(found[i])][:most]
         return [
             Mistake(
-                i, self.text_of(labels[i], self.names), f"IoU {found[i]:.1%}: {self.text_of(answers[i], self.names)}"
+                i,
+                self.text_of(labels[i], self.names),
+                (f"IoU {percent(found[i])}: {self.text_of(answers[i], self.names)}"),
             )
             for i in order
         ]

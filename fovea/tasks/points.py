@@ -30,6 +30,7 @@ from fovea.tasks.prediction import Prediction
 from fovea.tasks.score import Metric, Score
 from fovea.tasks.task import Criterion, Labels, Rows
 from fovea.tasks.usual import TRANSFER, UsualPlan
+from fovea.texts import percent
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -280,7 +281,9 @@ class Points(OnImage):
         order = [int(i) for i in np.argsort(-np.nan_to_num(errors), kind="stable") if not np.isnan(errors[i])][:most]
         return [
             Mistake(
-                i, self.text_of(labels[i], self.names), f"error {errors[i]:.1%}, {right[i]:.0%} of the points right"
+                i,
+                self.text_of(labels[i], self.names),
+                (f"error {percent(errors[i])}, {percent(right[i], 0)} of the points right"),
             )
             for i in order
         ]

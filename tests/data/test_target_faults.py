@@ -109,7 +109,7 @@ def test_points_outside_and_images_without_any(tmp_path):
         ("points outside their image", "0.png", "ear at 45, 3 of 40x20 pixels"),
         ("images without a labelled point", "1.png", ""),
     }
-    assert targets.lines == ["2 points; on average 50.0% are labelled, of nose 1 of 2"]
+    assert targets.lines == ["2 points; on average 50.0 % are labelled, of nose 1 of 2"]
 
 
 def test_all_of_it_is_json(tmp_path):

@@ -221,8 +221,8 @@ def test_the_dict_is_json_without_what_does_not_apply(make_bundle, mixed):
 
 def test_the_summary_names_part_interval_worst_class_and_mistakes(make_bundle, mixed):
     lines = evaluate(make_bundle(), mixed).summary()
-    assert lines[0] == "accuracy 75.00%, 95 % interval 40.93% to 92.85% (whole of mixed, 8 images)"
-    assert lines[4].split() == ["blue", "50.0%", "100.0%", "66.7%", "4"]
+    assert lines[0] == "accuracy 75.00 %, 95 % interval 40.93 to 92.85 % (whole of mixed, 8 images)"
+    assert lines[4].split() == ["blue", "50.0", "%", "100.0", "%", "66.7", "%", "4"]
     assert lines[-1] == "2 x blue taken for red"
 
 

@@ -74,7 +74,7 @@ def test_the_environment_has_no_engine(run):
 def test_an_exported_network_predicts_there(run, tmp_path, image):
     path = write_onnx(tmp_path / "net.onnx")
     said = run("-m", "fovea", "predict", path, image, "--top", "1")
-    assert (said.returncode, said.stderr) == (0, "") and said.stdout == f"{image}  blue 99.5%\n"
+    assert (said.returncode, said.stderr) == (0, "") and said.stdout == f"{image}  blue 99.5 %\n"
     listed = json.loads(run("-m", "fovea", "predict", path, tmp_path, "--json").stdout)
     assert [entry["predictions"][0]["label"] for entry in listed] == ["blue"]
     code = f"from fovea.runtime import load; print(load({str(path)!r}).predict({str(image)!r})[0].label)"

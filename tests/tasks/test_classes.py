@@ -333,17 +333,17 @@ def test_six_classes_have_a_top_5_accuracy():
 
 def test_figures_are_read_line_by_line():
     assert ABC.figures(ROWS, TRUTH).lines("test part of x") == [
-        "accuracy 75.00%, 95 % interval 30.06% to 95.44% (test part of x)",
-        "negative log-likelihood 0.8664, calibration error 25.00%",
+        "accuracy 75.00 %, 95 % interval 30.06 to 95.44 % (test part of x)",
+        "negative log-likelihood 0.8664, calibration error 25.00 %",
         "",
-        "lowest recall  recall  precision      F1  images",
-        "a               50.0%     100.0%   66.7%       2",
-        "b              100.0%      50.0%   66.7%       1",
-        "c              100.0%     100.0%  100.0%       1",
+        "lowest recall   recall  precision       F1  images",
+        "a               50.0 %    100.0 %   66.7 %       2",
+        "b              100.0 %     50.0 %   66.7 %       1",
+        "c              100.0 %    100.0 %  100.0 %       1",
         "1 x a taken for b",
     ]
     second = ABC.at_temperature(0.5).figures(ROWS, TRUTH).lines("x")[1]
-    assert second.endswith("calibration error 8.33% (25.00% without temperature scaling)")
+    assert second.endswith("calibration error 8.33 % (25.00 % without temperature scaling)")
 
 
 def test_the_worst_classes_come_first_and_those_without_images_not_at_all():

@@ -210,7 +210,7 @@ def test_a_prediction_has_all_labels_above_their_thresholds():
     prediction = AB.prediction(rows[0])
     a, b = LabelScore("a", pytest.approx(0.4)), LabelScore("b", pytest.approx(0.3))
     assert prediction == Prediction(scores=(a, b), present=(b,))
-    assert (prediction.label, prediction.text) == ("b", "b 30.0%") and math.isnan(prediction.probability)
+    assert (prediction.label, prediction.text) == ("b", "b 30.0 %") and math.isnan(prediction.probability)
     assert prediction.to_dict() == {"predictions": [b._asdict()], "scores": {"a": a.probability, "b": b.probability}}
 
 
@@ -288,19 +288,21 @@ def test_without_any_label_there_is_no_precision():
 def test_one_image_has_no_interval():
     found = AB.figures(ROWS[:1], TRUTH[:1])
     assert (found.map, found.interval, found.interval_text) == (1.0, None, "one image, so no interval")
-    assert found.lines("x")[0] == "mean average precision 100.00% (x)"
+    assert found.lines("x")[0] == "mean average precision 100.00 % (x)"
 
 
 def test_figures_are_read_line_by_line():
     found = AB.figures(ROWS, TRUTH)
     low, high = found.interval
+    calibration = found.per_label["b"]["ece"]
     assert found.lines("test of x") == [
-        f"mean average precision 91.67%, 95 % interval {low:.2%} to {high:.2%} (test of x)",
-        f"F1 micro 66.67%, macro 75.00%, negative log-likelihood {found.nll:.4f}, calibration error {found.ece:.2%}",
+        f"mean average precision 91.67 %, 95 % interval {100 * low:.2f} to {100 * high:.2f} % (test of x)",
+        f"F1 micro 66.67 %, macro 75.00 %, negative log-likelihood {found.nll:.4f}, "
+        f"calibration error {100 * found.ece:.2f} %",
         "",
-        "lowest AP      AP  recall  precision      F1  threshold  calibration  images",
-        "a           83.3%   50.0%      50.0%   50.0%       0.50        45.0%       2",
-        f"b          100.0%  100.0%     100.0%  100.0%       0.25  {found.per_label['b']['ece']:11.1%}       1",
+        "lowest AP       AP   recall  precision       F1  threshold  calibration  images",
+        "a           83.3 %   50.0 %     50.0 %   50.0 %       0.50       45.0 %       2",
+        f"b          100.0 %  100.0 %    100.0 %  100.0 %       0.25  {100 * calibration:9.1f} %       1",
     ]
     assert isinstance(found.rows[0], LabelRow)
 
@@ -310,7 +312,7 @@ def test_a_result_has_the_scores_over_all_labels():
     assert result.keys() == {"split", "map", "interval", "f1_micro", "f1_macro", "images", "flip"}
     low, high = result["interval"]
     assert SeveralLabels.result_text(result) == (
-        f"mean average precision 91.67%, 95 % interval {low:.2%} to {high:.2%}, F1 micro 66.67% on test (4 images, "
+        f"mean average precision 91.67 %, 95 % interval {100 * low:.2f} to {100 * high:.2f} %, F1 micro 66.67 % on test (4 images, "
         "averaged with mirrored copies)"
     )
 

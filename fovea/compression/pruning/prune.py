@@ -23,6 +23,7 @@ from fovea.compression.pruning.targets import UNITS, Costs, LayerAt, layers_at
 from fovea.compression.step import Done
 from fovea.errors import UsageError
 from fovea.layers import copied
+from fovea.texts import percent
 
 TRIES = 6
 """Plans that are carried out on a copy, and measured, before one is kept."""
@@ -295,7 +296,7 @@ def _reasons(channels: Channels) -> str:
 def _notes(done: Pruned, work: _Work) -> tuple[str, ...]:
     """Return what a person should know."""
     pruning, unit = work.pruning, UNITS[work.pruning.target]
-    share = f"{100 * done.after / done.before:.1f} %"
+    share = percent(done.after / done.before)
     notes = [f"{done.before:.4g} {unit} become {done.after:.4g}, {share}; importance: {pruning.importance}"]
     if pruning.clock is not None:
         notes.append(f"only widths that are faster than all larger ones, timed at batch size {pruning.clock.batch}")
