@@ -15,6 +15,7 @@ import shutil
 import stat
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -175,7 +176,40 @@ def alone(file: Path) -> Iterator[bool]:
         except OSError:
             yield False
             return
+        if not _is_at(opened.fileno(), file):
+            raise BlockingIOError  # its holder before has removed it, and another one may have made it anew
         yield True
+
+
+@contextlib.contextmanager
+def in_turn(file: Path, *, patience_s: float = 10.0) -> Iterator[None]:
+    """Let one process after another read and write a file: each waits for the body of the one before.
+
+    The lock lies beside the file, and is removed. Raises: StorageError where it is not free within `patience_s`.
+    """
+    lock, ends = file.with_name(f".{file.name[:200]}.lock"), time.monotonic() + patience_s
+    with contextlib.ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(alone(lock))
+                break
+            except BlockingIOError:
+                if time.monotonic() > ends:
+                    raise StorageError(f"`{file}` is being written by another process; try again.") from None
+                time.sleep(0.01)
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                lock.unlink()
+
+
+def _is_at(descriptor: int, file: Path) -> bool:
+    """Tell whether an open file is the one at its path still."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(file))
+    except OSError:
+        return False
 
 
 def is_locked(file: Path) -> bool:

@@ -15,6 +15,7 @@ from fovea.storage import (
     append_line,
     build_once,
     cache_root,
+    in_turn,
     page_path,
     picture_path,
     remove_temporary,
@@ -137,6 +138,27 @@ def test_a_lock_is_held_by_one_and_given_back(tmp_path):
             pass
     with alone(tmp_path / "lock") as held:
         assert held
+
+
+def test_processes_change_a_file_in_turn(tmp_path):
+    counter = tmp_path / "count"
+    counter.write_text("0")
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom fovea.storage import in_turn\nfile = Path(sys.argv[1])\n"
+        "for _ in range(200):\n    with in_turn(file): file.write_text(str(int(file.read_text()) + 1))"
+    )
+    both = [subprocess.Popen([sys.executable, "-c", code, str(counter)]) for _ in range(2)]
+    assert [process.wait(60) for process in both] == [0, 0]
+    assert counter.read_text() == "400" and os.listdir(tmp_path) == ["count"]
+
+
+def test_who_waits_too_long_for_a_file_is_told(tmp_path):
+    with (
+        in_turn(tmp_path / "list.csv"),
+        pytest.raises(StorageError, match="is being written by another process"),
+        in_turn(tmp_path / "list.csv", patience_s=0.02),
+    ):
+        pass
 
 
 def test_where_there_are_no_locks_nothing_is_held(tmp_path, monkeypatch):

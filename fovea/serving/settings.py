@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from fovea.errors import UsageError, shortened
+from fovea.model.container import model_file
 
 BUSY_STATUSES = (503, 429)
 SHORTEST_TOKEN = 16
@@ -116,7 +117,7 @@ def origin_of(host: str, port: int) -> str:
 def model_names(given: list[str]) -> dict[str, str]:
     """Return the path of each model by its name, from `FILE` or `NAME=FILE`, in the order given.
 
-    A file is called as it is without its suffix; a run's `model.safetensors` as the folder of the run.
+    A file is called as it is without its suffix; a run, or its `model.safetensors`, as the folder of the run.
 
     >>> model_names(["cats.onnx", "runs/dogs/model.safetensors", "b=x.onnx"])
     {'cats': 'cats.onnx', 'dogs': 'runs/dogs/model.safetensors', 'b': 'x.onnx'}
@@ -127,14 +128,14 @@ def model_names(given: list[str]) -> dict[str, str]:
     for text in given:
         name, separator, path = text.partition("=")
         if not separator or "/" in name:
-            name, path = _name_of(Path(text)), text
+            name, path = _name_of(model_file(text)), text
         if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}", name):
             raise UsageError(
                 f"`{shortened(text)}`: a model name may contain only letters, digits, . _ and -; write NAME=FILE."
             )
         if name in found:
             raise UsageError(f"Two models have the name `{name}`; write NAME=FILE for one of them.")
-        found[name] = path
+        found[name] = str(model_file(path))
     if not found:
         raise UsageError("There is no model to serve; give one: fovea serve model.onnx")
     return found

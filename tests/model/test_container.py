@@ -14,6 +14,7 @@ from fovea.card import MAX_CARD_LENGTH, Card
 from fovea.errors import BundleError, FoveaError, StorageError
 from fovea.model.bundle import load
 from fovea.model.container import read_card, read_header
+from fovea.model.opening import open_model
 from fovea.tensor_file import MAX_HEADER_BYTES
 
 
@@ -218,11 +219,13 @@ def test_every_required_field_is_missed(tmp_path, make_card):
         refused(write(tmp_path / "x", with_card(card)), f"`{key}` is missing")
 
 
-def test_a_folder_is_refused_with_the_model_in_it(tmp_path, make_bundle):
-    with pytest.raises(BundleError, match=r"is a folder; a model is one file: `.*model.safetensors`"):
-        read_card(make_bundle().parent)
+def test_a_run_folder_stands_for_its_model_and_another_folder_is_refused(tmp_path, make_bundle):
+    file = make_bundle()
+    run = file.parent
+    assert read_card(run) == read_card(run / "model.safetensors")
+    assert load(run).card == read_card(run) and open_model(run, device="cpu").card == read_card(run)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(BundleError, match="is a folder; a model is one file.$"):
+    with pytest.raises(BundleError, match="is a folder without a `model.safetensors`: give a model file, or a run"):
         read_card(tmp_path / "empty")
 
 

@@ -22,7 +22,7 @@ from fovea.data.sources.annotations.documents import read_json
 from fovea.decoding.runs import runs_to_text
 from fovea.errors import DataError, shortened
 from fovea.files import is_file
-from fovea.storage import file_stamp, remove_temporary, write_atomically
+from fovea.storage import file_stamp, in_turn, remove_temporary, write_atomically
 
 HALF = 0.5
 """Of a pixel: COCO gives the index of a pixel, here places are where in the image."""
@@ -51,6 +51,11 @@ class CocoLabels:
         self._texts: dict[str, str] = {}
         self._seen: tuple[int, int] | None = None
         self._read()
+
+    @property
+    def data(self) -> Path:
+        """What a training reads."""
+        return self.file
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -88,8 +93,13 @@ class CocoLabels:
     def put(self, image: str, size: Size, label: Any, classes: tuple[str, ...]) -> None:
         """Keep a label of an image of a size, or take it away where it is None, and write the file.
 
-        `classes` are all there are, those without objects too. Raises: StorageError; what was there is still there.
+        `classes` are all there are, those without objects too. Another process may keep labels in it meanwhile.
+        Raises: StorageError; what was there is still there.
         """
+        with in_turn(self.file):
+            self._put(image, size, label, classes)
+
+    def _put(self, image: str, size: Size, label: Any, classes: tuple[str, ...]) -> None:
         self._read()
         before = dict(self._images), list(self._categories)
         self._name(classes)
