@@ -99,7 +99,7 @@ def test_training_needs_a_train_part():
 
 
 def test_training_needs_two_classes():
-    with pytest.raises(DataError, match="`x` has only one class, `a`, where two at least are needed.*give that folder"):
+    with pytest.raises(DataError, match="`x` has only one class, `a`, but at least two are needed.*give that folder"):
         require_trainable(replace(of_files((3,)), classes=("a",)))
 
 

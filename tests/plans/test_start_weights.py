@@ -113,7 +113,7 @@ def test_the_file_used_is_said(photographs, weights, capsys):
     said = capsys.readouterr().err
     assert "plan: cifar_resnet20 at 16 px, beginning with the weights weights.pth" in said
     assert "weights: weights.pth, by the names of fovea, licence unknown; the head is new" in said
-    assumed = "`weights.pth` does not say how pixels are normalised; taken are mean 0.485, 0.456, 0.406 and std 0.229,"
+    assumed = "`weights.pth` does not say how pixels are normalised; used are mean 0.485, 0.456, 0.406 and std 0.229,"
     assert assumed in said and "begin with the model file of `fovea build --mean --std`" in said
 
 
