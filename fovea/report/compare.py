@@ -82,7 +82,7 @@ def costs(groups: Sequence[Mapping[str, Any]], *, metric: Metric = ACCURACY) -> 
     if len(set(x)) == 1:
         return []
     axes = Axis.over("PFLOP", x, log=True), Axis.over("", y)
-    return [Chart(title=f"{title} on {split} over arithmetic", lines=lines, x=axes[0], y=axes[1])]
+    return [Chart(title=f"{title} on {split}, over arithmetic", lines=lines, x=axes[0], y=axes[1])]
 
 
 def _mean(runs: Sequence[History], value: Callable[[Mapping[str, Any]], float | None]) -> list[Point]:
