@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 WIDTH, HEIGHT = 480, 270
@@ -94,6 +94,10 @@ class Axis:
         low, high = (min(low, 0.0), max(high, 0.0)) if zero else (low, high)
         return cls(label=label, low=low, high=high if high > low else low + (abs(low) or 1.0))
 
+    def from_mark(self) -> "Axis":
+        """Return the axis that begins at the mark at its low end or below it."""
+        return replace(self, low=math.floor(self.low / self.step + 1e-9) * self.step)
+
     def share(self, value: float) -> float:
         """Return where `value` lies between the ends, as 0..1."""
         if self.log:
@@ -102,14 +106,19 @@ class Axis:
         return (value - self.low) / (self.high - self.low) / (1 + self.headroom)
 
     @property
+    def step(self) -> float:
+        """The distance of the marks of a linear axis: 1, 2 or 5 times a power of ten."""
+        rough = (self.high - self.low) / 5
+        unit = 10.0 ** math.floor(math.log10(rough))
+        return next(unit * factor for factor in (1, 2, 5, 10) if unit * factor >= rough * (1 - 1e-9))
+
+    @property
     def marks(self) -> list[float]:
         """Round values between the ends: powers of ten, or multiples of 1, 2 or 5 times one."""
         if self.log:
             low, high = round(math.log10(self.low)), round(math.log10(self.high))
             return [10.0**power for power in range(low, high + 1, math.ceil((high - low) / 6))]
-        rough = (self.high - self.low) / 5
-        unit = 10.0 ** math.floor(math.log10(rough))
-        step = next(unit * factor for factor in (1, 2, 5, 10) if unit * factor >= rough * (1 - 1e-9))
+        step = self.step
         first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
         return [number * step for number in range(first, last + 1)]
 

@@ -127,8 +127,8 @@ def explanation():
     )
     return Explanation(
         image="folder/cat.png", prediction=Prediction(scores=(LabelScore("cat", 0.7), LabelScore("dog", 0.2))),
-        truth="owl",        truth_probability=0.1, pixels=np.full((16, 16, 3), 120, np.uint8), described="image, 16 x 16 pixels",
-        laid=lambda found: np.ones((16, 16), np.float32), places=places,
+        truth="owl", truth_probability=0.1, pixels=np.full((16, 16, 3), 120, np.uint8),
+        described="image, 16 x 16 pixels", laid=lambda found: np.ones((16, 16), np.float32), places=places,
     )  # fmt: skip
 
 
