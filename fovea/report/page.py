@@ -57,7 +57,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(thousands=_thousands, percent=percent, broken=_broken)
+    environment.filters.update(thousands=_thousands, percent=percent, broken=_broken, spaced=_spaced)
     return environment
 
 
@@ -69,6 +69,11 @@ def _finalised(value: object) -> object:
 def _broken(name: object) -> Markup:
     """Return a name that a line may break after its signs, escaped."""
     return Markup(re.sub(r"(?<=[/_.\\-])(?=\w)", "<wbr>", str(escape(_finalised(name)))))
+
+
+def _spaced(text: str) -> str:
+    """Return a text whose percentages are written as those of pages, `93.7 %`."""
+    return re.sub(r"(?<=\d)%", " %", text)
 
 
 def _thousands(value: int) -> str:

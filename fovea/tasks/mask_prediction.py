@@ -43,7 +43,7 @@ class MaskPrediction(PredictionOnImage):
     def label(self) -> str:
         """The largest classes with their shares."""
         rest = f" and {len(self.scores) - SHOWN} more" if len(self.scores) > SHOWN else ""
-        return ", ".join(f"{name} {100 * share:.1f} %" for name, share in self.scores[:SHOWN]) + rest or "nothing known"
+        return ", ".join(f"{name} {share:.1%}" for name, share in self.scores[:SHOWN]) + rest or "nothing known"
 
     @property
     def probability(self) -> float:

@@ -323,9 +323,7 @@ class Masks(OnImage):
         order = [int(i) for i in np.argsort(found, kind="stable") if not np.isnan(found[i])][:most]
         return [
             Mistake(
-                i,
-                self.text_of(labels[i], self.names),
-                f"IoU {100 * found[i]:.1f} %: {self.text_of(answers[i], self.names)}",
+                i, self.text_of(labels[i], self.names), f"IoU {found[i]:.1%}: {self.text_of(answers[i], self.names)}"
             )
             for i in order
         ]

@@ -282,9 +282,7 @@ class Points(OnImage):
         order = [int(i) for i in np.argsort(-np.nan_to_num(errors), kind="stable") if not np.isnan(errors[i])][:most]
         return [
             Mistake(
-                i,
-                self.text_of(labels[i], self.names),
-                f"error {100 * errors[i]:.1f} %, {100 * right[i]:.0f} % of the points correct",
+                i, self.text_of(labels[i], self.names), f"error {errors[i]:.1%}, {right[i]:.0%} of the points right"
             )
             for i in order
         ]
