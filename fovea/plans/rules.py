@@ -19,6 +19,8 @@ WANTED_IMAGES, WANTED_EPOCHS = 100_000, 6
 """A training from scratch sees so many images and passes so often over the data before a larger network pays off."""
 FEWEST_STEPS = 6
 """Of an epoch, where a kind of target says how it is learned: batch norm's statistics need some."""
+VALIDATED, MOST_VALIDATED = 100, 0.25
+"""Images to validate on at least, up to this share: the head gets them back in the end."""
 TRANSFER_IMAGES = 20_000
 """A training from weights of other images sees so many."""
 
@@ -85,7 +87,7 @@ def _plan_of_target(usual: UsualPlan, dataset: Dataset, *, model: str | None, si
 
 
 def transfer_plan(dataset: Dataset, *, model: str, size: int, weights: str) -> Plan:
-    """Return the plan for a network that begins with the file `weights`: few epochs, the head first.
+    """Return the plan for a network that begins with the file `weights`: few epochs, the head fitted first.
 
     A kind of target that says how it is learned is learned so, but for what its `start` changes; `size` may be 0 there.
     """
@@ -94,6 +96,7 @@ def transfer_plan(dataset: Dataset, *, model: str, size: int, weights: str) -> P
     if learned is not None:
         plan = _plan_of_target(learned, dataset, model=model, size=size or None)
         return plan.replace(**learned.start, reasons=(reason.format(plan.size),))
+    fits = dataset.kind.closed_form == "discriminants"
     recipe = Recipe(
         epochs=max(5, min(50, TRANSFER_IMAGES // images + 2)),
         batch=min(64, _batch(images)),
@@ -103,11 +106,19 @@ def transfer_plan(dataset: Dataset, *, model: str, size: int, weights: str) -> P
         clip=1.0,
         label_smoothing=0.1 if dataset.kind.smooths else 0.0,
         frozen_statistics=True,
-        head_first=0.2,
+        fit_head=fits,
+        refit_head=fits,
+        head_first=0.0 if fits else 0.2,
         stage_decay=0.7,
         augment=_augment(dataset, size),
     )
-    return Plan(model=model, size=size, recipe=recipe, reasons=(reason.format(size),))
+    return Plan(
+        model=model,
+        size=size,
+        val_fraction=round(min(MOST_VALIDATED, max(Plan.val_fraction, VALIDATED / images)), 3),
+        recipe=recipe,
+        reasons=(reason.format(size),),
+    )
 
 
 def has_usual_plan(dataset: Dataset) -> bool:

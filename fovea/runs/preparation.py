@@ -3,7 +3,7 @@
 import dataclasses
 import os
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -32,15 +32,18 @@ from fovea.plans.plan import Plan
 from fovea.plans.start_weights import channels_of
 from fovea.preprocess import Preprocess
 from fovea.runs.growing import grow_network, score_before, shallow_network
+from fovea.runs.heads import fitted_start, labelled, settled_head
 from fovea.runs.initial_weights import draw_weights, load_start, sample_inputs
 from fovea.runs.networks import built_network, check_batch
 from fovea.runs.pretraining import pretrain_layers
 from fovea.tasks.joining import joining_of
+from fovea.tasks.score import Score
 from fovea.tasks.task import Task
 from fovea.training.changes import Change
 from fovea.training.diagnosis import watched_layer
 from fovea.training.engine import Trainer
-from fovea.training.inference import as_evaluated, labels_as_evaluated, part_labels
+from fovea.training.inference import labels_as_evaluated, part_labels
+from fovea.training.logistic_head import FittedHead
 from fovea.training.losses import main_head, make_loss
 from fovea.training.probing import fit_head
 from fovea.training.recipe import fitted
@@ -50,7 +53,6 @@ from fovea.training.tuning import time_settings
 
 GROWN_IMAGES = 256
 TIMED_IMAGES = 128
-PROBED_IMAGES = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +79,10 @@ class Prepared:
     """Seconds that fitting the head took, where that is all the training."""
     changes: tuple[Change, ...] = ()
     """What was changed while it ran, by step: as it goes on it is changed again."""
+    head: FittedHead | None = None
+    """The head that was fitted before training, if any."""
+    head_score: Score | None = None
+    """How good the network with that head is on validation."""
 
     def part(self, name: str) -> Part:
         """Return the part with its labels on the network's scale."""
@@ -98,6 +104,7 @@ class Prepared:
             device=self.device,
         )
         trainer.changes = self.changes
+        trainer.clock.best = self.head_score  # what training has to surpass
         trainer.clock.elapsed_s = self.fitted_s
         return trainer
 
@@ -200,6 +207,7 @@ def ready(
     model, architecture, arguments = built_network(plan, target=target, shape=geometry.shape)
     if plan.tiled and begun is None:
         geometry = _as_tiles(geometry, model, target)
+    plan = settled_head(plan, model, target, display)
     Learners(model, plan.recipe)
     watched_layer(model, watch)
     check_batch(model, plan, shape=geometry.shape)
@@ -237,7 +245,7 @@ def ready(
     if not blank:
         return prepared
     began = time.monotonic()
-    _learn_first(prepared, display)
+    prepared = _learn_first(prepared, display)
     fitted = plan.recipe.probe or plan.recipe.class_means
     return dataclasses.replace(prepared, fitted_s=time.monotonic() - began) if fitted else prepared
 
@@ -284,8 +292,11 @@ def _standardised(geometry: Preprocessing, plan: Plan, train: Part, *, origin: O
     return geometry.with_normalisation(mean, std)
 
 
-def _learn_first(prepared: Prepared, display: Display) -> None:
-    """Do what comes before the first step: pre-train the layers, score a grown network, or fit the head."""
+def _learn_first(prepared: Prepared, display: Display) -> Prepared:
+    """Return the training after what comes before its first step.
+
+    That is to pre-train the layers, to score a grown network, or to fit the head.
+    """
     plan, recipe = prepared.plan, prepared.plan.recipe
     model, preprocess = prepared.model.to(prepared.device), prepared.preprocess
     if recipe.pretrain:
@@ -294,7 +305,9 @@ def _learn_first(prepared: Prepared, display: Display) -> None:
         score_before(model, prepared.part("val"), plan, target=prepared.target, preprocess=preprocess, display=display)
     if recipe.probe or recipe.class_means:
         form = "means" if recipe.class_means else prepared.target.closed_form
-        fit_head(model, _labelled(prepared, display), target=prepared.target, form=form)
+        batches = labelled(prepared, prepared.part("train"), display, "fitting the head")
+        fit_head(model, batches, target=prepared.target, form=form)
+    return fitted_start(prepared, display) if recipe.fit_head else prepared
 
 
 def affordable_share(dataset: Dataset, plan: Plan, geometry: Preprocessing, *, budget_s: float) -> float:
@@ -323,17 +336,6 @@ def _decoded(
     for bad in decoded.bad_files:
         display.note(f"left out: {bad.name}: {bad.reason}")
     return decoded
-
-
-def _labelled(prepared: Prepared, display: Display) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Yield all training images (N, C, H, W) as they are evaluated, and their labels (N,), on the device."""
-    part, device = prepared.part("train"), prepared.device
-    labels = part_labels(part).to(device)
-    done = 0
-    for images in as_evaluated(part, prepared.preprocess, device, rows=range(len(part)), batch=PROBED_IMAGES):
-        yield images, labels[done : done + len(images)]
-        done += len(images)
-        display.advance("fitting the head", done, len(part))
 
 
 def began_in(folder: Path) -> str:

@@ -66,6 +66,8 @@ def evaluation_seconds(prepared: Prepared) -> float:
     passes = views * (2 * val + test)
     if recipe.test_flip and prepared.target.calibrates:
         passes += val  # once more without mirror images, for the temperature
+    if recipe.refit_head and val:
+        passes += len(parts["train"]) + val
     if not passes:
         return 0.0
     rows = parts["val" if val else "test"].decoded[:TIMED_IMAGES]
