@@ -6,11 +6,25 @@ import typer
 
 from fovea.cli.options import READING, TASKS, AllowBad, Device, Json, NoImages
 from fovea.cli.output import print_json, print_lines, speaks
-from fovea.cli.settings import assigned
+from fovea.cli.settings import assigned, numbers
 from fovea.signatures import spelled_out
 
 OWN_OPTIONS = (
-    *("data", "device", "model", "recipe", "start", "budget", "size", "fit", "val_fraction", "task", "allow_bad"),
+    *(
+        "data",
+        "device",
+        "model",
+        "recipe",
+        "start",
+        "budget",
+        "size",
+        "fit",
+        "mean",
+        "std",
+        "val_fraction",
+        "task",
+        "allow_bad",
+    ),
     *("out", "resume", "tensorboard", "watch", "images", "display", *READING),
 )
 """What `--set` does not take; a recipe's field that has an option may be set either way."""
@@ -55,6 +69,8 @@ def train(
     epochs: Annotated[int | None, typer.Option(help="Passes over the training images.")] = None,
     size: Annotated[int | None, typer.Option(help="Height and width of the network's input, in pixels.")] = None,
     fit: Annotated[str | None, typer.Option(help="How images get that size: crop, letterbox, squash or tile.")] = None,
+    mean: Annotated[str | None, typer.Option(metavar="M,..", help="Subtracted from pixels from 0 to 1.")] = None,
+    std: Annotated[str | None, typer.Option(metavar="S,..", help="What they are divided by then.")] = None,
     batch: Annotated[int | None, typer.Option(parser=_count, metavar="N|auto", help="Images per step.")] = None,
     lr: Annotated[float | None, typer.Option(help="Base learning rate.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
@@ -103,6 +119,7 @@ def _train(given: dict[str, Any]) -> None:
         return _train_along(given)
     as_json, preview, find_lr = (given.pop(switch, False) for switch in ("as_json", "preview", "find_lr"))
     report = {"images": not given.pop("no_images", False), "watch": given.pop("watch", None)}
+    given |= {name: numbers(f"--{name}", given[name]) for name in ("mean", "std") if name in given}
     given |= assigned(given.pop("assignments", []), taken={*given, *OWN_OPTIONS})
     if preview:
         from fovea.jobs.preview import previewed

@@ -21,7 +21,7 @@ from fovea.tasks.task import Task
 from fovea.training.inference import Progress
 from fovea.training.recipe import FIELDS, Recipe, parse
 
-PLAN_CHOICES = ("arguments", "size", "fit", "val_fraction", "fraction", "standardise", "grow")
+PLAN_CHOICES = ("arguments", "size", "fit", "val_fraction", "fraction", "standardise", "mean", "std", "grow")
 """Fields of a plan that may be set like those of its recipe; the others follow from what is asked for."""
 
 

@@ -19,13 +19,13 @@ from fovea.data.contents import contents
 from fovea.data.dataset import Dataset, Part
 from fovea.data.sources.source import DataSource
 from fovea.data.splits import require_trainable, split_validation
-from fovea.data.statistics import channel_statistics
 from fovea.data.thinning import decoding_s, thinned
 from fovea.display import Display
 from fovea.inputs.interface import Preprocessing
 from fovea.layers import placed
 from fovea.measurement.network import without_values
-from fovea.model.weights import Origin
+from fovea.model.normalisation import reverse_channels
+from fovea.model.weights import BLUE_FIRST
 from fovea.plans.budget import DECODING_SHARE, expected_training_s
 from fovea.plans.choosing import Wish, choose_plan
 from fovea.plans.plan import Plan
@@ -35,6 +35,7 @@ from fovea.runs.growing import grow_network, score_before, shallow_network
 from fovea.runs.heads import fitted_start, labelled, settled_head
 from fovea.runs.initial_weights import draw_weights, load_start, sample_inputs
 from fovea.runs.networks import built_network, check_batch
+from fovea.runs.normalising import Loaded, normalised
 from fovea.runs.pretraining import pretrain_layers
 from fovea.tasks.joining import joining_of
 from fovea.tasks.score import Score
@@ -193,8 +194,8 @@ def ready(
     Under a budget, `budget_s` from start to end, only as many images are decoded as it leaves time for.
     """
     val_fraction = 0.0 if "val" in dataset.parts else plan.val_fraction
-    found, dataset = dataset, split_validation(dataset, fraction=val_fraction, seed=plan.recipe.seed)
-    for note in dataset.notes[len(found.notes) :]:
+    given, dataset = dataset, split_validation(dataset, fraction=val_fraction, seed=plan.recipe.seed)
+    for note in dataset.notes[len(given.notes) :]:
         display.note(f"data: {note}")
     plan = _bounded(plan, dataset)
     geometry = begun.preprocess if begun else _geometry(plan, dataset)
@@ -212,18 +213,24 @@ def ready(
     watched_layer(model, watch)
     check_batch(model, plan, shape=geometry.shape)
     blank = begun is None or not begun.checkpoint
-    known, origin = model, None
+    known, loaded = model, None
     if plan.start and blank:
         grown = shallow_network(plan, outputs=target.outputs, channels=geometry.channels) if plan.grow else None
         known, name = grown or (model, registry.body_of(architecture, arguments))
-        origin = load_start(plan.start, known, architecture=name, display=display)
+        loaded = Loaded(known, name, load_start(plan.start, known, architecture=name, display=display))
     if budget_s:
         plan = plan.replace(fraction=affordable_share(dataset, plan, geometry, budget_s=budget_s))
     dataset = _thinned(dataset, plan, display)
     dataset = _decoded(source, dataset, geometry, room=plan.room, display=display)
     train, plan = dataset.parts["train"], _bounded(plan, dataset)
     target = _target(dataset, plan.recipe.loss, geometry)
-    preprocess = begun.preprocess if begun else _standardised(geometry, plan, train, origin=origin)
+    if begun is None:
+        preprocess, found = normalised(geometry, plan, train, loaded=loaded, display=display)
+        origin = {**found.to_dict(), "licence": found.licence} if found else None
+    else:
+        preprocess, origin = begun.preprocess, begun.origin
+        if loaded and origin and origin.get("channels") == BLUE_FIRST:
+            reverse_channels(known)
     if not plan.start:
         draw_weights(model, plan, train, preprocess)
     elif plan.grow and blank:
@@ -239,7 +246,7 @@ def ready(
         source=source,
         val_fraction=val_fraction,
         target=target,
-        origin=begun.origin if begun else {**origin.to_dict(), "licence": origin.licence} if origin else None,
+        origin=origin,
         budget_s=budget_s,
     )
     if not blank:
@@ -279,17 +286,6 @@ def _as_tiles(geometry: Preprocessing, model: nn.Module, target: Task) -> Prepro
     margin = joining.margin(tuple(outputs.shape[1:]), tiles.size)
     usual = 0 if margin else min(tiles.size) // joining.overlap
     return tiles.with_tiles(overlap=tiles.overlap or usual, margin=margin)
-
-
-def _standardised(geometry: Preprocessing, plan: Plan, train: Part, *, origin: Origin | None) -> Preprocessing:
-    """Return `geometry` with the normalisation of the weights to begin with, or of the images, or with none."""
-    if origin is not None:
-        mean, std = origin.mean, origin.std
-    elif plan.standardise:
-        mean, std = channel_statistics(train, inputs.kind_of(geometry))
-    else:
-        mean, std = (0.0,) * geometry.channels, (1.0,) * geometry.channels
-    return geometry.with_normalisation(mean, std)
 
 
 def _learn_first(prepared: Prepared, display: Display) -> Prepared:
