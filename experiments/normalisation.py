@@ -1,8 +1,9 @@
 """Which criterion finds the normalisation of weights that do not say it.
 
-Each network is shown images of each folder under the four conventions. Compared are the mean largest probability, the
-mean entropy, the mutual information of image and answer, all of the head that the network was trained with, and the
-cross-validated accuracy of a logistic regression on its features, which needs labels.
+Each network is shown images of each folder under the four conventions. Compared are, all of the head that the network
+was trained with, the cross-entropy between the answers to an image and its mirror image, the entropy of an answer, the
+largest probability, the mutual information of image and answer; and, with labels, the cross-validated accuracy of a
+logistic regression on the features. The last table counts how often each would choose the convention that is true.
 
     python -m experiments.normalisation WEIGHTS[:NETWORK]=CONVENTION ... --folders FOLDER ... [--images 64] [--size 224]
 
@@ -24,6 +25,7 @@ from fovea.model.weights import network_of
 from fovea.training.logistic_head import fitted_head
 from fovea.training.probing import ends_dense, head_features
 
+CRITERIA = ("surprise", "entropy", "probability", "information", "accuracy")
 NAMES = dict(zip(("imagenet", "half", "unit", "caffe"), CONVENTIONS, strict=True))
 
 
@@ -34,7 +36,8 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=64)
     parser.add_argument("--size", type=int, default=224)
     options = parser.parse_args()
-    print(f"{'network':16} {'images':12} {'convention':10} {'prob':>6} {'entropy':>8} {'inform.':>8} {'accuracy':>9}")
+    right, cases = dict.fromkeys(CRITERIA, 0), 0
+    print(f"{'network':16} {'images':12} {'convention':10} " + " ".join(f"{name:>10}" for name in CRITERIA))
     for asked in options.weights:
         place, _, truth = asked.partition("=")
         file, _, network = place.partition(":")
@@ -45,13 +48,21 @@ def main() -> None:
             began = time.process_time()
             rows = tried(model, images)
             accuracies = [accuracy(model, images, labels, c) if len(labels.unique()) > 1 else 0.0 for c in CONVENTIONS]
-            for name, row, found in zip(NAMES, rows, accuracies, strict=True):
+            scores = [
+                (-row.surprise, -row.entropy, row.confidence, row.information, found)
+                for row, found in zip(rows, accuracies, strict=True)
+            ]
+            for name, own in zip(NAMES, scores, strict=True):
+                shown = " ".join(f"{abs(value):10.3f}" for value in own)
                 print(
-                    f"{Path(file).name[:16]:16} {folder.name[:12]:12} {name:8} {'*' if name == truth else ' '} "
-                    f"{row.confidence:6.3f} {row.entropy:8.3f} {row.information:8.3f} {found:9.1%}",
-                    flush=True,
+                    f"{Path(file).name[:16]:16} {folder.name[:12]:12} {name:8} {'*' if name == truth else ' '} {shown}"
                 )
-            print(f"  {time.process_time() - began:.0f} s of processor time")
+            cases += 1
+            for position, criterion in enumerate(CRITERIA):
+                best = max(range(len(scores)), key=lambda row: scores[row][position])  # noqa: B023 (used at once)
+                right[criterion] += list(NAMES)[best] == truth
+            print(f"  {time.process_time() - began:.0f} s of processor time", flush=True)
+    print(f"right in {cases} cases: " + ", ".join(f"{name} {count}" for name, count in right.items()))
 
 
 def sample(folder: Path, count: int, size: int) -> tuple[torch.Tensor, torch.Tensor]:

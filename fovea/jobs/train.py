@@ -132,8 +132,8 @@ def train(
     `probe` fits the head in closed form, `class_means` sets it to the mean features of the classes. `size` is the side
     of the input in pixels, `fit` how images get it: `crop`, `letterbox`, `squash`, or `tile`, windows of them as they
     are. `mean` and `std`, one number or one per channel, normalise pixels from 0 to 1; without them the weights or the
-    images decide. `settings` are all other fields of `fovea.training.recipe.Recipe` and of `fovea.plans.plan.Plan`, and arguments
-    of preprocessing and network.
+    images decide. `settings` are all other fields of `fovea.training.recipe.Recipe` and of `fovea.plans.plan.Plan`, and
+    arguments of preprocessing and network.
 
     `input` (images, series, spectrograms, clips), `label_from`, `path_column`, `label_column`, `split_column`,
     `label_separator`, `label_columns`, `order`, `task` and `allow_bad` say how the data is read, as for `fovea.find`.

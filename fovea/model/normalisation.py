@@ -1,9 +1,9 @@
 """How pixels are normalised for weights that do not say it: found by what the network answers to some images.
 
-Fed as it was trained, a network is sure of single images and tells different images apart. Fed otherwise it is unsure,
-or answers alike whatever it sees. Both are in one number, the mutual information of image and answer (Bridle et al.
-1991, "Unsupervised classifiers, mutual information and phantom targets"): the entropy of the mean answer less the mean
-entropy of the answers. It needs no labels, and no class of the network among those of the images.
+Fed as it was trained, a network is sure of what it sees, and says the same of an image and of its mirror image. Both
+are in the cross-entropy between the two answers, which is small then. Fed otherwise it is unsure, or, where its input
+is too large, sure of different things. No labels are needed, nor classes that the network knows.
+`experiments/normalisation.py` compares this with other criteria.
 """
 
 from collections.abc import Sequence
@@ -22,8 +22,10 @@ from fovea.training.losses import main_head
 
 TRIED_IMAGES = 64
 """So many images are shown to the network under each convention."""
-CLEARLY = 0.05
-"""By so many nats another convention has to say more than the usual one."""
+CLEARLY = 0.98
+"""The surprise under another convention has to be less than this share of that under the usual one."""
+LEAST_LOG = -100.0
+"""A logarithm of a probability counts as this at least."""
 
 
 class Convention(NamedTuple):
@@ -51,10 +53,13 @@ CONVENTIONS = (
 
 
 class Trial(NamedTuple):
-    """What a network answers under a convention, in nats; the more `information`, the better."""
+    """What a network answers under a convention, in nats; the smaller `surprise` is, the better."""
 
     convention: Convention
+    surprise: float
+    """The mean cross-entropy between the answers to an image and to its mirror image."""
     information: float
+    """The mutual information of image and answer: the entropy of the mean answer less `entropy`."""
     entropy: float
     """The mean of the entropies of the answers to single images."""
     confidence: float
@@ -75,12 +80,19 @@ def _trial(model: nn.Module, images: Tensor, convention: Convention) -> Trial:
     with torch.inference_mode(), autocast(images.device, "float32"):
         inputs = (images - mean) / std
         fed = inputs.flip(1) if convention.reversed else inputs
-        chunks = [main_head(model(chunk.contiguous(memory_format=torch.channels_last))) for chunk in fed.split(32)]
-    logs = torch.cat(chunks).double().log_softmax(1)
+        logs, mirrored = (
+            torch.cat(
+                [main_head(model(chunk.contiguous(memory_format=torch.channels_last))) for chunk in view.split(32)]
+            )
+            .double()
+            .log_softmax(1)
+            for view in (fed, fed.flip(3))
+        )
     entropy = -(logs.exp() * logs).sum(1).mean().item()
     mean_answer = logs.exp().mean(0).clamp(min=1e-300)
     return Trial(
         convention=convention,
+        surprise=-(logs.exp() * mirrored.clamp(min=LEAST_LOG)).sum(1).mean().item(),
         information=-(mean_answer * mean_answer.log()).sum().item() - entropy,
         entropy=entropy,
         confidence=logs.exp().amax(1).mean().item(),
@@ -95,9 +107,9 @@ def conventions_of(origin: Origin) -> list[Convention]:
 
 
 def best_of(trials: Sequence[Trial]) -> Trial:
-    """Return the trial with the most information; the first, unless another has `CLEARLY` more."""
-    best = max(trials, key=lambda trial: trial.information)
-    return best if best.information > trials[0].information + CLEARLY else trials[0]
+    """Return the trial with the least surprise; the first, unless another is `CLEARLY` better."""
+    best = min(trials, key=lambda trial: trial.surprise)
+    return best if best.surprise < CLEARLY * trials[0].surprise else trials[0]
 
 
 def with_own_head(file: WeightsFile, network: str, **arguments: object) -> nn.Module | None:

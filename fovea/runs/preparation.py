@@ -42,7 +42,9 @@ from fovea.tasks.score import Score
 from fovea.tasks.task import Task
 from fovea.training.changes import Change
 from fovea.training.diagnosis import watched_layer
+from fovea.training.distributed import world_size
 from fovea.training.engine import Trainer
+from fovea.training.frozen_maps import FrozenMaps, can_be_kept, computed_maps
 from fovea.training.inference import labels_as_evaluated, part_labels
 from fovea.training.logistic_head import FittedHead
 from fovea.training.losses import main_head, make_loss
@@ -84,6 +86,8 @@ class Prepared:
     """The head that was fitted before training, if any."""
     head_score: Score | None = None
     """How good the network with that head is on validation."""
+    maps: FrozenMaps | None = None
+    """What the frozen stages make of the training images, where that is computed once."""
 
     def part(self, name: str) -> Part:
         """Return the part with its labels on the network's scale."""
@@ -107,6 +111,8 @@ class Prepared:
         trainer.changes = self.changes
         trainer.clock.best = self.head_score  # what training has to surpass
         trainer.clock.elapsed_s = self.fitted_s
+        if self.maps is not None:
+            trainer.take_maps(self.maps)
         return trainer
 
     def _augmentation(self) -> Augmentation:
@@ -250,9 +256,9 @@ def ready(
         budget_s=budget_s,
     )
     if not blank:
-        return prepared
+        return _mapped(prepared, display)
     began = time.monotonic()
-    prepared = _learn_first(prepared, display)
+    prepared = _mapped(_learn_first(prepared, display), display)
     fitted = plan.recipe.probe or plan.recipe.class_means
     return dataclasses.replace(prepared, fitted_s=time.monotonic() - began) if fitted else prepared
 
@@ -304,6 +310,17 @@ def _learn_first(prepared: Prepared, display: Display) -> Prepared:
         batches = labelled(prepared, prepared.part("train"), display, "fitting the head")
         fit_head(model, batches, target=prepared.target, form=form)
     return fitted_start(prepared, display) if recipe.fit_head else prepared
+
+
+def _mapped(prepared: Prepared, display: Display) -> Prepared:
+    """Return the training with the maps of its frozen stages, where the recipe wants them kept."""
+    recipe, model = prepared.plan.recipe, prepared.model.to(prepared.device)
+    if not recipe.frozen_views or world_size() > 1 or not can_be_kept(model, recipe):
+        return prepared
+    trainer = prepared.trainer()
+    counter = display.counter("computing the maps of frozen stages")
+    maps = computed_maps(trainer.model, trainer.loader, recipe, preprocess=prepared.preprocess, progress=counter)
+    return dataclasses.replace(prepared, maps=maps)
 
 
 def affordable_share(dataset: Dataset, plan: Plan, geometry: Preprocessing, *, budget_s: float) -> float:
