@@ -2,7 +2,8 @@
 
 Fed as it was trained, a network is sure of what it sees, and says the same of an image and of its mirror image. Both
 are in the cross-entropy between the two answers, which is small then. Fed otherwise it is unsure, or, where its input
-is too large, sure of different things. No labels are needed, nor classes that the network knows.
+is too large, sure of different things. Where it says the same of all images, nothing is found. No labels are needed,
+nor classes that the network knows.
 `experiments/normalisation.py` compares this with other criteria.
 """
 
@@ -24,6 +25,8 @@ TRIED_IMAGES = 64
 """So many images are shown to the network under each convention."""
 CLEARLY = 0.98
 """The surprise under another convention has to be less than this share of that under the usual one."""
+LEAST_INFORMATION = 0.75
+"""In nats: a network that says the same of all images is sure of it, and knows nothing."""
 LEAST_LOG = -100.0
 """A logarithm of a probability counts as this at least."""
 
@@ -107,8 +110,9 @@ def conventions_of(origin: Origin) -> list[Convention]:
 
 
 def best_of(trials: Sequence[Trial]) -> Trial:
-    """Return the trial with the least surprise; the first, unless another is `CLEARLY` better."""
-    best = min(trials, key=lambda trial: trial.surprise)
+    """Return the trial with the least surprise; the first unless another, which tells images apart, is better."""
+    telling = [trial for trial in trials[1:] if trial.information >= LEAST_INFORMATION]
+    best = min([trials[0], *telling], key=lambda trial: trial.surprise)
     return best if best.surprise < CLEARLY * trials[0].surprise else trials[0]
 
 

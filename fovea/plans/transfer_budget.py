@@ -63,8 +63,8 @@ def budgeted_transfer(
     kept = f", on {way.views} versions of every image that go through the others once" if way.views else ""
     reasons = (
         f"the features of all images take about {forward_s:.0f} s at {size} px",
-        f"{learning.get(way.freeze, f'the parts after {way.freeze} learn')}{kept}: about {way.epochs:.0f} epochs in the "
-        "time; --size and --freeze choose others",
+        f"{learning.get(way.freeze, f'the parts after {way.freeze} learn')}{kept}: about {way.epochs:.0f} epochs in "
+        "the time; --size and --freeze choose others",
     )
     return plan.replace(freeze=way.freeze, frozen_views=way.views, reasons=(*plan.reasons, *reasons))
 
