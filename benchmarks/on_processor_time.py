@@ -9,8 +9,12 @@ from typing import Any, cast
 
 import torch
 
+import fovea.display as display
+import fovea.plans.transfer_budget as transfer_budget
+import fovea.runs.timekeeping as timekeeping
+import fovea.training.engine as engine
+import fovea.training.tuning as tuning
 from fovea.__main__ import main
-from fovea.training import engine
 
 
 def processor_seconds() -> float:
@@ -18,5 +22,7 @@ def processor_seconds() -> float:
 
 
 if __name__ == "__main__":
-    cast(Any, engine).time = SimpleNamespace(monotonic=processor_seconds)
+    clock = SimpleNamespace(monotonic=processor_seconds, perf_counter=processor_seconds)
+    for module in (display, engine, timekeeping, transfer_budget, tuning):
+        cast(Any, module).time = clock
     main()
