@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import torch
 
+import fovea.cli as cli
 import fovea.display as display
 import fovea.plans.transfer_budget as transfer_budget
 import fovea.runs.timekeeping as timekeeping
@@ -23,6 +24,7 @@ def processor_seconds() -> float:
 
 if __name__ == "__main__":
     clock = SimpleNamespace(monotonic=processor_seconds, perf_counter=processor_seconds)
+    cast(Any, cli).BEGAN_AT = 0.0
     for module in (display, engine, timekeeping, transfer_budget, tuning):
         cast(Any, module).time = clock
     main()

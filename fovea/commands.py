@@ -16,6 +16,8 @@ class Command(NamedTuple):
     """What it does, for the README, in Markdown."""
     functions: tuple[str, ...]
     """What the package offers of it in Python, as `module:function`; the first is the command itself."""
+    examples: tuple[str, ...]
+    """Command lines that its help shows, without `fovea` in front."""
 
     @property
     def parser(self) -> str:
@@ -23,10 +25,19 @@ class Command(NamedTuple):
         return f"fovea.cli.{self.name}"
 
     @property
+    def epilog(self) -> str:
+        """What stands below its help: its examples, each a paragraph."""
+        return "\n\n".join(("Examples:" if len(self.examples) > 1 else "Example:", *_shown(self.examples)))
+
+    @property
     def row(self) -> str:
         """The row of the README's table."""
         usage = self.usage.replace("|", r"\|")
         return f"| `{f'fovea {self.name} {usage}'.rstrip()}` | {self.does} |"
+
+
+def _shown(examples: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(f"$ fovea {example}" for example in examples)
 
 
 COMMANDS = (
@@ -37,6 +48,7 @@ COMMANDS = (
         "[docs/report.md](docs/report.md); from published weights: [docs/pretrained.md](docs/pretrained.md); from a "
         "shallower network, or layers trained without labels: [docs/growing.md](docs/growing.md)",
         ("fovea.jobs.train:train", "fovea.jobs.preview:preview", "fovea.jobs.find_lr:find_lr"),
+        ("train digits", "train photos --budget 5m --out runs/photos"),
     ),
     Command(
         "evaluate",
@@ -45,6 +57,7 @@ COMMANDS = (
         "images; [docs/evaluate.md](docs/evaluate.md); with `--retrieval` how well images of a class find each other: "
         "[docs/labels.md](docs/labels.md)",
         ("fovea.jobs.evaluate:evaluate", "fovea.jobs.retrieval:evaluate_retrieval"),
+        ("evaluate runs/photos photos --html evaluation.html", "evaluate runs/photos photos --min-accuracy 0.9"),
     ),
     Command(
         "predict",
@@ -52,6 +65,7 @@ COMMANDS = (
         "the most probable classes of files, folders and globs, as text, JSON or CSV; "
         "[docs/evaluate.md](docs/evaluate.md#predict)",
         ("fovea.jobs.predict:predict",),
+        ("predict runs/photos cat.jpg", "predict runs/photos new/ --csv"),
     ),
     Command(
         "explain",
@@ -63,6 +77,7 @@ COMMANDS = (
             "fovea.jobs.picture:picture",
             "fovea.explanation.attribution.attribute:attribute",
         ),
+        ("explain runs/photos cat.jpg", "explain runs/photos --mistakes photos"),
     ),
     Command(
         "style",
@@ -70,6 +85,7 @@ COMMANDS = (
         "an image with the content of one and the style of another, as a network sees both; "
         "[docs/explain.md](docs/explain.md#style)",
         ("fovea.jobs.style:style",),
+        ("style beach.jpg painting.jpg --model vgg16.safetensors",),
     ),
     Command(
         "trust",
@@ -77,6 +93,7 @@ COMMANDS = (
         "which of these maps are to be believed on this network: insertion and deletion, the sanity check, boxes, a "
         "planted cue; [docs/explain.md](docs/explain.md#is-it-to-be-believed)",
         ("fovea.jobs.trust:trust",),
+        ("trust runs/photos photos --images 8",),
     ),
     Command(
         "compare",
@@ -84,6 +101,7 @@ COMMANDS = (
         "trainings side by side, seeds of one recipe together: results with intervals, time, arithmetic, curves; "
         "[docs/evaluate.md](docs/evaluate.md#comparing-runs)",
         ("fovea.jobs.compare:compare",),
+        ("compare runs", "compare runs/first runs/second --html compare.html"),
     ),
     Command(
         "check",
@@ -91,6 +109,7 @@ COMMANDS = (
         "bad files, duplicates, leaks between parts, label conflicts, imbalance, with a page; "
         "[docs/check.md](docs/check.md)",
         ("fovea.jobs.check:check",),
+        ("check photos --html check.html", "check photos --strict"),
     ),
     Command(
         "index",
@@ -98,6 +117,7 @@ COMMANDS = (
         "what a network makes of every image, kept in a file to search in; only new or changed files are embedded "
         "again; [docs/search.md](docs/search.md)",
         ("fovea.jobs.index:index",),
+        ("index runs/photos photos --out photos.fovea-index",),
     ),
     Command(
         "search",
@@ -105,6 +125,7 @@ COMMANDS = (
         "the images of an index that a network sees as most alike to others, exactly or approximately, as a table or a "
         "page; [docs/search.md](docs/search.md#search)",
         ("fovea.jobs.search:search",),
+        ("search photos.fovea-index cat.jpg --page found.html",),
     ),
     Command(
         "label",
@@ -112,6 +133,7 @@ COMMANDS = (
         "which images to label next: those that a network is least sure of, or knows least, as a list to fill in; "
         "[docs/labels.md](docs/labels.md)",
         ("fovea.jobs.label:label",),
+        ("label runs/photos unlabelled --out labels.csv --count 50",),
     ),
     Command(
         "duplicates",
@@ -119,6 +141,7 @@ COMMANDS = (
         "copies in a data set by their pixels and by what a network sees: also those that were turned or recoloured; "
         "[docs/search.md](docs/search.md#duplicates)",
         ("fovea.jobs.duplicates:duplicates",),
+        ("duplicates runs/photos photos --page duplicates.html",),
     ),
     Command(
         "models",
@@ -126,6 +149,7 @@ COMMANDS = (
         "the networks: year, authors, parameters, multiply-adds, published accuracy; filters, `--tree`, `--plot`; "
         "[docs/zoo.md](docs/zoo.md)",
         ("fovea.jobs.models:models",),
+        ("models resnet", "models --year 2014-2016 --max-params 10M"),
     ),
     Command(
         "build",
@@ -133,6 +157,7 @@ COMMANDS = (
         "a network as a model file: with published weights, or from the letters of lecture 000; "
         "[docs/zoo.md](docs/zoo.md), [docs/pretrained.md](docs/pretrained.md)",
         ("fovea.jobs.build:build_file",),
+        ("build resnet18 --classes 10", "build resnet18 --weights imagenet"),
     ),
     Command(
         "measure",
@@ -145,6 +170,7 @@ COMMANDS = (
             "fovea.jobs.latency:latency",
             "fovea.jobs.unit:see_unit",
         ),
+        ("measure resnet18 --depth 1", "measure net.py:Net --input 3x64x64", "measure --compare resnet18 mobilenet_v2"),
     ),
     Command(
         "filter",
@@ -152,6 +178,7 @@ COMMANDS = (
         "a classic kernel on an image or a signal: input, kernel and output as a picture; "
         "[docs/filters.md](docs/filters.md)",
         ("fovea.jobs.filter:filter",),
+        ("filter cat.jpg --kernel sobel-x",),
     ),
     Command(
         "shrink",
@@ -159,6 +186,7 @@ COMMANDS = (
         "a network made smaller and faster step by step, with a row of the table after each; "
         "[docs/shrink.md](docs/shrink.md)",
         ("fovea.jobs.shrink:shrink",),
+        ("shrink runs/photos photos --steps fold,prune=0.5,finetune=5",),
     ),
     Command(
         "export",
@@ -167,12 +195,14 @@ COMMANDS = (
         "[docs/ship.md](docs/ship.md); a page for the browser, files for phones and boards, for Triton: "
         "[docs/phones-and-boards.md](docs/phones-and-boards.md)",
         ("fovea.jobs.export:export",),
+        ("export runs/photos --out photos.onnx", "export runs/photos --int8 photos"),
     ),
     Command(
         "serve",
         "MODEL...",
         "models behind HTTP: predictions in batches, a page to upload to, metrics; [docs/serve.md](docs/serve.md)",
         ("fovea.jobs.serve:serve",),
+        ("serve photos.onnx --port 8000",),
     ),
     Command(
         "studio",
@@ -181,6 +211,7 @@ COMMANDS = (
         "explanations side by side, networks changed and measured, labelling, and the course; "
         "[docs/studio.md](docs/studio.md), for lecturers [docs/teaching.md](docs/teaching.md)",
         ("fovea.studio.start:open_studio",),
+        ("studio runs/photos",),
     ),
     Command(
         "errata",
@@ -188,16 +219,28 @@ COMMANDS = (
         "where the slides of the lectures are wrong, each with the command that shows the right figure; "
         "[docs/studio.md](docs/studio.md#errata)",
         ("fovea.jobs.errata:errata",),
+        ("errata 001",),
     ),
-    Command("info", "MODEL", "the card of a model file; [docs/bundle.md](docs/bundle.md)", ("fovea.jobs.info:info",)),
     Command(
-        "doctor", "", "what this machine has, and what is missing for which command", ("fovea.jobs.doctor:doctor",)
+        "info",
+        "MODEL",
+        "what a model file is and how good it is; [docs/bundle.md](docs/bundle.md)",
+        ("fovea.jobs.info:info",),
+        ("info runs/photos", "info runs/photos --all"),
+    ),
+    Command(
+        "doctor",
+        "",
+        "what this machine has, and what is missing for which command",
+        ("fovea.jobs.doctor:doctor",),
+        ("doctor",),
     ),
     Command(
         "cache",
         "",
         "what is kept to save time (decoded images, unpacked archives, downloads): list, clear",
         ("fovea.jobs.cache:cache",),
+        ("cache", "cache --clear"),
     ),
 )
 

@@ -212,12 +212,13 @@ def check_bad(dataset: Dataset, total: int, *, allow_bad: bool) -> None:
         return
     shown, nouns = "; ".join(f"`{name}` ({reason})" for name, reason in bad[:5]), inputs.kind(dataset.input).nouns
     raise DataError(
-        f"{len(bad)} of {total} {nouns} cannot be used, more than the {MAX_BAD_FRACTION:.0%} that are skipped: {shown}"
-        f"{'; ...' if len(bad) > 5 else ''}. Repair or remove them, or go on without them with `--allow-bad`."
+        f"{len(bad)} of {total} {nouns} cannot be used, which is more than the limit of "
+        f"{100 * MAX_BAD_FRACTION:.0f} %: {shown}{'; ...' if len(bad) > 5 else ''}. Repair or remove them, or "
+        "continue without them: `--allow-bad`."
     )
 
 
 def _check_left(decoded: Dataset) -> None:
     for name, part in decoded.parts.items():
         if len(part) == 0:
-            raise DataError(f"The {name} part of `{decoded.name}` has no image that can be decoded.")
+            raise DataError(f"The {name} split of `{decoded.name}` has no image that can be decoded.")
