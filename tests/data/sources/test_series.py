@@ -44,7 +44,7 @@ def test_a_pair_of_files_is_found_from_each_and_from_their_folder(pair, name):
     assert dataset.parts["train"].decoded[1].ravel().tolist() == [4, 5, 6]
     assert dataset.parts["test"].names == ("Two_TEST[0]",)
     assert dataset.fingerprint == fovea.find(pair).fingerprint
-    assert "Two_TEST.ts is the test part, Two_TRAIN.ts is the train part" in dataset.notes
+    assert "Two_TEST.ts is the test split, Two_TRAIN.ts is the train split" in dataset.notes
 
 
 def test_dimensions_are_channels_and_shorter_series_end_earlier(tmp_path):
