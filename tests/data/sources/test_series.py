@@ -138,12 +138,12 @@ def test_what_may_be_either_is_not_decided(tmp_path):
     with pytest.raises(UsageError, match="square images, or series .* give `--input series`"):
         fovea.find(file)
     assert fovea.find(file, input="series").channels == 28
-    with pytest.raises(DataError, match="pixels would be uint8"):
+    with pytest.raises(DataError, match="pixels must be uint8"):
         fovea.find(file, input="images")
 
 
 def test_images_of_floats_are_refused_as_before(tmp_path):
-    with pytest.raises(DataError, match="pixels would be uint8"):
+    with pytest.raises(DataError, match="pixels must be uint8"):
         fovea.find(saved(tmp_path / "a.npz", x=np.zeros((4, 8, 8, 3)), y=[0, 1, 0, 1]))
 
 
