@@ -46,6 +46,15 @@ def _shown(character: str) -> str:
     return character if visible or unicodedata.category(character) == "Zs" else "\N{REPLACEMENT CHARACTER}"
 
 
+def percent(share: float, digits: int = 1) -> str:
+    """Return a fraction as a percentage with `digits` decimals.
+
+    >>> percent(0.9916, 2), percent(0.5)
+    ('99.16 %', '50.0 %')
+    """
+    return f"{100 * share:.{digits}f} %"
+
+
 def in_cell(value: object) -> object:
     """Return what a cell of CSV holds for a value: text as `shown`, behind a quote where a program would compute it.
 
@@ -100,7 +109,7 @@ def parse_value(text: str, default: Any) -> Any:
     """
     if isinstance(default, bool):
         if text.lower() not in BOOLEANS:
-            raise ValueError(f"`{text}` is none of {', '.join(BOOLEANS)}.")
+            raise ValueError(f"`{text}` is not one of {', '.join(BOOLEANS)}.")
         return BOOLEANS[text.lower()]
     parts = [part.strip() for part in text.split(",") if part.strip()]
     if isinstance(default, list):
@@ -151,7 +160,7 @@ def parse_count(name: str, value: float | str | None) -> float:
     """
     match = re.fullmatch(r"(\d+\.?\d*(?:e\d+)?)\s*([kmgb]?)", "1e99" if value is None else str(value).strip().lower())
     if match is None:
-        raise UsageError(f"`{name}` (={value}) must be a number, as 4000000, 5M or 1.5G.")
+        raise UsageError(f"`{name}` (={value}) must be a number, for example 4000000, 5M or 1.5G.")
     return float(match[1]) * UNITS[match[2]]
 
 

@@ -18,6 +18,8 @@ from fovea.cli.output import complain, print_lines, print_trace, say_warnings_sa
 from fovea.commands import COMMANDS, Command
 from fovea.errors import FoveaError, MissingDependencyError, TrainingError, UsageError, shortened
 
+BEGAN_AT = time.monotonic()
+"""When the person began to wait for the command, nearly: before PyTorch is imported."""
 WHOLE = frozenset({"torch", "scipy", "sklearn", "safetensors", "matplotlib", "jinja2", "tomli_w"})
 """What the whole package needs, and an installation that only runs exported networks lacks in part."""
 WAITS_S = 10.0

@@ -8,7 +8,7 @@ import typer
 
 from fovea.cli.options import Json
 from fovea.cli.output import print_json, print_lines
-from fovea.cli.settings import assigned
+from fovea.cli.settings import assigned, numbers
 from fovea.errors import UsageError
 
 
@@ -76,8 +76,8 @@ def build(
             classes_from=classes_from,
             size=size,
             resize=resize,
-            mean=_numbers("--mean", mean),
-            std=_numbers("--std", std),
+            mean=numbers("--mean", mean),
+            std=numbers("--std", std),
             licence=licence,
             coded=coded,
             display=display,
@@ -97,10 +97,3 @@ def _write_python(name: str, out: str, counts: tuple[int | None, int | None], ar
     channels, size = counts
     shape = (channels or C, *(size or side for side in sizes))
     print_lines([f"Python   {write_python(name, out, shape, arguments=arguments)}"])
-
-
-def _numbers(option: str, text: str | None) -> tuple[float, ...] | None:
-    try:
-        return tuple(float(part) for part in text.split(",")) if text is not None else None
-    except ValueError:
-        raise UsageError(f"`{option} {text}` must be one number, or one per channel as 0.485,0.456,0.406.") from None

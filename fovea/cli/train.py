@@ -6,11 +6,25 @@ import typer
 
 from fovea.cli.options import DATA, READING, TASKS, AllowBad, in_run
 from fovea.cli.output import print_json, print_lines, speaks
-from fovea.cli.settings import assigned
+from fovea.cli.settings import assigned, numbers
 from fovea.signatures import spelled_out
 
 OWN_OPTIONS = (
-    *("data", "device", "model", "recipe", "start", "budget", "size", "fit", "val_fraction", "task", "allow_bad"),
+    *(
+        "data",
+        "device",
+        "model",
+        "recipe",
+        "start",
+        "budget",
+        "size",
+        "fit",
+        "mean",
+        "std",
+        "val_fraction",
+        "task",
+        "allow_bad",
+    ),
     *("out", "resume", "tensorboard", "watch", "images", "display", *READING),
 )
 """What `--set` does not take; a recipe's field that has an option may be set either way."""
@@ -100,6 +114,21 @@ def train(
         str | None,
         typer.Option(
             help="How images are brought to that size: crop, letterbox, squash or tile.", rich_help_panel=NETWORK
+        ),
+    ] = None,
+    mean: Annotated[
+        str | None,
+        typer.Option(
+            metavar="M,..",
+            help="Subtracted from pixels from 0 to 1, one number or one per channel.",
+            show_default="found",
+            rich_help_panel=NETWORK,
+        ),
+    ] = None,
+    std: Annotated[
+        str | None,
+        typer.Option(
+            metavar="S,..", help="What they are divided by then.", show_default="found", rich_help_panel=NETWORK
         ),
     ] = None,
     recipe: Annotated[
@@ -202,6 +231,7 @@ def _train(given: dict[str, Any]) -> None:
         return _train_along(given)
     as_json, preview, find_lr = (given.pop(switch, False) for switch in ("as_json", "preview", "find_lr"))
     report = {"images": not given.pop("no_images", False), "watch": given.pop("watch", None)}
+    given |= {name: numbers(f"--{name}", given[name]) for name in ("mean", "std") if name in given}
     given |= assigned(given.pop("assignments", []), taken={*given, *OWN_OPTIONS})
     if preview:
         from fovea.jobs.preview import previewed
@@ -214,9 +244,11 @@ def _train(given: dict[str, Any]) -> None:
 
         result: Any = sweep(**given)
     else:
+        from fovea.cli import BEGAN_AT
+        from fovea.display import Display
         from fovea.jobs.train import train as job
 
-        result = job(**given, **report)
+        result = job(**given, **report, display=Display(began_at=BEGAN_AT))
     print_json(result.to_dict()) if as_json else print_lines(result.summary())
     if getattr(result, "interrupted", False):
         raise typer.Exit(130)

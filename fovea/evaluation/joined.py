@@ -104,7 +104,7 @@ def joined_outcome(
     largest = max(size[0] for size in sizes), max(size[1] for size in sizes)
     tiling = tiling_of(predictor)
     if tiling is None:
-        raise DataError(f"`{decoded.name}` is cut into tiles, and this network sees whole images.")
+        raise DataError(f"`{decoded.name}` is cut into tiles, but this network takes whole images.")
     if tiling.joining.dense:
         _check_room(len(sizes), largest, name=decoded.name)
     found, done = [], 0
@@ -134,7 +134,7 @@ def _check_room(images: int, size: tuple[int, int], *, name: str) -> None:
     needed = PLANES * images * size[0] * size[1]
     if needed > (allowed := machine_bytes() // 2):
         raise DataError(
-            f"The masks of `{name}`, {images} of up to {size[1]:,} x {size[0]:,} pixels, would take "
+            f"The masks of `{name}`, {images} of up to {size[1]:,} x {size[0]:,} pixels, would need "
             f"{needed // MEGABYTE:,} MB, more than half of this machine's memory ({allowed // MEGABYTE:,} MB): "
             "evaluate fewer images at a time, or cut them."
         )

@@ -17,9 +17,9 @@ MARK = "card.json"
 def check_replaceable(folder: Path) -> None:
     """Raise UsageError where something stands at `folder` that no export made, StorageError where it takes no files."""
     if folder.is_dir() and (any(folder.iterdir()) and not (folder / MARK).is_file()):
-        raise UsageError(f"`out` (={folder}) is a folder that holds other files; name a new one.")
+        raise UsageError(f"`out` (={folder}) is a folder that contains other files; give a new folder.")
     if os.path.lexists(folder) and not folder.is_dir():
-        raise UsageError(f"`out` (={folder}) is a file, and a folder is written; name a new one.")
+        raise UsageError(f"`out` (={folder}) is a file, but a folder is written; give a new folder.")
     check_writable(folder)
 
 
@@ -42,7 +42,7 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
         _take_place(unfinished, folder)
     except OSError as error:
         raise StorageError(
-            f"`{folder}` cannot be written ({error.strerror or error}); free space or choose another folder."
+            f"`{folder}` cannot be written ({error.strerror or error}); free some disk space or choose another folder."
         ) from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)

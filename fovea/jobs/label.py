@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,10 +24,10 @@ from fovea.report.rasters import in_colour
 from fovea.report.sheet import Drawn, Group, Sheet, write_sheet
 from fovea.retrieval.index import Index
 from fovea.retrieval.index_file import read_index
-from fovea.retrieval.selection import check_way, core_set, doubt_by_entropy, doubt_by_margin, most_doubtful
-from fovea.storage import page_path, remove_temporary
+from fovea.retrieval.selection import check_way, core_set, doubts_of, most_doubtful
+from fovea.storage import in_turn, page_path, remove_temporary
 from fovea.tasks.task import Task
-from fovea.texts import command
+from fovea.texts import command, percent
 
 SHOWN = 120
 """Images on a page."""
@@ -65,7 +65,7 @@ class LabelResult:
             (
                 relative_path(each.file, self.out.parent),
                 each.prediction,
-                "" if each.probability is None else f"{each.probability:.1%}",
+                "" if each.probability is None else percent(each.probability),
                 f"{each.doubt:.4g}",
             )
             for each in self.proposals[:most]
@@ -73,7 +73,7 @@ class LabelResult:
 
     def summary(self) -> list[str]:
         """Return lines for a person: what was chosen, and how to go on."""
-        kept = f"; {self.kept:,} rows with a label stay" if self.kept else ""
+        kept = f"; {self.kept:,} rows with a label are kept" if self.kept else ""
         return [
             f"{self.out}: {len(self.proposals):,} of {self.looked_at:,} {self.nouns} of {self.data} by {self.by}{kept}",
             *self.notes,
@@ -131,26 +131,30 @@ def label(
     free = np.flatnonzero([name not in labelled for name in names])
     if not len(free):
         raise _all_labelled(data, place)
-    doubted = chosen(found, free, known, by=by, count=count, display=display)
+    target = embedder.bundle.target
+    doubted = chosen(found, free, known, Wanted(by, count, target.several), display=display)
     file_of = dict(zip(pool.part.names, pool.files, strict=True))
-    proposals = [_proposal(file_of[names[row]], found, row, doubt, embedder.bundle.target) for row, doubt in doubted]
+    proposals = {row: _proposal(file_of[names[row]], found, row, doubt, target) for row, doubt in doubted}
     pool.bring([names[row] for row, _ in doubted])  # before the list: what that names is there
-    remove_temporary(place.parent, of=place.name)
-    there.write(proposals, whole=_same(data, place))
+    with in_turn(place):
+        there = label_list(place)  # somebody may have labelled meanwhile
+        proposals = {row: p for row, p in proposals.items() if os.path.abspath(p.file) not in there.known}
+        remove_temporary(place.parent, of=place.name)
+        there.write(proposals.values(), whole=_same(data, place))
     result = LabelResult(
         out=place,
         data=pool.dataset.name,
         by=by,
         looked_at=len(free),
         kept=len(there.labelled),
-        proposals=proposals,
-        notes=tuple(f"not read: {bad.name} ({bad.reason})" for bad in found.decoded.bad_files[:5]),
+        proposals=tuple(proposals.values()),
+        notes=tuple(f"could not read: {bad.name} ({bad.reason})" for bad in found.decoded.bad_files[:5]),
         page=page,
         nouns=inputs.kind(seen).nouns,
     )
     if page is not None:
         remove_temporary(page.parent, of=page.name)
-        write_sheet(_sheet(result, _pictures(found, [row for row, _ in doubted[:SHOWN]])), page)
+        write_sheet(_sheet(result, _pictures(found, [*proposals][:SHOWN])), page)
     return result
 
 
@@ -160,19 +164,23 @@ def _check(by: str, count: int, *, of_embedding: bool) -> None:
     if count < 1:
         raise UsageError(f"`count` (={count}) must be at least 1.")
     if by != "core-set" and of_embedding:
-        raise UsageError(f"`index` and `layer` are for `--by core-set`; `--by {by}` asks the outputs of the network.")
+        raise UsageError(
+            f"`index` and `layer` work only with `--by core-set`; `--by {by}` uses the outputs of the network."
+        )
 
 
 def check_target(target: Task, by: str) -> None:
     """Raise UsageError where a network has no probabilities of classes to doubt."""
-    if by != "core-set" and (not target.has_classes or target.several):
-        raise UsageError(f"`--by {by}` needs probabilities of classes, not {target.noun}; take `--by core-set`.")
+    if by != "core-set" and (not target.has_classes or target.lies_on_image):
+        raise UsageError(
+            f"`--by {by}` needs class probabilities, and this model predicts {target.noun}; use `--by core-set`."
+        )
 
 
 def _list_path(out: str | Path) -> Path:
     path = page_path(out, option="out")
     if path.suffix.lower() != ".csv":
-        raise UsageError(f"`out` (={path}) must end in .csv: it is a list that trainings read.")
+        raise UsageError(f"`out` (={path}) must end in .csv; `fovea train` reads this list.")
     return path
 
 
@@ -182,7 +190,7 @@ def _embedder(
     if index is None or known is None:
         return embedder_of(load(model, device=device), layer)
     if layer is not None:
-        raise UsageError(f"`layer` (={layer}) is that of the index; leave it out.")
+        raise UsageError(f"`layer` (={layer}) is set by the index; leave it out.")
     return embedder_for(known, Path(index), model, device=device)
 
 
@@ -211,20 +219,30 @@ def _same(data: str | Path, place: Path) -> bool:
 
 
 def _all_labelled(data: str | Path, place: Path) -> DataError:
-    return DataError(f"Every image of `{data}` has a label in `{place}` already; there is nothing left to label.")
+    return DataError(f"Every image of `{data}` already has a label in `{place}`.")
+
+
+class Wanted(NamedTuple):
+    """How many samples are wanted, and by which way."""
+
+    by: str
+    count: int
+    several: bool
+    """Whether a sample has several labels."""
 
 
 def chosen(
-    found: Embedded, free: NDArray[np.int64], known: Index | None, *, by: str, count: int, display: Display
+    found: Embedded, free: NDArray[np.int64], known: Index | None, wanted: Wanted, *, display: Display
 ) -> list[tuple[int, float]]:
     """Return the rows among `free`, (M,) int64, to label, the first first, and how doubtful each is."""
+    by, count, several = wanted
     if by == "core-set":
         labelled = np.setdiff1d(np.arange(len(found.features)), free)
         others = [found.features[labelled], *([] if known is None else [np.asarray(known.embeddings, np.float32)])]
         told = display.counter("choosing")
         order, distances = core_set(found.features[free], np.concatenate(others), count, progress=told)
         return list(zip(free[order].tolist(), distances.tolist(), strict=True))
-    doubts = {"margin": doubt_by_margin, "entropy": doubt_by_entropy}[by](found.rows[free])
+    doubts = doubts_of(found.rows[free], by=by, several=several)
     order = most_doubtful(doubts, count)
     return list(zip(free[order].tolist(), doubts[order].tolist(), strict=True))
 
@@ -248,15 +266,18 @@ def _sheet(result: LabelResult, pictures: Sequence[NDArray[np.uint8]]) -> Sheet:
         Drawn(
             pixels,
             each.prediction,
-            f"{'' if each.probability is None else f'{each.probability:.1%} · '}{each.doubt:.4g} · {each.file.name}",
+            (
+                f"{'' if each.probability is None else f'{percent(each.probability)} · '}{each.doubt:.4g} · "
+                f"{each.file.name}"
+            ),
             width=WIDTH,
         )
         for pixels, each in zip(pictures, result.proposals, strict=False)
     ]
     lead = (
-        f"The first {len(drawn)} of {len(result.proposals):,} {result.nouns} listed, of {result.looked_at:,} there are."
+        f"The first {len(drawn)} of {len(result.proposals):,} listed {result.nouns}, chosen from {result.looked_at:,}."
     )
-    below = f"Below each: what the network says of it, how probable that is, and its doubt by {result.by}."
+    below = f"Below each: the prediction of the network, its probability, and the uncertainty by {result.by}."
     return Sheet(
         title="What to label next",
         lead=f"{lead} {below}",

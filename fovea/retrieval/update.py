@@ -102,7 +102,7 @@ class _Fresh:
         squares = squared_norms(stored)
         if not np.isfinite(squares).all():
             way = "leave out `--half`" if self._dtype.itemsize == 2 else "choose another layer"
-            raise UsageError(f"The embeddings are too large to be stored; {way}.")
+            raise UsageError(f"The embeddings are too large for half precision; {way}.")
         self._file.write(stored.data)
         self.squares.append(squares)
         self.shape = self.shape[0] + len(stored), stored.shape[1]
@@ -141,7 +141,7 @@ class Update:
                 raise
             reason = error.strerror or str(error)
             raise StorageError(
-                f"`{self.path}` cannot be written ({reason}); free space or choose another folder."
+                f"`{self.path}` cannot be written ({reason}); free some disk space or choose another folder."
             ) from error
         embedded, there = self._fresh.shape[0], np.flatnonzero(self._source >= 0)
         names = {self.rows.key(row) for row in there.tolist()}

@@ -205,7 +205,10 @@ def spoilt(path, name, value):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"arguments": {"classes": 3, "c_in": 3, "size": 8, "widths": [3]}}, "Of another shape: `stage1.dense.weight`"),
+        (
+            {"arguments": {"classes": 3, "c_in": 3, "size": 8, "widths": [3]}},
+            "With a different shape: `stage1.dense.weight`",
+        ),
         (
             {"arguments": {"classes": 3, "c_in": 3, "size": 4, "widths": [3] * 9}},
             "`widths` lists 9 layers for 4 tensors",
@@ -225,7 +228,7 @@ def test_a_network_of_other_tensors_is_refused_by_name(make_bundle):
     path = make_bundle(model=Tied(), architecture="custom", arguments={})
     with pytest.raises(BundleError, match="Missing: `bias`, `weight`. Unexpected: `first.weight`, `part`.$"):
         load(path, model=nn.Linear(3, 3))
-    with pytest.raises(BundleError, match="Of another shape: `head.logits.bias`, `head.logits.weight`.$"):
+    with pytest.raises(BundleError, match="With a different shape: `head.logits.bias`, `head.logits.weight`.$"):
         load(make_bundle(), model=registry.build("mlp", classes=4, c_in=3, size=4, widths=[3]))
 
 
@@ -242,7 +245,7 @@ def test_a_network_of_other_tensors_is_refused_by_name(make_bundle):
             "lists 50000 layers for 4 tensors",
         ),
         ({"preprocess": {"size": [4, 4]}}, "its preprocessing cannot be used"),
-        ({"preprocess": {**PREPROCESS, "size": [5, 5]}}, "not built for 3x5x5, which its preprocessing makes"),
+        ({"preprocess": {**PREPROCESS, "size": [5, 5]}}, "not built for 3x5x5, which its preprocessing produces"),
         ({"arguments": {"classes": 3, "c_in": 3, "widths": [3]}}, "does not fit its network"),
         ({"preprocess": {**PREPROCESS, "channels": 1, "mean": [0], "std": [1]}}, "not built for 1x4x4"),
     ],
@@ -271,7 +274,7 @@ def test_an_input_that_would_take_gigabytes_is_refused_at_once(tmp_path, make_ca
     path = convolutional(tmp_path / "m.safetensors", make_card, size=10_000)
     Path("/proc/self/clear_refs").write_text("5")
     before = peak_kilobytes()
-    with pytest.raises(BundleError, match=r"^`m.safetensors`: one input of 3x10000x10000 would take [\d,]+ MB, "):
+    with pytest.raises(BundleError, match=r"^`m.safetensors`: one input of 3x10000x10000 would need [\d,]+ MB, "):
         load(path)
     assert peak_kilobytes() - before < 100_000
 
@@ -297,7 +300,7 @@ def test_the_default_of_the_builder_counts_where_the_card_leaves_the_size_out(tm
 def test_what_is_refused_when_read_is_refused_when_written(tmp_path, make_card):
     card = make_card(architecture="cifar_resnet20", arguments={"classes": 3})
     card["preprocess"] = {**PREPROCESS, "size": [10_000, 10_000]}
-    with pytest.raises(BundleError, match="one input of 3x10000x10000 would take"):
+    with pytest.raises(BundleError, match="one input of 3x10000x10000 would need"):
         save_bundle(tmp_path / "m", registry.build("cifar_resnet20", classes=3), Card.from_dict(card, source="x"))
     assert not (tmp_path / "m").exists()
 
@@ -356,7 +359,7 @@ def test_the_same_network_gives_the_same_bytes(make_bundle):
 def test_a_device_that_is_not_there_is_refused(make_bundle):
     assert device_named("cpu") == torch.device("cpu")
     assert device_named("auto").type in ("cuda", "mps", "cpu")
-    with pytest.raises(UsageError, match="`--device tpu` is not there; this machine has .*cpu"):
+    with pytest.raises(UsageError, match="`--device tpu` is not available; this machine has .*cpu"):
         load(make_bundle(), device="tpu")
 
 

@@ -92,14 +92,15 @@ def test_a_changed_byte_in_the_header_never_escapes_as_another_error(make_bundle
 
 def test_an_announced_header_beyond_the_bound_is_not_read(tmp_path):
     refused(
-        write(tmp_path / "x", b"{", length=2**60), f"announces a header of {2**60} bytes; at most {MAX_HEADER_BYTES}"
+        write(tmp_path / "x", b"{", length=2**60),
+        (f"declares a header of {2**60} bytes; the limit is {MAX_HEADER_BYTES}"),
     )
 
 
 def test_pickles_and_zips_are_refused_with_the_way_out(tmp_path):
     path = tmp_path / "model.pt"
     torch.save({"w": torch.zeros(2)}, path)
-    refused(path, "never unpickled: convert it to safetensors")
+    refused(path, "never unpickled; convert it to safetensors")
     path.write_bytes(pickle.dumps({"w": [0.0]}, protocol=4))
     refused(path, "never unpickled")
     with zipfile.ZipFile(path, "w") as archive:
@@ -126,7 +127,7 @@ def test_nesting_is_bounded(tmp_path, make_card):
     deep = 0
     for _ in range(40):
         deep = [deep]
-    refused(write(tmp_path / "x", with_card(make_card(results=deep))), "nested more than 32 deep")
+    refused(write(tmp_path / "x", with_card(make_card(results=deep))), "nested deeper than 32 levels")
 
 
 def test_the_card_is_bounded_both_ways(tmp_path, make_card):
@@ -161,7 +162,7 @@ def test_too_many_tensors_are_refused(tmp_path, make_card):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format": 5}, "has format 5, this version reads up to 4: upgrade Fovea"),
+        ({"format": 5}, "has format 5, and this version of Fovea reads up to format 4; upgrade Fovea"),
         ({"format": True}, "`format` is missing or of the wrong type"),
         ({"architecture": None}, "`architecture` is missing or of the wrong type"),
         ({"classes": "abc"}, "`classes` is missing or of the wrong type"),
@@ -172,8 +173,8 @@ def test_too_many_tensors_are_refused(tmp_path, make_card):
         ({"task": "number"}, "contradict"),
         ({"task": "boxes"}, "task `boxes`"),
         ({"loss": "binary", "outputs": 1}, "contradict"),
-        ({"temperature": 0}, "must lie from"),
-        ({"temperature": 10**400}, "must lie from"),
+        ({"temperature": 0}, "must be from"),
+        ({"temperature": 10**400}, "must be from"),
         ({"task": "number", "loss": "mse", "classes": [], "outputs": 1, "arguments": {}}, "`target` must hold"),
     ],
 )
@@ -185,7 +186,7 @@ def test_a_card_that_contradicts_itself_is_refused_on_both_ways(tmp_path, make_c
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), {1, 2}])
 def test_a_card_of_other_than_json_values_is_not_written(make_card, value):
-    with pytest.raises(BundleError, match="must hold JSON values only"):
+    with pytest.raises(BundleError, match="may contain only JSON values"):
         Card.from_dict(make_card(results=[{"accuracy": value}]), source="x").text("x")
 
 

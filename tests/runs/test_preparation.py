@@ -38,7 +38,7 @@ def test_the_batch_that_small_data_leaves_is_the_one_written_down(tmp_path):
         ({"model": "{here}/own.py:Own"}, r"must turn \(2, 3, 32, 32\) into \(2, 2\), not \(2, 3\)"),
         ({"model": "lenet5", "out": "{here}/own.py"}, "is a file"),
         ({"model": "lenet5", "out": "{here}/own.py/run"}, "`.*own.py` is no folder"),
-        ({"model": "lenet5", "loss": "mse"}, r"`loss` \(=mse\) does not fit --task"),
+        ({"model": "lenet5", "loss": "mse"}, r"`loss` \(=mse\) cannot be used with --task"),
     ],
 )
 def test_what_cannot_go_is_refused_before_images_are_decoded(tmp_path, monkeypatch, options, message):
@@ -74,7 +74,7 @@ def test_what_cannot_be_built_or_done_is_refused_before_anything_is_decoded(tmp_
     assert not list(cache_root().glob("*/*"))
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="names of files that are no text")
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files that are not text")
 def test_a_place_that_the_recipe_cannot_name_is_refused_before_images_are_decoded(tmp_path, monkeypatch):
     (odd := tmp_path / "caf\udce9").mkdir()
     monkeypatch.chdir(odd)

@@ -179,9 +179,9 @@ def test_five_percent_bad_files_are_skipped_and_more_are_refused(tmp_path, store
         decode_dataset(more, PLAN)
     message = str(caught.value)
     assert message.startswith(
-        "7 of 40 images cannot be used, more than the 5% that are skipped: `b/000.png` (not a JPEG"
+        "7 of 40 images cannot be used, which is more than the limit of 5 %: `b/000.png` (not a JPEG"
     )
-    assert "`b/004.png`" in message and "`b/005.png`" not in message and message.endswith("with `--allow-bad`.")
+    assert "`b/004.png`" in message and "`b/005.png`" not in message and message.endswith("`--allow-bad`.")
     assert str(tmp_path) not in message
     assert len(decode_dataset(more, PLAN, allow_bad=True).parts["train"]) == 33
 
@@ -190,13 +190,13 @@ def test_a_class_whose_images_are_all_bad_can_be_evaluated_and_not_trained(tmp_p
     part = replace(file_part(tmp_path / "a", 30, bad={4}), labels=(np.arange(30) == 4).astype(np.int64))
     require_trainable(dataset(train=part))
     decoded = decode_dataset(dataset(train=part), PLAN)
-    with pytest.raises(DataError, match=r"has no image of 1 class\(es\): `odd`\. Add or repair some"):
+    with pytest.raises(DataError, match=r"has no image of 1 class\(es\): `odd`\. Add or repair images"):
         require_trainable(decoded)
 
 
 def test_a_part_without_images_is_refused(tmp_path, store):
     parts = {"train": file_part(tmp_path / "a", 4), "test": file_part(tmp_path / "b", 2, bad={0, 1})}
-    with pytest.raises(DataError, match="^The test part of `some images` has no image that can be decoded.$"):
+    with pytest.raises(DataError, match="^The test split of `some images` has no image that can be decoded.$"):
         decode_dataset(dataset(**parts), PLAN, allow_bad=True)
 
 
@@ -404,7 +404,9 @@ def test_a_full_disk_keeps_what_was_written(tmp_path, store, reads, monkeypatch)
 
     with monkeypatch.context() as patch:
         patch.setattr(decoding.os, "fsync", full)
-        with pytest.raises(StorageError, match="No space left on device. What is decoded stays for the next run"):
+        with pytest.raises(
+            StorageError, match=("No space left on device. Images decoded so far are kept for the next run")
+        ):
             decode_dataset(found, PLAN)
     reads.clear()
     assert levels(decode_dataset(found, PLAN).parts["train"]) == list(range(40))
@@ -414,7 +416,7 @@ def test_a_full_disk_keeps_what_was_written(tmp_path, store, reads, monkeypatch)
 def test_a_folder_that_cannot_be_made_is_named(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("FOVEA_CACHE", str(tmp_path / "file"))
-    with pytest.raises(StorageError, match="Cannot keep decoded images in `.*/file/decoded/.*`: Not a directory"):
+    with pytest.raises(StorageError, match="Cannot store decoded images in `.*/file/decoded/.*`: Not a directory"):
         decode_dataset(dataset(train=file_part(tmp_path / "a", 2)), PLAN)
 
 
@@ -478,5 +480,5 @@ def test_a_read_only_cache_that_lacks_something_is_said(tmp_path, store, read_on
         else:
             (entry / decoding.ROWS).write_bytes(rows[:-9] if spoil == "rows" else b"x" + rows[1:])
     read_only()
-    with pytest.raises(StorageError, match="Cannot keep decoded images in .*Read-only file system"):
+    with pytest.raises(StorageError, match="Cannot store decoded images in .*Read-only file system"):
         decode_dataset(data, PLAN)

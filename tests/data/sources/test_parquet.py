@@ -169,7 +169,7 @@ def test_any_column_is_read_by_the_names_of_the_images(write):
     assert set(read_parquet_column(file, "camera")) == set(load_parquet(file).parts["train"].names)
     assert read_parquet_column(file, "camera") == {"a.parquet/0": "new", "a.parquet/1": "old"}
     assert read_parquet_column(file.parent, "year") == {"a.parquet/0": "2001", "a.parquet/1": ""}
-    with pytest.raises(DataError, match=r"has no column `lens`; .*Choose with `--slice`"):
+    with pytest.raises(DataError, match=r"has no column `lens`; .*Choose columns with `--slice`"):
         read_parquet_column(file, "lens")
 
 
@@ -186,7 +186,7 @@ def test_the_fingerprint_follows_labels_and_images(write):
     [
         ({"photo": ["a.png"], "label": [0]}, None, "has no column `path`; it has `photo`, `label`"),
         ({"image": [b"x"], "kind": [0]}, None, "has no column `label`"),
-        ({"image": [b"x"], "label": [7]}, NAMES, "row 0: label `7` is none of 0 to 1"),
+        ({"image": [b"x"], "label": [7]}, NAMES, "row 0: label `7` must be from 0 to 1"),
         ({"image": [None], "label": [1]}, NAMES, "has no row with an image and a label; no such file"),
         ({"image": [b"x"], "label": [1], "split": ["dev"]}, None, "row 0: unknown split `dev`"),
     ],
@@ -199,20 +199,20 @@ def test_what_cannot_be_used_is_said(write, columns, metadata, message):
 def test_names_of_only_some_parts_are_refused(write):
     write("train-0.parquet", {"image": [b"x"], "label": [0]})
     file = write("dev-0.parquet", {"image": [b"x"], "label": [0]})
-    with pytest.raises(DataError, match="`dev-0.parquet` names no part where other files do"):
+    with pytest.raises(DataError, match="`dev-0.parquet` names no split, unlike other files"):
         load_parquet(file.parent)
 
 
 def test_more_bytes_than_there_is_room_for_are_refused_and_leave_nothing(write, monkeypatch, tmp_path):
     monkeypatch.setattr(parquet, "MAX_UNPACKED_BYTES", 50)
-    with pytest.raises(DataError, match=r"brings more than .* 50 bytes"):
+    with pytest.raises(DataError, match=r"contains more than .* 50 bytes"):
         load_parquet(write("a.parquet", {"image": [image("red")], "label": [0]}))
     assert not list((tmp_path / "cache" / "archives").iterdir())
 
 
 def test_label_from_is_for_files(tmp_path):
     (tmp_path / "a.parquet").write_bytes(b"")
-    with pytest.raises(UsageError, match="`--label-from` is for folders"):
+    with pytest.raises(UsageError, match="`--label-from` works for folders"):
         find(tmp_path / "a.parquet", label_from="(x)")
 
 
@@ -269,14 +269,14 @@ def test_labels_in_columns_may_be_null(write):
     assert dataset.classes == ("a", "b")
     assert np.array_equal(dataset.parts["train"].labels, [[1, 1], [np.nan, 0]], equal_nan=True)
     assert dataset.bad_files == (BadFile("a.parquet/2", "no label"),)
-    with pytest.raises(DataError, match="has no column `c`; it has .*Choose with `--label-columns`"):
+    with pytest.raises(DataError, match="has no column `c`; it has .*Choose columns with `--label-columns`"):
         find(file, task="labels", label_columns="a,c")
 
 
 @pytest.mark.parametrize("task", ["classes", "number", "grade"])
 def test_a_list_is_refused_where_one_label_is_wanted_before_anything_is_unpacked(write, tmp_path, task):
     file = write("a.parquet", {"image": [image("red"), image("blue")], "label": [["a", "b"], ["a"]]})
-    with pytest.raises(DataError, match="has the labels a, b, where one is wanted; `--task labels` learns several"):
+    with pytest.raises(DataError, match="has the labels a, b, but one is needed; use `--task labels` for several"):
         load_parquet(file, task=task)
     assert not (tmp_path / "cache").exists()
 
@@ -289,7 +289,7 @@ def test_a_column_of_lists_is_read_as_texts(write):
 
 def test_the_order_of_names_in_a_file_is_no_order_of_grades(write):
     file = write("a.parquet", {"image": [image("red"), image("blue")], "label": [0, 1]}, NAMES)
-    with pytest.raises(DataError, match="`cat`, `dog` are no numbers; say their order"):
+    with pytest.raises(DataError, match="`cat`, `dog` are not numbers; give their order"):
         load_parquet(file, task="grade")
     assert find(file, task="grade", order="dog,cat").classes == ("dog", "cat")
 
@@ -308,7 +308,7 @@ def test_each_file_is_read_by_its_own_class_names(write):
         "train": [2, 1, 1],
         "test": [2, 1],
     }
-    assert "the files name their classes differently, so each is read by its own names" in dataset.notes
+    assert "the files name their classes differently, so each file is read with its own names" in dataset.notes
 
 
 def test_numbers_in_a_file_without_names_beside_others_with_them_are_refused(write):
@@ -325,7 +325,7 @@ def test_numbers_in_a_file_without_names_beside_others_with_them_are_refused(wri
     [
         (("cat", "dog", "cat "), "`label` has 2 different names for 3 classes: 0 and 2 are both `cat`"),
         (("caf\u00e9", "cafe\u0301"), "has 1 different names for 2 classes"),
-        (("cat", None), "the name of class 1 is `None`; wanted are texts"),
+        (("cat", None), "the name of class 1 is `None`; expected UTF-8 text"),
     ],
 )
 def test_names_that_are_not_distinct_are_refused(write, names, message):
@@ -336,9 +336,9 @@ def test_names_that_are_not_distinct_are_refused(write, names, message):
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"image": [image("red")], "label": [{"x": 1}]}, "column `label`, row 0: `{'x': 1}` is a struct, and no label"),
-        ({"image": [image("red")] * 2, "label": [1.0, 0.5]}, "row 1: label `0.5` is a fraction, and no class"),
-        ({"image": ["iVBORw0KGgo" * 90], "label": [1]}, "column `image`, row 0: .* is an image as text, and no path"),
+        ({"image": [image("red")], "label": [{"x": 1}]}, "column `label`, row 0: `{'x': 1}` is a struct, not a label"),
+        ({"image": [image("red")] * 2, "label": [1.0, 0.5]}, "row 1: label `0.5` is a fraction, not a class"),
+        ({"image": ["iVBORw0KGgo" * 90], "label": [1]}, "column `image`, row 0: .* is an image as text, not a path"),
         ({"image": [[image("red")]], "label": [1]}, "column `image`, row 0: .* is a list, and no image"),
         ({"image": [image("red")], "label": [["a", "b"]]}, "row 0: An image has the labels a, b, where one is wanted"),
     ],
@@ -353,7 +353,7 @@ def test_whole_numbers_with_gaps_are_classes_by_their_digits_and_that_is_said(wr
     dataset = load_parquet(write("a.parquet", {"image": [image("red")] * 4, "label": [0.0, 1.0, float("nan"), None]}))
     assert dataset.classes == ("0", "1")
     assert [bad.reason for bad in dataset.bad_files] == ["no label", "no label"]
-    assert "labels are stored as 0.0, 1.0 and so on: the classes are called 0, 1 and so on" in dataset.notes
+    assert "labels are stored as 0.0, 1.0 and so on; the classes are named 0, 1 and so on" in dataset.notes
 
 
 def test_files_in_folders_of_parts_of_a_configuration_are_found(write, tmp_path):
@@ -362,5 +362,7 @@ def test_files_in_folders_of_parts_of_a_configuration_are_found(write, tmp_path)
     assert list(load_parquet(tmp_path / "data").parts) == ["train", "test"]
     (tmp_path / "data" / "small" / "train").mkdir(parents=True)
     (tmp_path / "data" / "small" / "train" / "0.parquet").touch()
-    with pytest.raises(DataError, match="has Parquet files in `default`, `small`, each a data set; give one of these"):
+    with pytest.raises(
+        DataError, match=("has Parquet files in `default`, `small`, which are separate data sets; give one of these")
+    ):
         parquet_files(tmp_path / "data")
