@@ -220,7 +220,7 @@ def train(
     ] = False,
     **reading: Any,
 ) -> None:
-    """Train a network: from images to a model file in a run folder."""
+    """Train a network on images: the result is a run folder with a model file and a report."""
     options = {name: value for name, value in locals().items() if name != "reading"} | reading
     given: dict[str, Any] = {name: value for name, value in options.items() if value is not None and value is not False}
     _train({name: value for name, value in given.items() if (name, value) != ("batch", 0)})

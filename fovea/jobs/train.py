@@ -155,7 +155,9 @@ def train(
         if resume is not None:
             begun = data is not None or given.keys() - {"model"} or settings or out is not None
             if begun or watch is not None or not images:
-                raise UsageError("--resume continues a run as it was begun; leave out DATA and the other options.")
+                raise UsageError(
+                    "--resume continues a run with its own settings; leave out DATA and the other options."
+                )
             run = Run.open(resume)
             with _held(run, shown):
                 return _run(resumed(run, display=shown, device=device, events=events, model=model))

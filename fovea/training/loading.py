@@ -93,10 +93,13 @@ class Loader:
         self._trial: Trial | None = None
 
     @contextmanager
-    def ahead(self) -> Iterator[None]:
-        """Load the next step while one runs, for the body, unless a trial over the first steps finds it no faster."""
+    def ahead(self, *, chosen: bool | None = None) -> Iterator[None]:
+        """Load the next step while one runs, for the body, unless a trial over the first steps finds it no faster.
+
+        Where it is `chosen` whether to, there is no trial.
+        """
         pool = ThreadPoolExecutor(1, thread_name_prefix="loading")
-        self._pool, self._trial = pool, Trial()
+        self._pool, self._trial = pool, Trial(chosen)
         try:
             yield
         finally:
@@ -152,11 +155,11 @@ class Loader:
 class Trial:
     """Finds out over the first steps whether loading ahead is faster on this machine; asked once at each step."""
 
-    def __init__(self) -> None:
+    def __init__(self, chosen: bool | None = None) -> None:
         self.steps = 0
         self.last = 0.0
         self.times: dict[bool, list[float]] = {False: [], True: []}
-        self.chosen: bool | None = None
+        self.chosen = chosen
 
     def ahead(self) -> bool:
         """Return whether to load ahead in the step that begins now."""
