@@ -310,10 +310,10 @@ def test_info_shows_the_card(make_bundle, capsys):
 
 
 def test_info_says_plainly_that_confidence_is_not_calibrated(make_labels_bundle, capsys):
-    model = str(make_labels_bundle(uncalibrated="no validation part, which the temperature needs"))
+    model = str(make_labels_bundle(uncalibrated="no validation split, which the temperature needs"))
     assert run(["info", model]) == 0
     out = capsys.readouterr().out
-    said = "Its confidence is not calibrated: no validation part, which the temperature needs."
+    said = "Its confidence is not calibrated: no validation split, which the temperature needs."
     assert out.splitlines()[-1] == said and out.count("not calibrated") == 1
     assert run(["info", str(make_labels_bundle())]) == 0
     assert "calibrated" not in capsys.readouterr().out

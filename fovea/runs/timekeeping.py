@@ -60,7 +60,7 @@ def step_seconds(prepared: Prepared) -> float:
 
 
 def evaluation_seconds(prepared: Prepared) -> float:
-    """Return how long validating at the end, fitting the head anew and evaluating will take, by what a few images take."""
+    """Return how long validating, refitting the head and evaluating will take at the end, by what a few images take."""
     recipe, parts, views = prepared.plan.recipe, prepared.dataset.parts, 1 + prepared.plan.recipe.test_flip
     val, test = (len(parts[name]) if name in parts else 0 for name in ("val", "test"))
     passes = views * (2 * val + test)
