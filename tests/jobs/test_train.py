@@ -309,7 +309,7 @@ def test_a_number_task_needs_its_loss(tmp_path):
 
 
 def test_without_data_there_is_nothing_to_train():
-    with pytest.raises(UsageError, match="^Say what to train on: a folder, a manifest, an archive or a name"):
+    with pytest.raises(UsageError, match="^Name the data to train on: a folder, a manifest, an archive or a name"):
         quiet()
 
 
