@@ -20,17 +20,21 @@ LEGEND_MILLIONS = (5, 35, 65, 95, 125, 155)
 """As on the slide "Comparing complexity"."""
 MIDDLE = 2
 """Pixels around the middle of a circle that stay free of names."""
-SIDES = (
+Place = tuple[tuple[float, float], str, str]
+
+SIDES: tuple[Place, ...] = (
     ((1, 0), "left", "center"),
     ((-1, 0), "right", "center"),
     ((0, 1), "center", "bottom"),
     ((0, -1), "center", "top"),
+)
+CORNERS: tuple[Place, ...] = (
     ((0.7, 0.7), "left", "bottom"),
     ((0.7, -0.7), "left", "top"),
     ((-0.7, 0.7), "right", "bottom"),
     ((-0.7, -0.7), "right", "top"),
 )
-"""Where a name may stand beside its circle: direction, horizontal and vertical alignment."""
+"""Where a name may stand beside its circle, at its sides or, after all others, at its corners: direction, alignments."""
 
 
 Corners = Sequence[tuple[float, float]]
@@ -103,16 +107,23 @@ def _name(axes: Axes, marks: Sequence[Mark], line: Corners = ()) -> None:
     middles = [axes.transData.transform((mark.x, mark.y)) for mark in marks]
     taken = [Bbox.from_extents(x - MIDDLE, y - MIDDLE, x + MIDDLE, y + MIDDLE) for x, y in middles]
     taken += _along([tuple(axes.transData.transform(corner)) for corner in line])
-    for mark in marks:
-        for (right, up), ha, va in SIDES:
-            offset = ((mark.radius + 2) * right, (mark.radius + 2) * up)
-            text = axes.annotate(mark.name, (mark.x, mark.y), offset, textcoords="offset points", ha=ha, va=va)
-            text.set(fontsize=6.5, color=INK, path_effects=[withStroke(linewidth=2, foreground="white")])
-            box = text.get_window_extent()
-            if _inside(box, axes.bbox) and not any(box.overlaps(other) for other in taken):
-                taken.append(box)
-                break
-            text.remove()
+    unnamed = marks
+    for places in (SIDES, CORNERS):
+        unnamed = [mark for mark in unnamed if not _named(axes, mark, places, taken)]
+
+
+def _named(axes: Axes, mark: Mark, places: Sequence[Place], taken: list[Bbox]) -> bool:
+    """Write the name of a mark at the first of the places where it hits nothing; return whether there is one."""
+    for (right, up), ha, va in places:
+        offset = ((mark.radius + 2) * right, (mark.radius + 2) * up)
+        text = axes.annotate(mark.name, (mark.x, mark.y), offset, textcoords="offset points", ha=ha, va=va)
+        text.set(fontsize=6.5, color=INK, path_effects=[withStroke(linewidth=2, foreground="white")])
+        box = text.get_window_extent()
+        if _inside(box, axes.bbox) and not any(box.overlaps(other) for other in taken):
+            taken.append(box)
+            return True
+        text.remove()
+    return False
 
 
 def _along(corners: Corners) -> list[Bbox]:
