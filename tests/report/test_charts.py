@@ -82,7 +82,7 @@ def test_a_table_has_a_row_for_each_x_and_a_column_for_each_line():
 
 def test_a_table_holds_notes_where_points_have_some_and_points_of_no_line():
     assert chart(Line("a", [(1, 0.5)], ["half, of two"])).values().rows == [["1", "half, of two"]]
-    assert chart().values([(3.0, 0.25)]) == (["x", "t"], [["3", "0.25"]], 0)
+    assert chart().values([(3.0, 0.25)]) == (["x", "y"], [["3", "0.25"]], 0)
 
 
 def test_a_long_table_says_how_many_rows_it_leaves_out():
