@@ -14,7 +14,8 @@ import pytest
 
 import fovea
 from fovea import cli, tasks
-from fovea.cli import run
+from fovea.cli import BEGAN_AT, run
+from fovea.display import Display
 from fovea.errors import TrainingError, UsageError
 from fovea.jobs import train as train_module
 
@@ -38,7 +39,13 @@ def trained(monkeypatch):
             return {"run": "runs/x"}
 
     calls = []
-    monkeypatch.setattr(train_module, "train", lambda *args, **options: calls.append(options) or Result())
+
+    def job(*, display, **options):
+        assert display.began_at == BEGAN_AT  # a budget counts from there
+        calls.append(options)
+        return Result()
+
+    monkeypatch.setattr(train_module, "train", job)
     return calls
 
 
@@ -164,7 +171,7 @@ def test_train_hands_over_what_is_given_and_nothing_else(trained, capsys):
 def test_train_json_and_interrupt(trained, capsys, monkeypatch):
     assert run(["train", "digits", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"run": "runs/x"}
-    result = train_module.train()
+    result = train_module.train(display=Display(began_at=BEGAN_AT))
     result.interrupted = True
     monkeypatch.setattr(train_module, "train", lambda **options: result)
     assert run(["train", "digits"]) == 130
@@ -189,7 +196,7 @@ def test_evaluate_prints_json_alone(make_bundle, images, capsys):
 def test_evaluate_exits_1_below_the_accuracy_asked_for(make_bundle, images, capsys):
     model = str(make_bundle(order=(1, 0, 2)))
     assert run(["evaluate", model, str(images), "--min-accuracy", "0.33"]) == 0
-    assert "accuracy 33.33%, 95 % interval" in capsys.readouterr().out
+    assert "accuracy 33.33 %, 95 % interval" in capsys.readouterr().out
     assert run(["evaluate", model, str(images), "--min-accuracy", "0.34", "--json"]) == 1
     out, err = capsys.readouterr()
     assert json.loads(out)["passed"] is False
@@ -214,7 +221,7 @@ def test_evaluate_exits_1_with_a_line_per_score_that_is_worse(make_bundle, image
 
 def test_predict_prints_a_line_per_image(make_bundle, images, capsys):
     assert run(["predict", str(make_bundle()), str(images / "red"), "--top", "2"]) == 0
-    assert capsys.readouterr().out.splitlines() == [f"{images}/red/{i}.png  red 99.5%  green 0.2%" for i in range(2)]
+    assert capsys.readouterr().out.splitlines() == [f"{images}/red/{i}.png  red 99.5 %  green 0.2 %" for i in range(2)]
 
 
 def test_predict_json_is_an_array_even_of_nothing_good(make_bundle, images, capsys):
@@ -256,15 +263,15 @@ def test_predict_prints_labels_grades_and_numbers(
 ):
     image = str(images / "red" / "0.png")
     said = {
-        make_labels_bundle: "red 99.8%",
-        make_grade_bundle: "2 95.2%  0 4.7%  1 0.0%",
+        make_labels_bundle: "red 99.8 %",
+        make_grade_bundle: "2 95.2 %  0 4.7 %  1 0.0 %",
         make_number_bundle: "40",
     }
     for make, text in said.items():
         assert run(["predict", str(make()), image]) == 0
         assert capsys.readouterr().out == f"{image}  {text}\n"
     assert run(["predict", str(make_labels_bundle()), "absent.png", "--top", "1"]) == 2
-    assert "Leave out `--top`." in capsys.readouterr().err
+    assert "leave out `--top`." in capsys.readouterr().err
     assert run(["predict", str(make_number_bundle()), image, "--csv"]) == 0
     assert capsys.readouterr().out.splitlines()[1] == f"{image},1,40,,"
 
@@ -310,10 +317,10 @@ def test_info_shows_the_card(make_bundle, capsys):
 
 
 def test_info_says_plainly_that_confidence_is_not_calibrated(make_labels_bundle, capsys):
-    model = str(make_labels_bundle(uncalibrated="no validation part, which the temperature needs"))
+    model = str(make_labels_bundle(uncalibrated="no validation split, which the temperature needs"))
     assert run(["info", model]) == 0
     out = capsys.readouterr().out
-    said = "Its confidence is not calibrated: no validation part, which the temperature needs."
+    said = "Its confidence is not calibrated: no validation split, which the temperature needs."
     assert out.splitlines()[-1] == said and out.count("not calibrated") == 1
     assert run(["info", str(make_labels_bundle())]) == 0
     assert "calibrated" not in capsys.readouterr().out

@@ -54,25 +54,27 @@ def evaluate(
     display: Display | None = None,
     **reading: Unpack[Reading],
 ) -> Evaluation:
-    """Return how good `model` is on one part of `data`.
+    """Return the scores of `model` on one split of `data`.
 
-    Without the part `test` the validation part is taken, without that the whole; `split` of the result says which.
-    Data that the model was trained on is split again as it was then. Logits are averaged over the views that `crops`,
-    `flip` and `scales` ask for, as `Protocol` says. Labels are matched by class name; `data` may lack classes of the
-    model. `slice_by` asks for the score per value of that column of a manifest, `robust` for that on disturbed images,
-    `out` for its picture. Of masks whose data has single objects (COCO's, Pascal VOC's, Cityscapes') it is also told
-    how well these are found; `instances` asks for it where it has not, with true objects that are told apart in the
-    same way, `parted` or `connected`, and `instances_of` and `least_area` (pixels of the input) say which count. Of
-    points whose data knows how large objects are (COCO's) it is also told how well these are found in their true boxes.
-    `min_score` asks for scores by their names in JSON, of errors for the most that is allowed; the result has `passed`,
-    as for `min_accuracy`.
-    `html` is where to write a page, with thumbnails where `images` is set. `label_from`, the columns and
-    `label_separator` say how `data` is read, as for `find`; the order of grades is that of the model.
+    If there is no test split, the validation split is used, and if there is none, all images; `split` of the result
+    says which. Data that the model was trained on is split again in the same way. Logits are averaged over the views
+    given by `crops`, `flip` and `scales` (see `Protocol`). Labels are matched by class name; `data` may lack classes
+    of the model.
+
+    `slice_by` adds the score for each value of that column of a manifest. `robust` adds the score on disturbed images,
+    with a picture in `out`. If the data has single objects in its masks (COCO, Pascal VOC, Cityscapes), the result
+    also says how well objects are found. For other masks `instances` asks for that: true objects are separated in the
+    same way, `parted` or `connected`, and `instances_of` and `least_area` (pixels of the input) select those that
+    count. If points come with the size of their objects (COCO), the result also has scores for points in the true
+    boxes. `min_score` sets limits for scores by their JSON names (a maximum for errors), and `min_accuracy` for
+    accuracy; the result then has `passed`. `html` is where to write a page, with thumbnails if `images` is set.
+    `label_from`, the columns and `label_separator` have the same meaning as for `find`; the order of grades is that of
+    the model.
 
     Raises:
         BundleError: a model file that cannot be loaded.
-        DataError: data that cannot be used, or classes that the model does not know.
-        UsageError: an unknown `split` or score, no folder for `html` or `out`, or what does not fit data or model.
+        DataError: data that cannot be used, or classes that the model does not have.
+        UsageError: an unknown `split` or score, no folder for `html` or `out`, or an option that data or model lack.
         StorageError: the page or the picture cannot be written.
     """
     _check_places(html, out, robust=robust)
@@ -114,13 +116,13 @@ def _check_views(predictor: Predictor, protocol: Protocol, *, robust: bool) -> N
     """Raise UsageError for disturbances and views that the network's input or answer does not have."""
     kind, target = inputs.kind_of(predictor.preprocess), predictor.target
     if robust and not kind.pictures:
-        raise UsageError(f"`--robust` disturbs images; this network sees {kind.nouns}: leave it out.")
+        raise UsageError(f"`--robust` works only for images, and this network takes {kind.nouns}; leave it out.")
     if robust and getattr(predictor.preprocess, "tiles", False):
-        raise UsageError("`--robust` disturbs whole images, and this network sees tiles: leave it out.")
+        raise UsageError("`--robust` works only for whole images, and this network takes tiles; leave it out.")
     if target.lies_on_image and (protocol.places > 1 or protocol.scales != (1.0,)):
         raise UsageError(
-            f"`--crops` and `--scales` average answers for the whole image, and this model predicts {target.noun}; "
-            "leave them out, or take `--flip`."
+            "`--crops` and `--scales` average predictions for the whole image, and this model predicts "
+            f"{target.noun}; leave them out, or use `--flip`."
         )
 
 
@@ -133,11 +135,11 @@ def _instances(
         return None
     pixels = int(np.prod(np.shape(outcome.labels)[1:]))
     if not asked and (excess := INPUT.excess(PIXEL_BYTES * pixels)):
-        display.note(f"single objects are not told apart: it would need {excess}")
+        display.note(f"single objects are not separated: that would need {excess}")
         return None
     data = {"found": part.found, "decoded": part.decoded} if given else {}
     singling = singling_of(part.found, singling) if given else singling
-    counter = display.counter("telling objects apart")
+    counter = display.counter("separating objects")
     return measure_instances(outcome, predictor.preprocess, singling, **data, progress=counter)
 
 
@@ -145,7 +147,7 @@ def _check_places(html: str | Path | None, out: str | Path | None, *, robust: bo
     if html is not None:
         page_path(html, option="html")
     if out is not None and not robust:
-        raise UsageError(f"`out` (={out}) is for the picture of --robust; add that, or use --html.")
+        raise UsageError(f"`out` (={out}) names the picture of --robust; add --robust, or use --html.")
     if out is not None:
         picture_path(out)
 
@@ -154,16 +156,17 @@ def _check_task(target: Task, *, min_accuracy: float | None, min_score: Mapping[
     """Raise UsageError for what cannot be asked of a network with this target."""
     names = [metric.name for metric in target.scores]
     if min_accuracy is not None and "accuracy" not in names:
-        way = f"ask for {', '.join(names)} with `--min-score`" if names else "leave it out"
+        way = f"set a limit for {', '.join(names)} with `--min-score`" if names else "leave it out"
         raise UsageError(
-            f"`min_accuracy` (={min_accuracy}) is for a model with classes; this model predicts {target.noun}: {way}."
+            f"`min_accuracy` (={min_accuracy}) works only for a model with classes, and this model predicts "
+            f"{target.noun}; {way}."
         )
     if min_accuracy is not None and not 0 <= min_accuracy <= 1:
         raise UsageError(f"`min_accuracy` (={min_accuracy}) must be a fraction from 0 to 1, for a model with classes.")
     if further and not target.measures:
         raise UsageError(
-            "`--slice` and `--robust` need a score of some of the images; "
-            f"this model predicts {target.noun}, which has none, so leave them out."
+            f"`--slice` and `--robust` need a score of a subset of the images, and there is none for {target.noun}; "
+            "leave them out."
         )
     _check_scores(target, min_score)
 
@@ -173,13 +176,13 @@ def _check_scores(target: Task, asked: Mapping[str, float]) -> None:
     metrics = {metric.name: metric for metric in target.scores}
     for name, value in asked.items():
         if name not in metrics:
-            known = f"it has the scores {', '.join(metrics)}" if metrics else "it has no score to ask for"
+            known = f"the scores are {', '.join(metrics)}" if metrics else "it has no scores"
             raise UsageError(f"`min_score` names `{name}`, and this model predicts {target.noun}: {known}.")
         given = f"`min_score` {name} (={value})"
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            raise UsageError(f"{given} must be a finite number, as {name}=0.9.")
+            raise UsageError(f"{given} must be a finite number, for example {name}=0.9.")
         if metrics[name].share and not 0 <= value <= 1:
-            raise UsageError(f"{given} must be a share from 0 to 1; write 90 % as 0.9.")
+            raise UsageError(f"{given} must be a fraction from 0 to 1; write 90 % as 0.9.")
 
 
 def _write(

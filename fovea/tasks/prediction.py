@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fovea.texts import percent
+
 
 class LabelScore(NamedTuple):
     """One class and the probability the network gives it."""
@@ -43,7 +45,7 @@ class Prediction:
     def text(self) -> str:
         """What a person reads: classes or labels with their probabilities, or the number."""
         shown = self.scores if self.present is None else self.present
-        return "  ".join(f"{label} {probability:.1%}" for label, probability in shown) or self.label
+        return "  ".join(f"{label} {percent(probability)}" for label, probability in shown) or self.label
 
     @property
     def ranked(self) -> Sequence[tuple[str, float | str]]:

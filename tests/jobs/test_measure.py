@@ -71,7 +71,7 @@ def test_letters_and_arguments_are_measured():
         ("resnet18", {"widht": 1}, "no argument `widht`"),
         ("resnet18", {"c_in": 1}, "`c_in` follows from the shape of the input"),
         ("foveola", {"width": "wide"}, "`width` of `foveola` must be a float"),
-        (nn.ReLU(), {"width": 1}, "Only a network that is built by its name"),
+        (nn.ReLU(), {"width": 1}, "Only a network built by name"),
     ],
 )
 def test_arguments_that_cannot_be_are_told(model, arguments, message):
@@ -139,7 +139,7 @@ def test_a_file_that_does_not_import_says_so_in_one_line(tmp_path):
 def test_what_is_refused(net, tmp_path, make_bundle):
     with pytest.raises(UsageError, match=r"Unknown network `resnet19`; did you mean `resnet18`"):
         fovea.measure("resnet19")
-    with pytest.raises(UsageError, match=r"does not say what its input is; give it: --input 3x224x224"):
+    with pytest.raises(UsageError, match=r"The input shape of `.*` is unknown; give it: --input 3x224x224"):
         fovea.measure(f"{net}:Net")
     with pytest.raises(UsageError, match=r"`input_shape` \(=\(3, 0, 4\)\) must be positive"):
         fovea.measure("resnet18", (3, 0, 4))

@@ -280,11 +280,17 @@ def test_arguments_of_the_network_may_be_set_like_fields_of_the_recipe(arrays, t
         ({"budget": "-3s"}, "^`--budget -3s` must be a time above 0"),
         ({"recipe": "digit"}, "^Unknown recipe `digit`; did you mean `digits`?"),
         ({"model": "lenet"}, "^Unknown network `lenet`; did you mean `lenet5`?"),
-        ({"model": "lenet5", "loss": "mse"}, r"^`loss` \(=mse\) does not fit --task classes, which has cross-entropy"),
+        (
+            {"model": "lenet5", "loss": "mse"},
+            (
+                r"^`loss` \(=mse\) cannot be used with --task classes, which has "
+                r"cross-entropy"
+            ),
+        ),
         ({"model": "lenet5", "loss": "binary"}, r"^`loss` \(=binary\) needs two classes; `digits` has 10."),
         ({"augment": "flop"}, "^Unknown augmentation `flop`; did you mean `flip`"),
         ({"device": "cudo"}, "^`--device cudo` is not available; this machine has .*cpu"),
-        ({"patience": 3}, r"^`patience` \(=3\) needs a validation part, as `--val-fraction 0.1` sets one aside."),
+        ({"patience": 3}, r"^`patience` \(=3\) needs a validation split; `--val-fraction 0.1` sets one aside."),
         ({"val_fraction": 1.5}, r"^`val_fraction` \(=1.5\) must be in \[0, 1\)."),
     ],
     ids=str,
@@ -298,12 +304,12 @@ def test_what_cannot_be_trained_is_refused_with_the_way_out(tmp_path, options, m
 def test_a_number_task_needs_its_loss(tmp_path):
     x, y = halves(20)
     np.savez(tmp_path / "n.npz", x_train=x, y_train=y.astype(float))
-    with pytest.raises(UsageError, match=r"^`loss` \(=cross-entropy\) does not fit --task"):
+    with pytest.raises(UsageError, match=r"^`loss` \(=cross-entropy\) cannot be used with --task"):
         quiet(tmp_path / "n.npz", task="number", model="lenet5", size=32, loss="cross-entropy", out=tmp_path / "run")
 
 
 def test_without_data_there_is_nothing_to_train():
-    with pytest.raises(UsageError, match="^Say what to train on: a folder, a manifest, an archive or a name"):
+    with pytest.raises(UsageError, match="^Name the data to train on: a folder, a manifest, an archive or a name"):
         quiet()
 
 
@@ -327,7 +333,9 @@ def test_a_place_that_holds_a_run_is_refused_before_anything_is_done(tmp_path, m
 
 
 def test_resume_takes_no_other_option(tmp_path):
-    with pytest.raises(UsageError, match="^--resume continues a run as it was begun; leave out DATA and the other"):
+    with pytest.raises(
+        UsageError, match="^--resume continues a run with its own settings; leave out DATA and the other"
+    ):
         train(resume=tmp_path, epochs=3)
 
 

@@ -178,7 +178,9 @@ def test_ctrl_c_keeps_the_last_good_network_and_says_how_to_go_on(model, out, ca
         at_step(30, lambda: os.kill(os.getpid(), signal.SIGINT), patch)
         run(model, out, "finetune=1,spoil=0.1,finetune=2", display=Display())
     said = capsys.readouterr().err
-    assert "holds the last good network; 2 of 3 steps are done. The same command with --resume goes on." in said
+    assert (
+        "contains the last good network; 2 of 3 steps are done. Run the same command with --resume to continue."
+    ) in said
     assert fovea.evaluate(out, "digits", split="val").accuracy > 0.8
 
 
@@ -191,7 +193,7 @@ def test_a_finished_chain_is_not_resumed(model, out):
 @pytest.mark.parametrize(
     ("names", "options", "message"),
     [
-        ("finetune=1,finetune=3", {"seed": 1}, "had another seed; give that, or begin anew"),
+        ("finetune=1,finetune=3", {"seed": 1}, "had another seed; give that one, or start again"),
         ("spoil=1,finetune=2", {}, "has done `finetune=1`, and `--steps` begins otherwise"),
     ],
 )

@@ -39,7 +39,7 @@ def test_a_place_that_is_a_file_or_below_one_is_refused(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(StorageError, match=r"^`.*file` is a file; choose another --out\.$"):
         Run.create(tmp_path / "file", name="x")
-    with pytest.raises(StorageError, match=r"^`.*file/run` cannot be created: `.*file` is no folder\. Choose"):
+    with pytest.raises(StorageError, match=r"^`.*file/run` cannot be created: `.*file` is not a folder\. Choose"):
         Run.create(tmp_path / "file" / "run", name="x")
 
 
@@ -48,14 +48,14 @@ def test_the_recipe_is_read_back(run):
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path):
-    with pytest.raises(UsageError, match=r"` is no run: it has no recipe\.toml\. Give the folder that"):
+    with pytest.raises(UsageError, match=r"` is not a run: it has no recipe\.toml\. Give the run folder that"):
         Run.open(tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"lr = ", b"\xff\xfe"])
 def test_a_recipe_that_is_no_toml_is_refused(run, content):
     run.recipe.write_bytes(content)
-    with pytest.raises(UsageError, match=r"^`.*recipe\.toml` is no valid TOML: "):
+    with pytest.raises(UsageError, match=r"^`.*recipe\.toml` is not valid TOML: "):
         run.read_recipe()
 
 
@@ -93,5 +93,7 @@ def test_rewinding_before_the_first_epoch_is_an_empty_file(run):
 
 def test_metrics_that_cannot_be_written_are_a_storage_error(run):
     run.metrics.mkdir()
-    with pytest.raises(StorageError, match=r"metrics\.jsonl` cannot be written \(Is a directory\); free space or"):
+    with pytest.raises(
+        StorageError, match=r"metrics\.jsonl` cannot be written \(Is a directory\); free some disk space or"
+    ):
         run.append_metrics({})

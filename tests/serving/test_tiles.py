@@ -57,6 +57,7 @@ def test_a_server_says_of_a_large_image_what_predict_says(network, tmp_path):
     with live({"net": network}, body_bytes=2_000_000) as server, server.client() as client:
         files = [("image", (name, content, "image/png")) for name, content in (("a", large), ("b", small))]
         first, second = client.post("/predict", files=files).json()["results"]
+        assert client.get("/model").json()["drift"]["note"].endswith("tile by tile, and not counted")
     mask = np.asarray(Image.open(io.BytesIO(base64.b64decode(first["png"]))))
     assert first["size"] == [70, 90] and second["size"] == [20, 30]
     np.testing.assert_array_equal(mask, expected.prediction.mask)
@@ -68,7 +69,7 @@ def test_an_image_of_more_pixels_than_a_server_looks_at_is_refused(network, monk
     with live({"net": network}, body_bytes=2_000_000) as server, server.client() as client:
         said = client.post("/predict", content=noise(70, 90), headers=PNG)
     assert said.status_code == 422
-    assert "90 x 70 pixels, and a server looks at the tiles of 6,299 pixels at most" in said.json()["error"]
+    assert "90 x 70 pixels, and the server accepts at most 6,299 pixels at most" in said.json()["error"]
 
 
 def test_what_nobody_waits_for_is_not_looked_at_to_the_end(network):

@@ -44,7 +44,7 @@ def test_a_pair_of_files_is_found_from_each_and_from_their_folder(pair, name):
     assert dataset.parts["train"].decoded[1].ravel().tolist() == [4, 5, 6]
     assert dataset.parts["test"].names == ("Two_TEST[0]",)
     assert dataset.fingerprint == fovea.find(pair).fingerprint
-    assert "Two_TEST.ts is the test part, Two_TRAIN.ts is the train part" in dataset.notes
+    assert "Two_TEST.ts is the test split, Two_TRAIN.ts is the train split" in dataset.notes
 
 
 def test_dimensions_are_channels_and_shorter_series_end_earlier(tmp_path):
@@ -126,7 +126,7 @@ def test_an_npz_of_floats_holds_series_and_of_uint8_images(tmp_path):
     x, y = np.zeros((4, 6, 2)), [0, 1, 0, 1]
     dataset = fovea.find(saved(tmp_path / "a.npz", x=x.astype(np.float32), y=y))
     assert (dataset.input, dataset.channels, dataset.native_size) == ("series", 2, (6,))
-    assert any("`x` is float32, so it holds series" in note for note in dataset.notes)
+    assert any("`x` is float32, so it contains series" in note for note in dataset.notes)
     assert fovea.find(saved(tmp_path / "a.npz", x=np.zeros((4, 6)), y=y)).channels == 1
     assert fovea.find(saved(tmp_path / "a.npz", x=np.zeros((4, 6, 2), np.uint8), y=y)).input == "images"
     whole = saved(tmp_path / "a.npz", x=np.ones((4, 6), np.int16), y=y)
@@ -138,12 +138,12 @@ def test_what_may_be_either_is_not_decided(tmp_path):
     with pytest.raises(UsageError, match="square images, or series .* give `--input series`"):
         fovea.find(file)
     assert fovea.find(file, input="series").channels == 28
-    with pytest.raises(DataError, match="pixels would be uint8"):
+    with pytest.raises(DataError, match="pixels must be uint8"):
         fovea.find(file, input="images")
 
 
 def test_images_of_floats_are_refused_as_before(tmp_path):
-    with pytest.raises(DataError, match="pixels would be uint8"):
+    with pytest.raises(DataError, match="pixels must be uint8"):
         fovea.find(saved(tmp_path / "a.npz", x=np.zeros((4, 8, 8, 3)), y=[0, 1, 0, 1]))
 
 
