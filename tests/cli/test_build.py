@@ -46,7 +46,7 @@ def test_arguments_of_the_network_reach_the_file(capsys):
     assert card["arguments"] == expected and card["classes"] == list("01234")
     assert card["preprocess"]["channels"] == 1
     assert run(["build", "vgg_block1", "--set", "dropout=0.5"]) == 0
-    assert read_card("model.safetensors")["arguments"]["dropout"] == 0.5
+    assert read_card("vgg_block1.safetensors")["arguments"]["dropout"] == 0.5
     assert capsys.readouterr().err == ""
 
 
@@ -94,3 +94,17 @@ def test_bad_numbers_and_files_are_one_line_and_leave_nothing(tmp_path, capsys):
     assert run(["build", "mlp", "--weights", "cut.pth"]) == 1
     assert len(capsys.readouterr().err.splitlines()) == 1
     assert not (tmp_path / "model.safetensors").exists()
+
+
+def test_a_file_is_named_after_its_network_and_never_overwritten(capsys):
+    for _ in range(2):
+        assert run(["build", "lenet5"]) == 0
+    assert run(["build", "CRP F", "--c-in", "1", "--size", "8"]) == 0
+    assert sorted(path.name for path in Path().glob("*.safetensors")) == [
+        *("lenet5-2.safetensors", "lenet5.safetensors", "pattern.safetensors"),
+    ]
+    before = Path("lenet5.safetensors").read_bytes()
+    for out in ("lenet5.safetensors", "names.txt"):
+        assert run(["build", "lenet1", "--out", out]) == 2
+        assert "is there already, and is not overwritten; choose another `--out`" in capsys.readouterr().err
+    assert Path("lenet5.safetensors").read_bytes() == before
