@@ -190,7 +190,7 @@ def test_evaluate_prints_json_alone(make_bundle, images, capsys):
     assert run(["evaluate", str(make_bundle()), str(images), "--json"]) == 0
     out, err = capsys.readouterr()
     assert json.loads(out)["accuracy"] == 1
-    assert "there is no test part; this is whole" in err
+    assert "no splits: measured on all images" in err
 
 
 def test_evaluate_exits_1_below_the_accuracy_asked_for(make_bundle, images, capsys):
