@@ -14,6 +14,8 @@ from fovea.tasks.task import Task
 
 SPLITS = ("test", "val")
 """Parts by which groups are compared: the first that both have a result on."""
+LIMITS = {"training.epochs": "by budget", "training.budget_s": "none"}
+"""What 0 means in fields of a recipe that say how long a run is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +132,7 @@ class Comparison:
     @property
     def settings_table(self) -> Table:
         """What differs in the recipes, as text, a column per group."""
-        rows = [(name, *map(_setting, values)) for name, values in self.settings.items()]
+        rows = [(name, *(_setting(name, value) for value in values)) for name, values in self.settings.items()]
         return Table(("setting", *(group.name for group in self.groups)), rows)
 
     @property
@@ -277,7 +279,9 @@ def _spread(values: Sequence[float], *, scale: float = 1, unit: str = "") -> str
     return f"{mean}{unit}" + (f" ± {found.deviation:.2g}" if found.deviation else "")
 
 
-def _setting(value: Any) -> str:
+def _setting(name: str, value: Any) -> str:
+    if name in LIMITS and value == 0:
+        return LIMITS[name]
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "none"
     return "-" if value is None else str(value)
