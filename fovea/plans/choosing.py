@@ -99,7 +99,7 @@ def _check_target(kind: type[Task], plan: Plan) -> None:
     if recipe.label_smoothing and not kind.smooths:
         raise UsageError(
             f"`label_smoothing` (={recipe.label_smoothing}) is for --task classes; a network that predicts {kind.noun} "
-            "learns its labels as they are, so leave it out."
+            "has nothing to smooth, so leave it out."
         )
     if recipe.probe and not kind.closed_form:
         raise UsageError(
