@@ -11,8 +11,10 @@ from fovea import tasks
 from fovea.custom import call_of, custom_name
 from fovea.display import Display
 from fovea.errors import UsageError
+from fovea.notebook import Cells, Tabular
 from fovea.runs.folder import Run, check_utf8
 from fovea.runs.interruption import Interruption
+from fovea.runs.lines import history
 from fovea.runs.next_steps import after_training, to_resume
 from fovea.runs.preparation import Prepared, began_in, resolved_recipe
 from fovea.runs.process import as_found
@@ -20,13 +22,14 @@ from fovea.runs.request import prepared
 from fovea.runs.resuming import as_begun, recipe_with, resumed
 from fovea.runs.session import ReportWish, Session, event_writer
 from fovea.runs.stored import read_stored
+from fovea.texts import flattened
 from fovea.training.checkpoint import restore, state_of
 from fovea.training.diagnosis import watched_layer
 from fovea.training.distributed import agreed, joined, rank, world_size
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrainingResult:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class TrainingResult(Tabular):
     """What a training has come to."""
 
     run: Path
@@ -49,6 +52,34 @@ class TrainingResult:
     """How a network of one's own is made in Python, as `Net(classes=3)`: its code never runs from a model file."""
     following: tuple[str, ...] = ()
     """Commands that go on from here, as a shell takes them."""
+
+    @property
+    def headline(self) -> str:
+        """The run and its last result."""
+        results = [tasks.kind(self.task).result_text(result) for result in self.results[-1:]]
+        return ", ".join([str(self.run), *(results or ["stopped before the end" if self.interrupted else "no result"])])
+
+    def cells(self) -> Cells:
+        """Return the results, a row for each split that was not trained on."""
+        metric = tasks.kind(self.task).metric
+        names = ("split", metric.name, "interval", "images")
+        records = [{name: result.get(name) for name in names} for result in self.results]
+        shares = (metric.name, "interval") if metric.share else ()
+        return Cells.of(
+            records, shares=shares, notes=[line for line in self.summary() if not line.startswith("Result")]
+        )
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return a row per epoch, as metrics.jsonl has them."""
+        return [dict(flattened(line)) for line in self._history]
+
+    def curve(self) -> list[float]:
+        """Return the training loss of each epoch that has one."""
+        return [line["loss"] for line in self._history if line["loss"] is not None]
+
+    @property
+    def _history(self) -> list[dict[str, Any]]:
+        return history(self.run / "metrics.jsonl")
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from fovea.errors import unknown
 from fovea.measurement.result import CONVENTIONS, SUMMED, Layer, Measurement, article, sample_name, shape_text, total_of
+from fovea.notebook import Cells
 from fovea.texts import in_cell
 
 WIDTH = 100
@@ -163,6 +164,28 @@ def csv_table(measurement: Measurement, choice: Choice) -> str:
     writer.writeheader()
     writer.writerows({name: in_cell(value) for name, value in record.items()} for record in records)
     return file.getvalue()
+
+
+def records(measurement: Measurement) -> list[dict[str, Any]]:
+    """Return a row per layer with the columns of the CSV."""
+    return [_record(measurement, row) for row in measurement.layers]
+
+
+def notebook_cells(measurement: Measurement) -> Cells:
+    """Return what a notebook shows: a row per layer, or per module where there are many layers."""
+    rows = rows_of(measurement, Choice(depth=readable_depth(measurement)))
+    shown = [
+        {
+            "layer": named(row),
+            "type": row.type,
+            "output": shape_text(row.output_shapes[0]) if row.output_shapes else "",
+            "parameters": row.parameters,
+            "MACs": None if row.uncounted else row.macs,
+            "field": per_axis([axis.size for axis in row.field or ()]),
+        }
+        for row in rows
+    ]
+    return Cells.of(shown, notes=tuple(remarks(measurement)))
 
 
 def _record(measurement: Measurement, row: Layer) -> dict[str, Any]:
