@@ -1,8 +1,10 @@
-"""What results look like in Python: one line as `repr`, a table in a notebook, a data frame of pandas."""
+"""What Python shows: a result as one line, as a table in a notebook, as a data frame; progress as one updating line."""
 
 import html
+import importlib
+import sys
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +13,9 @@ from fovea.texts import shown
 
 MOST_ROWS = 60
 """Rows of a table in a notebook; what is left out is said below it."""
+MOST_NOTES = 500
+"""Lines that the output of a cell keeps."""
+PADDING = "padding:.1em 1em .1em 0"
 WIDTH, HEIGHT = 420, 120
 """Of a curve, in pixels."""
 
@@ -84,7 +89,7 @@ def _table(cells: Cells) -> str:
     numeric = [any(_is_number(row[i]) for row in cells.rows) for i in range(len(cells.columns))]
     sides = ["right" if number else "left" for number in numeric]
     heads = "".join(
-        f'<th scope="col" style="text-align:{side}">{_escaped(column)}</th>'
+        f'<th scope="col" style="text-align:{side};{PADDING}">{_escaped(column)}</th>'
         for side, column in zip(sides, cells.columns, strict=True)
     )
     texts = [
@@ -97,7 +102,7 @@ def _table(cells: Cells) -> str:
 
 
 def _cell(text: str, side: str) -> str:
-    return f'<td style="text-align:{side}">{_escaped(text)}</td>'
+    return f'<td style="text-align:{side};{PADDING}">{_escaped(text)}</td>'
 
 
 def _drawn(values: Sequence[float]) -> str:
@@ -131,6 +136,36 @@ def _text(value: object, share: bool) -> str:
             return " to ".join(_text(item, share) for item in value)
         case _:
             return str(value)
+
+
+class Cell:
+    """The output of a cell of a notebook: one line, which each next text replaces, and all notes folded below it."""
+
+    def __init__(self, show: Callable[..., Any]) -> None:
+        self.show, self.handle, self.notes = show, None, list[str]()
+
+    def note(self, text: str) -> None:
+        """Show a line and keep it among the notes."""
+        self.notes = [*self.notes, text][-MOST_NOTES:]
+        self.line(text)
+
+    def line(self, text: str) -> None:
+        """Show a line in place of the one before."""
+        notes = "".join(f"<div>{_escaped(note)}</div>" for note in self.notes)
+        page = f"<details><summary>{_escaped(text)}</summary>{notes}</details>"
+        content = {"text/plain": shown(text), "text/html": page}
+        if self.handle is None:
+            self.handle = self.show(content, raw=True, display_id=True)
+        else:
+            self.handle.update(content, raw=True)
+
+
+def cell_output() -> Cell | None:
+    """Return the output of the cell that runs now; None where this process is no kernel of a notebook."""
+    ipython = sys.modules.get("IPython")
+    if ipython is None or not hasattr(ipython.get_ipython(), "kernel"):
+        return None
+    return Cell(importlib.import_module("IPython.display").display)
 
 
 def _escaped(text: str) -> str:
