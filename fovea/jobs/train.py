@@ -11,6 +11,7 @@ from fovea import tasks
 from fovea.custom import call_of, custom_name
 from fovea.display import Display
 from fovea.errors import UsageError
+from fovea.jobs.train_parameters import MEANINGS
 from fovea.notebook import Cells, Tabular
 from fovea.runs.folder import Run, check_utf8
 from fovea.runs.interruption import Interruption
@@ -22,10 +23,12 @@ from fovea.runs.request import prepared
 from fovea.runs.resuming import as_begun, recipe_with, resumed
 from fovea.runs.session import ReportWish, Session, event_writer
 from fovea.runs.stored import read_stored
+from fovea.signatures import described
 from fovea.texts import flattened
 from fovea.training.checkpoint import restore, state_of
 from fovea.training.diagnosis import watched_layer
 from fovea.training.distributed import agreed, joined, rank, world_size
+from fovea.training.recipe import Optimisation, Running, Transfer
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -99,6 +102,7 @@ class TrainingResult(Tabular):
         return [*lines, *(f"{'' if i else 'Next':9}{step}" for i, step in enumerate(self.following))]
 
 
+@described(MEANINGS, Optimisation, Transfer, Running)
 def train(
     data: str | Path | None = None,
     *,
