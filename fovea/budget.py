@@ -54,7 +54,9 @@ class Budget(NamedTuple):
         if not text:
             return self.default()
         if not (text.isascii() and text.isdigit() and int(text)):
-            raise UsageError(f"`{self.setting}` (={text}) must be a whole number of megabytes of at least 1, as 1000.")
+            raise UsageError(
+                f"`{self.setting}` (={text}) must be a whole number of megabytes, at least 1, for example 1000."
+            )
         return int(text) * MEGABYTE
 
     def excess(self, needed: int) -> str:
@@ -62,7 +64,10 @@ class Budget(NamedTuple):
         if needed <= (allowed := self.bytes):
             return ""
         wanted = -(-needed // MEGABYTE)
-        return f"{wanted:,} MB, more than the {allowed // MEGABYTE:,} MB allowed; `{self.setting}={wanted}` allows it"
+        return (
+            f"{wanted:,} MB, more than the {allowed // MEGABYTE:,} MB allowed; set `{self.setting}={wanted}` to "
+            "allow it"
+        )
 
 
 IMAGE = Budget("FOVEA_IMAGE_MB", lambda: 400 * MEGABYTE)
@@ -106,7 +111,7 @@ class Shared:
         def take(needed: int) -> None:
             nonlocal mine
             if mine:
-                raise ValueError("a share is taken once: to take more while holding some could wait for ever")
+                raise ValueError("memory is reserved once: reserving more while holding some could wait for ever")
             total = self._total()
             with self._changed:
                 # alone even the largest goes on: its own bound has been checked

@@ -235,9 +235,9 @@ class Card(dict[str, Any]):
         try:
             text = json.dumps(self.to_dict(), ensure_ascii=False, allow_nan=False)
         except (TypeError, ValueError) as error:
-            raise BundleError(f"The card of `{source}` must hold JSON values only: {first_line(error)}.") from error
+            raise BundleError(f"The card of `{source}` may contain only JSON values: {first_line(error)}.") from error
         if len(text) > MAX_CARD_LENGTH:
-            raise BundleError(f"The card of `{source}` has {len(text)} characters; at most {MAX_CARD_LENGTH} fit.")
+            raise BundleError(f"The card of `{source}` has {len(text)} characters; the limit is {MAX_CARD_LENGTH}.")
         return text
 
     @classmethod
@@ -249,7 +249,7 @@ class Card(dict[str, Any]):
 def card_values(text: str, source: str) -> dict[str, Any]:
     """Return the JSON object of a card, checked; errors as `check_card`."""
     if len(text) > MAX_CARD_LENGTH:
-        raise BundleError(f"`{source}`: its card has {len(text)} characters; at most {MAX_CARD_LENGTH} are read.")
+        raise BundleError(f"`{source}`: its card has {len(text)} characters; the limit is {MAX_CARD_LENGTH}.")
     values = json_object(text, source, what="card")
     check_card(values, source)
     return values
@@ -259,7 +259,9 @@ def check_card(card: Mapping[str, Any], source: str) -> None:
     """Raise BundleError unless `card` has all that loading needs, each of its type."""
     number = card.get("format")
     if type(number) is int and number > FORMAT:
-        raise BundleError(f"`{source}` has format {number}, this version reads up to {FORMAT}: upgrade Fovea.")
+        raise BundleError(
+            f"`{source}` has format {number}, and this version of Fovea reads up to format {FORMAT}; upgrade Fovea."
+        )
     for key, kind in _REQUIRED.items():
         if not isinstance(card.get(key), kind) or isinstance(card[key], bool):
             raise BundleError(f"`{source}`: the card's `{key}` is missing or of the wrong type.")
@@ -269,18 +271,19 @@ def check_card(card: Mapping[str, Any], source: str) -> None:
     expected = tasks.kind(task).outputs_for(loss, len(classes)) if task in tasks.names() else None
     oldest = tasks.kind(task).card_format if task in tasks.names() else 1
     if card["format"] < oldest:
-        raise BundleError(f"`{source}` has format {card['format']}, and task `{task}` came with format {oldest}.")
+        raise BundleError(f"`{source}` has format {card['format']}, and task `{task}` needs format {oldest} or later.")
     if outputs != expected or outputs != card["arguments"].get("classes", outputs):
         raise BundleError(
-            f"`{source}`: task `{task}`, loss `{loss}`, {outputs} outputs and {len(classes)} classes contradict."
+            f"`{source}`: task `{task}`, loss `{loss}`, {outputs} outputs and {len(classes)} classes contradict "
+            "each other."
         )
     if fault := tasks.kind(task).fault(card):
         raise BundleError(f"`{source}`: {fault}")
     if card.get("coding") and card["format"] < CODED_FORMAT:
-        raise BundleError(f"`{source}` has format {card['format']}, and `coding` came with format {CODED_FORMAT}.")
+        raise BundleError(f"`{source}` has format {card['format']}, and `coding` needs format {CODED_FORMAT} or later.")
     if not MIN_TEMPERATURE <= card["temperature"] <= MAX_TEMPERATURE:
         raise BundleError(
-            f"`{source}`: `temperature` (={card['temperature']}) must lie from {MIN_TEMPERATURE:g} to "
+            f"`{source}`: `temperature` (={card['temperature']}) must be from {MIN_TEMPERATURE:g} to "
             f"{MAX_TEMPERATURE:g}."
         )
 
@@ -301,7 +304,7 @@ def json_object(text: str | bytes, source: str, *, what: str) -> dict[str, Any]:
     for _ in range(MAX_DEPTH):
         level = [child for parent in level for child in _children(parent)]
     if level:
-        raise BundleError(f"`{source}`: its {what} is nested more than {MAX_DEPTH} deep.")
+        raise BundleError(f"`{source}`: its {what} is nested deeper than {MAX_DEPTH} levels.")
     return value
 
 
@@ -320,9 +323,11 @@ def _check_changes(card: Mapping[str, Any], source: str) -> None:
     if not isinstance(changes, list) or not all(isinstance(change, dict) for change in changes):
         raise BundleError(f"`{source}`: the card's `changes` is of the wrong type.")
     if len(changes) > MAX_CHANGES:
-        raise BundleError(f"`{source}`: the card lists {len(changes)} changes; at most {MAX_CHANGES} are made.")
+        raise BundleError(f"`{source}`: the card lists {len(changes)} changes; the limit is {MAX_CHANGES}.")
     if changes and card["format"] < CHANGED_FORMAT:
-        raise BundleError(f"`{source}` has format {card['format']}, and `changes` came with format {CHANGED_FORMAT}.")
+        raise BundleError(
+            f"`{source}` has format {card['format']}, and `changes` needs format {CHANGED_FORMAT} or later."
+        )
 
 
 def _preprocess(given: Mapping[str, Any], source: str) -> Preprocessing:
@@ -333,7 +338,7 @@ def _preprocess(given: Mapping[str, Any], source: str) -> Preprocessing:
 
 
 def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON number")
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def _children(value: object) -> Iterable[object]:

@@ -38,9 +38,9 @@ def custom_network(
         model = network if isinstance(network, nn.Module) else network(**_taken(network, offered, asked or {}))
     except (Exception, SystemExit) as error:  # a user's file may raise anything
         reason = f"{type(error).__name__}: {first_line(error).rstrip('.')}"
-        raise UsageError(f"`{file}:{name}` does not give a network: {reason}.") from error
+        raise UsageError(f"`{file}:{name}` does not define a network: {reason}.") from error
     if not isinstance(model, nn.Module):
-        raise UsageError(f"`{file}:{name}` gives a {type(model).__name__}, not a torch.nn.Module.")
+        raise UsageError(f"`{file}:{name}` returns a {type(model).__name__}, not a torch.nn.Module.")
     return model
 
 

@@ -22,7 +22,7 @@ def device_named(name: str) -> torch.device:
     if name == "auto":
         return torch.device(here[0])
     if name.partition(":")[0] not in here:
-        raise UsageError(f"`--device {name}` is not there; this machine has {', '.join(here)}.")
+        raise UsageError(f"`--device {name}` is not available; this machine has {', '.join(here)}.")
     return torch.device(name)
 
 

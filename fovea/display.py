@@ -30,9 +30,13 @@ class _Bars(Progress):
 
 
 class Display(AbstractContextManager["Display"]):
-    """Notes, counters and bars on standard error."""
+    """Notes, counters and bars on standard error.
 
-    def __init__(self, *, quiet: bool = False) -> None:
+    `began_at` is the moment, by `time.monotonic`, at which the person began to wait: now, where it is None.
+    """
+
+    def __init__(self, *, quiet: bool = False, began_at: float | None = None) -> None:
+        self.began_at = time.monotonic() if began_at is None else began_at
         self.console = Console(stderr=True, quiet=quiet, highlight=False, markup=False, emoji=False)
         self.cell = None if quiet else cell_output()
         self.live = self.console.is_terminal and not quiet and self.cell is None
@@ -44,6 +48,11 @@ class Display(AbstractContextManager["Display"]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.finish()
+
+    @property
+    def waited_s(self) -> float:
+        """Seconds that the person has waited so far."""
+        return time.monotonic() - self.began_at
 
     def note(self, text: str) -> None:
         """Print one line; in a notebook it takes the place of the one before."""

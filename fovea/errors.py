@@ -95,10 +95,18 @@ def unknown(kind: str, given: str, known: Iterable[str], *, see: str = "") -> Us
     'Unknown model `resnet19`; did you mean `resnet18`? Known: lenet5, resnet18.'
     """
     names = sorted(known)
-    near = difflib.get_close_matches(given, names, n=3)
-    hint = f"; did you mean {' or '.join(f'`{name}`' for name in near)}?" if near else "."
     rest = see or f"Known: {', '.join(names)}."
-    return UsageError(f"Unknown {kind} `{given}`{hint} {rest}")
+    return UsageError(f"Unknown {kind} `{given}`{nearest(given, names)} {rest}")
+
+
+def nearest(given: str, known: Iterable[str]) -> str:
+    """Return the end of a sentence about an unknown name: a full stop, or the most similar known names.
+
+    >>> nearest("resnet19", ["resnet18", "lenet5"]), nearest("vgg", ["lenet5"])
+    ('; did you mean `resnet18`?', '.')
+    """
+    near = difflib.get_close_matches(given, sorted(known), n=3)
+    return f"; did you mean {' or '.join(f'`{name}`' for name in near)}?" if near else "."
 
 
 def first_line(error: BaseException) -> str:

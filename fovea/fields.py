@@ -41,7 +41,7 @@ class Fields:
 
     def text(self, name: str, *, default: Any = None) -> Any:
         """Return text."""
-        return self._of(name, str, "must be text", default=default)
+        return self._of(name, str, "must be a string", default=default)
 
     def switch(self, name: str, *, default: bool | None = None) -> bool:
         """Return true or false."""
@@ -50,8 +50,8 @@ class Fields:
 
     def texts(self, name: str, *, default: Sequence[str] | None = None) -> tuple[str, ...]:
         """Return a list of texts."""
-        found = self._of(name, list | tuple, "must be a list of texts", default=default)
-        self._require(name, all(isinstance(item, str) for item in found), "must be a list of texts")
+        found = self._of(name, list | tuple, "must be a list of strings", default=default)
+        self._require(name, all(isinstance(item, str) for item in found), "must be a list of strings")
         return tuple(found)
 
     def number(self, name: str, *, least: float = -LARGEST, most: float = LARGEST) -> float:
@@ -75,7 +75,7 @@ class Fields:
     def only(self, known: Collection[str]) -> None:
         """Raise where there is a field that is none of these."""
         if further := [name for name in self.values if name not in known]:
-            raise self.fault(f"`{self.place}{further[0][:LONGEST]}` is no field that is known")
+            raise self.fault(f"`{self.place}{further[0][:LONGEST]}` is not a known field")
 
     def _of(self, name: str, kind: Any, rule: str, *, default: Any) -> Any:
         if name not in self.values and default is None:

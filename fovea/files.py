@@ -20,7 +20,7 @@ _KINDS = (
 )
 
 
-IMPOSSIBLE = "a name that no file can have"
+IMPOSSIBLE = "a name that is not valid for a file"
 
 
 def irregular(path: str | Path) -> str:
@@ -52,7 +52,7 @@ def no_file(path: Path) -> str:
         kind = irregular(path)
     except (OSError, ValueError):  # it cannot be looked at, or is no name at all
         kind = ""
-    return kind if kind == IMPOSSIBLE else f"{kind}, no file" if kind else "no such file"
+    return kind if kind == IMPOSSIBLE else f"{kind}, not a file" if kind else "no such file"
 
 
 def is_folder(path: Path) -> bool:
@@ -116,4 +116,4 @@ def check_regular(path: str | Path) -> None:
 def _kind(mode: int) -> str:
     if stat.S_ISREG(mode):
         return ""
-    return next((name for test, name in _KINDS if test(mode)), "no regular file")
+    return next((name for test, name in _KINDS if test(mode)), "not a regular file")

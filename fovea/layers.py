@@ -125,7 +125,7 @@ def stochastic_depths(rate: float, blocks: int) -> Iterator[StochasticDepth]:
         UsageError: `rate` does not lie from 0 to below 1.
     """
     if not 0 <= rate < 1:
-        raise UsageError(f"`stochastic_depth` (={rate}) must lie from 0, for none, to below 1.")
+        raise UsageError(f"`stochastic_depth` (={rate}) must be at least 0 (none) and below 1.")
     return (StochasticDepth(rate * i / max(1, blocks - 1)) for i in range(blocks))
 
 
@@ -254,9 +254,9 @@ class PredefinedSparseConv2d(nn.Conv2d):
 def _support_sets(places: int, support: int, *, period: int, dense: int, seed: int) -> list[set[int]]:
     """Return which of a kernel's places each pattern has: the next `support` of a shuffled circle, in turn."""
     if not 1 <= support <= places:
-        raise UsageError(f"`support` (={support}) must lie from 1 to the {places} places of a kernel.")
+        raise UsageError(f"`support` (={support}) must be from 1 to {places}, the number of positions in a kernel.")
     if period < 1 or not 0 <= dense <= period:
-        raise UsageError(f"`period` (={period}) must be at least 1, and `dense` (={dense}) lie from 0 to it.")
+        raise UsageError(f"`period` (={period}) must be at least 1, and `dense` (={dense}) be from 0 to that.")
     circle = list(range(places))
     random.Random(seed).shuffle(circle)  # noqa: S311 (no secret)
     sparse = [{circle[(i * support + j) % places] for j in range(support)} for i in range(period - dense)]

@@ -27,10 +27,10 @@ _COUNTS = ("classes", "c_in", "size", "frames")
 refuse what is too small for them.
 """
 ANSWERS = {
-    "classes": "one answer for the whole input: classes, labels, a number",
+    "classes": "one prediction for the whole input: classes, labels or a number",
     "masks": "a class for every pixel",
-    "boxes": "objects: a class and a box each",
-    "points": "where named points lie",
+    "boxes": "objects: a class and a box for each",
+    "points": "the positions of named points",
 }
 """What a network's outputs are for, and so which kinds of target it can learn."""
 FORMS = {
@@ -38,15 +38,15 @@ FORMS = {
         "logits": "(N, K, H, W), of the input's size unless the network says otherwise",
     },
     "boxes": {
-        "centres": "(N, K + 4, H / 4, W / 4): logits of centres, then log distances to the sides in strides",
-        "anchors": "(N, A, K + 4): logits and deltas of the boxes that `model.anchors(size)` gives",
-        "yolo": "(N, 2 (4 + 1) + K, H / 64, W / 64): two boxes and their confidence, then K scores, of every cell",
-        "yolo2": "(N, 5 (4 + 1 + K), H / 32, W / 32): five anchors' boxes, confidence and K logits, of every cell",
-        "one": "(N, K + 4): logits, then x0, y0, x1, y1 of one box in units of the input's sides",
+        "centres": "(N, K + 4, H / 4, W / 4): logits of centres, then log distances to the sides, in strides",
+        "anchors": "(N, A, K + 4): logits and offsets from the boxes that `model.anchors(size)` returns",
+        "yolo": "(N, 2 (4 + 1) + K, H / 64, W / 64): for each cell, two boxes with their confidence, then K scores",
+        "yolo2": "(N, 5 (4 + 1 + K), H / 32, W / 32): for each cell, five anchors with box, confidence and K logits",
+        "one": "(N, K + 4): logits, then x0, y0, x1, y1 of one box, relative to the input's sides",
     },
     "points": {
-        "heat maps": "(N, P, H / 4, W / 4): logits of where each point lies",
-        "coordinates": "(N, 2 P): x, y of each point in units of the input's sides",
+        "heat maps": "(N, P, H / 4, W / 4): logits of the position of each point",
+        "coordinates": "(N, 2 P): x, y of each point, relative to the input's sides",
     },
 }
 """By what a network answers, the forms that its one output may have."""
@@ -138,7 +138,7 @@ def register(**facts: Any) -> "Callable[[Network], Network]":
     def add(builder: "Network") -> "Network":
         name = builder.__name__
         if name in _builders:
-            raise UsageError(f"A network named `{name}` is registered already; choose another name.")
+            raise UsageError(f"A network named `{name}` is already registered; choose another name.")
         _builders[name] = builder
         _entries[name] = Entry(name=name, family=builder.__module__.rpartition(".")[2], **facts)
         return builder
@@ -167,7 +167,7 @@ def resolve(name: str) -> str:
         if library in entry.peers
     }
     if name not in aliases:
-        raise unknown("network", name, {*_builders, *aliases}, see="`fovea models` lists all.")
+        raise unknown("network", name, {*_builders, *aliases}, see="`fovea models` lists them.")
     return aliases[name]
 
 
@@ -191,8 +191,8 @@ def require_answer(name: str, answers: str, forms: Sequence[str] = ()) -> None:
     wanted = " or ".join(f"`{form}`" for form in forms) if found.answers == answers else answers
     near = ", ".join(f"`{name}`" for name in fitting[:3])
     raise UsageError(
-        f"`{found.name}` answers {what}, not {wanted}; take {near or 'a network of your own'} "
-        f"(`fovea models --answers {answers}` lists all)."
+        f"`{found.name}` predicts {what}, not {wanted}; use {near or 'a network of your own'} "
+        f"(`fovea models --answers {answers}` lists them)."
     )
 
 
@@ -218,7 +218,9 @@ def fitted(name: str, shape: Sequence[int]) -> dict[str, object]:
     known = entry(name).input
     if len(shape) not in (1, len(known)):
         seen, given = ("x".join(map(str, sizes)) for sizes in (known, shape))
-        raise UsageError(f"`{name}` sees {KINDS[len(known)]}, as {seen}; {given} has another number of sizes.")
+        raise UsageError(
+            f"`{name}` takes {KINDS[len(known)]} of the form {seen}; {given} has a different number of dimensions."
+        )
     found: dict[str, int] = {}
     for argument, size in axes_of(shape):
         found[argument] = max(size, found.get(argument, 1))
@@ -262,7 +264,7 @@ def arguments_of(name: str, **arguments: object) -> dict[str, object]:
         if key not in allowed:
             near = difflib.get_close_matches(key, allowed, n=1)
             hint = f"; did you mean `{near[0]}`?" if near else "."
-            raise UsageError(f"`{name}` has no argument `{key}`{hint} It takes {', '.join(sorted(allowed))}.")
+            raise UsageError(f"`{name}` has no argument `{key}`{hint} Its arguments are {', '.join(sorted(allowed))}.")
         _check(key, value, allowed[key])
     resolved = defaults | {key: value for key, value in arguments.items() if key in defaults}
     return {key: list(value) if isinstance(value, tuple) else value for key, value in resolved.items()}
@@ -291,7 +293,7 @@ def parsed(name: str, key: str, text: str) -> object:
         value: object = parse_value(text, default)
         return value
     except ValueError:
-        kind = "integers with commas between them" if isinstance(default, list) else f"a {type(default).__name__}"
+        kind = "integers separated by commas" if isinstance(default, list) else f"a {type(default).__name__}"
         raise UsageError(f"`{key}` of `{name}` must be {kind}, not `{text}`.") from None
 
 
@@ -315,4 +317,4 @@ def _check(key: str, value: Any, default: object) -> None:
     if type(value) not in accepted:
         raise UsageError(f"`{key}` (={value!r}) must be of type {' or '.join(t.__name__ for t in accepted)}.")
     if key == "dropout" and not 0 <= value <= 1:
-        raise UsageError(f"`dropout` (={value}) must lie from 0, for none, to 1; left out, it is {default}.")
+        raise UsageError(f"`dropout` (={value}) must be from 0 (none) to 1; the default is {default}.")

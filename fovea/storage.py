@@ -15,6 +15,7 @@ import shutil
 import stat
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -54,9 +55,9 @@ def page_path(place: str | Path, *, option: str) -> Path:
     """
     path = Path(place)
     if path.is_dir():
-        raise UsageError(f"`{option}` (={path}) is a folder; name a file in it.")
+        raise UsageError(f"`{option}` (={path}) is a folder; give the name of a file in it.")
     if not path.parent.is_dir():
-        raise UsageError(f"`{option}` (={path}): there is no folder `{path.parent}`; make it first.")
+        raise UsageError(f"`{option}` (={path}): there is no folder `{path.parent}`; create it first.")
     check_writable(path)
     return path
 
@@ -67,9 +68,11 @@ def check_writable(path: Path) -> None:
         found for found in (path, *path.parents) if os.path.exists(found) and (found != path or found.is_dir())
     )
     if not there.is_dir():
-        raise StorageError(f"`{path}` cannot be made: `{there}` is no folder. Choose another place.")
+        raise StorageError(f"`{path}` cannot be created: `{there}` is not a folder. Choose another location.")
     if not os.access(there, os.W_OK | os.X_OK):
-        raise StorageError(f"`{path}` cannot be written: `{there}` is read-only for you. Choose another place.")
+        raise StorageError(
+            f"`{path}` cannot be written: you have no write permission for `{there}`. Choose another location."
+        )
 
 
 def make_folder(folder: Path) -> None:
@@ -77,7 +80,9 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise StorageError(f"Cannot make the folder `{folder}`: {error.strerror}. Choose another place.") from error
+        raise StorageError(
+            f"Cannot create the folder `{folder}`: {error.strerror}. Choose another location."
+        ) from error
 
 
 def write_atomically(path: Path, content: bytes | Iterable[bytes | memoryview]) -> None:
@@ -99,7 +104,9 @@ def write_atomically(path: Path, content: bytes | Iterable[bytes | memoryview]) 
         os.replace(temporary, path)
     except OSError as error:
         reason = error.strerror or str(error)
-        raise StorageError(f"`{path}` cannot be written ({reason}); free space or choose another folder.") from error
+        raise StorageError(
+            f"`{path}` cannot be written ({reason}); free some disk space or choose another folder."
+        ) from error
     finally:
         with contextlib.suppress(OSError):  # a read-only disk refuses even what is not there
             temporary.unlink()
@@ -118,7 +125,9 @@ def written_whole(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
     except OSError as error:
         reason = error.strerror or str(error)
-        raise StorageError(f"`{path}` cannot be written ({reason}); free space or choose another folder.") from error
+        raise StorageError(
+            f"`{path}` cannot be written ({reason}); free some disk space or choose another folder."
+        ) from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
@@ -138,7 +147,9 @@ def append_line(path: Path, line: str) -> None:
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | _PLAIN, 0o666), "ab") as file:
             file.write(f"{line}\n".encode())
     except OSError as error:
-        raise StorageError(f"`{path}` cannot be written ({error.strerror}); free space or make it writable.") from error
+        raise StorageError(
+            f"`{path}` cannot be written ({error.strerror}); free some disk space or make it writable."
+        ) from error
 
 
 @contextlib.contextmanager
@@ -165,7 +176,40 @@ def alone(file: Path) -> Iterator[bool]:
         except OSError:
             yield False
             return
+        if not _is_at(opened.fileno(), file):
+            raise BlockingIOError  # its holder before has removed it, and another one may have made it anew
         yield True
+
+
+@contextlib.contextmanager
+def in_turn(file: Path, *, patience_s: float = 10.0) -> Iterator[None]:
+    """Let one process after another read and write a file: each waits for the body of the one before.
+
+    The lock lies beside the file, and is removed. Raises: StorageError where it is not free within `patience_s`.
+    """
+    lock, ends = file.with_name(f".{file.name[:200]}.lock"), time.monotonic() + patience_s
+    with contextlib.ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(alone(lock))
+                break
+            except BlockingIOError:
+                if time.monotonic() > ends:
+                    raise StorageError(f"`{file}` is being written by another process; try again.") from None
+                time.sleep(0.01)
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                lock.unlink()
+
+
+def _is_at(descriptor: int, file: Path) -> bool:
+    """Tell whether an open file is the one at its path still."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(file))
+    except OSError:
+        return False
 
 
 def is_locked(file: Path) -> bool:
@@ -234,9 +278,11 @@ def _homeless() -> Path:
         folder.mkdir(mode=0o700, exist_ok=True)
         status = folder.lstat()
     except OSError as error:
-        raise StorageError(f"`{folder}` cannot be made ({error.strerror}); name a cache in `FOVEA_CACHE`.") from error
+        raise StorageError(
+            f"`{folder}` cannot be created ({error.strerror}); set `FOVEA_CACHE` to another folder."
+        ) from error
     if not stat.S_ISDIR(status.st_mode) or (sys.platform != "win32" and status.st_uid != user):
-        raise StorageError(f"`{folder}` is not a folder of this user; name a cache in `FOVEA_CACHE`.")
+        raise StorageError(f"`{folder}` does not belong to this user; set `FOVEA_CACHE` to another folder.")
     return folder
 
 
@@ -259,7 +305,7 @@ def build_once(kind: str, sources: Sequence[Path], *, name: str, build: Callable
             _rename(unfinished, folder)
     except OSError as error:
         raise StorageError(
-            f"Cannot fill the cache: {error}. Make room, or point `FOVEA_CACHE` to another disk."
+            f"Cannot fill the cache: {error}. Free some disk space, or set `FOVEA_CACHE` to a folder on another disk."
         ) from error
     return folder
 

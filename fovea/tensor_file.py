@@ -48,7 +48,9 @@ def read_table(file: BinaryIO, size_bytes: int, source: str) -> Table:
     end = max((entry.end for entry in entries.values()), default=first)
     if end != size_bytes:
         word = "truncated" if end > size_bytes else "damaged"
-        raise BundleError(f"`{source}` is {word}: its tensors need {end - first} bytes, it has {size_bytes - first}.")
+        raise BundleError(
+            f"`{source}` is {word}: its tensors need {end - first} bytes, but it has {size_bytes - first}."
+        )
     return Table(metadata if isinstance(metadata, dict) else None, entries)
 
 
@@ -74,22 +76,24 @@ def _raw_header(file: BinaryIO, size_bytes: int, source: str) -> bytes:
     if start[8:] != b"{":
         raise BundleError(f"`{source}` is {_kind(start)}.")
     if length > MAX_HEADER_BYTES:
-        raise BundleError(f"`{source}` announces a header of {length} bytes; at most {MAX_HEADER_BYTES} are read.")
+        raise BundleError(f"`{source}` declares a header of {length} bytes; the limit is {MAX_HEADER_BYTES}.")
     if length > size_bytes - 8:
-        raise BundleError(f"`{source}` is truncated: its header has {length} bytes, {size_bytes - 8} are there.")
+        raise BundleError(
+            f"`{source}` is truncated: its header should have {length} bytes, but only {size_bytes - 8} are present."
+        )
     return b"{" + file.read(length - 1)
 
 
 def _kind(start: bytes) -> str:
     """Return what a file is that begins like this and not like a safetensors file."""
     if start.startswith((b"PK", b"\x80")):
-        return "a pickle or zip archive, which can run code, and is never unpickled: convert it to safetensors"
+        return "a pickle or zip archive. Such files can run code and are never unpickled; convert it to safetensors"
     return "not a safetensors file" if len(start) == 9 else "empty or truncated"
 
 
 def _entries(header: Mapping[str, Any], first: int, source: str) -> dict[str, Entry]:
     if len(header) > MAX_TENSORS:
-        raise BundleError(f"`{source}` lists {len(header)} tensors; at most {MAX_TENSORS} are read.")
+        raise BundleError(f"`{source}` lists {len(header)} tensors; the limit is {MAX_TENSORS}.")
     try:
         return {name: _entry(values, first) for name, values in header.items()}
     except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
@@ -99,7 +103,7 @@ def _entries(header: Mapping[str, Any], first: int, source: str) -> dict[str, En
 def _entry(values: Mapping[str, Any], first: int) -> Entry:
     begin, end = (int(offset) + first for offset in values["data_offsets"])
     if begin < first:
-        raise ValueError("it begins in the header")
+        raise ValueError("it starts inside the header")
     return Entry(str(values["dtype"]), tuple(int(length) for length in values["shape"]), begin, end)
 
 
@@ -111,4 +115,4 @@ def check_place(entry: Entry, name: str, source: str) -> None:
     """Raise BundleError where a tensor's bytes are not those of its shape."""
     needed = math.prod(entry.shape) * ITEM_BYTES.get(entry.dtype, 0)
     if min(entry.shape, default=0) < 0 or entry.end - entry.begin != needed:
-        raise BundleError(f"`{source}` is damaged: `{name}` does not lie where its table says.")
+        raise BundleError(f"`{source}` is damaged: `{name}` is not where its table says.")

@@ -100,7 +100,7 @@ def parse_value(text: str, default: Any) -> Any:
     """
     if isinstance(default, bool):
         if text.lower() not in BOOLEANS:
-            raise ValueError(f"`{text}` is none of {', '.join(BOOLEANS)}.")
+            raise ValueError(f"`{text}` is not one of {', '.join(BOOLEANS)}.")
         return BOOLEANS[text.lower()]
     parts = [part.strip() for part in text.split(",") if part.strip()]
     if isinstance(default, list):
@@ -151,7 +151,7 @@ def parse_count(name: str, value: float | str | None) -> float:
     """
     match = re.fullmatch(r"(\d+\.?\d*(?:e\d+)?)\s*([kmgb]?)", "1e99" if value is None else str(value).strip().lower())
     if match is None:
-        raise UsageError(f"`{name}` (={value}) must be a number, as 4000000, 5M or 1.5G.")
+        raise UsageError(f"`{name}` (={value}) must be a number, for example 4000000, 5M or 1.5G.")
     return float(match[1]) * UNITS[match[2]]
 
 

@@ -243,7 +243,7 @@ def test_what_does_not_fit_is_refused_in_one_line(needles, tmp_path):
     with pytest.raises(UsageError, match="does not fit --task angle, which has periodic"):
         quiet(needles, out=tmp_path / "run", **{**OPTIONS, "loss": "cross-entropy"})
     with pytest.raises(
-        UsageError, match="`--task angel` is none of classes, number, labels, grade, masks, boxes, points, angle"
+        UsageError, match="`--task angel` is not one of classes, number, labels, grade, masks, boxes, points, angle"
     ):
         quiet(needles, out=tmp_path / "run", **{**OPTIONS, "task": "angel"})
     (needles.parent / "bad.csv").write_text("path,label\n0.png,north\n")

@@ -21,7 +21,7 @@ def test_a_setting_is_a_number_of_megabytes(monkeypatch, text):
 
 def test_what_is_too_much_is_said_with_the_setting_that_allows_it(monkeypatch):
     assert IMAGE.excess(400 * MEGABYTE) == ""
-    said = "401 MB, more than the 400 MB allowed; `FOVEA_IMAGE_MB=401` allows it"
+    said = "401 MB, more than the 400 MB allowed; set `FOVEA_IMAGE_MB=401` to allow it"
     assert IMAGE.excess(400 * MEGABYTE + 1) == said
     monkeypatch.setenv("FOVEA_IMAGE_MB", "401")
     assert IMAGE.excess(400 * MEGABYTE + 1) == ""
@@ -64,7 +64,7 @@ def test_what_is_more_than_the_total_goes_alone():
 
 def test_a_share_is_given_back_after_an_error_and_taken_once():
     shared = Shared(lambda: 100)
-    with pytest.raises(ValueError, match="taken once"), shared.share() as take:
+    with pytest.raises(ValueError, match="reserved once"), shared.share() as take:
         take(10)
         take(10)
     assert shared.taken == 0

@@ -75,11 +75,11 @@ def test_each_kind_of_target_has_the_oldest_format_that_can_hold_it(make_card):
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({**LABELS, "format": 1}, "`x` has format 1, and task `labels` came with format 2."),
-        ({**GRADE, "format": 1}, "`x` has format 1, and task `grade` came with format 2."),
-        ({**LABELS, "format": 5}, "`x` has format 5, this version reads up to 4: upgrade Fovea."),
-        ({**GRADE, "outputs": 3}, "task `grade`, loss `corn`, 3 outputs and 3 classes contradict."),
-        ({**LABELS, "loss": "corn"}, "task `labels`, loss `corn`, 3 outputs and 3 classes contradict."),
+        ({**LABELS, "format": 1}, "`x` has format 1, and task `labels` needs format 2."),
+        ({**GRADE, "format": 1}, "`x` has format 1, and task `grade` needs format 2."),
+        ({**LABELS, "format": 5}, "`x` has format 5, and this version of Fovea reads up to format 4; upgrade Fovea."),
+        ({**GRADE, "outputs": 3}, "task `grade`, loss `corn`, 3 outputs and 3 classes contradict each other."),
+        ({**LABELS, "loss": "corn"}, "task `labels`, loss `corn`, 3 outputs and 3 classes contradict each other."),
         ({**LABELS, "target": {"thresholds": [0.5]}}, "`target` must hold the `thresholds` of the labels"),
     ],
 )
@@ -149,7 +149,7 @@ def test_text_keeps_letters_of_all_languages(make_card):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format": 5}, "^`x` has format 5, this version reads up to 4: upgrade Fovea.$"),
+        ({"format": 5}, "^`x` has format 5, and this version of Fovea reads up to format 4; upgrade Fovea.$"),
         ({"format": True}, "`x`: the card's `format` is missing or of the wrong type"),
         ({"architecture": None}, "`architecture` is missing or of the wrong type"),
         ({"classes": "abc"}, "`classes` is missing or of the wrong type"),
@@ -164,9 +164,9 @@ def test_text_keeps_letters_of_all_languages(make_card):
         ({"task": "number"}, "contradict"),
         ({"task": "boxes"}, "task `boxes`"),
         ({"loss": "binary", "outputs": 1}, "contradict"),
-        ({"temperature": 0}, "must lie from"),
-        ({"temperature": 10**400}, "must lie from 1e-06 to 1e.06"),
-        ({"temperature": 1e-320}, "must lie from 1e-06 to 1e.06"),
+        ({"temperature": 0}, "must be from"),
+        ({"temperature": 10**400}, "must be from 1e-06 to 1e.06"),
+        ({"temperature": 1e-320}, "must be from 1e-06 to 1e.06"),
         ({"task": "number", "loss": "mse", "classes": [], "outputs": 1, "arguments": {}}, "`target` must hold"),
         ({**NUMBER, "target": {"mean": 1.0, "std": "wide"}}, "`target` must hold the `mean` and `std` of the numbers"),
         ({**NUMBER, "classes": ["a"]}, "contradict"),
@@ -214,15 +214,15 @@ def test_a_card_that_would_not_be_read_is_not_written(make_card):
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), {1, 2}])
 def test_a_card_of_other_than_json_values_is_not_written(make_card, value):
     card = Card.from_dict(make_card(results=[{"accuracy": value}]), source="x")
-    with pytest.raises(BundleError, match="^The card of `x` must hold JSON values only"):
+    with pytest.raises(BundleError, match="^The card of `x` may contain only JSON values"):
         card.text("x")
 
 
 def test_the_card_is_bounded_both_ways(make_card):
     values = make_card(notes="x" * MAX_CARD_LENGTH)
-    with pytest.raises(BundleError, match="^`x`: its card has [0-9]+ characters; at most 1000000 are read"):
+    with pytest.raises(BundleError, match="^`x`: its card has [0-9]+ characters; the limit is 1000000 are read"):
         Card.parse(json.dumps(values), "x")
-    with pytest.raises(BundleError, match="^The card of `x` has [0-9]+ characters; at most 1000000 fit"):
+    with pytest.raises(BundleError, match="^The card of `x` has [0-9]+ characters; the limit is 1000000 fit"):
         Card.from_dict(values, source="x").text("x")
 
 
@@ -231,8 +231,8 @@ def test_the_card_is_bounded_both_ways(make_card):
     [
         ("[1]", "^`x`: its card must be a JSON object.$"),
         ("{'a': 1}", r"^`x`: its card is not valid JSON \("),
-        ('{"a": NaN}', "its card is not valid JSON .NaN is no JSON number"),
-        (f'{{"a": {"[" * 40}{"]" * 40}}}', "^`x`: its card is nested more than 32 deep.$"),
+        ('{"a": NaN}', "its card is not valid JSON .NaN is not a JSON number"),
+        (f'{{"a": {"[" * 40}{"]" * 40}}}', "^`x`: its card is nested deeper than 32 deep.$"),
         ("[" * 100_000, "its card is not valid JSON"),
     ],
 )

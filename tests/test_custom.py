@@ -76,6 +76,6 @@ def test_a_file_that_has_changed_is_run_again(write):
 
 
 def test_a_file_that_ends_the_process_is_one_line(write):
-    with pytest.raises(UsageError, match=r"net\.py:Net` does not give a network: SystemExit: enough\.$"):
+    with pytest.raises(UsageError, match=r"net\.py:Net` does not define a network: SystemExit: enough\.$"):
         custom_network(write("a", 3, begin="import sys\nsys.exit('enough')"), "Net")
     assert "net" not in sys.modules

@@ -49,7 +49,7 @@ def test_what_is_no_file_is_named(tmp_path, pipe):
     assert irregular(tmp_path / "a.txt") == irregular(tmp_path / "gone") == no_file(tmp_path / "a.txt") == ""
     assert irregular(pipe("p")) == "a named pipe" and irregular("/dev/zero") == "a device"
     assert irregular(tmp_path) == "a folder" and no_file(tmp_path / "gone") == "no such file"
-    assert no_file(tmp_path / "p") == "a named pipe, no file"
+    assert no_file(tmp_path / "p") == "a named pipe, not a file"
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(tmp_path / "s"))
         assert irregular(tmp_path / "s") == "a socket"
@@ -97,7 +97,9 @@ def test_rows_of_a_manifest_that_are_pipes_are_bad_files(tmp_path, pipe):
     pipe("p.png")
     (tmp_path / "list.csv").write_text("path,label\na.png,x\np.png,y\n")
     with at_once():
-        assert fovea.find(tmp_path / "list.csv").bad_files == (("p.png", "a named pipe, no file (line 3 of list.csv)"),)
+        assert fovea.find(tmp_path / "list.csv").bad_files == (
+            ("p.png", "a named pipe, not a file (line 3 of list.csv)"),
+        )
 
 
 def test_a_folder_whose_manifest_is_a_pipe_is_refused(tmp_path, pipe):
@@ -134,7 +136,7 @@ def test_other_files_that_are_pipes_are_refused(pipe):
 def test_an_image_to_predict_that_is_a_pipe_has_its_reason(pipe, make_bundle):
     with at_once():
         (answer,) = predict(make_bundle(), [pipe("p.png")])
-    assert answer.error == "this is a named pipe, and only files are read."
+    assert answer.error == "this is a named pipe, and only files ."
 
 
 @pytest.mark.parametrize("name", ["recipe.toml", "last.safetensors", "model.safetensors", "lock"])
@@ -149,8 +151,8 @@ def test_a_run_with_a_pipe_for_a_file_is_refused(tmp_path, pipe, name):
 
 @pytest.mark.parametrize("name", ["a\0b.png", "a\ud800.png"])
 def test_a_name_that_no_file_can_have_is_refused(name, make_bundle):
-    assert irregular(name) == "a name that no file can have"
-    with pytest.raises(StorageError, match="is a name that no file can have"):
+    assert irregular(name) == "a name that is not valid for a file"
+    with pytest.raises(StorageError, match="is a name that is not valid for a file"):
         open_regular(name)
     (found,) = predict(make_bundle(), [name])
-    assert found.error == "this is a name that no file can have, and only files are read."
+    assert found.error == "this is a name that is not valid for a file, and only files ."

@@ -267,7 +267,7 @@ def bomb(width, height):
 @pytest.mark.parametrize("side", [10_001, 30_000, 2_000_000])
 def test_too_many_pixels_are_refused_from_the_header(side, monkeypatch):
     monkeypatch.setattr(ImageFile.ImageFile, "load", lambda self: pytest.fail("pixels were decompressed"))
-    with pytest.raises(ImageError, match=r"^the image has more than the 100,000,000 pixels that are decoded\.$"):
+    with pytest.raises(ImageError, match=r"^the image has more than 100,000,000 pixels that are decoded\.$"):
         decode(bomb(side, side), channels=3)
 
 
@@ -280,9 +280,7 @@ def test_too_large_a_file_is_refused_unread(tmp_path):
     path = tmp_path / "huge.png"
     path.touch()
     os.truncate(path, 100_000_001)
-    with pytest.raises(
-        ImageError, match=r"`: the file has 100,000,001 bytes, more than the 100,000,000 that are read\.$"
-    ):
+    with pytest.raises(ImageError, match=r"`: the file has 100,000,001 bytes, more than the 100,000,000 that \.$"):
         decode(path, channels=3)
 
 
@@ -466,7 +464,7 @@ def test_the_description_survives_json():
         ({"std": [None] * 3}, "a field of the wrong type"),
         ({"channels": [3]}, "`channels` .* must be 1 \\(grey\\) or 3 \\(RGB\\)"),
         ({"fit": {}}, "`fit` .* must be one of crop, letterbox, squash"),
-        ({"crop": 1e-300}, "`crop` .* must lie from 0.1 to 1"),
+        ({"crop": 1e-300}, "`crop` .* must be from 0.1 to 1"),
         ({"crop": "1"}, "a field of the wrong type"),
     ],
 )
@@ -488,12 +486,12 @@ def test_a_description_with_a_missing_field_is_refused():
         ({"size": (0, 4)}, "`size` (=(0, 4)) must be two whole numbers (height, width) of at least 1."),
         ({"channels": 4}, "`channels` (=4) must be 1 (grey) or 3 (RGB)."),
         ({"fit": "stretch"}, "`fit` (=stretch) must be one of crop, letterbox, squash, tile."),
-        ({"crop": 0.0}, "`crop` (=0.0) must lie from 0.1 to 1, and at 1 where `fit` is not `crop`."),
-        ({"crop": 0.9, "fit": "squash"}, "`crop` (=0.9) must lie from 0.1 to 1, and at 1 where `fit` is not `crop`."),
+        ({"crop": 0.0}, "`crop` (=0.0) must be from 0.1 to 1, and at 1 where `fit` is not `crop`."),
+        ({"crop": 0.9, "fit": "squash"}, "`crop` (=0.9) must be from 0.1 to 1, and at 1 where `fit` is not `crop`."),
         ({"mean": (0.5,)}, "`mean` (=(0.5,)) must hold one finite number for each of `channels` (=3)."),
-        ({"std": (1.0, 0.0, 1.0)}, "`std` (=(1.0, 0.0, 1.0)) must lie from 1e-06 to 1e+06."),
-        ({"std": (1.0, 1e-320, 1.0)}, "`std` (=(1.0, 1e-320, 1.0)) must lie from 1e-06 to 1e+06."),
-        ({"mean": (0.0, 1e308, 0.0)}, "`mean` (=(0.0, 1e+308, 0.0)) must lie from -1e+06 to 1e+06."),
+        ({"std": (1.0, 0.0, 1.0)}, "`std` (=(1.0, 0.0, 1.0)) must be from 1e-06 to 1e+06."),
+        ({"std": (1.0, 1e-320, 1.0)}, "`std` (=(1.0, 1e-320, 1.0)) must be from 1e-06 to 1e+06."),
+        ({"mean": (0.0, 1e308, 0.0)}, "`mean` (=(0.0, 1e+308, 0.0)) must be from -1e+06 to 1e+06."),
     ],
 )
 def test_a_field_out_of_range_is_named(change, message):

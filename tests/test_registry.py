@@ -85,10 +85,10 @@ def test_networks_are_known_by_what_they_answer():
 
 def test_a_network_that_answers_something_else_is_refused_with_those_that_do():
     registry.require_answer("unet", "masks")
-    with pytest.raises(UsageError, match=r"`unet` answers masks, not classes; take `.*` \(`fovea models --answers cl"):
+    with pytest.raises(UsageError, match=r"`unet` predicts masks, not classes; take `.*` \(`fovea models --answers cl"):
         registry.require_answer("unet", "classes")
     registry.require_answer("centres", "boxes", ["centres"])
-    with pytest.raises(UsageError, match=r"`yolo_v1` answers boxes as `yolo`, not `centres`; take `centres` \("):
+    with pytest.raises(UsageError, match=r"`yolo_v1` predicts boxes as `yolo`, not `centres`; take `centres` \("):
         registry.require_answer("yolo_v1", "boxes", ["centres"])
 
 
@@ -107,7 +107,7 @@ def test_a_name_taken_twice_is_refused(tiny):
 
 @pytest.mark.parametrize("call", [registry.build, registry.entry, registry.arguments_of])
 def test_an_unknown_name_is_answered_with_neighbours(tiny, call):
-    with pytest.raises(UsageError, match=r"Unknown network `tinny`; did you mean `tiny`\? `fovea models` lists all\."):
+    with pytest.raises(UsageError, match=r"Unknown network `tinny`; did you mean `tiny`\? `fovea models` lists them\."):
         call("tinny")
 
 
@@ -123,7 +123,7 @@ def test_an_unknown_argument_is_answered_with_those_allowed(tiny):
 @pytest.mark.parametrize("name", ["fashion_cnn", "senet154"])
 def test_a_dropout_that_is_no_share_is_refused(name, dropout):
     default = registry.arguments_of(name)["dropout"]
-    message = f"`dropout` (={dropout}) must lie from 0, for none, to 1; left out, it is {default}."
+    message = f"`dropout` (={dropout}) must be from 0 (none) to 1; the default is {default}."
     with pytest.raises(UsageError, match=re.escape(message)):
         registry.build(name, dropout=dropout)
 
@@ -155,7 +155,7 @@ def test_text_becomes_a_value_of_the_arguments_type(tiny, key, text, value):
 
 @pytest.mark.parametrize(
     ("key", "text", "kind"),
-    [("slope", "steep", "a float"), ("bias", "2", "a bool"), ("widths", "8 16", "integers with commas between them")],
+    [("slope", "steep", "a float"), ("bias", "2", "a bool"), ("widths", "8 16", "integers separated by commas")],
 )
 def test_text_that_is_no_such_value_is_refused(tiny, key, text, kind):
     with pytest.raises(UsageError, match=f"`{key}` of `tiny` must be {kind}, not `{text}`"):

@@ -15,6 +15,7 @@ from fovea.storage import (
     append_line,
     build_once,
     cache_root,
+    in_turn,
     page_path,
     picture_path,
     remove_temporary,
@@ -133,6 +134,27 @@ def test_a_lock_is_held_by_one_and_given_back(tmp_path):
         assert held
 
 
+def test_processes_change_a_file_in_turn(tmp_path):
+    counter = tmp_path / "count"
+    counter.write_text("0")
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom fovea.storage import in_turn\nfile = Path(sys.argv[1])\n"
+        "for _ in range(200):\n    with in_turn(file): file.write_text(str(int(file.read_text()) + 1))"
+    )
+    both = [subprocess.Popen([sys.executable, "-c", code, str(counter)]) for _ in range(2)]
+    assert [process.wait(60) for process in both] == [0, 0]
+    assert counter.read_text() == "400" and os.listdir(tmp_path) == ["count"]
+
+
+def test_who_waits_too_long_for_a_file_is_told(tmp_path):
+    with (
+        in_turn(tmp_path / "list.csv"),
+        pytest.raises(StorageError, match="is being written by another process"),
+        in_turn(tmp_path / "list.csv", patience_s=0.02),
+    ):
+        pass
+
+
 def test_where_there_are_no_locks_nothing_is_held(tmp_path, monkeypatch):
     def none(*_):
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
@@ -173,8 +195,8 @@ def test_a_file_in_a_folder_that_is_there_is_taken(tmp_path):
     ("name", "message"),
     [
         ("a.gif", r"`plot` \(=.*a\.gif\) must end in \.png, \.jpg, \.pdf or \.svg\.$"),
-        ("none/a.png", r"`plot` \(=.*a\.png\): there is no folder `.*none`; make it first\.$"),
-        ("folder.png", r"`plot` \(=.*folder\.png\) is a folder; name a file in it\.$"),
+        ("none/a.png", r"`plot` \(=.*a\.png\): there is no folder `.*none`; create it first\.$"),
+        ("folder.png", r"`plot` \(=.*folder\.png\) is a folder; give the name of a file in it\.$"),
     ],
 )
 def test_other_places_are_usage_errors(tmp_path, name, message):

@@ -78,5 +78,5 @@ def test_counts_have_units(given, count):
 
 @pytest.mark.parametrize("given", ["", "M", "-5", "5 T", "nan"])
 def test_what_is_no_count_is_refused(given):
-    with pytest.raises(UsageError, match="`max_params` .* must be a number, as 4000000, 5M or 1.5G"):
+    with pytest.raises(UsageError, match="`max_params` .* must be a number, for example 4000000, 5M or 1.5G"):
         parse_count("max_params", given)

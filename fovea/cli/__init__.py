@@ -18,6 +18,8 @@ from fovea.cli.output import complain, print_lines, print_trace, say_warnings_sa
 from fovea.commands import COMMANDS, Command
 from fovea.errors import FoveaError, MissingDependencyError, TrainingError, UsageError, shortened
 
+BEGAN_AT = time.monotonic()
+"""When the person began to wait for the command, nearly: before PyTorch is imported."""
 WHOLE = frozenset({"torch", "scipy", "sklearn", "safetensors", "matplotlib", "jinja2", "tomli_w"})
 """What the whole package needs, and an installation that only runs exported networks lacks in part."""
 WAITS_S = 10.0
@@ -47,13 +49,14 @@ def application(commands: Iterable[Command] = COMMANDS) -> typer.Typer:
     """Return the command line with these commands, all where none are given."""
     app = typer.Typer(
         help="From a folder of images to a convolutional network that you trust, understand and can ship.",
+        epilog="Begin with:\n\n$ fovea train digits",
         no_args_is_help=True,
-        add_completion=False,
         pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(common)
     for command in commands:
-        app.command()(getattr(import_module(command.parser), command.name))
+        app.command(epilog=command.epilog)(getattr(import_module(command.parser), command.name))
     return app
 
 

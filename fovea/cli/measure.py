@@ -1,12 +1,13 @@
 """`fovea measure`."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fovea.cli.measure_questions import Answers, Questions, answered
 from fovea.cli.options import Json
-from fovea.cli.output import print_json, print_lines, print_table, remark
+from fovea.cli.output import print_json, print_lines, print_table, remark, terminal_width
 from fovea.cli.settings import assigned
 from fovea.errors import UsageError
 
@@ -61,9 +62,11 @@ def measure(
     questions = Questions(unit, image, out, memory, latency, device, html)
     questions.check(alone=not (compare or as_csv or as_markdown))
     measured = [
-        job(name, _shape(input), strict=strict, convention=convention, arguments=assigned(assignments or (), taken=()))
+        job(name, _shape(input), convention=convention, arguments=assigned(assignments or (), taken=()))
         for name in compare or (model or "",)
     ]
+    if strict:
+        _require_fitting(measured)
     if len(measured) == 2:
         _print_comparison(*measured, as_json=as_json)
         return
@@ -76,9 +79,22 @@ def measure(
         _print(measured[0], choice, form=form)
 
 
+def _require_fitting(measured: "Sequence[Measurement]") -> None:
+    """List the strides that do not divide, where there are several, and raise ShapeError for the first."""
+    from fovea.jobs.measure import require_fitting
+    from fovea.measurement.tables import leftover_lines
+
+    for measurement in measured:
+        lines = [line for layer in measurement.layers for line in leftover_lines(layer)]
+        for line in lines if len(lines) > 1 else ():
+            remark(line)
+        require_fitting(measurement)
+
+
 def _print(measurement: "Measurement", choice: "Choice", *, form: str) -> None:
     from fovea.measurement.result import CONVENTIONS
-    from fovea.measurement.tables import csv_table, markdown_table, rows_of, text_table
+    from fovea.measurement.tables import csv_table, markdown_table, rows_of
+    from fovea.measurement.text_table import text_table
 
     rows_of(measurement, choice)  # refuses an unknown column before anything is printed
     if form == "json":
@@ -87,8 +103,10 @@ def _print(measurement: "Measurement", choice: "Choice", *, form: str) -> None:
         print_lines(csv_table(measurement, choice).splitlines())
         for line in CONVENTIONS:
             remark(line)
+    elif form == "markdown":
+        print_lines(markdown_table(measurement, choice))
     else:
-        print_lines((markdown_table if form == "markdown" else text_table)(measurement, choice))
+        print_lines(text_table(measurement, choice, width=terminal_width()))
 
 
 def _print_answers(
@@ -114,7 +132,7 @@ def _print_comparison(a: "Measurement", b: "Measurement", *, as_json: bool) -> N
         print_json({"a": a.to_dict(), "b": b.to_dict()})
         return
     print_table(("", shortened(a.name, 26), shortened(b.name, 26), "second / first"), comparison(a, b))
-    print_lines(CONVENTIONS)
+    print_lines(CONVENTIONS[:2])
 
 
 def _shape(text: str | None) -> tuple[int, ...] | None:

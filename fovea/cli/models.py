@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fovea.cli.options import Json
-from fovea.cli.output import print_json, print_lines, print_table
+from fovea.cli.output import print_json, print_lines, print_prose, print_table
 
 if TYPE_CHECKING:
     from fovea.registry import Entry
 
 COLUMNS = ("network", "year", "authors", "input", "params", "MACs", "top-1/5", "decks")
+EXPENDABLE = ("authors", "decks", "input", "year")
+"""Columns that a narrow terminal lacks, the first that goes first."""
 LEGEND = (
     "Input: channels x side; series: channels x length; clips: channels x frames x side.\n"
     "Accuracy: ImageNet, percent, as published (where: --json); or what else is answered."
@@ -19,7 +21,9 @@ LEGEND = (
 
 
 def models(
-    pattern: Annotated[str, typer.Argument(help="Only names that match; * and ? stand for anything.")] = "*",
+    pattern: Annotated[
+        str, typer.Argument(help="A name, or any part of names: resnet. * and ? stand for anything.")
+    ] = "*",
     year: Annotated[str | None, typer.Option(metavar="YEAR|FROM-TO", help="Only of this year, or these years.")] = None,
     max_params: Annotated[
         str | None, typer.Option(metavar="N", help="Only with at most so many parameters: 5M, 800k.")
@@ -49,10 +53,20 @@ def models(
     if tree:
         print_lines(line.text() for line in lineage)
     else:
-        print_table(COLUMNS, rows(entries))
-        print_lines(f"{len(entries)} network{'' if len(entries) == 1 else 's'}. {LEGEND}".splitlines())
+        print_table(COLUMNS, rows(entries), expendable=EXPENDABLE)
+        print_prose(
+            f"{len(entries)} network{'' if len(entries) == 1 else 's'}.{_further(pattern)}\n{LEGEND}".splitlines()
+        )
     if plot is not None:
         print_lines([f"Plot  {plot}"])
+
+
+def _further(pattern: str) -> str:
+    """Return in a line how many more names hold `pattern`, if it is a name itself, which then stands alone."""
+    from fovea import registry
+
+    more = sum(pattern in name for name in registry.names()) - 1 if pattern in registry.names() else 0
+    return f"\n`fovea models '*{pattern}*'` lists {more} more." if more else ""
 
 
 def rows(entries: "Sequence[Entry]") -> Iterator[tuple[object, ...]]:

@@ -6,9 +6,11 @@ What comes from data, files and arguments passes `shown` here, whoever calls.
 import contextlib
 import csv
 import os
+import shutil
 import signal
 import stat
 import sys
+import textwrap
 import threading
 import traceback
 import warnings
@@ -88,23 +90,56 @@ def print_lines(lines: Iterable[str]) -> None:
         print(shown(line))
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print a table as wide as the terminal, or as wide as its cells where there is none."""
+def print_prose(lines: Iterable[str]) -> None:
+    """Print sentences, each from a new line, and broken between words where the terminal is narrow."""
+    for line in lines:
+        for piece in textwrap.wrap(shown(line), terminal_width() or 10_000, subsequent_indent="  "):
+            print(piece)
+
+
+def terminal_width() -> int | None:
+    """Return how many characters a line of the terminal has; None where standard output is a file or a pipe."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, expendable: Sequence[str] = ()) -> None:
+    """Print a table as wide as the terminal, or as wide as its cells where there is none.
+
+    Where the terminal is too narrow, the `expendable` columns are left out, the first of them first, and named.
+    """
+    cells = [tuple(map(shown, columns)), *([shown(cell) for cell in row] for row in rows)]
+    width = terminal_width()
+    left_out: list[str] = []
+    for name in expendable:
+        if width is None or _width(cells) <= width:
+            break
+        index = cells[0].index(name)
+        cells = [(*row[:index], *row[index + 1 :]) for row in cells]
+        left_out.append(name)
+    _print_cells(cells, width)
+    if left_out:
+        print_prose([f"Columns left out: {', '.join(left_out)}; a wider terminal shows them."])
+
+
+def _width(cells: Sequence[Sequence[str]]) -> int:
+    """Return how wide a table is, with two blanks between columns, and one at each side."""
+    return sum(max(map(len, column)) + 2 for column in zip(*cells, strict=True))
+
+
+def _print_cells(cells: Sequence[Sequence[str]], width: int | None) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Column, Table
     from rich.text import Text
 
-    console = Console(width=None if sys.stdout.isatty() else 10_000)
-    cells = [[shown(cell) for cell in row] for row in rows]
-    widths = (max(map(len, column)) for column in zip([shown(column) for column in columns], *cells, strict=True))
+    console = Console(width=width or 10_000)
     # three blanks between columns, two where the table is wide
-    tight = sum(widths) + 3 * len(columns) > WIDE
-    heads = (Column(Text(shown(column))) for column in columns)
+    tight = _width(cells) + len(cells[0]) > min(width or WIDE, WIDE)
+    heads = (Column(Text(name)) for name in cells[0])
     table = Table(*heads, box=SIMPLE_HEAD, pad_edge=False, collapse_padding=tight)
-    for row in cells:
+    for row in cells[1:]:
         table.add_row(*(Text(cell, overflow="fold") for cell in row))
-    if sys.stdout.isatty():
+    if width is not None:
         console.print(table)
         return
     with console.capture() as text:

@@ -86,7 +86,7 @@ class Part:
     def decoded(self) -> Images:
         """The pixels; DataError where the files are not decoded yet."""
         if self.pixels is None:
-            raise DataError("These images are not decoded yet; `decode_dataset` does it.")
+            raise DataError("These images are not decoded yet; call `decode_dataset` first.")
         return self.pixels
 
 

@@ -50,9 +50,11 @@ def disturbances(size: tuple[int, int]) -> tuple[Disturbance, ...]:
     return (
         Disturbance("shift", "pixels, in one of four directions", shift, shifts, 0.0, moves=True),
         Disturbance("scale", "times the size", scale, _SCALES, 1.0, moves=True),
-        Disturbance("rotation", "degrees, to either side", rotate, _ANGLES, 0.0, moves=True),
-        Disturbance("blur", "pixels, deviation of the Gaussian", blur, blurs, 0.0),
-        Disturbance("noise", "deviation, of 255 grey levels", noise, (8.0, 16.0, 32.0, 48.0, 64.0, 96.0), 0.0),
+        Disturbance("rotation", "degrees, in either direction", rotate, _ANGLES, 0.0, moves=True),
+        Disturbance("blur", "pixels, standard deviation of the Gaussian", blur, blurs, 0.0),
+        Disturbance(
+            "noise", "standard deviation, in grey levels (0 to 255)", noise, (8.0, 16.0, 32.0, 48.0, 64.0, 96.0), 0.0
+        ),
         Disturbance("JPEG", "quality", jpeg, (5.0, 10.0, 20.0, 30.0, 50.0, 75.0, 95.0), None),
     )
 

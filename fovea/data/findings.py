@@ -65,7 +65,7 @@ class DataCheck:
         return [
             Finding(unreadable, len(self.bad_files), _first(map(_bad_text, self.bad_files))),
             Finding("label conflicts", *_counted(self.conflicts)),
-            Finding("leaks between parts", *_counted(self.leaks)),
+            Finding("leaks between splits", *_counted(self.leaks)),
             Finding("exact duplicates", *_counted(exact)),
             *self._doubted(),
             *self._on_images(),
@@ -79,7 +79,7 @@ class DataCheck:
         if self.label_faults is None:
             return []
         faults = self.label_faults.faults
-        return [Finding("labels that look wrong", len(faults), _first(map(_doubt_text, faults)), fault=False)]
+        return [Finding("labels that may be wrong", len(faults), _first(map(_doubt_text, faults)), fault=False)]
 
     def _on_images(self) -> list[Finding]:
         """Return what masks, boxes or points are looked at for."""
@@ -204,7 +204,11 @@ def _place(image: tuple[str, str]) -> str:
 
 
 def _dark_text(dark: Sequence[tuple[str, str]]) -> str:
-    return f"{_first(map(_place, dark))}; values of 12 bits in a file of 16 come out so: multiply by 16" if dark else ""
+    return (
+        f"{_first(map(_place, dark))}; 12-bit values stored in a 16-bit file look like this: multiply them by 16"
+        if dark
+        else ""
+    )
 
 
 def _fault_text(fault: Fault) -> str:
@@ -212,7 +216,7 @@ def _fault_text(fault: Fault) -> str:
 
 
 def _doubt_text(fault: LabelFault) -> str:
-    return f"{fault.name} ({fault.part}, {fault.label}) looks like {fault.likely}"
+    return f"{fault.name} ({fault.part}, {fault.label}) may be {fault.likely}"
 
 
 def _bad_text(bad: BadFile) -> str:

@@ -42,8 +42,10 @@ class LabelFaults:
     @property
     def lines(self) -> list[str]:
         """What the reader of the list must know."""
-        found = f"{self.accuracy:.1%} of {self.judged:,} labels agree with what `{self.layer}` of {self.model} sees"
-        few = f"{len(self.left_out)} classes of too few images are not judged" if self.left_out else ""
+        found = (
+            f"{self.accuracy:.1%} of {self.judged:,} labels agree with the features of `{self.layer}` of {self.model}"
+        )
+        few = f"{len(self.left_out)} classes have too few images to be checked" if self.left_out else ""
         return [line for line in (found, self.seen, few) if line]
 
     def to_dict(self) -> dict[str, Any]:

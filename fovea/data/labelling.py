@@ -92,7 +92,7 @@ def label_list(file: Path) -> LabelList:
     for column in (PATH, LABEL):
         if column not in header:
             raise DataError(
-                f"`{file}` is there and has no column `{column}`, so it is no list of labels; name another file."
+                f"`{file}` exists but has no column `{column}`, so it is not a list of labels; give another file."
             )
     others = [name for name in header if name != PATH]
     labelled, known, unlabelled = [], set[str](), dict[str, tuple[str, ...]]()

@@ -67,7 +67,7 @@ def _name(given: object, index: int, where: str) -> str:
     if isinstance(text, int) and not isinstance(text, bool):
         text = str(text)
     if not isinstance(text, str) or not composed(text):
-        raise DataError(f"{where}: the name of class {index} is `{shortened(given)}`; wanted are texts in UTF-8.")
+        raise DataError(f"{where}: the name of class {index} is `{shortened(given)}`; expected UTF-8 text.")
     return composed(text)
 
 
@@ -79,7 +79,9 @@ def alike(classes: Sequence[str]) -> tuple[str, ...]:
     groups = [f"{listed(names)}" for names in same.values() if len(names) > 1]
     rest = f" and {len(groups) - 5} more" if len(groups) > 5 else ""
     return (
-        (f"names that differ only in case or blanks are kept apart: {'; '.join(groups[:5])}{rest}",) if groups else ()
+        (f"names that differ only in case or spaces are kept as separate classes: {'; '.join(groups[:5])}{rest}",)
+        if groups
+        else ()
     )
 
 

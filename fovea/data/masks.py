@@ -55,7 +55,9 @@ class Table:
         if (unknown := known[found] != values).any():
             value = int(values[unknown][0])
             share = f"{100 * unknown.mean():.2g} % of its pixels"
-            raise UnknownValueError(f"{value_text(value, colours=self.colours)}, on {share}, is no class of the table")
+            raise UnknownValueError(
+                f"{value_text(value, colours=self.colours)}, on {share}, is not a class in the table"
+            )
         classes: Mask = np.array(self.classes, np.uint8)[order][found]
         return classes
 
@@ -89,7 +91,8 @@ class ObjectFile:
         stored = decode_values(self.path, colours=False)
         if stored.shape != mask.shape:
             raise MaskSizeError(
-                f"the objects `{self.path.name}` have {_size(stored.shape)} pixels, their mask {_size(mask.shape)}"
+                f"the objects `{self.path.name}` have {_size(stored.shape)} pixels, but their mask has "
+                f"{_size(mask.shape)}"
             )
         values, numbers = np.unique(stored, return_inverse=True)
         counts = np.zeros((len(values), VOID + 1), np.int64)
@@ -123,7 +126,7 @@ class MaskFile:
     def true_objects(self) -> TrueObjects:
         """Return its objects; errors as `read`, and ValueError where none are known."""
         if self.objects is None:
-            raise ValueError(f"The objects of `{self.path.name}` are not known.")
+            raise ValueError(f"The single objects of `{self.path.name}` are not known.")
         return self.objects.objects(self._classes_of(decode_values(self.path, colours=self.table.colours)))
 
     @property
@@ -144,7 +147,7 @@ class MaskFile:
         stored = decode_values(self.path, colours=self.table.colours)
         if stored.shape[:2] != tuple(size):
             raise MaskSizeError(
-                f"the mask `{self.path.name}` has {_size(stored.shape)} pixels, its image {_size(size)}"
+                f"the mask `{self.path.name}` has {_size(stored.shape)} pixels, but its image has {_size(size)}"
             )
         return self._classes_of(stored)
 
@@ -187,7 +190,7 @@ class DrawnMask:
     def read(self, size: tuple[int, int]) -> Mask:
         """Return the mask, uint8 (h, w). Raises: ImageError where the image has another size than is said of it."""
         if self.size != tuple(size):
-            raise MaskSizeError(f"its annotation is for {_size(self.size)} pixels, and it has {_size(size)}")
+            raise MaskSizeError(f"its annotation is for {_size(self.size)} pixels, but it has {_size(size)}")
         return draw(self.shapes, self.size, ground=self.ground)
 
 

@@ -78,7 +78,7 @@ def find_pool(
     """
     path = Path(data).expanduser()
     if isinstance(data, str) and data in NAMES:
-        raise UsageError(f"`{data}` has a label for every image, and nothing to label; give {FORMS}.")
+        raise UsageError(f"`{data}` already has a label for every image; give {FORMS}.")
     if path.is_dir():
         return _of_files(Pool(dataset=load_unlabelled(path, input=input)), data)
     if path.is_file() and path.suffix.lower() == ".csv":
@@ -88,7 +88,7 @@ def find_pool(
         dataset = replace(_unpacked(path, input, progress), name=stem(path))
         return Pool(dataset=dataset, copies=copies)
     kind = irregular(path) or ("of another form" if path.exists() else "not there")
-    raise UsageError(f"`{data}` is {kind}; give {FORMS}.")
+    raise UsageError(f"`{data}` is {kind}; expected {FORMS}.")
 
 
 FORMS = "a folder of files, a zip or tar archive of one, or a CSV manifest of paths"
@@ -97,7 +97,7 @@ FORMS = "a folder of files, a zip or tar archive of one, or a CSV manifest of pa
 def _of_files(pool: Pool, data: str | Path) -> Pool:
     if pool.part.files is None:
         nouns = inputs.kind(pool.dataset.input).nouns
-        raise UsageError(f"The {nouns} of `{data}` are no files of their own, and cannot be listed.")
+        raise UsageError(f"The {nouns} of `{data}` are not separate files and cannot be listed.")
     return pool
 
 
@@ -120,7 +120,9 @@ def _copy(source: Path, target: Path) -> None:
     if not os.path.lexists(target):
         write_atomically(target, _pieces(source))
     elif not target.is_file() or not filecmp.cmp(source, target, shallow=False):
-        raise StorageError(f"`{target}` is there and is another file; give the list another name, or move it away.")
+        raise StorageError(
+            f"`{target}` exists and is not a list of labels; choose another name, or move that file away."
+        )
 
 
 def _pieces(file: Path) -> Iterator[bytes]:

@@ -97,7 +97,7 @@ def from_runs(runs: NDArray[np.int64], size: tuple[int, int]) -> Bool:
     """
     h, w = size
     if (runs < 0).any() or int(runs.sum()) != h * w:
-        raise DataError(f"run lengths cover {int(runs.sum()):,} pixels, and the image has {h * w:,}")
+        raise DataError(f"run lengths cover {int(runs.sum()):,} pixels, but the image has {h * w:,}")
     inside = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
     return inside.reshape(w, h).T
 
@@ -133,7 +133,7 @@ def runs_from_text(text: str) -> NDArray[np.int64]:
     for character in text:
         bits = ord(character) - 48
         if not 0 <= bits < 64 or shift > 30:
-            raise DataError(f"the character {character!r} is none of packed run lengths")
+            raise DataError(f"the character {character!r} is not valid in packed run lengths")
         value |= (bits & 31) << shift
         shift += 5
         if not bits & 32:
@@ -141,5 +141,5 @@ def runs_from_text(text: str) -> NDArray[np.int64]:
             runs.append(value + runs[-2] if len(runs) > 2 else value)
             value = shift = 0
     if shift:
-        raise DataError("packed run lengths end in the middle of one")
+        raise DataError("packed run lengths are incomplete")
     return np.array(runs, np.int64)

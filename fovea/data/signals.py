@@ -44,12 +44,12 @@ def read_signal(file: Path) -> Signal:
     # a first row without any number is the header
     header = rows.pop(0)[1] if rows and not any(map(_is_number, rows[0][1])) else []
     if not rows:
-        raise DataError(f"`{file}` holds no numbers; write one value per row, or time and value.")
+        raise DataError(f"`{file}` contains no numbers; write one value per row, or time and value.")
     if len(rows) > MAX_SAMPLES:
-        raise DataError(f"`{file}` has more than {MAX_SAMPLES:,} rows, the most that are read of a signal.")
+        raise DataError(f"`{file}` has more than {MAX_SAMPLES:,} rows, the limit for a signal.")
     columns = len(rows[0][1])
     if columns > 2:
-        raise DataError(f"`{file}` has {columns} columns; a signal has one (values) or two (times, values).")
+        raise DataError(f"`{file}` has {columns} columns; a signal must have one (values) or two (times, values).")
     numbers = np.array([_numbers(file, line, cells, columns) for line, cells in rows])
     names = [name.strip()[:60] for name in header] if len(header) == columns else []
     if columns == 1:
@@ -64,7 +64,7 @@ def _rows(file: Path) -> list[tuple[int, list[str]]]:
     check_regular(file)
     try:
         if file.stat().st_size > MAX_FILE_BYTES:
-            raise DataError(f"`{file}` has more than the {MAX_FILE_BYTES:,} bytes that are read of a signal.")
+            raise DataError(f"`{file}` has more than {MAX_FILE_BYTES:,} bytes, the limit for a signal.")
         # -sig: spreadsheets begin a file with a mark that would become part of the first cell
         with file.open(newline="", encoding="utf-8-sig") as stream:
             reader = csv.reader(stream)
@@ -86,11 +86,13 @@ def _is_number(cell: str) -> bool:
 
 def _numbers(file: Path, line: int, cells: list[str], columns: int) -> list[float]:
     if len(cells) != columns:
-        raise DataError(f"`{file}`, line {line}: {len(cells)} cells where the first row has {columns}.")
+        raise DataError(f"`{file}`, line {line}: {len(cells)} cells, but the first row has {columns}.")
     for cell in cells:
         # `nan` is a number to float(); a comparison with it is false, so it is refused here
         if not (_is_number(cell) and abs(float(cell)) <= MAX_VALUE):
-            raise DataError(f"`{file}`, line {line}: `{cell[:40]}` is no number from -{MAX_VALUE:g} to {MAX_VALUE:g}.")
+            raise DataError(
+                f"`{file}`, line {line}: `{cell[:40]}` is not a number from -{MAX_VALUE:g} to {MAX_VALUE:g}."
+            )
     return [float(cell) for cell in cells]
 
 
@@ -101,5 +103,5 @@ def _times(file: Path, times: NDArray[np.float64]) -> tuple[float, float]:
     step = float(times[-1] - times[0]) / (len(times) - 1)
     # a thousandth of a step, as times are written with few digits
     if step <= 0 or np.abs(np.diff(times) - step).max() > 1e-3 * step:
-        raise DataError(f"`{file}`: the times must rise in equal steps; resample the signal, or leave the times out.")
+        raise DataError(f"`{file}`: the times must increase in equal steps; resample the signal, or remove the times.")
     return float(times[0]), step

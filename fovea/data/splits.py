@@ -27,7 +27,7 @@ def require_trainable(dataset: Dataset) -> None:
     It holds for what is found; where bad files were left out since, it is asked again.
     """
     if "train" not in dataset.parts:
-        raise DataError(f"`{dataset.name}` has no train part to learn from; it has {', '.join(dataset.parts)}.")
+        raise DataError(f"`{dataset.name}` has no train split to learn from; it has {', '.join(dataset.parts)}.")
     labels = dataset.parts["train"].labels
     dataset.kind.check_trainable(labels, classes=dataset.classes, data=dataset.name)
 
@@ -49,8 +49,8 @@ def split_validation(dataset: Dataset, *, fraction: float, seed: int) -> Dataset
     strata = dataset.kind.strata(train.labels)
     rest, held_out = split_off(train, fraction=fraction, seed=seed, strata=strata)
     if not len(held_out):
-        alone = "no class of train has two images"
-        several = "each image of train has a label that no other has"
+        alone = "no class of the train split has two images"
+        several = "each image of the train split has a label that no other has"
         note = f"validation: none, as {alone if train.labels.ndim == 1 else several}"
         return replace(dataset, notes=(*dataset.notes, note))
     parts = {**dataset.parts, "train": rest, "val": held_out}
@@ -74,14 +74,14 @@ def _surprises(dataset: Dataset, held_out: Part, fraction: float) -> tuple[str, 
     notes = []
     if abs(taken - asked) > max(1.0, WORTH_A_WORD * asked):
         each = "label" if dataset.kind.several else "class" if dataset.kind.has_classes else "part"
-        why = f"each {each} gives one at least" if taken > asked else f"each {each} keeps one at least"
+        why = f"each {each} gives at least one" if taken > asked else f"each {each} keeps at least one"
         notes.append(
-            f"validation: {100 * fraction:g} % was asked for and {100 * taken / len(train):.3g} % taken, "
-            f"{taken:,} of {len(train):,} images, as {why}"
+            f"validation: {100 * fraction:g} % was requested and {100 * taken / len(train):.3g} % taken, {taken:,} "
+            f"of {len(train):,} images, as {why}"
         )
     there, here = (dataset.kind.counts(part.labels, dataset.classes) for part in (train, held_out))
     if lacking := [name for name, count in there.items() if count and not here[name]]:
-        notes.append(f"validation: no image of {listed(lacking)}, of which there are too few")
+        notes.append(f"validation: no image of {listed(lacking)}, which have too few images")
     return tuple(notes)
 
 

@@ -76,8 +76,8 @@ def survey_targets(dataset: Dataset, *, progress: Progress | None = None) -> Tar
     return look(dataset, progress) if look else None
 
 
-OTHER_SIZE, UNKNOWN = "masks of another size than their image", "masks with values that are no class"
-SINGLE, NO_PIXELS = "masks of one class", "classes without a pixel in train"
+OTHER_SIZE, UNKNOWN = "masks that differ in size from their image", "masks with values that are not a class"
+SINGLE, NO_PIXELS = "masks with a single class", "classes without a pixel in the train split"
 
 
 def _masks(dataset: Dataset, progress: Progress | None) -> Targets:
@@ -127,8 +127,8 @@ def _counted(part: Part, index: int) -> NDArray[np.int64] | ImageError:
     return np.bincount(np.asarray(mask).ravel(), minlength=256)
 
 
-FLAT, INVERTED = "boxes without area", "boxes with their sides exchanged"
-OUTSIDE, TWICE, NO_BOX = "boxes beyond their image", "boxes given twice", "images without a box"
+FLAT, INVERTED = "boxes without area", "boxes with exchanged sides"
+OUTSIDE, TWICE, NO_BOX = "boxes outside their image", "boxes given twice", "images without a box"
 
 
 def _boxes(dataset: Dataset, progress: Progress | None) -> Targets:
@@ -193,7 +193,7 @@ def _objects_text(label: str, each: Mapping[str, float]) -> str:
     return f"{label}: {each['objects']:,.0f} objects in {each['images']:,.0f} images, {median}; {sizes}"
 
 
-POINT_OUTSIDE, NO_POINT = "points beyond their image", "images without a labelled point"
+POINT_OUTSIDE, NO_POINT = "points outside their image", "images without a labelled point"
 
 
 def _points(dataset: Dataset, progress: Progress | None) -> Targets:

@@ -134,7 +134,7 @@ def _check_room(images: int, size: tuple[int, int], *, name: str) -> None:
     needed = PLANES * images * size[0] * size[1]
     if needed > (allowed := machine_bytes() // 2):
         raise DataError(
-            f"The masks of `{name}`, {images} of up to {size[1]:,} x {size[0]:,} pixels, would take "
+            f"The masks of `{name}`, {images} of up to {size[1]:,} x {size[0]:,} pixels, would need "
             f"{needed // MEGABYTE:,} MB, more than half of this machine's memory ({allowed // MEGABYTE:,} MB): "
             "evaluate fewer images at a time, or cut them."
         )

@@ -42,7 +42,7 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
         _take_place(unfinished, folder)
     except OSError as error:
         raise StorageError(
-            f"`{folder}` cannot be written ({error.strerror or error}); free space or choose another folder."
+            f"`{folder}` cannot be written ({error.strerror or error}); free some disk space or choose another folder."
         ) from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)

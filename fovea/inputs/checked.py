@@ -36,9 +36,9 @@ def check_normalisation(mean: tuple[float, ...], std: tuple[float, ...], channel
         if len(values) != channels or not all(is_number(value) and math.isfinite(value) for value in values):
             raise UsageError(f"`{name}` (={values}) must hold one finite number for each of `channels` (={channels}).")
     if max(map(abs, mean)) > LARGEST_MEAN:
-        raise UsageError(f"`mean` (={mean}) must lie from {-LARGEST_MEAN:g} to {LARGEST_MEAN:g}.")
+        raise UsageError(f"`mean` (={mean}) must be from {-LARGEST_MEAN:g} to {LARGEST_MEAN:g}.")
     if not SMALLEST_STD <= min(std) <= max(std) <= LARGEST_MEAN:
-        raise UsageError(f"`std` (={std}) must lie from {SMALLEST_STD:g} to {LARGEST_MEAN:g}.")
+        raise UsageError(f"`std` (={std}) must be from {SMALLEST_STD:g} to {LARGEST_MEAN:g}.")
 
 
 def settled(given: Mapping[str, Any], fixed: Mapping[str, Any], own: Collection[str], *, kind: str) -> dict[str, Any]:

@@ -133,7 +133,7 @@ def _instances(
         return None
     pixels = int(np.prod(np.shape(outcome.labels)[1:]))
     if not asked and (excess := INPUT.excess(PIXEL_BYTES * pixels)):
-        display.note(f"single objects are not told apart: it would take {excess}")
+        display.note(f"single objects are not told apart: it would need {excess}")
         return None
     data = {"found": part.found, "decoded": part.decoded} if given else {}
     singling = singling_of(part.found, singling) if given else singling

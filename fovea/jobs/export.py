@@ -125,7 +125,7 @@ def _options(target: Target, **given: Any) -> dict[str, Any]:
 
 def _precision(target: Target, *, half: bool, int8: bool) -> str:
     if half and int8:
-        raise UsageError("`--half` and `--int8` exclude each other; leave one out.")
+        raise UsageError("`--half` and `--int8` cannot be used together; leave one out.")
     if int8 and INT8 not in target.options:
         raise UsageError(f"`--to {target.name}` does not take `--int8`; leave it out.")
     return INT8 if int8 else "float16" if half else "float32"

@@ -1,5 +1,6 @@
 """`fovea train --find-lr`: a sweep of learning rates."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,4 +32,4 @@ def find_lr(
         trainer = prepared(data, display=shown, **options).trainer()
         sweep = sweep_rates(trainer, progress=shown.counter("sweeping the learning rate"))
     sweep_picture(sweep, path)
-    return sweep
+    return replace(sweep, picture=str(path))

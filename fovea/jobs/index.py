@@ -239,7 +239,7 @@ def _check(metric: str | None, batch: int, export: str | None) -> None:
 def _out_path(out: str | Path) -> Path:
     path = index_path(out, option="out")
     if not path.parent.is_dir():
-        raise UsageError(f"`out` (={path}): there is no folder `{path.parent}`; make it first.")
+        raise UsageError(f"`out` (={path}): there is no folder `{path.parent}`; create it first.")
     check_writable(path)
     return path
 

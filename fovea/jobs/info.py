@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from fovea.compression.coding.description import Coding
-from fovea.model.container import is_exported, read_values
+from fovea.model.container import is_exported, model_file, read_values
 from fovea.report.facts import uncalibrated_note
 
 
@@ -40,12 +40,13 @@ class Info:
 
 
 def info(model: str | Path) -> Info:
-    """Return the card of the file `model`, without loading the network.
+    """Return the card of the file `model`, or of that in the run folder `model`, without loading the network.
 
     Raises:
         BundleError: the file is truncated, foreign, hostile or of a newer format.
         StorageError: the file cannot be read.
     """
+    model = model_file(model)
     if is_exported(model):
         from fovea.runtime.contents import card_in
         from fovea.runtime.exported import read_file

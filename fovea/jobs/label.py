@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +24,8 @@ from fovea.report.rasters import in_colour
 from fovea.report.sheet import Drawn, Group, Sheet, write_sheet
 from fovea.retrieval.index import Index
 from fovea.retrieval.index_file import read_index
-from fovea.retrieval.selection import check_way, core_set, doubt_by_entropy, doubt_by_margin, most_doubtful
-from fovea.storage import page_path, remove_temporary
+from fovea.retrieval.selection import check_way, core_set, doubts_of, most_doubtful
+from fovea.storage import in_turn, page_path, remove_temporary
 from fovea.tasks.task import Task
 from fovea.texts import command
 
@@ -131,26 +131,30 @@ def label(
     free = np.flatnonzero([name not in labelled for name in names])
     if not len(free):
         raise _all_labelled(data, place)
-    doubted = chosen(found, free, known, by=by, count=count, display=display)
+    target = embedder.bundle.target
+    doubted = chosen(found, free, known, Wanted(by, count, target.several), display=display)
     file_of = dict(zip(pool.part.names, pool.files, strict=True))
-    proposals = [_proposal(file_of[names[row]], found, row, doubt, embedder.bundle.target) for row, doubt in doubted]
+    proposals = {row: _proposal(file_of[names[row]], found, row, doubt, target) for row, doubt in doubted}
     pool.bring([names[row] for row, _ in doubted])  # before the list: what that names is there
-    remove_temporary(place.parent, of=place.name)
-    there.write(proposals, whole=_same(data, place))
+    with in_turn(place):
+        there = label_list(place)  # somebody may have labelled meanwhile
+        proposals = {row: p for row, p in proposals.items() if os.path.abspath(p.file) not in there.known}
+        remove_temporary(place.parent, of=place.name)
+        there.write(proposals.values(), whole=_same(data, place))
     result = LabelResult(
         out=place,
         data=pool.dataset.name,
         by=by,
         looked_at=len(free),
         kept=len(there.labelled),
-        proposals=proposals,
+        proposals=tuple(proposals.values()),
         notes=tuple(f"not read: {bad.name} ({bad.reason})" for bad in found.decoded.bad_files[:5]),
         page=page,
         nouns=inputs.kind(seen).nouns,
     )
     if page is not None:
         remove_temporary(page.parent, of=page.name)
-        write_sheet(_sheet(result, _pictures(found, [row for row, _ in doubted[:SHOWN]])), page)
+        write_sheet(_sheet(result, _pictures(found, [*proposals][:SHOWN])), page)
     return result
 
 
@@ -165,7 +169,7 @@ def _check(by: str, count: int, *, of_embedding: bool) -> None:
 
 def check_target(target: Task, by: str) -> None:
     """Raise UsageError where a network has no probabilities of classes to doubt."""
-    if by != "core-set" and (not target.has_classes or target.several):
+    if by != "core-set" and (not target.has_classes or target.lies_on_image):
         raise UsageError(f"`--by {by}` needs probabilities of classes, not {target.noun}; take `--by core-set`.")
 
 
@@ -214,17 +218,27 @@ def _all_labelled(data: str | Path, place: Path) -> DataError:
     return DataError(f"Every image of `{data}` has a label in `{place}` already; there is nothing left to label.")
 
 
+class Wanted(NamedTuple):
+    """How many samples are wanted, and by which way."""
+
+    by: str
+    count: int
+    several: bool
+    """Whether a sample has several labels."""
+
+
 def chosen(
-    found: Embedded, free: NDArray[np.int64], known: Index | None, *, by: str, count: int, display: Display
+    found: Embedded, free: NDArray[np.int64], known: Index | None, wanted: Wanted, *, display: Display
 ) -> list[tuple[int, float]]:
     """Return the rows among `free`, (M,) int64, to label, the first first, and how doubtful each is."""
+    by, count, several = wanted
     if by == "core-set":
         labelled = np.setdiff1d(np.arange(len(found.features)), free)
         others = [found.features[labelled], *([] if known is None else [np.asarray(known.embeddings, np.float32)])]
         told = display.counter("choosing")
         order, distances = core_set(found.features[free], np.concatenate(others), count, progress=told)
         return list(zip(free[order].tolist(), distances.tolist(), strict=True))
-    doubts = {"margin": doubt_by_margin, "entropy": doubt_by_entropy}[by](found.rows[free])
+    doubts = doubts_of(found.rows[free], by=by, several=several)
     order = most_doubtful(doubts, count)
     return list(zip(free[order].tolist(), doubts[order].tolist(), strict=True))
 

@@ -18,7 +18,7 @@ from fovea.measurement.recount import as_keras
 from fovea.measurement.result import Measurement, shape_text
 from fovea.measurement.tables import fitting_text, leftover_lines
 from fovea.model.bundle import Bundle, load
-from fovea.model.container import read_card
+from fovea.model.container import model_file, read_card
 from fovea.zoo.keras_forms import FORMS, Form, own_name
 from fovea.zoo.letters import resembles
 
@@ -82,7 +82,7 @@ def _architecture(model: Measurable) -> str:
         return model.card.architecture
     if isinstance(model, nn.Module) or custom_name(str(model)) or resembles(str(model)):
         return ""
-    if str(model).endswith(".safetensors") or Path(model).is_file():
+    if str(model).endswith(".safetensors") or model_file(model).is_file():
         return read_card(Path(model)).architecture
     return registry.resolve(str(model))
 
@@ -102,6 +102,8 @@ def found(
     if shape is not None and (not shape or min(shape) < 1):
         raise UsageError(f"`input_shape` (={shape}) must be positive sizes, as (3, 224, 224).")
     text = "" if isinstance(model, nn.Module | Bundle) else str(model)
+    if text and (inside := model_file(text)) != Path(text):
+        text = str(inside)
     letters = resembles(text) and not Path(text).exists()
     custom = custom_name(text)
     if arguments and not letters and not custom and (not text or Path(text).is_file()):

@@ -21,15 +21,17 @@ def models(
     plot: str | Path | None = None,
     tree: bool = False,
 ) -> list[Entry]:
-    """Return the entries of the networks whose names match `pattern`, in which * and ? stand for anything, by year.
+    """Return the entries of the networks that `pattern` stands for, by year.
 
+    `pattern` is the name of a network, also that in torchvision or timm; else a part of names as `resnet`, whatever its
+    case, or a pattern for whole names in which * and ? stand for anything.
     `year` is one, or a span as `2014-2016`, `2017-`; `max_params` and `max_macs` are numbers, or text as `5M`;
     `answers` is what the outputs are for: `classes`, `masks`, `boxes` or `points`. `plot` is the picture to
     write: accuracy against multiply-adds, and error by year; with `tree` the families of these networks by year, and
     from which others they descend, as `fovea.zoo.families.tree` has them.
 
     Raises:
-        UsageError: a name without * and ? that does not exist, an option that cannot be read, nothing to plot.
+        UsageError: a text without * and ? that is in no name, an option that cannot be read, nothing to plot.
         StorageError: the picture cannot be written.
     """
     first, last = parse_years(year)
@@ -44,16 +46,21 @@ def models(
         and entry.macs <= most_macs
         and answers in (None, entry.answers)
     ]
-    entries.sort(key=lambda entry: (entry.year, entry.name))
+    entries.sort(key=lambda entry: (entry.year, families.name_key(entry.name)))
     if plot is not None:
         _plot(entries, Path(plot), as_tree=tree)
     return entries
 
 
 def _names(pattern: str) -> list[str]:
-    if not set(pattern) & set("*?["):
+    if set(pattern) & set("*?["):
+        return [name for name in registry.names() if fnmatchcase(name, pattern)]
+    try:
         return [registry.resolve(pattern)]
-    return [name for name in registry.names() if fnmatchcase(name, pattern)]
+    except UsageError:
+        if found := [name for name in registry.names() if pattern.casefold() in name]:
+            return found
+        raise
 
 
 def _plot(entries: list[Entry], path: Path, *, as_tree: bool) -> None:

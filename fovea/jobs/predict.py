@@ -201,7 +201,7 @@ def find_images(given: Iterable[str | Path], *, kind: InputKind | None = None) -
     kind = kind or inputs.kind("images")
     for item in (os.fspath(path) for path in given):
         if "://" in item:
-            raise UsageError(f"`{item}` is an address, and only files are read; download it first.")
+            raise UsageError(f"`{item}` is an address, and only local files are supported; download it first.")
         if os.path.isdir(item):
             yield from _some(_below(item, kind), f"No {kind.nouns} in the folder `{item}`.")
         elif not os.path.exists(item) and glob.has_magic(item):

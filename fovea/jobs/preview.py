@@ -62,6 +62,8 @@ def planned(training: Prepared) -> dict[str, Any]:
     Thread count and precision are not among them: `preview` does not time them.
     """
     plan, recipe = training.plan, training.plan.recipe.to_dict()
+    if training.budget_s:
+        recipe["budget_s"] = training.budget_s
     return {
         "model": plan.model,
         "parameters": sum(parameter.numel() for parameter in training.model.parameters()),

@@ -85,7 +85,7 @@ def style(
         StorageError: the picture cannot be written.
     """
     if not 16 <= size <= LARGEST:
-        raise UsageError(f"`size` (={size}) must lie from 16 to {LARGEST}.")
+        raise UsageError(f"`size` (={size}) must be from 16 to {LARGEST}.")
     transfer = _transfer(settings or {})
     picture = picture_path(out or f"{Path(content).stem}-{Path(style).stem}.png", suffixes=[".png"])
     bundle = load(model, device=device) if isinstance(model, str | Path) else model

@@ -23,6 +23,7 @@ from fovea.runs.request import prepared
 from fovea.runs.resuming import as_begun, recipe_with, resumed
 from fovea.runs.session import ReportWish, Session, event_writer
 from fovea.runs.stored import read_stored
+from fovea.runs.timekeeping import planned_lines, within_budget
 from fovea.signatures import described
 from fovea.texts import flattened
 from fovea.training.checkpoint import restore, state_of
@@ -44,7 +45,7 @@ class TrainingResult(Tabular):
     results: tuple[Mapping[str, Any], ...]
     """One entry per part that was evaluated: `split`, `accuracy`, `interval`, `images`, ..."""
     seconds: float
-    """Training time over all sessions of the run."""
+    """Training time over all sessions of the run; of a head that was fitted in closed form, what that took."""
     pflop: float
     """6 x MACs x images seen, in 1e15."""
     data: str
@@ -53,6 +54,8 @@ class TrainingResult(Tabular):
     """The name of the kind of target."""
     custom: str = ""
     """How a network of one's own is made in Python, as `Net(classes=3)`: its code never runs from a model file."""
+    fitted: bool = False
+    """Whether the head was fitted in closed form, and nothing trained."""
     following: tuple[str, ...] = ()
     """Commands that go on from here, as a shell takes them."""
 
@@ -86,7 +89,11 @@ class TrainingResult(Tabular):
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
-        values = {name: value for name, value in dataclasses.asdict(self).items() if name not in ("task", "following")}
+        values = {
+            name: value
+            for name, value in dataclasses.asdict(self).items()
+            if name not in ("task", "following", "fitted")
+        }
         paths = {name: path and str(path) for name, path in values.items() if name in ("run", "model", "report")}
         return {**values, **paths, "results": [dict(r) for r in self.results]}
 
@@ -94,7 +101,10 @@ class TrainingResult(Tabular):
         """Return lines for a person: where the run is, its results, its time, what to do next."""
         lines = [f"Run      {self.run}"]
         lines += [f"Result   {tasks.kind(self.task).result_text(result)}" for result in self.results]
-        lines.append(f"Time     {self.seconds:.0f} s, {self.pflop:.4g} PFLOP")
+        if self.fitted:
+            lines.append(f"Time     fitted in closed form in {self.seconds:.0f} s")
+        else:
+            lines.append(f"Time     {self.seconds:.0f} s, {self.pflop:.4g} PFLOP")
         if self.report is not None:
             lines.append(f"Report   {self.report}")
         if self.interrupted:
@@ -149,14 +159,13 @@ def train(
     """Train a network on `data` (a folder, manifest, archive or name) and return where it is and how good.
 
     What is None is chosen. `recipe` is a named plan, as `cifar10-94`; `model` a network of `fovea.names()` or
-    `file.py:Class`; `start` a weights file, a model file, `imagenet`, or `none` for random weights. `budget` is a time,
-    in seconds or as `5m`, instead of `epochs`. `grow` (`identity`, `vgg`) makes the network of `start` deeper, `freeze`
-    names what stays as it is, `pretrain` counts epochs per layer without labels, `probe` fits the head in closed form,
-    `class_means` sets it to the mean features of the classes.
-    `size` is the side of the input in pixels, `fit` how images get it: `crop`, `letterbox`,
-    `squash`, or `tile`, windows of them as they are. `settings` are
-    all other fields of `fovea.training.recipe.Recipe` and of `fovea.plans.plan.Plan`, and arguments of preprocessing
-    and network.
+    `file.py:Class`; `start` a weights file, a model file, `imagenet`, or `none` for random weights. `budget` is the
+    time from this call to its end, in seconds or as `5m`, instead of `epochs`. `grow` (`identity`, `vgg`) makes the
+    network of `start` deeper, `freeze` names what stays as it is, `pretrain` counts epochs per layer without labels,
+    `probe` fits the head in closed form, `class_means` sets it to the mean features of the classes. `size` is the side
+    of the input in pixels, `fit` how images get it: `crop`, `letterbox`, `squash`, or `tile`, windows of them as they
+    are. `settings` are all other fields of `fovea.training.recipe.Recipe` and of `fovea.plans.plan.Plan`, and arguments
+    of preprocessing and network.
 
     `input` (images, series, spectrograms, clips), `label_from`, `path_column`, `label_column`, `split_column`,
     `label_separator`, `label_columns`, `order`, `task` and `allow_bad` say how the data is read, as for `fovea.find`.
@@ -185,8 +194,9 @@ def train(
         Run.check_free(out)
         check_utf8((model, start, began_in(Path(out or "runs"))))
         training = prepared(data, device=device, display=shown, watch=watch, **given, **settings)
+        training, step_s = within_budget(training, shown)
         report = ReportWish(images=images, watch=watched_layer(training.model, watch))
-        return _begin(training, out, report, display=shown, events=events)
+        return _begin(training, out, report, display=shown, events=events, step_s=step_s)
 
 
 _PASSED_ON = (
@@ -205,10 +215,12 @@ def _given(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _begin(
-    training: Prepared, out: str | Path | None, report: ReportWish, *, display: Display, events: Any
+    training: Prepared, out: str | Path | None, report: ReportWish, *, display: Display, events: Any, step_s: float
 ) -> TrainingResult:
     """Train in a new run folder."""
     trainer = training.trainer()  # raises before there is a folder
+    for line in planned_lines(training, trainer, step_s=step_s):
+        display.note(f"plan: {line}")
     run = Run.create(out, name=f"{_word(training.dataset.name)}-{_word(training.architecture)}")
     with _held(run, display):
         Run.check_free(run.folder)  # another process may have been first
@@ -246,6 +258,7 @@ def _run(session: Session) -> TrainingResult:
         task=session.target.name,
         interrupted=session.interrupted,
         custom=_custom(session.prepared),
+        fitted=session.recipe.probe or session.recipe.class_means,
         following=tuple(following),
     )
     agreed(result)

@@ -16,6 +16,7 @@ from fovea.measurement.effective import INPUTS, Effective, Rectangle, Unit, effe
 from fovea.measurement.network import measure_network
 from fovea.measurement.result import shape_text
 from fovea.model.bundle import Bundle, load
+from fovea.model.container import model_file
 from fovea.preprocess import Preprocess
 from fovea.storage import picture_path
 
@@ -81,7 +82,8 @@ def see_unit(
         ImageError, StorageError: the image cannot be read, the picture cannot be written.
     """
     wanted = Unit.parse(unit)
-    model = load(model) if isinstance(model, str | Path) and str(model).endswith(".safetensors") else model
+    if isinstance(model, str | Path) and model_file(model).suffix == ".safetensors":
+        model = load(model)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network, name, shape = found(model, input_shape, weights=True)

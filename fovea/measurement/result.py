@@ -168,9 +168,9 @@ class Measurement(Tabular):
 
     def cells(self) -> Cells:
         """Return a row per layer, of a deep network per module."""
-        from fovea.measurement.tables import notebook_cells  # which reads this module
+        from fovea.measurement.cells import cells_of  # which reads this module
 
-        return notebook_cells(self)
+        return cells_of(self)
 
     def records(self) -> list[dict[str, Any]]:
         """Return a row per layer, with all columns of the CSV."""

@@ -1,24 +1,21 @@
-"""A measurement as text, Markdown and CSV, and two side by side."""
+"""A measurement as Markdown and CSV, two side by side, and what columns and remarks say of it."""
 
 import csv
 import io
-import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from fovea.errors import unknown
 from fovea.measurement.result import CONVENTIONS, SUMMED, Layer, Measurement, article, sample_name, shape_text, total_of
-from fovea.notebook import Cells
 from fovea.texts import in_cell
 
-WIDTH = 100
-"""Characters of a line of text."""
 MOST_ROWS = 100
 """Without a depth, layers are shown one by one up to this many rows; beyond, by the modules they are in."""
-SHORTEST_PATH, LONGEST_TYPE = 20, 17
-"""Paths are shortened down to this before a column is left out; types always."""
-MOST_LEFTOVERS, MOST_BRANCHES = 6, 4
+LONGEST_TYPE = 17
+"""Characters of a type in the table."""
+MOST_LEFTOVERS, MOST_BRANCHES = 2, 4
+"""More strides that do not divide are counted; more branches are a range."""
 PLACES = {1: ("step",), 2: ("row", "column"), 3: ("frame", "row", "column")}
 """What stands along each axis of an input with so many."""
 SORTS = {"activations": "activation_bytes", "kept": "kept_bytes", "bytes": "parameter_bytes"} | {
@@ -102,43 +99,57 @@ class Column:
     rank: int = 0
     """The highest is left out first where a line is too long; 0 never."""
     left: bool = False
+    name: str = ""
+    """What it is called where its title says too little."""
+    meaning: str = ""
+    """What the legend says of it."""
 
 
 COLUMNS = (
     Column("layer", lambda m, row: named(row) + ("" if row.ran else " (not run)"), left=True),
-    Column("type", lambda m, row: shortened(row.type, LONGEST_TYPE), left=True),
-    Column("output", lambda m, row: shape_text(row.output_shapes[0]) if row.output_shapes else ""),
+    Column("type", lambda m, row: shortened(row.type, LONGEST_TYPE), rank=3, left=True),
+    Column("output", lambda m, row: shape_text(row.output_shapes[0]) if row.output_shapes else "", rank=1),
     Column("parameters", lambda m, row: f"{row.parameters:,}" if row.parameters else ""),
-    Column("%", lambda m, row: percent(m.share(row, "parameters")), rank=5),
-    Column("frozen", lambda m, row: f"{row.frozen:,}" if row.frozen else ""),
-    Column("buffers", lambda m, row: f"{row.buffers:,}" if row.buffers else "", rank=7),
-    Column("MACs", lambda m, row: macs_text(row)),
-    Column("%", lambda m, row: percent(m.share(row, "macs")), rank=2),
-    Column("per par.", lambda m, row: f"{row.macs_per_parameter:,.0f}" if row.macs_per_parameter else "", rank=8),
-    Column("out", lambda m, row: byte_text(row.activation_bytes) if row.activation_bytes else "", rank=4),
-    Column("kept", lambda m, row: "" if row.kept_bytes == 0 else byte_text(row.kept_bytes), rank=3),
-    Column("joins", lambda m, row: joins_text(row), rank=1),
-    Column("field", lambda m, row: per_axis([axis.size for axis in row.field or ()])),
-    Column("jump", lambda m, row: per_axis([axis.jump for axis in row.field or ()])),
-    Column("start", lambda m, row: per_axis([axis.start for axis in row.field or ()]), rank=6),
+    Column("%", lambda m, row: percent(m.share(row, "parameters")), rank=8, name="% of parameters"),
+    Column("frozen", lambda m, row: f"{row.frozen:,}" if row.frozen else "", rank=4),
+    Column("buffers", lambda m, row: f"{row.buffers:,}" if row.buffers else "", rank=10),
+    Column("MACs", lambda m, row: macs_text(row), meaning="multiply-adds (2 FLOPs each)"),
+    Column("%", lambda m, row: percent(m.share(row, "macs")), rank=5, name="% of MACs"),
+    Column(
+        "per par.",
+        lambda m, row: f"{row.macs_per_parameter:,.0f}" if row.macs_per_parameter else "",
+        rank=11,
+        meaning="MACs per parameter",
+    ),
+    Column(
+        "out",
+        lambda m, row: byte_text(row.activation_bytes) if row.activation_bytes else "",
+        rank=7,
+        meaning="activations made",
+    ),
+    Column(
+        "kept",
+        lambda m, row: "" if row.kept_bytes == 0 else byte_text(row.kept_bytes),
+        rank=6,
+        meaning="of these, kept for the backward pass",
+    ),
+    Column("joins", lambda m, row: joins_text(row), rank=4, meaning="fields of the branches that meet"),
+    Column(
+        "field", lambda m, row: per_axis([axis.size for axis in row.field or ()]), meaning="{pixels} that a unit sees"
+    ),
+    Column(
+        "jump",
+        lambda m, row: per_axis([axis.jump for axis in row.field or ()]),
+        rank=2,
+        meaning="distance between the fields of neighbours",
+    ),
+    Column(
+        "start",
+        lambda m, row: per_axis([axis.start for axis in row.field or ()]),
+        rank=9,
+        meaning="centre of the first",
+    ),
 )
-"""`per par.`: MACs per parameter. `joins`: the fields of the branches that meet."""
-
-
-def text_table(measurement: Measurement, choice: Choice) -> Iterator[str]:
-    """Yield the lines of the table, each at most `WIDTH` characters, with totals, remarks and conventions."""
-    depth = choice.depth or readable_depth(measurement)
-    rows = rows_of(measurement, Choice(depth=depth, sort=choice.sort, top=choice.top))
-    # without `top`: how many rows are left out is said below the table
-    everything = len(rows_of(measurement, Choice(depth=depth)))
-    yield from _wrapped([f"{measurement.name} on {shape_text((1, *measurement.input_shape))}"])
-    yield ""
-    yield from _aligned(measurement, rows)
-    yield ""
-    more = [f"{everything - len(rows)} more rows."] if len(rows) < everything else []
-    if depth is not None and choice.depth is None:
-        more.append(f"Modules at depth {depth} summed up; --depth 99 for all {len(measurement.layers)} layers.")
-    yield from _wrapped([*more, *totals(measurement), *remarks(measurement), *CONVENTIONS])
 
 
 def markdown_table(measurement: Measurement, choice: Choice) -> Iterator[str]:
@@ -169,23 +180,6 @@ def csv_table(measurement: Measurement, choice: Choice) -> str:
 def records(measurement: Measurement) -> list[dict[str, Any]]:
     """Return a row per layer with the columns of the CSV."""
     return [_record(measurement, row) for row in measurement.layers]
-
-
-def notebook_cells(measurement: Measurement) -> Cells:
-    """Return what a notebook shows: a row per layer, or per module where there are many layers."""
-    rows = rows_of(measurement, Choice(depth=readable_depth(measurement)))
-    shown = [
-        {
-            "layer": named(row),
-            "type": row.type,
-            "output": shape_text(row.output_shapes[0]) if row.output_shapes else "",
-            "parameters": row.parameters,
-            "MACs": None if row.uncounted else row.macs,
-            "field": per_axis([axis.size for axis in row.field or ()]),
-        }
-        for row in rows
-    ]
-    return Cells.of(shown, notes=tuple(remarks(measurement)))
 
 
 def _record(measurement: Measurement, row: Layer) -> dict[str, Any]:
@@ -223,8 +217,20 @@ def comparison(a: Measurement, b: Measurement) -> list[tuple[str, str, str, str]
     whole = (a.groups[0], b.groups[0])
     left, right = (", ".join(map(shape_text, group.output_shapes)) for group in whole)
     rows.append(("output", left, right, ""))
-    left, right = (per_axis([axis.size for axis in group.field or ()]) or "?" for group in whole)
+    left, right = (seen_text(m) or "?" for m in (a, b))
     return [*rows, ("receptive field", left, right, "")]
+
+
+def seen_text(measurement: Measurement) -> str:
+    """Return the receptive field of the output, and where it is larger than the input, that one's size; "" if unknown.
+
+    As `907 (the image has 224)`: what lies beyond the border is padding.
+    """
+    last = measurement.groups[0] if measurement.groups else measurement.layers[-1]
+    sizes, field = measurement.input_shape[1:], [axis.size for axis in last.field or ()]
+    if not any(size is not None and size > side for size, side in zip(field, sizes, strict=False)):
+        return per_axis(field)
+    return f"{per_axis(field)} (the {sample_name(measurement.input_shape)} has {per_axis(sizes)})"
 
 
 def differences(a: Measurement, b: Measurement, *, depth: int | None = None) -> list[tuple[str, str, str]]:
@@ -269,9 +275,7 @@ def totals(measurement: Measurement) -> Iterator[str]:
 def remarks(measurement: Measurement) -> Iterator[str]:
     """Yield what does not fit, what is missing and why."""
     lines = [line for row in measurement.layers for line in leftover_lines(row)]
-    yield from lines[:MOST_LEFTOVERS]
-    if len(lines) > MOST_LEFTOVERS:
-        yield f"{len(lines) - MOST_LEFTOVERS} more strides do not divide; --json has them all."
+    yield from lines if len(lines) <= MOST_LEFTOVERS else [unseen_text(measurement)]
     if lines:
         yield fitting_text(measurement)
     if idle := [row.path for row in measurement.layers if not row.ran]:
@@ -296,6 +300,20 @@ def leftover_lines(row: Layer) -> list[str]:
     return [f"{named(row)} does not fit, {rule}: {' and '.join(found)} not covered." for rule, found in by_rule.items()]
 
 
+def unseen_text(measurement: Measurement) -> str:
+    """Return in words how many strides do not divide, and whether that matters."""
+    strides = [[bool(item.uncovered) for item in row.leftovers] for row in measurement.layers if row.leftovers]
+    unseen = sum(map(any, strides))
+    names = PLACES.get(len(measurement.input_shape) - 1, ("place",))
+    listed = "`--strict` lists them."
+    if not unseen:
+        return f"{len(strides)} strides leave only padding unseen (harmless); {listed}"
+    verb = "leaves" if unseen == 1 else "leave"
+    padding = f", {len(strides) - unseen} only padding" if unseen < len(strides) else ""
+    text = f"{unseen} stride{'s' * (unseen > 1)} {verb} a {' or '.join(names)} unseen{padding}"
+    return f"{text} (usually harmless); {listed}"
+
+
 def fitting_text(measurement: Measurement) -> str:
     """Return in words which input sizes would fit."""
     axes = measurement.fitting
@@ -304,32 +322,6 @@ def fitting_text(measurement: Measurement) -> str:
     if len(set(axes)) == 1:
         return f"Every stride divides for inputs of {' or '.join(map(str, axes[0]))}."
     return "Every stride divides for inputs of " + " by ".join("/".join(map(str, sizes)) for sizes in axes) + "."
-
-
-def _aligned(measurement: Measurement, rows: Sequence[Layer]) -> Iterator[str]:
-    """Yield header and rows in columns; those with nothing in them, and those without room, are left out."""
-    columns = [c for c in COLUMNS if any(c.text(measurement, row) for row in rows)]
-    widths = {c: max(len(c.title), *(len(c.text(measurement, row)) for row in rows)) for c in columns}
-    path = columns[0]
-    # columns go by `rank` until the path has room; one of rank 0 never, then it is the path that gets shorter
-    while len(columns) > 1:
-        room = WIDTH - sum(widths[c] + 2 for c in columns[1:])
-        last = max(columns, key=lambda c: c.rank)
-        if room >= min(widths[path], SHORTEST_PATH) or not last.rank:
-            break
-        columns.remove(last)
-    widths[path] = min(widths[path], max(room, SHORTEST_PATH))
-    for cells in [[c.title for c in columns]] + [[c.text(measurement, row) for c in columns] for row in rows]:
-        padded = (
-            shortened(cell, widths[c]).ljust(widths[c]) if c.left else cell.rjust(widths[c])
-            for c, cell in zip(columns, cells, strict=True)
-        )
-        yield "  ".join(padded).rstrip()
-
-
-def _wrapped(lines: Sequence[str]) -> Iterator[str]:
-    for line in lines:
-        yield from textwrap.wrap(line, WIDTH, subsequent_indent="  ", break_on_hyphens=False)
 
 
 def shortened(text: str, width: int) -> str:

@@ -30,7 +30,7 @@ from fovea.measurement.memory import one_input_bytes
 from fovea.measurement.network import without_values
 from fovea.model import described
 from fovea.model import tensors as tensors_of
-from fovea.model.container import Header, header_in, read_header
+from fovea.model.container import Header, header_in, model_file, read_header
 from fovea.model.first_layer import first_filters
 from fovea.model.values import spoilt
 from fovea.notebook import Cells, Tabular
@@ -207,7 +207,7 @@ def save_bundle(path: str | Path, model: nn.Module, card: Card, *, coded: bool |
 
 
 def load(path: str | Path, *, model: nn.Module | None = None, device: str = "cpu") -> Bundle:
-    """Return the network in the file `path`, ready to predict.
+    """Return the network in the file `path`, or in the run folder `path`, ready to predict.
 
     `model` is needed for a `custom` bundle, whose code the file does not hold: `load("net.safetensors", model=Net())`.
     `device` is `cpu`, `cuda`, `mps`, or `auto` for the best one here.
@@ -219,7 +219,7 @@ def load(path: str | Path, *, model: nn.Module | None = None, device: str = "cpu
     """
     if not isinstance(model, nn.Module | None):
         raise UsageError(f"`model` (={model!r}) must be a network, a torch.nn.Module: `Net()`, not `Net`.")
-    path, place = Path(path), device_named(device)
+    path, place = model_file(path), device_named(device)
     card, shapes = read_header(path)
     if model is None:
         virtual = _check_fit(card, shapes, path=path)
@@ -393,5 +393,5 @@ def _input_bytes(model: nn.Module, card: Card, *, own: bool, path: Path) -> int:
             raise BundleError(f"`{path.name}`: {reason}.") from error
         needed = 4 * math.prod(shape)
     if excess := INPUT.excess(needed):
-        raise BundleError(f"`{path.name}`: one input of {made} would take {excess}.")
+        raise BundleError(f"`{path.name}`: one input of {made} would need {excess}.")
     return needed

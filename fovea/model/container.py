@@ -12,12 +12,14 @@ from fovea.budget import WEIGHTS
 from fovea.card import Card, card_values
 from fovea.compression.coding.description import Coding
 from fovea.errors import BundleError, StorageError, listed
-from fovea.files import check_regular
+from fovea.files import check_regular, is_file
 from fovea.retrieval import SUFFIX as INDEX
 from fovea.tensor_file import MAX_TENSORS, read_table
 
 EXPORTED = ".onnx"
 """The suffix of exported networks, which have another container: `fovea.runtime` reads it."""
+OF_A_RUN = "model.safetensors"
+"""What the model file in a run folder is called."""
 
 
 class Header(NamedTuple):
@@ -26,6 +28,12 @@ class Header(NamedTuple):
     card: Card
     shapes: dict[str, tuple[int, ...]]
     """The shape of each tensor by its name in the network, coded or not."""
+
+
+def model_file(path: str | Path) -> Path:
+    """Return the model file that a path stands for: the one in it where it is a run folder, else the path itself."""
+    inside = Path(path) / OF_A_RUN
+    return inside if is_file(inside) else Path(path)
 
 
 def read_card(path: str | Path) -> Card:
@@ -41,10 +49,9 @@ def read_header(path: str | Path) -> Header:
 
 def read_values(path: str | Path) -> tuple[dict[str, Any], dict[str, tuple[int, ...]]]:
     """Return the card as checked JSON, usable here or not, and the tensor shapes of the file `path`."""
-    path = Path(path)
+    path = model_file(path)
     if path.is_dir():
-        inside = path / "model.safetensors"
-        raise BundleError(f"`{path}` is a folder; a model is one file" + (f": `{inside}`." if inside.exists() else "."))
+        raise BundleError(f"`{path}` is a folder without a `{OF_A_RUN}`: give a model file, or a run that has one.")
     if is_exported(path):
         raise BundleError(
             f"`{path.name}` is an exported network: predict, evaluate, info and serve take it. This needs the network "
@@ -100,5 +107,5 @@ def _decoded_shapes(
     if len(shapes) + len(coding.tensors) > MAX_TENSORS:
         raise BundleError(f"`{path.name}` lists more than {MAX_TENSORS} tensors.")
     if excess := WEIGHTS.excess(coding.decoded_bytes):
-        raise BundleError(f"`{path.name}`: its coded tensors would take {excess}.")
+        raise BundleError(f"`{path.name}`: its coded tensors would need {excess}.")
     return shapes | {name: entry.shape for name, entry in coding.tensors.items()}

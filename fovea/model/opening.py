@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fovea.errors import MissingDependencyError, UsageError
-from fovea.model.container import EXPORTED, is_exported
+from fovea.model.container import EXPORTED, is_exported, model_file
 
 if TYPE_CHECKING:
     from torch import nn
@@ -25,7 +25,7 @@ def open_model(path: str | Path, *, device: str = "auto") -> "Predictor":
         BundleError: a file that cannot be loaded, as `fovea.load` and `fovea.runtime.load` say it.
         MissingDependencyError: what runs the file is not installed.
     """
-    path = Path(path)
+    path = model_file(path)
     if is_exported(path):
         from fovea.runtime import load as load_exported
 

@@ -134,7 +134,7 @@ def _check_zip(path: Path) -> None:
 def _damaged(path: Path, reason: str) -> BundleError:
     return BundleError(
         f"`{path.name}` is half a download or no weights file, and nothing of it was used or run: "
-        f"{reason.rstrip('.:')}. Fetch it again."
+        f"{reason.rstrip('.:')}. Download it again."
     )
 
 
@@ -162,10 +162,10 @@ def _check_names(tensors: Mapping[Any, Tensor], path: Path) -> None:
     for name, tensor in tensors.items():
         if not isinstance(name, str):
             raise BundleError(
-                f"`{path.name}` names a tensor by {str(name)[:20]!r}, of type `{type(name).__name__}`: names must be "
-                "text. Where it was made, save a `state_dict()`."
+                f"`{path.name}` names a tensor by {str(name)[:20]!r}, of type `{type(name).__name__}`: names must "
+                "be a string. Where it was made, save a `state_dict()`."
             )
         if len(name) > MAX_NAME:
-            raise BundleError(f"`{path.name}` has a name of {len(name)} characters; at most {MAX_NAME} are read.")
+            raise BundleError(f"`{path.name}` has a name of {len(name)} characters; the limit is {MAX_NAME}.")
         if tensor.is_meta or tensor.layout != torch.strided:
             raise BundleError(f"`{path.name}`: `{name}` is no dense tensor with values; save it as one.")

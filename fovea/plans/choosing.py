@@ -12,15 +12,16 @@ from fovea.custom import custom_name
 from fovea.data.dataset import Dataset
 from fovea.errors import UsageError, unknown
 from fovea.inputs.interface import InputKind
+from fovea.plans.budget import budget_plan
 from fovea.plans.named import DEFAULT_PLAN, named
 from fovea.plans.plan import Plan
-from fovea.plans.rules import budget_plan, default_plan, shows_photographs, transfer_plan
+from fovea.plans.rules import default_plan, shows_photographs, transfer_plan
 from fovea.plans.start_weights import SCRATCH, Start, grafted, start_at_hand, start_named
 from fovea.tasks.task import Task
 from fovea.training.inference import Progress
-from fovea.training.recipe import FIELDS, parse
+from fovea.training.recipe import FIELDS, Recipe, parse
 
-PLAN_CHOICES = ("arguments", "size", "fit", "val_fraction", "standardise", "grow")
+PLAN_CHOICES = ("arguments", "size", "fit", "val_fraction", "fraction", "standardise", "grow")
 """Fields of a plan that may be set like those of its recipe; the others follow from what is asked for."""
 
 
@@ -34,6 +35,8 @@ class Wish:
     """Weights to begin with; `none` for random ones, None to leave it open."""
     changes: Mapping[str, Any]
     """Fields of `Plan` and `Recipe`, and arguments of the network, that replace the chosen plan's."""
+    budget_s: float = 0.0
+    """Seconds from the start of the command to its end; 0 for a training by epochs."""
 
 
 def choose_plan(dataset: Dataset, wish: Wish, *, device: torch.device, progress: Progress | None = None) -> Plan:
@@ -44,7 +47,7 @@ def choose_plan(dataset: Dataset, wish: Wish, *, device: torch.device, progress:
     if name is None and start is None and wish.model is None and not budget_s:
         name = DEFAULT_PLAN.get(dataset.name)
     if name is not None:
-        plan = named(name)
+        plan = named(name).replace(reasons=(f"the recipe `{name}`; --recipe, --model and --budget choose others",))
         plan = plan.replace(model=wish.model, arguments={}) if wish.model else plan
         plan = plan.replace(model=start.model, arguments=start.arguments) if start else plan
     elif start is not None and changes.get("grow"):
@@ -53,7 +56,8 @@ def choose_plan(dataset: Dataset, wish: Wish, *, device: torch.device, progress:
         plan = transfer_plan(dataset, model=start.model, size=size or start.size, weights=Path(start.weights).name)
         plan = plan.replace(arguments=start.arguments)
     elif wish.model is None and budget_s:
-        plan = budget_plan(dataset, budget_s, device=device, size=size, progress=progress)
+        asked = Recipe().replace(**{name: changes[name] for name in ("threads", "precision") if name in changes})
+        plan = budget_plan(dataset, budget_s, device=device, size=size, recipe=asked, progress=progress)
     else:
         plan = default_plan(dataset, model=wish.model, size=size)
         plan = plan.replace(**_own_training(plan.model, budgeted=budget_s > 0))

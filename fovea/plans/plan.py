@@ -32,6 +32,8 @@ class Plan:
     """Of the preprocessing, what its kind of input has beside size and fit."""
     val_fraction: float = 0.1
     """Share of the training part held out for validation where the data has no such part; 0 trains on all of it."""
+    fraction: float = 1.0
+    """Share of the images of every split that is used, drawn by class; below 1 where decoding all takes too long."""
     standardise: bool = True
     """Normalise with the training images' mean and standard deviation; otherwise pixels just become 0..1."""
     start: str = ""
@@ -48,6 +50,8 @@ class Plan:
             raise UsageError(f"`size` (={self.size}) must be 1 pixel or more.")
         if not 0 <= self.val_fraction < 1:
             raise UsageError(f"`val_fraction` (={self.val_fraction}) must be in [0, 1).")
+        if not 0 < self.fraction <= 1:
+            raise UsageError(f"`fraction` (={self.fraction}) must be above 0 and at most 1.")
         if self.grow and self.grow not in GROWTHS:
             raise unknown("way to grow", self.grow, GROWTHS)
         if self.grow and not self.start:

@@ -13,8 +13,8 @@ SCRATCH = "none"
 """Asks for random weights where others would be taken."""
 FAVOURITE = "mobilenet_v2"
 """The network for `imagenet` where none is asked for."""
-LARGEST_SIZE = 128
-"""Photographs are reduced to so many pixels: most of the accuracy at a third of the arithmetic of 224."""
+USUAL_SIZE = 128
+"""The input of a network that does not say its own, in pixels."""
 MOST_MACS = 1e9
 """Weights of a larger network are not taken unasked."""
 
@@ -101,4 +101,4 @@ def _foreign(start: str, model: str) -> Start:
     entry = None if ":" in model else registry.entry(model)
     if entry is not None and entry.answers != "classes":
         return Start(start, model, {}, 0)
-    return Start(start, model, {}, min(entry.input[-1] if entry else LARGEST_SIZE, LARGEST_SIZE))
+    return Start(start, model, {}, entry.input[-1] if entry else USUAL_SIZE)

@@ -93,7 +93,7 @@ class Preprocess:
         if self.fit not in get_args(Fit):
             raise UsageError(f"`fit` (={self.fit}) must be one of {', '.join(get_args(Fit))}.")
         if not 0.1 <= self.crop <= 1 or (self.crop < 1 and self.fit != "crop"):
-            raise UsageError(f"`crop` (={self.crop}) must lie from 0.1 to 1, and at 1 where `fit` is not `crop`.")
+            raise UsageError(f"`crop` (={self.crop}) must be from 0.1 to 1, and at 1 where `fit` is not `crop`.")
         for name, values in (("mean", self.mean), ("std", self.std)):
             if len(values) != self.channels or not all(map(math.isfinite, values)):
                 raise UsageError(
@@ -107,9 +107,9 @@ class Preprocess:
                 f"`overlap` (={self.overlap}) must be at least 0 and below the {answered} pixels of a tile's answer."
             )
         if max(map(abs, self.mean)) > LARGEST_MEAN:
-            raise UsageError(f"`mean` (={self.mean}) must lie from {-LARGEST_MEAN:g} to {LARGEST_MEAN:g}.")
+            raise UsageError(f"`mean` (={self.mean}) must be from {-LARGEST_MEAN:g} to {LARGEST_MEAN:g}.")
         if not SMALLEST_STD <= min(self.std) <= max(self.std) <= 1 / SMALLEST_STD:
-            raise UsageError(f"`std` (={self.std}) must lie from {SMALLEST_STD:g} to {1 / SMALLEST_STD:g}.")
+            raise UsageError(f"`std` (={self.std}) must be from {SMALLEST_STD:g} to {1 / SMALLEST_STD:g}.")
 
     @property
     def shape(self) -> tuple[int, int, int]:

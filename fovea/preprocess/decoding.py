@@ -46,7 +46,7 @@ class Reservation(NamedTuple):
     def check(self, needed: int) -> None:
         """Raise ImageError where that is more than one image may have."""
         if needed > self.allowed:
-            raise ImageError(f"decoding it would take {IMAGE.excess(needed)}")
+            raise ImageError(f"decoding it would need {IMAGE.excess(needed)}")
 
     def reserve(self, cost: costs.Cost) -> None:
         """Wait until there is room for the image; whether it has to be turned may be known only when it is decoded."""

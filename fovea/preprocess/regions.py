@@ -314,7 +314,7 @@ class LargeTiff:
         needed = 4 * h * w * page.samplesperpixel * page.bitspersample // 8
         if excess := IMAGE.excess(needed):
             kind = "tiles" if page.is_tiled else "strips"
-            raise ImageError(f"`{self.path}`: each of its {kind} would take {excess}; store it in smaller tiles.")
+            raise ImageError(f"`{self.path}`: each of its {kind} would need {excess}; store it in smaller tiles.")
 
     def _stored_parts(self, h: int, w: int) -> int:
         if self._page.is_tiled:

@@ -9,11 +9,11 @@ from fovea.measurement.tables import (
     COLUMNS,
     Choice,
     megabytes,
-    per_axis,
     readable_depth,
     remarks,
     rows_of,
     scaled,
+    seen_text,
     totals,
 )
 from fovea.report.graph import drawn
@@ -58,13 +58,12 @@ def write_measurement(
 
 def tiles(measurement: Measurement) -> list[tuple[str, str]]:
     """Return the most important numbers of a network as (what, how much)."""
-    total, last = measurement.total, measurement.groups[0] if measurement.groups else measurement.layers[-1]
+    total = measurement.total
     per = article(sample_name(measurement.input_shape))
-    field = per_axis([axis.size for axis in last.field or ()])
     found = [
         ("trainable parameters", f"{total.parameters:,}"),
         (f"MACs {per}" + (", at least" if "macs" in measurement.missing else ""), scaled(total.macs)),
         (f"MB of activations {per}", megabytes(total.activation_bytes)),
-        (f"{PIXELS.get(len(measurement.input_shape), 'pixels')} that the output sees", field),
+        (f"{PIXELS.get(len(measurement.input_shape), 'pixels')} that the output sees", seen_text(measurement)),
     ]
     return [(name, value) for name, value in found if value]

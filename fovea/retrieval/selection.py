@@ -41,6 +41,21 @@ def doubt_by_entropy(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.maximum(entropy, 0)
 
 
+def doubts_of(probabilities: NDArray[np.float64], *, by: str, several: bool) -> NDArray[np.float64]:
+    """Return doubts (N,) float64 by `margin` or `entropy`, of probabilities (N, K) of K classes.
+
+    Where an image has `several` labels each is a yes or no of its own: the margin is the smallest of them (Brinker
+    2006, doi:10.1007/3-540-31314-1_24), the entropy their sum.
+    """
+    doubt = {"margin": doubt_by_margin, "entropy": doubt_by_entropy}[by]
+    if not several:
+        return doubt(probabilities)
+    N, K = probabilities.shape
+    each = doubt(np.stack([probabilities, 1 - probabilities], axis=-1).reshape(N * K, 2)).reshape(N, K)
+    found: NDArray[np.float64] = each.max(1) if by == "margin" else each.sum(1)
+    return found
+
+
 def most_doubtful(doubts: NDArray[np.float64], count: int) -> NDArray[np.int64]:
     """Return the rows (M,) int64 of the `count` largest of `doubts` (N,) float64; of equal ones the first."""
     return np.argsort(-doubts, kind="stable")[:count]

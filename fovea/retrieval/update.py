@@ -141,7 +141,7 @@ class Update:
                 raise
             reason = error.strerror or str(error)
             raise StorageError(
-                f"`{self.path}` cannot be written ({reason}); free space or choose another folder."
+                f"`{self.path}` cannot be written ({reason}); free some disk space or choose another folder."
             ) from error
         embedded, there = self._fresh.shape[0], np.flatnonzero(self._source >= 0)
         names = {self.rows.key(row) for row in there.tolist()}

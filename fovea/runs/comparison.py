@@ -196,7 +196,7 @@ def _grouped(runs: Sequence[RunSummary]) -> tuple[Group, ...]:
     """Return the groups in the order of their first runs, the runs of each by seed."""
     found: list[list[RunSummary]] = []
     for run in runs:
-        group = next((group for group in found if group[0].settings == run.settings), None)
+        group = next((group for group in found if group[0].alike == run.alike), None)
         if group is None:
             found.append(group := [])
         group.append(run)
@@ -262,7 +262,7 @@ def _only_result(group: Group, split: str) -> Mapping[str, Any]:
 
 def _settings(groups: Sequence[Group]) -> dict[str, tuple[Any, ...]]:
     """Return the settings in which groups differ, in the order of the recipes."""
-    recipes = [group.runs[0].settings for group in groups]
+    recipes = [group.runs[0].alike for group in groups]
     names = dict.fromkeys(name for recipe in recipes for name in recipe)
     values = {name: tuple(recipe.get(name) for recipe in recipes) for name in names}
     differing = {name: row for name, row in values.items() if any(value != row[0] for value in row)}

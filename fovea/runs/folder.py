@@ -71,6 +71,11 @@ class Run:
         return self.folder / f"step-{step:06}.safetensors"
 
     @property
+    def before_refit(self) -> Path:
+        """The network before its head was fitted to the validation images too; where that was done."""
+        return self.folder / "before-refit.safetensors"
+
+    @property
     def lock(self) -> Path:
         """Held by the process that trains; empty."""
         return self.folder / "lock"

@@ -10,9 +10,9 @@ from fovea.display import Display
 from fovea.inputs.interface import Preprocessing
 from fovea.model.weights import IMAGENET, Origin, load_into, published_file, read_weights
 from fovea.plans.plan import Plan
-from fovea.training.engine import seed_of
 from fovea.training.inference import as_evaluated, spread
 from fovea.training.initialisation import initialise, whiten_first_convolution
+from fovea.training.seeds import seed_of
 
 WHITENING_IMAGES = 1000
 

@@ -2,7 +2,8 @@
 
 import dataclasses
 import os
-from collections.abc import Collection, Iterator, Mapping
+import time
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -12,8 +13,6 @@ from torch import nn
 
 import fovea.zoo as zoo  # noqa: F401 (registers the networks)
 from fovea import inputs, registry
-from fovea.card import CUSTOM
-from fovea.custom import custom_name, custom_network
 from fovea.data.augment.families import compose_for
 from fovea.data.augment.recipes import FLIPS, Augmentation
 from fovea.data.contents import contents
@@ -21,36 +20,39 @@ from fovea.data.dataset import Dataset, Part
 from fovea.data.sources.source import DataSource
 from fovea.data.splits import require_trainable, split_validation
 from fovea.data.statistics import channel_statistics
+from fovea.data.thinning import decoding_s, thinned
 from fovea.display import Display
-from fovea.errors import FoveaError, UsageError, first_line
 from fovea.inputs.interface import Preprocessing
 from fovea.layers import placed
 from fovea.measurement.network import without_values
 from fovea.model.weights import Origin
+from fovea.plans.budget import DECODING_SHARE, expected_training_s
 from fovea.plans.choosing import Wish, choose_plan
 from fovea.plans.plan import Plan
 from fovea.plans.start_weights import channels_of
 from fovea.preprocess import Preprocess
 from fovea.runs.growing import grow_network, score_before, shallow_network
+from fovea.runs.heads import fitted_start, labelled, settled_head
 from fovea.runs.initial_weights import draw_weights, load_start, sample_inputs
+from fovea.runs.networks import built_network, check_batch
 from fovea.runs.pretraining import pretrain_layers
-from fovea.shapes import Shape, has_shape
 from fovea.tasks.joining import joining_of
+from fovea.tasks.score import Score
 from fovea.tasks.task import Task
 from fovea.training.changes import Change
 from fovea.training.diagnosis import watched_layer
-from fovea.training.distributed import world_size
-from fovea.training.engine import Trainer, seed_of
-from fovea.training.inference import as_evaluated, labels_as_evaluated, part_labels
+from fovea.training.engine import Trainer
+from fovea.training.inference import labels_as_evaluated, part_labels
+from fovea.training.logistic_head import FittedHead
 from fovea.training.losses import main_head, make_loss
 from fovea.training.probing import fit_head
 from fovea.training.recipe import fitted
+from fovea.training.seeds import seed_of
 from fovea.training.transfer import Learners
 from fovea.training.tuning import time_settings
 
 GROWN_IMAGES = 256
 TIMED_IMAGES = 128
-PROBED_IMAGES = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,8 +73,16 @@ class Prepared:
     """What is learned."""
     origin: Mapping[str, str] | None = None
     """Where the weights that it begins with are from, and their licence; None for random ones."""
+    budget_s: float = 0.0
+    """Seconds from the start of the command to its end; 0 for a training by epochs, or by a time of its own."""
+    fitted_s: float = 0.0
+    """Seconds that fitting the head took, where that is all the training."""
     changes: tuple[Change, ...] = ()
     """What was changed while it ran, by step: as it goes on it is changed again."""
+    head: FittedHead | None = None
+    """The head that was fitted before training, if any."""
+    head_score: Score | None = None
+    """How good the network with that head is on validation."""
 
     def part(self, name: str) -> Part:
         """Return the part with its labels on the network's scale."""
@@ -94,6 +104,8 @@ class Prepared:
             device=self.device,
         )
         trainer.changes = self.changes
+        trainer.clock.best = self.head_score  # what training has to surpass
+        trainer.clock.elapsed_s = self.fitted_s
         return trainer
 
     def _augmentation(self) -> Augmentation:
@@ -147,10 +159,13 @@ def prepare(
 ) -> Prepared:
     """Return a training that is ready to start."""
     dataset = find_data(source, display)
+    if wish.budget_s:
+        training_s = expected_training_s(wish.budget_s, waited_s=display.waited_s)
+        wish = dataclasses.replace(wish, changes={**wish.changes, "budget_s": training_s})
     plan = choose_plan(dataset, wish, device=device, progress=display.counter("timing networks"))
     for reason in plan.reasons:
         display.note(f"plan: {reason}")
-    return ready(dataset, plan, source=source, device=device, display=display, watch=watch)
+    return ready(dataset, plan, source=source, device=device, display=display, watch=watch, budget_s=wish.budget_s)
 
 
 class Begun(NamedTuple):
@@ -171,8 +186,12 @@ def ready(
     display: Display,
     begun: Begun | None = None,
     watch: str | None = None,
+    budget_s: float = 0.0,
 ) -> Prepared:
-    """Return the network built and the data decoded; the network has a layer `watch`, where one is named."""
+    """Return the network built and the data decoded; the network has a layer `watch`, where one is named.
+
+    Under a budget, `budget_s` from start to end, only as many images are decoded as it leaves time for.
+    """
     val_fraction = 0.0 if "val" in dataset.parts else plan.val_fraction
     found, dataset = dataset, split_validation(dataset, fraction=val_fraction, seed=plan.recipe.seed)
     for note in dataset.notes[len(found.notes) :]:
@@ -185,9 +204,10 @@ def ready(
     torch.manual_seed(seed_of(plan.recipe.seed))
     if plan.tiled:
         joining_of(target)
-    model, architecture, arguments = _network(plan, target=target, shape=geometry.shape)
+    model, architecture, arguments = built_network(plan, target=target, shape=geometry.shape)
     if plan.tiled and begun is None:
         geometry = _as_tiles(geometry, model, target)
+    plan = settled_head(plan, model, target, display)
     Learners(model, plan.recipe)
     watched_layer(model, watch)
     check_batch(model, plan, shape=geometry.shape)
@@ -197,6 +217,9 @@ def ready(
         grown = shallow_network(plan, outputs=target.outputs, channels=geometry.channels) if plan.grow else None
         known, name = grown or (model, registry.body_of(architecture, arguments))
         origin = load_start(plan.start, known, architecture=name, display=display)
+    if budget_s:
+        plan = plan.replace(fraction=affordable_share(dataset, plan, geometry, budget_s=budget_s))
+    dataset = _thinned(dataset, plan, display)
     dataset = _decoded(source, dataset, geometry, room=plan.room, display=display)
     train, plan = dataset.parts["train"], _bounded(plan, dataset)
     target = _target(dataset, plan.recipe.loss, geometry)
@@ -217,10 +240,14 @@ def ready(
         val_fraction=val_fraction,
         target=target,
         origin=begun.origin if begun else {**origin.to_dict(), "licence": origin.licence} if origin else None,
+        budget_s=budget_s,
     )
-    if blank:
-        _learn_first(prepared, display)
-    return prepared
+    if not blank:
+        return prepared
+    began = time.monotonic()
+    prepared = _learn_first(prepared, display)
+    fitted = plan.recipe.probe or plan.recipe.class_means
+    return dataclasses.replace(prepared, fitted_s=time.monotonic() - began) if fitted else prepared
 
 
 def _bounded(plan: Plan, dataset: Dataset) -> Plan:
@@ -265,8 +292,11 @@ def _standardised(geometry: Preprocessing, plan: Plan, train: Part, *, origin: O
     return geometry.with_normalisation(mean, std)
 
 
-def _learn_first(prepared: Prepared, display: Display) -> None:
-    """Do what comes before the first step: pre-train the layers, score a grown network, or fit the head."""
+def _learn_first(prepared: Prepared, display: Display) -> Prepared:
+    """Return the training after what comes before its first step.
+
+    That is to pre-train the layers, to score a grown network, or to fit the head.
+    """
     plan, recipe = prepared.plan, prepared.plan.recipe
     model, preprocess = prepared.model.to(prepared.device), prepared.preprocess
     if recipe.pretrain:
@@ -275,7 +305,27 @@ def _learn_first(prepared: Prepared, display: Display) -> None:
         score_before(model, prepared.part("val"), plan, target=prepared.target, preprocess=preprocess, display=display)
     if recipe.probe or recipe.class_means:
         form = "means" if recipe.class_means else prepared.target.closed_form
-        fit_head(model, _labelled(prepared, display), target=prepared.target, form=form)
+        batches = labelled(prepared, prepared.part("train"), display, "fitting the head")
+        fit_head(model, batches, target=prepared.target, form=form)
+    return fitted_start(prepared, display) if recipe.fit_head else prepared
+
+
+def affordable_share(dataset: Dataset, plan: Plan, geometry: Preprocessing, *, budget_s: float) -> float:
+    """Return the share of the images that can be decoded in the time that a budget has for it, at most `fraction`."""
+    needed_s = plan.fraction * decoding_s(dataset, geometry, room=plan.room)
+    allowed_s = DECODING_SHARE * budget_s
+    return plan.fraction if needed_s <= allowed_s else round(plan.fraction * allowed_s / needed_s, 3) or 0.001
+
+
+def _thinned(dataset: Dataset, plan: Plan, display: Display) -> Dataset:
+    """Return the share of the images that the plan uses, with a note that says so."""
+    if plan.fraction >= 1:
+        return dataset
+    fewer = thinned(dataset, fraction=plan.fraction, seed=plan.recipe.seed)
+    counts = ", ".join(f"{len(part):,} of {len(dataset.parts[name]):,} {name}" for name, part in fewer.parts.items())
+    note = f"{100 * plan.fraction:.3g} % of the images are used, stratified, seed {plan.recipe.seed}: {counts}"
+    display.note(f"data: {note}")
+    return dataclasses.replace(fewer, notes=(*fewer.notes, note))
 
 
 def _decoded(
@@ -286,90 +336,6 @@ def _decoded(
     for bad in decoded.bad_files:
         display.note(f"left out: {bad.name}: {bad.reason}")
     return decoded
-
-
-def _labelled(prepared: Prepared, display: Display) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Yield all training images (N, C, H, W) as they are evaluated, and their labels (N,), on the device."""
-    part, device = prepared.part("train"), prepared.device
-    labels = part_labels(part).to(device)
-    done = 0
-    for images in as_evaluated(part, prepared.preprocess, device, rows=range(len(part)), batch=PROBED_IMAGES):
-        yield images, labels[done : done + len(images)]
-        done += len(images)
-        display.advance("fitting the head", done, len(part))
-
-
-def _network(plan: Plan, *, target: Task, shape: tuple[int, ...]) -> tuple[nn.Module, str, dict[str, Any]]:
-    """Return the network with random weights for inputs of this `shape`, its name for the card, and its arguments."""
-    custom, outputs = custom_name(plan.model), target.outputs
-    if custom is not None:
-        model = custom_network(*custom, classes=outputs, c_in=shape[0])
-        _check_outputs(model, plan, wanted=target.output_shape, shape=shape)
-        return model, CUSTOM, {}
-    given = {"classes": outputs, **registry.fitted(plan.model, shape), **plan.arguments}
-    registry.require_answer(plan.model, target.asks, tuple(target.forms))
-    try:
-        model = registry.build(plan.model, **given)
-    except FoveaError:
-        raise
-    except Exception as error:  # whatever a builder makes of an argument, also of one that a recipe.toml holds
-        raise UsageError(f"`{plan.model}` cannot be built with these arguments: {first_line(error)}.") from error
-    if len(set(shape[1:])) > 1:
-        _check_fit(model, plan, shape=shape)
-    return model, registry.resolve(plan.model), registry.arguments_of(plan.model, **given)
-
-
-def _check_fit(model: nn.Module, plan: Plan, *, shape: tuple[int, ...]) -> None:
-    """Raise UsageError where a network of the zoo does not take inputs whose sides differ: it was built for squares."""
-    try:
-        with torch.no_grad(), torch.device("meta"):
-            without_values(model).eval()(torch.empty(1, *shape))
-    except Exception as error:  # whatever a layer makes of another shape
-        sizes = "x".join(map(str, shape))
-        raise UsageError(
-            f"`{plan.model}` does not take inputs of {sizes}, whose sides differ ({first_line(error).rstrip('.')}); "
-            "take a network that ends in global pooling, as foveola."
-        ) from error
-
-
-def _check_outputs(model: nn.Module, plan: Plan, *, wanted: Shape, shape: tuple[int, ...]) -> None:
-    """Raise UsageError unless `model` turns two images into two answers of this shape; lazy layers take shape."""
-    images = torch.zeros(2, *shape)
-    if len(shape) == 3:
-        images = images.to(memory_format=torch.channels_last)  # as in training
-    training = model.training
-    try:
-        with torch.no_grad():
-            found = tuple(main_head(model.eval()(images)).shape)
-    except Exception as error:  # a user's network may raise anything
-        sizes = "x".join(map(str, shape))
-        raise UsageError(f"`{plan.model}` fails on images of {sizes}: {first_line(error)}") from error
-    model.train(training)
-    if found[:1] != (2,) or not has_shape(found[1:], wanted):
-        lengths = ", ".join(str(length or "any") for length in wanted)
-        raise UsageError(f"`{plan.model}` must turn {(2, *shape)} into (2, {lengths}), not {found}.")
-
-
-def check_batch(model: nn.Module, plan: Plan, *, shape: tuple[int, ...]) -> None:
-    """Raise UsageError where batch norm would get one value a channel: it makes statistics of two at least."""
-    batch, processes = plan.recipe.batch, world_size()
-    if batch > processes:
-        return
-    twin = without_values(model)
-    Learners(twin, plan.recipe).settle(head_only=False)
-    try:
-        with torch.no_grad(), torch.device("meta"):
-            twin(torch.empty(1, *shape))
-    except ValueError as error:
-        if "more than 1 value per channel" not in str(error):
-            return
-        shared = f" on {processes} processes" if processes > 1 else ""
-        raise UsageError(
-            f"`batch` (={batch}){shared} gives batch norm in `{plan.model}` one value a channel, and it needs several. "
-            f"Take {processes + 1} at least, or another network."
-        ) from error
-    except Exception:  # a network of one's own may need values: the training says what it meets
-        return
 
 
 def began_in(folder: Path) -> str:
@@ -389,7 +355,9 @@ def resolved_recipe(prepared: Prepared, *, folder: Path) -> dict[str, Any]:
         "data": {
             **{"source": given, "fingerprint": dataset.fingerprint, "contents": contents(dataset)},
             "val_fraction": plan.val_fraction,
+            **({"fraction": plan.fraction} if plan.fraction < 1 else {}),
         },
+        **({"budget_s": prepared.budget_s} if prepared.budget_s else {}),
         "network": {**network, "arguments": dict(plan.arguments)},
         **({"origin": dict(prepared.origin)} if prepared.origin else {}),
         "preprocess": prepared.preprocess.to_dict(),

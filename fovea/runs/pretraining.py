@@ -8,10 +8,10 @@ from torch import nn
 from fovea.data.dataset import Part
 from fovea.display import Display
 from fovea.inputs.interface import Preprocessing
-from fovea.training.engine import seed_of
 from fovea.training.inference import as_evaluated
 from fovea.training.pretraining import Learned, hidden_layers, pretrain
 from fovea.training.recipe import Recipe
+from fovea.training.seeds import seed_of
 
 
 def pretrain_layers(

@@ -33,11 +33,12 @@ def prepared(
 ) -> Prepared:
     """Return the training that `train` would start.
 
-    `model` is a name of the zoo or `file.py:Class`; `recipe` a named plan; `budget` seconds, or text as `5m`; `fields`
-    are those of `Reading`, and replace fields of the plan (`size`, `fit`, `val_fraction`), of its `Recipe`, and
-    arguments of its network; they may be text, and None stands for what is not given. `start` is a weights file, a
-    model file, `imagenet`, or `none` for random weights; photographs start from ImageNet weights that lie at hand where
-    neither this nor network nor recipe is given. `watch` is a layer that the network must have.
+    `model` is a name of the zoo or `file.py:Class`; `recipe` a named plan; `budget` seconds, or text as `5m`, from the
+    start of the command to its end; `fields` are those of `Reading`, and replace fields of the plan (`size`, `fit`,
+    `val_fraction`), of its `Recipe`, and arguments of its network; they may be text, and None stands for what is not
+    given. `start` is a weights file, a model file, `imagenet`, or `none` for random weights; photographs start from
+    ImageNet weights that lie at hand where neither this nor network nor recipe is given. `watch` is a layer that the
+    network must have.
 
     Raises:
         UsageError, DataError: what is asked for, or the data, cannot be used.
@@ -54,7 +55,13 @@ def prepared(
         changes |= {"budget_s": seconds(budget), "epochs": 0}
     elif changes.get("probe") or changes.get("class_means"):
         changes.setdefault("epochs", 0)
-    wish = Wish(model=model, recipe=recipe, start=None if start is None else str(start), changes=changes)
+    wish = Wish(
+        model=model,
+        recipe=recipe,
+        start=None if start is None else str(start),
+        changes=changes,
+        budget_s=0.0 if budget is None else seconds(budget),
+    )
     return prepare(source, wish, device=own_device(device_named(device)), display=display, watch=watch)
 
 
@@ -79,6 +86,7 @@ def _parsed(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Return `fields` with text, as from `--set key=value`, turned into the type of its field; others may be known."""
     texts = {name: value for name, value in fields.items() if isinstance(value, str) and name in FIELDS}
     values = Recipe.parsed(texts)
-    if isinstance(text := fields.get("standardise"), str):
-        values["standardise"] = parse("standardise", text, default=Plan.standardise)
+    for name in ("standardise", "fraction"):
+        if isinstance(text := fields.get(name), str):
+            values[name] = parse(name, text, default=getattr(Plan, name))
     return {**fields, **values}

@@ -26,9 +26,11 @@ from fovea.model.bundle import Bundle, load, save_bundle
 from fovea.report.page import write_page
 from fovea.report.training import Story, training_page
 from fovea.runs.folder import Run
+from fovea.runs.heads import kept, refit_head
 from fovea.runs.interruption import Interruption
 from fovea.runs.live import Live
-from fovea.runs.preparation import Prepared, check_batch
+from fovea.runs.networks import check_batch
+from fovea.runs.preparation import Prepared
 from fovea.runs.steering import Steering
 from fovea.tasks.task import Task
 from fovea.training.checkpoint import load_checkpoint, save_checkpoint
@@ -95,6 +97,8 @@ class Session:
     def train(self) -> None:
         """Run the training to its end, an interrupt, or a divergence; keep what is good in the run folder."""
         if self.trainer.clock.total_steps == 0:
+            if self.keeps_best:  # the fitted head is what training has to surpass
+                self.save_model([])
             save_checkpoint(self.run.last, self.trainer)
         self._look()
         if world_size() == 1:
@@ -118,17 +122,21 @@ class Session:
 
     def finish(self) -> list[dict[str, Any]]:
         """Return the results of the final network on each part that was not trained on, and write them to its card."""
-        if self.keeps_best:
-            load(self.run.model, model=self.trainer.evaluated_model, device=str(self.prepared.device))
+        self._load_best()
         names = ["val"] if self.interrupted else ["val", "test"]
         parts = {name: part for name in names if (part := self.prepared.dataset.parts.get(name))}
-        outcomes = {name: self._outcome(name, part, flip=self.trainer.recipe.test_flip) for name, part in parts.items()}
+        flip, outcomes = self.trainer.recipe.test_flip, dict[str, Outcome]()
+        if "val" in parts:
+            outcomes["val"] = self._outcome("val", parts["val"], flip=flip)
         if "val" in parts and self.target.calibrates:
-            plain = self._outcome("val", parts["val"], flip=False) if self.trainer.recipe.test_flip else outcomes["val"]
+            plain = self._outcome("val", parts["val"], flip=False) if flip else outcomes["val"]
             self.target = self.target.calibrated(plain.outputs, plain.labels)
         elif self.target.calibrates:
             self.target = self.target.uncalibrated_for(UNVALIDATED)
             self.display.note(f"confidence: not calibrated, as there is {UNVALIDATED}")
+        self._refit_head()
+        if "test" in parts:
+            outcomes["test"] = self._outcome("test", parts["test"], flip=flip)
         self.outcomes = [replace(outcome, target=self.target) for outcome in outcomes.values()]
         if self.outcomes:  # validation, or the test part where there is none
             first = self.outcomes[0]
@@ -141,6 +149,22 @@ class Session:
         results = [outcome.result for outcome in self.outcomes]
         self.save_model(results)
         return results
+
+    def _load_best(self) -> None:
+        """Take the best network on validation; where its head was refitted already, the one from before."""
+        if self.keeps_best:
+            best = self.run.before_refit if self.run.before_refit.exists() else self.run.model
+            load(best, model=self.trainer.evaluated_model, device=str(self.prepared.device))
+        if self.keeps_best and self.recipe.fit_head:
+            self.display.note(f"kept: {kept(self.trainer.clock.best_epoch)}")
+
+    def _refit_head(self) -> None:
+        """Fit the head to the validation images too, where the recipe says so and all else is done."""
+        if not self.recipe.refit_head or self.interrupted or "val" not in self.prepared.dataset.parts:
+            return
+        save_bundle(self.run.before_refit, self.trainer.evaluated_model, self._card([]))
+        trained = self.trainer.clock.best_epoch >= 0 or not self.keeps_best
+        refit_head(self.prepared, self.trainer.evaluated_model, trained=trained, display=self.display)
 
     def write_report(self, *, ended: str = "") -> None:
         """Write the page of the run, or say why it cannot be written: a training is never lost to its report."""
@@ -155,11 +179,24 @@ class Session:
                 followed=self.target.followed,
                 filters=self.predictor.first_layer(),
                 parameters=sum(parameter.numel() for parameter in self.trainer.model.parameters()),
-                data=_data_facts(self.prepared.dataset, self.target),
-                best_epoch=self.trainer.clock.best_epoch if self.keeps_best else None,
+                data=self._facts(),
+                best_epoch=self._best_epoch,
                 ended=ended,
             )
             write_page(self.run.report, training_page(story))
+
+    def _facts(self) -> list[tuple[str, str]]:
+        """Return what the report says of the data, and of the head, beside the card."""
+        facts = _data_facts(self.prepared.dataset, self.target)
+        if self.prepared.head is not None:
+            facts.append(("fitted head", self.prepared.head.described()))
+        if self.recipe.fit_head and self.keeps_best:
+            facts.append(("kept", kept(self.trainer.clock.best_epoch)))
+        if self.run.before_refit.exists():
+            facts.append(
+                ("head of the model file", "fitted to train and val in the end; results on val are from before")
+            )
+        return facts
 
     @property
     def interrupted(self) -> bool:
@@ -170,6 +207,12 @@ class Session:
     def keeps_best(self) -> bool:
         """Whether the run's network is the best on the validation part rather than the last."""
         return self.trainer.recipe.keep_best and self.trainer.clock.best is not None
+
+    @property
+    def _best_epoch(self) -> int | None:
+        """The epoch whose network is kept; None for the last, or for none."""
+        best = self.trainer.clock.best_epoch
+        return best if self.keeps_best and best >= 0 else None
 
     @property
     def images_seen(self) -> int:
@@ -220,7 +263,7 @@ class Session:
         if self.events:
             for name, value in _scalars(result).items():
                 self.events.add_scalar(name, value, result.epoch + 1)
-        self.display.note(_epoch_line(result))
+        self.display.note(_epoch_line(result, validated=trainer.val_part is not None))
         if result.improved or not self.keeps_best:
             self.save_model([])
         self._save_checkpoint()
@@ -319,11 +362,13 @@ def _data_facts(dataset: Dataset, target: Task) -> list[tuple[str, str]]:
     return [*facts, *target.facts(dataset.parts["train"].labels)]
 
 
-def _epoch_line(result: EpochResult) -> str:
+def _epoch_line(result: EpochResult, *, validated: bool) -> str:
+    """Return an epoch as a line for a person; `validated` where there are images to validate on."""
     line = f"epoch {result.epoch + 1:3}  {result.elapsed_s:7.1f} s  loss {result.loss:.4f}"
     if result.val is None:
         title, text = result.metric.title, result.metric.text(result.value or 0.0)
-        return line + (f"  train {title} {text}" if result.value else "")
+        line += f"  train {title} {text}" if result.value else ""
+        return line + ("  not validated this epoch" if validated else "")
     line += f"  val loss {result.val.loss:.4f}{result.val.text('  val ')}"
     return line + ("  best" if result.improved else "")
 

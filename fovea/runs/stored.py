@@ -123,6 +123,7 @@ def _plan(recipe: Fields, network: Fields, *, model: str | None, start: str) -> 
         return Plan(
             recipe=Recipe.from_dict(training.values),
             val_fraction=recipe.table("data").number("val_fraction"),
+            fraction=recipe.table("data").number("fraction") if "fraction" in recipe.table("data").values else 1.0,
             model=model or network.text("model"),
             arguments=network.table("arguments", default={}).values,
             size=network.whole("size", least=1),

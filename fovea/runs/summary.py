@@ -30,6 +30,8 @@ class RunSummary:
     seed: int
     settings: Mapping[str, Any]
     """All that makes this training, by dotted name: network, recipe and data, without the seed."""
+    budget_s: float
+    """Seconds from the start of the command to its end, which training has a share of; 0 where none were asked for."""
     network: str
     task: str
     """The name of the kind of target."""
@@ -53,6 +55,15 @@ class RunSummary:
     def kind(self) -> type[Task]:
         """The kind of target."""
         return tasks.kind(self.task)
+
+    @property
+    def alike(self) -> dict[str, Any]:
+        """The settings that the seeds of one training share: of a budget the time that was asked for."""
+        settings = dict(self.settings)
+        if self.budget_s:
+            settings["budget_s"] = self.budget_s
+            settings.pop("training.budget_s", None)
+        return settings
 
     def to_dict(self) -> dict[str, Any]:
         """Return the run as JSON values."""
@@ -92,6 +103,7 @@ def _summary(run: Run, recipe: Fields, card: Fields, header: Header) -> RunSumma
         folder=run.folder,
         seed=training.whole("seed"),
         settings={**dict(flattened(settings)), **({"changes": str(changes)} if changes else {})},
+        budget_s=recipe.number("budget_s", least=0) if "budget_s" in recipe.values else 0.0,
         network=header.card.architecture,
         task=header.card.target.name,
         data=recorded.table("data").text("name"),

@@ -67,7 +67,7 @@ def check_contents(file: OnnxFile) -> Contents:
     plan = planned(file, given, card.preprocess.stored_shape, shapes)
     sample_bytes = plan.needs(batch or 1).bytes // (batch or 1)
     if excess := INPUT.excess(sample_bytes):
-        raise BundleError(f"`{file.source}`: one sample would take {excess}.")
+        raise BundleError(f"`{file.source}`: one sample would need {excess}.")
     plan.check_batch(batch or 1)
     return Contents(
         card=card,

@@ -80,8 +80,8 @@ class Plan:
         """Raise BundleError where a batch takes more than all of one may."""
         if (needed := self.needs(samples).bytes) > batch_bytes():
             raise BundleError(
-                f"`{self.source}` would take {needed // 1_000_000:,} MB for {samples} samples, more than their share "
-                "of what one takes; give fewer at a time."
+                f"`{self.source}` would need {needed // 1_000_000:,} MB for {samples} samples, more than their "
+                "share of what one takes; give fewer at a time."
             )
 
     def _walked(self, samples: int) -> Needs:

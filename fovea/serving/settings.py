@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from fovea.errors import UsageError, shortened
+from fovea.model.container import model_file
 
 BUSY_STATUSES = (503, 429)
 SHORTEST_TOKEN = 16
@@ -57,7 +58,7 @@ class Settings:
         for name, low, high in _RANGES:
             value = getattr(self, name)
             if isinstance(value, bool) or not math.isfinite(value) or not low <= value <= high:
-                raise UsageError(f"`{name}` (={value}) must lie from {low:g} to {high:,g}.")
+                raise UsageError(f"`{name}` (={value}) must be from {low:g} to {high:,g}.")
         if self.busy_status not in BUSY_STATUSES:
             raise UsageError(f"`busy_status` (={self.busy_status}) must be 503 or 429.")
         if self.files > self.queue:
@@ -115,7 +116,7 @@ def origin_of(host: str, port: int) -> str:
 def model_names(given: list[str]) -> dict[str, str]:
     """Return the path of each model by its name, from `FILE` or `NAME=FILE`, in the order given.
 
-    A file is called as it is without its suffix; a run's `model.safetensors` as the folder of the run.
+    A file is called as it is without its suffix; a run, or its `model.safetensors`, as the folder of the run.
 
     >>> model_names(["cats.onnx", "runs/dogs/model.safetensors", "b=x.onnx"])
     {'cats': 'cats.onnx', 'dogs': 'runs/dogs/model.safetensors', 'b': 'x.onnx'}
@@ -126,14 +127,14 @@ def model_names(given: list[str]) -> dict[str, str]:
     for text in given:
         name, separator, path = text.partition("=")
         if not separator or "/" in name:
-            name, path = _name_of(Path(text)), text
+            name, path = _name_of(model_file(text)), text
         if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}", name):
             raise UsageError(
                 f"`{shortened(text)}`: a model needs a name of letters, digits, . _ and -; write NAME=FILE."
             )
         if name in found:
             raise UsageError(f"Two models are called `{name}`; write NAME=FILE for one of them.")
-        found[name] = path
+        found[name] = str(model_file(path))
     if not found:
         raise UsageError("There is no model to serve; name one: fovea serve model.onnx")
     return found

@@ -8,15 +8,18 @@ from fovea.studio.opened import Opened
 
 
 class Loading:
-    """The loading of what a studio was opened with, in a thread of its own: the network, then the rooms' modules."""
+    """The loading of what a studio was opened with, in a thread of its own: the network, then the rooms' modules.
 
-    def __init__(self, opened: Opened, modules: Sequence[str] = ()) -> None:
+    The module `first` comes before the network.
+    """
+
+    def __init__(self, opened: Opened, modules: Sequence[str] = (), *, first: str = "") -> None:
         self.opened = opened
         self.done = False
         """Whether there is no more to wait for; also after a fault."""
         self.fault: Exception | None = None
         """Why the network cannot be shown."""
-        self._waiting, self._there = list(modules), set[str]()
+        self._first, self._waiting, self._there = first, list(modules), set[str]()
         self._lock = Lock()
 
     def begin(self, ended: Callable[[], None] = lambda: None) -> None:
@@ -33,15 +36,20 @@ class Loading:
 
     def _load(self, ended: Callable[[], None]) -> None:
         try:
+            if self._first:
+                self._import(self._first)
             self.opened.load()
             while (module := self._next()) is not None:
-                import_module(module)
-                self._there.add(module)
+                self._import(module)
         except Exception as fault:  # whatever it is, the command ends with it
             self.fault = fault
         self.done = True
         if self.fault is not None:
             ended()
+
+    def _import(self, module: str) -> None:
+        import_module(module)
+        self._there.add(module)
 
     def _next(self) -> str | None:
         with self._lock:

@@ -33,8 +33,8 @@ def open_studio(
         raise UsageError(f"`port` (={port}) must be from 0 to 65535.")
     if find_spec("nicegui") is None:
         raise MissingDependencyError("The studio needs the extra `studio`: pip install 'fovea-cnn[studio]'.")
-    from fovea.studio.app import HOST, serve
     from fovea.studio.opened import found
+    from fovea.studio.server import HOST, serve
 
     shown = found(what, network=network)
     with socket.socket() as place:

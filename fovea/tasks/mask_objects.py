@@ -61,7 +61,7 @@ class Singling:
         """
         if excess := INPUT.excess(PIXEL_BYTES * mask.size):
             size = f"{mask.shape[1]}x{mask.shape[0]}"
-            raise UsageError(f"To tell the objects of a mask of {size} pixels apart takes {excess}.")
+            raise UsageError(f"Separating the objects of a mask of {size} pixels needs {excess}.")
         return objects_of(mask, classes=self.indices(names), way=self.way, least=self.least_area)
 
 

@@ -30,8 +30,9 @@ IMAGES = 32
 """Training images that every look is taken at."""
 MOST, FEWEST = 30, 8
 """Looks per training, after the one before its first step."""
-SHARE = 0.02
-"""Looks take no more than this share of the training, down to `FEWEST`; under a budget, of the time so far."""
+SHARE, MOST_SHARE = 0.02, 0.1
+"""Looks take no more than the first share of the training; under a budget `FEWEST` of them are taken while they take no
+more than the second."""
 PERCENTILES = (15, 50, 85)
 MOST_VALUES = 1_000_000
 """Percentiles of more are taken over evenly spaced ones."""
@@ -112,6 +113,9 @@ class Diagnosis:
     """Whose inputs are watched."""
     looks: list[Look] = field(default_factory=list)
     spent_s: float = 0.0
+    """Seconds that all looks have taken."""
+    last_s: float = 0.0
+    """Seconds that the last one took."""
 
     @cached_property
     def batch(self) -> tuple[Tensor, Tensor]:
@@ -135,9 +139,12 @@ class Diagnosis:
         trainer = self.trainer
         if not self.looks:
             return True
-        if trainer.recipe.budget_s and self.spent_s > SHARE * trainer.clock.elapsed_s:
-            return False
-        return math.floor(trainer.progress * self.wanted) > math.floor(self.looks[-1].progress * self.wanted)
+        budget_s, wanted = trainer.recipe.budget_s, self.wanted
+        if budget_s and self.spent_s > SHARE * trainer.clock.elapsed_s:
+            if FEWEST * self.last_s > MOST_SHARE * budget_s:
+                return False
+            wanted = FEWEST
+        return math.floor(trainer.progress * wanted) > math.floor(self.looks[-1].progress * wanted)
 
     def look(self) -> Look:
         """Take a look, keep it and return it."""
@@ -146,7 +153,8 @@ class Diagnosis:
         of = len(trainer.train_part)
         epoch = clock.epoch + clock.seen / of if clock.changed_at else clock.total_steps / trainer.steps_per_epoch
         self.looks.append(Look(clock.total_steps, epoch, trainer.progress, trainer.lr, *seen))
-        self.spent_s += time.monotonic() - began
+        self.last_s = time.monotonic() - began
+        self.spent_s += self.last_s
         return self.looks[-1]
 
 

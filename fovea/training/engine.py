@@ -13,13 +13,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fovea import inputs
-from fovea.data.augment.mixing import Labels, MixedLabels, compose_mixing
-from fovea.data.augment.recipes import Augmentation, AugmentContext, augmented
+from fovea.data.augment.mixing import Labels, MixedLabels
+from fovea.data.augment.recipes import Augmentation
 from fovea.data.dataset import Part
 from fovea.data.sampling import resampled
 from fovea.errors import DataError, TrainingError
@@ -32,23 +30,21 @@ from fovea.training.changes import Change, changed
 from fovea.training.clock import Clock, EpochResult
 from fovea.training.distributed import gathered, greatest, own_part, own_share, rank, spread_buffers, sum_gradients
 from fovea.training.inference import autocast, part_labels, predict_logits
+from fovea.training.loading import Loader, Step
 from fovea.training.losses import Outputs, main_head, make_loss
 from fovea.training.optim import Average, carried_over, make_optimisers
 from fovea.training.own_rule import learner_in
 from fovea.training.recipe import Recipe, fitted
 from fovea.training.schedules import SCHEDULES, Plateau, warmed_up
+from fovea.training.seeds import seed_of
 from fovea.training.transfer import Learners
 
 EXPLODED = 100.0
 """A loss of so many times the first step's stops the training."""
+RISE = 0.01
+"""A schedule rises where it is higher after this further share of the training."""
 VALIDATION_SHARE = 0.05
 """Under a budget, validations before the last take no more than this share of the time."""
-
-
-def seed_of(*position: int) -> int:
-    """Return a 63-bit seed that depends on every number of `position`, as (seed, epoch, step)."""
-    counted = (len(position), *position)  # trailing zeros do not count in a SeedSequence
-    return int(np.random.SeedSequence(counted).generate_state(1, np.uint64)[0] >> 1)
 
 
 class Batch(NamedTuple):
@@ -78,16 +74,17 @@ class Trainer:
         train = resampled(train, seed=recipe.seed) if recipe.resample else train
         self.model = placed(model, device)
         self.train_part, self.val_part, self.recipe = train, val, recipe
-        self.target, self.preprocess, self.augment, self.device = target, preprocess, augmentation, device
-        self.mix = compose_mixing(recipe.augment, without=target.changed_by)
-        self.prepare = inputs.kind_of(preprocess).network_input(preprocess, device)
-        self.labels = part_labels(train)
+        self.target, self.preprocess, self.device = target, preprocess, device
+        self.loader = Loader(
+            train, recipe, target=target, preprocess=preprocess, augmentation=augmentation, device=device
+        )
+        self.prepare, self.labels = self.loader.prepare, self.loader.labels
         self.draw_weights = target.image_weights(self.labels) if recipe.balanced else None
         weights = target.class_weights(self.labels).to(device) if recipe.class_weights else None
         self.loss = make_loss(target, recipe, weights)
         self.val_loss = make_loss(target, recipe.replace(label_smoothing=0.0, aux_weight=0.0))
         self.learner = learner_in(
-            self.model, recipe, labels=self.labels, outputs=target.outputs, mixes=self.mix is not None
+            self.model, recipe, labels=self.labels, outputs=target.outputs, mixes=self.loader.mix is not None
         )
         self.forward = torch.compile(self.model) if recipe.compile else self.model
         self.descends = True  # whether the last step had a gradient
@@ -149,17 +146,18 @@ class Trainer:
         """Train until the epochs, the budget or the patience are used up, or `stopped` says so after a step."""
         (elapsed_s,) = greatest(self.clock.elapsed_s)
         self.zero_at = time.monotonic() - elapsed_s
-        while (self.progress < 1 or self.clock.step) and not self.out_of_patience and not self.is_to_stop(stopped):
-            for indices in self.batches():
-                if self.progress >= 1:
-                    break
-                self.train_step(indices)
-                self.clock.elapsed_s = time.monotonic() - self.zero_at
-                on_step(self)
-                if self.is_to_stop(stopped):
-                    return
-            result = self.finish_epoch()
-            on_epoch(self, result)
+        with self.loader.ahead():
+            while (self.progress < 1 or self.clock.step) and not self.out_of_patience and not self.is_to_stop(stopped):
+                for indices in self.batches():
+                    if self.progress >= 1:
+                        break
+                    self.train_step(indices)
+                    self.clock.elapsed_s = time.monotonic() - self.zero_at
+                    on_step(self)
+                    if self.is_to_stop(stopped):
+                        return
+                result = self.finish_epoch()
+                on_epoch(self, result)
 
     def stand_still(self, seconds: float) -> None:
         """Leave out time that was waited: it spends no budget."""
@@ -212,19 +210,25 @@ class Trainer:
         self.take_changes()
         first = self.clock.seen if self.clock.changed_at else self.clock.step * self.images_per_step
         while (last := first + self.images_per_step) <= len(order):
+            after = order[last : last + self.images_per_step]
+            whole = len(after) == self.images_per_step
+            self.loader.upcoming = self.step_of(after, self.clock.step + 1) if whole else None
             yield order[first:last]
             self.take_changes()
             first = last
+
+    def step_of(self, indices: Tensor, number: int) -> Step:
+        """Return what is to be loaded for the step `number` of this epoch."""
+        return Step(indices, self.recipe.batch, self.recipe.seed, self.clock.epoch, number)
 
     def train_step(self, indices: Tensor) -> None:
         """Do one optimiser step on the images at `indices`."""
         self.learners.settle(head_only=self.progress < self.recipe.head_first)
         position = (self.recipe.seed, self.clock.epoch, self.clock.step)
         self.seed_dropout(seed_of(*position, 2 * rank()))  # 1 is the seed of the augmentation, which all share
-        generator = torch.Generator(self.device).manual_seed(seed_of(*position, 1))
         loss_sum = 0.0
-        for chunk in torch.split(indices, self.recipe.batch):
-            images, labels = self.load(chunk, generator)
+        loaded = self.loader.chunks(self.step_of(indices, self.clock.step))
+        for chunk, (images, labels) in zip(torch.split(indices, self.recipe.batch), loaded, strict=True):
             loss, outputs = self.answered(images, labels, count=len(chunk))
             self.descends = loss.requires_grad
             if self.descends:
@@ -256,20 +260,8 @@ class Trainer:
             torch.manual_seed(seed)
 
     def load(self, indices: Tensor, generator: torch.Generator) -> tuple[Tensor, Labels]:
-        """Return normalised, augmented, perhaps mixed images (N, C, H, W) and their labels (N,) on the device.
-
-        Of several processes each augments and mixes them all alike, and gets its share of the images.
-        """
-        batch = self.prepare.arranged(self.train_part.decoded[indices.numpy()])
-        context = AugmentContext(self.clock.epoch, indices.to(self.device))
-        batch, movement = augmented(self.augment, batch, generator, context, follow=self.target.lies_on_image)
-        labels = self.labels[indices].to(self.device, non_blocking=True)
-        if movement is not None:
-            labels = self.target.moved(labels, movement)
-        if self.mix is None:
-            return self.prepare(own_share(batch)), labels
-        batch, mixed = self.mix(batch, labels, generator)
-        return self.prepare(own_share(batch)), mixed
+        """Return normalised, augmented images (N, C, H, W) of this epoch and their labels (N,) on the device."""
+        return self.loader.load(indices, generator, epoch=self.clock.epoch)
 
     def count(self, outputs: Outputs, labels: Labels) -> None:
         """Add a batch to the epoch's score; of mixed labels those of the larger share."""
@@ -291,8 +283,12 @@ class Trainer:
 
     def diverged(self, what: str) -> TrainingError:
         """Return the error that stops the training, with what to try."""
+        rate, progress = f"{self.lr:.3g}", self.progress
+        if self.lr < self.recipe.lr:
+            rises = self.schedule(min(1.0, progress + RISE)) > self.schedule(progress)
+            rate += f" of {self.recipe.lr:g}{', warming up' if rises else ''}"
         return TrainingError(
-            f"{what} (epoch {self.clock.epoch + 1}, learning rate {self.lr:.3g}). "
+            f"{what} (epoch {self.clock.epoch + 1}, learning rate {rate}). "
             f"Try --lr {self.recipe.lr / 10:g} (a tenth), --set warmup=0.1 or --set clip=1."
         )
 

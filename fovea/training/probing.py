@@ -7,7 +7,7 @@ class is the mean of its features, and the nearest is chosen (Mensink et al. 201
 Features are (N, D), targets (N, T), their moments float64.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -61,22 +61,38 @@ def fit_head(
     Raises:
         UsageError: the outputs of the network are not those of a dense layer.
     """
-    name, layer = _last_dense(model)
     moments: Moments | None = None
+    for features, labels in head_features(model, batches):
+        found = Moments.of(features, target.probe_targets(labels))
+        if moments is None:
+            moments = found
+        else:
+            moments.add(found)
+    if moments is not None:
+        set_head(model, *CLOSED_FORMS[form or target.closed_form](moments))
+
+
+def head_features(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield what enters the last layer for each batch of images, (n, D) float32, and its labels (n,), on the CPU.
+
+    The model is left in evaluation mode.
+
+    Raises:
+        UsageError: the outputs of the network are not those of a dense layer.
+    """
+    name, _ = last_dense(model)
     model.eval()
     with torch.no_grad(), capture(model, [name], inputs=True) as entering, capture(model, [name]) as leaving:
         for images, labels in batches:
             outputs = main_head(model(images))
             if outputs is not leaving[name]:
                 raise _without_dense_end(name)
-            found = Moments.of(entering[name].cpu(), target.probe_targets(labels.cpu()))
-            if moments is None:
-                moments = found
-            else:
-                moments.add(found)
-    if moments is None:
-        return
-    weight, bias = CLOSED_FORMS[form or target.closed_form](moments)
+            yield entering[name].cpu(), labels.cpu()
+
+
+def set_head(model: nn.Module, weight: Tensor, bias: Tensor) -> None:
+    """Give the last layer of `model` the weight (K, D) and bias (K,) of a classifier of K classes."""
+    _, layer = last_dense(model)
     if layer.out_features < len(weight):  # one sigmoid unit: the odds of the second class
         weight, bias = weight[1:] - weight[:1], bias[1:] - bias[:1]
     with torch.no_grad():
@@ -100,11 +116,14 @@ def discriminants(moments: Moments, *, share: float | None = None) -> tuple[Tens
     return weight, frequency.log() - (weight * means).sum(1) / 2
 
 
-def logistic(x: Tensor, labels: Tensor, *, classes: int, penalty: float, steps: int) -> tuple[Tensor, Tensor]:
+def logistic(
+    x: Tensor, labels: Tensor, *, classes: int, penalty: float, steps: int, offset: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """Return weight (K, D) and bias (K,) of multinomial logistic regression on features (N, D) and int64 labels (N,).
 
     They lessen the mean of -log p + `penalty` / 2 |weight|^2 in so many steps of L-BFGS (Liu and Nocedal 1989), from
-    zeros on; the penalty means the same of all features where these have one scale.
+    zeros on; the penalty means the same of all features where these have one scale. An `offset` (N, K) is added to the
+    outputs.
     """
     weight, bias = (torch.zeros(size, dtype=x.dtype, requires_grad=True) for size in ((classes, x.shape[1]), classes))
     optimiser = torch.optim.LBFGS([weight, bias], max_iter=steps, line_search_fn="strong_wolfe")
@@ -112,6 +131,7 @@ def logistic(x: Tensor, labels: Tensor, *, classes: int, penalty: float, steps: 
     def closure() -> Tensor:
         optimiser.zero_grad()
         outputs = nn.functional.linear(x, weight, bias)
+        outputs = outputs if offset is None else outputs + offset
         loss = nn.functional.cross_entropy(outputs, labels) + penalty / 2 * weight.square().sum()
         loss.backward()  # type: ignore[no-untyped-call]
         return loss
@@ -171,7 +191,18 @@ CLOSED_FORMS = {"discriminants": discriminants, "regression": regression, "means
 """By the names that a task or a recipe gives them."""
 
 
-def _last_dense(model: nn.Module) -> tuple[str, nn.Linear]:
+def ends_dense(model: nn.Module) -> bool:
+    """Return whether the last layer with weights, which a head in closed form needs, is a dense one with a bias."""
+    layers = [module for module in model.modules() if any(True for _ in module.parameters(recurse=False))]
+    return bool(layers) and isinstance(layers[-1], nn.Linear) and layers[-1].bias is not None
+
+
+def last_dense(model: nn.Module) -> tuple[str, nn.Linear]:
+    """Return the last dense layer with a bias, and its path.
+
+    Raises:
+        UsageError: the network has none.
+    """
     layers = [(name, m) for name, m in model.named_modules() if isinstance(m, nn.Linear) and m.bias is not None]
     if not layers:
         raise _without_dense_end("none")

@@ -82,6 +82,13 @@ class Transfer:
     """Instead of training, set the head to what fits the features of the training images best, in closed form."""
     class_means: bool = False
     """Instead of training, set the head to the mean features of each class, of which the nearest is chosen."""
+    fit_head: bool = False
+    """Before training, set the head to the logistic regression on the features of the training images; the better of
+    that network and the trained one, on validation, is kept."""
+    head_strength: float = 0.0
+    """C of that regression's penalty |W|^2 / (2 C); 0 chooses it by cross-validation."""
+    refit_head: bool = False
+    """In the end, fit the head to the training and the validation images together."""
     head_first: float = 0.0
     """Share of the training in which the head learns alone."""
     stage_decay: float = 1.0
@@ -136,7 +143,17 @@ class Recipe(Running, Transfer, Optimisation):
             self._require(name, 0 < getattr(self, name) < math.inf, "must be above 0, and finite")
         for name in ("label_smoothing", "momentum", "ema", "warmup", "head_first"):
             self._require(name, 0 <= getattr(self, name) < 1, "must be in [0, 1)")
-        for name in ("epochs", "budget_s", "aux_weight", "weight_decay", "clip", "patience", "threads", "seed"):
+        for name in (
+            "epochs",
+            "budget_s",
+            "aux_weight",
+            "weight_decay",
+            "clip",
+            "head_strength",
+            "patience",
+            "threads",
+            "seed",
+        ):
             self._require(name, getattr(self, name) >= 0, "must not be negative")
         for name, default in ((field.name, field.default) for field in dataclasses.fields(self)):
             finite = isinstance(default, bool | str | tuple) or is_number(getattr(self, name))

@@ -14,16 +14,20 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from fovea.errors import TrainingError, UsageError
 from fovea.layers import copied
 from fovea.training.engine import Trainer
 from fovea.training.inference import Progress, autocast
 from fovea.training.losses import Loss
-from fovea.training.recipe import Running
+from fovea.training.optim import make_optimisers
+from fovea.training.recipe import Recipe
 
 MOST_STEPS = 1000
 """So many steps of one setting are timed at most."""
+ROUNDS = 2
+"""Settings are timed in turn, so many times: what else the machine does meets all of them."""
 HOPELESS = 5.0
 """A setting whose first step takes so many times the best step is timed no further: bfloat16 where it is emulated."""
 
@@ -54,15 +58,15 @@ def time_settings(
     labels: Tensor,
     *,
     loss: Loss,
-    recipe: Running,
+    recipe: Recipe,
     seconds: float = 2.0,
     progress: Progress | None = None,
 ) -> list[Setting]:
     """Return the timed settings that `recipe` leaves open, fastest first; `model` itself is not changed.
 
-    `images` (N, C, H, W) float32 normalised and `labels` (N,) are on the device. Each setting runs for its share of
-    `seconds`, at least twice after a warm-up; its median step counts, so that other load on the machine counts too.
-    One that is hopeless in its warm-up stops there.
+    `images` (N, C, H, W) float32 normalised and `labels` (N,) are on the device. A step is one of a training: forward,
+    backward, optimiser. Each setting runs for its share of `seconds`, at least twice; its median step counts, so that
+    other load on the machine counts too. One that is hopeless in its warm-up stops there.
     """
     threads = [recipe.threads] if recipe.threads else thread_counts(available_threads())
     if images.device.type != "cpu" and not recipe.threads:
@@ -72,18 +76,34 @@ def time_settings(
         precisions = ["float32"]
     candidates = [(count, precision) for count in threads for precision in precisions]
     trial = copied(model).train()
-    share = seconds / len(candidates)
-    timed: list[Setting] = []
-    for count, precision in candidates:
+    optimisers = _standing_still(make_optimisers(trial, recipe))
+    share = seconds / len(candidates) / ROUNDS
+    times: dict[tuple[int, str], list[float]] = {candidate: [] for candidate in candidates}
+    hopeless: set[tuple[int, str]] = set()
+    turns = [candidate for _ in range(ROUNDS) for candidate in candidates]
+    for turn, (count, precision) in enumerate(turns):
         if progress:
-            progress(len(timed), len(candidates))
+            progress(turn, len(turns))
+        if (count, precision) in hopeless:
+            continue
+        best_s = min((statistics.median(taken) for taken in times.values() if taken), default=math.inf)
         with using_threads(count):
-            best_s = min((setting.step_s for setting in timed), default=math.inf)
-            step_s = _typical(partial(_step, trial, images, labels, loss, precision), share, limit_s=HOPELESS * best_s)
-        timed.append(Setting(count, precision, step_s))
+            step = partial(_step, trial, optimisers, images, labels, loss, precision)
+            taken, slow = _times(step, share, limit_s=HOPELESS * best_s)
+        times[count, precision] += taken
+        if slow:
+            hopeless.add((count, precision))
     if progress:
-        progress(len(candidates), len(candidates))
+        progress(len(turns), len(turns))
+    timed = [Setting(*candidate, statistics.median(taken)) for candidate, taken in times.items()]
     return sorted(timed, key=lambda setting: setting.step_s)
+
+
+def _standing_still(optimisers: list[Optimizer]) -> list[Optimizer]:
+    """Return the optimisers at a rate of 0: a step takes the time it takes, and the loss stays finite."""
+    for group in (group for optimiser in optimisers for group in optimiser.param_groups):
+        group["lr"] = 0.0
+    return optimisers
 
 
 def thread_counts(available: int) -> list[int]:
@@ -97,31 +117,32 @@ def available_threads() -> int:
     return max(1, there // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
 
 
-def _step(model: nn.Module, images: Tensor, labels: Tensor, loss: Loss, precision: str) -> None:
+def _step(
+    model: nn.Module, optimisers: list[Optimizer], images: Tensor, labels: Tensor, loss: Loss, precision: str
+) -> None:
     with autocast(images.device, precision):
         outputs = model(images)
     loss(outputs, labels).backward()  # type: ignore[no-untyped-call]
+    for optimiser in optimisers:
+        optimiser.step()
     model.zero_grad()
     if images.device.type == "cuda":
         torch.cuda.synchronize()
 
 
-def _typical(step: Callable[[], None], seconds: float, *, limit_s: float) -> float:
-    """Return the median time of a step; on a busy machine one of several threads often waits for another.
-
-    Where the first takes more than `limit_s`, it is the only one.
-    """
+def _times(step: Callable[[], None], seconds: float, *, limit_s: float) -> tuple[list[float], bool]:
+    """Return how long steps took in so many seconds after a warm-up, and whether that was hopeless, which ends them."""
     began = time.perf_counter()
     step()
     if (first := time.perf_counter() - began) > limit_s:
-        return first
+        return [first], True
     times: list[float] = []
     ends = time.perf_counter() + seconds
-    while len(times) < 2 or (time.perf_counter() < ends and len(times) < MOST_STEPS):
+    while not times or (time.perf_counter() < ends and len(times) < MOST_STEPS):
         began = time.perf_counter()
         step()
         times.append(time.perf_counter() - began)
-    return statistics.median(times)
+    return times, False
 
 
 @dataclass(frozen=True)
@@ -131,6 +152,8 @@ class Sweep:
     rates: list[float]
     losses: list[float]
     suggested: float
+    picture: str = ""
+    """The file that shows the losses; empty where there is none."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -138,7 +161,8 @@ class Sweep:
 
     def summary(self) -> list[str]:
         """Return lines for a person."""
-        return [f"Suggested learning rate: {self.suggested:.2g} (use it with --lr {self.suggested:.2g})"]
+        lines = [f"Suggested learning rate: {self.suggested:.2g} (use it with --lr {self.suggested:.2g})"]
+        return [*lines, f"Picture: {self.picture}"] if self.picture else lines
 
 
 def sweep_rates(

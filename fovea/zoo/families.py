@@ -4,11 +4,13 @@ Parents are those that the family's own paper names as where it begins; the firs
 are what it took from elsewhere.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from fovea import registry
 from fovea.registry import Entry
+from fovea.texts import natural_key
 
 MORE, LAST, RUNG = "├── ", "└── ", "│   "
 """What leads to a family that others follow, to the last one, and past one to its neighbours."""
@@ -92,10 +94,19 @@ def family_of(name: str) -> Family:
     return FAMILIES.get(name, Family(name, ""))
 
 
+def name_key(name: str) -> tuple[list[str | int], str]:
+    """Return a sort key of the name of a network that takes its numbers as numbers, and `_05` as 0.5.
+
+    >>> sorted(["net_v1_05", "net_v1_025", "net110", "net20"], key=name_key)
+    ['net20', 'net110', 'net_v1_025', 'net_v1_05']
+    """
+    return natural_key(re.sub(r"_0(\d)$", r"_0\g<1>0", name))
+
+
 def grouped(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
     """Return the entries by the name of their family; families by the year of their first network, then by title."""
     groups: dict[str, list[Entry]] = {}
-    for entry in sorted(entries, key=lambda entry: (entry.year, entry.name)):
+    for entry in sorted(entries, key=lambda entry: (entry.year, name_key(entry.name))):
         groups.setdefault(entry.family, []).append(entry)
     return dict(sorted(groups.items(), key=lambda item: (item[1][0].year, family_of(item[0]).title)))
 

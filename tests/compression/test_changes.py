@@ -221,7 +221,7 @@ def test_a_hostile_table_of_connections_is_refused(table):
         ({"format": 3, "changes": {}}, "`changes` is of the wrong type"),
         ({"format": 3, "changes": ["fold"]}, "`changes` is of the wrong type"),
         ({"format": 3, "changes": [{"kind": "fold", "into": {}}] * 201}, "lists 201 changes"),
-        ({"format": 2, "changes": [{"kind": "fold", "into": {}}]}, "`changes` came with format 3"),
+        ({"format": 2, "changes": [{"kind": "fold", "into": {}}]}, "`changes` needs format 3"),
     ],
 )
 def test_a_card_whose_changes_are_no_list_of_a_fair_length_is_refused(card, reason, make_card):

@@ -31,5 +31,5 @@ def test_rows_see_the_array_itself():
 
 
 def test_files_have_no_pixels_yet():
-    with pytest.raises(DataError, match="not decoded yet; `decode_dataset` does it"):
+    with pytest.raises(DataError, match="not decoded yet; call `decode_dataset` first"):
         _ = Part(labels=np.array([0]), names=("a",), files=()).decoded

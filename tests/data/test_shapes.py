@@ -75,9 +75,9 @@ def test_runs_are_those_of_pycocotools():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("!", "the character '!' is none of packed run lengths"),
-        ("P", "packed run lengths end in the middle of one"),
-        ("P" * 50, "is none of packed run lengths"),
+        ("!", "the character '!' is not valid in packed run lengths"),
+        ("P", "packed run lengths are incomplete"),
+        ("P" * 50, "is not valid in packed run lengths"),
     ],
 )
 def test_text_that_is_no_runs_is_refused(text, message):
@@ -86,14 +86,14 @@ def test_text_that_is_no_runs_is_refused(text, message):
 
 
 def test_runs_must_fill_the_image():
-    with pytest.raises(DataError, match="run lengths cover 9 pixels, and the image has 6"):
+    with pytest.raises(DataError, match="run lengths cover 9 pixels, but the image has 6"):
         from_runs(np.array([4, 5]), (2, 3))
 
 
 def test_a_drawn_mask_knows_the_size_it_is_for():
     mask = DrawnMask((3, 4), (Shape(2, (SQUARE,)),))
     assert mask.read((3, 4)).tolist() == [[0, 2, 2, 0], [0, 2, 2, 0], [0, 0, 0, 0]]
-    with pytest.raises(ImageError, match="its annotation is for 4x3 pixels, and it has 3x4"):
+    with pytest.raises(ImageError, match="its annotation is for 4x3 pixels, but it has 3x4"):
         mask.read((4, 3))
     assert mask.key == DrawnMask((3, 4), (Shape(2, (SQUARE.copy(),)),)).key
     assert mask.key != DrawnMask((3, 4), (Shape(1, (SQUARE,)),)).key

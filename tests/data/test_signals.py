@@ -41,16 +41,16 @@ def test_one_sample_is_a_signal(signal_of):
 @pytest.mark.parametrize(
     ("content", "fault"),
     [
-        ("", "holds no numbers; write one value per row, or time and value"),
-        ("value\n", "holds no numbers"),
+        ("", "contains no numbers; write one value per row, or time and value"),
+        ("value\n", "contains no numbers"),
         ("1,2,3\n", "has 3 columns; a signal has one (values) or two (times, values)"),
-        ("1\n2\nx\n", "line 3: `x` is no number from -1e+100 to 1e+100"),
-        ("v\n1\nnan\n", "line 3: `nan` is no number"),
-        ("1\n-1e101\n", "line 2: `-1e101` is no number"),
-        ("1,x\n", "line 1: `x` is no number"),
-        ("1,2\n2\n", "line 2: 1 cells where the first row has 2"),
-        ("0,1\n1,1\n3,1\n", "the times must rise in equal steps; resample the signal, or leave the times out"),
-        ("1,1\n0,1\n", "the times must rise"),
+        ("1\n2\nx\n", "line 3: `x` is not a number from -1e+100 to 1e+100"),
+        ("v\n1\nnan\n", "line 3: `nan` is not a number"),
+        ("1\n-1e101\n", "line 2: `-1e101` is not a number"),
+        ("1,x\n", "line 1: `x` is not a number"),
+        ("1,2\n2\n", "line 2: 1 cells, but the first row has 2"),
+        ("0,1\n1,1\n3,1\n", "the times must increase in equal steps; resample the signal, or remove the times"),
+        ("1,1\n0,1\n", "the times must increase"),
         (b"\xff\xd8\xff\xe0", "is not a CSV file in UTF-8"),
         ("1" * 200_000, "is not a CSV file in UTF-8: field larger than field limit"),
     ],
@@ -69,7 +69,7 @@ def test_what_is_too_large_is_refused(signal_of, monkeypatch):
         with pytest.raises(DataError, match="has more than 3 rows, the most that are read of a signal"):
             signal_of(content)
     monkeypatch.setattr(signals, "MAX_FILE_BYTES", 5)
-    with pytest.raises(DataError, match="has more than the 5 bytes that are read of a signal"):
+    with pytest.raises(DataError, match="has more than 5 bytes that are read of a signal"):
         signal_of("1\n1\n1\n")
 
 

@@ -94,7 +94,7 @@ def test_splitting_mapped_pixels_takes_no_memory(tmp_path):
 
 def test_training_needs_a_train_part():
     only_test = Dataset(name="x", parts={"test": of_files((3, 3, 3)).parts["train"]}, classes=CLASSES, channels=3)
-    with pytest.raises(DataError, match="`x` has no train part to learn from; it has test."):
+    with pytest.raises(DataError, match="`x` has no train split to learn from; it has test."):
         require_trainable(only_test)
 
 
@@ -105,7 +105,7 @@ def test_training_needs_two_classes():
 
 def test_training_needs_images_of_each_class():
     require_trainable(of_files((1, 1, 1)))
-    with pytest.raises(DataError, match=r"train part of `x` has no image of 2 class\(es\): `a`, `c`\. Add or repair"):
+    with pytest.raises(DataError, match=r"train split of `x` has no image of 2 class\(es\): `a`, `c`\. Add or repair"):
         require_trainable(of_files((0, 3, 0)))
 
 
@@ -164,12 +164,12 @@ def test_several_labels_are_stratified_whatever_the_order_of_files_and_unknown_o
 def test_labels_of_single_images_make_no_validation_part():
     split = split_validation(of_labels(np.eye(3, dtype=np.float32)), fraction=0.5, seed=0)
     assert list(split.parts) == ["train"]
-    assert split.notes == ("validation: none, as each image of train has a label that no other has",)
+    assert split.notes == ("validation: none, as each image of the train split has a label that no other has",)
 
 
 def test_the_share_that_was_taken_is_said_where_another_was_asked_for():
     split = split_validation(of_files((2, 2, 2)), fraction=0.1, seed=0)
-    said = "validation: 10 % was asked for and 50 % taken, 3 of 6 images, as each class gives one at least"
+    said = "validation: 10 % was requested and 50 % taken, 3 of 6 images, as each class gives at least one"
     assert split.notes == ("first", "validation: 50 % of train, stratified, seed 0", said)
     assert surprises(of_files((2, 2, 2)), fraction=0.1) == (said,)
     assert surprises(of_files((100, 50, 10)), fraction=0.1) == ()
@@ -177,13 +177,11 @@ def test_the_share_that_was_taken_is_said_where_another_was_asked_for():
 
 def test_less_than_was_asked_for_is_said_too():
     (said,) = surprises(of_files((2, 2, 2)), fraction=0.9)
-    assert said == "validation: 90 % was asked for and 50 % taken, 3 of 6 images, as each class keeps one at least"
+    assert said == "validation: 90 % was requested and 50 % taken, 3 of 6 images, as each class keeps at least one"
 
 
 def test_classes_too_small_for_the_validation_part_are_named():
-    assert surprises(of_files((10, 10, 1)), fraction=0.1) == (
-        "validation: no image of `c`, of which there are too few",
-    )
+    assert surprises(of_files((10, 10, 1)), fraction=0.1) == ("validation: no image of `c`, which have too few images",)
 
 
 def test_the_split_does_not_depend_on_how_a_disk_writes_accents():

@@ -41,8 +41,8 @@ def test_boxes_that_are_none_or_lie_outside_or_stand_there_twice(tmp_path):
     assert found(targets) == {
         ("boxes given twice", "0.png", "1, 1 to 5, 5"),
         ("boxes without area", "0.png", "3, 3 to 3, 9"),
-        ("boxes with their sides exchanged", "0.png", "9, 3 to 3, 9"),
-        ("boxes beyond their image", "0.png", "35, 2 to 42, 9 of 40x20 pixels"),
+        ("boxes with exchanged sides", "0.png", "9, 3 to 3, 9"),
+        ("boxes outside their image", "0.png", "35, 2 to 42, 9 of 40x20 pixels"),
         ("images without a box", "1.png", ""),
     }
     assert targets.looked_for["boxes given twice"] and not targets.looked_for["images without a box"]
@@ -73,15 +73,19 @@ def masks(tmp_path):
 def test_masks_of_another_size_or_value_or_one_class(masks):
     targets = survey_targets(masks([[0, 1], [1, 255]], [[0, 1]], [[7, 1], [0, 0]], [[1, 1], [1, 255]], [[255] * 2] * 2))
     assert found(targets) == {
-        ("masks of another size than their image", "1.png", "the mask `m1.png` has 2x1 pixels, its image 2x2"),
         (
-            "masks with values that are no class",
-            "2.png",
-            "the mask `m2.png`: the value 7, on 25 % of its pixels, is no class of the table",
+            "masks that differ in size from their image",
+            "1.png",
+            "the mask `m1.png` has 2x1 pixels, but its image has 2x2",
         ),
-        ("masks of one class", "3.png", "all of it is sea"),
-        ("masks of one class", "4.png", "all of it is void"),
-        ("classes without a pixel in train", "land", "no pixel of it"),
+        (
+            "masks with values that are nott a class",
+            "2.png",
+            "the mask `m2.png`: the value 7, on 25 % of its pixels, is not a class in the table",
+        ),
+        ("masks with a single class", "3.png", "all of it is sea"),
+        ("masks with a single class", "4.png", "all of it is void"),
+        ("classes without a pixel in the train split", "land", "no pixel of it"),
     }
     assert targets.lines == [
         "sky: 16.7 % of the pixels, in 1 images",
@@ -102,7 +106,7 @@ def test_points_outside_and_images_without_any(tmp_path):
         dataset(tmp_path, "points", [np.array([[1, 2, 2], [45, 3, 1]]), np.zeros((2, 3))], classes=("nose", "ear"))
     )
     assert found(targets) == {
-        ("points beyond their image", "0.png", "ear at 45, 3 of 40x20 pixels"),
+        ("points outside their image", "0.png", "ear at 45, 3 of 40x20 pixels"),
         ("images without a labelled point", "1.png", ""),
     }
     assert targets.lines == ["2 points; on average 50.0% are labelled, of nose 1 of 2"]

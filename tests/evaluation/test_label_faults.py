@@ -101,13 +101,13 @@ def test_check_lists_images_in_the_wrong_folder_with_what_they_look_like(make_bu
     assert all(fault["probability"] < fault["likely_probability"] for fault in found["faults"])
     assert (found["judged"], found["layer"]) == (30, "head.logits")
     html = page.read_text()
-    assert "Labels that look wrong" in html and html.count("looks like") == 2
+    assert "Labels that look wrong" in html and html.count("may be") == 2
     assert len(re.findall(r'id="doubts"', html)) == 1
 
 
 def test_what_looks_wrong_is_a_hint_and_no_fault(make_bundle, coloured):
     result = fovea.check(coloured, model=make_bundle())
-    (finding,) = [finding for finding in result.findings if finding.what == "labels that look wrong"]
+    (finding,) = [finding for finding in result.findings if finding.what == "labels that may be wrong"]
     assert (finding.found, finding.fault) == (2, False)
     assert result.faults == fovea.check(coloured).faults
     assert fovea.check(coloured).label_faults is None
@@ -119,7 +119,7 @@ def test_classes_of_too_few_images_are_not_judged(make_bundle, coloured):
         Image.new("RGB", (6, 6), (90 + index,) * 3).save(coloured / "grey" / f"{index}.png")
     found = fovea.check(coloured, model=make_bundle()).label_faults
     assert found.left_out == {"grey": 3} and found.judged == 30
-    assert any("classes of too few images are not judged" in line for line in found.lines)
+    assert any("classes have too few images to be checked" in line for line in found.lines)
 
 
 def test_data_without_enough_of_two_classes_is_refused(make_bundle, colour_folder):

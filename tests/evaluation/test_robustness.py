@@ -95,7 +95,7 @@ def test_the_picture_and_the_page_show_the_curves(left_edge, tmp_path):
     with pytest.raises(UsageError, match=r"^`out` \(=.*r\.abc\) must end in \.png, \.jpg, \.pdf or \.svg\.$"):
         evaluate(model, folder, robust=True, out=tmp_path / "r.abc")
     (tmp_path / "folder.svg").mkdir()
-    with pytest.raises(UsageError, match=r"`out` \(=.*folder\.svg\) is a folder; name a file in it"):
+    with pytest.raises(UsageError, match=r"`out` \(=.*folder\.svg\) is a folder; give the name of a file in it"):
         evaluate(model, folder, robust=True, out=tmp_path / "folder.svg")
 
 
@@ -181,11 +181,11 @@ def test_slices_are_in_json_and_page(make_bundle, manifest, tmp_path, capsys):
 
 def test_a_slice_needs_a_manifest_with_that_column(make_bundle, manifest):
     with pytest.raises(
-        UsageError, match=r"^`--slice camera` needs a CSV or Parquet manifest with that column; `.*images` is none"
+        UsageError, match=r"^`--slice camera` needs a CSV or Parquet manifest with that column, and `.*images` is none"
     ):
         evaluate(make_bundle(), manifest.parent / "images", slice_by="camera")
     with pytest.raises(
-        DataError, match=r"has no column `lens`; it has `path`, `label`, `camera`\. Choose with `--slice`"
+        DataError, match=r"has no column `lens`; it has `path`, `label`, `camera`\. Choose columns with `--slice`"
     ):
         evaluate(make_bundle(), manifest, slice_by="lens")
 

@@ -123,7 +123,7 @@ def test_a_card_repeats_the_preprocessing():
         ("channels", 1.5, "a whole number"),
         ("fit", "letterbox", "one of crop, squash"),
         ("mean", (1.0, 2.0), "one finite number for each"),
-        ("std", (0.0,), "must lie from"),
+        ("std", (0.0,), "must be from"),
         ("std", (float("nan"),), "one finite number"),
     ],
 )

@@ -87,7 +87,7 @@ def test_names_of_layers_are_separated_by_commas():
 def test_half_and_int8_exclude_each_other(make_bundle, colours):
     done = command(make_bundle(), "--int8", colours, "--half")
     assert done.exception.exit_code == 2
-    assert str(done.exception).startswith("`--half` and `--int8` exclude each other")
+    assert str(done.exception).startswith("`--half` and `--int8` cannot be used together")
 
 
 def test_an_unknown_calibration_is_a_usage_error(make_bundle, colours):

@@ -59,7 +59,7 @@ def test_every_planted_fault_is_found(faulty):
     assert kinds(result) == {
         "files that cannot be read": 1,
         "label conflicts": 1,
-        "leaks between parts": 1,
+        "leaks between splits": 1,
         "exact duplicates": 1,
         "near duplicates": 1,
         "blank images": 1,
@@ -106,7 +106,7 @@ def test_a_part_that_cannot_be_read_at_all_is_an_error(tmp_path, monkeypatch):
     monkeypatch.setenv("FOVEA_CACHE", str(tmp_path / "cache"))
     (tmp_path / "bad" / "cat").mkdir(parents=True)
     (tmp_path / "bad" / "cat" / "0.png").write_bytes(b"")
-    with pytest.raises(DataError, match="The train part of `bad` has no image that can be decoded"):
+    with pytest.raises(DataError, match="The train split of `bad` has no image that can be decoded"):
         fovea.check(tmp_path / "bad")
 
 
@@ -183,7 +183,7 @@ def test_the_command_takes_labels_from_columns(several, capsys):
     assert run(["check", str(several), "--task", "labels", "--label-columns", "hat,scarf"]) == 0
     assert capsys.readouterr().out.startswith("several: 3 train, 1 test images, 2 classes\n")
     assert run(["check", str(several), "--label-columns", "hat,scarf"]) == 2
-    assert "`--label-columns` is for `--task labels`, and the task is `classes`" in capsys.readouterr().err
+    assert "`--label-columns` works only with `--task labels`, and the task is `classes`" in capsys.readouterr().err
 
 
 def test_values_of_12_bits_in_files_of_16_are_nearly_black(tmp_path):
@@ -193,7 +193,10 @@ def test_values_of_12_bits_in_files_of_16_are_nearly_black(tmp_path):
         Image.fromarray(values).save(tmp_path / "xy"[index % 2] / f"{index}.png")
     result = fovea.check(tmp_path)
     found = next(finding for finding in result.findings if finding.what == "nearly black images")
-    assert found.found == 4 and "values of 12 bits in a file of 16 come out so: multiply by 16" in found.example
+    assert (
+        found.found == 4
+        and "12-bit values stored in a 16-bit file look like this: multiply them by 16" in found.example
+    )
     assert not found.fault and result.to_dict()["dark"][0] == ("x/0.png", "train")
 
 
@@ -201,7 +204,7 @@ def test_what_training_would_set_aside_is_said_before_it_does(tmp_path):
     for seed in range(4):
         (tmp_path / "xy"[seed % 2]).mkdir(exist_ok=True)
         picture(seed).save(tmp_path / "xy"[seed % 2] / f"{seed}.png")
-    said = "validation: 10 % was asked for and 50 % taken, 2 of 4 images, as each class gives one at least"
+    said = "validation: 10 % was requested and 50 % taken, 2 of 4 images, as each class gives at least one"
     assert fovea.check(tmp_path).notes == (said,)
 
 

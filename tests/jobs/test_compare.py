@@ -144,7 +144,7 @@ def test_the_page_holds_table_differences_settings_and_curves_and_no_place_on_th
     assert "3 runs, of 2 recipes" in page and "training.lr" in page and "&lt;script&gt;" in page
     assert [title for title in ("Training loss", "Training accuracy, %", "Validation loss") if title in page] != []
     assert "a: 75 at 1" in page  # the mean of 70 and 80 % in the first epoch
-    with pytest.raises(UsageError, match=r"`html` \(=.*page\.html\): there is no folder `.*nowhere`; make it first"):
+    with pytest.raises(UsageError, match=r"`html` \(=.*page\.html\): there is no folder `.*nowhere`; create it first"):
         compare(runs, html=tmp_path / "nowhere" / "page.html")
 
 

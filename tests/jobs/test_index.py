@@ -214,7 +214,7 @@ def test_a_folder_without_classes_has_no_labels(made, images, tmp_path):
     write(images / "above.png", (1, 2, 3))
     assert made(images).images == 9 and made(images, unlabelled=True).images == 10
     assert not read_index(tmp_path / "x.fovea-index").labelled
-    with pytest.raises(UsageError, match="`--unlabelled` is for a folder"):
+    with pytest.raises(UsageError, match="`--unlabelled` works for a folder"):
         made("digits", unlabelled=True)
 
 

@@ -141,7 +141,7 @@ def test_the_command_writes_list_and_page_and_says_how_to_go_on(make_bundle, poo
         ({"layer": "head"}, UsageError, "are for `--by core-set`"),
         ({"out": "todo.txt"}, UsageError, "must end in .csv"),
         ({"data": "pool/0.00.png"}, UsageError, "is of another form; give a folder of files, a zip"),
-        ({"data": "cifar10"}, UsageError, "has a label for every image, and nothing to label"),
+        ({"data": "cifar10"}, UsageError, "already has a label for every image"),
         ({"data": "nowhere"}, UsageError, "is not there"),
     ],
 )
@@ -186,7 +186,7 @@ def test_a_file_that_is_in_the_way_of_a_copy_stays(make_bundle, pool):
     archive = shutil.make_archive(str(pool.parent / "photos"), "tar", pool)
     (pool.parent / "todo" / "deep").mkdir(parents=True)
     (pool.parent / "todo" / "deep" / "0.50.png").write_text("mine")
-    with pytest.raises(StorageError, match="is there and is another file"):
+    with pytest.raises(StorageError, match="exists and is not a list of labels"):
         fovea.label(make_bundle(), archive, out=pool.parent / "todo.csv", count=1)
     assert (pool.parent / "todo" / "deep" / "0.50.png").read_text() == "mine"
     assert not (pool.parent / "todo.csv").exists()

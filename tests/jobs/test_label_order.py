@@ -9,7 +9,7 @@ from seeded_bundles import seeded_bundle
 from fovea.data.pool import find_pool
 from fovea.display import Display
 from fovea.errors import UsageError
-from fovea.jobs.label_order import label_order, ways_for
+from fovea.jobs.label_order import farthest_of, label_order, ways_for
 
 QUIET = Display(quiet=True)
 
@@ -46,8 +46,19 @@ def test_answers_on_the_image_come_by_their_probability(pool, kind):
 
 
 def test_what_has_no_probabilities_is_ordered_by_distance():
-    assert ways_for(seeded_bundle("number").target) == ways_for(seeded_bundle("labels").target) == ("core-set",)
-    assert ways_for(seeded_bundle("grade").target)[0] == "margin"
+    assert ways_for(seeded_bundle("number").target) == ("core-set",)
+    assert ways_for(seeded_bundle("grade").target)[0] == ways_for(seeded_bundle("labels").target)[0] == "margin"
+
+
+def test_several_labels_are_doubted_by_their_own_yes_and_no(pool):
+    bundle = seeded_bundle("labels")
+    (first, doubt), *_ = label_order(bundle, pool, by="margin", labelled=(), display=QUIET)
+    said = bundle.predict([str(pool.files[pool.part.names.index(first)])])[0]
+    assert doubt == pytest.approx(1 - min(abs(2 * share - 1) for _, share in said.scores), abs=1e-4)
+
+
+def test_the_core_set_is_bounded_by_what_it_costs():
+    assert [farthest_of(images, 512) for images in (100, 10_000, 50_000, 10**6)] == [100, 9765, 1953, 500]
 
 
 def test_where_all_have_a_label_nothing_is_computed(pool):

@@ -124,8 +124,8 @@ def test_strict_refuses_what_does_not_fit(net):
     [
         ("Needs", "it needs `width`, `depth`; give them defaults, or name a function that needs none."),
         ("strange", "gives a int, not a torch.nn.Module."),
-        ("fails", "does not give a network: ZeroDivisionError: division by zero."),
-        ("Absent", "does not give a network: AttributeError: module 'net' has no attribute 'Absent'."),
+        ("fails", "does not define a network: ZeroDivisionError: division by zero."),
+        ("Absent", "does not define a network: AttributeError: module 'net' has no attribute 'Absent'."),
     ],
 )
 def test_a_file_that_gives_no_network_says_so_in_one_line(net, name, message):
@@ -136,7 +136,9 @@ def test_a_file_that_gives_no_network_says_so_in_one_line(net, name, message):
 
 def test_a_file_that_does_not_import_says_so_in_one_line(tmp_path):
     (tmp_path / "bad.py").write_text("import nothing_of_this_name\n")
-    with pytest.raises(UsageError, match=r"bad.py:Net` does not give a network: ModuleNotFoundError: No module named"):
+    with pytest.raises(
+        UsageError, match=r"bad.py:Net` does not define a network: ModuleNotFoundError: No module named"
+    ):
         fovea.measure(f"{tmp_path / 'bad.py'}:Net", (3, 8, 8))
     with pytest.raises(UsageError, match=r"absent.py:Net`: there is no file `.*absent.py`\.$"):
         custom_network(*custom_name(f"{tmp_path / 'absent.py'}:Net"))
@@ -188,7 +190,7 @@ def test_the_command_compares_two(capsys, net):
         (["resnet18", "--strict"], 1, "stem.conv does not fit, (224 + 6 - 7) / 2 + 1 = 112.5: a row of padding and"),
         (["resnet18", "--input", "big"], 2, "`--input big` must be the shape of one image, channels first: 3x224x224."),
         (["lenet5", "--sort", "mac"], 2, "Unknown column `mac`; did you mean `macs`"),
-        (["lenet5", "--json", "--csv"], 2, "`--json`, `--csv` and `--markdown` exclude each other; choose one."),
+        (["lenet5", "--json", "--csv"], 2, "`--json`, `--csv` and `--markdown` cannot be used together; choose one."),
         ([], 2, "Name one network, or two with `--compare A B`."),
         (["lenet5", "--compare", "lenet5", "mlp"], 2, "Name one network, or two with `--compare A B`."),
         (["lenet5", "--input", "1x8x8"], 1, "Layer `stage2.conv` (5x5) does not fit its input of 2x2"),

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from fovea.cli import run
+from fovea.cli import output, run
 from fovea.errors import UsageError
 from fovea.jobs.models import models
 
@@ -36,6 +36,17 @@ def test_filters_narrow_down_together(options, found):
     assert names(**options) == found
 
 
+def test_a_part_of_names_finds_all_that_have_it_and_a_name_itself_alone():
+    assert {"resnet18", "cifar_resnet20", "inception_resnet_v2", "resnet_1d"} <= set(names("ResNet"))
+    assert all("resnet" in name for name in names("resnet"))
+    assert names("vgg16") == ["vgg16"]
+
+
+def test_numbers_in_names_are_in_their_order():
+    found = names("cifar_resnet*", year=2015)
+    assert found.index("cifar_resnet20") < found.index("cifar_resnet56") < found.index("cifar_resnet110")
+
+
 def test_networks_are_found_by_what_they_answer():
     assert {entry.answers for entry in models(answers="masks")} == {"masks"}
     assert {"unet", "unet_on"} <= {entry.name for entry in models(answers="masks")}
@@ -57,7 +68,7 @@ def test_a_limit_may_be_a_number_or_text_and_is_included(text):
         ({"year": "20142016"}, r"`year` \(=20142016\) must be"),
         ({"year": ""}, r"`year` \(=\) must be"),
         ({"year": "2016-2014"}, r"`year` \(=2016-2014\) ends before it begins; .*: 2014-2016\."),
-        ({"max_params": "many"}, r"`max_params` \(=many\) must be a number, as 4000000, 5M or 1.5G"),
+        ({"max_params": "many"}, r"`max_params` \(=many\) must be a number, for example 4000000, 5M or 1.5G"),
         ({"plot": "zoo.doc"}, r"`plot` \(=zoo.doc\) must end in .png"),
         ({"pattern": "cifar*", "plot": "zoo.png"}, r"None of the \d+ networks has a published accuracy"),
         ({"pattern": "no*such", "tree": True, "plot": "tree.png"}, r"No network is left to draw a tree of"),
@@ -83,6 +94,15 @@ def test_the_command_prints_families_and_their_tree(capsys):
     (last,) = [family for family in json.loads(capsys.readouterr().out) if family["networks"]]
     assert last["networks"] == ["squeezenet1_0", "squeezenet1_1"]
     assert last["descends_from"] == ["googlenet", "alexnet"]
+
+
+def test_a_narrow_terminal_shows_whole_names_and_says_what_it_lacks(capsys, monkeypatch):
+    monkeypatch.setattr(output, "terminal_width", lambda: 60)
+    assert run(["models", "vgg16"]) == 0
+    out = capsys.readouterr().out
+    assert max(map(len, out.splitlines())) <= 60
+    assert "Columns left out: authors" in out and "  vgg16 " in out
+    assert "1 network.\n`fovea models '*vgg16*'` lists 4 more.\n" in out
 
 
 def test_the_card_says_what_peers_there_are_without_their_rules():

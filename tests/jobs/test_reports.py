@@ -174,9 +174,9 @@ def test_the_command_line_passes_what_the_report_is_to_hold(shades, tmp_path, ca
 
 def test_a_page_that_cannot_be_written_is_an_error_of_evaluate(make_bundle, colour_folder, tmp_path):
     folder, model = colour_folder("colours"), make_bundle()
-    with pytest.raises(UsageError, match=r"`html` \(=.*page.html\): there is no folder `.*nowhere`; make it first"):
+    with pytest.raises(UsageError, match=r"`html` \(=.*page.html\): there is no folder `.*nowhere`; create it first"):
         evaluate(model, folder, html=tmp_path / "nowhere" / "page.html")
-    with pytest.raises(UsageError, match="is a folder; name a file in it"):
+    with pytest.raises(UsageError, match="is a folder; give the name of a file in it"):
         evaluate(model, folder, html=tmp_path)
 
 

@@ -71,7 +71,7 @@ def test_the_command_line(network, images, tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"size": 8}, r"`size` \(=8\) must lie from 16"),
+        ({"size": 8}, r"`size` \(=8\) must be from 16"),
         ({"settings": {"stile": 3}}, "Unknown setting `stile`; did you mean `style`"),
         ({"settings": {"steps": "0"}}, r"`steps` \(=0\) must be at least 1"),
         ({"style_layers": ["stage9"]}, "Unknown layer `stage9`"),

@@ -125,7 +125,7 @@ def test_its_run_goes_on_with_any_number_of_processes(folder, whole, killed, pro
     ("arguments", "message"),
     [
         (["digits", "--epochs", "x"], "error: Invalid value for '--epochs'"),
-        (["nowhere", "--set", "lr=1"], "error: Unknown data set `nowhere`."),
+        (["nowhere", "--set", "lr=1"], "error: There is no folder `nowhere` here, and no data set of that name."),
     ],
     ids=("option", "data"),
 )

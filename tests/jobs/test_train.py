@@ -240,9 +240,9 @@ def test_a_network_of_ones_own_must_fit_the_data(arrays, net_file, tmp_path, bod
     ("name", "text", "message"),
     [
         ("absent.py:Net", None, r"absent\.py:Net`: there is no file `.*absent\.py`\.$"),
-        ("a.py:Other", "", r"a\.py:Other` does not give a network: AttributeError: "),
-        ("b.py:Net", "1 / 0", r"b\.py:Net` does not give a network: ZeroDivisionError: division by zero\.$"),
-        ("c.py:Net", "def Net(): return 3", r"c\.py:Net` gives a int, not a torch\.nn\.Module\.$"),
+        ("a.py:Other", "", r"a\.py:Other` does not define a network: AttributeError: "),
+        ("b.py:Net", "1 / 0", r"b\.py:Net` does not define a network: ZeroDivisionError: division by zero\.$"),
+        ("c.py:Net", "def Net(): return 3", r"c\.py:Net` returns a int, not a torch\.nn\.Module\.$"),
     ],
 )
 def test_a_file_without_a_network_is_refused(arrays, tmp_path, name, text, message):
@@ -264,7 +264,7 @@ def test_arguments_of_the_network_may_be_set_like_fields_of_the_recipe(arrays, t
     ("options", "message"),
     [
         ({"model": "pattern", "patern": "C"}, "^Unknown recipe field `patern`; did you mean `pattern`"),
-        ({"model": "pattern", "widths": "thin"}, "^`widths` of `pattern` must be integers with commas between them"),
+        ({"model": "pattern", "widths": "thin"}, "^`widths` of `pattern` must be integers separated by commas"),
         ({"model": "pattern", "pattern": "XY"}, r"^Network `pattern`: `pattern` \(=XY\) must be letters C"),
         ({"model": "lenet5", "c_in": "3"}, "^Unknown recipe field `c_in`"),
         ({"lerning_rate": "1"}, "^Unknown recipe field `lerning_rate`"),
@@ -275,7 +275,7 @@ def test_arguments_of_the_network_may_be_set_like_fields_of_the_recipe(arrays, t
         ({"freeze": "stage9"}, "^Unknown part to freeze to `stage9`; did you mean"),
         ({"whiten": "perhaps"}, "^`whiten` must be true or false, not `perhaps`."),
         ({"optimiser": "adams"}, "^Unknown optimiser `adams`; did you mean `adam`"),
-        ({"budget": "5m", "epochs": 3}, "^`--budget` and `--epochs` exclude each other; give one of them."),
+        ({"budget": "5m", "epochs": 3}, "^`--budget` and `--epochs` cannot be used together; give one of them."),
         ({"budget": "soon"}, "^`--budget soon` must be a time above 0, as 90s, 5m or 1h."),
         ({"budget": "-3s"}, "^`--budget -3s` must be a time above 0"),
         ({"recipe": "digit"}, "^Unknown recipe `digit`; did you mean `digits`?"),
@@ -283,7 +283,7 @@ def test_arguments_of_the_network_may_be_set_like_fields_of_the_recipe(arrays, t
         ({"model": "lenet5", "loss": "mse"}, r"^`loss` \(=mse\) does not fit --task classes, which has cross-entropy"),
         ({"model": "lenet5", "loss": "binary"}, r"^`loss` \(=binary\) needs two classes; `digits` has 10."),
         ({"augment": "flop"}, "^Unknown augmentation `flop`; did you mean `flip`"),
-        ({"device": "cudo"}, "^`--device cudo` is not there; this machine has .*cpu"),
+        ({"device": "cudo"}, "^`--device cudo` is not available; this machine has .*cpu"),
         ({"patience": 3}, r"^`patience` \(=3\) needs a validation part, as `--val-fraction 0.1` sets one aside."),
         ({"val_fraction": 1.5}, r"^`val_fraction` \(=1.5\) must be in \[0, 1\)."),
     ],
@@ -310,7 +310,7 @@ def test_without_data_there_is_nothing_to_train():
 def test_data_without_a_train_part_is_refused(tmp_path):
     x, y = halves(20)
     np.savez(tmp_path / "t.npz", x_test=x, y_test=y)
-    with pytest.raises(DataError, match="^`t` has no train part to learn from; it has test"):
+    with pytest.raises(DataError, match="^`t` has no train split to learn from; it has test"):
         quiet(tmp_path / "t.npz", out=tmp_path / "run")
 
 
@@ -361,9 +361,9 @@ def test_tensorboard_gets_the_metrics_and_is_closed(arrays, net_file, tmp_path, 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"order": ["a", "b"]}, "^`--order` is for `--task grade`"),
-        ({"label_separator": "|"}, "^`--label-separator` is for `--task labels`"),
-        ({"label_columns": ["a", "b"]}, "^`--label-columns` is for `--task labels`"),
+        ({"order": ["a", "b"]}, "^`--order` works only with `--task grade`"),
+        ({"label_separator": "|"}, "^`--label-separator` works only with `--task labels`"),
+        ({"label_columns": ["a", "b"]}, "^`--label-columns` works only with `--task labels`"),
     ],
 )
 def test_how_labels_are_written_must_fit_the_task(options, message):

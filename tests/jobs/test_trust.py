@@ -163,12 +163,12 @@ def test_boxes_of_an_image_that_is_too_large_at_its_full_size_are_left_out(make_
 
     def refused(file, *, channels):
         if file.name == "0.png":
-            raise ImageError(f"`{file}`: decoding it would take 900 MB.")
+            raise ImageError(f"`{file}`: decoding it would need 900 MB.")
         return sizes(file, channels=channels)
 
     monkeypatch.setattr("fovea.jobs.trust.decode", refused)
     found = trust(make_lenet(), data, method="gradcam", out=tmp_path / "page.html", **FEW).verdicts
-    assert found.boxed == 1 and "the boxes of 0.png are left out: decoding it would take 900 MB." in found.notes
+    assert found.boxed == 1 and "the boxes of 0.png are left out: decoding it would need 900 MB." in found.notes
 
 
 def test_only_the_images_that_are_drawn_are_decoded(make_lenet, colour_folder, monkeypatch, tmp_path):

@@ -18,7 +18,8 @@ from fovea.jobs.unit import see_unit
 from fovea.layers import copied
 from fovea.measurement.network import measure_network
 from fovea.measurement.rules import may_multiply
-from fovea.measurement.tables import Choice, comparison, csv_table, text_table
+from fovea.measurement.tables import Choice, comparison, csv_table
+from fovea.measurement.text_table import text_table
 
 QUANTISED = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning", "ignore::FutureWarning")
 

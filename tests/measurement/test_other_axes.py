@@ -9,7 +9,8 @@ from torch import nn
 from fovea.measurement.latency import time_forward
 from fovea.measurement.memory import estimate_memory
 from fovea.measurement.network import measure_network
-from fovea.measurement.tables import Choice, leftover_lines, remarks, text_table, totals
+from fovea.measurement.tables import Choice, leftover_lines, remarks, totals
+from fovea.measurement.text_table import text_table
 
 # 2 x 20 -> conv 5/2, padding 1 -> 4 x 9 -> max pool 3/2 -> 4 x 4 -> average of 2 -> 4 x 2 -> 8 -> 3
 SERIES = nn.Sequential(

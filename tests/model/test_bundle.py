@@ -271,7 +271,7 @@ def test_an_input_that_would_take_gigabytes_is_refused_at_once(tmp_path, make_ca
     path = convolutional(tmp_path / "m.safetensors", make_card, size=10_000)
     Path("/proc/self/clear_refs").write_text("5")
     before = peak_kilobytes()
-    with pytest.raises(BundleError, match=r"^`m.safetensors`: one input of 3x10000x10000 would take [\d,]+ MB, "):
+    with pytest.raises(BundleError, match=r"^`m.safetensors`: one input of 3x10000x10000 would need [\d,]+ MB, "):
         load(path)
     assert peak_kilobytes() - before < 100_000
 
@@ -297,7 +297,7 @@ def test_the_default_of_the_builder_counts_where_the_card_leaves_the_size_out(tm
 def test_what_is_refused_when_read_is_refused_when_written(tmp_path, make_card):
     card = make_card(architecture="cifar_resnet20", arguments={"classes": 3})
     card["preprocess"] = {**PREPROCESS, "size": [10_000, 10_000]}
-    with pytest.raises(BundleError, match="one input of 3x10000x10000 would take"):
+    with pytest.raises(BundleError, match="one input of 3x10000x10000 would need"):
         save_bundle(tmp_path / "m", registry.build("cifar_resnet20", classes=3), Card.from_dict(card, source="x"))
     assert not (tmp_path / "m").exists()
 
@@ -356,7 +356,7 @@ def test_the_same_network_gives_the_same_bytes(make_bundle):
 def test_a_device_that_is_not_there_is_refused(make_bundle):
     assert device_named("cpu") == torch.device("cpu")
     assert device_named("auto").type in ("cuda", "mps", "cpu")
-    with pytest.raises(UsageError, match="`--device tpu` is not there; this machine has .*cpu"):
+    with pytest.raises(UsageError, match="`--device tpu` is not available; this machine has .*cpu"):
         load(make_bundle(), device="tpu")
 
 

@@ -14,6 +14,7 @@ from fovea.card import MAX_CARD_LENGTH, Card
 from fovea.errors import BundleError, FoveaError, StorageError
 from fovea.model.bundle import load
 from fovea.model.container import read_card, read_header
+from fovea.model.opening import open_model
 from fovea.tensor_file import MAX_HEADER_BYTES
 
 
@@ -91,14 +92,15 @@ def test_a_changed_byte_in_the_header_never_escapes_as_another_error(make_bundle
 
 def test_an_announced_header_beyond_the_bound_is_not_read(tmp_path):
     refused(
-        write(tmp_path / "x", b"{", length=2**60), f"announces a header of {2**60} bytes; at most {MAX_HEADER_BYTES}"
+        write(tmp_path / "x", b"{", length=2**60),
+        (f"declares a header of {2**60} bytes; the limit is {MAX_HEADER_BYTES}"),
     )
 
 
 def test_pickles_and_zips_are_refused_with_the_way_out(tmp_path):
     path = tmp_path / "model.pt"
     torch.save({"w": torch.zeros(2)}, path)
-    refused(path, "never unpickled: convert it to safetensors")
+    refused(path, "never unpickled; convert it to safetensors")
     path.write_bytes(pickle.dumps({"w": [0.0]}, protocol=4))
     refused(path, "never unpickled")
     with zipfile.ZipFile(path, "w") as archive:
@@ -160,7 +162,7 @@ def test_too_many_tensors_are_refused(tmp_path, make_card):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format": 5}, "has format 5, this version reads up to 4: upgrade Fovea"),
+        ({"format": 5}, "has format 5, and this version of Fovea reads up to format 4: upgrade Fovea"),
         ({"format": True}, "`format` is missing or of the wrong type"),
         ({"architecture": None}, "`architecture` is missing or of the wrong type"),
         ({"classes": "abc"}, "`classes` is missing or of the wrong type"),
@@ -171,8 +173,8 @@ def test_too_many_tensors_are_refused(tmp_path, make_card):
         ({"task": "number"}, "contradict"),
         ({"task": "boxes"}, "task `boxes`"),
         ({"loss": "binary", "outputs": 1}, "contradict"),
-        ({"temperature": 0}, "must lie from"),
-        ({"temperature": 10**400}, "must lie from"),
+        ({"temperature": 0}, "must be from"),
+        ({"temperature": 10**400}, "must be from"),
         ({"task": "number", "loss": "mse", "classes": [], "outputs": 1, "arguments": {}}, "`target` must hold"),
     ],
 )
@@ -184,7 +186,7 @@ def test_a_card_that_contradicts_itself_is_refused_on_both_ways(tmp_path, make_c
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), {1, 2}])
 def test_a_card_of_other_than_json_values_is_not_written(make_card, value):
-    with pytest.raises(BundleError, match="must hold JSON values only"):
+    with pytest.raises(BundleError, match="may contain only JSON values"):
         Card.from_dict(make_card(results=[{"accuracy": value}]), source="x").text("x")
 
 
@@ -217,11 +219,13 @@ def test_every_required_field_is_missed(tmp_path, make_card):
         refused(write(tmp_path / "x", with_card(card)), f"`{key}` is missing")
 
 
-def test_a_folder_is_refused_with_the_model_in_it(tmp_path, make_bundle):
-    with pytest.raises(BundleError, match=r"is a folder; a model is one file: `.*model.safetensors`"):
-        read_card(make_bundle().parent)
+def test_a_run_folder_stands_for_its_model_and_another_folder_is_refused(tmp_path, make_bundle):
+    file = make_bundle()
+    run = file.parent
+    assert read_card(run) == read_card(run / "model.safetensors")
+    assert load(run).card == read_card(run) and open_model(run, device="cpu").card == read_card(run)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(BundleError, match="is a folder; a model is one file.$"):
+    with pytest.raises(BundleError, match="is a folder without a `model.safetensors`: give a model file, or a run"):
         read_card(tmp_path / "empty")
 
 

@@ -147,7 +147,7 @@ def test_a_small_file_cannot_ask_for_much_memory(saved, monkeypatch):
     tensors = {**values.coding["tensors"], "huge": huge}
     raw = load_file(coded)["coded"].numpy().tobytes() + bytes.fromhex("010000000000000000")
     written(coded, card={"tensors": tensors}, stored=raw)
-    refused(coded, "its coded tensors would take 6,401 MB, more than the 2,000 MB allowed; `FOVEA_WEIGHTS_MB=6401`")
+    refused(coded, "its coded tensors would need 6,401 MB, more than the 2,000 MB allowed; set `FOVEA_WEIGHTS_MB=6401`")
     monkeypatch.setenv("FOVEA_WEIGHTS_MB", "6401")
     refused(coded, "does not fit its network. Unexpected: `huge`")
 
@@ -185,7 +185,7 @@ def test_a_coding_that_contradicts_the_file_is_refused(saved, make_card):
     coded.write_bytes(whole)
     twice = {**tensors, "stage1.dense.weight": torch.zeros(200, 48)}
     refused(written(coded, tensors=twice), "both coded and as they are: `stage1.dense.weight`")
-    with pytest.raises(BundleError, match="has format 2, and `coding` came with format 3"):
+    with pytest.raises(BundleError, match="has format 2, and `coding` needs format 3"):
         Card.from_dict(make_card(format=2, coding={"stored": "x"}), source="x")
 
 

@@ -237,7 +237,9 @@ def test_objects_beside_the_tensors_are_named_and_never_made(tmp_path):
     state = registry.build("mlp").state_dict()
     for beside, named in ((argparse.Namespace(lr=1), "argparse.Namespace"), (np.float64(0.5), r"numpy\.[\w.]+")):
         torch.save({"state_dict": state, "args": beside}, tmp_path / "x.pth")
-        with pytest.raises(BundleError, match=f"`x.pth` holds more than tensors: an object of `{named}`, .* alone.$"):
+        with pytest.raises(
+            BundleError, match=(f"`x.pth` contains more than tensors: an object of `{named}`, .* alone.$")
+        ):
             read_weights(tmp_path / "x.pth")
 
 
@@ -276,8 +278,8 @@ def test_weights_that_are_not_finite_are_refused_also_where_they_become_so(tmp_p
 
 def test_names_are_text(tmp_path):
     for state, message in (
-        ({0: torch.ones(1)}, "names a tensor by '0', of type `int`: names must be text"),
-        ({"n" * 2000: torch.ones(1)}, "has a name of 2000 characters; at most 1000 are read"),
+        ({0: torch.ones(1)}, "names a tensor by '0', of type `int`: names must be a string"),
+        ({"n" * 2000: torch.ones(1)}, "has a name of 2000 characters; the limit is 1000 are read"),
         ({"a": torch.empty(1, device="meta")}, "`a` is no dense tensor with values"),
         ({"a": torch.ones(2, 2).to_sparse()}, "`a` is no dense tensor with values"),
     ):
@@ -319,7 +321,7 @@ def test_what_would_run_code_is_refused_unrun(tmp_path, monkeypatch):
             read_weights(tmp_path / name)
     # `os.mkdir` is of another module on other systems
     with pytest.raises(
-        BundleError, match=r"`bad.pth` holds more than tensors: an object of `\w+.mkdir`, which only code"
+        BundleError, match=r"`bad.pth` contains more than tensors: an object of `\w+.mkdir`, which only code"
     ):
         read_weights(tmp_path / "bad.pth")
     assert not Path("harmed").exists()

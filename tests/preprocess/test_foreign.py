@@ -1,4 +1,4 @@
-"""Photographs and other files that are not read are named as what they are."""
+"""Photographs and other files that are nott read are named as what they are."""
 
 import numpy as np
 import pytest

@@ -168,9 +168,9 @@ def rewritten(path, **changes):
         ({"index": True}, "but no index"),
         ({"metric": "l3"}, r"`metric` \(=l3\) must be l2 or cosine"),
         ({"metric": None}, "`metric` is missing"),
-        ({"task": "art"}, "`--task art` is none of"),
+        ({"task": "art"}, "`--task art` is not one of"),
         ({"classes": ["cat"]}, "its labels are not those of its classes"),
-        ({"classes": "cat"}, "must be a list of texts"),
+        ({"classes": "cat"}, "must be a list of strings"),
         ({"task": "number"}, "its labels are not those of its classes"),
         ({"preprocess__size": [0, 4]}, "size"),
         ({"preprocess": 3}, "`preprocess`"),
@@ -252,8 +252,8 @@ def test_a_model_file_is_no_index_and_the_other_way_round(make_bundle, path, tmp
             UsageError,
             "no such file; make an index by `fovea index MODEL DATA --out none.fovea-index`",
         ),
-        ("pipe.fovea-index", UsageError, "a named pipe, no file"),
-        ("folder.fovea-index", UsageError, "a folder, no file"),
+        ("pipe.fovea-index", UsageError, "a named pipe, not a file"),
+        ("folder.fovea-index", UsageError, "a folder, not a file"),
     ],
 )
 def test_what_is_no_file_of_that_kind_is_refused(tmp_path, name, error, message):

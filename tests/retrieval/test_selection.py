@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from fovea.errors import UsageError
-from fovea.retrieval.selection import check_way, core_set, doubt_by_entropy, doubt_by_margin, most_doubtful
+from fovea.retrieval.selection import check_way, core_set, doubt_by_entropy, doubt_by_margin, doubts_of, most_doubtful
 
 NOTHING = np.empty((0, 1), np.float32)
 
@@ -13,6 +13,15 @@ def test_the_two_ways_to_be_unsure_by_hand():
     entropy = doubt_by_entropy(probabilities)
     assert entropy[1] == pytest.approx(-(0.4 * np.log(0.4) + 0.6 * np.log(0.3))) and entropy[2] == 0
     assert entropy[1] > entropy[0]
+
+
+def test_of_several_labels_the_least_sure_counts_or_all_of_them():
+    probabilities = np.array([[0.5, 0.99], [0.7, 0.7]])
+    assert doubts_of(probabilities, by="margin", several=True) == pytest.approx([1.0, 0.6])
+    entropy = doubts_of(probabilities, by="entropy", several=True)
+    each = [-(p * np.log(p) + (1 - p) * np.log(1 - p)) for p in (0.5, 0.99, 0.7)]
+    assert entropy == pytest.approx([each[0] + each[1], 2 * each[2]])
+    assert doubts_of(probabilities[:1], by="margin", several=False) == pytest.approx([1 - 0.49])
 
 
 def test_the_most_doubtful_come_first_and_of_equal_ones_the_first():

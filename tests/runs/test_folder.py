@@ -39,7 +39,7 @@ def test_a_place_that_is_a_file_or_below_one_is_refused(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(StorageError, match=r"^`.*file` is a file; choose another --out\.$"):
         Run.create(tmp_path / "file", name="x")
-    with pytest.raises(StorageError, match=r"^`.*file/run` cannot be made: `.*file` is no folder\. Choose"):
+    with pytest.raises(StorageError, match=r"^`.*file/run` cannot be created: `.*file` is no folder\. Choose"):
         Run.create(tmp_path / "file" / "run", name="x")
 
 

@@ -74,7 +74,7 @@ def test_what_cannot_be_built_or_done_is_refused_before_anything_is_decoded(tmp_
     assert not list(cache_root().glob("*/*"))
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="names of files that are no text")
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files that are not text")
 def test_a_place_that_the_recipe_cannot_name_is_refused_before_images_are_decoded(tmp_path, monkeypatch):
     (odd := tmp_path / "caf\udce9").mkdir()
     monkeypatch.chdir(odd)

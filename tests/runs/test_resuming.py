@@ -158,7 +158,7 @@ def test_a_network_of_the_zoo_is_not_named_again(stopped):
     [
         ("size = 8", "size = 'big'", r"`network\.size` \(='big'\) must be a whole number of 1 or more"),
         ("allow_bad = false", "allow_bad = 3", r"`data\.source\.allow_bad` \(=3\) must be true or false"),
-        ("allow_bad = false", "allow_worse = 3", r"`data\.source\.allow_worse` is no field that is known"),
+        ("allow_bad = false", "allow_worse = 3", r"`data\.source\.allow_worse` is not a known field"),
         ("lr = 0.002", "lr = nan", r"`lr` \(=nan\) must be above 0, and finite"),
         ("epochs = 4", "epochs = 'x'", r"`epochs` \(=x\) must be a whole number"),
         ("images = true", "images = 'yes'", r"`report\.images` \(='yes'\) must be true or false"),

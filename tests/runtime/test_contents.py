@@ -57,7 +57,7 @@ REFUSED = {
     "a deep card": (metadata(fovea="[" * 100_000), "not valid JSON|nested|must be a JSON object"),
     "a newer card": ({"card": card_values(format=99)}, "upgrade Fovea"),
     "other classes": (metadata(classes='["a"]'), "`classes` in its metadata contradicts its card"),
-    "classes that are no JSON": (metadata(classes="["), "`classes` in its metadata contradicts"),
+    "classes that are not JSON": (metadata(classes="["), "`classes` in its metadata contradicts"),
     "other preprocessing": (metadata(preprocess="{}"), "`preprocess` in its metadata contradicts"),
     "no export": (
         {"card": {k: v for k, v in card_values().items() if k != "export"}},
@@ -117,7 +117,7 @@ REFUSED = {
         "announces probabilities, logits, present",
     ),
     "an output that nothing makes": ({"nodes": nodes()[:5]}, "nothing makes its output `probabilities`"),
-    "a batch of millions": ({"batch": 100_000_000}, "would take"),
+    "a batch of millions": ({"batch": 100_000_000}, "would need"),
 }
 
 

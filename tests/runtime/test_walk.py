@@ -1,4 +1,4 @@
-"""Graphs that would take memory, time or the process are refused before onnxruntime sees them."""
+"""Graphs that would need memory, time or the process are refused before onnxruntime sees them."""
 
 import time
 
@@ -251,7 +251,7 @@ def test_more_samples_than_their_share_of_memory_are_refused(monkeypatch):
     )
     plan = plan_of(**squared)
     plan.check_batch(10)
-    with pytest.raises(BundleError, match=r"would take \d+ MB for 3000 samples"):
+    with pytest.raises(BundleError, match=r"would need \d+ MB for 3000 samples"):
         plan.check_batch(3000)
 
 

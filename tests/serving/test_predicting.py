@@ -79,7 +79,7 @@ def test_where_all_are_bad_nothing_is_answered(client):
         (b"", {}, 400, "The body is empty"),
         (b"abc", PNG, 422, "not a JPEG, PNG"),
         (bombs.png(11000, 10000), PNG, 422, "more than the 100,000,000 pixels"),
-        (bombs.png(9000, 9000, depth=16, kind=6), PNG, 422, "decoding it would take"),
+        (bombs.png(9000, 9000, depth=16, kind=6), PNG, 422, "decoding it would need"),
         (b"abc", {"content-type": "application/json"}, 415, "`application/json` is no type for an image"),
         (b"a=b", {"content-type": "application/x-www-form-urlencoded"}, 415, "is no type for an image"),
         (b"abc", {"content-type": "multipart/form-data"}, 400, "has no boundary"),
@@ -153,7 +153,7 @@ def test_a_body_in_pieces_is_read_and_bounded_as_a_whole_one(client, picture):
     said = client.post("/predict", content=endless, headers=PNG)
     assert (said.status_code, said.json()["error"]) == (
         413,
-        "The body has more than the 2,000,000 bytes that are taken.",
+        "The body has more than 2,000,000 bytes that are taken.",
     )
 
 

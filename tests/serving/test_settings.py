@@ -16,10 +16,10 @@ def test_settings_pass_through_json():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"port": 70000}, "`port` (=70000) must lie from 0 to 65,535."),
-        ({"workers": 0}, "`workers` (=0) must lie from 1 to 256."),
-        ({"wait_ms": float("nan")}, "`wait_ms` (=nan) must lie from 0 to 10,000."),
-        ({"batch": True}, "`batch` (=True) must lie from 1 to 4,096."),
+        ({"port": 70000}, "`port` (=70000) must be from 0 to 65,535."),
+        ({"workers": 0}, "`workers` (=0) must be from 1 to 256."),
+        ({"wait_ms": float("nan")}, "`wait_ms` (=nan) must be from 0 to 10,000."),
+        ({"batch": True}, "`batch` (=True) must be from 1 to 4,096."),
         ({"busy_status": 500}, "`busy_status` (=500) must be 503 or 429."),
         ({"queue": 2}, "`files` (=64) must be at most `queue` (=2): a request is admitted as a whole."),
         ({"token": "short"}, "The token must have at least 16 characters"),

@@ -157,7 +157,7 @@ def test_workers_do_not_outlive_their_parent(colours_file, tmp_path):
         (["{file}", "--host", "0.0.0.0"], 2, "give --token-file FILE"),
         (["{file}", "--host", "203.0.113.9", "--no-auth"], 1, "cannot be listened at"),
         (["{file}", "--explain"], 2, "`--explain` needs the network itself; `colours.onnx` is exported"),
-        (["{file}", "--batch", "0"], 2, "`batch` (=0) must lie from 1 to 4,096."),
+        (["{file}", "--batch", "0"], 2, "`batch` (=0) must be from 1 to 4,096."),
         (["{file}", "{file}"], 2, "Two models are called `colours`"),
         (["{file}", "--token-file", "{short}"], 2, "must have at least 16 characters"),
         (["{file}", "--token-file", "missing"], 1, "`--token-file missing` cannot be read"),

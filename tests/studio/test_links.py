@@ -23,6 +23,7 @@ from fovea.explanation.attribution.methods import METHODS  # noqa: E402
 from fovea.model.bundle import save_bundle  # noqa: E402
 from fovea.studio.app import create_app  # noqa: E402
 from fovea.studio.examples import example  # noqa: E402
+from fovea.studio.guard import Guard  # noqa: E402
 from fovea.studio.lab.state import lab_state  # noqa: E402
 from fovea.studio.look.looking import Looking  # noqa: E402
 from fovea.studio.opened import Opened, opened  # noqa: E402
@@ -87,13 +88,14 @@ def fetched(bundle, tmp_path_factory):
         "an empty run": (Opened(name="run", run=folder), sorted(THERE)),
     }
     now = Opened(folder=folder)
-    guard = create_app(now, token=TOKEN, port=PORT)
+    app = create_app(now)
+    guard = Guard(app, token=TOKEN, port=PORT)
 
     async def answers():
         own = {"base_url": f"http://127.0.0.1:{PORT}", "cookies": {f"fovea-studio-{PORT}": TOKEN}}
         transport = httpx.ASGITransport(guard)
         async with (
-            guard.app.router.lifespan_context(guard.app),
+            app.router.lifespan_context(app),
             httpx.AsyncClient(transport=transport, **own) as client,
         ):
             for what, (other, addresses) in asked.items():

@@ -84,7 +84,7 @@ class Normalised(nn.Module):
 
 
 class Curved(nn.Module):
-    """Activations that are no ReLUs, group and layer norm."""
+    """Activations that are not ReLUs, group and layer norm."""
 
     def __init__(self):
         super().__init__()

@@ -114,7 +114,7 @@ def test_classes_without_images_are_listed_up_to_ten(count, names):
     with pytest.raises(DataError) as caught:
         Classes.check_trainable(np.array([0, 0]), classes=tuple(map(str, range(count))), data="x")
     assert str(caught.value) == (
-        f"The train part of `x` has no image of {names}. Add or repair some, or remove the class from all parts."
+        f"The train split of `x` has no image of {names}. Add or repair some, or remove the class from all parts."
     )
 
 

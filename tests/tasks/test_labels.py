@@ -99,7 +99,7 @@ def test_without_any_label_there_is_nothing_to_learn():
     SeveralLabels.check_trainable(np.array([[0.0, 1.0]]), classes=("a", "b"), data="x")
     with pytest.raises(DataError) as caught:
         SeveralLabels.check_trainable(np.array([[0, NAN]]), classes=("a", "b"), data="x")
-    assert str(caught.value) == "No image of the train part of `x` has any label, so there is nothing to learn."
+    assert str(caught.value) == "No image of the train split of `x` has any label, so there is nothing to learn."
 
 
 def test_a_data_set_fixes_names_and_thresholds():

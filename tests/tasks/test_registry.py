@@ -62,7 +62,7 @@ def test_a_kind_is_forgotten():
 def test_an_unknown_kind_is_refused():
     with pytest.raises(UsageError) as caught:
         tasks.kind("regression")
-    assert str(caught.value) == f"`--task regression` is none of {', '.join(OWN)}."
+    assert str(caught.value) == f"`--task regression` is not one of {', '.join(OWN)}."
 
 
 def test_an_unknown_loss_lists_its_neighbours():

@@ -47,8 +47,8 @@ def test_the_momentum_of_an_optimiser_outlives_a_change(make_trainer, fit):
 def test_another_batch_goes_on_with_the_images_that_are_left(make_trainer, fit):
     trainer, seen = make_trainer(epochs=2), []
     trainer.changes = [Change(2, {"batch": 4})]
-    load = trainer.load
-    trainer.load = lambda indices, generator: seen.extend(indices.tolist()) or load(indices, generator)
+    chunks = trainer.loader.chunks
+    trainer.loader.chunks = lambda step: seen.extend(step.indices.tolist()) or chunks(step)
     (first, second) = fit(trainer)
     assert sorted(seen[:32]) == sorted(seen[32:]) == list(range(32))
     assert (first.images, second.images, trainer.clock.total_steps) == (32, 32, 2 + 4 + 8)

@@ -13,7 +13,8 @@ from torch import nn
 from fovea.data.augment.mixing import MixedLabels
 from fovea.errors import TrainingError, UsageError
 from fovea.tasks.score import Metric, Score
-from fovea.training.engine import EpochResult, Trainer, seed_of
+from fovea.training.engine import EpochResult, Trainer
+from fovea.training.seeds import seed_of
 
 
 def weights(trainer):
@@ -22,13 +23,13 @@ def weights(trainer):
 
 def steps_of(trainer):
     """Return what the trainer is trained on: (epoch, indices) of each step, as it is loaded."""
-    seen, load = [], trainer.load
+    seen, chunks = [], trainer.loader.chunks
 
-    def spy(indices, generator):
-        seen.append((trainer.clock.epoch, indices.tolist()))
-        return load(indices, generator)
+    def spy(step):
+        seen.append((step.epoch, step.indices.tolist()))
+        return chunks(step)
 
-    trainer.load = spy
+    trainer.loader.chunks = spy
     return seen
 
 

@@ -1,6 +1,7 @@
 """Timed settings and the learning-rate sweep."""
 
 import os
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -39,7 +40,8 @@ def test_what_the_recipe_leaves_open_is_timed(net, monkeypatch):
 def test_a_hopeless_setting_is_timed_by_one_step(net, monkeypatch):
     done, clock = [], [0.0]
 
-    def step(_model, _images, _labels, _loss, precision):
+    def step(*_given):
+        precision = _given[-1]
         done.append(precision)
         clock[0] += {"float32": 1.0, "bfloat16": 5.5}[precision]
 
@@ -47,13 +49,14 @@ def test_a_hopeless_setting_is_timed_by_one_step(net, monkeypatch):
     monkeypatch.setattr(tuning, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
     fast, slow = timed(net, threads=1)
     assert [(s.precision, s.step_s) for s in (fast, slow)] == [("float32", 1.0), ("bfloat16", 5.5)]
-    assert done == ["float32"] * 3 + ["bfloat16"]  # a warm-up and two steps, or the warm-up alone
+    # a warm-up and a step in each of two rounds, or one warm-up alone
+    assert done == ["float32"] * 2 + ["bfloat16"] + ["float32"] * 2
 
 
 def test_timing_tells_how_far_it_is(net):
     shown = []
     timed(net, threads=1, progress=lambda done, total: shown.append((done, total)))
-    assert shown == [(0, 2), (1, 2), (2, 2)]
+    assert shown == [(0, 4), (1, 4), (2, 4), (3, 4), (4, 4)]
 
 
 def test_what_the_recipe_fixes_is_kept(net):
@@ -145,7 +148,8 @@ def test_a_loss_that_never_falls_has_no_rate(make_trainer):
 def test_a_sweep_says_how_to_use_it():
     sweep = Sweep([1e-3, 1e-2], [2.0, 1.0], 1e-3)
     assert sweep.summary() == ["Suggested learning rate: 0.001 (use it with --lr 0.001)"]
-    assert sweep.to_dict() == {"rates": [1e-3, 1e-2], "losses": [2.0, 1.0], "suggested": 1e-3}
+    assert sweep.to_dict() == {"rates": [1e-3, 1e-2], "losses": [2.0, 1.0], "suggested": 1e-3, "picture": ""}
+    assert replace(sweep, picture="rates.png").summary()[1:] == ["Picture: rates.png"]
 
 
 def test_several_processes_divide_the_processors_of_a_machine(monkeypatch):

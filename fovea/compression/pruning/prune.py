@@ -64,7 +64,7 @@ class Pruning:
         if not 0 < self.amount < 1:
             raise UsageError(f"`prune` (={self.amount}) must lie above 0 and below 1: the share that goes.")
         if not 0 <= self.least < 1:
-            raise UsageError(f"`least` (={self.least}) must lie from 0 to below 1: the share of a group that stays.")
+            raise UsageError(f"`least` (={self.least}) must be from 0 to below 1: the share of a group that stays.")
         if self.rounds < 1:
             raise UsageError(f"`rounds` (={self.rounds}) must be 1 or more.")
         Costs(target=self.target, clock=self.clock)

@@ -33,7 +33,7 @@ class CubicSchedule:
     def __post_init__(self) -> None:
         """Check the shares."""
         if not 0 <= self.amount < 1:
-            raise UsageError(f"`amount` (={self.amount}) must lie from 0 to below 1: the share of weights that go.")
+            raise UsageError(f"`amount` (={self.amount}) must be from 0 to below 1: the share of weights that go.")
         if not 0 <= self.begin < self.end <= 1:
             raise UsageError(f"`begin` (={self.begin}) and `end` (={self.end}) must rise within 0 to 1.")
 

@@ -22,7 +22,7 @@ from fovea.data.sources.annotations.documents import read_json
 from fovea.decoding.runs import runs_to_text
 from fovea.errors import DataError, shortened
 from fovea.files import is_file
-from fovea.storage import file_stamp, remove_temporary, write_atomically
+from fovea.storage import file_stamp, in_turn, remove_temporary, write_atomically
 
 HALF = 0.5
 """Of a pixel: COCO gives the index of a pixel, here places are where in the image."""
@@ -53,6 +53,11 @@ class CocoLabels:
         self._read()
 
     @property
+    def data(self) -> Path:
+        """What a training reads."""
+        return self.file
+
+    @property
     def classes(self) -> tuple[str, ...]:
         """The names of the classes, or of the points, in the file."""
         if self._kind == "points":
@@ -77,8 +82,8 @@ class CocoLabels:
         written = kept.image.get("height"), kept.image.get("width")
         if written != tuple(size):
             raise DataError(
-                f"`{self.file.name}` says that `{shortened(Path(image).name)}` has {written[1]} x {written[0]} pixels, "
-                f"and it has {size[1]} x {size[0]}."
+                f"`{self.file.name}` says that `{shortened(Path(image).name)}` has {written[1]} x {written[0]} "
+                f"pixels, but it has {size[1]} x {size[0]}."
             )
         said = [self._said(each) for each in kept.annotations]
         if self._kind == "points":
@@ -88,8 +93,13 @@ class CocoLabels:
     def put(self, image: str, size: Size, label: Any, classes: tuple[str, ...]) -> None:
         """Keep a label of an image of a size, or take it away where it is None, and write the file.
 
-        `classes` are all there are, those without objects too. Raises: StorageError; what was there is still there.
+        `classes` are all there are, those without objects too. Another process may keep labels in it meanwhile.
+        Raises: StorageError; what was there is still there.
         """
+        with in_turn(self.file):
+            self._put(image, size, label, classes)
+
+    def _put(self, image: str, size: Size, label: Any, classes: tuple[str, ...]) -> None:
         self._read()
         before = dict(self._images), list(self._categories)
         self._name(classes)
@@ -109,7 +119,7 @@ class CocoLabels:
         if self._kind == "points":
             names = self.classes
             if names and names != tuple(classes):
-                raise DataError(f"`{self.file.name}` has other points: {shortened(', '.join(names))}.")
+                raise DataError(f"`{self.file.name}` has different points: {shortened(', '.join(names))}.")
             if not names:
                 self._categories.append(
                     {"id": self._free_category(), "name": "object", "keypoints": list(classes), "skeleton": []}

@@ -52,7 +52,7 @@ def painted(mask: Mask, path: Any, *, radius: Any, value: int) -> Mask:
     """
     known = isinstance(path, list) and 2 <= len(path) <= 2 * MOST_CORNERS and len(path) % 2 == 0
     if not known or not all(map(is_number, path)) or not is_number(radius) or not 0 < radius <= LARGEST_RADIUS:
-        raise UsageError(f"A stroke is a list of places, and a radius of up to {LARGEST_RADIUS:g} pixels.")
+        raise UsageError(f"A stroke must have a list of positions and a radius of at most {LARGEST_RADIUS:g} pixels.")
     result = mask.copy()
     corners = np.clip(np.array(path, np.float64).reshape(-1, 2), -LARGEST_RADIUS, 1e6)
     for start, end in zip(corners[:-1], corners[1:], strict=True) if len(corners) > 1 else [(corners[0], corners[0])]:

@@ -63,7 +63,7 @@ class Kind(NamedTuple):
 def kind_named(name: str) -> Kind:
     """Return the kind of that name. Raises: UsageError."""
     if name not in KINDS:
-        raise UsageError(f"`{shortened(name)}` is no kind of label; choose {', '.join(KINDS)}.")
+        raise UsageError(f"`{shortened(name)}` is not a kind of label; choose {', '.join(KINDS)}.")
     return KINDS[name]
 
 
@@ -78,24 +78,28 @@ def class_names(texts: Sequence[str], kind: str) -> tuple[str, ...]:
     unwanted = ("", BACKGROUND) if found.covers else ("",)
     names = tuple(dict.fromkeys(name for name in map(composed, texts) if name not in unwanted)) if found.names else ()
     if len(names) < (found.least if found.names else 0):
-        raise UsageError(f"Name at least {found.least} {found.names}, one on each line.")
+        raise UsageError(f"Give at least {found.least} {found.names}, one per line.")
     if len(names) > (MOST_POINTS if kind == "points" else MOST_CLASSES):
         raise UsageError(f"{len(names):,} {found.names} are too many to label by hand.")
     for name in names:
         if len(name) > LONGEST_NAME or shown(name) != name:
-            raise UsageError(f"`{shortened(name)}` is too long, or has characters that nobody sees; name it otherwise.")
+            raise UsageError(f"`{shortened(name)}` is too long or has invisible characters; choose another name.")
         if found.suffix == ".csv" and in_cell(name) != name:
-            raise UsageError(f"`{shortened(name)}` in a list would be computed by a spreadsheet; name it otherwise.")
+            raise UsageError(
+                f"`{shortened(name)}` would be treated as a formula by a spreadsheet; choose another name."
+            )
         if found.several and PLAIN.separator in name:
-            raise UsageError(f"`{shortened(name)}` has `{PLAIN.separator}`, which stands between two labels.")
+            raise UsageError(
+                f"`{shortened(name)}` contains `{PLAIN.separator}`, which separates labels; choose another name."
+            )
         if kind == "grade" and "," in name:
-            raise UsageError(f"`{shortened(name)}` has a comma, which stands between two grades.")
+            raise UsageError(f"`{shortened(name)}` contains a comma, which separates grades; choose another name.")
     return names
 
 
 def _class(given: Any, classes: Sequence[str], _: Size = (0, 0)) -> str:
     if not isinstance(given, str) or given not in classes:
-        raise UsageError(f"`{shortened(given)}` is none of the classes.")
+        raise UsageError(f"`{shortened(given)}` is not one of the classes.")
     return given
 
 
@@ -110,20 +114,20 @@ def _number(given: Any, _: Sequence[str], __: Size) -> str:
     except ValueError:
         value = math.nan
     if not is_number(value):
-        raise UsageError(f"`{shortened(given)}` is no number.")
+        raise UsageError(f"`{shortened(given)}` is not a number.")
     return f"{value:.12g}"
 
 
 def _listed(given: Any, most: int) -> list[Any]:
     if not isinstance(given, list) or len(given) > most:
-        raise UsageError(f"A list of at most {most:,} is wanted.")
+        raise UsageError(f"Expected a list of at most {most:,}.")
     return given
 
 
 def _tables(given: Any) -> list[Mapping[str, Any]]:
     found = _listed(given, MOST_OBJECTS)
     if not all(isinstance(each, Mapping) for each in found):
-        raise UsageError("An object has a label and a place.")
+        raise UsageError("An object must have a label and a position.")
     return found
 
 
@@ -132,7 +136,7 @@ def _places(given: Any, size: Size, *, most: int) -> list[tuple[float, float]]:
     h, w = size
     values = _listed(given, 2 * most)
     if len(values) % 2 or not all(map(is_number, values)):
-        raise UsageError("Places are pairs of numbers.")
+        raise UsageError("Positions must be pairs of numbers.")
     return [
         (round(min(max(x, 0.0), w), DECIMALS), round(min(max(y, 0.0), h), DECIMALS))
         for x, y in zip(values[::2], values[1::2], strict=True)
@@ -144,7 +148,7 @@ def _boxes(given: Any, classes: Sequence[str], size: Size) -> list[dict[str, Any
     for each in _tables(given):
         label, corners = _class(each.get("label"), classes), _places(each.get("box"), size, most=2)
         if len(corners) != 2:
-            raise UsageError("A box is x0, y0, x1, y1.")
+            raise UsageError("A box must be x0, y0, x1, y1.")
         (x0, x1), (y0, y1) = (sorted(values) for values in zip(*corners, strict=True))
         if x1 > x0 and y1 > y0:
             found.append({"label": label, "box": [x0, y0, x1, y1]})
@@ -160,7 +164,7 @@ def _polygons(given: Any, classes: Sequence[str], size: Size) -> list[dict[str, 
             continue
         rings = [_places(ring, size, most=MOST_CORNERS) for ring in _listed(each.get("rings"), MOST_CORNERS)]
         if sum(map(len, rings)) > MOST_CORNERS:
-            raise UsageError(f"An object has at most {MOST_CORNERS:,} corners.")
+            raise UsageError(f"An object may have at most {MOST_CORNERS:,} corners.")
         flat = [[value for corner in ring for value in corner] for ring in rings if len(ring) >= 3]
         if flat:
             found.append({"label": label, "rings": flat})
@@ -169,7 +173,7 @@ def _polygons(given: Any, classes: Sequence[str], size: Size) -> list[dict[str, 
 
 def _runs(text: Any, size: Size) -> str:
     if not isinstance(text, str) or len(text) > 4 * size[0] * size[1] + 8:
-        raise UsageError("Pixels are run lengths as text.")
+        raise UsageError("Pixels must be run lengths as text.")
     try:
         from_runs(runs_from_text(text), size)
     except DataError as error:
@@ -187,11 +191,11 @@ def _covered(given: Any, classes: Sequence[str], size: Size) -> list[dict[str, A
 def _points(given: Any, names: Sequence[str], size: Size) -> list[list[float]]:
     points = _listed(given, len(names))
     if len(points) != len(names) or not all(isinstance(point, list) and len(point) == 3 for point in points):
-        raise UsageError(f"There are {len(names)} points, each x, y and visibility.")
+        raise UsageError(f"Expected {len(names)} points, each with x, y and visibility.")
     found: list[list[float]] = []
     for *place, visible in points:
         if visible not in (0, HIDDEN, VISIBLE):
-            raise UsageError("Visibility is 0 (not there), 1 (hidden) or 2 (visible).")
+            raise UsageError("Visibility must be 0 (absent), 1 (hidden) or 2 (visible).")
         [(x, y)] = _places(place, size, most=1)
         found.append([x, y, int(visible)] if visible else [0, 0, 0])
     return found
@@ -200,7 +204,7 @@ def _points(given: Any, names: Sequence[str], size: Size) -> list[list[float]]:
 KINDS: Mapping[str, Kind] = {
     "classes": Kind("classes", ".csv", "classes", _class),
     "labels": Kind("labels", ".csv", "labels", _labels),
-    "grade": Kind("grade", ".csv", "grades, the lowest first", _class, least=2),
+    "grade": Kind("grade", ".csv", "grades, lowest first", _class, least=2),
     Number.name: Kind(Number.name, ".csv", "", _number),
     "boxes": Kind("boxes", ".json", "classes", _boxes),
     "brush": Kind("masks", ".json", "classes", _covered, covers=True),

@@ -15,7 +15,7 @@ from fovea.data.labelling import HINTS, LABEL, PATH, SPLIT, is_without_label, re
 from fovea.data.sources.manifests import header_of, read_cells
 from fovea.errors import DataError, shortened
 from fovea.files import is_file
-from fovea.storage import file_stamp, remove_temporary, write_atomically
+from fovea.storage import file_stamp, in_turn, remove_temporary, write_atomically
 from fovea.tasks.task import MISSING
 from fovea.tasks.wording import PLAIN
 from fovea.texts import composed
@@ -33,6 +33,11 @@ class ListedLabels:
         self._rows: dict[str, dict[str, str]] = {}
         self._seen: tuple[int, int] | None = None
         self._read()
+
+    @property
+    def data(self) -> Path:
+        """What a training reads."""
+        return self.file
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -72,8 +77,13 @@ class ListedLabels:
     def put(self, image: str, size: Size, label: Any, classes: tuple[str, ...]) -> None:
         """Keep a label of an image, or take it away where it is None, and write the file.
 
-        Raises: StorageError; what was in the file is still there, and here.
+        Another process may keep labels in it meanwhile. Raises: StorageError; what was in the file is still there, and
+        here.
         """
+        with in_turn(self.file):
+            self._put(image, label)
+
+    def _put(self, image: str, label: Any) -> None:
         self._read()
         before = dict(self._rows)
         row = {name: text for name, text in self._rows.get(image, {}).items() if name not in HINTS}
@@ -115,12 +125,14 @@ class ListedLabels:
         self._header = header_of(self.file)
         for column in (PATH, LABEL):
             if column not in self._header:
-                raise DataError(f"`{self.file}` has no column `{column}`, so it is no list of labels; name another.")
+                raise DataError(
+                    f"`{self.file}` has no column `{column}`, so it is not a list of labels; give another file."
+                )
         others = [name for name in self._header if name != PATH]
         for row in read_cells(self.file, others):
             image = os.path.abspath(row.file)
             if image in self._rows:
                 raise DataError(
-                    f"`{self.file}`, line {row.line}: `{shortened(row.path)}` is listed twice; keep one row."
+                    f"`{self.file}`, line {row.line}: `{shortened(row.path)}` is listed twice; keep one of the rows."
                 )
             self._rows[image] = {PATH: row.path, **dict(zip(others, row.texts, strict=True))}

@@ -74,7 +74,9 @@ class Geometry:
         first = self.movements[0]
         N, (h, w) = len(first.matrix), first.before
         if mask.shape != (N, h, w):
-            raise ShapeError(f"`mask` (={tuple(mask.shape)}) must be ({N}, {h}, {w}), as the images that were moved.")
+            raise ShapeError(
+                f"`mask` (={tuple(mask.shape)}) must be ({N}, {h}, {w}), the size of the images that were transformed."
+            )
         x, y, inside = self._origins()
         x, y = (position.floor().long().clamp(0, size - 1) for position, size in ((x, w), (y, h)))
         moved = mask.flatten(1).gather(1, (y * w + x).flatten(1)).view(x.shape)

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from fovea import inputs
-from fovea.data.cache.decoding import Header, Pixels, Sources, StoredCut, Storing, decode_into
+from fovea.data.cache.decoding import Header, Pixels, Sources, StoredCut, Storing, decode_into, read_journal
 from fovea.data.cache.read_only import whole_entry
 from fovea.data.cache.regions import read_region, region_key, region_sources
 from fovea.data.cache.targets import Laying, image_sizes, without
@@ -88,6 +88,20 @@ def decode_dataset(
     check_bad(decoded, total + len(dataset.bad_files), allow_bad=allow_bad)
     _check_left(decoded)
     return decoded
+
+
+def is_kept(dataset: Dataset, preprocess: Preprocessing, *, room: float = 1.0) -> bool:
+    """Return whether all that `decode_dataset` would decode is in the cache already, by its journals."""
+    roomy = preprocess.roomy(room)
+    for name, part in dataset.parts.items():
+        wanted = roomy if name == "train" else preprocess
+        if part.pixels is not None and part.pixels.shape[1:] == wanted.stored_shape:
+            continue
+        entry = cache_folder() / _entry_name(f"{dataset.name}-{name}", part, wanted, further=region_key(part))
+        journal, header = read_journal(entry), Header(len(part), wanted.stored_shape, wanted.dtype)
+        if journal is None or journal[0] != header or sum(chunk.files for chunk in journal[1]) != header.files:
+            return False
+    return True
 
 
 def _decode_tiles(
@@ -198,12 +212,13 @@ def check_bad(dataset: Dataset, total: int, *, allow_bad: bool) -> None:
         return
     shown, nouns = "; ".join(f"`{name}` ({reason})" for name, reason in bad[:5]), inputs.kind(dataset.input).nouns
     raise DataError(
-        f"{len(bad)} of {total} {nouns} cannot be used, more than the {MAX_BAD_FRACTION:.0%} that are skipped: {shown}"
-        f"{'; ...' if len(bad) > 5 else ''}. Repair or remove them, or go on without them with `--allow-bad`."
+        f"{len(bad)} of {total} {nouns} cannot be used, which is more than the limit of "
+        f"{100 * MAX_BAD_FRACTION:.0f} %: {shown}{'; ...' if len(bad) > 5 else ''}. Repair or remove them, or "
+        "continue without them: `--allow-bad`."
     )
 
 
 def _check_left(decoded: Dataset) -> None:
     for name, part in decoded.parts.items():
         if len(part) == 0:
-            raise DataError(f"The {name} part of `{decoded.name}` has no image that can be decoded.")
+            raise DataError(f"The {name} split of `{decoded.name}` has no image that can be decoded.")

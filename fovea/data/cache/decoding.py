@@ -135,8 +135,8 @@ def decode_into(
         raise
     except OSError as error:
         raise StorageError(
-            f"Cannot keep decoded images in `{folder}`: {error.strerror or error}. What is decoded stays for the next "
-            f"run; `FOVEA_CACHE` names another folder."
+            f"Cannot store decoded images in `{folder}`: {error.strerror or error}. Images decoded so far are kept "
+            "for the next run. Set `FOVEA_CACHE` to use another folder."
         ) from error
 
 
@@ -228,8 +228,9 @@ def _check_space(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise StorageError(
-            f"The decoded images need {needed / 1e9:.2f} GB in `{folder}` and {free / 1e9:.2f} GB are free. Clear old "
-            f"entries with `fovea cache --clear`, name another folder in `FOVEA_CACHE`, or choose a smaller `--size`."
+            f"The decoded images need {needed / 1e9:.2f} GB in `{folder}` and {free / 1e9:.2f} GB are free. Clear "
+            "old entries (`fovea cache --clear`), set `FOVEA_CACHE` to another folder, or choose a smaller "
+            "`--size`."
         )
 
 

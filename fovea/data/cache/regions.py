@@ -33,7 +33,7 @@ def read_region(source: Region, *, frame: Preprocessing) -> Pixels:
     pixels = decode(source.image, channels=frame.channels)
     H, W = pixels.shape[:2]
     if not (0 <= source.x0 < source.x1 <= W and 0 <= source.y0 < source.y1 <= H):
-        raise ImageError(f"`{source.image}`: it has {W}x{H} pixels, and its annotation tells of others.")
+        raise ImageError(f"`{source.image}`: it has {W}x{H} pixels, which differs from the size in its annotation.")
     cut = np.ascontiguousarray(pixels[source.y0 : source.y1, source.x0 : source.x1])
     found: Pixels = frame.read(cut)
     return found

@@ -98,7 +98,7 @@ def key_of(part: Part) -> str:
 def with_cut_labels(part: Part, kind: type[Task], frame: Preprocess) -> Part:
     """Return a part of windows with the labels of each window. Raises: UsageError for a target that is not cut."""
     if kind.name not in _CUT:
-        raise UsageError(f"`fit` tile is for masks and boxes, not for {kind.noun}; take another.")
+        raise UsageError(f"`fit` tile works for masks and boxes, not for {kind.noun}; choose another `fit`.")
     return replace(part, labels=_CUT[kind.name](_tiles(part), frame.size))
 
 
@@ -120,7 +120,7 @@ def complete(part: Part, bad: list[BadFile]) -> tuple[Part, list[BadFile]]:
 
 def _tiles(part: Part) -> Tiles:
     if part.tiles is None:
-        raise UsageError("This part has no windows.")
+        raise UsageError("This split has no windows.")
     return part.tiles
 
 

@@ -93,8 +93,8 @@ def _extract(archive: Path, target: Path, *, progress: Progress | None) -> None:
             unpacked_bytes += member.size_bytes
             if count > MAX_MEMBERS or unpacked_bytes > budget:
                 raise DataError(
-                    f"`{archive}` holds more than {MAX_MEMBERS} files or {budget} bytes (the room there is); "
-                    "unpack it yourself and give the folder."
+                    f"`{archive}` contains more than {MAX_MEMBERS} files or {budget} bytes (the free space); unpack "
+                    "it yourself and give the folder."
                 )
             _extract_member(member, target, archive)
             if progress:
@@ -112,7 +112,7 @@ def _extract_member(member: Member, target: Path, archive: Path) -> None:
     path = PurePosixPath(member.name.replace("\\", "/"))
     # before anything is ignored: an archive that tries this is refused as a whole. `C:` is a drive of Windows
     if path.is_absolute() or ".." in path.parts or re.match("[A-Za-z]:", member.name) or "\0" in member.name:
-        raise DataError(f"`{archive}` is refused: its member `{member.name}` leads outside of the folder.")
+        raise DataError(f"`{archive}` is refused: its member `{member.name}` would be written outside the folder.")
     if any(is_ignored(piece) for piece in path.parts):
         return
     if not member.is_file:
@@ -138,7 +138,7 @@ def _write(source: IO[bytes], path: Path, archive: Path) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             sink = path.open("xb")  # x: not over what an earlier member has written
         except (FileExistsError, NotADirectoryError) as error:
-            raise DataError(f"`{archive}` is refused: it holds `{path.name}` twice.") from error
+            raise DataError(f"`{archive}` is refused: it contains `{path.name}` twice.") from error
         with sink:
             shutil.copyfileobj(source, sink, 1 << 20)
 

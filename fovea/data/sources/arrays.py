@@ -90,7 +90,7 @@ def load_digits() -> Dataset:
         directional=True,
         licence="CC BY 4.0 (Alpaydin, Kaynak, UCI)",
         fingerprint=fingerprint,
-        notes=("test: 20 % of the 1,797 images, stratified, seed 0 (they come without a test part)",),
+        notes=("test: 20 % of the 1,797 images, stratified, seed 0 (the data comes without a test split)",),
     )
 
 
@@ -115,7 +115,7 @@ def _read(folder: Path, name: str) -> Dataset:
     labels = {part: np.load(folder / f"{part}-labels.npy") for part in facts["parts"]}
     classes = tuple(facts["classes"])
     if fingerprint_of(pixels, labels, classes) != facts["fingerprint"]:
-        raise ValueError("the fingerprint is another")
+        raise ValueError("the fingerprint differs")
     published = CATALOGUE.get(facts["known"])
     height, width, channels = next(iter(pixels.values())).shape[1:]
     kind = tasks.kind(facts["task"])
@@ -157,7 +157,7 @@ def _parse_npz(file: Path, task: str) -> Arrays:
     stored = read_npz(file)
     pixels = {part: _as_pixels(stored.content[x], x) for part, (x, _) in stored.keys.items()}
     if len({array.shape[1:] for array in pixels.values()}) > 1:
-        raise DataError(f"The parts of `{file}` differ in height, width or channels; make them the same.")
+        raise DataError(f"The splits of `{file}` differ in height, width or channels; make them equal.")
     return Arrays(pixels, *stored.labels(tasks.kind(task)), task=task)
 
 
@@ -173,8 +173,9 @@ def _as_pixels(array: NDArray[Any], key: str) -> NDArray[np.uint8]:
     """Return (N, H, W, C) uint8 of (N, H, W), (N, H, W, C) or (N, C, H, W)."""
     if array.dtype != np.uint8:
         raise DataError(
-            f"`{key}` is {array.dtype}; pixels are uint8 0..255. Convert with `.astype('uint8')` where values are "
-            "0..255, `(x * 255).round().astype('uint8')` where 0..1, `(x // 257).astype('uint8')` where 16 bit."
+            f"`{key}` is {array.dtype}; pixels must be uint8, 0..255. Convert values 0..255 with "
+            "`.astype('uint8')`, values 0..1 with `(x * 255).round().astype('uint8')`, 16-bit values with "
+            "`(x // 257).astype('uint8')`."
         )
     if array.ndim == 3:
         array = array[..., None]
@@ -183,6 +184,6 @@ def _as_pixels(array: NDArray[Any], key: str) -> NDArray[np.uint8]:
         array = array.transpose(0, 2, 3, 1)
     if array.ndim != 4 or array.shape[3] not in (1, 3) or 0 in array.shape:
         raise DataError(
-            f"`{key}` has shape {array.shape}; wanted is (N, H, W), (N, H, W, C) or (N, C, H, W), C being 1 or 3."
+            f"`{key}` has shape {array.shape}; expected (N, H, W), (N, H, W, C) or (N, C, H, W), where C is 1 or 3."
         )
     return array

@@ -46,7 +46,7 @@ def read_boxes(file: Path, dataset: Dataset, *, source: DataSource) -> Boxes:
     """Return the boxes, (b, 4) float64 by name, that a CSV file lists; errors as `boxes_of`."""
     if missing := [column for column in COLUMNS if column not in header_of(file)]:
         raise DataError(
-            f"`{file}` has no column `{missing[0]}`; boxes stand in the columns {', '.join(COLUMNS)}, in pixels."
+            f"`{file}` has no column `{missing[0]}`; boxes need the columns {', '.join(COLUMNS)}, in pixels."
         )
     listed = {name for part in dataset.parts.values() for name in part.names}
     known = listed | {bad.name for bad in dataset.bad_files}
@@ -55,8 +55,8 @@ def read_boxes(file: Path, dataset: Dataset, *, source: DataSource) -> Boxes:
         name = next((name for name in (readable(row.name), readable(row.path)) if name in known), None)
         if name is None:
             raise DataError(
-                f"`{file}`, line {row.line}: `{shortened(row.path)}` is no image of `{dataset.name}`, where names are "
-                f"as `{shortened(min(listed))}`."
+                f"`{file}`, line {row.line}: `{shortened(row.path)}` is not an image of `{dataset.name}`, where "
+                f"names look like `{shortened(min(listed))}`."
             )
         if any(row.texts):
             found.setdefault(name, []).append(_box(row, file))

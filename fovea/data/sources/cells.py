@@ -15,8 +15,8 @@ MAX_PATH = 4096
 """Characters of a path, on Linux."""
 _ENCODED = ("iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR", "SUkq", "TU0AKg")
 """What PNG, JPEG, GIF, WebP and TIFF begin with in base64."""
-LABELS = "wanted are texts, whole numbers, or numbers with `--task number`"
-IMAGES = "wanted are encoded images as bytes, structs of `bytes` and `path`, or paths"
+LABELS = "expected text, whole numbers, or numbers with `--task number`"
+IMAGES = "expected encoded images as bytes, structs of `bytes` and `path`, or paths"
 
 
 def label_text(value: Any, names: Sequence[str], *, where: str) -> str:
@@ -38,14 +38,14 @@ def label_text(value: Any, names: Sequence[str], *, where: str) -> str:
     if isinstance(value, bool) and not names:
         return str(value)
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
-        raise DataError(f"{where}: `{shortened(value)}` is {_called(value)}, and no label; {LABELS}.")
+        raise DataError(f"{where}: `{shortened(value)}` is {_called(value)}, not a label; {LABELS}.")
     if not math.isfinite(value):
-        raise DataError(f"{where}: label `{value}` is not finite; correct it, or leave the row out.")
+        raise DataError(f"{where}: label `{value}` is not finite; correct it, or remove the row.")
     text = str(int(value)) if value == int(value) and abs(int(value)) < 2**63 else str(float(value))
     if not names:
         return text
     if not text.isdecimal() or int(text) >= len(names):
-        raise DataError(f"{where}: label `{value}` is none of 0 to {len(names) - 1}, the classes the file names.")
+        raise DataError(f"{where}: label `{value}` must be from 0 to {len(names) - 1}, the classes named in the file.")
     return names[int(text)]
 
 
@@ -60,16 +60,16 @@ def image_of(value: Any, *, where: str = "") -> tuple[bytes | None, str]:
     if isinstance(value, dict):
         content, path = value.get("bytes"), value.get("path")
         if not value.keys() & {"bytes", "path"}:
-            raise DataError(f"{where}: a struct of {shortened(', '.join(map(str, value)))}, and no image; {IMAGES}.")
+            raise DataError(f"{where}: a struct of {shortened(', '.join(map(str, value)))}, not an image; {IMAGES}.")
         value = path if content is None else content
     if isinstance(value, bytes | None):
         return value, ""
     if not isinstance(value, str):
-        raise DataError(f"{where}: `{shortened(value)}` is {_called(value)}, and no image; {IMAGES}.")
+        raise DataError(f"{where}: `{shortened(value)}` is {_called(value)}, not an image; {IMAGES}.")
     encoded = value.startswith("data:") or (len(value) > 64 and value.startswith(_ENCODED))
     if encoded or len(value) > MAX_PATH:
         raise DataError(
-            f"{where}: `{shortened(value)}` is {'an image as text' if encoded else 'text'}, and no path; {IMAGES}."
+            f"{where}: `{shortened(value)}` is {'an image as text' if encoded else 'text'}, not a path; {IMAGES}."
         )
     return None, value
 
@@ -78,7 +78,7 @@ def _decoded(value: bytes, where: str) -> str:
     try:
         return value.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise DataError(f"{where}: `{shortened(value)}` is bytes, and no text in UTF-8; {LABELS}.") from error
+        raise DataError(f"{where}: `{shortened(value)}` is bytes that are not UTF-8 text; {LABELS}.") from error
 
 
 def _called(value: Any) -> str:

@@ -97,7 +97,7 @@ class _ArraysOnly(pickle._Unpickler):
             ("_codecs", "encode"): _latin1,
         }
         if (module, name) not in allowed:
-            raise pickle.UnpicklingError(f"it wants `{module}.{name}`, which is neither an array nor text")
+            raise pickle.UnpicklingError(f"it needs `{module}.{name}`, which is neither an array nor text")
         return allowed[module, name]
 
 
@@ -115,12 +115,12 @@ def _parse(path: Path, version: Version, progress: Progress | None) -> Arrays:
     batches, classes = _batches(path, version, progress)
     missing = [name for name in (*version.train, version.test) if name not in batches]
     if missing or len(classes) < 2:
-        raise DataError(f"`{path}` lacks `{(*missing, version.names)[0]}`; fetch it again.")
+        raise DataError(f"`{path}` has no `{(*missing, version.names)[0]}`; download it again.")
     parts = {"train": version.train, "test": (version.test,)}
     pixels = {part: np.concatenate([batches[file][0] for file in files]) for part, files in parts.items()}
     labels = {part: np.concatenate([batches[file][1] for file in files]) for part, files in parts.items()}
     if any(array.min() < 0 or array.max() >= len(classes) for array in labels.values()):
-        raise DataError(f"`{path}` has labels beyond its {len(classes)} class names; fetch it again.")
+        raise DataError(f"`{path}` has labels beyond its {len(classes)} class names; download it again.")
     return Arrays(pixels, labels, classes, version.name)
 
 
@@ -139,7 +139,9 @@ def _batches(path: Path, version: Version, progress: Progress | None) -> tuple[d
                 batches[name] = _pickled_batch(content)
         except Exception as error:  # a malformed pickle raises anything
             reason = first_line(error).rstrip(".")
-            raise DataError(f"`{name}` in `{path}` is not as published: {reason}. Fetch it again.") from error
+            raise DataError(
+                f"`{name}` in `{path}` differs from the published file: {reason}. Download it again."
+            ) from error
         if progress:
             progress(f"reading {path.name}", count, total)
     return batches, classes
@@ -166,7 +168,7 @@ def _contents(path: Path, version: Version) -> Iterator[tuple[str, bytes]]:
     except FoveaError:
         raise
     except Exception as error:  # a damaged archive: its library raises whatever it meets
-        raise DataError(f"`{path}` is damaged: {first_line(error).rstrip('.')}. Fetch it again.") from error
+        raise DataError(f"`{path}` is damaged: {first_line(error).rstrip('.')}. Download it again.") from error
 
 
 def _pickled_batch(content: bytes) -> Batch:

@@ -36,7 +36,7 @@ def read_class_names(path: str | Path) -> ClassNames:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"`{path}` cannot be read as class names: {error}.") from error
     if not pairs or not all(len(pair) == 2 and all(isinstance(part, str) for part in pair) for pair in pairs):
-        raise DataError(f"`{path}` must hold names, one per line, or JSON with names or [id, name] in index order.")
+        raise DataError(f"`{path}` must contain names, one per line, or JSON with names or [id, name] in index order.")
     names = [name for _, name in pairs]
     ids = tuple(own for own, _ in pairs if own)
     return ClassNames(_distinct(names, ids or [str(index) for index in range(len(names))]), ids)

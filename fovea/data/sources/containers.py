@@ -37,7 +37,7 @@ def check_table(stream: BinaryIO, name: Path) -> None:
     # as zipfile finds it; it says of what is no zip, where it is opened
     found = zipfile._EndRecData(stream)  # type: ignore[attr-defined]
     if found and (excess := TABLE.excess(ENTRY_BYTES * found[zipfile._ECD_SIZE])):  # type: ignore[attr-defined]
-        raise DataError(f"`{name}`: its table of contents would take {excess}.")
+        raise DataError(f"`{name}`: its table of contents would need {excess}.")
     stream.seek(0)
 
 
@@ -56,7 +56,7 @@ def open_member(opened: zipfile.ZipFile, info: zipfile.ZipInfo) -> IO[bytes]:
     Raises: NotImplementedError for a method of compression that may ask for any amount of memory.
     """
     if info.compress_type not in _METHODS:
-        raise NotImplementedError(f"`{info.filename}` is compressed by method {info.compress_type}; pack with deflate")
+        raise NotImplementedError(f"`{info.filename}` is compressed with method {info.compress_type}; use deflate")
     return opened.open(info)
 
 
@@ -99,7 +99,7 @@ class _Xz(io.RawIOBase):
         while not self._decompressor.eof:
             block = self._stream.read(1 << 16) if self._decompressor.needs_input else b""
             if self._decompressor.needs_input and not block:
-                raise EOFError("the compressed file ended before its end was reached")
+                raise EOFError("the compressed file is incomplete")
             if content := self._decompressor.decompress(block, len(buffer)):
                 buffer[: len(content)] = content
                 return len(content)
@@ -112,15 +112,15 @@ class _Bounded(tarfile.TarInfo):
     def _proc_member(self, archive: tarfile.TarFile) -> Self:
         """Read what follows the header of this member, as the library does."""
         if self.type in _HEADERS and self.size > MAX_HEADER_BYTES:
-            raise tarfile.ReadError(f"a header of {self.size:,} bytes; at most {MAX_HEADER_BYTES:,} are read")
+            raise tarfile.ReadError(f"a header of {self.size:,} bytes; the limit is {MAX_HEADER_BYTES:,}")
         if self.type == tarfile.XGLTYPE:  # whose content is kept for all that follows
             total = getattr(archive, "_header_bytes", 0) + self.size
             archive._header_bytes = total  # type: ignore[attr-defined]
             if total > MAX_HEADER_BYTES:
-                raise tarfile.ReadError(f"global headers of {total:,} bytes; at most {MAX_HEADER_BYTES:,} are read")
+                raise tarfile.ReadError(f"global headers of {total:,} bytes; the limit is {MAX_HEADER_BYTES:,}")
         return super()._proc_member(archive)  # type: ignore[misc, no-any-return]
 
     def _refuse_sparse(self, *_: object) -> None:
-        raise tarfile.ReadError("a member is stored sparsely, with a table of its holes; pack it whole")
+        raise tarfile.ReadError("a member is stored as a sparse file; pack it without sparse files")
 
     _proc_gnusparse_00 = _proc_gnusparse_01 = _proc_gnusparse_10 = _proc_sparse = _refuse_sparse

@@ -102,7 +102,7 @@ def locate(name: str, *, download: bool = True, progress: Progress | None = None
             return candidate
     if not download:
         looked = ", ".join(f"`{place}`" for place in [*places, home])
-        raise DataError(f"`{name}` is not here (looked in {looked}); allow the download, or put its files there.")
+        raise DataError(f"`{name}` was not found in {looked}; allow the download, or put its files there.")
     for file, checksum in published.files.items():
         _fetch_first(published.addresses, home / file, checksum=checksum, progress=progress)
     return next(_candidates(home, published))

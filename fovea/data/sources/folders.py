@@ -80,9 +80,9 @@ def load_folder(
     unread = unread_photographs(record.name for record in found)
     bad = tuple(BadFile(readable(name), f"this is {kind}") for name, kind in unread.items())
     rest = [record for record in others if record.name not in unread]
-    counts = (len(rest), f"that are no {kind.nouns}"), (layout.outside, "outside the class folders")
+    counts = (len(rest), f"that are not {kind.nouns}"), (layout.outside, "outside the class folders")
     ignored = tuple(f"{count} files {which} were ignored" for count, which in counts if count)
-    lists = (f"labels are the names of folders.{listing}",) if not pattern and (listing := _lists(root)) else ()
+    lists = (f"labels are the folder names.{listing}",) if not pattern and (listing := _lists(root)) else ()
     notes = (*dataset.notes, *layout.notes, *ignored, *_known_among(rest), *lists)
     return replace(dataset, bad_files=bad, notes=notes)
 
@@ -189,9 +189,9 @@ def _utf8(label: str) -> str:
 
 
 def _nothing_below(root: Path, others: Sequence[Record], kind: InputKind) -> DataError:
-    recognised = f"recognised are {', '.join(sorted(kind.suffixes))}"
+    recognised = f"supported are {', '.join(sorted(kind.suffixes))}"
     if known := _known_among(others):
-        return DataError(f"No {kind.nouns} in `{root}` that can be read; {'; '.join(known)}.")
+        return DataError(f"No readable {kind.nouns} in `{root}`; {'; '.join(known)}.")
     return DataError(f"No {kind.nouns} in `{root}`; {recognised}.")
 
 
@@ -207,7 +207,9 @@ def _known_among(files: Sequence[Record]) -> list[str]:
         if kind:
             found[kind].append(readable(record.name))
     return [
-        f"{len(names)} of them, as `{shortened(names[0])}`: this is {kind}" for kind, names in found.items() if names
+        f"{len(names)} of them, for example `{shortened(names[0])}`: this is {kind}"
+        for kind, names in found.items()
+        if names
     ]
 
 
@@ -218,7 +220,7 @@ def _content_of(path: Path) -> foreign.Foreign | str | None:
     except OSError:
         return None
     if kind is None and read_header(path):
-        return "an image under another suffix; rename it as .jpg, .png and so on"
+        return "an image with the wrong suffix; rename it to .jpg, .png and so on"
     return kind
 
 
@@ -286,8 +288,8 @@ def _layout(root: Path, images: Sequence[Record], *, flat: bool) -> Layout:
     records, outside = _labelled("train", "", images, flat=flat)
     if not records:
         raise WithoutClassesError(
-            f"`{root}` holds images but no sub-folder per class. If the file names hold the labels, "
-            f"give `--label-from REGEX`; else list the images with their labels in a CSV manifest.{_lists(root)}"
+            f"`{root}` contains images but no sub-folder per class. If the file names contain the labels, give "
+            f"`--label-from REGEX`; otherwise list the images with their labels in a CSV manifest.{_lists(root)}"
         )
     return Layout(records, set() if flat else set(subfolders(root)), outside)
 
@@ -295,7 +297,7 @@ def _layout(root: Path, images: Sequence[Record], *, flat: bool) -> Layout:
 def _lists(root: Path) -> str:
     """Return which CSV files in the folder may list its images."""
     found = sorted(path.name for path in root.iterdir() if path.suffix.lower() == ".csv" and not is_ignored(path.name))
-    return f" There is {listed(found)}: give that file where it lists the images." if found else ""
+    return f" There is {listed(found)}: give that file if it lists the images." if found else ""
 
 
 def _split_layout(root: Path, images: Sequence[Record], *, splits: set[str], flat: bool) -> Layout:
@@ -307,15 +309,15 @@ def _split_layout(root: Path, images: Sequence[Record], *, splits: set[str], fla
         records, _ = _labelled(part, f"{top}/", own, flat=flat)
         if not records:
             raise DataError(
-                f"`{root / top}` holds images but no sub-folder per class; sort them into such folders, "
-                f"give `--label-from REGEX` if the file names hold the labels, or move the folder away.{_lists(root)}"
+                f"`{root / top}` contains images but no sub-folder per class; sort them into such folders, give "
+                f"`--label-from REGEX` if the file names contain the labels, or move the folder away.{_lists(root)}"
             )
         all_records += records
         if part == "train" and not flat:
             classes.update(subfolders(root / top))
     _refuse_other_tops(images, splits)
     empty = [name for name in subfolders(root) if name.lower() in PART_NAMES and name not in splits]
-    notes = (f"no image in {listed(empty)}, which is no part therefore",) if empty else ()
+    notes = (f"no image in {listed(empty)}, so it is not used as a split",) if empty else ()
     return Layout(all_records, classes, len(images) - len(all_records), notes)
 
 
@@ -343,7 +345,7 @@ def _compiled(label_from: str) -> re.Pattern[str]:
     except re.error as error:
         raise UsageError(f"`--label-from` `{label_from}` is not a regular expression: {error}.") from error
     if not pattern.groups:
-        raise UsageError(rf"`--label-from` `{label_from}` needs a group around the label, as `^([a-z]+)\.`.")
+        raise UsageError(rf"`--label-from` `{label_from}` needs a group around the label, for example `^([a-z]+)\.`.")
     return pattern
 
 

@@ -55,12 +55,12 @@ def read_idx(file: Path, *, dimensions: int) -> NDArray[np.uint8]:
             # in Python's integers, as a damaged header can overflow others; bounded, as it can ask for all memory
             size_bytes = min(int(np.prod(shape, dtype=object)), MAX_BYTES)
             if excess := TABLE.excess(2 * size_bytes):  # pieces that are joined
-                raise DataError(f"`{file}` would take {excess}.")
+                raise DataError(f"`{file}` would need {excess}.")
             content = stream.read(size_bytes + 1)  # one more, to notice a file that goes on
     except (OSError, EOFError, zlib.error, struct.error) as error:
-        raise DataError(f"`{file}` cannot be read: {error}. Fetch it again.") from error
+        raise DataError(f"`{file}` cannot be read: {error}. Download it again.") from error
     if len(content) != size_bytes:
-        raise DataError(f"`{file}` is damaged: its header says {shape}, its content does not. Fetch it again.")
+        raise DataError(f"`{file}` is damaged: its header says {shape}, but its content differs. Download it again.")
     return np.frombuffer(content, np.uint8).reshape(shape)
 
 

@@ -133,7 +133,9 @@ def read_cells(file: Path, wanted: Sequence[str], *, columns: Columns = DEFAULT_
     """
     found = read_listed(file, columns, labels=wanted, options="`--path-column`")
     if cut := next((row for row in found.rows if row.cut), None):
-        raise DataError(f"`{file}`, line {cut.line}: more cells than the header; write those with commas in quotes.")
+        raise DataError(
+            f"`{file}`, line {cut.line}: more cells than the header; put cells that contain commas in quotes."
+        )
     return [
         Cells(row.line, row.path, name, tuple(row.label), file)
         for row, name, file in zip(found.rows, found.names, found.paths, strict=True)
@@ -200,7 +202,7 @@ def read_listed(
     paths = [places.find(row.path) for row in rows]
     # names are found before rows are left out, so that `read_column` finds the same
     names = _names(paths, file.parent)
-    between = [f"{blank:,} blank rows between others in {file.name} were passed over"] if blank else []
+    between = [f"{blank:,} blank rows between others in {file.name} were skipped"] if blank else []
     return Listed(rows, paths, names, places, [*between, *places.notes(file)])
 
 
@@ -226,7 +228,7 @@ def _sorted_out(file: Path, found: Listed, *, task: str, wording: Wording) -> tu
     for row, path, name in zip(found.rows, found.paths, found.names, strict=True):
         reason = found.places.missing(path, row.path)
         if row.cut:
-            reason = "more cells than the header has, so write those with commas in quotes"
+            reason = "more cells than the header; put cells that contain commas in quotes"
         if not reason and kind.is_missing(row.label, wording):
             reason = "no label"
         if reason:
@@ -270,11 +272,11 @@ def _nothing_usable(file: Path, rows: Sequence[Row], bad: Sequence[BadFile], see
     if not rows:
         return DataError(f"`{file}` has no row below its header; list one image per row.")
     tried = f"the first, `{file.parent}/{shortened(rows[0].path)}`: {bad[0].reason}"
-    way_out = "Paths start at the folder of the manifest, or at the only folder in it."
+    way_out = "Paths are relative to the folder of the manifest, or to the only folder in it."
     for name in subfolders(file.parent):
         if is_file(file.parent / name / rows[0].path):
             way_out += f" It is in `{name}`: write `{name}/{rows[0].path}`, or move the manifest there."
-    return DataError(f"`{file}` lists no {seen.noun} that can be used; {tried}. {way_out}")
+    return DataError(f"`{file}` lists no usable {seen.noun}; {tried}. {way_out}")
 
 
 def _rows(file: Path, columns: Columns, *, labels: Sequence[str], options: str, part: str) -> tuple[list[Row], int]:
@@ -343,7 +345,7 @@ def require_columns(wanted: Sequence[str], header: Sequence[str], file: Path, *,
     missing = [column for column in wanted if column not in header]
     if missing:
         other = next((name for mark, name in SEPARATORS.items() if len(header) == 1 and mark in header[0]), None)
-        way_out = f"Choose with {options}." if other is None else f"Separate columns by commas, not {other}."
+        way_out = f"Choose columns with {options}." if other is None else f"Separate columns by commas, not {other}."
         there = ", ".join(f"`{shortened(name)}`" for name in header[:MOST]) or "none"
         rest = f" and {len(header) - MOST} more" if len(header) > MOST else ""
         raise DataError(f"`{file}` has no column `{missing[0]}`; it has {there}{rest}. {way_out}")

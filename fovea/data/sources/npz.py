@@ -88,7 +88,7 @@ def read_samples(file: Path) -> dict[str, NDArray[Any]]:
     with _opened(file) as stored:
         keys = [key for key in known if key in stored.files] or stored.files
         if keys is stored.files and len(keys) != 1:
-            raise DataError(f"`{file}` has the keys {', '.join(stored.files[:20])}; wanted is `x`.")
+            raise DataError(f"`{file}` has the keys {', '.join(stored.files[:20])}; expected `x`.")
         return _within_memory(stored, keys, file)
 
 
@@ -98,7 +98,7 @@ def _opened(file: Path) -> Iterator[Any]:
     try:
         with open_regular(file) as stream:
             if not zipfile.is_zipfile(stream):  # else NumPy advises to unpickle it
-                raise ValueError("it is no zip archive")
+                raise ValueError("it is not a zip archive")
             stream.seek(0)
             check_table(stream, file)
             # an object array is a pickle, which can run any code
@@ -131,7 +131,7 @@ def _class_names(content: Mapping[str, NDArray[Any]], file: Path) -> tuple[str, 
     stored = content["classes"]
     if stored.ndim != 1 or stored.dtype.kind not in "SUiu":
         raise DataError(
-            f"`{file}`: `classes` is {stored.dtype} of shape {stored.shape}; wanted are the names of the classes, (K,)."
+            f"`{file}`: `classes` is {stored.dtype} of shape {stored.shape}; expected the names of the classes, (K,)."
         )
     return checked_names(stored.tolist(), where=f"`{file}`: `classes`")
 
@@ -140,7 +140,7 @@ def _check_axes(content: Mapping[str, NDArray[Any]], file: Path) -> None:
     """Raise DataError where an array has no axis to go along."""
     for key, array in content.items():
         if array.ndim == 0:
-            raise DataError(f"`{file}`: `{key}` has shape (); wanted is one entry per image, or per class.")
+            raise DataError(f"`{file}`: `{key}` has shape (); expected one entry per image, or per class.")
 
 
 def _present(keys: Sequence[str], file: Path) -> dict[str, tuple[str, str]]:
@@ -149,8 +149,8 @@ def _present(keys: Sequence[str], file: Path) -> dict[str, tuple[str, str]]:
     present = {part: pair for part, pair in found.items() if pair}
     if "train" not in present and "test" not in present:
         raise DataError(
-            f"`{file}` has the keys {', '.join(keys[:20])}; wanted are `x_train` and `y_train` (also `_val`, `_test`), "
-            "or `images` and `labels`."
+            f"`{file}` has the keys {', '.join(keys[:20])}; expected `x_train` and `y_train` (also `_val`, "
+            "`_test`), or `images` and `labels`."
         )
     return present
 
@@ -161,12 +161,12 @@ def _within_memory(stored: Any, keys: Sequence[str], file: Path) -> dict[str, ND
     Raises: whatever NumPy does of damaged ones, and ValueError for texts that are none.
     """
     if excess := TABLE.excess(sum(_announced_bytes(stored.zip, key) for key in keys)):
-        raise DataError(f"`{file}`: its arrays would take {excess}.")
+        raise DataError(f"`{file}`: its arrays would need {excess}.")
     arrays = {key: stored[key] for key in keys}
     for key, array in arrays.items():
         # NumPy takes any numbers for characters, and makes of them text that Python fails at later
         if array.dtype.kind == "U" and _characters(array).max(initial=0) > sys.maxunicode:
-            raise ValueError(f"`{key}` holds characters that are none")
+            raise ValueError(f"`{key}` contains invalid characters")
     return arrays
 
 
@@ -205,11 +205,13 @@ def _texts(labels: NDArray[Any], kind: type[Task], key: str) -> list[str]:
     Raises: DataError for what is no label, with the first row that has it.
     """
     if labels.dtype.kind not in "biufSU":
-        raise DataError(f"`{key}` is {labels.dtype}; wanted are labels that are integers, numbers or text.")
+        raise DataError(f"`{key}` is {labels.dtype}; labels must be integers, numbers or text.")
     values = labels.tolist()
     texts = [label_text(value, (), where=f"`{key}`, row {row}") for row, value in enumerate(values)]
     if blank := [row for row, text in enumerate(texts) if kind.is_missing(text, PLAIN)]:
-        raise DataError(f"`{key}` has {len(blank):,} rows without a label, as row {blank[0]}; leave their images out.")
+        raise DataError(
+            f"`{key}` has {len(blank):,} rows without a label, for example row {blank[0]}; remove their images."
+        )
     kind.check_raw(labels, key)
     for row, text in enumerate(texts):
         try:
@@ -227,7 +229,7 @@ def _as_column(key: str, labels: NDArray[Any], count: int) -> NDArray[Any]:
     if labels.size != count or labels.shape[0] != count:
         hint = " Several labels per image need `--task labels`." if labels.ndim == 2 and len(labels) == count else ""
         raise DataError(
-            f"`{key}` has shape {labels.shape}; wanted is one label for each of {count} images, ({count},).{hint}"
+            f"`{key}` has shape {labels.shape}; expected one label for each of {count} images, ({count},).{hint}"
         )
     return labels.reshape(count)  # from (N, 1) too
 
@@ -236,12 +238,12 @@ def _as_rows(key: str, labels: NDArray[Any], count: int) -> NDArray[np.float32]:
     """Return (N, L) float32 of 1, 0, and NaN for what is not known."""
     if labels.ndim != 2 or len(labels) != count or not labels.size or labels.dtype.kind not in "biuf":
         raise DataError(
-            f"`{key}` is {labels.dtype} of shape {labels.shape}; `--task labels` wants ({count}, L): for each of the L "
-            "labels 1, 0, or NaN where it is not known."
+            f"`{key}` is {labels.dtype} of shape {labels.shape}; `--task labels` needs ({count}, L): for each of "
+            "the L labels 1, 0, or NaN if unknown."
         )
     others = labels[~np.isnan(labels) & (labels != 0) & (labels != 1)]
     if others.size:
-        raise DataError(f"`{key}` holds {others[0]:g}; `--task labels` wants 1, 0, or NaN where a label is not known.")
+        raise DataError(f"`{key}` contains {others[0]:g}; `--task labels` needs 1, 0, or NaN if a label is unknown.")
     return labels.astype(np.float32)
 
 
@@ -251,7 +253,7 @@ def _with_rows(rows: Mapping[str, Labels], names: Sequence[str]) -> tuple[dict[s
     if len(widths) > 1 or (names and {len(set(names))} != widths):
         shapes = ", ".join(f"{labels.shape} in `{part}`" for part, labels in rows.items())
         named = f"; `classes` has {len(set(names))} different names" if names else ""
-        raise DataError(f"The labels have the shapes {shapes}{named}; they need a column for each name in every part.")
+        raise DataError(f"The labels have the shapes {shapes}{named}; they need a column for each name in every split.")
     return dict(rows), tuple(names) or tuple(map(str, range(*widths)))
 
 

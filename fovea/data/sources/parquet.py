@@ -77,7 +77,9 @@ def parquet_files(folder: Path) -> list[Path]:
     inside = sorted(file for part in PART_NAMES for file in folder.glob(f"*/{part}/*{SUFFIX}"))
     tops = sorted({file.parent.parent.name for file in inside})
     if len(tops) > 1:
-        raise DataError(f"`{folder}` has Parquet files in {listed(tops)}, each a data set; give one of these folders.")
+        raise DataError(
+            f"`{folder}` has Parquet files in {listed(tops)}, which are separate data sets; give one of these folders."
+        )
     return inside
 
 
@@ -181,7 +183,7 @@ def _parts(listing: Listing) -> list[str]:
     parts = [part_named(name) for name in names]
     if any(parts) and not all(parts):
         raise DataError(
-            f"`{names[parts.index('')]}` names no part where other files do, as `train-00000-of-00002.parquet`; "
+            f"`{names[parts.index('')]}` names no split, unlike other files such as `train-00000-of-00002.parquet`; "
             f"begin its name with one of {', '.join(PART_NAMES)}, or move it away."
         )
     return [part or "train" for part in parts]
@@ -202,8 +204,8 @@ def _labels(number: int, listing: Listing, kind: type[Task]) -> Iterator[Labelle
         label = _written(value, names, where=where)
         if unnamed and _has_number(value):
             raise DataError(
-                f"{where}: label `{shortened(value)}` is a number, and this file names no classes where others do; "
-                "write the names into its metadata, or into the column."
+                f"{where}: label `{shortened(value)}` is a number, and this file names no classes although others "
+                "do; write the names into its metadata, or into the column."
             )
         _check_label(label, value, kind, where=where)
         yield Labelled(label, split, isinstance(value, float) and label is not None)
@@ -227,18 +229,18 @@ def _check_label(label: Written | None, value: Any, kind: type[Task], *, where: 
         except DataError as error:
             raise DataError(f"{where}: {error}") from error
     if isinstance(value, float) and label and kind.has_classes and not kind.ordered and not value.is_integer():
-        raise DataError(f"{where}: label `{label}` is a fraction, and no class; give `--task number`.")
+        raise DataError(f"{where}: label `{label}` is a fraction, not a class; give `--task number`.")
 
 
 def _notes_on_names(listing: Listing) -> list[str]:
     named = [names for names in listing.classes if names]
     differ = any(names != named[0] for names in named)
-    return ["the files name their classes differently, so each is read by its own names"] if differ else []
+    return ["the files name their classes differently, so each file is read with its own names"] if differ else []
 
 
 def _notes_on_fractions(found: Sequence[Sequence[Labelled]], kind: type[Task]) -> list[str]:
     fractions = kind.has_classes and any(row.fraction for rows in found for row in rows)
-    return ["labels are stored as 0.0, 1.0 and so on: the classes are called 0, 1 and so on"] if fractions else []
+    return ["labels are stored as 0.0, 1.0 and so on; the classes are named 0, 1 and so on"] if fractions else []
 
 
 def _written(value: Any, names: Sequence[str], *, where: str) -> Written | None:
@@ -296,9 +298,7 @@ def _unpack(listing: Listing, target: Path, *, progress: Progress | None) -> Non
             paths[-1].append(given)  # for every row, empty ones too: a row is found by its number
             rows, unpacked_bytes = rows + 1, unpacked_bytes + len(content or b"")
             if rows > MAX_MEMBERS or unpacked_bytes > budget:
-                raise DataError(
-                    f"`{file}` brings more than {MAX_MEMBERS} images or {budget} bytes (the room there is)."
-                )
+                raise DataError(f"`{file}` contains more than {MAX_MEMBERS} images or {budget} bytes (the free space).")
             if content is not None:
                 (target / str(number) / str(row)).write_bytes(content)
             if progress:
@@ -333,7 +333,7 @@ def _table(file: Path) -> Table:
 def _rows(file: Path, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
     with _opened(file) as opened:
         if opened.metadata.num_rows > MAX_MEMBERS:
-            raise DataError(f"`{file}` has {opened.metadata.num_rows:,} rows; at most {MAX_MEMBERS:,} are read of one.")
+            raise DataError(f"`{file}` has {opened.metadata.num_rows:,} rows; the limit is {MAX_MEMBERS:,}.")
         rows = rows_at_once(file, list(columns))
         for batch in opened.iter_batches(batch_size=rows, columns=list(columns)):
             values = batch.to_pylist()

@@ -100,9 +100,11 @@ def _check(page: Page, file: Path) -> None:
         raise DataError(f"`{file}` has {page.values:,} values in one page; write smaller ones.")
     if page.full_bytes > max(PLAIN_BYTES, MAX_FOLD * page.packed_bytes):
         full, packed = page.full_bytes // MEGABYTE, page.packed_bytes
-        raise DataError(f"`{file}` has a page of {packed:,} bytes that becomes {full:,} MB; images do not shrink so.")
+        raise DataError(
+            f"`{file}` has a page of {packed:,} bytes that expands to {full:,} MB; images do not compress that well."
+        )
     if excess := TABLE.excess(3 * page.full_bytes):  # the page, its values as a column, and as they are handed on
-        raise DataError(f"`{file}` has a page that would take {excess}.")
+        raise DataError(f"`{file}` has a page that would need {excess}.")
 
 
 def _pages(stream: BinaryIO, chunk: Chunk, file: Path) -> Iterator[Page]:

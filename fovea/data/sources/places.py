@@ -93,9 +93,9 @@ class Places:
         if len(equal) == 1:
             return equal[0], ""
         if len(found) == 1:
-            return found[0], "in another case"
+            return found[0], "in different case"
         without = names.stems.get(key, []) if last and not found else []
-        return (without[0], "with the suffix that they lack") if len(without) == 1 else ("", "")
+        return (without[0], "with the missing suffix added") if len(without) == 1 else ("", "")
 
     def _names(self, folder: Path) -> Names:
         if folder not in self._listed:
@@ -116,7 +116,7 @@ class Places:
         pieces = written.replace("\\", "/").split("/")
         tails = ("/".join(pieces[first:]) for first in range(1, len(pieces)))
         here = next((tail for tail in tails if tail and self._found(tail)[0]), "")
-        return f"`{shortened(here)}` is here, write that" if here else ""
+        return f"`{shortened(here)}` exists; write that" if here else ""
 
 
 def _forms(written: str) -> Iterator[tuple[str, str]]:
@@ -125,11 +125,11 @@ def _forms(written: str) -> Iterator[tuple[str, str]]:
     text, ways = written, []
     if "\\" in text:
         text = text.replace("\\", "/")
-        ways.append("with slashes for backslashes")
+        ways.append("with slashes instead of backslashes")
         yield text, " and ".join(ways)
     if re.search("%[0-9A-Fa-f]{2}", text):
         text = unquote(text)
-        ways.append("decoded from an address")
+        ways.append("with percent-encoding decoded")
         yield text, " and ".join(ways)
     if text.startswith("~"):
-        yield os.path.expanduser(text), " and ".join([*ways, "from the home on"])
+        yield os.path.expanduser(text), " and ".join([*ways, "with the home folder expanded"])

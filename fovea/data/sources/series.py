@@ -75,8 +75,9 @@ def _floats_are_series(file: Path) -> bool:
         return False
     if len(shape) == 3 and shape[1] == shape[2] > MOST_CHANNELS:
         raise UsageError(
-            f"`{file}`: `{key}` is {found[1].text}, square images or series of as many channels as steps: give "
-            "`--input series`, or make images uint8 by `(x * 255).round().astype('uint8')` where they are 0..1."
+            f"`{file}`: `{key}` is {found[1].text}, square images, or series with as many channels as steps: give "
+            "`--input series`, or convert images with values 0..1 to uint8 with "
+            "`(x * 255).round().astype('uint8')`."
         )
     return True
 
@@ -107,7 +108,9 @@ def _in_folder(folder: Path, columns: Columns) -> list[_File]:
         if not own:
             continue
         if len(titles) > 1 and folder.resolve().name not in titles:
-            raise DataError(f"`{folder}` holds the series of {listed(titles)}; name the file of one, as `{own[0]}`.")
+            raise DataError(
+                f"`{folder}` contains the series of {listed(titles)}; give the file of one, for example `{own[0]}`."
+            )
         title = next(iter(titles)) if len(titles) == 1 else folder.resolve().name
         return _parts_of([path for path in own if _title(path) == title])
     return []
@@ -155,8 +158,8 @@ def load_series(path: Path, *, columns: Columns, task: str = "classes", wording:
     files = _files(path, columns)
     if not files:
         raise DataError(
-            f"`{path}` holds no series: wanted is an .npz of floats (N, T) or (N, T, C), a .ts, .tsv or .arff file, or "
-            f"CSV with a column `{columns.label}` and a series in each row."
+            f"`{path}` contains no series: expected an .npz of floats (N, T) or (N, T, C), a .ts, .tsv or .arff "
+            f"file, or CSV with a column `{columns.label}` and a series in each row."
         )
     return _from_files(path, files, columns=columns, task=task, wording=wording)
 
@@ -191,11 +194,13 @@ def _from_npz(file: Path, *, task: str, wording: Wording) -> Dataset:
     stored, kind = read_npz(file), tasks.kind(task)
     values = {part: _as_values(stored.content[x], x) for part, (x, _) in stored.keys.items()}
     if len({array.shape[1:] for array in values.values()}) > 1:
-        raise DataError(f"The parts of `{file}` differ in length or channels; make them the same, NaN at the end.")
+        raise DataError(
+            f"The splits of `{file}` differ in length or channels; make them equal, padded with NaN at the end."
+        )
     labels, classes = stored.labels(kind)
     names = {part: [f"{x}[{row}]" for row in range(len(values[part]))] for part, (x, _) in stored.keys.items()}
     key, array = next((x, stored.content[x]) for x, _ in stored.keys.values())
-    told = f"`{key}` is {array.dtype}, so it holds series (N, T, C); pixels are uint8"
+    told = f"`{key}` is {array.dtype}, so it contains series (N, T, C); pixels would be uint8"
     dataset = _dataset(file.stem, values, labels, classes, names=names, task=task, notes=(told,))
     return in_grades(dataset, wording) if kind.ordered else dataset
 
@@ -203,7 +208,7 @@ def _from_npz(file: Path, *, task: str, wording: Wording) -> Dataset:
 def _as_values(array: NDArray[Any], key: str) -> Values:
     """Return (N, T, C) float32 of numbers (N, T) or (N, T, C)."""
     if array.ndim not in (2, 3) or array.dtype.kind not in "fiu" or not array.size:
-        raise DataError(f"`{key}` is {array.dtype} of shape {array.shape}; series are numbers (N, T) or (N, T, C).")
+        raise DataError(f"`{key}` is {array.dtype} of shape {array.shape}; series must be numbers (N, T) or (N, T, C).")
     with np.errstate(over="ignore"):  # what becomes infinite is named as such
         return np.ascontiguousarray(array if array.ndim == 3 else array[..., None], np.float32)
 
@@ -214,7 +219,7 @@ def _from_files(path: Path, files: Sequence[_File], *, columns: Columns, task: s
         file: read_series_file(file.path, label_column=columns.label, split_column=columns.split) for file in files
     }
     if alone := next((file.path for file, table in found.items() if not table.labels), None):
-        raise DataError(f"`{alone}` has no labels; what is trained on or evaluated needs them.")
+        raise DataError(f"`{alone}` has no labels; training and evaluation need them.")
     rows = [row for file, table in found.items() for row in _rows(file, table)]
     bad = [BadFile(row.name, "no label") for row in rows if kind.is_missing(row.label, wording)]
     good = [row for row in rows if not kind.is_missing(row.label, wording)]
@@ -232,7 +237,7 @@ def _from_files(path: Path, files: Sequence[_File], *, columns: Columns, task: s
     values = {part: _together([row.values for row in own]) for part, own in by_part.items()}
     values = {part: _longer(array, max(each.shape[1] for each in values.values())) for part, array in values.items()}
     names = {part: [row.name for row in own] for part, own in by_part.items()}
-    beside = f"{', '.join(f'{file.path.name} is the {file.part} part' for file in files)}"
+    beside = f"{', '.join(f'{file.path.name} is the {file.part} split' for file in files)}"
     notes = (beside,) if len(files) > 1 else ()
     title = path.resolve().name if path.is_dir() else _title(path)
     dataset = _dataset(title, values, labels, classes, names=names, task=task, notes=notes)
@@ -255,7 +260,7 @@ def _rows(file: _File, table: Table) -> Iterator[_Row]:
 def _together(values: Sequence[Values]) -> Values:
     longest = max(map(len, values))
     if len({each.shape[1] for each in values}) > 1:
-        raise DataError("The files of the parts differ in their number of channels; make them the same.")
+        raise DataError("The files of the splits differ in their number of channels; make them equal.")
     return np.stack([_longer(each[None], longest)[0] for each in values])
 
 

@@ -49,9 +49,9 @@ def read_series_file(file: Path, *, label_column: str = "label", split_column: s
     except (OSError, StorageError) as error:
         raise DataError(f"`{file}` cannot be read: {getattr(error, 'strerror', None) or error}.") from error
     except UnicodeError as error:
-        raise DataError(f"`{file}` is no text in UTF-8.") from error
+        raise DataError(f"`{file}` is not UTF-8 text.") from error
     if not found:
-        raise DataError(f"`{file}` holds no series.")
+        raise DataError(f"`{file}` contains no series.")
     return _stacked(found, file)
 
 
@@ -60,10 +60,10 @@ def _stacked(found: Sequence[_Series], file: Path) -> Table:
     C = len(found[0].channels)
     for index, series in enumerate(found):
         if len(series.channels) != C:
-            raise DataError(f"`{file}`: series {index} has {len(series.channels)} channels, the first {C}.")
+            raise DataError(f"`{file}`: series {index} has {len(series.channels)} channels, but the first has {C}.")
     T = max(max(map(len, series.channels)) for series in found)
     if excess := TABLE.excess(4 * len(found) * T * C):
-        raise DataError(f"`{file}`: its series would take {excess}.")
+        raise DataError(f"`{file}`: its series would need {excess}.")
     values = np.full((len(found), T, C), np.nan, np.float32)
     for index, series in enumerate(found):
         for channel, column in enumerate(series.channels):
@@ -88,7 +88,7 @@ def _ts(stream: Iterable[str], file: Path, *_: str) -> Iterator[_Series]:
         if not begun:
             word, *rest = text.lower().split()
             if word == "@timestamps" and rest[:1] == ["true"]:
-                raise DataError(f"`{file}` has time stamps (line {line}); only values at equal steps are read.")
+                raise DataError(f"`{file}` has time stamps (line {line}); only values at equal steps are supported.")
             if word == "@classlabel":
                 labelled = rest[:1] == ["true"]
             begun = word == "@data"
@@ -98,7 +98,7 @@ def _ts(stream: Iterable[str], file: Path, *_: str) -> Iterator[_Series]:
         where = f"`{file}`, line {line}"
         yield _Series([_numbers(piece.split(","), where) for piece in pieces], label)
     if not begun:
-        raise DataError(f"`{file}` has no line `@data`, which begins the series of a .ts file.")
+        raise DataError(f"`{file}` has no line `@data`, which starts the series of a .ts file.")
 
 
 def _tsv(stream: Iterable[str], file: Path, *_: str) -> Iterator[_Series]:
@@ -117,13 +117,13 @@ def _arff(stream: Iterable[str], file: Path, *_: str) -> Iterator[_Series]:
             continue
         if not begun:
             if "relational" in text.lower().split()[2:]:
-                raise DataError(f"`{file}` has series of several dimensions (line {line}); the .ts file is read.")
+                raise DataError(f"`{file}` has series of several dimensions (line {line}); give the .ts file instead.")
             begun = text.lower() == "@data"
             continue
         *cells, label = text.split(",")
         yield _Series([_ended(_numbers(cells, f"`{file}`, line {line}"))], label.strip(" '\""))
     if not begun:
-        raise DataError(f"`{file}` has no line `@data`, which begins the series of an .arff file.")
+        raise DataError(f"`{file}` has no line `@data`, which starts the series of an .arff file.")
 
 
 def _wide(stream: Iterable[str], file: Path, label_column: str, split_column: str) -> Iterator[_Series]:
@@ -139,12 +139,12 @@ def _wide(stream: Iterable[str], file: Path, label_column: str, split_column: st
                 continue
             where = f"`{file}`, line {rows.line_num}"
             if len(cells) != len(header):
-                raise DataError(f"{where}: {len(cells)} cells, and the header has {len(header)}.")
+                raise DataError(f"{where}: {len(cells)} cells, but the header has {len(header)}.")
             values = _ended(_numbers((cells[index] for index in own), where))
             texts = ("" if index is None else cells[index].strip() for index in (label, part))
             yield _Series([values], *texts)
     except csv.Error as error:
-        raise DataError(f"`{file}` is no CSV file: {shortened(str(error), most=100)}.") from error
+        raise DataError(f"`{file}` is not a CSV file: {shortened(str(error), most=100)}.") from error
 
 
 def _named(header: list[str]) -> bool:

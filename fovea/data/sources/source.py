@@ -20,7 +20,7 @@ from fovea.data.sources.manifests import Columns, load_manifest, manifests_in, r
 from fovea.data.sources.parquet import SUFFIX, load_parquet, parquet_files, read_parquet_column
 from fovea.data.sources.series import SUFFIXES as SERIES_SUFFIXES
 from fovea.data.sources.series import are_series, load_series
-from fovea.errors import DataError, UsageError, readable, unknown
+from fovea.errors import DataError, UsageError, nearest, readable
 from fovea.files import irregular
 from fovea.inputs.interface import Preprocessing
 from fovea.signatures import spelled_out
@@ -113,7 +113,7 @@ class DataSource:
         _check_labelling(self)  # before anything is read
         if str(self.data) != readable(str(self.data)):
             raise UsageError(
-                f"The name `{readable(str(self.data))}` is not UTF-8, and runs and pages keep it; rename it."
+                f"The name `{readable(str(self.data))}` is not valid UTF-8, and runs and pages store it; rename it."
             )
         if isinstance(self.data, str) and self.data in NAMES:
             return _named(self, download=download, progress=progress)
@@ -147,7 +147,7 @@ class DataSource:
         manifests = self.manifests()
         if not manifests:
             raise UsageError(
-                f"`--slice {name}` needs a CSV or Parquet manifest with that column; `{self.data}` is none."
+                f"`--slice {name}` needs a CSV or Parquet manifest with that column, and `{self.data}` is not one."
             )
         columns = Columns(path=self.path_column)
         return {image: text for file in manifests for image, text in read_column(file, name, columns=columns).items()}
@@ -241,47 +241,49 @@ def _check_labelling(source: DataSource) -> None:
             "label-column": source.label_column != DataSource.label_column,
         }
         if other := next((name for name, given in others.items() if given), None):
-            raise UsageError(f"`--{other}` and `--label-columns` exclude each other; give one of them.")
+            raise UsageError(f"`--{other}` and `--label-columns` cannot be used together; give one of them.")
     if source.label_separator == "":
-        raise UsageError("`--label-separator` is empty; give what stands between two labels, as ; or |.")
+        raise UsageError("`--label-separator` is empty; give the character between two labels, for example ; or |.")
     if source.order is not None:
         _check_names("order", source.order, least=2)
         if source.known and source.order != source.wording.known:
-            raise UsageError(
-                f"`--order` differs from the order that the model knows, {', '.join(source.known)}; leave it out."
-            )
+            raise UsageError(f"`--order` differs from the order of the model, {', '.join(source.known)}; leave it out.")
 
 
 def _check_kind(source: DataSource, option: str, given: object, *, wanted: str, fits: bool) -> None:
     if given is not None and not fits:
-        raise UsageError(f"`--{option}` is for `--task {wanted}`, and the task is `{source.task}`; change one of them.")
+        raise UsageError(
+            f"`--{option}` works only with `--task {wanted}`, and the task is `{source.task}`; change one of them."
+        )
 
 
 def _check_names(option: str, names: Sequence[str], *, least: int) -> None:
     written = f"`--{option} {','.join(names)}`"
     if not all(names):
-        raise UsageError(f"{written} has an empty name; write names between commas, as a,b,c.")
+        raise UsageError(f"{written} has an empty name; write names separated by commas, for example a,b,c.")
     if twice := next((name for name in names if names.count(name) > 1), None):
-        raise UsageError(f"{written} has `{twice}` twice; name each once.")
+        raise UsageError(f"{written} has `{twice}` twice; give each name once.")
     if len(names) < least:
-        raise UsageError(f"{written} must have at least {least} of them; write names between commas, as a,b,c.")
+        raise UsageError(
+            f"{written} must have at least {least} of them; write names separated by commas, for example a,b,c."
+        )
 
 
 def _check_form(source: DataSource, reader: Reader) -> None:
     """Raise UsageError where an option, or the kind of target, is not for the form that the data has."""
     if source.label_from is not None and not reader.labels_in_names:
         raise UsageError(
-            f"`--label-from` is for folders and archives of images; `{source.data}` brings its own labels."
+            f"`--label-from` works for folders and archives of images; `{source.data}` has its own labels."
         )
     kind = tasks.kind(source.task)
     if reader.classes_only and (not kind.has_classes or kind.several or kind.ordered or kind.lies_on_image):
         asked = f"`--task {source.task}`" if source.known is None else f"A model of the task `{source.task}`"
-        way_out = "leave it out" if source.known is None else "take other data"
+        way_out = "leave it out" if source.known is None else "give other data"
         raise UsageError(f"{asked} does not fit `{source.data}`, which has classes; {way_out}.")
     if source.label_columns is not None and not reader.has_columns:
-        raise UsageError(f"`--label-columns` is for manifests, CSV or Parquet; `{source.data}` is none.")
+        raise UsageError(f"`--label-columns` works for manifests (CSV or Parquet), and `{source.data}` is not one.")
     if source.label_separator is not None and not reader.has_texts:
-        raise UsageError(f"`--label-separator` is for labels in texts; those of `{source.data}` are arrays.")
+        raise UsageError(f"`--label-separator` works for labels stored as text; those of `{source.data}` are arrays.")
 
 
 def _existing(spec: str | Path) -> Path:
@@ -290,14 +292,17 @@ def _existing(spec: str | Path) -> Path:
     if path.is_dir() or (path.is_file() and path.name.lower().endswith(FILE_SUFFIXES)):
         return path
     if path.is_file():
-        raise UsageError(f"`{spec}` is not a kind of data set; wanted is a folder, or {', '.join(FILE_SUFFIXES)}.")
+        raise UsageError(f"`{spec}` is not a supported data set; expected a folder, or {', '.join(FILE_SUFFIXES)}.")
     if kind := irregular(path):
-        raise DataError(f"`{spec}` is {kind}; wanted is a folder, or {', '.join(FILE_SUFFIXES)}.")
+        raise DataError(f"`{spec}` is {kind}; expected a folder, or {', '.join(FILE_SUFFIXES)}.")
     if "://" in str(spec):
-        raise UsageError(f"`{spec}` is an address, and only files are read; download it first.")
+        raise UsageError(f"`{spec}` is an address, and only local files are supported; download it first.")
     if isinstance(spec, Path) or path.suffix or path.name != spec:
         raise DataError(f"No file or folder `{spec}`; check the path.")
-    raise unknown("data set", spec, NAMES, see=f"Known: {', '.join(sorted(NAMES))}, or a path.")
+    raise UsageError(
+        f"There is no folder `{spec}` here, and no data set of that name{nearest(spec, NAMES)} "
+        f"Give a path, or one of {', '.join(sorted(NAMES))}."
+    )
 
 
 def _holds_arrays(path: Path) -> bool:
@@ -354,7 +359,7 @@ def _is_listed(path: Path, source: DataSource) -> bool:
 def _listed(path: Path, source: DataSource, _: Progress | None, *, within: Path | None = None) -> Dataset:
     files = manifests_in(path)
     if not files:
-        raise DataError(f"`{path}` has no manifest any more.")
+        raise DataError(f"the manifest of `{path}` no longer exists.")
     return replace(load_manifest(*files, within=within, **_given(source)), name=path.resolve().name)
 
 

@@ -24,7 +24,7 @@ def find_with_or_without_labels(
     """
     named = isinstance(source.data, str) and source.data in NAMES
     if unlabelled and (named or not source.path.is_dir()):
-        raise UsageError(f"`--unlabelled` is for a folder of samples, and `{source.data}` is none; leave it out.")
+        raise UsageError(f"`--unlabelled` works for a folder of samples, and `{source.data}` is not one; leave it out.")
     if unlabelled:
         return load_unlabelled(source.path, input=source.input), False
     try:

@@ -37,7 +37,7 @@ def write_large_mask(path: Path, mask: NDArray[np.uint8]) -> None:
         import tifffile
     except ImportError as error:
         raise MissingDependencyError(
-            f"`{path.name}` is written by a library that is missing: pip install 'fovea-cnn[tiff]'."
+            f"`{path.name}` needs a library that is not installed: pip install 'fovea-cnn[tiff]'."
         ) from error
     H, W = mask.shape
     with written_whole(path) as temporary:

@@ -78,8 +78,8 @@ def write_numbers(path: Path, objects: Objects) -> None:
     """
     if (count := int(objects.max(initial=0))) > MOST_NUMBERED:
         raise DataError(
-            f"`{path.name}` would number {count:,} objects, and 16 bits have {MOST_NUMBERED:,}; leave out small ones "
-            "with `--least-area`."
+            f"`{path.name}` would contain {count:,} numbered objects, and 16 bits allow {MOST_NUMBERED:,}; leave "
+            "out small ones with `--least-area`."
         )
     with io.BytesIO() as stream:
         Image.fromarray(objects.astype(np.uint16)).save(stream, "PNG")

@@ -25,9 +25,9 @@ from fovea.evaluation.divided import Purpose, divided_data
 from fovea.model.bundle import Bundle
 from fovea.tasks.figures import Measured
 from fovea.tasks.task import Labels, Task
-from fovea.training.engine import seed_of
 from fovea.training.inference import as_evaluated, predict_logits
 from fovea.training.recipe import Recipe
+from fovea.training.seeds import seed_of
 
 PURPOSE = Purpose(judged="Steps are judged by a score", trained="Steps train", most=5000)
 JUDGED = 2000

@@ -105,7 +105,7 @@ class Applied(NamedTuple):
         """Return an attribute that is a whole number within bounds."""
         found: int = self.node.attributes.get(name, default)
         if not least <= found <= most:
-            raise RefusedError(f"`{name}` (={found}) must lie from {least} to {most}")
+            raise RefusedError(f"`{name}` (={found}) must be from {least} to {most}")
         return found
 
     def list_of(self, name: str, default: tuple[int, ...], *, least: int = 0) -> tuple[int, ...]:

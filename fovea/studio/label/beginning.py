@@ -1,5 +1,6 @@
 """What a page of the room asks for: images, kind of label, names and file; and the labelling that comes of it."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,17 +10,20 @@ from fovea import tasks
 from fovea.data.annotating.coco import CocoLabels
 from fovea.data.annotating.kinds import KINDS, class_names, kind_named
 from fovea.data.annotating.lists import ListedLabels
+from fovea.data.annotating.mask_folder import MaskFolder
 from fovea.data.labelling import can_be_listed
 from fovea.data.pool import Pool, find_pool
+from fovea.data.sources.annotations.mask_folders import mask_places
 from fovea.errors import DataError, UsageError, shortened
 from fovea.jobs.label_order import ways_for
 from fovea.model.bundle import Bundle, load
 from fovea.storage import check_writable
-from fovea.studio.label.labelling import Labelling
+from fovea.studio.label.labelling import Kept, Labelling, Steps
 from fovea.studio.opened import Opened
 
 AS_FOUND, BY_CHANCE = "as they lie there", "by chance"
 """Orders that need no network."""
+BRUSH = "brush"
 FIELDS = ("data", "kind", "classes", "out", "by", "model", "image")
 
 
@@ -33,7 +37,7 @@ class Asked:
     classes: str = ""
     """Names, one on each line, or between commas."""
     out: str = ""
-    """The file that keeps the labels."""
+    """The file that keeps the labels; of covered pixels it may be a folder of masks."""
     by: str = ""
     """The order."""
     model: str = ""
@@ -51,7 +55,9 @@ class Asked:
         target = None if opened.bundle is None else opened.bundle.target
         fits = target is not None and isinstance(target, tasks.kind(KINDS[kind].task))
         known = "\n".join(opened.bundle.classes) if fits and opened.bundle else ""
-        usual = {"data": opened.data or "", "kind": kind, "classes": known, "out": f"labels{KINDS[kind].suffix}"}
+        data = given["data"] or opened.data or ""
+        out = (_masks_beside(data, opened) if kind == BRUSH else "") or f"labels{KINDS[kind].suffix}"
+        usual = {"data": data, "kind": kind, "classes": known, "out": out}
         completed = {name: given[name] or text for name, text in usual.items()}
         return cls(**{**given, **completed, "kind": kind, "known": known})
 
@@ -95,21 +101,26 @@ def orders(bundle: Bundle | None) -> tuple[str, ...]:
     return (*(() if bundle is None else ways_for(bundle.target)), AS_FOUND, BY_CHANCE)
 
 
-def begun(asked: Asked, opened: Opened) -> Labelling:
-    """Return the labelling that is asked for, gone on with where the file is there.
+STEPS = Steps()
+"""What was done on the pages of this process: a page that is loaded anew can take it back."""
+
+
+def begun(asked: Asked, opened: Opened, *, tab: str = "") -> Labelling:
+    """Return the labelling that is asked for, gone on with where the file is there, in a browser's `tab`.
 
     Raises:
         UsageError: no such data, a place outside of the studio's folder, names that cannot be kept.
         DataError: no images, or a file that is none of labels.
         StorageError: the file cannot be written.
     """
-    kind, file = kind_named(asked.kind), _file(asked, opened)
-    kept = CocoLabels(file, asked.kind) if kind.lies_on_image else ListedLabels(file, kind)
+    file = _file(asked, opened)
+    pool = _pool(asked, opened, file)
+    kept = _kept(asked, file, pool)
     there = kept.classes
     names = there if asked.kind == "points" and there else (*asked.names, *there)
     classes = class_names([*names], asked.kind)
-    pool = _pool(asked, opened, file)
-    found = Labelling(name=asked.kind, pool=pool, kept=kept, classes=classes)
+    steps = STEPS.of(tab, file.resolve(), asked.kind) if tab else []
+    found = Labelling(name=asked.kind, pool=pool, kept=kept, classes=classes, steps=steps)
     if asked.by == BY_CHANCE:
         found.shuffle()
     if asked.image in pool.part.names:
@@ -117,11 +128,34 @@ def begun(asked: Asked, opened: Opened) -> Labelling:
     return found
 
 
+def _kept(asked: Asked, file: Path, pool: Pool) -> Kept:
+    kind = kind_named(asked.kind)
+    if not kind.lies_on_image:
+        return ListedLabels(file, kind)
+    if file.suffix.lower() == kind.suffix:
+        return CocoLabels(file, asked.kind)
+    return MaskFolder(file, [os.path.abspath(image) for image in pool.files])
+
+
+def _masks_beside(data: str, opened: Opened) -> str:
+    """Return the folder of masks beside the images of a folder, from the studio's folder on; empty without one."""
+    try:
+        root = opened.inside(data)
+    except (UsageError, OSError):
+        return ""
+    places = mask_places(root) if root.is_dir() else []
+    if len(places) != 1 or not places[0].others.resolve().is_relative_to(opened.folder.resolve()):
+        return ""
+    return places[0].others.resolve().relative_to(opened.folder.resolve()).as_posix()
+
+
 def _file(asked: Asked, opened: Opened) -> Path:
     given = Path(asked.out)
     suffix = kind_named(asked.kind).suffix
-    if given.suffix.lower() != suffix:
-        raise UsageError(f"The file (={shortened(asked.out)}) must end in {suffix} for this kind of label.")
+    masks = asked.kind == BRUSH and not given.suffix and given.name
+    if given.suffix.lower() != suffix and not masks:
+        folder = ", or name a folder of masks," if asked.kind == BRUSH else ""
+        raise UsageError(f"The file (={shortened(asked.out)}) must end in {suffix}{folder} for this kind of label.")
     file = opened.inside(str(given.parent)) / given.name
     if file.exists():
         opened.inside(asked.out)  # a link may lead elsewhere
@@ -134,11 +168,11 @@ def _pool(asked: Asked, opened: Opened, file: Path) -> Pool:
     own = bool(opened.data) and asked.data == opened.data
     data = asked.data if own else str(opened.inside(asked.data or "."))
     pool = find_pool(data, copies=file.with_suffix(""), input="images")
+    rows = [row for row, each in enumerate(pool.files) if not each.is_relative_to(file)]  # masks are no images
     if own or pool.copies is not None:
-        return _listable(pool, range(len(pool.part)))
+        return _listable(pool, rows)
     root = opened.folder.resolve()
-    inside = [row for row, each in enumerate(pool.files) if each.resolve().is_relative_to(root)]
-    return _listable(pool, inside)
+    return _listable(pool, [row for row in rows if pool.files[row].resolve().is_relative_to(root)])
 
 
 def _listable(pool: Pool, rows: Sequence[int]) -> Pool:

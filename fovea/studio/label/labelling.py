@@ -4,6 +4,7 @@ Every label is in the file before the next image comes; a page, or the studio, m
 """
 
 import os
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ from fovea.data.annotating.coco import CocoLabels
 from fovea.data.annotating.covered import Mask, label_of, mask_of, painted
 from fovea.data.annotating.kinds import Kind, Size, class_names, kind_named
 from fovea.data.annotating.lists import ListedLabels
+from fovea.data.annotating.mask_folder import MaskFolder
 from fovea.data.pool import Pool
 from fovea.errors import ImageError, UsageError
 from fovea.preprocess import VOID
@@ -24,7 +26,9 @@ MOST_UNDONE = 200
 """Steps back."""
 
 
-Kept = ListedLabels | CocoLabels
+Kept = ListedLabels | CocoLabels | MaskFolder
+Step = tuple[str, Any]
+"""An image, by its absolute path, and its label before a change."""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -40,14 +44,16 @@ class Labelling:
     """The rows of the pool as they come, each once."""
     place: int = 0
     """In the order."""
-    _back: list[tuple[int, Any]] = field(default_factory=list)
-    """Row and label before each change, the last last."""
+    steps: list[Step] = field(default_factory=list)
+    """The changes, the last last; a page that is loaded anew goes on with those of the one before."""
     _sizes: dict[int, Size] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.order = self.order or list(range(len(self.pool.part)))
         # where each image is for whoever reads the file
         self.images = [os.path.abspath(file) for file in self.pool.files]
+        self._row_of = {image: row for row, image in enumerate(self.images)}
+        self.steps[:] = [step for step in self.steps if step[0] in self._row_of]
         self.go_to_unlabelled()
 
     @property
@@ -89,7 +95,7 @@ class Labelling:
     @property
     def can_undo(self) -> bool:
         """Whether there is a step back."""
-        return bool(self._back)
+        return bool(self.steps)
 
     def give(self, label: Any, *, row: int | None = None) -> None:
         """Say a label of the image that is looked at, or of that in a `row`; None takes it away. It is kept at once.
@@ -105,14 +111,16 @@ class Labelling:
         if checked == before:
             return
         self._put(row, checked)
-        self._back = [*self._back, (row, before)][-MOST_UNDONE:]
+        self.steps.append((self.images[row], before))
+        del self.steps[:-MOST_UNDONE]
 
     def undo(self) -> None:
         """Take the last change back, and look at its image."""
-        if self._back:
-            row, before = self._back[-1]
+        if self.steps:
+            image, before = self.steps[-1]
+            row = self._row_of[image]
             self._put(row, before)
-            self._back.pop()
+            self.steps.pop()
             self.place = self.order.index(row)
 
     def paint(self, path: Any, *, radius: Any, label: Any, row: int | None = None) -> None:
@@ -186,3 +194,19 @@ class Labelling:
             self.pool.bring([self.pool.part.names[row]])  # before the file says that it is there
         size = self._sizes.get(row, (0, 0))
         self.kept.put(self.images[row], size, label, self.classes)
+
+
+class Steps:
+    """The changes of each browser tab, by the file that keeps the labels; those of the tabs that came last."""
+
+    def __init__(self, most: int = 100) -> None:
+        self._most = most
+        self._of = OrderedDict[tuple[str, Path, str], list[Step]]()
+
+    def of(self, tab: str, file: Path, kind: str) -> list[Step]:
+        """Return the changes that a tab has made to the labels of a kind in a file, to be added to."""
+        found = self._of.setdefault((tab, file, kind), [])
+        self._of.move_to_end((tab, file, kind))
+        while len(self._of) > self._most:
+            self._of.popitem(last=False)
+        return found

@@ -61,7 +61,7 @@ def retrained(labelling: Labelling, launcher: Launcher, *, budget: str, start: P
         raise UsageError(f"Label at least {FEWEST} images first; {labelling.done} have a label.")
     file = labelling.kept.file
     options = training_options(labelling, budget=budget, start=start)
-    run = launcher.start(str(file), options, name=f"labelled-{file.stem}")
+    run = launcher.start(str(labelling.kept.data), options, name=f"labelled-{file.stem}")
     STARTED[file] = Retraining(run=run, launcher=launcher)
     return STARTED[file]
 

@@ -60,7 +60,8 @@ class LabelRoom:
         await ui.context.client.connected()
         try:
             self.bundle = await run.io_bound(beginning.network, self.asked, self.opened)
-            self._found = await run.io_bound(beginning.begun, self.asked, self.opened)
+            tab = ui.context.client.tab_id or ""
+            self._found = await run.io_bound(lambda: beginning.begun(self.asked, self.opened, tab=tab))
         except FoveaError as error:
             self._refused(str(error))
             return

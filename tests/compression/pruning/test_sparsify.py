@@ -118,7 +118,7 @@ def test_the_mask_is_part_of_a_checkpoint():
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
-        ({"amount": 1.0}, "`amount` (=1.0) must lie from 0 to below 1"),
+        ({"amount": 1.0}, "`amount` (=1.0) must be from 0 to below 1"),
         ({"amount": -0.1}, "`amount` (=-0.1)"),
         ({"amount": 0.5, "begin": 0.8}, "`begin` (=0.8) and `end` (=0.75) must rise"),
     ],

@@ -80,7 +80,7 @@ def test_points_come_back_and_are_learned(file, photos):
     assert again.classes == names
     assert [again.label(image, SIZE) for image in photos] == [points, [[0, 0, 0], [0, 0, 0]], None]
     assert part_of(file, "points").labels.tolist() == [[[3.25, 4.5, 2], [0, 0, 0]]]
-    with pytest.raises(DataError, match="other points"):
+    with pytest.raises(DataError, match="different points"):
         again.put(photos[2], SIZE, [[1, 1, 2]], ("nose",))
 
 

@@ -179,9 +179,9 @@ def test_five_percent_bad_files_are_skipped_and_more_are_refused(tmp_path, store
         decode_dataset(more, PLAN)
     message = str(caught.value)
     assert message.startswith(
-        "7 of 40 images cannot be used, more than the 5% that are skipped: `b/000.png` (not a JPEG"
+        "7 of 40 images cannot be used, which is more than the limit of 5 %: `b/000.png` (not a JPEG"
     )
-    assert "`b/004.png`" in message and "`b/005.png`" not in message and message.endswith("with `--allow-bad`.")
+    assert "`b/004.png`" in message and "`b/005.png`" not in message and message.endswith("`--allow-bad`.")
     assert str(tmp_path) not in message
     assert len(decode_dataset(more, PLAN, allow_bad=True).parts["train"]) == 33
 
@@ -196,7 +196,7 @@ def test_a_class_whose_images_are_all_bad_can_be_evaluated_and_not_trained(tmp_p
 
 def test_a_part_without_images_is_refused(tmp_path, store):
     parts = {"train": file_part(tmp_path / "a", 4), "test": file_part(tmp_path / "b", 2, bad={0, 1})}
-    with pytest.raises(DataError, match="^The test part of `some images` has no image that can be decoded.$"):
+    with pytest.raises(DataError, match="^The test split of `some images` has no image that can be decoded.$"):
         decode_dataset(dataset(**parts), PLAN, allow_bad=True)
 
 
@@ -414,7 +414,7 @@ def test_a_full_disk_keeps_what_was_written(tmp_path, store, reads, monkeypatch)
 def test_a_folder_that_cannot_be_made_is_named(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("FOVEA_CACHE", str(tmp_path / "file"))
-    with pytest.raises(StorageError, match="Cannot keep decoded images in `.*/file/decoded/.*`: Not a directory"):
+    with pytest.raises(StorageError, match="Cannot store decoded images in `.*/file/decoded/.*`: Not a directory"):
         decode_dataset(dataset(train=file_part(tmp_path / "a", 2)), PLAN)
 
 
@@ -478,5 +478,5 @@ def test_a_read_only_cache_that_lacks_something_is_said(tmp_path, store, read_on
         else:
             (entry / decoding.ROWS).write_bytes(rows[:-9] if spoil == "rows" else b"x" + rows[1:])
     read_only()
-    with pytest.raises(StorageError, match="Cannot keep decoded images in .*Read-only file system"):
+    with pytest.raises(StorageError, match="Cannot store decoded images in .*Read-only file system"):
         decode_dataset(data, PLAN)

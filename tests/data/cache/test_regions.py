@@ -52,7 +52,7 @@ def test_a_region_that_is_not_on_its_image_is_a_bad_file(dataset):
     dataset.parts["train"].regions[2] = [4, 0, 40, 4]
     found = decode_dataset(dataset, FRAME, allow_bad=True)
     assert found.parts["train"].names == ("a.png #1", "a.png #2")
-    assert "its annotation tells of others" in found.bad_files[0].reason
+    assert "which differs from the size in its annotation" in found.bad_files[0].reason
 
 
 def test_regions_of_one_image_stay_together(dataset):

@@ -58,7 +58,7 @@ def test_its_manifest_lists_nothing_outside(tmp_path, path):
 def test_an_archive_without_a_manifest_takes_no_columns(tmp_path):
     file = pack(tmp_path / "b.zip", {}, images=("owl/1.png", "tit/1.png"))
     assert find(file).classes == ("owl", "tit")
-    with pytest.raises(UsageError, match="`--label-columns` is for manifests"):
+    with pytest.raises(UsageError, match="`--label-columns` works for manifests"):
         find(file, task="labels", label_columns="a,b")
 
 

@@ -159,13 +159,13 @@ def test_the_fingerprint_is_of_pixels_labels_and_classes(tmp_path):
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"a": LABELS, "b": LABELS}, "has the keys a, b; wanted are `x_train` and `y_train`"),
-        ({"x_val": noise(4, 2, 2), "y_val": LABELS}, "wanted are `x_train` and `y_train`"),
+        ({"a": LABELS, "b": LABELS}, "has the keys a, b; expected `x_train` and `y_train`"),
+        ({"x_val": noise(4, 2, 2), "y_val": LABELS}, "expected `x_train` and `y_train`"),
         ({"x": noise(4, 2, 2) / 255, "y": LABELS}, r"`x` is float64; pixels are uint8 0\.\.255. Convert with .*round"),
         ({"x": noise(4, 2, 2, 4), "y": LABELS}, r"`x` has shape \(4, 2, 2, 4\); wanted is \(N, H, W\)"),
         ({"x": noise(4, 2), "y": LABELS}, r"`x` has shape \(4, 2\); wanted is"),
         ({"x": noise(0, 2, 2), "y": LABELS[:0]}, r"`x` has shape \(0, 2, 2, 1\); wanted is"),
-        ({"x": noise(4, 2, 2), "y": LABELS[:3]}, r"`y` has shape \(3,\); wanted is one label for each of 4 images"),
+        ({"x": noise(4, 2, 2), "y": LABELS[:3]}, r"`y` has shape \(3,\); expected one label for each of 4 images"),
         (
             {"x": noise(4, 2, 2), "y": np.eye(4)},
             r"`y` has shape \(4, 4\); wanted is one label for .*need `--task labels`",
@@ -193,7 +193,7 @@ def test_pickled_objects_are_refused(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"hello", b"PK\x03\x04 and no more", NPY])
 def test_a_file_that_is_no_npz_is_refused(tmp_path, content):
     (tmp_path / "x.npz").write_bytes(content)
-    with pytest.raises(DataError, match="cannot be read as an .npz of plain arrays: it is no zip archive"):
+    with pytest.raises(DataError, match="cannot be read as an .npz of plain arrays: it is not a zip archive"):
         load_npz(tmp_path / "x.npz")
 
 
@@ -249,11 +249,11 @@ def test_several_labels_are_named_and_may_be_unknown(tmp_path):
     [
         (
             {"y": LABELS},
-            r"`y` is int64 of shape \(4,\); `--task labels` wants \(4, L\): for each of the L labels 1, 0, or",
+            r"`y` is int64 of shape \(4,\); `--task labels` needs \(4, L\): for each of the L labels 1, 0, or",
         ),
-        ({"y": ROWS[:3]}, r"`y` is int64 of shape \(3, 3\); `--task labels` wants \(4, L\)"),
+        ({"y": ROWS[:3]}, r"`y` is int64 of shape \(3, 3\); `--task labels` needs \(4, L\)"),
         ({"y": ROWS[:, :0]}, r"`y` is int64 of shape \(4, 0\)"),
-        ({"y": ROWS.astype(str)}, r"`y` is <U21 of shape \(4, 3\); `--task labels` wants \(4, L\)"),
+        ({"y": ROWS.astype(str)}, r"`y` is <U21 of shape \(4, 3\); `--task labels` needs \(4, L\)"),
         ({"y": ROWS * 2}, "`y` holds 2; `--task labels` wants 1, 0, or NaN where a label is not known"),
         ({"y": ROWS * 0.5}, "`y` holds 0.5; `--task labels` wants 1, 0"),
         ({"y": ROWS, "classes": ["a", "b"]}, r"shapes \(4, 3\) in `train`; `classes` has 2 different names; they need"),
@@ -331,7 +331,7 @@ def test_a_header_that_is_no_python_is_refused(tmp_path, header):
 def test_text_of_characters_that_are_none_is_refused(tmp_path, key, number, order):
     broken = np.array([[0x61, number], [0x62, 0x63]], order).view(order.replace("u4", "U2")).reshape(2)
     arrays = {"images": noise(2, 8, 8), "labels": [0, 1], key: broken}
-    with pytest.raises(DataError, match="characters that are none"):
+    with pytest.raises(DataError, match="characters that are notne"):
         load_npz(save(tmp_path, **arrays))
 
 
@@ -350,10 +350,13 @@ def test_text_of_either_byte_order_is_read(tmp_path, order):
         ),
         ({"classes": np.array([["a", "b"]])}, r"`classes` is <U1 of shape \(1, 2\); wanted are the names"),
         ({"classes": np.array([b"c\xe9", b"b"])}, "the name of class 0 is"),
-        ({"y": np.array([0, np.nan, 1, 1])}, "`y` has 1 rows without a label, as row 1; leave their images out"),
-        ({"y": np.array(["a", "", "b", "nan"])}, "`y` has 2 rows without a label, as row 1"),
+        (
+            {"y": np.array([0, np.nan, 1, 1])},
+            ("`y` has 1 rows without a label, for example row 1; leave their images out"),
+        ),
+        ({"y": np.array(["a", "", "b", "nan"])}, "`y` has 2 rows without a label, for example row 1"),
         ({"y": np.array(["2020-01-01"] * 4, "M8[D]")}, r"`y` is datetime64\[D\]; wanted are labels that are"),
-        ({"y": np.array([b"c\xe9"] * 4)}, "`y`, row 0: .* is bytes, and no text in UTF-8"),
+        ({"y": np.array([b"c\xe9"] * 4)}, "`y`, row 0: .* is bytes that are not UTF-8 text"),
         ({"y": np.array([0, np.inf, 1, 1])}, "`y`, row 1: label `inf` is not finite"),
     ],
 )

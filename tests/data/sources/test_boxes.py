@@ -71,8 +71,8 @@ def test_a_published_set_is_not_looked_for_as_a_file():
 @pytest.mark.parametrize(
     ("header", "row", "message"),
     [
-        ("path,x0,y0,x1", "red/0.png,1,2,3", "has no column `y1`; boxes stand in the columns x0, y0, x1, y1"),
-        ("file,x0,y0,x1,y1", "red/0.png,1,2,3,4", "has no column `path`; .* Choose with `--path-column`"),
+        ("path,x0,y0,x1", "red/0.png,1,2,3", "has no column `y1`; boxes need the columns x0, y0, x1, y1"),
+        ("file,x0,y0,x1,y1", "red/0.png,1,2,3,4", "has no column `path`; .* Choose columns with `--path-column`"),
         ("path,x0,y0,x1,y1,x0", "red/0.png,1,2,3,4,5", "has the column `x0` twice"),
         ("path,x0,y0,x1,y1", "red/0.png,1,b,3,4", r"line 2: `y0` \(=b\) must be a number, in pixels"),
         ("path,x0,y0,x1,y1", "red/0.png,1,,3,4", r"line 2: `y0` \(=\) must be a number"),
@@ -80,7 +80,11 @@ def test_a_published_set_is_not_looked_for_as_a_file():
         ("path,x0,y0,x1,y1", "red/0.png,3,2,3,4", r"line 2: `x1` \(=3\) must be above `x0` \(=3\)"),
         ("path,x0,y0,x1,y1", "red/0.png,1,5,3,4", r"line 2: `y1` \(=4\) must be above `y0` \(=5\)"),
         ("path,x0,y0,x1,y1", "red/0.png,1,2,3,4,5", "line 2: more cells than the header"),
-        ("path,x0,y0,x1,y1", "pink/0.png,1,2,3,4", "line 2: `pink/0.png` is no image of `colours`, .* as `blue/0.png`"),
+        (
+            "path,x0,y0,x1,y1",
+            "pink/0.png,1,2,3,4",
+            ("line 2: `pink/0.png` is not an image of `colours`, .* as `blue/0.png`"),
+        ),
     ],
 )
 def test_what_is_wrong_is_named_with_its_line(folder, tmp_path, header, row, message):
@@ -91,7 +95,7 @@ def test_what_is_wrong_is_named_with_its_line(folder, tmp_path, header, row, mes
 def test_what_is_no_table_is_refused(folder, tmp_path):
     with pytest.raises(UsageError, match=r"`boxes` \(=.*nowhere.csv\): no such file; give a CSV with the columns path"):
         boxes_in(folder, tmp_path / "nowhere.csv")
-    with pytest.raises(UsageError, match="a folder, no file"):
+    with pytest.raises(UsageError, match="a folder, not a file"):
         boxes_in(folder, folder)
     (tmp_path / "boxes.csv").write_bytes(b"\x89PNG\xff\xfe\x00")
     with pytest.raises(DataError, match="is not a CSV file in UTF-8"):

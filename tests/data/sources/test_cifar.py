@@ -103,7 +103,9 @@ class Hostile:
 def test_a_hostile_pickle_is_refused_and_does_nothing(tmp_path, file):
     folder = write(tmp_path, PYTHON_10)
     (folder / file).write_bytes(pickle.dumps({b"data": Hostile(tmp_path / "owned")}))
-    with pytest.raises(DataError, match=f"`{file}` in .* is not as published: it wants `_?io.open`, which is neither"):
+    with pytest.raises(
+        DataError, match=(f"`{file}` in .* differs from the published file: it needs `_?io.open`, which is neither")
+    ):
         load_cifar(folder, PYTHON_10)
     assert not (tmp_path / "owned").exists()
 
@@ -152,7 +154,7 @@ def test_pickles_of_older_and_newer_numpy_are_read(tmp_path, protocol, numpy_pat
 def test_a_batch_that_is_not_as_published_is_refused(tmp_path, content):
     folder = write(tmp_path, PYTHON_10)
     (folder / "data_batch_2").write_bytes(content)
-    with pytest.raises(DataError, match="`data_batch_2` in .* is not as published: .*Fetch it again"):
+    with pytest.raises(DataError, match="`data_batch_2` in .* differs from the published file: .*Download it again"):
         load_cifar(folder, PYTHON_10)
 
 
@@ -166,7 +168,7 @@ def test_fewer_labels_than_images_are_refused(tmp_path):
 def test_a_binary_file_of_another_length_is_refused(tmp_path):
     folder = write(tmp_path, BINARY_10)
     (folder / "data_batch_1.bin").write_bytes(b"\0" * 3074)
-    with pytest.raises(DataError, match="`data_batch_1.bin` in .* is not as published"):
+    with pytest.raises(DataError, match="`data_batch_1.bin` in .* differs from the published file"):
         load_cifar(folder, BINARY_10)
 
 
@@ -192,7 +194,7 @@ def test_a_truncated_archive_is_refused(tmp_path):
     with tarfile.open(tmp_path / "x.tar.gz", "w:gz") as tar:
         tar.add(folder, folder.name)
     (tmp_path / "x.tar.gz").write_bytes((tmp_path / "x.tar.gz").read_bytes()[:-20_000])
-    with pytest.raises(DataError, match="is damaged: .* Fetch it again"):
+    with pytest.raises(DataError, match="is damaged: .* Download it again"):
         load_cifar(tmp_path / "x.tar.gz", PYTHON_10)
 
 

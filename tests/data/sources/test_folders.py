@@ -110,7 +110,7 @@ def test_grey_digits_are_not_to_be_mirrored(tmp_path, mode, directional):
     dataset = load_folder(tmp_path)
     assert dataset.directional is directional
     assert ("the classes are digits or letters, so images are not mirrored" in dataset.notes) is directional
-    assert "1 files that are no images were ignored" in dataset.notes
+    assert "1 files that are not images were ignored" in dataset.notes
 
 
 def test_stray_files_are_counted(pets):
@@ -119,7 +119,7 @@ def test_stray_files_are_counted(pets):
     draw(pets / "cover.png")
     dataset = load_folder(pets)
     assert dataset.notes == (
-        "2 files that are no images were ignored",
+        "2 files that are not images were ignored",
         "1 files outside the class folders were ignored",
     )
     assert len(dataset.parts["train"]) == 3
@@ -182,7 +182,7 @@ def test_a_name_that_is_not_utf8_is_no_obstacle(tmp_path):
 
 def test_a_folder_without_images_is_refused(tmp_path):
     touch(tmp_path / "a/readme.txt")
-    with pytest.raises(DataError, match=r"No images in `.*`; recognised are \.bmp, .*\.webp"):
+    with pytest.raises(DataError, match=r"No images in `.*`; supported are \.bmp, .*\.webp"):
         load_folder(tmp_path)
 
 
@@ -288,7 +288,7 @@ def test_class_folders_are_compared_in_one_form(tmp_path):
 def test_names_that_differ_in_case_or_blanks_are_said(tmp_path):
     for name in ("Cat/1.png", "cat/1.png", "red fox/1.png", "redfox/1.png", "dog/1.png"):
         draw(tmp_path / name)
-    said = "names that differ only in case or blanks are kept apart: `Cat`, `cat`; `red fox`, `redfox`"
+    said = "names that differ only in case or spaces are kept as separate classes: `Cat`, `cat`; `red fox`, `redfox`"
     assert said in load_folder(tmp_path).notes
 
 
@@ -319,7 +319,9 @@ def test_photographs_that_are_not_read_are_bad_files_unless_they_were_converted(
 def test_a_folder_of_nothing_but_unread_photographs_says_so(tmp_path):
     for number in range(3):
         touch(tmp_path / f"cat/{number}.heic")
-    with pytest.raises(DataError, match="3 of them, as `cat/0.heic`: this is a HEIC photograph, which is not read"):
+    with pytest.raises(
+        DataError, match=("3 of them, for example `cat/0.heic`: this is a HEIC photograph, which is not read")
+    ):
         load_folder(tmp_path)
 
 
@@ -328,18 +330,20 @@ def test_files_are_named_by_their_content_where_the_suffix_says_nothing(pets):
     (pets / "cat/x.png").rename(pets / "cat/5f2a")
     touch(pets / "cat/film.mp4")
     notes = " ".join(load_folder(pets).notes)
-    assert "1 of them, as `cat/5f2a`: this is an image under another suffix; rename it as .jpg, .png and so on" in notes
-    assert "1 of them, as `cat/film.mp4`: this is a video, which is not read" in notes
+    assert (
+        "1 of them, for example `cat/5f2a`: this is an image with the wrong suffix; rename it to .jpg, .png and so on"
+    ) in notes
+    assert "1 of them, for example `cat/film.mp4`: this is a video, which is not read" in notes
 
 
 def test_a_part_without_images_is_said(tmp_path):
     draw(tmp_path / "train/a/1.png")
     draw(tmp_path / "train/b/1.png")
     (tmp_path / "test" / "a").mkdir(parents=True)
-    assert "no image in `test`, which is no part therefore" in load_folder(tmp_path).notes
+    assert "no image in `test`, so it is not used as a split" in load_folder(tmp_path).notes
 
 
 def test_lists_beside_class_folders_are_named(pets):
     touch(pets / "labels.csv")
-    said = "labels are the names of folders. There is `labels.csv`: give that file where it lists the images."
+    said = "labels are the folder names. There is `labels.csv`: give that file if it lists the images."
     assert said in load_folder(pets).notes

@@ -60,7 +60,7 @@ def test_a_damaged_file_is_refused(tmp_path, suffix, change):
 @pytest.mark.parametrize("content", [b"", b"\0\0\x08", b"\0\0\x08\x03\0\0"])
 def test_a_header_cut_short_is_refused(tmp_path, content):
     (tmp_path / "x").write_bytes(content)
-    with pytest.raises(DataError, match="cannot be read: .* Fetch it again"):
+    with pytest.raises(DataError, match="cannot be read: .* Download it again"):
         read_idx(tmp_path / "x", dimensions=3)
 
 

@@ -71,7 +71,9 @@ def test_missing_files_and_labels_are_named_with_their_line(folder):
 
 
 def test_a_missing_column_lists_those_there(folder):
-    with pytest.raises(DataError, match="has no column `label`; it has `path`, `kind`. Choose with .*`--label-column`"):
+    with pytest.raises(
+        DataError, match=("has no column `label`; it has `path`, `kind`. Choose columns with .*`--label-column`")
+    ):
         load_manifest(write(folder, "path,kind\nimg/1.png,a\n"))
 
 
@@ -100,8 +102,8 @@ def test_a_manifest_without_any_file_says_what_was_tried(folder):
     with pytest.raises(DataError) as caught:
         load_manifest(write(folder, "path,label\nno.png,a\nnor.png,b\n"))
     assert str(caught.value) == (
-        f"`{folder}/labels.csv` lists no image that can be used; the first, `{folder}/no.png`: no such file "
-        "(line 2 of labels.csv). Paths start at the folder of the manifest, or at the only folder in it."
+        f"`{folder}/labels.csv` lists no usable usable image; the first, `{folder}/no.png`: no such file (line 2 "
+        "of labels.csv). Paths are relative to the folder of the manifest, or to the only folder in it."
     )
 
 
@@ -206,7 +208,9 @@ def test_a_cell_that_says_something_else_is_refused(folder, row):
 
 
 def test_a_missing_column_of_a_label_is_told(folder):
-    with pytest.raises(DataError, match="no column `c`; it has `path`, `a`, `b`. Choose with `--label-columns`"):
+    with pytest.raises(
+        DataError, match=("no column `c`; it has `path`, `a`, `b`. Choose columns with `--label-columns`")
+    ):
         load_manifest(write(folder, "path,a,b\nimg/1.png,1,1\n"), **cells("a", "c"))
 
 
@@ -256,7 +260,7 @@ def test_blank_rows_are_passed_over_and_counted_where_others_follow(folder):
     text = "path,label\nimg/1.png,a\n,\n\n  , \nimg/2.png,b\n,\n,\n"
     dataset = load_manifest(write(folder, text))
     assert dataset.bad_files == () and len(dataset.parts["train"]) == 2
-    assert dataset.notes == ("2 blank rows between others in labels.csv were passed over",)
+    assert dataset.notes == ("2 blank rows between others in labels.csv were skipped",)
 
 
 def test_a_spreadsheets_encoding_and_blanks_in_its_header_do_not_matter(folder):
@@ -300,7 +304,7 @@ def test_long_cells_are_shortened(folder):
 
 def test_a_row_with_more_cells_than_the_header_is_bad(folder):
     dataset = load_manifest(write(folder, "path,label\nimg/9,2.png,a\nimg/2.png,b,\n"))
-    reason = "more cells than the header has, so write those with commas in quotes (line 2 of labels.csv)"
+    reason = "more cells than the header; put cells that contain commas in quotes (line 2 of labels.csv)"
     assert dataset.bad_files == (BadFile("img/9", reason),)
     assert dataset.parts["train"].names == ("img/2.png",)
 

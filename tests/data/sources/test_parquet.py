@@ -169,7 +169,7 @@ def test_any_column_is_read_by_the_names_of_the_images(write):
     assert set(read_parquet_column(file, "camera")) == set(load_parquet(file).parts["train"].names)
     assert read_parquet_column(file, "camera") == {"a.parquet/0": "new", "a.parquet/1": "old"}
     assert read_parquet_column(file.parent, "year") == {"a.parquet/0": "2001", "a.parquet/1": ""}
-    with pytest.raises(DataError, match=r"has no column `lens`; .*Choose with `--slice`"):
+    with pytest.raises(DataError, match=r"has no column `lens`; .*Choose columns with `--slice`"):
         read_parquet_column(file, "lens")
 
 
@@ -186,7 +186,7 @@ def test_the_fingerprint_follows_labels_and_images(write):
     [
         ({"photo": ["a.png"], "label": [0]}, None, "has no column `path`; it has `photo`, `label`"),
         ({"image": [b"x"], "kind": [0]}, None, "has no column `label`"),
-        ({"image": [b"x"], "label": [7]}, NAMES, "row 0: label `7` is none of 0 to 1"),
+        ({"image": [b"x"], "label": [7]}, NAMES, "row 0: label `7` must be from 0 to 1"),
         ({"image": [None], "label": [1]}, NAMES, "has no row with an image and a label; no such file"),
         ({"image": [b"x"], "label": [1], "split": ["dev"]}, None, "row 0: unknown split `dev`"),
     ],
@@ -205,14 +205,14 @@ def test_names_of_only_some_parts_are_refused(write):
 
 def test_more_bytes_than_there_is_room_for_are_refused_and_leave_nothing(write, monkeypatch, tmp_path):
     monkeypatch.setattr(parquet, "MAX_UNPACKED_BYTES", 50)
-    with pytest.raises(DataError, match=r"brings more than .* 50 bytes"):
+    with pytest.raises(DataError, match=r"contains more than .* 50 bytes"):
         load_parquet(write("a.parquet", {"image": [image("red")], "label": [0]}))
     assert not list((tmp_path / "cache" / "archives").iterdir())
 
 
 def test_label_from_is_for_files(tmp_path):
     (tmp_path / "a.parquet").write_bytes(b"")
-    with pytest.raises(UsageError, match="`--label-from` is for folders"):
+    with pytest.raises(UsageError, match="`--label-from` works for folders"):
         find(tmp_path / "a.parquet", label_from="(x)")
 
 
@@ -269,7 +269,7 @@ def test_labels_in_columns_may_be_null(write):
     assert dataset.classes == ("a", "b")
     assert np.array_equal(dataset.parts["train"].labels, [[1, 1], [np.nan, 0]], equal_nan=True)
     assert dataset.bad_files == (BadFile("a.parquet/2", "no label"),)
-    with pytest.raises(DataError, match="has no column `c`; it has .*Choose with `--label-columns`"):
+    with pytest.raises(DataError, match="has no column `c`; it has .*Choose columns with `--label-columns`"):
         find(file, task="labels", label_columns="a,c")
 
 
@@ -308,7 +308,7 @@ def test_each_file_is_read_by_its_own_class_names(write):
         "train": [2, 1, 1],
         "test": [2, 1],
     }
-    assert "the files name their classes differently, so each is read by its own names" in dataset.notes
+    assert "the files name their classes differently, so each file is read with its own names" in dataset.notes
 
 
 def test_numbers_in_a_file_without_names_beside_others_with_them_are_refused(write):
@@ -353,7 +353,7 @@ def test_whole_numbers_with_gaps_are_classes_by_their_digits_and_that_is_said(wr
     dataset = load_parquet(write("a.parquet", {"image": [image("red")] * 4, "label": [0.0, 1.0, float("nan"), None]}))
     assert dataset.classes == ("0", "1")
     assert [bad.reason for bad in dataset.bad_files] == ["no label", "no label"]
-    assert "labels are stored as 0.0, 1.0 and so on: the classes are called 0, 1 and so on" in dataset.notes
+    assert "labels are stored as 0.0, 1.0 and so on; the classes are named 0, 1 and so on" in dataset.notes
 
 
 def test_files_in_folders_of_parts_of_a_configuration_are_found(write, tmp_path):

@@ -118,7 +118,7 @@ def test_a_page_that_becomes_thousands_of_times_larger_is_refused(tmp_path):
     file = write(tmp_path / "x.parquet", [bytes(100 * MEGABYTE)] * 3, compression="zstd")
     assert file.stat().st_size < 200_000
     taken, said = peak_of(file, **LOAD)
-    assert "bytes that becomes 100 MB; images do not shrink so." in said
+    assert "bytes that expands to 100 MB; images do not compress that well." in said
     assert taken < 30 * MEGABYTE
 
 
@@ -137,7 +137,7 @@ def test_too_many_rows_or_values_are_refused_before_they_are_read(tmp_path, monk
     with pytest.raises(DataError, match="has 100 values in a group of rows; write smaller groups"):
         load_parquet(file)
     monkeypatch.setattr("fovea.data.sources.parquet.MAX_MEMBERS", 50)
-    with pytest.raises(DataError, match="has 100 rows; at most 50 are read of one"):
+    with pytest.raises(DataError, match="has 100 rows; the limit is 50 are read of one"):
         load_parquet(file)
 
 

@@ -19,17 +19,17 @@ def folder(tmp_path):
     ("written", "found", "way"),
     [
         ("img/1.png", "img/1.png", ""),
-        ("img\\1.png", "img/1.png", "with slashes for backslashes"),
-        ("x%20y/2.png", "x y/2.png", "decoded from an address"),
-        ("img/l0ab", "img/l0ab.jpg", "with the suffix that they lack"),
-        ("IMG/big one.png", "img/Big One.PNG", "in another case"),
+        ("img\\1.png", "img/1.png", "with slashes instead of backslashes"),
+        ("x%20y/2.png", "x y/2.png", "with percent-encoding decoded"),
+        ("img/l0ab", "img/l0ab.jpg", "with the missing suffix added"),
+        ("IMG/big one.png", "img/Big One.PNG", "in different case"),
         (
             "Img\\L0AB",
             "img/l0ab.jpg",
-            "with slashes for backslashes and in another case and with the suffix that they lack",
+            "with slashes instead of backslashes and in different case and with the missing suffix added",
         ),
         (unicodedata.normalize("NFD", "img/caf\u00e9.png"), "img/caf\u00e9.png", ""),
-        ("./img/../img/1.PNG", "img/1.png", "in another case"),
+        ("./img/../img/1.PNG", "img/1.png", "in different case"),
     ],
 )
 def test_a_file_is_found_as_it_was_meant_and_it_is_said_how(folder, written, found, way):
@@ -57,8 +57,8 @@ def test_what_is_not_there_is_named_and_nothing_else_happens(folder, written):
     places = Places(folder)
     assert places.missing(places.find(written), written) in (
         "no such file",
-        "a folder, no file",
-        "a name that no file can have",
+        "a folder, not a file",
+        "a name that is not valid for a file",
     )
 
 
@@ -66,7 +66,7 @@ def test_what_is_not_there_is_named_and_nothing_else_happens(folder, written):
 def test_an_absolute_path_of_another_machine_says_what_to_write(folder, written):
     places = Places(folder)
     reason = places.missing(places.find(written), written)
-    assert reason == "no such file, as on another machine: `img/1.png` is here, write that"
+    assert reason == "no such file, as on another machine: `img/1.png` exists; write that"
 
 
 @pytest.mark.parametrize("written", ["../secret.png", "/etc/hostname", "~/secret.png", "img/../../secret.png"])

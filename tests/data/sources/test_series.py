@@ -60,8 +60,8 @@ def test_dimensions_are_channels_and_shorter_series_end_earlier(tmp_path):
     ("rows", "reason"),
     [
         (["1,x:a"], "line 7: .*x"),
-        (["1,2:a", "1,2:3,4:b"], "series 1 has 2 channels, the first 1"),
-        ([], "holds no series"),
+        (["1,2:a", "1,2:3,4:b"], "series 1 has 2 channels, but the first has 1"),
+        ([], "contains no series"),
     ],
 )
 def test_a_ts_file_that_is_none_is_refused_with_the_line(tmp_path, rows, reason):
@@ -97,7 +97,7 @@ def test_a_csv_file_with_a_series_in_each_row(tmp_path):
     file.write_text("label,t0,t1\nup,1\n")
     with pytest.raises(DataError, match="no column `path`"):
         fovea.find(file)
-    with pytest.raises(DataError, match="holds no series"):
+    with pytest.raises(DataError, match="contains no series"):
         fovea.find(file, input="series")
 
 
@@ -135,15 +135,15 @@ def test_an_npz_of_floats_holds_series_and_of_uint8_images(tmp_path):
 
 def test_what_may_be_either_is_not_decided(tmp_path):
     file = saved(tmp_path / "a.npz", x=np.zeros((4, 28, 28)), y=[0, 1, 0, 1])
-    with pytest.raises(UsageError, match="square images or series .* give `--input series`"):
+    with pytest.raises(UsageError, match="square images, or series .* give `--input series`"):
         fovea.find(file)
     assert fovea.find(file, input="series").channels == 28
-    with pytest.raises(DataError, match="pixels are uint8"):
+    with pytest.raises(DataError, match="pixels would be uint8"):
         fovea.find(file, input="images")
 
 
 def test_images_of_floats_are_refused_as_before(tmp_path):
-    with pytest.raises(DataError, match="pixels are uint8"):
+    with pytest.raises(DataError, match="pixels would be uint8"):
         fovea.find(saved(tmp_path / "a.npz", x=np.zeros((4, 8, 8, 3)), y=[0, 1, 0, 1]))
 
 

@@ -66,7 +66,9 @@ def test_a_folder_of_images_beside_a_list_is_what_the_list_says(tmp_path):
     dataset = find(tmp_path / "birds", path_column="file", label_column="kind")
     assert (dataset.name, dataset.classes) == ("birds", ("jay", "owl"))
     assert dataset.parts["train"].names == ("images/1.png", "images/2.png")
-    with pytest.raises(DataError, match="labels.csv` has no column `path`; it has `file`, `kind`. Choose with `--path"):
+    with pytest.raises(
+        DataError, match="labels.csv` has no column `path`; it has `file`, `kind`. Choose columns with `--path"
+    ):
         find(tmp_path / "birds")
     assert find(tmp_path / "birds", label_from=r"^(\d)").classes == ("1", "2", "3")
 
@@ -112,8 +114,8 @@ def test_an_unknown_name_is_answered_with_its_neighbours():
     with pytest.raises(UsageError) as caught:
         find("mnits")
     assert str(caught.value) == (
-        "Unknown data set `mnits`; did you mean `mnist`? "
-        "Known: cifar10, cifar100, digits, fashion-mnist, mnist, or a path."
+        "There is no folder `mnits` here, and no data set of that name; did you mean `mnist`? "
+        "Give a path, or one of cifar10, cifar100, digits, fashion-mnist, mnist."
     )
 
 
@@ -131,7 +133,7 @@ def test_an_address_is_refused():
 def test_a_file_of_another_kind_is_refused(pets):
     with pytest.raises(
         UsageError,
-        match=r"1.png` is not a kind of data set; wanted is a folder, or .csv, .json, .parquet, .npz, .ts, .tsv, .arff",
+        match=r"1.png` is not a supported data set; expected a folder, or .csv, .json, .parquet, .npz, .ts, .tsv",
     ):
         find(pets / "cat" / "1.png")
 
@@ -141,12 +143,14 @@ def test_label_from_is_refused_where_labels_are_known(tmp_path, monkeypatch, spe
     monkeypatch.chdir(tmp_path)
     (tmp_path / "list.csv").touch()
     (tmp_path / "x.npz").touch()
-    with pytest.raises(UsageError, match=f"`--label-from` is for folders and archives of images; `{spec}` brings its"):
+    with pytest.raises(
+        UsageError, match=(f"`--label-from` works for folders and archives of images; `{spec}` has its own")
+    ):
         find(spec, label_from="(a)")
 
 
 def test_an_unknown_task_lists_those_there_are(pets):
-    with pytest.raises(UsageError, match="`--task regression` is none of classes, number"):
+    with pytest.raises(UsageError, match="`--task regression` is not one of classes, number"):
         find(pets, task="regression")
 
 
@@ -157,7 +161,7 @@ def test_only_classes_are_learned_of_what_has_classes(task):
     with pytest.raises(UsageError) as caught:  # as `evaluate` asks, where nobody has named a task
         DataSource(data="digits", task=task, known=("a", "b")).find()
     assert str(caught.value) == (
-        f"A model of the task `{task}` does not fit `digits`, which has classes; take other data."
+        f"A model of the task `{task}` does not fit `digits`, which has classes; give other data."
     )
 
 
@@ -171,7 +175,7 @@ def test_idx_files_have_classes(tmp_path, task):
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "digits"])
 def test_without_download_a_missing_set_is_said_so(name):
-    with pytest.raises(DataError, match=f"`{name}` is not here"):
+    with pytest.raises(DataError, match=f"`{name}` was not found in"):
         find(name, download=False)
 
 
@@ -218,13 +222,16 @@ def test_what_says_nothing_of_labels_is_not_stored():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"label_separator": "|"}, "`--label-separator` is for `--task labels`, and the task is `classes`; change one"),
+        (
+            {"label_separator": "|"},
+            ("`--label-separator` works only with `--task labels`, and the task is `classes`; change one"),
+        ),
         (
             {"label_columns": "a", "task": "number"},
-            "`--label-columns` is for `--task labels`, and the task is `number`",
+            "`--label-columns` works only with `--task labels`, and the task is `number`",
         ),
-        ({"order": "a,b"}, "`--order` is for `--task grade`, and the task is `classes`"),
-        ({"order": "a,b", "task": "labels"}, "`--order` is for `--task grade`, and the task is `labels`"),
+        ({"order": "a,b"}, "`--order` works only with `--task grade`, and the task is `classes`"),
+        ({"order": "a,b", "task": "labels"}, "`--order` works only with `--task grade`, and the task is `labels`"),
         (
             {"task": "labels", "label_separator": ";", "label_columns": "a"},
             "`--label-separator` and `--label-columns` exclude each other; give one",
@@ -235,7 +242,7 @@ def test_what_says_nothing_of_labels_is_not_stored():
         ),
         (
             {"task": "labels", "label_separator": ""},
-            "`--label-separator` is empty; give what stands between two labels",
+            "`--label-separator` is empty; give the character between two labels",
         ),
         ({"task": "labels", "label_columns": "a,,b"}, "`--label-columns a,,b` has an empty name; write names between"),
         ({"task": "labels", "label_columns": "a,b,a"}, "`--label-columns a,b,a` has `a` twice; name each once"),
@@ -253,16 +260,24 @@ def test_what_is_said_of_labels_must_agree_before_anything_is_read(options, mess
 def test_columns_of_labels_are_for_manifests_and_separators_for_texts(pets, tmp_path):
     np.savez(tmp_path / "x.npz", x=np.zeros((2, 3, 3), np.uint8), y=np.eye(2))
     for data in (pets, tmp_path / "x.npz"):
-        with pytest.raises(UsageError, match=f"`--label-columns` is for manifests, CSV or Parquet; `{data}` is none"):
+        with pytest.raises(
+            UsageError, match=(f"`--label-columns` works for manifests .CSV or Parquet., and `{data}` is not one")
+        ):
             find(data, task="labels", label_columns="a,b")
-    with pytest.raises(UsageError, match=r"`--label-separator` is for labels in texts; those of `.*x\.npz` are arrays"):
+    with pytest.raises(
+        UsageError,
+        match=(
+            r"`--label-separator` works for labels stored as text; those of "
+            r"`.*x\.npz` are arrays"
+        ),
+    ):
         find(tmp_path / "x.npz", task="labels", label_separator=";")
 
 
 def test_the_order_that_a_model_knows_is_not_changed(pets):
     known = DataSource(data=pets, task="grade", known=("dog", "cat"))
     assert known.find().classes == ("dog", "cat")
-    with pytest.raises(UsageError, match="`--order` differs from the order that the model knows, dog, cat; leave it"):
+    with pytest.raises(UsageError, match="`--order` differs from the order of the model, dog, cat; leave it"):
         DataSource(data=pets, task="grade", known=("dog", "cat"), order="cat,dog").find()
 
 

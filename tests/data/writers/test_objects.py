@@ -26,7 +26,13 @@ def test_numbers_stand_in_sixteen_bits(tmp_path, found, monkeypatch):
     with Image.open(tmp_path / "a.png") as image:
         assert (np.asarray(image) == np.where(found.objects, found.objects + 60_000, 0)).all()
     monkeypatch.setattr(writers, "MOST_NUMBERED", 2)
-    with pytest.raises(DataError, match=r"`b.png` would number 3 objects, and 16 bits have 2; .*`--least-area`"):
+    with pytest.raises(
+        DataError,
+        match=(
+            r"`b.png` would contain 3 numbered objects, and 16 bits allow 2; "
+            r".*`--least-area`"
+        ),
+    ):
         write_numbers(tmp_path / "b.png", found.objects)
     assert not (tmp_path / "b.png").exists()
 

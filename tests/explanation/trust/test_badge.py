@@ -71,7 +71,7 @@ def test_the_first_result_for_the_model_counts(model, tmp_path):
             values(methods={"gradcam": {"checks": {"sanity": "yes" * 99}}}),
             r"`methods.gradcam.checks.sanity` \(='yes.{0,50}\.\.\.\) must be true or false",
         ),
-        ("9" * (MAX_BYTES + 1), "has more than the 4,000,000 bytes"),
+        ("9" * (MAX_BYTES + 1), "has more than 4,000,000 bytes"),
     ],
 )
 def test_what_is_no_result_is_refused_in_one_line(model, tmp_path, content, message):
@@ -83,5 +83,5 @@ def test_what_is_no_result_is_refused_in_one_line(model, tmp_path, content, mess
 def test_what_is_no_file_is_refused(model, tmp_path):
     with pytest.raises(UsageError, match=r"`trust` \(=.*gone.json\): no such file; give the JSON that `fovea trust`"):
         read_badges(tmp_path / "gone.json", model)
-    with pytest.raises(UsageError, match="a folder, no file"):
+    with pytest.raises(UsageError, match="a folder, not a file"):
         read_badges(tmp_path, model)

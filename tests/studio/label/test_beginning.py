@@ -105,6 +105,21 @@ def test_what_leads_elsewhere_or_is_none_is_refused(folder, state):
         begin(folder, **state)
 
 
+def test_pixels_are_covered_in_the_masks_beside_the_images(folder):
+    (folder / "photos" / "images").mkdir()
+    for name in ("a.png", "b.png"):
+        (folder / "photos" / name).rename(folder / "photos" / "images" / name)
+    (folder / "photos" / "masks").mkdir()
+    Image.fromarray(np.array([[0, 1, 2, 255]] * 4, np.uint8)).save(folder / "photos" / "masks" / "a.png")
+    asked = Asked.of({"data": "photos", "kind": "brush"}, Opened(folder=folder))
+    assert asked.out == "photos/masks"
+    found = begun(asked, Opened(folder=folder))
+    assert found.classes == ("0", "1", "2") and found.pool.part.names == ("images/a.png", "images/b.png")
+    assert found.done == 1 and found.file.name == "b.png"
+    found.give([])
+    assert (folder / "photos" / "masks" / "b.png").exists()
+
+
 def test_a_linked_image_outside_is_not_shown(folder):
     os.symlink(folder.parent / "secret" / "a.png", folder / "photos" / "c.png")
     assert begin(folder).pool.part.names == ("a.png", "b.png")

@@ -10,7 +10,7 @@ from fovea.data.annotating.lists import ListedLabels
 from fovea.data.pool import find_pool
 from fovea.data.sources.source import find
 from fovea.errors import ImageError, StorageError, UsageError
-from fovea.studio.label.labelling import Labelling
+from fovea.studio.label.labelling import Labelling, Steps
 
 NAMES = ("0.png", "1.png", "<b>2.png", "3.png")
 
@@ -25,10 +25,11 @@ def folder(tmp_path):
     return photos
 
 
-def labelling(folder, kind="classes", classes=("cat", "dog")):
+def labelling(folder, kind="classes", classes=("cat", "dog"), steps=None):
     file = folder.parent / f"labels{KINDS[kind].suffix}"
     kept = CocoLabels(file, kind) if KINDS[kind].lies_on_image else ListedLabels(file, KINDS[kind])
-    return Labelling(name=kind, pool=find_pool(folder, copies=folder, input="images"), kept=kept, classes=classes)
+    pool = find_pool(folder, copies=folder, input="images")
+    return Labelling(name=kind, pool=pool, kept=kept, classes=classes, steps=[] if steps is None else steps)
 
 
 def names_of(found):
@@ -60,6 +61,21 @@ def test_undo_takes_back_change_by_change_and_shows_their_images(folder):
     assert (found.label, found.done, found.can_undo) == (None, 0, False)
     found.undo()
     assert found.done == 0
+
+
+def test_a_page_that_is_loaded_anew_takes_back_what_the_one_before_has_done(folder):
+    steps = Steps(most=2)
+    found = labelling(folder, steps=steps.of("tab", folder, "classes"))
+    found.give("cat")
+    again = labelling(folder, steps=steps.of("tab", folder, "classes"))
+    assert again.can_undo and not labelling(folder, steps=steps.of("another", folder, "classes")).can_undo
+    again.undo()
+    assert (again.place, again.label, again.can_undo) == (0, None, False)
+    steps.of("tab", folder, "classes").append(("gone.png", "cat"))
+    assert not labelling(folder, steps=steps.of("tab", folder, "classes")).can_undo
+    steps.of("tab", folder, "classes").append(("0.png", "cat"))
+    steps.of("third", folder, "classes"), steps.of("fourth", folder, "classes")
+    assert steps.of("tab", folder, "classes") == []
 
 
 def test_saying_the_same_again_is_no_step(folder):

@@ -62,13 +62,13 @@ def boxes_dataset(
     if known and set(names) <= set(known):
         names = tuple(known)
     if not names:
-        raise DataError(f"`{name}` has images and no box; `--task boxes` needs some.")
+        raise DataError(f"`{name}` has images but no boxes; `--task boxes` needs boxes.")
     index = {name: number for number, name in enumerate(names)}
     samples = [Sample(image.part, image.name, image.path, rows_of(image.boxes, index)) for image in images]
     empty = sum(not image.boxes for image in images)
     flat = sum(box.x1 <= box.x0 or box.y1 <= box.y0 for image in images for box in image.boxes)
     said = [f"{empty:,} images have no box"] if empty else []
-    said += [f"{flat:,} boxes without area are left out"] if flat else []
+    said += [f"{flat:,} boxes without area are ignored"] if flat else []
     return assembled(samples, name=name, task="boxes", classes=names, notes=[*notes, *said], bad=bad)
 
 

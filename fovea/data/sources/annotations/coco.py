@@ -100,7 +100,7 @@ def chosen_files(files: Sequence[tuple[str, Path]], task: str) -> dict[str, Path
             file for file in own if not any(other in file.name for other in others)
         ]
         if len(fit) > 1:
-            raise DataError(f"{listed([file.name for file in fit])} are all for the part {part}; keep one of them.")
+            raise DataError(f"{listed([file.name for file in fit])} are all for the split {part}; keep one of them.")
         if fit:
             chosen[part] = fit[0]
     return chosen
@@ -162,7 +162,7 @@ def read_coco(file: Path, part: str) -> Coco:
         image, category = _identity(entry, "image_id"), entry.whole("category_id")
         if image not in images or category not in categories:
             what = "image_id" if image not in images else "category_id"
-            raise content.fault(f"`{entry.place}{what}` (={entry.values[what]}) is none that the file lists")
+            raise content.fault(f"`{entry.place}{what}` (={entry.values[what]}) is not listed in the file")
         images[image].found.append(entry)
     by_id = {number: categories[number]._replace(name=name) for number, name in ordered}
     return Coco(file, part, by_id, list(images.values()))
@@ -180,7 +180,7 @@ class _Entries:
     def of(self, name: str) -> Iterator[Fields]:
         entries = self.content.get(name) if isinstance(self.content, dict) else None
         if not isinstance(entries, list):
-            raise self.fault(f"`{name}` must be a list, as in files of COCO")
+            raise self.fault(f"`{name}` must be a list, as in COCO files")
         for number, entry in enumerate(entries):
             if not isinstance(entry, dict):
                 raise self.fault(f"`{name}[{number}]` must be a table")
@@ -208,13 +208,13 @@ def _located(read: Sequence[Coco], images: ImageFiles) -> tuple[list[tuple[Coco,
         for image in file.images:
             found = images.find(image.written, hint=_folder_hint(file.file))
             if found is None:
-                bad.append(BadFile(image.written, f"no such image below `{images.root.name}`, or several"))
+                bad.append(BadFile(image.written, f"no such image in `{images.root.name}`, or several"))
             else:
                 there.append((file, image, *found))
     if not there:
         raise DataError(
-            f"None of the images in `{read[0].file}` is below `{images.root}`, as `{bad[0].name if bad else ''}`; "
-            f"put them there."
+            f"None of the images listed in `{read[0].file}` is in `{images.root}`, for example "
+            f"`{bad[0].name if bad else ''}`; put them there."
         )
     return there, bad
 
@@ -265,7 +265,7 @@ def _masks(read: Sequence[Coco], images: ImageFiles, name: str, known: Sequence[
     elif known and set(classes[1:]) <= set(known):  # a network without a background, whose masks cover all
         classes, ground = tuple(known), VOID
     if len(classes) > VOID:
-        raise DataError(f"`{name}` has {len(classes)} classes with the background; {VOID} can be told apart.")
+        raise DataError(f"`{name}` has {len(classes)} classes including the background; the limit is {VOID}.")
     index = {name: number for number, name in enumerate(classes)}
     samples = [
         Sample(file.part, called, path, DrawnMask(image.size, tuple(_shapes(image, file, index)), ground))
@@ -299,14 +299,16 @@ def _shape(entry: Fields, size: tuple[int, int], class_index: int) -> Shape:
         raise entry.fault(f"{place} must be a list of polygons, or run lengths with `counts` and `size`")
     for ring in given:
         if len(ring) < 6 or len(ring) % 2 or not all(is_number(value) and abs(value) < 1e6 for value in ring):
-            raise entry.fault(f"{place} has a polygon that is no list of three or more x, y")
+            raise entry.fault(f"{place} has a polygon that is not a list of at least three x, y pairs")
     return Shape(class_index, tuple(map(_ring, given)))
 
 
 def _runs(given: Fields, size: tuple[int, int]) -> NDArray[np.int64]:
     counts = given.values.get("counts")
     if given.values.get("size") != list(size):
-        raise given.fault(f"`{given.place}size` (={given.values.get('size')}) must be that of the image, {list(size)}")
+        raise given.fault(
+            f"`{given.place}size` (={given.values.get('size')}) must be the size of the image, {list(size)}"
+        )
     try:
         if isinstance(counts, str):
             runs = runs_from_text(counts)
@@ -326,7 +328,7 @@ def _points(read: Sequence[Coco], images: ImageFiles, name: str, known: Sequence
     there, bad = _located(read, images)
     names = next((category.points for file in read for category in file.categories.values() if category.points), ())
     if not names:
-        raise DataError(f"`{read[0].file}` names no keypoints in its categories; `--task points` needs them.")
+        raise DataError(f"`{read[0].file}` has no keypoints in its categories; `--task points` needs them.")
     found = [
         [
             Pointed(_corners(entry) if "bbox" in entry.values else None, _area(entry), points)
@@ -346,7 +348,8 @@ def _points(read: Sequence[Coco], images: ImageFiles, name: str, known: Sequence
         )
     ]
     notes = [
-        f"{several:,} images have points of several objects: each object is a sample, its box enlarged by a quarter"
+        f"{several:,} images have points of several objects; each object is one sample, with its box enlarged by a "
+        "quarter"
     ]
     names = checked_names(names, where=f"`{read[0].file}`")
     return points_dataset(samples, name=name, names=names, notes=notes if several else (), bad=bad)
@@ -369,11 +372,9 @@ def _keypoints(entry: Fields, count: int) -> NDArray[np.float32] | None:
         return None
     values = _numbers(entry, "keypoints")
     if len(values) != 3 * count:
-        raise entry.fault(
-            f"`{entry.place}keypoints` has {len(values)} numbers; wanted are 3 for each of {count} points"
-        )
+        raise entry.fault(f"`{entry.place}keypoints` has {len(values)} numbers; expected 3 for each of {count} points")
     points = np.array(values, np.float32).reshape(-1, 3)
     if not np.isin(points[:, 2], (0, 1, 2)).all():
-        raise entry.fault(f"`{entry.place}keypoints` has a visibility that is none of 0, 1 and 2")
+        raise entry.fault(f"`{entry.place}keypoints` has a visibility other than 0, 1 or 2")
     points[:, :2] = np.where(points[:, 2:] > 0, points[:, :2] + 0.5, 0)
     return points if (points[:, 2] > 0).any() else None

@@ -28,7 +28,7 @@ def read_bytes(path: Path, *, most: int) -> bytes:
     except OSError as error:
         raise DataError(f"`{path}` cannot be read: {error.strerror or error}.") from error
     if len(content) > most:
-        raise DataError(f"`{path}` is larger than the {most >> 20} MiB that are read; divide it.")
+        raise DataError(f"`{path}` is larger than the limit of {most >> 20} MiB; split it.")
     return content
 
 
@@ -37,7 +37,7 @@ def read_text(path: Path, *, most: int = LARGEST_TEXT) -> str:
     try:
         return read_bytes(path, most=most).decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise DataError(f"`{path}` is no text in UTF-8; save it so.") from error
+        raise DataError(f"`{path}` is not UTF-8 text; save it as UTF-8.") from error
 
 
 def read_json(path: Path) -> Any:
@@ -49,13 +49,13 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(content, parse_constant=_refused)
     except RecursionError as error:
-        raise DataError(f"`{path}` is nested too deep.") from error
+        raise DataError(f"`{path}` is nested too deeply.") from error
     except ValueError as error:
-        raise DataError(f"`{path}` is no JSON: {first_line(error)}.") from error
+        raise DataError(f"`{path}` is not valid JSON: {first_line(error)}.") from error
 
 
 def _refused(constant: str) -> Any:
-    raise ValueError(f"{constant} is no number")
+    raise ValueError(f"{constant} is not a number")
 
 
 def read_xml(path: Path) -> Element:
@@ -69,7 +69,9 @@ def read_xml(path: Path) -> Element:
         nonlocal depth, count
         depth, count = depth + 1, count + 1
         if depth > DEEPEST or count > MOST_ELEMENTS:
-            raise DataError(f"`{path}` is nested deeper than {DEEPEST}, or has more than {MOST_ELEMENTS:,} elements.")
+            raise DataError(
+                f"`{path}` is nested deeper than {DEEPEST} levels or has more than {MOST_ELEMENTS:,} elements."
+            )
         tree.start(name, attributes)
 
     def end(name: str) -> None:
@@ -78,7 +80,7 @@ def read_xml(path: Path) -> Element:
         tree.end(name)
 
     def declared(*_: object) -> None:
-        raise DataError(f"`{path}` declares a document type, which is not read; remove that line.")
+        raise DataError(f"`{path}` declares a document type, which is not supported; remove that line.")
 
     parser = expat.ParserCreate()
     parser.StartElementHandler, parser.EndElementHandler, parser.CharacterDataHandler = start, end, tree.data
@@ -88,7 +90,7 @@ def read_xml(path: Path) -> Element:
     except (expat.ExpatError, ValueError, LookupError) as error:
         if isinstance(error, DataError):
             raise
-        raise DataError(f"`{path}` is no XML: {first_line(error)}.") from error
+        raise DataError(f"`{path}` is not valid XML: {first_line(error)}.") from error
     return tree.close()
 
 
@@ -125,7 +127,7 @@ def _bracketed(text: str, path: Path) -> list[str]:
 def _numbered(lines: list[str], path: Path) -> list[str]:
     pairs = [line.partition(":")[::2] for line in lines]
     if [_unquoted(number) for number, _ in pairs] != [str(number) for number in range(len(pairs))]:
-        raise DataError(f"`{path}`: `names` must be a list, or have the indices 0, 1, 2, ... in this order.")
+        raise DataError(f"`{path}`: `names` must be a list, or a mapping with the indices 0, 1, 2, ... in this order.")
     return _checked([_unquoted(name) for _, name in pairs], path)
 
 
@@ -136,5 +138,7 @@ def _unquoted(text: str) -> str:
 
 def _checked(names: list[str], path: Path) -> list[str]:
     if not names or not all(names) or len(set(names)) != len(names):
-        raise DataError(f"`{path}`: `names` ({shortened(', '.join(names))}) must be different names, one at least.")
+        raise DataError(
+            f"`{path}`: `names` ({shortened(', '.join(names))}) must contain at least one name, and no name twice."
+        )
     return names

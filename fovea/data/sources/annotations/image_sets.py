@@ -21,10 +21,10 @@ def image_sets(root: Path, kind: str) -> dict[str, list[str]]:
 
 def _names(file: Path) -> list[str]:
     if file.stat().st_size > LARGEST_LIST:
-        raise DataError(f"`{file}` is larger than {LARGEST_LIST >> 20} MiB; a list has a name per line.")
+        raise DataError(f"`{file}` is larger than {LARGEST_LIST >> 20} MiB; a list must have one name per line.")
     try:
         with open_text(file) as stream:
             # a line of a list of one class has a second word, 1 or -1
             return [line.split()[0] for line in stream if line.strip()]
     except UnicodeDecodeError as error:
-        raise DataError(f"`{file}` is no text in UTF-8: {shortened(str(error))}.") from error
+        raise DataError(f"`{file}` is not UTF-8 text: {shortened(str(error))}.") from error

@@ -83,9 +83,7 @@ def load_annotated(path: Path, asked: Asked) -> Dataset:
     """
     layout = layout_of(path, asked)
     if layout is None:
-        raise WithoutClassesError(
-            f"`{path}` has no {_WANTED.get(asked.task, 'annotations as COCO has them, which are read')}."
-        )
+        raise WithoutClassesError(f"`{path}` has no {_WANTED.get(asked.task, 'annotations in COCO format')}.")
     dataset = layout.load()
     said = (f"the task is `{layout.task}`: {layout.why}",) if asked.open else ()
     return replace(dataset, notes=(*said, *dataset.notes))
@@ -97,7 +95,7 @@ def _masks(path: Path, asked: Asked) -> Layout | None:
     if asked.open and not any(matched_share(each, is_image=is_image, is_other=is_image) >= CLEAR for each in places):
         return None
     load = partial(load_masks, path, places, known=asked.known, progress=asked.progress)
-    return Layout("masks", f"{_beside(places[0])} holds masks", load)
+    return Layout("masks", f"{_beside(places[0])} contains masks", load)
 
 
 def _coco(path: Path, asked: Asked) -> Layout | None:
@@ -110,14 +108,14 @@ def _coco(path: Path, asked: Asked) -> Layout | None:
         return None
     load = partial(load_coco, path, chosen, task=task, known=asked.known, within=asked.within, progress=asked.progress)
     first = next(iter(chosen.values())).name
-    return Layout(task, f"`{first}` has annotations as COCO; `--task masks` takes its outlines", load)
+    return Layout(task, f"`{first}` has COCO annotations; use `--task masks` to train on its outlines", load)
 
 
 def _voc(path: Path, asked: Asked) -> Layout | None:
     if not path.is_dir() or not (places := voc_places(path)):
         return None
     load = partial(load_voc, path, places, known=asked.known, progress=asked.progress)
-    return Layout("boxes", f"{_beside(places[0])} holds boxes in XML", load)
+    return Layout("boxes", f"{_beside(places[0])} contains boxes as XML", load)
 
 
 def _yolo(path: Path, asked: Asked) -> Layout | None:
@@ -125,7 +123,7 @@ def _yolo(path: Path, asked: Asked) -> Layout | None:
         return None
     load = partial(load_yolo, path, places, known=asked.known, progress=asked.progress)
     named = f", and `{file.name}` names classes" if (file := names_file(path)) else ""
-    return Layout("boxes", f"{_beside(places[0])} holds text files{named}", load)
+    return Layout("boxes", f"{_beside(places[0])} contains text files{named}", load)
 
 
 def _point_lists(path: Path, asked: Asked) -> Layout | None:
@@ -133,7 +131,7 @@ def _point_lists(path: Path, asked: Asked) -> Layout | None:
     if not files or points_in(files[0], asked.columns) is None:
         return None
     load = partial(load_point_lists, files, columns=asked.columns, within=asked.within)
-    return Layout("points", f"`{files[0].name}` has x and y of points in its columns", load)
+    return Layout("points", f"`{files[0].name}` has columns with the x and y of points", load)
 
 
 def _box_lists(path: Path, asked: Asked) -> Layout | None:
@@ -142,7 +140,10 @@ def _box_lists(path: Path, asked: Asked) -> Layout | None:
     if not files or not all(holds(file, asked.columns) for file in files):
         return None
     load = partial(load_box_lists, files, columns=asked.columns, known=asked.known, within=asked.within)
-    why = f"`{files[0].name}` has the columns of boxes; without x0 to y1 its labels are classes of images"
+    why = (
+        f"`{files[0].name}` has the columns of boxes; without the columns x0 to y1 its labels would be classes of "
+        "images"
+    )
     return Layout("boxes", why, load)
 
 
@@ -152,10 +153,10 @@ def _beside(place: Place) -> str:
 
 
 _WANTED = {
-    "masks": "masks; wanted are folders `images` and `masks` with files of the same names, or annotations of COCO",
-    "boxes": "boxes; wanted are annotations of COCO, XML files of Pascal VOC, text files of YOLO, or a CSV with "
-    "the columns path, label, x0, y0, x1, y1",
-    "points": "points; wanted are keypoints of COCO, or a CSV with the columns path, `nose_x`, `nose_y` and so on",
+    "masks": "masks; expected the folders `images` and `masks` with files of the same names, or COCO annotations",
+    "boxes": "boxes; expected COCO annotations, Pascal VOC XML files, YOLO text files, or a CSV with the columns path, "
+    "label, x0, y0, x1, y1",
+    "points": "points; expected COCO keypoints, or a CSV with the columns path, `nose_x`, `nose_y` and so on",
 }
 
 

@@ -75,7 +75,7 @@ def load_box_lists(
             if any(row.label[1:]):
                 image.boxes.append(_box(row.label, where))  # type: ignore[attr-defined]
     if not images:
-        raise DataError(f"`{files[0]}` lists no image that can be used{_first_of(bad)}.")
+        raise DataError(f"`{files[0]}` lists no usable image{_first_of(bad)}.")
     return boxes_dataset([*images.values()], name=_name(files), known=known, notes=notes, bad=[*bad.values()])
 
 
@@ -143,7 +143,7 @@ def load_point_lists(files: Sequence[Path], *, columns: Columns, within: Path | 
         where_points = points_in(file, columns)
         if where_points is None or (names and where_points.names != names):
             raise DataError(
-                f"`{file}` has no points{' of the same names' if names else ''}: wanted are the columns "
+                f"`{file}` has no points{' of the same names' if names else ''}: expected the columns "
                 f"`{columns.path}`, and `nose_x`, `nose_y` and so on, or numbers."
             )
         names = where_points.names
@@ -157,11 +157,11 @@ def load_point_lists(files: Sequence[Path], *, columns: Columns, within: Path | 
                 bad[name] = BadFile(shortened(name, most=200), f"{reason} (line {row.line} of {file.name})")
                 continue
             if name in samples:
-                raise DataError(f"{where}: `{name}` is listed twice; the points of one object are learned.")
+                raise DataError(f"{where}: `{name}` is listed twice; each image may have the points of one object.")
             points = _points(row.label, where_points, where)
             samples[name] = Sample(part_of(row.split, where=where), name, found.paths[number], points)
     if not samples:
-        raise DataError(f"`{files[0]}` lists no image that can be used{_first_of(bad)}.")
+        raise DataError(f"`{files[0]}` lists no usable image{_first_of(bad)}.")
     return points_dataset([*samples.values()], name=_name(files), names=names, notes=notes, bad=[*bad.values()])
 
 
@@ -183,7 +183,7 @@ def _points(cells: Sequence[str], columns: PointColumns, where: str) -> NDArray[
 def _missing(found: Listed, number: int) -> str:
     row = found.rows[number]
     if row.cut:
-        return "more cells than the header has, so write those with commas in quotes"
+        return "more cells than the header; put cells that contain commas in quotes"
     return found.places.missing(found.paths[number], row.path)
 
 

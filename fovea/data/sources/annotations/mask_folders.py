@@ -73,7 +73,7 @@ def load_masks(
     found = _pairs(root, places)
     if not found.pairs:
         raise DataError(
-            f"No image below `{root}` has a mask of its name; {'; '.join(found.notes) or 'there are none'}."
+            f"No image in `{root}` has a mask with the same name; {'; '.join(found.notes) or 'there are none'}."
         )
     table, said = _table(root, found, progress)
     table = in_known_order(table, known)
@@ -128,14 +128,16 @@ def _table(root: Path, found: Found, progress: Progress | None) -> tuple[Named, 
         return read_table(file), f"classes by `{file.name}`"
     masks = [pair.other for pair in found.pairs]
     if _cityscapes(root) and masks[0].name.endswith("_labelIds.png"):
-        return cityscapes(colours=False), "masks hold the ids of Cityscapes; its 19 classes count, the rest is void"
+        return cityscapes(
+            colours=False
+        ), "masks contain Cityscapes ids; the 19 evaluation classes are used, all others are void"
     if _cityscapes(root) and masks[0].name.endswith("_labelTrainIds.png"):
-        return cityscapes_in_training(), "masks hold the training ids of Cityscapes; 255 is void"
+        return cityscapes_in_training(), "masks contain Cityscapes training ids; 255 is void"
     table, said = found_table(masks, progress=progress)
     if _is_voc(found.pairs) and not table.table.colours and set(table.table.values) <= {*range(len(VOC)), VOID}:
-        return voc(colours=False), "masks hold the indices of VOC; 255 is void"
+        return voc(colours=False), "masks contain Pascal VOC indices; 255 is void"
     if _is_segnet(found.places) and table.table.values[:-1] == (*range(len(SEGNET_CAMVID) + 1),):
-        return segnet_camvid(), "masks hold the indices of CamVid as the tutorial of SegNet has them; 11 is void"
+        return segnet_camvid(), "masks contain CamVid indices as in the SegNet tutorial; 11 is void"
     return table, said
 
 
@@ -179,7 +181,7 @@ def _without_masks(root: Path, places: Sequence[Place]) -> list[str]:
         for top in subfolders(root)
         if top.lower() in ("test", "val", "valid", "validation") and top not in used and top.lower() not in parts
     ]
-    return [f"`{top}` has no masks, and is no part therefore" for top in left]
+    return [f"`{top}` has no masks, so it is not used as a split" for top in left]
 
 
 def _bytes(path: Path) -> int:

@@ -118,9 +118,9 @@ def pairs_of(root: Path, places: Sequence[Place], *, is_image: Accepts, is_other
         spare += [f"{place.others.relative_to(root).as_posix()}/{name}" for name in others if name not in used]
     notes = []
     if alone:
-        notes.append(f"{len(alone):,} images without an annotation are left out: {listed(alone, most=3)}")
+        notes.append(f"{len(alone):,} images without an annotation are ignored: {listed(alone, most=3)}")
     if spare:
-        notes.append(f"{len(spare):,} annotations without an image: {listed(spare, most=3)}")
+        notes.append(f"{len(spare):,} annotations have no image: {listed(spare, most=3)}")
     return Found(sorted(pairs, key=lambda pair: (pair.part, composed(pair.name))), notes, list(places))
 
 

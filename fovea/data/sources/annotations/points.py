@@ -28,9 +28,9 @@ def points_dataset(
     if not known and samples:
         known = opposites_by_place(np.stack([sample.target for sample in samples])) is not None
         said.append(
-            "left and right points are known by where they lie: the mean shape is its own mirror image"
+            "left and right points were found by position: the mean shape is mirror symmetric"
             if known
-            else "which points are left and right is not known by name or place, so images are not mirrored"
+            else "left and right points cannot be told from names or positions, so images are not mirrored"
         )
     given = {"name": name, "task": "points", "classes": names, "directional": not known}
     return assembled(samples, **given, notes=[*notes, *said], bad=bad)  # type: ignore[arg-type]

@@ -49,8 +49,8 @@ def read_table(file: Path) -> Named:
         channels = next(([columns[each] for each in three] for three in CHANNELS if columns.keys() >= set(three)), None)
         if name is None or (index is None and colour is None and channels is None):
             raise DataError(
-                f"`{file}` has the columns {listed(columns) or 'none'}; wanted are `name`, and `index` or `r`, `g`, "
-                f"`b` or `colour`."
+                f"`{file}` has the columns {listed(columns) or 'none'}; expected `name`, and `index`, or `r`, `g`, "
+                "`b`, or `colour`."
             )
         rows = []
         for cells in reader:
@@ -63,7 +63,7 @@ def read_table(file: Path) -> Named:
             else:
                 value = _whole(cells.get(index or "") or "", where, most=65535)
             if not text:
-                raise DataError(f"{where}: a class without a name; call what is none `void`.")
+                raise DataError(f"{where}: a class without a name; use the name `void` for pixels without a class.")
             rows.append((value, "" if text.lower() in VOIDS else text))
     return _checked(rows, file, colours=bool(channels or colour))
 
@@ -71,10 +71,10 @@ def read_table(file: Path) -> Named:
 def _checked(rows: list[tuple[int, str]], file: Path, *, colours: bool) -> Named:
     values = [value for value, _ in rows]
     if twice := next((value for value in values if values.count(value) > 1), None):
-        raise DataError(f"`{file}` has {value_text(twice, colours=colours)} twice; give it one class.")
+        raise DataError(f"`{file}` lists {value_text(twice, colours=colours)} twice; keep one class for it.")
     found = named(rows, colours=colours)
     if not 2 <= len(found.names) <= MOST_VALUES:
-        raise DataError(f"`{file}` has {len(found.names)} classes; 2 to {MOST_VALUES} can be told apart.")
+        raise DataError(f"`{file}` has {len(found.names)} classes; allowed are 2 to {MOST_VALUES}.")
     return found
 
 
@@ -85,14 +85,14 @@ def _packed(cells: Sequence[str | None], where: str) -> int:
 
 def _whole(text: str, where: str, *, most: int) -> int:
     if not text.strip().isdecimal() or len(text) > 9 or int(text) > most:
-        raise DataError(f"{where}: `{shortened(text)}` is no whole number from 0 to {most}.")
+        raise DataError(f"{where}: `{shortened(text)}` is not a whole number from 0 to {most}.")
     return int(text)
 
 
 def _hexadecimal(text: str, where: str) -> int:
     digits = text.strip().removeprefix("#")
     if len(digits) != 6 or not set(digits.lower()) <= set("0123456789abcdef"):
-        raise DataError(f"{where}: `{shortened(text)}` is no colour as #804080.")
+        raise DataError(f"{where}: `{shortened(text)}` is not a colour such as #804080.")
     return int(digits, 16)
 
 
@@ -115,9 +115,9 @@ def found_table(masks: Sequence[Path], *, progress: Progress | None = None) -> t
     indices = [value for value in values if value != VOID]
     if len(indices) > 1 and (palettes or indices == list(range(len(indices)))):
         rows = [(value, str(value)) for value in indices]
-        return named([*rows, (VOID, "")], colours=False), f"masks hold the indices {_spread(indices)}; 255 is void"
+        return named([*rows, (VOID, "")], colours=False), f"masks contain the indices {_spread(indices)}; 255 is void"
     rows = [(value, str(value)) for value in values]
-    return named(rows, colours=False), f"masks hold the levels {_spread(values)}, a class each"
+    return named(rows, colours=False), f"masks contain the grey levels {_spread(values)}, one class for each"
 
 
 def _by_convention(values: Sequence[int]) -> tuple[Named, str]:
@@ -127,11 +127,12 @@ def _by_convention(values: Sequence[int]) -> tuple[Named, str]:
         ("VOC", voc(colours=True)),
     ):
         if set(values) <= set(table.table.values):
-            return table, f"masks hold the colours of {convention}"
+            return table, f"masks use the colours of {convention}"
     found = ", ".join(f"#{value:06x}" for value in values[:8])
     raise DataError(
-        f"The masks hold {len(values)} colours of no known convention ({found}{', ...' if len(values) > 8 else ''}); "
-        f"write a `classes.csv` beside them with the columns name, r, g, b."
+        f"The masks have {len(values)} colours of an unknown convention "
+        f"({found}{', ...' if len(values) > 8 else ''}); put a file `classes.csv` beside them, with the columns "
+        "name, r, g, b."
     )
 
 
@@ -143,10 +144,10 @@ def _values(masks: Sequence[Path], *, colours: bool, progress: Progress | None) 
             values.update(own)
             blurred = mask.suffix.lower() in (".jpg", ".jpeg", ".jfif") and not set(own) <= {0, 255}
             if len(own) > MOST_VALUES or len(values) > MOST_VALUES + 1 or blurred:
-                lossy = " JPEG blurs them: save masks as PNG." if blurred else ""
+                lossy = " JPEG blurs class values; save masks as PNG." if blurred else ""
                 raise DataError(
-                    f"`{mask}` has {len(own):,} values, all masks so far {len(values):,}; a mask has one for each "
-                    f"class.{lossy}"
+                    f"`{mask}` has {len(own):,} values, and all masks so far have {len(values):,}; a mask must have "
+                    f"one value per class.{lossy}"
                 )
             if progress is not None:
                 progress("reading masks", done + 1, len(masks))
@@ -167,7 +168,7 @@ def _why_not(mask: Path, *, colours: bool) -> str:
         decode_values(mask, colours=colours)
     except ImageError as error:
         return str(error)
-    return f"`{mask}` has no value."
+    return f"`{mask}` has no pixel with a value."
 
 
 def _mode(mask: Path) -> str:

@@ -40,7 +40,7 @@ def load_voc(
     lists = image_sets(root, "Main")
     pairs = by_list(found.pairs, lists) if lists else found.pairs
     if not pairs:
-        raise DataError(f"No image below `{root}` has an XML file of its name; {'; '.join(found.notes)}.")
+        raise DataError(f"No image in `{root}` has an XML file with the same name; {'; '.join(found.notes)}.")
     read = []
     for done, pair in enumerate(pairs, start=1):
         read.append(boxes_in(pair.other))
@@ -51,7 +51,7 @@ def load_voc(
         Boxed(pair.part, pair.name, pair.image, boxes if from_0 else [_from_1(box) for box in boxes])
         for pair, boxes in zip(pairs, read, strict=True)
     ]
-    counted = "boxes count pixels from 0" if from_0 else "boxes count pixels from 1, as VOC does"
+    counted = "boxes count pixels from 0" if from_0 else "boxes count pixels from 1, as in Pascal VOC"
     name = root.resolve().name
     return boxes_dataset(images, name=name, known=known, notes=[*found.notes, counted])
 
@@ -60,7 +60,7 @@ def boxes_in(file: Path) -> list[Box]:
     """Return the boxes in an XML file as it counts them; errors as `load_voc`."""
     root = read_xml(file)
     if root.tag != "annotation":
-        raise DataError(f"`{file}` begins with `{shortened(root.tag)}` and is no annotation as of Pascal VOC.")
+        raise DataError(f"`{file}` begins with `{shortened(root.tag)}`, so it is not a Pascal VOC annotation.")
     return [_box(each, file, number) for number, each in enumerate(root.iter("object"), start=1)]
 
 

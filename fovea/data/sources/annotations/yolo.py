@@ -66,13 +66,13 @@ def load_yolo(
         for name, path in files_in(place.images, is_image).items():
             size = upright_size(path)
             if size is None:
-                bad.append(BadFile(prefix + name, "its size cannot be read, which its boxes are shares of"))
+                bad.append(BadFile(prefix + name, "its size cannot be read, and its boxes are relative to that size"))
                 continue
             text = texts.get(os.path.splitext(name)[0])
             images.append(Boxed(place.part, prefix + name, path, boxes_in(text, size, names) if text else ()))
             if progress is not None:
                 progress("reading boxes", len(images), None)
-    said = f"classes by `{file.name}`" if file else "no file names the classes: they are called by their numbers"
+    said = f"classes by `{file.name}`" if file else "no file names the classes, so their numbers are used as names"
     name = root.resolve().name
     return boxes_dataset(images, name=name, known=known, classes=names or (), notes=[said], bad=bad)
 
@@ -86,7 +86,7 @@ def boxes_in(file: Path, size: tuple[int, int], names: Sequence[str] | None) -> 
         where = f"`{file}`, line {number}"
         index, values = _numbers(line, where)
         if names is not None and index >= len(names):
-            raise DataError(f"{where}: class {index} is none of 0 to {len(names) - 1}, the classes that are named.")
+            raise DataError(f"{where}: class {index} must be from 0 to {len(names) - 1}, the classes with names.")
         boxes.append(Box(names[index] if names else str(index), *_corners(values, size)))
     return boxes
 
@@ -99,9 +99,13 @@ def _numbers(line: str, where: str) -> tuple[int, list[float]]:
         index, values = -1, []
     polygon = len(values) >= 6 and len(values) % 2 == 0
     if not 0 <= index < 1_000_000 or not (len(values) == 4 or polygon) or not all(map(is_number, values)):
-        raise DataError(f"{where}: `{shortened(line)}` is no class with centre, width and height, nor a polygon.")
+        raise DataError(
+            f"{where}: `{shortened(line)}` must be a class with centre, width and height, or with a polygon."
+        )
     if max(map(abs, values)) > 10:
-        raise DataError(f"{where}: `{shortened(line)}` is in pixels, and wanted are shares of the image, 0 to 1.")
+        raise DataError(
+            f"{where}: `{shortened(line)}` is in pixels; coordinates must be fractions of the image, 0 to 1."
+        )
     return index, values
 
 

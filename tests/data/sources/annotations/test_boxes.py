@@ -35,7 +35,7 @@ def test_voc_counts_from_1_and_includes_the_last_pixel(voc):
     assert (dataset.task, dataset.classes) == ("boxes", ("cat", "rat"))
     assert rows(dataset) == [[1, 0, 0, 10, 5, 0], [0, 2, 1, 4, 9, 1]]
     assert dataset.parts["train"].names == ("JPEGImages/a.png", "JPEGImages/b.png")
-    assert "1 images without an annotation are left out: `JPEGImages/c.png`" in dataset.notes
+    assert "1 images without an annotation are ignored: `JPEGImages/c.png`" in dataset.notes
 
 
 def test_a_0_tells_that_pixels_are_counted_from_0(voc):
@@ -112,7 +112,7 @@ def test_yolo_below_and_without_names(tmp_path, put):
     (tmp_path / "labels" / "train" / "a.txt").write_text("2 0.5 0.5 0.1 0.1\n")
     dataset = find(tmp_path)
     assert dataset.classes == ("2",)
-    assert "no file names the classes: they are called by their numbers" in dataset.notes
+    assert "no file names the classes, so their numbers are used as names" in dataset.notes
     (tmp_path / "labels" / "classes.txt").write_text("cat\nrat\nowl\n")
     assert find(tmp_path).classes == ("cat", "rat", "owl")
 
@@ -120,11 +120,11 @@ def test_yolo_below_and_without_names(tmp_path, put):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("1 0.5 0.5", "is no class with centre, width and height, nor a polygon"),
-        ("a 0.5 0.5 0.1 0.1", "is no class with centre"),
-        ("1 0.5 0.5 nan 0.1", "is no class with centre"),
-        ("2 0.5 0.5 0.1 0.1", "class 2 is none of 0 to 1, the classes that are named"),
-        ("1 100 50 20 20", "is in pixels, and wanted are shares of the image"),
+        ("1 0.5 0.5", "must be a class with centre, width and height, or with a polygon"),
+        ("a 0.5 0.5 0.1 0.1", "must be a class with centre"),
+        ("1 0.5 0.5 nan 0.1", "must be a class with centre"),
+        ("2 0.5 0.5 0.1 0.1", "class 2 must be from 0 to 1, the classes that are named"),
+        ("1 100 50 20 20", "is in pixels; coordinates must be fractions of the image"),
     ],
 )
 def test_a_line_that_is_no_box_is_named(yolo, line, message):
@@ -153,7 +153,7 @@ def test_a_list_has_a_row_for_each_box(tmp_path, put):
     [
         ("a.png,rat,x,2,3,4,", r"line 2: `x0` \(=x\) must be a number, in pixels of the image"),
         ("a.png,,1,2,3,4,", "line 2: a box without a label"),
-        ("c.png,rat,1,2,3,4,", "lists no image that can be used; the first, `c.png`: no such file"),
+        ("c.png,rat,1,2,3,4,", "lists no image ; the first, `c.png`: no such file"),
         ("a.png,rat,1,2,3,4,dev", "line 2: unknown split `dev`"),
     ],
 )

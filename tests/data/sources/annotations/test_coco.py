@@ -36,7 +36,7 @@ def test_a_network_knows_its_classes_in_another_order(written):
 def test_a_box_without_area_has_no_class_and_is_told_of(written):
     dataset = find(written([BOX, {"bbox": [2, 3, 0, 5]}, {"bbox": [9, 3, -2, 5]}]))
     assert labels(dataset)[0, :, 0].tolist() == [1, -1, -1]
-    assert "2 boxes without area are left out" in dataset.notes
+    assert "2 boxes without area are ignored" in dataset.notes
 
 
 def test_masks_are_drawn_of_polygons_runs_and_boxes_and_crowds_are_void(written):
@@ -112,14 +112,14 @@ def test_an_image_that_is_not_there_is_bad(written):
     dataset = find(folder)
     assert [bad.name for bad in dataset.bad_files] == ["b.png"]
     (folder / "images" / "a.png").unlink()
-    with pytest.raises(DataError, match="None of the images in `.*annotations.json` is below"):
+    with pytest.raises(DataError, match="None of the images listed in `.*annotations.json` is below"):
         find(folder)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda c: c.update(annotations={}), "`annotations` must be a list, as in files of COCO"),
+        (lambda c: c.update(annotations={}), "`annotations` must be a list, as in COCO files"),
         (lambda c: c.update(images=[3]), r"`images\[0\]` must be a table"),
         (lambda c: c["annotations"][0].update(image_id=9), r"`annotations\[0\].image_id` \(=9\) is none that the file"),
         (lambda c: c["annotations"][0].update(category_id=9), r"`annotations\[0\].category_id` \(=9\) is none that"),
@@ -149,11 +149,17 @@ def test_what_is_not_as_coco_describes_is_named(written, change, message):
 @pytest.mark.parametrize(
     ("segmentation", "message"),
     [
-        ([[1, 2, 3]], "has a polygon that is no list of three or more x, y"),
+        ([[1, 2, 3]], "has a polygon that is not a list of at least three x, y pairs"),
         ("x", "must be a list of polygons, or run lengths"),
-        ({"size": [20, 10], "counts": []}, r"segmentation.size` \(=\[20, 10\]\) must be that of the image, \[10, 20\]"),
-        ({"size": [10, 20], "counts": [5]}, "segmentation.counts`: run lengths cover 5 pixels, and the image has 200"),
-        ({"size": [10, 20], "counts": "!"}, "segmentation.counts`: the character '!' is none of packed run lengths"),
+        (
+            {"size": [20, 10], "counts": []},
+            r"segmentation.size` \(=\[20, 10\]\) must be the size of the image, \[10, 20\]",
+        ),
+        ({"size": [10, 20], "counts": [5]}, "segmentation.counts`: run lengths cover 5 pixels, but the image has 200"),
+        (
+            {"size": [10, 20], "counts": "!"},
+            "segmentation.counts`: the character '!' is not valid in packed run lengths",
+        ),
     ],
 )
 def test_outlines_that_are_none_are_named(written, segmentation, message):
@@ -164,8 +170,8 @@ def test_outlines_that_are_none_are_named(written, segmentation, message):
 @pytest.mark.parametrize(
     ("keypoints", "message"),
     [
-        ([1, 2, 2], "has 3 numbers; wanted are 3 for each of 3 points"),
-        ([1, 2, 3] * 3, "visibility that is none of 0, 1"),
+        ([1, 2, 2], "has 3 numbers; expected 3 for each of 3 points"),
+        ([1, 2, 3] * 3, "visibility other than 0, 1"),
     ],
 )
 def test_points_that_are_none_are_named(written, keypoints, message):
@@ -175,5 +181,5 @@ def test_points_that_are_none_are_named(written, keypoints, message):
 
 def test_a_json_file_of_another_kind_is_refused(tmp_path):
     (tmp_path / "a.json").write_text('{"x": 1}')
-    with pytest.raises(DataError, match="a.json` has no annotations as COCO has them, which are read"):
+    with pytest.raises(DataError, match="a.json` has no annotations in COCO format"):
         find(tmp_path / "a.json")

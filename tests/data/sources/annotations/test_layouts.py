@@ -38,7 +38,7 @@ def test_a_folder_without_annotations_has_no_labels(tmp_path, put):
 def test_each_kind_says_what_is_wanted(tmp_path, put, task):
     put(tmp_path / "cat" / "1.png")
     assert layout_of(tmp_path, Asked(task)) is None
-    with pytest.raises(DataError, match=f"has no {task}; wanted are"):
+    with pytest.raises(DataError, match=f"has no {task}; expected"):
         load_annotated(tmp_path, Asked(task))
 
 

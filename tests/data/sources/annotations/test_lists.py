@@ -29,7 +29,7 @@ def test_points_by_name_with_and_without_visibility(folder):
     assert (dataset.task, dataset.classes) == ("points", ("nose", "left_eye"))
     assert points(dataset) == [[1, 2.5, 2], [3, 4, 1]]
     assert points(dataset, image=1) == [[0, 0, 0], [3, 4, 2]]
-    assert dataset.notes[0] == "the task is `points`: `points.csv` has x and y of points in its columns"
+    assert dataset.notes[0] == "the task is `points`: `points.csv` has columns with the x and y of points"
 
 
 @pytest.mark.parametrize("header", [",0,1,2,3", "image,x0,y0,x1,y1", "file,x1,y1,x2,y2", "image_name,y0,x0,x1,y1"])
@@ -81,7 +81,7 @@ def test_a_manifest_with_labels_is_of_classes(folder):
         ("path,n_x,n_y\ntest/a.png,1,\n", r"line 2: `n_y` \(=\) must be a number"),
         ("path,n_x,n_y,n_v\ntest/a.png,1,1,3\n", r"line 2: `n_v` \(=3\) must be 0 \(not labelled\), 1"),
         ("path,n_x,n_y\ntest/a.png,1,1\ntest/a.png,1,1\n", "line 3: `test/a.png` is listed twice"),
-        ("path,n_x,n_y\nc.png,1,1\n", "lists no image that can be used; the first, `c.png`: no such file"),
+        ("path,n_x,n_y\nc.png,1,1\n", "lists no image ; the first, `c.png`: no such file"),
         ("path,a,b\nc.png,1,1\n", "has no points; wanted are keypoints of COCO, or a CSV with the columns"),
     ],
 )
@@ -107,7 +107,7 @@ def test_images_are_not_mirrored_where_left_and_right_are_not_known(folder):
     (folder / "points.csv").write_text("path,n_x,n_y,m_x,m_y\ntest/a.png,1,1,9,5\ntest/b.png,1,1,8,5\n")
     dataset = find(folder / "points.csv")
     assert dataset.directional
-    assert "which points are left and right is not known by name or place, so images are not mirrored" in dataset.notes
+    assert "left and right points cannot be told from names or positions, so images are not mirrored" in dataset.notes
     (folder / "points.csv").write_text("path,left_x,left_y,right_x,right_y\ntest/a.png,1,1,9,5\n")
     assert not find(folder / "points.csv").directional
 
@@ -116,4 +116,4 @@ def test_points_whose_mean_shape_is_its_own_mirror_image_may_be_mirrored(folder)
     (folder / "points.csv").write_text("path,0,1,2,3\ntest/a.png,1,1,9,1\ntest/b.png,2,2,8,2.1\n")
     dataset = find(folder / "points.csv")
     assert not dataset.directional
-    assert "left and right points are known by where they lie: the mean shape is its own mirror image" in dataset.notes
+    assert "left and right points were found by position: the mean shape is mirror symmetric" in dataset.notes

@@ -36,7 +36,7 @@ def test_indices_are_classes_and_255_is_void(tmp_path):
     assert (dataset.task, dataset.classes) == ("masks", ("0", "1", "2"))
     assert dataset.parts["train"].names == ("images/1.png", "images/2.png")
     assert read(dataset) == [[0, 1], [2, VOID]]
-    assert "masks hold the indices 0, 1, 2; 255 is void" in dataset.notes
+    assert "masks contain the indices 0, 1, 2; 255 is void" in dataset.notes
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_colours_without_a_table_are_those_of_a_convention(tmp_path):
     assert dataset.classes[:4] == ("sky", "building", "pole", "road")
     assert read(dataset) == [[0, 3], [VOID, dataset.classes.index("pedestrian")]]
     with pytest.raises(
-        DataError, match=r"2 colours of no known convention \(#010203, #040506\); write a `classes.csv`"
+        DataError, match=r"2 colours of an unknown convention \(#010203, #040506\); write a `classes.csv`"
     ):
         load(folder(tmp_path / "own", mask=[[(1, 2, 3), (4, 5, 6)]] * 2))
 
@@ -102,7 +102,7 @@ def test_a_part_without_masks_is_told_of(tmp_path):
     put(tmp_path / "test" / "0.png", np.zeros((2, 2)))
     dataset = load(tmp_path)
     assert [*dataset.parts] == ["train"]
-    assert "`test` has no masks, and is no part therefore" in dataset.notes
+    assert "`test` has no masks, so it is not used as a split" in dataset.notes
 
 
 def test_what_has_no_partner_is_left_out_and_told_of(tmp_path):
@@ -111,11 +111,11 @@ def test_what_has_no_partner_is_left_out_and_told_of(tmp_path):
     put(tmp_path / "masks" / "spare.png", ((0, 1), (2, 255)))
     dataset = load(tmp_path)
     assert len(dataset.parts["train"]) == 2
-    assert "1 images without an annotation are left out: `images/lone.png`" in dataset.notes
-    assert "1 annotations without an image: `masks/spare.png`" in dataset.notes
+    assert "1 images without an annotation are ignored: `images/lone.png`" in dataset.notes
+    assert "1 annotations have no image: `masks/spare.png`" in dataset.notes
     (tmp_path / "none" / "images").mkdir(parents=True)
     put(tmp_path / "none" / "masks" / "b.png", ((0, 1), (2, 255)))
-    with pytest.raises(DataError, match="No image below `.*none` has a mask of its name"):
+    with pytest.raises(DataError, match="No image in `.*none` has a mask of its name"):
         load(tmp_path / "none")
 
 
@@ -212,7 +212,7 @@ def test_training_ids_of_cityscapes_have_names_and_give_way_to_its_ids(tmp_path)
 def test_objects_of_another_size_than_their_mask_are_told(tmp_path):
     folder(tmp_path, images="JPEGImages", masks="SegmentationClass", names=("a",), mask=((15, 0), (0, 0)))
     put(tmp_path / "SegmentationObject" / "a.png", ((1, 0, 0),))
-    with pytest.raises(ImageError, match="the objects `a.png` have 3x1 pixels, their mask 2x2"):
+    with pytest.raises(ImageError, match="the objects `a.png` have 3x1 pixels, but their mask has 2x2"):
         load(tmp_path).parts["train"].labels[0].true_objects()
 
 
@@ -230,7 +230,7 @@ def test_a_mask_of_another_size_or_with_a_value_beyond_the_table_is_bad(tmp_path
     folder(tmp_path)
     put(tmp_path / "masks" / "2.png", np.zeros((3, 2)))
     first, second = load(tmp_path).parts["train"].labels
-    with pytest.raises(ImageError, match="the mask `2.png` has 2x3 pixels, its image 2x2"):
+    with pytest.raises(ImageError, match="the mask `2.png` has 2x3 pixels, but its image has 2x2"):
         second.read((2, 2))
     (tmp_path / "classes.csv").write_text("name,index\na,0\nb,1\n")
     first, _ = load(tmp_path).parts["train"].labels
@@ -251,11 +251,11 @@ def test_a_key_changes_with_the_file_and_with_the_table(tmp_path):
     ("table", "message"),
     [
         ("a,b\n1,2\n", r"has the columns `a`, `b`; wanted are `name`, and `index` or `r`, `g`, `b` or `colour`"),
-        ("name,index\na,x\n", "line 2: `x` is no whole number from 0 to 65535"),
-        ("name,r,g,b\na,256,0,0\n", "line 2: `256` is no whole number from 0 to 255"),
+        ("name,index\na,x\n", "line 2: `x` is not a whole number from 0 to 65535"),
+        ("name,r,g,b\na,256,0,0\n", "line 2: `256` is not a whole number from 0 to 255"),
         ("name,colour\na,red\n", "line 2: `red` is no colour as #804080"),
         ("name,index\na,1\nb,1\n", "has the value 1 twice; give it one class"),
-        ("name,index\na,1\n", "has 1 classes; 2 to 255 can be told apart"),
+        ("name,index\na,1\n", "has 1 classes; allowed are 2 to 255 can be told apart"),
         ("name,index\n,1\n", "line 2: a class without a name"),
     ],
 )
@@ -271,7 +271,7 @@ def test_a_photograph_is_no_mask(tmp_path):
     noise = np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8)
     put(tmp_path / "masks" / "1.png", noise)
     with pytest.raises(
-        DataError, match="1.png` has 1,600 values, all masks so far 1,600; a mask has one for each class"
+        DataError, match="1.png` has 1,600 values, and all masks so far have 1,600; a mask has one for each class"
     ):
         load(tmp_path)
 
@@ -303,5 +303,5 @@ def test_the_indices_of_segnets_camvid_have_names_where_all_are_there(tmp_path):
     dataset = load(folder(tmp_path / "whole", images="train", masks="trainannot", mask=mask))
     assert dataset.classes[3] == "road" and dataset.classes[8:] == ("car", "pedestrian", "bicyclist")
     assert dataset.parts["train"].labels[0].read((2, 6)).tolist() == [[0, 1, 2, 3, 4, 5], [6, 7, 8, 9, 10, VOID]]
-    assert any("tutorial of SegNet" in note for note in dataset.notes)
+    assert any("SegNet tutorial" in note for note in dataset.notes)
     assert load(folder(tmp_path / "less", images="train", masks="trainannot")).classes == ("0", "1", "2")

@@ -1,0 +1,133 @@
+"""The plan for a time: the network, input and batch with which a training sees enough images before it is over."""
+
+from typing import NamedTuple
+
+import torch
+
+from fovea import registry
+from fovea.data.dataset import Dataset
+from fovea.layers import placed
+from fovea.plans.plan import Plan
+from fovea.plans.rules import (
+    SMALL_IMAGE,
+    WANTED_EPOCHS,
+    WANTED_IMAGES,
+    default_plan,
+    has_usual_plan,
+    input_size,
+    stride,
+)
+from fovea.tasks.classes import Classes
+from fovea.training.inference import Progress
+from fovea.training.losses import make_loss
+from fovea.training.recipe import Recipe
+from fovea.training.tuning import Setting, time_settings
+
+USED_FOR_STEPS = 0.85
+"""Share of the training that goes into steps on the network; the rest augments, validates and saves."""
+FEWEST_SHARE = 0.25
+"""Training gets this share of a budget at least, whatever the rest takes."""
+DECODING_SHARE = 0.35
+"""Decoding takes this share of a budget at most; where all images take longer, some are left out."""
+PREPARING_SHARE, AROUND_S = 0.1, 4.0
+"""What planning, evaluation and report take, about: a share of the budget, and seconds."""
+TIMED_BATCH = 128
+"""A network is timed on batches of this size at most."""
+TIMING_SHARE = 0.02
+"""A network is timed for this share of the training at most, and for a second at most."""
+
+
+class Candidate(NamedTuple):
+    """A width of foveola at an input size; in a table they get better and slower."""
+
+    width: float
+    size: int
+
+
+PHOTOGRAPHS = (
+    Candidate(0.25, 64),
+    Candidate(0.5, 64),
+    Candidate(0.5, 96),
+    Candidate(0.75, 96),
+    Candidate(1.0, 96),
+    Candidate(1.0, 128),
+    Candidate(1.5, 160),
+)
+SMALL_IMAGES = (Candidate(0.25, 0), Candidate(0.5, 0), Candidate(1.0, 0), Candidate(1.5, 0))  # 0: as the images are
+
+
+def expected_training_s(budget_s: float, *, waited_s: float) -> float:
+    """Return how many seconds of a budget training will get, about, where `waited_s` of it are over."""
+    left = budget_s * (1 - PREPARING_SHARE) - AROUND_S - waited_s
+    return max(FEWEST_SHARE * budget_s, left)
+
+
+def budget_plan(
+    dataset: Dataset,
+    budget_s: float,
+    *,
+    device: torch.device,
+    size: int | None = None,
+    recipe: Recipe | None = None,
+    progress: Progress | None = None,
+) -> Plan:
+    """Return the plan with the largest network and input whose training in `budget_s` seconds sees enough images.
+
+    A few steps of each candidate are timed on `device`, with the threads and precision of `recipe` where it names them.
+    """
+    if has_usual_plan(dataset):
+        return default_plan(dataset, size=size).replace(epochs=0, budget_s=budget_s)
+    asked = recipe or Recipe()
+    images = len(dataset.parts["train"])
+    wanted = WANTED_IMAGES + WANTED_EPOCHS * images
+    tried: list[tuple[Candidate, float]] = []
+    candidates = _candidates(dataset, size)
+    for candidate in candidates:
+        if progress:
+            progress(len(tried), len(candidates))
+        plan = default_plan(dataset, size=candidate.size).replace(threads=asked.threads, precision=asked.precision)
+        setting = _timed(candidate, dataset, plan.recipe, device, seconds=min(1.0, TIMING_SHARE * budget_s))
+        seen = budget_s * USED_FOR_STEPS * min(TIMED_BATCH, plan.recipe.batch) / setting.step_s
+        tried.append((candidate, seen))
+        if seen < wanted:
+            break
+    if progress:
+        progress(len(candidates), len(candidates))
+    reasons = [
+        f"foveola of width {candidate.width:g} at {candidate.size} px sees about {_rounded(seen)} images in the time, "
+        f"{'enough' if seen >= wanted else f'fewer than the {wanted:,} wanted'}"
+        for candidate, seen in tried
+    ]
+    candidate = ([row for row in tried if row[1] >= wanted] or tried[:1])[-1][0]
+    reasons.append(f"chosen: width {candidate.width:g} at {candidate.size} px; --model and --size choose others")
+    plan = default_plan(dataset, size=candidate.size)
+    chosen = {"arguments": {**plan.arguments, "width": candidate.width}, "reasons": tuple(reasons)}
+    return plan.replace(epochs=0, budget_s=budget_s, **chosen)
+
+
+def _rounded(count: float) -> str:
+    """Return a count with two figures that count, as timings have no more.
+
+    >>> _rounded(123_456), _rounded(8.7)
+    ('120,000', '9')
+    """
+    return f"{int(float(f'{count:.2g}')):,}" if count >= 10 else f"{count:.0f}"
+
+
+def _candidates(dataset: Dataset, size: int | None) -> list[Candidate]:
+    native = size or input_size(dataset)
+    table = SMALL_IMAGES if native <= SMALL_IMAGE else PHOTOGRAPHS
+    return list(dict.fromkeys(Candidate(width, size or side or native) for width, side in table))
+
+
+def _timed(candidate: Candidate, dataset: Dataset, recipe: Recipe, device: torch.device, *, seconds: float) -> Setting:
+    """Return the fastest way to do a step of `recipe` with a candidate, on images of nothing."""
+    classes, size = max(1, len(dataset.classes)), candidate.size
+    built = {"classes": classes, "c_in": dataset.channels, "size": size, "width": candidate.width, **stride(size)}
+    model = placed(registry.build("foveola", **built), device)
+    shape = (min(TIMED_BATCH, recipe.batch), dataset.channels, size, size)
+    images = torch.zeros(shape, device=device).contiguous(memory_format=torch.channels_last)
+    labels = torch.zeros(len(images), dtype=torch.int64, device=device)
+    # whatever is learned: the loss takes next to no time
+    loss = make_loss(Classes(names=tuple(map(str, range(classes)))), recipe)
+    return time_settings(model, images, labels, loss=loss, recipe=recipe, seconds=seconds)[0]
