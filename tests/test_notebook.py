@@ -108,7 +108,7 @@ def test_a_model_file_shows_its_facts(run):
     bundle = fovea.load(run.model)
     facts = {row["fact"]: row["value"] for row in bundle.records()}
     assert facts["network"] == "mlp" and facts["trained on"] == "digits" and "% accuracy" in facts["result on test"]
-    assert repr(bundle).startswith("<Bundle: mlp, input 1x28x28, 10 classes, ")
+    assert repr(bundle).startswith("<Bundle: mlp, input 1x16x16, 10 classes, ")
 
 
 def test_an_evaluation_shows_each_class_and_a_comparison_each_run(run):
