@@ -131,7 +131,7 @@ COMMANDS = (
     Command(
         "label",
         "MODEL DATA",
-        "lists the images to label next, those that the network is least sure of or has seen least like: "
+        "lists the images to label next: where the network is least certain, or what is least like its labels: "
         "[docs/labels.md](docs/labels.md)",
         ("fovea.jobs.label:label",),
         ("label runs/photos unlabelled --out labels.csv --count 50",),

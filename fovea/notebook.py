@@ -132,8 +132,12 @@ def _text(value: object, share: bool) -> str:
             return f"{value:,}"
         case float():
             return f"{100 * value:.2f} %" if share else f"{value:.4g}"
-        case tuple() | list():
+        case (int() | float(), int() | float()):  # an interval
             return " to ".join(_text(item, share) for item in value)
+        case tuple() | list():
+            return ", ".join(_text(item, share) for item in value)
+        case dict():
+            return " ".join(f"{name} {_text(item, share)}" for name, item in value.items())
         case _:
             return str(value)
 

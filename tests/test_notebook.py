@@ -15,6 +15,8 @@ from fovea.display import Display
 from fovea.errors import MissingDependencyError
 from fovea.jobs.train_parameters import MEANINGS
 from fovea.notebook import MOST_ROWS, Cells, Tabular
+from fovea.tasks.box_prediction import BoxPrediction
+from fovea.tasks.point_prediction import PointPrediction
 from fovea.tasks.prediction import LabelScore, Prediction
 from fovea.training.recipe import FIELDS
 
@@ -127,6 +129,16 @@ def test_a_prediction_shows_its_labels():
     assert repr(seen) == "<Prediction: cat, 75.0 %>"
     assert cells_of(seen._repr_html_()) == ["cat", "75.00 %", "dog", "25.00 %"]
     assert repr(Prediction(value=2.5)) == "<Prediction: 2.5>"
+
+
+def test_what_lies_on_an_image_is_a_row_each():
+    boxes = BoxPrediction.of(np.array([[0, 1, 2, 3, 4, 0.5]]), ("cell",))
+    assert boxes.records() == [{"label": "cell", "score": 0.5, "box": [1.0, 2.0, 3.0, 4.0]}]
+    assert cells_of(boxes._repr_html_()) == ["cell", "0.5", "1, 2, 3, 4"]
+    points = PointPrediction.of(np.array([[1.0, 2.0, 0.5]]), ("nose",))
+    assert points.records() == [{"label": "nose", "x": 1.0, "y": 2.0, "score": 0.5}]
+    assert repr(points).startswith("<PointPrediction: ")
+    assert BoxPrediction().records() == [] and "<table>" in BoxPrediction()._repr_html_()
 
 
 def test_a_data_set_shows_its_classes_by_split():
