@@ -46,6 +46,15 @@ def _shown(character: str) -> str:
     return character if visible or unicodedata.category(character) == "Zs" else "\N{REPLACEMENT CHARACTER}"
 
 
+def percent(share: float, digits: int = 1) -> str:
+    """Return a fraction as a percentage with `digits` decimals.
+
+    >>> percent(0.9916, 2), percent(0.5)
+    ('99.16 %', '50.0 %')
+    """
+    return f"{100 * share:.{digits}f} %"
+
+
 def in_cell(value: object) -> object:
     """Return what a cell of CSV holds for a value: text as `shown`, behind a quote where a program would compute it.
 

@@ -240,14 +240,14 @@ def test_its_head_is_fitted_in_closed_form(run, needles, tmp_path):
 
 
 def test_what_does_not_fit_is_refused_in_one_line(needles, tmp_path):
-    with pytest.raises(UsageError, match="does not fit --task angle, which has periodic"):
+    with pytest.raises(UsageError, match="cannot be used with --task angle; use periodic"):
         quiet(needles, out=tmp_path / "run", **{**OPTIONS, "loss": "cross-entropy"})
     with pytest.raises(
         UsageError, match="`--task angel` is not one of classes, number, labels, grade, masks, boxes, points, angle"
     ):
         quiet(needles, out=tmp_path / "run", **{**OPTIONS, "task": "angel"})
     (needles.parent / "bad.csv").write_text("path,label\n0.png,north\n")
-    with pytest.raises(DataError, match="Label `north` is not a number, as `--task angle` requires"):
+    with pytest.raises(DataError, match="Label `north` is not a number, which `--task angle` requires"):
         fovea.find(needles.parent / "bad.csv", task="angle")
     with pytest.raises(UsageError, match="`--task angle` does not fit `digits`, which has classes"):
         quiet("digits", out=tmp_path / "run", task="angle")
@@ -258,7 +258,7 @@ def test_a_data_set_of_it_is_checked(needles):
 
 
 def test_names_and_losses_are_taken_once():
-    with pytest.raises(UsageError, match="Task `angle`: its name or a loss is that of `angle`"):
+    with pytest.raises(UsageError, match="Task `angle`: its name or one of its losses is already used by `angle`"):
         tasks.register(Angle)
 
 

@@ -189,7 +189,7 @@ def test_evaluate_prints_json_alone(make_bundle, images, capsys):
 def test_evaluate_exits_1_below_the_accuracy_asked_for(make_bundle, images, capsys):
     model = str(make_bundle(order=(1, 0, 2)))
     assert run(["evaluate", model, str(images), "--min-accuracy", "0.33"]) == 0
-    assert "accuracy 33.33%, 95 % interval" in capsys.readouterr().out
+    assert "accuracy 33.33 %, 95 % interval" in capsys.readouterr().out
     assert run(["evaluate", model, str(images), "--min-accuracy", "0.34", "--json"]) == 1
     out, err = capsys.readouterr()
     assert json.loads(out)["passed"] is False
@@ -214,7 +214,7 @@ def test_evaluate_exits_1_with_a_line_per_score_that_is_worse(make_bundle, image
 
 def test_predict_prints_a_line_per_image(make_bundle, images, capsys):
     assert run(["predict", str(make_bundle()), str(images / "red"), "--top", "2"]) == 0
-    assert capsys.readouterr().out.splitlines() == [f"{images}/red/{i}.png  red 99.5%  green 0.2%" for i in range(2)]
+    assert capsys.readouterr().out.splitlines() == [f"{images}/red/{i}.png  red 99.5 %  green 0.2 %" for i in range(2)]
 
 
 def test_predict_json_is_an_array_even_of_nothing_good(make_bundle, images, capsys):
@@ -256,15 +256,15 @@ def test_predict_prints_labels_grades_and_numbers(
 ):
     image = str(images / "red" / "0.png")
     said = {
-        make_labels_bundle: "red 99.8%",
-        make_grade_bundle: "2 95.2%  0 4.7%  1 0.0%",
+        make_labels_bundle: "red 99.8 %",
+        make_grade_bundle: "2 95.2 %  0 4.7 %  1 0.0 %",
         make_number_bundle: "40",
     }
     for make, text in said.items():
         assert run(["predict", str(make()), image]) == 0
         assert capsys.readouterr().out == f"{image}  {text}\n"
     assert run(["predict", str(make_labels_bundle()), "absent.png", "--top", "1"]) == 2
-    assert "Leave out `--top`." in capsys.readouterr().err
+    assert "leave out `--top`." in capsys.readouterr().err
     assert run(["predict", str(make_number_bundle()), image, "--csv"]) == 0
     assert capsys.readouterr().out.splitlines()[1] == f"{image},1,40,,"
 

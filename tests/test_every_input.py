@@ -189,7 +189,7 @@ def test_it_is_evaluated_compared_and_described_by_the_commands(folders, runs, t
     assert kind in command("info", model).stdout
     assert command("measure", model).exit_code == 0
     refused = command("evaluate", model, folder, "--robust")
-    assert f"this network sees {inputs.kind(kind).nouns}: leave it out" in str(refused.exception)
+    assert f"this network takes {inputs.kind(kind).nouns}; leave it out" in str(refused.exception)
     assert isinstance(command("evaluate", model, folder, "--flip").exception, UsageError)
 
 
@@ -207,7 +207,7 @@ def test_its_answers_are_explained(folders, runs, tmp_path, kind):
     if kind != "spectrograms":
         with pytest.raises(UsageError, match=f"`rise` does not explain {kind_of.nouns}; .*gradcam"):
             fovea.explain(runs(kind).model, paths, method="rise", out=tmp_path / "out")
-    with pytest.raises(UsageError, match=f"this network sees {kind_of.nouns}"):
+    with pytest.raises(UsageError, match=f"this network takes {kind_of.nouns}"):
         fovea.trust(runs(kind).model, folders[kind], out=tmp_path / "trust.html")
 
 
@@ -278,7 +278,7 @@ def test_a_plan_is_there_for_each_kind(folders, kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_has_no_meaning_is_refused_in_one_line(folders, runs, tmp_path, kind):
     nouns = inputs.kind(kind).nouns
-    with pytest.raises(DataError, match=f"`digits` holds images, and this network sees {nouns}."):
+    with pytest.raises(DataError, match=f"`digits` contains images, but this network takes {nouns}."):
         fovea.evaluate(runs(kind).model, "digits")
     options = {**OPTIONS, **READING[kind], "out": tmp_path / "run", "epochs": 1}
     with pytest.raises(UsageError, match="Unknown augmentation `colour`"):

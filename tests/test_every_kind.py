@@ -272,7 +272,7 @@ def test_two_processes_train_it_to_the_same_network(corners, tmp_path, kind):
 
 def test_what_has_no_meaning_is_refused_in_one_line(corners, runs, tmp_path):
     cases = {
-        ("labels", "balanced"): "Balanced drawing needs one class per image; this network predicts several labels.",
+        ("labels", "balanced"): "Balanced sampling needs one class per image; this network predicts several labels.",
         ("number", "balanced"): "`balanced` (=True) needs classes; `loss` (=mse) has none.",
         ("number", "class_weights"): "`class_weights` (=True) needs classes; `loss` (=mse) has none.",
     }
@@ -281,9 +281,9 @@ def test_what_has_no_meaning_is_refused_in_one_line(corners, runs, tmp_path):
             quiet(corners, out=tmp_path / "run", **{**OPTIONS, **READING[kind], field: True})
         assert str(caught.value) == message
     for kind, loss in (("labels", "cross-entropy"), ("grade", "bce"), ("classes", "corn")):
-        with pytest.raises(UsageError, match=rf"`loss` \(={loss}\) does not fit --task"):
+        with pytest.raises(UsageError, match=rf"`loss` \(={loss}\) cannot be used with --task"):
             quiet(corners, out=tmp_path / "run", **{**OPTIONS, **READING[kind], "loss": loss})
-    with pytest.raises(UsageError, match="The models of an ensemble must know the same classes"):
+    with pytest.raises(UsageError, match="The models of an ensemble must have the same classes"):
         list(fovea.predict(runs("classes").model, corners.parent / "0.png", ensemble=[runs("grade").model]))
     for kind in ("number", "labels"):
         with pytest.raises(UsageError, match="top"):

@@ -87,8 +87,8 @@ def test_images_that_are_pipes_are_bad_files(tmp_path, pipe):
     with at_once():
         found = fovea.check(tmp_path / "data")
     assert sorted(found.bad_files) == [
-        ("a/pipe.png", "this is a named pipe, and only files are read"),
-        ("b/zero.png", "this is a device, and only files are read"),
+        ("a/pipe.png", "this is a named pipe, and only files are supported"),
+        ("b/zero.png", "this is a device, and only files are supported"),
     ]
 
 

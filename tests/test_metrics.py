@@ -56,7 +56,7 @@ def test_wilson_interval_narrows_with_more_images_and_lower_confidence():
 
 @pytest.mark.parametrize(("correct", "total"), [(0, 0), (-1, 5), (6, 5)])
 def test_wilson_interval_refuses_impossible_counts(correct, total):
-    with pytest.raises(UsageError, match=f"`correct` \\(={correct}\\) must lie between"):
+    with pytest.raises(UsageError, match=f"`correct` \\(={correct}\\) must be from"):
         wilson_interval(correct, total)
 
 
@@ -165,7 +165,7 @@ def test_intervals_hold_the_truth_in_95_of_100_cases():
 
 
 def test_one_difference_has_no_interval():
-    with pytest.raises(UsageError, match=r"^`differences` \(=\[1\.0\]\) must be two at least\.$"):
+    with pytest.raises(UsageError, match=r"^`differences` \(=\[1\.0\]\) must be at least two values\.$"):
         paired_interval([1.0])
 
 

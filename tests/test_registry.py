@@ -62,7 +62,7 @@ def test_each_size_of_an_input_is_an_argument():
 def test_a_network_is_fitted_to_the_longer_side_and_to_no_other_number_of_axes(tiny):
     assert registry.fitted("tiny", (2, 8, 9)) == {"c_in": 2, "size": 9}
     assert registry.fitted("tiny", (7,)) == {"c_in": 7, "size": 1}
-    with pytest.raises(UsageError, match=r"`tiny` sees images .*; 2x8 has another number of sizes"):
+    with pytest.raises(UsageError, match=r"`tiny` takes images .*; 2x8 has a different number of dimensions"):
         registry.fitted("tiny", (2, 8))
 
 
@@ -85,10 +85,10 @@ def test_networks_are_known_by_what_they_answer():
 
 def test_a_network_that_answers_something_else_is_refused_with_those_that_do():
     registry.require_answer("unet", "masks")
-    with pytest.raises(UsageError, match=r"`unet` predicts masks, not classes; take `.*` \(`fovea models --answers cl"):
+    with pytest.raises(UsageError, match=r"`unet` predicts masks, not classes; use `.*` \(`fovea models --answers cl"):
         registry.require_answer("unet", "classes")
     registry.require_answer("centres", "boxes", ["centres"])
-    with pytest.raises(UsageError, match=r"`yolo_v1` predicts boxes as `yolo`, not `centres`; take `centres` \("):
+    with pytest.raises(UsageError, match=r"`yolo_v1` predicts boxes as `yolo`, not `centres`; use `centres` \("):
         registry.require_answer("yolo_v1", "boxes", ["centres"])
 
 
@@ -99,7 +99,7 @@ def test_rules_rename_one_after_the_other():
 
 
 def test_a_name_taken_twice_is_refused(tiny):
-    with pytest.raises(UsageError, match="A network named `tiny` is registered already"):
+    with pytest.raises(UsageError, match="A network named `tiny` is already registered"):
 
         @registry.register(**CARD)
         def tiny(): ...

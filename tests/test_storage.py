@@ -36,7 +36,13 @@ def test_a_full_disk_leaves_the_old_content(tmp_path):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
     try:
-        with pytest.raises(StorageError, match=r"^`.*a` cannot be written \(File too large\); free space or choose"):
+        with pytest.raises(
+            StorageError,
+            match=(
+                r"^`.*a` cannot be written \(File too large\); free some disk "
+                r"space or choose"
+            ),
+        ):
             write_atomically(tmp_path / "a", bytes(200_000))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
@@ -175,7 +181,7 @@ def test_a_user_without_a_home_has_a_cache_of_ones_own(tmp_path, monkeypatch):
     cache_root().rmdir()
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / f"fovea-{os.getuid()}").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(StorageError, match=r"is not a folder of this user; name a cache in `FOVEA_CACHE`\.$"):
+    with pytest.raises(StorageError, match=r"does not belong to this user; set `FOVEA_CACHE` to another folder\.$"):
         cache_root()
 
 

@@ -160,7 +160,7 @@ def test_an_exported_file_tiles_as_the_network_does_and_refuses_what_is_not_one_
     (own,), (file,) = (fovea.predict(model, image) for model in (result.model, tmp_path / "model.onnx"))
     assert (own.prediction.mask == file.prediction.mask).mean() > 0.999
     for predictor in (load(result.model), fovea.runtime.load(tmp_path / "model.onnx")):
-        with pytest.raises(ImageError, match="this model sees tiles of 32 x 32"):
+        with pytest.raises(ImageError, match="this model takes tiles of 32 x 32"):
             predictor.predict(image)
 
 
@@ -170,7 +170,7 @@ def test_the_command_line_takes_tiles(trained, tmp_path, capsys):
     assert run(["predict", str(result.model), image, "--tile", "48", "--overlap", "16", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)[0]["image"] == image
     assert run(["predict", str(result.model), image, "--tile", "32", "--overlap", "40"]) == 2
-    assert "pixels that a tile is answered for" in capsys.readouterr().err
+    assert "pixels, the part of a tile that is predicted" in capsys.readouterr().err
     assert run(["predict", str(result.model), image, "--ensemble", str(result.model)]) == 2
     assert "give one model" in capsys.readouterr().err
 
@@ -185,5 +185,5 @@ def test_a_file_that_cannot_be_read_does_not_stop_the_rest(trained, tmp_path):
 
 def test_disturbing_images_needs_whole_ones(trained):
     _, data, result = trained
-    with pytest.raises(UsageError, match="this network sees tiles"):
+    with pytest.raises(UsageError, match="this network takes tiles"):
         fovea.evaluate(result.model, data, robust=True)

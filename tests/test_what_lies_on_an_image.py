@@ -125,7 +125,7 @@ def test_views_that_do_not_keep_their_place_are_refused(trained, capsys):
 def test_a_network_that_answers_something_else_is_refused_in_one_line(trained, tmp_path, capsys):
     kind, data, _ = trained
     assert run(["train", str(data), "--task", kind, "--model", "lenet5", "--out", str(tmp_path / "run")]) == 2
-    assert f"answers classes, not {kind}" in capsys.readouterr().err
+    assert f"predicts classes, not {kind}" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 
 
@@ -167,7 +167,7 @@ def test_single_objects_are_written_and_read_back(trained, tmp_path, capsys):
     assert run([*words, "parted", "--instances-of", "cell"]) == 2
     assert "Unknown class `cell`" in capsys.readouterr().err
     assert run([*words[:3], "--instances", "parted"]) == 2
-    assert "name one with `--out`" in capsys.readouterr().err
+    assert "give one with `--out`" in capsys.readouterr().err
 
 
 def test_pictures_of_classes_are_not_written(tmp_path, capsys):

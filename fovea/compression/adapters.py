@@ -34,13 +34,13 @@ def folded(model: nn.Module, work: Work, _: None) -> Done:
     count = sum(len(change.get("into", ())) for change in folding.changes)
     norms = "1 batch norm is" if count == 1 else f"{count} batch norms are"
     notes = [f"{norms} folded" if count else "there is no batch norm to fold"]
-    notes += [f"`{name}` stays: {reason}" for name, reason in list(folding.kept.items())[:NAMED]]
+    notes += [f"`{name}` is kept: {reason}" for name, reason in list(folding.kept.items())[:NAMED]]
     if len(folding.kept) > NAMED:
-        notes.append(f"{len(folding.kept) - NAMED} more stay for reasons like these")
+        notes.append(f"{len(folding.kept) - NAMED} more are kept for similar reasons")
     before = sum(parameter.numel() for parameter in model.parameters())
     if removed := remove_dead(model, work.input_shape):
         left = sum(parameter.numel() for parameter in model.parameters())
-        notes.append(f"channels that change nothing are gone, {before - left:,} parameters")
+        notes.append(f"channels without effect are removed, {before - left:,} parameters")
     return Done(model=model, changes=[*folding.changes, *removed], notes=notes)
 
 
@@ -54,7 +54,7 @@ def finetune(model: nn.Module, work: Work, epochs: float) -> Done:
 def distil(model: nn.Module, work: Work, epochs: float) -> Done:
     """Train further on what a teacher says; weights that a pattern has set to zero stay there."""
     if work.teacher is None:
-        raise UsageError("`distil` needs a teacher: outputs that the network is to imitate.")
+        raise UsageError("`distil` needs a teacher, whose outputs the network learns to imitate.")
     held = zeros_held(model)
     work.refit(model, epochs=epochs, teacher=work.teacher, after_step=held)
     return Done(model=model)
@@ -64,7 +64,7 @@ def soup(model: nn.Module, work: Work, how: str) -> Done:
     """Average the network with the members: those that help, or all."""
     if not work.members:
         raise UsageError(
-            "`soup` needs networks of the same form: name them with `--members A.safetensors,B.safetensors`."
+            "`soup` needs networks with the same architecture; give them with `--members A.safetensors,B.safetensors`."
         )
     check_form(model, work.members)
     models = [model, *work.members]
@@ -77,7 +77,9 @@ def soup(model: nn.Module, work: Work, how: str) -> Done:
         return Done(model=uniform, notes=(f"the mean of all {len(models)} networks",))
     greedy, kept = greedy_soup(models, work.score, batches=batches)
     names = ", ".join("MODEL" if index == 0 else f"member {index}" for index in sorted(kept))
-    scores = f"score {work.score(greedy):.4g} on validation; of all {len(models)} it is {work.score(uniform):.4g}"
+    scores = (
+        f"score {work.score(greedy):.4g} on validation; the mean of all {len(models)} has {work.score(uniform):.4g}"
+    )
     return Done(model=greedy, notes=(f"greedy: the mean of {names}, {scores}",))
 
 

@@ -33,7 +33,7 @@ class Binarised(Change):
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Return the change that JSON holds."""
         if not values.keys() <= {"layers", "inputs", "scale"} or "layers" not in values:
-            raise UsageError("A change `binary` has `layers`, `inputs` and `scale`, and nothing else.")
+            raise UsageError("A change `binary` has `layers`, `inputs` and `scale`and no other field.")
         inputs, scale = values.get("inputs", False), values.get("scale", MEAN)
         if type(inputs) is not bool or scale not in SCALES:
             raise UsageError(f"A change `binary`: `inputs` must be true or false, `scale` one of {listed(SCALES)}.")
@@ -60,7 +60,7 @@ class Binarised(Change):
             made = like(BinaryConv2d if is_conv else BinaryLinear, layer, scale=self.scale, stochastic=stochastic)
             return made
         if isinstance(layer, nn.Conv2d) and (layer.groups > 1 or layer.padding_mode != "zeros"):
-            raise UsageError("A convolution in groups, or not padded by zeros, cannot have binary inputs.")
+            raise UsageError("A grouped convolution, or one without zero padding, cannot have binary inputs.")
         made = like(XnorConv2d if is_conv else XnorLinear, layer, stochastic=stochastic)
         return made
 
@@ -84,8 +84,8 @@ def binarise(
     names, left = _chosen(model, inputs=inputs, ends=ends)
     if not names:
         raise UsageError(
-            "No layer of this network can be binary: between its first and last layer is no plain convolution or "
-            f"dense layer{' without groups' if inputs else ''}."
+            "No layer of this network can be binary: between its first and last layer there is no plain "
+            f"convolution or dense layer{' without groups' if inputs else ''}."
         )
     change = Binarised(layers=names, inputs=inputs, scale=scale)
     for name in names:
@@ -96,9 +96,9 @@ def binarise(
         if isinstance(layer, BinaryLayer):
             layer.rest()
     signs = "weights and inputs" if inputs else "weights"
-    notes = [f"binary {signs} in {len(names)} layers: it shrinks the file, not the time in float arithmetic"]
+    notes = [f"binary {signs} in {len(names)} layers; this makes the file smaller, not float inference faster"]
     if left:
-        notes.append(f"in float stay {listed(left)}")
+        notes.append(f"{listed(left)} stay in float")
     return Done(model=model.eval(), changes=[change.to_dict()], notes=notes)
 
 

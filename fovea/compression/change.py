@@ -95,5 +95,5 @@ def layer_named(model: nn.Module, name: str) -> nn.Module:
     except AttributeError:
         found = None
     if found is None:
-        raise UsageError(f"A change names the layer `{shortened(name)}`, which the network does not have.")
+        raise UsageError(f"A change lists the layer `{shortened(name)}`, which the network does not have.")
     return found

@@ -80,12 +80,12 @@ class Resized(Change):
         """Return the change that JSON holds."""
         layers, tensors = values.get("layers"), values.get("tensors", {})
         if not {"layers"} <= values.keys() <= {"layers", "tensors"} or not isinstance(layers, dict):
-            raise UsageError("A change `channels` has `layers`, sizes by layer, perhaps `tensors`, and nothing else.")
+            raise UsageError("A change `channels` has `layers`, sizes by layer, perhaps `tensors`and no other field.")
         if not isinstance(tensors, dict):
             raise UsageError("`tensors` of a change `channels` must hold an axis and a size by the name of a tensor.")
         for name, size in (layers | tensors).items():
             if not isinstance(size, list) or not all(type(one) is int or isinstance(one, list) for one in size):
-                raise UsageError(f"A change `channels` gives `{shortened(name)}` no size, a list of whole numbers.")
+                raise UsageError(f"A change `channels` must give `{shortened(name)}` a size, a list of whole numbers.")
         if not all(len(size) == 2 and all(type(one) is int for one in size) for size in tensors.values()):
             raise UsageError("`tensors` of a change `channels` must hold an axis and a size by the name of a tensor.")
         return cls(layers, {name: tuple(size) for name, size in tensors.items()})
@@ -159,12 +159,16 @@ def _found(model: nn.Module, input_shape: Sequence[int], kinds: Mapping[str, Res
 
 def _check(group: Group, stays: Sequence[int]) -> None:
     if group.fixed:
-        raise UsageError(f"The channels of `{group.name}` stay: {group.fixed}.")
+        raise UsageError(f"The channels of `{group.name}` cannot be removed: {group.fixed}.")
     if list(stays) != sorted(set(stays)) or not stays or not 0 <= stays[0] <= stays[-1] < len(group):
-        raise UsageError(f"Of `{group.name}` stay channels from 0 to {len(group) - 1}, in order, at least one.")
+        raise UsageError(
+            f"The channels to keep of `{group.name}` must be from 0 to {len(group) - 1}, in order, at least one."
+        )
     counts = np.bincount(group.cells) - np.bincount(group.cells[list(stays)], minlength=group.cells.max() + 1)
     if counts.min() != counts.max():
-        raise UsageError(f"Of `{group.name}` equally many of each of its {len(counts)} cells must go.")
+        raise UsageError(
+            f"The same number of channels must be removed from each of the {len(counts)} cells of `{group.name}`."
+        )
 
 
 def _kept(channels: Channels, keep: Mapping[str, Sequence[int]]) -> Kept:
@@ -178,7 +182,7 @@ def _kept(channels: Channels, keep: Mapping[str, Sequence[int]]) -> Kept:
     kept = {at: [place for place in range(sizes[at]) if place not in places] for at, places in gone.items()}
     for (layer, side), places in kept.items():
         if not places and side != "pad":
-            raise UsageError(f"`{layer}` would have no channel left: keep one of those that it reads or makes.")
+            raise UsageError(f"`{layer}` would have no channel left; keep at least one input and one output channel.")
     return kept
 
 
@@ -195,7 +199,7 @@ def _cut(model: nn.Module, channels: Channels, kept: Kept) -> Resized:
         layer = model.get_submodule(name)
         resizing = resizing_of(layer)
         if resizing is None:
-            raise UsageError(f"`{name}` computes its weights now: leave its parametrisation first.")
+            raise UsageError(f"`{name}` has a parametrisation; remove it first.")
         resizing.slice(layer, own)
         layers[name] = resizing.numbers(layer)
     return Resized(layers, tensors)
@@ -214,7 +218,7 @@ def _ordered(twin: nn.Module, channels: Channels, kept: Kept) -> Kept:
         _cut(twin, channels, kept)
         after = _found(twin, channels.input_shape, kinds)
     except ValueError as error:  # ShapeError and UsageError too
-        raise UsageError(f"The network cannot do without these channels. {first_line(error)}") from error
+        raise UsageError(f"These channels cannot be removed. {first_line(error)}") from error
     was = {(line.layer, line.side): line.labels for line in channels.lines}
     stay = {at: kept.get(at, range(len(labels))) for at, labels in was.items()}
     now = {(line.layer, line.side): line.labels for line in after.lines}
@@ -262,7 +266,7 @@ def _keeps_parts(order: Sequence[int], size: int, parts: int) -> bool:
 
 
 def _other(layer: str) -> UsageError:
-    return UsageError(f"`{layer}` would get other channels: code before it counts on how many there are.")
+    return UsageError(f"`{layer}` would get other channels: code before it depends on their number.")
 
 
 def _failing(model: nn.Module, channels: Channels, names: Sequence[str]) -> dict[str, str]:

@@ -54,7 +54,7 @@ class Factorised(Change):
         """Return the change that JSON holds."""
         layers = values.get("layers")
         if values.keys() != {"layers"} or not isinstance(layers, dict):
-            raise UsageError("A change `factors` has `layers`, form and rank by the layer, and nothing else.")
+            raise UsageError("A change `factors` has `layers`, form and rank by the layerand no other field.")
         return cls({name: _factors(name, given) for name, given in layers.items()})
 
     def values(self) -> dict[str, Any]:
@@ -70,7 +70,9 @@ class Factorised(Change):
 
 def _factors(name: str, given: Any) -> Factors:
     if not (isinstance(given, list) and len(given) == 2 and given[0] in FORMS):
-        raise UsageError(f"A change `factors` must give form and rank of `{shortened(name)}`: one of {listed(FORMS)}.")
+        raise UsageError(
+            f"A change `factors` must give the form and rank of `{shortened(name)}`: one of {listed(FORMS)}."
+        )
     form, rank = given
     if type(rank) is not int or not 1 <= rank <= MOST_RANK:
         raise UsageError(f"The rank of `{shortened(name)}` must be a whole number from 1 to {MOST_RANK}.")
@@ -84,14 +86,14 @@ def two_of(layer: Layer, factors: Factors) -> nn.Sequential:
     """
     form, rank = factors
     if isinstance(layer, nn.Linear) != (form == DENSE):
-        raise UsageError(f"`{form}` is no form of a layer `{type(layer).__name__}`.")
+        raise UsageError(f"`{form}` is not a form of a layer `{type(layer).__name__}`.")
     bias = layer.bias is not None
     with Unfilled(), torch.device(layer.weight.device):
         if isinstance(layer, nn.Linear):
             pair = nn.Linear(layer.in_features, rank, bias=False), nn.Linear(rank, layer.out_features, bias=bias)
             return _chain(*pair)
         if not _is_plain(layer):
-            raise UsageError("A convolution in groups, or not padded by zeros, cannot be written as two.")
+            raise UsageError("A grouped convolution, or one without zero padding, cannot be factorised.")
         c_in, c_out = layer.in_channels, layer.out_channels
         window: dict[str, Any] = {name: getattr(layer, name) for name in ("stride", "padding", "dilation")}
         if form == ROWS:
@@ -213,7 +215,7 @@ def lowrank(model: nn.Module, work: Work, *, share: float, epochs: float) -> Don
     Raises: UsageError for a share that is not possible, or where no layer can be replaced.
     """
     if not 0 < share <= SMALLEST_GAIN:
-        raise UsageError(f"`lowrank` (={share:g}) must be a share above 0, up to {SMALLEST_GAIN:g}.")
+        raise UsageError(f"`lowrank` (={share:g}) must be a fraction above 0, up to {SMALLEST_GAIN:g}.")
     return _factorised(model, work, forms=(ROWS, CHANNELS, DENSE), share=share, epochs=epochs)
 
 
@@ -243,12 +245,14 @@ def _factorised(
         chosen[name] = found[0]
         replaced(model, name, found[1].layers)
     if not chosen:
-        raise UsageError(f"No layer of this network gets smaller in the form {listed(forms)}: {listed(left)} stay.")
+        raise UsageError(
+            f"No layer of this network becomes smaller in the form {listed(forms)}; unchanged are {listed(left)}."
+        )
     work.refit(model, epochs=epochs, teacher=teacher)
     ranks = ", ".join(f"{name}: {form} {rank}" for name, (form, rank) in chosen.items())
-    notes = [f"{len(chosen)} layers are two now ({ranks})"]
+    notes = [f"{len(chosen)} layers were each written as two ({ranks})"]
     if left:
-        notes.append(f"as they were stay {listed(left)}: groups, or nothing to gain")
+        notes.append(f"unchanged are {listed(left)}: grouped, or no gain")
     return Done(model=model.eval(), changes=[Factorised(chosen).to_dict()], notes=notes)
 
 

@@ -43,7 +43,7 @@ class Fold(Change):
         """Return the change that JSON holds."""
         into = values.get("into")
         if values.keys() != {"into"} or not isinstance(into, dict):
-            raise UsageError("A change `fold` has `into`, the layer by the norm, and nothing else.")
+            raise UsageError("A change `fold` has `into`, the layer by the normand no other field.")
         if wrong := [name for name, layer in into.items() if not isinstance(layer, str)]:
             raise UsageError(f"A change `fold` must name a layer for the norm `{shortened(wrong[0])}`.")
         return cls(dict(into))
@@ -57,9 +57,9 @@ class Fold(Change):
         for name, into in self.into.items():
             norm, layer = layer_named(model, name), layer_named(model, into)
             if not isinstance(norm, _BatchNorm):
-                raise UsageError(f"A change folds `{shortened(name)}`, which is no batch norm.")
+                raise UsageError(f"A change folds `{shortened(name)}`, which is not a batch norm.")
             if not isinstance(layer, Linear):
-                raise UsageError(f"A change folds into `{shortened(into)}`, which is no convolution or dense layer.")
+                raise UsageError(f"A change folds into `{shortened(into)}`, which is not a convolution or dense layer.")
             replaced(model, name, nn.Identity())
             if layer.bias is None:
                 layer.bias = nn.Parameter(layer.weight.new_zeros(layer.weight.shape[0]))
@@ -104,7 +104,7 @@ def _folded(model: nn.Module, recording: Recording, name: str) -> str:
     norm = cast(_BatchNorm, model.get_submodule(name))
     call = _only_call(recording, name)
     if norm.running_mean is None or norm.running_var is None:
-        raise _Stays("it takes mean and variance of each batch")
+        raise _Stays("it uses the mean and variance of each batch")
     scale, shift = _scale_and_shift(norm)
     reasons = []
     for find, take in ((_before, _take_behind), (_behind, _take_before)):
@@ -133,7 +133,7 @@ def _scale_and_shift(norm: _BatchNorm) -> tuple[Tensor, Tensor]:
 def _only_call(recording: Recording, path: str) -> Call:
     calls = recording.calls_of(path)
     if len(calls) != 1:
-        raise _Stays(f"`{path}` runs {len(calls)} times in a pass")
+        raise _Stays(f"`{path}` runs {len(calls)} times in one forward pass")
     return calls[0]
 
 
@@ -142,7 +142,7 @@ def _free(model: nn.Module, recording: Recording, path: str) -> Linear:
     layer = model.get_submodule(path)
     _only_call(recording, path)
     if type(layer).forward not in FORWARDS or "weight" not in layer._parameters:
-        raise _Stays(f"`{path}` computes its weights")
+        raise _Stays(f"`{path}` has a parametrisation")
     everywhere = [id(tensor) for _, tensor in model.named_parameters(remove_duplicate=False)]
     if any(everywhere.count(id(tensor)) > 1 for tensor in layer.parameters()):
         raise _Stays(f"`{path}` shares its weights")
@@ -155,17 +155,17 @@ def _before(recording: Recording, norm: Call, scale: Tensor, shift: Tensor) -> s
     while True:
         tensor = reader.inputs[0]
         if not _read_by(recording, tensor, reader):
-            raise _Stays(f"what `{reader.path}` reads is read elsewhere too")
+            raise _Stays(f"the input of `{reader.path}` is also used elsewhere")
         # nn.Identity hands on what it got, and runs nothing
         ran = [call for call in recording.calls if call.stop > call.start]
         makers = [call for call in ran if call.outputs and call.outputs[0] is tensor]
         if not makers:
-            raise _Stays("no layer alone makes what it reads")
+            raise _Stays("its input does not come from a single layer")
         maker = makers[-1]  # the innermost that returns it
         if isinstance(maker.module, Linear):
             return maker.path
         if not isinstance(maker.module, THROUGH):
-            raise _Stays(f"it comes behind `{maker.path}` ({type(maker.module).__name__})")
+            raise _Stays(f"it follows `{maker.path}` ({type(maker.module).__name__})")
         _check_commutes(maker, scale)
         reader = maker
 
@@ -173,9 +173,9 @@ def _before(recording: Recording, norm: Call, scale: Tensor, shift: Tensor) -> s
 def _check_commutes(call: Call, scale: Tensor) -> None:
     pool = call.module
     if isinstance(pool, MAXIMA + ADAPTIVE_MAXIMA) and bool((scale < 0).any()):
-        raise _Stays(f"it comes behind maxima, `{call.path}`, and some of its scales are negative")
+        raise _Stays(f"it follows max pooling, `{call.path}`, and some of its scales are negative")
     if isinstance(pool, MEANS) and (any(_pair(pool.padding)) or getattr(pool, "divisor_override", None)):
-        raise _Stays(f"it comes behind means over padding, `{call.path}`")
+        raise _Stays(f"it follows average pooling over padding, `{call.path}`")
 
 
 def _behind(recording: Recording, norm: Call, scale: Tensor, shift: Tensor) -> str:
@@ -184,11 +184,11 @@ def _behind(recording: Recording, norm: Call, scale: Tensor, shift: Tensor) -> s
     for call in recording.calls:
         if isinstance(call.module, Linear) and call.inputs[0] is made:
             if not _read_by(recording, made, call):
-                raise _Stays("what it makes is read elsewhere too")
+                raise _Stays("its output is also used elsewhere")
             if isinstance(call.module, Convolution) and pads(call.module) and bool(shift.any()):
-                raise _Stays(f"`{call.path}` pads what it makes with zeros")
+                raise _Stays(f"`{call.path}` pads its output with zeros")
             return call.path
-    raise _Stays("no layer reads what it makes directly")
+    raise _Stays("no layer uses its output directly")
 
 
 def pads(layer: Convolution) -> bool:

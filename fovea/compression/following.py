@@ -238,7 +238,7 @@ class _Follower:
         if base in PARTS:
             x, dim = step.reads[0], _argument(step, "dim", 0)
             if _varies(self._of(x), dim) and not (base == "slice" and step.made[0].shape == x.shape):
-                self._fix(self._of(x), f"{self._where(step)} takes a part of the channels by `{base}`")
+                self._fix(self._of(x), f"{self._where(step)} takes some of the channels with `{base}`")
         args, kwargs = tree_map_only(Tensor, self._of, (step.args, dict(step.kwargs)))
         if base in ("view", "_unsafe_view"):
             self._divided(step, args[0])
@@ -272,7 +272,7 @@ class _Follower:
         for one, other in ((a, b), (b, a)):
             # one value for several channels: it is none of them
             if any(one.stride(k) == 0 and _varies(other, k) for k in range(one.ndim)) and bool((one > 0).any()):
-                self._fix(one, f"{self._where(step)} takes it for several channels, by `{_readable(step)}`")
+                self._fix(one, f"{self._where(step)} uses it for several channels, with `{_readable(step)}`")
                 return other
         for k in range(a.ndim):
             if not (_varies(a, k) or _varies(b, k)):
@@ -325,7 +325,7 @@ class _Follower:
         return _named(step.path, self.recording.model.get_submodule(step.path))
 
     def _reason(self, step: Step) -> str:
-        return f"{self._where(step)} mixes them by `{_readable(step)}`"
+        return f"{self._where(step)} mixes them with `{_readable(step)}`"
 
 
 def _named(path: str, module: nn.Module) -> str:

@@ -224,7 +224,7 @@ def affine_of(norm: nn.BatchNorm1d | nn.BatchNorm2d) -> Affine:
     """
     mean, variance = norm.running_mean, norm.running_var
     if mean is None or variance is None:
-        raise UsageError("A batch norm without running statistics cannot be on a grid: it has no fixed scale.")
+        raise UsageError("A batch norm without running statistics cannot be quantised: it has no fixed scale.")
     with torch.device("meta"):
         found = Affine(norm.num_features)
     scale = 1 / torch.sqrt(variance.double() + norm.eps)

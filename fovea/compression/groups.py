@@ -67,7 +67,7 @@ def lines(found: Followed, model: nn.Module) -> tuple[list[Line], dict[int, str]
         if layer is not None and block.layer and any(id(tensor) in shared for tensor in layer.parameters()):
             reason = f"`{block.layer}` shares its weights"
         if layer is None and block.layer not in stored:
-            reason = f"`{block.layer}` is in no file"
+            reason = f"`{block.layer}` is not stored in the file"
         if line is not None:
             made.append(line)
         if reason:
@@ -76,7 +76,7 @@ def lines(found: Followed, model: nn.Module) -> tuple[list[Line], dict[int, str]
             writers |= set(map(int, labels.flat))
     for line in made:
         alone = {int(one) for one in line.labels} - writers - reasons.keys()
-        reasons |= dict.fromkeys(alone, f"no layer makes what `{line.layer}` reads there")
+        reasons |= dict.fromkeys(alone, f"the input of `{line.layer}` does not come from a layer")
     return made, reasons
 
 
@@ -159,5 +159,5 @@ def _cells(
         return whole, f"{columns[-1][0]} has one of them in each of its groups"
     for what, part in columns:
         if len({len(np.unique(cells[part == one])) for one in np.unique(part)}) > 1:
-            return whole, f"{what} divides them into other groups than what comes before"
+            return whole, f"{what} divides them into other groups than the layer before"
     return cells.astype(np.int64), ""

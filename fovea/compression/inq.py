@@ -89,7 +89,7 @@ def inq(model: nn.Module, work: Work, *, bits: int = 5, epochs: float = 4.0) -> 
         raise UsageError(f"`bits` (={bits}) of powers of two must be from {FEWEST_BITS} to {MOST_BITS}.")
     layers = dict(_weights(model))
     if not layers:
-        raise UsageError("This network has no convolution or dense layer whose weights could become powers of two.")
+        raise UsageError("This network has no convolution or dense layer whose weights could be powers of two.")
     ends = {name: exponents(layer.weight.detach(), bits) for name, layer in layers.items()}  # type: ignore[operator]
     zeros = {name: _pattern(layer.weight.detach()) for name, layer in layers.items()}  # type: ignore[operator]
     held: dict[str, Tensor] = dict(zeros)

@@ -28,7 +28,7 @@ class Plain(Change):
         """Return the change that JSON holds."""
         layers = values.get("layers")
         if values.keys() != {"layers"} or not isinstance(layers, list):
-            raise UsageError("A change `plain` has `layers`, a list of paths, and nothing else.")
+            raise UsageError("A change `plain` has `layers`, a list of pathsand no other field.")
         if not all(isinstance(layer, str) for layer in layers):
             raise UsageError("A change `plain` must name layers.")
         return cls(tuple(layers))
@@ -42,7 +42,7 @@ class Plain(Change):
         for name in self.layers:
             layer = layer_named(model, name)
             if not _has_weight_norm(layer):
-                raise UsageError(f"A change makes plain `{shortened(name)}`, which has no weight norm.")
+                raise UsageError(f"A change removes the weight norm of `{shortened(name)}`, which has none.")
             learns = any(tensor.requires_grad for tensor in cast(nn.Module, layer.parametrizations).parameters())
             remove_parametrizations(layer, "weight")
             weight = cast(Tensor, layer.weight).detach()

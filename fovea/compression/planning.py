@@ -52,7 +52,7 @@ class Target(NamedTuple):
         now = measured(first, self.what)
         times = self.times or now / (self.most or now)
         if times <= 1:
-            raise UsageError(f"`--target {self.text}`: the network is there already ({self.said(now)}).")
+            raise UsageError(f"`--target {self.text}`: the network already reaches it ({self.said(now)}).")
         return times
 
     def goal(self, first: Row) -> float:
@@ -82,7 +82,7 @@ def measured(row: Row, what: str) -> float:
     """Return what a target is about, of a row. Raises: UsageError where it is not known."""
     value = {"latency": row.latency[1].median_s, "macs": row.macs, "bytes": row.file_bytes}[what]
     if not value:
-        raise UsageError(f"The {what} of this network are not known: not all of its operations are counted.")
+        raise UsageError(f"The {what} of this network are unknown: not all of its operations are counted.")
     return float(value)
 
 
@@ -92,19 +92,23 @@ def target_of(text: str) -> Target:
     what, value = what.strip().lower(), value.strip()
     found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([a-zA-Z]*)", value)
     if what not in UNITS or found is None:
-        raise UsageError(f"`--target` (={text}) must be one of {', '.join(UNITS)} with how much, as {EXAMPLES}.")
+        raise UsageError(
+            f"`--target` (={text}) must be one of {', '.join(UNITS)} with a value, for example {EXAMPLES}."
+        )
     number, unit = float(found[1]), found[2].lower()
     if unit == "x":
         if not 1 < number <= MOST[what]:
             raise UsageError(
-                f"`--target {text}`: from above 1x to {MOST[what]:g}x can be asked for; beyond, train a smaller "
-                "network and let it learn from this one by `distil`."
+                f"`--target {text}`: the factor must be above 1x and at most {MOST[what]:g}x. For more, train a "
+                "smaller network with this one as teacher (`distil`)."
             )
         return Target(text, what, number, None)
     units = UNITS[what] or COUNTS
     if unit not in units or not number:
         known = ", ".join(name or "nothing" for name in ("x", *units))
-        raise UsageError(f"`--target` (={text}): a number with one of these units is wanted: {known}; as {EXAMPLES}.")
+        raise UsageError(
+            f"`--target` (={text}): expected a number with one of these units: {known}; for example {EXAMPLES}."
+        )
     return Target(text, what, None, number * units[unit])
 
 
@@ -118,8 +122,8 @@ def chosen(target: Target, first: Row, *, steps_per_epoch: int, integers: float 
     times = target.asked(first)
     if times > MOST[target.what]:
         raise UsageError(
-            f"`--target {target.text}` is {times:.3g} times less than it is now; up to {MOST[target.what]:g} can be "
-            "asked for: train a smaller network and let it learn from this one by `distil`."
+            f"`--target {target.text}` is {times:.3g} times less than now, and the limit is {MOST[target.what]:g}. "
+            "Train a smaller network with this one as teacher (`distil`)."
         )
     if target.what == "bytes":
         return _for_bytes(times, of_tensors=_times_of_tensors(target, first, times), least=least)
@@ -147,8 +151,8 @@ def _times_of_tensors(target: Target, first: Row, times: float) -> float:
     room = first.file_bytes / times - rest
     if room <= 0 or first.tensor_bytes / room > MOST["bytes"]:
         raise UsageError(
-            f"`--target {target.text}`: the card of the file alone takes about {scaled(rest)}B; ask for less, or for "
-            "fewer bytes of tensors by `--steps`."
+            f"`--target {target.text}`: the card of the file alone needs about {scaled(rest)}B; choose a larger "
+            "target, or reduce the tensors with `--steps`."
         )
     return first.tensor_bytes / room
 
@@ -158,18 +162,20 @@ def _for_bytes(asked: float, *, of_tensors: float, least: int) -> Chosen:
     goal = f"{asked:.3g} times fewer bytes"
     if times <= FEW_VALUES:
         return Chosen(
-            "share=8bit", (f"share=8bit: {goal} need at most 8 of 32 bits a weight: 256 values per layer do",)
+            "share=8bit", (f"share=8bit: {goal} need at most 8 of 32 bits per weight; 256 values per layer are enough",)
         )
     if times <= FEWER_VALUES:
-        return Chosen("share=5bit", (f"share=5bit: {goal} need about 5 of 32 bits a weight: 32 values per layer do",))
+        return Chosen(
+            "share=5bit", (f"share=5bit: {goal} need about 5 of 32 bits per weight; 32 values per layer are enough",)
+        )
     share = min(0.98, round(1 - 32 / (KEPT_BITS * times), 3))
     epochs = epochs_for(times, least=least)
     return Chosen(
         f"sparsify={share:g},finetune={epochs},share=5bit",
         (
-            f"sparsify={share:g}: {goal} leave {32 / times:.2g} bits a weight, the card beside; one that stays takes "
-            f"about {KEPT_BITS:g} with its place",
-            f"finetune={epochs}: makes good what that costs, the zeros held",
+            f"sparsify={share:g}: {goal} leave {32 / times:.2g} bits per weight, without the card; a kept weight "
+            f"needs about {KEPT_BITS:g} bits with its position",
+            f"finetune={epochs}: recovers the accuracy, with the zeros fixed",
             "share=5bit: 32 values per layer, in Huffman codes",
         ),
     )
@@ -180,9 +186,9 @@ def _for_macs(times: float, *, least: int) -> Chosen:
     return Chosen(
         f"fold,prune={share:g},finetune={epochs}",
         (
-            "fold: batch norms cost nothing inside convolutions, and the outputs stay",
-            f"prune={share:g}: whole channels, until {times:.3g} times fewer multiply-adds are left",
-            f"finetune={epochs}: makes good what that costs",
+            "fold: batch norms cost nothing inside convolutions, and the outputs do not change",
+            f"prune={share:g}: whole channels, until there are {times:.3g} times fewer multiply-adds",
+            f"finetune={epochs}: recovers the accuracy",
         ),
     )
 
@@ -192,17 +198,17 @@ def _for_latency(times: float, *, least: int, integers: float | None) -> Chosen:
     alone = times <= PRUNED_ALONE or (integers is not None and integers < WORTH)
     pruned = times if alone else times / (integers or INT8_TIMES)
     if pruned <= 1:
-        return Chosen("fold,int8", ("fold: batch norms take time of their own", f"int8: integers gain {gain}"))
+        return Chosen("fold,int8", ("fold: batch norms take time", f"int8: gains {gain}"))
     share, epochs = round(1 - 1 / pruned, 3), epochs_for(pruned, least=least)
     steps = f"fold,prune={share:g}:latency,finetune={epochs}"
     reasons = (
-        "fold: batch norms take time of their own, and none inside convolutions",
+        "fold: batch norms take time, but none inside convolutions",
         f"prune={share:g}:latency: whole channels, in widths that are faster when timed here",
-        f"finetune={epochs}: makes good what that costs",
+        f"finetune={epochs}: recovers the accuracy",
     )
     if alone:
         return Chosen(steps, reasons)
-    further = f"int8: integers gain {gain}, in onnxruntime; pruning alone would cost more"
+    further = f"int8: gains {gain} in onnxruntime; pruning alone would cost more accuracy"
     return Chosen(f"{steps},int8", (*reasons, further))
 
 
@@ -213,7 +219,7 @@ def verdict(target: Target, first: Row, last: Row) -> tuple[bool, str]:
     times = f"{before / now:.3g} times less than {target.said(before)}"
     if not target.met(now, first):
         off = now / target.goal(first) - 1
-        times += f", {abs(100 * off):.1f} % {'above' if off > 0 else 'below'} what was asked for"
+        times += f", {abs(100 * off):.1f} % {'above' if off > 0 else 'below'} the target"
     elsewhere = target.what == "latency" and last.runs != first.runs
-    where = f"; timed in {last.runs}, before in {first.runs}" if elsewhere else ""
+    where = f"; timed in {last.runs}, the original in {first.runs}" if elsewhere else ""
     return reached, f"{'reaches' if reached else 'misses'} `{target.text}`: {target.said(now)}, {times}{where}"

@@ -48,7 +48,7 @@ def predefined(model: nn.Module, work: Work, *, support: int, epochs: float, den
     ]
     if not layers:
         raise UsageError(
-            f"No kernel of this network behind its first convolution has more than `support` (={support}) places."
+            f"No kernel of this network after its first convolution has more than `support` (={support}) positions."
         )
     kept, count = 0, 0
     for _, layer in layers:
@@ -57,5 +57,5 @@ def predefined(model: nn.Module, work: Work, *, support: int, epochs: float, den
         kept, count = kept + int(mask.sum()), count + mask.numel()
     work.refit(model, epochs=epochs, teacher=work.teacher)
     remove_masks(dict(layers))
-    note = f"{kept:,} of {count:,} weights of {len(layers)} convolutions may be other than zero, in fixed patterns"
+    note = f"{kept:,} of {count:,} weights of {len(layers)} convolutions may be non-zero, in fixed patterns"
     return Done(model=model.eval(), notes=[note])

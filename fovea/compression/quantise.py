@@ -27,7 +27,7 @@ from fovea.hooks import watch
 SAMPLES = 512
 """Of the training part, by which ranges are chosen."""
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
-GRID = "brought to a grid"
+GRID = "quantised"
 
 
 @kind("quantised")
@@ -49,7 +49,7 @@ class Quantised(Change):
         """Return the change that JSON holds."""
         known = {field.name: f"`{field.name}` on a grid" for field in fields(cls)}
         if not values.keys() <= known.keys() or "layers" not in values:
-            raise UsageError(f"A change `quantised` has {listed(known)}, and nothing else.")
+            raise UsageError(f"A change `quantised` has {listed(known)}and no other field.")
         return cls(**{name: names_in(given, known[name]) for name, given in values.items()})
 
     def values(self) -> dict[str, Any]:
@@ -111,7 +111,7 @@ def gridded(model: nn.Module, batches: Sequence[Tensor]) -> tuple[Quantised, lis
     """
     change, read, left = plan(model, batches[0][:2])
     if not change.layers:
-        raise UsageError("No layer of this network can be brought to a grid: it has no plain convolution or dense one.")
+        raise UsageError("No layer of this network can be quantised: it has no plain convolution or dense layer.")
     inputs, outputs, powers = _observed(model, batches, change)
     change.apply(model)
     modules = dict(model.named_modules())
@@ -194,7 +194,7 @@ def quantise(model: nn.Module, work: Work, *, epochs: float, lr: float | None = 
     with zeros_held(model):
         work.refit(model, epochs=epochs, lr=lr, teacher=work.teacher)
     at_rest(model)
-    notes = [f"{len(change.layers)} layers on a grid: uint8 activations, int8 weights"]
+    notes = [f"{len(change.layers)} layers quantised: uint8 activations, int8 weights"]
     if left:
-        notes.append(f"in float stay {listed(left)}: only plain convolutions and dense layers have a form on a grid")
+        notes.append(f"{listed(left)} stay in float: only plain convolutions and dense layers can be quantised")
     return Done(model=model.eval(), changes=[*folding.changes, change.to_dict()], notes=notes)

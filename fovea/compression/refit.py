@@ -131,7 +131,10 @@ class _Refitting(Trainer):
             device=refit.device,
         )
         if teacher is not None and self.learner is not None:
-            raise UsageError(f"`{type(model).__name__}` learns by a rule of its own, from labels: it takes no teacher.")
+            raise UsageError(
+                f"`{type(model).__name__}` has its own training rule, which uses labels; it cannot learn from a "
+                "teacher."
+            )
         for optimiser in self.optimisers:
             if isinstance(optimiser, Muon):
                 optimiser.hold_norms()
@@ -146,8 +149,8 @@ class _Refitting(Trainer):
     def diverged(self, what: str) -> TrainingError:
         """Return the error that stops the training, with what to try."""
         return TrainingError(
-            f"{what} while the network was trained further (learning rate {self.lr:.3g}): the step before took too "
-            "much of it. Take less in one step, as `prune=0.3,finetune=2,prune=0.3,finetune=2`."
+            f"{what} during fine-tuning (learning rate {self.lr:.3g}): the step before removed too much. Remove "
+            "less per step, for example `prune=0.3,finetune=2,prune=0.3,finetune=2`."
         )
 
     def answered(self, images: Tensor, labels: Labels, *, count: int) -> tuple[Tensor, Outputs]:

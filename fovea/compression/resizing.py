@@ -80,7 +80,7 @@ class _Dense(Resizing):
         sides: tuple[Side, Side] = ("in", "out")
         groups = self.numbers(layer)[2]
         if len(numbers) != 3 or numbers[2] != groups:
-            raise ValueError(f"it has [c_in, c_out, {groups}], the last of which stays")
+            raise ValueError(f"it has [c_in, c_out, {groups}], the last of which is fixed")
         return {side: _first(self.sides(layer)[side], now, groups) for side, now in zip(sides, numbers, strict=False)}
 
     def slice(self, layer: nn.Module, kept: Kept) -> None:

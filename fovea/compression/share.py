@@ -25,7 +25,7 @@ LAYERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
 MOST_BITS = 8
 LOST = 0.8
 """Of its length: so much of a channel is lost where its weights have become one value that is not theirs."""
-WHY = "as a folded batch norm leaves those that hardly vary"
+WHY = "as after folding a batch norm with nearly constant channels"
 ROUNDS = 200
 """Of k-means at most; it is done earlier where nothing changes."""
 
@@ -61,8 +61,8 @@ class Share:
             if self.epochs:
                 work.refit(model, epochs=self.epochs, lr=self.lr, teacher=work.teacher)
         most = max(len(torch.unique(cast(Tensor, model.get_submodule(name).weight))) for name in values)
-        notes = [f"{len(values)} layers share at most {most} values each, zero among them"]
-        notes += [f"`{name}` keeps its own values: its channels lie on scales too far apart, {WHY}" for name in far]
+        notes = [f"{len(values)} layers have at most {most} distinct values each, including zero"]
+        notes += [f"`{name}` keeps its own values: the scales of its channels differ too much, {WHY}" for name in far]
         return Done(model=model, notes=notes)
 
     def values_of(self, model: nn.Module) -> Mapping[str, int]:
@@ -105,7 +105,7 @@ def shared(model: nn.Module, values: Mapping[str, int]) -> Iterator[None]:
     """
     layers = {name: model.get_submodule(name) for name in values}
     if not layers:
-        raise UsageError("`share` finds no convolution and no dense layer whose weights could share values.")
+        raise UsageError("`share` found no convolution or dense layer whose weights could share values.")
     for name, layer in layers.items():
         parametrize.register_parametrization(layer, "weight", Centroids(layer.get_parameter("weight"), values[name]))
     try:

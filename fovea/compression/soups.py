@@ -25,8 +25,9 @@ def check_form(model: nn.Module, others: Sequence[nn.Module]) -> None:
             if own.get(name) != found.get(name):
                 shapes = (_shape(own.get(name)), _shape(found.get(name)))
                 raise UsageError(
-                    f"A soup averages networks of one form, and member {number} is of another: `{name}` is {shapes[0]} "
-                    f"here and {shapes[1]} there. Members come from one network and recipe; `soup` is the first step."
+                    f"A soup averages networks with the same architecture, and member {number} differs: `{name}` is "
+                    f"{shapes[0]} here and {shapes[1]} there. Use members of the same network and recipe, and "
+                    "`soup` as the first step."
                 )
 
 

@@ -127,57 +127,76 @@ def _places(text: str) -> int:
 _OWN, _PRUNING = "fovea.compression.adapters", "fovea.compression.pruning.steps"
 
 KINDS = (
-    Kind("fold", "", "put batch norms into the layers beside them; the outputs stay", _nothing, f"{_OWN}:folded"),
     Kind(
-        *("prune", "SHARE[:macs|params|bytes|latency|energy]", "take whole channels and blocks out", _pruned),
+        "fold",
+        "",
+        "fold batch norms into the layers before or after them; the outputs do not change",
+        _nothing,
+        f"{_OWN}:folded",
+    ),
+    Kind(
+        *("prune", "SHARE[:macs|params|bytes|latency|energy]", "remove whole channels and blocks", _pruned),
         at=f"{_PRUNING}:prune_step",
     ),
     Kind(
-        *("finetune", "EPOCHS", "train further on the labels", _epochs, f"{_OWN}:finetune"),
+        *("finetune", "EPOCHS", "fine-tune on the labels", _epochs, f"{_OWN}:finetune"),
         repairs=True,
         trains=True,
     ),
     Kind(
-        *("distil", "EPOCHS", "train further on what `--teacher`, or the network as it was given, says", _epochs),
+        *("distil", "EPOCHS", "fine-tune on the outputs of `--teacher`, or of the original network", _epochs),
         at=f"{_OWN}:distil",
         repairs=True,
         trains=True,
         taught=True,
     ),
     Kind(
-        *("soup", "greedy|uniform", "average with the networks of `--members`", _one_of("greedy", "uniform")),
+        *(
+            "soup",
+            "greedy|uniform",
+            "average the weights with the networks of `--members`",
+            _one_of("greedy", "uniform"),
+        ),
         at=f"{_OWN}:soup",
         default="greedy",
     ),
     Kind(
-        *("sparsify", "SHARE[:EPOCHS]", "train while the smallest weights become zero", _with_epochs(_share)),
+        *("sparsify", "SHARE[:EPOCHS]", "train while the smallest weights are set to zero", _with_epochs(_share)),
         at=f"{_PRUNING}:sparsify_step",
         trains=True,
         taught=True,
     ),
     Kind(
-        *("predefined", "PLACES[:EPOCHS]", "train with all but so many places of each kernel zero, in fixed patterns"),
+        *(
+            "predefined",
+            "PLACES[:EPOCHS]",
+            ("train with a fixed number of non-zero positions in each kernel, in fixed patterns"),
+        ),
         reads=_with_epochs(_places),
         at=f"{_OWN}:with_predefined_zeros",
         trains=True,
         taught=True,
     ),
     Kind(
-        *("lowrank", "SHARE[:EPOCHS]", "write layers as two of low rank that leave a share of the MACs, and distil"),
+        *(
+            "lowrank",
+            "SHARE[:EPOCHS]",
+            ("factorise layers into two of low rank, keeping a fraction of the MACs, and distil"),
+        ),
         reads=_with_epochs(_share),
         at=f"{_OWN}:low_rank",
         trains=True,
         taught=True,
     ),
     Kind(
-        *("separable", "EPOCHS", "write convolutions as depthwise ones and 1x1, and distil", _epochs),
+        *("separable", "EPOCHS", "replace convolutions by depthwise and 1x1 convolutions, and distil", _epochs),
         at=f"{_OWN}:depthwise_separable",
         default=EPOCHS,
         trains=True,
         taught=True,
     ),
     Kind(
-        *("share", "5bit[:EPOCHS]", "let the weights of a layer share 2^5 values, which are trained"),
+        *("share", "5bit[:EPOCHS]", "reduce the weights of a layer to 2^5 shared values, which are trained"),
         reads=_with_epochs(_bits),
         at=f"{_OWN}:share",
         settles=True,
@@ -185,13 +204,19 @@ KINDS = (
         taught=True,
     ),
     Kind(
-        *("quantise", "EPOCHS", "train on a grid of 256 levels, activations too", _epochs, f"{_OWN}:quantised"),
+        *(
+            "quantise",
+            "EPOCHS",
+            "train with weights and activations quantised to 256 levels",
+            _epochs,
+            f"{_OWN}:quantised",
+        ),
         settles=True,
         trains=True,
         taught=True,
     ),
     Kind(
-        *("inq", "5bit[:EPOCHS]", "bring weights to powers of two, some at a time", _with_epochs(_bits)),
+        *("inq", "5bit[:EPOCHS]", "round weights to powers of two, step by step", _with_epochs(_bits)),
         at=f"{_OWN}:powers_of_two",
         settles=True,
         trains=True,
@@ -204,12 +229,12 @@ KINDS = (
         taught=True,
     ),
     Kind(
-        *("xnor", "EPOCHS", "train with two values for weights, and for inputs too", _epochs, f"{_OWN}:xnor"),
+        *("xnor", "EPOCHS", "train with two values for weights and for inputs", _epochs, f"{_OWN}:xnor"),
         settles=True,
         trains=True,
         taught=True,
     ),
-    Kind("int8", "", "write an .onnx in integers beside the result, calibrated on train", _nothing, "", closes=True),
+    Kind("int8", "", "also write an int8 .onnx file, calibrated on the train split", _nothing, "", closes=True),
 )
 """In the order of the documentation."""
 
@@ -229,9 +254,9 @@ def parsed(text: str | Sequence[str]) -> tuple[Asked, ...]:
     """
     words = [word.strip() for word in (text.split(",") if isinstance(text, str) else text)]
     if not words or not all(words):
-        raise UsageError(f"`--steps` (={text}) must name steps with commas between, as `fold,finetune=3`.")
+        raise UsageError(f"`--steps` (={text}) must name steps separated by commas, for example `fold,finetune=3`.")
     if len(words) > MOST_STEPS:
-        raise UsageError(f"`--steps` names {len(words)} steps; at most {MOST_STEPS} are taken.")
+        raise UsageError(f"`--steps` names {len(words)} steps; the limit is {MOST_STEPS}.")
     asked = tuple(_asked(word) for word in words)
     _check_order(asked)
     return asked
@@ -243,7 +268,7 @@ def _asked(word: str) -> Asked:
     value = value.strip()
     form = f"`{kind.name}={kind.form}`" if kind.form else f"`{kind.name}` alone"
     if equals and not value:
-        raise UsageError(f"`{word}` has nothing behind `=`; write {form}.")
+        raise UsageError(f"`{word}` has no value after `=`; write {form}.")
     if not value and kind.form and not kind.default:
         raise UsageError(f"`{kind.name}` needs a value; write {form}.")
     try:
@@ -259,11 +284,12 @@ def _check_order(asked: Sequence[Asked]) -> None:
     for index, step in enumerate(asked):
         if step.kind.closes and index + 1 < len(asked):
             raise UsageError(
-                f"`{step.text}` must be the last step: it writes another file and leaves the network as it is."
+                f"`{step.text}` must be the last step: it writes another file and does not change the network."
             )
         if settled is not None and step.kind.trains:
             raise UsageError(
-                f"`{step.text}` after `{settled.text}` would move weights off the few values they have; put it before."
+                f"`{step.text}` after `{settled.text}` would change weights that have few distinct values; put it "
+                "before."
             )
         if step.kind.settles:
             settled = step

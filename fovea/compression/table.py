@@ -176,7 +176,7 @@ def _lines(rows: Iterable[Mapping[str, Any]], metric: Metric) -> Iterable[str]:
             yield f"test: {row.get('step')}: {metric.title} {_score(test, metric)}{images}"
     for row in rows:
         if row.get("runs") == OTHER:
-            yield f"{row.get('step')}: timed in {OTHER}, the rows above it in {OWN}"
+            yield f"{row.get('step')}: timed in {OTHER}; the rows above in {OWN}"
         notes = row.get("notes")
         for note in notes if isinstance(notes, Sequence) and not isinstance(notes, str) else ():
             yield f"{row.get('step')}: {note}"

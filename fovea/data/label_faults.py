@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
+from fovea.texts import percent
+
 
 class LabelFault(NamedTuple):
     """An image whose label is improbable."""
@@ -43,7 +45,8 @@ class LabelFaults:
     def lines(self) -> list[str]:
         """What the reader of the list must know."""
         found = (
-            f"{self.accuracy:.1%} of {self.judged:,} labels agree with the features of `{self.layer}` of {self.model}"
+            f"{percent(self.accuracy)} of {self.judged:,} labels agree with the features of `{self.layer}` of "
+            f"{self.model}"
         )
         few = f"{len(self.left_out)} classes have too few images to be checked" if self.left_out else ""
         return [line for line in (found, self.seen, few) if line]

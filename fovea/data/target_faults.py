@@ -17,6 +17,7 @@ from fovea.data.masks import MaskSizeError, UnknownValueError
 from fovea.errors import ImageError
 from fovea.preprocess import VOID
 from fovea.preprocess.decoding import upright_size
+from fovea.texts import percent
 
 BEYOND = 1.0
 """Pixels that a box or a point may lie outside of its image: programs round, and count from 0 or 1."""
@@ -216,7 +217,7 @@ def _points(dataset: Dataset, progress: Progress | None) -> Targets:
     classes = {name: {"labelled": int(count)} for name, count in zip(dataset.classes, labelled, strict=True)}
     fewest = min(classes, key=lambda name: classes[name]["labelled"])
     lines = [
-        f"{len(classes)} points; on average {labelled.mean() / max(1, total):.1%} are labelled, of {fewest} "
+        f"{len(classes)} points; on average {percent(labelled.mean() / max(1, total))} are labelled, of {fewest} "
         f"{classes[fewest]['labelled']:,} of {total:,}"
     ]
     return Targets(looked_for={POINT_OUTSIDE: True, NO_POINT: False}, faults=faults, lines=lines, classes=classes)

@@ -57,24 +57,24 @@ def divided_data(
     """
     target = predictor.target
     if not target.measures:
-        raise UsageError(f"{purpose.judged}, and a network that predicts {target.noun} has none.")
+        raise UsageError(f"{purpose.judged}, and there is no score for {target.noun}.")
     source = source_for(predictor, data, allow_bad=allow_bad, **reading)
     dataset = source.find(progress=display.fetched)
     if dataset.input != predictor.preprocess.input:
         seen = inputs.kind_of(predictor.preprocess).nouns
-        raise DataError(f"`{dataset.name}` holds {inputs.kind(dataset.input).nouns}; this network sees {seen}.")
+        raise DataError(f"`{dataset.name}` contains {inputs.kind(dataset.input).nouns}, but this network takes {seen}.")
     target.check_known(dataset.classes, data=dataset.name)
     dataset = split_as_trained(dataset, predictor.card)
     if "train" not in dataset.parts:
         raise DataError(
-            f"{purpose.trained}, and `{dataset.name}` has no part `train`, only {', '.join(dataset.parts)}: give the "
-            "data that the network was trained on."
+            f"{purpose.trained}, and `{dataset.name}` has no split `train`, only {', '.join(dataset.parts)}; give "
+            "the data that the network was trained on."
         )
     if "val" in dataset.parts:
         return Divided(source, dataset, apart=False, known=False)
     fraction = min(SET_APART, purpose.most / len(dataset.parts["train"]))
     divided = split_validation(dataset, fraction=fraction, seed=0)
     if "val" not in divided.parts:
-        raise DataError(f"`{dataset.name}` has too few samples to set some apart for the score; add a part `val`.")
+        raise DataError(f"`{dataset.name}` has too few samples to hold some out for the score; add a split `val`.")
     known = predictor.card.trained_on.fingerprint == dataset.fingerprint
     return Divided(source, divided, apart=True, known=known)

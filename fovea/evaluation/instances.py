@@ -32,12 +32,16 @@ from fovea.metrics.masks import VOID, mean_of_classes
 from fovea.metrics.matching import MOST, Compared, matched
 from fovea.tasks.mask_objects import Singling
 from fovea.tasks.mask_scoring import middle
+from fovea.texts import percent
 from fovea.training.inference import Progress
 
 SHOWN = 6
 """Of the worst images, those whose objects are kept for a page."""
 SHOWN_CLASSES = 30
-DATA, WATERSHED = "the objects of the data", "objects told apart in the true masks, as in those that are answered"
+DATA, WATERSHED = (
+    "the objects of the data",
+    ("objects are separated in the true masks in the same way as in the predicted ones"),
+)
 Interval = tuple[float, float] | None
 Source = DrawnMask | MaskFile
 
@@ -95,10 +99,10 @@ class InstanceScores:
             f"PQ {_with(self.pq, self.pq_interval)}, SQ {_percent(self.sq)}, RQ {_percent(self.rq)}",
             f"mask AP {_with(self.ap, self.ap_interval)}, AP50 {_with(self.ap50, self.ap50_interval)}",
             "",
-            f"{'lowest PQ':{wide}}  {'PQ':>7}  {'SQ':>7}  {'RQ':>7}  {'AP50':>7}  objects",
+            f"{'lowest PQ':{wide}}  {'PQ':>8}  {'SQ':>8}  {'RQ':>8}  {'AP50':>8}  objects",
             *(
                 f"{name:{wide}}  "
-                + "  ".join(f"{_percent(row[key]):>7}" for key in ("pq", "sq", "rq", "ap50"))
+                + "  ".join(f"{_percent(row[key]):>8}" for key in ("pq", "sq", "rq", "ap50"))
                 + f"  {row['objects']:7,}"
                 for name, row in rows
             ),
@@ -272,9 +276,9 @@ def _known(value: Any) -> float | None:
 
 
 def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2%}"
+    return "-" if value is None else percent(value, 2)
 
 
 def _with(value: float | None, interval: Interval) -> str:
     """Return a share with its interval."""
-    return _percent(value) + ("" if interval is None else f" ({interval[0]:.2%} to {interval[1]:.2%})")
+    return _percent(value) + ("" if interval is None else f" ({100 * interval[0]:.2f} to {percent(interval[1], 2)})")

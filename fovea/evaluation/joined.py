@@ -104,7 +104,7 @@ def joined_outcome(
     largest = max(size[0] for size in sizes), max(size[1] for size in sizes)
     tiling = tiling_of(predictor)
     if tiling is None:
-        raise DataError(f"`{decoded.name}` is cut into tiles, and this network sees whole images.")
+        raise DataError(f"`{decoded.name}` is cut into tiles, but this network takes whole images.")
     if tiling.joining.dense:
         _check_room(len(sizes), largest, name=decoded.name)
     found, done = [], 0

@@ -53,16 +53,18 @@ def find_label_faults(
     """
     kind = dataset.kind
     if not kind.has_classes or kind.several:
-        raise UsageError(f"`--model` doubts labels that are one of several classes, not {kind.noun}; leave it out.")
+        raise UsageError(f"`--model` can only check class labels, not {kind.noun}; leave it out.")
     if dataset.input != bundle.preprocess.input:
         seen = inputs.kind_of(bundle.preprocess).nouns
-        raise DataError(f"`{dataset.name}` holds {inputs.kind(dataset.input).nouns}; `{model}` sees {seen}.")
+        raise DataError(f"`{dataset.name}` contains {inputs.kind(dataset.input).nouns}, but `{model}` takes {seen}.")
     embedder = embedder_of(bundle, layer)
     found = embedded(dataset, source, embedder, batch=BATCH, display=display)
     counts = np.bincount(found.labels, minlength=len(dataset.classes))
     kept = np.flatnonzero(counts[found.labels] >= FOLDS)
     if np.count_nonzero(counts >= FOLDS) < 2:
-        raise DataError(f"`{dataset.name}` has no two classes of {FOLDS} images each, which `--model` needs.")
+        raise DataError(
+            f"`--model` needs at least two classes with {FOLDS} images each, and `{dataset.name}` has fewer."
+        )
     classes, labels = np.unique(found.labels[kept], return_inverse=True)
     probabilities = out_of_fold(found.features[kept], labels, progress=display.counter("doubting labels"))
     judged = doubts(probabilities, labels)
@@ -169,12 +171,14 @@ def seen_before(card: Card, dataset: Dataset) -> str:
     """Return what the card of a network tells of whether it was trained on the labels of `dataset`."""
     trained = card.trained_on
     if trained.fingerprint is None:
-        return "the model file does not say what the network was trained on, so it may have seen these labels"
+        return (
+            "the model file does not say what the network was trained on, so it may have been trained on these labels"
+        )
     if trained.fingerprint == dataset.fingerprint:
         return (
-            "the network was trained on these labels, may have learned the wrong ones too, and then finds fewer; one "
-            "that was trained on other data has not"
+            "the network was trained on these labels and may have overfitted to wrong ones, so it may find fewer "
+            "of them; a network trained on other data finds more"
         )
     if trained.name == dataset.name:
         return f"the network was trained on `{trained.name}` with other images or labels than these"
-    return f"as far as its file tells the network has not seen these labels: it was trained on `{trained.name}`"
+    return f"according to its file, the network was not trained on these labels but on `{trained.name}`"

@@ -48,7 +48,7 @@ def chosen_part(dataset: Dataset, split: str) -> tuple[str, Dataset]:
     name = next((part for part in fallback if part in dataset.parts), "whole")
     if name == "whole":
         if split in ("train", "val"):
-            raise DataError(f"`{dataset.name}` has no part `{split}`; it has {', '.join(dataset.parts)}.")
+            raise DataError(f"`{dataset.name}` has no split `{split}`; it has {', '.join(dataset.parts)}.")
         return name, dataset
     return name, replace(dataset, parts={name: dataset.parts[name]})
 
@@ -88,7 +88,7 @@ def found_part(
     """
     if dataset.input != predictor.preprocess.input:
         raise DataError(
-            f"`{dataset.name}` holds {inputs.kind(dataset.input).nouns}, and this network sees "
+            f"`{dataset.name}` contains {inputs.kind(dataset.input).nouns}, but this network takes "
             f"{inputs.kind_of(predictor.preprocess).nouns}."
         )
     name, dataset = chosen_part(split_as_trained(dataset, predictor.card), split)
@@ -136,7 +136,7 @@ def caveats(dataset: Dataset, card: Card, *, asked: str, given: str) -> Iterator
     if asked != given:
         yield f"there is no {asked} part; this is {given}"
     if "train" in dataset.parts and card.trained_on.fingerprint == dataset.fingerprint:
-        yield "the network was trained on images of this part"
+        yield "the network was trained on images of this split"
 
 
 def outcome_of(

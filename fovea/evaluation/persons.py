@@ -17,11 +17,12 @@ from fovea.metrics.boxes import EACH, ap_interval
 from fovea.metrics.points import COCO_DEVIATIONS, PointScores, compared_points, point_scores
 from fovea.preprocess.decoding import upright_size
 from fovea.tasks.places import Frame
+from fovea.texts import percent
 
 SIDES = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 COCO_POINTS = ("nose", *(f"{side}_{name}" for name in ("eye", "ear", *SIDES) for side in ("left", "right")))
 """The points of COCO's persons, in the order of `COCO_DEVIATIONS`."""
-OF_COCO, ALIKE = "those of COCO's persons", "the mean of COCO's for every point"
+OF_COCO, ALIKE = "the COCO values for persons", "the mean of the COCO values for every point"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +46,8 @@ class PersonScores:
         return [
             "",
             f"objects: {counted}, each in its true box (deviations of points: {self.deviations})",
-            f"OKS-AP {said.ap:.2%} ({low:.2%} to {high:.2%}), AP50 {said.ap50:.2%}, AP75 {said.ap75:.2%}, "
-            f"medium {medium}, large {large}, AR {said.ar:.2%}",
+            f"OKS-AP {percent(said.ap, 2)} ({100 * low:.2f} to {percent(high, 2)}), AP50 {percent(said.ap50, 2)}, "
+            f"AP75 {percent(said.ap75, 2)}, medium {medium}, large {large}, AR {percent(said.ar, 2)}",
         ]
 
     def to_dict(self) -> dict[str, Any]:
@@ -132,4 +133,4 @@ def _deviations(names: tuple[str, ...]) -> tuple[NDArray[np.float64], str]:
 
 
 def _percent(value: float) -> str:
-    return "-" if np.isnan(value) else f"{value:.2%}"
+    return "-" if np.isnan(value) else percent(value, 2)

@@ -80,7 +80,7 @@ class Evaluation(Tabular):
         for name, least in self.min_scores.items():
             value, asked = getattr(self, name), f"--min-score {name}={least:.12g}"
             if value is None:
-                found.append(f"{name} is not defined on these {self.nouns}, so {asked} fails")
+                found.append(f"{name} is undefined for these {self.nouns}, so {asked} fails")
             elif not metrics[name].reaches(value, least):
                 found.append(f"{name} {_short_of(value, metrics[name], least)} is worse than {asked}")
         return found

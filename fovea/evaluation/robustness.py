@@ -20,8 +20,8 @@ MOST_IMAGES = 2000
 CHUNK = 256
 """Images that are disturbed at a time, so that memory stays small."""
 SEED = 0
-NARROWEST = 7
-"""Characters of a column, as ` 100.0%`."""
+NARROWEST = 8
+"""Characters of a column, as ` 100.0 %`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +89,7 @@ def measure_robustness(
     """
     labels, picture, protocol = outcome.labels, outcome.picture, outcome.protocol
     if picture is None:
-        raise UsageError("Robustness is measured on images, and this outcome has none.")
+        raise UsageError("Robustness is measured on images, and this outcome has no images.")
     chosen = np.unique(np.linspace(0, len(labels) - 1, min(MOST_IMAGES, len(labels))).astype(int))
     pixels, truth = np.stack([picture(int(index)) for index in chosen]), labels[chosen]
 
@@ -117,8 +117,8 @@ def _scored(predictor: Predictor, outputs: Tensor, labels: Labels, *, level: flo
     score, interval = predictor.target.measured(outputs, labels)
     if score is None:
         raise UsageError(
-            f"`--robust` follows the {metric.title}, which is not defined on these images: their labels do not allow "
-            "it. Leave it out, or take another part with `--split`."
+            f"`--robust` measures the {metric.title}, which is undefined for these images. Leave `--robust` out, or "
+            "choose another split with `--split`."
         )
     return Point(level=level, metric=metric, score=score, interval=interval)
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fovea.tasks.score import ACCURACY, Metric
+from fovea.texts import percent
 
 UNDEFINED = "-"
 
@@ -51,7 +52,7 @@ class ScoredWithin(Scored):
         if self.interval is None:
             return UNDEFINED
         low, high = (brief(self.metric, end) for end in self.interval)
-        return f"{low:>6} to {high:>6}"
+        return f"{low:>7} to {high:>7}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON values: the score under the metric's name, and `interval`."""
@@ -62,8 +63,8 @@ def brief(metric: Metric, value: float | None) -> str:
     """Return a value as it stands in a column of text.
 
     >>> brief(ACCURACY, 0.93742), brief(ACCURACY, None), brief(Metric("mae", "error"), 0.93742)
-    ('93.7%', '-', '0.9374')
+    ('93.7 %', '-', '0.9374')
     """
     if value is None:
         return UNDEFINED
-    return f"{value:.1%}" if metric.share else f"{value:.4g}"
+    return percent(value) if metric.share else f"{value:.4g}"

@@ -12,8 +12,8 @@ from fovea.evaluation.scored import ScoredWithin
 from fovea.texts import natural_key
 
 SHOWN = 20
-NARROWEST = 16
-"""Characters of a column of intervals, as `100.0% to 100.0%`."""
+NARROWEST = 18
+"""Characters of a column of intervals, as `100.0 % to 100.0 %`."""
 
 
 @dataclass(frozen=True, kw_only=True)

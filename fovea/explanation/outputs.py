@@ -59,7 +59,7 @@ class LayerOutputs:
             model(matching(model, x[:1]).clone())  # a first layer may work in place
         for layer in self.layers:
             if not seen[layer]:
-                raise UsageError(f"The layer `{layer}` did not run; see `fovea measure` for those that do.")
+                raise UsageError(f"The layer `{layer}` did not run; `fovea measure` lists the layers that run.")
         self.calls = dict(seen)
 
     def __call__(self, x: Tensor) -> dict[str, Tensor]:
@@ -132,7 +132,7 @@ def gradient_at(model: nn.Module, x: Tensor, objective: Objective, layer: str) -
     with evaluating(model), torch.no_grad(), changed(model, layer, begin):
         outputs = model(matching(model, x).clone())
         if not leaves:
-            raise UsageError(f"The layer `{layer}` did not run; see `fovea measure` for those that do.")
+            raise UsageError(f"The layer `{layer}` did not run; `fovea measure` lists the layers that run.")
         with torch.enable_grad():
             value = objective(outputs).sum()
     if not value.requires_grad:

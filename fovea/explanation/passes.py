@@ -111,7 +111,7 @@ def filled(x: Tensor, fill: Fill, *, seed: int = 0) -> Tensor:
         if fill not in FILLS:
             raise UsageError(f"Unknown `fill` `{fill}`; known: {', '.join(FILLS)}, or one value per channel.")
         if fill == "blur" and x.ndim != 4:
-            raise UsageError(f"`fill` (=blur) is for images; take {', '.join(sorted(FILLS.keys() - {'blur'}))}.")
+            raise UsageError(f"`fill` (=blur) works only for images; use {', '.join(sorted(FILLS.keys() - {'blur'}))}.")
         return FILLS[fill](x, seed)
     colour = torch.as_tensor(fill).to(x)
     if colour.ndim == 1 and len(colour) == x.shape[1]:

@@ -48,7 +48,7 @@ def target_layer(model: nn.Module, x: Tensor) -> str:
     maps = [call for call in calls if call.path and call.result is not None and call.result.ndim == x.ndim]
     spatial = [call for call in maps if call.result is not None and call.result.shape[2:].numel() > 1]
     if not (candidates := spatial or maps):
-        raise UsageError("No layer of this network gives a map, (N, C, h, w), that could be laid over an image.")
+        raise UsageError("No layer of this network has a feature map (N, C, h, w) that could be shown over an image.")
     if is_dense(calls):
         return max(reversed(candidates), key=_depth).path
     last = candidates[-1].result
@@ -79,12 +79,13 @@ def check_map(model: nn.Module, x: Tensor, layer: str) -> None:
         raise unknown("layer", layer, filter(None, modules))
     results = [call.result for call in calls_of(model, x[:1]) if call.path == layer]
     if not results:
-        raise UsageError(f"The layer `{layer}` did not run; see `fovea measure` for those that do.")
+        raise UsageError(f"The layer `{layer}` did not run; `fovea measure` lists the layers that run.")
     last = results[-1]
     if last is None or last.ndim != x.ndim:
         given = "nothing" if last is None else str(tuple(last.shape))
         raise UsageError(
-            f"The output of `{layer}` is {given}, and no map (N, C, h, w); that of `{target_layer(model, x)}` is one."
+            f"The output of `{layer}` is {given}, not a feature map (N, C, h, w); the output of "
+            f"`{target_layer(model, x)}` is one."
         )
 
 

@@ -120,9 +120,7 @@ def _axes(preprocess: Preprocessing) -> list[int]:
     for axes in ([0, last, *range(1, last)], list(range(stored.ndim))):
         if np.array_equal(arranged, stored.transpose(axes)):
             return axes
-    raise UsageError(
-        f"{input_name(preprocess)} cannot be exported: their channels are neither the last axis nor the first."
-    )
+    raise UsageError(f"{input_name(preprocess)} cannot be exported: their channels must be the first or the last axis.")
 
 
 def _insert(model: "ModelProto", nodes: "Sequence[NodeProto]", constants: "Sequence[TensorProto]") -> None:

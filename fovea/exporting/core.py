@@ -59,7 +59,7 @@ def float_core(model: nn.Module, shape: Sequence[int], *, dynamic_size: bool = F
     sizes = core.graph.input[0].type.tensor_type.shape.dim
     fixed = [name for axis, name in open_axes.items() if sizes[axis].dim_value]
     if BATCH in fixed:
-        raise UsageError("This network cannot be written as an ONNX graph: it works for one number of images only.")
+        raise UsageError("This network cannot be written as an ONNX graph: it works only for one batch size.")
     if fixed:
         raise UsageError("This network has a fixed input size; leave out `--dynamic-size`.")
     return core
@@ -91,7 +91,7 @@ def graph_of(
             verbose=False,
         )
     if program is None:
-        raise UsageError("The exporter gave no graph.")
+        raise UsageError("The exporter returned no graph.")
     return without_traces(program.model_proto)
 
 

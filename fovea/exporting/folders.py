@@ -17,9 +17,9 @@ MARK = "card.json"
 def check_replaceable(folder: Path) -> None:
     """Raise UsageError where something stands at `folder` that no export made, StorageError where it takes no files."""
     if folder.is_dir() and (any(folder.iterdir()) and not (folder / MARK).is_file()):
-        raise UsageError(f"`out` (={folder}) is a folder that holds other files; name a new one.")
+        raise UsageError(f"`out` (={folder}) is a folder that contains other files; give a new folder.")
     if os.path.lexists(folder) and not folder.is_dir():
-        raise UsageError(f"`out` (={folder}) is a file, and a folder is written; name a new one.")
+        raise UsageError(f"`out` (={folder}) is a file, but a folder is written; give a new folder.")
     check_writable(folder)
 
 

@@ -98,7 +98,7 @@ def serialised(model: "ModelProto") -> bytes:
     """Return an ONNX model as bytes. Raises: UsageError where it is larger than one file can be."""
     if model.ByteSize() > LARGEST:
         raise UsageError(
-            f"The exported file would have {model.ByteSize():,} bytes; one file of ONNX holds {LARGEST:,}."
+            f"The exported file would have {model.ByteSize():,} bytes; the limit of one ONNX file is {LARGEST:,}."
         )
     content: bytes = model.SerializeToString()
     return content
@@ -123,9 +123,9 @@ def with_export(
 def _check(bundle: Bundle, settings: ExportSettings) -> None:
     kind = inputs.kind_of(bundle.preprocess)
     if settings.dynamic_size and not kind.pictures:
-        raise UsageError(f"`--dynamic-size` leaves height and width of images open; this model sees {kind.nouns}.")
+        raise UsageError(f"`--dynamic-size` works only for images, and this model takes {kind.nouns}; leave it out.")
     if settings.precision == "float16" and grid_of(bundle.model):
-        raise UsageError("This network computes on its own grid, in int8; leave `--half` out.")
+        raise UsageError("This network is already quantised to int8; leave out `--half`.")
     if settings.dynamic_size:
         try:
             network_logits(bundle, _other_size(bundle, count=1).stored)

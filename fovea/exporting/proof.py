@@ -103,8 +103,8 @@ def agreement(outputs: Mapping[str, NDArray[Any]], reference: Reference, *, prec
     if not rounding.get("graph", difference) <= allowed:  # so that what is no number fails, too
         raise ProofError(
             f"The exported graph differs from the network by {difference:.2g} on {len(logits)} "
-            f"{reference.samples.source}, and {allowed:.2g} is allowed, logits varying by {reference.scale:.2g}; no "
-            "file is written."
+            f"{reference.samples.source}; the limit is {allowed:.2g}, for logits that vary by "
+            f"{reference.scale:.2g}. No file is written."
         )
     target = reference.bundle.target
     if target.row_name in outputs:
@@ -137,7 +137,7 @@ def check_rows(rows: NDArray[Any], logits: Tensor, target: Task) -> None:
     same = np.array_equal(target.decisions(rows), target.decisions(expected)) or not target.row_step
     if not (same and difference <= max(DECODING * size, target.row_step)):
         raise ProofError(
-            f"The decoded {target.row_name} of the exported graph are off by {difference:.2g}; no file is written."
+            f"The decoded {target.row_name} of the exported graph differ by {difference:.2g}; no file is written."
         )
 
 
@@ -147,8 +147,8 @@ def _changed(target: Task, logits: Tensor, own: Tensor, *, within: float) -> tup
     changed = before != after
     if firm := int((changed & (target.margins(own) > within)).sum()):
         raise ProofError(
-            f"{firm} of {changed.size:,} decisions of the exported graph are others than the network's; no file is "
-            "written."
+            f"{firm} of {changed.size:,} decisions of the exported graph differ from those of the network; no file "
+            "is written."
         )
     return int(changed.sum()), changed.size
 

@@ -52,15 +52,15 @@ def reference(bundle: Bundle, samples: Samples) -> Reference:
     """
     logits = network_logits(bundle, samples.stored)
     if not logits.isfinite().all():
-        raise BundleError("The network's outputs are not finite: its weights, or its mean and std, are spoilt.")
+        raise BundleError("The network's outputs are not finite: its weights, or its mean and std, are corrupted.")
     values = logits.double()
     scale = (values - values.mean(0)).square().mean().sqrt().item()
     size = values.abs().max().item()
     if scale <= INDIFFERENT * size:
         noun = inputs.kind_of(bundle.preprocess).noun
         raise ProofError(
-            f"The network says the same of every {noun}: its logits of up to {size:.2g} vary by {scale:.1g}. So an "
-            "exported graph cannot be proven, and no file is written. Train the network first."
+            f"The network predicts the same for every {noun}: its logits of up to {size:.2g} vary by {scale:.1g}. "
+            "An exported graph cannot be verified, and no file is written. Train the network first."
         )
     return Reference(bundle=bundle, samples=samples, logits=logits, scale=scale)
 

@@ -29,7 +29,7 @@ class Session:
         try:
             self.session = runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # of a kind of its own for each fault
-            raise ProofError(f"ONNX Runtime does not take the exported graph: {first_line(error)}") from error
+            raise ProofError(f"ONNX Runtime cannot load the exported graph: {first_line(error)}") from error
         self.outputs = [output.name for output in self.session.get_outputs()]
 
     def run(self, name: str, values: NDArray[Any]) -> dict[str, NDArray[Any]]:

@@ -40,7 +40,7 @@ Made by Fovea for inputs of {shape}. Only PyTorch is needed. The tensors of its 
     model = {name}().eval()
     model.load_state_dict(safetensors.torch.load_file("model.safetensors"))
 
-It computes what the network predicts: of what only training does, dropout layers are here, and nothing else.
+It computes what the network predicts: of what only training does, dropout layers are hereand no other field.
 """
 
 import torch
@@ -95,7 +95,9 @@ def _tensors(path: str, module: nn.Module) -> Iterator[str]:
         zeros = f"torch.zeros({tuple(buffer.shape)}, dtype={buffer.dtype})"
         yield f"{_reached(path)}.register_buffer({name!r}, {zeros}{persistent})"
         if persistent:
-            raise UsageError(f"The network cannot be written as Python: `{path}` computes with values of its own.")
+            raise UsageError(
+                f"The network cannot be written as Python: `{path}` computes with constant tensors of its own."
+            )
 
 
 def _call(module: nn.Module, path: str) -> str:

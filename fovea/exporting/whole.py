@@ -125,4 +125,4 @@ def refuse(settings: ExportSettings, target: str, *names: str) -> None:
     asked = {"half": settings.precision == "float16", "raw": settings.raw, "dynamic-size": settings.dynamic_size}
     for name in names:
         if asked[name]:
-            raise UsageError(f"`--{name}` does not go with `--to {target}`; leave it out.")
+            raise UsageError(f"`--{name}` cannot be combined with `--to {target}`; leave it out.")

@@ -42,7 +42,7 @@ def kind(name: str) -> "InputKind":
     if name in _OWN:  # that one alone: a start is not to wait for the others
         import_module(f"fovea.inputs.{name}")
     if name not in _KINDS:
-        raise UsageError(f"Unknown kind of input `{name}`; known are {', '.join(kinds())}.")
+        raise UsageError(f"Unknown kind of input `{name}`; choose one of {', '.join(kinds())}.")
     return _KINDS[name]
 
 

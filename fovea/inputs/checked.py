@@ -34,7 +34,7 @@ def check_normalisation(mean: tuple[float, ...], std: tuple[float, ...], channel
     """Raise UsageError unless there are a finite mean and a deviation above 0 for each channel."""
     for name, values in (("mean", mean), ("std", std)):
         if len(values) != channels or not all(is_number(value) and math.isfinite(value) for value in values):
-            raise UsageError(f"`{name}` (={values}) must hold one finite number for each of `channels` (={channels}).")
+            raise UsageError(f"`{name}` (={values}) must have one finite number for each of `channels` (={channels}).")
     if max(map(abs, mean)) > LARGEST_MEAN:
         raise UsageError(f"`mean` (={mean}) must be from {-LARGEST_MEAN:g} to {LARGEST_MEAN:g}.")
     if not SMALLEST_STD <= min(std) <= max(std) <= LARGEST_MEAN:
@@ -53,5 +53,7 @@ def settled(given: Mapping[str, Any], fixed: Mapping[str, Any], own: Collection[
         raise UsageError(f"The preprocessing of {kind} has missing or unknown fields: {names}.")
     for name, value in fixed.items():
         if given[name] != value:
-            raise UsageError(f"The preprocessing field `{name}` (={given[name]}) must be {value}; no other is known.")
+            raise UsageError(
+                f"The preprocessing field `{name}` (={given[name]}) must be {value}; nothing else is supported."
+            )
     return {name: tuple(given[name]) if isinstance(given[name], list) else given[name] for name in own}

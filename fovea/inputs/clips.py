@@ -105,14 +105,14 @@ class ClipPreprocess:
         if isinstance(source, np.ndarray):
             if source.ndim not in (3, 4) or not len(source):
                 raise UsageError(
-                    f"A clip is uint8 (T, H, W) or (T, H, W, C); this one is {source.dtype} {source.shape}."
+                    f"A clip must be uint8 (T, H, W) or (T, H, W, C); this one is {source.dtype} {source.shape}."
                 )
             taken: Sequence[Path | Pixels] = [source[index] for index in evenly(len(source), self.frames)]
         elif isinstance(source, Path):
             files = frames_in(source)
             taken = [files[index] for index in evenly(len(files), self.frames)]
         else:
-            raise UsageError("A clip is read from a folder of frames or an array, not from bytes.")
+            raise UsageError("A clip must be a folder of frames or an array, not bytes.")
         return np.stack([self.image.read(frame) for frame in taken])
 
     def fit_stored(self, sample: Stored) -> Pixels:
@@ -223,7 +223,7 @@ class Clips(InputKind):
         channels, size, _ = Images().survey(headers)
         usual, (H, W) = Counter(counts).most_common(1)[0][0], size or (USUAL_SIZE, USUAL_SIZE)
         spread = f"clips of {min(counts)} to {max(counts)} frames" if len(set(counts)) > 1 else ""
-        notes = (f"{spread}: --set frames= says how many are taken from each",) if spread else ()
+        notes = (f"{spread}; --set frames= sets how many are taken from each",) if spread else ()
         return Survey(channels, (usual, H, W), notes)
 
     def length_of(self, source: Path | Stored) -> float:
@@ -249,9 +249,9 @@ def frames_in(folder: Path) -> list[Path]:
         raise ImageError(f"`{folder}`: {error.strerror or 'it cannot be read'}") from error
     frames = [name for name in names if os.path.splitext(name)[1].lower() in Images.suffixes]
     if not frames:
-        raise ImageError(f"`{folder}`: it holds no frames")
+        raise ImageError(f"`{folder}`: it contains no frames")
     if len(frames) > MAX_FILES:
-        raise ImageError(f"`{folder}`: {len(frames):,} frames; at most {MAX_FILES:,} are read")
+        raise ImageError(f"`{folder}`: {len(frames):,} frames; the limit is {MAX_FILES:,}")
     return [folder / name for name in sorted(frames, key=natural_key)]
 
 

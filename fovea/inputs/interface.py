@@ -228,7 +228,7 @@ class InputKind(ABC):
     def viewed(self, preprocess: Any, views: Views) -> Preprocessing:
         """Return how to store samples so that all `views` can be cut from them; UsageError where there are no such."""
         if views != PLAIN:
-            raise UsageError(f"Crops, mirror images and scales are views of images; {self.nouns} have none.")
+            raise UsageError(f"Crops, mirrored copies and scales work only for images, not for {self.nouns}.")
         kept: Preprocessing = preprocess
         return kept
 

@@ -39,8 +39,8 @@ def check_one_tile(source: Picture, preprocess: Preprocessing) -> None:
     if (sides := more_than_a_tile(source, preprocess)) is not None:
         H, W = preprocess.stored_shape[:2]
         raise ImageError(
-            f"the image has {sides[1]:,} x {sides[0]:,} pixels, and this model sees tiles of {W} x {H}: cut it, or let "
-            "`fovea predict` look at all of its tiles."
+            f"the image has {sides[1]:,} x {sides[0]:,} pixels, and this model takes tiles of {W} x {H}; cut it, or "
+            "use `fovea predict`, which covers all tiles."
         )
 
 

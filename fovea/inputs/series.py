@@ -92,7 +92,7 @@ class SeriesPreprocess:
         where = f"`{source}`: " if isinstance(source, Path) else ""
         values = as_series(source) if isinstance(source, np.ndarray) else read_series(source)
         if values.shape[1] != self.channels:
-            raise ImageError(f"{where}{values.shape[1]} channels, and {self.channels} are wanted")
+            raise ImageError(f"{where}{values.shape[1]} channels, but {self.channels} are needed")
         values = without_padding(values)
         if fault := fault_of(values):
             raise ImageError(f"{where}{fault}")
@@ -217,7 +217,7 @@ def lengths_note(lengths: Sequence[int]) -> tuple[str, ...]:
     if len(set(lengths)) < 2:
         return ()
     text = f"lengths differ, {min(lengths):,} to {max(lengths):,} steps, median {int(np.median(lengths)):,}"
-    return (f"{text}: --size sets one, and --fit crop (the default) cuts and pads, squash resamples",)
+    return (f"{text}: --size sets a common length; --fit crop (the default) cuts and pads, --fit squash resamples",)
 
 
 def read_series(path: Path | bytes) -> Values:
@@ -227,15 +227,17 @@ def read_series(path: Path | bytes) -> Values:
     try:
         return as_series(np.load(path, mmap_mode="r", allow_pickle=False))
     except (OSError, ValueError, EOFError) as error:
-        raise ImageError(f"`{path}`: this is no NumPy file of one series, (T,) or (T, C)") from error
+        raise ImageError(f"`{path}`: this is not a NumPy file of one series, (T,) or (T, C)") from error
 
 
 def as_series(array: Stored) -> Values:
     """Return an array (T,) or (T, C) of numbers as float32 (T, C). Raises: UsageError for another one."""
     if array.ndim not in (1, 2) or array.size == 0 or array.dtype.kind not in "fiu":
-        raise UsageError(f"A series is an array of numbers (T,) or (T, C); this one is {array.dtype} {array.shape}.")
+        raise UsageError(
+            f"A series must be an array of numbers (T,) or (T, C); this one is {array.dtype} {array.shape}."
+        )
     if array.size > MAX_LENGTH * 10:
-        raise UsageError(f"A series of {array.size:,} values is too long; at most {MAX_LENGTH * 10:,} are read.")
+        raise UsageError(f"A series of {array.size:,} values is too long; the limit is {MAX_LENGTH * 10:,}.")
     return np.asarray(array if array.ndim == 2 else array[:, None], np.float32)
 
 
@@ -248,7 +250,7 @@ def without_padding(values: Values) -> Values:
 def fault_of(values: Values) -> str:
     """Return what is wrong with a series (T, C); nothing where all is known and finite."""
     if not len(values):
-        return "it holds no value"
+        return "it contains no values"
     wrong = np.argwhere(~np.isfinite(values))
     if not len(wrong):
         return ""

@@ -77,7 +77,7 @@ def read_wav(source: Path | bytes) -> tuple[Sound, int]:
         raise ImageError(f"{where}{getattr(error, 'strerror', None) or 'it cannot be read'}") from error
     values = _values(content, form).reshape(-1, form.channels).mean(axis=1, dtype=np.float32)
     if not np.isfinite(values).all():
-        raise ImageError(f"{where}it holds values that are not finite")
+        raise ImageError(f"{where}it contains values that are not finite")
     return values, form.rate
 
 
@@ -86,10 +86,10 @@ def _format(stream: BinaryIO, where: str) -> Format:
     size = stream.tell()
     stream.seek(0)
     if size > MAX_FILE_BYTES:
-        raise ImageError(f"{where}{size:,} bytes; at most {MAX_FILE_BYTES:,} are read")
+        raise ImageError(f"{where}{size:,} bytes; the limit is {MAX_FILE_BYTES:,}")
     head = stream.read(12)
     if len(head) < 12 or head[:4] != b"RIFF" or head[8:] != b"WAVE":
-        raise ImageError(f"{where}this is no WAV file")
+        raise ImageError(f"{where}this is not a WAV file")
     coding = channels = rate = bits = 0
     for name, length, begins in _chunks(stream, size):
         if name == b"fmt " and length >= 16 and begins + 16 <= size:
@@ -102,7 +102,7 @@ def _format(stream: BinaryIO, where: str) -> Format:
             if begins + length > size:
                 raise ImageError(f"{where}it ends after {size - begins:,} of {length:,} bytes of sound")
             if length < each:
-                raise ImageError(f"{where}it holds no sound")
+                raise ImageError(f"{where}it contains no sound")
             return Format(coding, channels, rate, bits, length // each, begins)
     raise ImageError(f"{where}a WAV file without its format, or without sound")
 
@@ -132,11 +132,11 @@ def _check(coding: int, channels: int, rate: int, bits: int, where: str) -> None
     if allowed is None:
         raise ImageError(f"{where}its sound is {FOREIGN.get(coding, f'coded as {coding}')}; convert it to PCM")
     if bits not in allowed:
-        raise ImageError(f"{where}values of {bits} bits; read are {', '.join(map(str, allowed))}")
+        raise ImageError(f"{where}values of {bits} bits; supported are {', '.join(map(str, allowed))}")
     if not 1 <= channels <= MAX_CHANNELS:
-        raise ImageError(f"{where}{channels} channels; at most {MAX_CHANNELS} are read")
+        raise ImageError(f"{where}{channels} channels; the limit is {MAX_CHANNELS}")
     if not LOWEST_RATE <= rate <= HIGHEST_RATE:
-        raise ImageError(f"{where}{rate:,} values a second; read are {LOWEST_RATE:,} to {HIGHEST_RATE:,}")
+        raise ImageError(f"{where}{rate:,} values per second; supported are {LOWEST_RATE:,} to {HIGHEST_RATE:,}")
 
 
 def _values(content: bytes, form: Format) -> Sound:

@@ -75,7 +75,7 @@ class SpectrogramPreprocess:
         check_normalisation(self.mean, self.std, 1)
         if self.length < self.window:
             raise UsageError(
-                f"`seconds` (={self.seconds:g}) must hold one window of `window_ms` (={self.window_ms:g})."
+                f"`seconds` (={self.seconds:g}) must be at least one window of `window_ms` (={self.window_ms:g})."
             )
 
     @property
@@ -137,7 +137,9 @@ class SpectrogramPreprocess:
         elif isinstance(source, np.ndarray) and source.ndim == 1 and source.size and source.dtype.kind == "f":
             sound, rate = source.astype(np.float32), self.rate
         else:
-            raise UsageError("A recording is a WAV file, or floats (T,) from -1 to 1 at the rate of the network.")
+            raise UsageError(
+                "A recording must be a WAV file, or floats (T,) from -1 to 1 at the sampling rate of the network."
+            )
         sound = fitted(resampled(sound, rate, self.rate), self.length)
         sizes = {"rate": self.rate, "window": self.window, "hop": self.hop, "bands": self.bands}
         return log_mel(sound, **sizes, floor_db=self.floor_db)[..., None]
@@ -226,7 +228,7 @@ class Spectrograms(InputKind):
 
     def described(self, sample: Stored) -> str:
         """Return how many bands and frames."""
-        return f"recording, {sample.shape[0]} bands of {sample.shape[1]} frames, the lowest below"
+        return f"recording, {sample.shape[0]} bands of {sample.shape[1]} frames, the lowest band at the bottom"
 
     def survey(self, paths: Sequence[Path]) -> Survey:
         """Return the duration, in milliseconds, that holds most of the recordings whole, and the most common rate."""
@@ -242,7 +244,7 @@ class Spectrograms(InputKind):
         taken = min(float(np.quantile(seconds, MOST_WHOLE)), USUAL_SECONDS)
         milliseconds = max(100, 100 * int(np.ceil(10 * taken - 1e-6)))
         rate = Counter(form.rate for form in found).most_common(1)[0][0]
-        note = f"recordings of {seconds.min():.2g} to {seconds.max():.3g} s at {rate:,} Hz as a rule"
+        note = f"recordings of {seconds.min():.2g} to {seconds.max():.3g} s at {rate:,} Hz in most files"
         return Survey(1, (milliseconds, rate), (f"{note}: {milliseconds / 1000:g} s are taken; --set seconds=, rate=",))
 
     def length_of(self, source: Path | Stored) -> float:

@@ -46,7 +46,7 @@ def read_table(source: Path | bytes) -> Values:
     try:
         size = len(source) if isinstance(source, bytes) else source.stat().st_size
         if size > MAX_FILE_BYTES:
-            raise ImageError(f"{where}{size:,} bytes; at most {MAX_FILE_BYTES:,} are read")
+            raise ImageError(f"{where}{size:,} bytes; the limit is {MAX_FILE_BYTES:,}")
         with _opened(source) as stream:
             return _read(stream, where)
     except (OSError, StorageError) as error:
@@ -54,7 +54,7 @@ def read_table(source: Path | bytes) -> Values:
     except (csv.Error, UnicodeError, ValueError) as error:
         if isinstance(error, ImageError):
             raise
-        raise ImageError(f"{where}this is no CSV file of numbers: {shortened(str(error), most=100)}") from error
+        raise ImageError(f"{where}this is not a CSV file of numbers: {shortened(str(error), most=100)}") from error
 
 
 def _opened(source: Path | bytes) -> TextIO:
@@ -70,16 +70,16 @@ def _read(stream: TextIO, where: str) -> Values:
     skipped = 1 if named and head and head[0].strip().lower() in TIMES and len(head) > 1 else 0
     width = len(head) - skipped
     if width < 1:
-        raise ImageError(f"{where}it holds no number")
+        raise ImageError(f"{where}it contains no numbers")
     values: list[list[float]] = []
     for line, row in enumerate(rows if named else chain([head], rows), 2 if named else 1):
         if len(row) - skipped != width:
-            raise ImageError(f"{where}row {line} has {len(row)} cells, the first {len(head)}")
+            raise ImageError(f"{where}row {line} has {len(row)} cells, but the first has {len(head)}")
         if len(values) * width > MAX_VALUES:
             raise ImageError(f"{where}more than {MAX_VALUES:,} values")
         values.append([number(cell) for cell in row[skipped:]])
     if not values:
-        raise ImageError(f"{where}it holds no number")
+        raise ImageError(f"{where}it contains no numbers")
     return np.array(values, np.float32)
 
 

@@ -51,9 +51,9 @@ class Built:
         """Return lines for a person."""
         preprocess, origin = inputs.from_dict(self.card["preprocess"]), self.origin
         shape = "x".join(map(str, preprocess.shape))
-        weights = "random" if origin is None else f"{origin.file}, by the names of {origin.naming}"
+        weights = "random" if origin is None else f"{origin.file}, with the layer names of {origin.naming}"
         assumed = origin is not None and not origin.known and preprocess.mean == origin.mean
-        notes = [f"Note     {origin.assumption()}; --mean and --std give others"] if origin and assumed else []
+        notes = [f"Note     {origin.assumption()}; change them with --mean and --std"] if origin and assumed else []
         next_steps = (
             command("fovea", "train", "DATA", "--from", self.model)
             if origin is None
@@ -141,7 +141,9 @@ def _counted(known: ClassNames | None, arguments: Mapping[str, object]) -> dict[
     if known is None:
         return {}
     if arguments.get("classes", len(known.names)) != len(known.names):
-        raise UsageError(f"`classes` (={arguments['classes']}) must be the {len(known.names)} named; leave it out.")
+        raise UsageError(
+            f"`classes` (={arguments['classes']}) must be {len(known.names)}, the number of names; leave it out."
+        )
     return {"classes": len(known.names)}
 
 
@@ -160,9 +162,9 @@ def _preprocess(
     origin: Origin | None,
 ) -> Preprocess:
     if resize is not None and resize < side:
-        raise UsageError(f"`resize` (={resize}) must be at least the input's {side} pixels, which are cut from it.")
+        raise UsageError(f"`resize` (={resize}) must be at least {side} pixels, the size of the crop taken from it.")
     if channels not in (1, 3):
-        raise UsageError(f"`c_in` (={channels}) must be 1 (grey) or 3 (RGB): no other images are read.")
+        raise UsageError(f"`c_in` (={channels}) must be 1 (grey) or 3 (RGB); other images are not supported.")
     default = (IMAGENET_MEAN, IMAGENET_STD) if channels == 3 else ((0.5,), (0.5,))
     found_mean, found_std = (origin.mean, origin.std) if origin else default
     return Preprocess(
@@ -178,7 +180,7 @@ def _geometry(sizes: int, channels: int, side: int, frames: int, *, resize: int 
     """Return how inputs with so many `sizes`, channels counted, are prepared; their normalisation is still open."""
     kind = inputs.kind(SEEN[sizes])
     if resize is not None:
-        raise UsageError(f"`resize` is for images; leave it out for {kind.nouns}.")
+        raise UsageError(f"`resize` works only for images; leave it out for {kind.nouns}.")
     settings = {"frames": frames} if "frames" in kind.settings else {}
     return kind.geometry(size=side, fit="crop", channels=channels, native_size=None, settings=settings)
 
@@ -201,7 +203,10 @@ def _target(name: str, classes: ClassNames) -> Task:
     if answers == "classes":
         return Classes(names=tuple(classes.names), ids=tuple(classes.ids))
     if answers not in tasks.names():
-        raise UsageError(f"`{name}` answers {answers}, of which no model file is made yet; build it in Python.")
+        raise UsageError(
+            f"`{name}` predicts {answers}, and `fovea build` cannot write a model file for that yet; build it in "
+            "Python."
+        )
     kind = tasks.kind(answers)
     registry.require_answer(name, answers, tuple(kind.forms))
     loss = kind.loss_of(registry.entry(name).form)
@@ -218,5 +223,5 @@ def _card(
         target=_target(name, classes).for_input(preprocess.shape[1:]),
         preprocess=preprocess,
         origin=origin.to_dict() if origin else {},
-        licences={"weights": origin.licence if origin else "none: random numbers"},
+        licences={"weights": origin.licence if origin else "none: random initialisation"},
     )

@@ -23,7 +23,7 @@ CALIBRATION = 256
 VALIDATION = 2000
 """Samples that tell the score, at most."""
 PURPOSE = Purpose(
-    judged="int8 is judged by its score", trained="int8 is calibrated on training images", most=VALIDATION
+    judged="int8 is accepted by its score", trained="int8 needs training images for calibration", most=VALIDATION
 )
 
 
@@ -60,10 +60,15 @@ def int8_samples(
     kind = inputs.kind_of(bundle.preprocess)
     chosen = {"train": _drawn(dataset.parts["train"], CALIBRATION), "val": _drawn(dataset.parts["val"], VALIDATION)}
     decoded = source.decode(replace(dataset, parts=chosen), bundle.preprocess, progress=display.counter("decoding"))
-    where = "part train, set apart" if apart else "part val"
-    called = {"train": f"{kind.nouns} of {dataset.name}, part train", "val": f"{kind.nouns} of {dataset.name}, {where}"}
+    where = "split train, held out" if apart else "part val"
+    called = {
+        "train": f"{kind.nouns} of {dataset.name}, split train",
+        "val": f"{kind.nouns} of {dataset.name}, {where}",
+    }
     if known:
-        display.note("data: there is no validation part; the score is of images that the network was trained on")
+        display.note(
+            "data: there is no validation split, so the score is measured on images that the network was trained on"
+        )
     calibration, validation = (
         Samples(
             stored=np.asarray(part.decoded[:]),

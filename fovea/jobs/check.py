@@ -55,7 +55,7 @@ def check(
     """
     display = display or Display(quiet=True)
     if model is None and layer is not None:
-        raise UsageError(f"`layer` (={layer}) is one of a network; name that with `--model`.")
+        raise UsageError(f"`layer` (={layer}) is a layer of a network; give that network with `--model`.")
     bundle = load(model, device=device) if isinstance(model, str | Path) else model
     source = DataSource(data=data, task=task, allow_bad=True, **reading)
     dataset = source.find(progress=display.fetched)
@@ -76,7 +76,7 @@ def check(
         notes=(*dataset.notes, *surprises(dataset, fraction=Plan.val_fraction)),
         lengths=survey_lengths(dataset),
         nouns=kind.nouns,
-        targets=survey_targets(dataset, progress=display.counter("looking at labels")),
+        targets=survey_targets(dataset, progress=display.counter("checking labels")),
         label_faults=None
         if bundle is None
         else find_label_faults(bundle, dataset, source, model=_file_of(model), layer=layer, display=display),

@@ -33,7 +33,7 @@ def compare(runs: Sequence[str | Path], *, html: str | Path | None = None) -> Co
 
 def _once(runs: Sequence[str | Path]) -> list[str | Path]:
     if not runs:
-        raise UsageError("Name one run folder at least, as `fovea train` made it.")
+        raise UsageError("Give at least one run folder, as written by `fovea train`.")
     once: dict[Path, str | Path] = {}
     for run in runs:
         once.setdefault(Path(run).resolve(), run)

@@ -71,7 +71,7 @@ def _version(library: str) -> str:
     try:
         return metadata.version(DISTRIBUTED_AS.get(library, library))
     except metadata.PackageNotFoundError:  # there are several of faiss
-        return "of a version that it does not tell"
+        return "unknown version"
 
 
 def _processor() -> Iterator[Check]:
@@ -108,7 +108,7 @@ def _storage() -> Iterator[Check]:
     if not data:
         yield Check("FOVEA_DATA", "not set: published data sets are downloaded")
     elif not Path(data).is_dir():
-        yield Check("FOVEA_DATA", f"{data}, which is no folder", ok=False, advice="correct or unset it")
+        yield Check("FOVEA_DATA", f"{data}, which is not a folder", ok=False, advice="correct or unset it")
     else:
         found = [name for name in CATALOGUE if (Path(data) / name).exists()]
         yield Check("FOVEA_DATA", f"{data}, with {', '.join(found) or 'no published data set'}")

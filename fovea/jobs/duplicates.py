@@ -34,7 +34,7 @@ SHOWN_GROUPS, SHOWN_IMAGES, LISTED = 60, 12, 20
 """On a page, of a group on it, and in the terminal."""
 SIDE = 210
 """Pixels of the longer side of a picture in the page."""
-BY = {"pixels": "by their pixels", "both": "by both", "network": "by the network alone"}
+BY = {"pixels": "found by their pixels", "both": "by both", "network": "found by the network alone"}
 """How groups were found, in the order in which they are told."""
 
 
@@ -93,7 +93,7 @@ class DuplicatesResult:
         leaks, conflicts = (sum(getattr(group, what) for group in self.groups) for what in ("leak", "conflict"))
         return [
             f"{self.data}: {self.images:,} images {self.layer}, ratio {self.ratio:g}",
-            f"{len(self.groups)} groups: {counts}; {leaks} across parts, {conflicts} with different labels",
+            f"{len(self.groups)} groups: {counts}; {leaks} across splits, {conflicts} with different labels",
             *([] if self.page is None else [f"Page     {self.page}"]),
         ]
 
@@ -186,7 +186,7 @@ def _by_pixels(source: DataSource, index: Index, *, unlabelled: bool, display: D
 
 def _groups(index: Index, by_pixels: Sequence[Sequence[int]], ratio: float, display: Display) -> list[Alike]:
     """Return the groups that copies of either kind connect."""
-    pairs = alike(index, ratio=ratio, progress=display.counter("comparing what the network sees"))
+    pairs = alike(index, ratio=ratio, progress=display.counter("comparing features of the network"))
     pixels = [Copy(first, second, 1.0) for group in by_pixels for first, second in pairwise(group)]
     network = [Copy(pair.first, pair.second, 1 - pair.ratio) for pair in pairs]
     of_pixels, ratios = {row for copy in pixels for row in copy[:2]}, dict[int, float]()

@@ -114,13 +114,13 @@ def _check_views(predictor: Predictor, protocol: Protocol, *, robust: bool) -> N
     """Raise UsageError for disturbances and views that the network's input or answer does not have."""
     kind, target = inputs.kind_of(predictor.preprocess), predictor.target
     if robust and not kind.pictures:
-        raise UsageError(f"`--robust` disturbs images; this network sees {kind.nouns}: leave it out.")
+        raise UsageError(f"`--robust` works only for images, and this network takes {kind.nouns}; leave it out.")
     if robust and getattr(predictor.preprocess, "tiles", False):
-        raise UsageError("`--robust` disturbs whole images, and this network sees tiles: leave it out.")
+        raise UsageError("`--robust` works only for whole images, and this network takes tiles; leave it out.")
     if target.lies_on_image and (protocol.places > 1 or protocol.scales != (1.0,)):
         raise UsageError(
-            f"`--crops` and `--scales` average answers for the whole image, and this model predicts {target.noun}; "
-            "leave them out, or take `--flip`."
+            "`--crops` and `--scales` average predictions for the whole image, and this model predicts "
+            f"{target.noun}; leave them out, or use `--flip`."
         )
 
 
@@ -133,11 +133,11 @@ def _instances(
         return None
     pixels = int(np.prod(np.shape(outcome.labels)[1:]))
     if not asked and (excess := INPUT.excess(PIXEL_BYTES * pixels)):
-        display.note(f"single objects are not told apart: it would need {excess}")
+        display.note(f"single objects are not separated: that would need {excess}")
         return None
     data = {"found": part.found, "decoded": part.decoded} if given else {}
     singling = singling_of(part.found, singling) if given else singling
-    counter = display.counter("telling objects apart")
+    counter = display.counter("separating objects")
     return measure_instances(outcome, predictor.preprocess, singling, **data, progress=counter)
 
 
@@ -145,7 +145,7 @@ def _check_places(html: str | Path | None, out: str | Path | None, *, robust: bo
     if html is not None:
         page_path(html, option="html")
     if out is not None and not robust:
-        raise UsageError(f"`out` (={out}) is for the picture of --robust; add that, or use --html.")
+        raise UsageError(f"`out` (={out}) names the picture of --robust; add --robust, or use --html.")
     if out is not None:
         picture_path(out)
 
@@ -154,16 +154,17 @@ def _check_task(target: Task, *, min_accuracy: float | None, min_score: Mapping[
     """Raise UsageError for what cannot be asked of a network with this target."""
     names = [metric.name for metric in target.scores]
     if min_accuracy is not None and "accuracy" not in names:
-        way = f"ask for {', '.join(names)} with `--min-score`" if names else "leave it out"
+        way = f"set a limit for {', '.join(names)} with `--min-score`" if names else "leave it out"
         raise UsageError(
-            f"`min_accuracy` (={min_accuracy}) is for a model with classes; this model predicts {target.noun}: {way}."
+            f"`min_accuracy` (={min_accuracy}) works only for a model with classes, and this model predicts "
+            f"{target.noun}; {way}."
         )
     if min_accuracy is not None and not 0 <= min_accuracy <= 1:
         raise UsageError(f"`min_accuracy` (={min_accuracy}) must be a fraction from 0 to 1, for a model with classes.")
     if further and not target.measures:
         raise UsageError(
-            "`--slice` and `--robust` need a score of some of the images; "
-            f"this model predicts {target.noun}, which has none, so leave them out."
+            f"`--slice` and `--robust` need a score of a subset of the images, and there is none for {target.noun}; "
+            "leave them out."
         )
     _check_scores(target, min_score)
 
@@ -173,13 +174,13 @@ def _check_scores(target: Task, asked: Mapping[str, float]) -> None:
     metrics = {metric.name: metric for metric in target.scores}
     for name, value in asked.items():
         if name not in metrics:
-            known = f"it has the scores {', '.join(metrics)}" if metrics else "it has no score to ask for"
+            known = f"the scores are {', '.join(metrics)}" if metrics else "it has no scores"
             raise UsageError(f"`min_score` names `{name}`, and this model predicts {target.noun}: {known}.")
         given = f"`min_score` {name} (={value})"
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            raise UsageError(f"{given} must be a finite number, as {name}=0.9.")
+            raise UsageError(f"{given} must be a finite number, for example {name}=0.9.")
         if metrics[name].share and not 0 <= value <= 1:
-            raise UsageError(f"{given} must be a share from 0 to 1; write 90 % as 0.9.")
+            raise UsageError(f"{given} must be a fraction from 0 to 1; write 90 % as 0.9.")
 
 
 def _write(

@@ -161,7 +161,7 @@ def explain(
     methods = methods_named(method)
     given = [images] if isinstance(images, str | Path) else list(images)
     if given and mistakes is not None:
-        raise UsageError("Give images, or `mistakes` with a data set, not both.")
+        raise UsageError("Give images or `mistakes` with a data set, not both.")
     bundle = load(model, device=device) if isinstance(model, str | Path) else model
     targets = [target] if isinstance(target, str) else list(target)
     with display or Display(quiet=True) as shown:
@@ -187,18 +187,18 @@ def _written(found: Iterable[Explanation | Unread], album: "Album", display: Dis
     for explanation in found:
         said.append(explanation.to_dict())
         if isinstance(explanation, Unread):
-            display.note(f"left out: {explanation.image}: {explanation.error}")
+            display.note(f"skipped: {explanation.image}: {explanation.error}")
         else:
             album.add(explanation)
     if not album.written:
-        raise DataError(f"None of the images can be read; the first: {said[0]['image']}: {said[0]['error']}")
+        raise DataError(f"None of the images can be read. The first: {said[0]['image']}: {said[0]['error']}")
     return ExplainResult(page=album.finish(), written=tuple(album.written), explanations=tuple(said))
 
 
 def _paths(images: Sequence[str | Path], kind: InputKind) -> list[str]:
     paths = list(find_images(images, kind=kind))
     if not paths:
-        raise UsageError("Say what to explain: images, folders or globs; or `mistakes` with a data set.")
+        raise UsageError("Nothing to explain; give images, folders or globs, or `mistakes` with a data set.")
     return paths
 
 
@@ -219,7 +219,9 @@ def check_explainable(bundle: Bundle, methods: Sequence[Method], *, layer: str |
         return
     if not any(method.layered for method in methods):
         listed = ", ".join(method.name for method in methods)
-        raise UsageError(f"`layer` (={layer}) is for methods that weigh a map; {listed} explain the input.")
+        raise UsageError(
+            f"`layer` (={layer}) works only for methods that weigh feature maps; {listed} explain the input."
+        )
     check_map(bundle.model, bundle.blank, layer)
 
 
@@ -227,7 +229,7 @@ def _check(bundle: Bundle, wish: Wish) -> None:
     """Raise UsageError for what cannot be asked of this network, before any image is read."""
     answers = [bundle.target.answer_named(name) for name in wish.targets]
     if wish.against is not None and bundle.target.answer_named(wish.against) in answers:
-        raise UsageError(f"`against` (={wish.against}) is the answer itself, and nothing is left; name another.")
+        raise UsageError(f"`against` (={wish.against}) is the explained answer itself; give another answer.")
     known = {name for method in wish.methods for name in method.settings}
     for name in wish.settings:
         if name not in known:
@@ -243,7 +245,9 @@ def _badges(model: str | Path | Bundle, trust: str | Path | None, out: str | Pat
     """Return what `fovea trust` found of the methods on this model file; of none where it is not there."""
     if isinstance(model, Bundle):
         if trust is not None:
-            raise UsageError(f"`trust` (={trust}) is of a model file, and the model is none; give its path.")
+            raise UsageError(
+                f"`trust` (={trust}) belongs to a model file, and no file was given; give the path of the model."
+            )
         return {}
     if trust is not None:
         return read_badges(Path(trust), Path(model))
@@ -289,7 +293,7 @@ def _of_mistakes(bundle: Bundle, source: DataSource, split: str, wish: Wish) -> 
     outcome = outcome_of(bundle, part.decoded, split=part.name, progress=wish.display.counter("evaluating"))
     worst = outcome.mistakes[:MISTAKES]
     if not worst:
-        raise UsageError(f"The network makes no mistake on {part.name} of `{part.decoded.name}`.")
+        raise UsageError(f"The network makes no mistakes on the split {part.name} of `{part.decoded.name}`.")
     for done, mistake in enumerate(worst):
         wish.display.advance("explaining", done, len(worst))
         sample = sample_of(part.decoded, mistake.image).copy()  # the cache is mapped, not to be written

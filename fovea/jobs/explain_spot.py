@@ -29,13 +29,13 @@ class Spot(NamedTuple):
     def of(cls, at: str | tuple[float, float] | None, number: int | None) -> Self:
         """Return it of a text as `120,80`, or x and y. Raises: UsageError where they are none, or both are given."""
         if at is not None and number is not None:
-            raise UsageError("`at` and `object` both say what is explained; leave one out.")
+            raise UsageError("`at` and `object` cannot be used together; leave one out.")
         if at is None:
             return cls(None, number)
         try:
             x, y = (float(part) for part in (at.split(",") if isinstance(at, str) else at))
         except ValueError:
-            raise UsageError(f"`at` (={at}) must be x and y of a pixel of the image, as 120,80.") from None
+            raise UsageError(f"`at` (={at}) must be the x and y of a pixel in the image, for example 120,80.") from None
         return cls((x, y))
 
     def __bool__(self) -> bool:
@@ -47,9 +47,11 @@ class Spot(NamedTuple):
             return
         name = "object" if self.at is None else "at"
         if not target.lies_on_image:
-            raise UsageError(f"`{name}` is for masks, boxes and points, and this model predicts {target.noun}.")
+            raise UsageError(f"`{name}` works only for masks, boxes and points, and this model predicts {target.noun}.")
         if not alone:
-            raise UsageError(f"`{name}` says what is explained in an image; leave out `target`, `against`, `mistakes`.")
+            raise UsageError(
+                f"`{name}` selects what is explained in an image; leave out `target`, `against` and `mistakes`."
+            )
 
     def question(self, bundle: Bundle, x: torch.Tensor, size: tuple[int, int] | None) -> Question:
         """Return the evidence for what is meant in an image of `size` (H, W), whose input is `x` (1, C, H, W) float32.
@@ -74,7 +76,7 @@ class Spot(NamedTuple):
             return _in_input(at, frame, size)
         if not (0 <= at[0] < frame.size[1] and 0 <= at[1] < frame.size[0]):
             raise UsageError(
-                "`at` (={:g},{:g}) must lie on the input of {} x {} pixels.".format(*at, *frame.size[::-1])
+                "`at` (={:g},{:g}) must be inside the input of {} x {} pixels.".format(*at, *frame.size[::-1])
             )
         return at[0] + 0.5, at[1] + 0.5
 
@@ -84,8 +86,8 @@ def _in_input(at: tuple[float, float], frame: Preprocess, size: tuple[int, int])
     height, width = size
     if not (0 <= at[0] < width and 0 <= at[1] < height):
         text = "{:g},{:g}".format(*at)
-        raise UsageError(f"`at` (={text}) must lie on the image, which has {width} x {height} pixels.")
+        raise UsageError(f"`at` (={text}) must be inside the image, which has {width} x {height} pixels.")
     x, y = frame.points_in_input(np.array([at]) + 0.5, size)[0].tolist()
     if not (0 <= x < frame.size[1] and 0 <= y < frame.size[0]):
-        raise UsageError("The network does not see that pixel: its input is the middle of the image.")
+        raise UsageError("The network does not use that pixel: its input is the centre of the image.")
     return x, y

@@ -88,7 +88,7 @@ def export(
     options = _options(target, single_file=single_file, runtime=runtime)
     precision = _precision(target, half=half, int8=int8 is not None)
     if int8 is None and (max_drop, keep, ranges) != (MAX_DROP, AUTO, AUTO):
-        raise UsageError("`--max-drop`, `--keep` and `--ranges` are for `--int8 DATA`; add that, or leave them out.")
+        raise UsageError("`--max-drop`, `--keep` and `--ranges` need `--int8 DATA`; add it, or leave them out.")
     settings = ExportSettings(precision=precision, raw=raw, dynamic_size=dynamic_size)
     place = _place(model, target.as_page if single_file else target, out)
     display = display or Display(quiet=True)
@@ -103,7 +103,7 @@ def export(
     else:
         samples = samples_for(bundle, images, display=display)
     display.note(
-        f"Writing {bundle.card.architecture} for {to}, and proving it on {len(samples.stored)} {samples.source}"
+        f"Writing {bundle.card.architecture} for {to} and verifying it on {len(samples.stored)} {samples.source}"
     )
     name = bundle.card.architecture if isinstance(model, Bundle) else str(model)
     request = Request(
@@ -119,7 +119,7 @@ def _options(target: Target, **given: Any) -> dict[str, Any]:
     for name in options:
         if name not in target.options:
             takers = " and ".join(f"`--to {other.name}`" for other in TARGETS if name in other.options)
-            raise UsageError(f"`--{name.replace('_', '-')}` is for {takers}, not for `--to {target.name}`.")
+            raise UsageError(f"`--{name.replace('_', '-')}` works with {takers}, not with `--to {target.name}`.")
     return options
 
 
@@ -127,7 +127,7 @@ def _precision(target: Target, *, half: bool, int8: bool) -> str:
     if half and int8:
         raise UsageError("`--half` and `--int8` cannot be used together; leave one out.")
     if int8 and INT8 not in target.options:
-        raise UsageError(f"`--to {target.name}` does not take `--int8`; leave it out.")
+        raise UsageError(f"`--to {target.name}` does not support `--int8`; leave it out.")
     return INT8 if int8 else "float16" if half else "float32"
 
 
@@ -135,7 +135,7 @@ def _place(model: str | Path | Bundle, target: Target, out: str | Path | None) -
     """Return where the file or folder goes, after looking whether it can be written there."""
     if out is None:
         if isinstance(model, Bundle):
-            raise UsageError("`out` must name the file to write: a loaded model has no name.")
+            raise UsageError("`out` must give the file to write, because a loaded model has no name.")
         given = Path(model)
         out = given.with_suffix(target.suffix) if target.suffix else given.with_name(f"{given.stem}-{target.name}")
     path = Path(out)

@@ -120,11 +120,11 @@ def _unknown(kernel: str, axes: int) -> UsageError:
     if filters.split(kernel)[0] in filters.names(3 - axes) and filters.split(kernel)[0] not in known:
         other, this = ("images", "signals") if axes == 1 else ("signals", "images")
         return UsageError(
-            f"`{kernel}` is a kernel for {other}; for {this} there are {', '.join(known)}, and your own numbers, as "
-            f"{filters.EXAMPLES[axes]}."
+            f"`{kernel}` is a kernel for {other}; kernels for {this} are {', '.join(known)}, or your own numbers, "
+            f"for example {filters.EXAMPLES[axes]}."
         )
-    sized = "from box on also with a size, as box-9"
-    see = f"Known: {', '.join(known)} ({sized}), and your own numbers, as {filters.EXAMPLES[axes]}."
+    sized = "box and later ones also with a size, for example box-9"
+    see = f"Known: {', '.join(known)} ({sized}), or your own numbers, for example {filters.EXAMPLES[axes]}."
     return unknown("kernel", kernel, known, see=see)
 
 
@@ -149,7 +149,9 @@ def _slid(x: Pixels | Array, weights: Array, steps: Steps, progress: Callable[[i
         pairs = amounts(steps.padding, weights.shape, (1,) * weights.ndim)
         padded = math.prod(size + sum(pair) for size, pair in zip(x.shape[1:], pairs, strict=True))
         if padded > 2 * MAX_PIXELS:
-            raise UsageError(f"`padding` (={steps.padding}) is too large: it makes {padded:,} values of the input.")
+            raise UsageError(
+                f"`padding` (={steps.padding}) is too large: it would enlarge the input to {padded:,} values."
+            )
         return filters.slide(x, weights, **steps._asdict(), progress=progress)
     except ValueError as error:
         raise UsageError(str(error)) from error

@@ -80,17 +80,17 @@ class IndexResult:
         """Return what a person reads, line by line."""
         changes = self.changes
         done = f"{changes.embedded:,} embedded, {changes.kept:,} kept, {changes.dropped:,} dropped"
-        bad = [f"not read: {bad.name} ({bad.reason})" for bad in changes.bad_files[:5]]
+        bad = [f"could not read: {bad.name} ({bad.reason})" for bad in changes.bad_files[:5]]
         more = [f"and {len(changes.bad_files) - 5:,} more"] if len(changes.bad_files) > 5 else []
         return [
-            f"{self.path}: {self.images:,} {self.nouns}, {self.dimensions:,} numbers each, {self.bytes / 1e6:.1f} MB",
+            f"{self.path}: {self.images:,} {self.nouns}, {self.dimensions:,} dimensions, {self.bytes / 1e6:.1f} MB",
             f"{done}; {self.layer}, {self.metric}",
             *(
-                [f"left out {quoted(self.patterns, most=20)}; `--restore` takes a pattern back"]
+                [f"excluded by {quoted(self.patterns, most=20)}; `--restore PATTERN` includes images again"]
                 if self.patterns
                 else []
             ),
-            *([] if self.complete else ["not whole: `fovea index MODEL DATA` embeds what is missing"]),
+            *([] if self.complete else ["incomplete: run `fovea index MODEL DATA` again to embed the missing images"]),
             *bad,
             *more,
             *(f"written  {file}" for file in self.exported),
@@ -249,11 +249,11 @@ def _alone_path(model: str | Path, data: str | Path | None, given: dict[str, Any
     if Path(model).suffix != SUFFIX or data is not None:
         missing = "DATA" if data is None else "--out"
         raise UsageError(
-            f"`{missing}` is missing: `fovea index MODEL DATA --out images{SUFFIX}` makes an index, "
-            f"`fovea index images{SUFFIX}` shows and changes one."
+            f"`{missing}` is missing: `fovea index MODEL DATA --out images{SUFFIX}` creates an index, "
+            f"`fovea index images{SUFFIX}` shows or changes one."
         )
     if other := next((name for name, value in given.items() if value not in (None, False, "whole")), None):
-        raise UsageError(f"`{other}` is for a model and data; of `{model}` alone it changes nothing: leave it out.")
+        raise UsageError(f"`{other}` needs a model and data and has no effect on `{model}` alone; leave it out.")
     return Path(model)
 
 
@@ -294,7 +294,7 @@ def _fitting(dataset: Dataset, bundle: Bundle, split: str) -> Dataset:
     """Return the part of the data that is asked for; DataError where it is of another kind than the network sees."""
     if dataset.input != bundle.preprocess.input:
         raise DataError(
-            f"`{dataset.name}` holds {inputs.kind(dataset.input).nouns}, and this network sees "
+            f"`{dataset.name}` contains {inputs.kind(dataset.input).nouns}, but this network takes "
             f"{inputs.kind_of(bundle.preprocess).nouns}."
         )
     return chosen_part(dataset, split)[1]
@@ -319,7 +319,7 @@ def _alone(path: Path) -> Iterator[None]:
             finally:
                 lock.unlink(missing_ok=True)
     except BlockingIOError as error:
-        raise UsageError(f"`{path}` is being written by another process; wait for its end.") from error
+        raise UsageError(f"`{path}` is being written by another process; wait until it has finished.") from error
 
 
 def _comparable(path: Path, old: Index | None, wanted: Index, *, half: bool, display: Display) -> Index | None:
@@ -327,10 +327,10 @@ def _comparable(path: Path, old: Index | None, wanted: Index, *, half: bool, dis
     if old is None:
         return None
     if old.maker != wanted.maker:
-        display.note(f"{path.name} was made by another model or layer: everything is embedded again")
+        display.note(f"{path.name} was made with another model or layer; all images are embedded again")
         return None
     if old.embeddings.dtype != np.dtype("<f2" if half else "<f4"):
-        display.note(f"{path.name} holds numbers of another precision: everything is embedded again")
+        display.note(f"{path.name} has another precision; all images are embedded again")
         return None
     return old
 
@@ -339,7 +339,7 @@ def _check_bad(dataset: Dataset, changes: Changes, total: int, *, allow_bad: boo
     bad: tuple[BadFile, ...] = (*dataset.bad_files, *changes.bad_files)
     check_bad(replace(dataset, bad_files=bad), total + len(dataset.bad_files), allow_bad=allow_bad)
     if len(changes.bad_files) == total:
-        raise DataError(f"`{dataset.name}` has nothing that can be read; see `fovea check`.")
+        raise DataError(f"`{dataset.name}` has no readable samples; see `fovea check`.")
 
 
 def _result(path: Path, changes: Changes, nouns: str, *, export: bool) -> IndexResult:

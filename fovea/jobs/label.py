@@ -27,7 +27,7 @@ from fovea.retrieval.index_file import read_index
 from fovea.retrieval.selection import check_way, core_set, doubts_of, most_doubtful
 from fovea.storage import in_turn, page_path, remove_temporary
 from fovea.tasks.task import Task
-from fovea.texts import command
+from fovea.texts import command, percent
 
 SHOWN = 120
 """Images on a page."""
@@ -65,7 +65,7 @@ class LabelResult:
             (
                 relative_path(each.file, self.out.parent),
                 each.prediction,
-                "" if each.probability is None else f"{each.probability:.1%}",
+                "" if each.probability is None else percent(each.probability),
                 f"{each.doubt:.4g}",
             )
             for each in self.proposals[:most]
@@ -73,7 +73,7 @@ class LabelResult:
 
     def summary(self) -> list[str]:
         """Return lines for a person: what was chosen, and how to go on."""
-        kept = f"; {self.kept:,} rows with a label stay" if self.kept else ""
+        kept = f"; {self.kept:,} rows with a label are kept" if self.kept else ""
         return [
             f"{self.out}: {len(self.proposals):,} of {self.looked_at:,} {self.nouns} of {self.data} by {self.by}{kept}",
             *self.notes,
@@ -148,7 +148,7 @@ def label(
         looked_at=len(free),
         kept=len(there.labelled),
         proposals=tuple(proposals.values()),
-        notes=tuple(f"not read: {bad.name} ({bad.reason})" for bad in found.decoded.bad_files[:5]),
+        notes=tuple(f"could not read: {bad.name} ({bad.reason})" for bad in found.decoded.bad_files[:5]),
         page=page,
         nouns=inputs.kind(seen).nouns,
     )
@@ -164,19 +164,23 @@ def _check(by: str, count: int, *, of_embedding: bool) -> None:
     if count < 1:
         raise UsageError(f"`count` (={count}) must be at least 1.")
     if by != "core-set" and of_embedding:
-        raise UsageError(f"`index` and `layer` are for `--by core-set`; `--by {by}` asks the outputs of the network.")
+        raise UsageError(
+            f"`index` and `layer` work only with `--by core-set`; `--by {by}` uses the outputs of the network."
+        )
 
 
 def check_target(target: Task, by: str) -> None:
     """Raise UsageError where a network has no probabilities of classes to doubt."""
     if by != "core-set" and (not target.has_classes or target.lies_on_image):
-        raise UsageError(f"`--by {by}` needs probabilities of classes, not {target.noun}; take `--by core-set`.")
+        raise UsageError(
+            f"`--by {by}` needs class probabilities, and this model predicts {target.noun}; use `--by core-set`."
+        )
 
 
 def _list_path(out: str | Path) -> Path:
     path = page_path(out, option="out")
     if path.suffix.lower() != ".csv":
-        raise UsageError(f"`out` (={path}) must end in .csv: it is a list that trainings read.")
+        raise UsageError(f"`out` (={path}) must end in .csv; `fovea train` reads this list.")
     return path
 
 
@@ -186,7 +190,7 @@ def _embedder(
     if index is None or known is None:
         return embedder_of(load(model, device=device), layer)
     if layer is not None:
-        raise UsageError(f"`layer` (={layer}) is that of the index; leave it out.")
+        raise UsageError(f"`layer` (={layer}) is set by the index; leave it out.")
     return embedder_for(known, Path(index), model, device=device)
 
 
@@ -215,7 +219,7 @@ def _same(data: str | Path, place: Path) -> bool:
 
 
 def _all_labelled(data: str | Path, place: Path) -> DataError:
-    return DataError(f"Every image of `{data}` has a label in `{place}` already; there is nothing left to label.")
+    return DataError(f"Every image of `{data}` already has a label in `{place}`.")
 
 
 class Wanted(NamedTuple):
@@ -262,15 +266,18 @@ def _sheet(result: LabelResult, pictures: Sequence[NDArray[np.uint8]]) -> Sheet:
         Drawn(
             pixels,
             each.prediction,
-            f"{'' if each.probability is None else f'{each.probability:.1%} · '}{each.doubt:.4g} · {each.file.name}",
+            (
+                f"{'' if each.probability is None else f'{percent(each.probability)} · '}{each.doubt:.4g} · "
+                f"{each.file.name}"
+            ),
             width=WIDTH,
         )
         for pixels, each in zip(pictures, result.proposals, strict=False)
     ]
     lead = (
-        f"The first {len(drawn)} of {len(result.proposals):,} {result.nouns} listed, of {result.looked_at:,} there are."
+        f"The first {len(drawn)} of {len(result.proposals):,} listed {result.nouns}, chosen from {result.looked_at:,}."
     )
-    below = f"Below each: what the network says of it, how probable that is, and its doubt by {result.by}."
+    below = f"Below each: the prediction of the network, its probability, and the uncertainty by {result.by}."
     return Sheet(
         title="What to label next",
         lead=f"{lead} {below}",

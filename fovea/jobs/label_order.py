@@ -72,8 +72,8 @@ def farthest_of(images: int, size: int) -> int:
 
 def _by_confidence(bundle: Bundle, pool: Pool, display: Display) -> list[tuple[str, float]]:
     if pool.part.files is None:
-        raise UsageError("Only images that are files can be labelled.")
-    told, doubts = display.counter("looking at images"), list[tuple[str, float]]()
+        raise UsageError("Only images in separate files can be labelled.")
+    told, doubts = display.counter("reading images"), list[tuple[str, float]]()
     found = predict(bundle, pool.part.files, batch=8)
     for done, (name, each) in enumerate(zip(pool.part.names, found, strict=True), start=1):
         if each.prediction is not None:

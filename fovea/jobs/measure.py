@@ -141,7 +141,7 @@ def _of_the_zoo(
     entry = registry.entry(name)
     given = {} if shape is None else registry.fitted(name, shape)
     if counts := [key for key in ("c_in", "size", "frames") if key in arguments]:
-        raise UsageError(f"`{counts[0]}` follows from the shape of the input; give that: --input, input_shape.")
+        raise UsageError(f"`{counts[0]}` follows from the input shape; give the shape instead: --input, input_shape.")
     given |= registry.parsed_arguments(name, arguments)
     with nullcontext() if weights else Unfilled(), torch.device("cpu" if weights else "meta"):
         return registry.build(name, **given), entry.name, shape or entry.input
@@ -150,7 +150,7 @@ def _of_the_zoo(
 def _required(shape: tuple[int, ...] | None, name: str) -> tuple[int, ...]:
     if shape is None:
         raise UsageError(
-            f"`{name}` does not say what its input is; give it: --input 3x224x224, input_shape=(3, 224, 224)."
+            f"The input shape of `{name}` is unknown; give it: --input 3x224x224, input_shape=(3, 224, 224)."
         )
     return shape
 
@@ -159,6 +159,6 @@ def require_fitting(measurement: Measurement) -> None:
     """Raise ShapeError for the first stride that leaves something uncovered, as the lectures do: "does not fit"."""
     lines = [line for layer in measurement.layers for line in leftover_lines(layer)]
     if lines:
-        more = f" Nor do {len(lines) - 1} others." if len(lines) > 1 else ""
+        more = f" {len(lines) - 1} more do not divide either." if len(lines) > 1 else ""
         shape = shape_text((1, *measurement.input_shape))
         raise ShapeError(f"`{measurement.name}` on {shape}: {lines[0]}{more} {fitting_text(measurement)}")

@@ -71,9 +71,9 @@ def _plot(entries: list[Entry], path: Path, *, as_tree: bool) -> None:
     picture_path(path, option="plot")
     if as_tree:
         if not entries:
-            raise UsageError("No network is left to draw a tree of; take a wider pattern, or wider limits.")
+            raise UsageError("No network matches; use a broader pattern or wider limits.")
         save_figure(lineage_figure(families.tree(entries)), path)
         return
     if not any(entry.top1 is not None for entry in entries):
-        raise UsageError(f"None of the {len(entries)} networks has a published accuracy on ImageNet to plot.")
+        raise UsageError(f"None of the {len(entries)} networks has a published ImageNet accuracy to plot.")
     save_figure(complexity_figure(entries), path)

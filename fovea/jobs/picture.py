@@ -113,15 +113,15 @@ def _check(kind: Kind, *, images: bool, data: bool) -> None:
     """Raise UsageError where what a kind needs is missing, or what it has no use for is there."""
     for name, wants, there in (("images", kind.images, images), ("data", kind.data, data)):
         if wants == "must" and not there:
-            raise UsageError(f"`{kind.name}` needs {name}: {kind.does}.")
+            raise UsageError(f"`{kind.name}` needs {name}. It shows {kind.does}.")
         if wants == "no" and there:
-            raise UsageError(f"`{kind.name}` takes no {name}: {kind.does}.")
+            raise UsageError(f"`{kind.name}` does not use {name}. It shows {kind.does}.")
 
 
 def _check_network(bundle: Bundle, *, layer: str | None, answers: Iterable[str]) -> None:
     """Raise UsageError where a network sees no images, or does not have this layer or these answers."""
     if not (seen := inputs.kind_of(bundle.preprocess)).pictures:
-        raise UsageError(f"This network sees {seen.nouns}, and only images are drawn.")
+        raise UsageError(f"This network takes {seen.nouns}, and pictures are available for images only.")
     for name in answers:
         bundle.target.answer_named(name)
     if layer is not None and layer not in (modules := dict(bundle.model.named_modules())):
@@ -148,7 +148,7 @@ def _page(model: str | Path | Bundle, show: str, out: str | Path | None) -> Path
     stem = "network" if isinstance(model, Bundle) else Path(model).stem
     page = page_path(out or f"{stem}-{show}.html", option="out")
     if page.suffix.lower() != ".html":
-        raise UsageError(f"`out` (={out}) must end in .html: it is a page.")
+        raise UsageError(f"`out` (={out}) must end in .html, because an HTML page is written.")
     return page
 
 

@@ -124,9 +124,9 @@ def predict(
     samples = (sample for path in paths for sample in samples_at(path, members[0].preprocess))
     singling = asked_singling(target, instances, tuple(instances_of), least_area)
     if instances is not None and out is None:
-        raise UsageError("`instances` writes single objects into the folder `out`; name one with `--out`.")
+        raise UsageError("`instances` writes single objects into the folder `out`; give one with `--out`.")
     if boxes_of and boxes is None:
-        raise UsageError("`boxes_of` chooses among `boxes`, which are not given.")
+        raise UsageError("`boxes_of` selects from `boxes`; give `boxes` too.")
     tiling = _tiling(members, tile, overlap)
     if boxes is not None:
         from fovea.jobs.top_down import AskedBoxes, top_down_predictions
@@ -150,8 +150,7 @@ def _target(target: Task, top: int | None, min_score: float | None) -> Task:
     """Return what is predicted, which tells of scores from `min_score` on. Raises: UsageError for what it has not."""
     if top is not None and not target.ranks:
         raise UsageError(
-            f"`top` (={top}) cuts a ranking of classes; this model predicts {target.noun}, and all that it says is "
-            "given. Leave out `--top`."
+            f"`top` (={top}) limits a ranking of classes, and this model predicts {target.noun}; leave out `--top`."
         )
     if min_score is None:
         return target
@@ -167,7 +166,7 @@ def _tiling(members: Sequence[Predictor], tile: int | None, overlap: int | None)
     from fovea.model.tiled import tiling_of  # most images are seen whole
 
     if len(members) > 1:
-        raise UsageError("`ensemble` does not go with tiles; leave it out.")
+        raise UsageError("`ensemble` cannot be combined with tiles; leave it out.")
     return tiling_of(members[0], tile=tile, overlap=overlap)
 
 
@@ -251,10 +250,10 @@ def _check_ensemble(members: Sequence[Predictor]) -> None:
             f"An ensemble averages probabilities or numbers, and these models predict {first.noun}; give one model."
         )
     if len({member.preprocess.input for member in members}) > 1:
-        raise UsageError("The models of an ensemble must see the same kind of input, and these do not.")
+        raise UsageError("The models of an ensemble must take the same kind of input, and these do not.")
     for other in members[1:]:
         if first.columns_of(other.target) is None:
-            raise UsageError("The models of an ensemble must know the same classes, and these do not.")
+            raise UsageError("The models of an ensemble must have the same classes, and these do not.")
 
 
 def _predictions(
@@ -270,9 +269,7 @@ def _predictions(
             rows = iter(_mean_scores(members, [pixels for pixels in found if not isinstance(pixels, str)]))
             for sample, pixels in zip(chunk, found, strict=True):
                 if isinstance(pixels, str):
-                    advice = (
-                        "; `--tile` looks at a TIFF by parts." if target.lies_on_image and TOO_LARGE in pixels else ""
-                    )
+                    advice = "; use `--tile` for a large TIFF." if target.lies_on_image and TOO_LARGE in pixels else ""
                     yield FilePrediction(image=sample.name, error=pixels.rstrip(".") + advice if advice else pixels)
                 else:
                     prediction = target.best(next(rows), top)

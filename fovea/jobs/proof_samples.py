@@ -40,10 +40,10 @@ def samples_for(bundle: Bundle, images: str | Path | None, *, display: Display) 
         try:
             return _completed(_of_data(bundle, name), bundle.preprocess)
         except FoveaError as error:  # nothing is downloaded for a proof
-            display.note(f"{name} is not at hand: {first_line(error)}")
+            display.note(f"{name} is not available: {first_line(error)}")
     nouns = inputs.kind_of(bundle.preprocess).nouns
     display.note(
-        f"No {nouns} are at hand to prove the export on, so they are generated; --images PATH names real ones."
+        f"No {nouns} are available to verify the export, so they are generated; give real ones with --images PATH."
     )
     return generated(bundle.preprocess)
 
@@ -59,11 +59,11 @@ def _of_data(bundle: Bundle, data: str | Path) -> Samples:
     split, dataset = chosen_part(source.find(download=False), "test")
     if dataset.input != bundle.preprocess.input:
         nouns = inputs.kind(dataset.input).nouns
-        raise DataError(f"`{dataset.name}` holds {nouns}, and this network sees {bundle.preprocess.input}.")
+        raise DataError(f"`{dataset.name}` contains {nouns}, but this network takes {bundle.preprocess.input}.")
     part = next(iter(dataset.parts.values()))
     chosen = [_source(part, index) for index in _spread(len(part))]
     noun = inputs.kind_of(bundle.preprocess).nouns
-    where = "" if split == "whole" else f", part {split}"
+    where = "" if split == "whole" else f", split {split}"
     return _read(chosen, bundle.preprocess, called=f"{noun} of {dataset.name}{where}")
 
 

@@ -14,6 +14,7 @@ from fovea.model.bundle import Bundle, load
 from fovea.model.embedding import embedder_of
 from fovea.retrieval.neighbours import check_metric
 from fovea.retrieval.scores import Measured, RetrievalScores, retrieval_scores
+from fovea.texts import percent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +37,7 @@ class RetrievalResult:
     def summary(self) -> list[str]:
         """Return lines for a person: what asked where, and the figures with their intervals."""
         found, others = self.scores, "the others of " if self.scores.leave_one_out else ""
-        alone = f"; {found.alone:,} have no image of their class to find" if found.alone else ""
+        alone = f"; {found.alone:,} have no other image of their class" if found.alone else ""
         where = f"{found.searched:,} {self.nouns} of {others}{self.searched}"
         rows = {f"Recall@{k}": measured for k, measured in found.recall.items()}
         rows |= {
@@ -59,7 +60,7 @@ class RetrievalResult:
 
 def _text(measured: Measured) -> str:
     low, high = measured.interval
-    return f"{100 * measured.value:6.2f} %   95 % interval {100 * low:.2f} to {100 * high:.2f}"
+    return f"{percent(measured.value, 2):>8}   95 % interval {100 * low:.2f} to {percent(high, 2)}"
 
 
 @reads_data

@@ -50,7 +50,7 @@ class SamplePictures:
     def _found(self) -> Dataset:
         dataset, _ = find_with_or_without_labels(self._source, progress=self._display.fetched)
         if dataset.input != self._preprocess.input:
-            raise DataError(f"`{self._source.data}` is not the data of this index; name that with `--data`.")
+            raise DataError(f"`{self._source.data}` is not the data of this index; give the data with `--data`.")
         return dataset
 
 

@@ -252,7 +252,7 @@ def search(
         answers=answers,
         recall=None if searcher.quick is None else searcher.quick.recall,
         cells=None if searcher.quick is None else (searcher.quick.probes, searcher.quick.total),
-        notes=() if there.complete else ("the index is not complete: `fovea index` goes on with it",),
+        notes=() if there.complete else ("the index is not complete; `fovea index` continues it",),
         page=place,
     )
     if place is not None and pictures is not None:
@@ -268,19 +268,21 @@ def embedder_for(index: Index, path: Path, model: str | Path | None, *, device: 
     """
     place = path.parent / index.model_file if model is None else Path(model)
     if not is_file(place):
-        given = "" if model is None else f"`{model}` is no file; "
+        given = "" if model is None else f"`{model}` is not a file; "
         raise UsageError(
-            f"{given}`{path.name}` was made with the model `{index.model_file}`, which is not there any more; "
-            "give it with `--model`."
+            f"{given}`{path.name}` was made with the model `{index.model_file}`, which no longer exists; give it "
+            "with `--model`."
         )
     if checksum_of(place, "sha256").partition(":")[2] != index.maker.model_sha256:
         raise UsageError(
-            f"`{place}` is not the model that `{path.name}` was made with, a file `{index.model_file}` with SHA-256 "
-            f"{index.maker.model_sha256[:16]}...; give that with `--model`, or make the index again."
+            f"`{place}` is not the model that `{path.name}` was made with; that was `{index.model_file}` with "
+            f"SHA-256 {index.maker.model_sha256[:16]}... Give that file with `--model`, or make the index again."
         )
     bundle = load(place, device=device)
     if index.maker.layer not in dict(bundle.model.named_modules()):
-        raise BundleError(f"`{path.name}` names the layer `{index.maker.layer[:40]}`, which its model does not have.")
+        raise BundleError(
+            f"`{path.name}` was made with the layer `{index.maker.layer[:40]}`, which its model does not have."
+        )
     embedder = Embedder(bundle=bundle, layer=index.maker.layer, entering=index.maker.entering)
     return embedder
 
@@ -298,7 +300,9 @@ def pictures_of(
     elif place is None and index.data_place and (path.parent / index.data_place).exists():
         place = path.parent / index.data_place
     if place is None:
-        raise UsageError(f"The pictures of `{index.data}` are not beside `{path.name}`; name the data with `--data`.")
+        raise UsageError(
+            f"The images of `{index.data}` were not found from `{path.name}`; give the data with `--data`."
+        )
     source = DataSource(data=place, task=index.task, input=preprocess.input, allow_bad=True)
     return SamplePictures(source, preprocess, display=display)
 
@@ -336,10 +340,10 @@ def _sheet(result: SearchResult, pictures: SamplePictures, preprocess: Preproces
         for found in answer.nearest:
             pixels = pictures(found.part, found.name)
             shown = np.full((8, 8, 3), 235, np.uint8) if pixels is None else in_colour(pixels)
-            gone = "" if pixels is not None else " (not there any more)"
+            gone = "" if pixels is not None else " (no longer exists)"
             said = f"{found.distance:.3g}  {found.name}{gone}"
             drawn.append(Drawn(shown, found.label, said, width=width, side=SIDE))
         groups.append(Group(drawn=drawn))
     more = "" if len(groups) == len(result.answers) else f" The first {len(groups)} of {len(result.answers)} are shown."
-    lead = f"Left the image, right the nearest of {result.how}. Numbers are distances.{more}"
-    return Sheet(title="The most alike, as the network sees them", lead=lead, groups=groups)
+    lead = f"On the left the image, on the right the nearest of {result.how}. Numbers are distances.{more}"
+    return Sheet(title="The most similar images", lead=lead, groups=groups)

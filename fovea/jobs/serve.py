@@ -95,7 +95,9 @@ def serve(
         if fault := no_file(path):
             raise StorageError(f"`{path}` cannot be read: {fault}.")
         if explain and is_exported(path):
-            raise UsageError(f"`--explain` needs the network itself; `{path.name}` is exported: give its bundle.")
+            raise UsageError(
+                f"`--explain` needs a model file (.safetensors), and `{path.name}` is exported; give the model file."
+            )
     if token_file is not None:
         _note_readers(Path(token_file), display)
     _run(paths, settings, str(reference or ""), lambda origin: ready(list(paths), origin), display)
@@ -154,8 +156,8 @@ def _check_open(local: bool, token: bool, *, no_auth: bool, host: str) -> None:
         raise UsageError("`--token-file` and `--no-auth` cannot be used together; choose one.")
     if not local and not token and not no_auth:
         raise UsageError(
-            f"At `host` (={host}) others than this machine can ask: give --token-file FILE with a secret that they "
-            "must bring, or --no-auth to let anybody ask."
+            f"`host` (={host}) makes the server reachable from other machines; give --token-file FILE with a secret "
+            "that clients must send, or --no-auth to allow everyone."
         )
 
 
@@ -165,15 +167,15 @@ def _token(path: Path) -> str:
         with open_regular(path) as stream:
             text = stream.read(LONGEST_TOKEN + 2).decode("ascii").strip()
     except UnicodeDecodeError:
-        raise UsageError(f"`--token-file {path}` holds no plain text.") from None
+        raise UsageError(f"`--token-file {path}` is not plain text.") from None
     except OSError as error:
         raise StorageError(f"`--token-file {path}` cannot be read: {error.strerror or error}.") from error
     if not text or len(text) > LONGEST_TOKEN:
-        raise UsageError(f"`--token-file {path}` must hold one secret of 16 to {LONGEST_TOKEN} characters.")
+        raise UsageError(f"`--token-file {path}` must contain one secret of 16 to {LONGEST_TOKEN} characters.")
     return text
 
 
 def _note_readers(path: Path, display: Display) -> None:
     """Say where others can read the secret."""
     if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-        display.note(f"token: others than you can use `{path}`; `chmod 600 {path}` keeps it yours")
+        display.note(f"token: other users can read `{path}`; `chmod 600 {path}` makes it private")

@@ -71,7 +71,7 @@ class Shrunk:
 
     def summary(self) -> list[str]:
         """Return lines for a person, which stand below the table."""
-        stopped = [f"Stopped  {self.stopped}; the row before it is kept"] if self.stopped else []
+        stopped = [f"Stopped  {self.stopped}; the network of the row before is kept"] if self.stopped else []
         target = [f"Target   {self.verdict}"] if self.verdict else []
         return [
             *self.table.lines,
@@ -214,9 +214,9 @@ def _kept_said(chain: Chain) -> Iterator[None]:
     except (KeyboardInterrupt, FoveaError) as error:
         kept, done = chain.kept, max(0, len(chain.rows) - 1)
         if done and kept.unfinished.exists():
-            good = f"`{kept.out}` holds the last good network; " if chain.good and kept.out.exists() else ""
+            good = f"`{kept.out}` contains the last good network; " if chain.good and kept.out.exists() else ""
             interrupted = isinstance(error, KeyboardInterrupt)
-            way = " The same command with --resume goes on." if interrupted else ""
+            way = " Run the same command with --resume to continue." if interrupted else ""
             chain.display.note(f"Stopped: {good}{done} of {len(chain.settings.steps)} steps are done.{way}")
         raise
 
@@ -259,7 +259,7 @@ def _timed_in_integers(
 
         place = chain.kept.scratch.with_suffix(".onnx")
         try:
-            chain.display.note("timing the network in integers")
+            chain.display.note("timing the network in int8")
             export(bundle, out=place, int8=data, max_drop=100.0, allow_bad=allow_bad, **reading)
             return timing_of_file(place, chain.material, threads=torch.get_num_threads(), batch=1).median_s
         finally:
@@ -271,7 +271,7 @@ def _timed_in_integers(
 def _asked(steps: str | Sequence[str] | None, target: str | None, kept: Kept, *, resume: bool) -> tuple[Asked, ...]:
     """Return the steps that are named; of a target those that were chosen before, or none yet."""
     if (steps is None) == (target is None):
-        raise UsageError("Say what to do by `--steps fold,finetune=3`, or what to reach by `--target`; one of them.")
+        raise UsageError("Give either `--steps`, for example `--steps fold,finetune=3`, or `--target`.")
     if steps is not None:
         asked = parsed(steps)
     else:
@@ -294,7 +294,7 @@ def _place(model: str | Path, out: str | Path | None) -> Path:
     if path.suffix != SUFFIX:
         raise UsageError(f"`out` (={path}) must end in {SUFFIX}.")
     if path.resolve() == given.resolve():
-        raise UsageError(f"`out` (={path}) is the model itself; name another file.")
+        raise UsageError(f"`out` (={path}) is the model itself; choose another file.")
     return page_path(path, option="out")
 
 
@@ -310,12 +310,13 @@ def _others(asked: Sequence[Asked], **others: tuple[Path, ...]) -> dict[str, tup
     names = [step.kind.name for step in asked]
     if others["teacher"] and asked and not any(step.kind.taught for step in asked):
         raise UsageError(
-            "`--teacher` is for steps that learn from one, as `distil`; add that, or leave the option out."
+            "`--teacher` works only with steps that learn from a teacher, such as `distil`; add one, or leave the "
+            "option out."
         )
     if others["members"] and "soup" not in names:
-        raise UsageError("`--members` is for the step `soup`; add it to `--steps`, or leave the option out.")
+        raise UsageError("`--members` works only with the step `soup`; add it to `--steps`, or leave the option out.")
     if "soup" in names and not others["members"]:
-        raise UsageError(f"`soup` needs other networks: name them by `--members A{SUFFIX}`, several as `A,B`.")
+        raise UsageError(f"`soup` needs other networks; give them with `--members A{SUFFIX}`, several as `A,B`.")
     return others
 
 

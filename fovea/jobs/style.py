@@ -90,7 +90,7 @@ def style(
     picture = picture_path(out or f"{Path(content).stem}-{Path(style).stem}.png", suffixes=[".png"])
     bundle = load(model, device=device) if isinstance(model, str | Path) else model
     if not (seen := inputs.kind_of(bundle.preprocess)).pictures:
-        raise UsageError(f"This network sees {seen.nouns}, and style is of images.")
+        raise UsageError(f"This network takes {seen.nouns}, and style transfer works only for images.")
     modules = dict(bundle.model.named_modules())
     for layer in (*content_layers, *style_layers):
         if layer not in modules:
@@ -106,11 +106,11 @@ def style(
             content_layers=content_layers or None,
             style_layers=style_layers or None,
             transfer=transfer,
-            progress=shown.counter("looking for the image"),
+            progress=shown.counter("optimising the image"),
         )
     result = StyleResult(picture=picture, found=found)
     if not all(math.isfinite(loss) for losses in result.to_dict()["losses"].values() for loss in losses):
-        raise UsageError("The losses left the range of numbers, and no picture is written; set a smaller lr or weight.")
+        raise UsageError("The loss became infinite or NaN, and no picture is written; set a smaller lr or weight.")
     write_atomically(picture, as_png(found.pixels))
     return result
 

@@ -123,6 +123,6 @@ def held_for(size: tuple[int, int]) -> NDArray[np.uint8]:
             return np.memmap(file, np.uint8, mode="w+", shape=size)
     except OSError as error:
         raise StorageError(
-            f"A mask of {size[1]:,} x {size[0]:,} pixels cannot be kept in `{folder}`: {error.strerror or error}. Free "
-            "space, or name another folder in `FOVEA_CACHE`."
+            f"A mask of {size[1]:,} x {size[0]:,} pixels cannot be stored in `{folder}`: {error.strerror or error}. "
+            "Free some disk space, or set `FOVEA_CACHE` to another folder."
         ) from error

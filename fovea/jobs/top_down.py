@@ -94,20 +94,25 @@ class AskedBoxes:
         """
         if not predictor.target.of_objects:
             raise UsageError(
-                f"`boxes` says where objects with points are, and this model predicts {predictor.target.noun}; leave "
-                "it out."
+                "`boxes` works only for models that predict points, and this model predicts "
+                f"{predictor.target.noun}; leave it out."
             )
         if isinstance(self.source, str | Path) and Path(self.source).suffix.lower() not in MODELS:
             return self._listed(self.source, display)
         detector = open_model(self.source, device=self.device) if isinstance(self.source, str | Path) else self.source
         if detector.target.name != "boxes":
-            raise UsageError(f"`boxes` finds objects, and this model predicts {detector.target.noun}; give another.")
+            raise UsageError(
+                f"`boxes` must be a model that predicts boxes, and this model predicts {detector.target.noun}; give "
+                "another."
+            )
         _check_known(self.classes, detector.target.classes)
         return Found(detector, self.classes, self.min_score, self.batch)
 
     def _listed(self, source: str | Path, display: Display | None) -> Listed:
         if self.min_score is not None:
-            raise UsageError("`min_score` chooses among boxes that a model finds; those of a list are all taken.")
+            raise UsageError(
+                "`min_score` works only for boxes found by a model; all boxes of a list are used. Leave it out."
+            )
         data = DataSource(data=source, task="boxes").find(progress=display.fetched if display else None)
         _check_known(self.classes, data.classes)
         listed = {

@@ -128,6 +128,8 @@ def train(
     epochs: int | None = None,
     size: int | None = None,
     fit: str | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
     batch: int | None = None,
     lr: float | None = None,
     seed: int | None = None,
@@ -164,8 +166,9 @@ def train(
     network of `start` deeper, `freeze` names what stays as it is, `pretrain` counts epochs per layer without labels,
     `probe` fits the head in closed form, `class_means` sets it to the mean features of the classes. `size` is the side
     of the input in pixels, `fit` how images get it: `crop`, `letterbox`, `squash`, or `tile`, windows of them as they
-    are. `settings` are all other fields of `fovea.training.recipe.Recipe` and of `fovea.plans.plan.Plan`, and arguments
-    of preprocessing and network.
+    are. `mean` and `std`, one number or one per channel, normalise pixels from 0 to 1; without them the weights or the
+    images decide. `settings` are all other fields of `fovea.training.recipe.Recipe` and of `fovea.plans.plan.Plan`, and
+    arguments of preprocessing and network.
 
     `input` (images, series, spectrograms, clips), `label_from`, `path_column`, `label_column`, `split_column`,
     `label_separator`, `label_columns`, `order`, `task` and `allow_bad` say how the data is read, as for `fovea.find`.
@@ -187,7 +190,9 @@ def train(
         if resume is not None:
             begun = data is not None or given.keys() - {"model"} or settings or out is not None
             if begun or watch is not None or not images:
-                raise UsageError("--resume continues a run as it was begun; leave out DATA and the other options.")
+                raise UsageError(
+                    "--resume continues a run with its own settings; leave out DATA and the other options."
+                )
             run = Run.open(resume)
             with _held(run, shown):
                 return _run(resumed(run, display=shown, device=device, events=events, model=model))
@@ -201,7 +206,7 @@ def train(
 
 _PASSED_ON = (
     *("recipe", "model", "start", "grow", "freeze", "pretrain", "probe", "class_means", "budget", "epochs"),
-    *("size", "fit", "batch"),
+    *("size", "fit", "mean", "std", "batch"),
     *("lr", "seed", "threads", "precision", "val_fraction", "augment", "input", "label_from", "path_column"),
     *("label_column",),
     *("split_column", "label_separator", "label_columns", "order", "task", "allow_bad", "compile", "patience"),

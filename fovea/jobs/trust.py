@@ -158,7 +158,7 @@ def _page(out: str | Path | None, model: Path | None) -> Path:
     """Return where the page goes; UsageError or StorageError where it, or the result beside it, cannot be written."""
     page = Path(out) if out is not None else Path(f"{_model(model).stem}-trust.html")
     if page.suffix.lower() != ".html":
-        raise UsageError(f"`out` (={out}) must end in .html: it is a page.")
+        raise UsageError(f"`out` (={out}) must end in .html, because an HTML page is written.")
     page_path(page.with_name(result_name(_model(model))), option="out")
     return page_path(page, option="out")
 
@@ -171,7 +171,7 @@ def _layer(bundle: Bundle, methods: Sequence[Method], layer: str | None) -> str:
     """Return the layer whose map is weighed, empty where none gives a map; errors for one that does not."""
     kind = inputs.kind_of(bundle.preprocess)
     if not kind.pictures:
-        raise UsageError(f"Explanations are checked on images so far; this network sees {kind.nouns}.")
+        raise UsageError(f"Explanations can be checked for images only, and this network takes {kind.nouns}.")
     check_explainable(bundle, methods, layer=layer)
     if layer is not None:
         return layer
@@ -196,7 +196,7 @@ def _drawn(
     check_bad(dataset, total, allow_bad=source.allow_bad)
     drawn = replace(drawn_evenly(dataset, images, seed=seed, first=boxes or ()), bad_files=())
     decoded = source.decode(drawn, bundle.preprocess, progress=display.counter("decoding"))
-    notes = [f"left out: {bad.name}: {bad.reason}" for bad in decoded.bad_files]
+    notes = [f"skipped: {bad.name}: {bad.reason}" for bad in decoded.bad_files]
     samples = []
     for name, part in decoded.parts.items():
         size_of = _sizes(drawn.parts[name])
@@ -205,10 +205,10 @@ def _drawn(
             given = None if boxes is None else boxes.get(image)
             samples.append(Sample(image, pixels, _placed(bundle, given, image, size_of, notes)))
     if len(samples) < images:
-        notes.append(f"there are no more than {len(samples)} images")
+        notes.append(f"there are only {len(samples)} images")
     if boxes is not None:
         boxed = sum(len(sample.boxes) > 0 for sample in samples)
-        notes.append(f"boxes are known of {boxed} of the {len(samples)} images")
+        notes.append(f"boxes are known for {boxed} of the {len(samples)} images")
     return samples, notes
 
 
@@ -240,11 +240,11 @@ def _placed(
     try:
         moved = preprocess.boxes_in_input(given, size_of(image))
     except ImageError as error:  # a photograph so large that it is read at a fraction of its size only
-        notes.append(f"the boxes of {image} are left out: {str(error).rpartition('`: ')[2]}")  # without its path
+        notes.append(f"the boxes of {image} are ignored: {str(error).rpartition('`: ')[2]}")  # without its path
         moved = given[:0]
     placed = whole_pixels(torch.from_numpy(moved), preprocess.size)
     if outside := len(moved) - len(placed):
-        notes.append(f"{outside} of {len(moved)} boxes of {image} lie outside of what the network sees")
+        notes.append(f"{outside} of {len(moved)} boxes of {image} are outside the input of the network")
     return placed
 
 
@@ -278,7 +278,11 @@ def stated(target: Task) -> Evidence:
 
 
 def _followed(target: Task) -> str:
-    return "the probability of the network's answer" if target.has_classes else f"what the network says: {target.noun}"
+    return (
+        "the probability of the network's answer"
+        if target.has_classes
+        else f"the prediction of the network: {target.noun}"
+    )
 
 
 def _caveats(target: Task, bench: Bench) -> Iterator[str]:
@@ -287,8 +291,8 @@ def _caveats(target: Task, bench: Bench) -> Iterator[str]:
         blurred, whole = (float(bench.random.came.values[:, end].mean()) for end in (0, -1))
         if blurred > KEPT * whole:
             yield (
-                f"insertion says little here: the probability is {whole:.2f} of whole images, and still {blurred:.2f} "
-                "of the blurred ones that it begins with"
+                f"insertion says little here: the probability is {whole:.2f} for the original images, and still "
+                f"{blurred:.2f} for the blurred images it starts from"
             )
 
 
@@ -305,7 +309,7 @@ def _rows(bench: Bench, methods: Sequence[Method], cue: Planted | None, display:
             continue
         yield Row(method=method, trust=trust, cue=_cue(method, cue, bench.checks))
     if len(reasons) == len(methods):
-        raise UsageError(f"None of the methods goes with this network; the first: {reasons[0]}")
+        raise UsageError(f"None of the methods works with this network. The first: {reasons[0]}")
 
 
 def _cue(method: Method, cue: Planted | None, checks: Checks) -> Found | None:

@@ -25,7 +25,7 @@ def trust_sample(bundle: Bundle, sample: Stored, wish: Wish, *, progress: Progre
     target, kind = bundle.target, kind_of(bundle.preprocess)
     target.check_whole("A check of one picture")
     if not kind.pictures:
-        raise UsageError(f"Explanations are checked on images so far; this network sees {kind.nouns}.")
+        raise UsageError(f"Explanations can be checked for images only, and this network takes {kind.nouns}.")
     (method,) = wish.methods
     settled = method._replace(explain=partial(method.explain, **method.parsed(wish.settings)))
     answers = [target.answer_named(name) for name in wish.targets] or target.asked(bundle.outputs(sample[None]))

@@ -46,8 +46,8 @@ class Writing:
     def __post_init__(self) -> None:
         if not self.target.lies_on_image:
             raise UsageError(
-                f"`--out` writes masks, boxes and points; this model predicts {self.target.noun}. Leave it out, or "
-                "keep what is printed with `--csv` or `--json`."
+                f"`--out` writes masks, boxes and points, and this model predicts {self.target.noun}; leave it out, "
+                "or save the output with `--csv` or `--json`."
             )
         check_writable(self.folder)
         if self.singling is not None:

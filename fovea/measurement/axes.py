@@ -79,7 +79,7 @@ def viewed(place: Place, source: Tensor, result: Tensor) -> Place | Lost:
     along = [(dim, stride, size) for dim, stride, size in strides if size > 1 and _carries(stride, size, step, count)]
     merged = place.inner > 1 or source.shape[place.dim] != count
     if len(along) > 1 or merged and (start or not along):
-        return Lost("a view takes rows or columns apart")
+        return Lost("a view splits rows or columns")
     if not along:
         return _cut(place, start, every=1, count=1, dim=None)
     ((dim, stride, size),) = along

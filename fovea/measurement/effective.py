@@ -65,7 +65,7 @@ class Unit(NamedTuple):
         layer, _, position = text.rpartition(":")
         numbers = [part.strip() for part in position.split(",")]
         if not layer or len(numbers) != 2 or not all(number.isdecimal() for number in numbers):
-            raise UsageError(f"`unit` (={text}) must be LAYER:ROW,COLUMN with counts from 0, as `stage3:5,7`.")
+            raise UsageError(f"`unit` (={text}) must be LAYER:ROW,COLUMN, counted from 0, for example `stage3:5,7`.")
         return cls(layer, *map(int, numbers))
 
 
@@ -94,15 +94,17 @@ def seen_rectangle(measurement: Measurement, unit: Unit) -> Rectangle:
     H, W = shape[2:]
     if unit.row >= H or unit.column >= W:
         raise UsageError(
-            f"`unit` (={unit.layer}:{unit.row},{unit.column}) lies outside the map of `{unit.layer}`, which is "
-            f"{H} x {W}: rows 0 to {H - 1}, columns 0 to {W - 1}."
+            f"`unit` (={unit.layer}:{unit.row},{unit.column}) is outside the map of `{unit.layer}`, which is {H} x "
+            f"{W}: rows 0 to {H - 1}, columns 0 to {W - 1}."
         )
     if field is None:
         reason = measurement.missing.get("receptive_field", "it does not depend on the input")
-        raise ShapeError(f"What `{unit.layer}` sees is not known: {reason}.")
+        raise ShapeError(f"The receptive field of `{unit.layer}` is unknown: {reason}.")
     rectangle = Rectangle.around(*(_seen(axis, unit) for axis in field))
     if any(low >= high for low, high in rectangle):
-        raise ShapeError(f"`unit` (={unit.layer}:{unit.row},{unit.column}) sees no pixel of the input.")
+        raise ShapeError(
+            f"`unit` (={unit.layer}:{unit.row},{unit.column}) has no pixel of the input in its receptive field."
+        )
     return rectangle
 
 
@@ -159,7 +161,7 @@ def effective_field(
         if progress is not None:
             progress(done + count, inputs)
     if not 0 < float(mass.sum()) < math.inf:  # a comparison with NaN is false, so NaN ends here too
-        raise ShapeError(f"No finite gradient of `{unit.layer}` reaches the input; are its weights all zero?")
+        raise ShapeError(f"No finite gradient of `{unit.layer}` reaches the input; all of its weights may be zero.")
     return _described(mass / mass.sum())
 
 

@@ -47,7 +47,7 @@ class Latency:
         low, middle, high = (f"{1e3 * value:.3g}" for value in (self.p10_s, self.median_s, self.p90_s))
         where = f"{self.threads} thread{'s' if self.threads > 1 else ''}" if self.device == "cpu" else self.device
         each = article(self.sample) if self.batch == 1 else f"for {self.batch} inputs"
-        rate = "not known: not all multiply-adds are counted"
+        rate = "unknown: not all multiply-adds are counted"
         if self.macs_per_s is not None:
             rate = f"{self.macs_per_s / 1e9:.3g} GMAC/s"
         return [

@@ -15,8 +15,8 @@ from fovea.measurement.result import Leftover, Shape
 
 View = tuple[int, Shape, Shape]
 """Offset, shape and strides."""
-UNSEEN = Lost("a tensor is given another shape by no operation")
-STALE = Lost("a tensor is changed in place while others view its memory")
+UNSEEN = Lost("a tensor changes its shape without an operation")
+STALE = Lost("a tensor is changed in place while other tensors share its memory")
 
 
 @dataclass(eq=False, kw_only=True)
@@ -91,7 +91,7 @@ class Ledger:
         views[_view(tensor)] = state
         # what other views of the same memory see has changed too, and cannot be told from this part
         if changed and tensor.nbytes < tensor.untyped_storage().nbytes():
-            self.torn[memory(tensor)] = Lost("a tensor is written part by part")
+            self.torn[memory(tensor)] = Lost("a tensor is written piece by piece")
 
     def lose(self, tensor: Tensor, reason: Lost) -> None:
         """Note that what the units of a tensor, and of all that share its memory, see is no longer known."""

@@ -53,9 +53,9 @@ class Memory:
         """Return what a person reads, line by line."""
         plural = "" if self.batch == 1 or self.sample.endswith("s") else "s"
         images = f"{self.batch:,} {self.sample}{plural}"
-        training = f"cannot be said: {self.missing}" if self.training_bytes is None else _size(self.training_bytes)
+        training = f"unknown: {self.missing}" if self.training_bytes is None else _size(self.training_bytes)
         return [
-            f"Inference  {_size(self.inference_bytes)} for {images}, {_size(self.weight_bytes)} of it weights",
+            f"Inference  {_size(self.inference_bytes)} for {images}, {_size(self.weight_bytes)} of which are weights",
             f"Training   {training}",
             *textwrap.wrap(COUNTED, WIDTH),
         ]
@@ -153,12 +153,14 @@ def estimate_memory(model: nn.Module, input_shape: Sequence[int], *, batch: int)
         try:
             inference = peak_bytes(partial(infer, twin, x), held=[*weights, x])
         except Exception as error:  # a network may raise anything
-            reason = f"the network fails on {batch} images of {tuple(input_shape)} without values: {first_line(error)}"
+            reason = (
+                f"the network fails on {batch} images of {tuple(input_shape)} on the `meta` device: {first_line(error)}"
+            )
             raise ShapeError(f"Memory cannot be estimated: {reason}") from error
         try:
             training = peak_bytes(partial(differentiate, twin, x), held=[*weights, *momentum, x])
         except Exception as error:  # a network may raise anything
-            missing = f"the pass of a training fails: {first_line(error)}"
+            missing = f"the training pass fails: {first_line(error)}"
     return Memory(
         batch=batch,
         weight_bytes=Live(weights).bytes,

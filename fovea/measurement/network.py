@@ -19,8 +19,8 @@ from fovea.measurement.walk import Walk, readable
 
 TRAINING_BATCH = 2
 """Images of the walk in training mode: a batch norm refuses a single value per channel."""
-DECIDES = "the network decides by its data"
-OTHERWISE = "another may take another path, with other layers and MACs."
+DECIDES = "the forward pass depends on the data"
+OTHERWISE = "another image may take a different path, with other layers and MACs."
 LISTED = 8
 """Rows before the failing one that an error lists."""
 
@@ -56,7 +56,7 @@ def _why_not_without(walk: Walk, error: Exception) -> str:
     reason = first_line(error)
     if walk.operation is None or walk.decides:
         return f"{DECIDES} ({reason})"
-    return f"its operation `{readable(*walk.operation)}` does not run without values"
+    return f"its operation `{readable(*walk.operation)}` does not run on the `meta` device"
 
 
 def without_values(model: nn.Module) -> nn.Module:
@@ -185,8 +185,8 @@ def _about_zeros(nonzero: Mapping[str, int]) -> tuple[str, ...]:
     if not nonzero:
         return ()
     return (
-        "Of all weights a pattern fixes some at zero, which the table counts like others: without them "
-        f"{nonzero['parameters']:,} parameters and {nonzero['macs']:,} MACs.",
+        "Some weights are fixed at zero by a pattern, and the table counts them like others. Without them there "
+        f"are {nonzero['parameters']:,} parameters and {nonzero['macs']:,} MACs.",
     )
 
 

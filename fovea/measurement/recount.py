@@ -19,10 +19,10 @@ def as_keras(
     changes = [after.parameters - row.parameters for row, after in zip(measurement.layers, layers, strict=True)]
     more, fewer = sum(n for n in changes if n > 0), -sum(n for n in changes if n < 0)
     notes = [
-        *([f"Keras' {name} has {more:,} biases more, in convolutions that have none here."] if more else []),
-        *([f"Keras' {name} has {fewer:,} parameters less: its batch norms have no scale."] if fewer else []),
+        *([f"Keras' {name} has {more:,} more biases, in convolutions that have none here."] if more else []),
+        *([f"Keras' {name} has {fewer:,} fewer parameters: its batch norms have no scale."] if fewer else []),
         *([f"Keras' {name} normalises its input, with {constants} constants."] if constants else []),
-        *([] if name else ["Keras has no network of this name: its own may have other biases and norms."]),
+        *([] if name else ["Keras has no network of this name; a Keras version may have other biases and norms."]),
     ]
     return replace(
         measurement,

@@ -82,7 +82,7 @@ def wilson_interval(correct: int, total: int, confidence: float = 0.95) -> tuple
     from statistics import NormalDist
 
     if not 0 <= correct <= total or total == 0:
-        raise UsageError(f"`correct` (={correct}) must lie between 0 and `total` (={total}), and `total` above 0.")
+        raise UsageError(f"`correct` (={correct}) must be from 0 to `total` (={total}), and `total` must be above 0.")
     z = NormalDist().inv_cdf((1 + confidence) / 2)
     p = correct / total
     centre = p + z**2 / (2 * total)
@@ -295,7 +295,7 @@ def paired_interval(differences: Sequence[float], confidence: float = 0.95) -> t
     from scipy.stats import t
 
     if len(differences) < 2:
-        raise UsageError(f"`differences` (={list(differences)}) must be two at least.")
+        raise UsageError(f"`differences` (={list(differences)}) must be at least two values.")
     half = float(t.ppf((1 + confidence) / 2, len(differences) - 1)) * stdev(differences) / math.sqrt(len(differences))
     middle = fmean(differences)
     return middle - half, middle + half

@@ -179,7 +179,7 @@ class Bundle(Tabular):
 def _finite(outputs: Tensor, _: int) -> Tensor:
     """Return the outputs of a batch. Raises: BundleError where one is not finite."""
     if not outputs.isfinite().all():
-        raise BundleError("The network's outputs are not finite: its weights, or its mean and std, are spoilt.")
+        raise BundleError("The network's outputs are not finite: its weights, or its mean and std, are corrupted.")
     return outputs
 
 
@@ -275,7 +275,7 @@ def _filled(virtual: nn.Module) -> nn.Module | None:
 
 def _check_values(model: nn.Module, *, path: Path) -> None:
     if found := spoilt(model, model.state_dict()):
-        raise BundleError(f"`{path.name}` holds {found}; train it again.")
+        raise BundleError(f"`{path.name}` contains {found}; train it again.")
 
 
 def _build(card: Card, path: Path, *, device: str) -> nn.Module:
@@ -283,8 +283,8 @@ def _build(card: Card, path: Path, *, device: str) -> nn.Module:
     name = card.architecture
     if name == CUSTOM:
         raise BundleError(
-            f"`{path.name}` holds a network of your own, whose code is not in the file: "
-            f'in Python, `fovea.load("{path.name}", model=Net())`.'
+            f"`{path.name}` contains a custom network, whose code is not in the file. "
+            f'In Python use `fovea.load("{path.name}", model=Net())`.'
         )
     try:
         with torch.random.fork_rng(devices=[]), torch.device(device), Unfilled():
@@ -311,7 +311,7 @@ def _changed(model: nn.Module, card: Card, shapes: Mapping[str, tuple[int, ...]]
         _check_shapes(_after_changes(copied(without_values(model)), card), shapes, path=path)
         return _after_changes(model, card)
     except UsageError as error:
-        raise BundleError(f"`{path.name}`: its changes do not fit this network: {first_line(error)}") from error
+        raise BundleError(f"`{path.name}`: its changes do not match this network: {first_line(error)}") from error
 
 
 def _settled(model: nn.Module, card: Card, path: Path) -> nn.Module:
@@ -332,7 +332,7 @@ def _check_lists(card: Card, tensors: int, *, path: Path) -> None:
     """Raise BundleError where an argument lists more layers than the file has tensors."""
     for key, value in card.arguments.items():
         if isinstance(value, list) and len(value) > tensors:
-            raise BundleError(f"`{path.name}`: `{key}` lists {len(value)} layers for {tensors} tensors.")
+            raise BundleError(f"`{path.name}`: `{key}` lists {len(value)} layers but there are {tensors} tensors.")
 
 
 def _check_shapes(model: nn.Module, found: Mapping[str, tuple[int, ...]], *, path: Path) -> None:
@@ -340,11 +340,11 @@ def _check_shapes(model: nn.Module, found: Mapping[str, tuple[int, ...]], *, pat
     faults = {
         "Missing": expected.keys() - found.keys(),
         "Unexpected": found.keys() - expected.keys(),
-        "Of another shape": {name for name in expected.keys() & found.keys() if expected[name] != found[name]},
+        "With a different shape": {name for name in expected.keys() & found.keys() if expected[name] != found[name]},
     }
     if any(faults.values()):
         text = " ".join(f"{fault}: {quoted(names)}." for fault, names in faults.items() if names)
-        raise BundleError(f"`{path.name}` does not fit its network. {text}")
+        raise BundleError(f"`{path.name}` does not match its network. {text}")
 
 
 def _tensors_once(model: nn.Module) -> dict[str, Tensor]:
@@ -374,7 +374,7 @@ def _check_input(card: Card, *, path: Path) -> None:
         sizes[name] = max(size, sizes.get(name, 1))  # of an image that is no square the longer side, as it was built
     if any(arguments.get(name, size) != size for name, size in sizes.items()):
         made = "x".join(map(str, shape))
-        raise BundleError(f"`{path.name}`: its network was not built for {made}, which its preprocessing makes.")
+        raise BundleError(f"`{path.name}`: its network was not built for {made}, which its preprocessing produces.")
 
 
 def _input_bytes(model: nn.Module, card: Card, *, own: bool, path: Path) -> int:
@@ -389,7 +389,7 @@ def _input_bytes(model: nn.Module, card: Card, *, own: bool, path: Path) -> int:
         needed = one_input_bytes(model, shape)
     except Exception as error:  # a network may raise anything
         if own:
-            reason = f"its network fails on {made}, which its preprocessing makes: {first_line(error)}"
+            reason = f"its network fails on {made}, which its preprocessing produces: {first_line(error)}"
             raise BundleError(f"`{path.name}`: {reason}.") from error
         needed = 4 * math.prod(shape)
     if excess := INPUT.excess(needed):

@@ -54,11 +54,11 @@ def read_values(path: str | Path) -> tuple[dict[str, Any], dict[str, tuple[int, 
         raise BundleError(f"`{path}` is a folder without a `{OF_A_RUN}`: give a model file, or a run that has one.")
     if is_exported(path):
         raise BundleError(
-            f"`{path.name}` is an exported network: predict, evaluate, info and serve take it. This needs the network "
-            "itself; give the model file (.safetensors) that it was made of."
+            f"`{path.name}` is an exported network, which works with predict, evaluate, info and serve. This "
+            "command needs the model file (.safetensors) that it was made from."
         )
     if path.suffix == INDEX:
-        raise BundleError(f"`{path.name}` is an index; give the model file (.safetensors) that it was made with.")
+        raise BundleError(f"`{path.name}` is an index; give the model file (.safetensors) it was made with.")
     check_regular(path)
     try:
         with path.open("rb") as file:
@@ -85,7 +85,7 @@ def _values(file: BinaryIO, size: int, *, path: Path) -> tuple[dict[str, Any], d
     metadata, entries = read_table(file, size, path.name)
     if metadata is None or not isinstance(text := metadata.get("fovea"), str):
         raise BundleError(
-            f"`{path.name}` is a safetensors file but not of Fovea: it has no `fovea` entry in its metadata."
+            f"`{path.name}` is a safetensors file, but not written by Fovea: it has no `fovea` entry in its metadata."
         )
     shapes = {name: entry.shape for name, entry in entries.items()}
     values = card_values(text, path.name)
@@ -103,7 +103,7 @@ def _decoded_shapes(
     if shapes.pop(coding.stored, None) != (coding.bytes,):
         raise BundleError(f"`{path.name}` is damaged: it has no {coding.bytes} bytes of coded tensors.")
     if twice := shapes.keys() & coding.tensors.keys():
-        raise BundleError(f"`{path.name}` has tensors both coded and as they are: {listed(twice)}.")
+        raise BundleError(f"`{path.name}` has tensors stored both coded and plain: {listed(twice)}.")
     if len(shapes) + len(coding.tensors) > MAX_TENSORS:
         raise BundleError(f"`{path.name}` lists more than {MAX_TENSORS} tensors.")
     if excess := WEIGHTS.excess(coding.decoded_bytes):

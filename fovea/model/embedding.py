@@ -55,13 +55,16 @@ class Embedder:
             raise UsageError("An embedding needs at least one sample.")
         found = Embedding(layer=self.layer, features=torch.cat(features), outputs=torch.cat(outputs))
         if not found.features.isfinite().all():
-            raise BundleError(f"What `{self.layer}` holds is not finite: the weights, or mean and std, are spoilt.")
+            raise BundleError(
+                f"The output of `{self.layer}` is not finite: the weights, or mean and std, are corrupted."
+            )
         return found
 
     def _features(self, held: Tensor, count: int) -> Tensor:
         if held.ndim < 2 or len(held) != count:
             raise UsageError(
-                f"`{self.layer}` holds {tuple(held.shape)} for {count} samples; name a layer with a row each."
+                f"The output of `{self.layer}` is {tuple(held.shape)} for {count} samples; choose a layer with one "
+                "row per sample."
             )
         # a copy: what is kept of a batch must not be changed by the next one, nor keep its maps in memory
         return pooled(held).float().cpu().clone()
@@ -77,10 +80,10 @@ def embedder_of(bundle: Bundle, layer: str | None = None) -> Embedder:
     if layer is None:
         learned = [call for call in calls if any(True for _ in call.module.parameters(recurse=False))]
         if not learned:
-            raise UsageError("No layer of this network has weights; name the one to embed by.")
+            raise UsageError("No layer of this network has weights; give the layer to use.")
         return Embedder(bundle=bundle, layer=learned[-1].path, entering=True)
     if layer not in (modules := dict(bundle.model.named_modules())):
         raise unknown("layer", layer, filter(None, modules))
     if all(call.path != layer for call in calls):
-        raise UsageError(f"The layer `{layer}` did not run; see `fovea measure` for those that do.")
+        raise UsageError(f"The layer `{layer}` did not run; `fovea measure` lists the layers that run.")
     return Embedder(bundle=bundle, layer=layer, entering=False)

@@ -85,7 +85,9 @@ def _read_apart(path: Path, target: Path, words: Path) -> int:
     except subprocess.TimeoutExpired as error:
         raise BundleError(f"`{path.name}` was not read within {TIMEOUT_S} seconds; it was not used.") from error
     except OSError as error:
-        raise StorageError(f"`{path.name}`: no process to read it can be started ({error.strerror}).") from error
+        raise StorageError(
+            f"`{path.name}`: the process that reads it could not be started ({error.strerror})."
+        ) from error
 
 
 def _reason(code: int, words: Path) -> str:
@@ -93,7 +95,7 @@ def _reason(code: int, words: Path) -> str:
     if code == keras_reader.REFUSED:
         with words.open("rb") as file:
             return file.read(MAX_WORDS).decode("ascii", "replace").strip()
-    return f"is damaged: the library that reads it died of it ({_ending(code)})"
+    return f"is damaged: the library that reads it crashed ({_ending(code)})"
 
 
 def _ending(code: int) -> str:

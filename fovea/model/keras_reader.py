@@ -47,10 +47,10 @@ def main(source: str, target: str) -> int:
         print(str(reason).encode("ascii", "backslashreplace").decode()[:300])
         return REFUSED
     except MemoryError:
-        print(f"needs more than {MEMORY_BYTES >> 30} GiB to be read")
+        print(f"needs more than {MEMORY_BYTES >> 30} GiB of memory to read")
         return REFUSED
     except Exception:  # a damaged file: the library raises whatever it meets
-        print("is half a download, or no weights in Keras' layout before version 3")
+        print("is an incomplete download, or not a Keras weights file in the format before version 3")
         return REFUSED
     return 0
 
@@ -107,7 +107,7 @@ def _check(h5py: Any, data: Any, name: str) -> None:
     elif data.is_virtual or data.external:
         fault = "kept in other files"
     elif data.dtype.kind not in "fiu" or data.dtype.itemsize > 8 or data.shape is None:
-        fault = "no array of numbers"
+        fault = "not an array of numbers"
     if fault:
         raise Refused(f"has `{name[:100]}`, which is {fault}")
 
@@ -115,13 +115,13 @@ def _check(h5py: Any, data: Any, name: str) -> None:
 def _names(h5py: Any, group: Any, key: str) -> list[str]:
     """Return the names in an attribute; Keras writes a long list in parts, `layer_names0`, `layer_names1`, ..."""
     if not isinstance(group, h5py.Group):
-        raise Refused("is no file of weights in Keras' layout before version 3")
+        raise Refused("is not a Keras weights file in the format before version 3")
     keys = [key] if key in group.attrs else []
     if not keys:
         while f"{key}{len(keys)}" in group.attrs:
             keys.append(f"{key}{len(keys)}")
     if not keys:
-        raise Refused("is no file of weights in Keras' layout before version 3")
+        raise Refused("is not a Keras weights file in the format before version 3")
     return [name for part in keys for name in _texts(group.attrs, part)]
 
 
@@ -129,11 +129,11 @@ def _texts(attrs: Any, key: str) -> Iterator[str]:
     found = attrs.get_id(key)
     count = found.shape[0] if len(found.shape) == 1 else None
     if count is None or count > MAX_TENSORS or count * found.dtype.itemsize > MAX_ATTRIBUTE_BYTES:
-        raise Refused(f"lists `{key}` in another way, or more than {MAX_TENSORS} names")
+        raise Refused(f"lists `{key}` in an unknown format, or more than {MAX_TENSORS} names")
     for name in attrs[key]:
         text = name.decode() if isinstance(name, bytes) else str(name)
         if len(text) > MAX_NAME:
-            raise Refused(f"has a name of {len(text)} characters; at most {MAX_NAME} are read")
+            raise Refused(f"has a name of {len(text)} characters; the limit is {MAX_NAME}")
         yield text
 
 

@@ -48,7 +48,7 @@ def own_network(code: str, path: Path) -> "nn.Module":
 
     named = custom_name(code)
     if named is None:
-        raise UsageError(f"`network` (={code}) must be the code of your own network, as file.py:Net.")
+        raise UsageError(f"`network` (={code}) must be the code of your own network, for example file.py:Net.")
     card, _ = read_header(path)
     return custom_network(*named, classes=card.target.outputs, c_in=card.preprocess.channels)
 
@@ -57,8 +57,8 @@ def check_engine(path: Path) -> None:
     """Raise MissingDependencyError where a bundle cannot be run since PyTorch is not installed."""
     if find_spec("torch") is None:
         raise MissingDependencyError(
-            f"`{path.name}` is run by PyTorch, which is not installed here: `pip install fovea-cnn`; or, where it is, "
-            f"`fovea export {path.name}` makes an `{EXPORTED}` of it that needs none."
+            f"`{path.name}` needs PyTorch, which is not installed here: `pip install fovea-cnn`. Or run "
+            f"`fovea export {path.name}` on a machine that has PyTorch; the `{EXPORTED}` file runs without it."
         )
 
 
@@ -67,5 +67,5 @@ def _providers(device: str) -> list[str] | None:
         return None
     if device not in _PROVIDERS:
         known = ", ".join(("auto", *_PROVIDERS))
-        raise UsageError(f"`--device {device}` does not run an exported network (`{EXPORTED}`); {known} do.")
+        raise UsageError(f"`--device {device}` cannot run an exported network (`{EXPORTED}`); use {known}.")
     return _PROVIDERS[device]

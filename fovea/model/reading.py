@@ -57,7 +57,7 @@ def read_weights(path: str | Path) -> WeightsFile:
     path = Path(path)
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
-        raise BundleError(f"`{path.name}` is no weights file that is read here; those are {', '.join(SUFFIXES)}.")
+        raise BundleError(f"`{path.name}` is not a supported weights file; supported are {', '.join(SUFFIXES)}.")
     check_regular(path)
     try:
         sha256 = checksum_of(path, "sha256").partition(":")[2]
@@ -109,11 +109,11 @@ def _loaded(path: Path) -> object:
     except Exception as error:  # a damaged file: PyTorch raises whatever it meets
         if foreign := FOREIGN.search(str(error)):
             raise BundleError(
-                f"`{path.name}` holds more than tensors: an object of `{foreign[1]}`, which only code could restore. "
-                "Nothing of the file was used or run; where it was made, save its `state_dict()` alone."
+                f"`{path.name}` contains more than tensors: an object of `{foreign[1]}`, which only code can "
+                "restore. Nothing in the file was used or run. Where it was made, save only its `state_dict()`."
             ) from error
         pickled = isinstance(error, RuntimeError) and not isinstance(error, pickle.UnpicklingError) and zipped
-        found = first_line(error).partition(". ")[0] if pickled else "it is no pickle of tensors alone"
+        found = first_line(error).partition(". ")[0] if pickled else "it is not a pickle of tensors only"
         raise _damaged(path, found) from error
 
 
@@ -123,17 +123,17 @@ def _check_zip(path: Path) -> None:
         with zipfile.ZipFile(path) as archive:
             needed = sum(entry.file_size for entry in archive.infolist())
     except Exception as error:  # a damaged archive: `zipfile` raises whatever it meets
-        raise _damaged(path, "it is cut short, or its table of contents is damaged") from error
+        raise _damaged(path, "it is incomplete, or its table of contents is damaged") from error
     if needed > path.stat().st_size:
         raise BundleError(
-            f"`{path.name}` is compressed: {path.stat().st_size} bytes would become {needed}. PyTorch compresses none; "
-            "save it again with `torch.save`."
+            f"`{path.name}` is compressed: {path.stat().st_size} bytes would expand to {needed}. PyTorch does not "
+            "compress; save it again with `torch.save`."
         )
 
 
 def _damaged(path: Path, reason: str) -> BundleError:
     return BundleError(
-        f"`{path.name}` is half a download or no weights file, and nothing of it was used or run: "
+        f"`{path.name}` is an incomplete download or not a weights file, and nothing in it was used or run: "
         f"{reason.rstrip('.:')}. Download it again."
     )
 
@@ -143,8 +143,8 @@ def _state_dict(loaded: object, path: Path) -> dict[str, Tensor]:
     found = _found(loaded, MAX_DEPTH)
     if not found:
         raise BundleError(
-            f"`{path.name}` holds no state dict: a mapping from names to tensors, alone or under a usual key, "
-            "as `state_dict` or `model`."
+            f"`{path.name}` contains no state dict: a mapping from names to tensors, either alone or under a common "
+            "key such as `state_dict` or `model`."
         )
     return found
 
@@ -168,4 +168,4 @@ def _check_names(tensors: Mapping[Any, Tensor], path: Path) -> None:
         if len(name) > MAX_NAME:
             raise BundleError(f"`{path.name}` has a name of {len(name)} characters; the limit is {MAX_NAME}.")
         if tensor.is_meta or tensor.layout != torch.strided:
-            raise BundleError(f"`{path.name}`: `{name}` is no dense tensor with values; save it as one.")
+            raise BundleError(f"`{path.name}`: `{name}` is not a dense tensor with values; save it as one.")

@@ -54,7 +54,7 @@ def tiling_of(predictor: Predictor, *, tile: int | None = None, overlap: int | N
     way = predictor.preprocess
     if tile is None and not (isinstance(way, Preprocess) and way.tiles):
         if overlap is not None:
-            raise UsageError(f"`overlap` (={overlap}) is of tiles; give their side in pixels with `tile`.")
+            raise UsageError(f"`overlap` (={overlap}) works only with tiles; give their side in pixels with `tile`.")
         return None
     joining = joining_of(predictor.target)
     frame = cast(Preprocess, way)
@@ -66,8 +66,8 @@ def tiling_of(predictor: Predictor, *, tile: int | None = None, overlap: int | N
         overlap = frame.overlap if frame.tiles and side == frame.size else usual
     if not 0 <= overlap < min(side) - 2 * margin:
         raise UsageError(
-            f"`overlap` (={overlap}) must be at least 0 and below the {min(side) - 2 * margin} pixels that a tile is "
-            "answered for."
+            f"`overlap` (={overlap}) must be at least 0 and below {min(side) - 2 * margin} pixels, the part of a "
+            "tile that is predicted."
         )
     return Tiling(tile=side, overlap=overlap, margin=margin, joining=joining)
 
@@ -79,8 +79,8 @@ def _check_side(frame: Preprocess, side: tuple[int, int]) -> None:
         return
     if frame.size[0] != frame.size[1] or frame.crop != 1:
         raise UsageError(
-            f"`tile` (={side[0]}) needs a network with a square input that shows all of an image, and this one sees "
-            f"{frame.size[1]}x{frame.size[0]} pixels by `fit` {frame.fit}; train with `--fit tile`."
+            f"`tile` (={side[0]}) needs a network with a square input that covers the whole image, and this one "
+            f"takes {frame.size[1]}x{frame.size[0]} pixels with `fit` {frame.fit}; train with `--fit tile`."
         )
 
 

@@ -32,6 +32,8 @@ OWN = "fovea"
 IMAGENET = "imagenet"
 """Stands for the published ImageNet weights of a network instead of a path."""
 DIGEST = re.compile(r"-([0-9a-f]{8,64})\.\w+$")
+BLUE_FIRST = "bgr"
+"""What an origin says of the channels of a file whose network takes blue first."""
 UNCOUNTED = ".num_batches_tracked"
 AUXILIARY = re.compile(r"aux\d+\.")
 """Heads that help in training only: a file may have them where the network has not, and the other way round."""
@@ -51,17 +53,20 @@ class Origin:
     """How pixels from 0 to 1 are normalised for these weights, per channel."""
     new: tuple[str, ...]
     """Tensors of the head that the file does not have in this shape: they keep their initial values."""
+    reversed: bool = False
+    """Whether the network of the file takes blue first; mean and std stand for red first all the same."""
     known: bool
     """Whether the normalisation is that of these weights: they are published ones, or a model file of ours."""
 
     def assumption(self) -> str:
         """Return what is assumed of the normalisation."""
         values = (", ".join(f"{value:g}" for value in values) for values in (self.mean, self.std))
-        return f"`{self.file}` does not say how pixels are normalised; taken are mean {' and std '.join(values)}"
+        return f"`{self.file}` does not say how pixels are normalised; used are mean {' and std '.join(values)}"
 
     def to_dict(self) -> dict[str, str]:
         """Return what a card says of it, as JSON values."""
-        return {"file": self.file, "naming": self.naming, "sha256": self.sha256}
+        channels = {"channels": BLUE_FIRST} if self.reversed else {}
+        return {"file": self.file, "naming": self.naming, "sha256": self.sha256, **channels}
 
 
 def build(name: str, *, weights: str | Path | None = None, **arguments: object) -> nn.Module:
@@ -104,11 +109,11 @@ def load_into(model: nn.Module, file: WeightsFile, *, network: str, new_head: bo
     naming, fit = min(trials, key=lambda trial: trial[1].faults)
     if fit.faults:
         raise BundleError(
-            f"`{file.path.name}` does not fit `{network}`, compared by the names of {naming}.{fit.described()}"
+            f"`{file.path.name}` does not match `{network}`, with the layer names of {naming}.{fit.described()}"
         )
     converted = _numbers(fit.tensors, state, file=file.path.name)
     if found := spoilt(model, converted):
-        raise BundleError(f"`{file.path.name}` holds {found}; take the file of another epoch.")
+        raise BundleError(f"`{file.path.name}` contains {found}; use the file of another epoch.")
     model.load_state_dict({**state, **converted})
     return _origin(file, namings[naming], naming=naming, new=tuple(fit.new))
 
@@ -125,8 +130,8 @@ def _numbers(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor], *, fil
     if wrong := [name for name in real if not plain[name].dtype.is_floating_point]:
         kind = str(plain[wrong[0]].dtype).removeprefix("torch.")
         raise BundleError(
-            f"`{file}` has {kind} instead of real numbers in {listed(wrong, most=3)}: weights that were quantised, "
-            "without their scale. Take the file from before, or multiply by the scale and save float32."
+            f"`{file}` has {kind} instead of real numbers in {listed(wrong, most=3)}: quantised weights without "
+            "their scale. Use the file from before quantisation, or multiply by the scale and save float32."
         )
     return {name: tensor.to(wanted[name].dtype) for name, tensor in plain.items()}
 
@@ -145,7 +150,7 @@ class _Trial(NamedTuple):
         return len(self.missing) + len(self.unexpected) + len(self.misshapen)
 
     def described(self) -> str:
-        lists = {"Missing": self.missing, "Unexpected": self.unexpected, "Of another shape": self.misshapen}
+        lists = {"Missing": self.missing, "Unexpected": self.unexpected, "With a different shape": self.misshapen}
         return "".join(f" {fault} ({len(names)}): {listed(names, most=3)}." for fault, names in lists.items() if names)
 
 
@@ -235,7 +240,7 @@ def published_file(network: str, *, progress: Progress | None = None) -> Path:
     address = next((peer.weights for peer in entry.peers.values() if peer.weights), "")
     digest = DIGEST.search(address)
     if digest is None:
-        raise UsageError(f"No published weights of `{entry.name}` are known here; give a file, or another network.")
+        raise UsageError(f"No published weights of `{entry.name}` are known; give a file, or another network.")
     name = address.rpartition("/")[2]
     homes = _homes()
     for folder in homes:

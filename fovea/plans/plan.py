@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fovea.errors import UsageError, unknown
+from fovea.fields import is_number
 from fovea.training.recipe import FIELDS, Recipe
 
 GROWTHS = ("identity", "vgg")
@@ -36,6 +37,9 @@ class Plan:
     """Share of the images of every split that is used, drawn by class; below 1 where decoding all takes too long."""
     standardise: bool = True
     """Normalise with the training images' mean and standard deviation; otherwise pixels just become 0..1."""
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    """How pixels from 0 to 1 are normalised, one number or one per channel; where empty, by the weights or images."""
     start: str = ""
     """Weights to begin with: a file, or `imagenet` for the published ones; random ones where empty."""
     grow: str = ""
@@ -52,6 +56,9 @@ class Plan:
             raise UsageError(f"`val_fraction` (={self.val_fraction}) must be in [0, 1).")
         if not 0 < self.fraction <= 1:
             raise UsageError(f"`fraction` (={self.fraction}) must be above 0 and at most 1.")
+        for name, values in (("mean", self.mean), ("std", self.std)):
+            if not all(is_number(value) and (value > 0 or name == "mean") for value in values):
+                raise UsageError(f"`{name}` (={values}) must be numbers{', above 0' if name == 'std' else ''}.")
         if self.grow and self.grow not in GROWTHS:
             raise unknown("way to grow", self.grow, GROWTHS)
         if self.grow and not self.start:

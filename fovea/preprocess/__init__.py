@@ -86,9 +86,9 @@ class Preprocess:
 
     def __post_init__(self) -> None:
         if len(self.size) != 2 or any(type(side) is not int or side < 1 for side in self.size):
-            raise UsageError(f"`size` (={self.size}) must be two whole numbers (height, width) of at least 1.")
+            raise UsageError(f"`size` (={self.size}) must be two whole numbers (height, width), each at least 1.")
         if math.prod(self.size) > MAX_PIXELS:
-            raise UsageError(f"`size` (={self.size}) must hold at most {MAX_PIXELS:,} pixels.")
+            raise UsageError(f"`size` (={self.size}) must have at most {MAX_PIXELS:,} pixels.")
         check_channels(self.channels)
         if self.fit not in get_args(Fit):
             raise UsageError(f"`fit` (={self.fit}) must be one of {', '.join(get_args(Fit))}.")
@@ -97,14 +97,15 @@ class Preprocess:
         for name, values in (("mean", self.mean), ("std", self.std)):
             if len(values) != self.channels or not all(map(math.isfinite, values)):
                 raise UsageError(
-                    f"`{name}` (={values}) must hold one finite number for each of `channels` (={self.channels})."
+                    f"`{name}` (={values}) must have one finite number for each of `channels` (={self.channels})."
                 )
         if (self.overlap or self.margin) and self.fit != "tile":
-            raise UsageError(f"`overlap` (={self.overlap}) and `margin` (={self.margin}) are of `fit` tile.")
+            raise UsageError(f"`overlap` (={self.overlap}) and `margin` (={self.margin}) work only with `fit` tile.")
         answered = min(self.size) - 2 * self.margin
         if self.margin < 0 or not 0 <= self.overlap < answered:
             raise UsageError(
-                f"`overlap` (={self.overlap}) must be at least 0 and below the {answered} pixels of a tile's answer."
+                f"`overlap` (={self.overlap}) must be at least 0 and below {answered} pixels, the part of a tile "
+                "that is predicted."
             )
         if max(map(abs, self.mean)) > LARGEST_MEAN:
             raise UsageError(f"`mean` (={self.mean}) must be from {-LARGEST_MEAN:g} to {LARGEST_MEAN:g}.")
@@ -282,7 +283,7 @@ class Preprocess:
         for name, value in _FIXED.items():
             if given[name] != value:
                 raise UsageError(
-                    f"The preprocessing field `{name}` (={given[name]}) must be {value}; no other is known here."
+                    f"The preprocessing field `{name}` (={given[name]}) must be {value}; nothing else is supported."
                 )
         try:
             lists: dict[str, Any] = {name: tuple(given[name]) for name in ("size", "mean", "std")}
@@ -303,7 +304,7 @@ def as_pixels(array: Pixels, *, channels: int) -> Pixels:
     check_channels(channels)
     if array.dtype != np.uint8:
         raise UsageError(
-            f"An image array must be uint8 with values 0..255; this one is `{array.dtype}`. Scale and cast it first."
+            f"An image array must be uint8 with values 0..255; this one is `{array.dtype}`. Scale and convert it first."
         )
     if array.size == 0 or array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
         raise UsageError(

@@ -120,7 +120,7 @@ def _of_jpeg(image: ImageFile.ImageFile, stream: BinaryIO, source: int) -> int:
     """Return the bytes of its coefficients, which are kept where it comes in several scans."""
     header = read_jpeg(stream)
     if header.scans * header.pixels > MAX_SCAN_PIXELS:
-        raise ImageError(f"it comes in {header.scans:,} scans, too many for an image of its size; store it with fewer")
+        raise ImageError(f"it has {header.scans:,} scans, too many for its size; save it with fewer scans")
     return header.coefficient_bytes
 
 

@@ -218,7 +218,7 @@ def _opened(source: Path | bytes) -> BinaryIO:
     if not isinstance(source, Path):
         return io.BytesIO(source)
     if kind := irregular(source):
-        raise ImageError(f"this is {kind}, and only files are read")
+        raise ImageError(f"this is {kind}, and only files are supported")
     return open_regular(source)
 
 
@@ -230,7 +230,7 @@ def _load(
     if file_bytes == 0:
         raise ImageError("the file is empty")
     if file_bytes > MAX_FILE_BYTES:
-        raise ImageError(f"the file has {file_bytes:,} bytes, more than the {MAX_FILE_BYTES:,} that are read")
+        raise ImageError(f"the file has {file_bytes:,} bytes, more than the limit of {MAX_FILE_BYTES:,}")
     if kind := foreign.by_content(_head(stream)):
         raise ImageError(f"this is {kind}")
     cost = None
@@ -309,7 +309,7 @@ def _by_257(image: Image.Image) -> Image.Image:
     for box in _strips(image):
         values = np.asarray(image.crop(box))
         if values.dtype.kind == "f" or values.min() < 0 or values.max() > 65535:
-            raise ImageError("32-bit pixels have no fixed range; store the image with 8 or 16 bits")
+            raise ImageError("32-bit pixels have no fixed range; save the image with 8 or 16 bits")
         whole.paste(Image.fromarray(_rounded(values.astype(np.uint32))), box)
     return whole
 
@@ -338,7 +338,7 @@ def _reason(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         return "not a JPEG, PNG, WebP, BMP, GIF or TIFF image, or its header is damaged"
     if isinstance(error, Image.DecompressionBombError):
-        return f"the image has more than the {MAX_PIXELS:,} pixels that are decoded"
+        return f"the image has more than {MAX_PIXELS:,} pixels, the limit"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return " ".join(str(error).split()).rstrip(".") or type(error).__name__

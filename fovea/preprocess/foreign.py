@@ -17,7 +17,7 @@ class Foreign(NamedTuple):
     way_out: str = "convert it to JPEG or PNG"
 
     def __str__(self) -> str:
-        return f"{self.name}, which is not read; {self.way_out}"
+        return f"{self.name}, which is not supported; {self.way_out}"
 
 
 HEIC, HEIF, AVIF = Foreign("a HEIC photograph"), Foreign("a HEIF photograph"), Foreign("an AVIF image")

@@ -160,10 +160,10 @@ def opened(source: Path, *, channels: int) -> Image:
     try:
         return Whole(decode(source, channels=channels))
     except ImageError as error:
-        if source.suffix.lower() in SUFFIXES and "decoding it would take" in str(error):
+        if source.suffix.lower() in SUFFIXES and "decoding it would need" in str(error):
             return LargeTiff(source, channels=channels)
         if "pixels that are decoded" in str(error):
-            raise ImageError(f"{str(error).rstrip('.')}; a TIFF of any size is read by parts.") from error
+            raise ImageError(f"{str(error).rstrip('.')}; use a TIFF for images of any size.") from error
         raise
 
 
@@ -213,7 +213,7 @@ class LargeTiff:
             raise
         except Exception as error:  # damaged tags may raise anything
             self._file.close()
-            raise ImageError(f"`{path}`: not a TIFF that can be read by parts: {first_line(error)}.") from error
+            raise ImageError(f"`{path}`: not a TIFF that can be read in tiles: {first_line(error)}.") from error
 
     def close(self) -> None:
         """Close its file."""
@@ -226,7 +226,7 @@ class LargeTiff:
         except FoveaError:
             raise
         except Exception as error:  # damaged tags may raise anything
-            raise ImageError(f"`{self.path}`: a part of it cannot be read: {first_line(error)}.") from error
+            raise ImageError(f"`{self.path}`: a tile of it cannot be read: {first_line(error)}.") from error
 
     def _inside(self, left: int, top: int, width: int, height: int) -> Pixels:
         window = np.empty((height, width, self.channels), np.uint8)
@@ -287,9 +287,9 @@ class LargeTiff:
             try:
                 pixels = decode(_as_tiff(self._page, content, segment.size), channels=self.channels)
             except ImageError as error:
-                raise ImageError(f"`{self.path}`: a part of it cannot be decoded: {error}") from error
+                raise ImageError(f"`{self.path}`: a tile of it cannot be decoded: {error}") from error
             if pixels.shape[:2] != segment.size:
-                raise ImageError(f"`{self.path}`: a part of it has another size than its header says.")
+                raise ImageError(f"`{self.path}`: a tile of it differs in size from its header.")
             self._kept[index] = pixels
             most = max(1, KEPT_BYTES // max(1, pixels.nbytes))
             while len(self._kept) > most:
@@ -303,14 +303,14 @@ class LargeTiff:
             "its sides are above 1,000,000 pixels": max(self.size) > MAX_SIDE or min(self.size) < 1,
             "its colours are stored plane by plane": page.planarconfig != 1 and page.samplesperpixel > 1,
             "it has other than 8 or 16 bits": page.bitspersample not in (8, 16) or page.sampleformat not in (1, None),
-            "its colours are of a kind that is not read": page.photometric not in _PHOTOMETRICS,
+            "its colour format is not supported": page.photometric not in _PHOTOMETRICS,
             "it is stored turned": page.tags.valueof("Orientation", 1) != 1,
             "it has several layers": page.imagedepth != 1 or page.samplesperpixel > 4,
-            "its header tells of fewer parts than it has": len(page.dataoffsets) < self._stored_parts(h, w)
+            "its header lists fewer tiles than it has": len(page.dataoffsets) < self._stored_parts(h, w)
             or len(page.databytecounts) < self._stored_parts(h, w),
         }
         if fault := next((text for text, found in faults.items() if found), ""):
-            raise ImageError(f"`{self.path}`: it is too large to be decoded whole, and {fault}.")
+            raise ImageError(f"`{self.path}`: it is too large to be decoded at once, and {fault}.")
         needed = 4 * h * w * page.samplesperpixel * page.bitspersample // 8
         if excess := IMAGE.excess(needed):
             kind = "tiles" if page.is_tiled else "strips"
@@ -327,7 +327,7 @@ def _first_page(file: BinaryIO, path: Path) -> Any:
         import tifffile
     except ImportError as error:
         raise MissingDependencyError(
-            f"`{path.name}` is too large to be decoded whole; to read it by parts: pip install 'fovea-cnn[tiff]'."
+            f"`{path.name}` is too large to be decoded at once; to read it in tiles: pip install 'fovea-cnn[tiff]'."
         ) from error
     logging.getLogger("tifffile").addHandler(logging.NullHandler())  # the error says what is wrong
     handle = tifffile.FileHandle(file, name=path.name, offset=0, size=file.seek(0, io.SEEK_END))

@@ -32,7 +32,7 @@ def decode_values(source: Path | bytes, *, colours: bool) -> NDArray[Any]:
 def _in_colours(image: Image.Image) -> Image.Image:
     """Return the image as RGB, transparency left out."""
     if image.mode.startswith(("I", "F")):
-        raise ImageError("it has levels of 16 bits or more, and no colours")
+        raise ImageError("it has grey levels of 16 bits or more, not colours")
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
@@ -46,7 +46,7 @@ def _as_stored(image: Image.Image) -> Image.Image:
         return image
     bands = image.split() if image.mode in ("LA", "PA", "RGB", "RGBA") else ()
     if not bands:
-        raise ImageError(f"its pixels ({image.mode}) are no indices, levels or colours")
+        raise ImageError(f"its pixels ({image.mode}) are not indices, levels or colours")
     if len(bands) > 2 and any(ImageChops.difference(bands[0], band).getbbox() for band in bands[1:3]):
-        raise ImageError("its pixels are colours, and no table tells the class of each")
+        raise ImageError("its pixels are colours, and there is no table with the class of each")
     return bands[0]

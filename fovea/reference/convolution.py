@@ -160,7 +160,10 @@ def _check(x: Array, kernel: Array, groups: int) -> None:
         raise ValueError(f"Input {x.shape} and kernel {kernel.shape} must both be (channels twice, *spatial sizes).")
     # groups < 1 comes first: a remainder by 0 is an error of its own
     if groups < 1 or x.shape[1] % groups or len(kernel) % groups:
-        raise ValueError(f"`groups` (={groups}) must divide the channels in (={x.shape[1]}) and out (={len(kernel)}).")
+        raise ValueError(
+            f"`groups` (={groups}) must divide the input channels (={x.shape[1]}) and the output channels "
+            f"(={len(kernel)})."
+        )
     if kernel.shape[1] * groups != x.shape[1]:
         raise ValueError(
             f"A kernel for {kernel.shape[1]} channels in each of {groups} groups does not fit an input of "

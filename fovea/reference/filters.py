@@ -131,17 +131,19 @@ def written(kernel: str, *, axes: int) -> Array:
     rows = [row.replace(",", " ").split() for row in kernel.split(";") if row.strip()]
     lengths = {len(row) for row in rows}
     if len(lengths) != 1 or 0 in lengths:
-        raise ValueError(f"`kernel` (={kernel}) must have rows of equal length, as {EXAMPLES[axes]}.")
+        raise ValueError(f"`kernel` (={kernel}) must have rows of equal length, for example {EXAMPLES[axes]}.")
     if axes == 1 and len(rows) > 1:
-        raise ValueError(f"`kernel` (={kernel}) has {len(rows)} rows; for a signal give one, as {EXAMPLES[1]}.")
+        raise ValueError(
+            f"`kernel` (={kernel}) has {len(rows)} rows; give one row for a signal, for example {EXAMPLES[1]}."
+        )
     if max(len(rows), *lengths) > MAX_SIZE:
-        raise ValueError(f"A kernel has at most {MAX_SIZE} rows and columns; this one is larger.")
+        raise ValueError(f"A kernel may have at most {MAX_SIZE} rows and columns; this one is larger.")
     try:
         weights = np.array(rows, np.float64)
     except ValueError as error:
-        raise ValueError(f"`kernel` (={kernel}) must hold numbers only, as {EXAMPLES[axes]}.") from error
+        raise ValueError(f"`kernel` (={kernel}) must contain only numbers, for example {EXAMPLES[axes]}.") from error
     if not (np.abs(weights) <= MAX_VALUE).all():
-        raise ValueError(f"`kernel` (={kernel}) must hold numbers from -{MAX_VALUE:g} to {MAX_VALUE:g} only.")
+        raise ValueError(f"`kernel` (={kernel}) must contain only numbers from -{MAX_VALUE:g} to {MAX_VALUE:g}.")
     return weights if axes == 2 else weights[0]
 
 

@@ -30,7 +30,7 @@ def convolution_matrix(
     `input_shape` (C_in, *sizes); kernel as in `correlate` -> (C_out * output pixels, C_in * input pixels).
     """
     if mode == "constant":
-        raise ValueError("A constant other than zero is an offset, which no matrix has; use `mode` `zero`.")
+        raise ValueError("A constant other than zero is an offset, which a matrix cannot express; use `mode` `zero`.")
     stride, dilation = per_axis(stride, kernel.ndim - 2), per_axis(dilation, kernel.ndim - 2)
     pairs = amounts(padding, kernel.shape[2:], dilation)
     # padding the pixels' numbers tells which pixel each position copies; -1 is none, as 0 is the number of a pixel

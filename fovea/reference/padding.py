@@ -26,7 +26,7 @@ def per_axis(value: int | Sequence[int], axes: int) -> tuple[int, ...]:
     if len(values) != axes:
         raise ValueError(f"`{values}` has {len(values)} numbers for {axes} spatial axes; give one, or one per axis.")
     if min(values) < 1:
-        raise ValueError(f"Strides, dilations and window sizes are at least 1, not `{values}`.")
+        raise ValueError(f"Strides, dilations and window sizes must be at least 1, not `{values}`.")
     return values
 
 

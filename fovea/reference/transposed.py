@@ -45,7 +45,7 @@ def transposed(
     axes = x.ndim - 2
     if x.shape[1] != len(kernel) or len(kernel) % groups:
         raise ValueError(
-            f"The input's channels (={x.shape[1]}) must be those of the kernel (={len(kernel)}), and `groups` "
+            f"The input's channels (={x.shape[1]}) must equal those of the kernel (={len(kernel)}), and `groups` "
             f"(={groups}) must divide them."
         )
     stride, dilation = per_axis(stride, axes), per_axis(dilation, axes)

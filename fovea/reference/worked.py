@@ -125,7 +125,7 @@ def _transposed(grid: Array, kernel: Array, operation: Operation) -> Worked:
     matrix = convolution_matrix(kernel, made.shape, groups=operation.groups, **options)
     seen = convolution_matrix(np.ones_like(kernel), made.shape, groups=operation.groups, **options)
     sizes = " x ".join(map(str, made.shape[1:]))
-    fit = f"Each cell lays its multiple of the kernel down: {sizes} cells."
+    fit = f"Each input value adds its multiple of the kernel to the output: {sizes} cells."
     return _linear(grid, matrix.T.tocsr(), seen.T.tocsr(), made.shape, fit)
 
 
@@ -176,7 +176,7 @@ def _fit(grid: Array, kernel: Array, operation: Operation) -> str:
 def _check_size(*cells: int) -> None:
     if max(cells) > MOST_CELLS:
         raise ValueError(
-            f"A grid of {max(cells)} cells is too large to be shown cell by cell; {MOST_CELLS} are allowed."
+            f"A grid of {max(cells)} cells is too large to be shown cell by cell; the limit is {MOST_CELLS}."
         )
 
 

@@ -18,10 +18,10 @@ def patterns_after(known: Sequence[str], drop: Sequence[str], restore: Sequence[
     """
     for pattern in restore:
         if pattern in drop:
-            raise UsageError(f"`{pattern}` is to be dropped and restored; give one of both.")
+            raise UsageError(f"`{pattern}` is given to both `--drop` and `--restore`; give it to one of them.")
         if pattern not in known:
-            there = f"dropped are {listed(list(known))}" if known else "nothing is dropped"
-            raise UsageError(f"`--restore {pattern}` is no pattern that was dropped; {there}.")
+            there = f"excluded patterns are {listed(list(known))}" if known else "no pattern is excluded"
+            raise UsageError(f"`--restore {pattern}` is not an excluded pattern; {there}.")
     found = tuple(dict.fromkeys([*(each for each in known if each not in restore), *drop]))
     check_patterns(found, UsageError)
     return found

@@ -26,7 +26,8 @@ def load_faiss() -> ModuleType:
             import faiss
     except ImportError as error:
         raise MissingDependencyError(
-            'This needs faiss, which is not installed: `pip install "fovea-cnn[search]"`. Exact search works without.'
+            'This needs faiss, which is not installed: `pip install "fovea-cnn[search]"`. Exact search works '
+            "without it."
         ) from error
     found: ModuleType = faiss
     return found

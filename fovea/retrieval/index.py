@@ -121,6 +121,6 @@ def check_patterns(patterns: Sequence[str], fault: Callable[[str], Exception]) -
     """Raise `fault` of a sentence where there are more patterns of dropped names than an index may have, or longer."""
     if len(patterns) > MOST_PATTERNS or any(len(pattern) > LONGEST_PATTERN for pattern in patterns):
         raise fault(
-            f"{len(patterns):,} patterns to drop; an index has at most {MOST_PATTERNS:,} of {LONGEST_PATTERN:,} "
-            "characters each: write fewer with `*`."
+            f"{len(patterns):,} patterns to exclude; an index may have at most {MOST_PATTERNS:,}, of "
+            f"{LONGEST_PATTERN:,} characters each. Use fewer patterns with `*`."
         )

@@ -107,7 +107,7 @@ def read_index(path: str | Path) -> Index:
     """
     path = index_path(path)
     if reason := no_file(path):
-        raise UsageError(f"`{path}`: {reason}; make an index by `fovea index MODEL DATA --out {path.name}`.")
+        raise UsageError(f"`{path}`: {reason}; create an index with `fovea index MODEL DATA --out {path.name}`.")
     check_regular(path)
     try:
         with path.open("rb") as file:
@@ -149,8 +149,8 @@ def _text(index: Index, path: Path) -> str:
     text = json.dumps(values)
     if len(text) > MAX_CARD_LENGTH:
         raise UsageError(
-            f"`{path.name}` would say {len(text):,} characters of itself; at most {MAX_CARD_LENGTH:,} are read. "
-            "The data has too many classes: index it with `--unlabelled`."
+            f"The metadata of `{path.name}` would have {len(text):,} characters; the limit is {MAX_CARD_LENGTH:,}. "
+            "The data has too many classes; index it with `--unlabelled`."
         )
     return text
 
@@ -166,16 +166,20 @@ def _content(header: bytes, arrays: Any) -> Iterator[bytes | memoryview]:
 def _values(metadata: Mapping[str, Any] | None, source: str) -> dict[str, Any]:
     text = (metadata or {}).get("fovea")
     if not isinstance(text, str):
-        raise BundleError(f"`{source}` is a safetensors file but no index: it has no `fovea` entry in its metadata.")
+        raise BundleError(
+            f"`{source}` is a safetensors file but not an index: it has no `fovea` entry in its metadata."
+        )
     if len(text) > MAX_CARD_LENGTH:
-        raise BundleError(f"`{source}` says {len(text):,} characters of itself; at most {MAX_CARD_LENGTH:,} are read.")
+        raise BundleError(f"The metadata of `{source}` has {len(text):,} characters; the limit is {MAX_CARD_LENGTH:,}.")
     values = json_object(text, source, what="metadata")
     version = values.get("index")
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
         what = "a model file" if "architecture" in values else "of Fovea"
-        raise BundleError(f"`{source}` is {what}, but no index; make one by `fovea index MODEL DATA`.")
+        raise BundleError(f"`{source}` is {what}, not an index; create one with `fovea index MODEL DATA`.")
     if version > FORMAT:
-        raise BundleError(f"`{source}` has format {version}; this version reads up to {FORMAT}: update Fovea.")
+        raise BundleError(
+            f"`{source}` has format {version}, and this version of Fovea reads up to format {FORMAT}; upgrade Fovea."
+        )
     return values
 
 
@@ -185,12 +189,14 @@ def _arrays(file: BinaryIO, entries: Mapping[str, Entry], source: str) -> dict[s
     for name, (types, axes) in LAYOUT.items():
         entry = entries.get(name)
         if entry is None or entry.dtype not in types or len(entry.shape) not in ((axes,) if axes else (1, 2)):
-            raise BundleError(f"`{source}` is no index of this version: its `{name}` is missing, or of another type.")
+            raise BundleError(
+                f"`{source}` is not an index of this version: its `{name}` is missing or of the wrong type."
+            )
         check_place(entry, name, source)
         arrays[name] = _mapped(file, entry)
     N = len(arrays["embeddings"])
     if any(len(arrays[name]) != N for name in LAYOUT if name != "names"):
-        raise BundleError(f"`{source}` is damaged: its tensors are not of the same number of images.")
+        raise BundleError(f"`{source}` is damaged: its tensors have different numbers of images.")
     return arrays
 
 
@@ -213,7 +219,7 @@ def _index(fields: Fields, arrays: Mapping[str, NDArray[Any]]) -> Index:
         raise BundleError(f"`metric` (={metric[:40]}) must be {' or '.join(METRICS)}")
     for name, place in (("model.file", model.text("file")), ("data.place", data.text("place"))):
         if not safe_place(place):
-            raise BundleError(f"`{name}` leads out of the folder of the index")
+            raise BundleError(f"`{name}` is outside the folder of the index")
     rows = Rows(
         names=Names(arrays["names"], arrays["ends"]),
         **{name: arrays[name] for name in ("parts", "labels", "digests", "looks")},
@@ -263,7 +269,7 @@ def _check_rows(arrays: Mapping[str, NDArray[Any]], task: str, classes: Sequence
     unlabelled = most < 0
     known = least >= (-1 if unlabelled else 0) and most < len(classes) if whole else _fits(labels, classes)
     if not (fits and known and (unlabelled or whole == (kind.has_classes and not kind.several))):
-        raise BundleError("its labels are not those of its classes")
+        raise BundleError("its labels do not match its classes")
 
 
 def _fits(labels: NDArray[Any], classes: Sequence[str]) -> bool:

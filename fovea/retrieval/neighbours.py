@@ -77,7 +77,7 @@ def nearest(
     _check(queries, embeddings, k, metric)
     asked = np.ascontiguousarray(queries, np.float32)
     if not np.isfinite(asked).all():
-        raise UsageError("A query holds values that are not finite, which are near nothing; embed it again.")
+        raise UsageError("A query has values that are not finite; embed it again.")
     k = min(k, len(embeddings))
     found = [
         _Search(asked[first : first + QUERIES], k, metric).over(embeddings, squares, _told(progress, first, len(asked)))
@@ -259,7 +259,7 @@ class _Search:
             self._prune()
         chosen, distances = self._exactly(embeddings)
         if (chosen < 0).any() or not np.isfinite(distances).all():
-            raise UsageError("The embeddings hold values that are not finite, which are near nothing; embed again.")
+            raise UsageError("The embeddings have values that are not finite; embed the images again.")
         return Neighbours(self.found.rows[chosen], distances.astype(np.float32))
 
 
@@ -340,5 +340,5 @@ def _check(queries: Floats, embeddings: Floats, k: int, metric: str) -> None:
         raise UsageError(f"`k` (={k}) must be at least 1.")
     if queries.ndim != 2 or embeddings.ndim != 2 or queries.shape[1] != embeddings.shape[1]:
         raise UsageError(
-            f"Queries {queries.shape} and embeddings {embeddings.shape} must be (Q, D) and (N, D) of one D."
+            f"Queries {queries.shape} and embeddings {embeddings.shape} must be (Q, D) and (N, D) with the same D."
         )

@@ -100,7 +100,7 @@ def is_dropped(name: str, patterns: Sequence[str]) -> bool:
 
 def nothing_left(name: str) -> UsageError:
     """Return the error for patterns that match every sample."""
-    return UsageError(f"`--drop` leaves nothing of `{name}`; drop less, or take a pattern back by `--restore`.")
+    return UsageError(f"`--drop` excludes all of `{name}`; exclude less, or include a pattern again with `--restore`.")
 
 
 def look_at(path: Path) -> Look:

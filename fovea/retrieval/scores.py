@@ -95,7 +95,7 @@ def retrieval_scores(
     support = space.support(labels) - alone
     asked = np.flatnonzero(support > 0)
     if not len(asked):
-        raise UsageError("No query has an image of its class to be found; a search needs two images of some class.")
+        raise UsageError("No query has another image of its class; a class must have at least two images.")
     own = np.argsort(order) if alone else None
     found = list(_searched(space, (x, labels, own), asked, voters=voters, progress=progress))
     first, precision, voted = (np.concatenate(parts) for parts in zip(*found, strict=True))

@@ -102,7 +102,7 @@ class _Fresh:
         squares = squared_norms(stored)
         if not np.isfinite(squares).all():
             way = "leave out `--half`" if self._dtype.itemsize == 2 else "choose another layer"
-            raise UsageError(f"The embeddings are too large to be stored; {way}.")
+            raise UsageError(f"The embeddings are too large for half precision; {way}.")
         self._file.write(stored.data)
         self.squares.append(squares)
         self.shape = self.shape[0] + len(stored), stored.shape[1]

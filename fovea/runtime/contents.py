@@ -42,7 +42,7 @@ def card_in(file: OnnxFile) -> Card:
     text = file.metadata.get("fovea")
     if text is None:
         raise BundleError(
-            f"`{file.source}` is an ONNX file but not of Fovea: it has no `fovea` entry in its metadata. "
+            f"`{file.source}` is an ONNX file, but not written by Fovea: it has no `fovea` entry in its metadata. "
             "`fovea export MODEL` writes such files."
         )
     card = Card.parse(text, file.source)
@@ -90,34 +90,34 @@ def _check_copies(file: OnnxFile, card: Card) -> None:
         except (ValueError, RecursionError):
             said = None
         if said != own:
-            raise BundleError(f"`{file.source}`: `{key}` in its metadata contradicts its card; export it again.")
+            raise BundleError(f"`{file.source}`: `{key}` in its metadata contradicts its card; export the model again.")
 
 
 def _check_export(file: OnnxFile, card: Card) -> None:
     export = card.other.get("export")
     if not isinstance(export, dict):
-        raise BundleError(f"`{file.source}`: its card does not say how it was exported; export it again.")
+        raise BundleError(f"`{file.source}`: its card does not say how it was exported; export the model again.")
     if export.get("raw", False):
         raise BundleError(
-            f"`{file.source}` was exported with `--raw`: logits of float input, for other tools. "
-            "Export it without that option to predict with it here."
+            f"`{file.source}` was exported with `--raw`, which takes float input and returns logits, for other "
+            "tools. Export it without `--raw` to use it with Fovea."
         )
     if export.get("precision") not in PRECISIONS:
         known = ", ".join(PRECISIONS)
-        raise BundleError(f"`{file.source}`: its card names no precision that is known here ({known}).")
+        raise BundleError(f"`{file.source}`: its card names an unknown precision; known are {known}.")
 
 
 def _input(file: OnnxFile, card: Card) -> Value:
     """Return the one input, which is what the card's preprocessing makes."""
     if len(file.inputs) != 1 or file.inputs[0].name in file.tensors:
-        raise BundleError(f"`{file.source}` takes {len(file.inputs)} inputs, and an export of Fovea takes one.")
+        raise BundleError(f"`{file.source}` has {len(file.inputs)} inputs, but a file exported by Fovea has one.")
     (value,) = file.inputs
     wanted, dtype = card.preprocess.stored_shape, card.preprocess.dtype
     nouns = inputs.kind_of(card.preprocess).nouns
     if (value.name, value.dtype) != (nouns, dtype) or not _fits(value, wanted):
         raise BundleError(
-            f"`{file.source}` takes `{shortened(value.name)}`, {value.dtype} of {_text(value)}, and its card announces "
-            f"`{nouns}`, {dtype} of {('N', *wanted)}."
+            f"`{file.source}` takes `{shortened(value.name)}`, {value.dtype} of {_text(value)}, but its card "
+            f"declares `{nouns}`, {dtype} of {('N', *wanted)}."
         )
     return value
 
@@ -147,11 +147,11 @@ def _outputs(file: OnnxFile, card: Card) -> tuple[str, ...]:
     if found != [(name, dtype) for name, dtype, _ in wanted]:
         said = ", ".join(shortened(name, most=30) for name, _ in found[:5]) or "none"
         expected = ", ".join(name for name, _, _ in wanted)
-        raise BundleError(f"`{file.source}` has the outputs {said}; its card announces {expected}.")
+        raise BundleError(f"`{file.source}` has the outputs {said}, but its card declares {expected}.")
     for value, (name, _, row) in zip(file.outputs, wanted, strict=True):
         if not _fits(value, row):
             announced = ", ".join(str(length or "any") for length in row)
             raise BundleError(
-                f"`{file.source}`: its output `{name}` is of {_text(value)}, and its card announces (N, {announced})."
+                f"`{file.source}`: its output `{name}` is of {_text(value)}, but its card declares (N, {announced})."
             )
     return tuple(value.name for value in file.outputs)

@@ -110,7 +110,7 @@ class Exported:
             and rows.size
             and not -ROUNDING <= rows.min() <= rows.max() <= 1 + ROUNDING
         ):
-            raise BundleError("What the network calls probabilities does not lie from 0 to 1; export it again.")
+            raise BundleError("The probabilities of the network are not between 0 and 1; export the model again.")
         return rows
 
     def _rows(self, samples: Samples, *, batch: int, progress: Progress | None = None) -> NDArray[Any]:
@@ -132,8 +132,7 @@ class Exported:
             import torch
         except ImportError as error:
             raise MissingDependencyError(
-                "Figures of a network are computed with PyTorch, which is not installed: `pip install fovea-cnn`. "
-                "`fovea predict` works without."
+                "This needs PyTorch, which is not installed: `pip install fovea-cnn`. `fovea predict` works without it."
             ) from error
         if protocol == PLAIN:
             if self.target.lies_on_image:  # decoded rows are what is kept of outputs
@@ -184,11 +183,11 @@ class Exported:
         announced = self.contents.rows[index]
         if len(rows) != len(samples) or not has_shape(rows.shape[1:], announced):
             raise BundleError(
-                f"The network gives outputs {rows.shape} for {len(samples)} samples, and its card announces "
-                f"(N, {', '.join(str(length or 'any') for length in announced)})."
+                f"The network gives outputs {rows.shape} for {len(samples)} samples, but its card declares (N, "
+                f"{', '.join(str(length or 'any') for length in announced)})."
             )
         if not np.isfinite(rows).all():
-            raise BundleError("The network's outputs are not finite: its weights, or its mean and std, are spoilt.")
+            raise BundleError("The network's outputs are not finite: its weights, or its mean and std, are corrupted.")
         return rows.astype(self._dtypes[index], copy=False)
 
     def _check(self, samples: Stored) -> None:
@@ -196,7 +195,8 @@ class Exported:
         if samples.shape[1:] != shape or samples.dtype != dtype:
             wanted, given = ("x".join(map(str, sizes)) for sizes in (shape, samples.shape[1:]))
             raise UsageError(
-                f"Samples must be {dtype} (N, {wanted}), as `read` gives them; these are {samples.dtype} (N, {given})."
+                f"Samples must be {dtype} (N, {wanted}), as `read` returns them; these are {samples.dtype} (N, "
+                f"{given})."
             )
 
 
@@ -228,9 +228,9 @@ def _content(path: Path) -> bytes:
     try:
         with open_regular(path) as file:
             if (size := os.fstat(file.fileno()).st_size) > MAX_BYTES:
-                raise BundleError(f"`{path.name}` has {size:,} bytes; an `.onnx` file has at most {MAX_BYTES:,}.")
+                raise BundleError(f"`{path.name}` has {size:,} bytes; the limit for an `.onnx` file is {MAX_BYTES:,}.")
             if (start := file.read(1)) != FIRST:
-                raise BundleError(f"`{path.name}` is no ONNX file, or an empty one.")
+                raise BundleError(f"`{path.name}` is not an ONNX file, or is empty.")
             return start + file.read(MAX_BYTES)
     except OSError as error:
         if isinstance(error, StorageError):

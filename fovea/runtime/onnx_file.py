@@ -173,9 +173,9 @@ class _Parser:
         found = self.reader.message(data, _MODEL, "model")
         for name, what in (("training", "training steps"), ("functions", "functions of its own")):
             if name in found:
-                raise self.reader.fault(f"it holds {what}, which Fovea does not write")
+                raise self.reader.fault(f"it contains {what}, which Fovea does not write")
         if "graph" not in found or "ir_version" not in found:
-            raise self.reader.fault("it holds no graph, or no version: it is no ONNX file")
+            raise self.reader.fault("it has no graph or no version, so it is not an ONNX file")
         graph = self.reader.message(found["graph"], _GRAPH, "graph")
         self._check_graph(graph)
         return OnnxFile(
@@ -193,10 +193,10 @@ class _Parser:
     def _check_graph(self, graph: dict[str, Any]) -> None:
         for name, what in (("sparse", "sparse tensors"), ("quantisation", "annotations of quantisation")):
             if name in graph:
-                raise self.reader.fault(f"it holds {what}, which Fovea does not write")
+                raise self.reader.fault(f"it contains {what}, which Fovea does not write")
         for name, most in (("nodes", MAX_NODES), ("tensors", MAX_TENSORS), ("infos", MAX_VALUES)):
             if len(graph.get(name, ())) > most:
-                raise self.reader.fault(f"its graph has {len(graph[name]):,} {name}; at most {most:,} are read")
+                raise self.reader.fault(f"its graph has {len(graph[name]):,} {name}; the limit is {most:,}")
 
     def _opsets(self, given: list[memoryview]) -> dict[str, int]:
         found: dict[str, int] = {}
@@ -210,7 +210,7 @@ class _Parser:
 
     def _entries(self, given: list[memoryview], what: str) -> dict[str, str]:
         if len(given) > MAX_METADATA:
-            raise self.reader.fault(f"its {what} has {len(given):,} entries; at most {MAX_METADATA} are read")
+            raise self.reader.fault(f"its {what} has {len(given):,} entries; the limit is {MAX_METADATA}")
         found: dict[str, str] = {}
         for data in given:
             entry = self.reader.message(data, _ENTRY, what)
@@ -246,12 +246,14 @@ class _Parser:
         found = self.reader.message(data, _ATTRIBUTE, "attribute")
         name = self.reader.text(found.pop("name", None))
         if "g" in found or "graphs" in found:
-            raise self.reader.fault("a node holds a graph of its own (a loop, or a choice), which Fovea does not write")
+            raise self.reader.fault(
+                "a node contains a graph of its own (a loop or a condition), which Fovea does not write"
+            )
         kind = found.pop("type", None)
         found.pop("doc", None)
         held = _KINDS.get(kind or 0)
         if held is None or found.keys() - {held}:
-            raise self.reader.fault(f"the attribute `{shortened(name)}` of a node is damaged, or of a kind not known")
+            raise self.reader.fault(f"the attribute `{shortened(name)}` of a node is damaged, or of an unknown kind")
         value = found.get(held, _ABSENT[held])
         return name, self._attribute_value(held, value)
 
@@ -273,7 +275,9 @@ class _Parser:
         for data in given:
             tensor = self._tensor(data)
             if not tensor.name or tensor.name in found:
-                raise self.reader.fault(f"two of its tensors are called `{shortened(tensor.name)}`, or one has no name")
+                raise self.reader.fault(
+                    f"two of its tensors have the name `{shortened(tensor.name)}`, or one has no name"
+                )
             found[tensor.name] = tensor
         return found
 
@@ -282,25 +286,25 @@ class _Parser:
         name = self.reader.text(found.get("name"))
         called = f"its tensor `{shortened(name)}`"
         if "external" in found or found.get("location", 0):
-            raise self.reader.fault(f"{called} lies in another file, and a model is one file")
+            raise self.reader.fault(f"{called} is stored in another file, and a model must be one file")
         shape, dtype = tuple(found.get("dims", ())), DTYPES.get(found.get("type", 0))
         if dtype is None:
-            raise self.reader.fault(f"{called} is of a type that is not read here (number {found.get('type', 0)})")
+            raise self.reader.fault(f"{called} has an unsupported type (number {found.get('type', 0)})")
         if len(shape) > MAX_AXES or any(length < 0 for length in shape):
             raise self.reader.fault(f"{called} has {len(shape)} axes, or a length below 0")
         places = [place for place in ("raw_data", *_HELD) if place in found]
         if len(places) > 1 or (places and places[0] != "raw_data" and dtype not in _HELD[places[0]]):
-            raise self.reader.fault(f"{called} holds its values twice, or in a field of another type")
+            raise self.reader.fault(f"{called} stores its values twice, or in a field of another type")
         place = places[0] if places else "raw_data"
         held = found.get(place, memoryview(b""))
         needed, there = math.prod(shape), _count(held, place, dtype)
         if needed != there:
-            raise self.reader.fault(f"{called} announces {needed:,} values and holds {there:,}")
+            raise self.reader.fault(f"{called} declares {needed:,} values but has {there:,}")
         return StoredTensor(name=name, shape=shape, dtype=dtype, held=held, place=place)
 
     def _values(self, given: list[memoryview]) -> tuple[Value, ...]:
         if len(given) > MAX_VALUES:
-            raise self.reader.fault(f"it lists {len(given):,} values; at most {MAX_VALUES:,} are read")
+            raise self.reader.fault(f"it lists {len(given):,} values; the limit is {MAX_VALUES:,}")
         return tuple(map(self._one_value, given))
 
     def _one_value(self, data: memoryview) -> Value:
@@ -309,19 +313,19 @@ class _Parser:
         tensor = self.reader.message(kind.get("tensor", memoryview(b"")), _TENSOR_TYPE, "type of a value")
         name, dtype = self.reader.text(found.get("name")), DTYPES.get(tensor.get("type", 0))
         if dtype is None:
-            raise self.reader.fault(f"its value `{shortened(name)}` is no tensor, or of a type that is not read here")
+            raise self.reader.fault(f"its value `{shortened(name)}` is not a tensor, or has an unsupported type")
         if "shape" not in tensor:
             return Value(name=name, dtype=dtype, shape=None)
         shape = self.reader.message(tensor["shape"], _SHAPE, "shape of a value")
         dims = shape.get("dims", [])
         if len(dims) > MAX_AXES:
-            raise self.reader.fault(f"its value `{shortened(name)}` has {len(dims)} axes; at most {MAX_AXES} are read")
+            raise self.reader.fault(f"its value `{shortened(name)}` has {len(dims)} axes; the limit is {MAX_AXES}")
         return Value(name=name, dtype=dtype, shape=tuple(map(self._dim, dims)))
 
     def _dim(self, data: memoryview) -> int | str:
         found = self.reader.message(data, _DIM, "shape of a value")
         if "length" in found and "name" in found:
-            raise self.reader.fault("a length has a number and a name, which contradict")
+            raise self.reader.fault("a length has both a number and a name")
         if "length" not in found:
             return self.reader.text(found.get("name"))
         length = int(found["length"])

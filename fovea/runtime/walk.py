@@ -134,7 +134,7 @@ class _Walk:
         if not fits or value.dtype != found.dtype:
             raise BundleError(
                 f"`{self.plan.source}` cannot be used: it says that `{shortened(value.name)}` is {value.dtype} "
-                f"{said}, and it is {found.dtype} {found.shape}."
+                f"{said}, but it is {found.dtype} {found.shape}."
             )
 
     def check_rows(self, value: Value) -> None:
@@ -199,8 +199,8 @@ def planned(
     if (opset := file.opsets.get("", 0)) not in OPSETS or len(file.opsets) != 1:
         said = ", ".join(f"{domain or 'ai.onnx'} {version}" for domain, version in list(file.opsets.items())[:5])
         raise BundleError(
-            f"`{file.source}` cannot be used: it has the operators of {shortened(said)}; those of ai.onnx "
-            f"{OPSETS.start} to {OPSETS.stop - 1} are known here."
+            f"`{file.source}` cannot be used: it has the operators of {shortened(said)}; supported are those of "
+            f"ai.onnx {OPSETS.start} to {OPSETS.stop - 1}."
         )
     stored = {name: _known(tensor) for name, tensor in file.tensors.items()}
     steps = tuple(_step(file.source, node) for node in file.nodes)

@@ -74,7 +74,7 @@ class Reader:
         try:
             return "" if data is None else str(data, "utf-8")
         except UnicodeDecodeError:
-            raise self.fault("it has a name that is no text") from None
+            raise self.fault("it has a name that is not text") from None
 
     def numbers(self, data: memoryview) -> list[int]:
         """Return the whole numbers that stand in one piece; negative ones as two's complement of 64 bits."""

@@ -16,7 +16,7 @@ from fovea.serving.page import POLICY, page
 from fovea.serving.refusal import Refusal, failed, json_response
 from fovea.serving.site import Site
 
-DESCRIPTION = 'Answers of trained networks. Errors are JSON: `{"error": "..."}`.'
+DESCRIPTION = 'Predictions of trained networks. Errors are JSON: `{"error": "..."}`.'
 
 
 def create_app(site: Site) -> Guard:
@@ -116,9 +116,9 @@ async def _unknown(request: Request, error: Exception) -> Response:
     status = getattr(error, "status_code", 404)
     if status == 405:
         allowed = (getattr(error, "headers", None) or {}).get("Allow", "")
-        message = f"{request.method} is not for this path; {allowed or 'another method'} is."
+        message = f"{request.method} is not allowed for this path; use {allowed or 'another method'}."
         return json_response({"error": message}, status=405, headers={"Allow": allowed} if allowed else None)
-    return json_response({"error": "There is nothing at this path; see /openapi.json."}, status=status)
+    return json_response({"error": "This path does not exist; see /openapi.json."}, status=status)
 
 
 async def _failed(request: Request, error: Exception) -> Response:

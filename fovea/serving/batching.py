@@ -138,7 +138,7 @@ class Batcher:
     def _looked_at(self, job: Job) -> Outcome:
         """Return what came of an image that is decoded and computed at once, alone."""
         if self._look_at is None or job.source is None:
-            return ValueError("This image is not decoded.")
+            return ValueError("This image was not decoded.")
         try:
             (row,) = self._look_at(job.source, lambda: job.is_wanted)
             return cast(Rows, row)

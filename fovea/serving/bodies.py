@@ -39,7 +39,7 @@ async def read_body(request: Request, settings: Settings, deadline: float, take:
     """
     most = settings.body_bytes
     if request.headers.get("content-encoding", "identity") != "identity":
-        raise Refusal(415, "The body is compressed; send it as it is.")
+        raise Refusal(415, "The body is compressed; send it without compression.")
     announced = int(request.headers.get("content-length") or 0)
     if announced > most:
         raise _too_large(most)
@@ -68,7 +68,7 @@ async def _chunks(request: Request, settings: Settings, deadline: float) -> Asyn
                 message = await request.receive()
         except TimeoutError:
             raise Refusal(
-                408, f"The body came too slowly: {size:,} bytes in {time.monotonic() - began:.0f} s."
+                408, f"The body arrived too slowly: {size:,} bytes in {time.monotonic() - began:.0f} s."
             ) from None
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
@@ -92,11 +92,11 @@ def uploads_in(body: bytes, content_type: str, *, most: int) -> list[Upload]:
     else:
         raise Refusal(
             415,
-            f"`{shortened(name)}` is no type for an image; send its bytes as application/octet-stream or image/..., "
-            "or a form (multipart/form-data) with a field `image`.",
+            f"`{shortened(name)}` is not a media type for images; send the bytes as application/octet-stream or "
+            "image/..., or a form (multipart/form-data) with a field `image`.",
         )
     if not found:
-        raise Refusal(400, "The form holds no file; send it as a field `image`.")
+        raise Refusal(400, "The form contains no file; send it as a field `image`.")
     if len(found) == 1 and not found[0].content:
         raise Refusal(400, "The body is empty; send the bytes of an image.")
     return found
@@ -105,7 +105,7 @@ def uploads_in(body: bytes, content_type: str, *, most: int) -> list[Upload]:
 def _form(body: bytes, options: Mapping[bytes, bytes], *, most: int) -> list[Upload]:
     boundary = options.get(b"boundary", b"")
     if not 1 <= len(boundary) <= 200:
-        raise Refusal(400, "The form has no boundary; `curl -F image=@cat.jpg` sends one.")
+        raise Refusal(400, "The form has no boundary; for example `curl -F image=@cat.jpg` sends a correct form.")
     parts = _Parts(most)
     parser = MultipartParser(
         boundary,
@@ -146,7 +146,7 @@ class _Parts:
     def begin(self) -> None:
         self._disposition, self._name, self._pieces = b"", "", []
         if len(self.uploads) >= self.most:
-            raise Refusal(413, f"One request may hold {self.most} files, and this holds more.")
+            raise Refusal(413, f"A request may contain at most {self.most} files; this one has more.")
 
     def header_name(self, data: bytes, start: int, end: int) -> None:
         self._header += data[start:end]
@@ -166,7 +166,7 @@ class _Parts:
         name = options.get(b"name", b"").decode("utf-8", "replace")
         if name not in FIELDS:
             raise Refusal(
-                400, f"The form has a field `{shortened(name)}`; files come in fields called {', '.join(FIELDS)}."
+                400, f"The form has a field `{shortened(name)}`; files must be in fields named {', '.join(FIELDS)}."
             )
         given = options.get(b"filename", b"").decode("utf-8", "replace")
         self._name = given.replace("\\", "/").rpartition("/")[2][:LONGEST_NAME]
@@ -187,4 +187,4 @@ class _Parts:
 
 
 def _too_large(most: int) -> Refusal:
-    return Refusal(413, f"The body has more than the {most:,} bytes that are taken.")
+    return Refusal(413, f"The body has more than {most:,} bytes, the limit.")

@@ -29,7 +29,7 @@ class WatchedBundle:
             try:
                 self._order.result(self._process)
             except BundleError as error:
-                logger.error("%s: the new file is refused, the model before goes on: %s", self._name, error)
+                logger.error("%s: the new file is refused and the previous model stays in use: %s", self._name, error)
             self._process = None
 
     def close(self) -> None:

@@ -44,7 +44,7 @@ class Connection(H11Protocol):
     def send_400_response(self, msg: str) -> None:
         """Say that what came is no request, as JSON."""
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE) and not self.transport.is_closing():
-            self.transport.write(_plain(400, "Bad Request", "This is no valid HTTP request."))
+            self.transport.write(_plain(400, "Bad Request", "This is not a valid HTTP request."))
         self.transport.close()
 
     def on_response_complete(self) -> None:

@@ -121,7 +121,7 @@ class Engine:
             async with asyncio.timeout_at(wait.deadline):
                 outcomes = [await job.future for job in jobs]
         except TimeoutError:
-            raise TooLateError("The time of the request is over.") from None
+            raise TooLateError("The request has timed out.") from None
         finally:
             for job in jobs:
                 job.dropped = True
@@ -165,7 +165,7 @@ def _abandon(jobs: Sequence[Job]) -> None:
     for job in jobs:
         job.dropped = True
         if not job.future.done():
-            job.future.set_result(GoneError("The client has gone."))
+            job.future.set_result(GoneError("The client has disconnected."))
 
 
 def fingerprint_of(path: Path) -> str:

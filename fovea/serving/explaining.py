@@ -58,7 +58,7 @@ class ExplainerClient:
         except TimeoutError:
             raise late(wait.seconds) from None
         except (OSError, asyncio.IncompleteReadError):
-            raise Refusal(503, "Explanations are not to be had now; try again in 5 s.", headers=_RETRY) from None
+            raise Refusal(503, "Explanations are not available now; try again in 5 s.", headers=_RETRY) from None
         if "error" in said:
             raise Refusal(said["status"], said["error"], headers=_RETRY if said["status"] == 503 else None)
         return dict(said)
@@ -108,7 +108,7 @@ class Explainer:
 
     def _explained(self, asked: dict[str, Any], image: bytes, deadline: float) -> dict[str, Any]:
         if time.monotonic() > deadline:
-            return {"status": 503, "error": "The time of the request is over."}
+            return {"status": 503, "error": "The request has timed out."}
         try:
             return explanation(self._bundle(asked["model"]), image, asked["answer"])
         except (FoveaError, ValueError) as error:

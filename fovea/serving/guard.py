@@ -81,13 +81,13 @@ class Guard:
         if not self._knows(host):
             return Refusal(
                 421,
-                f"This server is not asked as `{shortened(host)}`: it may be asked by address, as localhost, or by a "
+                f"This server does not accept the host name `{shortened(host)}`; use its address, localhost, or a "
                 "name given with --allow-host.",
             )
         if scope["method"] not in SAFE_METHODS and (fault := _foreign(headers, host)):
             return Refusal(403, fault)
         if self._settings.token and scope["path"] not in OPEN and not self._brings_token(headers):
-            message = "This server wants a token: send the header `Authorization: Bearer TOKEN`."
+            message = "This server needs a token; send the header `Authorization: Bearer TOKEN`."
             return Refusal(401, message, headers={"WWW-Authenticate": "Bearer"})
         return None
 
@@ -140,4 +140,4 @@ def _foreign(headers: Mapping[bytes, str], host: str) -> str:
         own = False
     if own and site in ("none", "same-origin"):
         return ""
-    return f"A page of `{shortened(origin or site)}` may not use this server from a browser."
+    return f"A page from `{shortened(origin or site)}` may not use this server from a browser."

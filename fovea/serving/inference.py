@@ -146,7 +146,7 @@ def _samples(model: ServedModel, asked: InferRequest, *, most: int) -> Tensor:
         datatype = DATATYPES[np.dtype(way.dtype).name]
         raise Refusal(400, f"The input `{wanted}` must have the shape [N, {shape}] of {datatype}; this has {found}.")
     if len(samples) > most:
-        raise Refusal(413, f"One request may hold {most} samples; this holds {len(samples):,}.")
+        raise Refusal(413, f"A request may contain at most {most} samples; this one has {len(samples):,}.")
     if others := [output.name for output in asked.wanted if output.name != output_name(model)]:
         raise Refusal(400, f"The model has no output `{shortened(others[0])}`; it has `{output_name(model)}`.")
     return samples

@@ -35,19 +35,25 @@ class Family(NamedTuple):
 
 FAMILIES = (
     Family("requests_total", "counter", "Requests by model and status.", len(CODES) + 1),
-    Family("request_duration_seconds", "histogram", "From head to answer.", len(SECONDS) + 2, SECONDS),
-    Family("batch_size", "histogram", "Images that were computed at once.", len(IMAGES) + 2, IMAGES),
-    Family("images_total", "counter", "Images that were answered."),
-    Family("refused_images_total", "counter", "Images that could not be decoded or computed."),
-    Family("shed_total", "counter", "Requests that found the server full."),
-    Family("expired_total", "counter", "Requests whose time was over before their answer."),
-    Family("queue_depth", "gauge", "Decoded images that wait to be computed."),
-    Family("in_flight_images", "gauge", "Images that are read, decoded, waiting or computed."),
-    Family("reloads_total", "counter", "Model files taken over while serving."),
-    Family("refused_reloads_total", "counter", "Model files that were replaced by one that does not load."),
+    Family(
+        "request_duration_seconds",
+        "histogram",
+        "Seconds from the request header to the response.",
+        len(SECONDS) + 2,
+        SECONDS,
+    ),
+    Family("batch_size", "histogram", "Images computed in one batch.", len(IMAGES) + 2, IMAGES),
+    Family("images_total", "counter", "Images with a response."),
+    Family("refused_images_total", "counter", "Images that could not be decoded or predicted."),
+    Family("shed_total", "counter", "Requests refused because the server was busy."),
+    Family("expired_total", "counter", "Requests that timed out."),
+    Family("queue_depth", "gauge", "Decoded images waiting for the network."),
+    Family("in_flight_images", "gauge", "Images being read, decoded, waiting or computed."),
+    Family("reloads_total", "counter", "Model files replaced while serving."),
+    Family("refused_reloads_total", "counter", "New model files that could not be loaded."),
 )
-DRIFT = Family("drift", "gauge", "Population stability index against validation.", len(MEASURES) * BINS)
-RESTARTS = Family("worker_restarts_total", "counter", "Processes that ended and were started again.")
+DRIFT = Family("drift", "gauge", "Population stability index against the validation split.", len(MEASURES) * BINS)
+RESTARTS = Family("worker_restarts_total", "counter", "Processes that ended and were restarted.")
 _OFFSETS = dict(
     zip(
         (family.name for family in (*FAMILIES, DRIFT)),

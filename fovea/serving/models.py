@@ -108,7 +108,7 @@ class Models(Mapping[str, ServedModel]):
         if name is None:
             return next(iter(self._models.values()))
         if name not in self._models:
-            raise Refusal(404, f"There is no model `{shortened(name)}`; there are {', '.join(self._models)}.")
+            raise Refusal(404, f"There is no model `{shortened(name)}`; available are {', '.join(self._models)}.")
         return self._models[name]
 
     async def load(self, name: str) -> None:

@@ -19,7 +19,7 @@ def opened(path: Path, *, threads: int) -> Scorer:
     way = scorer.preprocess
     rows = scorer.scores(np.zeros((1, *way.stored_shape), way.dtype))
     if rows.ndim < 2 or len(rows) != 1 or not np.isfinite(rows).all():
-        raise BundleError(f"`{path.name}` gives no finite answer for a blank input; export it again.")
+        raise BundleError(f"`{path.name}` gives outputs that are not finite for a blank input; export it again.")
     return scorer
 
 

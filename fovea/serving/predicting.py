@@ -105,13 +105,13 @@ class Error(BaseModel):
 REFUSALS: dict[int | str, dict[str, Any]] = {
     status: {"model": Error, "description": text}
     for status, text in {
-        400: "Nothing sent, a wrong field, or a form that cannot be read",
+        400: "Empty body, a wrong field, or an invalid form",
         401: "No token, or a wrong one",
-        403: "Asked by a page of another site",
+        403: "Requested by a page of another site",
         404: "No such model",
-        408: "The body came too slowly",
+        408: "The body arrived too slowly",
         413: "Too large, or too many files",
-        415: "A type that is no image",
+        415: "A media type that is not an image",
         422: "None of the images can be decoded",
         503: "Busy: try again after `Retry-After` seconds",
     }.items()
@@ -129,11 +129,11 @@ _DEADLINE = {
     "name": "X-Timeout-S",
     "in": "header",
     "schema": TypeAdapter(float).json_schema(),
-    "description": "Seconds after which the answer is of no more use",
+    "description": "Seconds after which the response is no longer needed",
 }
 _TOP = {"name": "top", "in": "query", "schema": {"type": "integer", "default": TOP}}
 _MASKS = {"name": "masks", "in": "query", "schema": {"type": "string", "enum": list(MASKS), "default": MASKS[0]}}
-_MODEL = {"name": "model", "in": "query", "schema": {"type": "string"}, "description": "The first, where not given"}
+_MODEL = {"name": "model", "in": "query", "schema": {"type": "string"}, "description": "The first model, if not given"}
 
 
 def routes(site: Site) -> APIRouter:

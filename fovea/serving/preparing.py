@@ -47,7 +47,7 @@ class Preparation:
         try:
             said = json.loads(text)
         except ValueError:
-            said = {"error": f"`{self.model.name}` cannot be prepared: its process ended ({process.returncode})."}
+            said = {"error": f"`{self.model.name}` cannot be loaded: its process ended ({process.returncode})."}
         if "error" in said:
             raise BundleError(said["error"])
         return Reference.from_card(said)

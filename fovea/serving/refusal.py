@@ -34,19 +34,19 @@ def late(timeout_s: float) -> Refusal:
     """Return the refusal of a request whose time is over before it could be computed."""
     return Refusal(
         503,
-        f"No answer within {timeout_s:g} s, as the server is busy; try again in 1 s.",
+        f"No response within {timeout_s:g} s because the server is busy; try again in 1 s.",
         headers={"Retry-After": "1"},
     )
 
 
 def gone() -> Refusal:
     """Return what ends a request whose client has gone; nobody reads it, but it is counted."""
-    return Refusal(499, "The client has gone.")
+    return Refusal(499, "The client has disconnected.")
 
 
 def failed() -> Response:
     """Return the answer where the server itself is at fault; its log has the traceback."""
-    return json_response({"error": "The server failed at this request; its log says why."}, status=500)
+    return json_response({"error": "The server failed on this request; the reason is in its log."}, status=500)
 
 
 def json_response(value: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

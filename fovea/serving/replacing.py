@@ -57,8 +57,8 @@ async def _take_over(models: Models, meters: Meters, name: str, *, speaks: bool)
     except (FoveaError, OSError) as error:
         if speaks:
             meters.count(name, "refused_reloads_total")
-            logger.error("%s: the new file is refused, the model before goes on: %s", name, error)
+            logger.error("%s: the new file is refused and the previous model stays in use: %s", name, error)
         return
     if speaks:
         meters.count(name, "reloads_total")
-        logger.error("%s: the new file answers from now on (sha256 %.12s)", name, models[name].engine.fingerprint)
+        logger.error("%s: the new file is now in use (sha256 %.12s)", name, models[name].engine.fingerprint)

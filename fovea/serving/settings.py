@@ -63,7 +63,8 @@ class Settings:
             raise UsageError(f"`busy_status` (={self.busy_status}) must be 503 or 429.")
         if self.files > self.queue:
             raise UsageError(
-                f"`files` (={self.files}) must be at most `queue` (={self.queue}): a request is admitted as a whole."
+                f"`files` (={self.files}) must be at most `queue` (={self.queue}), because a request is queued as a "
+                "whole."
             )
         if self.token and (len(self.token) < SHORTEST_TOKEN or not _TOKEN.fullmatch(self.token)):
             raise UsageError(
@@ -130,13 +131,13 @@ def model_names(given: list[str]) -> dict[str, str]:
             name, path = _name_of(model_file(text)), text
         if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}", name):
             raise UsageError(
-                f"`{shortened(text)}`: a model needs a name of letters, digits, . _ and -; write NAME=FILE."
+                f"`{shortened(text)}`: a model name may contain only letters, digits, . _ and -; write NAME=FILE."
             )
         if name in found:
-            raise UsageError(f"Two models are called `{name}`; write NAME=FILE for one of them.")
+            raise UsageError(f"Two models have the name `{name}`; write NAME=FILE for one of them.")
         found[name] = str(model_file(path))
     if not found:
-        raise UsageError("There is no model to serve; name one: fovea serve model.onnx")
+        raise UsageError("There is no model to serve; give one: fovea serve model.onnx")
     return found
 
 

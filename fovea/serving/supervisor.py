@@ -81,7 +81,7 @@ class Child:
                 said = self.process.stdout.readline().decode(errors="replace").strip()
                 if said == "ready":
                     return
-                raise ServingError(said or f"The {self.what} ended before it was ready; its words are above.")
+                raise ServingError(said or f"The {self.what} ended before it was ready; its messages are above.")
         if not stopped():
             raise ServingError(f"The {self.what} was not ready after {START_S:.0f} s.")
 
@@ -98,7 +98,7 @@ class Child:
             self.process = None
             self.pause_s = min(max(1.0, 2 * self.pause_s), LONGEST_PAUSE_S) if now - self.started_at < SOON_S else 0.0
             self.due_at = now + self.pause_s
-            logger.error("the %s has ended (%s) and is started again", self.what, how)
+            logger.error("the %s has ended (%s) and is restarted", self.what, how)
             self.ended()
 
     def end(self, number: signal.Signals) -> None:
@@ -164,7 +164,7 @@ class Supervisor:
                 try:
                     look()
                 except OSError as error:  # no memory for another process, as yet
-                    logger.error("a process cannot be started: %s", error.strerror or error)
+                    logger.error("a process could not be started: %s", error.strerror or error)
             time.sleep(0.05)
 
     def _children(self, listener: socket.socket, counters: int) -> list[Child]:
@@ -215,7 +215,7 @@ def listening(settings: Settings) -> socket.socket:
         )
         listener = socket.socket(family, kind, protocol)  # with a protocol, as asyncio asks it before TCP_NODELAY
     except (OSError, UnicodeError) as error:
-        raise UsageError(f"`host` (={settings.host}) is no address of this machine: {error}.") from error
+        raise UsageError(f"`host` (={settings.host}) is not an address of this machine: {error}.") from error
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
@@ -224,8 +224,8 @@ def listening(settings: Settings) -> socket.socket:
         listener.close()
         reason = error.strerror or str(error)
         raise StorageError(
-            f"`{origin_of(settings.host, settings.port)}` cannot be listened at ({reason}); choose another --port, "
-            "or 0 for a free one."
+            f"`{origin_of(settings.host, settings.port)}` cannot be used ({reason}); choose another --port, or 0 "
+            "for any free port."
         ) from error
     return listener
 
@@ -272,7 +272,7 @@ def _wait_all(children: Sequence[Child], told: list[int], seconds: float) -> Non
     until, already = time.monotonic() + seconds, len(told)
     while any(child.process is not None and child.process.poll() is None for child in children):
         if time.monotonic() > until or len(told) > already:
-            logger.error("not all that was asked is answered; ending nonetheless")
+            logger.error("shutting down before all requests were answered")
             return
         time.sleep(0.02)
 

@@ -51,7 +51,9 @@ def parse_infer(body: bytes, header_length: str | None) -> InferRequest:
     length = len(body)
     if header_length is not None:
         if not re.fullmatch("[0-9]{1,12}", header_length) or int(header_length) > len(body):
-            raise Refusal(400, "`Inference-Header-Content-Length` must be the length of the JSON that begins the body.")
+            raise Refusal(
+                400, ("`Inference-Header-Content-Length` must be the length of the JSON at the start of the body.")
+            )
         length = int(header_length)
     said = _object(body[:length])
     given, wanted = _list(said, "inputs"), _list(said, "outputs") if "outputs" in said else []
@@ -61,10 +63,10 @@ def parse_infer(body: bytes, header_length: str | None) -> InferRequest:
         name = _text(entry, "name")
         inputs[name], at = _tensor(entry, name, body, at)
     if at != len(body):
-        raise Refusal(400, f"The body has {len(body) - at:,} bytes that belong to no input.")
+        raise Refusal(400, f"The body has {len(body) - at:,} bytes more than its inputs need.")
     parameters = said.get("parameters", {})
     if not isinstance(parameters, dict) or not isinstance(said.get("id", ""), str):
-        raise Refusal(400, "`parameters` must be an object and `id` a text.")
+        raise Refusal(400, "`parameters` must be an object and `id` a string.")
     binary = parameters.get("binary_data_output") is True
     return InferRequest(
         inputs=inputs,
@@ -103,7 +105,9 @@ def _tensor(entry: Mapping[str, Any], name: str, body: bytes, at: int) -> tuple[
     dtype = next((np.dtype(own) for own, known in DATATYPES.items() if known == entry.get("datatype")), None)
     shape = entry.get("shape")
     if dtype is None:
-        raise Refusal(400, f"The {shown} has the datatype `{shortened(entry.get('datatype'))}`, which is none here.")
+        raise Refusal(
+            400, (f"The {shown} has the datatype `{shortened(entry.get('datatype'))}`, which is not supported.")
+        )
     if not isinstance(shape, list) or len(shape) > 8 or not all(type(side) is int and side >= 0 for side in shape):
         raise Refusal(400, f"The `shape` of the {shown} must be a list of whole numbers.")
     count, parameters = math.prod(shape), entry.get("parameters", {})
@@ -111,7 +115,7 @@ def _tensor(entry: Mapping[str, Any], name: str, body: bytes, at: int) -> tuple[
     if size is None:
         return _from_json(entry.get("data"), dtype, shape, shown), at
     if type(size) is not int or size != count * dtype.itemsize or at + size > len(body):
-        raise Refusal(400, f"The {shown} of shape {shape} needs {count * dtype.itemsize:,} bytes behind the JSON.")
+        raise Refusal(400, f"The {shown} of shape {shape} needs {count * dtype.itemsize:,} bytes after the JSON.")
     return np.frombuffer(body, dtype, count, at).reshape(shape), at + size
 
 
@@ -135,7 +139,7 @@ def _fits(values: Tensor, dtype: np.dtype[Any]) -> bool:
 def _wanted(entry: Mapping[str, Any], binary: bool) -> Wanted:
     parameters = entry.get("parameters", {})
     if not isinstance(parameters, dict) or "classification" in parameters:
-        raise Refusal(400, "`classification` is not known here; `/predict` names classes.")
+        raise Refusal(400, "`classification` is not supported; `/predict` returns class names.")
     own = parameters.get("binary_data")
     return Wanted(name=_text(entry, "name"), binary=binary if own is None else own is True)
 
@@ -144,9 +148,9 @@ def _object(text: bytes) -> dict[str, Any]:
     try:
         said = json.loads(text)
     except (ValueError, RecursionError):
-        raise Refusal(400, "The body must begin with a JSON object.") from None
+        raise Refusal(400, "The body must start with a JSON object.") from None
     if not isinstance(said, dict):
-        raise Refusal(400, "The body must begin with a JSON object.")
+        raise Refusal(400, "The body must start with a JSON object.")
     return said
 
 
@@ -155,7 +159,7 @@ def _list(said: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise Refusal(400, f"`{name}` must be a list of objects.")
     if len(entries) > MOST_TENSORS:
-        raise Refusal(400, f"`{name}` has {len(entries)} entries; at most {MOST_TENSORS} are read.")
+        raise Refusal(400, f"`{name}` has {len(entries)} entries; the limit is {MOST_TENSORS}.")
     return entries
 
 

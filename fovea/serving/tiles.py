@@ -42,8 +42,8 @@ class Tiles:
             return False
         if size[0] * size[1] > MOST_PIXELS:
             raise ImageError(
-                f"the image has {size[1]:,} x {size[0]:,} pixels, and a server looks at the tiles of {MOST_PIXELS:,} "
-                "pixels at most: cut it, or let `fovea predict` look at it."
+                f"the image has {size[1]:,} x {size[0]:,} pixels, and the server accepts at most {MOST_PIXELS:,} "
+                "pixels; cut it, or use `fovea predict`."
             )
         return True
 
@@ -55,7 +55,7 @@ class Tiles:
             StoppedError: it is not `wanted` any more.
         """
         if self._tiling is None:
-            raise ValueError("This network sees whole images.")
+            raise ValueError("This network takes whole images, not tiles.")
         frame = cast(Preprocess, self._scorer.preprocess)
         pixels = decode(image, channels=frame.channels)
 

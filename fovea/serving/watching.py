@@ -48,11 +48,11 @@ class DriftWatch:
     def described(self) -> dict[str, Any]:
         """Return what a client is told, as JSON values."""
         if self.reference is None:
-            return {"state": "unknown: the card has no reference; `fovea serve --reference DATA` makes one"}
+            return {"state": "unknown: the card has no reference; create one with `fovea serve --reference DATA`"}
         seen = round(self._meters.all_drift_counts(self._model)[0].sum())
         found = self.indices()
         if not found:
-            return {"state": f"unknown: fewer than {FEWEST} images yet", "images": seen}
+            return {"state": f"unknown: fewer than {FEWEST} images so far", "images": seen}
         worst = max(found.values())
         state = "little" if worst < 0.1 else "some" if worst < 0.25 else "much"
         against = {"split": self.reference.split, "images": self.reference.images}

@@ -22,7 +22,9 @@ def register(kind: "type[Task]") -> "type[Task]":
     others = _KINDS if kind.name in _OWN else _kinds()
     for other in others.values():
         if other.name == kind.name or set(other.losses) & set(kind.losses):
-            raise UsageError(f"Task `{kind.name}`: its name or a loss is that of `{other.name}`; choose another.")
+            raise UsageError(
+                f"Task `{kind.name}`: its name or one of its losses is already used by `{other.name}`; choose another."
+            )
     _KINDS[kind.name] = kind
     return kind
 
@@ -46,7 +48,7 @@ def kind(name: str) -> "type[Task]":
     if name in _OWN:  # that one alone: a start is not to wait for the others
         import_module(f"fovea.tasks.{name}")
     if name not in _KINDS:
-        raise UsageError(f"`--task {name}` is none of {', '.join(names())}.")
+        raise UsageError(f"`--task {name}` is not one of {', '.join(names())}.")
     return _KINDS[name]
 
 
@@ -70,7 +72,7 @@ def kind_of_loss(loss: str) -> "type[Task]":
 def check_loss(loss: str, task: str) -> None:
     """Raise UsageError where a loss is for another kind of target."""
     if loss not in (fitting := kind(task).losses):
-        raise UsageError(f"`loss` (={loss}) does not fit --task {task}, which has {' or '.join(fitting)}.")
+        raise UsageError(f"`loss` (={loss}) cannot be used with --task {task}; use {' or '.join(fitting)}.")
 
 
 def _kinds() -> "dict[str, type[Task]]":

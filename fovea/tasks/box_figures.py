@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 from fovea.tasks.figures import ShareFigures, Tile
+from fovea.texts import percent
 
 SHOWN_CLASSES = 30
 
@@ -64,29 +65,29 @@ class BoxFigures(ShareFigures):
     def lines(self, where: str) -> list[str]:
         """Return the scores in two lines, and a table of the worst classes."""
         sizes = {"small": self.ap_small, "medium": self.ap_medium, "large": self.ap_large}
-        by_size = ", ".join(f"{name} {value:.1%}" for name, value in sizes.items() if value is not None)
+        by_size = ", ".join(f"{name} {percent(value)}" for name, value in sizes.items() if value is not None)
         worst = self.rows[:SHOWN_CLASSES]
         wide = max([len("lowest AP50"), *(len(row.name) for row in worst)])
         errors = {} if self.errors is None else {name: value for name, value in self.errors.items() if value > 0}
-        lost = ", ".join(f"{name} {value:.1%}" for name, value in sorted(errors.items(), key=lambda one: -one[1]))
+        lost = ", ".join(f"{name} {percent(value)}" for name, value in sorted(errors.items(), key=lambda one: -one[1]))
         return [
             self.headline("AP50", where),
-            f"AP {self.ap:.2%}, AP75 {self.ap75:.2%}, recall {self.ar100:.2%}"
+            f"AP {percent(self.ap, 2)}, AP75 {percent(self.ap75, 2)}, recall {percent(self.ar100, 2)}"
             + (f"; AP by size: {by_size}" if by_size else ""),
             *([f"AP50 lost by: {lost}"] if lost else []),
             "",
-            f"{'lowest AP50':{wide}}    AP50      AP  objects",
-            *(f"{row.name:{wide}}  {row.ap50:6.1%}  {row.ap:6.1%}  {row.objects:7,}" for row in worst),
+            f"{'lowest AP50':{wide}}     AP50       AP  objects",
+            *(f"{row.name:{wide}}  {percent(row.ap50):>7}  {percent(row.ap):>7}  {row.objects:7,}" for row in worst),
         ]
 
     @property
     def tiles(self) -> list[Tile]:
         """AP50, AP, AP75 and recall."""
         return [
-            ("AP50", f"{100 * self.ap50:.2f} %", self.interval_text),
-            ("AP", f"{100 * self.ap:.2f} %", "mean over overlaps from 0.5 to 0.95"),
-            ("AP75", f"{100 * self.ap75:.2f} %", "at an overlap of 0.75"),
-            ("recall", f"{100 * self.ar100:.2f} %", "of the 100 best of an image"),
+            ("AP50", percent(self.ap50, 2), self.interval_text),
+            ("AP", percent(self.ap, 2), "mean over overlaps from 0.5 to 0.95"),
+            ("AP75", percent(self.ap75, 2), "at an overlap of 0.75"),
+            ("recall", percent(self.ar100, 2), "of the 100 best of an image"),
         ]
 
 

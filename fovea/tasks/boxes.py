@@ -54,7 +54,7 @@ AP50 = Metric("ap50", "AP50", share=True)
 WITH_PRIORS, CELL = "yolo2", 32
 """The form that has priors, and pixels of the input in a cell of it."""
 MOST_CELLS = 10_000
-SURE_ENOUGH = "those of a score that is worth telling, the surest first"
+SURE_ENOUGH = "objects above the score threshold, highest score first"
 LEAST_VISIBLE = 0.25
 """Of a box: where less lies on the input, it is no object there."""
 
@@ -81,9 +81,9 @@ class Boxes(OnImage):
         Metric("ap75", "AP75", share=True),
         Metric("ar100", "recall", share=True),
     )
-    mistakes_note: ClassVar[str] = "The images with most objects missed or wrong, as they are told."
+    mistakes_note: ClassVar[str] = "The images with most missed or wrong objects, at the reported score."
     data_wanted: ClassVar[str] = (
-        "give COCO JSON, VOC XML, YOLO texts, or a CSV with the columns path, label, x0, y0, x1, y1"
+        "give COCO JSON, Pascal VOC XML, YOLO text files, or a CSV with the columns path, label, x0, y0, x1, y1"
     )
 
     loss: str = "centres"
@@ -98,7 +98,7 @@ class Boxes(OnImage):
     def check_trainable(cls, labels: Labels, *, classes: Sequence[str], data: str) -> None:
         """Raise DataError unless there is a class, and a box in the training part."""
         if not classes or not (labels[..., CLASS] >= 0).any():
-            raise DataError(f"The train part of `{data}` has no box of any class; there is nothing to learn.")
+            raise DataError(f"The train split of `{data}` has no boxes, so there is nothing to learn.")
 
     @classmethod
     def counts(cls, labels: Labels, classes: Sequence[str]) -> dict[str, int]:
@@ -148,8 +148,8 @@ class Boxes(OnImage):
         there = (labels[..., CLASS] >= 0) & (labels[..., CROWD] == 0)
         if loss == BOX_LOSSES["one"] and (several := int((there.sum(axis=1) > 1).sum())):
             raise UsageError(
-                f"A network that gives one box for an image cannot learn `{data}`: {several:,} of {len(labels):,} "
-                "images have several objects; take `--model centres` or another of `fovea models --answers boxes`."
+                f"A network that predicts one box per image cannot learn `{data}`: {several:,} of {len(labels):,} "
+                "images have several objects. Use `--model centres`, or another of `fovea models --answers boxes`."
             )
         if task.form_name != WITH_PRIORS:
             return task
@@ -183,7 +183,7 @@ class Boxes(OnImage):
             return "`least_score` must be from 0 to 1."
         pairs = isinstance(priors, list) and all(isinstance(sides, list) and len(sides) == 2 for sides in priors)
         if not pairs or len(priors) != len(VOC_PRIORS) or not all(_is_side(side) for sides in priors for side in sides):
-            return f"`priors` must be {len(VOC_PRIORS)} pairs of width and height in cells, above 0."
+            return f"`priors` must be {len(VOC_PRIORS)} pairs of width and height in cells, all above 0."
         return ""
 
     def card_fields(self) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import ClassVar, NamedTuple, Protocol
 import numpy as np
 
 from fovea.tasks.figures import ShareFigures, Tile
+from fovea.texts import percent
 
 SHOWN_CLASSES = 20
 SHOWN_CONFUSIONS = 5
@@ -40,8 +41,8 @@ def calibration_text(found: Calibration) -> str:
     """Return the calibration error as a person reads it."""
     remark = f"not calibrated: {found.uncalibrated}" if found.uncalibrated else ""
     if found.ece_unscaled is not None:
-        remark = f"{found.ece_unscaled:.2%} without temperature scaling"
-    return f"calibration error {found.ece:.2%}" + (f" ({remark})" if remark else "")
+        remark = f"{percent(found.ece_unscaled, 2)} without temperature scaling"
+    return f"calibration error {percent(found.ece, 2)}" + (f" ({remark})" if remark else "")
 
 
 def calibration_remark(found: Calibration, *, sides: str = "confidence against accuracy") -> str:
@@ -114,31 +115,32 @@ class ClassFigures(ShareFigures):
 
     def lines(self, where: str) -> list[str]:
         """Return the accuracy, the worst classes and the most frequent mistakes."""
-        top5 = "" if self.top5 is None else f"top-5 {self.top5:.2%}, "
+        top5 = "" if self.top5 is None else f"top-5 {percent(self.top5, 2)}, "
         mistakes = self.confusions(SHOWN_CONFUSIONS)
         return [
             self.headline("accuracy", where),
             f"{top5}negative log-likelihood {self.nll:.4f}, {calibration_text(self)}",
             *self._worst_classes(),
-            *(f"{found.images} x {found.truth} taken for {found.answer}" for found in mistakes),
+            *(f"{found.images} x {found.truth} predicted as {found.answer}" for found in mistakes),
         ]
 
     def _worst_classes(self) -> list[str]:
         worst = sorted(self._seen, key=lambda row: row.recall)[:SHOWN_CLASSES]
         wide = max(len("lowest recall"), *(len(row.name) for row in worst))
         lines = [
-            f"{row.name:{wide}}  {row.recall:6.1%}  {row.precision:9.1%}  {row.f1:6.1%}  {row.images:6}"
+            f"{row.name:{wide}}  {percent(row.recall):>7}  {percent(row.precision):>9}  {percent(row.f1):>7}"
+            f"  {row.images:6}"
             for row in worst
         ]
-        return ["", f"{'lowest recall':{wide}}  recall  precision      F1  images", *lines]
+        return ["", f"{'lowest recall':{wide}}   recall  precision       F1  images", *lines]
 
     @property
     def tiles(self) -> list[Tile]:
         """Accuracy, top-5 accuracy, likelihood and calibration."""
-        top5 = f"{100 * self.top5:.2f} %" if self.top5 is not None else ""
+        top5 = percent(self.top5, 2) if self.top5 is not None else ""
         return [
-            ("accuracy", f"{100 * self.accuracy:.2f} %", self.interval_text),
-            *([("top-5 accuracy", top5, "the class is among the five most probable")] if top5 else []),
-            ("negative log-likelihood", f"{self.nll:.4f}", "nats an image"),
-            ("calibration error", f"{100 * self.ece:.2f} %", calibration_remark(self)),
+            ("accuracy", percent(self.accuracy, 2), self.interval_text),
+            *([("top-5 accuracy", top5, "the true class is among the five most probable")] if top5 else []),
+            ("negative log-likelihood", f"{self.nll:.4f}", "nats per image"),
+            ("calibration error", percent(self.ece, 2), calibration_remark(self)),
         ]

@@ -21,7 +21,7 @@ from fovea.tasks.prediction import LabelScore, Prediction
 from fovea.tasks.score import ACCURACY, CALIBRATION, NLL, Metric
 from fovea.tasks.task import Criterion, Labels, Rows
 from fovea.tasks.wording import PLAIN, Wording, Written, single
-from fovea.texts import natural_key
+from fovea.texts import natural_key, percent
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -53,7 +53,9 @@ class Classes(Named):
     scores: ClassVar[tuple[Metric, ...]] = (ACCURACY, TOP5, NLL, CALIBRATION)
     card_format: ClassVar[int] = 1
     mistakes_title: ClassVar[str] = "Worst mistakes"
-    mistakes_note: ClassVar[str] = "The wrong answers that the network is surest of. Look for wrong labels here, too."
+    mistakes_note: ClassVar[str] = (
+        "The wrong predictions with the highest confidence. Some of these labels may be wrong."
+    )
 
     loss: str = "cross-entropy"
     ids: tuple[str, ...] = ()
@@ -93,14 +95,14 @@ class Classes(Named):
         """Raise DataError unless there are two classes at least, all with images in the training part."""
         if len(classes) < 2:
             raise DataError(
-                f"`{data}` has only one class, `{classes[0]}`, where two at least are needed. "
-                "If the classes are folders inside it, give that folder."
+                f"`{data}` has only one class, `{classes[0]}`, but at least two are needed. If the classes are "
+                "folders inside it, give that folder."
             )
         if empty := [f"`{name}`" for name, count in cls.counts(labels, classes).items() if count == 0]:
             names = ", ".join(empty[:10]) + (" ..." if len(empty) > 10 else "")
             raise DataError(
-                f"The train part of `{data}` has no image of {len(empty)} class(es): {names}. "
-                "Add or repair some, or remove the class from all parts."
+                f"The train split of `{data}` has no image of {len(empty)} class(es): {names}. Add or repair "
+                "images, or remove the class from all splits."
             )
 
     @classmethod
@@ -146,10 +148,10 @@ class Classes(Named):
     def result_text(cls, result: Mapping[str, Any]) -> str:
         """Return accuracy, interval and number of images."""
         low, high = result["interval"]
-        mirrored = ", mirrored copies averaged" if result.get("flip") else ""
+        mirrored = ", averaged with mirrored copies" if result.get("flip") else ""
         return (
-            f"{100 * result['accuracy']:.2f} % accuracy on {result['split']}, "
-            f"95 % interval {100 * low:.2f} to {100 * high:.2f} % ({result['images']:,} images{mirrored})"
+            f"{percent(result['accuracy'], 2)} accuracy on {result['split']}, "
+            f"95 % interval {100 * low:.2f} to {percent(high, 2)} ({result['images']:,} images{mirrored})"
         )
 
     @classmethod

@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from fovea.decoding.boxes import areas
 from fovea.tasks.mask_colours import palette
+from fovea.texts import percent
 
 MOST_NAMED = 200
 """Objects of an image whose names are written."""
@@ -43,7 +44,7 @@ def boxed(image: NDArray[np.uint8], found: NDArray[Any], classes: Sequence[str])
         draw.rectangle((x0, y0, max(x0, x1 - 1), max(y0, y1 - 1)), outline=shade, width=width)
         if len(found) > MOST_NAMED:
             continue
-        name = classes[int(row[0])] + ("" if np.isnan(row[5]) else f" {row[5]:.0%}")
+        name = classes[int(row[0])] + ("" if np.isnan(row[5]) else f" {percent(row[5], 0)}")
         box = draw.textbbox((x0 + width, y0 + width), name, font=font)
         draw.rectangle(box, fill=shade)
         dark = 0.3 * shade[0] + 0.59 * shade[1] + 0.11 * shade[2] > 140

@@ -4,6 +4,8 @@ from abc import ABC, abstractmethod
 from dataclasses import asdict
 from typing import Any, ClassVar, NamedTuple
 
+from fovea.texts import percent
+
 Tile = tuple[str, str, str]
 """A figure at the head of a page: its name, its value, and a remark."""
 
@@ -72,10 +74,13 @@ class ShareFigures(Figures):
     def headline(self, title: str, where: str) -> str:
         """Return the most important figure as a person reads it, with its interval."""
         low, high = self.interval
-        return f"{title} {getattr(self, self.told[0]):.2%}, 95 % interval {low:.2%} to {high:.2%} ({where})"
+        return (
+            f"{title} {percent(getattr(self, self.told[0]), 2)}, 95 % interval {100 * low:.2f} to "
+            f"{percent(high, 2)} ({where})"
+        )
 
     @property
     def interval_text(self) -> str:
         """The interval of the most important figure."""
         low, high = self.interval
-        return f"95 % interval {100 * low:.2f} to {100 * high:.2f} %"
+        return f"95 % interval {100 * low:.2f} to {percent(high, 2)}"

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fovea.errors import UsageError
+from fovea.texts import percent
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -54,11 +55,11 @@ def region(outputs: "Tensor", names: Sequence[str], wanted: Wanted) -> Focus:
     from scipy import ndimage
 
     if wanted.at is None:
-        raise UsageError("Regions of masks have no numbers; say a pixel of the image, as `--at 120,80`.")
+        raise UsageError("Regions of masks have no numbers; give a pixel of the image, for example `--at 120,80`.")
     (H, W), (h, w) = wanted.size, outputs.shape[2:]
     x, y = int(wanted.at[0]) - (W - w) // 2, int(wanted.at[1]) - (H - h) // 2
     if not (0 <= x < w and 0 <= y < h):
-        raise UsageError("The network gives that pixel no class: it answers for the middle of its input only.")
+        raise UsageError("The network predicts no class for that pixel: it predicts the centre of its input only.")
     said = outputs[0].argmax(0).cpu().numpy()
     labels, _ = ndimage.label(said == said[y, x])
     inside = torch.from_numpy(labels == labels[y, x]).to(outputs.device)
@@ -83,7 +84,10 @@ def box(outputs: "Tensor", told: NDArray[np.float32], names: Sequence[str], form
     x0, y0, x1, y1 = (round(float(side)) for side in row[1:SCORE])
     return Focus(
         answer=own,
-        text=f"{names[own]} {float(row[SCORE]):.0%}, object {index + 1} of {len(told)} ({x1 - x0} x {y1 - y0} pixels)",
+        text=(
+            f"{names[own]} {percent(float(row[SCORE]), 0)}, object {index + 1} of {len(told)} ({x1 - x0} x "
+            f"{y1 - y0} pixels)"
+        ),
         evidence=lambda outputs: form.class_logits(outputs)[:, own, place],
     )
 
@@ -92,13 +96,17 @@ def _chosen(told: NDArray[np.float32], wanted: Wanted) -> int:
     """Return the index of the box that is meant."""
     if wanted.at is None:
         if wanted.number is None or not 1 <= wanted.number <= len(told):
-            found = f"must be from 1 to {len(told)}, so many are found" if len(told) else "names nothing: none is found"
+            found = (
+                f"must be from 1 to {len(told)}, the number of objects found"
+                if len(told)
+                else "selects nothing: no object is found"
+            )
             raise UsageError(f"`object` (={wanted.number}) {found}; `fovea predict` lists them.")
         return wanted.number - 1
     x, y = wanted.at
     inside = (told[:, 1] <= x) & (x < told[:, 3]) & (told[:, 2] <= y) & (y < told[:, 4])
     if not inside.any():
-        raise UsageError("No object is found at that pixel; `fovea predict` lists those that are.")
+        raise UsageError("No object is found at that pixel; `fovea predict` lists the objects.")
     return int(inside.argmax())
 
 
@@ -107,5 +115,5 @@ def point(found: NDArray[np.float32], names: Sequence[str], wanted: Wanted) -> i
     if wanted.at is not None:
         return int(np.square(found[:, :2] - np.array(wanted.at)).sum(axis=1).argmin())
     if wanted.number is None or not 1 <= wanted.number <= len(names):
-        raise UsageError(f"`object` (={wanted.number}) must be from 1 to {len(names)}, so many points there are.")
+        raise UsageError(f"`object` (={wanted.number}) must be from 1 to {len(names)}, the number of points.")
     return wanted.number - 1

@@ -51,7 +51,9 @@ class Grade(Classes):
         CALIBRATION,
     )
     card_format: ClassVar[int] = 2
-    mistakes_note: ClassVar[str] = "The answers that are most grades off. Look for wrong labels here, too."
+    mistakes_note: ClassVar[str] = (
+        "The predictions with the largest errors, in grades. Some of these labels may be wrong."
+    )
 
     loss: str = "corn"
 
@@ -84,7 +86,7 @@ class Grade(Classes):
     @classmethod
     def result_text(cls, result: Mapping[str, Any]) -> str:
         """Return error and agreement with their intervals."""
-        mirrored = ", mirrored copies averaged" if result.get("flip") else ""
+        mirrored = ", averaged with mirrored copies" if result.get("flip") else ""
         interval = result["interval"] and ", 95 % interval {:.3f} to {:.3f}".format(*result["interval"])
         kappa = "" if result["kappa"] is None else f", quadratic weighted kappa {result['kappa']:.3f}"
         return (
@@ -238,17 +240,19 @@ def _in_order(found: set[str], wording: Wording) -> tuple[str, ...]:
     """Return the grades, the lowest first: as `wording` has them, or by number."""
     if wording.order:
         if strangers := sorted(found - set(wording.order)):
-            raise DataError(f"`--order {','.join(wording.order)}` lacks the grades {listed(strangers)}; name all.")
+            raise DataError(
+                f"`--order {','.join(wording.order)}` lacks the grades {listed(strangers)}; list all grades."
+            )
         return wording.order
     if wording.known and found <= set(wording.known):
         return wording.known
     numbers = {name: value for name in found if (value := _number(name)) is not None}
     if len(numbers) < len(found) and not wording.known:
         raise DataError(
-            f"The grades {listed(sorted(found))} are no numbers; say their order, the lowest first: --order A,B,C."
+            f"The grades {listed(sorted(found))} are not numbers; give their order, lowest first: --order A,B,C."
         )
     if len(set(numbers.values())) < len(numbers):
-        raise DataError(f"Of the grades {listed(sorted(found))} two are the same number; write each in one way.")
+        raise DataError(f"Two of the grades {listed(sorted(found))} are the same number; write each grade in one way.")
     if wording.known:  # the strangers are refused by who asks
         return (*wording.known, *sorted(found - set(wording.known)))
     return tuple(sorted(numbers, key=numbers.__getitem__))

@@ -5,6 +5,7 @@ from typing import Any
 
 from fovea.tasks.class_figures import ClassFigures
 from fovea.tasks.figures import Tile
+from fovea.texts import percent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +32,7 @@ class GradeFigures(ClassFigures):
 
     def _kappa_text(self) -> str:
         if self.kappa is None or self.kappa_interval is None:
-            return "quadratic weighted kappa not defined: truth and answers are one and the same grade"
+            return "quadratic weighted kappa undefined: all labels and predictions are the same grade"
         low, high = self.kappa_interval
         return f"quadratic weighted kappa {self.kappa:.3f}, 95 % interval {low:.3f} to {high:.3f}"
 
@@ -47,7 +48,7 @@ class GradeFigures(ClassFigures):
     def interval_text(self) -> str:
         """The interval of the mean absolute error."""
         if self.mae_interval is None:
-            return "one image, no interval"
+            return "one image, so no interval"
         low, high = self.mae_interval
         return f"95 % interval {low:.3f} to {high:.3f} grades"
 
@@ -60,6 +61,6 @@ class GradeFigures(ClassFigures):
         return [
             ("mean absolute error", f"{self.mae:.3f}", self.interval_text),
             ("quadratic weighted kappa", kappa if interval else "-", interval or kappa),
-            (accuracy[0], accuracy[1], f"95 % interval {100 * low:.2f} to {100 * high:.2f} %"),
+            (accuracy[0], accuracy[1], f"95 % interval {100 * low:.2f} to {percent(high, 2)}"),
             *rest,
         ]

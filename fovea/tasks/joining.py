@@ -61,8 +61,8 @@ def joining_of(target: Task | type[Task]) -> Joining:
     """Return how tiles are joined. Raises: UsageError for a kind of target that has one answer for a whole image."""
     if target.name not in _JOINED:
         raise UsageError(
-            f"Tiles are for masks and boxes, and this model predicts {target.noun}: leave out `tile`, or take another "
-            "`fit`."
+            f"Tiles work only for masks and boxes, and this model predicts {target.noun}; leave out `tile`, or "
+            "choose another `fit`."
         )
     return _JOINED[target.name]
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from fovea.tasks.class_figures import calibration_remark, calibration_text
 from fovea.tasks.figures import Figures, Tile
+from fovea.texts import percent
 
 SHOWN_LABELS = 20
 
@@ -61,10 +62,13 @@ class LabelFigures(Figures):
 
     def lines(self, where: str) -> list[str]:
         """Return the scores over all labels and those of the worst."""
-        macro = "" if self.f1_macro is None else f", macro {self.f1_macro:.2%}"
+        macro = "" if self.f1_macro is None else f", macro {percent(self.f1_macro, 2)}"
         return [
             f"{result_text(self.map, self.interval)} ({where})",
-            f"F1 micro {self.f1_micro:.2%}{macro}, negative log-likelihood {self.nll:.4f}, {calibration_text(self)}",
+            (
+                f"F1 micro {percent(self.f1_micro, 2)}{macro}, negative log-likelihood {self.nll:.4f}, "
+                f"{calibration_text(self)}"
+            ),
             *self._worst_labels(),
         ]
 
@@ -72,11 +76,11 @@ class LabelFigures(Figures):
         worst = self.rows[:SHOWN_LABELS]
         wide = max(len("lowest AP"), *(len(row.name) for row in worst), 0)
         lines = [
-            f"{row.name:{wide}}  {row.ap or 0.0:6.1%}  {row.recall:6.1%}  {row.precision:9.1%}  {row.f1:6.1%}"
-            f"  {row.threshold:9.2f}  {row.ece:11.1%}  {row.support:6}"
+            f"{row.name:{wide}}  {percent(row.ap or 0.0):>7}  {percent(row.recall):>7}  {percent(row.precision):>9}"
+            f"  {percent(row.f1):>7}  {row.threshold:9.2f}  {percent(row.ece):>11}  {row.support:6}"
             for row in worst
         ]
-        head = f"{'lowest AP':{wide}}      AP  recall  precision      F1  threshold  calibration  images"
+        head = f"{'lowest AP':{wide}}       AP   recall  precision       F1  threshold  calibration  images"
         return ["", head, *lines] if worst else []
 
     def result(self, split: str, *, images: int, flip: bool) -> dict[str, Any]:
@@ -91,26 +95,26 @@ class LabelFigures(Figures):
         if self.map is None:
             return "no image has any of the labels"
         if self.interval is None:
-            return "one image, no interval"
+            return "one image, so no interval"
         low, high = self.interval
-        return f"95 % interval {100 * low:.2f} to {100 * high:.2f} %"
+        return f"95 % interval {100 * low:.2f} to {percent(high, 2)}"
 
     @property
     def tiles(self) -> list[Tile]:
         """Mean average precision, F1 and calibration."""
-        macro = "" if self.f1_macro is None else f"macro {100 * self.f1_macro:.2f} %"
+        macro = "" if self.f1_macro is None else f"macro {percent(self.f1_macro, 2)}"
         remark = calibration_remark(self, sides="probability against frequency")
         return [
-            ("mean average precision", "-" if self.map is None else f"{100 * self.map:.2f} %", self.interval_text),
-            ("F1 over all labels", f"{100 * self.f1_micro:.2f} %", macro),
-            ("negative log-likelihood", f"{self.nll:.4f}", "nats a label"),
-            ("calibration error", f"{100 * self.ece:.2f} %", remark),
+            ("mean average precision", "-" if self.map is None else percent(self.map, 2), self.interval_text),
+            ("F1 over all labels", percent(self.f1_micro, 2), macro),
+            ("negative log-likelihood", f"{self.nll:.4f}", "nats per label"),
+            ("calibration error", percent(self.ece, 2), remark),
         ]
 
 
 def result_text(value: float | None, interval: tuple[float, float] | list[float] | None) -> str:
     """Return a mean average precision with its interval as a person reads it."""
     if value is None:
-        return "mean average precision not defined: no image has any of the labels"
-    within = "" if interval is None else ", 95 % interval {:.2%} to {:.2%}".format(*interval)
-    return f"mean average precision {value:.2%}{within}"
+        return "mean average precision undefined: no image has any of the labels"
+    within = "" if interval is None else f", 95 % interval {100 * interval[0]:.2f} to {percent(interval[1], 2)}"
+    return f"mean average precision {percent(value, 2)}{within}"

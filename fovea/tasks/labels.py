@@ -21,7 +21,7 @@ from fovea.tasks.prediction import LabelScore, Prediction
 from fovea.tasks.score import CALIBRATION, NLL, Metric, Score, stated_difference
 from fovea.tasks.task import MISSING, Criterion, Labels, Rows
 from fovea.tasks.wording import PLAIN, Wording, Written
-from fovea.texts import natural_key
+from fovea.texts import natural_key, percent
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -53,7 +53,9 @@ class SeveralLabels(Named):
         CALIBRATION,
     )
     mistakes_title: ClassVar[str] = "Worst mistakes"
-    mistakes_note: ClassVar[str] = "The images with the most wrong labels. Look for wrong or missing labels here, too."
+    mistakes_note: ClassVar[str] = (
+        "The images with the most wrong labels. Some of these labels may be wrong or missing."
+    )
 
     loss: str = "bce"
     thresholds: tuple[float, ...]
@@ -98,12 +100,12 @@ class SeveralLabels(Named):
         """Return how many labels are not known, and which are the same for all training images."""
         unknown = sum(int(np.isnan(values).sum()) for values in labels.values())
         total = sum(values.size for values in labels.values())
-        noted = [f"{unknown:,} of {total:,} labels are unknown: loss and scores leave them out"] if unknown else []
+        noted = [f"{unknown:,} of {total:,} labels are unknown; loss and scores ignore them"] if unknown else []
         train = labels.get("train", np.zeros((0, len(classes))))
         for value, what in ((1, "no training image has"), (0, "no training image lacks")):
             seen = zip(classes, (train == value).any(axis=0), strict=True)
             if len(train) and (same := [name for name, shown in seen if not shown]):
-                noted.append(f"{what} the label {listed(same)}: nothing can be learned of it")
+                noted.append(f"{what} the label {listed(same)}, so it cannot be learned")
         return tuple(noted)
 
     @classmethod
@@ -128,7 +130,7 @@ class SeveralLabels(Named):
     def check_trainable(cls, labels: Labels, *, classes: Sequence[str], data: str) -> None:
         """Raise DataError where no image of the training part has any label."""
         if not (labels == 1).any():
-            raise DataError(f"No image of the train part of `{data}` has any label, so there is nothing to learn.")
+            raise DataError(f"No image of the train split of `{data}` has a label, so there is nothing to learn.")
 
     @classmethod
     def fitted(cls, labels: Labels, *, classes: Sequence[str], loss: str, data: str) -> "SeveralLabels":
@@ -164,9 +166,9 @@ class SeveralLabels(Named):
     @classmethod
     def result_text(cls, result: Mapping[str, Any]) -> str:
         """Return mean average precision and F1 with the number of images."""
-        mirrored = ", mirrored copies averaged" if result.get("flip") else ""
+        mirrored = ", averaged with mirrored copies" if result.get("flip") else ""
         return (
-            f"{result_text(result['map'], result['interval'])}, F1 micro {result['f1_micro']:.2%} "
+            f"{result_text(result['map'], result['interval'])}, F1 micro {percent(result['f1_micro'], 2)} "
             f"on {result['split']} ({result['images']:,} images{mirrored})"
         )
 
@@ -383,7 +385,7 @@ def _cell(text: str, column: str) -> float:
     found = CELLS.get(_plain(text))
     if found is None:
         raise DataError(
-            f"`{shortened(text)}` in the column `{column}` is no label; wanted is 1, 0, or nothing where unknown."
+            f"`{shortened(text)}` in the column `{column}` is not a label; expected 1, 0, or an empty cell if unknown."
         )
     return found
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 from fovea.tasks.figures import ShareFigures, Tile
+from fovea.texts import percent
 
 SHOWN_CLASSES = 30
 
@@ -60,12 +61,12 @@ class MaskFigures(ShareFigures):
         wide = max(len("lowest IoU"), *(len(row.name) for row in worst))
         return [
             self.headline("mean IoU", where),
-            f"mean Dice {self.dice:.2%}, pixel accuracy {self.pixel_accuracy:.2%}",
+            f"mean Dice {percent(self.dice, 2)}, pixel accuracy {percent(self.pixel_accuracy, 2)}",
             *self._outlines(),
             "",
-            f"{'lowest IoU':{wide}}     IoU    Dice  boundary F1  HD95 px      pixels",
+            f"{'lowest IoU':{wide}}      IoU     Dice  boundary F1  HD95 px      pixels",
             *(
-                f"{row.name:{wide}}  {row.iou:6.1%}  {row.dice:6.1%}  {_text(row.boundary_f1, '.1%'):>11}  "
+                f"{row.name:{wide}}  {percent(row.iou):>7}  {percent(row.dice):>7}  {_share(row.boundary_f1):>11}  "
                 f"{_text(row.hd95, '.1f'):>7}  {row.pixels:10,}"
                 for row in worst
             ),
@@ -76,7 +77,10 @@ class MaskFigures(ShareFigures):
         if self.boundary_f1 is None or self.boundary_f1_interval is None:
             return []
         low, high = self.boundary_f1_interval
-        first = f"boundary F1 {self.boundary_f1:.2%} at {self.tolerance:g} px ({low:.2%} to {high:.2%})"
+        first = (
+            f"boundary F1 {percent(self.boundary_f1, 2)} at {self.tolerance:g} px ({100 * low:.2f} to "
+            f"{percent(high, 2)})"
+        )
         if self.hd95 is None or self.hd95_interval is None:
             return [first]
         near, far = self.hd95_interval
@@ -85,15 +89,23 @@ class MaskFigures(ShareFigures):
     @property
     def tiles(self) -> list[Tile]:
         """Mean IoU, Dice, pixel accuracy and boundary F1."""
-        tolerance = f"outlines within {self.tolerance:g} pixels of the input"
-        outlines = [] if self.boundary_f1 is None else [("boundary F1", f"{100 * self.boundary_f1:.2f} %", tolerance)]
-        outlines += [] if self.hd95 is None else [("HD95", f"{self.hd95:.2f} px", "95 % of the outlines are as near")]
+        tolerance = f"outlines within {self.tolerance:g} pixels of each other, at input size"
+        outlines = [] if self.boundary_f1 is None else [("boundary F1", percent(self.boundary_f1, 2), tolerance)]
+        outlines += (
+            []
+            if self.hd95 is None
+            else [("HD95", f"{self.hd95:.2f} px", "95th percentile of the distance between outlines")]
+        )
         return [
-            ("mean IoU", f"{100 * self.miou:.2f} %", self.interval_text),
-            ("mean Dice", f"{100 * self.dice:.2f} %", "the mean of the classes"),
-            ("pixel accuracy", f"{100 * self.pixel_accuracy:.2f} %", "of the known pixels"),
+            ("mean IoU", percent(self.miou, 2), self.interval_text),
+            ("mean Dice", percent(self.dice, 2), "mean over classes"),
+            ("pixel accuracy", percent(self.pixel_accuracy, 2), "over pixels with a known class"),
             *outlines,
         ]
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else percent(value)
 
 
 def _text(value: float | None, form: str) -> str:

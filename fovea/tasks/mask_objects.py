@@ -36,7 +36,7 @@ class Singling:
 
     def __post_init__(self) -> None:
         if self.way not in WAYS:
-            raise unknown("way to tell objects apart", self.way, WAYS)
+            raise unknown("way to separate objects", self.way, WAYS)
         if self.least_area < 1:
             raise UsageError(f"`least_area` (={self.least_area}) must be at least 1 pixel.")
 
@@ -72,10 +72,10 @@ def asked_singling(target: Task, way: str | None, classes: tuple[str, ...], leas
     """
     if way is None:
         if classes or least_area != 1:
-            raise UsageError("`instances_of` and `least_area` go with `instances`, which says how objects are told.")
+            raise UsageError("`instances_of` and `least_area` need `instances`, which says how objects are separated.")
         return Singling()
     if target.name != "masks":
-        raise UsageError(f"`instances` finds objects in masks; this model predicts {target.noun}: leave it out.")
+        raise UsageError(f"`instances` finds objects in masks, and this model predicts {target.noun}; leave it out.")
     singling = Singling(way=way, classes=classes, least_area=least_area)
     singling.indices(target.classes)
     return singling

@@ -12,6 +12,7 @@ from fovea.decoding.runs import runs_to_text, to_runs
 from fovea.storage import let_go
 from fovea.tasks.mask_colours import mask_png, overlaid
 from fovea.tasks.prediction import LabelScore, PredictionOnImage
+from fovea.texts import percent
 
 SHOWN = 4
 COUNTED = 1 << 22
@@ -43,7 +44,7 @@ class MaskPrediction(PredictionOnImage):
     def label(self) -> str:
         """The largest classes with their shares."""
         rest = f" and {len(self.scores) - SHOWN} more" if len(self.scores) > SHOWN else ""
-        return ", ".join(f"{name} {share:.1%}" for name, share in self.scores[:SHOWN]) + rest or "nothing known"
+        return ", ".join(f"{name} {percent(share)}" for name, share in self.scores[:SHOWN]) + rest or "nothing known"
 
     @property
     def probability(self) -> float:

@@ -27,6 +27,7 @@ from fovea.tasks.prediction import Prediction
 from fovea.tasks.score import Metric, Score
 from fovea.tasks.task import Criterion, Labels, Rows
 from fovea.tasks.usual import TRANSFER, UsualPlan
+from fovea.texts import percent
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 MOST_CLASSES = 255
 MIOU = Metric("miou", "mean IoU", share=True)
 DICE = Metric("dice", "mean Dice", share=True)
-LARGEST_CLASS = "the largest class; shares are those of the pixels"
+LARGEST_CLASS = "the largest class; fractions are of all pixels"
 LARGEST_SIDE = 256
 """Pixels of the input, where nothing else is asked for."""
 
@@ -92,8 +93,8 @@ class Masks(OnImage):
         Metric("boundary_f1", "boundary F1", share=True),
         Metric("hd95", "HD95", higher_is_better=False),
     )
-    mistakes_note: ClassVar[str] = "The images with the lowest mean IoU: image, truth, answer."
-    data_wanted: ClassVar[str] = "put images into `images/` and masks of the same names into `masks/`"
+    mistakes_note: ClassVar[str] = "The images with the lowest mean IoU: image, truth, prediction."
+    data_wanted: ClassVar[str] = "put images into `images/` and masks with the same names into `masks/`"
     least_classes: ClassVar[int] = 2
 
     loss: str = "mask"
@@ -102,7 +103,7 @@ class Masks(OnImage):
     def check_trainable(cls, labels: Labels, *, classes: Sequence[str], data: str) -> None:
         """Raise DataError unless there are 2 classes at least and 255 at most."""
         if not 2 <= len(classes) <= MOST_CLASSES:
-            raise DataError(f"`{data}` has {len(classes)} classes of pixels, and 2 to {MOST_CLASSES} can be learned.")
+            raise DataError(f"`{data}` has {len(classes)} pixel classes; allowed are 2 to {MOST_CLASSES}.")
 
     @classmethod
     def counts(cls, labels: Labels, classes: Sequence[str]) -> dict[str, int]:
@@ -323,7 +324,9 @@ class Masks(OnImage):
         order = [int(i) for i in np.argsort(found, kind="stable") if not np.isnan(found[i])][:most]
         return [
             Mistake(
-                i, self.text_of(labels[i], self.names), f"IoU {found[i]:.1%}: {self.text_of(answers[i], self.names)}"
+                i,
+                self.text_of(labels[i], self.names),
+                (f"IoU {percent(found[i])}: {self.text_of(answers[i], self.names)}"),
             )
             for i in order
         ]

@@ -101,10 +101,10 @@ class Named(Task):
         if strangers := [name for name in classes if name not in self.index]:
             folded = {name.casefold(): name for name in self.names}
             near = next(((name, folded[name.casefold()]) for name in strangers if name.casefold() in folded), None)
-            hint = f" `{near[0]}` differs from `{near[1]}` in case only." if near else ""
+            hint = f" `{near[0]}` differs from `{near[1]}` only in case." if near else ""
             raise DataError(
-                f"`{data}` has classes that the model does not know: {listed(strangers, most=20)}. "
-                f"It knows {listed(self.names, most=20)}; rename or leave out the others.{hint}"
+                f"`{data}` has classes that the model does not have: {listed(strangers, most=20)}. Its classes are "
+                f"{listed(self.names, most=20)}; rename or remove the others.{hint}"
             )
 
 

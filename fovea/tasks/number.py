@@ -52,7 +52,7 @@ class NumberFigures(Figures):
     @property
     def tiles(self) -> list[Tile]:
         """The errors."""
-        r2 = [] if self.r2 is None else [("R²", f"{self.r2:.4f}", "1 is perfect, 0 the mean itself")]
+        r2 = [] if self.r2 is None else [("R²", f"{self.r2:.4f}", "1 is perfect, 0 is as good as predicting the mean")]
         return [
             ("mean absolute error", f"{self.mae:.4g}", "in the unit of the labels"),
             ("root mean squared error", f"{self.rmse:.4g}", "in the unit of the labels"),
@@ -80,7 +80,7 @@ class Number(Task):
     )
     card_format: ClassVar[int] = 1
     figure_names: ClassVar[tuple[str, ...]] = tuple(f.name for f in fields(NumberFigures))
-    mistakes_note: ClassVar[str] = "The images whose number is furthest off."
+    mistakes_note: ClassVar[str] = "The images with the largest errors."
 
     loss: str = "mse"
     mean: float = 0.0
@@ -194,12 +194,11 @@ def number_of(text: str, *, task: str) -> float:
         value = float("nan")
     if not np.isfinite(value):
         raise DataError(
-            f"Label `{shortened(text)}` is not a number, as `--task {task}` requires; correct it, or train on classes."
+            f"Label `{shortened(text)}` is not a number, which `--task {task}` requires; correct it, or use "
+            "`--task classes`."
         )
     if abs(value) > LARGEST:
-        raise DataError(
-            f"Label `{shortened(text)}` is beyond the numbers that are computed with, up to 3.4e38; use a larger unit."
-        )
+        raise DataError(f"Label `{shortened(text)}` is outside the supported range, up to 3.4e38; use a larger unit.")
     return value
 
 

@@ -13,6 +13,7 @@ from fovea.tasks import check_loss
 from fovea.tasks.named import Named
 from fovea.tasks.task import Labels, Rows
 from fovea.tasks.wording import PLAIN, Wording, Written
+from fovea.texts import percent
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,7 +40,7 @@ class OnImage(Named):
         cls, texts: Mapping[str, Sequence[Written]], *, classes: Sequence[str] = (), wording: Wording = PLAIN
     ) -> tuple[dict[str, Labels], tuple[str, ...]]:
         """Raise DataError: what lies on an image is no text."""
-        raise DataError(f"This data has labels in words, and `--task {cls.name}` learns {cls.name}: {cls.data_wanted}.")
+        raise DataError(f"This data has class labels, and `--task {cls.name}` needs {cls.name}; {cls.data_wanted}.")
 
     @classmethod
     def fitted(cls, labels: Labels, *, classes: Sequence[str], loss: str, data: str) -> Self:
@@ -76,5 +77,8 @@ class OnImage(Named):
         """Return two figures of a result, each a name and a key, the first with its interval."""
         low, high = result["interval"]
         (name, key), (other, other_key) = first, second
-        interval = f"{low:.2%} to {high:.2%}"
-        return f"{name} {result[key]:.2%} ({interval}), {other} {result[other_key]:.2%} on {result['split']}"
+        interval = f"{100 * low:.2f} to {percent(high, 2)}"
+        return (
+            f"{name} {percent(result[key], 2)} ({interval}), {other} {percent(result[other_key], 2)} on "
+            f"{result['split']}"
+        )

@@ -41,7 +41,7 @@ class Placement:
     def check_whole(self, what: str) -> None:
         """Raise UsageError, which names `what` cannot be done, where answers lie on an image."""
         if self.lies_on_image:
-            raise UsageError(f"{what} needs one answer for a whole image, and this model predicts {self.noun}.")
+            raise UsageError(f"{what} needs one prediction for a whole image, and this model predicts {self.noun}.")
 
     @classmethod
     def loss_of(cls, form: str) -> str:
@@ -91,7 +91,7 @@ class Placement:
 
     def at_least(self, score: float) -> Self:
         """Return the task that tells of what has a `score` at least. Raises: UsageError where answers have none."""
-        raise UsageError(f"`min_score` (={score:g}) is for models that find objects; leave it out.")
+        raise UsageError(f"`min_score` (={score:g}) works only for models that find objects; leave it out.")
 
     def rows_of(self, outputs: NDArray[np.float32]) -> NDArray[Any]:
         """Return the decoded rows (N, ...) of outputs (N, K, ...), where files do not hold them."""
@@ -106,7 +106,9 @@ class Placement:
 
         Raises: UsageError where answers have no place, or there is none such.
         """
-        raise UsageError(f"`at` and `object` are for what lies on an image, and this model predicts {self.noun}.")
+        raise UsageError(
+            f"`at` and `object` work only for objects, masks and points, and this model predicts {self.noun}."
+        )
 
     def on_page(self) -> dict[str, Any]:
         """Return how a page in a browser decodes and draws outputs, as JSON values; empty where they have no place.

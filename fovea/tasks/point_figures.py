@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 from fovea.tasks.figures import ShareFigures, Tile
+from fovea.texts import percent
 
 SHOWN_POINTS = 30
 
@@ -49,17 +50,23 @@ class PointFigures(ShareFigures):
         wide = max([len("largest error"), *(len(row.name) for row in worst)])
         return [
             self.headline("normalised mean error", where),
-            f"PCK@0.1 {self.pck:.2%}, median error {self.median:.2%}, of the longer side of the points' box",
+            (
+                f"PCK@0.1 {percent(self.pck, 2)}, median error {percent(self.median, 2)}, of the longer side of the "
+                f"points' box"
+            ),
             "",
-            f"{'largest error':{wide}}   error  PCK@0.1  images",
-            *(f"{row.name:{wide}}  {row.error:6.2%}  {row.pck:7.1%}  {row.images:6,}" for row in worst),
+            f"{'largest error':{wide}}    error  PCK@0.1  images",
+            *(
+                f"{row.name:{wide}}  {percent(row.error, 2):>7}  {percent(row.pck):>7}  {row.images:6,}"
+                for row in worst
+            ),
         ]
 
     @property
     def tiles(self) -> list[Tile]:
         """Normalised mean error, PCK and the median."""
         return [
-            ("normalised mean error", f"{100 * self.nme:.2f} %", self.interval_text),
-            ("PCK@0.1", f"{100 * self.pck:.2f} %", "points at most a tenth away"),
-            ("median error", f"{100 * self.median:.2f} %", "of the images"),
+            ("normalised mean error", percent(self.nme, 2), self.interval_text),
+            ("PCK@0.1", percent(self.pck, 2), "points within a tenth of the size"),
+            ("median error", percent(self.median, 2), "of the images"),
         ]

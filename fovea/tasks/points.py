@@ -30,12 +30,13 @@ from fovea.tasks.prediction import Prediction
 from fovea.tasks.score import Metric, Score
 from fovea.tasks.task import Criterion, Labels, Rows
 from fovea.tasks.usual import TRANSFER, UsualPlan
+from fovea.texts import percent
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 NME = Metric("nme", "normalised mean error", higher_is_better=False, share=True)
-HEIGHTS = "beside each point its score, as the height of its heat map"
+HEIGHTS = "each point with its score, the height of its heat map"
 NEAR = 0.1
 """Of the longer side of the points' box: so near is right."""
 
@@ -57,10 +58,8 @@ class Points(OnImage):
     sections: ClassVar[tuple[str, ...]] = ("points", "found_points")
     figure_names: ClassVar[tuple[str, ...]] = tuple(f.name for f in fields(PointFigures))
     scores: ClassVar[tuple[Metric, ...]] = (NME, Metric("pck", "PCK@0.1", share=True))
-    mistakes_note: ClassVar[str] = "The images with the largest mean error: truth, and what was found."
-    data_wanted: ClassVar[str] = (
-        "give keypoints of COCO, or a CSV with the columns path and NAME_x, NAME_y for each point"
-    )
+    mistakes_note: ClassVar[str] = "The images with the largest mean error: truth and prediction."
+    data_wanted: ClassVar[str] = "give COCO keypoints, or a CSV with the columns path and NAME_x, NAME_y for each point"
 
     loss: str = "heat-maps"
     opposites: Opposites = ()
@@ -72,7 +71,7 @@ class Points(OnImage):
     def check_trainable(cls, labels: Labels, *, classes: Sequence[str], data: str) -> None:
         """Raise DataError unless some point of the training part is labelled."""
         if not (labels[..., 2] > 0).any():
-            raise DataError(f"The train part of `{data}` has no labelled point; there is nothing to learn.")
+            raise DataError(f"The train split of `{data}` has no labelled points, so there is nothing to learn.")
 
     @classmethod
     def counts(cls, labels: Labels, classes: Sequence[str]) -> dict[str, int]:
@@ -282,7 +281,9 @@ class Points(OnImage):
         order = [int(i) for i in np.argsort(-np.nan_to_num(errors), kind="stable") if not np.isnan(errors[i])][:most]
         return [
             Mistake(
-                i, self.text_of(labels[i], self.names), f"error {errors[i]:.1%}, {right[i]:.0%} of the points right"
+                i,
+                self.text_of(labels[i], self.names),
+                (f"error {percent(errors[i])}, {percent(right[i], 0)} of the points right"),
             )
             for i in order
         ]

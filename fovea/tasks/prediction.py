@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fovea.notebook import Cells, Tabular
+from fovea.texts import percent
 
 
 class LabelScore(NamedTuple):
@@ -45,7 +46,7 @@ class Prediction(Tabular):
     def text(self) -> str:
         """What a person reads: classes or labels with their probabilities, or the number."""
         shown = self.scores if self.present is None else self.present
-        return "  ".join(f"{label} {probability:.1%}" for label, probability in shown) or self.label
+        return "  ".join(f"{label} {percent(probability)}" for label, probability in shown) or self.label
 
     @property
     def ranked(self) -> Sequence[tuple[str, float | str]]:

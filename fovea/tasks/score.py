@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from fovea.metrics import difference_interval
+from fovea.texts import percent
 
 
 class Metric(NamedTuple):
@@ -41,7 +42,7 @@ class Metric(NamedTuple):
 
     def text(self, value: float) -> str:
         """Return a value as people read it, as `98.89 %` or `2.345`."""
-        return f"{100 * value:.2f} %" if self.share else f"{value:.4g}"
+        return percent(value, 2) if self.share else f"{value:.4g}"
 
     def lost(self, before: float, after: float) -> float:
         """Return what is lost from one value to another: points of a share, or percent by which an error grows.

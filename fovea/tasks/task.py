@@ -79,7 +79,7 @@ class Task(Placement, ABC):
     sections: ClassVar[tuple[str, ...]] = ("mistakes",)
     """Names of the sections of a report that apply, in their order."""
     mistakes_title: ClassVar[str] = "Largest errors"
-    mistakes_note: ClassVar[str] = "The images whose answer is furthest off."
+    mistakes_note: ClassVar[str] = "The images with the largest errors."
 
     figure_names: ClassVar[tuple[str, ...]]
     """The fields of what `figures` returns."""
@@ -243,7 +243,7 @@ class Task(Placement, ABC):
         Raises:
             UsageError: images do not have one class each.
         """
-        raise UsageError(f"Balanced drawing needs one class per image; this network predicts {self.noun}.")
+        raise UsageError(f"Balanced sampling needs one class per image; this network predicts {self.noun}.")
 
     def per_image(self, outputs: "Tensor", labels: "Tensor") -> "Tensor | None":
         """Return the value (N,) of `followed` for each image; None where only the loss is followed.
@@ -322,7 +322,7 @@ class Task(Placement, ABC):
         Raises: UsageError where there is none such.
         """
         if not self.classes:
-            raise UsageError(f"`{name}` names no answer: this model predicts {self.noun}. Leave it out.")
+            raise UsageError(f"`{name}` cannot be used: this model predicts {self.noun}. Leave it out.")
         if name in self.classes:
             return self.classes.index(name)
         if name.isascii() and name.isdigit() and int(name) < len(self.classes):
@@ -358,7 +358,7 @@ class Task(Placement, ABC):
         Raises:
             UsageError: the kind does not say it of some images.
         """
-        raise UsageError(f"This model predicts {self.noun}, of which there is no score of a few images.")
+        raise UsageError(f"This model predicts {self.noun}, which has no score for a few images.")
 
     def reliability(self, outputs: "Tensor", labels: Labels) -> CalibrationBins:
         """Return how often answers are right by how sure the network is of them.
@@ -366,7 +366,7 @@ class Task(Placement, ABC):
         Raises:
             UsageError: it says no probabilities.
         """
-        raise UsageError(f"This model predicts {self.noun}, and no probabilities.")
+        raise UsageError(f"This model predicts {self.noun}, not probabilities.")
 
     def at_temperature(self, temperature: float) -> Self:
         """Return the task with outputs divided by another temperature, whose origin is not known."""
@@ -390,4 +390,4 @@ class Task(Placement, ABC):
 
     def probe_targets(self, labels: "Tensor") -> "Tensor":
         """Return what a last layer in closed form is fitted to: (N, T) float, of labels (N,) on the network's scale."""
-        raise UsageError(f"`probe` has no closed form for a network that predicts {self.noun}.")
+        raise UsageError(f"`probe` has no closed-form solution for a network that predicts {self.noun}.")

@@ -36,7 +36,7 @@ def single(texts: Iterable[Written]) -> list[str]:
     several = next((text for text in found if not isinstance(text, str)), None)
     if several is not None:
         raise DataError(
-            f"An image has the labels {shortened(', '.join(several)) or 'of an empty list'}, where one is wanted; "
-            "`--task labels` learns several."
+            f"An image has the labels {shortened(', '.join(several)) or 'of an empty list'}, but one is needed; use "
+            "`--task labels` for several labels."
         )
     return [text for text in found if isinstance(text, str)]

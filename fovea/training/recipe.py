@@ -76,6 +76,9 @@ class Transfer:
     """Passes over the images in which each layer learns to reproduce its inputs, without labels, before training."""
     freeze: str = "none"
     """`none`, `all` (but the head), or the last part that stays as it is, with all before it: `stem`, `stage1`, ..."""
+    frozen_views: int = 0
+    """So many augmented versions of every image go through the frozen parts, once, before training, and each step
+    takes one of them; 0 augments anew at every step."""
     frozen_statistics: bool = False
     """Keep the running statistics of all batch norms before the head; those of frozen parts are kept in any case."""
     probe: bool = False

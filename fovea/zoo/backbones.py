@@ -132,8 +132,8 @@ def maps_of(name: str, c_in: int, size: int) -> tuple[tuple[str, tuple[int, ...]
     """
     entry = registry.entry(name)
     refused = UsageError(
-        f"`backbone` (={name}) must be a network for images that answers classes and whose stages follow one "
-        "another, as resnet18 or mobilenet_v2."
+        f"`backbone` (={name}) must be an image classification network with consecutive stages, for example "
+        "resnet18 or mobilenet_v2."
     )
     if entry.answers != "classes" or len(entry.input) != 3:
         raise refused

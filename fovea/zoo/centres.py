@@ -100,7 +100,7 @@ def exact_levels(body: Backbone, name: str, strides: Sequence[int]) -> tuple[str
     levels = body.at(strides)
     if not levels or levels[0].stride != strides[0] or not all(level.exact for level in levels):
         raise UsageError(
-            f"`backbone` (={name}) must have maps of exactly one place for every {strides[0]} pixels, as resnet18 has."
+            f"`backbone` (={name}) must have feature maps with stride exactly {strides[0]}, for example resnet18."
         )
     return tuple(level.path for level in levels)
 
@@ -121,7 +121,7 @@ def centres(
     classes: int = 20, *, c_in: int = 3, size: int = 256, backbone: str = "resnet18", width: int = 64
 ) -> Pyramid:
     if width < 1:
-        raise UsageError(f"`width` (={width}) must be at least 1: the channels of the maps that are summed.")
+        raise UsageError(f"`width` (={width}) must be at least 1: the channels of the summed feature maps.")
     body = stages_of(backbone, c_in=c_in, size=size)
     taps = exact_levels(body, backbone, STRIDES)
     head = _initialised(CentreHead([level.c for level in body.at(STRIDES)], classes, width=width))

@@ -17,7 +17,7 @@ def listed(text: str) -> list[Word]:
     """
     found = words(text)
     if found is None:
-        raise UsageError(f"`{text[:80]}` holds something else than letters and their numbers.")
+        raise UsageError(f"`{text[:80]}` contains something other than letters and their numbers.")
     return found
 
 
@@ -64,7 +64,7 @@ def changed(text: str, place: int, name: str, value: int | None) -> str:
     """
     found = listed(text)
     if name not in NUMBERS or not 0 <= place < len(found):
-        raise UsageError(f"There is no `{name}` of letter {place}; the numbers are {', '.join(NUMBERS)}.")
+        raise UsageError(f"Letter {place} has no number `{name}`; the numbers are {', '.join(NUMBERS)}.")
     numbers: dict[str, Any] = {name: value}
     word = replace(found[place], **numbers)
     if words(word.text) != [word]:
@@ -80,7 +80,7 @@ def extent(found: list[Word], place: int) -> tuple[int, int]:
         UsageError: there is no such letter.
     """
     if not 0 <= place < len(found):
-        raise UsageError(f"There is no letter {place}; there are {len(found)}.")
+        raise UsageError(f"There is no letter {place}; the pattern has {len(found)} letters.")
     if found[place].letter == OPENED:
         ends = [i for i in range(place, len(found)) if found[i].letter == CLOSED]
         return place, (ends[0] if ends else place) + 1

@@ -50,7 +50,7 @@ FAMILIES = {
     "resnet_v2": Family("ResNet v2", "norm and ReLU before the convolution", ("resnet",)),
     "wide_resnet": Family("Wide ResNet", "wide instead of deep", ("resnet_v2",)),
     "pyramidnet": Family("PyramidNet", "every block a little wider", ("resnet_v2",)),
-    "densenet": Family("DenseNet", "each layer sees all before it", ("resnet_v2",)),
+    "densenet": Family("DenseNet", "each layer takes all outputs before it", ("resnet_v2",)),
     "resnext": Family("ResNeXt", "many narrow groups in a block", ("resnet", "googlenet")),
     "time_series": Family("FCN, ResNet in 1-D", "series: convolutions that keep the length", ("resnet", "nin")),
     "waveform": Family("M3 to M18", "waveforms: a first window as wide as a filter bank", ("vgg", "bn_inception")),

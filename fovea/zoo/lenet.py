@@ -98,7 +98,9 @@ class RadialBasis(nn.Module):
     def __init__(self, units: int, classes: int) -> None:
         super().__init__()
         if classes < 2:
-            raise UsageError(f"`classes` (={classes}) must be at least 2: a distance is not a number to be fitted.")
+            raise UsageError(
+                f"`classes` (={classes}) must be at least 2: a distance cannot be used to predict a number."
+            )
         codes = np.random.default_rng(0).choice((-1.0, 1.0), (classes, units))
         self.register_buffer("codes", torch.tensor(codes, dtype=torch.float32))
 

@@ -63,7 +63,9 @@ class _Made:
         stride = word.stride or (kernel if pools else 1)
         padding = word.padding if word.padding is not None else 0 if pools else (kernel - 1) // 2
         if pools and 2 * padding > kernel:
-            raise UsageError(f"`{word.text}`: the padding of a pooling is at most half of its kernel (={kernel}).")
+            raise UsageError(
+                f"`{word.text}`: the padding of a pooling layer must be at most half of its kernel (={kernel})."
+            )
         self.windows.append(Window(path, kernel, stride=stride, padding=padding))
         return kernel, stride, padding
 
@@ -113,8 +115,8 @@ def _path(block: Sequence[Word], path: str, made: _Made, *, width: int) -> Path:
     ends, size = chained(made.size, made.windows), chained(made.size, beside)
     if ends != size:
         raise ShapeError(
-            f"`{path}` adds maps of {ends}x{ends} to maps of {size}x{size}: within ( ) each kernel is padded to "
-            "keep the size, as it is where no `p` is written."
+            f"`{path}` adds maps of {ends}x{ends} to maps of {size}x{size}: inside ( ) each kernel must keep the "
+            "size, which is the default without `p`."
         )
     same = made.c == c_in and stride == 1
     return Path(residual, nn.Identity() if same else projection(c_in, made.c, stride=stride))

@@ -31,23 +31,25 @@ def spelled(model: nn.Module) -> str:
     try:
         graph = fx.Tracer().trace(model.eval())
     except Exception as error:  # a network may raise anything
-        raise UsageError(f"The network has no letters: {first_line(error)}") from error
+        raise UsageError(f"The network cannot be written as letters: {first_line(error)}") from error
     finally:
         model.train(training)
     (output,) = (node for node in graph.nodes if node.op == "output")
     if not isinstance(output.args[0], fx.Node):
-        raise UsageError("The network has no letters: it has several outputs.")
+        raise UsageError("The network cannot be written as letters: it has several outputs.")
     found = _back(output.args[0], None, model)
     text = spaced(_with_logits(list(found)))
     if read(text) is None:
-        raise UsageError(f"The network has no letters: `{text[:120]}` is in another order than patterns have.")
+        raise UsageError(
+            f"The network cannot be written as letters: `{text[:120]}` has an order that a pattern cannot have."
+        )
     return text
 
 
 def _with_logits(found: list[Word]) -> list[Word]:
     """Return the letters with the last dense layer as the logits, whose number is that of the classes."""
     if not found or found[-1].letter != "F":
-        raise UsageError("The network has no letters: it does not end in a dense layer.")
+        raise UsageError("The network cannot be written as letters: it does not end in a dense layer.")
     return [*found[:-1], Word("F")]
 
 
@@ -58,7 +60,7 @@ def _back(node: fx.Node, until: fx.Node | None, model: nn.Module) -> Found:
         if node.op == "call_function" and node.target in _SUMS:
             words, node = _path(node, model)
             if until is not None:
-                raise UsageError("The network has no letters: a path holds another.")
+                raise UsageError("The network cannot be written as letters: it has a path inside another path.")
         else:
             words, node = _words(node, model), _given(node)
         found[:0] = words
@@ -69,14 +71,19 @@ def _path(node: fx.Node, model: nn.Module) -> tuple[list[Word], fx.Node]:
     """Return the letters of a path that is added to its input, and where it begins."""
     ways = [list(_chain(way)) for way in node.args[:2] if isinstance(way, fx.Node)]
     if len(ways) != 2:
-        raise UsageError(f"The network has no letters: `{node.name}` adds no two maps.")
+        raise UsageError(f"The network cannot be written as letters: `{node.name}` does not add two feature maps.")
     split = next((place for place in ways[0] if place in ways[1]), None)
     if split is None:
-        raise UsageError(f"The network has no letters: `{node.name}` adds maps that come from no one place.")
+        raise UsageError(
+            f"The network cannot be written as letters: `{node.name}` adds maps that do not come from one point."
+        )
     long, short = sorted(([*way[: way.index(split)], split] for way in ways), key=len, reverse=True)
     beside = _back(short[0], split, model)
     if [word.letter for word in beside] not in ([], ["C", "B"]) or any(word.kernel != 1 for word in beside[:1]):
-        raise UsageError(f"The network has no letters: beside the path to `{node.name}` stands no 1x1 convolution.")
+        raise UsageError(
+            f"The network cannot be written as letters: the shortcut of the path to `{node.name}` is not a 1x1 "
+            "convolution."
+        )
     return [Word(OPENED), *_back(long[0], split, model), Word(CLOSED)], split
 
 
@@ -91,7 +98,9 @@ def _chain(node: fx.Node) -> Iterator[fx.Node]:
 def _given(node: fx.Node) -> fx.Node:
     """Return the one value that an operation gets."""
     if len(node.all_input_nodes) != 1:
-        raise UsageError(f"The network has no letters: `{node.name}` joins {len(node.all_input_nodes)} values.")
+        raise UsageError(
+            f"The network cannot be written as letters: `{node.name}` joins {len(node.all_input_nodes)} values."
+        )
     return node.all_input_nodes[0]
 
 
@@ -101,7 +110,9 @@ def _words(node: fx.Node, model: nn.Module) -> list[Word]:
         module = model.get_submodule(str(node.target))
         word = _word(module)
         if word is None and not isinstance(module, nn.Identity | nn.Flatten | nn.Dropout):
-            raise UsageError(f"The network has no letters: there is none for `{node.target}`, {module}.")
+            raise UsageError(
+                f"The network cannot be written as letters: there is no letter for `{node.target}`, {module}."
+            )
         return [word] if word else []
     if node.target in _RELU:
         return [Word("R")]
@@ -109,7 +120,7 @@ def _words(node: fx.Node, model: nn.Module) -> list[Word]:
         return []
     if node.target in ("mean", torch.mean) and str(node.args[1:2]) in _OVER_MAPS:
         return [Word("G")]
-    raise UsageError(f"The network has no letters: there is none for its operation `{node.name}`.")
+    raise UsageError(f"The network cannot be written as letters: there is no letter for its operation `{node.name}`.")
 
 
 def _word(module: nn.Module) -> Word | None:

@@ -53,7 +53,7 @@ def fail():
 
 def test_whatever_goes_wrong_is_found_and_the_rest_goes_on(tmp_path):
     def attempt(path, _):
-        ITEMS.get(int(path.name), lambda: refuse("`x` is damaged; fetch it again."))()
+        ITEMS.get(int(path.name), lambda: refuse("`x` is damaged; download it again."))()
 
     def make(chance, originals, folder):
         (folder / folder.name).write_text("x")

@@ -64,8 +64,11 @@ def test_a_network_is_written_as_python(capsys):
     [
         ("lenet5 --widths 4", "`lenet5` has no argument `widths`. It takes c_in, classes, size."),
         ("lenet5 --classes 0", "`classes` (=0) must be an integer of at least 1."),
-        ("cifar_resnet20 --c-in 4", "`c_in` (=4) must be 1 (grey) or 3 (RGB): no other images ."),
-        ("lenet5 --classes 3 --classes-from names.txt", "`classes` (=3) must be the 2 named; leave it out."),
+        ("cifar_resnet20 --c-in 4", "`c_in` (=4) must be 1 (grey) or 3 (RGB); other images"),
+        (
+            "lenet5 --classes 3 --classes-from names.txt",
+            ("`classes` (=3) must be the 2, the number of names; leave it out."),
+        ),
         ("lenet5 --set classes=3", "`--set classes=3`: `classes` has an option of its own: --classes."),
         ("vgg_block1 --set dropout", "`--set dropout` must have the form key=value"),
         ("vgg_block1 --set dropout=much", "`dropout` of `vgg_block1` must be a float, not `much`."),

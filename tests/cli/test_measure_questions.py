@@ -21,7 +21,7 @@ def test_answers_stand_in_place_of_the_table(capsys, own_folder):
     assert any(line.startswith("Inference  ") and " for 8 images" in line for line in lines)
     assert not any(line.startswith("stage1.conv") for line in lines)
     assert sorted(path.name for path in own_folder.iterdir()) == ["lenet5-stage2-1-3.png", "page.html"]
-    assert "of it weights" in (own_folder / "page.html").read_text()
+    assert "of which are weights" in (own_folder / "page.html").read_text()
 
 
 def test_json_has_answers_beside_the_layers(capsys):
@@ -40,7 +40,7 @@ def test_json_has_answers_beside_the_layers(capsys):
         ("lenet5 --memory batch=many", "`--memory batch=many` must say for how many images"),
         ("lenet5 --memory batch=0", "`batch` (=0) must be from 1 to 1,000,000 images."),
         ("lenet5 --unit stage9:0,0", "Unknown layer `stage9`; did you mean `stage2` or `stage1`?"),
-        ("lenet5 --unit stage2:5,0", "lies outside the map of `stage2`, which is 5 x 5: rows 0 to 4"),
+        ("lenet5 --unit stage2:5,0", "is outside the map of `stage2`, which is 5 x 5: rows 0 to 4"),
         ("lenet5 --image a.png", "`--image` and `--out` belong to `--unit LAYER:ROW,COLUMN`"),
         ("lenet5 --latency --csv", "are for one network, in text or `--json`"),
         ("--compare lenet5 lenet5 --html a.html", "leave out `--compare`, `--csv` and `--markdown`."),

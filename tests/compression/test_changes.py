@@ -128,7 +128,9 @@ def test_a_network_of_ones_own_comes_back_by_its_code_and_the_changes(make_card,
 
 def test_changes_of_another_network_do_not_fit_ones_own(make_card, tmp_path):
     own_bundle(make_card, tmp_path / "m.safetensors")
-    with pytest.raises(BundleError, match="do not fit this network: A change names the layer `bn`, which the network"):
+    with pytest.raises(
+        BundleError, match=("do not match this network: A change lists the layer `bn`, which the network")
+    ):
         load(tmp_path / "m.safetensors", model=nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 10)))
 
 
@@ -150,11 +152,11 @@ HOSTILE = [
     ([{"kind": "channels", "layers": {}, "tensors": {"x.y.z": [0, 1]}}], "the tensor `x.y.z`"),
     ([{"kind": "channels", "layers": {}, "tensors": {"stem.conv.weight": [9, 1]}}], r"its shape is \(16, 3, 3, 3\)"),
     ([{"kind": "channels", "layers": {}, "tensors": {"stem.conv.weight": [0, 10**30]}}], "cannot resize the tensor"),
-    ([resized(stem_conv="3")], "no size, a list of whole numbers"),
+    ([resized(stem_conv="3")], "a size, a list of whole numbers"),
     ([resized(stem_conv=[3, 1.5, 1])], "no size"),
     ([resized(stem_conv=[3, True, 1])], "no size"),
     ([resized(stem_conv=[3, 16])], r"it has \[c_in, c_out, 1\]"),
-    ([resized(stem_conv=[3, 16, 2])], "the last of which stays"),
+    ([resized(stem_conv=[3, 16, 2])], "the last of which is fixed"),
     ([resized(stem_conv=[3, 10**30, 1])], "from 1 to 16 channels, not 1000"),
     ([resized(stem_conv=[3, 17, 1])], "from 1 to 16 channels, not 17"),
     ([resized(stem_conv=[3, 0, 1])], "from 1 to 16 channels, not 0"),
@@ -167,8 +169,8 @@ HOSTILE = [
     ([resized(stage2_block1_shortcut=[10**9, 0])], "at most 8 before and 8 after"),
     ([resized(stage2_block1_shortcut=[8])], r"it has \[before, after\]"),
     ([resized(stem_conv=[3, 8, 1])], "fails on 3x32x32|does not fit its network"),
-    ([{"kind": "fold", "into": {NORM: STEM}}] * 2, "`stem.bn`, which is no batch norm"),
-    ([{"kind": "plain", "layers": [STEM]}], "which has no weight norm"),
+    ([{"kind": "fold", "into": {NORM: STEM}}] * 2, "`stem.bn`, which is not a batch norm"),
+    ([{"kind": "plain", "layers": [STEM]}], "which has none"),
     ([{"kind": "plain", "layers": STEM}], "has `layers`"),
 ]
 

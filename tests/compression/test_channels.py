@@ -158,7 +158,7 @@ def test_a_scale_on_its_own_belongs_to_its_channels():
     ("function", "reason"),
     [
         (lambda self, x: self.two(self.one(x).softmax(1)), "`softmax`"),
-        (lambda self, x: self.two(torch.cat([self.one(x)[:, 1:], x], 1)), "takes a part of the channels by `slice`"),
+        (lambda self, x: self.two(torch.cat([self.one(x)[:, 1:], x], 1)), "takes some of the channels with `slice`"),
         (lambda self, x: self.two(self.one(x) / self.one(x).mean(1, keepdim=True)), "`mean`"),
         (lambda self, x: self.two(self.one(x).sort(1)[0]), "`sort`"),
         (lambda self, x: self.two((self.one(x).flatten(2) @ x.flatten(2).mT).unsqueeze(3)), "`bmm`"),
@@ -184,7 +184,7 @@ def test_a_value_for_all_channels_is_none_of_them():
     found = channel_groups(
         Lambda(forward, one=nn.Conv2d(1, 4, 1), gate=nn.Conv2d(4, 1, 1), two=nn.Conv2d(4, 2, 1)), (1, 3, 3)
     )
-    assert "takes it for several channels" in found["gate"].fixed
+    assert "uses it for several channels" in found["gate"].fixed
     assert not found["one"].fixed
 
 
@@ -198,7 +198,7 @@ def test_what_mixes_the_channels_of_one_layer_leaves_those_of_others_free():
     model = Lambda(forward, **layers, last=nn.Conv2d(6, 2, 1)).eval()
     found = channel_groups(model, (1, 3, 3))
     assert [group.name for group in found.free] == ["one"]
-    assert "mixes them by `amax`" in found["two"].fixed
+    assert "mixes them with `amax`" in found["two"].fixed
     assert remove(model, found, {"one": [2]})[0]["layers"] == {"one": [1, 1, 1], "two": [1, 6, 1]}
 
 

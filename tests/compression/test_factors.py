@@ -108,7 +108,7 @@ def test_separable_layers_are_depthwise_and_pointwise():
         ({"2": ["rows", 0]}, "must be a whole number from 1"),
         ({"2": ["rows", 10**9]}, "must be a whole number from 1"),
         ({"2": ["odd", 1]}, "one of"),
-        ({"2": ["dense", 1]}, "no form of a layer"),
+        ({"2": ["dense", 1]}, "not a form of a layer"),
         ({"4": ["rows", 1]}, "in groups"),
         ({"absent": ["rows", 1]}, "does not have"),
         ({"1": ["rows", 1]}, "cannot be written as two layers"),
@@ -121,5 +121,5 @@ def test_a_wrong_change_is_refused(layers, reason):
 
 
 def test_a_share_out_of_range_is_refused():
-    with pytest.raises(UsageError, match="must be a share"):
+    with pytest.raises(UsageError, match="must be a fraction"):
         lowrank(network(), small_work(), share=1.5, epochs=1)

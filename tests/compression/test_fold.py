@@ -108,7 +108,7 @@ class Tied(nn.Module):
 @pytest.mark.parametrize(
     ("model", "norm", "reason"),
     [
-        (Twice(), "bn", "read elsewhere too"),
+        (Twice(), "bn", "also used elsewhere"),
         (Tied(), "bn", "`conv` runs 2 times"),
         (nn.Sequential(nn.Conv2d(2, 2, 1), nn.ReLU(), nn.BatchNorm2d(2)), "2", r"behind `1` \(ReLU\)"),
         (nn.Sequential(nn.BatchNorm2d(2), nn.Conv2d(2, 2, 3, padding=1)), "0", "`1` pads"),
@@ -166,8 +166,8 @@ def test_a_network_without_norms_stays_as_it_is():
         ({"into": {}, "more": 1}, "nothing else"),
         ({"into": {"1": 0}}, "must name a layer for the norm `1`"),
         ({"into": {"9": "0"}}, "`9`, which the network does not have"),
-        ({"into": {"0": "0"}}, "`0`, which is no batch norm"),
-        ({"into": {"1": "1"}}, "into `1`, which is no convolution"),
+        ({"into": {"0": "0"}}, "`0`, which is not a batch norm"),
+        ({"into": {"1": "1"}}, "into `1`, which is not a convolution"),
         ({"into": {"1": ""}}, "does not have"),
     ],
 )

@@ -38,8 +38,8 @@ def test_other_parametrisations_stay():
         ({"layers": {}}, "has `layers`"),
         ({"layers": ["0"], "more": 1}, "nothing else"),
         ({"layers": [0]}, "must name layers"),
-        ({"layers": ["2"]}, "`2`, which has no weight norm"),
-        ({"layers": ["0", "0"]}, "`0`, which has no weight norm"),
+        ({"layers": ["2"]}, "`2`, which has none"),
+        ({"layers": ["0", "0"]}, "`0`, which has none"),
         ({"layers": ["9"]}, "does not have"),
     ],
 )

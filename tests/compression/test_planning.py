@@ -82,20 +82,20 @@ def test_the_card_counts_among_the_bytes_of_a_small_file():
     """Of 100 kB a tenth is 10 kB, of which a card of 1 kB and its table leave 4 for 99 kB of tensors."""
     found = planned(target_of("bytes=10x"), row(file_bytes=100_000, card_bytes=1_000))
     assert found.steps == f"sparsify={1 - 32 * 4 / (8.5 * 99):.3f},finetune=10,share=5bit"
-    with pytest.raises(UsageError, match="the card of the file alone takes about 6 kB"):
+    with pytest.raises(UsageError, match="the card of the file alone needs about 6 kB"):
         planned(target_of("bytes=20x"), row(file_bytes=100_000, card_bytes=1_000))
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("latency", "must be one of latency, macs, bytes with how much, as latency=4x"),
+        ("latency", "must be one of latency, macs, bytes with a value, for example latency=4x"),
         ("energy=2x", "must be one of latency, macs, bytes"),
-        ("macs=-3", "with how much"),
-        ("macs=1x", "from above 1x to 8x can be asked for"),
-        ("macs=3ms", "a number with one of these units is wanted: x, nothing, k, m, g"),
-        ("latency=3", "units is wanted: x, us, ms, s"),
-        ("bytes=0k", "units is wanted"),
+        ("macs=-3", "with a value"),
+        ("macs=1x", "the factor must be above 1x and at most 8x"),
+        ("macs=3ms", "expected a number with one of these units: x, nothing, k, m, g"),
+        ("latency=3", "number with one of these units: x, us, ms, s"),
+        ("bytes=0k", "expected a number with one of these units"),
     ],
 )
 def test_another_form_is_refused(text, message):
@@ -104,9 +104,9 @@ def test_another_form_is_refused(text, message):
 
 
 def test_what_is_there_already_or_out_of_reach_is_refused():
-    with pytest.raises(UsageError, match="the network is there already"):
+    with pytest.raises(UsageError, match="the network already reaches it"):
         planned(target_of("macs=50M"), row())
-    with pytest.raises(UsageError, match="is 40 times less than it is now; up to 8 can be asked for"):
+    with pytest.raises(UsageError, match="is 40 times less than now, and the limit is 8 can be asked for"):
         planned(target_of("macs=1M"), row())
     with pytest.raises(UsageError, match="macs of this network are not known"):
         planned(target_of("macs=1M"), row(macs=None))
@@ -124,4 +124,4 @@ def test_the_verdict_compares_the_last_row_with_the_first():
 def test_a_latency_that_was_timed_elsewhere_is_said_to_be():
     last = replace(row(latency_s=0.001), runs="onnxruntime")
     line = verdict(target_of("latency=4x"), row(), last)[1]
-    assert line == "reaches `latency=4x`: 1 ms, 4 times less than 4 ms; timed in onnxruntime, before in PyTorch"
+    assert line == "reaches `latency=4x`: 1 ms, 4 times less than 4 ms; timed in onnxruntime, the original in PyTorch"

@@ -93,9 +93,9 @@ def test_a_change_is_what_json_says():
         ({"layers": ["first"], "odd": []}, "nothing else"),
         ({"layers": "first"}, "must list the names"),
         ({"layers": [1]}, "must list the names"),
-        ({"layers": ["first", "first"]}, "cannot be brought to a grid"),
-        ({"layers": ["up"]}, "cannot be brought to a grid"),
-        ({"layers": [], "norms": ["first"]}, "cannot be brought to a grid"),
+        ({"layers": ["first", "first"]}, "cannot be quantised"),
+        ({"layers": ["up"]}, "cannot be quantised"),
+        ({"layers": [], "norms": ["first"]}, "cannot be quantised"),
         ({"layers": ["absent"]}, "does not have"),
     ],
 )
@@ -105,7 +105,7 @@ def test_a_wrong_change_is_refused(values, reason):
 
 
 def test_a_network_without_layers_for_a_grid_is_refused():
-    with pytest.raises(UsageError, match="No layer of this network can be brought to a grid"):
+    with pytest.raises(UsageError, match="No layer of this network can be quantised"):
         gridded(nn.Sequential(nn.ConvTranspose2d(3, 4, 2)).eval(), [torch.randn(2, 3, 12, 12)])
 
 

@@ -127,11 +127,11 @@ def test_the_step_says_what_it_left_and_trains_as_long_as_it_is_told():
     done = Share(bits=2, convolution_bits=3, epochs=1.5)(net(), work(lambda model, **given: seen.append(given)))
     assert [len(done.model[index].weight.unique()) for index in (0, 4)] == [8, 4]
     assert seen == [{"epochs": 1.5, "lr": None, "teacher": None}] and done.changes == ()
-    assert done.notes == ["2 layers share at most 8 values each, zero among them"]
+    assert done.notes == ["2 layers have at most 8 distinct values each, including zero"]
 
 
 def test_what_cannot_be_shared_is_refused():
-    with pytest.raises(UsageError, match="`share` finds no convolution and no dense layer"):
+    with pytest.raises(UsageError, match="`share` found no convolution or dense layer"):
         Share(epochs=0)(nn.Sequential(nn.ReLU()), work())
     for bits in (0, 9):
         with pytest.raises(UsageError, match=rf"`bits` \(={bits}\) must be from 1 to 8"):

@@ -74,7 +74,7 @@ def test_a_uniform_soup_answers_like_its_equal_parts():
 
 
 def test_another_form_is_named():
-    with pytest.raises(UsageError, match="member 2 is of another: `weight` is 1x1 here and 2x1 there"):
+    with pytest.raises(UsageError, match="member 2 differs: `weight` is 1x1 here and 2x1 there"):
         check_form(constant(1.0), [constant(2.0), nn.Linear(1, 2, bias=False)])
     with pytest.raises(UsageError, match="`bias` is missing here and 1 there"):
         check_form(constant(1.0), [nn.Linear(1, 1)])

@@ -23,11 +23,11 @@ def test_a_list_serves_as_well():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "must name steps with commas between"),
-        ("finetune=3,,soup", "must name steps with commas between"),
+        ("", "must name steps separated by commas"),
+        ("finetune=3,,soup", "must name steps separated by commas"),
         ("finetun=3", "Unknown step `finetun`; did you mean `finetune`?"),
         ("finetune", "`finetune` needs a value; write `finetune=EPOCHS`"),
-        ("finetune=", "`finetune=` has nothing behind `=`; write `finetune=EPOCHS`"),
+        ("finetune=", "`finetune=` has no value after `=`; write `finetune=EPOCHS`"),
         ("finetune=three", "`finetune=three` cannot be read; write `finetune=EPOCHS`"),
         ("finetune=-1", r"`finetune=-1` cannot be read; write `finetune=EPOCHS` \(above 0, up to 10000\)"),
         ("finetune=nan", "above 0"),
@@ -38,7 +38,7 @@ def test_a_list_serves_as_well():
         ("prune=0.5:speed", r"\(macs or params or bytes or latency or energy\)"),
         ("share=9bit", r"write `share=5bit\[:EPOCHS\]` \(from 1bit to 8bit\)"),
         ("sparsify=0.9:x", "write `sparsify="),
-        (",".join(["soup"] * 51), "names 51 steps; at most 50"),
+        (",".join(["soup"] * 51), "names 51 steps; the limit is 50"),
     ],
 )
 def test_what_cannot_be_read_is_refused_in_one_line(text, message):
@@ -50,7 +50,9 @@ def test_what_cannot_be_read_is_refused_in_one_line(text, message):
 @pytest.mark.parametrize("grid", ["share=5bit", "quantise=1", "inq=5bit", "binarise=1", "xnor=1"])
 def test_nothing_trains_weights_that_are_on_a_grid(grid):
     parsed(f"finetune=1,{grid},fold")
-    with pytest.raises(UsageError, match=f"`finetune=1` after `{grid}` would move weights off the few values they"):
+    with pytest.raises(
+        UsageError, match=(f"`finetune=1` after `{grid}` would change weights that have few distinct values")
+    ):
         parsed(f"{grid},finetune=1")
 
 

@@ -47,7 +47,7 @@ def test_below_the_table_stand_test_scores_and_where_a_row_was_timed():
     found = row(test={"score": 0.9, "interval": [0.88, 0.92], "images": 1000}, notes=(), runs="onnxruntime")
     assert table_of([found.to_dict()], task="classes").lines == (
         "test: prune=0.5: accuracy 90.00 % (88 to 92), 1,000 samples",
-        "prune=0.5: timed in onnxruntime, the rows above it in PyTorch",
+        "prune=0.5: timed in onnxruntime; the rows above in PyTorch",
     )
 
 

@@ -43,7 +43,7 @@ def test_one_sample_is_a_signal(signal_of):
     [
         ("", "contains no numbers; write one value per row, or time and value"),
         ("value\n", "contains no numbers"),
-        ("1,2,3\n", "has 3 columns; a signal has one (values) or two (times, values)"),
+        ("1,2,3\n", "has 3 columns; a signal must have one (values) or two (times, values)"),
         ("1\n2\nx\n", "line 3: `x` is not a number from -1e+100 to 1e+100"),
         ("v\n1\nnan\n", "line 3: `nan` is not a number"),
         ("1\n-1e101\n", "line 2: `-1e101` is not a number"),
@@ -66,10 +66,10 @@ def test_what_is_too_large_is_refused(signal_of, monkeypatch):
     monkeypatch.setattr(signals, "MAX_SAMPLES", 3)
     assert len(signal_of("v\n1\n1\n1\n").values) == 3
     for content in (4 * "1\n", "v\n" + 9 * "1\n"):
-        with pytest.raises(DataError, match="has more than 3 rows, the most that are read of a signal"):
+        with pytest.raises(DataError, match="has more than 3 rows, the limit for a signal"):
             signal_of(content)
     monkeypatch.setattr(signals, "MAX_FILE_BYTES", 5)
-    with pytest.raises(DataError, match="has more than 5 bytes that are read of a signal"):
+    with pytest.raises(DataError, match="has more than 5 bytes, the limit for a signal"):
         signal_of("1\n1\n1\n")
 
 

@@ -79,7 +79,7 @@ def test_masks_of_another_size_or_value_or_one_class(masks):
             "the mask `m1.png` has 2x1 pixels, but its image has 2x2",
         ),
         (
-            "masks with values that are nott a class",
+            "masks with values that are not a class",
             "2.png",
             "the mask `m2.png`: the value 7, on 25 % of its pixels, is not a class in the table",
         ),
@@ -109,7 +109,7 @@ def test_points_outside_and_images_without_any(tmp_path):
         ("points outside their image", "0.png", "ear at 45, 3 of 40x20 pixels"),
         ("images without a labelled point", "1.png", ""),
     }
-    assert targets.lines == ["2 points; on average 50.0% are labelled, of nose 1 of 2"]
+    assert targets.lines == ["2 points; on average 50.0 % are labelled, of nose 1 of 2"]
 
 
 def test_all_of_it_is_json(tmp_path):

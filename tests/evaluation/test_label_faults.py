@@ -134,7 +134,7 @@ def test_what_a_model_cannot_doubt_is_refused(make_bundle, coloured, tmp_path):
         fovea.check(coloured, model=make_bundle(), layer="hed")
     manifest = tmp_path / "numbers.csv"
     manifest.write_text("path,label\n" + "".join(f"coloured/red/red{i}.png,{i}.5\n" for i in range(3)))
-    with pytest.raises(UsageError, match="one of several classes, not a number"):
+    with pytest.raises(UsageError, match="can only check class labels, not a number"):
         fovea.check(manifest, task="number", model=make_bundle())
 
 
@@ -145,9 +145,9 @@ def test_whether_the_network_has_seen_the_labels_is_said(make_card, coloured):
         training = {"training": {"data": data}} if data else {}
         return seen_before(Card.from_dict(make_card(**training), source="a"), dataset)
 
-    assert "may have learned the wrong ones" in said(name="coloured", fingerprint=dataset.fingerprint)
+    assert "may have overfitted to wrong ones" in said(name="coloured", fingerprint=dataset.fingerprint)
     assert "other images or labels" in said(name="coloured", fingerprint="0")
-    assert "as far as its file tells the network has not seen these labels: it was trained on `flowers`" in said(
+    assert "according to its file, the network was not trained on these labels but on `flowers`" in said(
         name="flowers", fingerprint="0"
     )
     assert "does not say" in said()

@@ -58,7 +58,7 @@ def test_answers_that_are_right_in_their_boxes_are_right_in_the_images(tmp_path)
     assert (scores.scores.ap, scores.scores.ar) == (pytest.approx(1), 1)
     assert scores.interval == pytest.approx((1, 1))
     assert np.isnan(scores.scores.ap_large) and scores.to_dict()["ap_large"] is None
-    assert "OKS-AP 100.00%" in scores.summary()[2] and "large -" in scores.summary()[2]
+    assert "OKS-AP 100.00 %" in scores.summary()[2] and "large -" in scores.summary()[2]
 
 
 def test_the_similarity_is_that_of_distances_in_the_image(tmp_path):

@@ -81,7 +81,7 @@ def test_at_most_2000_images_are_disturbed(left_edge, monkeypatch):
     model, folder = left_edge
     result = evaluate(model, folder, robust=True)
     assert (result.images, result.robustness.images) == (8, 5)
-    assert "disturbed (5 images, 100.0% as they are)" in result.summary()
+    assert "disturbed (5 images, 100.0 % as they are)" in result.summary()
 
 
 def test_the_picture_and_the_page_show_the_curves(left_edge, tmp_path):
@@ -151,13 +151,13 @@ def test_grades_and_labels_are_followed_too():
     labels = np.array([[0, 0], [0, 0], [1, 0], [0, 0]], np.float32)
     precision = robustness_of(SeveralLabels(names=("x", "y"), thresholds=(0.5, 0.5)), labels, columns=2)
     assert (precision.metric.name, precision.score) == ("map", 0.5)  # the second lightest has the label
-    assert precision.summary()[1] == "disturbed (4 images, mean average precision 50.0% as they are)"
+    assert precision.summary()[1] == "disturbed (4 images, mean average precision 50.0 % as they are)"
 
 
 def test_what_is_not_defined_as_it_is_cannot_be_followed():
     target = SeveralLabels(names=("x",), thresholds=(0.5,))
     with pytest.raises(
-        UsageError, match=r"^`--robust` follows the mean average precision, which is not defined on these images: .*"
+        UsageError, match=r"^`--robust` measures the mean average precision, which is undefined for these images. .*"
     ):
         robustness_of(target, np.zeros((3, 1), np.float32))
 
@@ -168,7 +168,7 @@ def test_slices_by_hand(make_bundle, manifest):
     assert found == {"": (1, 1.0), "new": (2, 1.0), "old": (2, 0.5)}
     assert result.slices.values[2].interval == pytest.approx((0.0945, 0.9055), abs=1e-4)
     lines = result.summary()[-4:]
-    assert lines[0].split()[0] == "camera" and lines[1].split() == ["old", "50.0%", "9.5%", "to", "90.5%", "2"]
+    assert lines[0].split()[0] == "camera" and lines[1].split() == ["old", *"50.0 % 9.5 % to 90.5 % 2".split()]
 
 
 def test_slices_are_in_json_and_page(make_bundle, manifest, tmp_path, capsys):
@@ -181,7 +181,11 @@ def test_slices_are_in_json_and_page(make_bundle, manifest, tmp_path, capsys):
 
 def test_a_slice_needs_a_manifest_with_that_column(make_bundle, manifest):
     with pytest.raises(
-        UsageError, match=r"^`--slice camera` needs a CSV or Parquet manifest with that column, and `.*images` is none"
+        UsageError,
+        match=(
+            r"^`--slice camera` needs a CSV or Parquet manifest with that column, and `.*images` is "
+            r"not one"
+        ),
     ):
         evaluate(make_bundle(), manifest.parent / "images", slice_by="camera")
     with pytest.raises(
@@ -215,8 +219,8 @@ def test_crops_see_what_the_centre_does_not(left_edge):
         (["--crops", "3"], "`crops` (=3) must be one of 1, 5, 10."),
         (["--scales", "9"], "`scales` (=9) must be one or more numbers from 0.25 to 4"),
         (["--scales", "big"], "Invalid value for '--scales': big must be numbers, as 0.9,1,1.1."),
-        (["--out", "r.png"], "`out` (=r.png) is for the picture of --robust; add that, or use --html."),
-        (["--robust", "--out", "nowhere/r.png"], "`out` (=nowhere/r.png): there is no folder `nowhere`; make it"),
+        (["--out", "r.png"], "`out` (=r.png) names the picture of --robust; add --robust, or use --html."),
+        (["--robust", "--out", "nowhere/r.png"], "`out` (=nowhere/r.png): there is no folder `nowhere`; create it"),
     ],
 )
 def test_what_makes_no_sense_is_a_usage_error(make_bundle, manifest, capsys, options, error):

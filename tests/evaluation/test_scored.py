@@ -10,7 +10,7 @@ ERROR = Metric("mae", "mean absolute error", higher_is_better=False)
 
 @pytest.mark.parametrize(
     ("metric", "value", "text"),
-    [(ACCURACY, 0.93742, "93.7%"), (ERROR, 0.93742, "0.9374"), (ERROR, 12345.6, "1.235e+04"), (ACCURACY, None, "-")],
+    [(ACCURACY, 0.93742, "93.7 %"), (ERROR, 0.93742, "0.9374"), (ERROR, 12345.6, "1.235e+04"), (ACCURACY, None, "-")],
 )
 def test_shares_are_in_percent_and_errors_in_their_unit(metric, value, text):
     assert brief(metric, value) == Scored(metric=metric, score=value).text == text
@@ -41,6 +41,6 @@ def test_json_has_the_name_of_the_metric():
 
 
 def test_an_interval_is_written_as_its_score_is():
-    assert ScoredWithin(score=0.5, interval=(0.25, 1.0)).interval_text == " 25.0% to 100.0%"
+    assert ScoredWithin(score=0.5, interval=(0.25, 1.0)).interval_text == " 25.0 % to 100.0 %"
     assert ScoredWithin(metric=ERROR, score=0.5, interval=(0.25, 0.75)).interval_text == "  0.25 to   0.75"
     assert ScoredWithin(score=0.5, interval=None).interval_text == "-"

@@ -40,10 +40,10 @@ def test_json_of_classes_keeps_its_keys_and_their_order(make_outcome):
 def test_text_of_classes(make_outcome):
     assert sliced(make_outcome(), "camera", CAMERA).summary() == [
         "",
-        "camera  accuracy    95 % interval   images",
-        "            0.0%    0.0% to  79.3%       1",
-        "old        66.7%   20.8% to  93.9%       3",
-        "new       100.0%   34.2% to 100.0%       2",
+        "camera  accuracy      95 % interval   images",
+        "           0.0 %    0.0 % to  79.3 %       1",
+        "old       66.7 %   20.8 % to  93.9 %       3",
+        "new      100.0 %   34.2 % to 100.0 %       2",
     ]
 
 

@@ -37,7 +37,7 @@ def test_maps_of_one_place_are_taken_where_there_are_no_others():
 
 
 def test_a_network_without_maps_is_refused():
-    with pytest.raises(UsageError, match="No layer of this network gives a map"):
+    with pytest.raises(UsageError, match="No layer of this network has a feature map"):
         target_layer(nn.Sequential(nn.Flatten(), nn.Linear(16, 2)), torch.zeros(1, 1, 4, 4))
 
 
@@ -51,7 +51,13 @@ def test_a_layer_that_is_named_must_give_a_map():
         check_map(model, x, "unusd")
     with pytest.raises(UsageError, match="The layer `unused` did not run"):
         check_map(model, x, "unused")
-    with pytest.raises(UsageError, match=r"The output of `3` is \(1, 2\), and no map \(.*\); that of `1` is one"):
+    with pytest.raises(
+        UsageError,
+        match=(
+            r"The output of `3` is \(1, 2\), not a feature map \(.*\); the output of "
+            r"`1` is one"
+        ),
+    ):
         check_map(model, x, "3")
 
 

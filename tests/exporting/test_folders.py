@@ -24,7 +24,7 @@ def test_an_empty_folder_is_filled_and_one_of_other_files_is_not(tmp_path):
     write_folder(tmp_path / "empty", FILES)
     (tmp_path / "own").mkdir()
     (tmp_path / "own" / "thesis.txt").write_text("years of work")
-    with pytest.raises(UsageError, match="holds other files"):
+    with pytest.raises(UsageError, match="contains other files"):
         write_folder(tmp_path / "own", FILES)
     assert (tmp_path / "own" / "thesis.txt").exists()
 

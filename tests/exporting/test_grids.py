@@ -115,5 +115,5 @@ def test_a_trained_grid_is_exported_from_its_file_without_calibration(tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (20, 12, 12, 3), dtype=np.uint8)
     said = Session((tmp_path / "net.onnx").read_bytes()).run("images", images)["logits"]
     assert np.array_equal(said, bundle.outputs(images).numpy())
-    with pytest.raises(UsageError, match="leave `--half` out"):
+    with pytest.raises(UsageError, match="leave out `--half`"):
         export_onnx(bundle, tmp_path / "half.onnx", settings=ExportSettings(precision="float16"))

@@ -93,7 +93,7 @@ def test_a_network_of_one_size_is_refused_with_the_size_open(make_loaded, loaded
 
 def test_series_have_no_height_to_leave_open(make_loaded):
     series = SeriesPreprocess(length=4, channels=3, mean=(0.0,) * 3, std=(1.0,) * 3)
-    with pytest.raises(UsageError, match="this model sees series"):
+    with pytest.raises(UsageError, match="this model takes series"):
         proven(make_loaded(nn.Linear(4, 3), preprocess=series), settings=OPEN)
 
 
@@ -111,7 +111,7 @@ class Forgetful(nn.Module):
 def test_what_is_not_proven_is_not_written_and_what_was_there_stays(make_loaded, tmp_path):
     place = tmp_path / "net.onnx"
     place.write_bytes(b"the old one")
-    with pytest.raises(ProofError, match="says the same of every image"):
+    with pytest.raises(ProofError, match="predicts the same for every image"):
         export_onnx(make_loaded(Forgetful()), place)
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"the old one"]
 
@@ -130,7 +130,7 @@ def test_a_folder_that_is_not_there_is_said_at_once(loaded, tmp_path, monkeypatc
 
 def test_a_graph_beyond_one_file_is_refused(done, monkeypatch):
     monkeypatch.setattr(onnx_file, "LARGEST", 100)
-    with pytest.raises(UsageError, match="one file of ONNX holds 100"):
+    with pytest.raises(UsageError, match="the limit of one ONNX file is 100"):
         onnx_file.serialised(onnx.load(done.path))
 
 

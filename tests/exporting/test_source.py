@@ -62,7 +62,7 @@ class Constant(nn.Module):
     ("model", "message"),
     [
         (Branching(), "cannot be written as Python: symbolically traced variables"),
-        (nn.Sequential(Constant()), "`0` computes with values of its own"),
+        (nn.Sequential(Constant()), "`0` computes with constant tensors of its own"),
         (nn.Sequential(nn.LSTM(2, 3)), "`0` is a LSTM"),
     ],
 )

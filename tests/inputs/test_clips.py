@@ -35,13 +35,13 @@ def test_frames_are_taken_evenly_and_in_the_natural_order(folder):
 def test_an_array_is_a_clip_too():
     clip = np.arange(5, dtype=np.uint8)[:, None, None] * np.ones((4, 4), np.uint8)
     assert way().read(clip)[:, 0, 0, 0].tolist() == [0, 2, 4]
-    with pytest.raises(UsageError, match="A clip is uint8"):
+    with pytest.raises(UsageError, match="A clip must be uint8"):
         way().read(np.zeros((4, 4), np.uint8))
 
 
 def test_a_folder_without_frames_and_a_broken_frame_are_named(folder, tmp_path):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ImageError, match="it holds no frames"):
+    with pytest.raises(ImageError, match="it contains no frames"):
         way().read(tmp_path / "empty")
     (folder / "6.png").write_bytes(b"no image")
     with pytest.raises(ImageError, match="6.png"):

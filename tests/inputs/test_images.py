@@ -24,7 +24,7 @@ def test_images_are_the_kind_of_their_preprocessing():
 def test_an_unknown_kind_is_refused(name):
     with pytest.raises(UsageError) as caught:
         inputs.kind(name)
-    assert str(caught.value) == f"Unknown kind of input `{name}`; known are {', '.join(inputs.kinds())}."
+    assert str(caught.value) == f"Unknown kind of input `{name}`; choose one of {', '.join(inputs.kinds())}."
 
 
 def test_a_kind_is_known_from_its_registration_until_it_is_taken_away():

@@ -27,7 +27,7 @@ def forms(size, folder):
 
 def test_an_image_of_several_tiles_is_refused_in_every_form(tmp_path):
     for source in forms((49, 32), tmp_path):
-        with pytest.raises(ImageError, match="49 x 32 pixels, and this model sees tiles of 48 x 32"):
+        with pytest.raises(ImageError, match="49 x 32 pixels, and this model takes tiles of 48 x 32"):
             check_one_tile(source, frame("tile"))
         check_one_tile(source, frame("letterbox"))
 

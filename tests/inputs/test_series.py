@@ -38,7 +38,7 @@ def test_nan_at_the_end_means_shorter_and_elsewhere_missing():
         way().read(np.array([1.0, np.nan, 2.0]))
     with pytest.raises(ImageError, match="an infinite value at step 0 of channel 1, and 1 more"):
         way(channels=2).read(np.array([[1.0, np.inf], [2.0, np.inf]]))
-    with pytest.raises(ImageError, match="it holds no value"):
+    with pytest.raises(ImageError, match="it contains no values"):
         way().read(np.array([np.nan, np.nan]))
 
 
@@ -49,7 +49,7 @@ def test_another_number_of_channels_is_refused():
 
 @pytest.mark.parametrize("array", [np.zeros((1, 2, 3)), np.zeros(0), np.array(["a"])])
 def test_an_array_that_is_no_series_is_refused(array):
-    with pytest.raises(UsageError, match="A series is an array of numbers"):
+    with pytest.raises(UsageError, match="A series must be an array of numbers"):
         way().read(array)
 
 
@@ -72,12 +72,12 @@ def test_a_csv_file_is_rows_of_steps(tmp_path, text, values):
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"", "it holds no number"),
-        (b"a\n", "it holds no number"),
-        (b"1\nx\n", "no CSV file of numbers"),
-        (b"1,2\n3\n", "row 2 has 1 cells, the first 2"),
+        (b"", "it contains no numbers"),
+        (b"a\n", "it contains no numbers"),
+        (b"1\nx\n", "not a CSV file of numbers"),
+        (b"1,2\n3\n", "row 2 has 1 cells, but the first has 2"),
         (b"1\n\n?\n3\n", "a missing value"),
-        (b"\xff\xfe\x00", "no CSV file of numbers"),
+        (b"\xff\xfe\x00", "not a CSV file of numbers"),
     ],
 )
 def test_a_broken_file_is_named_with_its_reason(tmp_path, content, reason):
@@ -92,7 +92,7 @@ def test_a_numpy_file_is_a_series_and_a_pickle_is_none(tmp_path):
     np.save(tmp_path / "a.npy", np.arange(4))
     assert way().read(tmp_path / "a.npy").ravel().tolist() == [0, 1, 2, 3]
     np.save(tmp_path / "b.npy", np.array([{}]), allow_pickle=True)
-    with pytest.raises(ImageError, match="no NumPy file of one series"):
+    with pytest.raises(ImageError, match="not a NumPy file of one series"):
         way().read(tmp_path / "b.npy")
 
 
@@ -133,7 +133,7 @@ def test_a_field_out_of_range_is_refused(field, value, rule):
 
 
 def test_series_have_no_views():
-    with pytest.raises(UsageError, match="views of images; series have none"):
+    with pytest.raises(UsageError, match="scales work only for images, not for series"):
         SERIES.viewed(way(), Protocol(flip=True))
 
 

@@ -66,11 +66,11 @@ def test_channels_become_their_mean_and_other_chunks_are_passed_over(tmp_path):
     ("changes", "reason"),
     [
         ({"coding": 7}, "its sound is mu-law; convert it to PCM"),
-        ({"bits": 12}, "values of 12 bits; read are 8, 16, 24, 32"),
+        ({"bits": 12}, "values of 12 bits; supported are 8, 16, 24, 32"),
         ({"channels": 0}, "0 channels"),
-        ({"rate": 10}, "10 values a second"),
+        ({"rate": 10}, "10 values per second"),
         ({"announced": 1000}, "it ends after 4 of 1,000 bytes of sound"),
-        ({"content": b""}, "it holds no sound"),
+        ({"content": b""}, "it contains no sound"),
         ({"coding": 3, "bits": 32, "content": struct.pack("<f", float("nan"))}, "not finite"),
     ],
 )
@@ -88,9 +88,9 @@ def test_a_file_that_cannot_be_used_says_why(tmp_path, changes, reason):
 )
 def test_bytes_that_are_no_recording_are_refused(tmp_path, content):
     (tmp_path / "a.wav").write_bytes(content)
-    with pytest.raises(ImageError, match="a.wav`: (this is no|a) WAV file"):
+    with pytest.raises(ImageError, match="a.wav`: (this is not a|a) WAV file"):
         read_wav(tmp_path / "a.wav")
-    with pytest.raises(ImageError, match="^(this is no|a) WAV file"):
+    with pytest.raises(ImageError, match="^(this is not a|a) WAV file"):
         read_wav(content)
     with pytest.raises(ImageError, match="No such file"):
         read_wav(tmp_path / "none.wav")

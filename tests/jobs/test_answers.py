@@ -26,12 +26,12 @@ def test_a_batch_that_is_none_is_refused(batch):
 def test_memory_is_said_for_people_with_what_counts():
     found = Memory(batch=32, weight_bytes=46_800_000, inference_bytes=271_600_000, training_bytes=1_829_400_000)
     lines = found.summary()
-    assert lines[:2] == ["Inference  271.6 MB for 32 images, 46.8 MB of it weights", "Training   1.83 GB"]
+    assert lines[:2] == ["Inference  271.6 MB for 32 images, 46.8 MB of which are weights", "Training   1.83 GB"]
     assert " ".join(lines[2:]) == COUNTED and all(len(line) <= 100 for line in lines)
     unknown = Memory(batch=1, weight_bytes=0, inference_bytes=4, training_bytes=None, missing="it fails")
     assert unknown.summary()[:2] == [
-        "Inference  0.0 MB for 1 image, 0.0 MB of it weights",
-        "Training   cannot be said: it fails",
+        "Inference  0.0 MB for 1 image, 0.0 MB of which are weights",
+        "Training   unknown: it fails",
     ]
 
 

@@ -59,8 +59,8 @@ def test_a_normalisation_that_the_file_does_not_say_is_said_to_be_assumed(tmp_pa
     file, names, _ = weights
     built = build_file("cifar_resnet20", out=tmp_path / "net.safetensors", weights=file, classes_from=names)
     assert built.summary()[4] == (
-        "Note     `weights.pth` does not say how pixels are normalised; taken are mean 0.485, 0.456, 0.406 and std "
-        "0.229, 0.224, 0.225; --mean and --std give others"
+        "Note     `weights.pth` does not say how pixels are normalised; used are mean 0.485, 0.456, 0.406 and std "
+        "0.229, 0.224, 0.225; change them with --mean and --std"
     )
     given = {"mean": [0.5], "std": [0.5]}
     built = build_file("cifar_resnet20", out=tmp_path / "own.safetensors", weights=file, classes_from=names, **given)
@@ -120,14 +120,14 @@ def test_networks_for_series_and_clips_get_preprocessing_of_their_own(tmp_path):
     assert "Input    1x8x32x32; 4 classes" in built.summary()
     bundle = load(built.model)
     assert bundle.inputs(np.zeros((5, 20, 20), np.uint8)).shape == (1, 1, 8, 32, 32)
-    with pytest.raises(UsageError, match="`resize` is for images; leave it out for clips"):
+    with pytest.raises(UsageError, match="`resize` works only for images; leave it out for clips"):
         build_file("r3d_8", out=tmp_path / "none.safetensors", resize=40)
 
 
 def test_what_cannot_be_is_said_so(tmp_path):
-    with pytest.raises(UsageError, match="`resize` .=100. must be at least the input's 224 pixels"):
+    with pytest.raises(UsageError, match="`resize` .=100. must be at least 224 pixels"):
         build_file("squeezenet1_1", out=tmp_path / "net.safetensors", resize=100)
-    with pytest.raises(UsageError, match="`mean` .* must hold one finite number for each of `channels`"):
+    with pytest.raises(UsageError, match="`mean` .* must have one finite number for each of `channels`"):
         build_file("squeezenet1_1", out=tmp_path / "net.safetensors", mean=[0.1, 0.2])
 
 

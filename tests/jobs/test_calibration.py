@@ -44,7 +44,7 @@ def colours(tmp_path_factory):
 def test_ranges_are_of_the_training_part_and_the_score_of_validation(make_bundle, colours):
     calibration, validation = int8_samples(load(make_bundle()), colours, display=QUIET)
     assert (len(calibration), len(validation)) == (24, 12)
-    assert calibration.text == f"24 images of {colours.name}, part train"
+    assert calibration.text == f"24 images of {colours.name}, split train"
     assert validation.text == f"12 images of {colours.name}, part val"
 
 
@@ -59,7 +59,7 @@ def test_without_a_validation_part_some_of_the_training_part_is_set_apart(make_b
     write_images(tmp_path / "data" / "train", count=10)
     calibration, validation = int8_samples(load(make_bundle()), tmp_path / "data", display=QUIET)
     assert (len(calibration), len(validation)) == (24, 6)
-    assert validation.source.endswith("part train, set apart")
+    assert validation.source.endswith("split train, held out")
     seen = {sample.tobytes() for sample in calibration.stored}
     assert not seen & {sample.tobytes() for sample in validation.stored}
 
@@ -75,7 +75,7 @@ def test_no_more_training_samples_are_taken_than_ranges_need(make_bundle, tmp_pa
 
 def test_data_of_a_test_part_alone_is_refused(make_bundle, tmp_path):
     write_images(tmp_path / "data" / "test", count=2)
-    with pytest.raises(DataError, match="has no part `train`, only test: give the data"):
+    with pytest.raises(DataError, match="has no split `train`, only test; give the data"):
         int8_samples(load(make_bundle()), tmp_path / "data", display=QUIET)
 
 
@@ -99,7 +99,7 @@ def test_an_unknown_calibration_is_a_usage_error(make_bundle, colours):
 def test_what_is_for_int8_alone_is_refused_without_it(make_bundle):
     done = command(make_bundle(), "--max-drop", "2")
     assert done.exception.exit_code == 2
-    assert "are for `--int8 DATA`" in str(done.exception)
+    assert "need `--int8 DATA`" in str(done.exception)
 
 
 def test_the_command_writes_a_file_that_answers_and_says_what_it_lost(make_bundle, colours):
@@ -119,5 +119,5 @@ def test_more_than_the_allowed_drop_leaves_no_file(make_bundle, colours, monkeyp
     path = make_bundle()
     done = command(path, "--int8", colours, "--max-drop", "1", "--keep", "none")
     assert done.exception.exit_code == 1
-    assert "and 1 is allowed; no file is written. Allow more with `--max-drop`" in str(done.exception)
+    assert "and the limit is 1; no file is written. Raise the limit with `--max-drop`" in str(done.exception)
     assert not path.with_suffix(".onnx").exists()

@@ -157,7 +157,7 @@ def test_of_several_labels_each_is_counted_and_copies_must_agree(several, tmp_pa
         "pets/train/cat/0.png (train, hat) = pets/train/cat/copy.png (train, hat, scarf)"
     )
     assert examples["files that cannot be read"] == "pets/train/cat/4.png (no label (line 5 of several.csv))"
-    assert result.notes[0] == "1 of 8 labels are unknown: loss and scores leave them out"
+    assert result.notes[0] == "1 of 8 labels are unknown; loss and scores ignore them"
     text = page.read_text()
     assert '<span class="label">hat, scarf</span>' in text and result.notes[0] in text
     assert re.search(r"<td>scarf</td><td class=\"number\">1</td><td class=\"number\">1</td>", text)

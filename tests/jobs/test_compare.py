@@ -174,5 +174,5 @@ def test_what_is_no_run_is_one_clear_line(make_run, tmp_path, capsys):
     (make_run("b") / "recipe.toml").write_text("[training]\nlr = 1.0\n")
     with pytest.raises(UsageError, match=r"`.*b` is no whole run: in its recipe `data` is missing; leave it out\.$"):
         compare([folder.parent / "b"])
-    with pytest.raises(UsageError, match=r"^Name one run folder at least"):
+    with pytest.raises(UsageError, match=r"^Give at least one run folder"):
         compare([])

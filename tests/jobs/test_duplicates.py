@@ -70,6 +70,8 @@ def test_the_command_prints_groups(make_bundle, images, capsys):
     command = ["duplicates", str(make_bundle()), str(images), "--ratio", "0.01"]
     assert run(command) == 0
     out = capsys.readouterr().out
-    assert "2 groups: 0 by their pixels, 1 by both, 1 by the network alone; 2 across parts, 2 with different" in out
+    assert (
+        "2 groups: 0 found by their pixels, 1 by both, 1 found by the network alone; 2 across parts, 2 with different"
+    ) in out
     assert run([*command, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["counts"] == {"pixels": 0, "both": 1, "network": 1}

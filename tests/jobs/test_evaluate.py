@@ -50,7 +50,7 @@ def test_labels_are_matched_by_name_and_subsets_accepted(make_bundle, colour_fol
 def test_classes_the_model_lacks_are_listed(make_bundle, colour_folder):
     folder = colour_folder("more", red="red", cyan="blue", gold="red")
     with pytest.raises(
-        DataError, match="classes that the model does not know: `cyan`, `gold`. It knows `blue`, `green`, `red`"
+        DataError, match="classes that the model does not have: `cyan`, `gold`. Its classes are `blue`, `green`, `red`"
     ):
         evaluate(make_bundle(), folder)
 
@@ -68,7 +68,7 @@ def test_the_part_is_test_then_val_then_whole(make_bundle, colour_folder):
     assert (result.split, result.notes[-1]) == ("val", "there is no test part; this is val")
     (root / "val").rename(root.parent / "set-aside-too")
     assert evaluate(model, root).split == "whole"
-    with pytest.raises(DataError, match="`full` has no part `val`; it has train"):
+    with pytest.raises(DataError, match="`full` has no split `val`; it has train"):
         evaluate(model, root, split="val")
     with pytest.raises(UsageError, match="Unknown split `tset`; did you mean `test`"):
         evaluate(model, root, split="tset")
@@ -83,7 +83,7 @@ def test_the_data_of_the_training_is_split_as_it_was_then(make_bundle, colour_fo
     result = evaluate(model, folder)
     assert (result.split, result.images) == ("val", len(held_out))
     assert "trained on" not in " ".join(result.notes)
-    assert evaluate(model, folder, split="whole").notes[-1] == "the network was trained on images of this part"
+    assert evaluate(model, folder, split="whole").notes[-1] == "the network was trained on images of this split"
     assert evaluate(make_bundle(), folder).split == "whole"
 
 
@@ -145,7 +145,8 @@ def test_numbers_are_measured_in_their_unit(make_number_bundle, listed):
     assert [(entry.value, entry.score) for entry in result.slices.values] == [("new", 2.0), ("old", 1.0)]
     with pytest.raises(
         UsageError,
-        match=r"^`min_accuracy` \(=0.5\) is for a model with classes; this model predicts a number: ask for mae, rmse, "
+        match=r"^`min_accuracy` \(=0.5\) works only for a model with classes, and this model predicts a number; "
+        r"set a limit for mae, rmse, "
         r"r2 with `--min-score`\.$",
     ):
         evaluate(path, data, min_accuracy=0.5)
@@ -181,15 +182,14 @@ def test_labels_are_measured_by_average_precision(make_labels_bundle, listed, tm
     [
         (
             {"mea": 1.0},
-            "`min_score` names `mea`, and this model predicts a grade: it has the scores mae, kappa, accuracy, nll, "
-            "ece.",
+            "`min_score` names `mea`, and this model predicts a grade: the scores are mae, kappa, accuracy, nll, ece.",
         ),
-        ({"accuracy": 90}, "`min_score` accuracy (=90) must be a share from 0 to 1; write 90 % as 0.9."),
-        ({"accuracy": -0.1}, "`min_score` accuracy (=-0.1) must be a share from 0 to 1; write 90 % as 0.9."),
-        ({"mae": float("nan")}, "`min_score` mae (=nan) must be a finite number, as mae=0.9."),
-        ({"mae": float("inf")}, "`min_score` mae (=inf) must be a finite number, as mae=0.9."),
-        ({"mae": "0.5"}, "`min_score` mae (=0.5) must be a finite number, as mae=0.9."),
-        ({"mae": True}, "`min_score` mae (=True) must be a finite number, as mae=0.9."),
+        ({"accuracy": 90}, "`min_score` accuracy (=90) must be a fraction from 0 to 1; write 90 % as 0.9."),
+        ({"accuracy": -0.1}, "`min_score` accuracy (=-0.1) must be a fraction from 0 to 1; write 90 % as 0.9."),
+        ({"mae": float("nan")}, "`min_score` mae (=nan) must be a finite number, for example mae=0.9."),
+        ({"mae": float("inf")}, "`min_score` mae (=inf) must be a finite number, for example mae=0.9."),
+        ({"mae": "0.5"}, "`min_score` mae (=0.5) must be a finite number, for example mae=0.9."),
+        ({"mae": True}, "`min_score` mae (=True) must be a finite number, for example mae=0.9."),
     ],
 )
 def test_scores_that_cannot_be_asked_for_are_refused_before_any_work(make_grade_bundle, asked, error):
@@ -221,8 +221,8 @@ def test_the_dict_is_json_without_what_does_not_apply(make_bundle, mixed):
 
 def test_the_summary_names_part_interval_worst_class_and_mistakes(make_bundle, mixed):
     lines = evaluate(make_bundle(), mixed).summary()
-    assert lines[0] == "accuracy 75.00%, 95 % interval 40.93% to 92.85% (whole of mixed, 8 images)"
-    assert lines[4].split() == ["blue", "50.0%", "100.0%", "66.7%", "4"]
+    assert lines[0] == "accuracy 75.00 %, 95 % interval 40.93 to 92.85 % (whole of mixed, 8 images)"
+    assert lines[4].split() == ["blue", "50.0", "%", "100.0", "%", "66.7", "%", "4"]
     assert lines[-1] == "2 x blue taken for red"
 
 

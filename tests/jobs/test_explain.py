@@ -87,7 +87,7 @@ def test_what_cannot_be_read_is_named_and_the_rest_explained(lenet, photo, tmp_p
     out, error = capsys.readouterr()
     assert [("error" in image) for image in json.loads(out)["images"]] == [True, False]
     assert "broken.png" in error and "1 of the inputs cannot be read" in error
-    with pytest.raises(DataError, match=r"None of the images can be read; the first: .*broken.png"):
+    with pytest.raises(DataError, match=r"None of the images can be read. The first: .*broken.png"):
         explain(lenet, tmp_path / "broken.png", out=tmp_path / "page.html")
     assert not (tmp_path / "page.html").exists()
 
@@ -107,10 +107,19 @@ def test_the_worst_mistakes_of_a_data_set(lenet, colour_folder, tmp_path):
         ({"target": "3"}, "Unknown class `3`"),
         ({"against": "purple"}, "Unknown class `purple`"),
         ({"layer": "stage9"}, "Unknown layer `stage9`; did you mean `stage"),
-        ({"layer": "head.logits"}, r"The output of `head.logits` is \(1, 3\), and no map .* that of `stage2.* is one"),
-        ({"layer": "stage1", "method": "lrp,saliency"}, "is for methods that weigh a map; lrp, saliency explain"),
-        ({"mistakes": "digits"}, "Give images, or `mistakes` with a data set, not both"),
-        ({"target": "green", "against": "1"}, r"`against` \(=1\) is the answer itself"),
+        (
+            {"layer": "head.logits"},
+            (
+                r"The output of `head.logits` is \(1, 3\), not a feature map .* the output of "
+                r"`stage2.* is one"
+            ),
+        ),
+        (
+            {"layer": "stage1", "method": "lrp,saliency"},
+            ("works only for methods that weigh feature maps; lrp, saliency explain"),
+        ),
+        ({"mistakes": "digits"}, "Give images or `mistakes` with a data set, not both"),
+        ({"target": "green", "against": "1"}, r"`against` \(=1\) is the explained answer itself"),
         ({"method": "rise", "settings": {"masks": 0}}, r"`masks` \(=0\) must be from 1 to 1,000,000"),
         ({"method": "rise", "settings": {"masks": 10**8}}, r"`masks` \(=100000000\) must be from 1"),
         ({"method": "rise", "settings": {"grid": 0}}, r"`grid` \(=0\) must be from 1 to 64"),
@@ -134,7 +143,10 @@ def test_what_cannot_be_explained_is_refused(lenet, photo, options, message):
     ("options", "message"),
     [
         (["--layer", "stage9"], "error: Unknown layer `stage9`; did you mean `stage"),
-        (["--layer", "head.logits"], "error: The output of `head.logits` is (1, 3), and no map (N, C, h, w); that of"),
+        (
+            ["--layer", "head.logits"],
+            ("error: The output of `head.logits` is (1, 3), not a feature map (N, C, h, w); the output of"),
+        ),
         (["--target", "grean"], "error: Unknown class `grean`; did you mean `green`?"),
         (["--target", "green", "--against", "7"], "error: Unknown class `7`"),
         (["--method", "gradcm"], "error: Unknown method `gradcm`; did you mean `gradcam`"),
@@ -147,7 +159,7 @@ def test_the_command_says_in_one_line_what_is_wrong_before_an_image_is_read(lene
 
 
 def test_a_network_without_maps_is_said_before_an_image_is_read(make_bundle, tmp_path):
-    with pytest.raises(UsageError, match="No layer of this network gives a map"):
+    with pytest.raises(UsageError, match="No layer of this network has a feature map"):
         explain(make_bundle(), tmp_path / "nowhere.png")
 
 
@@ -239,7 +251,7 @@ def test_badges_of_another_model_are_not_used(lenet, photo, checked, make_bundle
     with pytest.raises(UsageError, match="is of another model file than `model.safetensors`; run `fovea trust` again"):
         explain(lenet, photo, method="saliency", trust=checked.file, out=tmp_path / "refused.html")
     checked.file.write_text("{}")
-    with pytest.raises(DataError, match="is no result of `fovea trust`: `format` is missing"):
+    with pytest.raises(DataError, match="is not a result of `fovea trust`: `format` is missing"):
         explain(lenet, photo, method="saliency", trust=checked.file, out=tmp_path / "refused.html")
     assert not (tmp_path / "refused.html").exists()
 
@@ -259,7 +271,7 @@ def test_badges_are_looked_for_where_one_works_and_where_pages_go(lenet, photo, 
 def test_a_network_that_is_no_file_has_no_badges(lenet, photo, checked, tmp_path):
     bundle = load(lenet)
     assert explain(bundle, photo, out=tmp_path / "page.html").explanations[0]["explanations"][0]["trust"] is None
-    with pytest.raises(UsageError, match="is of a model file, and the model is none; give its path"):
+    with pytest.raises(UsageError, match="belongs to a model file, and no file was given; give the path"):
         explain(bundle, photo, trust=checked.file)
 
 

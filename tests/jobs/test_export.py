@@ -69,7 +69,7 @@ def test_the_command_prints_json_alone(make_bundle, photographs, tmp_path):
     found = json.loads(result.stdout)
     assert (result.exit_code, found["files"], found["raw"]) == (0, [str(tmp_path / "n.onnx")], True)
     assert found["proof"]["changed_decisions"] == 0
-    assert "Writing mlp for onnx, and proving it on 20 images of photographs0" in result.stderr
+    assert "Writing mlp for onnx and verifying it on 20 images of photographs0" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -88,5 +88,5 @@ def test_what_cannot_be_is_said_in_one_line(make_bundle, options, message):
 
 
 def test_a_loaded_model_has_no_name_to_go_by(make_bundle):
-    with pytest.raises(UsageError, match="`out` must name the file"):
+    with pytest.raises(UsageError, match="`out` must give the file"):
         fovea.export(load(make_bundle()))

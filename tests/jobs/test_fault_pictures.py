@@ -47,7 +47,7 @@ def test_a_mask_stands_beside_its_image_with_what_is_no_class_in_red(masks, tmp_
     assert shown["images/b.png"].shape == (10, 12 + 8 + 5, 3)
     assert red(shown["images/c.png"])[:3, 20:].all() and not red(shown["images/c.png"])[3:].any()
     page = (tmp_path / "page.html").read_text()
-    assert "Masks of another size than their image" in page and page.count("<figure") >= 3
+    assert "Masks that differ in size from their image" in page and page.count("<figure") >= 3
 
 
 def test_without_an_image_there_is_no_picture(masks):

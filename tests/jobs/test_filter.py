@@ -110,16 +110,22 @@ def test_the_result_as_json_and_in_words(write_signal):
     ("kernel", "fault"),
     [
         ("sobl-x", r"Unknown kernel `sobl-x`; did you mean `sobel-x` or `sobel-y`\? Known: sobel-x, .* high-pass \("),
-        ("recent-9", "`recent-9` is a kernel for signals; for images there are sobel-x, .*, and your own numbers, as"),
+        (
+            "recent-9",
+            (
+                "`recent-9` is a kernel for signals; kernels for images are sobel-x, .*, or your own "
+                "numbers, for example"
+            ),
+        ),
         ("sobel-x-5", "Unknown kernel `sobel-x-5`; did you mean `sobel-x`"),
         ("box-4", "The size of `box-4` must be odd"),
         ("box-99999999999999999999", "Unknown kernel `box-9+`"),
-        ("", r"`kernel` \(=\) must have rows of equal length, as \"0 -1 0"),
+        ("", r"`kernel` \(=\) must have rows of equal length, for example \"0 -1 0"),
         (";;", "must have rows of equal length"),
         ("1 2; 3", r"`kernel` \(=1 2; 3\) must have rows of equal length"),
-        ("1 x", "must hold numbers only"),
-        ("1 -nan", "must hold numbers from -1e.100 to 1e.100 only"),
-        ("1e200", "must hold numbers from"),
+        ("1 x", "must contain only numbers"),
+        ("1 -nan", "must contain only numbers from -1e.100 to 1e.100 only"),
+        ("1e200", "must contain only numbers from"),
         ("1 " * 256, "has at most 255 rows and columns"),
     ],
 )
@@ -132,8 +138,8 @@ def test_a_bad_kernel_is_a_usage_error(write_image, kernel, fault):
 @pytest.mark.parametrize(
     ("kernel", "fault"),
     [
-        ("sobel-x", "`sobel-x` is a kernel for images; for signals there are box, .*, dirac-train, and your own"),
-        ("1 1; 1 1", "has 2 rows; for a signal give one, as"),
+        ("sobel-x", "`sobel-x` is a kernel for images; kernels for signals are box, .*, dirac-train, or your own"),
+        ("1 1; 1 1", "has 2 rows; give one row for a signal, for example"),
     ],
 )
 def test_a_kernel_of_an_image_does_not_fit_a_signal(write_signal, kernel, fault):
@@ -147,7 +153,7 @@ def test_a_kernel_of_an_image_does_not_fit_a_signal(write_signal, kernel, fault)
         ({"stride": 0}, "Strides, .* are at least 1"),
         ({"padding": "some"}, "Unknown padding `some`; use `valid`, `same`, `full` or numbers"),
         ({"padding": -1}, r"`padding` \(=-1\) must be one number >= 0"),
-        ({"padding": 10**9}, r"`padding` \(=1000000000\) is too large: it makes [\d,]+ values"),
+        ({"padding": 10**9}, r"`padding` \(=1000000000\) is too large: it would enlarge the input to [\d,]+ values"),
         ({"mode": "mirror"}, "Unknown `mode` `mirror`; use"),
         ({"kernel": "box-5", "padding": "valid"}, "does not fit into a padded input"),
         ({"out": "image.png"}, r"`out` \(=image.png\) is the source itself"),

@@ -130,7 +130,7 @@ def test_names_that_match_are_dropped(made):
     made()
     result = made(drop=["red/*", "*/0.png"])
     assert counts(result) == (0, 4, 5) and result.images == 4
-    with pytest.raises(UsageError, match="`--drop` leaves nothing of `images`"):
+    with pytest.raises(UsageError, match="`--drop` excludes all of `images`"):
         made(drop="*")
 
 
@@ -139,13 +139,13 @@ def test_what_was_dropped_stays_dropped_until_it_is_taken_back(made, images):
     write(images / "red" / "9.png", COLOURS["red"], size=9)
     again = made(drop="*/0.png")
     assert counts(again) == (0, 4, 2) and again.patterns == ("red/*", "*/0.png")
-    assert "left out `*/0.png`, `red/*`; `--restore` takes a pattern back" in again.summary()
+    assert "left out `*/0.png`, `red/*`; `--restore PATTERN` includes images again" in again.summary()
     assert content(again.path).items() <= before.items()
     back = made(restore="red/*")
     assert (counts(back), back.patterns) == ((3, 4, 0), ("*/0.png",))
-    with pytest.raises(UsageError, match=r"`--restore red/\*` is no pattern that was dropped; dropped are `\*/0.png`"):
+    with pytest.raises(UsageError, match=r"`--restore red/\*` is not an excluded pattern; dropped are `\*/0.png`"):
         made(restore="red/*")
-    with pytest.raises(UsageError, match="dropped and restored; give one"):
+    with pytest.raises(UsageError, match="both `--drop` and `--restore`; give it"):
         made(drop="*/0.png", restore="*/0.png")
 
 
@@ -154,7 +154,7 @@ def test_an_index_is_shown_and_changed_by_itself(made, images, capsys):
     before = content(whole.path)
     shutil.move(images, images.with_name("away"))
     assert run(["index", str(whole.path)]) == 0
-    assert "9 images, 3 numbers each" in capsys.readouterr().out
+    assert "9 images, 3 dimensions" in capsys.readouterr().out
     assert run(["index", str(whole.path), "--drop", "red/*", "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
     assert (said["images"], said["dropped"], said["kept"], said["patterns"]) == (6, 3, 6, ["red/*"])
@@ -171,7 +171,7 @@ def test_an_index_is_shown_and_changed_by_itself(made, images, capsys):
 def test_an_index_alone_takes_what_applies_to_it(made, tmp_path):
     path = made().path
     assert index(path, metric="cosine").metric == "cosine"
-    with pytest.raises(UsageError, match="leaves nothing of `images`"):
+    with pytest.raises(UsageError, match="excludes all of `images`"):
         index(path, drop="*")
     with pytest.raises(UsageError, match="`layer` is for a model and data"):
         index(path, layer="head")
@@ -235,8 +235,8 @@ def test_another_network_or_precision_begins_anew(made, make_bundle, capsys):
     assert counts(made(model=other, half=True, display=said)) == (9, 0, 0)
     assert counts(made(model=other, half=True, layer="stage1", display=said)) == (9, 0, 0)
     text = capsys.readouterr().err
-    assert text.count("made by another model or layer: everything is embedded again") == 2
-    assert "numbers of another precision" in text
+    assert text.count("made with another model or layer; all images are embedded again") == 2
+    assert "another precision" in text
 
 
 def test_bad_files_are_named_and_tried_again(made, images):
@@ -334,7 +334,7 @@ def test_a_full_disk_leaves_the_old_index(made, images, tmp_path):
         ({"metric": "l1"}, UsageError, "`metric`"),
         ({"layer": "stage9"}, UsageError, "Unknown layer `stage9`; did you mean `stage1`"),
         ({"export": "annoy"}, UsageError, "Unknown form of an index `annoy`"),
-        ({"split": "val"}, DataError, "has no part `val`"),
+        ({"split": "val"}, DataError, "has no split `val`"),
         ({"batch": 0}, UsageError, "`batch`"),
         ({"task": "number"}, DataError, "Label `blue` is not a number"),
     ],
@@ -356,7 +356,7 @@ def test_the_command_says_what_it_did(make_bundle, images, tmp_path, capsys):
     command = ["index", str(make_bundle()), str(images), "--out", str(tmp_path / "x.fovea-index"), "--device", "cpu"]
     assert run(command) == 0
     first, second = capsys.readouterr().out.splitlines()
-    assert first.startswith(f"{tmp_path / 'x.fovea-index'}: 9 images, 3 numbers each, ")
+    assert first.startswith(f"{tmp_path / 'x.fovea-index'}: 9 images, 3 dimensions, ")
     assert second == "9 embedded, 0 kept, 0 dropped; before head.logits, l2"
     assert run([*command, "--json", "--drop", "red/*", "--drop", "blue/*"]) == 0
     found = json.loads(capsys.readouterr().out)

@@ -138,7 +138,7 @@ def test_the_command_writes_list_and_page_and_says_how_to_go_on(make_bundle, poo
     [
         ({"by": "luck"}, UsageError, "`margin`, `entropy` or `core-set`"),
         ({"count": 0}, UsageError, "at least 1"),
-        ({"layer": "head"}, UsageError, "are for `--by core-set`"),
+        ({"layer": "head"}, UsageError, "work only with `--by core-set`"),
         ({"out": "todo.txt"}, UsageError, "must end in .csv"),
         ({"data": "pool/0.00.png"}, UsageError, "is of another form; give a folder of files, a zip"),
         ({"data": "cifar10"}, UsageError, "already has a label for every image"),
@@ -162,7 +162,7 @@ def test_a_list_of_something_else_is_not_written_over(make_bundle, pool):
 
 def test_numbers_have_no_margin_but_a_core_set(make_number_bundle, pool):
     out = pool.parent / "todo.csv"
-    with pytest.raises(UsageError, match="needs probabilities of classes, not a number"):
+    with pytest.raises(UsageError, match="needs class probabilities, and this model predicts a number"):
         fovea.label(make_number_bundle(), pool, out=out)
     fovea.label(make_number_bundle(), pool, out=out, by="core-set", count=2)
     assert [row["prediction"] for row in rows_of(out)] == ["40", "40"]

@@ -147,7 +147,7 @@ def test_a_file_that_does_not_import_says_so_in_one_line(tmp_path):
 def test_what_is_refused(net, tmp_path, make_bundle):
     with pytest.raises(UsageError, match=r"Unknown network `resnet19`; did you mean `resnet18`"):
         fovea.measure("resnet19")
-    with pytest.raises(UsageError, match=r"does not say what its input is; give it: --input 3x224x224"):
+    with pytest.raises(UsageError, match=r"The input shape of `.*` is unknown; give it: --input 3x224x224"):
         fovea.measure(f"{net}:Net")
     with pytest.raises(UsageError, match=r"`input_shape` \(=\(3, 0, 4\)\) must be positive"):
         fovea.measure("resnet18", (3, 0, 4))

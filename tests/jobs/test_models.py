@@ -70,8 +70,8 @@ def test_a_limit_may_be_a_number_or_text_and_is_included(text):
         ({"year": "2016-2014"}, r"`year` \(=2016-2014\) ends before it begins; .*: 2014-2016\."),
         ({"max_params": "many"}, r"`max_params` \(=many\) must be a number, for example 4000000, 5M or 1.5G"),
         ({"plot": "zoo.doc"}, r"`plot` \(=zoo.doc\) must end in .png"),
-        ({"pattern": "cifar*", "plot": "zoo.png"}, r"None of the \d+ networks has a published accuracy"),
-        ({"pattern": "no*such", "tree": True, "plot": "tree.png"}, r"No network is left to draw a tree of"),
+        ({"pattern": "cifar*", "plot": "zoo.png"}, r"None of the \d+ networks has a published ImageNet accuracy"),
+        ({"pattern": "no*such", "tree": True, "plot": "tree.png"}, r"No network matches"),
     ],
 )
 def test_what_cannot_be_read_is_refused(options, message):

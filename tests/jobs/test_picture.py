@@ -185,10 +185,10 @@ def test_concepts_that_the_network_knows(asked):
         ("filtres", {}, "Unknown kind of picture `filtres`; did you mean `filters`"),
         ("maps", {"images": ()}, "`maps` needs images"),
         ("strongest", {"data": None}, "`strongest` needs data"),
-        ("filters", {"images": "a.png"}, "`filters` takes no images"),
-        ("maps", {"data": "digits"}, "`maps` takes no data"),
+        ("filters", {"images": "a.png"}, "`filters` does not use images"),
+        ("maps", {"data": "digits"}, "`maps` does not use data"),
         ("maps", {"layer": "stage9"}, "Unknown layer `stage9`"),
-        ("maps", {"channel": 400}, r"`channel` \(=400\) must lie in 0"),
+        ("maps", {"channel": 400}, r"`channel` \(=400\) must be from 0"),
         ("maximise", {"settings": {"step": 3}}, "Unknown setting `step`; did you mean `steps`"),
         ("maximise", {"settings": {"steps": "few"}}, r"`steps` \(=few\) must be a whole number"),
         ("maximise", {"settings": {"preset": "nightmare"}}, "Unknown preset `nightmare`"),
@@ -201,19 +201,19 @@ def test_concepts_that_the_network_knows(asked):
         ("nearest", {"settings": {"count": 0}}, r"`count` \(=0\) must be from 1"),
         ("nearest", {"settings": {"metric": "l3"}}, r"`metric` \(=l3\) must be one of l2, cosine"),
         ("influence", {"settings": {"count": -1}}, r"`count` \(=-1\) must be from 1"),
-        ("influence", {"target": CLASSES}, r"`target` \(=bars, rows\): this takes one answer"),
+        ("influence", {"target": CLASSES}, r"`target` \(=bars, rows\): give one answer"),
         ("parts", {"settings": {"most": -1}}, r"`most` \(=-1\) must be from 1"),
-        ("parts", {"target": CLASSES}, r"`target` \(=bars, rows\): this takes one answer"),
+        ("parts", {"target": CLASSES}, r"`target` \(=bars, rows\): give one answer"),
         ("concepts", {"settings": {"sets": 0}}, r"`sets` \(=0\) must be from 2"),
         ("occlusion-grid", {"settings": {"patches": ""}}, r"`patches` \(=\) must be from 1"),
         ("occlusion-grid", {"settings": {"patches": "4,400"}}, "400 is more than the 24 pixels"),
         ("maximise", {"settings": {"octaves": 10**8}}, r"`octaves` \(=100000000\) must be from 1"),
         ("maximise", {"settings": {"lr": "nan"}}, r"`lr` \(=nan\) must be a finite number"),
-        ("maximise", {"target": "rows", "channel": 1}, "`channel` has no use where the goal is `answer`"),
-        ("filters", {"target": "rows"}, "`filters` has no use for `target`"),
-        ("maps", {"against": "rows"}, "`maps` has no use for `against`"),
-        ("embedding", {"concepts": "concepts"}, "`embedding` has no use for `concepts`"),
-        ("occlusion-grid", {"layer": "stage1"}, "`occlusion-grid` has no use for `layer`"),
+        ("maximise", {"target": "rows", "channel": 1}, "`channel` has no effect with the goal `answer`"),
+        ("filters", {"target": "rows"}, "`filters` does not use `target`"),
+        ("maps", {"against": "rows"}, "`maps` does not use `against`"),
+        ("embedding", {"concepts": "concepts"}, "`embedding` does not use `concepts`"),
+        ("occlusion-grid", {"layer": "stage1"}, "`occlusion-grid` does not use `layer`"),
         ("concepts", {"target": ()}, "`target` is missing"),
         ("concepts", {"concepts": None}, "`concepts` is missing"),
         ("concepts", {"concepts": "nowhere"}, r"`concepts` \(=nowhere\) is no folder"),
@@ -269,7 +269,7 @@ def test_random_images_must_be_enough(asked, stripes, tmp_path):
     for name in CLASSES:
         (few / name).mkdir(parents=True)
         (few / name / "0.png").write_bytes((stripes / "test" / name / "00.png").read_bytes())
-    with pytest.raises(DataError, match="which has 2; give at least 16"):
+    with pytest.raises(DataError, match="which has 2 images; at least 16"):
         asked("concepts", data=few)
 
 

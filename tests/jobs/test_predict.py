@@ -43,7 +43,13 @@ def test_an_empty_folder_or_glob_is_refused(tmp_path):
 
 
 def test_what_is_no_path_is_refused():
-    with pytest.raises(UsageError, match=r"`https://x.org/cat.jpg\?size=3` is an address, and only files are read"):
+    with pytest.raises(
+        UsageError,
+        match=(
+            r"`https://x.org/cat.jpg\?size=3` is an address, and only files are "
+            r"supported"
+        ),
+    ):
         list(find_images(["https://x.org/cat.jpg?size=3"]))
     with pytest.raises(TypeError, match="not ndarray"):
         list(find_images(np.zeros((1, 2, 2))))
@@ -77,8 +83,8 @@ def test_what_has_no_ranking_cannot_be_cut(kind, noun, make_labels_bundle, make_
     model = {"labels": make_labels_bundle, "number": make_number_bundle}[kind]()
     with pytest.raises(
         UsageError,
-        match=rf"^`top` \(=2\) cuts a ranking of classes; this model predicts {noun}, and all that it says is given\. "
-        r"Leave out `--top`\.$",
+        match=rf"^`top` \(=2\) limits a ranking of classes, and this model predicts {noun}; "
+        r"leave out `--top`\.$",
     ):
         predict(model, "absent.png", top=2)
     assert [result.error for result in predict(model, "absent.png")] == ["No such file or directory."]
@@ -128,7 +134,7 @@ def test_an_ensemble_of_grades_answers_by_their_mean(make_grade_bundle, colour_f
 
 def test_an_ensemble_of_several_kinds_is_refused(make_bundle, make_labels_bundle, make_number_bundle):
     for other in (make_labels_bundle(), make_number_bundle()):
-        with pytest.raises(UsageError, match="must know the same classes"):
+        with pytest.raises(UsageError, match="must have the same classes"):
             predict(make_bundle(), "x.png", ensemble=[other])
 
 
@@ -176,7 +182,7 @@ def _uniform(arguments):
 
 def test_an_ensemble_of_other_classes_is_refused(make_bundle):
     other = make_bundle("other", classes=["red", "green", "brown"])
-    with pytest.raises(UsageError, match="must know the same classes"):
+    with pytest.raises(UsageError, match="must have the same classes"):
         predict(make_bundle(), "x.png", ensemble=[other])
 
 
@@ -205,7 +211,7 @@ def test_results_are_json_values():
 def test_photographs_that_are_not_read_are_named_and_not_passed_over(make_bundle, tmp_path):
     (tmp_path / "IMG_1.HEIC").write_bytes(b"\0\0\0\x18ftypheic")
     errors = [result.error for result in predict(make_bundle(), tmp_path)]
-    assert errors == ["this is a HEIC photograph, which is not read; convert it to JPEG or PNG."]
+    assert errors == ["this is a HEIC photograph, which is not supported; convert it to JPEG or PNG."]
 
 
 def test_an_exported_network_answers_as_its_model_file_and_beside_it(make_bundle, colour_folder, tmp_path):

@@ -23,7 +23,7 @@ def digits(make_bundle):
 def test_without_any_data_they_are_generated_and_that_is_said(make_bundle, capsys):
     samples = samples_for(load(make_bundle()), None, display=Display())
     assert samples.source == GENERATED
-    assert "No images are at hand" in capsys.readouterr().err
+    assert "No images are available" in capsys.readouterr().err
 
 
 def test_the_data_on_the_card_is_taken_where_it_is_at_hand(digits):
@@ -36,7 +36,7 @@ def test_data_that_is_not_at_hand_is_not_downloaded(make_bundle, monkeypatch, tm
     monkeypatch.setenv("FOVEA_DATA", str(tmp_path))
     samples = samples_for(load(make_bundle(**training_on("cifar10"))), None, display=Display())
     assert samples.source == GENERATED
-    assert "cifar10 is not at hand" in capsys.readouterr().err
+    assert "cifar10 is not available" in capsys.readouterr().err
 
 
 def test_a_folder_that_has_the_name_of_published_data_on_the_card_is_not_looked_for(make_bundle):

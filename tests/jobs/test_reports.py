@@ -129,7 +129,7 @@ def test_the_temperature_is_fitted_on_validation_and_used_by_predict_and_evaluat
     found = evaluate(result.model, shades, split="val")
     assert found.ece == pytest.approx(fitted["ece_after"]) and found.temperature == card["temperature"]
     assert found.ece_unscaled == pytest.approx(fitted["ece_before"])
-    assert f"({found.ece_unscaled:.2%} without temperature scaling)" in found.summary()[1]
+    assert f"({100 * found.ece_unscaled:.2f} % without temperature scaling)" in found.summary()[1]
     bundle = fovea.load(result.model)
     image = next((shades / "dark").iterdir())
     with torch.inference_mode():

@@ -66,7 +66,7 @@ def test_what_does_not_go_together_is_refused(make_bundle, colour_folder, capsys
 
 
 def test_data_of_one_image_a_class_has_nothing_to_find(make_bundle, colour_folder):
-    with pytest.raises(UsageError, match="two images of some class"):
+    with pytest.raises(UsageError, match="at least two images"):
         fovea.evaluate_retrieval(make_bundle(), colour_folder("single", count=1))
     with pytest.raises(DataError):
         fovea.evaluate_retrieval(make_bundle(), make_bundle().parent / "nowhere")

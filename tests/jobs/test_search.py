@@ -61,7 +61,7 @@ def test_the_model_is_found_below_the_index_wherever_that_is_moved(made, query, 
     moved = tmp_path / "moved"
     moved.mkdir()
     shutil.copy(made, moved / "x.fovea-index")
-    with pytest.raises(UsageError, match="made with the model `model.safetensors`, which is not there any more"):
+    with pytest.raises(UsageError, match="made with the model `model.safetensors`, which no longer exists"):
         search(moved / "x.fovea-index", query)
     shutil.copy(tmp_path / "model.safetensors", moved)
     assert search(moved / "x.fovea-index", query).answers[0].nearest
@@ -85,7 +85,7 @@ def test_an_index_with_a_layer_that_is_not_there_is_refused(made, query):
 def test_embeddings_of_another_width_are_refused(made, query):
     hostile = read_index(made)
     write_index(made, replace(hostile, embeddings=np.zeros((6, 5), np.float32)))
-    with pytest.raises(UsageError, match=r"must be \(Q, D\) and \(N, D\) of one D"):
+    with pytest.raises(UsageError, match=r"must be \(Q, D\) and \(N, D\) with the same D"):
         search(made, query)
 
 
@@ -100,15 +100,15 @@ def test_the_page_shows_the_image_and_its_neighbours(made, query, tmp_path):
 def test_what_is_gone_is_said_on_the_page(made, query, tmp_path):
     (tmp_path / "images" / "green" / "0.png").unlink()
     search(made, query, k=2, page=tmp_path / "page.html")
-    assert "green/0.png (not there any more)" in (tmp_path / "page.html").read_text()
+    assert "green/0.png (no longer exists)" in (tmp_path / "page.html").read_text()
 
 
 def test_pictures_come_from_data_that_is_named_or_below_the_index(made, query, tmp_path):
     (tmp_path / "images").rename(tmp_path / "elsewhere")
-    with pytest.raises(UsageError, match="pictures of `images` are not beside `x.fovea-index`; name the data with"):
+    with pytest.raises(UsageError, match="images of `images` were not found from `x.fovea-index`; give the data with"):
         search(made, query, page=tmp_path / "page.html")
     search(made, query, page=tmp_path / "page.html", data=tmp_path / "elsewhere")
-    assert "not there any more" not in (tmp_path / "page.html").read_text()
+    assert "no longer exists" not in (tmp_path / "page.html").read_text()
 
 
 def test_a_name_that_leads_out_of_the_data_shows_nothing(made, query, tmp_path):
@@ -116,7 +116,7 @@ def test_a_name_that_leads_out_of_the_data_shows_nothing(made, query, tmp_path):
     index = read_index(made)
     write_index(made, replace(index, rows=replace(index.rows, names=["../secret.png"] * 6)))
     search(made, query, k=1, page=tmp_path / "page.html")
-    assert "../secret.png (not there any more)" in (tmp_path / "page.html").read_text()
+    assert "../secret.png (no longer exists)" in (tmp_path / "page.html").read_text()
 
 
 def test_pictures_of_arrays_are_found_again(make_bundle, query, tmp_path):
@@ -126,7 +126,7 @@ def test_pictures_of_arrays_are_found_again(make_bundle, query, tmp_path):
     index(make_bundle(), tmp_path / "a.npz", out=tmp_path / "a.fovea-index", device="cpu")
     found = search(tmp_path / "a.fovea-index", query, k=1, page=tmp_path / "page.html")
     assert found.answers[0].nearest[0][:3] == ("1", "train", "1")
-    assert "not there any more" not in (tmp_path / "page.html").read_text()
+    assert "no longer exists" not in (tmp_path / "page.html").read_text()
 
 
 def test_an_index_that_is_not_complete_says_so(made, query):

@@ -204,11 +204,14 @@ def test_the_command_prints_json_alone(digits, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, "Say what to do by `--steps fold,finetune=3`, or what to reach by `--target`"),
+        ({}, "Give either `--steps`, for example `--steps fold,finetune=3`, or `--target`"),
         ({"steps": "soup", "target": "macs=2x"}, "one of them"),
-        ({"steps": "finetune=1", "teacher": "x"}, "`--teacher` is for steps that learn from one, as `distil`"),
+        (
+            {"steps": "finetune=1", "teacher": "x"},
+            ("`--teacher` works only with steps that learn from a teacher, such as `distil`"),
+        ),
         ({"steps": "finetune=1", "network": "net"}, r"`network` \(=net\) must be the code of your own network"),
-        ({"steps": "soup"}, "`soup` needs other networks: name them by `--members"),
+        ({"steps": "soup"}, "`soup` needs other networks; give them with `--members"),
         ({"steps": "finetune=1", "out": "small.onnx"}, r"`out` \(=small.onnx\) must end in .safetensors"),
         ({"steps": "finetune=1", "out": "none/small.safetensors"}, "there is no folder `none`"),
         ({"steps": "finetune=1", "plot": "chain.bmp"}, r"`plot` \(=chain.bmp\) must end in .png, .jpg, .pdf or .svg"),
@@ -242,5 +245,5 @@ def test_data_without_a_training_part_is_refused(digits, tmp_path):
     folder = tmp_path / "test" / "0"
     folder.mkdir(parents=True)
     Image.new("L", (8, 8)).save(folder / "0.png")
-    with pytest.raises(DataError, match="has no part `train`"):
+    with pytest.raises(DataError, match="has no split `train`"):
         shrink(digits(0), tmp_path, steps="finetune=1", out=tmp_path / "s.safetensors")

@@ -122,9 +122,9 @@ def test_what_does_not_go_together_is_refused(place, model, detector, photo):
     for arguments, words in (
         ({"model": detector, "boxes": boxes}, "this model predicts boxes; leave it out"),
         ({"boxes": model}, "this model predicts points; give another"),
-        ({"boxes": boxes, "min_score": 0.5}, "those of a list are all taken"),
+        ({"boxes": boxes, "min_score": 0.5}, "all boxes of a list are used"),
         ({"boxes": boxes, "boxes_of": ["c"]}, "Unknown class `c`"),
-        ({"boxes_of": ["a"]}, "`boxes`, which are not given"),
+        ({"boxes_of": ["a"]}, "selects from `boxes`"),
     ):
         with pytest.raises(UsageError, match=words):
             list(fovea.predict(**{"model": model, "images": photo[0], **arguments}))

@@ -280,7 +280,13 @@ def test_arguments_of_the_network_may_be_set_like_fields_of_the_recipe(arrays, t
         ({"budget": "-3s"}, "^`--budget -3s` must be a time above 0"),
         ({"recipe": "digit"}, "^Unknown recipe `digit`; did you mean `digits`?"),
         ({"model": "lenet"}, "^Unknown network `lenet`; did you mean `lenet5`?"),
-        ({"model": "lenet5", "loss": "mse"}, r"^`loss` \(=mse\) does not fit --task classes, which has cross-entropy"),
+        (
+            {"model": "lenet5", "loss": "mse"},
+            (
+                r"^`loss` \(=mse\) cannot be used with --task classes, which has "
+                r"cross-entropy"
+            ),
+        ),
         ({"model": "lenet5", "loss": "binary"}, r"^`loss` \(=binary\) needs two classes; `digits` has 10."),
         ({"augment": "flop"}, "^Unknown augmentation `flop`; did you mean `flip`"),
         ({"device": "cudo"}, "^`--device cudo` is not available; this machine has .*cpu"),
@@ -298,7 +304,7 @@ def test_what_cannot_be_trained_is_refused_with_the_way_out(tmp_path, options, m
 def test_a_number_task_needs_its_loss(tmp_path):
     x, y = halves(20)
     np.savez(tmp_path / "n.npz", x_train=x, y_train=y.astype(float))
-    with pytest.raises(UsageError, match=r"^`loss` \(=cross-entropy\) does not fit --task"):
+    with pytest.raises(UsageError, match=r"^`loss` \(=cross-entropy\) cannot be used with --task"):
         quiet(tmp_path / "n.npz", task="number", model="lenet5", size=32, loss="cross-entropy", out=tmp_path / "run")
 
 

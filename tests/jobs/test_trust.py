@@ -115,10 +115,10 @@ def test_a_network_without_maps_is_tried_with_what_remains(make_number_bundle, p
     data = photos("0.png,3", "1.png,4")
     found = trust(make_number_bundle(), data, method="gradcam,saliency", out=tmp_path / "page.html", **FEW).verdicts
     first, second = found.rows
-    assert "No layer of this network gives a map" in first.reason and found.layer == ""
+    assert "No layer of this network has a feature map" in first.reason and found.layer == ""
     # it says 40 whatever is hidden, and its maps are 0 with any weights
     assert second.trust.areas.insertion.tolist() == [40, 40] and second.verdict == "fails sanity, random, centre"
-    with pytest.raises(UsageError, match="None of the methods goes with this network; the first: No layer"):
+    with pytest.raises(UsageError, match="None of the methods works with this network. The first: No layer"):
         trust(make_number_bundle(), data, method="gradcam", out=tmp_path / "other.html", **FEW)
     assert not (tmp_path / "other.html").exists()
 
@@ -142,7 +142,7 @@ def test_boxes_of_a_manifest_lie_where_the_network_sees_them(make_bundle, photos
     where = found.rows[0].trust.located
     # squashed to 4 x 4 it is one column wide and two rows high
     assert (where.images, where.share) == (1, 2 / 16) and where.energy > 0.6 and where.pointing == 1
-    assert "boxes are known of 1 of the 2 images" in found.notes
+    assert "boxes are known for 1 of the 2 images" in found.notes
     assert {"pointing", "energy"} < set(found.table[0])
 
 
@@ -153,8 +153,8 @@ def test_boxes_outside_of_the_crop_are_left_out_with_a_word(make_lenet, photos, 
     network = make_lenet(fit="crop")  # 40 x 48 loses 4 columns on either side
     found = trust(network, data, boxes=boxes, method="gradcam", out=tmp_path / "page.html", **FEW).verdicts
     assert found.boxed == 1
-    assert "1 of 2 boxes of 0.png lie outside of what the network sees" in found.notes
-    assert "1 of 1 boxes of 1.png lie outside of what the network sees" in found.notes
+    assert "1 of 2 boxes of 0.png are outside the input of the network" in found.notes
+    assert "1 of 1 boxes of 1.png are outside the input of the network" in found.notes
 
 
 def test_boxes_of_an_image_that_is_too_large_at_its_full_size_are_left_out(make_lenet, photos, tmp_path, monkeypatch):
@@ -168,7 +168,7 @@ def test_boxes_of_an_image_that_is_too_large_at_its_full_size_are_left_out(make_
 
     monkeypatch.setattr("fovea.jobs.trust.decode", refused)
     found = trust(make_lenet(), data, method="gradcam", out=tmp_path / "page.html", **FEW).verdicts
-    assert found.boxed == 1 and "the boxes of 0.png are left out: decoding it would need 900 MB." in found.notes
+    assert found.boxed == 1 and "the boxes of 0.png are ignored: decoding it would need 900 MB." in found.notes
 
 
 def test_only_the_images_that_are_drawn_are_decoded(make_lenet, colour_folder, monkeypatch, tmp_path):
@@ -200,8 +200,11 @@ def test_bad_files_are_named_or_refused(make_lenet, colour_folder, tmp_path):
     [
         ({"method": "gradcm"}, "Unknown method `gradcm`; did you mean `gradcam`"),
         ({"layer": "stage9"}, "Unknown layer `stage9`"),
-        ({"layer": "head"}, r"The output of `head` is \(1, 3\), and no map"),
-        ({"layer": "stage1", "method": "saliency"}, "is for methods that weigh a map; saliency explain the input"),
+        ({"layer": "head"}, r"The output of `head` is \(1, 3\), not a feature map"),
+        (
+            {"layer": "stage1", "method": "saliency"},
+            ("works only for methods that weigh feature maps; saliency explain the input"),
+        ),
         ({"split": "tests"}, "Unknown split `tests`"),
         ({"images": 0}, r"`images` \(=0\) must be at least 1"),
         ({"steps": 0}, r"`steps` \(=0\) must be at least 1"),

@@ -85,7 +85,7 @@ def test_the_network_is_left_as_it_was(stem):
     [
         ("3:0;0", {}, "must be LAYER:ROW,COLUMN"),
         ("7:0,0", {}, "Unknown layer `7`"),
-        ("3:8,0", {}, r"lies outside the map of `3`, which is 8 x 8"),
+        ("3:8,0", {}, r"is outside the map of `3`, which is 8 x 8"),
         ("3:0,0", {"out": "seen.txt"}, "`out` \\(=seen.txt\\) must end in .png, .jpg, .pdf or .svg"),
     ],
 )

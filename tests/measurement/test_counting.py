@@ -156,8 +156,8 @@ def test_a_quantised_dense_layer_counts_and_its_weights_are_frozen_bytes(capsys)
         ("0", "Flatten", 0),
         ("1", "Linear", 1920),
     ]
-    assert (
-        measured.missing["receptive_field"] == "its operation `quantized::linear_dynamic` does not run without values"
+    assert measured.missing["receptive_field"] == (
+        "its operation `quantized::linear_dynamic` does not run on the `meta` device"
     )
     assert measured.notes == ("Measured on one random image.",)
 
@@ -262,7 +262,7 @@ def test_a_network_that_decides_is_told_from_one_that_only_needs_values():
             return x * self.scale.item()
 
     decides, reads = (fovea.measure(net(), (1, 4, 4)) for net in (Decides, Reads))
-    assert decides.missing["receptive_field"].startswith("the network decides by its data")
+    assert decides.missing["receptive_field"].startswith("the forward pass depends on the data")
     assert "another path" in decides.notes[0]
-    assert reads.missing["receptive_field"] == "its operation `item` does not run without values"
+    assert reads.missing["receptive_field"] == "its operation `item` does not run on the `meta` device"
     assert reads.notes == ("Measured on one random image.",)

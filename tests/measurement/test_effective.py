@@ -131,7 +131,7 @@ def test_same_unit_gives_the_same_mass_and_leaves_no_gradient_and_no_hook():
 
 @pytest.mark.parametrize("text", ["stage3", "stage3:5", ":5,7", "stage3:5,-7", "stage3:5,7,9", "stage3:a,b"])
 def test_unit_in_another_form_is_refused(text):
-    with pytest.raises(UsageError, match="must be LAYER:ROW,COLUMN with counts from 0"):
+    with pytest.raises(UsageError, match="must be LAYER:ROW,COLUMN, counted from 0"):
         Unit.parse(text)
 
 
@@ -180,5 +180,5 @@ def test_a_unit_between_the_taps_of_a_transposed_convolution_sees_nothing():
     # kernel 1, stride 2: every other row and column is bias alone
     measured = measure_network(nn.Sequential(nn.ConvTranspose2d(1, 1, 1, stride=2)), (1, 4, 4))
     assert seen_rectangle(measured, Unit("0", 2, 4)) == Rectangle((1, 2), (2, 3))
-    with pytest.raises(ShapeError, match=r"`unit` \(=0:1,2\) sees no pixel of the input"):
+    with pytest.raises(ShapeError, match=r"`unit` \(=0:1,2\) has no pixel of the input"):
         seen_rectangle(measured, Unit("0", 1, 2))

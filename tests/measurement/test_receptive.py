@@ -291,7 +291,7 @@ def changed_in_a_list(net, x):
 @pytest.mark.parametrize(
     ("forward", "reason"),
     [
-        (pooled_under_a_view, "a tensor is changed in place while others view its memory"),
+        (pooled_under_a_view, "a tensor is changed in place while other tensors share its memory"),
         (changed_in_a_list, "`_foreach_add_` changes tensors in place"),
         (lambda net, x: net.second(x.detach().clone().index_fill_(2, torch.tensor([0]), 0)), "`index_fill_`"),
     ],
@@ -334,8 +334,8 @@ def test_an_operation_without_a_rule_loses_the_field_and_says_where():
     ("forward", "reason"),
     [
         (lambda net, x: net.second(torch.cat([x, x], 2)), "rows or columns are concatenated"),
-        (lambda net, x: net.second(F.pad(x, (1, 1, 1, 1), mode="circular")), "a tensor is written part by part"),
-        (lambda net, x: x.unfold(2, 3, 1).mean(-1), "a view takes rows or columns apart"),
+        (lambda net, x: net.second(F.pad(x, (1, 1, 1, 1), mode="circular")), "a tensor is written piece by piece"),
+        (lambda net, x: x.unfold(2, 3, 1).mean(-1), "a view splits rows or columns"),
         (lambda net, x: F.conv1d(x.flatten(2), net.first.weight.flatten(2)[:, :1].expand(-1, 4, -1)), "flattened"),
         (lambda net, x: x[:, :, [1, 0]], "rows or columns are indexed"),
         (lambda net, x: x[:, [[0]], [[1]]], "several dimensions are indexed together"),

@@ -35,13 +35,13 @@ def test_biases_there_belong_to_their_convolutions():
     found = counted(name="Net", biases="0")
     assert [row.parameters for row in found.layers] == [0, WEIGHTS + 8, NORM, LAST]
     assert found.total.parameter_bytes == 4 * (WEIGHTS + 8 + NORM + LAST)
-    assert found.notes == ("Keras' Net has 8 biases more, in convolutions that have none here.",)
+    assert found.notes == ("Keras' Net has 8 more biases, in convolutions that have none here.",)
 
 
 def test_norms_without_a_scale_have_half_the_parameters():
     found = counted(name="Net", unscaled=".*")
     assert [row.parameters for row in found.layers] == [0, WEIGHTS, 8, LAST]
-    assert found.notes == ("Keras' Net has 8 parameters less: its batch norms have no scale.",)
+    assert found.notes == ("Keras' Net has 8 fewer parameters: its batch norms have no scale.",)
 
 
 def test_constants_that_normalise_the_input_stand_with_it():
@@ -62,7 +62,7 @@ def test_a_single_layer_keeps_its_parameters():
 
 def test_what_keras_has_not_is_said(capsys):
     assert fovea.measure("lenet5", convention="keras").notes == (
-        "Keras has no network of this name: its own may have other biases and norms.",
+        "Keras has no network of this name; a Keras version may have other biases and norms.",
     )
     assert fovea.measure("ResNet50", convention="keras").name == "resnet50"
     with pytest.raises(UsageError, match="Unknown network `ResNet50`"):

@@ -205,7 +205,10 @@ def spoilt(path, name, value):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"arguments": {"classes": 3, "c_in": 3, "size": 8, "widths": [3]}}, "Of another shape: `stage1.dense.weight`"),
+        (
+            {"arguments": {"classes": 3, "c_in": 3, "size": 8, "widths": [3]}},
+            "With a different shape: `stage1.dense.weight`",
+        ),
         (
             {"arguments": {"classes": 3, "c_in": 3, "size": 4, "widths": [3] * 9}},
             "`widths` lists 9 layers for 4 tensors",
@@ -225,7 +228,7 @@ def test_a_network_of_other_tensors_is_refused_by_name(make_bundle):
     path = make_bundle(model=Tied(), architecture="custom", arguments={})
     with pytest.raises(BundleError, match="Missing: `bias`, `weight`. Unexpected: `first.weight`, `part`.$"):
         load(path, model=nn.Linear(3, 3))
-    with pytest.raises(BundleError, match="Of another shape: `head.logits.bias`, `head.logits.weight`.$"):
+    with pytest.raises(BundleError, match="With a different shape: `head.logits.bias`, `head.logits.weight`.$"):
         load(make_bundle(), model=registry.build("mlp", classes=4, c_in=3, size=4, widths=[3]))
 
 
@@ -242,7 +245,7 @@ def test_a_network_of_other_tensors_is_refused_by_name(make_bundle):
             "lists 50000 layers for 4 tensors",
         ),
         ({"preprocess": {"size": [4, 4]}}, "its preprocessing cannot be used"),
-        ({"preprocess": {**PREPROCESS, "size": [5, 5]}}, "not built for 3x5x5, which its preprocessing makes"),
+        ({"preprocess": {**PREPROCESS, "size": [5, 5]}}, "not built for 3x5x5, which its preprocessing produces"),
         ({"arguments": {"classes": 3, "c_in": 3, "widths": [3]}}, "does not fit its network"),
         ({"preprocess": {**PREPROCESS, "channels": 1, "mean": [0], "std": [1]}}, "not built for 1x4x4"),
     ],

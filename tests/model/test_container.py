@@ -127,7 +127,7 @@ def test_nesting_is_bounded(tmp_path, make_card):
     deep = 0
     for _ in range(40):
         deep = [deep]
-    refused(write(tmp_path / "x", with_card(make_card(results=deep))), "nested more than 32 deep")
+    refused(write(tmp_path / "x", with_card(make_card(results=deep))), "nested deeper than 32 levels")
 
 
 def test_the_card_is_bounded_both_ways(tmp_path, make_card):
@@ -162,7 +162,7 @@ def test_too_many_tensors_are_refused(tmp_path, make_card):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format": 5}, "has format 5, and this version of Fovea reads up to format 4: upgrade Fovea"),
+        ({"format": 5}, "has format 5, and this version of Fovea reads up to format 4; upgrade Fovea"),
         ({"format": True}, "`format` is missing or of the wrong type"),
         ({"architecture": None}, "`architecture` is missing or of the wrong type"),
         ({"classes": "abc"}, "`classes` is missing or of the wrong type"),

@@ -93,7 +93,7 @@ def test_a_file_is_read_layer_by_layer(file, within):
 def test_half_a_file_is_refused(file, kept):
     path = file()
     path.write_bytes(path.read_bytes()[:kept])
-    with pytest.raises(BundleError, match="`x.h5` is half a download, or no weights in Keras' layout"):
+    with pytest.raises(BundleError, match="`x.h5` is an incomplete download, or not a Keras weights file"):
         read_keras(path)
 
 
@@ -160,17 +160,17 @@ HOSTILE = {
     "a long name": (lambda _, root: root.attrs.__setitem__("layer_names", [b"f" * 2000]), "a name of 2000 characters"),
     "names as one text": (
         lambda _, root: root.attrs.__setitem__("layer_names", "fc"),
-        "lists `layer_names` in another",
+        "lists `layer_names` in an unknown",
     ),
     "no such layer": (lambda _, root: root.attrs.__setitem__("layer_names", [b"fd"]), "has no `fd`"),
     "a group for an array": (
         replaced(lambda _, root: root.create_group(NAME)),
-        "`conv1/bn/gamma:0`, which is no array.*; it was",
+        "`conv1/bn/gamma:0`, which is not an array.*; it was",
     ),
-    "text for numbers": (replaced(lambda _, root: root.__setitem__(NAME, "x")), "which is no array of numbers"),
+    "text for numbers": (replaced(lambda _, root: root.__setitem__(NAME, "x")), "which is not an array of numbers"),
     "no names": (
         lambda _, root: root.attrs.__delitem__("layer_names"),
-        "is no file of weights in Keras' layout before",
+        "is not a Keras weights file in the format before",
     ),
 }
 
@@ -194,7 +194,7 @@ def test_a_long_list_of_layers_is_read_in_parts_as_keras_writes_it(changed):
 @pytest.mark.parametrize(
     ("does", "message"),
     [
-        ("os.kill(os.getpid(), signal.SIGSEGV)", "died of it (SIGSEGV)"),
+        ("os.kill(os.getpid(), signal.SIGSEGV)", "crashed (SIGSEGV)"),
         ("sys.exit(9)", "(exit code 9)"),
         ("time.sleep(60)", "was not read within"),
         ("resource.setrlimit(resource.RLIMIT_CPU, (1, 1))\nwhile True: pass", "was not read within"),

@@ -124,11 +124,11 @@ def test_objects_of_tiles_lie_in_pixels_of_the_image():
         (
             ("simple_baseline", 32, "points", {"backbone": "cifar_resnet20"}),
             {"tile": 64},
-            "Tiles are for masks and boxes",
+            "Tiles work only for masks and boxes",
         ),
         (("unet_padded", 32, "masks", {"width": 2}), {"tile": 8}, "at least 16"),
         (("unet_padded", 32, "masks", {"width": 2}), {"tile": 32, "overlap": 32}, "below the 32 pixels"),
-        (("unet_padded", 32, "masks", {"width": 2}), {"overlap": 8}, "is of tiles"),
+        (("unet_padded", 32, "masks", {"width": 2}), {"overlap": 8}, "works only with tiles"),
     ],
 )
 def test_what_does_not_go_with_tiles_is_said(predictor, given, message):
@@ -143,5 +143,5 @@ def test_a_grid_of_one_tile_is_that_tile():
 
 @pytest.mark.parametrize("kind", ["classes", "points", "number"])
 def test_what_has_one_answer_for_an_image_is_not_cut(kind):
-    with pytest.raises(UsageError, match="Tiles are for masks and boxes"):
+    with pytest.raises(UsageError, match="Tiles work only for masks and boxes"):
         joining_of(tasks.kind(kind))

@@ -194,9 +194,9 @@ def test_misfits_are_listed_by_kind_with_a_few_examples_each(theirs):
     with pytest.raises(BundleError) as caught:
         loaded(path)
     assert str(caught.value) == (
-        "`resnet20.pth` does not fit `cifar_resnet20`, compared by the names of akamaster. "
-        "Missing (1): `stem.conv.weight`. Unexpected (1): `extra`. "
-        "Of another shape (1): `stage3.block3.residual.conv2.weight (2, 2), not (64, 64, 3, 3)`."
+        "`resnet20.pth` does not fit `cifar_resnet20`, with the layer names of akamaster. Missing (1): "
+        "`stem.conv.weight`. Unexpected (1): `extra`. With a different shape (1): "
+        "`stage3.block3.residual.conv2.weight (2, 2), not (64, 64, 3, 3)`."
     )
 
 
@@ -221,7 +221,9 @@ def test_half_a_download_is_refused(theirs, name, kept):
     path, _ = theirs(name)
     content = path.read_bytes()
     path.write_bytes(content[: int(kept * len(content))])
-    with pytest.raises(BundleError, match=f"`{name}` is half a download or no weights file, and nothing of it was"):
+    with pytest.raises(
+        BundleError, match=(f"`{name}` is an incomplete download or not a weights file, and nothing in it was")
+    ):
         read_weights(path)
 
 
@@ -229,7 +231,9 @@ def test_half_a_download_is_refused(theirs, name, kept):
 def test_a_pickle_cut_short_is_half_a_download_wherever_it_is_cut(theirs, kept):
     path, _ = theirs()
     path.write_bytes(path.read_bytes()[:kept])
-    with pytest.raises(BundleError, match="half a download .* it is cut short, or its table of contents is damaged. F"):
+    with pytest.raises(
+        BundleError, match=("incomplete download .* it is incomplete, or its table of contents is damaged. F")
+    ):
         read_weights(path)
 
 
@@ -248,9 +252,7 @@ def test_whole_numbers_are_no_weights_without_their_scale(tmp_path, kind):
     own = registry.build("mlp").state_dict()
     torch.save({name: (127 * tensor).round().to(kind) for name, tensor in own.items()}, tmp_path / "x.pth")
     word = str(kind).removeprefix("torch.")
-    with pytest.raises(
-        BundleError, match=f"`x.pth` has {word} instead of real numbers in .* without their scale. Take"
-    ):
+    with pytest.raises(BundleError, match=f"`x.pth` has {word} instead of real numbers in .* without their scale. Use"):
         loaded(tmp_path / "x.pth", "mlp")
 
 
@@ -271,7 +273,7 @@ def test_weights_that_are_not_finite_are_refused_also_where_they_become_so(tmp_p
     own["head.logits.bias"] = torch.full_like(own["head.logits.bias"], value, dtype=kind)
     torch.save(own, tmp_path / "x.pth")
     with pytest.raises(
-        BundleError, match="`x.pth` holds .* instead of numbers, in `head.logits.bias`; take the file of"
+        BundleError, match="`x.pth` contains .* instead of numbers, in `head.logits.bias`; use the file of"
     ):
         loaded(tmp_path / "x.pth", "mlp")
 
@@ -280,8 +282,8 @@ def test_names_are_text(tmp_path):
     for state, message in (
         ({0: torch.ones(1)}, "names a tensor by '0', of type `int`: names must be a string"),
         ({"n" * 2000: torch.ones(1)}, "has a name of 2000 characters; the limit is 1000 are read"),
-        ({"a": torch.empty(1, device="meta")}, "`a` is no dense tensor with values"),
-        ({"a": torch.ones(2, 2).to_sparse()}, "`a` is no dense tensor with values"),
+        ({"a": torch.empty(1, device="meta")}, "`a` is not a dense tensor with values"),
+        ({"a": torch.ones(2, 2).to_sparse()}, "`a` is not a dense tensor with values"),
     ):
         torch.save(state, tmp_path / "x.pth")
         with pytest.raises(BundleError, match=message):
@@ -296,7 +298,7 @@ def test_what_would_grow_in_memory_is_refused(tmp_path):
     ):
         for entry in plain.namelist():
             packed.writestr(entry, plain.read(entry))
-    with pytest.raises(BundleError, match=r"`y.pth` is compressed: \d{3,4} bytes would become 400\d{4}. PyTorch"):
+    with pytest.raises(BundleError, match=r"`y.pth` is compressed: \d{3,4} bytes would expand to 400\d{4}. PyTorch"):
         read_weights(tmp_path / "y.pth")
 
 
@@ -317,7 +319,9 @@ def test_what_would_run_code_is_refused_unrun(tmp_path, monkeypatch):
     (tmp_path / "plain.pth").write_bytes(pickle.dumps({"weight": Harmful()}, protocol=4))
     (tmp_path / "text.pth").write_text("hi\n")
     for name in ("plain.pth", "text.pth"):
-        with pytest.raises(BundleError, match=f"`{name}` .* used or run: it is no pickle of tensors alone. Fetch it"):
+        with pytest.raises(
+            BundleError, match=(f"`{name}` .* used or run: it is not a pickle of tensors only. Download it")
+        ):
             read_weights(tmp_path / name)
     # `os.mkdir` is of another module on other systems
     with pytest.raises(
@@ -330,10 +334,13 @@ def test_what_would_run_code_is_refused_unrun(tmp_path, monkeypatch):
 def test_files_of_another_kind_are_named(tmp_path):
     torch.save([1, 2], tmp_path / "list.pth")
     with pytest.raises(
-        BundleError, match="`list.pth` holds no state dict: a mapping from names to tensors, alone or under a usual key"
+        BundleError,
+        match=(
+            "`list.pth` contains no state dict: a mapping from names to tensors, either alone or under a common key"
+        ),
     ):
         read_weights(tmp_path / "list.pth")
-    with pytest.raises(BundleError, match="`net.onnx` is no weights file that is read here; those are .safetensors"):
+    with pytest.raises(BundleError, match="`net.onnx` is not a supported weights file; supported are .safetensors"):
         read_weights(tmp_path / "net.onnx")
     with pytest.raises(StorageError, match="`.*gone.pth` cannot be read: No such file"):
         read_weights(tmp_path / "gone.pth")

@@ -150,7 +150,7 @@ def test_a_setting_allows_more_and_a_wrong_one_is_no_fault_of_the_image(tmp_path
 
 def test_the_scans_of_a_jpeg_are_bounded():
     assert decode(scans(64, 64, 100), channels=3).shape == (64, 64, 3)
-    with pytest.raises(ImageError, match=r"^it comes in 3,\d+ scans, too many for an image of its size; store it with"):
+    with pytest.raises(ImageError, match=r"^it has 3,\d+ scans, too many for its size; save it with"):
         decode(scans(1000, 1000, 3000), channels=3, at_least=(224, 224))
 
 
@@ -208,7 +208,7 @@ def test_a_pipe_a_socket_and_a_device_are_named_and_not_opened(tmp_path):
         listening.bind(str(tmp_path / "s.png"))
         with pytest.raises(ImageError, match=r"s\.png`: this is a socket, and only files \.$"):
             decode(tmp_path / "s.png", channels=3)
-    with pytest.raises(ImageError, match="this is a folder, and only files are read"):
+    with pytest.raises(ImageError, match="this is a folder, and only files are supported"):
         decode(tmp_path, channels=3)
 
 

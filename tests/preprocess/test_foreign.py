@@ -1,4 +1,4 @@
-"""Photographs and other files that are nott read are named as what they are."""
+"""Photographs and other files that are not read are named as what they are."""
 
 import numpy as np
 import pytest
@@ -37,14 +37,14 @@ CONTENTS = {
 def test_a_file_is_named_by_its_content_whatever_its_suffix(tmp_path, content):
     assert by_content(content).name == CONTENTS[content]
     (tmp_path / "x.jpg").write_bytes(content)
-    with pytest.raises(ImageError, match=f"x.jpg`: this is {CONTENTS[content]}, which is not read; "):
+    with pytest.raises(ImageError, match=f"x.jpg`: this is {CONTENTS[content]}, which is not supported; "):
         decode(tmp_path / "x.jpg", channels=3)
 
 
 def test_where_the_content_says_nothing_the_suffix_does(tmp_path):
     (tmp_path / "x.NEF").write_bytes(b"MM??")
     with pytest.raises(
-        ImageError, match="this is a raw photograph, which is not read; develop it to JPEG, PNG or TIFF"
+        ImageError, match="this is a raw photograph, which is not supported; develop it to JPEG, PNG or TIFF"
     ):
         decode(tmp_path / "x.NEF", channels=3)
     assert photograph("a.HEIC") and by_suffix("a.mp4") and not photograph("a.mp4") and not by_suffix("a.jpg")

@@ -50,12 +50,12 @@ def test_two_levels_are_0_and_1():
 def test_levels_of_16_bits_are_not_scaled():
     levels = INDICES.astype(np.uint16) * 1000
     assert decode_values(encoded(Image.fromarray(levels)), colours=False).tolist() == levels.tolist()
-    with pytest.raises(ImageError, match="levels of 16 bits or more, and no colours"):
+    with pytest.raises(ImageError, match="levels of 16 bits or more, not colours"):
         decode_values(encoded(Image.fromarray(levels)), colours=True)
 
 
 def test_colours_need_a_table():
-    with pytest.raises(ImageError, match="its pixels are colours, and no table tells the class of each"):
+    with pytest.raises(ImageError, match="its pixels are colours, and there is no table with the class of each"):
         decode_values(encoded(Image.new("RGB", (3, 2), (1, 2, 3))), colours=False)
 
 

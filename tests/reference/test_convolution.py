@@ -134,7 +134,15 @@ def test_reflecting_twice_changes_nothing(draw):
     ("x", "kernel", "groups", "message"),
     [
         ((1, 4, 5), (2, 3, 3), 1, "A kernel for 3 channels in each of 1 groups does not fit an input of 4 channels"),
-        ((1, 4, 5), (2, 4, 3), 3, r"`groups` \(=3\) must divide the channels in \(=4\) and out \(=2\)"),
+        (
+            (1, 4, 5),
+            (2, 4, 3),
+            3,
+            (
+                r"`groups` \(=3\) must divide the input channels \(=4\) and the output channels "
+                r"\(=2\)"
+            ),
+        ),
         ((1, 4, 5), (2, 4, 3, 3), 1, r"Input \(1, 4, 5\) and kernel \(2, 4, 3, 3\) must both be"),
         (
             (1, 4, 5),

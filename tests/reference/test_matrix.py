@@ -89,5 +89,5 @@ def test_col2im_counts_how_many_windows_see_a_pixel():
 
 
 def test_a_constant_border_is_no_matrix():
-    with pytest.raises(ValueError, match="an offset, which no matrix has; use `mode` `zero`"):
+    with pytest.raises(ValueError, match="an offset, which a matrix cannot express; use `mode` `zero`"):
         convolution_matrix(np.ones((1, 1, 3)), (1, 5), padding=1, mode="constant")

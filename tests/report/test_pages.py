@@ -65,7 +65,7 @@ def test_a_training_page_holds_all_that_is_known(make_story):
     assert "Accuracy 66.67 % on test (95 % interval" in text and "2 epochs in 12 s, 0.001 PFLOP" in text
     assert re.findall(r"<h3>(.*?)</h3>", page)[:3] == ["Loss", "Accuracy, %", "Learning rate"]
     assert "Worst recall: owl 50.0 %" in text and "Best recall: cat 100.0 %" in text
-    assert "dog taken for cat: 1" in text and "truth dog 4." in text
+    assert "dog predicted as cat: 1" in text and "truth dog 4." in text
     assert "15th percentile 50th percentile 85th percentile" in text and "Inputs of relu" in text
     assert "fitted on val (40 images)" in text and "augment flip" in text and "python 3.12.1" in text
 

@@ -163,22 +163,22 @@ def rewritten(path, **changes):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"index": 2}, "has format 2; this version reads up to 1: update Fovea"),
-        ({"index": None}, "is of Fovea, but no index"),
-        ({"index": True}, "but no index"),
+        ({"index": 2}, "has format 2, and this version of Fovea reads up to format 1; upgrade Fovea"),
+        ({"index": None}, "is of Fovea, not an index"),
+        ({"index": True}, "not an index"),
         ({"metric": "l3"}, r"`metric` \(=l3\) must be l2 or cosine"),
         ({"metric": None}, "`metric` is missing"),
         ({"task": "art"}, "`--task art` is not one of"),
-        ({"classes": ["cat"]}, "its labels are not those of its classes"),
+        ({"classes": ["cat"]}, "its labels do not match its classes"),
         ({"classes": "cat"}, "must be a list of strings"),
-        ({"task": "number"}, "its labels are not those of its classes"),
+        ({"task": "number"}, "its labels do not match its classes"),
         ({"preprocess__size": [0, 4]}, "size"),
         ({"preprocess": 3}, "`preprocess`"),
-        ({"model__file": "../../secret"}, "`model.file` leads out of the folder"),
-        ({"model__file": "/etc/passwd"}, "`model.file` leads out of the folder"),
-        ({"data__place": "a/../../b"}, "`data.place` leads out of the folder"),
+        ({"model__file": "../../secret"}, "`model.file` is outside the folder"),
+        ({"model__file": "/etc/passwd"}, "`model.file` is outside the folder"),
+        ({"data__place": "a/../../b"}, "`data.place` is outside the folder"),
         ({"layer__entering": 1}, "must be true or false"),
-        ({"data__name": "x" * 1_000_000}, "characters of itself; at most 1,000,000 are read"),
+        ({"data__name": "x" * 1_000_000}, "characters; the limit is 1,000,000 are read"),
     ],
 )
 def test_metadata_that_cannot_be_is_refused(path, changes, message):
@@ -195,7 +195,7 @@ def test_metadata_that_cannot_be_is_refused(path, changes, message):
         ("parts", lambda a: a + 3, "the table of images is damaged"),
         ("squares", lambda a: -a, "the norms of the embeddings are damaged"),
         ("squares", lambda a: a * np.float32("nan"), "the norms of the embeddings are damaged"),
-        ("labels", lambda a: a + 7, "its labels are not those of its classes"),
+        ("labels", lambda a: a + 7, "its labels do not match its classes"),
         ("squares", lambda a: a[:2], "not of the same number of images"),
         ("looks", lambda a: a[:, :1].copy(), "the table of images is damaged"),
         ("squares", lambda a: a.astype(np.float16), "`squares` is missing, or of another type"),
@@ -237,7 +237,7 @@ def test_a_model_file_is_no_index_and_the_other_way_round(make_bundle, path, tmp
     from fovea.model.bundle import load
 
     model = make_bundle().rename(tmp_path / "model.fovea-index")
-    with pytest.raises(BundleError, match="is a model file, but no index; make one by `fovea index MODEL DATA`"):
+    with pytest.raises(BundleError, match="is a model file, not an index; create one with `fovea index MODEL DATA`"):
         read_index(model)
     with pytest.raises(BundleError, match=r"is an index; give the model file \(.safetensors\) that it was made with"):
         load(path)
@@ -250,7 +250,7 @@ def test_a_model_file_is_no_index_and_the_other_way_round(make_bundle, path, tmp
         (
             "none.fovea-index",
             UsageError,
-            "no such file; make an index by `fovea index MODEL DATA --out none.fovea-index`",
+            "no such file; create an index with `fovea index MODEL DATA --out none.fovea-index`",
         ),
         ("pipe.fovea-index", UsageError, "a named pipe, not a file"),
         ("folder.fovea-index", UsageError, "a folder, not a file"),

@@ -133,8 +133,8 @@ def test_progress_reaches_the_end_over_all_queries(monkeypatch):
         ({"metric": "l1"}, r"`metric` \(=l1\) must be `l2` or `cosine`"),
         ({"k": 0}, r"`k` \(=0\) must be at least 1"),
         ({"queries": np.zeros((1, 4), np.float32)}, r"\(1, 4\) and embeddings \(6, 3\) must be"),
-        ({"queries": np.full((1, 3), np.nan, np.float32)}, "A query holds values that are nott finite"),
-        ({"embeddings": np.full((6, 3), np.inf, np.float32)}, "The embeddings hold values that are nott finite"),
+        ({"queries": np.full((1, 3), np.nan, np.float32)}, "A query has values that are not finite"),
+        ({"embeddings": np.full((6, 3), np.inf, np.float32)}, "The embeddings have values that are not finite"),
     ],
 )
 def test_what_cannot_be_is_refused(change, message):

@@ -85,7 +85,7 @@ def test_blocks_do_not_change_what_is_found(monkeypatch):
 def test_a_class_that_is_not_searched_is_left_out_and_counted():
     found = retrieval_scores((on_a_line(0, 5), np.array([0, 2])), (on_a_line(1, 2), np.array([0, 1])))
     assert (found.queries, found.alone) == (1, 1)
-    with pytest.raises(UsageError, match="two images of some class"):
+    with pytest.raises(UsageError, match="at least two images"):
         retrieval_scores((on_a_line(0, 1), np.array([0, 1])))
 
 

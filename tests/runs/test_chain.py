@@ -178,7 +178,9 @@ def test_ctrl_c_keeps_the_last_good_network_and_says_how_to_go_on(model, out, ca
         at_step(30, lambda: os.kill(os.getpid(), signal.SIGINT), patch)
         run(model, out, "finetune=1,spoil=0.1,finetune=2", display=Display())
     said = capsys.readouterr().err
-    assert "holds the last good network; 2 of 3 steps are done. The same command with --resume goes on." in said
+    assert (
+        "contains the last good network; 2 of 3 steps are done. Run the same command with --resume to continue."
+    ) in said
     assert fovea.evaluate(out, "digits", split="val").accuracy > 0.8
 
 

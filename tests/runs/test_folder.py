@@ -39,7 +39,7 @@ def test_a_place_that_is_a_file_or_below_one_is_refused(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(StorageError, match=r"^`.*file` is a file; choose another --out\.$"):
         Run.create(tmp_path / "file", name="x")
-    with pytest.raises(StorageError, match=r"^`.*file/run` cannot be created: `.*file` is no folder\. Choose"):
+    with pytest.raises(StorageError, match=r"^`.*file/run` cannot be created: `.*file` is not a folder\. Choose"):
         Run.create(tmp_path / "file" / "run", name="x")
 
 
@@ -93,5 +93,7 @@ def test_rewinding_before_the_first_epoch_is_an_empty_file(run):
 
 def test_metrics_that_cannot_be_written_are_a_storage_error(run):
     run.metrics.mkdir()
-    with pytest.raises(StorageError, match=r"metrics\.jsonl` cannot be written \(Is a directory\); free space or"):
+    with pytest.raises(
+        StorageError, match=r"metrics\.jsonl` cannot be written \(Is a directory\); free some disk space or"
+    ):
         run.append_metrics({})

@@ -48,7 +48,7 @@ def metadata(**changes):
 
 
 REFUSED = {
-    "no card": (metadata(fovea=None), "not of Fovea: it has no `fovea` entry"),
+    "no card": (metadata(fovea=None), "not written by Fovea: it has no `fovea` entry"),
     "a card that is no JSON": (metadata(fovea="{"), "is not valid JSON"),
     "a card of a megabyte": (
         metadata(fovea=json.dumps({**card_values(), "x": "y" * 1_000_001})),
@@ -64,7 +64,7 @@ REFUSED = {
         "does not say how it was exported",
     ),
     "raw": ({"card": card_values(export={**EXPORT, "raw": True})}, "was exported with `--raw`"),
-    "unknown precision": ({"card": card_values(export={**EXPORT, "precision": "int2"})}, "no precision that is known"),
+    "unknown precision": ({"card": card_values(export={**EXPORT, "precision": "int2"})}, "an unknown precision"),
     "an export that is a text": ({"card": card_values(export="x")}, "does not say how"),
     "two inputs": (inputs(count=2), "takes 2 inputs"),
     "no input": ({"inputs": []}, "takes 0 inputs"),
@@ -72,11 +72,11 @@ REFUSED = {
     "an input that is stored": (inputs(name="scale"), "takes 1 inputs"),
     "an input of another type": (
         inputs(TensorProto.FLOAT),
-        "float32 of \\('N', 4, 4, 3\\), and its card announces `images`, uint8",
+        "float32 of \\('N', 4, 4, 3\\), but its card declares `images`, uint8",
     ),
     "an input of another size": (
         inputs(shape=("N", 8, 8, 3)),
-        "its card announces `images`, uint8 of \\('N', 4, 4, 3\\)",
+        "its card declares `images`, uint8 of \\('N', 4, 4, 3\\)",
     ),
     "an input of other channels": (inputs(shape=("N", 4, 4, 1)), "announces"),
     "an input without a batch": (inputs(shape=(4, 4, 3)), "announces"),
@@ -86,7 +86,10 @@ REFUSED = {
         "announces `images`, uint8 of \\('N', 8, 8, 3\\)",
     ),
     "another kind on the card": ({"card": card_values(preprocess={"input": "clips"})}, "preprocessing cannot be used"),
-    "one output": (outputs("probabilities"), "has the outputs probabilities; its card announces probabilities, logits"),
+    "one output": (
+        outputs("probabilities"),
+        ("has the outputs probabilities, but its card declares probabilities, logits"),
+    ),
     "outputs in another order": (outputs("logits", "probabilities"), "has the outputs logits, probabilities"),
     "more outputs": (outputs("probabilities", "logits", "pooled"), "has the outputs"),
     "no outputs": ({"outputs": []}, "has the outputs none"),

@@ -82,7 +82,7 @@ def test_other_samples_are_refused(net):
         np.zeros((2, 8, 8, 3), np.uint8),
         np.zeros((2, 4, 4, 3), np.float32),
     ):
-        with pytest.raises(UsageError, match=r"Samples must be uint8 \(N, 4x4x3\), as `read` gives them"):
+        with pytest.raises(UsageError, match=r"Samples must be uint8 \(N, 4x4x3\), as `read` returns them"):
             net.scores(samples)
     with pytest.raises(UsageError, match="`batch`"):
         net.scores(noise(2), batch=0)
@@ -132,14 +132,14 @@ def test_files_that_are_none_are_named(tmp_path):
         runtime.load(tmp_path / "missing.onnx")
     with pytest.raises(StorageError, match="a folder"):
         runtime.load(tmp_path)
-    with pytest.raises(BundleError, match="`empty.onnx` is no ONNX file, or an empty one"):
+    with pytest.raises(BundleError, match="`empty.onnx` is not an ONNX file, or is empty"):
         runtime.load(tmp_path / "empty.onnx")
 
 
 def test_a_file_of_more_than_two_gibibytes_is_refused_unread(tmp_path):
     with (tmp_path / "net.onnx").open("wb") as file:
         file.truncate(2**31)
-    with pytest.raises(BundleError, match="has 2,147,483,648 bytes; an `.onnx` file has at most 2,147,483,647"):
+    with pytest.raises(BundleError, match="has 2,147,483,648 bytes; the limit for an `.onnx` file is 2,147,483,647"):
         runtime.load(tmp_path / "net.onnx")
 
 
@@ -156,5 +156,5 @@ def test_neither_loading_nor_predicting_imports_pytorch(tmp_path):
 def test_probabilities_that_are_none_are_refused(tmp_path):
     renamed = [*nodes()[:5], helper.make_node("Neg", ["logits"], ["probabilities"])]
     net = runtime.load(write_onnx(tmp_path / "net.onnx", nodes=renamed))
-    with pytest.raises(BundleError, match="calls probabilities does not lie from 0 to 1"):
+    with pytest.raises(BundleError, match="probabilities of the network are not between 0 and 1"):
         net.scores(noise(2))

@@ -1,4 +1,4 @@
-"""Graphs that would need memory, time or the process are refused before onnxruntime sees them."""
+"""Graphs that would take memory, time or the process are refused before onnxruntime sees them."""
 
 import time
 
@@ -65,7 +65,7 @@ REFUSED = {
     ),
     "transposes with other weights": (
         after(("ConvTranspose", f"{X} w", "y"), w=np.ones((5, 3, 1, 1), np.float32)),
-        "do not go together",
+        "do not match",
     ),
     "enlarges": (after(("Resize", f"{X}  s", "y"), s=np.array([1, 1, 9e4, 9e4], np.float32)), "makes a tensor of"),
     "counts": (
@@ -105,11 +105,11 @@ REFUSED = {
     ),
     "divides by nothing": (
         after(("Cast", f"{X}", "i", {"to": 7}), ("Div", "i z", "d"), ("Cast", "d", "y", {"to": 1}), z=whole(0)),
-        "not known to be above 0",
+        "may not be above 0",
     ),
     "divides the least number": (
         after(("Cast", f"{X}", "i", {"to": 7}), ("Div", "i z", "d"), ("Cast", "d", "y", {"to": 1}), z=whole(-1)),
-        "not known to be above 0",
+        "may not be above 0",
     ),
     "takes a remainder of nothing": (
         after(
@@ -118,7 +118,7 @@ REFUSED = {
             ("Cast", "d", "y", {"to": 1}),
             z=np.array([0], np.int32),
         ),
-        "not known to be above 0",
+        "may not be above 0",
     ),
     "a stride of 0": (
         after(("Conv", f"{X} w", "y", {"strides": [0, 1]}), w=np.ones((1, 3, 1, 1), np.float32)),
@@ -135,7 +135,7 @@ REFUSED = {
         after(("AveragePool", X, "y", {"kernel_shape": [1, 1], "pads": [1, 1, 1, 1]})),
         "as wide as its window",
     ),
-    "indices outside": (after(("Gather", f"{X} i", "y", {"axis": 1}), i=whole(3)), "an index lies outside"),
+    "indices outside": (after(("Gather", f"{X} i", "y", {"axis": 1}), i=whole(3)), "an index is outside"),
     "an empty cut": (after(("Slice", f"{X} a a b", "y"), a=whole(2), b=whole(1)), "a tensor without values"),
     "reflects more than there is": (
         after(("Pad", f"{X} s", "y", {"mode": "reflect"}), s=whole(0, 0, 4, 0, 0, 0, 0, 0)),

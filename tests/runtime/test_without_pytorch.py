@@ -74,7 +74,7 @@ def test_the_environment_has_no_engine(run):
 def test_an_exported_network_predicts_there(run, tmp_path, image):
     path = write_onnx(tmp_path / "net.onnx")
     said = run("-m", "fovea", "predict", path, image, "--top", "1")
-    assert (said.returncode, said.stderr) == (0, "") and said.stdout == f"{image}  blue 99.5%\n"
+    assert (said.returncode, said.stderr) == (0, "") and said.stdout == f"{image}  blue 99.5 %\n"
     listed = json.loads(run("-m", "fovea", "predict", path, tmp_path, "--json").stdout)
     assert [entry["predictions"][0]["label"] for entry in listed] == ["blue"]
     code = f"from fovea.runtime import load; print(load({str(path)!r}).predict({str(image)!r})[0].label)"
@@ -97,6 +97,6 @@ def test_what_needs_the_engine_says_so_in_one_line(run, tmp_path, image, make_bu
     }
     for done in said.values():
         assert done.returncode == 1 and done.stdout == "" and len(done.stderr.splitlines()) == 1
-    assert "`model.safetensors` is run by PyTorch, which is not installed here" in said["predict"].stderr
+    assert "`model.safetensors` needs PyTorch, which is not installed here" in said["predict"].stderr
     for name in ("evaluate", "train"):
         assert "This needs `" in said[name].stderr and "`pip install fovea-cnn` brings it" in said[name].stderr

@@ -102,7 +102,7 @@ def test_a_fault_of_the_server_is_told_as_such_and_logged_without_what_was_sent(
         said = client.post(path, **sent)
         assert (said.status_code, said.json()) == (
             500,
-            {"error": "The server failed at this request; its log says why."},
+            {"error": "The server failed on this request; the reason is in its log."},
         )
         with server.client() as another:
             assert another.get("/health").status_code == 200

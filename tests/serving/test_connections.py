@@ -51,7 +51,7 @@ def test_what_is_no_request_gets_a_message_in_json(impatient, content):
     said = impatient.exchange(content)
     head, _, body = said.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 400 ")
-    assert json.loads(body) == {"error": "This is no valid HTTP request."}
+    assert json.loads(body) == {"error": "This is not a valid HTTP request."}
 
 
 def test_pieces_that_are_no_request_behind_a_body_do_no_harm(impatient):

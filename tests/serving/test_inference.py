@@ -69,7 +69,7 @@ def test_what_does_not_fit_the_model_is_refused(client, path, change, status, wo
             "must have the shape [N, 4, 4, 3] of UINT8; this has [1, 4, 4, 1] of UINT8",
         ),
         (np.zeros((0, 4, 4, 3), np.uint8), 400, "must have the shape"),
-        (samples(*["red"] * 5), 413, "One request may hold 4 samples; this holds 5."),
+        (samples(*["red"] * 5), 413, "A request may contain at most 4 samples; this one has 5."),
     ],
 )
 def test_samples_of_another_shape_or_number_are_refused(client, given, status, words):

@@ -80,11 +80,11 @@ def test_where_all_are_bad_nothing_is_answered(client):
         (b"abc", PNG, 422, "not a JPEG, PNG"),
         (bombs.png(11000, 10000), PNG, 422, "more than the 100,000,000 pixels"),
         (bombs.png(9000, 9000, depth=16, kind=6), PNG, 422, "decoding it would need"),
-        (b"abc", {"content-type": "application/json"}, 415, "`application/json` is no type for an image"),
-        (b"a=b", {"content-type": "application/x-www-form-urlencoded"}, 415, "is no type for an image"),
+        (b"abc", {"content-type": "application/json"}, 415, "`application/json` is not a media type for images"),
+        (b"a=b", {"content-type": "application/x-www-form-urlencoded"}, 415, "is not a media type for images"),
         (b"abc", {"content-type": "multipart/form-data"}, 400, "has no boundary"),
         (b"abc", {"content-type": "multipart/form-data; boundary=x"}, 400, "The form cannot be read"),
-        (b"--x--\r\n", {"content-type": "multipart/form-data; boundary=x"}, 400, "The form holds no file"),
+        (b"--x--\r\n", {"content-type": "multipart/form-data; boundary=x"}, 400, "The form contains no file"),
         (bytes(2_000_001), PNG, 413, "more than the 2,000,000 bytes"),
     ],
 )
@@ -103,7 +103,7 @@ def test_a_truncated_image_is_told_as_such(client, picture):
     [
         ([("picture", ("a.png", b"x", "image/png"))], 400, "The form has a field `picture`"),
         ([("image", ("a.png", b"", "image/png"))], 400, "The body is empty"),
-        ([("image", ("a.png", b"x", "image/png"))] * 5, 413, "One request may hold 4 files"),
+        ([("image", ("a.png", b"x", "image/png"))] * 5, 413, "A request may contain at most 4 files"),
     ],
 )
 def test_each_bad_form_has_its_status_and_says_why(client, files, status, words):
@@ -121,8 +121,8 @@ def test_each_bad_form_has_its_status_and_says_why(client, files, status, words)
         (f"/predict?top={'9' * 5000}", 400, "`top`"),
         (f"/predict?top={'1'.zfill(5000)}", 400, "`top`"),
         ("/predict?top=1%C2%B9", 400, "`top`"),
-        ("/nothing", 404, "There is nothing at this path"),
-        ("/predict/", 404, "There is nothing at this path"),
+        ("/nothing", 404, "This path does not exist"),
+        ("/predict/", 404, "This path does not exist"),
     ],
 )
 def test_each_bad_address_has_its_status_and_says_why(client, picture, path, status, words):
@@ -132,7 +132,7 @@ def test_each_bad_address_has_its_status_and_says_why(client, picture, path, sta
 
 def test_another_method_is_told_which_is_meant(client):
     said = client.get("/predict")
-    assert (said.status_code, said.json()["error"]) == (405, "GET is not for this path; POST is.")
+    assert (said.status_code, said.json()["error"]) == (405, "GET is not allowed for this path; use POST is.")
 
 
 @pytest.mark.parametrize("value", ["soon", "-1", "nan", "0"])
@@ -153,7 +153,7 @@ def test_a_body_in_pieces_is_read_and_bounded_as_a_whole_one(client, picture):
     said = client.post("/predict", content=endless, headers=PNG)
     assert (said.status_code, said.json()["error"]) == (
         413,
-        "The body has more than 2,000,000 bytes that are taken.",
+        "The body has more than 2,000,000 bytes, the limit.",
     )
 
 
@@ -260,7 +260,7 @@ def test_a_request_that_would_come_too_late_is_refused_at_once(colours_file, pic
 
 def test_a_compressed_body_is_refused(client, picture):
     said = client.post("/predict", content=picture(), headers={**PNG, "content-encoding": "gzip"})
-    assert (said.status_code, said.json()["error"]) == (415, "The body is compressed; send it as it is.")
+    assert (said.status_code, said.json()["error"]) == (415, "The body is compressed; send it without compression.")
 
 
 def test_a_request_is_not_answered_after_its_time(colours_file, picture):
@@ -271,7 +271,7 @@ def test_a_request_is_not_answered_after_its_time(colours_file, picture):
             said = client.post("/predict", content=picture(), headers={**PNG, "X-Timeout-S": "0.2"})
             assert time.monotonic() - began < 10
             assert (said.status_code, said.headers["retry-after"]) == (503, "1")
-            assert said.json() == {"error": "No answer within 0.2 s, as the server is busy; try again in 1 s."}
+            assert said.json() == {"error": "No response within 0.2 s because the server is busy; try again in 1 s."}
             slow.free.set()
             assert client.post("/predict", content=picture(), headers=PNG).status_code == 200
             assert 'fovea_expired_total{model="colours"} 1' in client.get("/metrics").text

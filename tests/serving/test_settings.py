@@ -21,7 +21,7 @@ def test_settings_pass_through_json():
         ({"wait_ms": float("nan")}, "`wait_ms` (=nan) must be from 0 to 10,000."),
         ({"batch": True}, "`batch` (=True) must be from 1 to 4,096."),
         ({"busy_status": 500}, "`busy_status` (=500) must be 503 or 429."),
-        ({"queue": 2}, "`files` (=64) must be at most `queue` (=2): a request is admitted as a whole."),
+        ({"queue": 2}, "`files` (=64) must be at most `queue` (=2), because a request is queued as a whole."),
         ({"token": "short"}, "The token must have at least 16 characters"),
         ({"token": "with blanks inside"}, "all letters, digits or ._~+/=-"),
     ],
@@ -60,8 +60,8 @@ def test_models_are_called_as_their_files_or_runs():
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (["a/m.onnx", "b/m.onnx"], "Two models are called `m`; write NAME=FILE for one of them."),
-        (["a b=x.onnx"], "a model needs a name of letters, digits"),
+        (["a/m.onnx", "b/m.onnx"], "Two models have the name `m`; write NAME=FILE for one of them."),
+        (["a b=x.onnx"], "a model name may contain only letters, digits"),
         ([], "There is no model to serve"),
     ],
 )

@@ -119,10 +119,10 @@ def test_a_replaced_file_is_taken_over_without_a_lost_request_and_a_broken_one_r
         with Load(origin, picture()) as load:
             load.wait_for(20)
             os.replace(tmp_path / "bad.onnx", path)
-            server.said("the new file is refused, the model before goes on")
+            server.said("the new file is refused and the previous model stays in use")
             assert {label() for _ in range(10)} == {"red"}
             os.replace(tmp_path / "new.onnx", path)
-            server.said("the new file answers from now on")
+            server.said("the new file is now in use")
             wait_for(lambda: {label() for _ in range(20)} == {"rot"})
             load.wait_for(20)
         assert (set(load.codes), load.failures) == ({200}, [])
@@ -155,10 +155,10 @@ def test_workers_do_not_outlive_their_parent(colours_file, tmp_path):
     [
         (["missing.onnx"], 1, "`missing.onnx` cannot be read: no such file."),
         (["{file}", "--host", "0.0.0.0"], 2, "give --token-file FILE"),
-        (["{file}", "--host", "203.0.113.9", "--no-auth"], 1, "cannot be listened at"),
-        (["{file}", "--explain"], 2, "`--explain` needs the network itself; `colours.onnx` is exported"),
+        (["{file}", "--host", "203.0.113.9", "--no-auth"], 1, "cannot be used"),
+        (["{file}", "--explain"], 2, "`--explain` needs a model file (.safetensors), and `colours.onnx` is exported"),
         (["{file}", "--batch", "0"], 2, "`batch` (=0) must be from 1 to 4,096."),
-        (["{file}", "{file}"], 2, "Two models are called `colours`"),
+        (["{file}", "{file}"], 2, "Two models have the name `colours`"),
         (["{file}", "--token-file", "{short}"], 2, "must have at least 16 characters"),
         (["{file}", "--token-file", "missing"], 1, "`--token-file missing` cannot be read"),
         (["{bad}"], 1, "bad.onnx"),
@@ -179,7 +179,7 @@ def test_a_port_that_is_taken_is_said_so(colours_file):
         server = Process(colours_file, "--port", taken.getsockname()[1])
         server.process.wait(60)
         assert server.end() == 1
-    assert "cannot be listened at (Address already in use); choose another --port" in server.words
+    assert "cannot be used (Address already in use); choose another --port" in server.words
 
 
 @pytest.mark.slow

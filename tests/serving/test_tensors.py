@@ -64,12 +64,12 @@ def test_outputs_come_as_bytes_where_asked_for(said, wanted):
 @pytest.mark.parametrize(
     ("said", "words"),
     [
-        ([], "must begin with a JSON object"),
+        ([], "must start with a JSON object"),
         ({}, "`inputs` must be a list of objects"),
         ({"inputs": [1]}, "`inputs` must be a list of objects"),
         ({"inputs": [{}] * 17}, "at most 16 are read"),
         ({"inputs": [{}]}, "Each input and output needs a `name`"),
-        (request(datatype="BYTES"), "the datatype `BYTES`, which is none here"),
+        (request(datatype="BYTES"), "the datatype `BYTES`, which is not supported"),
         (request(shape="2"), "must be a list of whole numbers"),
         (request(shape=[-1, 2]), "must be a list of whole numbers"),
         (request(shape=[True, 2]), "must be a list of whole numbers"),
@@ -83,10 +83,10 @@ def test_outputs_come_as_bytes_where_asked_for(said, wanted):
         (request(data=[[1], [2, 3]]), "must be 2 numbers"),
         (request(data=None), "must be 2 numbers"),
         (request(data=[10**400, 1]), "must be 2 numbers"),
-        (request(parameters={"binary_data_size": 2}), "needs 2 bytes behind the JSON"),
-        (request(parameters={"binary_data_size": "2"}), "needs 2 bytes behind the JSON"),
+        (request(parameters={"binary_data_size": 2}), "needs 2 bytes after the JSON"),
+        (request(parameters={"binary_data_size": "2"}), "needs 2 bytes after the JSON"),
         ({**request(), "parameters": []}, "`parameters` must be an object"),
-        ({**request(), "id": 1}, "`id` a text"),
+        ({**request(), "id": 1}, "`id` a string"),
         (
             {**request(), "outputs": [{"name": "p", "parameters": {"classification": 3}}]},
             "`classification` is not known",
@@ -106,7 +106,7 @@ def test_the_length_of_the_json_must_be_one(length):
 
 
 def test_bytes_that_belong_to_nothing_are_refused():
-    with pytest.raises(Refusal, match="3 bytes that belong to no input"):
+    with pytest.raises(Refusal, match="3 bytes more than its inputs need"):
         parsed(request(), b"abc")
 
 

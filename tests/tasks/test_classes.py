@@ -101,8 +101,8 @@ def test_a_single_class_cannot_be_trained_on():
     with pytest.raises(DataError) as caught:
         Classes.check_trainable(np.array([0]), classes=("a",), data="x")
     assert str(caught.value) == (
-        "`x` has only one class, `a`, where two at least are needed. "
-        "If the classes are folders inside it, give that folder."
+        "`x` has only one class, `a`, but at least two are needed. If the classes are folders inside it, give that "
+        "folder."
     )
 
 
@@ -114,7 +114,7 @@ def test_classes_without_images_are_listed_up_to_ten(count, names):
     with pytest.raises(DataError) as caught:
         Classes.check_trainable(np.array([0, 0]), classes=tuple(map(str, range(count))), data="x")
     assert str(caught.value) == (
-        f"The train split of `x` has no image of {names}. Add or repair some, or remove the class from all parts."
+        f"The train split of `x` has no image of {names}. Add or repair images, or remove the class from all splits."
     )
 
 
@@ -124,7 +124,13 @@ def test_a_data_set_fixes_names_and_loss():
     with pytest.raises(UsageError) as caught:
         Classes.fitted(labels, classes=["a", "b", "c"], loss="binary", data="x")
     assert str(caught.value) == "`loss` (=binary) needs two classes; `x` has 3."
-    with pytest.raises(UsageError, match=r"^`loss` \(=mse\) does not fit --task classes, which has cross-entropy"):
+    with pytest.raises(
+        UsageError,
+        match=(
+            r"^`loss` \(=mse\) cannot be used with --task classes, which has "
+            r"cross-entropy"
+        ),
+    ):
         Classes.fitted(labels, classes=["cat", "dog"], loss="mse", data="x")
 
 
@@ -183,7 +189,8 @@ def test_strange_classes_are_refused():
     with pytest.raises(DataError) as caught:
         BINARY.check_known(("dog", "zebra"), data="x")
     assert str(caught.value) == (
-        "`x` has classes that the model does not know: `zebra`. It knows `cat`, `dog`; rename or leave out the others."
+        "`x` has classes that the model does not have: `zebra`. Its classes are `cat`, `dog`; rename or remove "
+        "the others."
     )
 
 
@@ -326,17 +333,17 @@ def test_six_classes_have_a_top_5_accuracy():
 
 def test_figures_are_read_line_by_line():
     assert ABC.figures(ROWS, TRUTH).lines("test part of x") == [
-        "accuracy 75.00%, 95 % interval 30.06% to 95.44% (test part of x)",
-        "negative log-likelihood 0.8664, calibration error 25.00%",
+        "accuracy 75.00 %, 95 % interval 30.06 to 95.44 % (test part of x)",
+        "negative log-likelihood 0.8664, calibration error 25.00 %",
         "",
-        "lowest recall  recall  precision      F1  images",
-        "a               50.0%     100.0%   66.7%       2",
-        "b              100.0%      50.0%   66.7%       1",
-        "c              100.0%     100.0%  100.0%       1",
+        "lowest recall   recall  precision       F1  images",
+        "a               50.0 %    100.0 %   66.7 %       2",
+        "b              100.0 %     50.0 %   66.7 %       1",
+        "c              100.0 %    100.0 %  100.0 %       1",
         "1 x a taken for b",
     ]
     second = ABC.at_temperature(0.5).figures(ROWS, TRUTH).lines("x")[1]
-    assert second.endswith("calibration error 8.33% (25.00% without temperature scaling)")
+    assert second.endswith("calibration error 8.33 % (25.00 % without temperature scaling)")
 
 
 def test_the_worst_classes_come_first_and_those_without_images_not_at_all():
@@ -365,7 +372,7 @@ def test_a_result_is_accuracy_and_interval():
     }
     text = "75.00 % accuracy on test, 95 % interval 30.06 to 95.44 %"
     assert Classes.result_text(result) == f"{text} (4 images)"
-    assert Classes.result_text({**result, "flip": True}) == f"{text} (4 images, mirrored copies averaged)"
+    assert Classes.result_text({**result, "flip": True}) == f"{text} (4 images, averaged with mirrored copies)"
 
 
 def test_tiles_hold_what_applies():
@@ -442,7 +449,7 @@ def test_names_are_compared_in_one_unicode_form():
 
 
 def test_a_name_that_differs_in_case_only_is_said():
-    with pytest.raises(DataError, match="rename or leave out the others. `Cat` differs from `cat` in case only"):
+    with pytest.raises(DataError, match="rename or remove the others. `Cat` differs from `cat` only in case"):
         Classes(names=("cat", "dog")).check_known(("Cat", "dog"), data="x")
 
 

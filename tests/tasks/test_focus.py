@@ -30,7 +30,7 @@ def test_maps_of_valid_convolutions_lie_in_the_middle():
     outputs[0, 1, 0, 0] = 1
     task = Masks(names=("ground", "cell"), loss="mask")
     assert task.focus(outputs, Wanted(at=(2.5, 2.5), size=(8, 8))).answer == 1
-    with pytest.raises(UsageError, match="gives that pixel no class"):
+    with pytest.raises(UsageError, match="predicts no class for that pixel"):
         task.focus(outputs, Wanted(at=(1.5, 2.5), size=(8, 8)))
 
 
@@ -61,12 +61,12 @@ def test_objects_are_found_by_number_or_place_and_others_are_refused_in_one_line
     outputs[0, 1, 4, 4], outputs[0, 0, 12, 12] = 2.0, 1.0
     outputs[0, 2:] = 0.0  # boxes of two cells a side
     assert task.focus(outputs, Wanted(number=1, size=SIZE)).answer == 1
-    assert task.focus(outputs, Wanted(at=(50.0, 50.0), size=SIZE)).text == "a 73%, object 2 of 2 (8 x 8 pixels)"
+    assert task.focus(outputs, Wanted(at=(50.0, 50.0), size=SIZE)).text == "a 73 %, object 2 of 2 (8 x 8 pixels)"
     with pytest.raises(UsageError, match=r"`object` \(=3\) must be from 1 to 2"):
         task.focus(outputs, Wanted(number=3, size=SIZE))
     with pytest.raises(UsageError, match="No object is found at that pixel"):
         task.focus(outputs, Wanted(at=(1.0, 60.0), size=SIZE))
-    with pytest.raises(UsageError, match="none is found"):
+    with pytest.raises(UsageError, match="no object is found"):
         task.focus(outputs - 20, Wanted(number=1, size=SIZE))
 
 

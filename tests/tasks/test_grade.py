@@ -44,18 +44,18 @@ def test_a_network_knows_the_order_of_its_grades():
     assert names == SML.names and labels["test"].tolist() == [2, 0]
     _, names = Grade.encode({"test": ["huge", "small"]}, wording=Wording(known=SML.names))
     assert names == (*SML.names, "huge")
-    with pytest.raises(DataError, match="has classes that the model does not know: `huge`"):
+    with pytest.raises(DataError, match="has classes that the model does not have: `huge`"):
         SML.check_known(names, data="x")
 
 
 @pytest.mark.parametrize(
     ("texts", "order", "message"),
     [
-        (["s", "m"], (), "The grades `m`, `s` are no numbers; say their order, the lowest first: --order A,B,C."),
-        (["1", "nan"], (), "The grades `1`, `nan` are no numbers; say their order, the lowest first: --order A,B,C."),
-        (["1", "1.0"], (), "Of the grades `1`, `1.0` two are the same number; write each in one way."),
-        (["s", "x", "y"], ("s", "m"), "`--order s,m` lacks the grades `x`, `y`; name all."),
-        ([("1", "2")], (), "An image has the labels 1, 2, where one is wanted; `--task labels` learns several."),
+        (["s", "m"], (), "The grades `m`, `s` are not numbers; give their order, lowest first: --order A,B,C."),
+        (["1", "nan"], (), "The grades `1`, `nan` are not numbers; give their order, lowest first: --order A,B,C."),
+        (["1", "1.0"], (), "Two of the grades `1`, `1.0` are the same number; write each grade in one way."),
+        (["s", "x", "y"], ("s", "m"), "`--order s,m` lacks the grades `x`, `y`; list all grades."),
+        ([("1", "2")], (), "An image has the labels 1, 2, but one is needed; use `--task labels` for several labels."),
     ],
 )
 def test_grades_without_an_order_are_refused(texts, order, message):
@@ -73,7 +73,7 @@ def test_grades_are_classes_that_may_be_mirrored():
 def test_a_data_set_fixes_names_and_outputs():
     assert Grade.fitted(np.array([0]), classes=SML.names, loss="corn", data="x") == SML and SML.outputs == 2
     assert [Grade.outputs_for("corn", count) for count in (1, 2, 5)] == [None, 1, 4]
-    with pytest.raises(UsageError, match="does not fit --task"):
+    with pytest.raises(UsageError, match="cannot be used with --task"):
         Grade.fitted(np.array([0]), classes=SML.names, loss="cross-entropy", data="x")
 
 
@@ -195,8 +195,8 @@ def test_figures_by_hand():
 def test_one_and_the_same_grade_has_no_kappa():
     found = SML.figures(OUTPUTS[:1], TRUTH[:1])
     assert (found.kappa, found.kappa_interval, found.mae) == (None, None, 0.0)
-    assert found.lines("x")[1] == "quadratic weighted kappa not defined: truth and answers are one and the same grade"
-    assert found.tiles[1][1] == "-" and found.tiles[0][2] == "one image, no interval"
+    assert found.lines("x")[1] == "quadratic weighted kappa undefined: all labels and predictions are the same grade"
+    assert found.tiles[1][1] == "-" and found.tiles[0][2] == "one image, so no interval"
     assert found.lines("x")[0] == "mean absolute error 0.000 grades (x)"
     assert Grade.result_text(found.result("test", images=1, flip=False)) == (
         "mean absolute error 0.000 grades on test (1 images)"
@@ -210,7 +210,7 @@ def test_figures_are_read_line_by_line():
     assert lines[:3] == [
         "mean absolute error 0.500 grades, 95 % interval 0.000 to 2.091 (test of x)",
         f"quadratic weighted kappa {found.kappa:.3f}, 95 % interval {low:.3f} to {high:.3f}",
-        "accuracy 75.00%, 95 % interval 30.06% to 95.44% (exactly the grade)",
+        "accuracy 75.00 %, 95 % interval 30.06 to 95.44 % (exactly the grade)",
     ]
     assert lines[-1] == "1 x large taken for small"
     assert [tile[0] for tile in found.tiles][:3] == ["mean absolute error", "quadratic weighted kappa", "accuracy"]

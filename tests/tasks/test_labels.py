@@ -61,7 +61,9 @@ def test_cells_are_one_zero_or_unknown():
 def test_another_cell_is_refused(cell):
     with pytest.raises(DataError) as caught:
         SeveralLabels.encode({"train": [("1", cell)]}, wording=Wording(columns=("x", "y")))
-    assert str(caught.value) == (f"`{cell}` in the column `y` is no label; wanted is 1, 0, or nothing where unknown.")
+    assert str(caught.value) == (
+        f"`{cell}` in the column `y` is not a label; expected 1, 0, or an empty cell if unknown."
+    )
 
 
 def test_an_image_with_nothing_known_says_nothing_but_an_empty_text_says_none():
@@ -73,15 +75,17 @@ def test_an_image_with_nothing_known_says_nothing_but_an_empty_text_says_none():
 def test_one_list_too_many_is_refused_where_one_label_is_wanted():
     with pytest.raises(DataError) as caught:
         Number.encode({"train": ["1", ("2", "3")]})
-    assert str(caught.value) == ("An image has the labels 2, 3, where one is wanted; `--task labels` learns several.")
+    assert str(caught.value) == (
+        "An image has the labels 2, 3, but one is needed; use `--task labels` for several labels."
+    )
 
 
 def test_what_is_unknown_or_the_same_everywhere_is_noted():
     train = np.array([[1, 0, 1], [1, 0, NAN]], np.float32)
     assert SeveralLabels.notes({"train": train, "test": np.array([[0.0, 1, 1]])}, ("a", "b", "c")) == (
-        "1 of 9 labels are unknown: loss and scores leave them out",
-        "no training image has the label `b`: nothing can be learned of it",
-        "no training image lacks the label `a`, `c`: nothing can be learned of it",
+        "1 of 9 labels are unknown; loss and scores ignore them",
+        "no training image has the label `b`, so it cannot be learned",
+        "no training image lacks the label `a`, `c`, so it cannot be learned",
     )
     assert SeveralLabels.notes({"train": np.array([[0.0], [1.0]])}, ("a",)) == ()
 
@@ -99,14 +103,14 @@ def test_without_any_label_there_is_nothing_to_learn():
     SeveralLabels.check_trainable(np.array([[0.0, 1.0]]), classes=("a", "b"), data="x")
     with pytest.raises(DataError) as caught:
         SeveralLabels.check_trainable(np.array([[0, NAN]]), classes=("a", "b"), data="x")
-    assert str(caught.value) == "No image of the train split of `x` has any label, so there is nothing to learn."
+    assert str(caught.value) == "No image of the train split of `x` has a label, so there is nothing to learn."
 
 
 def test_a_data_set_fixes_names_and_thresholds():
     found = SeveralLabels.fitted(np.zeros((1, 2)), classes=["a", "b"], loss="bce", data="x")
     assert found == SeveralLabels(names=("a", "b"), thresholds=(0.5, 0.5)) and found.outputs == 2
     assert (SeveralLabels.outputs_for("bce", 1), SeveralLabels.outputs_for("bce", 0)) == (1, None)
-    with pytest.raises(UsageError, match="does not fit --task"):
+    with pytest.raises(UsageError, match="cannot be used with --task"):
         SeveralLabels.fitted(np.zeros((1, 2)), classes=["a", "b"], loss="mse", data="x")
 
 
@@ -186,7 +190,7 @@ def test_positive_weights_make_present_and_absent_count_alike():
 
 
 def test_images_are_not_drawn_by_their_labels():
-    with pytest.raises(UsageError, match="^Balanced drawing needs one class per image; this network predicts several"):
+    with pytest.raises(UsageError, match="^Balanced sampling needs one class per image; this network predicts several"):
         AB.image_weights(torch.zeros(2, 2))
 
 
@@ -206,7 +210,7 @@ def test_a_prediction_has_all_labels_above_their_thresholds():
     prediction = AB.prediction(rows[0])
     a, b = LabelScore("a", pytest.approx(0.4)), LabelScore("b", pytest.approx(0.3))
     assert prediction == Prediction(scores=(a, b), present=(b,))
-    assert (prediction.label, prediction.text) == ("b", "b 30.0%") and math.isnan(prediction.probability)
+    assert (prediction.label, prediction.text) == ("b", "b 30.0 %") and math.isnan(prediction.probability)
     assert prediction.to_dict() == {"predictions": [b._asdict()], "scores": {"a": a.probability, "b": b.probability}}
 
 
@@ -227,7 +231,7 @@ def test_labels_of_other_data_are_matched_by_name_and_unknown_where_they_are_mis
     np.testing.assert_array_equal(three.matched(np.array([[1, 0]]), ("c", "a")), [[0, NAN, 1]])
     assert three.columns_of(SeveralLabels(names=("c", "a", "b"), thresholds=(0.5,) * 3)) == [1, 2, 0]
     assert three.columns_of(AB) is None and AB.columns_of(Number()) is None
-    with pytest.raises(DataError, match="^`x` has classes that the model does not know: `d`"):
+    with pytest.raises(DataError, match="^`x` has classes that the model does not have: `d`"):
         three.check_known(["a", "d"], data="x")
 
 
@@ -277,26 +281,28 @@ def test_a_label_that_no_image_has_does_not_count():
 def test_without_any_label_there_is_no_precision():
     found = AB.figures(ROWS, np.zeros((4, 2)))
     assert (found.map, found.interval, found.f1_macro, found.f1_micro) == (None, None, None, 0.0)
-    assert found.lines("x")[0] == "mean average precision not defined: no image has any of the labels (x)"
+    assert found.lines("x")[0] == "mean average precision undefined: no image has any of the labels (x)"
     assert found.tiles[0][1:] == ("-", "no image has any of the labels") and found.rows == []
 
 
 def test_one_image_has_no_interval():
     found = AB.figures(ROWS[:1], TRUTH[:1])
-    assert (found.map, found.interval, found.interval_text) == (1.0, None, "one image, no interval")
-    assert found.lines("x")[0] == "mean average precision 100.00% (x)"
+    assert (found.map, found.interval, found.interval_text) == (1.0, None, "one image, so no interval")
+    assert found.lines("x")[0] == "mean average precision 100.00 % (x)"
 
 
 def test_figures_are_read_line_by_line():
     found = AB.figures(ROWS, TRUTH)
     low, high = found.interval
+    calibration = found.per_label["b"]["ece"]
     assert found.lines("test of x") == [
-        f"mean average precision 91.67%, 95 % interval {low:.2%} to {high:.2%} (test of x)",
-        f"F1 micro 66.67%, macro 75.00%, negative log-likelihood {found.nll:.4f}, calibration error {found.ece:.2%}",
+        f"mean average precision 91.67 %, 95 % interval {100 * low:.2f} to {100 * high:.2f} % (test of x)",
+        f"F1 micro 66.67 %, macro 75.00 %, negative log-likelihood {found.nll:.4f}, "
+        f"calibration error {100 * found.ece:.2f} %",
         "",
-        "lowest AP      AP  recall  precision      F1  threshold  calibration  images",
-        "a           83.3%   50.0%      50.0%   50.0%       0.50        45.0%       2",
-        f"b          100.0%  100.0%     100.0%  100.0%       0.25  {found.per_label['b']['ece']:11.1%}       1",
+        "lowest AP       AP   recall  precision       F1  threshold  calibration  images",
+        "a           83.3 %   50.0 %     50.0 %   50.0 %       0.50       45.0 %       2",
+        f"b          100.0 %  100.0 %    100.0 %  100.0 %       0.25  {100 * calibration:9.1f} %       1",
     ]
     assert isinstance(found.rows[0], LabelRow)
 
@@ -306,8 +312,8 @@ def test_a_result_has_the_scores_over_all_labels():
     assert result.keys() == {"split", "map", "interval", "f1_micro", "f1_macro", "images", "flip"}
     low, high = result["interval"]
     assert SeveralLabels.result_text(result) == (
-        f"mean average precision 91.67%, 95 % interval {low:.2%} to {high:.2%}, F1 micro 66.67% on test "
-        "(4 images, mirrored copies averaged)"
+        f"mean average precision 91.67 %, 95 % interval {100 * low:.2f} to {100 * high:.2f} %, F1 micro 66.67 % on test (4 images, "
+        "averaged with mirrored copies)"
     )
 
 

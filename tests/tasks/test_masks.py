@@ -113,7 +113,7 @@ def test_the_worst_images_come_first(target, truth):
     answers = truth.clone()
     answers[2] = (answers[2] + 1) % 3
     worst = target.mistakes(target.condensed(logits_of(answers)), truth.numpy(), most=2)
-    assert worst[0].image == 2 and worst[0].answer.startswith("IoU 0.0%")
+    assert worst[0].image == 2 and worst[0].answer.startswith("IoU 0.0 %")
 
 
 @pytest.mark.parametrize("loss", Masks.losses)

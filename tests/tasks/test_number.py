@@ -34,12 +34,12 @@ def test_a_label_that_is_no_number_is_refused(text):
     with pytest.raises(DataError) as caught:
         Number.encode({"train": ["1", text]})
     assert str(caught.value) == (
-        f"Label `{text}` is not a number, as `--task number` requires; correct it, or train on classes."
+        f"Label `{text}` is not a number, which `--task number` requires; correct it, or use `--task classes`."
     )
 
 
 def test_the_refusal_names_the_kind_that_wants_a_number():
-    with pytest.raises(DataError, match="^Label `x` is not a number, as `--task angle` requires"):
+    with pytest.raises(DataError, match="^Label `x` is not a number, which `--task angle` requires"):
         number_of("x", task="angle")
     assert number_of(" 2.5 ", task="angle") == 2.5
 
@@ -64,7 +64,7 @@ def test_a_data_set_fixes_mean_and_deviation():
 def test_a_loss_of_classes_is_refused():
     with pytest.raises(UsageError) as caught:
         Number.fitted(np.array([1.0]), classes=(), loss="cross-entropy", data="x")
-    assert str(caught.value) == "`loss` (=cross-entropy) does not fit --task number, which has mse."
+    assert str(caught.value) == "`loss` (=cross-entropy) cannot be used with --task number, which has mse."
 
 
 def test_a_network_has_one_output():
@@ -185,7 +185,7 @@ def test_the_numbers_furthest_off_come_first():
 def test_a_number_has_no_probabilities():
     with pytest.raises(UsageError) as caught:
         TENS.reliability(OUTPUTS, TRUTH)
-    assert str(caught.value) == "This model predicts a number, and no probabilities."
+    assert str(caught.value) == "This model predicts a number, not probabilities."
     assert TENS.calibrated(OUTPUTS, TRUTH) is TENS and TENS.uncalibrated_for("x") is TENS
     assert TENS.at_temperature(2.0) is TENS
 
@@ -193,7 +193,7 @@ def test_a_number_has_no_probabilities():
 def test_images_of_numbers_are_not_drawn_by_class():
     with pytest.raises(UsageError) as caught:
         TENS.image_weights(torch.tensor(TRUTH))
-    assert str(caught.value) == "Balanced drawing needs one class per image; this network predicts a number."
+    assert str(caught.value) == "Balanced sampling needs one class per image; this network predicts a number."
 
 
 def test_some_images_have_an_error_with_its_interval():
@@ -205,9 +205,7 @@ def test_some_images_have_an_error_with_its_interval():
 
 @pytest.mark.parametrize("text", ["1e39", "-3.5e38", "9" * 60])
 def test_what_is_beyond_float32_is_refused(text):
-    with pytest.raises(
-        DataError, match="is beyond the numbers that are computed with, up to 3.4e38; use a larger unit"
-    ):
+    with pytest.raises(DataError, match="is outside the supported range, up to 3.4e38; use a larger unit"):
         Number.encode({"train": ["1", text]})
 
 

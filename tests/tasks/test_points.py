@@ -88,7 +88,7 @@ def test_the_worst_image_comes_first(target):
 
 
 def test_data_without_a_labelled_point_cannot_be_learned():
-    with pytest.raises(DataError, match="no labelled point"):
+    with pytest.raises(DataError, match="no labelled points"):
         Points.check_trainable(FACE * np.float32([1, 1, 0]), classes=NAMES, data="d")
 
 

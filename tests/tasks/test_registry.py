@@ -78,7 +78,9 @@ def test_a_name_or_loss_belongs_to_one_kind(taken):
     kind = type("Other", (Angle,), taken)
     with pytest.raises(UsageError) as caught:
         tasks.register(kind)
-    assert str(caught.value) == f"Task `{kind.name}`: its name or a loss is that of `number`; choose another."
+    assert str(caught.value) == (
+        f"Task `{kind.name}`: its name or one of its losses is already used by `number`; choose another."
+    )
     assert tasks.names() == OWN
 
 
@@ -95,10 +97,10 @@ def test_a_loss_of_another_kind_is_refused(loss, task):
     with pytest.raises(UsageError) as caught:
         tasks.check_loss(loss, task)
     known = {"classes": "cross-entropy or binary or margin", "number": "mse"}[task]
-    assert str(caught.value) == f"`loss` (={loss}) does not fit --task {task}, which has {known}."
+    assert str(caught.value) == f"`loss` (={loss}) cannot be used with --task {task}; use {known}."
 
 
 def test_the_rule_names_the_losses_of_further_kinds(angle):
     with pytest.raises(UsageError) as caught:
         tasks.check_loss("mse", "angle")
-    assert str(caught.value) == "`loss` (=mse) does not fit --task angle, which has cosine or chord."
+    assert str(caught.value) == "`loss` (=mse) cannot be used with --task angle, which has cosine or chord."

@@ -37,9 +37,7 @@ def test_before_training_centres_are_rare_and_boxes_of_32_pixels():
 
 @pytest.mark.parametrize("backbone", ["foveola"])
 def test_a_backbone_whose_cells_drift_over_the_image_is_refused(backbone):
-    with pytest.raises(
-        UsageError, match=rf"`backbone` \(={backbone}\) must have maps of exactly one place for every 4"
-    ):
+    with pytest.raises(UsageError, match=rf"`backbone` \(={backbone}\) must have feature maps with stride exactly 4"):
         registry.build("centres", backbone=backbone)
 
 

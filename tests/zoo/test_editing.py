@@ -38,7 +38,7 @@ def test_numbers_that_a_letter_has_not_are_refused(place, name, value):
 
 
 def test_what_is_no_letter_is_told():
-    with pytest.raises(UsageError, match="something else than letters"):
+    with pytest.raises(UsageError, match="something other than letters"):
         removed("C<b>", 0)
     with pytest.raises(UsageError, match="There is no letter 4"):
         removed("CRP", 4)

@@ -76,6 +76,6 @@ def test_published_weights_have_names_from_before_too(key):
 
 def test_a_backbone_without_the_strides_is_refused():
     with pytest.raises(
-        UsageError, match=r"`backbone` \(=cifar_resnet20\) must have maps of exactly one place for every 8"
+        UsageError, match=r"`backbone` \(=cifar_resnet20\) must have feature maps with stride exactly 8"
     ):
         on_meta(backbone="cifar_resnet20")

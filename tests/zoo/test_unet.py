@@ -117,5 +117,5 @@ def test_what_cannot_be_is_told():
         on_meta("unet", size=187)
     with pytest.raises(UsageError, match=r"Network `unet_on`: Unknown network `resnet19`; did you mean"):
         on_meta("unet_on", backbone="resnet19")
-    with pytest.raises(UsageError, match=r"`backbone` \(=unet_on\) must be a network for images that answers classes"):
+    with pytest.raises(UsageError, match=r"`backbone` \(=unet_on\) must be an image classification network"):
         on_meta("unet_on", backbone="unet_on")

@@ -65,5 +65,5 @@ def test_too_small_an_input_is_told_the_smallest(name, smallest):
 
 @pytest.mark.parametrize("name", ["vgg_block1", "fashion_cnn"])
 def test_a_dropout_rate_is_a_probability(name):
-    with pytest.raises(UsageError, match=r"^`dropout` \(=1\.5\) must be from 0, for none, to 1; left out, it is 0"):
+    with pytest.raises(UsageError, match=r"^`dropout` \(=1\.5\) must be from 0 \(none\) to 1; the default is 0"):
         registry.build(name, dropout=1.5)

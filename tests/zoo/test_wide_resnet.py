@@ -41,5 +41,5 @@ def test_dropout_lies_between_the_convolutions_of_each_block(rate):
 
 
 def test_a_dropout_rate_is_a_probability():
-    with pytest.raises(UsageError, match=r"^`dropout` \(=1\.5\) must be from 0, for none, to 1; left out, it is 0\.0"):
+    with pytest.raises(UsageError, match=r"^`dropout` \(=1\.5\) must be from 0 \(none\) to 1; the default is 0\.0"):
         registry.build("cifar_wrn40_2", dropout=1.5)

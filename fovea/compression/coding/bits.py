@@ -64,7 +64,7 @@ class Reader:
         Raises: BundleError where there are not so many.
         """
         if not 0 <= count <= self.left:
-            raise BundleError(f"end early: {count} bytes are wanted, {self.left} are left")
+            raise BundleError(f"end early: {count} bytes are expected, {self.left} are left")
         self._at += count
         return self._raw[self._at - count : self._at]
 

@@ -105,7 +105,7 @@ def from_sparse(reader: Reader, shape: Shape, dtype: np.dtype[np.unsignedinteger
     common = reader.array(dtype, 1)
     count, steps, width = reader.number(4), reader.number(4), reader.number(1)
     if not (count <= steps <= length and 1 <= width <= WIDEST_GAP):
-        raise BundleError(f"have {count} places in {steps} gaps of {width} bits, for {length} elements")
+        raise BundleError(f"have {count} positions in {steps} gaps of {width} bits, for {length} elements")
     values = _values(reader, dtype)
     gaps = symbols.read(reader, 1 << width, steps)
     filler = (1 << width) - 1
@@ -113,7 +113,7 @@ def from_sparse(reader: Reader, shape: Shape, dtype: np.dtype[np.unsignedinteger
     ends = np.cumsum(gaps + is_place.astype(np.uint16), dtype=np.int64)
     places = ends[is_place] - 1
     if len(places) != count or (steps and ends[-1] > length):
-        raise BundleError(f"have gaps that do not lead to {count} places in {length} elements")
+        raise BundleError(f"have gaps that do not give {count} positions in {length} elements")
     kept = values[symbols.read(reader, len(values), count)] if len(values) else reader.array(dtype, count)
     found: Bits = np.full(length, common[0], dtype)
     found[places] = kept
@@ -195,7 +195,7 @@ def decoded(form: str, raw: Bytes, shape: Shape, dtype: np.dtype[np.unsignedinte
     reader = Reader(raw)
     found = FORMS[form].decode(reader, shape, dtype)
     if reader.left:
-        raise BundleError(f"go on for {reader.left} bytes after their end")
+        raise BundleError(f"continue for {reader.left} bytes after their end")
     return found
 
 
@@ -227,7 +227,7 @@ def _codebook(values: Bits) -> bytes:
 def _values(reader: Reader, dtype: np.dtype[np.unsignedinteger]) -> Bits:
     count = reader.number(4)
     if count > MOST_VALUES:
-        raise BundleError(f"have {count} values; at most {MOST_VALUES} are read")
+        raise BundleError(f"have {count} values; the limit is {MOST_VALUES}")
     return reader.array(dtype, count)
 
 

@@ -108,12 +108,12 @@ def decoded(raw: Bytes, lengths: Bytes, count: int) -> Bits:
             if start * 8 + position > len(raw) * 8:
                 break
             if len(raw) * 8 - (start * 8 + position) >= 8:
-                raise BundleError("go on after their last value")
+                raise BundleError("continue after their last value")
             return symbols
         position -= len(begin)
     if count == found == 0 and not len(raw):
         return symbols
-    raise BundleError(f"end early: {count} values are wanted")
+    raise BundleError(f"end early: {count} values are expected")
 
 
 def _bits(symbols: Bits, table: NDArray[np.uint16], lengths: Bytes) -> Bytes:

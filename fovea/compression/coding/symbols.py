@@ -62,7 +62,7 @@ def read(reader: Reader, alphabet: int, count: int) -> Bits:
     if coder == HUFFMAN and 1 < alphabet <= huffman.MOST_SYMBOLS:
         lengths = unpacked(reader.take(packed_bytes(4, alphabet)), 4, alphabet).astype(np.uint8)
         return huffman.decoded(reader.take(reader.number(4)), lengths, count)
-    raise BundleError(f"have coder {coder}, which there is not")
+    raise BundleError(f"have the unknown coder {coder}")
 
 
 def width_of(alphabet: int) -> int:

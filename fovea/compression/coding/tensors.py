@@ -65,7 +65,7 @@ def decode(stored: Mapping[str, Tensor], coding: Coding) -> dict[str, Tensor]:
         raise BundleError(f"it has no {coding.bytes} bytes of coded tensors")
     content = found.numpy()
     if zlib.crc32(content.tobytes()) != coding.crc32:
-        raise BundleError("its coded tensors are not those that were written")
+        raise BundleError("its coded tensors are damaged (checksum)")
     start = 0
     for name, entry in coding.tensors.items():
         dtype = np.dtype(f"u{BYTES_OF[entry.dtype]}")

@@ -76,7 +76,7 @@ def taylor(model: nn.Module, samples: Samples | None) -> Scores:
         UsageError: there are no samples.
     """
     if samples is None or not samples.batches:
-        raise UsageError("The importance `taylor` looks at data; `magnitude` and `norm` need none.")
+        raise UsageError("The importance `taylor` needs data; `magnitude` and `norm` do not.")
     layers = {path: layer for path, layer in model.named_modules() if isinstance(layer, (*LAYERS, *TRANSPOSED, *NORMS))}
     rows: dict[str, list[Tensor]] = {path: [] for path in layers}
     parameters = [parameter for layer in layers.values() for parameter in layer.parameters(recurse=False)]
@@ -118,8 +118,8 @@ def channel_scores(scores: Scores, outputs: Mapping[str, Iterable[Iterable[int]]
         if path in scores
     ]
     if not found:
-        what = "no norm with a trained scale" if kind == "norm" else "no weights of their own"
-        raise UsageError(f"they have {what} to be judged by")
+        what = "no normalisation with a trained scale" if kind == "norm" else "no weights of their own"
+        raise UsageError(f"they have {what} for their importance")
     total = torch.stack(found).sum(0)
     return total.square().mean(0) if kind == "taylor" else total / len(found)
 

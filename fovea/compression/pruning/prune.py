@@ -23,6 +23,7 @@ from fovea.compression.pruning.targets import UNITS, Costs, LayerAt, layers_at
 from fovea.compression.step import Done
 from fovea.errors import UsageError
 from fovea.layers import copied
+from fovea.texts import percent
 
 TRIES = 6
 """Plans that are carried out on a copy, and measured, before one is kept."""
@@ -62,9 +63,11 @@ class Pruning:
 
     def __post_init__(self) -> None:
         if not 0 < self.amount < 1:
-            raise UsageError(f"`prune` (={self.amount}) must lie above 0 and below 1: the share that goes.")
+            raise UsageError(f"`prune` (={self.amount}) must be above 0 and below 1: the fraction to remove.")
         if not 0 <= self.least < 1:
-            raise UsageError(f"`least` (={self.least}) must be from 0 to below 1: the share of a group that stays.")
+            raise UsageError(
+                f"`least` (={self.least}) must be at least 0 and below 1: the fraction of a group to keep."
+            )
         if self.rounds < 1:
             raise UsageError(f"`rounds` (={self.rounds}) must be 1 or more.")
         Costs(target=self.target, clock=self.clock)
@@ -169,7 +172,7 @@ def _work(model: nn.Module, input_shape: Sequence[int], pruning: Pruning, sample
     channels = replace(channels, groups=tuple(groups))
     orders = orders_of(model, channels, scores)
     if not orders and not (pruning.blocks and samples and residual_blocks(model, input_shape)):
-        raise UsageError(f"`prune` finds no channels that may go: {_reasons(channels)}")
+        raise UsageError(f"`prune` found no channels to remove: {_reasons(channels)}")
     layers = layers_at(model, input_shape)
     return _Work(model, pruning, channels, scores, orders, layers, costs, costs.network(model, input_shape))
 
@@ -253,7 +256,7 @@ def _reached(
         if not least < goal < most:
             goal = (least + most) / 2
     if best is None:
-        raise UsageError("`prune` found no plan.")
+        raise UsageError("`prune` found no way to remove channels.")
     return best
 
 
@@ -293,17 +296,17 @@ def _reasons(channels: Channels) -> str:
 def _notes(done: Pruned, work: _Work) -> tuple[str, ...]:
     """Return what a person should know."""
     pruning, unit = work.pruning, UNITS[work.pruning.target]
-    share = f"{100 * done.after / done.before:.1f} %"
+    share = percent(done.after / done.before)
     notes = [f"{done.before:.4g} {unit} become {done.after:.4g}, {share}; importance: {pruning.importance}"]
     if pruning.clock is not None:
-        notes.append(f"only widths that are faster than all larger ones, as timed at batch {pruning.clock.batch}")
+        notes.append(f"only widths that are faster than all larger ones, timed at batch size {pruning.clock.batch}")
     narrower = [f"{name} {before} to {after}" for name, (before, after) in done.widths.items()]
     if narrower:
         more = f" and {len(narrower) - MENTIONED} more" if len(narrower) > MENTIONED else ""
         notes.append(f"narrower: {', '.join(narrower[:MENTIONED])}{more}")
     if done.blocks:
-        notes.append(f"blocks that are gone: {', '.join(done.blocks)}")
+        notes.append(f"removed blocks: {', '.join(done.blocks)}")
     inner = replace(work.channels, groups=tuple(g for g in work.channels.fixed if not g.fixed.startswith(ENDS)))
     if inner.groups:
-        notes.append(f"left as they are: {_reasons(inner)}")
+        notes.append(f"unchanged: {_reasons(inner)}")
     return tuple(notes)

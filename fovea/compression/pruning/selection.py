@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from fovea.compression.pruning.targets import Costs, LayerAt
 from fovea.errors import UsageError
+from fovea.texts import percent
 
 EXACT = 1e-9
 NEAR = 0.02
@@ -112,8 +113,8 @@ class Planner:
             moves = list(self._possible())
             if not moves:
                 raise UsageError(
-                    f"At least {100 * self.share:.0f} % of the {self.costs.target} must stay: "
-                    f"no group can become narrower{' and no block can go' if self.leavings else ''}."
+                    f"At least {percent(self.share, 0)} of the {self.costs.target} must be kept: no group can "
+                    f"become narrower{' and no block can be removed' if self.leavings else ''}."
                 )
             best = min(moves, key=lambda move: (move.damage / move.spares, -move.spares))
             missing = (self.share - share) * self._whole

@@ -33,9 +33,11 @@ class CubicSchedule:
     def __post_init__(self) -> None:
         """Check the shares."""
         if not 0 <= self.amount < 1:
-            raise UsageError(f"`amount` (={self.amount}) must be from 0 to below 1: the share of weights that go.")
+            raise UsageError(
+                f"`amount` (={self.amount}) must be at least 0 and below 1: the fraction of weights to remove."
+            )
         if not 0 <= self.begin < self.end <= 1:
-            raise UsageError(f"`begin` (={self.begin}) and `end` (={self.end}) must rise within 0 to 1.")
+            raise UsageError(f"`begin` (={self.begin}) and `end` (={self.end}) must increase within 0 to 1.")
 
     def at(self, progress: float) -> float:
         """Return the share that is zero when `progress`, from 0 to 1, of the training is done.
@@ -87,7 +89,7 @@ class Sparsifier:
     ) -> None:
         self.layers = dict(weighted(model))
         if not self.layers:
-            raise UsageError("`sparsify` finds no convolution and no dense layer in this network.")
+            raise UsageError("`sparsify` found no convolution or dense layer in this network.")
         self.schedule, self.steps, self.per_layer = schedule, max(1, steps), per_layer
         self.every = max(1, self.steps // updates)
         self.done = 0
@@ -142,7 +144,7 @@ def mask_of(layer: nn.Module) -> Mask:
     """Return the mask of a masked layer."""
     found = layer.get_submodule("parametrizations.weight.0")
     if not isinstance(found, Mask):
-        raise UsageError(f"The weight of a `{type(layer).__name__}` has a parametrisation of another kind.")
+        raise UsageError(f"The weight of a `{type(layer).__name__}` has another kind of parametrisation.")
     return found
 
 

@@ -6,6 +6,7 @@ from fovea.compression.pruning.importance import Samples
 from fovea.compression.pruning.prune import Pruning, prune
 from fovea.compression.pruning.sparsify import CubicSchedule, Sparsifier, sparsity
 from fovea.compression.step import Done, Work
+from fovea.texts import percent
 from fovea.training.losses import make_loss
 
 SAMPLES = 256
@@ -28,4 +29,4 @@ def sparsify_step(model: nn.Module, work: Work, asked: tuple[float, float]) -> D
     sparsifier = Sparsifier(model, CubicSchedule(amount=amount), steps=work.refit.steps(epochs))
     work.refit(model, epochs=epochs, teacher=work.teacher, after_step=sparsifier)
     sparsifier.finish()
-    return Done(model=model, notes=(f"{100 * sparsity(model):.1f} % of the weights are zero",))
+    return Done(model=model, notes=(f"{percent(sparsity(model))} of the weights are zero",))

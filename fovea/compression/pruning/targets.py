@@ -89,7 +89,9 @@ class Costs:
         if self.target not in TARGETS:
             raise unknown("target", self.target, TARGETS)
         if self.target == "latency" and self.clock is None:
-            raise UsageError("The target `latency` needs a clock: what runs the network, on which batch.")
+            raise UsageError(
+                "The target `latency` needs a `clock`, which says how and on which batch the network runs."
+            )
 
     def layer(self, layer: LayerAt) -> float:
         """Return what a layer costs for one input; of time, for one batch."""

@@ -24,6 +24,7 @@ from fovea.inputs.interface import Preprocessing
 from fovea.preprocess import Preprocess
 from fovea.preprocess.regions import Windows
 from fovea.storage import cache_root
+from fovea.texts import percent
 
 MAX_BAD_FRACTION = 0.05
 UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -213,7 +214,7 @@ def check_bad(dataset: Dataset, total: int, *, allow_bad: bool) -> None:
     shown, nouns = "; ".join(f"`{name}` ({reason})" for name, reason in bad[:5]), inputs.kind(dataset.input).nouns
     raise DataError(
         f"{len(bad)} of {total} {nouns} cannot be used, which is more than the limit of "
-        f"{100 * MAX_BAD_FRACTION:.0f} %: {shown}{'; ...' if len(bad) > 5 else ''}. Repair or remove them, or "
+        f"{percent(MAX_BAD_FRACTION, 0)}: {shown}{'; ...' if len(bad) > 5 else ''}. Repair or remove them, or "
         "continue without them: `--allow-bad`."
     )
 

@@ -266,7 +266,7 @@ def _records(
     for number, (file, part) in enumerate(zip(listing.files, _parts(listing), strict=True)):
         if len(paths[number]) != len(found[number]):
             lengths = f"{len(found[number])} labels but {len(paths[number])} images"
-            raise DataError(f"`{file}` cannot be read as Parquet: it holds {lengths}.")
+            raise DataError(f"`{file}` cannot be read as Parquet: it has {lengths}.")
         places = Places(file.parent)
         for row, (label, split, _) in enumerate(found[number]):
             name = f"{file.relative_to(listing.root).as_posix()}/{row}"

@@ -70,12 +70,14 @@ def attribute(
 def _check(x: Tensor, method: Method, layer: str | None) -> None:
     if x.ndim - 2 not in method.axes or not len(x):
         others = "; (N, C, T) of series, (N, C, T, H, W) of clips" if len(method.axes) > 1 else ""
-        raise ShapeError(f"`x` is {tuple(x.shape)}, and must be (N, C, H, W) with at least one input{others}.")
+        raise ShapeError(f"`x` has shape {tuple(x.shape)}; it must be (N, C, H, W) with at least one input{others}.")
     if not x.dtype.is_floating_point:
         kind = str(x.dtype).removeprefix("torch.")
-        raise UsageError(f"`x` is of {kind}, and must be float, normalised as the network takes it.")
+        raise UsageError(f"`x` is of {kind}; it must be float, normalised for the network.")
     if layer is not None and not method.layered:
-        raise UsageError(f"`layer` (={layer}) is for methods that weigh a map; {method.name} explains the input.")
+        raise UsageError(
+            f"`layer` (={layer}) works only for methods that weigh feature maps; {method.name} explains the input."
+        )
 
 
 def _objective(
@@ -87,10 +89,10 @@ def _objective(
             outputs = model(x.clone())  # a network may begin in place
     except Exception as error:  # a network may raise anything
         taken = "must be (N, C, H, W) of images, (N, C, T) of series or (N, C, T, H, W) of clips, as the network takes"
-        raise ShapeError(f"`x` is {tuple(x.shape)}, and {taken}: {first_line(error)}.") from error
+        raise ShapeError(f"`x` has shape {tuple(x.shape)}, and {taken}: {first_line(error)}.") from error
     if not isinstance(outputs, Tensor) or outputs.ndim != 2:
         given = tuple(outputs.shape) if isinstance(outputs, Tensor) else f"of type `{type(outputs).__name__}`"
-        raise ShapeError(f"The network's output is {given}, and must be a tensor (N, K): an output for each answer.")
+        raise ShapeError(f"The network's output is {given}; it must be a tensor (N, K), one output for each answer.")
     chosen = [
         None if one is None else _indices(name, one, outputs, rows, count)
         for name, one in (("answer", answer), ("against", against))

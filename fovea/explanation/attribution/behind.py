@@ -24,11 +24,11 @@ class Behind:
 
     def __init__(self, model: nn.Module, x: Tensor, layer: str) -> None:
         if len(x) != 1:
-            raise ShapeError(f"One image is wanted, and `x` holds {len(x)}.")
+            raise ShapeError(f"`x` must contain one image; it contains {len(x)}.")
         self.model, self.x, self.layer = model, x, layer
         self._calls, self.maps, self.outputs = self._recorded()
         if self.maps.ndim != 4:
-            raise ShapeError(f"The output of `{layer}` is {tuple(self.maps.shape)}, and no map (N, C, h, w).")
+            raise ShapeError(f"The output of `{layer}` is {tuple(self.maps.shape)}, not a feature map (N, C, h, w).")
 
     @torch.no_grad()
     def __call__(self, maps: Tensor) -> Any:
@@ -47,7 +47,7 @@ class Behind:
         with changed(self.model, self.layer, keep):
             outputs = self.model(self.x.clone())  # a network may begin in place
         if not seen:
-            raise UsageError(f"The layer `{self.layer}` did not run; see `fovea measure` for those that do.")
+            raise UsageError(f"The layer `{self.layer}` did not run; `fovea measure` lists the layers that run.")
         return len(seen), seen[-1], outputs
 
     def _run(self, maps: Tensor, one_image: bool) -> Any:

@@ -44,10 +44,10 @@ def weighed(model: nn.Module, x: Tensor, objective: Objective, layer: str | None
     with torch.no_grad(), _leaf(model, layer) as leaves:
         outputs = model(x.clone())  # a network may begin in place
         if not leaves:
-            raise UsageError(f"The layer `{layer}` did not run; see `fovea measure` for those that do.")
+            raise UsageError(f"The layer `{layer}` did not run; `fovea measure` lists the layers that run.")
         maps = leaves[-1]
         if maps.ndim != x.ndim:
-            raise ShapeError(f"The output of `{layer}` is {tuple(maps.shape)}, and no map (N, C, h, w).")
+            raise ShapeError(f"The output of `{layer}` is {tuple(maps.shape)}, not a feature map (N, C, h, w).")
         with torch.enable_grad():
             value = objective(outputs).sum()
     (gradient,) = torch.autograd.grad(value, maps)
@@ -161,7 +161,8 @@ def _dense_behind(model: nn.Module, x: Tensor, layer: str) -> nn.Linear | nn.Con
             return dense
     raise UsageError(
         f"CAM needs a network whose `{layer}` is followed by global average pooling and one dense layer; this one "
-        "has more behind it. Grad-CAM (`gradcam`) takes any, and is the same where both apply."
+        "has more layers after it. Grad-CAM (`gradcam`) works for any network and gives the same result where both "
+        "apply."
     )
 
 

@@ -107,7 +107,7 @@ def _rules(rows: int) -> Rules:
 def _halves(x: Tensor, rows: int) -> tuple[Tensor, Tensor]:
     """Return what comes of the images and of their baselines, both of one shape and dtype."""
     if x.ndim == 0 or len(x) % rows:
-        raise UsageError("DeepLIFT needs a network that keeps the images along the first dimension.")
+        raise UsageError("DeepLIFT needs a network whose first dimension is always the batch.")
     above, below = x.chunk(2)
     return above, below
 
@@ -202,7 +202,7 @@ def _chosen_backward(call: Call, gradient: Tensor, x: Tensor, change: Tensor) ->
 
 def _quotient(x: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
     if rounding_mode is not None:
-        raise UsageError("`deeplift` has no rule for a division that rounds.")
+        raise UsageError("`deeplift` has no rule for integer division.")
     return x * (torch.reciprocal(other) if isinstance(other, Tensor) else 1 / other)
 
 

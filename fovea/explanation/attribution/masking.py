@@ -103,7 +103,7 @@ def rise(
         UsageError: `exact` with too large a grid, or `keep` outside 0 to 1.
     """
     if not 0 < keep < 1:
-        raise UsageError(f"`keep` (={keep}) must lie between 0 and 1.")
+        raise UsageError(f"`keep` (={keep}) must be between 0 and 1.")
     size = (x.shape[2], x.shape[3])
     every = (
         all_masks(grid=grid, keep=keep) if exact else random_masks(masks, grid=grid, keep=keep, size=size, seed=seed)

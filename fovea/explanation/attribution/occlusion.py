@@ -61,7 +61,7 @@ def patches_of(size: tuple[int, int], patch: int, stride: int | None = None) -> 
         raise ShapeError(f"`patch` (={patch}) must be from 1 to the image's shorter side (={min(size)}).")
     stride = default_stride(patch, size) if stride is None else stride
     if not 1 <= stride <= patch:
-        raise UsageError(f"`stride` (={stride}) must be from 1 to `patch` (={patch}), or places are never hidden.")
+        raise UsageError(f"`stride` (={stride}) must be from 1 to `patch` (={patch}), or some pixels are never hidden.")
     top, left = (torch.tensor([*range(0, pixels - patch, stride), pixels - patch]) for pixels in size)
     places = torch.cartesian_prod(top, left)
     return Patches(places[:, 0], places[:, 1], torch.full((len(places),), patch))
@@ -128,7 +128,7 @@ def occlusion_grid(
         ShapeError: more than one image, or a patch larger than it.
     """
     if len(x) != 1:
-        raise ShapeError(f"The grid is of one image, and `x` holds {len(x)}.")
+        raise ShapeError(f"The grid needs one image; `x` contains {len(x)}.")
     size = (x.shape[2], x.shape[3])
     each = [patches_of(size, patch, stride) for patch in patches]
     every = Patches(*(torch.cat(fields) for fields in zip(*each, strict=True)))

@@ -116,7 +116,7 @@ class Rules(TorchFunctionMode):
 
     def _ruled(self, call: Call) -> Any:
         if self.native is not None and (call.kwargs.get("training") or call.kwargs.get("use_input_stats") is False):
-            raise UsageError(f"`{self.method}` needs a network in evaluation mode: call its `eval()` first.")
+            raise UsageError(f"`{self.method}` needs a network in evaluation mode; call its `eval()` first.")
         if call.name in self.rules:
             return self.rules[call.name](call)
         if call.name in self.written_out:
@@ -131,8 +131,8 @@ class Rules(TorchFunctionMode):
         """Return the error for a call that the method does not cover."""
         name = resolve_name(call.func) or call.name
         return UsageError(
-            f"`{self.method}` has no rule for `{name}`, which this network calls; `gradcam` and `integrated_gradients` "
-            "take any network."
+            f"`{self.method}` has no rule for `{name}`, which this network uses; `gradcam` and "
+            "`integrated_gradients` work for any network."
         )
 
 

@@ -52,13 +52,13 @@ def rectified(rule: Rule) -> Iterator[None]:
     with Rules(rule, rules):
         yield
     if not ran:
-        raise UsageError(f"`{rule}` changes what goes back through ReLUs, and this network calls none.")
+        raise UsageError(f"`{rule}` changes the gradient of ReLUs, and this network has none.")
 
 
 def _refused(rule: Rule, call: Call) -> Any:
     raise UsageError(
-        f"`{rule}` is defined for ReLUs, and this network calls `{call.name}`; "
-        "`saliency` and `gradcam` take any network."
+        f"`{rule}` is defined for ReLUs, and this network uses `{call.name}`; `saliency` and `gradcam` work for any "
+        "network."
     )
 
 
@@ -166,7 +166,7 @@ def project(model: nn.Module, x: Tensor, layer: str, channel: int) -> Tensor:
 def _strongest(outputs: list[Tensor], layer: str, channel: int) -> Tensor:
     """Return the largest value of a channel in each image: (N,)."""
     if not outputs:
-        raise UsageError(f"The layer `{layer}` did not run; see `fovea measure` for those that do.")
+        raise UsageError(f"The layer `{layer}` did not run; `fovea measure` lists the layers that run.")
     channels = outputs[-1].shape[1]
     if not 0 <= channel < channels:
         raise UsageError(f"`channel` (={channel}) must be below the {channels} channels of `{layer}`.")

@@ -133,7 +133,7 @@ def setting(name: str, text: str, default: Any) -> Any:
     try:
         value = parse_value(text, like)
     except ValueError:
-        kind = "whole numbers between commas" if isinstance(like, list) else KINDS_OF_VALUE[type(like)]
+        kind = "whole numbers separated by commas" if isinstance(like, list) else KINDS_OF_VALUE[type(like)]
         raise UsageError(f"`{name}` (={text}) must be {kind}.") from None
     if isinstance(value, float) and not math.isfinite(value):
         raise UsageError(f"`{name}` (={text}) must be a finite number.")

@@ -191,7 +191,7 @@ class _Relevance:
     def rows(self, z: Tensor) -> Tensor:
         """Return one row for each image."""
         if z.ndim == 0 or len(z) % len(self.ledger):
-            raise UsageError("Relevance needs a network that keeps the images along the first dimension.")
+            raise UsageError("Relevance needs a network whose first dimension is always the batch.")
         return z.reshape(len(self.ledger), -1)
 
     def product(self, call: Call) -> Tensor:
@@ -239,6 +239,6 @@ class _Relevance:
 
     def softmax(self, call: Call) -> Tensor:
         def backward(_: Tensor) -> Any:
-            raise UsageError("`lrp` has a rule for a softmax that weighs something only: explain logits.")
+            raise UsageError("`lrp` has a rule only for a softmax used as attention weights; explain logits instead.")
 
         return self.mark(self.gates, replaced(lambda x: (call.on(x),), backward, call.inputs[0]), True)

@@ -88,7 +88,7 @@ def scale_and_shift(
         UsageError: it takes the statistics of the batch.
     """
     if training or running_mean is None or running_var is None:
-        raise UsageError("Batch norm takes the statistics of the batch: call the network's `eval()` first.")
+        raise UsageError("Batch norm uses the statistics of the batch; call the network's `eval()` first.")
     with torch.no_grad():
         scale = (running_var + eps).rsqrt() * (1 if weight is None else weight)
         shift = (0 if bias is None else bias) - running_mean * scale
@@ -108,7 +108,9 @@ def scaled_dot_product_attention(
 ) -> Tensor:
     """Return softmax(scale Q K^T) V for tensors (..., L, E) float; without masks and dropout."""
     if attn_mask is not None or dropout_p or is_causal or enable_gqa:
-        raise UsageError("Attention with a mask, dropout or grouped heads has no rule; `gradcam` takes any network.")
+        raise UsageError(
+            "Attention with a mask, dropout or grouped heads has no rule; `gradcam` works for any network."
+        )
     factor = query.shape[-1] ** -0.5 if scale is None else scale
     return (factor * query @ key.transpose(-2, -1)).softmax(-1) @ value
 

@@ -98,7 +98,7 @@ def as_maps(output: Tensor, layer: str) -> Tensor:
     if output.ndim == 2:
         return output[:, :, None, None]
     if output.ndim != 4:
-        raise ShapeError(f"The output of `{layer}` is {tuple(output.shape)}, and no map (N, C, h, w).")
+        raise ShapeError(f"The output of `{layer}` is {tuple(output.shape)}, not a feature map (N, C, h, w).")
     return output
 
 

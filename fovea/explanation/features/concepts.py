@@ -135,7 +135,7 @@ def _runs(gradients: Tensor, pairs: Iterable[tuple[Tensor, Tensor]], seed: int) 
 
 def _check(x: Tensor, concepts: Mapping[str, Tensor], randoms: Sequence[Tensor]) -> None:
     if len(randoms) < 2:
-        raise UsageError(f"TCAV needs at least 2 sets of random images, not {len(randoms)}: they are what it compares.")
+        raise UsageError(f"TCAV needs at least 2 sets of random images to compare with, not {len(randoms)}.")
     if not len(x):
         raise UsageError("TCAV needs at least one image of the class.")
     sets = {**{f"concept `{name}`": images for name, images in concepts.items()}}

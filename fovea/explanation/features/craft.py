@@ -90,7 +90,7 @@ def craft(
         ShapeError: its output is no map.
     """
     if not (0 < crop <= 1 and concepts >= 1 and designs >= 1):
-        raise UsageError(f"`crop` (={crop}) must lie in 0..1, `concepts` (={concepts}) and `designs` be at least 1.")
+        raise UsageError(f"`crop` (={crop}) must be from 0 to 1, `concepts` (={concepts}) and `designs` be at least 1.")
     told = progress or (lambda _, __: None)
     _require_one_call(model, layer, x)
     places = [Place(image, *place) for image in range(len(x)) for place in crop_places(x.shape[2:], crop)]
@@ -128,7 +128,9 @@ def non_negative_layer(model: nn.Module, x: Tensor) -> str:
         if maps.ndim == 4 and maps.shape[2:].numel() > 1 and bool((maps >= 0).all()) and maps.any()
     ]
     if not fit:
-        raise UsageError("CRAFT needs a layer whose output is never below 0, as behind a ReLU, and there is none.")
+        raise UsageError(
+            "CRAFT needs a layer whose output is never below 0, such as a ReLU, and this network has none."
+        )
     last = given[fit[-1]]
     return min((path for path in fit if given[path] is last), key=lambda path: path.count("."))
 
@@ -186,8 +188,8 @@ def _non_negative(maps: Tensor, layer: str) -> Tensor:
     """Return maps of any shape in float64 on the CPU."""
     if not bool((maps >= 0).all()):
         raise UsageError(
-            "CRAFT adds up concepts, and needs a layer whose output is never below 0, as behind a ReLU; "
-            f"that of `{layer}` is below 0 in places."
+            f"CRAFT needs a layer whose output is never below 0, such as a ReLU; the output of `{layer}` is partly "
+            "below 0."
         )
     return maps.double().cpu()
 

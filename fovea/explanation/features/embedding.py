@@ -48,7 +48,7 @@ def last_dense(model: nn.Module, x: Tensor) -> str:
         if whole is not None and given is not None and given.shape == whole.shape and torch.equal(given, whole):
             return learned[-1].path
     last = f"`{learned[-1].path}`" if learned else "no layer with weights"
-    raise UsageError(f"This needs a network whose outputs are those of a dense layer; here {last} stands last.")
+    raise UsageError(f"This needs a network that ends in a dense layer; the last layer here is {last}.")
 
 
 def embed(model: nn.Module, batches: Iterable[Tensor], *, layer: str | None = None) -> Embedding:

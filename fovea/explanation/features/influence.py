@@ -47,7 +47,7 @@ def errors_of(outputs: Tensor, labels: Tensor, loss: Loss) -> Tensor:
 def known(embedding: Embedding, labels: Tensor, loss: Loss = nn.functional.cross_entropy) -> Known:
     """Return images as `embed` has seen them, whose truth is `labels`: (N,) int64, or whatever the `loss` takes."""
     if len(labels) != len(embedding.outputs):
-        raise ShapeError(f"{len(labels)} labels for {len(embedding.outputs)} images.")
+        raise ShapeError(f"There are {len(labels)} labels for {len(embedding.outputs)} images.")
     return Known(embedding.features, errors_of(embedding.outputs, labels, loss))
 
 

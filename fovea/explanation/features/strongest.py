@@ -149,7 +149,7 @@ def patches(
 def _require(found: Strongest, channel: int) -> None:
     K = len(found.values)
     if not 0 <= channel < K:
-        raise UsageError(f"`channel` (={channel}) must lie in 0..{K - 1}, the channels of `{found.layer}`.")
+        raise UsageError(f"`channel` (={channel}) must be from 0 to {K - 1}, the channels of `{found.layer}`.")
 
 
 def _seen(measurement: Measurement, unit: Unit, shape: tuple[int, ...]) -> Rectangle:

@@ -51,7 +51,7 @@ class Colours:
             return cls(mean=mean, root=torch.eye(len(mean)).to(mean))
         if covariance.shape != (len(mean), len(mean)):
             raise UsageError(
-                f"`colours` is a covariance of {tuple(covariance.shape)}, but the network sees {len(mean)} channel(s)."
+                f"`colours` is a covariance of {tuple(covariance.shape)}, but the network takes {len(mean)} channel(s)."
             )
         values, vectors = torch.linalg.eigh(covariance.double().cpu())
         root = vectors * values.clamp(min=values.max() * 1e-4).sqrt()  # also where two channels are the same

@@ -56,11 +56,11 @@ def unit(layer: str, channels: int | Sequence[int], place: tuple[int, int] | Non
 
     def value(output: Tensor) -> Tensor:
         if output.ndim != 4:
-            raise ShapeError(f"The output of `{layer}` is {tuple(output.shape)}, and has no place (row, column).")
+            raise ShapeError(f"The output of `{layer}` is {tuple(output.shape)}, which has no positions (row, column).")
         h, w = output.shape[2:]
         row, column = (h // 2, w // 2) if place is None else place
         if not (0 <= row < h and 0 <= column < w):
-            raise UsageError(f"`place` (={row},{column}) lies outside the map of `{layer}`, which is {h} x {w}.")
+            raise UsageError(f"`place` (={row},{column}) is outside the map of `{layer}`, which is {h} x {w}.")
         return _channels(output, channels, layer)[:, row, column]
 
     return Goal(layer, value)
@@ -81,9 +81,9 @@ def _channels(output: Tensor, channels: int | Sequence[int], layer: str) -> Tens
     wanted = [channels] if isinstance(channels, int) else list(channels)
     N, K = output.shape[:2]
     if not all(0 <= index < K for index in wanted):
-        raise UsageError(f"`channel` (={max(wanted, key=abs)}) must lie in 0..{K - 1}, the channels of `{layer}`.")
+        raise UsageError(f"`channel` (={max(wanted, key=abs)}) must be from 0 to {K - 1}, the channels of `{layer}`.")
     if len(wanted) not in (1, N):
-        raise UsageError(f"{len(wanted)} channels for {N} image(s): one for all, or one for each.")
+        raise UsageError(f"{len(wanted)} channels for {N} image(s); give one for all, or one for each.")
     return output[torch.arange(N), wanted * N if len(wanted) == 1 else wanted]
 
 
@@ -201,7 +201,7 @@ def maximise(
     task = _Task(model, goal, Range.of(mean, std, model), search, progress or (lambda _, __: None))
     given = start if isinstance(start, np.ndarray) else np.zeros(start, np.uint8)
     if given.ndim != 4 or 0 in given.shape or given.shape[3] != len(mean):
-        raise UsageError(f"`start` is {tuple(given.shape)}, and must be (N, H, W, {len(mean)}).")
+        raise UsageError(f"`start` has shape {tuple(given.shape)}; it must be (N, H, W, {len(mean)}).")
     images, values = task.run(task.range.images(start) if start is given else None, given.shape)
     pixels = task.range.pixels(images)
     with torch.no_grad():
@@ -244,8 +244,8 @@ class _Task:
         except RuntimeError as error:
             H, W = x.shape[2:]
             raise ShapeError(
-                f"The network does not take images of {H} x {W} ({first_line(error)}); with `octaves` (="
-                f"{self.search.octaves}) it must take smaller ones than the whole."
+                f"The network does not accept images of {H} x {W} ({first_line(error)}); with `octaves` "
+                f"(={self.search.octaves}) it must accept images smaller than the full size."
             ) from error
 
     def _climbed(self, images: Tensor, values: list[Tensor]) -> Tensor:

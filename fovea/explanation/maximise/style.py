@@ -103,7 +103,7 @@ def stage_layers(model: nn.Module, x: Tensor) -> tuple[str, ...]:
             if before is None or before.result is not call.result or _outer(call, before):
                 last[size] = call
     if not last:
-        raise UsageError("No layer of this network gives a map, (N, C, h, w), of more than one place.")
+        raise UsageError("No layer of this network has a feature map (N, C, h, w) with more than one position.")
     return tuple(call.path for _, call in sorted(last.items(), reverse=True))
 
 
@@ -141,7 +141,7 @@ def transfer_style(
     transfer, range_ = transfer or Transfer(), Range.of(mean, std, model)
     for name, image in (("content", content), ("style", style)):
         if image.ndim != 3 or image.shape[2] != len(mean):
-            raise ShapeError(f"`{name}` is {tuple(image.shape)}, and must be (H, W, {len(mean)}).")
+            raise ShapeError(f"`{name}` has shape {tuple(image.shape)}; it must be (H, W, {len(mean)}).")
     start = range_.images(content[None])
     x = range_.normalised(start)
     stages = stage_layers(model, x) if content_layers is None or style_layers is None else ()
@@ -185,7 +185,7 @@ class _Losses:
         found = self.outputs(x)
         for layer, maps in found.items():
             if maps.ndim != 4:
-                raise ShapeError(f"The output of `{layer}` is {tuple(maps.shape)}, and no map (N, C, h, w).")
+                raise ShapeError(f"The output of `{layer}` is {tuple(maps.shape)}, not a feature map (N, C, h, w).")
         return {layer: maps.to(self.range.mean.dtype) for layer, maps in found.items()}
 
 

@@ -20,7 +20,7 @@ MAX_BYTES = 4_000_000
 
 WORDS = {
     "sanity": ("passes the sanity check", "fails the sanity check"),
-    "insertion": ("insertion above chance and centre", "insertion not above chance and centre"),
+    "insertion": ("insertion better than random and centre", "insertion not better than random and centre"),
     "cue": ("finds the planted cue", "misses the planted cue"),
 }
 
@@ -63,7 +63,7 @@ def read_badges(file: Path, model: Path) -> Badges:
     result = _fields(file)
     result.whole("format", least=FORMAT, most=FORMAT)
     if result.table("model").text("sha256") != _digest(model):
-        raise UsageError(f"`{file}` is of another model file than `{model.name}`; run `fovea trust` again.")
+        raise UsageError(f"`{file}` belongs to another model file than `{model.name}`; run `fovea trust` again.")
     methods = result.table("methods")
     entries = {name: methods.table(name) for name in methods.values if name in METHODS}
     applying = {name: entry.table("checks") for name, entry in entries.items() if "reason" not in entry.values}
@@ -79,7 +79,7 @@ def find_badges(model: Path, folders: Iterable[Path]) -> tuple[Badges, list[str]
     places = (folder / result_name(model) for folder in folders)
     for file in dict.fromkeys(place.absolute() for place in places if is_file(place)):
         try:
-            return read_badges(file, model), [*remarks, f"the badges are those of {file.name}"]
+            return read_badges(file, model), [*remarks, f"badges from {file.name}"]
         except FoveaError as error:
             remarks.append(f"not used: {error}")
     return {}, remarks
@@ -100,12 +100,12 @@ def _fields(file: Path) -> Fields:
             raise
         raise StorageError(f"`{file}` cannot be read: {error.strerror}.") from error
     if len(text) > MAX_BYTES:
-        raise DataError(f"`{file.name}` has more than the {MAX_BYTES:,} bytes that a result of `fovea trust` may have.")
+        raise DataError(f"`{file.name}` has more than {MAX_BYTES:,} bytes, the limit for a result of `fovea trust`.")
     try:
         values: dict[str, Any] = json_object(text, file.name, what="content")
     except BundleError as error:
         raise DataError(str(error)) from error
-    return Fields(values, lambda wrong: DataError(f"`{file.name}` is no result of `fovea trust`: {wrong}."))
+    return Fields(values, lambda wrong: DataError(f"`{file.name}` is not a result of `fovea trust`: {wrong}."))
 
 
 def _digest(model: Path) -> str:

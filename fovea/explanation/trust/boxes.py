@@ -25,7 +25,7 @@ def inside(boxes: Boxes, size: tuple[int, int]) -> Tensor:
     for mask, given in zip(masks, boxes, strict=True):
         for x0, y0, x1, y1 in torch.as_tensor(given).reshape(-1, 4).round().long().tolist():
             if not (max(x0, 0) < min(x1, W) and max(y0, 0) < min(y1, H)):
-                raise DataError(f"The box {x0}, {y0}, {x1}, {y1} covers no pixel of the input, {W} wide and {H} high.")
+                raise DataError(f"The box {x0}, {y0}, {x1}, {y1} covers no pixel of the input of {W} x {H} pixels.")
             mask[max(y0, 0) : y1, max(x0, 0) : x1] = True
     return masks
 
@@ -79,5 +79,5 @@ def shares(boxes: Boxes, size: tuple[int, int]) -> Tensor:
 
 def _checked(maps: Tensor, boxes: Boxes) -> Tensor:
     if len(boxes) != len(maps):
-        raise ShapeError(f"There are {len(maps)} maps, and boxes for {len(boxes)}.")
+        raise ShapeError(f"There are {len(maps)} maps but boxes for {len(boxes)}.")
     return inside(boxes, (maps.shape[1], maps.shape[2]))

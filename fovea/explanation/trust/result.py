@@ -10,6 +10,7 @@ from fovea.explanation.trust.curves import Areas, Curves
 from fovea.explanation.trust.planted import Found
 from fovea.explanation.trust.sanity import Sanity
 from fovea.explanation.trust.table import Located, Trust
+from fovea.texts import percent
 
 RIVALS = {"random": "random map", "centre": "centre Gaussian"}
 """What knows nothing of the image, and what a person calls it."""
@@ -139,16 +140,14 @@ def _cells(row: Row) -> dict[str, str]:
         **_rival_cells(row.method.name, trust.areas, trust.located),
         **{column: f"{round(share * images)} of {images}" for column, share in above.items()},
         **({} if trust.sanity is None else {"sanity": _sanity_text(trust.sanity)}),
-        **({} if cue is None else {"cue lift": f"{cue.lift:.1f}", "cue pointing": f"{100 * cue.pointing:.0f} %"}),
+        **({} if cue is None else {"cue lift": f"{cue.lift:.1f}", "cue pointing": percent(cue.pointing, 0)}),
         "s/image": f"{trust.seconds:.2g}",
         "verdict": row.verdict,
     }
 
 
 def _rival_cells(name: str, areas: Areas, located: Located | None) -> dict[str, str]:
-    where = (
-        {} if located is None else {name: f"{100 * getattr(located, name):.0f} %" for name in ("pointing", "energy")}
-    )
+    where = {} if located is None else {name: percent(getattr(located, name), 0) for name in ("pointing", "energy")}
     return {
         "method": name,
         "insertion": f"{float(areas.insertion.mean()):.3f}",

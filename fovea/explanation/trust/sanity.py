@@ -21,15 +21,16 @@ from fovea.explanation.trust.likeness import rank_correlation, structural_simila
 from fovea.layers import copied
 
 DEPARTURES = (
-    "Weights are drawn anew from a normal distribution with the root mean square that each tensor has, and biases and "
-    "the weights and statistics of normalisations change places among the channels, where the paper draws as before "
-    "training: so every kind of layer can be randomised, also where batch norm is folded away, and values keep their "
-    "size.",
-    "Methods that sign their maps are compared by the absolute values, the stricter of the paper's two comparisons.",
-    "Structural similarity is of maps scaled to 0..1, both at the size of the input.",
-    "Maps are made at some steps, evenly spread, of which the last has everything randomised.",
-    "The verdict is by thresholds, where the paper shows curves. They were fixed before any method was tried. Maps as "
-    "smooth as class activation maps reach a structural similarity of 0.3 to 0.5 by chance: read the curve beside it.",
+    "Weights are redrawn from a normal distribution with the root mean square of each tensor. Biases, and the "
+    "weights and statistics of normalisation layers, are permuted among the channels. The paper uses the "
+    "initialisation of training instead. In this way every kind of layer can be randomised, also if batch norm is "
+    "folded, and values keep their magnitude.",
+    "Signed maps are compared by their absolute values, the stricter of the paper's two comparisons.",
+    "Structural similarity is measured on maps scaled to 0..1, at the size of the input.",
+    "Maps are computed at some evenly spaced steps; at the last step all weights are randomised.",
+    "The verdict uses thresholds, while the paper shows curves. The thresholds were fixed before any method was "
+    "tried. Smooth maps such as class activation maps reach a structural similarity of 0.3 to 0.5 by chance, so "
+    "read the curve as well.",
 )
 """From the paper, one sentence or two each, as pages show them."""
 
@@ -72,8 +73,9 @@ class Sanity:
         """Return the verdict in one sentence."""
         last = self.steps[-1]
         return (
-            f"With every weight random the maps keep a rank correlation of {last.correlation:.2f} (at most "
-            f"{MOST_CORRELATION:g}) and a structural similarity of {last.similarity:.2f} (at most {MOST_SIMILARITY:g})."
+            f"With all weights random the maps keep a rank correlation of {last.correlation:.2f} (at most "
+            f"{MOST_CORRELATION:g}) and a structural similarity of {last.similarity:.2f} (at most "
+            f"{MOST_SIMILARITY:g})."
         )
 
 

@@ -87,7 +87,7 @@ class Arithmetic:
             self.formula,
             ", ".join(terms) + (f" and {more:,} more" if more > 0 else ""),
             *([", ".join(constants)] if constants else []),
-            f"= {number(self.value)}" if self.exact else f"the network says {number(self.network)}",
+            f"= {number(self.value)}" if self.exact else f"the network computes {number(self.network)}",
         ]
 
     def to_dict(self) -> dict[str, Any]:

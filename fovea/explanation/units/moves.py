@@ -57,7 +57,7 @@ def moved(call: Call, index: Index, output: int = 0) -> Arithmetic:
         value, where = float(tensor[place]), source(call, tensor)
     return Arithmetic(
         title=call.title,
-        formula="padding" if at < 0 else "the same number, from another place",
+        formula="padding" if at < 0 else "the same number, moved from another position",
         value=value,
         network=network,
         values=np.array([value]),
@@ -144,7 +144,7 @@ def pointwise(call: Call, index: Index) -> Arithmetic:
 
 
 FORMULAS = {
-    "relu": "the value, or 0 where it is negative",
+    "relu": "the value, or 0 if it is negative",
     "add": "the sum of the values",
     "mul": "the product of the values",
     "sub": "the difference of the values",
@@ -155,8 +155,8 @@ FORMULAS = {
     "silu": "value / (1 + exp(-value))",
     "hardswish": "value x min(max(value + 3, 0), 6) / 6",
     "hardsigmoid": "min(max(value + 3, 0), 6) / 6",
-    "gelu": "value x the share of a normal distribution below it",
-    "leaky_relu": "the value, or a part of it where it is negative",
+    "gelu": "value x the fraction of a normal distribution below it",
+    "leaky_relu": "the value, or a fraction of it if it is negative",
 }
 
 

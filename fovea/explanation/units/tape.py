@@ -78,7 +78,7 @@ def record(model: nn.Module, x: Tensor) -> Tape:
         UsageError: more than one sample.
     """
     if len(x) != 1:
-        raise UsageError(f"One sample is looked at at a time, and there are {len(x)}.")
+        raise UsageError(f"Give one sample at a time; there are {len(x)}.")
     training = model.training
     model.eval()
     recorder = _Recorder(x)

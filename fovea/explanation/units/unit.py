@@ -22,7 +22,7 @@ def arithmetic(tape: Tape, value: Value, index: Index) -> Arithmetic:
     """
     call, tensor = tape.calls[value.call], tape.tensor(value)
     if len(index) != tensor.ndim or any(not 0 <= at < size for at, size in zip(index, tensor.shape, strict=True)):
-        raise UsageError(f"The unit {index} is not one of {tuple(tensor.shape)}.")
+        raise UsageError(f"The unit {index} is outside the shape {tuple(tensor.shape)}.")
     if moves.is_move(call):
         return moves.moved(call, index, value.output)
     rule = _rules(call)[0] if value.output == 0 else None
@@ -57,7 +57,7 @@ def _told(call: Call, value: Value, index: Index) -> Arithmetic:
     network = float(numbers(call.outputs[value.output][index]))
     return Arithmetic(
         title=call.title,
-        formula=f"`{call.name}` is not written out",
+        formula=f"`{call.name}` has no written-out arithmetic",
         value=network,
         network=network,
         values=np.empty(0),

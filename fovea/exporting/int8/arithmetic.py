@@ -85,8 +85,8 @@ def quantised_weights(weights: NDArray[Any], *, axis: int | None, least_scales: 
     """
     if axis is None:
         raise UsageError(
-            "Weights are quantised per channel; one scale per tensor is refused, as MobileNetV2 loses 9 of 10 "
-            "hits by it: give the axis of the output channels."
+            "Weights must be quantised per channel: one scale per tensor costs MobileNetV2 9 of 10 correct "
+            "predictions. Give the axis of the output channels."
         )
     others = tuple(dim for dim in range(weights.ndim) if dim != axis)
     largest = np.abs(weights.astype(np.float64)).max(axis=others)

@@ -136,7 +136,7 @@ def _affordable(folded: onnx.ModelProto, validation: Samples, display: Display) 
     outputs(folded, few)
     most = max(len(few), FEWEST, int(VALIDATION_S / (time.perf_counter() - begun) * len(few)))
     if most < len(validation):
-        display.note(f"validating on {most:,} of {len(validation):,} samples, as the network is slow")
+        display.note(f"validating on {most:,} of {len(validation):,} samples, because the network is slow")
     return validation.first(most)
 
 
@@ -145,8 +145,8 @@ def _warn_of_few(material: Material, settings: Int8Settings, display: Display) -
     one = 100 / len(material.validation)
     if material.target.metric.share and 0 < settings.max_drop < one:
         display.note(
-            f"validation has {len(material.validation):,} samples, of which one counts {one:.2g} points, and "
-            f"{settings.max_drop:g} may be lost: more samples, or a larger `--max-drop`, would judge more fairly"
+            f"validation has {len(material.validation):,} samples, so one sample is {one:.2g} points, and the limit "
+            f"is {settings.max_drop:g}; use more samples or a larger `--max-drop` for a more reliable decision"
         )
 
 
@@ -169,7 +169,7 @@ def _best(trial: _Trial, ways: Collection[str], kept: Collection[str]) -> _Trial
 def _searched(trial: _Trial, settings: Int8Settings, display: Display) -> tuple[onnx.ModelProto, Cost, list[str]]:
     """Return the core with as few layers in float as the allowed drop asks for; with all where that is not enough."""
     names = layer_names(trial.found.core)
-    display.note(f"int8 loses more than {settings.max_drop:g}: looking for layers that stay float")
+    display.note(f"int8 loses more than {settings.max_drop:g}; finding layers to keep in float")
     counter = display.counter("ranking layers")
     order = ranked(
         names, trial.written, trial.material.validation, trial.before, seconds=settings.search_s, progress=counter
@@ -189,9 +189,9 @@ def too_much(lost: Cost, settings: Int8Settings, target: Task) -> str:
     """Return that int8 loses more than is allowed, and the ways out."""
     points = "points" if target.metric.share else "percent"
     text = target.metric.text
-    way = "name sensitive layers with `--keep`" if settings.keep != (AUTO,) else "give more images"
+    way = "give sensitive layers with `--keep`" if settings.keep != (AUTO,) else "give more images"
     return (
-        f"int8 loses {lost.drop:.2f} {points} of {target.metric.title} on {lost.where} ({text(lost.before)} in float, "
-        f"{text(lost.after)} in int8), and {settings.max_drop:g} is allowed; no file is written. "
-        f"Allow more with `--max-drop`, {way}, or export in float."
+        f"int8 loses {lost.drop:.2f} {points} of {target.metric.title} on {lost.where} ({text(lost.before)} in "
+        f"float, {text(lost.after)} in int8), and the limit is {settings.max_drop:g}; no file is written. Raise the "
+        f"limit with `--max-drop`, {way}, or export in float."
     )

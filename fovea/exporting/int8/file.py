@@ -112,7 +112,7 @@ def _check_file(content: bytes, bundle: Bundle, found: Int8Core, samples: Sample
     expected = outputs(found.model, samples)
     same = np.abs(said[LOGITS] - expected).max() <= found.cost.scale / 100
     if not same and not distance(expected, said[LOGITS]) <= FLIPS * found.cost.distance:
-        raise ProofError("The file in int8 does not compute what its core does; no file is written.")
+        raise ProofError("The int8 file does not give the same results as its core; no file is written.")
     if settings.raw:
         return
     if bundle.target.decoded_in_graph:

@@ -69,14 +69,12 @@ def cost(target: Task, before: Logits, after: Logits, samples: Samples) -> Cost:
     Raises: UsageError where the task has no score, or the samples have none.
     """
     if not target.measures or samples.labels is None:
-        raise UsageError(
-            f"int8 is judged by the score on validation, and a network that predicts {target.noun} has none."
-        )
+        raise UsageError(f"int8 is accepted by the score on validation, and there is no score for {target.noun}.")
     own, changed = (torch.from_numpy(np.ascontiguousarray(logits)) for logits in (before, after))
     said = [target.condensed(logits) for logits in (own, changed)]
     scores = [target.measured(outputs, samples.labels).value for outputs in said]
     if scores[0] is None or scores[1] is None:
-        raise UsageError(f"The {target.metric.title} of {samples.source} is not defined: give more samples.")
+        raise UsageError(f"The {target.metric.title} of {samples.source} is undefined; give more samples.")
     rights = [_right(target, logits, samples) for logits in (own, changed)]
     differences = None if rights[0] is None or rights[1] is None else 100 * (rights[0] - rights[1])
     return Cost(

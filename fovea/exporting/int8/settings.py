@@ -36,11 +36,11 @@ class Int8Settings:
             raise UsageError(f"`--max-drop` (={self.max_drop}) must be points from 0 to 100.")
         if self.scales != PER_CHANNEL:
             raise UsageError(
-                f"`scales` (={self.scales}) must be `{PER_CHANNEL}`: one scale for all weights of a layer is refused, "
-                "as MobileNetV2 loses 9 of 10 hits by it."
+                f"`scales` (={self.scales}) must be `{PER_CHANNEL}`: one scale for all weights of a layer is not "
+                "supported, because it costs MobileNetV2 9 of 10 correct predictions."
             )
         if not self.keep or (len(self.keep) > 1 and {AUTO, NONE} & set(self.keep)):
-            raise UsageError(f"`--keep` takes {AUTO}, {NONE}, or names of layers.")
+            raise UsageError(f"`--keep` must be {AUTO}, {NONE}, or names of layers.")
 
     @property
     def by_hand(self) -> Sequence[str]:

@@ -79,13 +79,13 @@ class Target(NamedTuple):
 
 
 TARGETS = (
-    Target("executorch", ".pte", "executorch", "a program for ExecuTorch on phones and boards, the card beside it"),
-    Target("litert", ".tflite", "litert", "a file for LiteRT on phones and boards, the card beside it", ("int8",)),
-    Target("ncnn", ".param", "ncnn", "a pair of files for ncnn on phones and boards, the card beside it"),
-    Target("onnx", ".onnx", "export", "one ONNX file with preprocessing, decoding and card inside", ("int8",)),
-    Target("pt2", ".pt2", "", "an exported program of PyTorch, with preprocessing, decoding and card inside"),
+    Target("executorch", ".pte", "executorch", "a program for ExecuTorch on phones and boards, with its card"),
+    Target("litert", ".tflite", "litert", "a file for LiteRT on phones and boards, with its card", ("int8",)),
+    Target("ncnn", ".param", "ncnn", "a pair of files for ncnn on phones and boards, with their card"),
+    Target("onnx", ".onnx", "export", "one ONNX file that includes preprocessing, decoding and card", ("int8",)),
+    Target("pt2", ".pt2", "", "a PyTorch exported program that includes preprocessing, decoding and card"),
     Target("triton", "", "export", "a model repository for Triton and KServe", ("int8",)),
-    Target("web", "", "export", "a page that answers in any browser, offline", ("int8", "single_file", "runtime")),
+    Target("web", "", "export", "a page that predicts in any browser, offline", ("int8", "single_file", "runtime")),
 )
 
 

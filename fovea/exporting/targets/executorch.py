@@ -31,7 +31,7 @@ def write(request: Request) -> Written:
     files = write_with_card(request.out, content, card)
     facts = {"bytes": len(content), **request.settings.to_dict(), "proof": proof.to_dict()}
     lines = [f"Proof    {proof.line}", f"Size     {len(content) / 1e6:.2f} MB, {request.settings.precision}"]
-    return Written(files, facts, [*lines, "Note     Proven on this machine's processor; untried on ARM"])
+    return Written(files, facts, [*lines, "Note     Verified on this machine's processor; not tested on ARM"])
 
 
 def _lowered(whole: Whole) -> bytes:
@@ -60,7 +60,7 @@ class _Program:
             self.method: Any = self.program.load_method("forward")
         except Exception as error:  # of a kind of its own
             raise ProofError(
-                f"ExecuTorch does not take its own program: {first_line(error)}; no file is written."
+                f"ExecuTorch cannot load its own program: {first_line(error)}; no file is written."
             ) from error
 
     def run(self, sample: Stored) -> Outputs:

@@ -56,7 +56,7 @@ def write(request: Request) -> Written:
         content, card, facts, lines = _in_int8(content, name, request, card)
     files = write_with_card(request.out, content, card)
     size = f"{len(content) / 1e6:.2f} MB, {request.settings.precision}"
-    lines = [*lines, f"Size     {size}", "Note     Proven on this machine's processor; untried on ARM"]
+    lines = [*lines, f"Size     {size}", "Note     Verified on this machine's processor; not tested on ARM"]
     return Written(files, {"bytes": len(content), **facts}, lines)
 
 
@@ -66,7 +66,7 @@ def _check_int8(request: Request) -> None:
         settings = request.options["int8"].settings
         for option, given in (("keep", settings.keep != ("auto",)), ("ranges", settings.ranges != "auto")):
             if given:
-                raise UsageError(f"`--{option}` does not go with `--to litert`, which has its own way; leave it out.")
+                raise UsageError(f"`--{option}` cannot be combined with `--to litert`; leave it out.")
 
 
 def _converted(whole: Whole, name: str) -> bytes:
@@ -87,7 +87,7 @@ def _run(content: bytes, name: str) -> Any:
             library = optional("ai_edge_litert.interpreter", EXTRA)
             runner = library.Interpreter(model_content=content, num_threads=THREADS).get_signature_runner(SIGNATURE)
     except Exception as error:  # of a kind of its own
-        raise ProofError(f"LiteRT does not take the converted network: {first_line(error)}") from error
+        raise ProofError(f"LiteRT cannot load the converted network: {first_line(error)}") from error
 
     def run(samples: Stored) -> Outputs:
         return one_by_one(lambda sample: dict(runner(**{name: np.ascontiguousarray(sample)})), samples)

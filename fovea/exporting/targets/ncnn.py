@@ -86,7 +86,7 @@ def write(request: Request) -> Written:
         f"Proof    {proof.line}",
         f"Size     {size / 1e6:.2f} MB, weights in {'half' if half else 'float32'}",
         f"Blobs    {INPUT} pixels 0..255, channels first, not normalised; {blobs}",
-        "Note     Proven on this machine's processor with float arithmetic; untried on ARM",
+        "Note     Verified on this machine's processor with float arithmetic; not tested on ARM",
     ]
     return Written(files, facts, lines)
 
@@ -106,9 +106,9 @@ def _converted(answers: _Answers, folder: Path, *, half: bool) -> tuple[Path, Pa
             [program, str(traced), f"fp16={int(half)}"], cwd=folder, capture_output=True, timeout=CONVERSION_S
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise UsageError(f"pnnx does not convert this network: {first_line(error)}") from error
+        raise UsageError(f"pnnx cannot convert this network: {first_line(error)}") from error
     if done.returncode or not all(path.is_file() for path in made):
-        raise UsageError(f"pnnx does not convert this network (it ended with {done.returncode}).")
+        raise UsageError(f"pnnx cannot convert this network (it ended with {done.returncode}).")
     return made
 
 
@@ -126,7 +126,7 @@ class _Net:
         options.use_fp16_packed = options.use_fp16_storage = options.use_fp16_arithmetic = False
         options.use_bf16_storage = False
         if self.net.load_param(os.fspath(param)) or self.net.load_model(os.fspath(model)):
-            raise ProofError("ncnn does not take the converted network.")
+            raise ProofError("ncnn cannot load the converted network.")
 
     def run(self, sample: Stored) -> Outputs:
         """Return the outputs for one sample (1, ..., C)."""
@@ -137,7 +137,7 @@ class _Net:
         for index, name in enumerate(self.names):
             code, mat = extractor.extract(f"{OUTPUT}{index}")
             if code:
-                raise ProofError(f"ncnn fails on the converted network: it gives no `{OUTPUT}{index}`.")
+                raise ProofError(f"ncnn fails on the converted network: it returns no `{OUTPUT}{index}`.")
             values = np.array(mat, np.float32)
             found[name] = values.reshape(1, *values.shape[-self.rank :])
         return found if LOGITS in found else {}

@@ -42,7 +42,7 @@ def _program(whole: Whole) -> Any:
         with without_its_warnings(), torch.no_grad():
             return torch.export.export(whole, (whole.example,), dynamic_shapes=({0: torch.export.Dim(BATCH)},))
     except Exception as error:  # whatever the tracer makes of a network
-        raise UsageError(f"This network cannot be written as a program of PyTorch: {first_line(error)}") from error
+        raise UsageError(f"This network cannot be written as a PyTorch program: {first_line(error)}") from error
 
 
 def _bytes(program: Any, card: str) -> bytes:

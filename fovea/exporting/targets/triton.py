@@ -59,7 +59,7 @@ def write(request: Request) -> Written:
     lines = [
         *made.lines,
         f"Size     {len(content) / 1e6:.2f} MB, {made.facts['precision']}",
-        f"Next     tritonserver --model-repository={request.out} (not tried here: the configuration is only parsed)",
+        f"Next     tritonserver --model-repository={request.out} (not tested: the configuration is only parsed)",
     ]
     return Written(tuple(folder / file for file in ("1/model.onnx", *(f for f in files if "/" not in f))), facts, lines)
 

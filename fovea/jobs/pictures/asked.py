@@ -110,7 +110,7 @@ class Asked:
     def part(self) -> DecodedPart:
         """The part of the data that was asked for, decoded."""
         if self.source is None:
-            raise UsageError("This needs `data`.")
+            raise UsageError("This needs `data`: the data set to look at.")
         return decoded_part(self.bundle, self.source, split=self.split, display=self.display, labelled=self.labelled)
 
     @property
@@ -176,7 +176,7 @@ class Asked:
     def check_one_target(self) -> None:
         """Raise UsageError where more than one answer is named."""
         if len(self.targets) > 1:
-            raise UsageError(f"`target` (={', '.join(self.targets)}): this takes one answer at a time.")
+            raise UsageError(f"`target` (={', '.join(self.targets)}): give one answer at a time.")
 
     def only_answer(self) -> int:
         """Return the answer that is asked for, or the only one there is.
@@ -188,7 +188,7 @@ class Asked:
         if self.targets:
             return target.answer_named(self.targets[0])
         if target.has_classes:
-            raise UsageError(f"`target` is missing: an answer, as {', '.join(target.classes[:3])}.")
+            raise UsageError(f"`target` is missing; give an answer, for example {', '.join(target.classes[:3])}.")
         return 0
 
 
@@ -229,7 +229,7 @@ class Kind(NamedTuple):
         """Raise UsageError where an option is given, neither None nor empty, that is of no use to the kind."""
         for name, value in given.items():
             if value not in (None, []) and name not in self.takes:
-                raise UsageError(f"`{self.name}` has no use for `{name}`; it draws {self.does}.")
+                raise UsageError(f"`{self.name}` does not use `{name}`; it shows {self.does}.")
 
 
 KINDS: dict[str, Kind] = {}

@@ -27,7 +27,7 @@ ASKED = 100
 
 @pictured(
     "concepts",
-    does="how much an answer depends on concepts, each a folder of images below `--concepts` (TCAV)",
+    does="how much an answer depends on concepts, each given as a folder of images in `--concepts` (TCAV)",
     data="must",
     labelled=True,
     takes=("concepts", "layer", "target", "against"),
@@ -42,7 +42,8 @@ def concepts(asked: Asked) -> Sheet:
     size = min(LARGEST, *(len(images) for images in shown.values()))
     if len(asked.samples) < 2 * size:
         raise DataError(
-            f"Random images are drawn from the data, which has {len(asked.samples)}; give at least {2 * size}."
+            f"Random images are drawn from the data, which has {len(asked.samples)} images; at least {2 * size} are "
+            "needed."
         )
     randoms = [
         asked.bundle.inputs_of(asked.samples.some(chance.choice(len(asked.samples), size, replace=False).tolist()))
@@ -64,7 +65,7 @@ def concepts(asked: Asked) -> Sheet:
             progress=asked.progress("concepts"),
         )
         named = asked.bundle.target.answer_text(answer)
-        groups.append(Group(f"Evidence for {named}", f"Of {len(x)} images of it.", table=_table(found)))
+        groups.append(Group(f"Evidence for {named}", f"Of {len(x)} images of this class.", table=_table(found)))
         figures.append({"answer": named, "images": len(x), "concepts": [_figures(one) for one in found]})
         lines += [f"{named}  {_line(one)}" for one in found]
     groups += [
@@ -85,18 +86,18 @@ def _concepts(asked: Asked) -> dict[str, np.ndarray[Any, Any]]:
     """Return the images of each concept, (n, H, W, C) uint8, by the name of its folder."""
     folder = asked.concepts
     if folder is None:
-        raise UsageError("`concepts` is missing: a folder with a folder of images for each concept.")
+        raise UsageError("`concepts` is missing; give a folder with one folder of images per concept.")
     if not folder.is_dir():
         raise UsageError(
-            f"`concepts` (={folder}) is no folder; wanted is one with a folder of images for each concept."
+            f"`concepts` (={folder}) is not a folder; give a folder with one folder of images per concept."
         )
     below = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
     if not below:
-        raise UsageError(f"`concepts` (={folder}) has no folders; wanted is one folder of images for each concept.")
+        raise UsageError(f"`concepts` (={folder}) has no folders; it needs one folder of images per concept.")
     found = {path.name: [asked.bundle.read(Path(file)) for file in find_images([path])] for path in below}
     for name, images in found.items():
         if len(images) < LEAST:
-            raise UsageError(f"The concept `{name}` has {len(images)} image(s), and must have at least {LEAST}.")
+            raise UsageError(f"The concept `{name}` has {len(images)} image(s); at least {LEAST} are needed.")
     return {name: np.stack(images) for name, images in found.items()}
 
 
@@ -133,7 +134,7 @@ def _table(found: list[Concept]) -> Table:
 def _verdict(one: Concept) -> str:
     if not one.significant:
         return "not significant"
-    return "speaks for it" if one.score > float(one.random_scores.mean()) else "speaks against it"
+    return "evidence for it" if one.score > float(one.random_scores.mean()) else "evidence against it"
 
 
 def _figures(one: Concept) -> dict[str, Any]:

@@ -27,7 +27,7 @@ HUES = ("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377
 
 @pictured(
     "embedding",
-    does="a map of a data set as the last layer sees it, with thumbnails",
+    does="a map of a data set by the features of the last layer, with thumbnails",
     data="must",
     takes=("layer",),
     settings={"layout": "pca", "most": MOST, "perplexity": 30.0},
@@ -48,11 +48,11 @@ def embedding(asked: Asked) -> Sheet:
     one_each = groups if groups is not None and groups.ndim == 1 else None
     picture = _mapped(plane, asked.samples, chosen, one_each)
     legend = "" if one_each is None else _legend(asked.part.decoded.classes)
-    named = {"pca": "the two directions of most variance", "tsne": "t-SNE"}[layout]
+    named = {"pca": "the two principal components", "tsne": "t-SNE"}[layout]
     drawn = Drawn(picture, "", f"{len(chosen):,} images of {asked.where}, by {named}.{legend}", "map", 1040)
     names = np.array([asked.samples.names[index] for index in chosen])
     return Sheet(
-        title=f"{asked.part.decoded.name} as {found.layer} sees it",
+        title=f"{asked.part.decoded.name} by the features before {found.layer}",
         lead=asked.name,
         groups=[Group(drawn=[drawn])],
         arrays={"plane": plane.numpy(), "features": found.features.numpy(), "labels": labels, "names": names},
@@ -95,12 +95,12 @@ def _colour(index: int) -> tuple[int, ...]:
 def _legend(classes: Sequence[str]) -> str:
     names = ("blue", "orange", "green", "red", "purple", "brown", "pink", "grey", "olive", "cyan")
     shown = ", ".join(f"{name} {colour}" for name, colour in zip(classes, names, strict=False))
-    return f" Frames: {shown}{'; further classes repeat these' if len(classes) > len(names) else ''}."
+    return f" Frames: {shown}{'; the colours repeat for further classes' if len(classes) > len(names) else ''}."
 
 
 @pictured(
     "nearest",
-    does="the images of a data set nearest to an image, as the last layer sees them: it decided like these",
+    does="the images of a data set nearest to an image by the features of the last layer",
     images="must",
     data="must",
     labelled=True,
@@ -128,9 +128,9 @@ def neighbours(asked: Asked) -> Sheet:
         groups.append(Group(image.name, drawn=drawn))
         figures.append({"image": image.name, "answer": answer, "nearest": listed})
         alike = sum(one["label"] == answer for one in listed)
-        lines.append(f"{image.name}  {answer}  {alike} of the {len(listed)} nearest are labelled so")
+        lines.append(f"{image.name}  {answer}  {alike} of the {len(listed)} nearest have this label")
     return Sheet(
-        title="It decided like these",
+        title="The nearest images",
         lead=f"{asked.name}: the nearest of {len(known.features):,} images, {asked.where}, before {known.layer}; "
         f"distances are {metric}.",
         groups=groups,

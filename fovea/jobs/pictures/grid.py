@@ -20,7 +20,7 @@ GAP = 4
 
 @pictured(
     "occlusion-grid",
-    does="occlusion by several sizes of patch, side by side, for several answers as rows",
+    does="occlusion with several patch sizes side by side, one row per answer",
     images="must",
     takes=("target", "against"),
     settings={"patches": [*PATCHES], "fill": "mean"},
@@ -60,7 +60,10 @@ def grid(asked: Asked) -> Sheet:
         lines += [f"{image.name}  {name}  {_costs(row, patches)}" for name, row in zip(names, found, strict=True)]
     return Sheet(
         title="Occlusion by several sizes of patch",
-        lead=f"{asked.name}; orange where hiding costs evidence for the answer, blue where it adds; filled by {fill}.",
+        lead=(
+            f"{asked.name}; orange where hiding removes evidence for the answer, blue where it adds evidence; "
+            f"hidden pixels are filled with {fill}."
+        ),
         groups=groups,
         arrays=arrays,
         figures={"fill": fill, "images": figures},

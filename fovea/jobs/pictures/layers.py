@@ -27,7 +27,7 @@ SEEN = 32
 
 @pictured(
     "filters",
-    does="the kernels of a layer as images; with `--data` how its channels respond",
+    does="the kernels of a layer as images; with `--data` also how its channels respond",
     data="may",
     takes=("layer",),
 )
@@ -44,7 +44,7 @@ def filters(asked: Asked) -> Sheet:
     if asked.source is not None:
         answers = responses(asked.model, asked.batches("responses"), found.layer)
         columns = _columns(answers)
-        groups.append(Group("How the channels respond", _responses_note(asked, answers), table=_table(columns)))
+        groups.append(Group("Responses of the channels", _responses_note(asked, answers), table=_table(columns)))
         figures["responses"] = {name: values.tolist() for name, values in columns.items()}
         arrays |= columns
         lines.append(f"Dead     {int((answers.in_images == 0).sum())} of {F} channels, on {answers.images:,} images")
@@ -61,15 +61,15 @@ def filters(asked: Asked) -> Sheet:
 def _filter_picture(found: Filters) -> tuple[Pixels, str]:
     """Return the kernels as one picture, and what its colours mean."""
     F, C, _, w = found.weights.shape
-    scale = "Each is on a scale of its own"
+    scale = "Each has its own scale"
     if found.kind == "colour" or (found.kind == "templates" and C in (1, 3)):
         tiles = found.pixels[:MOST_FILTERS].permute(0, 2, 3, 1).numpy()
         cut = f" The first {MOST_FILTERS} are shown." if F > MOST_FILTERS else ""
         columns = min(COLUMNS if w < 20 else 10, len(tiles))
-        return tiled(tiles, columns=columns), f"{scale}: grey is 0, black and white are its largest weights.{cut}"
+        return tiled(tiles, columns=columns), f"{scale}: grey is 0, black and white are the largest weights.{cut}"
     shown = found.weights[:SEEN, :SEEN]
     cut = f" The first {len(shown)} filters are shown, and the first {shown.shape[1]} channels of each."
-    rows = f"{'A row is a filter, a column a channel of its input. ' if C > 1 else ''}{scale}: orange is above 0"
+    rows = f"{'Each row is a filter, each column a channel of its input. ' if C > 1 else ''}{scale}: orange is above 0"
     columns = shown.shape[1] if C > 1 else COLUMNS
     shown = shown if C > 1 else found.weights[:MOST_FILTERS]
     note = f"{rows}, blue below.{cut if (C > 1 and max(F, C) > SEEN) else ''}"
@@ -83,8 +83,10 @@ def _columns(found: Responses) -> dict[str, NDArray[np.float32]]:
 
 def _responses_note(asked: Asked, found: Responses) -> str:
     dead = int((found.in_images == 0).sum())
-    said = f"Over all places of {found.images:,} images, {asked.where}. "
-    return said + (f"{dead} of {len(found.mean)} channels are dead: never above 0." if dead else "No channel is dead.")
+    said = f"Over all positions of {found.images:,} images, {asked.where}. "
+    return said + (
+        f"{dead} of {len(found.mean)} channels are dead: they are never above 0." if dead else "No channel is dead."
+    )
 
 
 def _table(columns: dict[str, NDArray[np.float32]]) -> Table:
@@ -94,7 +96,7 @@ def _table(columns: dict[str, NDArray[np.float32]]) -> Table:
         [str(channel), *(f"{value:.3g}" for value in three), *(percent(float(share)) for share in two)]
         for channel, (three, two) in enumerate(zip(numbers, shares, strict=True))
     ]
-    return Table(("channel", "mean", "deviation", "largest", "places above 0", "images above 0"), rows)
+    return Table(("channel", "mean", "deviation", "largest", "positions above 0", "images above 0"), rows)
 
 
 @pictured("maps", does="all channels of a layer for an image", images="must", takes=("layer", "channel"))
@@ -107,8 +109,11 @@ def maps(asked: Asked) -> Sheet:
         chosen = list(_chosen(asked.channels, K, asked.at) or range(min(K, MOST_MAPS)))
         picture = tiled(heat_tiles(found[chosen]), columns=min(max(4, int((len(chosen) * h / w) ** 0.5)), len(chosen)))
         cut = f" The first {MOST_MAPS} are shown." if not asked.channels and K > MOST_MAPS else ""
-        note = f"{K} channels of {w} x {h}, row by row, each from its lowest value, dark, to its highest.{cut}"
-        drawn = [Drawn(in_colour(image.pixels), "The image as the network sees it"), Drawn(picture, "", note)]
+        note = (
+            f"{K} channels of {w} x {h}, row by row; each is scaled from its lowest value (dark) to its highest "
+            f"(bright).{cut}"
+        )
+        drawn = [Drawn(in_colour(image.pixels), "The input of the network"), Drawn(picture, "", note)]
         drawn[1] = drawn[1]._replace(stem=f"{number:03d}-maps" if len(asked.images) > 1 else "maps", width=720)
         groups.append(Group(image.name, drawn=drawn))
         arrays[f"maps{number}"] = found
@@ -120,14 +125,14 @@ def maps(asked: Asked) -> Sheet:
 
 @pictured(
     "strongest",
-    does="the nine patches of a data set that excite a channel most, and projections",
+    does="the nine patches of a data set that activate a channel most, with their projections",
     data="must",
     takes=("layer", "channel"),
 )
 def strongest_patches(asked: Asked) -> Sheet:
     """Draw the patches that excite channels most beside their projections: Zeiler and Fergus 2013, figure 2."""
     _chosen(asked.channels, feature_maps(asked.model, asked.blank, asked.at).shape[1], asked.at)  # before all the data
-    found = strongest(asked.model, asked.batches("looking for the strongest"), asked.at, count=COUNT)
+    found = strongest(asked.model, asked.batches("finding the strongest activations"), asked.at, count=COUNT)
     K, count = found.values.shape
     chosen = _chosen(asked.channels, K, asked.at) or [*range(min(K, MOST_CHANNELS))]
     measured, drawn, figures = fields(asked.model, asked.bundle.preprocess.shape), list[Drawn](), []
@@ -143,12 +148,12 @@ def strongest_patches(asked: Asked) -> Sheet:
         told(done + 1, len(chosen))
     seen = patches[0].pixels.shape
     note = (
-        f"The {count} images of {asked.where} that excite each channel most, each "
-        f"once, strongest first, cropped to the {seen[1]} x {seen[0]} pixels that the unit sees"
-        + (f". {refusal}" if refusal else "; on the right what the deconvnet projects each of them back to.")
+        f"The {count} images of {asked.where} that activate each channel most, strongest first, each image once, "
+        f"cropped to the receptive field of {seen[1]} x {seen[0]} pixels"
+        + (f". {refusal}" if refusal else "; on the right their deconvnet projections.")
     )
     return Sheet(
-        title=f"What excites {asked.at}",
+        title=f"Strongest patches of {asked.at}",
         lead=asked.name,
         groups=[Group(note=note, drawn=drawn)],
         arrays={name: getattr(found, name).numpy() for name in ("values", "images", "rows", "columns")},
@@ -162,7 +167,7 @@ def _projection(asked: Asked) -> tuple[Project | None, str]:
     try:
         project(asked.model, asked.blank + 1e-3, asked.at, 0)
     except UsageError as error:
-        return None, f"There are no projections: {error}"
+        return None, f"No projections: {error}"
     return project, ""
 
 
@@ -191,5 +196,5 @@ def _chosen(channels: Sequence[int], K: int, layer: str) -> list[int]:
     Raises: UsageError where the layer has no such channel.
     """
     if wrong := [channel for channel in channels if not 0 <= channel < K]:
-        raise UsageError(f"`channel` (={wrong[0]}) must lie in 0..{K - 1}, the channels of `{layer}`.")
+        raise UsageError(f"`channel` (={wrong[0]}) must be from 0 to {K - 1}, the channels of `{layer}`.")
     return list(channels)

@@ -42,7 +42,7 @@ class Wanted(NamedTuple):
 
 @pictured(
     "maximise",
-    does="images that maximise channels, units, a layer (deep dream) or answers; from noise or from images",
+    does="images that maximise channels, units, a layer (deep dream) or answers, starting from noise or from images",
     images="may",
     takes=("layer", "channel", "target", "against"),
     settings={"goal": "", "place": [0, 0], "preset": "", **SEARCH},
@@ -64,11 +64,11 @@ def maximised(asked: Asked) -> Sheet:
             first, last = float(found.values[0, number]), float(found.last[number])
             stem = f"{len(drawn):03d}-maximised" if several else "maximised"
             caption = name if start is None else f"{start.name}: {name}"
-            note = f"{first:.3g} at first, {last:.3g} in the end"
+            note = f"{first:.3g} at the start, {last:.3g} at the end"
             drawn.append(Drawn(in_colour(found.pixels[number]), caption, note, stem=stem))
             rises.append({"goal": name, "first": first, "last": last, **({"image": start.name} if start else {})})
     return Sheet(
-        title="What it wants to see",
+        title="Images that maximise the response",
         lead=asked.name,
         groups=[Group(note=_said(search, preset, from_images=bool(asked.images)), drawn=drawn)],
         figures={"layer": wanted[0].goal.layer, "images": rises, "search": _shown(search)},
@@ -109,7 +109,7 @@ def _wanted(asked: Asked, preset: str) -> list[Wanted]:
     given = {"layer": asked.layer, "channel": asked.channels, "target": asked.targets, "against": asked.against}
     used = {"answer": ("target", "against"), "layer": ("layer",)}.get(goal, ("layer", "channel"))
     if idle := [name for name, value in given.items() if value and name not in used]:
-        raise UsageError(f"`{idle[0]}` has no use where the goal is `{goal}`; leave it out, or set another `goal`.")
+        raise UsageError(f"`{idle[0]}` has no effect with the goal `{goal}`; leave it out, or set another `goal`.")
     if goal == "layer":
         return [Wanted(whole_layer(asked.at), [asked.at])]
     if goal == "answer":
@@ -153,7 +153,7 @@ def _place(asked: Asked) -> tuple[int, int] | None:
     if place is None:
         return None
     if len(place) != 2:
-        raise UsageError(f"`place` (={','.join(map(str, place))}) must be a row and a column, as 3,5.")
+        raise UsageError(f"`place` (={','.join(map(str, place))}) must be a row and a column, for example 3,5.")
     return place[0], place[1]
 
 

@@ -17,7 +17,7 @@ IMAGES = 40
 
 @pictured(
     "parts",
-    does="the concepts that a layer has by itself for images of an answer, as crops (CRAFT)",
+    does="the concepts that a layer has learned for an answer, shown as crops (CRAFT)",
     data="must",
     takes=("layer", "target", "against"),
     settings={"count": COUNT, "crop": CROP, "most": IMAGES},
@@ -51,16 +51,17 @@ def parts(asked: Asked) -> Sheet:
         drawn.append(Drawn(tiled(np.stack(crops), columns=3, gap=2), f"part {concept}", note, stem=f"part-{concept}"))
         figures.append({"part": concept, "importance": importance})
     note = (
-        f"{len(chosen)} images of {asked.part.decoded.name} that the network answers so. Each picture has the nine "
-        f"crops that show a part best; the most important first. They leave {percent(found.error)} of the activations."
+        f"{len(chosen)} images of {asked.part.decoded.name} with this prediction. Each picture has the nine crops "
+        f"that show a concept best; the most important concept is first. The concepts leave {percent(found.error)} "
+        "of the activations unexplained."
     )
     return Sheet(
-        title=f"Parts of {named} at {found.layer}",
+        title=f"Concepts of {named} at {found.layer}",
         lead=f"{asked.name}: CRAFT (Fel et al. 2022, arXiv:2211.10154)",
         groups=[Group(note=note, drawn=drawn)],
         arrays={"directions": found.directions.numpy(), "importance": found.importance.numpy()},
         figures={"layer": found.layer, "answer": named, "images": len(chosen), "error": found.error, "parts": figures},
-        lines=[f"part {one['part']}  importance {percent(one['importance'])}" for one in figures],
+        lines=[f"concept {one['part']}  importance {percent(one['importance'])}" for one in figures],
     )
 
 
@@ -78,5 +79,5 @@ def _answered(asked: Asked, answer: int) -> list[int]:
         if len(found) >= most:
             break
     if not found:
-        raise DataError(f"The network answers `{asked.bundle.target.answer_text(answer)}` on no image of the data.")
+        raise DataError(f"The network predicts `{asked.bundle.target.answer_text(answer)}` for no image of the data.")
     return found[:most]

@@ -15,7 +15,7 @@ from fovea.report.sheet import Drawn, Group, Sheet
 
 @pictured(
     "influence",
-    does="the training images that speak most for, and against, what the network says of an image (TracIn)",
+    does="the training images that support, or oppose, a prediction most (TracIn)",
     images="must",
     data="must",
     labelled=True,
@@ -61,9 +61,9 @@ def influence(asked: Asked) -> Sheet:
         figures.append({"image": image.name, "answer": answer, "question": question, **named})
         lines.append(f"{image.name}  {answer}  most for {question}: {', '.join(named['for'][:1]) or 'none'}")
     return Sheet(
-        title="What it learned this from",
-        lead=f"{asked.name}: {len(seen.features):,} images, {asked.where}. TracIn at "
-        f"{seen.layer} with the final weights: what a further step on each image would add to what is asked.",
+        title="Training images behind this prediction",
+        lead=f"{asked.name}: {len(seen.features):,} images, {asked.where}. TracIn at {seen.layer} with the final "
+        "weights: how much one more training step on each image would increase the output in question.",
         groups=groups,
         figures={"layer": seen.layer, "images": figures},
         lines=lines,

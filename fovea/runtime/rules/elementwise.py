@@ -55,7 +55,7 @@ def clip(given: Applied) -> Made:
     for index in (1, 2):
         bound = given.maybe(index)
         if bound is not None and (bound.size != 1 or bound.dtype != x.dtype):
-            raise RefusedError("its bounds are no single values of its type")
+            raise RefusedError("its bounds are not single values of its type")
     return _made(given, x.dtype, x.shape)
 
 
@@ -111,7 +111,7 @@ def cast(given: Applied) -> Made:
     x = given.tensor(0)
     dtype = DTYPES.get(given.node.attributes.get("to", 0))
     if dtype is None:
-        raise RefusedError("it makes a type that is not known here")
+        raise RefusedError("it produces an unknown type")
     values = x.values
     if values is not None and values.dtype.kind == "f" and dtype not in FLOATS:
         values = np.trunc(values) if np.isfinite(values).all() and (np.abs(values) < 2**31).all() else None
@@ -121,7 +121,7 @@ def cast(given: Applied) -> Made:
 def _divided(given: Applied, a: Known, b: Known, shape: tuple[int, ...]) -> Made:
     """Return the quotients or remainders of whole numbers; dividing by 0 ends the process, so divisors are known."""
     if b.values is None or not (b.values > 0).all():
-        raise RefusedError("it divides whole numbers by what is not known to be above 0")
+        raise RefusedError("it divides whole numbers by a value that may not be above 0")
     values = None
     if a.values is not None and math.prod(shape) <= MOST_VALUES:
         if (a.values < 0).any():  # rounded towards 0 or down: no shape needs it

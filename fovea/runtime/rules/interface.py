@@ -98,7 +98,7 @@ class Applied(NamedTuple):
         """Return such values as whole numbers."""
         found = self.values(index)
         if found.dtype.kind not in "iu" or found.ndim > 1:
-            raise RefusedError(f"its input {index} is no list of whole numbers")
+            raise RefusedError(f"its input {index} is not a list of whole numbers")
         return tuple(int(value) for value in found.reshape(-1))
 
     def whole(self, name: str, default: int, *, least: int = -LARGEST_NUMBER, most: int = LARGEST_NUMBER) -> int:
@@ -203,6 +203,6 @@ def broadcast(*shapes: tuple[int, ...]) -> tuple[int, ...]:
     for axis in range(-axes, 0):
         found = {shape[axis] for shape in shapes if len(shape) >= -axis} - {1}
         if len(found) > 1:
-            raise RefusedError(f"lengths {sorted(found)} do not go together")
+            raise RefusedError(f"lengths {sorted(found)} do not match")
         lengths.append(found.pop() if found else 1)
     return tuple(lengths)

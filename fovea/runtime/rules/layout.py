@@ -57,7 +57,7 @@ def constant_of_shape(given: Applied) -> Made:
     shape = _lengths(given.wholes(0))
     value = given.node.attributes.get("value")
     if value is not None and value.size != 1:
-        raise RefusedError("its value is no single one")
+        raise RefusedError("its value is not a single one")
     dtype = "float32" if value is None else value.dtype
     few = math.prod(shape) <= MOST_VALUES
     filled = np.full(shape, 0 if value is None else value.values.reshape(-1)[0], dtype) if few else None
@@ -70,7 +70,7 @@ def range_of(given: Applied) -> Made:
     given.only(3)
     start, limit, delta = (given.values(index) for index in range(3))
     if not all(value.size == 1 and value.dtype == start.dtype for value in (start, limit, delta)) or not delta.all():
-        raise RefusedError("its ends and step are no single values, or the step is 0")
+        raise RefusedError("its ends and step are not single values, or the step is 0")
     first, last, step = (float(value.reshape(-1)[0]) for value in (start, limit, delta))
     if not all(map(math.isfinite, (first, last, step))):
         raise RefusedError("its ends or step are not finite")
@@ -119,7 +119,7 @@ def squeeze(given: Applied) -> Made:
         else {axis for axis, length in enumerate(x.shape) if length == 1}
     )
     if any(x.shape[axis] != 1 for axis in axes):
-        raise RefusedError(f"it takes axes away from {x.shape} that are longer than 1")
+        raise RefusedError(f"it removes axes of {x.shape} that are longer than 1")
     return _moved(given, x, tuple(length for axis, length in enumerate(x.shape) if axis not in axes))
 
 
@@ -141,7 +141,7 @@ def transpose(given: Applied) -> Made:
     x = given.tensor(0)
     order = given.list_of("perm", tuple(reversed(range(len(x.shape)))))
     if sorted(order) != list(range(len(x.shape))):
-        raise RefusedError(f"`perm` {order} is no order of {len(x.shape)} axes")
+        raise RefusedError(f"`perm` {order} is not an order of {len(x.shape)} axes")
     values = None if x.values is None else x.values.transpose(order)
     return given.one(x.dtype, tuple(x.shape[axis] for axis in order), values=values)
 
@@ -156,7 +156,7 @@ def concat(given: Applied) -> Made:
     axis = given.axis(given.node.attributes["axis"], len(first.shape))
     rests = {(tensor.dtype, *tensor.shape[:axis], None, *tensor.shape[axis + 1 :]) for tensor in tensors}
     if len(rests) > 1 or len({len(tensor.shape) for tensor in tensors}) > 1:
-        raise RefusedError("its inputs do not go together")
+        raise RefusedError("its inputs do not match")
     shape = (*first.shape[:axis], sum(tensor.shape[axis] for tensor in tensors), *first.shape[axis + 1 :])
     values = given.all_values() if math.prod(shape) <= MOST_VALUES else None
     whole = None if values is None else np.concatenate(values, axis)
@@ -190,7 +190,7 @@ def slice_of(given: Applied) -> Made:
     axes = given.wholes(3) if given.maybe(3) else tuple(range(len(starts)))
     steps = given.wholes(4) if given.maybe(4) else (1,) * len(starts)
     if not len(starts) == len(ends) == len(axes) == len(steps) or 0 in steps:
-        raise RefusedError("its ends, axes and steps do not go together")
+        raise RefusedError("its ends, axes and steps do not match")
     index = [slice(None)] * len(x.shape)
     for axis, start, end, step in zip(_axes(given, axes, len(x.shape)), starts, ends, steps, strict=True):
         # an end before the first stands for the very first where steps go backwards
@@ -220,7 +220,7 @@ def gather_nd(given: Applied) -> Made:
     x, indices = given.tensor(0), given.typed(1, frozenset({"int64"}))
     shared = given.whole("batch_dims", 0, least=0, most=min(len(x.shape), len(indices.shape)) - 1)
     if not indices.shape or x.shape[:shared] != indices.shape[:shared]:
-        raise RefusedError(f"{x.shape} and indices {indices.shape} do not go together")
+        raise RefusedError(f"{x.shape} and indices {indices.shape} do not match")
     deep = indices.shape[-1]
     if not 1 <= deep <= len(x.shape) - shared:
         raise RefusedError(f"indices of {deep} axes into {x.shape}")
@@ -277,7 +277,7 @@ def between_depth_and_space(given: Applied) -> Made:
     N, C, H, W = x.shape
     deep = given.node.operator == "SpaceToDepth"
     if (H % block or W % block) if deep else C % block**2:
-        raise RefusedError(f"{x.shape} does not fall into blocks of {block}")
+        raise RefusedError(f"{x.shape} cannot be divided into blocks of {block}")
     shape = (N, C * block**2, H // block, W // block) if deep else (N, C // block**2, H * block, W * block)
     return given.one(x.dtype, shape)
 
@@ -311,4 +311,4 @@ def _own(x: Known, axis: int) -> int:
 def _check_indices(indices: Known, length: int) -> None:
     values = indices.values
     if values is not None and values.size and not (-length <= values.min() and values.max() < length):
-        raise RefusedError(f"an index lies outside of a length of {length}")
+        raise RefusedError(f"an index is outside a length of {length}")

@@ -45,7 +45,7 @@ def quantised_matmul(given: Applied) -> Made:
     given.only(8)
     for index in (1, 2, 6, 7):
         if given.tensor(index).size != 1:
-            raise RefusedError(f"its input {index} is no single scale or zero point")
+            raise RefusedError(f"its input {index} is not a single scale or zero point")
     for index in (4, 5):
         if given.tensor(index).shape not in ((), (1,), given.tensor(3).shape[-1:]):
             raise RefusedError(f"its input {index}, a scale or zero point, does not fit its weights")

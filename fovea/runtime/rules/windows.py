@@ -37,7 +37,7 @@ def convolved(given: Applied, x: Known, weight: Known) -> tuple[Moved, int, int]
     group = given.whole("group", 1, least=1)
     alike = x.dtype == weight.dtype or x.dtype in BYTES
     if len(x.shape) < 3 or len(weight.shape) != len(x.shape) or not alike:
-        raise RefusedError(f"its input {x.shape} and its weights {weight.shape} do not go together")
+        raise RefusedError(f"its input {x.shape} and its weights {weight.shape} do not match")
     channels, c_in = weight.shape[:2]
     if c_in * group != x.shape[1] or channels % group:
         raise RefusedError(f"{x.shape[1]} channels in {group} groups do not fit weights {weight.shape}")
@@ -52,7 +52,7 @@ def conv_transpose(given: Applied) -> Made:
     x, weight, bias = given.typed(0, FLOATS), given.typed(1, FLOATS), given.maybe(2)
     group, axes = given.whole("group", 1, least=1), len(x.shape) - 2
     if axes < 1 or len(weight.shape) != len(x.shape) or weight.shape[0] != x.shape[1] or x.shape[1] % group:
-        raise RefusedError(f"its input {x.shape} and its weights {weight.shape} do not go together")
+        raise RefusedError(f"its input {x.shape} and its weights {weight.shape} do not match")
     channels, kernel = weight.shape[1] * group, weight.shape[2:]
     if bias is not None and bias.shape != (channels,):
         raise RefusedError("its bias does not fit its channels")
@@ -125,7 +125,7 @@ def window(given: Applied, lengths: tuple[int, ...], *, kernel: tuple[int, ...] 
     strides, dilations = (given.list_of(name, (1,) * axes, least=1) for name in ("strides", "dilations"))
     pads = given.list_of("pads", (0,) * (2 * axes))
     if max(pads, default=0) > MOST_PADDING:
-        raise RefusedError(f"it pads with {max(pads):,}; at most {MOST_PADDING:,} are read")
+        raise RefusedError(f"it pads with {max(pads):,}; the limit is {MOST_PADDING:,}")
     ceil = given.whole("ceil_mode", 0, least=0, most=1)
     made = []
     for axis, length in enumerate(lengths):

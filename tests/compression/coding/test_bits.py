@@ -33,5 +33,5 @@ def test_a_reader_gives_its_pieces_in_order_and_no_more():
     assert reader.array(np.dtype(np.uint16), 2).tolist() == [0x0403, 0x0605]
     assert reader.left == 1
     for count in (2, -1):
-        with pytest.raises(BundleError, match=f"{count} bytes are wanted, 1 are left"):
+        with pytest.raises(BundleError, match=f"{count} bytes are expected, 1 are left"):
             reader.take(count)

@@ -98,7 +98,7 @@ def test_too_few_and_too_many_codes_are_refused():
     for fewer in (raw[:-2], raw[:1], raw[:0]):
         with pytest.raises(BundleError, match="end early"):
             decoded(fewer, lengths, 200)
-    with pytest.raises(BundleError, match="go on after their last value"):
+    with pytest.raises(BundleError, match="continue after their last value"):
         decoded(np.concatenate([raw, raw]), lengths, 200)
-    with pytest.raises(BundleError, match="go on after"):
+    with pytest.raises(BundleError, match="continue after"):
         decoded(raw, lengths, 0)

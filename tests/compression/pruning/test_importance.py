@@ -101,7 +101,7 @@ def test_a_channel_that_is_several_outputs_counts_with_all():
 
 
 @pytest.mark.parametrize(
-    ("kind", "reason"), [("norm", "no norm with a trained scale"), ("magnitude", "no weights of their own")]
+    ("kind", "reason"), [("norm", "no normalisation with a trained scale"), ("magnitude", "no weights of their own")]
 )
 def test_what_cannot_be_judged_says_why(kind, reason):
     with pytest.raises(UsageError, match=reason):

@@ -190,7 +190,7 @@ def test_a_class_whose_images_are_all_bad_can_be_evaluated_and_not_trained(tmp_p
     part = replace(file_part(tmp_path / "a", 30, bad={4}), labels=(np.arange(30) == 4).astype(np.int64))
     require_trainable(dataset(train=part))
     decoded = decode_dataset(dataset(train=part), PLAN)
-    with pytest.raises(DataError, match=r"has no image of 1 class\(es\): `odd`\. Add or repair some"):
+    with pytest.raises(DataError, match=r"has no image of 1 class\(es\): `odd`\. Add or repair images"):
         require_trainable(decoded)
 
 
@@ -404,7 +404,9 @@ def test_a_full_disk_keeps_what_was_written(tmp_path, store, reads, monkeypatch)
 
     with monkeypatch.context() as patch:
         patch.setattr(decoding.os, "fsync", full)
-        with pytest.raises(StorageError, match="No space left on device. What is decoded stays for the next run"):
+        with pytest.raises(
+            StorageError, match=("No space left on device. Images decoded so far are kept for the next run")
+        ):
             decode_dataset(found, PLAN)
     reads.clear()
     assert levels(decode_dataset(found, PLAN).parts["train"]) == list(range(40))

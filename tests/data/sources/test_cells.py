@@ -41,14 +41,14 @@ def test_what_says_nothing_is_no_label(value, names):
 @pytest.mark.parametrize(
     ("value", "names", "message"),
     [
-        ({"x": 1}, (), "here: `{'x': 1}` is a struct, not a label; wanted are texts, whole numbers"),
-        ([1], (), r"here: `\[1\]` is a list, and no label"),
-        (datetime.date(2020, 1, 2), (), "is a date, and no label"),
+        ({"x": 1}, (), "here: `{'x': 1}` is a struct, not a label; expected text, whole numbers"),
+        ([1], (), r"here: `\[1\]` is a list, not a label"),
+        (datetime.date(2020, 1, 2), (), "is a date, not a label"),
         (b"c\xe9", (), "is bytes that are not UTF-8 text"),
         (math.inf, (), "here: label `inf` is not finite"),
-        (2, NAMES, "here: label `2` must be from 0 to 1, the classes the file names"),
+        (2, NAMES, "here: label `2` must be from 0 to 1, the classes named in the file"),
         (0.5, NAMES, "label `0.5` must be from 0 to 1"),
-        (True, NAMES, "is true or false, and no label"),
+        (True, NAMES, "is true or false, not a label"),
     ],
 )
 def test_what_is_not_understood_is_refused_and_never_made_text(value, names, message):
@@ -63,11 +63,11 @@ def test_what_is_not_understood_is_refused_and_never_made_text(value, names, mes
             "iVBORw0KGgo" * 900,
             r"here: `iVBORw0KGgo.{30,80}\(9,900 characters\)` is an image as text, not a path; wanted",
         ),
-        ("data:image/png;base64,AAAA", "is an image as text, and no path"),
-        ("x" * 5000, "is text, and no path"),
+        ("data:image/png;base64,AAAA", "is an image as text, not a path"),
+        ("x" * 5000, "is text, not a path"),
         (
             [{"bytes": b"x" * 9000}],
-            r"\(9,01. characters\)` is a list, not an image; wanted are encoded images as bytes",
+            r"\(9,01. characters\)` is a list, not an image; expected encoded images as bytes",
         ),
         (5, "`5` is a number, and no image"),
         ({"a": 1}, "a struct of a, and no image"),

@@ -185,7 +185,7 @@ def test_an_archive_that_lacks_a_file_is_refused(tmp_path):
     (folder / "data_batch_4").unlink()
     with tarfile.open(tmp_path / "x.tar", "w") as tar:
         tar.add(folder, folder.name)
-    with pytest.raises(DataError, match="lacks `data_batch_4`; fetch it again"):
+    with pytest.raises(DataError, match="has no `data_batch_4`; download it again"):
         load_cifar(tmp_path / "x.tar", PYTHON_10)
 
 

@@ -27,7 +27,7 @@ def test_a_text_file_has_a_name_per_line(tmp_path):
 @pytest.mark.parametrize("value", ["[1, 2]", '[["n1", "a", "b"]]', "[]", '{"a": "b"}', "{", "3"])
 def test_another_form_is_refused(tmp_path, value):
     (tmp_path / "names.json").write_text(value)
-    with pytest.raises(DataError, match="names.json` (must hold names|cannot be read as class names)"):
+    with pytest.raises(DataError, match="names.json` (must contain names|cannot be read as class names)"):
         read_class_names(tmp_path / "names.json")
 
 

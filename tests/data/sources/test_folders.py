@@ -195,7 +195,7 @@ def test_images_without_class_folders_are_refused(tmp_path):
 def test_parts_without_class_folders_are_not_taken_for_classes(tmp_path):
     draw(tmp_path / "train/cat.0.png")
     draw(tmp_path / "test/1.png")
-    with pytest.raises(DataError, match=r"test` holds images but no sub-folder per class; .*`--label-from REGEX`"):
+    with pytest.raises(DataError, match=r"test` contains images but no sub-folder per class; .*`--label-from REGEX`"):
         load_folder(tmp_path)
 
 
@@ -207,7 +207,7 @@ def test_an_empty_class_folder_is_a_class_that_cannot_be_trained(tmp_path, root)
     dataset = load_folder(tmp_path)
     assert dataset.classes == ("a", "b", "c")
     with pytest.raises(
-        DataError, match=r"has no image of 1 class\(es\): `c`\. Add or repair some, or remove the class"
+        DataError, match=r"has no image of 1 class\(es\): `c`\. Add or repair images, or remove the class"
     ):
         require_trainable(dataset)
 
@@ -273,7 +273,7 @@ def test_folders_are_grades_in_the_order_that_is_said(pets):
     dataset = load_folder(pets, task="grade", wording=Wording(order=("dog", "cat")))
     assert dataset.classes == ("dog", "cat") and dataset.parts["train"].labels.tolist() == [1, 1, 0]
     assert dataset.fingerprint == load_folder(pets).fingerprint
-    with pytest.raises(DataError, match="`--order cat,cow` lacks the grades `dog`; name all"):
+    with pytest.raises(DataError, match="`--order cat,cow` lacks the grades `dog`; list all"):
         load_folder(pets, task="grade", wording=Wording(order=("cat", "cow")))
 
 
@@ -312,7 +312,7 @@ def test_photographs_that_are_not_read_are_bad_files_unless_they_were_converted(
     draw(pets / "cat/2.jpg")
     dataset = load_folder(pets)
     assert dataset.bad_files == (
-        ("cat/1.HEIC", "this is a HEIC photograph, which is not read; convert it to JPEG or PNG"),
+        ("cat/1.HEIC", "this is a HEIC photograph, which is not supported; convert it to JPEG or PNG"),
     )
 
 

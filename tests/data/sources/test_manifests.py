@@ -102,7 +102,7 @@ def test_a_manifest_without_any_file_says_what_was_tried(folder):
     with pytest.raises(DataError) as caught:
         load_manifest(write(folder, "path,label\nno.png,a\nnor.png,b\n"))
     assert str(caught.value) == (
-        f"`{folder}/labels.csv` lists no usable usable image; the first, `{folder}/no.png`: no such file (line 2 "
+        f"`{folder}/labels.csv` lists no usable image; the first, `{folder}/no.png`: no such file (line 2 "
         "of labels.csv). Paths are relative to the folder of the manifest, or to the only folder in it."
     )
 
@@ -186,8 +186,8 @@ def test_labels_can_have_a_column_each_and_be_unknown(folder):
     assert np.array_equal(dataset.parts["train"].labels, [[0, 1], [1, NAN]], equal_nan=True)
     assert np.array_equal(dataset.parts["test"].labels, [[NAN, 0]], equal_nan=True)
     assert dataset.notes == (
-        "2 of 6 labels are unknown: loss and scores leave them out",
-        "no training image lacks the label `b`: nothing can be learned of it",
+        "2 of 6 labels are unknown; loss and scores ignore them",
+        "no training image lacks the label `b`, so it cannot be learned",
     )
 
 
@@ -203,7 +203,9 @@ def test_a_row_of_which_nothing_is_known_is_left_out(folder):
 
 @pytest.mark.parametrize("row", ["maybe,1", "maybe,", "-1,0", ".0,1"])
 def test_a_cell_that_says_something_else_is_refused(folder, row):
-    with pytest.raises(DataError, match=f"`{row.partition(',')[0]}` in the column `a` is no label; wanted is 1, 0, or"):
+    with pytest.raises(
+        DataError, match=(f"`{row.partition(',')[0]}` in the column `a` is not a label; expected 1, 0, or")
+    ):
         load_manifest(write(folder, f"path,a,b\nimg/1.png,{row}\n"), **cells("a", "b"))
 
 
@@ -240,7 +242,7 @@ def test_grades_are_in_the_order_of_their_numbers_or_as_said(folder):
     assert len(named.bad_files) == 1
     known = load_manifest(file, task="grade", wording=Wording(known=("small", "medium", "large")))
     assert known.classes == named.classes and known.fingerprint == named.fingerprint
-    with pytest.raises(DataError, match="`large`, `small` are no numbers; say their order, the lowest first: --order"):
+    with pytest.raises(DataError, match="`large`, `small` are not numbers; give their order, lowest first: --order"):
         load_manifest(file, task="grade")
 
 
@@ -285,7 +287,7 @@ def test_a_label_that_is_nan_is_none(folder):
     ("label", "message"),
     [
         ("inf", "`img/1.png`: Label `inf` is not a number"),
-        ("1e39", "`img/1.png`: Label `1e39` is beyond the numbers that are computed with, up to 3.4e38"),
+        ("1e39", "`img/1.png`: Label `1e39` is outside the supported range, up to 3.4e38"),
         ("x" * 9000, r"Label `x{60}\.\.\. \(9,000 characters\)` is not a number"),
     ],
 )

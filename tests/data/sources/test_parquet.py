@@ -199,7 +199,7 @@ def test_what_cannot_be_used_is_said(write, columns, metadata, message):
 def test_names_of_only_some_parts_are_refused(write):
     write("train-0.parquet", {"image": [b"x"], "label": [0]})
     file = write("dev-0.parquet", {"image": [b"x"], "label": [0]})
-    with pytest.raises(DataError, match="`dev-0.parquet` names no part where other files do"):
+    with pytest.raises(DataError, match="`dev-0.parquet` names no split, unlike other files"):
         load_parquet(file.parent)
 
 
@@ -276,7 +276,7 @@ def test_labels_in_columns_may_be_null(write):
 @pytest.mark.parametrize("task", ["classes", "number", "grade"])
 def test_a_list_is_refused_where_one_label_is_wanted_before_anything_is_unpacked(write, tmp_path, task):
     file = write("a.parquet", {"image": [image("red"), image("blue")], "label": [["a", "b"], ["a"]]})
-    with pytest.raises(DataError, match="has the labels a, b, where one is wanted; `--task labels` learns several"):
+    with pytest.raises(DataError, match="has the labels a, b, but one is needed; use `--task labels` for several"):
         load_parquet(file, task=task)
     assert not (tmp_path / "cache").exists()
 
@@ -289,7 +289,7 @@ def test_a_column_of_lists_is_read_as_texts(write):
 
 def test_the_order_of_names_in_a_file_is_no_order_of_grades(write):
     file = write("a.parquet", {"image": [image("red"), image("blue")], "label": [0, 1]}, NAMES)
-    with pytest.raises(DataError, match="`cat`, `dog` are no numbers; say their order"):
+    with pytest.raises(DataError, match="`cat`, `dog` are not numbers; give their order"):
         load_parquet(file, task="grade")
     assert find(file, task="grade", order="dog,cat").classes == ("dog", "cat")
 
@@ -325,7 +325,7 @@ def test_numbers_in_a_file_without_names_beside_others_with_them_are_refused(wri
     [
         (("cat", "dog", "cat "), "`label` has 2 different names for 3 classes: 0 and 2 are both `cat`"),
         (("caf\u00e9", "cafe\u0301"), "has 1 different names for 2 classes"),
-        (("cat", None), "the name of class 1 is `None`; wanted are texts"),
+        (("cat", None), "the name of class 1 is `None`; expected UTF-8 text"),
     ],
 )
 def test_names_that_are_not_distinct_are_refused(write, names, message):
@@ -336,9 +336,9 @@ def test_names_that_are_not_distinct_are_refused(write, names, message):
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"image": [image("red")], "label": [{"x": 1}]}, "column `label`, row 0: `{'x': 1}` is a struct, and no label"),
-        ({"image": [image("red")] * 2, "label": [1.0, 0.5]}, "row 1: label `0.5` is a fraction, and no class"),
-        ({"image": ["iVBORw0KGgo" * 90], "label": [1]}, "column `image`, row 0: .* is an image as text, and no path"),
+        ({"image": [image("red")], "label": [{"x": 1}]}, "column `label`, row 0: `{'x': 1}` is a struct, not a label"),
+        ({"image": [image("red")] * 2, "label": [1.0, 0.5]}, "row 1: label `0.5` is a fraction, not a class"),
+        ({"image": ["iVBORw0KGgo" * 90], "label": [1]}, "column `image`, row 0: .* is an image as text, not a path"),
         ({"image": [[image("red")]], "label": [1]}, "column `image`, row 0: .* is a list, and no image"),
         ({"image": [image("red")], "label": [["a", "b"]]}, "row 0: An image has the labels a, b, where one is wanted"),
     ],
@@ -362,5 +362,7 @@ def test_files_in_folders_of_parts_of_a_configuration_are_found(write, tmp_path)
     assert list(load_parquet(tmp_path / "data").parts) == ["train", "test"]
     (tmp_path / "data" / "small" / "train").mkdir(parents=True)
     (tmp_path / "data" / "small" / "train" / "0.parquet").touch()
-    with pytest.raises(DataError, match="has Parquet files in `default`, `small`, each a data set; give one of these"):
+    with pytest.raises(
+        DataError, match=("has Parquet files in `default`, `small`, which are separate data sets; give one of these")
+    ):
         parquet_files(tmp_path / "data")

@@ -137,7 +137,7 @@ def test_too_many_rows_or_values_are_refused_before_they_are_read(tmp_path, monk
     with pytest.raises(DataError, match="has 100 values in a group of rows; write smaller groups"):
         load_parquet(file)
     monkeypatch.setattr("fovea.data.sources.parquet.MAX_MEMBERS", 50)
-    with pytest.raises(DataError, match="has 100 rows; the limit is 50 are read of one"):
+    with pytest.raises(DataError, match="has 100 rows; the limit is 50"):
         load_parquet(file)
 
 

@@ -126,7 +126,7 @@ def test_an_npz_of_floats_holds_series_and_of_uint8_images(tmp_path):
     x, y = np.zeros((4, 6, 2)), [0, 1, 0, 1]
     dataset = fovea.find(saved(tmp_path / "a.npz", x=x.astype(np.float32), y=y))
     assert (dataset.input, dataset.channels, dataset.native_size) == ("series", 2, (6,))
-    assert any("`x` is float32, so it holds series" in note for note in dataset.notes)
+    assert any("`x` is float32, so it contains series" in note for note in dataset.notes)
     assert fovea.find(saved(tmp_path / "a.npz", x=np.zeros((4, 6)), y=y)).channels == 1
     assert fovea.find(saved(tmp_path / "a.npz", x=np.zeros((4, 6, 2), np.uint8), y=y)).input == "images"
     whole = saved(tmp_path / "a.npz", x=np.ones((4, 6), np.int16), y=y)

@@ -78,7 +78,7 @@ def test_an_archive_that_does_not_do_is_named_as_it_was_given(tmp_path):
     with zipfile.ZipFile(archive, "w") as opened:
         opened.writestr("pets/cat.1.png", b"")
         opened.writestr("pets/dog.1.png", b"")
-    with pytest.raises(DataError, match="`.*/pets.zip` holds images but no sub-folder per class") as caught:
+    with pytest.raises(DataError, match="`.*/pets.zip` contains images but no sub-folder per class") as caught:
         find(archive)
     assert "cache" not in str(caught.value)
 
@@ -126,7 +126,7 @@ def test_a_missing_path_is_said_so(spec):
 
 
 def test_an_address_is_refused():
-    with pytest.raises(UsageError, match=r"^`https://a\.org/pets\.zip` is an address, and only files are read"):
+    with pytest.raises(UsageError, match=r"^`https://a\.org/pets\.zip` is an address, and only files are supported"):
         find("https://a.org/pets.zip")
 
 
@@ -234,22 +234,25 @@ def test_what_says_nothing_of_labels_is_not_stored():
         ({"order": "a,b", "task": "labels"}, "`--order` works only with `--task grade`, and the task is `labels`"),
         (
             {"task": "labels", "label_separator": ";", "label_columns": "a"},
-            "`--label-separator` and `--label-columns` exclude each other; give one",
+            "`--label-separator` and `--label-columns` cannot be used together; give one",
         ),
         (
             {"task": "labels", "label_column": "kind", "label_columns": "a"},
-            "`--label-column` and `--label-columns` exclude each other; give one",
+            "`--label-column` and `--label-columns` cannot be used together; give one",
         ),
         (
             {"task": "labels", "label_separator": ""},
             "`--label-separator` is empty; give the character between two labels",
         ),
-        ({"task": "labels", "label_columns": "a,,b"}, "`--label-columns a,,b` has an empty name; write names between"),
-        ({"task": "labels", "label_columns": "a,b,a"}, "`--label-columns a,b,a` has `a` twice; name each once"),
+        (
+            {"task": "labels", "label_columns": "a,,b"},
+            ("`--label-columns a,,b` has an empty name; write names separated by"),
+        ),
+        ({"task": "labels", "label_columns": "a,b,a"}, "`--label-columns a,b,a` has `a` twice; give each name once"),
         ({"task": "labels", "label_columns": []}, "`--label-columns ` must have at least 1 of them"),
         ({"task": "grade", "order": ""}, "`--order ` has an empty name"),
         ({"task": "grade", "order": "a,b,a"}, "`--order a,b,a` has `a` twice"),
-        ({"task": "grade", "order": "a"}, "`--order a` must have at least 2 of them; write names between commas"),
+        ({"task": "grade", "order": "a"}, "`--order a` must have at least 2 of them; write names separated by commas"),
     ],
 )
 def test_what_is_said_of_labels_must_agree_before_anything_is_read(options, message):

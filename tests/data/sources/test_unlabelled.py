@@ -37,5 +37,5 @@ def test_what_is_no_folder_of_samples_is_refused(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="No images"):
         find_with_or_without_labels(DataSource(data=tmp_path / "empty"), unlabelled=True)
-    with pytest.raises(UsageError, match="`--unlabelled` works for a folder of samples, and `digits` is none"):
+    with pytest.raises(UsageError, match="`--unlabelled` works for a folder of samples, and `digits` is not one"):
         find_with_or_without_labels(DataSource(data="digits"), unlabelled=True)

@@ -98,9 +98,15 @@ def test_what_does_not_fit_is_refused():
         attribute(model, x.byte())
     with pytest.raises(UsageError, match="Unknown method `gradcm`; did you mean `gradcam`"):
         attribute(model, x, "gradcm")
-    with pytest.raises(UsageError, match=r"`layer` \(=2\) is for methods that weigh a map; saliency explains"):
+    with pytest.raises(
+        UsageError,
+        match=(
+            r"`layer` \(=2\) works only for methods that weigh feature maps; "
+            r"saliency explains"
+        ),
+    ):
         attribute(model, x, "saliency", layer="2")
-    with pytest.raises(UsageError, match=r"The output of `6` is \(1, 4\), and no map"):
+    with pytest.raises(UsageError, match=r"The output of `6` is \(1, 4\), not a feature map"):
         attribute(model, x, layer="6")
     with pytest.raises(UsageError, match=r"`answer` \(=4\) must be from 0 to 3: the network's outputs"):
         attribute(model, x, answer=4)

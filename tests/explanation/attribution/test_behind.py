@@ -81,9 +81,9 @@ def test_networks_of_the_zoo(seeded, name):
 
 def test_what_is_no_map_is_refused(seeded):
     model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(72, 2))
-    with pytest.raises(ShapeError, match="and no map"):
+    with pytest.raises(ShapeError, match="not a feature map"):
         Behind(model, torch.zeros(1, 1, 8, 8), "2")
-    with pytest.raises(ShapeError, match="One image is wanted, and `x` holds 2"):
+    with pytest.raises(ShapeError, match="`x` must contain one image; it contains 2"):
         Behind(model, torch.zeros(2, 1, 8, 8), "0")
     model.unused = nn.ReLU()
     model.forward = lambda x: model[2](model[1](model[0](x)))

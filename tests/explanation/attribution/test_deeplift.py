@@ -156,13 +156,13 @@ def test_a_network_is_left_as_it_was(kind):
 
 
 def test_what_has_no_rule_is_named():
-    with pytest.raises(UsageError, match="no rule for `torch.Tensor.cumprod`, which this network calls"):
+    with pytest.raises(UsageError, match="no rule for `torch.Tensor.cumprod`, which this network uses"):
         contributions(lambda x: x.cumprod(1).sum(1), [1.0, 2.0], [0.0, 0.0])
     with pytest.raises(UsageError, match="no rule for `clamp` of several"):
         contributions(lambda x: x.clamp(min=x[:, :1]).sum(1), [1.0, 2.0], [0.0, 0.0])
     with pytest.raises(UsageError, match="largest value of a whole batch"):
         contributions(lambda x: x[:, 0] - x.max(), [1.0, 2.0], [0.0, 0.0])
-    with pytest.raises(UsageError, match="keeps the images along the first dimension"):
+    with pytest.raises(UsageError, match="whose first dimension is always the batch"):
         contributions(lambda x: x.T.reshape(-1, 1).repeat(2, 1)[1:].relu().sum(1)[:2], [1.0, 2.0], [0.0, 0.0])
 
 

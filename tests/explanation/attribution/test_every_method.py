@@ -216,7 +216,7 @@ def test_linear_networks_by_hand(name):
     with torch.no_grad():
         model[1].weight[1] = W.flatten()
     if name in RECTIFYING:
-        with pytest.raises(UsageError, match="changes what goes back through ReLUs, and this network calls none"):
+        with pytest.raises(UsageError, match="changes the gradient of ReLUs, and this network has none"):
             explained(name, model, X, answer=1)
         return
     options, expected = LINEAR[name]

@@ -90,7 +90,7 @@ def test_rise_is_drawn_by_its_seed_and_takes_any_batch():
     assert torch.equal(state, torch.get_rng_state())
     torch.testing.assert_close(first, rise(model, x, answers(1, 2), masks=50, batch=64).values)
     assert not torch.allclose(first, rise(model, x, answers(1, 2), masks=50, seed=1).values)
-    with pytest.raises(UsageError, match=r"`keep` \(=1.0\) must lie between 0 and 1"):
+    with pytest.raises(UsageError, match=r"`keep` \(=1.0\) must be between 0 and 1"):
         rise(model, x, answers(1), keep=1.0)
 
 

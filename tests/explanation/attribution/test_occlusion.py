@@ -152,5 +152,5 @@ def test_what_cannot_be_hidden_is_refused():
         occlusion(Pixel(), x, answer(0), patch=10)
     with pytest.raises(UsageError, match=r"`stride` \(=4\) must be from 1 to `patch` \(=3\)"):
         occlusion(Pixel(), x, answer(0), patch=3, stride=4)
-    with pytest.raises(ShapeError, match="The grid is of one image, and `x` holds 2"):
+    with pytest.raises(ShapeError, match="The grid needs one image; `x` contains 2"):
         occlusion_grid(Pixel(), x.repeat(2, 1, 1, 1), [answer(0)])

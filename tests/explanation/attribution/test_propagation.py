@@ -130,9 +130,7 @@ def test_grad_mode_set_by_the_network_is_kept():
 
 
 def test_without_a_rule_there_is_an_error_that_names_the_function():
-    with pytest.raises(
-        UsageError, match="`test` has no rule for `torch.sinh`, which this network calls; `gradcam` and"
-    ):
+    with pytest.raises(UsageError, match="`test` has no rule for `torch.sinh`, which this network uses; `gradcam` and"):
         back(lambda x: torch.sinh(x), X, native=frozenset({"clone"}))
     assert back(lambda x: x * len(x) * x.shape[0] + (x > 0), X, native=frozenset({"clone", "mul", "add"})) == [4.0, 4.0]
 

@@ -129,10 +129,10 @@ def test_guided_grad_cam_is_the_product():
 
 def test_activations_that_are_no_relus_are_refused():
     for method in METHODS:
-        with pytest.raises(UsageError, match="is defined for ReLUs, and this network calls `silu`"):
+        with pytest.raises(UsageError, match="is defined for ReLUs, and this network uses `silu`"):
             method(built(Curved), images(), answers(1))
     linear = nn.Sequential(nn.Flatten(), nn.Linear(432, 4))
-    with pytest.raises(UsageError, match="changes what goes back through ReLUs, and this network calls none"):
+    with pytest.raises(UsageError, match="changes the gradient of ReLUs, and this network has none"):
         deconvnet(linear, images().float(), answers(1))
 
 

@@ -184,11 +184,11 @@ def test_weights_made_of_others_are_weights():
 
 
 def test_what_has_no_rule_is_named():
-    with pytest.raises(UsageError, match="`lrp` has no rule for `torch.Tensor.cumprod`, which this network calls"):
+    with pytest.raises(UsageError, match="`lrp` has no rule for `torch.Tensor.cumprod`, which this network uses"):
         shares(lambda x: x.cumprod(1).sum(1), [1.0, 2.0])
     with pytest.raises(UsageError, match="no rule for `torch.Tensor.log10`"):
         shares(lambda x: x.log10().sum(1), [1.0, 2.0])
-    with pytest.raises(UsageError, match="a softmax that weighs something only: explain logits"):
+    with pytest.raises(UsageError, match="a softmax used as attention weights; explain logits"):
         shares(lambda x: x.softmax(1)[:, 0], [1.0, 2.0])
     with pytest.raises(UsageError, match="`lrp` needs a network in evaluation mode"):
         layer_wise_relevance(built(Residual).train(), images(), answers(1))

@@ -134,7 +134,7 @@ def test_patches_are_what_the_unit_sees():
     expected = np.array([[OUTSIDE, 0, 0], [OUTSIDE, 0, 0], [OUTSIDE, 0, 250]])
     assert np.array_equal(first.pixels[:, :, 0], expected)
     assert second.pixels.max() == 200
-    with pytest.raises(UsageError, match=r"`channel` \(=2\) must lie in 0..1"):
+    with pytest.raises(UsageError, match=r"`channel` \(=2\) must be from 0 to 1"):
         patches(found, 2, pixels, measured)
 
 

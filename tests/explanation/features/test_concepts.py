@@ -227,7 +227,7 @@ def test_what_craft_cannot_do_is_refused():
     x = grey(2, 0)
     with pytest.raises(UsageError, match="needs a layer that runs once; `relu` runs 2 times"):
         craft(Twice(), x, answers(0), layer="relu")
-    with pytest.raises(UsageError, match="never below 0, as behind a ReLU; that of `conv` is below 0 in places"):
+    with pytest.raises(UsageError, match="never below 0, such as a ReLU; the output of `conv` is partly below 0"):
         craft(Bars(), x, answers(0), layer="conv")
     with pytest.raises(UsageError, match=r"`crop` \(=1.5\)"):
         craft(Bars(), x, answers(0), layer="relu", crop=1.5)

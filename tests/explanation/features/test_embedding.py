@@ -45,7 +45,7 @@ def test_the_last_dense_layer_of_networks(name):
 
 
 def test_a_network_without_a_dense_end_is_refused():
-    with pytest.raises(UsageError, match="outputs are those of a dense layer; here `0` stands last"):
+    with pytest.raises(UsageError, match="ends in a dense layer; the last layer here is `0`"):
         embed(
             nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()),
             [torch.rand(1, 1, 8, 8)],

@@ -198,10 +198,10 @@ def test_octaves_end_at_the_whole():
 @pytest.mark.parametrize(
     ("goal", "message"),
     [
-        (channel("2", 9), r"`channel` \(=9\) must lie in 0..5, the channels of `2`"),
+        (channel("2", 9), r"`channel` \(=9\) must be from 0 to 5, the channels of `2`"),
         (channel("2", [1, 2, 3]), r"3 channels for 1 image"),
         (channel("7", 0), "Unknown layer `7`"),
-        (unit("2", 0, (9, 1)), r"`place` \(=9,1\) lies outside the map of `2`, which is 7 x 7"),
+        (unit("2", 0, (9, 1)), r"`place` \(=9,1\) is outside the map of `2`, which is 7 x 7"),
         (unit("6", 0), r"output of `6` is \(1, 3\), and has no place"),
     ],
 )
@@ -230,5 +230,5 @@ def test_a_wrong_choice_is_refused(wrong, message):
 
 
 def test_a_start_of_other_channels_is_refused():
-    with pytest.raises(UsageError, match=r"`start` is \(1, 8, 8, 3\), and must be \(N, H, W, 1\)"):
+    with pytest.raises(UsageError, match=r"`start` is \(1, 8, 8, 3\); it must be \(N, H, W, 1\)"):
         maximise(convolutional(), channel("2", 0), (1, 8, 8, 3), **GREY)

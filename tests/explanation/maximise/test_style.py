@@ -56,7 +56,7 @@ def test_the_last_activation_of_each_stage(name, layers):
 
 def test_pooling_is_not_a_stage_and_a_network_without_maps_is_refused():
     assert stage_layers(network(), torch.rand(1, 3, 8, 8)) == ("1", "4")
-    with pytest.raises(UsageError, match="No layer of this network gives a map"):
+    with pytest.raises(UsageError, match="No layer of this network has a feature map"):
         stage_layers(nn.Sequential(nn.Flatten(), nn.Linear(12, 2)), torch.rand(1, 3, 2, 2))
 
 
@@ -108,9 +108,9 @@ def test_the_network_and_the_randomness_are_left_alone():
 
 def test_what_does_not_fit_is_refused():
     image = picture(16, 16)
-    with pytest.raises(ShapeError, match=r"`style` is \(16, 16, 1\), and must be \(H, W, 3\)"):
+    with pytest.raises(ShapeError, match=r"`style` is \(16, 16, 1\); it must be \(H, W, 3\)"):
         transfer_style(network(), image, image[:, :, :1], **COLOUR)
-    with pytest.raises(ShapeError, match="The output of `7` is .* and no map"):
+    with pytest.raises(ShapeError, match="The output of `7` is .* not a feature map"):
         transfer_style(network(), image, image, style_layers=["7"], content_layers=["1"], **COLOUR)
     with pytest.raises(UsageError, match="Unknown layer `8`"):
         transfer_style(network(), image, image, style_layers=["8"], **COLOUR)

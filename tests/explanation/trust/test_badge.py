@@ -30,7 +30,7 @@ def written(folder, content, name="net-trust.json"):
 def test_a_badge_says_what_passed_and_what_was_not_checked():
     badge = Badge(sanity=True, insertion=False)
     assert badge.checks == {"sanity": True, "insertion": False}
-    assert badge.said == [("passes the sanity check", True), ("insertion not above chance and centre", False)]
+    assert badge.said == [("passes the sanity check", True), ("insertion not better than random and centre", False)]
     assert Badge().said == []
 
 
@@ -52,7 +52,7 @@ def test_the_first_result_for_the_model_counts(model, tmp_path):
     badges, remarks = find_badges(model, [tmp_path / name for name in "abcd"])
     assert badges["gradcam"].sanity
     assert "is of another model file than `net.safetensors`; run `fovea trust` again" in remarks[0]
-    assert "is not valid JSON" in remarks[1] and remarks[2] == "the badges are those of net-trust.json"
+    assert "is not valid JSON" in remarks[1] and remarks[2] == "badges from net-trust.json"
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_the_first_result_for_the_model_counts(model, tmp_path):
     [
         ("[" * 100_000, "`net-trust.json`: its content is not valid JSON"),
         ("[1]", "its content must be a JSON object"),
-        ("{}", "`net-trust.json` is no result of `fovea trust`: `format` is missing"),
+        ("{}", "`net-trust.json` is not a result of `fovea trust`: `format` is missing"),
         (values(format=2), r"`format` \(=2\) must be a whole number from 1 to 1"),
         (values(model=3), r"`model` \(=3\) must be a table"),
         (values(model={}), "`model.sha256` is missing"),

@@ -42,11 +42,11 @@ def test_boxes_that_reach_over_the_border_are_cut():
 
 
 def test_boxes_that_do_not_fit_are_refused():
-    with pytest.raises(DataError, match=r"box 4, 0, 6, 2 covers no pixel of the input, 4 wide and 3 high"):
+    with pytest.raises(DataError, match=r"box 4, 0, 6, 2 covers no pixel of the input of 4 wide and 3 high"):
         inside([torch.tensor([[4, 0, 6, 2]])], (3, 4))
     with pytest.raises(DataError, match="covers no pixel"):
         inside([torch.tensor([[2, 1, 2, 3]])], (3, 4))
-    with pytest.raises(ShapeError, match="Expected 2 maps, and boxes for 1"):
+    with pytest.raises(ShapeError, match="Expected 2 maps but boxes for 1"):
         pointing(MAPS, BOXES[:1])
 
 

@@ -57,7 +57,7 @@ def test_the_channels_of_a_product_from_the_right_are_its_columns():
 
 
 def test_one_scale_for_a_whole_tensor_is_refused():
-    with pytest.raises(UsageError, match="per channel; one scale per tensor is refused"):
+    with pytest.raises(UsageError, match="per channel: one scale per tensor costs"):
         quantised_weights(np.ones((2, 2)), axis=None)
 
 

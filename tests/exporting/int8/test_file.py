@@ -35,7 +35,7 @@ def write(loaded):
     def made(settings=INT8, *, speed=FASTER, **wishes):
         request = Int8Request(
             settings=Int8Settings(**{"max_drop": 20, **wishes}),
-            calibration=Samples(stored[:48], loaded.preprocess, source="images of x, part train"),
+            calibration=Samples(stored[:48], loaded.preprocess, source="images of x, split train"),
             validation=Samples(stored[48:], loaded.preprocess, labels[48:], "images of x, part val"),
             display=Display(quiet=True),
         )
@@ -63,7 +63,7 @@ def test_the_card_says_what_was_lost_what_stays_float_and_how_fast_it_is(write):
     export = Card.parse(session.get_modelmeta().custom_metadata_map["fovea"], "net.onnx")["export"]
     assert export == json.loads(json.dumps(made.facts))
     assert (export["precision"], export["raw"], export["kept_float"]) == ("int8", False, ["0"])
-    assert export["calibrated_on"] == {"images": 48, "source": "images of x, part train"}
+    assert export["calibrated_on"] == {"images": 48, "source": "images of x, split train"}
     assert {"metric", "float", "int8", "drop", "images", "changed_decisions"} <= export["proof"].keys()
     assert export["speed"]["ratio"] == 3.0
 

@@ -10,9 +10,9 @@ from fovea.exporting.int8.settings import Int8Settings
         ({"ranges": "entropy"}, "Unknown calibration `entropy`"),
         ({"max_drop": -1.0}, "must be points from 0 to 100"),
         ({"max_drop": float("nan")}, "must be points from 0 to 100"),
-        ({"scales": "tensor"}, "must be `channel`: one scale for all weights of a layer is refused"),
-        ({"keep": ()}, "`--keep` takes auto, none, or names of layers"),
-        ({"keep": ("auto", "head")}, "`--keep` takes auto, none, or names of layers"),
+        ({"scales": "tensor"}, "must be `channel`: one scale for all weights of a layer is not supported"),
+        ({"keep": ()}, "`--keep` must be auto, none, or names of layers"),
+        ({"keep": ("auto", "head")}, "`--keep` must be auto, none, or names of layers"),
     ],
 )
 def test_what_is_not_allowed_is_an_error(wish, says):

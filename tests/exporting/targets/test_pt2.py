@@ -30,5 +30,5 @@ def test_the_program_answers_as_the_network_and_holds_the_card(tmp_path, task, o
 
 
 def test_an_open_size_is_refused(tmp_path):
-    with pytest.raises(UsageError, match="`--dynamic-size` does not go with `--to pt2`"):
+    with pytest.raises(UsageError, match="`--dynamic-size` cannot be combined with `--to pt2`"):
         export(seeded_bundle(), to="pt2", out=tmp_path / "net.pt2", dynamic_size=True)

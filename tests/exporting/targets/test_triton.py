@@ -52,7 +52,7 @@ def test_the_folder_holds_labels_card_and_an_example_for_kserve(tmp_path):
 def test_a_folder_of_other_files_is_refused_before_any_work(tmp_path):
     (tmp_path / "mlp").mkdir()
     (tmp_path / "mlp" / "config.pbtxt").write_text("by hand")
-    with pytest.raises(UsageError, match="holds other files"):
+    with pytest.raises(UsageError, match="contains other files"):
         export(seeded_bundle(), to="triton", out=tmp_path)
 
 

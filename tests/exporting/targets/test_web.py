@@ -125,7 +125,7 @@ def test_settings_that_a_page_cannot_take_are_refused(tmp_path, options):
 
 
 def test_options_of_the_page_are_refused_elsewhere(tmp_path):
-    with pytest.raises(UsageError, match="`--single-file` is for `--to web`, not for `--to onnx`"):
+    with pytest.raises(UsageError, match="`--single-file` works with `--to web`, not with `--to onnx`"):
         export(seeded_bundle(), out=tmp_path / "m.onnx", single_file=True)
 
 
@@ -144,7 +144,7 @@ def test_what_is_not_the_package_is_said(tmp_path):
             found(place)
     with pytest.raises(UsageError, match="has no `package.json`"):
         found(tmp_path)
-    with pytest.raises(UsageError, match="ends otherwise than expected"):
+    with pytest.raises(UsageError, match="has an unexpected end"):
         RuntimeFiles("9", b"exports.ort = 1", b"").as_global  # noqa: B018
 
 

@@ -29,7 +29,8 @@ def write(request: Request) -> Written:
     if request.options.get("single_file"):
         if len(made.content) > MOST_INSIDE:
             raise UsageError(
-                f"The network has {len(made.content) / 1e6:.0f} MB; one page holds at most 200. Write a folder."
+                f"The network has {len(made.content) / 1e6:.0f} MB; a single page may have at most 200 MB. Write a "
+                "folder instead."
             )
         whole = page.single_file()
         write_atomically(request.out, whole)
@@ -47,12 +48,14 @@ def write(request: Request) -> Written:
 
 def _check(request: Request) -> None:
     if not isinstance(request.bundle.preprocess, Preprocess):
-        raise UsageError(f"`--to web` is for networks of images; this one sees {request.bundle.preprocess.input}.")
+        raise UsageError(
+            f"`--to web` works only for networks that take images; this one takes {request.bundle.preprocess.input}."
+        )
     if request.bundle.preprocess.tiles:
-        raise UsageError("The page of `--to web` looks at images whole, and this network sees tiles; use `--to onnx`.")
+        raise UsageError("`--to web` works only for whole images, and this network takes tiles; use `--to onnx`.")
     for name in ("raw", "dynamic_size"):
         if getattr(request.settings, name):
-            raise UsageError(f"`--{name.replace('_', '-')}` does not go with `--to web`; leave it out.")
+            raise UsageError(f"`--{name.replace('_', '-')}` cannot be combined with `--to web`; leave it out.")
     if not request.options.get("single_file"):
         check_replaceable(request.out)
 

@@ -150,7 +150,7 @@ class Page:
         """How an image becomes the input."""
         found = self.card.preprocess
         if not isinstance(found, Preprocess):
-            raise TypeError("a page is made of networks of images")
+            raise TypeError("a page can be written only for networks that take images")
         return found
 
     def config(self, *, inside: bool) -> dict[str, Any]:
@@ -197,9 +197,9 @@ def _lead(target: Task) -> str:
     if lead := target.on_page().get("lead"):
         return str(lead)
     if not target.has_classes:
-        return f"Tells {target.noun} from an image."
+        return f"Predicts {target.noun} from an image."
     verb = "apply to an image" if target.several else "an image shows"
-    return f"Tells which of {len(target.classes):,} {_nouns(target)} {verb}."
+    return f"Predicts which of {len(target.classes):,} {_nouns(target)} {verb}."
 
 
 def _nouns(target: Task) -> str:

@@ -43,7 +43,7 @@ class RuntimeFiles(NamedTuple):
         found = _EXPORTS.search(self.script)
         if found is None:
             raise UsageError(
-                f"`{SCRIPT}` of onnxruntime-web {self.version} ends otherwise than expected; use {VERSION}."
+                f"`{SCRIPT}` of onnxruntime-web {self.version} has an unexpected end; use version {VERSION}."
             )
         pairs = (part.split(b" as ") for part in found[1].split(b","))
         fields = b",".join(b"%s:%s" % (pair[-1].strip(), pair[0].strip()) for pair in pairs)
@@ -64,7 +64,7 @@ def runtime_files(given: Path | None = None, *, say: Callable[[str], None] = lam
         return _in_folder(given) if given.is_dir() else _in_archive(given)
     kept = cache_root() / "downloads" / NAME / ARCHIVE
     if not kept.is_file():
-        say(f"Fetching {NAME} {VERSION} (MIT, 33 MB) once")
+        say(f"Downloading {NAME} {VERSION} (MIT, 33 MB), only once")
         _fetch(kept)
     return _in_archive(kept)
 
@@ -73,8 +73,8 @@ def _fetch(target: Path) -> None:
     npm = shutil.which("npm")
     if npm is None:
         raise MissingDependencyError(
-            f"The page needs the npm package {NAME}, and there is no `npm` here to fetch it: run `npm pack "
-            f"{NAME}@{VERSION}` where there is one, and give that file: --runtime {ARCHIVE}."
+            f"The page needs the npm package {NAME}, and `npm` is not installed to download it. Run "
+            f"`npm pack {NAME}@{VERSION}` on another machine and give that file: --runtime {ARCHIVE}."
         )
     make_folder(target.parent)
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
@@ -87,11 +87,12 @@ def _fetch(target: Path) -> None:
         if done.returncode or not fetched.is_file():
             reason = (done.stderr or done.stdout).strip() or "no network"
             raise StorageError(
-                f"`npm pack {NAME}@{VERSION}` failed: {reason[:300]}. Fetch it elsewhere: --runtime {ARCHIVE}."
+                f"`npm pack {NAME}@{VERSION}` failed: {reason[:300]}. Download it elsewhere and give it with "
+                f"--runtime {ARCHIVE}."
             )
         found = checksum_of(fetched, CHECKSUM.partition(":")[0])
         if found != CHECKSUM:
-            raise StorageError(f"`{ARCHIVE}` was fetched but is not the published file ({found}, not {CHECKSUM}).")
+            raise StorageError(f"`{ARCHIVE}` was downloaded but is not the published file ({found}, not {CHECKSUM}).")
         fetched.replace(target)
 
 

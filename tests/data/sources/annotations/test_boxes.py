@@ -67,7 +67,7 @@ def test_xml_files_may_lie_beside_their_images(tmp_path, put):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("<html/>", "begins with `html` and is no annotation as of Pascal VOC"),
+        ("<html/>", "begins with `html`, so it is not a Pascal VOC annotation"),
         ("<annotation><object><name>a</name></object></annotation>", "object 1 has no `bndbox`"),
         ("<annotation><object/></annotation>", "object 1 has no `name`"),
         (xml(("a", "x", 1, 2, 3, 0)), r"object 1: `xmin` \(=x\) must be a number, in pixels"),
@@ -153,7 +153,7 @@ def test_a_list_has_a_row_for_each_box(tmp_path, put):
     [
         ("a.png,rat,x,2,3,4,", r"line 2: `x0` \(=x\) must be a number, in pixels of the image"),
         ("a.png,,1,2,3,4,", "line 2: a box without a label"),
-        ("c.png,rat,1,2,3,4,", "lists no image ; the first, `c.png`: no such file"),
+        ("c.png,rat,1,2,3,4,", "lists no usable image; the first, `c.png`: no such file"),
         ("a.png,rat,1,2,3,4,dev", "line 2: unknown split `dev`"),
     ],
 )
@@ -168,7 +168,7 @@ def test_a_row_that_is_no_box_is_named(tmp_path, put, row, message):
 
 def test_data_without_boxes_says_what_is_wanted(tmp_path, put):
     put(tmp_path / "cat" / "a.png")
-    with pytest.raises(DataError, match="has no boxes; wanted are annotations of COCO, XML files of Pascal VOC"):
+    with pytest.raises(DataError, match="has no boxes; expected COCO annotations, Pascal VOC XML files"):
         find(tmp_path, task="boxes")
     with pytest.raises(UsageError, match="`--task boxes` does not fit `digits`"):
         find("digits", task="boxes")

@@ -23,7 +23,7 @@ def test_boxes_are_corners_and_classes_are_in_the_order_of_their_ids(written):
     assert (dataset.task, dataset.classes) == ("boxes", ("dog", "cat"))
     assert labels(dataset)[0].tolist() == [[1, 2, 3, 6, 8, 0], [0, 2, 3, 6, 8, 1]]
     assert (labels(dataset)[1, :, 0] == -1).all()
-    assert dataset.notes[0].startswith("the task is `boxes`: `annotations.json` has annotations as COCO")
+    assert dataset.notes[0].startswith("the task is `boxes`: `annotations.json` has COCO annotations")
     assert "1 images have no box" in dataset.notes
 
 
@@ -70,7 +70,7 @@ def test_of_several_objects_in_an_image_each_is_a_sample(written):
     assert part.names == ("images/a.png #1", "images/a.png #2", "images/b.png")
     assert part.regions.tolist() == [[3, 1, 9, 9], [5, 2, 8, 7], [0, 0, 9, 9]]
     assert part.labels[0].tolist() == [[2.5, 5.5, 2], [4.5, 1.5, 1], [0, 0, 0]]
-    assert "1 images have points of several objects: each object is a sample" in " ".join(dataset.notes)
+    assert "1 images have points of several objects; each object is one sample" in " ".join(dataset.notes)
 
 
 def test_one_object_in_each_image_leaves_images_whole(written):
@@ -112,7 +112,7 @@ def test_an_image_that_is_not_there_is_bad(written):
     dataset = find(folder)
     assert [bad.name for bad in dataset.bad_files] == ["b.png"]
     (folder / "images" / "a.png").unlink()
-    with pytest.raises(DataError, match="None of the images listed in `.*annotations.json` is below"):
+    with pytest.raises(DataError, match="None of the images listed in `.*annotations.json` is in"):
         find(folder)
 
 
@@ -121,8 +121,17 @@ def test_an_image_that_is_not_there_is_bad(written):
     [
         (lambda c: c.update(annotations={}), "`annotations` must be a list, as in COCO files"),
         (lambda c: c.update(images=[3]), r"`images\[0\]` must be a table"),
-        (lambda c: c["annotations"][0].update(image_id=9), r"`annotations\[0\].image_id` \(=9\) is none that the file"),
-        (lambda c: c["annotations"][0].update(category_id=9), r"`annotations\[0\].category_id` \(=9\) is none that"),
+        (
+            lambda c: c["annotations"][0].update(image_id=9),
+            (
+                r"`annotations\[0\].image_id` \(=9\) is not listed in "
+                r"the file"
+            ),
+        ),
+        (
+            lambda c: c["annotations"][0].update(category_id=9),
+            r"`annotations\[0\].category_id` \(=9\) is not listed in",
+        ),
         (
             lambda c: c["annotations"][0].update(bbox=[1, 2, 3]),
             r"`annotations\[0\].bbox` must be x, y, width and height",

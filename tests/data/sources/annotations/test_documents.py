@@ -27,9 +27,9 @@ def test_xml_is_read(tmp_path):
         ('<!DOCTYPE a SYSTEM "http://a.org/b.dtd"><a/>', "declares a document type"),
         ("<a>" * 40 + "</a>" * 40, "nested deeper than 32levels or has more than 200,000 elements"),
         ("<a>" + "<b/>" * 200_000 + "</a>", "nested deeper than 32levels or has more than 200,000 elements"),
-        ("<a><b></a>", "is no XML: mismatched tag"),
-        ("", "is no XML: no element found"),
-        ('<?xml version="1.0" encoding="no-such"?><a/>', "is no XML: unknown encoding"),
+        ("<a><b></a>", "is not valid XML: mismatched tag"),
+        ("", "is not valid XML: no element found"),
+        ('<?xml version="1.0" encoding="no-such"?><a/>', "is not valid XML: unknown encoding"),
     ],
 )
 def test_xml_is_bounded(tmp_path, content, message):
@@ -40,7 +40,7 @@ def test_xml_is_bounded(tmp_path, content, message):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("[" * 100_000, "is nested too deep"),
+        ("[" * 100_000, "is nested too deeply"),
         ("{", "is not valid JSON: Expecting property name"),
         ("[NaN]", "is not valid JSON: NaN is not a number"),
         ("[Infinity]", "is not valid JSON: Infinity is not a number"),
@@ -55,7 +55,7 @@ def test_json_is_bounded(tmp_path, content, message):
 
 def test_a_large_file_is_not_read(tmp_path, monkeypatch):
     monkeypatch.setattr(documents, "LARGEST_XML", 1 << 20)
-    with pytest.raises(DataError, match="is larger than the limit of 1 MiB that are read; divide it"):
+    with pytest.raises(DataError, match="is larger than the limit of 1 MiB; split it"):
         read_xml(put(tmp_path, " " * (2 << 20)))
     with pytest.raises(DataError, match="cannot be read: No such file"):
         read_xml(tmp_path / "none")
@@ -84,8 +84,8 @@ def test_names_in_yaml(tmp_path, content):
         ("nc: 2\n", "has no `names`; list the classes there"),
         ("names: [a, b\n", "the list of `names` does not end"),
         ("names:\n  1: a\n  0: b\n", "must be a list, or a mapping with the indices 0, 1, 2"),
-        ("names: []\n", r"`names` \(\) must be different names"),
-        ("names: [a, a]\n", r"`names` \(a, a\) must be different names"),
+        ("names: []\n", r"`names` \(\) must contain at least one name"),
+        ("names: [a, a]\n", r"`names` \(a, a\) must contain at least one name"),
     ],
 )
 def test_names_that_are_none(tmp_path, content, message):

@@ -81,8 +81,8 @@ def test_a_manifest_with_labels_is_of_classes(folder):
         ("path,n_x,n_y\ntest/a.png,1,\n", r"line 2: `n_y` \(=\) must be a number"),
         ("path,n_x,n_y,n_v\ntest/a.png,1,1,3\n", r"line 2: `n_v` \(=3\) must be 0 \(not labelled\), 1"),
         ("path,n_x,n_y\ntest/a.png,1,1\ntest/a.png,1,1\n", "line 3: `test/a.png` is listed twice"),
-        ("path,n_x,n_y\nc.png,1,1\n", "lists no image ; the first, `c.png`: no such file"),
-        ("path,a,b\nc.png,1,1\n", "has no points; wanted are keypoints of COCO, or a CSV with the columns"),
+        ("path,n_x,n_y\nc.png,1,1\n", "lists no usable image; the first, `c.png`: no such file"),
+        ("path,a,b\nc.png,1,1\n", "has no points; expected COCO keypoints, or a CSV with the columns"),
     ],
 )
 def test_a_list_that_has_no_points_is_named(folder, text, message):

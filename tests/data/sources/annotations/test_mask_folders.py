@@ -115,7 +115,7 @@ def test_what_has_no_partner_is_left_out_and_told_of(tmp_path):
     assert "1 annotations have no image: `masks/spare.png`" in dataset.notes
     (tmp_path / "none" / "images").mkdir(parents=True)
     put(tmp_path / "none" / "masks" / "b.png", ((0, 1), (2, 255)))
-    with pytest.raises(DataError, match="No image in `.*none` has a mask of its name"):
+    with pytest.raises(DataError, match="No image in `.*none` has a mask with the same name"):
         load(tmp_path / "none")
 
 
@@ -250,12 +250,12 @@ def test_a_key_changes_with_the_file_and_with_the_table(tmp_path):
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        ("a,b\n1,2\n", r"has the columns `a`, `b`; wanted are `name`, and `index` or `r`, `g`, `b` or `colour`"),
+        ("a,b\n1,2\n", r"has the columns `a`, `b`; expected `name`, and `index`, or `r`, `g`, `b`, or `colour`"),
         ("name,index\na,x\n", "line 2: `x` is not a whole number from 0 to 65535"),
         ("name,r,g,b\na,256,0,0\n", "line 2: `256` is not a whole number from 0 to 255"),
-        ("name,colour\na,red\n", "line 2: `red` is no colour as #804080"),
-        ("name,index\na,1\nb,1\n", "has the value 1 twice; give it one class"),
-        ("name,index\na,1\n", "has 1 classes; allowed are 2 to 255 can be told apart"),
+        ("name,colour\na,red\n", "line 2: `red` is not a colour such as #804080"),
+        ("name,index\na,1\nb,1\n", "lists the value 1 twice; keep one class for it"),
+        ("name,index\na,1\n", "has 1 classes; allowed are 2 to 255"),
         ("name,index\n,1\n", "line 2: a class without a name"),
     ],
 )
@@ -271,7 +271,8 @@ def test_a_photograph_is_no_mask(tmp_path):
     noise = np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8)
     put(tmp_path / "masks" / "1.png", noise)
     with pytest.raises(
-        DataError, match="1.png` has 1,600 values, and all masks so far have 1,600; a mask has one for each class"
+        DataError,
+        match="1.png` has 1,600 values, and all masks so far have 1,600; a mask must have one value per class",
     ):
         load(tmp_path)
 
@@ -287,7 +288,9 @@ def test_jpeg_blurs_masks_and_is_refused(tmp_path):
     noise = (np.random.default_rng(0).random((40, 40)) < 0.5) * 255
     put(tmp_path / "masks" / "1.jpg", noise)
     (tmp_path / "masks" / "1.png").unlink()
-    with pytest.raises(DataError, match="a mask has one for each class. JPEG blurs them: save masks as PNG"):
+    with pytest.raises(
+        DataError, match=("a mask must have one value per class. JPEG blurs class values; save masks as PNG")
+    ):
         load(tmp_path)
 
 
