@@ -32,7 +32,9 @@ class Cells:
     """Lines below the table."""
 
     @classmethod
-    def of(cls, records: Sequence[Mapping[str, Any]], *, shares: Sequence[str] = (), notes: Sequence[str] = ()) -> Any:
+    def of(
+        cls, records: Sequence[Mapping[str, Any]], *, shares: Sequence[str] = (), notes: Sequence[str] = ()
+    ) -> "Cells":
         """Return the table of records, a column for each name in them, empty where one lacks it."""
         columns = tuple(dict.fromkeys(name for record in records for name in record))
         rows = [[record.get(name) for name in columns] for record in records]

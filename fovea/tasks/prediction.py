@@ -105,5 +105,7 @@ class PredictionOnImage(Prediction):
 
     def cells(self) -> Cells:
         """Return what was found, a row for each object, class or point."""
-        found = next((value for value in self.to_dict().values() if value and isinstance(value[0], dict)), [])
+        found: list[dict[str, Any]] = next(
+            (value for value in self.to_dict().values() if value and isinstance(value[0], dict)), []
+        )
         return Cells.of(found, shares=("share",))
