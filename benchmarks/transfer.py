@@ -174,13 +174,13 @@ def outputs(model: nn.Module, files: Sequence[Path], given: Any) -> NDArray[np.f
 
 def regressed(x: NDArray[np.float32], y: NDArray[Any]) -> Callable[[NDArray[np.float32]], NDArray[Any]]:
     """Return the answers of logistic regression on features (N, D)."""
-    from sklearn.linear_model import LogisticRegressionCV
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import GridSearchCV
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    strengths = [0.0001, 0.001, 0.01, 0.1, 1.0]
-    model = make_pipeline(StandardScaler(), LogisticRegressionCV(Cs=strengths, cv=3, max_iter=300))
-    model.fit(x, y)
+    strengths = {"logisticregression__C": [0.0001, 0.001, 0.01, 0.1, 1.0]}
+    model = GridSearchCV(make_pipeline(StandardScaler(), LogisticRegression(max_iter=300)), strengths, cv=3).fit(x, y)
     predict: Callable[[NDArray[np.float32]], NDArray[Any]] = model.predict
     return predict
 

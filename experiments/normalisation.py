@@ -1,9 +1,10 @@
 """Which criterion finds the normalisation of weights that do not say it.
 
-Each network is shown images of each folder under the four conventions. Compared are, all of the head that the network
-was trained with, the cross-entropy between the answers to an image and its mirror image, the entropy of an answer, the
-largest probability, the mutual information of image and answer; and, with labels, the cross-validated accuracy of a
-logistic regression on the features. The last table counts how often each would choose the convention that is true.
+Each network is shown images of each folder under the four conventions. Compared are the way that `fovea train` chooses
+(ImageNet's is the usual convention) and, all of the head that the network was trained with, the cross-entropy between
+the answers to an image and its mirror image, the entropy of an answer, the largest probability, the mutual information
+of image and answer; and, with labels, the cross-validated accuracy of a logistic regression on the features. The last
+line counts how often each would choose the true convention.
 
     python -m experiments.normalisation WEIGHTS[:NETWORK]=CONVENTION ... --folders FOLDER ... [--images 64] [--size 224]
 
@@ -19,13 +20,13 @@ import torch
 from PIL import Image
 
 from fovea.data.sources.folders import is_image
-from fovea.model.normalisation import CONVENTIONS, Convention, tried, with_own_head
+from fovea.model.normalisation import CONVENTIONS, Convention, best_of, tried, with_own_head
 from fovea.model.reading import read_weights
 from fovea.model.weights import network_of
 from fovea.training.logistic_head import fitted_head
 from fovea.training.probing import ends_dense, head_features
 
-CRITERIA = ("surprise", "entropy", "probability", "information", "accuracy")
+CRITERIA = ("chosen", "surprise", "entropy", "probability", "information", "accuracy")
 NAMES = dict(zip(("imagenet", "half", "unit", "caffe"), CONVENTIONS, strict=True))
 
 
@@ -48,8 +49,9 @@ def main() -> None:
             began = time.process_time()
             rows = tried(model, images)
             accuracies = [accuracy(model, images, labels, c) if len(labels.unique()) > 1 else 0.0 for c in CONVENTIONS]
+            best_row = best_of(rows)
             scores = [
-                (-row.surprise, -row.entropy, row.confidence, row.information, found)
+                (float(row is best_row), -row.surprise, -row.entropy, row.confidence, row.information, found)
                 for row, found in zip(rows, accuracies, strict=True)
             ]
             for name, own in zip(NAMES, scores, strict=True):

@@ -220,9 +220,9 @@ def test_a_card_of_other_than_json_values_is_not_written(make_card, value):
 
 def test_the_card_is_bounded_both_ways(make_card):
     values = make_card(notes="x" * MAX_CARD_LENGTH)
-    with pytest.raises(BundleError, match="^`x`: its card has [0-9]+ characters; the limit is 1000000 are read"):
+    with pytest.raises(BundleError, match="^`x`: its card has [0-9]+ characters; the limit is 1000000"):
         Card.parse(json.dumps(values), "x")
-    with pytest.raises(BundleError, match="^The card of `x` has [0-9]+ characters; the limit is 1000000 fit"):
+    with pytest.raises(BundleError, match="^The card of `x` has [0-9]+ characters; the limit is 1000000"):
         Card.from_dict(values, source="x").text("x")
 
 
@@ -232,7 +232,7 @@ def test_the_card_is_bounded_both_ways(make_card):
         ("[1]", "^`x`: its card must be a JSON object.$"),
         ("{'a': 1}", r"^`x`: its card is not valid JSON \("),
         ('{"a": NaN}', "its card is not valid JSON .NaN is not a JSON number"),
-        (f'{{"a": {"[" * 40}{"]" * 40}}}', "^`x`: its card is nested deeper than 32 deep.$"),
+        (f'{{"a": {"[" * 40}{"]" * 40}}}', "^`x`: its card is nested deeper than 32 levels.$"),
         ("[" * 100_000, "its card is not valid JSON"),
     ],
 )

@@ -156,22 +156,30 @@ def published_weights(folder):
     (folder / file.name).symlink_to(file)
 
 
+@pytest.fixture(scope="session")
+def printed_by():
+    """Return what commands have printed, by command: two pages may show the same one."""
+    return {}
+
+
 @pytest.mark.parametrize(
     "block",
     [pytest.param(block, marks=pytest.mark.slow) if block.slow else block for block in BLOCKS],
     ids=lambda block: f"{block.page}: {block.command}",
 )
-def test_a_block_of_terminal_output_is_what_its_command_prints(block, folder, request, monkeypatch, capsys):
+def test_a_block_of_terminal_output_is_what_its_command_prints(block, folder, printed_by, request, monkeypatch, capsys):
     if block.needs and block.command != "fovea train digits":
         request.getfixturevalue({"run": "a_run"}.get(block.needs, block.needs.replace(" ", "_")))
-    capsys.readouterr()
     if block.command == "fovea train digits":  # names its own run, which must not be there yet
         folder = folder / "alone"
-        folder.mkdir()
-    monkeypatch.chdir(folder)
-    run(shlex.split(block.command)[1:])
-    seen = capsys.readouterr()
-    printed = (seen.err + seen.out).splitlines()
+        folder.mkdir(exist_ok=True)
+    if block.command not in printed_by:
+        capsys.readouterr()
+        monkeypatch.chdir(folder)
+        run(shlex.split(block.command)[1:])
+        seen = capsys.readouterr()
+        printed_by[block.command] = (seen.err + seen.out).splitlines()
+    printed = printed_by[block.command]
     fault = missing(block.lines, printed, measured=block.measured)
     assert not fault, f"{block.page} shows `{fault}`; {block.command} prints:\n" + "\n".join(printed)
 

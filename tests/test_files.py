@@ -136,7 +136,7 @@ def test_other_files_that_are_pipes_are_refused(pipe):
 def test_an_image_to_predict_that_is_a_pipe_has_its_reason(pipe, make_bundle):
     with at_once():
         (answer,) = predict(make_bundle(), [pipe("p.png")])
-    assert answer.error == "this is a named pipe, and only files ."
+    assert answer.error == "this is a named pipe, and only files are supported."
 
 
 @pytest.mark.parametrize("name", ["recipe.toml", "last.safetensors", "model.safetensors", "lock"])
@@ -155,4 +155,4 @@ def test_a_name_that_no_file_can_have_is_refused(name, make_bundle):
     with pytest.raises(StorageError, match="is a name that is not valid for a file"):
         open_regular(name)
     (found,) = predict(make_bundle(), [name])
-    assert found.error == "this is a name that is not valid for a file, and only files ."
+    assert found.error == "this is a name that is not valid for a file, and only files are supported."

@@ -91,18 +91,18 @@ def build_file(
     display: Display | None = None,
     **arguments: object,
 ) -> Built:
-    """Write the network `name` as a model file `out`, with the `weights` of a file or the published ones (`imagenet`).
+    """Write the network `name` as a model file `out`, with `weights` from a file or the published ones (`imagenet`).
 
-    `name` may also be letters as `CRCRP CRCRP F`: the network `pattern` of these.
-    `classes_from` is a file of class names in the order of the outputs. Images become `size` pixels square, cut from
-    the centre after their shorter side has become `resize`; of series `size` is the length. `mean` and `std`, one
-    number or one per channel, say how pixels from 0 to 1, or the values of series, are normalised; by default as the
-    library of the weights does. `coded` stores tensors of few values, or many zeros, in fewer bytes, without loss.
-    `arguments` are the network's, and may be text.
+    `name` may also be a pattern of letters such as `CRCRP CRCRP F`, which builds the network `pattern`. `classes_from`
+    is a file with the class names in the order of the outputs. Images are resized until the shorter side has `resize`
+    pixels, then cropped at the centre to `size` pixels square; for series `size` is the length. `mean` and `std`, one
+    number or one per channel, normalise pixels from 0 to 1 or the values of series. The default is the normalisation
+    of the library that the weights come from. `coded` stores tensors with few distinct values, or many zeros, in fewer
+    bytes, without loss. `arguments` are passed to the network and may be text.
 
     Raises:
         UsageError: an unknown name or argument, or a value that is not allowed.
-        BundleError: weights that are damaged, foreign or of another network; nothing is written.
+        BundleError: weights that are damaged, in another format, or of another network; nothing is written.
     """
     if resembles(name):
         name, arguments = "pattern", {"pattern": name, **arguments}

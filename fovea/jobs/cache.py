@@ -10,12 +10,12 @@ from fovea.data.cache.contents import list_entries
 def cache(*, clear: bool = False, name: str | None = None) -> list[dict[str, Any]]:
     """Return the entries of the cache, or remove them and return what was removed.
 
-    `name` restricts both to entries whose name begins like it; `*` and `?` stand for anything. A download, which takes
-    the network to come back, is removed only where `name` fits its whole name. Each entry is a dict of JSON values:
-    `kind` (decoded, arrays, archive, download), `name`, `bytes`, `used` (ISO 8601, UTC); for the kind decoded `images`
-    held so far, `total` images when complete and `shape` [H, W, C], which are None for the others.
+    `name` selects entries whose name starts with it; `*` and `?` are wildcards. Downloads are removed only if `name`
+    matches the whole name, because getting them back needs the network. Each entry is a dict of JSON values: `kind`
+    (decoded, arrays, archive, download), `name`, `bytes`, `used` (ISO 8601, UTC). Entries of the kind decoded also
+    have `images` stored so far, `total` images when complete and `shape` [H, W, C], which are None for other kinds.
 
-    Raises: StorageError where an entry cannot be removed.
+    Raises: StorageError if an entry cannot be removed.
     """
     entries = (clear_entries if clear else list_entries)(name or "")
     return [

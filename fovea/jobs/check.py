@@ -42,16 +42,16 @@ def check(
     display: Display | None = None,
     **reading: Unpack[Reading],
 ) -> DataCheck:
-    """Return what is wrong with `data`, and write a page with the images concerned where `html` says.
+    """Return the faults of the data set `data`, and write a page with the images concerned to `html`.
 
-    Looked for are files that cannot be read, exact and near duplicates (also resized, re-encoded, cropped, mirrored)
-    within and across parts, duplicates with different labels, blank images, odd sizes, stray files and imbalance.
-    With `model` also labels that are improbable by what enters the last layer of that network, or what its `layer`
-    gives (confident learning); its classes may be others than those of `data`. `label_from`, the columns,
-    `label_separator` and `order` say how `data` is read, as for `find`.
+    The check finds unreadable files, exact and near duplicates (also resized, re-encoded, cropped or mirrored) within
+    and across splits, duplicates with different labels, blank images, unusual sizes, stray files and class imbalance.
+    With `model` it also finds labels that are improbable given the features before the last layer of that network, or
+    the output of its `layer` (confident learning). The classes of the model may differ from those of `data`.
+    `label_from`, the columns, `label_separator` and `order` have the same meaning as for `find`.
 
-    Raises: DataError for data that cannot be looked at at all; BundleError for a `model` that cannot be loaded;
-    UsageError for labels that a model cannot doubt; StorageError where the page cannot be written.
+    Raises: DataError for data that cannot be read at all; BundleError for a `model` that cannot be loaded; UsageError
+    for labels that a model cannot check; StorageError if the page cannot be written.
     """
     display = display or Display(quiet=True)
     if model is None and layer is not None:

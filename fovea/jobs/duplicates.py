@@ -130,11 +130,11 @@ def duplicates(
     display: Display | None = None,
     **reading: Unpack[Reading],
 ) -> DuplicatesResult:
-    """Return the groups of copies in `data`: by pixels, as `check` finds them, and by what `model` sees.
+    """Return the groups of copies in `data`: found by pixels, as in `check`, and by the features of `model`.
 
-    Two images are alike to a network where their distance is less than `ratio` of that of the 20th neighbour of both.
-    `index` is a file of embeddings to bring up to date and to keep; `page` is where to write the groups as pictures.
-    The rest is as for `index`.
+    Two images are copies for a network if their distance is less than `ratio` times the distance of both to their 20th
+    neighbour. `index` is a file of embeddings to create or update. `page` is where to write the groups as pictures.
+    The other arguments are those of `index`.
 
     Raises: as `fovea.index`; UsageError for a `ratio` that is not above 0 and below 1.
     """

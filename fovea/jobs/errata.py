@@ -7,7 +7,7 @@ DECKS = ("000", "001", "002", "003", "004")
 
 
 def errata(deck: str | None = None) -> tuple[Erratum, ...]:
-    """Return what is wrong on the slides of a `deck` (`000` to `004`), of all where None, each with the right figure.
+    """Return the errors on the slides of `deck` (`000` to `004`), or of all decks if None, each with the correct value.
 
     Raises:
         UsageError: there is no such deck.

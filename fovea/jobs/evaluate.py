@@ -54,25 +54,27 @@ def evaluate(
     display: Display | None = None,
     **reading: Unpack[Reading],
 ) -> Evaluation:
-    """Return how good `model` is on one part of `data`.
+    """Return the scores of `model` on one split of `data`.
 
-    Without the part `test` the validation part is taken, without that the whole; `split` of the result says which.
-    Data that the model was trained on is split again as it was then. Logits are averaged over the views that `crops`,
-    `flip` and `scales` ask for, as `Protocol` says. Labels are matched by class name; `data` may lack classes of the
-    model. `slice_by` asks for the score per value of that column of a manifest, `robust` for that on disturbed images,
-    `out` for its picture. Of masks whose data has single objects (COCO's, Pascal VOC's, Cityscapes') it is also told
-    how well these are found; `instances` asks for it where it has not, with true objects that are told apart in the
-    same way, `parted` or `connected`, and `instances_of` and `least_area` (pixels of the input) say which count. Of
-    points whose data knows how large objects are (COCO's) it is also told how well these are found in their true boxes.
-    `min_score` asks for scores by their names in JSON, of errors for the most that is allowed; the result has `passed`,
-    as for `min_accuracy`.
-    `html` is where to write a page, with thumbnails where `images` is set. `label_from`, the columns and
-    `label_separator` say how `data` is read, as for `find`; the order of grades is that of the model.
+    If there is no test split, the validation split is used, and if there is none, all images; `split` of the result
+    says which. Data that the model was trained on is split again in the same way. Logits are averaged over the views
+    given by `crops`, `flip` and `scales` (see `Protocol`). Labels are matched by class name; `data` may lack classes
+    of the model.
+
+    `slice_by` adds the score for each value of that column of a manifest. `robust` adds the score on disturbed images,
+    with a picture in `out`. If the data has single objects in its masks (COCO, Pascal VOC, Cityscapes), the result
+    also says how well objects are found. For other masks `instances` asks for that: true objects are separated in the
+    same way, `parted` or `connected`, and `instances_of` and `least_area` (pixels of the input) select those that
+    count. If points come with the size of their objects (COCO), the result also has scores for points in the true
+    boxes. `min_score` sets limits for scores by their JSON names (a maximum for errors), and `min_accuracy` for
+    accuracy; the result then has `passed`. `html` is where to write a page, with thumbnails if `images` is set.
+    `label_from`, the columns and `label_separator` have the same meaning as for `find`; the order of grades is that of
+    the model.
 
     Raises:
         BundleError: a model file that cannot be loaded.
-        DataError: data that cannot be used, or classes that the model does not know.
-        UsageError: an unknown `split` or score, no folder for `html` or `out`, or what does not fit data or model.
+        DataError: data that cannot be used, or classes that the model does not have.
+        UsageError: an unknown `split` or score, no folder for `html` or `out`, or an option that data or model lack.
         StorageError: the page or the picture cannot be written.
     """
     _check_places(html, out, robust=robust)

@@ -43,7 +43,7 @@ class TrainingResult(Tabular):
     report: Path | None
     """The page; None where it could not be written."""
     results: tuple[Mapping[str, Any], ...]
-    """One entry per part that was evaluated: `split`, `accuracy`, `interval`, `images`, ..."""
+    """One entry per split that was evaluated: `split`, `accuracy`, `interval`, `images`, ..."""
     seconds: float
     """Training time over all sessions of the run; of a head that was fitted in closed form, what that took."""
     pflop: float
@@ -239,7 +239,9 @@ def _held(run: Run, display: Display) -> Iterator[None]:
     """Keep other processes out of a run, and say where that cannot be done."""
     with run.held() as locked:
         if not locked:
-            display.note(f"run: no locks on the disk of {run.folder}; take care that nothing else trains this run")
+            display.note(
+                f"run: the disk of {run.folder} has no file locks; make sure that no other process trains this run"
+            )
         yield
 
 

@@ -14,6 +14,8 @@ MEANINGS = {
     "epochs": "passes over the training images",
     "size": "side of the network's input in pixels",
     "fit": "how images get that size: `crop`, `letterbox`, `squash` or `tile`",
+    "mean": "mean per channel that normalises images, for weights that want another than their library's usual one",
+    "std": "deviation per channel, likewise",
     "batch": "images per optimiser step",
     "lr": "base learning rate",
     "seed": "seed of initial weights, order, augmentation and dropout",

@@ -1,10 +1,9 @@
 """How pixels are normalised for weights that do not say it: found by what the network answers to some images.
 
-Fed as it was trained, a network is sure of what it sees, and says the same of an image and of its mirror image. Both
-are in the cross-entropy between the two answers, which is small then. Fed otherwise it is unsure, or, where its input
-is too large, sure of different things. Where it says the same of all images, nothing is found. No labels are needed,
-nor classes that the network knows.
-`experiments/normalisation.py` compares this with other criteria.
+Fed as it was trained, a network is sure of what it sees: the entropy of its answers is smallest. Input that is far too
+large makes it sure as well, but of different things for an image and its mirror image: the cross-entropy between the
+two answers is large then, and such a convention is out. Where it says the same of all images, nothing is found. No
+labels are needed, nor classes that the network knows. `experiments/normalisation.py` compares this with other criteria.
 """
 
 from collections.abc import Sequence
@@ -23,8 +22,10 @@ from fovea.training.losses import main_head
 
 TRIED_IMAGES = 64
 """So many images are shown to the network under each convention."""
+STEADY = 1.5
+"""The surprise under a convention is so many times the least one at most."""
 CLEARLY = 0.98
-"""The surprise under another convention has to be less than this share of that under the usual one."""
+"""The entropy under another convention is this share of that under the usual one at most."""
 LEAST_INFORMATION = 0.75
 """In nats: a network that says the same of all images is sure of it, and knows nothing."""
 LEAST_LOG = -100.0
@@ -56,7 +57,7 @@ CONVENTIONS = (
 
 
 class Trial(NamedTuple):
-    """What a network answers under a convention, in nats; the smaller `surprise` is, the better."""
+    """What a network answers under a convention, in nats."""
 
     convention: Convention
     surprise: float
@@ -110,10 +111,16 @@ def conventions_of(origin: Origin) -> list[Convention]:
 
 
 def best_of(trials: Sequence[Trial]) -> Trial:
-    """Return the trial with the least surprise; the first unless another, which tells images apart, is better."""
-    telling = [trial for trial in trials[1:] if trial.information >= LEAST_INFORMATION]
-    best = min([trials[0], *telling], key=lambda trial: trial.surprise)
-    return best if best.surprise < CLEARLY * trials[0].surprise else trials[0]
+    """Return the trial with the surest answers, of those that are steady and tell images apart.
+
+    It is the first, the usual one, unless another is clearly better.
+    """
+    usual = trials[0]
+    telling = [usual, *(trial for trial in trials[1:] if trial.information >= LEAST_INFORMATION)]
+    least = min(trial.surprise for trial in telling)
+    steady = [trial for trial in telling if trial.surprise <= STEADY * least]
+    best = min(steady, key=lambda trial: trial.entropy)
+    return usual if usual in steady and best.entropy > CLEARLY * usual.entropy else best
 
 
 def with_own_head(file: WeightsFile, network: str, **arguments: object) -> nn.Module | None:

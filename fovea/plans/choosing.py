@@ -59,8 +59,9 @@ def choose_plan(dataset: Dataset, wish: Wish, *, device: torch.device, progress:
     elif start is not None:
         plan = transfer_plan(dataset, model=start.model, size=size or start.size, weights=Path(start.weights).name)
         plan = plan.replace(arguments=start.arguments, start=start.weights)
-        if budget_s and not changes.keys() & {"freeze", "size"}:
-            plan = budgeted_transfer(plan, dataset, budget_s, device=device, progress=progress)
+        plan = plan.replace(epochs=0, budget_s=budget_s) if budget_s else plan
+        if budget_s and "freeze" not in changes:
+            plan = budgeted_transfer(plan, dataset, device=device, sizes="size" not in changes, progress=progress)
     elif wish.model is None and budget_s:
         asked = Recipe().replace(**{name: changes[name] for name in ("threads", "precision") if name in changes})
         plan = budget_plan(dataset, budget_s, device=device, size=size, recipe=asked, progress=progress)
@@ -98,7 +99,7 @@ def _check_target(kind: type[Task], plan: Plan) -> None:
     if recipe.label_smoothing and not kind.smooths:
         raise UsageError(
             f"`label_smoothing` (={recipe.label_smoothing}) is for --task classes; a network that predicts {kind.noun} "
-            "learns its labels as they are, so leave it out."
+            "has nothing to smooth, so leave it out."
         )
     if recipe.probe and not kind.closed_form:
         raise UsageError(

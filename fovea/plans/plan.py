@@ -32,7 +32,7 @@ class Plan:
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Of the preprocessing, what its kind of input has beside size and fit."""
     val_fraction: float = 0.1
-    """Share of the training part held out for validation where the data has no such part; 0 trains on all of it."""
+    """Share of the train split set aside for validation where the data has no val split; 0 trains on all of it."""
     fraction: float = 1.0
     """Share of the images of every split that is used, drawn by class; below 1 where decoding all takes too long."""
     standardise: bool = True
@@ -63,11 +63,11 @@ class Plan:
             raise unknown("way to grow", self.grow, GROWTHS)
         if self.grow and not self.start:
             raise UsageError(
-                f"`grow` (={self.grow}) needs trained weights of a shallower network; name them by --from."
+                f"`grow` (={self.grow}) needs trained weights of a shallower network; give them with --from."
             )
         for name, scratch in (("whiten", False), ("initialisation", "own"), ("pretrain", 0)):
             if self.start and (value := getattr(self.recipe, name)) != scratch:
-                raise UsageError(f"`{name}` (={value}) is for random weights; leave it out, or --from.")
+                raise UsageError(f"`{name}` (={value}) is for random weights; leave out either it or --from.")
 
     @property
     def tiled(self) -> bool:

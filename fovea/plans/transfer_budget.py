@@ -41,20 +41,25 @@ class Way(NamedTuple):
 
 
 def budgeted_transfer(
-    plan: Plan, dataset: Dataset, budget_s: float, *, device: torch.device, progress: Progress | None = None
+    plan: Plan,
+    dataset: Dataset,
+    *,
+    device: torch.device,
+    sizes: bool = True,
+    progress: Progress | None = None,
 ) -> Plan:
-    """Return the `plan` of a network of the zoo with the size and the learning stages that fit into `budget_s` seconds.
+    """Return the `plan` of a network of the zoo with the size and the learning stages that fit into its budget.
 
-    A plan that fits no head stays as it is.
+    The size stays as it is without `sizes`, and so does all of a plan that fits no head.
     """
-    plan = plan.replace(epochs=0, budget_s=budget_s)
+    budget_s = plan.recipe.budget_s
     images = max(1, round(len(dataset.parts["train"]) * (1 - plan.val_fraction)))
     model = _network(plan, dataset)
     if model is None or not plan.recipe.fit_head:
         return plan
     model = placed(model, device).train()
     forward_s = images * _timed(partial(_through, model, body(model), _samples(plan, device)))
-    size = _affordable(plan.size, forward_s, FEATURES_SHARE * budget_s)
+    size = _affordable(plan.size, forward_s, FEATURES_SHARE * budget_s) if sizes else plan.size
     forward_s *= (size / plan.size) ** 2
     named = tuple(reason.replace(f"at {plan.size} px", f"at {size} px") for reason in plan.reasons)
     plan = plan.replace(size=size, reasons=named)

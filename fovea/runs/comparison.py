@@ -46,7 +46,7 @@ class Group:
         return tuple(run.seed for run in self.runs)
 
     def figures(self, split: str) -> dict[int, float]:
-        """Return the metric on a part by seed, of the runs that have one."""
+        """Return the metric on a split by seed, of the runs that have one."""
         found = ((run.seed, run.results.get(split)) for run in self.runs)
         return {seed: float(result[self.metric.name]) for seed, result in found if result}
 
@@ -218,7 +218,7 @@ def _short_names(folders: Sequence[Path]) -> list[str]:
 
 
 def _difference(baseline: Group, other: Group) -> Difference | None:
-    """Return the difference on the first part that both have a result on; None where there is none to speak of."""
+    """Return the difference on the first split that both have a result on; None where there is none to speak of."""
     first, second = baseline.runs[0], other.runs[0]
     if first.fingerprint != second.fingerprint or baseline.metric != other.metric:
         return None
@@ -274,10 +274,10 @@ def _notes(groups: Sequence[Group]) -> Iterator[str]:
     runs = [run for group in groups for run in group.runs]
     for name, group in ((group.name, group) for group in groups[1:]):
         if group.runs[0].fingerprint != groups[0].runs[0].fingerprint:
-            yield f"{name} was trained on other data than {groups[0].name}: they are not compared"
+            yield f"{name} was trained on different data than {groups[0].name}: they are not compared"
     for group in groups:
         if len(set(group.seeds)) < len(group.runs):
-            yield f"{group.name}: of runs with the same seed the last counts"
+            yield f"{group.name}: of several runs with the same seed, the last one counts"
     yield from (f"{run.folder.name} has no result: its training has not ended" for run in runs if not run.results)
     if len({result.get("flip", False) for run in runs for result in run.results.values()}) > 1:
         yield "some results are averages over each image and its mirror image (`test_flip`), others are not"

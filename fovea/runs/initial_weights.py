@@ -27,7 +27,7 @@ def draw_weights(model: nn.Module, plan: Plan, train: Part, preprocess: Preproce
 
 
 def sample_inputs(train: Part, preprocess: Preprocessing, count: int) -> Tensor:
-    """Return `count` training images spread over the part, (n, C, H, W) float32, as the network gets them."""
+    """Return `count` images spread over the train split, (n, C, H, W) float32, as the network gets them."""
     rows = spread(train, count)
     return next(as_evaluated(train, preprocess, torch.device("cpu"), rows=rows, batch=len(rows)))
 

@@ -63,7 +63,7 @@ class Looked:
 
     layers: tuple[str, ...] = ()
     sample: int = 0
-    """The number of an image of the validation part, or of the training part where there is none."""
+    """The number of an image of the validation split, or of the train split where there is none."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -60,7 +60,7 @@ TIMED_IMAGES = 128
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """A plan with the data it is for: decoded parts, the exact preprocessing, the network before training."""
+    """A plan with the data it is for: decoded splits, the exact preprocessing, the network before training."""
 
     plan: Plan
     dataset: Dataset
@@ -81,7 +81,7 @@ class Prepared:
     fitted_s: float = 0.0
     """Seconds that fitting the head took, where that is all the training."""
     changes: tuple[Change, ...] = ()
-    """What was changed while it ran, by step: as it goes on it is changed again."""
+    """What was changed while it ran, by step: it is changed again at the same steps."""
     head: FittedHead | None = None
     """The head that was fitted before training, if any."""
     head_score: Score | None = None
@@ -90,7 +90,7 @@ class Prepared:
     """What the frozen stages make of the training images, where that is computed once."""
 
     def part(self, name: str) -> Part:
-        """Return the part with its labels on the network's scale."""
+        """Return the split with its labels on the network's scale."""
         part = self.dataset.parts[name]
         return dataclasses.replace(part, labels=self.target.to_network(part.labels))
 
@@ -176,7 +176,7 @@ def prepare(
 
 
 class Begun(NamedTuple):
-    """What a run that goes on has settled already."""
+    """What a run that is resumed has settled already."""
 
     preprocess: Preprocessing
     origin: Mapping[str, str] | None

@@ -189,7 +189,7 @@ class Steering:
         trainer = self.trainer
         try:
             if len(trainer.changes) >= MOST_CHANGES:
-                raise UsageError(f"A training has at most {MOST_CHANGES:,} changes; stop, and begin another.")
+                raise UsageError(f"A run has at most {MOST_CHANGES:,} changes; stop it, and start another.")
             self.check(changed(self.recipe, values))
             changes = with_change(trainer.changes, Change(trainer.clock.total_steps, values))
             self.run.write_changes([change.to_dict() for change in changes])

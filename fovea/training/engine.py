@@ -169,13 +169,13 @@ class Trainer:
         self.zero_at += seconds
 
     def take_changes(self) -> None:
-        """Go on by the changes that were made at this step."""
+        """Apply the changes that were made at this step."""
         for change in self.changes:
             if change.step == self.clock.total_steps:
                 self.take(change)
 
     def take(self, change: Change) -> None:
-        """Go on by a change; the epoch goes on with the images that are left of it."""
+        """Apply a change; the epoch continues with the images that are left of it."""
         clock, size = self.clock, self.images_per_step
         seen, progress = self.images_seen, self.progress
         self.go_by(change)
@@ -366,9 +366,9 @@ class Trainer:
         )
 
     def validate(self) -> Score:
-        """Return the score of the validation part."""
+        """Return the score of the validation split."""
         if self.val_part is None:
-            raise DataError("There is no validation part.")
+            raise DataError("There is no validation split.")
         spread_buffers(self.evaluated_model)
         labels = part_labels(self.val_part)
         own, losses = own_share(labels), []

@@ -281,7 +281,7 @@ def test_weights_that_are_not_finite_are_refused_also_where_they_become_so(tmp_p
 def test_names_are_text(tmp_path):
     for state, message in (
         ({0: torch.ones(1)}, "names a tensor by '0', of type `int`: names must be a string"),
-        ({"n" * 2000: torch.ones(1)}, "has a name of 2000 characters; the limit is 1000 are read"),
+        ({"n" * 2000: torch.ones(1)}, "has a name of 2000 characters; the limit is 1000"),
         ({"a": torch.empty(1, device="meta")}, "`a` is not a dense tensor with values"),
         ({"a": torch.ones(2, 2).to_sparse()}, "`a` is not a dense tensor with values"),
     ):

@@ -232,7 +232,7 @@ def test_a_file_name_tells_the_network_or_it_is_asked_for(weights):
 
 def test_weights_that_are_not_there_are_said_to_be_missing(tmp_path):
     with pytest.raises(
-        UsageError, match=r"^`.*x` is not there; --from takes a file of weights, a model file, imagenet"
+        UsageError, match=r"^`.*x` does not exist; --from takes a file of weights, a model file, imagenet"
     ):
         start_named(str(tmp_path / "x"), model=None)
 
@@ -248,7 +248,7 @@ def test_weights_that_cannot_be_had_stop_before_there_is_a_run(photographs, tmp_
 
 @pytest.mark.parametrize("field", [{"whiten": True}, {"initialisation": "he"}])
 def test_what_is_for_random_weights_is_refused(photographs, weights, field):
-    with pytest.raises(UsageError, match="is for random weights; leave it out, or --from"):
+    with pytest.raises(UsageError, match="is for random weights; leave out either it or --from"):
         ready(photographs, model=NET, start=weights[0], **field)
 
 

@@ -7,12 +7,16 @@ import numpy as np
 import pytest
 import torch
 from browsers import chromium
+from seeded_bundles import seeded_bundle
 
+from fovea import serving
 from fovea.evaluation.instances import measure_instances
 from fovea.evaluation.outcome import Outcome
 from fovea.explanation.attribution.methods import METHODS
 from fovea.explanation.attribution.registry import Attribution
 from fovea.explanation.explained import Explanation, Place
+from fovea.exporting.targets.web.page import Page
+from fovea.exporting.targets.web.runtime_files import runtime_files
 from fovea.preprocess import Preprocess
 from fovea.report.compare import Table, compare_page
 from fovea.report.evaluation import evaluation_page
@@ -28,6 +32,7 @@ from fovea.tasks.mask_objects import Singling
 from fovea.tasks.masks import Masks
 from fovea.tasks.points import Points
 from fovea.tasks.prediction import LabelScore, Prediction
+from tests.exporting.targets.test_web import archive
 from tests.report.test_check_page import doubted, group, page_of, report
 from tests.report.test_further import robustness, slices
 from tests.report.test_measurement_page import page as measured_page
@@ -177,8 +182,16 @@ def checks():
     return page_of(report(*copies, label_faults=doubted("train/a.png"), findings=findings, strays=["notes.txt"]))
 
 
+def live_pages(folder):
+    """Return the page of the server and that of an exported network, as they are before anything is loaded."""
+    bundle = seeded_bundle()
+    exported = Page(card=bundle.card, model=b"", runtime=runtime_files(archive(folder)), title="pets")
+    served = Path(serving.__file__).with_name("page.html").read_text(encoding="utf-8")
+    return {"served": served, "exported": exported.single_file().decode()}
+
+
 @pytest.fixture
-def pages(make_outcome, make_story, page_card):
+def pages(make_outcome, make_story, page_card, tmp_path):
     """Return every page by its name."""
     story = make_story(best_epoch=1)
     return {
@@ -197,6 +210,7 @@ def pages(make_outcome, make_story, page_card):
         "trust": trust_page(verdicts(), PICTURES),
         "sheet": sheet_page(),
         **explained_pages(),
+        **live_pages(tmp_path),
     }
 
 

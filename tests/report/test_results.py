@@ -126,7 +126,7 @@ def test_classes_are_calibrated_by_confidence_and_accuracy(make_outcome):
 
 
 def test_a_network_that_is_not_calibrated_says_why_in_plain_sight():
-    reason = "no validation part, which the temperature needs"
+    reason = "no validation split, which the temperature needs"
     task = {"uncalibrated": reason}
     page = evaluation_page(labels_outcome(**task), {"temperature": 1.0, **task})
     assert f'<p class="warn">Its confidence is not calibrated: {reason}.' in page

@@ -178,7 +178,7 @@ def rewritten(path, **changes):
         ({"model__file": "/etc/passwd"}, "`model.file` is outside the folder"),
         ({"data__place": "a/../../b"}, "`data.place` is outside the folder"),
         ({"layer__entering": 1}, "must be true or false"),
-        ({"data__name": "x" * 1_000_000}, "characters; the limit is 1,000,000 are read"),
+        ({"data__name": "x" * 1_000_000}, "characters; the limit is 1,000,000"),
     ],
 )
 def test_metadata_that_cannot_be_is_refused(path, changes, message):

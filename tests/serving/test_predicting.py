@@ -132,7 +132,7 @@ def test_each_bad_address_has_its_status_and_says_why(client, picture, path, sta
 
 def test_another_method_is_told_which_is_meant(client):
     said = client.get("/predict")
-    assert (said.status_code, said.json()["error"]) == (405, "GET is not allowed for this path; use POST is.")
+    assert (said.status_code, said.json()["error"]) == (405, "GET is not allowed for this path; use POST.")
 
 
 @pytest.mark.parametrize("value", ["soon", "-1", "nan", "0"])

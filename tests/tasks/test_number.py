@@ -64,7 +64,7 @@ def test_a_data_set_fixes_mean_and_deviation():
 def test_a_loss_of_classes_is_refused():
     with pytest.raises(UsageError) as caught:
         Number.fitted(np.array([1.0]), classes=(), loss="cross-entropy", data="x")
-    assert str(caught.value) == "`loss` (=cross-entropy) cannot be used with --task number, which has mse."
+    assert str(caught.value) == "`loss` (=cross-entropy) cannot be used with --task number; use mse."
 
 
 def test_a_network_has_one_output():

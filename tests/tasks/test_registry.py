@@ -103,4 +103,4 @@ def test_a_loss_of_another_kind_is_refused(loss, task):
 def test_the_rule_names_the_losses_of_further_kinds(angle):
     with pytest.raises(UsageError) as caught:
         tasks.check_loss("mse", "angle")
-    assert str(caught.value) == "`loss` (=mse) cannot be used with --task angle, which has cosine or chord."
+    assert str(caught.value) == "`loss` (=mse) cannot be used with --task angle; use cosine or chord."

@@ -91,7 +91,9 @@ def test_a_look_inside_changes_nothing(make_trainer, make):
 
 
 def test_no_rate_is_looked_for_without_gradients(make_trainer):
-    with pytest.raises(UsageError, match=r"`Means` learns without gradients, and so at no rate; leave out --find-lr\."):
+    with pytest.raises(
+        UsageError, match=r"`Means` learns without gradients, so it has no learning rate; leave out --find-lr\."
+    ):
         sweep_rates(make_trainer(model=Means()), steps=5, progress=lambda *_: None)
 
 

@@ -153,7 +153,7 @@ def test_the_same_name_twice_is_refused(tmp_path, monkeypatch):
         with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
             archive.writestr("a.png", b"1")
             archive.writestr("a.png", b"2")
-    with pytest.raises(DataError, match=r"holds `a.png` twice"):
+    with pytest.raises(DataError, match=r"contains `a.png` twice"):
         unpack(tmp_path / "x.zip")
     assert [member.closed for member in members] == [True, True]
 

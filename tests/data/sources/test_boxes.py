@@ -83,7 +83,7 @@ def test_a_published_set_is_not_looked_for_as_a_file():
         (
             "path,x0,y0,x1,y1",
             "pink/0.png,1,2,3,4",
-            ("line 2: `pink/0.png` is not an image of `colours`, .* as `blue/0.png`"),
+            ("line 2: `pink/0.png` is not an image of `colours`, .* like `blue/0.png`"),
         ),
     ],
 )

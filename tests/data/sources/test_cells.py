@@ -61,7 +61,7 @@ def test_what_is_not_understood_is_refused_and_never_made_text(value, names, mes
     [
         (
             "iVBORw0KGgo" * 900,
-            r"here: `iVBORw0KGgo.{30,80}\(9,900 characters\)` is an image as text, not a path; wanted",
+            r"here: `iVBORw0KGgo.{30,80}\(9,900 characters\)` is an image as text, not a path; expected",
         ),
         ("data:image/png;base64,AAAA", "is an image as text, not a path"),
         ("x" * 5000, "is text, not a path"),
@@ -69,9 +69,9 @@ def test_what_is_not_understood_is_refused_and_never_made_text(value, names, mes
             [{"bytes": b"x" * 9000}],
             r"\(9,01. characters\)` is a list, not an image; expected encoded images as bytes",
         ),
-        (5, "`5` is a number, and no image"),
-        ({"a": 1}, "a struct of a, and no image"),
-        ({"bytes": [1, 2]}, r"`\[1, 2\]` is a list, and no image"),
+        (5, "`5` is a number, not an image"),
+        ({"a": 1}, "a struct of a, not an image"),
+        ({"bytes": [1, 2]}, r"`\[1, 2\]` is a list, not an image"),
     ],
 )
 def test_a_cell_without_an_image_is_refused_in_a_short_line(value, message):

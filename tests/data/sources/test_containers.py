@@ -47,7 +47,7 @@ def packed_zeros(before, size, after, path, packer=None):
 def test_a_header_of_a_gigabyte_is_refused_before_it_is_read(tmp_path, kind):
     path = packed_zeros(header(kind, 1 << 30), 1 << 27, b"", tmp_path / "x.tar.gz")
     taken, said = peak_of(path, **UNPACK)
-    assert "cannot be unpacked: a header of 1,073,741,824 bytes; the limit is 262,144 ." in said
+    assert "cannot be unpacked: a header of 1,073,741,824 bytes; the limit is 262,144." in said
     assert taken < 30 * MEGABYTE
 
 
@@ -104,7 +104,7 @@ def test_global_headers_are_bounded_together(tmp_path):
     value = b"%06d k=" % (100_000) + b"v" * (100_000 - 10) + b"\n"
     block = header(b"g", len(value)) + value.ljust(-(-len(value) // 512) * 512, b"\0")
     (tmp_path / "x.tar").write_bytes(block * 4 + header(b"0", 0) + bytes(1024))
-    with pytest.raises(DataError, match=r"global headers of 300,\d+ bytes; the limit is 262,144 are read"):
+    with pytest.raises(DataError, match=r"global headers of 300,\d+ bytes; the limit is 262,144"):
         unpack(tmp_path / "x.tar")
 
 

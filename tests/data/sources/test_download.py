@@ -182,7 +182,7 @@ def test_a_copy_in_another_form_is_taken(toy, site, tmp_path):
 
 
 def test_without_download_the_places_are_named(toy, site):
-    with pytest.raises(DataError, match="`toy` is not here .looked in `.*data/toy`, `.*cache/downloads/toy`"):
+    with pytest.raises(DataError, match="`toy` was not found in `.*data/toy`, `.*cache/downloads/toy`"):
         locate("toy", download=False)
     assert site.asked == []
 

@@ -320,7 +320,7 @@ def test_a_folder_of_nothing_but_unread_photographs_says_so(tmp_path):
     for number in range(3):
         touch(tmp_path / f"cat/{number}.heic")
     with pytest.raises(
-        DataError, match=("3 of them, for example `cat/0.heic`: this is a HEIC photograph, which is not read")
+        DataError, match=("3 of them, for example `cat/0.heic`: this is a HEIC photograph, which is not supported")
     ):
         load_folder(tmp_path)
 
@@ -333,7 +333,7 @@ def test_files_are_named_by_their_content_where_the_suffix_says_nothing(pets):
     assert (
         "1 of them, for example `cat/5f2a`: this is an image with the wrong suffix; rename it to .jpg, .png and so on"
     ) in notes
-    assert "1 of them, for example `cat/film.mp4`: this is a video, which is not read" in notes
+    assert "1 of them, for example `cat/film.mp4`: this is a video, which is not supported" in notes
 
 
 def test_a_part_without_images_is_said(tmp_path):

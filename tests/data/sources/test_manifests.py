@@ -249,7 +249,9 @@ def test_grades_are_in_the_order_of_their_numbers_or_as_said(folder):
 @pytest.mark.parametrize("path", ["img/\0.png", "img/" + "x" * 300 + ".png", "img/" + "x/" * 3000])
 def test_a_path_that_no_file_can_have_is_a_bad_file(folder, path):
     dataset = load_manifest(write(folder, f"path,label\nimg/1.png,cat\nimg/2.png,dog\n{path},cat\n"))
-    assert len(dataset.parts["train"]) == 2 and "no " in dataset.bad_files[0].reason
+    assert len(dataset.parts["train"]) == 2 and dataset.bad_files[0].reason.startswith(
+        ("no such file", "a name that is not valid")
+    )
 
 
 def test_a_path_of_two_slashes_is_named_as_one_of_one(folder):

@@ -339,8 +339,8 @@ def test_names_that_are_not_distinct_are_refused(write, names, message):
         ({"image": [image("red")], "label": [{"x": 1}]}, "column `label`, row 0: `{'x': 1}` is a struct, not a label"),
         ({"image": [image("red")] * 2, "label": [1.0, 0.5]}, "row 1: label `0.5` is a fraction, not a class"),
         ({"image": ["iVBORw0KGgo" * 90], "label": [1]}, "column `image`, row 0: .* is an image as text, not a path"),
-        ({"image": [[image("red")]], "label": [1]}, "column `image`, row 0: .* is a list, and no image"),
-        ({"image": [image("red")], "label": [["a", "b"]]}, "row 0: An image has the labels a, b, where one is wanted"),
+        ({"image": [[image("red")]], "label": [1]}, "column `image`, row 0: .* is a list, not an image"),
+        ({"image": [image("red")], "label": [["a", "b"]]}, "row 0: An image has the labels a, b, but one is needed"),
     ],
 )
 def test_cells_that_are_not_understood_are_refused_in_one_short_line(write, columns, message):

@@ -44,7 +44,7 @@ def test_a_pair_of_files_is_found_from_each_and_from_their_folder(pair, name):
     assert dataset.parts["train"].decoded[1].ravel().tolist() == [4, 5, 6]
     assert dataset.parts["test"].names == ("Two_TEST[0]",)
     assert dataset.fingerprint == fovea.find(pair).fingerprint
-    assert "Two_TEST.ts is the test part, Two_TRAIN.ts is the train part" in dataset.notes
+    assert "Two_TEST.ts is the test split, Two_TRAIN.ts is the train split" in dataset.notes
 
 
 def test_dimensions_are_channels_and_shorter_series_end_earlier(tmp_path):
@@ -138,12 +138,12 @@ def test_what_may_be_either_is_not_decided(tmp_path):
     with pytest.raises(UsageError, match="square images, or series .* give `--input series`"):
         fovea.find(file)
     assert fovea.find(file, input="series").channels == 28
-    with pytest.raises(DataError, match="pixels would be uint8"):
+    with pytest.raises(DataError, match="pixels must be uint8"):
         fovea.find(file, input="images")
 
 
 def test_images_of_floats_are_refused_as_before(tmp_path):
-    with pytest.raises(DataError, match="pixels would be uint8"):
+    with pytest.raises(DataError, match="pixels must be uint8"):
         fovea.find(saved(tmp_path / "a.npz", x=np.zeros((4, 8, 8, 3)), y=[0, 1, 0, 1]))
 
 

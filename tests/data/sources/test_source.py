@@ -126,7 +126,9 @@ def test_a_missing_path_is_said_so(spec):
 
 
 def test_an_address_is_refused():
-    with pytest.raises(UsageError, match=r"^`https://a\.org/pets\.zip` is an address, and only files are supported"):
+    with pytest.raises(
+        UsageError, match=r"^`https://a\.org/pets\.zip` is an address, and only local files are supported"
+    ):
         find("https://a.org/pets.zip")
 
 

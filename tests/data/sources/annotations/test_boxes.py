@@ -123,7 +123,7 @@ def test_yolo_below_and_without_names(tmp_path, put):
         ("1 0.5 0.5", "must be a class with centre, width and height, or with a polygon"),
         ("a 0.5 0.5 0.1 0.1", "must be a class with centre"),
         ("1 0.5 0.5 nan 0.1", "must be a class with centre"),
-        ("2 0.5 0.5 0.1 0.1", "class 2 must be from 0 to 1, the classes that are named"),
+        ("2 0.5 0.5 0.1 0.1", "class 2 must be from 0 to 1, the classes with names"),
         ("1 100 50 20 20", "is in pixels; coordinates must be fractions of the image"),
     ],
 )

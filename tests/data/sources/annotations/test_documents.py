@@ -25,8 +25,8 @@ def test_xml_is_read(tmp_path):
     [
         (BOMB, "declares a document type, which is not supported"),
         ('<!DOCTYPE a SYSTEM "http://a.org/b.dtd"><a/>', "declares a document type"),
-        ("<a>" * 40 + "</a>" * 40, "nested deeper than 32levels or has more than 200,000 elements"),
-        ("<a>" + "<b/>" * 200_000 + "</a>", "nested deeper than 32levels or has more than 200,000 elements"),
+        ("<a>" * 40 + "</a>" * 40, "nested deeper than 32 levels or has more than 200,000 elements"),
+        ("<a>" + "<b/>" * 200_000 + "</a>", "nested deeper than 32 levels or has more than 200,000 elements"),
         ("<a><b></a>", "is not valid XML: mismatched tag"),
         ("", "is not valid XML: no element found"),
         ('<?xml version="1.0" encoding="no-such"?><a/>', "is not valid XML: unknown encoding"),

@@ -77,7 +77,7 @@ def test_colours_without_a_table_are_those_of_a_convention(tmp_path):
     assert dataset.classes[:4] == ("sky", "building", "pole", "road")
     assert read(dataset) == [[0, 3], [VOID, dataset.classes.index("pedestrian")]]
     with pytest.raises(
-        DataError, match=r"2 colours of an unknown convention \(#010203, #040506\); write a `classes.csv`"
+        DataError, match=r"2 colours of an unknown convention \(#010203, #040506\); put a file `classes.csv`"
     ):
         load(folder(tmp_path / "own", mask=[[(1, 2, 3), (4, 5, 6)]] * 2))
 
