@@ -20,20 +20,23 @@ LEGEND_MILLIONS = (5, 35, 65, 95, 125, 155)
 """As on the slide "Comparing complexity"."""
 MIDDLE = 2
 """Pixels around the middle of a circle that stay free of names."""
-SIDES = (
+
+Place = tuple[tuple[float, float], str, str]
+SIDES: tuple[Place, ...] = (
     ((1, 0), "left", "center"),
     ((-1, 0), "right", "center"),
     ((0, 1), "center", "bottom"),
     ((0, -1), "center", "top"),
+)
+CORNERS: tuple[Place, ...] = (
     ((0.7, 0.7), "left", "bottom"),
     ((0.7, -0.7), "left", "top"),
     ((-0.7, 0.7), "right", "bottom"),
     ((-0.7, -0.7), "right", "top"),
 )
-"""Where a name may stand beside its circle: direction, horizontal and vertical alignment."""
+"""Where a name may stand: beside its circle or, after all others, at its corners. Direction and alignments."""
 
-
-Corners = Sequence[tuple[float, float]]
+Bends = Sequence[tuple[float, float]]
 """Where a line begins, bends and ends; all of it lies along the axes."""
 
 
@@ -78,7 +81,7 @@ def _draw_complexity(axes: Axes, entries: Sequence[Entry]) -> list[Mark]:
     return marks
 
 
-def _draw_errors(axes: Axes, entries: Sequence[Entry]) -> tuple[list[Mark], Corners]:
+def _draw_errors(axes: Axes, entries: Sequence[Entry]) -> tuple[list[Mark], Bends]:
     """Draw the errors and the line of the best so far; return both."""
     marks = [Mark(entry.name, entry.year, 100 - entry.top5, radius=2.5) for entry in entries if entry.top5 is not None]
     for mark in marks:
@@ -98,24 +101,31 @@ def _draw(axes: Axes, mark: Mark) -> None:
     axes.scatter(mark.x, mark.y, s=math.pi * mark.radius**2, color=BLUE, alpha=0.35, edgecolors=BLUE)
 
 
-def _name(axes: Axes, marks: Sequence[Mark], line: Corners = ()) -> None:
+def _name(axes: Axes, marks: Sequence[Mark], line: Bends = ()) -> None:
     """Write each name beside its circle, where it hits no middle, name, edge or `line`; the rest stay unnamed."""
     middles = [axes.transData.transform((mark.x, mark.y)) for mark in marks]
     taken = [Bbox.from_extents(x - MIDDLE, y - MIDDLE, x + MIDDLE, y + MIDDLE) for x, y in middles]
     taken += _along([tuple(axes.transData.transform(corner)) for corner in line])
-    for mark in marks:
-        for (right, up), ha, va in SIDES:
-            offset = ((mark.radius + 2) * right, (mark.radius + 2) * up)
-            text = axes.annotate(mark.name, (mark.x, mark.y), offset, textcoords="offset points", ha=ha, va=va)
-            text.set(fontsize=6.5, color=INK, path_effects=[withStroke(linewidth=2, foreground="white")])
-            box = text.get_window_extent()
-            if _inside(box, axes.bbox) and not any(box.overlaps(other) for other in taken):
-                taken.append(box)
-                break
-            text.remove()
+    unnamed = marks
+    for places in (SIDES, CORNERS):
+        unnamed = [mark for mark in unnamed if not _named(axes, mark, places, taken)]
 
 
-def _along(corners: Corners) -> list[Bbox]:
+def _named(axes: Axes, mark: Mark, places: Sequence[Place], taken: list[Bbox]) -> bool:
+    """Write the name of a mark at the first of the places where it hits nothing; return whether there is one."""
+    for (right, up), ha, va in places:
+        offset = ((mark.radius + 2) * right, (mark.radius + 2) * up)
+        text = axes.annotate(mark.name, (mark.x, mark.y), offset, textcoords="offset points", ha=ha, va=va)
+        text.set(fontsize=6.5, color=INK, path_effects=[withStroke(linewidth=2, foreground="white")])
+        box = text.get_window_extent()
+        if _inside(box, axes.bbox) and not any(box.overlaps(other) for other in taken):
+            taken.append(box)
+            return True
+        text.remove()
+    return False
+
+
+def _along(corners: Bends) -> list[Bbox]:
     """Return what a line covers, in pixels."""
     ends = [(sorted((x0, x1)), sorted((y0, y1))) for (x0, y0), (x1, y1) in pairwise(corners)]
     return [Bbox.from_extents(xs[0] - 1, ys[0] - 1, xs[1] + 1, ys[1] + 1) for xs, ys in ends]

@@ -40,10 +40,10 @@ class Info:
 
 
 def info(model: str | Path) -> Info:
-    """Return the card of the file `model`, or of that in the run folder `model`, without loading the network.
+    """Return the card of the model file `model`, or of that in the run folder `model`, without loading the network.
 
     Raises:
-        BundleError: the file is truncated, foreign, hostile or of a newer format.
+        BundleError: the file is truncated, in another format, hostile, or of a newer format version.
         StorageError: the file cannot be read.
     """
     model = model_file(model)

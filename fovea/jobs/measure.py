@@ -48,18 +48,17 @@ def measure(
     convention: str = "pytorch",
     arguments: Mapping[str, object] | None = None,
 ) -> Measurement:
-    """Return what each layer of a network costs and sees, for one image.
+    """Return the cost and the receptive field of each layer of a network, for one image.
 
-    `model` is a network, a bundle or its file, a name of the zoo, letters as `CRCRP CRCRP F`, or `file.py:Net`.
-    `input_shape` is (C, H, W); bundles and names know theirs, and a name is built for the one that is given, with
-    further `arguments`, which may be text. The `convention` of parameters is `pytorch`, or `keras`: moving averages
-    count as parameters that are not trainable, and a network that Keras has too is counted as it is there, by either
-    name.
+    `model` is a network, a bundle or its file, a name of the zoo, a pattern such as `CRCRP CRCRP F`, or `file.py:Net`.
+    `input_shape` is (C, H, W). Bundles and zoo networks have a default; a zoo network is built for the shape given,
+    with further `arguments`, which may be text. `convention` says how parameters are counted: `pytorch`, or `keras`,
+    where moving averages count as non-trainable parameters and networks that Keras also has are counted as in Keras.
 
     Raises:
-        UsageError: an unknown name, argument or convention, code of one's own that gives no network, or no
-            `input_shape` for it.
-        ShapeError: the forward pass fails; or, if `strict`, a stride that does not divide.
+        UsageError: an unknown name, argument or convention, custom code that does not define a network, or an
+            `input_shape` that is missing.
+        ShapeError: the forward pass fails; or, with `strict`, a stride leaves a row or column unseen.
         BundleError: a model file that cannot be loaded.
     """
     if convention not in PARAMETERS:

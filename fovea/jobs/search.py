@@ -215,14 +215,15 @@ def search(
 ) -> SearchResult:
     """Return the `k` images of an index that are nearest to each of `images`: files, folders and globs.
 
-    `model` is the file that the index was made with, looked for where it was then if it is None. The distance is that
-    of the index where no `metric` is named, `l2` or `cosine`. The search is exact unless `approximately`, which needs
-    faiss. `page` is where to write the neighbours as pictures, from `data`, or from where the data was then.
+    `model` is the file that made the index; if it is None, the file is looked for at its old location. The distance is
+    that of the index unless `metric` is given, `l2` or `cosine`. The search is exact unless `approximately` is set,
+    which needs faiss. `page` is where to write the neighbours as pictures, taken from `data` or from the data of the
+    index.
 
     Raises:
         BundleError: an index or a model file that cannot be used.
-        UsageError: another model than that of the index, an unknown metric, a folder without images.
-        MissingDependencyError: the search is to be approximate, and faiss is not installed.
+        UsageError: another model than that of the index, an unknown metric, or a folder without images.
+        MissingDependencyError: an approximate search without faiss.
         StorageError: the page cannot be written.
     """
     if k < 1:

@@ -265,8 +265,10 @@ def _settings(groups: Sequence[Group]) -> dict[str, tuple[Any, ...]]:
     recipes = [group.runs[0].alike for group in groups]
     names = dict.fromkeys(name for recipe in recipes for name in recipe)
     values = {name: tuple(recipe.get(name) for recipe in recipes) for name in names}
-    differing = {name: row for name, row in values.items() if any(value != row[0] for value in row)}
-    return {name: row for name, row in differing.items() if name != "data.fingerprint"}
+    values = {name: row for name, row in values.items() if name != "data.fingerprint"}
+    if not any(values.get("training.budget_s", ())):  # what was asked for stands in `budget_s`
+        values.pop("training.budget_s", None)
+    return {name: row for name, row in values.items() if any(value != row[0] for value in row)}
 
 
 def _notes(groups: Sequence[Group]) -> Iterator[str]:
