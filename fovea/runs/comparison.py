@@ -7,6 +7,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from fovea.metrics import paired_interval
+from fovea.notebook import Cells, Tabular
 from fovea.report.compare import Table
 from fovea.runs.summary import RunSummary
 from fovea.tasks.score import Metric
@@ -110,8 +111,8 @@ class Difference:
         return {**asdict(self), "metric": self.metric.name, "text": self.text}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Comparison:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Comparison(Tabular):
     """Groups of runs, how they differ in what was done and in what came of it."""
 
     groups: tuple[Group, ...]
@@ -128,6 +129,33 @@ class Comparison:
         metrics = [f"{self.groups[0].metric.title} on {split}" for split in splits]
         columns = ("run", "network", "seeds", *metrics, "parameters", "epochs", "seconds", "PFLOP")
         return Table(columns, [_row(group, splits) for group in self.groups])
+
+    @property
+    def headline(self) -> str:
+        """How many runs there are, in how many groups."""
+        runs = sum(len(group.runs) for group in self.groups)
+        names = ", ".join(group.name for group in self.groups)
+        return f"{runs} run{'s' * (runs != 1)} in {len(self.groups)} group{'s' * (len(self.groups) != 1)}: {names}"
+
+    def cells(self) -> Cells:
+        """Return the groups with their figures, and their differences below."""
+        columns, rows = self.table
+        return Cells(columns=columns, rows=rows, notes=(*(found.text for found in self.differences), *self.notes))
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return a row per run, numbers as they are."""
+        return [
+            {
+                "group": group.name,
+                "run": run.folder.name,
+                "network": run.network,
+                "seed": run.seed,
+                **{f"{group.metric.name}_{split}": group.figures(split).get(run.seed) for split in SPLITS},
+                **{name: getattr(run, name) for name in ("parameters", "epochs", "seconds", "pflop")},
+            }
+            for group in self.groups
+            for run in group.runs
+        ]
 
     @property
     def settings_table(self) -> Table:
