@@ -143,7 +143,7 @@ def test_what_was_dropped_stays_dropped_until_it_is_taken_back(made, images):
     assert content(again.path).items() <= before.items()
     back = made(restore="red/*")
     assert (counts(back), back.patterns) == ((3, 4, 0), ("*/0.png",))
-    with pytest.raises(UsageError, match=r"`--restore red/\*` is not an excluded pattern; dropped are `\*/0.png`"):
+    with pytest.raises(UsageError, match=r"`--restore red/\*` is not an excluded pattern; excluded patterns are `\*/0.png`"):
         made(restore="red/*")
     with pytest.raises(UsageError, match="both `--drop` and `--restore`; give it"):
         made(drop="*/0.png", restore="*/0.png")
@@ -173,7 +173,7 @@ def test_an_index_alone_takes_what_applies_to_it(made, tmp_path):
     assert index(path, metric="cosine").metric == "cosine"
     with pytest.raises(UsageError, match="excludes all of `images`"):
         index(path, drop="*")
-    with pytest.raises(UsageError, match="`layer` is for a model and data"):
+    with pytest.raises(UsageError, match="`layer` needs a model and data"):
         index(path, layer="head")
     with pytest.raises(UsageError, match="`DATA` is missing: `fovea index MODEL DATA --out"):
         index(tmp_path / "model.safetensors")

@@ -35,8 +35,8 @@ def test_letters_are_read_back_from_their_network(text):
     ("model", "message"),
     [
         (lambda: built("alexnet"), "there is none for"),
-        (lambda: built("googlenet"), "none for its operation `cat"),
-        (lambda: built("cifar_resnet20"), "has no letters"),
+        (lambda: built("googlenet"), "no letter for its operation `cat"),
+        (lambda: built("cifar_resnet20"), "cannot be written as letters"),
         (lambda: nn.Sequential(nn.Conv2d(3, 4, (3, 5)), nn.Flatten(), nn.Linear(4, 2)), r"`0`, Conv2d\(3, 4, kernel"),
         (lambda: nn.Sequential(nn.Conv2d(3, 4, 3)), "does not end in a dense layer"),
         (lambda: nn.Sequential(nn.Linear(3, 4)), "another order"),
