@@ -75,7 +75,7 @@ def test_a_list_in_the_folder_or_elsewhere_names_the_same_images(make_bundle, po
         fovea.label(make_bundle(), pool, out=place / "list.csv", count=7)
         assert all((place / row["path"]).is_file() for row in rows_of(place / "list.csv"))
         filled(place / "list.csv", {row["path"]: "a" for row in rows_of(place / "list.csv")})
-        with pytest.raises(DataError, match="nothing left to label"):
+        with pytest.raises(DataError, match="already has a label in"):
             fovea.label(make_bundle(), pool, out=place / "list.csv")
 
 
