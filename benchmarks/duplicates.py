@@ -21,6 +21,7 @@ from PIL import Image, ImageOps
 
 from fovea.data.duplicates.groups import Copy, connected, find_copies
 from fovea.data.duplicates.likeness import SIDE
+from fovea.data.duplicates.tiny import is_tiny
 from fovea.data.sources.source import find
 from fovea.preprocess import Preprocess
 
@@ -85,7 +86,8 @@ def originals(name: str, limit: int) -> list[Pixels]:
     if name == "photographs":
         files = sorted((Path(os.environ["FOVEA_DATA"]) / "imagenet-subset" / "images").iterdir())
         return [np.asarray(Image.open(file).convert("RGB")) for file in files[:limit]]
-    return list(find(name).parts["train"].decoded[:limit])
+    parts = find(name).parts.values() if name == "digits" else [find(name).parts["train"]]
+    return [image for part in parts for image in part.decoded[:limit]]
 
 
 def edited(pixels: Pixels, edit: Edit, generator: np.random.Generator) -> Pixels:
@@ -99,9 +101,9 @@ def thumbnails(images: Sequence[Pixels]) -> Pixels:
     return np.stack([plan.read(image) for image in images])
 
 
-def timed(images: Pixels) -> list[Copy]:
+def timed(images: Pixels, *, tiny: bool = False) -> list[Copy]:
     began, processor = time.perf_counter(), time.process_time()
-    copies = find_copies(images)
+    copies = find_copies(images, tiny=tiny)
     wall, processor = time.perf_counter() - began, time.process_time() - processor
     print(f"{len(images):,} thumbnails compared in {wall:.0f} s, {processor:.0f} s of processor time")
     return copies
@@ -114,7 +116,7 @@ def known_edits(name: str, *, copies: int, limit: int) -> None:
     planted = [edited(sources[index], edit, generator) for edit in EDITS.values() for index in chosen]
     origin = np.concatenate([np.arange(len(sources)), np.tile(chosen, len(EDITS))])
     print(f"\n{name}: {len(chosen)} images, each edited in {len(EDITS)} ways, among {len(sources):,}")
-    pairs = timed(thumbnails([*sources, *planted]))
+    pairs = timed(thumbnails([*sources, *planted]), tiny=is_tiny(sources[0].shape[:2]))
     group = np.arange(len(origin))
     for members in connected(pairs):
         group[members] = members[0]
@@ -150,7 +152,7 @@ def leaking(group: dict[int, int], offset: int) -> Iterator[int]:
 
 def main() -> None:
     parser = arguments(__doc__, quick="2,000 originals, 50 copies")
-    names = ("photographs", "cifar10", "fashion-mnist")
+    names = ("photographs", "cifar10", "fashion-mnist", "digits")
     parser.add_argument("--only", nargs="+", default=names, choices=names)
     parser.add_argument("--copies", type=int, default=300, help="images that are edited in every way")
     parser.add_argument("--judged", type=Path, help="CSV of TestID, TrainID, Judgment for CIFAR-10; nothing else runs")

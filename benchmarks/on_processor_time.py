@@ -9,8 +9,13 @@ from typing import Any, cast
 
 import torch
 
+import fovea.cli as cli
+import fovea.display as display
+import fovea.plans.transfer_budget as transfer_budget
+import fovea.runs.timekeeping as timekeeping
+import fovea.training.engine as engine
+import fovea.training.tuning as tuning
 from fovea.__main__ import main
-from fovea.training import engine
 
 
 def processor_seconds() -> float:
@@ -18,5 +23,8 @@ def processor_seconds() -> float:
 
 
 if __name__ == "__main__":
-    cast(Any, engine).time = SimpleNamespace(monotonic=processor_seconds)
+    clock = SimpleNamespace(monotonic=processor_seconds, perf_counter=processor_seconds)
+    cast(Any, cli).BEGAN_AT = 0.0
+    for module in (display, engine, timekeeping, transfer_budget, tuning):
+        cast(Any, module).time = clock
     main()

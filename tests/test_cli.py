@@ -14,7 +14,8 @@ import pytest
 
 import fovea
 from fovea import cli, tasks
-from fovea.cli import run
+from fovea.cli import BEGAN_AT, run
+from fovea.display import Display
 from fovea.errors import TrainingError, UsageError
 from fovea.jobs import train as train_module
 
@@ -38,7 +39,13 @@ def trained(monkeypatch):
             return {"run": "runs/x"}
 
     calls = []
-    monkeypatch.setattr(train_module, "train", lambda *args, **options: calls.append(options) or Result())
+
+    def job(*, display, **options):
+        assert display.began_at == BEGAN_AT  # a budget counts from there
+        calls.append(options)
+        return Result()
+
+    monkeypatch.setattr(train_module, "train", job)
     return calls
 
 
@@ -164,7 +171,7 @@ def test_train_hands_over_what_is_given_and_nothing_else(trained, capsys):
 def test_train_json_and_interrupt(trained, capsys, monkeypatch):
     assert run(["train", "digits", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"run": "runs/x"}
-    result = train_module.train()
+    result = train_module.train(display=Display(began_at=BEGAN_AT))
     result.interrupted = True
     monkeypatch.setattr(train_module, "train", lambda **options: result)
     assert run(["train", "digits"]) == 130
@@ -310,10 +317,10 @@ def test_info_shows_the_card(make_bundle, capsys):
 
 
 def test_info_says_plainly_that_confidence_is_not_calibrated(make_labels_bundle, capsys):
-    model = str(make_labels_bundle(uncalibrated="no validation part, which the temperature needs"))
+    model = str(make_labels_bundle(uncalibrated="no validation split, which the temperature needs"))
     assert run(["info", model]) == 0
     out = capsys.readouterr().out
-    said = "Its confidence is not calibrated: no validation part, which the temperature needs."
+    said = "Its confidence is not calibrated: no validation split, which the temperature needs."
     assert out.splitlines()[-1] == said and out.count("not calibrated") == 1
     assert run(["info", str(make_labels_bundle())]) == 0
     assert "calibrated" not in capsys.readouterr().out

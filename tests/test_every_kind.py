@@ -244,7 +244,7 @@ def test_a_recipe_without_validation_says_that_nothing_is_calibrated(corners, tm
     said = kind != "number"
     assert ("uncalibrated" in card) is said and ("not calibrated" in page) is said
     lines = fovea.evaluate(run.model, corners, **reading(kind)).summary()
-    assert any("not calibrated: no validation part" in line for line in lines) is said
+    assert any("not calibrated: no validation split" in line for line in lines) is said
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ import typer
 
 from fovea.cli.options import Json
 from fovea.cli.output import print_json, print_lines
-from fovea.cli.settings import assigned
+from fovea.cli.settings import assigned, numbers
 from fovea.errors import UsageError
 
 
@@ -17,27 +17,43 @@ def build(
         str, typer.Argument(help="A network (see `fovea models`), or letters as 'CRCRP CRCRP F'.", show_default=False)
     ],
     out: Annotated[str, typer.Option(help="The model file to write; net.py: its Python.")] = "model.safetensors",
-    weights: Annotated[str | None, typer.Option(help="A weights file, or imagenet for the published one.")] = None,
-    classes_from: Annotated[str | None, typer.Option(metavar="FILE", help="Class names in index order.")] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(help="A weights file, or imagenet for the published weights.", show_default="random weights"),
+    ] = None,
+    classes_from: Annotated[
+        str | None, typer.Option(metavar="FILE", help="A file with the class names in the order of the outputs.")
+    ] = None,
     size: Annotated[int | None, typer.Option(help="Height and width of the input, in pixels.")] = None,
-    resize: Annotated[int | None, typer.Option(help="The shorter side that the input is cut from, in pixels.")] = None,
-    mean: Annotated[str | None, typer.Option(metavar="M,..", help="Subtracted from pixels from 0 to 1.")] = None,
-    std: Annotated[str | None, typer.Option(metavar="S,..", help="What they are divided by then.")] = None,
-    licence: Annotated[str | None, typer.Option(help="Licence of the weights.")] = None,
+    resize: Annotated[
+        int | None, typer.Option(help="The shorter side of the image before its centre is cut out, in pixels.")
+    ] = None,
+    mean: Annotated[
+        str | None,
+        typer.Option(
+            metavar="M,..", help="Mean that is subtracted from pixels (0 to 1): one number, or one per channel."
+        ),
+    ] = None,
+    std: Annotated[
+        str | None, typer.Option(metavar="S,..", help="Standard deviation that they are divided by.")
+    ] = None,
+    licence: Annotated[str | None, typer.Option(help="Licence of the weights, for the model file.")] = None,
     classes: Annotated[int | None, typer.Option(help="Number of classes.", show_default="the paper's")] = None,
     c_in: Annotated[int | None, typer.Option(help="Channels of the images.", show_default="the paper's")] = None,
     widths: Annotated[
-        str | None, typer.Option(metavar="N,..", help="With letters: channels of each stage, units of hidden layers.")
+        str | None,
+        typer.Option(metavar="N,..", help="With letters: channels of each stage and units of hidden layers."),
     ] = None,
     assignments: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any other argument of the network.")
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Any other argument of the network; may be repeated."),
     ] = None,
     coded: Annotated[
-        bool, typer.Option("--coded", help="Store few values and zeros in fewer bytes, without loss.")
+        bool, typer.Option("--coded", help="Store repeated values and zeros in fewer bytes, without loss.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Make a model file of a network, with published weights where there are some; or its Python."""
+    """Write a model file of a network, with published or random weights; or its Python code."""
     from fovea.display import Display
     from fovea.jobs.build import build_file
 
@@ -60,8 +76,8 @@ def build(
             classes_from=classes_from,
             size=size,
             resize=resize,
-            mean=_numbers("--mean", mean),
-            std=_numbers("--std", std),
+            mean=numbers("--mean", mean),
+            std=numbers("--std", std),
             licence=licence,
             coded=coded,
             display=display,
@@ -81,10 +97,3 @@ def _write_python(name: str, out: str, counts: tuple[int | None, int | None], ar
     channels, size = counts
     shape = (channels or C, *(size or side for side in sizes))
     print_lines([f"Python   {write_python(name, out, shape, arguments=arguments)}"])
-
-
-def _numbers(option: str, text: str | None) -> tuple[float, ...] | None:
-    try:
-        return tuple(float(part) for part in text.split(",")) if text is not None else None
-    except ValueError:
-        raise UsageError(f"`{option} {text}` must be one number, or one per channel as 0.485,0.456,0.406.") from None

@@ -9,11 +9,13 @@ from fovea.cli.output import print_json, print_table
 
 
 def cache(
-    name: Annotated[str | None, typer.Argument(help="Only entries that begin like this; * and ? match.")] = None,
-    clear: Annotated[bool, typer.Option("--clear", help="Remove them.")] = False,
+    name: Annotated[
+        str | None, typer.Argument(help="Only entries whose names begin like this; * and ? stand for anything.")
+    ] = None,
+    clear: Annotated[bool, typer.Option("--clear", help="Remove the entries.")] = False,
     as_json: Json = False,
 ) -> None:
-    """List what is kept to save time (decoded images, unpacked archives, downloads), or remove it."""
+    """List or clear the cache: decoded images, unpacked archives, downloads."""
     from fovea.jobs.cache import cache as job
 
     entries = job(clear=clear, name=name)

@@ -4,30 +4,34 @@ from typing import Annotated, Any
 
 import typer
 
-from fovea.cli.options import READING, TASKS, Device, Json
+from fovea.cli.options import READING, TASKS, Data, Device, Json, in_run
 from fovea.cli.output import complain, print_json, print_lines, print_table
 from fovea.signatures import spelled_out
 
 
 @spelled_out(READING, before="task")
 def check(
-    data: Annotated[str, typer.Argument(help="A folder, manifest, archive or name.", show_default=False)],
-    html: Annotated[str | None, typer.Option(metavar="PATH", help="Write a page with the images concerned.")] = None,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Exit with 1 where files are bad, images duplicate or classes empty.")
-    ] = False,
+    data: Data,
+    html: Annotated[
+        str | None, typer.Option(metavar="PATH", help="Write a page that shows the images concerned.")
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if there are faults (lines with !).")] = False,
     task: Annotated[str, typer.Option(help=TASKS)] = "classes",
     model: Annotated[
-        str | None, typer.Option(metavar="MODEL", help="List labels that look wrong to this network's features.")
+        str | None,
+        typer.Option(metavar="MODEL", help="Also list labels that look wrong to this network.", parser=in_run),
     ] = None,
     layer: Annotated[
-        str | None, typer.Option(help="The layer whose output --model takes.", show_default="what enters the last")
+        str | None,
+        typer.Option(
+            help="With --model: the layer whose output is compared.", show_default="the input of the last layer"
+        ),
     ] = None,
     device: Device = "auto",
     as_json: Json = False,
     **reading: Any,
 ) -> None:
-    """Look for what is wrong with data: bad files, duplicates, leaks between parts, label conflicts, imbalance."""
+    """Look for faults in data: bad files, duplicates, leaks between splits, wrong labels, imbalance."""
     given = {name: value for name, value in locals().items() if name not in ("strict", "as_json", "reading")}
     from fovea.display import Display
     from fovea.jobs.check import check as job

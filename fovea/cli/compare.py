@@ -10,12 +10,17 @@ from fovea.cli.output import print_json, print_lines, print_table
 
 def compare(
     runs: Annotated[
-        list[str], typer.Argument(metavar="RUN...", help="Run folders; the first is the baseline.", show_default=False)
+        list[str],
+        typer.Argument(
+            metavar="RUN...", help="Runs, or folders of runs; the first run is the baseline.", show_default=False
+        ),
     ],
-    html: Annotated[str | None, typer.Option(metavar="PATH", help="Write a page with the curves to this file.")] = None,
+    html: Annotated[
+        str | None, typer.Option(metavar="PATH", help="Write a page with the learning curves to this file.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Compare trainings, seeds of one recipe together: results with intervals, time, arithmetic, parameters."""
+    """Compare runs: results with intervals, settings, time, parameters. Seeds of one recipe are one row."""
     from fovea.jobs.compare import compare as job
 
     result = job(runs, html=html)

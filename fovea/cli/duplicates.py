@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from fovea.cli.options import READING, TASKS, AllowBad, Bundle, Device, Json
+from fovea.cli.options import READING, TASKS, AllowBad, Bundle, Data, Device, Json
 from fovea.cli.output import print_json, print_lines, print_table
 from fovea.signatures import spelled_out
 
@@ -12,29 +12,35 @@ from fovea.signatures import spelled_out
 @spelled_out(READING, before="allow_bad")
 def duplicates(
     model: Bundle,
-    data: Annotated[str, typer.Argument(help="A folder, manifest, archive or name.", show_default=False)],
+    data: Data,
     index: Annotated[
-        str | None, typer.Option(metavar="PATH.fovea-index", help="Keep the embeddings, or bring these up to date.")
+        str | None,
+        typer.Option(metavar="PATH.fovea-index", help="Store the embeddings in this index, or take them from it."),
     ] = None,
     ratio: Annotated[
-        float, typer.Option(help="Alike are images nearer than this share of their 20th neighbours' distance.")
+        float,
+        typer.Option(
+            help="Copies are nearer than this share of the distance to the 20th neighbour; higher finds more."
+        ),
     ] = 0.5,
     layer: Annotated[
         str | None,
-        typer.Option(metavar="PATH", help="Embed by what this layer gives.", show_default="what enters the last layer"),
+        typer.Option(
+            metavar="PATH", help="The layer whose output is the embedding.", show_default="the input of the last layer"
+        ),
     ] = None,
-    page: Annotated[str | None, typer.Option(metavar="PATH", help="Write a page with the groups as pictures.")] = None,
+    page: Annotated[str | None, typer.Option(metavar="PATH", help="Write a page that shows the groups.")] = None,
     task: Annotated[str | None, typer.Option(help=TASKS, show_default="the network's own")] = None,
     unlabelled: Annotated[
-        bool, typer.Option("--unlabelled", help="Take every image below the folder, and no labels.")
+        bool, typer.Option("--unlabelled", help="Take every image below the folder; there are no labels.")
     ] = False,
     allow_bad: AllowBad = False,
     device: Device = "auto",
-    batch: Annotated[int, typer.Option(help="Images at a time.", min=1)] = 64,
+    batch: Annotated[int, typer.Option(help="Images that are computed at once.", min=1)] = 64,
     as_json: Json = False,
     **reading: Any,
 ) -> None:
-    """Find copies in data by their pixels, and by what a network sees: also those that were turned or recoloured."""
+    """Find copies of images by a network's features: also rotated or recoloured ones, which `check` does not find."""
     given = {name: value for name, value in locals().items() if name not in ("as_json", "reading")}
     from fovea.display import Display
     from fovea.jobs.duplicates import duplicates as job

@@ -9,10 +9,10 @@ from fovea.cli.output import print_json, print_lines
 
 
 def errata(
-    deck: Annotated[str | None, typer.Argument(help="Only of this deck: 000 to 004.", show_default=False)] = None,
+    deck: Annotated[str | None, typer.Argument(help="Only this deck: 000 to 004.", show_default=False)] = None,
     as_json: Json = False,
 ) -> None:
-    """List where the slides of the lectures are wrong, with the command that shows each right figure."""
+    """List the errors on the lectures' slides, each with the command that shows the right figure."""
     from fovea.jobs.errata import errata as job
 
     entries = job(deck)

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from fovea.cli.options import READING, AllowBad, Device, Json, Model, NoImages
+from fovea.cli.options import READING, AllowBad, Data, Device, Json, Model, NoImages
 from fovea.cli.output import complain, print_json, print_lines
 from fovea.errors import UsageError
 from fovea.signatures import spelled_out
@@ -33,63 +33,82 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 Scales = Annotated[
-    str, typer.Option(parser=_numbers, metavar="S,..", help="Average over sizes before the crop, as 0.9,1,1.1.")
+    str, typer.Option(parser=_numbers, metavar="S,..", help="Average over several sizes of each image, as 0.9,1,1.1.")
 ]
 Slice = Annotated[
-    str | None, typer.Option("--slice", metavar="COLUMN", help="The score per value of a manifest's column too.")
+    str | None,
+    typer.Option(
+        "--slice", metavar="COLUMN", help="Also give the score for each value of this column of the manifest."
+    ),
 ]
 Robust = Annotated[
-    bool, typer.Option("--robust", help="The score too on shifted, scaled, rotated, blurred, noisy, JPEG images.")
+    bool,
+    typer.Option("--robust", help="Also test on shifted, scaled, rotated, blurred, noisy and JPEG-compressed images."),
 ]
 InstancesOf = Annotated[
-    str, typer.Option(parser=_names, metavar="A,B", help="Classes with objects.", show_default="all but background")
+    str,
+    typer.Option(
+        parser=_names,
+        metavar="A,B",
+        help="Classes that have objects, with --instances.",
+        show_default="all but background",
+    ),
 ]
 MinScore = Annotated[
     list[str] | None,
-    typer.Option(metavar="NAME=VALUE", help="Exit with 1 where a score is worse, as mae=0.5; once per score."),
+    typer.Option(metavar="NAME=VALUE", help="Exit with 1 if a score is worse than this, as mae=0.5; may be repeated."),
 ]
 
 
 @spelled_out(READING, before="allow_bad")
 def evaluate(
     model: Model,
-    data: Annotated[str, typer.Argument(help="A folder, manifest, archive or name.", show_default=False)],
+    data: Data,
     split: Annotated[
-        str, typer.Option(help="train, val, test or whole; val, then whole, where there is no test.")
+        str,
+        typer.Option(help="The split: train, val, test or whole (all images). Without a test split: val, then whole."),
     ] = "test",
-    crops: Annotated[int, typer.Option(help="Average over 5 (corners, centre) or 10 (mirrored too) crops.")] = 1,
+    crops: Annotated[int, typer.Option(help="Average over 5 crops (corners and centre), or 10 (mirrored too).")] = 1,
     flip: Annotated[bool, typer.Option("--flip", help="Average over each image and its mirror image.")] = False,
     scales: Scales = "1",
     slice_by: Slice = None,
     robust: Robust = False,
     instances: Annotated[
         str | None,
-        typer.Option(metavar="parted|connected", help="Of masks: also how well single objects are found."),
+        typer.Option(metavar="parted|connected", help="For masks: also measure how well single objects are found."),
     ] = None,
     instances_of: InstancesOf = "",
-    least_area: Annotated[int, typer.Option(help="Pixels of the input that an object has at least.", min=1)] = 1,
+    least_area: Annotated[int, typer.Option(help="Smallest object, in pixels of the input.", min=1)] = 1,
     retrieval: Annotated[
-        bool, typer.Option("--retrieval", help="Instead: how well images of one class find each other in a search.")
+        bool, typer.Option("--retrieval", help="Instead, measure how well a search finds images of the same class.")
     ] = False,
-    metric: Annotated[str, typer.Option(help="What --retrieval searches by: l2 or cosine.")] = "l2",
+    metric: Annotated[str, typer.Option(help="With --retrieval: l2 or cosine distance.")] = "l2",
     layer: Annotated[
-        str | None, typer.Option(help="The layer whose output --retrieval takes.", show_default="what enters the last")
+        str | None,
+        typer.Option(
+            help="With --retrieval: the layer whose output is the embedding.",
+            show_default="the input of the last layer",
+        ),
     ] = None,
-    voters: Annotated[int, typer.Option(help="Neighbours that vote on a class under --retrieval.", min=1)] = 10,
+    voters: Annotated[int, typer.Option(help="With --retrieval: how many neighbours vote on the class.", min=1)] = 10,
     out: Annotated[
-        str | None, typer.Option(metavar="PATH", help="Draw what --robust finds: .png, .jpg, .pdf or .svg.")
+        str | None, typer.Option(metavar="PATH", help="With --robust: draw the scores, to a .png, .jpg, .pdf or .svg.")
     ] = None,
-    min_accuracy: Annotated[float | None, typer.Option(help="Exit with 1 below this fraction.")] = None,
+    min_accuracy: Annotated[
+        float | None, typer.Option(help="Exit with 1 if the accuracy is below this, as 0.9.")
+    ] = None,
     min_score: MinScore = None,
     allow_bad: AllowBad = False,
     device: Device = "auto",
-    batch: Annotated[int, typer.Option(help="Images at a time.", min=1)] = 256,
-    html: Annotated[str | None, typer.Option(metavar="PATH", help="Write a page with all of it to this file.")] = None,
+    batch: Annotated[int, typer.Option(help="Images that are computed at once.", min=1)] = 256,
+    html: Annotated[
+        str | None, typer.Option(metavar="PATH", help="Write a page with all results to this file.")
+    ] = None,
     no_images: NoImages = False,
     as_json: Json = False,
     **reading: Any,
 ) -> None:
-    """Measure a network: accuracy with its interval, per class, confusion, calibration, robustness, retrieval."""
+    """Test a network on data: accuracy with its interval, per class, confusion, calibration, robustness."""
     options = {name: value for name, value in locals().items() if name != "reading"}
     if options.pop("retrieval"):
         return _retrieval(options, reading)

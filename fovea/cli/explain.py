@@ -21,63 +21,71 @@ MAPPED_ONLY = ("method", "mistakes", "trust", "at", "object")
 
 Methods = Annotated[
     str | None,
-    typer.Option(metavar="A,B,..", help="Maps by these methods, of docs/explain.md.", show_default="gradcam"),
+    typer.Option(
+        metavar="A,B,..", help="Methods that draw the maps; docs/explain.md lists them.", show_default="gradcam"
+    ),
 ]
 Show = Annotated[
     str | None,
     typer.Option(
         metavar="KIND",
-        help="Instead of maps: filters, maps (of a layer), strongest, maximise, occlusion-grid, concepts, parts, "
+        help="Instead of maps, show: filters, maps (of a layer), strongest, maximise, occlusion-grid, concepts, parts, "
         "embedding, nearest, influence.",
     ),
 ]
 Target = Annotated[
     list[str] | None,
-    typer.Option(metavar="ANSWER", help="Explain this class, label or grade, by name or number; once per answer."),
+    typer.Option(
+        metavar="ANSWER", help="Explain this class, label or grade instead of the prediction; may be repeated."
+    ),
 ]
 At = Annotated[
     str | None,
-    typer.Option(metavar="X,Y", help="Explain the region, box or point at this pixel.", show_default=False),
+    typer.Option(metavar="X,Y", help="For masks, boxes and points: explain what is at this pixel.", show_default=False),
 ]
 Object = Annotated[
-    int | None, typer.Option(metavar="N", help="Explain this box, 1 the surest, or point.", show_default=False)
+    int | None,
+    typer.Option(metavar="N", help="Explain this box or point; 1 has the highest score.", show_default=False),
 ]
 Layer = Annotated[
     str | None,
-    typer.Option(metavar="PATH", help="The layer that is looked at.", show_default="the last spatial activation"),
+    typer.Option(metavar="PATH", help="The layer to look at.", show_default="the last spatial activation"),
 ]
 Settings = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="A setting of a method or kind of picture; docs/explain.md."),
+    typer.Option("--set", metavar="KEY=VALUE", help="A setting of a method or picture; docs/explain.md lists them."),
 ]
 Trust = Annotated[
     str | None,
-    typer.Option(metavar="FILE", help="What fovea trust wrote, for badges; NAME-trust.json.", show_default=False),
+    typer.Option(metavar="FILE", help="A result of `fovea trust`: methods get its badges.", show_default=False),
 ]
 
 
 @spelled_out(READING, before="allow_bad")
 def explain(
     model: Bundle,
-    images: Annotated[list[str] | None, typer.Argument(help="Files, folders, globs.", show_default=False)] = None,
+    images: Annotated[list[str] | None, typer.Argument(help="Files, folders or patterns.", show_default=False)] = None,
     method: Methods = None,
     show: Show = None,
     target: Target = None,
     against: Annotated[
-        str | None, typer.Option(metavar="ANSWER", help="Explain why the answer is not this one.")
+        str | None, typer.Option(metavar="ANSWER", help="Explain why the prediction is not this class.")
     ] = None,
     at: At = None,
     object: Object = None,
     layer: Layer = None,
-    channel: Annotated[str | None, typer.Option(metavar="3,17,..", help="With --show: channels of the layer.")] = None,
+    channel: Annotated[
+        str | None, typer.Option(metavar="3,17,..", help="With --show: only these channels of the layer.")
+    ] = None,
     mistakes: Annotated[
-        str | None, typer.Option(metavar="DATA", help="Explain the worst mistakes on this data set.")
+        str | None, typer.Option(metavar="DATA", help="Explain the worst mistakes on this data.")
     ] = None,
     data: Annotated[
-        str | None, typer.Option(metavar="DATA", help="With --show: the data set that is looked through.")
+        str | None, typer.Option(metavar="DATA", help="With --show: the data to search for images.")
     ] = None,
     split: Annotated[
-        str, typer.Option(help="Part of DATA: train, val, test or whole; val, then whole, where there is no test.")
+        str,
+        typer.Option(help="The split: train, val, test or whole (all images). Without a test split: val, then whole."),
     ] = "test",
     concepts: Annotated[
         str | None, typer.Option(metavar="FOLDER", help="With --show concepts: a folder of images for each concept.")
@@ -86,16 +94,16 @@ def explain(
     trust: Trust = None,
     out: Annotated[
         str | None,
-        typer.Option(metavar="PATH", help="The page of one image, or of --show; the folder of several images."),
+        typer.Option(metavar="PATH", help="The page to write; with several images, the folder."),
     ] = None,
     allow_bad: AllowBad = False,
     device: Device = "auto",
-    batch: Annotated[int, typer.Option(help="Images at a time.", min=1)] = 32,
-    seed: Annotated[int, typer.Option(help="Of what is drawn at random.", min=0)] = 0,
+    batch: Annotated[int, typer.Option(help="Images that are computed at once.", min=1)] = 32,
+    seed: Annotated[int, typer.Option(help="Seed of all random numbers.", min=0)] = 0,
     as_json: Json = False,
     **reading: Any,
 ) -> None:
-    """Show where in images a network sees its answer, or with --show what it holds: pages, pictures, numbers."""
+    """Show which pixels decide a prediction; with --show, what the network has learned."""
     given = {name: value for name, value in locals().items() if name not in ("as_json", "reading", "set_")}
     given |= {"images": images or (), "target": target or (), "settings": assigned(set_ or [], taken=given)}
     _check(given, shown=show is not None)

@@ -21,22 +21,26 @@ def _padding(text: str) -> int | str:
 def filter(
     source: Annotated[
         str,
-        typer.Argument(metavar="IMAGE|SIGNAL.csv", help="A file; a signal has one value per row, or time and value."),
+        typer.Argument(
+            metavar="IMAGE|SIGNAL.csv", help="An image, or a signal: a CSV with a value per row, or time and value."
+        ),
     ],
     kernel: Annotated[str, typer.Option(help=KERNELS, show_default=False)],
-    stride: Annotated[int, typer.Option(help="Steps from one output to the next.", min=1)] = 1,
+    stride: Annotated[int, typer.Option(help="Pixels from one output to the next.", min=1)] = 1,
     padding: Annotated[
-        str, typer.Option(parser=_padding, metavar="same|valid|full|N", help="How much is added around the input.")
+        str,
+        typer.Option(parser=_padding, metavar="same|valid|full|N", help="How many pixels are added around the input."),
     ] = "same",
     mode: Annotated[
         Literal["zero", "reflect", "replicate", "circular"], typer.Option(help="What is added around the input.")
     ] = "replicate",
     out: Annotated[
-        str | None, typer.Option(help="The picture: .png, .jpg, .pdf or .svg.", show_default="SOURCE-KERNEL.png")
+        str | None,
+        typer.Option(help="The picture to write: .png, .jpg, .pdf or .svg.", show_default="SOURCE-KERNEL.png"),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Slide a classic kernel over an image or a signal, and draw input, kernel and output."""
+    """Apply a classic filter to an image or a signal, and draw input, kernel and output."""
     given = {name: value for name, value in locals().items() if name != "as_json"}
     from fovea.display import Display
     from fovea.jobs.filter import filter as job

@@ -4,51 +4,65 @@ from typing import Annotated, Any
 
 import typer
 
-from fovea.cli.options import READING, TASKS, AllowBad, Device, Json
+from fovea.cli.options import READING, TASKS, AllowBad, Device, Json, in_run
 from fovea.cli.output import print_json, print_lines
 from fovea.signatures import spelled_out
 
 
 @spelled_out(READING, before="allow_bad")
 def index(
-    model: Annotated[str, typer.Argument(help="A model file (.safetensors); or an index.", show_default=False)],
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="A model file (.safetensors) or a run; or an index.",
+            show_default=False,
+            parser=in_run,
+            metavar="MODEL|INDEX",
+        ),
+    ],
     data: Annotated[
-        str | None, typer.Argument(help="A folder, manifest, archive or name; nothing of an index.", show_default=False)
+        str | None,
+        typer.Argument(help="A folder, a manifest, an archive, or a name; not with an index.", show_default=False),
     ] = None,
     out: Annotated[
-        str | None, typer.Option(metavar="PATH.fovea-index", help="The index: made, or brought up to date.")
+        str | None, typer.Option(metavar="PATH.fovea-index", help="The index to write or to update.")
     ] = None,
     layer: Annotated[
         str | None,
-        typer.Option(metavar="PATH", help="Embed by what this layer gives.", show_default="what enters the last layer"),
+        typer.Option(
+            metavar="PATH", help="The layer whose output is the embedding.", show_default="the input of the last layer"
+        ),
     ] = None,
     metric: Annotated[
         str | None,
-        typer.Option(help="l2 or cosine: what searches take by default.", show_default="as it is; l2 in a new one"),
+        typer.Option(help="Distance of searches by default: l2 or cosine.", show_default="l2 in a new index"),
     ] = None,
-    half: Annotated[bool, typer.Option("--half", help="Store float16: half the size.")] = False,
+    half: Annotated[bool, typer.Option("--half", help="Store float16, which takes half the space.")] = False,
     export: Annotated[
-        str | None, typer.Option(metavar="FORM", help="Write it for others, too: faiss, with a CSV of its rows.")
+        str | None,
+        typer.Option(metavar="FORM", help="Also write the index for another library: faiss, with a CSV of its rows."),
     ] = None,
     drop: Annotated[
         list[str] | None,
-        typer.Option(metavar="PATTERN", help="Leave these names out from now on, as 'private/*'; repeatable."),
+        typer.Option(
+            metavar="PATTERN", help="Leave out images of these names from now on, as 'private/*'; may be repeated."
+        ),
     ] = None,
     restore: Annotated[
-        list[str] | None, typer.Option(metavar="PATTERN", help="Take back a pattern that was dropped; repeatable.")
+        list[str] | None, typer.Option(metavar="PATTERN", help="Undo --drop of this pattern; may be repeated.")
     ] = None,
-    split: Annotated[str, typer.Option(help="Part of DATA: train, val, test or whole.")] = "whole",
+    split: Annotated[str, typer.Option(help="The split: train, val, test or whole (all images).")] = "whole",
     task: Annotated[str | None, typer.Option(help=TASKS, show_default="the network's own")] = None,
     unlabelled: Annotated[
-        bool, typer.Option("--unlabelled", help="Take every image below the folder, and no labels.")
+        bool, typer.Option("--unlabelled", help="Take every image below the folder; there are no labels.")
     ] = False,
     allow_bad: AllowBad = False,
     device: Device = "auto",
-    batch: Annotated[int, typer.Option(help="Images at a time.", min=1)] = 64,
+    batch: Annotated[int, typer.Option(help="Images that are computed at once.", min=1)] = 64,
     as_json: Json = False,
     **reading: Any,
 ) -> None:
-    """Keep what a network makes of every image, to search in: only what is new or changed is embedded.
+    """Store the embeddings of all images for `fovea search`; a second time, only of new or changed images.
 
     With an index alone, show what it holds, or change it: --drop, --restore, --metric, --export.
     """

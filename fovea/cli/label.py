@@ -14,29 +14,44 @@ SHOWN = 10
 def label(
     model: Bundle,
     data: Annotated[
-        str, typer.Argument(help="A folder of any depth, an archive of one, or a manifest.", show_default=False)
+        str, typer.Argument(help="A folder (with folders in it), its archive, or a manifest.", show_default=False)
     ],
-    out: Annotated[str, typer.Option(metavar="LIST.csv", help="The list; rows with a label stay.", show_default=False)],
-    count: Annotated[int, typer.Option("-n", "--count", help="How many to label next.", min=1)] = 100,
-    by: Annotated[str, typer.Option(help="margin or entropy (least sure), core-set (least known).")] = "margin",
+    out: Annotated[
+        str,
+        typer.Option(
+            metavar="LIST.csv", help="The list to write; its rows that have a label stay.", show_default=False
+        ),
+    ],
+    count: Annotated[int, typer.Option("-n", "--count", help="How many images to list.", min=1)] = 100,
+    by: Annotated[
+        str,
+        typer.Option(
+            help="Choose by margin or entropy (the network is least sure), or core-set (least similar to known images)."
+        ),
+    ] = "margin",
     index: Annotated[
-        str | None, typer.Option(metavar="INDEX", help="Under core-set: what is known, from `fovea index`.")
+        str | None, typer.Option(metavar="INDEX", help="With core-set: the index of the known images.")
     ] = None,
     layer: Annotated[
         str | None,
-        typer.Option(help="Under core-set: whose output is the embedding.", show_default="what enters the last"),
+        typer.Option(
+            help="With core-set: the layer whose output is the embedding.", show_default="the input of the last layer"
+        ),
     ] = None,
-    html: Annotated[str | None, typer.Option(metavar="PATH", help="Write a page with the images.")] = None,
+    html: Annotated[str | None, typer.Option(metavar="PATH", help="Write a page that shows the images.")] = None,
     input: Annotated[
-        str | None, typer.Option("--input", metavar="KIND", help="What the samples are.", show_default="of the model")
+        str | None,
+        typer.Option("--input", metavar="KIND", help="images, series or clips.", show_default="as the model"),
     ] = None,
-    path_column: Annotated[str, typer.Option(help="Of a manifest: the column of paths.")] = "path",
-    label_column: Annotated[str, typer.Option(help="Of a manifest: that of labels; it may be missing.")] = "label",
+    path_column: Annotated[str, typer.Option(help="Column of the manifest with the image's path.")] = "path",
+    label_column: Annotated[
+        str, typer.Option(help="Column of the manifest with the label; it may be missing.")
+    ] = "label",
     device: Device = "auto",
-    batch: Annotated[int, typer.Option(help="Images at a time.", min=1)] = 64,
+    batch: Annotated[int, typer.Option(help="Images that are computed at once.", min=1)] = 64,
     as_json: Json = False,
 ) -> None:
-    """List the images without a label that are most worth one, for a person to fill in and a training to read."""
+    """List the unlabelled images that are most useful to label next: a CSV to fill in and to train on."""
     given = {name: value for name, value in locals().items() if name != "as_json"}
     from fovea.display import Display
     from fovea.jobs.label import label as job

@@ -18,36 +18,49 @@ if TYPE_CHECKING:
 
 def measure(
     model: Annotated[
-        str | None, typer.Argument(help="A name, letters, a model file, or file.py:Net.", show_default=False)
+        str | None,
+        typer.Argument(
+            help="A name (`fovea models`), a model file, a run, file.py:Net, or letters.", show_default=False
+        ),
     ] = None,
-    input: Annotated[str | None, typer.Option(metavar="CxHxW", help="Shape of one image, as 3x224x224.")] = None,
+    input: Annotated[
+        str | None, typer.Option(metavar="CxHxW", help="Shape of one image: channels, height, width, as 3x224x224.")
+    ] = None,
     assignments: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="An argument of the network, as width=0.5.")
     ] = None,
-    depth: Annotated[int | None, typer.Option(help="Sum up what is nested deeper; 1: parts.", min=1)] = None,
-    sort: Annotated[str | None, typer.Option(help="parameters, macs, kept, ... : the largest first.")] = None,
-    top: Annotated[int | None, typer.Option(help="Only so many rows.", min=1)] = None,
+    depth: Annotated[
+        int | None, typer.Option(help="Sum up layers that are nested deeper; 1 shows the stages.", min=1)
+    ] = None,
+    sort: Annotated[str | None, typer.Option(help="Largest first, by parameters, macs, kept, ...")] = None,
+    top: Annotated[int | None, typer.Option(help="Show only this many rows.", min=1)] = None,
     compare: Annotated[
-        tuple[str, str] | None, typer.Option(metavar="A B", help="Two networks side by side.", show_default=False)
+        tuple[str, str] | None, typer.Option(metavar="A B", help="Compare two networks.", show_default=False)
     ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="A stride that does not divide is an error.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Fail if a stride leaves rows or columns unseen, and list all that do.")
+    ] = False,
     convention: Annotated[
-        str, typer.Option(metavar="pytorch|keras", help="How parameters count; keras: moving averages too.")
+        str, typer.Option(metavar="pytorch|keras", help="How parameters are counted; keras includes moving averages.")
     ] = "pytorch",
-    unit: Annotated[str | None, typer.Option(metavar="LAYER:ROW,COLUMN", help="What one unit sees, drawn.")] = None,
-    image: Annotated[str | None, typer.Option(help="The image that --unit draws on; a grid without it.")] = None,
-    out: Annotated[str | None, typer.Option(help="The picture of --unit: .png, .jpg, .pdf or .svg.")] = None,
-    memory: Annotated[
-        str | None, typer.Option(metavar="batch=N", help="Peak memory of inference and training.")
+    unit: Annotated[
+        str | None, typer.Option(metavar="LAYER:ROW,COLUMN", help="Draw what one unit sees of the input.")
     ] = None,
-    latency: Annotated[bool, typer.Option("--latency", help="Time a forward pass on this machine.")] = False,
-    device: Annotated[str, typer.Option(help="Where --latency runs: cpu, cuda, mps or auto.")] = "auto",
-    html: Annotated[str | None, typer.Option(metavar="FILE", help="Write a page: graph and table.")] = None,
+    image: Annotated[str | None, typer.Option(help="With --unit: the image to draw on.", show_default="a grid")] = None,
+    out: Annotated[
+        str | None, typer.Option(help="With --unit: the picture to write, .png, .jpg, .pdf or .svg.")
+    ] = None,
+    memory: Annotated[
+        str | None, typer.Option(metavar="batch=N", help="Peak memory of prediction and training for N images.")
+    ] = None,
+    latency: Annotated[bool, typer.Option("--latency", help="Time a prediction on this machine.")] = False,
+    device: Annotated[str, typer.Option(help="With --latency: cpu, cuda, mps or auto.")] = "auto",
+    html: Annotated[str | None, typer.Option(metavar="FILE", help="Write a page with a graph and the table.")] = None,
     as_json: Json = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, one line per row.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV: a line for each layer.")] = False,
     as_markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
 ) -> None:
-    """Show what each layer costs and sees: shapes, parameters, MACs, memory, receptive field."""
+    """Show each layer of a network: shapes, parameters, multiply-adds, memory, receptive field."""
     from fovea.jobs.measure import measure as job
     from fovea.measurement.tables import Choice
 

@@ -24,24 +24,28 @@ def models(
     pattern: Annotated[
         str, typer.Argument(help="A name, or any part of names: resnet. * and ? stand for anything.")
     ] = "*",
-    year: Annotated[str | None, typer.Option(metavar="YEAR|FROM-TO", help="Only of this year, or these years.")] = None,
+    year: Annotated[
+        str | None, typer.Option(metavar="YEAR|FROM-TO", help="Only networks of this year, or of these years.")
+    ] = None,
     max_params: Annotated[
-        str | None, typer.Option(metavar="N", help="Only with at most so many parameters: 5M, 800k.")
+        str | None, typer.Option(metavar="N", help="Only networks with at most this many parameters: 5M, 800k.")
     ] = None,
     max_macs: Annotated[
-        str | None, typer.Option(metavar="N", help="Only with at most so many multiply-adds: 300M, 1.5G.")
+        str | None, typer.Option(metavar="N", help="Only networks with at most this many multiply-adds: 300M, 1.5G.")
     ] = None,
     answers: Annotated[
-        str | None, typer.Option(metavar="KIND", help="Only with outputs for classes, masks, boxes or points.")
+        str | None, typer.Option(metavar="KIND", help="Only networks for classes, masks, boxes or points.")
     ] = None,
-    tree: Annotated[bool, typer.Option("--tree", help="Show who descends from whom, and what each added.")] = False,
+    tree: Annotated[
+        bool, typer.Option("--tree", help="Show which family descends from which, and what it added.")
+    ] = False,
     plot: Annotated[
         str | None,
-        typer.Option(metavar="PATH", help="Draw accuracy against multiply-adds, and error by year; or the --tree."),
+        typer.Option(metavar="PATH", help="Draw accuracy over multiply-adds and error by year; with --tree, the tree."),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """List the networks by family: year, authors, input, parameters, multiply-adds, published accuracy, decks."""
+    """List the networks that can be trained: year, parameters, multiply-adds, published accuracy."""
     from fovea.jobs.models import models as job
     from fovea.zoo import families
 

@@ -17,22 +17,28 @@ if TYPE_CHECKING:
 
 Instances = Annotated[
     str | None,
-    typer.Option(metavar="parted|connected", help="With --out: single objects of masks too; touching ones parted."),
+    typer.Option(
+        metavar="parted|connected",
+        help="With --out, for masks: also write single objects; parted separates touching ones.",
+    ),
 ]
 InstancesOf = Annotated[
-    str, typer.Option(metavar="A,B", help="Classes with objects.", show_default="all but background")
+    str,
+    typer.Option(metavar="A,B", help="Classes that have objects, with --instances.", show_default="all but background"),
 ]
 Tile = Annotated[
     int | None,
     typer.Option(
-        help="Of masks and boxes: look at tiles of so many pixels of the image.", show_default="as trained", min=16
+        help="For masks and boxes: side of the tiles that large images are cut into, in pixels.",
+        show_default="as trained",
+        min=16,
     ),
 ]
 Boxes = Annotated[
     str | None,
     typer.Option(
         metavar="DATA|MODEL",
-        help="Of points: look into boxes, listed by COCO's JSON, a CSV or a folder, or found by a model.",
+        help="For points: the boxes to look into, from a COCO file, a CSV or a folder, or found by a model.",
         show_default="whole images",
     ),
 ]
@@ -40,28 +46,39 @@ Boxes = Annotated[
 
 def predict(
     model: Model,
-    images: Annotated[list[str], typer.Argument(help="Files, folders, globs; - reads names from standard input.")],
+    images: Annotated[
+        list[str],
+        typer.Argument(help="Files, folders or patterns; - reads names from standard input.", show_default=False),
+    ],
     top: Annotated[int | None, typer.Option(help="How many classes to show.", min=1, show_default="5")] = None,
-    ensemble: Annotated[str, typer.Option(metavar="B,C", help="Further models to average with.")] = "",
+    ensemble: Annotated[
+        str, typer.Option(metavar="B,C", help="Average the predictions with those of these models.")
+    ] = "",
     device: Device = "auto",
-    batch: Annotated[int, typer.Option(help="Images at a time.", min=1)] = 64,
+    batch: Annotated[int, typer.Option(help="Images that are computed at once.", min=1)] = 64,
     min_score: Annotated[
-        float | None, typer.Option(help="Of objects: the least score, 0 to 1.", show_default="as on the card")
+        float | None,
+        typer.Option(
+            help="For boxes and points: leave out those with a lower score (0 to 1).",
+            show_default="as in the model file",
+        ),
     ] = None,
     out: Annotated[
-        str | None, typer.Option(metavar="FOLDER", help="Write masks, boxes or points there, with pictures.")
+        str | None, typer.Option(metavar="FOLDER", help="Write masks, boxes or points into this folder, with pictures.")
     ] = None,
     instances: Instances = None,
     instances_of: InstancesOf = "",
-    least_area: Annotated[int, typer.Option(help="Pixels of the image that an object has at least.", min=1)] = 1,
+    least_area: Annotated[int, typer.Option(help="Smallest object, in pixels of the image.", min=1)] = 1,
     tile: Tile = None,
-    overlap: Annotated[int | None, typer.Option(help="Pixels that neighbouring tiles share.", min=0)] = None,
+    overlap: Annotated[int | None, typer.Option(help="How far neighbouring tiles overlap, in pixels.", min=0)] = None,
     boxes: Boxes = None,
-    boxes_of: Annotated[str, typer.Option(metavar="A,B", help="Classes of --boxes.", show_default="all")] = "",
+    boxes_of: Annotated[
+        str, typer.Option(metavar="A,B", help="Only boxes of these classes, with --boxes.", show_default="all")
+    ] = "",
     as_json: Json = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, a line per image and answer.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV: a line for each image and answer.")] = False,
 ) -> None:
-    """Say what images show: the most probable classes of each, its labels, grade or number."""
+    """Predict what images show: the most probable classes, or whatever the network was trained for."""
     from fovea.display import Display
     from fovea.jobs.predict import predict as job
 

@@ -4,32 +4,40 @@ from typing import Annotated
 
 import typer
 
-from fovea.cli.options import Device, Json
+from fovea.cli.options import Device, Json, in_run
 from fovea.cli.output import complain, print_json, print_lines, print_table
 
 
 def search(
     index: Annotated[str, typer.Argument(help="A file that `fovea index` made.", show_default=False)],
-    images: Annotated[list[str], typer.Argument(help="Files, folders, globs.", show_default=False)],
+    images: Annotated[list[str], typer.Argument(help="Files, folders or patterns.", show_default=False)],
     model: Annotated[
         str | None,
-        typer.Option(metavar="MODEL", help="The model of the index.", show_default="where it was, below the index"),
+        typer.Option(
+            metavar="MODEL",
+            help="The model that the index was made with.",
+            show_default="where it was, below the index",
+            parser=in_run,
+        ),
     ] = None,
-    k: Annotated[int, typer.Option("-k", "--count", help="How many of the nearest.", min=1)] = 6,
-    metric: Annotated[str | None, typer.Option(help="l2 or cosine.", show_default="that of the index")] = None,
+    k: Annotated[int, typer.Option("-k", "--count", help="How many of the nearest images to show.", min=1)] = 6,
+    metric: Annotated[
+        str | None, typer.Option(help="Distance: l2 or cosine.", show_default="that of the index")
+    ] = None,
     approximate: Annotated[
-        bool, typer.Option("--approximate", help="Look through some cells only (faiss); the recall is measured.")
+        bool,
+        typer.Option("--approximate", help="Search only a part of the index (needs faiss); the recall is measured."),
     ] = False,
-    page: Annotated[str | None, typer.Option(metavar="PATH", help="Write a page with the pictures.")] = None,
+    page: Annotated[str | None, typer.Option(metavar="PATH", help="Write a page with the images found.")] = None,
     data: Annotated[
         str | None,
-        typer.Option(metavar="DATA", help="Where the pictures are.", show_default="where they were, below the index"),
+        typer.Option(metavar="DATA", help="The images of the index.", show_default="where they were, below the index"),
     ] = None,
     device: Device = "auto",
-    batch: Annotated[int, typer.Option(help="Images at a time.", min=1)] = 64,
+    batch: Annotated[int, typer.Option(help="Images that are computed at once.", min=1)] = 64,
     as_json: Json = False,
 ) -> None:
-    """Find the images of an index that a network sees as most alike to others."""
+    """Find the images of an index that are most similar to the given ones."""
     from fovea.display import Display
     from fovea.jobs.search import search as job
 

@@ -16,3 +16,15 @@ def assigned(assignments: Iterable[str], *, taken: Iterable[str]) -> dict[str, s
             raise UsageError(f"`--set {assignment}`: `{key}` has an option of its own: --{key.replace('_', '-')}.")
         pairs[key] = value
     return pairs
+
+
+def numbers(option: str, text: str | None) -> tuple[float, ...] | None:
+    """Return the numbers that an option names, one or one per channel, as `0.485,0.456,0.406`.
+
+    Raises:
+        UsageError: it holds something else.
+    """
+    try:
+        return tuple(float(part) for part in text.split(",")) if text is not None else None
+    except ValueError:
+        raise UsageError(f"`{option} {text}` must be one number, or one per channel as 0.485,0.456,0.406.") from None

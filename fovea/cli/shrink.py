@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from fovea.cli.options import READING, AllowBad, Bundle, Device, Json
+from fovea.cli.options import READING, AllowBad, Bundle, Data, Device, Json
 from fovea.cli.output import print_json, print_lines, print_table
 from fovea.cli.settings import assigned
 from fovea.signatures import spelled_out
@@ -13,44 +13,49 @@ from fovea.signatures import spelled_out
 @spelled_out(READING, before="as_json")
 def shrink(
     model: Bundle,
-    data: Annotated[str, typer.Argument(help="A folder, manifest, archive or name.", show_default=False)],
+    data: Data,
     steps: Annotated[
-        str | None, typer.Option(metavar="A,B=N,..", help="What is done, in order: fold,finetune=3 (docs/shrink.md).")
+        str | None,
+        typer.Option(
+            metavar="A,B=N,..", help="The steps in order, as fold,prune=0.5,finetune=3; docs/shrink.md lists them."
+        ),
     ] = None,
     target: Annotated[
-        str | None, typer.Option(metavar="WHAT=HOW", help="In place of --steps: latency=4x, macs=.., bytes=..")
+        str | None,
+        typer.Option(metavar="WHAT=HOW", help="Instead of --steps, what to reach: latency=4x, macs=0.5, bytes=1M, ..."),
     ] = None,
     max_drop: Annotated[
-        float | None, typer.Option(metavar="POINTS", help="Stop before the step that loses more of the score.")
+        float | None,
+        typer.Option(metavar="POINTS", help="Stop before a step that loses more than this many points of the score."),
     ] = None,
     teacher: Annotated[
-        str | None, typer.Option(metavar="A,B,..", help="Model files that the step `distil` learns from.")
+        str | None, typer.Option(metavar="A,B,..", help="Models that the step `distil` learns from.")
     ] = None,
     members: Annotated[
-        str | None, typer.Option(metavar="A,B,..", help="Model files that the step `soup` averages with.")
+        str | None, typer.Option(metavar="A,B,..", help="Models that the step `soup` averages with.")
     ] = None,
     network: Annotated[
-        str | None, typer.Option(metavar="FILE.PY:NET", help="The code of your own network, which no model file holds.")
+        str | None, typer.Option(metavar="FILE.PY:NET", help="The code of your own network, if the model is one.")
     ] = None,
     assignments: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="A field of the recipe by which steps train."),
+        typer.Option("--set", metavar="KEY=VALUE", help="A field of the recipe for steps that train; may be repeated."),
     ] = None,
     out: Annotated[
-        str | None, typer.Option(metavar="FILE", help="The model file that is written.", show_default="MODEL-small")
+        str | None, typer.Option(metavar="FILE", help="The model file to write.", show_default="MODEL-small")
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on after the last finished step.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume after the last finished step.")] = False,
     plot: Annotated[
-        str | None, typer.Option(metavar="PATH", help="Draw scores against bytes: .png, .jpg, .pdf or .svg.")
+        str | None, typer.Option(metavar="PATH", help="Draw the score over the size: .png, .jpg, .pdf or .svg.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of everything random.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of all random numbers.", min=0)] = 0,
     threads: Annotated[int | None, typer.Option(help="Processor threads.", min=1)] = None,
     device: Device = "auto",
     allow_bad: AllowBad = False,
     as_json: Json = False,
     **reading: Any,
 ) -> None:
-    """Make a network smaller and faster, step by step, each step measured."""
+    """Make a network smaller and faster in steps, and measure after each."""
     given = {name: value for name, value in locals().items() if name not in ("as_json", "reading", "assignments")}
     from fovea.display import Display
     from fovea.jobs.shrink import shrink as job

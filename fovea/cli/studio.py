@@ -10,13 +10,15 @@ from fovea.cli.output import remark
 def studio(
     what: Annotated[
         str | None,
-        typer.Argument(metavar="[MODEL|RUN|DATA]", help="A model file, an .onnx, a run, or data.", show_default=False),
+        typer.Argument(
+            metavar="[MODEL|RUN|DATA]", help="A model file (.safetensors or .onnx), a run, or data.", show_default=False
+        ),
     ] = None,
     network: Annotated[str | None, typer.Option(metavar="FILE.PY:NET", help="The code of your own network.")] = None,
-    port: Annotated[int, typer.Option(help="0 takes a free one.", min=0, max=65535)] = 0,
-    no_browser: Annotated[bool, typer.Option("--no-browser", help="Only print the address.")] = False,
+    port: Annotated[int, typer.Option(help="The port; 0 takes a free one.", min=0, max=65535)] = 0,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Only print the address; open no browser.")] = False,
 ) -> None:
-    """Open a network in the browser: its layers on any image, each unit with what it sees and how it comes about."""
+    """Open the studio in the browser: train, look into every layer, explain, change, label, learn."""
     from fovea.studio.start import open_studio as job
 
     job(

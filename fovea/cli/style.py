@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from fovea.cli.options import Device, Json
+from fovea.cli.options import Device, Json, in_run
 from fovea.cli.output import print_json, print_lines
 from fovea.cli.settings import assigned
 
@@ -15,27 +15,36 @@ def style(
     model: Annotated[
         str,
         typer.Option(
-            help="A model file; best of photographs, as `fovea build vgg16 --weights imagenet` makes one.",
+            help="A network trained on photographs: `fovea build vgg16 --weights imagenet` makes its file.",
             show_default=False,
+            parser=in_run,
+            metavar="MODEL",
         ),
     ],
     size: Annotated[int, typer.Option(help="The longer side of the image, in pixels.", min=16, max=2048)] = 384,
     content_layers: Annotated[
         str | None,
-        typer.Option(metavar="A,B,..", help="Layers of the content.", show_default="the last stage but one"),
+        typer.Option(
+            metavar="A,B,..", help="Layers whose outputs keep the content.", show_default="the last stage but one"
+        ),
     ] = None,
     style_layers: Annotated[
-        str | None, typer.Option(metavar="A,B,..", help="Layers of the style.", show_default="each stage")
+        str | None,
+        typer.Option(metavar="A,B,..", help="Layers whose outputs carry the style.", show_default="each stage"),
     ] = None,
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="steps, style, content, total_variation, lr, ...; see docs."),
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="steps, style, content, total_variation, lr, ...: docs/explain.md."
+        ),
     ] = None,
-    out: Annotated[str | None, typer.Option(help="The picture, a .png.", show_default="CONTENT-STYLE.png")] = None,
+    out: Annotated[
+        str | None, typer.Option(help="The picture to write, a .png.", show_default="CONTENT-STYLE.png")
+    ] = None,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
-    """Draw one image in the style of another, as a network sees both (Gatys et al. 2016)."""
+    """Draw the content of one image in the style of another (Gatys et al. 2016)."""
     from fovea.display import Display
     from fovea.jobs.style import style as job
 

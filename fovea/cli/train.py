@@ -6,11 +6,25 @@ import typer
 
 from fovea.cli.options import DATA, READING, TASKS, AllowBad, in_run
 from fovea.cli.output import print_json, print_lines, speaks
-from fovea.cli.settings import assigned
+from fovea.cli.settings import assigned, numbers
 from fovea.signatures import spelled_out
 
 OWN_OPTIONS = (
-    *("data", "device", "model", "recipe", "start", "budget", "size", "fit", "val_fraction", "task", "allow_bad"),
+    *(
+        "data",
+        "device",
+        "model",
+        "recipe",
+        "start",
+        "budget",
+        "size",
+        "fit",
+        "mean",
+        "std",
+        "val_fraction",
+        "task",
+        "allow_bad",
+    ),
     *("out", "resume", "tensorboard", "watch", "images", "display", *READING),
 )
 """What `--set` does not take; a recipe's field that has an option may be set either way."""
@@ -102,6 +116,21 @@ def train(
             help="How images are brought to that size: crop, letterbox, squash or tile.", rich_help_panel=NETWORK
         ),
     ] = None,
+    mean: Annotated[
+        str | None,
+        typer.Option(
+            metavar="M,..",
+            help="Subtracted from pixels from 0 to 1, one number or one per channel.",
+            show_default="found",
+            rich_help_panel=NETWORK,
+        ),
+    ] = None,
+    std: Annotated[
+        str | None,
+        typer.Option(
+            metavar="S,..", help="What they are divided by then.", show_default="found", rich_help_panel=NETWORK
+        ),
+    ] = None,
     recipe: Annotated[
         str | None,
         typer.Option(help="A named recipe, as fashion-best; docs/training.md lists them.", rich_help_panel=RECIPE),
@@ -137,7 +166,10 @@ def train(
         ),
     ] = None,
     budget: Annotated[
-        str | None, typer.Option(help="Train for this long instead of --epochs: 90s, 5m, 1h.", rich_help_panel=TIME)
+        str | None,
+        typer.Option(
+            help="Finish the whole command in this time, instead of --epochs: 90s, 5m, 1h.", rich_help_panel=TIME
+        ),
     ] = None,
     epochs: Annotated[
         int | None, typer.Option(help="How often all training images are seen.", rich_help_panel=TIME)
@@ -191,7 +223,7 @@ def train(
     ] = False,
     **reading: Any,
 ) -> None:
-    """Train a network: from images to a model file in a run folder."""
+    """Train a network on images: the result is a run folder with a model file and a report."""
     options = {name: value for name, value in locals().items() if name != "reading"} | reading
     given: dict[str, Any] = {name: value for name, value in options.items() if value is not None and value is not False}
     _train({name: value for name, value in given.items() if (name, value) != ("batch", 0)})
@@ -202,6 +234,7 @@ def _train(given: dict[str, Any]) -> None:
         return _train_along(given)
     as_json, preview, find_lr = (given.pop(switch, False) for switch in ("as_json", "preview", "find_lr"))
     report = {"images": not given.pop("no_images", False), "watch": given.pop("watch", None)}
+    given |= {name: numbers(f"--{name}", given[name]) for name in ("mean", "std") if name in given}
     given |= assigned(given.pop("assignments", []), taken={*given, *OWN_OPTIONS})
     if preview:
         from fovea.jobs.preview import previewed

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from fovea.cli.options import READING, AllowBad, Bundle, Device, Json
+from fovea.cli.options import READING, AllowBad, Bundle, Data, Device, Json
 from fovea.cli.output import print_json, print_lines, print_table
 from fovea.signatures import spelled_out
 
@@ -12,41 +12,43 @@ from fovea.signatures import spelled_out
 @spelled_out(READING, before="allow_bad")
 def trust(
     model: Bundle,
-    data: Annotated[str, typer.Argument(help="A folder, manifest, archive or name.", show_default=False)],
+    data: Data,
     method: Annotated[
         str | None,
         typer.Option(
             metavar="A,B,..",
-            help="Methods, as for explain, or all; those of few passes where none is named.",
+            help="The methods to test, or all; by default those that are fast.",
             show_default=False,
         ),
     ] = None,
-    images: Annotated[int, typer.Option(help="Images that are drawn, evenly over classes.", min=1)] = 16,
+    images: Annotated[int, typer.Option(help="How many images to test on, evenly over the classes.", min=1)] = 16,
     split: Annotated[
-        str, typer.Option(help="Part of DATA: train, val, test or whole; val, then whole, where there is no test.")
+        str,
+        typer.Option(help="The split: train, val, test or whole (all images). Without a test split: val, then whole."),
     ] = "test",
     layer: Annotated[
-        str | None, typer.Option(metavar="PATH", help="The layer whose map is weighed; the last spatial activation.")
+        str | None,
+        typer.Option(metavar="PATH", help="The layer whose map is drawn.", show_default="the last spatial activation"),
     ] = None,
-    steps: Annotated[int, typer.Option(help="Of the curves of insertion and deletion.", min=1)] = 16,
+    steps: Annotated[int, typer.Option(help="Points on the curves of insertion and deletion.", min=1)] = 16,
     boxes: Annotated[
         str | None,
-        typer.Option(
-            metavar="FILE", help="A CSV with columns path, x0, y0, x1, y1, in pixels: where maps should point."
-        ),
+        typer.Option(metavar="FILE", help="A CSV with path, x0, y0, x1, y1 (pixels): where the objects are."),
     ] = None,
-    planted: Annotated[bool, typer.Option(help="Try methods on a small network that learned a known cue, too.")] = True,
+    planted: Annotated[
+        bool, typer.Option(help="Also test the methods on a small network that has learned a known cue.")
+    ] = True,
     out: Annotated[
-        str | None, typer.Option(metavar="PATH", help="The page: NAME-trust.html where none.", show_default=False)
+        str | None, typer.Option(metavar="PATH", help="The page to write.", show_default="NAME-trust.html")
     ] = None,
     allow_bad: AllowBad = False,
     device: Device = "auto",
-    batch: Annotated[int, typer.Option(help="Inputs at a time.", min=1)] = 32,
-    seed: Annotated[int, typer.Option(help="Of what is drawn: images, random maps, random weights.", min=0)] = 0,
+    batch: Annotated[int, typer.Option(help="Images that are computed at once.", min=1)] = 32,
+    seed: Annotated[int, typer.Option(help="Seed of all random numbers.", min=0)] = 0,
     as_json: Json = False,
     **reading: Any,
 ) -> None:
-    """Tell which methods of explanation are to be believed on a network: a table, a page, and badges for explain."""
+    """Test which methods of `fovea explain` can be trusted on a network: a table and a page."""
     given = {name: value for name, value in locals().items() if name not in ("as_json", "reading", "method")}
     from fovea.display import Display
     from fovea.jobs.trust import QUICK

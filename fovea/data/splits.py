@@ -54,8 +54,8 @@ def split_validation(dataset: Dataset, *, fraction: float, seed: int) -> Dataset
         note = f"validation: none, as {alone if train.labels.ndim == 1 else several}"
         return replace(dataset, notes=(*dataset.notes, note))
     parts = {**dataset.parts, "train": rest, "val": held_out}
-    share = f"{100 * len(held_out) / len(train):.3g} % of train"
-    note = f"validation: {share}, {'random' if strata is None else 'stratified'}, seed {seed}"
+    share = f"{len(held_out):,} of {len(train):,} training images set aside ({100 * len(held_out) / len(train):.3g} %)"
+    note = f"validation: {share}, {'at random' if strata is None else 'stratified'}, seed {seed}"
     notes = (*dataset.notes, note, *_surprises(dataset, held_out, fraction))
     return replace(dataset, parts={name: parts[name] for name in in_order(parts)}, notes=notes)
 

@@ -2,9 +2,9 @@
 
 import os
 import time
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -20,15 +20,16 @@ TIMED_FILES = 32
 def thinned(dataset: Dataset, *, fraction: float, seed: int) -> Dataset:
     """Return the data set with a random `fraction` of every split, each class or label keeping its share.
 
-    Of a class with two images or more one at least stays. With `fraction` 1 the data set is returned as it is.
+    Of a class with two images or more one at least stays; a split of which nothing would be left stays as it is. With
+    `fraction` 1 the data set is returned.
     """
     if fraction >= 1:
         return dataset
-    parts: Mapping[str, Part] = {
-        name: split_off(part, fraction=fraction, seed=seed, strata=dataset.kind.strata(part.labels))[1]
-        for name, part in dataset.parts.items()
-    }
-    return replace(dataset, parts={name: part for name, part in parts.items() if len(part)})
+    parts: dict[str, Part] = {}
+    for name, part in dataset.parts.items():
+        fewer = split_off(part, fraction=fraction, seed=seed, strata=dataset.kind.strata(part.labels))[1]
+        parts[name] = fewer if len(fewer) else part
+    return replace(dataset, parts=parts)
 
 
 def decoding_s(dataset: Dataset, preprocess: Preprocessing, *, room: float = 1.0) -> float:
@@ -43,9 +44,9 @@ def decoding_s(dataset: Dataset, preprocess: Preprocessing, *, room: float = 1.0
     frame, workers = preprocess.roomy(room), os.cpu_count() or 1
     chosen = [files[index] for index in np.linspace(0, len(files) - 1, min(TIMED_FILES, len(files))).astype(int)]
 
-    def read(file: object) -> None:
+    def read(file: Path) -> None:
         try:
-            frame.read(file)  # type: ignore[arg-type]
+            frame.read(file)
         except ImageError:  # decoding will say so
             return
 

@@ -8,7 +8,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from fovea.compression.table import Row
 from fovea.drawing.saving import save_figure
-from fovea.drawing.style import BLUE, INK, LINE
+from fovea.drawing.style import BLUE, INK, LINE, finish
 from fovea.tasks.score import Metric
 from fovea.texts import shown
 
@@ -31,8 +31,9 @@ def draw_chain(rows: Sequence[Row], metric: Metric, path: Path) -> None:
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.margins(x=0.15)
     axes.invert_xaxis()
-    axes.set_xlabel("File, kB (smaller to the right)")
-    axes.set_ylabel(f"{metric.axis}, {rows[0].split}")
+    axes.set_xlabel("file, kB (smaller to the right)")
+    axes.set_ylabel(metric.axis)
+    finish(axes, f"What each step costs, on {rows[0].split}")
     if not metric.higher_is_better:
         axes.invert_yaxis()
     save_figure(figure, path)

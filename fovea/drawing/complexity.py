@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from matplotlib.axes import Axes
@@ -10,7 +11,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator, NullFormatter, StrMethodFormatter
 from matplotlib.transforms import Bbox
 
-from fovea.drawing.style import BLUE, INK, LINE, SOFT
+from fovea.drawing.style import BLUE, INK, LINE, finish
 from fovea.registry import Entry
 
 AREA_PER_MILLION = 3.0
@@ -19,13 +20,24 @@ LEGEND_MILLIONS = (5, 35, 65, 95, 125, 155)
 """As on the slide "Comparing complexity"."""
 MIDDLE = 2
 """Pixels around the middle of a circle that stay free of names."""
-SIDES = (
+
+Place = tuple[tuple[float, float], str, str]
+SIDES: tuple[Place, ...] = (
     ((1, 0), "left", "center"),
     ((-1, 0), "right", "center"),
     ((0, 1), "center", "bottom"),
     ((0, -1), "center", "top"),
 )
-"""Where a name may stand beside its circle: direction, horizontal and vertical alignment."""
+CORNERS: tuple[Place, ...] = (
+    ((0.7, 0.7), "left", "bottom"),
+    ((0.7, -0.7), "left", "top"),
+    ((-0.7, 0.7), "right", "bottom"),
+    ((-0.7, -0.7), "right", "top"),
+)
+"""Where a name may stand: beside its circle or, after all others, at its corners. Direction and alignments."""
+
+Bends = Sequence[tuple[float, float]]
+"""Where a line begins, bends and ends; all of it lies along the axes."""
 
 
 class Mark(NamedTuple):
@@ -41,10 +53,11 @@ def complexity_figure(entries: Sequence[Entry]) -> Figure:
     """Return published top-1 accuracy against MACs, circles sized by parameters, above the error by year."""
     figure = Figure(figsize=(10, 12), layout="constrained")
     upper, lower = figure.subplots(2, 1, height_ratios=(3, 2))
-    named = [_draw_complexity(upper, entries), _draw_errors(lower, entries)]
+    marks = _draw_complexity(upper, entries)
+    errors, best = _draw_errors(lower, entries)
     figure.draw_without_rendering()  # settles the layout, so that places on the page are final
-    for axes, marks in zip((upper, lower), named, strict=True):
-        _name(axes, marks)
+    _name(upper, marks)
+    _name(lower, errors, best)
     return figure
 
 
@@ -64,48 +77,58 @@ def _draw_complexity(axes: Axes, entries: Sequence[Entry]) -> list[Mark]:
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     low, high = axes.get_xlim()
     axes.xaxis.set_minor_formatter(StrMethodFormatter("{x:g}") if high < 20 * low else NullFormatter())
-    _finish(axes, "What accuracy costs, as published")
+    finish(axes, "What accuracy costs, as published")
     return marks
 
 
-def _draw_errors(axes: Axes, entries: Sequence[Entry]) -> list[Mark]:
+def _draw_errors(axes: Axes, entries: Sequence[Entry]) -> tuple[list[Mark], Bends]:
+    """Draw the errors and the line of the best so far; return both."""
     marks = [Mark(entry.name, entry.year, 100 - entry.top5, radius=2.5) for entry in entries if entry.top5 is not None]
     for mark in marks:
         _draw(axes, mark)
     years = sorted({mark.x for mark in marks})
-    axes.step(years, [min(m.y for m in marks if m.x <= year) for year in years], where="post", color=INK, linewidth=1)
+    lowest = [min(mark.y for mark in marks if mark.x <= year) for year in years]
+    axes.step(years, lowest, where="post", color=INK, linewidth=1)
+    bends = zip(years[1:], lowest, lowest[1:], strict=False)
+    corners = [*zip(years[:1], lowest, strict=False), *((x, y) for x, *ys in bends for y in ys)]
     axes.set(xlabel="year of the paper", ylabel="top-5 error on ImageNet (%)", ylim=(0, None))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    _finish(axes, "How the error fell; the line is the best so far")
-    return marks
+    finish(axes, "How the error fell; the line is the best so far")
+    return marks, corners
 
 
 def _draw(axes: Axes, mark: Mark) -> None:
     axes.scatter(mark.x, mark.y, s=math.pi * mark.radius**2, color=BLUE, alpha=0.35, edgecolors=BLUE)
 
 
-def _finish(axes: Axes, title: str) -> None:
-    axes.set_title(title, loc="left", color=INK, fontsize=11)
-    axes.grid(color=LINE, linewidth=0.5)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.tick_params(colors=SOFT)
-
-
-def _name(axes: Axes, marks: Sequence[Mark]) -> None:
-    """Write each name beside its circle, where it hits no middle, name or edge; the rest stay unnamed."""
+def _name(axes: Axes, marks: Sequence[Mark], line: Bends = ()) -> None:
+    """Write each name beside its circle, where it hits no middle, name, edge or `line`; the rest stay unnamed."""
     middles = [axes.transData.transform((mark.x, mark.y)) for mark in marks]
     taken = [Bbox.from_extents(x - MIDDLE, y - MIDDLE, x + MIDDLE, y + MIDDLE) for x, y in middles]
-    for mark in marks:
-        for (right, up), ha, va in SIDES:
-            offset = ((mark.radius + 2) * right, (mark.radius + 2) * up)
-            text = axes.annotate(mark.name, (mark.x, mark.y), offset, textcoords="offset points", ha=ha, va=va)
-            text.set(fontsize=6.5, color=INK, path_effects=[withStroke(linewidth=2, foreground="white")])
-            box = text.get_window_extent()
-            if _inside(box, axes.bbox) and not any(box.overlaps(other) for other in taken):
-                taken.append(box)
-                break
-            text.remove()
+    taken += _along([tuple(axes.transData.transform(corner)) for corner in line])
+    unnamed = marks
+    for places in (SIDES, CORNERS):
+        unnamed = [mark for mark in unnamed if not _named(axes, mark, places, taken)]
+
+
+def _named(axes: Axes, mark: Mark, places: Sequence[Place], taken: list[Bbox]) -> bool:
+    """Write the name of a mark at the first of the places where it hits nothing; return whether there is one."""
+    for (right, up), ha, va in places:
+        offset = ((mark.radius + 2) * right, (mark.radius + 2) * up)
+        text = axes.annotate(mark.name, (mark.x, mark.y), offset, textcoords="offset points", ha=ha, va=va)
+        text.set(fontsize=6.5, color=INK, path_effects=[withStroke(linewidth=2, foreground="white")])
+        box = text.get_window_extent()
+        if _inside(box, axes.bbox) and not any(box.overlaps(other) for other in taken):
+            taken.append(box)
+            return True
+        text.remove()
+    return False
+
+
+def _along(corners: Bends) -> list[Bbox]:
+    """Return what a line covers, in pixels."""
+    ends = [(sorted((x0, x1)), sorted((y0, y1))) for (x0, y0), (x1, y1) in pairwise(corners)]
+    return [Bbox.from_extents(xs[0] - 1, ys[0] - 1, xs[1] + 1, ys[1] + 1) for xs, ys in ends]
 
 
 def _inside(box: Bbox, frame: Bbox) -> bool:

@@ -1,12 +1,14 @@
 """The picture that `fovea evaluate --robust --out` writes, of one network or of several."""
 
 from collections.abc import Mapping
+from itertools import cycle
 from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from fovea.drawing.saving import save_figure
+from fovea.drawing.style import SEVERAL, finish
 from fovea.evaluation.robustness import Curve, Robustness
 
 COLUMNS = 3
@@ -24,14 +26,14 @@ def robustness_figure(found: Mapping[str, Robustness]) -> Figure:
     metric = first.metric
     panels = figure.subplots(rows, COLUMNS, sharey=True, squeeze=False).flat
     for index, axes in enumerate(panels):
-        for name, robustness in found.items():
-            _draw(axes, robustness.curves[index], name=name)
-        axes.set(xlabel=f"{first.curves[index].disturbance}: {first.curves[index].unit}")
-        axes.grid(alpha=0.3)
-        axes.spines[["top", "right"]].set_visible(False)
+        for (name, robustness), colour in zip(found.items(), cycle(SEVERAL), strict=False):
+            _draw(axes, robustness.curves[index], name=name, colour=colour)
+        curve = first.curves[index]
+        axes.set(xlabel=curve.unit)
+        finish(axes, curve.disturbance[:1].upper() + curve.disturbance[1:])
         if index % COLUMNS == 0:
             axes.set_ylabel(f"{metric.title}, %" if metric.share else metric.title)
-    axes.set_ylim(0, 100 if metric.share else None)  # all panels share it: once all is drawn
+    axes.set_ylim(0, 104 if metric.share else None)  # all panels share it: once all is drawn
     if len(found) > 1:
         figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=len(found), frameon=False)
     return figure
@@ -42,9 +44,10 @@ def robustness_picture(found: Mapping[str, Robustness], path: Path) -> Path:
     return save_figure(robustness_figure(found), path, dpi=DPI)
 
 
-def _draw(axes: Axes, curve: Curve, *, name: str) -> None:
+def _draw(axes: Axes, curve: Curve, *, name: str, colour: str) -> None:
     levels, scale = [point.level for point in curve.points], curve.points[0].metric.scale
-    (line,) = axes.plot(levels, [scale * point.score for point in curve.points], marker="o", markersize=3, label=name)
+    scores = [scale * point.score for point in curve.points]
+    axes.plot(levels, scores, color=colour, marker="o", markersize=3, label=name)
     bands = [point.interval or (point.score, point.score) for point in curve.points]
     low, high = ([scale * ends[side] for ends in bands] for side in (0, 1))
-    axes.fill_between(levels, low, high, color=line.get_color(), alpha=0.15, linewidth=0)
+    axes.fill_between(levels, low, high, color=colour, alpha=0.15, linewidth=0)

@@ -12,7 +12,7 @@ from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from fovea.compression.pruning.sensitivity import Curve, Sensitivity
 from fovea.drawing.saving import save_figure
-from fovea.drawing.style import BLUE, INK, LINE, ORANGE, SOFT
+from fovea.drawing.style import BLUE, INK, ORANGE, finish
 
 NAMED, CLOSE = 4, 0.04
 """So many of the most sensitive groups are named, those at least this share of the height apart."""
@@ -61,7 +61,7 @@ def _draw_curves(axes: Axes, found: Sensitivity) -> None:
     axes.annotate("as it is", (0, found.base), xytext=(2, 3), textcoords="offset points", fontsize=7, color=ORANGE)
     axes.set(xlabel="channels of one group that are gone (%)", ylabel="loss", yscale="log")
     _plain_numbers(axes.yaxis)
-    _finish(axes, "Channels, from the first group (dark) to the last (bright)")
+    finish(axes, "Channels, from the first group (dark) to the last (bright)")
 
 
 def _draw_blocks(axes: Axes, found: Sensitivity) -> None:
@@ -72,7 +72,7 @@ def _draw_blocks(axes: Axes, found: Sensitivity) -> None:
     axes.tick_params("y", labelsize=7)
     axes.set(xlabel="loss", xscale="log")
     _plain_numbers(axes.xaxis)
-    _finish(axes, "Whole blocks")
+    finish(axes, "Whole blocks")
 
 
 def _plain_numbers(axis: Axis) -> None:
@@ -80,14 +80,6 @@ def _plain_numbers(axis: Axis) -> None:
     axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axis.set_minor_formatter(NullFormatter())
-
-
-def _finish(axes: Axes, title: str) -> None:
-    axes.set_title(title, loc="left", color=INK, fontsize=10)
-    axes.grid(color=LINE, linewidth=0.5)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.tick_params(colors=SOFT)
 
 
 def _apart(curves: Sequence[Curve], found: Sensitivity) -> list[Curve]:

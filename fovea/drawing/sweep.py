@@ -5,6 +5,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from fovea.drawing.saving import save_figure
+from fovea.drawing.style import BLUE, INK, ORANGE, finish
 from fovea.training.tuning import Sweep
 
 DPI = 150
@@ -13,12 +14,13 @@ DPI = 150
 def sweep_figure(sweep: Sweep) -> Figure:
     """Return the smoothed losses over the learning rates, with the suggested rate as a dashed line."""
     figure = Figure(figsize=(7, 4), layout="constrained")
-    axes = figure.add_subplot(xlabel="learning rate", ylabel="loss (smoothed)", xscale="log")
-    axes.plot(sweep.rates, sweep.losses)
+    axes = figure.add_subplot(xlabel="learning rate", ylabel="training loss, smoothed", xscale="log")
+    axes.plot(sweep.rates, sweep.losses, color=BLUE)
     top = sweep.losses[0]  # what comes after the explosion would flatten all before it
     axes.set_ylim(top=top + 0.5 * (top - min(sweep.losses)))
-    axes.axvline(sweep.suggested, linestyle="--", color="tab:orange", label=f"suggested: {sweep.suggested:.2g}")
-    axes.legend()
+    axes.axvline(sweep.suggested, linestyle="--", color=ORANGE, label=f"suggested: {sweep.suggested:.2g}")
+    axes.legend(frameon=False, labelcolor=INK)
+    finish(axes, "Loss over the learning rate")
     return figure
 
 

@@ -6,19 +6,22 @@ Images are (H, W, C) uint8 0..255.
 import math
 from typing import NamedTuple
 
-import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle as Frame
 from matplotlib.ticker import MaxNLocator
 
-from fovea.drawing.style import INK, LINE, ORANGE, SOFT
+from fovea.drawing.style import INK, LINE, SOFT
 from fovea.measurement.effective import Effective, Rectangle, Unit
 from fovea.preprocess import Pixels
 
-SEEN, MOST, PAPER, OUTSIDE = ORANGE, "#8ce99a", "#f4f5f7", "#e4e7eb"
+SEEN, MOST, PAPER, OUTSIDE = "#e8590c", "#8ce99a", "#f4f5f7", "#e4e7eb"
 BEYOND = 0.75
 """So much of the image's sides is shown around it at the most, however far the rectangle reaches."""
+SMALL, AROUND = 1 / 8, 4
+"""A rectangle of less than this share of the image is shown in a window so many times its size."""
 ROOM = 0.04
 """Of the longer side that is shown, beyond it on every side."""
 INCHES = 4.6
@@ -38,26 +41,39 @@ def unit_figure(
 ) -> Figure:
     """Return the picture: left the image, (H, W, C) or a grid of `size`, right the gradient, both with the rectangles.
 
-    `rectangle` is the unclipped one.
+    Both panels show the same window at the same scale. `rectangle` is the unclipped one.
     """
-    figure = Figure(figsize=(2 * INCHES + 0.6, INCHES + 0.8), facecolor="white")
+    figure = Figure(figsize=(2 * INCHES + 1.2, INCHES + 1.1), facecolor="white")
     figure.set_layout_engine("constrained", w_pad=0.12, h_pad=0.1)
     left, right = figure.subplots(1, 2)
     _draw_input(left, pixels, size)
     _draw_rectangles(left, rectangle, size)
-    _show(
-        left,
-        _around(rectangle, size, whole=True),
-        f"{unit.layer}: {unit.row},{unit.column}",
-        f"sees {_text(rectangle)}",
-    )
+    view = _around(rectangle, size)
+    _show(left, view, f"{unit.layer}: {unit.row},{unit.column}", f"sees {_text(rectangle)}")
     H, W = size
-    right.imshow(np.sqrt(effective.mass.numpy()), cmap="magma", extent=(0, W, H, 0), vmin=0, interpolation="nearest")
+    mass = effective.mass.numpy()
+    shares = 100 * mass / max(float(mass.max()), 1e-30)
+    drawn = right.imshow(
+        shares, cmap="magma", norm=PowerNorm(0.5, 0, 100), extent=(0, W, H, 0), interpolation="nearest"
+    )
     _draw_rectangles(right, rectangle, size)
     _frame(right, effective.rectangle, color=MOST, linestyle="--")
     inside = f"95 % of it in {_text(effective.rectangle)}"
-    _show(right, _around(rectangle, size, whole=False), f"gradient, {effective.size:.0f} across", inside)
+    _show(right, view, f"gradient, {effective.size:.0f} pixels across", inside)
+    bar = figure.colorbar(drawn, ax=right, fraction=0.046, pad=0.03, ticks=[0, 10, 25, 50, 100])
+    bar.set_label("gradient, % of the largest", color=INK, size=8.5)
+    bar.ax.tick_params(colors=SOFT, labelsize=8, length=2)
+    figure.legend(handles=_key(), loc="outside lower center", ncols=3, frameon=False, fontsize=8.5, labelcolor=INK)
     return figure
+
+
+def _key() -> list[Line2D]:
+    """Return what the legend shows: the lines of the rectangles."""
+    return [
+        Line2D([], [], color=SEEN, linestyle="-", linewidth=1.8, label="receptive field in the image"),
+        Line2D([], [], color=SEEN, linestyle=":", linewidth=1.8, label="receptive field in the padding"),
+        Line2D([], [], color="#2b9348", linestyle="--", linewidth=1.8, label="95 % of the gradient (light green)"),
+    ]
 
 
 def _draw_input(axes: Axes, pixels: Pixels | None, size: tuple[int, int]) -> None:
@@ -86,13 +102,16 @@ def _frame(axes: Axes, rectangle: Rectangle, *, color: str, linestyle: str) -> N
     axes.add_patch(frame)
 
 
-def _around(rectangle: Rectangle, size: tuple[int, int], *, whole: bool) -> View:
-    """Return a square view of what can be shown of the rectangle, and of the `whole` image, with some room."""
+def _around(rectangle: Rectangle, size: tuple[int, int]) -> View:
+    """Return a square view of the image and what can be shown of the rectangle; of a small one, of its surroundings."""
+    across = max(high - low for low, high in rectangle)
     spans = [
-        (min(max(low, -BEYOND * side), 0 if whole else side), max(min(high, (1 + BEYOND) * side), side if whole else 0))
+        (min(max(low, -BEYOND * side), 0), max(min(high, (1 + BEYOND) * side), side))
         for (low, high), side in zip(rectangle, size, strict=True)
     ]
     half = (0.5 + ROOM) * max(high - low for low, high in spans)
+    if across < SMALL * max(size):
+        spans, half = list(rectangle), AROUND / 2 * across
     (row, column) = ((low + high) / 2 for low, high in spans)
     return View(row - half, row + half, column - half, column + half)
 

@@ -37,7 +37,7 @@ class TrainingResult:
     report: Path | None
     """The page; None where it could not be written."""
     results: tuple[Mapping[str, Any], ...]
-    """One entry per part that was evaluated: `split`, `accuracy`, `interval`, `images`, ..."""
+    """One entry per split that was evaluated: `split`, `accuracy`, `interval`, `images`, ..."""
     seconds: float
     """Training time over all sessions of the run; of a head that was fitted in closed form, what that took."""
     pflop: float
@@ -93,6 +93,8 @@ def train(
     epochs: int | None = None,
     size: int | None = None,
     fit: str | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
     batch: int | None = None,
     lr: float | None = None,
     seed: int | None = None,
@@ -129,8 +131,9 @@ def train(
     network of `start` deeper, `freeze` names what stays as it is, `pretrain` counts epochs per layer without labels,
     `probe` fits the head in closed form, `class_means` sets it to the mean features of the classes. `size` is the side
     of the input in pixels, `fit` how images get it: `crop`, `letterbox`, `squash`, or `tile`, windows of them as they
-    are. `settings` are all other fields of `fovea.training.recipe.Recipe` and of `fovea.plans.plan.Plan`, and arguments
-    of preprocessing and network.
+    are. `mean` and `std`, one number or one per channel, normalise pixels from 0 to 1; without them the weights or the
+    images decide. `settings` are all other fields of `fovea.training.recipe.Recipe` and of `fovea.plans.plan.Plan`, and
+    arguments of preprocessing and network.
 
     `input` (images, series, spectrograms, clips), `label_from`, `path_column`, `label_column`, `split_column`,
     `label_separator`, `label_columns`, `order`, `task` and `allow_bad` say how the data is read, as for `fovea.find`.
@@ -168,7 +171,7 @@ def train(
 
 _PASSED_ON = (
     *("recipe", "model", "start", "grow", "freeze", "pretrain", "probe", "class_means", "budget", "epochs"),
-    *("size", "fit", "batch"),
+    *("size", "fit", "mean", "std", "batch"),
     *("lr", "seed", "threads", "precision", "val_fraction", "augment", "input", "label_from", "path_column"),
     *("label_column",),
     *("split_column", "label_separator", "label_columns", "order", "task", "allow_bad", "compile", "patience"),
@@ -201,7 +204,9 @@ def _held(run: Run, display: Display) -> Iterator[None]:
     """Keep other processes out of a run, and say where that cannot be done."""
     with run.held() as locked:
         if not locked:
-            display.note(f"run: no locks on the disk of {run.folder}; take care that nothing else trains this run")
+            display.note(
+                f"run: the disk of {run.folder} has no file locks; make sure that no other process trains this run"
+            )
         yield
 
 

@@ -32,6 +32,8 @@ OWN = "fovea"
 IMAGENET = "imagenet"
 """Stands for the published ImageNet weights of a network instead of a path."""
 DIGEST = re.compile(r"-([0-9a-f]{8,64})\.\w+$")
+BLUE_FIRST = "bgr"
+"""What an origin says of the channels of a file whose network takes blue first."""
 UNCOUNTED = ".num_batches_tracked"
 AUXILIARY = re.compile(r"aux\d+\.")
 """Heads that help in training only: a file may have them where the network has not, and the other way round."""
@@ -51,6 +53,8 @@ class Origin:
     """How pixels from 0 to 1 are normalised for these weights, per channel."""
     new: tuple[str, ...]
     """Tensors of the head that the file does not have in this shape: they keep their initial values."""
+    reversed: bool = False
+    """Whether the network of the file takes blue first; mean and std stand for red first all the same."""
     known: bool
     """Whether the normalisation is that of these weights: they are published ones, or a model file of ours."""
 
@@ -61,7 +65,8 @@ class Origin:
 
     def to_dict(self) -> dict[str, str]:
         """Return what a card says of it, as JSON values."""
-        return {"file": self.file, "naming": self.naming, "sha256": self.sha256}
+        channels = {"channels": BLUE_FIRST} if self.reversed else {}
+        return {"file": self.file, "naming": self.naming, "sha256": self.sha256, **channels}
 
 
 def build(name: str, *, weights: str | Path | None = None, **arguments: object) -> nn.Module:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fovea.errors import UsageError, unknown
+from fovea.fields import is_number
 from fovea.training.recipe import FIELDS, Recipe
 
 GROWTHS = ("identity", "vgg")
@@ -31,11 +32,14 @@ class Plan:
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Of the preprocessing, what its kind of input has beside size and fit."""
     val_fraction: float = 0.1
-    """Share of the training part held out for validation where the data has no such part; 0 trains on all of it."""
+    """Share of the train split set aside for validation where the data has no val split; 0 trains on all of it."""
     fraction: float = 1.0
     """Share of the images of every split that is used, drawn by class; below 1 where decoding all takes too long."""
     standardise: bool = True
     """Normalise with the training images' mean and standard deviation; otherwise pixels just become 0..1."""
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    """How pixels from 0 to 1 are normalised, one number or one per channel; where empty, by the weights or images."""
     start: str = ""
     """Weights to begin with: a file, or `imagenet` for the published ones; random ones where empty."""
     grow: str = ""
@@ -52,15 +56,18 @@ class Plan:
             raise UsageError(f"`val_fraction` (={self.val_fraction}) must be in [0, 1).")
         if not 0 < self.fraction <= 1:
             raise UsageError(f"`fraction` (={self.fraction}) must be above 0 and at most 1.")
+        for name, values in (("mean", self.mean), ("std", self.std)):
+            if not all(is_number(value) and (value > 0 or name == "mean") for value in values):
+                raise UsageError(f"`{name}` (={values}) must be numbers{', above 0' if name == 'std' else ''}.")
         if self.grow and self.grow not in GROWTHS:
             raise unknown("way to grow", self.grow, GROWTHS)
         if self.grow and not self.start:
             raise UsageError(
-                f"`grow` (={self.grow}) needs trained weights of a shallower network; name them by --from."
+                f"`grow` (={self.grow}) needs trained weights of a shallower network; give them with --from."
             )
         for name, scratch in (("whiten", False), ("initialisation", "own"), ("pretrain", 0)):
             if self.start and (value := getattr(self.recipe, name)) != scratch:
-                raise UsageError(f"`{name}` (={value}) is for random weights; leave it out, or --from.")
+                raise UsageError(f"`{name}` (={value}) is for random weights; leave out either it or --from.")
 
     @property
     def tiled(self) -> bool:

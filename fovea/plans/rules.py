@@ -21,6 +21,9 @@ FEWEST_STEPS = 6
 """Of an epoch, where a kind of target says how it is learned: batch norm's statistics need some."""
 VALIDATED, MOST_VALIDATED = 100, 0.25
 """Images to validate on at least, up to this share: the head gets them back in the end."""
+FITTED_LR = 0.0003
+"""Of AdamW behind a fitted head: larger steps distort the features that it was fitted to (Kumar et al. 2022,
+arXiv:2202.10054)."""
 TRANSFER_IMAGES = 20_000
 """A training from weights of other images sees so many."""
 
@@ -101,7 +104,7 @@ def transfer_plan(dataset: Dataset, *, model: str, size: int, weights: str) -> P
         epochs=max(5, min(50, TRANSFER_IMAGES // images + 2)),
         batch=min(64, _batch(images)),
         optimiser="adamw",
-        lr=0.001,
+        lr=FITTED_LR if fits else 0.001,
         weight_decay=0.02,
         clip=1.0,
         label_smoothing=0.1 if dataset.kind.smooths else 0.0,

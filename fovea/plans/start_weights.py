@@ -51,7 +51,7 @@ def start_named(start: str, *, model: str | None, grow: bool = False) -> Start:
         return _own(start, card)
     network = model or network_of(start)
     if network is None and not Path(start).exists():
-        raise UsageError(f"`{start}` is not there; --from takes a file of weights, a model file, imagenet or none.")
+        raise UsageError(f"`{start}` does not exist; --from takes a file of weights, a model file, imagenet or none.")
     if network is None or network == "custom":
         raise UsageError(f"`{start}` does not say which network it is for; add --model (see `fovea models`).")
     return _foreign(start, network)

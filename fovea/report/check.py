@@ -39,6 +39,7 @@ def check_page(
         report=report,
         totals={kind: len(found) for kind, found in kinds.items()},
         doubts=list(_doubted(report["label_faults"], pixels)),
+        copies=_copies(report, kinds),
         galleries={kind: list(_shown(found, pixels)) for kind, found in kinds.items()},
         largest=max((count for counts in report["classes"].values() for count in counts.values()), default=1)
         or 1,  # no image has any of the labels
@@ -46,6 +47,21 @@ def check_page(
         strays=[(name,) for name in report["strays"]],
         names=SHOWN_NAMES,
         targets=target_values(report.get("targets"), faulty),
+    )
+
+
+def _copies(report: Mapping[str, Any], kinds: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+    """Return how the counts of copies add up; empty where there are none."""
+    groups: Sequence[Mapping[str, Any]] = report["groups"]
+    if not groups:
+        return ""
+    exact = sum(group["exact"] for group in groups)
+    also = sum(group["leak"] for group in kinds["conflicts"])
+    total = f"{len(groups):,} group{'' if len(groups) == 1 else 's'} of copies"
+    return (
+        f"{total} ({exact:,} exact, {len(groups) - exact:,} near): "
+        f"{len(kinds['conflicts']):,} with different labels, {also:,} of these in several splits; "
+        f"{len(kinds['leaks']):,} more in several splits; {len(kinds['repeats']):,} within one split."
     )
 
 

@@ -61,7 +61,11 @@ def curves(names: Sequence[str], histories: Sequence[Sequence[History]], *, foll
         f"Validation {title}": lambda line: _scaled((line["val"] or {}).get(followed.name), followed),
     }
     drawn = (
-        _chart(title, [Line(name, _mean(runs, value)) for name, runs in zip(names, histories, strict=True)])
+        _chart(
+            title,
+            [Line(name, _mean(runs, value)) for name, runs in zip(names, histories, strict=True)],
+            share=followed.share and not title.endswith("loss"),
+        )
         for title, value in wanted.items()
     )
     return [chart for chart in drawn if chart.drawn]
@@ -81,8 +85,8 @@ def costs(groups: Sequence[Mapping[str, Any]], *, metric: Metric = ACCURACY) -> 
     x, y = ([line.points[0][axis] for line in lines] for axis in (0, 1))
     if len(set(x)) == 1:
         return []
-    axes = Axis.over("PFLOP", x, log=True), Axis.over("", y)
-    return [Chart(title=f"{title} on {split} over arithmetic", lines=lines, x=axes[0], y=axes[1])]
+    axes = Axis.over("PFLOP", x, log=True), _upwards(y, share=metric.share)
+    return [Chart(title=f"{title} on {split}, over arithmetic", lines=lines, x=axes[0], y=axes[1])]
 
 
 def _mean(runs: Sequence[History], value: Callable[[Mapping[str, Any]], float | None]) -> list[Point]:
@@ -96,6 +100,13 @@ def _scaled(value: float | None, metric: Metric) -> float | None:
     return None if value is None else metric.scale * value
 
 
-def _chart(title: str, lines: Sequence[Line]) -> Chart:
+def _chart(title: str, lines: Sequence[Line], *, share: bool) -> Chart:
     x, y = ([point[axis] for line in lines for point in line.points] for axis in (0, 1))
-    return Chart(title=title, lines=lines, x=Axis.over("epoch", x), y=Axis.over("", y))
+    return Chart(title=title, lines=lines, x=Axis.over("epoch", x), y=_upwards(y, share=share))
+
+
+def _upwards(values: Sequence[float], *, share: bool) -> Axis:
+    """Return the y axis of values: from 0, or cut where all are shares above a half, so that they stand apart."""
+    if share and min(values, default=0.0) > 50:
+        return Axis.over("", values).from_mark()
+    return Axis.percent("") if share else Axis.over("", values, zero=True)

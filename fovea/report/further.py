@@ -61,10 +61,10 @@ def shown(metric: Metric, value: float | None, *, digits: int = 1) -> str:
 
 
 def robustness_charts(robustness: Robustness) -> list[Chart]:
-    """Return the score over the level of each disturbance; the axes are alike, those of shares go to 100 %."""
+    """Return the score over the level of each disturbance, with its intervals; all have one y axis."""
     metric, points = robustness.metric, [point for curve in robustness.curves for point in curve.points]
-    ends = [100.0] if metric.share else [end for point in points for end in (point.score, *(point.interval or ()))]
-    y = Axis.over("", [0.0, *ends], zero=True)
+    ends = [end for point in points for end in (point.score, *(point.interval or ()))]
+    y = Axis.percent("") if metric.share else Axis.over("", ends, zero=True)
     return [_chart(curve, metric, y) for curve in robustness.curves]
 
 
@@ -97,6 +97,8 @@ def _chart(curve: Curve, metric: Metric, y: Axis) -> Chart:
         + (f" (95 % interval {_between(point, digits=2)})" if point.interval else "")
         for point in curve.points
     ]
+    ends = [point.interval or (point.score, point.score) for point in curve.points]
+    spread = [(metric.scale * low, metric.scale * high) for low, high in ends]
     x = Axis.over(curve.unit, [level for level, _ in places])
     title = f"{name[:1].upper()}{name[1:]}: {metric.axis[:1].lower()}{metric.axis[1:]}"
-    return Chart(title=title, lines=[Line(metric.title, places, notes)], x=x, y=y)
+    return Chart(title=title, lines=[Line(metric.title, places, notes, spread=spread)], x=x, y=y)

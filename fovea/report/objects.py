@@ -80,9 +80,9 @@ def _curves(outcome: Outcome) -> Chart:
     lines = []
     for row in chosen:
         precision = precision_at_recalls(matches[target.names.index(row.name)], 0)[0]
-        lines.append(Line(row.name, list(zip(RECALLS.tolist(), precision.tolist(), strict=True))))
-    x, y = (Axis(label=label, low=0.0, high=1.0) for label in ("recall", "precision"))
-    return Chart(title="Precision over recall, at an overlap of 0.5", lines=lines, x=x, y=y)
+        lines.append(Line(row.name, list(zip((100 * RECALLS).tolist(), (100 * precision).tolist(), strict=True))))
+    x = Axis(label="recall, %", low=0.0, high=100.0)
+    return Chart(title="Precision over recall at an overlap of 0.5, %", lines=lines, x=x, y=Axis.percent("precision"))
 
 
 def _sizes(figures: BoxFigures) -> Chart | None:
@@ -90,9 +90,9 @@ def _sizes(figures: BoxFigures) -> Chart | None:
     if not figures.sizes:
         return None
     total = sum(each["objects"] for each in figures.sizes)
-    bars = [(each["low"], each["high"], each["objects"] / total) for each in figures.sizes if each["objects"]]
+    bars = [(each["low"], each["high"], 100 * each["objects"] / total) for each in figures.sizes if each["objects"]]
     own = [each for each in figures.sizes if each["objects"]]
-    points = [((each["low"] * each["high"]) ** 0.5, each["found"] / each["objects"]) for each in own]
+    points = [((each["low"] * each["high"]) ** 0.5, 100 * each["found"] / each["objects"]) for each in own]
     notes = [
         f"{each['low']:.0f} to {each['high']:.0f} pixels: {each['found']:,} of {each['objects']:,} found"
         for each in own
@@ -100,9 +100,13 @@ def _sizes(figures: BoxFigures) -> Chart | None:
     x = Axis.over(
         "side of a square of the same area, pixels of the image", [end for bar in bars for end in bar[:2]], log=True
     )
-    y = Axis(label="share", low=0.0, high=1.0)
+    y = Axis.percent("share")
     return Chart(
-        title="Objects by size, and the share that is found", lines=[Line("found", points, notes)], x=x, y=y, bars=bars
+        title="Objects by size, and the share that is found, %",
+        lines=[Line("found", points, notes)],
+        x=x,
+        y=y,
+        bars=bars,
     )
 
 

@@ -2,11 +2,13 @@
 
 import base64
 import io
+import re
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -55,13 +57,23 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(thousands=_thousands, percent=percent)
+    environment.filters.update(thousands=_thousands, percent=percent, broken=_broken, spaced=_spaced)
     return environment
 
 
 def _finalised(value: object) -> object:
     """Return what a page holds for a value: lines of text as `shown`; what is escaped or no text, as it is."""
     return "\n".join(map(shown, value.split("\n"))) if type(value) is str else value
+
+
+def _broken(name: object) -> Markup:
+    """Return a name that a line may break after its signs, escaped."""
+    return Markup(re.sub(r"(?<=[/_.\\-])(?=\w)", "<wbr>", str(escape(_finalised(name)))))
+
+
+def _spaced(text: str) -> str:
+    """Return a text whose percentages are written as those of pages, `93.7 %`."""
+    return re.sub(r"(?<=\d)%", " %", text)
 
 
 def _thousands(value: int) -> str:

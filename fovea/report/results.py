@@ -116,7 +116,7 @@ class Sides(NamedTuple):
     right: str
 
 
-ONE = Sides("confidence", "accuracy", "images", "right")
+ONE = Sides("confidence", "accuracy", "images", "correct")
 """An image has one class, and the most probable one is the answer."""
 SEVERAL = Sides("probability", "frequency", "labels", "present")
 """Each label of each image is a question of its own."""
@@ -137,12 +137,12 @@ def calibration_chart(outcome: Outcome) -> Chart:
             for c, a, n, _ in bins
         ]
         sizes = [SMALLEST + GROWTH * float(np.sqrt(share)) for *_, share in bins]
-        lines.append(Line(name, [(float(c), float(a)) for c, a, *_ in bins], notes, sizes))
-    edges = np.linspace(0, 1, len(shares) + 1).tolist()
-    bars = [(a, b, float(s)) for (a, b), s in zip(pairwise(edges), shares, strict=True) if s]
-    labels = said.confidence, f"{said.accuracy}; share of {said.answers}"
-    x, y = (Axis(label=label, low=0.0, high=1.0) for label in labels)
-    title = f"{said.accuracy.capitalize()} over {said.confidence}"
+        lines.append(Line(name, [(100 * float(c), 100 * float(a)) for c, a, *_ in bins], notes, sizes))
+    edges = np.linspace(0, 100, len(shares) + 1).tolist()
+    bars = [(a, b, 100 * float(s)) for (a, b), s in zip(pairwise(edges), shares, strict=True) if s]
+    x = Axis(label=f"{said.confidence}, %", low=0.0, high=100.0)
+    y = Axis.percent(f"{said.accuracy}; share of {said.answers}")
+    title = f"{said.accuracy.capitalize()} over {said.confidence}, %"
     return Chart(title=title, lines=lines, x=x, y=y, diagonal=True, bars=bars)
 
 

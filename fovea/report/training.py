@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fovea.evaluation.outcome import Outcome
 from fovea.report.charts import Axis, Chart, Line, Point
 from fovea.report.evaluation import card_values
-from fovea.report.page import picture, render
+from fovea.report.page import percent, picture, render
 from fovea.report.rasters import heat_map, heat_strip
 from fovea.report.results import result_values
 from fovea.tasks.score import ACCURACY, Metric
@@ -19,6 +19,8 @@ from fovea.training.diagnosis import PERCENTILES, Look
 
 LINES = 5
 """Layers whose gradients are drawn as lines, spread over the network."""
+LEAST_LOOKS = 3
+"""Looks into the network below which neither charts nor a verdict are made of them."""
 LABELLED = 40
 """Layers up to which all have their names beside the map."""
 DECADES = 8
@@ -55,31 +57,43 @@ def training_page(story: Story) -> str:
     """Return the page as HTML."""
     values = card_values(story.card, story.filters)
     values["facts"]["data"] += story.data
+    enough = len({look.step for look in story.looks}) >= LEAST_LOOKS
+    looks = story.looks if enough else ()
     return render(
         "training.html",
         story=story,
         results=[result_values(outcome) for outcome in story.outcomes],
         curves=curves(story),
-        percentiles=percentile_chart(story.looks, story.layer) if story.looks else None,
-        gradients=gradient_values(story.looks) if any(look.gradients for look in story.looks) else None,
+        only=[] if len(story.history) != 1 else single_epoch(story.history[0], story.followed),
+        percentiles=percentile_chart(looks, story.layer) if looks else None,
+        gradients=gradient_values(looks) if any(look.gradients for look in looks) else None,
         **values,
     )
 
 
 def curves(story: Story) -> list[Chart]:
-    """Return loss, the followed score and learning rate over the epochs."""
+    """Return loss, the followed score and learning rate over the epochs; none of a single epoch."""
     mark = None if story.best_epoch is None else story.best_epoch + 1.0
     drawn = [_over_epochs("Loss", story.history, "loss", mark=mark, zero=True)]
     followed = story.followed
-    also = [100.0] if followed.share else []
     scale = float(followed.scale)
-    drawn.append(_over_epochs(followed.axis, story.history, followed.name, mark=mark, scale=scale, also=also))
-    rates = [(look.epoch, look.lr) for look in story.looks] or [
-        (line["epoch"] + 1.0, line["lr"]) for line in story.history
-    ]
-    if rates:
-        drawn.append(_chart("Learning rate", [Line("learning rate", rates)], zero=True))
-    return [chart for chart in drawn if chart.drawn]
+    drawn.append(
+        _over_epochs(followed.axis, story.history, followed.name, mark=mark, scale=scale, share=followed.share)
+    )
+    rates = [(line["epoch"] + 1.0, line["lr"]) for line in story.history]
+    drawn.append(_chart("Learning rate", [Line("learning rate", rates)], zero=True))
+    return [chart for chart in drawn if any(len(line.points) > 1 for line in chart.lines)]
+
+
+def single_epoch(line: Mapping[str, Any], followed: Metric) -> list[tuple[str, str]]:
+    """Return the figures of the only epoch of a training as rows of text, in place of curves."""
+    rows = []
+    for name, values in (("training", line), ("validation", line["val"] or {})):
+        if values.get("loss") is not None:
+            rows.append((f"{name} loss", f"{values['loss']:.4g}"))
+        if (score := values.get(followed.name)) is not None:
+            rows.append((f"{name} {followed.title}", percent(score) if followed.share else f"{score:.4g}"))
+    return rows
 
 
 def _over_epochs(
@@ -95,12 +109,12 @@ def _over_epochs(
 
 
 def _chart(
-    title: str, lines: Sequence[Line], *, log: bool = False, zero: bool = False, also: Sequence[float] = (), **more: Any
+    title: str, lines: Sequence[Line], *, log: bool = False, zero: bool = False, share: bool = False, **more: Any
 ) -> Chart:
-    """Return the chart of lines over the epochs; its y axis holds the values `also`, and 0 with `zero`."""
-    x, y = ([point[axis] for line in lines for point in line.points] for axis in (0, 1))
-    axes = Axis.over("epoch", x, zero=True), Axis.over("", [*y, *also], log=log, zero=zero)
-    return Chart(title=title, lines=lines, x=axes[0], y=axes[1], **more)
+    """Return the chart of lines over the epochs; its y axis holds 0 with `zero`, and is 0 to 100 % for a `share`."""
+    x, values = ([point[axis] for line in lines for point in line.points] for axis in (0, 1))
+    y = Axis.percent("") if share else Axis.over("", values, log=log, zero=zero)
+    return Chart(title=title, lines=lines, x=Axis.over("epoch", x, zero=True), y=y, **more)
 
 
 def percentile_chart(looks: Sequence[Look], layer: str) -> Chart:

@@ -124,8 +124,9 @@ def _details(rows: Sequence[Row]) -> Iterator[Detail]:
 
 
 def _chart(title: str, way: str, each: dict[str, Areas], y: Axis) -> Chart:
-    lines = [Line(name, mean_curve(curve)) for name, areas in each.items() if (curve := getattr(areas, way))]
-    x = Axis(label=f"share of the pixels that {way}", low=0, high=1)
+    curves = {name: mean_curve(curve) for name, areas in each.items() if (curve := getattr(areas, way))}
+    lines = [Line(name, [(100 * share, value) for share, value in curve]) for name, curve in curves.items()]
+    x = Axis(label=f"pixels that {way}, %", low=0, high=100)
     return Chart(title=title, lines=lines, x=x, y=y)
 
 

@@ -45,7 +45,7 @@ class Group:
         return tuple(run.seed for run in self.runs)
 
     def figures(self, split: str) -> dict[int, float]:
-        """Return the metric on a part by seed, of the runs that have one."""
+        """Return the metric on a split by seed, of the runs that have one."""
         found = ((run.seed, run.results.get(split)) for run in self.runs)
         return {seed: float(result[self.metric.name]) for seed, result in found if result}
 
@@ -190,7 +190,7 @@ def _short_names(folders: Sequence[Path]) -> list[str]:
 
 
 def _difference(baseline: Group, other: Group) -> Difference | None:
-    """Return the difference on the first part that both have a result on; None where there is none to speak of."""
+    """Return the difference on the first split that both have a result on; None where there is none to speak of."""
     first, second = baseline.runs[0], other.runs[0]
     if first.fingerprint != second.fingerprint or baseline.metric != other.metric:
         return None
@@ -237,8 +237,10 @@ def _settings(groups: Sequence[Group]) -> dict[str, tuple[Any, ...]]:
     recipes = [group.runs[0].alike for group in groups]
     names = dict.fromkeys(name for recipe in recipes for name in recipe)
     values = {name: tuple(recipe.get(name) for recipe in recipes) for name in names}
-    differing = {name: row for name, row in values.items() if any(value != row[0] for value in row)}
-    return {name: row for name, row in differing.items() if name != "data.fingerprint"}
+    values = {name: row for name, row in values.items() if name != "data.fingerprint"}
+    if not any(values.get("training.budget_s", ())):  # what was asked for stands in `budget_s`
+        values.pop("training.budget_s", None)
+    return {name: row for name, row in values.items() if any(value != row[0] for value in row)}
 
 
 def _notes(groups: Sequence[Group]) -> Iterator[str]:
@@ -246,10 +248,10 @@ def _notes(groups: Sequence[Group]) -> Iterator[str]:
     runs = [run for group in groups for run in group.runs]
     for name, group in ((group.name, group) for group in groups[1:]):
         if group.runs[0].fingerprint != groups[0].runs[0].fingerprint:
-            yield f"{name} was trained on other data than {groups[0].name}: they are not compared"
+            yield f"{name} was trained on different data than {groups[0].name}: they are not compared"
     for group in groups:
         if len(set(group.seeds)) < len(group.runs):
-            yield f"{group.name}: of runs with the same seed the last counts"
+            yield f"{group.name}: of several runs with the same seed, the last one counts"
     yield from (f"{run.folder.name} has no result: its training has not ended" for run in runs if not run.results)
     if len({result.get("flip", False) for run in runs for result in run.results.values()}) > 1:
         yield "some results are averages over each image and its mirror image (`test_flip`), others are not"

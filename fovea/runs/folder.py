@@ -100,7 +100,7 @@ class Run:
             except OSError as error:
                 raise StorageError(f"Cannot make the folder `{folder}`: {error.strerror}. Choose --out.") from error
             return cls(folder)
-        raise StorageError(f"`runs` holds a thousand runs called `{name}`; choose --out.")
+        raise StorageError(f"`runs` already holds a thousand runs called `{name}`; choose --out.")
 
     @classmethod
     def check_free(cls, out: str | Path | None) -> None:
@@ -118,7 +118,9 @@ class Run:
         """Return the run in `folder`; UsageError where there is none."""
         run = cls(Path(folder))
         if not run.recipe.exists():
-            raise UsageError(f"`{folder}` is no run: it has no recipe.toml. Give the folder that `fovea train` named.")
+            raise UsageError(
+                f"`{folder}` is not a run: it has no recipe.toml. Give the run folder that `fovea train` printed."
+            )
         return run
 
     @contextmanager
@@ -163,10 +165,10 @@ class Run:
         """Return the resolved recipe; UsageError where it is no TOML, StorageError where it cannot be read."""
         try:
             if not self.recipe.is_file():
-                raise UsageError(f"`{self.recipe}` is no file; start again without --resume.")
+                raise UsageError(f"`{self.recipe}` is not a file; start a new run without --resume.")
             return tomllib.loads(self.recipe.read_bytes().decode())
         except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise UsageError(f"`{self.recipe}` is no valid TOML: {first_line(error).rstrip('.')}.") from error
+            raise UsageError(f"`{self.recipe}` is not valid TOML: {first_line(error).rstrip('.')}.") from error
         except OSError as error:
             raise StorageError(f"`{self.recipe}` cannot be read: {error.strerror}.") from error
 

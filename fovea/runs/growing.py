@@ -1,4 +1,4 @@
-"""Growing a trained network into a deeper one, before `fovea train` goes on with that.
+"""Growing a trained network into a deeper one, before `fovea train` continues with it.
 
 Images are (N, C, H, W) float32, as the networks get them.
 """
@@ -34,20 +34,20 @@ def grow_network(model: nn.Module, shallow: nn.Module, plan: Plan, *, images: Te
     """
     try:
         if plan.grow == "vgg":
-            display.note(f"grown: {listed(first_and_last(shallow, model))} begin with random weights")
+            display.note(f"grown: {listed(first_and_last(shallow, model))} start with random weights")
             return
         new = grow(shallow, model, images=images)
     except ShapeError as error:
         raise ShapeError(f"`--grow {plan.grow}`: {error}") from error
     with torch.inference_mode():
         change = (model.eval()(images) - shallow.eval()(images)).abs().max().item()
-    display.note(f"grown: {listed(new)} begin as the identity; logits change by {change:.1g} at most")
+    display.note(f"grown: {listed(new)} start as the identity; logits change by at most {change:.1g}")
 
 
 def score_before(
     model: nn.Module, val: Part, plan: Plan, *, target: Task, preprocess: Preprocessing, display: Display
 ) -> None:
-    """Say how good the grown network is on the validation part before it is trained."""
+    """Say how good the grown network is on the validation split before it is trained."""
     outputs = predict_logits(model, val.decoded, preprocess, device=next(model.parameters()).device)
     loss = make_loss(target, plan.recipe.replace(label_smoothing=0.0))
     found = target.score(outputs, part_labels(val), loss)

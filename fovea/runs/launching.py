@@ -1,4 +1,4 @@
-"""Trainings as processes of their own: whoever starts one may end, and it goes on."""
+"""Runs as separate processes: they continue when the process that started them ends."""
 
 import os
 import signal
@@ -75,7 +75,7 @@ class Launcher:
     def _check_room(self) -> None:
         alive = sum(process.poll() is None for process in self._processes.values())
         if alive >= MOST_AT_ONCE:
-            raise UsageError(f"{alive} trainings run already, and no more than that; stop one first.")
+            raise UsageError(f"{alive} runs are in progress, which is the limit; stop one first.")
 
     def _new_run(self, name: str) -> Run:
         make_folder(self.folder / "runs")
@@ -88,7 +88,7 @@ class Launcher:
             except OSError as error:
                 raise StorageError(f"Cannot make the folder `{folder.name}`: {error.strerror}.") from error
             return Run(folder)
-        raise StorageError(f"`runs` holds a thousand runs called `{name}`; give another name.")
+        raise StorageError(f"`runs` already holds a thousand runs called `{name}`; give another name.")
 
     def _launch(self, run: Run, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
         with (run.folder / LOG).open("ab") as log:

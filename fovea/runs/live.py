@@ -63,7 +63,7 @@ class Looked:
 
     layers: tuple[str, ...] = ()
     sample: int = 0
-    """The number of an image of the validation part, or of the training part where there is none."""
+    """The number of an image of the validation split, or of the train split where there is none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -247,7 +247,8 @@ class Live:
         outputs = main_head(batch.outputs).detach().float().cpu()
         found: list[Mistake] = target.mistakes(outputs, labels.cpu().numpy(), most=MOST_MISTAKES)
         told = [{"truth": each.truth, "answer": each.answer, "probability": each.answer_probability} for each in found]
-        if not found or not inputs.kind_of(self.trainer.preprocess).pictures:
+        drawn = inputs.kind_of(self.trainer.preprocess).pictures and self.trainer.loader.maps is None
+        if not found or not drawn:
             return told, {}
         pictures = self._pictures(batch.images.detach()[[mistake.image for mistake in found]])
         return told, {f"mistake.{number}": picture for number, picture in enumerate(pictures)}

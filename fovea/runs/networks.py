@@ -84,8 +84,8 @@ def check_batch(model: nn.Module, plan: Plan, *, shape: tuple[int, ...]) -> None
             return
         shared = f" on {processes} processes" if processes > 1 else ""
         raise UsageError(
-            f"`batch` (={batch}){shared} gives batch norm in `{plan.model}` one value a channel, and it needs several. "
-            f"Take {processes + 1} at least, or another network."
+            f"`batch` (={batch}){shared} gives batch norm in `{plan.model}` one value per channel; it needs several. "
+            f"Take at least {processes + 1}, or another network."
         ) from error
     except Exception:  # a network of one's own may need values: the training says what it meets
         return

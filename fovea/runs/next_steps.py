@@ -15,7 +15,7 @@ OF_THE_MODEL = ("order", "input")
 
 
 def to_resume(run: Path, prepared: Prepared) -> str:
-    """Return the command that goes on with a run; code that it needs is named."""
+    """Return the command that resumes a run; code that it needs is named."""
     code = prepared.plan.model
     return command("fovea", "train", "--resume", run, *(["--model", code] if custom_name(code) else []))
 
@@ -71,7 +71,7 @@ def _quoted(value: object) -> str:
 
 
 def _image(source: DataSource, dataset: Dataset) -> Path | None:
-    """Return the file or folder of a sample, of the test part where there is one; None where samples have none."""
+    """Return the file or folder of a sample, of the test split where there is one; None where samples have none."""
     if not source.path.exists():
         return None
     if source.path.is_file() and source.path.suffix.lower() in inputs.kind(dataset.input).containers:

@@ -19,13 +19,13 @@ from fovea.data.contents import contents
 from fovea.data.dataset import Dataset, Part
 from fovea.data.sources.source import DataSource
 from fovea.data.splits import require_trainable, split_validation
-from fovea.data.statistics import channel_statistics
 from fovea.data.thinning import decoding_s, thinned
 from fovea.display import Display
 from fovea.inputs.interface import Preprocessing
 from fovea.layers import placed
 from fovea.measurement.network import without_values
-from fovea.model.weights import Origin
+from fovea.model.normalisation import reverse_channels
+from fovea.model.weights import BLUE_FIRST
 from fovea.plans.budget import DECODING_SHARE, expected_training_s
 from fovea.plans.choosing import Wish, choose_plan
 from fovea.plans.plan import Plan
@@ -35,13 +35,16 @@ from fovea.runs.growing import grow_network, score_before, shallow_network
 from fovea.runs.heads import fitted_start, labelled, settled_head
 from fovea.runs.initial_weights import draw_weights, load_start, sample_inputs
 from fovea.runs.networks import built_network, check_batch
+from fovea.runs.normalising import Loaded, normalised
 from fovea.runs.pretraining import pretrain_layers
 from fovea.tasks.joining import joining_of
 from fovea.tasks.score import Score
 from fovea.tasks.task import Task
 from fovea.training.changes import Change
 from fovea.training.diagnosis import watched_layer
+from fovea.training.distributed import world_size
 from fovea.training.engine import Trainer
+from fovea.training.frozen_maps import FrozenMaps, can_be_kept, computed_maps
 from fovea.training.inference import labels_as_evaluated, part_labels
 from fovea.training.logistic_head import FittedHead
 from fovea.training.losses import main_head, make_loss
@@ -57,7 +60,7 @@ TIMED_IMAGES = 128
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """A plan with the data it is for: decoded parts, the exact preprocessing, the network before training."""
+    """A plan with the data it is for: decoded splits, the exact preprocessing, the network before training."""
 
     plan: Plan
     dataset: Dataset
@@ -78,14 +81,16 @@ class Prepared:
     fitted_s: float = 0.0
     """Seconds that fitting the head took, where that is all the training."""
     changes: tuple[Change, ...] = ()
-    """What was changed while it ran, by step: as it goes on it is changed again."""
+    """What was changed while it ran, by step: it is changed again at the same steps."""
     head: FittedHead | None = None
     """The head that was fitted before training, if any."""
     head_score: Score | None = None
     """How good the network with that head is on validation."""
+    maps: FrozenMaps | None = None
+    """What the frozen stages make of the training images, where that is computed once."""
 
     def part(self, name: str) -> Part:
-        """Return the part with its labels on the network's scale."""
+        """Return the split with its labels on the network's scale."""
         part = self.dataset.parts[name]
         return dataclasses.replace(part, labels=self.target.to_network(part.labels))
 
@@ -106,6 +111,8 @@ class Prepared:
         trainer.changes = self.changes
         trainer.clock.best = self.head_score  # what training has to surpass
         trainer.clock.elapsed_s = self.fitted_s
+        if self.maps is not None:
+            trainer.take_maps(self.maps)
         return trainer
 
     def _augmentation(self) -> Augmentation:
@@ -169,7 +176,7 @@ def prepare(
 
 
 class Begun(NamedTuple):
-    """What a run that goes on has settled already."""
+    """What a run that is resumed has settled already."""
 
     preprocess: Preprocessing
     origin: Mapping[str, str] | None
@@ -193,8 +200,8 @@ def ready(
     Under a budget, `budget_s` from start to end, only as many images are decoded as it leaves time for.
     """
     val_fraction = 0.0 if "val" in dataset.parts else plan.val_fraction
-    found, dataset = dataset, split_validation(dataset, fraction=val_fraction, seed=plan.recipe.seed)
-    for note in dataset.notes[len(found.notes) :]:
+    given, dataset = dataset, split_validation(dataset, fraction=val_fraction, seed=plan.recipe.seed)
+    for note in dataset.notes[len(given.notes) :]:
         display.note(f"data: {note}")
     plan = _bounded(plan, dataset)
     geometry = begun.preprocess if begun else _geometry(plan, dataset)
@@ -212,18 +219,24 @@ def ready(
     watched_layer(model, watch)
     check_batch(model, plan, shape=geometry.shape)
     blank = begun is None or not begun.checkpoint
-    known, origin = model, None
+    known, loaded = model, None
     if plan.start and blank:
         grown = shallow_network(plan, outputs=target.outputs, channels=geometry.channels) if plan.grow else None
         known, name = grown or (model, registry.body_of(architecture, arguments))
-        origin = load_start(plan.start, known, architecture=name, display=display)
+        loaded = Loaded(known, name, load_start(plan.start, known, architecture=name, display=display))
     if budget_s:
         plan = plan.replace(fraction=affordable_share(dataset, plan, geometry, budget_s=budget_s))
     dataset = _thinned(dataset, plan, display)
     dataset = _decoded(source, dataset, geometry, room=plan.room, display=display)
     train, plan = dataset.parts["train"], _bounded(plan, dataset)
     target = _target(dataset, plan.recipe.loss, geometry)
-    preprocess = begun.preprocess if begun else _standardised(geometry, plan, train, origin=origin)
+    if begun is None:
+        preprocess, found = normalised(geometry, plan, train, loaded=loaded, display=display)
+        origin = {**found.to_dict(), "licence": found.licence} if found else None
+    else:
+        preprocess, origin = begun.preprocess, begun.origin
+        if loaded and origin and origin.get("channels") == BLUE_FIRST:
+            reverse_channels(known)
     if not plan.start:
         draw_weights(model, plan, train, preprocess)
     elif plan.grow and blank:
@@ -239,13 +252,13 @@ def ready(
         source=source,
         val_fraction=val_fraction,
         target=target,
-        origin=begun.origin if begun else {**origin.to_dict(), "licence": origin.licence} if origin else None,
+        origin=origin,
         budget_s=budget_s,
     )
     if not blank:
-        return prepared
+        return _mapped(prepared, display)
     began = time.monotonic()
-    prepared = _learn_first(prepared, display)
+    prepared = _mapped(_learn_first(prepared, display), display)
     fitted = plan.recipe.probe or plan.recipe.class_means
     return dataclasses.replace(prepared, fitted_s=time.monotonic() - began) if fitted else prepared
 
@@ -281,17 +294,6 @@ def _as_tiles(geometry: Preprocessing, model: nn.Module, target: Task) -> Prepro
     return tiles.with_tiles(overlap=tiles.overlap or usual, margin=margin)
 
 
-def _standardised(geometry: Preprocessing, plan: Plan, train: Part, *, origin: Origin | None) -> Preprocessing:
-    """Return `geometry` with the normalisation of the weights to begin with, or of the images, or with none."""
-    if origin is not None:
-        mean, std = origin.mean, origin.std
-    elif plan.standardise:
-        mean, std = channel_statistics(train, inputs.kind_of(geometry))
-    else:
-        mean, std = (0.0,) * geometry.channels, (1.0,) * geometry.channels
-    return geometry.with_normalisation(mean, std)
-
-
 def _learn_first(prepared: Prepared, display: Display) -> Prepared:
     """Return the training after what comes before its first step.
 
@@ -308,6 +310,17 @@ def _learn_first(prepared: Prepared, display: Display) -> Prepared:
         batches = labelled(prepared, prepared.part("train"), display, "fitting the head")
         fit_head(model, batches, target=prepared.target, form=form)
     return fitted_start(prepared, display) if recipe.fit_head else prepared
+
+
+def _mapped(prepared: Prepared, display: Display) -> Prepared:
+    """Return the training with the maps of its frozen stages, where the recipe wants them kept."""
+    recipe, model = prepared.plan.recipe, prepared.model.to(prepared.device)
+    if not recipe.frozen_views or world_size() > 1 or not can_be_kept(model, recipe):
+        return prepared
+    trainer = prepared.trainer()
+    counter = display.counter("computing the maps of frozen stages")
+    maps = computed_maps(trainer.model, trainer.loader, recipe, preprocess=prepared.preprocess, progress=counter)
+    return dataclasses.replace(prepared, maps=maps)
 
 
 def affordable_share(dataset: Dataset, plan: Plan, geometry: Preprocessing, *, budget_s: float) -> float:

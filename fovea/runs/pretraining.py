@@ -35,7 +35,7 @@ def pretrain_layers(
 
     def done(learned: Learned) -> None:
         display.note(
-            f"pre-training: {learned.layer} misses {learned.last:.1%} of its inputs' variance "
+            f"pre-training: {learned.layer} does not reconstruct {learned.last:.1%} of its inputs' variance "
             f"({learned.first:.1%} in its first epoch)"
         )
 

@@ -44,7 +44,7 @@ def prepared(
         UsageError, DataError: what is asked for, or the data, cannot be used.
     """
     if data is None:
-        raise UsageError("Say what to train on: a folder, a manifest, an archive or a name such as `digits`.")
+        raise UsageError("Name the data to train on: a folder, a manifest, an archive or a name such as `digits`.")
     given = {name: value for name, value in fields.items() if value is not None}
     reading: Reading = {name: given.pop(name) for name in READING if name in given}  # type: ignore[assignment]
     source = DataSource(data=str(data), task=task, allow_bad=allow_bad, **reading)

@@ -1,4 +1,4 @@
-"""A run that goes on: from its folder back to a training."""
+"""A run that is resumed: from its folder back to a training."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -63,8 +63,8 @@ def _found(run: Run, stored: Stored, display: Display) -> Dataset:
         if source.data in NAMES or source.path.is_absolute() or source.path.exists():
             raise
         raise DataError(
-            f"`{source.data}`, the data of {run.folder}, is neither here nor where that run began; go on from there, "
-            f"or bring it back."
+            f"`{source.data}`, the data of {run.folder}, is neither here nor where that run began; resume it "
+            f"from there, or bring it back."
         ) from error
 
 
@@ -79,12 +79,12 @@ def _check_named(run: Run, begun: str, given: str | None) -> None:
     asked, wanted = custom_name(given or ""), custom_name(begun)
     if wanted is None:
         if given is not None:
-            raise UsageError("--resume continues a run as it was begun; leave out --model.")
+            raise UsageError("--resume continues a run with its own settings; leave out --model.")
         return
     if asked is None or asked[1] != wanted[1]:
         again = command("fovea", "train", "--resume", run.folder, "--model", begun)
         raise UsageError(
-            f"`{run.folder}` trains `{begun}`, code that --resume does not run unasked; where you trust that file, "
+            f"`{run.folder}` trains `{begun}`, whose code --resume runs only on request; if you trust that file, "
             f"name it: `{again}`."
         )
 

@@ -31,7 +31,7 @@ from fovea.runs.interruption import Interruption
 from fovea.runs.live import Live
 from fovea.runs.networks import check_batch
 from fovea.runs.preparation import Prepared
-from fovea.runs.steering import Steering
+from fovea.runs.steering import Steering, refuse_steering
 from fovea.tasks.task import Task
 from fovea.training.checkpoint import load_checkpoint, save_checkpoint
 from fovea.training.clock import EpochResult
@@ -40,7 +40,7 @@ from fovea.training.distributed import world_size
 from fovea.training.engine import Trainer
 from fovea.training.recipe import Recipe
 
-UNVALIDATED = "no validation part, which the temperature needs"
+UNVALIDATED = "no validation split, which the temperature needs"
 EventWriter = Callable[[str], Any]
 """TensorBoard's writer of event files, made with a folder."""
 
@@ -89,7 +89,9 @@ class Session:
             load_checkpoint(self.run.last, self.trainer)
         lost = self.run.rewind(self.trainer.clock.epoch, steps=self.trainer.clock.total_steps)
         if lost:
-            self.display.note(f"report: {lost} of {self.trainer.clock.epoch} epochs cannot be read and are not drawn")
+            self.display.note(
+                f"report: {lost} of {self.trainer.clock.epoch} epochs cannot be read, and the report leaves them out"
+            )
         self.diagnosis.looks = restored(self.run.read_looks())
         self.began_seen = self.images_seen
         self.display.note(f"resuming {self.run.folder} in epoch {self.trainer.clock.epoch + 1}")
@@ -103,6 +105,8 @@ class Session:
         self._look()
         if world_size() == 1:
             self.trainer.observe = self.live.observe
+        else:
+            refuse_steering(self.run, processes=world_size())
         with self.interruption:
             try:
                 self.trainer.fit(on_step=self._on_step, on_epoch=self._on_epoch, stopped=lambda: self.interrupted)
@@ -121,7 +125,7 @@ class Session:
             self.save_model([])
 
     def finish(self) -> list[dict[str, Any]]:
-        """Return the results of the final network on each part that was not trained on, and write them to its card."""
+        """Return the results of the final network on each split that was not trained on, and write them to its card."""
         self._load_best()
         names = ["val"] if self.interrupted else ["val", "test"]
         parts = {name: part for name in names if (part := self.prepared.dataset.parts.get(name))}
@@ -205,7 +209,7 @@ class Session:
 
     @property
     def keeps_best(self) -> bool:
-        """Whether the run's network is the best on the validation part rather than the last."""
+        """Whether the run's network is the best on the validation split rather than the last."""
         return self.trainer.recipe.keep_best and self.trainer.clock.best is not None
 
     @property

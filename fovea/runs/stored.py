@@ -46,7 +46,7 @@ def read_stored(run: Run, values: Mapping[str, Any], *, model: str | None = None
     Raises:
         UsageError: a field is missing, unknown or wrong.
     """
-    recipe = Fields(values, lambda wrong: UsageError(f"`{run.recipe}`: {wrong}; start again without --resume."))
+    recipe = Fields(values, lambda wrong: UsageError(f"`{run.recipe}`: {wrong}; start a new run without --resume."))
     data, network = recipe.table("data"), recipe.table("network")
     began_in = run.folder / recipe.text("began_in", default="") if "began_in" in values else Path()
     source = _source(data.table("source"), began_in)

@@ -17,7 +17,7 @@ from fovea.texts import command, flattened
 NOT_DONE = ("seed", "threads", "checkpoint_minutes")
 """Fields of a recipe that change where and how fast a training runs, or only its seed."""
 NOT_KNOWN = ("source", "contents")
-"""What a recipe says of data beside what tells one data set from another: its place, and the parts drawn from it."""
+"""What a recipe says of data beside what tells one data set from another: its place, and the splits drawn from it."""
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 """Ends of the names of what batch norm keeps beside its parameters."""
 
@@ -82,10 +82,10 @@ def read_summary(folder: str | Path) -> RunSummary:
     values = run.read_recipe()
     if not run.model.exists():
         again = command("fovea", "train", "--resume", folder)
-        raise UsageError(f"`{folder}` has no model yet; go on with `{again}`, or leave it out.")
+        raise UsageError(f"`{folder}` has no model yet; resume it with `{again}`, or leave it out.")
 
     def fault(wrong: str) -> UsageError:
-        return UsageError(f"`{folder}` is no whole run: {wrong}; leave it out.")
+        return UsageError(f"`{folder}` is an incomplete run: {wrong}; leave it out.")
 
     recipe = Fields(values, lambda wrong: fault(f"in its recipe {wrong}"))
     header = read_header(run.model)
@@ -121,7 +121,7 @@ def _summary(run: Run, recipe: Fields, card: Fields, header: Header) -> RunSumma
 
 
 def _results(card: Fields, target: Task) -> dict[str, Mapping[str, Any]]:
-    """Return the results by part, what is compared of each checked."""
+    """Return the results by split; what is compared of each is checked."""
     found = {}
     for number, values in enumerate(card.values.get("results", [])):
         result = Fields(values, card.fault, f"results.{number}.")

@@ -60,7 +60,7 @@ def step_seconds(prepared: Prepared) -> float:
 
 
 def evaluation_seconds(prepared: Prepared) -> float:
-    """Return how long it will take to validate at the end and to evaluate, by the time that a few images take."""
+    """Return how long validating, refitting the head and evaluating will take at the end, by what a few images take."""
     recipe, parts, views = prepared.plan.recipe, prepared.dataset.parts, 1 + prepared.plan.recipe.test_flip
     val, test = (len(parts[name]) if name in parts else 0 for name in ("val", "test"))
     passes = views * (2 * val + test)
@@ -68,9 +68,11 @@ def evaluation_seconds(prepared: Prepared) -> float:
         passes += val  # once more without mirror images, for the temperature
     if recipe.refit_head and val:
         passes += len(parts["train"]) + val
+    if recipe.refit_head:
+        passes += len(parts["train"]) + val
     if not passes:
         return 0.0
-    rows = parts["val" if val else "test"].decoded[:TIMED_IMAGES]
+    rows = parts["val" if val else "test" if test else "train"].decoded[:TIMED_IMAGES]
     model, protocol = copied(prepared.model), Protocol(flip=False)
     took = []
     for _ in range(2):  # the first warms up

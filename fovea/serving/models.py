@@ -120,7 +120,8 @@ class Models(Mapping[str, ServedModel]):
         fingerprint = await asyncio.to_thread(fingerprint_of, model.path)
         scorer = await asyncio.to_thread(opened, model.path, threads=settings.threads)
         reference = self._references.get(name) or Reference.from_card(scorer.card)
-        drift = DriftWatch(name, reference, self._meters)
+        tiles = bool(getattr(scorer.preprocess, "tiles", False))
+        drift = DriftWatch(name, reference, self._meters, tiles=tiles)
 
         def noted(samples: NDArray[Any], rows: NDArray[Any]) -> None:
             self._meters.observe(name, "batch_size", len(rows))

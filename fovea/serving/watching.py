@@ -10,6 +10,8 @@ from fovea.serving.meters import Meters
 
 WINDOW = 10_000
 """Images of a process that count about; older ones count half, then a quarter, and so on."""
+NOT_COUNTED = "images larger than the input are answered for tile by tile, and not counted"
+"""What is said of a network that sees tiles: its reference is of single ones."""
 FEWEST = 100
 """Images below which chance alone moves the index, and none is given."""
 
@@ -17,8 +19,8 @@ FEWEST = 100
 class DriftWatch:
     """Counts the images of one model into the bins of its reference; numbers only, in memory only."""
 
-    def __init__(self, model: str, reference: Reference | None, meters: Meters) -> None:
-        self.reference = reference
+    def __init__(self, model: str, reference: Reference | None, meters: Meters, *, tiles: bool = False) -> None:
+        self.reference, self._tiles = reference, tiles
         self._model, self._meters = model, meters
         self._counts = meters.drift_counts(model)
         self._counts[:] = 0
@@ -47,6 +49,9 @@ class DriftWatch:
 
     def described(self) -> dict[str, Any]:
         """Return what a client is told, as JSON values."""
+        return {**self._told(), **({"note": NOT_COUNTED} if self._tiles else {})}
+
+    def _told(self) -> dict[str, Any]:
         if self.reference is None:
             return {"state": "unknown: the card has no reference; create one with `fovea serve --reference DATA`"}
         seen = round(self._meters.all_drift_counts(self._model)[0].sum())

@@ -1,13 +1,14 @@
 """The server: it answers at once, with a page that waits; the rooms stand behind its door when they are made."""
 
 import asyncio
+import logging
 import warnings
 from collections.abc import Callable
 from importlib import import_module
 
 import uvicorn
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from fovea.studio.guard import Guard
@@ -21,6 +22,7 @@ APPLICATION = "fovea.studio.app"
 """The module that makes the application; the library of the pages, which it imports, takes most of a second."""
 LOOKS_S = 0.05
 """Between two looks at how far the loading is."""
+ENDED = PlainTextResponse("The studio ends.", 503)
 
 
 def serve(opened: Opened, *, token: str, port: int, ready: Callable[[], None]) -> None:
@@ -29,8 +31,9 @@ def serve(opened: Opened, *, token: str, port: int, ready: Callable[[], None]) -
     Raises: what `Opened.load` raises.
     """
     loading = Loading(opened, [room.whole_module for room in ROOMS], first=APPLICATION)
+    door = Door(loading)
     config = uvicorn.Config(
-        Guard(Door(loading), token=token, port=port),
+        Guard(door, token=token, port=port),
         host=HOST,
         port=port,
         log_level="error",
@@ -38,7 +41,7 @@ def serve(opened: Opened, *, token: str, port: int, ready: Callable[[], None]) -
         server_header=False,
         timeout_graceful_shutdown=1,  # an open page keeps its socket
     )
-    server = _Server(config, ready, loading)
+    server = _Server(config, ready, door)
     with warnings.catch_warnings():
         # as the library of the pages starts, it looks at every object there is, PyTorch's deprecated ones too
         warnings.filterwarnings("ignore", category=FutureWarning, module="nicegui")
@@ -48,15 +51,20 @@ def serve(opened: Opened, *, token: str, port: int, ready: Callable[[], None]) -
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None], loading: Loading) -> None:
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None], door: "Door") -> None:
         super().__init__(config)
-        self._ready, self._loading = ready, loading
+        self._ready, self._door = ready, door
 
     async def startup(self, sockets: object = None) -> None:
         await super().startup(sockets=None)
         if self.started:
             self._ready()
-            self._loading.begin(self._end)
+            self._door.loading.begin(self._end)
+
+    async def shutdown(self, sockets: object = None) -> None:
+        self._door.close()
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # what pages do not get any more is no fault
+        await super().shutdown(sockets=None)
 
     def _end(self) -> None:
         self.should_exit = True
@@ -68,7 +76,7 @@ class Door:
     def __init__(self, loading: Loading) -> None:
         self.loading = loading
         self.app: ASGIApp | None = None
-        self._made, self._ends = asyncio.Event(), asyncio.Event()
+        self._ends = asyncio.Event()
         self._rooms = {room.path: room for room in ROOMS}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -78,15 +86,15 @@ class Door:
         elif scope["type"] == "http" and (answer := await self._answer(Request(scope))) is not None:
             await answer(scope, receive, send)
         else:
-            await self._made.wait()
-            assert self.app is not None  # noqa: S101 (made)
-            await self.app(scope, receive, send)
+            await self._until(lambda: self.app is not None)
+            await (self.app or ENDED)(scope, receive, send)
 
     async def _answer(self, request: Request) -> Response | None:
         """Return what is answered in place of the rooms; None where they answer."""
         if request.url.path == "/loading":
             await self._until(lambda: self._ready(request.query_params.get("path", "/")))
-            return JSONResponse({"fault": "" if self.loading.fault is None else str(self.loading.fault)})
+            fault = self.loading.fault or ("it was stopped." if self._ends.is_set() else "")
+            return JSONResponse({"fault": str(fault)})
         room = self._rooms.get(request.url.path)
         if room is None or (self._ready(room.path) and self.loading.fault is None):
             return None
@@ -95,12 +103,15 @@ class Door:
     def open(self, app: ASGIApp) -> None:
         """Let the rooms of an application answer, which runs."""
         self.app = app
-        self._made.set()
+
+    def close(self) -> None:
+        """Let nobody wait any more: the studio ends."""
+        self._ends.set()
 
     def _ready(self, path: str) -> bool:
         """Tell whether the room at a path can be entered, or never will be."""
         room = self._rooms.get(path, self._rooms["/"])
-        return self.loading.ready(room.whole_module) and (self._made.is_set() or self.loading.fault is not None)
+        return self.loading.ready(room.whole_module) and (self.app is not None or self.loading.fault is not None)
 
     async def _until(self, true: Callable[[], bool]) -> None:
         while not (true() or self._ends.is_set()):
@@ -112,7 +123,7 @@ class Door:
         await send({"type": "lifespan.startup.complete"})
         rooms = asyncio.create_task(self._run_rooms())
         await receive()
-        self._ends.set()
+        self.close()
         await rooms
         await send({"type": "lifespan.shutdown.complete"})
 

@@ -74,8 +74,8 @@ def load_checkpoint(path: Path, trainer: Trainer) -> None:
         restore(trainer, State(tensors, json.loads(text)))
     except (SafetensorError, LookupError, TypeError, ValueError, RuntimeError, OSError, AttributeError) as error:
         raise BundleError(
-            f"`{path.name}` is no checkpoint of this run: {first_line(error).rstrip('.:')}. "
-            "Start again without --resume."
+            f"`{path.name}` is not a checkpoint of this run: {first_line(error).rstrip('.:')}. "
+            "Start a new run without --resume."
         ) from error
 
 

@@ -119,7 +119,7 @@ class Diagnosis:
 
     @cached_property
     def batch(self) -> tuple[Tensor, Tensor]:
-        """The images (N, C, H, W) that every look is taken at, spread over the training part, and their labels."""
+        """The images (N, C, H, W) that every look is taken at, spread over the train split, and their labels."""
         trainer, part = self.trainer, self.trainer.train_part
         chosen = spread(part, IMAGES)
         images = as_evaluated(part, trainer.preprocess, trainer.device, rows=chosen, batch=IMAGES)

@@ -114,7 +114,7 @@ def own_share(images: Tensor) -> Tensor:
 
 
 def own_part(images: Images) -> Images:
-    """Return this process's images of a decoded part, still to be read."""
+    """Return this process's images of a decoded split, still to be read."""
     return images if world_size() == 1 else Rows(images, own_rows(len(images)))
 
 

@@ -29,6 +29,7 @@ from fovea.tasks.task import Task
 from fovea.training.changes import Change, changed
 from fovea.training.clock import Clock, EpochResult
 from fovea.training.distributed import gathered, greatest, own_part, own_share, rank, spread_buffers, sum_gradients
+from fovea.training.frozen_maps import FrozenMaps
 from fovea.training.inference import autocast, part_labels, predict_logits
 from fovea.training.loading import Loader, Step
 from fovea.training.losses import Outputs, main_head, make_loss
@@ -86,7 +87,7 @@ class Trainer:
         self.learner = learner_in(
             self.model, recipe, labels=self.labels, outputs=target.outputs, mixes=self.loader.mix is not None
         )
-        self.forward = torch.compile(self.model) if recipe.compile else self.model
+        self.forward: Callable[[Tensor], Outputs] = torch.compile(self.model) if recipe.compile else self.model
         self.descends = True  # whether the last step had a gradient
         self.learners = Learners(self.model, recipe)
         self.optimisers = make_optimisers(self.model, recipe)
@@ -99,6 +100,10 @@ class Trainer:
         self.zero_at = 0.0  # the moment at which `elapsed_s` would have been 0
         self._parameters = [p for p in self.model.parameters() if p.requires_grad]
         self._share = torch.tensor(1 / recipe.accumulate, device=device)
+
+    def take_maps(self, maps: FrozenMaps) -> None:
+        """Train on what frozen stages make of the images, in place of these."""
+        self.loader.maps, self.forward = maps, maps.forward(self.model)
 
     @property
     def images_per_step(self) -> int:
@@ -164,13 +169,13 @@ class Trainer:
         self.zero_at += seconds
 
     def take_changes(self) -> None:
-        """Go on by the changes that were made at this step."""
+        """Apply the changes that were made at this step."""
         for change in self.changes:
             if change.step == self.clock.total_steps:
                 self.take(change)
 
     def take(self, change: Change) -> None:
-        """Go on by a change; the epoch goes on with the images that are left of it."""
+        """Apply a change; the epoch continues with the images that are left of it."""
         clock, size = self.clock, self.images_per_step
         seen, progress = self.images_seen, self.progress
         self.go_by(change)
@@ -361,9 +366,9 @@ class Trainer:
         )
 
     def validate(self) -> Score:
-        """Return the score of the validation part."""
+        """Return the score of the validation split."""
         if self.val_part is None:
-            raise DataError("There is no validation part.")
+            raise DataError("There is no validation split.")
         spread_buffers(self.evaluated_model)
         labels = part_labels(self.val_part)
         own, losses = own_share(labels), []

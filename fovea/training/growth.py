@@ -104,7 +104,7 @@ def _match(trained: nn.Module, deeper: nn.Module) -> Match:
     for source, target in match.pairs(len(match.units)):
         _require_alike(source, target)
     if not match.new:
-        raise ShapeError("The network to grow into has no further layers; choose a deeper one of the same family.")
+        raise ShapeError("The network to grow into has no additional layers; choose a deeper one of the same family.")
     return match
 
 

@@ -67,7 +67,7 @@ def predict_logits(
 
 
 def part_labels(part: Part) -> Tensor:
-    """Return the labels of a part as an int64 or float32 tensor (N,), or uint8 masks (N, H, W) that stay in their file.
+    """Return the labels of a split as an int64 or float32 tensor (N,), or uint8 masks (N, H, W) that stay in a file.
 
     Such a tensor is only read.
     """
@@ -78,7 +78,7 @@ def part_labels(part: Part) -> Tensor:
 def as_evaluated(
     part: Part, preprocess: Preprocessing, device: torch.device, *, rows: np.ndarray | range, batch: int
 ) -> Iterator[Tensor]:
-    """Yield the samples at `rows` of a part as networks are evaluated on them: (n, *shape) float32 on the device.
+    """Yield the samples at `rows` of a split as networks are evaluated on them: (n, *shape) float32 on the device.
 
     They may be stored larger than the input.
     """
@@ -91,7 +91,7 @@ def as_evaluated(
 def labels_as_evaluated(
     part: Part, labels: Tensor, target: Task, preprocess: Preprocessing, *, rows: np.ndarray | range
 ) -> Tensor:
-    """Return the labels (n, ...) at `rows` of a part as they lie on what `as_evaluated` yields."""
+    """Return the labels (n, ...) at `rows` of a split as they lie on what `as_evaluated` yields."""
     chosen = labels[torch.as_tensor(np.asarray(rows))]
     if not target.lies_on_image:
         return chosen
@@ -101,5 +101,5 @@ def labels_as_evaluated(
 
 
 def spread(part: Part, count: int) -> np.ndarray:
-    """Return the indices of `count` samples spread evenly over a part, or of all where it has fewer."""
+    """Return the indices of `count` samples spread evenly over a split, or of all where it has fewer."""
     return np.linspace(0, len(part) - 1, min(count, len(part))).astype(int)

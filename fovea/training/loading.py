@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
@@ -24,6 +24,9 @@ from fovea.training.distributed import own_share
 from fovea.training.inference import part_labels
 from fovea.training.recipe import Recipe
 from fovea.training.seeds import seed_of
+
+if TYPE_CHECKING:
+    from fovea.training.frozen_maps import FrozenMaps
 
 TRIED = (False, True, False, True)
 """Both ways of loading are tried in turn: in the step, and ahead of it."""
@@ -83,16 +86,20 @@ class Loader:
         self.mix = compose_mixing(recipe.augment, without=target.changed_by)
         self.prepare = inputs.kind_of(preprocess).network_input(preprocess, device)
         self.labels = part_labels(part)
+        self.maps: FrozenMaps | None = None  # what frozen stages make of the images, in their place
         self.upcoming: Step | None = None  # the step after the one that is asked for next
         self._pool: ThreadPoolExecutor | None = None
         self._begun: Begun | None = None
         self._trial: Trial | None = None
 
     @contextmanager
-    def ahead(self) -> Iterator[None]:
-        """Load the next step while one runs, for the body, unless a trial over the first steps finds it no faster."""
+    def ahead(self, *, chosen: bool | None = None) -> Iterator[None]:
+        """Load the next step while one runs, for the body, unless a trial over the first steps finds it no faster.
+
+        Where it is `chosen` whether to, there is no trial.
+        """
         pool = ThreadPoolExecutor(1, thread_name_prefix="loading")
-        self._pool, self._trial = pool, Trial()
+        self._pool, self._trial = pool, Trial(chosen)
         try:
             yield
         finally:
@@ -111,14 +118,14 @@ class Loader:
         for left in reversed(range(step.chunks)):
             chunk = future.result()
             if left:
-                future = self._pool.submit(next, begun.chunks)
+                future = self._pool.submit(begun.chunks.__next__)
             elif self.upcoming is not None:
                 self._begun = self._begin(self.upcoming, self._pool)
             yield chunk
 
     def _begin(self, step: Step, pool: ThreadPoolExecutor) -> Begun:
         chunks = self.made(step)
-        return Begun(step, chunks, pool.submit(next, chunks))
+        return Begun(step, chunks, pool.submit(chunks.__next__))
 
     def made(self, step: Step) -> Iterator[Chunk]:
         """Yield the chunks of a step as they are asked for, in the thread that asks."""
@@ -131,6 +138,8 @@ class Loader:
 
         Of several processes each augments and mixes them all alike, and gets its share of the images.
         """
+        if self.maps is not None:
+            return self.maps.batch(indices, generator), self.labels[indices].to(self.device, non_blocking=True)
         batch = self.prepare.arranged(self.part.decoded[indices.numpy()])
         context = AugmentContext(epoch, indices.to(self.device))
         batch, movement = augmented(self.augment, batch, generator, context, follow=self.target.lies_on_image)
@@ -146,11 +155,11 @@ class Loader:
 class Trial:
     """Finds out over the first steps whether loading ahead is faster on this machine; asked once at each step."""
 
-    def __init__(self) -> None:
+    def __init__(self, chosen: bool | None = None) -> None:
         self.steps = 0
         self.last = 0.0
         self.times: dict[bool, list[float]] = {False: [], True: []}
-        self.chosen: bool | None = None
+        self.chosen = chosen
 
     def ahead(self) -> bool:
         """Return whether to load ahead in the step that begins now."""

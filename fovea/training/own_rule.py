@@ -42,7 +42,7 @@ def learner_in(model: nn.Module, recipe: Recipe, *, labels: Tensor, outputs: int
     if mixes:
         raise UsageError(f"{about} takes one class per image; leave `mixup` and `cutmix` out of `augment`.")
     if recipe.compile:
-        raise UsageError(f"{about} `compile` does not reach; leave it out.")
+        raise UsageError(f"{about} `compile` does not support; leave it out.")
     if world_size() > 1:
         raise UsageError(f"{about} runs in one process; start it without torchrun.")
     return model

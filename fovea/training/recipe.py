@@ -25,7 +25,7 @@ class Optimisation:
     """How long, on what batches, for which loss, and by which steps."""
 
     epochs: int = 20
-    """Passes over the training part; 0 with a budget."""
+    """Passes over the train split; 0 with a budget."""
     budget_s: float = 0.0
     """Seconds of training instead of epochs; 0 counts epochs."""
     batch: int = 128
@@ -73,9 +73,12 @@ class Transfer:
     whiten: bool = False
     """Set the first convolution to the whitening of the training patches and freeze it (Jordan 2024)."""
     pretrain: int = 0
-    """Passes over the images in which each layer learns to reproduce its inputs, without labels, before training."""
+    """Epochs of unsupervised pretraining per layer, before training: each learns to reproduce its inputs."""
     freeze: str = "none"
     """`none`, `all` (but the head), or the last part that stays as it is, with all before it: `stem`, `stage1`, ..."""
+    frozen_views: int = 0
+    """So many augmented versions of every image go through the frozen parts, once, before training, and each step
+    takes one of them; 0 augments anew at every step."""
     frozen_statistics: bool = False
     """Keep the running statistics of all batch norms before the head; those of frozen parts are kept in any case."""
     probe: bool = False
@@ -109,7 +112,7 @@ class Running:
     patience: int = 0
     """Stop after so many epochs without a better validation result; 0 never does."""
     keep_best: bool = True
-    """Keep the weights of the best validation result; otherwise, and without a validation part, the last."""
+    """Keep the weights of the best validation result; otherwise, and without a validation split, the last."""
     precision: str = "auto"
     """`float32`, `bfloat16` (autocast) or `auto`: what is faster on this device, timed."""
     compile: bool = False
@@ -219,12 +222,12 @@ def fitted(recipe: Recipe, *, images: int, validated: bool) -> Recipe:
     """Return `recipe` with no more images to a step than there are.
 
     Raises:
-        UsageError: it follows a validation part that is not there.
+        UsageError: it needs a validation split, and there is none.
     """
     for name, follows in (("patience", recipe.patience > 0), ("schedule", recipe.schedule == "plateau")):
         if follows and not validated:
             value = getattr(recipe, name)
-            raise UsageError(f"`{name}` (={value}) needs a validation part, as `--val-fraction 0.1` sets one aside.")
+            raise UsageError(f"`{name}` (={value}) needs a validation split; `--val-fraction 0.1` sets one aside.")
     accumulate = min(recipe.accumulate, images)
     return recipe.replace(accumulate=accumulate, batch=min(recipe.batch, images // accumulate))
 

@@ -38,7 +38,7 @@ class Learners:
 
     def __init__(self, model: nn.Module, recipe: Transfer) -> None:
         parts = body(model)
-        frozen = _frozen(recipe.freeze, list(parts))
+        frozen = frozen_parts(recipe.freeze, list(parts))
         self.model = model
         self.head_only: bool | None = None
         self.frozen = [parts[name].requires_grad_(False) for name in frozen]
@@ -67,7 +67,7 @@ class Learners:
             parameter.requires_grad_(not head_only)
 
 
-def _frozen(freeze: str, parts: list[str]) -> list[str]:
+def frozen_parts(freeze: str, parts: list[str]) -> list[str]:
     """Return the names of the parts that `freeze` holds: none, all, or those up to the one it names."""
     if freeze in parts:
         return parts[: parts.index(freeze) + 1]

@@ -196,14 +196,16 @@ def sweep_rates(
             break
         if not trainer.descends:
             name = type(trainer.model).__name__
-            raise UsageError(f"`{name}` learns without gradients, and so at no rate; leave out --find-lr.")
+            raise UsageError(f"`{name}` learns without gradients, so it has no learning rate; leave out --find-lr.")
         loss = trainer.clock.loss_sum - before
         losses.append(loss if not losses else 0.8 * losses[-1] + 0.2 * loss)
         progress(step + 1, steps)
         if losses[-1] > 4 * min(losses):
             break
     if not losses or min(losses) >= losses[0]:
-        raise TrainingError("The loss fell at no learning rate; check the labels, or try another --set optimiser.")
+        raise TrainingError(
+            "The loss did not fall at any learning rate; check the labels, or try another --set optimiser."
+        )
     return Sweep(rates[: len(losses)], losses, rates[losses.index(min(losses))] / 10)
 
 

@@ -24,7 +24,7 @@ def test_every_class_keeps_its_share_and_the_note_says_so():
     split = split_validation(of_files((100, 50, 10)), fraction=0.1, seed=0)
     assert np.bincount(split.parts["val"].labels).tolist() == [10, 5, 1]
     assert np.bincount(split.parts["train"].labels).tolist() == [90, 45, 9]
-    assert split.notes == ("first", "validation: 10 % of train, stratified, seed 0")
+    assert split.notes == ("first", "validation: 16 of 160 training images set aside (10 %), stratified, seed 0")
 
 
 def test_the_two_parts_make_up_the_whole_with_labels_names_and_files_together():
@@ -121,7 +121,7 @@ def test_numbers_are_drawn_at_random():
     dataset = Dataset(name="x", parts={"train": part}, classes=(), channels=3, task="number")
     split = split_validation(dataset, fraction=0.2, seed=0)
     assert len(split.parts["val"]) == 6 and split.parts["val"].labels.dtype == np.float32
-    assert split.notes == ("validation: 20 % of train, random, seed 0",)
+    assert split.notes == ("validation: 6 of 30 training images set aside (20 %), at random, seed 0",)
 
 
 def test_nothing_changes_where_there_is_nothing_to_do():
@@ -151,7 +151,7 @@ def test_several_labels_are_stratified_whatever_the_order_of_files_and_unknown_o
     generator = np.random.default_rng(0)
     labels = (generator.random((400, 6)) < [0.5, 0.3, 0.2, 0.1, 0.05, 0.02]).astype(np.float32)
     split = split_validation(of_labels(labels), fraction=0.2, seed=3)
-    assert split.notes == ("validation: 20 % of train, stratified, seed 3",)
+    assert split.notes == ("validation: 80 of 400 training images set aside (20 %), stratified, seed 3",)
     assert {name: part.labels.shape for name, part in split.parts.items()} == {"train": (320, 6), "val": (80, 6)}
     assert (abs(split.parts["val"].labels.sum(0) - labels.sum(0) / 5) <= 1).all()
     unknown = np.where((labels == 0) & (generator.random(labels.shape) < 0.5), np.nan, labels)
@@ -170,7 +170,7 @@ def test_labels_of_single_images_make_no_validation_part():
 def test_the_share_that_was_taken_is_said_where_another_was_asked_for():
     split = split_validation(of_files((2, 2, 2)), fraction=0.1, seed=0)
     said = "validation: 10 % was requested and 50 % taken, 3 of 6 images, as each class gives at least one"
-    assert split.notes == ("first", "validation: 50 % of train, stratified, seed 0", said)
+    assert split.notes == ("first", "validation: 3 of 6 training images set aside (50 %), stratified, seed 0", said)
     assert surprises(of_files((2, 2, 2)), fraction=0.1) == (said,)
     assert surprises(of_files((100, 50, 10)), fraction=0.1) == ()
 

@@ -1,6 +1,7 @@
 """What accuracy costs, and how the error fell: every published figure is in the picture."""
 
 import numpy as np
+from matplotlib.path import Path
 from PIL import Image
 
 from fovea.drawing.complexity import complexity_figure
@@ -20,3 +21,16 @@ def test_the_picture_has_a_circle_for_each_published_figure(tmp_path):
     np.testing.assert_allclose(np.array(areas) / np.array(list(sizes.values())), 3e-6, rtol=1e-9)
     models("*net*", year=2018, plot=tmp_path / "zoo.png")
     assert np.asarray(Image.open(tmp_path / "zoo.png").convert("L")).std() > 5
+
+
+def test_no_name_lies_on_the_line_of_the_best():
+    _, axes = complexity_figure(models("*net*")).axes
+    (line,) = axes.lines
+    corners = axes.transData.transform(line.get_xydata())
+    (xs, ys), bends = corners.T, []
+    for x0, y0, x1, y1 in zip(xs, ys, xs[1:], ys[1:], strict=False):
+        bends += [((x0, y0), (x1, y0)), ((x1, y0), (x1, y1))]
+    ways = [Path(way) for way in bends]
+    names = [text for text in axes.texts if text.get_text()]
+    assert len(names) > 20
+    assert [n.get_text() for n in names if any(way.intersects_bbox(n.get_window_extent()) for way in ways)] == []

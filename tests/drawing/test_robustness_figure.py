@@ -20,10 +20,10 @@ def panels(**found):
 
 def test_accuracies_stand_between_0_and_100_percent():
     first, second, _ = panels(a=robustness(ACCURACY, 0.9, 0.5), b=robustness(ACCURACY, 0.8, 0.7))
-    assert first.get_ylabel() == "accuracy, %" and first.get_ylim() == second.get_ylim() == (0, 100)
+    assert first.get_ylabel() == "accuracy, %" and first.get_ylim() == second.get_ylim() == (0, 104)
     assert [list(line.get_ydata()) for line in first.lines] == [[90, 50], [80, 70]]
     assert [line.get_label() for line in first.lines] == ["a", "b"]
-    assert first.get_xlabel() == "shift: pixels" and second.get_xlabel() == "blur: pixels"
+    assert (first.get_title(loc="left"), first.get_xlabel()) == ("Shift", "pixels")
 
 
 def test_errors_stand_in_their_unit_from_0_on_and_all_can_be_seen():

@@ -12,4 +12,4 @@ SWEEP = Sweep([1e-3, 1e-2, 1e-1], [2.0, 1.0, 3.0], 1e-3)
 def test_a_sweep_is_drawn(tmp_path):
     picture = np.asarray(Image.open(sweep_picture(SWEEP, tmp_path / "sweep.png")).convert("RGB"))
     assert picture.shape == (600, 1050, 3)
-    assert (picture == (255, 127, 14)).all(2).any(), "the suggested rate is an orange line"
+    assert (picture == (194, 65, 12)).all(2).any(), "the suggested rate is an orange line"

@@ -86,7 +86,7 @@ def test_the_test_part_comes_before_validation_and_other_data_are_not_compared(m
     runs = [make_run("a", results=val(0.8)), make_run("b", results=val(0.9), lr=0.2), make_run("c", data="cafe")]
     result = compare(runs)
     assert [(found.group, found.split) for found in result.differences] == [("b", "val")]
-    assert result.notes[0] == "c was trained on other data than a: they are not compared"
+    assert result.notes[0] == "c was trained on different data than a: they are not compared"
     assert result.table.columns[3:5] == ("accuracy on test", "accuracy on val")
     assert [row[3:5] for row in result.table.rows] == [("-", "80.00 %"), ("-", "90.00 %"), ("90.00 %", "-")]
 
@@ -100,7 +100,7 @@ def test_what_spoils_a_comparison_is_noted(make_run):
         make_run("a-again"),
     ]
     notes = " | ".join(compare(runs).notes)
-    assert "a: of runs with the same seed the last counts" in notes
+    assert "a: of several runs with the same seed, the last one counts" in notes
     assert "c has no result: its training has not ended" in notes
     assert "averages over each image and its mirror image" in notes
 
@@ -161,18 +161,20 @@ def test_the_command_prints_tables_or_json_alone(make_run, capsys):
 
 def test_what_is_no_run_is_one_clear_line(make_run, tmp_path, capsys):
     assert command(["compare", str(tmp_path)]) == 2
-    assert capsys.readouterr().err.startswith(f"error: `{tmp_path}` is no run: it has no recipe.toml.")
+    assert capsys.readouterr().err.startswith(f"error: `{tmp_path}` is not a run: it has no recipe.toml.")
     folder = make_run("a")
     (folder / "model.safetensors").rename(folder / "gone")
     with pytest.raises(
-        UsageError, match=r"` has no model yet; go on with `fovea train --resume .*a`, or leave it out\.$"
+        UsageError, match=r"` has no model yet; resume it with `fovea train --resume .*a`, or leave it out\.$"
     ):
         compare([folder])
     (folder / "model.safetensors").write_bytes(b"")
     with pytest.raises(BundleError, match="empty or truncated"):
         compare([folder])
     (make_run("b") / "recipe.toml").write_text("[training]\nlr = 1.0\n")
-    with pytest.raises(UsageError, match=r"`.*b` is no whole run: in its recipe `data` is missing; leave it out\.$"):
+    with pytest.raises(
+        UsageError, match=r"`.*b` is an incomplete run: in its recipe `data` is missing; leave it out\.$"
+    ):
         compare([folder.parent / "b"])
     with pytest.raises(UsageError, match=r"^Give at least one run folder"):
         compare([])

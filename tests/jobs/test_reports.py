@@ -146,10 +146,10 @@ def test_without_a_validation_part_there_is_no_temperature_and_the_report_says_s
     result = run_on(tmp_path / "both", tmp_path / "run", val_fraction=0.0)
     card = read_card(result.model)
     assert card["temperature"] == 1.0 and "calibration" not in card
-    said = "Its confidence is not calibrated: no validation part, which the temperature needs."
+    said = "Its confidence is not calibrated: no validation split, which the temperature needs."
     assert card["uncalibrated"] in said and said in result.report.read_text()
     found = evaluate(result.model, tmp_path / "both")
-    assert "(not calibrated: no validation part, which the temperature needs)" in found.summary()[1]
+    assert "(not calibrated: no validation split, which the temperature needs)" in found.summary()[1]
 
 
 def test_an_evaluation_writes_its_page_with_and_without_images(make_bundle, colour_folder, tmp_path):

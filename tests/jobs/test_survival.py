@@ -193,9 +193,13 @@ def test_a_run_does_not_go_on_with_other_data(tmp_path, arrays):
         (
             lambda run: (run / "recipe.toml").write_text("[data]"),
             UsageError,
-            r"recipe\.toml`: `network` is missing; start again without --resume\.$",
+            r"recipe\.toml`: `network` is missing; start a new run without --resume\.$",
         ),
-        (lambda run: (run / "last.safetensors").write_bytes(b"1"), BundleError, "`last.safetensors` is no checkpoint"),
+        (
+            lambda run: (run / "last.safetensors").write_bytes(b"1"),
+            BundleError,
+            "`last.safetensors` is not a checkpoint",
+        ),
     ],
     ids=("recipe", "checkpoint"),
 )

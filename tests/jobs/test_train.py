@@ -290,7 +290,7 @@ def test_arguments_of_the_network_may_be_set_like_fields_of_the_recipe(arrays, t
         ({"model": "lenet5", "loss": "binary"}, r"^`loss` \(=binary\) needs two classes; `digits` has 10."),
         ({"augment": "flop"}, "^Unknown augmentation `flop`; did you mean `flip`"),
         ({"device": "cudo"}, "^`--device cudo` is not available; this machine has .*cpu"),
-        ({"patience": 3}, r"^`patience` \(=3\) needs a validation part, as `--val-fraction 0.1` sets one aside."),
+        ({"patience": 3}, r"^`patience` \(=3\) needs a validation split; `--val-fraction 0.1` sets one aside."),
         ({"val_fraction": 1.5}, r"^`val_fraction` \(=1.5\) must be in \[0, 1\)."),
     ],
     ids=str,
@@ -309,7 +309,7 @@ def test_a_number_task_needs_its_loss(tmp_path):
 
 
 def test_without_data_there_is_nothing_to_train():
-    with pytest.raises(UsageError, match="^Say what to train on: a folder, a manifest, an archive or a name"):
+    with pytest.raises(UsageError, match="^Name the data to train on: a folder, a manifest, an archive or a name"):
         quiet()
 
 
@@ -333,7 +333,9 @@ def test_a_place_that_holds_a_run_is_refused_before_anything_is_done(tmp_path, m
 
 
 def test_resume_takes_no_other_option(tmp_path):
-    with pytest.raises(UsageError, match="^--resume continues a run as it was begun; leave out DATA and the other"):
+    with pytest.raises(
+        UsageError, match="^--resume continues a run with its own settings; leave out DATA and the other"
+    ):
         train(resume=tmp_path, epochs=3)
 
 

@@ -68,7 +68,7 @@ def test_what_a_kind_of_target_has_not_is_refused_or_left_out(task):
         choose_plan(dataset, Wish(changes={"label_smoothing": 0.1}), device=device)
     assert str(caught.value) == (
         f"`label_smoothing` (=0.1) is for --task classes; a network that predicts {noun} "
-        "learns its labels as they are, so leave it out."
+        "has nothing to smooth, so leave it out."
     )
     probe = Wish(changes={"probe": True, "epochs": 0})
     if task == "number":

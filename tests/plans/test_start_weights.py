@@ -71,7 +71,7 @@ def test_a_file_gives_the_body_its_normalisation_and_leaves_the_head_new(photogr
     assert found["head.logits.weight"].shape == (2, 64)
     assert differing(found, {name: t for name, t in state.items() if not name.startswith("head.")}) == set()
     assert training.preprocess.mean == IMAGENET_MEAN
-    assert training.plan.start == str(file) and training.plan.recipe.head_first > 0
+    assert training.plan.start == str(file) and training.plan.recipe.fit_head
     assert training.origin["file"] == "weights.pth" and training.origin["licence"] == "unknown"
 
 
@@ -113,13 +113,15 @@ def test_the_file_used_is_said(photographs, weights, capsys):
     said = capsys.readouterr().err
     assert "plan: cifar_resnet20 at 16 px, beginning with the weights weights.pth" in said
     assert "weights: weights.pth, by the names of fovea, licence unknown; the head is new" in said
-    assumed = "`weights.pth` does not say how pixels are normalised; used are mean 0.485, 0.456, 0.406 and std 0.229,"
-    assert assumed in said and "begin with the model file of `fovea build --mean --std`" in said
+    found = (
+        "`weights.pth` does not say how pixels are normalised; found by its answers to training images is ImageNet's"
+    )
+    assert found in said and "--mean and --std give others" in said
 
 
 def test_parts_stay_frozen_through_a_run(photographs, weights, tmp_path):
     file, state = weights
-    result = quiet(photographs, model=NET, start=file, freeze="stage2", epochs=2, out=tmp_path / "run")
+    result = quiet(photographs, model=NET, start=file, freeze="stage2", epochs=2, keep_best=False, out=tmp_path / "run")
     found = load(result.model).model.state_dict()
     changed = differing(found, {name: t for name, t in state.items() if not name.startswith("head.")})
     assert changed == {"stage3"}
@@ -173,7 +175,7 @@ def chosen(data, **wish):
 
 def test_photographs_begin_with_the_most_accurate_weights_that_are_not_too_large(at_hand):
     plan = chosen(dataset())
-    assert plan.model == "mobilenet_v2" and plan.start.endswith("mobilenet_v2-x.pth") and plan.size == 128
+    assert plan.model == "mobilenet_v2" and plan.start.endswith("mobilenet_v2-x.pth") and plan.size == 224
     [reason] = plan.reasons
     assert reason.endswith("beginning with the weights mobilenet_v2-x.pth; --from none trains from scratch")
 
@@ -219,7 +221,7 @@ def test_without_weights_there_are_none_at_hand(tmp_path, monkeypatch):
 def test_imagenet_takes_a_network_or_the_favourite(tmp_path):
     assert start_named("imagenet", model=None)[:2] == ("imagenet", "mobilenet_v2")
     assert start_named("imagenet", model="resnet18")[:2] == ("imagenet", "resnet18")
-    assert start_named("imagenet", model="resnet18").size == 128
+    assert start_named("imagenet", model="resnet18").size == 224
 
 
 def test_a_file_name_tells_the_network_or_it_is_asked_for(weights):
@@ -230,7 +232,7 @@ def test_a_file_name_tells_the_network_or_it_is_asked_for(weights):
 
 def test_weights_that_are_not_there_are_said_to_be_missing(tmp_path):
     with pytest.raises(
-        UsageError, match=r"^`.*x` is not there; --from takes a file of weights, a model file, imagenet"
+        UsageError, match=r"^`.*x` does not exist; --from takes a file of weights, a model file, imagenet"
     ):
         start_named(str(tmp_path / "x"), model=None)
 
@@ -246,7 +248,7 @@ def test_weights_that_cannot_be_had_stop_before_there_is_a_run(photographs, tmp_
 
 @pytest.mark.parametrize("field", [{"whiten": True}, {"initialisation": "he"}])
 def test_what_is_for_random_weights_is_refused(photographs, weights, field):
-    with pytest.raises(UsageError, match="is for random weights; leave it out, or --from"):
+    with pytest.raises(UsageError, match="is for random weights; leave out either it or --from"):
         ready(photographs, model=NET, start=weights[0], **field)
 
 

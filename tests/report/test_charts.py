@@ -2,7 +2,7 @@
 
 import pytest
 
-from fovea.report.charts import BOTTOM, DOTS, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Axis, Chart, Line
+from fovea.report.charts import BOTTOM, DOTS, HEIGHT, LEFT, RIGHT, TABLED, TOP, WIDTH, Axis, Chart, Line
 
 
 def chart(*lines, **more):
@@ -73,3 +73,37 @@ def test_a_band_goes_along_the_first_line_and_back_along_the_last():
     band = chart(Line("a", [(0, 0), (10, 0)]), Line("b", []), Line("c", [(0, 1), (10, 1)])).band
     right, left, top, bottom = WIDTH - RIGHT, LEFT, TOP, HEIGHT - BOTTOM
     assert band == f"M{left} {bottom}L{right} {bottom}L{right} {top}L{left} {top}Z"
+
+
+def test_a_table_has_a_row_for_each_x_and_a_column_for_each_line():
+    found = chart(Line("train", [(1, 0.5), (2, 0.25)]), Line("val", [(2, 0.125)]), Line("empty", [])).values()
+    assert found == (["x", "train", "val"], [["1", "0.5", ""], ["2", "0.25", "0.125"]], 0)
+
+
+def test_a_table_holds_notes_where_points_have_some_and_points_of_no_line():
+    assert chart(Line("a", [(1, 0.5)], ["half, of two"])).values().rows == [["1", "half, of two"]]
+    assert chart().values([(3.0, 0.25)]) == (["x", "y"], [["3", "0.25"]], 0)
+
+
+def test_a_long_table_says_how_many_rows_it_leaves_out():
+    found = chart(Line("long", [(n, 0) for n in range(3 * TABLED)])).values()
+    assert len(found.rows) == TABLED and found.left_out == 2 * TABLED
+
+
+def test_an_axis_that_begins_above_0_is_cut():
+    def cut(low, **more):
+        return chart(y=Axis(label="", low=low, high=100.0, **more)).cut
+
+    assert cut(80.0) and not cut(0.0) and not cut(-5.0) and not cut(0.01, log=True)
+    assert Axis(label="", low=83.2, high=95.0).from_mark().low == 80
+
+
+def test_100_percent_lies_below_the_top():
+    axis = Axis.percent("")
+    assert axis.share(0.0) == 0 and 0.9 < axis.share(100.0) < 1 and axis.marks[-1] == 100
+
+
+def test_a_spread_goes_along_its_low_ends_and_back_along_its_high_ones():
+    (line,) = chart(Line("a", [(0, 0.5), (10, 0.5)], spread=[(0, 1), (0, 1)])).drawn
+    right, left, top, bottom = WIDTH - RIGHT, LEFT, TOP, HEIGHT - BOTTOM
+    assert line.band == f"M{left} {bottom}L{right} {bottom}L{right} {top}L{left} {top}Z"

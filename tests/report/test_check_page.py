@@ -52,14 +52,25 @@ def doubted(*names, label="cat"):
 def test_labels_that_look_wrong_stand_with_what_they_look_like_and_how_sure_that_is():
     page = page_of(report(label_faults=doubted("a.png", "b.png")))
     assert page.index("Labels that look wrong") < page.index("a.png") < page.index("b.png")
-    assert page.count("may be") == 2 and "0.4 %" in page and "99.1 %" in page
+    assert page.count("<br>may be") == 2 and "0.4 %" in page and "99.1 %" in page
     assert "the network has seen nothing" in page
     assert "Labels that look wrong" not in page_of(report())
 
 
+def test_counts_of_copies_add_up():
+    pair = ("train", "a.png", "cat"), ("test", "b.png", "dog")
+    same = ("train", "c.png", "cat"), ("train", "d.png", "cat")
+    page = page_of(report(group(*pair), group(*same, exact=True), group(*same)))
+    assert (
+        "3 groups of copies (1 exact, 2 near): 1 with different labels, 1 of these in several splits; "
+        "0 more in several splits; 2 within one split."
+    ) in page
+    assert "of copies (" not in page_of(report())
+
+
 def test_so_many_doubted_labels_are_shown_and_the_rest_counted():
     page = page_of(report(label_faults=doubted(*(f"{index}.png" for index in range(SHOWN_DOUBTS + 1500)))))
-    assert page.count("may be") == SHOWN_DOUBTS and "1,500 more are not shown" in page
+    assert page.count("<br>may be") == SHOWN_DOUBTS and "1,500 more are not shown" in page
 
 
 def test_names_of_doubted_images_are_text():

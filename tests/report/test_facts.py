@@ -5,7 +5,7 @@ import pytest
 from fovea.report.facts import card_facts, temperature_note, uncalibrated_note
 
 FITTED = {"temperature": 1.5, "calibration": {"split": "val", "images": 40}}
-REASON = "no validation part, which the temperature needs"
+REASON = "no validation split, which the temperature needs"
 
 
 def test_a_temperature_says_where_it_was_fitted():

@@ -48,7 +48,7 @@ def test_names_of_slices_and_disturbances_are_text(make_outcome, page_card):
         robustness=robustness(name=HOSTILE),
     )
     assert "<script" not in page and page.count("&lt;script&gt;") >= 4
-    assert "20.0 % to 80.0 %" in page and "Accuracy on 2,000 images of the part, 90.0 % as they are" in page
+    assert "20.0 % to 80.0 %" in page and "Accuracy on 2,000 images of the split; 90.0 % on the undisturbed" in page
     assert "The lower, the better" not in page
 
 
@@ -95,14 +95,18 @@ def test_only_shares_have_an_axis_to_100_percent():
     assert (chart.title, chart.y.low, chart.y.high) == ("Shift: mean absolute error", 0.0, 12.1)
     assert chart.lines[0].points == [(0.0, 3.0), (1.0, 12.0)]
     assert chart.lines[0].notes[1] == "shift 1: 12 (95 % interval 11.9 to 12.1)"
+    assert chart.lines[0].spread[1] == pytest.approx((11.9, 12.1)) and chart.drawn[0].band.endswith("Z")
 
 
 @pytest.mark.parametrize(
     ("target", "said"),
     [
-        (Number(), "Mean absolute error on 2,000 images of the part, 0.9 as they are. In the unit of the labels. The"),
-        (Grade(names=("s", "m")), "Mean absolute error in grades on 2,000 images of the part, 0.9 as they are. The"),
-        (LABELS, "Mean average precision on 2,000 images of the part, 90.0 % as they are. What comes into view"),
+        (Number(), "Mean absolute error on 2,000 images of the split; 0.9 on the undisturbed"),
+        (
+            Grade(names=("s", "m")),
+            "Mean absolute error in grades on 2,000 images of the split; 0.9 on the undisturbed",
+        ),
+        (LABELS, "Mean average precision on 2,000 images of the split; 90.0 % on the undisturbed"),
     ],
     ids=("number", "grade", "labels"),
 )
@@ -132,6 +136,6 @@ def test_results_are_drawn_over_arithmetic_where_that_differs():
         return {"name": name, "metric": "accuracy", "pflop": {"mean": pflop}, "results": means}
 
     (chart,) = costs([group("a", 0.1, val=0.7), group("b", 1.0, val=0.8, test=0.9)])
-    assert chart.title == "Accuracy, %, on val over arithmetic"
+    assert chart.title == "Accuracy, %, on val, over arithmetic"
     assert [line.points for line in chart.lines] == [[(0.1, 70)], [(1.0, 80)]]
     assert costs([group("a", 0.1, val=0.7)]) == costs([group("a", 1.0, test=0.7), group("b", 1.0, test=0.8)]) == []

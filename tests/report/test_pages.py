@@ -12,7 +12,7 @@ import torch
 
 from fovea.inputs.views import Protocol
 from fovea.report.evaluation import evaluation_page
-from fovea.report.training import training_page, verdict
+from fovea.report.training import curves, training_page, verdict
 from fovea.training.diagnosis import Look
 
 CHROMIUM = shutil.which("chromium")
@@ -65,7 +65,7 @@ def test_a_training_page_holds_all_that_is_known(make_story):
     assert "Accuracy 66.67 % on test (95 % interval" in text and "2 epochs in 12 s, 0.001 PFLOP" in text
     assert re.findall(r"<h3>(.*?)</h3>", page)[:3] == ["Loss", "Accuracy, %", "Learning rate"]
     assert "Worst recall: owl 50.0 %" in text and "Best recall: cat 100.0 %" in text
-    assert "dog taken for cat: 1" in text and "truth dog 4." in text
+    assert "dog predicted as cat: 1" in text and "truth dog 4." in text
     assert "15th percentile 50th percentile 85th percentile" in text and "Inputs of relu" in text
     assert "fitted on val (40 images)" in text and "augment flip" in text and "python 3.12.1" in text
 
@@ -117,6 +117,31 @@ def test_a_training_that_ended_early_has_a_page_without_results(make_story):
     page = training_page(make_story(outcomes=[], history=[], looks=[], ended="The loss became nan."))
     assert headings(page)[0] == HEADINGS[0] and "Classes" not in headings(page)
     assert "The loss became nan." in page
+
+
+def test_fewer_than_three_looks_make_neither_charts_nor_a_verdict(make_story):
+    looks = make_story().looks
+    assert "neither vanishes nor explodes" in training_page(make_story())
+    for few in (looks[:2], [looks[0]] * 5, []):
+        page = training_page(make_story(looks=few))
+        assert "Inside the network" not in page and "vanishes" not in page and "Inputs of relu" not in page
+
+
+def test_the_learning_rate_is_that_of_the_metrics(make_story):
+    (rates,) = (chart for chart in curves(make_story()) if chart.title == "Learning rate")
+    assert rates.lines[0].points == [(1.0, 0.002), (2.0, 0.001)]
+
+
+def test_a_single_epoch_has_figures_and_no_curves(make_story):
+    page = training_page(make_story(history=make_story().history[:1]))
+    text = Elements(page).text
+    assert "The run has one epoch" in text and "training loss 1.5" in text and "validation accuracy 50.0 %" in text
+    assert "<h3>Loss</h3>" not in page
+
+
+def test_pictures_are_described_by_file_truth_and_answer(make_outcome, page_card):
+    page = evaluation_page(make_outcome(names=("a.png", "b.png", "3", "4", "5", "6")), page_card())
+    assert 'alt="file b.png: truth dog, predicted cat"' in page and 'alt="index 6: truth owl, predicted cat"' in page
 
 
 def test_gradients_that_vanish_or_explode_are_called_so():

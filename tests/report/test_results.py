@@ -97,36 +97,36 @@ def test_labels_are_calibrated_by_probability_and_frequency():
     outcome = labels_outcome(1, temperature=2.0)
     chart = calibration_chart(outcome)
     assert (chart.title, chart.x.label, chart.y.label) == (
-        "Frequency over probability",
-        "probability",
+        "Frequency over probability, %",
+        "probability, %",
         "frequency; share of labels",
     )
     assert [line.name for line in chart.lines] == ["at temperature 1", "at temperature 2"]
     low, middle, high = chart.lines[0].points  # at -1, 1 twice, and 2
-    assert [round(c, 4) for c, _ in (low, middle, high)] == [0.2689, 0.7311, 0.8808]
-    assert [a for _, a in (low, middle, high)] == [0, 1, 0]
+    assert [round(c, 4) for c, _ in (low, middle, high)] == [26.8941, 73.1059, 88.0797]
+    assert [a for _, a in (low, middle, high)] == [0, 100, 0]
     assert chart.lines[0].notes[1] == "at temperature 1: of 2 labels at probability 73.11 %, 100.00 % are present"
-    assert sorted(height for *_, height in chart.bars) == [0.25, 0.25, 0.5]
+    assert sorted(height for *_, height in chart.bars) == [25, 25, 50]
     page = evaluation_page(outcome, CARD)
-    assert "Are labels present as often as the network says?" in page and "probability is frequency" in page
+    assert "Are labels present as often as their probabilities say?" in page and "probability equals frequency" in page
     assert "probability against frequency" in page
 
 
 def test_labels_that_are_not_known_count_in_no_bin():
     chart = calibration_chart(labels_outcome(1, unknown=(slice(2), 0)))
-    assert sum(height for *_, height in chart.bars) == pytest.approx(1)
+    assert sum(height for *_, height in chart.bars) == pytest.approx(100)
     assert chart.lines[0].notes[0].startswith("at temperature 1: of 1 labels")
 
 
 def test_classes_are_calibrated_by_confidence_and_accuracy(make_outcome):
     chart = calibration_chart(make_outcome())
-    assert chart.title == "Accuracy over confidence" and len(chart.lines) == 1
-    assert chart.lines[0].notes[-1] == "at temperature 1: of 2 images at confidence 97.57 %, 100.00 % are right"
-    assert "Is the network right as often as it says?" in evaluation_page(make_outcome(), CARD)
+    assert chart.title == "Accuracy over confidence, %" and len(chart.lines) == 1
+    assert chart.lines[0].notes[-1] == "at temperature 1: of 2 images at confidence 97.57 %, 100.00 % are correct"
+    assert "Is the network correct as often as its confidence says?" in evaluation_page(make_outcome(), CARD)
 
 
 def test_a_network_that_is_not_calibrated_says_why_in_plain_sight():
-    reason = "no validation part, which the temperature needs"
+    reason = "no validation split, which the temperature needs"
     task = {"uncalibrated": reason}
     page = evaluation_page(labels_outcome(**task), {"temperature": 1.0, **task})
     assert f'<p class="warn">Its confidence is not calibrated: {reason}.' in page
@@ -145,5 +145,5 @@ def test_grades_have_the_sections_of_classes_and_their_own_figures():
     )
     page = evaluation_page(outcome, CARD)
     assert re.findall(r"<h2>(.*?)</h2>", page)[:4] == ["Grades", "Confusion", "Worst mistakes", "Calibration"]
-    assert "quadratic weighted kappa" in page and "s taken for l: 1" in page and "most grades off" in page
+    assert "quadratic weighted kappa" in page and "s predicted as l: 1" in page and "most grades off" in page
     assert [line.name for line in calibration_chart(outcome).lines] == ["at temperature 1", "at temperature 2"]

@@ -193,7 +193,7 @@ def test_a_finished_chain_is_not_resumed(model, out):
 @pytest.mark.parametrize(
     ("names", "options", "message"),
     [
-        ("finetune=1,finetune=3", {"seed": 1}, "had another seed; give that, or begin anew"),
+        ("finetune=1,finetune=3", {"seed": 1}, "had another seed; give that one, or start again"),
         ("spoil=1,finetune=2", {}, "has done `finetune=1`, and `--steps` begins otherwise"),
     ],
 )

@@ -48,14 +48,14 @@ def test_the_recipe_is_read_back(run):
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path):
-    with pytest.raises(UsageError, match=r"` is no run: it has no recipe\.toml\. Give the folder that"):
+    with pytest.raises(UsageError, match=r"` is not a run: it has no recipe\.toml\. Give the run folder that"):
         Run.open(tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"lr = ", b"\xff\xfe"])
 def test_a_recipe_that_is_no_toml_is_refused(run, content):
     run.recipe.write_bytes(content)
-    with pytest.raises(UsageError, match=r"^`.*recipe\.toml` is no valid TOML: "):
+    with pytest.raises(UsageError, match=r"^`.*recipe\.toml` is not valid TOML: "):
         run.read_recipe()
 
 

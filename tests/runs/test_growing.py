@@ -69,7 +69,7 @@ def test_as_vgg_only_the_first_layers_are_taken(trained, capsys):
     grown = ready(Display(), start=trained.model, grow="vgg", **DEEPER)
     stored, found = load_file(trained.model), grown.model.state_dict()
     assert differing(found, stored) == set()  # a network of two convolutions gives both
-    assert "`stage2.conv3` begin with random weights" in capsys.readouterr().err
+    assert "`stage2.conv3` start with random weights" in capsys.readouterr().err
 
 
 def test_a_grown_run_says_how_it_began_and_goes_on_after_a_kill(trained, tmp_path):
@@ -91,7 +91,7 @@ def test_a_grown_run_says_how_it_began_and_goes_on_after_a_kill(trained, tmp_pat
         ({"grow": "identity", "start": "imagenet"}, UsageError, "takes a weights file for --from"),
         ({"grow": "sideways", "start": True, **DEEPER}, UsageError, "Unknown way to grow `sideways`"),
         ({"grow": "identity", "start": True, "model": "lenet5"}, ShapeError, "`--grow identity`: `stage1.conv"),
-        ({"grow": "identity", "start": True}, ShapeError, "has no further layers"),
+        ({"grow": "identity", "start": True}, ShapeError, "has no additional layers"),
     ],
     ids=["no weights", "imagenet", "no such way", "another family", "no deeper"],
 )
@@ -122,7 +122,7 @@ def test_pretraining_is_recorded_said_and_repeats_after_a_kill(arrays, tmp_path,
     data = arrays("data", np.arange(40) % 2)
     whole = train(data, out=tmp_path / "run", display=Display(), **{**FAST, **PRETRAINED})
     said = capsys.readouterr().err
-    assert re.search(r"pre-training: stage2.conv1 misses \S+% of its inputs' variance", said)
+    assert re.search(r"pre-training: stage2.conv1 does not reconstruct \S+% of its inputs' variance", said)
     assert tomllib.loads((tmp_path / "run" / "recipe.toml").read_text())["training"]["pretrain"] == 2
     expected = load_file(whole.model)
     for file in ("last.safetensors", "model.safetensors", "metrics.jsonl"):
@@ -148,5 +148,5 @@ def test_pretraining_never_reads_a_label(arrays):
 
 
 def test_pretraining_is_for_random_weights(trained):
-    with pytest.raises(UsageError, match="`pretrain` .=1. is for random weights; leave it out, or --from"):
+    with pytest.raises(UsageError, match="`pretrain` .=1. is for random weights; leave out either it or --from"):
         ready(start=trained.model, pretrain=1)

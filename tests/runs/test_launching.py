@@ -56,7 +56,7 @@ def test_a_training_begins_in_a_session_of_its_own(sleeping, tmp_path):
 def test_so_many_run_at_once_and_no_more(sleeping, monkeypatch):
     monkeypatch.setattr(launching, "MOST_AT_ONCE", 1)
     run = sleeping.start("digits", [], name="new")
-    with pytest.raises(UsageError, match="1 trainings run already"):
+    with pytest.raises(UsageError, match="1 runs are in progress, which is the limit"):
         sleeping.start("digits", [], name="new")
     with pytest.raises(UsageError, match="is being trained already"):
         sleeping.resume(run)

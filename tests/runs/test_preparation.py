@@ -28,11 +28,14 @@ def test_the_batch_that_small_data_leaves_is_the_one_written_down(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"model": "resnet18", "size": 32, "batch": 1}, r"^`batch` \(=1\) gives batch norm in `resnet18` one value a"),
+        (
+            {"model": "resnet18", "size": 32, "batch": 1},
+            r"^`batch` \(=1\) gives batch norm in `resnet18` one value per",
+        ),
         ({"model": "resnet18", "freeze": "nowhere"}, "^Unknown part to freeze to `nowhere`"),
         ({"model": "lenet5", "watch": "nowhere"}, "^Unknown layer `nowhere`"),
         ({"model": "lenet5", "size": 2}, r"`size` \(=2\) must be at least 16"),
-        ({"model": "lenet5", "patience": 3, "val_fraction": 0}, "needs a validation part"),
+        ({"model": "lenet5", "patience": 3, "val_fraction": 0}, "needs a validation split"),
         ({"model": "lenet5", "lr": float("nan")}, r"`lr` \(=nan\) must be above 0, and finite"),
         ({"model": "mlp", "start": "nothing.safetensors"}, "^`nothing.safetensors` cannot be read: No such file"),
         ({"model": "{here}/own.py:Own"}, r"must turn \(2, 3, 32, 32\) into \(2, 2\), not \(2, 3\)"),

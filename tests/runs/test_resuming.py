@@ -137,7 +137,7 @@ def test_code_runs_only_where_it_is_named(images, dying_after):
     with dying_after(4):
         quiet(images, out="run", **{**FAST, "model": "net.py:Net"})
     os.remove("ran")
-    with pytest.raises(UsageError, match=r"^`run` trains `net\.py:Net`, code that --resume does not run unasked; .*"):
+    with pytest.raises(UsageError, match=r"^`run` trains `net\.py:Net`, whose code --resume runs only on request; .*"):
         quiet(resume="run")
     for other in ("net.py:Other", "mlp"):
         with pytest.raises(UsageError, match=r"name it: `fovea train --resume run --model net\.py:Net`\.$"):

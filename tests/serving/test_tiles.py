@@ -57,6 +57,7 @@ def test_a_server_says_of_a_large_image_what_predict_says(network, tmp_path):
     with live({"net": network}, body_bytes=2_000_000) as server, server.client() as client:
         files = [("image", (name, content, "image/png")) for name, content in (("a", large), ("b", small))]
         first, second = client.post("/predict", files=files).json()["results"]
+        assert client.get("/model").json()["drift"]["note"].endswith("tile by tile, and not counted")
     mask = np.asarray(Image.open(io.BytesIO(base64.b64decode(first["png"]))))
     assert first["size"] == [70, 90] and second["size"] == [20, 30]
     np.testing.assert_array_equal(mask, expected.prediction.mask)

@@ -1,14 +1,10 @@
 """The room "Explain" in a real browser: methods and their settings, two pictures, checks, cancelling, neighbours."""
 
-import re
-import subprocess
-import sys
-
 import numpy as np
 import pytest
-from browsers import chromium
 from PIL import Image
 from seeded_bundles import seeded_bundle
+from studios import studio
 
 pytest.importorskip("nicegui", reason="the extra `studio` is not installed")
 
@@ -20,7 +16,7 @@ HOSTILE = "<img src=x onerror=alert(1)>"
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory):
+def page(tmp_path_factory, browser):
     """Give a page of a studio in a folder with two networks, an index and images; what it complains of is kept."""
     folder = tmp_path_factory.mktemp("studio")
     bundle = seeded_bundle(architecture="lenet5", channels=1, size=32, classes=["one", HOSTILE, "three"])
@@ -31,20 +27,14 @@ def page(tmp_path_factory):
         pixels = np.random.default_rng(number).integers(0, 256, (32, 32), dtype=np.uint8)
         Image.fromarray(pixels).save(folder / "pictures" / f"{number}.png")
     index(folder / "net.safetensors", folder / "pictures", out=folder / "near.fovea-index", device="cpu")
-    command = [sys.executable, "-m", "fovea", "studio", "net.safetensors", "--no-browser"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=folder) as studio, chromium() as browser:
-        try:
-            shown = browser.new_page()
-            shown.faults = []
-            shown.on("pageerror", lambda error: shown.faults.append(str(error)))
-            shown.on("dialog", lambda dialog: shown.faults.append(dialog.message))
-            address = re.search(r"http://\S+", studio.stderr.readline())[0]
-            shown.goto(address.replace("/?", "/explain?method=saliency&image=pictures/1.png&"))
-            shown.wait_for_selector("#explain-panels figure", timeout=120_000)
-            yield shown
-        finally:
-            studio.terminate()
-            studio.stderr.close()
+    with studio("net.safetensors", folder=folder) as address:
+        shown = browser.new_page()
+        shown.faults = []
+        shown.on("pageerror", lambda error: shown.faults.append(str(error)))
+        shown.on("dialog", lambda dialog: shown.faults.append(dialog.message))
+        shown.goto(address.replace("/?", "/explain?method=saliency&image=pictures/1.png&"))
+        shown.wait_for_selector("#explain-panels figure", timeout=120_000)
+        yield shown
 
 
 def panels(page, count):

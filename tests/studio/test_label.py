@@ -1,17 +1,13 @@
 """The room "Label" in a real browser: what is pressed, drawn and painted is in the file, and comes back."""
 
 import json
-import os
-import re
-import subprocess
-import sys
 from urllib.parse import urlencode
 
 import numpy as np
 import pytest
-from browsers import chromium
 from PIL import Image
 from seeded_bundles import seeded_bundle
+from studios import studio
 
 pytest.importorskip("nicegui", reason="the extra `studio` is not installed")
 
@@ -39,26 +35,8 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def address(folder):
     """Give the address of a studio in that folder, in a process of its own."""
-    command = [sys.executable, "-m", "fovea", "studio", "colours.safetensors", "--no-browser"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=folder, env=_environment()) as studio:
-        try:
-            yield re.search(r"http://\S+", studio.stderr.readline())[0]
-        finally:
-            studio.terminate()
-            studio.stderr.close()
-
-
-def _environment():
-    """Return the environment, in which a process elsewhere finds the same package."""
-    import fovea
-
-    return {**os.environ, "PYTHONPATH": os.path.dirname(os.path.dirname(fovea.__file__))}
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as started:
-        yield started
+    with studio("colours.safetensors", folder=folder) as address:
+        yield address
 
 
 class Visit:

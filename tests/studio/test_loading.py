@@ -105,6 +105,17 @@ def test_a_page_that_waits_is_told_why_the_network_cannot_be_loaded():
     assert "is damaged" in asyncio.run(told())
 
 
+def test_nobody_waits_for_a_studio_that_ends():
+    async def told():
+        door = Door(Loading(Named()))
+        answers = [asyncio.create_task(asked(door, path)) for path in ("/loading?path=/", "/_library.js")]
+        await asyncio.sleep(0)
+        door.close()
+        return await asyncio.wait_for(asyncio.gather(*answers), 10)
+
+    assert asyncio.run(told()) == ['{"fault":"it was stopped."}', "The studio ends."]
+
+
 def test_once_the_rooms_are_made_they_answer():
     async def rooms(scope, receive, send):
         await send({"type": "http.response.body", "body": scope["path"].encode()})

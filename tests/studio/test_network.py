@@ -1,14 +1,11 @@
 """The room Network in a real browser: a network changed block by block, beside another, and an exported file."""
 
-import re
-import subprocess
-import sys
-
 import pytest
 from browsers import chromium
 from onnx import helper
 from onnx_files import onnx_model
 from seeded_bundles import seeded_bundle
+from studios import studio
 
 pytest.importorskip("nicegui", reason="the extra `studio` is not installed")
 
@@ -28,13 +25,8 @@ def address(tmp_path_factory):
     hostile = [helper.make_node("Relu", ["images"], ["y"], name=HOSTILE, text=HOSTILE)]
     (folder / "net.onnx").write_bytes(onnx_model().SerializeToString())
     (folder / "hostile.onnx").write_bytes(onnx_model(nodes=hostile, outputs=[]).SerializeToString())
-    command = [sys.executable, "-m", "fovea", "studio", "digits.safetensors", "--no-browser"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=folder) as studio:
-        try:
-            yield re.search(r"http://\S+", studio.stderr.readline())[0]
-        finally:
-            studio.terminate()
-            studio.stderr.close()
+    with studio("digits.safetensors", folder=folder) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")

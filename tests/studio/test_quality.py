@@ -1,21 +1,18 @@
 """All rooms in a real browser, with names that would be scripts: for every eye, every window, the keyboard alone."""
 
 import io
-import re
 import shutil
-import subprocess
-import sys
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlencode
 
 import pytest
-from browsers import chromium
 from payloads import PAYLOADS
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from seeded_bundles import seeded_bundle
+from studios import studio
 
 pytest.importorskip("nicegui", reason="the extra `studio` is not installed")
 axe = pytest.importorskip("axe_playwright_python", reason="axe-core is not installed")
@@ -56,13 +53,8 @@ def address(tmp_path_factory):
     model = folder / "model.safetensors"
     save_bundle(model, bundle.model, bundle.card)
     hostile_files(folder, model)
-    command = [sys.executable, "-m", "fovea", "studio", str(model), "--no-browser"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=folder) as studio:
-        try:
-            yield re.search(r"http://\S+", studio.stderr.readline())[0]
-        finally:
-            studio.terminate()
-            studio.stderr.close()
+    with studio(model, folder=folder) as address:
+        yield address
 
 
 def hostile_files(folder, model):
@@ -75,12 +67,6 @@ def hostile_files(folder, model):
     shutil.copy(model, folder / f"{names[0]}.safetensors")
     (folder / "runs" / names[1]).mkdir(parents=True)
     (folder / "runs" / names[1] / "recipe.toml").write_text('architecture = "lenet5"\n')
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")

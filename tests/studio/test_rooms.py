@@ -1,12 +1,8 @@
 """The rooms in a real browser: what a person does with the pointer, the keyboard and a drawing."""
 
-import re
-import subprocess
-import sys
-
 import pytest
-from browsers import chromium
 from seeded_bundles import seeded_bundle
+from studios import studio
 
 pytest.importorskip("nicegui", reason="the extra `studio` is not installed")
 
@@ -21,19 +17,8 @@ def address(tmp_path_factory):
     model = tmp_path_factory.mktemp("studio") / "digits.safetensors"
     bundle = seeded_bundle(architecture="lenet5", channels=1, size=32)
     save_bundle(model, bundle.model, bundle.card)
-    command = [sys.executable, "-m", "fovea", "studio", str(model), "--no-browser"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as studio:
-        try:
-            yield re.search(r"http://\S+", studio.stderr.readline())[0]
-        finally:
-            studio.terminate()
-            studio.stderr.close()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as started:
-        yield started
+    with studio(model) as address:
+        yield address
 
 
 class Visit:

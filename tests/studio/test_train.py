@@ -3,14 +3,12 @@
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
 import tomllib
 from pathlib import Path
 
 import pytest
-from browsers import chromium
+from studios import studio
 
 pytest.importorskip("nicegui", reason="the extra `studio` is not installed")
 
@@ -49,21 +47,8 @@ def trainings(folder):
 
 @pytest.fixture(scope="module")
 def address(folder):
-    command = [sys.executable, "-m", "fovea", "studio", "--no-browser"]
-    root = str(Path(__file__).parents[2])
-    settings = os.environ | {"PYTHONPATH": root}
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=folder, env=settings) as studio:
-        try:
-            yield re.search(r"http://\S+", studio.stderr.readline())[0]
-        finally:
-            studio.terminate()
-            studio.stderr.close()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as started:
-        yield started
+    with studio(folder=folder) as address:
+        yield address
 
 
 class Visit:
@@ -111,7 +96,8 @@ def test_a_training_is_begun_steered_left_and_killed(address, folder, browser):
     page.wait_for_selector("#train-maps img[src]")
     assert page.locator("#train-layers tr").count() > 5 and page.locator("#train-curves svg").count() >= 1
 
-    page.get_by_role("button", name="Pause").click()
+    page.get_by_role("button", name="Pause").focus()
+    page.keyboard.press("Enter")
     visit.state("paused")
     page.wait_for_timeout(1500)
     before = visit.step()

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from fovea.errors import UsageError
-from fovea.training.diagnosis import FEWEST, IMAGES, Diagnosis, look_inside, restored, watched_layer
+from fovea.training.diagnosis import FEWEST, IMAGES, MOST_SHARE, Diagnosis, Look, look_inside, restored, watched_layer
 
 
 def run(trainer, *, looking):
@@ -107,9 +107,22 @@ def test_under_a_budget_looks_take_no_more_than_their_share(make_trainer):
     diagnosis = Diagnosis(trainer, "2")
     diagnosis.look()
     trainer.clock.elapsed_s, diagnosis.spent_s = 50.0, 1.01
+    diagnosis.last_s = 100 * MOST_SHARE / FEWEST + 0.01  # as many as a page needs would take too long
     assert not diagnosis.due
     diagnosis.spent_s = 0.99
     assert diagnosis.due
+
+
+def test_a_short_budget_affords_the_looks_that_a_page_needs(make_trainer):
+    trainer = make_trainer(epochs=0, budget_s=10.0)
+    diagnosis = Diagnosis(trainer, "2", spent_s=0.9)  # the first look has taken more than its share
+    taken = []
+    for tenth in range(101):
+        trainer.clock.elapsed_s = tenth / 10
+        if diagnosis.due:
+            diagnosis.looks.append(Look(tenth, 0.0, trainer.progress, 0.1, (0.0, 1.0, 2.0), {}))
+            taken.append(tenth)
+    assert len(taken) == FEWEST + 1 and taken[-1] == 100
 
 
 def test_the_batch_is_spread_over_the_training_part(make_trainer, images):

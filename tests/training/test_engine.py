@@ -142,7 +142,7 @@ def test_plateau_lowers_the_rate(make_trainer, images, fit, monkeypatch):
 @pytest.mark.parametrize("fields", [{"patience": 2}, {"schedule": "plateau"}])
 def test_what_follows_the_validation_needs_one(make_trainer, fields):
     (name,) = fields
-    with pytest.raises(UsageError, match=rf"^`{name}` .* needs a validation part, .* `--val-fraction 0.1`"):
+    with pytest.raises(UsageError, match=rf"^`{name}` .* needs a validation split; `--val-fraction 0.1` sets"):
         make_trainer(**fields)
 
 

@@ -161,7 +161,7 @@ def test_a_shallower_network_has_no_place_for_all():
 
 
 def test_the_same_network_is_no_deeper_one():
-    assert refused(chain(conv()), chain(conv())).startswith("The network to grow into has no further layers")
+    assert refused(chain(conv()), chain(conv())).startswith("The network to grow into has no additional layers")
 
 
 def test_another_pooling_is_named():

@@ -91,7 +91,9 @@ def test_a_look_inside_changes_nothing(make_trainer, make):
 
 
 def test_no_rate_is_looked_for_without_gradients(make_trainer):
-    with pytest.raises(UsageError, match=r"`Means` learns without gradients, and so at no rate; leave out --find-lr\."):
+    with pytest.raises(
+        UsageError, match=r"`Means` learns without gradients, so it has no learning rate; leave out --find-lr\."
+    ):
         sweep_rates(make_trainer(model=Means()), steps=5, progress=lambda *_: None)
 
 
@@ -99,7 +101,7 @@ def test_no_rate_is_looked_for_without_gradients(make_trainer):
     ("fields", "message"),
     [
         ({"augment": ("mixup 0.2",)}, "takes one class per image; leave `mixup` and `cutmix` out of `augment`"),
-        ({"compile": True}, "`compile` does not reach; leave it out"),
+        ({"compile": True}, "`compile` does not support; leave it out"),
         ({"loss": "binary"}, "needs one of several classes per image and an output for each: --task classes"),
     ],
 )

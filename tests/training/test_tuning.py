@@ -141,7 +141,7 @@ class Stubborn(nn.Module):
 
 
 def test_a_loss_that_never_falls_has_no_rate(make_trainer):
-    with pytest.raises(TrainingError, match="^The loss fell at no learning rate; check the labels"):
+    with pytest.raises(TrainingError, match="^The loss did not fall at any learning rate; check the labels"):
         sweep_rates(make_trainer(model=Stubborn()), steps=5, progress=lambda *_: None)
 
 

@@ -3,6 +3,7 @@
 Times are seconds of one pass over `batch` inputs, the least of several: what else runs on the machine only adds.
 """
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,12 @@ from fovea.layers import channels_last, copied
 
 LEAST, MOST = 5, 200
 """Passes that count."""
+LONG, FEWEST = 10, 2
+"""Of passes that take so many times the seconds allowed so few are enough: what disturbs them is a small share."""
+
+
+PLACES = 1 << 16
+"""Of one pass through a layer: on larger maps fewer inputs tell as well what an input takes."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +51,10 @@ class Form:
         """Of one input."""
         return (self.c_in, *self.sizes)
 
+    def timed_at(self, batch: int) -> int:
+        """Return how many inputs are timed at once, to tell of a pass of `batch`."""
+        return min(batch, max(1, PLACES // math.prod(self.sizes)))
+
 
 class Clock(Protocol):
     """Times layers and networks as they will run when they are used."""
@@ -72,16 +83,18 @@ class EagerClock:
     def layer(self, form: Form) -> float:
         """Return the seconds of one pass through a layer."""
         if form not in self._known:
-            self._known[form] = self._timed(form.layer(), form.input_shape, self.seconds)
+            batch = form.timed_at(self.batch)
+            each = self._timed(form.layer(), form.input_shape, self.seconds, batch=batch) / batch
+            self._known[form] = each * self.batch
         return self._known[form]
 
     def network(self, model: nn.Module, input_shape: Sequence[int]) -> float:
         """Return the seconds of one pass through a network."""
-        return self._timed(copied(model).cpu(), input_shape, 20 * self.seconds)
+        return self._timed(copied(model).cpu(), input_shape, 20 * self.seconds, batch=self.batch)
 
-    def _timed(self, model: nn.Module, input_shape: Sequence[int], seconds: float) -> float:
+    def _timed(self, model: nn.Module, input_shape: Sequence[int], seconds: float, *, batch: int) -> float:
         channels_last(model.eval())
-        x = torch.zeros(self.batch, *input_shape)
+        x = torch.zeros(batch, *input_shape)
         if x.ndim == 4:
             x = x.to(memory_format=torch.channels_last)
         with torch.inference_mode():
@@ -89,11 +102,16 @@ class EagerClock:
 
 
 def least_time(run: Callable[[], object], *, seconds: float) -> float:
-    """Return the seconds of the fastest call of `run`, of those that fit into `seconds` after a first one."""
+    """Return the seconds of the fastest call of `run`, of those that fit into `seconds` after a first one.
+
+    There are five at least, of long ones two.
+    """
     now = timer()
     run()
     times: list[float] = []
-    while len(times) < LEAST or (sum(times) < seconds and len(times) < MOST):
+    while len(times) < (FEWEST if sum(times) > LONG * seconds else LEAST) or (
+        sum(times) < seconds and len(times) < MOST
+    ):
         began = now()
         run()
         times.append(now() - began)

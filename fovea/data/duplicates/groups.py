@@ -2,7 +2,7 @@
 
 Candidates come from descriptors of low frequencies; each is aligned, so that a crop lies over what it was cut from, and
 compared once more at finer frequencies. What counts as a copy depends on the data set: where different images are much
-alike (clothes of the same cut), a copy has to be closer.
+alike (clothes of the same cut), a copy has to be closer. Images of a few pixels have a measure of their own.
 """
 
 import hashlib
@@ -21,6 +21,7 @@ from fovea.data.dataset import Dataset, Images
 from fovea.data.duplicates.alignment import align, cut, detail_correlation
 from fovea.data.duplicates.candidates import VIEWS, Candidates, each_pair_once, find_candidates
 from fovea.data.duplicates.likeness import CHUNK, Floats, Likeness, planes
+from fovea.data.duplicates.tiny import is_tiny, true_copies
 from fovea.errors import ImageError
 from fovea.preprocess import decode
 
@@ -91,10 +92,11 @@ class Group(NamedTuple):
         return len({image.label for image in self.images}) > 1
 
 
-def find_copies(thumbnails: Images, *, progress: Progress | None = None) -> list[Copy]:
+def find_copies(thumbnails: Images, *, tiny: bool = False, progress: Progress | None = None) -> list[Copy]:
     """Return the pairs of copies among uint8 (N, SIDE, SIDE, C); of n identical images n - 1 pairs.
 
-    60,000 images take less than a minute of processor time.
+    `tiny` images were enlarged from a few pixels, and are compared by all of these. 60,000 others take less than a
+    minute of processor time.
     """
 
     def advance(steps: int) -> None:
@@ -109,6 +111,14 @@ def find_copies(thumbnails: Images, *, progress: Progress | None = None) -> list
     generator = np.random.default_rng(0)  # the same data set always has the same duplicates
     coarse = Likeness(distinct, **COARSE, generator=generator)
     candidates = find_candidates(distinct, coarse, generator=generator, advance=advance)
+    if tiny:
+        found, alike = true_copies(distinct, candidates)
+        advance(len(VIEWS) + 2)
+        pairs = zip(candidates[found], alike[found].tolist(), strict=True)
+        return copies + [
+            Copy(int(kept[row["inner"]]), int(kept[row["outer"]]), min(value, 1.0), bool(row["mirrored"]))
+            for row, value in pairs
+        ]
     candidates, boxes = _roughly_aligned(distinct, coarse, candidates)
     advance(len(VIEWS) + 1)
     fine = Likeness(distinct, **FINE, generator=generator)
@@ -132,11 +142,13 @@ def find_duplicates(dataset: Dataset, decoded: Dataset, *, progress: Progress | 
     `decoded` is the same data set as thumbnails, SIDE x SIDE, where images that cannot be read are missing.
     """
     members = _members(decoded)
-    copies = find_copies(np.concatenate([part.decoded[:] for part in decoded.parts.values()]), progress=progress)
+    tiny = is_tiny(dataset.native_size)
+    thumbnails = np.concatenate([part.decoded[:] for part in decoded.parts.values()])
+    copies = find_copies(thumbnails, tiny=tiny, progress=progress)
     by_first = defaultdict(list)
     for copy in copies:
         by_first[copy.first].append(copy)
-    linked = connected(copies)
+    linked = around_one(copies) if tiny else connected(copies)
     # thumbnails can be equal where images are not; only members of groups are decoded again
     identical = _digests(dataset, [members[index] for group in linked for index in group])
     found = []
@@ -203,6 +215,24 @@ def connected(copies: Sequence[Copy]) -> list[list[int]]:
     order = np.argsort(group, kind="stable")
     starts = np.flatnonzero(np.diff(group[order])) + 1
     return [members.tolist() for members in np.split(known[order], starts)] if len(copies) else []
+
+
+def around_one(copies: Sequence[Copy]) -> list[list[int]]:
+    """Return the indices of images that are copies of one among them, group by group, each in order.
+
+    Nothing is a copy through another: the image with most copies is taken with these, then the next of the others.
+    """
+    near: dict[int, set[int]] = defaultdict(set)
+    for copy in copies:
+        near[copy.first].add(copy.second)
+        near[copy.second].add(copy.first)
+    found: list[list[int]] = []
+    while near:
+        centre = min(near, key=lambda index: (-len(near[index]), index))
+        group = {centre, *near[centre]}
+        found.append(sorted(group))
+        near = {index: others for index in near.keys() - group if (others := near[index] - group)}
+    return sorted(found)
 
 
 def _digest(pixels: NDArray[Any]) -> bytes:

@@ -97,13 +97,14 @@ class Chain:
         for name in ("model", "data", "seed", "threads", "teacher", "members", "target", "recipe"):
             if found.get(name) != expected.get(name):
                 raise UsageError(
-                    f"`--resume`: the chain in `{self.kept.unfinished}` had another {name}; give that, or begin anew."
+                    f"`--resume`: the chain in `{self.kept.unfinished}` had another {name}; "
+                    "give that one, or start again without `--resume`."
                 )
         done = [row.step for row in rows[1:]]
         if done != self.written[: len(done)]:
             raise UsageError(
                 f"`--resume`: the chain in `{self.kept.unfinished}` has done `{','.join(done)}`, and `--steps` begins "
-                "otherwise; give the same steps, or begin anew."
+                "otherwise; give the same steps, or start again without `--resume`."
             )
         self.rows, self.bundle = rows, self.loaded(self.kept.unfinished)
         self.good = self.kept.rows_kept(rows)
@@ -216,7 +217,7 @@ class Chain:
         return list(self.kept.write(path, bundle.model, card, chain, rows))
 
     def finish(self) -> None:
-        """Add the test part's scores of the first and the last row to the result. Raises: DropError without one."""
+        """Add the test split's scores of the first and the last row to the result. Raises: DropError without one."""
         if not self.good:
             raise DropError(f"{self.stopped}: no step is left to keep, and nothing is written.")
         self.rows = self.rows[: self.good]

@@ -105,7 +105,7 @@ class Kept:
         """Return the chain and the rows of the last finished step. Raises: UsageError where there is none to go on."""
         if not self.unfinished.is_file():
             there = f"`{self.out}` is finished" if self.out.exists() else f"there is no `{self.unfinished}`"
-            raise UsageError(f"Nothing to resume: {there}. Leave `--resume` out to begin anew.")
+            raise UsageError(f"Nothing to resume: {there}. Leave out `--resume` to start again.")
         section = read_card(self.unfinished).get(SECTION)
         try:
             rows = [Row.from_dict(row) for row in section["rows"]]  # type: ignore[index]
@@ -114,7 +114,7 @@ class Kept:
                 raise ValueError("no step")
         except (TypeError, KeyError, ValueError, AttributeError) as error:
             raise BundleError(
-                f"`{self.unfinished}` does not say how far its chain has come; begin anew without `--resume`."
+                f"`{self.unfinished}` does not say how far its chain has come; start again without `--resume`."
             ) from error
         return chain, rows
 

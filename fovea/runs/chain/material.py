@@ -31,7 +31,7 @@ from fovea.training.seeds import seed_of
 
 PURPOSE = Purpose(judged="Steps are judged by a score", trained="Steps train", most=5000)
 JUDGED = 2000
-"""Samples of the validation part that steps judge their choices by, at most."""
+"""Samples of the validation split that steps judge their choices by, at most."""
 BATCH = 64
 
 
@@ -44,7 +44,7 @@ class Material:
     bundle: Bundle
     """The network as it was given; its preprocessing and task stay."""
     unseen: bool
-    """Whether the validation part was not trained on."""
+    """Whether the validation split was not trained on."""
     recipe: Recipe
     augmentation: Augmentation
     seed: int
@@ -60,7 +60,7 @@ class Material:
         return self.refit(step=0, display=Display(quiet=True), title="").steps(1)
 
     def labels(self, name: str) -> Labels:
-        """Return the labels (N,) of a part as the network's task has them."""
+        """Return the labels (N,) of a split as the network's task has them."""
         return self.target.matched(self.dataset.parts[name].labels, self.dataset.classes)
 
     def refit(self, *, step: int, display: Display, title: str) -> Refit:
@@ -86,7 +86,7 @@ class Material:
             yield samples, labels[first * BATCH : first * BATCH + len(samples)].to(self.bundle.device)
 
     def score(self, model: nn.Module) -> float:
-        """Return the score of a network on some of the validation part, the more the better."""
+        """Return the score of a network on some of the validation split; higher is better."""
         part = self.dataset.parts["val"]
         rows = np.random.default_rng(self.seed).permutation(len(part))[:JUDGED]
         chosen = take(part, rows).decoded
@@ -120,7 +120,7 @@ def material_of(
     `changes` are those of the recipe of further training.
 
     Raises:
-        DataError: there is no training part, or it is of another kind or has other classes.
+        DataError: there is no train split, or it is of another kind or has other classes.
         UsageError: the network's task has no score, or a change that cannot be.
     """
     recipe = refit_recipe(recipe_of(bundle, display), seed=seed, changes=changes)
@@ -129,7 +129,7 @@ def material_of(
         display.note(f"data: {note}")
     if seen:
         display.note(
-            "data: there is no validation part; some of train is set apart for the score, which the network as given "
+            "data: there is no validation split; some of train is set aside for the score, which the network as given "
             "was trained on: what later rows lose against it is overstated"
         )
     decoded = source.decode(divided, bundle.preprocess, progress=display.counter("decoding"))

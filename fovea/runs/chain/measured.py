@@ -23,7 +23,7 @@ TIMED_S = 1.0
 
 
 def outputs_on(predictor: Predictor, material: Material, split: str, display: Display) -> Tensor:
-    """Return what a network says of a part, (N, K) float32."""
+    """Return a network's outputs on a split, (N, K) float32."""
     part = material.dataset.parts[split]
     return predictor.outputs(part.decoded, progress=display.counter(f"evaluating on {split}"))
 
@@ -86,7 +86,7 @@ def rounded(interval: tuple[float, float] | None) -> tuple[float, float] | None:
 
 
 def with_test(row: Row, predictor: Predictor, material: Material, display: Display) -> Row:
-    """Return the row with the score on the test part, where there is one."""
+    """Return the row with the score on the test split, where there is one."""
     if "test" not in material.dataset.parts:
         return row
     outputs = outputs_on(predictor, material, "test", display)

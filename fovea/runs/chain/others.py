@@ -141,7 +141,7 @@ def members_of(paths: Sequence[Path], model: Bundle, opened: Opened, display: Di
         if _division(bundle) != _division(model):
             display.note(
                 f"soup: {path.name} was trained on another division of the data, so it may know samples that the score "
-                "is of; give the data a part `val` of its own"
+                "is of; give the data a `val` split of its own"
             )
     return found
 

@@ -96,7 +96,7 @@ def offered(opened: Opened) -> dict[str, list[str]]:
 
 def _data(text: str, opened: Opened) -> str:
     if not text:
-        raise UsageError("Say what to train on: a folder, a manifest, an archive or a name such as `digits`.")
+        raise UsageError("Name the data to train on: a folder, a manifest, an archive or a name such as `digits`.")
     if text in NAMES or text == opened.data:
         return text
     return str(opened.inside(text))

@@ -1,0 +1,152 @@
+"""How pixels are normalised for weights that do not say it: found by what the network answers to some images.
+
+Fed as it was trained, a network is sure of what it sees: the entropy of its answers is smallest. Input that is far too
+large makes it sure as well, but of different things for an image and its mirror image: the cross-entropy between the
+two answers is large then, and such a convention is out. Where it says the same of all images, nothing is found. No
+labels are needed, nor classes that the network knows. `experiments/normalisation.py` compares this with other criteria.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from fovea import registry
+from fovea.errors import FoveaError
+from fovea.model.reading import WeightsFile
+from fovea.model.weights import Origin, load_into
+from fovea.registry import IMAGENET_MEAN, IMAGENET_STD
+from fovea.training.inference import autocast
+from fovea.training.losses import main_head
+
+TRIED_IMAGES = 64
+"""So many images are shown to the network under each convention."""
+STEADY = 1.5
+"""The surprise under a convention is so many times the least one at most."""
+CLEARLY = 0.98
+"""The entropy under another convention is this share of that under the usual one at most."""
+LEAST_INFORMATION = 0.75
+"""In nats: a network that says the same of all images is sure of it, and knows nothing."""
+LEAST_LOG = -100.0
+"""A logarithm of a probability counts as this at least."""
+
+
+class Convention(NamedTuple):
+    """One way in which pixels from 0 to 1 become a network's input: less `mean`, by `std`, per channel."""
+
+    name: str
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    reversed: bool = False
+    """Whether the network takes blue first; `mean` and `std` stand for red first all the same."""
+
+    def described(self) -> str:
+        """Return the convention as a person reads it."""
+        mean, std = (", ".join(f"{value:.3g}" for value in values) for values in (self.mean, self.std))
+        return f"{self.name}: mean {mean} and std {std}{', blue first' if self.reversed else ''}"
+
+
+CONVENTIONS = (
+    Convention("ImageNet's", IMAGENET_MEAN, IMAGENET_STD),
+    Convention("-1 to 1", (0.5,) * 3, (0.5,) * 3),
+    Convention("0 to 1", (0.0,) * 3, (1.0,) * 3),
+    Convention("Caffe's", tuple(value / 255 for value in (123.68, 116.779, 103.939)), (1 / 255,) * 3, reversed=True),
+)
+"""The ways that published networks are fed."""
+
+
+class Trial(NamedTuple):
+    """What a network answers under a convention, in nats."""
+
+    convention: Convention
+    surprise: float
+    """The mean cross-entropy between the answers to an image and to its mirror image."""
+    information: float
+    """The mutual information of image and answer: the entropy of the mean answer less `entropy`."""
+    entropy: float
+    """The mean of the entropies of the answers to single images."""
+    confidence: float
+    """The mean of the largest probabilities."""
+
+
+def tried(model: nn.Module, images: Tensor, conventions: Sequence[Convention] = CONVENTIONS) -> list[Trial]:
+    """Return what `model` answers to images (N, 3, H, W) float32 0..1 under each convention; it is left in eval mode.
+
+    Its head is the one that it was trained with.
+    """
+    model.eval()
+    return [_trial(model, images, convention) for convention in conventions]
+
+
+def _trial(model: nn.Module, images: Tensor, convention: Convention) -> Trial:
+    mean, std = (torch.tensor(values, device=images.device)[:, None, None] for values in convention[1:3])
+    with torch.inference_mode(), autocast(images.device, "float32"):
+        inputs = (images - mean) / std
+        fed = inputs.flip(1) if convention.reversed else inputs
+        logs, mirrored = (
+            torch.cat(
+                [main_head(model(chunk.contiguous(memory_format=torch.channels_last))) for chunk in view.split(32)]
+            )
+            .double()
+            .log_softmax(1)
+            for view in (fed, fed.flip(3))
+        )
+    entropy = -(logs.exp() * logs).sum(1).mean().item()
+    mean_answer = logs.exp().mean(0).clamp(min=1e-300)
+    return Trial(
+        convention=convention,
+        surprise=-(logs.exp() * mirrored.clamp(min=LEAST_LOG)).sum(1).mean().item(),
+        information=-(mean_answer * mean_answer.log()).sum().item() - entropy,
+        entropy=entropy,
+        confidence=logs.exp().amax(1).mean().item(),
+    )
+
+
+def conventions_of(origin: Origin) -> list[Convention]:
+    """Return the conventions to try: first the one that the library of the weights usually follows."""
+    usual = Convention(f"as usual in {origin.naming}", origin.mean, origin.std)
+    known = next((convention for convention in CONVENTIONS if convention[1:] == usual[1:]), usual)
+    return [known, *(convention for convention in CONVENTIONS if convention != known)]
+
+
+def best_of(trials: Sequence[Trial]) -> Trial:
+    """Return the trial with the surest answers, of those that are steady and tell images apart.
+
+    It is the first, the usual one, unless another is clearly better.
+    """
+    usual = trials[0]
+    telling = [usual, *(trial for trial in trials[1:] if trial.information >= LEAST_INFORMATION)]
+    least = min(trial.surprise for trial in telling)
+    steady = [trial for trial in telling if trial.surprise <= STEADY * least]
+    best = min(steady, key=lambda trial: trial.entropy)
+    return usual if usual in steady and best.entropy > CLEARLY * usual.entropy else best
+
+
+def with_own_head(file: WeightsFile, network: str, **arguments: object) -> nn.Module | None:
+    """Return the network with all tensors of the file, its head included; None where no number of classes fits."""
+    lengths = [len(tensor) for tensor in file.tensors.values() if tensor.ndim == 1]
+    for classes in _counts(lengths):
+        try:
+            model = registry.build(network, **arguments, **classes)
+            load_into(model, file, network=registry.resolve(network))
+        except FoveaError:
+            continue
+        return model
+    return None
+
+
+def _counts(lengths: Sequence[int]) -> list[dict[str, int]]:
+    """Return the arguments that may give the head its classes: the last bias of the file, or the network's default."""
+    return [*([{"classes": lengths[-1]}] if lengths else []), {}]
+
+
+def reverse_channels(model: nn.Module) -> None:
+    """Let the first convolution of `model` that takes colours, and takes blue first, take red first.
+
+    What the network computes of an image stays the same.
+    """
+    first = next((m for m in model.modules() if isinstance(m, nn.Conv2d) and m.in_channels == 3), None)
+    if first is not None:
+        with torch.no_grad():
+            first.weight.copy_(first.weight.flip(1))

@@ -1,0 +1,99 @@
+"""How the pixels of a training are normalised: as asked, as its weights want it, or by its images."""
+
+import dataclasses
+from typing import NamedTuple
+
+from torch import nn
+
+from fovea import inputs
+from fovea.data.dataset import Part
+from fovea.data.statistics import channel_statistics
+from fovea.display import Display
+from fovea.errors import UsageError
+from fovea.inputs.interface import Preprocessing
+from fovea.model.normalisation import (
+    TRIED_IMAGES,
+    Trial,
+    best_of,
+    conventions_of,
+    reverse_channels,
+    tried,
+    with_own_head,
+)
+from fovea.model.reading import read_weights
+from fovea.model.weights import Origin
+from fovea.plans.plan import Plan
+from fovea.preprocess import Preprocess
+from fovea.runs.initial_weights import sample_inputs, start_file
+
+COLOURS = 3
+
+
+class Loaded(NamedTuple):
+    """The network that has trained weights, its name, and where they are from."""
+
+    model: nn.Module
+    name: str
+    origin: Origin
+
+
+def normalised(
+    geometry: Preprocessing, plan: Plan, train: Part, *, loaded: Loaded | None, display: Display
+) -> tuple[Preprocessing, Origin | None]:
+    """Return `geometry` with its normalisation, and where the weights are from.
+
+    Where neither the user nor the weights say it, the conventions are tried on training images. A network that took
+    blue first takes red first after that.
+
+    Raises:
+        UsageError: `mean` or `std` are of another number of channels.
+    """
+    origin = loaded.origin if loaded else None
+    if loaded and origin and not origin.known and not (plan.mean and plan.std):
+        origin = _found(geometry, plan, train, loaded, display)
+    if origin:
+        mean, std = origin.mean, origin.std
+    elif plan.standardise and not (plan.mean and plan.std):
+        mean, std = channel_statistics(train, inputs.kind_of(geometry))
+    else:
+        mean, std = (0.0,) * geometry.channels, (1.0,) * geometry.channels
+    asked = {name: _per_channel(name, getattr(plan, name), geometry.channels) for name in ("mean", "std")}
+    return geometry.with_normalisation(asked["mean"] or mean, asked["std"] or std), origin
+
+
+def _found(geometry: Preprocessing, plan: Plan, train: Part, loaded: Loaded, display: Display) -> Origin:
+    """Return the origin with the normalisation that fits its weights best, as far as that can be told; say so."""
+    origin = loaded.origin
+    trials = _trials(geometry, plan, train, loaded)
+    if not trials:
+        display.note(f"weights: {origin.assumption()}. --mean and --std give others")
+        return origin
+    best = best_of(trials)
+    chosen = best.convention
+    others = ", ".join(f"{trial.convention.name} {trial.entropy:.2f}" for trial in trials if trial is not best)
+    display.note(
+        f"weights: `{origin.file}` does not say how pixels are normalised; found by its answers to training images is "
+        f"{chosen.described()} (entropy {best.entropy:.2f}; {others}). --mean and --std give "
+        "others"
+    )
+    if chosen.reversed:
+        reverse_channels(loaded.model)
+    return dataclasses.replace(origin, mean=chosen.mean, std=chosen.std, reversed=chosen.reversed)
+
+
+def _trials(geometry: Preprocessing, plan: Plan, train: Part, loaded: Loaded) -> list[Trial]:
+    """Return what the weights make of training images under each convention; nothing where they have no own head."""
+    if not isinstance(geometry, Preprocess) or geometry.channels != COLOURS:
+        return []
+    own = with_own_head(read_weights(start_file(plan.start, loaded.name)), loaded.name, size=plan.size)
+    if own is None:
+        return []
+    plain = geometry.with_normalisation((0.0,) * COLOURS, (1.0,) * COLOURS)
+    return tried(own, sample_inputs(train, plain, TRIED_IMAGES), conventions_of(loaded.origin))
+
+
+def _per_channel(name: str, values: tuple[float, ...], channels: int) -> tuple[float, ...]:
+    """Return one value per channel: as many as there are, or the same for all, or none."""
+    if len(values) not in (0, 1, channels):
+        raise UsageError(f"`{name}` (={values}) must be one number, or one for each of the {channels} channels.")
+    return values * channels if len(values) == 1 else values

@@ -1,0 +1,111 @@
+"""The normalisation of weights that do not say it: found by the answers of a network that was trained under one."""
+
+import pytest
+import torch
+from torch import nn
+
+from fovea import registry
+from fovea.model.normalisation import (
+    CONVENTIONS,
+    LEAST_INFORMATION,
+    Trial,
+    best_of,
+    conventions_of,
+    reverse_channels,
+    tried,
+    with_own_head,
+)
+from fovea.model.reading import WeightsFile, read_weights
+from fovea.model.weights import load_into
+
+SIDE = 12
+
+
+def photographs(count=64):
+    """Return images (N, 3, 12, 12) 0..1 whose class is the colour of a bright column at some place, with noise."""
+    generator = torch.Generator().manual_seed(0)
+    images = 0.35 + 0.08 * torch.randn(count, 3, SIDE, SIDE, generator=generator)
+    labels = torch.arange(count) % 3
+    for image, label in zip(images, labels, strict=True):
+        column = int(torch.randint(0, SIDE - 2, (), generator=generator))
+        image[label, :, column : column + 2] += 0.35
+    return images.clamp(0, 1), labels
+
+
+def trained(convention):
+    """Return a small network trained on such images under a convention."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 12, 3), nn.ReLU(), nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(12, 3))
+    images, labels = photographs()
+    mean, std = (torch.tensor(values)[:, None, None] for values in convention[1:3])
+    fed = (images - mean) / std
+    fed = fed.flip(1) if convention.reversed else fed
+    scale = fed.std()
+    with torch.no_grad():
+        model[0].weight /= scale
+    groups = [{"params": [model[0].weight], "lr": 0.03 / scale.item()}, {"params": [model[0].bias]}]
+    optimiser = torch.optim.Adam([*groups, {"params": model[4].parameters()}], lr=0.03)
+    for _ in range(80):
+        optimiser.zero_grad()
+        nn.functional.cross_entropy(model(fed), labels).backward()
+        optimiser.step()
+    return model
+
+
+@pytest.mark.parametrize("convention", [CONVENTIONS[0], CONVENTIONS[3]], ids=lambda convention: convention.name)
+def test_the_scale_of_the_training_is_found(convention):
+    images, _ = photographs()
+    trials = tried(trained(convention), images, [CONVENTIONS[3], CONVENTIONS[0]])
+    assert best_of(trials).convention == convention
+
+
+def trial(entropy, *, surprise=None, information=1.0):
+    return Trial(CONVENTIONS[1], surprise or entropy + 0.1, information, entropy, 1.0)
+
+
+def test_a_network_that_says_the_same_of_all_images_finds_nothing():
+    usual, constant = trial(2.0), trial(0.01, information=LEAST_INFORMATION / 2)
+    assert best_of([usual, constant]) is usual
+
+
+def test_a_network_that_is_sure_of_different_things_is_fed_wrongly():
+    usual, saturated = trial(1.0), trial(0.01, surprise=47.0)
+    assert best_of([usual, saturated]) is usual
+    assert best_of([saturated, usual]) is usual
+
+
+def test_the_usual_convention_stays_unless_another_is_clearly_better():
+    usual, near, better = trial(2.0), trial(1.99), trial(1.5)
+    assert best_of([usual, near]) is usual
+    assert best_of([usual, near, better]) is better
+
+
+def test_a_reversed_network_says_the_same_of_red_first():
+    model = registry.build("cifar_resnet20").eval()
+    images = torch.rand(2, 3, 32, 32)
+    with torch.no_grad():
+        before = model(images.flip(1))
+        reverse_channels(model)
+        assert torch.allclose(model(images), before, atol=1e-5)
+
+
+def test_the_head_of_a_file_comes_with_its_classes(tmp_path):
+    torch.manual_seed(1)
+    state = registry.build("cifar_resnet20", classes=7).state_dict()
+    torch.save(state, tmp_path / "weights.pth")
+    own = with_own_head(read_weights(tmp_path / "weights.pth"), "cifar_resnet20")
+    assert own is not None and torch.equal(own.state_dict()["head.logits.weight"], state["head.logits.weight"])
+
+
+def test_a_file_without_a_head_has_no_own_one(tmp_path):
+    state = registry.build("cifar_resnet20").state_dict()
+    body = {name: tensor for name, tensor in state.items() if not name.startswith("head.")}
+    file = WeightsFile(path=tmp_path / "body.pth", tensors=body, sha256="0" * 64)
+    assert with_own_head(file, "cifar_resnet20") is None
+
+
+def test_the_usual_convention_of_a_library_is_tried_first(tmp_path):
+    model = registry.build("cifar_resnet20")
+    file = WeightsFile(path=tmp_path / "w.pth", tensors=model.state_dict(), sha256="0" * 64)
+    origin = load_into(model, file, network="cifar_resnet20")
+    assert conventions_of(origin) == list(CONVENTIONS)
