@@ -1,4 +1,4 @@
-"""`fovea check`: what is wrong with a data set, before anything is trained on it."""
+"""`fovea check`: the faults of a data set, before training."""
 
 from collections.abc import Sequence
 from functools import partial

@@ -1,4 +1,4 @@
-"""`fovea doctor`: what this machine has, and what is missing for which command."""
+"""`fovea doctor`: what this machine offers, and what is missing for which command."""
 
 import importlib.util
 import os

@@ -1,4 +1,4 @@
-"""`fovea duplicates`: copies in a data set, by their pixels and by what a network sees in them."""
+"""`fovea duplicates`: copies in a data set, by their pixels and by the features of a network."""
 
 import tempfile
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""`fovea evaluate`: how good a network is on a part of a data set."""
+"""`fovea evaluate`: the scores of a network on a split of a data set."""
 
 import math
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""`fovea explain`: where in images a network sees its answers."""
+"""`fovea explain`: which parts of an image a prediction depends on."""
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""`fovea export`: a model file as what other programs run."""
+"""`fovea export`: a model file in the formats of other programs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

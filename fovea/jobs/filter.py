@@ -1,4 +1,4 @@
-"""`fovea filter`: a classic kernel, or one's own, slid over an image or a signal."""
+"""`fovea filter`: a classic or custom kernel, applied to an image or a signal."""
 
 import math
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""`fovea index`: what a network makes of every image of a data set, kept in a file to search in."""
+"""`fovea index`: the embeddings of all images of a data set, stored in a file for search."""
 
 import json
 import os

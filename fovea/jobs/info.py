@@ -1,4 +1,4 @@
-"""`fovea info`: what a model file says of itself."""
+"""`fovea info`: the contents of a model file's card."""
 
 import math
 from dataclasses import asdict, dataclass

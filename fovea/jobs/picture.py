@@ -1,4 +1,4 @@
-"""`fovea explain --show`: pictures of what a network holds and wants to see."""
+"""`fovea explain --show`: pictures of the weights, features and preferred inputs of a network."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -62,15 +62,15 @@ def picture(
     display: Display | None = None,
     **reading: Unpack[Reading],
 ) -> PictureResult:
-    """Draw what `model` holds or wants to see: `show` is a kind of `fovea.jobs.pictures.kinds.KINDS`.
+    """Draw the weights, features or preferred inputs of `model`: `show` is one of `fovea.jobs.pictures.kinds.KINDS`.
 
-    `layer` is the path of a module, the last spatial activation where it is None; `channel` names some of its
-    channels, `target` answers by name or number. `data` and its part `split` are what responses, patches, neighbours
-    and concepts are looked for in; `concepts` is a folder with a folder of images for each concept. `settings` are the
-    kind's own, as text or as values.
+    `layer` is the path of a module; None means the last spatial activation. `channel` selects channels, `target`
+    selects answers by name or number. `data` and its `split` are the images for responses, patches, neighbours and
+    concepts. `concepts` is a folder with one folder of images per concept. `settings` are options of the kind, as text
+    or as values.
 
     Raises:
-        UsageError: an unknown kind, layer, channel, answer or setting; what is missing, or of no use.
+        UsageError: an unknown kind, layer, channel, answer or setting, or one that is missing or not used.
         BundleError: a model file that cannot be loaded.
         DataError, ImageError: data or an image that cannot be used.
         StorageError: the page cannot be written.

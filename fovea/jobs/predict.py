@@ -1,4 +1,4 @@
-"""`fovea predict`: what a network says of images, of any number of them in bounded memory."""
+"""`fovea predict`: predictions for any number of images, in bounded memory."""
 
 import glob
 import math

@@ -1,4 +1,4 @@
-"""Which samples an export is proven on: those that are named, else those it was trained on, else generated ones."""
+"""The samples used to verify an export: those given, else those of the training data, else generated ones."""
 
 from collections.abc import Iterable, Sequence
 from itertools import islice

@@ -1,4 +1,4 @@
-"""`fovea search`: the images of an index that a network sees as most alike to others."""
+"""`fovea search`: the images of an index that are most similar to others."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""`fovea serve`: models behind HTTP, until told to end."""
+"""`fovea serve`: models behind HTTP, until the server is stopped."""
 
 import contextlib
 import os

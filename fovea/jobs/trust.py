@@ -1,4 +1,4 @@
-"""`fovea trust`: which methods of explanation are to be believed on a network."""
+"""`fovea trust`: which explanation methods are reliable for a network."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -99,17 +99,17 @@ def trust(
     display: Display | None = None,
     **reading: Unpack[Reading],
 ) -> TrustResult:
-    """Return which methods show where `model` sees its own answer, tried on some `images` of one part of `data`.
+    """Return which methods explain predictions of `model` reliably, tried on some `images` of one split of `data`.
 
-    `method` names them, separated by commas, or `all`. Images are drawn by `seed`, evenly over classes. Insertion and
-    deletion take `steps`; `layer` is the path of the module whose map is weighed. `boxes` is a CSV with the columns
-    path, x0, y0, x1, y1, in pixels; a manifest that has them needs no other. `planted` tries each method on a small
-    network that learned a known cue, too. The page is `out`; beside it lies `NAME-trust.json`, NAME being that of the
-    model file, which gives the pages of `fovea explain` their badges.
+    `method` names the methods, separated by commas, or `all`. Images are drawn with `seed`, evenly over classes.
+    Insertion and deletion use `steps` steps. `layer` is the path of the module whose feature map is weighed. `boxes`
+    is a CSV with the columns path, x0, y0, x1, y1, in pixels; a manifest with these columns needs no extra file.
+    `planted` also tries each method on a small network that has learned a known cue. The page is `out`. Beside it is
+    `NAME-trust.json` (NAME is the name of the model file), which gives the pages of `fovea explain` their badges.
 
     Raises:
         BundleError: a model file that cannot be loaded.
-        UsageError: an unknown method, layer or split, or what does not fit data or model.
+        UsageError: an unknown method, layer or split, or an option that data or model do not support.
         DataError: data or boxes that cannot be used.
         StorageError: page or result cannot be written.
     """
