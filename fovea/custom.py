@@ -95,7 +95,7 @@ def call_of(name: str, model: nn.Module, **offered: object) -> str:
 
 
 def _taken(network: Any, offered: dict[str, object]) -> dict[str, object]:
-    """Return those of the arguments `offered` that `network` takes; TypeError where it needs others."""
+    """Return those of the arguments `offered` that `network` takes; TypeError if it needs others."""
     parameters = inspect.signature(network).parameters
     variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     needed = [key for key, p in parameters.items() if p.default is p.empty and p.kind not in variadic]

@@ -43,7 +43,7 @@ class Check:
     name: str
     value: str
     ok: bool = True
-    """False where a command will lack something."""
+    """False if a command will lack something."""
     advice: str = ""
 
     def to_dict(self) -> dict[str, Any]:

@@ -56,7 +56,7 @@ class Filtered:
         }
 
     def summary(self) -> list[str]:
-        """Return what a person reads, line by line."""
+        """Return the lines for the terminal."""
         return [
             f"Input    {self.source}, {_size(self.input)}",
             f"Kernel   {self.kernel}, {_size(self.weights)}, sum {weight_sum(self.weights)}",

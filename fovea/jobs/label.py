@@ -72,7 +72,7 @@ class LabelResult:
         ]
 
     def summary(self) -> list[str]:
-        """Return lines for a person: what was chosen, and how to go on."""
+        """Return lines for the terminal: what was chosen, and how to go on."""
         kept = f"; {self.kept:,} rows with a label are kept" if self.kept else ""
         return [
             f"{self.out}: {len(self.proposals):,} of {self.looked_at:,} {self.nouns} of {self.data} by {self.by}{kept}",
@@ -169,7 +169,7 @@ def _check(by: str, count: int, *, of_embedding: bool) -> None:
 
 
 def check_target(target: Task, by: str) -> None:
-    """Raise UsageError where a network has no probabilities of classes to doubt."""
+    """Raise UsageError if a network has no probabilities of classes to doubt."""
     if by != "core-set" and (not target.has_classes or target.lies_on_image):
         raise UsageError(
             f"`--by {by}` needs class probabilities, and this model predicts {target.noun}; use `--by core-set`."

@@ -36,7 +36,7 @@ class PictureResult:
         return {"page": str(self.page), "files": [str(file) for file in self.files], **self.figures}
 
     def summary(self) -> list[str]:
-        """Return what a person reads, line by line."""
+        """Return the lines for the terminal."""
         return [*self.lines, f"Page     {self.page}"]
 
 
@@ -110,7 +110,7 @@ def picture(
 
 
 def _check(kind: Kind, *, images: bool, data: bool) -> None:
-    """Raise UsageError where what a kind needs is missing, or what it has no use for is there."""
+    """Raise UsageError if what a kind needs is missing, or what it has no use for is there."""
     for name, wants, there in (("images", kind.images, images), ("data", kind.data, data)):
         if wants == "must" and not there:
             raise UsageError(f"`{kind.name}` needs {name}. It shows {kind.does}.")
@@ -119,7 +119,7 @@ def _check(kind: Kind, *, images: bool, data: bool) -> None:
 
 
 def _check_network(bundle: Bundle, *, layer: str | None, answers: Iterable[str]) -> None:
-    """Raise UsageError where a network sees no images, or does not have this layer or these answers."""
+    """Raise UsageError if a network sees no images, or does not have this layer or these answers."""
     if not (seen := inputs.kind_of(bundle.preprocess)).pictures:
         raise UsageError(f"This network takes {seen.nouns}, and pictures are available for images only.")
     for name in answers:

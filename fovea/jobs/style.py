@@ -47,7 +47,7 @@ class StyleResult:
         }
 
     def summary(self) -> list[str]:
-        """Return what a person reads, line by line."""
+        """Return the lines for the terminal."""
         rows = {
             "Content": (self.found.content_layers, self.found.content),
             "Style": (self.found.style_layers, self.found.style),

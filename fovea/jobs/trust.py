@@ -65,7 +65,7 @@ class TrustResult:
         return self.verdicts.table
 
     def summary(self) -> list[str]:
-        """Return what a person reads below the table."""
+        """Return the lines for the terminal below the table."""
         return [*self.verdicts.reasons, f"Page     {self.page}", f"Badges   {self.file}"]
 
 
@@ -155,7 +155,7 @@ def trust(
 
 
 def _page(out: str | Path | None, model: Path | None) -> Path:
-    """Return where the page goes; UsageError or StorageError where it, or the result beside it, cannot be written."""
+    """Return where the page goes; UsageError or StorageError if it, or the result beside it, cannot be written."""
     page = Path(out) if out is not None else Path(f"{_model(model).stem}-trust.html")
     if page.suffix.lower() != ".html":
         raise UsageError(f"`out` (={out}) must end in .html, because an HTML page is written.")
@@ -168,7 +168,7 @@ def _model(file: Path | None) -> Path:
 
 
 def _layer(bundle: Bundle, methods: Sequence[Method], layer: str | None) -> str:
-    """Return the layer whose map is weighed, empty where none gives a map; errors for one that does not."""
+    """Return the layer whose map is weighed, empty if none gives a map; errors for one that does not."""
     kind = inputs.kind_of(bundle.preprocess)
     if not kind.pictures:
         raise UsageError(f"Explanations can be checked for images only, and this network takes {kind.nouns}.")
@@ -297,7 +297,7 @@ def _caveats(target: Task, bench: Bench) -> Iterator[str]:
 
 
 def _rows(bench: Bench, methods: Sequence[Method], cue: Planted | None, display: Display) -> Iterator[Row]:
-    """Yield a row for each method; UsageError where none applies."""
+    """Yield a row for each method; UsageError if none applies."""
     reasons = []
     for place, method in enumerate(methods, 1):
         progress = part_of(_told(display, method.title), place, len(methods) + 1)
@@ -313,7 +313,7 @@ def _rows(bench: Bench, methods: Sequence[Method], cue: Planted | None, display:
 
 
 def _cue(method: Method, cue: Planted | None, checks: Checks) -> Found | None:
-    """Return how well a method finds the cue; None where none is planted, or its network did not learn it."""
+    """Return how well a method finds the cue; None if none is planted, or its network did not learn it."""
     if cue is None or cue.accuracy < LEAST_ACCURACY:
         return None
     return find_cue(method, cue, batch=checks.batch, seed=checks.seed)

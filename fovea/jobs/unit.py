@@ -50,7 +50,7 @@ class Seen:
         }
 
     def summary(self) -> list[str]:
-        """Return what a person reads, line by line."""
+        """Return the lines for the terminal."""
         layer, row, column = self.unit
         return [
             f"Unit       {row},{column} of {layer} of {self.network} on {shape_text((1, *self.input_shape))}",

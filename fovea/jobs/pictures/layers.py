@@ -193,7 +193,7 @@ def _patched(patches: Sequence[Patch], channel: int) -> Drawn:
 def _chosen(channels: Sequence[int], K: int, layer: str) -> list[int]:
     """Return the channels that are named.
 
-    Raises: UsageError where the layer has no such channel.
+    Raises: UsageError if the layer has no such channel.
     """
     if wrong := [channel for channel in channels if not 0 <= channel < K]:
         raise UsageError(f"`channel` (={wrong[0]}) must be from 0 to {K - 1}, the channels of `{layer}`.")
