@@ -98,7 +98,7 @@ def call_of(name: str, model: nn.Module, **offered: object) -> str:
 
 
 def _taken(network: Any, offered: Mapping[str, object], asked: Mapping[str, object]) -> dict[str, object]:
-    """Return `asked`, and those of `offered` that `network` takes; TypeError where it needs others, or takes less."""
+    """Return `asked`, and those of `offered` that `network` takes; TypeError if it needs others, or takes less."""
     parameters = inspect.signature(network).parameters
     variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     needed = [key for key, p in parameters.items() if p.default is p.empty and p.kind not in variadic]

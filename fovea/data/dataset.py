@@ -68,11 +68,11 @@ class Part:
     """(N, H, W, C) uint8 0..255, possibly memory-mapped read-only."""
     regions: NDArray[np.int64] | None = None
     """(N, 4) x0, y0, x1, y1 in pixels of the upright image: the part of each file that is its sample, and that its
-    label tells of; None where that is the image."""
+    label tells of; None if that is the image."""
     areas: NDArray[np.float64] | None = None
-    """(N,) how many pixels of its image the object of each sample covers, of points; None where that is not known."""
+    """(N,) how many pixels of its image the object of each sample covers, of points; None if that is not known."""
     tiles: Tiles | None = None
-    """Which windows of which images the rows are; None where each is an image."""
+    """Which windows of which images the rows are; None if each is an image."""
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -84,7 +84,7 @@ class Part:
 
     @property
     def decoded(self) -> Images:
-        """The pixels; DataError where the files are not decoded yet."""
+        """The pixels; DataError if the files are not decoded yet."""
         if self.pixels is None:
             raise DataError("These images are not decoded yet; call `decode_dataset` first.")
         return self.pixels
@@ -98,7 +98,7 @@ class Dataset(Tabular):
     parts: Mapping[str, Part]
     """Keys from `PARTS`; `train` or `test` at least."""
     classes: tuple[str, ...]
-    """Class names in index order; empty where the task has none."""
+    """Class names in index order; empty if the task has none."""
     channels: int
     """1 (grey) or 3 (RGB), of series any number: what the files hold, and so what the network gets by default."""
     task: str = "classes"
@@ -108,12 +108,12 @@ class Dataset(Tabular):
     native_size: tuple[int, ...] | None = None
     """(H, W) where all images, of files all of a sample, share it; of another kind what its `survey` finds."""
     directional: bool = False
-    """True where mirroring an image changes its label (digits, letters)."""
+    """True if mirroring an image changes its label (digits, letters)."""
     licence: str = "unknown"
     fingerprint: str = ""
     """SHA-256 over names, sizes and labels: the same data gives the same fingerprint on every machine."""
     notes: tuple[str, ...] = ()
-    """What the user should know, one line each (a validation part was split off, stray files were ignored)."""
+    """What the user should know, one line each (a validation split was split off, stray files were ignored)."""
     bad_files: tuple[BadFile, ...] = field(default=())
 
     @property

@@ -26,7 +26,7 @@ SPLITS = (*PARTS, "whole")
 
 
 def split_as_trained(dataset: Dataset, card: Card) -> Dataset:
-    """Return the data set with the validation part that a training on this same data had set aside."""
+    """Return the data set with the validation split that a training on this same data had set aside."""
     trained_on = card.trained_on
     if trained_on.fingerprint != dataset.fingerprint or not trained_on.val_fraction or card.training is None:
         return dataset
@@ -36,7 +36,7 @@ def split_as_trained(dataset: Dataset, card: Card) -> Dataset:
 def chosen_part(dataset: Dataset, split: str) -> tuple[str, Dataset]:
     """Return the data set with the chosen part alone, and what was chosen.
 
-    Without the part `test` the validation part is taken, without that the whole.
+    Without the split `test` the validation split is taken, without that the whole.
 
     Raises:
         UsageError: an unknown `split`.

@@ -86,7 +86,7 @@ class Evaluation(Tabular):
         return found
 
     def summary(self) -> list[str]:
-        """Return lines for a person: the result and its part, what the task says of it, slices and robustness."""
+        """Return lines for the terminal: the result and its part, what the task says of it, slices and robustness."""
         counted = f"{self.split} of {self.data}, {self.images:,} {self.nouns}"
         where = ", ".join(filter(None, (counted, self.protocol.text)))
         return [

@@ -1,4 +1,4 @@
-"""`fovea compare`: trainings side by side; runs that differ in nothing but their seed are one group."""
+"""`fovea compare`: trainings side by side; runs that differ only in their seed form one group."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,16 +13,16 @@ from fovea.texts import natural_key
 
 
 def compare(runs: Sequence[str | Path], *, html: str | Path | None = None) -> Comparison:
-    """Return the run folders `runs` side by side, grouped by recipe; `html` is where to write a page with curves.
+    """Compare the run folders `runs`, grouped by recipe; `html` is where to write a page with curves.
 
     Of a folder of runs all that have a result are compared; those that diverged, were interrupted or still run are left
     out, with a note.
 
-    Groups are compared with that of the first run: by an interval over the seeds that both have; two single runs by one
-    over their images. Run folders keep no predictions, so images cannot be paired.
+    Each group is compared with that of the first run: by an interval over the seeds that both have, or, for two single
+    runs, by an interval over their images. Run folders keep no predictions, so images cannot be paired.
 
     Raises:
-        UsageError: a folder that is no run, or a run without a model yet; no folder for `html`.
+        UsageError: a folder that is not a run, a run without a model, or no folder for `html`.
         BundleError: a model file that is damaged.
         StorageError: the page cannot be written.
     """

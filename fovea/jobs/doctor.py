@@ -1,4 +1,4 @@
-"""`fovea doctor`: what this machine has, and what is missing for which command."""
+"""`fovea doctor`: what this machine offers, and what is missing for which command."""
 
 import importlib.util
 import os
@@ -44,7 +44,7 @@ class Check:
     name: str
     value: str
     ok: bool = True
-    """False where a command will lack something."""
+    """False if a command will lack something."""
     advice: str = ""
 
     def to_dict(self) -> dict[str, Any]:

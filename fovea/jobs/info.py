@@ -1,4 +1,4 @@
-"""`fovea info`: what a model file says of itself."""
+"""`fovea info`: the contents of a model file's card."""
 
 import math
 from dataclasses import asdict, dataclass
@@ -24,12 +24,12 @@ class Info:
 
     @property
     def caution(self) -> str:
-        """What to know before believing its probabilities; empty where there is nothing."""
+        """What to know before believing its probabilities; empty if there is nothing."""
         return uncalibrated_note(self.card)
 
     @property
     def coded(self) -> str:
-        """How much coding saves; empty where no tensor is coded."""
+        """How much coding saves; empty if no tensor is coded."""
         if not self.card.get("coding"):
             return ""
         coding = Coding.from_dict(self.card["coding"])

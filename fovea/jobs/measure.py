@@ -1,4 +1,4 @@
-"""`fovea measure`: what a network costs and sees, layer by layer."""
+"""`fovea measure`: cost and receptive field of a network, layer by layer."""
 
 import ast
 import gc

@@ -41,7 +41,7 @@ class TrainingResult(Tabular):
     model: Path
     """The bundle."""
     report: Path | None
-    """The page; None where it could not be written."""
+    """The page; None if it could not be written."""
     results: tuple[Mapping[str, Any], ...]
     """One entry per split that was evaluated: `split`, `accuracy`, `interval`, `images`, ..."""
     seconds: float
@@ -98,7 +98,7 @@ class TrainingResult(Tabular):
         return {**values, **paths, "results": [dict(r) for r in self.results]}
 
     def summary(self) -> list[str]:
-        """Return lines for a person: where the run is, its results, its time, what to do next."""
+        """Return lines for the terminal: where the run is, its results, its time, what to do next."""
         lines = [f"Run      {self.run}"]
         lines += [f"Result   {tasks.kind(self.task).result_text(result)}" for result in self.results]
         if self.fitted:

@@ -56,7 +56,7 @@ class Leftover:
     padding: int
     """How many positions of the padding behind them none reaches either."""
     rule: str
-    """The quotient that is no integer, as `(7 - 3) / 3 + 1 = 2.33`."""
+    """The quotient that is not an integer, as `(7 - 3) / 3 + 1 = 2.33`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +85,7 @@ class Layer:
     kept_bytes: int | None = None
     """Of the tensors it makes, those that a training keeps until the backward pass; None: see `Measurement.missing`."""
     field: Field | None = None
-    """The receptive field of its (first) output; None where that is unknown: see `Measurement.missing`."""
+    """The receptive field of its (first) output; None if that is unknown: see `Measurement.missing`."""
     branches: tuple[Field, ...] = ()
     """The fields that meet in it, where it joins several tensors: `field` is their union."""
     leftovers: tuple[Leftover, ...] = ()
@@ -96,7 +96,7 @@ class Layer:
 
     @property
     def macs_per_parameter(self) -> float | None:
-        """How often each of its parameters, trainable or frozen, is used; None where it has none, or not all counts."""
+        """How often each of its parameters, trainable or frozen, is used; None if it has none, or not all counts."""
         count = self.parameters + self.frozen
         return self.macs / count if count and not self.uncounted else None
 
@@ -150,7 +150,7 @@ class Measurement(Tabular):
     """In the order in which they begin; the whole network, with the path ``, first."""
     total: Total
     fitting: tuple[tuple[int, ...], ...] = ()
-    """For each axis of the input the nearest sizes at which every stride divides; empty where the given ones do."""
+    """For each axis of the input the nearest sizes at which every stride divides; empty if the given ones do."""
     missing: Mapping[str, str] = field(default_factory=dict)
     """Columns that could not be measured, each with the reason."""
     nonzero: Mapping[str, int] = field(default_factory=dict)
@@ -184,7 +184,7 @@ class Measurement(Tabular):
         return self.total.frozen + self.total.buffers
 
     def share(self, layer: Layer, name: str) -> float | None:
-        """Return which part of the total of column `name` is this row's; None where it is unknown or there is none."""
+        """Return which part of the total of column `name` is this row's; None if it is unknown or there is none."""
         if name == "macs" and name in self.missing:
             return None
         value, whole = getattr(layer, name), getattr(self.total, name)

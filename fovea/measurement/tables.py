@@ -79,7 +79,7 @@ def folded(measurement: Measurement, depth: int) -> list[Layer]:
 
 
 def readable_depth(measurement: Measurement) -> int | None:
-    """Return the largest depth with at most `MOST_ROWS` rows; None where all layers are no more than that."""
+    """Return the largest depth with at most `MOST_ROWS` rows; None if all layers are no more than that."""
     if len(measurement.layers) <= MOST_ROWS:
         return None
     deepest = max(_depth(group.path) for group in measurement.groups)

@@ -24,7 +24,7 @@ class Prediction(Tabular):
     """What a network says of one image."""
 
     scores: tuple[LabelScore, ...] = ()
-    """All classes, the answer first, then by probability; empty where the network predicts a number."""
+    """All classes, the answer first, then by probability; empty if the network predicts a number."""
     value: float | None = None
     """The number, where the network predicts one."""
     present: tuple[LabelScore, ...] | None = None

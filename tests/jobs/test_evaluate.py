@@ -223,7 +223,7 @@ def test_the_summary_names_part_interval_worst_class_and_mistakes(make_bundle, m
     lines = evaluate(make_bundle(), mixed).summary()
     assert lines[0] == "accuracy 75.00 %, 95 % interval 40.93 to 92.85 % (whole of mixed, 8 images)"
     assert lines[4].split() == ["blue", "50.0", "%", "100.0", "%", "66.7", "%", "4"]
-    assert lines[-1] == "2 x blue taken for red"
+    assert lines[-1] == "2 x blue predicted as red"
 
 
 def test_data_is_read_for_the_names_that_the_model_knows(make_bundle, mixed, monkeypatch):
