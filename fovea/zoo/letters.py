@@ -64,11 +64,11 @@ class Pattern(NamedTuple):
     hidden: tuple[str, ...]
     """As `FR`: the dense layers before the logits."""
     pooled: str = ""
-    """`G` or `GD`, where the mean of each map goes to the dense layers; empty where all its values do."""
+    """`G` or `GD`, where the mean of each map goes to the dense layers; empty if all its values do."""
 
 
 def words(text: str) -> list[Word] | None:
-    """Return the letters one by one, None where something else stands among them.
+    """Return the letters one by one, None if something else stands among them.
 
     >>> [word.text for word in words("C64k5 (CBR)")]
     ['C64k5', '(', 'C', 'B', 'R', ')']
@@ -85,7 +85,7 @@ def words(text: str) -> list[Word] | None:
 
 
 def read(text: str) -> Pattern | None:
-    """Return what the letters mean, None where they are no pattern.
+    """Return what the letters mean, None if they are no pattern.
 
     >>> read("CRCRP CRP FRF")
     Pattern(stages=('CRCRP', 'CRP'), hidden=('FR',), pooled='')
@@ -124,7 +124,7 @@ def _pattern(body: Sequence[Word], head: Sequence[Word]) -> Pattern | None:
 
 
 def _word(match: re.Match[str]) -> Word | None:
-    """Return a letter with its numbers, None where it has some that it may not have."""
+    """Return a letter with its numbers, None if it has some that it may not have."""
     if match[0] in (OPENED, CLOSED):
         return Word(match[0])
     numbers = {key: int(value) for key, value in match.groupdict().items() if key != "letter" and value is not None}

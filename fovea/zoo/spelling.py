@@ -178,6 +178,6 @@ def _pooling(module: nn.Module) -> Word | None:
 
 
 def _same(value: Any) -> int | None:
-    """Return the number that holds for all axes, None where there is none."""
+    """Return the number that holds for all axes, None if there is none."""
     values = set(value) if isinstance(value, tuple) else {value}
     return value if len(values) == 1 and isinstance(value := values.pop(), int) else None

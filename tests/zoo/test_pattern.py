@@ -159,7 +159,7 @@ def test_numbers_and_paths_that_make_no_sense_are_no_pattern(text):
 
 
 def test_a_path_that_changes_the_size_is_told():
-    with pytest.raises(ShapeError, match=r"`stage1.block1` adds maps of 30x30 to maps of 32x32: within \( \)"):
+    with pytest.raises(ShapeError, match=r"`stage1.block1` adds maps of 30x30 to maps of 32x32: inside \( \)"):
         registry.build("pattern", pattern="C(Ck3p0)F")
 
 

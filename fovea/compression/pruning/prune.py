@@ -129,7 +129,7 @@ def prune(
 ) -> Pruned:
     """Take channels and blocks out of `model`, in place, until the share `pruning.amount` of its cost is gone.
 
-    `samples` of the training part tell what the network loses; without them the importance of what goes does, and one
+    `samples` of the training split tell what the network loses; without them the importance of what goes does, and one
     round takes all. Norms get the statistics of what is left from them. For inputs (C, *sizes).
 
     Raises:
@@ -167,7 +167,7 @@ def prune(
 
 
 def _work(model: nn.Module, input_shape: Sequence[int], pruning: Pruning, samples: Samples | None) -> _Work:
-    """Return what is known of a network. Raises: UsageError where nothing may go."""
+    """Return what is known of a network. Raises: UsageError if nothing may go."""
     channels = channel_groups(model, input_shape)
     costs = Costs(target=pruning.target, clock=pruning.clock)
     scores, unjudged = scores_of(model, channels.free, importance=pruning.importance, samples=samples)
