@@ -15,6 +15,7 @@ from fovea import tasks
 from fovea.data.tiles import Tiles
 from fovea.errors import DataError
 from fovea.inputs.interface import Samples
+from fovea.notebook import Cells, Tabular
 from fovea.tasks.task import Labels, Task
 
 PARTS = ("train", "val", "test")
@@ -89,8 +90,8 @@ class Part:
         return self.pixels
 
 
-@dataclass(frozen=True, kw_only=True)
-class Dataset:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Dataset(Tabular):
     """A data set as found: its classes, its parts, and what is known about it."""
 
     name: str
@@ -119,3 +120,19 @@ class Dataset:
     def kind(self) -> type[Task]:
         """The kind of target."""
         return tasks.kind(self.task)
+
+    @property
+    def headline(self) -> str:
+        """The name, how many samples each split has, and what is learned."""
+        parts = ", ".join(f"{name} {part.images:,}" for name, part in self.parts.items())
+        learned = f"{len(self.classes)} classes" if self.kind.has_classes else self.kind.name
+        return f"{self.name}, {self.input}: {parts}; {learned}"
+
+    def cells(self) -> Cells:
+        """Return how many samples each class has in each split; where a sample has no single class, each split."""
+        if not self.kind.has_classes or any(part.labels.ndim != 1 for part in self.parts.values()):
+            rows = [(name, part.images) for name, part in self.parts.items()]
+            return Cells(columns=("split", self.input), rows=rows, notes=self.notes)
+        counts = [np.bincount(part.labels, minlength=len(self.classes)).tolist() for part in self.parts.values()]
+        rows_ = [(name, *numbers) for name, *numbers in zip(self.classes, *counts, strict=True)]
+        return Cells(columns=("class", *self.parts), rows=rows_, notes=self.notes)

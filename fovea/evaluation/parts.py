@@ -134,7 +134,7 @@ def decoded_part(
 def caveats(dataset: Dataset, card: Card, *, asked: str, given: str) -> Iterator[str]:
     """Yield what the reader of a result must know of the part it is for."""
     if asked != given:
-        yield f"there is no {asked} part; this is {given}"
+        yield "no splits: measured on all images" if given == "whole" else f"no {asked} split: measured on {given}"
     if "train" in dataset.parts and card.trained_on.fingerprint == dataset.fingerprint:
         yield "the network was trained on images of this split"
 

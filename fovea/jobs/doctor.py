@@ -22,6 +22,7 @@ OPTIONAL = {
     "keras": ("h5py", "fovea train --from WEIGHTS.h5"),
     "litert": ("litert_torch", "fovea export --to litert"),
     "ncnn": ("ncnn", "fovea export --to ncnn"),
+    "pandas": ("pandas", "result.to_frame()"),
     "parquet": ("pyarrow", "fovea train DATA.parquet"),
     "search": ("faiss", "fovea search --approximate"),
     "serve": ("fastapi", "fovea serve MODEL"),

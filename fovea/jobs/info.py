@@ -7,6 +7,7 @@ from typing import Any
 
 from fovea.compression.coding.description import Coding
 from fovea.model.container import is_exported, model_file, read_values
+from fovea.report.brief import brief
 from fovea.report.facts import uncalibrated_note
 
 
@@ -33,6 +34,13 @@ class Info:
             return ""
         coding = Coding.from_dict(self.card["coding"])
         return f"{len(coding.tensors)} tensors of {coding.decoded_bytes:,} bytes in {coding.bytes:,}"
+
+    def summary(self) -> list[str]:
+        """Return lines for a person: the result, then what the network is and what it was trained on."""
+        lines = [f"{name:10} {value}" for name, value in brief(self.card, values=self.values, size=self.bytes)]
+        note = [f"{'Caution':10} {self.caution}"] if self.caution else []
+        shrunk = [f"{'Coded':10} {self.coded}"] if self.coded else []
+        return [*lines, *shrunk, *note]
 
     def to_dict(self) -> dict[str, Any]:
         """Return all as JSON values."""

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from fovea.measurement.receptive import Axis
+from fovea.notebook import Cells, Tabular
 
 Shape = tuple[int, ...]
 Field = tuple[Axis, ...]
@@ -136,8 +137,8 @@ def total_of(layers: "tuple[Layer, ...]") -> Total:
     return Total(**sums)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Measurement:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Measurement(Tabular):
     """What `fovea.measure` returns."""
 
     name: str
@@ -158,6 +159,24 @@ class Measurement:
     """What a reader has to know of these figures."""
     convention: str = "pytorch"
     """Whose count of parameters: `pytorch`, buffers apart, or `keras`, which counts them as not trainable."""
+
+    @property
+    def headline(self) -> str:
+        """The network, its input, and what it costs."""
+        macs = "MACs unknown" if "macs" in self.missing else f"{self.total.macs:,} MACs"
+        return f"{self.name} on {shape_text((1, *self.input_shape))}, {self.total.parameters:,} parameters, {macs}"
+
+    def cells(self) -> Cells:
+        """Return a row per layer, of a deep network per module."""
+        from fovea.measurement.cells import cells_of  # which reads this module
+
+        return cells_of(self)
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return a row per layer, with all columns of the CSV."""
+        from fovea.measurement.tables import records  # which reads this module
+
+        return records(self)
 
     @property
     def not_trainable(self) -> int:

@@ -177,6 +177,11 @@ def csv_table(measurement: Measurement, choice: Choice) -> str:
     return file.getvalue()
 
 
+def records(measurement: Measurement) -> list[dict[str, Any]]:
+    """Return a row per layer with the columns of the CSV."""
+    return [_record(measurement, row) for row in measurement.layers]
+
+
 def _record(measurement: Measurement, row: Layer) -> dict[str, Any]:
     sums = {name: None if name == "macs" and row.uncounted else getattr(row, name) for name in SUMMED}
     shares = {f"{name}_share": _rounded(measurement.share(row, name)) for name in SUMMED}

@@ -28,18 +28,20 @@ from fovea.inputs.views import PLAIN, Protocol
 from fovea.layers import Unfilled, copied, placed
 from fovea.measurement.memory import one_input_bytes
 from fovea.measurement.network import without_values
+from fovea.model import described
 from fovea.model import tensors as tensors_of
 from fovea.model.container import Header, header_in, model_file, read_header
 from fovea.model.first_layer import first_filters
 from fovea.model.values import spoilt
+from fovea.notebook import Cells, Tabular
 from fovea.storage import write_atomically
 from fovea.tasks.prediction import Prediction
 from fovea.tasks.task import Task
 from fovea.training.inference import Progress, predict_logits
 
 
-@dataclass(frozen=True, kw_only=True)
-class Bundle:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Bundle(Tabular):
     """A network with all that its use needs: `load(path).predict("cat.jpg")`. A `Predictor`.
 
     Images are (N, H, W, C) uint8 0..255, outputs (N, K) float32.
@@ -56,6 +58,15 @@ class Bundle:
     def target(self) -> Task:
         """What the outputs mean."""
         return self.card.target
+
+    @property
+    def headline(self) -> str:
+        """The network, its input, what it answers, and its last result."""
+        return described.headline(self.card)
+
+    def cells(self) -> Cells:
+        """Return what the file says of itself, a row for each fact."""
+        return Cells(columns=("fact", "value"), rows=described.facts(self.card, self.model, self.device))
 
     @property
     def preprocess(self) -> Preprocessing:

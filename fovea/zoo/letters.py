@@ -2,7 +2,7 @@
 
 Lecture 000, "Putting it all together", has C, R, P and F. The rest, and the numbers behind the letters, are this
 project's. A letter may be followed by a number (channels of C, units of F, percent of D, 6 for ReLU6), then by `k` and
-a kernel, `s` and a stride, `p` and a padding: `C64k5s2p0`.
+a kernel, `s` and a stride, `p` and a padding, C also by `g` and how many groups: `C64k5s2p0`, `C128g32`.
 """
 
 import re
@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-MOST_LETTERS = 1000
+MOST_LETTERS = 2500
 """Characters of a pattern without its spaces, at most."""
 LETTERS = {
     "C": "convolution",
@@ -30,7 +30,7 @@ OPENED, CLOSED = "(", ")"
 CONVOLUTIONS, POOLINGS, WINDOWS = "CW", "PA", "CWPA"
 _WORD = re.compile(
     r"(?P<letter>[CWBRPADGF])(?P<count>\d{1,4})?(?:k(?P<kernel>\d{1,3}))?(?:s(?P<stride>\d{1,2}))?"
-    r"(?:p(?P<padding>\d{1,2}))?|[()]"
+    r"(?:p(?P<padding>\d{1,2}))?(?:g(?P<groups>\d{1,4}))?|[()]"
 )
 _NUMBERED = {"C": range(1, 10_000), "F": range(1, 10_000), "D": range(100), "R": range(6, 7)}
 """The letters that may have a number, and which."""
@@ -46,11 +46,13 @@ class Word:
     kernel: int | None = None
     stride: int | None = None
     padding: int | None = None
+    groups: int | None = None
 
     @property
     def text(self) -> str:
         """How it is written."""
-        numbers = (("", self.count), ("k", self.kernel), ("s", self.stride), ("p", self.padding))
+        windows = (("k", self.kernel), ("s", self.stride), ("p", self.padding))
+        numbers = (("", self.count), *windows, ("g", self.groups))
         return self.letter + "".join(f"{key}{value}" for key, value in numbers if value is not None)
 
 
@@ -101,7 +103,7 @@ def read(text: str) -> Pattern | None:
 def resembles(text: str) -> bool:
     """Say whether a text is meant as a pattern, rather than as the name of a network."""
     letters = "".join(text.split())
-    return (letters.isupper() and letters.isalpha()) or re.fullmatch(r"[CW(][CWBRPADGFksp0-9()]*", letters) is not None
+    return (letters.isupper() and letters.isalpha()) or re.fullmatch(r"[CW(][CWBRPADGFkspg0-9()]*", letters) is not None
 
 
 def _pattern(body: Sequence[Word], head: Sequence[Word]) -> Pattern | None:
@@ -130,7 +132,9 @@ def _word(match: re.Match[str]) -> Word | None:
     if word.count is not None and word.count not in _NUMBERED.get(word.letter, ()):
         return None
     window = [value for value in (word.kernel, word.stride, word.padding) if value is not None]
-    if window and word.letter not in WINDOWS or 0 in (word.kernel, word.stride):
+    if window and word.letter not in WINDOWS or 0 in (word.kernel, word.stride, word.groups):
+        return None
+    if word.groups is not None and word.letter != "C":
         return None
     return word
 

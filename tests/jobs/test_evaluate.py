@@ -65,7 +65,7 @@ def test_the_part_is_test_then_val_then_whole(make_bundle, colour_folder):
     assert evaluate(model, root, split="whole").images == 18
     (root / "test").rename(root.parent / "set-aside")
     result = evaluate(model, root)
-    assert (result.split, result.notes[-1]) == ("val", "there is no test part; this is val")
+    assert (result.split, result.notes[-1]) == ("val", "no test split: measured on val")
     (root / "val").rename(root.parent / "set-aside-too")
     assert evaluate(model, root).split == "whole"
     with pytest.raises(DataError, match="`full` has no split `val`; it has train"):

@@ -29,8 +29,11 @@ TRIES = 6
 """Plans that are carried out on a copy, and measured, before one is kept."""
 LISTED, MENTIONED = 3, 12
 """Fixed groups, and narrower ones, that a line names."""
-AFFORDABLE_MACS, FEWEST = 1e12, 32
-"""What the sensitivities take in a round at most, half a minute or so, and the samples that they take at least."""
+AFFORDABLE_MACS, FEWEST = 1e12, 8
+"""What the sensitivities take in a round at most, half a minute or so, and the samples that they take at least.
+
+Networks of large inputs take longer: of an image of 256 pixels, with its boxes or mask, few tell enough.
+"""
 ENDS = "they are the network's"
 """Begins the reasons why its inputs and outputs stay, which need no mention."""
 CLOSE = 0.01
