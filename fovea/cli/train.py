@@ -166,7 +166,8 @@ def train(
         ),
     ] = None,
     budget: Annotated[
-        str | None, typer.Option(help="Train for this long instead of --epochs: 90s, 5m, 1h.", rich_help_panel=TIME)
+        str | None,
+        typer.Option(help="Time for the whole command, instead of --epochs: 90s, 5m, 1h.", rich_help_panel=TIME),
     ] = None,
     epochs: Annotated[
         int | None, typer.Option(help="How often all training images are seen.", rich_help_panel=TIME)

@@ -4,6 +4,7 @@ import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -43,9 +44,9 @@ def decoding_s(dataset: Dataset, preprocess: Preprocessing, *, room: float = 1.0
     frame, workers = preprocess.roomy(room), os.cpu_count() or 1
     chosen = [files[index] for index in np.linspace(0, len(files) - 1, min(TIMED_FILES, len(files))).astype(int)]
 
-    def read(file: object) -> None:
+    def read(file: Path) -> None:
         try:
-            frame.read(file)  # type: ignore[arg-type]
+            frame.read(file)
         except ImageError:  # decoding will say so
             return
 

@@ -25,7 +25,7 @@ COPIES = 4
 class OnnxClock:
     """Times as `fovea.runtime` and `fovea serve` run a network, with PyTorch's present number of threads.
 
-    Raises: MissingDependencyError where the extra `export` is not installed.
+    Raises: MissingDependencyError if the extra `export` is not installed.
     """
 
     batch: int = 16
@@ -36,19 +36,22 @@ class OnnxClock:
     def layer(self, form: Form) -> float:
         """Return the seconds of one pass through a layer, without what its neighbours share: layout and calls."""
         if form not in self._known:
-            one, several = (self._timed(_graph(form, copies), form.input_shape, self.seconds) for copies in (1, COPIES))
+            batch, shape = form.timed_at(self.batch), form.input_shape
+            one, several = (
+                self._timed(_graph(form, copies), shape, self.seconds, batch=batch) for copies in (1, COPIES)
+            )
             # noise may make several as fast as one
-            self._known[form] = max((several - one) / (COPIES - 1), several / COPIES / 4)
+            self._known[form] = max((several - one) / (COPIES - 1), several / COPIES / 4) * self.batch / batch
         return self._known[form]
 
     def network(self, model: nn.Module, input_shape: Sequence[int]) -> float:
         """Return the seconds of one pass through a network."""
         content = float_core(model, tuple(input_shape)).SerializeToString()
-        return self._timed(content, input_shape, 20 * self.seconds)
+        return self._timed(content, input_shape, 20 * self.seconds, batch=self.batch)
 
-    def _timed(self, content: bytes, input_shape: Sequence[int], seconds: float) -> float:
+    def _timed(self, content: bytes, input_shape: Sequence[int], seconds: float, *, batch: int) -> float:
         session = Session(content)
-        feed = {INPUT: np.zeros((self.batch, *input_shape), np.float32)}
+        feed = {INPUT: np.zeros((batch, *input_shape), np.float32)}
         return least_time(lambda: session.session.run(session.outputs, feed), seconds=seconds)
 
 

@@ -1,4 +1,4 @@
-"""`fovea explain`: where in images a network sees its answers."""
+"""`fovea explain`: which parts of an image a prediction depends on."""
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -54,7 +54,7 @@ class ExplainResult:
         return {"page": str(self.page), "images": list(self.explanations)}
 
     def summary(self) -> list[str]:
-        """Return what a person reads, line by line."""
+        """Return the lines for the terminal."""
         lines = []
         for said in self.explanations:
             if "error" in said:
@@ -103,7 +103,7 @@ class Known(NamedTuple):
     image: str
     """What it is called."""
     truth: str
-    """Its true class; empty where that is not known."""
+    """Its true class; empty if that is not known."""
     label: Any = None
     """The true label of a mistake, as the network knows it."""
     size: tuple[int, int] | None = None
@@ -133,27 +133,29 @@ def explain(
     display: Display | None = None,
     **reading: Unpack[Reading],
 ) -> ExplainResult:
-    """Show where `model` sees its answer in `images`: files, folders and globs; or its worst `mistakes` on a data set.
+    """Explain predictions of `model` for `images` (files, folders, globs), or its worst `mistakes` on a data set.
 
-    `method` names one or several of `fovea.explanation.attribution.methods.METHODS`, separated by commas; `target`
-    answers by name or number, what the network says where it is empty; `against` subtracts the evidence for another
-    answer. Of masks, boxes and points `at` is a pixel (x, y) of the image, and the region, box or point there is
-    explained; `object` is the number of a box or point, 1 the surest box. `layer` is the path of the module whose map
-    is weighed, the last spatial activation where it is None.
-    Methods of many samples take `batch` inputs at a time, and draw by `seed`. `settings` are the methods' own, as
-    `{"patch": 20}` of occlusion; each goes to those that have it.
+    `method` names one or more of `fovea.explanation.attribution.methods.METHODS`, separated by commas. `target`
+    selects answers by name or number; if it is empty, the prediction is explained. `against` subtracts the evidence
+    for another answer. For masks, boxes and points `at` is a pixel (x, y) of the image, and the region, box or point
+    there is explained; `object` is the number of a box or point, where 1 is the box with the highest score. `layer` is
+    the path of the module whose feature map is weighed; None means the last spatial activation. Methods that need many
+    samples use batches of `batch` inputs, drawn with `seed`. `settings` are options of the methods, such as `{"patch":
+    20}` for occlusion; each option goes to the methods that have it.
 
-    `trust` is what `fovea trust` wrote of this model file, for the badges of methods; without it `NAME-trust.json`,
-    NAME being that of the model file, is looked for in the working folder, beside the model file and beside the page.
+    `trust` is the JSON that `fovea trust` wrote for this model file, used for the badges of methods. If it is None,
+    `NAME-trust.json` (NAME is the name of the model file) is searched for in the working folder, beside the model file
+    and beside the page.
 
-    One image has one page, `out`; several have a folder, `out`, with a page each and a gallery. Beside every page lie a
-    picture per method and the raw maps as `.npz`. In a folder named after a class, that class is the truth.
+    For one image `out` is the page. For several images it is a folder with one page each and a gallery. Beside every
+    page are a picture per method and the raw maps as `.npz`. If the folder of an image has the name of a class, that
+    class is taken as the true label.
 
     Raises:
         BundleError: a model file that cannot be loaded.
-        UsageError: an unknown method, setting, answer or layer, no images, or a network whose input is no image;
-            images and `mistakes`; `trust` is missing, or of another model file.
-        DataError: `mistakes` cannot be used, or `trust` is no result of `fovea trust`.
+        UsageError: an unknown method, setting, answer or layer, no images, both images and `mistakes`, a network
+            with an unsupported input, or a `trust` file that is missing or belongs to another model file.
+        DataError: `mistakes` cannot be used, or `trust` is not a result of `fovea trust`.
         StorageError: the pages cannot be written.
     """
     from fovea.report.explanation import Album
@@ -182,7 +184,7 @@ def explain(
 
 
 def _written(found: Iterable[Explanation | Unread], album: "Album", display: Display) -> ExplainResult:
-    """Return what was explained, written as pages; DataError where no image can be read."""
+    """Return what was explained, written as pages; DataError if no image can be read."""
     said = []
     for explanation in found:
         said.append(explanation.to_dict())
@@ -209,7 +211,7 @@ def methods_named(names: str | Sequence[str]) -> list[Method]:
 
 
 def check_explainable(bundle: Bundle, methods: Sequence[Method], *, layer: str | None) -> None:
-    """Raise UsageError where a method takes no such inputs, or `layer` is not there, gives no map, or has no use."""
+    """Raise UsageError if a method takes no such inputs, or `layer` is not there, gives no map, or has no use."""
     axes = len(bundle.preprocess.shape) - 1
     if lacking := [method.name for method in methods if axes not in method.axes]:
         nouns = inputs.kind_of(bundle.preprocess).nouns

@@ -1,4 +1,4 @@
-"""`fovea export`: a model file as what other programs run."""
+"""`fovea export`: a model file in the formats of other programs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ class Export:
         return {"model": self.model, "to": self.to, "files": [str(path) for path in self.files], **self.facts}
 
     def summary(self) -> list[str]:
-        """Return lines for a person."""
+        """Return lines for the terminal."""
         return [f"Written  {self.path}", *self.lines]
 
 
@@ -65,22 +65,23 @@ def export(
     display: Display | None = None,
     **reading: Unpack[Reading],
 ) -> Export:
-    """Write the network of a model file for other programs, after proving that it computes the same.
+    """Export the network of a model file for other programs, after verifying that it computes the same.
 
-    `to` is a target of `fovea.exporting.targets`; `out` the file, the model's name with another suffix where it is left
-    out. It is proven on `images`, a file, a folder or a data set. `raw` leaves preprocessing and decoding out,
-    `dynamic_size` leaves height and width open, `half` computes in float16. `single_file` makes one page of a folder,
-    and `runtime` is the package that runs in it, onnxruntime-web as npm packs or unpacks it.
+    `to` is a target of `fovea.exporting.targets`. `out` is the file to write; the default is the model's name with
+    another suffix. The export is verified on `images`: a file, a folder or a data set. `raw` leaves out preprocessing
+    and decoding, `dynamic_size` allows any height and width, `half` computes in float16. `single_file` writes one page
+    instead of a folder, and `runtime` is the onnxruntime-web package for it, packed or unpacked by npm.
 
-    `int8` is data whose training part calibrates a network in int8: it may lose `max_drop` points of its score on the
-    validation part, of an error percent. `keep` are layers that stay float: those that measuring finds (`auto`),
-    `none`, or names. `ranges` of activations are chosen by `minmax`, `percentile`, `mse` or trying all (`auto`).
+    `int8` is data whose training split calibrates an int8 network. It may lose `max_drop` points of its score (for
+    errors, per cent) on the validation split. `keep` are layers that stay in float: `auto` measures which, `none`, or
+    names. `ranges` is how the ranges of activations are chosen: `minmax`, `percentile`, `mse`, or `auto`, which tries
+    all.
 
     Raises:
-        DropError: int8 loses more than that; nothing is written.
-        ProofError: what was made computes something else, or that cannot be shown; nothing is written.
-        UsageError: an unknown target, an option that it does not take, or a network that it cannot hold.
-        MissingDependencyError: the extra that it needs is not installed.
+        DropError: int8 loses more than `max_drop`; nothing is written.
+        ProofError: the export computes something else, or cannot be verified; nothing is written.
+        UsageError: an unknown target, an option that the target does not support, or a network that it cannot express.
+        MissingDependencyError: the required extra is not installed.
     """
     target = target_named(to)
     if target.extra == "export":
@@ -114,7 +115,7 @@ def export(
 
 
 def _options(target: Target, **given: Any) -> dict[str, Any]:
-    """Return what is given of what only some targets take. Raises: UsageError where this one does not."""
+    """Return what is given of what only some targets take. Raises: UsageError if this one does not."""
     options = {name: value for name, value in given.items() if value}
     for name in options:
         if name not in target.options:

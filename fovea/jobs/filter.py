@@ -1,4 +1,4 @@
-"""`fovea filter`: a classic kernel, or one's own, slid over an image or a signal."""
+"""`fovea filter`: a classic or custom kernel, applied to an image or a signal."""
 
 import math
 from collections.abc import Callable
@@ -56,7 +56,7 @@ class Filtered:
         }
 
     def summary(self) -> list[str]:
-        """Return what a person reads, line by line."""
+        """Return the lines for the terminal."""
         return [
             f"Input    {self.source}, {_size(self.input)}",
             f"Kernel   {self.kernel}, {_size(self.weights)}, sum {weight_sum(self.weights)}",
@@ -77,13 +77,13 @@ def filter(
 ) -> Filtered:
     """Correlate an image, or a signal in a `.csv` file, with `kernel`, and draw input, kernel and output.
 
-    `kernel` is a name (see `fovea.reference.filters`), a name with a size as `box-9`, or rows of numbers as
-    "0 -1 0; -1 5 -1; 0 -1 0". Pixels count from 0 to 255. A kernel with sum 1, which keeps the brightness, filters red,
-    green and blue; any other filters the grey of the image. `mode` says what stands around the edge. The picture goes
-    to `out`, by default into the current folder under the names of source and kernel.
+    `kernel` is a name (see `fovea.reference.filters`), a name with a size such as `box-9`, or rows of numbers such as
+    "0 -1 0; -1 5 -1; 0 -1 0". Pixels range from 0 to 255. A kernel with sum 1, which keeps the brightness, is applied
+    to red, green and blue; any other kernel is applied to the grey image. `mode` is the padding mode. The picture is
+    written to `out`; the default is a name made of source and kernel, in the current folder.
 
     Raises:
-        UsageError: a kernel, size, stride, padding or mode that is not allowed; an `out` that is the source.
+        UsageError: a kernel, size, stride, padding or mode that is not allowed, or an `out` that is the source.
         ImageError, DataError: the source cannot be read.
         StorageError: the picture cannot be written.
     """

@@ -19,12 +19,12 @@ def find_lr(
     display: Display | None = None,
     **options: Any,
 ) -> Sweep:
-    """Return the losses over a sweep of learning rates, and the rate to start from; its picture goes to `out`.
+    """Return the losses over a sweep of learning rates and a good rate to start with; draw the sweep to `out`.
 
     `options` are those of `fovea.train`.
 
     Raises:
-        TrainingError: the loss fell at no rate.
+        TrainingError: the loss did not fall at any rate.
         FoveaError: as `fovea.train`.
     """
     path = picture_path(out)

@@ -1,4 +1,4 @@
-"""`fovea index`: what a network makes of every image of a data set, kept in a file to search in."""
+"""`fovea index`: the embeddings of all images of a data set, stored in a file for search."""
 
 import json
 import os
@@ -77,7 +77,7 @@ class IndexResult:
         }
 
     def summary(self) -> list[str]:
-        """Return what a person reads, line by line."""
+        """Return the lines for the terminal."""
         changes = self.changes
         done = f"{changes.embedded:,} embedded, {changes.kept:,} kept, {changes.dropped:,} dropped"
         bad = [f"could not read: {bad.name} ({bad.reason})" for bad in changes.bad_files[:5]]
@@ -128,22 +128,21 @@ def index(
     display: Display | None = None,
     **reading: Unpack[Reading],
 ) -> IndexResult:
-    """Write what `model` makes of each image of `data` into the file `out`, or bring that up to date.
+    """Write the embeddings of all images of `data` by `model` into the file `out`, or update that file.
 
-    What is there already, by the same network and layer, is kept: only new and changed files are embedded, and what is
-    no more in the data is dropped. So are names that match a pattern of `drop`, then and in every later run, until it
-    is taken back by `restore`. Embeddings are what enters the last layer with weights, or what `layer` gives; float16
-    with `half`. `metric`, `l2` or `cosine`, is what `search` takes by default, `l2` in a new index. `task` is how the
-    labels are read, as the network's own where it is None; `unlabelled` takes every image below a folder and no labels.
-    With `export`, `faiss`, it is also written for that library, with a CSV of its rows.
+    Existing embeddings by the same network and layer are kept: only new and changed files are embedded, and files that
+    are no longer in the data are removed. Names that match a pattern of `drop` are excluded, now and in later runs,
+    until `restore` names that pattern. An embedding is the input of the last layer with weights, or the output of
+    `layer`; `half` stores float16. `metric`, `l2` or `cosine`, is the default of `search`; a new index has `l2`.
+    `task` is how labels are read; None means the task of the network. `unlabelled` uses every image in a folder,
+    without labels. `export` (`faiss`) also writes the index for that library, with a CSV of its rows.
 
-    Where an index stands for `model`, and nothing for `data`, it is changed by itself: `drop`, `restore`, `metric` and
-    `export` apply.
+    If `model` is an index and `data` is None, the index itself is changed by `drop`, `restore`, `metric` and `export`.
 
     Raises:
         BundleError: a model file that cannot be loaded.
         DataError: data that cannot be used.
-        UsageError: an unknown layer, metric or part, another suffix of `out`, a pattern that was not dropped.
+        UsageError: an unknown layer, metric or split, a wrong suffix of `out`, or a pattern that was not dropped.
         StorageError: the index cannot be written.
     """
     _check(metric, batch, export)
@@ -291,7 +290,7 @@ def _made(model: Path, layer: str | None, *, device: str) -> _Made:
 
 
 def _fitting(dataset: Dataset, bundle: Bundle, split: str) -> Dataset:
-    """Return the part of the data that is asked for; DataError where it is of another kind than the network sees."""
+    """Return the part of the data that is asked for; DataError if it is of another kind than the network sees."""
     if dataset.input != bundle.preprocess.input:
         raise DataError(
             f"`{dataset.name}` contains {inputs.kind(dataset.input).nouns}, but this network takes "

@@ -1,5 +1,6 @@
-"""`fovea measure`: what a network costs and sees, layer by layer."""
+"""`fovea measure`: cost and receptive field of a network, layer by layer."""
 
+import ast
 import gc
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -47,18 +48,17 @@ def measure(
     convention: str = "pytorch",
     arguments: Mapping[str, object] | None = None,
 ) -> Measurement:
-    """Return what each layer of a network costs and sees, for one image.
+    """Return the cost and the receptive field of each layer of a network, for one image.
 
-    `model` is a network, a bundle or its file, a name of the zoo, letters as `CRCRP CRCRP F`, or `file.py:Net`.
-    `input_shape` is (C, H, W); bundles and names know theirs, and a name is built for the one that is given, with
-    further `arguments`, which may be text. The `convention` of parameters is `pytorch`, or `keras`: moving averages
-    count as parameters that are not trainable, and a network that Keras has too is counted as it is there, by either
-    name.
+    `model` is a network, a bundle or its file, a name of the zoo, a pattern such as `CRCRP CRCRP F`, or `file.py:Net`.
+    `input_shape` is (C, H, W). Bundles and zoo networks have a default; a zoo network is built for the shape given,
+    with further `arguments`, which may be text. `convention` says how parameters are counted: `pytorch`, or `keras`,
+    where moving averages count as non-trainable parameters and networks that Keras also has are counted as in Keras.
 
     Raises:
-        UsageError: an unknown name, argument or convention, code of one's own that gives no network, or no
-            `input_shape` for it.
-        ShapeError: the forward pass fails; or, if `strict`, a stride that does not divide.
+        UsageError: an unknown name, argument or convention, custom code that does not define a network, or an
+            `input_shape` that is missing.
+        ShapeError: the forward pass fails; or, with `strict`, a stride leaves a row or column unseen.
         BundleError: a model file that cannot be loaded.
     """
     if convention not in PARAMETERS:
@@ -104,8 +104,9 @@ def found(
     if text and (inside := model_file(text)) != Path(text):
         text = str(inside)
     letters = resembles(text) and not Path(text).exists()
-    if arguments and not letters and (not text or custom_name(text) or Path(text).is_file()):
-        raise UsageError("Only a network built by name or from a pattern of letters takes arguments; leave them out.")
+    custom = custom_name(text)
+    if arguments and not letters and not custom and (not text or Path(text).is_file()):
+        raise UsageError("A model file and a module take no arguments; leave them out.")
     if isinstance(model, nn.Module):
         return model, type(model).__name__, _required(shape, type(model).__name__)
     if isinstance(model, Bundle):
@@ -113,14 +114,23 @@ def found(
     if letters:
         named = {"pattern": text, **(arguments or {})}
         return _of_the_zoo("pattern", shape, weights=weights, arguments=named)
-    if custom := custom_name(text):
-        offered: dict[str, object] = {"c_in": shape[0]} if shape else {}
-        network = custom_network(custom[0], custom[1], **offered)
+    if custom:
+        offered = {"c_in": shape[0]} if shape else {}
+        asked = {key: _literal(value) for key, value in (arguments or {}).items()}
+        network = custom_network(custom[0], custom[1], asked=asked, **offered)
         return network, text, _required(shape, text)
     if text.endswith(".safetensors") or Path(text).is_file():
         bundle = load(text)
         return bundle.model, Path(text).name, shape or bundle.preprocess.shape
     return _of_the_zoo(text, shape, weights=weights, arguments=arguments or {})
+
+
+def _literal(value: object) -> object:
+    """Return the Python value that a text is written as, `10` as a number; of any other text that itself."""
+    try:
+        return ast.literal_eval(value) if isinstance(value, str) else value
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return value
 
 
 def _of_the_zoo(

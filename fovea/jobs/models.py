@@ -21,17 +21,16 @@ def models(
     plot: str | Path | None = None,
     tree: bool = False,
 ) -> list[Entry]:
-    """Return the entries of the networks that `pattern` stands for, by year.
+    """Return the entries of the networks that match `pattern`, by year.
 
-    `pattern` is the name of a network, also that in torchvision or timm; else a part of names as `resnet`, whatever its
-    case, or a pattern for whole names in which * and ? stand for anything.
-    `year` is one, or a span as `2014-2016`, `2017-`; `max_params` and `max_macs` are numbers, or text as `5M`;
-    `answers` is what the outputs are for: `classes`, `masks`, `boxes` or `points`. `plot` is the picture to
-    write: accuracy against multiply-adds, and error by year; with `tree` the families of these networks by year, and
-    from which others they descend, as `fovea.zoo.families.tree` has them.
+    `pattern` is the name of a network, also its name in torchvision or timm, a substring such as `resnet` in any case,
+    or a pattern for whole names with the wildcards * and ?. `year` is a year or a span such as `2014-2016` or `2017-`.
+    `max_params` and `max_macs` are numbers, or text such as `5M`. `answers` is the kind of output: `classes`, `masks`,
+    `boxes` or `points`. `plot` is a picture to write: accuracy against multiply-adds, and error by year; with `tree`
+    it is the family tree of these networks, by year, as in `fovea.zoo.families.tree`.
 
     Raises:
-        UsageError: a text without * and ? that is in no name, an option that cannot be read, nothing to plot.
+        UsageError: a pattern that matches nothing, an option that cannot be read, or nothing to plot.
         StorageError: the picture cannot be written.
     """
     first, last = parse_years(year)

@@ -1,4 +1,4 @@
-"""`fovea predict`: what a network says of images, of any number of them in bounded memory."""
+"""`fovea predict`: predictions for any number of images, in bounded memory."""
 
 import glob
 import math
@@ -53,7 +53,7 @@ class FilePrediction:
     image: str
     """The path as it was given or found."""
     prediction: Prediction | None = None
-    """None where there is an `error`. Of classes and grades `scores` are the `top` best."""
+    """None if there is an `error`. Of classes and grades `scores` are the `top` best."""
     error: str = ""
     preview: Preview | None = None
     """Of an image that is too large to be drawn whole."""
@@ -84,31 +84,31 @@ def predict(
     boxes_of: Sequence[str] = (),
     display: Display | None = None,
 ) -> Iterator[FilePrediction]:
-    """Yield a prediction for each of `images`: files, folders (all images below, in natural order) and globs.
+    """Yield a prediction for each of `images`: files, folders (all images in them, in natural order) and globs.
 
-    A file that cannot be read is yielded with its reason and does not stop the rest. `top` is how many classes or
-    grades are named, 5 where it is not given; of several labels all that are present are. With `ensemble` the
-    probabilities (or numbers) of all the models are averaged; they must know the same classes. Labels are present above
-    the thresholds of the first model. `min_score` (0 to 1) is what an object must have to be told, instead of what the
-    model's card says. Of masks, boxes and points `out` is a folder to write them to: pictures, masks as PNG, boxes and
-    points as COCO's JSON and as CSV. `instances` asks there also for the single objects of masks: `connected`, or
-    `parted` where those that touch are narrow; `instances_of` are their classes, without it all but one called
-    background, and `least_area` is how many pixels of the image they have at least.
+    A file that cannot be read yields its reason and does not stop the rest. `top` is the number of classes or grades
+    to return, 5 by default; for several labels all present labels are returned. `ensemble` averages the probabilities
+    or numbers of several models, which must have the same classes; labels are present above the thresholds of the
+    first model. `min_score` (0 to 1) is the lowest score of objects to return; the default is in the model's card. For
+    masks, boxes and points `out` is a folder for the results: pictures, masks as PNG, boxes and points as COCO JSON
+    and CSV. `instances` also writes the single objects of masks there: `connected`, or `parted`, which separates
+    touching objects where they are narrow. `instances_of` are their classes (default: all but one named background),
+    and `least_area` is their smallest size in pixels of the image.
 
-    Of masks and boxes, images are looked at tile by tile by a model that was trained on tiles (`fit` tile), and by any
-    where `tile` is given: the side of a tile in pixels of the image. `overlap` is what neighbours share, in pixels. A
-    TIFF of any size is then read by parts, and the mask of one above 100 million pixels written as a TIFF.
+    For masks and boxes, images are predicted tile by tile if the model was trained on tiles (`fit` tile), or if `tile`
+    is given: the side of a tile in pixels of the image. `overlap` is the overlap of tiles in pixels. A TIFF of any
+    size is then read in tiles, and the mask of an image above 100 million pixels is written as a TIFF.
 
-    Of points `boxes` says where the objects are whose points are looked for: data with boxes that lists the images, or
-    a model that finds them, whose `min_score` counts then. Each box is enlarged by a quarter, as in training, and what
-    is yielded of an image are the points of all its objects; `boxes_of` are the classes of boxes that count.
+    For points `boxes` gives the objects: data with boxes for the images, or a model that finds them, to which
+    `min_score` then applies. Each box is enlarged by a quarter, as in training. The prediction of an image has the
+    points of all of its objects; `boxes_of` selects classes of boxes.
 
     Raises:
         BundleError: a model file that cannot be loaded.
         UsageError: `top` or `batch` below 1, `top` for a model without a ranking, an address, an empty folder or glob,
-            models that do not go together, `min_score` or `out` for a model whose answers do not lie on the image,
-            `tile` for one that does not predict masks or boxes, `instances` without `out` or for one without masks,
-            `boxes` for one that does not predict points.
+            models that cannot form an ensemble, `min_score` or `out` for a model without masks, boxes or points,
+            `tile` for a model without masks or boxes, `instances` without `out` or for a model without masks,
+            `boxes` for a model without points.
         DataError: `boxes` that cannot be used.
         StorageError: the folder `out` cannot be written.
     """
@@ -160,7 +160,7 @@ def _target(target: Task, top: int | None, min_score: float | None) -> Task:
 
 
 def _tiling(members: Sequence[Predictor], tile: int | None, overlap: int | None) -> "Tiling | None":
-    """Return how images are seen as tiles; None where they are seen whole."""
+    """Return how images are seen as tiles; None if they are seen whole."""
     if tile is None and overlap is None and not getattr(members[0].preprocess, "tiles", False):
         return None
     from fovea.model.tiled import tiling_of  # most images are seen whole

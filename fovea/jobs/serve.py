@@ -1,4 +1,4 @@
-"""`fovea serve`: models behind HTTP, until told to end."""
+"""`fovea serve`: models behind HTTP, until the server is stopped."""
 
 import contextlib
 import os
@@ -46,26 +46,27 @@ def serve(
     ready: Callable[[Sequence[str], str], None] = lambda names, origin: None,
     display: Display | None = None,
 ) -> None:
-    """Serve `models` over HTTP until SIGTERM, or Ctrl-C: model files, each as `FILE` or `NAME=FILE`.
+    """Serve `models` over HTTP until SIGTERM or Ctrl-C: model files, each given as `FILE` or `NAME=FILE`.
 
-    A bundle is exported first, into a folder that is removed at the end; its export is proven as `fovea export` does.
-    `workers` processes answer, with `threads` each, all processors together where None. Up to `batch` images are
-    computed at once, whatever is there when the engine is idle; one that comes while it is busy waits at most `wait_ms`
-    for others that are being decoded. Of each model a process takes on `queue` images; more get `busy_status`, 503 or
-    429. A request has `timeout_s`, at most `body_mb` million bytes and `files` files. Others than this machine can ask
-    where `host` is another address; this wants a `token_file`, whose content requests bring, or `no_auth`. They name
-    the server by address, or as one of `allow_host`. With `watch` files that are replaced are taken over. `explain`
-    shows where bundles see their answers. `reference` is a data set whose validation part is what drift is measured
-    against, where the card holds none. `ready` gets the names of the models and the
-    address once all processes answer.
+    A bundle is exported first, into a temporary folder, and the export is verified as in `fovea export`. `workers`
+    processes with `threads` each answer requests; None means all processors. Up to `batch` images form a batch: all
+    that are ready when the engine is idle. An image that arrives while it is busy waits at most `wait_ms` for images
+    that are being decoded. Each process queues up to `queue` images per model and refuses more with `busy_status`, 503
+    or 429. A request is limited to `timeout_s`, `body_mb` million bytes and `files` files.
+
+    The server is reachable from other machines if `host` is another address; this needs a `token_file`, whose content
+    clients must send, or `no_auth`. Clients may use the address of the server or a name of `allow_host`. `watch`
+    reloads model files that are replaced. `explain` adds explanations for bundles. `reference` is a data set whose
+    validation split is the reference for drift if the card has none. `ready` is called with the names of the models
+    and the address once all processes are ready.
 
     Raises:
-        UsageError: settings out of range or that do not go together, no model, or an address that is not here.
+        UsageError: settings out of range or in conflict, no model, or an address that is not of this machine.
         BundleError: a model file that cannot be loaded.
-        MissingDependencyError: the extra `serve` is not installed, or for bundles `export`.
-        StorageError: a file cannot be read, or the port is taken.
-        ServingError: a process cannot begin.
-        KeyboardInterrupt: it was ended by Ctrl-C, all requests being answered.
+        MissingDependencyError: the extra `serve` is not installed, or, for bundles, `export`.
+        StorageError: a file cannot be read, or the port is in use.
+        ServingError: a process could not be started.
+        KeyboardInterrupt: the server was stopped by Ctrl-C, after all requests were answered.
     """
     _check_libraries()
     from fovea.serving.settings import Settings, model_names
@@ -151,7 +152,7 @@ def _processors() -> set[int]:
 
 
 def _check_open(local: bool, token: bool, *, no_auth: bool, host: str) -> None:
-    """Raise UsageError where strangers could ask, and nobody has said that they may."""
+    """Raise UsageError if strangers could ask, and nobody has said that they may."""
     if token and no_auth:
         raise UsageError("`--token-file` and `--no-auth` cannot be used together; choose one.")
     if not local and not token and not no_auth:

@@ -43,13 +43,13 @@ class Shrunk:
     files: tuple[Path, ...] = ()
     """What was written beside."""
     stopped: str = ""
-    """Why the chain ended before its end; empty where it did not."""
+    """Why the chain ended before its end; empty if it did not."""
     reasons: tuple[str, ...] = ()
     """Why these steps, where they were chosen."""
     reached: bool = True
     """Whether the target is, where there was one."""
     verdict: str = ""
-    """What has become of the target; empty where there was none."""
+    """What has become of the target; empty if there was none."""
 
     @property
     def table(self) -> Table:
@@ -70,7 +70,7 @@ class Shrunk:
         }
 
     def summary(self) -> list[str]:
-        """Return lines for a person, which stand below the table."""
+        """Return lines for the terminal, which stand below the table."""
         stopped = [f"Stopped  {self.stopped}; the network of the row before is kept"] if self.stopped else []
         target = [f"Target   {self.verdict}"] if self.verdict else []
         return [
@@ -104,24 +104,24 @@ def shrink(
     display: Display | None = None,
     **reading: Unpack[Reading],
 ) -> Shrunk:
-    """Make the network in a model file smaller, step by step, and measure it after each.
+    """Make the network of a model file smaller, step by step, and measure it after each step.
 
-    `steps` are those of `fovea.compression.steps`, in order, as `fold,prune=0.5,finetune=3,share=5bit`. They train on
-    the training part of `data` and are judged by the validation part; the test part is looked at once, at the end, for
-    the first and the last row. `max_drop` ends the chain before the step that loses more points of the task's score (of
-    an error percent); a step whose cost the next one makes good, by `finetune` or `distil`, is judged after that.
-    `target` chooses the steps instead: `latency=4x`, `macs=10M`, `bytes=200k`. `teacher` and `members` are model files,
-    or several as `A,B`; without a teacher `distil` learns from the network as it was given. `network` is the code of a
-    user's own, which model files do not hold, also of teachers and members: `Net()`, or `file.py:Net`. `recipe` has
-    fields of the recipe by which steps train, as `{"optimiser": "muon", "augment": ["flip"]}`. `out` is the model file
-    that is written, that of the last good step; `resume` goes on from the last finished step of the same call that was
-    interrupted. `plot` is a picture of scores against bytes.
+    `steps` are those of `fovea.compression.steps`, in order, such as `fold,prune=0.5,finetune=3,share=5bit`. They
+    train on the training split of `data` and are judged on the validation split. The test split is used once, at the
+    end, for the first and the last row. `max_drop` stops before a step that loses more points of the score (for
+    errors, per cent); a step followed by `finetune` or `distil` is judged after that. `target` chooses the steps
+    instead: `latency=4x`, `macs=10M`, `bytes=200k`. `teacher` and `members` are model files, several as `A,B`; without
+    a teacher `distil` uses the original network. `network` is the code of a custom network, which model files do not
+    contain, also for teachers and members: `Net()`, or `file.py:Net`. `recipe` overrides fields of the training
+    recipe, such as `{"optimiser": "muon", "augment": ["flip"]}`. `out` is the model file of the last good step.
+    `resume` continues after the last finished step of an interrupted call with the same arguments. `plot` is a picture
+    of scores against bytes.
 
     Raises:
         DropError: the first step that counts loses too much; nothing is written.
-        DataError: there is no training part, or it is of another kind or has other classes.
-        UsageError: steps that are not known or cannot apply, with the layer and why.
-        TrainingError: further training diverges; the last good network is kept.
+        DataError: there is no training split, or the data has another kind or other classes.
+        UsageError: steps that are unknown or cannot be applied, with the layer and the reason.
+        TrainingError: fine-tuning diverges; the last good network is kept.
     """
     check_max_drop(max_drop)
     picture = None if plot is None else picture_path(plot, option="plot")
@@ -306,7 +306,7 @@ def _typed(changes: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _others(asked: Sequence[Asked], **others: tuple[Path, ...]) -> dict[str, tuple[Path, ...]]:
-    """Return the networks by option. Raises: UsageError where some are named that no step needs, or some lack."""
+    """Return the networks by option. Raises: UsageError if some are named that no step needs, or some lack."""
     names = [step.kind.name for step in asked]
     if others["teacher"] and asked and not any(step.kind.taught for step in asked):
         raise UsageError(

@@ -106,7 +106,7 @@ def kept(best_epoch: int) -> str:
 
 
 def labelled(prepared: "Prepared", part: Part, display: Display, title: str) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield all images (n, C, H, W) of a part as they are evaluated, and their labels (n,), on the device."""
+    """Yield all images of a part, (n, C, H, W) float32, as they are evaluated, and labels (n,), on the device."""
     labels = part_labels(part).to(prepared.device)
     done = 0
     rows = range(len(part))

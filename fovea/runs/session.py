@@ -31,7 +31,7 @@ from fovea.runs.interruption import Interruption
 from fovea.runs.live import Live
 from fovea.runs.networks import check_batch
 from fovea.runs.preparation import Prepared
-from fovea.runs.steering import Steering
+from fovea.runs.steering import Steering, refuse_steering
 from fovea.tasks.task import Task
 from fovea.training.checkpoint import load_checkpoint, save_checkpoint
 from fovea.training.clock import EpochResult
@@ -105,6 +105,8 @@ class Session:
         self._look()
         if world_size() == 1:
             self.trainer.observe = self.live.observe
+        else:
+            refuse_steering(self.run, processes=world_size())
         with self.interruption:
             try:
                 self.trainer.fit(on_step=self._on_step, on_epoch=self._on_epoch, stopped=lambda: self.interrupted)

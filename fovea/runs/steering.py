@@ -42,6 +42,8 @@ class Wish:
     """Of the fields of its recipe that were changed, each with its last value."""
     snapshots: int = 0
     """How many snapshots have been asked for, all together."""
+    processes: int = 1
+    """Of the training: one of several, started by `torchrun`, obeys nothing."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON values."""
@@ -52,13 +54,18 @@ def ask(run: Run, *, state: str | None = None, step: bool = False, snapshot: boo
     """Ask the training of a run for a state, one more step, a snapshot, or other values; return all that is asked.
 
     Raises:
-        UsageError: no such state, a field that cannot change, or not to this value.
+        UsageError: no such state, a field that cannot change, or not to this value; a training of several processes.
         StorageError: the folder cannot be written.
     """
     if state is not None and state not in STATES:
         raise UsageError(f"`state` (={state}) must be one of {', '.join(STATES)}.")
     changed(Recipe(), values)
     before = read_wish(run)
+    if before.processes > 1:
+        raise UsageError(
+            f"This training has {before.processes} processes (`torchrun`), and can be neither steered nor looked at: "
+            "Ctrl-C in its shell stops it, `--resume` resumes it."
+        )
     wish = dataclasses.replace(
         before,
         state=PAUSED if step else state or before.state,
@@ -66,9 +73,18 @@ def ask(run: Run, *, state: str | None = None, step: bool = False, snapshot: boo
         snapshots=before.snapshots + snapshot,
         values={**before.values, **values},
     )
+    _write(run, wish)
+    return wish
+
+
+def refuse_steering(run: Run, *, processes: int) -> None:
+    """Let whoever steers a run be told that its training has several processes. Raises: StorageError."""
+    _write(run, Wish(processes=processes))
+
+
+def _write(run: Run, wish: Wish) -> None:
     with written_whole(run.steering) as file:
         file.write_text(json.dumps(wish.to_dict()))
-    return wish
 
 
 def read_wish(run: Run) -> Wish:
@@ -86,6 +102,7 @@ def read_wish(run: Run) -> Wish:
             steps=fields.whole("steps"),
             values={name: asked[name] for name in CHANGEABLE if name in asked},
             snapshots=fields.whole("snapshots") if "snapshots" in values else 0,
+            processes=fields.whole("processes") if "processes" in values else 1,
         )
     except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         return Wish()

@@ -118,14 +118,14 @@ class Loader:
         for left in reversed(range(step.chunks)):
             chunk = future.result()
             if left:
-                future = self._pool.submit(next, begun.chunks)
+                future = self._pool.submit(begun.chunks.__next__)
             elif self.upcoming is not None:
                 self._begun = self._begin(self.upcoming, self._pool)
             yield chunk
 
     def _begin(self, step: Step, pool: ThreadPoolExecutor) -> Begun:
         chunks = self.made(step)
-        return Begun(step, chunks, pool.submit(next, chunks))
+        return Begun(step, chunks, pool.submit(chunks.__next__))
 
     def made(self, step: Step) -> Iterator[Chunk]:
         """Yield the chunks of a step as they are asked for, in the thread that asks."""

@@ -14,7 +14,7 @@ from fovea.jobs.train import train
 from fovea.model.bundle import load
 from fovea.runs import steering
 from fovea.runs.folder import Run
-from fovea.runs.steering import PAUSED, RUNNING, STOPPED, Wish, ask, read_wish
+from fovea.runs.steering import PAUSED, RUNNING, STOPPED, Wish, ask, read_wish, refuse_steering
 from fovea.runs.summary import read_summary
 from fovea.training.engine import Trainer
 
@@ -181,6 +181,14 @@ def test_a_change_that_cannot_be_is_said_and_the_training_goes_on(images, tmp_pa
 def test_a_file_that_asks_for_nothing_sensible_asks_for_nothing(tmp_path, text):
     Run(tmp_path).steering.write_text(text)
     assert read_wish(Run(tmp_path)) == Wish()
+
+
+def test_a_training_of_several_processes_is_not_steered(tmp_path):
+    run = Run(tmp_path)
+    refuse_steering(run, processes=2)
+    with pytest.raises(UsageError, match=r"has 2 processes \(`torchrun`\), and can be neither steered nor looked at"):
+        ask(run, state="paused")
+    assert read_wish(run).state == "running"
 
 
 def test_what_is_asked_adds_up(tmp_path):

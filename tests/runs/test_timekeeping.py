@@ -10,6 +10,7 @@ from fovea.display import Display
 from fovea.jobs.train import train
 from fovea.plans.budget import FEWEST_SHARE
 from fovea.runs import preparation, timekeeping
+from fovea.runs.comparison import compared
 from fovea.runs.folder import Run
 from fovea.runs.request import prepared
 from fovea.runs.stored import read_stored
@@ -79,10 +80,10 @@ def test_timing_a_step_and_an_evaluation_leaves_the_network_as_it_is(ready):
 def test_the_plan_says_what_will_be_done(ready):
     (line,) = planned_lines(ready, ready.trainer(), step_s=1.0)
     images, recipe = len(ready.dataset.parts["train"]), ready.plan.recipe
-    about = f"about {recipe.budget_s / (images // recipe.batch):.1f}".removesuffix(".0")
+    about = f", about {round(recipe.budget_s / (images // recipe.batch))} epochs; "
     assert line.startswith(f"lenet5 at 32 px on {images:,} training images: {recipe.budget_s:.0f} s of training, ")
     assert line.endswith(f"adamw at 0.002, batches of {recipe.batch}; 1 thread, float32")
-    assert about.partition(".")[0] in line
+    assert about in line
     epochs = dataclasses.replace(ready, plan=ready.plan.replace(epochs=1, budget_s=0.0))
     assert "training images: 1 epoch; adamw" in planned_lines(epochs, epochs.trainer(), step_s=0.0)[0]
 
@@ -99,7 +100,10 @@ def test_the_run_keeps_the_share_of_training_and_the_time_that_was_asked_for(tmp
         assert recipe["budget_s"] == 2.0 and shares[-1] < 2 and result.seconds >= shares[-1]
         assert read_stored(run, recipe).plan.recipe.budget_s == shares[-1]
     assert read_summary(tmp_path / "0").alike == read_summary(tmp_path / "1").alike
-    assert read_summary(tmp_path / "0").alike["budget_s"] == 2.0
+    first, second = (read_summary(tmp_path / str(seed)) for seed in (0, 1))
+    assert first.alike["budget_s"] == 2.0
+    longer = dataclasses.replace(second, budget_s=4.0, settings={**second.settings, "training.budget_s": 3.0})
+    assert compared([first, longer]).settings == {"budget_s": (2.0, 4.0)}
 
 
 def test_where_decoding_does_not_fit_a_share_of_the_images_is_used_said_and_used_again(

@@ -101,7 +101,7 @@ def test_no_rate_is_looked_for_without_gradients(make_trainer):
     ("fields", "message"),
     [
         ({"augment": ("mixup 0.2",)}, "takes one class per image; leave `mixup` and `cutmix` out of `augment`"),
-        ({"compile": True}, "`compile` does not reach; leave it out"),
+        ({"compile": True}, "`compile` does not support; leave it out"),
         ({"loss": "binary"}, "needs one of several classes per image and an output for each: --task classes"),
     ],
 )

@@ -3,6 +3,7 @@
 Times are seconds of one pass over `batch` inputs, the least of several: what else runs on the machine only adds.
 """
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,10 @@ LEAST, MOST = 5, 200
 """Passes that count."""
 LONG, FEWEST = 10, 2
 """Of passes that take so many times the seconds allowed so few are enough: what disturbs them is a small share."""
+
+
+PLACES = 1 << 16
+"""Of one pass through a layer: on larger maps fewer inputs tell as well what an input takes."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,10 @@ class Form:
         """Of one input."""
         return (self.c_in, *self.sizes)
 
+    def timed_at(self, batch: int) -> int:
+        """Return how many inputs are timed at once, to tell of a pass of `batch`."""
+        return min(batch, max(1, PLACES // math.prod(self.sizes)))
+
 
 class Clock(Protocol):
     """Times layers and networks as they will run when they are used."""
@@ -74,16 +83,18 @@ class EagerClock:
     def layer(self, form: Form) -> float:
         """Return the seconds of one pass through a layer."""
         if form not in self._known:
-            self._known[form] = self._timed(form.layer(), form.input_shape, self.seconds)
+            batch = form.timed_at(self.batch)
+            each = self._timed(form.layer(), form.input_shape, self.seconds, batch=batch) / batch
+            self._known[form] = each * self.batch
         return self._known[form]
 
     def network(self, model: nn.Module, input_shape: Sequence[int]) -> float:
         """Return the seconds of one pass through a network."""
-        return self._timed(copied(model).cpu(), input_shape, 20 * self.seconds)
+        return self._timed(copied(model).cpu(), input_shape, 20 * self.seconds, batch=self.batch)
 
-    def _timed(self, model: nn.Module, input_shape: Sequence[int], seconds: float) -> float:
+    def _timed(self, model: nn.Module, input_shape: Sequence[int], seconds: float, *, batch: int) -> float:
         channels_last(model.eval())
-        x = torch.zeros(self.batch, *input_shape)
+        x = torch.zeros(batch, *input_shape)
         if x.ndim == 4:
             x = x.to(memory_format=torch.channels_last)
         with torch.inference_mode():

@@ -63,7 +63,10 @@ TOPICS = (
                 "0.5|-0.5|1|0.25",
             ),
         ),
-        links=(explain("Grad-CAM on the open network", method="gradcam"),),
+        links=(
+            explain("Grad-CAM on the open network", method="gradcam"),
+            explain("The same at its first stage: finer, and of less", method="gradcam", layer="stage1"),
+        ),
     ),
     Topic(
         name="occlusion",
@@ -81,7 +84,11 @@ TOPICS = (
                 "1 1; 1 1",
             ),
         ),
-        links=(explain("Occlusion", method="occlusion"), explain("Saliency", method="saliency")),
+        links=(
+            explain("Occlusion on the open network", method="occlusion"),
+            explain("The same with a patch of 8 pixels", method="occlusion", patch="8"),
+            explain("Saliency", method="saliency"),
+        ),
     ),
     Topic(
         name="retrieval",

@@ -3,7 +3,7 @@ from torch import nn
 
 import fovea.zoo  # noqa: F401 (its import makes the networks known)
 from fovea import registry
-from fovea.compression.pruning.clock import EagerClock, Form
+from fovea.compression.pruning.clock import FEWEST, EagerClock, Form, least_time
 from fovea.compression.pruning.targets import MAC_PJ, MEMORY_PJ, Costs, layers_at
 from fovea.errors import UsageError
 
@@ -69,3 +69,18 @@ def test_a_form_is_timed_once():
 def test_what_cannot_be_counted_says_why(target, reason):
     with pytest.raises(UsageError, match=reason):
         Costs(target=target)
+
+
+def test_layers_on_large_maps_are_timed_with_fewer_inputs():
+    sizes = [(), (32, 32), (128, 128), (256, 256), (512, 512)]
+    assert [Form(c_in=1, c_out=1, sizes=size).timed_at(16) for size in sizes] == [16, 16, 4, 1, 1]
+
+
+def test_of_long_passes_two_are_enough():
+    calls = []
+
+    def slow():
+        calls.append(sum(range(300_000)))
+
+    least_time(slow, seconds=1e-5)
+    assert len(calls) == 1 + FEWEST
