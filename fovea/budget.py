@@ -48,7 +48,7 @@ class Budget(NamedTuple):
     def bytes(self) -> int:
         """How much it allows at this moment.
 
-        Raises: UsageError where the setting is no whole number of megabytes.
+        Raises: UsageError if the setting is no whole number of megabytes.
         """
         text = os.environ.get(self.setting, "")
         if not text:

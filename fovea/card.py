@@ -99,7 +99,7 @@ class TrainingRecord(Section):
     }
 
     data: DataRecord | None = None
-    """None where nothing is said of it."""
+    """None if nothing is said of it."""
     recipe: Mapping[str, Any] | None = None
     """All fields, as `Recipe.to_dict` gives them."""
     seed: int | None = None
@@ -145,7 +145,7 @@ class Card(dict[str, Any]):
     changes: tuple[Mapping[str, Any], ...] = ()
     """What was done to the structure of its network after it was built, in order; see `fovea.compression.changes`."""
     training: TrainingRecord | None = None
-    """None where it was not trained."""
+    """None if it was not trained."""
     origin: Mapping[str, Any] = field(default_factory=dict)
     """Where the weights that it began with are from."""
     licences: Mapping[str, Any] | None = None
@@ -153,7 +153,7 @@ class Card(dict[str, Any]):
     results: tuple[Mapping[str, Any], ...] | None = None
     """What it is worth, an entry per part, each with its `split`."""
     coding: Mapping[str, Any] = field(default_factory=dict)
-    """How tensors of the file are coded, see `fovea.compression.coding.description`; empty where none is."""
+    """How tensors of the file are coded, see `fovea.compression.coding.description`; empty if none is."""
     fovea: str | None = None
     """The version that wrote it."""
     format: int = 0

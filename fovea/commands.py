@@ -44,25 +44,26 @@ COMMANDS = (
     Command(
         "train",
         "DATA",
-        "from images to a model file and a report in a run folder; [docs/training.md](docs/training.md), "
-        "[docs/report.md](docs/report.md); from published weights: [docs/pretrained.md](docs/pretrained.md); from a "
-        "shallower network, or layers trained without labels: [docs/growing.md](docs/growing.md)",
+        "trains a network and writes a run folder with model file and report: "
+        "[docs/training.md](docs/training.md), [docs/report.md](docs/report.md); from published weights: "
+        "[docs/pretrained.md](docs/pretrained.md); growing a shallower network, unsupervised pretraining: "
+        "[docs/growing.md](docs/growing.md)",
         ("fovea.jobs.train:train", "fovea.jobs.preview:preview", "fovea.jobs.find_lr:find_lr"),
         ("train digits", "train photos --budget 5m --out runs/photos"),
     ),
     Command(
         "evaluate",
         "MODEL DATA",
-        "accuracy with its interval, per class, confusion, calibration; over several views, per slice, on disturbed "
-        "images; [docs/evaluate.md](docs/evaluate.md); with `--retrieval` how well images of a class find each other: "
-        "[docs/labels.md](docs/labels.md)",
+        "measures accuracy with its interval, figures per class, confusion and calibration, also over several "
+        "views, per slice and on disturbed images: [docs/evaluate.md](docs/evaluate.md); with `--retrieval` how "
+        "well images of a class find each other: [docs/labels.md](docs/labels.md)",
         ("fovea.jobs.evaluate:evaluate", "fovea.jobs.retrieval:evaluate_retrieval"),
         ("evaluate runs/photos photos --html evaluation.html", "evaluate runs/photos photos --min-accuracy 0.9"),
     ),
     Command(
         "predict",
         "MODEL IMAGE...",
-        "the most probable classes of files, folders and globs, as text, JSON or CSV; "
+        "prints the most probable classes of files, folders and globs as text, JSON or CSV: "
         "[docs/evaluate.md](docs/evaluate.md#predict)",
         ("fovea.jobs.predict:predict",),
         ("predict runs/photos cat.jpg", "predict runs/photos new/ --csv"),
@@ -70,8 +71,8 @@ COMMANDS = (
     Command(
         "explain",
         "MODEL IMAGE...",
-        "where in images the network sees its answer, or its worst mistakes on a data set: maps by many methods; with "
-        "`--show` what it holds and wants to see; [docs/explain.md](docs/explain.md)",
+        "draws where in an image the network finds its answer, by many methods, or its worst mistakes on a data "
+        "set; with `--show` filters, feature maps and what excites a channel: [docs/explain.md](docs/explain.md)",
         (
             "fovea.jobs.explain:explain",
             "fovea.jobs.picture:picture",
@@ -82,7 +83,7 @@ COMMANDS = (
     Command(
         "style",
         "CONTENT STYLE",
-        "an image with the content of one and the style of another, as a network sees both; "
+        "makes an image with the content of one image and the style of another: "
         "[docs/explain.md](docs/explain.md#style)",
         ("fovea.jobs.style:style",),
         ("style beach.jpg painting.jpg --model vgg16.safetensors",),
@@ -90,15 +91,15 @@ COMMANDS = (
     Command(
         "trust",
         "MODEL DATA",
-        "which of these maps are to be believed on this network: insertion and deletion, the sanity check, boxes, a "
-        "planted cue; [docs/explain.md](docs/explain.md#is-it-to-be-believed)",
+        "tests which explanation methods can be believed for this network: insertion and deletion, the sanity "
+        "check, boxes, a planted cue: [docs/explain.md](docs/explain.md#is-it-to-be-believed)",
         ("fovea.jobs.trust:trust",),
         ("trust runs/photos photos --images 8",),
     ),
     Command(
         "compare",
         "RUN...",
-        "trainings side by side, seeds of one recipe together: results with intervals, time, arithmetic, curves; "
+        "compares runs, seeds of one recipe as one group: results with intervals, time, arithmetic, curves: "
         "[docs/evaluate.md](docs/evaluate.md#comparing-runs)",
         ("fovea.jobs.compare:compare",),
         ("compare runs", "compare runs/first runs/second --html compare.html"),
@@ -106,7 +107,7 @@ COMMANDS = (
     Command(
         "check",
         "DATA",
-        "bad files, duplicates, leaks between parts, label conflicts, imbalance, with a page; "
+        "finds damaged files, duplicates, leaks between splits, label conflicts and imbalance, with a page: "
         "[docs/check.md](docs/check.md)",
         ("fovea.jobs.check:check",),
         ("check photos --html check.html", "check photos --strict"),
@@ -114,23 +115,23 @@ COMMANDS = (
     Command(
         "index",
         "MODEL DATA",
-        "what a network makes of every image, kept in a file to search in; only new or changed files are embedded "
-        "again; [docs/search.md](docs/search.md)",
+        "stores the embedding of every image in a file to search in; only new or changed files are embedded "
+        "again: [docs/search.md](docs/search.md)",
         ("fovea.jobs.index:index",),
         ("index runs/photos photos --out photos.fovea-index",),
     ),
     Command(
         "search",
         "INDEX IMAGE...",
-        "the images of an index that a network sees as most alike to others, exactly or approximately, as a table or a "
-        "page; [docs/search.md](docs/search.md#search)",
+        "finds the images of an index that are most similar to others for a network, exactly or approximately, as "
+        "a table or a page: [docs/search.md](docs/search.md#search)",
         ("fovea.jobs.search:search",),
         ("search photos.fovea-index cat.jpg --page found.html",),
     ),
     Command(
         "label",
         "MODEL DATA",
-        "which images to label next: those that a network is least sure of, or knows least, as a list to fill in; "
+        "lists the images to label next: where the network is least certain, or what is least like its labels: "
         "[docs/labels.md](docs/labels.md)",
         ("fovea.jobs.label:label",),
         ("label runs/photos unlabelled --out labels.csv --count 50",),
@@ -138,7 +139,7 @@ COMMANDS = (
     Command(
         "duplicates",
         "MODEL DATA",
-        "copies in a data set by their pixels and by what a network sees: also those that were turned or recoloured; "
+        "finds copies in a data set by their pixels and by their embeddings, also rotated and recoloured ones: "
         "[docs/search.md](docs/search.md#duplicates)",
         ("fovea.jobs.duplicates:duplicates",),
         ("duplicates runs/photos photos --page duplicates.html",),
@@ -146,15 +147,15 @@ COMMANDS = (
     Command(
         "models",
         "[PATTERN]",
-        "the networks: year, authors, parameters, multiply-adds, published accuracy; filters, `--tree`, `--plot`; "
-        "[docs/zoo.md](docs/zoo.md)",
+        "lists the networks with year, authors, parameters, multiply-adds and published accuracy; filters, "
+        "`--tree`, `--plot`: [docs/zoo.md](docs/zoo.md)",
         ("fovea.jobs.models:models",),
         ("models resnet", "models --year 2014-2016 --max-params 10M"),
     ),
     Command(
         "build",
         "NAME|PATTERN",
-        "a network as a model file: with published weights, or from the letters of lecture 000; "
+        "writes a network as a model file, with published weights or from the letters of lecture 000: "
         "[docs/zoo.md](docs/zoo.md), [docs/pretrained.md](docs/pretrained.md)",
         ("fovea.jobs.build:build_file",),
         ("build resnet18 --classes 10", "build resnet18 --weights imagenet"),
@@ -162,7 +163,7 @@ COMMANDS = (
     Command(
         "measure",
         "MODEL",
-        "each layer's shapes, parameters, multiply-adds, memory and receptive field; "
+        "measures shapes, parameters, multiply-adds, memory and receptive field of each layer: "
         "[docs/measure.md](docs/measure.md)",
         (
             "fovea.jobs.measure:measure",
@@ -175,7 +176,7 @@ COMMANDS = (
     Command(
         "filter",
         "IMAGE|SIGNAL.csv",
-        "a classic kernel on an image or a signal: input, kernel and output as a picture; "
+        "applies a classic kernel to an image or a signal and draws input, kernel and output: "
         "[docs/filters.md](docs/filters.md)",
         ("fovea.jobs.filter:filter",),
         ("filter cat.jpg --kernel sobel-x",),
@@ -183,7 +184,7 @@ COMMANDS = (
     Command(
         "shrink",
         "MODEL DATA",
-        "a network made smaller and faster step by step, with a row of the table after each; "
+        "makes a network smaller and faster step by step, and measures it after each step: "
         "[docs/shrink.md](docs/shrink.md)",
         ("fovea.jobs.shrink:shrink",),
         ("shrink runs/photos photos --steps fold,prune=0.5,finetune=5",),
@@ -191,24 +192,24 @@ COMMANDS = (
     Command(
         "export",
         "MODEL",
-        "a network for other programs, proven to compute the same: ONNX with preprocessing, decoding and card inside; "
-        "[docs/ship.md](docs/ship.md); a page for the browser, files for phones and boards, for Triton: "
-        "[docs/phones-and-boards.md](docs/phones-and-boards.md)",
+        "writes a network for other programs and proves that it computes the same: ONNX with preprocessing, "
+        "decoding and card inside: [docs/ship.md](docs/ship.md); a page for the browser, files for phones and "
+        "boards, for Triton: [docs/phones-and-boards.md](docs/phones-and-boards.md)",
         ("fovea.jobs.export:export",),
         ("export runs/photos --out photos.onnx", "export runs/photos --int8 photos"),
     ),
     Command(
         "serve",
         "MODEL...",
-        "models behind HTTP: predictions in batches, a page to upload to, metrics; [docs/serve.md](docs/serve.md)",
+        "serves models over HTTP: predictions in batches, a page for uploads, metrics: [docs/serve.md](docs/serve.md)",
         ("fovea.jobs.serve:serve",),
         ("serve photos.onnx --port 8000",),
     ),
     Command(
         "studio",
         "[MODEL|RUN|DATA]",
-        "the network in the browser, live: training steered and watched, every layer and unit of any image, "
-        "explanations side by side, networks changed and measured, labelling, and the course; "
+        "opens the network in the browser, live: steer and watch a training, see every layer and unit for any "
+        "image, compare explanations, change and measure networks, label images, follow the course: "
         "[docs/studio.md](docs/studio.md), for lecturers [docs/teaching.md](docs/teaching.md)",
         ("fovea.studio.start:open_studio",),
         ("studio runs/photos",),
@@ -216,7 +217,7 @@ COMMANDS = (
     Command(
         "errata",
         "[DECK]",
-        "where the slides of the lectures are wrong, each with the command that shows the right figure; "
+        "lists where the slides of the lectures are wrong, each with the command that shows the right figure: "
         "[docs/studio.md](docs/studio.md#errata)",
         ("fovea.jobs.errata:errata",),
         ("errata 001",),
@@ -224,21 +225,21 @@ COMMANDS = (
     Command(
         "info",
         "MODEL",
-        "what a model file is and how good it is; [docs/bundle.md](docs/bundle.md)",
+        "prints what a model file is and how good it is: [docs/bundle.md](docs/bundle.md)",
         ("fovea.jobs.info:info",),
         ("info runs/photos", "info runs/photos --all"),
     ),
     Command(
         "doctor",
         "",
-        "what this machine has, and what is missing for which command",
+        "shows what this machine has, and what is missing for which command",
         ("fovea.jobs.doctor:doctor",),
         ("doctor",),
     ),
     Command(
         "cache",
         "",
-        "what is kept to save time (decoded images, unpacked archives, downloads): list, clear",
+        "lists and clears what is kept to save time: decoded images, unpacked archives, downloads",
         ("fovea.jobs.cache:cache",),
         ("cache", "cache --clear"),
     ),

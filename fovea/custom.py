@@ -4,6 +4,7 @@ import importlib
 import importlib.util
 import inspect
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,8 +20,10 @@ def custom_name(model: str) -> tuple[Path, str] | None:
     return (Path(file), name) if colon and file.endswith(".py") else None
 
 
-def custom_network(file: str | Path, name: str, **offered: object) -> nn.Module:
-    """Return `name` of a user's file, called with those of the arguments `offered` that it takes.
+def custom_network(
+    file: str | Path, name: str, *, asked: Mapping[str, object] | None = None, **offered: object
+) -> nn.Module:
+    """Return `name` of a user's file, called with the arguments `asked` and those of `offered` that it takes.
 
     The file is loaded as Python would load it: what lies beside it can be imported, and it stands in `sys.modules`.
 
@@ -32,7 +35,7 @@ def custom_network(file: str | Path, name: str, **offered: object) -> nn.Module:
         raise UsageError(f"`{file}:{name}`: there is no file `{file}`.")
     try:
         network = getattr(_module(file.resolve()), name)
-        model = network if isinstance(network, nn.Module) else network(**_taken(network, offered))
+        model = network if isinstance(network, nn.Module) else network(**_taken(network, offered, asked or {}))
     except (Exception, SystemExit) as error:  # a user's file may raise anything
         reason = f"{type(error).__name__}: {first_line(error).rstrip('.')}"
         raise UsageError(f"`{file}:{name}` does not define a network: {reason}.") from error
@@ -91,14 +94,18 @@ def call_of(name: str, model: nn.Module, **offered: object) -> str:
     """
     if type(model).__name__ != name:
         return f"{name}(...)"
-    return f"{name}({', '.join(f'{key}={value!r}' for key, value in _taken(type(model), offered).items())})"
+    return f"{name}({', '.join(f'{key}={value!r}' for key, value in _taken(type(model), offered, {}).items())})"
 
 
-def _taken(network: Any, offered: dict[str, object]) -> dict[str, object]:
-    """Return those of the arguments `offered` that `network` takes; TypeError where it needs others."""
+def _taken(network: Any, offered: Mapping[str, object], asked: Mapping[str, object]) -> dict[str, object]:
+    """Return `asked`, and those of `offered` that `network` takes; TypeError if it needs others, or takes less."""
     parameters = inspect.signature(network).parameters
     variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     needed = [key for key, p in parameters.items() if p.default is p.empty and p.kind not in variadic]
-    if missing := [f"`{key}`" for key in needed if key not in offered]:
+    given = {**offered, **asked}
+    if missing := [f"`{key}`" for key in needed if key not in given]:
         raise TypeError(f"it needs {', '.join(missing)}; give them defaults, or name a function that needs none")
-    return {key: value for key, value in offered.items() if key in parameters}
+    takes_all = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
+    if foreign := [f"`{key}`" for key in asked if key not in parameters and not takes_all]:
+        raise TypeError(f"it takes no {', '.join(foreign)}")
+    return {key: value for key, value in given.items() if key in parameters or key in asked}

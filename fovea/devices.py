@@ -37,7 +37,7 @@ def matmul_rate(side: int = 1024, *, seconds: float = 0.3) -> float:
 
 
 def memory_bytes() -> tuple[int, int] | None:
-    """Return how much memory is available, and how much there is; None where the system does not say (not Linux)."""
+    """Return how much memory is available, and how much there is; None if the system does not say (not Linux)."""
     if not MEMINFO.exists():
         return None
     lines = MEMINFO.read_text().splitlines()

@@ -1,4 +1,4 @@
-"""What a person sees while a job runs: a live display on a terminal, plain lines elsewhere, nothing if not wanted."""
+"""What a person sees while a job runs: bars on a terminal, one line in a notebook, plain lines elsewhere."""
 
 import sys
 import time
@@ -10,10 +10,13 @@ from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from fovea.notebook import cell_output
 from fovea.texts import shown
 
 PLAIN_INTERVAL_S = 10.0
 """Off a terminal, a counter is printed no more often than this."""
+CELL_INTERVAL_S = 0.3
+"""In a notebook a counter is shown no more often than this."""
 
 
 class _Bars(Progress):
@@ -35,7 +38,8 @@ class Display(AbstractContextManager["Display"]):
     def __init__(self, *, quiet: bool = False, began_at: float | None = None) -> None:
         self.began_at = time.monotonic() if began_at is None else began_at
         self.console = Console(stderr=True, quiet=quiet, highlight=False, markup=False, emoji=False)
-        self.live = self.console.is_terminal and not quiet
+        self.cell = None if quiet else cell_output()
+        self.live = self.console.is_terminal and not quiet and self.cell is None
         self._progress: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
         self._printed: dict[str, float] = {}
@@ -51,7 +55,10 @@ class Display(AbstractContextManager["Display"]):
         return time.monotonic() - self.began_at
 
     def note(self, text: str) -> None:
-        """Print one line."""
+        """Print one line; in a notebook it takes the place of the one before."""
+        if self.cell is not None:
+            self.cell.note(text)
+            return
         self.console.print(shown(text), soft_wrap=True)
 
     def counter(self, title: str) -> Callable[[int, int], None]:
@@ -70,9 +77,11 @@ class Display(AbstractContextManager["Display"]):
             return
         now = time.monotonic()
         last = self._printed.setdefault(title, now)
-        if now - last >= PLAIN_INTERVAL_S and done < total:
+        interval = PLAIN_INTERVAL_S if self.cell is None else CELL_INTERVAL_S
+        if now - last >= interval and done < total:
             self._printed[title] = now
-            self.note(f"{title}: {100 * done / total:.0f} %  {detail}".rstrip())
+            say = self.note if self.cell is None else self.cell.line
+            say(f"{title}: {100 * done / total:.0f} %  {detail}".rstrip())
 
     def _advance_bar(self, title: str, done: float, total: float, detail: str) -> None:
         if self._progress is None:
@@ -85,7 +94,9 @@ class Display(AbstractContextManager["Display"]):
         self._progress.update(self._tasks[title], completed=done, total=total, detail=detail)
 
     def finish(self) -> None:
-        """Remove the bars."""
+        """Remove the bars; in a notebook the last note stays."""
+        if self.cell is not None and self.cell.notes:
+            self.cell.line(self.cell.notes[-1])
         if self._progress is not None:
             self._progress.stop()
             self._progress, self._tasks = None, {}

@@ -77,7 +77,7 @@ class Reference:
 
     @classmethod
     def from_card(cls, card: Mapping[str, Any]) -> Self | None:
-        """Return the reference on a card; None where there is none that can be used."""
+        """Return the reference on a card; None if there is none that can be used."""
         section = card.get(SECTION)
         if not isinstance(section, Mapping):
             return None

@@ -24,7 +24,7 @@ IMPOSSIBLE = "a name that is not valid for a file"
 
 
 def irregular(path: str | Path) -> str:
-    """Return what is at `path` where that is no regular file, as `a named pipe`; nothing of a file, or of nothing.
+    """Return what is at `path` where that is not a regular file, as `a named pipe`; nothing of a file, or of nothing.
 
     Raises: OSError for a place that cannot be looked at.
     """
@@ -89,7 +89,7 @@ def open_regular(path: str | Path) -> BinaryIO:
 def utf8_path(path: Path) -> Iterator[Path]:
     """Yield a path to the file at `path` that is UTF-8, for libraries that take no other: itself, or a passing link.
 
-    Raises: OSError where no link can be made.
+    Raises: OSError if no link can be made.
     """
     try:
         str(path).encode()
@@ -108,7 +108,7 @@ def open_text(path: str | Path, *, encoding: str = "utf-8") -> TextIO:
 
 
 def check_regular(path: str | Path) -> None:
-    """Raise StorageError where there is a pipe, a device or a socket at `path`; of folders whoever reads it tells."""
+    """Raise StorageError if there is a pipe, a device or a socket at `path`; of folders whoever reads it tells."""
     if (kind := irregular(path)) and not os.path.isdir(path):
         raise StorageError(f"`{path}` is {kind}; give a file.")
 

@@ -72,11 +72,11 @@ def parted(region: Region, *, neck: float = NECK, least: int = 1) -> Objects:
 
 
 WAYS: Mapping[str, Callable[..., Objects]] = {"parted": parted, "connected": connected}
-"""How objects of a region are told apart: with or without parting those that touch."""
+"""How objects of a region are separated: with or without parting those that touch."""
 
 
 def objects_of(mask: NDArray[np.uint8], *, classes: Sequence[int], way: str = "parted", least: int = 1) -> MaskObjects:
-    """Return the objects of a mask (H, W) uint8 that are of these `classes`, told apart in one of `WAYS`.
+    """Return the objects of a mask (H, W) uint8 that are of these `classes`, separated in one of `WAYS`.
 
     Objects of fewer than `least` pixels are left out.
     """

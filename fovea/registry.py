@@ -21,7 +21,7 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _COUNTS = ("classes", "c_in", "size", "frames")
 """What a network may be asked for: `size` is the side of square images and of clips, or the length of a series.
 
-`classes` is how many it tells apart, in points networks how many points.
+`classes` is how many it separates, in points networks how many points.
 
 `size` and `frames`, which only networks for clips know, reach those alone that flatten a map into a dense layer or
 refuse what is too small for them.
@@ -107,7 +107,7 @@ class Entry:
     form: str = ""
     """The form of its output, one of `FORMS[answers]`; empty for those that answer `classes`."""
     top1: float | None = None
-    """Published top-1 accuracy on ImageNet's validation part, one centre crop, in percent."""
+    """Published top-1 accuracy on ImageNet's validation split, one centre crop, in percent."""
     top5: float | None = None
     """Published top-5 accuracy, likewise."""
     published: str = ""
@@ -182,7 +182,7 @@ def answering(answers: str, form: str = "") -> tuple[str, ...]:
 
 
 def require_answer(name: str, answers: str, forms: Sequence[str] = ()) -> None:
-    """Raise UsageError where the network `name` answers something else, or in none of these forms, if any are given."""
+    """Raise UsageError if the network `name` answers something else, or in none of these forms, if any are given."""
     found = entry(name)
     fitting = [near for form in forms or ("",) for near in answering(answers, form)]
     if found.name in fitting:

@@ -37,7 +37,7 @@ PICTURES = (".png", ".jpg", ".pdf", ".svg")
 def picture_path(place: str | Path, *, option: str = "out", suffixes: Collection[str] = PICTURES) -> Path:
     """Return the path of a picture that can be written in the format of its suffix.
 
-    Raises: UsageError where the suffix is another, or there is no such folder.
+    Raises: UsageError if the suffix is another, or there is no such folder.
     """
     path = Path(place)
     if path.suffix.lower() not in suffixes:
@@ -63,7 +63,7 @@ def page_path(place: str | Path, *, option: str) -> Path:
 
 
 def check_writable(path: Path) -> None:
-    """Raise StorageError where `path` cannot be made: what is there of it and above it must be a folder to write in."""
+    """Raise StorageError if `path` cannot be made: what is there of it and above it must be a folder to write in."""
     there = next(
         found for found in (path, *path.parents) if os.path.exists(found) and (found != path or found.is_dir())
     )
@@ -76,7 +76,7 @@ def check_writable(path: Path) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make the folder, and those above it, where they are not there; StorageError where that cannot be."""
+    """Make the folder, and those above it, where they are not there; StorageError if that cannot be."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -156,7 +156,7 @@ def append_line(path: Path, line: str) -> None:
 def alone(file: Path) -> Iterator[bool]:
     """Hold the lock `file` while the body runs; the system takes it back when the process ends, however it ends.
 
-    Yields False where the file system has no locks, and nothing is held.
+    Yields False if the file system has no locks, and nothing is held.
 
     Raises:
         BlockingIOError: another process holds it.
@@ -185,7 +185,7 @@ def alone(file: Path) -> Iterator[bool]:
 def in_turn(file: Path, *, patience_s: float = 10.0) -> Iterator[None]:
     """Let one process after another read and write a file: each waits for the body of the one before.
 
-    The lock lies beside the file, and is removed. Raises: StorageError where it is not free within `patience_s`.
+    The lock lies beside the file, and is removed. Raises: StorageError if it is not free within `patience_s`.
     """
     lock, ends = file.with_name(f".{file.name[:200]}.lock"), time.monotonic() + patience_s
     with contextlib.ExitStack() as stack:
@@ -213,7 +213,7 @@ def _is_at(descriptor: int, file: Path) -> bool:
 
 
 def is_locked(file: Path) -> bool:
-    """Return whether a process holds the lock `file`; False where there is no such file, or no locks."""
+    """Return whether a process holds the lock `file`; False if there is no such file, or no locks."""
     try:
         with open(file, "r+b") as opened:
             _lock(opened.fileno())
@@ -243,7 +243,7 @@ else:
 
 
 def file_stamp(path: Path) -> tuple[int, int] | None:
-    """Return what changes whenever a file is written by `write_atomically`; None where there is none."""
+    """Return what changes whenever a file is written by `write_atomically`; None if there is none."""
     try:
         found = path.stat()
     except OSError:
@@ -271,7 +271,7 @@ def cache_root() -> Path:
 
 
 def _homeless() -> Path:
-    """Return the user's own folder among the temporary files; StorageError where somebody else was there before."""
+    """Return the user's own folder among the temporary files; StorageError if somebody else was there before."""
     user = os.getuid() if sys.platform != "win32" else 0
     folder = Path(tempfile.gettempdir()) / f"fovea-{user}"
     try:
@@ -344,7 +344,7 @@ def _unfinished(parent: Path, *, ignore_errors: bool = True) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _locked_folder(folder: Path) -> Iterator[None]:
-    """Hold the lock of a folder; OSError where another process does, or the system has none for folders."""
+    """Hold the lock of a folder; OSError if another process does, or the system has none for folders."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         _lock(descriptor)

@@ -30,14 +30,14 @@ class Table(NamedTuple):
     """What a file says of itself."""
 
     metadata: Mapping[str, Any] | None
-    """None where it has none."""
+    """None if it has none."""
     entries: dict[str, Entry]
 
 
 def read_table(file: BinaryIO, size_bytes: int, source: str) -> Table:
     """Return the metadata and the tensors' places in an open file of that size; `source` is what messages call it.
 
-    Raises: BundleError for a file that is no safetensors, cut short, or announces more than is read.
+    Raises: BundleError for a file that is not a safetensors, cut short, or announces more than is read.
     """
     raw = _raw_header(file, size_bytes, source)
     first = 8 + len(raw)
@@ -112,7 +112,7 @@ ITEM_BYTES = {"F32": 4, "F16": 2, "I64": 8, "U8": 1}
 
 
 def check_place(entry: Entry, name: str, source: str) -> None:
-    """Raise BundleError where a tensor's bytes are not those of its shape."""
+    """Raise BundleError if a tensor's bytes are not those of its shape."""
     needed = math.prod(entry.shape) * ITEM_BYTES.get(entry.dtype, 0)
     if min(entry.shape, default=0) < 0 or entry.end - entry.begin != needed:
         raise BundleError(f"`{source}` is damaged: `{name}` is not where its table says.")

@@ -29,7 +29,7 @@ def shown(value: object) -> str:
     """Return the text of a value in one line that looks like what it is, and that no terminal obeys.
 
     Control and format characters (escapes, line ends, changes of direction, invisible ones) become the replacement
-    character; bytes of file names that are no text are written as such. All that is printed goes through here.
+    character; bytes of file names that are not text are written as such. All that is printed goes through here.
 
     >>> shown("a\\x1b[31m b\\udcff")
     'a\N{REPLACEMENT CHARACTER}[31m b\\\\xff'
@@ -156,7 +156,7 @@ def parse_count(name: str, value: float | str | None) -> float:
     5000000.0
 
     Raises:
-        UsageError: it is no number.
+        UsageError: it is not a number.
     """
     match = re.fullmatch(r"(\d+\.?\d*(?:e\d+)?)\s*([kmgb]?)", "1e99" if value is None else str(value).strip().lower())
     if match is None:

@@ -190,7 +190,7 @@ def test_evaluate_prints_json_alone(make_bundle, images, capsys):
     assert run(["evaluate", str(make_bundle()), str(images), "--json"]) == 0
     out, err = capsys.readouterr()
     assert json.loads(out)["accuracy"] == 1
-    assert "there is no test part; this is whole" in err
+    assert "no splits: measured on all images" in err
 
 
 def test_evaluate_exits_1_below_the_accuracy_asked_for(make_bundle, images, capsys):
@@ -306,7 +306,7 @@ def test_predict_imports_no_library_that_it_does_not_need(make_bundle, images):
 def test_info_shows_the_card(make_bundle, capsys):
     origin = {"file": "a.pth", "sha256": "0" * 64, "naming": "timm"}
     model = str(make_bundle(results=[{"split": "test", "accuracy": 0.5}], origin=origin, temperature=1.5))
-    assert run(["info", model]) == 0
+    assert run(["info", model, "--all"]) == 0
     out = capsys.readouterr().out
     shown = {"arguments.size": "4", "loss": "cross-entropy", "temperature": "1.5", "origin.file": "a.pth"}
     lines = [line.split() for line in out.splitlines()]
@@ -321,6 +321,9 @@ def test_info_says_plainly_that_confidence_is_not_calibrated(make_labels_bundle,
     assert run(["info", model]) == 0
     out = capsys.readouterr().out
     said = "Its confidence is not calibrated: no validation split, which the temperature needs."
+    assert f"Caution    {said}" in out.splitlines() and out.count("not calibrated") == 1
+    assert run(["info", model, "--all"]) == 0
+    out = capsys.readouterr().out
     assert out.splitlines()[-1] == said and out.count("not calibrated") == 1
     assert run(["info", str(make_labels_bundle())]) == 0
     assert "calibrated" not in capsys.readouterr().out
@@ -332,7 +335,7 @@ def test_info_shows_two_numbers_as_an_interval_only_where_they_are_one(make_labe
     arguments = {"classes": 2, "c_in": 3, "size": 4, "widths": [3]}
     task = {"classes": ["a", "b"], "outputs": 2, "arguments": arguments, "model": build("mlp", **arguments)}
     results = [{"split": "test", "map": None, "interval": None}, {"split": "val", "map": 0.5, "interval": [0.4, 0.6]}]
-    assert run(["info", str(make_labels_bundle(thresholds=(0.25, 0.75), results=results, **task))]) == 0
+    assert run(["info", str(make_labels_bundle(thresholds=(0.25, 0.75), results=results, **task)), "--all"]) == 0
     out = capsys.readouterr().out
     assert "0.25, 0.75" in out and "map 0.5, interval 0.4 to 0.6" in out
     assert "map not defined, interval not defined" in out

@@ -19,6 +19,7 @@ FLOORS = (
         "shapes",
         "storage",
         "texts",
+        "notebook",
         "fields",
         "signatures",
         "commands",
@@ -56,8 +57,9 @@ FLOORS = (
 )
 """Each module imports from floors before its own only. Siblings inside one package are one unit."""
 
-SAME_FLOOR = {(unit, "errors") for unit in ("budget", "files", "shapes", "storage", "texts")} | {("wiring", "layers")}
-"""Pairs (from, to) of one floor that are allowed: all may fail, and wiring is of layers."""
+FAILING = ("budget", "files", "notebook", "shapes", "storage", "texts")
+SAME_FLOOR = {(unit, "errors") for unit in FAILING} | {("wiring", "layers"), ("notebook", "texts")}
+"""Pairs (from, to) of one floor that are allowed: all may fail, wiring is of layers, and a notebook shows text."""
 
 WITHOUT_ZOO = ("training", "retrieval", "explanation", "compression")
 """Tools that take any network, and so know none."""
@@ -71,6 +73,7 @@ ONLY = {
     "storage": set(),
     "fields": set(),
     "texts": set(),
+    "notebook": {"pandas"},  # late, where a data frame is asked for
     "signatures": set(),
     "commands": set(),
     "course": set(),

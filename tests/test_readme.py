@@ -221,6 +221,6 @@ def test_the_readmes_python_example_runs(tmp_path):
 
 
 def test_the_page_on_architecture_names_every_unit_of_the_package():
-    page = PAGES["docs/architecture.md"].partition("## The way")[0]
+    page = PAGES["docs/architecture.md"].partition("## The path")[0]
     units = {path.stem for path in (ROOT / "fovea").glob("*.py")} | {p.parent.name for p in ROOT.glob("fovea/*/*.py")}
     assert {name for name in units - {"__init__"} if f"`{name}`" not in page} == set()

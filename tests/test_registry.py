@@ -112,7 +112,10 @@ def test_an_unknown_name_is_answered_with_neighbours(tiny, call):
 
 
 def test_an_unknown_argument_is_answered_with_those_allowed(tiny):
-    message = "`tiny` has no argument `slop`; did you mean `slope`? Its arguments are bias, c_in, classes, size, slope, widths."
+    message = (
+        "`tiny` has no argument `slop`; did you mean `slope`? Its arguments are bias, c_in, classes, size, "
+        "slope, widths."
+    )
     with pytest.raises(UsageError, match=re.escape(message)):
         registry.build("tiny", slop=1)
     with pytest.raises(UsageError, match=r"`tiny` has no argument `pooling`\. Its arguments are bias"):

@@ -1,7 +1,10 @@
 """`fovea build`."""
 
+import os
+import re
 from collections.abc import Mapping
 from inspect import signature
+from itertools import count
 from typing import Annotated
 
 import typer
@@ -16,7 +19,13 @@ def build(
     name: Annotated[
         str, typer.Argument(help="A network (see `fovea models`), or letters as 'CRCRP CRCRP F'.", show_default=False)
     ],
-    out: Annotated[str, typer.Option(help="The model file to write; net.py: its Python.")] = "model.safetensors",
+    out: Annotated[
+        str | None,
+        typer.Option(
+            help="The model file to write, or its Python code: net.py. Nothing is overwritten.",
+            show_default="NAME.safetensors",
+        ),
+    ] = None,
     weights: Annotated[
         str | None,
         typer.Option(help="A weights file, or imagenet for the published weights.", show_default="random weights"),
@@ -59,6 +68,9 @@ def build(
 
     counts = {"classes": classes, "c_in": c_in, "widths": widths}
     arguments: dict[str, object] = {key: value for key, value in counts.items() if value is not None}
+    out = _place(name) if out is None else out
+    if os.path.lexists(out):
+        raise UsageError(f"`{out}` is there already, and is not overwritten; choose another `--out`, or remove it.")
     if out.endswith(".py"):
         if any((weights, classes_from, resize, mean, std, licence, coded, as_json)):
             raise UsageError(
@@ -85,6 +97,13 @@ def build(
             **arguments,
         )
     print_json(built.to_dict()) if as_json else print_lines(built.summary())
+
+
+def _place(name: str) -> str:
+    """Return where a network is written that has no `--out`: after its name, with a number where that is taken."""
+    stem = name if re.fullmatch(r"[\w.-]+", name) else "pattern"
+    places = (f"{stem}{'' if number == 1 else f'-{number}'}.safetensors" for number in count(1))
+    return next(place for place in places if not os.path.lexists(place))
 
 
 def _write_python(name: str, out: str, counts: tuple[int | None, int | None], arguments: Mapping[str, object]) -> None:

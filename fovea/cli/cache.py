@@ -28,8 +28,9 @@ def cache(
             entry["name"],
             f"{entry['bytes'] / 1e6:,.1f}",
             "" if entry["total"] is None else f"{entry['images']:,}/{entry['total']:,}",
-            entry["used"],
+            entry["used"][:16].replace("T", " "),
         )
         for entry in entries
     ]
-    print_table(("kind", "removed" if clear else "name", "MB", "images", "used"), rows)
+    columns = ("kind", "removed" if clear else "name", "MB", "images", "used")
+    print_table(columns, rows, expendable=("kind", "used", "images"))

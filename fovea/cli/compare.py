@@ -5,7 +5,10 @@ from typing import Annotated
 import typer
 
 from fovea.cli.options import Json
-from fovea.cli.output import print_json, print_lines, print_table
+from fovea.cli.output import print_json, print_prose, print_table
+
+EXPENDABLE = ("PFLOP", "parameters", "epochs", "seconds", "network")
+"""Columns that a narrow terminal lacks, the first that goes first."""
 
 
 def compare(
@@ -27,8 +30,8 @@ def compare(
     if as_json:
         print_json(result.to_dict())
         return
-    print_table(*result.table)
-    print_lines(difference.text for difference in result.differences)
+    print_table(*result.table, expendable=EXPENDABLE)
+    print_prose(difference.text for difference in result.differences)
     if result.settings:
         print_table(*result.settings_table)
-    print_lines(f"note: {note}" for note in result.notes)
+    print_prose(f"note: {note}" for note in result.notes)

@@ -1,25 +1,46 @@
 """`fovea info`."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from fovea.cli.options import Json, Model
-from fovea.cli.output import print_json, print_lines, print_table
-from fovea.texts import flattened
+from fovea.cli.output import print_json, print_lines, print_prose, print_table
+from fovea.texts import command, flattened
+
+if TYPE_CHECKING:
+    from fovea.jobs.info import Info
+
+SUMMARY = 11
+"""Characters before the words of a line of the summary."""
 
 BELOW = ("classes", "class_ids", "results", "uncalibrated", "coding", "changes", "shrunk")
 """Entries of the card that do not stand in its order: they follow at the end; ids and changes are for --json."""
 
 
-def info(model: Model, as_json: Json = False) -> None:
-    """Show the card of a model file: what it is, what it was trained on, how good it is."""
-    from fovea.compression.table import rows_in, table_of
+def info(
+    model: Model,
+    everything: Annotated[bool, typer.Option("--all", help="Show every field of the model file.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show what a model file is: how good, which network, trained on what."""
     from fovea.jobs.info import info as job
 
     result = job(model)
     if as_json:
         print_json(result.to_dict())
-        return
+    elif everything:
+        _print_all(result)
+    else:
+        print_prose(result.summary(), indent=SUMMARY)
+        print_lines([f"{'More':{SUMMARY - 1}} {command('fovea', 'info', model, '--all')}"])
+
+
+def _print_all(result: "Info") -> None:
+    """Print every field of the card."""
+    from fovea.compression.table import rows_in, table_of
+
     known = {key: value for key, value in result.card.items() if key not in BELOW}
     facts = [*flattened(known), ("values", f"{result.values:,}"), ("bytes", f"{result.bytes:,}")]
     facts += [("coded", result.coded)] if result.coded else []

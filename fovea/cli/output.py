@@ -90,10 +90,13 @@ def print_lines(lines: Iterable[str]) -> None:
         print(shown(line))
 
 
-def print_prose(lines: Iterable[str]) -> None:
-    """Print sentences, each from a new line, and broken between words where the terminal is narrow."""
+def print_prose(lines: Iterable[str], *, indent: int = 2) -> None:
+    """Print sentences, each from a new line, and broken between words where the terminal is narrow.
+
+    What is broken goes on `indent` characters further right.
+    """
     for line in lines:
-        for piece in textwrap.wrap(shown(line), terminal_width() or 10_000, subsequent_indent="  "):
+        for piece in textwrap.wrap(shown(line), terminal_width() or 10_000, subsequent_indent=" " * indent):
             print(piece)
 
 

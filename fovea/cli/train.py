@@ -167,9 +167,7 @@ def train(
     ] = None,
     budget: Annotated[
         str | None,
-        typer.Option(
-            help="Finish the whole command in this time, instead of --epochs: 90s, 5m, 1h.", rich_help_panel=TIME
-        ),
+        typer.Option(help="Time for the whole command, instead of --epochs: 90s, 5m, 1h.", rich_help_panel=TIME),
     ] = None,
     epochs: Annotated[
         int | None, typer.Option(help="How often all training images are seen.", rich_help_panel=TIME)

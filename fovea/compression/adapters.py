@@ -124,7 +124,7 @@ def xnor(model: nn.Module, work: Work, epochs: float) -> Done:
 
 
 def zeros_held(model: nn.Module) -> Callable[[nn.Module], None] | None:
-    """Return what brings weights that are zero now back to zero after each step; None where no weight has a pattern."""
+    """Return what brings weights that are zero now back to zero after each step; None if no weight has a pattern."""
     masks: dict[str, Tensor] = {}
     for name, parameter in model.named_parameters():
         mask = parameter.detach() != 0

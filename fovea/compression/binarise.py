@@ -52,7 +52,7 @@ class Binarised(Change):
     def binary(self, layer: nn.Conv2d | nn.Linear, *, stochastic: bool = False) -> nn.Module:
         """Return the binary form of a layer, with its parameters.
 
-        Raises: UsageError where its inputs cannot be binary.
+        Raises: UsageError if its inputs cannot be binary.
         """
         is_conv = isinstance(layer, nn.Conv2d)
         made: nn.Module
@@ -79,7 +79,7 @@ def binarise(
 
     First and last layer stay float, as in XNOR-Net, unless `ends` is set. `stochastic` draws signs in training.
 
-    Raises: UsageError where the network has no layer for it.
+    Raises: UsageError if the network has no layer for it.
     """
     names, left = _chosen(model, inputs=inputs, ends=ends)
     if not names:

@@ -131,7 +131,7 @@ class XnorConv2d(BinaryConv2d):
     """Batch norm, sign, binary convolution, in this order: (N, c_in, H, W) -> (N, c_out, H', W') float32.
 
     I * W = (sign(I) * sign(W)) K alpha (equation 11): K, of one channel, is the mean size of the inputs that each place
-    sees, alpha the scale of each output channel. Padding is zero: it is no sign, and adds nothing.
+    sees, alpha the scale of each output channel. Padding is zero: it is not a sign, and adds nothing.
     """
 
     def __init__(self, *shape: Any, **more: Any) -> None:

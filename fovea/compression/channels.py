@@ -57,7 +57,7 @@ class Channels:
         return tuple(group for group in self.groups if group.fixed)
 
     def __getitem__(self, name: str) -> Group:
-        """Return the group `name`; UsageError where there is none."""
+        """Return the group `name`; UsageError if there is none."""
         for group in self.groups:
             if group.name == name:
                 return group
@@ -236,7 +236,7 @@ def _ordered(twin: nn.Module, channels: Channels, kept: Kept) -> Kept:
 
 
 def _meant(was: Labels, stay: Mapping[At, Sequence[int]], now: Labels) -> dict[int, int]:
-    """Return the channel that each of the smaller network was; raises UsageError where one was several."""
+    """Return the channel that each of the smaller network was; raises UsageError if one was several."""
     found, back = dict[int, int](), dict[int, int]()
     made = {int(label) for at, labels in was.items() if at[1] in MADE for label in labels}
     for at in sorted(was, key=lambda at: at[1] not in MADE):
@@ -251,7 +251,7 @@ def _meant(was: Labels, stay: Mapping[At, Sequence[int]], now: Labels) -> dict[i
 
 
 def _order(labels: NDArray[np.int64], stay: Sequence[int], wanted: Sequence[int]) -> list[int] | None:
-    """Return the places that stay, ordered so that theirs are the labels `wanted`; None where they are others."""
+    """Return the places that stay, ordered so that theirs are the labels `wanted`; None if they are others."""
     places = dict[int, list[int]]()
     for place in reversed(stay):
         places.setdefault(int(labels[place]), []).append(place)

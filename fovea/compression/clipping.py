@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from fovea.compression.grids import SMALLEST_SCALE, WEIGHT_LIMIT
 
 HALVINGS = 10
-"""How far below the largest weight the cut is looked for, in factors of two."""
+"""How far below the largest weight the cut is searched for, in factors of two."""
 
 
 class InputPower:

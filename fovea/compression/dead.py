@@ -130,7 +130,7 @@ def _what_is_known(layer: nn.Module, output: Tensor) -> Tensor:
 
 
 def _alive(model: nn.Module, group: Group, constants: Constants) -> list[int] | None:
-    """Return the channels of a group that stay, where some are dead; None where none is."""
+    """Return the channels of a group that stay, where some are dead; None if none is."""
     readers = group.at("in")
     dead = np.ones(len(group), bool)
     for place in readers:

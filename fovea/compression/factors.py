@@ -82,7 +82,7 @@ def _factors(name: str, given: Any) -> Factors:
 def two_of(layer: Layer, factors: Factors) -> nn.Sequential:
     """Return the two layers in place of one, on its device, their weights not set; the second has its bias.
 
-    Raises: UsageError where the layer has no such form.
+    Raises: UsageError if the layer has no such form.
     """
     form, rank = factors
     if isinstance(layer, nn.Linear) != (form == DENSE):
@@ -193,7 +193,7 @@ def cost(layer: Layer, factors: Factors) -> float:
 
 
 def best(layer: Layer, share: float, forms: tuple[str, ...]) -> tuple[Factors, Fit] | None:
-    """Return the form with the least error that leaves at most `share` of the multiply-adds; None where none does."""
+    """Return the form with the least error that leaves at most `share` of the multiply-adds; None if none does."""
     found = []
     for form in forms:
         if isinstance(layer, nn.Linear) != (form == DENSE):
@@ -224,7 +224,7 @@ def separable(model: nn.Module, work: Work, *, maps: int = 1, epochs: float) -> 
 
     They are trained for `epochs` to imitate the network as it was. First and last layer stay, and what has groups.
 
-    Raises: UsageError where no layer can be replaced.
+    Raises: UsageError if no layer can be replaced.
     """
     return _factorised(model, work, forms=(SEPARABLE,), maps=maps, share=SMALLEST_GAIN, epochs=epochs)
 

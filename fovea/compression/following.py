@@ -359,7 +359,7 @@ def _core(numbers: Tensor) -> Tensor:
 
 
 def _along(numbers: Tensor, axis: int) -> Tensor | None:
-    """Return the numbers along an axis, (places,); None where they differ along another."""
+    """Return the numbers along an axis, (places,); None if they differ along another."""
     for k in range(numbers.ndim):
         if k != axis:
             if _varies(numbers, k):

@@ -220,7 +220,7 @@ class Affine(nn.Module):
 def affine_of(norm: nn.BatchNorm1d | nn.BatchNorm2d) -> Affine:
     """Return what a batch norm computes in evaluation.
 
-    Raises: UsageError where it has no running statistics, and so computes with those of each batch.
+    Raises: UsageError if it has no running statistics, and so computes with those of each batch.
     """
     mean, variance = norm.running_mean, norm.running_var
     if mean is None or variance is None:

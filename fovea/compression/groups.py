@@ -37,7 +37,7 @@ class Group:
     cells: NDArray[np.int64]
     """(channels,): the cell of each. Equally many of every cell must go: convolutions in groups demand it."""
     fixed: str = ""
-    """Why none of them may go, with the layer and the operation; empty where they may."""
+    """Why none of them may go, with the layer and the operation; empty if they may."""
 
     def __len__(self) -> int:
         return len(self.cells)

@@ -13,7 +13,7 @@ from fovea.layers import Unfilled
 def exact_layer(model: nn.Module, name: str, kinds: tuple[type[nn.Module], ...], *, for_what: str) -> Any:
     """Return the layer `name` of exactly one of the `kinds`.
 
-    Raises: UsageError where there is none; `for_what` says what it would have been for.
+    Raises: UsageError if there is none; `for_what` says what it would have been for.
     """
     found = layer_named(model, name)
     if type(found) not in kinds:

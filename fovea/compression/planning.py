@@ -43,12 +43,12 @@ class Target(NamedTuple):
     what: str
     """`latency`, `macs` or `bytes`."""
     times: float | None
-    """Of what it is now, one part in so many; None where `most` says it."""
+    """Of what it is now, one part in so many; None if `most` says it."""
     most: float | None
     """At most so much, in seconds, multiply-adds or bytes."""
 
     def asked(self, first: Row) -> float:
-        """Return how many times less than in the first row is asked for. Raises: UsageError where it is no less."""
+        """Return how many times less than in the first row is asked for. Raises: UsageError if it is no less."""
         now = measured(first, self.what)
         times = self.times or now / (self.most or now)
         if times <= 1:
@@ -79,7 +79,7 @@ class Chosen(NamedTuple):
 
 
 def measured(row: Row, what: str) -> float:
-    """Return what a target is about, of a row. Raises: UsageError where it is not known."""
+    """Return what a target is about, of a row. Raises: UsageError if it is not known."""
     value = {"latency": row.latency[1].median_s, "macs": row.macs, "bytes": row.file_bytes}[what]
     if not value:
         raise UsageError(f"The {what} of this network are unknown: not all of its operations are counted.")
@@ -113,7 +113,7 @@ def target_of(text: str) -> Target:
 
 
 def chosen(target: Target, first: Row, *, steps_per_epoch: int, integers: float | None = None) -> Chosen:
-    """Return the steps for a target, and a line for each that says why. Raises: UsageError where there are none.
+    """Return the steps for a target, and a line for each that says why. Raises: UsageError if there are none.
 
     A small data set is seen more often, so that further training has `FEWEST_STEPS` of the optimiser. `integers` is how
     many times less time the network as given takes in them, where that was measured.
@@ -145,7 +145,7 @@ def epochs_for(times: float, *, least: int) -> int:
 def _times_of_tensors(target: Target, first: Row, times: float) -> float:
     """Return how many times fewer bytes tensors may take, where the rest of the file stays and gets a table.
 
-    Raises: UsageError where the rest alone is too much.
+    Raises: UsageError if the rest alone is too much.
     """
     rest = first.file_bytes - first.tensor_bytes + TABLE_BYTES
     room = first.file_bytes / times - rest

@@ -38,7 +38,7 @@ def predefined(model: nn.Module, work: Work, *, support: int, epochs: float, den
 
     The first convolution stays as it is, and so do 1 x 1 ones. `dense` of every 9 kernels keep all places.
 
-    Raises: UsageError where no kernel is larger, or for a support that is not possible.
+    Raises: UsageError if no kernel is larger, or for a support that is not possible.
     """
     convolutions = [(name, layer) for name, layer in model.named_modules() if type(layer) is nn.Conv2d][1:]
     layers = [

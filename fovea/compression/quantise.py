@@ -25,7 +25,7 @@ from fovea.errors import UsageError, listed
 from fovea.hooks import watch
 
 SAMPLES = 512
-"""Of the training part, by which ranges are chosen."""
+"""Of the training split, by which ranges are chosen."""
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 GRID = "quantised"
 
@@ -107,7 +107,7 @@ def gridded(model: nn.Module, batches: Sequence[Tensor]) -> tuple[Quantised, lis
 
     `batches` are inputs (N, *shape) float32 by which the ranges of activations are chosen.
 
-    Raises: UsageError where no layer can be brought to a grid.
+    Raises: UsageError if no layer can be brought to a grid.
     """
     change, read, left = plan(model, batches[0][:2])
     if not change.layers:
@@ -186,7 +186,7 @@ def at_rest(model: nn.Module) -> None:
 def quantise(model: nn.Module, work: Work, *, epochs: float, lr: float | None = None) -> Done:
     """Bring a network to the grid and train it there for `epochs` passes; with 0 it is only brought there.
 
-    Raises: UsageError where no layer can be brought to a grid.
+    Raises: UsageError if no layer can be brought to a grid.
     """
     folding = fold(model.eval(), work.input_shape)
     batches = [inputs for inputs, _ in work.batches(SAMPLES)]

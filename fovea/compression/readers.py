@@ -36,7 +36,7 @@ class Reading:
 
     @property
     def cut(self) -> Cut | None:
-        """The widest ends that all its readers cut it to, None where one does not cut at zero or below."""
+        """The widest ends that all its readers cut it to, None if one does not cut at zero or below."""
         if self.others or not self.cuts or any(not least <= 0 <= largest for least, largest in self.cuts):
             return None
         return min(least for least, _ in self.cuts), max(largest for _, largest in self.cuts)

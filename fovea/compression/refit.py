@@ -56,7 +56,7 @@ def refit_recipe(recipe: Recipe, *, seed: int, changes: Mapping[str, Any] | None
 
 @dataclass(frozen=True, kw_only=True)
 class Refit:
-    """Trains a network on the training part, and leaves it in evaluation mode. Same seed and threads, same weights."""
+    """Trains a network on the training split, and leaves it in evaluation mode. Same seed and threads, same weights."""
 
     train: Part
     """Decoded, its labels on the network's scale."""

@@ -324,7 +324,7 @@ _OF_CLASS: Mapping[type, Resizing] = {
 
 
 def resizing_of(layer: nn.Module) -> Resizing | None:
-    """Return how a layer takes fewer channels; None where it is no known one, or computes its weights."""
+    """Return how a layer takes fewer channels; None if it is not a known one, or computes its weights."""
     forward = type(layer).forward
     for kind, resizing in _OF_CLASS.items():
         if isinstance(layer, kind):

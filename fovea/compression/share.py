@@ -51,7 +51,7 @@ class Share:
     def __call__(self, model: nn.Module, work: Work, /) -> Done:
         """Return the network whose weights share values.
 
-        Raises: UsageError where it has no layer whose weights could.
+        Raises: UsageError if it has no layer whose weights could.
         """
         values = dict(self.values_of(model))
         far = [name for name, layer in shareable(model) if scattered(cast(Tensor, layer.weight), values[name])]
@@ -101,7 +101,7 @@ def shared(model: nn.Module, values: Mapping[str, int]) -> Iterator[None]:
 
     At the end they are plain weights again.
 
-    Raises: UsageError where there are no layers.
+    Raises: UsageError if there are no layers.
     """
     layers = {name: model.get_submodule(name) for name in values}
     if not layers:

@@ -17,7 +17,7 @@ Score = Callable[[nn.Module], float]
 
 
 def check_form(model: nn.Module, others: Sequence[nn.Module]) -> None:
-    """Raise UsageError where a network has other tensors than `model`, with the first that differs."""
+    """Raise UsageError if a network has other tensors than `model`, with the first that differs."""
     own = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     for number, other in enumerate(others, start=1):
         found = {name: tuple(tensor.shape) for name, tensor in other.state_dict().items()}

@@ -35,12 +35,12 @@ class Work:
     refit: Refit
     """Trains a network: `work.refit(model, epochs=3)`."""
     batches: Callable[[int], Iterator[tuple[Tensor, Tensor]]]
-    """Of so many samples of the training part, drawn by the seed: inputs (N, *input_shape) float32 as the network is
+    """Of so many samples of the training split, drawn by the seed: inputs (N, *input_shape) float32 as the network is
     evaluated on them, and labels (N,) on its scale."""
     score: Callable[[nn.Module], float]
-    """The task's score on the validation part, the more the better (errors are negative)."""
+    """The task's score on the validation split, the more the better (errors are negative)."""
     clock: Clock | None = None
-    """Times layers as the network will run; None where only counting is wanted."""
+    """Times layers as the network will run; None if only counting is wanted."""
     seed: int = 0
     teacher: Callable[[Tensor], Tensor] | None = None
     """Inputs -> outputs (N, K) of the network, or the mean of several, that is to be imitated."""
@@ -56,6 +56,6 @@ class Step(Protocol):
     def __call__(self, model: nn.Module, work: Work, /) -> Done:
         """Return what became of `model`.
 
-        Raises: UsageError where it cannot apply, with the layer and why.
+        Raises: UsageError if it cannot apply, with the layer and why.
         """
         ...

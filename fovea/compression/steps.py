@@ -29,17 +29,17 @@ class Kind(NamedTuple):
 
     name: str
     form: str
-    """How its value is written, as `EPOCHS`; empty where it takes none."""
+    """How its value is written, as `EPOCHS`; empty if it takes none."""
     does: str
-    """What it does, for a person."""
+    """What it does, in words."""
     reads: Callable[[str], Any]
     """Text behind `=` -> the value; ValueError for what it cannot be."""
     at: str
     """The function that does it, as `module:function`: (model, work, value) -> Done."""
     default: str = ""
-    """What stands for a value that is left out; empty where there must be one."""
+    """What stands for a value that is left out; empty if there must be one."""
     repairs: bool = False
-    """Whether it makes good what the step before it has cost: the score counts after it."""
+    """Whether it recovers what the step before it has cost: the score counts after it."""
     settles: bool = False
     """Whether it puts weights on a grid that further training would leave."""
     trains: bool = False
@@ -240,7 +240,7 @@ KINDS = (
 
 
 def kind_named(name: str) -> Kind:
-    """Return the step with a name. Raises: UsageError where there is none."""
+    """Return the step with a name. Raises: UsageError if there is none."""
     for kind in KINDS:
         if kind.name == name:
             return kind

@@ -56,7 +56,7 @@ class Row:
     nonzero: int
     """Of the parameters."""
     macs: int | None
-    """Multiply-adds of one input; None where not all are counted."""
+    """Multiply-adds of one input; None if not all are counted."""
     file_bytes: int
     """Of the whole file."""
     tensor_bytes: int
@@ -70,7 +70,7 @@ class Row:
     """What the step took."""
     notes: tuple[str, ...] = ()
     test: Mapping[str, Any] | None = None
-    """`metric`, `interval` and `images` on the test part; the first and the last row have it."""
+    """`metric`, `interval` and `images` on the test split; the first and the last row have it."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON values."""
@@ -168,7 +168,7 @@ def scaled(value: Any) -> str:
 
 
 def _lines(rows: Iterable[Mapping[str, Any]], metric: Metric) -> Iterable[str]:
-    """Yield what stands below the table: scores on the test part, and the remarks of each step."""
+    """Yield what stands below the table: scores on the test split, and the remarks of each step."""
     for row in rows:
         test = row.get("test")
         if isinstance(test, Mapping) and is_number(test.get("score")):

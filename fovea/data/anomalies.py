@@ -132,7 +132,7 @@ def find_dark(thumbnails: Dataset) -> list[tuple[str, str]]:
 
 
 def find_strays(root: Path, dataset: Dataset) -> list[str]:
-    """Return the names, relative to `root`, of files below it that are no part of the data set; hidden ones aside."""
+    """Return the names, relative to `root`, of files below it that are not part of the data set; hidden ones aside."""
     known = {os.path.realpath(file) for part in dataset.parts.values() for file in part.files or ()}
     known |= {os.path.realpath(root / bad.name) for bad in dataset.bad_files if "\0" not in bad.name}
     said_by = ANNOTATIONS if dataset.kind.lies_on_image else ()

@@ -33,7 +33,7 @@ class Disturbance(NamedTuple):
     levels: tuple[float, ...]
     """From little to much; scales from small to large."""
     neutral: float | None
-    """The level that changes nothing; None where there is none."""
+    """The level that changes nothing; None if there is none."""
     moves: bool = False
     """Whether pixels are elsewhere then, and with them what lies on the image."""
 

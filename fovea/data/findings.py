@@ -33,7 +33,7 @@ class DataCheck:
     images: Mapping[str, int]
     """Images that can be read, by part."""
     classes: Mapping[str, Mapping[str, int]]
-    """Images by class or label, then by part; empty where labels are numbers."""
+    """Images by class or label, then by part; empty if labels are numbers."""
     bad_files: Sequence[BadFile]
     groups: Sequence[Group]
     """Duplicates, the largest groups first."""
@@ -46,16 +46,16 @@ class DataCheck:
     dark: Sequence[tuple[str, str]] = ()
     """Name and part of images that are nearly black, as values of 12 bits in files of 16."""
     strays: Sequence[str]
-    """Files in the folder that are no part of the data set."""
+    """Files in the folder that are not part of the data set."""
     notes: tuple[str, ...] = ()
     lengths: Lengths | None = None
     """Of samples that have one."""
     nouns: str = "images"
     """What the samples are called."""
     label_faults: LabelFaults | None = None
-    """Labels that look wrong to a network; None where none was asked."""
+    """Labels that look wrong to a network; None if none was asked."""
     targets: Targets | None = None
-    """What is wrong with masks, boxes or points; None where labels do not lie on images."""
+    """What is wrong with masks, boxes or points; None if labels do not lie on images."""
 
     @property
     def findings(self) -> list[Finding]:
@@ -133,7 +133,7 @@ class DataCheck:
         return len(self.bad_files) + len(self.groups) + len(self.empty_classes) + on_images
 
     def summary(self) -> list[str]:
-        """Return lines for a person: what was looked at, the sizes and the channels."""
+        """Return lines for the terminal: what was looked at, the sizes and the channels."""
         parts = ", ".join(f"{count:,} {name}" for name, count in self.images.items())
         count = len(self.classes)
         classes = f", {count} classes" if count else ""

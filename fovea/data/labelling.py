@@ -48,7 +48,7 @@ class LabelList:
     def write(self, proposals: Iterable[Proposal], *, whole: bool = False) -> None:
         """Write the rows that have a label, and below them the proposals; where it is `whole` all others follow.
 
-        Raises: StorageError where it cannot be written.
+        Raises: StorageError if it cannot be written.
         """
         header = [*self.header, *(name for name in (PATH, LABEL, *HINTS) if name not in self.header)]
         text = io.StringIO(newline="")

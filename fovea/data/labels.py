@@ -47,7 +47,7 @@ def part_named(name: str) -> str:
 def checked_names(names: Iterable[object], *, where: str) -> tuple[str, ...]:
     """Return names of classes in index order, as they are compared (`composed`); bytes are UTF-8.
 
-    Raises: DataError for a name that is no text, an empty one, and one that stands there twice.
+    Raises: DataError for a name that is not a text, an empty one, and one that stands there twice.
     """
     found = tuple(_name(name, index, where) for index, name in enumerate(names))
     if twice := [name for name, count in Counter(found).items() if count > 1]:

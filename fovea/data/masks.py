@@ -30,7 +30,7 @@ class MaskSizeError(ImageError):
 
 
 class UnknownValueError(ImageError):
-    """A mask with a value that is no class of its table."""
+    """A mask with a value that is not a class of its table."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class TrueObjects(NamedTuple):
     classes: NDArray[np.int64]
     """(n,) the class of each object; VOID where most of it is void."""
     crowd: NDArray[np.bool_]
-    """(n,) whether it stands for several that nobody has told apart."""
+    """(n,) whether it stands for several that nobody has separated."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class ObjectFile:
 
     path: Path
     by_id: bool = False
-    """Whether values are those of Cityscapes: 1000 id + number, or the id alone of what is not told apart.
+    """Whether values are those of Cityscapes: 1000 id + number, or the id alone of what is not separated.
 
     Else they are those of VOC: the numbers, 255 where it is not known.
     """
@@ -120,11 +120,11 @@ class MaskFile:
 
     @property
     def counted(self) -> tuple[int, ...] | None:
-        """The classes that have objects, empty for all but one called background; None where they are not known."""
+        """The classes that have objects, empty for all but one called background; None if they are not known."""
         return None if self.objects is None else self.objects.counted
 
     def true_objects(self) -> TrueObjects:
-        """Return its objects; errors as `read`, and ValueError where none are known."""
+        """Return its objects; errors as `read`, and ValueError if none are known."""
         if self.objects is None:
             raise ValueError(f"The single objects of `{self.path.name}` are not known.")
         return self.objects.objects(self._classes_of(decode_values(self.path, colours=self.table.colours)))
@@ -188,7 +188,7 @@ class DrawnMask:
         return digest.hexdigest()
 
     def read(self, size: tuple[int, int]) -> Mask:
-        """Return the mask, uint8 (h, w). Raises: ImageError where the image has another size than is said of it."""
+        """Return the mask, uint8 (h, w). Raises: ImageError if the image has another size than is said of it."""
         if self.size != tuple(size):
             raise MaskSizeError(f"its annotation is for {_size(self.size)} pixels, but it has {_size(size)}")
         return draw(self.shapes, self.size, ground=self.ground)
@@ -202,7 +202,7 @@ def packed(colours: NDArray[np.uint8]) -> NDArray[np.int32]:
 
 
 def value_text(value: int, *, colours: bool) -> str:
-    """Return what a person reads of a value: a level, or a colour as `#804080`."""
+    """Return a value in words: a level, or a colour as `#804080`."""
     return f"the colour #{value:06x}" if colours else f"the value {value}"
 
 

@@ -50,7 +50,7 @@ class Pool:
     def bring(self, names: Sequence[str]) -> None:
         """Copy these samples to where the list says they are, where that is not where they lie.
 
-        Raises: StorageError where something else is there, or nothing can be written.
+        Raises: StorageError if something else is there, or nothing can be written.
         """
         if self.copies is None:
             return
@@ -110,7 +110,7 @@ def _unpacked(path: Path, input: str, progress: Progress | None) -> Dataset:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copy a file, or the files of a folder, unless they are there; StorageError where others are."""
+    """Copy a file, or the files of a folder, unless they are there; StorageError if others are."""
     if source.is_dir():
         for file in sorted(source.iterdir()):
             _copy(file, target / file.name)

@@ -27,7 +27,7 @@ class Shape:
     """Lengths of runs outside and inside by turns, column by column, as COCO has them."""
 
     group: int | None = None
-    """Of a void one: the class of the objects that it stands for, which nobody has told apart."""
+    """Of a void one: the class of the objects that it stands for, which nobody has separated."""
 
     @property
     def digested(self) -> bytes:
@@ -93,7 +93,7 @@ def polygon(ring: NDArray[np.float32], size: tuple[int, int]) -> Bool:
 def from_runs(runs: NDArray[np.int64], size: tuple[int, int]) -> Bool:
     """Return the pixels bool (h, w) of run lengths, outside first, column by column.
 
-    Raises: DataError where they do not fill the image.
+    Raises: DataError if they do not fill the image.
     """
     h, w = size
     if (runs < 0).any() or int(runs.sum()) != h * w:

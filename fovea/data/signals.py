@@ -37,7 +37,7 @@ class Signal(NamedTuple):
 def read_signal(file: Path) -> Signal:
     """Return the signal in a CSV file of one column (values) or two (times, values), with or without a header.
 
-    Raises: DataError where a cell is no number of at most `MAX_VALUE`, the times are not equally far apart, or the file
+    Raises: DataError if a cell is no number of at most `MAX_VALUE`, the times are not equally far apart, or the file
     cannot be read, holds nothing, or more than `MAX_SAMPLES` rows.
     """
     rows = _rows(file)

@@ -1,4 +1,4 @@
-"""What training needs of the parts, and a validation part for it: stratified, seeded, in whatever order files come.
+"""What training needs of the parts, and a validation split for it: stratified, seeded, in whatever order files come.
 
 Labels and strata are (N,) int64 class indices or float32 numbers, or (N, L): float32 labels, bool strata.
 """
@@ -33,7 +33,7 @@ def require_trainable(dataset: Dataset) -> None:
 
 
 def split_validation(dataset: Dataset, *, fraction: float, seed: int) -> Dataset:
-    """Return the data set with `fraction` of its training part as `val`, and a note that says so.
+    """Return the data set with `fraction` of its training split as `val`, and a note that says so.
 
     Every class, or label, keeps its share, at least one image where it has two; a single image stays in `train`.
     Numbers are drawn at random. A data set that has `val`, or lacks `train`, is returned as it is, as with
@@ -61,7 +61,7 @@ def split_validation(dataset: Dataset, *, fraction: float, seed: int) -> Dataset
 
 
 def surprises(dataset: Dataset, *, fraction: float) -> tuple[str, ...]:
-    """Return in what a validation part of `fraction` would be another than is asked for, one line each."""
+    """Return in what a validation split of `fraction` would be another than is asked for, one line each."""
     split = split_validation(dataset, fraction=fraction, seed=0)
     if split is dataset:
         return ()

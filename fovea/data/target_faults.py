@@ -72,7 +72,7 @@ class Targets:
 
 
 def survey_targets(dataset: Dataset, *, progress: Progress | None = None) -> Targets | None:
-    """Return what is wrong with the targets of a data set as it was found; None where they do not lie on images."""
+    """Return the faults of the targets of a data set as it was found; None if they do not lie on images."""
     look = {"masks": _masks, "boxes": _boxes, "points": _points}.get(dataset.task)
     return look(dataset, progress) if look else None
 
@@ -161,7 +161,7 @@ def _boxes(dataset: Dataset, progress: Progress | None) -> Targets:
 
 
 def _box_faults(boxes: NDArray[np.float32], size: tuple[int, int]) -> Iterator[tuple[str, str, list[Place]]]:
-    """Yield what is wrong with the boxes (M, 6) of an image, and which box it is, in words and as it lies."""
+    """Yield the faults of the boxes (M, 6) of an image, and which box it is, in words and as it lies."""
     h, w = size
     for row in boxes:
         x0, y0, x1, y1 = map(float, row[1:5])

@@ -20,7 +20,7 @@ KEPT = 2
 """Whole masks that are kept decoded while they are cut."""
 CLASS = 0
 LEAST_VISIBLE = 0.25
-"""Of the area of a box: where less lies in a window, it is no object there."""
+"""Of the area of a box: where less lies in a window, it is not an object there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +63,7 @@ class Masks:
         self._lock = threading.Lock()
 
     def read(self, source: TargetSource, size: tuple[int, int]) -> NDArray[np.uint8]:
-        """Return the mask of an image of `size`, uint8 (h, w). Raises: ImageError where it cannot be read."""
+        """Return the mask of an image of `size`, uint8 (h, w). Raises: ImageError if it cannot be read."""
         with self._lock:
             if source.key not in self._kept:
                 while len(self._kept) >= KEPT:

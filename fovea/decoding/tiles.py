@@ -191,7 +191,7 @@ def joined(grid: Grid, found: Iterable[Floats]) -> Floats:
 
 
 def _cut(boxes: Floats, place: Place, grid: Grid) -> NDArray[np.bool_]:
-    """Return which boxes (d, 6) of the image end at a border of their tile that is none of the image."""
+    """Return which boxes (d, 6) of the image end at a border of their tile that is not one of the image."""
     (H, W), (h, w) = grid.size, grid.tile
     near_x, near_y = NEAR * w, NEAR * h
     right, bottom = place.left + w, place.top + h

@@ -14,7 +14,7 @@ from fovea.evaluation.parts import source_for, split_as_trained
 from fovea.model.predictor import Predictor
 
 SET_APART = 0.2
-"""Of a training part without validation, at most so much is set apart for the score."""
+"""Of a training split without validation, at most so much is held out for the score."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,9 +24,9 @@ class Purpose:
     judged: str
     """That there must be a score: `int8 is judged by its score`."""
     trained: str
-    """That there must be a training part: `int8 is calibrated on training images`."""
+    """That there must be a training split: `int8 is calibrated on training images`."""
     most: int
-    """Samples that are set apart for the score, at most."""
+    """Samples that are held out for the score, at most."""
 
 
 class Divided(NamedTuple):
@@ -35,9 +35,9 @@ class Divided(NamedTuple):
     source: DataSource
     dataset: Dataset
     apart: bool
-    """Whether the validation part was set apart from the training part here."""
+    """Whether the validation split was held out from the training split here."""
     known: bool
-    """Whether the network was trained on the validation part, as far as its card tells."""
+    """Whether the network was trained on the validation split, as far as its card tells."""
 
 
 def divided_data(
@@ -49,10 +49,10 @@ def divided_data(
     display: Display,
     **reading: Unpack[Reading],
 ) -> Divided:
-    """Return data divided as the network's training divided it; without a validation part one is set apart.
+    """Return data divided as the network's training divided it; without a validation split one is held out.
 
     Raises:
-        DataError: there is no training part, or it is of another kind or has other classes.
+        DataError: there is no training split, or it is of another kind or has other classes.
         UsageError: the network's task has no score.
     """
     target = predictor.target

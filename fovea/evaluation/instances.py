@@ -59,10 +59,10 @@ class Shown(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class InstanceScores:
-    """Figures from 0 to 1, means over the classes that have objects; None where no image has any."""
+    """Figures from 0 to 1, means over the classes that have objects; None if no image has any."""
 
     way: str
-    """How what was found is told apart: `parted` or `connected`."""
+    """How what was found is separated: `parted` or `connected`."""
     truth: str
     """Where the true objects come from."""
     objects: int
@@ -87,7 +87,7 @@ class InstanceScores:
     """The images with the lowest panoptic quality."""
 
     def summary(self) -> list[str]:
-        """Return lines for a person."""
+        """Return lines for the terminal."""
         first = f"instances: {self.objects:,} objects, {self.found:,} found ({self.way}; truth: {self.truth})"
         if self.pq is None:
             return ["", first]
@@ -122,7 +122,7 @@ def has_instances(found: Dataset) -> bool:
 
 
 def singling_of(found: Dataset, singling: Singling) -> Singling:
-    """Return how objects are told apart, those of the classes of which a data set with objects has any."""
+    """Return how objects are separated, those of the classes of which a data set with objects has any."""
     counted = sorted({index for label in _labels(found) for index in label.counted or ()})
     return singling.usually_of([found.classes[index] for index in counted])
 
@@ -143,7 +143,7 @@ def measure_instances(
     """Return how well objects are found in condensed masks (N, 2, h, w).
 
     The true ones are those of the data set as `found`, whose images that could be read are `decoded`, laid by `frame`,
-    the preprocessing of the network; without these they are told apart in the true masks by the same `singling`.
+    the preprocessing of the network; without these they are separated in the true masks by the same `singling`.
     """
     names, indices = outcome.target.classes, singling.indices(outcome.target.classes)
     true: Iterator[Segments]
@@ -215,7 +215,7 @@ def _found(condensed: NDArray[np.uint8], truth: Segments, singling: Singling, na
 
 
 def _told_apart(outcome: Outcome, singling: Singling) -> Iterator[Segments]:
-    """Yield the objects that are told apart in the true masks."""
+    """Yield the objects that are separated in the true masks."""
     for label, answer in zip(outcome.labels, outcome.outputs, strict=True):
         mask = np.asarray(middle(np.asarray(label), answer))
         told = singling.objects(mask, outcome.target.classes)

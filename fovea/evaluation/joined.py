@@ -97,7 +97,7 @@ def joined_outcome(
 ) -> Outcome:
     """Return what the network says of all images of a data set whose rows are tiles; its labels as the network's.
 
-    Raises: DataError where the masks of all images are too large to be held.
+    Raises: DataError if the masks of all images are too large to be held.
     """
     parts = [JoinedPart(part) for part in decoded.parts.values()]
     sizes = [size for part in parts for size in part.tiles.sizes]

@@ -48,7 +48,7 @@ def find_label_faults(
     The classes need not be those of the network. `model` is what its file is called.
 
     Raises:
-        UsageError: labels that are no classes, or no `layer` of that name.
+        UsageError: labels that are not classes, or no `layer` of that name.
         DataError: samples of another kind than the network sees, or no two classes with enough images.
     """
     kind = dataset.kind

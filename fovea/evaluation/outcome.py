@@ -13,7 +13,7 @@ from fovea.tasks.figures import Figures, Mistake
 from fovea.tasks.task import Labels, Rows, Task
 
 WORST = 24
-"""Mistakes that are looked for."""
+"""Mistakes that are searched for."""
 
 
 @dataclass(frozen=True, kw_only=True)

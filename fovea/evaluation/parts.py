@@ -26,7 +26,7 @@ SPLITS = (*PARTS, "whole")
 
 
 def split_as_trained(dataset: Dataset, card: Card) -> Dataset:
-    """Return the data set with the validation part that a training on this same data had set aside."""
+    """Return the data set with the validation split that a training on this same data had set aside."""
     trained_on = card.trained_on
     if trained_on.fingerprint != dataset.fingerprint or not trained_on.val_fraction or card.training is None:
         return dataset
@@ -36,7 +36,7 @@ def split_as_trained(dataset: Dataset, card: Card) -> Dataset:
 def chosen_part(dataset: Dataset, split: str) -> tuple[str, Dataset]:
     """Return the data set with the chosen part alone, and what was chosen.
 
-    Without the part `test` the validation part is taken, without that the whole.
+    Without the split `test` the validation split is taken, without that the whole.
 
     Raises:
         UsageError: an unknown `split`.
@@ -134,7 +134,7 @@ def decoded_part(
 def caveats(dataset: Dataset, card: Card, *, asked: str, given: str) -> Iterator[str]:
     """Yield what the reader of a result must know of the part it is for."""
     if asked != given:
-        yield f"there is no {asked} part; this is {given}"
+        yield "no splits: measured on all images" if given == "whole" else f"no {asked} split: measured on {given}"
     if "train" in dataset.parts and card.trained_on.fingerprint == dataset.fingerprint:
         yield "the network was trained on images of this split"
 

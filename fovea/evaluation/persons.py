@@ -39,7 +39,7 @@ class PersonScores:
     """Which deviations of the points the similarity goes by."""
 
     def summary(self) -> list[str]:
-        """Return lines for a person."""
+        """Return lines for the terminal."""
         said, (low, high) = self.scores, self.interval
         medium, large = (_percent(value) for value in (said.ap_medium, said.ap_large))
         counted = f"{self.persons:,} in {self.images:,} images"
@@ -66,7 +66,7 @@ class _Person(NamedTuple):
 
 
 def measure_persons(outcome: Outcome, found: Dataset, decoded: Dataset, frame: Frame) -> PersonScores | None:
-    """Return how well the objects of a data set of points are found; None where it has none, or not their areas.
+    """Return how well the objects of a data set of points are found; None if it has none, or not their areas.
 
     `outcome` is of the data set `found`, whose samples that could be read are `decoded`, laid by `frame`.
     """

@@ -11,12 +11,16 @@ from fovea.evaluation.persons import PersonScores
 from fovea.evaluation.robustness import Robustness
 from fovea.evaluation.slices import Slices
 from fovea.inputs.views import PLAIN, Protocol
+from fovea.notebook import Cells, Tabular
 from fovea.tasks.figures import Figures
 from fovea.tasks.score import Metric
 
+SHARES = ("precision", "recall", "f1", "ap", "ap50", "auc", "iou", "dice", "boundary_f1", "error", "pck")
+"""Figures of a class, label or point that lie from 0 to 1."""
 
-@dataclass(frozen=True, kw_only=True)
-class Evaluation:
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Evaluation(Tabular):
     """The figures of one network on one part of one data set.
 
     Those of the task are attributes too: of classes `accuracy`, `interval`, `top5`, `nll`, `ece`, `per_class`,
@@ -82,7 +86,7 @@ class Evaluation:
         return found
 
     def summary(self) -> list[str]:
-        """Return lines for a person: the result and its part, what the task says of it, slices and robustness."""
+        """Return lines for the terminal: the result and its part, what the task says of it, slices and robustness."""
         counted = f"{self.split} of {self.data}, {self.images:,} {self.nouns}"
         where = ", ".join(filter(None, (counted, self.protocol.text)))
         return [
@@ -92,6 +96,23 @@ class Evaluation:
             *(self.slices.summary() if self.slices else ()),
             *(self.robustness.summary() if self.robustness else ()),
         ]
+
+    @property
+    def headline(self) -> str:
+        """The most important figure, its interval, and what it was measured on."""
+        title, value, _ = self.figures.tiles[0]
+        interval = f", {self.figures.interval_text}" if self.figures.interval_text else ""
+        return f"{title} {value}{interval}, {self.split} of {self.data}, {self.images:,} {self.nouns}"
+
+    def cells(self) -> Cells:
+        """Return the figures of each class, label or point; of a task without these the figures of all samples."""
+        found = self.figures.to_dict()
+        single = found.get("per_class") or found.get("per_label") or found.get("per_point")
+        if single is None:
+            return Cells(columns=("figure", "value", "remark"), rows=self.figures.tiles, notes=self.notes)
+        records = [{"name": name, **scores} for name, scores in single.items()]
+        others = [f"{title} {value}{remark and f' ({remark})'}" for title, value, remark in self.figures.tiles[1:]]
+        return Cells.of(records, shares=SHARES, notes=(*others, *self.notes))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the figures that apply as JSON values."""

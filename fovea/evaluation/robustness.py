@@ -60,7 +60,7 @@ class Robustness(Scored):
     curves: tuple[Curve, ...]
 
     def summary(self) -> list[str]:
-        """Return lines for a person: two per disturbance, its levels and the score at each."""
+        """Return lines for the terminal: two per disturbance, its levels and the score at each."""
         title = "" if self.metric == ACCURACY else f"{self.metric.title} "
         lines = ["", f"disturbed ({self.images:,} images, {title}{self.text} as they are)"]
         texts = [f" {point.text}" for curve in self.curves for point in curve.points]

@@ -15,11 +15,11 @@ class Scored:
 
     metric: Metric = ACCURACY
     score: float | None
-    """None where it is not defined for these images."""
+    """None if it is not defined for these images."""
 
     @property
     def accuracy(self) -> float | None:
-        """The score where it is the accuracy; None where another one is measured."""
+        """The score where it is the accuracy; None if another one is measured."""
         return self.score if self.metric == ACCURACY else None
 
     @property
@@ -44,7 +44,7 @@ class ScoredWithin(Scored):
     """A score with where the true one lies."""
 
     interval: tuple[float, float] | None
-    """With 95 % confidence, of an accuracy after Wilson; None where there is none."""
+    """With 95 % confidence, of an accuracy after Wilson; None if there is none."""
 
     @property
     def interval_text(self) -> str:
@@ -52,7 +52,8 @@ class ScoredWithin(Scored):
         if self.interval is None:
             return UNDEFINED
         low, high = (brief(self.metric, end) for end in self.interval)
-        return f"{low:>7} to {high:>7}"
+        wide = 7 if self.metric.share else 6
+        return f"{low:>{wide}} to {high:>{wide}}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON values: the score under the metric's name, and `interval`."""

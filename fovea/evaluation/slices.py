@@ -12,8 +12,8 @@ from fovea.evaluation.scored import ScoredWithin
 from fovea.texts import natural_key
 
 SHOWN = 20
-NARROWEST = 18
-"""Characters of a column of intervals, as `100.0 % to 100.0 %`."""
+NARROWEST = 16
+"""Characters of a column of intervals, as ` 18.71 to  18.71`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,7 @@ class Slices:
     values: tuple[Slice, ...]
 
     def summary(self) -> list[str]:
-        """Return lines for a person: the values with the worst score first."""
+        """Return lines for the terminal: the values with the worst score first."""
         worst = sorted(self.values, key=lambda entry: entry.rank)[:SHOWN]
         title = worst[0].metric.title
         wide = max(len(self.column), *(len(entry.value) for entry in worst))

@@ -19,7 +19,7 @@ class Place(NamedTuple):
     method: Method
     answer: str
     against: str
-    """The answer whose evidence is subtracted; empty where none is."""
+    """The answer whose evidence is subtracted; empty if none is."""
     found: Attribution
     """Of this one image."""
     seconds: float
@@ -59,7 +59,7 @@ class Explanation:
     """The path, or the name in its data set."""
     prediction: Prediction
     truth: str = ""
-    """The right answer; empty where it is not known."""
+    """The right answer; empty if it is not known."""
     truth_probability: float | None = None
     pixels: NDArray[np.uint8]
     """(H, W, C) uint8 0..255: what the network sees, or a picture of it."""

@@ -13,7 +13,7 @@ Evidence = Callable[[Tensor, Tensor], Tensor]
 """Outputs (N, K) float and answers (N,) int64 -> (N,): how much each row speaks for its answer. Differentiable."""
 
 Decision = Callable[[Tensor, Tensor], Tensor | None]
-"""Outputs (N, K) float and answers (N,) int64 -> (N,) bool: whether each row decides for its answer; None where nothing
+"""Outputs (N, K) float and answers (N,) int64 -> (N,) bool: whether each row decides for its answer; None if nothing
 is decided, as of a number."""
 
 
@@ -56,7 +56,7 @@ class Objective:
         return value - self.evidence(outputs, self.against.expand(len(outputs)))
 
     def decided(self, outputs: Tensor) -> Tensor | None:
-        """Return whether each row of outputs (N, K) decides for its answer, (N,) bool; None where nothing is decided.
+        """Return whether each row of outputs (N, K) decides for its answer, (N,) bool; None if nothing is decided.
 
         Of two answers the first wins where the evidence for it is larger.
         """

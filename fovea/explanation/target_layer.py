@@ -74,7 +74,7 @@ def _depth(call: Call) -> tuple[int, int, int]:
 
 
 def check_map(model: nn.Module, x: Tensor, layer: str) -> None:
-    """Raise UsageError where `layer` is not there, does not run, or gives no map for inputs `x` (N, C, H, W) float."""
+    """Raise UsageError if `layer` is not there, does not run, or gives no map for inputs `x` (N, C, H, W) float."""
     if layer not in (modules := dict(model.named_modules())):
         raise unknown("layer", layer, filter(None, modules))
     results = [call.result for call in calls_of(model, x[:1]) if call.path == layer]

@@ -25,7 +25,7 @@ COPIES = 4
 class OnnxClock:
     """Times as `fovea.runtime` and `fovea serve` run a network, with PyTorch's present number of threads.
 
-    Raises: MissingDependencyError where the extra `export` is not installed.
+    Raises: MissingDependencyError if the extra `export` is not installed.
     """
 
     batch: int = 16

@@ -15,7 +15,7 @@ MARK = "card.json"
 
 
 def check_replaceable(folder: Path) -> None:
-    """Raise UsageError where something stands at `folder` that no export made, StorageError where it takes no files."""
+    """Raise UsageError if something stands at `folder` that no export made, StorageError if it takes no files."""
     if folder.is_dir() and (any(folder.iterdir()) and not (folder / MARK).is_file()):
         raise UsageError(f"`out` (={folder}) is a folder that contains other files; give a new folder.")
     if os.path.lexists(folder) and not folder.is_dir():

@@ -19,7 +19,7 @@ _REGISTERED = "torch.utils._pytree"
 
 
 def check_installed() -> None:
-    """Raise MissingDependencyError where a library of the extra `export` is missing."""
+    """Raise MissingDependencyError if a library of the extra `export` is missing."""
     for name in NEEDED:
         library(name)
 

@@ -95,7 +95,7 @@ def proven(
 
 
 def serialised(model: "ModelProto") -> bytes:
-    """Return an ONNX model as bytes. Raises: UsageError where it is larger than one file can be."""
+    """Return an ONNX model as bytes. Raises: UsageError if it is larger than one file can be."""
     if model.ByteSize() > LARGEST:
         raise UsageError(
             f"The exported file would have {model.ByteSize():,} bytes; the limit of one ONNX file is {LARGEST:,}."

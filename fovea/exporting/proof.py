@@ -20,7 +20,7 @@ from fovea.exporting.settings import ExportSettings
 from fovea.tasks.task import Task
 
 TOLERANCE = {"float32": 1e-4, "float16": 0.1}
-"""Largest difference of logits that is no fault, as a share of how much logits vary from sample to sample."""
+"""Largest difference of logits that is not a fault, as a share of how much logits vary from sample to sample."""
 TIES = {"float32": 2e-4, "float16": 0.02}
 """A decision may change where it hangs on a difference of logits below this share."""
 DECODING = 1e-5
@@ -131,7 +131,7 @@ def _rounding(logits: Tensor, reference: Reference, allowed: float) -> tuple[dic
 
 
 def check_rows(rows: NDArray[Any], logits: Tensor, target: Task) -> None:
-    """Raise ProofError where decoded rows are not those of the graph's own logits."""
+    """Raise ProofError if decoded rows are not those of the graph's own logits."""
     expected = target.decode(target.condensed(logits))
     difference, size = np.abs(rows.astype(np.float64) - expected).max(), np.abs(expected).max()
     same = np.array_equal(target.decisions(rows), target.decisions(expected)) or not target.row_step

@@ -18,7 +18,7 @@ FATAL = 4
 class Session:
     """An exported graph in ONNX Runtime, with all its optimisations.
 
-    Raises: ProofError where it is not taken.
+    Raises: ProofError if it is not taken.
     """
 
     def __init__(self, content: bytes) -> None:
@@ -35,7 +35,7 @@ class Session:
     def run(self, name: str, values: NDArray[Any]) -> dict[str, NDArray[Any]]:
         """Return each output (N, ...) by name, float32 or bool, for the input called `name`.
 
-        Raises: ProofError where it fails.
+        Raises: ProofError if it fails.
         """
         batches = (values[first : first + BATCH] for first in range(0, len(values), BATCH))
         try:

@@ -86,7 +86,7 @@ def _layers(model: nn.Module) -> Iterator[str]:
 
 
 def _tensors(path: str, module: nn.Module) -> Iterator[str]:
-    """Yield the lines that make the parameters and buffers of a module that is no layer of PyTorch's."""
+    """Yield the lines that make the parameters and buffers of a module that is not a layer of PyTorch's."""
     for name, parameter in module.named_parameters(recurse=False):
         yield _assigned(f"{path}.{name}".lstrip("."), f"nn.Parameter(torch.zeros({tuple(parameter.shape)}))")
     kept = module.state_dict(keep_vars=True)

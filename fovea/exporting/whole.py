@@ -121,7 +121,7 @@ def one_by_one(run: Callable[[Stored], Outputs], samples: Stored) -> Outputs:
 
 
 def refuse(settings: ExportSettings, target: str, *names: str) -> None:
-    """Raise UsageError where one of the settings `names`, as `half` or `raw`, is asked for, which a target lacks."""
+    """Raise UsageError if one of the settings `names`, as `half` or `raw`, is asked for, which a target lacks."""
     asked = {"half": settings.precision == "float16", "raw": settings.raw, "dynamic-size": settings.dynamic_size}
     for name in names:
         if asked[name]:

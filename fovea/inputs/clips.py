@@ -100,7 +100,7 @@ class ClipPreprocess:
 
         Raises:
             ImageError: a folder without frames, or a frame that cannot be decoded.
-            UsageError: an array that is no clip.
+            UsageError: an array that is not a clip.
         """
         if isinstance(source, np.ndarray):
             if source.ndim not in (3, 4) or not len(source):
@@ -174,7 +174,7 @@ class Clips(InputKind):
         return ClipPreprocess(frames=frames, **squares, mean=half, std=half)  # type: ignore[arg-type]
 
     def from_dict(self, given: Mapping[str, Any]) -> ClipPreprocess:
-        """Return what `ClipPreprocess.to_dict` wrote; UsageError where it cannot be used."""
+        """Return what `ClipPreprocess.to_dict` wrote; UsageError if it cannot be used."""
         return ClipPreprocess(
             **settled(given, _FIXED, ("frames", "size", "channels", "fit", "mean", "std"), kind="clips")
         )
@@ -242,7 +242,7 @@ class Clips(InputKind):
 
 
 def frames_in(folder: Path) -> list[Path]:
-    """Return the frames in a folder, in the natural order of their names. Raises: ImageError where there are none."""
+    """Return the frames in a folder, in the natural order of their names. Raises: ImageError if there are none."""
     try:
         names = [name for name in os.listdir(folder) if not name.startswith(".")]
     except OSError as error:

@@ -87,7 +87,7 @@ class Preprocessing(Protocol):
     def read(self, source: Path | bytes | Stored) -> Stored:
         """Return one sample, of `stored_shape`, from a file, its bytes or an array.
 
-        Raises: ImageError for a file that cannot be read, UsageError for an array that is no sample.
+        Raises: ImageError for a file that cannot be read, UsageError for an array that is not a sample.
         """
         ...
 
@@ -137,7 +137,7 @@ class Survey(NamedTuple):
 
     channels: int
     size: tuple[int, ...] | None
-    """What they share, or what preprocessing may begin from; None where it is left open. (H, W) of images."""
+    """What they share, or what preprocessing may begin from; None if it is left open. (H, W) of images."""
     notes: tuple[str, ...] = ()
 
 
@@ -195,7 +195,7 @@ class InputKind(ABC):
 
     @abstractmethod
     def from_dict(self, given: Mapping[str, Any]) -> Preprocessing:
-        """Return what `Preprocessing.to_dict` wrote; UsageError where it cannot be used."""
+        """Return what `Preprocessing.to_dict` wrote; UsageError if it cannot be used."""
 
     @abstractmethod
     def per_channel(self, sample: Stored) -> NDArray[np.float64]:
@@ -226,7 +226,7 @@ class InputKind(ABC):
         return ""
 
     def viewed(self, preprocess: Any, views: Views) -> Preprocessing:
-        """Return how to store samples so that all `views` can be cut from them; UsageError where there are no such."""
+        """Return how to store samples so that all `views` can be cut from them; UsageError if there are no such."""
         if views != PLAIN:
             raise UsageError(f"Crops, mirrored copies and scales work only for images, not for {self.nouns}.")
         kept: Preprocessing = preprocess
@@ -245,7 +245,7 @@ class InputKind(ABC):
         return 0
 
     def usual(self, native_size: tuple[int, ...] | None) -> Usual | None:
-        """Return how such samples are learned where it is left open; None where `fovea.plans` has a rule of its own."""
+        """Return how such samples are learned where it is left open; None if `fovea.plans` has a rule of its own."""
         return None
 
     def is_constant(self, sample: Stored) -> bool:

@@ -20,7 +20,7 @@ def read_sample(source: Picture, preprocess: Preprocessing) -> Stored:
 
     Raises:
         ImageError: a file, or bytes, that cannot be decoded.
-        UsageError: an array or object that is no sample.
+        UsageError: an array or object that is not a sample.
     """
     if isinstance(source, str | Path):
         return preprocess.read(Path(source))
@@ -54,7 +54,7 @@ def more_than_a_tile(source: Picture, preprocess: Preprocessing) -> tuple[int, i
 
 
 def _sides(source: Picture) -> tuple[int, int] | None:
-    """Return (H, W) of an image, from its header; None where it cannot be read, which its decoder says better."""
+    """Return (H, W) of an image, from its header; None if it cannot be read, which its decoder says better."""
     if isinstance(source, Image.Image):
         return source.height, source.width
     if isinstance(source, np.ndarray):

@@ -1,6 +1,6 @@
 """Series: float32 (T, C) where they are stored, T steps of C channels; (C, T) where a network sees them.
 
-Normalised by the mean and deviation of each channel over the training part.
+Normalised by the mean and deviation of each channel over the training split.
 """
 
 from collections.abc import Mapping, Sequence
@@ -87,7 +87,7 @@ class SeriesPreprocess:
 
         Raises:
             ImageError: it cannot be read, has another number of channels, or a value that is missing or not finite.
-            UsageError: an array that is no series.
+            UsageError: an array that is not a series.
         """
         where = f"`{source}`: " if isinstance(source, Path) else ""
         values = as_series(source) if isinstance(source, np.ndarray) else read_series(source)
@@ -154,7 +154,7 @@ class Series(InputKind):
         return SeriesPreprocess(length=size, channels=channels, fit=fit, mean=(0.0,) * channels, std=(1.0,) * channels)
 
     def from_dict(self, given: Mapping[str, Any]) -> SeriesPreprocess:
-        """Return what `SeriesPreprocess.to_dict` wrote; UsageError where it cannot be used."""
+        """Return what `SeriesPreprocess.to_dict` wrote; UsageError if it cannot be used."""
         return SeriesPreprocess(**settled(given, _FIXED, ("length", "channels", "fit", "mean", "std"), kind="series"))
 
     def per_channel(self, sample: Stored) -> NDArray[np.float64]:
@@ -248,7 +248,7 @@ def without_padding(values: Values) -> Values:
 
 
 def fault_of(values: Values) -> str:
-    """Return what is wrong with a series (T, C); nothing where all is known and finite."""
+    """Return the faults of a series (T, C); nothing where all is known and finite."""
     if not len(values):
         return "it contains no values"
     wrong = np.argwhere(~np.isfinite(values))

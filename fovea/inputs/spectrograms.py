@@ -130,7 +130,7 @@ class SpectrogramPreprocess:
 
         Raises:
             ImageError: a file that cannot be read.
-            UsageError: an array that is no sound.
+            UsageError: an array that is not a sound.
         """
         if isinstance(source, Path | bytes):
             sound, rate = read_wav(source)
@@ -201,7 +201,7 @@ class Spectrograms(InputKind):
         return SpectrogramPreprocess(bands=size, fit=fit, mean=(0.0,), std=(1.0,), **given)
 
     def from_dict(self, given: Mapping[str, Any]) -> SpectrogramPreprocess:
-        """Return what `SpectrogramPreprocess.to_dict` wrote; UsageError where it cannot be used."""
+        """Return what `SpectrogramPreprocess.to_dict` wrote; UsageError if it cannot be used."""
         return SpectrogramPreprocess(**settled(given, _FIXED, _OWN, kind="recordings"))
 
     def per_channel(self, sample: Stored) -> NDArray[np.float64]:

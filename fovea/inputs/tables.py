@@ -18,7 +18,7 @@ from fovea.files import open_text
 MAX_FILE_BYTES = 50_000_000
 MAX_VALUES = 10_000_000
 TIMES = ("time", "times", "t", "timestamp", "step", "index")
-"""Names of a first column that counts steps and is no channel."""
+"""Names of a first column that counts steps and is not a channel."""
 UNKNOWN = ("", "?", "nan", "na", "n/a", "null", "none")
 """What stands for a value that is missing, in any case."""
 HEAD_LINES = 2

@@ -61,7 +61,7 @@ class Protocol:
 
     @property
     def text(self) -> str:
-        """What to say beside a figure; empty where each image is seen once and as it is."""
+        """What to say beside a figure; empty if each image is seen once and as it is."""
         if self == PLAIN:
             return ""
         average = f"logits averaged over {self.views} views: " if self.views > 1 else ""

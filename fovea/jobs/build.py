@@ -48,7 +48,7 @@ class Built:
         return {**named, "children": dict(self.children), "origin": origin}
 
     def summary(self) -> list[str]:
-        """Return lines for a person."""
+        """Return lines for the terminal."""
         preprocess, origin = inputs.from_dict(self.card["preprocess"]), self.origin
         shape = "x".join(map(str, preprocess.shape))
         weights = "random" if origin is None else f"{origin.file}, with the layer names of {origin.naming}"

@@ -1,4 +1,4 @@
-"""The job behind `fovea cache`: what is kept to save time, how much room it takes, and how to get rid of it."""
+"""The job behind `fovea cache`: listing and clearing cached files."""
 
 from datetime import UTC, datetime
 from typing import Any

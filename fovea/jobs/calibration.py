@@ -50,10 +50,10 @@ def int8_request(
 def int8_samples(
     bundle: Bundle, data: str | Path, *, allow_bad: bool = False, display: Display, **reading: Unpack[Reading]
 ) -> tuple[Samples, Samples]:
-    """Return samples of the training part for the ranges, and samples with labels for the score: never of the test.
+    """Return samples of the training split for the ranges, and samples with labels for the score: never of the test.
 
     Raises:
-        DataError: there is no training part, or it is of another kind or has other classes.
+        DataError: there is no training split, or it is of another kind or has other classes.
         UsageError: the network's task has no score.
     """
     source, dataset, apart, known = divided_data(bundle, data, PURPOSE, allow_bad=allow_bad, display=display, **reading)

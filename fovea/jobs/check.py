@@ -1,4 +1,4 @@
-"""`fovea check`: what is wrong with a data set, before anything is trained on it."""
+"""`fovea check`: the faults of a data set, before training."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -121,7 +121,7 @@ def _strays(data: str | Path, dataset: Dataset) -> list[str]:
 
 
 def _thumbnail(decoded: Dataset, member: Member) -> Pixels:
-    """Return a picture of a sample that is no image."""
+    """Return a picture of a sample that is not an image."""
     part = decoded.parts[member.part]
     return inputs.kind(decoded.input).thumbnail(np.asarray(part.decoded[part.names.index(member.name)]))
 

@@ -1,4 +1,4 @@
-"""`fovea doctor`: what this machine has, and what is missing for which command."""
+"""`fovea doctor`: what this machine offers, and what is missing for which command."""
 
 import importlib.util
 import os
@@ -22,6 +22,7 @@ OPTIONAL = {
     "keras": ("h5py", "fovea train --from WEIGHTS.h5"),
     "litert": ("litert_torch", "fovea export --to litert"),
     "ncnn": ("ncnn", "fovea export --to ncnn"),
+    "pandas": ("pandas", "result.to_frame()"),
     "parquet": ("pyarrow", "fovea train DATA.parquet"),
     "search": ("faiss", "fovea search --approximate"),
     "serve": ("fastapi", "fovea serve MODEL"),
@@ -43,7 +44,7 @@ class Check:
     name: str
     value: str
     ok: bool = True
-    """False where a command will lack something."""
+    """False if a command will lack something."""
     advice: str = ""
 
     def to_dict(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`fovea duplicates`: copies in a data set, by their pixels and by what a network sees in them."""
+"""`fovea duplicates`: copies in a data set, by their pixels and by the features of a network."""
 
 import tempfile
 from collections.abc import Sequence
@@ -45,7 +45,7 @@ class Alike(NamedTuple):
     by: str
     """`pixels`, `network` or `both`."""
     ratio: float | None
-    """Of the pair that the network sees as least alike, as of `fovea.retrieval.alike`; None where pixels told alone."""
+    """Of the pair that the network sees as least alike, as of `fovea.retrieval.alike`; None if pixels told alone."""
 
     @property
     def leak(self) -> bool:
@@ -88,7 +88,7 @@ class DuplicatesResult:
         }
 
     def summary(self) -> list[str]:
-        """Return what a person reads beside the table."""
+        """Return the lines for the terminal beside the table."""
         counts = ", ".join(f"{len(self._found(by))} {how}" for by, how in BY.items())
         leaks, conflicts = (sum(getattr(group, what) for group in self.groups) for what in ("leak", "conflict"))
         return [
@@ -204,7 +204,7 @@ def _groups(index: Index, by_pixels: Sequence[Sequence[int]], ratio: float, disp
 
 
 def _sheet(result: DuplicatesResult, pictures: SamplePictures) -> Sheet:
-    """Return the page: the groups that the network alone has found first, as nobody has seen them before."""
+    """Return the page: the groups that the network alone has found first, as nobody was trained on them before."""
     groups = []
     for by, how in reversed(BY.items()):
         own = [group for group in result.groups if group.by == by]

@@ -1,4 +1,4 @@
-"""`fovea errata`: where the slides of the lectures are wrong."""
+"""`fovea errata`: errors on the slides of the lectures."""
 
 from fovea.course.errata import ERRATA, Erratum
 from fovea.errors import UsageError

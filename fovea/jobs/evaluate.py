@@ -1,4 +1,4 @@
-"""`fovea evaluate`: how good a network is on a part of a data set."""
+"""`fovea evaluate`: the scores of a network on a split of a data set."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -172,7 +172,7 @@ def _check_task(target: Task, *, min_accuracy: float | None, min_score: Mapping[
 
 
 def _check_scores(target: Task, asked: Mapping[str, float]) -> None:
-    """Raise UsageError for a score that is none of the task's, or a value that it cannot have."""
+    """Raise UsageError for a score that is not one of the task's, or a value that it cannot have."""
     metrics = {metric.name: metric for metric in target.scores}
     for name, value in asked.items():
         if name not in metrics:

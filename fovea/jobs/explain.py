@@ -1,4 +1,4 @@
-"""`fovea explain`: where in images a network sees its answers."""
+"""`fovea explain`: which parts of an image a prediction depends on."""
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -54,7 +54,7 @@ class ExplainResult:
         return {"page": str(self.page), "images": list(self.explanations)}
 
     def summary(self) -> list[str]:
-        """Return what a person reads, line by line."""
+        """Return the lines for the terminal."""
         lines = []
         for said in self.explanations:
             if "error" in said:
@@ -103,7 +103,7 @@ class Known(NamedTuple):
     image: str
     """What it is called."""
     truth: str
-    """Its true class; empty where that is not known."""
+    """Its true class; empty if that is not known."""
     label: Any = None
     """The true label of a mistake, as the network knows it."""
     size: tuple[int, int] | None = None
@@ -144,7 +144,7 @@ def explain(
     20}` for occlusion; each option goes to the methods that have it.
 
     `trust` is the JSON that `fovea trust` wrote for this model file, used for the badges of methods. If it is None,
-    `NAME-trust.json` (NAME is the name of the model file) is looked for in the working folder, beside the model file
+    `NAME-trust.json` (NAME is the name of the model file) is searched for in the working folder, beside the model file
     and beside the page.
 
     For one image `out` is the page. For several images it is a folder with one page each and a gallery. Beside every
@@ -184,7 +184,7 @@ def explain(
 
 
 def _written(found: Iterable[Explanation | Unread], album: "Album", display: Display) -> ExplainResult:
-    """Return what was explained, written as pages; DataError where no image can be read."""
+    """Return what was explained, written as pages; DataError if no image can be read."""
     said = []
     for explanation in found:
         said.append(explanation.to_dict())
@@ -211,7 +211,7 @@ def methods_named(names: str | Sequence[str]) -> list[Method]:
 
 
 def check_explainable(bundle: Bundle, methods: Sequence[Method], *, layer: str | None) -> None:
-    """Raise UsageError where a method takes no such inputs, or `layer` is not there, gives no map, or has no use."""
+    """Raise UsageError if a method takes no such inputs, or `layer` is not there, gives no map, or has no use."""
     axes = len(bundle.preprocess.shape) - 1
     if lacking := [method.name for method in methods if axes not in method.axes]:
         nouns = inputs.kind_of(bundle.preprocess).nouns

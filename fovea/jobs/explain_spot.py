@@ -27,7 +27,7 @@ class Spot(NamedTuple):
 
     @classmethod
     def of(cls, at: str | tuple[float, float] | None, number: int | None) -> Self:
-        """Return it of a text as `120,80`, or x and y. Raises: UsageError where they are none, or both are given."""
+        """Return it of a text as `120,80`, or x and y. Raises: UsageError if they are none, or both are given."""
         if at is not None and number is not None:
             raise UsageError("`at` and `object` cannot be used together; leave one out.")
         if at is None:
@@ -42,7 +42,7 @@ class Spot(NamedTuple):
         return self.at is not None or self.number is not None
 
     def check(self, target: Task, *, alone: bool) -> None:
-        """Raise UsageError where a model has no such things, or something else is asked for beside it."""
+        """Raise UsageError if a model has no such things, or something else is asked for beside it."""
         if not self:
             return
         name = "object" if self.at is None else "at"
@@ -56,7 +56,7 @@ class Spot(NamedTuple):
     def question(self, bundle: Bundle, x: torch.Tensor, size: tuple[int, int] | None) -> Question:
         """Return the evidence for what is meant in an image of `size` (H, W), whose input is `x` (1, C, H, W) float32.
 
-        Raises: UsageError where there is nothing such.
+        Raises: UsageError if there is nothing such.
         """
         frame = cast(Preprocess, bundle.preprocess)
         place = None if self.at is None else self._place(self.at, frame, size or frame.size)

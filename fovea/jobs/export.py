@@ -1,4 +1,4 @@
-"""`fovea export`: a model file as what other programs run."""
+"""`fovea export`: a model file in the formats of other programs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ class Export:
         return {"model": self.model, "to": self.to, "files": [str(path) for path in self.files], **self.facts}
 
     def summary(self) -> list[str]:
-        """Return lines for a person."""
+        """Return lines for the terminal."""
         return [f"Written  {self.path}", *self.lines]
 
 
@@ -115,7 +115,7 @@ def export(
 
 
 def _options(target: Target, **given: Any) -> dict[str, Any]:
-    """Return what is given of what only some targets take. Raises: UsageError where this one does not."""
+    """Return what is given of what only some targets take. Raises: UsageError if this one does not."""
     options = {name: value for name, value in given.items() if value}
     for name in options:
         if name not in target.options:

@@ -1,4 +1,4 @@
-"""Pictures of what is wrong with masks, boxes and points, for the page of `fovea check`.
+"""Pictures of the faults of masks, boxes and points, for the page of `fovea check`.
 
 Pictures are (H, W, 3) uint8 0..255.
 """
@@ -30,7 +30,7 @@ FURTHEST = 1.0
 
 
 def fault_picture(dataset: Dataset, fault: Mapping[str, Any]) -> Pixels | None:
-    """Return the image of a fault, as `Fault` has it in JSON, with what is wrong; None where it has none to show."""
+    """Return the image of a fault, as `Fault` has it in JSON, with what is wrong; None if it has none to show."""
     part = dataset.parts[fault["part"]]
     if fault["name"] not in part.names:  # it is one of a class
         return None
@@ -61,7 +61,7 @@ def _reduced(pixels: Pixels) -> Pixels:
 
 
 def _mask(label: Any, size: tuple[int, int]) -> Pixels | None:
-    """Return a mask in its colours; what is no class of it in red. None where it cannot be read."""
+    """Return a mask in its colours; what is no class of it in red. None if it cannot be read."""
     try:
         if isinstance(label, MaskFile):
             return _stored(label)

@@ -1,4 +1,4 @@
-"""`fovea filter`: a classic kernel, or one's own, slid over an image or a signal."""
+"""`fovea filter`: a classic or custom kernel, applied to an image or a signal."""
 
 import math
 from collections.abc import Callable
@@ -56,7 +56,7 @@ class Filtered:
         }
 
     def summary(self) -> list[str]:
-        """Return what a person reads, line by line."""
+        """Return the lines for the terminal."""
         return [
             f"Input    {self.source}, {_size(self.input)}",
             f"Kernel   {self.kernel}, {_size(self.weights)}, sum {weight_sum(self.weights)}",

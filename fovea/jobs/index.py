@@ -1,4 +1,4 @@
-"""`fovea index`: what a network makes of every image of a data set, kept in a file to search in."""
+"""`fovea index`: the embeddings of all images of a data set, stored in a file for search."""
 
 import json
 import os
@@ -77,7 +77,7 @@ class IndexResult:
         }
 
     def summary(self) -> list[str]:
-        """Return what a person reads, line by line."""
+        """Return the lines for the terminal."""
         changes = self.changes
         done = f"{changes.embedded:,} embedded, {changes.kept:,} kept, {changes.dropped:,} dropped"
         bad = [f"could not read: {bad.name} ({bad.reason})" for bad in changes.bad_files[:5]]
@@ -290,7 +290,7 @@ def _made(model: Path, layer: str | None, *, device: str) -> _Made:
 
 
 def _fitting(dataset: Dataset, bundle: Bundle, split: str) -> Dataset:
-    """Return the part of the data that is asked for; DataError where it is of another kind than the network sees."""
+    """Return the part of the data that is asked for; DataError if it is of another kind than the network sees."""
     if dataset.input != bundle.preprocess.input:
         raise DataError(
             f"`{dataset.name}` contains {inputs.kind(dataset.input).nouns}, but this network takes "

@@ -1,4 +1,4 @@
-"""`fovea info`: what a model file says of itself."""
+"""`fovea info`: the contents of a model file's card."""
 
 import math
 from dataclasses import asdict, dataclass
@@ -7,6 +7,7 @@ from typing import Any
 
 from fovea.compression.coding.description import Coding
 from fovea.model.container import is_exported, model_file, read_values
+from fovea.report.brief import brief
 from fovea.report.facts import uncalibrated_note
 
 
@@ -23,16 +24,23 @@ class Info:
 
     @property
     def caution(self) -> str:
-        """What to know before believing its probabilities; empty where there is nothing."""
+        """What to know before believing its probabilities; empty if there is nothing."""
         return uncalibrated_note(self.card)
 
     @property
     def coded(self) -> str:
-        """How much coding saves; empty where no tensor is coded."""
+        """How much coding saves; empty if no tensor is coded."""
         if not self.card.get("coding"):
             return ""
         coding = Coding.from_dict(self.card["coding"])
         return f"{len(coding.tensors)} tensors of {coding.decoded_bytes:,} bytes in {coding.bytes:,}"
+
+    def summary(self) -> list[str]:
+        """Return lines for a person: the result, then what the network is and what it was trained on."""
+        lines = [f"{name:10} {value}" for name, value in brief(self.card, values=self.values, size=self.bytes)]
+        note = [f"{'Caution':10} {self.caution}"] if self.caution else []
+        shrunk = [f"{'Coded':10} {self.coded}"] if self.coded else []
+        return [*lines, *shrunk, *note]
 
     def to_dict(self) -> dict[str, Any]:
         """Return all as JSON values."""

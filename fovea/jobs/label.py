@@ -1,4 +1,4 @@
-"""`fovea label`: which images of those without a label to label next, as a list to fill in that a training reads."""
+"""`fovea label`: which unlabelled images to label next, as a list to fill in for a training."""
 
 import os
 from collections.abc import Sequence
@@ -72,7 +72,7 @@ class LabelResult:
         ]
 
     def summary(self) -> list[str]:
-        """Return lines for a person: what was chosen, and how to go on."""
+        """Return lines for the terminal: what was chosen, and how to go on."""
         kept = f"; {self.kept:,} rows with a label are kept" if self.kept else ""
         return [
             f"{self.out}: {len(self.proposals):,} of {self.looked_at:,} {self.nouns} of {self.data} by {self.by}{kept}",
@@ -99,20 +99,19 @@ def label(
     batch: int = BATCH,
     display: Display | None = None,
 ) -> LabelResult:
-    """List the `count` images of `data` that are most worth a label in the CSV file `out`.
+    """List the `count` images of `data` that are most worth labelling in the CSV file `out`.
 
-    `data` is a folder of any depth, a zip or tar archive of one, whose images are copied into a folder beside `out`, or
-    a CSV manifest, of which those are asked for that have no label there; `path_column` and `label_column` are its
-    columns. Where `out` is that manifest none of its rows is lost. `by` is `margin` or `entropy`, of the probabilities
-    of `model`, or `core-set`: the farthest, in its embedding, from all images that have a label, or are in `index`.
-    Rows of `out` with a label stay and are not asked for again, so that the same command goes on after a training.
-    `layer` names another place for the embedding than what enters the last layer; `html` is where to write a page with
-    the images.
+    `data` is a folder of any depth, a zip or tar archive of one (its images are copied into a folder beside `out`), or
+    a CSV manifest, of which the rows without a label are used; `path_column` and `label_column` are its columns. If
+    `out` is that manifest, no row is lost. `by` is `margin` or `entropy` of the probabilities of `model`, or
+    `core-set`: the images farthest, in the embedding, from all images that have a label or are in `index`. Rows of
+    `out` with a label are kept and not listed again, so the same command can be repeated after a training. `layer` is
+    another layer for the embedding than the last one; `html` is where to write a page with the images.
 
     Raises:
-        BundleError: a model file, or an index, that cannot be used.
-        DataError: data without images, an `out` that is another kind of file, or nothing left to label.
-        UsageError: data of another form, an unknown way, a model that does not fit it, an index of another model.
+        BundleError: a model file or an index that cannot be used.
+        DataError: data without images, an `out` that is another kind of file, or no image without a label.
+        UsageError: data of another form, an unknown `by`, a model that lacks it, or an index of another model.
         StorageError: the list, its images or the page cannot be written.
     """
     _check(by, count, of_embedding=index is not None or layer is not None)
@@ -170,7 +169,7 @@ def _check(by: str, count: int, *, of_embedding: bool) -> None:
 
 
 def check_target(target: Task, by: str) -> None:
-    """Raise UsageError where a network has no probabilities of classes to doubt."""
+    """Raise UsageError if a network has no probabilities of classes to doubt."""
     if by != "core-set" and (not target.has_classes or target.lies_on_image):
         raise UsageError(
             f"`--by {by}` needs class probabilities, and this model predicts {target.noun}; use `--by core-set`."

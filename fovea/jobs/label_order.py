@@ -1,4 +1,4 @@
-"""In which order images are labelled by hand: those first that a network is least sure of, or knows least."""
+"""The order in which images are labelled by hand: those first for which a network is least certain."""
 
 from collections.abc import Collection
 

@@ -1,5 +1,6 @@
-"""`fovea measure`: what a network costs and sees, layer by layer."""
+"""`fovea measure`: cost and receptive field of a network, layer by layer."""
 
+import ast
 import gc
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -103,8 +104,9 @@ def found(
     if text and (inside := model_file(text)) != Path(text):
         text = str(inside)
     letters = resembles(text) and not Path(text).exists()
-    if arguments and not letters and (not text or custom_name(text) or Path(text).is_file()):
-        raise UsageError("Only a network built by name or from a pattern of letters takes arguments; leave them out.")
+    custom = custom_name(text)
+    if arguments and not letters and not custom and (not text or Path(text).is_file()):
+        raise UsageError("A model file and a module take no arguments; leave them out.")
     if isinstance(model, nn.Module):
         return model, type(model).__name__, _required(shape, type(model).__name__)
     if isinstance(model, Bundle):
@@ -112,14 +114,23 @@ def found(
     if letters:
         named = {"pattern": text, **(arguments or {})}
         return _of_the_zoo("pattern", shape, weights=weights, arguments=named)
-    if custom := custom_name(text):
-        offered: dict[str, object] = {"c_in": shape[0]} if shape else {}
-        network = custom_network(custom[0], custom[1], **offered)
+    if custom:
+        offered = {"c_in": shape[0]} if shape else {}
+        asked = {key: _literal(value) for key, value in (arguments or {}).items()}
+        network = custom_network(custom[0], custom[1], asked=asked, **offered)
         return network, text, _required(shape, text)
     if text.endswith(".safetensors") or Path(text).is_file():
         bundle = load(text)
         return bundle.model, Path(text).name, shape or bundle.preprocess.shape
     return _of_the_zoo(text, shape, weights=weights, arguments=arguments or {})
+
+
+def _literal(value: object) -> object:
+    """Return the Python value that a text is written as, `10` as a number; of any other text that itself."""
+    try:
+        return ast.literal_eval(value) if isinstance(value, str) else value
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return value
 
 
 def _of_the_zoo(

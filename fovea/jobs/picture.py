@@ -1,4 +1,4 @@
-"""`fovea explain --show`: pictures of what a network holds and wants to see."""
+"""`fovea explain --show`: pictures of the weights, features and preferred inputs of a network."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ class PictureResult:
         return {"page": str(self.page), "files": [str(file) for file in self.files], **self.figures}
 
     def summary(self) -> list[str]:
-        """Return what a person reads, line by line."""
+        """Return the lines for the terminal."""
         return [*self.lines, f"Page     {self.page}"]
 
 
@@ -62,15 +62,15 @@ def picture(
     display: Display | None = None,
     **reading: Unpack[Reading],
 ) -> PictureResult:
-    """Draw what `model` holds or wants to see: `show` is a kind of `fovea.jobs.pictures.kinds.KINDS`.
+    """Draw the weights, features or preferred inputs of `model`: `show` is one of `fovea.jobs.pictures.kinds.KINDS`.
 
-    `layer` is the path of a module, the last spatial activation where it is None; `channel` names some of its
-    channels, `target` answers by name or number. `data` and its part `split` are what responses, patches, neighbours
-    and concepts are looked for in; `concepts` is a folder with a folder of images for each concept. `settings` are the
-    kind's own, as text or as values.
+    `layer` is the path of a module; None means the last spatial activation. `channel` selects channels, `target`
+    selects answers by name or number. `data` and its `split` are the images for responses, patches, neighbours and
+    concepts. `concepts` is a folder with one folder of images per concept. `settings` are options of the kind, as text
+    or as values.
 
     Raises:
-        UsageError: an unknown kind, layer, channel, answer or setting; what is missing, or of no use.
+        UsageError: an unknown kind, layer, channel, answer or setting, or one that is missing or not used.
         BundleError: a model file that cannot be loaded.
         DataError, ImageError: data or an image that cannot be used.
         StorageError: the page cannot be written.
@@ -110,7 +110,7 @@ def picture(
 
 
 def _check(kind: Kind, *, images: bool, data: bool) -> None:
-    """Raise UsageError where what a kind needs is missing, or what it has no use for is there."""
+    """Raise UsageError if what a kind needs is missing, or what it has no use for is there."""
     for name, wants, there in (("images", kind.images, images), ("data", kind.data, data)):
         if wants == "must" and not there:
             raise UsageError(f"`{kind.name}` needs {name}. It shows {kind.does}.")
@@ -119,7 +119,7 @@ def _check(kind: Kind, *, images: bool, data: bool) -> None:
 
 
 def _check_network(bundle: Bundle, *, layer: str | None, answers: Iterable[str]) -> None:
-    """Raise UsageError where a network sees no images, or does not have this layer or these answers."""
+    """Raise UsageError if a network sees no images, or does not have this layer or these answers."""
     if not (seen := inputs.kind_of(bundle.preprocess)).pictures:
         raise UsageError(f"This network takes {seen.nouns}, and pictures are available for images only.")
     for name in answers:

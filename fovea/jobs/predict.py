@@ -1,4 +1,4 @@
-"""`fovea predict`: what a network says of images, of any number of them in bounded memory."""
+"""`fovea predict`: predictions for any number of images, in bounded memory."""
 
 import glob
 import math
@@ -53,7 +53,7 @@ class FilePrediction:
     image: str
     """The path as it was given or found."""
     prediction: Prediction | None = None
-    """None where there is an `error`. Of classes and grades `scores` are the `top` best."""
+    """None if there is an `error`. Of classes and grades `scores` are the `top` best."""
     error: str = ""
     preview: Preview | None = None
     """Of an image that is too large to be drawn whole."""
@@ -160,7 +160,7 @@ def _target(target: Task, top: int | None, min_score: float | None) -> Task:
 
 
 def _tiling(members: Sequence[Predictor], tile: int | None, overlap: int | None) -> "Tiling | None":
-    """Return how images are seen as tiles; None where they are seen whole."""
+    """Return how images are seen as tiles; None if they are seen whole."""
     if tile is None and overlap is None and not getattr(members[0].preprocess, "tiles", False):
         return None
     from fovea.model.tiled import tiling_of  # most images are seen whole

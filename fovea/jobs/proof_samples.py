@@ -1,4 +1,4 @@
-"""Which samples an export is proven on: those that are named, else those it was trained on, else generated ones."""
+"""The samples used to verify an export: those given, else those of the training data, else generated ones."""
 
 from collections.abc import Iterable, Sequence
 from itertools import islice
@@ -54,7 +54,7 @@ def _is_data(images: str | Path) -> bool:
 
 
 def _of_data(bundle: Bundle, data: str | Path) -> Samples:
-    """Return samples spread over the test part of a data set, or over what it has in place of that."""
+    """Return samples spread over the test split of a data set, or over what it has in place of that."""
     source: DataSource = source_for(bundle, data)
     split, dataset = chosen_part(source.find(download=False), "test")
     if dataset.input != bundle.preprocess.input:
@@ -87,7 +87,7 @@ def _spread(count: int) -> Sequence[int]:
 
 
 def _read(sources: Iterable[Path | Stored], preprocess: Preprocessing, *, called: str) -> Samples:
-    """Return what can be read of `sources`; DataError where that is nothing."""
+    """Return what can be read of `sources`; DataError if that is nothing."""
     read, reason = [], "there are none"
     for source in sources:
         try:

@@ -1,4 +1,4 @@
-"""`fovea evaluate --retrieval`: how good a network's embeddings are for search, on a part of a data set."""
+"""`fovea evaluate --retrieval`: how good a network's embeddings are for search, on a split of a data set."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +35,7 @@ class RetrievalResult:
     nouns: str = "images"
 
     def summary(self) -> list[str]:
-        """Return lines for a person: what asked where, and the figures with their intervals."""
+        """Return lines for the terminal: what asked where, and the figures with their intervals."""
         found, others = self.scores, "the others of " if self.scores.leave_one_out else ""
         alone = f"; {found.alone:,} have no other image of their class" if found.alone else ""
         where = f"{found.searched:,} {self.nouns} of {others}{self.searched}"
@@ -80,7 +80,7 @@ def evaluate_retrieval(
 ) -> RetrievalResult:
     """Return how well images of one class are found by each other among what `model` makes of `data`.
 
-    The images of `split` ask, and those of the training part are searched. Where there is none besides, each image
+    The images of `split` ask, and those of the training split are searched. Where there is none besides, each image
     asks for the others of its part. The classes of `data` need not be those of the model. `layer` names another
     place than what enters the last layer; `metric` is `l2` or `cosine`; `voters` neighbours vote on a class.
 

@@ -29,7 +29,7 @@ class SamplePictures:
         self._rows: dict[tuple[str, str], int] = {}
 
     def __call__(self, part: str, name: str) -> Pixels | None:
-        """Return a sample as a picture; None where it is gone, or cannot be read."""
+        """Return a sample as a picture; None if it is gone, or cannot be read."""
         try:
             if self._folder is not None and safe_place(name) and is_file(self._folder / name):
                 return picture_of(self._folder / name, self._preprocess)
@@ -57,7 +57,7 @@ class SamplePictures:
 def picture_of(source: Path | Stored, preprocess: Preprocessing) -> Pixels:
     """Return a sample in a file, or its values, as a picture (H, W, 1 or 3) uint8.
 
-    Raises: ImageError where it cannot be read.
+    Raises: ImageError if it cannot be read.
     """
     kind = inputs.kind_of(preprocess)
     if not kind.pictures:

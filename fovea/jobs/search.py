@@ -1,4 +1,4 @@
-"""`fovea search`: the images of an index that a network sees as most alike to others."""
+"""`fovea search`: the images of an index that are most similar to others."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -35,7 +35,7 @@ K = 6
 VOTES = 20
 """Images whose votes are printed; JSON has all."""
 QUERIES = 256
-"""Images that are looked for at a time."""
+"""Images that are searched for at a time."""
 SHOWN = 100
 """Of the images that were looked for, those on a page."""
 QUERY_WIDTH, FOUND_WIDTH, LEAST_WIDTH = 130, 105, 56
@@ -61,7 +61,7 @@ class Found(NamedTuple):
     name: str
     part: str
     label: str
-    """As text; empty where the data has none."""
+    """As text; empty if the data has none."""
     distance: float
 
 
@@ -85,7 +85,7 @@ class Answer:
 
     @property
     def vote(self) -> Vote | None:
-        """The label of most of the nearest, of as many votes that of the nearer; None where there are no labels."""
+        """The label of most of the nearest, of as many votes that of the nearer; None if there are no labels."""
         labels = [found.label for found in self.nearest]
         if not labels or not all(labels):
             return None
@@ -105,7 +105,7 @@ class SearchResult:
     metric: str
     answers: Sequence[Answer]
     recall: Recall | None = None
-    """Of the approximate search, measured on images of this index; None where the search was exact."""
+    """Of the approximate search, measured on images of this index; None if the search was exact."""
     cells: tuple[int, int] | None = None
     """How many cells it looks through, and how many there are."""
     notes: tuple[str, ...] = ()
@@ -137,7 +137,7 @@ class SearchResult:
         return f"{self.index}: {self.images:,} images {self.layer}, {self.metric}, {measured}"
 
     def summary(self) -> list[str]:
-        """Return what a person reads beside the table."""
+        """Return the lines for the terminal beside the table."""
         votes = [(answer.image, answer.vote) for answer in self.answers[:VOTES] if answer.vote is not None]
         said = [f"Vote     {image}: {vote.label}, {vote.votes} of {vote.of}" for image, vote in votes]
         return [self.how, *self.notes, *said, *([] if self.page is None else [f"Page     {self.page}"])]
@@ -293,7 +293,7 @@ def pictures_of(
 ) -> SamplePictures:
     """Return the pictures of an index in the file `path`: from `data`, or from where its data was.
 
-    Raises: UsageError where that is not known, or not there.
+    Raises: UsageError if that is not known, or not there.
     """
     place: str | Path | None = data
     if place is None and index.data_place in NAMES:

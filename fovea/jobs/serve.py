@@ -1,4 +1,4 @@
-"""`fovea serve`: models behind HTTP, until told to end."""
+"""`fovea serve`: models behind HTTP, until the server is stopped."""
 
 import contextlib
 import os
@@ -152,7 +152,7 @@ def _processors() -> set[int]:
 
 
 def _check_open(local: bool, token: bool, *, no_auth: bool, host: str) -> None:
-    """Raise UsageError where strangers could ask, and nobody has said that they may."""
+    """Raise UsageError if strangers could ask, and nobody has said that they may."""
     if token and no_auth:
         raise UsageError("`--token-file` and `--no-auth` cannot be used together; choose one.")
     if not local and not token and not no_auth:

@@ -43,13 +43,13 @@ class Shrunk:
     files: tuple[Path, ...] = ()
     """What was written beside."""
     stopped: str = ""
-    """Why the chain ended before its end; empty where it did not."""
+    """Why the chain ended before its end; empty if it did not."""
     reasons: tuple[str, ...] = ()
     """Why these steps, where they were chosen."""
     reached: bool = True
     """Whether the target is, where there was one."""
     verdict: str = ""
-    """What has become of the target; empty where there was none."""
+    """What has become of the target; empty if there was none."""
 
     @property
     def table(self) -> Table:
@@ -70,7 +70,7 @@ class Shrunk:
         }
 
     def summary(self) -> list[str]:
-        """Return lines for a person, which stand below the table."""
+        """Return lines for the terminal, which stand below the table."""
         stopped = [f"Stopped  {self.stopped}; the network of the row before is kept"] if self.stopped else []
         target = [f"Target   {self.verdict}"] if self.verdict else []
         return [
@@ -306,7 +306,7 @@ def _typed(changes: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _others(asked: Sequence[Asked], **others: tuple[Path, ...]) -> dict[str, tuple[Path, ...]]:
-    """Return the networks by option. Raises: UsageError where some are named that no step needs, or some lack."""
+    """Return the networks by option. Raises: UsageError if some are named that no step needs, or some lack."""
     names = [step.kind.name for step in asked]
     if others["teacher"] and asked and not any(step.kind.taught for step in asked):
         raise UsageError(

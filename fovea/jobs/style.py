@@ -47,7 +47,7 @@ class StyleResult:
         }
 
     def summary(self) -> list[str]:
-        """Return what a person reads, line by line."""
+        """Return the lines for the terminal."""
         rows = {
             "Content": (self.found.content_layers, self.found.content),
             "Style": (self.found.style_layers, self.found.style),
@@ -72,15 +72,15 @@ def style(
     device: str = "auto",
     display: Display | None = None,
 ) -> StyleResult:
-    """Draw the image `content` in the style of the image `style`, as `model` sees both: Gatys et al. 2016.
+    """Draw the image `content` in the style of the image `style`, by the features of `model` (Gatys et al. 2016).
 
-    `size` is the longer side of both, in pixels. The layers are paths of modules, by default the last activation of
-    each stage for the style, and of the last stage but one for the content. `settings` are those of
-    `fovea.explanation.maximise.style.Transfer`, as text or as values. The picture goes to `out`, by default
+    `size` is the longer side of both, in pixels. Layers are paths of modules. The default for the style is the last
+    activation of each stage, and for the content that of the last stage but one. `settings` are those of
+    `fovea.explanation.maximise.style.Transfer`, as text or as values. The picture is written to `out`; the default is
     CONTENT-STYLE.png.
 
     Raises:
-        UsageError: a network that sees no images, an unknown layer or setting, a size or an `out` out of bounds.
+        UsageError: a network that does not take images, an unknown layer or setting, or a bad size or `out`.
         BundleError, ImageError: a model file or an image that cannot be read.
         StorageError: the picture cannot be written.
     """

@@ -1,4 +1,4 @@
-"""`fovea predict --boxes`: the points of each object in an image, which is looked for in its box, enlarged.
+"""`fovea predict --boxes`: the points of each object in an image, which is searched for in its box, enlarged.
 
 From the top down, as Xiao, Wu and Wei 2018 (arXiv:1804.06208, section 3) have it. Boxes are those of a list, or what
 another network finds. They are x0, y0, x1, y1 in pixels of the upright image.
@@ -36,7 +36,7 @@ class Boxes(Protocol):
     """Where boxes come from."""
 
     def of(self, image: str) -> BoxPrediction:
-        """Return the boxes of an image. Raises: ImageError where there is no saying."""
+        """Return the boxes of an image. Raises: ImageError if there is no saying."""
         ...
 
 

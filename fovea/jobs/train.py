@@ -11,8 +11,11 @@ from fovea import tasks
 from fovea.custom import call_of, custom_name
 from fovea.display import Display
 from fovea.errors import UsageError
+from fovea.jobs.train_parameters import MEANINGS
+from fovea.notebook import Cells, Tabular
 from fovea.runs.folder import Run, check_utf8
 from fovea.runs.interruption import Interruption
+from fovea.runs.lines import history
 from fovea.runs.next_steps import after_training, to_resume
 from fovea.runs.preparation import Prepared, began_in, resolved_recipe
 from fovea.runs.process import as_found
@@ -21,13 +24,16 @@ from fovea.runs.resuming import as_begun, recipe_with, resumed
 from fovea.runs.session import ReportWish, Session, event_writer
 from fovea.runs.stored import read_stored
 from fovea.runs.timekeeping import planned_lines, within_budget
+from fovea.signatures import described
+from fovea.texts import flattened
 from fovea.training.checkpoint import restore, state_of
 from fovea.training.diagnosis import watched_layer
 from fovea.training.distributed import agreed, joined, rank, world_size
+from fovea.training.recipe import Optimisation, Running, Transfer
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrainingResult:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class TrainingResult(Tabular):
     """What a training has come to."""
 
     run: Path
@@ -35,7 +41,7 @@ class TrainingResult:
     model: Path
     """The bundle."""
     report: Path | None
-    """The page; None where it could not be written."""
+    """The page; None if it could not be written."""
     results: tuple[Mapping[str, Any], ...]
     """One entry per split that was evaluated: `split`, `accuracy`, `interval`, `images`, ..."""
     seconds: float
@@ -53,6 +59,34 @@ class TrainingResult:
     following: tuple[str, ...] = ()
     """Commands that go on from here, as a shell takes them."""
 
+    @property
+    def headline(self) -> str:
+        """The run and its last result."""
+        results = [tasks.kind(self.task).result_text(result) for result in self.results[-1:]]
+        return ", ".join([str(self.run), *(results or ["stopped before the end" if self.interrupted else "no result"])])
+
+    def cells(self) -> Cells:
+        """Return the results, a row for each split that was not trained on."""
+        metric = tasks.kind(self.task).metric
+        names = ("split", metric.name, "interval", "images")
+        records = [{name: result.get(name) for name in names} for result in self.results]
+        shares = (metric.name, "interval") if metric.share else ()
+        return Cells.of(
+            records, shares=shares, notes=[line for line in self.summary() if not line.startswith("Result")]
+        )
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return a row per epoch, as metrics.jsonl has them."""
+        return [dict(flattened(line)) for line in self._history]
+
+    def curve(self) -> list[float]:
+        """Return the training loss of each epoch that has one."""
+        return [line["loss"] for line in self._history if line["loss"] is not None]
+
+    @property
+    def _history(self) -> list[dict[str, Any]]:
+        return history(self.run / "metrics.jsonl")
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
         values = {
@@ -64,7 +98,7 @@ class TrainingResult:
         return {**values, **paths, "results": [dict(r) for r in self.results]}
 
     def summary(self) -> list[str]:
-        """Return lines for a person: where the run is, its results, its time, what to do next."""
+        """Return lines for the terminal: where the run is, its results, its time, what to do next."""
         lines = [f"Run      {self.run}"]
         lines += [f"Result   {tasks.kind(self.task).result_text(result)}" for result in self.results]
         if self.fitted:
@@ -78,6 +112,7 @@ class TrainingResult:
         return [*lines, *(f"{'' if i else 'Next':9}{step}" for i, step in enumerate(self.following))]
 
 
+@described(MEANINGS, Optimisation, Transfer, Running)
 def train(
     data: str | Path | None = None,
     *,

@@ -1,4 +1,4 @@
-"""`fovea trust`: which methods of explanation are to be believed on a network."""
+"""`fovea trust`: which explanation methods are reliable for a network."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -65,7 +65,7 @@ class TrustResult:
         return self.verdicts.table
 
     def summary(self) -> list[str]:
-        """Return what a person reads below the table."""
+        """Return the lines for the terminal below the table."""
         return [*self.verdicts.reasons, f"Page     {self.page}", f"Badges   {self.file}"]
 
 
@@ -99,17 +99,17 @@ def trust(
     display: Display | None = None,
     **reading: Unpack[Reading],
 ) -> TrustResult:
-    """Return which methods show where `model` sees its own answer, tried on some `images` of one part of `data`.
+    """Return which methods explain predictions of `model` reliably, tried on some `images` of one split of `data`.
 
-    `method` names them, separated by commas, or `all`. Images are drawn by `seed`, evenly over classes. Insertion and
-    deletion take `steps`; `layer` is the path of the module whose map is weighed. `boxes` is a CSV with the columns
-    path, x0, y0, x1, y1, in pixels; a manifest that has them needs no other. `planted` tries each method on a small
-    network that learned a known cue, too. The page is `out`; beside it lies `NAME-trust.json`, NAME being that of the
-    model file, which gives the pages of `fovea explain` their badges.
+    `method` names the methods, separated by commas, or `all`. Images are drawn with `seed`, evenly over classes.
+    Insertion and deletion use `steps` steps. `layer` is the path of the module whose feature map is weighed. `boxes`
+    is a CSV with the columns path, x0, y0, x1, y1, in pixels; a manifest with these columns needs no extra file.
+    `planted` also tries each method on a small network that has learned a known cue. The page is `out`. Beside it is
+    `NAME-trust.json` (NAME is the name of the model file), which gives the pages of `fovea explain` their badges.
 
     Raises:
         BundleError: a model file that cannot be loaded.
-        UsageError: an unknown method, layer or split, or what does not fit data or model.
+        UsageError: an unknown method, layer or split, or an option that data or model do not support.
         DataError: data or boxes that cannot be used.
         StorageError: page or result cannot be written.
     """
@@ -155,7 +155,7 @@ def trust(
 
 
 def _page(out: str | Path | None, model: Path | None) -> Path:
-    """Return where the page goes; UsageError or StorageError where it, or the result beside it, cannot be written."""
+    """Return where the page goes; UsageError or StorageError if it, or the result beside it, cannot be written."""
     page = Path(out) if out is not None else Path(f"{_model(model).stem}-trust.html")
     if page.suffix.lower() != ".html":
         raise UsageError(f"`out` (={out}) must end in .html, because an HTML page is written.")
@@ -168,7 +168,7 @@ def _model(file: Path | None) -> Path:
 
 
 def _layer(bundle: Bundle, methods: Sequence[Method], layer: str | None) -> str:
-    """Return the layer whose map is weighed, empty where none gives a map; errors for one that does not."""
+    """Return the layer whose map is weighed, empty if none gives a map; errors for one that does not."""
     kind = inputs.kind_of(bundle.preprocess)
     if not kind.pictures:
         raise UsageError(f"Explanations can be checked for images only, and this network takes {kind.nouns}.")
@@ -297,7 +297,7 @@ def _caveats(target: Task, bench: Bench) -> Iterator[str]:
 
 
 def _rows(bench: Bench, methods: Sequence[Method], cue: Planted | None, display: Display) -> Iterator[Row]:
-    """Yield a row for each method; UsageError where none applies."""
+    """Yield a row for each method; UsageError if none applies."""
     reasons = []
     for place, method in enumerate(methods, 1):
         progress = part_of(_told(display, method.title), place, len(methods) + 1)
@@ -313,7 +313,7 @@ def _rows(bench: Bench, methods: Sequence[Method], cue: Planted | None, display:
 
 
 def _cue(method: Method, cue: Planted | None, checks: Checks) -> Found | None:
-    """Return how well a method finds the cue; None where none is planted, or its network did not learn it."""
+    """Return how well a method finds the cue; None if none is planted, or its network did not learn it."""
     if cue is None or cue.accuracy < LEAST_ACCURACY:
         return None
     return find_cue(method, cue, batch=checks.batch, seed=checks.seed)

@@ -1,4 +1,4 @@
-"""`fovea measure --unit`: what one unit of a network sees of its input."""
+"""`fovea measure --unit`: the receptive field of one unit of a network."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -50,7 +50,7 @@ class Seen:
         }
 
     def summary(self) -> list[str]:
-        """Return what a person reads, line by line."""
+        """Return the lines for the terminal."""
         layer, row, column = self.unit
         return [
             f"Unit       {row},{column} of {layer} of {self.network} on {shape_text((1, *self.input_shape))}",
@@ -71,15 +71,16 @@ def see_unit(
     out: str | Path | None = None,
     display: Display | None = None,
 ) -> Seen:
-    """Return what one unit of a network sees, and draw it on `image` or on a grid.
+    """Return the receptive field of one unit of a network, and draw it on `image` or on a grid.
 
-    `unit` is LAYER:ROW,COLUMN, as `stage3:5,7`; `model` and `input_shape` are those of `measure`. A name of the zoo
-    has random weights, drawn with seed 0. The picture goes to `out`, by default into the current folder.
+    `unit` is LAYER:ROW,COLUMN, for example `stage3:5,7`; `model` and `input_shape` are those of `measure`. A network
+    of the zoo has random weights, drawn with seed 0. The picture is written to `out`, by default in the current
+    folder.
 
     Raises:
-        UsageError: a layer or unit that is not there, an output that is no map, an `out` of an unknown kind.
-        ShapeError: the receptive field is not known, or no gradient reaches the input.
-        ImageError, StorageError: the image cannot be read, the picture cannot be written.
+        UsageError: a layer or unit that does not exist, an output without rows and columns, a wrong suffix of `out`.
+        ShapeError: the receptive field is unknown, or no gradient reaches the input.
+        ImageError, StorageError: the image cannot be read, or the picture cannot be written.
     """
     wanted = Unit.parse(unit)
     if isinstance(model, str | Path) and model_file(model).suffix == ".safetensors":

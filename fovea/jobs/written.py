@@ -38,7 +38,7 @@ class Writing:
     folder: Path
     target: Task
     singling: Singling | None = None
-    """How single objects of masks are written; None where they are not."""
+    """How single objects of masks are written; None if they are not."""
     answers: list[Answer] = field(default_factory=list)
     _names: Counter[str] = field(default_factory=Counter)
     _single: WrittenObjects | None = None

@@ -20,11 +20,11 @@ class Place:
 
     axis: Axis
     dim: int | None
-    """None where all units of the tensor see the same, or there is one only."""
+    """None if all units of the tensor see the same, or there is one only."""
     inner: int = 1
     """More than 1 where `dim` is flattened and other dimensions follow this axis in it."""
     steps: Steps | None = ()
-    """None where its size does not follow from that of the input."""
+    """None if its size does not follow from that of the input."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Lost:
 
 
 State = tuple[Place, ...] | Lost | None
-"""What a tensor's units see, a `Place` for each axis of the input; None where it does not depend on the input."""
+"""What a tensor's units see, a `Place` for each axis of the input; None if it does not depend on the input."""
 
 
 def each(state: tuple[Place, ...], change: Callable[[Place], Place]) -> tuple[Place, ...]:

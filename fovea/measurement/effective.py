@@ -36,7 +36,7 @@ class Rectangle(NamedTuple):
         return cls(*((float(math.floor(low)), float(math.ceil(high))) for low, high in (rows, columns)))
 
     def clipped(self, height: int, width: int) -> "Rectangle | None":
-        """Return the part inside an image of this size; None where there is none."""
+        """Return the part inside an image of this size; None if there is none."""
         (top, bottom), (left, right) = self
         inside = Rectangle((max(top, 0), min(bottom, height)), (max(left, 0), min(right, width)))
         return inside if all(low < high for low, high in inside) else None

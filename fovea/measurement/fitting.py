@@ -21,7 +21,7 @@ def strides(slidings: Sequence[Sliding], places: Sequence[Place], shape: Shape) 
 
 
 def leftover(axis: int, size: int, sliding: Sliding) -> Leftover | None:
-    """Return what the windows leave uncovered of an axis of `size`; None where they divide it.
+    """Return what the windows leave uncovered of an axis of `size`; None if they divide it.
 
     >>> leftover(0, 7, Sliding(kernel=3, stride=3, padding=0, dilation=1, partial=False)).uncovered
     (6,)

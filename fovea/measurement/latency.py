@@ -34,7 +34,7 @@ class Latency:
     p90_s: float
     """Nine tenths took at most this."""
     macs_per_s: float | None
-    """Multiply-adds of the batch by the median time; None where not all are counted."""
+    """Multiply-adds of the batch by the median time; None if not all are counted."""
     sample: str = "image"
     """What one input is: `image`, `series`, `clip` or `input`."""
 
@@ -43,7 +43,7 @@ class Latency:
         return asdict(self)
 
     def summary(self) -> list[str]:
-        """Return what a person reads, line by line."""
+        """Return the lines for the terminal."""
         low, middle, high = (f"{1e3 * value:.3g}" for value in (self.p10_s, self.median_s, self.p90_s))
         where = f"{self.threads} thread{'s' if self.threads > 1 else ''}" if self.device == "cpu" else self.device
         each = article(self.sample) if self.batch == 1 else f"for {self.batch} inputs"

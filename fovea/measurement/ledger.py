@@ -47,7 +47,7 @@ class Draft:
 
 @dataclass(kw_only=True)
 class Ledger:
-    """Memory by memory. Tensors are told apart by where they lie in it: autograd wraps the same one anew."""
+    """Memory by memory. Tensors are separated by where they lie in it: autograd wraps the same one anew."""
 
     maker: dict[int, Draft] = field(default_factory=dict)
     """The row that allocated it; none for parameters and constants."""

@@ -40,7 +40,7 @@ class Memory:
     """Of parameters and buffers; part of both peaks."""
     inference_bytes: int
     training_bytes: int | None
-    """None where it could not be estimated: see `missing`."""
+    """None if it could not be estimated: see `missing`."""
     missing: str = ""
     sample: str = "image"
     """What one input is: `image`, `series`, `clip` or `input`."""
@@ -50,7 +50,7 @@ class Memory:
         return asdict(self)
 
     def summary(self) -> list[str]:
-        """Return what a person reads, line by line."""
+        """Return the lines for the terminal."""
         plural = "" if self.batch == 1 or self.sample.endswith("s") else "s"
         images = f"{self.batch:,} {self.sample}{plural}"
         training = f"unknown: {self.missing}" if self.training_bytes is None else _size(self.training_bytes)

@@ -168,7 +168,7 @@ def _assembled(
 
 
 def _nonzero(model: nn.Module, layers: tuple[Layer, ...]) -> dict[str, int]:
-    """Return parameters and MACs without those of fixed zeros; empty where there are none such."""
+    """Return parameters and MACs without those of fixed zeros; empty if there are none such."""
     sparse = {path: m for path, m in model.named_modules() if isinstance(m, PredefinedSparseConv2d)}
     total = total_of(layers)
     parameters, macs = total.parameters + total.frozen, total.macs

@@ -1,4 +1,4 @@
-"""Quantised layers: their weights are packed in objects of PyTorch's that are no parameters and no tensors."""
+"""Quantised layers: their weights are packed in objects of PyTorch's that are not parameters and no tensors."""
 
 from collections.abc import Iterator, Mapping
 from itertools import takewhile

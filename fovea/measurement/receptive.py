@@ -33,7 +33,7 @@ class Axis:
     """What each unit sees of its own, where no one `lo` + i `jump` says it: behind resizing. Empty as (x, x)."""
 
     dim: int | None = field(default=None, compare=False)
-    """The dimension of the tensor along which the units lie; None where all see the same, or it is none alone."""
+    """The dimension of the tensor along which the units lie; None if all see the same, or it is none alone."""
 
     def unit(self, index: int) -> Interval:
         """Return the pixels that unit `index` sees, unclipped."""

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from fovea.measurement.receptive import Axis
+from fovea.notebook import Cells, Tabular
 
 Shape = tuple[int, ...]
 Field = tuple[Axis, ...]
@@ -55,7 +56,7 @@ class Leftover:
     padding: int
     """How many positions of the padding behind them none reaches either."""
     rule: str
-    """The quotient that is no integer, as `(7 - 3) / 3 + 1 = 2.33`."""
+    """The quotient that is not an integer, as `(7 - 3) / 3 + 1 = 2.33`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +85,7 @@ class Layer:
     kept_bytes: int | None = None
     """Of the tensors it makes, those that a training keeps until the backward pass; None: see `Measurement.missing`."""
     field: Field | None = None
-    """The receptive field of its (first) output; None where that is unknown: see `Measurement.missing`."""
+    """The receptive field of its (first) output; None if that is unknown: see `Measurement.missing`."""
     branches: tuple[Field, ...] = ()
     """The fields that meet in it, where it joins several tensors: `field` is their union."""
     leftovers: tuple[Leftover, ...] = ()
@@ -95,7 +96,7 @@ class Layer:
 
     @property
     def macs_per_parameter(self) -> float | None:
-        """How often each of its parameters, trainable or frozen, is used; None where it has none, or not all counts."""
+        """How often each of its parameters, trainable or frozen, is used; None if it has none, or not all counts."""
         count = self.parameters + self.frozen
         return self.macs / count if count and not self.uncounted else None
 
@@ -136,8 +137,8 @@ def total_of(layers: "tuple[Layer, ...]") -> Total:
     return Total(**sums)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Measurement:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Measurement(Tabular):
     """What `fovea.measure` returns."""
 
     name: str
@@ -149,7 +150,7 @@ class Measurement:
     """In the order in which they begin; the whole network, with the path ``, first."""
     total: Total
     fitting: tuple[tuple[int, ...], ...] = ()
-    """For each axis of the input the nearest sizes at which every stride divides; empty where the given ones do."""
+    """For each axis of the input the nearest sizes at which every stride divides; empty if the given ones do."""
     missing: Mapping[str, str] = field(default_factory=dict)
     """Columns that could not be measured, each with the reason."""
     nonzero: Mapping[str, int] = field(default_factory=dict)
@@ -160,12 +161,30 @@ class Measurement:
     """Whose count of parameters: `pytorch`, buffers apart, or `keras`, which counts them as not trainable."""
 
     @property
+    def headline(self) -> str:
+        """The network, its input, and what it costs."""
+        macs = "MACs unknown" if "macs" in self.missing else f"{self.total.macs:,} MACs"
+        return f"{self.name} on {shape_text((1, *self.input_shape))}, {self.total.parameters:,} parameters, {macs}"
+
+    def cells(self) -> Cells:
+        """Return a row per layer, of a deep network per module."""
+        from fovea.measurement.cells import cells_of  # which reads this module
+
+        return cells_of(self)
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return a row per layer, with all columns of the CSV."""
+        from fovea.measurement.tables import records  # which reads this module
+
+        return records(self)
+
+    @property
     def not_trainable(self) -> int:
         """Parameters that are frozen and values in buffers: what Keras calls non-trainable parameters."""
         return self.total.frozen + self.total.buffers
 
     def share(self, layer: Layer, name: str) -> float | None:
-        """Return which part of the total of column `name` is this row's; None where it is unknown or there is none."""
+        """Return which part of the total of column `name` is this row's; None if it is unknown or there is none."""
         if name == "macs" and name in self.missing:
             return None
         value, whole = getattr(layer, name), getattr(self.total, name)

@@ -20,7 +20,7 @@ Counts = defaultdict[str, dict[str, Any]]
 def layers_of(walk: Walk, model: nn.Module, kept: Mapping[str, int] | None) -> tuple[Layer, ...]:
     """Return the rows in order; last, those that did not run but have parameters, or keep bytes in training.
 
-    `kept` are these bytes by path, None where they are unknown.
+    `kept` are these bytes by path, None if they are unknown.
     """
     counts, index = _counted(walk, model), {draft: i for i, draft in enumerate(walk.drafts)}
     rows = [_layer(draft, counts[draft.path], kept, index) for draft in walk.drafts]

@@ -157,7 +157,7 @@ POOLINGS = ("max_pool2d_with_indices", "max_pool3d_with_indices", "avg_pool2d", 
 
 
 def windows(name: str, given: Given) -> list[Sliding] | None:
-    """Return the windows that the operation slides over the last axes of its input; None where it has none."""
+    """Return the windows that the operation slides over the last axes of its input; None if it has none."""
     # a transposed convolution slides over its output
     if name == "convolution" and not given["transposed"]:
         kernel = given["weight"][2:]
@@ -174,7 +174,7 @@ def windows(name: str, given: Given) -> list[Sliding] | None:
 
 
 def broken(name: str, given: Given) -> str | None:
-    """Return the rule that these shapes break, in one sentence; None where there is no rule for it here."""
+    """Return the rule that these shapes break, in one sentence; None if there is no rule for it here."""
     return next(_rules(name, given), None)
 
 

@@ -79,7 +79,7 @@ def folded(measurement: Measurement, depth: int) -> list[Layer]:
 
 
 def readable_depth(measurement: Measurement) -> int | None:
-    """Return the largest depth with at most `MOST_ROWS` rows; None where all layers are no more than that."""
+    """Return the largest depth with at most `MOST_ROWS` rows; None if all layers are no more than that."""
     if len(measurement.layers) <= MOST_ROWS:
         return None
     deepest = max(_depth(group.path) for group in measurement.groups)
@@ -175,6 +175,11 @@ def csv_table(measurement: Measurement, choice: Choice) -> str:
     writer.writeheader()
     writer.writerows({name: in_cell(value) for name, value in record.items()} for record in records)
     return file.getvalue()
+
+
+def records(measurement: Measurement) -> list[dict[str, Any]]:
+    """Return a row per layer with the columns of the CSV."""
+    return [_record(measurement, row) for row in measurement.layers]
 
 
 def _record(measurement: Measurement, row: Layer) -> dict[str, Any]:

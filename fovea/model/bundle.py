@@ -28,18 +28,20 @@ from fovea.inputs.views import PLAIN, Protocol
 from fovea.layers import Unfilled, copied, placed
 from fovea.measurement.memory import one_input_bytes
 from fovea.measurement.network import without_values
+from fovea.model import described
 from fovea.model import tensors as tensors_of
 from fovea.model.container import Header, header_in, model_file, read_header
 from fovea.model.first_layer import first_filters
 from fovea.model.values import spoilt
+from fovea.notebook import Cells, Tabular
 from fovea.storage import write_atomically
 from fovea.tasks.prediction import Prediction
 from fovea.tasks.task import Task
 from fovea.training.inference import Progress, predict_logits
 
 
-@dataclass(frozen=True, kw_only=True)
-class Bundle:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Bundle(Tabular):
     """A network with all that its use needs: `load(path).predict("cat.jpg")`. A `Predictor`.
 
     Images are (N, H, W, C) uint8 0..255, outputs (N, K) float32.
@@ -58,13 +60,22 @@ class Bundle:
         return self.card.target
 
     @property
+    def headline(self) -> str:
+        """The network, its input, what it answers, and its last result."""
+        return described.headline(self.card)
+
+    def cells(self) -> Cells:
+        """Return what the file says of itself, a row for each fact."""
+        return Cells(columns=("fact", "value"), rows=described.facts(self.card, self.model, self.device))
+
+    @property
     def preprocess(self) -> Preprocessing:
         """How a sample becomes the input."""
         return self.card.preprocess
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The class names in index order; empty where the task has none."""
+        """The class names in index order; empty if the task has none."""
         return self.target.classes
 
     @property
@@ -85,7 +96,7 @@ class Bundle:
 
         Raises:
             ImageError: a file that cannot be decoded, or an image of several tiles, for a network that sees these.
-            UsageError: an array or object that is no image.
+            UsageError: an array or object that is not an image.
         """
         pixels = [self._read_whole(image) for image in listed(images, self._axes)]
         if not pixels:
@@ -101,7 +112,7 @@ class Bundle:
     ) -> Tensor:
         """Return float32 outputs (N, K), on the CPU, for decoded images (N, h, w, C) uint8; means over the views.
 
-        Of targets that lie on images they are condensed. Raises: BundleError where one is not finite.
+        Of targets that lie on images they are condensed. Raises: BundleError if one is not finite.
         """
         return predict_logits(
             self.model,
@@ -148,7 +159,7 @@ class Bundle:
         return torch.zeros(1, *self.preprocess.shape, device=self.device)
 
     def first_layer(self) -> NDArray[np.float32] | None:
-        """Return the weights of the first layer as images, (F, C, k, k); None where they are none."""
+        """Return the weights of the first layer as images, (F, C, k, k); None if they are none."""
         return first_filters(self.model, self.preprocess.shape)
 
     def read(self, image: Picture) -> Stored:
@@ -166,7 +177,7 @@ class Bundle:
 
 
 def _finite(outputs: Tensor, _: int) -> Tensor:
-    """Return the outputs of a batch. Raises: BundleError where one is not finite."""
+    """Return the outputs of a batch. Raises: BundleError if one is not finite."""
     if not outputs.isfinite().all():
         raise BundleError("The network's outputs are not finite: its weights, or its mean and std, are corrupted.")
     return outputs
@@ -249,7 +260,7 @@ def _check_fit(card: Card, shapes: Mapping[str, tuple[int, ...]], *, path: Path)
 
 
 def _filled(virtual: nn.Module) -> nn.Module | None:
-    """Return a network without values with memory for those of a file; None where it has values that no file holds."""
+    """Return a network without values with memory for those of a file; None if it has values that no file holds."""
     held: dict[int, object] = {
         id(tensor): nn.Parameter(torch.empty_like(tensor, device="cpu"), tensor.requires_grad)
         if isinstance(tensor, nn.Parameter)
@@ -318,7 +329,7 @@ def _settled(model: nn.Module, card: Card, path: Path) -> nn.Module:
 
 
 def _check_lists(card: Card, tensors: int, *, path: Path) -> None:
-    """Raise BundleError where an argument lists more layers than the file has tensors."""
+    """Raise BundleError if an argument lists more layers than the file has tensors."""
     for key, value in card.arguments.items():
         if isinstance(value, list) and len(value) > tensors:
             raise BundleError(f"`{path.name}`: `{key}` lists {len(value)} layers but there are {tensors} tensors.")
@@ -354,7 +365,7 @@ def _first_names(model: nn.Module) -> dict[str, str]:
 
 
 def _check_input(card: Card, *, path: Path) -> None:
-    """Raise BundleError where the network was built for other images than the preprocessing makes."""
+    """Raise BundleError if the network was built for other images than the preprocessing makes."""
     # what the card leaves out has its builder's default
     shape, arguments = card.preprocess.shape, registry.arguments_of(card.architecture, **card.arguments)
     arguments = {**card.arguments, **arguments}

@@ -38,7 +38,7 @@ class Embedder:
 
         Of a layer with places, (N, D, h, w), the features are the mean over these.
 
-        Raises: BundleError where one is not finite.
+        Raises: BundleError if one is not finite.
         """
         prepare = inputs.kind_of(self.bundle.preprocess).network_input(self.bundle.preprocess, self.bundle.device)
         batch = batch_within(batch, self.bundle.input_bytes)
@@ -73,7 +73,7 @@ class Embedder:
 def embedder_of(bundle: Bundle, layer: str | None = None) -> Embedder:
     """Return what embeds samples by what enters the last layer with weights, or by what another `layer` gives.
 
-    Raises: UsageError where there is no such layer, or it does not run, or answers do not tell of whole images.
+    Raises: UsageError if there is no such layer, or it does not run, or answers do not tell of whole images.
     """
     bundle.target.check_whole("An embedding of images")
     calls = [call for call in calls_of(bundle.model, bundle.blank) if call.path]

@@ -64,7 +64,7 @@ def read_keras(path: Path) -> dict[str, Tensor]:
 def _read_apart(path: Path, target: Path, words: Path) -> int:
     """Run the reader in a process of its own, and return its exit code: below 0 the signal that ended it.
 
-    Raises: BundleError where it cannot be started, or takes too long.
+    Raises: BundleError if it cannot be started, or takes too long.
     """
     # -P: what lies beside the reader, or in the working folder, is not imported; and what this process finds, it finds
     command = [sys.executable, "-P", keras_reader.__file__, str(path), str(target)]
@@ -91,7 +91,7 @@ def _read_apart(path: Path, target: Path, words: Path) -> int:
 
 
 def _reason(code: int, words: Path) -> str:
-    """Return what is wrong with a file, from how its reader ended."""
+    """Return the faults of a file, from how its reader ended."""
     if code == keras_reader.REFUSED:
         with words.open("rb") as file:
             return file.read(MAX_WORDS).decode("ascii", "replace").strip()

@@ -127,7 +127,7 @@ def best_of(trials: Sequence[Trial]) -> Trial:
 
 
 def with_own_head(file: WeightsFile, network: str, **arguments: object) -> nn.Module | None:
-    """Return the network with all tensors of the file, its head included; None where no number of classes fits."""
+    """Return the network with all tensors of the file, its head included; None if no number of classes fits."""
     lengths = [len(tensor) for tensor in file.tensors.values() if tensor.ndim == 1]
     for classes in _counts(lengths):
         try:

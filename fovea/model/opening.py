@@ -54,7 +54,7 @@ def own_network(code: str, path: Path) -> "nn.Module":
 
 
 def check_engine(path: Path) -> None:
-    """Raise MissingDependencyError where a bundle cannot be run since PyTorch is not installed."""
+    """Raise MissingDependencyError if a bundle cannot be run since PyTorch is not installed."""
     if find_spec("torch") is None:
         raise MissingDependencyError(
             f"`{path.name}` needs PyTorch, which is not installed here: `pip install fovea-cnn`. Or run "

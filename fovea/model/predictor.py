@@ -62,7 +62,7 @@ class Predictor(Protocol):
         ...
 
     def first_layer(self) -> NDArray[Any] | None:
-        """Return the weights of the first layer as images, (F, C, k, k) float32; None where they are none."""
+        """Return the weights of the first layer as images, (F, C, k, k) float32; None if they are none."""
         ...
 
     def read(self, image: Any) -> Stored:

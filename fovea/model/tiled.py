@@ -46,7 +46,7 @@ class Tiling:
 def tiling_of(predictor: Predictor, *, tile: int | None = None, overlap: int | None = None) -> Tiling | None:
     """Return how a network tiles images: as it was trained, or by tiles of `tile` pixels of the image.
 
-    None where it was trained on whole images, and nothing is asked for.
+    None if it was trained on whole images, and nothing is asked for.
 
     Raises:
         UsageError: a kind of target, an input or sizes that do not go with tiles.

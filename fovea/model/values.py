@@ -9,7 +9,7 @@ from fovea.errors import listed
 
 
 def spoilt(model: nn.Module, tensors: Mapping[str, Tensor]) -> str:
-    """Return what is wrong with tensors of `model`, by name, of any shape and dtype: `NaN instead of numbers, in ...`.
+    """Return the faults of tensors of `model`, by name, of any shape and dtype: `NaN instead of numbers, in ...`.
 
     Empty where they are fine. A buffer may be infinite, as a mask is; a parameter may not.
     """

@@ -250,6 +250,6 @@ def published_file(network: str, *, progress: Progress | None = None) -> Path:
 
 
 def _homes() -> list[Path]:
-    """Return the folders in which weights are looked for; the last is where they are downloaded to."""
+    """Return the folders in which weights are searched for; the last is where they are downloaded to."""
     data = os.environ.get("FOVEA_DATA")
     return [*([Path(data) / "weights"] if data else []), cache_root() / "downloads" / "weights"]

@@ -140,7 +140,7 @@ class Preprocess:
     def read(self, source: Path | bytes | Pixels) -> Pixels:
         """Return a file, its bytes, or an array as uint8 (H, W, C) 0..255: `decode` or `as_pixels`, then the geometry.
 
-        Raises: ImageError for a file or bytes that cannot be decoded, UsageError for an array that is no image.
+        Raises: ImageError for a file or bytes that cannot be decoded, UsageError for an array that is not an image.
         """
         if isinstance(source, np.ndarray):
             return self.fit_stored(as_pixels(source, channels=self.channels))
@@ -272,7 +272,7 @@ class Preprocess:
     def from_dict(cls, given: Mapping[str, Any]) -> "Preprocess":
         """Return what `to_dict` wrote.
 
-        Raises: UsageError where a field is missing, unknown, of a wrong type, or asks for another decoder.
+        Raises: UsageError if a field is missing, unknown, of a wrong type, or asks for another decoder.
         """
         tiles = ("overlap", "margin") if given.get("fit") == "tile" else ()
         own = {"size", "channels", "fit", "mean", "std", *tiles}

@@ -44,7 +44,7 @@ class Reservation(NamedTuple):
     take: Callable[[int], None]
 
     def check(self, needed: int) -> None:
-        """Raise ImageError where that is more than one image may have."""
+        """Raise ImageError if that is more than one image may have."""
         if needed > self.allowed:
             raise ImageError(f"decoding it would need {IMAGE.excess(needed)}")
 

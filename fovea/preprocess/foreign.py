@@ -1,6 +1,6 @@
 """Files that people take for images and that are not read: what they are, by content or suffix, and the way out.
 
-None of these formats announces in a bounded header what its decoder takes, or it is no image at all.
+None of these formats announces in a bounded header what its decoder takes, or it is not an image at all.
 """
 
 import os

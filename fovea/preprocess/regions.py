@@ -110,7 +110,7 @@ class Windows:
             self._open.popitem()[1].close()
 
     def size(self, source: Path | Pixels) -> tuple[int, int]:
-        """Return (H, W) of an image. Raises: ImageError where it cannot be read."""
+        """Return (H, W) of an image. Raises: ImageError if it cannot be read."""
         return self._with_image(source, lambda image: image.size)
 
     def read(self, source: Path | Pixels, *, left: int, top: int, size: tuple[int, int]) -> Pixels:
@@ -220,7 +220,7 @@ class LargeTiff:
         self._file.close()
 
     def inside(self, left: int, top: int, width: int, height: int) -> Pixels:
-        """Return a window that lies in the image. Raises: ImageError where a part of it is damaged."""
+        """Return a window that lies in the image. Raises: ImageError if a part of it is damaged."""
         try:
             return self._inside(left, top, width, height)
         except FoveaError:

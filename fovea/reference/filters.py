@@ -126,7 +126,7 @@ def written(kernel: str, *, axes: int) -> Array:
     (3, 3)
 
     Raises:
-        ValueError: uneven or too many rows, or something that is no number of at most `MAX_VALUE`.
+        ValueError: uneven or too many rows, or something that is not a number of at most `MAX_VALUE`.
     """
     rows = [row.replace(",", " ").split() for row in kernel.split(";") if row.strip()]
     lengths = {len(row) for row in rows}

@@ -7,9 +7,9 @@ from fovea.evaluation.robustness import Curve, Robustness
 from fovea.evaluation.scored import UNDEFINED, ScoredWithin
 from fovea.evaluation.slices import Slices
 from fovea.report.charts import Axis, Chart, Line
-from fovea.report.page import percent
 from fovea.tasks.score import Metric
 from fovea.tasks.task import Task
+from fovea.texts import percent
 
 
 class Row(NamedTuple):

@@ -7,11 +7,12 @@ from numpy.typing import NDArray
 
 from fovea.evaluation.instances import InstanceScores, Shown
 from fovea.evaluation.outcome import Outcome
-from fovea.report.page import percent, picture
+from fovea.report.page import picture
 from fovea.tasks.figures import Tile
 from fovea.tasks.mask_colours import overlaid, palette
 from fovea.tasks.mask_objects import outlined
 from fovea.tasks.mask_scoring import middle
+from fovea.texts import percent
 
 SIDE = 320
 """Pixels of the longer side of a picture."""

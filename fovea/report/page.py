@@ -14,7 +14,7 @@ from PIL import Image
 
 import fovea
 from fovea.storage import write_atomically
-from fovea.texts import shown
+from fovea.texts import percent, shown
 
 THUMBNAIL = 160
 """Pixels of the longer side of a picture in a page; larger ones are reduced."""
@@ -79,8 +79,3 @@ def _spaced(text: str) -> str:
 def _thousands(value: int) -> str:
     """Return a whole number with its thousands apart, as `60,000`."""
     return f"{value:,}"
-
-
-def percent(value: float, digits: int = 1) -> str:
-    """Return a fraction as a percentage, as `93.7 %`."""
-    return f"{100 * value:.{digits}f} %"

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from fovea.evaluation.persons import PersonScores
-from fovea.report.page import percent
 from fovea.tasks.figures import Tile
+from fovea.texts import percent
 
 
 def person_values(found: PersonScores | None) -> dict[str, Any] | None:

@@ -11,9 +11,10 @@ from fovea.report.charts import Axis, Chart, Line
 from fovea.report.confusion import confusion_values
 from fovea.report.masks import mask_classes, overlays
 from fovea.report.objects import box_classes, found_boxes, found_points, point_rows
-from fovea.report.page import percent, picture
+from fovea.report.page import picture
 from fovea.tasks.class_figures import Calibration, ClassFigures
 from fovea.tasks.label_figures import LabelFigures
+from fovea.texts import percent
 
 LISTED = 30
 """Classes up to which all are listed at once."""

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from fovea.evaluation.outcome import Outcome
 from fovea.report.charts import Axis, Chart, Line, Point
 from fovea.report.evaluation import card_values
-from fovea.report.page import percent, picture, render
+from fovea.report.page import picture, render
 from fovea.report.rasters import heat_map, heat_strip
 from fovea.report.results import result_values
 from fovea.tasks.score import ACCURACY, Metric
+from fovea.texts import percent
 from fovea.training.diagnosis import PERCENTILES, Look
 
 LINES = 5

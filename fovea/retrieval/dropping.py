@@ -28,7 +28,7 @@ def patterns_after(known: Sequence[str], drop: Sequence[str], restore: Sequence[
 
 
 def without_dropped(index: Index) -> Index:
-    """Return an index without the rows whose names match a pattern of it. Raises: UsageError where none is left."""
+    """Return an index without the rows whose names match a pattern of it. Raises: UsageError if none is left."""
     rows = index.rows
     kept = np.array([row for row, name in enumerate(rows.names) if not is_dropped(name, index.dropped)], np.int64)
     if not len(kept):

@@ -19,7 +19,7 @@ BLOCK = 65_536
 
 
 def load_faiss() -> ModuleType:
-    """Return the library faiss; MissingDependencyError where it is not installed."""
+    """Return the library faiss; MissingDependencyError if it is not installed."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of how its bindings are made

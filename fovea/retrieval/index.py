@@ -32,7 +32,7 @@ class Maker:
 
     @property
     def where(self) -> str:
-        """What of the network an image is known by, for a person."""
+        """Where in the network the embedding is taken, in words."""
         return f"{'before' if self.entering else 'by'} {self.layer}"
 
 
@@ -56,7 +56,7 @@ class Rows:
     digests: NDArray[np.uint8]
     """(N, 32): SHA-256 of the file, or of the stored sample."""
     looks: NDArray[np.int64]
-    """(N, 2): the `Look` of each file; zeros where it is no file."""
+    """(N, 2): the `Look` of each file; zeros where it is not a file."""
 
     def __len__(self) -> int:
         return len(self.names)
@@ -85,7 +85,7 @@ class Index:
     task: str
     """The kind of the labels (`fovea.tasks`)."""
     classes: tuple[str, ...]
-    """What the labels are indices into; empty where they are none."""
+    """What the labels are indices into; empty if they are none."""
     data: str
     """What the data is called."""
     model_file: str

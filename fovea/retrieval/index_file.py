@@ -184,7 +184,7 @@ def _values(metadata: Mapping[str, Any] | None, source: str) -> dict[str, Any]:
 
 
 def _arrays(file: BinaryIO, entries: Mapping[str, Entry], source: str) -> dict[str, NDArray[Any]]:
-    """Return the tensors, mapped; BundleError where one is missing, or not as `LAYOUT` has it."""
+    """Return the tensors, mapped; BundleError if one is missing, or not as `LAYOUT` has it."""
     arrays: dict[str, NDArray[Any]] = {}
     for name, (types, axes) in LAYOUT.items():
         entry = entries.get(name)
@@ -254,7 +254,7 @@ def _patterns(fields: Fields) -> tuple[str, ...]:
 
 
 def _check_rows(arrays: Mapping[str, NDArray[Any]], task: str, classes: Sequence[str]) -> None:
-    """Raise BundleError where what is said of the images cannot be."""
+    """Raise BundleError if what is said of the images cannot be."""
     ends, parts, squares, labels = (arrays[name] for name in ("ends", "parts", "squares", "labels"))
     kind = tasks.kind(task)
     if len(ends) and (ends[0] < 0 or (np.diff(ends) < 0).any() or ends[-1] != len(arrays["names"])):

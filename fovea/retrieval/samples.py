@@ -36,7 +36,7 @@ class Read(NamedTuple):
     """SHA-256 of its file, or of its values in an array."""
     look: Look = Look(0, 0)
     sample: Stored | None = None
-    """None where it was read before, or cannot be."""
+    """None if it was read before, or cannot be."""
     reason: str = ""
     """Why it cannot be read."""
 
@@ -68,7 +68,7 @@ class Listing:
 def listed(dataset: Dataset, *, dropped: Sequence[str] = (), labelled: bool = True) -> Listing:
     """Return the samples of a data set but those whose names match one of the patterns `dropped`.
 
-    Labels are -1 where they are not asked for. Raises: UsageError where no sample is left.
+    Labels are -1 where they are not asked for. Raises: UsageError if no sample is left.
     """
     parts = tuple(dataset.parts.values())
     places = [

@@ -1,7 +1,7 @@
 """An index brought up to date with its data: only what is new or changed is embedded, and what is gone is dropped.
 
 What is done is written from time to time, so that a kill costs a minute: an index that is not complete is as whole as
-one that is, and the next run goes on with it. Rows are in the order of the data, however often it was interrupted.
+one that is, and the next run continues with it. Rows are in the order of the data, however often it was interrupted.
 """
 
 import tempfile
@@ -96,7 +96,7 @@ class _Fresh:
         self._file.close()
 
     def append(self, embeddings: Floats) -> None:
-        """Add rows; UsageError where they are too large for their type."""
+        """Add rows; UsageError if they are too large for their type."""
         with np.errstate(over="ignore"):
             stored = np.ascontiguousarray(embeddings, self._dtype)
         squares = squared_norms(stored)
@@ -129,7 +129,7 @@ class Update:
     def run(self, progress: Progress) -> Changes:
         """Embed what has to be, write the index, and return what was done.
 
-        Raises: StorageError where it cannot be written; whatever embeds may raise.
+        Raises: StorageError if it cannot be written; whatever embeds may raise.
         """
         try:
             with closing(_Fresh(self.path.parent, "<f2" if self.work.half else "<f4")) as self._fresh:

@@ -7,6 +7,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from fovea.metrics import paired_interval
+from fovea.notebook import Cells, Tabular
 from fovea.report.compare import Table
 from fovea.runs.summary import RunSummary
 from fovea.tasks.score import Metric
@@ -14,6 +15,8 @@ from fovea.tasks.task import Task
 
 SPLITS = ("test", "val")
 """Parts by which groups are compared: the first that both have a result on."""
+LIMITS = {"training.epochs": "by budget", "training.budget_s": "none"}
+"""What 0 means in fields of a recipe that say how long a run is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,8 +111,8 @@ class Difference:
         return {**asdict(self), "metric": self.metric.name, "text": self.text}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Comparison:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Comparison(Tabular):
     """Groups of runs, how they differ in what was done and in what came of it."""
 
     groups: tuple[Group, ...]
@@ -128,9 +131,36 @@ class Comparison:
         return Table(columns, [_row(group, splits) for group in self.groups])
 
     @property
+    def headline(self) -> str:
+        """How many runs there are, in how many groups."""
+        runs = sum(len(group.runs) for group in self.groups)
+        names = ", ".join(group.name for group in self.groups)
+        return f"{runs} run{'s' * (runs != 1)} in {len(self.groups)} group{'s' * (len(self.groups) != 1)}: {names}"
+
+    def cells(self) -> Cells:
+        """Return the groups with their figures, and their differences below."""
+        columns, rows = self.table
+        return Cells(columns=columns, rows=rows, notes=(*(found.text for found in self.differences), *self.notes))
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return a row per run, numbers as they are."""
+        return [
+            {
+                "group": group.name,
+                "run": run.folder.name,
+                "network": run.network,
+                "seed": run.seed,
+                **{f"{group.metric.name}_{split}": group.figures(split).get(run.seed) for split in SPLITS},
+                **{name: getattr(run, name) for name in ("parameters", "epochs", "seconds", "pflop")},
+            }
+            for group in self.groups
+            for run in group.runs
+        ]
+
+    @property
     def settings_table(self) -> Table:
         """What differs in the recipes, as text, a column per group."""
-        rows = [(name, *map(_setting, values)) for name, values in self.settings.items()]
+        rows = [(name, *(_setting(name, value) for value in values)) for name, values in self.settings.items()]
         return Table(("setting", *(group.name for group in self.groups)), rows)
 
     @property
@@ -277,7 +307,9 @@ def _spread(values: Sequence[float], *, scale: float = 1, unit: str = "") -> str
     return f"{mean}{unit}" + (f" ± {found.deviation:.2g}" if found.deviation else "")
 
 
-def _setting(value: Any) -> str:
+def _setting(name: str, value: Any) -> str:
+    if name in LIMITS and value == 0:
+        return LIMITS[name]
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "none"
     return "-" if value is None else str(value)

@@ -8,6 +8,7 @@ from torch import nn
 from fovea.data.dataset import Part
 from fovea.display import Display
 from fovea.inputs.interface import Preprocessing
+from fovea.texts import percent
 from fovea.training.inference import as_evaluated
 from fovea.training.pretraining import Learned, hidden_layers, pretrain
 from fovea.training.recipe import Recipe
@@ -35,8 +36,8 @@ def pretrain_layers(
 
     def done(learned: Learned) -> None:
         display.note(
-            f"pre-training: {learned.layer} does not reconstruct {learned.last:.1%} of its inputs' variance "
-            f"({learned.first:.1%} in its first epoch)"
+            f"pre-training: {learned.layer} does not reconstruct {percent(learned.last)} of its inputs' variance "
+            f"({percent(learned.first)} in its first epoch)"
         )
 
     pretrain(model, batches, epochs=recipe.pretrain, generator=generator, done=done)

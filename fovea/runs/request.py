@@ -51,7 +51,7 @@ def prepared(
     changes = _parsed(given)
     if budget is not None:
         if "epochs" in changes:
-            raise UsageError("`--budget` and `--epochs` exclude each other; give one of them.")
+            raise UsageError("`--budget` and `--epochs` cannot be used together; give one of them.")
         changes |= {"budget_s": seconds(budget), "epochs": 0}
     elif changes.get("probe") or changes.get("class_means"):
         changes.setdefault("epochs", 0)

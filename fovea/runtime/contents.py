@@ -38,7 +38,7 @@ class Contents:
 
 
 def card_in(file: OnnxFile) -> Card:
-    """Return the card of an `.onnx` file. Raises: BundleError where it has none, or cannot be used."""
+    """Return the card of an `.onnx` file. Raises: BundleError if it has none, or cannot be used."""
     text = file.metadata.get("fovea")
     if text is None:
         raise BundleError(
@@ -53,7 +53,7 @@ def card_in(file: OnnxFile) -> Card:
 def check_contents(file: OnnxFile) -> Contents:
     """Return what is known of a file whose graph and card go together.
 
-    Raises: BundleError where they contradict, or the graph may do more than a network needs to.
+    Raises: BundleError if they contradict, or the graph may do more than a network needs to.
     """
     card = card_in(file)
     _check_export(file, card)
@@ -81,7 +81,7 @@ def check_contents(file: OnnxFile) -> Contents:
 
 
 def _check_copies(file: OnnxFile, card: Card) -> None:
-    """Raise BundleError where what the metadata repeats of the card is something else."""
+    """Raise BundleError if what the metadata repeats of the card is something else."""
     for key, own in (("classes", list(card.target.classes)), ("preprocess", card.preprocess.to_dict())):
         if key not in file.metadata:
             continue

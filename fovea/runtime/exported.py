@@ -66,7 +66,7 @@ class Exported:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The class names in index order; empty where the task has none."""
+        """The class names in index order; empty if the task has none."""
         return self.target.classes
 
     @property
@@ -87,7 +87,7 @@ class Exported:
 
         Raises:
             ImageError: a file that cannot be decoded, or an image of several tiles, for a network that sees these.
-            UsageError: an array or object that is no image.
+            UsageError: an array or object that is not an image.
         """
         samples = [self._read_whole(image) for image in listed(images, len(self.preprocess.stored_shape))]
         if not samples:
@@ -98,7 +98,7 @@ class Exported:
         """Return what the network says of samples (N, ...): (N, classes) probabilities, or (N, 1) numbers.
 
         Raises:
-            BundleError: the network fails, or says something that is no finite number.
+            BundleError: the network fails, or says something that is not a finite number.
             UsageError: samples of another shape or type than the network takes.
         """
         rows: Rows = self._rows(samples, batch=batch)

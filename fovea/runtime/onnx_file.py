@@ -110,7 +110,7 @@ class Value:
     name: str
     dtype: str
     shape: tuple[int | str, ...] | None
-    """Lengths, or the names of those that are open (empty where they have none); None where nothing is said."""
+    """Lengths, or the names of those that are open (empty if they have none); None if nothing is said."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -43,7 +43,7 @@ class Session:
         return tuple(self._session.get_providers())
 
     def run(self, outputs: Sequence[str], given: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
-        """Return the outputs by their names, each (N, ...) float32 or bool. Raises: BundleError where it fails."""
+        """Return the outputs by their names, each (N, ...) float32 or bool. Raises: BundleError if it fails."""
         try:
             found: list[NDArray[Any]] = self._session.run(list(outputs), given, self._run_options)
         except Exception as error:  # whatever a node fails with
@@ -52,7 +52,7 @@ class Session:
 
 
 def onnxruntime(source: str) -> Any:
-    """Return the library. Raises: MissingDependencyError where it is not installed."""
+    """Return the library. Raises: MissingDependencyError if it is not installed."""
     try:
         import onnxruntime as runtime
     except ImportError as error:

@@ -77,7 +77,7 @@ class Plan:
         return self._found[samples]
 
     def check_batch(self, samples: int) -> None:
-        """Raise BundleError where a batch takes more than all of one may."""
+        """Raise BundleError if a batch takes more than all of one may."""
         if (needed := self.needs(samples).bytes) > batch_bytes():
             raise BundleError(
                 f"`{self.source}` would need {needed // 1_000_000:,} MB for {samples} samples, more than their "
@@ -123,7 +123,7 @@ class _Walk:
         self._count(node, inputs, made)
 
     def compare(self, value: Value) -> None:
-        """Raise BundleError where the file says something else of a value than follows from its operations."""
+        """Raise BundleError if the file says something else of a value than follows from its operations."""
         found = self.known.get(value.name)
         if found is None or value.name in self.plan.stored:
             return
@@ -138,7 +138,7 @@ class _Walk:
             )
 
     def check_rows(self, value: Value) -> None:
-        """Raise BundleError where an output has no row for each sample, or one of another shape than it should."""
+        """Raise BundleError if an output has no row for each sample, or one of another shape than it should."""
         found = self.known[value.name].shape
         row = self.plan.rows.get(value.name, found[1:])
         if found[:1] != (self._samples,) or not has_shape(found[1:], row):

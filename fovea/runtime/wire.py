@@ -70,7 +70,7 @@ class Reader:
         return found
 
     def text(self, data: memoryview | None) -> str:
-        """Return a field as text, empty where it is not there; BundleError where it is no UTF-8."""
+        """Return a field as text, empty if it is not there; BundleError if it is no UTF-8."""
         try:
             return "" if data is None else str(data, "utf-8")
         except UnicodeDecodeError:

@@ -73,7 +73,7 @@ class Guard:
             self._meters.answered(model, status, time.monotonic() - began)
 
     def refusal(self, scope: Scope) -> Refusal | None:
-        """Return why a request is not answered, from its head alone; None where it is."""
+        """Return why a request is not answered, from its head alone; None if it is."""
         if len(scope["headers"]) > MOST_HEADERS:
             return Refusal(431, f"The request has more than {MOST_HEADERS} headers.")
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
@@ -131,7 +131,7 @@ def host_name(host: str) -> str:
 
 
 def _foreign(headers: Mapping[bytes, str], host: str) -> str:
-    """Return what is wrong with a request that a page of another site has made; nothing where none has."""
+    """Return the faults of a request that a page of another site has made; nothing where none has."""
     origin = headers.get(b"origin")
     site = headers.get(b"sec-fetch-site", "none")
     try:

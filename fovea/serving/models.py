@@ -114,7 +114,7 @@ class Models(Mapping[str, ServedModel]):
     async def load(self, name: str) -> None:
         """Load the file of a model, try it, and answer by it from now on.
 
-        Raises: FoveaError where it cannot be loaded; what answered before goes on.
+        Raises: FoveaError if it cannot be loaded; what answered before goes on.
         """
         model, settings = self._models[name], self._settings
         fingerprint = await asyncio.to_thread(fingerprint_of, model.path)

@@ -13,7 +13,7 @@ from fovea.serving.engine import Scorer
 def opened(path: Path, *, threads: int) -> Scorer:
     """Return the model in a file, whose engine takes so many threads, after it has answered for a blank sample.
 
-    Raises: FoveaError where it cannot be loaded, or its answer is none.
+    Raises: FoveaError if it cannot be loaded, or its answer is none.
     """
     scorer = _opened(path, threads)
     way = scorer.preprocess

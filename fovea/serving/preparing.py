@@ -28,9 +28,9 @@ class Preparation:
 
     model: Path
     out: Path | None = None
-    """Where the exported file goes; None where the model is one."""
+    """Where the exported file goes; None if the model is one."""
     reference: str = ""
-    """A data set; empty where no reference is wanted."""
+    """A data set; empty if no reference is wanted."""
 
     def start(self) -> "subprocess.Popen[bytes]":
         """Return the process that does it; `result` reads what it says."""

@@ -15,7 +15,7 @@ logger = logging.getLogger("fovea.serving")
 
 
 def state_of(path: Path) -> State:
-    """Return what changes when a file is replaced or written; None where there is none."""
+    """Return what changes when a file is replaced or written; None if there is none."""
     try:
         found = os.stat(path)
     except OSError:

@@ -45,7 +45,7 @@ class Settings:
     busy_status: int = 503
     """What a full server answers: 503, or 429 where a balancer takes that for a fault."""
     token: str = ""
-    """What requests must bring; empty where none is wanted."""
+    """What requests must bring; empty if none is wanted."""
     hosts: tuple[str, ...] = ()
     """Names, beside addresses and `localhost`, under which the server may be asked; `*` for any."""
     watch: bool = False

@@ -35,7 +35,7 @@ class Tiles:
     def several(self, image: bytes) -> bool:
         """Return whether an image has more than one tile, and is answered for by all of them.
 
-        Raises: ImageError where it is larger than a server looks at.
+        Raises: ImageError if it is larger than a server looks at.
         """
         size = more_than_a_tile(image, self._scorer.preprocess)
         if size is None:

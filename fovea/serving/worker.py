@@ -54,7 +54,7 @@ class Order:
     """The descriptor of the file of counters."""
     references: dict[str, Reference] = field(default_factory=dict)
     explainer: str = ""
-    """The address of the process that explains; empty where none does."""
+    """The address of the process that explains; empty if none does."""
 
     def to_json(self) -> str:
         """Return it in one line."""

@@ -18,6 +18,7 @@ from fovea.studio.elements import MOST_UPLOAD, button, png_url, select, upload
 from fovea.studio.examples import NAMES, SMALL, example, first_example
 from fovea.studio.opened import Opened
 from fovea.tasks.prediction import Prediction
+from fovea.texts import percent
 
 BARS = 8
 PAD = (
@@ -105,4 +106,4 @@ def bars(said: Prediction) -> list[tuple[str, float, str]]:
     """Return the likeliest answers as a page shows them: name, share 0..1, and its text."""
     if not said.scores:
         return [(said.text, 0.0, "")]
-    return [(label, float(share), f"{share:.1%}") for label, share in said.scores[:BARS]]
+    return [(label, float(share), percent(share)) for label, share in said.scores[:BARS]]

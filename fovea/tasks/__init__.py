@@ -70,7 +70,7 @@ def kind_of_loss(loss: str) -> "type[Task]":
 
 
 def check_loss(loss: str, task: str) -> None:
-    """Raise UsageError where a loss is for another kind of target."""
+    """Raise UsageError if a loss is for another kind of target."""
     if loss not in (fitting := kind(task).losses):
         raise UsageError(f"`loss` (={loss}) cannot be used with --task {task}; use {' or '.join(fitting)}.")
 

@@ -22,7 +22,7 @@ class BoxRow(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class BoxFigures(ShareFigures):
-    """Average precision and recall from 0 to 1, as COCO defines them; None where no image has such an object."""
+    """Average precision and recall from 0 to 1, as COCO defines them; None if no image has such an object."""
 
     told: ClassVar[tuple[str, ...]] = ("ap50", "ap")
 
@@ -92,5 +92,5 @@ class BoxFigures(ShareFigures):
 
 
 def known(value: float) -> float | None:
-    """Return a figure, None where it is not defined."""
+    """Return a figure, None if it is not defined."""
     return None if math.isnan(value) else value

@@ -51,7 +51,7 @@ class BoxForm(ABC):
     @property
     @abstractmethod
     def output_shape(self) -> tuple[int | None, ...]:
-        """The shape of the answer for one image; None where it depends on the network."""
+        """The shape of the answer for one image; None if it depends on the network."""
 
     @property
     @abstractmethod

@@ -12,7 +12,7 @@ from fovea.tasks.drawn import boxed
 from fovea.tasks.prediction import LabelScore, PredictionOnImage
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class BoxPrediction(PredictionOnImage):
     """Objects, each with its class, its box and its score."""
 

@@ -36,7 +36,7 @@ def compared(found: NDArray[Any], truth: NDArray[Any]) -> list[Compared]:
 
 
 def mean_ap50(found: NDArray[Any], truth: NDArray[Any], *, classes: int) -> float | None:
-    """Return AP50, the mean of the classes that are there; None where none is."""
+    """Return AP50, the mean of the classes that are there; None if none is."""
     images = compared(found, truth)
     each = average_precision(matched(images, classes=classes, thresholds=THRESHOLDS[:1], sizes=[SIZES["all"]]), 0)
     return None if np.isnan(each).all() else float(each[~np.isnan(each)].mean())

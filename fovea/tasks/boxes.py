@@ -56,7 +56,7 @@ WITH_PRIORS, CELL = "yolo2", 32
 MOST_CELLS = 10_000
 SURE_ENOUGH = "objects above the score threshold, highest score first"
 LEAST_VISIBLE = 0.25
-"""Of a box: where less lies on the input, it is no object there."""
+"""Of a box: where less lies on the input, it is not an object there."""
 
 
 @register
@@ -88,7 +88,7 @@ class Boxes(OnImage):
 
     loss: str = "centres"
     least: float = SHOWN_SCORE
-    """Score from which on an object is told to a person: that of the highest F1 on the validation part."""
+    """Score from which on an object is told to a person: that of the highest F1 on the validation split."""
     size: tuple[int, int] = (0, 0)
     """Height and width of the network's input in pixels; 0 and 0 while they are not known."""
     priors: Priors = VOC_PRIORS
@@ -96,7 +96,7 @@ class Boxes(OnImage):
 
     @classmethod
     def check_trainable(cls, labels: Labels, *, classes: Sequence[str], data: str) -> None:
-        """Raise DataError unless there is a class, and a box in the training part."""
+        """Raise DataError unless there is a class, and a box in the training split."""
         if not classes or not (labels[..., CLASS] >= 0).any():
             raise DataError(f"The train split of `{data}` has no boxes, so there is nothing to learn.")
 
@@ -197,7 +197,7 @@ class Boxes(OnImage):
         return replace(self, size=(height, width))
 
     def calibrated(self, outputs: "Tensor", labels: Labels) -> Self:
-        """Return the task with the least score whose F1 is highest, of condensed outputs of the validation part."""
+        """Return the task with the least score whose F1 is highest, of condensed outputs of the validation split."""
         return replace(self, least=best_least(self.matches(outputs, labels)))
 
     def uncalibrated_for(self, reason: str) -> Self:

@@ -28,7 +28,7 @@ class Calibration(Protocol):
 
     @property
     def ece_unscaled(self) -> float | None:
-        """The calibration error at temperature 1; None where that is the temperature."""
+        """The calibration error at temperature 1; None if that is the temperature."""
         ...
 
     @property
@@ -84,9 +84,9 @@ class ClassFigures(ShareFigures):
     ece: float
     """Expected calibration error: how far confidence and accuracy lie apart."""
     temperature: float | None = None
-    """What the logits were divided by; None where the model file has no temperature of its own."""
+    """What the logits were divided by; None if the model file has no temperature of its own."""
     ece_unscaled: float | None = None
-    """The calibration error at temperature 1; None where that is the temperature."""
+    """The calibration error at temperature 1; None if that is the temperature."""
     uncalibrated: str | None = None
     """Why no temperature was fitted, where that is known."""
     per_class: Mapping[str, Mapping[str, float]]

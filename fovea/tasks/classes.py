@@ -73,7 +73,7 @@ class Classes(Named):
 
     @classmethod
     def check_raw(cls, labels: Labels, key: str) -> None:
-        """Raise DataError where labels are fractions; whole numbers that are stored as such are none."""
+        """Raise DataError if labels are fractions; whole numbers that are stored as such are none."""
         if labels.dtype.kind == "f" and not (labels == np.floor(labels)).all():
             raise DataError("The labels are fractions; convert them with `.astype('int64')`, or give `--task number`.")
 
@@ -92,7 +92,7 @@ class Classes(Named):
 
     @classmethod
     def check_trainable(cls, labels: Labels, *, classes: Sequence[str], data: str) -> None:
-        """Raise DataError unless there are two classes at least, all with images in the training part."""
+        """Raise DataError unless there are two classes at least, all with images in the training split."""
         if len(classes) < 2:
             raise DataError(
                 f"`{data}` has only one class, `{classes[0]}`, but at least two are needed. If the classes are "
@@ -342,7 +342,7 @@ class Classes(Named):
         return outputs.log_softmax(1)
 
     def calibrated(self, outputs: "Tensor", labels: Labels) -> Self:
-        """Return the task with the temperature that fits outputs (N, K), those of the validation part, best."""
+        """Return the task with the temperature that fits outputs (N, K), those of the validation split, best."""
         import torch
 
         from fovea.tasks.temperature import fit_temperature, smoothed

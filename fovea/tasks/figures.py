@@ -22,7 +22,7 @@ class Mistake(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """The score of some images, and where the true one lies with 95 % confidence; None where there is none."""
+    """The score of some images, and where the true one lies with 95 % confidence; None if there is none."""
 
     value: float | None
     interval: tuple[float, float] | None
@@ -40,7 +40,7 @@ class Figures(ABC):
 
     @abstractmethod
     def lines(self, where: str) -> list[str]:
-        """Return what a person reads; `where` names the part, its data set and the views."""
+        """Return the lines for the terminal; `where` names the split, its data set and the views."""
 
     @abstractmethod
     def result(self, split: str, *, images: int, flip: bool) -> dict[str, Any]:
@@ -53,7 +53,7 @@ class Figures(ABC):
 
     @property
     def interval_text(self) -> str:
-        """The interval of the most important figure as a person reads it; empty where there is none."""
+        """The interval of the most important figure as a person reads it; empty if there is none."""
         return ""
 
 

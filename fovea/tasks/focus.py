@@ -49,7 +49,7 @@ def region(outputs: "Tensor", names: Sequence[str], wanted: Wanted) -> Focus:
     Vinogradova, Dibrov and Myers 2020, arXiv:2002.11434, equation 2. Maps that are smaller than the input lie in its
     middle.
 
-    Raises: UsageError where no place is given, or the network says nothing of it.
+    Raises: UsageError if no place is given, or the network says nothing of it.
     """
     import torch
     from scipy import ndimage
@@ -74,7 +74,7 @@ def region(outputs: "Tensor", names: Sequence[str], wanted: Wanted) -> Focus:
 def box(outputs: "Tensor", told: NDArray[np.float32], names: Sequence[str], form: "BoxForm", wanted: Wanted) -> Focus:
     """Return one of the boxes that are told (D, 6), the best first; its evidence is the logit that it comes of.
 
-    Raises: UsageError where there is none with that number, or at that place.
+    Raises: UsageError if there is none with that number, or at that place.
     """
     index = _chosen(told, wanted)
     row = told[index]

@@ -66,7 +66,7 @@ class Grade(Classes):
         Their order is that of `wording`, or that of the numbers that they are.
 
         Raises:
-            DataError: a text that is no grade of the order; names without an order.
+            DataError: a text that is not a grade of the order; names without an order.
         """
         given = {part: single(values) for part, values in texts.items()}
         names = _in_order(set(classes).union(*given.values()), wording)

@@ -17,7 +17,7 @@ class GradeFigures(ClassFigures):
     mae_interval: tuple[float, float] | None
     """Where the true one lies with 95 % confidence (Student's t); None for one image."""
     kappa: float | None
-    """Quadratic weighted kappa: 1 for perfect agreement, 0 for chance; None where truth and answers are one grade."""
+    """Quadratic weighted kappa: 1 for perfect agreement, 0 for chance; None if truth and answers are one grade."""
     kappa_interval: tuple[float, float] | None
     """Where the true one lies with 95 % confidence (bootstrap over images)."""
 

@@ -16,7 +16,7 @@ class LabelRow(NamedTuple):
 
     name: str
     ap: float | None
-    """Average precision; None where no image has the label."""
+    """Average precision; None if no image has the label."""
     precision: float
     recall: float
     f1: float
@@ -46,9 +46,9 @@ class LabelFigures(Figures):
     ece: float
     """Expected calibration error of all labels together: how far probability and frequency lie apart."""
     temperature: float | None = None
-    """What outputs were divided by; None where the model file has no temperature of its own."""
+    """What outputs were divided by; None if the model file has no temperature of its own."""
     ece_unscaled: float | None = None
-    """The calibration error at temperature 1; None where that is the temperature."""
+    """The calibration error at temperature 1; None if that is the temperature."""
     uncalibrated: str | None = None
     """Why no temperature was fitted and no threshold chosen, where that is known."""
     per_label: Mapping[str, Mapping[str, float | None]]

@@ -91,7 +91,7 @@ class SeveralLabels(Named):
 
     @classmethod
     def check_written(cls, text: Written, wording: Wording) -> None:
-        """Raise DataError where a cell of `wording.columns` is neither 1, 0 nor nothing."""
+        """Raise DataError if a cell of `wording.columns` is neither 1, 0 nor nothing."""
         for pair in zip(text, wording.columns, strict=True) if wording.columns else ():
             _cell(*pair)
 
@@ -128,7 +128,7 @@ class SeveralLabels(Named):
 
     @classmethod
     def check_trainable(cls, labels: Labels, *, classes: Sequence[str], data: str) -> None:
-        """Raise DataError where no image of the training part has any label."""
+        """Raise DataError if no image of the training split has any label."""
         if not (labels == 1).any():
             raise DataError(f"No image of the train split of `{data}` has a label, so there is nothing to learn.")
 
@@ -215,7 +215,7 @@ class SeveralLabels(Named):
         return Score(loss(outputs, labels).item(), value, self.followed)
 
     def _precision(self, outputs: "Tensor", labels: Labels) -> float | None:
-        """Return the mean average precision of outputs (N, L); None where no image has a label."""
+        """Return the mean average precision of outputs (N, L); None if no image has a label."""
         value = float(metrics.mean_average_precision(outputs.double().numpy(), labels)[0])
         return None if np.isnan(value) else value
 
@@ -335,7 +335,7 @@ class SeveralLabels(Named):
         ]
 
     def calibrated(self, outputs: "Tensor", labels: Labels) -> Self:
-        """Return the task with the temperature and thresholds that fit outputs (N, L), of the validation part, best.
+        """Return the task with the temperature and thresholds that fit outputs (N, L), of the validation split, best.
 
         A threshold is that of the highest F1; it stays at 1/2 where no image has the label.
         """

@@ -20,7 +20,7 @@ class MaskRow(NamedTuple):
     """Known pixels of the class."""
     boundary_f1: float | None
     hd95: float | None
-    """In pixels of the input; both None where no image that was looked at has an outline of it."""
+    """In pixels of the input; both None if no image that was looked at has an outline of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +37,7 @@ class MaskFigures(ShareFigures):
     """Dice, the mean of the same classes."""
     pixel_accuracy: float
     boundary_f1: float | None = None
-    """How well outlines agree, within `tolerance` pixels; None where no image has an outline."""
+    """How well outlines agree, within `tolerance` pixels; None if no image has an outline."""
     boundary_f1_interval: tuple[float, float] | None = None
     tolerance: float
     """Pixels of the network's input within which outlines agree."""

@@ -1,4 +1,4 @@
-"""Single objects of masks: which classes have them, and how they are told apart.
+"""Single objects of masks: which classes have them, and how they are separated.
 
 Masks are (H, W) uint8 class indices; objects are (H, W) int32, 0 for none.
 """
@@ -18,14 +18,14 @@ from fovea.tasks.task import Task
 BACKGROUND = "background"
 """The class that has no objects, where it has this name."""
 PIXEL_BYTES = 100
-"""What a pixel takes while objects are told apart, measured."""
+"""What a pixel takes while objects are separated, measured."""
 OUTLINE_PART = 500
 """Of the longer side of a picture: so wide is an outline, one pixel at least."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Singling:
-    """How single objects are told apart in masks."""
+    """How single objects are separated in masks."""
 
     way: str = "parted"
     """`parted`: those that touch are parted where they are narrow; `connected`: what touches is one."""
@@ -66,9 +66,9 @@ class Singling:
 
 
 def asked_singling(target: Task, way: str | None, classes: tuple[str, ...], least_area: int) -> Singling:
-    """Return how objects are told apart in the masks of a network, `way` being None where nobody asks for them.
+    """Return how objects are separated in the masks of a network, `way` being None if nobody asks for them.
 
-    Raises: UsageError where the network answers no masks, and for classes that it does not know.
+    Raises: UsageError if the network answers no masks, and for classes that it does not know.
     """
     if way is None:
         if classes or least_area != 1:

@@ -58,7 +58,7 @@ def of_classes(figures: Floats, weights: Floats | None = None) -> Floats:
 
 
 def of_all(figures: Floats) -> tuple[float | None, tuple[float, float] | None]:
-    """Return the mean over classes of figures (N, K) and where it lies with 95 % confidence; None where none is."""
+    """Return the mean over classes of figures (N, K) and where it lies with 95 % confidence; None if none is."""
     value = float(mean_of_classes(of_classes(figures))[0])
     if np.isnan(value):
         return None, None
@@ -66,6 +66,6 @@ def of_all(figures: Floats) -> tuple[float | None, tuple[float, float] | None]:
 
 
 def by_class(figures: Floats, index: int) -> float | None:
-    """Return the mean of one class, None where no image shows it."""
+    """Return the mean of one class, None if no image shows it."""
     value = float(of_classes(figures)[0, index])
     return None if np.isnan(value) else value

@@ -19,7 +19,7 @@ COUNTED = 1 << 22
 """Pixels at a time."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class MaskPrediction(PredictionOnImage):
     """A mask, with the share of the image that each class has."""
 

@@ -261,7 +261,7 @@ class Masks(OnImage):
         return np.array([self._largest_first(answer)[0] for answer in outputs[:, 0].numpy()], np.int64)
 
     def asked(self, outputs: "Tensor", label: Any = None) -> list[int]:
-        """Return the classes in a condensed output (1, 2, H, W), the smallest first: these are looked for."""
+        """Return the classes in a condensed output (1, 2, H, W), the smallest first: these are searched for."""
         return self._largest_first(outputs[0, 0].numpy())[::-1]
 
     def _largest_first(self, answer: NDArray[np.uint8]) -> list[int]:

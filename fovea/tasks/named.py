@@ -29,7 +29,7 @@ class Named(Task):
     temperature: float = 1.0
     """What outputs are divided by before they become probabilities."""
     calibration: Mapping[str, Any] = field(default_factory=dict)
-    """Where the temperature was fitted and what it changed there, as JSON values; empty where it was not."""
+    """Where the temperature was fitted and what it changed there, as JSON values; empty if it was not."""
     uncalibrated: str = ""
     """Why it was not, where that is known."""
 
@@ -73,7 +73,7 @@ class Named(Task):
         return replace(self, uncalibrated=reason)
 
     def fitted_to(self, temperature: float, outputs: "Tensor", labels: Labels) -> Self:
-        """Return the task with a temperature that was fitted to outputs (N, K) float32 of the validation part."""
+        """Return the task with a temperature that was fitted to outputs (N, K) float32 of the validation split."""
         plain, found = self.at_temperature(1.0), self.at_temperature(temperature)
         before, after = (task.reliability(outputs, labels).error for task in (plain, found))
         facts = {"split": "val", "images": len(labels), "temperature": temperature}

@@ -19,7 +19,7 @@ LARGEST_RESIDUAL = 0.05
 
 
 def opposites_by_name(names: Sequence[str]) -> Opposites | None:
-    """Return the opposites that names tell by left and right, or l and r, as words; None where no name does.
+    """Return the opposites that names tell by left and right, or l and r, as words; None if no name does.
 
     >>> opposites_by_name(["nose", "left_eye", "right_eye"]), opposites_by_name(["a", "b"])
     ((0, 2, 1), None)
@@ -35,7 +35,7 @@ def opposites_by_name(names: Sequence[str]) -> Opposites | None:
 
 
 def opposites_by_place(points: NDArray[Any]) -> Opposites | None:
-    """Return the opposites in the mean shape of points (N, P, 3), x, y and visibility; None where it is not symmetric.
+    """Return the opposites in the mean shape of points (N, P, 3), x, y and visibility; None if it is not symmetric.
 
     Each image counts whose points are all labelled, moved to its centre and scaled to its spread. The mean is mirrored
     about its upright axis, and the points assigned to each other at the least squared distance.

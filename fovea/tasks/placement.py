@@ -30,11 +30,11 @@ class Placement:
     asks: ClassVar[str] = "classes"
     """What a network of the zoo must answer to learn it: one of `fovea.registry.ANSWERS`."""
     forms: ClassVar[Mapping[str, str]] = MappingProxyType({})
-    """The forms of that answer which it can read, of `fovea.registry.FORMS`, with the loss of each; empty where all."""
+    """The forms of that answer which it can read, of `fovea.registry.FORMS`, with the loss of each; empty if all."""
     lies_on_image: ClassVar[bool] = False
     """Whether a target has its place on the image, and moves with it: `laid`, `moved`."""
     of_objects: ClassVar[bool] = False
-    """Whether an answer is of one object, which is looked for in its box where an image shows several."""
+    """Whether an answer is of one object, which is searched for in its box where an image shows several."""
     decoded_in_graph: ClassVar[bool] = True
     """Whether an exported file holds the decoded rows beside the logits; else `rows_of` makes them in NumPy."""
 
@@ -54,7 +54,7 @@ class Placement:
 
     @classmethod
     def stored(cls, frame: Frame) -> StoredTarget | None:
-        """Return how targets that are files are kept beside their samples; None where labels are arrays already."""
+        """Return how targets that are files are kept beside their samples; None if labels are arrays already."""
         return None
 
     @classmethod
@@ -90,7 +90,7 @@ class Placement:
         return image
 
     def at_least(self, score: float) -> Self:
-        """Return the task that tells of what has a `score` at least. Raises: UsageError where answers have none."""
+        """Return the task that tells of what has a `score` at least. Raises: UsageError if answers have none."""
         raise UsageError(f"`min_score` (={score:g}) works only for models that find objects; leave it out.")
 
     def rows_of(self, outputs: NDArray[np.float32]) -> NDArray[Any]:
@@ -104,16 +104,16 @@ class Placement:
     def focus(self, outputs: "Tensor", wanted: Wanted) -> Focus:
         """Return one thing that a network's own outputs (1, K, ...) show: a region, a box or a point.
 
-        Raises: UsageError where answers have no place, or there is none such.
+        Raises: UsageError if answers have no place, or there is none such.
         """
         raise UsageError(
             f"`at` and `object` work only for objects, masks and points, and this model predicts {self.noun}."
         )
 
     def on_page(self) -> dict[str, Any]:
-        """Return how a page in a browser decodes and draws outputs, as JSON values; empty where they have no place.
+        """Return how a page in a browser decodes and draws outputs, as JSON values; empty if they have no place.
 
-        `kind`, `colours` of the classes, `lead` and `remark` for a person, and what the scripts of the kind read.
+        `kind`, `colours` of the classes, `lead` and `remark` for the terminal, and what the scripts of the kind read.
         """
         return {}
 

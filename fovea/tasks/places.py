@@ -89,7 +89,7 @@ class StoredTarget(Protocol):
         ...
 
     def read(self, source: "tuple[TargetSource, tuple[int, int]]") -> NDArray[Any]:
-        """Return one row, of a target and the size (h, w) of its image; ImageError where it cannot be read."""
+        """Return one row, of a target and the size (h, w) of its image; ImageError if it cannot be read."""
         ...
 
 
@@ -102,5 +102,5 @@ class TargetSource(Protocol):
         ...
 
     def read(self, size: tuple[int, int]) -> NDArray[np.uint8]:
-        """Return the target of an image of `size` (h, w); ImageError where it does not fit."""
+        """Return the target of an image of `size` (h, w); ImageError if it does not fit."""
         ...

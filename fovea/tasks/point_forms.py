@@ -32,7 +32,7 @@ class PointForm(ABC):
     @property
     @abstractmethod
     def output_shape(self) -> tuple[int | None, ...]:
-        """The shape of the answer for one image; None where it depends on the network."""
+        """The shape of the answer for one image; None if it depends on the network."""
 
     @abstractmethod
     def found(self, outputs: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -12,7 +12,7 @@ from fovea.tasks.drawn import pointed
 from fovea.tasks.prediction import LabelScore, PredictionOnImage
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class PointPrediction(PredictionOnImage):
     """Named points, each with its place and its score."""
 
@@ -49,7 +49,7 @@ class PointPrediction(PredictionOnImage):
         return {"points": found}
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ObjectsPrediction(PredictionOnImage):
     """The points of several objects in an image, each looked for in its box."""
 

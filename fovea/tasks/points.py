@@ -63,13 +63,13 @@ class Points(OnImage):
 
     loss: str = "heat-maps"
     opposites: Opposites = ()
-    """For each point the index of the one on the other side of a mirrored image; empty where that is not known."""
+    """For each point the index of the one on the other side of a mirrored image; empty if that is not known."""
     size: tuple[int, int] = (0, 0)
     """Height and width of the network's input in pixels; 0 and 0 while they are not known."""
 
     @classmethod
     def check_trainable(cls, labels: Labels, *, classes: Sequence[str], data: str) -> None:
-        """Raise DataError unless some point of the training part is labelled."""
+        """Raise DataError unless some point of the training split is labelled."""
         if not (labels[..., 2] > 0).any():
             raise DataError(f"The train split of `{data}` has no labelled points, so there is nothing to learn.")
 
@@ -290,6 +290,6 @@ class Points(OnImage):
 
 
 def _mean(values: NDArray[np.float64]) -> float | None:
-    """Return the mean of what is known; None where nothing is."""
+    """Return the mean of what is known; None if nothing is."""
     kept = values[~np.isnan(values)]
     return float(kept.mean()) if len(kept) else None

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fovea.notebook import Cells, Tabular
 from fovea.texts import percent
 
 
@@ -18,12 +19,12 @@ class LabelScore(NamedTuple):
     probability: float
 
 
-@dataclass(frozen=True)
-class Prediction:
+@dataclass(frozen=True, repr=False)
+class Prediction(Tabular):
     """What a network says of one image."""
 
     scores: tuple[LabelScore, ...] = ()
-    """All classes, the answer first, then by probability; empty where the network predicts a number."""
+    """All classes, the answer first, then by probability; empty if the network predicts a number."""
     value: float | None = None
     """The number, where the network predicts one."""
     present: tuple[LabelScore, ...] | None = None
@@ -58,6 +59,17 @@ class Prediction:
         """Return the image (H, W, 3) uint8 with what lies on it; here nothing does."""
         return image
 
+    @property
+    def headline(self) -> str:
+        """The answer, and how probable it is."""
+        return self.label if math.isnan(self.probability) else f"{self.label}, {100 * self.probability:.1f} %"
+
+    def cells(self) -> Cells:
+        """Return labels and their probabilities, the most probable first; of a number that alone."""
+        if self.value is not None:
+            return Cells(columns=("value",), rows=[(self.value,)])
+        return Cells.of([score._asdict() for score in self.scores], shares=("probability",))
+
     def attached(self, *, masks: str = "png") -> dict[str, Any]:
         """Return what a server sends beside `to_dict`, as JSON values; `masks` as `png` or `rle`, where there are."""
         return {}
@@ -72,7 +84,7 @@ class Prediction:
         return {"predictions": [score._asdict() for score in self.scores]}
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class PredictionOnImage(Prediction):
     """What a network says of places in one image; `scores` are those of what it found, which may be nothing."""
 
@@ -85,3 +97,15 @@ class PredictionOnImage(Prediction):
     def ranked(self) -> Sequence[tuple[str, float | str]]:
         """Name and score of all that was found."""
         return self.scores
+
+    @property
+    def headline(self) -> str:
+        """What was found, in short."""
+        return self.label
+
+    def cells(self) -> Cells:
+        """Return what was found, a row for each object, class or point."""
+        found: list[dict[str, Any]] = next(
+            (value for value in self.to_dict().values() if value and isinstance(value[0], dict)), []
+        )
+        return Cells.of(found, shares=("share",))

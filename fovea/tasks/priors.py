@@ -17,7 +17,7 @@ def dimension_clusters(sides: NDArray[np.floating], *, count: int) -> Floats | N
     """Return the `count` mean widths and heights (count, 2) float64 of clusters of `sides` (B, 2), the smallest first.
 
     The distance is 1 less the overlap of boxes with one middle. The first means are quantiles of the boxes by area, so
-    that nothing is drawn. None where there are fewer different shapes than clusters.
+    that nothing is drawn. None if there are fewer different shapes than clusters.
     """
     boxes: Floats = np.asarray(sides, np.float64)
     boxes = boxes[(boxes > 0).all(axis=1)]

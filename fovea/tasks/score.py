@@ -103,7 +103,7 @@ class Score:
 def stated_difference(
     result: Mapping[str, Any], other: Mapping[str, Any], *, metric: Metric
 ) -> tuple[float, float] | None:
-    """Return where the difference of two results lies by the `interval` that each states; None where one has none."""
+    """Return where the difference of two results lies by the `interval` that each states; None if one has none."""
     if any(found.get("interval") is None or found.get(metric.name) is None for found in (result, other)):
         return None
     first, second = ((found[metric.name], *found["interval"]) for found in (result, other))

@@ -67,7 +67,7 @@ class Task(Placement, ABC):
     ranks: ClassVar[bool] = False
     """Whether an answer is one of several, in an order that may be cut after the first."""
     calibrates: ClassVar[bool] = False
-    """Whether `calibrated` does something, for which outputs on the validation part are computed."""
+    """Whether `calibrated` does something, for which outputs on the validation split are computed."""
     smooths: ClassVar[bool] = False
     """Whether smoothed labels help, where a plan is free to choose."""
     row_name: ClassVar[str] = "probabilities"
@@ -103,7 +103,7 @@ class Task(Placement, ABC):
         `classes` are names that count even where no text has them; `wording` says how the texts are meant.
 
         Raises:
-            DataError: a text that is no label of this kind.
+            DataError: a text that is not a label of this kind.
         """
 
     @classmethod
@@ -113,7 +113,7 @@ class Task(Placement, ABC):
 
     @classmethod  # noqa: B027 (texts are names, and any will do)
     def check_written(cls, text: Written, wording: Wording) -> None:
-        """Raise DataError where a text is no label of this kind."""
+        """Raise DataError if a text is not a label of this kind."""
 
     @classmethod
     def notes(cls, labels: Mapping[str, Labels], classes: Sequence[str]) -> tuple[str, ...]:
@@ -122,7 +122,7 @@ class Task(Placement, ABC):
 
     @classmethod  # noqa: B027 (nothing to say against most)
     def check_raw(cls, labels: Labels, key: str) -> None:
-        """Raise DataError where the array `key` cannot hold labels of this kind."""
+        """Raise DataError if the array `key` cannot hold labels of this kind."""
 
     @classmethod
     def strata(cls, labels: Labels) -> Labels | None:
@@ -139,7 +139,7 @@ class Task(Placement, ABC):
 
     @classmethod  # noqa: B027 (nothing to say against most)
     def check_trainable(cls, labels: Labels, *, classes: Sequence[str], data: str) -> None:
-        """Raise DataError where nothing can be learned from the training labels of the data set called `data`."""
+        """Raise DataError if nothing can be learned from the training labels of the data set called `data`."""
 
     @classmethod
     @abstractmethod
@@ -153,7 +153,7 @@ class Task(Placement, ABC):
     @classmethod
     @abstractmethod
     def fault(cls, card: Mapping[str, Any]) -> str:
-        """Return what of a card's fields contradicts the kind; empty where nothing does.
+        """Return what of a card's fields contradicts the kind; empty if nothing does.
 
         Of their types no more is known than that `classes` is a list and `outputs` a whole number.
         """
@@ -161,7 +161,7 @@ class Task(Placement, ABC):
     @classmethod
     @abstractmethod
     def outputs_for(cls, loss: str, classes: int) -> int | None:
-        """Return how many outputs a network needs; None where loss and number of classes contradict."""
+        """Return how many outputs a network needs; None if loss and number of classes contradict."""
 
     @classmethod
     @abstractmethod
@@ -175,13 +175,13 @@ class Task(Placement, ABC):
 
     @classmethod
     def counts(cls, labels: Labels, classes: Sequence[str]) -> dict[str, int]:
-        """Return how many of the labels (N,) each class has; empty where there are no classes."""
+        """Return how many of the labels (N,) each class has; empty if there are no classes."""
         return {}
 
     @classmethod
     @abstractmethod
     def result_text(cls, result: Mapping[str, Any]) -> str:
-        """Return what a person reads of a result that `Figures.result` made."""
+        """Return in words a result that `Figures.result` made."""
 
     @classmethod
     def difference_interval(cls, result: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[float, float] | None:
@@ -197,12 +197,12 @@ class Task(Placement, ABC):
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The names of the classes in index order; empty where there are none."""
+        """The names of the classes in index order; empty if there are none."""
         return ()
 
     @property
     def row_shape(self) -> tuple[int | None, ...]:
-        """The shape of one decoded row in an exported file; None where it depends on the network."""
+        """The shape of one decoded row in an exported file; None if it depends on the network."""
         return (len(self.classes) or 1,)
 
     @property
@@ -246,7 +246,7 @@ class Task(Placement, ABC):
         raise UsageError(f"Balanced sampling needs one class per image; this network predicts {self.noun}.")
 
     def per_image(self, outputs: "Tensor", labels: "Tensor") -> "Tensor | None":
-        """Return the value (N,) of `followed` for each image; None where only the loss is followed.
+        """Return the value (N,) of `followed` for each image; None if only the loss is followed.
 
         `outputs` (N, K) are the network's, `labels` (N,) on its scale.
         """
@@ -296,7 +296,7 @@ class Task(Placement, ABC):
     def decided(self, outputs: "Tensor", answers: "Tensor") -> "Tensor | None":
         """Return whether each row of outputs (N, K) gives its answer, int64 (N,): (N,) bool on the device of both.
 
-        None where nothing is decided, as of a number.
+        None if nothing is decided, as of a number.
         """
         return None
 
@@ -319,7 +319,7 @@ class Task(Placement, ABC):
     def answer_named(self, name: str) -> int:
         """Return the index of the answer called `name`, or with this number.
 
-        Raises: UsageError where there is none such.
+        Raises: UsageError if there is none such.
         """
         if not self.classes:
             raise UsageError(f"`{name}` cannot be used: this model predicts {self.noun}. Leave it out.")
@@ -338,11 +338,11 @@ class Task(Placement, ABC):
         return self.top(self.prediction(row), count)
 
     def columns_of(self, other: "Task") -> list[int] | None:
-        """Return which column of `other.decode` stands for each of ours; None where it predicts something else."""
+        """Return which column of `other.decode` stands for each of ours; None if it predicts something else."""
         return [0] if type(other) is type(self) else None
 
     def check_known(self, classes: Sequence[str], *, data: str) -> None:  # noqa: B027 (there are none)
-        """Raise DataError where the data set called `data` has classes that the network does not know."""
+        """Raise DataError if the data set called `data` has classes that the network does not know."""
 
     def matched(self, labels: Labels, classes: Sequence[str]) -> Labels:
         """Return the labels (N,) of a data set with these `classes` as those of the network."""

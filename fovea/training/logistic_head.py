@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fovea.metrics import wilson_interval
+from fovea.texts import percent
 from fovea.training.probing import logistic
 
 STRENGTHS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
@@ -53,7 +54,8 @@ class FittedHead:
         if self.correct is None:
             return f"{text}; too few images of a class for cross-validation"
         low, high = wilson_interval(self.correct, self.images)
-        return f"{text}; cross-validated accuracy {self.correct / self.images:.1%} ({low:.1%} to {high:.1%})"
+        accuracy = percent(self.correct / self.images)
+        return f"{text}; cross-validated accuracy {accuracy} ({100 * low:.1f} to {percent(high)})"
 
 
 def fitted_head(

@@ -165,7 +165,7 @@ class Recipe(Running, Transfer, Optimisation):
         self._require("threads", self.threads <= most_threads(), machine)
         self._require("pretrain", self.pretrain >= 0, "must not be negative")
         self._require("stage_decay", 0 < self.stage_decay <= 1, "must lie above 0, up to 1")
-        self._require("class_means", not (self.class_means and self.probe), "and `probe` exclude each other")
+        self._require("class_means", not (self.class_means and self.probe), "and `probe` cannot be used together")
         if self.probe or self.class_means:
             form = "probe" if self.probe else "class_means"
             self._require(form, not self.epochs and not self.budget_s, "goes without `epochs` and `budget_s`")
@@ -173,7 +173,8 @@ class Recipe(Running, Transfer, Optimisation):
             one_length = (self.epochs > 0) != (self.budget_s > 0)
             self._require("epochs", one_length, "or `budget_s` must be above 0, not both")
         self._require("schedule", self.schedule != "plateau" or not self.budget_s, "cannot be combined with a budget")
-        self._require("class_weights", not (self.class_weights and self.balanced), "and `balanced` exclude each other")
+        both = self.class_weights and self.balanced
+        self._require("class_weights", not both, "and `balanced` cannot be used together")
         for name in ("class_weights", "balanced"):
             fits = not getattr(self, name) or tasks.kind_of_loss(self.loss).has_classes
             self._require(name, fits, f"needs classes; `loss` (={self.loss}) has none")

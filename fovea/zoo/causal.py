@@ -19,7 +19,7 @@ from fovea.zoo.resnet import Residual
 
 
 class LastStep(nn.Module):
-    """The features of the last step, which has seen all others: (N, C, T) -> (N, C)."""
+    """The features of the last step, which was trained on all others: (N, C, T) -> (N, C)."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the last step of `x`."""

@@ -1,6 +1,6 @@
 """ConvNetJS's network for CIFAR-10: Karpathy 2014, the demo that lectures 001, 003 and 004 run in a browser.
 
-Source: https://cs.stanford.edu/people/karpathy/convnetjs/demo/cifar10.html; it is no paper, and prints no table. Its
+Source: https://cs.stanford.edu/people/karpathy/convnetjs/demo/cifar10.html; it is not a paper, and prints no table. Its
 training there: Adadelta with batches of 4 and an L2 penalty of 0.0001, flips, and shifts of up to 2 pixels.
 
 Departures: none.

@@ -6,7 +6,7 @@ from typing import Any
 from fovea.errors import UsageError
 from fovea.zoo.letters import CLOSED, OPENED, Word, read, words
 
-NUMBERS = ("count", "kernel", "stride", "padding")
+NUMBERS = ("count", "kernel", "stride", "padding", "groups")
 
 
 def listed(text: str) -> list[Word]:

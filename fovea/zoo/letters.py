@@ -2,7 +2,7 @@
 
 Lecture 000, "Putting it all together", has C, R, P and F. The rest, and the numbers behind the letters, are this
 project's. A letter may be followed by a number (channels of C, units of F, percent of D, 6 for ReLU6), then by `k` and
-a kernel, `s` and a stride, `p` and a padding: `C64k5s2p0`.
+a kernel, `s` and a stride, `p` and a padding, C also by `g` and how many groups: `C64k5s2p0`, `C128g32`.
 """
 
 import re
@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-MOST_LETTERS = 1000
+MOST_LETTERS = 2500
 """Characters of a pattern without its spaces, at most."""
 LETTERS = {
     "C": "convolution",
@@ -30,7 +30,7 @@ OPENED, CLOSED = "(", ")"
 CONVOLUTIONS, POOLINGS, WINDOWS = "CW", "PA", "CWPA"
 _WORD = re.compile(
     r"(?P<letter>[CWBRPADGF])(?P<count>\d{1,4})?(?:k(?P<kernel>\d{1,3}))?(?:s(?P<stride>\d{1,2}))?"
-    r"(?:p(?P<padding>\d{1,2}))?|[()]"
+    r"(?:p(?P<padding>\d{1,2}))?(?:g(?P<groups>\d{1,4}))?|[()]"
 )
 _NUMBERED = {"C": range(1, 10_000), "F": range(1, 10_000), "D": range(100), "R": range(6, 7)}
 """The letters that may have a number, and which."""
@@ -46,11 +46,13 @@ class Word:
     kernel: int | None = None
     stride: int | None = None
     padding: int | None = None
+    groups: int | None = None
 
     @property
     def text(self) -> str:
         """How it is written."""
-        numbers = (("", self.count), ("k", self.kernel), ("s", self.stride), ("p", self.padding))
+        windows = (("k", self.kernel), ("s", self.stride), ("p", self.padding))
+        numbers = (("", self.count), *windows, ("g", self.groups))
         return self.letter + "".join(f"{key}{value}" for key, value in numbers if value is not None)
 
 
@@ -62,11 +64,11 @@ class Pattern(NamedTuple):
     hidden: tuple[str, ...]
     """As `FR`: the dense layers before the logits."""
     pooled: str = ""
-    """`G` or `GD`, where the mean of each map goes to the dense layers; empty where all its values do."""
+    """`G` or `GD`, where the mean of each map goes to the dense layers; empty if all its values do."""
 
 
 def words(text: str) -> list[Word] | None:
-    """Return the letters one by one, None where something else stands among them.
+    """Return the letters one by one, None if something else stands among them.
 
     >>> [word.text for word in words("C64k5 (CBR)")]
     ['C64k5', '(', 'C', 'B', 'R', ')']
@@ -83,7 +85,7 @@ def words(text: str) -> list[Word] | None:
 
 
 def read(text: str) -> Pattern | None:
-    """Return what the letters mean, None where they are no pattern.
+    """Return what the letters mean, None if they are no pattern.
 
     >>> read("CRCRP CRP FRF")
     Pattern(stages=('CRCRP', 'CRP'), hidden=('FR',), pooled='')
@@ -101,7 +103,7 @@ def read(text: str) -> Pattern | None:
 def resembles(text: str) -> bool:
     """Say whether a text is meant as a pattern, rather than as the name of a network."""
     letters = "".join(text.split())
-    return (letters.isupper() and letters.isalpha()) or re.fullmatch(r"[CW(][CWBRPADGFksp0-9()]*", letters) is not None
+    return (letters.isupper() and letters.isalpha()) or re.fullmatch(r"[CW(][CWBRPADGFkspg0-9()]*", letters) is not None
 
 
 def _pattern(body: Sequence[Word], head: Sequence[Word]) -> Pattern | None:
@@ -122,7 +124,7 @@ def _pattern(body: Sequence[Word], head: Sequence[Word]) -> Pattern | None:
 
 
 def _word(match: re.Match[str]) -> Word | None:
-    """Return a letter with its numbers, None where it has some that it may not have."""
+    """Return a letter with its numbers, None if it has some that it may not have."""
     if match[0] in (OPENED, CLOSED):
         return Word(match[0])
     numbers = {key: int(value) for key, value in match.groupdict().items() if key != "letter" and value is not None}
@@ -130,7 +132,9 @@ def _word(match: re.Match[str]) -> Word | None:
     if word.count is not None and word.count not in _NUMBERED.get(word.letter, ()):
         return None
     window = [value for value in (word.kernel, word.stride, word.padding) if value is not None]
-    if window and word.letter not in WINDOWS or 0 in (word.kernel, word.stride):
+    if window and word.letter not in WINDOWS or 0 in (word.kernel, word.stride, word.groups):
+        return None
+    if word.groups is not None and word.letter != "C":
         return None
     return word
 

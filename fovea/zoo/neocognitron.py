@@ -30,7 +30,7 @@ INITIAL = 1e-4  # the paper: small and positive; enough to answer, too little to
 SATURATION = 0.5  # alpha in psi(x) = x / (alpha + x)
 GAMMA, DELTA = 0.9, 0.9  # fall of the V- and C-cells' connections with each pixel from the centre; not in the paper
 DOUBT = 0.2
-"""What a plane counts as having responded to, in all, before it has seen any image."""
+"""What a plane counts as having responded to, in all, before it was trained on any image."""
 
 
 class Module(NamedTuple):

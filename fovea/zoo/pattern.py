@@ -90,7 +90,9 @@ def _layer(word: Word, path: str, made: _Made, *, width: int, bias: bool) -> nn.
         kernel, stride, padding = made.through(path, word)
         c_in = made.c
         made.c = c_in if word.letter == "W" else word.count or width
-        groups = c_in if word.letter == "W" else 1
+        groups = c_in if word.letter == "W" else word.groups or 1
+        if c_in % groups or made.c % groups:
+            raise UsageError(f"`{word.text}`: the groups (={groups}) must divide {c_in} and {made.c} channels.")
         return nn.Conv2d(c_in, made.c, kernel, stride=stride, padding=padding, groups=groups, bias=bias)
     if word.letter in "PA":
         kernel, stride, padding = made.through(path, word)

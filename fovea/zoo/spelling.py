@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from fovea.errors import UsageError, first_line
 from fovea.zoo.editing import spaced
-from fovea.zoo.letters import CLOSED, OPENED, Word, read
+from fovea.zoo.letters import CLOSED, MOST_LETTERS, OPENED, Word, read
 
 _SUMS = (operator.add, operator.iadd, torch.add)
 _RELU = (F.relu, torch.relu, "relu", "relu_")
@@ -39,6 +39,8 @@ def spelled(model: nn.Module) -> str:
         raise UsageError("The network cannot be written as letters: it has several outputs.")
     found = _back(output.args[0], None, model)
     text = spaced(_with_logits(list(found)))
+    if (length := len("".join(text.split()))) > MOST_LETTERS:
+        raise UsageError(f"The network takes {length:,} letters, and a pattern has at most {MOST_LETTERS:,}.")
     if read(text) is None:
         raise UsageError(
             f"The network cannot be written as letters: `{text[:120]}` has an order that a pattern cannot have."
@@ -146,7 +148,7 @@ def _convolution(module: nn.Conv2d) -> Word | None:
     depthwise = module.groups == module.in_channels == module.out_channels and module.groups > 1
     if kernel is None or stride is None or padding is None or _same(module.dilation) != 1:
         return None
-    if module.padding_mode != "zeros" or not (depthwise or module.groups == 1):
+    if module.padding_mode != "zeros":
         return None
     return Word(
         "W" if depthwise else "C",
@@ -154,6 +156,7 @@ def _convolution(module: nn.Conv2d) -> Word | None:
         None if kernel == 3 else kernel,
         None if stride == 1 else stride,
         None if padding == (kernel - 1) // 2 else padding,
+        None if depthwise or module.groups == 1 else module.groups,
     )
 
 
@@ -175,6 +178,6 @@ def _pooling(module: nn.Module) -> Word | None:
 
 
 def _same(value: Any) -> int | None:
-    """Return the number that holds for all axes, None where there is none."""
+    """Return the number that holds for all axes, None if there is none."""
     values = set(value) if isinstance(value, tuple) else {value}
     return value if len(values) == 1 and isinstance(value := values.pop(), int) else None

@@ -46,7 +46,7 @@ def test_arguments_of_the_network_reach_the_file(capsys):
     assert card["arguments"] == expected and card["classes"] == list("01234")
     assert card["preprocess"]["channels"] == 1
     assert run(["build", "vgg_block1", "--set", "dropout=0.5"]) == 0
-    assert read_card("model.safetensors")["arguments"]["dropout"] == 0.5
+    assert read_card("vgg_block1.safetensors")["arguments"]["dropout"] == 0.5
     assert capsys.readouterr().err == ""
 
 
@@ -62,7 +62,7 @@ def test_a_network_is_written_as_python(capsys):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ("lenet5 --widths 4", "`lenet5` has no argument `widths`. It takes c_in, classes, size."),
+        ("lenet5 --widths 4", "`lenet5` has no argument `widths`. Its arguments are c_in, classes, size."),
         ("lenet5 --classes 0", "`classes` (=0) must be an integer of at least 1."),
         ("cifar_resnet20 --c-in 4", "`c_in` (=4) must be 1 (grey) or 3 (RGB); other images"),
         (
@@ -78,7 +78,7 @@ def test_a_network_is_written_as_python(capsys):
 def test_arguments_that_the_network_does_not_take_are_refused(options, message, tmp_path, capsys):
     assert run(["build", *options.split()]) == 2
     assert message in capsys.readouterr().err
-    assert not (tmp_path / "model.safetensors").exists()
+    assert not list(tmp_path.glob("*.safetensors"))
 
 
 def test_json_stands_alone(capsys):
@@ -93,4 +93,18 @@ def test_bad_numbers_and_files_are_one_line_and_leave_nothing(tmp_path, capsys):
     (tmp_path / "cut.pth").write_bytes(b"PK")
     assert run(["build", "mlp", "--weights", "cut.pth"]) == 1
     assert len(capsys.readouterr().err.splitlines()) == 1
-    assert not (tmp_path / "model.safetensors").exists()
+    assert not list(tmp_path.glob("*.safetensors"))
+
+
+def test_a_file_is_named_after_its_network_and_never_overwritten(capsys):
+    for _ in range(2):
+        assert run(["build", "lenet5"]) == 0
+    assert run(["build", "CRP F", "--c-in", "1", "--size", "8"]) == 0
+    assert sorted(path.name for path in Path().glob("*.safetensors")) == [
+        *("lenet5-2.safetensors", "lenet5.safetensors", "pattern.safetensors"),
+    ]
+    before = Path("lenet5.safetensors").read_bytes()
+    for out in ("lenet5.safetensors", "names.txt"):
+        assert run(["build", "lenet1", "--out", out]) == 2
+        assert "is there already, and is not overwritten; choose another `--out`" in capsys.readouterr().err
+    assert Path("lenet5.safetensors").read_bytes() == before

@@ -93,7 +93,7 @@ def test_labels_have_mean_average_precision_where_an_image_has_one():
     assert {value: entry.score for value, entry in found.items()} == {"": None, "new": 0.5, "old": pytest.approx(5 / 6)}
     assert found[""].interval is None and found["old"].interval[0] < 5 / 6 <= found["old"].interval[1]
     lines = slices.summary()
-    assert lines[1].startswith("camera  mean average precision    95 % interval")
+    assert lines[1].startswith("camera  mean average precision      95 % interval")
     assert [line.split()[0] for line in lines[2:4]] == ["new", "old"] and lines[4].split() == ["-", "-", "1"]
     assert json.loads(json.dumps(slices.to_dict()))["values"][0] == {
         "value": "",

@@ -43,7 +43,7 @@ def test_nan_at_the_end_means_shorter_and_elsewhere_missing():
 
 
 def test_another_number_of_channels_is_refused():
-    with pytest.raises(ImageError, match="2 channels, and 1 are wanted"):
+    with pytest.raises(ImageError, match="2 channels, but 1 are needed"):
         way().read(np.zeros((4, 2)))
 
 

@@ -106,7 +106,7 @@ def test_the_loss_follows_from_the_form_of_the_answers(tmp_path):
 def test_a_refused_file_leaves_what_was_there(tmp_path, weights):
     file, _, _ = weights
     (tmp_path / "net.safetensors").write_text("before")
-    with pytest.raises(BundleError, match="does not fit `lenet5`"):
+    with pytest.raises(BundleError, match="does not match `lenet5`"):
         build_file("lenet5", out=tmp_path / "net.safetensors", weights=file)
     assert (tmp_path / "net.safetensors").read_text() == "before"
     assert {path.name for path in tmp_path.iterdir()} == {"net.safetensors", "weights.pth", "names.txt"}

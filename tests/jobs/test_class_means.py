@@ -25,7 +25,7 @@ def test_means_go_without_a_probe_and_for_classes_alone(make_bundle, colour_fold
     folder = colour_folder("both")
     model = str(make_bundle())
     assert run(["train", str(folder), "--from", model, "--class-means", "--probe"]) == 2
-    assert "`class_means` (=True) and `probe` exclude each other" in capsys.readouterr().err
+    assert "`class_means` (=True) and `probe` cannot be used together" in capsys.readouterr().err
     assert run(["train", str(folder), "--from", model, "--class-means", "--epochs", "3"]) == 2
     assert "`class_means` (=True) goes without `epochs`" in capsys.readouterr().err
     manifest = tmp_path / "numbers.csv"

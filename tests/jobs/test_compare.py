@@ -178,3 +178,34 @@ def test_what_is_no_run_is_one_clear_line(make_run, tmp_path, capsys):
         compare([folder.parent / "b"])
     with pytest.raises(UsageError, match=r"^Give at least one run folder"):
         compare([])
+
+
+def test_a_folder_of_runs_is_all_of_them_but_those_without_a_result(make_run, tmp_path):
+    for name, settings in {"run-10": {"lr": 0.2}, "run-9": {}, "stopped": {"lr": 0.3, "results": []}}.items():
+        make_run(name, **settings)
+    diverged = Run.create(tmp_path / "diverged", name="unused")
+    diverged.write_recipe({"training": {"seed": 0}})
+    (tmp_path / "pictures").mkdir()
+    result = compare([tmp_path])
+    assert [group.name for group in result.groups] == ["run-9", "run-10"]
+    assert result.notes == (
+        "diverged is left out: it has no whole model; it diverged, or has not ended",
+        "stopped is left out: it has no result; it diverged, or has not ended",
+    )
+    with pytest.raises(UsageError, match="has no model yet"):
+        compare([diverged.folder])
+
+
+def test_a_folder_without_a_whole_run_is_refused(tmp_path):
+    diverged = Run.create(tmp_path / "runs" / "diverged", name="unused")
+    diverged.write_recipe({"training": {"seed": 0}})
+    with pytest.raises(UsageError, match=r"There is no run to compare: diverged is left out"):
+        compare([tmp_path / "runs"])
+
+
+def test_a_length_by_budget_is_said_in_words(make_run):
+    result = compare([make_run("a", epochs=40, budget_s=0.0), make_run("b", epochs=0, budget_s=60.0)])
+    assert result.settings_table.rows == [
+        ("training.epochs", "40", "by budget"),
+        ("training.budget_s", "none", "60.0"),
+    ]

@@ -71,7 +71,7 @@ def test_the_command_prints_groups(make_bundle, images, capsys):
     assert run(command) == 0
     out = capsys.readouterr().out
     assert (
-        "2 groups: 0 found by their pixels, 1 by both, 1 found by the network alone; 2 across parts, 2 with different"
+        "2 groups: 0 found by their pixels, 1 by both, 1 found by the network alone; 2 across splits, 2 with different"
     ) in out
     assert run([*command, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["counts"] == {"pixels": 0, "both": 1, "network": 1}

@@ -65,7 +65,7 @@ def test_the_part_is_test_then_val_then_whole(make_bundle, colour_folder):
     assert evaluate(model, root, split="whole").images == 18
     (root / "test").rename(root.parent / "set-aside")
     result = evaluate(model, root)
-    assert (result.split, result.notes[-1]) == ("val", "there is no test part; this is val")
+    assert (result.split, result.notes[-1]) == ("val", "no test split: measured on val")
     (root / "val").rename(root.parent / "set-aside-too")
     assert evaluate(model, root).split == "whole"
     with pytest.raises(DataError, match="`full` has no split `val`; it has train"):
@@ -223,7 +223,7 @@ def test_the_summary_names_part_interval_worst_class_and_mistakes(make_bundle, m
     lines = evaluate(make_bundle(), mixed).summary()
     assert lines[0] == "accuracy 75.00 %, 95 % interval 40.93 to 92.85 % (whole of mixed, 8 images)"
     assert lines[4].split() == ["blue", "50.0", "%", "100.0", "%", "66.7", "%", "4"]
-    assert lines[-1] == "2 x blue taken for red"
+    assert lines[-1] == "2 x blue predicted as red"
 
 
 def test_data_is_read_for_the_names_that_the_model_knows(make_bundle, mixed, monkeypatch):

@@ -245,10 +245,12 @@ def test_badges_of_another_model_are_not_used(lenet, photo, checked, make_bundle
     lenet.write_bytes(make_bundle("other.safetensors").read_bytes())
     saliency = ["--method", "saliency", "--out", str(tmp_path / "page.html")]
     assert run(["explain", str(lenet), str(photo), *saliency]) == 0
-    assert "trust: not used: " in (error := capsys.readouterr().err) and "is of another model file" in error
+    assert "trust: not used: " in (error := capsys.readouterr().err) and "belongs to another model file" in error
     assert "not checked" in (tmp_path / "page.html").read_text()
     # named, it is refused before anything is written
-    with pytest.raises(UsageError, match="is of another model file than `model.safetensors`; run `fovea trust` again"):
+    with pytest.raises(
+        UsageError, match="belongs to another model file than `model.safetensors`; run `fovea trust` again"
+    ):
         explain(lenet, photo, method="saliency", trust=checked.file, out=tmp_path / "refused.html")
     checked.file.write_text("{}")
     with pytest.raises(DataError, match="is not a result of `fovea trust`: `format` is missing"):

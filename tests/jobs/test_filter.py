@@ -124,9 +124,9 @@ def test_the_result_as_json_and_in_words(write_signal):
         (";;", "must have rows of equal length"),
         ("1 2; 3", r"`kernel` \(=1 2; 3\) must have rows of equal length"),
         ("1 x", "must contain only numbers"),
-        ("1 -nan", "must contain only numbers from -1e.100 to 1e.100 only"),
+        ("1 -nan", "must contain only numbers from -1e.100 to 1e.100"),
         ("1e200", "must contain only numbers from"),
-        ("1 " * 256, "has at most 255 rows and columns"),
+        ("1 " * 256, "may have at most 255 rows and columns"),
     ],
 )
 def test_a_bad_kernel_is_a_usage_error(write_image, kernel, fault):
@@ -150,7 +150,7 @@ def test_a_kernel_of_an_image_does_not_fit_a_signal(write_signal, kernel, fault)
 @pytest.mark.parametrize(
     ("options", "fault"),
     [
-        ({"stride": 0}, "Strides, .* are at least 1"),
+        ({"stride": 0}, "Strides, .* must be at least 1"),
         ({"padding": "some"}, "Unknown padding `some`; use `valid`, `same`, `full` or numbers"),
         ({"padding": -1}, r"`padding` \(=-1\) must be one number >= 0"),
         ({"padding": 10**9}, r"`padding` \(=1000000000\) is too large: it would enlarge the input to [\d,]+ values"),

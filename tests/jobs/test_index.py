@@ -139,11 +139,17 @@ def test_what_was_dropped_stays_dropped_until_it_is_taken_back(made, images):
     write(images / "red" / "9.png", COLOURS["red"], size=9)
     again = made(drop="*/0.png")
     assert counts(again) == (0, 4, 2) and again.patterns == ("red/*", "*/0.png")
-    assert "left out `*/0.png`, `red/*`; `--restore PATTERN` includes images again" in again.summary()
+    assert "excluded by `*/0.png`, `red/*`; `--restore PATTERN` includes images again" in again.summary()
     assert content(again.path).items() <= before.items()
     back = made(restore="red/*")
     assert (counts(back), back.patterns) == ((3, 4, 0), ("*/0.png",))
-    with pytest.raises(UsageError, match=r"`--restore red/\*` is not an excluded pattern; dropped are `\*/0.png`"):
+    with pytest.raises(
+        UsageError,
+        match=(
+            r"`--restore red/\*` is not an excluded pattern; excluded patterns are "
+            r"`\*/0.png`"
+        ),
+    ):
         made(restore="red/*")
     with pytest.raises(UsageError, match="both `--drop` and `--restore`; give it"):
         made(drop="*/0.png", restore="*/0.png")
@@ -173,7 +179,7 @@ def test_an_index_alone_takes_what_applies_to_it(made, tmp_path):
     assert index(path, metric="cosine").metric == "cosine"
     with pytest.raises(UsageError, match="excludes all of `images`"):
         index(path, drop="*")
-    with pytest.raises(UsageError, match="`layer` is for a model and data"):
+    with pytest.raises(UsageError, match="`layer` needs a model and data"):
         index(path, layer="head")
     with pytest.raises(UsageError, match="`DATA` is missing: `fovea index MODEL DATA --out"):
         index(tmp_path / "model.safetensors")
@@ -245,7 +251,7 @@ def test_bad_files_are_named_and_tried_again(made, images):
         made()
     result = made(allow_bad=True)
     assert counts(result) == (0, 9, 0) and [bad.name for bad in result.changes.bad_files] == ["red/bad.png"]
-    assert any(line.startswith("not read: red/bad.png") for line in result.summary())
+    assert any(line.startswith("could not read: red/bad.png") for line in result.summary())
     write(images / "red" / "bad.png", (255, 0, 0), size=9)
     assert counts(made()) == (1, 9, 0)
 

@@ -75,7 +75,7 @@ def test_a_list_in_the_folder_or_elsewhere_names_the_same_images(make_bundle, po
         fovea.label(make_bundle(), pool, out=place / "list.csv", count=7)
         assert all((place / row["path"]).is_file() for row in rows_of(place / "list.csv"))
         filled(place / "list.csv", {row["path"]: "a" for row in rows_of(place / "list.csv")})
-        with pytest.raises(DataError, match="nothing left to label"):
+        with pytest.raises(DataError, match="already has a label in"):
             fovea.label(make_bundle(), pool, out=place / "list.csv")
 
 
@@ -140,7 +140,7 @@ def test_the_command_writes_list_and_page_and_says_how_to_go_on(make_bundle, poo
         ({"count": 0}, UsageError, "at least 1"),
         ({"layer": "head"}, UsageError, "work only with `--by core-set`"),
         ({"out": "todo.txt"}, UsageError, "must end in .csv"),
-        ({"data": "pool/0.00.png"}, UsageError, "is of another form; give a folder of files, a zip"),
+        ({"data": "pool/0.00.png"}, UsageError, "is of another form; expected a folder of files, a zip"),
         ({"data": "cifar10"}, UsageError, "already has a label for every image"),
         ({"data": "nowhere"}, UsageError, "is not there"),
     ],

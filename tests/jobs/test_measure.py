@@ -71,7 +71,7 @@ def test_letters_and_arguments_are_measured():
         ("resnet18", {"widht": 1}, "no argument `widht`"),
         ("resnet18", {"c_in": 1}, "`c_in` follows from the shape of the input"),
         ("foveola", {"width": "wide"}, "`width` of `foveola` must be a float"),
-        (nn.ReLU(), {"width": 1}, "Only a network built by name"),
+        (nn.ReLU(), {"width": 1}, "A model file and a module take no arguments"),
     ],
 )
 def test_arguments_that_cannot_be_are_told(model, arguments, message):
@@ -99,6 +99,14 @@ def test_a_network_of_ones_own_keeps_its_weights(net):
     model = nn.Conv2d(3, 4, 3)
     fovea.measure(model, (3, 9, 9))
     assert not model.weight.is_meta and model.weight.grad is None
+
+
+def test_a_network_of_ones_own_takes_arguments(tmp_path):
+    source = "from torch import nn\n\n\ndef net(classes, c_in):\n    return nn.Conv2d(c_in, classes, 3)\n"
+    (tmp_path / "own.py").write_text(source)
+    assert fovea.measure(f"{tmp_path / 'own.py'}:net", (1, 9, 9), arguments={"classes": "5"}).total.parameters == 50
+    with pytest.raises(UsageError, match="it takes no `clases`"):
+        fovea.measure(f"{tmp_path / 'own.py'}:net", (1, 9, 9), arguments={"classes": 5, "clases": 5})
 
 
 def test_strict_refuses_what_does_not_fit(net):

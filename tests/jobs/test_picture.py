@@ -216,7 +216,7 @@ def test_concepts_that_the_network_knows(asked):
         ("occlusion-grid", {"layer": "stage1"}, "`occlusion-grid` does not use `layer`"),
         ("concepts", {"target": ()}, "`target` is missing"),
         ("concepts", {"concepts": None}, "`concepts` is missing"),
-        ("concepts", {"concepts": "nowhere"}, r"`concepts` \(=nowhere\) is no folder"),
+        ("concepts", {"concepts": "nowhere"}, r"`concepts` \(=nowhere\) is not a folder"),
         ("parts", {"target": "row"}, "Unknown class `row`; did you mean `rows`"),
         ("filters", {"out": "page.png"}, r"`out` \(=page.png\) must end in .html"),
     ],

@@ -45,10 +45,7 @@ def test_an_empty_folder_or_glob_is_refused(tmp_path):
 def test_what_is_no_path_is_refused():
     with pytest.raises(
         UsageError,
-        match=(
-            r"`https://x.org/cat.jpg\?size=3` is an address, and only files are "
-            r"supported"
-        ),
+        match=r"`https://x.org/cat.jpg\?size=3` is an address, and only local files are supported",
     ):
         list(find_images(["https://x.org/cat.jpg?size=3"]))
     with pytest.raises(TypeError, match="not ndarray"):

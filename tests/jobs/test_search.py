@@ -65,7 +65,7 @@ def test_the_model_is_found_below_the_index_wherever_that_is_moved(made, query, 
         search(moved / "x.fovea-index", query)
     shutil.copy(tmp_path / "model.safetensors", moved)
     assert search(moved / "x.fovea-index", query).answers[0].nearest
-    with pytest.raises(UsageError, match="`none.safetensors` is no file"):
+    with pytest.raises(UsageError, match="`none.safetensors` is not a file"):
         search(made, query, model="none.safetensors")
 
 
@@ -78,7 +78,7 @@ def test_another_model_is_refused(made, query, make_bundle):
 def test_an_index_with_a_layer_that_is_not_there_is_refused(made, query):
     hostile = read_index(made)
     write_index(made, replace(hostile, maker=replace(hostile.maker, layer="stage7")))
-    with pytest.raises(BundleError, match="names the layer `stage7`, which its model does not have"):
+    with pytest.raises(BundleError, match="was made with the layer `stage7`, which its model does not have"):
         search(made, query)
 
 

@@ -31,7 +31,7 @@ def test_a_full_disk_is_said_before_anything_is_written(monkeypatch, tmp_path):
     monkeypatch.setattr(tiled, "MAX_PIXELS", 100)
     monkeypatch.setenv("FOVEA_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(os, "posix_fallocate", full, raising=False)
-    with pytest.raises(StorageError, match="cannot be kept in .*No space left"):
+    with pytest.raises(StorageError, match="cannot be stored in .*No space left"):
         held_for((20, 30))
 
 

@@ -194,7 +194,7 @@ def test_misfits_are_listed_by_kind_with_a_few_examples_each(theirs):
     with pytest.raises(BundleError) as caught:
         loaded(path)
     assert str(caught.value) == (
-        "`resnet20.pth` does not fit `cifar_resnet20`, with the layer names of akamaster. Missing (1): "
+        "`resnet20.pth` does not match `cifar_resnet20`, with the layer names of akamaster. Missing (1): "
         "`stem.conv.weight`. Unexpected (1): `extra`. With a different shape (1): "
         "`stage3.block3.residual.conv2.weight (2, 2), not (64, 64, 3, 3)`."
     )

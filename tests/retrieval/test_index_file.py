@@ -198,7 +198,7 @@ def test_metadata_that_cannot_be_is_refused(path, changes, message):
         ("labels", lambda a: a + 7, "its labels do not match its classes"),
         ("squares", lambda a: a[:2], "not of the same number of images"),
         ("looks", lambda a: a[:, :1].copy(), "the table of images is damaged"),
-        ("squares", lambda a: a.astype(np.float16), "`squares` is missing, or of another type"),
+        ("squares", lambda a: a.astype(np.float16), "`squares` is missing or of the wrong type"),
         ("names", None, "`names` is missing"),
     ],
 )

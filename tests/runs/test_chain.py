@@ -101,7 +101,7 @@ def test_the_chain_stops_before_the_step_that_loses_too_much(model, out):
     assert [row.step for row in done.rows] == ["as given", "finetune=1"]
     assert "`finetune=0.1` loses" in done.stopped and "more than `--max-drop` 5" in done.stopped
     assert fovea.evaluate(out, "digits", split="val").accuracy == pytest.approx(done.rows[-1].score)
-    assert "the row before it is kept" in "\n".join(done.summary())
+    assert "the network of the row before is kept" in "\n".join(done.summary())
 
 
 def test_what_the_next_step_makes_good_is_judged_after_it(model, out):

@@ -122,7 +122,7 @@ def test_pretraining_is_recorded_said_and_repeats_after_a_kill(arrays, tmp_path,
     data = arrays("data", np.arange(40) % 2)
     whole = train(data, out=tmp_path / "run", display=Display(), **{**FAST, **PRETRAINED})
     said = capsys.readouterr().err
-    assert re.search(r"pre-training: stage2.conv1 does not reconstruct \S+% of its inputs' variance", said)
+    assert re.search(r"pre-training: stage2.conv1 does not reconstruct \S+ % of its inputs' variance", said)
     assert tomllib.loads((tmp_path / "run" / "recipe.toml").read_text())["training"]["pretrain"] == 2
     expected = load_file(whole.model)
     for file in ("last.safetensors", "model.safetensors", "metrics.jsonl"):

@@ -40,7 +40,7 @@ def test_the_batch_that_small_data_leaves_is_the_one_written_down(tmp_path):
         ({"model": "mlp", "start": "nothing.safetensors"}, "^`nothing.safetensors` cannot be read: No such file"),
         ({"model": "{here}/own.py:Own"}, r"must turn \(2, 3, 32, 32\) into \(2, 2\), not \(2, 3\)"),
         ({"model": "lenet5", "out": "{here}/own.py"}, "is a file"),
-        ({"model": "lenet5", "out": "{here}/own.py/run"}, "`.*own.py` is no folder"),
+        ({"model": "lenet5", "out": "{here}/own.py/run"}, "`.*own.py` is not a folder"),
         ({"model": "lenet5", "loss": "mse"}, r"`loss` \(=mse\) cannot be used with --task"),
     ],
 )

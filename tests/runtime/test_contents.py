@@ -52,7 +52,7 @@ REFUSED = {
     "a card that is no JSON": (metadata(fovea="{"), "is not valid JSON"),
     "a card of a megabyte": (
         metadata(fovea=json.dumps({**card_values(), "x": "y" * 1_000_001})),
-        "at most 1000000 are read",
+        "the limit is 1000000",
     ),
     "a deep card": (metadata(fovea="[" * 100_000), "not valid JSON|nested|must be a JSON object"),
     "a newer card": ({"card": card_values(format=99)}, "upgrade Fovea"),
@@ -83,7 +83,7 @@ REFUSED = {
     "a batch of nothing": (inputs(shape=(0, 4, 4, 3)), "announces"),
     "another size on the card": (
         {"card": card_values(preprocess=preprocess(size=[8, 8]))},
-        "announces `images`, uint8 of \\('N', 8, 8, 3\\)",
+        "declares `images`, uint8 of \\('N', 8, 8, 3\\)",
     ),
     "another kind on the card": ({"card": card_values(preprocess={"input": "clips"})}, "preprocessing cannot be used"),
     "one output": (
@@ -105,7 +105,7 @@ REFUSED = {
     "columns that are open and others": (
         outputs("probabilities", "logits", shape=("N", "K"))
         | network([("Relu", "normalised", "features")], head=np.ones((48, 5), np.float32)),
-        r"makes `probabilities` of \(1, 5\), and its card announces \(1, 3\)",
+        r"makes `probabilities` of \(1, 5\), but its card declares \(1, 3\)",
     ),
     "a number on the card": (
         {

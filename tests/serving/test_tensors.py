@@ -67,7 +67,7 @@ def test_outputs_come_as_bytes_where_asked_for(said, wanted):
         ([], "must start with a JSON object"),
         ({}, "`inputs` must be a list of objects"),
         ({"inputs": [1]}, "`inputs` must be a list of objects"),
-        ({"inputs": [{}] * 17}, "at most 16 are read"),
+        ({"inputs": [{}] * 17}, "the limit is 16"),
         ({"inputs": [{}]}, "Each input and output needs a `name`"),
         (request(datatype="BYTES"), "the datatype `BYTES`, which is not supported"),
         (request(shape="2"), "must be a list of whole numbers"),
@@ -89,7 +89,7 @@ def test_outputs_come_as_bytes_where_asked_for(said, wanted):
         ({**request(), "id": 1}, "`id` a string"),
         (
             {**request(), "outputs": [{"name": "p", "parameters": {"classification": 3}}]},
-            "`classification` is not known",
+            "`classification` is not supported",
         ),
     ],
 )

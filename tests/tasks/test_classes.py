@@ -126,10 +126,7 @@ def test_a_data_set_fixes_names_and_loss():
     assert str(caught.value) == "`loss` (=binary) needs two classes; `x` has 3."
     with pytest.raises(
         UsageError,
-        match=(
-            r"^`loss` \(=mse\) cannot be used with --task classes, which has "
-            r"cross-entropy"
-        ),
+        match=(r"^`loss` \(=mse\) cannot be used with --task classes; use cross-entropy"),
     ):
         Classes.fitted(labels, classes=["cat", "dog"], loss="mse", data="x")
 
@@ -340,7 +337,7 @@ def test_figures_are_read_line_by_line():
         "a               50.0 %    100.0 %   66.7 %       2",
         "b              100.0 %     50.0 %   66.7 %       1",
         "c              100.0 %    100.0 %  100.0 %       1",
-        "1 x a taken for b",
+        "1 x a predicted as b",
     ]
     second = ABC.at_temperature(0.5).figures(ROWS, TRUTH).lines("x")[1]
     assert second.endswith("calibration error 8.33 % (25.00 % without temperature scaling)")

@@ -212,7 +212,7 @@ def test_figures_are_read_line_by_line():
         f"quadratic weighted kappa {found.kappa:.3f}, 95 % interval {low:.3f} to {high:.3f}",
         "accuracy 75.00 %, 95 % interval 30.06 to 95.44 % (exactly the grade)",
     ]
-    assert lines[-1] == "1 x large taken for small"
+    assert lines[-1] == "1 x large predicted as small"
     assert [tile[0] for tile in found.tiles][:3] == ["mean absolute error", "quadratic weighted kappa", "accuracy"]
 
 

@@ -313,8 +313,7 @@ def test_a_result_has_the_scores_over_all_labels():
     low, high = result["interval"]
     assert SeveralLabels.result_text(result) == (
         f"mean average precision 91.67 %, 95 % interval {100 * low:.2f} to {100 * high:.2f} %, "
-        "F1 micro 66.67 % on test (4 images, "
-        "averaged with mirrored copies)"
+        "F1 micro 66.67 % on test (4 images, averaged with mirrored copies)"
     )
 
 

@@ -32,7 +32,7 @@ REFUSED = [
     ({"epochs": 0}, "`epochs` (=0) or `budget_s` must be above 0, not both."),
     ({"budget_s": 5.0}, "`epochs` (=20) or `budget_s` must be above 0, not both."),
     ({"epochs": 0, "budget_s": 5.0, "schedule": "plateau"}, "`schedule` (=plateau) cannot be combined with a budget."),
-    ({"class_weights": True, "balanced": True}, "`class_weights` (=True) and `balanced` exclude each other."),
+    ({"class_weights": True, "balanced": True}, "`class_weights` (=True) and `balanced` cannot be used together."),
     ({"loss": "mse", "class_weights": True}, "`class_weights` (=True) needs classes; `loss` (=mse) has none."),
     ({"loss": "mse", "balanced": True}, "`balanced` (=True) needs classes; `loss` (=mse) has none."),
     ({"epochs": 2.5}, "`epochs` (=2.5) must be a whole number."),

@@ -102,6 +102,13 @@ def test_numbers_set_channels_kernel_stride_and_padding():
     assert model(torch.zeros(1, 2, 11, 11)).shape == (1, 3)
 
 
+def test_groups_divide_the_channels():
+    conv = registry.build("pattern", pattern="C8 C6k1g2 GF", widths=[8]).stage1.conv2
+    assert conv.weight.shape == (6, 4, 1, 1)
+    with pytest.raises(UsageError, match=r"`C6g4`: the groups \(=4\) must divide 8 and 6 channels"):
+        registry.build("pattern", pattern="C8 C6g4 GF", widths=[8])
+
+
 def test_a_path_adds_its_input_or_a_projection_of_it():
     torch.manual_seed(0)
     model = registry.build("pattern", pattern="C4 (CBRC4B)R (C6s2) GF", widths=[4, 6], size=9).eval()
@@ -126,14 +133,33 @@ def test_dropout_takes_a_half_or_the_percent_written():
 
 @pytest.mark.parametrize(
     "text",
-    ["C0", "Ck0", "Cs0", "R5", "B3", "C(", "C(C", "C)C(", "C()", "C(P)", "C((C)C)", "CGP", "CFG", "CF8RR", "C5.5"],
+    [
+        "C0",
+        "Ck0",
+        "Cs0",
+        "R5",
+        "B3",
+        "C(",
+        "C(C",
+        "C)C(",
+        "C()",
+        "C(P)",
+        "C((C)C)",
+        "CGP",
+        "CFG",
+        "CF8RR",
+        "C5.5",
+        "Cg0",
+        "Wg2",
+        "Pg2",
+    ],
 )
 def test_numbers_and_paths_that_make_no_sense_are_no_pattern(text):
     assert read(text) is None
 
 
 def test_a_path_that_changes_the_size_is_told():
-    with pytest.raises(ShapeError, match=r"`stage1.block1` adds maps of 30x30 to maps of 32x32: within \( \)"):
+    with pytest.raises(ShapeError, match=r"`stage1.block1` adds maps of 30x30 to maps of 32x32: inside \( \)"):
         registry.build("pattern", pattern="C(Ck3p0)F")
 
 

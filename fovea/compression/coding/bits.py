@@ -61,7 +61,7 @@ class Reader:
     def take(self, count: int) -> Bytes:
         """Return the next `count` bytes.
 
-        Raises: BundleError where there are not so many.
+        Raises: BundleError if there are not so many.
         """
         if not 0 <= count <= self.left:
             raise BundleError(f"end early: {count} bytes are expected, {self.left} are left")

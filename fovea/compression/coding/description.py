@@ -60,7 +60,7 @@ class Coding:
     def from_dict(cls, values: Mapping[str, Any]) -> "Coding":
         """Return what JSON says.
 
-        Raises: BundleError where it is something else.
+        Raises: BundleError if it is something else.
         """
         stored, crc32, tensors = (values.get(key) for key in ("stored", "crc32", "tensors"))
         if not (isinstance(stored, str) and is_whole(crc32) and isinstance(tensors, Mapping)):

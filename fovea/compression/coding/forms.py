@@ -63,7 +63,7 @@ class Flat:
 
 
 def dense(flat: Flat) -> bytes | None:
-    """Return the array in this form; None where it has too many values."""
+    """Return the array in this form; None if it has too many values."""
     if len(flat.values) > MOST_VALUES:
         return None
     return _codebook(flat.values) + _which(flat.bits, flat.values)
@@ -81,7 +81,7 @@ def from_dense(reader: Reader, shape: Shape, dtype: np.dtype[np.unsignedinteger]
 
 
 def sparse(flat: Flat) -> bytes | None:
-    """Return the array in this form; None where no value is frequent enough, or there is no other."""
+    """Return the array in this form; None if no value is frequent enough, or there is no other."""
     frequent = int(flat.counts.argmax())
     rest = np.delete(flat.values, frequent)
     if not len(rest) or flat.counts[frequent] < LEAST_SHARE * len(flat.bits):
@@ -121,7 +121,7 @@ def from_sparse(reader: Reader, shape: Shape, dtype: np.dtype[np.unsignedinteger
 
 
 def signs(flat: Flat) -> bytes | None:
-    """Return the array in this form; None where the elements of a row differ in more than their first bit."""
+    """Return the array in this form; None if the elements of a row differ in more than their first bit."""
     if len(flat.shape) < 2 or not len(flat.bits):
         return None
     rows = flat.bits.reshape(flat.shape[0], -1)
@@ -145,7 +145,7 @@ def from_signs(reader: Reader, shape: Shape, dtype: np.dtype[np.unsignedinteger]
 
 
 def scaled(flat: Flat) -> bytes | None:
-    """Return the array in this form; None where it is no float32, or a row is on no such grid."""
+    """Return the array in this form; None if it is not a float32, or a row is on no such grid."""
     if len(flat.shape) < 2 or not len(flat.bits) or flat.bits.dtype.itemsize != 4:
         return None
     rows = flat.bits.view(np.float32).reshape(flat.shape[0], -1)
@@ -178,7 +178,7 @@ FORMS: Mapping[str, Form] = {
 
 
 def coded(bits: Bits, shape: Shape) -> tuple[str, bytes] | None:
-    """Return the shortest form of an array, given in one row, and its bytes; None where none is shorter than it is."""
+    """Return the shortest form of an array, given in one row, and its bytes; None if none is shorter than it is."""
     if not 0 < len(bits) < LARGEST:
         return None
     flat = Flat(bits, shape)
@@ -190,7 +190,7 @@ def coded(bits: Bits, shape: Shape) -> tuple[str, bytes] | None:
 def decoded(form: str, raw: Bytes, shape: Shape, dtype: np.dtype[np.unsignedinteger]) -> Bits:
     """Return the array, in one row, whose bytes in `form` are `raw`.
 
-    Raises: BundleError where they are no such array; the message goes on after "its coded bytes".
+    Raises: BundleError if they are no such array; the message goes on after "its coded bytes".
     """
     reader = Reader(raw)
     found = FORMS[form].decode(reader, shape, dtype)

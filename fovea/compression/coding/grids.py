@@ -30,7 +30,7 @@ class Grid(NamedTuple):
 
 
 def of_rows(rows: Floats) -> Grid | None:
-    """Return the grids of rows (R, L) float32; None where one has none."""
+    """Return the grids of rows (R, L) float32; None if one has none."""
     if not all(map(_may_be_grid, rows[: FIRST // 8])) or (scales := _scales(rows)) is None:
         return None
     steps = (_times(rows, scales) + LIMIT).astype(np.uint16)

@@ -93,7 +93,7 @@ def encoded(symbols: Bits, lengths: Bytes) -> bytes:
 def decoded(raw: Bytes, lengths: Bytes, count: int) -> Bits:
     """Return the `count` symbols, uint16, whose codes fill `raw`.
 
-    Raises: BundleError where the lengths are those of no code, or there are fewer or more symbols.
+    Raises: BundleError if the lengths are those of no code, or there are fewer or more symbols.
     """
     symbol_at, length_at = _beginnings(lengths)
     symbols = np.empty(count, np.uint16)

@@ -23,7 +23,7 @@ class Row(NamedTuple):
     bytes: int
     """How long it is."""
     lengths: Bytes | None
-    """Of the Huffman codes; None where it is packed."""
+    """Of the Huffman codes; None if it is packed."""
 
 
 def best(counts: huffman.Counts) -> Row:
@@ -50,7 +50,7 @@ def written(symbols: Bits, alphabet: int) -> bytes:
 def read(reader: Reader, alphabet: int, count: int) -> Bits:
     """Return the next `count` symbols below `alphabet`, uint16.
 
-    Raises: BundleError where the bytes are no such symbols.
+    Raises: BundleError if the bytes are no such symbols.
     """
     coder = reader.number(1)
     if coder == PACKED:

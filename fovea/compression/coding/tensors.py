@@ -31,7 +31,7 @@ LEAST_SAVED = 64
 def encode(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], Coding | None]:
     """Return the tensors to store instead of contiguous ones on the CPU, and what the card has to say of them.
 
-    What coding makes shorter stands in one tensor of bytes, the rest as it is; None where that is all.
+    What coding makes shorter stands in one tensor of bytes, the rest as it is; None if that is all.
     """
     stored: dict[str, Tensor] = {}
     entries: dict[str, Entry] = {}
@@ -57,7 +57,7 @@ def encode(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], Coding | N
 def decode(stored: Mapping[str, Tensor], coding: Coding) -> dict[str, Tensor]:
     """Return all tensors of a file that holds `stored`, whose `coding` has been checked.
 
-    Raises: BundleError where the bytes are not those that were written.
+    Raises: BundleError if the bytes are not those that were written.
     """
     tensors = {name: tensor for name, tensor in stored.items() if name != coding.stored}
     found = stored.get(coding.stored)

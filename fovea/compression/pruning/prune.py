@@ -29,8 +29,11 @@ TRIES = 6
 """Plans that are carried out on a copy, and measured, before one is kept."""
 LISTED, MENTIONED = 3, 12
 """Fixed groups, and narrower ones, that a line names."""
-AFFORDABLE_MACS, FEWEST = 1e12, 32
-"""What the sensitivities take in a round at most, half a minute or so, and the samples that they take at least."""
+AFFORDABLE_MACS, FEWEST = 1e12, 8
+"""What the sensitivities take in a round at most, half a minute or so, and the samples that they take at least.
+
+Networks of large inputs take longer: of an image of 256 pixels, with its boxes or mask, few tell enough.
+"""
 ENDS = "they are the network's"
 """Begins the reasons why its inputs and outputs stay, which need no mention."""
 CLOSE = 0.01
@@ -126,7 +129,7 @@ def prune(
 ) -> Pruned:
     """Take channels and blocks out of `model`, in place, until the share `pruning.amount` of its cost is gone.
 
-    `samples` of the training part tell what the network loses; without them the importance of what goes does, and one
+    `samples` of the training split tell what the network loses; without them the importance of what goes does, and one
     round takes all. Norms get the statistics of what is left from them. For inputs (C, *sizes).
 
     Raises:
@@ -164,7 +167,7 @@ def prune(
 
 
 def _work(model: nn.Module, input_shape: Sequence[int], pruning: Pruning, samples: Samples | None) -> _Work:
-    """Return what is known of a network. Raises: UsageError where nothing may go."""
+    """Return what is known of a network. Raises: UsageError if nothing may go."""
     channels = channel_groups(model, input_shape)
     costs = Costs(target=pruning.target, clock=pruning.clock)
     scores, unjudged = scores_of(model, channels.free, importance=pruning.importance, samples=samples)

@@ -69,7 +69,7 @@ class Sensitivity:
     blocks: tuple[tuple[str, float], ...] = ()
     """Blocks that may go, and the loss without each."""
     samples: int = 0
-    """How many samples of the training part it was measured on."""
+    """How many samples of the training split it was measured on."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON values."""
@@ -122,7 +122,7 @@ def _curve(model: nn.Module, samples: Samples, group: Judged, *, base: float) ->
 
 
 def _rising(loss: float) -> float:
-    """Return the loss, or where it is no number the largest there is."""
+    """Return the loss, or where it is not a number the largest there is."""
     return loss if math.isfinite(loss) else MOST
 
 

@@ -10,7 +10,7 @@ from fovea.texts import percent
 from fovea.training.losses import make_loss
 
 SAMPLES = 256
-"""Of the training part, that tell what the network loses without channels and blocks."""
+"""Of the training split, that tell what the network loses without channels and blocks."""
 
 
 def prune_step(model: nn.Module, work: Work, asked: tuple[float, str]) -> Done:

@@ -73,7 +73,7 @@ class CocoLabels:
     def label(self, image: str, size: Size = (0, 0)) -> Any:
         """Return the label of an image of a size, or None.
 
-        Raises: DataError where the file says another size.
+        Raises: DataError if the file says another size.
         """
         self._read()
         kept = self._images.get(image)
@@ -164,7 +164,7 @@ class CocoLabels:
         return max((number for number in used if isinstance(number, int)), default=0) + 1
 
     def _said(self, entry: Mapping[str, Any]) -> Any:
-        """Return what an annotation says of the kind that is labelled; None where it says nothing of it."""
+        """Return what an annotation says of the kind that is labelled; None if it says nothing of it."""
         if entry.get("iscrowd"):
             return None
         if self._kind == "points":
@@ -188,7 +188,7 @@ class CocoLabels:
         return {"label": name, "rings": [list(ring) for ring in given]} if given else None
 
     def _fields(self, item: Any, size: Size) -> dict[str, Any] | None:
-        """Return the fields of an annotation that says `item` of an image of a size; None where there is nothing."""
+        """Return the fields of an annotation that says `item` of an image of a size; None if there is nothing."""
         if self._kind == "points":
             return _points_fields(item, next(each["id"] for each in self._categories if each.get("keypoints")))
         category = next(each["id"] for each in self._categories if each["name"] == item["label"])

@@ -41,7 +41,7 @@ class Kind(NamedTuple):
     suffix: str
     """Of the file that keeps it."""
     names: str
-    """What its classes are called, for people; empty where it has none."""
+    """What its classes are called, for people; empty if it has none."""
     checked: Callable[[Any, Sequence[str], Size], Any]
     """Returns a label (given, classes, size) as it is kept; UsageError for what is none."""
     least: int = 1

@@ -16,7 +16,7 @@ TURNS = ((1, 0), (0, 1), (-1, 0), (0, -1))
 
 
 def outer_ring(region: NDArray[np.bool_], *, tolerance: float = TOLERANCE) -> list[float]:
-    """Return the ring around a connected region (H, W) bool, whose holes are filled; empty where there is none.
+    """Return the ring around a connected region (H, W) bool, whose holes are filled; empty if there is none.
 
     Corners are left out that lie within `tolerance` pixels of the ring without them (Douglas and Peucker 1973).
     """

@@ -22,9 +22,9 @@ SMALLEST_AREA = 9
 
 
 def proposed(kind: str, prediction: Prediction, classes: Sequence[str], size: Size) -> Any:
-    """Return the label of a kind that a prediction on an image of a size amounts to; None where it says none.
+    """Return the label of a kind that a prediction on an image of a size amounts to; None if it says none.
 
-    What the network calls by a name that is none of the classes is left out.
+    What the network calls by a name that is not one of the classes is left out.
     """
     found = _PROPOSED[kind](prediction, classes)
     return None if found is None else kind_named(kind).checked(found, classes, size)

@@ -33,7 +33,7 @@ class Operation(NamedTuple):
     signed: bool = False
     """Whether the strength is negative for half of the images."""
     source: Source | None = None
-    """Where moved pixels come from; None where none move."""
+    """Where moved pixels come from; None if none move."""
 
 
 def trivial_augment(images: Tensor, generator: Generator) -> Moved:

@@ -50,7 +50,7 @@ def decode_dataset(
     test at the size. Arrays that have their shape already are passed through. Bad files are left out of `pixels`,
     `labels` and `names` alike and added to `bad_files`. `progress(done, total)` counts images.
 
-    Raises: DataError where more than 5 % are bad (unless `allow_bad`), or a part has no good image left; StorageError
+    Raises: DataError if more than 5 % are bad (unless `allow_bad`), or a part has no good image left; StorageError
     where the cache cannot be written.
     """
     if not room >= 1:
@@ -207,7 +207,7 @@ def _size_and_time(file: Path) -> str:
 
 
 def check_bad(dataset: Dataset, total: int, *, allow_bad: bool) -> None:
-    """Raise DataError where more than 5 % of `total` samples are bad files, unless `allow_bad`."""
+    """Raise DataError if more than 5 % of `total` samples are bad files, unless `allow_bad`."""
     bad = dataset.bad_files
     if allow_bad or len(bad) <= MAX_BAD_FRACTION * total:
         return

@@ -51,7 +51,7 @@ class Storing(Protocol):
         ...
 
     def read(self, source: Any) -> NDArray[Any]:
-        """Return one row, (H, W, C) uint8 of images; ImageError where it cannot be read."""
+        """Return one row, (H, W, C) uint8 of images; ImageError if it cannot be read."""
         ...
 
 
@@ -61,7 +61,7 @@ class StoredCut:
 
     frame: Preprocessing
     read: Callable[[Any], NDArray[np.uint8]]
-    """From a source to its pixels (H, W, C) uint8, as `frame` has them; ImageError where it cannot be read."""
+    """From a source to its pixels (H, W, C) uint8, as `frame` has them; ImageError if it cannot be read."""
 
     @property
     def stored_shape(self) -> tuple[int, ...]:
@@ -141,7 +141,7 @@ def decode_into(
 
 
 def read_journal(folder: Path) -> tuple[Header, list[Chunk]] | None:
-    """Return what the journal of an entry says; None where there is none or a whole line of it is damaged."""
+    """Return what the journal of an entry says; None if there is none or a whole line of it is damaged."""
     try:
         header, *chunks = map(_unsealed, (folder / JOURNAL).read_bytes().split(b"\n")[:-1])
         files, shape, *dtype = header
@@ -154,7 +154,7 @@ def read_journal(folder: Path) -> tuple[Header, list[Chunk]] | None:
 def locked(folder: Path, *, wait: bool = True) -> Iterator[None]:
     """Hold an entry alone; the lock goes with its process, so a killed one leaves none. Marks the entry as used now.
 
-    Raises: BlockingIOError where another process holds it and `wait` is false.
+    Raises: BlockingIOError if another process holds it and `wait` is false.
     """
     with (folder / LOCK).open("ab") as file:
         os.utime(folder / LOCK)

@@ -52,5 +52,5 @@ def region_sizes(part: Part) -> list[tuple[int, int]]:
 
 
 def region_key(part: Part) -> str:
-    """Return what tells the regions of a part from others; empty where rows are whole images."""
+    """Return what tells the regions of a part from others; empty if rows are whole images."""
     return "" if part.regions is None else np.ascontiguousarray(part.regions, np.int64).tobytes().hex()

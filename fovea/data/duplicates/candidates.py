@@ -11,10 +11,10 @@ from fovea.data.dataset import Images
 from fovea.data.duplicates.likeness import CHUNK, WHOLE, Box, Floats, Likeness
 
 CROP = 0.85
-"""Side of the crops that are looked for, in each of nine places; aligning them finds the exact box."""
+"""Side of the crops that are searched for, in each of nine places; aligning them finds the exact box."""
 VIEWS = (WHOLE, *(Box(y * (1 - CROP), x * (1 - CROP), CROP, CROP) for y, x in product((0, 0.5, 1), repeat=2)))
 PROBES = 6
-"""How many cells each image is looked for in."""
+"""How many cells each image is searched for in."""
 SAMPLE = 1000
 MIN_SIMILARITY = 0.6
 CANDIDATES_PER_IMAGE = 3

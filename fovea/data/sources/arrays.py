@@ -67,7 +67,7 @@ def load_npz(file: Path, *, task: str = "classes", wording: Wording = PLAIN) -> 
 
 
 def load_digits() -> Dataset:
-    """Return scikit-learn's 1,797 handwritten digits of 8 x 8 pixels, a fixed fifth of each digit being the test part.
+    """Return scikit-learn's 1,797 handwritten digits of 8 x 8 pixels, a fixed fifth of each digit being the test split.
 
     Their 17 levels of grey become uint8 0..255.
     """

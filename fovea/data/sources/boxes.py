@@ -24,7 +24,7 @@ Boxes = Mapping[str, NDArray[np.float64]]
 
 
 def boxes_of(source: DataSource, dataset: Dataset, file: str | Path | None = None) -> Boxes | None:
-    """Return the boxes, (b, 4) float64 by name, in `file`, or in the manifest that the data is; None where it has none.
+    """Return the boxes, (b, 4) float64 by name, in `file`, or in the manifest that the data is; None if it has none.
 
     Paths in the file are the names of the images in the data set, or lead to them from the file on.
 

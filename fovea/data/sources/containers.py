@@ -33,7 +33,7 @@ _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2)
 
 
 def check_table(stream: BinaryIO, name: Path) -> None:
-    """Raise DataError where the table of contents of a zip would take more memory than is allowed; else rewind."""
+    """Raise DataError if the table of contents of a zip would take more memory than is allowed; else rewind."""
     # as zipfile finds it; it says of what is no zip, where it is opened
     found = zipfile._EndRecData(stream)  # type: ignore[attr-defined]
     if found and (excess := TABLE.excess(ENTRY_BYTES * found[zipfile._ECD_SIZE])):  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""Published data sets by name: where they are looked for, where they come from, and how they get here."""
+"""Published data sets by name: where they are searched for, where they come from, and how they get here."""
 
 import hashlib
 import http.client
@@ -32,7 +32,7 @@ class Published:
     classes: tuple[str, ...] = ()
     """Class names in label order, where the files hold none."""
     directional: bool = False
-    """True where mirroring an image changes its label."""
+    """True if mirroring an image changes its label."""
     licence: str
 
 
@@ -92,7 +92,7 @@ def locate(name: str, *, download: bool = True, progress: Progress | None = None
 
     Looked for in `$FOVEA_DATA/name`, then in `downloads/name` of the cache.
 
-    Raises: DataError where it is not here and `download` is off; StorageError where it cannot be had.
+    Raises: DataError if it is not here and `download` is off; StorageError if it cannot be had.
     """
     published = CATALOGUE[name]
     home = cache_root() / "downloads" / name

@@ -130,7 +130,7 @@ def dataset_of(
     """Return the data set of these samples, each part sorted by name; `classes` may name some that have none.
 
     Names of classes are compared in one form (`composed`). Raises: DataError, which names the image, for a label that
-    is none of the kind of target, or whose bytes are no UTF-8.
+    is not one of the kind of target, or whose bytes are no UTF-8.
     """
     kind = tasks.kind(task)
     grouped: dict[str, list[Record]] = {}

@@ -305,7 +305,7 @@ def _rows(file: Path, columns: Columns, *, labels: Sequence[str], options: str, 
 
 @contextmanager
 def open_table(file: Path) -> Iterator["csv.DictReader[str]"]:
-    """Open a CSV file, the names of its columns as names are compared; DataError where it turns out to be none."""
+    """Open a CSV file, the names of its columns as names are compared; DataError if it turns out to be none."""
     try:
         with open_text(file, encoding=_encoding(file)) as stream:
             reader = csv.DictReader(stream)
@@ -339,7 +339,7 @@ def _row(line: int, cells: dict[str, str | None], columns: Columns, labels: Sequ
 
 
 def require_columns(wanted: Sequence[str], header: Sequence[str], file: Path, *, options: str = COLUMN_OPTIONS) -> None:
-    """Raise DataError where a column is missing; it lists those there are, and the options that choose."""
+    """Raise DataError if a column is missing; it lists those there are, and the options that choose."""
     if twice := next((column for column in wanted if header.count(column) > 1), None):
         raise DataError(f"`{file}` has the column `{shortened(twice)}` twice; give each a name of its own.")
     missing = [column for column in wanted if column not in header]

@@ -51,7 +51,7 @@ class Npz(NamedTuple):
     """Of samples and labels, by part."""
     content: Mapping[str, NDArray[Any]]
     names: tuple[str, ...]
-    """Of the classes; empty where the file names none."""
+    """Of the classes; empty if the file names none."""
 
     def labels(self, kind: type[Task]) -> tuple[dict[str, Labels], tuple[str, ...]]:
         """Return the labels of each part as the kind of target has them, and the names of the classes.
@@ -82,7 +82,7 @@ def read_samples(file: Path) -> dict[str, NDArray[Any]]:
 
     They stand under a key of `NPZ_KEYS`, or under the only one there is.
 
-    Raises: DataError where none can be told, or the file is none.
+    Raises: DataError if none can be told, or the file is none.
     """
     known = [x for pairs in NPZ_KEYS.values() for x, _ in pairs]
     with _opened(file) as stored:
@@ -112,7 +112,7 @@ def _opened(file: Path) -> Iterator[Any]:
 
 
 def first_samples(file: Path) -> tuple[str, Announced] | None:
-    """Return the key of the samples of the first part, and what its header announces; None where nobody can tell."""
+    """Return the key of the samples of the first part, and what its header announces; None if nobody can tell."""
     try:
         with open_regular(file) as stream:
             check_table(stream, file)
@@ -137,7 +137,7 @@ def _class_names(content: Mapping[str, NDArray[Any]], file: Path) -> tuple[str, 
 
 
 def _check_axes(content: Mapping[str, NDArray[Any]], file: Path) -> None:
-    """Raise DataError where an array has no axis to go along."""
+    """Raise DataError if an array has no axis to go along."""
     for key, array in content.items():
         if array.ndim == 0:
             raise DataError(f"`{file}`: `{key}` has shape (); expected one entry per image, or per class.")
@@ -193,7 +193,7 @@ def _announced(archive: zipfile.ZipFile, key: str) -> Announced:
 def _encoded(
     columns: Mapping[str, NDArray[Any]], kind: type[Task], keys: Mapping[str, str]
 ) -> tuple[dict[str, Labels], tuple[str, ...]]:
-    """Return labels that are no indices of names; grades as classes, which have no order yet."""
+    """Return labels that are not indices of names; grades as classes, which have no order yet."""
     # as text, so that labels mean the same here as in folders and tables
     texts = {part: _texts(array, kind, keys[part]) for part, array in columns.items()}
     return (tasks.kind("classes") if kind.ordered else kind).encode(texts)

@@ -30,7 +30,7 @@ from fovea.tasks.wording import PLAIN, Wording, Written, single
 
 SUFFIX = ".parquet"
 IMAGE_COLUMNS = ("image", "img")
-"""What the column of images is looked for under where there is none called `path`."""
+"""What the column of images is searched for under where there is none called `path`."""
 INDEX = "paths.json"
 
 
@@ -59,7 +59,7 @@ class Labelled(NamedTuple):
 
     label: Written | None
     split: str | None
-    """None where there is no column of splits."""
+    """None if there is no column of splits."""
     fraction: bool = False
     """Whether the label is stored as a number with a fraction, which may be 0."""
 
@@ -69,7 +69,7 @@ def parquet_files(folder: Path) -> list[Path]:
 
     Where there are none, those in the folders of parts of another folder in it, as `default/train/0000.parquet`.
 
-    Raises: DataError where there are several such folders.
+    Raises: DataError if there are several such folders.
     """
     near = ["", "data", *PART_NAMES, *(f"data/{part}" for part in PART_NAMES)]
     if found := sorted(file for name in near for file in (folder / name).glob(f"*{SUFFIX}")):
@@ -97,7 +97,7 @@ def load_parquet(
     them; -1 is no label. A row without an image or a label is left out and named in `bad_files`. A list holds several
     labels, an empty one none of them.
 
-    Raises: DataError for a file that is no Parquet, a missing column, a cell that is no label or no image, a label
+    Raises: DataError for a file that is no Parquet, a missing column, a cell that is not a label or no image, a label
     outside the class names, lists for another kind of target, file names of which only some name a part, or no usable
     row; MissingDependencyError without pyarrow.
     """
@@ -244,7 +244,7 @@ def _notes_on_fractions(found: Sequence[Sequence[Labelled]], kind: type[Task]) -
 
 
 def _written(value: Any, names: Sequence[str], *, where: str) -> Written | None:
-    """Return the text of a label, or those of a list of them; None where there is no label."""
+    """Return the text of a label, or those of a list of them; None if there is no label."""
     if isinstance(value, list):
         return tuple(label_text(each, names, where=where) for each in value)
     text = label_text(value, names, where=where)

@@ -165,7 +165,7 @@ def load_series(path: Path, *, columns: Columns, task: str = "classes", wording:
 
 
 def samples_in(path: Path, *, channels: int, columns: Columns = DEFAULT_COLUMNS) -> list[tuple[str, Values]] | None:
-    """Return the series in a file of several, each (t, C) float32 with its name; None where the file is one series.
+    """Return the series in a file of several, each (t, C) float32 with its name; None if the file is one series.
 
     A CSV file is one series where it has as many columns as there are `channels` and none of labels.
 
@@ -316,7 +316,7 @@ def _lengths(values: Values) -> NDArray[np.int64]:
 
 
 def _faults(values: Values) -> dict[int, str]:
-    """Return what is wrong with some of the series (N, T, C), by their index."""
+    """Return the faults of some of the series (N, T, C), by their index."""
     suspect = np.flatnonzero(~np.isfinite(values).all(axis=(1, 2)))
     found = {int(index): fault_of(without_padding(values[index])) for index in suspect}
     return {index: why for index, why in found.items() if why}

@@ -51,7 +51,7 @@ class DataSource:
     data: str | Path
     """One of NAMES, or the path, which a `Path` always is, of a folder, an archive or a file of FILE_SUFFIXES."""
     input: str | None = None
-    """The kind of its samples (`fovea.inputs`); None where the data tells."""
+    """The kind of its samples (`fovea.inputs`); None if the data tells."""
     label_from: str | None = None
     """A regex whose first group is the label in a file name."""
     path_column: str = "path"
@@ -65,7 +65,7 @@ class DataSource:
     order: str | Sequence[str] | None = None
     """The grades, the lowest first: names, or text as `small,medium,large`."""
     known: tuple[str, ...] | None = None
-    """The names that a network knows, which the data is for; None where there is none yet."""
+    """The names that a network knows, which the data is for; None if there is none yet."""
     task: str = "classes"
     """The kind of target (`fovea.tasks`)."""
     allow_bad: bool = False
@@ -98,7 +98,7 @@ class DataSource:
 
     @property
     def path(self) -> Path:
-        """Where it is, if it is no name."""
+        """Where it is, if it is not a name."""
         return Path(self.data).expanduser()
 
     def manifests(self) -> list[Path]:
@@ -138,7 +138,7 @@ class DataSource:
         """Return what stands in any column of the manifest by the name of each image.
 
         Raises:
-            UsageError: the data is no manifest.
+            UsageError: the data is not a manifest.
             DataError: it has no such column.
         """
         path = unpack(self.path) if is_archive(self.path) else self.path
@@ -229,7 +229,7 @@ def _names(given: str | Sequence[str]) -> tuple[str, ...]:
 
 
 def _check_labelling(source: DataSource) -> None:
-    """Raise UsageError where what is said of labels contradicts itself, the kind of target, or what is known."""
+    """Raise UsageError if what is said of labels contradicts itself, the kind of target, or what is known."""
     kind = tasks.kind(source.task)
     _check_kind(source, "label-separator", source.label_separator, wanted="labels", fits=kind.several)
     _check_kind(source, "label-columns", source.label_columns, wanted="labels", fits=kind.several)
@@ -270,7 +270,7 @@ def _check_names(option: str, names: Sequence[str], *, least: int) -> None:
 
 
 def _check_form(source: DataSource, reader: Reader) -> None:
-    """Raise UsageError where an option, or the kind of target, is not for the form that the data has."""
+    """Raise UsageError if an option, or the kind of target, is not for the form that the data has."""
     if source.label_from is not None and not reader.labels_in_names:
         raise UsageError(
             f"`--label-from` works for folders and archives of images; `{source.data}` has its own labels."

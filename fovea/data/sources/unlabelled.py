@@ -20,7 +20,7 @@ def find_with_or_without_labels(
     A folder without a folder per class is a single part without any; every sample below it counts. So is any folder of
     samples where it is to be taken as `unlabelled`.
 
-    Raises: UsageError for data that is to be `unlabelled` and is no folder; else as `DataSource.find`.
+    Raises: UsageError for data that is to be `unlabelled` and is not a folder; else as `DataSource.find`.
     """
     named = isinstance(source.data, str) and source.data in NAMES
     if unlabelled and (named or not source.path.is_dir()):

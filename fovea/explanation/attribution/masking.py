@@ -27,7 +27,7 @@ class Masks(NamedTuple):
     cells: Tensor
     """(M, s, s) float32, 1 where kept."""
     shifts: Tensor | None
-    """(M, 2) int64, pixels by which a mask is moved up and to the left; None where all span the image exactly."""
+    """(M, 2) int64, pixels by which a mask is moved up and to the left; None if all span the image exactly."""
     weights: Tensor
     """(M,) float64 that add up to 1: the probability of each."""
 

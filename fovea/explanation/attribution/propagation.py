@@ -194,7 +194,7 @@ SMOOTH = frozenset(
     "leaky_relu prelu rrelu elu selu celu gelu silu mish hardswish softplus softsign tanhshrink softshrink hardshrink "
     "log_sigmoid".split()
 )
-"""Activations, element by element, that are no rectifiers."""
+"""Activations, element by element, that are not rectifiers."""
 
 CURVES = frozenset("sigmoid hardsigmoid tanh erf exp expm1 pow square abs sin cos clamp_max".split())
 """Other functions of each element by itself."""

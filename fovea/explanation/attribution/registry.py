@@ -48,7 +48,7 @@ class Attribution:
     values: Tensor
     """(N, h, w) float32 on the CPU: as large as input or map; of series (N, t), clips (N, t, h, w)."""
     layer: str = ""
-    """The layer whose map it is made of; empty where it is the input."""
+    """The layer whose map it is made of; empty if it is the input."""
     figures: Mapping[str, Tensor] = field(default_factory=dict)
     """What the method says of its own exactness, by name: (N,) float."""
 
@@ -127,7 +127,7 @@ class Method(NamedTuple):
 def setting(name: str, text: str, default: Any) -> Any:
     """Return what a setting is set to, in the type of its default; of None, a whole number.
 
-    Raises: UsageError where the text is none, or a number that is not finite.
+    Raises: UsageError if the text is none, or a number that is not finite.
     """
     like = 0 if default is None else default
     try:

@@ -10,7 +10,7 @@ What goes back here is c = R / a, the relevance R of an activation a by its size
 - Functions f of one element: R passes as it is, c_in = c f(a) / a; where f(0) is not 0, c f(0) counts as a bias.
 - Sums split in proportion, as do means; the largest of a pool takes all.
 - A product with a gate, which is a sigmoid or softmax of something: the gate is a constant, and the other factor takes
-  all (Arras et al. 2017, arXiv:1706.07206). Of two factors that are no gates each takes half.
+  all (Arras et al. 2017, arXiv:1706.07206). Of two factors that are not gates each takes half.
 - The divisors of normalisations, local response norm among them, are constants: they conserve.
 """
 
@@ -195,7 +195,7 @@ class _Relevance:
         return z.reshape(len(self.ledger), -1)
 
     def product(self, call: Call) -> Tensor:
-        """Give all to the factor that is no gate, half to each of two that are none."""
+        """Give all to the factor that is not a gate, half to each of two that are none."""
         given = call.inputs
         if len(given) == 1:
             return cast(Tensor, self.scaled(call))

@@ -22,7 +22,7 @@ SHARES = {1: (1 / 7,), 3: (1 / 4, 1 / 4, 1 / 4)}
 def default_window(sizes: Sequence[int], patch: int | None) -> tuple[int, ...]:
     """Return how much a window hides along each axis; `patch` is that of a series, or of the sides of a clip.
 
-    Raises: ShapeError where it is larger than the input.
+    Raises: ShapeError if it is larger than the input.
     """
     shares = SHARES[len(sizes)]
     window = [max(1, round(size * share)) for size, share in zip(sizes, shares, strict=True)]

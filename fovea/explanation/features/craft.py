@@ -117,7 +117,7 @@ def craft(
 def non_negative_layer(model: nn.Module, x: Tensor) -> str:
     """Return the path of the last module whose map, of more than one place, is nowhere below 0 for `x` (N, C, H, W).
 
-    Raises: UsageError where there is none.
+    Raises: UsageError if there is none.
     """
     with evaluating(model):
         calls = calls_of(model, matching(model, x))

@@ -38,7 +38,7 @@ class Embedding:
 def last_dense(model: nn.Module, x: Tensor) -> str:
     """Return the path of the dense layer whose output is that of the network, for inputs `x` (N, C, H, W) float.
 
-    Raises: UsageError where something else with weights stands last.
+    Raises: UsageError if something else with weights stands last.
     """
     calls = calls_of(model, matching(model, x[:1]).clone())
     whole = calls[-1].result

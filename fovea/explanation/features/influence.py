@@ -58,7 +58,7 @@ def tracin(checkpoints: Iterable[Checkpoint], *, bias: bool = True) -> Tensor:
     with a `bias` the gradients are outer products, and the sum is lr (e e') (h h' + 1). Below 0 an image raised the
     loss. Of one checkpoint, the last, it is how a further step on the image would act.
 
-    Raises: UsageError where there is no checkpoint.
+    Raises: UsageError if there is no checkpoint.
     """
     total: Tensor | None = None
     for train, test, lr in checkpoints:

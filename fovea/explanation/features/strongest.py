@@ -129,7 +129,7 @@ def patches(
     the batches; `measurement` is that of `fields`; `projections`, (count, C, H, W) float, those of these images. All
     patches have one size, at most that of the image. Where the receptive field is not known they are whole images.
 
-    Raises: UsageError where there is no such channel.
+    Raises: UsageError if there is no such channel.
     """
     _require(found, channel)
     patched = []

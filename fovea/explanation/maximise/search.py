@@ -89,7 +89,7 @@ def _channels(output: Tensor, channels: int | Sequence[int], layer: str) -> Tens
 
 @dataclass(frozen=True, kw_only=True)
 class Search:
-    """How the image is looked for; every choice stands by itself."""
+    """How the image is searched for; every choice stands by itself."""
 
     steps: int = 256
     """Of Adam, in each octave."""
@@ -191,7 +191,7 @@ def maximise(
     """Return images that maximise `goal`, from the images `start` (N, H, W, C) uint8 or from noise of that shape.
 
     `mean` and `std`, per channel, are those of the network's preprocessing: all pixels stay within 0..255. The images
-    of a batch are looked for together and do not depend on each other.
+    of a batch are searched for together and do not depend on each other.
 
     Raises:
         UsageError: a layer, channel or place that is not there; a `start` of other channels.
@@ -327,7 +327,7 @@ def colours_of(mean: Tensor, wanted: str | Tensor) -> Colours:
 def octave_sizes(size: tuple[int, int], search: Search) -> list[tuple[int, int]]:
     """Return the sizes (H, W) of the octaves, the whole last.
 
-    Raises: UsageError where the first would be too small.
+    Raises: UsageError if the first would be too small.
     """
     factors = [search.octave_scale**-index for index in reversed(range(search.octaves))]
     sizes = [(max(1, math.floor(size[0] * f + 0.5)), max(1, math.floor(size[1] * f + 0.5))) for f in factors]

@@ -30,7 +30,7 @@ EPSILON = 1e-12
 
 @dataclass(frozen=True, kw_only=True)
 class Transfer:
-    """How the image is looked for."""
+    """How the image is searched for."""
 
     steps: int = 150
     """Evaluations of the losses."""
@@ -85,7 +85,7 @@ def stage_layers(model: nn.Module, x: Tensor) -> tuple[str, ...]:
 
     A stage is all that gives maps of one size; pooling and dropout are followed back, as in `target_layer`.
 
-    Raises: UsageError where no layer gives a map of more than one place.
+    Raises: UsageError if no layer gives a map of more than one place.
     """
     calls = calls_of(model, matching(model, x[:1]).clone())
     runs = {call.path: call for call in calls}  # the last call of each

@@ -26,7 +26,7 @@ WORDS = {
 
 
 class Badge(NamedTuple):
-    """Whether a method passed each check; None where that was not made."""
+    """Whether a method passed each check; None if that was not made."""
 
     sanity: bool | None = None
     insertion: bool | None = None
@@ -57,7 +57,7 @@ def read_badges(file: Path, model: Path) -> Badges:
 
     Raises:
         UsageError: there is no such file, or it is the result for another model file.
-        DataError: it is no result of `fovea trust`.
+        DataError: it is not a result of `fovea trust`.
         StorageError: it cannot be read.
     """
     result = _fields(file)

@@ -23,7 +23,7 @@ class Row:
     method: Method
     trust: Trust | None = None
     cue: Found | None = None
-    """None where it was not planted."""
+    """None if it was not planted."""
     reason: str = ""
     """Why there are no figures."""
 
@@ -71,7 +71,7 @@ class Verdicts:
     model: str
     """The name of the model file."""
     sha256: str
-    """Of the model file; empty where the network came from none."""
+    """Of the model file; empty if the network came from none."""
     data: str
     split: str
     images: Sequence[str]
@@ -86,7 +86,7 @@ class Verdicts:
     rivals: Mapping[str, tuple[Areas, Located | None]]
     """By the names of `RIVALS`."""
     accuracy: float | None
-    """Of the network that learned the planted cue; None where none was planted."""
+    """Of the network that learned the planted cue; None if none was planted."""
     notes: Sequence[str]
 
     @property

@@ -45,9 +45,9 @@ class Trust:
     centre: Areas
     """The same of a Gaussian at the centre of the image."""
     sanity: Sanity | None
-    """None where it was not asked for."""
+    """None if it was not asked for."""
     located: Located | None
-    """None where no boxes are known."""
+    """None if no boxes are known."""
     seconds: float
     """That a map takes, per image."""
 
@@ -114,7 +114,7 @@ class Bench:
     def row(self, method: Method, progress: Progress | None = None) -> Trust:
         """Return what speaks for and against the maps of one method, from images (N, C, H, W) float.
 
-        Raises: UsageError and ShapeError where the method does not go with the network.
+        Raises: UsageError and ShapeError if the method does not go with the network.
         """
         common: dict[str, Any] = {"batch": self.checks.batch, "seed": self.checks.seed}
         if method.layered:

@@ -23,7 +23,7 @@ class Term:
 
     value: float
     weight: float | None
-    """What it is multiplied by; None where it is not."""
+    """What it is multiplied by; None if it is not."""
     source: Value | None
     """The value of the pass that it is read from; None for padding."""
     index: Index = ()
@@ -48,13 +48,13 @@ class Arithmetic:
     sources: Sequence[Value | None] = ()
     """Which value of the pass each is read from: one for all, or n; None is padding."""
     places: NDArray[np.int64] | None = None
-    """(n, dimensions): where in it; -1 in padding. None where the sources differ in their dimensions."""
+    """(n, dimensions): where in it; -1 in padding. None if the sources differ in their dimensions."""
     indices: Sequence[Index] = ()
     """The same where `places` is None."""
     constants: Mapping[str, float] = field(default_factory=dict)
     """What else goes in: a bias, a mean, a variance."""
     exact: bool = True
-    """False where no rule writes this operation out: then `value` is the network's own."""
+    """False if no rule writes this operation out: then `value` is the network's own."""
 
     def term(self, i: int) -> Term:
         """Return one of the numbers with all that is known of it."""

@@ -74,7 +74,7 @@ class Layers:
     def behind(self, value: Value, index: Index) -> tuple[Layer, Index] | None:
         """Return the layer and the unit that a term was read from, through what only moves numbers.
 
-        None where that is a weight or padding.
+        None if that is a weight or padding.
         """
         while value not in self.of:
             found = self._moved_from(value, index)

@@ -81,7 +81,7 @@ def quantised_weights(weights: NDArray[Any], *, axis: int | None, least_scales: 
 
     `least_scales` are the smallest scales that are allowed, one for each channel: see `bias_scales`.
 
-    Raises: UsageError where `axis` is None: one scale for all weights is refused.
+    Raises: UsageError if `axis` is None: one scale for all weights is refused.
     """
     if axis is None:
         raise UsageError(

@@ -68,11 +68,11 @@ class Material:
 
     target: Task
     calibration: Samples
-    """Of the training part; no labels needed."""
+    """Of the training split; no labels needed."""
     validation: Samples
     """With labels: what the score is measured on."""
     images: str = ""
-    """What the input of stored images is called; empty where the core keeps its float input."""
+    """What the input of stored images is called; empty if the core keeps its float input."""
 
 
 def int8_core(core: onnx.ModelProto, material: Material, settings: Int8Settings, display: Display) -> Int8Core:

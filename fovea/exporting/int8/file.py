@@ -1,4 +1,4 @@
-"""A model file as one ONNX file in int8: written where it keeps its score, and is no slower than in float."""
+"""A model file as one ONNX file in int8: written where it keeps its score, and is not a slower than in float."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -105,7 +105,7 @@ def _export(
 
 
 def _check_file(content: bytes, bundle: Bundle, found: Int8Core, samples: Samples, settings: ExportSettings) -> None:
-    """Raise ProofError where the whole file does not say what its core does, decoded."""
+    """Raise ProofError if the whole file does not say what its core does, decoded."""
     stored = np.asarray(samples.stored)
     given = bundle.preprocess.normalise(stored) if settings.raw else stored
     said = Session(content).run(INPUT if settings.raw else input_name(bundle.preprocess), given)

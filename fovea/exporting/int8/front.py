@@ -37,7 +37,7 @@ class Front:
     steps: dict[str, Steps]
     """Of the values whose steps are fixed, the input among them."""
     stored: str = ""
-    """The name of the input that is stored in steps already; empty where it is float numbers."""
+    """The name of the input that is stored in steps already; empty if it is float numbers."""
     means: dict[str, NDArray[Any]] = field(default_factory=dict)
     """The mean of each channel of what the first layers read, where it is another than that of the core."""
 
@@ -165,7 +165,7 @@ def _blocked(graph: Graph, last: str, first: list[onnx.NodeProto], shape: tuple[
 
 
 def _block(graph: Graph, first: list[onnx.NodeProto], sides: tuple[int, ...], channels: int) -> int | None:
-    """Return the side of the blocks that become channels; None where there are none."""
+    """Return the side of the blocks that become channels; None if there are none."""
     values = attributes(first[0])
     strides = set(values.get("strides", [1, 1]))
     plain = len(first) == 1 and len(strides) == 1 and set(values.get("dilations", [1])) == {1}

@@ -26,9 +26,9 @@ class Samples:
     stored: Stored
     preprocess: Preprocessing
     labels: Labels | None = None
-    """(N,) or (N, L) as the task of the network has them; None where nobody needs them."""
+    """(N,) or (N, L) as the task of the network has them; None if nobody needs them."""
     source: str = "samples"
-    """What they are and where from, for a person: `images of cifar10, part val`."""
+    """What they are and where from, in words: `images of cifar10, split val`."""
 
     def __len__(self) -> int:
         return len(self.stored)

@@ -66,7 +66,7 @@ class Cost:
 def cost(target: Task, before: Logits, after: Logits, samples: Samples) -> Cost:
     """Return what is lost where logits (N, K) are `after` instead of `before`.
 
-    Raises: UsageError where the task has no score, or the samples have none.
+    Raises: UsageError if the task has no score, or the samples have none.
     """
     if not target.measures or samples.labels is None:
         raise UsageError(f"int8 is accepted by the score on validation, and there is no score for {target.noun}.")
@@ -105,7 +105,7 @@ def _spread(logits: Logits) -> float:
 
 
 def _right(target: Task, logits: torch.Tensor, samples: Samples) -> NDArray[np.float64] | None:
-    """Return 1 for each sample that is answered rightly, else 0; None where answers are not right or wrong."""
+    """Return 1 for each sample that is answered rightly, else 0; None if answers are not right or wrong."""
     labels = np.asarray(samples.labels)
     if not (target.has_classes and labels.ndim == 1 and target.metric.name == "accuracy"):
         return None

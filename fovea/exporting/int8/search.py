@@ -35,7 +35,7 @@ def ranked(
 
 
 def fewest(order: Sequence[str], suffices: Callable[[Sequence[str]], bool]) -> list[str] | None:
-    """Return the shortest beginning of `order` that suffices, found by doubling and halving; None where all do not.
+    """Return the shortest beginning of `order` that suffices, found by doubling and halving; None if all do not.
 
     It is taken that what suffices still does with more.
     """

@@ -106,7 +106,7 @@ def _fused(graph: Graph, taken: list[onnx.NodeProto]) -> dict[str, onnx.NodeProt
 
 
 def limits(graph: Graph, node: onnx.NodeProto) -> tuple[float, float] | None:
-    """Return where a `Relu` or `Clip` cuts; None where that is not fixed, or zero lies outside."""
+    """Return where a `Relu` or `Clip` cuts; None if that is not fixed, or zero lies outside."""
     if node.op_type == "Relu":
         return 0.0, float("inf")
     ends = [float("-inf"), float("inf")]

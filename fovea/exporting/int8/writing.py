@@ -104,7 +104,7 @@ class Writer:
             node.input[:] = [*node.input[:2], pair]
 
     def _bias(self, node: onnx.NodeProto, channels: int) -> np.ndarray | None:
-        """Return the bias (channels,) of a layer, zeros where it has none; None where it cannot have one."""
+        """Return the bias (channels,) of a layer, zeros where it has none; None if it cannot have one."""
         if node.op_type == "MatMul":
             return None
         if len(node.input) > 2 and node.input[2]:

@@ -28,7 +28,7 @@ class Request:
     samples: Samples
     """What it is proven on."""
     say: Callable[[str], None]
-    """Takes lines for a person, while it runs."""
+    """Takes lines for the terminal, while it runs."""
     options: Mapping[str, Any]
     """What only some targets take, by name; see `Target.options`."""
 
@@ -97,7 +97,7 @@ def card_file(card: Card) -> bytes:
 def write_with_card(path: Path, content: bytes, card: Card) -> tuple[Path, Path]:
     """Write a file, and its card beside it as JSON: their paths.
 
-    Raises: StorageError where they cannot be written.
+    Raises: StorageError if they cannot be written.
     """
     beside = path.with_suffix(".json")
     write_atomically(path, content)
@@ -106,7 +106,7 @@ def write_with_card(path: Path, content: bytes, card: Card) -> tuple[Path, Path]
 
 
 def target_named(name: str) -> Target:
-    """Return the target called `name`. Raises: UsageError where there is none."""
+    """Return the target called `name`. Raises: UsageError if there is none."""
     for target in TARGETS:
         if target.name == name:
             return target

@@ -98,7 +98,7 @@ def _run(content: bytes, name: str) -> Any:
 def _in_int8(content: bytes, name: str, request: Request, card: Card) -> tuple[bytes, Card, dict[str, Any], list[str]]:
     """Return a float file in int8 with its card, facts and lines: signed, weights by channel, static ranges.
 
-    Raises: DropError where it loses more of its score than is allowed.
+    Raises: DropError if it loses more of its score than is allowed.
     """
     from fovea.exporting.int8.core import too_much
     from fovea.exporting.int8.scoring import cost

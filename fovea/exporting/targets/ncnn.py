@@ -144,7 +144,7 @@ class _Net:
 
 
 def _check_operators(param: Path) -> None:
-    """Raise UsageError where the converter left operators of PyTorch in, which ncnn has no layer for."""
+    """Raise UsageError if the converter left operators of PyTorch in, which ncnn has no layer for."""
     names = {line.split()[0] for line in param.read_text().splitlines()[2:] if line.strip()}
     if lacking := sorted(name for name in names if "." in name or "::" in name):
         raise UsageError(f"ncnn lacks an operator of this network: {', '.join(f'`{name}`' for name in lacking[:5])}.")

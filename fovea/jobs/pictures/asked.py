@@ -174,14 +174,14 @@ class Asked:
         return Objective.of_task(target, torch.tensor(answers, device=device), against)
 
     def check_one_target(self) -> None:
-        """Raise UsageError where more than one answer is named."""
+        """Raise UsageError if more than one answer is named."""
         if len(self.targets) > 1:
             raise UsageError(f"`target` (={', '.join(self.targets)}): give one answer at a time.")
 
     def only_answer(self) -> int:
         """Return the answer that is asked for, or the only one there is.
 
-        Raises: UsageError where none is named of several, or more than one.
+        Raises: UsageError if none is named of several, or more than one.
         """
         target = self.bundle.target
         self.check_one_target()
@@ -226,7 +226,7 @@ class Kind(NamedTuple):
         return found
 
     def check_options(self, **given: Any) -> None:
-        """Raise UsageError where an option is given, neither None nor empty, that is of no use to the kind."""
+        """Raise UsageError if an option is given, neither None nor empty, that is of no use to the kind."""
         for name, value in given.items():
             if value not in (None, []) and name not in self.takes:
                 raise UsageError(f"`{self.name}` does not use `{name}`; it shows {self.does}.")

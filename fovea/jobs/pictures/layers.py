@@ -11,9 +11,9 @@ from fovea.explanation.features.channels import Filters, Responses, feature_maps
 from fovea.explanation.features.channels import filters as kernels
 from fovea.explanation.features.strongest import COUNT, OUTSIDE, Patch, Project, excited, fields, strongest
 from fovea.jobs.pictures.asked import Asked, pictured
-from fovea.report.page import percent
 from fovea.report.rasters import COLUMNS, MOST_FILTERS, Pixels, heat_tiles, in_colour, signed_tiles, tiled
 from fovea.report.sheet import WIDE, Drawn, Group, Sheet, Table
+from fovea.texts import percent
 
 MOST_MAPS = 512
 """Channels in one picture."""
@@ -193,7 +193,7 @@ def _patched(patches: Sequence[Patch], channel: int) -> Drawn:
 def _chosen(channels: Sequence[int], K: int, layer: str) -> list[int]:
     """Return the channels that are named.
 
-    Raises: UsageError where the layer has no such channel.
+    Raises: UsageError if the layer has no such channel.
     """
     if wrong := [channel for channel in channels if not 0 <= channel < K]:
         raise UsageError(f"`channel` (={wrong[0]}) must be from 0 to {K - 1}, the channels of `{layer}`.")

@@ -101,7 +101,7 @@ def _found(asked: Asked, one: Wanted, start: Named | None, search: Search, told:
 def _wanted(asked: Asked, preset: str) -> list[Wanted]:
     """Return what is to be maximised, in batches.
 
-    Raises: UsageError where the goal does not fit what is named.
+    Raises: UsageError if the goal does not fit what is named.
     """
     goal = asked.setting("goal", "") or _usual(asked, preset)
     if goal not in GOALS:

@@ -5,9 +5,9 @@ import numpy as np
 from fovea.errors import DataError
 from fovea.explanation.features.craft import CROP, craft, non_negative_layer
 from fovea.jobs.pictures.asked import Asked, pictured
-from fovea.report.page import percent
 from fovea.report.rasters import in_colour, tiled
 from fovea.report.sheet import Drawn, Group, Sheet
+from fovea.texts import percent
 
 COUNT = 8
 """Parts."""

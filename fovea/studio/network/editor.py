@@ -144,4 +144,5 @@ def _numbers_of(word: Word) -> list[tuple[str, str, str]]:
     """Return (field, label, what it is where nothing is written) of the numbers that a letter may have."""
     usual = USUAL_POOLING if word.letter in "PA" else USUAL
     found = [("count", NUMBERED[word.letter], "50" if word.letter == "D" else "")] if word.letter in NUMBERED else []
-    return [*found, *((name, name, usual[name]) for name in usual)] if word.letter in WINDOWS else found
+    found += [(name, name, usual[name]) for name in usual] if word.letter in WINDOWS else []
+    return [*found, ("groups", "groups", "1")] if word.letter == "C" else found

@@ -158,7 +158,7 @@ def test_where_nothing_may_go_the_reason_is_said():
 def test_too_much_is_refused_and_the_network_left_as_it_was():
     model = built("residual")
     before = copy.deepcopy(model.state_dict())
-    with pytest.raises(UsageError, match="At least .* of the macs must stay"):
+    with pytest.raises(UsageError, match="At least .* of the macs must be kept"):
         prune(model, SHAPE, Pruning(amount=0.99, importance="magnitude", least=0.5))
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
 
@@ -177,7 +177,7 @@ def test_norms_have_the_statistics_of_what_is_left():
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
-        ({"amount": 0.0}, "`prune` (=0.0) must lie above 0"),
+        ({"amount": 0.0}, "`prune` (=0.0) must be above 0"),
         ({"amount": 1.0}, "`prune` (=1.0)"),
         ({"amount": 0.5, "target": "latency"}, "needs a clock"),
         ({"amount": 0.5, "target": "flops"}, "Unknown target"),

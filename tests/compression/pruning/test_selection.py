@@ -112,5 +112,5 @@ def test_time_is_that_of_the_clock():
 
 def test_a_goal_out_of_reach_says_how_much_must_stay():
     planner = Planner(chain(4, 4, 4), MACS, [narrowing(0, (0.0, 1.0), channels=4)])
-    with pytest.raises(UsageError, match="At least 75 % of the macs must stay"):
+    with pytest.raises(UsageError, match="At least 75 % of the macs must be kept"):
         planner.reach(0.5)

@@ -120,7 +120,7 @@ def test_the_mask_is_part_of_a_checkpoint():
     [
         ({"amount": 1.0}, "`amount` (=1.0) must be from 0 to below 1"),
         ({"amount": -0.1}, "`amount` (=-0.1)"),
-        ({"amount": 0.5, "begin": 0.8}, "`begin` (=0.8) and `end` (=0.75) must rise"),
+        ({"amount": 0.5, "begin": 0.8}, "`begin` (=0.8) and `end` (=0.75) must increase"),
     ],
 )
 def test_a_schedule_that_cannot_be_says_why(fields, reason):

@@ -77,5 +77,5 @@ def test_other_methods_say_what_they_take():
     model, x = network(1)
     with pytest.raises(ShapeError, match="must be \\(N, C, H, W\\)"):
         fovea.attribute(model, x, "rise")
-    with pytest.raises(UsageError, match="`fill` \\(=blur\\) is for images"):
+    with pytest.raises(UsageError, match="`fill` \\(=blur\\) works only for images"):
         METHODS["occlusion"].explain(model, x, None, fill="blur")

@@ -51,7 +51,7 @@ def test_the_first_result_for_the_model_counts(model, tmp_path):
     written(tmp_path / "d", values(methods={}))
     badges, remarks = find_badges(model, [tmp_path / name for name in "abcd"])
     assert badges["gradcam"].sanity
-    assert "is of another model file than `net.safetensors`; run `fovea trust` again" in remarks[0]
+    assert "belongs to another model file than `net.safetensors`; run `fovea trust` again" in remarks[0]
     assert "is not valid JSON" in remarks[1] and remarks[2] == "badges from net-trust.json"
 
 

@@ -46,7 +46,7 @@ def test_logits_that_do_not_move_have_no_distance():
 
 def test_samples_without_labels_cannot_judge():
     unlabelled = Samples(np.zeros((2, 1, 1, 1), np.uint8), PREPROCESS)
-    with pytest.raises(UsageError, match="judged by the score on validation"):
+    with pytest.raises(UsageError, match="accepted by the score on validation"):
         cost(CLASSES, logits(0, 1), logits(0, 1), unlabelled)
 
 

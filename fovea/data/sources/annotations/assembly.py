@@ -29,9 +29,9 @@ class Sample(NamedTuple):
     target_bytes: int = 0
     """Of a target that is a file; other targets count by their numbers."""
     region: tuple[int, int, int, int] | None = None
-    """x0, y0, x1, y1 of what the sample is of its image, in whose pixels the target is told; None where it is all."""
+    """x0, y0, x1, y1 of what the sample is of its image, in whose pixels the target is told; None if it is all."""
     area: float | None = None
-    """Pixels of the image that its object covers; None where that is not known."""
+    """Pixels of the image that its object covers; None if that is not known."""
 
 
 def assembled(
@@ -46,7 +46,7 @@ def assembled(
 ) -> Dataset:
     """Return the data set of annotated images, each part sorted by name.
 
-    Raises: DataError where there are none, or an image stands there twice.
+    Raises: DataError if there are none, or an image stands there twice.
     """
     if not samples:
         raise DataError(f"`{name}` has no annotated image{f'; {notes[0]}' if notes else ''}.")
@@ -81,13 +81,13 @@ def assembled(
 
 
 def _regions(samples: Sequence[Sample]) -> NDArray[np.int64] | None:
-    """Return the regions (N, 4) of samples that are parts of images; None where they are images."""
+    """Return the regions (N, 4) of samples that are parts of images; None if they are images."""
     found = [sample.region for sample in samples if sample.region is not None]
     return np.array(found, np.int64) if found else None
 
 
 def _areas(samples: Sequence[Sample]) -> NDArray[np.float64] | None:
-    """Return the areas (N,) of the objects of samples; None where any is not known."""
+    """Return the areas (N,) of the objects of samples; None if any is not known."""
     found = [sample.area for sample in samples if sample.area is not None]
     return np.array(found, np.float64) if len(found) == len(samples) else None
 

@@ -96,7 +96,7 @@ class ImageFiles:
         """Return name and path of the image that is meant: at that place as seen from the folder, or else below it.
 
         Of several below it the one whose path ends as written; of several that do, the one in a folder called like
-        `hint`. None where there is none, or it is not clear.
+        `hint`. None if there is none, or it is not clear.
         """
         if (there := self._at(written)) is not None:
             return there

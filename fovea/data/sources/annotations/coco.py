@@ -65,7 +65,7 @@ class Coco(NamedTuple):
 
 
 def coco_files(path: Path) -> list[tuple[str, Path]]:
-    """Return part and path of the files of COCO at `path`, a file or a folder with some; empty where there are none.
+    """Return part and path of the files of COCO at `path`, a file or a folder with some; empty if there are none.
 
     They lie in the folder, in its `annotations`, or in a folder for each part; the part is the word of a name.
     """
@@ -90,7 +90,7 @@ def _looks_so(file: Path) -> bool:
 
 
 def chosen_files(files: Sequence[tuple[str, Path]], task: str) -> dict[str, Path]:
-    """Return the file of each part that is for a kind of target; DataError where several are."""
+    """Return the file of each part that is for a kind of target; DataError if several are."""
     mark = MARKS[task]
     others = ("captions", "panoptic", "stuff", "image_info", *({*MARKS.values()} - {mark}))
     chosen: dict[str, Path] = {}
@@ -356,7 +356,7 @@ def _points(read: Sequence[Coco], images: ImageFiles, name: str, known: Sequence
 
 
 def _area(entry: Fields) -> float | None:
-    """Return the pixels that an object covers, else those of its box; None where neither is given."""
+    """Return the pixels that an object covers, else those of its box; None if neither is given."""
     area = entry.values.get("area")
     if is_number(area) and 0 < area < 1e12:
         return float(area)
@@ -367,7 +367,7 @@ def _area(entry: Fields) -> float | None:
 
 
 def _keypoints(entry: Fields, count: int) -> NDArray[np.float32] | None:
-    """Return the points (P, 3) of an annotation; None where none is labelled."""
+    """Return the points (P, 3) of an annotation; None if none is labelled."""
     if "keypoints" not in entry.values or _is_crowd(entry):
         return None
     values = _numbers(entry, "keypoints")

@@ -31,7 +31,7 @@ CITYSCAPES = (
 )
 """Of two ids with one colour (pole and polegroup) the one that is scored counts."""
 CITYSCAPES_OBJECTS = ("person", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle")
-"""Those of the 19 classes whose single objects are told apart."""
+"""Those of the 19 classes whose single objects are separated."""
 
 CAMVID = (
     # colour, name of its authors, one of the 11 classes

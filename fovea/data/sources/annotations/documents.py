@@ -97,7 +97,7 @@ def read_xml(path: Path) -> Element:
 def yaml_names(path: Path) -> list[str]:
     """Return the names of classes of a `data.yaml`: a list in brackets, a list of lines, or lines with an index each.
 
-    No more of YAML is read. Raises: DataError where there is no such list.
+    No more of YAML is read. Raises: DataError if there is no such list.
     """
     lines = [re.sub(r"(^|\s)#.*", "", line).rstrip() for line in read_text(path).splitlines()]
     start = next((number for number, line in enumerate(lines) if re.match(r"names\s*:", line)), None)

@@ -10,9 +10,9 @@ LARGEST_LIST = 64 << 20
 
 
 def image_sets(root: Path, kind: str) -> dict[str, list[str]]:
-    """Return the names of the images of each part by `ImageSets/<kind>/<part>.txt`; empty where there are none.
+    """Return the names of the images of each part by `ImageSets/<kind>/<part>.txt`; empty if there are none.
 
-    Raises: DataError for a list that is no text or too large.
+    Raises: DataError for a list that is not a text or too large.
     """
     folder = root / "ImageSets" / kind
     files = {part: folder / f"{part}.txt" for part in PARTS}

@@ -68,7 +68,7 @@ def is_annotated(path: Path, asked: Asked, *, guess: bool) -> bool:
 
 
 def layout_of(path: Path, asked: Asked) -> Layout | None:
-    """Return the form of the annotations at `path` for the kind of target that is asked for; None where there are none.
+    """Return the form of the annotations at `path` for the kind of target that is asked for; None if there are none.
 
     Where that is left open it is the form of what is clearly there.
     """
@@ -79,7 +79,7 @@ def layout_of(path: Path, asked: Asked) -> Layout | None:
 def load_annotated(path: Path, asked: Asked) -> Dataset:
     """Return the annotated images that `layout_of` finds; a kind of target that was guessed is told.
 
-    Raises: WithoutClassesError where there are none of the kind that is asked for; DataError where they cannot be used.
+    Raises: WithoutClassesError if there are none of the kind that is asked for; DataError if they cannot be used.
     """
     layout = layout_of(path, asked)
     if layout is None:
@@ -161,7 +161,7 @@ _WANTED = {
 
 
 class Form(NamedTuple):
-    """A form that is looked for."""
+    """A form that is searched for."""
 
     tasks: tuple[str, ...]
     """The kinds of target that it can be for."""

@@ -88,7 +88,7 @@ def _box(cells: Sequence[str], where: str) -> Box:
 
 
 def points_in(file: Path, columns: Columns) -> PointColumns | None:
-    """Return where the points of a CSV file stand; None where its columns are of no points."""
+    """Return where the points of a CSV file stand; None if its columns are of no points."""
     header = header_of(file)
     if columns.label in header:  # of classes, or boxes
         return None
@@ -116,7 +116,7 @@ def _named(names: Sequence[str]) -> dict[str, tuple[str, ...]]:
 
 
 def _numbered(names: Sequence[str]) -> list[str] | None:
-    """Return the columns 0, 1, 2, ... or x0, y0, x1, y1, ... in this order; None where they are others."""
+    """Return the columns 0, 1, 2, ... or x0, y0, x1, y1, ... in this order; None if they are others."""
     if not names or len(names) % 2 or len(names) > 2 * MOST_POINTS:
         return None
     ordered = sorted(names, key=natural_key)

@@ -50,7 +50,7 @@ CITY_MASKS = ("_labelIds.png", "_labelTrainIds.png")
 
 
 def mask_places(root: Path) -> list[Place]:
-    """Return where images and masks lie below a folder; empty where there are none."""
+    """Return where images and masks lie below a folder; empty if there are none."""
     if city := _cityscapes(root):
         return city
     return places_below(root, MASK_FOLDERS, lambda folder: holds_any(folder, is_image))
@@ -68,7 +68,7 @@ def load_masks(
 ) -> Dataset:
     """Return the images with masks in `places`, which `mask_places` gives; of names `known` classes have that order.
 
-    Raises: DataError where no image has a mask, and where it is not clear which classes the masks have.
+    Raises: DataError if no image has a mask, and where it is not clear which classes the masks have.
     """
     found = _pairs(root, places)
     if not found.pairs:
@@ -105,7 +105,7 @@ def _ending(end: str) -> Accepts:
 
 
 def _objects(masks: Sequence[Path], names: Sequence[str]) -> list[ObjectFile | None]:
-    """Return what numbers the objects of each mask of VOC or Cityscapes; None where there is no such file."""
+    """Return what numbers the objects of each mask of VOC or Cityscapes; None if there is no such file."""
     counted = tuple(index for index, name in enumerate(names) if name in CITYSCAPES_OBJECTS)
     found: list[ObjectFile | None] = []
     for mask in masks:

@@ -24,7 +24,7 @@ class Pointed(NamedTuple):
 
     box: Box | None
     area: float | None
-    """Pixels that it covers; None where that is not known."""
+    """Pixels that it covers; None if that is not known."""
     points: Points
 
 

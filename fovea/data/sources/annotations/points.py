@@ -21,7 +21,7 @@ def points_dataset(
 
     Its images may be mirrored where it is known which points are left and right: by their names, or by where they lie.
 
-    Raises: DataError where there is no image.
+    Raises: DataError if there is no image.
     """
     said: list[str] = []
     known = len(names) < 2 or opposites_by_name(names) is not None

@@ -137,7 +137,7 @@ def _by_convention(values: Sequence[int]) -> tuple[Named, str]:
 
 
 def _values(masks: Sequence[Path], *, colours: bool, progress: Progress | None) -> set[int]:
-    """Return the values of all masks that can be decoded; DataError where they are too many."""
+    """Return the values of all masks that can be decoded; DataError if they are too many."""
     values: set[int] = set()
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for done, (mask, own) in enumerate(zip(masks, pool.map(_distinct, masks, [colours] * len(masks)), strict=True)):

@@ -27,7 +27,7 @@ NO_LABELS = (*NAME_FILES, "train.txt", "val.txt", "valid.txt", "test.txt", "read
 
 
 def yolo_places(root: Path) -> list[Place]:
-    """Return where images and text files lie below a folder; empty where there are none."""
+    """Return where images and text files lie below a folder; empty if there are none."""
     beside = places_below(root, ("labels", "label", "annotations"), lambda folder: holds_any(folder, _is_boxes))
     if beside:
         return beside
@@ -54,7 +54,7 @@ def load_yolo(
 ) -> Dataset:
     """Return the images with boxes in `places`, which `yolo_places` gives.
 
-    Raises: DataError for a line that is no box, or a class beyond those that are named.
+    Raises: DataError for a line that is not a box, or a class beyond those that are named.
     """
     file = names_file(root)
     names = _names(file) if file else None

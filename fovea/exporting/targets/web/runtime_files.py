@@ -38,7 +38,7 @@ class RuntimeFiles(NamedTuple):
     def as_global(self) -> bytes:
         """The script with what it exports as `globalThis.ort`: a module inside a page cannot be imported from.
 
-        Raises: UsageError where it ends otherwise than in a list of what it exports.
+        Raises: UsageError if it ends otherwise than in a list of what it exports.
         """
         found = _EXPORTS.search(self.script)
         if found is None:
