@@ -232,7 +232,7 @@ def ready(
     target = _target(dataset, plan.recipe.loss, geometry)
     if begun is None:
         preprocess, found = normalised(geometry, plan, train, loaded=loaded, display=display)
-        origin = {**found.to_dict(), "licence": found.licence} if found else None
+        origin: Mapping[str, str] | None = {**found.to_dict(), "licence": found.licence} if found else None
     else:
         preprocess, origin = begun.preprocess, begun.origin
         if loaded and origin and origin.get("channels") == BLUE_FIRST:
