@@ -1,4 +1,4 @@
-"""Whether what a network sees and says has changed since it was validated: histograms, and how far two lie apart.
+"""Whether the inputs or outputs of a network have changed since validation: histograms, and how far two lie apart.
 
 Of every image three numbers count: the confidence of its answer (the highest decoded value: a probability, or the
 number itself), and mean and standard deviation of its stored values: brightness and contrast of an image, in shares of

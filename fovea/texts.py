@@ -7,7 +7,7 @@ import re
 import shlex
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, SupportsFloat
 
 from fovea.errors import UsageError
 
@@ -46,13 +46,13 @@ def _shown(character: str) -> str:
     return character if visible or unicodedata.category(character) == "Zs" else "\N{REPLACEMENT CHARACTER}"
 
 
-def percent(share: float, digits: int = 1) -> str:
+def percent(share: SupportsFloat, digits: int = 1) -> str:
     """Return a fraction as a percentage with `digits` decimals.
 
     >>> percent(0.9916, 2), percent(0.5)
     ('99.16 %', '50.0 %')
     """
-    return f"{100 * share:.{digits}f} %"
+    return f"{100 * float(share):.{digits}f} %"
 
 
 def in_cell(value: object) -> object:

@@ -1,4 +1,4 @@
-"""A digest of all that a training sees of its data.
+"""A digest of all that a training uses of its data.
 
 Names, sizes and labels of files are compared before anything is decoded (`Dataset.fingerprint`); this tells whether the
 images themselves are the same, whatever became of their files' times.

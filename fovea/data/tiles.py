@@ -1,4 +1,4 @@
-"""Which windows of which images the samples of a part are, where a network sees tiles of images.
+"""Which windows of which images the samples of a part are, where a network takes tiles of images.
 
 Windows begin at (left, top) in pixels of their image, perhaps outside, where it is mirrored. Sizes are (H, W).
 """

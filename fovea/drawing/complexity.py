@@ -105,10 +105,11 @@ def _name(axes: Axes, marks: Sequence[Mark], line: Bends = ()) -> None:
     """Write each name beside its circle, where it hits no middle, name, edge or `line`; the rest stay unnamed."""
     middles = [axes.transData.transform((mark.x, mark.y)) for mark in marks]
     taken = [Bbox.from_extents(x - MIDDLE, y - MIDDLE, x + MIDDLE, y + MIDDLE) for x, y in middles]
-    taken += _along([tuple(axes.transData.transform(corner)) for corner in line])
+    places = [axes.transData.transform(bend) for bend in line]
+    taken += _along([(float(x), float(y)) for x, y in places])
     unnamed = marks
-    for places in (SIDES, CORNERS):
-        unnamed = [mark for mark in unnamed if not _named(axes, mark, places, taken)]
+    for around in (SIDES, CORNERS):
+        unnamed = [mark for mark in unnamed if not _named(axes, mark, around, taken)]
 
 
 def _named(axes: Axes, mark: Mark, places: Sequence[Place], taken: list[Bbox]) -> bool:

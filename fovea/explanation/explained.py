@@ -62,7 +62,7 @@ class Explanation:
     """The right answer; empty if it is not known."""
     truth_probability: float | None = None
     pixels: NDArray[np.uint8]
-    """(H, W, C) uint8 0..255: what the network sees, or a picture of it."""
+    """(H, W, C) uint8 0..255: the input of the network, or a picture of it."""
     laid: Callable[[Attribution], NDArray[np.float32]]
     """Returns a map as it lies on the picture: (H, W) float32."""
     described: str

@@ -137,7 +137,7 @@ class Survey(NamedTuple):
 
     channels: int
     size: tuple[int, ...] | None
-    """What they share, or what preprocessing may begin from; None if it is left open. (H, W) of images."""
+    """What they share, or what preprocessing may begin from; None if it is not set. (H, W) of images."""
     notes: tuple[str, ...] = ()
 
 
@@ -245,7 +245,7 @@ class InputKind(ABC):
         return 0
 
     def usual(self, native_size: tuple[int, ...] | None) -> Usual | None:
-        """Return how such samples are learned where it is left open; None if `fovea.plans` has a rule of its own."""
+        """Return how such samples are learned where it is not set; None if `fovea.plans` has a rule of its own."""
         return None
 
     def is_constant(self, sample: Stored) -> bool:

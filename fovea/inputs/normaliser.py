@@ -1,4 +1,4 @@
-"""From stored samples to what a network sees, in PyTorch: the same numbers as `Preprocessing.normalise`."""
+"""From stored samples to the input of a network, in PyTorch: the same numbers as `Preprocessing.normalise`."""
 
 import numpy as np
 import torch

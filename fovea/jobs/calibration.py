@@ -60,7 +60,7 @@ def int8_samples(
     kind = inputs.kind_of(bundle.preprocess)
     chosen = {"train": _drawn(dataset.parts["train"], CALIBRATION), "val": _drawn(dataset.parts["val"], VALIDATION)}
     decoded = source.decode(replace(dataset, parts=chosen), bundle.preprocess, progress=display.counter("decoding"))
-    where = "split train, held out" if apart else "part val"
+    where = "split train, held out" if apart else "split val"
     called = {
         "train": f"{kind.nouns} of {dataset.name}, split train",
         "val": f"{kind.nouns} of {dataset.name}, {where}",

@@ -23,7 +23,7 @@ class Spot(NamedTuple):
     at: tuple[float, float] | None = None
     number: int | None = None
     of_input: bool = False
-    """Whether `at` is a pixel of what the network sees, not of the image."""
+    """Whether `at` is a pixel of the input of the network, not of the image."""
 
     @classmethod
     def of(cls, at: str | tuple[float, float] | None, number: int | None) -> Self:

@@ -225,7 +225,7 @@ class Wanted(NamedTuple):
     """How many samples are wanted, and by which way."""
 
     by: str
-    count: int
+    most: int
     several: bool
     """Whether a sample has several labels."""
 
@@ -234,15 +234,15 @@ def chosen(
     found: Embedded, free: NDArray[np.int64], known: Index | None, wanted: Wanted, *, display: Display
 ) -> list[tuple[int, float]]:
     """Return the rows among `free`, (M,) int64, to label, the first first, and how doubtful each is."""
-    by, count, several = wanted
+    by, most, several = wanted
     if by == "core-set":
         labelled = np.setdiff1d(np.arange(len(found.features)), free)
         others = [found.features[labelled], *([] if known is None else [np.asarray(known.embeddings, np.float32)])]
         told = display.counter("choosing")
-        order, distances = core_set(found.features[free], np.concatenate(others), count, progress=told)
+        order, distances = core_set(found.features[free], np.concatenate(others), most, progress=told)
         return list(zip(free[order].tolist(), distances.tolist(), strict=True))
     doubts = doubts_of(found.rows[free], by=by, several=several)
-    order = most_doubtful(doubts, count)
+    order = most_doubtful(doubts, most)
     return list(zip(free[order].tolist(), doubts[order].tolist(), strict=True))
 
 

@@ -57,8 +57,8 @@ def label_order(
     names = [name for _, name in found.places]
     free = np.flatnonzero([name not in labelled for name in names])
     count = farthest_of(len(free), found.features.shape[1]) if by == WAYS[-1] else len(free)
-    wanted = Wanted(by, max(1, count), bundle.target.several)
-    rows = chosen(found, free, None, wanted, display=display)
+    asked_for = Wanted(by, max(1, count), bundle.target.several)
+    rows = chosen(found, free, None, asked_for, display=display)
     return [(names[row], doubt) for row, doubt in rows]
 
 

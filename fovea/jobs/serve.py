@@ -152,7 +152,7 @@ def _processors() -> set[int]:
 
 
 def _check_open(local: bool, token: bool, *, no_auth: bool, host: str) -> None:
-    """Raise UsageError if strangers could ask, and nobody has said that they may."""
+    """Raise UsageError if other machines could connect and neither a token nor `no_auth` is given."""
     if token and no_auth:
         raise UsageError("`--token-file` and `--no-auth` cannot be used together; choose one.")
     if not local and not token and not no_auth:

@@ -74,7 +74,7 @@ class Sample(NamedTuple):
 
     name: str
     pixels: Stored
-    """(H, W, C) uint8 0..255: what the network sees."""
+    """(H, W, C) uint8 0..255: the input of the network."""
     boxes: Tensor
     """(b, 4) int64 in these pixels."""
 
@@ -233,7 +233,7 @@ def _placed(
     size_of: Callable[[str], tuple[int, int]],
     notes: list[str],
 ) -> Tensor:
-    """Return where boxes (b, 4) lie in what the network sees, (c, 4) int64; those outside are left out and noted."""
+    """Return where boxes (b, 4) lie in the input of the network, (c, 4) int64; those outside are left out and noted."""
     if given is None:
         return torch.zeros(0, 4, dtype=torch.int64)
     preprocess = cast(Preprocess, bundle.preprocess)

@@ -138,7 +138,7 @@ class Bundle(Tabular):
         return self.target.condensed(_finite(outputs, first))
 
     def inputs(self, images: Picture | Iterable[Picture] | Tensor) -> Tensor:
-        """Return what the network sees: float32 (N, C, H, W), normalised, on its device.
+        """Return the input of the network: float32 (N, C, H, W), normalised, on its device.
 
         Of pixels 0..255 as a float tensor (N, C, H, W) it is a differentiable function: explanations ask what a pixel
         counts.
@@ -149,7 +149,7 @@ class Bundle(Tabular):
         return self.inputs_of(np.stack([self.read(image) for image in listed(images, self._axes)]))
 
     def inputs_of(self, samples: Stored) -> Tensor:
-        """Return what the network sees of stored samples, (N, H, W, C) uint8: float32 (N, C, H, W), normalised."""
+        """Return the input of the network of stored samples, (N, H, W, C) uint8: float32 (N, C, H, W), normalised."""
         prepare = inputs.kind_of(self.preprocess).network_input(self.preprocess, self.device)
         return prepare(prepare.arranged(samples))
 

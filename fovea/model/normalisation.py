@@ -1,10 +1,10 @@
 """How pixels are normalised for weights that do not say it: found by what the network answers to some images.
 
-Fed as it was trained, a network is sure of what it sees, and says the same of an image and its mirror image: the
-entropy of its answers and the cross-entropy between the two answers are small. Input that is far too large makes it
-sure as well, but of different things: there the cross-entropy is many times as large, and such a convention is out.
-Where it says the same of all images, nothing is found. No labels are needed, nor classes that the network knows.
-`experiments/normalisation.py` compares this with other criteria.
+Fed as it was trained, a network is sure of what it sees: the entropy of its answers is smallest. Input that is far too
+large makes it sure as well, but of different things for an image and its mirror image: the cross-entropy between the
+two answers is many times as large then, and such a convention is out. Where it says the same of all images, nothing is
+found. No labels are needed, nor classes that the network knows. `experiments/normalisation.py` compares this with other
+criteria.
 """
 
 from collections.abc import Sequence
@@ -25,8 +25,8 @@ TRIED_IMAGES = 64
 """So many images are shown to the network under each convention."""
 STEADY = 1.5
 """The surprise under a convention is so many times the least one at most."""
-CLEARLY = 0.98
-"""The doubt under another convention is this share of that under the usual one at most."""
+ALIKE = 1.01
+"""Entropies up to so many times the least one count as equal to it."""
 LEAST_INFORMATION = 0.75
 """In nats: a network that says the same of all images is sure of it, and knows nothing."""
 LEAST_LOG = -100.0
@@ -70,11 +70,6 @@ class Trial(NamedTuple):
     confidence: float
     """The mean of the largest probabilities."""
 
-    @property
-    def doubt(self) -> float:
-        """By what conventions are compared: the entropy and half of the cross-entropy."""
-        return self.entropy + self.surprise / 2
-
 
 def tried(model: nn.Module, images: Tensor, conventions: Sequence[Convention] = CONVENTIONS) -> list[Trial]:
     """Return what `model` answers to images (N, 3, H, W) float32 0..1 under each convention; it is left in eval mode.
@@ -92,7 +87,10 @@ def _trial(model: nn.Module, images: Tensor, convention: Convention) -> Trial:
         fed = inputs.flip(1) if convention.reversed else inputs
         logs, mirrored = (
             torch.cat(
-                [main_head(model(chunk.contiguous(memory_format=torch.channels_last))) for chunk in view.split(32)]
+                [
+                    main_head(model(chunk.contiguous(memory_format=torch.channels_last)))
+                    for chunk in torch.split(view, 32)
+                ]
             )
             .double()
             .log_softmax(1)
@@ -117,16 +115,15 @@ def conventions_of(origin: Origin) -> list[Convention]:
 
 
 def best_of(trials: Sequence[Trial]) -> Trial:
-    """Return the trial with the least doubt, of those that are steady and tell images apart.
+    """Return the trial with the surest answers, of those that are steady and tell images apart.
 
-    It is the first, the usual one, unless another is clearly better.
+    Of equally sure ones it is the steadiest. The first is the usual one, which stays where no other tells images apart.
     """
-    usual = trials[0]
-    telling = [usual, *(trial for trial in trials[1:] if trial.information >= LEAST_INFORMATION)]
-    least = min(trial.surprise for trial in telling)
-    steady = [trial for trial in telling if trial.surprise <= STEADY * least]
-    best = min(steady, key=lambda trial: trial.doubt)
-    return usual if usual in steady and best.doubt > CLEARLY * usual.doubt else best
+    telling = [trials[0], *(trial for trial in trials[1:] if trial.information >= LEAST_INFORMATION)]
+    least_surprise = min(trial.surprise for trial in telling)
+    steady = [trial for trial in telling if trial.surprise <= STEADY * least_surprise]
+    least_entropy = min(trial.entropy for trial in steady)
+    return min((trial for trial in steady if trial.entropy <= ALIKE * least_entropy), key=lambda trial: trial.surprise)
 
 
 def with_own_head(file: WeightsFile, network: str, **arguments: object) -> nn.Module | None:

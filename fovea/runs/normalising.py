@@ -70,10 +70,10 @@ def _found(geometry: Preprocessing, plan: Plan, train: Part, loaded: Loaded, dis
         return origin
     best = best_of(trials)
     chosen = best.convention
-    others = ", ".join(f"{trial.convention.name} {trial.doubt:.2f}" for trial in trials if trial is not best)
+    others = ", ".join(f"{trial.convention.name} {trial.entropy:.2f}" for trial in trials if trial is not best)
     display.note(
         f"weights: `{origin.file}` does not say how pixels are normalised; found by its answers to training images is "
-        f"{chosen.described()} (doubt {best.doubt:.2f} nats; {others}). --mean and --std give "
+        f"{chosen.described()} (entropy {best.entropy:.2f} nats; {others}). --mean and --std give "
         "others"
     )
     if chosen.reversed:

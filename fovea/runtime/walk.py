@@ -57,7 +57,7 @@ class Plan:
     source: str
     steps: tuple[Step, ...]
     stored: Mapping[str, Known]
-    """What stands in the file, by name."""
+    """The contents of the file, by name."""
     input: Value
     sample_shape: tuple[int, ...]
     outputs: tuple[Value, ...]

@@ -64,7 +64,7 @@ class Placement:
 
     @classmethod
     def usual(cls, size: tuple[int, ...] | None) -> UsualPlan | None:
-        """Return how the kind is learned from images of this `size` (H, W), if all share one, where it is left open.
+        """Return how the kind is learned from images of this `size` (H, W), if all share one, where it is not set.
 
         None leaves it to the kind of input.
         """

@@ -1,7 +1,7 @@
 """A head by logistic regression on features that are computed once, its regularisation chosen by cross-validation.
 
 Features are (N, D), labels (N,) int64. scikit-learn minimises the sum over images of -log p + |W|^2 / (2 C), with the
-features centred and divided by one number, so that a strength C means the same for every network.
+features centred and divided by their deviations, so that a strength C means the same for every network.
 """
 
 import warnings
@@ -25,6 +25,8 @@ FOLDS, FOLDS_OF_MANY, MANY = 5, 3, 1000
 """Parts of a cross-validation, and fewer of them for so many images or more."""
 MOST_VALUES = 1 << 27
 """So many features times images at most: a gigabyte in double precision."""
+LEAST_SHARE = 1e-3
+"""A feature counts as varying by this share of the mean variance at least."""
 MOST_STEPS = 200
 REFIT_STEPS = 50
 
@@ -72,10 +74,8 @@ def fitted_head(
     weighs every class alike; `seed` deals images to folds.
     """
     x, y = features.double().numpy(), labels.numpy()
-    centre = x.mean(0)
-    x = x - centre
-    scale = float(np.sqrt(x.var(0).mean())) or 1.0
-    x, rotation = _rotated(x / scale)
+    centre, scale = _standard(x)
+    x, rotation = _rotated((x - centre) / scale)
     known = len(np.unique(y)) > 1
     found: tuple[float, int] | None = None
     if strength is None and known:
@@ -94,8 +94,7 @@ def refitted(weight: Tensor, bias: Tensor, features: Tensor, labels: Tensor, *, 
     What is added to it is regularised as a head of this `strength` is.
     """
     x = features.double()
-    centre = x.mean(0)
-    scale = float((x - centre).square().mean().sqrt()) or 1.0
+    centre, scale = map(torch.from_numpy, _standard(x.numpy()))
     offset = x @ weight.double().T + bias.double()
     change, shift = logistic(
         (x - centre) / scale,
@@ -112,6 +111,13 @@ def refitted(weight: Tensor, bias: Tensor, features: Tensor, labels: Tensor, *, 
 
 def _single(values: Arrays) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(values)).float()
+
+
+def _standard(x: Arrays) -> tuple[Arrays, Arrays]:
+    """Return the mean and deviation (D,) of each feature; one that hardly varies is not blown up."""
+    variance = x.var(0)
+    scale = np.sqrt(variance + LEAST_SHARE * variance.mean())
+    return x.mean(0), np.where(scale > 0, scale, 1.0)
 
 
 def _rotated(x: Arrays) -> tuple[Arrays, Arrays | None]:

@@ -45,7 +45,7 @@ def test_ranges_are_of_the_training_part_and_the_score_of_validation(make_bundle
     calibration, validation = int8_samples(load(make_bundle()), colours, display=QUIET)
     assert (len(calibration), len(validation)) == (24, 12)
     assert calibration.text == f"24 images of {colours.name}, split train"
-    assert validation.text == f"12 images of {colours.name}, part val"
+    assert validation.text == f"12 images of {colours.name}, split val"
 
 
 def test_labels_are_those_of_the_network_however_its_classes_are_ordered(make_bundle, colours):

@@ -28,7 +28,7 @@ def test_without_any_data_they_are_generated_and_that_is_said(make_bundle, capsy
 
 def test_the_data_on_the_card_is_taken_where_it_is_at_hand(digits):
     samples = samples_for(digits, None, display=QUIET)
-    assert samples.source == "images of digits, part test"
+    assert samples.source == "images of digits, split test"
     assert samples.stored.shape == (64, 4, 4, 3)
 
 
@@ -44,7 +44,7 @@ def test_a_folder_that_has_the_name_of_published_data_on_the_card_is_not_looked_
 
 
 def test_a_data_set_may_be_named(make_bundle):
-    assert samples_for(load(make_bundle()), "digits", display=QUIET).source == "images of digits, part test"
+    assert samples_for(load(make_bundle()), "digits", display=QUIET).source == "images of digits, split test"
 
 
 def test_one_image_is_completed_with_generated_ones(make_bundle, tmp_path):

@@ -74,10 +74,10 @@ def test_a_network_that_is_sure_of_different_things_is_fed_wrongly():
     assert best_of([saturated, usual]) is usual
 
 
-def test_the_usual_convention_stays_unless_another_is_clearly_better():
-    usual, near, better = trial(2.0), trial(1.99), trial(1.5)
-    assert best_of([usual, near]) is usual
-    assert best_of([usual, near, better]) is better
+def test_of_equally_sure_answers_the_steadier_ones_count():
+    usual, steadier, surer = trial(2.0, surprise=2.5), trial(2.001, surprise=2.2), trial(1.5, surprise=3.0)
+    assert best_of([usual, steadier]) is steadier
+    assert best_of([usual, steadier, surer]) is surer
 
 
 def test_a_reversed_network_says_the_same_of_red_first():

@@ -74,7 +74,7 @@ def test_the_worst_label_comes_first_and_both_ends_are_named():
     assert [row.name for row in values["rows"]] == ["l0", "l1", "l3", "l2"]
     assert ([row.name for row in values["worst"]], [row.name for row in values["best"]]) == (["l0", "l1"], ["l2", "l3"])
     page = evaluation_page(outcome, CARD)
-    assert "Worst average precision:</span> <b>l0</b> 66.7 %" in " ".join(page.split())
+    assert 'Worst average precision:</span> <b>l0</b> <span class="together">66.7 %' in " ".join(page.split())
 
 
 def test_many_labels_show_the_ten_worst_and_the_ten_best():
@@ -145,5 +145,5 @@ def test_grades_have_the_sections_of_classes_and_their_own_figures():
     )
     page = evaluation_page(outcome, CARD)
     assert re.findall(r"<h2>(.*?)</h2>", page)[:4] == ["Grades", "Confusion", "Worst mistakes", "Calibration"]
-    assert "quadratic weighted kappa" in page and "s predicted as l: 1" in page and "most grades off" in page
+    assert "quadratic weighted kappa" in page and "s predicted as l: 1" in page and "largest errors, in grades" in page
     assert [line.name for line in calibration_chart(outcome).lines] == ["at temperature 1", "at temperature 2"]

@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from fovea.training.logistic_head import STRENGTHS, UNCHOSEN, fitted_head, refitted
+from fovea.training.logistic_head import LEAST_SHARE, STRENGTHS, UNCHOSEN, fitted_head, refitted
 
 
 def clouds(count, *, dimensions=6, classes=3, apart=2.0, seed=0):
@@ -24,7 +24,8 @@ def answers(head, x):
 def test_the_head_is_scikit_learns_at_the_same_strength():
     x, labels = clouds(90)
     head = fitted_head(x, labels, classes=3, strength=0.1)
-    centred = (x - x.mean(0)) / (x - x.mean(0)).var(0, unbiased=False).mean().sqrt()
+    variance = x.var(0, unbiased=False)
+    centred = (x - x.mean(0)) / (variance + LEAST_SHARE * variance.mean()).sqrt()
     oracle = LogisticRegression(C=0.1, max_iter=1000, tol=1e-8).fit(centred, labels)
     assert np.abs(answers(head, x).softmax(1).numpy() - oracle.predict_proba(centred)).max() < 1e-3
 
@@ -40,7 +41,8 @@ def test_two_classes_have_two_outputs_with_the_odds_between_them():
 def test_fewer_images_than_features_give_the_same_head_in_fewer_dimensions():
     x, labels = clouds(12, dimensions=40)
     head = fitted_head(x, labels, classes=3, strength=0.3)
-    centred = (x - x.mean(0)) / (x - x.mean(0)).var(0, unbiased=False).mean().sqrt()
+    variance = x.var(0, unbiased=False)
+    centred = (x - x.mean(0)) / (variance + LEAST_SHARE * variance.mean()).sqrt()
     oracle = LogisticRegression(C=0.3, max_iter=1000, tol=1e-8).fit(centred, labels)
     assert np.abs(answers(head, x).softmax(1).numpy() - oracle.predict_proba(centred)).max() < 1e-3
 

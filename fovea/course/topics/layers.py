@@ -78,7 +78,7 @@ TOPICS = (
         title="Global pooling",
         text=(
             "The mean of a whole map, one number for each channel, in place of flattening. The dense layer behind it "
-            "is small, any image size fits, and less is learnt by heart.",
+            "is small, any image size fits, and the network overfits less.",
             "Network in network and GoogLeNet began it; almost every network since ends so.",
         ),
         tries=("Compare the heads of VGG-16 and ResNet-18.",),
@@ -129,7 +129,7 @@ TOPICS = (
             "Softmax makes probabilities of scores: exp of each, divided by the sum. Only differences count. The loss "
             "is minus the logarithm of the true class's probability; its gradient is probability minus truth.",
             "Scores divided by a temperature make milder or sharper probabilities without changing their order; "
-            "`fovea train` fits it on the validation part, so that 80 % means 80 %.",
+            "`fovea train` fits it on the validation split, so that 80 % means 80 %.",
         ),
         tries=("Change the temperature.",),
         notice=("The largest stays the largest.",),

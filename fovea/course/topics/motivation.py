@@ -130,7 +130,7 @@ TOPICS = (
             "images, manifest or COCO file is data too. `fovea check` finds duplicates and leaks before you train.",
         ),
         tries=("Train on digits.", "Give a folder of your own, one folder for each class."),
-        notice=("A figure means little without the part it was measured on: training, validation or test.",),
+        notice=("A figure means little without the split it was measured on: training, validation or test.",),
         pictures=(
             Picture(
                 kind="networks",

@@ -41,7 +41,7 @@ class ListedLabels:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The names that stand there."""
+        """The names listed there."""
         self._read()
         found = map(self._said, self._rows)
         texts = (text for label in found if label is not None for text in (label if self._several else [label]))

@@ -1,4 +1,4 @@
-"""The windows that a part of images becomes, where a network sees tiles: for training at random, else on a grid.
+"""The windows that a part of images becomes, where a network takes tiles: for training at random, else on a grid.
 
 Training windows are up to twice as large as the input on each side and lie one input apart, so that a random crop of
 each shows every place of an image, and an epoch sees a crop of each window. Rows of the cache all have one size, so an

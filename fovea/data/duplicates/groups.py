@@ -83,7 +83,7 @@ class Group(NamedTuple):
 
     @property
     def leak(self) -> bool:
-        """Whether it lies in more than one part."""
+        """Whether it is in more than one split."""
         return len({image.part for image in self.images}) > 1
 
     @property

@@ -62,7 +62,7 @@ def stem(path: Path) -> str:
 
 
 def members(archive: Path) -> Iterator[Member]:
-    """Yield what an archive holds except folders, in its order; each must be read before the next is asked for."""
+    """Yield the contents of an archive except folders, in its order; each must be read before the next is asked for."""
     return _zip_members(archive) if archive.name.lower().endswith(ZIP_SUFFIXES) else _tar_members(archive)
 
 

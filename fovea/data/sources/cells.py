@@ -1,4 +1,4 @@
-"""What stands in the cells of typed columns and arrays: labels as text, images as bytes or paths.
+"""The contents of the cells of typed columns and arrays: labels as text, images as bytes or paths.
 
 What is not understood is refused, never made text.
 """
@@ -50,7 +50,7 @@ def label_text(value: Any, names: Sequence[str], *, where: str) -> str:
 
 
 def image_of(value: Any, *, where: str = "") -> tuple[bytes | None, str]:
-    """Return the encoded image that a cell holds, or else the path that stands in it; neither where it is empty.
+    """Return the encoded image that a cell holds, or else the path that it contains; neither where it is empty.
 
     >>> image_of({"bytes": None, "path": "a.png"}), image_of(b"GIF89a")
     ((None, 'a.png'), (b'GIF89a', ''))

@@ -98,7 +98,7 @@ def load_manifest(
 
 
 def read_column(file: Path, column: str, *, columns: Columns = DEFAULT_COLUMNS) -> dict[str, str]:
-    """Return what stands in any `column` for each image listed, by the name it has in the data set.
+    """Return the contents of any `column` for each image listed, by the name it has in the data set.
 
     Of an image listed twice the last row counts. Raises: DataError for a file that is no CSV, or a missing column.
     """
@@ -114,7 +114,7 @@ def header_of(file: Path) -> list[str]:
 
 
 class Cells(NamedTuple):
-    """What stands in some columns of a row."""
+    """The contents of some columns of a row."""
 
     line: int
     path: str
@@ -127,7 +127,7 @@ class Cells(NamedTuple):
 
 
 def read_cells(file: Path, wanted: Sequence[str], *, columns: Columns = DEFAULT_COLUMNS) -> list[Cells]:
-    """Return what stands in the columns `wanted`, row by row.
+    """Return the contents of the columns `wanted`, row by row.
 
     Raises: DataError for a file that is no CSV, a missing column, and a row of more cells than the header.
     """

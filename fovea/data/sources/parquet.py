@@ -55,7 +55,7 @@ class Listing:
 
 
 class Labelled(NamedTuple):
-    """What stands in a row beside its image."""
+    """The contents of a row beside its image."""
 
     label: Written | None
     split: str | None
@@ -117,7 +117,7 @@ def load_parquet(
 
 
 def read_parquet_column(path: Path, column: str) -> dict[str, str]:
-    """Return what stands in any `column` for each row, by the name that the image has in the data set.
+    """Return the contents of any `column` for each row, by the name that the image has in the data set.
 
     Numbers become names where the file's metadata has them. Raises: DataError for a missing column.
     """

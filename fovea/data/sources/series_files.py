@@ -31,7 +31,7 @@ class Table(NamedTuple):
     """(N, T, C) float32, NaN after the end of a series."""
     labels: list[str]
     parts: list[str]
-    """What stands in a column of splits; empty if there is none."""
+    """The contents of a column of splits; empty if there is none."""
 
 
 class _Series(NamedTuple):

@@ -135,7 +135,7 @@ class DataSource:
         return decode_dataset(dataset, preprocess, room=room, allow_bad=self.allow_bad, progress=progress)
 
     def column(self, name: str) -> dict[str, str]:
-        """Return what stands in any column of the manifest by the name of each image.
+        """Return the contents of any column of the manifest by the name of each image.
 
         Raises:
             UsageError: the data is not a manifest.
@@ -369,7 +369,7 @@ def is_archive(path: Path) -> bool:
 
 
 def _archive(path: Path, source: DataSource, progress: Progress | None) -> Dataset:
-    """Return what an archive holds, read as the folder is; its manifest lists nothing that lies outside."""
+    """Return the contents of an archive, read as the folder is; its manifest lists nothing that lies outside."""
     folder = unpack(path, progress=progress)
     try:
         if _is_annotated(folder, source):

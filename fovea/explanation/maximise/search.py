@@ -165,7 +165,7 @@ class Range:
         return cls(mean=torch.tensor(mean, device=like.device, dtype=kind), std=torch.tensor(std).to(like.device, kind))
 
     def normalised(self, images: Tensor) -> Tensor:
-        """Return images (N, C, H, W), 0..1, as the network sees them."""
+        """Return images (N, C, H, W), 0..1, as they enter the network."""
         return (images - self.mean.view(1, -1, 1, 1)) / self.std.view(1, -1, 1, 1)
 
     def images(self, pixels: Stored) -> Tensor:

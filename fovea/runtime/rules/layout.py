@@ -39,7 +39,7 @@ def size_of(given: Applied) -> Made:
 
 @rule("Constant", attributes={"value": StoredTensor, "value_int": int, "value_float": float, "value_ints": tuple})
 def constant(given: Applied) -> Made:
-    """Return what stands in the attribute."""
+    """Return the contents of the attribute."""
     given.only(0)
     if len(given.node.attributes) != 1:
         raise RefusedError("it has several values, or none")

@@ -38,7 +38,7 @@ def judged(model, *, std=(0.25, 0.25, 0.25), images="images"):
     return model, Material(
         target=TARGET,
         calibration=Samples(samples.stored[:60], preprocess),
-        validation=Samples(samples.stored[60:], preprocess, labels[60:], "images of x, part val"),
+        validation=Samples(samples.stored[60:], preprocess, labels[60:], "images of x, split val"),
         images=images,
     )
 
@@ -70,7 +70,7 @@ def test_ranges_are_chosen_as_asked(good):
 
 def test_a_drop_above_the_allowed_one_is_an_error_that_says_what_to_do(spoilt):
     with pytest.raises(
-        DropError, match=r"int8 loses .* points of accuracy on 100 images of x, part val .*`--max-drop`"
+        DropError, match=r"int8 loses .* points of accuracy on 100 images of x, split val .*`--max-drop`"
     ):
         int8_core(*spoilt, Int8Settings(max_drop=6, keep=("none",)), QUIET)
 

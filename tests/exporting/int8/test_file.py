@@ -36,7 +36,7 @@ def write(loaded):
         request = Int8Request(
             settings=Int8Settings(**{"max_drop": 20, **wishes}),
             calibration=Samples(stored[:48], loaded.preprocess, source="images of x, split train"),
-            validation=Samples(stored[48:], loaded.preprocess, labels[48:], "images of x, part val"),
+            validation=Samples(stored[48:], loaded.preprocess, labels[48:], "images of x, split val"),
             display=Display(quiet=True),
         )
         with pytest.MonkeyPatch.context() as patch:  # what this machine is like does not matter
@@ -80,7 +80,7 @@ def test_weights_have_a_scale_for_each_output_channel(write):
 def test_a_person_reads_drop_float_layers_and_speed(write):
     lines = write().lines
     assert [line.split()[0] for line in lines] == ["Score", "Drop", "Float", "Speed"]
-    assert "48 images of x, part val" in lines[0]
+    assert "48 images of x, split val" in lines[0]
     assert lines[2] == f"Float    none; ranges by {lines[2].split()[-1]}"
 
 

@@ -29,14 +29,14 @@ TASKS = ("masks", "boxes", "points")
 SUFFIXES = (".csv", ".json")
 """Of files that list annotated images."""
 CLEAR = 0.5
-"""Of the images: as many have a mask where nobody has said that there are any."""
+"""Of the images: as many have a mask where it is not stated that there are any."""
 
 
 class Asked(NamedTuple):
     """How annotated images are read."""
 
     task: str
-    """The kind of target; one that lies on no image, as `classes`, where that is left open."""
+    """The kind of target; one that lies on no image, as `classes`, where that is not set."""
     known: Sequence[str] = ()
     """The names of classes that a network knows."""
     columns: Columns = DEFAULT_COLUMNS
@@ -46,12 +46,12 @@ class Asked(NamedTuple):
 
     @property
     def open(self) -> bool:
-        """Whether nobody has said which kind of target it is."""
+        """Whether it is not stated which kind of target it is."""
         return self.task not in TASKS
 
 
 class Layout(NamedTuple):
-    """A form in which annotations stand beside images."""
+    """A form in which annotations are stored beside images."""
 
     task: str
     """The kind of target that they are for."""
@@ -70,7 +70,7 @@ def is_annotated(path: Path, asked: Asked, *, guess: bool) -> bool:
 def layout_of(path: Path, asked: Asked) -> Layout | None:
     """Return the form of the annotations at `path` for the kind of target that is asked for; None if there are none.
 
-    Where that is left open it is the form of what is clearly there.
+    Where that is not set it is the form of what is clearly there.
     """
     fit = (form for form in _FORMS if asked.open or asked.task in form.tasks)
     return next((layout for form in fit if (layout := form.find(path, asked)) is not None), None)

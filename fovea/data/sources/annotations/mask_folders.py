@@ -50,7 +50,7 @@ CITY_MASKS = ("_labelIds.png", "_labelTrainIds.png")
 
 
 def mask_places(root: Path) -> list[Place]:
-    """Return where images and masks lie below a folder; empty if there are none."""
+    """Return where images and masks are in a folder; empty if there are none."""
     if city := _cityscapes(root):
         return city
     return places_below(root, MASK_FOLDERS, lambda folder: holds_any(folder, is_image))

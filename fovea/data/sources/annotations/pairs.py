@@ -88,7 +88,7 @@ def _divided(images: Path, others: Path) -> list[Place]:
 
 
 def folders_of_both(root: Path, *, is_image: Accepts, is_other: Accepts) -> list[Place]:
-    """Return the folders of parts, or else the root, where images and annotations lie beside each other."""
+    """Return the folders of parts, or else the root, where images and annotations are beside each other."""
     parts = [(PART_NAMES[top.lower()], root / top) for top in subfolders(root) if top.lower() in PART_NAMES]
     both = [
         (part, folder)

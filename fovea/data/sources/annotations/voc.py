@@ -24,7 +24,7 @@ SIDES = ("xmin", "ymin", "xmax", "ymax")
 
 
 def voc_places(root: Path) -> list[Place]:
-    """Return where images and XML files lie below a folder; empty if there are none."""
+    """Return where images and XML files are in a folder; empty if there are none."""
     beside = places_below(root, XML_FOLDERS, lambda folder: holds_any(folder, _is_xml))
     return beside or folders_of_both(root, is_image=is_image, is_other=_is_xml)
 

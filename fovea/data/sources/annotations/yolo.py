@@ -27,7 +27,7 @@ NO_LABELS = (*NAME_FILES, "train.txt", "val.txt", "valid.txt", "test.txt", "read
 
 
 def yolo_places(root: Path) -> list[Place]:
-    """Return where images and text files lie below a folder; empty if there are none."""
+    """Return where images and text files are in a folder; empty if there are none."""
     beside = places_below(root, ("labels", "label", "annotations"), lambda folder: holds_any(folder, _is_boxes))
     if beside:
         return beside
