@@ -200,9 +200,7 @@ def ready(
     Under a budget, `budget_s` from start to end, only as many images are decoded as it leaves time for.
     """
     val_fraction = 0.0 if "val" in dataset.parts else plan.val_fraction
-    given, dataset = dataset, split_validation(dataset, fraction=val_fraction, seed=plan.recipe.seed)
-    for note in dataset.notes[len(given.notes) :]:
-        display.note(f"data: {note}")
+    dataset = _with_validation(dataset, plan, display)
     plan = _bounded(plan, dataset)
     geometry = begun.preprocess if begun else _geometry(plan, dataset)
     target = _target(dataset, plan.recipe.loss, geometry)  # refuses a loss that does not fit
@@ -231,8 +229,7 @@ def ready(
     train, plan = dataset.parts["train"], _bounded(plan, dataset)
     target = _target(dataset, plan.recipe.loss, geometry)
     if begun is None:
-        preprocess, found = normalised(geometry, plan, train, loaded=loaded, display=display)
-        origin: Mapping[str, str] | None = {**found.to_dict(), "licence": found.licence} if found else None
+        preprocess, origin = _normalised(geometry, plan, train, loaded, display)
     else:
         preprocess, origin = begun.preprocess, begun.origin
         if loaded and origin and origin.get("channels") == BLUE_FIRST:
@@ -255,12 +252,24 @@ def ready(
         origin=origin,
         budget_s=budget_s,
     )
-    if not blank:
-        return _mapped(prepared, display)
-    began = time.monotonic()
-    prepared = _mapped(_learn_first(prepared, display), display)
-    fitted = plan.recipe.probe or plan.recipe.class_means
-    return dataclasses.replace(prepared, fitted_s=time.monotonic() - began) if fitted else prepared
+    return _mapped(_learn_first(prepared, display) if blank else prepared, display)
+
+
+def _with_validation(dataset: Dataset, plan: Plan, display: Display) -> Dataset:
+    """Return the data set with its validation split, one that is set aside with a note that says so."""
+    fraction = 0.0 if "val" in dataset.parts else plan.val_fraction
+    divided = split_validation(dataset, fraction=fraction, seed=plan.recipe.seed)
+    for note in divided.notes[len(dataset.notes) :]:
+        display.note(f"data: {note}")
+    return divided
+
+
+def _normalised(
+    geometry: Preprocessing, plan: Plan, train: Part, loaded: Loaded | None, display: Display
+) -> tuple[Preprocessing, Mapping[str, str] | None]:
+    """Return the preprocessing of a new run, and where its weights are from."""
+    preprocess, found = normalised(geometry, plan, train, loaded=loaded, display=display)
+    return preprocess, {**found.to_dict(), "licence": found.licence} if found else None
 
 
 def _bounded(plan: Plan, dataset: Dataset) -> Plan:
@@ -307,8 +316,9 @@ def _learn_first(prepared: Prepared, display: Display) -> Prepared:
         score_before(model, prepared.part("val"), plan, target=prepared.target, preprocess=preprocess, display=display)
     if recipe.probe or recipe.class_means:
         form = "means" if recipe.class_means else prepared.target.closed_form
-        batches = labelled(prepared, prepared.part("train"), display, "fitting the head")
+        batches, began = labelled(prepared, prepared.part("train"), display, "fitting the head"), time.monotonic()
         fit_head(model, batches, target=prepared.target, form=form)
+        prepared = dataclasses.replace(prepared, fitted_s=time.monotonic() - began)
     return fitted_start(prepared, display) if recipe.fit_head else prepared
 
 
