@@ -144,7 +144,7 @@ class _Walk:
         if found[:1] != (self._samples,) or not has_shape(found[1:], row):
             raise BundleError(
                 f"`{self.plan.source}` cannot be used: of {self._samples} samples it makes `{shortened(value.name)}` "
-                f"of {found}, and its card announces {(self._samples, *row)}."
+                f"of {found}, but its card declares {(self._samples, *row)}."
             )
 
     def _check(self, made: Made, node: Node) -> None:

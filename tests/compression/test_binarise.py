@@ -50,8 +50,8 @@ def test_a_network_of_two_layers_has_no_inner_one():
 @pytest.mark.parametrize(
     ("values", "reason"),
     [
-        ({}, "nothing else"),
-        ({"layers": ["2"], "more": 1}, "nothing else"),
+        ({}, "no other field"),
+        ({"layers": ["2"], "more": 1}, "no other field"),
         ({"layers": "2"}, "must list the names"),
         ({"layers": ["2"], "inputs": 1}, "true or false"),
         ({"layers": ["2"], "scale": "odd"}, "one of"),

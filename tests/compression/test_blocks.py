@@ -38,7 +38,7 @@ def test_a_network_without_blocks_hands_on_what_they_got():
     [
         ({}, "has `blocks`"),
         ({"blocks": []}, "has `blocks`"),
-        ({"blocks": ["a"], "more": 1}, "nothing else"),
+        ({"blocks": ["a"], "more": 1}, "no other field"),
         ({"blocks": [1]}, "different blocks"),
         ({"blocks": ["stage1", "stage1"]}, "different blocks"),
         ({"blocks": ["stage9"]}, "`stage9`, which the network does not have"),

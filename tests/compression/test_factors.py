@@ -112,7 +112,7 @@ def test_separable_layers_are_depthwise_and_pointwise():
         ({"4": ["rows", 1]}, "in groups"),
         ({"absent": ["rows", 1]}, "does not have"),
         ({"1": ["rows", 1]}, "cannot be written as two layers"),
-        ([], "nothing else"),
+        ([], "no other field"),
     ],
 )
 def test_a_wrong_change_is_refused(layers, reason):

@@ -110,7 +110,7 @@ class Tied(nn.Module):
     [
         (Twice(), "bn", "also used elsewhere"),
         (Tied(), "bn", "`conv` runs 2 times"),
-        (nn.Sequential(nn.Conv2d(2, 2, 1), nn.ReLU(), nn.BatchNorm2d(2)), "2", r"behind `1` \(ReLU\)"),
+        (nn.Sequential(nn.Conv2d(2, 2, 1), nn.ReLU(), nn.BatchNorm2d(2)), "2", r"follows `1` \(ReLU\)"),
         (nn.Sequential(nn.BatchNorm2d(2), nn.Conv2d(2, 2, 3, padding=1)), "0", "`1` pads"),
         (
             nn.Sequential(nn.Conv2d(2, 2, 1), nn.BatchNorm2d(2, track_running_stats=False)),
@@ -163,7 +163,7 @@ def test_a_network_without_norms_stays_as_it_is():
     [
         ({}, "has `into`"),
         ({"into": []}, "has `into`"),
-        ({"into": {}, "more": 1}, "nothing else"),
+        ({"into": {}, "more": 1}, "no other field"),
         ({"into": {"1": 0}}, "must name a layer for the norm `1`"),
         ({"into": {"9": "0"}}, "`9`, which the network does not have"),
         ({"into": {"0": "0"}}, "`0`, which is not a batch norm"),

@@ -36,7 +36,7 @@ def test_other_parametrisations_stay():
     [
         ({}, "has `layers`"),
         ({"layers": {}}, "has `layers`"),
-        ({"layers": ["0"], "more": 1}, "nothing else"),
+        ({"layers": ["0"], "more": 1}, "no other field"),
         ({"layers": [0]}, "must name layers"),
         ({"layers": ["2"]}, "`2`, which has none"),
         ({"layers": ["0", "0"]}, "`0`, which has none"),

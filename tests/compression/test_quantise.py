@@ -89,8 +89,8 @@ def test_a_change_is_what_json_says():
 @pytest.mark.parametrize(
     ("values", "reason"),
     [
-        ({}, "nothing else"),
-        ({"layers": ["first"], "odd": []}, "nothing else"),
+        ({}, "no other field"),
+        ({"layers": ["first"], "odd": []}, "no other field"),
         ({"layers": "first"}, "must list the names"),
         ({"layers": [1]}, "must list the names"),
         ({"layers": ["first", "first"]}, "cannot be quantised"),

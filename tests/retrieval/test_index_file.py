@@ -196,7 +196,7 @@ def test_metadata_that_cannot_be_is_refused(path, changes, message):
         ("squares", lambda a: -a, "the norms of the embeddings are damaged"),
         ("squares", lambda a: a * np.float32("nan"), "the norms of the embeddings are damaged"),
         ("labels", lambda a: a + 7, "its labels do not match its classes"),
-        ("squares", lambda a: a[:2], "not of the same number of images"),
+        ("squares", lambda a: a[:2], "different numbers of images"),
         ("looks", lambda a: a[:, :1].copy(), "the table of images is damaged"),
         ("squares", lambda a: a.astype(np.float16), "`squares` is missing or of the wrong type"),
         ("names", None, "`names` is missing"),
@@ -222,8 +222,8 @@ def test_tensors_that_lie_elsewhere_than_told_are_refused(path):
     header = json.loads(raw[8 : 8 + length])
     wrong = {
         (-64, -40): "its table of tensors is damaged",
-        (0, 8): "`embeddings` does not lie",
-        (24, 0): "does not lie",
+        (0, 8): "`embeddings` is not where",
+        (24, 0): "is not where",
     }
     for offsets, message in wrong.items():
         header["embeddings"]["data_offsets"] = offsets
@@ -239,7 +239,7 @@ def test_a_model_file_is_no_index_and_the_other_way_round(make_bundle, path, tmp
     model = make_bundle().rename(tmp_path / "model.fovea-index")
     with pytest.raises(BundleError, match="is a model file, not an index; create one with `fovea index MODEL DATA`"):
         read_index(model)
-    with pytest.raises(BundleError, match=r"is an index; give the model file \(.safetensors\) that it was made with"):
+    with pytest.raises(BundleError, match=r"is an index; give the model file \(.safetensors\) it was made with"):
         load(path)
 
 

@@ -66,10 +66,10 @@ REFUSED = {
     "raw": ({"card": card_values(export={**EXPORT, "raw": True})}, "was exported with `--raw`"),
     "unknown precision": ({"card": card_values(export={**EXPORT, "precision": "int2"})}, "an unknown precision"),
     "an export that is a text": ({"card": card_values(export="x")}, "does not say how"),
-    "two inputs": (inputs(count=2), "takes 2 inputs"),
-    "no input": ({"inputs": []}, "takes 0 inputs"),
+    "two inputs": (inputs(count=2), "has 2 inputs"),
+    "no input": ({"inputs": []}, "has 0 inputs"),
     "an input of another name": (inputs(name="input"), "takes `input`, uint8"),
-    "an input that is stored": (inputs(name="scale"), "takes 1 inputs"),
+    "an input that is stored": (inputs(name="scale"), "has 1 inputs"),
     "an input of another type": (
         inputs(TensorProto.FLOAT),
         "float32 of \\('N', 4, 4, 3\\), but its card declares `images`, uint8",
@@ -78,9 +78,9 @@ REFUSED = {
         inputs(shape=("N", 8, 8, 3)),
         "its card declares `images`, uint8 of \\('N', 4, 4, 3\\)",
     ),
-    "an input of other channels": (inputs(shape=("N", 4, 4, 1)), "announces"),
-    "an input without a batch": (inputs(shape=(4, 4, 3)), "announces"),
-    "a batch of nothing": (inputs(shape=(0, 4, 4, 3)), "announces"),
+    "an input of other channels": (inputs(shape=("N", 4, 4, 1)), "declares"),
+    "an input without a batch": (inputs(shape=(4, 4, 3)), "declares"),
+    "a batch of nothing": (inputs(shape=(0, 4, 4, 3)), "declares"),
     "another size on the card": (
         {"card": card_values(preprocess=preprocess(size=[8, 8]))},
         "declares `images`, uint8 of \\('N', 8, 8, 3\\)",
@@ -96,11 +96,11 @@ REFUSED = {
     "outputs of another type": (outputs("probabilities", "logits", kind=TensorProto.DOUBLE), "has the outputs"),
     "more columns": (
         outputs("probabilities", "logits", shape=("N", 4)),
-        "is of \\('N', 4\\), and its card announces \\(N, 3\\)",
+        "is of \\('N', 4\\), but its card declares \\(N, 3\\)",
     ),
     "more classes on the card": (
         {"card": card_values(classes=["a", "b", "c", "d"], outputs=4, arguments={"classes": 4})},
-        "announces \\(N, 4\\)",
+        "declares \\(N, 4\\)",
     ),
     "columns that are open and others": (
         outputs("probabilities", "logits", shape=("N", "K"))
@@ -113,11 +113,11 @@ REFUSED = {
                 task="number", loss="mse", outputs=1, classes=[], arguments={}, target={"mean": 0.0, "std": 1.0}
             )
         },
-        "its card announces numbers, logits",
+        "its card declares numbers, logits",
     ),
     "labels on the card": (
         {"card": card_values(format=2, task="labels", loss="bce", target={"thresholds": [0.5] * 3})},
-        "announces probabilities, logits, present",
+        "declares probabilities, logits, present",
     ),
     "an output that nothing makes": ({"nodes": nodes()[:5]}, "nothing makes its output `probabilities`"),
     "a batch of millions": ({"batch": 100_000_000}, "would need"),
