@@ -57,7 +57,7 @@ def _result(entry: Mapping[str, Any], metric: Metric | None) -> str:
     value = entry.get(metric.name) if metric else None
     if metric is None or not is_number(value):
         return ""
-    ends = entry.get("interval")
+    ends = entry.get("interval") or ()
     interval = f" ({' to '.join(map(metric.text, ends))})" if _is_interval(ends) else ""
     images = entry.get("images")
     count = f", {text(images)} images" if is_number(images) else ""

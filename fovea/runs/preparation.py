@@ -217,10 +217,10 @@ def ready(
     watched_layer(model, watch)
     check_batch(model, plan, shape=geometry.shape)
     blank = begun is None or not begun.checkpoint
-    known, loaded = model, None
+    grown = shallow_network(plan, outputs=target.outputs, channels=geometry.channels) if plan.grow and blank else None
+    known, name = grown or (model, registry.body_of(architecture, arguments))
+    loaded = None
     if plan.start and blank:
-        grown = shallow_network(plan, outputs=target.outputs, channels=geometry.channels) if plan.grow else None
-        known, name = grown or (model, registry.body_of(architecture, arguments))
         loaded = Loaded(known, name, load_start(plan.start, known, architecture=name, display=display))
     if budget_s:
         plan = plan.replace(fraction=affordable_share(dataset, plan, geometry, budget_s=budget_s))
@@ -228,12 +228,7 @@ def ready(
     dataset = _decoded(source, dataset, geometry, room=plan.room, display=display)
     train, plan = dataset.parts["train"], _bounded(plan, dataset)
     target = _target(dataset, plan.recipe.loss, geometry)
-    if begun is None:
-        preprocess, origin = _normalised(geometry, plan, train, loaded, display)
-    else:
-        preprocess, origin = begun.preprocess, begun.origin
-        if loaded and origin and origin.get("channels") == BLUE_FIRST:
-            reverse_channels(known)
+    preprocess, origin = _normalised(geometry, plan, train, loaded, display, begun=begun)
     if not plan.start:
         draw_weights(model, plan, train, preprocess)
     elif plan.grow and blank:
@@ -265,9 +260,13 @@ def _with_validation(dataset: Dataset, plan: Plan, display: Display) -> Dataset:
 
 
 def _normalised(
-    geometry: Preprocessing, plan: Plan, train: Part, loaded: Loaded | None, display: Display
+    geometry: Preprocessing, plan: Plan, train: Part, loaded: Loaded | None, display: Display, *, begun: Begun | None
 ) -> tuple[Preprocessing, Mapping[str, str] | None]:
-    """Return the preprocessing of a new run, and where its weights are from."""
+    """Return the preprocessing of a run, and where its weights are from; a run that was `begun` keeps both."""
+    if begun is not None:
+        if loaded and begun.origin and begun.origin.get("channels") == BLUE_FIRST:
+            reverse_channels(loaded.model)
+        return begun.preprocess, begun.origin
     preprocess, found = normalised(geometry, plan, train, loaded=loaded, display=display)
     return preprocess, {**found.to_dict(), "licence": found.licence} if found else None
 

@@ -183,7 +183,7 @@ def test_the_command_takes_labels_from_columns(several, capsys):
     assert run(["check", str(several), "--task", "labels", "--label-columns", "hat,scarf"]) == 0
     assert capsys.readouterr().out.startswith("several: 3 train, 1 test images, 2 classes\n")
     assert run(["check", str(several), "--label-columns", "hat,scarf"]) == 2
-    assert "`--label-columns` works only with `--task labels`, and the task is `classes`" in capsys.readouterr().err
+    assert "`--label-columns` works with `--task labels`, not `--task classes`" in capsys.readouterr().err
 
 
 def test_values_of_12_bits_in_files_of_16_are_nearly_black(tmp_path):

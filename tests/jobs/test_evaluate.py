@@ -240,9 +240,7 @@ def test_data_is_read_for_the_names_that_the_model_knows(make_bundle, mixed, mon
 
 
 def test_how_grades_and_several_labels_are_written_is_for_models_of_them(make_bundle, mixed):
-    with pytest.raises(
-        UsageError, match=("`--order` works only with `--task grade`, and the task is `classes`; change one")
-    ):
+    with pytest.raises(UsageError, match=("`--order` works with `--task grade`, not `--task classes`; change one")):
         evaluate(make_bundle(), mixed, order="red,green,blue")
 
 

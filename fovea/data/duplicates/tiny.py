@@ -27,7 +27,7 @@ def true_copies(thumbnails: Images, candidates: Candidates) -> tuple[NDArray[np.
 
     The likeness is the correlation of the pixels, whatever brightness and contrast.
     """
-    vectors = _unit(planes(thumbnails))
+    vectors = _unit(planes(np.asarray(thumbnails)))
     alike = np.zeros(len(candidates), np.float32)
     for mirrored in (False, True):
         rows = np.flatnonzero(candidates["mirrored"] == mirrored)

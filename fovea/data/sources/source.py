@@ -252,9 +252,7 @@ def _check_labelling(source: DataSource) -> None:
 
 def _check_kind(source: DataSource, option: str, given: object, *, wanted: str, fits: bool) -> None:
     if given is not None and not fits:
-        raise UsageError(
-            f"`--{option}` works only with `--task {wanted}`, and the task is `{source.task}`; change one of them."
-        )
+        raise UsageError(f"`--{option}` works with `--task {wanted}`, not `--task {source.task}`; change one of them.")
 
 
 def _check_names(option: str, names: Sequence[str], *, least: int) -> None:
@@ -264,9 +262,7 @@ def _check_names(option: str, names: Sequence[str], *, least: int) -> None:
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise UsageError(f"{written} has `{twice}` twice; give each name once.")
     if len(names) < least:
-        raise UsageError(
-            f"{written} must have at least {least} of them; write names separated by commas, for example a,b,c."
-        )
+        raise UsageError(f"{written} must have at least {least} names, separated by commas, for example a,b,c.")
 
 
 def _check_form(source: DataSource, reader: Reader) -> None:
@@ -299,10 +295,8 @@ def _existing(spec: str | Path) -> Path:
         raise UsageError(f"`{spec}` is an address, and only local files are supported; download it first.")
     if isinstance(spec, Path) or path.suffix or path.name != spec:
         raise DataError(f"No file or folder `{spec}`; check the path.")
-    raise UsageError(
-        f"There is no folder `{spec}` here, and no data set of that name{nearest(spec, NAMES)} "
-        f"Give a path, or one of {', '.join(sorted(NAMES))}."
-    )
+    named = f"no data set of that name{nearest(spec, NAMES)} Give a path, or one of {', '.join(sorted(NAMES))}."
+    raise UsageError(f"There is no folder `{spec}` here, and {named}")
 
 
 def _holds_arrays(path: Path) -> bool:

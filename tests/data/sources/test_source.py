@@ -226,14 +226,14 @@ def test_what_says_nothing_of_labels_is_not_stored():
     [
         (
             {"label_separator": "|"},
-            ("`--label-separator` works only with `--task labels`, and the task is `classes`; change one"),
+            ("`--label-separator` works with `--task labels`, not `--task classes`; change one"),
         ),
         (
             {"label_columns": "a", "task": "number"},
-            "`--label-columns` works only with `--task labels`, and the task is `number`",
+            "`--label-columns` works with `--task labels`, not `--task number`",
         ),
-        ({"order": "a,b"}, "`--order` works only with `--task grade`, and the task is `classes`"),
-        ({"order": "a,b", "task": "labels"}, "`--order` works only with `--task grade`, and the task is `labels`"),
+        ({"order": "a,b"}, "`--order` works with `--task grade`, not `--task classes`"),
+        ({"order": "a,b", "task": "labels"}, "`--order` works with `--task grade`, not `--task labels`"),
         (
             {"task": "labels", "label_separator": ";", "label_columns": "a"},
             "`--label-separator` and `--label-columns` cannot be used together; give one",
@@ -251,10 +251,10 @@ def test_what_says_nothing_of_labels_is_not_stored():
             ("`--label-columns a,,b` has an empty name; write names separated by"),
         ),
         ({"task": "labels", "label_columns": "a,b,a"}, "`--label-columns a,b,a` has `a` twice; give each name once"),
-        ({"task": "labels", "label_columns": []}, "`--label-columns ` must have at least 1 of them"),
+        ({"task": "labels", "label_columns": []}, "`--label-columns ` must have at least 1 name"),
         ({"task": "grade", "order": ""}, "`--order ` has an empty name"),
         ({"task": "grade", "order": "a,b,a"}, "`--order a,b,a` has `a` twice"),
-        ({"task": "grade", "order": "a"}, "`--order a` must have at least 2 of them; write names separated by commas"),
+        ({"task": "grade", "order": "a"}, "`--order a` must have at least 2 names, separated by commas"),
     ],
 )
 def test_what_is_said_of_labels_must_agree_before_anything_is_read(options, message):
