@@ -242,7 +242,8 @@ def test_objects_beside_the_tensors_are_named_and_never_made(tmp_path):
     for beside, named in ((argparse.Namespace(lr=1), "argparse.Namespace"), (np.float64(0.5), r"numpy\.[\w.]+")):
         torch.save({"state_dict": state, "args": beside}, tmp_path / "x.pth")
         with pytest.raises(
-            BundleError, match=(f"`x.pth` contains more than tensors: an object of `{named}`, .* save only its `state_dict")
+            BundleError,
+            match=(f"`x.pth` contains more than tensors: an object of `{named}`, .* save only its `state_dict"),
         ):
             read_weights(tmp_path / "x.pth")
 
