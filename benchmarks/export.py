@@ -84,7 +84,7 @@ def measured(name: str) -> dict[str, object]:
         try:
             content, proof, _ = proven(bundle, samples=samples)
         except ProofError as error:
-            if "says the same" not in str(error):
+            if "predicts the same" not in str(error):
                 raise
             row["asleep"] = str(error)
             wake(bundle, count)

@@ -30,7 +30,7 @@ from fovea.texts import natural_key
 if TYPE_CHECKING:
     from fovea.model.tiled import Tiling
 
-TOO_LARGE = "pixels that are decoded"
+TOO_LARGE = "pixels, the limit"
 """What is said of an image that is not decoded whole."""
 TOP = 5
 """Classes or grades that are named where nothing else is asked for."""

@@ -103,7 +103,7 @@ def _check(h5py: Any, data: Any, name: str) -> None:
     """Raise Refused for what is no plain array of numbers in this file."""
     fault = ""
     if not isinstance(data, h5py.Dataset):
-        fault = "no array"
+        fault = "not an array"
     elif data.is_virtual or data.external:
         fault = "kept in other files"
     elif data.dtype.kind not in "fiu" or data.dtype.itemsize > 8 or data.shape is None:

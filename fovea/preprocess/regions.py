@@ -162,7 +162,7 @@ def opened(source: Path, *, channels: int) -> Image:
     except ImageError as error:
         if source.suffix.lower() in SUFFIXES and "decoding it would need" in str(error):
             return LargeTiff(source, channels=channels)
-        if "pixels that are decoded" in str(error):
+        if "pixels, the limit" in str(error):
             raise ImageError(f"{str(error).rstrip('.')}; use a TIFF for images of any size.") from error
         raise
 

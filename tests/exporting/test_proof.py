@@ -69,7 +69,7 @@ def test_equal_outputs_agree(refer):
 def test_what_is_off_by_more_than_the_tolerance_fails(refer, change):
     expected = refer([[0, 255], [255, 0]])
     assert expected.scale == 0.5
-    with pytest.raises(ProofError, match="no file is written"):
+    with pytest.raises(ProofError, match="No file is written"):
         agreement(said(expected, change), expected)
 
 

@@ -77,6 +77,6 @@ def test_samples_run_one_by_one_are_joined():
     [({"precision": "float16"}, "half"), ({"raw": True}, "raw"), ({"dynamic_size": True}, "dyn")],
 )
 def test_what_a_target_lacks_is_refused(settings, option):
-    with pytest.raises(UsageError, match=f"`--{option}.*does not go with `--to board`"):
+    with pytest.raises(UsageError, match=f"`--{option}.*cannot be combined with `--to board`"):
         refuse(ExportSettings(**settings), "board", "half", "raw", "dynamic-size")
     refuse(ExportSettings(**settings), "board")

@@ -50,7 +50,7 @@ def test_the_file_holds_the_weights_the_names_and_the_preprocessing(tmp_path, we
     assert card["origin"]["file"] == "weights.pth" and card["origin"]["naming"] == "fovea"
     assert len(card["origin"]["sha256"]) == 64
     assert built.summary()[2:4] == [
-        "Weights  weights.pth, by the names of fovea",
+        "Weights  weights.pth, with the layer names of fovea",
         "Input    3x32x32; 3 classes",
     ]
 

@@ -192,7 +192,7 @@ def test_bad_files_are_named_or_refused(make_lenet, colour_folder, tmp_path):
     with pytest.raises(DataError, match="1 of 3 images cannot be used"):
         trust(make_lenet(), data, **given)
     found = trust(make_lenet(), data, allow_bad=True, **given).verdicts
-    assert len(found.images) == 2 and any(note.startswith("left out: red/0.png: ") for note in found.notes)
+    assert len(found.images) == 2 and any(note.startswith("skipped: red/0.png: ") for note in found.notes)
 
 
 @pytest.mark.parametrize(

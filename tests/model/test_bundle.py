@@ -183,13 +183,13 @@ def test_a_class_instead_of_a_network_is_refused(make_bundle):
 def test_weights_that_are_no_numbers_are_refused(make_bundle):
     model = registry.build("mlp", classes=3, c_in=3, size=4, widths=[3])
     nn.init.constant_(model.head.logits.bias, torch.nan)
-    with pytest.raises(BundleError, match="holds NaN instead of numbers, in `head.logits.bias`; train it again"):
+    with pytest.raises(BundleError, match="contains NaN instead of numbers, in `head.logits.bias`; train it again"):
         make_bundle(model=model)
     nn.init.constant_(model.head.logits.bias, torch.inf)
-    with pytest.raises(BundleError, match="holds infinite values instead of numbers, in `head.logits.bias`"):
+    with pytest.raises(BundleError, match="contains infinite values instead of numbers, in `head.logits.bias`"):
         make_bundle(model=model)
     spoilt(make_bundle(), "head.logits.bias", torch.nan)
-    with pytest.raises(BundleError, match="holds NaN instead of numbers, in `head.logits.bias`; train it again"):
+    with pytest.raises(BundleError, match="contains NaN instead of numbers, in `head.logits.bias`; train it again"):
         load(make_bundle().parent / "spoilt.safetensors")
 
 
@@ -211,7 +211,7 @@ def spoilt(path, name, value):
         ),
         (
             {"arguments": {"classes": 3, "c_in": 3, "size": 4, "widths": [3] * 9}},
-            "`widths` lists 9 layers for 4 tensors",
+            "`widths` lists 9 layers but there are 4 tensors",
         ),
         ({"architecture": "nonet"}, "cannot be built: Unknown network `nonet`"),
         ({"preprocess": {**PREPROCESS, "size": [5, 5]}}, "was not built for 3x5x5"),
@@ -239,14 +239,14 @@ def test_a_network_of_other_tensors_is_refused_by_name(make_bundle):
         ({"arguments": {"classes": 3, "colour": 1}}, "cannot be built: `mlp` has no argument `colour`"),
         ({"arguments": {"classes": 3, "c_in": "3"}}, "cannot be built: `c_in`"),
         ({"arguments": {"classes": 3, "c_in": 3, "size": 10**30}}, "cannot be built"),
-        ({"arguments": {"classes": 3, "c_in": 3, "size": 10**6, "widths": [10**5]}}, "does not fit its network"),
+        ({"arguments": {"classes": 3, "c_in": 3, "size": 10**6, "widths": [10**5]}}, "does not match its network"),
         (
             {"arguments": {"classes": 3, "c_in": 3, "size": 4, "widths": [1] * 50_000}},
-            "lists 50000 layers for 4 tensors",
+            "lists 50000 layers but there are 4 tensors",
         ),
         ({"preprocess": {"size": [4, 4]}}, "its preprocessing cannot be used"),
         ({"preprocess": {**PREPROCESS, "size": [5, 5]}}, "not built for 3x5x5, which its preprocessing produces"),
-        ({"arguments": {"classes": 3, "c_in": 3, "widths": [3]}}, "does not fit its network"),
+        ({"arguments": {"classes": 3, "c_in": 3, "widths": [3]}}, "does not match its network"),
         ({"preprocess": {**PREPROCESS, "channels": 1, "mean": [0], "std": [1]}}, "not built for 1x4x4"),
     ],
 )

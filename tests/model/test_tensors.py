@@ -150,7 +150,7 @@ def test_a_small_file_cannot_ask_for_much_memory(saved, monkeypatch):
     written(coded, card={"tensors": tensors}, stored=raw)
     refused(coded, "its coded tensors would need 6,401 MB, more than the 2,000 MB allowed; set `FOVEA_WEIGHTS_MB=6401`")
     monkeypatch.setenv("FOVEA_WEIGHTS_MB", "6401")
-    refused(coded, "does not fit its network. Unexpected: `huge`")
+    refused(coded, "does not match its network. Unexpected: `huge`")
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,7 @@ def test_a_changed_byte_anywhere_is_noticed(saved, seed):
     end = raw.find(load_file(coded)["coded"].numpy().tobytes())
     raw[end + int(generator.integers(length))] ^= int(generator.integers(1, 256))
     coded.write_bytes(raw)
-    refused(coded, "`coded.safetensors` is damaged: its coded tensors are damaged (checksum)")
+    refused(coded, "`coded.safetensors` is damaged: its coded tensors are damaged .checksum.")
 
 
 @pytest.mark.parametrize("seed", range(60))

@@ -127,7 +127,7 @@ def test_objects_of_tiles_lie_in_pixels_of_the_image():
             "Tiles work only for masks and boxes",
         ),
         (("unet_padded", 32, "masks", {"width": 2}), {"tile": 8}, "at least 16"),
-        (("unet_padded", 32, "masks", {"width": 2}), {"tile": 32, "overlap": 32}, "below the 32 pixels"),
+        (("unet_padded", 32, "masks", {"width": 2}), {"tile": 32, "overlap": 32}, "below 32 pixels"),
         (("unet_padded", 32, "masks", {"width": 2}), {"overlap": 8}, "works only with tiles"),
     ],
 )

@@ -73,5 +73,5 @@ def test_a_wrong_field_of_a_file_is_an_error(changed):
 def test_overlap_and_margin_are_of_tiles():
     with pytest.raises(UsageError, match=r"work only with `fit` tile"):
         Preprocess(size=(8, 8), channels=3, fit="squash", mean=HALF, std=HALF, overlap=2)
-    with pytest.raises(UsageError, match=r"below the 56 pixels"):
+    with pytest.raises(UsageError, match=r"below 56 pixels"):
         tile(overlap=56, margin=4)

@@ -114,7 +114,7 @@ def test_each_bad_form_has_its_status_and_says_why(client, files, status, words)
 @pytest.mark.parametrize(
     ("path", "status", "words"),
     [
-        ("/predict?model=cats", 404, "There is no model `cats`; there are colours, other."),
+        ("/predict?model=cats", 404, "There is no model `cats`; available are colours, other."),
         ("/models/cats/predict", 404, "There is no model `cats`"),
         ("/predict?top=0", 400, "`top` (=0) must be a whole number from 1 to 1000."),
         ("/predict?top=many", 400, "`top` (=many)"),

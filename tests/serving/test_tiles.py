@@ -69,7 +69,7 @@ def test_an_image_of_more_pixels_than_a_server_looks_at_is_refused(network, monk
     with live({"net": network}, body_bytes=2_000_000) as server, server.client() as client:
         said = client.post("/predict", content=noise(70, 90), headers=PNG)
     assert said.status_code == 422
-    assert "90 x 70 pixels, and the server accepts at most 6,299 pixels at most" in said.json()["error"]
+    assert "90 x 70 pixels, and the server accepts at most 6,299 pixels" in said.json()["error"]
 
 
 def test_what_nobody_waits_for_is_not_looked_at_to_the_end(network):

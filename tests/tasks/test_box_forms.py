@@ -177,5 +177,5 @@ def test_priors_that_are_none_are_a_fault_of_the_card(priors):
 
 
 def test_a_loss_that_is_not_that_of_the_form_is_refused():
-    with pytest.raises(UsageError, match="does not fit"):
+    with pytest.raises(UsageError, match="cannot be used"):
         Boxes.fitted(labels_of([(0, 1, 1, 9, 9)]), classes=("a",), loss="heat-maps", data="photos")

@@ -133,7 +133,7 @@ def test_a_loss_of_another_kind_is_refused():
 
 
 def test_one_class_is_none():
-    with pytest.raises(DataError, match="1 classes"):
+    with pytest.raises(DataError, match="1 pixel classes"):
         Masks.check_trainable(np.zeros(1), classes=("a",), data="d")
 
 

@@ -47,7 +47,7 @@ class Opened:
         try:
             return load(path, model=own, device=self.device)
         except BundleError as error:
-            if "does not fit its network" not in str(error):
+            if "does not match its network" not in str(error):
                 raise
             raise UsageError(
                 f"`--network` does not fit `{path.name}`: all networks of your own in a chain, teachers and members "

@@ -109,5 +109,5 @@ def test_what_cannot_be_judged_says_why(kind, reason):
 
 
 def test_taylor_needs_samples(net):
-    with pytest.raises(UsageError, match="looks at data"):
+    with pytest.raises(UsageError, match="needs data"):
         taylor(net, None)

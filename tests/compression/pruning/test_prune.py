@@ -179,7 +179,7 @@ def test_norms_have_the_statistics_of_what_is_left():
     [
         ({"amount": 0.0}, "`prune` (=0.0) must be above 0"),
         ({"amount": 1.0}, "`prune` (=1.0)"),
-        ({"amount": 0.5, "target": "latency"}, "needs a clock"),
+        ({"amount": 0.5, "target": "latency"}, "needs a `clock`"),
         ({"amount": 0.5, "target": "flops"}, "Unknown target"),
         ({"amount": 0.5, "least": 1.0}, "`least` (=1.0)"),
         ({"amount": 0.5, "rounds": 0}, "`rounds` (=0)"),

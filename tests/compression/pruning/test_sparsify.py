@@ -118,7 +118,7 @@ def test_the_mask_is_part_of_a_checkpoint():
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
-        ({"amount": 1.0}, "`amount` (=1.0) must be from 0 to below 1"),
+        ({"amount": 1.0}, "`amount` (=1.0) must be at least 0 and below 1"),
         ({"amount": -0.1}, "`amount` (=-0.1)"),
         ({"amount": 0.5, "begin": 0.8}, "`begin` (=0.8) and `end` (=0.75) must increase"),
     ],
@@ -130,5 +130,5 @@ def test_a_schedule_that_cannot_be_says_why(fields, reason):
 
 
 def test_a_network_without_weights_says_so():
-    with pytest.raises(UsageError, match="no convolution and no dense layer"):
+    with pytest.raises(UsageError, match="no convolution or dense layer"):
         Sparsifier(nn.Sequential(nn.ReLU()), CubicSchedule(amount=0.5), steps=1)

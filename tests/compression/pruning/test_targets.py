@@ -64,7 +64,7 @@ def test_a_form_is_timed_once():
 
 
 @pytest.mark.parametrize(
-    ("target", "reason"), [("flops", "Unknown target `flops`"), ("latency", "The target `latency` needs a clock")]
+    ("target", "reason"), [("flops", "Unknown target `flops`"), ("latency", "The target `latency` needs a `clock`")]
 )
 def test_what_cannot_be_counted_says_why(target, reason):
     with pytest.raises(UsageError, match=reason):

@@ -89,7 +89,7 @@ def test_inputs_of_another_type_and_callers_without_gradients():
 def test_what_does_not_fit_is_refused():
     model, x = small(), images().float()
     for wrong, message in (
-        ((x[0], "gradcam"), r"`x` is \(3, 12, 12\), and must be \(N, C, H, W\)"),
+        ((x[0], "gradcam"), r"`x` has shape \(3, 12, 12\), and must be \(N, C, H, W\)"),
         ((x[:0], "gradcam"), r"`x` is \(0, 3, 12, 12\)"),
     ):
         with pytest.raises(ShapeError, match=message):
@@ -119,7 +119,7 @@ def test_what_does_not_fit_is_refused():
 @pytest.mark.parametrize(
     ("outputs", "message"),
     [
-        (lambda x: x, r"The network's output is \(2, 3, 12, 12\), and must be a tensor \(N, K\)"),
+        (lambda x: x, r"The network's output is \(2, 3, 12, 12\); it must be a tensor \(N, K\)"),
         (lambda x: {"logits": x}, "The network's output is of type `dict`"),
     ],
 )

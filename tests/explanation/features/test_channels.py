@@ -83,7 +83,7 @@ def test_maps_are_those_of_the_layer_and_of_its_last_call():
     x = torch.rand(2, 1, 8, 8)
     torch.testing.assert_close(feature_maps(model, x, "relu"), model(x).detach())
     torch.testing.assert_close(feature_maps(model, x, "a"), model.a(x).detach())  # before the ReLU in place
-    with pytest.raises(ShapeError, match="no map"):
+    with pytest.raises(ShapeError, match="not a feature map"):
         feature_maps(nn.Sequential(nn.Flatten(2)), x, "0")
 
 

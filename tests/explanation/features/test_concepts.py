@@ -133,7 +133,7 @@ def test_a_value_beyond_others_by_hand():
 
 
 def test_too_little_for_tcav_is_refused():
-    with pytest.raises(UsageError, match="at least 2 sets of random images, not 1"):
+    with pytest.raises(UsageError, match="at least 2 sets of random images to compare with, not 1"):
         found_for(0, randoms=[grey(5, 0)])
     with pytest.raises(UsageError, match="concept `dots` has 2 image"):
         found_for(0, concepts={"dots": grey(2, 0)})

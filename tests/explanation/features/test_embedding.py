@@ -50,7 +50,7 @@ def test_a_network_without_a_dense_end_is_refused():
             nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()),
             [torch.rand(1, 1, 8, 8)],
         )
-    with pytest.raises(UsageError, match="here `1` stands last"):
+    with pytest.raises(UsageError, match="the last layer here is `1`"):
         last_dense(nn.Sequential(nn.Flatten(), nn.Linear(4, 2), nn.Sigmoid()), torch.rand(1, 1, 2, 2))
     with pytest.raises(UsageError, match="at least one batch"):
         embed(small(), [])

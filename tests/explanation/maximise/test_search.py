@@ -202,7 +202,7 @@ def test_octaves_end_at_the_whole():
         (channel("2", [1, 2, 3]), r"3 channels for 1 image"),
         (channel("7", 0), "Unknown layer `7`"),
         (unit("2", 0, (9, 1)), r"`place` \(=9,1\) is outside the map of `2`, which is 7 x 7"),
-        (unit("6", 0), r"output of `6` is \(1, 3\), and has no place"),
+        (unit("6", 0), r"output of `6` is \(1, 3\), which has no positions"),
     ],
 )
 def test_what_is_not_there_is_refused(goal, message):
@@ -211,7 +211,7 @@ def test_what_is_not_there_is_refused(goal, message):
 
 
 def test_a_network_of_one_size_refuses_octaves():
-    with pytest.raises(ShapeError, match=r"does not take images of 9 x 9 .*`octaves` \(=2\)"):
+    with pytest.raises(ShapeError, match=r"does not accept images of 9 x 9 .*`octaves` \(=2\)"):
         maximise(linear(size=12), goal_for(0), (1, 12, 12, 1), search=Search(octaves=2), **GREY)
 
 
@@ -230,5 +230,5 @@ def test_a_wrong_choice_is_refused(wrong, message):
 
 
 def test_a_start_of_other_channels_is_refused():
-    with pytest.raises(UsageError, match=r"`start` is \(1, 8, 8, 3\); it must be \(N, H, W, 1\)"):
+    with pytest.raises(UsageError, match=r"`start` has shape \(1, 8, 8, 3\); it must be \(N, H, W, 1\)"):
         maximise(convolutional(), channel("2", 0), (1, 8, 8, 3), **GREY)

@@ -108,7 +108,7 @@ def test_the_network_and_the_randomness_are_left_alone():
 
 def test_what_does_not_fit_is_refused():
     image = picture(16, 16)
-    with pytest.raises(ShapeError, match=r"`style` is \(16, 16, 1\); it must be \(H, W, 3\)"):
+    with pytest.raises(ShapeError, match=r"`style` has shape \(16, 16, 1\); it must be \(H, W, 3\)"):
         transfer_style(network(), image, image[:, :, :1], **COLOUR)
     with pytest.raises(ShapeError, match="The output of `7` is .* not a feature map"):
         transfer_style(network(), image, image, style_layers=["7"], content_layers=["1"], **COLOUR)

@@ -42,7 +42,7 @@ def test_boxes_that_reach_over_the_border_are_cut():
 
 
 def test_boxes_that_do_not_fit_are_refused():
-    with pytest.raises(DataError, match=r"box 4, 0, 6, 2 covers no pixel of the input of 4 wide and 3 high"):
+    with pytest.raises(DataError, match=r"box 4, 0, 6, 2 covers no pixel of the input of 4 x 3 pixels"):
         inside([torch.tensor([[4, 0, 6, 2]])], (3, 4))
     with pytest.raises(DataError, match="covers no pixel"):
         inside([torch.tensor([[2, 1, 2, 3]])], (3, 4))

@@ -120,7 +120,7 @@ def test_what_a_card_says_is_text_in_the_page(tmp_path):
 
 @pytest.mark.parametrize("options", [{"raw": True}, {"dynamic_size": True}])
 def test_settings_that_a_page_cannot_take_are_refused(tmp_path, options):
-    with pytest.raises(UsageError, match="does not go with `--to web`"):
+    with pytest.raises(UsageError, match="cannot be combined with `--to web`"):
         export(seeded_bundle(), to="web", out=tmp_path / "page", **options)
 
 

@@ -234,7 +234,7 @@ def test_a_mask_of_another_size_or_with_a_value_beyond_the_table_is_bad(tmp_path
         second.read((2, 2))
     (tmp_path / "classes.csv").write_text("name,index\na,0\nb,1\n")
     first, _ = load(tmp_path).parts["train"].labels
-    with pytest.raises(ImageError, match="the mask `1.png`: the value 2, on 50 % of its pixels, is no class"):
+    with pytest.raises(ImageError, match="the mask `1.png`: the value 2, on 50 % of its pixels, is not a class"):
         first.read((2, 2))
 
 
