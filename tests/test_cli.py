@@ -215,7 +215,7 @@ def test_evaluate_exits_1_with_a_line_per_score_that_is_worse(make_bundle, image
         "error: accuracy 0.3333 is below --min-accuracy 0.34",
         "error: accuracy 0.3333 is worse than --min-score accuracy=0.5",
         "error: nll 4.0049 is worse than --min-score nll=0.001",
-        "error: top5 is not defined on these images, so --min-score top5=0.5 fails",
+        "error: top5 is undefined for these images, so --min-score top5=0.5 fails",
     ]
 
 

@@ -81,7 +81,7 @@ def test_stochastic_depth_grows_from_block_to_block():
     assert [layer.rate for layer in stochastic_depths(0.4, 5)] == pytest.approx([0, 0.1, 0.2, 0.3, 0.4])
     assert [layer.rate for layer in stochastic_depths(0.4, 1)] == [0]
     for rate in (-0.1, 1.0):
-        with pytest.raises(UsageError, match=rf"`stochastic_depth` \(={rate}\) must be from 0"):
+        with pytest.raises(UsageError, match=rf"`stochastic_depth` \(={rate}\) must be at least 0"):
             stochastic_depths(rate, 3)
 
 
@@ -137,7 +137,7 @@ def test_stochastic_depth_leaves_out_whole_images_and_keeps_the_mean():
 
 def test_depths_grow_from_none_to_the_rate():
     assert [layer.rate for layer in stochastic_depths(0.2, 3)] == [0, 0.1, 0.2]
-    with pytest.raises(UsageError, match=r"`stochastic_depth` \(=-0\.1\) must be from 0"):
+    with pytest.raises(UsageError, match=r"`stochastic_depth` \(=-0\.1\) must be at least 0"):
         stochastic_depths(-0.1, 3)
 
 
@@ -188,7 +188,7 @@ def test_the_scale_of_outputs_is_that_of_a_dense_convolution():
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ({"support": 0}, r"`support` \(=0\) must be from 1 to the 9 , the number of positions in a kernel"),
+        ({"support": 0}, r"`support` \(=0\) must be from 1 to 9, the number of positions in a kernel"),
         ({"support": 10}, r"`support` \(=10\)"),
         ({"period": 0}, r"`period` \(=0\) must be at least 1"),
         ({"dense": 6}, r"`dense` \(=6\) be from 0 to that"),

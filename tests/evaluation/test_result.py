@@ -68,7 +68,7 @@ def test_an_error_passes_up_to_what_was_asked_for_and_a_score_from_it_on():
 
 
 def test_a_score_that_is_not_defined_fails_with_a_line_of_its_own():
-    assert of_numbers(r2=0.5).shortfalls == ["r2 is not defined on these images, so --min-score r2=0.5 fails"]
+    assert of_numbers(r2=0.5).shortfalls == ["r2 is undefined for these images, so --min-score r2=0.5 fails"]
 
 
 def test_a_score_that_is_not_a_number_fails():

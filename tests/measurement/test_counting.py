@@ -197,7 +197,7 @@ def test_what_of_quantised_layers_is_not_counted_is_named_and_has_no_rate():
     # 4 gates of 5 units: 4 + 5 inputs and two biases
     assert measured.total.frozen == 4 * 5 * (4 + 5 + 2)
     found = latency(Recurrent(), (4, 8, 8), device="cpu")
-    assert found.macs_per_s is None and "Rate       not known" in "\n".join(found.summary())
+    assert found.macs_per_s is None and "Rate       unknown" in "\n".join(found.summary())
 
 
 # weights that are computed
@@ -263,6 +263,6 @@ def test_a_network_that_decides_is_told_from_one_that_only_needs_values():
 
     decides, reads = (fovea.measure(net(), (1, 4, 4)) for net in (Decides, Reads))
     assert decides.missing["receptive_field"].startswith("the forward pass depends on the data")
-    assert "another path" in decides.notes[0]
+    assert "a different path" in decides.notes[0]
     assert reads.missing["receptive_field"] == "its operation `item` does not run on the `meta` device"
     assert reads.notes == ("Measured on one random image.",)

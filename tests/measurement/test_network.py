@@ -269,7 +269,7 @@ def test_a_network_that_decides_by_its_data_runs_on_an_image_and_says_what_is_mi
     assert (rows["small"].macs, rows["large"].ran) == (4 * 36 * 27, False)
     assert rows["small"].field is None and rows["small"].kept_bytes is None and measured.total.kept_bytes is None
     assert set(measured.missing) == {"receptive_field", "kept_bytes"}
-    assert all("decides by its data (Tensor.item() cannot be called" in why for why in measured.missing.values())
+    assert all("depends on the data (Tensor.item() cannot be called" in why for why in measured.missing.values())
     assert "one random image" in measured.notes[0]
     assert model.training and not model._forward_hooks
 

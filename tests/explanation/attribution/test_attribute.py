@@ -90,11 +90,11 @@ def test_what_does_not_fit_is_refused():
     model, x = small(), images().float()
     for wrong, message in (
         ((x[0], "gradcam"), r"`x` has shape \(3, 12, 12\), and must be \(N, C, H, W\)"),
-        ((x[:0], "gradcam"), r"`x` is \(0, 3, 12, 12\)"),
+        ((x[:0], "gradcam"), r"`x` has shape \(0, 3, 12, 12\)"),
     ):
         with pytest.raises(ShapeError, match=message):
             attribute(model, *wrong)
-    with pytest.raises(UsageError, match="`x` is of uint8, and must be float"):
+    with pytest.raises(UsageError, match="`x` is of uint8; it must be float"):
         attribute(model, x.byte())
     with pytest.raises(UsageError, match="Unknown method `gradcm`; did you mean `gradcam`"):
         attribute(model, x, "gradcm")

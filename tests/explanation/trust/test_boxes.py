@@ -46,7 +46,7 @@ def test_boxes_that_do_not_fit_are_refused():
         inside([torch.tensor([[4, 0, 6, 2]])], (3, 4))
     with pytest.raises(DataError, match="covers no pixel"):
         inside([torch.tensor([[2, 1, 2, 3]])], (3, 4))
-    with pytest.raises(ShapeError, match="Expected 2 maps but boxes for 1"):
+    with pytest.raises(ShapeError, match="There are 2 maps but boxes for 1"):
         pointing(MAPS, BOXES[:1])
 
 

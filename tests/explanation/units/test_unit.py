@@ -119,7 +119,7 @@ def test_what_ran_in_place_is_kept_as_it_was(tape):
 def test_a_place_that_is_not_there_and_several_samples_are_refused(tape):
     with pytest.raises(UsageError, match="is outside the shape"):
         arithmetic(tape, tape.output, (0, 5))
-    with pytest.raises(UsageError, match="One sample"):
+    with pytest.raises(UsageError, match="one sample"):
         record(Branches(), torch.randn(2, 2, 13, 12))
 
 
