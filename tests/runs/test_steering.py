@@ -207,7 +207,7 @@ def test_what_is_asked_adds_up(tmp_path):
     [
         ("changes = 3", "`changes` must be a list"),
         ("[[changes]]\nlr = 0.1", "`changes.0.step` is missing"),
-        ("[[changes]]\nstep = 2\nepochs = 9", "`changes.0.epochs` is no field"),
+        ("[[changes]]\nstep = 2\nepochs = 9", "`changes.0.epochs` is not a known field"),
         ("[[changes]]\nstep = 2\nlr = 0.0", "`lr` .=0.0. must be above 0"),
         (
             "[[changes]]\nstep = 2\nbatch = 1\n[[changes]]\nstep = 2\nbatch = 2",
