@@ -83,7 +83,7 @@ def test_version(capsys):
         (["train", "--epoch", "3"], "No such option: --epoch"),
         (["evaluate"], "Missing argument"),
         (["predict", "m.safetensors", "x.png", "--top", "0"], "Invalid value for '--top'"),
-        (["predict", "m.safetensors", "x.png", "--json", "--csv"], "`--json` and `--csv` exclude each other"),
+        (["predict", "m.safetensors", "x.png", "--json", "--csv"], "`--json` and `--csv` cannot be used together"),
         (["evaluate", "m", "d", "--min-score", "mae"], "`--min-score mae` must have the form NAME=VALUE with a number"),
         (["evaluate", "m", "d", "--min-score", "mae=x"], "`--min-score mae=x` must have the form NAME=VALUE with"),
         (

@@ -65,7 +65,7 @@ def measure(
     from fovea.measurement.tables import Choice
 
     if as_json + as_csv + as_markdown > 1:
-        raise UsageError("`--json`, `--csv` and `--markdown` exclude each other; choose one.")
+        raise UsageError("`--json`, `--csv` and `--markdown` cannot be used together; choose one.")
     if (model is None) == (compare is None):
         raise UsageError("Name one network, or two with `--compare A B`.")
     if assignments and (unit or memory or latency):

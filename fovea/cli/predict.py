@@ -83,7 +83,7 @@ def predict(
     from fovea.jobs.predict import predict as job
 
     if as_json and as_csv:
-        raise UsageError("`--json` and `--csv` exclude each other; choose one.")
+        raise UsageError("`--json` and `--csv` cannot be used together; choose one.")
     others, single, boxed = map(_names, (ensemble, instances_of, boxes_of))
     failed: list[str] = []
     write = _write_json if as_json else _write_csv if as_csv else _write_lines

@@ -36,9 +36,15 @@ class RetrievalResult:
 
     def summary(self) -> list[str]:
         """Return lines for the terminal: what asked where, and the figures with their intervals."""
-        found, others = self.scores, "the others of " if self.scores.leave_one_out else ""
+        found = self.scores
+        asked, searched = ("" if name == "whole" else f" of {name}" for name in (self.queries, self.searched))
         alone = f"; {found.alone:,} have no other image of their class" if found.alone else ""
-        where = f"{found.searched:,} {self.nouns} of {others}{self.searched}"
+        among = f"{found.searched:,} {self.nouns}{searched}"
+        where = (
+            f", each searched among the {found.searched:,} others"
+            if found.leave_one_out
+            else f" searched among {among}"
+        )
         rows = {f"Recall@{k}": measured for k, measured in found.recall.items()}
         rows |= {
             "Mean average precision": found.mean_average_precision,
@@ -46,7 +52,7 @@ class RetrievalResult:
             "Class means": found.class_mean,
         }
         return [
-            f"{self.data}: {found.queries:,} {self.nouns} of {self.queries} searched among {where}{alone}",
+            f"{self.data}: {found.queries:,} {self.nouns}{asked}{where}{alone}",
             f"By {found.metric}, {self.dimensions} numbers at `{self.layer}`",
             *(f"{name:24}{_text(measured)}" for name, measured in rows.items()),
         ]

@@ -58,10 +58,15 @@ def _result(entry: Mapping[str, Any], metric: Metric | None) -> str:
     if metric is None or not is_number(value):
         return ""
     ends = entry.get("interval") or ()
-    interval = f" ({' to '.join(map(metric.text, ends))})" if _is_interval(ends) else ""
+    interval = f" ({_range(*map(metric.text, ends))})" if _is_interval(ends) else ""
     images = entry.get("images")
     count = f", {text(images)} images" if is_number(images) else ""
     return f"{metric.title} {metric.text(value)} on {text(entry.get('split'))}{interval}{count}"
+
+
+def _range(low: str, high: str) -> str:
+    """Return both ends of an interval, the unit after the second alone."""
+    return f"{low.removesuffix(' %') if high.endswith(' %') else low} to {high}"
 
 
 def _is_interval(ends: object) -> bool:

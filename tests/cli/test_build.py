@@ -67,7 +67,7 @@ def test_a_network_is_written_as_python(capsys):
         ("cifar_resnet20 --c-in 4", "`c_in` (=4) must be 1 (grey) or 3 (RGB); other images"),
         (
             "lenet5 --classes 3 --classes-from names.txt",
-            ("`classes` (=3) must be the 2, the number of names; leave it out."),
+            ("`classes` (=3) must be 2, the number of names; leave it out."),
         ),
         ("lenet5 --set classes=3", "`--set classes=3`: `classes` has an option of its own: --classes."),
         ("vgg_block1 --set dropout", "`--set dropout` must have the form key=value"),
@@ -84,7 +84,7 @@ def test_arguments_that_the_network_does_not_take_are_refused(options, message, 
 def test_json_stands_alone(capsys):
     assert run(["build", "mlp", "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)
-    assert (shown["model"], shown["origin"]) == ("model.safetensors", None)
+    assert (shown["model"], shown["origin"]) == ("mlp.safetensors", None)
 
 
 def test_bad_numbers_and_files_are_one_line_and_leave_nothing(tmp_path, capsys):

@@ -44,7 +44,7 @@ def test_json_has_answers_beside_the_layers(capsys):
         ("lenet5 --image a.png", "`--image` and `--out` belong to `--unit LAYER:ROW,COLUMN`"),
         ("lenet5 --latency --csv", "are for one network, in text or `--json`"),
         ("--compare lenet5 lenet5 --html a.html", "leave out `--compare`, `--csv` and `--markdown`."),
-        ("lenet5 --latency --device npu", "`--device npu` is not there"),
+        ("lenet5 --latency --device npu", "`--device npu` is not available"),
     ],
 )
 def test_wrong_options_are_told_in_one_line(options, error, capsys, own_folder):

@@ -40,9 +40,9 @@ def test_the_file_lies_beside_the_model_and_answers_alike(make_bundle, photograp
 
 def test_the_proof_names_the_images_and_passes_over_broken_ones(make_bundle, photographs):
     done = fovea.export(make_bundle(), images=photographs)
-    assert done.facts["proof"]["source"] == "images of photographs0"
+    assert done.facts["proof"]["source"] == f"images of {photographs.name}"
     assert done.facts["proof"]["images"] == 20
-    assert done.summary()[1].startswith("Proof    20 images of photographs0: logits differ by at most")
+    assert done.summary()[1].startswith(f"Proof    20 images of {photographs.name}: logits differ by at most")
 
 
 @pytest.mark.parametrize("write", ["make_labels_bundle", "make_grade_bundle"])
@@ -69,7 +69,7 @@ def test_the_command_prints_json_alone(make_bundle, photographs, tmp_path):
     found = json.loads(result.stdout)
     assert (result.exit_code, found["files"], found["raw"]) == (0, [str(tmp_path / "n.onnx")], True)
     assert found["proof"]["changed_decisions"] == 0
-    assert "Writing mlp for onnx and verifying it on 20 images of photographs0" in result.stderr
+    assert f"Writing mlp for onnx and verifying it on 20 images of {photographs.name}" in result.stderr
 
 
 @pytest.mark.parametrize(

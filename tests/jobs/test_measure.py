@@ -69,7 +69,7 @@ def test_letters_and_arguments_are_measured():
     ("model", "arguments", "message"),
     [
         ("resnet18", {"widht": 1}, "no argument `widht`"),
-        ("resnet18", {"c_in": 1}, "`c_in` follows from the shape of the input"),
+        ("resnet18", {"c_in": 1}, "`c_in` follows from the input shape"),
         ("foveola", {"width": "wide"}, "`width` of `foveola` must be a float"),
         (nn.ReLU(), {"width": 1}, "A model file and a module take no arguments"),
     ],
@@ -89,7 +89,9 @@ def test_series_and_clips_are_built_for_their_length_sides_and_frames():
     assert fovea.measure("vgg_1d", (3, 64)).groups[0].output_shapes == ((1, 2),)
     assert fovea.measure("vgg_3d", (1, 8, 32, 32)).layers[-1].input_shapes == ((1, 4096),)
     assert fovea.measure("causal_1d").input_shape == (1, 784)
-    with pytest.raises(UsageError, match=r"`resnet18` sees images \(.*\), as 3x224x224; 3x100 has another number"):
+    with pytest.raises(
+        UsageError, match=r"`resnet18` takes images \(.*\) of the form 3x224x224; 3x100 has a different"
+    ):
         fovea.measure("resnet18", (3, 100))
 
 
@@ -123,7 +125,7 @@ def test_strict_refuses_what_does_not_fit(net):
     ("name", "message"),
     [
         ("Needs", "it needs `width`, `depth`; give them defaults, or name a function that needs none."),
-        ("strange", "gives a int, not a torch.nn.Module."),
+        ("strange", "returns a int, not a torch.nn.Module."),
         ("fails", "does not define a network: ZeroDivisionError: division by zero."),
         ("Absent", "does not define a network: AttributeError: module 'net' has no attribute 'Absent'."),
     ],
@@ -151,7 +153,7 @@ def test_what_is_refused(net, tmp_path, make_bundle):
         fovea.measure(f"{net}:Net")
     with pytest.raises(UsageError, match=r"`input_shape` \(=\(3, 0, 4\)\) must be positive"):
         fovea.measure("resnet18", (3, 0, 4))
-    with pytest.raises(BundleError, match="holds a network of your own"):
+    with pytest.raises(BundleError, match="contains a custom network"):
         fovea.measure(make_bundle(architecture="custom"))
 
 
@@ -160,7 +162,7 @@ def test_the_command_prints_a_table_with_its_conventions(capsys):
     out, err = capsys.readouterr()
     lines = out.splitlines()
     assert lines[0] == "vgg_block3 on 3x32x32" and lines[2].startswith("layer") and lines[3].startswith("input")
-    assert "Total: 550,570 trainable parameters" in out and "1 MAC = 1 multiply-add = 2 FLOPs" in out and err == ""
+    assert "Total: 550,570 trainable parameters" in out and "MACs: multiply-adds (2 FLOPs each)" in out and err == ""
 
 
 def test_the_command_prints_json_csv_and_markdown(capsys):
@@ -187,7 +189,6 @@ def test_the_command_compares_two(capsys, net):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["resnet18", "--strict"], 1, "stem.conv does not fit, (224 + 6 - 7) / 2 + 1 = 112.5: a row of padding and"),
         (["resnet18", "--input", "big"], 2, "`--input big` must be the shape of one image, channels first: 3x224x224."),
         (["lenet5", "--sort", "mac"], 2, "Unknown column `mac`; did you mean `macs`"),
         (["lenet5", "--json", "--csv"], 2, "`--json`, `--csv` and `--markdown` cannot be used together; choose one."),
@@ -200,3 +201,11 @@ def test_errors_of_the_command_are_one_line(capsys, arguments, code, message):
     assert run(["measure", *arguments]) == code
     out, err = capsys.readouterr()
     assert out == "" and err.count("\n") == 1 and message in err
+
+
+def test_strict_lists_every_stride_that_does_not_divide_and_fails(capsys):
+    assert run(["measure", "resnet18", "--strict"]) == 1
+    out, err = capsys.readouterr()
+    listed = [line for line in err.splitlines() if not line.startswith("error: ")]
+    assert out == "" and len(listed) == 8 and listed[0].startswith("stem.conv does not fit, (224 + 6 - 7) / 2 + 1")
+    assert "error: `resnet18` on 3x224x224: stem.conv does not fit" in err

@@ -41,9 +41,9 @@ def test_what_ran_where_is_said_and_printed(make_bundle, colour_folder, capsys):
     model, folder = make_bundle(), colour_folder("said", count=2)
     assert run(["evaluate", str(model), str(folder), "--retrieval", "--metric", "cosine", "--voters", "1"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "said: 6 images of whole searched among 5 images of the others of whole"
+    assert lines[0] == "said: 6 images, each searched among the 5 others"
     assert lines[1] == "By cosine, 3 numbers at `head.logits`"
-    assert lines[2].split() == ["Recall@1", "100.00", "%", "95", "%", "interval", "60.97", "to", "100.00"]
+    assert lines[2].split() == ["Recall@1", "100.00", "%", "95", "%", "interval", "60.97", "to", "100.00", "%"]
     assert run(["evaluate", str(model), str(folder), "--retrieval", "--json"]) == 0
     values = json.loads(capsys.readouterr().out)
     assert values["recall"]["1"]["value"] == 1 and values["queries_part"] == "whole"

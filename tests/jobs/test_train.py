@@ -283,8 +283,8 @@ def test_arguments_of_the_network_may_be_set_like_fields_of_the_recipe(arrays, t
         (
             {"model": "lenet5", "loss": "mse"},
             (
-                r"^`loss` \(=mse\) cannot be used with --task classes, which has "
-                r"cross-entropy"
+                r"^`loss` \(=mse\) cannot be used with --task classes; "
+                r"use cross-entropy or binary"
             ),
         ),
         ({"model": "lenet5", "loss": "binary"}, r"^`loss` \(=binary\) needs two classes; `digits` has 10."),
@@ -369,9 +369,9 @@ def test_tensorboard_gets_the_metrics_and_is_closed(arrays, net_file, tmp_path, 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"order": ["a", "b"]}, "^`--order` works only with `--task grade`"),
-        ({"label_separator": "|"}, "^`--label-separator` works only with `--task labels`"),
-        ({"label_columns": ["a", "b"]}, "^`--label-columns` works only with `--task labels`"),
+        ({"order": ["a", "b"]}, "^`--order` works with `--task grade`, not"),
+        ({"label_separator": "|"}, "^`--label-separator` works with `--task labels`, not"),
+        ({"label_columns": ["a", "b"]}, "^`--label-columns` works with `--task labels`, not"),
     ],
 )
 def test_how_labels_are_written_must_fit_the_task(options, message):

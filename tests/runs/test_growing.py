@@ -56,7 +56,7 @@ def test_a_grown_network_begins_with_the_answers_of_the_shallow_one(shallow, dee
     said = capsys.readouterr().err
     [accuracy] = re.findall(r"before training  val loss \S+  val accuracy (\S+) %", said)
     [result] = [result for result in run.results if result["split"] == "val"]
-    assert accuracy == f"{100 * result['accuracy']:.2f}" and "begin as the identity" in said
+    assert accuracy == f"{100 * result['accuracy']:.2f}" and "start as the identity" in said
 
 
 def test_arguments_and_normalisation_of_the_shallow_network_hold(trained):

@@ -134,7 +134,9 @@ def test_a_file_that_is_no_checkpoint_of_this_run_is_refused(tmp_path, make_trai
     path = tmp_path / "last.safetensors"
     save_checkpoint(path, make_trainer())
     spoil(path, make_trainer)
-    with pytest.raises(BundleError, match=r"^`last.safetensors` is not a checkpoint of this run: .*\. Start again "):
+    with pytest.raises(
+        BundleError, match=r"^`last.safetensors` is not a checkpoint of this run: .*\. Start a new run "
+    ):
         load_checkpoint(path, make_trainer())
 
 

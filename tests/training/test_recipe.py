@@ -39,7 +39,7 @@ REFUSED = [
     ({"batch": True}, "`batch` (=True) must be a whole number."),
     ({"lr": "fast"}, "`lr` (=fast) must be a number."),
     ({"nesterov": 1}, "`nesterov` (=1) must be true or false."),
-    ({"augment": "flip"}, "`augment` (=flip) must be a list of strings."),
+    ({"augment": "flip"}, "`augment` (=flip) must be a list of texts."),
     ({"loss": "hinge"}, f"Unknown loss `hinge`. Known: {', '.join(sorted(tasks.losses()))}."),
     ({"optimiser": "adamm"}, "Unknown optimiser `adamm`; did you mean `adam` or `adamw`?"),
     ({"schedule": "one-cicle"}, "Unknown schedule `one-cicle`; did you mean `one-cycle`?"),

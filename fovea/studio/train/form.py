@@ -54,7 +54,7 @@ def asked(values: Mapping[str, str], opened: Opened) -> Asked:
         if len(text) > MOST_TEXT or "\0" in text:
             raise UsageError(f"`{name}` must have at most {MOST_TEXT} characters.")
     if given["epochs"] and given["budget"]:
-        raise UsageError("Epochs and budget exclude each other; leave one of them empty.")
+        raise UsageError("Epochs and budget cannot be used together; leave one of them empty.")
     options: list[str] = []
     for name, check in CHECKS.items():
         if given[name]:
