@@ -218,7 +218,7 @@ def _ordered(twin: nn.Module, channels: Channels, kept: Kept) -> Kept:
         _cut(twin, channels, kept)
         after = _found(twin, channels.input_shape, kinds)
     except ValueError as error:  # ShapeError and UsageError too
-        raise UsageError(f"These channels cannot be removed. {first_line(error)}") from error
+        raise UsageError(f"Without these channels the network does not run: {first_line(error)}") from error
     was = {(line.layer, line.side): line.labels for line in channels.lines}
     stay = {at: kept.get(at, range(len(labels))) for at, labels in was.items()}
     now = {(line.layer, line.side): line.labels for line in after.lines}

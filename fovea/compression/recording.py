@@ -152,7 +152,7 @@ def recorded(model: nn.Module, input_shape: Sequence[int], *, heads: bool = Fals
     except Exception as error:  # a network may raise anything
         at = f" in `{recorder.running[-1].path}`" if recorder.running and recorder.running[-1].path else ""
         raise UsageError(
-            f"The network cannot be traced on the `meta` device: it fails{at}. {first_line(error)}"
+            f"The network cannot be traced on the `meta` device{at}: {first_line(error)}"
         ) from error
     finally:
         for module, training in modes.items():

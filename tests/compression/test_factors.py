@@ -85,7 +85,7 @@ def test_lowrank_changes_inner_layers_and_says_which():
     done = lowrank(model, small_work(), share=0.5, epochs=1)
     (change,) = done.changes
     assert set(change["layers"]) == {"2", "7"}
-    assert "stay `4`:" in done.notes[1]
+    assert "unchanged are `4`:" in done.notes[1]
     built = network()
     Factorised.from_dict({"layers": change["layers"]}).apply(built)
     built.load_state_dict(done.model.state_dict())
@@ -109,7 +109,7 @@ def test_separable_layers_are_depthwise_and_pointwise():
         ({"2": ["rows", 10**9]}, "must be a whole number from 1"),
         ({"2": ["odd", 1]}, "one of"),
         ({"2": ["dense", 1]}, "not a form of a layer"),
-        ({"4": ["rows", 1]}, "in groups"),
+        ({"4": ["rows", 1]}, "grouped convolution"),
         ({"absent": ["rows", 1]}, "does not have"),
         ({"1": ["rows", 1]}, "cannot be written as two layers"),
         ([], "no other field"),

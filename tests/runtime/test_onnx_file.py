@@ -98,13 +98,13 @@ REFUSED = {
     "an attribute elsewhere": (attribute_external, "is stored in another file"),
     "a giant tensor": (
         lambda: with_tensor(dims=[2**31, 2**31]),
-        "announces 4,611,686,018,427,387,904 values but has 6",
+        "declares 4,611,686,018,427,387,904 values but has 6",
     ),
     "an overflowing tensor": (lambda: with_tensor(dims=[2**33, 2**31]), "values but has 6"),
     "a length below 0": (lambda: with_tensor(dims=[-2, -3]), "a length below 0"),
     "many axes": (lambda: with_tensor(dims=[1] * 7 + [2, 3]), "9 axes"),
-    "fewer values": (lambda: with_tensor(raw_data=b"\0" * 20), "announces 6 values but has 5"),
-    "half a value": (lambda: with_tensor(raw_data=b"\0" * 23), "announces 6 values but has -1"),
+    "fewer values": (lambda: with_tensor(raw_data=b"\0" * 20), "declares 6 values but has 5"),
+    "half a value": (lambda: with_tensor(raw_data=b"\0" * 23), "declares 6 values but has -1"),
     "values twice": (lambda: with_tensor(float_data=[1.0] * 6), "twice, or in a field of another type"),
     "another field": (lambda: with_tensor(raw_data=b"", int64_data=[1] * 6), "twice, or in a field of another type"),
     "strings": (lambda: with_tensor(data_type=TensorProto.STRING), "an unsupported type"),
@@ -151,7 +151,7 @@ def test_every_beginning_of_a_graph_is_refused():
 @pytest.mark.parametrize(("name", "most"), [("MAX_NODES", 3), ("MAX_TENSORS", 0), ("MAX_METADATA", 1)])
 def test_numbers_of_things_are_bounded(monkeypatch, name, most):
     monkeypatch.setattr(onnx_file, name, most)
-    with pytest.raises(BundleError, match=f"at most {most} are read"):
+    with pytest.raises(BundleError, match=f"the limit is {most}"):
         read(onnx_model())
 
 

@@ -73,5 +73,5 @@ def test_what_repeats_is_bounded(monkeypatch):
 
 
 def test_a_name_must_be_text():
-    with pytest.raises(BundleError, match="a name that is no text"):
+    with pytest.raises(BundleError, match="a name that is not text"):
         Reader("x.onnx").text(memoryview(b"\xff"))

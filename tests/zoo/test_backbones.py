@@ -51,7 +51,7 @@ def test_levels_tell_whether_their_places_lie_on_the_image_exactly():
 
 @pytest.mark.parametrize("name", ["unet", "mlp", "vgg_3d", "fcn_1d", "nasnet_mobile"])
 def test_what_has_no_stages_to_take_is_refused(name):
-    with pytest.raises(UsageError, match=rf"`backbone` \(={name}\) must be a network for images"):
+    with pytest.raises(UsageError, match=rf"`backbone` \(={name}\) must be an image classification network"):
         stages_of(name, c_in=3, size=64)
 
 

@@ -64,5 +64,5 @@ def test_stochastic_depth_grows_evenly_to_the_rate_of_table_5(name, rate):
     steps = torch.tensor(rates).diff()
     assert (rates[0], rates[-1]) == (0.0, rate)
     torch.testing.assert_close(steps, torch.full_like(steps, rate / (len(rates) - 1)))
-    with pytest.raises(UsageError, match=r"`stochastic_depth` \(=1\.0\) must be from 0"):
+    with pytest.raises(UsageError, match=r"`stochastic_depth` \(=1\.0\) must be at least 0"):
         registry.build(f"convnext_{name}", stochastic_depth=1.0)

@@ -45,5 +45,5 @@ def test_batch_norm_has_the_epsilon_of_published_weights(number, eps):
 def test_stochastic_depth_grows_and_spares_blocks_without_a_shortcut():
     rates = [m.rate for m in on_meta("efficientnet_b0").modules() if isinstance(m, StochasticDepth)]
     assert rates == pytest.approx([0.2 * i / 15 for i in (2, 4, 6, 7, 9, 10, 12, 13, 14)])
-    with pytest.raises(UsageError, match=r"`stochastic_depth` \(=1\.0\) must be from 0"):
+    with pytest.raises(UsageError, match=r"`stochastic_depth` \(=1\.0\) must be at least 0"):
         on_meta("efficientnet_b0", stochastic_depth=1.0)
