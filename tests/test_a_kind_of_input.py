@@ -224,7 +224,7 @@ def test_a_killed_run_goes_on_to_the_same_bits(waves, options, tmp_path, dying_a
 def test_what_only_images_have_is_refused(waves, options, tmp_path):
     run = quiet(waves, out=tmp_path / "run", **{**options, "epochs": 1})
     bundle = fovea.load(run.model, model=network())
-    with pytest.raises(UsageError, match="waves have none"):
+    with pytest.raises(UsageError, match="only for images, not for waves"):
         fovea.evaluate(bundle, waves, flip=True)
     assert isinstance(bundle.model[0], nn.Conv1d) and bundle.first_layer() is None
     assert Protocol() == PLAIN

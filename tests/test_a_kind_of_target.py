@@ -196,7 +196,7 @@ def test_it_evaluates_with_its_own_figures(run, needles):
     assert result.accuracy is None
     assert json.loads(json.dumps(result.to_dict()))["worst"] == result.worst
     assert result.summary()[0].startswith("mean angular error")
-    with pytest.raises(UsageError, match="this model predicts an angle"):
+    with pytest.raises(UsageError, match="there is none for an angle"):
         fovea.evaluate(run.model, needles, robust=True)
 
 

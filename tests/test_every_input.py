@@ -289,7 +289,7 @@ def test_what_has_no_meaning_is_refused_in_one_line(folders, runs, tmp_path, kin
         with pytest.raises(UsageError, match="`lenet5` does not take inputs of 1x32x12, whose sides differ"):
             quiet(folders[kind], **{**options, "model": "lenet5", "size": 32})
     other = "resnet18" if kind != "spectrograms" else "fcn_1d"
-    with pytest.raises(UsageError, match=f"`{other}` sees"):
+    with pytest.raises(UsageError, match=f"`{other}` takes"):
         quiet(folders[kind], **{**options, "model": other})
     assert not (tmp_path / "run").exists()
 

@@ -57,7 +57,7 @@ def test_output_padding_is_less_than_the_stride():
 @pytest.mark.parametrize(("channels", "groups"), [(3, 1), (4, 3)])
 def test_channels_and_groups_fit_the_kernel(channels, groups):
     with pytest.raises(
-        ValueError, match=rf"channels \(={channels}\) must be .* kernel \(=4\), and `groups` \(={groups}\)"
+        ValueError, match=rf"channels \(={channels}\) must equal .* kernel \(=4\), and `groups` \(={groups}\)"
     ):
         transposed(np.zeros((1, channels, 3)), np.zeros((4, 2, 3)), groups=groups)
 
