@@ -151,9 +151,7 @@ def recorded(model: nn.Module, input_shape: Sequence[int], *, heads: bool = Fals
             recording.outputs = tensors_in(twin(recording.x))
     except Exception as error:  # a network may raise anything
         at = f" in `{recorder.running[-1].path}`" if recorder.running and recorder.running[-1].path else ""
-        raise UsageError(
-            f"The network cannot be traced on the `meta` device{at}: {first_line(error)}"
-        ) from error
+        raise UsageError(f"The network cannot be traced on the `meta` device{at}: {first_line(error)}") from error
     finally:
         for module, training in modes.items():
             module.training = training
