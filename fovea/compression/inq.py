@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from fovea.compression.pruning.sparsify import remove_masks
+from fovea.compression.share import WHY, half_lost
 from fovea.compression.step import Done, Work
 from fovea.errors import UsageError
 
@@ -91,6 +92,9 @@ def inq(model: nn.Module, work: Work, *, bits: int = 5, epochs: float = 4.0) -> 
     if not layers:
         raise UsageError("This network has no convolution or dense layer whose weights could be powers of two.")
     ends = {name: exponents(layer.weight.detach(), bits) for name, layer in layers.items()}  # type: ignore[operator]
+    far = [name for name, layer in layers.items() if _vanishes(layer.weight.detach(), bits)]  # type: ignore[operator]
+    for name in far:
+        del layers[name]
     zeros = {name: _pattern(layer.weight.detach()) for name, layer in layers.items()}  # type: ignore[operator]
     held: dict[str, Tensor] = dict(zeros)
     for share in PORTIONS:
@@ -99,9 +103,14 @@ def inq(model: nn.Module, work: Work, *, bits: int = 5, epochs: float = 4.0) -> 
             work.refit(model, epochs=epochs / (len(PORTIONS) - 1), teacher=work.teacher)
         remove_masks(layers)
     values = 2 ** (bits - 1) + 1
-    return Done(
-        model=model.eval(), notes=[f"weights of {len(layers)} layers are zero or powers of two: {values} values each"]
-    )
+    notes = [f"weights of {len(layers)} layers are zero or powers of two: {values} values each"]
+    notes += [f"`{name}` keeps its own values: the scales of its channels differ too much, {WHY}" for name in far]
+    return Done(model=model.eval(), notes=notes)
+
+
+def _vanishes(weight: Tensor, bits: int) -> bool:
+    """Return whether half of the channels would be all zeros, since a few others are so much larger."""
+    return half_lost(weight, to_powers(weight, bits), share=1.0)
 
 
 def _pattern(weight: Tensor) -> Tensor:

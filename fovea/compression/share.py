@@ -132,14 +132,20 @@ def scattered(weight: Tensor, values: int) -> bool:
 
     Their squares hardly count beside those of a few large channels, so that one centroid stands for all of them.
     """
-    centroids, indices = clustered(weight.detach().cpu(), values)
-    table = torch.cat([centroids, centroids.new_zeros(1)])
     given = weight.detach().cpu()
-    wrong = given - table[indices]
+    centroids, indices = clustered(given, values)
+    table = torch.cat([centroids, centroids.new_zeros(1)])
+    return half_lost(given, table[indices], share=LOST)
+
+
+def half_lost(weight: Tensor, found: Tensor, *, share: float) -> bool:
+    """Return whether half of the input or output channels of a weight (C_out, C_in, ...) differ so much from `found`.
+
+    The `share` is that of the length of a channel; 1 is the whole.
+    """
     for axis in (0, 1):
-        lengths, errors = (each.transpose(0, axis).flatten(1).norm(dim=1) for each in (given, wrong))
-        shares = (errors / lengths)[lengths > 0]
-        if shares.median() >= LOST:
+        lengths, errors = (each.transpose(0, axis).flatten(1).norm(dim=1) for each in (weight, weight - found))
+        if (errors / lengths)[lengths > 0].median() >= share:
             return True
     return False
 

@@ -37,6 +37,17 @@ def test_all_values_are_zero_or_powers_of_two_of_so_many_bits(bits):
     assert torch.equal(to_powers(found, bits), found)
 
 
+def test_a_layer_whose_channels_would_vanish_beside_larger_ones_keeps_its_own_values():
+    torch.manual_seed(0)
+    model = network()
+    with torch.no_grad():
+        model[5].weight[:, :2] *= 1000  # as a batch norm leaves channels that hardly vary
+    done = inq(model, small_work(epochs_run=[]), bits=5, epochs=3)
+    assert len(done.model[5].weight.unique()) > 17 and (done.model[5].weight != 0).all()
+    assert len(done.model[0].weight.unique()) <= 17
+    assert done.notes[0].startswith("weights of 1 layers") and done.notes[1].startswith("`5` keeps its own values")
+
+
 def test_the_largest_weights_come_first():
     assert largest(torch.tensor([[0.1, -3.0], [2.0, 0.2]]), 0.5).tolist() == [[False, True], [True, False]]
 
