@@ -280,7 +280,7 @@ def test_too_large_a_file_is_refused_unread(tmp_path):
     path = tmp_path / "huge.png"
     path.touch()
     os.truncate(path, 100_000_001)
-    with pytest.raises(ImageError, match=r"`: the file has 100,000,001 bytes, more than the 100,000,000 that \.$"):
+    with pytest.raises(ImageError, match=r"`: the file has 100,000,001 bytes, more than the limit of 100,000,000\.$"):
         decode(path, channels=3)
 
 

@@ -61,8 +61,8 @@ def test_heads_of_training_are_asked_while_layers_evaluate():
 @pytest.mark.parametrize(
     ("model", "shape", "reason"),
     [
-        (Net(), (2, 4, 4), "it fails in `conv`"),
-        (nn.Sequential(nn.Flatten(), nn.Linear(3, 1)), (1, 2, 2), "it fails in `1`"),
+        (Net(), (2, 4, 4), "on the `meta` device in `conv`: "),
+        (nn.Sequential(nn.Flatten(), nn.Linear(3, 1)), (1, 2, 2), "on the `meta` device in `1`: "),
     ],
 )
 def test_a_network_that_fails_is_refused_and_has_no_hook_left(model, shape, reason):

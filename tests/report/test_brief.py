@@ -33,7 +33,7 @@ def test_the_result_comes_first_and_the_test_split_before_validation():
     rows = brief(CARD, values=61_706, size=248_000)
     assert rows[0] == (
         "Result",
-        "accuracy 50.00 % on test; accuracy 90.00 % on val (85.00 % to 95.00 %), 100 images",
+        "accuracy 50.00 % on test; accuracy 90.00 % on val (85.00 to 95.00 %), 100 images",
     )
     assert len(rows) <= 8
     assert dict(rows) == {

@@ -78,12 +78,12 @@ def seen(trainer):
     """Return what goes into the network in the first step, and the seeds of its dropout in all of them."""
     batches, seeds, seed_dropout = [], [], trainer.seed_dropout
 
-    class Seen(type(trainer.prepare)):
+    class Seen(type(trainer.loader.prepare)):
         def __call__(self, images):
             batches.append(images.clone())
             return super().__call__(images)
 
-    trainer.prepare = Seen(trainer.preprocess, trainer.device)
+    trainer.loader.prepare = Seen(trainer.preprocess, trainer.device)
     trainer.seed_dropout = lambda seed: (seeds.append(seed), seed_dropout(seed))[1]
     fit(trainer)
     return {"images": batches[0], "seeds": seeds}
