@@ -37,26 +37,11 @@ from tests.report.test_check_page import doubted, group, page_of, report
 from tests.report.test_further import robustness, slices
 from tests.report.test_measurement_page import page as measured_page
 from tests.report.test_trust_page import PICTURES, verdicts
-
-axe = pytest.importorskip("axe_playwright_python", reason="axe-core is not installed")
+from tests.support.accessibility import AXE, CUT, RUN_AXE
 
 pytestmark = pytest.mark.slow
 
-AXE = Path(axe.__file__).with_name("axe.min.js")
 PHONE = {"width": 375, "height": 700}
-CUT = """() => [...document.querySelectorAll('body *')].filter((e) => {
-  const box = e.getBoundingClientRect();
-  if (!box.width || box.right <= innerWidth + 1) return false;
-  for (let up = e.parentElement; up; up = up.parentElement)
-    if (['auto', 'scroll', 'hidden', 'clip'].includes(getComputedStyle(up).overflowX)) return false;
-  return true;
-}).map((e) => e.tagName + '.' + (e.getAttribute('class') ?? '') + ': ' + e.textContent.trim().slice(0, 60))"""
-RUN_AXE = """async ([where, ...rules]) => {
-  const only = rules.length ? { runOnly: rules } : {};
-  const found = await axe.run(document, { resultTypes: ['violations'], ...only });
-  return found.violations.flatMap((fault) => fault.nodes.map((node) =>
-    `${where}: ${fault.id}: ${node.html.slice(0, 160)}: ${[...node.any, ...node.all, ...node.none][0]?.message}`));
-}"""
 CELLS = """() => {
   const paper = getComputedStyle(document.body).backgroundColor.match(/[\\d.]+/g).map(Number);
   const parts = (colour) => colour.match(/[\\d.]+/g).slice(0, 3).map(Number);

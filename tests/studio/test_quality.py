@@ -3,7 +3,6 @@
 import io
 import shutil
 from functools import cache
-from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlencode
 
@@ -15,28 +14,15 @@ from seeded_bundles import seeded_bundle
 from studios import studio
 
 pytest.importorskip("nicegui", reason="the extra `studio` is not installed")
-axe = pytest.importorskip("axe_playwright_python", reason="axe-core is not installed")
+
+from accessibility import AXE, CUT, RUN_AXE  # noqa: E402
 
 from fovea.model.bundle import save_bundle  # noqa: E402
 from fovea.studio.rooms import ROOMS  # noqa: E402
 
 pytestmark = pytest.mark.slow
 
-AXE = Path(axe.__file__).with_name("axe.min.js")
 PAGES = (*(room.path for room in ROOMS), "/course?topic=padding", "/course?topic=batch-norm")
-CUT = """() => [...document.querySelectorAll('body *')].filter((e) => {
-  const box = e.getBoundingClientRect();
-  if (!box.width || box.right <= innerWidth + 1) return false;
-  for (let up = e.parentElement; up; up = up.parentElement)
-    if (['auto', 'scroll', 'hidden', 'clip'].includes(getComputedStyle(up).overflowX)) return false;
-  return true;
-}).map((e) => e.tagName + '.' + e.className + '#' + e.id)"""
-RUN_AXE = """async ([scheme, ...rules]) => {
-  const only = rules.length ? { runOnly: rules } : {};
-  const found = await axe.run(document, { resultTypes: ['violations'], ...only });
-  return found.violations.flatMap((fault) => fault.nodes.map((node) =>
-    `${scheme}: ${fault.id}: ${node.html.slice(0, 160)}: ${[...node.any, ...node.all, ...node.none][0]?.message}`));
-}"""
 NAMED = """() => {
   const e = document.activeElement;
   const labels = e.labels ? [...e.labels].map((label) => label.textContent) : [];
