@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fovea.cli.options import READING, AllowBad, Bundle, Device, Json
-from fovea.cli.output import complain, print_json, print_lines
+from fovea.cli.output import print_json, print_lines, remark
 from fovea.cli.settings import assigned
 from fovea.errors import UsageError
 from fovea.signatures import spelled_out
@@ -113,7 +113,7 @@ def explain(
         result = _maps(given, reading, display) if show is None else _pictures(given, reading, display)
     print_json(result.to_dict()) if as_json else print_lines(result.summary())
     if failed := getattr(result, "failed", 0):
-        complain(f"{failed} of the inputs cannot be read")
+        remark(f"{failed} of the inputs cannot be read")
         raise typer.Exit(1)
 
 

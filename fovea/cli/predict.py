@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fovea.cli.options import Device, Json, Model
-from fovea.cli.output import complain, counted, print_csv, print_json_array, print_lines
+from fovea.cli.output import complain, counted, print_csv, print_json_array, print_lines, remark
 from fovea.errors import UsageError
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def predict(
         )
         write(counted(_noting_failures(results, failed), noun="images"))
     if failed:
-        complain(f"{len(failed)} of the inputs cannot be read")
+        remark(f"{len(failed)} of the inputs cannot be read")
         raise typer.Exit(1)
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from fovea.cli.options import Device, Json, in_run
-from fovea.cli.output import complain, print_json, print_lines, print_table
+from fovea.cli.output import complain, print_json, print_lines, print_table, remark
 
 
 def search(
@@ -64,5 +64,5 @@ def search(
         print_lines(result.summary())
         print_table(("image", "", "distance", "nearest", "label"), result.rows())
     if failed:
-        complain(f"{len(failed)} of the inputs cannot be read")
+        remark(f"{len(failed)} of the inputs cannot be read")
         raise typer.Exit(1)

@@ -77,17 +77,16 @@ def budgeted_transfer(
 def _best_way(model: Classifier, x: Tensor, images: int, left_s: float, progress: Progress | None) -> Way:
     """Return the way in which most parts learn, of those that pass over the images often enough in `left_s`."""
     parts = list(model.body)
-    best: Way | None = None
-    for first in reversed(range(len(parts) + 1)):
+    best = _way(model, parts, len(parts), x, images=images, left_s=left_s)  # the head alone
+    for first in reversed(range(len(parts))):
         if progress:
             progress(len(parts) - first, len(parts) + 1)
         way = _way(model, parts, first, x, images=images, left_s=left_s)
-        if best is not None and way.epochs < WANTED_EPOCHS:
+        if way.epochs < WANTED_EPOCHS:
             break
         best = way
     if progress:
         progress(len(parts) + 1, len(parts) + 1)
-    assert best is not None  # noqa: S101 (there is a head)
     return best
 
 
