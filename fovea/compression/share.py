@@ -139,9 +139,9 @@ def scattered(weight: Tensor, values: int) -> bool:
 
 
 def half_lost(weight: Tensor, found: Tensor, *, share: float) -> bool:
-    """Return whether half of the input or output channels of a weight (C_out, C_in, ...) differ so much from `found`.
+    """Return whether half of the input or output channels of a weight (C_out, C_in, ...) float32 differ from `found`.
 
-    The `share` is that of the length of a channel; 1 is the whole.
+    A channel differs if the length of its error is at least `share` of its own length.
     """
     for axis in (0, 1):
         lengths, errors = (each.transpose(0, axis).flatten(1).norm(dim=1) for each in (weight, weight - found))
