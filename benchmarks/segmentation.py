@@ -43,6 +43,8 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     "turned": ("--set", TURNED),
     "fine": ("--size", "512", "--set", "stride=2"),
     "fine-turned": ("--size", "512", "--set", "stride=2", "--set", TURNED),
+    "full": ("--size", "512"),
+    "full-turned": ("--size", "512", "--set", TURNED),
     "tiles": ("--fit", "tile", "--size", "256"),
 }
 """Candidates of our plan, as options of `fovea train`."""

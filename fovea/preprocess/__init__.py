@@ -29,7 +29,17 @@ from fovea.preprocess.decoding import (
     decoded,
     read_header,
 )
-from fovea.preprocess.windows import VOID, Integers, Window, mirrored, moved, moved_points, nearest
+from fovea.preprocess.windows import (
+    VOID,
+    Integers,
+    Window,
+    majority,
+    mirrored,
+    moved,
+    moved_points,
+    nearest,
+    smooth,
+)
 
 __all__ = [
     "DECODER_VERSION",
@@ -199,12 +209,15 @@ class Preprocess:
         return moved_points(points, made, given)
 
     def mask_in_input(self, mask: NDArray[Integers], *, void: int = VOID) -> NDArray[Integers]:
-        """Return the mask uint8 (h, w) of an upright image as that of the input, uint8 (H, W), by nearest neighbour.
+        """Return the mask uint8 (h, w) of an upright image as that of the input, uint8 (H, W).
 
-        It moves as the image does; `void` stands where a letterbox is grey. Numbers of objects keep their type.
+        It moves as the image does: each pixel of the input has the class that covers most of it. `void` stands where a
+        letterbox is grey. Numbers of objects, of another type, are taken from the centre of a pixel.
         """
         given, made = self._windows(mask.shape)
-        return nearest(mask, given, made, size=self.size, void=void)
+        resampled: Any = majority if mask.dtype == np.uint8 else nearest
+        moved_mask: NDArray[Integers] = resampled(mask, given, made, size=self.size, void=void)
+        return moved_mask
 
     def mask_in_image(self, mask: Pixels, size: tuple[int, int], *, void: int = VOID) -> Pixels:
         """Return a mask uint8 (H, W) of the input as that of an upright image of `size` (h, w), uint8 (h, w).
@@ -213,6 +226,17 @@ class Preprocess:
         """
         given, made = self._windows(size)
         return nearest(mask, made, given, size=size, void=void)
+
+    def classes_in_image(
+        self, mask: NDArray[np.uint8], probability: NDArray[np.float32], size: tuple[int, int], *, classes: int
+    ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+        """Return a mask uint8 (H, W) of the input, and its probability float32 0..1, for an image of `size` (h, w).
+
+        Probabilities are interpolated bilinearly, so that outlines do not have the steps of the input's pixels. `VOID`
+        stands where the image has more than the input shows.
+        """
+        given, made = self._windows(size)
+        return smooth(mask, probability, made, given, size=size, void=VOID, classes=classes)
 
     def _windows(self, size: tuple[int, int]) -> tuple[Window, Window]:
         """Return what the geometry takes of an upright image of `size` (h, w), and where it puts that in the input."""

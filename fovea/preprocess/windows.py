@@ -5,10 +5,11 @@ Boxes are (B, 4), points (P, 2) float64, masks (H, W) uint8, or numbers of objec
 """
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 Integers = TypeVar("Integers", bound=np.integer[Any])
 
@@ -16,6 +17,10 @@ Window = tuple[float, float, float, float]
 """x0, y0, x1, y1 in pixels, half-open."""
 VOID = 255
 """In masks: a pixel that has no class, which is neither learned nor scored."""
+SLIGHTEST = 1e-6
+"""The least lead of a pixel's own class."""
+AT_ONCE = 1 << 21
+"""Pixels that are interpolated together."""
 
 
 def moved(boxes: NDArray[Any], given: Window, made: Window) -> NDArray[np.float64]:
@@ -46,6 +51,86 @@ def nearest(
     result = np.full(size, void, mask.dtype)
     result[np.ix_(at_y, at_x)] = mask[np.ix_(from_y, from_x)]
     return result
+
+
+def majority(
+    mask: NDArray[np.uint8], given: Window, made: Window, *, size: tuple[int, int], void: int
+) -> NDArray[np.uint8]:
+    """Return the mask (h, w) uint8 as one of `size` (H, W), after its window `given` has become `made`.
+
+    Each pixel has the class that covers most of it, and where two cover as much that of its centre, as in `nearest`.
+    """
+    result = nearest(mask, given, made, size=size, void=void)
+    left, top, right, bottom = map(round, made)
+    sides = (right - left, bottom - top)
+    if sides[0] >= given[2] - given[0] and sides[1] >= given[3] - given[1]:
+        return result
+    shown = result[top:bottom, left:right]
+    centre, most = shown.copy(), np.zeros(shown.shape, np.uint8)
+    for value in np.unique(mask):
+        indicator = Image.fromarray((mask == value).view(np.uint8) * np.uint8(255))
+        covered = np.asarray(indicator.resize(sides, Image.Resampling.BOX, box=given))
+        wins = (covered > most) | ((covered == most) & (centre == value))
+        shown[wins], most = value, np.maximum(most, covered)
+    return result
+
+
+def smooth(
+    mask: NDArray[np.uint8],
+    probability: NDArray[np.float32],
+    given: Window,
+    made: Window,
+    *,
+    size: tuple[int, int],
+    void: int,
+    classes: int,
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Return a mask and the probability of its pixels' classes, both (h, w), at `size` (H, W), interpolated.
+
+    The window `given` becomes `made`. A pixel gives its own class the probability 0..1, and the rest to the other
+    `classes` in equal shares. Bilinear means of these between the centres of pixels decide. `void` is as in `nearest`;
+    its probability is 0.
+    """
+    rows = _between(size[0], given[1::2], made[1::2], limit=len(mask))
+    columns = _between(size[1], given[0::2], made[0::2], limit=mask.shape[1])
+    result, found = nearest(mask, given, made, size=size, void=void), np.zeros(size, np.float32)
+    # a class is ahead of the others by so much; what all have alike is the rest
+    ahead = np.where(mask == void, 0, np.maximum((classes * probability - 1) / max(1, classes - 1), SLIGHTEST))
+    values = [value for value in np.unique(mask) if value != void]
+    step = max(1, AT_ONCE // max(1, size[1]))
+    for first in range(0, len(rows.at), step):
+        part = rows.part(first, first + step)
+        area = np.ix_(part.at, columns.at)
+        best, winner = np.zeros((len(part.at), len(columns.at)), np.float32), result[area]
+        known = winner != void
+        for value in values:
+            lead = columns.mixed(part.mixed(np.where(mask == value, ahead, 0), 0), 1)
+            wins = (lead > best) & known
+            best[wins], winner[wins] = lead[wins], value
+        alike = (1 - columns.mixed(part.mixed(ahead, 0), 1)) / classes
+        result[area], found[area] = winner, np.where(known, best + alike, 0)
+    return result, found
+
+
+class _Between(NamedTuple):
+    """Between which two pixels each of some pixels lies, along one axis."""
+
+    at: NDArray[np.int64]
+    low: NDArray[np.int64]
+    high: NDArray[np.int64]
+    share: NDArray[np.float32]
+    """Of the higher one."""
+
+    def part(self, first: int, last: int) -> "_Between":
+        own = slice(first, last)
+        return _Between(self.at[own], self.low[own], self.high[own], self.share[own])
+
+    def mixed(self, values: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
+        """Return the values between those of an array (h, w)."""
+        share = self.share.reshape((-1, 1) if axis == 0 else (1, -1))
+        low = values.take(self.low, axis)
+        result: NDArray[np.float32] = low + (values.take(self.high, axis) - low) * share
+        return result
 
 
 def mirrored(
@@ -87,6 +172,17 @@ def _origins(
     pixels = np.floor(origins).astype(np.int64)
     inside = (centres > made[0]) & (centres < made[1]) & (pixels >= 0) & (pixels < limit)
     return np.flatnonzero(inside), pixels[inside]
+
+
+def _between(side: int, given: tuple[float, ...], made: tuple[float, ...], limit: int) -> _Between:
+    """Return which of `side` pixels lie in `made`, and the pixels below `limit` of `given` that they lie between."""
+    at, pixels = _origins(side, given, made, limit=limit)
+    if not len(at):
+        return _Between(at, pixels, pixels, np.zeros(0, np.float32))
+    origins = (at + 0.5 - made[0]) * ((given[1] - given[0]) / (made[1] - made[0])) + given[0] - 0.5
+    origins = np.clip(origins, pixels.min(), pixels.max())
+    low = np.floor(origins).astype(np.int64)
+    return _Between(at, low, np.minimum(low + 1, pixels.max()), (origins - low).astype(np.float32))
 
 
 def _scaling(given: Window, made: Window) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:

@@ -60,7 +60,7 @@ class StoredMask:
     @property
     def cache_key(self) -> list[Any]:
         """That of the image's preprocessing."""
-        return ["mask", *self.frame.cache_key]
+        return ["mask of the majority", *self.frame.cache_key]
 
     def read(self, source: tuple[TargetSource, tuple[int, int]]) -> NDArray[np.uint8]:
         """Return the mask (H, W) of the input, of a source and the size (h, w) of its image."""
@@ -289,14 +289,12 @@ class Masks(OnImage):
     def in_image(self, prediction: Prediction, frame: Frame, size: tuple[int, int]) -> Prediction:
         """Return a mask of the input as that of its image; void where the image has more than the input shows."""
         found = cast(MaskPrediction, prediction)
-        shown = np.full(frame.size, VOID, np.uint8)
+        shown, sure = np.full(frame.size, VOID, np.uint8), np.ones(frame.size, np.float32)
         middle(shown, found.mask)[:] = found.mask
-        sure: NDArray[np.float32] | None = None
         if found.probabilities is not None:
-            steps = np.zeros(frame.size, np.uint8)
-            middle(steps, found.mask)[:] = (255 * found.probabilities).round()
-            sure = (frame.mask_in_image(steps, size, void=0) / 255).astype(np.float32)
-        return MaskPrediction.of(frame.mask_in_image(shown, size), self.names, probability=sure)
+            middle(sure, found.mask)[:] = found.probabilities
+        mask, sure = frame.classes_in_image(shown, sure, size, classes=self.outputs)
+        return MaskPrediction.of(mask, self.names, probability=None if found.probabilities is None else sure)
 
     def drawn(self, label: NDArray[Any], image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return an image (H, W, C) uint8 under the colours of its mask (H, W)."""

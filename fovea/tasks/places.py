@@ -33,6 +33,12 @@ class Frame(Protocol):
         """
         ...
 
+    def classes_in_image(
+        self, mask: NDArray[np.uint8], probability: NDArray[np.float32], size: tuple[int, int], *, classes: int
+    ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+        """Return a mask (H, W) of the input and its probability for an image of `size` (h, w), interpolated."""
+        ...
+
     def boxes_in_input(self, boxes: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.float64]:
         """Return boxes (b, 4) of an image of `size` (h, w) as boxes of the input, in pixels."""
         ...

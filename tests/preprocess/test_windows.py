@@ -99,3 +99,41 @@ def test_a_turned_photograph_and_a_mask_that_is_upright_agree():
     mask = plan("letterbox").mask_in_input(upright // 255)
     assert (pixels[..., 0][mask == 1] > 50).all()
     assert (pixels[..., 0][mask == 0] < 205).all()
+
+
+def test_a_pixel_of_a_smaller_input_has_the_class_that_covers_most_of_it():
+    mask = np.uint8([[1, 1, 0, 0], [1, 0, 0, 2], [3, 3, 5, 4], [VOID, VOID, 4, 4]])
+    assert plan("squash", size=(2, 2)).mask_in_input(mask).tolist() == [[1, 0], [VOID, 4]]  # a tie: that of the centre
+    numbers = mask.astype(np.uint16)
+    assert plan("squash", size=(2, 2)).mask_in_input(numbers).tolist() == [[0, 2], [255, 4]]
+
+
+def test_probabilities_decide_between_the_pixels_of_the_input():
+    mask, probability = np.uint8([[0, 1]]), np.float32([[0.9, 0.6]])
+    found, sure = plan("squash", size=(1, 2)).classes_in_image(mask, probability, (1, 8), classes=2)
+    # of class 1: 0.1 at the centre of the first pixel, 1.5, and 0.6 at that of the second, 5.5
+    of_one = np.interp(np.arange(8), [1.5, 5.5], [0.1, 0.6])
+    assert found.tolist() == [(of_one > 0.5).astype(int).tolist()] == [[0, 0, 0, 0, 0, 1, 1, 1]]
+    np.testing.assert_allclose(sure[0], np.maximum(of_one, 1 - of_one), atol=1e-6)
+
+
+@pytest.mark.parametrize(("fit", "crop"), FITS)
+def test_classes_at_the_scale_of_the_input_stay(fit, crop):
+    generator = np.random.default_rng(0)
+    mask = generator.integers(0, 4, (48, 64)).astype(np.uint8)
+    mask[mask == 3] = VOID
+    probability = generator.uniform(1 / 3, 1, mask.shape).astype(np.float32)
+    found, sure = plan(fit).classes_in_image(mask, probability, (48, 64), classes=3)
+    assert (found == mask).all()
+    np.testing.assert_allclose(sure, np.where(mask == VOID, 0, probability), atol=1e-5)
+
+
+def test_an_outline_survives_a_smaller_input():
+    rows, columns = np.mgrid[:192, :256]
+    disc = ((rows - 90) ** 2 + (columns - 120) ** 2 < 60**2).astype(np.uint8)
+    frame = plan("squash")
+    share = frame.fit_stored(disc[..., None] * 255)[..., 0].astype(np.float32) / 255
+    seen = frame.mask_in_input(disc)
+    found, _ = frame.classes_in_image(seen, np.maximum(share, 1 - share), disc.shape, classes=2)
+    stepped = frame.mask_in_image(seen, disc.shape)
+    assert (found != disc).sum() < (stepped != disc).sum() / 4
