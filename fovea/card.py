@@ -308,6 +308,15 @@ def json_object(text: str | bytes, source: str, *, what: str) -> dict[str, Any]:
     return value
 
 
+def licences_of(card: Mapping[str, Any]) -> dict[str, str]:
+    """Return the licences of data and weights that a card gives; weights of one's own training are `yours`."""
+    given = card.get("licences")
+    found = {name: str(value) for name, value in given.items()} if isinstance(given, Mapping) else {}
+    if found.get("weights") == "unknown" and card.get("training") and not card.get("origin"):
+        found["weights"] = "yours"
+    return found
+
+
 def _check_sections(card: Mapping[str, Any], source: str) -> None:
     wrong = [key for key, kind in _SECTIONS.items() if not isinstance(card.get(key, kind()), kind)]
     if not wrong and not isinstance(card.get("training", {}).get("data", {}), dict):
