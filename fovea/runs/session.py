@@ -159,7 +159,7 @@ class Session:
         if self.keeps_best:
             best = self.run.before_refit if self.run.before_refit.exists() else self.run.model
             load(best, model=self.trainer.evaluated_model, device=str(self.prepared.device))
-        if self.keeps_best and self.recipe.fit_head:
+        if self.keeps_best and self.recipe.fit_head and not self.recipe.probe:
             self.display.note(f"kept: {kept(self.trainer.clock.best_epoch)}")
 
     def _refit_head(self) -> None:
