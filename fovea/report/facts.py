@@ -45,13 +45,13 @@ def temperature_note(card: Mapping[str, Any]) -> str:
         return (
             f"The temperature was fitted on {text(fitted.get('split'))} ({text(fitted.get('images'))} images), "
             "where it minimises the negative log-likelihood of labels that are not taken for certain (Platt 1999). "
-            f"It stands in the model file; every probability uses it.{highest}"
+            f"It is stored in the model file; all probabilities use it.{highest}"
         )
     if card.get("uncalibrated"):
         return uncalibrated_note(card) + (" No thresholds were chosen either." if thresholds else "")
     if card.get("temperature") == 1:
         return "No temperature was fitted, so its confidence is not calibrated: that needs a validation split."
-    return "The temperature stands in the model file."
+    return "The temperature is stored in the model file."
 
 
 def uncalibrated_note(card: Mapping[str, Any]) -> str:

@@ -146,7 +146,7 @@ def test_what_cannot_be_is_refused(made, query, options, message):
 def test_the_command_prints_a_table_or_json_alone(made, query, tmp_path, capsys):
     assert run(["search", str(made), str(query), "-k", "2"]) == 0
     out = capsys.readouterr().out
-    assert "x.fovea-index: 6 images before head.logits, l2, exact" in out and re.search(
+    assert "x.fovea-index: 6 images by features before head.logits, l2 distance, exact search" in out and re.search(
         r"1 +1.2 +green/0.png +green", out
     )
     (tmp_path / "bad.png").write_bytes(b"no image")

@@ -12,7 +12,7 @@ REASON = "no validation split, which the temperature needs"
 def test_a_temperature_says_where_it_was_fitted():
     assert temperature_note(FITTED) == (
         "The temperature was fitted on val (40 images), where it minimises the negative log-likelihood of labels that "
-        "are not taken for certain (Platt 1999). It stands in the model file; every probability uses it."
+        "are not taken for certain (Platt 1999). It is stored in the model file; all probabilities use it."
     )
 
 
@@ -30,8 +30,8 @@ def test_thresholds_are_spoken_of_where_there_are_any():
             {"temperature": 1.0},
             "No temperature was fitted, so its confidence is not calibrated: that needs a validation split.",
         ),
-        ({"temperature": 1.5}, "The temperature stands in the model file."),
-        ({}, "The temperature stands in the model file."),
+        ({"temperature": 1.5}, "The temperature is stored in the model file."),
+        ({}, "The temperature is stored in the model file."),
     ],
     ids=("reason", "no reason", "given", "unknown"),
 )

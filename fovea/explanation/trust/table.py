@@ -28,7 +28,7 @@ class Located:
     energy: float
     """Share of the positive values inside; images without any count as 0."""
     share: float
-    """Of the image that the boxes cover: what a map that knows nothing reaches in both."""
+    """Of the image that the boxes cover: what a random map reaches in both."""
     images: int
     """That have a box."""
 
@@ -41,7 +41,7 @@ class Trust:
     areas: Areas
     """Under the curves of insertion, high is good, and deletion, low is good: (N,) float32 each, of the probability."""
     random: Areas
-    """The same of a map that knows nothing."""
+    """The same of a random map."""
     centre: Areas
     """The same of a Gaussian at the centre of the image."""
     sanity: Sanity | None

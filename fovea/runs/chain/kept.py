@@ -114,7 +114,7 @@ class Kept:
                 raise ValueError("no step")
         except (TypeError, KeyError, ValueError, AttributeError) as error:
             raise BundleError(
-                f"`{self.unfinished}` does not say how far its chain has come; start again without `--resume`."
+                f"`{self.unfinished}` does not say which steps are done; start again without `--resume`."
             ) from error
         return chain, rows
 
