@@ -27,7 +27,7 @@ MIN_TEMPERATURE, MAX_TEMPERATURE = 1e-6, 1e6
 MAX_CHANGES = 200
 """Changes of the structure of one network."""
 MAX_DEPTH = 32
-"""Nesting of the card: nothing honest comes near, and deep JSON exhausts the stack of whoever walks it."""
+"""Nesting of the card: no genuine card comes near, and deep JSON exhausts the stack of whoever walks it."""
 
 _REQUIRED: dict[str, type | tuple[type, ...]] = {
     "format": int,

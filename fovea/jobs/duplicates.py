@@ -205,7 +205,7 @@ def _groups(index: Index, by_pixels: Sequence[Sequence[int]], ratio: float, disp
 
 
 def _sheet(result: DuplicatesResult, pictures: SamplePictures) -> Sheet:
-    """Return the page: the groups that the network alone has found first, as nobody was trained on them before."""
+    """Return the page: the groups that the network alone has found first, as they are new to the reader."""
     groups = []
     for by, how in reversed(BY.items()):
         own = [group for group in result.groups if group.by == by]

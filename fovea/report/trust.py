@@ -105,7 +105,7 @@ def outlined(pixels: Pixels, boxes: Sequence[tuple[Tensor, tuple[int, int, int]]
 
 
 def _kind(column: str, text: str) -> str:
-    """Return the class of a cell: whether it speaks for the method."""
+    """Return the class of a cell: whether it supports the method."""
     if column == "verdict" and text:
         return {"pass": "good", "does not apply": "dim"}.get(text, "bad")
     return "bad" if text.startswith("FAIL") else ""

@@ -93,7 +93,7 @@ def test_the_page_shows_the_image_and_its_neighbours(made, query, tmp_path):
     result = search(made, query, k=3, page=tmp_path / "page.html")
     text = (tmp_path / "page.html").read_text()
     assert result.page == tmp_path / "page.html" and text.count("<img ") == 4
-    assert re.search(r"<b>green</b> 1.2  green/0.png", text) and "query.png" in text
+    assert re.search(r"<b>green</b> distance 1.20, green/0.png", text) and "query.png" in text
     assert "http:" not in text and "<script" not in text
 
 

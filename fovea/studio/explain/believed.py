@@ -1,4 +1,4 @@
-"""What speaks for and against a picture of the room "Explain", as a page shows it."""
+"""The checks of an explanation in the room "Explain", as a page shows them."""
 
 from typing import Any
 

@@ -72,7 +72,7 @@ class LabelRoom:
 
     @property
     def labelling(self) -> Labelling:
-        """What goes on on this page."""
+        """What happens on this page."""
         if self._found is None:
             raise UsageError("Nothing is labelled yet.")
         return self._found
