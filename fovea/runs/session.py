@@ -142,7 +142,7 @@ class Session:
         if "test" in parts:
             outcomes["test"] = self._outcome("test", parts["test"], flip=flip)
         self.outcomes = [replace(outcome, target=self.target) for outcome in outcomes.values()]
-        if self.outcomes:  # validation, or the test part where there is none
+        if self.outcomes:  # validation, or the test split where there is none
             first = self.outcomes[0]
             part = parts[first.split]
             if part.tiles is None:
