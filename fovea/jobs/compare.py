@@ -54,7 +54,7 @@ def _summaries(runs: Sequence[str | Path]) -> tuple[list[RunSummary], list[str]]
             try:
                 summary = read_summary(folder)
             except FoveaError:
-                notes.append(f"{folder.name} is left out, as it has no complete model file: it diverged or has not ended")
+                notes.append(f"{folder.name} is left out, as it has no complete model: it diverged or has not ended")
                 continue
             if summary.results:
                 found.append(summary)
