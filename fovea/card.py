@@ -27,7 +27,7 @@ MIN_TEMPERATURE, MAX_TEMPERATURE = 1e-6, 1e6
 MAX_CHANGES = 200
 """Changes of the structure of one network."""
 MAX_DEPTH = 32
-"""Nesting of the card: nothing honest comes near, and deep JSON exhausts the stack of whoever walks it."""
+"""Nesting of the card: no genuine card comes near, and deep JSON exhausts the stack of whoever walks it."""
 
 _REQUIRED: dict[str, type | tuple[type, ...]] = {
     "format": int,
@@ -306,6 +306,15 @@ def json_object(text: str | bytes, source: str, *, what: str) -> dict[str, Any]:
     if level:
         raise BundleError(f"`{source}`: its {what} is nested deeper than {MAX_DEPTH} levels.")
     return value
+
+
+def licences_of(card: Mapping[str, Any]) -> dict[str, str]:
+    """Return the licences of data and weights that a card gives; weights of one's own training are `yours`."""
+    given = card.get("licences")
+    found = {name: str(value) for name, value in given.items()} if isinstance(given, Mapping) else {}
+    if found.get("weights") == "unknown" and card.get("training") and not card.get("origin"):
+        found["weights"] = "yours"
+    return found
 
 
 def _check_sections(card: Mapping[str, Any], source: str) -> None:

@@ -28,7 +28,7 @@ def custom_network(
     The file is loaded as Python would load it: what lies beside it can be imported, and it stands in `sys.modules`.
 
     Raises:
-        UsageError: no such file or name, code that fails, arguments that it needs and nobody offers, or no network.
+        UsageError: no such file or name, code that fails, arguments that it needs and does not get, or no network.
     """
     file = Path(file)
     if not file.is_file():

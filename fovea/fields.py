@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, TypeGuard
 
 LARGEST = 1e100
-"""No honest number comes near, and twice as much is still finite."""
+"""No genuine number is that large, and twice as much is still finite."""
 LONGEST = 40
 """Characters of a wrong value that are shown."""
 

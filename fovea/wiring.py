@@ -59,13 +59,13 @@ class ChannelShuffle(nn.Module):
 
 
 class Counting:
-    """A layer that computes over all channels of a place. Those that are gone count as zeros, which they were."""
+    """A layer that computes over all channels of a place. Removed channels count as zeros, which they were."""
 
     axis = 1
     """That of the channels."""
     channels: int
     absent: int = 0
-    """How many are gone."""
+    """How many were removed."""
 
     @property
     def share(self) -> float:
@@ -83,7 +83,7 @@ class LayerNorm(Counting, nn.LayerNorm):
         self.channels = channels
 
     def extra_repr(self) -> str:
-        """Return what PyTorch's has, and how many channels are gone."""
+        """Return what PyTorch's has, and how many channels were removed."""
         return f"{super().extra_repr()}, absent={self.absent}"
 
     def forward(self, x: Tensor) -> Tensor:

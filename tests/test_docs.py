@@ -24,7 +24,7 @@ PAGES = {path.relative_to(ROOT).as_posix(): path.read_text() for path in [ROOT /
 NOTEBOOK = json.loads((ROOT / "docs" / "first-network.ipynb").read_text())
 
 LEFT_OUT = "..."
-MEASURED = ("train", "evaluate", "compare")
+MEASURED = ("train", "evaluate", "compare", "export")
 """Commands whose numbers depend on the machine; those of `measure --latency` do too."""
 
 PROGRESS = re.compile(r"[a-z ]+: \d+ %  ")
@@ -33,6 +33,7 @@ PROGRESS = re.compile(r"[a-z ]+: \d+ %  ")
 NEEDS = {
     "fovea train digits": "run",
     "fovea evaluate": "run",
+    "fovea export": "run",
     "fovea compare": "six runs",
     "fovea train photos": "published weights",
 }

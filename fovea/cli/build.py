@@ -64,13 +64,12 @@ def build(
 ) -> None:
     """Write a model file of a network, with published or random weights; or its Python code."""
     from fovea.display import Display
-    from fovea.jobs.build import build_file
+    from fovea.jobs.build import build_file, require_free
 
     counts = {"classes": classes, "c_in": c_in, "widths": widths}
     arguments: dict[str, object] = {key: value for key, value in counts.items() if value is not None}
     out = _place(name) if out is None else out
-    if os.path.lexists(out):
-        raise UsageError(f"`{out}` is there already, and is not overwritten; choose another `--out`, or remove it.")
+    require_free(out)
     if out.endswith(".py"):
         if any((weights, classes_from, resize, mean, std, licence, coded, as_json)):
             raise UsageError(

@@ -12,5 +12,8 @@ def doctor(as_json: Json = False) -> None:
     if as_json:
         print_json([check.to_dict() for check in checks])
         return
-    rows = [("" if check.ok else "!", check.name, check.value, "" if check.ok else check.advice) for check in checks]
-    print_table(("", "what", "here", "to do"), rows)
+    rows = [
+        ("" if check.ok else "!", check.name, check.value if check.ok else f"{check.value}: {check.advice}")
+        for check in checks
+    ]
+    print_table(("", "what", "here"), rows)

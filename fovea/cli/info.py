@@ -39,18 +39,21 @@ def info(
 
 def _print_all(result: "Info") -> None:
     """Print every field of the card."""
+    from fovea.card import licences_of
     from fovea.compression.table import rows_in, table_of
+    from fovea.report.words import in_words
 
     known = {key: value for key, value in result.card.items() if key not in BELOW}
-    facts = [*flattened(known), ("values", f"{result.values:,}"), ("bytes", f"{result.bytes:,}")]
+    facts = [*flattened({**known, "licences": licences_of(known)})]
+    facts += [("parameters and buffers", f"{result.values:,}"), ("bytes", f"{result.bytes:,}")]
     facts += [("coded", result.coded)] if result.coded else []
     facts += [("classes", result.card["classes"])]
     facts += [
-        ("result", ", ".join(f"{key} {_text(value, key)}" for key, value in flattened(entry)))
+        ("result", ", ".join(f"{in_words(key)} {_text(value, key)}" for key, value in flattened(entry)))
         for entry in result.card.get("results", [])
     ]
     facts += _shrunk(result.card)
-    print_table(("field", "value"), [(name, _text(value, name)) for name, value in facts])
+    print_table(("field", "value"), [(in_words(name), _text(value, name)) for name, value in facts])
     if rows := rows_in(result.card):
         table = table_of(rows, task=str(result.card.get("task")))
         print_table(table.columns, table.rows)

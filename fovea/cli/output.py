@@ -93,7 +93,7 @@ def print_lines(lines: Iterable[str]) -> None:
 def print_prose(lines: Iterable[str], *, indent: int = 2) -> None:
     """Print sentences, each from a new line, and broken between words where the terminal is narrow.
 
-    What is broken goes on `indent` characters further right.
+    The rest of a broken line is indented by `indent` characters.
     """
     for line in lines:
         for piece in textwrap.wrap(shown(line), terminal_width() or 10_000, subsequent_indent=" " * indent):

@@ -79,7 +79,7 @@ class _Errors(_Stream):
 def prepare() -> None:
     """Make the standard streams such that printing and reading names raise nothing but OutputError.
 
-    Raises: OutputError where standard output is closed: nobody would hear of a result.
+    Raises: OutputError where standard output is closed, so that no result could be read.
     """
     _occupy()
     closed = sys.stdout is None

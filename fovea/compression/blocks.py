@@ -21,7 +21,7 @@ LAYERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
 @kind("blocks")
 @dataclass(frozen=True)
 class Gone(Change):
-    """Blocks that are gone, each with all that is in it."""
+    """Blocks that were removed, each with all that is in it."""
 
     blocks: tuple[str, ...]
     """Their paths."""

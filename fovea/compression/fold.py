@@ -33,7 +33,7 @@ THROUGH = (*MEANS, *ADAPTIVE_MEANS, *MAXIMA, *ADAPTIVE_MAXIMA, nn.Identity)
 @kind("fold")
 @dataclass(frozen=True)
 class Fold(Change):
-    """Batch norms that are gone, each into a layer that has a bias now."""
+    """Batch norms that were folded, each into a layer that has a bias now."""
 
     into: Mapping[str, str]
     """The layer by the norm."""

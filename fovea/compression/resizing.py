@@ -286,7 +286,7 @@ class _Shuffle(Resizing):
 
 
 class _Counting(Resizing):
-    """Layers that compute over all channels of a place, where those that are gone count as zeros: [c, absent]."""
+    """Layers that compute over all channels of a place, where those that were removed count as zeros: [c, absent]."""
 
     def sides(self, layer: nn.Module) -> dict[Side, int]:
         return {"each": cast(Counting, layer).channels}

@@ -196,7 +196,7 @@ KINDS = (
         taught=True,
     ),
     Kind(
-        *("share", "5bit[:EPOCHS]", "reduce the weights of a layer to 2^5 shared values, which are trained"),
+        *("share", "5bit[:EPOCHS]", "reduce the weights of a layer to 2^BITS shared values, which are trained"),
         reads=_with_epochs(_bits),
         at=f"{_OWN}:share",
         settles=True,

@@ -25,7 +25,7 @@ BLURS = (0.01, 0.02, 0.03, 0.05, 0.08)
 
 
 class Disturbance(NamedTuple):
-    """A way to spoil images, and how much of it."""
+    """A way to degrade images, and its strength."""
 
     name: str
     unit: str

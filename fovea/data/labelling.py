@@ -1,6 +1,6 @@
 """The list of images to label: a manifest with empty labels, filled in by a person and read by a training.
 
-A list that is there already is gone on with: rows with a label stay as they are, those without one are chosen anew.
+A list that exists is continued: rows with a label stay as they are, those without one are chosen anew.
 """
 
 import csv

@@ -70,7 +70,7 @@ class TrueObjects(NamedTuple):
     classes: NDArray[np.int64]
     """(n,) the class of each object; VOID where most of it is void."""
     crowd: NDArray[np.bool_]
-    """(n,) whether it stands for several that nobody has separated."""
+    """(n,) whether it stands for several objects that were not separated."""
 
 
 @dataclass(frozen=True)

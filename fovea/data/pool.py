@@ -27,7 +27,7 @@ class Pool:
     dataset: Dataset
     """One part, `train`."""
     labelled: frozenset[str] = frozenset()
-    """The names of those that have a label where they were found, for nobody to give again."""
+    """The names of those that have a label already."""
     copies: Path | None = None
     """The folder for copies of what lies in the cache, which may be emptied; None of files that stay."""
 

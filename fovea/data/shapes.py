@@ -27,7 +27,7 @@ class Shape:
     """Lengths of runs outside and inside by turns, column by column, as COCO has them."""
 
     group: int | None = None
-    """Of a void one: the class of the objects that it stands for, which nobody has separated."""
+    """Of a void one: the class of the objects that it stands for, which were not separated."""
 
     @property
     def digested(self) -> bytes:

@@ -22,7 +22,7 @@ DPI = 110
 
 
 def sensitivity_figure(found: Sensitivity) -> Figure:
-    """Return the loss of each group by the share of its channels that is gone, beside that of each block as a bar."""
+    """Return the loss of each group by the share of channels removed, beside that of each block as a bar."""
     beside = bool(found.blocks)
     height = max(4.5, 0.2 * len(found.blocks) + 1.2)
     figure = Figure(figsize=(11 if beside else 7.5, height), layout="constrained")
@@ -59,7 +59,7 @@ def _draw_curves(axes: Axes, found: Sensitivity) -> None:
             )
     axes.axhline(found.base, color=ORANGE, linestyle="--", linewidth=1)
     axes.annotate("as it is", (0, found.base), xytext=(2, 3), textcoords="offset points", fontsize=7, color=ORANGE)
-    axes.set(xlabel="channels of one group that are gone (%)", ylabel="loss", yscale="log")
+    axes.set(xlabel="channels of one group that are removed (%)", ylabel="loss", yscale="log")
     _plain_numbers(axes.yaxis)
     finish(axes, "Channels, from the first group (dark) to the last (bright)")
 
@@ -95,7 +95,7 @@ def _apart(curves: Sequence[Curve], found: Sensitivity) -> list[Curve]:
 
 
 def _steepness(curve: Curve) -> float:
-    """How far the loss rises until half of the channels are gone, or as near to that as was measured."""
+    """How far the loss rises until half of the channels are removed, or as near to that as was measured."""
     return min((abs(kept - curve.channels / 2), loss) for kept, loss in curve.points)[1]
 
 

@@ -14,7 +14,7 @@ from fovea.tasks.prediction import Prediction
 
 
 class Place(NamedTuple):
-    """How much each place of one image speaks for one answer, by one method."""
+    """How much each position of one image supports one answer, by one method."""
 
     method: Method
     answer: str

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from fovea.tasks.task import Task
 
 Evidence = Callable[[Tensor, Tensor], Tensor]
-"""Outputs (N, K) float and answers (N,) int64 -> (N,): how much each row speaks for its answer. Differentiable."""
+"""Outputs (N, K) float and answers (N,) int64 -> (N,): the score of the answer of each row. Differentiable."""
 
 Decision = Callable[[Tensor, Tensor], Tensor | None]
 """Outputs (N, K) float and answers (N,) int64 -> (N,) bool: whether each row decides for its answer; None if nothing

@@ -135,7 +135,7 @@ def _forward(graph: fx.Graph) -> Iterator[str]:
 
 
 def _last_uses(graph: fx.Graph) -> dict[fx.Node, list[fx.Node]]:
-    """Return for each operation the values that nobody needs after it."""
+    """Return for each operation the values that are not needed after it."""
     order = {node: number for number, node in enumerate(graph.nodes)}
     found: dict[fx.Node, list[fx.Node]] = {}
     for node in graph.nodes:

@@ -1,6 +1,7 @@
 """`fovea build`: a model file from a network's name and, where there are some, published weights."""
 
 import dataclasses
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,9 +102,10 @@ def build_file(
     bytes, without loss. `arguments` are passed to the network and may be text.
 
     Raises:
-        UsageError: an unknown name or argument, or a value that is not allowed.
+        UsageError: an unknown name or argument, a value that is not allowed, or `out` exists.
         BundleError: weights that are damaged, in another format, or of another network; nothing is written.
     """
+    require_free(out)
     if resembles(name):
         name, arguments = "pattern", {"pattern": name, **arguments}
     name = registry.resolve(name)
@@ -134,6 +136,12 @@ def build_file(
     save_bundle(out, model, card, coded=coded)
     children = {name: sum(p.numel() for p in child.parameters()) for name, child in model.named_children()}
     return Built(model=Path(out), card=card, parameters=sum(children.values()), children=children, origin=origin)
+
+
+def require_free(out: str | Path) -> None:
+    """Raise UsageError if there is anything at `out`: a network that was built never takes another's place."""
+    if os.path.lexists(out):
+        raise UsageError(f"`{out}` exists, and `fovea build` overwrites nothing; choose another `out`, or remove it.")
 
 
 def _counted(known: ClassNames | None, arguments: Mapping[str, object]) -> dict[str, int]:

@@ -54,12 +54,12 @@ def _summaries(runs: Sequence[str | Path]) -> tuple[list[RunSummary], list[str]]
             try:
                 summary = read_summary(folder)
             except FoveaError:
-                notes.append(f"{folder.name} is left out: it has no whole model; it diverged, or has not ended")
+                notes.append(f"{folder.name} is left out, as it has no complete model: it diverged or has not ended")
                 continue
             if summary.results:
                 found.append(summary)
             else:
-                notes.append(f"{folder.name} is left out: it has no result; it diverged, or has not ended")
+                notes.append(f"{folder.name} is left out, as it has no result: it diverged or has not ended")
     return found, notes
 
 

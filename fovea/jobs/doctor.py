@@ -64,7 +64,7 @@ def _software() -> Iterator[Check]:
         if importlib.util.find_spec(library):
             yield Check(name, f"{library} {_version(library)}")
         else:
-            yield Check(name, f"absent: no `{command}`", ok=False, advice=f'pip install "fovea-cnn[{name}]"')
+            yield Check(name, f"absent, which `{command}` needs", ok=False, advice=f'pip install "fovea-cnn[{name}]"')
 
 
 def _version(library: str) -> str:

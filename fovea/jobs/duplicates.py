@@ -34,6 +34,7 @@ SHOWN_GROUPS, SHOWN_IMAGES, LISTED = 60, 12, 20
 """On a page, of a group on it, and in the terminal."""
 SIDE = 210
 """Pixels of the longer side of a picture in the page."""
+RATIO_NOTE = "The lower the ratio, the more similar the images are, compared with other images near them."
 BY = {"pixels": "found by their pixels", "both": "by both", "network": "found by the network alone"}
 """How groups were found, in the order in which they are told."""
 
@@ -92,7 +93,7 @@ class DuplicatesResult:
         counts = ", ".join(f"{len(self._found(by))} {how}" for by, how in BY.items())
         leaks, conflicts = (sum(getattr(group, what) for group in self.groups) for what in ("leak", "conflict"))
         return [
-            f"{self.data}: {self.images:,} images {self.layer}, ratio {self.ratio:g}",
+            f"{self.data}: {self.images:,} images by features {self.layer}, ratio {self.ratio:g}",
             f"{len(self.groups)} groups: {counts}; {leaks} across splits, {conflicts} with different labels",
             *([] if self.page is None else [f"Page     {self.page}"]),
         ]
@@ -204,7 +205,7 @@ def _groups(index: Index, by_pixels: Sequence[Sequence[int]], ratio: float, disp
 
 
 def _sheet(result: DuplicatesResult, pictures: SamplePictures) -> Sheet:
-    """Return the page: the groups that the network alone has found first, as nobody was trained on them before."""
+    """Return the page: the groups that the network alone has found first, as they are new to the reader."""
     groups = []
     for by, how in reversed(BY.items()):
         own = [group for group in result.groups if group.by == by]
@@ -212,9 +213,11 @@ def _sheet(result: DuplicatesResult, pictures: SamplePictures) -> Sheet:
             drawn = [_drawn(image, pictures) for image in group.images[:SHOWN_IMAGES]]
             title = f"{len(own):,} groups {how}" if number == 0 else ""
             said = [f"ratio {group.ratio:.3f}"] if group.ratio is not None else []
-            said += [what for what, is_so in (("across parts", group.leak), ("labels differ", group.conflict)) if is_so]
+            said += [
+                what for what, is_so in (("in several splits", group.leak), ("labels differ", group.conflict)) if is_so
+            ]
             groups.append(SheetGroup(title, "; ".join(said), drawn=drawn))
-    lead = " ".join(line.rstrip(".") + "." for line in result.summary()[:2])
+    lead = " ".join([*(line.rstrip(".") + "." for line in result.summary()[:2]), RATIO_NOTE])
     return Sheet(title=f"Copies in {result.data}", lead=lead, groups=groups)
 
 

@@ -36,7 +36,7 @@ def label_order(
     """Return the images without a label that a network puts in an order, the first to label first, with their doubt.
 
     `labelled` are the names of those that have one. `by` is one of `ways_for`: of answers that lie on an image
-    `confidence`, the probability of the surest box, or the mean over pixels or points; else a way of `fovea label`,
+    `confidence`, the highest probability of a box, or the mean over pixels or points; else a way of `fovea label`,
     where `core-set` chooses as many as `farthest_of` says. Images that cannot be read are not among them.
 
     Raises:

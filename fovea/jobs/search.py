@@ -129,12 +129,14 @@ class SearchResult:
     @property
     def how(self) -> str:
         """What was searched, and how."""
-        measured = "exact"
+        measured = "exact search"
         if self.recall is not None and self.cells is not None:
             mean, low, high = self.recall
             share = f"{self.cells[0]:,} of {self.cells[1]:,} cells"
-            measured = f"approximate: {share}, recall@10 {mean:.3f} ({low:.3f} to {high:.3f}) measured on this index"
-        return f"{self.index}: {self.images:,} images {self.layer}, {self.metric}, {measured}"
+            measured = (
+                f"approximate search: {share}, recall@10 {mean:.3f} ({low:.3f} to {high:.3f}) measured on this index"
+            )
+        return f"{self.index}: {self.images:,} images by features {self.layer}, {self.metric} distance, {measured}"
 
     def summary(self) -> list[str]:
         """Return the lines for the terminal beside the table."""
@@ -342,9 +344,9 @@ def _sheet(result: SearchResult, pictures: SamplePictures, preprocess: Preproces
             pixels = pictures(found.part, found.name)
             shown = np.full((8, 8, 3), 235, np.uint8) if pixels is None else in_colour(pixels)
             gone = "" if pixels is not None else " (no longer exists)"
-            said = f"{found.distance:.3g}  {found.name}{gone}"
+            said = f"distance {found.distance:#.3g}, {found.name}{gone}"
             drawn.append(Drawn(shown, found.label, said, width=width, side=SIDE))
         groups.append(Group(drawn=drawn))
     more = "" if len(groups) == len(result.answers) else f" The first {len(groups)} of {len(result.answers)} are shown."
-    lead = f"On the left the image, on the right the nearest of {result.how}. Numbers are distances.{more}"
+    lead = f"First each image, then the nearest to it, by {result.how}.{more}"
     return Sheet(title="The most similar images", lead=lead, groups=groups)

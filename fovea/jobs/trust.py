@@ -61,7 +61,7 @@ class TrustResult:
 
     @property
     def table(self) -> tuple[list[str], list[list[str]]]:
-        """The columns, and a row for each method, behind those of what knows nothing."""
+        """The columns, and a row for each method, after those of the random map and the centre."""
         return self.verdicts.table
 
     def summary(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""What speaks for and against one picture that explains one image: the checks of `fovea trust`, on that image alone."""
+"""How far one explanation of one image can be trusted: the checks of `fovea trust`, on that image alone."""
 
 from dataclasses import replace
 from functools import partial

@@ -43,7 +43,7 @@ def text_table(measurement: Measurement, choice: Choice, *, width: int | None = 
 
 
 def legend(measurement: Measurement, columns: Iterable[Column]) -> str:
-    """Return in one line what the columns mean that do not speak for themselves."""
+    """Return in one line what those columns mean whose names do not say it."""
     sample = sample_name(measurement.input_shape)
     pixels = PIXELS.get(len(measurement.input_shape), "places of the input")
     meanings = [f"{c.title}: {c.meaning.format(pixels=pixels)}" for c in columns if c.meaning]

@@ -41,7 +41,7 @@ def boundary_f1(truth: Masks, predicted: Masks, *, classes: int, tolerance: floa
 
 
 def hausdorff_95(truth: Masks, predicted: Masks, *, classes: int) -> Floats:
-    """Return the distance (K,) in pixels that 95 % of the outlines of each class keep to; NaN where nobody saw it.
+    """Return the distance (K,) in pixels that 95 % of the outlines of each class keep to; NaN where either has none.
 
     The larger of two 95th percentiles: of the distances from predicted outline pixels to the nearest true one, and the
     reverse (Maier-Hein et al. 2024, doi:10.1038/s41592-023-02151-z). The edge of the image and void bound a region

@@ -54,7 +54,7 @@ def pixel_counts(confusion: NDArray[np.int64]) -> PixelCounts:
 
 
 def intersection_over_union(counts: PixelCounts) -> Floats:
-    """Return hits / (truth + predicted - hits) of each class, (..., K) from 0 to 1; NaN of one that nobody saw.
+    """Return hits / (truth + predicted - hits) of each class, (..., K) from 0 to 1; NaN of one that neither contains.
 
     The Jaccard index. With counts pooled over the images it is that of PASCAL VOC and Cityscapes.
     """
@@ -62,7 +62,7 @@ def intersection_over_union(counts: PixelCounts) -> Floats:
 
 
 def dice(counts: PixelCounts) -> Floats:
-    """Return 2 hits / (truth + predicted) of each class, (..., K) from 0 to 1; NaN of one that nobody saw.
+    """Return 2 hits / (truth + predicted) of each class, (..., K) from 0 to 1; NaN of one that neither contains.
 
     Dice 1945: the F1 score of pixels. Per image or pooled over images, as the counts are.
     """

@@ -5,7 +5,7 @@ from contextlib import suppress
 import torch
 from torch import nn
 
-from fovea.card import Card
+from fovea.card import Card, licences_of
 
 
 def headline(card: Card) -> str:
@@ -24,7 +24,7 @@ def facts(card: Card, model: nn.Module, device: torch.device) -> list[tuple[str,
         ("answers", ", ".join(card.target.classes) or card.target.noun),
         ("trained on", card.trained_on.name or "unknown"),
         *((f"result on {split}", text) for split, text in _results(card).items()),
-        *((f"licence of {name}", str(value)) for name, value in (card.licences or {}).items()),
+        *((f"licence of {name}", value) for name, value in licences_of(card).items()),
         ("device", str(device)),
     ]
 

@@ -28,7 +28,7 @@ STEADY = 1.5
 ALIKE = 1.01
 """Entropies up to so many times the least one count as equal to it."""
 LEAST_INFORMATION = 0.75
-"""In nats: a network that says the same of all images is sure of it, and knows nothing."""
+"""In nats: a network that predicts the same for all images is confident, but says nothing about them."""
 LEAST_LOG = -100.0
 """A logarithm of a probability counts as this at least."""
 
@@ -115,7 +115,7 @@ def conventions_of(origin: Origin) -> list[Convention]:
 
 
 def best_of(trials: Sequence[Trial]) -> Trial:
-    """Return the trial with the surest answers, of those that are steady and tell images apart.
+    """Return the trial with the most confident predictions, of those that are stable and differ between images.
 
     Of equally sure ones it is the steadiest. The first is the usual one, which stays where no other tells images apart.
     """

@@ -32,7 +32,7 @@ def read_tensors(path: Path, coding: Mapping[str, Any]) -> dict[str, Tensor]:
     """Return the tensors in a `.safetensors` whose header, and what its card calls `coding`, were checked.
 
     Raises:
-        BundleError: coded tensors are damaged; the message goes on after the name of the file.
+        BundleError: coded tensors are damaged; the message continues after the name of the file.
         SafetensorError: the container is.
     """
     with utf8_path(path) as named:

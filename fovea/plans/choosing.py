@@ -140,7 +140,7 @@ def _parsed_setting(name: str, value: Any, default: Any) -> Any:
 
 
 def _start(wish: Wish, dataset: Dataset) -> Start | None:
-    """Return the weights to begin with: those named, or, for photographs and with all left open, those at hand."""
+    """Return the weights to begin with: those named, or, for photographs and no request, those here."""
     if wish.start is not None:
         grow = bool(wish.changes.get("grow"))
         start = None if wish.start == SCRATCH else start_named(wish.start, model=wish.model, grow=grow)

@@ -68,10 +68,15 @@ def budgeted_transfer(
     kept = f", on {way.views} versions of every image that go through the others once" if way.views else ""
     reasons = (
         f"the features of all images take about {forward_s:.0f} s at {size} px",
-        f"{learning.get(way.freeze, f'the parts after {way.freeze} learn')}{kept}: about {way.epochs:.0f} epochs in "
+        f"{learning.get(way.freeze, f'the parts after {way.freeze} learn')}{kept}: {_passes(way.epochs)} in "
         "the time; --size and --freeze choose others",
     )
     return plan.replace(freeze=way.freeze, frozen_views=way.views, reasons=(*plan.reasons, *reasons))
+
+
+def _passes(epochs: float) -> str:
+    """Return how many epochs there are time for, in words; a budget may be over before the first one begins."""
+    return "less than one epoch" if epochs < 1 else f"about {epochs:.0f} epoch{'' if round(epochs) == 1 else 's'}"
 
 
 def _best_way(model: Classifier, x: Tensor, images: int, left_s: float, progress: Progress | None) -> Way:

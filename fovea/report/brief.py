@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fovea import tasks
+from fovea.card import licences_of
 from fovea.fields import is_number
 from fovea.report.facts import Rows, section, text
 from fovea.tasks.score import Metric
@@ -20,7 +21,7 @@ def brief(card: Mapping[str, Any], *, values: int, size: int) -> Rows:
     classes, training = card.get("classes"), section(card, "training")
     rows = [
         ("Result", _results(card)),
-        ("Network", f"{text(card.get('architecture'))}, {values:,} numbers in {size / 1e6:,.1f} MB"),
+        ("Network", f"{text(card.get('architecture'))}, {values:,} parameters and buffers, {size / 1e6:,.1f} MB"),
         ("Predicts", _predicts(card, classes if isinstance(classes, list) else [])),
         ("Input", _input(section(card, "preprocess"))),
         ("Data", _data(section(training, "data"))),
@@ -32,11 +33,8 @@ def brief(card: Mapping[str, Any], *, values: int, size: int) -> Rows:
 
 
 def licences(card: Mapping[str, Any]) -> str:
-    """Return the licences of weights and data in words; weights of one's own training are one's own."""
-    found = {name: text(value) for name, value in section(card, "licences").items()}
-    if found.get("weights") == "unknown" and card.get("training") and not card.get("origin"):
-        found["weights"] = "yours"
-    return "; ".join(f"{name}: {value}" for name, value in sorted(found.items(), reverse=True))
+    """Return the licences of weights and data in one line."""
+    return "; ".join(f"{name}: {value}" for name, value in sorted(licences_of(card).items(), reverse=True))
 
 
 def _results(card: Mapping[str, Any]) -> str:

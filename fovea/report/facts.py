@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from fovea.card import licences_of
+from fovea.report.words import in_words
 from fovea.texts import flattened
 
 Rows = list[tuple[str, str]]
@@ -25,7 +27,7 @@ def card_facts(card: Mapping[str, Any]) -> dict[str, Rows]:
             *_rows({name: value for name, value in data.items() if name != "notes"}),
             *(("note", text(note)) for note in _listed(data.get("notes"))),
             *_rows(section(card, "preprocess"), "input "),
-            *((f"licence of {name}", value) for name, value in _rows(section(card, "licences"))),
+            *((f"licence of {name}", value) for name, value in licences_of(card).items()),
         ],
         "recipe": [*_rows(section(training, "recipe")), *_changes(training)],
         "versions": [
@@ -43,13 +45,13 @@ def temperature_note(card: Mapping[str, Any]) -> str:
         return (
             f"The temperature was fitted on {text(fitted.get('split'))} ({text(fitted.get('images'))} images), "
             "where it minimises the negative log-likelihood of labels that are not taken for certain (Platt 1999). "
-            f"It stands in the model file; every probability uses it.{highest}"
+            f"It is stored in the model file; all probabilities use it.{highest}"
         )
     if card.get("uncalibrated"):
         return uncalibrated_note(card) + (" No thresholds were chosen either." if thresholds else "")
     if card.get("temperature") == 1:
-        return "No temperature was fitted, so its confidence is not calibrated: that needs a validation part."
-    return "The temperature stands in the model file."
+        return "No temperature was fitted, so its confidence is not calibrated: that needs a validation split."
+    return "The temperature is stored in the model file."
 
 
 def uncalibrated_note(card: Mapping[str, Any]) -> str:
@@ -102,7 +104,7 @@ def _changes(training: Mapping[str, Any]) -> Rows:
 
 
 def _rows(values: Mapping[str, Any], prefix: str = "") -> Rows:
-    return [(name, text(value)) for name, value in flattened(values, separator=" ", prefix=prefix)]
+    return [(prefix + in_words(name, between=" "), text(value)) for name, value in flattened(values)]
 
 
 def _listed(value: object) -> list[Any]:

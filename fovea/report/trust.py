@@ -27,29 +27,29 @@ CHANCE = PATCH**2 / SIDE**2
 
 MEANINGS = {
     "insertion": (
-        "Area under the curve of what is followed, as the pixels that the map ranks highest come into a blurred image.",
+        "Area under the curve of the probability as the pixels that the map ranks highest come into a blurred image.",
         "high",
     ),
-    "deletion": ("The same as they go, the mean colour of the training images in their place.", "low"),
+    "deletion": ("The same as these pixels are replaced by the mean colour of the training images.", "low"),
     "above random": (
-        "On how many images insertion less deletion is above that of a map of random cells, which knows nothing.",
+        "On how many images insertion minus deletion is higher than for a map of random cells.",
         "all",
     ),
-    "above centre": ("The same against a Gaussian at the centre, which knows where photographers aim.", "all"),
+    "above centre": ("The same against a Gaussian at the centre, where photographers place their subject.", "all"),
     "sanity": (
         "Whether the maps are others when the weights are random: rank correlation and structural similarity of the "
         f"two, which must be below {' and '.join(f'{limit:g}' for limit in LIMITS)}. A method that fails shows the "
         "image rather than what the network learned.",
         "pass",
     ),
-    "pointing": ("How often the highest place of the map lies in a box.", "high"),
+    "pointing": ("How often the maximum of the map lies in a box.", "high"),
     "energy": ("The share of the map that lies in the boxes.", "high"),
     "cue lift": (
         "On a small network whose only cue is known: the share of the map inside the cue, divided by that of chance. "
         f"At {LEAST_LIFT:g}, and more than in the decoy, the cue counts as found.",
         "high",
     ),
-    "cue pointing": (f"How often the highest place lies in that cue; chance gives {100 * CHANCE:.0f} %.", "high"),
+    "cue pointing": (f"How often the maximum lies in that cue; by chance it would be {100 * CHANCE:.0f} %.", "high"),
     "s/image": ("Seconds that a map takes.", "low"),
     "verdict": (
         "Which checks the method fails: sanity, either of the two rivals by the mean over the images, the cue.",
@@ -105,7 +105,7 @@ def outlined(pixels: Pixels, boxes: Sequence[tuple[Tensor, tuple[int, int, int]]
 
 
 def _kind(column: str, text: str) -> str:
-    """Return the class of a cell: whether it speaks for the method."""
+    """Return the class of a cell: whether it supports the method."""
     if column == "verdict" and text:
         return {"pass": "good", "does not apply": "dim"}.get(text, "bad")
     return "bad" if text.startswith("FAIL") else ""

@@ -60,7 +60,7 @@ class Listing:
         return self.parts[part], int(row)
 
     def look(self, position: int) -> Look:
-        """Return what a file looks like now; zeros where it is none, or is gone."""
+        """Return what a file looks like now; zeros if it is no file or no longer exists."""
         part, row = self.place(position)
         return Look(0, 0) if part.files is None else look_at(part.files[row])
 

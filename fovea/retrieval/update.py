@@ -1,4 +1,4 @@
-"""An index brought up to date with its data: only what is new or changed is embedded, and what is gone is dropped.
+"""An index brought up to date with its data: only what is new or changed is embedded, what no longer exists is dropped.
 
 What is done is written from time to time, so that a kill costs a minute: an index that is not complete is as whole as
 one that is, and the next run continues with it. Rows are in the order of the data, however often it was interrupted.

@@ -31,7 +31,9 @@ def settled_head(plan: Plan, model: nn.Module, target: Task, display: Display) -
     """Return the plan with the head learning alone first where `model` or `target` has no logistic regression."""
     if not plan.recipe.fit_head or (ends_dense(model) and target.closed_form == "discriminants"):
         return plan
-    display.note("head: it begins at random and learns alone first; only a dense layer for classes is fitted")
+    display.note(
+        "head: it begins with random weights and is first trained alone; only a dense layer for classes can be fitted"
+    )
     return plan.replace(fit_head=False, refit_head=False, head_first=plan.recipe.head_first or 0.2)
 
 
@@ -94,7 +96,7 @@ def refit_head(prepared: "Prepared", model: nn.Module, *, trained: bool, display
             seed=recipe.seed,
         )
     set_head(model, head.weight, head.bias)
-    display.note(f"head: fitted in the end to {len(labels):,} images, of train and val")
+    display.note(f"head: fitted at the end to {len(labels):,} images, of train and val")
     return len(labels)
 
 

@@ -1,4 +1,4 @@
-"""A training seen while it learns: published for whoever looks, and at no cost where nobody does.
+"""A training seen while it learns: published for those who watch, and at no cost where nobody does.
 
 Who looks touches a small file in the run folder again and again, `watch_run` does it; its text says at which layers.
 While that is fresh, the training writes one file, now and then, between the gradients of a step and its update: the

@@ -72,7 +72,7 @@ def _found(geometry: Preprocessing, plan: Plan, train: Part, loaded: Loaded, dis
     chosen = best.convention
     others = ", ".join(f"{trial.convention.name} {trial.entropy:.2f}" for trial in trials if trial is not best)
     display.note(
-        f"weights: `{origin.file}` does not say how pixels are normalised; found by its answers to training images is "
+        f"weights: `{origin.file}` does not say how pixels are normalised; by its answers to training images it is "
         f"{chosen.described()} (entropy {best.entropy:.2f} nats; {others}). --mean and --std give "
         "others"
     )

@@ -51,7 +51,7 @@ def as_begun(run: Run, stored: Stored, *, device: str, display: Display, checkpo
     training = ready(dataset, stored.plan, source=stored.source, device=chosen, display=display, begun=begun)
     training = dataclasses.replace(training, changes=stored.changes)
     if stored.contents is not None and stored.contents != contents(training.dataset):
-        raise _changed(run, stored, ": its images are others under the same names")
+        raise _changed(run, stored, ": files of the same names have other contents")
     return training
 
 

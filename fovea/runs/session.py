@@ -142,7 +142,7 @@ class Session:
         if "test" in parts:
             outcomes["test"] = self._outcome("test", parts["test"], flip=flip)
         self.outcomes = [replace(outcome, target=self.target) for outcome in outcomes.values()]
-        if self.outcomes:  # validation, or the test part where there is none
+        if self.outcomes:  # validation, or the test split where there is none
             first = self.outcomes[0]
             part = parts[first.split]
             if part.tiles is None:
@@ -159,7 +159,7 @@ class Session:
         if self.keeps_best:
             best = self.run.before_refit if self.run.before_refit.exists() else self.run.model
             load(best, model=self.trainer.evaluated_model, device=str(self.prepared.device))
-        if self.keeps_best and self.recipe.fit_head:
+        if self.keeps_best and self.recipe.fit_head and not self.recipe.probe:
             self.display.note(f"kept: {kept(self.trainer.clock.best_epoch)}")
 
     def _refit_head(self) -> None:
@@ -172,7 +172,7 @@ class Session:
 
     def write_report(self, *, ended: str = "") -> None:
         """Write the page of the run, or say why it cannot be written: a training is never lost to its report."""
-        with self._reporting("the page is not written, all else is"):
+        with self._reporting("the page is not written; everything else is"):
             shown = self.outcomes if self.report.images else [replace(o, picture=None) for o in self.outcomes]
             story = Story(
                 card=self._card([]),
@@ -198,7 +198,7 @@ class Session:
             facts.append(("kept", kept(self.trainer.clock.best_epoch)))
         if self.run.before_refit.exists():
             facts.append(
-                ("head of the model file", "fitted to train and val in the end; results on val are from before")
+                ("head of the model file", "fitted to train and val at the end; results on val are from before that")
             )
         return facts
 
@@ -231,7 +231,7 @@ class Session:
         """Look inside the network where it is time to, until that fails once."""
         if self.looking:
             self.looking = False
-            with self._reporting("no further looks inside the network"):
+            with self._reporting("no further measurements inside the network"):
                 if self.diagnosis.due:
                     self.run.append_look(asdict(self.diagnosis.look()))
                 self.looking = True

@@ -63,7 +63,7 @@ def ask(run: Run, *, state: str | None = None, step: bool = False, snapshot: boo
     before = read_wish(run)
     if before.processes > 1:
         raise UsageError(
-            f"This training has {before.processes} processes (`torchrun`), and can be neither steered nor looked at: "
+            f"This training has {before.processes} processes (`torchrun`), and cannot be changed or watched: "
             "Ctrl-C in its shell stops it, `--resume` resumes it."
         )
     wish = dataclasses.replace(

@@ -30,7 +30,7 @@ class Job:
     ready_at: float = 0.0
     """When it was decoded."""
     dropped: bool = False
-    """Whether nobody waits for it any more."""
+    """Whether no client waits for it any more."""
 
     @property
     def is_wanted(self) -> bool:

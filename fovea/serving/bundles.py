@@ -33,7 +33,7 @@ class WatchedBundle:
             self._process = None
 
     def close(self) -> None:
-        """End an export that goes on."""
+        """End an export that is in progress."""
         if self._process is not None:
             self._process.kill()
             self._process.communicate()

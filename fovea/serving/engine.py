@@ -47,7 +47,7 @@ class TooLateError(FoveaError):
 
 
 class GoneError(FoveaError):
-    """A request whose client has gone."""
+    """A request whose client has disconnected."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +59,7 @@ class Wait:
     deadline: float
     """When they are over, in seconds of `time.monotonic`."""
     when_gone: list[Callable[[], None]] = field(default_factory=list)
-    """What is called where nobody waits any more."""
+    """What is called if no client waits any more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +106,7 @@ class Engine:
 
         Raises:
             TooLateError: the deadline passes before.
-            GoneError: nobody waits any more.
+            GoneError: no client waits any more.
         """
         loop = asyncio.get_running_loop()
         jobs = [_job(each, loop.create_future(), wait.deadline) for each in given]

@@ -28,7 +28,7 @@ class Explained(BaseModel):
     predictions: list[Named] | None = None
     value: float | None = None
     picture: str
-    """A PNG, in base64: the input of the network, and over it what speaks for the answer."""
+    """A PNG, in base64: the input of the network, and over it what supports the answer."""
 
 
 def routes(site: Site, explainer: Explainer) -> APIRouter:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from fovea.drift import BINS, MEASURES
 
 CODES = (200, 400, 401, 403, 404, 405, 408, 413, 415, 421, 422, 429, 431, 499, 500, 503)
-"""499 stands for a client that has gone."""
+"""499 stands for a client that has disconnected."""
 SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 IMAGES = (1, 2, 4, 8, 16, 32, 64, 128)
 ALL = ""

@@ -53,7 +53,7 @@ class ServedModel:
     async def answers(self, given: Sequence[bytes | NDArray[Any]], wait: Wait) -> list[Outcome]:
         """Return the row (K,) float64 of each image, or the error that there is instead.
 
-        Raises: Refusal where the time is over first, or the client gone.
+        Raises: Refusal where the time is over first, or the client has disconnected.
         """
         try:
             outcomes = await self.engine.answers(given, wait)
@@ -114,7 +114,7 @@ class Models(Mapping[str, ServedModel]):
     async def load(self, name: str) -> None:
         """Load the file of a model, try it, and answer by it from now on.
 
-        Raises: FoveaError if it cannot be loaded; what answered before goes on.
+        Raises: FoveaError if it cannot be loaded; the model that was loaded before stays.
         """
         model, settings = self._models[name], self._settings
         fingerprint = await asyncio.to_thread(fingerprint_of, model.path)

@@ -82,7 +82,7 @@ class Answer(BaseModel):
     rle: list[Runs] | None = None
     """Of a mask, with `?masks=rle`: the pixels of each class in it."""
     boxes: list[Box] | None = None
-    """The objects that were found, the surest first."""
+    """The objects that were found, the most confident first."""
     points: list[Place] | None = None
     """Where the points are."""
     error: str | None = None

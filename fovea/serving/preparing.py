@@ -2,7 +2,7 @@
 
     {"model": PATH, "out": PATH or "", "reference": DATA or ""}
 
-Of a bundle, `out` is where its exported file goes; `reference` is data whose validation part drift is measured against.
+Of a bundle, `out` is where its exported file goes; `reference` is data; drift is measured against its validation split.
 It says what came of it in a line of JSON: `{}`, `{"reference": ...}` or `{"error": ...}`.
 """
 

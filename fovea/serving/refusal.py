@@ -40,7 +40,7 @@ def late(timeout_s: float) -> Refusal:
 
 
 def gone() -> Refusal:
-    """Return what ends a request whose client has gone; nobody reads it, but it is counted."""
+    """Return what ends a request whose client has disconnected; it is not read, but counted."""
     return Refusal(499, "The client has disconnected.")
 
 

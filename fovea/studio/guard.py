@@ -62,7 +62,7 @@ class Guard:
             return PlainTextResponse("Only pages of the studio may ask this.", 403)
         length = headers.get("content-length", "0")
         if "transfer-encoding" in headers or not length.isdecimal():
-            return PlainTextResponse("A request says how long it is.", 411)
+            return PlainTextResponse("A request must declare its length.", 411)
         if int(length) > MOST_BYTES:
             return PlainTextResponse(f"A request has at most {MOST_BYTES:,} bytes.", 413)
         if self._is_token(_cookie(headers.get("cookie", ""), self.cookie)):

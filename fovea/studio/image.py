@@ -39,7 +39,7 @@ class ImageColumn:
     def build(self, *, over: str) -> None:
         """Lay the column out; `over` is the HTML of what lies over the picture."""
         ui.add_head_html('<script src="/static/image.js"></script>')
-        ui.html("<h2>The image, as the network takes it</h2>", sanitize=False)
+        ui.html("<h2>The image as the network receives it</h2>", sanitize=False)
         with ui.element("div").classes("framed"):
             self.picture = ui.element("img").props('alt="The input of the network"').classes("pixelated wide")
             ui.html(over, sanitize=False)
@@ -48,7 +48,7 @@ class ImageColumn:
         select("Example", ["...", *NAMES], self._example)
         if max((*self.bundle.preprocess.shape, 1)[1:3]) <= SMALL:
             ui.html(PAD, sanitize=False)
-        ui.html('<h2 style="margin-top:1rem">What the network says</h2><div id="bars"></div>', sanitize=False)
+        ui.html('<h2 style="margin-top:1rem">Prediction</h2><div id="bars"></div>', sanitize=False)
         ui.on("drawn", self._drawn)
         ui.on("refused", lambda event: ui.notify(str(event.args)[:200]))
 

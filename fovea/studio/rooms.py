@@ -54,7 +54,7 @@ ROOMS = (
     Room("/train", "Train", "train.room", "TrainRoom"),
     Room(
         *("/", "Look", "look.room", "LookRoom"),
-        exported="runs as a whole, and hands out no maps of its layers to look at.",
+        exported="runs as a whole, and its feature maps cannot be read.",
     ),
     Room(
         *("/explain", "Explain", "explain.room", "ExplainRoom"),

@@ -105,7 +105,7 @@ class Door:
         self.app = app
 
     def close(self) -> None:
-        """Let nobody wait any more: the studio ends."""
+        """End all waiting: the studio ends."""
         self._ends.set()
 
     def _ready(self, path: str) -> bool:

@@ -1,4 +1,4 @@
-"""The forms in which networks answer boxes: how each learns, is decoded and mirrored, and what speaks for a class.
+"""The forms in which networks answer boxes: how each learns, is decoded and mirrored, and the score of a class.
 
 They are those of `fovea.registry.FORMS`. Outputs are (N, ...) float32, K the number of classes; true boxes (N, M, 6)
 float32: class, x0, y0, x1, y1 in pixels of the input, 1 for a crowd; class -1 where there is none.
@@ -76,7 +76,7 @@ class BoxForm(ABC):
 
     @abstractmethod
     def class_logits(self, outputs: "Tensor") -> "Tensor":
-        """Return what speaks for each class at each place, (N, K, places)."""
+        """Return the score of each class at each place, (N, K, places)."""
 
 
 class CentreForm(BoxForm):

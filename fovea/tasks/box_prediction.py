@@ -34,7 +34,7 @@ class BoxPrediction(PredictionOnImage):
 
     @property
     def probability(self) -> float:
-        """The score of the surest object; 0 where there is none."""
+        """The highest score of an object; 0 where there is none."""
         return self.scores[0].probability if self.scores else 0.0
 
     def drawn(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:

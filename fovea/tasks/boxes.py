@@ -260,22 +260,22 @@ class Boxes(OnImage):
         return matched(compared(outputs.numpy(), labels), classes=self.outputs)
 
     def watched(self, rows: Rows) -> NDArray[np.float64]:
-        """Return the score of the surest object of each image, (N, 1)."""
+        """Return the highest score of an object of each image, (N, 1)."""
         return rows[:, :1, SCORE].astype(np.float64)
 
     def evidence(self, outputs: "Tensor", answers: "Tensor") -> "Tensor":
-        """Return the highest logit (N,) of each answer at any place: what speaks for the surest object of a class."""
+        """Return the highest logit (N,) of each answer at any place: the score of a class."""
         import torch
 
         each = self.form.class_logits(outputs)
         return each[torch.arange(len(outputs), device=outputs.device), answers].amax(1)
 
     def answered(self, outputs: "Tensor") -> NDArray[np.int64]:
-        """Return the class (N,) of the surest object in condensed outputs (N, 100, 6); the first if there is none."""
+        """Return the class (N,) of the highest score in condensed outputs (N, 100, 6); the first if there is none."""
         return outputs[:, 0, CLASS].clamp(min=0).long().numpy()
 
     def asked(self, outputs: "Tensor", label: Any = None) -> list[int]:
-        """Return the classes that were found in a condensed output (1, 100, 6), the surest first."""
+        """Return the classes that were found in a condensed output (1, 100, 6), the most confident first."""
         found = outputs[0][outputs[0, :, SCORE] >= max(self.least, 1e-9)][:, CLASS].long().tolist()
         return list(dict.fromkeys(found)) or self.answered(outputs).tolist()
 
@@ -285,7 +285,7 @@ class Boxes(OnImage):
         return BoxPrediction.of(kept.astype(np.float64), self.names)
 
     def focus(self, outputs: "Tensor", wanted: Wanted) -> Focus:
-        """Return the object with a number, 1 the surest that is told, or at a place."""
+        """Return the object with a number, 1 the most confident that is reported, or at a position."""
         row = self.rows_of(outputs.detach().cpu().numpy())[0]
         return box(outputs, row[(row[:, CLASS] >= 0) & (row[:, SCORE] >= self.least)], self.names, self.form, wanted)
 

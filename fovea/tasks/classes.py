@@ -236,7 +236,7 @@ class Classes(Named):
         return (best[:, :1] - best[:, 1:]).numpy()
 
     def evidence(self, outputs: "Tensor", answers: "Tensor") -> "Tensor":
-        """Return the logit (N,) of each answer; a single sigmoid unit speaks for the second class."""
+        """Return the logit (N,) of each answer; a single sigmoid unit is that of the second class."""
         if outputs.shape[1] > 1:
             return super().evidence(outputs, answers)
         return outputs[:, 0] * (2 * answers - 1)
@@ -324,7 +324,7 @@ class Classes(Named):
         return right
 
     def mistakes(self, outputs: "Tensor", labels: Labels, *, most: int) -> list[Mistake]:
-        """Return the wrong answers that the network is surest of."""
+        """Return the most confident wrong answers."""
         rows, answers = self.decode(outputs), self.answers(outputs)
         wrong = np.flatnonzero(~self.right(outputs, labels))
         surest = wrong[np.argsort(-rows[wrong, answers[wrong]], kind="stable")][:most]

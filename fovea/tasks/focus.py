@@ -1,4 +1,4 @@
-"""One thing that a network sees in an image: a region of a mask, a box or a point, and what speaks for it.
+"""One thing that a network sees in an image: a region of a mask, a box or a point, and its score.
 
 Outputs are (N, K, ...) float32 of the network itself; places are (x, y) in pixels of its input, sizes (H, W).
 """
@@ -23,7 +23,7 @@ CLASS, SCORE = 0, 5
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """Which thing is meant: what lies at a place, or the one with a number, 1 the surest."""
+    """Which thing is meant: the one at a position, or the one with a number, 1 the most confident."""
 
     at: tuple[float, float] | None = None
     number: int | None = None
@@ -40,7 +40,7 @@ class Focus:
     text: str
     """What a person calls it."""
     evidence: Callable[["Tensor"], "Tensor"]
-    """Outputs (N, K, ...) -> (N,), differentiable: how much they speak for it."""
+    """Outputs (N, K, ...) -> (N,), differentiable: its score."""
 
 
 def region(outputs: "Tensor", names: Sequence[str], wanted: Wanted) -> Focus:

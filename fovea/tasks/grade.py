@@ -209,7 +209,7 @@ class Grade(Classes):
         return Measured(float(errors.mean()), metrics.error_interval(errors))
 
     def mistakes(self, outputs: "Tensor", labels: Labels, *, most: int) -> list[Mistake]:
-        """Return the answers that are most grades off, of equal ones those that the network is surest of."""
+        """Return the answers that are most grades off, of equal ones the most confident."""
         rows, answers = self.decode(outputs), self.answers(outputs)
         images = np.arange(len(labels))
         order = np.lexsort((-rows[images, answers], -self.errors(outputs, labels)))[:most].tolist()

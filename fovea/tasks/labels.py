@@ -253,7 +253,7 @@ class SeveralLabels(Named):
         return present.gather(1, answers[:, None])[:, 0]
 
     def asked(self, outputs: "Tensor", label: Any = None) -> list[int]:
-        """Return the labels above their thresholds for outputs (1, L), or those that are wrong, the surest first.
+        """Return the labels above their thresholds for outputs (1, L), or the wrong ones, the most confident first.
 
         Where there is none, the most probable.
         """
@@ -322,7 +322,7 @@ class SeveralLabels(Named):
         return metrics.presence_bins(self.decode(outputs), labels)
 
     def mistakes(self, outputs: "Tensor", labels: Labels, *, most: int) -> list[Mistake]:
-        """Return the images with the most wrong labels, of equal ones that with the surest wrong answer."""
+        """Return the images with the most wrong labels, of equal ones the one with the most confident wrong answer."""
         rows = self.decode(outputs)
         present = self.present(rows)
         wrong = (present != (labels == 1)) & ~np.isnan(labels)

@@ -66,7 +66,7 @@ class Singling:
 
 
 def asked_singling(target: Task, way: str | None, classes: tuple[str, ...], least_area: int) -> Singling:
-    """Return how objects are separated in the masks of a network, `way` being None if nobody asks for them.
+    """Return how objects are separated in the masks of a network, `way` is None if they are not asked for.
 
     Raises: UsageError if the network answers no masks, and for classes that it does not know.
     """

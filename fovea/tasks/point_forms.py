@@ -1,4 +1,4 @@
-"""The forms in which networks answer points: how each learns, is decoded and mirrored, and what speaks for a point.
+"""The forms in which networks answer points: how each learns, is decoded and mirrored, and the score of a point.
 
 They are those of `fovea.registry.FORMS`. Outputs are (N, ...) float32, P the number of points; true points (N, P, 3)
 float32: x and y in pixels of the input, 0 where a point is not labelled.
@@ -52,7 +52,7 @@ class PointForm(ABC):
 
     @abstractmethod
     def evidence(self, outputs: "Tensor") -> "Tensor":
-        """Return what speaks for each point, (N, P), differentiable."""
+        """Return the score of each point, (N, P), differentiable."""
 
 
 class HeatMapForm(PointForm):

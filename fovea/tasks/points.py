@@ -205,17 +205,17 @@ class Points(OnImage):
         return heights
 
     def evidence(self, outputs: "Tensor", answers: "Tensor") -> "Tensor":
-        """Return what speaks for each answer, (N,): the height of its heat map at its highest place."""
+        """Return the score of each answer, (N,): the height of its heat map at its highest place."""
         import torch
 
         return self.form.evidence(outputs)[torch.arange(len(outputs), device=outputs.device), answers]
 
     def answered(self, outputs: "Tensor") -> NDArray[np.int64]:
-        """Return the point (N,) that is surest in condensed outputs (N, P, 3)."""
+        """Return the most confident point (N,) in condensed outputs (N, P, 3)."""
         return outputs[..., 2].argmax(1).numpy()
 
     def asked(self, outputs: "Tensor", label: Any = None) -> list[int]:
-        """Return the points of a condensed output (1, P, 3), the surest first."""
+        """Return the points of a condensed output (1, P, 3), the most confident first."""
         order: list[int] = outputs[0, :, 2].argsort(descending=True, stable=True).tolist()
         return order
 

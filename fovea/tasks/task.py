@@ -287,7 +287,7 @@ class Task(Placement, ABC):
         """Return what one row (K,) of `decode` means."""
 
     def evidence(self, outputs: "Tensor", answers: "Tensor") -> "Tensor":
-        """Return how much each row of outputs (N, K) speaks for its answer, int64 (N,): (N,), differentiable.
+        """Return the score of the answer of each row of outputs (N, K), int64 (N,): (N,), differentiable.
 
         An answer is an index into `classes`, or 0 where there are none. The evidence is the output for it.
         """
@@ -377,7 +377,7 @@ class Task(Placement, ABC):
         """Return the worst answers, at `most` so many, the worst first."""
 
     def calibrated(self, outputs: "Tensor", labels: Labels) -> Self:
-        """Return the task with what makes its probabilities honest on outputs (N, K) it was not trained on."""
+        """Return the task with its probabilities calibrated on outputs (N, K) it was not trained on."""
         return self
 
     def uncalibrated_for(self, reason: str) -> Self:

@@ -164,7 +164,7 @@ class Recipe(Running, Transfer, Optimisation):
         machine = f"must be at most {most_threads()}; this machine has {os.cpu_count()} processors"
         self._require("threads", self.threads <= most_threads(), machine)
         self._require("pretrain", self.pretrain >= 0, "must not be negative")
-        self._require("stage_decay", 0 < self.stage_decay <= 1, "must lie above 0, up to 1")
+        self._require("stage_decay", 0 < self.stage_decay <= 1, "must be above 0 and at most 1")
         self._require("class_means", not (self.class_means and self.probe), "and `probe` cannot be used together")
         if self.probe or self.class_means:
             form = "probe" if self.probe else "class_means"

@@ -106,5 +106,5 @@ def test_a_file_is_named_after_its_network_and_never_overwritten(capsys):
     before = Path("lenet5.safetensors").read_bytes()
     for out in ("lenet5.safetensors", "names.txt"):
         assert run(["build", "lenet1", "--out", out]) == 2
-        assert "is there already, and is not overwritten; choose another `--out`" in capsys.readouterr().err
+        assert "exists, and `fovea build` overwrites nothing; choose another `out`" in capsys.readouterr().err
     assert Path("lenet5.safetensors").read_bytes() == before

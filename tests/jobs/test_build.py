@@ -79,7 +79,7 @@ def test_without_weights_the_network_is_random_and_the_classes_are_numbers(tmp_p
 def test_networks_for_photographs_take_the_centre_of_a_larger_image(tmp_path):
     built = build_file("squeezenet1_1", out=tmp_path / "net.safetensors")
     assert load(built.model).preprocess.crop == 224 / 256
-    built = build_file("squeezenet1_1", out=tmp_path / "net.safetensors", size=225, resize=256)
+    built = build_file("squeezenet1_1", out=tmp_path / "cropped.safetensors", size=225, resize=256)
     assert built.summary()[3] == "Input    3x225x225, the centre of 256x256; 1,000 classes"
 
 
@@ -93,7 +93,7 @@ def test_a_network_on_a_backbone_is_rebuilt_from_its_file_with_what_it_answers(t
     own = registry.build("unet_on", **arguments)
     assert found.model.state_dict().keys() == own.state_dict().keys()
     assert (
-        build_file("centres", out=tmp_path / "net.safetensors", backbone="cifar_resnet20").card.target.name == "boxes"
+        build_file("centres", out=tmp_path / "boxes.safetensors", backbone="cifar_resnet20").card.target.name == "boxes"
     )
 
 
@@ -103,13 +103,18 @@ def test_the_loss_follows_from_the_form_of_the_answers(tmp_path):
     assert (card.target.name, card.target.loss, card.target.size) == ("boxes", "yolo2", (64, 64))
 
 
-def test_a_refused_file_leaves_what_was_there(tmp_path, weights):
+def test_refused_weights_leave_no_file(tmp_path, weights):
     file, _, _ = weights
-    (tmp_path / "net.safetensors").write_text("before")
     with pytest.raises(BundleError, match="does not match `lenet5`"):
         build_file("lenet5", out=tmp_path / "net.safetensors", weights=file)
+    assert {path.name for path in tmp_path.iterdir()} == {"weights.pth", "names.txt"}
+
+
+def test_a_file_that_exists_is_not_overwritten(tmp_path):
+    (tmp_path / "net.safetensors").write_text("before")
+    with pytest.raises(UsageError, match="exists, and `fovea build` overwrites nothing; choose another `out`"):
+        build_file("lenet5", out=tmp_path / "net.safetensors")
     assert (tmp_path / "net.safetensors").read_text() == "before"
-    assert {path.name for path in tmp_path.iterdir()} == {"net.safetensors", "weights.pth", "names.txt"}
 
 
 def test_networks_for_series_and_clips_get_preprocessing_of_their_own(tmp_path):
@@ -222,6 +227,6 @@ def test_letters_are_a_network_to_measure_and_train(tmp_path):
     assert built.summary()[1] == "Layers   stage1 260, stage2 296, head 8,378"
     assert measure(built.model).total.parameters == built.parameters == 8_934
     with pytest.raises(UsageError, match=r"`pattern` \(=CRX F\) must be letters C \(convolution\)"):
-        build_file("CRX F", out=tmp_path / "net.safetensors")
+        build_file("CRX F", out=tmp_path / "none.safetensors")
     with pytest.raises(UsageError, match="`lenet5` has no argument `widths`"):
-        build_file("lenet5", out=tmp_path / "net.safetensors", widths=[4])
+        build_file("lenet5", out=tmp_path / "none.safetensors", widths=[4])

@@ -189,8 +189,8 @@ def test_a_folder_of_runs_is_all_of_them_but_those_without_a_result(make_run, tm
     result = compare([tmp_path])
     assert [group.name for group in result.groups] == ["run-9", "run-10"]
     assert result.notes == (
-        "diverged is left out: it has no whole model; it diverged, or has not ended",
-        "stopped is left out: it has no result; it diverged, or has not ended",
+        "diverged is left out, as it has no complete model: it diverged or has not ended",
+        "stopped is left out, as it has no result: it diverged or has not ended",
     )
     with pytest.raises(UsageError, match="has no model yet"):
         compare([diverged.folder])

@@ -37,7 +37,7 @@ def test_checks_are_json_values(checks):
 def test_an_absent_library_names_its_command_and_its_extra(checks, monkeypatch):
     monkeypatch.setattr(module, "OPTIONAL", {"extra": ("no_such_library", "fovea something")})
     check = checks()["extra"]
-    assert (check.ok, check.value) == (False, "absent: no `fovea something`")
+    assert (check.ok, check.value) == (False, "absent, which `fovea something` needs")
     assert check.advice == 'pip install "fovea-cnn[extra]"'
 
 

@@ -45,7 +45,7 @@ def test_a_network_adds_what_pixels_do_not_tell(make_bundle, images, tmp_path):
     assert result.groups[1].ratio < 0.01
     text = (tmp_path / "page.html").read_text()
     assert text.count("<img ") == 4 and text.index("turned.png") < text.index("same.png")
-    assert "across parts; labels differ" in text
+    assert "in several splits; labels differ" in text
 
 
 def test_embeddings_are_kept_where_they_are_wanted(make_bundle, images, tmp_path):

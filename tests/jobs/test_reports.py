@@ -108,8 +108,8 @@ def test_a_failing_look_or_page_never_stops_the_training(shades, tmp_path, monke
     assert result.results and result.report is None and result.to_dict()["report"] is None
     notes = [line for line in capsys.readouterr().err.splitlines() if line.startswith("report: ")]
     assert notes == [
-        "report: no further looks inside the network (ZeroDivisionError: division by zero)",
-        "report: the page is not written, all else is (ZeroDivisionError: division by zero)",
+        "report: no further measurements inside the network (ZeroDivisionError: division by zero)",
+        "report: the page is not written; everything else is (ZeroDivisionError: division by zero)",
     ]
     assert not any(line.startswith("Report") for line in result.summary())
 

@@ -93,7 +93,7 @@ def test_the_page_shows_the_image_and_its_neighbours(made, query, tmp_path):
     result = search(made, query, k=3, page=tmp_path / "page.html")
     text = (tmp_path / "page.html").read_text()
     assert result.page == tmp_path / "page.html" and text.count("<img ") == 4
-    assert re.search(r"<b>green</b> 1.2  green/0.png", text) and "query.png" in text
+    assert re.search(r"<b>green</b> distance 1.20, green/0.png", text) and "query.png" in text
     assert "http:" not in text and "<script" not in text
 
 
@@ -146,7 +146,7 @@ def test_what_cannot_be_is_refused(made, query, options, message):
 def test_the_command_prints_a_table_or_json_alone(made, query, tmp_path, capsys):
     assert run(["search", str(made), str(query), "-k", "2"]) == 0
     out = capsys.readouterr().out
-    assert "x.fovea-index: 6 images before head.logits, l2, exact" in out and re.search(
+    assert "x.fovea-index: 6 images by features before head.logits, l2 distance, exact search" in out and re.search(
         r"1 +1.2 +green/0.png +green", out
     )
     (tmp_path / "bad.png").write_bytes(b"no image")

@@ -184,7 +184,7 @@ def test_the_command_prints_the_table_and_info_shows_it_again(digits, tmp_path):
     assert [line.split()[0] for line in result.stdout.splitlines() if line.strip()][2:4] == ["as", "finetune=1"]
     assert f"Written  {tmp_path / 's.safetensors'}" in result.stdout
     shown = CliRunner().invoke(application(), ["info", str(tmp_path / "s.safetensors"), "--all"]).stdout
-    assert "shrunk.steps" in shown and "finetune=1" in shown and "ms for 16" in shown
+    assert "shrunk, steps" in shown and "finetune=1" in shown and "ms for 16" in shown
 
 
 def test_a_chain_is_drawn(digits, tmp_path):

@@ -113,9 +113,7 @@ def test_the_file_used_is_said(photographs, weights, capsys):
     said = capsys.readouterr().err
     assert "plan: cifar_resnet20 at 16 px, beginning with the weights weights.pth" in said
     assert "weights: weights.pth, by the names of fovea, licence unknown; the head is new" in said
-    found = (
-        "`weights.pth` does not say how pixels are normalised; found by its answers to training images is ImageNet's"
-    )
+    found = "`weights.pth` does not say how pixels are normalised; by its answers to training images it is ImageNet's"
     assert found in said and "--mean and --std give others" in said
 
 

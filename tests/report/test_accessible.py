@@ -227,11 +227,16 @@ def seen(page, content):
     return Seen(faults, width, cut, page.evaluate(UNNAMED), min(contrast, default=21))
 
 
-def test_every_page_is_for_everyone(pages):
-    """One browser for all pages: to start one takes longer than to look at a page."""
-    with chromium() as browser:
-        page = browser.new_page()
-        found = {name: seen(page, content) for name, content in pages.items()}
+@pytest.fixture(scope="module")
+def browser():
+    """Return one browser for all pages: to start one takes longer than to look at a page."""
+    with chromium() as started:
+        yield started
+
+
+def test_every_page_is_for_everyone(pages, browser):
+    page = browser.new_page()
+    found = {name: seen(page, content) for name, content in pages.items()}
     assert {name: one.faults for name, one in found.items() if one.faults} == {}
     assert {name: one.cut for name, one in found.items() if one.cut or one.width > PHONE["width"]} == {}
     assert {name: one.unnamed for name, one in found.items() if one.unnamed} == {}
@@ -239,12 +244,11 @@ def test_every_page_is_for_everyone(pages):
     assert found["classes"].contrast < 21
 
 
-def test_the_values_of_a_chart_are_reached_by_keyboard(make_story):
-    with chromium() as browser:
-        page = browser.new_page()
-        page.set_content(training_page(make_story()))
-        table = page.locator("details.values table").first
-        assert not table.is_visible()
-        page.keyboard.press("Tab")
-        page.keyboard.press("Enter")
-        assert table.is_visible() and "1.5" in table.inner_text()
+def test_the_values_of_a_chart_are_reached_by_keyboard(make_story, browser):
+    page = browser.new_page()
+    page.set_content(training_page(make_story()))
+    table = page.locator("details.values table").first
+    assert not table.is_visible()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    assert table.is_visible() and "1.5" in table.inner_text()

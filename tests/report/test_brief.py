@@ -38,7 +38,7 @@ def test_the_result_comes_first_and_the_test_split_before_validation():
     assert len(rows) <= 8
     assert dict(rows) == {
         "Result": rows[0][1],
-        "Network": "lenet5, 61,706 numbers in 0.2 MB",
+        "Network": "lenet5, 61,706 parameters and buffers, 0.2 MB",
         "Predicts": "classes: cat, dog",
         "Input": "32 x 32, 1 channel",
         "Data": "pets: 1,200 train, 100 val",
@@ -73,7 +73,7 @@ def test_many_classes_are_counted():
     ],
 )
 def test_a_strange_card_is_told_as_far_as_it_goes(strange):
-    assert told(**strange)["Network"] == "lenet5, 61,706 numbers in 0.2 MB"
+    assert told(**strange)["Network"] == "lenet5, 61,706 parameters and buffers, 0.2 MB"
 
 
 def test_times_are_in_the_unit_that_people_use():

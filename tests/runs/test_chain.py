@@ -207,11 +207,11 @@ def test_another_chain_is_not_resumed(model, out, names, options, message):
 
 def test_a_foreign_file_in_place_of_an_unfinished_chain_is_refused(model, out):
     (out.parent / "small.unfinished.safetensors").write_bytes(model.read_bytes())
-    with pytest.raises(BundleError, match="does not say how far its chain has come"):
+    with pytest.raises(BundleError, match="does not say which steps are done"):
         run(model, out, "finetune=1", resume=True)
 
 
 def test_a_training_that_diverges_leaves_the_last_good_network(model, out):
-    with pytest.raises(TrainingError, match="`spoil=1e30` spoils the network: its outputs are no finite numbers"):
+    with pytest.raises(TrainingError, match="`spoil=1e30` destroys the network: its outputs are not finite"):
         run(model, out, "finetune=0.5,spoil=1e30,finetune=1")
     assert fovea.evaluate(out, "digits", split="val").accuracy > 0.8

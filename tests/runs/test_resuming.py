@@ -58,7 +58,7 @@ def exchange(one, other):
 
 def test_exchanged_contents_of_equal_size_are_noticed(stopped):
     exchange("images/dark/3.bmp", "images/light/3.bmp")
-    with pytest.raises(DataError, match=r"^`images` has changed since run began: its images are others under the same"):
+    with pytest.raises(DataError, match=r"^`images` has changed since run began: files of the same names have other"):
         quiet(resume=stopped)
 
 

@@ -186,7 +186,7 @@ def test_a_file_that_asks_for_nothing_sensible_asks_for_nothing(tmp_path, text):
 def test_a_training_of_several_processes_is_not_steered(tmp_path):
     run = Run(tmp_path)
     refuse_steering(run, processes=2)
-    with pytest.raises(UsageError, match=r"has 2 processes \(`torchrun`\), and can be neither steered nor looked at"):
+    with pytest.raises(UsageError, match=r"has 2 processes \(`torchrun`\), and cannot be changed or watched"):
         ask(run, state="paused")
     assert read_wish(run).state == "running"
 

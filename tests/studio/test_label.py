@@ -51,7 +51,7 @@ class Visit:
         self.go(**state)
 
     def go(self, **state):
-        asked = {"data": "photos", "by": "as they lie there", **state}
+        asked = {"data": "photos", "by": "in the order of the files", **state}
         self.page.goto(self.page.url.split("?")[0].removesuffix("label") + f"label?{urlencode(asked)}")
         self.page.wait_for_function("window.label && label.shown")
 

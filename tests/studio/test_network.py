@@ -66,7 +66,7 @@ def test_what_is_open_is_shown_and_changed_block_by_block(page):
     assert page.locator("tr.chosen button").inner_text() == "stage1.conv"
     after(page, lambda: page.get_by_role("button", name="Change it layer by layer").click())
     assert page.get_by_label(NAME).input_value() == "C6k5p0PR C16k5p0PR F120R F84R F"
-    after(page, lambda: page.get_by_role("button", name="Keep this one, and change on").click())
+    after(page, lambda: page.get_by_role("button", name="Keep this one and continue").click())
     page.locator(".chip").nth(0).focus()
     page.keyboard.press("Enter")
     after(page, lambda: page.get_by_label("channels", exact=True).fill("8"))

@@ -109,5 +109,5 @@ def test_rooms_say_what_they_cannot_do_with_an_exported_network():
     file = Opened(name="net.onnx", exported=Path("net.onnx"))
     told = {room.name: room.told(file) for room in ROOMS if room.told(file)}
     assert set(told) == {"Look", "Explain", "Label"}
-    assert told["Look"].startswith("The exported network net.onnx runs as a whole, and hands out no maps")
+    assert told["Look"].startswith("The exported network net.onnx runs as a whole, and its feature maps cannot")
     assert not any(room.told(NOTHING) for room in ROOMS)

@@ -67,7 +67,7 @@ def test_the_network_in_space_is_turned_and_its_blocks_open_layers(address, brow
     visit = Visit(browser, address)
     page = visit.page
     page.wait_for_selector("#map-picture[src]")
-    page.get_by_text("In space").click()
+    page.get_by_text("3-D view").click()
     page.wait_for_function("document.querySelectorAll('#space-list li').length > 5")
     assert page.locator("#space-list li").first.text_content() == "input, 1 x 32 x 32"
     page.locator("#space-canvas").focus()

@@ -179,7 +179,7 @@ def _counts(group: Group) -> tuple[dict[str, int], dict[str, int]]:
 
 
 def _judges(model: nn.Module, group: Group, *, by_norms: bool) -> Outputs:
-    """Return the layers that speak for a group; of its loss the norms speak for the layers before them."""
+    """Return the layers that a group is judged by; by the loss, norms stand for the layers before them."""
     found = makers(model, group)
     norms = {path: rows for path, rows in found.items() if isinstance(model.get_submodule(path), NORMS)}
     return norms if by_norms and norms else found

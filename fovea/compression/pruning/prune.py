@@ -86,7 +86,7 @@ class Pruned(Done):
     widths: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     """By name of group: channels before and after, of those that became narrower."""
     blocks: tuple[str, ...] = ()
-    """Those that are gone."""
+    """Those that were removed."""
     sensitivity: Sensitivity | None = None
     """What was measured before; None without samples."""
 
@@ -127,7 +127,7 @@ def prune(
     samples: Samples | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Pruned:
-    """Take channels and blocks out of `model`, in place, until the share `pruning.amount` of its cost is gone.
+    """Take channels and blocks out of `model`, in place, until the share `pruning.amount` of its cost is removed.
 
     `samples` of the training split tell what the network loses; without them the importance of what goes does, and one
     round takes all. Norms get the statistics of what is left from them. For inputs (C, *sizes).

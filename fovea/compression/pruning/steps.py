@@ -14,7 +14,7 @@ SAMPLES = 256
 
 
 def prune_step(model: nn.Module, work: Work, asked: tuple[float, str]) -> Done:
-    """Take whole channels and blocks out until a share of a target is gone. Errors as `prune`."""
+    """Remove whole channels and blocks until a share of a target is removed. Errors as `prune`."""
     amount, target = asked
     settings = Pruning(amount=amount, target=target, clock=work.clock)
     # as validation counts it

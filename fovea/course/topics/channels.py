@@ -12,7 +12,7 @@ TOPICS = (
         text=(
             "A kernel for a colour image has a grid for each channel. Each channel is correlated with its own grid, "
             "and the results are added, with one bias: still one map.",
-            "The kernel slides over rows and columns only; along the channels it reaches through all of them.",
+            "The kernel slides over rows and columns only; it spans all channels.",
         ),
         tries=("Point at an output cell: cells of all three channels light up.",),
         notice=("Three channels in, one map out.",),
@@ -23,9 +23,10 @@ TOPICS = (
         name="output-channels",
         title="Several kernels",
         text=(
-            "Each kernel makes one map; a layer of 32 kernels makes 32. Stacked, the maps are the next layer's image: "
-            "its kernels reach through all 32.",
-            "Later layers have more channels and smaller maps: less about where, more about what.",
+            "Each kernel makes one map; a layer of 32 kernels makes 32. Together the maps are the input of the next "
+            "layer, whose kernels span all 32.",
+            "Later layers have more channels and smaller maps: they say less about where something is, and more about "
+            "what it is.",
         ),
         tries=("See the two maps of two kernels.",),
         notice=("Six 5 x 5 kernels on 32 x 32 x 3 make 28 x 28 x 6.",),
@@ -39,11 +40,12 @@ TOPICS = (
         name="parameter-counts",
         title="Counting parameters",
         text=(
-            "A convolution of O kernels of K x K on I channels has K K I O weights and O biases; a dense layer I O and "
-            "O. Pooling has none. A batch norm has two per channel, and two running statistics that are not trained.",
+            "A convolution of O kernels of K x K on I channels has K x K x I x O weights and O biases; a dense layer "
+            "from I to O units has I x O weights and O biases. Pooling has none. A batch norm has two per channel, "
+            "and two running statistics that are not trained.",
             "A count means little without its convention: some tables add those statistics.",
         ),
-        tries=("Add the rows of LeNet-5 up.", "Ten 5 x 5 filters on three channels: (75 + 1) x 10."),
+        tries=("Add up the rows of LeNet-5.", "Ten 5 x 5 filters on three channels: (75 + 1) x 10."),
         notice=(
             "156 + 2,416 + 48,120 + 10,164 + 850 = 61,706.",
             "94 % of AlexNet's parameters are in three dense layers.",
@@ -67,9 +69,9 @@ TOPICS = (
         title="Local, shared weights",
         text=(
             "Two ideas save parameters: a unit reads a small neighbourhood only, and all units of a map use the same "
-            "weights. A feature detector that is useful here is useful there.",
-            "The price is arithmetic: each weight is used at every place. In a 3 x 3 layer on 64 x 64 that is 4,096 "
-            "times.",
+            "weights. A feature detector that is useful in one place is useful in others.",
+            "This does not save arithmetic: each weight is used at every position. In a 3 x 3 layer on 64 x 64 that "
+            "is 4,096 times.",
         ),
         tries=("Compare 4,640 parameters with 8,590,065,664: deck 002's convolution, and a dense layer of its size.",),
         notice=("The matrix of a convolution has few different numbers; those on each diagonal are equal.",),
@@ -80,10 +82,10 @@ TOPICS = (
         name="as-a-matrix",
         title="A convolution as a matrix",
         text=(
-            "Write the image as one column of numbers. Then a convolution is a product with a matrix, a row for each "
-            "output, mostly zeros, with the same weights shifted from row to row.",
-            "Libraries do not build this matrix; they gather patches instead. It shows why gradients are easy: "
-            "backwards one multiplies by the transpose.",
+            "Write the image as one column of numbers. Then a convolution is a product with a matrix. It has a row "
+            "for each output, is mostly zeros, and holds the same weights in each row, shifted.",
+            "Libraries do not build this matrix; they gather patches instead. But it shows how gradients are "
+            "computed: the backward pass multiplies by the transpose.",
         ),
         tries=("In the lab point at outputs: their row is framed.",),
         notice=(
@@ -97,13 +99,14 @@ TOPICS = (
         name="one-by-one",
         title="1 x 1 convolutions",
         text=(
-            "A kernel of one cell mixes the channels of each pixel: a small dense layer used everywhere. It changes "
-            "the number of channels at little cost; bottlenecks of Inception, ResNet and MobileNet are made of it.",
-            "Network in network put such layers after each convolution, and ended in the mean of each map instead of "
-            "dense layers.",
+            "A kernel of one cell mixes the channels of each pixel: the same small dense layer at every pixel. It "
+            "changes the number of channels at little cost; bottlenecks of Inception, ResNet and MobileNet are made "
+            "of it.",
+            "Network in network put such layers after each convolution, and ended with the mean of each map instead "
+            "of dense layers.",
         ),
         tries=("Point at an output: one cell of each channel.",),
-        notice=("Rows and columns stay, channels become fewer.",),
+        notice=("The numbers of rows and columns stay; that of channels becomes smaller.",),
         pictures=(grid("Four channels made into one.", FOUR, "1|0.5|-1|2"),),
         links=(
             lab("Four channels to two", image=FOUR, kernel="1|0|0|1|0|1|1|0"),
@@ -114,11 +117,12 @@ TOPICS = (
         name="groups",
         title="Groups, depthwise and separable convolutions",
         text=(
-            "With G groups the channels are divided, and each kernel reads one part: a G-th of the weights. With as "
-            "many groups as channels each channel has a kernel of its own: depthwise. A 1 x 1 convolution after it "
-            "mixes them again; together they nearly do what a full convolution does.",
-            "AlexNet had two groups because of two cards; ResNeXt and ShuffleNet use them by design. ShuffleNet mixes "
-            "the groups by shuffling channels.",
+            "With G groups the channels are divided into G parts, and each kernel reads one part, so that the layer "
+            "has 1 / G of the weights. With as many groups as channels, each channel has its own kernel: a depthwise "
+            "convolution. A 1 x 1 convolution after it mixes the channels; the two together, a separable convolution, "
+            "approximate a full one.",
+            "AlexNet had two groups because it was trained on two graphics cards; ResNeXt and ShuffleNet use them by "
+            "design. ShuffleNet mixes the groups by shuffling channels.",
         ),
         tries=("Change the groups in the lab: how many grids must each kernel have?",),
         notice=("Deck 002: 144 + 512 + 32 = 688 parameters instead of 4,640.",),
@@ -146,10 +150,11 @@ TOPICS = (
         name="receptive-field",
         title="Receptive fields",
         text=(
-            "What a unit depends on is its receptive field. Each layer of K x K with stride 1 adds K - 1; a stride "
-            "multiplies what all later layers add. L layers of K see 1 + L (K - 1).",
-            "The field in the input is another thing than the window in the layer before. And the field is what a unit "
-            "may see; the middle of it counts far more than its rim.",
+            "The receptive field of a unit is the part of the input that it depends on. Each layer of K x K with "
+            "stride 1 adds K - 1; a stride multiplies what all later layers add. L layers of K x K with stride 1 see "
+            "1 + L (K - 1) pixels.",
+            "It is not the window in the layer before, which is as large as the kernel. Pixels at the centre of the "
+            "receptive field have far more influence than those at its border.",
         ),
         tries=("Add layers, then strides.", "Point at late units in Look: the frame on the image grows."),
         notice=("Three 3 x 3 layers see 7 x 7, with 27 weights instead of 49.",),

@@ -16,13 +16,16 @@ TOPICS = (
         name="sliding-kernel",
         title="A kernel slides over an image",
         text=(
-            "A small grid of weights, the kernel or filter, is laid on a patch of the image. Weights and pixels that "
-            "lie on each other are multiplied, and the products are added: one number. Then the kernel moves on. The "
-            "numbers together are a feature map.",
-            "A large number says that the patch resembles the kernel. The same weights are used at every place.",
+            "A small grid of weights, the kernel or filter, is laid on a patch of the image. Each weight is "
+            "multiplied by the pixel below it, and the products are added: this sum is one output. Then the kernel "
+            "moves to the next position. All outputs together are a feature map.",
+            "A large output means that the patch resembles the kernel. The same weights are used at every position.",
         ),
         tries=("Press Play.", "Point at a cell of the output.", "Open it in the lab and edit the cells."),
-        notice=("Nine cells make one: 3 x 3 fits into 5 x 5 at 3 x 3 places.", "The first cell is 12."),
+        notice=(
+            "Each output is computed from nine cells; a 3 x 3 kernel fits into 5 x 5 cells at 3 x 3 positions.",
+            "The first output is 12.",
+        ),
         pictures=(grid("The example of deck 002: 5 x 5 cells under a 3 x 3 kernel.", INPUT, KERNEL),),
         links=(
             lab("The example of deck 002 in the lab", image=INPUT, kernel=KERNEL),
@@ -35,11 +38,11 @@ TOPICS = (
         title="The arithmetic of one output",
         text=(
             "For output (i, j) of filter p: the sum over rows r, columns s and channels k of weight w[r, s, k] times "
-            "h[i + r - 1, j + s - 1, k], counted from 1, plus a bias. Counted from 0 the -1 goes away.",
+            "h[i + r - 1, j + s - 1, k], counted from 1, plus a bias. With indices from 0 the -1 is left out.",
             "In Look this sum is written out for every unit of every layer of a real network.",
         ),
         tries=("Check the 16 of deck 000 by hand.", "Point at a unit of the open network in Look."),
-        notice=("Weights of 0 cost nothing to add and mean: this cell does not matter.",),
+        notice=("A weight of 0 means that the cell does not matter.",),
         pictures=(grid("The patch of deck 000: one product sum.", "4 0 4; 2 3 4; 5 0 3", "1 0 1; 1 0 0; 0 0 2"),),
         links=(
             lab("The patch in the lab", image="4 0 4; 2 3 4; 5 0 3", kernel="1 0 1; 1 0 0; 0 0 2"),
@@ -50,9 +53,10 @@ TOPICS = (
         name="signals",
         title="Signals: weighing measurements by their age",
         text=(
-            "Convolution comes from signals. A noisy sensor is smoothed by a mean of its last values that trusts the "
-            "newest most. A kernel of slow weights keeps what is slow (low pass); the impulse less that kernel keeps "
-            "what is fast (high pass). A single impulse copies the signal, a train of impulses repeats it.",
+            "Convolution comes from signal processing. Noisy measurements are smoothed by a weighted mean of the last "
+            "ones, in which the newest has the largest weight. A kernel whose weights change slowly keeps slow "
+            "components (low pass); an impulse minus that kernel keeps fast ones (high pass). A single impulse copies "
+            "the signal, a train of impulses repeats it.",
         ),
         tries=("Choose another kernel.", "`fovea filter SIGNAL low-pass-31` does it on a file."),
         notice=("Low pass and high pass add up to the signal.",),
@@ -72,9 +76,9 @@ TOPICS = (
         name="correlation",
         title="Convolution and correlation",
         text=(
-            "Mathematics reflects the kernel before it slides: y[i] is the sum of x[m] h[i - m]. Networks do not; what "
-            "they do is called cross-correlation: the sum of h[m] x[i + m]. As the kernel is learnt, both can do the "
-            "same, and everyone says convolution.",
+            "In mathematics, convolution reflects the kernel before it slides: y[i] is the sum of x[m] h[i - m]. "
+            "Networks do not reflect it; their operation is called cross-correlation: the sum of h[m] x[i + m]. As "
+            "the kernel is learnt, both can compute the same, and in networks both are called convolution.",
             "Convolution is commutative, correlation is not. Reflect the kernel along all axes, and one becomes the "
             "other.",
         ),
@@ -96,12 +100,13 @@ TOPICS = (
         title="Kernels by hand: edges, blur, sharpen",
         text=(
             "Before networks, kernels were designed: differences find edges, means blur, a centre larger than its "
-            "surroundings sharpens. Weights that sum to 1 keep the brightness; those that sum to 0 answer only to "
+            "surroundings sharpens. Weights that sum to 1 keep the brightness; those that sum to 0 respond only to "
             "change.",
-            "Each finds one thing, and it is hard to design one for a wheel or an ear. So they are learnt.",
+            "Each finds one kind of structure, and it is hard to design a kernel for a wheel or an ear. Networks "
+            "therefore learn their kernels.",
         ),
-        tries=("Choose kernels.", "`fovea filter IMAGE sobel-x` does it on a photograph of yours."),
-        notice=("The kernel [1, -1] gives 1 where white turns black, and -1 back.",),
+        tries=("Choose another kernel.", "`fovea filter IMAGE sobel-x` does it on a photograph of yours."),
+        notice=("The kernel [1, -1] gives 1 where white turns black, and -1 where black turns white.",),
         pictures=(
             Picture(
                 kind="filter",
@@ -121,9 +126,10 @@ TOPICS = (
         name="learnt-filters",
         title="What filters learn",
         text=(
-            "First layers of networks for photographs learn edges of all directions and pairs of colours; AlexNet's 96 "
-            "filters of 11 x 11 are the famous picture. Later layers combine them into textures, parts and objects.",
-            "A unit of a dense first layer has weights for the whole image: it is a template of everything at once.",
+            "The first layers of networks for photographs learn edges of all directions and contrasts between two "
+            "colours; the best-known picture shows AlexNet's 96 filters of 11 x 11. Later layers combine them into "
+            "textures, parts and objects.",
+            "A unit of a dense first layer has weights for the whole image: it is a template of the whole image.",
         ),
         tries=("Open a trained model and look at the maps of its first layers.",),
         notice=("Maps of early layers look like the image; those of late layers are small and mostly 0.",),
@@ -146,11 +152,14 @@ TOPICS = (
         text=(
             "n cells, a kernel of k, p cells of padding on each side and stride s give (n + 2p - k) / s + 1, rounded "
             "down. Deck 004 counts both sides in its p: its formula has p once.",
-            "Where the division leaves a rest, the last cells are never covered. The lab says so, and `fovea measure` "
-            "tells it of every layer.",
+            "If the division leaves a remainder, the last cells are never covered. The lab says so, and so does "
+            "`fovea measure --strict` for each layer.",
         ),
-        tries=("Stride 1, 2, 3 on 7 x 7.", "Add padding until stride 3 fits."),
-        notice=("7 x 7 under 3 x 3: 5, then 3; with stride 3 it does not fit, and with one cell of padding it does.",),
+        tries=("Try strides 1, 2 and 3 on 7 x 7 cells.", "Add padding until stride 3 fits."),
+        notice=(
+            "A 3 x 3 kernel on 7 x 7 cells gives 5 x 5 outputs, with stride 2 3 x 3. With stride 3 it does not fit; "
+            "with one cell of padding it does.",
+        ),
         pictures=(
             grid(
                 "7 x 7 cells and a 3 x 3 kernel.",
@@ -168,11 +177,11 @@ TOPICS = (
         name="stride",
         title="Stride",
         text=(
-            "The stride is how far the kernel moves each time. Stride 2 halves rows and columns, quarters the work, "
-            "and lets the layers behind it see twice as far.",
-            "It is one of two ways to shrink maps; the other is pooling.",
+            "The stride is how far the kernel moves each time. Stride 2 halves rows and columns, leaves a quarter of "
+            "the arithmetic, and doubles what each later layer adds to the receptive field.",
+            "It is one of two ways to make maps smaller; the other is pooling.",
         ),
-        tries=("Play with stride 1, then 2.",),
+        tries=("Press Play with stride 1, then with stride 2.",),
         notice=("With stride 2 and padding 1 on 6 x 6, the last row and column of padding are not covered.",),
         pictures=(
             grid(
@@ -190,13 +199,13 @@ TOPICS = (
         name="padding",
         title="Padding: valid, same, full",
         text=(
-            "Without padding (valid) each layer loses k - 1 rows and columns, and cells at the edge are seen less "
-            "often. With (k - 1) / 2 zeros on each side (same) the size stays. With k - 1 (full) it grows: every "
-            "overlap counts.",
+            "Without padding (valid) each layer loses k - 1 rows and columns, and cells at the edge are read less "
+            "often. With (k - 1) / 2 zeros on each side (same) the size stays. With k - 1 zeros (full) the output is "
+            "larger than the input: it has a value for every position in which kernel and image overlap.",
             "For an even k, same needs one zero more on one side.",
         ),
         tries=("Compare the three.", "Choose an even kernel in the lab."),
-        notice=("5 cells under 3: 3, 5 and 7 come out.",),
+        notice=("5 cells and a kernel of 3 give 3, 5 and 7 outputs.",),
         pictures=(
             grid("Padding by zeros.", INPUT, KERNEL, padding="same", vary={"padding": ("valid", "same", "full")}),
         ),
@@ -232,10 +241,10 @@ TOPICS = (
         title="Dilation",
         text=(
             "A dilated kernel leaves gaps between its weights: 3 x 3 with dilation 2 covers 5 x 5 with nine weights. "
-            "It sees further at the same cost.",
+            "Its receptive field is larger at the same cost.",
         ),
         tries=("Change the dilation and play.",),
-        notice=("7 x 7 under 3 x 3 with dilation 2 gives 3 x 3, as 5 x 5 would.",),
+        notice=("A 3 x 3 kernel with dilation 2 on 7 x 7 cells gives 3 x 3 outputs, as a 5 x 5 kernel would.",),
         pictures=(grid("The figure of deck 002.", SEVEN, DIAGONAL, dilation="2", vary={"dilation": ("1", "2", "3")}),),
         links=(lab("Dilation 2 in the lab", image=SEVEN, kernel=DIAGONAL, dilation="2"),),
     ),
@@ -245,11 +254,11 @@ TOPICS = (
         text=(
             "A kernel slides along one axis over series, two over images, three over clips or volumes. `fovea train` "
             "takes all three.",
-            "A causal layer reads no later sample. Stacked with dilations 1, 2, 4, 8, each doubles what a unit sees: "
-            "sixteen samples after four layers of kernel 2.",
+            "A causal layer reads no later samples. In a stack with dilations 1, 2, 4 and 8 each layer doubles the "
+            "receptive field: sixteen samples after four layers of kernel 2.",
         ),
-        tries=("Double the dilation, or leave it.", "Make it causal or centred."),
-        notice=("Without dilation four layers of kernel 2 see five samples; doubled, sixteen.",),
+        tries=("Compare doubling dilations with dilation 1.", "Make it causal or centred."),
+        notice=("Four layers of kernel 2 see five samples without dilation, and sixteen with doubling dilations.",),
         pictures=(
             Picture(
                 kind="stack",

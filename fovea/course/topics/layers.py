@@ -12,8 +12,9 @@ TOPICS = (
         name="relu",
         title="ReLU and its relatives",
         text=(
-            "Without something bent between them, many linear layers are one linear layer. ReLU sets negative numbers "
-            "to 0. Its slope is 1 or 0, so gradients pass undamped; it costs nothing and has no parameters.",
+            "Without a non-linear function between them, several linear layers are one linear layer. ReLU sets "
+            "negative numbers to 0. Its slope is 1 or 0, so gradients pass through active units unchanged. It costs "
+            "next to nothing and has no parameters.",
             "Sigmoid and tanh, used before, are flat at both ends: there the gradient is almost 0.",
         ),
         tries=("Compare the slopes.",),
@@ -32,12 +33,12 @@ TOPICS = (
         name="max-pooling",
         title="Max pooling",
         text=(
-            "The largest number of each window is kept, 2 x 2 with stride 2 as a rule: three of four are thrown away. "
-            "Channels are pooled each for itself; nothing is learnt.",
-            "What remains says that the feature was there, not exactly where.",
+            "Max pooling keeps the largest value of each window. With the usual window of 2 x 2 and stride 2, three "
+            "of four values are discarded. Each channel is pooled separately, and nothing is learnt.",
+            "The output says that a feature is present, but not exactly where.",
         ),
-        tries=("Move the 6 inside its window: the output stays.", "Stride 1: windows overlap."),
-        notice=("10 x 10 of 0 to 99 becomes 11, 13, ... 99, as deck 002 prints.",),
+        tries=("Move the 6 inside its window: the output stays.", "Choose stride 1: the windows overlap."),
+        notice=("The numbers 0 to 99 in 10 x 10 cells become 11, 13, ... 99, as deck 002 prints.",),
         pictures=(
             grid(
                 "The example of deck 004.",
@@ -57,11 +58,11 @@ TOPICS = (
         name="average-pooling",
         title="Average pooling",
         text=(
-            "The mean of each window instead: a convolution whose weights are all the same, 1 / 9 for 3 x 3. LeNet-5 "
-            "used it, with a learnt scale and shift for each map; maxima replaced it later.",
+            "Average pooling takes the mean of each window. It is a convolution whose weights are all the same, 1 / 9 "
+            "for 3 x 3. LeNet-5 used it, with a learnt scale and shift for each map; max pooling replaced it later.",
         ),
-        tries=("Switch between mean and largest.",),
-        notice=("A single strong cell is thinned by the mean, kept by the maximum.",),
+        tries=("Switch between average and maximum.",),
+        notice=("The mean weakens a single large value; the maximum keeps it.",),
         pictures=(
             grid(
                 "Figure 1.5 of deck 002: 3 x 3, stride 1.",
@@ -77,9 +78,9 @@ TOPICS = (
         name="global-pooling",
         title="Global pooling",
         text=(
-            "The mean of a whole map, one number for each channel, in place of flattening. The dense layer behind it "
-            "is small, any image size fits, and the network overfits less.",
-            "Network in network and GoogLeNet began it; almost every network since ends so.",
+            "Global pooling replaces each map by its mean, one number for each channel, instead of flattening the "
+            "maps. The dense layer after it is small, images may have any size, and the network overfits less.",
+            "Network in network and GoogLeNet introduced it; almost every network since ends with it.",
         ),
         tries=("Compare the heads of VGG-16 and ResNet-18.",),
         notice=(
@@ -100,8 +101,8 @@ TOPICS = (
         name="without-pooling",
         title="Without pooling",
         text=(
-            "Pooling throws structure away, and some do without: a convolution of stride 2 shrinks maps too, with "
-            "weights of its own. All-CNN showed that it works; generating networks need it.",
+            "Pooling discards positions, and some networks do without it: a convolution with stride 2 makes maps "
+            "smaller too, with learnt weights. All-CNN showed that this works; generative networks use it.",
         ),
         tries=("Compare: a maximum, and a strided kernel.",),
         notice=("`experiments/pooling.py` trains both kinds (docs/experiments.md).",),
@@ -112,8 +113,8 @@ TOPICS = (
         name="flatten-and-dense",
         title="Flatten, and dense layers",
         text=(
-            "The last maps are written as one long vector, and dense layers make scores of it. A dense layer is a "
-            "convolution as large as its input; after it there is no place left, only numbers.",
+            "The last maps are written as one long vector, and dense layers compute scores from it. A dense layer is "
+            "a convolution whose kernels are as large as its input, so its outputs have no positions.",
         ),
         tries=("Point at a unit of a dense layer in Look: it sees the whole image.",),
         notice=("16 maps of 5 x 5 are a vector of 400.",),
@@ -126,13 +127,14 @@ TOPICS = (
         name="softmax",
         title="Softmax and the loss",
         text=(
-            "Softmax makes probabilities of scores: exp of each, divided by the sum. Only differences count. The loss "
-            "is minus the logarithm of the true class's probability; its gradient is probability minus truth.",
-            "Scores divided by a temperature make milder or sharper probabilities without changing their order; "
-            "`fovea train` fits it on the validation split, so that 80 % means 80 %.",
+            "Softmax turns scores into probabilities: the exponential of each, divided by their sum. Only differences "
+            "between scores count. The loss is minus the logarithm of the true class's probability; its gradient is "
+            "the probabilities minus 1 at the true class.",
+            "Scores divided by a temperature give less or more extreme probabilities in the same order; `fovea train` "
+            "fits it on the validation split, so that of the answers with 80 % confidence about 80 % are correct.",
         ),
         tries=("Change the temperature.",),
-        notice=("The largest stays the largest.",),
+        notice=("The largest probability stays the largest.",),
         pictures=(
             Picture(
                 kind="softmax",
@@ -147,12 +149,13 @@ TOPICS = (
         name="dropout",
         title="Dropout",
         text=(
-            "In training each unit is left out with probability p, others each time; those that stay are scaled by "
-            "1 / (1 - p), so that sums keep their size. At test time all are there.",
-            "It trains many thinned networks that share weights, and their mean is used: an ensemble for nothing.",
+            "In training each unit is left out with probability p, chosen anew at each step. Those that stay are "
+            "scaled by 1 / (1 - p), so that sums keep their expected size. In use no unit is left out.",
+            "This trains many subnetworks that share weights. The whole network approximates their mean, an ensemble "
+            "at no extra cost.",
         ),
         tries=("Change p.",),
-        notice=("The mean of many masks is 1.", "Deck 000: dropout lifts its CIFAR-10 network from 73.5 to 83.5 %."),
+        notice=("The mean over many masks is 1.", "Deck 000: dropout lifts its CIFAR-10 network from 73.5 to 83.5 %."),
         pictures=(
             Picture(
                 kind="dropout",
@@ -167,15 +170,16 @@ TOPICS = (
         name="batch-norm",
         title="Batch normalisation",
         text=(
-            "Over a batch each channel is moved to mean 0 and scaled to variance 1, then scaled by gamma and shifted "
-            "by beta, which are learnt. Gamma = sigma and beta = mu give back what was there.",
-            "In use running means replace those of the batch: the layer behaves differently in training and in use. "
-            "Then it is a fixed scale and shift, which can be folded into the convolution before it (`fovea shrink`).",
+            "Over a batch each channel is shifted to mean 0 and scaled to variance 1, then scaled by gamma and "
+            "shifted by beta, which are learnt. With gamma = sigma and beta = mu the output equals the input.",
+            "In use, running averages replace the statistics of the batch, so the layer behaves differently in "
+            "training and in use. Then it is a fixed scale and shift, which can be folded into the convolution before "
+            "it (`fovea shrink`).",
         ),
         tries=("Change gamma and beta.", "Look at a batch norm in Look: its arithmetic is written out."),
         notice=(
-            "Whatever comes in, mean and spread are beta and gamma.",
-            "With it higher rates train: 67 instead of 43 % after the same steps (docs/experiments.md).",
+            "Whatever the input, the output has mean beta and standard deviation gamma.",
+            "It allows higher learning rates: 67 instead of 43 % after the same steps (docs/experiments.md).",
         ),
         pictures=(
             Picture(
@@ -201,7 +205,7 @@ TOPICS = (
             "Only batch norm looks at other images; the others do the same in training and in use.",
         ),
         tries=("Choose one and see which cells are normalised together.",),
-        notice=("Instance norm forgets contrast, which is why style transfer likes it.",),
+        notice=("Instance norm removes contrast, which is why style transfer uses it.",),
         pictures=(
             Picture(
                 kind="shared",
@@ -221,7 +225,7 @@ TOPICS = (
             "The network `pattern` is built from such a string.",
         ),
         tries=("Write a pattern of your own in the room Network and see what it costs.",),
-        notice=("A block of two 3 x 3 and a pooling is VGG's.",),
+        notice=("A block of two 3 x 3 convolutions and a pooling layer is VGG's.",),
         pictures=(
             Picture(
                 kind="network",

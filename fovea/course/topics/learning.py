@@ -9,8 +9,8 @@ TOPICS = (
         title="Back through a convolution",
         text=(
             "The output is a matrix times the input, so the gradient of the input is the transpose times the gradient "
-            "of the output. Written as sliding: correlate the output's gradient, padded in full, with the reflected "
-            "kernel.",
+            "of the output. As a sliding operation: correlate the output's gradient, padded in full, with the "
+            "reflected kernel.",
             "The gradient of the kernel is a correlation too: of the input with the output's gradient. With several "
             "kernels their contributions are added.",
         ),
@@ -37,11 +37,11 @@ TOPICS = (
         name="backward-pooling",
         title="Back through pooling",
         text=(
-            "Of a maximum all gradient goes to the cell it was taken of, 0 to the others. Of a mean each of Q cells "
-            "gets a Q-th.",
+            "The gradient of a maximum goes to the largest cell; the others get 0. The gradient of a mean of Q cells "
+            "is divided equally: each gets 1 / Q of it.",
         ),
         tries=("Switch between maximum and mean; the gradient stands beside it in the lab.",),
-        notice=("Where windows overlap, a cell can win twice, and gets 2.",),
+        notice=("Where windows overlap, a cell can be the largest of two; its gradients are added.",),
         pictures=(
             grid(
                 "A maximum.",
@@ -62,10 +62,11 @@ TOPICS = (
         name="vanishing-gradients",
         title="Gradients that vanish",
         text=(
-            "Going back, the gradient is multiplied by each layer's slope. The sigmoid's is 0.25 at most: after twelve "
-            "layers less than a ten-millionth is left. ReLU's slope of 1 leaves it whole.",
-            "That, slow computers and little data kept networks shallow until 2006 to 2011: better initial weights, "
-            "ReLU and graphics cards changed it.",
+            "In the backward pass the gradient is multiplied by the slope of each layer. The slope of the sigmoid is "
+            "at most 0.25: after twelve layers less than a ten-millionth is left. The slope of an active ReLU is 1, "
+            "which leaves the gradient unchanged.",
+            "This, slow computers and small data sets kept networks shallow until 2006 to 2011, when better initial "
+            "weights, ReLU and graphics cards came into use.",
         ),
         tries=("Compare the lines.",),
         notice=("Measured on twelve layers: 1.1e-8 with sigmoids, 0.8 with ReLU (docs/experiments.md).",),
@@ -83,9 +84,9 @@ TOPICS = (
         name="initial-weights",
         title="Initial weights",
         text=(
-            "Weights too small let signals die out, too large let them explode. Glorot and Bengio chose the spread by "
-            "the number of inputs and outputs, He et al. by the inputs, for ReLU. Before that networks were trained "
-            "layer by layer without labels.",
+            "If weights are too small, signals vanish from layer to layer; if they are too large, signals explode. "
+            "Glorot and Bengio derived the variance from the numbers of inputs and outputs, and He et al. from the "
+            "inputs, for ReLU. Before that, networks were pretrained layer by layer without labels.",
         ),
         tries=("Start the same training with several seeds.",),
         notice=("`fovea compare` says how much of a difference between runs is chance.",),
@@ -103,11 +104,12 @@ TOPICS = (
         name="optimisers",
         title="Gradient descent and its variants",
         text=(
-            "SGD goes against the gradient of a small batch. Momentum keeps a velocity, and so calms the zigzag across "
-            "a valley. RMSprop, Adadelta and Adam divide each weight's step by the size of its recent gradients.",
+            "SGD steps against the gradient of a small batch. Momentum averages the steps over time, which reduces "
+            "the zigzag across a valley. RMSprop, Adadelta and Adam divide each weight's step by the size of its "
+            "recent gradients.",
         ),
         tries=("Choose another, and another rate.",),
-        notice=("In a narrow valley plain descent zigzags; with momentum it rolls.",),
+        notice=("In a narrow valley plain gradient descent zigzags; with momentum it follows the valley.",),
         pictures=(
             Picture(
                 kind="descent",
@@ -125,8 +127,9 @@ TOPICS = (
         name="learning-rate",
         title="Learning rates over time",
         text=(
-            "Large steps first, small ones to settle. ResNet divided by ten at half and three quarters of its steps; "
-            "today half a cosine or one cycle is common. `fovea train` finds and plans it, `--find-lr` shows the test.",
+            "Training begins with large steps and ends with small ones. ResNet divided the rate by ten at half and "
+            "three quarters of its steps; today half a cosine or one cycle is common. `fovea train` chooses rate and "
+            "schedule; `--find-lr` draws the loss over a sweep of rates.",
         ),
         tries=("Choose a schedule.",),
         notice=("Loss drops where the rate drops.",),
@@ -145,8 +148,8 @@ TOPICS = (
         name="augmentation",
         title="Augmentation",
         text=(
-            "Flipped, shifted, cropped and recoloured copies are new examples for nothing: the network learns what "
-            "does not matter. Only what leaves the label true may be done: a mirrored 3 is no 3.",
+            "Flipped, shifted, cropped and recoloured copies are additional examples at no cost: from them the "
+            "network learns what does not matter. A change must leave the label true: a mirrored 3 is no 3.",
         ),
         tries=("Start a training and open its preview: the images as the network gets them.",),
         notice=("Deck 000: 84.5 instead of 73.5 % on CIFAR-10.",),
@@ -164,7 +167,7 @@ TOPICS = (
         name="convnetjs",
         title="Learning while you look: CIFAR-10 in the browser",
         text=(
-            "Three decks point at ConvNetJS, a page that trains a small network on CIFAR-10 and shows its filters and "
+            "Three decks link to ConvNetJS, a page that trains a small network on CIFAR-10 and shows its filters and "
             "maps. Here that network is `cifar_convnetjs`, and the room Train shows the same of any network on any "
             "data: curves, filters, maps, gradients, mistakes, at full speed.",
         ),
@@ -186,7 +189,7 @@ TOPICS = (
             "prints 67.1, 73.5, 83.5 and 84.5 % test accuracy after 100 epochs.",
         ),
         tries=("Train `vgg_block1` and `vgg_block3`, and compare the runs.",),
-        notice=("The larger network is not the one with more parameters: 1,060,138 in one block, 550,570 in three.",),
+        notice=("The deeper network has fewer parameters: 550,570 with three blocks, 1,060,138 with one.",),
         pictures=(
             Picture(
                 kind="network",
@@ -205,8 +208,8 @@ TOPICS = (
         title="A worked example: Fashion-MNIST",
         text=(
             "Deck 002 builds a network of two blocks for clothes of 28 x 28 pixels, with batch norm and dropout: "
-            "1,679,082 parameters, 1,408 of them statistics that are not trained; about 93.5 %, against 88 % of dense "
-            "layers.",
+            "1,679,082 parameters, of which 1,408 are running statistics that are not trained. It reaches about 93.5 "
+            "%, dense layers 88 %.",
         ),
         tries=("Train `fashion_cnn`; then an MLP.",),
         notice=("One dense layer holds 1,606,144 of the parameters.",),
@@ -220,9 +223,9 @@ TOPICS = (
         name="pretrained",
         title="Pre-trained networks",
         text=(
-            "Features learnt on ImageNet serve other tasks: keep the body, replace the head, train that alone or all "
-            "of it gently. It needs far fewer images.",
-            "Or take the last features as a description of the image, for retrieval or another classifier.",
+            "Features learnt on ImageNet are useful for other tasks: keep the layers, replace the head, and train the "
+            "head alone, or all layers at a low rate. This needs far fewer images.",
+            "The last features can also describe the image for retrieval or for another classifier.",
         ),
         tries=("`fovea train DATA --from MODEL` begins with the weights of another model.",),
         notice=("Early layers change least.",),
@@ -239,9 +242,9 @@ TOPICS = (
         name="ensembles",
         title="Ensembles",
         text=(
-            "Several networks that err in different places are right together more often: the mean of their "
-            "probabilities is used. Contests were won so; in use it costs as many passes. `fovea shrink` with the step "
-            "distil teaches one network what several say.",
+            "Several networks that make different errors are right more often together: the mean of their "
+            "probabilities is used. Contests were won in this way, but each member costs a forward pass. `fovea "
+            "shrink` with the step distil trains one network on the answers of several.",
         ),
         tries=("Train with three seeds, and compare the runs.",),
         notice=("Eight members on 3,000 images of CIFAR-10: 58.7 against 53.1 % (docs/ensembles.md).",),

@@ -34,11 +34,11 @@ TOPICS = (
             "In a dense layer each unit has a weight for each input. With n inputs and u units these are n x u weights "
             "and u biases. A convolution of k x k has k x k weights for each pair of input and output channel, "
             "however large the image is.",
-            "A dense layer also forgets the grid: it would learn just as well from images whose pixels were shuffled.",
+            "A dense layer also ignores the grid: it would learn just as well from images whose pixels were shuffled.",
         ),
         tries=("Make the image larger.",),
         notice=(
-            "The dense count grows with the square of the side, the count of the convolution stays.",
+            "The count of the dense layer grows with the square of the side; that of the convolution stays the same.",
             "On 16 x 16 pixels, 100 units and 26 classes make 28,326 parameters: the example of deck 004.",
         ),
         pictures=(
@@ -55,11 +55,11 @@ TOPICS = (
         name="shifts",
         title="When the object moves",
         text=(
-            "If the input of a convolution moves, its output moves with it: it is equivariant to translation. The same "
-            "weights are used everywhere, so that what is learnt in one place is known in all places.",
-            "Pooling makes the answer less sensitive still: a maximum stays when what it is taken of moves inside its "
-            "window. Neither makes a network fully invariant, least of all to scale and rotation: that is learnt from "
-            "augmented data.",
+            "If the input of a convolution moves, its output moves with it: it is equivariant to translation. The "
+            "same weights are used everywhere, so what is learnt in one place applies in all others.",
+            "Pooling makes the answer even less sensitive: a maximum stays the same when the largest value moves "
+            "inside its window. Neither makes a network fully invariant, least of all to scale and rotation: that is "
+            "learnt from augmented data.",
         ),
         tries=(
             "Compare the two outputs.",
@@ -149,13 +149,14 @@ TOPICS = (
         name="kinds-of-layers",
         title="The layers of a network",
         text=(
-            "Convolutions make feature maps, ReLU bends them, pooling makes them smaller, dense layers make scores of "
-            "the last maps. Each layer takes a volume, channels x height x width, and gives another one.",
+            "Convolutions make feature maps, ReLU makes the network non-linear, pooling makes maps smaller, and dense "
+            "layers compute scores from the last maps. Each layer takes a volume, channels x height x width, and "
+            "gives another one.",
             "Convolutions and dense layers have parameters, which are learnt, and hyperparameters, which are chosen. "
             "Pooling has no parameters, but a window and a stride. ReLU has neither.",
         ),
         tries=("Look which layers have parameters, and which cost arithmetic.",),
-        notice=("Early layers hold most of the numbers, late dense layers most of the parameters.",),
+        notice=("Early layers have the largest outputs, late dense layers the most parameters.",),
         pictures=(
             Picture(
                 kind="network",
@@ -171,10 +172,10 @@ TOPICS = (
         name="limits",
         title="What convolutional networks cannot do",
         text=(
-            "They need many examples, have little notion of how parts lie to each other, and are fooled by changes "
-            "that people do not see. A face whose parts are in the wrong places may still be a face to them: the "
-            "Picasso problem. Hinton's capsules keep a pose with each part; they remain expensive.",
-            "Data that lie on no grid want other networks: graphs are not in this package.",
+            "They need many examples, know little about how parts are arranged, and are misled by changes that people "
+            "do not see. A face whose parts are in the wrong places may still be a face to them: the Picasso problem. "
+            "Hinton's capsules keep a pose with each part; they remain expensive.",
+            "Data that do not lie on a grid, such as graphs, need other networks, which this package does not have.",
         ),
         tries=("Upload a picture, cut it into parts, put them elsewhere, and compare the bars in Look.",),
         notice=(

@@ -7,15 +7,15 @@ TOPICS = (
         name="feature-maps",
         title="Looking at feature maps",
         text=(
-            "The maps of each layer on one image show what its filters find. Decks 001 and 002 show them as pictures, "
-            "deck 003 points to a viewer whose layers stand in space; its page is gone. Look shows them of any "
-            "network, image and layer, and its 3-D view as blocks that turn.",
+            "The maps of each layer on one image show what its filters find. Decks 001 and 002 show them as pictures; "
+            "deck 003 links to a 3-D viewer whose page no longer exists. Look shows the maps of any network, image "
+            "and layer, and has a 3-D view.",
         ),
         tries=(
             "Move over a map: what a unit reads is framed on the image and on every layer before.",
             "Draw a digit, and watch.",
         ),
-        notice=("Deep maps are coarse and mostly 0: each knows what, hardly where.",),
+        notice=("Deep maps are coarse and mostly 0: each says what is there, but hardly where.",),
         pictures=(
             Picture(
                 kind="filter",
@@ -30,12 +30,12 @@ TOPICS = (
         name="filter-response",
         title="Images that excite a filter",
         text=(
-            "Begin with noise and change the image, by gradients, so that one filter answers more and more: the "
-            "picture that comes out shows what it looks for. Early filters make stripes and colours, late ones "
-            "textures and parts.",
+            "Begin with noise and change the image, by gradients, so that one filter responds more and more. The "
+            "resulting picture shows what the filter responds to: stripes and colours for early filters, textures and "
+            "parts for late ones.",
         ),
         tries=("`fovea explain MODEL --show maximise` draws them.",),
-        notice=("Without something that keeps images smooth, noise that no eye understands excites them most.",),
+        notice=("Without a penalty that keeps the image smooth, the result is noise in which people see nothing.",),
         pictures=(
             Picture(
                 kind="descent",
@@ -50,30 +50,32 @@ TOPICS = (
         name="grad-cam",
         title="Grad-CAM: where a class comes from",
         text=(
-            "Weigh each map of a late layer by how much it matters to the class, the mean of its gradient, add them "
-            "and keep what is above 0: a coarse picture of where the class was found.",
-            "Such maps may deceive. `fovea trust` measures whether they point at what the network used.",
+            "Each map of a late layer is weighted by the mean of its gradient, which says how much it matters to the "
+            "class. The weighted maps are added, and values below 0 become 0: a coarse map of where the class was "
+            "found.",
+            "Such maps can mislead. `fovea trust` measures whether they show what the network used.",
         ),
         tries=("Compare two classes of one image.", "Compare a late and an early layer."),
         notice=("The map is as coarse as the layer: 7 x 7 for most networks at 224 pixels.",),
         pictures=(
             grid(
-                "The sum at its heart: four maps, weighted, added.",
+                "The weighted sum of four maps.",
                 "0 1; 0 0|1 0; 0 0|0 0; 3 1|0 0; 1 2",
                 "0.5|-0.5|1|0.25",
             ),
         ),
         links=(
             explain("Grad-CAM on the open network", method="gradcam"),
-            explain("The same at its first stage: finer, and of less", method="gradcam", layer="stage1"),
+            explain("The same at its first stage: finer, but less specific", method="gradcam", layer="stage1"),
         ),
     ),
     Topic(
         name="occlusion",
         title="Occlusion: what is missed",
         text=(
-            "Cover a patch of the image and see how far the class falls; slide the patch over all places. It needs no "
-            "gradients and asks the network itself. Deck 002 shows patches of 10 to 90 pixels.",
+            "A patch slides over the image and covers a part of it; at each position the drop in the probability of "
+            "the class is measured. This needs no gradients, only the answers of the network. Deck 002 shows patches "
+            "of 10 to 90 pixels.",
         ),
         tries=("Change the size of the patch.",),
         notice=("Small patches find details, large ones the object; too large ones nothing.",),
@@ -94,11 +96,12 @@ TOPICS = (
         name="retrieval",
         title="Finding images by their features",
         text=(
-            "The last features before the classes describe an image; near vectors are images that look alike to the "
-            "network. AlexNet's 4,096 numbers found the same dog in another pose, where pixels find the same lawn.",
+            "The last features before the classes describe an image; images with similar vectors are similar to the "
+            "network. With AlexNet's 4,096 features the nearest images show the same object in another pose; by "
+            "pixels alone, the nearest share the background.",
         ),
         tries=("`fovea index MODEL FOLDER`, then `fovea search`.",),
-        notice=("Neighbours show what the network thinks alike: also what it confuses.",),
+        notice=("Neighbours show what is similar to the network, and so what it confuses.",),
         pictures=(
             Picture(
                 kind="network",
@@ -112,11 +115,11 @@ TOPICS = (
         name="style",
         title="Style transfer",
         text=(
-            "Keep what deep layers say of one picture, and how the maps of early layers go together (their "
-            "correlations) of another: a photograph as if painted.",
+            "An image is changed until its deep features match those of one picture, its content, and the "
+            "correlations between its maps in early layers match those of another, its style.",
         ),
         tries=("`fovea style CONTENT STYLE`.",),
-        notice=("Which maps occur together is texture; where they occur is content.",),
+        notice=("Which maps respond together describes texture; where they respond describes content.",),
         pictures=(
             Picture(
                 kind="shared",

@@ -15,11 +15,12 @@ TOPICS = (
         name="pruning",
         title="Pruning",
         text=(
-            "Most weights are small. Set the smallest to 0, train on, repeat: nine tenths can go. Single zeros save "
-            "space, not time; whole channels save both. `fovea shrink --steps prune=0.5,finetune=3`.",
+            "Most weights are small. The smallest are set to 0, the network is trained further, and this is repeated: "
+            "nine tenths of the weights can be removed. Single zeros save space but not time; removing whole channels "
+            "saves both. `fovea shrink --steps prune=0.5,finetune=3`.",
         ),
-        tries=("Take more away.",),
-        notice=("The largest weights carry the kernel.",),
+        tries=("Remove more weights.",),
+        notice=("The largest weights determine what the kernel does.",),
         pictures=(
             weights(
                 "A kernel whose smallest weights are set to 0.", "half pruned", "third pruned", "two thirds pruned"
@@ -31,9 +32,8 @@ TOPICS = (
         name="sharing",
         title="Shared and quantised weights",
         text=(
-            "Let the weights of a layer share a few values: 32 values need 5 bits for each weight and a short table. "
-            "Or put them on an even grid of 256 levels, which integer arithmetic can compute "
-            "with, or on powers of two.",
+            "The weights of a layer can share a few values: 32 values need 5 bits for each weight and a short table. "
+            "Or they are rounded to an even grid of 256 levels, for integer arithmetic, or to powers of two.",
         ),
         tries=("Compare the ways.",),
         notice=("With integers a processor is faster too (docs/int8.md).",),
@@ -44,11 +44,11 @@ TOPICS = (
         name="binary-weights",
         title="Binary weights",
         text=(
-            "Only the signs, times one factor for each filter: the mean of the absolute weights is the best one. "
-            "Twenty to thirty times smaller; trained so from the beginning, it costs accuracy "
-            "that depends on the network.",
+            "Only the signs of the weights are kept, with one factor for each filter; the mean of the absolute "
+            "weights is the best one. The weights take twenty to thirty times less space. The network is trained so "
+            "from the beginning; the loss of accuracy depends on the network.",
         ),
-        tries=("See the factor.",),
+        tries=("Look at the factor.",),
         notice=("The factor 0.38 is the mean size of the nine weights.",),
         pictures=(weights("Signs and one factor.", "binary", "half pruned"),),
         links=(lab("The kernel in the lab", **KERNEL),),
@@ -57,8 +57,8 @@ TOPICS = (
         name="predefined-sparsity",
         title="Zeros that are chosen before",
         text=(
-            "Fix where the zeros are before training begins, in patterns that repeat, and hold them: what is not there "
-            "need not be stored or computed on hardware made for it.",
+            "The positions of the zeros are fixed before training, in repeating patterns. On hardware made for them, "
+            "the missing weights are neither stored nor computed.",
         ),
         tries=("Measure `cifar_sparse_resnet18`.",),
         notice=("Four of nine places remain in each kernel.",),

@@ -1,6 +1,6 @@
 """Boxes, polygons, covered pixels and points in a JSON file as COCO's, which `fovea train` reads.
 
-An image without annotations was looked at and has none; one that nobody has labelled is not in the file. What other
+An image without annotations was looked at and has none; one that was not labelled is not in the file. What other
 programs wrote stays: fields of the file and of annotations that are not changed, and annotations of another kind.
 """
 

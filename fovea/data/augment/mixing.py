@@ -67,7 +67,7 @@ def cutmix(images: Tensor, labels: Tensor, generator: Generator, *, alpha: float
 
 
 def compose_mixing(specs: Sequence[str], *, without: Collection[str] = ()) -> Mixing | None:
-    """Return the mixing among the specs of a recipe (`mixup ALPHA`, `cutmix ALPHA`); of several one per batch, by lot.
+    """Return the mixing among the specs of a recipe (`mixup ALPHA`, `cutmix ALPHA`); of several a random one per batch.
 
     Names in `without` are left out.
 

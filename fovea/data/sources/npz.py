@@ -112,7 +112,7 @@ def _opened(file: Path) -> Iterator[Any]:
 
 
 def first_samples(file: Path) -> tuple[str, Announced] | None:
-    """Return the key of the samples of the first part, and what its header announces; None if nobody can tell."""
+    """Return the key of the samples of the first part, and what its header announces; None if it is unknown."""
     try:
         with open_regular(file) as stream:
             check_table(stream, file)

@@ -1,4 +1,4 @@
-"""Samples without labels: a folder of any depth, or what has labels that nobody asks for."""
+"""Samples without labels: a folder of any depth, or samples whose labels are not asked for."""
 
 from dataclasses import replace
 from pathlib import Path

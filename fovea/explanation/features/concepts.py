@@ -59,7 +59,7 @@ class Concept:
 
     @property
     def score(self) -> float:
-        """Mean of the scores: above 0.5 the concept speaks for the answer, below against it."""
+        """Mean of the scores: above 0.5 the concept supports the answer, below it opposes it."""
         return float(self.scores.mean())
 
     @property

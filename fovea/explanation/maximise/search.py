@@ -134,7 +134,7 @@ class Search:
 DEEP_DREAM = Search(steps=20, lr=0.01, parametrisation="pixels", colours="independent", octaves=4, jitter=16)
 """From a photograph, of `whole_layer`."""
 CLASS_INVERSION = Search(steps=200, lr=0.01, parametrisation="pixels", colours="independent", noise=0.01, l2=1.0)
-"""Of `answer`, from noise about the mean image: the paper's, which knows nothing of images but their size."""
+"""Of `answer`, from noise about the mean image: the paper's, which depends only on the size of images."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ from fovea.files import is_file, no_file, open_regular
 
 FORMAT = 1
 MAX_BYTES = 4_000_000
-"""An honest result has some kilobytes a method."""
+"""A genuine result has some kilobytes per method."""
 
 WORDS = {
     "sanity": ("passes the sanity check", "fails the sanity check"),
@@ -39,7 +39,7 @@ class Badge(NamedTuple):
 
     @property
     def said(self) -> list[tuple[str, bool]]:
-        """What a person reads of each, and whether it speaks for the method."""
+        """The text for each, and whether it supports the method."""
         return [(WORDS[name][not passed], passed) for name, passed in self.checks.items()]
 
 

@@ -43,7 +43,7 @@ class Curves:
 def deletion(
     model: nn.Module, x: Tensor, maps: Tensor, objective: Objective, *, fill: Fill = "mean", **options: Any
 ) -> Curves:
-    """Return the objective as the highest pixels go, replaced by `fill`: a small area speaks for the map, (N, H, W).
+    """Return the objective as the highest pixels go, replaced by `fill`: a small area supports the map, (N, H, W).
 
     Values and areas are float32. `options` are those of `curves`.
     """
@@ -53,7 +53,7 @@ def deletion(
 def insertion(
     model: nn.Module, x: Tensor, maps: Tensor, objective: Objective, *, fill: Fill = "blur", **options: Any
 ) -> Curves:
-    """Return the objective as the highest pixels come, in place of `fill`: a large area speaks for the map, (N, H, W).
+    """Return the objective as the highest pixels come, in place of `fill`: a large area supports the map, (N, H, W).
 
     Values and areas are float32. `options` are those of `curves`.
     """

@@ -13,7 +13,7 @@ from fovea.explanation.trust.table import Located, Trust
 from fovea.texts import percent
 
 RIVALS = {"random": "random map", "centre": "centre Gaussian"}
-"""What knows nothing of the image, and what a person calls it."""
+"""Maps that do not depend on the network, and their names."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,20 +28,20 @@ class Located:
     energy: float
     """Share of the positive values inside; images without any count as 0."""
     share: float
-    """Of the image that the boxes cover: what a map that knows nothing reaches in both."""
+    """Of the image that the boxes cover: what a random map reaches in both."""
     images: int
     """That have a box."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trust:
-    """What speaks for and against the maps of one method."""
+    """The results of the checks of one method."""
 
     method: str
     areas: Areas
     """Under the curves of insertion, high is good, and deletion, low is good: (N,) float32 each, of the probability."""
     random: Areas
-    """The same of a map that knows nothing."""
+    """The same of a random map."""
     centre: Areas
     """The same of a Gaussian at the centre of the image."""
     sanity: Sanity | None
@@ -57,7 +57,7 @@ class Trust:
 
     @property
     def verdict(self) -> str:
-        """Return `pass`, or what fails, as it falls: the sanity check, or the comparison with what knows nothing."""
+        """Return `pass`, or what fails, as it falls: the sanity check, or the comparison with other maps."""
         return ", ".join(f"no better than {name}" if name != "sanity" else name for name in self.faults) or "pass"
 
     @property
@@ -84,7 +84,7 @@ class Checks:
 
 
 class Bench:
-    """Images on which methods are tried one after the other, beside what knows nothing of them.
+    """Images on which methods are tried one after the other, beside maps that do not depend on the network.
 
     Maps explain `objective`; insertion and deletion follow `measured`, or where it is None the softmax probability of
     the same answers. Boxes are as in `boxes`, for each image; those without any do not count where maps should point.
@@ -112,7 +112,7 @@ class Bench:
         self.located_random, self.located_centre = map(self._located, rivals)
 
     def row(self, method: Method, progress: Progress | None = None) -> Trust:
-        """Return what speaks for and against the maps of one method, from images (N, C, H, W) float.
+        """Return the results of the checks of one method, from images (N, C, H, W) float.
 
         Raises: UsageError and ShapeError if the method does not go with the network.
         """

@@ -105,7 +105,7 @@ class Graph:
         self.nodes = [node for node in self.nodes if id(node) not in left]
 
     def prune(self) -> None:
-        """Take out nodes whose outputs nobody reads."""
+        """Remove nodes whose outputs are not read."""
         needed, kept = set(self.output_names), []
         self.sort()
         for node in reversed(self.nodes):

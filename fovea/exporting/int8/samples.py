@@ -26,7 +26,7 @@ class Samples:
     stored: Stored
     preprocess: Preprocessing
     labels: Labels | None = None
-    """(N,) or (N, L) as the task of the network has them; None if nobody needs them."""
+    """(N,) or (N, L) as the task of the network has them; None if they are not needed."""
     source: str = "samples"
     """What they are and where from, in words: `images of cifar10, split val`."""
 

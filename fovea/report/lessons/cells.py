@@ -102,6 +102,6 @@ def coarser(kernel: Array, way: str) -> Array:
         return np.asarray(np.sign(kernel) * size.mean())
     count, _, unit = way.partition(" ")
     if unit != "levels" or not count.isdecimal() or int(count) < 2:
-        raise ValueError(f"`way` (={way}) is none that is known.")
+        raise ValueError(f"`way` (={way}) is unknown.")
     step = 2 * size.max() / (int(count) - 1)
     return np.asarray(np.round((kernel + size.max()) / step) * step - size.max())

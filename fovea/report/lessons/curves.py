@@ -87,7 +87,8 @@ def rates(settings: Settings) -> Drawn:
     factors = np.array([SCHEDULES[name](float(at)) for at in progress])
     words = f"{name}: from {factors[0]:.2g} by {factors[100]:.2g} in the middle to {factors[-1]:.2g} at the end."
     return Drawn(
-        words=words, chart=chart("Factor of the rate", "share of the steps", "factor", [line(name, progress, factors)])
+        words=words,
+        chart=chart("Factor of the learning rate", "share of the steps", "factor", [line(name, progress, factors)]),
     )
 
 
@@ -114,7 +115,7 @@ def normalised(settings: Settings) -> Drawn:
         for name, values in (("before", before), ("after", after))
     ]
     told = [f"{values.mean().round(2) + 0:.2f} and {values.std():.2f}" for values in (before, after)]
-    words = f"Mean and spread: {told[0]} before, {told[1]} after."
+    words = f"Mean and standard deviation: {told[0]} before, {told[1]} after."
     return Drawn(words=words, chart=chart("Values of a channel", "value", "share", lines))
 
 
@@ -125,7 +126,7 @@ def descended(settings: Settings) -> Drawn:
     way = path(name, rate)
     height = float((VALLEY * way[-1] ** 2).sum() / 2)
     beyond = len(way) <= STEPS
-    end = "it leaves the picture" if beyond else f"the height has fallen from {HEIGHT:.3g} to {height:.2g}"
+    end = "it leaves the plot" if beyond else f"the height has fallen from {HEIGHT:.3g} to {height:.2g}"
     figure = Chart(
         title="Seen from above; the lowest point is 0, 0",
         lines=[line(name, way[:, 0], way[:, 1])],
@@ -139,7 +140,7 @@ HEIGHT = float((VALLEY * START**2).sum() / 2)
 
 
 def path(name: str, rate: float) -> Array:
-    """Return the places (N, 2) float64 of an optimiser, up to the one before it leaves the picture."""
+    """Return the places (N, 2) float64 of an optimiser, up to the one before it leaves the plot."""
     step = _stepper(name, rate)
     way = [START]
     for _ in range(STEPS):

@@ -78,7 +78,7 @@ def beside_each_other(settings: Settings) -> Drawn:
         )
         for entry in entries
     ]
-    words = f"{len(rows)} networks; top-5 errors are published ones on ImageNet, one crop unless their paper says else."
+    words = f"{len(rows)} networks; top-5 errors are published ones on ImageNet, one crop unless stated otherwise."
     return Drawn(words=words, head=("network", "year", "top-5 error", "multiply-adds", "parameters"), rows=rows)
 
 

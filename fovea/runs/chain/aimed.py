@@ -82,7 +82,7 @@ def _pruned(chain: "Chain", asked: Asked, index: int, target: Target) -> _Tried:
             continue
         value = _value(chain, replace(chain.bundle, model=done.model, card=chain.card_of(done)), target)
         tried.append(_Tried(amount, value, step, done))
-        chain.display.note(f"{step.text}: {target.said(value)} are left, of {target.said(goal)} that may be")
+        chain.display.note(f"{step.text}: {target.said(value)} are left; the target is {target.said(goal)}")
         if target.met(value, first):
             break
         amount = _next(tried, goal, most=most)

@@ -30,7 +30,7 @@ from fovea.runs.chain.pictures import picture_of
 
 TIMED_BATCH = 16
 """Inputs of a pass by which steps time layers."""
-SEEN = "the samples at hand were trained on"
+SEEN = "the samples were used for training"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,7 +160,7 @@ class Chain:
         try:
             outputs = outputs_on(bundle, self.material, "val", self.display)
         except BundleError as error:  # they are not finite
-            raise TrainingError(f"`{asked.text}` spoils the network: its outputs are no finite numbers.") from error
+            raise TrainingError(f"`{asked.text}` destroys the network: its outputs are not finite.") from error
         row = row_of(asked.text, bundle, outputs, self.material, first=self.rows[0])
         row = replace(row, notes=tuple(done.notes), seconds=round(time.monotonic() - began, 1))
         self.rows = self.write(self.kept.unfinished, bundle, outputs, [*self.rows, row])

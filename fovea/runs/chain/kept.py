@@ -27,7 +27,7 @@ BLOCK = 1 << 20
 
 @dataclass(frozen=True)
 class Kept:
-    """The files of a chain: its result, and the network after the last finished step, which `--resume` goes on from."""
+    """The files of a chain: its result, and the network after the last finished step, for `--resume`."""
 
     out: Path
 
@@ -96,7 +96,7 @@ class Kept:
         return len(found) if same else 0
 
     def remove_unfinished(self) -> None:
-        """Remove what only a chain that goes on needs."""
+        """Remove what only a chain in progress needs."""
         for path in (self.unfinished, self.scratch, self.lock):
             with suppress(OSError):
                 path.unlink(missing_ok=True)
@@ -114,7 +114,7 @@ class Kept:
                 raise ValueError("no step")
         except (TypeError, KeyError, ValueError, AttributeError) as error:
             raise BundleError(
-                f"`{self.unfinished}` does not say how far its chain has come; start again without `--resume`."
+                f"`{self.unfinished}` does not say which steps are done; start again without `--resume`."
             ) from error
         return chain, rows
 

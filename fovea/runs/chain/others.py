@@ -41,7 +41,7 @@ class Opened:
         if own is None:
             if read_header(path)[0].architecture == CUSTOM:
                 raise UsageError(
-                    f"`{path.name}` holds a network of your own: name its code by `--network file.py:Net`."
+                    f"`{path.name}` holds a network of your own: give its code with `--network file.py:Net`."
                 )
             return load(path, device=self.device)
         try:
@@ -107,7 +107,7 @@ class _Teacher:
         self.model = bundle.model.requires_grad_(False)
         self.columns = None if columns == list(range(len(columns))) else columns
         if self.columns is not None and len(self.columns) != bundle.target.outputs:
-            raise UsageError(f"`--teacher` {name} has its classes in another order; train it on the same data.")
+            raise UsageError(f"`--teacher` {name} has the classes in another order; train it on the same data.")
         self.scale, self.offset = _renormalising(given.mean, given.std, own.mean, own.std)
 
     def __call__(self, inputs: Tensor) -> Tensor:

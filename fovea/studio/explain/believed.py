@@ -1,4 +1,4 @@
-"""What speaks for and against a picture of the room "Explain", as a page shows it."""
+"""The checks of an explanation in the room "Explain", as a page shows them."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from fovea.explanation.trust.curves import Areas
 from fovea.explanation.trust.result import mean_curve
 from fovea.explanation.trust.table import Trust
 
-NOTE = "One image is an anecdote: the command fovea trust judges a method by many."
+NOTE = "One image proves little: the command fovea trust judges a method by many."
 
 
 def believed(trust: Trust) -> dict[str, Any]:
@@ -17,7 +17,7 @@ def believed(trust: Trust) -> dict[str, Any]:
         ["deletion (low is good)", *(f"{float(areas.deletion[0]):.3f}" for areas in each.values())],
         ["insertion less deletion", *(f"{float(areas.gain[0]):.3f}" for areas in each.values())],
     ]
-    lines = [_against(trust, "random", "a map that knows nothing"), _against(trust, "centre", "the centre")]
+    lines = [_against(trust, "random", "a random map"), _against(trust, "centre", "the centre")]
     if trust.sanity is not None:
         word = "passes" if trust.sanity.passed else "fails"
         lines.append(f"It {word} the sanity check. {trust.sanity.reason}")

@@ -65,5 +65,5 @@ def _drawn(explanation: Explanation) -> dict[str, Any]:
 
 def _meaning(place: Place) -> str:
     if not place.found.values.any():
-        return "The map is empty: nothing speaks for it here."
-    return "orange speaks for it, blue against" if place.method.signed else "bright speaks for it"
+        return "The map is empty: no pixel supports this answer."
+    return "orange supports the answer, blue opposes it" if place.method.signed else "bright supports the answer"

@@ -31,7 +31,7 @@ MOST_FILES = 100
 MOST_LAYERS = 1000
 
 PANELS = """<div id="explain-controls"></div>
-<div id="explain-progress" hidden><progress max="1" aria-label="How far it is"></progress>
+<div id="explain-progress" hidden><progress max="1" aria-label="Progress"></progress>
 <span class="soft"></span> <button class="plain" type="button" id="explain-stop">Cancel</button></div>
 <p class="error" id="explain-error" role="alert"></p>
 <label class="opacity">Opacity of the maps
@@ -85,7 +85,7 @@ class ExplainRoom:
         ui.html("<h2>Is it to be believed?</h2>", sanitize=False)
         button("Check this picture", self._believed)
         ui.html('<div id="explain-trust" aria-live="polite"></div>', sanitize=False)
-        ui.html('<h2 style="margin-top:1rem">The most alike</h2>', sanitize=False)
+        ui.html('<h2 style="margin-top:1rem">Most similar images</h2>', sanitize=False)
         ui.html('<div id="explain-indices"></div><div id="explain-near" aria-live="polite"></div>', sanitize=False)
 
     def _offered(self) -> dict[str, Any]:

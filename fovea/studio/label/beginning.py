@@ -21,7 +21,7 @@ from fovea.storage import check_writable
 from fovea.studio.label.labelling import Kept, Labelling, Steps
 from fovea.studio.opened import Opened
 
-AS_FOUND, BY_CHANCE = "as they lie there", "by chance"
+AS_FOUND, BY_CHANCE = "in the order of the files", "by chance"
 """Orders that need no network."""
 BRUSH = "brush"
 FIELDS = ("data", "kind", "classes", "out", "by", "model", "image")

@@ -1,4 +1,4 @@
-"""The order of doubt as it is computed: told while it goes on, ended when nobody wants it any more."""
+"""The order of uncertainty as it is computed: its progress is shown, and it ends when it is no longer needed."""
 
 from dataclasses import dataclass
 
@@ -43,7 +43,7 @@ class Ordering:
 
 
 class _Told(Display):
-    """Keeps how far it is; ends the work where nobody wants it any more."""
+    """Keeps the progress; ends the work when it is no longer needed."""
 
     def __init__(self, ordering: Ordering) -> None:
         super().__init__(quiet=True)

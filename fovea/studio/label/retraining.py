@@ -1,4 +1,4 @@
-"""Training again from what was labelled, in a process of its own that goes on when the page is closed."""
+"""Training again from what was labelled, in a process of its own that continues when the page is closed."""
 
 import time
 from dataclasses import dataclass, field

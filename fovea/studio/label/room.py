@@ -72,7 +72,7 @@ class LabelRoom:
 
     @property
     def labelling(self) -> Labelling:
-        """What goes on on this page."""
+        """What happens on this page."""
         if self._found is None:
             raise UsageError("Nothing is labelled yet.")
         return self._found
@@ -313,7 +313,7 @@ class LabelRoom:
         self.watch._props["href"] = f"/train?{urlencode({'run': f'runs/{name}'})}"
         self.watch.set_visibility(True)
         while not begun.ended and not self._gone:
-            self.training_told.set_text(f"{name} trains since {begun.seconds:.0f} s; this page may be closed")
+            self.training_told.set_text(f"{name} has been training for {begun.seconds:.0f} s; this page may be closed")
             await asyncio.sleep(POLL_S)
         if self._gone:
             return

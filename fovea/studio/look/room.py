@@ -22,7 +22,7 @@ aria-label="Maps of the open layer; arrow keys move from unit to unit, Enter ope
 <img id="map-picture" class="pixelated" alt="Maps of the open layer">
 <svg class="mark" id="map-mark" preserveAspectRatio="none"><rect visibility="hidden"/></svg></div></div>"""
 
-SPACE = """<details id="space"><summary>In space</summary>
+SPACE = """<details id="space"><summary>3-D view</summary>
 <canvas id="space-canvas" tabindex="0" role="application"
 aria-label="The network as blocks of maps; arrow keys turn it, plus and minus change its size, Home turns it back. The
 same as a list stands below."></canvas>

@@ -90,7 +90,7 @@ class NetworkRoom:
         ui.html('<h2 class="next">Beside it</h2>', sanitize=False)
         self.second = self._text("Another name, or letters", self._compare, names=True)
         with ui.element("div").classes("buttons"):
-            button("Keep this one, and change on", self._keep)
+            button("Keep this one and continue", self._keep)
             button("Nothing beside it", lambda: self._compare(""))
         ui.html('<h2 class="next">What to do with it</h2>', sanitize=False)
         with ui.element("div").classes("buttons"):

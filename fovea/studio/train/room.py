@@ -106,7 +106,7 @@ class TrainRoom:
                 await run.io_bound(self.launcher.stop, found)
                 return
             if not found.is_held:
-                raise UsageError("No training of this run is at work; resume it first.")
+                raise UsageError("This run is not being trained; resume it first.")
             numbers = {name: _value(name, str(values[name])) for name in CHANGEABLE if name in values}
             step, snapshot = (event.args.get(name) is True for name in ("step", "snapshot"))
             await run.io_bound(lambda: ask(found, state=state or None, step=step, snapshot=snapshot, **numbers))
@@ -139,7 +139,7 @@ class TrainRoom:
         try:
             found = self._run(_text(event, "run"))
             if listed(found, self.launcher).state not in GOES_ON:
-                raise UsageError("Only a training that has stopped before its end goes on.")
+                raise UsageError("Only a training that stopped before its end can be resumed.")
             await run.io_bound(self.launcher.resume, found)
             _call("told", "")
         except FoveaError as error:
