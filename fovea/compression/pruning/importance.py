@@ -6,7 +6,7 @@ One vector (c_out,) float32 per layer. Magnitudes are shares of the layer's mean
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, get_args
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,7 @@ from fovea.errors import UsageError
 from fovea.layers import TransposedConvolution
 
 NORMS = (nn.modules.batchnorm._BatchNorm, nn.LayerNorm, nn.GroupNorm)
-WEIGHTED: tuple[type[nn.Module], ...] = (*LAYERS, *get_args(TransposedConvolution))
+WEIGHTED = (*LAYERS, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 Scores = Mapping[str, Tensor]
 """By path of layer."""
 Batch = tuple[Tensor, Tensor]
