@@ -17,6 +17,8 @@ from fovea.shapes import convolved
 Network = TypeVar("Network", bound=nn.Module)
 Convolution = nn.Conv1d | nn.Conv2d | nn.Conv3d
 """Along one axis, two or three."""
+TransposedConvolution = nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d
+"""Its weight is (c_in, c_out / groups, *kernel)."""
 
 
 class Classifier(nn.Module):

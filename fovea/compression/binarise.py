@@ -33,7 +33,7 @@ class Binarised(Change):
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Return the change that JSON holds."""
         if not values.keys() <= {"layers", "inputs", "scale"} or "layers" not in values:
-            raise UsageError("A change `binary` has `layers`, `inputs` and `scale`and no other field.")
+            raise UsageError("A change `binary` has `layers`, `inputs` and `scale`, and no other field.")
         inputs, scale = values.get("inputs", False), values.get("scale", MEAN)
         if type(inputs) is not bool or scale not in SCALES:
             raise UsageError(f"A change `binary`: `inputs` must be true or false, `scale` one of {listed(SCALES)}.")

@@ -31,7 +31,7 @@ class Gone(Change):
         """Return the change that JSON holds."""
         blocks = values.get("blocks")
         if values.keys() != {"blocks"} or not isinstance(blocks, list | tuple) or not blocks:
-            raise UsageError("A change `blocks` has `blocks`, a list of pathsand no other field.")
+            raise UsageError("A change `blocks` has `blocks`, a list of paths, and no other field.")
         if not all(isinstance(block, str) for block in blocks) or len(set(blocks)) < len(blocks):
             raise UsageError("A change `blocks` must name different blocks.")
         return cls(tuple(blocks))

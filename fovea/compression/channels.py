@@ -80,7 +80,7 @@ class Resized(Change):
         """Return the change that JSON holds."""
         layers, tensors = values.get("layers"), values.get("tensors", {})
         if not {"layers"} <= values.keys() <= {"layers", "tensors"} or not isinstance(layers, dict):
-            raise UsageError("A change `channels` has `layers`, sizes by layer, perhaps `tensors`and no other field.")
+            raise UsageError("A change `channels` has `layers`, sizes by layer, perhaps `tensors`, and no other field.")
         if not isinstance(tensors, dict):
             raise UsageError("`tensors` of a change `channels` must hold an axis and a size by the name of a tensor.")
         for name, size in (layers | tensors).items():

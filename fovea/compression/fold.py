@@ -8,7 +8,7 @@ is negative.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self, cast
+from typing import Any, Self, cast, get_args
 
 import torch
 from torch import Tensor, nn
@@ -18,11 +18,14 @@ from fovea.compression.change import Change, kind, layer_named, replaced
 from fovea.compression.plain import plain
 from fovea.compression.recording import Call, Recording, recorded
 from fovea.errors import UsageError, shortened
-from fovea.layers import Convolution, PredefinedSparseConv2d
+from fovea.layers import Convolution, PredefinedSparseConv2d, TransposedConvolution
 
-Linear = nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.Linear
-"""What takes the scale and shift of a norm: `weight` (c_out, c_in / groups, *kernel) and perhaps `bias` (c_out)."""
-FORWARDS = {kind.forward for kind in (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear, PredefinedSparseConv2d)}
+Linear = Convolution | nn.Linear | TransposedConvolution
+"""What takes the scale and shift of a norm: `weight` (c_out, c_in / groups, *kernel) and perhaps `bias` (c_out).
+
+The weight of a transposed convolution is (c_in, c_out / groups, *kernel).
+"""
+FORWARDS = {kind.forward for kind in (*get_args(Linear), PredefinedSparseConv2d)}
 MEANS = (nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d)
 ADAPTIVE_MEANS = (nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d)
 MAXIMA = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)
@@ -43,7 +46,7 @@ class Fold(Change):
         """Return the change that JSON holds."""
         into = values.get("into")
         if values.keys() != {"into"} or not isinstance(into, dict):
-            raise UsageError("A change `fold` has `into`, the layer by the normand no other field.")
+            raise UsageError("A change `fold` has `into`, the layer by the norm, and no other field.")
         if wrong := [name for name, layer in into.items() if not isinstance(layer, str)]:
             raise UsageError(f"A change `fold` must name a layer for the norm `{shortened(wrong[0])}`.")
         return cls(dict(into))
@@ -62,7 +65,8 @@ class Fold(Change):
                 raise UsageError(f"A change folds into `{shortened(into)}`, which is not a convolution or dense layer.")
             replaced(model, name, nn.Identity())
             if layer.bias is None:
-                layer.bias = nn.Parameter(layer.weight.new_zeros(layer.weight.shape[0]))
+                c_out = layer.out_features if isinstance(layer, nn.Linear) else layer.out_channels
+                layer.bias = nn.Parameter(layer.weight.new_zeros(c_out))
 
 
 @dataclass(frozen=True)
@@ -185,6 +189,8 @@ def _behind(recording: Recording, norm: Call, scale: Tensor, shift: Tensor) -> s
         if isinstance(call.module, Linear) and call.inputs[0] is made:
             if not _read_by(recording, made, call):
                 raise _Stays("its output is also used elsewhere")
+            if isinstance(call.module, TransposedConvolution):
+                raise _Stays(f"`{call.path}` is transposed: its outputs read different parts of the kernel")
             if isinstance(call.module, Convolution) and pads(call.module) and bool(shift.any()):
                 raise _Stays(f"`{call.path}` pads its output with zeros")
             return call.path
@@ -211,7 +217,12 @@ def _take_behind(layer: Linear, scale: Tensor, shift: Tensor) -> None:
     """Make of W x + b what the norm behind it would make of that."""
     with torch.no_grad():
         weight, bias = layer.weight.double(), cast(Tensor, layer.bias).double()
-        layer.weight.copy_(weight * scale.reshape(-1, *(1,) * (weight.ndim - 1)))
+        if isinstance(layer, TransposedConvolution):
+            each = scale.reshape(layer.groups, 1, -1).expand(-1, len(weight) // layer.groups, -1)
+            scales = each.reshape(weight.shape[:2])
+        else:
+            scales = scale.reshape(-1, 1)
+        layer.weight.copy_(weight * scales.reshape(*scales.shape, *(1,) * (weight.ndim - 2)))
         cast(Tensor, layer.bias).copy_(bias * scale + shift)
 
 

@@ -28,7 +28,7 @@ class Plain(Change):
         """Return the change that JSON holds."""
         layers = values.get("layers")
         if values.keys() != {"layers"} or not isinstance(layers, list):
-            raise UsageError("A change `plain` has `layers`, a list of pathsand no other field.")
+            raise UsageError("A change `plain` has `layers`, a list of paths, and no other field.")
         if not all(isinstance(layer, str) for layer in layers):
             raise UsageError("A change `plain` must name layers.")
         return cls(tuple(layers))

@@ -6,14 +6,14 @@ operation by operation.
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
 
-from fovea.layers import Convolution, PaddedChannels, PartialConv2d
+from fovea.layers import Convolution, PaddedChannels, PartialConv2d, TransposedConvolution
 from fovea.wiring import ChannelShuffle, ChannelSplit, Counting
 
 Side = Literal["out", "in", "each", "pad"]
@@ -72,6 +72,8 @@ class _Dense(Resizing):
         return {"in": c_in, "out": c_out}
 
     def numbers(self, layer: nn.Module) -> list[Any]:
+        if isinstance(layer, TransposedConvolution):
+            return [layer.in_channels, layer.out_channels, layer.groups]
         c_out, c_in, *_ = cast(Tensor, layer.weight).shape
         groups = getattr(layer, "groups", 1)
         return [c_in * groups, c_out, groups]
@@ -91,7 +93,8 @@ class _Dense(Resizing):
         for group, block in enumerate(weight.detach().chunk(groups)):
             rows = [o - group * c_out // groups for o in outs if o * groups // c_out == group]
             columns = [i - group * c_in // groups for i in ins if i * groups // c_in == group]
-            blocks.append(block[rows][:, columns])
+            transposed = isinstance(layer, TransposedConvolution)
+            blocks.append(block[columns][:, rows] if transposed else block[rows][:, columns])
         _set(layer, "weight", torch.cat(blocks))
         _keep(layer, ("bias",), outs)
         names = ("in_features", "out_features") if isinstance(layer, nn.Linear) else ("in_channels", "out_channels")
@@ -310,7 +313,7 @@ class _Counting(Resizing):
             layer.normalized_shape = (left,)
 
 
-CONVOLUTIONS = {one.forward for one in (nn.Conv1d, nn.Conv2d, nn.Conv3d)}
+CONVOLUTIONS = {one.forward for one in (*get_args(Convolution), *get_args(TransposedConvolution))}
 _NORM, _PRELU = _PerChannel("num_features"), _PerChannel("num_parameters")
 _DENSE, _DEPTHWISE = _Dense(), _Depthwise()
 _OF_CLASS: Mapping[type, Resizing] = {
@@ -333,7 +336,7 @@ def resizing_of(layer: nn.Module) -> Resizing | None:
         return _NORM
     if "weight" not in layer._parameters:
         return None
-    if forward in CONVOLUTIONS and isinstance(layer, Convolution):
+    if forward in CONVOLUTIONS and isinstance(layer, Convolution | TransposedConvolution):
         return _DEPTHWISE if layer.in_channels == layer.out_channels == layer.groups > 1 else _DENSE
     if forward is nn.Linear.forward:
         return _DENSE

@@ -68,7 +68,8 @@ def _graph(form: Form, copies: int) -> bytes:
     """Return a model that is the sum of so many layers of one form."""
     onnx = library("onnx")
     node, value, number = onnx.helper.make_node, onnx.helper.make_tensor_value_info, onnx.TensorProto.FLOAT
-    weight = np.ones((form.c_out, form.c_in // form.groups, *form.kernel), np.float32) / form.c_in
+    channels = (form.c_in, form.c_out // form.groups) if form.transposed else (form.c_out, form.c_in // form.groups)
+    weight = np.ones((*channels, *form.kernel), np.float32) / form.c_in
     nodes: list[Any] = []
     inits: list[Any] = []
     total = ""
@@ -92,4 +93,5 @@ def _layer(node: Any, form: Form, names: list[str], output: str) -> Any:
     if not form.kernel:
         return node("Gemm", names, [output], transB=1)
     geometry = {"strides": form.stride, "dilations": form.dilation, "pads": form.padding * 2, "group": form.groups}
-    return node("Conv", names, [output], kernel_shape=form.kernel, **geometry)
+    kind = "ConvTranspose" if form.transposed else "Conv"
+    return node(kind, names, [output], kernel_shape=form.kernel, **geometry)

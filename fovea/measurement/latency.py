@@ -63,12 +63,13 @@ def time_forward(
     macs: int | None,
     batch: int = 1,
     seconds: float = 2.0,
+    now: Callable[[], float] = time.perf_counter,
     progress: Callable[[int, int], None] | None = None,
 ) -> Latency:
     """Return the times of forward passes of `batch` inputs of `input_shape`, (C, *sizes), of `macs` multiply-adds each.
 
     It runs, and is left, in evaluation mode, with its weights and images channels-last, as Fovea runs networks, for
-    about `seconds` and at least ten passes.
+    about `seconds` and at least ten passes. `now` tells the time in seconds.
     """
     weight = next(model.parameters(), torch.empty(0))
     channels_last(model.eval())
@@ -76,7 +77,7 @@ def time_forward(
     if x.ndim == 4:
         x = x.to(memory_format=torch.channels_last)
     with torch.inference_mode():
-        times = passes_of(lambda: _timed(model, x), seconds=seconds, progress=progress)
+        times = passes_of(lambda: _timed(model, x, now), seconds=seconds, progress=progress)
     # tenths and the median: one pass that another program has held up moves neither
     tenths = statistics.quantiles(times, n=10, method="inclusive")
     return Latency(
@@ -108,12 +109,12 @@ def passes_of(
     return times
 
 
-def _timed(model: nn.Module, x: torch.Tensor) -> float:
-    began = time.perf_counter()
+def _timed(model: nn.Module, x: torch.Tensor, now: Callable[[], float]) -> float:
+    began = now()
     model(x)
     # the call returns when the work is queued, not when it is done
     if x.is_cuda:
         torch.cuda.synchronize(x.device)
     elif x.is_mps:
         torch.mps.synchronize()
-    return time.perf_counter() - began
+    return now() - began

@@ -305,3 +305,20 @@ def test_a_head_that_only_training_has_loses_what_it_reads():
     changes = remove(model, channel_groups(model, (1, 2, 2)), {"conv": [1, 2]})
     assert changes[0]["layers"]["helper"] == [2, 2, 1]
     assert [logits.shape for logits in model.train()(torch.zeros(3, 1, 2, 2))] == [(3, 2), (3, 2)]
+
+
+@torch.no_grad()
+def test_a_transposed_convolution_loses_the_channels_that_silence_would():
+    torch.manual_seed(0)
+    up = nn.ConvTranspose2d(4, 6, 3, stride=2, groups=2)
+    model = nn.Sequential(nn.Conv2d(2, 4, 1), up, nn.ReLU(), nn.ConvTranspose2d(6, 1, 2)).eval()
+    found, x = channel_groups(model, (2, 4, 4)), torch.randn(1, 2, 4, 4)
+    assert [(group.name, bool(group.fixed)) for group in found.groups[1:]] == [("0", False), ("1", False), ("3", True)]
+    # the first of each of its two groups
+    small = copy.deepcopy(model)
+    changes = remove(small, found, {"0": [1, 3], "1": [1, 2, 4, 5]})
+    model[0].weight[[0, 2]] = 0
+    model[0].bias[[0, 2]] = 0
+    model[3].weight[[0, 3]] = 0
+    assert torch.allclose(small(x), model(x), atol=1e-6)
+    assert changes[0]["layers"] == {"0": [2, 2, 1], "1": [2, 4, 2], "3": [4, 1, 1]}

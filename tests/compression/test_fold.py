@@ -56,11 +56,21 @@ def test_a_norm_behind_a_convolution_scales_its_filters():
         ((nn.Conv3d(1, 4, 3), nn.BatchNorm3d(4, affine=False)), (1, 4, 4, 4)),
         ((nn.Flatten(), nn.Linear(12, 5), nn.BatchNorm1d(5)), (3, 2, 2)),
         ((nn.Conv2d(4, 8, 3, groups=2, padding=1), nn.BatchNorm2d(8)), (4, 6, 6)),
+        ((nn.ConvTranspose2d(4, 6, 3, stride=2, groups=2, bias=False), nn.BatchNorm2d(6)), (4, 5, 5)),
         ((nn.Conv2d(2, 3, 3), nn.AvgPool2d(2), nn.Identity(), nn.BatchNorm2d(3)), (2, 6, 6)),
         ((nn.ReLU(), nn.BatchNorm2d(4), nn.Conv2d(4, 6, 3, groups=2)), (4, 6, 6)),
         ((nn.Flatten(), nn.BatchNorm1d(12), nn.Linear(12, 3, bias=False)), (3, 2, 2)),
     ],
-    ids=["series", "clips", "dense", "groups", "means between", "before, in groups", "before a dense layer"],
+    ids=[
+        "series",
+        "clips",
+        "dense",
+        "groups",
+        "transposed",
+        "means between",
+        "before, in groups",
+        "before a dense layer",
+    ],
 )
 def test_norms_beside_linear_layers_go_and_the_outputs_stay(layers, shape):
     share, folding = difference(chain(*layers), shape)
@@ -112,6 +122,7 @@ class Tied(nn.Module):
         (Tied(), "bn", "`conv` runs 2 times"),
         (nn.Sequential(nn.Conv2d(2, 2, 1), nn.ReLU(), nn.BatchNorm2d(2)), "2", r"follows `1` \(ReLU\)"),
         (nn.Sequential(nn.BatchNorm2d(2), nn.Conv2d(2, 2, 3, padding=1)), "0", "`1` pads"),
+        (nn.Sequential(nn.BatchNorm2d(2), nn.ConvTranspose2d(2, 2, 3)), "0", "`1` is transposed"),
         (
             nn.Sequential(nn.Conv2d(2, 2, 1), nn.BatchNorm2d(2, track_running_stats=False)),
             "1",

@@ -14,6 +14,8 @@ KINDS = [
     (nn.Conv2d(4, 6, 3), [4, 6, 1], {"in": [0, 3], "out": [1, 2, 5]}, [2, 3, 1]),
     (nn.Conv1d(4, 6, 3, groups=2), [4, 6, 2], {"in": [1, 2], "out": [0, 1, 3, 5]}, [2, 4, 2]),
     (nn.Conv3d(4, 4, 1, groups=4, bias=False), [4, 4, 4], {"each": [0, 2, 3]}, [3, 3, 3]),
+    (nn.ConvTranspose2d(4, 6, 3, groups=2), [4, 6, 2], {"in": [1, 2], "out": [0, 1, 3, 5]}, [2, 4, 2]),
+    (nn.ConvTranspose1d(4, 4, 2, groups=4), [4, 4, 4], {"each": [0, 2, 3]}, [3, 3, 3]),
     (nn.Linear(4, 3), [4, 3, 1], {"in": [2]}, [1, 3, 1]),
     (nn.BatchNorm1d(4), [4], {"each": [1, 3]}, [2]),
     (nn.BatchNorm2d(4, affine=False), [4], {"each": [1]}, [1]),
@@ -56,6 +58,15 @@ def test_what_is_left_keeps_its_values_and_whether_it_learns():
     assert (conv.weight.requires_grad, conv.bias.requires_grad) == (True, False)
 
 
+def test_what_is_left_of_a_transposed_convolution_keeps_its_values():
+    conv = nn.ConvTranspose2d(4, 6, 3, groups=2)
+    weight, bias = conv.weight.detach().clone(), conv.bias.clone()
+    resizing_of(conv).slice(conv, {"in": [1, 2], "out": [1, 2, 3, 5]})
+    # outputs 0, 1, 2 read inputs 0, 1; outputs 3, 4, 5 read 2, 3
+    assert torch.equal(conv.weight, torch.stack([weight[1, [1, 2]], weight[2, [0, 2]]]))
+    assert torch.equal(conv.bias, bias[[1, 2, 3, 5]])
+
+
 @pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
 def test_what_is_left_keeps_its_memory_layout(layout):
     conv = nn.Conv2d(3, 4, 3).to(memory_format=layout)
@@ -94,7 +105,6 @@ def test_a_part_without_channels_is_refused():
         nn.ReLU(),
         nn.PReLU(),
         nn.LayerNorm(3),
-        nn.ConvTranspose2d(2, 2, 1),
         PredefinedSparseConv2d(2, 2, 3, support=1, period=1),
         nn.utils.parametrizations.weight_norm(nn.Conv2d(2, 2, 1)),
     ],

@@ -7,10 +7,13 @@ from fovea.exporting.clock import OnnxClock, _graph
 from fovea.exporting.session import Session
 
 SERIES = Form(2, 2, 2, (3,), (1,), (0,), (1,), (7,))
+UP = Form(2, 4, 2, (3, 3), (2, 2), (1, 1), (1, 1), (6, 6), transposed=True)
 CONV = Form(2, 4, 2, (3, 3), (2, 2), (1, 1), (1, 1), (6, 6))
 
 
-@pytest.mark.parametrize(("form", "shape"), [(CONV, (4, 3, 3)), (Form(5, 3), (3,)), (SERIES, (2, 5))])
+@pytest.mark.parametrize(
+    ("form", "shape"), [(CONV, (4, 3, 3)), (UP, (4, 11, 11)), (Form(5, 3), (3,)), (SERIES, (2, 5))]
+)
 def test_the_graph_of_a_layer_has_its_shapes(form, shape):
     session = Session(_graph(form, 2))
     (found,) = session.run("input", np.zeros((3, *form.input_shape), np.float32)).values()

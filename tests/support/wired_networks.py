@@ -65,7 +65,13 @@ def flattened():
     return network(unit(3, 16), unit(16, 16), c=16, positions=4)
 
 
-NETWORKS = {form.__name__: form for form in (residual, dense, grouped, shuffled, depthwise, flattened)}
+def transposed():
+    up = nn.ConvTranspose2d(16, 16, 4, stride=2, padding=1, groups=2, bias=False)
+    each = nn.ConvTranspose2d(16, 16, 3, padding=1, groups=16)
+    return network(unit(3, 16), up, nn.BatchNorm2d(16), nn.ReLU(), each, nn.ReLU(), unit(16, 16), c=16)
+
+
+NETWORKS = {form.__name__: form for form in (residual, dense, grouped, shuffled, depthwise, flattened, transposed)}
 
 
 def built(name):

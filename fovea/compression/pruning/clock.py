@@ -7,12 +7,12 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, get_args
 
 import torch
 from torch import nn
 
-from fovea.layers import channels_last, copied
+from fovea.layers import Convolution, TransposedConvolution, channels_last, copied
 
 LEAST, MOST = 5, 200
 """Passes that count."""
@@ -37,14 +37,15 @@ class Form:
     dilation: tuple[int, ...] = ()
     sizes: tuple[int, ...] = ()
     """Of its input: (H, W) of images."""
+    transposed: bool = False
 
     def layer(self) -> nn.Module:
         """Return such a layer with weights as they come."""
         if not self.kernel:
             return nn.Linear(self.c_in, self.c_out)
-        kinds: dict[int, type[nn.Module]] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
+        kinds: tuple[type[nn.Module], ...] = get_args(TransposedConvolution if self.transposed else Convolution)
         geometry = {"stride": self.stride, "padding": self.padding, "dilation": self.dilation}
-        return kinds[len(self.kernel)](self.c_in, self.c_out, self.kernel, groups=self.groups, **geometry)
+        return kinds[len(self.kernel) - 1](self.c_in, self.c_out, self.kernel, groups=self.groups, **geometry)
 
     @property
     def input_shape(self) -> tuple[int, ...]:

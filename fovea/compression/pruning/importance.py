@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 from fovea.compression.pruning.sparsify import LAYERS
 from fovea.errors import UsageError
+from fovea.layers import TransposedConvolution
 
 NORMS = (nn.modules.batchnorm._BatchNorm, nn.LayerNorm, nn.GroupNorm)
-TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+WEIGHTED = (*LAYERS, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 Scores = Mapping[str, Tensor]
 """By path of layer."""
 Batch = tuple[Tensor, Tensor]
@@ -49,7 +50,7 @@ def magnitude(model: nn.Module, samples: Samples | None) -> Scores:
     """Return the sum of absolute weights of each filter, by the mean of its layer: Li et al. 2016, arXiv:1608.08710."""
     found = {}
     for path, layer in model.named_modules():
-        if isinstance(layer, (*LAYERS, *TRANSPOSED)):
+        if isinstance(layer, WEIGHTED):
             sums = _by_output(layer, layer.get_parameter("weight").detach().abs())
             found[path] = sums / sums.mean().clamp(min=1e-12)
     return found
@@ -77,7 +78,7 @@ def taylor(model: nn.Module, samples: Samples | None) -> Scores:
     """
     if samples is None or not samples.batches:
         raise UsageError("The importance `taylor` needs data; `magnitude` and `norm` do not.")
-    layers = {path: layer for path, layer in model.named_modules() if isinstance(layer, (*LAYERS, *TRANSPOSED, *NORMS))}
+    layers = {path: layer for path, layer in model.named_modules() if isinstance(layer, (*WEIGHTED, *NORMS))}
     rows: dict[str, list[Tensor]] = {path: [] for path in layers}
     parameters = [parameter for layer in layers.values() for parameter in layer.parameters(recurse=False)]
     with _differentiable(model, parameters):
@@ -144,7 +145,7 @@ def _differentiable(model: nn.Module, parameters: Iterable[nn.Parameter]) -> Ite
 
 def _by_output(layer: nn.Module, values: Tensor) -> Tensor:
     """Return the sums over all but the output channels, (c_out,), of values in the shape of a parameter."""
-    if isinstance(layer, TRANSPOSED) and values.ndim > 1:
+    if isinstance(layer, TransposedConvolution) and values.ndim > 1:
         # (c_in, c_out / groups, *kernel)
         parts = values.reshape(layer.groups, -1, *values.shape[1:])
         return parts.transpose(1, 2).flatten(2).sum(-1).flatten()

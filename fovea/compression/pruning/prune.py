@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from fovea.compression.blocks import Gone, residual_blocks
 from fovea.compression.channels import Channels, channel_groups, remove
 from fovea.compression.pruning.clock import Clock
+from fovea.compression.pruning.held import held_by
 from fovea.compression.pruning.importance import Samples
 from fovea.compression.pruning.judging import Damages, narrowing, orders_of, scores_of, widths_of
 from fovea.compression.pruning.selection import EXACT, Leaving, Plan, Planner
@@ -29,11 +30,15 @@ TRIES = 6
 """Plans that are carried out on a copy, and measured, before one is kept."""
 LISTED, MENTIONED = 3, 12
 """Fixed groups, and narrower ones, that a line names."""
-AFFORDABLE_MACS, FEWEST = 1e12, 8
-"""What the sensitivities take in a round at most, half a minute or so, and the samples that they take at least.
+AFFORDABLE_MACS = 1e12
+"""What the sensitivities take in a round at most, half a minute or so, and the rest of a round as well.
 
 Networks of large inputs take longer: of an image of 256 pixels, with its boxes or mask, few tell enough.
 """
+FEWEST, FEWEST_STATISTICS = 8, 32
+"""Samples that the sensitivities, and importance and the statistics of norms, take at least."""
+PASSES = 4
+"""That importance, by gradients, and statistics take together: forwards, twice as much backwards, forwards."""
 ENDS = "they are the network's"
 """Begins the reasons why its inputs and outputs stay, which need no mention."""
 CLOSE = 0.01
@@ -136,6 +141,8 @@ def prune(
         UsageError: nothing may go, with the layers and why, or not so much; the network is left as it was.
     """
     rounds = 1 if samples is None else pruning.rounds
+    if samples is not None:
+        samples = _few(samples, layers_at(model, input_shape), passes=PASSES, fewest=FEWEST_STATISTICS)
     first = work = _work(model, input_shape, pruning, samples)
     done = Pruned(model=model, before=first.before, after=first.before)
     for number in range(1, rounds + 1):
@@ -147,7 +154,8 @@ def prune(
         blocks = residual_blocks(model, input_shape) if pruning.blocks and samples else ()
         found = None
         if samples is not None:
-            few = _few(samples, work, blocks)
+            passes = 1 + len(SHARES) * len(work.orders) + len(blocks)
+            few = _few(samples, work.layers, passes=passes, fewest=FEWEST)
             found = sensitivity(model, few, list(work.orders.values()), blocks=blocks, progress=progress)
         last = number == rounds
         planner = _planner(work, found, floors={group.name: len(group) for group in first.channels.groups})
@@ -163,7 +171,12 @@ def prune(
         done = _with(done, work, plan, after=after, changes=work.done(model, plan), found=found)
         if samples is not None:
             renew_statistics(model, [inputs for inputs, _ in samples.batches])
-    return replace(done, notes=_notes(done, first))
+    notes = _notes(done, first)
+    share, wanted = done.after / done.before, 1 - pruning.amount
+    if share > wanted + CLOSE:
+        held = held_by(model, input_shape, first.costs)
+        notes = (f"{percent(share)} are left, more than the {percent(wanted)} asked for; most is in {held}", *notes)
+    return replace(done, notes=notes)
 
 
 def _work(model: nn.Module, input_shape: Sequence[int], pruning: Pruning, samples: Samples | None) -> _Work:
@@ -209,11 +222,10 @@ def _with(
     )
 
 
-def _few(samples: Samples, work: _Work, blocks: Sequence[str]) -> Samples:
-    """Return so many of the samples that the sensitivities take a bounded number of multiply-adds."""
-    macs = sum(layer.macs for layer in work.layers.values())
-    passes = 1 + len(SHARES) * len(work.orders) + len(blocks)
-    return samples.first(max(FEWEST, int(AFFORDABLE_MACS / max(1, macs * passes))))
+def _few(samples: Samples, layers: Mapping[str, LayerAt], *, passes: int, fewest: int) -> Samples:
+    """Return so many of the samples that such passes take a bounded number of multiply-adds."""
+    macs = sum(layer.macs for layer in layers.values())
+    return samples.first(max(fewest, int(AFFORDABLE_MACS / max(1, macs * passes))))
 
 
 def _planner(work: _Work, found: Sensitivity | None, *, floors: Mapping[str, int]) -> Callable[[], Planner]:
@@ -242,10 +254,12 @@ def _reached(
     for _ in range(TRIES if last else 1):
         try:
             plan = planner().reach(goal, closely=last)
-        except UsageError:
+        except UsageError:  # so much may not go: a goal between this one and what left too much
             if best is None:
                 raise
-            break
+            least = goal
+            goal = (least + most) / 2
+            continue
         trial = copied(work.model)
         work.done(trial, plan)
         after = work.costs.network(trial, input_shape)

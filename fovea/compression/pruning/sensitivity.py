@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from fovea.compression.pruning.importance import TRANSPOSED, Samples
+from fovea.compression.pruning.importance import Samples
+from fovea.layers import TransposedConvolution
 
 Outputs = Mapping[str, Sequence[Sequence[int]]]
 """By path of layer, convolutions, dense layers and norms: which of its outputs each channel of a group is."""
@@ -135,9 +136,12 @@ def silenced(model: nn.Module, outputs: Outputs, channels: Sequence[int]) -> Ite
             rows = [place for channel in channels for place in places[channel]]
             for parameter in layer.parameters(recurse=False):
                 restored.callback(parameter.data.copy_, parameter.detach().clone())
-                # of a transposed convolution the outputs are the second axis
-                swapped = parameter.ndim > 1 and isinstance(layer, TRANSPOSED)
-                (parameter.transpose(0, 1) if swapped else parameter)[rows] = 0
+                if isinstance(layer, TransposedConvolution) and parameter.ndim > 1:
+                    # (groups, c_in / groups, c_out / groups, *kernel)
+                    parts, each = parameter.view(layer.groups, -1, *parameter.shape[1:]), parameter.shape[1]
+                    parts[[row // each for row in rows], :, [row % each for row in rows]] = 0
+                else:
+                    parameter[rows] = 0
         yield
 
 

@@ -13,6 +13,7 @@ from torch import nn
 
 from fovea.compression.pruning.clock import Clock, Form
 from fovea.errors import UsageError, unknown
+from fovea.layers import Convolution, TransposedConvolution
 from fovea.measurement.network import measure_network
 from fovea.measurement.result import Layer, Measurement
 
@@ -54,7 +55,8 @@ class LayerAt:
     @property
     def macs(self) -> int:
         """Of all calls for one input."""
-        return self.calls * self.outputs * self.parameters
+        # transposed, each input spreads its products
+        return self.calls * (self.inputs if self.form.transposed else self.outputs) * self.parameters
 
 
 def _energy_pj(layer: LayerAt) -> float:
@@ -128,7 +130,7 @@ def layers_at(model: nn.Module, input_shape: Sequence[int]) -> Mapping[str, Laye
     for row in measure_network(model, input_shape).layers:
         path = row.path.partition("#")[0]
         layer = modules.get(path)
-        if not row.ran or not isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.Linear):
+        if not row.ran or not isinstance(layer, Convolution | TransposedConvolution | nn.Linear):
             continue
         if path in found:
             found[path] = replace(found[path], calls=found[path].calls + 1)
@@ -147,5 +149,6 @@ def _layer_at(path: str, layer: Any, row: Layer) -> LayerAt:
     if padding == "same":
         padding = tuple(d * (k - 1) // 2 for d, k in zip(layer.dilation, kernel, strict=True))
     geometry = (kernel, tuple(layer.stride), tuple(padding), tuple(layer.dilation), sizes)
-    form = Form(layer.in_channels, layer.out_channels, layer.groups, *geometry)
+    transposed = isinstance(layer, TransposedConvolution)
+    form = Form(layer.in_channels, layer.out_channels, layer.groups, *geometry, transposed=transposed)
     return LayerAt(path=path, form=form, inputs=prod(sizes), outputs=prod(made[2:]))

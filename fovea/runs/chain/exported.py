@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fovea.compression.pruning.clock import timer
 from fovea.compression.table import BATCHES, OTHER, Row, Timing
 from fovea.display import Display
 from fovea.measurement.latency import passes_of
@@ -47,10 +48,12 @@ def _timing(predictor: Exported, material: Material, batch: int) -> Timing:
     stored = material.dataset.parts["val"].decoded
     samples = np.stack([np.asarray(stored[index % len(stored)]) for index in range(batch)])
 
+    now = timer()
+
     def once() -> float:
-        begin = time.perf_counter()
+        begin = now()
         predictor.logits(samples, batch=batch)
-        return time.perf_counter() - begin
+        return now() - begin
 
     times = passes_of(once, seconds=TIMED_S)
     tenths = statistics.quantiles(times, n=10, method="inclusive")

@@ -1,4 +1,5 @@
 import copy
+import re
 
 import numpy as np
 import pytest
@@ -223,3 +224,58 @@ def test_groups_that_nothing_judges_stay_and_are_named():
     done = prune(model.eval(), SHAPE, Pruning(amount=0.3, importance="norm"))
     assert list(done.widths) == ["1"]
     assert any("`0` (they have no norm" in note for note in done.notes)
+
+
+def heat_maps():
+    """A network most of whose work is in transposed convolutions, as in SimpleBaseline."""
+    torch.manual_seed(0)
+    ups = (nn.ConvTranspose2d(16, 16, 4, stride=2, padding=1), nn.ReLU())
+    return nn.Sequential(nn.Conv2d(3, 16, 3, padding=1), nn.ReLU(), *ups, nn.Conv2d(16, 2, 1)).eval()
+
+
+def test_transposed_convolutions_lose_channels_too():
+    samples = Samples(batches=((noise().batches[0][0], torch.randn(16, 2, 16, 16)),), loss=F.mse_loss)
+    done = prune(heat_maps(), SHAPE, Pruning(amount=0.7), samples=samples)
+    assert done.after / done.before <= 0.3
+    assert done.model[2].in_channels < 16
+    assert "asked for" not in " ".join(done.notes)
+
+
+class Fixed(nn.Module):
+    """Half of the products are in a layer whose channels cannot go."""
+
+    def __init__(self):
+        super().__init__()
+        self.free = nn.Sequential(nn.Conv2d(3, 16, 3, padding=1), nn.ReLU(), nn.Conv2d(16, 3, 3, padding=1))
+        self.tied = nn.utils.parametrizations.weight_norm(nn.Conv2d(3, 32, 3, padding=1))
+        self.head = nn.Conv2d(32, 2, 1)
+
+    def forward(self, x):
+        return self.head(self.tied(self.free(x)))
+
+
+def test_what_stops_it_is_said_where_more_is_left_than_was_asked_for():
+    torch.manual_seed(0)
+    samples = Samples(batches=((noise().batches[0][0], torch.randn(16, 2, 8, 8)),), loss=F.mse_loss)
+    done = prune(Fixed().eval(), SHAPE, Pruning(amount=0.8), samples=samples)
+    assert done.after / done.before > 0.4
+    assert re.fullmatch(
+        r"\d+.\d % are left, more than the 20.0 % asked for; most is in what is no convolution or dense layer .*, "
+        r"`head` .* stay: .*tied.*",
+        done.notes[0],
+    )
+
+
+def test_a_network_of_many_products_is_judged_on_fewer_samples(monkeypatch):
+    monkeypatch.setattr("fovea.compression.pruning.prune.AFFORDABLE_MACS", 0)
+    seen = set()
+
+    def loss(outputs, labels):
+        seen.add(len(labels))
+        return F.cross_entropy(outputs, labels)
+
+    prune(
+        built("flattened"), SHAPE, Pruning(amount=0.4, rounds=1), samples=Samples(batches=noise(64).batches, loss=loss)
+    )
+    # for the importance, and for the sensitivities
+    assert seen == {32, 8}

@@ -48,6 +48,18 @@ def test_the_loss_without_channels_is_measured_least_important_first(net, sample
     assert curve.points == ((4, 0.0), (3, 0.5), (2, 4.5), (1, 18.0))
 
 
+def test_outputs_of_a_transposed_convolution_in_groups_say_nothing():
+    layer = nn.ConvTranspose2d(4, 6, 2, groups=2)
+    model = nn.Sequential(layer).eval()
+    x = torch.randn(1, 4, 3, 3)
+    was = model(x)
+    with silenced(model, {"0": [[k] for k in range(6)]}, [1, 3]):
+        now = model(x)
+    assert not now[:, [1, 3]].any()
+    assert torch.equal(now[:, [0, 2, 4, 5]], was[:, [0, 2, 4, 5]])
+    assert torch.equal(model(x), was)
+
+
 def test_blocks_are_measured_one_by_one(net, samples):
     found = sensitivity(net, samples, [], blocks=["1", "2"])
     assert found.blocks == (("1", 0.0), ("2", 4.0))

@@ -33,8 +33,14 @@ def test_convolutions_that_keep_the_size_by_name_have_a_padding():
     assert layer.form.padding == (2, 2)
 
 
-def test_a_form_gives_the_layer_it_describes():
-    form = Form(4, 8, 2, (3, 3), (2, 2), (1, 1), (1, 1), (6, 6))
+def test_a_transposed_convolution_costs_what_its_inputs_spread():
+    (layer,) = layers_at(nn.Sequential(nn.ConvTranspose2d(4, 6, 2, stride=2, groups=2)), (4, 5, 5)).values()
+    assert (layer.inputs, layer.outputs, layer.parameters, layer.macs) == (25, 100, 4 * 3 * 4, 25 * 4 * 3 * 4)
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+def test_a_form_gives_the_layer_it_describes(transposed):
+    form = Form(4, 8, 2, (3, 3), (2, 2), (1, 1), (1, 1), (6, 6), transposed)
     (layer,) = layers_at(nn.Sequential(form.layer()), form.input_shape).values()
     assert layer.form == form
 
