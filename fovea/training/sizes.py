@@ -1,0 +1,58 @@
+"""Smaller images at first: a training begins on few pixels, whose steps are cheap, and ends at the network's own size.
+
+Progressive resizing (Howard 2018, fast.ai's entry to DAWNBench; Tan and Le 2021, arXiv:2104.00298, section 4).
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from fovea.errors import UsageError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Phase(NamedTuple):
+    """Part of a training."""
+
+    pixels: int
+    """Height and width of the images."""
+    until: float
+    """The share of the training at which it ends."""
+
+
+def phases(specs: Sequence[str]) -> tuple[Phase, ...]:
+    """Return the parts of a training on smaller images that `specs` name, each as `24 0.6`: 24 pixels up to 0.6 of it.
+
+    Raises:
+        UsageError: one is not two numbers of that kind, or they do not follow each other.
+    """
+    found: list[Phase] = []
+    for spec in specs:
+        pixels, _, until = spec.partition(" ")
+        try:
+            found.append(Phase(int(pixels), float(until)))
+        except ValueError:
+            raise UsageError(f"`sizes` (={spec}) must be pixels and a share of the training, as `24 0.6`.") from None
+        before = found[-2].until if len(found) > 1 else 0.0
+        if found[-1].pixels < 1 or not before < found[-1].until <= 1:
+            raise UsageError(
+                f"`sizes` (={spec}): pixels must be 1 or more, and the share above {before:g} and up to 1."
+            )
+    return tuple(found)
+
+
+def pixels_at(parts: Sequence[Phase], progress: float) -> int:
+    """Return the size of the images at that share of the training; 0 for the network's own."""
+    return next((part.pixels for part in parts if progress < part.until), 0)
+
+
+def resized(images: "Tensor", pixels: int) -> "Tensor":
+    """Return images (N, C, H, W) float32 at `pixels` height and width, bilinear and antialiased; as they are for 0."""
+    if not pixels or images.shape[2:] == (pixels, pixels):
+        return images
+    import torch
+    from torch.nn import functional as F
+
+    smaller = F.interpolate(images, (pixels, pixels), mode="bilinear", antialias=True)
+    return smaller.contiguous(memory_format=torch.channels_last)
