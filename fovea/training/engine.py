@@ -26,7 +26,7 @@ from fovea.inputs.views import Protocol
 from fovea.layers import placed
 from fovea.tasks.score import Score
 from fovea.tasks.task import Task
-from fovea.training import sizes, small_maps
+from fovea.training import first_sizes, small_maps
 from fovea.training.arithmetic import Arithmetic
 from fovea.training.changes import Change, changed
 from fovea.training.clock import Clock, EpochResult
@@ -96,8 +96,8 @@ class Trainer:
         self.average = Average(self.model, recipe.ema) if recipe.ema else None
         self.plateau = Plateau() if recipe.schedule == "plateau" else None
         self.schedule = warmed_up(SCHEDULES.get(recipe.schedule, SCHEDULES["constant"]), warmup=recipe.warmup)
-        self.phases = sizes.phases(recipe.sizes)
         self.arithmetic = Arithmetic(self.model, self.optimisers, preprocess.shape)
+        self.phases = first_sizes.required(recipe.first_sizes, self.arithmetic, lies_on_image=target.lies_on_image)
         self.small_maps = small_maps.pays(self.model, recipe, device)
         self.clock = Clock()
         self.changes: Sequence[Change] = ()  # by step, past and to come
@@ -154,8 +154,7 @@ class Trainer:
         stopped: Callable[[], bool] = lambda: False,
     ) -> None:
         """Train until the epochs, the budget or the patience are used up, or `stopped` says so after a step."""
-        (elapsed_s,) = greatest(self.clock.elapsed_s)
-        self.zero_at = time.monotonic() - elapsed_s
+        self.zero_at = time.monotonic() - greatest(self.clock.elapsed_s)[0]
         with self.loader.ahead():
             while (self.progress < 1 or self.clock.step) and not self.out_of_patience and not self.is_to_stop(stopped):
                 for indices in self.batches():
@@ -239,7 +238,7 @@ class Trainer:
         loss_sum = 0.0
         loaded = self.loader.chunks(self.step_of(indices, self.clock.step))
         for chunk, (images, labels) in zip(torch.split(indices, self.recipe.batch), loaded, strict=True):
-            images = sizes.resized(images, self.pixels)
+            images = first_sizes.resized(images, self.pixels)
             loss, outputs = self.answered(images, labels, count=len(chunk))
             self.descends = loss.requires_grad
             if self.descends:
@@ -306,7 +305,7 @@ class Trainer:
     @property
     def pixels(self) -> int:
         """Height and width of the images of the next step; 0 for those of the preprocessing."""
-        return sizes.pixels_at(self.phases, self.progress)
+        return first_sizes.pixels_at(self.phases, self.progress)
 
     @property
     def lr(self) -> float:

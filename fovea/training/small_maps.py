@@ -50,7 +50,7 @@ class _Convolution(torch.autograd.Function):
         return torch.conv2d(x, weight, padding=1)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor]:
         x, weight = ctx.saved_tensors
         shape = ((1, 1), (1, 1), (1, 1), False, (0, 0), 1)
         asked = (ctx.needs_input_grad[0], False, False)

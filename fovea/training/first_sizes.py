@@ -6,10 +6,12 @@ Progressive resizing (Howard 2018, fast.ai's entry to DAWNBench; Tan and Le 2021
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from fovea.errors import UsageError
+from fovea.errors import UsageError, first_line
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from fovea.training.arithmetic import Arithmetic
 
 
 class Phase(NamedTuple):
@@ -33,13 +35,36 @@ def phases(specs: Sequence[str]) -> tuple[Phase, ...]:
         try:
             found.append(Phase(int(pixels), float(until)))
         except ValueError:
-            raise UsageError(f"`sizes` (={spec}) must be pixels and a share of the training, as `24 0.6`.") from None
+            raise UsageError(
+                f"`first_sizes` (={spec}) must be pixels and a share of the training, as `24 0.6`."
+            ) from None
         before = found[-2].until if len(found) > 1 else 0.0
         if found[-1].pixels < 1 or not before < found[-1].until <= 1:
             raise UsageError(
-                f"`sizes` (={spec}): pixels must be 1 or more, and the share above {before:g} and up to 1."
+                f"`first_sizes` (={spec}): pixels must be 1 or more, and the share above {before:g} and up to 1."
             )
     return tuple(found)
+
+
+def required(specs: Sequence[str], arithmetic: "Arithmetic", *, lies_on_image: bool) -> tuple[Phase, ...]:
+    """Return the parts of the training of the network that `arithmetic` counts.
+
+    Raises:
+        UsageError: it takes no images of such a size, its own is smaller, or its labels lie on the images.
+    """
+    parts, shape = phases(specs), arithmetic.shape
+    if parts and (len(shape) != 3 or lies_on_image):
+        raise UsageError("`first_sizes` is for images whose labels do not lie on them; leave it out.")
+    for pixels, _ in parts:
+        if pixels > min(shape[1:]):
+            raise UsageError(f"`first_sizes` (={pixels} pixels) must not be above the network's own {min(shape[1:])}.")
+        try:
+            arithmetic.of_step(1, pixels=pixels)
+        except (RuntimeError, ValueError) as error:
+            raise UsageError(
+                f"`first_sizes`: the network takes no images of {pixels} pixels ({first_line(error)}); leave it out."
+            ) from error
+    return parts
 
 
 def pixels_at(parts: Sequence[Phase], progress: float) -> int:
