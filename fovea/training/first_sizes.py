@@ -14,11 +14,14 @@ if TYPE_CHECKING:
     from fovea.training.arithmetic import Arithmetic
 
 
+WITHOUT = "`--set first_sizes=` leaves it out"
+
+
 class Phase(NamedTuple):
     """Part of a training."""
 
     pixels: int
-    """Height and width of the images."""
+    """Height and width of the images; 0 for the network's own."""
     until: float
     """The share of the training at which it ends."""
 
@@ -47,22 +50,21 @@ def phases(specs: Sequence[str]) -> tuple[Phase, ...]:
 
 
 def required(specs: Sequence[str], arithmetic: "Arithmetic", *, lies_on_image: bool) -> tuple[Phase, ...]:
-    """Return the parts of the training of the network that `arithmetic` counts.
+    """Return the parts of the training of the network that `arithmetic` counts; a size not below its own is its own.
 
     Raises:
-        UsageError: it takes no images of such a size, its own is smaller, or its labels lie on the images.
+        UsageError: it takes no images of such a size, or its labels lie on the images.
     """
     parts, shape = phases(specs), arithmetic.shape
     if parts and (len(shape) != 3 or lies_on_image):
-        raise UsageError("`first_sizes` is for images whose labels do not lie on them; leave it out.")
+        raise UsageError(f"`first_sizes` is for images whose labels do not lie on them; {WITHOUT}.")
+    parts = tuple(part if part.pixels < min(shape[1:]) else Phase(0, part.until) for part in parts)
     for pixels, _ in parts:
-        if pixels > min(shape[1:]):
-            raise UsageError(f"`first_sizes` (={pixels} pixels) must not be above the network's own {min(shape[1:])}.")
         try:
             arithmetic.of_step(1, pixels=pixels)
         except (RuntimeError, ValueError) as error:
             raise UsageError(
-                f"`first_sizes`: the network takes no images of {pixels} pixels ({first_line(error)}); leave it out."
+                f"`first_sizes`: the network takes no images of {pixels} pixels ({first_line(error)}); {WITHOUT}."
             ) from error
     return parts
 

@@ -6,7 +6,7 @@ from torch import nn
 
 from fovea.errors import UsageError
 from fovea.training.checkpoint import load_checkpoint, save_checkpoint
-from fovea.training.first_sizes import Phase, phases, pixels_at, resized
+from fovea.training.first_sizes import Phase, phases, pixels_at, required, resized
 from fovea.training.recipe import Recipe
 
 
@@ -65,14 +65,21 @@ def test_a_training_on_small_images_goes_on_from_a_checkpoint_to_the_bit(tmp_pat
     assert whole.clock.flop == resumed.clock.flop > 0
 
 
-def test_a_size_above_the_networks_own_is_refused(make_trainer):
-    with pytest.raises(UsageError, match=r"^`first_sizes` \(=9 pixels\) must not be above the network's own 8\.$"):
-        make_trainer(first_sizes=("9 0.5",))
+def test_a_size_that_is_not_below_the_networks_own_is_its_own(make_trainer):
+    assert make_trainer(first_sizes=("4 0.2", "8 0.4", "9 0.5")).phases == (Phase(4, 0.2), Phase(0, 0.4), Phase(0, 0.5))
 
 
 def test_a_network_of_one_size_says_so(make_trainer):
     one_size = nn.Sequential(nn.Flatten(), nn.Linear(64, 2))
     with pytest.raises(
-        UsageError, match=r"^`first_sizes`: the network takes no images of 4 pixels \(.*\); leave it out"
+        UsageError,
+        match=r"^`first_sizes`: the network takes no images of 4 pixels \(.*\); `--set first_sizes=` leaves it out",
     ):
         make_trainer(model=one_size, first_sizes=("4 0.5",))
+
+
+def test_labels_that_lie_on_the_image_keep_its_size(make_trainer):
+    arithmetic = make_trainer().arithmetic
+    with pytest.raises(UsageError, match="^`first_sizes` is for images whose labels do not lie on them; "):
+        required(("4 0.5",), arithmetic, lies_on_image=True)
+    assert required((), arithmetic, lies_on_image=True) == ()
