@@ -24,8 +24,9 @@ LEAST_WEIGHTS = 3 * 3 * 128 * 128
 def weight_gradient(gradient: Tensor, x: Tensor) -> Tensor:
     """Return the gradient of a 3x3 convolution's weights (K, C, 3, 3), for `gradient` (N, K, H, W) of its outputs.
 
-    The convolution is of stride 1, with a border of zeros. A row of zeros below each image is the border between it
-    and the next, so that all images are one column of rows, and a row of the filters a shift of it by one row.
+    All are of one float dtype. The convolution is of stride 1, with a border of zeros. A row of zeros below each image
+    is the border between it and the next, so that all images are one column of rows, and a row of the filters a shift
+    of it by one row.
     """
     N, C, H, W = x.shape
     K = gradient.shape[1]
@@ -80,7 +81,7 @@ def suits(
     dilation: Sequence[int] = (1, 1),
     groups: int = 1,
 ) -> bool:
-    """Return whether this way is the faster one for a convolution with those arguments."""
+    """Return whether this way is the faster one for a convolution of maps `x` (N, C, H, W) of any float dtype."""
     plain = bias is None and groups == 1 and (*stride, *padding, *dilation) == (1, 1, 1, 1, 1, 1)
     small = x.ndim == 4 and x.shape[2] * x.shape[3] <= LARGEST_MAP and weight.shape[2:] == (3, 3)
     return plain and small and weight.requires_grad and weight.numel() >= LEAST_WEIGHTS and torch.is_grad_enabled()
