@@ -29,8 +29,6 @@ TRANSFER_IMAGES = 20_000
 
 SMALL_STEPS = {"accumulate": 1, "lr": 0.06, "lr_rest": 0.01, "momentum": 0.9}
 """The recipe of CIFAR-10 takes steps of 1,000 images; these values are for a tenth of that."""
-WHOLE = {"first_sizes": (), "whiten_bias": True}
-"""What that recipe saves is for a training of a known length on images of a known size."""
 
 
 def default_plan(dataset: Dataset, *, model: str | None = None, size: int | None = None) -> Plan:
@@ -47,12 +45,7 @@ def default_plan(dataset: Dataset, *, model: str | None = None, size: int | None
     augment = _augment(dataset, size)
     if model is None:
         recipe = CIFAR10.recipe.replace(
-            **SMALL_STEPS,
-            **WHOLE,
-            epochs=epochs,
-            batch=_batch(images),
-            augment=augment,
-            test_flip=not dataset.directional,
+            **SMALL_STEPS, epochs=epochs, batch=_batch(images), augment=augment, test_flip=not dataset.directional
         )
         reason = f"foveola at {size} px: this project's fast network; --model and --budget choose others"
         return Plan(model="foveola", arguments=stride(size), size=size, recipe=recipe, reasons=(reason,))
