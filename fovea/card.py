@@ -112,7 +112,7 @@ class TrainingRecord(Section):
     epochs: int | None = None
     seconds: float | None = None
     pflop: float | None = None
-    """6 x MACs x images seen, in 1e15."""
+    """1e15 operations of the training: two per multiply-add, of earlier versions 6 x MACs x images seen."""
     changes: list[Mapping[str, Any]] | None = None
     """What was changed by hand while it ran: `step`, and the new values of fields of `recipe`."""
 

@@ -47,7 +47,7 @@ class TrainingResult(Tabular):
     seconds: float
     """Training time over all sessions of the run; of a head that was fitted in closed form, what that took."""
     pflop: float
-    """6 x MACs x images seen, in 1e15."""
+    """1e15 operations of the training: `fovea.training.arithmetic`."""
     data: str
     interrupted: bool
     task: str

@@ -74,12 +74,14 @@ FASHION_BEST = Plan(
 
 CIFAR10_84 = Plan(
     model="foveola",
-    arguments={"width": 0.5},
+    arguments={"width": 0.4},
     size=32,
     val_fraction=0.0,
-    recipe=CIFAR10.recipe.replace(epochs=3),
+    recipe=CIFAR10.recipe.replace(
+        epochs=3, batch=250, accumulate=1, lr=0.08, lr_rest=0.01, whiten_bias=False, first_sizes=("20 0.4", "24 0.8")
+    ),
 )
-"""`cifar10-84`: test accuracy >= 84.5 %, for which the best recipe of lecture 000 needs 1.17 PFLOP, in 0.030."""
+"""`cifar10-84`: test accuracy >= 84.5 %, for which the best recipe of lecture 000 needs 1.17 PFLOP, in 0.0103."""
 
 CIFAR10_96 = Plan(
     model="cifar_wrn28_10",

@@ -23,7 +23,8 @@ def draw_weights(model: nn.Module, plan: Plan, train: Part, preprocess: Preproce
     generator = torch.Generator().manual_seed(seed_of(plan.recipe.seed))
     initialise(model, plan.recipe.initialisation, generator)
     if plan.recipe.whiten:
-        whiten_first_convolution(model, sample_inputs(train, preprocess, WHITENING_IMAGES))
+        images = sample_inputs(train, preprocess, WHITENING_IMAGES)
+        whiten_first_convolution(model, images, bias_learns=plan.recipe.whiten_bias)
 
 
 def sample_inputs(train: Part, preprocess: Preprocessing, count: int) -> Tensor:

@@ -5,11 +5,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
 from typing import Any
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 import fovea
 from fovea.card import Card, DataRecord, TrainingRecord
@@ -21,7 +19,6 @@ from fovea.evaluation.outcome import Outcome
 from fovea.evaluation.parts import outcome_of
 from fovea.evaluation.validation import reference_by, reference_of
 from fovea.inputs.views import Protocol
-from fovea.layers import copied
 from fovea.model.bundle import Bundle, load, save_bundle
 from fovea.report.page import write_page
 from fovea.report.training import Story, training_page
@@ -344,19 +341,10 @@ class Session:
             other={SECTION: self.reference.to_dict()} if self.reference else {},
         )
 
-    @cached_property
-    def macs(self) -> int:
-        """Multiply-adds of one image's forward pass."""
-        model = copied(self.trainer.evaluated_model).eval()
-        shape = (1, *self.prepared.preprocess.shape)
-        with torch.no_grad(), FlopCounterMode(display=False) as counter:
-            model(torch.zeros(shape, device=self.prepared.device))
-        return int(counter.get_total_flops() // 2)
-
     @property
     def pflop(self) -> float:
-        """Arithmetic of the training so far: 6 x MACs x images seen, in 1e15."""
-        return 6 * self.macs * self.images_seen / 1e15
+        """Arithmetic of the training so far, in 1e15 operations: `fovea.training.arithmetic`."""
+        return self.trainer.clock.flop / 1e15
 
 
 def _data_facts(dataset: Dataset, target: Task) -> list[tuple[str, str]]:

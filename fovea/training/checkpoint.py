@@ -132,12 +132,20 @@ def _clock(clock: Fields, trainer: Trainer) -> Clock:
         loss_sum=clock.number("loss_sum"),
         correct=clock.values["correct"] if clock.number("correct") else 0,
         seen=clock.whole("seen", least=min(step, 1)),
+        flop=_operations(clock, trainer, total_steps),
         first_loss=first_loss,
         best_epoch=clock.whole("best_epoch", least=-1),
         best=Score.from_dict(best.values, followed) if best is not None else None,
         **{name: clock.values[name] for name in seconds if clock.number(name) is not None},
         **_at_the_change(clock, most_steps=total_steps),
     )
+
+
+def _operations(clock: Fields, trainer: Trainer, steps: int) -> float:
+    """Return the operations so far; of a version that did not count them all steps were alike."""
+    if "flop" in clock.values:
+        return clock.number("flop", least=0)
+    return steps * trainer.arithmetic.of_step(trainer.images_per_step)
 
 
 def _at_the_change(clock: Fields, *, most_steps: int) -> dict[str, Any]:

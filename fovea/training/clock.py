@@ -22,6 +22,8 @@ class Clock:
     correct: float = 0
     seen: int = 0
     """Images of this epoch, and the sum over them of the score that is followed: of classes, how many were right."""
+    flop: float = 0.0
+    """Operations of all steps, as `fovea.training.arithmetic` counts them."""
     first_loss: float = math.nan
     validated_s: float = 0.0
     """`elapsed_s` at the end of the last validation."""

@@ -26,6 +26,8 @@ from fovea.inputs.views import Protocol
 from fovea.layers import placed
 from fovea.tasks.score import Score
 from fovea.tasks.task import Task
+from fovea.training import first_sizes, small_maps
+from fovea.training.arithmetic import Arithmetic
 from fovea.training.changes import Change, changed
 from fovea.training.clock import Clock, EpochResult
 from fovea.training.distributed import gathered, greatest, own_part, own_share, rank, spread_buffers, sum_gradients
@@ -94,6 +96,9 @@ class Trainer:
         self.average = Average(self.model, recipe.ema) if recipe.ema else None
         self.plateau = Plateau() if recipe.schedule == "plateau" else None
         self.schedule = warmed_up(SCHEDULES.get(recipe.schedule, SCHEDULES["constant"]), warmup=recipe.warmup)
+        self.arithmetic = Arithmetic(self.model, self.optimisers, preprocess.shape)
+        self.phases = first_sizes.required(recipe.first_sizes, self.arithmetic, lies_on_image=target.lies_on_image)
+        self.small_maps = small_maps.pays(self.model, recipe, device)
         self.clock = Clock()
         self.changes: Sequence[Change] = ()  # by step, past and to come
         self.observe: Callable[[Batch], None] | None = None  # called before every update; changes nothing
@@ -149,8 +154,7 @@ class Trainer:
         stopped: Callable[[], bool] = lambda: False,
     ) -> None:
         """Train until the epochs, the budget or the patience are used up, or `stopped` says so after a step."""
-        (elapsed_s,) = greatest(self.clock.elapsed_s)
-        self.zero_at = time.monotonic() - elapsed_s
+        self.zero_at = time.monotonic() - greatest(self.clock.elapsed_s)[0]
         with self.loader.ahead():
             while (self.progress < 1 or self.clock.step) and not self.out_of_patience and not self.is_to_stop(stopped):
                 for indices in self.batches():
@@ -234,6 +238,7 @@ class Trainer:
         loss_sum = 0.0
         loaded = self.loader.chunks(self.step_of(indices, self.clock.step))
         for chunk, (images, labels) in zip(torch.split(indices, self.recipe.batch), loaded, strict=True):
+            images = first_sizes.resized(images, self.pixels)
             loss, outputs = self.answered(images, labels, count=len(chunk))
             self.descends = loss.requires_grad
             if self.descends:
@@ -251,7 +256,7 @@ class Trainer:
 
         Where the network learns by its own rule, it does so here.
         """
-        with autocast(self.device, self.recipe.precision):
+        with small_maps.context(self.small_maps), autocast(self.device, self.recipe.precision):
             if self.learner is not None and isinstance(labels, Tensor):
                 return self.learner.learn(images, labels, loss=self.loss, progress=self.progress)
             outputs = gathered(self.forward(images), count)
@@ -298,6 +303,11 @@ class Trainer:
         )
 
     @property
+    def pixels(self) -> int:
+        """Height and width of the images of the next step; 0 for those of the preprocessing."""
+        return first_sizes.pixels_at(self.phases, self.progress)
+
+    @property
     def lr(self) -> float:
         """The learning rate of the next step."""
         return self.recipe.lr * self.schedule(self.progress) * (self.plateau.factor if self.plateau else 1.0)
@@ -308,6 +318,7 @@ class Trainer:
             self.descend()
         if self.average:
             self.average.update(self.model)
+        self.clock.flop += self.arithmetic.of_step(self.images_per_step, pixels=self.pixels)
         self.clock.step += 1
         self.clock.total_steps += 1
 
@@ -337,16 +348,9 @@ class Trainer:
             clock.best, clock.best_epoch = val, clock.epoch
         if self.plateau and val:
             self.plateau.observe(val.loss)
+        mean, score = clock.loss_sum / clock.step, self.value
         result = EpochResult(
-            clock.epoch,
-            clock.loss_sum / clock.step,
-            self.value,
-            lr,
-            clock.seen,
-            clock.elapsed_s,
-            val,
-            improved,
-            self.target.followed,
+            clock.epoch, mean, score, lr, clock.seen, clock.elapsed_s, val, improved, self.target.followed
         )
         self.clock = dataclasses.replace(clock, epoch=clock.epoch + 1, step=0, loss_sum=0.0, correct=0, seen=0)
         return result

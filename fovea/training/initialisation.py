@@ -53,10 +53,11 @@ def whitening_filters(images: Tensor, kernel: int, *, epsilon: float = 5e-4) -> 
     return strongest_first
 
 
-def whiten_first_convolution(model: nn.Module, images: Tensor) -> None:
+def whiten_first_convolution(model: nn.Module, images: Tensor, *, bias_learns: bool = True) -> None:
     """Set the first convolution of `model` to the whitening of `images` and to its negative, and freeze that weight.
 
     Half of its filters take the strongest components, as many as there are; what is left over stays as it was.
+    Unless `bias_learns`, the bias becomes 0 and is frozen too.
 
     Raises:
         ShapeError: the layer has fewer than two filters, groups or an oblong kernel; or there is none.
@@ -77,3 +78,5 @@ def whiten_first_convolution(model: nn.Module, images: Tensor) -> None:
     with torch.no_grad():
         convolution.weight[: 2 * pairs] = torch.cat([white, -white])
     convolution.weight.requires_grad_(False)
+    if convolution.bias is not None and not bias_learns:
+        nn.init.zeros_(convolution.bias).requires_grad_(False)

@@ -21,17 +21,30 @@ NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)  # quintic coefficients of Jordan et a
 def orthogonalised(matrix: Tensor, *, steps: int = 5) -> Tensor:
     """Return the nearest semi-orthogonal matrix to `matrix` (R, C), roughly: singular values in about 0.7 to 1.2.
 
-    Newton-Schulz iteration X <- aX + (bA + cA^2)X with A = XX^T (Jordan et al. 2024).
+    Newton-Schulz iteration X <- P X with P = aI + bA + cA^2 and A = XX^T (Jordan et al. 2024). All P are polynomials
+    of the first A, so that A <- PAP follows X without it: of the large products only the first and the last are left.
     """
     a, b, c = NEWTON_SCHULZ
     X = matrix / (matrix.norm() + 1e-7)
     transposed = X.shape[0] > X.shape[1]
     X = X.T if transposed else X
-    for _ in range(steps):
-        A = X @ X.T
-        X = a * X + (b * A + c * A @ A) @ X
+    A = X @ X.T
+    product = None
+    for step in range(steps):
+        P = torch.addmm(A, A, A, beta=b, alpha=c)
+        P.diagonal().add_(a)
+        product = P if product is None else P @ product
+        if step < steps - 1:
+            A = P @ A @ P
+    X = X if product is None else product @ X
     result: Tensor = X.T if transposed else X
     return result
+
+
+def orthogonalising_macs(rows: int, columns: int, *, steps: int = 5) -> int:
+    """Return the multiply-adds of `orthogonalised`: two large products, and of 5 steps 17 small ones."""
+    short, long = sorted((rows, columns))
+    return 2 * short**2 * long + (4 * steps - 3) * short**3
 
 
 class Muon(Optimizer):

@@ -12,6 +12,7 @@ from fovea.budget import most_threads
 from fovea.errors import UsageError, unknown
 from fovea.fields import is_number
 from fovea.texts import parse_value
+from fovea.training.first_sizes import phases
 from fovea.training.schedules import SCHEDULES
 
 OPTIMISERS = ("sgd", "rmsprop", "adadelta", "adam", "adamw", "muon")
@@ -72,6 +73,8 @@ class Transfer:
     """`own` (what the network brings) or one of `INITIALISATIONS` for all convolutions and dense layers."""
     whiten: bool = False
     """Set the first convolution to the whitening of the training patches and freeze it (Jordan 2024)."""
+    whiten_bias: bool = True
+    """Let the bias of that convolution learn; otherwise it is 0, and no gradient goes back through the layer after."""
     pretrain: int = 0
     """Epochs of unsupervised pretraining per layer, before training: each learns to reproduce its inputs."""
     freeze: str = "none"
@@ -104,6 +107,8 @@ class Running:
 
     augment: tuple[str, ...] = ()
     """Augmentations in order, as `flip`, `shift 4`, `crop 0.35`; of `mixup 0.2`, `cutmix 1` one per batch."""
+    first_sizes: tuple[str, ...] = ()
+    """Smaller images at first, as `24 0.6`: 24 pixels up to that share of the training; then the network's own size."""
     resample: bool = False
     """Train on as many images as there are, drawn once, with replacement, by the seed: a member of a bagged ensemble
     (Breiman 1996, "Bagging predictors")."""
@@ -164,6 +169,8 @@ class Recipe(Running, Transfer, Optimisation):
         machine = f"must be at most {most_threads()}; this machine has {os.cpu_count()} processors"
         self._require("threads", self.threads <= most_threads(), machine)
         self._require("pretrain", self.pretrain >= 0, "must not be negative")
+        whole = not phases(self.first_sizes) or not self.frozen_views
+        self._require("first_sizes", whole, "and `frozen_views` cannot be used together")
         self._require("stage_decay", 0 < self.stage_decay <= 1, "must be above 0 and at most 1")
         self._require("class_means", not (self.class_means and self.probe), "and `probe` cannot be used together")
         if self.probe or self.class_means:

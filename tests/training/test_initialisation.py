@@ -88,6 +88,12 @@ def test_the_first_convolution_gets_whitening_and_its_negative_and_is_frozen():
     assert not weight.requires_grad and model[1].bias.requires_grad
 
 
+def test_a_bias_that_does_not_learn_is_zero():
+    model = nn.Conv2d(2, 18, 2)
+    whiten_first_convolution(model, correlated_images(), bias_learns=False)
+    assert not model.bias.requires_grad and not model.bias.any()
+
+
 def test_too_few_filters_take_the_strongest_components():
     images = correlated_images()
     model = nn.Conv2d(2, 7, 2)

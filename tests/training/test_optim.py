@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from fovea.training.optim import Average, Muon, make_optimisers, orthogonalised
+from fovea.training.optim import NEWTON_SCHULZ, Average, Muon, make_optimisers, orthogonalised
 from fovea.training.recipe import OPTIMISERS, Recipe
 
 
@@ -35,6 +35,18 @@ def test_orthogonalised_keeps_the_singular_vectors(shape):
     core = U.T @ orthogonalised(matrix, steps=10) @ Vh.T
     torch.testing.assert_close(core - torch.diag(core.diagonal()), torch.zeros(8, 8), atol=1e-4, rtol=0)
     assert (core.diagonal() > 0.5).all()
+
+
+@pytest.mark.parametrize("shape", [(16, 16), (8, 40), (40, 8)])
+def test_orthogonalised_is_the_iteration_as_printed(shape):
+    matrix, (a, b, c) = random(*shape).double(), NEWTON_SCHULZ
+    X = matrix.T if shape[0] > shape[1] else matrix
+    X = X / (X.norm() + 1e-7)
+    for _ in range(5):
+        A = X @ X.T
+        X = a * X + (b * A + c * A @ A) @ X
+    expected = X.T if shape[0] > shape[1] else X
+    torch.testing.assert_close(orthogonalised(matrix), expected, rtol=1e-9, atol=1e-9)
 
 
 def test_orthogonalised_does_not_depend_on_scale():
