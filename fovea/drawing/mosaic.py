@@ -16,6 +16,8 @@ from PIL import Image
 MOST_PIXELS = 1 << 20
 """Of one picture: more maps go to the next one."""
 SIGNED, UNSIGNED = "RdBu_r", "viridis"
+SMALL = 1 << 15
+"""Pixels of a picture that is not compressed."""
 GAP = 1
 """Pixels between maps."""
 
@@ -105,7 +107,7 @@ def as_maps(shape: tuple[int, ...]) -> tuple[int, int, int]:
 def png(image: Image.Image) -> bytes:
     """Return a picture as a PNG file, quickly rather than small."""
     buffer = BytesIO()
-    image.save(buffer, "PNG", compress_level=1)
+    image.save(buffer, "PNG", compress_level=int(image.width * image.height > SMALL))
     return buffer.getvalue()
 
 

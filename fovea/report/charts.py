@@ -199,10 +199,13 @@ class Chart:
 
     def _drawn(self, line: Line) -> DrawnLine:
         places = [self.place(point) for point in line.points]
+        dots = self._dots(line, places) if len(places) <= DOTS else []
+        return DrawnLine(line.name, _path(places), dots, self._band(line))
+
+    def _dots(self, line: Line, places: Sequence[Point]) -> list[Dot]:
         notes = line.notes or [f"{line.name}: {y:.4g} at {x:.4g}" for x, y in line.points]
         sizes = line.sizes or [RADIUS] * len(places)
-        dots = [Dot(*place, note, round(size, 1)) for place, note, size in zip(places, notes, sizes, strict=True)]
-        return DrawnLine(line.name, _path(places), dots if len(dots) <= DOTS else [], self._band(line))
+        return [Dot(*place, note, round(size, 1)) for place, note, size in zip(places, notes, sizes, strict=True)]
 
     def _band(self, line: Line) -> str:
         if not line.spread:

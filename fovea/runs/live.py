@@ -36,8 +36,8 @@ FRESH_S = 4.0
 """So long after it was touched the file of who looks still counts."""
 LOOKED_S = 0.25
 """The file is looked at no more often than this."""
-EVERY_S = 0.5
-"""Between two publications there is this time at least."""
+EVERY_S = 0.9
+"""Between two publications there is this time on average, where steps are shorter."""
 SHARE = 0.02
 """Publishing takes no more than this share of the training's time."""
 MOST_LAYERS = 4
@@ -47,7 +47,8 @@ MOST_VALUES = 1 << 18
 MOST_RANGES = 400
 """Layers whose ranges are told."""
 MOST_MISTAKES = 8
-MOST_LOSSES = 800
+MOST_LOSSES = 400
+"""As many as a chart of them has pixels."""
 MOST_BYTES = 64 << 20
 """Of a published file that is read."""
 THUMBNAIL = 64
@@ -141,9 +142,10 @@ class Live:
         self.images_per_s = 0.0
         """Between the last two publications."""
         self.spent_s = 0.0
+        """Of the processor, for all publications."""
         self.published = 0
         self._works = True
-        self._looked_at = self._due_at = 0.0
+        self._looked_at = self._due_at = self._allowed_at = 0.0
         self._shown: tuple[Looked, int] | None = None
         self._mistaken: tuple[list[dict[str, Any]], Arrays] = ([], {})
         self._before = (0, 0.0)
@@ -154,7 +156,8 @@ class Live:
         now, clock = time.monotonic(), self.trainer.clock
         self.losses.add(clock.total_steps + 1, clock.loss_sum - (self._sum if clock.step else 0.0))
         self._sum = clock.loss_sum
-        if not self.steering.pauses and (now < self._due_at or now - self._looked_at < LOOKED_S):
+        early = now < max(self._due_at, self._allowed_at)
+        if not self.steering.pauses and (early or now - self._looked_at < LOOKED_S):
             return
         self._looked_at = now
         looked = read_watched(self.run)
@@ -170,7 +173,7 @@ class Live:
     def _publish(self, looked: Looked, batch: Batch | None) -> None:
         if not self._works:
             return
-        began = time.monotonic()
+        began, processor = time.monotonic(), time.process_time()
         try:
             story, arrays = self._seen(looked, batch)
             content = save({name: np.ascontiguousarray(array) for name, array in arrays.items()}, {KEY: story})
@@ -180,9 +183,11 @@ class Live:
             self._works = False
             self.steering.display.note(f"nothing more is shown live ({type(error).__name__}: {first_line(error)})")
         now = time.monotonic()
-        self.spent_s, self.published = self.spent_s + now - began, self.published + 1
+        took = min(now - began, time.process_time() - processor)  # what other programs took meanwhile is not its cost
+        self.spent_s, self.published = self.spent_s + took, self.published + 1
         self._shown = (looked, self._step(batch))
-        self._due_at = now + max(EVERY_S, (now - began) / SHARE)
+        self._due_at = max(self._due_at + EVERY_S, now)  # what one is late, the next is early
+        self._allowed_at = now + took / SHARE
 
     def _seen(self, looked: Looked, batch: Batch | None) -> tuple[str, Arrays]:
         trainer = self.trainer
@@ -219,6 +224,7 @@ class Live:
             "elapsed_s": elapsed,
             "images_per_s": self.images_per_s,
             "lr": trainer.lr,
+            "spent_s": self.spent_s,
             "values": {name: getattr(recipe, name) for name in ("lr", "momentum", "batch", "weight_decay")},
             "losses": self.losses.points,
         }

@@ -20,7 +20,16 @@ def create_app(opened: Opened) -> FastAPI:
     pages.add_static_files("/static", STATIC)
     for room in ROOMS:
         _page(room, opened)
-    ui.run_with(app, title="fovea studio", show_welcome_message=False, dark=None, tailwind=False, language="en-GB")
+    ui.run_with(
+        app,
+        title="fovea studio",
+        show_welcome_message=False,
+        dark=None,
+        tailwind=False,
+        language="en-GB",
+        binding_refresh_interval=None,  # no page binds values
+        gzip_middleware_factory=None,  # what does not leave the machine need not be small
+    )
     return app
 
 

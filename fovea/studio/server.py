@@ -39,6 +39,7 @@ def serve(opened: Opened, *, token: str, port: int, ready: Callable[[], None]) -
         log_level="error",
         access_log=False,
         server_header=False,
+        ws_per_message_deflate=False,  # what does not leave the machine need not be small
         timeout_graceful_shutdown=1,  # an open page keeps its socket
     )
     server = _Server(config, ready, door)

@@ -127,11 +127,50 @@ def test_nothing_is_published_where_nobody_looks(images, tmp_path, monkeypatch):
 def test_publishing_takes_a_small_share_of_the_time(images, tmp_path, views, monkeypatch):
     monkeypatch.setattr(live, "SHARE", 0.02)
     # each look at its clock takes a second; the process keeps its own, by which servers in other threads sleep
-    clock = SimpleNamespace(monotonic=iter(range(10**6)).__next__, time=time.time)
+    seconds = iter(range(10**6)).__next__
+    clock = SimpleNamespace(monotonic=seconds, process_time=seconds, time=time.time)
     monkeypatch.setattr(live, "time", clock)
     seen = views(Run(tmp_path / "run"))
     quiet(images, out="run")
     assert len({view.story["step"] for view in seen if view}) == 1
+
+
+@pytest.fixture
+def publish(tmp_path, monkeypatch):
+    """Return a function that tells when a training with steps of some length publishes, on a clock of its own."""
+    clock = SimpleNamespace(now=0.0, processor=0.0)
+    times = SimpleNamespace(monotonic=lambda: clock.now, process_time=lambda: clock.processor, time=time.time)
+    monkeypatch.setattr(live, "time", times)
+    monkeypatch.setattr(live, "read_watched", lambda _: Looked())
+    trainer = SimpleNamespace(clock=SimpleNamespace(loss_sum=0.0, total_steps=0, step=0))
+
+    def published(*, step_s, steps, takes_s, processor_s):
+        shown, found = Live(Run(tmp_path), trainer, SimpleNamespace(pauses=False)), []
+
+        def seen(*_):
+            found.append(clock.now)
+            clock.now, clock.processor = clock.now + takes_s, clock.processor + processor_s
+            return "{}", {}
+
+        monkeypatch.setattr(shown, "_seen", seen)
+        for _ in range(steps):
+            clock.now += step_s
+            shown.observe(None)
+        return found
+
+    return published
+
+
+@pytest.mark.parametrize("step_s", [0.01, 0.4, 0.6, 0.85])
+def test_something_new_is_shown_each_second_and_hardly_more_often(publish, step_s):
+    found = publish(step_s=step_s, steps=int(60 / step_s), takes_s=0.01, processor_s=0.01)
+    assert 60 <= len(found) <= 70
+
+
+def test_time_that_other_programs_take_is_no_cost_of_publishing(publish):
+    crowded = publish(step_s=0.1, steps=300, takes_s=0.2, processor_s=0.01)
+    slow = publish(step_s=0.1, steps=300, takes_s=0.2, processor_s=0.2)
+    assert len(crowded) > 25 and 3 <= len(slow) <= 5
 
 
 def test_what_fails_for_who_looks_does_not_stop_the_training(images, tmp_path, views, monkeypatch):

@@ -10,6 +10,12 @@
     if (parent) parent.append(found);
     return found;
   };
+  // what stays as it is costs nothing to show again
+  const say = (element, text) => {
+    const node = element.firstChild;
+    if (!node) element.textContent = text; else if (node.data !== text) node.data = text;
+  };
+  const set = (element, name, value) => { if (element.getAttribute(name) !== String(value)) element.setAttribute(name, value); };
   const send = (name, values = {}) => emitEvent(`train-${name}`, values);
   const steer = (values) => send("ask", { run: room.run, ...values });
   const filled = (form) => Object.fromEntries([...new FormData(form)].map(([name, value]) => [name, String(value).trim()]));
@@ -22,6 +28,8 @@
     room.busy = performance.now();
     send("tick", { run: room.run, layer: room.layer, sample: room.sample });
   };
+  // at something else than before: the answer to the question before is no longer waited for
+  const look = () => { room.busy = false; tick(); };
   const choose = (run) => {
     room.run = run;
     room.layer = "";
@@ -34,17 +42,19 @@
     const address = new URL(location.href);
     if (run) address.searchParams.set("run", run); else address.searchParams.delete("run");
     history.replaceState(null, "", address);
-    room.busy = false; room.ticks = 0;
-    tick();
+    room.ticks = 0;
+    look();
   };
 
+  const show = (image, found) => {
+    set(image, "src", found.url);
+    set(image, "width", found.width);
+    set(image, "height", found.height);
+  };
   const picture = (figure, found) => {
     figure.hidden = !found;
     if (!found) return;
-    const image = figure.querySelector("img");
-    image.src = found.url;
-    image.width = found.width; image.height = found.height;
-    image.style.height = "auto";
+    show(figure.querySelector("img"), found);
   };
   const SVG = "http://www.w3.org/2000/svg";
   const drawn = (parent, name, attributes, text = "") => {
@@ -86,16 +96,16 @@
         const row = made("tr");
         const button = made("button", `${layer.name || "network"}: ${layer.kind}`, made("td", "", row));
         button.type = "button";
-        button.addEventListener("click", () => { room.layer = layer.name; room.busy = false; tick(); });
+        button.addEventListener("click", () => { room.layer = layer.name; look(); });
         for (let cell = 0; cell < 4; cell += 1) made("td", "", row);
         return row;
       }));
     }
     view.layers.forEach((layer, number) => {
       const cells = body.children[number].children;
-      body.children[number].setAttribute("aria-selected", String(layer.name === room.layer));
+      set(body.children[number], "aria-selected", layer.name === room.layer);
       [layer.shape.join(" x "), range(layer.activation), range(layer.weight), range(layer.gradient)].forEach((text, cell) => {
-        cells[cell + 1].textContent = text;
+        say(cells[cell + 1], text);
       });
     });
     if (!room.layer && view.layers.length) {
@@ -104,19 +114,21 @@
   };
   const mistakes = (found) => {
     at("wrong").hidden = !found.length;
-    at("mistakes").replaceChildren(...found.map((mistake) => {
-      const figure = made("figure");
-      if (mistake.picture) {
-        const image = made("img", "", figure);
-        image.alt = `An image of ${mistake.truth}`;
-        image.className = "pixelated";
-        image.src = mistake.picture.url;
-        image.width = mistake.picture.width; image.height = mistake.picture.height;
-      }
+    const figures = at("mistakes");
+    while (figures.children.length > found.length) figures.lastChild.remove();
+    while (figures.children.length < found.length) {
+      const figure = made("figure", "", figures);
+      made("img", "", figure).className = "pixelated";
+      made("figcaption", "", figure);
+    }
+    found.forEach((mistake, number) => {
+      const [image, caption] = figures.children[number].children;
+      image.hidden = !mistake.picture;
+      if (mistake.picture) show(image, mistake.picture);
+      set(image, "alt", `An image of ${mistake.truth}`);
       const sure = mistake.probability === null ? "" : ` (${(100 * mistake.probability).toFixed(0)} %)`;
-      made("figcaption", `${mistake.truth}, taken for ${mistake.answer}${sure}`, figure);
-      return figure;
-    }));
+      say(caption, `${mistake.truth}, taken for ${mistake.answer}${sure}`);
+    });
   };
   const values = (view) => {
     const text = JSON.stringify(view.asked);
@@ -124,19 +136,26 @@
     room.values = text;
     Object.entries(view.asked).forEach(([name, value]) => { at("values").elements[name].value = String(Number(value.toPrecision(6))); });
   };
+  const losses = (found) => {
+    const before = at("losses");
+    if (!found.lines.length) { before?.remove(); return; }
+    const figure = chart(found);
+    figure.id = "train-losses";
+    if (before) before.replaceWith(figure); else at("curves").prepend(figure);
+  };
   const seen = (view) => {
     const loss = view.losses.lines.length ? `, learning rate ${short(view.lr)}` : "";
-    at("numbers").textContent = `step ${view.step.toLocaleString("en")}, epoch ${view.epoch + 1}, ${view.elapsed_s.toFixed(1)} s, `
-      + `${Math.round(view.images_per_s).toLocaleString("en")} images/s${loss}`;
+    say(at("numbers"), `step ${view.step.toLocaleString("en")}, epoch ${view.epoch + 1}, ${view.elapsed_s.toFixed(1)} s, `
+      + `${Math.round(view.images_per_s).toLocaleString("en")} images/s${loss}`);
     at("progress").value = view.progress;
-    at("refused").textContent = view.refused ? `Not changed: ${view.refused}` : "";
+    say(at("refused"), view.refused ? `Not changed: ${view.refused}` : "");
     layers(view);
     mistakes(view.mistakes);
     values(view);
     const { pictures } = view;
     ["filters", "sample", "maps", "weight", "gradient"].forEach((name) => picture(at(name), pictures[name]));
-    at("maps").querySelector("figcaption").textContent = `Maps of ${view.layer || "the network"}; red is above zero, blue below`;
-    room.losses = view.losses;
+    say(at("maps").querySelector("figcaption"), `Maps of ${view.layer || "the network"}; red is above zero, blue below`);
+    losses(view.losses);
   };
 
   window.train = {
@@ -159,13 +178,14 @@
       at("snapshot").addEventListener("click", () => steer({ snapshot: true }));
       at("resume").addEventListener("click", () => send("resume", { run: room.run }));
       at("open").addEventListener("click", () => send("open", { run: room.run }));
-      at("next").addEventListener("click", () => { room.sample += 1; });
+      at("next").addEventListener("click", () => { room.sample += 1; look(); });
       at("values").addEventListener("submit", (event) => {
         event.preventDefault();
         const before = room.values ? JSON.parse(room.values) : {};
         const changed = Object.entries(filled(at("values"))).filter(([name, text]) => text !== "" && Number(text) !== Number(Number(before[name]).toPrecision(6)));
         if (changed.length) steer({ values: Object.fromEntries(changed) });
       });
+      window.socket.on("train-show", window.train.show);
       document.addEventListener("visibilitychange", tick);
       setInterval(() => { if (room.busy && performance.now() - room.busy > 10000) room.busy = false; tick(); }, EVERY_MS);
       if (found.run) choose(found.run); else tick();
@@ -221,19 +241,16 @@
       room.state = found.state;
       const works = ["training", "paused"].includes(found.state);
       const why = found.state === "failed" ? found.log.trim().split("\n").pop() : "";
-      at("state").textContent = [found.state, why, found.network, found.data && `on ${found.data}`, found.result].filter(Boolean).join(", ");
-      at("pause").textContent = found.state === "paused" ? "Go on" : "Pause";
+      say(at("state"), [found.state, why, found.network, found.data && `on ${found.data}`, found.result].filter(Boolean).join(", "));
+      say(at("pause"), found.state === "paused" ? "Go on" : "Pause");
       ["pause", "step", "snapshot"].forEach((name) => { at(name).disabled = !works; });
       at("stop").disabled = !works && found.state !== "starting";
       at("resume").disabled = !["not finished", "killed"].includes(found.state);
       at("open").disabled = !found.model;
       [...at("values").elements].forEach((field) => { field.disabled = !works; });
-      if (at("log").textContent !== found.log) at("log").textContent = found.log;
+      say(at("log"), found.log);
       if (found.view) { window.train.views += 1; seen(found.view); }
-      if (found.view || found.curves) {
-        const charts = [...(room.losses && room.losses.lines.length ? [room.losses] : []), ...(found.curves ?? [])];
-        at("curves").replaceChildren(...charts.map(chart));
-      }
+      if (found.curves) at("curves").replaceChildren(...[at("losses")].filter(Boolean), ...found.curves.map(chart));
     },
   };
 })();

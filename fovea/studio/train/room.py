@@ -1,15 +1,18 @@
 """The room "Train": a form that begins trainings, the runs of the folder, and the one that is looked at, live.
 
-The page asks and the server answers, one question at a time: no clock runs here for a page that is closed or hidden.
+The page asks and the server answers when there is something new, one question at a time: no clock runs here for a page
+that is closed or hidden.
 """
 
+import asyncio
 import json
+import time
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from nicegui import events, run, ui
+from nicegui import core, events, run, ui
 
 from fovea.errors import FoveaError, UsageError
 from fovea.runs.folder import Run
@@ -25,6 +28,10 @@ from fovea.studio.train.shown import Shown, history_values, row_values, view_val
 from fovea.studio.train.watchers import WATCHERS
 from fovea.training.changes import CHANGEABLE
 
+PATIENCE_S = 1.0
+"""A page that asks for news waits so long for them, at most."""
+LOOKS_S = 0.2
+"""Between two looks whether there are any."""
 SKELETON = Path(__file__).with_name("skeleton.html").read_text()
 
 
@@ -34,14 +41,27 @@ def launcher_of(folder: Path) -> Launcher:
     return Launcher(folder)
 
 
+class Stamps(NamedTuple):
+    """When the files of a run were written of which a page shows something, in nanoseconds; 0 without one."""
+
+    live: int
+    metrics: int
+    steering: int
+
+
+NEVER = Stamps(-1, -1, -1)
+
+
 class TrainRoom:
     """One page of the room, with the run that its user looks at."""
 
     def __init__(self, opened: Opened, state: Mapping[str, str]) -> None:
         self.opened, self.state = opened, state
         self.launcher = launcher_of(opened.folder)
-        self.shown: tuple[str, str, int] | None = None
-        """The run, the layer and the time of what the page shows."""
+        self.question: tuple[Run, Looked] | None = None
+        """What the page asked last."""
+        self.stamps = NEVER
+        """Of what it has been shown since it asks that."""
 
     async def build(self) -> None:
         """Lay the page out; the page asks for the rest."""
@@ -72,28 +92,36 @@ class TrainRoom:
         _call("runs", [row_values(row, self._name(row.run)) for row in rows])
 
     async def _tick(self, event: events.GenericEventArguments) -> None:
-        """Say that the page looks at a run, and show what is new of it."""
+        """Say that the page looks at a run, and show what is new of it, as soon as something is."""
+        page = ui.context.client.id
         try:
             found = self._run(_text(event, "run"))
             looked = Looked(layers=(_text(event, "layer"),), sample=_number(event, "sample"))
-            _call("show", await run.io_bound(self._new, found, looked, ui.context.client.id))
+            if await self._news((found, looked)):
+                await _show(page, await run.io_bound(self._new, found, looked, page))
         except FoveaError as error:
-            _call("show", {"gone": str(error)})
+            await _show(page, {"gone": str(error)})
+
+    async def _news(self, question: tuple[Run, Looked]) -> bool:
+        """Wait until there may be something new to show; False where the page has asked anew meanwhile."""
+        if question != self.question:
+            self.stamps = NEVER
+        self.question = question
+        ends = time.monotonic() + PATIENCE_S
+        while self.question is question and self.stamps == _stamps(question[0]) and time.monotonic() < ends:
+            await asyncio.sleep(LOOKS_S)
+        return self.question is question
 
     def _new(self, found: Run, looked: Looked, page: str) -> Shown:
-        """Return the state of a run, and its view where it is another than the page has."""
+        """Return the state of a run, and what of its view and its curves the page has not been shown."""
         row = listed(found, self.launcher)
         values: Shown = {**row_values(row, self._name(found)), "log": said(found)[-4000:]}
         if found.is_held:
             WATCHERS.look(found, page, looked)
-        stamp = _stamp(found)
-        here = (values["name"], looked.layers[0], stamp)
-        if here != self.shown:
-            self.shown = here
-            view = read_view(found)
-            layer = looked.layers[0]
-            if view is not None:
-                values["view"] = view_values(view, layer)
+        before, self.stamps = self.stamps, _stamps(found)
+        if self.stamps.live != before.live and (view := read_view(found)) is not None:
+            values["view"] = view_values(view, looked.layers[0])
+        if self.stamps.metrics != before.metrics:
             values["curves"] = history_values(found)
         return values
 
@@ -170,6 +198,11 @@ class TrainRoom:
         return (folder.relative_to(root) if folder.is_relative_to(root) else folder).as_posix()
 
 
+async def _show(page: str, values: Shown | None) -> None:
+    """Show a page what may be large: as values, for a script that holds them is ten times as slow to take in."""
+    await core.sio.emit("train-show", values, room=page)
+
+
 def _call(name: str, values: object) -> None:
     ui.run_javascript(f"train.{name}({json.dumps(values)})")
 
@@ -201,12 +234,12 @@ def _value(name: str, text: str) -> float:
         raise UsageError(f"`{name}` (={text[:40]}) must be a{' whole' * (name == 'batch')} number.") from None
 
 
-def _stamp(found: Run) -> int:
-    """Return a number that changes when there is something new to show."""
-    stamp = 0
-    for path in (found.live, found.metrics):
-        try:
-            stamp += path.stat().st_mtime_ns
-        except OSError:
-            continue
-    return stamp
+def _stamps(found: Run) -> Stamps:
+    return Stamps(*(_written(path) for path in (found.live, found.metrics, found.steering)))
+
+
+def _written(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
