@@ -1,8 +1,10 @@
 """The fields of a card in words, for a page and a terminal; docs/bundle.md lists the keys that the file holds."""
 
 WORDS = {
+    "accumulate": "batches per step",
     "alpha_over": "background of transparent images",
     "antialias": "antialiased",
+    "augment": "augmentations",
     "aux_weight": "weight of auxiliary losses",
     "balanced": "classes drawn equally often",
     "budget_s": "time budget in seconds",
@@ -29,10 +31,11 @@ WORDS = {
     "nesterov": "Nesterov momentum",
     "patience": "patience in epochs",
     "pflop": "PFLOP",
+    "preprocess.resample": "interpolation",
     "pretrain": "unsupervised pretraining epochs per layer",
     "probe": "head fitted instead of training",
+    "recipe.resample": "images drawn with replacement",
     "refit_head": "head fitted again at the end",
-    "resample": "images drawn with replacement",
     "sha256": "SHA-256",
     "stage_decay": "learning rate factor per stage",
     "std": "standard deviation",
@@ -41,13 +44,16 @@ WORDS = {
     "warmup": "share of the training for warm-up",
     "whiten": "first layer whitens",
 }
-"""What a key alone does not say."""
+"""What a key alone does not say; with its section where two sections have the key."""
 
 
 def in_words(path: str, *, between: str = ", ") -> str:
     """Return the keys on the way to a field, joined by dots, as words; a key without an entry is its own words.
 
-    >>> in_words("training.recipe.lr"), in_words("preprocess.resample_by")
-    ('training, recipe, learning rate', 'preprocess, resample by')
+    >>> in_words("training.recipe.lr"), in_words("preprocess.resample"), in_words("recipe.weight_decay")
+    ('training, recipe, learning rate', 'preprocess, interpolation', 'recipe, weight decay')
     """
-    return between.join(WORDS.get(key, key.replace("_", " ")) for key in path.split("."))
+    keys = path.split(".")
+    sections = ["", *keys[:-1]]
+    found = (WORDS.get(f"{section}.{key}", WORDS.get(key)) for section, key in zip(sections, keys, strict=True))
+    return between.join(words or key.replace("_", " ") for words, key in zip(found, keys, strict=True))

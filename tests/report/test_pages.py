@@ -139,6 +139,13 @@ def test_a_single_epoch_has_figures_and_no_curves(make_story):
     assert "<h3>Loss</h3>" not in page
 
 
+def test_a_head_fitted_in_closed_form_has_no_epochs(make_story):
+    text = Elements(training_page(make_story(history=[], looks=[]))).text
+    assert "in closed form" in text and "there were no epochs" in text
+    assert "0 epochs" not in text and "Training figures are means" not in text
+    assert "0 epochs" in Elements(training_page(make_story(history=[], looks=[], ended="The loss is not finite."))).text
+
+
 def test_pictures_are_described_by_file_truth_and_answer(make_outcome, page_card):
     page = evaluation_page(make_outcome(names=("a.png", "b.png", "3", "4", "5", "6")), page_card())
     assert 'alt="file b.png: truth dog, predicted cat"' in page and 'alt="index 6: truth owl, predicted cat"' in page
