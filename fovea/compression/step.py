@@ -48,6 +48,8 @@ class Work:
     """Further networks of the same form, for a soup."""
     say: Callable[[str], None] = lambda line: None
     """Shows a line to the person who waits."""
+    progress: Callable[[int, int], None] = lambda done, total: None
+    """Shows how far the step is, where it does not train."""
 
 
 class Step(Protocol):

@@ -156,7 +156,9 @@ def prune(
         if samples is not None:
             passes = 1 + len(SHARES) * len(work.orders) + len(blocks)
             few = _few(samples, work.layers, passes=passes, fewest=FEWEST)
-            found = sensitivity(model, few, list(work.orders.values()), blocks=blocks, progress=progress)
+            found = sensitivity(
+                model, few, list(work.orders.values()), blocks=blocks, progress=_in_round(progress, number, rounds)
+            )
         last = number == rounds
         planner = _planner(work, found, floors={group.name: len(group) for group in first.channels.groups})
         if number == 1:
@@ -177,6 +179,15 @@ def prune(
         held = held_by(model, input_shape, first.costs)
         notes = (f"{percent(share)} are left, more than the {percent(wanted)} asked for; most is in {held}", *notes)
     return replace(done, notes=notes)
+
+
+def _in_round(
+    progress: Callable[[int, int], None] | None, number: int, rounds: int
+) -> Callable[[int, int], None] | None:
+    """Return what shows of one round, counted from 1, how far all of them are."""
+    if progress is None:
+        return None
+    return lambda done, total: progress((number - 1) * total + done, rounds * total)
 
 
 def _work(model: nn.Module, input_shape: Sequence[int], pruning: Pruning, samples: Samples | None) -> _Work:

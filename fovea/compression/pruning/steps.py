@@ -20,7 +20,7 @@ def prune_step(model: nn.Module, work: Work, asked: tuple[float, str]) -> Done:
     # as validation counts it
     loss = make_loss(work.refit.target, work.refit.recipe.replace(label_smoothing=0.0, aux_weight=0.0))
     samples = Samples(batches=tuple(work.batches(SAMPLES)), loss=loss)
-    return prune(model, work.input_shape, settings, samples=samples)
+    return prune(model, work.input_shape, settings, samples=samples, progress=work.progress)
 
 
 def sparsify_step(model: nn.Module, work: Work, asked: tuple[float, float]) -> Done:

@@ -179,6 +179,7 @@ class Chain:
             teacher=self.settings.teacher,
             members=self.settings.members,
             say=self.display.note,
+            progress=self.display.counter(asked.text),
         )
 
     @property

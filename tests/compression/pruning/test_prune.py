@@ -279,3 +279,11 @@ def test_a_network_of_many_products_is_judged_on_fewer_samples(monkeypatch):
     )
     # for the importance, and for the sensitivities
     assert seen == {32, 8}
+
+
+def test_progress_counts_the_groups_of_all_rounds():
+    seen = []
+    prune(built("flattened"), SHAPE, Pruning(amount=0.4), samples=noise(), progress=lambda *at: seen.append(at))
+    shares = [done / total for done, total in seen]
+    assert shares == sorted(shares)
+    assert (seen[0][0], shares[-1]) == (1, 1.0)
