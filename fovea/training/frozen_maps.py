@@ -44,7 +44,7 @@ class FrozenMaps:
 
     def of_version(self, view: int, *, batch: int) -> Iterator[Tensor]:
         """Yield the maps (n, C, H, W) of version `view` of all images in their order, on the device."""
-        for maps in self.maps[view].split(batch):
+        for maps in torch.split(self.maps[view], batch):
             yield maps.to(self.device).contiguous(memory_format=torch.channels_last)
 
     def forward(self, model: nn.Module) -> Callable[[Tensor], Outputs]:
