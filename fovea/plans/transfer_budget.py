@@ -13,6 +13,7 @@ from fovea import registry
 from fovea.custom import custom_name
 from fovea.data.dataset import Dataset
 from fovea.layers import Classifier, placed
+from fovea.plans.budget import FEWEST_SHARE
 from fovea.plans.plan import Plan
 from fovea.plans.start_weights import channels_of
 from fovea.training.inference import Progress, autocast
@@ -106,6 +107,8 @@ def budgeted_transfer(
         plan = plan.replace(size=size, reasons=named)
         body = _passed(model, _samples(plan, device), timing)
     forward_s = images * sum(body.part_s)
+    after_s = _evaluated(dataset, plan.val_fraction) * sum(body.part_s)
+    budget_s = max(FEWEST_SHARE * budget_s, budget_s - after_s)
     versions = max(1, min(plan.recipe.head_versions, int(VERSIONS_SHARE * budget_s / forward_s)))
     terms = Terms(images, USED_FOR_STEPS * budget_s, head_s=versions * forward_s)
     way = _best_way(model, body, timing, terms, progress)
@@ -118,6 +121,13 @@ def budgeted_transfer(
     )
     chosen = {"freeze": way.freeze, "frozen_views": way.views, "head_versions": max(versions, way.views)}
     return plan.replace(**chosen, reasons=(*plan.reasons, *reasons))
+
+
+def _evaluated(dataset: Dataset, val_fraction: float) -> int:
+    """Return how many images are evaluated in the end: the validation part twice, with its last check in training."""
+    parts = dataset.parts
+    val = len(parts["val"]) if "val" in parts else round(val_fraction * len(parts["train"]))
+    return 2 * val + (len(parts["test"]) if "test" in parts else 0)
 
 
 def _precisions(model: Classifier, few: Tensor, asked: str) -> tuple[str, ...]:

@@ -1,5 +1,7 @@
 """How trained weights are used in a time, by work that takes a time that is known."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -73,3 +75,9 @@ def test_the_faster_precision_counts():
 
     assert 0 < Timing(torch.device("cpu"), BOTH).image_s(work) < 1
     assert seen == [False, False, True, True]
+
+
+def test_what_is_evaluated_in_the_end_counts_the_validation_part_twice():
+    parts = {"train": range(100), "test": range(30)}
+    assert transfer_budget._evaluated(SimpleNamespace(parts=parts), 0.2) == 2 * 20 + 30
+    assert transfer_budget._evaluated(SimpleNamespace(parts={**parts, "val": range(7)}), 0.2) == 2 * 7 + 30
