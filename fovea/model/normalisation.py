@@ -21,8 +21,10 @@ from fovea.registry import IMAGENET_MEAN, IMAGENET_STD
 from fovea.training.inference import autocast
 from fovea.training.losses import main_head
 
-TRIED_IMAGES = 64
-"""So many images are shown to the network under each convention."""
+TRIED_IMAGES, MORE_IMAGES = 64, 256
+"""So many images are shown to the network under each convention, and more where these leave two of them open."""
+CERTAIN = 2.0
+"""Two conventions are told apart by a difference in entropy of so many standard errors, paired by image."""
 STEADY = 1.5
 """The surprise under a convention is so many times the least one at most."""
 ALIKE = 1.01
@@ -69,6 +71,8 @@ class Trial(NamedTuple):
     """The mean of the entropies of the answers to single images."""
     confidence: float
     """The mean of the largest probabilities."""
+    entropies: tuple[float, ...] = ()
+    """Of the answers to each image."""
 
 
 def tried(model: nn.Module, images: Tensor, conventions: Sequence[Convention] = CONVENTIONS) -> list[Trial]:
@@ -80,23 +84,20 @@ def tried(model: nn.Module, images: Tensor, conventions: Sequence[Convention] = 
     return [_trial(model, images, convention) for convention in conventions]
 
 
+def surest(model: nn.Module, images: Tensor, trials: Sequence[Trial]) -> Trial:
+    """Return that of the trials under whose convention `model` is surest of images (N, 3, H, W), with that entropy."""
+    entropies = [_entropies(_answers(model, images, trial.convention)) for trial in trials]
+    found = [
+        trial._replace(entropy=values.mean().item(), entropies=tuple(values.tolist()))
+        for trial, values in zip(trials, entropies, strict=True)
+    ]
+    return min(found, key=lambda trial: trial.entropy)
+
+
 def _trial(model: nn.Module, images: Tensor, convention: Convention) -> Trial:
-    mean, std = (torch.tensor(values, device=images.device)[:, None, None] for values in convention[1:3])
-    with torch.inference_mode(), autocast(images.device, "float32"):
-        inputs = (images - mean) / std
-        fed = inputs.flip(1) if convention.reversed else inputs
-        logs, mirrored = (
-            torch.cat(
-                [
-                    main_head(model(chunk.contiguous(memory_format=torch.channels_last)))
-                    for chunk in torch.split(view, 32)
-                ]
-            )
-            .double()
-            .log_softmax(1)
-            for view in (fed, fed.flip(3))
-        )
-    entropy = -(logs.exp() * logs).sum(1).mean().item()
+    logs, mirrored = (_answers(model, view, convention) for view in (images, images.flip(3)))
+    entropies = _entropies(logs)
+    entropy = entropies.mean().item()
     mean_answer = logs.exp().mean(0).clamp(min=1e-300)
     return Trial(
         convention=convention,
@@ -104,7 +105,23 @@ def _trial(model: nn.Module, images: Tensor, convention: Convention) -> Trial:
         information=-(mean_answer * mean_answer.log()).sum().item() - entropy,
         entropy=entropy,
         confidence=logs.exp().amax(1).mean().item(),
+        entropies=tuple(entropies.tolist()),
     )
+
+
+def _answers(model: nn.Module, images: Tensor, convention: Convention) -> Tensor:
+    """Return the logarithms of the probabilities (N, K) float64 that `model` answers to images 0..1."""
+    mean, std = (torch.tensor(values, device=images.device)[:, None, None] for values in convention[1:3])
+    with torch.inference_mode(), autocast(images.device, "float32"):
+        answers = []
+        for chunk in torch.split((images - mean) / std, 32):
+            fed = chunk.flip(1) if convention.reversed else chunk
+            answers.append(main_head(model(fed.contiguous(memory_format=torch.channels_last))))
+        return torch.cat(answers).double().log_softmax(1)
+
+
+def _entropies(logs: Tensor) -> Tensor:
+    return -(logs.exp() * logs).sum(1)
 
 
 def conventions_of(origin: Origin) -> list[Convention]:
@@ -119,11 +136,30 @@ def best_of(trials: Sequence[Trial]) -> Trial:
 
     Of equally sure ones it is the steadiest. The first is the usual one, which stays where no other tells images apart.
     """
-    telling = [trials[0], *(trial for trial in trials[1:] if trial.information >= LEAST_INFORMATION)]
-    least_surprise = min(trial.surprise for trial in telling)
-    steady = [trial for trial in telling if trial.surprise <= STEADY * least_surprise]
+    steady = _steady(trials)
     least_entropy = min(trial.entropy for trial in steady)
     return min((trial for trial in steady if trial.entropy <= ALIKE * least_entropy), key=lambda trial: trial.surprise)
+
+
+def open_between(trials: Sequence[Trial]) -> list[Trial]:
+    """Return the trials that may have the surest answers: more images would tell which; one alone is settled."""
+    steady = _steady(trials)
+    surest = min(steady, key=lambda trial: trial.entropy)
+    return [trial for trial in steady if trial is surest or not _less_sure(trial, than=surest)]
+
+
+def _less_sure(trial: Trial, *, than: Trial) -> bool:
+    """Return whether the entropies of a trial are larger than those of another by more than chance."""
+    differences = torch.tensor(trial.entropies) - torch.tensor(than.entropies)
+    error = differences.std() / max(1, len(differences)) ** 0.5
+    return bool(differences.mean() > CERTAIN * error)
+
+
+def _steady(trials: Sequence[Trial]) -> list[Trial]:
+    """Return the trials that tell images apart, the first in any case, and say much the same of a mirror image."""
+    telling = [trials[0], *(trial for trial in trials[1:] if trial.information >= LEAST_INFORMATION)]
+    least_surprise = min(trial.surprise for trial in telling)
+    return [trial for trial in telling if trial.surprise <= STEADY * least_surprise]
 
 
 def with_own_head(file: WeightsFile, network: str, **arguments: object) -> nn.Module | None:

@@ -21,9 +21,10 @@ FEWEST_STEPS = 6
 """Of an epoch, where a kind of target says how it is learned: batch norm's statistics need some."""
 VALIDATED, MOST_VALIDATED = 100, 0.25
 """Images to validate on at least, up to this share: the head gets them back in the end."""
-FITTED_LR = 0.0003
-"""Of AdamW behind a fitted head: larger steps distort the features that it was fitted to (Kumar et al. 2022,
-arXiv:2202.10054)."""
+TRANSFER_LR = 0.001
+"""Of AdamW, behind a fitted head too: of 0.0003, 0.001 and 0.003 the best there, by the same section."""
+HEAD_VERSIONS = 4
+"""Of every image, to which the head is fitted: benchmarks/README.md, section transfer.py, compares."""
 TRANSFER_IMAGES = 20_000
 """A training from weights of other images sees so many."""
 
@@ -104,12 +105,13 @@ def transfer_plan(dataset: Dataset, *, model: str, size: int, weights: str) -> P
         epochs=max(5, min(50, TRANSFER_IMAGES // images + 2)),
         batch=min(64, _batch(images)),
         optimiser="adamw",
-        lr=FITTED_LR if fits else 0.001,
+        lr=TRANSFER_LR,
         weight_decay=0.02,
         clip=1.0,
         label_smoothing=0.1 if dataset.kind.smooths else 0.0,
         frozen_statistics=True,
         fit_head=fits,
+        head_versions=HEAD_VERSIONS if fits else 1,
         refit_head=fits,
         head_first=0.0 if fits else 0.2,
         stage_decay=0.7,

@@ -13,16 +13,20 @@ from fovea import registry
 from fovea.custom import custom_name
 from fovea.data.dataset import Dataset
 from fovea.layers import Classifier, placed
+from fovea.plans.budget import FEWEST_SHARE
 from fovea.plans.plan import Plan
 from fovea.plans.start_weights import channels_of
-from fovea.training.inference import Progress
-from fovea.training.transfer import body
+from fovea.training.inference import Progress, autocast
 
-TIMED_IMAGES = 16
+TIMED_IMAGES, FEW = 16, 4
+BOTH, HOPELESS = ("float32", "bfloat16"), 4.0
+"""The precisions to choose from; one that takes so many times as long is emulated, and timed on few images only."""
 FEATURES_SHARE = 0.25
 """Features of all images, for the head, take this share of the training at most."""
 SMALLER = (0.86, 0.72, 0.57)
 """Smaller inputs than that of the weights, as shares of its side: of 224 pixels 192, 160 and 128."""
+VERSIONS_SHARE = 0.2
+"""The head is fitted to fewer versions of every image where more would take this share of the training."""
 VIEWS, FEWEST_VIEWS = 4, 2
 """Versions of every image that go through the frozen stages; fewer where more would take `VIEWS_SHARE` of the time."""
 VIEWS_SHARE = 0.4
@@ -38,6 +42,43 @@ class Way(NamedTuple):
     views: int
     """Versions of every image that go through the frozen parts once; 0 where every step computes them anew."""
     epochs: float
+
+
+class Timing(NamedTuple):
+    """How work on images is timed: in the faster precision, as a training takes it."""
+
+    device: torch.device
+    precisions: tuple[str, ...]
+
+    def image_s(self, work: Callable[[], Tensor]) -> float:
+        """Return the seconds per image of `work`, which returns what it made of each; the better of two runs."""
+        took = []
+        for precision in self.precisions:
+            for _ in range(2):
+                began = time.perf_counter()
+                with autocast(self.device, precision):
+                    count = len(work())
+                took.append((time.perf_counter() - began) / count)
+        return min(took)
+
+
+class Terms(NamedTuple):
+    """On what, and how long."""
+
+    images: int
+    training_s: float
+    head_s: float
+    """What the features of all images take, for the head."""
+
+
+class Body(NamedTuple):
+    """The parts of a network before its head, as images pass through them forward."""
+
+    parts: list[str]
+    part_s: list[float]
+    """Seconds per image of each."""
+    entering: list[Tensor]
+    """What enters each part, and the head, of `TIMED_IMAGES` images."""
 
 
 def budgeted_transfer(
@@ -58,12 +99,19 @@ def budgeted_transfer(
     if model is None or not plan.recipe.fit_head:
         return plan
     model = placed(model, device).train()
-    forward_s = images * _timed(partial(_through, model, body(model), _samples(plan, device)))
-    size = _affordable(plan.size, forward_s, FEATURES_SHARE * budget_s) if sizes else plan.size
-    forward_s *= (size / plan.size) ** 2
-    named = tuple(reason.replace(f"at {plan.size} px", f"at {size} px") for reason in plan.reasons)
-    plan = plan.replace(size=size, reasons=named)
-    way = _best_way(model, _samples(plan, device), images, USED_FOR_STEPS * budget_s - forward_s, progress)
+    timing = Timing(device, _precisions(model, _samples(plan, device)[:FEW], plan.recipe.precision))
+    body = _passed(model, _samples(plan, device), timing)
+    size = _affordable(plan.size, images * sum(body.part_s), FEATURES_SHARE * budget_s) if sizes else plan.size
+    if size != plan.size:
+        named = tuple(reason.replace(f"at {plan.size} px", f"at {size} px") for reason in plan.reasons)
+        plan = plan.replace(size=size, reasons=named)
+        body = _passed(model, _samples(plan, device), timing)
+    forward_s = images * sum(body.part_s)
+    after_s = _evaluated(dataset, plan.val_fraction) * sum(body.part_s)
+    budget_s = max(FEWEST_SHARE * budget_s, budget_s - after_s)
+    versions = max(1, min(plan.recipe.head_versions, int(VERSIONS_SHARE * budget_s / forward_s)))
+    terms = Terms(images, USED_FOR_STEPS * budget_s, head_s=versions * forward_s)
+    way = _best_way(model, body, timing, terms, progress)
     learning = {"all": "the head alone learns", "none": "all parts learn"}
     kept = f", on {way.views} versions of every image that go through the others once" if way.views else ""
     reasons = (
@@ -71,7 +119,8 @@ def budgeted_transfer(
         f"{learning.get(way.freeze, f'the parts after {way.freeze} learn')}{kept}: {_passes(way.epochs)} in "
         "the time; --size and --freeze choose others",
     )
-    return plan.replace(freeze=way.freeze, frozen_views=way.views, reasons=(*plan.reasons, *reasons))
+    chosen = {"freeze": way.freeze, "frozen_views": way.views, "head_versions": max(versions, way.views)}
+    return plan.replace(**chosen, reasons=(*plan.reasons, *reasons))
 
 
 def _passes(epochs: float) -> str:
@@ -79,33 +128,61 @@ def _passes(epochs: float) -> str:
     return "less than one epoch" if epochs < 1 else f"about {epochs:.0f} epoch{'' if round(epochs) == 1 else 's'}"
 
 
-def _best_way(model: Classifier, x: Tensor, images: int, left_s: float, progress: Progress | None) -> Way:
-    """Return the way in which most parts learn, of those that pass over the images often enough in `left_s`."""
-    parts = list(model.body)
-    best = _way(model, parts, len(parts), x, images=images, left_s=left_s)  # the head alone
-    for first in reversed(range(len(parts))):
+def _evaluated(dataset: Dataset, val_fraction: float) -> int:
+    """Return how many images are evaluated in the end: the validation part twice, with its last check in training."""
+    parts = dataset.parts
+    val = len(parts["val"]) if "val" in parts else round(val_fraction * len(parts["train"]))
+    return 2 * val + (len(parts["test"]) if "test" in parts else 0)
+
+
+def _precisions(model: Classifier, few: Tensor, asked: str) -> tuple[str, ...]:
+    """Return the precisions that a training may be given: both where none is asked for, but bfloat16 in emulation."""
+    if asked != "auto":
+        return (asked,)
+    if few.device.type == "mps":
+        return BOTH[:1]
+    work = partial(_through, model, model.body, few)
+    plain_s, half_s = (Timing(few.device, (name,)).image_s(work) for name in BOTH)
+    return BOTH[:1] if half_s > HOPELESS * plain_s else BOTH
+
+
+def _passed(model: Classifier, x: Tensor, timing: Timing) -> Body:
+    """Return how images `x` (n, C, H, W) pass through the body."""
+    parts, part_s, entering = list(model.body), [], [x]
+    for name in parts:
+        part_s.append(timing.image_s(partial(_through, model, (name,), x)))
+        x = _through(model, (name,), x)
+        entering.append(x)
+    return Body(parts, part_s, entering)
+
+
+def _best_way(model: Classifier, body: Body, timing: Timing, terms: Terms, progress: Progress | None) -> Way:
+    """Return the way in which most parts learn, of those that pass over the images often enough."""
+    count = len(body.parts)
+    best = _way(model, body, count, timing, terms)  # the head alone
+    for first in reversed(range(count)):
         if progress:
-            progress(len(parts) - first, len(parts) + 1)
-        way = _way(model, parts, first, x, images=images, left_s=left_s)
+            progress(count - first, count + 1)
+        way = _way(model, body, first, timing, terms)
         if way.epochs < WANTED_EPOCHS:
             break
         best = way
     if progress:
-        progress(len(parts) + 1, len(parts) + 1)
+        progress(count + 1, count + 1)
     return best
 
 
-def _way(model: Classifier, parts: list[str], first: int, x: Tensor, *, images: int, left_s: float) -> Way:
-    """Return how often the parts from number `first` on, and the head, see the images in `left_s`."""
-    frozen, learning = parts[:first], [*parts[first:], "head"]
-    freeze = "all" if first == len(parts) else frozen[-1] if frozen else "none"
-    through_s = images * _timed(partial(_through, model, frozen, x)) if frozen else 0.0
-    maps = _through(model, frozen, x).clone()
-    step_s = images * _timed(partial(_step, model, learning, maps))
-    views = min(VIEWS, int(VIEWS_SHARE * left_s / through_s)) if through_s else 0
+def _way(model: Classifier, body: Body, first: int, timing: Timing, terms: Terms) -> Way:
+    """Return how often the parts from number `first` on, and the head, see the images."""
+    frozen, learning = body.parts[:first], [*body.parts[first:], "head"]
+    freeze = "all" if not body.parts[first:] else frozen[-1] if frozen else "none"
+    through_s = terms.images * sum(body.part_s[:first])
+    step_s = terms.images * timing.image_s(partial(_step, model, learning, body.entering[first]))
+    views = min(VIEWS, int(VIEWS_SHARE * terms.training_s / through_s)) if through_s else 0
     if views < FEWEST_VIEWS and frozen:
-        return Way(freeze, 0, left_s / (through_s + step_s))
-    return Way(freeze, views, (left_s - views * through_s) / step_s)
+        return Way(freeze, 0, (terms.training_s - terms.head_s) / (through_s + step_s))
+    used_s = views * through_s if views else terms.head_s
+    return Way(freeze, views, (terms.training_s - used_s) / step_s)
 
 
 def _network(plan: Plan, dataset: Dataset) -> Classifier | None:
@@ -138,18 +215,10 @@ def _through(model: nn.Module, names: Iterable[str], x: Tensor) -> Tensor:
     return x
 
 
-def _timed(work: Callable[[], object]) -> float:
-    """Return the seconds per image of `work` on `TIMED_IMAGES`, the better of two runs."""
-    took = []
-    for _ in range(2):
-        began = time.perf_counter()
-        work()
-        took.append(time.perf_counter() - began)
-    return min(took) / TIMED_IMAGES
-
-
-def _step(model: nn.Module, names: Iterable[str], x: Tensor) -> None:
+def _step(model: nn.Module, names: Iterable[str], x: Tensor) -> Tensor:
     for name in names:
         x = getattr(model, name)(x)
-    F.cross_entropy(x, torch.zeros(len(x), dtype=torch.int64, device=x.device)).backward()  # type: ignore[no-untyped-call]
+    labels = torch.zeros(len(x), dtype=torch.int64, device=x.device)
+    F.cross_entropy(x.float(), labels).backward()  # type: ignore[no-untyped-call]
     model.zero_grad()
+    return x

@@ -16,6 +16,7 @@ from fovea.inputs.views import Protocol
 from fovea.plans.plan import Plan
 from fovea.tasks.score import Score
 from fovea.tasks.task import Task
+from fovea.training.frozen_maps import takes_single_images, versions
 from fovea.training.inference import as_evaluated, part_labels, predict_logits
 from fovea.training.logistic_head import MOST_VALUES, UNCHOSEN, fitted_head, refitted
 from fovea.training.losses import make_loss
@@ -47,7 +48,7 @@ def fitted_start(prepared: "Prepared", display: Display) -> "Prepared":
         fit_head(model, batches, target=prepared.target)
         display.note("head: linear discriminants, as the features of so many images do not fit into memory")
     else:
-        features, labels = _features(prepared, model, {"train": part}, display)
+        features, labels = _features(prepared, "train", display), part_labels(part).long()
         head = fitted_head(
             features,
             labels,
@@ -59,7 +60,7 @@ def fitted_start(prepared: "Prepared", display: Display) -> "Prepared":
         )
         set_head(model, head.weight, head.bias)
         plan = prepared.plan.replace(head_strength=head.strength)
-        prepared = dataclasses.replace(prepared, plan=plan, head=head)
+        prepared = dataclasses.replace(prepared, plan=plan, head=head, features=features)
         display.note(f"head: {head.described()}")
     val = prepared.dataset.parts.get("val")
     if val is None:
@@ -75,20 +76,22 @@ def refit_head(prepared: "Prepared", model: nn.Module, *, trained: bool, display
     After training the head moves as little as it can; a head that was only fitted is fitted anew.
     """
     parts = {name: prepared.part(name) for name in ("train", "val")}
+    labels = torch.cat([part_labels(part) for part in parts.values()]).long()
     _, layer = last_dense(model)
-    if layer.in_features * sum(map(len, parts.values())) > MOST_VALUES:
+    if layer.in_features * len(labels) > MOST_VALUES:
         return 0
-    features, labels = _features(prepared, model, parts, display)
     recipe = prepared.plan.recipe
     strength = recipe.head_strength or None
+    now = dataclasses.replace(prepared, model=model, features=None if trained else prepared.features)
     if trained and layer.out_features > 1:
+        features = torch.cat([_features(now, name, display, count=1)[0] for name in parts])
         strength = strength or UNCHOSEN
         head = refitted(layer.weight.detach().cpu(), layer.bias.detach().cpu(), features, labels, strength=strength)
     elif trained:
         return 0
     else:
         head = fitted_head(
-            features,
+            torch.cat([_features(now, name, display) for name in parts], 1),
             labels,
             classes=max(2, prepared.target.outputs),
             balanced=recipe.balanced or recipe.class_weights,
@@ -118,17 +121,34 @@ def labelled(prepared: "Prepared", part: Part, display: Display, title: str) -> 
         display.advance(title, done, len(part))
 
 
-def _features(
-    prepared: "Prepared", model: nn.Module, parts: dict[str, Part], display: Display
-) -> tuple[Tensor, Tensor]:
-    """Return the features (N, D) and labels (N,) of all images of `parts`."""
-    found = [
-        batch
-        for name, part in parts.items()
-        for batch in head_features(model, labelled(prepared, part, display, f"computing features of {name}"))
-    ]
-    features, labels = zip(*found, strict=True)
-    return torch.cat(features), torch.cat(labels).long()
+def _features(prepared: "Prepared", name: str, display: Display, *, count: int = 0) -> Tensor:
+    """Return the features (V, N, D) float32 of `count` versions of the images of a part, by default as the recipe says.
+
+    What frozen stages made of the training images, or the whole body before it learned, is not computed again.
+    """
+    recipe, part = prepared.plan.recipe, prepared.part(name)
+    count = count or _versions(prepared)
+    maps = prepared.maps if name == "train" and prepared.maps and len(prepared.maps.maps) >= count else None
+    if name == "train" and prepared.features is not None:
+        return prepared.features[:count]
+    loader, done, found = prepared.loader(part), 0, []
+    for view in range(count):
+        seen = versions(loader, view, preprocess=prepared.preprocess, seed=recipe.seed)
+        batches = ((x, torch.zeros(len(x))) for x in (maps.of_version(view, batch=FEATURE_BATCH) if maps else seen))
+        forward = maps.forward(prepared.model) if maps else None
+        for rows, _ in head_features(prepared.model, batches, forward=forward, precision=recipe.precision):
+            found.append(rows)
+            done += len(rows)
+            display.advance(f"computing features of {name}", done, count * len(part))
+    return torch.cat(found).view(count, len(part), -1)
+
+
+def _versions(prepared: "Prepared") -> int:
+    """Return to how many versions of every image the head is fitted: as many as the recipe says, and memory holds."""
+    recipe, dataset = prepared.plan.recipe, prepared.dataset
+    images = sum(len(dataset.parts[name]) for name in ("train", "val") if name in dataset.parts)
+    most = MOST_VALUES // (last_dense(prepared.model)[1].in_features * images)
+    return max(1, min(recipe.head_versions, most)) if takes_single_images(recipe) else 1
 
 
 def _score(prepared: "Prepared", val: Part) -> Score:

@@ -12,11 +12,14 @@ from fovea.display import Display
 from fovea.errors import UsageError
 from fovea.inputs.interface import Preprocessing
 from fovea.model.normalisation import (
+    MORE_IMAGES,
     TRIED_IMAGES,
     Trial,
     best_of,
     conventions_of,
+    open_between,
     reverse_channels,
+    surest,
     tried,
     with_own_head,
 )
@@ -64,13 +67,12 @@ def normalised(
 def _found(geometry: Preprocessing, plan: Plan, train: Part, loaded: Loaded, display: Display) -> Origin:
     """Return the origin with the normalisation that fits its weights best, as far as that can be told; say so."""
     origin = loaded.origin
-    trials = _trials(geometry, plan, train, loaded)
-    if not trials:
+    trials, best = _trials(geometry, plan, train, loaded)
+    if best is None:
         display.note(f"weights: {origin.assumption()}. --mean and --std give others")
         return origin
-    best = best_of(trials)
     chosen = best.convention
-    others = ", ".join(f"{trial.convention.name} {trial.entropy:.2f}" for trial in trials if trial is not best)
+    others = ", ".join(f"{trial.convention.name} {trial.entropy:.2f}" for trial in trials if trial.convention != chosen)
     display.note(
         f"weights: `{origin.file}` does not say how pixels are normalised; by its answers to training images it is "
         f"{chosen.described()} (entropy {best.entropy:.2f} nats; {others}). --mean and --std give "
@@ -81,15 +83,22 @@ def _found(geometry: Preprocessing, plan: Plan, train: Part, loaded: Loaded, dis
     return dataclasses.replace(origin, mean=chosen.mean, std=chosen.std, reversed=chosen.reversed)
 
 
-def _trials(geometry: Preprocessing, plan: Plan, train: Part, loaded: Loaded) -> list[Trial]:
-    """Return what the weights make of training images under each convention; nothing where they have no own head."""
+def _trials(geometry: Preprocessing, plan: Plan, train: Part, loaded: Loaded) -> tuple[list[Trial], Trial | None]:
+    """Return what the weights make of training images under each convention, and the best of these.
+
+    Where some images leave it open which has the surest answers, more decide. Without an own head there is nothing.
+    """
     if not isinstance(geometry, Preprocess) or geometry.channels != COLOURS:
-        return []
+        return [], None
     own = with_own_head(read_weights(start_file(plan.start, loaded.name)), loaded.name, size=plan.size)
     if own is None:
-        return []
+        return [], None
     plain = geometry.with_normalisation((0.0,) * COLOURS, (1.0,) * COLOURS)
-    return tried(own, sample_inputs(train, plain, TRIED_IMAGES), conventions_of(loaded.origin))
+    trials = tried(own, sample_inputs(train, plain, TRIED_IMAGES), conventions_of(loaded.origin))
+    near = open_between(trials)
+    if len(near) == 1 or len(train) <= TRIED_IMAGES:
+        return trials, best_of(trials)
+    return trials, surest(own, sample_inputs(train, plain, MORE_IMAGES), near)
 
 
 def _per_channel(name: str, values: tuple[float, ...], channels: int) -> tuple[float, ...]:

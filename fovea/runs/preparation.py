@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 import fovea.zoo as zoo  # noqa: F401 (registers the networks)
 from fovea import inputs, registry
@@ -46,6 +46,7 @@ from fovea.training.distributed import world_size
 from fovea.training.engine import Trainer
 from fovea.training.frozen_maps import FrozenMaps, can_be_kept, computed_maps
 from fovea.training.inference import labels_as_evaluated, part_labels
+from fovea.training.loading import Loader
 from fovea.training.logistic_head import FittedHead
 from fovea.training.losses import main_head, make_loss
 from fovea.training.probing import fit_head
@@ -86,6 +87,8 @@ class Prepared:
     """The head that was fitted before training, if any."""
     head_score: Score | None = None
     """How good the network with that head is on validation."""
+    features: Tensor | None = None
+    """(V, N, D) float32: what that head was fitted to."""
     maps: FrozenMaps | None = None
     """What the frozen stages make of the training images, where that is computed once."""
 
@@ -114,6 +117,17 @@ class Prepared:
         if self.maps is not None:
             trainer.take_maps(self.maps)
         return trainer
+
+    def loader(self, part: Part) -> Loader:
+        """Return what augments the images of a part as this plan does."""
+        return Loader(
+            part,
+            self.plan.recipe,
+            target=self.target,
+            preprocess=self.preprocess,
+            augmentation=self._augmentation(),
+            device=self.device,
+        )
 
     def _augmentation(self) -> Augmentation:
         """Return what the recipe does to batches, without what this kind of target or input does not bear."""
@@ -247,7 +261,8 @@ def ready(
         origin=origin,
         budget_s=budget_s,
     )
-    return _mapped(_learn_first(prepared, display) if blank else prepared, display)
+    prepared = _mapped(_learn_first(prepared, display) if blank else prepared, display)
+    return fitted_start(prepared, display) if blank and plan.recipe.fit_head else prepared
 
 
 def _with_validation(dataset: Dataset, plan: Plan, display: Display) -> Dataset:
@@ -303,10 +318,7 @@ def _as_tiles(geometry: Preprocessing, model: nn.Module, target: Task) -> Prepro
 
 
 def _learn_first(prepared: Prepared, display: Display) -> Prepared:
-    """Return the training after what comes before its first step.
-
-    That is to pre-train the layers, to score a grown network, or to fit the head.
-    """
+    """Return the training after its layers were pre-trained, the grown network scored, or the probe fitted."""
     plan, recipe = prepared.plan, prepared.plan.recipe
     model, preprocess = prepared.model.to(prepared.device), prepared.preprocess
     if recipe.pretrain:
@@ -318,7 +330,7 @@ def _learn_first(prepared: Prepared, display: Display) -> Prepared:
         batches, began = labelled(prepared, prepared.part("train"), display, "fitting the head"), time.monotonic()
         fit_head(model, batches, target=prepared.target, form=form)
         prepared = dataclasses.replace(prepared, fitted_s=time.monotonic() - began)
-    return fitted_start(prepared, display) if recipe.fit_head else prepared
+    return prepared
 
 
 def _mapped(prepared: Prepared, display: Display) -> Prepared:
@@ -326,9 +338,11 @@ def _mapped(prepared: Prepared, display: Display) -> Prepared:
     recipe, model = prepared.plan.recipe, prepared.model.to(prepared.device)
     if not recipe.frozen_views or world_size() > 1 or not can_be_kept(model, recipe):
         return prepared
-    trainer = prepared.trainer()
     counter = display.counter("computing the maps of frozen stages")
-    maps = computed_maps(trainer.model, trainer.loader, recipe, preprocess=prepared.preprocess, progress=counter)
+    loader = prepared.loader(prepared.part("train"))
+    maps = computed_maps(
+        placed(model, prepared.device), loader, recipe, preprocess=prepared.preprocess, progress=counter
+    )
     return dataclasses.replace(prepared, maps=maps)
 
 

@@ -67,9 +67,9 @@ def evaluation_seconds(prepared: Prepared) -> float:
     if recipe.test_flip and prepared.target.calibrates:
         passes += val  # once more without mirror images, for the temperature
     if recipe.refit_head and val:
-        passes += len(parts["train"]) + val
-    if recipe.refit_head:
-        passes += len(parts["train"]) + val
+        passes += val
+        if prepared.maps is None:  # these are behind the largest part of the network
+            passes += len(parts["train"])
     if not passes:
         return 0.0
     rows = parts["val" if val else "test" if test else "train"].decoded[:TIMED_IMAGES]

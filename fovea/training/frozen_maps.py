@@ -1,15 +1,16 @@
-"""What the frozen stages of a network make of the training images, computed once.
+"""Versions of the training images, and what the frozen stages of a network make of them, computed once.
 
 Stages that stay as they are give the same maps whenever they see the same image. So a few versions of every image, the
 plain one and augmented ones, go through them before training, and each step takes the maps of one version at random.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from fovea.data.augment.recipes import MIXES
 from fovea.inputs.interface import Preprocessing
 from fovea.layers import Classifier
 from fovea.training.inference import Progress, as_evaluated, autocast
@@ -41,6 +42,11 @@ class FrozenMaps:
         chosen = self.maps[versions, indices].to(self.device)
         return chosen.contiguous(memory_format=torch.channels_last)
 
+    def of_version(self, view: int, *, batch: int) -> Iterator[Tensor]:
+        """Yield the maps (n, C, H, W) of version `view` of all images in their order, on the device."""
+        for maps in torch.split(self.maps[view], batch):
+            yield maps.to(self.device).contiguous(memory_format=torch.channels_last)
+
     def forward(self, model: nn.Module) -> Callable[[Tensor], Outputs]:
         """Return what computes the outputs of `model` from maps."""
 
@@ -52,12 +58,16 @@ class FrozenMaps:
         return outputs
 
 
+def takes_single_images(recipe: Recipe) -> bool:
+    """Return whether each image of a step is made of one training image, and each of these is used."""
+    return not recipe.resample and not any(spec.startswith(MIXES) for spec in recipe.augment)
+
+
 def can_be_kept(model: nn.Module, recipe: Recipe) -> bool:
     """Return whether the network has frozen stages whose maps can be kept, and every step takes images as they are."""
-    mixes = recipe.resample or any(spec.startswith(("mixup", "cutmix")) for spec in recipe.augment)
     parts = list(body(model))
     frozen = frozen_parts(recipe.freeze, parts)
-    return isinstance(model, Classifier) and bool(frozen) and list(model.body) == parts and not mixes
+    return isinstance(model, Classifier) and bool(frozen) and list(model.body) == parts and takes_single_images(recipe)
 
 
 def computed_maps(
@@ -79,17 +89,16 @@ def computed_maps(
     model.eval()
     view = 0
     while view < views:
-        for first in range(0, count, MAPPED_IMAGES):
-            rows = range(first, min(first + MAPPED_IMAGES, count))
+        first = 0
+        for x in versions(loader, view, preprocess=preprocess, seed=recipe.seed):
             with torch.inference_mode(), autocast(loader.device, recipe.precision):
-                x = _version(loader, rows, view, preprocess=preprocess, seed=recipe.seed)
                 for name in frozen:
                     x = getattr(model, name)(x)
             if maps is None:
                 views = max(1, min(views, MOST_VALUES // (count * x[0].numel())))
                 maps = torch.empty(views, count, *x.shape[1:])
-            maps[view, rows.start : rows.stop] = x.float().cpu()
-            done += len(rows)
+            maps[view, first : first + len(x)] = x.float().cpu()
+            first, done = first + len(x), done + len(x)
             if progress:
                 progress(done, views * count)
         view += 1
@@ -98,10 +107,12 @@ def computed_maps(
     return FrozenMaps(maps, (*parts[len(frozen) :], "head"), loader.device)
 
 
-def _version(loader: Loader, rows: range, view: int, *, preprocess: Preprocessing, seed: int) -> Tensor:
-    """Return version `view` of the images at `rows` as the network gets them: version 0 as they are evaluated."""
+def versions(loader: Loader, view: int, *, preprocess: Preprocessing, seed: int) -> Iterator[Tensor]:
+    """Yield version `view` of all images in their order, (n, C, H, W) float32: version 0 as they are evaluated."""
+    count = len(loader.part)
     if view == 0:
-        return next(as_evaluated(loader.part, preprocess, loader.device, rows=rows, batch=len(rows)))
-    generator = torch.Generator(loader.device).manual_seed(seed_of(seed, VIEW, view, rows.start))
-    images, _ = loader.load(torch.arange(rows.start, rows.stop), generator, epoch=0)
-    return images
+        yield from as_evaluated(loader.part, preprocess, loader.device, rows=range(count), batch=MAPPED_IMAGES)
+        return
+    for first in range(0, count, MAPPED_IMAGES):
+        generator = torch.Generator(loader.device).manual_seed(seed_of(seed, VIEW, view, first))
+        yield loader.load(torch.arange(first, min(first + MAPPED_IMAGES, count)), generator, epoch=0)[0]

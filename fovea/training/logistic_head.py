@@ -1,7 +1,8 @@
 """A head by logistic regression on features that are computed once, its regularisation chosen by cross-validation.
 
-Features are (N, D), labels (N,) int64. scikit-learn minimises the sum over images of -log p + |W|^2 / (2 C), with the
-features centred and divided by their deviations, so that a strength C means the same for every network.
+Features are (N, D), or (V, N, D) of V versions of every image, the plain one first; labels (N,) int64. scikit-learn
+minimises the sum over images of -log p + |W|^2 / (2 C), with the features centred and divided by their deviations, so
+that a strength C means the same for every network.
 """
 
 import warnings
@@ -47,10 +48,13 @@ class FittedHead:
     images: int
     correct: int | None
     """How many of them heads fitted to the others classified rightly; None where none were left out."""
+    versions: int = 1
+    """So many of each image it was fitted to."""
 
     def described(self) -> str:
         """Return what is known of it in a line."""
-        text = f"logistic regression on the features of {self.images:,} images, C = {self.strength:g}"
+        each = f", {self.versions} versions of each" if self.versions > 1 else ""
+        text = f"logistic regression on the features of {self.images:,} images{each}, C = {self.strength:g}"
         if self.correct is None:
             return f"{text}; too few images of a class for cross-validation"
         low, high = wilson_interval(self.correct, self.images)
@@ -68,24 +72,27 @@ def fitted_head(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> FittedHead:
-    """Return the logistic regression of `labels` on `features`.
+    """Return the logistic regression of `labels` on `features`, (N, D) or (V, N, D).
 
-    Its `strength`, where none is given, is the one with the smallest mean -log p on the images left out. `balanced`
-    weighs every class alike; `seed` deals images to folds.
+    Its `strength`, where none is given, is the one with the smallest mean -log p on images left out, by heads fitted to
+    the first version of the others. `balanced` weighs every class alike; `seed` deals images to folds.
     """
-    x, y = features.double().numpy(), labels.numpy()
-    centre, scale = _standard(x)
-    x, rotation = _rotated((x - centre) / scale)
-    known = len(np.unique(y)) > 1
+    versions = features.double().reshape(-1, *features.shape[-2:]).numpy()
+    y, count = labels.numpy(), len(versions)
     found: tuple[float, int] | None = None
-    if strength is None and known:
+    if strength is None and len(np.unique(y)) > 1:
+        centre, scale = _standard(versions[0])
+        x, _ = _rotated((versions[0] - centre) / scale)
         found = _chosen(x, y, classes=classes, balanced=balanced, seed=seed, progress=progress)
     best = strength or (found[0] if found else UNCHOSEN)
-    coefficients, intercept = next(_path(x, y, (best,), classes=classes, balanced=balanced))
+    every = versions.reshape(-1, versions.shape[2])
+    centre, scale = _standard(every)
+    x, rotation = _rotated((every - centre) / scale)
+    # each version counts for its share of an image
+    coefficients, intercept = next(_path(x, np.tile(y, count), (best / count,), classes=classes, balanced=balanced))
     weight = (coefficients if rotation is None else coefficients @ rotation) / scale
     bias = intercept - weight @ centre
-    counted = found[1] if found else None
-    return FittedHead(_single(weight), _single(bias), best, len(y), counted)
+    return FittedHead(_single(weight), _single(bias), best, len(y), found[1] if found else None, count)
 
 
 def refitted(weight: Tensor, bias: Tensor, features: Tensor, labels: Tensor, *, strength: float) -> FittedHead:

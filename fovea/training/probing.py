@@ -7,7 +7,7 @@ class is the mean of its features, and the nearest is chosen (Mensink et al. 201
 Features are (N, D), targets (N, T), their moments float64.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from fovea.errors import UsageError
 from fovea.hooks import capture
 from fovea.tasks.task import Task
-from fovea.training.losses import main_head
+from fovea.training.inference import autocast
+from fovea.training.losses import Outputs, main_head
 
 
 @dataclass
@@ -72,10 +73,17 @@ def fit_head(
         set_head(model, *CLOSED_FORMS[form or target.closed_form](moments))
 
 
-def head_features(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
+def head_features(
+    model: nn.Module,
+    batches: Iterable[tuple[Tensor, Tensor]],
+    *,
+    forward: Callable[[Tensor], Outputs] | None = None,
+    precision: str = "float32",
+) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield what enters the last layer for each batch of images, (n, D) float32, and its labels (n,), on the CPU.
 
-    The model is left in evaluation mode.
+    The model is left in evaluation mode. `forward`, where it is given, computes its outputs, of what else a batch has
+    in place of images.
 
     Raises:
         UsageError: the outputs of the network are not those of a dense layer.
@@ -84,10 +92,11 @@ def head_features(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) ->
     model.eval()
     with torch.no_grad(), capture(model, [name], inputs=True) as entering, capture(model, [name]) as leaving:
         for images, labels in batches:
-            outputs = main_head(model(images))
+            with autocast(images.device, precision):
+                outputs = main_head((forward or model)(images))
             if outputs is not leaving[name]:
                 raise _without_dense_end(name)
-            yield entering[name].cpu(), labels.cpu()
+            yield entering[name].float().cpu(), labels.cpu()
 
 
 def set_head(model: nn.Module, weight: Tensor, bias: Tensor) -> None:

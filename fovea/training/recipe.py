@@ -91,6 +91,8 @@ class Transfer:
     fit_head: bool = False
     """Before training, set the head to the logistic regression on the features of the training images; the better of
     that network and the trained one, on validation, is kept."""
+    head_versions: int = 1
+    """So many versions of every training image that regression is fitted to: the plain one, and augmented ones."""
     head_strength: float = 0.0
     """C of that regression's penalty |W|^2 / (2 C); 0 chooses it by cross-validation."""
     refit_head: bool = False
@@ -168,6 +170,7 @@ class Recipe(Running, Transfer, Optimisation):
             self._require(name, finite, "must be finite")
         machine = f"must be at most {most_threads()}; this machine has {os.cpu_count()} processors"
         self._require("threads", self.threads <= most_threads(), machine)
+        self._require("head_versions", self.head_versions >= 1, "must be 1 or more")
         self._require("pretrain", self.pretrain >= 0, "must not be negative")
         whole = not phases(self.first_sizes) or not self.frozen_views
         self._require("first_sizes", whole, "and `frozen_views` cannot be used together")

@@ -11,7 +11,9 @@ from fovea.model.normalisation import (
     Trial,
     best_of,
     conventions_of,
+    open_between,
     reverse_channels,
+    surest,
     tried,
     with_own_head,
 )
@@ -61,6 +63,24 @@ def test_the_scale_of_the_training_is_found(convention):
 
 def trial(entropy, *, surprise=None, information=1.0):
     return Trial(CONVENTIONS[1], surprise or entropy + 0.1, information, entropy, 1.0)
+
+
+def test_a_difference_that_chance_may_make_leaves_two_conventions_open():
+    few = trial(3.24)._replace(entropies=(3.0, 3.2, 3.4, 3.36))
+    close = trial(3.25)._replace(entropies=(3.4, 3.0, 3.1, 3.5))
+    clear = trial(3.34)._replace(entropies=(3.1, 3.31, 3.49, 3.46))
+    unsteady = close._replace(surprise=47.0)
+    assert open_between([few, close]) == [few, close]
+    assert open_between([clear, few]) == [few] and open_between([few, unsteady]) == [few]
+
+
+def test_more_images_decide_by_their_entropy_alone():
+    images, _ = photographs()
+    model = trained(CONVENTIONS[0])
+    few = [tried_one._replace(surprise=0.0) for tried_one in tried(model, images[:4], CONVENTIONS)]
+    expected = min(tried(model, images, CONVENTIONS), key=lambda tried_one: tried_one.entropy)
+    found = surest(model, images, few)
+    assert found.convention == expected.convention and found.entropy == pytest.approx(expected.entropy)
 
 
 def test_a_network_that_says_the_same_of_all_images_finds_nothing():

@@ -112,6 +112,17 @@ def test_what_is_known_of_the_head_is_said_and_maps_are_kept_unless_images_are_m
     assert not can_be_kept(training.model, training.plan.recipe.replace(freeze="none"))
 
 
+def test_the_head_is_fitted_to_versions_of_images_from_kept_maps_too(photographs, weights):
+    options = {**FAST, **EPOCHS, "augment": "flip", "head_strength": 0.1, "freeze": "stage2"}
+    anew, kept, plain = (
+        prepared(photographs, start=weights, display=Display(quiet=True), **options, **more).head
+        for more in ({"head_versions": 3}, {"head_versions": 3, "frozen_views": 3}, {"head_versions": 1})
+    )
+    assert (anew.versions, kept.versions, plain.versions) == (3, 3, 1) and anew.images == plain.images == 36
+    assert torch.allclose(anew.weight, kept.weight, atol=1e-3)
+    assert not torch.allclose(anew.weight, plain.weight, atol=1e-2)
+
+
 def test_the_user_decides_the_normalisation(photographs, weights):
     options = {**FAST, **EPOCHS, "mean": (0.5,), "std": (0.25,)}
     training = prepared(photographs, start=weights, display=Display(quiet=True), **options)

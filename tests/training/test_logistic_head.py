@@ -30,6 +30,21 @@ def test_the_head_is_scikit_learns_at_the_same_strength():
     assert np.abs(answers(head, x).softmax(1).numpy() - oracle.predict_proba(centred)).max() < 1e-3
 
 
+def test_versions_of_an_image_count_for_one():
+    x, labels = clouds(90)
+    versions = torch.stack((x, x + 0.3 * torch.randn(x.shape, generator=torch.Generator().manual_seed(1))))
+    head = fitted_head(versions, labels, classes=3, strength=0.1)
+    every = versions.reshape(-1, x.shape[1])
+    variance = every.var(0, unbiased=False)
+    centred = (every - every.mean(0)) / (variance + LEAST_SHARE * variance.mean()).sqrt()
+    oracle = LogisticRegression(C=0.05, max_iter=1000, tol=1e-8).fit(centred, labels.repeat(2))
+    assert np.abs(answers(head, every).softmax(1).numpy() - oracle.predict_proba(centred)).max() < 1e-3
+    copies = fitted_head(torch.stack((x, x, x)), labels, classes=3, strength=0.1)
+    once = fitted_head(x, labels, classes=3, strength=0.1)
+    assert torch.allclose(copies.weight, once.weight, atol=1e-3)
+    assert copies.images == 90 and "90 images, 3 versions of each" in copies.described()
+
+
 def test_two_classes_have_two_outputs_with_the_odds_between_them():
     x, labels = clouds(60, classes=2)
     head = fitted_head(x, labels, classes=2, strength=0.1)
