@@ -85,7 +85,10 @@ def tried(model: nn.Module, images: Tensor, conventions: Sequence[Convention] = 
 
 
 def surest(model: nn.Module, images: Tensor, trials: Sequence[Trial]) -> Trial:
-    """Return that of the trials under whose convention `model` is surest of images (N, 3, H, W), with that entropy."""
+    """Return that of the trials under whose convention `model` is surest of images, with that entropy.
+
+    Images are (N, 3, H, W) float32 0..1.
+    """
     entropies = [_entropies(_answers(model, images, trial.convention)) for trial in trials]
     found = [
         trial._replace(entropy=values.mean().item(), entropies=tuple(values.tolist()))

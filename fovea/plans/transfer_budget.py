@@ -51,7 +51,7 @@ class Timing(NamedTuple):
     precisions: tuple[str, ...]
 
     def image_s(self, work: Callable[[], Tensor]) -> float:
-        """Return the seconds per image of `work`, which returns what it made of each; the better of two runs."""
+        """Return the seconds per image of `work`, which makes (N, ...) float32 of N of them."""
         took = []
         for precision in self.precisions:
             for _ in range(2):

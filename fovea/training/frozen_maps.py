@@ -43,7 +43,7 @@ class FrozenMaps:
         return chosen.contiguous(memory_format=torch.channels_last)
 
     def of_version(self, view: int, *, batch: int) -> Iterator[Tensor]:
-        """Yield the maps (n, C, H, W) of version `view` of all images in their order, on the device."""
+        """Yield the maps (n, C, H, W) float of version `view` of all images in their order, on the device."""
         for maps in torch.split(self.maps[view], batch):
             yield maps.to(self.device).contiguous(memory_format=torch.channels_last)
 

@@ -67,7 +67,7 @@ def test_a_training_page_holds_all_that_is_known(make_story):
     assert "Worst recall: owl 50.0 %" in text and "Best recall: cat 100.0 %" in text
     assert "dog predicted as cat: 1" in text and "truth dog 4." in text
     assert "15th percentile 50th percentile 85th percentile" in text and "Inputs of relu" in text
-    assert "fitted on val (40 images)" in text and "augment flip" in text and "python 3.12.1" in text
+    assert "fitted on val (40 images)" in text and "augmentations flip" in text and "python 3.12.1" in text
 
 
 def test_an_evaluation_page_holds_what_is_known_of_the_network(make_outcome, page_card):

@@ -67,8 +67,8 @@ function pointsOf(config, { logits }, size) {
 function maskOf(config, { mask }, size) {
   const { places, classes, preprocess } = config;
   const frame = windows(size, preprocess);
-  const shown = inFrame(mask, preprocess.size);
-  const counts = countsInImage(shown, preprocess.size, frame, size);
+  const shown = inFrame(mask, preprocess.size, 0, VOID);
+  const counts = countsInImage(shown, inFrame(mask, preprocess.size, 1, 0), preprocess.size, frame, size, classes.length);
   const known = Math.max(counts.subarray(0, classes.length).reduce((a, b) => a + b, 0), 1);
   const numbers = classes.map((_, index) => counts[index] / known);
   const rows = classes
@@ -79,33 +79,65 @@ function maskOf(config, { mask }, size) {
   return { rows, chosen: [], numbers, layer, words: rows[0]?.name ?? "nothing known" };
 }
 
-/** Returns the classes (H, W) of the input: maps of valid convolutions are smaller, and lie in its middle. */
-function inFrame({ data, dims: [, , h, w] }, [H, W]) {
-  const shown = new Uint8Array(H * W).fill(VOID);
+/** Returns a plane of the mask as (H, W) of the input: maps of valid convolutions are smaller, and lie in its middle. */
+function inFrame({ data, dims: [, , h, w] }, [H, W], plane, around) {
+  const shown = new Uint8Array(H * W).fill(around);
   const [top, left] = [Math.floor((H - h) / 2), Math.floor((W - w) / 2)];
-  for (let y = 0; y < h; y++) shown.set(data.subarray(y * w, (y + 1) * w), (top + y) * W + left);
+  for (let y = 0; y < h; y++) shown.set(data.subarray((plane * h + y) * w, (plane * h + y + 1) * w), (top + y) * W + left);
   return shown;
 }
 
-/** Returns how many pixels of the image each class (256) has, each that of the input's pixel under its centre. */
-function countsInImage(shown, [H, W], { given, made }, { width, height }) {
-  const columns = repeats(width, [given[0], given[2]], [made[0], made[2]], W);
-  const rows = repeats(height, [given[1], given[3]], [made[1], made[3]], H);
+/** Returns how many pixels of the image each class (256) has: bilinear means decide, as `smooth` of the package has it. */
+function countsInImage(shown, sure, [H, W], { given, made }, { width, height }, classes) {
+  const columns = between(width, [made[0], made[2]], [given[0], given[2]], W);
+  const rows = between(height, [made[1], made[3]], [given[1], given[3]], H);
+  const ahead = Float32Array.from(shown, (index, at) => (index === VOID ? 0 : lead(sure[at], classes)));
+  const values = [...new Set(shown)].filter((index) => index !== VOID).sort((a, b) => a - b);
   const counts = new Float64Array(VOID + 1);
-  for (let y = 0; y < H; y++) {
-    for (let x = 0; x < W && rows[y] > 0; x++) counts[shown[y * W + x]] += rows[y] * columns[x];
+  const lines = values.map(() => new Float32Array(W));
+  for (const row of rows) {
+    values.forEach((value, number) => {
+      for (let x = 0; x < W; x++) {
+        const [low, high] = [row.low * W + x, row.high * W + x];
+        lines[number][x] = mixed(shown[low] === value ? ahead[low] : 0, shown[high] === value ? ahead[high] : 0, row.share);
+      }
+    });
+    for (const column of columns) {
+      let winner = shown[row.pixel * W + column.pixel];
+      let best = 0;
+      for (let number = 0; winner !== VOID && number < values.length; number++) {
+        const found = mixed(lines[number][column.low], lines[number][column.high], column.share);
+        if (found > best) [best, winner] = [found, values[number]];
+      }
+      counts[winner]++;
+    }
   }
   return counts;
 }
 
-/** Returns how many of `side` pixels of an image come from each of `limit` pixels of the input, along one axis. */
-function repeats(side, given, made, limit) {
-  const counts = new Float64Array(limit);
+/** Returns by how much a class is ahead of the others, at 255 times its probability; in single precision. */
+function lead(sure, classes) {
+  const times = Math.fround(classes * Math.fround(sure / 255));
+  return Math.max(Math.fround(Math.fround(times - 1) / Math.max(1, classes - 1)), Math.fround(1e-6));
+}
+
+function mixed(low, high, share) {
+  return Math.fround(low + Math.fround(Math.fround(high - low) * share));
+}
+
+/** Returns, for each pixel of an image that the input shows, the one of `limit` it lies in, and the two it lies between. */
+function between(side, made, given, limit) {
   const scale = (made[1] - made[0]) / (given[1] - given[0]);
+  const found = [];
   for (let at = 0; at < side; at++) {
-    const centre = at + 0.5;
-    const from = Math.floor((centre - given[0]) * scale + made[0]);
-    if (centre > given[0] && centre < given[1] && from >= 0 && from < limit) counts[from]++;
+    const origin = (at + 0.5 - given[0]) * scale + made[0];
+    const pixel = Math.floor(origin);
+    if (at + 0.5 > given[0] && at + 0.5 < given[1] && pixel >= 0 && pixel < limit) found.push({ pixel, origin: origin - 0.5 });
   }
-  return counts;
+  const [least, most] = [found[0]?.pixel, found.at(-1)?.pixel];
+  return found.map(({ pixel, origin }) => {
+    const place = Math.min(Math.max(origin, least), most);
+    const low = Math.floor(place);
+    return { pixel, low, high: Math.min(low + 1, most), share: Math.fround(place - low) };
+  });
 }
