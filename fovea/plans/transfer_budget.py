@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from fovea import registry
 from fovea.custom import custom_name
 from fovea.data.dataset import Dataset
+from fovea.errors import ShapeError
 from fovea.layers import Classifier, placed
 from fovea.plans.budget import FEWEST_SHARE
 from fovea.plans.plan import Plan
@@ -23,8 +24,12 @@ BOTH, HOPELESS = ("float32", "bfloat16"), 4.0
 """The precisions to choose from; one that takes so many times as long is emulated, and timed on few images only."""
 FEATURES_SHARE = 0.25
 """Features of all images, for the head, take this share of the training at most."""
-SMALLER = (0.86, 0.72, 0.57)
-"""Smaller inputs than that of the weights, as shares of its side: of 224 pixels 192, 160 and 128."""
+SIZES = (1.43, 1.29, 1.14, 1.0, 0.86, 0.72, 0.57)
+"""Inputs as shares of the side that the weights were trained at: of 224 pixels 320 to 128, in steps of 32.
+
+Objects look larger in the random crops of training than in whole images, so that larger images suit weights better
+(Touvron et al. 2019, arXiv:1906.06423).
+"""
 VERSIONS_SHARE = 0.2
 """The head is fitted to fewer versions of every image where more would take this share of the training."""
 VIEWS, FEWEST_VIEWS = 4, 2
@@ -101,7 +106,9 @@ def budgeted_transfer(
     model = placed(model, device).train()
     timing = Timing(device, _precisions(model, _samples(plan, device)[:FEW], plan.recipe.precision))
     body = _passed(model, _samples(plan, device), timing)
-    size = _affordable(plan.size, images * sum(body.part_s), FEATURES_SHARE * budget_s) if sizes else plan.size
+    size = plan.size
+    if sizes and _takes_other_sizes(model, plan, device):
+        size = _affordable(plan.size, images * sum(body.part_s), FEATURES_SHARE * budget_s)
     if size != plan.size:
         named = tuple(reason.replace(f"at {plan.size} px", f"at {size} px") for reason in plan.reasons)
         plan = plan.replace(size=size, reasons=named)
@@ -160,15 +167,18 @@ def _best_way(model: Classifier, body: Body, timing: Timing, terms: Terms, progr
     """Return the way in which most parts learn, of those that pass over the images often enough."""
     count = len(body.parts)
     best = _way(model, body, count, timing, terms)  # the head alone
-    for first in reversed(range(count)):
+    fewest, most, tried = 0, count, 1  # more parts cost more, so that halving finds the limit
+    while fewest < most:
         if progress:
-            progress(count - first, count + 1)
-        way = _way(model, body, first, timing, terms)
+            progress(tried, count.bit_length() + 1)
+        first = (fewest + most) // 2
+        way, tried = _way(model, body, first, timing, terms), tried + 1
         if way.epochs < WANTED_EPOCHS:
-            break
-        best = way
+            fewest = first + 1
+        else:
+            best, most = way, first
     if progress:
-        progress(count + 1, count + 1)
+        progress(1, 1)
     return best
 
 
@@ -203,9 +213,19 @@ def _samples(plan: Plan, device: torch.device) -> Tensor:
 
 def _affordable(size: int, needed_s: float, allowed_s: float) -> int:
     """Return the largest of the sizes at which what takes `needed_s` at `size` takes no more than is allowed."""
-    sizes = [size, *(max(32, round(size * share / 32) * 32) for share in SMALLER)]
+    sizes = [size if share == 1 else max(32, round(size * share / 32) * 32) for share in SIZES]
     fitting = [side for side in sizes if needed_s * (side / size) ** 2 <= allowed_s]
     return fitting[0] if fitting else sizes[-1]
+
+
+def _takes_other_sizes(model: Classifier, plan: Plan, device: torch.device) -> bool:
+    """Return whether the network answers images of another size than its own, as it does behind a global pooling."""
+    other = plan.replace(size=_affordable(plan.size, 0.0, 0.0))
+    try:
+        _through(model, (*model.body, "head"), _samples(other, device)[:FEW])
+    except (RuntimeError, ShapeError):
+        return False
+    return True
 
 
 def _through(model: nn.Module, names: Iterable[str], x: Tensor) -> Tensor:
