@@ -7,7 +7,8 @@ FOLDER has `train/` and `test/`, each with a folder per class. All sides begin w
 - `fovea`: the plan that `fovea train --from WEIGHTS --budget` chooses; validation is set aside within it.
 - `loop`: the loop of PyTorch's tutorial on transfer learning: random resized crops of 224 pixels, mirrored or not, SGD
   at 0.001 with momentum 0.9, batch 4, the rate divided by ten after 7/25 of the time and again; all of the train part,
-  the last weights. Scored on the centre of 224 of 256 pixels.
+  the last weights. Scored on the centre of 224 of 256 pixels. Batch norms keep their statistics: those of the weights
+  at hand are folded into the convolutions, and batches of 4 would destroy them.
 - `regression`: logistic regression on features of the centres of 224 pixels, standardised, its strength by three-fold
   cross-validation, all of the train part. It takes what time it needs.
 
@@ -154,10 +155,19 @@ def fine_tuned(
         optimiser.param_groups[0]["lr"] = RATE * 0.1 ** int(progress / DROPS)
         optimiser.zero_grad()
         images = normalised(resized_crops(x[indices], generator), given)
-        F.cross_entropy(model.train()(images), y[indices]).backward()  # type: ignore[no-untyped-call]
+        F.cross_entropy(in_training(model)(images), y[indices]).backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         steps += 1
     return model, steps
+
+
+def in_training(model: nn.Module) -> nn.Module:
+    """Return the network in training, with the statistics that it came with: those of these weights are folded."""
+    model.train()
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eval()
+    return model
 
 
 @torch.inference_mode()

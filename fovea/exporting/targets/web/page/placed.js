@@ -68,7 +68,8 @@ function maskOf(config, { mask }, size) {
   const { places, classes, preprocess } = config;
   const frame = windows(size, preprocess);
   const shown = inFrame(mask, preprocess.size, 0, VOID);
-  const counts = countsInImage(shown, inFrame(mask, preprocess.size, 1, 0), preprocess.size, frame, size, classes.length);
+  const sure = inFrame(mask, preprocess.size, 1, 0);
+  const counts = countsInImage({ shown, sure, classes: classes.length }, preprocess.size, frame, size);
   const known = Math.max(counts.subarray(0, classes.length).reduce((a, b) => a + b, 0), 1);
   const numbers = classes.map((_, index) => counts[index] / known);
   const rows = classes
@@ -79,16 +80,19 @@ function maskOf(config, { mask }, size) {
   return { rows, chosen: [], numbers, layer, words: rows[0]?.name ?? "nothing known" };
 }
 
-/** Returns a plane of the mask as (H, W) of the input: maps of valid convolutions are smaller, and lie in its middle. */
+/** Returns a plane of the mask as (H, W) of the input: maps of valid convolutions lie in its middle. */
 function inFrame({ data, dims: [, , h, w] }, [H, W], plane, around) {
   const shown = new Uint8Array(H * W).fill(around);
   const [top, left] = [Math.floor((H - h) / 2), Math.floor((W - w) / 2)];
-  for (let y = 0; y < h; y++) shown.set(data.subarray((plane * h + y) * w, (plane * h + y + 1) * w), (top + y) * W + left);
+  for (let y = 0; y < h; y++) {
+    const from = (plane * h + y) * w;
+    shown.set(data.subarray(from, from + w), (top + y) * W + left);
+  }
   return shown;
 }
 
-/** Returns how many pixels of the image each class (256) has: bilinear means decide, as `smooth` of the package has it. */
-function countsInImage(shown, sure, [H, W], { given, made }, { width, height }, classes) {
+/** Returns how many pixels of the image each class (256) has; bilinear means decide, as in `smooth` of the package. */
+function countsInImage({ shown, sure, classes }, [H, W], { given, made }, { width, height }) {
   const columns = between(width, [made[0], made[2]], [given[0], given[2]], W);
   const rows = between(height, [made[1], made[3]], [given[1], given[3]], H);
   const ahead = Float32Array.from(shown, (index, at) => (index === VOID ? 0 : lead(sure[at], classes)));
@@ -98,8 +102,8 @@ function countsInImage(shown, sure, [H, W], { given, made }, { width, height }, 
   for (const row of rows) {
     values.forEach((value, number) => {
       for (let x = 0; x < W; x++) {
-        const [low, high] = [row.low * W + x, row.high * W + x];
-        lines[number][x] = mixed(shown[low] === value ? ahead[low] : 0, shown[high] === value ? ahead[high] : 0, row.share);
+        const [low, high] = [row.low * W + x, row.high * W + x].map((at) => (shown[at] === value ? ahead[at] : 0));
+        lines[number][x] = mixed(low, high, row.share);
       }
     });
     for (const column of columns) {
@@ -125,14 +129,15 @@ function mixed(low, high, share) {
   return Math.fround(low + Math.fround(Math.fround(high - low) * share));
 }
 
-/** Returns, for each pixel of an image that the input shows, the one of `limit` it lies in, and the two it lies between. */
+/** Returns for each pixel of an image which of `limit` input pixels it lies in, and which two it lies between. */
 function between(side, made, given, limit) {
   const scale = (made[1] - made[0]) / (given[1] - given[0]);
   const found = [];
   for (let at = 0; at < side; at++) {
     const origin = (at + 0.5 - given[0]) * scale + made[0];
     const pixel = Math.floor(origin);
-    if (at + 0.5 > given[0] && at + 0.5 < given[1] && pixel >= 0 && pixel < limit) found.push({ pixel, origin: origin - 0.5 });
+    const inside = at + 0.5 > given[0] && at + 0.5 < given[1] && pixel >= 0 && pixel < limit;
+    if (inside) found.push({ pixel, origin: origin - 0.5 });
   }
   const [least, most] = [found[0]?.pixel, found.at(-1)?.pixel];
   return found.map(({ pixel, origin }) => {
