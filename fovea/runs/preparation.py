@@ -233,9 +233,8 @@ def ready(
     blank = begun is None or not begun.checkpoint
     grown = shallow_network(plan, outputs=target.outputs, channels=geometry.channels) if plan.grow and blank else None
     known, name = grown or (model, registry.body_of(architecture, arguments))
-    loaded = None
-    if plan.start and blank:
-        loaded = Loaded(known, name, load_start(plan.start, known, architecture=name, display=display))
+    weights = load_start(plan.start, known, architecture=name, display=display) if plan.start and blank else None
+    loaded = None if weights is None else Loaded(known, name, weights)
     if budget_s:
         plan = plan.replace(fraction=affordable_share(dataset, plan, geometry, budget_s=budget_s))
     dataset = _thinned(dataset, plan, display)

@@ -80,7 +80,7 @@ def head_features(
     forward: Callable[[Tensor], Outputs] | None = None,
     precision: str = "float32",
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield what enters the last layer for each batch of images, (n, D) float32, and its labels (n,), on the CPU.
+    """Yield what enters the last layer for each batch of images, (n, D) float32 or 64, and labels (n,), on the CPU.
 
     The model is left in evaluation mode. `forward`, where it is given, computes its outputs, of what else a batch has
     in place of images.
@@ -96,7 +96,8 @@ def head_features(
                 outputs = main_head((forward or model)(images))
             if outputs is not leaving[name]:
                 raise _without_dense_end(name)
-            yield entering[name].float().cpu(), labels.cpu()
+            features = entering[name]
+            yield features.to(torch.promote_types(features.dtype, torch.float32)).cpu(), labels.cpu()
 
 
 def set_head(model: nn.Module, weight: Tensor, bias: Tensor) -> None:
