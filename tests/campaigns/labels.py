@@ -7,6 +7,7 @@ comes in the end is what undisturbed rounds come to.
 import csv
 import shlex
 import shutil
+import signal
 import time
 import traceback
 from collections import Counter
@@ -144,6 +145,7 @@ def trial(trainings: Trainings, name: str, folder: Path, chance: Random, *, leng
     for number in range(ROUNDS):
         planned = chance.randint(1, MOST_KILLS)
         before = (folder / "todo.csv").read_bytes() if (folder / "todo.csv").exists() else b""
+        killed = False
         for attempt in range(planned + 1):
             disturbance = None if attempt == planned else drawn(chance, length)
             command = command_of(name, folder)
@@ -154,7 +156,8 @@ def trial(trainings: Trainings, name: str, folder: Path, chance: Random, *, leng
             if disturbance is not None and ends != [0]:
                 came[disturbance.number.name] += 1
             check_ends(ends, disturbance, process / "said")
-            check_left(folder, before, (reference / f"round-{number}.csv").read_bytes())
+            killed = disturbance is not None and (killed or disturbance.number == signal.SIGKILL)
+            check_left(folder, before, (reference / f"round-{number}.csv").read_bytes(), killed=killed)
         if (folder / "todo.csv").read_bytes() != (reference / f"round-{number}.csv").read_bytes():
             raise Difference(f"round {number} comes to another list")
         fill(folder / "todo.csv")
@@ -163,9 +166,14 @@ def trial(trainings: Trainings, name: str, folder: Path, chance: Random, *, leng
     shutil.rmtree(folder)
 
 
-def check_left(folder: Path, before: bytes, after: bytes) -> None:
-    """Raise Difference where a list is neither as it was nor as it is to be, or what it names is not there, whole."""
+def check_left(folder: Path, before: bytes, after: bytes, *, killed: bool) -> None:
+    """Raise Difference where a list is neither as it was nor as it is to be, or what it names is not there, whole.
+
+    A killed process cannot remove its lock, which the next one that comes so far takes over.
+    """
     names = {path.name for path in folder.iterdir()} - {"todo.csv", "todo.html", "todo", "process"}
+    if killed:
+        names -= {".todo.csv.lock"}
     if strange := {name for name in names if not (name.startswith(".todo.") and name.endswith(".tmp"))}:
         raise Difference(f"strange files: {strange}")
     file, page = folder / "todo.csv", folder / "todo.html"
