@@ -46,16 +46,18 @@ class Run(NamedTuple):
     val: Part
     recipe: Recipe
     members: int
+    student_epochs: int
+    """For which a student is trained further."""
 
     def network(self, widths: Sequence[int], **changes: object) -> nn.Module:
         """Return a network trained from random weights."""
         build = partial(registry.build, "pattern", classes=10, pattern=PATTERN, widths=widths, c_in=1, size=28)
         return trained(build, self.data, self.recipe.replace(**changes))
 
-    def further(self, model: nn.Module, *, seed: int, teacher: Teacher | None = None, **changes: object) -> nn.Module:
-        """Return a copy that was trained for as many epochs again, as `finetune` and `distil` do."""
+    def further(self, model: nn.Module, *, seed: int, epochs: int, teacher: Teacher | None = None) -> nn.Module:
+        """Return a copy that was trained for so many epochs more, as `finetune` and `distil` do."""
         model = copied(model)
-        recipe = refit_recipe(self.recipe, seed=seed, changes=changes)
+        recipe = refit_recipe(self.recipe, seed=seed)
         refit = Refit(
             train=self.data.train,
             recipe=recipe,
@@ -64,7 +66,7 @@ class Run(NamedTuple):
             augmentation=compose(recipe.augment, size=self.data.preprocess.size[0], without=()),
             device=torch.device("cpu"),
         )
-        refit(model, epochs=self.recipe.epochs, teacher=teacher)
+        refit(model, epochs=epochs, teacher=teacher)
         return model
 
     def score(self, model: nn.Module, part: Part | None = None) -> float:
@@ -114,13 +116,16 @@ def students(run: Run, seed: int, plain: Sequence[nn.Module], bagged: Sequence[n
     }
     figures = {"student, a quarter as wide": run.score(student)}
     for name, teacher in teachers.items():
-        figures[f"student, {name}"] = run.score(run.further(student, seed=seed, teacher=teacher))
+        figures[f"student, {name}"] = run.score(
+            run.further(student, seed=seed, epochs=run.student_epochs, teacher=teacher)
+        )
     return figures
 
 
 def soups(run: Run, seed: int, first: nn.Module) -> dict[str, float]:
     """Return what means of weights are worth beside the networks that they are of."""
-    models = [run.further(first, seed=100 * seed + 60 + number) for number in range(run.members)]
+    epochs = run.recipe.epochs
+    models = [run.further(first, seed=100 * seed + 60 + number, epochs=epochs) for number in range(run.members)]
     on_val = partial(run.score, part=run.val)
     greedy, _ = greedy_soup(models, on_val, batches=run.batches)
     alone, together = run.worth(models)
@@ -137,15 +142,16 @@ def main() -> None:
     """Train, and print a row for each way."""
     parser = experiment(__doc__, images=4000, epochs=6, picture="", seeds=(0, 1, 2))
     parser.add_argument("--members", type=int, default=3)
+    parser.add_argument("--student-epochs", type=int, default=24, help="for which a student is trained further")
     parser.add_argument("--data", default="fashion-mnist")
-    given = started(parser, members=2)
+    given = started(parser, members=2, student_epochs=2)
     whole = load(given.data, train=given.images + CHOSEN_ON, test=TESTED)
     val = take(whole.train, np.arange(given.images, len(whole.train)))
     data = replace(whole, train=take(whole.train, np.arange(given.images)))
     recipe = Recipe(epochs=given.epochs, batch=64, optimiser="adamw", lr=0.003, threads=1, precision="float32")
     found: list[dict[str, float]] = []
     for seed in given.seeds:
-        run = Run(data, val, recipe, given.members)
+        run = Run(data, val, recipe, given.members, given.student_epochs)
         figures, plain, bagged = ensembles(run, seed)
         found.append(figures | students(run, seed, plain, bagged) | soups(run, seed, plain[0]))
         print(f"seed {seed}: {json.dumps({name: round(value, 4) for name, value in found[-1].items()})}", flush=True)

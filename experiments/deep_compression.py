@@ -65,7 +65,7 @@ class Subject:
     """The share of convolutions that stays; empty where there are none."""
     first_epochs: float = 0.0
     """Of the whole network, once its convolutions are pruned."""
-    share_epochs: float = 2.0
+    share_epochs: float = 4.0
     batch: int = 256
     """Images to a step of all trainings but the first."""
 
@@ -82,7 +82,7 @@ SUBJECTS = {
         epochs=20,
         lr=0.05,
         kept={"stage1.dense": 0.08, "stage2.dense": 0.09, "head.logits": 0.26},
-        rounds=((3.0, 2), (1.5, 2), (0.95, 10), (0.6, 6), (0.4, 6)),
+        rounds=((3.0, 6), (1.5, 6), (0.95, 30), (0.6, 6), (0.4, 6)),
         chosen=3,
         bits=(5, 5),
         batch=128,
@@ -93,9 +93,9 @@ SUBJECTS = {
         epochs=12,
         lr=0.05,
         kept_first={"stage1.conv": 0.66, "stage2.conv": 0.25},
-        first_epochs=0.5,
+        first_epochs=4.0,
         kept={"head.dense1": 0.08, "head.logits": 0.19},
-        rounds=((3.0, 1), (1.5, 2), (0.77, 5), (0.5, 4), (0.35, 4)),
+        rounds=((3.0, 3), (1.5, 4), (0.77, 12), (0.5, 4), (0.35, 4)),
         chosen=3,
         bits=(6, 5),
     ),
@@ -202,7 +202,7 @@ def convolutions_pruned(study: Study) -> None:
         keep_largest(model.get_submodule(name), share)
     if study.subject.kept_first:
         with zeros_held(model):
-            study.refit(0)(model, epochs=study.epochs(study.subject.first_epochs))
+            study.refit(0)(model, epochs=study.epochs(study.subject.first_epochs), teacher=study.teacher)
     study.save("round0", model)
 
 

@@ -4,7 +4,7 @@ Inputs are (N, C, H, W) float32, normalised; outputs (N, K) float32.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -66,12 +66,20 @@ class Refit:
     preprocess: Preprocessing
     augmentation: Augmentation
     device: torch.device
-    temperature: float = 4.0
-    """What the outputs of teacher and student are divided by before they are compared."""
+    temperature: float = 2.0
+    """What the outputs of teacher and student are divided by before they are compared (`benchmarks/ensembles.py`)."""
     teacher_weight: float = 0.9
     """Share of the teacher in the loss; the labels have the rest."""
     progress: Callable[[float, str], None] = lambda share, detail: None
     """Shows the share that is done, 0..1, and what there is to say of it."""
+
+    def for_values(self) -> "Refit":
+        """Return it with Adam at its usual rate, where another optimiser or its rate is meant for filters.
+
+        Values that many weights share have the sum of their gradients.
+        """
+        changes = {} if self.recipe.optimiser == OPTIMISER["optimiser"] else {**OPTIMISER, "lr": RATES["adam"]}
+        return replace(self, recipe=self.recipe.replace(**changes))
 
     def steps(self, epochs: float) -> int:
         """Return how many steps, calls of `after_step`, a training of so many `epochs` takes."""

@@ -59,7 +59,7 @@ class Share:
             del values[name]
         with shared(model, values):
             if self.epochs:
-                work.refit(model, epochs=self.epochs, lr=self.lr, teacher=work.teacher)
+                work.refit.for_values()(model, epochs=self.epochs, lr=self.lr, teacher=work.teacher)
         most = max(len(torch.unique(cast(Tensor, model.get_submodule(name).weight))) for name in values)
         notes = [f"{len(values)} layers have at most {most} distinct values each, including zero"]
         notes += [f"`{name}` keeps its own values: the scales of its channels differ too much, {WHY}" for name in far]

@@ -1,5 +1,7 @@
 """Training a changed network further: it repeats itself, it learns from labels or a teacher, and keeps what is held."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -142,3 +144,11 @@ def test_what_the_recipe_of_a_first_training_does_is_left_out():
     recipe = refit_recipe(first, seed=7)
     assert (recipe.optimiser, recipe.ema, recipe.patience, recipe.freeze, recipe.seed) == ("adam", 0, 0, "none", 7)
     assert (recipe.batch, recipe.augment, recipe.resample) == (32, ("flip",), False)
+
+
+def test_values_that_weights_share_are_trained_by_adam_whatever_trains_filters():
+    muon = replace(refit(), recipe=refit_recipe(Recipe(), seed=0, changes={"optimiser": "muon", "lr": 0.015}))
+    recipe = muon.for_values().recipe
+    assert (recipe.optimiser, recipe.lr) == ("adam", 0.001)
+    adam = replace(refit(), recipe=refit_recipe(Recipe(), seed=0, changes={"lr": 0.0005}))
+    assert adam.for_values().recipe == adam.recipe

@@ -1,5 +1,7 @@
 """Shared weights: k-means by hand and by its law, gradients of centroids, zeros that stay, and files that are small."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import nn
@@ -124,7 +126,8 @@ def test_tied_and_empty_layers_are_left_alone():
 
 def test_the_step_says_what_it_left_and_trains_as_long_as_it_is_told():
     seen = []
-    done = Share(bits=2, convolution_bits=3, epochs=1.5)(net(), work(lambda model, **given: seen.append(given)))
+    refit = SimpleNamespace(for_values=lambda: lambda model, **given: seen.append(given))
+    done = Share(bits=2, convolution_bits=3, epochs=1.5)(net(), work(refit))
     assert [len(done.model[index].weight.unique()) for index in (0, 4)] == [8, 4]
     assert seen == [{"epochs": 1.5, "lr": None, "teacher": None}] and done.changes == ()
     assert done.notes == ["2 layers have at most 8 distinct values each, including zero"]
