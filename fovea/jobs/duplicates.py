@@ -218,7 +218,7 @@ def _sheet(result: DuplicatesResult, pictures: SamplePictures) -> Sheet:
         own = [group for group in result.groups if group.by == by]
         for number, group in enumerate(own[:SHOWN_GROUPS]):
             drawn = [_drawn(image, pictures) for image in group.images[:SHOWN_IMAGES]]
-            title = f"{len(own):,} groups {how}" if number == 0 else ""
+            title = f"{how.capitalize()}: {len(own):,}" if number == 0 else ""
             said = [f"ratio {group.ratio:.3f}"] if group.ratio is not None else []
             said += [
                 what for what, is_so in (("in several splits", group.leak), ("labels differ", group.conflict)) if is_so
