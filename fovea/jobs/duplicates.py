@@ -39,7 +39,7 @@ SIDE = 210
 """Pixels of the longer side of a picture in the page."""
 RATIO_NOTE = "The lower the ratio, the more similar the images are, compared with other images near them."
 BY = {"pixels": "found by their pixels", "both": "by both", "network": "found by the network alone"}
-"""How groups were found, in the order in which they are told."""
+"""How groups were found, in the order in which they are listed."""
 
 
 class Alike(NamedTuple):
@@ -49,7 +49,7 @@ class Alike(NamedTuple):
     by: str
     """`pixels`, `network` or `both`."""
     ratio: float | None
-    """Of the pair that the network sees as least alike, as of `fovea.retrieval.alike`; None if pixels told alone."""
+    """Of the pair that is least similar for the network, as `fovea.retrieval.alike` has it; None if by pixels only."""
 
     @property
     def leak(self) -> bool:
@@ -76,7 +76,7 @@ class DuplicatesResult:
     layer: str
     ratio: float
     groups: Sequence[Alike]
-    """Those by pixels first, then the most alike."""
+    """Those by pixels first, then the most similar."""
     page: Path | None = None
 
     def to_dict(self) -> dict[str, Any]:
