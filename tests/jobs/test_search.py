@@ -91,7 +91,9 @@ def test_embeddings_of_another_width_are_refused(made, query):
 
 def test_the_page_shows_the_image_and_its_neighbours(made, query, tmp_path):
     result = search(made, query, k=3, html=tmp_path / "page.html")
-    text = (tmp_path / "page.html").read_text().replace("<wbr>", "")
+    page = (tmp_path / "page.html").read_text()
+    text = page.replace("<wbr>", "")
+    assert "distance 1.20, " in page, "a number stays whole"
     assert result.page == tmp_path / "page.html" and text.count("<img ") == 4
     assert re.search(r"<b>green</b><br>distance 1.20, green/0.png", text) and "query.png" in text
     assert "http:" not in text and "<script" not in text
