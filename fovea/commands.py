@@ -126,7 +126,7 @@ COMMANDS = (
         "finds the images of an index that are most similar to others for a network, exactly or approximately, as "
         "a table or a page: [docs/search.md](docs/search.md#search)",
         ("fovea.jobs.search:search",),
-        ("search photos.fovea-index cat.jpg --page found.html",),
+        ("search photos.fovea-index cat.jpg --html found.html",),
     ),
     Command(
         "label",
@@ -142,7 +142,7 @@ COMMANDS = (
         "finds copies in a data set by their pixels and by their embeddings, also rotated and recoloured ones: "
         "[docs/search.md](docs/search.md#duplicates)",
         ("fovea.jobs.duplicates:duplicates",),
-        ("duplicates runs/photos photos --page duplicates.html",),
+        ("duplicates runs/photos photos --html duplicates.html",),
     ),
     Command(
         "models",

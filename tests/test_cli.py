@@ -81,6 +81,7 @@ def test_version(capsys):
     [
         (["paint"], "No such command 'paint'. Did you mean 'explain', 'train'? See `fovea --help`."),
         (["train", "--epoch", "3"], "No such option: --epoch"),
+        (["search", "i", "x.png", "--page", "y.html"], "No such option: --page; it is `--html` now."),
         (["evaluate"], "Missing argument"),
         (["predict", "m.safetensors", "x.png", "--top", "0"], "Invalid value for '--top'"),
         (["predict", "m.safetensors", "x.png", "--json", "--csv"], "`--json` and `--csv` cannot be used together"),

@@ -31,8 +31,10 @@ PROGRESS = re.compile(r"[a-z ]+: \d+ %  ")
 """Lines that a busy machine prints every ten seconds."""
 
 NEEDS = {
+    "fovea train digits --model pattern": "shallow run",
     "fovea train digits": "run",
     "fovea evaluate": "run",
+    "fovea export small": "network on a grid",
     "fovea export": "run",
     "fovea compare": "six runs",
     "fovea train photos": "published weights",
@@ -140,6 +142,17 @@ def quietly(folder, command):
 def a_run(folder):
     """Train what the pages go on with; fewer epochs than a reader trains, as digits are not compared."""
     quietly(folder, "fovea train digits --epochs 3 --out runs/digits-lenet5")
+
+
+@pytest.fixture(scope="session")
+def shallow_run(folder):
+    pattern = '--model pattern --set "pattern=CRP CRP" --set widths=8,16 --size 16'
+    quietly(folder, f"fovea train digits {pattern} --epochs 1 --out shallow")
+
+
+@pytest.fixture(scope="session")
+def network_on_a_grid(folder, a_run):
+    quietly(folder, "fovea shrink runs/digits-lenet5 digits --steps fold,quantise=1 --out small.safetensors")
 
 
 @pytest.fixture(scope="session")

@@ -155,6 +155,7 @@ def test_a_measurement_shows_its_layers():
     measured = fovea.measure("lenet5")
     assert repr(measured) == "<Measurement: lenet5 on 1x32x32, 61,706 parameters, 416,520 MACs>"
     assert sum(row["parameters"] for row in measured.records()) == 61_706
+    assert measured.cells().rows[-1][-1] == 32
     assert len(cells_of(measured._repr_html_())) == 6 * len(measured.layers)
 
 

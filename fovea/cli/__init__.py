@@ -22,6 +22,8 @@ BEGAN_AT = time.monotonic()
 """When the person began to wait for the command, nearly: before PyTorch is imported."""
 WHOLE = frozenset({"torch", "scipy", "sklearn", "safetensors", "matplotlib", "jinja2", "tomli_w"})
 """What the whole package needs, and an installation that only runs exported networks lacks in part."""
+RENAMED = {"--page": "--html"}
+"""Options that had another name, and their name now."""
 WAITS_S = 10.0
 """`torchrun` ends all processes when one has failed; the others leave the first the time to say what went wrong."""
 
@@ -121,6 +123,8 @@ def _failed(error: Exception, *, debug: bool) -> int:
     if isinstance(error, typer.TyperException):
         context = getattr(error, "ctx", None)
         if message := error.format_message():  # empty where the help has been printed instead
+            if new := RENAMED.get(getattr(error, "option_name", "")):
+                message = f"{message}; it is `{new}` now"
             end = "" if message.endswith(("?", ".")) else "."
             complain(f"{message}{end} See `{context.command_path if context else 'fovea'} --help`.")
         return error.exit_code

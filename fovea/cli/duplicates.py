@@ -18,18 +18,19 @@ def duplicates(
         typer.Option(metavar="PATH.fovea-index", help="Store the embeddings in this index, or take them from it."),
     ] = None,
     ratio: Annotated[
-        float,
+        float | None,
         typer.Option(
-            help="Copies are nearer than this share of the distance to the 20th neighbour; higher finds more."
+            help="Copies are nearer than this share of the distance to the 20th neighbour; higher finds more.",
+            show_default="0.5; 0.22 below 16 pixels",
         ),
-    ] = 0.5,
+    ] = None,
     layer: Annotated[
         str | None,
         typer.Option(
             metavar="PATH", help="The layer whose output is the embedding.", show_default="the input of the last layer"
         ),
     ] = None,
-    page: Annotated[str | None, typer.Option(metavar="PATH", help="Write a page that shows the groups.")] = None,
+    html: Annotated[str | None, typer.Option(metavar="PATH", help="Write a page that shows the groups.")] = None,
     task: Annotated[str | None, typer.Option(help=TASKS, show_default="the network's own")] = None,
     unlabelled: Annotated[
         bool, typer.Option("--unlabelled", help="Take every image below the folder; there are no labels.")

@@ -28,7 +28,7 @@ def search(
         bool,
         typer.Option("--approximate", help="Search only a part of the index (needs faiss); the recall is measured."),
     ] = False,
-    page: Annotated[str | None, typer.Option(metavar="PATH", help="Write a page with the images found.")] = None,
+    html: Annotated[str | None, typer.Option(metavar="PATH", help="Write a page with the images found.")] = None,
     data: Annotated[
         str | None,
         typer.Option(metavar="DATA", help="The images of the index.", show_default="where they were, below the index"),
@@ -49,7 +49,7 @@ def search(
             k=k,
             metric=metric,
             approximately=approximate,
-            page=page,
+            html=html,
             data=data,
             device=device,
             batch=batch,

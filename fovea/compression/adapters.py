@@ -23,7 +23,7 @@ from fovea.errors import UsageError
 STATISTICS = 2048
 """Training samples that set the batch norms of a soup."""
 NAMED = 5
-"""Batch norms that stay, of which the reason is told."""
+"""Batch norms that stay, and for which a reason is given."""
 PATTERN = 0.01
 """Share of zeros in a weight from which on they are taken for a pattern, and held."""
 

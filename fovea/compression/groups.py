@@ -28,7 +28,7 @@ class Place:
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """Channels that are alike."""
+    """Channels that stand in the same layers."""
 
     name: str
     """The layer that makes them, the first in the pass; with a number behind `#` where that makes several groups."""

@@ -1,4 +1,4 @@
-"""Large images as tiles: where these lie, how their answers are blended, which boxes that several of them told stay.
+"""Large images as tiles: where these lie, how their answers are blended, which boxes that several of them found stay.
 
 A tile is a window of an image; where it reaches beyond, the image is mirrored. A network with valid convolutions
 answers for the middle of its tile only, `margin` pixels less on each side (Ronneberger et al. 2015, arXiv:1505.04597,

@@ -50,7 +50,7 @@ from torch import nn
 
 
 def python_source(model: nn.Module, *, name: str = "Network", title: str = "", shape: str = "its size") -> str:
-    """Return the text of a Python file with the network as class `name`; `title` and `shape` are told on top.
+    """Return the text of a Python file with the network as class `name`; `title` and `shape` stand at the top.
 
     Raises:
         UsageError: the network takes its path by the data or its size, or has a layer that is not of PyTorch's.

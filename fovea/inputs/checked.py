@@ -1,4 +1,4 @@
-"""What preprocessings of signals check alike: whole numbers, choices, and a mean and deviation for each channel."""
+"""What all preprocessings of signals check: whole numbers, choices, and a mean and deviation for each channel."""
 
 import math
 from collections.abc import Collection, Mapping

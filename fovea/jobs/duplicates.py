@@ -10,7 +10,10 @@ from typing import Any, NamedTuple, Unpack
 import numpy as np
 
 from fovea import inputs
+from fovea.data.dataset import Dataset
 from fovea.data.duplicates.groups import Copy, Member, connected, find_duplicates, find_identical
+from fovea.data.duplicates.tiny import RATIO as TINY_RATIO
+from fovea.data.duplicates.tiny import is_tiny
 from fovea.data.sources.source import DataSource, Reading, reads_data
 from fovea.data.sources.unlabelled import find_with_or_without_labels
 from fovea.display import Display
@@ -36,7 +39,7 @@ SIDE = 210
 """Pixels of the longer side of a picture in the page."""
 RATIO_NOTE = "The lower the ratio, the more similar the images are, compared with other images near them."
 BY = {"pixels": "found by their pixels", "both": "by both", "network": "found by the network alone"}
-"""How groups were found, in the order in which they are told."""
+"""How groups were found, in the order in which they are listed."""
 
 
 class Alike(NamedTuple):
@@ -46,7 +49,7 @@ class Alike(NamedTuple):
     by: str
     """`pixels`, `network` or `both`."""
     ratio: float | None
-    """Of the pair that the network sees as least alike, as of `fovea.retrieval.alike`; None if pixels told alone."""
+    """Of the pair that is least similar for the network, as `fovea.retrieval.alike` has it; None if by pixels only."""
 
     @property
     def leak(self) -> bool:
@@ -73,7 +76,7 @@ class DuplicatesResult:
     layer: str
     ratio: float
     groups: Sequence[Alike]
-    """Those by pixels first, then the most alike."""
+    """Those by pixels first, then the most similar."""
     page: Path | None = None
 
     def to_dict(self) -> dict[str, Any]:
@@ -120,9 +123,9 @@ def duplicates(
     data: str | Path,
     *,
     index: str | Path | None = None,
-    ratio: float = RATIO,
+    ratio: float | None = None,
     layer: str | None = None,
-    page: str | Path | None = None,
+    html: str | Path | None = None,
     task: str | None = None,
     unlabelled: bool = False,
     allow_bad: bool = False,
@@ -134,14 +137,15 @@ def duplicates(
     """Return the groups of copies in `data`: found by pixels, as in `check`, and by the features of `model`.
 
     Two images are copies for a network if their distance is less than `ratio` times the distance of both to their 20th
-    neighbour. `index` is a file of embeddings to create or update. `page` is where to write the groups as pictures.
-    The other arguments are those of `index`.
+    neighbour. By default it is 0.5, and 0.22 for images with a side below 16 pixels, as in `check`. `index` is a
+    file of embeddings to create or update. `html` is where to write the groups as pictures. The other arguments are
+    those of `index`.
 
     Raises: as `fovea.index`; UsageError for a `ratio` that is not above 0 and below 1.
     """
-    if not 0 < ratio < 1:
+    if ratio is not None and not 0 < ratio < 1:
         raise UsageError(f"`ratio` (={ratio}) must be above 0 and below 1.")
-    place = None if page is None else page_path(page, option="page")
+    place = None if html is None else page_path(html, option="html")
     display = display or Display(quiet=True)
     with tempfile.TemporaryDirectory() as folder:
         made = index_job(
@@ -159,7 +163,11 @@ def duplicates(
         )
         known = read_index(made.path)
         source = DataSource(data=data, task=known.task, allow_bad=True, **reading)
-        groups = _groups(known, _by_pixels(source, known, unlabelled=unlabelled, display=display), ratio, display)
+        dataset, _ = find_with_or_without_labels(source, unlabelled=unlabelled, progress=display.fetched)
+        if ratio is None:
+            tiny = inputs.kind(dataset.input).pictures and is_tiny(dataset.native_size)
+            ratio = TINY_RATIO if tiny else RATIO
+        groups = _groups(known, _by_pixels(source, dataset, known, display), ratio, display)
         del known  # a mapped file cannot be removed everywhere
     result = DuplicatesResult(
         data=source.path.name, images=made.images, layer=made.layer, ratio=ratio, groups=groups, page=place
@@ -171,9 +179,8 @@ def duplicates(
     return result
 
 
-def _by_pixels(source: DataSource, index: Index, *, unlabelled: bool, display: Display) -> list[list[int]]:
+def _by_pixels(source: DataSource, dataset: Dataset, index: Index, display: Display) -> list[list[int]]:
     """Return the rows of an index that are copies by their pixels, group by group."""
-    dataset, _ = find_with_or_without_labels(source, unlabelled=unlabelled, progress=display.fetched)
     decoded = source.decode(dataset, looked_at(dataset), progress=display.counter("decoding"))
     if not index.labelled:  # a label of -1 is the last of these
         decoded = replace(decoded, classes=("",))
@@ -211,7 +218,7 @@ def _sheet(result: DuplicatesResult, pictures: SamplePictures) -> Sheet:
         own = [group for group in result.groups if group.by == by]
         for number, group in enumerate(own[:SHOWN_GROUPS]):
             drawn = [_drawn(image, pictures) for image in group.images[:SHOWN_IMAGES]]
-            title = f"{len(own):,} groups {how}" if number == 0 else ""
+            title = f"{how.capitalize()}: {len(own):,}" if number == 0 else ""
             said = [f"ratio {group.ratio:.3f}"] if group.ratio is not None else []
             said += [
                 what for what, is_so in (("in several splits", group.leak), ("labels differ", group.conflict)) if is_so

@@ -76,7 +76,7 @@ class Unread(NamedTuple):
         return self._asdict()
 
 
-class Wish(NamedTuple):
+class Request(NamedTuple):
     """What is to be explained, and how."""
 
     methods: Sequence[Method]
@@ -87,7 +87,7 @@ class Wish(NamedTuple):
     against: str | None
     layer: str | None
     spot: Spot
-    """The one thing in an image that is explained, where that is wished."""
+    """The one thing in an image that is explained, where that is asked."""
     batch: int
     seed: int
     display: Display
@@ -170,16 +170,16 @@ def explain(
         texts = {name: str(value) for name, value in (settings or {}).items()}
         spot = Spot.of(at, object)
         spot.check(bundle.target, alone=not (targets or against or mistakes))
-        wish = Wish(methods, texts, targets, against, layer, spot, batch, seed, shown)
-        _check(bundle, wish)
-        wish = wish._replace(badges=_badges(model, trust, out, shown))
+        request = Request(methods, texts, targets, against, layer, spot, batch, seed, shown)
+        _check(bundle, request)
+        request = request._replace(badges=_badges(model, trust, out, shown))
         if mistakes is None:
             paths = _paths(given, inputs.kind_of(bundle.preprocess))
             alone = len(paths) == 1 and [sample.name for sample in samples_at(paths[0], bundle.preprocess)] == paths
-            found, only = _of_files(bundle, paths, wish), Path(paths[0]) if alone else None
+            found, only = _of_files(bundle, paths, request), Path(paths[0]) if alone else None
         else:
             source = source_for(bundle, mistakes, allow_bad=allow_bad, **reading)
-            found, only = _of_mistakes(bundle, source, split, wish), None
+            found, only = _of_mistakes(bundle, source, split, request), None
         return _written(found, Album(out, only=only), shown)
 
 
@@ -227,19 +227,19 @@ def check_explainable(bundle: Bundle, methods: Sequence[Method], *, layer: str |
     check_map(bundle.model, bundle.blank, layer)
 
 
-def _check(bundle: Bundle, wish: Wish) -> None:
+def _check(bundle: Bundle, request: Request) -> None:
     """Raise UsageError for what cannot be asked of this network, before any image is read."""
-    answers = [bundle.target.answer_named(name) for name in wish.targets]
-    if wish.against is not None and bundle.target.answer_named(wish.against) in answers:
-        raise UsageError(f"`against` (={wish.against}) is the explained answer itself; give another answer.")
-    known = {name for method in wish.methods for name in method.settings}
-    for name in wish.settings:
+    answers = [bundle.target.answer_named(name) for name in request.targets]
+    if request.against is not None and bundle.target.answer_named(request.against) in answers:
+        raise UsageError(f"`against` (={request.against}) is the explained answer itself; give another answer.")
+    known = {name for method in request.methods for name in method.settings}
+    for name in request.settings:
         if name not in known:
             raise unknown("setting", name, known)
-    for method in wish.methods:
-        method.parsed(wish.settings)
-    check_explainable(bundle, wish.methods, layer=wish.layer)
-    if wish.layer is None and any(method.layered for method in wish.methods):
+    for method in request.methods:
+        method.parsed(request.settings)
+    check_explainable(bundle, request.methods, layer=request.layer)
+    if request.layer is None and any(method.layered for method in request.methods):
         target_layer(bundle.model, bundle.blank)
 
 
@@ -260,11 +260,11 @@ def _badges(model: str | Path | Bundle, trust: str | Path | None, out: str | Pat
     return badges
 
 
-def _of_files(bundle: Bundle, paths: Sequence[str], wish: Wish) -> Iterator[Explanation | Unread]:
+def _of_files(bundle: Bundle, paths: Sequence[str], request: Request) -> Iterator[Explanation | Unread]:
     read = list[str]()
     given = [each for path in paths for each in samples_at(path, bundle.preprocess)]
     for done, (path, source) in enumerate(given):
-        wish.display.advance("explaining", done, len(given))
+        request.display.advance("explaining", done, len(given))
         try:
             sample = bundle.preprocess.read(source)
         except ImageError as error:
@@ -274,8 +274,8 @@ def _of_files(bundle: Bundle, paths: Sequence[str], wish: Wish) -> Iterator[Expl
         folder = Path(path).parent.name
         size = upright_size(source) if isinstance(source, Path) else None
         truth = folder if folder in bundle.classes else ""
-        yield explained(bundle, sample, wish, Known(path, truth, size=size))
-    note_conversions(read, bundle, wish.display)
+        yield explained(bundle, sample, request, Known(path, truth, size=size))
+    note_conversions(read, bundle, request.display)
 
 
 def note_conversions(paths: Sequence[str], bundle: Bundle, display: Display) -> None:
@@ -289,37 +289,37 @@ def note_conversions(paths: Sequence[str], bundle: Bundle, display: Display) -> 
         display.note(f"converted {how}: {names[0]}{others}")
 
 
-def _of_mistakes(bundle: Bundle, source: DataSource, split: str, wish: Wish) -> Iterator[Explanation]:
+def _of_mistakes(bundle: Bundle, source: DataSource, split: str, request: Request) -> Iterator[Explanation]:
     """Yield the worst mistakes on a part of the data, each with its answer and the truth explained."""
-    part = decoded_part(bundle, source, split=split, display=wish.display)
-    outcome = outcome_of(bundle, part.decoded, split=part.name, progress=wish.display.counter("evaluating"))
+    part = decoded_part(bundle, source, split=split, display=request.display)
+    outcome = outcome_of(bundle, part.decoded, split=part.name, progress=request.display.counter("evaluating"))
     worst = outcome.mistakes[:MISTAKES]
     if not worst:
         raise UsageError(f"The network makes no mistakes on the split {part.name} of `{part.decoded.name}`.")
     for done, mistake in enumerate(worst):
-        wish.display.advance("explaining", done, len(worst))
+        request.display.advance("explaining", done, len(worst))
         sample = sample_of(part.decoded, mistake.image).copy()  # the cache is mapped, not to be written
         label, image = outcome.labels[mistake.image], outcome.names[mistake.image]
-        yield explained(bundle, sample, wish, Known(image, mistake.truth, label=label))
+        yield explained(bundle, sample, request, Known(image, mistake.truth, label=label))
 
 
-def explained(bundle: Bundle, sample: Stored, wish: Wish, known: Known) -> Explanation:
+def explained(bundle: Bundle, sample: Stored, request: Request, known: Known) -> Explanation:
     """Return what the network says of one stored sample (H, W, C) uint8, and where it sees that."""
     target, x = bundle.target, bundle.inputs_of(sample[None])
     kind = inputs.kind_of(bundle.preprocess)
     outputs = bundle.outputs(sample[None])
     said = target.prediction(target.decode(outputs)[0])
     by_label = dict(said.scores)
-    named = dict.fromkeys(target.answer_named(name) for name in wish.targets)
-    if wish.spot:
-        questions = [wish.spot.question(bundle, x, known.size)]
+    named = dict.fromkeys(target.answer_named(name) for name in request.targets)
+    if request.spot:
+        questions = [request.spot.question(bundle, x, known.size)]
     else:
-        answers = [*named] or target.asked(outputs, known.label)[: wish.most]
-        questions = [question_of(bundle, answer, wish, x.device) for answer in answers]
+        answers = [*named] or target.asked(outputs, known.label)[: request.most]
+        questions = [question_of(bundle, answer, request, x.device) for answer in answers]
     places = [
-        _place(method, bundle, x, objective, wish, names=names)
+        _place(method, bundle, x, objective, request, names=names)
         for objective, names in questions
-        for method in wish.methods
+        for method in request.methods
     ]
     return Explanation(
         image=known.image,
@@ -333,20 +333,20 @@ def explained(bundle: Bundle, sample: Stored, wish: Wish, known: Known) -> Expla
     )
 
 
-def explain_sample(bundle: Bundle, sample: Stored, wish: Wish) -> Explanation:
+def explain_sample(bundle: Bundle, sample: Stored, request: Request) -> Explanation:
     """Return what the network says of one stored sample (H, W, C) uint8, and where it sees that.
 
     Raises: UsageError for what cannot be asked of this network.
     """
-    wish.spot.check(bundle.target, alone=not (wish.targets or wish.against))
-    _check(bundle, wish)
-    return explained(bundle, sample, wish, Known("", ""))
+    request.spot.check(bundle.target, alone=not (request.targets or request.against))
+    _check(bundle, request)
+    return explained(bundle, sample, request, Known("", ""))
 
 
-def question_of(bundle: Bundle, answer: int, wish: Wish, device: torch.device) -> Question:
+def question_of(bundle: Bundle, answer: int, request: Request, device: torch.device) -> Question:
     """Return the evidence for an answer, less that against it."""
     target = bundle.target
-    against = None if wish.against is None else target.answer_named(wish.against)
+    against = None if request.against is None else target.answer_named(request.against)
     objective = Objective.of_task(
         target,
         torch.tensor([answer], device=device),
@@ -356,17 +356,17 @@ def question_of(bundle: Bundle, answer: int, wish: Wish, device: torch.device) -
 
 
 def _place(
-    method: Method, bundle: Bundle, x: torch.Tensor, objective: Objective, wish: Wish, *, names: tuple[str, str]
+    method: Method, bundle: Bundle, x: torch.Tensor, objective: Objective, request: Request, *, names: tuple[str, str]
 ) -> Place:
     """Return the map of one method; `names` are the answer, and the one that is subtracted."""
     begun = time.perf_counter()
     common = {
-        "layer": wish.layer,
-        "batch": wish.batch,
-        "seed": wish.seed,
-        "progress": wish.display.counter(method.title),
+        "layer": request.layer,
+        "batch": request.batch,
+        "seed": request.seed,
+        "progress": request.display.counter(method.title),
     }
-    found = method(bundle.model, x, objective, **common, **method.parsed(wish.settings))
+    found = method(bundle.model, x, objective, **common, **method.parsed(request.settings))
     seconds = time.perf_counter() - begun
-    badge = wish.badges.get(method.name, Badge())
+    badge = request.badges.get(method.name, Badge())
     return Place(method, *names, found, seconds, badge)

@@ -209,7 +209,7 @@ def search(
     k: int = K,
     metric: str | None = None,
     approximately: bool = False,
-    page: str | Path | None = None,
+    html: str | Path | None = None,
     data: str | Path | None = None,
     device: str = "auto",
     batch: int = BATCH,
@@ -219,7 +219,7 @@ def search(
 
     `model` is the file that made the index; if it is None, the file is looked for at its old location. The distance is
     that of the index unless `metric` is given, `l2` or `cosine`. The search is exact unless `approximately` is set,
-    which needs faiss. `page` is where to write the neighbours as pictures, taken from `data` or from the data of the
+    which needs faiss. `html` is where to write the neighbours as pictures, taken from `data` or from the data of the
     index.
 
     Raises:
@@ -232,7 +232,7 @@ def search(
         raise UsageError(f"`k` (={k}) must be at least 1.")
     if metric is not None:
         check_metric(metric)
-    path, place = Path(index), None if page is None else page_path(page, option="page")
+    path, place = Path(index), None if html is None else page_path(html, option="html")
     there, display = read_index(path), display or Display(quiet=True)
     by = metric or there.metric
     searcher = Searcher(

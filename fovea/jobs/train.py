@@ -21,7 +21,7 @@ from fovea.runs.preparation import Prepared, began_in, resolved_recipe
 from fovea.runs.process import as_found
 from fovea.runs.request import prepared
 from fovea.runs.resuming import as_begun, recipe_with, resumed
-from fovea.runs.session import ReportWish, Session, event_writer
+from fovea.runs.session import ReportRequest, Session, event_writer
 from fovea.runs.stored import read_stored
 from fovea.runs.timekeeping import planned_lines, within_budget
 from fovea.signatures import described
@@ -200,7 +200,7 @@ def train(
         check_utf8((model, start, began_in(Path(out or "runs"))))
         training = prepared(data, device=device, display=shown, watch=watch, **given, **settings)
         training, step_s = within_budget(training, shown)
-        report = ReportWish(images=images, watch=watched_layer(training.model, watch))
+        report = ReportRequest(images=images, watch=watched_layer(training.model, watch))
         return _begin(training, out, report, display=shown, events=events, step_s=step_s)
 
 
@@ -220,7 +220,7 @@ def _given(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _begin(
-    training: Prepared, out: str | Path | None, report: ReportWish, *, display: Display, events: Any, step_s: float
+    training: Prepared, out: str | Path | None, report: ReportRequest, *, display: Display, events: Any, step_s: float
 ) -> TrainingResult:
     """Train in a new run folder."""
     trainer = training.trainer()  # raises before there is a folder

@@ -121,7 +121,7 @@ def calibration_bins(probabilities: Floats, labels: Labels, *, bins: int = 15) -
 def presence_bins(probabilities: Floats, labels: Floats, *, bins: int = 15) -> CalibrationBins:
     """Return probability and frequency of several labels, both (N, L), in `bins` equal intervals of probability.
 
-    All labels that are known count alike; `accuracy` is the share of them that is present.
+    All labels that are known count equally; `accuracy` is the share of them that is present.
     """
     known = ~np.isnan(labels)
     return _binned(probabilities[known], labels[known] == 1, bins=bins)

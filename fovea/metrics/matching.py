@@ -1,7 +1,7 @@
 """Objects that were found beside those that are there: which is which, as COCO matches them.
 
 Lin et al. 2014, arXiv:1405.0312, and the rules of its evaluation (cocodataset.org, section 'Detection Evaluation'). It
-asks of objects only how much they overlap, so boxes, masks and points of persons are matched alike.
+asks of objects only how much they overlap, so boxes, masks and points of persons are matched in the same way.
 
 K is the number of classes, T that of thresholds, A that of ranges of size. Indices are int64, figures float64.
 """
@@ -119,7 +119,7 @@ def _outside(areas: Floats, ranges: Floats) -> Flags:
 def _taken(overlaps: Floats, left_out: Flags, crowd: Flags, thresholds: Floats) -> tuple[Flags, Flags]:
     """Return what (A, T, D) has an object, and what has one that does not count; the best come first.
 
-    `overlaps` are (D, G), `left_out` (A, G) says what does not count. Of objects that overlap alike the last is taken.
+    `overlaps` are (D, G), `left_out` (A, G) says what does not count. Of equal overlaps the last is taken.
     """
     A, T, (D, G) = len(left_out), len(thresholds), overlaps.shape
     hits, ignored = np.zeros((A, T, D), bool), np.zeros((A, T, D), bool)

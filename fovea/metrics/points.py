@@ -86,10 +86,10 @@ def _over_points(values: Floats, sizes: Floats) -> Floats:
 def object_keypoint_similarity(
     truth: Points, areas: Floats, found: Points, *, deviations: Floats, boxes: Floats | None = None
 ) -> Floats:
-    """Return how alike points found (D, P, 2) and true ones (G, P, 3) of persons are: (D, G) float64, 0 to 1.
+    """Return how similar points found (D, P, 2) and true ones (G, P, 3) of persons are: (D, G) float64, 0 to 1.
 
     COCO's: the mean over labelled points of exp(-d^2 / (8 area deviation^2)), `areas` (G,) in square pixels. A person
-    without a labelled point is as alike as it is near to `boxes` (G, 4), each three times as wide and high.
+    without a labelled point is as similar as it is near to `boxes` (G, 4), each three times as wide and high.
     """
     place = np.asarray(found, np.float64)[:, None, :, :2]
     away = place - truth[None, :, :, :2]

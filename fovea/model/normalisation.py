@@ -24,7 +24,7 @@ from fovea.training.losses import main_head
 TRIED_IMAGES, MORE_IMAGES = 64, 256
 """So many images are shown to the network under each convention, and more where these leave two of them open."""
 CERTAIN = 2.0
-"""Two conventions are told apart by a difference in entropy of so many standard errors, paired by image."""
+"""Two conventions are distinguished by a difference in entropy of so many standard errors, paired by image."""
 STEADY = 1.5
 """The surprise under a convention is so many times the least one at most."""
 ALIKE = 1.01

@@ -1,4 +1,4 @@
-"""Weights files of any library as tensors by name: nothing in them runs, and what cannot be read is told truly."""
+"""Weights files of any library as tensors by name: nothing in them runs, and what cannot be read is reported."""
 
 import pickle
 import re

@@ -98,7 +98,7 @@ class Asking:
     views: Views = PLAIN
     batch: int = AT_ONCE
     progress: Callable[[int, int], None] | None = None
-    """Is told how many tiles are done, and of how many."""
+    """Called with the number of tiles done and the number of all."""
 
 
 def said_of(predictor: Predictor, grid: Grid, read: Reading, asking: Asking) -> Said:

@@ -1,4 +1,4 @@
-"""Which plan a training follows: the user's wishes first, then a named recipe, a rule, or a timing."""
+"""Which plan a training follows: the user's choices first, then a named recipe, a rule, or a timing."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ MOST_VALIDATED = 2_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wish:
+class Request:
     """What the user asked for; the rest is chosen."""
 
     model: str | None = None
@@ -43,16 +43,16 @@ class Wish:
     """Seconds from the start of the command to its end; 0 for a training by epochs."""
 
 
-def choose_plan(dataset: Dataset, wish: Wish, *, device: torch.device, progress: Progress | None = None) -> Plan:
+def choose_plan(dataset: Dataset, request: Request, *, device: torch.device, progress: Progress | None = None) -> Plan:
     """Return the plan for `dataset`: the named one, or one by rule, or under a budget one by timing."""
-    changes = wish.changes
+    changes = request.changes
     budget_s, size = changes.get("budget_s", 0.0), changes.get("size")
-    name, start = wish.recipe, _start(wish, dataset)
-    if name is None and start is None and wish.model is None and not budget_s:
+    name, start = request.recipe, _start(request, dataset)
+    if name is None and start is None and request.model is None and not budget_s:
         name = DEFAULT_PLAN.get(dataset.name)
     if name is not None:
         plan = named(name).replace(reasons=(f"the recipe `{name}`; --recipe, --model and --budget choose others",))
-        plan = plan.replace(model=wish.model, arguments={}) if wish.model else plan
+        plan = plan.replace(model=request.model, arguments={}) if request.model else plan
         plan = plan.replace(model=start.model, arguments=start.arguments) if start else plan
     elif start is not None and changes.get("grow"):
         plan = default_plan(dataset, model=start.model, size=size or start.size).replace(arguments=start.arguments)
@@ -62,11 +62,11 @@ def choose_plan(dataset: Dataset, wish: Wish, *, device: torch.device, progress:
         plan = plan.replace(epochs=0, budget_s=budget_s) if budget_s else plan
         if budget_s and "freeze" not in changes:
             plan = budgeted_transfer(plan, dataset, device=device, sizes="size" not in changes, progress=progress)
-    elif wish.model is None and budget_s:
+    elif request.model is None and budget_s:
         asked = Recipe().replace(**{name: changes[name] for name in ("threads", "precision") if name in changes})
         plan = budget_plan(dataset, budget_s, device=device, size=size, recipe=asked, progress=progress)
     else:
-        plan = default_plan(dataset, model=wish.model, size=size)
+        plan = default_plan(dataset, model=request.model, size=size)
         plan = plan.replace(**_own_training(plan.model, budgeted=budget_s > 0))
     if budget_s:
         plan = plan.replace(val_fraction=min(plan.val_fraction, MOST_VALIDATED / len(dataset.parts["train"])))
@@ -139,14 +139,14 @@ def _parsed_setting(name: str, value: Any, default: Any) -> Any:
     return parse(name, value, default=default) if isinstance(value, str) else value
 
 
-def _start(wish: Wish, dataset: Dataset) -> Start | None:
+def _start(request: Request, dataset: Dataset) -> Start | None:
     """Return the weights to begin with: those named, or, for photographs and no request, those here."""
-    if wish.start is not None:
-        grow = bool(wish.changes.get("grow"))
-        start = None if wish.start == SCRATCH else start_named(wish.start, model=wish.model, grow=grow)
+    if request.start is not None:
+        grow = bool(request.changes.get("grow"))
+        start = None if request.start == SCRATCH else start_named(request.start, model=request.model, grow=grow)
         return start if start is None or grow else _fitting(start, dataset)
-    network_open = wish.model is None and wish.changes.keys() <= {*FIELDS, *PLAN_CHOICES} - {"arguments", "grow"}
-    left_open = network_open and wish.recipe is None and dataset.name not in DEFAULT_PLAN
+    network_open = request.model is None and request.changes.keys() <= {*FIELDS, *PLAN_CHOICES} - {"arguments", "grow"}
+    left_open = network_open and request.recipe is None and dataset.name not in DEFAULT_PLAN
     return start_at_hand() if left_open and shows_photographs(dataset) else None
 
 

@@ -169,7 +169,7 @@ def slide(
     """Return `correlate` of every channel of `x` with the same `kernel`, band by band: little memory, and fast.
 
     x (C, *sizes) of any number type, kernel (*sizes) -> (C, *sizes), float64. Large kernels of low rank are applied as
-    sums of columns times rows, which differs by rounding only. `progress` is told (rows done, all rows).
+    sums of columns times rows, which differs by rounding only. `progress` is called with (rows done, all rows).
 
     Raises:
         ValueError: as `correlate`.

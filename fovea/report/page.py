@@ -57,7 +57,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(thousands=_thousands, percent=percent, broken=_broken, spaced=_spaced)
+    environment.filters.update(thousands=_thousands, percent=percent, broken=_broken, coded=_coded, spaced=_spaced)
     return environment
 
 
@@ -67,8 +67,13 @@ def _finalised(value: object) -> object:
 
 
 def _broken(name: object) -> Markup:
-    """Return a name that a line may break after its signs, escaped."""
-    return Markup(re.sub(r"(?<=[/_.\\-])(?=\w)", "<wbr>", str(escape(_finalised(name)))))
+    """Return a name that a line may break after its signs, escaped; a number stays whole."""
+    return Markup(re.sub(r"(?<=[/_\\])(?=\w)|(?<=[.-])(?=[^\W\d])", "<wbr>", str(escape(_finalised(name)))))
+
+
+def _coded(text: object) -> Markup:
+    """Return a text whose words in backticks are set as code, escaped."""
+    return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", str(escape(_finalised(text)))))
 
 
 def _spaced(text: str) -> str:

@@ -112,7 +112,7 @@ def _kind(column: str, text: str) -> str:
 
 
 def _details(rows: Sequence[Row]) -> Iterator[Detail]:
-    """Yield the charts of each method; the axes of all are alike."""
+    """Yield the charts of each method; the axes of all are the same."""
     curves = [curve for row in rows if row.trust for curve in (row.trust.areas.came, row.trust.areas.went) if curve]
     y = Axis.over("", [value for curve in curves for _, value in mean_curve(curve)], zero=True)
     for row in rows:

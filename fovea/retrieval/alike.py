@@ -16,7 +16,7 @@ from fovea.retrieval.neighbours import Progress, nearest
 NEIGHBOUR = 20
 """Whose distance tells how far neighbours are as a rule."""
 RATIO = 0.5
-"""A pair is alike where its distance is less than this share of that of both."""
+"""A pair is a copy where its distance is less than this share of that of both."""
 QUERIES = 1024
 """At a time."""
 
@@ -31,7 +31,7 @@ class Pair(NamedTuple):
 
 
 def alike(index: Index, *, ratio: float = RATIO, progress: Progress | None = None) -> list[Pair]:
-    """Return the pairs of images of an index whose directions are close for where they lie, the most alike first.
+    """Return the pairs of images of an index whose directions are close for where they lie, the most similar first.
 
     Each image is compared with its 20 nearest; of a few images, with a third of them.
     """

@@ -36,7 +36,7 @@ MORE = 8
 FILE, SETTINGS = "cells.faiss", "settings.json"
 
 Told = Callable[[str, int, int], None]
-"""Is told what is being done, how far it is, and of how much."""
+"""Called with what is being done, the number done and the number of all."""
 
 
 class Recall(NamedTuple):

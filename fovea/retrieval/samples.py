@@ -176,7 +176,7 @@ def _read(listing: Listing, position: int, preprocess: Preprocessing, known: Map
     try:
         return Read(position, digest, look, _stored(source, preprocess))
     except ImageError as error:
-        return Read(position, digest, look, reason=str(error).removeprefix(f"`{source}`: "))
+        return Read(position, digest, look, reason=str(error).removeprefix(f"`{source}`: ").rstrip("."))
 
 
 def _stored(source: Path | Stored, preprocess: Preprocessing) -> Stored:

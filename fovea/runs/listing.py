@@ -11,7 +11,7 @@ from fovea.errors import FoveaError, first_line
 from fovea.fields import is_number
 from fovea.runs.folder import Run
 from fovea.runs.launching import LOG, Launcher
-from fovea.runs.steering import PAUSED, read_wish
+from fovea.runs.steering import PAUSED, read_request
 from fovea.runs.summary import RunSummary, read_summary
 
 STARTING, TRAINING, PAUSING, FINISHED, UNFINISHED, FAILED, KILLED = (
@@ -63,7 +63,7 @@ def listed(run: Run, launcher: Launcher) -> Listed:
 
 def _state(run: Run, launcher: Launcher, *, finished: bool) -> str:
     if run.is_held:
-        return PAUSING if read_wish(run).state == PAUSED else TRAINING
+        return PAUSING if read_request(run).state == PAUSED else TRAINING
     if launcher.is_alive(run):
         return STARTING
     code = launcher.code(run)

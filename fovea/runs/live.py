@@ -45,7 +45,7 @@ MOST_LAYERS = 4
 MOST_VALUES = 1 << 18
 """Of one array."""
 MOST_RANGES = 400
-"""Layers whose ranges are told."""
+"""Layers whose ranges are reported."""
 MOST_MISTAKES = 8
 MOST_LOSSES = 400
 """As many as a chart of them has pixels."""

@@ -65,7 +65,7 @@ def normalised(
 
 
 def _found(geometry: Preprocessing, plan: Plan, train: Part, loaded: Loaded, display: Display) -> Origin:
-    """Return the origin with the normalisation that fits its weights best, as far as that can be told; say so."""
+    """Return the origin with the normalisation that fits its weights best, as far as that can be determined; say so."""
     origin = loaded.origin
     trials, best = _trials(geometry, plan, train, loaded)
     if best is None:

@@ -27,7 +27,7 @@ from fovea.measurement.network import without_values
 from fovea.model.normalisation import reverse_channels
 from fovea.model.weights import BLUE_FIRST
 from fovea.plans.budget import DECODING_SHARE, expected_training_s
-from fovea.plans.choosing import Wish, choose_plan
+from fovea.plans.choosing import Request, choose_plan
 from fovea.plans.plan import Plan
 from fovea.plans.start_weights import channels_of
 from fovea.preprocess import Preprocess
@@ -176,17 +176,17 @@ def find_data(source: DataSource, display: Display) -> Dataset:
 
 
 def prepare(
-    source: DataSource, wish: Wish, *, device: torch.device, display: Display, watch: str | None = None
+    source: DataSource, request: Request, *, device: torch.device, display: Display, watch: str | None = None
 ) -> Prepared:
     """Return a training that is ready to start."""
     dataset = find_data(source, display)
-    if wish.budget_s:
-        training_s = expected_training_s(wish.budget_s, waited_s=display.waited_s)
-        wish = dataclasses.replace(wish, changes={**wish.changes, "budget_s": training_s})
-    plan = choose_plan(dataset, wish, device=device, progress=display.counter("timing networks"))
+    if request.budget_s:
+        training_s = expected_training_s(request.budget_s, waited_s=display.waited_s)
+        request = dataclasses.replace(request, changes={**request.changes, "budget_s": training_s})
+    plan = choose_plan(dataset, request, device=device, progress=display.counter("timing networks"))
     for reason in plan.reasons:
         display.note(f"plan: {reason}")
-    return ready(dataset, plan, source=source, device=device, display=display, watch=watch, budget_s=wish.budget_s)
+    return ready(dataset, plan, source=source, device=device, display=display, watch=watch, budget_s=request.budget_s)
 
 
 class Begun(NamedTuple):

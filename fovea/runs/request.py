@@ -8,7 +8,7 @@ from fovea.data.sources.source import DataSource, Reading
 from fovea.devices import device_named
 from fovea.display import Display
 from fovea.errors import UsageError
-from fovea.plans.choosing import Wish
+from fovea.plans.choosing import Request
 from fovea.plans.plan import Plan
 from fovea.runs.preparation import Prepared, prepare
 from fovea.training.distributed import own_device
@@ -55,14 +55,14 @@ def prepared(
         changes |= {"budget_s": seconds(budget), "epochs": 0}
     elif changes.get("probe") or changes.get("class_means"):
         changes.setdefault("epochs", 0)
-    wish = Wish(
+    request = Request(
         model=model,
         recipe=recipe,
         start=None if start is None else str(start),
         changes=changes,
         budget_s=0.0 if budget is None else seconds(budget),
     )
-    return prepare(source, wish, device=own_device(device_named(device)), display=display, watch=watch)
+    return prepare(source, request, device=own_device(device_named(device)), display=display, watch=watch)
 
 
 def seconds(budget: str | float) -> float:

@@ -13,7 +13,7 @@ from fovea.display import Display
 from fovea.errors import DataError, FoveaError, UsageError
 from fovea.runs.folder import Run
 from fovea.runs.preparation import Begun, Prepared, find_data, ready
-from fovea.runs.session import EventWriter, ReportWish, Session
+from fovea.runs.session import EventWriter, ReportRequest, Session
 from fovea.runs.stored import Stored, read_stored
 from fovea.texts import command
 from fovea.training.distributed import own_device
@@ -31,7 +31,7 @@ def resumed(run: Run, *, display: Display, device: str, events: EventWriter | No
     if model is not None:
         stored = read_stored(run, recipe, model=model)
     training = as_begun(run, stored, device=device, display=display, checkpoint=run.last.exists())
-    report = ReportWish(**stored.report)
+    report = ReportRequest(**stored.report)
     session = Session(training, training.trainer(), run, display=display, events=events, report=report)
     session.resume()
     return session

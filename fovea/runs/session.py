@@ -43,7 +43,7 @@ EventWriter = Callable[[str], Any]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReportWish:
+class ReportRequest:
     """What the user asked of the report."""
 
     images: bool = True
@@ -63,7 +63,7 @@ class Session:
         *,
         display: Display,
         events: EventWriter | None = None,
-        report: ReportWish = ReportWish(),  # noqa: B008 (frozen)
+        report: ReportRequest = ReportRequest(),  # noqa: B008 (frozen)
     ) -> None:
         self.prepared, self.trainer, self.run = prepared, trainer, run
         self.display, self.report = display, report

@@ -1,8 +1,8 @@
 """Steering a training while it runs: a small file in its run folder says what is wanted, and the training obeys.
 
 Whoever steers writes the file, `ask` does it; the training looks at its time and size after a step, and reads it where
-they have changed. What it finds is a wish for a state, so that reading it twice does nothing. A training that begins or
-goes on forgets what was wished before.
+they have changed. What it finds is a request for a state, so that reading it twice does nothing. A training that begins
+or is resumed forgets earlier requests.
 """
 
 import dataclasses
@@ -31,7 +31,7 @@ NOTHING: Mapping[str, float] = MappingProxyType({})
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wish:
+class Request:
     """What is wanted of a training."""
 
     state: str = RUNNING
@@ -50,7 +50,7 @@ class Wish:
         return {**vars(self), "values": dict(self.values)}
 
 
-def ask(run: Run, *, state: str | None = None, step: bool = False, snapshot: bool = False, **values: float) -> Wish:
+def ask(run: Run, *, state: str | None = None, step: bool = False, snapshot: bool = False, **values: float) -> Request:
     """Ask the training of a run for a state, one more step, a snapshot, or other values; return all that is asked.
 
     Raises:
@@ -60,34 +60,34 @@ def ask(run: Run, *, state: str | None = None, step: bool = False, snapshot: boo
     if state is not None and state not in STATES:
         raise UsageError(f"`state` (={state}) must be one of {', '.join(STATES)}.")
     changed(Recipe(), values)
-    before = read_wish(run)
+    before = read_request(run)
     if before.processes > 1:
         raise UsageError(
             f"This training has {before.processes} processes (`torchrun`), and cannot be changed or watched: "
             "Ctrl-C in its shell stops it, `--resume` resumes it."
         )
-    wish = dataclasses.replace(
+    request = dataclasses.replace(
         before,
         state=PAUSED if step else state or before.state,
         steps=before.steps + step,
         snapshots=before.snapshots + snapshot,
         values={**before.values, **values},
     )
-    _write(run, wish)
-    return wish
+    _write(run, request)
+    return request
 
 
 def refuse_steering(run: Run, *, processes: int) -> None:
-    """Let whoever steers a run be told that its training has several processes. Raises: StorageError."""
-    _write(run, Wish(processes=processes))
+    """Record for whoever steers a run that its training has several processes. Raises: StorageError."""
+    _write(run, Request(processes=processes))
 
 
-def _write(run: Run, wish: Wish) -> None:
+def _write(run: Run, request: Request) -> None:
     with written_whole(run.steering) as file:
-        file.write_text(json.dumps(wish.to_dict()))
+        file.write_text(json.dumps(request.to_dict()))
 
 
-def read_wish(run: Run) -> Wish:
+def read_request(run: Run) -> Request:
     """Return what is asked of the training of a run; a usual one where nothing is, or nothing that can be read."""
     try:
         with run.steering.open("rb") as file:
@@ -96,8 +96,8 @@ def read_wish(run: Run) -> Wish:
         asked = fields.table("values").values
         state = fields.text("state")
         if state not in STATES:
-            return Wish()
-        return Wish(
+            return Request()
+        return Request(
             state=state,
             steps=fields.whole("steps"),
             values={name: asked[name] for name in CHANGEABLE if name in asked},
@@ -105,7 +105,7 @@ def read_wish(run: Run) -> Wish:
             processes=fields.whole("processes") if "processes" in values else 1,
         )
     except (OSError, ValueError, TypeError, AttributeError, RecursionError):
-        return Wish()
+        return Request()
 
 
 class Steering:
@@ -121,7 +121,7 @@ class Steering:
         snap: Callable[[], None],
     ) -> None:
         self.run, self.trainer, self.display, self.check, self.snap = run, trainer, display, check, snap
-        self.wish = Wish()
+        self.request = Request()
         self.refused = ""
         """Why the last change that was asked for was not made."""
         self.waited_s = 0.0
@@ -132,12 +132,12 @@ class Steering:
     @property
     def stops(self) -> bool:
         """Whether it was asked to stop."""
-        return self.wish.state == STOPPED
+        return self.request.state == STOPPED
 
     @property
     def pauses(self) -> bool:
         """Whether it waits, or takes single steps."""
-        return self.wish.state == PAUSED
+        return self.request.state == PAUSED
 
     def obey(self, *, stopped: Callable[[], bool], pausing: Callable[[], None], waiting: Callable[[], None]) -> None:
         """Do what is asked after a step: change values, and wait while it is paused; that counts as no time.
@@ -154,7 +154,7 @@ class Steering:
         if not paused:
             self.display.note(f"paused after step {self.trainer.clock.total_steps}")
             pausing()
-        while self.pauses and self._stepped >= self.wish.steps and not stopped():
+        while self.pauses and self._stepped >= self.request.steps and not stopped():
             waiting()
             time.sleep(EVERY_S)
             self._look()
@@ -191,14 +191,14 @@ class Steering:
         seen = (status.st_mtime_ns, status.st_ino)
         if seen == self._seen:
             return
-        self._seen, self.wish = seen, read_wish(self.run)
+        self._seen, self.request = seen, read_request(self.run)
         if not self.pauses:
-            self._stepped = self.wish.steps
+            self._stepped = self.request.steps
         recipe = self.recipe
-        if values := {name: value for name, value in self.wish.values.items() if value != getattr(recipe, name)}:
+        if values := {name: value for name, value in self.request.values.items() if value != getattr(recipe, name)}:
             self._change(values)
-        if self.wish.snapshots > self._snapped:
-            self._snapped = self.wish.snapshots
+        if self.request.snapshots > self._snapped:
+            self._snapped = self.request.snapshots
             self.snap()
 
     def _change(self, values: Mapping[str, float]) -> None:

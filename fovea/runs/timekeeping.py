@@ -1,4 +1,4 @@
-"""What a person is told of a training before it begins, and what a budget leaves for it.
+"""The lines that describe a training before it begins, and what a budget leaves for it.
 
 A budget is the time from the start of the command to its end. Training gets what decoding and planning have left of it,
 less what evaluation and report will take; the recipe keeps that share, so that a run that is resumed has the same.

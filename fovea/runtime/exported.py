@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Progress = Callable[[int, int], None]
-"""Is told how many samples are done, and of how many."""
+"""Called with the number of samples done and the number of all."""
 
 MAX_BYTES = 2**31 - 1
 """No message of Protocol Buffers is larger."""

@@ -1,4 +1,4 @@
-"""The application of one process: its routes, and how refusals and faults are told."""
+"""The application of one process: its routes, and how refusals and faults are reported."""
 
 from functools import partial
 from pathlib import Path

@@ -10,7 +10,7 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 MOST_CONNECTIONS = 1000
-"""Of one process; beyond, a connection is told so and closed."""
+"""Of one process; beyond, a connection gets an error and is closed."""
 KEEP_ALIVE_S = 30
 """A connection may be idle so long after an answer."""
 HEAD_S = 10.0

@@ -48,7 +48,7 @@ class DriftWatch:
         return {name: stability_index(counts, found[: len(counts)].tolist()) for name, counts, found in pairs}
 
     def described(self) -> dict[str, Any]:
-        """Return what a client is told, as JSON values."""
+        """Return the answer to a client, as JSON values."""
         return {**self._told(), **({"note": NOT_COUNTED} if self._tiles else {})}
 
     def _told(self) -> dict[str, Any]:

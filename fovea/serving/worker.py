@@ -105,7 +105,7 @@ class Server(uvicorn.Server):
 def server_for(site: Site) -> Server:
     """Return the server of a site, yet to be run.
 
-    Libraries are silenced: what they say of a bad request quotes it, and the client is told anyway.
+    Libraries are silenced: what they say of a bad request quotes it, and the client gets an error anyway.
     """
     for name in ("uvicorn.error", "python_multipart", "python_multipart.multipart"):
         logging.getLogger(name).setLevel(logging.ERROR)

@@ -32,7 +32,7 @@ class Watched(Display):
 
 
 class Works:
-    """The works of one page; `told` gets how far the one that runs is, 0..1, and its title."""
+    """The works of one page; `told` is called with the progress of the one that runs, 0..1, and its title."""
 
     def __init__(self, told: Callable[[float, str], None]) -> None:
         self.told = told

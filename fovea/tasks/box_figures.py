@@ -47,7 +47,7 @@ class BoxFigures(ShareFigures):
     error_counts: Mapping[str, int] | None = None
     """By kind of error: how many there are among all that was found, whatever its score."""
     least_score: float | None = None
-    """From which on an object is told: those below are in neither of the next two."""
+    """The score from which on an object is reported: those below are in neither of the next two."""
     confusion: Sequence[Sequence[int]] | None = None
     """Objects, the rows true and the columns found classes; last what was found where nothing is, and what was missed.
 

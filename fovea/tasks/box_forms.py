@@ -143,7 +143,7 @@ class AnchorForm(BoxForm):
         return anchors_loss(outputs, boxes, torch.from_numpy(self.anchors).to(outputs.device))
 
     def unmirrored(self, outputs: "Tensor") -> "Tensor":
-        """Return what anchors say, each of the one in the mirrored column, and its box told from its own place."""
+        """Return what anchors say, each of the one in the mirrored column, and its box relative to its own place."""
         import torch
 
         order = mirrored_order(self.size)

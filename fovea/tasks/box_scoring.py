@@ -21,7 +21,7 @@ from fovea.tasks.figures import Measured
 CLASS, SCORE, CROWD, SCALE = 0, 5, 5, 6
 """Columns."""
 SHOWN_SCORE = 0.3
-"""From which on an object is told to a person, where no other is chosen."""
+"""The score from which on an object is reported, where no other is chosen."""
 FOUND_OVERLAP = 0.5
 
 
@@ -45,7 +45,7 @@ def mean_ap50(found: NDArray[Any], truth: NDArray[Any], *, classes: int) -> floa
 def box_figures(
     found: NDArray[Any], truth: NDArray[Any], names: Sequence[str], counts: dict[str, int], *, least: float
 ) -> BoxFigures:
-    """Return all figures, `counts` being the objects of each class, and `least` the score of those that are told."""
+    """Return all figures, `counts` being the objects of each class, and `least` the lowest reported score."""
     images = compared(found, truth)
     matches = matched(images, classes=len(names))
     scores, kinds = detection_scores(matches), error_kinds(images, classes=len(names))

@@ -88,7 +88,7 @@ class Boxes(OnImage):
 
     loss: str = "centres"
     least: float = SHOWN_SCORE
-    """Score from which on an object is told to a person: that of the highest F1 on the validation split."""
+    """Score from which on an object is reported: that of the highest F1 on the validation split."""
     size: tuple[int, int] = (0, 0)
     """Height and width of the network's input in pixels; 0 and 0 while they are not known."""
     priors: Priors = VOC_PRIORS
@@ -201,7 +201,7 @@ class Boxes(OnImage):
         return replace(self, least=best_least(self.matches(outputs, labels)))
 
     def uncalibrated_for(self, reason: str) -> Self:
-        """Return the task itself: what is told is a choice, not a probability."""
+        """Return the task itself: what is reported is a choice, not a probability."""
         return self
 
     def at_least(self, score: float) -> Self:
@@ -290,7 +290,7 @@ class Boxes(OnImage):
         return box(outputs, row[(row[:, CLASS] >= 0) & (row[:, SCORE] >= self.least)], self.names, self.form, wanted)
 
     def on_page(self) -> dict[str, Any]:
-        """Return form and decoder of the outputs, and from which score on boxes are told."""
+        """Return form and decoder of the outputs, and from which score on boxes are reported."""
         decoding = {"form": self.form_name, "decoder": self.form.decoder_fields(), "least": self.least}
         lead = f"Finds objects of {len(self.names)} classes in an image."
         return {"kind": "boxes", **decoding, "colours": colours(self.names), "lead": lead, "remark": SURE_ENOUGH}

@@ -72,7 +72,7 @@ def region(outputs: "Tensor", names: Sequence[str], wanted: Wanted) -> Focus:
 
 
 def box(outputs: "Tensor", told: NDArray[np.float32], names: Sequence[str], form: "BoxForm", wanted: Wanted) -> Focus:
-    """Return one of the boxes that are told (D, 6), the best first; its evidence is the logit that it comes of.
+    """Return one of the boxes that are reported (D, 6), the best first; its evidence is the logit that it comes of.
 
     Raises: UsageError if there is none with that number, or at that place.
     """

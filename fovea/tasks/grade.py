@@ -229,7 +229,7 @@ class Grade(Classes):
 def medians(rows: Rows) -> NDArray[np.int64]:
     """Return the (N,) highest grades that probabilities (N, K) say are reached with more than 1/2.
 
-    They are the medians, whose expected absolute error is the least; the paper counts alike.
+    They are the medians, whose expected absolute error is the least; the paper does the same.
     """
     above = 1 - rows.cumsum(axis=1)[:, :-1]
     grades: NDArray[np.int64] = (above > 0.5).sum(axis=1)

@@ -99,7 +99,7 @@ def _box_rows(target: Task, said: Said) -> NDArray[np.float32]:
 
 
 def _box_prediction(target: Task, said: Said, held: Held) -> Prediction:
-    """Return the objects that are told: those of too low a score put out no others."""
+    """Return the objects that are reported: those of too low a score suppress no others."""
     each = (cast(BoxPrediction, target.prediction(rows.astype(np.float64))).found for rows in _decoded(target, said))
     return BoxPrediction.of(joined(said.grid, _scaled(each, said.scale)), target.classes)
 

@@ -160,7 +160,7 @@ class Points(OnImage):
         return POINT_FORMS[self.form_name](points=len(self.names), size=self.size)
 
     def for_input(self, size: Sequence[int]) -> Self:
-        """Return the task of a network for inputs of this `size` (H, W): coordinates are told in sides of it."""
+        """Return the task of a network for inputs of this `size` (H, W): coordinates are fractions of its sides."""
         height, width = size
         return replace(self, size=(height, width))
 

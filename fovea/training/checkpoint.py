@@ -142,7 +142,7 @@ def _clock(clock: Fields, trainer: Trainer) -> Clock:
 
 
 def _operations(clock: Fields, trainer: Trainer, steps: int) -> float:
-    """Return the operations so far; of a version that did not count them all steps were alike."""
+    """Return the operations so far; of a version that did not count them all steps were the same."""
     if "flop" in clock.values:
         return clock.number("flop", least=0)
     return steps * trainer.arithmetic.of_step(trainer.images_per_step)

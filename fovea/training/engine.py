@@ -59,7 +59,7 @@ class Batch(NamedTuple):
 
 
 class Trainer:
-    """A network, its data and its optimisers in training; `fit` runs it to the end or until told to stop."""
+    """A network, its data and its optimisers in training; `fit` runs it to the end or until it is stopped."""
 
     def __init__(
         self,

@@ -91,7 +91,7 @@ def first_and_last(trained: nn.Module, deeper: nn.Module) -> list[str]:
 
 
 def _match(trained: nn.Module, deeper: nn.Module) -> Match:
-    """Return which units stand for which, after making sure that they are alike."""
+    """Return which units stand for which, after making sure that they agree."""
     match = Match([], [], [])
     theirs, ours = dict(trained.named_children()), dict(deeper.named_children())
     for name in dict.fromkeys((*theirs, *ours)):

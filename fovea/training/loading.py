@@ -136,7 +136,7 @@ class Loader:
     def load(self, indices: Tensor, generator: torch.Generator, *, epoch: int) -> Chunk:
         """Return normalised, augmented, perhaps mixed images (N, C, H, W) and their labels (N,) on the device.
 
-        Of several processes each augments and mixes them all alike, and gets its share of the images.
+        Of several processes each augments and mixes all of them in the same way, and gets its share of the images.
         """
         if self.maps is not None:
             return self.maps.batch(indices, generator), self.labels[indices].to(self.device, non_blocking=True)

@@ -75,7 +75,7 @@ def fitted_head(
     """Return the logistic regression of `labels` on `features`, (N, D) or (V, N, D).
 
     Its `strength`, where none is given, is the one with the smallest mean -log p on images left out, by heads fitted to
-    the first version of the others. `balanced` weighs every class alike; `seed` deals images to folds.
+    the first version of the others. `balanced` weighs every class equally; `seed` deals images to folds.
     """
     versions = features.double().reshape(-1, *features.shape[-2:]).numpy()
     y, count = labels.numpy(), len(versions)

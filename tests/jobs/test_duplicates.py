@@ -36,7 +36,7 @@ def names(group):
 
 
 def test_a_network_adds_what_pixels_do_not_tell(make_bundle, images, tmp_path):
-    result = duplicates(make_bundle(), images, page=tmp_path / "page.html", ratio=0.01)
+    result = duplicates(make_bundle(), images, html=tmp_path / "page.html", ratio=0.01)
     assert [(group.by, names(group)) for group in result.groups] == [
         ("both", ["train/b/3.png", "test/a/same.png"]),
         ("network", ["train/a/4.png", "test/b/turned.png"]),
@@ -52,6 +52,14 @@ def test_embeddings_are_kept_where_they_are_wanted(make_bundle, images, tmp_path
     duplicates(make_bundle(), images, index=tmp_path / "x.fovea-index")
     assert (tmp_path / "x.fovea-index").exists()
     assert not list(tmp_path.glob("*.html"))
+
+
+@pytest.mark.parametrize(("side", "ratio"), [(8, 0.22), (16, 0.5)])
+def test_tiny_images_have_to_be_closer_as_in_check(make_bundle, images, side, ratio):
+    for file in images.rglob("*.png"):
+        Image.open(file).resize((side, side)).save(file)
+    assert duplicates(make_bundle(), images).ratio == ratio
+    assert duplicates(make_bundle(), images, ratio=0.3).ratio == 0.3
 
 
 def test_a_folder_without_labels_has_no_conflicts(make_bundle, images):

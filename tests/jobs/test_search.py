@@ -90,24 +90,26 @@ def test_embeddings_of_another_width_are_refused(made, query):
 
 
 def test_the_page_shows_the_image_and_its_neighbours(made, query, tmp_path):
-    result = search(made, query, k=3, page=tmp_path / "page.html")
-    text = (tmp_path / "page.html").read_text()
+    result = search(made, query, k=3, html=tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text()
+    text = page.replace("<wbr>", "")
+    assert "distance 1.20, " in page, "a number stays whole"
     assert result.page == tmp_path / "page.html" and text.count("<img ") == 4
-    assert re.search(r"<b>green</b> distance 1.20, green/0.png", text) and "query.png" in text
+    assert re.search(r"<b>green</b><br>distance 1.20, green/0.png", text) and "query.png" in text
     assert "http:" not in text and "<script" not in text
 
 
 def test_what_is_gone_is_said_on_the_page(made, query, tmp_path):
     (tmp_path / "images" / "green" / "0.png").unlink()
-    search(made, query, k=2, page=tmp_path / "page.html")
+    search(made, query, k=2, html=tmp_path / "page.html")
     assert "green/0.png (no longer exists)" in (tmp_path / "page.html").read_text()
 
 
 def test_pictures_come_from_data_that_is_named_or_below_the_index(made, query, tmp_path):
     (tmp_path / "images").rename(tmp_path / "elsewhere")
     with pytest.raises(UsageError, match="images of `images` were not found from `x.fovea-index`; give the data with"):
-        search(made, query, page=tmp_path / "page.html")
-    search(made, query, page=tmp_path / "page.html", data=tmp_path / "elsewhere")
+        search(made, query, html=tmp_path / "page.html")
+    search(made, query, html=tmp_path / "page.html", data=tmp_path / "elsewhere")
     assert "no longer exists" not in (tmp_path / "page.html").read_text()
 
 
@@ -115,8 +117,8 @@ def test_a_name_that_leads_out_of_the_data_shows_nothing(made, query, tmp_path):
     Image.new("RGB", (4, 4), "red").save(tmp_path / "secret.png")
     index = read_index(made)
     write_index(made, replace(index, rows=replace(index.rows, names=["../secret.png"] * 6)))
-    search(made, query, k=1, page=tmp_path / "page.html")
-    assert "../secret.png (no longer exists)" in (tmp_path / "page.html").read_text()
+    search(made, query, k=1, html=tmp_path / "page.html")
+    assert "../secret.png (no longer exists)" in (tmp_path / "page.html").read_text().replace("<wbr>", "")
 
 
 def test_pictures_of_arrays_are_found_again(make_bundle, query, tmp_path):
@@ -124,7 +126,7 @@ def test_pictures_of_arrays_are_found_again(make_bundle, query, tmp_path):
     colours[np.arange(3), :, :, np.arange(3)] = 255
     np.savez(tmp_path / "a.npz", x_train=colours, y_train=np.arange(3))
     index(make_bundle(), tmp_path / "a.npz", out=tmp_path / "a.fovea-index", device="cpu")
-    found = search(tmp_path / "a.fovea-index", query, k=1, page=tmp_path / "page.html")
+    found = search(tmp_path / "a.fovea-index", query, k=1, html=tmp_path / "page.html")
     assert found.answers[0].nearest[0][:3] == ("1", "train", "1")
     assert "no longer exists" not in (tmp_path / "page.html").read_text()
 
@@ -136,7 +138,7 @@ def test_an_index_that_is_not_complete_says_so(made, query):
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"k": 0}, "`k`"), ({"metric": "l1"}, "`metric`"), ({"page": "none/x.html"}, "there is no folder `none`")],
+    [({"k": 0}, "`k`"), ({"metric": "l1"}, "`metric`"), ({"html": "none/x.html"}, "there is no folder `none`")],
 )
 def test_what_cannot_be_is_refused(made, query, options, message):
     with pytest.raises(UsageError, match=message):

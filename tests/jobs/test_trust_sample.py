@@ -10,7 +10,7 @@ from fovea.errors import UsageError
 from fovea.explanation.attribution.methods import method_named
 from fovea.explanation.objective import Objective
 from fovea.explanation.trust.table import Bench, Checks
-from fovea.jobs.explain import Wish, explain_sample
+from fovea.jobs.explain import Request, explain_sample
 from fovea.jobs.explain_spot import Spot
 from fovea.jobs.trust import SANITY_STEPS, STEPS, stated
 from fovea.jobs.trust_sample import trust_sample
@@ -22,13 +22,13 @@ SAMPLE = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
 WHOLE = Spot()
 
 
-def wish(method="occlusion", *, spot=WHOLE, targets=(), **settings):
+def request(method="occlusion", *, spot=WHOLE, targets=(), **settings):
     texts = {name: str(value) for name, value in settings.items()}
-    return Wish([method_named(method)], texts, list(targets), None, None, spot, 16, 0, Display(quiet=True))
+    return Request([method_named(method)], texts, list(targets), None, None, spot, 16, 0, Display(quiet=True))
 
 
 def test_the_figures_are_those_of_the_bench_of_many_images():
-    found = trust_sample(BUNDLE, SAMPLE, wish("saliency", targets=[BUNDLE.classes[1]]))
+    found = trust_sample(BUNDLE, SAMPLE, request("saliency", targets=[BUNDLE.classes[1]]))
     objective = Objective(answers=torch.tensor([1]), evidence=BUNDLE.target.evidence)
     bench = Bench(
         BUNDLE.model,
@@ -44,21 +44,21 @@ def test_the_figures_are_those_of_the_bench_of_many_images():
 
 
 def test_the_picture_that_is_checked_has_the_settings_asked_for():
-    told = [trust_sample(BUNDLE, SAMPLE, wish(patch=patch)).areas.gain for patch in (1, 8)]
+    told = [trust_sample(BUNDLE, SAMPLE, request(patch=patch)).areas.gain for patch in (1, 8)]
     assert not torch.equal(*told)  # a patch as large as the image hides all of it
 
 
 def test_what_a_method_does_not_take_is_refused():
     with pytest.raises(UsageError, match="patch"):
-        trust_sample(BUNDLE, SAMPLE, wish(patch="wide"))
+        trust_sample(BUNDLE, SAMPLE, request(patch="wide"))
 
 
 def test_one_sample_is_explained_as_its_file_is():
-    explained = explain_sample(BUNDLE, SAMPLE, wish(patch=2))
+    explained = explain_sample(BUNDLE, SAMPLE, request(patch=2))
     (place,) = explained.places
     assert place.answer == explained.prediction.label and explained.pixels.shape == (8, 8, 3)
     with pytest.raises(UsageError, match="masks, boxes and points"):
-        explain_sample(BUNDLE, SAMPLE, wish(spot=Spot((1.0, 1.0))))
+        explain_sample(BUNDLE, SAMPLE, request(spot=Spot((1.0, 1.0))))
 
 
 def test_a_pixel_of_the_input_is_taken_as_it_is():

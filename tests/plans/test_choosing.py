@@ -8,16 +8,16 @@ import torch
 from fovea.data.sources.source import find
 from fovea.display import Display
 from fovea.errors import UsageError
-from fovea.plans.choosing import Wish, choose_plan
+from fovea.plans.choosing import Request, choose_plan
 from fovea.runs.request import prepared
 
 FAST = {"threads": 1, "precision": "float32", "device": "cpu"}
 
 
 def test_digits_are_not_mirrored_when_they_are_evaluated():
-    plan = choose_plan(find("digits"), Wish(recipe="cifar10-94", changes={}), device=torch.device("cpu"))
+    plan = choose_plan(find("digits"), Request(recipe="cifar10-94", changes={}), device=torch.device("cpu"))
     assert plan.recipe.test_flip is False
-    asked = Wish(recipe="cifar10-94", changes={"test_flip": True})
+    asked = Request(recipe="cifar10-94", changes={"test_flip": True})
     assert choose_plan(find("digits"), asked, device=torch.device("cpu")).recipe.test_flip is True
 
 
@@ -31,7 +31,7 @@ def test_a_choice_of_network_leaves_the_named_recipe():
 
 def test_a_network_is_trained_as_its_entry_says_and_the_user_has_the_last_word():
     def chosen(**changes):
-        return choose_plan(find("digits"), Wish(model="capsnet_digits", changes=changes), device=torch.device("cpu"))
+        return choose_plan(find("digits"), Request(model="capsnet_digits", changes=changes), device=torch.device("cpu"))
 
     plan = chosen()
     assert (plan.recipe.loss, plan.recipe.optimiser, plan.standardise) == ("margin", "adam", False)
@@ -61,16 +61,16 @@ def test_a_recipe_without_standardisation_only_scales_pixels_to_one():
 def test_what_a_kind_of_target_has_not_is_refused_or_left_out(task):
     dataset = dataclasses.replace(find("digits"), task=task)
     device = torch.device("cpu")
-    wishes = Wish(recipe="cifar10-84", changes={}), Wish(changes={}), Wish(model="mlp", changes={})
-    assert all(choose_plan(dataset, wish, device=device).recipe.label_smoothing == 0 for wish in wishes)
+    requests = Request(recipe="cifar10-84", changes={}), Request(changes={}), Request(model="mlp", changes={})
+    assert all(choose_plan(dataset, request, device=device).recipe.label_smoothing == 0 for request in requests)
     noun = {"number": "a number", "labels": "several labels", "grade": "a grade"}[task]
     with pytest.raises(UsageError) as caught:
-        choose_plan(dataset, Wish(changes={"label_smoothing": 0.1}), device=device)
+        choose_plan(dataset, Request(changes={"label_smoothing": 0.1}), device=device)
     assert str(caught.value) == (
         f"`label_smoothing` (=0.1) is for --task classes; a network that predicts {noun} "
         "has nothing to smooth, so leave it out."
     )
-    probe = Wish(changes={"probe": True, "epochs": 0})
+    probe = Request(changes={"probe": True, "epochs": 0})
     if task == "number":
         assert choose_plan(dataset, probe, device=device).recipe.probe
         return

@@ -18,7 +18,7 @@ from fovea.errors import BundleError, StorageError, UsageError
 from fovea.jobs.train import train
 from fovea.model.bundle import load, save_bundle
 from fovea.model.container import read_card
-from fovea.plans.choosing import Wish, choose_plan
+from fovea.plans.choosing import Request, choose_plan
 from fovea.plans.start_weights import start_at_hand, start_named
 from fovea.registry import IMAGENET_MEAN
 from fovea.runs.request import prepared
@@ -167,8 +167,8 @@ def at_hand(tmp_path, monkeypatch):
         (tmp_path / "weights" / file).touch()
 
 
-def chosen(data, **wish):
-    return choose_plan(data, Wish(**{"changes": {}, **wish}), device=torch.device("cpu"))
+def chosen(data, **request):
+    return choose_plan(data, Request(**{"changes": {}, **request}), device=torch.device("cpu"))
 
 
 def test_photographs_begin_with_the_most_accurate_weights_that_are_not_too_large(at_hand):
@@ -178,9 +178,9 @@ def test_photographs_begin_with_the_most_accurate_weights_that_are_not_too_large
     assert reason.endswith("beginning with the weights mobilenet_v2-x.pth; --from none trains from scratch")
 
 
-@pytest.mark.parametrize("wish", [{"start": "none"}, {"model": "resnet18"}, {"recipe": "cifar10-94"}])
-def test_weights_at_hand_are_left_where_something_else_is_asked_for(at_hand, wish):
-    assert chosen(dataset(), **wish).start == ""
+@pytest.mark.parametrize("request", [{"start": "none"}, {"model": "resnet18"}, {"recipe": "cifar10-94"}])
+def test_weights_at_hand_are_left_where_something_else_is_asked_for(at_hand, request):
+    assert chosen(dataset(), **request).start == ""
 
 
 def test_weights_at_hand_are_for_photographs(at_hand):

@@ -68,6 +68,13 @@ def test_counts_of_copies_add_up():
     assert "of copies (" not in page_of(report())
 
 
+def test_words_in_backticks_are_set_as_code_and_stay_text():
+    bad = {"name": "a.png", "reason": "see `b.png`"}
+    page = page_of(report(notes=["features of `head.logits`", "`<b>`"], bad_files=[bad]))
+    assert "<code>head.logits</code>" in page and "<code>&lt;b&gt;</code>" in page and "<code>b.png</code>" in page
+    assert "`" not in page
+
+
 def test_so_many_doubted_labels_are_shown_and_the_rest_counted():
     page = page_of(report(label_faults=doubted(*(f"{index}.png" for index in range(SHOWN_DOUBTS + 1500)))))
     assert page.count("<br>may be") == SHOWN_DOUBTS and "1,500 more are not shown" in page

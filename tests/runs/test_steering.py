@@ -14,7 +14,7 @@ from fovea.jobs.train import train
 from fovea.model.bundle import load
 from fovea.runs import steering
 from fovea.runs.folder import Run
-from fovea.runs.steering import PAUSED, RUNNING, STOPPED, Wish, ask, read_wish, refuse_steering
+from fovea.runs.steering import PAUSED, RUNNING, STOPPED, Request, ask, read_request, refuse_steering
 from fovea.runs.summary import read_summary
 from fovea.training.engine import Trainer
 
@@ -180,7 +180,7 @@ def test_a_change_that_cannot_be_is_said_and_the_training_goes_on(images, tmp_pa
 )
 def test_a_file_that_asks_for_nothing_sensible_asks_for_nothing(tmp_path, text):
     Run(tmp_path).steering.write_text(text)
-    assert read_wish(Run(tmp_path)) == Wish()
+    assert read_request(Run(tmp_path)) == Request()
 
 
 def test_a_training_of_several_processes_is_not_steered(tmp_path):
@@ -188,14 +188,18 @@ def test_a_training_of_several_processes_is_not_steered(tmp_path):
     refuse_steering(run, processes=2)
     with pytest.raises(UsageError, match=r"has 2 processes \(`torchrun`\), and cannot be changed or watched"):
         ask(run, state="paused")
-    assert read_wish(run).state == "running"
+    assert read_request(run).state == "running"
 
 
 def test_what_is_asked_adds_up(tmp_path):
     run = Run(tmp_path)
     ask(run, step=True)
     ask(run, lr=0.1)
-    assert ask(run, step=True, batch=4) == read_wish(run) == Wish(state=PAUSED, steps=2, values={"lr": 0.1, "batch": 4})
+    assert (
+        ask(run, step=True, batch=4)
+        == read_request(run)
+        == Request(state=PAUSED, steps=2, values={"lr": 0.1, "batch": 4})
+    )
     with pytest.raises(UsageError, match="`state`"):
         ask(run, state="flying")
     with pytest.raises(UsageError, match="`momentum`"):

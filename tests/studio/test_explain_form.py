@@ -27,7 +27,7 @@ def test_an_address_names_method_settings_and_answers():
 
 def test_a_method_that_is_not_there_is_refused_with_its_neighbours():
     with pytest.raises(UsageError, match="did you mean `gradcam`"):
-        Form(method="gradcan").wish(Watched())
+        Form(method="gradcan").request(Watched())
 
 
 def test_every_setting_of_every_method_has_a_field_that_sends_what_the_method_takes():

@@ -115,7 +115,7 @@ def test_a_training_is_begun_steered_left_and_killed(address, folder, browser):
     page.wait_for_function("document.getElementById('train-told').textContent.includes('`lr` (=-1')")
     page.get_by_role("button", name="Snapshot").click()
     until(lambda: run.snapshot(before + 1).exists())
-    page.get_by_role("button", name="Go on").click()
+    page.get_by_role("button", name="Resume").click()
     visit.state("training")
 
     address_of_run = page.url

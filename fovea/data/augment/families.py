@@ -50,7 +50,7 @@ SPECTROGRAMS: Mapping[str, Step] = MappingProxyType(
     }
 )
 OF_FRAMES = ("flip", "shift", "crop", "affine", "cutout", "erase")
-"""Augmentations of images that clips have too: all frames of a clip are changed alike."""
+"""Augmentations of images that clips have too: all frames of a clip are changed in the same way."""
 FAMILIES: Mapping[str, Mapping[str, Step]] = MappingProxyType({"series": SERIES, "spectrograms": SPECTROGRAMS})
 """All but images and clips, whose recipes also describe how pixels move."""
 

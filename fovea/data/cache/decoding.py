@@ -116,7 +116,8 @@ def decode_into(
 ) -> tuple[Pixels, list[tuple[int, str]]]:
     """Return the images as read-only uint8 (rows, H, W, C), and index and reason of each bad one, which has no row.
 
-    Images that the entry in `folder` holds already are not decoded again. `advance` is told how many more are done.
+    Images that the entry in `folder` holds already are not decoded again. `advance` is called with the number of
+    further ones done.
     A second process that wants the same entry waits for the first. Raises: StorageError.
     """
     header = Header(len(sources), preprocess.stored_shape, preprocess.dtype)

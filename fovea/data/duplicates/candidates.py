@@ -18,7 +18,7 @@ PROBES = 6
 SAMPLE = 1000
 MIN_SIMILARITY = 0.6
 CANDIDATES_PER_IMAGE = 3
-"""The similarity that counts is, where images are much alike, the one that about so many others reach."""
+"""The similarity that counts is, where images are very similar, the one that about so many others reach."""
 MIN_CANDIDATES = 50_000
 """Few images may have that many candidates among them, all copies of each other perhaps."""
 
@@ -41,7 +41,7 @@ def find_candidates(
     """Return the pairs (CANDIDATE) among uint8 (N, S, S, C) that may be copies, each once, 3 N or 50,000 at most.
 
     Every image, its mirror image, and nine crops of both are compared with the images in the cells they fall into.
-    `advance` is told how many of VIEWS are done.
+    `advance` is called with the number of VIEWS that are done.
     """
     N, whole = len(thumbnails), likeness.coefficients(thumbnails)
     cells = _Cells(likeness.whiten(whole), generator)

@@ -79,7 +79,7 @@ class Group(NamedTuple):
     cropped: bool
     """Whether some show less than others."""
     similarity: float
-    """Of the two copies that are least alike."""
+    """Of the two copies that are least similar."""
 
     @property
     def leak(self) -> bool:

@@ -1,7 +1,7 @@
-"""How alike two images are: the cosine of their low frequencies, whitened over the data set they come from.
+"""How similar two images are: the cosine of their low frequencies, whitened over the data set they come from.
 
 A descriptor holds the lowest coefficients of a cosine transform, as perceptual hashes do, but not quantised: scaled to
-length 1, then whitened, so that what all images of a data set share does not make any two of them alike.
+length 1, then whitened, so that what all images of a data set share does not make any two of them similar.
 """
 
 from typing import Any, NamedTuple

@@ -1,4 +1,4 @@
-"""Copies among images of a few pixels, where different ones are much alike: handwritten ones in 8 x 8 pixels.
+"""Copies among images of a few pixels, where different ones are very similar: handwritten ones in 8 x 8 pixels.
 
 So few pixels hold no details that tell a crop from another image. A copy shows the whole image, mirrored at most, and
 is much nearer to it than other images are: the ratio test of Lowe 2004, section 7.1, on all pixels.
@@ -23,7 +23,7 @@ def is_tiny(size: tuple[int, ...] | None) -> bool:
 
 
 def true_copies(thumbnails: Images, candidates: Candidates) -> tuple[NDArray[np.bool_], Floats]:
-    """Tell of each pair (CANDIDATE) among uint8 (N, S, S, C) whether it is a copy, and how alike it is (-1..1).
+    """Tell of each pair (CANDIDATE) among uint8 (N, S, S, C) whether it is a copy, and how similar it is (-1..1).
 
     The likeness is the correlation of the pixels, whatever brightness and contrast.
     """

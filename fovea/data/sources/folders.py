@@ -81,7 +81,7 @@ def load_folder(
     bad = tuple(BadFile(readable(name), f"this is {kind}") for name, kind in unread.items())
     rest = [record for record in others if record.name not in unread]
     counts = (len(rest), f"that are not {kind.nouns}"), (layout.outside, "outside the class folders")
-    ignored = tuple(f"{count} files {which} were ignored" for count, which in counts if count)
+    ignored = tuple(f"files {which}, ignored: {count}" for count, which in counts if count)
     lists = (f"labels are the folder names.{listing}",) if not pattern and (listing := _lists(root)) else ()
     notes = (*dataset.notes, *layout.notes, *ignored, *_known_among(rest), *lists)
     return replace(dataset, bad_files=bad, notes=notes)

@@ -82,7 +82,7 @@ def read_samples(file: Path) -> dict[str, NDArray[Any]]:
 
     They stand under a key of `NPZ_KEYS`, or under the only one there is.
 
-    Raises: DataError if none can be told, or the file is none.
+    Raises: DataError if none can be recognised, or the file is no such archive.
     """
     known = [x for pairs in NPZ_KEYS.values() for x, _ in pairs]
     with _opened(file) as stored:

@@ -38,7 +38,7 @@ def part_of(progress: Progress | None, index: int, parts: int) -> Progress:
 
 COMMON = ("layer", "batch", "seed", "progress")
 """`layer`: the module whose output is weighed, by its path, None for the last spatial one; `batch`: inputs at a time;
-`seed`: of what is drawn; `progress`: is told how far it is."""
+`seed`: of what is drawn; `progress`: called with how far it is."""
 
 
 @dataclass(frozen=True, kw_only=True)

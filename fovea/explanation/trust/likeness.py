@@ -1,4 +1,4 @@
-"""How alike two maps are: rank correlation and structural similarity. Maps are (H, W), float of any width."""
+"""How similar two maps are: rank correlation and structural similarity. Maps are (H, W), float of any width."""
 
 from typing import cast
 

@@ -90,7 +90,7 @@ def sanity_check(
     progress: Progress | None = None,
     **common: Any,
 ) -> Sanity:
-    """Return how alike the maps of `x` (N, C, H, W) are, those of `model` and those of a copy that becomes random.
+    """Return how similar the maps of `x` (N, C, H, W) are, those of `model` and those of a copy that becomes random.
 
     `common` goes to the method, see `attribution.COMMON`. A map of a random network that is not finite counts as
     constant: nothing is left of it.

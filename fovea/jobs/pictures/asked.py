@@ -155,7 +155,7 @@ class Asked:
             told(last, total)
 
     def progress(self, title: str) -> Progress:
-        """Return what a bar called `title` is told by."""
+        """Return the function that updates a bar called `title`."""
         return self.display.counter(title)
 
     def answers(self, x: Tensor, *, count: int = 1) -> list[int]:

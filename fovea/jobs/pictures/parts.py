@@ -24,7 +24,7 @@ IMAGES = 40
     bounds={"count": range(1, 1001), "crop": range(2), "most": range(1, 100_001)},
 )
 def parts(asked: Asked) -> Sheet:
-    """Draw the crops of images that the network answers alike which show the parts of a layer's maps best."""
+    """Draw the crops of images with the same answer of the network that show the parts of a layer's maps best."""
     answer = asked.only_answer()
     chosen = _answered(asked, answer)
     x = asked.bundle.inputs_of(asked.samples.some(chosen))

@@ -1,6 +1,6 @@
 """What a rule sees and says: the shapes, types and small values that one operation of a graph takes and makes.
 
-A rule is arithmetic alone. It refuses what onnxruntime would fail on, or answer with more memory than can be told.
+A rule is arithmetic alone. It refuses what onnxruntime would fail on, or answer with more memory than can be predicted.
 Values are arrays of any shape, in the dtype of their tensor.
 """
 

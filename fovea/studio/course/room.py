@@ -195,7 +195,7 @@ class LivePicture:
         select(LABELS.get(name, name), choices, chosen, value=self.settings.get(name, ""))
 
     async def draw(self) -> None:
-        """Compute the picture and show it; what cannot be computed is told."""
+        """Compute the picture and show it; say what cannot be computed."""
         try:
             if self.picture.kind == "grid":
                 found = lab_state(self.settings).worked()

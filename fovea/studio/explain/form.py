@@ -7,7 +7,7 @@ from typing import Any
 from fovea.display import Display
 from fovea.errors import UsageError
 from fovea.explanation.attribution.methods import METHODS, Method, method_named
-from fovea.jobs.explain import Wish
+from fovea.jobs.explain import Request
 from fovea.jobs.explain_spot import Spot
 
 BATCH, SEED = 16, 0
@@ -64,7 +64,7 @@ class Form:
         at = state.get("at", "").split(",")
         return cls.of({**given, "at": at if len(at) == 2 else None})
 
-    def wish(self, display: Display) -> Wish:
+    def request(self, display: Display) -> Request:
         """Return what is asked of a network.
 
         Raises: UsageError for an unknown method or a setting that is none.
@@ -74,7 +74,7 @@ class Form:
             raise UsageError(f"`object` (={self.object}) must be the number of an object.")
         spot = Spot(self.at, int(self.object) if self.object and self.at is None else None, of_input=True)
         own = method.settings
-        return Wish(
+        return Request(
             methods=[method],
             settings={name: text for name, text in self.settings.items() if name in own},
             targets=[self.answer] if self.answer and not spot else [],

@@ -1,4 +1,4 @@
-"""The images of an index in the folder of the studio that a network sees as most alike to the one shown."""
+"""The images of an index in the folder of the studio that are most similar to the one shown for a network."""
 
 from pathlib import Path
 from typing import Any

@@ -40,8 +40,8 @@ def panel(shown: Shown, work: Watched) -> dict[str, Any]:
         UsageError: what cannot be asked of this network.
         Stopped: it is not wanted any more.
     """
-    wish = shown.form.wish(work)._replace(badges=shown.badges)
-    return _drawn(explain_sample(shown.bundle, shown.sample, wish))
+    request = shown.form.request(work)._replace(badges=shown.badges)
+    return _drawn(explain_sample(shown.bundle, shown.sample, request))
 
 
 def _drawn(explanation: Explanation) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The room "Explain": where a network sees its answer, beside another answer or network; checks, and what is alike."""
+"""The room "Explain": where a network sees its answer, beside another answer or network; checks, and similar images."""
 
 import json
 from collections.abc import Mapping
@@ -196,7 +196,7 @@ class ExplainRoom:
             from fovea.studio.explain.believed import believed
 
             told = work.counter("checking")
-            return believed(trust_sample(self.bundle, self._shown, form.wish(work), progress=told))
+            return believed(trust_sample(self.bundle, self._shown, form.request(work), progress=told))
 
         found = await self._done(checked)
         if found is not None:

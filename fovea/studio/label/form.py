@@ -40,7 +40,9 @@ class Form:
             self._text("Images: a folder, archive or list in the studio's folder", "data", self.asked.data)
             select("Label", list(KIND_TEXTS.values()), self._kind, value=KIND_TEXTS[self.asked.kind])
             self._names = self._text("Names, one on each line", "classes", self.asked.classes, element="textarea")
-            self._file = self._text("File that keeps the labels", "out", self.asked.out)
+            self._file = self._text(
+                "File that keeps the labels; for a brush also a folder, as masks/", "out", self.asked.out
+            )
             with ui.element("div"):
                 button("Begin", lambda: self._begin(self.asked)).props('id="label-begin"')
 

@@ -1,4 +1,4 @@
-"""What does not change on the page, and what its script is told once."""
+"""What does not change on the page, and what its script gets once."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ KEYS = """<details id="label-help"><summary>Keys</summary><p id="label-keys"></p
 
 
 def setting(labelling: Labelling, asked: Asked, proposes: bool) -> dict[str, Any]:
-    """Return what the script is told before the first image, and when there is one more class."""
+    """Return what the script gets before the first image, and when there is one more class."""
     return {
         "kind": labelling.name,
         "task": labelling.kind.task,

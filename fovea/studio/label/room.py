@@ -256,7 +256,7 @@ class LabelRoom:
         return bool(args.get("further"))
 
     async def _order(self, by: str) -> None:
-        """Put the images in another order; what takes long is told as it goes on."""
+        """Put the images in another order; what takes long shows its progress."""
         self.ordering.stop()
         found = self.labelling
         if by == beginning.BY_CHANCE:

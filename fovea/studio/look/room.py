@@ -79,7 +79,7 @@ class LookRoom:
         self._enter(self.state.get("layer", ""), self.state.get("unit", ""))
 
     def _enter(self, layer: str, unit: str) -> None:
-        """Open the layer and the unit that the address asks for; what there is not is told."""
+        """Open the layer and the unit that the address asks for; say what is not there."""
         if self.looking is None or not (layer or unit):
             return
         try:

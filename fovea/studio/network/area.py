@@ -16,7 +16,7 @@ def zoom() -> None:
 
 
 def graphs(title: str) -> None:
-    """Lay out the place of the graphs; `title` stands above what is told of a box, until one is chosen."""
+    """Lay out the place of the graphs; `title` stands above what is said of a box, until one is chosen."""
     ui.html(GRAPHS, sanitize=False)
     ui.label(title).props('id="network-layer-title" role="heading" aria-level="2"')
     ui.element("div").props('id="network-layer" aria-live="polite"')

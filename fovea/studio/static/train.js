@@ -2,6 +2,7 @@
 "use strict";
 (() => {
   const EVERY_MS = 500, RUNS_EVERY = 6;
+  const STOPPED = ["not finished", "killed"];  // states that can be resumed
   const room = { run: "", layer: "", sample: 0, ticks: 0, busy: false, rows: "", values: "" };
   const at = (id) => document.getElementById(`train-${id}`);
   const made = (name, text = "", parent = null) => {
@@ -172,11 +173,13 @@
         at("previewed").replaceChildren(made("p", "Looking at the data ..."));
         send("preview", { form: filled(form) });
       });
-      at("pause").addEventListener("click", () => steer({ state: room.state === "paused" ? "running" : "paused" }));
+      at("pause").addEventListener("click", () => {
+        if (STOPPED.includes(room.state)) send("resume", { run: room.run });
+        else steer({ state: room.state === "paused" ? "running" : "paused" });
+      });
       at("step").addEventListener("click", () => steer({ step: true }));
       at("stop").addEventListener("click", () => steer({ state: "stopped" }));
       at("snapshot").addEventListener("click", () => steer({ snapshot: true }));
-      at("resume").addEventListener("click", () => send("resume", { run: room.run }));
       at("open").addEventListener("click", () => send("open", { run: room.run }));
       at("next").addEventListener("click", () => { room.sample += 1; look(); });
       at("values").addEventListener("submit", (event) => {
@@ -242,10 +245,10 @@
       const works = ["training", "paused"].includes(found.state);
       const why = found.state === "failed" ? found.log.trim().split("\n").pop() : "";
       say(at("state"), [found.state, why, found.network, found.data && `on ${found.data}`, found.result].filter(Boolean).join(", "));
-      say(at("pause"), found.state === "paused" ? "Go on" : "Pause");
-      ["pause", "step", "snapshot"].forEach((name) => { at(name).disabled = !works; });
+      say(at("pause"), ["paused", ...STOPPED].includes(found.state) ? "Resume" : "Pause");
+      at("pause").disabled = !works && !STOPPED.includes(found.state);
+      ["step", "snapshot"].forEach((name) => { at(name).disabled = !works; });
       at("stop").disabled = !works && found.state !== "starting";
-      at("resume").disabled = !["not finished", "killed"].includes(found.state);
       at("open").disabled = !found.model;
       [...at("values").elements].forEach((field) => { field.disabled = !works; });
       say(at("log"), found.log);

@@ -43,7 +43,7 @@ def centre_targets(boxes: Tensor, *, classes: int, size: tuple[int, int], stride
 
     Liu et al. 2019, arXiv:1909.00700 (TTFNet), section 3: around each centre a Gaussian as wide and as high as the box
     says, cut at `NEAR` of its sides, in which cells learn the box too. Where boxes overlap the smaller one is learned.
-    Departure: each object counts alike, whatever its area.
+    Departure: each object counts equally, whatever its area.
     """
     N, (h, w) = len(boxes), size
     found = CentreTargets(
@@ -131,7 +131,7 @@ def centres_loss(outputs: Tensor, boxes: Tensor, *, stride: int = 4) -> Tensor:
     """Return the loss of outputs (N, K + 4, h, w) float32 for true boxes (N, M, 6) float32, a scalar.
 
     That of the centres, and `BOX_WEIGHT` times what the generalised overlap lacks of 1 (Rezatofighi et al. 2019): a
-    mean over cells near centres, weighted so that each object counts alike.
+    mean over cells near centres, weighted so that each object counts equally.
     """
     outputs = outputs.to(torch.promote_types(outputs.dtype, torch.float32))
     K = outputs.shape[1] - SIDES

@@ -18,7 +18,7 @@ PLACE, EMPTY = 5.0, 0.5
 OBJECT = 5.0
 """Of its second version, as in Darknet: weight of the confidence of boxes with an object; that of others is 1."""
 NEAR = 0.6
-"""Overlap from which on a box that is not responsible is not told that it holds nothing."""
+"""Overlap from which on a box that is not responsible gets no loss for holding nothing."""
 
 
 class _Objects(NamedTuple):

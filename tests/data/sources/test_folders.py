@@ -110,7 +110,7 @@ def test_grey_digits_are_not_to_be_mirrored(tmp_path, mode, directional):
     dataset = load_folder(tmp_path)
     assert dataset.directional is directional
     assert ("the classes are digits or letters, so images are not mirrored" in dataset.notes) is directional
-    assert "1 files that are not images were ignored" in dataset.notes
+    assert "files that are not images, ignored: 1" in dataset.notes
 
 
 def test_stray_files_are_counted(pets):
@@ -119,8 +119,8 @@ def test_stray_files_are_counted(pets):
     draw(pets / "cover.png")
     dataset = load_folder(pets)
     assert dataset.notes == (
-        "2 files that are not images were ignored",
-        "1 files outside the class folders were ignored",
+        "files that are not images, ignored: 2",
+        "files outside the class folders, ignored: 1",
     )
     assert len(dataset.parts["train"]) == 3
 

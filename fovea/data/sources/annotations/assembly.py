@@ -29,7 +29,7 @@ class Sample(NamedTuple):
     target_bytes: int = 0
     """Of a target that is a file; other targets count by their numbers."""
     region: tuple[int, int, int, int] | None = None
-    """x0, y0, x1, y1 of what the sample is of its image, in whose pixels the target is told; None if it is all."""
+    """x0, y0, x1, y1 of what the sample is of its image, in whose pixels the target is given; None if it is all."""
     area: float | None = None
     """Pixels of the image that its object covers; None if that is not known."""
 

@@ -77,7 +77,7 @@ def layout_of(path: Path, asked: Asked) -> Layout | None:
 
 
 def load_annotated(path: Path, asked: Asked) -> Dataset:
-    """Return the annotated images that `layout_of` finds; a kind of target that was guessed is told.
+    """Return the annotated images that `layout_of` finds; a kind of target that was guessed is reported.
 
     Raises: WithoutClassesError if there are none of the kind that is asked for; DataError if they cannot be used.
     """

@@ -29,7 +29,7 @@ class Pointed(NamedTuple):
 
 
 def samples_of(image: Sample, size: tuple[int, int], objects: Sequence[Pointed]) -> Iterator[Sample]:
-    """Yield a sample of each object of an image of `size` (H, W), its points told in pixels of its region.
+    """Yield a sample of each object of an image of `size` (H, W), its points given in pixels of its region.
 
     Without a box that has an area it is the one around the labelled points.
     """

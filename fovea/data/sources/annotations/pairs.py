@@ -104,7 +104,7 @@ def _stems_in(folder: Path, accepts: Accepts) -> set[str]:
 
 
 def pairs_of(root: Path, places: Sequence[Place], *, is_image: Accepts, is_other: Accepts) -> Found:
-    """Return the pairs in all places, sorted by name; images and annotations without a partner are told of."""
+    """Return the pairs in all places, sorted by name; images and annotations without a partner are reported."""
     pairs: list[Pair] = []
     alone: list[str] = []
     spare: list[str] = []
