@@ -46,6 +46,8 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     "full": ("--size", "512"),
     "full-turned": ("--size", "512", "--set", TURNED),
     "tiles": ("--fit", "tile", "--size", "256"),
+    "wide": ("--set", "width=32"),
+    "wide-384": ("--set", "width=32", "--size", "384"),
 }
 """Candidates of our plan, as options of `fovea train`."""
 
