@@ -3,8 +3,10 @@
 from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
 from fovea import registry
+from fovea.data.augment.mixing import Labels
 from fovea.data.dataset import Dataset
 from fovea.layers import placed
 from fovea.plans.plan import Plan
@@ -17,9 +19,8 @@ from fovea.plans.rules import (
     input_size,
     stride,
 )
-from fovea.tasks.classes import Classes
 from fovea.training.inference import Progress
-from fovea.training.losses import make_loss
+from fovea.training.losses import Outputs, main_head
 from fovea.training.recipe import Recipe
 from fovea.training.tuning import Setting, time_settings
 
@@ -31,6 +32,8 @@ DECODING_SHARE = 0.35
 """Decoding takes this share of a budget at most; where all images take longer, some are left out."""
 PREPARING_SHARE, AROUND_S = 0.1, 4.0
 """What planning, evaluation and report take, about: a share of the budget, and seconds."""
+FEWEST_AT_ONCE = 2
+"""Batch norm takes its statistics from so many images at least."""
 TIMED_BATCH = 128
 """A network is timed on batches of this size at most."""
 TIMING_SHARE = 0.02
@@ -75,9 +78,10 @@ def budget_plan(
 
     A few steps of each candidate are timed on `device`, with the threads and precision of `recipe` where it names them.
     """
-    if has_usual_plan(dataset):
-        return default_plan(dataset, size=size).replace(epochs=0, budget_s=budget_s)
     asked = recipe or Recipe()
+    if has_usual_plan(dataset):
+        plan = default_plan(dataset, size=size).replace(epochs=0, budget_s=budget_s)
+        return plan if size else _with_larger_input(plan, dataset, asked, device=device, progress=progress)
     images = len(dataset.parts["train"])
     wanted = WANTED_IMAGES + WANTED_EPOCHS * images
     tried: list[tuple[Candidate, float]] = []
@@ -105,6 +109,35 @@ def budget_plan(
     return plan.replace(epochs=0, budget_s=budget_s, **chosen)
 
 
+def _with_larger_input(
+    plan: Plan, dataset: Dataset, asked: Recipe, *, device: torch.device, progress: Progress | None
+) -> Plan:
+    """Return the `plan` of a kind of target at the largest input whose training sees enough images in the time.
+
+    Steps stay of as many images; those of a larger input are taken in parts, for which there is memory.
+    """
+    usual = dataset.kind.usual(dataset.native_size)
+    if usual is None or not usual.larger:
+        return plan
+    wanted, budget_s = usual.enough + WANTED_EPOCHS * len(dataset.parts["train"]), plan.recipe.budget_s
+    if progress:
+        progress(0, 1)
+    batch, found = plan.recipe.batch, plan
+    few = min(batch, FEWEST_AT_ONCE)
+    timed = plan.replace(threads=asked.threads, precision=asked.precision, batch=few)
+    setting = _timed_plan(timed, dataset, device, seconds=min(1.0, TIMING_SHARE * budget_s))
+    if progress:
+        progress(1, 1)
+    for side in usual.larger:
+        pixels = (side / plan.size) ** 2
+        seen = budget_s * USED_FOR_STEPS * few / (setting.step_s * pixels)
+        if seen >= wanted:
+            parts = max(1, min(batch // FEWEST_AT_ONCE, round(pixels)))
+            reason = f"at {side} px it sees about {_rounded(seen)} images in the time, enough; --size chooses others"
+            found = plan.replace(size=side, batch=batch // parts, accumulate=parts, reasons=(*plan.reasons, reason))
+    return found
+
+
 def _rounded(count: float) -> str:
     """Return a count with two figures that count, as timings have no more.
 
@@ -121,13 +154,21 @@ def _candidates(dataset: Dataset, size: int | None) -> list[Candidate]:
 
 
 def _timed(candidate: Candidate, dataset: Dataset, recipe: Recipe, device: torch.device, *, seconds: float) -> Setting:
-    """Return the fastest way to do a step of `recipe` with a candidate, on images of nothing."""
-    classes, size = max(1, len(dataset.classes)), candidate.size
-    built = {"classes": classes, "c_in": dataset.channels, "size": size, "width": candidate.width, **stride(size)}
-    model = placed(registry.build("foveola", **built), device)
-    shape = (min(TIMED_BATCH, recipe.batch), dataset.channels, size, size)
+    """Return the fastest way to do a step of `recipe` with a candidate."""
+    arguments = {"width": candidate.width, **stride(candidate.size)}
+    plan = Plan(model="foveola", arguments=arguments, size=candidate.size, recipe=recipe)
+    return _timed_plan(plan, dataset, device, seconds=seconds)
+
+
+def _timed_plan(plan: Plan, dataset: Dataset, device: torch.device, *, seconds: float) -> Setting:
+    """Return the fastest way to do a step of a plan with a network of the zoo, on images of nothing."""
+    built = {"classes": max(1, len(dataset.classes)), "c_in": dataset.channels, "size": plan.size, **plan.arguments}
+    model = placed(registry.build(plan.model, **built), device)
+    shape = (min(TIMED_BATCH, plan.recipe.batch), dataset.channels, plan.size, plan.size)
     images = torch.zeros(shape, device=device).contiguous(memory_format=torch.channels_last)
     labels = torch.zeros(len(images), dtype=torch.int64, device=device)
-    # whatever is learned: the loss takes next to no time
-    loss = make_loss(Classes(names=tuple(map(str, range(classes)))), recipe)
-    return time_settings(model, images, labels, loss=loss, recipe=recipe, seconds=seconds)[0]
+
+    def loss(outputs: Outputs, _: Labels) -> Tensor:  # whatever is learned: it takes next to no time
+        return main_head(outputs).float().square().mean()
+
+    return time_settings(model, images, labels, loss=loss, recipe=plan.recipe, seconds=seconds)[0]

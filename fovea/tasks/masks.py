@@ -37,6 +37,7 @@ MIOU = Metric("miou", "mean IoU", share=True)
 DICE = Metric("dice", "mean Dice", share=True)
 LARGEST_CLASS = "the largest class; fractions are of all pixels"
 LARGEST_SIDE = 256
+LARGER = (384, 512)
 """Pixels of the input, where nothing else is asked for."""
 
 
@@ -125,8 +126,12 @@ class Masks(OnImage):
 
     @classmethod
     def usual(cls, size: tuple[int, ...] | None) -> UsualPlan:
-        """Return a narrow U-Net of 2015, padded and with batch norm, and images whole at up to 256 pixels."""
-        side = min(max(size or (LARGEST_SIDE,)), LARGEST_SIDE)
+        """Return a narrow U-Net of 2015, padded and with batch norm, and images whole at up to 256 pixels.
+
+        Larger images are seen in full where there is time.
+        """
+        longest = max(size or LARGER[-1:])
+        side = min(longest, LARGEST_SIDE)
         return UsualPlan(
             model="unet_padded",
             arguments={"width": 16, "batch_norm": True, "dropout": 0.0},
@@ -140,6 +145,8 @@ class Masks(OnImage):
             },
             start=TRANSFER,
             on="unet_on",
+            larger=tuple(larger for larger in LARGER if side < larger <= -(-longest // 16) * 16),
+            enough=1000,
         )
 
     @classmethod

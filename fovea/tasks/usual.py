@@ -28,3 +28,7 @@ class UsualPlan(NamedTuple):
     """Fields of a recipe that differ where it begins with weights of other images."""
     on: str = ""
     """A name of the zoo: the network on the stages of another, where the weights are of one that answers classes."""
+    larger: tuple[int, ...] = ()
+    """Further sides of the input in pixels, ascending: under a budget the largest is taken that sees enough images."""
+    enough: int = 0
+    """So many images, repetitions counted, are enough for a larger input, beside a few passes over all of them."""

@@ -14,9 +14,10 @@ from fovea.training.tuning import Setting
 CPU = torch.device("cpu")
 
 
-def dataset(images, *, native_size=None):
+def dataset(images, *, native_size=None, task="classes"):
     part = Part(labels=np.arange(images) % 5, names=tuple(map(str, range(images))), files=())
-    return Dataset(name="made", parts={"train": part}, classes=tuple("abcde"), channels=3, native_size=native_size)
+    kinds = {"classes": tuple("abcde"), "channels": 3, "native_size": native_size, "task": task}
+    return Dataset(name="made", parts={"train": part}, **kinds)
 
 
 @pytest.fixture
@@ -94,3 +95,37 @@ def test_with_a_size_only_the_width_is_chosen(machine):
 def test_candidates_are_really_timed():
     plan = budget_plan(dataset(300, native_size=(16, 16)), 0.1, device=CPU)
     assert plan.model == "foveola" and plan.size == 16
+
+
+@pytest.mark.parametrize(
+    ("image_s", "native", "images", "found"),
+    [
+        (1.0, (512, 512), 24, (256, 4, 1)),
+        (0.15, (512, 512), 24, (384, 2, 2)),
+        (0.1, (512, 512), 24, (512, 2, 2)),
+        (0.01, (300, 380), 24, (384, 2, 2)),  # no larger than the images
+        (0.01, (200, 200), 24, (192, 4, 1)),
+        (0.01, None, 24, (512, 2, 2)),
+        (0.1, (512, 512), 400, (256, 8, 1)),  # so many images want more
+        (0.02, (512, 512), 400, (512, 2, 4)),  # a step holds eight of them still
+    ],
+)
+def test_masks_are_learned_at_the_largest_input_for_which_there_is_time(monkeypatch, image_s, native, images, found):
+    def timed(plan, data, device, *, seconds):
+        return Setting(threads=1, precision="float32", step_s=image_s * plan.recipe.batch)
+
+    monkeypatch.setattr(budget, "_timed_plan", timed)
+    plan = budget_plan(dataset(images, native_size=native, task="masks"), 600.0, device=CPU)
+    assert (plan.size, plan.recipe.batch, plan.recipe.accumulate) == found
+    assert (plan.size <= 256) != any(f"at {plan.size} px it sees about" in reason for reason in plan.reasons)
+
+
+def test_a_size_that_is_asked_for_is_not_timed(monkeypatch):
+    monkeypatch.setattr(budget, "_timed_plan", None)
+    assert budget_plan(dataset(24, task="masks"), 600.0, device=CPU, size=128).size == 128
+    assert budget_plan(dataset(24, task="boxes"), 600.0, device=CPU).recipe.budget_s == 600.0  # it has one size
+
+
+def test_a_network_for_masks_is_really_timed():
+    plan = budget_plan(dataset(24, native_size=(512, 512), task="masks"), 1e6, device=CPU, recipe=Recipe(threads=1))
+    assert plan.size == 512
