@@ -34,7 +34,8 @@ VERSIONS_SHARE = 0.2
 """The head is fitted to fewer versions of every image where more would take this share of the training."""
 VIEWS, FEWEST_VIEWS = 4, 2
 """Versions of every image that go through the frozen stages; fewer where more would take `VIEWS_SHARE` of the time."""
-VIEWS_SHARE = 0.4
+VIEWS_SHARE, HEAD_VIEWS_SHARE = 0.4, 0.6
+"""Of the time, for these versions: where stages learn, and where the head alone does, which is fitted to all."""
 WANTED_EPOCHS = 6
 """Stages learn where training passes so often over the images; otherwise fewer do, down to the head alone."""
 USED_FOR_STEPS = 0.85
@@ -188,8 +189,9 @@ def _way(model: Classifier, body: Body, first: int, timing: Timing, terms: Terms
     freeze = "all" if not body.parts[first:] else frozen[-1] if frozen else "none"
     through_s = terms.images * sum(body.part_s[:first])
     step_s = terms.images * timing.image_s(partial(_step, model, learning, body.entering[first]))
-    views = min(VIEWS, int(VIEWS_SHARE * terms.training_s / through_s)) if through_s else 0
-    if views < FEWEST_VIEWS and frozen:
+    share, fewest = (VIEWS_SHARE, FEWEST_VIEWS) if body.parts[first:] else (HEAD_VIEWS_SHARE, 1)
+    views = min(VIEWS, int(share * terms.training_s / through_s)) if through_s else 0
+    if views < fewest and frozen:
         return Way(freeze, 0, (terms.training_s - terms.head_s) / (through_s + step_s))
     used_s = views * through_s if views else terms.head_s
     return Way(freeze, views, (terms.training_s - used_s) / step_s)

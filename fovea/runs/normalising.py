@@ -3,13 +3,15 @@
 import dataclasses
 from typing import NamedTuple
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from fovea import inputs
 from fovea.data.dataset import Part
 from fovea.data.statistics import channel_statistics
 from fovea.display import Display
-from fovea.errors import UsageError
+from fovea.errors import ShapeError, UsageError
 from fovea.inputs.interface import Preprocessing
 from fovea.model.normalisation import (
     MORE_IMAGES,
@@ -30,6 +32,8 @@ from fovea.preprocess import Preprocess
 from fovea.runs.initial_weights import sample_inputs, start_file
 
 COLOURS = 3
+TRIED_SIDE = 192
+"""Conventions are tried on images of this side at most, in pixels: as telling as the larger ones of a training."""
 
 
 class Loaded(NamedTuple):
@@ -90,15 +94,32 @@ def _trials(geometry: Preprocessing, plan: Plan, train: Part, loaded: Loaded) ->
     """
     if not isinstance(geometry, Preprocess) or geometry.channels != COLOURS:
         return [], None
-    own = with_own_head(read_weights(start_file(plan.start, loaded.name)), loaded.name, size=plan.size)
+    file = read_weights(start_file(plan.start, loaded.name))
+    own = with_own_head(file, loaded.name, size=plan.size)
     if own is None:
         return [], None
     plain = geometry.with_normalisation((0.0,) * COLOURS, (1.0,) * COLOURS)
-    trials = tried(own, sample_inputs(train, plain, TRIED_IMAGES), conventions_of(loaded.origin))
+    side = TRIED_SIDE if plan.size > TRIED_SIDE and takes_side(own, TRIED_SIDE) else plan.size
+
+    def images(count: int) -> Tensor:
+        whole = sample_inputs(train, plain, count)
+        return F.interpolate(whole, size=(side, side), mode="bilinear", antialias=True) if side < plan.size else whole
+
+    trials = tried(own, images(TRIED_IMAGES), conventions_of(loaded.origin))
     near = open_between(trials)
     if len(near) == 1 or len(train) <= TRIED_IMAGES:
         return trials, best_of(trials)
-    return trials, surest(own, sample_inputs(train, plain, MORE_IMAGES), near)
+    return trials, surest(own, images(MORE_IMAGES), near)
+
+
+def takes_side(model: nn.Module, side: int) -> bool:
+    """Return whether a network answers images of another side than its own, in pixels."""
+    try:
+        with torch.no_grad():
+            model.eval()(torch.zeros(1, COLOURS, side, side))
+    except (RuntimeError, ShapeError):
+        return False
+    return True
 
 
 def _per_channel(name: str, values: tuple[float, ...], channels: int) -> tuple[float, ...]:

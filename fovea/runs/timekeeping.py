@@ -8,6 +8,7 @@ import dataclasses
 import statistics
 import time
 
+from fovea.data.dataset import Images
 from fovea.display import Display
 from fovea.inputs.views import Protocol
 from fovea.layers import copied
@@ -18,6 +19,8 @@ from fovea.training.inference import predict_logits
 
 TIMED_IMAGES = 128
 FEWEST_STEPS = 3
+FITTED_SHARE = 0.05
+"""Of a budget, for a training of nothing but a head that is fitted before and after it."""
 REPORT_S = 3.0
 """What the first look, the model files, the report and the end of the process take, about."""
 
@@ -31,7 +34,8 @@ def within_budget(prepared: Prepared, display: Display) -> tuple[Prepared, float
     if not prepared.budget_s or not recipe.budget_s:
         return prepared, 0.0
     step_s, after_s = step_seconds(prepared), evaluation_seconds(prepared) + REPORT_S
-    before_s, least_s = display.waited_s, FEWEST_SHARE * prepared.budget_s
+    fitted = recipe.fit_head and recipe.freeze == "all"
+    before_s, least_s = display.waited_s, (FITTED_SHARE if fitted else FEWEST_SHARE) * prepared.budget_s
     share_s = round(max(least_s, prepared.budget_s - before_s - after_s), 3)
     if share_s + before_s + after_s > 1.1 * prepared.budget_s:
         display.note(
@@ -63,23 +67,29 @@ def evaluation_seconds(prepared: Prepared) -> float:
     """Return how long validating, refitting the head and evaluating will take at the end, by what a few images take."""
     recipe, parts, views = prepared.plan.recipe, prepared.dataset.parts, 1 + prepared.plan.recipe.test_flip
     val, test = (len(parts[name]) if name in parts else 0 for name in ("val", "test"))
-    passes = views * (2 * val + test)
+    passes, features = views * (2 * val + test), 0
     if recipe.test_flip and prepared.target.calibrates:
         passes += val  # once more without mirror images, for the temperature
     if recipe.refit_head and val:
-        passes += val
+        features += val
         if prepared.maps is None:  # these are behind the largest part of the network
-            passes += len(parts["train"])
+            features += len(parts["train"])
     if not passes:
         return 0.0
     rows = parts["val" if val else "test" if test else "train"].decoded[:TIMED_IMAGES]
+    seconds = {precision: _pass_seconds(prepared, rows, precision) for precision in {"float32", recipe.precision}}
+    return (passes * seconds["float32"] + features * seconds[recipe.precision]) / len(rows)
+
+
+def _pass_seconds(prepared: Prepared, rows: Images, precision: str) -> float:
+    """Return how long images take to pass through the network."""
     model, protocol = copied(prepared.model), Protocol(flip=False)
     took = []
     for _ in range(2):  # the first warms up
         began = time.monotonic()
-        predict_logits(model, rows, prepared.preprocess, device=prepared.device, protocol=protocol)
+        predict_logits(model, rows, prepared.preprocess, device=prepared.device, protocol=protocol, precision=precision)
         took.append(time.monotonic() - began)
-    return took[-1] / len(rows) * passes
+    return took[-1]
 
 
 def planned_lines(prepared: Prepared, trainer: Trainer, *, step_s: float) -> list[str]:

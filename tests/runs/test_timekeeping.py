@@ -5,6 +5,7 @@ import re
 import time
 
 import pytest
+import torch
 
 from fovea.display import Display
 from fovea.jobs.train import train
@@ -15,10 +16,13 @@ from fovea.runs.folder import Run
 from fovea.runs.request import prepared
 from fovea.runs.stored import read_stored
 from fovea.runs.summary import read_summary
-from fovea.runs.timekeeping import planned_lines, within_budget
+from fovea.runs.timekeeping import FITTED_SHARE, planned_lines, within_budget
+from fovea.training.frozen_maps import FrozenMaps
 
 FAST = {"threads": 1, "precision": "float32", "device": "cpu"}
 BUDGET_S = 1000.0
+TOOK = {"float32": 1.0, "bfloat16": 0.25}
+"""Seconds per image."""
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +65,23 @@ def test_training_gets_a_share_in_any_case_and_a_budget_too_short_is_said(ready,
         "training gets 250 s",
         told[0],
     )
+
+
+def test_a_head_that_is_fitted_needs_little_training(ready, monkeypatch, told):
+    evaluating_for(monkeypatch, 900.0)
+    fitted = dataclasses.replace(ready, plan=ready.plan.replace(fit_head=True, freeze="all"))
+    assert within_budget(fitted, waiting_since(90))[0].plan.recipe.budget_s == FITTED_SHARE * BUDGET_S
+
+
+def test_features_are_counted_in_the_precision_of_the_training(ready, monkeypatch):
+    monkeypatch.setattr(timekeeping, "_pass_seconds", lambda _, rows, precision: len(rows) * TOOK[precision])
+    parts = ready.dataset.parts
+    val, test, train = (len(parts[name]) for name in ("val", "test", "train"))
+    plan = ready.plan.replace(refit_head=True, test_flip=False, precision="bfloat16")
+    half = dataclasses.replace(ready, plan=plan)
+    assert timekeeping.evaluation_seconds(half) == pytest.approx(2 * val + test + 0.25 * (val + train))
+    kept = dataclasses.replace(half, maps=FrozenMaps(torch.zeros(0), (), torch.device("cpu")))
+    assert timekeeping.evaluation_seconds(kept) == pytest.approx(2 * val + test + 0.25 * val)
 
 
 def test_a_time_of_the_training_itself_stays_as_it_is_and_so_do_epochs(ready):
