@@ -1,5 +1,7 @@
 """How trained weights are used in a time: at which size, and how many of the stages learn."""
 
+import math
+import statistics
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -17,6 +19,7 @@ from fovea.layers import Classifier, placed
 from fovea.plans.budget import FEWEST_SHARE
 from fovea.plans.plan import Plan
 from fovea.plans.start_weights import channels_of
+from fovea.preprocess.decoding import upright_size
 from fovea.training.inference import Progress, autocast
 
 TIMED_IMAGES, FEW = 16, 4
@@ -28,8 +31,9 @@ SIZES = (1.43, 1.29, 1.14, 1.0, 0.86, 0.72, 0.57)
 """Inputs as shares of the side that the weights were trained at: of 224 pixels 320 to 128, in steps of 32.
 
 Objects look larger in the random crops of training than in whole images, so that larger images suit weights better
-(Touvron et al. 2019, arXiv:1906.06423).
+(Touvron et al. 2019, arXiv:1906.06423). Images that are smaller themselves are not enlarged beyond the weights' side.
 """
+MEASURED_FILES = 64
 VERSIONS_SHARE = 0.2
 """The head is fitted to fewer versions of every image where more would take this share of the training."""
 VIEWS, FEWEST_VIEWS = 4, 2
@@ -109,7 +113,8 @@ def budgeted_transfer(
     body = _passed(model, _samples(plan, device), timing)
     size = plan.size
     if sizes and _takes_other_sizes(model, plan, device):
-        size = _affordable(plan.size, images * sum(body.part_s), FEATURES_SHARE * budget_s)
+        most = max(plan.size, side_of_images(dataset))
+        size = _affordable(plan.size, images * sum(body.part_s), FEATURES_SHARE * budget_s, most=most)
     if size != plan.size:
         named = tuple(reason.replace(f"at {plan.size} px", f"at {size} px") for reason in plan.reasons)
         plan = plan.replace(size=size, reasons=named)
@@ -213,16 +218,26 @@ def _samples(plan: Plan, device: torch.device) -> Tensor:
     return images.contiguous(memory_format=torch.channels_last)
 
 
-def _affordable(size: int, needed_s: float, allowed_s: float) -> int:
-    """Return the largest of the sizes at which what takes `needed_s` at `size` takes no more than is allowed."""
+def _affordable(size: int, needed_s: float, allowed_s: float, *, most: float) -> int:
+    """Return the largest of the sizes, up to `most`, at which what takes `needed_s` at `size` takes what is allowed."""
     sizes = [size if share == 1 else max(32, round(size * share / 32) * 32) for share in SIZES]
-    fitting = [side for side in sizes if needed_s * (side / size) ** 2 <= allowed_s]
+    fitting = [side for side in sizes if side <= most and needed_s * (side / size) ** 2 <= allowed_s]
     return fitting[0] if fitting else sizes[-1]
+
+
+def side_of_images(dataset: Dataset) -> float:
+    """Return the median of the shorter sides of some training images in pixels; infinite where none is known."""
+    if dataset.native_size is not None:
+        return min(dataset.native_size)
+    files = dataset.parts["train"].files or ()
+    some = files[:: max(1, len(files) // MEASURED_FILES)]
+    sides = [min(size) for size in map(upright_size, some) if size is not None]
+    return statistics.median(sides) if sides else math.inf
 
 
 def _takes_other_sizes(model: Classifier, plan: Plan, device: torch.device) -> bool:
     """Return whether the network answers images of another size than its own, as it does behind a global pooling."""
-    other = plan.replace(size=_affordable(plan.size, 0.0, 0.0))
+    other = plan.replace(size=_affordable(plan.size, 0.0, 0.0, most=math.inf))
     try:
         _through(model, (*model.body, "head"), _samples(other, device)[:FEW])
     except (RuntimeError, ShapeError):

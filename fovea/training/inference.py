@@ -4,6 +4,7 @@ Stored images are (N, H, W, C) uint8 0..255, outputs (N, K) float32.
 """
 
 import contextlib
+import math
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 
@@ -30,6 +31,10 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[obj
     return torch.autocast(device.type, torch.bfloat16)
 
 
+MOST_VALUES = 64 * 3 * 224 * 224
+"""Of inputs that pass through a network at once: maps of early layers hold many times as many."""
+
+
 @torch.inference_mode()
 def predict_logits(
     model: nn.Module,
@@ -47,9 +52,11 @@ def predict_logits(
     """Return float32 outputs (N, K) on the CPU for `pixels` (N, h, w, C) uint8; the model is left in eval mode.
 
     They are the mean over the views that `protocol` cuts from each image, decoded as by its `geometry`; of each batch
-    what `keep` makes of them. `unmirrored` makes outputs of mirror images those of the images.
+    what `keep` makes of them. `unmirrored` makes outputs of mirror images those of the images. Of large images fewer
+    than `batch` pass at once.
     """
     device = torch.device(device)
+    batch = max(1, min(batch, MOST_VALUES // math.prod(preprocess.shape)))
     kind = inputs.kind_of(preprocess)
     prepare = kind.network_input(preprocess, device)
     model.eval()

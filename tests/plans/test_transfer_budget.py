@@ -1,12 +1,17 @@
 """How trained weights are used in a time, by work that takes a time that is known."""
 
+import math
+from dataclasses import replace
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import fovea.zoo  # noqa: F401 (registers the networks)
 from fovea import registry
+from fovea.data.dataset import Dataset, Part
 from fovea.layers import Classifier
 from fovea.plans import transfer_budget
 from fovea.plans.plan import Plan
@@ -102,7 +107,9 @@ def test_the_epochs_that_a_budget_affords_are_said_in_words(epochs, words):
 
 
 def test_the_size_is_the_largest_whose_features_fit_into_the_time():
-    sizes = [transfer_budget._affordable(224, needed, 10.0) for needed in (4.0, 5.9, 7.0, 9.9, 10.1, 1000.0)]
+    sizes = [
+        transfer_budget._affordable(224, needed, 10.0, most=math.inf) for needed in (4.0, 5.9, 7.0, 9.9, 10.1, 1000.0)
+    ]
     assert sizes == [320, 288, 256, 224, 192, 128]
 
 
@@ -111,3 +118,17 @@ def test_networks_with_dense_layers_of_their_own_size_keep_it(name, takes):
     plan = Plan(model=name, arguments={}, size=64, start="", recipe=Recipe(epochs=1))
     network = registry.build(name, classes=2, size=64)
     assert transfer_budget._takes_other_sizes(network, plan, torch.device("cpu")) is takes
+
+
+def test_images_are_not_enlarged_beyond_the_side_of_the_weights(tmp_path):
+    sides = [transfer_budget._affordable(224, 0.1, 10.0, most=most) for most in (math.inf, 320, 300, 224)]
+    assert sides == [320, 320, 288, 224]
+    files = tuple(tmp_path / f"{number}.png" for number in range(100))
+    for number, file in enumerate(files):
+        Image.new("L", (200, 100 + number)).save(file)
+    part = Part(labels=np.zeros(100, np.int64), names=tuple(map(str, files)), files=files)
+    found = Dataset(name="made", parts={"train": part}, classes=("a", "b"), channels=3)
+    assert transfer_budget.side_of_images(found) == 149.5
+    assert transfer_budget.side_of_images(replace(found, native_size=(40, 30))) == 30
+    gone = replace(found, parts={"train": replace(part, files=(tmp_path / "gone.png",) * 100)})
+    assert transfer_budget.side_of_images(gone) == math.inf
