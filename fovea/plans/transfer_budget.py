@@ -81,6 +81,17 @@ class Terms(NamedTuple):
     """What the features of all images take, for the head."""
 
 
+class Use(NamedTuple):
+    """What a time is used for at one size."""
+
+    plan: Plan
+    forward_s: float
+    """Seconds for one pass of all images."""
+    versions: int
+    """Of every image, for the head."""
+    way: Way
+
+
 class Body(NamedTuple):
     """The parts of a network before its head, as images pass through them forward."""
 
@@ -110,30 +121,44 @@ def budgeted_transfer(
         return plan
     model = placed(model, device).train()
     timing = Timing(device, _precisions(model, _samples(plan, device)[:FEW], plan.recipe.precision))
-    body = _passed(model, _samples(plan, device), timing)
+    use = partial(_use, model=model, dataset=dataset, images=images, timing=timing, progress=progress)
     size = plan.size
     if sizes and _takes_other_sizes(model, plan, device):
         most = max(plan.size, side_of_images(dataset))
-        size = _affordable(plan.size, images * sum(body.part_s), FEATURES_SHARE * budget_s, most=most)
-    if size != plan.size:
-        named = tuple(reason.replace(f"at {plan.size} px", f"at {size} px") for reason in plan.reasons)
-        plan = plan.replace(size=size, reasons=named)
-        body = _passed(model, _samples(plan, device), timing)
-    forward_s = images * sum(body.part_s)
-    after_s = _evaluated(dataset, plan.val_fraction) * sum(body.part_s)
-    budget_s = max(FEWEST_SHARE * budget_s, budget_s - after_s)
-    versions = max(1, min(plan.recipe.head_versions, int(VERSIONS_SHARE * budget_s / forward_s)))
-    terms = Terms(images, USED_FOR_STEPS * budget_s, head_s=versions * forward_s)
-    way = _best_way(model, body, timing, terms, progress)
+        forward_s = images * sum(_passed(model, _samples(plan, device), timing).part_s)
+        size = _affordable(plan.size, forward_s, FEATURES_SHARE * budget_s, most=most)
+    found = use(_resized(plan, size))
+    if size > plan.size and found.way.freeze == "all":  # rather smaller images and parts that learn
+        own = use(plan)
+        found = found if own.way.freeze == "all" else own
+    way = found.way
     learning = {"all": "the head alone learns", "none": "all parts learn"}
     kept = f", on {way.views} versions of every image that go through the others once" if way.views else ""
     reasons = (
-        f"the features of all images take about {forward_s:.0f} s at {size} px",
+        f"the features of all images take about {found.forward_s:.0f} s at {found.plan.size} px",
         f"{learning.get(way.freeze, f'the parts after {way.freeze} learn')}{kept}: {_passes(way.epochs)} in "
         "the time; --size and --freeze choose others",
     )
-    chosen = {"freeze": way.freeze, "frozen_views": way.views, "head_versions": max(versions, way.views)}
-    return plan.replace(**chosen, reasons=(*plan.reasons, *reasons))
+    chosen = {"freeze": way.freeze, "frozen_views": way.views, "head_versions": max(found.versions, way.views)}
+    return found.plan.replace(**chosen, reasons=(*found.plan.reasons, *reasons))
+
+
+def _resized(plan: Plan, size: int) -> Plan:
+    named = tuple(reason.replace(f"at {plan.size} px", f"at {size} px") for reason in plan.reasons)
+    return plan.replace(size=size, reasons=named)
+
+
+def _use(
+    plan: Plan, *, model: Classifier, dataset: Dataset, images: int, timing: Timing, progress: Progress | None
+) -> Use:
+    """Return the best use of the time at the size of a plan."""
+    body = _passed(model, _samples(plan, timing.device), timing)
+    forward_s = images * sum(body.part_s)
+    after_s = _evaluated(dataset, plan.val_fraction) * sum(body.part_s)
+    budget_s = max(FEWEST_SHARE * plan.recipe.budget_s, plan.recipe.budget_s - after_s)
+    versions = max(1, min(plan.recipe.head_versions, int(VERSIONS_SHARE * budget_s / forward_s)))
+    terms = Terms(images, USED_FOR_STEPS * budget_s, head_s=versions * forward_s)
+    return Use(plan, forward_s, versions, _best_way(model, body, timing, terms, progress))
 
 
 def _passes(epochs: float) -> str:

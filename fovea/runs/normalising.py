@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fovea import inputs
+from fovea import inputs, registry
 from fovea.data.dataset import Part
 from fovea.data.statistics import channel_statistics
 from fovea.display import Display
@@ -32,8 +32,8 @@ from fovea.preprocess import Preprocess
 from fovea.runs.initial_weights import sample_inputs, start_file
 
 COLOURS = 3
-TRIED_SIDE = 192
-"""Conventions are tried on images of this side at most, in pixels: as telling as the larger ones of a training."""
+TRIED_SHARE = 9 / 7
+"""Conventions are tried on images whose side is this share of the network's own: there they differ most."""
 
 
 class Loaded(NamedTuple):
@@ -99,11 +99,12 @@ def _trials(geometry: Preprocessing, plan: Plan, train: Part, loaded: Loaded) ->
     if own is None:
         return [], None
     plain = geometry.with_normalisation((0.0,) * COLOURS, (1.0,) * COLOURS)
-    side = TRIED_SIDE if plan.size > TRIED_SIDE and takes_side(own, TRIED_SIDE) else plan.size
+    larger = round(TRIED_SHARE * registry.entry(loaded.name).input[-1] / 32) * 32
+    side = larger if takes_side(own, larger) else plan.size
 
     def images(count: int) -> Tensor:
         whole = sample_inputs(train, plain, count)
-        return F.interpolate(whole, size=(side, side), mode="bilinear", antialias=True) if side < plan.size else whole
+        return F.interpolate(whole, size=(side, side), mode="bilinear", antialias=True) if side != plan.size else whole
 
     trials = tried(own, images(TRIED_IMAGES), conventions_of(loaded.origin))
     near = open_between(trials)

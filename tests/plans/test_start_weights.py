@@ -178,9 +178,9 @@ def test_photographs_begin_with_the_most_accurate_weights_that_are_not_too_large
     assert reason.endswith("beginning with the weights mobilenet_v2-x.pth; --from none trains from scratch")
 
 
-@pytest.mark.parametrize("request", [{"start": "none"}, {"model": "resnet18"}, {"recipe": "cifar10-94"}])
-def test_weights_at_hand_are_left_where_something_else_is_asked_for(at_hand, request):
-    assert chosen(dataset(), **request).start == ""
+@pytest.mark.parametrize("asked", [{"start": "none"}, {"model": "resnet18"}, {"recipe": "cifar10-94"}])
+def test_weights_at_hand_are_left_where_something_else_is_asked_for(at_hand, asked):
+    assert chosen(dataset(), **asked).start == ""
 
 
 def test_weights_at_hand_are_for_photographs(at_hand):
