@@ -31,8 +31,10 @@ SIZES = (1.43, 1.29, 1.14, 1.0, 0.86, 0.72, 0.57)
 """Inputs as shares of the side that the weights were trained at: of 224 pixels 320 to 128, in steps of 32.
 
 Objects look larger in the random crops of training than in whole images, so that larger images suit weights better
-(Touvron et al. 2019, arXiv:1906.06423). Images that are smaller themselves are not enlarged beyond the weights' side.
+(Touvron et al. 2019, arXiv:1906.06423).
 """
+ENLARGED = 1.3
+"""Images are enlarged to so many times their own side at most, but to that of the weights in any case."""
 MEASURED_FILES = 64
 VERSIONS_SHARE = 0.2
 """The head is fitted to fewer versions of every image where more would take this share of the training."""
@@ -82,9 +84,8 @@ class Terms(NamedTuple):
 
 
 class Use(NamedTuple):
-    """What a time is used for at one size."""
+    """What a time is used for."""
 
-    plan: Plan
     forward_s: float
     """Seconds for one pass of all images."""
     versions: int
@@ -121,26 +122,23 @@ def budgeted_transfer(
         return plan
     model = placed(model, device).train()
     timing = Timing(device, _precisions(model, _samples(plan, device)[:FEW], plan.recipe.precision))
-    use = partial(_use, model=model, dataset=dataset, images=images, timing=timing, progress=progress)
     size = plan.size
     if sizes and _takes_other_sizes(model, plan, device):
-        most = max(plan.size, side_of_images(dataset))
+        most = max(plan.size, ENLARGED * side_of_images(dataset))
         forward_s = images * sum(_passed(model, _samples(plan, device), timing).part_s)
         size = _affordable(plan.size, forward_s, FEATURES_SHARE * budget_s, most=most)
-    found = use(_resized(plan, size))
-    if size > plan.size and found.way.freeze == "all":  # rather smaller images and parts that learn
-        own = use(plan)
-        found = found if own.way.freeze == "all" else own
+    plan = _resized(plan, size)
+    found = _use(plan, model=model, dataset=dataset, images=images, timing=timing, progress=progress)
     way = found.way
     learning = {"all": "the head alone learns", "none": "all parts learn"}
     kept = f", on {way.views} versions of every image that go through the others once" if way.views else ""
     reasons = (
-        f"the features of all images take about {found.forward_s:.0f} s at {found.plan.size} px",
+        f"the features of all images take about {found.forward_s:.0f} s at {size} px",
         f"{learning.get(way.freeze, f'the parts after {way.freeze} learn')}{kept}: {_passes(way.epochs)} in "
         "the time; --size and --freeze choose others",
     )
     chosen = {"freeze": way.freeze, "frozen_views": way.views, "head_versions": max(found.versions, way.views)}
-    return found.plan.replace(**chosen, reasons=(*found.plan.reasons, *reasons))
+    return plan.replace(**chosen, reasons=(*plan.reasons, *reasons))
 
 
 def _resized(plan: Plan, size: int) -> Plan:
@@ -158,7 +156,7 @@ def _use(
     budget_s = max(FEWEST_SHARE * plan.recipe.budget_s, plan.recipe.budget_s - after_s)
     versions = max(1, min(plan.recipe.head_versions, int(VERSIONS_SHARE * budget_s / forward_s)))
     terms = Terms(images, USED_FOR_STEPS * budget_s, head_s=versions * forward_s)
-    return Use(plan, forward_s, versions, _best_way(model, body, timing, terms, progress))
+    return Use(forward_s, versions, _best_way(model, body, timing, terms, progress))
 
 
 def _passes(epochs: float) -> str:

@@ -26,8 +26,10 @@ from fovea.training.inference import as_evaluated, labels_as_evaluated, spread
 from fovea.training.losses import Loss
 from fovea.training.own_rule import Learner
 
-IMAGES = 32
+IMAGES, FEWEST_IMAGES = 32, 2
 """Training images that every look is taken at."""
+MOST_INPUTS = 1 << 20
+"""Of large inputs fewer images are looked at, so that they hold no more numbers: all pass back at once, in float32."""
 MOST, FEWEST = 30, 8
 """Looks per training, after the one before its first step."""
 SHARE, MOST_SHARE = 0.02, 0.1
@@ -117,12 +119,17 @@ class Diagnosis:
     last_s: float = 0.0
     """Seconds that the last one took."""
 
+    @property
+    def count(self) -> int:
+        """How many images every look is taken at."""
+        return max(FEWEST_IMAGES, min(IMAGES, MOST_INPUTS // math.prod(self.trainer.preprocess.shape)))
+
     @cached_property
     def batch(self) -> tuple[Tensor, Tensor]:
         """The images (N, C, H, W) that every look is taken at, spread over the train split, and their labels."""
         trainer, part = self.trainer, self.trainer.train_part
-        chosen = spread(part, IMAGES)
-        images = as_evaluated(part, trainer.preprocess, trainer.device, rows=chosen, batch=IMAGES)
+        chosen = spread(part, self.count)
+        images = as_evaluated(part, trainer.preprocess, trainer.device, rows=chosen, batch=self.count)
         labels = labels_as_evaluated(part, trainer.labels, trainer.target, trainer.preprocess, rows=chosen)
         return next(images), labels.to(trainer.device)
 
@@ -130,7 +137,7 @@ class Diagnosis:
     def wanted(self) -> int:
         """How many looks the training is worth, after the one before its first step."""
         recipe = self.trainer.recipe
-        affordable = SHARE * recipe.epochs * len(self.trainer.train_part) / IMAGES
+        affordable = SHARE * recipe.epochs * len(self.trainer.train_part) / self.count
         return MOST if recipe.budget_s else max(FEWEST, min(MOST, round(affordable)))
 
     @property

@@ -120,7 +120,7 @@ def test_networks_with_dense_layers_of_their_own_size_keep_it(name, takes):
     assert transfer_budget._takes_other_sizes(network, plan, torch.device("cpu")) is takes
 
 
-def test_images_are_not_enlarged_beyond_the_side_of_the_weights(tmp_path):
+def test_the_size_depends_on_how_large_images_are(tmp_path):
     sides = [transfer_budget._affordable(224, 0.1, 10.0, most=most) for most in (math.inf, 320, 300, 224)]
     assert sides == [320, 320, 288, 224]
     files = tuple(tmp_path / f"{number}.png" for number in range(100))

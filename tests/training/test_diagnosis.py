@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -143,3 +144,11 @@ def test_the_middle_activation_is_watched_unless_another_layer_is_named(net):
     assert watched_layer(nn.Flatten()) == ""
     with pytest.raises(UsageError, match="Unknown layer `10`"):
         watched_layer(deep, "10")
+
+
+@pytest.mark.parametrize(
+    ("shape", "count"), [((1, 28, 28), 32), ((3, 96, 96), 32), ((1, 512, 512), 4), ((3, 1024, 1024), 2)]
+)
+def test_fewer_large_images_are_looked_at(shape, count):
+    trainer = SimpleNamespace(preprocess=SimpleNamespace(shape=shape))
+    assert Diagnosis(trainer=trainer, layer="").count == count
