@@ -100,6 +100,7 @@ def pattern_of(line: str, *, measured: bool) -> str:
     """Return the regular expression of a line: blanks are of any length, digits of measured ones are any."""
     words = re.escape(" ".join(line.split())).replace(r"\ ", r"\s+").replace(re.escape(LEFT_OUT), ".*")
     words = re.sub("─+", "─+", words)
+    words = re.sub(r"threads?,\\s\+b?float(32|16)", r"threads?,\\s+b?float(32|16)", words)  # what is faster here
     return re.sub(r"(?:\\[-+])?(?:\d|\\\.|,|e\\-)*\d", r"[-+\\d.,e]+", words) if measured else words
 
 
