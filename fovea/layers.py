@@ -314,6 +314,22 @@ def sharing(model: nn.Module) -> nn.Module:
     return copy.deepcopy(model, {**shared, **{id(tensor): tensor.detach() for tensor in computed(model)}})
 
 
+def takes(model: nn.Module, x: Tensor) -> bool:
+    """Return whether a network answers inputs (N, C, H, W) float32 of this size, in evaluation mode.
+
+    Those that flatten their maps take one size; behind a global pooling any will do.
+    """
+    training = model.training
+    try:
+        with torch.no_grad():
+            model.eval()(x)
+    except (RuntimeError, ShapeError):
+        return False
+    finally:
+        model.train(training)
+    return True
+
+
 def computed(model: nn.Module) -> Iterator[Tensor]:
     """Yield the tensors, of any shape and dtype, that modules keep as attributes and that hang in a graph."""
     for module in model.modules():

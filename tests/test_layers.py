@@ -2,6 +2,8 @@ import pytest
 import torch
 from torch import nn
 
+import fovea.zoo  # noqa: F401 (registers the networks)
+from fovea import registry
 from fovea.errors import ShapeError, UsageError
 from fovea.layers import (
     Classifier,
@@ -11,6 +13,7 @@ from fovea.layers import (
     StochasticDepth,
     channel_shuffle,
     stochastic_depths,
+    takes,
 )
 from fovea.reference.dense import locally_connected, locally_connected_gradients
 
@@ -197,3 +200,11 @@ def test_the_scale_of_outputs_is_that_of_a_dense_convolution():
 def test_patterns_that_cannot_be_are_refused(more, message):
     with pytest.raises(UsageError, match=message):
         sparse(**more)
+
+
+@pytest.mark.parametrize(("name", "other"), [("cifar_resnet20", True), ("lenet5", False), ("vgg11", False)])
+def test_a_network_that_flattens_its_maps_takes_its_own_size_alone(name, other):
+    model = registry.build(name, c_in=3, size=64, classes=2).train()
+    before = [buffer.clone() for buffer in model.buffers()]
+    assert takes(model, torch.zeros(1, 3, 64, 64)) and takes(model, torch.zeros(1, 3, 96, 96)) is other
+    assert model.training and all(map(torch.equal, before, model.buffers()))

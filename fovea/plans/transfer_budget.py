@@ -14,8 +14,7 @@ from torch.nn import functional as F
 from fovea import registry
 from fovea.custom import custom_name
 from fovea.data.dataset import Dataset
-from fovea.errors import ShapeError
-from fovea.layers import Classifier, placed
+from fovea.layers import Classifier, placed, takes
 from fovea.plans.budget import FEWEST_SHARE
 from fovea.plans.plan import Plan
 from fovea.plans.start_weights import channels_of
@@ -123,7 +122,8 @@ def budgeted_transfer(
     model = placed(model, device).train()
     timing = Timing(device, _precisions(model, _samples(plan, device)[:FEW], plan.recipe.precision))
     size = plan.size
-    if sizes and _takes_other_sizes(model, plan, device):
+    largest = plan.replace(size=_affordable(plan.size, 0.0, 0.0, most=math.inf))
+    if sizes and takes(model, _samples(largest, device)[:FEW]):
         most = max(plan.size, ENLARGED * side_of_images(dataset))
         forward_s = images * sum(_passed(model, _samples(plan, device), timing).part_s)
         size = _affordable(plan.size, forward_s, FEATURES_SHARE * budget_s, most=most)
@@ -256,16 +256,6 @@ def side_of_images(dataset: Dataset) -> float:
     some = files[:: max(1, len(files) // MEASURED_FILES)]
     sides = [min(size) for size in map(upright_size, some) if size is not None]
     return statistics.median(sides) if sides else math.inf
-
-
-def _takes_other_sizes(model: Classifier, plan: Plan, device: torch.device) -> bool:
-    """Return whether the network answers images of another size than its own, as it does behind a global pooling."""
-    other = plan.replace(size=_affordable(plan.size, 0.0, 0.0, most=math.inf))
-    try:
-        _through(model, (*model.body, "head"), _samples(other, device)[:FEW])
-    except (RuntimeError, ShapeError):
-        return False
-    return True
 
 
 def _through(model: nn.Module, names: Iterable[str], x: Tensor) -> Tensor:

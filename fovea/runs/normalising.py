@@ -11,8 +11,9 @@ from fovea import inputs, registry
 from fovea.data.dataset import Part
 from fovea.data.statistics import channel_statistics
 from fovea.display import Display
-from fovea.errors import ShapeError, UsageError
+from fovea.errors import UsageError
 from fovea.inputs.interface import Preprocessing
+from fovea.layers import takes
 from fovea.model.normalisation import (
     MORE_IMAGES,
     TRIED_IMAGES,
@@ -100,7 +101,7 @@ def _trials(geometry: Preprocessing, plan: Plan, train: Part, loaded: Loaded) ->
         return [], None
     plain = geometry.with_normalisation((0.0,) * COLOURS, (1.0,) * COLOURS)
     larger = round(TRIED_SHARE * registry.entry(loaded.name).input[-1] / 32) * 32
-    side = larger if takes_side(own, larger) else plan.size
+    side = larger if takes(own, torch.zeros(1, COLOURS, larger, larger)) else plan.size
 
     def images(count: int) -> Tensor:
         whole = sample_inputs(train, plain, count)
@@ -111,16 +112,6 @@ def _trials(geometry: Preprocessing, plan: Plan, train: Part, loaded: Loaded) ->
     if len(near) == 1 or len(train) <= TRIED_IMAGES:
         return trials, best_of(trials)
     return trials, surest(own, images(MORE_IMAGES), near)
-
-
-def takes_side(model: nn.Module, side: int) -> bool:
-    """Return whether a network answers images of another side than its own, in pixels."""
-    try:
-        with torch.no_grad():
-            model.eval()(torch.zeros(1, COLOURS, side, side))
-    except (RuntimeError, ShapeError):
-        return False
-    return True
 
 
 def _per_channel(name: str, values: tuple[float, ...], channels: int) -> tuple[float, ...]:

@@ -14,9 +14,7 @@ from fovea import registry
 from fovea.data.dataset import Dataset, Part
 from fovea.layers import Classifier
 from fovea.plans import transfer_budget
-from fovea.plans.plan import Plan
 from fovea.plans.transfer_budget import BOTH, Body, Terms, Timing, Way, _passes
-from fovea.training.recipe import Recipe
 
 PARTS = ["stem", "stage1", "stage2", "stage3"]
 BODY = Body(PARTS, [0.01, 0.01, 0.005, 0.005], [torch.zeros(1)] * 5)
@@ -111,13 +109,6 @@ def test_the_size_is_the_largest_whose_features_fit_into_the_time():
         transfer_budget._affordable(224, needed, 10.0, most=math.inf) for needed in (4.0, 5.9, 7.0, 9.9, 10.1, 1000.0)
     ]
     assert sizes == [320, 288, 256, 224, 192, 128]
-
-
-@pytest.mark.parametrize(("name", "takes"), [("cifar_resnet20", True), ("vgg11", False)])
-def test_networks_with_dense_layers_of_their_own_size_keep_it(name, takes):
-    plan = Plan(model=name, arguments={}, size=64, start="", recipe=Recipe(epochs=1))
-    network = registry.build(name, classes=2, size=64)
-    assert transfer_budget._takes_other_sizes(network, plan, torch.device("cpu")) is takes
 
 
 def test_the_size_depends_on_how_large_images_are(tmp_path):
