@@ -9,6 +9,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from fovea.errors import ShapeError, UsageError
@@ -59,6 +60,24 @@ def placed(model: Network, device: torch.device) -> Network:
     """Return the network on `device`, its weights channels-last where they are those of images."""
     channels_last(model.to(device))
     return model
+
+
+class InstanceNorm2d(nn.InstanceNorm2d):
+    """Normalise each channel of each image by its own mean and variance: Ulyanov et al. 2016, arXiv:1607.08022.
+
+    As PyTorch has it, but an empty batch stays empty, and a single image is trained on without a copy into another
+    layout.
+
+    (N, C, H, W) float -> (N, C, H, W)
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the normalised maps."""
+        if x.shape[0] == 0:
+            return x
+        if self.training and x.shape[0] == 1:
+            return F.batch_norm(x, None, None, self.weight, self.bias, training=True, eps=self.eps)
+        return super().forward(x)
 
 
 class SqueezeExcitation(nn.Module):

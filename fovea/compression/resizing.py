@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
 
-from fovea.layers import Convolution, PaddedChannels, PartialConv2d, TransposedConvolution
+from fovea.layers import Convolution, InstanceNorm2d, PaddedChannels, PartialConv2d, TransposedConvolution
 from fovea.wiring import ChannelShuffle, ChannelSplit, Counting
 
 Side = Literal["out", "in", "each", "pad"]
@@ -332,7 +332,7 @@ def resizing_of(layer: nn.Module) -> Resizing | None:
     for kind, resizing in _OF_CLASS.items():
         if isinstance(layer, kind):
             return resizing
-    if forward in (_BatchNorm.forward, _InstanceNorm.forward):
+    if forward in (_BatchNorm.forward, _InstanceNorm.forward, InstanceNorm2d.forward):
         return _NORM
     if "weight" not in layer._parameters:
         return None

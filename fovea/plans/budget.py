@@ -33,7 +33,7 @@ DECODING_SHARE = 0.35
 PREPARING_SHARE, AROUND_S = 0.1, 4.0
 """What planning, evaluation and report take, about: a share of the budget, and seconds."""
 FEWEST_AT_ONCE = 2
-"""Batch norm takes its statistics from so many images at least."""
+"""A larger input is timed by batches of so many images at most."""
 TIMED_BATCH = 128
 """A network is timed on batches of this size at most."""
 TIMING_SHARE = 0.02
@@ -114,7 +114,7 @@ def _with_larger_input(
 ) -> Plan:
     """Return the `plan` of a kind of target at the largest input whose training sees enough images in the time.
 
-    Steps stay of as many images; those of a larger input are taken in parts, for which there is memory.
+    Steps stay of as many pixels: fewer images, so that there are more steps, and no more memory is needed.
     """
     usual = dataset.kind.usual(dataset.native_size)
     if usual is None or not usual.larger:
@@ -132,9 +132,9 @@ def _with_larger_input(
         pixels = (side / plan.size) ** 2
         seen = budget_s * USED_FOR_STEPS * few / (setting.step_s * pixels)
         if seen >= wanted:
-            parts = max(1, min(batch // FEWEST_AT_ONCE, round(pixels)))
             reason = f"at {side} px it sees about {_rounded(seen)} images in the time, enough; --size chooses others"
-            found = plan.replace(size=side, batch=batch // parts, accumulate=parts, reasons=(*plan.reasons, reason))
+            changes = {"arguments": usual.larger_arguments, "reasons": (*plan.reasons, reason)}
+            found = plan.replace(size=side, batch=max(1, round(batch / pixels)), **changes)
     return found
 
 

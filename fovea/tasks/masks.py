@@ -128,7 +128,8 @@ class Masks(OnImage):
     def usual(cls, size: tuple[int, ...] | None) -> UsualPlan:
         """Return a narrow U-Net of 2015, padded and with batch norm, and images whole at up to 256 pixels.
 
-        Larger images are seen in full where there is time.
+        Larger images are seen in full where there is time, then in batches of an image or two, for which batch norm's
+        running statistics do not hold: each image is normalised by its own, as nnU-Net does.
         """
         longest = max(size or LARGER[-1:])
         side = min(longest, LARGEST_SIDE)
@@ -145,6 +146,7 @@ class Masks(OnImage):
             },
             start=TRANSFER,
             on="unet_on",
+            larger_arguments={"width": 16, "instance_norm": True, "dropout": 0.0},
             larger=tuple(larger for larger in LARGER if side < larger <= -(-longest // 16) * 16),
             enough=1000,
         )

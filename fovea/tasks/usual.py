@@ -30,5 +30,7 @@ class UsualPlan(NamedTuple):
     """A name of the zoo: the network on the stages of another, where the weights are of one that answers classes."""
     larger: tuple[int, ...] = ()
     """Further sides of the input in pixels, ascending: under a budget the largest is taken that sees enough images."""
+    larger_arguments: Mapping[str, Any] = MappingProxyType({})
+    """The network's arguments at one of them."""
     enough: int = 0
     """So many images, repetitions counted, are enough for a larger input, beside a few passes over all of them."""

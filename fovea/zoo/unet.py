@@ -12,7 +12,7 @@ the last, transposed, goes back: the 3x3 and the 1x1 for pixels of `stride` x `s
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fovea.errors import UsageError
-from fovea.layers import Convolution
+from fovea.layers import Convolution, InstanceNorm2d
 from fovea.registry import register
 from fovea.shapes import Window, chained
 from fovea.zoo.backbones import Pyramid, raised, resized, stages_of
@@ -38,17 +38,24 @@ DROPPED = (3, 4)
 """Which of them end in dropout."""
 
 
-def _pair(c_in: int, c_out: int, *, padding: int, batch_norm: bool = False, stride: int = 1) -> dict[str, nn.Module]:
-    """3x3 (, BN), ReLU, twice: (N, c_in, H, W) -> (N, c_out, H - 4 + 4 padding, W - 4 + 4 padding).
+NORMS: dict[str, Callable[[int], nn.Module]] = {
+    "bn": nn.BatchNorm2d,
+    "in": partial(InstanceNorm2d, affine=True),
+}
+"""Normalisations between a convolution and its ReLU, by the start of their names."""
+
+
+def _pair(c_in: int, c_out: int, *, padding: int, norm: str = "", stride: int = 1) -> dict[str, nn.Module]:
+    """3x3 (, BN or IN), ReLU, twice: (N, c_in, H, W) -> (N, c_out, H - 4 + 4 padding, W - 4 + 4 padding).
 
     With a `stride` the first is larger by as much: the sides are divided by it before.
     """
     layers: dict[str, nn.Module] = {}
     for i, (c, step) in enumerate(((c_in, stride), (c_out, 1)), start=1):
-        conv = nn.Conv2d(c, c_out, 3 * step, stride=step, padding=step * padding, bias=not batch_norm)
+        conv = nn.Conv2d(c, c_out, 3 * step, stride=step, padding=step * padding, bias=not norm)
         layers[f"conv{i}"] = conv
-        if batch_norm:
-            layers[f"bn{i}"] = nn.BatchNorm2d(c_out)
+        if norm:
+            layers[f"{norm}{i}"] = NORMS[norm](c_out)
         layers[f"relu{i}"] = nn.ReLU()
     return layers
 
@@ -68,11 +75,11 @@ class Expansion(nn.Module):
     (N, c_in, h, w), (N, c_in / 2, H, W) -> (N, c_in / 2, 2h - 4, 2w - 4), or with padding (N, c_in / 2, H, W)
     """
 
-    def __init__(self, c_in: int, *, padding: int, batch_norm: bool) -> None:
+    def __init__(self, c_in: int, *, padding: int, norm: str) -> None:
         super().__init__()
         self.padding = padding
         self.up = nn.ConvTranspose2d(c_in, c_in // 2, 2, stride=2)
-        self.convs = nn.Sequential(OrderedDict(_pair(c_in, c_in // 2, padding=padding, batch_norm=batch_norm)))
+        self.convs = nn.Sequential(OrderedDict(_pair(c_in, c_in // 2, padding=padding, norm=norm)))
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
         """Return the finer map."""
@@ -90,7 +97,7 @@ class Lateral(nn.Module):
     def __init__(self, c_in: int, c_skip: int, c_out: int) -> None:
         super().__init__()
         self.project = nn.Conv2d(c_in, c_out, 1)
-        self.convs = nn.Sequential(OrderedDict(_pair(c_out + c_skip, c_out, padding=1, batch_norm=True)))
+        self.convs = nn.Sequential(OrderedDict(_pair(c_out + c_skip, c_out, padding=1, norm="bn")))
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
         """Return the finer map."""
@@ -135,21 +142,21 @@ class Form(NamedTuple):
     c_in: int
     dropout: float
     padding: int
-    batch_norm: bool = False
+    norm: str = ""
     stride: int = 1
 
 
 def _unet(channels: Sequence[int], classes: int, form: Form) -> Pyramid:
-    c_in, dropout, padding, batch_norm, stride = form
+    c_in, dropout, padding, norm, stride = form
     stages: list[nn.Module] = []
     for i, c in enumerate(channels):
         layers: dict[str, nn.Module] = {"pool": nn.MaxPool2d(2)} if i else {}
-        layers |= _pair(c_in, c, padding=padding, batch_norm=batch_norm, stride=1 if i else stride)
+        layers |= _pair(c_in, c, padding=padding, norm=norm, stride=1 if i else stride)
         if i in DROPPED and dropout:
             layers["dropout"] = nn.Dropout(dropout)
         stages.append(nn.Sequential(OrderedDict(layers)))
         c_in = c
-    ups = [Expansion(c, padding=padding, batch_norm=batch_norm) for c in reversed(channels[1:])]
+    ups = [Expansion(c, padding=padding, norm=norm) for c in reversed(channels[1:])]
     head = ExpansivePath(ups, channels[0], classes, whole=bool(padding), stride=stride)
     model = Pyramid(stages=stages, head=head, taps=[f"stage{i}" for i in range(1, len(channels) + 1)])
     he_normal(model)
@@ -196,6 +203,7 @@ def unet_padded(
     width: int = 64,
     dropout: float = 0.5,
     batch_norm: bool = False,
+    instance_norm: bool = False,
     stride: int = 1,
 ) -> Pyramid:
     if width < 1:
@@ -204,9 +212,12 @@ def unet_padded(
         raise UsageError(
             f"`stride` (={stride}) must be at least 1: pixels from one place of the first map to the next."
         )
+    if batch_norm and instance_norm:
+        raise UsageError("`batch_norm` and `instance_norm` exclude each other; set one of them to false.")
+    norm = "bn" if batch_norm else "in" if instance_norm else ""
     chained(size, _contracted(padding=1, stride=stride))
     channels = [c // FIGURE_1[0] * width for c in FIGURE_1]
-    return _unet(channels, classes, Form(c_in, dropout, padding=1, batch_norm=batch_norm, stride=stride))
+    return _unet(channels, classes, Form(c_in, dropout, padding=1, norm=norm, stride=stride))
 
 
 @_register(input=(3, 224, 224), params=13_712_354, macs=3_342_925_824)
