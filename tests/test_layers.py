@@ -7,6 +7,7 @@ from fovea import registry
 from fovea.errors import ShapeError, UsageError
 from fovea.layers import (
     Classifier,
+    InstanceNorm2d,
     LocallyConnected2d,
     PredefinedSparseConv2d,
     SqueezeExcitation,
@@ -200,6 +201,23 @@ def test_the_scale_of_outputs_is_that_of_a_dense_convolution():
 def test_patterns_that_cannot_be_are_refused(more, message):
     with pytest.raises(UsageError, match=message):
         sparse(**more)
+
+
+@pytest.mark.parametrize("N", [0, 1, 3])
+def test_instance_norm_is_that_of_pytorch_and_leaves_an_empty_batch(N):
+    own, theirs = InstanceNorm2d(4, affine=True), nn.InstanceNorm2d(4, affine=True)
+    with torch.no_grad():
+        own.weight.copy_(torch.randn(4)), own.bias.copy_(torch.randn(4))
+    theirs.load_state_dict(own.state_dict())
+    x = torch.randn(N, 4, 5, 7).contiguous(memory_format=torch.channels_last)
+    for training in (True, False):
+        y = own.train(training)(x)
+        assert torch.allclose(y, theirs(x) if N else x, atol=1e-6)
+    if N == 1:
+        assert own.train()(x).is_contiguous(memory_format=torch.channels_last)
+        given = x.clone().requires_grad_()
+        wanted = [torch.autograd.grad((m(given) ** 3).sum(), [given, *m.parameters()]) for m in (own, theirs)]
+        assert all(torch.allclose(a, b, atol=1e-4) for a, b in zip(*wanted, strict=True))
 
 
 @pytest.mark.parametrize(("name", "other"), [("cifar_resnet20", True), ("lenet5", False), ("vgg11", False)])

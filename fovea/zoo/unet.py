@@ -5,10 +5,11 @@ them and answers for every pixel. `unet_on` puts the expansive path on the stage
 
 Departures: none in `unet`. Its dropout, "at the end of the contracting path", has the rate and the places of the
 authors' code, which the paper does not print. `unet_padded` repeats the last row and column of a map that was odd
-before pooling. With `stride` its first convolution goes in steps of so many pixels, with a kernel of three steps, and
-the last, transposed, goes back: the 3x3 and the 1x1 for pixels of `stride` x `stride` laid into channels (Shi et al.
-2016, arXiv:1609.05158, enlarge so), so that 512 pixels cost what 256 do without. `unet_on` has batch norm, projects by
-1x1 before it enlarges instead of a 2x2 up-convolution, and keeps `width` channels for every pixel of the stride.
+before pooling; `batch_norm` or `instance_norm` stand between a convolution, which has no bias then, and its ReLU. With
+`stride` its first convolution goes in steps of so many pixels, with a kernel of three steps, and the last, transposed,
+goes back: the 3x3 and the 1x1 for pixels of `stride` x `stride` laid into channels (Shi et al. 2016, arXiv:1609.05158,
+enlarge so), so that 512 pixels cost what 256 do without. `unet_on` has batch norm, projects by 1x1 before it enlarges
+instead of a 2x2 up-convolution, and keeps `width` channels for every pixel of the stride.
 """
 
 from collections import OrderedDict

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from fovea.compression.resizing import resizing_of
-from fovea.layers import PaddedChannels, PartialConv2d, PredefinedSparseConv2d
+from fovea.layers import InstanceNorm2d, PaddedChannels, PartialConv2d, PredefinedSparseConv2d
 from fovea.wiring import ChannelShuffle, ChannelSplit, LayerNorm
 
 KINDS = [
@@ -20,6 +20,7 @@ KINDS = [
     (nn.BatchNorm1d(4), [4], {"each": [1, 3]}, [2]),
     (nn.BatchNorm2d(4, affine=False), [4], {"each": [1]}, [1]),
     (nn.InstanceNorm2d(4), [4], {"each": [1, 3]}, [2]),
+    (InstanceNorm2d(4, affine=True), [4], {"each": [1, 3]}, [2]),
     (nn.PReLU(4), [4], {"each": [1, 3]}, [2]),
     (PaddedChannels(2, 3), [2, 3], {"pad": [1, 2]}, [1, 1]),
     (ChannelSplit(2, 3), [2, 3], {"each": [0, 3, 4]}, [1, 2]),

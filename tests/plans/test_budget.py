@@ -100,14 +100,14 @@ def test_candidates_are_really_timed():
 @pytest.mark.parametrize(
     ("image_s", "native", "images", "found"),
     [
-        (1.0, (512, 512), 24, (256, 4, 1)),
-        (0.15, (512, 512), 24, (384, 2, 2)),
-        (0.1, (512, 512), 24, (512, 2, 2)),
-        (0.01, (300, 380), 24, (384, 2, 2)),  # no larger than the images
-        (0.01, (200, 200), 24, (192, 4, 1)),
-        (0.01, None, 24, (512, 2, 2)),
-        (0.1, (512, 512), 400, (256, 8, 1)),  # so many images want more
-        (0.02, (512, 512), 400, (512, 2, 4)),  # a step holds eight of them still
+        (1.0, (512, 512), 24, (256, 4)),
+        (0.15, (512, 512), 24, (384, 2)),
+        (0.1, (512, 512), 24, (512, 1)),
+        (0.01, (300, 380), 24, (384, 2)),  # no larger than the images
+        (0.01, (200, 200), 24, (192, 4)),
+        (0.01, None, 24, (512, 1)),
+        (0.1, (512, 512), 400, (256, 8)),  # so many images want more
+        (0.02, (512, 512), 400, (512, 2)),  # as many pixels as eight images of 256 pixels have
     ],
 )
 def test_masks_are_learned_at_the_largest_input_for_which_there_is_time(monkeypatch, image_s, native, images, found):
@@ -116,7 +116,9 @@ def test_masks_are_learned_at_the_largest_input_for_which_there_is_time(monkeypa
 
     monkeypatch.setattr(budget, "_timed_plan", timed)
     plan = budget_plan(dataset(images, native_size=native, task="masks"), 600.0, device=CPU)
-    assert (plan.size, plan.recipe.batch, plan.recipe.accumulate) == found
+    assert (plan.size, plan.recipe.batch) == found
+    norm = "batch_norm" if plan.size <= 256 else "instance_norm"  # of an image or two by their own statistics
+    assert [name for name, value in plan.arguments.items() if value is True] == [norm]
     assert (plan.size <= 256) != any(f"at {plan.size} px it sees about" in reason for reason in plan.reasons)
 
 

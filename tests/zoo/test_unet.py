@@ -66,6 +66,17 @@ def test_a_stride_lays_pixels_into_channels_and_back():
     assert torch.allclose(strided(x), expected, atol=1e-4)
 
 
+def test_each_image_is_normalised_by_its_own_statistics():
+    model = registry.build("unet_padded", classes=2, c_in=1, width=2, size=32, dropout=0.0, instance_norm=True)
+    assert [name for name, _ in model.stage1.named_children()] == ["conv1", "in1", "relu1", "conv2", "in2", "relu2"]
+    assert model.stage1.conv1.bias is None
+    images = torch.randn(3, 1, 32, 32) * torch.tensor([0.1, 1.0, 10.0])[:, None, None, None]
+    together = model.eval()(images)
+    for training in (False, True):
+        alone = torch.cat([model.train(training)(image[None]) for image in images])
+        assert torch.allclose(alone, together, atol=1e-4)
+
+
 def test_a_map_is_cropped_around_its_centre_and_padded_by_repeating():
     x = torch.arange(25.0).reshape(1, 1, 5, 5)
     assert cropped(x, torch.zeros(1, 1, 1, 3)).tolist() == [[[[11, 12, 13]]]]
@@ -74,7 +85,7 @@ def test_a_map_is_cropped_around_its_centre_and_padded_by_repeating():
 
 
 def test_an_expansion_sees_the_map_of_the_contracting_path_first():
-    block = Expansion(4, padding=0, batch_norm=False)
+    block = Expansion(4, padding=0, norm="")
     with torch.no_grad():
         for parameter in block.parameters():
             parameter.zero_()
@@ -115,6 +126,8 @@ def test_any_network_with_stages_can_be_the_contracting_path():
 def test_what_cannot_be_is_told():
     with pytest.raises(ShapeError, match=r"Layer `head.up1` .* `size` \(=187\) must be at least 188\."):
         on_meta("unet", size=187)
+    with pytest.raises(UsageError, match="`batch_norm` and `instance_norm` exclude each other"):
+        on_meta("unet_padded", batch_norm=True, instance_norm=True)
     with pytest.raises(UsageError, match=r"Network `unet_on`: Unknown network `resnet19`; did you mean"):
         on_meta("unet_on", backbone="resnet19")
     with pytest.raises(UsageError, match=r"`backbone` \(=unet_on\) must be an image classification network"):
