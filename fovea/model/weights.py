@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 import fovea.zoo  # noqa: F401 (its import makes the networks known)
 from fovea import registry
+from fovea.card import licences_of
 from fovea.data.sources.archives import Progress
 from fovea.data.sources.download import fetch
 from fovea.errors import BundleError, StorageError, UsageError, listed
@@ -187,7 +188,7 @@ def _origin(file: WeightsFile, peer: Peer, *, naming: str, new: tuple[str, ...])
         licence = peer.licence if published else "unknown"
         mean, std = peer.mean, peer.std
     else:
-        licence = file.card.get("licences", {}).get("weights", "unknown")
+        licence = licences_of(file.card).get("weights", "unknown")
         mean, std = (tuple(file.card["preprocess"][name]) for name in ("mean", "std"))
     return Origin(
         file=file.path.name,

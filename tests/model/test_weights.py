@@ -119,6 +119,14 @@ def test_a_model_file_of_ours_brings_its_normalisation_and_licence(tmp_path, mak
     again, origin = loaded(tmp_path / "own.safetensors", "mlp", classes=3, c_in=3, size=4, widths=[3])
     assert same(again, model.state_dict())
     assert (origin.mean, origin.std, origin.licence) == ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), "CC0")
+
+
+def test_weights_of_ones_own_training_are_yours(tmp_path, make_card):
+    model = registry.build("mlp", classes=3, c_in=3, size=4, widths=[3])
+    card = make_card(licences={"weights": "unknown"}, training={"seed": 0})
+    save_bundle(tmp_path / "own.safetensors", model, Card.from_dict(card, source="own"))
+    _, origin = loaded(tmp_path / "own.safetensors", "mlp", classes=3, c_in=3, size=4, widths=[3])
+    assert origin.licence == "yours"
     assert network_of(tmp_path / "own.safetensors") == "mlp"
 
 
