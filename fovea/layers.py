@@ -65,8 +65,7 @@ def placed(model: Network, device: torch.device) -> Network:
 class InstanceNorm2d(nn.InstanceNorm2d):
     """Normalise each channel of each image by its own mean and variance: Ulyanov et al. 2016, arXiv:1607.08022.
 
-    As PyTorch has it, but an empty batch stays empty, and a single image is trained on without a copy into another
-    layout.
+    As PyTorch has it, but an empty batch stays empty, and training copies channels-last maps into no other layout.
 
     (N, C, H, W) float -> (N, C, H, W)
     """
@@ -75,9 +74,11 @@ class InstanceNorm2d(nn.InstanceNorm2d):
         """Return the normalised maps."""
         if x.shape[0] == 0:
             return x
-        if self.training and x.shape[0] == 1:
-            return F.batch_norm(x, None, None, self.weight, self.bias, training=True, eps=self.eps)
-        return super().forward(x)
+        if not self.training:
+            return super().forward(x)
+        # the batch norm of one image
+        alone = [F.batch_norm(one, None, None, self.weight, self.bias, True, eps=self.eps) for one in x.split(1)]
+        return torch.cat(alone)
 
 
 class SqueezeExcitation(nn.Module):
