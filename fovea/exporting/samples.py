@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 from fovea.inputs.interface import Preprocessing, Stored
 
+FEWEST = 16
+"""Fewer samples than these are completed with generated ones: outputs must vary for a comparison to mean anything."""
 USUAL = 64
 """Samples of a proof."""
 GENERATED = "generated samples"
@@ -20,6 +22,15 @@ class Samples(NamedTuple):
     """(N, ...) as `Preprocessing.read` returns them."""
     source: str
     """For a person."""
+
+
+def completed(found: Samples, preprocess: Preprocessing) -> Samples:
+    """Return samples that are enough for a proof: few are followed by generated ones."""
+    count = len(found.stored)
+    if count >= FEWEST:
+        return found
+    more = generated(preprocess, count=FEWEST - count)
+    return Samples(np.concatenate([found.stored, more.stored]), f"{found.source} ({count}) and {more.source}")
 
 
 def generated(preprocess: Preprocessing, *, count: int = USUAL, size: Sequence[int] = ()) -> Samples:

@@ -12,13 +12,11 @@ from fovea.data.sources.source import FILE_SUFFIXES, NAMES, DataSource
 from fovea.display import Display
 from fovea.errors import DataError, FoveaError, ImageError, first_line
 from fovea.evaluation.parts import chosen_part, source_for
-from fovea.exporting.samples import USUAL, Samples, generated
+from fovea.exporting.samples import USUAL, Samples, completed, generated
 from fovea.inputs.interface import Preprocessing, Stored
 from fovea.jobs.predict import find_images, samples_at
 from fovea.model.bundle import Bundle
 
-FEWEST = 16
-"""Fewer samples than these are completed with generated ones: outputs must vary for a comparison to mean anything."""
 MOST_FILES = 100_000
 """Of a folder, so many are looked through."""
 
@@ -34,11 +32,11 @@ def samples_for(bundle: Bundle, images: str | Path | None, *, display: Display) 
     """
     if images is not None:
         found = _of_data(bundle, images) if _is_data(images) else _of_files(bundle, images)
-        return _completed(found, bundle.preprocess)
+        return completed(found, bundle.preprocess)
     name = bundle.card.trained_on.name
     if name in NAMES:
         try:
-            return _completed(_of_data(bundle, name), bundle.preprocess)
+            return completed(_of_data(bundle, name), bundle.preprocess)
         except FoveaError as error:  # nothing is downloaded for a proof
             display.note(f"{name} is not available: {first_line(error)}")
     nouns = inputs.kind_of(bundle.preprocess).nouns
@@ -97,12 +95,3 @@ def _read(sources: Iterable[Path | Stored], preprocess: Preprocessing, *, called
     if not read:
         raise DataError(f"None of the {called} can be read: {reason}.")
     return Samples(np.stack(read), called)
-
-
-def _completed(found: Samples, preprocess: Preprocessing) -> Samples:
-    """Return samples that are enough for a proof."""
-    count = len(found.stored)
-    if count >= FEWEST:
-        return found
-    more = generated(preprocess, count=FEWEST - count)
-    return Samples(np.concatenate([found.stored, more.stored]), f"{found.source} ({count}) and {more.source}")

@@ -4,8 +4,8 @@ from PIL import Image
 
 from fovea.display import Display
 from fovea.errors import DataError, FoveaError
-from fovea.exporting.samples import GENERATED
-from fovea.jobs.proof_samples import FEWEST, samples_for
+from fovea.exporting.samples import FEWEST, GENERATED
+from fovea.jobs.proof_samples import samples_for
 from fovea.model.bundle import load
 
 QUIET = Display(quiet=True)

@@ -18,7 +18,7 @@ from fovea.exporting.int8.settings import Int8Settings
 from fovea.exporting.onnx_file import proven, serialised
 from fovea.exporting.proof import check_rows
 from fovea.exporting.reference import ProofError
-from fovea.exporting.samples import USUAL
+from fovea.exporting.samples import USUAL, completed
 from fovea.exporting.samples import Samples as ProofSamples
 from fovea.exporting.session import Session
 from fovea.exporting.settings import OPSET, ExportSettings
@@ -45,7 +45,8 @@ class Int8Request:
     @property
     def proof_samples(self) -> ProofSamples:
         """Validation samples that the float graph is proven on."""
-        return ProofSamples(np.array(self.validation.stored[:USUAL]), self.validation.source)
+        found = ProofSamples(np.array(self.validation.stored[:USUAL]), self.validation.source)
+        return completed(found, self.validation.preprocess)
 
 
 @dataclass(frozen=True, kw_only=True)

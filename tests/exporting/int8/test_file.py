@@ -17,7 +17,7 @@ from fovea.exporting.int8.samples import Samples
 from fovea.exporting.int8.settings import Int8Settings
 from fovea.exporting.int8.speed import Speed
 from fovea.exporting.reference import ProofError
-from fovea.exporting.samples import generated
+from fovea.exporting.samples import FEWEST, USUAL, generated
 from fovea.exporting.settings import ExportSettings
 
 INT8 = ExportSettings(precision="int8")
@@ -115,3 +115,14 @@ def test_a_file_that_normalises_in_another_way_is_refused_but_not_for_its_last_d
     monkeypatch.setattr(file, "assembled", wrong)
     with pytest.raises(ProofError, match="does not give the same results as its core") if refused else nullcontext():
         write.__wrapped__(keep=("0",))
+
+
+@pytest.mark.parametrize(("images", "proven"), [(1, FEWEST), (20, 20), (96, USUAL)])
+def test_the_float_graph_is_proven_on_validation_images_and_where_they_are_few_on_more(loaded, images, proven):
+    stored = generated(loaded.preprocess, count=images).stored
+    few = Samples(stored, loaded.preprocess, source="images of x, split val")
+    request = Int8Request(settings=Int8Settings(), calibration=few, validation=few, display=Display(quiet=True))
+    found = request.proof_samples
+    assert len(found.stored) == proven
+    assert np.array_equal(found.stored[:images], stored[:proven])
+    assert ("generated" in found.source) == (images < FEWEST)
