@@ -77,7 +77,7 @@ class InstanceNorm2d(nn.InstanceNorm2d):
         if not self.training:
             return super().forward(x)
         # the batch norm of one image
-        alone = [F.batch_norm(one, None, None, self.weight, self.bias, True, eps=self.eps) for one in x.split(1)]
+        alone = [F.batch_norm(one, None, None, self.weight, self.bias, True, eps=self.eps) for one in torch.split(x, 1)]
         return torch.cat(alone)
 
 
