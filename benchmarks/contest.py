@@ -75,7 +75,7 @@ class Trained(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Plain:
-    """A network in the usual loop: float32, the default layout, nothing validated, the last weights."""
+    """A network in the usual loop: by default float32 and the default layout; nothing validated, the last weights."""
 
     network: Callable[[Task, Preprocess], nn.Module]
     loss: Callable[[Task], Callable[[Tensor, Tensor], Tensor]]
@@ -86,6 +86,8 @@ class Plain:
     """Share of the time that is used -> factor of the rate."""
     clip: float = 0.0
     """Largest norm of the gradient; 0 does not clip."""
+    bfloat16: bool = False
+    """The forward pass under autocast, channels-last, as ours is where the machine is faster with it."""
 
 
 class Record:
@@ -184,7 +186,8 @@ def train_plain(data: str, plain: Plain, terms: Terms, *, size: int, form: str =
     target = target_of(dataset, geometry, form)
     part = dataset.parts["train"]
     images, labels = torch.from_numpy(np.array(part.decoded[:])).permute(0, 3, 1, 2), part_labels(part)
-    network = plain.network(target, geometry).train()
+    layout = torch.channels_last if plain.bfloat16 else torch.contiguous_format
+    network = plain.network(target, geometry).train().to(memory_format=layout)  # type: ignore[call-overload]
     optimiser, loss, change = plain.optimiser(network), plain.loss(target), plain.change(target, geometry)
     rate, generator = optimiser.param_groups[0]["lr"], torch.Generator().manual_seed(terms.seed)
     began, steps = terms.used_s(), 0
@@ -195,7 +198,9 @@ def train_plain(data: str, plain: Plain, terms: Terms, *, size: int, form: str =
         optimiser.param_groups[0]["lr"] = rate * plain.schedule(progress)
         x, y = change(images[indices].contiguous(), labels[indices], generator)
         optimiser.zero_grad()
-        loss(network(scaled(x)), y).backward()  # type: ignore[no-untyped-call]
+        with torch.autocast("cpu", torch.bfloat16, enabled=plain.bfloat16):
+            outputs = network(scaled(x).to(memory_format=layout))
+        loss(outputs.float(), y).backward()  # type: ignore[no-untyped-call]
         if plain.clip:
             nn.utils.clip_grad_norm_(network.parameters(), plain.clip)
         optimiser.step()

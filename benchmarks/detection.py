@@ -1,7 +1,7 @@
 """Boxes: `fovea train` by its own plan against RetinaNet on the same backbone in the usual loop, for the same time.
 
     python benchmarks/detection.py BCCD KANGAROOS [--minutes 10] [--clock cpu] [--record detection.jsonl]
-    python benchmarks/detection.py BCCD --only retinanet --minutes 120       # long enough to converge
+    python benchmarks/detection.py BCCD --only retinanet --minutes 60 --bfloat16 # long enough to converge
 
 Data without a test part gets one by the order of names (`contest.with_parts`). The plain side: the zoo's RetinaNet,
 whose outputs, anchors and losses are torchvision's (`tests/zoo/test_retinanet.py`), on ResNet-18 with batch norms that
@@ -35,7 +35,7 @@ BACKBONE = "resnet18"
 BATCH = 8
 
 
-def retinanet(rate: float) -> contest.Plain:
+def retinanet(rate: float, *, bfloat16: bool) -> contest.Plain:
     def network(target: Task, geometry: Preprocess) -> nn.Module:
         given = {"classes": target.outputs, "c_in": geometry.channels, "size": geometry.size[0]}
         return build("retinanet", **given, backbone=BACKBONE, frozen_norm=False)
@@ -48,6 +48,7 @@ def retinanet(rate: float) -> contest.Plain:
         change=contest.as_ours(Boxes.usual(None).recipe["augment"]),
         schedule=one_cycle,
         clip=1.0,
+        bfloat16=bfloat16,
     )
 
 
@@ -76,8 +77,8 @@ def run_ours(data: str, terms: contest.Terms) -> dict[str, Any]:
         return {**side.note, "found": found_by(side, contest.samples(data, terms.task))}
 
 
-def run_retinanet(data: str, terms: contest.Terms, rate: float, size: int) -> dict[str, Any]:
-    side = contest.train_plain(data, retinanet(rate), terms, size=size, form="anchors")
+def run_retinanet(data: str, terms: contest.Terms, plain: contest.Plain, size: int) -> dict[str, Any]:
+    side = contest.train_plain(data, plain, terms, size=size, form="anchors")
     val = contest.samples(data, terms.task, "val")
     reached = ap(matches(val, found_by(side, val), len(find(data, task=terms.task).classes)))
     return {**side.note, "val_ap50": reached, "found": found_by(side, contest.samples(data, terms.task))}
@@ -101,6 +102,7 @@ def main() -> None:
     parser = contest.parser_of(__doc__, "boxes", record="detection.jsonl")
     contest.plain_size(parser, "boxes")
     parser.add_argument("--rates", type=float, nargs="+", default=[1e-4, 3e-4, 1e-3], help="of the plain side")
+    parser.add_argument("--bfloat16", action="store_true", help="of the plain side, so that it converges sooner")
     parser.add_argument("--only", nargs="+", choices=("fovea", "retinanet"), default=["fovea", "retinanet"])
     given, record, terms = contest.opened(parser)
     for named in given.data:
@@ -112,8 +114,10 @@ def main() -> None:
             if "retinanet" in given.only:
                 tried = []
                 for rate in given.rates:
-                    key = contest.key_of(named, "retinanet", terms, rate=rate, size=given.size)
-                    tried.append(record.once(key, lambda: run_retinanet(data, terms, rate, given.size)))  # noqa: B023
+                    fast = {"bfloat16": True} if given.bfloat16 else {}
+                    key = contest.key_of(named, "retinanet", terms, rate=rate, size=given.size, **fast)
+                    plain = retinanet(rate, bfloat16=given.bfloat16)
+                    tried.append(record.once(key, lambda: run_retinanet(data, terms, plain, given.size)))  # noqa: B023
                     print(f"  rate {rate:g}: AP50 {tried[-1]['val_ap50']:.2%} on val")
                 lines["retinanet"] = max(tried, key=lambda line: line["val_ap50"])
             print(f"{Path(named).name}, {len(contest.samples(data, terms.task))} images")
