@@ -16,18 +16,19 @@ SHEET_TILE = 128
 
 
 def contact_sheet(pixels: Tensor, path: Path) -> Path:
-    """Write uint8 images (N, C, H, W) as one picture of eight columns, small ones enlarged; return `path`.
+    """Write uint8 images (N, C, H, W) as one picture of at most eight columns, small ones enlarged; return `path`.
 
     Raises: StorageError where it cannot be written.
     """
     N, C, H, W = pixels.shape
     zoom = max(1, SHEET_TILE // max(H, W))
     tiles = pixels.permute(0, 2, 3, 1).expand(N, H, W, 3).repeat_interleave(zoom, 1).repeat_interleave(zoom, 2).numpy()
-    rows = -(-N // SHEET_COLUMNS)
+    columns = min(N, SHEET_COLUMNS)
+    rows = -(-N // columns)
     gap, h, w = 2, H * zoom, W * zoom
-    sheet = np.full((rows * (h + gap), SHEET_COLUMNS * (w + gap), 3), 255, np.uint8)
+    sheet = np.full((rows * (h + gap), columns * (w + gap), 3), 255, np.uint8)
     for index, tile in enumerate(tiles):
-        top, left = index // SHEET_COLUMNS * (h + gap), index % SHEET_COLUMNS * (w + gap)
+        top, left = index // columns * (h + gap), index % columns * (w + gap)
         sheet[top : top + h, left : left + w] = tile
     with io.BytesIO() as stream:
         Image.fromarray(sheet).save(stream, SHEETS[path.suffix.lower()])
