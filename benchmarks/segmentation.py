@@ -118,8 +118,9 @@ def counted(truth: Masks, found: Masks, classes: int) -> dict[str, Any]:
     return {"confusions": [pixel_confusion(a[None], b[None], classes=classes)[0].tolist() for a, b in pairs]}
 
 
-def masks_of(side: contest.Trained, wanted: Sequence[contest.Sample]) -> Masks:
-    return [answer.mask for answer in contest.answers(side.predictor, wanted) if isinstance(answer, MaskPrediction)]
+def masks_of(side: contest.Trained, wanted: Sequence[contest.Sample], **options: Any) -> Masks:
+    answers = contest.answers(side.predictor, wanted, **options)
+    return [answer.mask for answer in answers if isinstance(answer, MaskPrediction)]
 
 
 def otsu(grey: NDArray[np.uint8]) -> float:
@@ -175,8 +176,10 @@ def sides(data: str, terms: contest.Terms, given: Any, folder: Path) -> dict[str
         return {**note, **names, **counted(truth, found, classes)}
 
     def ours() -> dict[str, Any]:
-        side = contest.train_ours(data, terms, SETTINGS[given.setting], folder)
-        return line(masks_of(side, wanted), side.note)
+        weights = ("--from", given.weights) if given.weights else ()
+        side = contest.train_ours(data, terms, (*SETTINGS[given.setting], *weights), folder)
+        flipped = masks_of(side, wanted, flip=True)
+        return {**line(masks_of(side, wanted), side.note), "flipped": counted(truth, flipped, classes)["confusions"]}
 
     def plain() -> dict[str, Any]:
         side = contest.train_plain(data, plain_unet(given.width), terms, size=given.plain_size)
@@ -188,9 +191,9 @@ def sides(data: str, terms: contest.Terms, given: Any, folder: Path) -> dict[str
 
 def table(lines: dict[str, list[dict[str, Any]]]) -> None:
     """Print the scores of each method over all folds, and the difference of the first two with its interval."""
-    counts = {
-        name: pixel_counts(np.array(sum((line["confusions"] for line in own), []))) for name, own in lines.items()
-    }
+    counts = {name: pooled(own) for name, own in lines.items()}
+    if all("flipped" in line for line in lines["fovea"]):
+        counts["with flip"] = pooled(lines["fovea"], "flipped")
     classes = next(iter(lines.values()))[0]["classes"]
     rarest = int(next(iter(counts.values())).truth.sum(axis=0).argmin())
     scores: dict[str, Score] = {
@@ -206,9 +209,9 @@ def table(lines: dict[str, list[dict[str, Any]]]) -> None:
             print(f"  {difference(counts['fovea'], counts['plain'], score)}", flush=True)
 
 
-def pooled(lines: list[dict[str, Any]]) -> PixelCounts:
+def pooled(lines: list[dict[str, Any]], field: str = "confusions") -> PixelCounts:
     """Return the counts (N, K) of all images of several lines."""
-    return pixel_counts(np.concatenate([np.array(line["confusions"], np.int64) for line in lines]))
+    return pixel_counts(np.concatenate([np.array(line[field], np.int64) for line in lines]))
 
 
 def difference(ours: PixelCounts, plain: PixelCounts, score: Score) -> str:
@@ -221,19 +224,21 @@ def main() -> None:
     parser = contest.parser_of(__doc__, "masks", record="segmentation.jsonl")
     parser.add_argument("--judge", choices=("test", "val"), default="test")
     parser.add_argument("--setting", choices=sorted(SETTINGS), default="plan")
+    parser.add_argument("--from", dest="weights", default="", help="the weights that our side begins with")
     parser.add_argument("--width", type=int, default=16, help="channels of the plain U-Net's first stage")
     parser.add_argument("--plain-size", type=int, default=256, help="input of the plain U-Net in pixels")
     parser.add_argument("--only", nargs="+", help="methods, as fovea plain constant otsu")
     given, record, terms = contest.opened(parser)
     lines: dict[str, list[dict[str, Any]]] = {}
+    begun = {"weights": Path(given.weights).name} if given.weights else {}
+    keys = {"fovea": {"setting": given.setting, **begun}, "plain": {"size": given.plain_size}}
     for data in given.data:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             shown = judged(data, folder) if given.judge == "val" else data
             for method, made in sides(shown, terms, given, folder).items():
                 if not given.only or method in given.only:
-                    own = {"fovea": {"setting": given.setting}, "plain": {"size": given.plain_size}}.get(method, {})
-                    key = contest.key_of(data, method, terms, judge=given.judge, **own)
+                    key = contest.key_of(data, method, terms, judge=given.judge, **keys.get(method, {}))
                     lines.setdefault(method, []).append(record.once(key, made))
     if "fovea" in lines:
         table(lines)

@@ -78,7 +78,7 @@ class InstanceNorm2d(nn.InstanceNorm2d):
             return super().forward(x)
         # the batch norm of one image
         alone = [F.batch_norm(one, None, None, self.weight, self.bias, True, eps=self.eps) for one in torch.split(x, 1)]
-        return torch.cat(alone)
+        return torch.cat(alone) if len(alone) > 1 else alone[0]
 
 
 class SqueezeExcitation(nn.Module):

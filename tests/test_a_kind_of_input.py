@@ -226,6 +226,8 @@ def test_what_only_images_have_is_refused(waves, options, tmp_path):
     bundle = fovea.load(run.model, model=network())
     with pytest.raises(UsageError, match="only for images, not for waves"):
         fovea.evaluate(bundle, waves, flip=True)
+    with pytest.raises(UsageError, match="only for images, not for waves"):
+        fovea.predict(bundle, waves, flip=True)
     assert isinstance(bundle.model[0], nn.Conv1d) and bundle.first_layer() is None
     assert Protocol() == PLAIN
 

@@ -80,6 +80,24 @@ def test_predictions_are_told_in_the_pixels_of_the_image(trained, capsys):
         assert isinstance(said["boxes"], list)
 
 
+def test_what_is_averaged_with_the_mirror_image_is_mirrored_for_the_mirror_image(trained, tmp_path, capsys):
+    kind, data, result = trained
+    with Image.open(data / "images" / "00.png") as image:
+        image.convert("RGB").save(tmp_path / "a.png")
+        image.convert("RGB").transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(tmp_path / "b.png")
+    options = {"min_score": 0.0} if kind == "boxes" else {}
+    given, mirrored = (each.prediction for each in fovea.predict(result.model, tmp_path, flip=True, **options))
+    if kind == "masks":
+        assert (given.mask == mirrored.mask[:, ::-1]).mean() > 0.999
+    elif kind == "points":
+        np.testing.assert_allclose(given.points[:, 0], SIDE - mirrored.points[:, 0], atol=0.01)
+    else:
+        assert len(given.found) > 0
+        np.testing.assert_allclose(np.sort(given.found[:, 1]), np.sort(SIDE - mirrored.found[:, 3]), atol=0.01)
+    assert run(["predict", str(result.model), str(tmp_path / "a.png"), "--flip", "--json"]) == 0
+    assert {"image": str(tmp_path / "a.png"), **given.to_dict()}.keys() == json.loads(capsys.readouterr().out)[0].keys()
+
+
 def test_where_no_image_can_be_read_no_folder_is_made(trained, tmp_path, capsys):
     _, _, result = trained
     (tmp_path / "broken.png").write_bytes(b"no picture")

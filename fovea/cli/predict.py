@@ -67,6 +67,9 @@ def predict(
             show_default="as in the model file",
         ),
     ] = None,
+    flip: Annotated[
+        bool, typer.Option("--flip", help="Average over each image and its mirror image; takes twice as long.")
+    ] = False,
     out: Annotated[
         str | None, typer.Option(metavar="FOLDER", help="Write masks, boxes or points into this folder, with pictures.")
     ] = None,
@@ -100,6 +103,7 @@ def predict(
             device=device,
             batch=batch,
             min_score=min_score,
+            flip=flip,
             out=out,
             instances=instances,
             instances_of=single,

@@ -18,6 +18,7 @@ from fovea.budget import batch_within
 from fovea.display import Display
 from fovea.errors import FoveaError, ImageError, UsageError
 from fovea.inputs.interface import InputKind, Preprocessing, Stored
+from fovea.inputs.views import Protocol as Views
 from fovea.model.opening import open_model
 from fovea.model.predictor import Predictor
 from fovea.preprocess import Pixels
@@ -74,6 +75,7 @@ def predict(
     device: str = "auto",
     batch: int = 64,
     min_score: float | None = None,
+    flip: bool = False,
     out: str | Path | None = None,
     instances: str | None = None,
     instances_of: Sequence[str] = (),
@@ -89,9 +91,11 @@ def predict(
     A file that cannot be read yields its reason and does not stop the rest. `top` is the number of classes or grades
     to return, 5 by default; for several labels all present labels are returned. `ensemble` averages the probabilities
     or numbers of several models, which must have the same classes; labels are present above the thresholds of the
-    first model. `min_score` (0 to 1) is the lowest score of objects to return; the default is in the model's card. For
-    masks, boxes and points `out` is a folder for the results: pictures, masks as PNG, boxes and points as COCO JSON
-    and CSV. `instances` also writes the single objects of masks there: `connected`, or `parted`, which separates
+    first model. `min_score` (0 to 1) is the lowest score of objects to return; the default is in the model's card.
+    `flip` averages the outputs for each image and its mirror image, which takes twice as long.
+
+    For masks, boxes and points `out` is a folder for the results: pictures, masks as PNG, boxes and points as COCO
+    JSON and CSV. `instances` also writes the single objects of masks there: `connected`, or `parted`, which separates
     touching objects where they are narrow. `instances_of` are their classes (default: all but one named background),
     and `least_area` is their smallest size in pixels of the image.
 
@@ -127,18 +131,19 @@ def predict(
         raise UsageError("`instances` writes single objects into the folder `out`; give one with `--out`.")
     if boxes_of and boxes is None:
         raise UsageError("`boxes_of` selects from `boxes`; give `boxes` too.")
-    tiling = _tiling(members, tile, overlap)
+    tiling, views = _tiling(members, tile, overlap), Views(flip=flip)
+    kind.viewed(members[0].preprocess, views)
     if boxes is not None:
         from fovea.jobs.top_down import AskedBoxes, top_down_predictions
 
         asked = AskedBoxes(source=boxes, classes=tuple(boxes_of), min_score=min_score, device=device, batch=batch)
-        found = top_down_predictions(members[0], asked.opened(members[0], display), paths, batch=batch)
+        found = top_down_predictions(members[0], asked.opened(members[0], display), paths, views=views, batch=batch)
     elif tiling is None:
-        found = _predictions(members, samples, target=target, top=top or TOP, batch=batch)
+        found = _predictions(members, samples, target=target, top=top or TOP, views=views, batch=batch)
     else:
         from fovea.jobs.tiled import Work, tiled_predictions
 
-        found = tiled_predictions(Work(members[0], target, tiling, batch, display), paths)
+        found = tiled_predictions(Work(members[0], target, tiling, batch, display, views), paths)
     if out is None:
         return found
     from fovea.jobs.written import Writing  # writers are of no use to most
@@ -257,7 +262,7 @@ def _check_ensemble(members: Sequence[Predictor]) -> None:
 
 
 def _predictions(
-    members: Sequence[Predictor], samples: Iterator[Sample], *, target: Task, top: int, batch: int
+    members: Sequence[Predictor], samples: Iterator[Sample], *, target: Task, top: int, views: Views, batch: int
 ) -> Iterator[FilePrediction]:
     ways = {member.preprocess for member in members}
     # pixels are held twice: one by one, and as a batch
@@ -266,7 +271,7 @@ def _predictions(
     with ThreadPoolExecutor() as pool:
         for chunk in _chunks(samples, batch):
             found = list(pool.map(partial(_read, ways), chunk))
-            rows = iter(_mean_scores(members, [pixels for pixels in found if not isinstance(pixels, str)]))
+            rows = iter(_mean_scores(members, [pixels for pixels in found if not isinstance(pixels, str)], views))
             for sample, pixels in zip(chunk, found, strict=True):
                 if isinstance(pixels, str):
                     advice = "; use `--tile` for a large TIFF." if target.lies_on_image and TOO_LARGE in pixels else ""
@@ -311,15 +316,15 @@ def _size(sample: Sample) -> tuple[int, int]:
     return size
 
 
-def _mean_scores(members: Sequence[Predictor], images: Sequence[ByPreprocessing]) -> NDArray[np.float64]:
+def _mean_scores(members: Sequence[Predictor], images: Sequence[ByPreprocessing], views: Views) -> NDArray[np.float64]:
     """Return the mean of the members' decoded outputs, columns in the order of the first member's classes."""
     if not images:
         return np.empty((0, 0))
     if len(members) == 1:
-        return members[0].scores(np.stack([pixels[members[0].preprocess] for pixels in images]))
+        return members[0].scores(np.stack([pixels[members[0].preprocess] for pixels in images]), views)
     scores = []
     for member in members:
-        rows = member.scores(np.stack([pixels[member.preprocess] for pixels in images]))
+        rows = member.scores(np.stack([pixels[member.preprocess] for pixels in images]), views)
         scores.append(rows[:, members[0].target.columns_of(member.target)])
     mean: NDArray[np.float64] = np.mean(scores, axis=0)
     return mean

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from fovea.decoding.tiles import Place
 from fovea.display import Display
 from fovea.errors import ImageError, StorageError
+from fovea.inputs.views import PLAIN
+from fovea.inputs.views import Protocol as Views
 from fovea.jobs.predict import FilePrediction, Preview
 from fovea.model.predictor import Predictor
 from fovea.model.tiled import AT_ONCE, Asking, Tiling, said_of
@@ -35,6 +37,7 @@ class Work(NamedTuple):
     tiling: Tiling
     batch: int
     display: Display | None
+    views: Views = PLAIN
 
 
 def tiled_predictions(work: Work, paths: Iterable[str]) -> Iterator[FilePrediction]:
@@ -50,7 +53,7 @@ def _prediction(work: Work, path: str) -> FilePrediction:
     with Windows(work.predictor.preprocess.channels) as windows:
         source = _Source(windows, Path(path), work.tiling.tile)
         counter = work.display.counter(Path(path).name) if work.display else None
-        asking = Asking(batch=min(work.batch, AT_ONCE), progress=counter)
+        asking = Asking(views=work.views, batch=min(work.batch, AT_ONCE), progress=counter)
         said = said_of(work.predictor, work.tiling.grid(source.size), source.read, asking)
         prediction = work.tiling.joining.prediction(work.target, said, held_for)
         preview = source.preview.shown if source.preview else None

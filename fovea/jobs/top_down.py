@@ -19,6 +19,7 @@ from fovea.data.sources.annotations.objects import ENLARGED, enlarged
 from fovea.data.sources.source import DataSource
 from fovea.display import Display
 from fovea.errors import ImageError, UsageError, unknown
+from fovea.inputs.views import Protocol as Views
 from fovea.jobs.predict import FilePrediction, predict
 from fovea.model.opening import open_model
 from fovea.model.predictor import Predictor
@@ -143,26 +144,29 @@ def _chosen(boxes: BoxPrediction, wanted: Sequence[str]) -> BoxPrediction:
 
 
 def top_down_predictions(
-    predictor: Predictor, boxes: Boxes, paths: Iterable[str], *, batch: int
+    predictor: Predictor, boxes: Boxes, paths: Iterable[str], *, views: Views, batch: int
 ) -> Iterator[FilePrediction]:
-    """Yield a prediction for each image, of the points of all objects in it, or why it cannot be read."""
+    """Yield a prediction for each image, of the points of all objects in it, or why it cannot be read.
+
+    Points are means over `views` of each object.
+    """
     stored = predictor.preprocess.stored_shape
     batch = batch_within(batch, 2 * math.prod(stored) * np.dtype(predictor.preprocess.dtype).itemsize)
     for path in paths:
         try:
-            yield FilePrediction(image=path, prediction=_prediction(predictor, boxes, path, batch))
+            yield FilePrediction(image=path, prediction=_prediction(predictor, boxes, path, views, batch))
         except ImageError as error:
             yield FilePrediction(image=path, error=str(error).removeprefix(f"`{Path(path)}`: "))
 
 
-def _prediction(predictor: Predictor, boxes: Boxes, path: str, batch: int) -> ObjectsPrediction:
+def _prediction(predictor: Predictor, boxes: Boxes, path: str, views: Views, batch: int) -> ObjectsPrediction:
     pixels = decode(Path(path), channels=predictor.preprocess.channels)
     size = pixels.shape[:2]
     found = _inside(boxes.of(path), size)
     regions = [enlarged(row[1:5].tolist(), size, by=ENLARGED) for row in found.found]
     objects: list[PointPrediction] = []
     for first in range(0, len(regions), batch):
-        objects += _points(predictor, pixels, regions[first : first + batch])
+        objects += _points(predictor, pixels, regions[first : first + batch], views)
     return ObjectsPrediction.of(found, objects)
 
 
@@ -173,11 +177,11 @@ def _inside(boxes: BoxPrediction, size: tuple[int, int]) -> BoxPrediction:
     return BoxPrediction.of(boxes.found[(x0 < W) & (y0 < H) & (x1 > 0) & (y1 > 0)], boxes.classes)
 
 
-def _points(predictor: Predictor, pixels: Pixels, regions: Sequence[Region]) -> Iterator[PointPrediction]:
+def _points(predictor: Predictor, pixels: Pixels, regions: Sequence[Region], views: Views) -> Iterator[PointPrediction]:
     """Yield the points of the object in each region of an image (H, W, C) uint8, in pixels of the image."""
     frame = cast(Frame, predictor.preprocess)
     cut = [np.ascontiguousarray(pixels[y0:y1, x0:x1]) for x0, y0, x1, y1 in regions]
-    rows = predictor.scores(np.stack([predictor.preprocess.read(each) for each in cut]), batch=len(cut))
+    rows = predictor.scores(np.stack([predictor.preprocess.read(each) for each in cut]), views, batch=len(cut))
     for row, (x0, y0, x1, y1) in zip(rows, regions, strict=True):
         own = predictor.target.in_image(predictor.target.prediction(row), frame, (y1 - y0, x1 - x0))
         own = cast(PointPrediction, own)

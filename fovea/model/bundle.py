@@ -103,9 +103,9 @@ class Bundle(Tabular):
             return []
         return [self.target.prediction(row) for row in self.scores(np.stack(pixels), batch=batch)]
 
-    def scores(self, pixels: Images, *, batch: int = 256) -> NDArray[np.float64]:
+    def scores(self, pixels: Images, protocol: Protocol = PLAIN, *, batch: int = 256) -> NDArray[np.float64]:
         """Return (N, classes) probabilities, or (N, 1) numbers, for (N, H, W, C) uint8 as `preprocess` returns them."""
-        return self.target.decode(self.outputs(pixels, batch=batch))
+        return self.target.decode(self.outputs(pixels, protocol, batch=batch))
 
     def outputs(
         self, pixels: Images, protocol: Protocol = PLAIN, *, batch: int = 256, progress: Progress | None = None

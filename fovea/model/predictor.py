@@ -53,7 +53,7 @@ class Predictor(Protocol):
         """Return the network's outputs (N, K, ...) float32 as they are, before anything is decoded or condensed."""
         ...
 
-    def scores(self, pixels: Samples, *, batch: int = 256) -> Rows:
+    def scores(self, pixels: Samples, protocol: Views = PLAIN, *, batch: int = 256) -> Rows:
         """Return what the network says of stored samples, decoded: (N, classes) probabilities, or (N, 1) numbers."""
         ...
 

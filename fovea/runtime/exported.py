@@ -94,13 +94,17 @@ class Exported:
             return []
         return [self.target.prediction(row) for row in self.scores(np.stack(samples), batch=batch)]
 
-    def scores(self, samples: Samples, *, batch: int = 256) -> Rows:
+    def scores(self, samples: Samples, protocol: Protocol = PLAIN, *, batch: int = 256) -> Rows:
         """Return what the network says of samples (N, ...): (N, classes) probabilities, or (N, 1) numbers.
+
+        The mean over several views needs PyTorch.
 
         Raises:
             BundleError: the network fails, or says something that is not a finite number.
             UsageError: samples of another shape or type than the network takes.
         """
+        if protocol != PLAIN:
+            return self.target.decode(self.outputs(samples, protocol, batch=batch))
         rows: Rows = self._rows(samples, batch=batch)
         if rows.dtype != np.float32:
             return rows

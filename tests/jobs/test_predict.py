@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 from onnx_files import write_onnx
+from PIL import Image
 
 from fovea.errors import UsageError
 from fovea.jobs import predict as module
@@ -203,6 +204,21 @@ def test_results_are_json_values():
     }
     assert FilePrediction(image="a", prediction=Prediction(value=1.5)).to_dict() == {"image": "a", "value": 1.5}
     assert FilePrediction(image="a", error="bad").to_dict() == {"image": "a", "error": "bad"}
+
+
+def test_the_mirror_image_is_averaged_in_by_its_logits(make_bundle, tmp_path):
+    from fovea.registry import build
+
+    arguments = {"classes": 3, "c_in": 3, "size": 4, "widths": [3]}
+    model = load(make_bundle(model=build("mlp", **arguments), arguments=arguments))
+    noise = np.random.default_rng(0).integers(0, 256, (4, 4, 3)).astype(np.uint8)
+    Image.fromarray(noise).save(tmp_path / "noise.png")
+    (found,) = predict(model, tmp_path / "noise.png", flip=True)
+    logits = model.logits(np.stack([noise, noise[:, ::-1]])).mean(0) / model.temperature
+    wanted = dict(zip(model.classes, np.exp(logits) / np.exp(logits).sum(), strict=True))
+    assert dict(found.prediction.scores) == pytest.approx(wanted, abs=1e-6)
+    (plain,) = predict(model, tmp_path / "noise.png")
+    assert dict(plain.prediction.scores) != pytest.approx(wanted, abs=1e-6)
 
 
 def test_photographs_that_are_not_read_are_named_and_not_passed_over(make_bundle, tmp_path):

@@ -76,6 +76,14 @@ def test_points_in_a_box_are_those_of_the_image_that_is_there(place, model, phot
     assert found.label == "3 x a"
 
 
+def test_the_mirror_image_of_each_object_is_averaged_in(place, model, photo):
+    boxes = listed(place, [("a", box_within(*PLACES[1]))])
+    (found,) = the(fovea.predict(model, photo[0], boxes=boxes, flip=True)).points
+    alone, plain = (the(fovea.predict(model, photo[1][1], flip=flip)).points for flip in (True, False))
+    np.testing.assert_allclose(found, alone + [*PLACES[1], 0], atol=1e-4)
+    assert not np.allclose(alone, plain)
+
+
 def test_only_boxes_of_the_named_classes_and_on_the_image_count(place, model, photo):
     rows = [("a", box_within(0, 0)), ("b", box_within(SIDE, 0)), ("b", (-9, -9, -2, -2))]
     boxes = listed(place, rows)

@@ -31,6 +31,27 @@ def alternating_flip(images: Tensor, *, epoch: int, indices: Tensor) -> Moved:
     return _mirrored(images, ((half + epoch) & 1).bool()[:, None, None])
 
 
+def turn(images: Tensor, generator: Generator) -> Moved:
+    """Show each image in one of its eight symmetric copies: mirrored or not, and turned by quarters; all as likely.
+
+    Images that are not square are turned by halves: four copies.
+    """
+    N, C, H, W = images.shape
+    side = 1 - 2 * (uniform(images, generator) < 0.5).int()
+    quarters = (uniform(images, generator, 0, 4)).floor().clamp(max=3).int()
+    quarters = quarters if H == W else 2 * (quarters % 2)
+    cos, sin = (quarters == 0).int() - (quarters == 2).int(), (quarters == 1).int() - (quarters == 3).int()
+
+    def source(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        x, y = side * (x - W / 2), y - H / 2
+        return cos * x - sin * y + W / 2, sin * x + cos * y + H / 2
+
+    x, y = (position.long() for position in source(*pixel_centres((H, W), images.device)))
+    chosen = (torch.arange(N, device=images.device)[:, None, None] * H + y) * W + x
+    turned = images.permute(0, 2, 3, 1).reshape(N * H * W, C).index_select(0, chosen.flatten())
+    return Moved(turned.view(N, H, W, C).permute(0, 3, 1, 2), source, (H, W))
+
+
 def shift(images: Tensor, generator: Generator, *, pixels: int) -> Moved:
     """Move each image by up to `pixels` in both directions, whole pixels; what enters is a reflection of the border.
 

@@ -24,6 +24,7 @@ from fovea.data.augment.moves import (
     random_resized_crop,
     random_window,
     shift,
+    turn,
 )
 from fovea.data.augment.trivial import trivial_augment
 from fovea.errors import UsageError, unknown
@@ -92,6 +93,7 @@ RECIPES: Recipes = MappingProxyType(
     {
         "flip": (),
         "alternating-flip": (),
+        "turn": (),
         "shift": (Number("pixels", 0, math.inf, whole=True),),
         "window": (),
         "crop": (Number("scale", 0.01, 1),),
@@ -114,6 +116,7 @@ RECIPES: Recipes = MappingProxyType(
 _FUNCTIONS: Mapping[str, Callable[..., Tensor | Moved]] = MappingProxyType(
     {
         "flip": flip,
+        "turn": turn,
         "shift": shift,
         "affine": affine,
         "colour": colour_jitter,
@@ -125,7 +128,7 @@ _FUNCTIONS: Mapping[str, Callable[..., Tensor | Moved]] = MappingProxyType(
     }
 )
 _PAINTS = ("colour", "pca", "grey", "cutout", "erase")
-FLIPS = ("flip", "alternating-flip")
+FLIPS = ("flip", "alternating-flip", "turn")
 """Names to leave out where mirroring an image changes its label."""
 MIXES = ("mixup", "cutmix")
 """Specs that mix images and labels, which `fovea.data.augment.mixing` composes."""
@@ -134,7 +137,7 @@ MIXES = ("mixup", "cutmix")
 def compose(specs: Sequence[str], *, size: int, without: Collection[str] = ()) -> ComposedAugmentation:
     """Return the augmentation that a recipe describes; its results are (N, C, size, size).
 
-    Each spec is a name and its numbers: `flip`, `alternating-flip`, `shift PIXELS`, `crop SMALLEST_AREA`, `window`,
+    Each spec is a name and its numbers: `flip`, `alternating-flip`, `turn`, `shift PIXELS`, `crop SMALLEST_AREA`, `window`,
     `affine DEGREES [TRANSLATE [SCALE [SHEAR]]]`, `colour STRENGTH`, `pca STRENGTH`, `grey PROBABILITY`, `trivial`,
     `cutout PIXELS`, `erase PROBABILITY`. They run in the order given. Without `crop` or `window`, images are cut to
     the middle after the last spec that moves pixels. Names in `without` are left out, as FLIPS for digits; MIXES

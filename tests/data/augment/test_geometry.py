@@ -19,7 +19,7 @@ N, H, W, SIDE = 60, 48, 56, 7
 CORNERS = ((14, 19), (15, 35), (27, 17), (29, 31))
 """Top and left of the squares; off the middle and off each other's mirror images."""
 COLOURS = ((255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255))
-EXACT = ("flip", "alternating-flip", "shift 5")
+EXACT = ("flip", "alternating-flip", "turn", "shift 5")
 INTERPOLATED = ("crop 0.4", "affine 15 0.06 0.1 10")
 RECIPES = (
     ("flip", "shift 4"),

@@ -46,6 +46,19 @@ def test_flipping_the_same_images_twice_is_the_identity(N, C, H, W, seed):
     assert torch.equal(twice, images)
 
 
+def test_turn_shows_the_eight_copies_of_a_square_equally_often():
+    results = kinds(moves.turn(copies([[1, 2], [3, 4]], 1600), generator()).images)
+    quarters = {(1, 2, 3, 4), (2, 4, 1, 3), (4, 3, 2, 1), (3, 1, 4, 2)}
+    assert set(results) == quarters | {(b, a, d, c) for a, b, c, d in quarters}
+    assert 140 < min(results.values()) and max(results.values()) < 260
+
+
+def test_turn_turns_what_is_no_square_by_halves():
+    results = kinds(moves.turn(copies([[1, 2, 3], [4, 5, 6]]), generator()).images)
+    assert set(results) == {(1, 2, 3, 4, 5, 6), (3, 2, 1, 6, 5, 4), (6, 5, 4, 3, 2, 1), (4, 5, 6, 1, 2, 3)}
+    assert 60 < min(results.values())
+
+
 def test_alternating_flip_shows_both_sides_in_any_two_epochs():
     images, indices = copies([[1, 2], [3, 4]]), torch.arange(7, 407)
     first, second, third = (moves.alternating_flip(images, epoch=e, indices=indices).images for e in (3, 4, 5))
