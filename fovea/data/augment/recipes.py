@@ -137,11 +137,11 @@ MIXES = ("mixup", "cutmix")
 def compose(specs: Sequence[str], *, size: int, without: Collection[str] = ()) -> ComposedAugmentation:
     """Return the augmentation that a recipe describes; its results are (N, C, size, size).
 
-    Each spec is a name and its numbers: `flip`, `alternating-flip`, `turn`, `shift PIXELS`, `crop SMALLEST_AREA`, `window`,
-    `affine DEGREES [TRANSLATE [SCALE [SHEAR]]]`, `colour STRENGTH`, `pca STRENGTH`, `grey PROBABILITY`, `trivial`,
-    `cutout PIXELS`, `erase PROBABILITY`. They run in the order given. Without `crop` or `window`, images are cut to
-    the middle after the last spec that moves pixels. Names in `without` are left out, as FLIPS for digits; MIXES
-    always.
+    Each spec is a name and its numbers: `flip`, `alternating-flip`, `turn`, `shift PIXELS`, `crop SMALLEST_AREA`,
+    `window`, `affine DEGREES [TRANSLATE [SCALE [SHEAR]]]`, `colour STRENGTH`, `pca STRENGTH`, `grey PROBABILITY`,
+    `trivial`, `cutout PIXELS`, `erase PROBABILITY`. They run in the order given. Without `crop` or `window`, images
+    are cut to the middle after the last spec that moves pixels. Names in `without` are left out, as FLIPS for digits;
+    MIXES always.
 
     >>> augment = compose(["flip", "shift 4", "cutout 12"], size=32)
 
