@@ -370,6 +370,11 @@ def test_models_lists_names_that_match(capsys):
     assert max(map(len, out.splitlines())) <= 100
 
 
+def test_models_shows_no_empty_table(capsys):
+    assert run(["models", "--year", "1066"]) == 0
+    assert capsys.readouterr().out == "0 networks.\n"
+
+
 def test_models_draws_what_accuracy_costs(capsys, tmp_path):
     assert run(["models", "*net*", "--year", "2018", "--max-params", "2M", "--plot", str(tmp_path / "zoo.svg")]) == 0
     assert "3 networks" in capsys.readouterr().out

@@ -57,6 +57,8 @@ def models(
         return
     if tree:
         print_lines(line.text() for line in lineage)
+    elif not entries:
+        print_lines(["0 networks."])
     else:
         print_table(COLUMNS, rows(entries), expendable=EXPENDABLE)
         print_prose(
