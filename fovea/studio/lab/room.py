@@ -93,7 +93,7 @@ class LabRoom:
             )
 
     def _size(self, grid: str, axis: int) -> int:
-        return (self.kernel if grid == "kernel" else self.image).shape[axis]
+        return int((self.kernel if grid == "kernel" else self.image).shape[axis])
 
     def _example(self, name: str) -> None:
         found = lab_state({"example": name})
