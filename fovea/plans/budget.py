@@ -1,6 +1,8 @@
 """The plan for a time: the network, input and batch with which a training sees enough images before it is over."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,6 +19,7 @@ from fovea.plans.rules import (
     default_plan,
     has_usual_plan,
     input_size,
+    own_arguments,
     stride,
 )
 from fovea.training.inference import Progress
@@ -72,16 +75,21 @@ def budget_plan(
     device: torch.device,
     size: int | None = None,
     recipe: Recipe | None = None,
+    changes: Mapping[str, Any] = MappingProxyType({}),
     progress: Progress | None = None,
 ) -> Plan:
     """Return the plan with the largest network and input whose training in `budget_s` seconds sees enough images.
 
     A few steps of each candidate are timed on `device`, with the threads and precision of `recipe` where it names them.
+    A kind of target that has a plan of its own is timed with those `changes` that are arguments of its network.
     """
     asked = recipe or Recipe()
     if has_usual_plan(dataset):
         plan = default_plan(dataset, size=size).replace(epochs=0, budget_s=budget_s)
-        return plan if size else _with_larger_input(plan, dataset, asked, device=device, progress=progress)
+        if size:
+            return plan
+        own = own_arguments(plan.model, changes)
+        return _with_larger_input(plan, dataset, asked, own=own, device=device, progress=progress)
     images = len(dataset.parts["train"])
     wanted = WANTED_IMAGES + WANTED_EPOCHS * images
     tried: list[tuple[Candidate, float]] = []
@@ -110,11 +118,18 @@ def budget_plan(
 
 
 def _with_larger_input(
-    plan: Plan, dataset: Dataset, asked: Recipe, *, device: torch.device, progress: Progress | None
+    plan: Plan,
+    dataset: Dataset,
+    asked: Recipe,
+    *,
+    own: Mapping[str, Any],
+    device: torch.device,
+    progress: Progress | None,
 ) -> Plan:
     """Return the `plan` of a kind of target at the largest input whose training sees enough images in the time.
 
-    Steps stay of as many pixels: fewer images, so that there are more steps, and no more memory is needed.
+    Steps stay of as many pixels: fewer images, so that there are more steps, and no more memory is needed. `own` are
+    arguments of the network that the user asks for; where they are of those that a larger input changes, none are.
     """
     usual = dataset.kind.usual(dataset.native_size)
     if usual is None or not usual.larger:
@@ -124,7 +139,8 @@ def _with_larger_input(
         progress(0, 1)
     batch, found = plan.recipe.batch, plan
     few = min(batch, FEWEST_AT_ONCE)
-    timed = plan.replace(threads=asked.threads, precision=asked.precision, batch=few)
+    network = {**plan.arguments, **own}
+    timed = plan.replace(threads=asked.threads, precision=asked.precision, batch=few, arguments=network)
     setting = _timed_plan(timed, dataset, device, seconds=min(1.0, TIMING_SHARE * budget_s))
     if progress:
         progress(1, 1)
@@ -133,7 +149,9 @@ def _with_larger_input(
         seen = budget_s * USED_FOR_STEPS * few / (setting.step_s * pixels)
         if seen >= wanted:
             reason = f"at {side} px it sees about {_rounded(seen)} images in the time, enough; --size chooses others"
-            changes = {"arguments": usual.larger_arguments, "reasons": (*plan.reasons, reason)}
+            changed = {name for name, _ in usual.larger_arguments.items() ^ usual.arguments.items()}
+            arguments = usual.arguments if changed & own.keys() else usual.larger_arguments
+            changes = {"arguments": arguments, "reasons": (*plan.reasons, reason)}
             found = plan.replace(size=side, batch=max(1, round(batch / pixels)), **changes)
     return found
 

@@ -15,7 +15,7 @@ from fovea.inputs.interface import InputKind
 from fovea.plans.budget import budget_plan
 from fovea.plans.named import DEFAULT_PLAN, named
 from fovea.plans.plan import Plan
-from fovea.plans.rules import default_plan, shows_photographs, transfer_plan
+from fovea.plans.rules import FOLLOWING, default_plan, own_arguments, shows_photographs, transfer_plan
 from fovea.plans.start_weights import SCRATCH, Start, grafted, start_at_hand, start_named
 from fovea.plans.transfer_budget import budgeted_transfer
 from fovea.tasks.task import Task
@@ -64,7 +64,9 @@ def choose_plan(dataset: Dataset, request: Request, *, device: torch.device, pro
             plan = budgeted_transfer(plan, dataset, device=device, sizes="size" not in changes, progress=progress)
     elif request.model is None and budget_s:
         asked = Recipe().replace(**{name: changes[name] for name in ("threads", "precision") if name in changes})
-        plan = budget_plan(dataset, budget_s, device=device, size=size, recipe=asked, progress=progress)
+        plan = budget_plan(
+            dataset, budget_s, device=device, size=size, recipe=asked, changes=changes, progress=progress
+        )
     else:
         plan = default_plan(dataset, model=request.model, size=size)
         plan = plan.replace(**_own_training(plan.model, budgeted=budget_s > 0))
@@ -118,16 +120,12 @@ def _sorted_out(changes: Mapping[str, Any], plan: Plan, kind: InputKind) -> dict
     }
     changes = {name: value for name, value in changes.items() if name not in settings}
     defaults = {} if custom_name(plan.model) else registry.arguments_of(plan.model)
-    takes = defaults.keys() - {"classes", "c_in", "size", "frames"}  # these follow from data and input
+    takes = defaults.keys() - FOLLOWING
     known = (*FIELDS, *PLAN_CHOICES, *kind.settings, *takes)
     for name in changes:
         if name not in known:
             raise unknown("recipe field", name, known)
-    own = {
-        name: registry.parsed(plan.model, name, value) if isinstance(value, str) else value
-        for name, value in changes.items()
-        if name in takes
-    }
+    own = {} if custom_name(plan.model) else own_arguments(plan.model, changes)
     rest = {name: value for name, value in changes.items() if name not in takes}
     if settings:
         rest["settings"] = {**plan.settings, **settings}

@@ -1,6 +1,9 @@
 """Choosing a plan for data that comes without one: network, input size, batch and epochs, each with its reason."""
 
-from fovea import inputs
+from collections.abc import Mapping
+from typing import Any
+
+from fovea import inputs, registry
 from fovea.data.augment.recipes import FLIPS
 from fovea.data.dataset import Dataset
 from fovea.inputs.interface import Usual
@@ -27,6 +30,9 @@ HEAD_VERSIONS = 4
 """Of every image, to which the head is fitted: benchmarks/README.md, section transfer.py, compares."""
 TRANSFER_IMAGES = 20_000
 """A training from weights of other images sees so many."""
+
+FOLLOWING = frozenset({"classes", "c_in", "size", "frames"})
+"""Arguments of a network that follow from the data and its input."""
 
 SMALL_STEPS = {"accumulate": 1, "lr": 0.06, "lr_rest": 0.01, "momentum": 0.9}
 """The recipe of CIFAR-10 takes steps of 1,000 images; these values are for a tenth of that."""
@@ -124,6 +130,12 @@ def transfer_plan(dataset: Dataset, *, model: str, size: int, weights: str) -> P
         recipe=recipe,
         reasons=(reason.format(size),),
     )
+
+
+def own_arguments(model: str, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of the `changes` to a plan that are arguments of its network, text in the type of its default."""
+    takes = registry.arguments_of(model).keys() - FOLLOWING
+    return registry.parsed_arguments(model, {name: value for name, value in changes.items() if name in takes})
 
 
 def has_usual_plan(dataset: Dataset) -> bool:

@@ -122,6 +122,21 @@ def test_masks_are_learned_at_the_largest_input_for_which_there_is_time(monkeypa
     assert (plan.size <= 256) != any(f"at {plan.size} px it sees about" in reason for reason in plan.reasons)
 
 
+def test_the_network_that_is_asked_for_is_timed_and_keeps_its_norm(monkeypatch):
+    widths = []
+
+    def timed(plan, data, device, *, seconds):
+        widths.append(plan.arguments["width"])
+        return Setting(threads=1, precision="float32", step_s=0.001 * plan.arguments["width"] ** 2 * plan.recipe.batch)
+
+    monkeypatch.setattr(budget, "_timed_plan", timed)
+    data = dataset(24, native_size=(512, 512), task="masks")
+    sizes = [budget_plan(data, 600.0, device=CPU, changes={"width": width}).size for width in ("4", 16)]
+    assert sizes == [512, 256] and widths == [4, 16]
+    plan = budget_plan(data, 600.0, device=CPU, changes={"width": 4, "batch_norm": True, "epochs": 3})
+    assert plan.size == 512 and plan.arguments["batch_norm"] and "instance_norm" not in plan.arguments
+
+
 def test_a_size_that_is_asked_for_is_not_timed(monkeypatch):
     monkeypatch.setattr(budget, "_timed_plan", None)
     assert budget_plan(dataset(24, task="masks"), 600.0, device=CPU, size=128).size == 128

@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from fovea.data.augment.batches import pixel_centres
 from fovea.errors import ShapeError
@@ -24,8 +25,12 @@ Source = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 """x and y of moved pixels -> x and y where they come from; affine; all broadcast over (N, H, W)."""
 
 
+INVERTING_STEPS = 20
+"""Of the fixed-point iteration that finds where a bend moves a point."""
+
+
 class Movement(NamedTuple):
-    """One step: an affine map for each image, between images of two sizes."""
+    """One step: an affine map for each image, between images of two sizes, of pixels that may be displaced before."""
 
     matrix: Tensor
     """(N, 2, 3) float32: times (x, y, 1) of a moved pixel it is (x, y) of where the pixel comes from."""
@@ -34,6 +39,8 @@ class Movement(NamedTuple):
     after: tuple[int, int]
     """(H, W)"""
     border: Border
+    bend: Tensor | None = None
+    """(N, 2, H, W) float32: what is added to x and y of a moved pixel before the affine map."""
 
 
 class Moved(NamedTuple):
@@ -46,6 +53,8 @@ class Moved(NamedTuple):
     before: tuple[int, int]
     """(H, W) of the images they were made from."""
     border: Border = "symmetric"
+    bend: Tensor | None = None
+    """(N, 2, H, W) float32: what is added to x and y before `source`, if anything."""
 
     def movement(self) -> Movement:
         """Return the affine map that `source` is, read off three corners of the moved images."""
@@ -53,7 +62,7 @@ class Moved(NamedTuple):
         x, y = torch.tensor([[0.0, W, 0.0], [0.0, 0.0, H]], device=self.images.device)[:, None, None]
         origin, right, down = torch.stack([p.expand(N, 1, 3)[:, 0] for p in self.source(x, y)], dim=1).unbind(2)
         matrix = torch.stack(((right - origin) / W, (down - origin) / H, origin), dim=2)
-        return Movement(matrix, self.before, (H, W), self.border)
+        return Movement(matrix, self.before, (H, W), self.border, self.bend)
 
 
 @dataclass(frozen=True)
@@ -89,8 +98,10 @@ class Geometry:
         corners.
         """
         points = points.float()
-        for matrix, _, _, _ in self.movements:
-            points = (points - matrix[:, None, :, 2]) @ torch.linalg.inv(matrix[:, :, :2]).mT
+        for matrix, _, _, _, bend in self.movements:
+            points = straight = (points - matrix[:, None, :, 2]) @ torch.linalg.inv(matrix[:, :, :2]).mT
+            for _ in range(0 if bend is None else INVERTING_STEPS):
+                points = straight - displaced(bend, *points[:, None].unbind(3))[:, :, 0].mT  # type: ignore[arg-type]
         return points
 
     def moved_boxes(self, boxes: Tensor) -> Tensor:
@@ -136,7 +147,9 @@ class Geometry:
         last = self.movements[-1]
         x, y = pixel_centres(last.after, last.matrix.device)
         inside = torch.ones(len(last.matrix), *last.after, dtype=torch.bool, device=x.device)
-        for matrix, (h, w), _, border in reversed(self.movements):
+        for matrix, (h, w), _, border, bend in reversed(self.movements):
+            if bend is not None:
+                x, y = torch.stack(torch.broadcast_tensors(x, y, inside)[:2], 1).add(displaced(bend, x, y)).unbind(1)
             (a, b, c), (d, e, f) = (row[..., None, None].unbind(1) for row in matrix.unbind(1))
             x, y = a * x + b * y + c, d * x + e * y + f
             if border == "zeros":
@@ -144,6 +157,14 @@ class Geometry:
             else:
                 x, y = _reflected(x, w, border), _reflected(y, h, border)
         return x, y, inside
+
+
+def displaced(bend: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """Return the displacements (N, 2, h, w) at `x` and `y`, broadcast to (N, h, w), of a `bend` (N, 2, H, W)."""
+    H, W = bend.shape[2:]
+    x, y, _ = torch.broadcast_tensors(x, y, bend[:, 0, :1, :1])
+    grid = torch.stack((x * (2 / W) - 1, y * (2 / H) - 1), dim=3)
+    return F.grid_sample(bend, grid, padding_mode="border", align_corners=False)
 
 
 def _reflected(position: Tensor, size: int, border: Border) -> Tensor:

@@ -20,6 +20,7 @@ from fovea.data.augment.moves import (
     affine,
     alternating_flip,
     centre_crop,
+    elastic,
     flip,
     random_resized_crop,
     random_window,
@@ -103,6 +104,7 @@ RECIPES: Recipes = MappingProxyType(
             Number("scale", 0, 9),
             Number("shear", 0, 80),
         ),
+        "elastic": (Number("strength", 0, 0.05),),
         "colour": (Number("strength", 0, 1),),
         "pca": (Number("strength", 0, 10),),
         "grey": (Number("probability", 0, 1),),
@@ -119,6 +121,7 @@ _FUNCTIONS: Mapping[str, Callable[..., Tensor | Moved]] = MappingProxyType(
         "turn": turn,
         "shift": shift,
         "affine": affine,
+        "elastic": elastic,
         "colour": colour_jitter,
         "pca": pca_shift,
         "grey": grey,
@@ -138,10 +141,10 @@ def compose(specs: Sequence[str], *, size: int, without: Collection[str] = ()) -
     """Return the augmentation that a recipe describes; its results are (N, C, size, size).
 
     Each spec is a name and its numbers: `flip`, `alternating-flip`, `turn`, `shift PIXELS`, `crop SMALLEST_AREA`,
-    `window`, `affine DEGREES [TRANSLATE [SCALE [SHEAR]]]`, `colour STRENGTH`, `pca STRENGTH`, `grey PROBABILITY`,
-    `trivial`, `cutout PIXELS`, `erase PROBABILITY`. They run in the order given. Without `crop` or `window`, images
-    are cut to the middle after the last spec that moves pixels. Names in `without` are left out, as FLIPS for digits;
-    MIXES always.
+    `window`, `affine DEGREES [TRANSLATE [SCALE [SHEAR]]]`, `elastic STRENGTH`, `colour STRENGTH`, `pca STRENGTH`,
+    `grey PROBABILITY`, `trivial`, `cutout PIXELS`, `erase PROBABILITY`. They run in the order given. Without `crop` or
+    `window`, images are cut to the middle after the last spec that moves pixels. Names in `without` are left out, as
+    FLIPS for digits; MIXES always.
 
     >>> augment = compose(["flip", "shift 4", "cutout 12"], size=32)
 

@@ -20,13 +20,14 @@ CORNERS = ((14, 19), (15, 35), (27, 17), (29, 31))
 """Top and left of the squares; off the middle and off each other's mirror images."""
 COLOURS = ((255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255))
 EXACT = ("flip", "alternating-flip", "turn", "shift 5")
-INTERPOLATED = ("crop 0.4", "affine 15 0.06 0.1 10")
+INTERPOLATED = ("crop 0.4", "affine 15 0.06 0.1 10", "elastic 0.04")
 RECIPES = (
     ("flip", "shift 4"),
     ("crop 0.5", "alternating-flip", "shift 3"),
     ("alternating-flip", "shift 3", "affine 10 0.05 0.1 5", "crop 0.6"),
     ("affine 10 0 0.2", "flip", "affine 0 0.05 0 10", "shift 2"),
     ("crop 0.6", "trivial", "flip", "affine 5"),
+    ("affine 10", "elastic 0.03", "flip", "shift 2"),
 )
 MOVES = [name for name, operation in trivial.OPERATIONS.items() if operation.source]
 
@@ -102,7 +103,7 @@ def test_a_flip_counts_columns_from_the_other_edge():
     images = torch.tensor([[1, 2, 3]], dtype=torch.uint8).expand(50, 1, -1, -1)
     flip = moves.flip(images, generator())
     mirrored = flip.images[:, 0, 0, 0] == 3
-    matrix, before, after, _ = flip.movement()
+    matrix, before, after, *_ = flip.movement()
     assert matrix[mirrored][0].tolist() == [[-1, 0, 3], [0, 1, 0]]
     assert matrix[~mirrored][0].tolist() == [[1, 0, 0], [0, 1, 0]]
     assert before == after == (1, 3)

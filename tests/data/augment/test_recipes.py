@@ -11,7 +11,7 @@ from fovea.data.augment.moves import affine, flip, shift
 from fovea.data.augment.recipes import FLIPS, AugmentContext, compose
 from fovea.errors import UsageError
 
-GEOMETRY = ("flip", "alternating-flip", "turn", "shift 2", "crop 0.35", "affine 10 0.1 0.1 5")
+GEOMETRY = ("flip", "alternating-flip", "turn", "shift 2", "crop 0.35", "elastic 0.05", "affine 10 0.1 0.1 5")
 SPECS = (*GEOMETRY, "colour 0.2", "pca 0.5", "grey 0.5", "trivial", "cutout 3", "erase 1")
 every_spec = pytest.mark.parametrize("spec", SPECS)
 
