@@ -10,12 +10,13 @@ import torch
 from machine import Contestant, arguments, begun, in_turn, print_figures, print_verdict, rate, ratio
 
 import fovea.zoo  # noqa: F401 (its import makes the networks known)
+from fovea.devices import using_threads
 from fovea.explanation.attribution.cam import grad_cam
 from fovea.explanation.attribution.occlusion import occlusion, patches_of
 from fovea.explanation.maximise.search import channel, maximise
 from fovea.explanation.objective import Objective
 from fovea.registry import build, entry
-from fovea.training.tuning import available_threads, using_threads
+from fovea.training.tuning import available_threads
 
 NETWORK, BATCH, PATCH, STRIDE = "resnet18", 16, 32, 24
 

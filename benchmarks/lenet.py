@@ -31,12 +31,12 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from fovea.data.sources.source import find
+from fovea.devices import using_threads
 from fovea.display import Display
 from fovea.registry import build
 from fovea.runs.preparation import Prepared
 from fovea.runs.request import prepared
 from fovea.training.inference import part_labels
-from fovea.training.tuning import using_threads
 
 PROFILED_STEPS = 50
 

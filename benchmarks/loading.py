@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from machine import Contestant, arguments, begun, epochs, in_turn, print_figures, rate, ratio
 
+from fovea.devices import using_threads
 from fovea.display import Display
 from fovea.runs.process import as_found
 from fovea.runs.request import prepared
 from fovea.training.engine import Trainer
-from fovea.training.tuning import using_threads
 
 IMAGES, SIZE = 640, 120
 PHOTOGRAPHS = {"model": "foveola", "stride": 2, "size": 96, "optimiser": "muon", "lr": 0.06, "batch": 64}

@@ -18,9 +18,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fovea.devices import using_threads
 from fovea.runs.process import as_found
 from fovea.training.engine import Trainer
-from fovea.training.tuning import available_threads, using_threads
+from fovea.training.tuning import available_threads
 
 MATRIX = 2048
 """Side of the square matrices whose product is the ceiling."""

@@ -2,10 +2,13 @@
 
 import math
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 
+from fovea.budget import most_threads
 from fovea.errors import UsageError
 
 MEMINFO = Path("/proc/meminfo")
@@ -24,6 +27,29 @@ def device_named(name: str) -> torch.device:
     if name.partition(":")[0] not in here:
         raise UsageError(f"`--device {name}` is not available; this machine has {', '.join(here)}.")
     return torch.device(name)
+
+
+def check_threads(threads: object) -> None:
+    """Raise UsageError unless `threads` is a number of threads that a computation may have."""
+    if not isinstance(threads, int) or isinstance(threads, bool) or not 1 <= threads <= most_threads():
+        raise UsageError(f"`--threads` (={threads}) must be a whole number from 1 to {most_threads()}.")
+
+
+@contextmanager
+def using_threads(threads: int | None) -> Iterator[None]:
+    """Run the body with so many CPU threads in PyTorch; with as many as there are where it is None.
+
+    Raises:
+        UsageError: not a whole number from 1 to `fovea.budget.most_threads()`.
+    """
+    before = torch.get_num_threads()
+    if threads is not None:
+        check_threads(threads)
+        torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def matmul_rate(side: int = 1024, *, seconds: float = 0.3) -> float:

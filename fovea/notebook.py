@@ -104,7 +104,8 @@ def _table(cells: Cells) -> str:
 
 
 def _cell(text: str, side: str) -> str:
-    return f'<td style="text-align:{side};{PADDING}">{_escaped(text)}</td>'
+    whole = ";white-space:nowrap" if side == "right" else ""  # a number stays beside its unit
+    return f'<td style="text-align:{side};{PADDING}{whole}">{_escaped(text)}</td>'
 
 
 def _drawn(values: Sequence[float]) -> str:

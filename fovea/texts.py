@@ -55,6 +55,21 @@ def percent(share: SupportsFloat, digits: int = 1) -> str:
     return f"{100 * float(share):.{digits}f} %"
 
 
+def scaled(count: int) -> str:
+    """Return a count to three digits with k, M or G.
+
+    >>> scaled(61_706), scaled(999_999), scaled(15_470_264_320), scaled(950)
+    ('61.7 k', '1.00 M', '15.5 G', '950')
+    """
+    rounded = float(f"{count:.3g}")
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if rounded >= size:
+            # 1.23, 12.3, 123
+            decimals = 2 if rounded < 10 * size else 1 if rounded < 100 * size else 0
+            return f"{rounded / size:.{decimals}f} {unit}"
+    return str(count)
+
+
 def in_cell(value: object) -> object:
     """Return what a cell of CSV holds for a value: text as `shown`, behind a quote where a program would compute it.
 

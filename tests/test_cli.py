@@ -11,6 +11,7 @@ import warnings
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import fovea
 from fovea import cli, tasks
@@ -225,6 +226,24 @@ def test_predict_prints_a_line_per_image(make_bundle, images, capsys):
     assert capsys.readouterr().out.splitlines() == [f"{images}/red/{i}.png  red 99.5 %  green 0.2 %" for i in range(2)]
 
 
+@pytest.mark.parametrize(
+    ("given", "lines"),
+    [
+        (["9.png", "10.png"], ["9.png   red", "10.png  red"]),
+        (["folder"], ["folder/9.png  red", "folder/10.png  red", "folder/11.png  red"]),
+        (["10.png", "9.png", f"{'x' * 41}.png"], ["10.png  red", "9.png   red", f"{'x' * 41}.png  red"]),
+    ],
+)
+def test_predict_aligns_answers_by_the_names_that_it_knows(make_bundle, tmp_path, monkeypatch, capsys, given, lines):
+    (tmp_path / "folder").mkdir()
+    for name in (*given, *(f"folder/{number}.png" for number in (9, 10, 11))):
+        if name != "folder":
+            Image.new("RGB", (6, 6), "red").save(tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    assert run(["predict", str(make_bundle()), *given, "--top", "1"]) == 0
+    assert [line.removesuffix(" 99.5 %") for line in capsys.readouterr().out.splitlines()] == lines
+
+
 def test_predict_json_is_an_array_even_of_nothing_good(make_bundle, images, capsys):
     model = str(make_bundle())
     assert run(["predict", model, str(images), "--json", "--ensemble", f"{model}, {model}"]) == 0
@@ -347,8 +366,13 @@ def test_models_lists_names_that_match(capsys):
     assert [card["name"] for card in json.loads(capsys.readouterr().out)] == ["resnet18"]
     assert run(["models"]) == 0
     out = capsys.readouterr().out
-    assert "LeCun et al." in out and "61.7k" in out
+    assert "LeCun et al." in out and "61.7 k" in out
     assert max(map(len, out.splitlines())) <= 100
+
+
+def test_models_shows_no_empty_table(capsys):
+    assert run(["models", "--year", "1066"]) == 0
+    assert capsys.readouterr().out == "0 networks.\n"
 
 
 def test_models_draws_what_accuracy_costs(capsys, tmp_path):

@@ -2,15 +2,37 @@
 
 from types import SimpleNamespace
 
+import pytest
 import torch
 
 from fovea import devices
-from fovea.devices import device_named
+from fovea.devices import device_named, using_threads
+from fovea.errors import UsageError
 
 
 def test_the_best_device_is_the_default():
     assert device_named("auto").type in ("cpu", "cuda", "mps")
     assert device_named("cpu") == torch.device("cpu")
+
+
+def test_threads_are_put_back_after_an_error():
+    before = torch.get_num_threads()
+    with pytest.raises(KeyError), using_threads(before + 1):
+        assert torch.get_num_threads() == before + 1
+        raise KeyError
+    assert torch.get_num_threads() == before
+
+
+def test_threads_stay_as_they_are_where_no_number_is_given():
+    before = torch.get_num_threads()
+    with using_threads(None):
+        assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize("threads", [0, 1_000_000, 1.5, True])
+def test_a_number_of_threads_that_no_machine_has_is_refused(threads):
+    with pytest.raises(UsageError, match="`--threads` .* must be a whole number from 1 to"), using_threads(threads):
+        pass
 
 
 def test_memory_is_what_the_system_says_in_bytes(monkeypatch, tmp_path):

@@ -24,7 +24,7 @@ PAGES = {path.relative_to(ROOT).as_posix(): path.read_text() for path in [ROOT /
 NOTEBOOK = json.loads((ROOT / "docs" / "first-network.ipynb").read_text())
 
 LEFT_OUT = "..."
-MEASURED = ("train", "evaluate", "compare", "export")
+MEASURED = ("train", "evaluate", "compare", "export", "shrink")
 """Commands whose numbers depend on the machine; those of `measure --latency` do too."""
 
 PROGRESS = re.compile(r"[a-z ]+: \d+ %  ")
@@ -32,11 +32,13 @@ PROGRESS = re.compile(r"[a-z ]+: \d+ %  ")
 
 NEEDS = {
     "fovea train digits --model pattern": "shallow run",
+    "fovea train digits --from": "published weights",
     "fovea train digits": "run",
     "fovea evaluate": "run",
     "fovea export small": "network on a grid",
     "fovea export": "run",
     "fovea compare": "six runs",
+    "fovea shrink": "run",
     "fovea train photos": "published weights",
 }
 """What a command needs beside the files of `folder`, by how it begins: a fixture of that name, with `_` for blanks."""

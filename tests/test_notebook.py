@@ -52,6 +52,11 @@ def test_a_table_shows_numbers_as_people_read_them_and_text_as_text():
     assert "<b>" not in page and "<i>" not in page and "&lt;came&gt;" in page and "\x1b" not in page
 
 
+def test_numbers_do_not_break_from_their_units_in_a_narrow_window():
+    cells = re.findall(r'<td style="([^"]*)">', Result()._repr_html_())
+    assert ["nowrap" in cell for cell in cells] == [False, True, True, True, False, False]
+
+
 def test_a_table_takes_its_colours_from_the_page_around_it():
     page = Result()._repr_html_()
     assert re.findall(r"#[0-9a-f]{3,6}\b|rgb|background|[^-]color:", page) == []

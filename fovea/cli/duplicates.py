@@ -52,4 +52,5 @@ def duplicates(
         print_json(result.to_dict())
     else:
         print_lines(result.summary())
-        print_table(("found by", "ratio", "images", "more"), result.rows())
+        if rows := result.rows():
+            print_table(("found by", "ratio", "images", "more"), rows)

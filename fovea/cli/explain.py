@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fovea.cli.options import READING, AllowBad, Bundle, Device, Json
+from fovea.cli.options import READING, AllowBad, Bundle, Device, Json, Threads
 from fovea.cli.output import print_json, print_lines, remark
 from fovea.cli.settings import assigned
 from fovea.errors import UsageError
@@ -100,6 +100,7 @@ def explain(
     device: Device = "auto",
     batch: Annotated[int, typer.Option(help="Images that are computed at once.", min=1)] = 32,
     seed: Annotated[int, typer.Option(help="Seed of all random numbers.", min=0)] = 0,
+    threads: Threads = None,
     as_json: Json = False,
     **reading: Any,
 ) -> None:

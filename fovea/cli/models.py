@@ -7,6 +7,7 @@ import typer
 
 from fovea.cli.options import Json
 from fovea.cli.output import print_json, print_lines, print_prose, print_table
+from fovea.texts import scaled
 
 if TYPE_CHECKING:
     from fovea.registry import Entry
@@ -56,6 +57,8 @@ def models(
         return
     if tree:
         print_lines(line.text() for line in lineage)
+    elif not entries:
+        print_lines(["0 networks."])
     else:
         print_table(COLUMNS, rows(entries), expendable=EXPENDABLE)
         print_prose(
@@ -88,8 +91,8 @@ def _row(entry: "Entry") -> tuple[object, ...]:
         entry.year,
         entry.authors.replace(" and ", ", "),
         _input(entry.input),
-        _short(entry.params),
-        _short(entry.macs),
+        scaled(entry.params),
+        scaled(entry.macs),
         _accuracy(entry.top1, entry.top5) if entry.answers == "classes" else entry.answers,
         " ".join(str(int(deck)) for deck in entry.decks),
     )
@@ -103,11 +106,3 @@ def _input(shape: tuple[int, ...]) -> str:
 def _accuracy(*figures: float | None) -> str:
     """Return `71.9/90.3`, `-` for what is not published, nothing where none is."""
     return "/".join("-" if x is None else f"{x:.1f}" for x in figures) if any(figures) else ""
-
-
-def _short(count: int) -> str:
-    """Return a count in three or four digits: 61.7k, 138.4M, 15.5G."""
-    for unit, size in (("G", 10**9), ("M", 10**6), ("k", 10**3)):
-        if count >= size:
-            return f"{count / size:.1f}{unit}"
-    return str(count)

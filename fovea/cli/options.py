@@ -33,6 +33,7 @@ Data = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print only JSON on standard output.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, mps, or auto: the best one of this machine.")]
+Threads = Annotated[int | None, typer.Option(help="Processor threads.", min=1)]
 READING = {
     "input": (
         Annotated[

@@ -129,6 +129,22 @@ def _width(cells: Sequence[Sequence[str]]) -> int:
     return sum(max(map(len, column)) + 2 for column in zip(*cells, strict=True))
 
 
+def _narrowed(cells: Sequence[Sequence[str]], width: int) -> Sequence[int | None]:
+    """Return how wide each column is where a table is wider than `width`: the widest give way, as far as words allow.
+
+    None for all where words must break as well.
+    """
+    columns = [*zip(*cells, strict=True)]
+    least = [max(len(word) for cell in column for word in cell.split() or [""]) for column in columns]
+    widths = [max(map(len, column)) for column in columns]
+    room = width - 2 * len(columns)
+    if sum(least) > room:
+        return [None] * len(columns)
+    while sum(widths) > room:
+        widths[max((i for i in range(len(widths)) if widths[i] > least[i]), key=widths.__getitem__)] -= 1
+    return widths
+
+
 def _print_cells(cells: Sequence[Sequence[str]], width: int | None) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
@@ -138,7 +154,8 @@ def _print_cells(cells: Sequence[Sequence[str]], width: int | None) -> None:
     console = Console(width=width or 10_000)
     # three blanks between columns, two where the table is wide
     tight = _width(cells) + len(cells[0]) > min(width or WIDE, WIDE)
-    heads = (Column(Text(name)) for name in cells[0])
+    widths = _narrowed(cells, width) if width is not None and _width(cells) > width else [None] * len(cells[0])
+    heads = (Column(Text(name), width=wide) for name, wide in zip(cells[0], widths, strict=True))
     table = Table(*heads, box=SIMPLE_HEAD, pad_edge=False, collapse_padding=tight)
     for row in cells[1:]:
         table.add_row(*(Text(cell, overflow="fold") for cell in row))

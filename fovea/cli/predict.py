@@ -1,8 +1,10 @@
 """`fovea predict`."""
 
 import errno
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,6 +16,8 @@ from fovea.errors import UsageError
 if TYPE_CHECKING:
     from fovea.jobs.predict import FilePrediction
 
+LONGEST = 40
+"""Characters of a name beyond which its line is longer, and no other line."""
 
 Instances = Annotated[
     str | None,
@@ -89,7 +93,7 @@ def predict(
         raise UsageError("`--json` and `--csv` cannot be used together; choose one.")
     others, single, boxed = map(_names, (ensemble, instances_of, boxes_of))
     failed: list[str] = []
-    write = _write_json if as_json else _write_csv if as_csv else _write_lines
+    write = _write_json if as_json else _write_csv if as_csv else partial(_write_lines, named=images)
     with Display() as display:
         results = job(
             model,
@@ -145,9 +149,20 @@ def _noting_failures(results: "Iterable[FilePrediction]", failed: list[str]) -> 
         yield result
 
 
-def _write_lines(results: "Iterable[FilePrediction]") -> None:
-    answered = ((result.image, result.prediction) for result in results)
-    print_lines(f"{image}  {prediction.text}" for image, prediction in answered if prediction is not None)
+def _write_lines(results: "Iterable[FilePrediction]", *, named: Sequence[str]) -> None:
+    print_lines(_aligned(results, named))
+
+
+def _aligned(results: "Iterable[FilePrediction]", named: Iterable[str]) -> Iterator[str]:
+    """Yield a line for each prediction as it comes, answers below each other.
+
+    The widest name is that of the files that are `named`; one in a folder that is longer moves the answers after it.
+    """
+    width = max((len(name) for name in named if len(name) <= LONGEST and os.path.isfile(name)), default=0)
+    for result in results:
+        if result.prediction is not None:
+            width = max(width, len(result.image)) if len(result.image) <= LONGEST else width
+            yield f"{result.image:{width}}  {result.prediction.text}"
 
 
 def _write_json(results: "Iterable[FilePrediction]") -> None:

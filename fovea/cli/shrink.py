@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from fovea.cli.options import READING, AllowBad, Bundle, Data, Device, Json
+from fovea.cli.options import READING, AllowBad, Bundle, Data, Device, Json, Threads
 from fovea.cli.output import print_json, print_lines, print_table
 from fovea.cli.settings import assigned
 from fovea.signatures import spelled_out
@@ -49,7 +49,7 @@ def shrink(
         str | None, typer.Option(metavar="PATH", help="Draw the score over the size: .png, .jpg, .pdf or .svg.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of all random numbers.", min=0)] = 0,
-    threads: Annotated[int | None, typer.Option(help="Processor threads.", min=1)] = None,
+    threads: Threads = None,
     device: Device = "auto",
     allow_bad: AllowBad = False,
     as_json: Json = False,

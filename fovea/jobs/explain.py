@@ -10,6 +10,7 @@ import torch
 
 from fovea import inputs
 from fovea.data.sources.source import DataSource, Reading, reads_data
+from fovea.devices import using_threads
 from fovea.display import Display
 from fovea.errors import DataError, ImageError, UsageError, unknown
 from fovea.evaluation.parts import decoded_part, outcome_of, sample_of, source_for
@@ -130,6 +131,7 @@ def explain(
     device: str = "auto",
     batch: int = 32,
     seed: int = 0,
+    threads: int | None = None,
     display: Display | None = None,
     **reading: Unpack[Reading],
 ) -> ExplainResult:
@@ -140,8 +142,9 @@ def explain(
     for another answer. For masks, boxes and points `at` is a pixel (x, y) of the image, and the region, box or point
     there is explained; `object` is the number of a box or point, where 1 is the box with the highest score. `layer` is
     the path of the module whose feature map is weighed; None means the last spatial activation. Methods that need many
-    samples use batches of `batch` inputs, drawn with `seed`. `settings` are options of the methods, such as `{"patch":
-    20}` for occlusion; each option goes to the methods that have it.
+    samples use batches of `batch` inputs, drawn with `seed`. `threads` is the number of processor threads; None means
+    as many as PyTorch has. `settings` are options of the methods, such as `{"patch": 20}` for occlusion; each option
+    goes to the methods that have it.
 
     `trust` is the JSON that `fovea trust` wrote for this model file, used for the badges of methods. If it is None,
     `NAME-trust.json` (NAME is the name of the model file) is searched for in the working folder, beside the model file
@@ -166,7 +169,7 @@ def explain(
         raise UsageError("Give images or `mistakes` with a data set, not both.")
     bundle = load(model, device=device) if isinstance(model, str | Path) else model
     targets = [target] if isinstance(target, str) else list(target)
-    with display or Display(quiet=True) as shown:
+    with using_threads(threads), display or Display(quiet=True) as shown:
         texts = {name: str(value) for name, value in (settings or {}).items()}
         spot = Spot.of(at, object)
         spot.check(bundle.target, alone=not (targets or against or mistakes))

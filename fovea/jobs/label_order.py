@@ -18,6 +18,8 @@ from fovea.tasks.task import Task
 
 CONFIDENCE = "confidence"
 """The least probable answer first, 1 less its probability: Lewis and Gale 1994, arXiv:cmp-lg/9407020."""
+FARTHEST = WAYS[-1]
+"""`core-set`, which needs embeddings alone."""
 LEAST_FARTHEST = 500
 MOST_PRODUCTS = 5e10
 """Multiply-adds that `core-set` may take beyond its first 500 images, of which each costs a pass over all."""
@@ -27,7 +29,7 @@ def ways_for(target: Task) -> tuple[str, ...]:
     """Return the ways to order images that are of use to a network, the usual one first."""
     if target.lies_on_image:
         return (CONFIDENCE,)
-    return WAYS if target.has_classes else WAYS[-1:]
+    return WAYS if target.has_classes else (FARTHEST,)
 
 
 def label_order(
@@ -45,7 +47,7 @@ def label_order(
     """
     if by not in ways_for(bundle.target):
         raise unknown("order", by, ways_for(bundle.target))
-    wanted = [row for row, name in enumerate(pool.part.names) if by == WAYS[-1] or name not in labelled]
+    wanted = [row for row, name in enumerate(pool.part.names) if by == FARTHEST or name not in labelled]
     if not wanted or all(name in labelled for name in pool.part.names):
         return []
     asked = pool.only(wanted)
@@ -56,7 +58,7 @@ def label_order(
     found = embedded(asked.dataset, source, embedder_of(bundle), batch=BATCH, display=display)
     names = [name for _, name in found.places]
     free = np.flatnonzero([name not in labelled for name in names])
-    count = farthest_of(len(free), found.features.shape[1]) if by == WAYS[-1] else len(free)
+    count = farthest_of(len(free), found.features.shape[1]) if by == FARTHEST else len(free)
     asked_for = Wanted(by, max(1, count), bundle.target.several)
     rows = chosen(found, free, None, asked_for, display=display)
     return [(names[row], doubt) for row, doubt in rows]

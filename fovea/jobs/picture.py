@@ -7,6 +7,7 @@ from typing import Any, TypeVar, Unpack
 
 from fovea import inputs
 from fovea.data.sources.source import DataSource, Reading, reads_data
+from fovea.devices import using_threads
 from fovea.display import Display
 from fovea.errors import UsageError, unknown
 from fovea.evaluation.parts import source_for
@@ -59,6 +60,7 @@ def picture(
     device: str = "auto",
     batch: int = 32,
     seed: int = 0,
+    threads: int | None = None,
     display: Display | None = None,
     **reading: Unpack[Reading],
 ) -> PictureResult:
@@ -67,7 +69,7 @@ def picture(
     `layer` is the path of a module; None means the last spatial activation. `channel` selects channels, `target`
     selects answers by name or number. `data` and its `split` are the images for responses, patches, neighbours and
     concepts. `concepts` is a folder with one folder of images per concept. `settings` are options of the kind, as text
-    or as values.
+    or as values. `threads` is the number of processor threads; None means as many as PyTorch has.
 
     Raises:
         UsageError: an unknown kind, layer, channel, answer or setting, or one that is missing or not used.
@@ -86,7 +88,7 @@ def picture(
     page = _page(model, show, out)
     bundle = load(model, device=device) if isinstance(model, str | Path) else model
     _check_network(bundle, layer=layer, answers=[*targets, *([] if against is None else [against])])
-    with display or Display(quiet=True) as shown:
+    with using_threads(threads), display or Display(quiet=True) as shown:
         asked = Asked(
             bundle=bundle,
             name=model if isinstance(model, str) else str(getattr(model, "name", bundle.card.architecture)),

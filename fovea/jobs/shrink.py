@@ -9,11 +9,11 @@ from typing import Any, Unpack
 import torch
 from torch import nn
 
-from fovea.budget import most_threads
 from fovea.compression.planning import chosen, measured, target_of, verdict, wants_integers
 from fovea.compression.steps import Asked, parsed
 from fovea.compression.table import Row, Table, check_max_drop, table_of
 from fovea.data.sources.source import Reading, reads_data
+from fovea.devices import check_threads
 from fovea.display import Display
 from fovea.drawing.chain import draw_chain
 from fovea.errors import DropError, FoveaError, UsageError
@@ -334,8 +334,7 @@ def _threads(threads: int | None, kept: Kept, *, resume: bool) -> int:
     if threads is None and resume and kept.unfinished.is_file():
         threads = kept.read()[0].get("threads")
     if threads is not None:
-        if not isinstance(threads, int) or isinstance(threads, bool) or not 1 <= threads <= most_threads():
-            raise UsageError(f"`--threads` (={threads}) must be a whole number from 1 to {most_threads()}.")
+        check_threads(threads)
         torch.set_num_threads(threads)
     return torch.get_num_threads()
 

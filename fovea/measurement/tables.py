@@ -8,7 +8,7 @@ from typing import Any
 
 from fovea.errors import unknown
 from fovea.measurement.result import CONVENTIONS, SUMMED, Layer, Measurement, article, sample_name, shape_text, total_of
-from fovea.texts import in_cell
+from fovea.texts import in_cell, scaled
 
 MOST_ROWS = 100
 """Without a depth, layers are shown one by one up to this many rows; beyond, by the modules they are in."""
@@ -356,19 +356,10 @@ def percent(share: float | None) -> str:
     return "" if not share else f"{100 * share:.0f}"
 
 
-def scaled(count: int) -> str:
-    """Return a count to three digits with k, M or G."""
-    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if count >= size:
-            # 1.23, 12.3, 123
-            decimals = 2 if count < 10 * size else 1 if count < 100 * size else 0
-            return f"{count / size:.{decimals}f} {unit}"
-    return f"{count}" if count else ""
-
-
 def macs_text(row: Layer) -> str:
     """Return the multiply-adds of a row; ? where nothing of them is known, + where there are more."""
-    return scaled(row.macs) + "+" * bool(row.macs and row.uncounted) or "?" * bool(row.uncounted)
+    macs = scaled(row.macs) if row.macs else ""
+    return macs + "+" * bool(row.macs and row.uncounted) or "?" * bool(row.uncounted)
 
 
 def byte_text(count: int | None) -> str:

@@ -144,6 +144,11 @@ def best_of(trials: Sequence[Trial]) -> Trial:
     return min((trial for trial in steady if trial.entropy <= ALIKE * least_entropy), key=lambda trial: trial.surprise)
 
 
+def tell_apart(trials: Sequence[Trial]) -> bool:
+    """Return whether the predictions for some images differ enough from those for others, under any convention."""
+    return any(trial.information >= LEAST_INFORMATION for trial in trials)
+
+
 def open_between(trials: Sequence[Trial]) -> list[Trial]:
     """Return the trials that may have the surest answers: more images would tell which; one alone is settled."""
     steady = _steady(trials)

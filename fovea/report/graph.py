@@ -4,8 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from fovea.measurement.result import Layer, Measurement, shape_text
-from fovea.measurement.tables import folded, megabytes, per_axis, readable_depth, scaled, shortened
+from fovea.measurement.tables import folded, megabytes, per_axis, readable_depth, shortened
 from fovea.report.layering import Edge, Point, layered
+from fovea.texts import scaled
 
 LETTER, MARGIN = 6.7, 10
 """Width of a letter of the names, and the room beside them."""

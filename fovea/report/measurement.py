@@ -12,12 +12,12 @@ from fovea.measurement.tables import (
     readable_depth,
     remarks,
     rows_of,
-    scaled,
     seen_text,
     totals,
 )
 from fovea.report.graph import drawn
 from fovea.report.page import render, write_page
+from fovea.texts import scaled
 
 PIXELS = {2: "steps", 4: "frames, rows and columns"}
 """What a receptive field counts, by how many sizes an input has, channels included."""

@@ -1,6 +1,7 @@
 """How the pixels of a training are normalised: as asked, as its weights want it, or by its images."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -23,6 +24,7 @@ from fovea.model.normalisation import (
     open_between,
     reverse_channels,
     surest,
+    tell_apart,
     tried,
     with_own_head,
 )
@@ -77,15 +79,24 @@ def _found(geometry: Preprocessing, plan: Plan, train: Part, loaded: Loaded, dis
         display.note(f"weights: {origin.assumption()}. --mean and --std give others")
         return origin
     chosen = best.convention
-    others = ", ".join(f"{trial.convention.name} {trial.entropy:.2f}" for trial in trials if trial.convention != chosen)
     display.note(
-        f"weights: `{origin.file}` does not say how pixels are normalised; by its answers to training images it is "
-        f"{chosen.described()} (entropy {best.entropy:.2f} nats; {others}). --mean and --std give "
-        "others"
+        f"weights: `{origin.file}` does not say how pixels are normalised; {_reason(trials, best)}. "
+        "--mean and --std give others"
     )
     if chosen.reversed:
         reverse_channels(loaded.model)
     return dataclasses.replace(origin, mean=chosen.mean, std=chosen.std, reversed=chosen.reversed)
+
+
+def _reason(trials: Sequence[Trial], best: Trial) -> str:
+    """Return how the pixels are normalised, and why so."""
+    chosen = best.convention
+    if not tell_apart(trials):
+        too_little = "its answers to training images differ too little to tell it"
+        return f"{too_little}, so it is taken to be that of its library, {chosen.described()}"
+    others = ", ".join(f"{trial.convention.name} {trial.entropy:.2f}" for trial in trials if trial.convention != chosen)
+    answers = f"(entropy {best.entropy:.2f} nats; {others})"
+    return f"by its answers to training images it is {chosen.described()} {answers}"
 
 
 def _trials(geometry: Preprocessing, plan: Plan, train: Part, loaded: Loaded) -> tuple[list[Trial], Trial | None]:

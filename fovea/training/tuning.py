@@ -7,7 +7,6 @@ import os
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -16,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from fovea.devices import using_threads
 from fovea.errors import TrainingError, UsageError
 from fovea.layers import copied
 from fovea.training.engine import Trainer
@@ -30,17 +30,6 @@ ROUNDS = 2
 """Settings are timed in turn, so many times: what else the machine does meets all of them."""
 HOPELESS = 5.0
 """A setting whose first step takes so many times the best step is timed no further: bfloat16 where it is emulated."""
-
-
-@contextmanager
-def using_threads(threads: int) -> Iterator[None]:
-    """Run the body with so many CPU threads in PyTorch."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @dataclass(frozen=True)

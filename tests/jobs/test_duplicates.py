@@ -83,3 +83,8 @@ def test_the_command_prints_groups(make_bundle, images, capsys):
     ) in out
     assert run([*command, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["counts"] == {"pixels": 0, "both": 1, "network": 1}
+
+
+def test_without_copies_there_is_no_table(make_bundle, colour_folder, capsys):
+    assert run(["duplicates", str(make_bundle()), str(colour_folder("single", count=1)), "--ratio", "0.01"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].startswith("0 groups: ")

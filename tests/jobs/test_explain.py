@@ -13,7 +13,7 @@ from fovea.cli import run
 from fovea.errors import DataError, UsageError
 from fovea.jobs.explain import explain
 from fovea.jobs.trust import trust
-from fovea.model.bundle import load
+from fovea.model.bundle import Bundle, load
 
 SIDE = 32
 
@@ -239,6 +239,20 @@ def test_methods_carry_the_badges_of_the_model(lenet, photo, checked, tmp_path):
     passes = first["trust"]["sanity"]
     assert f"{'✓ passes' if passes else '✗ fails'} the sanity check" in page
     assert page.count("not checked: <code>fovea trust MODEL DATA</code>") == 1
+
+
+@pytest.mark.parametrize("kind", [("--method", "saliency"), ("--show", "maps")])
+def test_it_computes_on_as_many_threads_as_asked(lenet, photo, kind, tmp_path, monkeypatch):
+    before, seen, inputs_of = torch.get_num_threads(), set(), Bundle.inputs_of
+
+    def watched(*given):
+        seen.add(torch.get_num_threads())
+        return inputs_of(*given)
+
+    monkeypatch.setattr(Bundle, "inputs_of", watched)
+    threads = ["--threads", str(before + 1)]
+    assert run(["explain", str(lenet), str(photo), *kind, *threads, "--out", str(tmp_path / "page.html")]) == 0
+    assert (seen, torch.get_num_threads()) == ({before + 1}, before)
 
 
 def test_badges_of_another_model_are_not_used(lenet, photo, checked, make_bundle, tmp_path, capsys):

@@ -14,6 +14,7 @@ from fovea.model.normalisation import (
     open_between,
     reverse_channels,
     surest,
+    tell_apart,
     tried,
     with_own_head,
 )
@@ -86,6 +87,7 @@ def test_more_images_decide_by_their_entropy_alone():
 def test_a_network_that_says_the_same_of_all_images_finds_nothing():
     usual, constant = trial(2.0), trial(0.01, information=LEAST_INFORMATION / 2)
     assert best_of([usual, constant]) is usual
+    assert tell_apart([usual, constant]) and not tell_apart([constant, constant])
 
 
 def test_a_network_that_is_sure_of_different_things_is_fed_wrongly():

@@ -113,8 +113,8 @@ def test_the_file_used_is_said(photographs, weights, capsys):
     said = capsys.readouterr().err
     assert "plan: cifar_resnet20 at 16 px, beginning with the weights weights.pth" in said
     assert "weights: weights.pth, by the names of fovea, licence unknown; the head is new" in said
-    found = "`weights.pth` does not say how pixels are normalised; by its answers to training images it is ImageNet's"
-    assert found in said and "--mean and --std give others" in said
+    assert "`weights.pth` does not say how pixels are normalised; its answers to training images differ too" in said
+    assert "that of its library, ImageNet's: mean 0.485" in said and "--mean and --std give others" in said
 
 
 def test_parts_stay_frozen_through_a_run(photographs, weights, tmp_path):

@@ -101,4 +101,13 @@ def test_the_lab_shows_the_example_of_the_slide(address, browser):
     page.get_by_label("input, row 0, column 0").fill("<b>")
     page.keyboard.press("Tab")
     page.wait_for_function("document.getElementById('lab-error').textContent.includes('one number')")
+    rows, columns = (page.get_by_label(name, exact=True) for name in ("Kernel rows", "Columns"))
+    assert (rows.input_value(), columns.input_value()) == ("3", "5")
+    columns.fill("17")
+    page.keyboard.press("Tab")
+    page.wait_for_function("document.getElementById('lab-error').textContent.includes('from 1 to 16')")
+    assert columns.input_value() == "5"
+    page.get_by_label("Example").select_option(label="004: the edge of a signal")
+    page.wait_for_function("document.querySelectorAll('#lab-image td').length === 8")
+    assert (rows.input_value(), columns.input_value()) == ("1", "8")
     assert visit.faults == []

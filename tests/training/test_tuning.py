@@ -19,7 +19,6 @@ from fovea.training.tuning import (
     sweep_rates,
     thread_counts,
     time_settings,
-    using_threads,
 )
 
 
@@ -78,14 +77,6 @@ def test_timing_changes_neither_the_network_nor_the_threads(net):
 )
 def test_thread_counts_double_up_to_all_there_are(available, counts):
     assert thread_counts(available) == counts
-
-
-def test_threads_are_put_back_after_an_error():
-    before = torch.get_num_threads()
-    with pytest.raises(KeyError), using_threads(before + 1):
-        assert torch.get_num_threads() == before + 1
-        raise KeyError
-    assert torch.get_num_threads() == before
 
 
 def test_no_more_threads_than_this_process_may_use():

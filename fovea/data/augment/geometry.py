@@ -149,7 +149,7 @@ class Geometry:
         inside = torch.ones(len(last.matrix), *last.after, dtype=torch.bool, device=x.device)
         for matrix, (h, w), _, border, bend in reversed(self.movements):
             if bend is not None:
-                x, y = torch.stack(torch.broadcast_tensors(x, y, inside)[:2], 1).add(displaced(bend, x, y)).unbind(1)
+                x, y = torch.stack(torch.broadcast_tensors(x, y, inside)[:2], 1).add(displaced(bend, x, y)).unbind(1)  # type: ignore[no-untyped-call]
             (a, b, c), (d, e, f) = (row[..., None, None].unbind(1) for row in matrix.unbind(1))
             x, y = a * x + b * y + c, d * x + e * y + f
             if border == "zeros":
@@ -162,7 +162,7 @@ class Geometry:
 def displaced(bend: Tensor, x: Tensor, y: Tensor) -> Tensor:
     """Return the displacements (N, 2, h, w) at `x` and `y`, broadcast to (N, h, w), of a `bend` (N, 2, H, W)."""
     H, W = bend.shape[2:]
-    x, y, _ = torch.broadcast_tensors(x, y, bend[:, 0, :1, :1])
+    x, y, _ = torch.broadcast_tensors(x, y, bend[:, 0, :1, :1])  # type: ignore[no-untyped-call]
     grid = torch.stack((x * (2 / W) - 1, y * (2 / H) - 1), dim=3)
     return F.grid_sample(bend, grid, padding_mode="border", align_corners=False)
 

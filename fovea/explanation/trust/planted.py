@@ -13,11 +13,11 @@ from time import perf_counter
 import torch
 from torch import Tensor, nn
 
+from fovea.devices import using_threads
 from fovea.explanation.attribution.registry import Method
 from fovea.explanation.objective import Objective
 from fovea.explanation.passes import generator
 from fovea.explanation.trust.boxes import energy, pointing, shares
-from fovea.training.tuning import using_threads
 
 SIDE, PATCH = 28, 8
 TRAINING_STEPS, BATCH = 150, 32

@@ -24,6 +24,8 @@ class LabRoom:
         self.image, self.kernel, self.settings = found.image, found.kernel, found.settings
         self.example = state.get("example", "")
         self.refused = found.refused
+        self.fields: dict[tuple[str, int], ui.element] = {}
+        """Those that hold a size, by grid and axis."""
 
     async def build(self) -> None:
         """Lay the page out, and work what the address asks for."""
@@ -83,11 +85,15 @@ class LabRoom:
             ui.label(label)
             field = ui.element("input").classes("plain")
             field.props(f'type="number" min="1" max="{MOST_SIDE}" aria-label="{label}"')
-            field.style("width:5rem").on(
+            field._props["value"] = str(self._size(grid, axis))
+            self.fields[grid, axis] = field.style("width:5rem").on(
                 "change",
                 lambda event: self._resize(grid, axis, str(event.args)),
                 js_handler="(e) => emit(e.target.value)",
             )
+
+    def _size(self, grid: str, axis: int) -> int:
+        return int((self.kernel if grid == "kernel" else self.image).shape[axis])
 
     def _example(self, name: str) -> None:
         found = lab_state({"example": name})
@@ -101,6 +107,8 @@ class LabRoom:
     def _resize(self, grid: str, axis: int, text: str) -> None:
         """Give an axis of a grid another size: cells that are new are 0."""
         if not text.isdecimal() or not 1 <= int(text) <= MOST_SIDE:
+            self._show_sizes()
+            self._error(f"A size is a whole number from 1 to {MOST_SIDE}.")
             return
         size = int(text)
         if grid == "channels":
@@ -125,9 +133,15 @@ class LabRoom:
         self._work()
 
     def _draw(self) -> None:
+        self._show_sizes()
         flat = self.kernel.reshape(-1, *self.kernel.shape[2:])
         ui.run_javascript(f"lab.grids({json.dumps(self.image.tolist())}, {json.dumps(flat.tolist())})")
         self._work()
+
+    def _show_sizes(self) -> None:
+        for (grid, axis), field in self.fields.items():
+            field._props["value"] = str(self._size(grid, axis))
+            field.update()
 
     def _work(self) -> None:
         try:

@@ -15,7 +15,7 @@ from fovea.data.labelling import can_be_listed
 from fovea.data.pool import Pool, find_pool
 from fovea.data.sources.annotations.mask_folders import mask_places
 from fovea.errors import DataError, UsageError, shortened
-from fovea.jobs.label_order import ways_for
+from fovea.jobs.label_order import FARTHEST, ways_for
 from fovea.model.bundle import Bundle, load
 from fovea.storage import check_writable
 from fovea.studio.label.labelling import Kept, Labelling, Steps
@@ -96,9 +96,19 @@ def proposes(bundle: Bundle | None, kind: str) -> bool:
     return bundle is not None and isinstance(bundle.target, tasks.kind(kind_named(kind).task))
 
 
-def orders(bundle: Bundle | None) -> tuple[str, ...]:
-    """Return the orders there are, the usual one first."""
-    return (*(() if bundle is None else ways_for(bundle.target)), AS_FOUND, BY_CHANCE)
+def orders(bundle: Bundle | None, kind: str) -> tuple[str, ...]:
+    """Return the orders there are for a kind of label, the usual one first.
+
+    What a network doubts are its own answers: where they are of another kind, it orders by its embeddings alone.
+    """
+    ways = () if bundle is None else ways_for(bundle.target)
+    return (*(way for way in ways if way == FARTHEST or proposes(bundle, kind)), AS_FOUND, BY_CHANCE)
+
+
+def first_order(asked: Asked, bundle: Bundle | None) -> str:
+    """Return the order that is asked for, or the usual one where there is none of that name."""
+    found = orders(bundle, asked.kind)
+    return asked.by if asked.by in found else found[0]
 
 
 STEPS = Steps()

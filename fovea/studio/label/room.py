@@ -67,8 +67,9 @@ class LabelRoom:
             return
         self._lay_out()
         await self._show()
-        if self.asked.by in ("", *beginning.orders(self.bundle)[:-2]) and self.bundle is not None:
-            await self._order(self.asked.by or beginning.orders(self.bundle)[0])
+        first = beginning.first_order(self.asked, self.bundle)
+        if self.bundle is not None and first not in (beginning.AS_FOUND, beginning.BY_CHANCE):
+            await self._order(first)
 
     @property
     def labelling(self) -> Labelling:
@@ -97,8 +98,8 @@ class LabelRoom:
                 self._steps()
                 ui.html(KEYS, sanitize=False)
                 with ui.element("div").classes("choices"):
-                    orders = beginning.orders(self.bundle)
-                    first = self.asked.by if self.asked.by in orders else orders[0]
+                    orders = beginning.orders(self.bundle, self.asked.kind)
+                    first = beginning.first_order(self.asked, self.bundle)
                     select("Order", orders, self._order, value=first)
                     self.order_told = ui.label().classes("soft").props('aria-live="polite"')
                 self._training()

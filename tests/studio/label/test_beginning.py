@@ -10,7 +10,7 @@ from placed_bundles import placed_bundle
 from seeded_bundles import seeded_bundle
 
 from fovea.errors import DataError, FoveaError, UsageError
-from fovea.studio.label.beginning import Asked, begun, orders, proposes, with_model
+from fovea.studio.label.beginning import Asked, begun, first_order, orders, proposes, with_model
 from fovea.studio.opened import Opened
 
 LABELS = {"data": "photos", "kind": "classes", "classes": "cat\ndog", "out": "labels.csv"}
@@ -48,7 +48,25 @@ def test_the_network_that_is_open_tells_kind_and_names(bundle, kind, names):
     assert (asked.kind, asked.classes) == (kind, names)
     assert asked.out == ("labels.csv" if kind in ("classes", "grade", "labels", "number") else "labels.json")
     assert proposes(bundle, kind) and not proposes(None, kind)
-    assert orders(bundle)[-2:] == orders(None)
+    assert orders(bundle, kind)[-2:] == orders(None, kind)
+
+
+@pytest.mark.parametrize(
+    ("bundle", "kind", "ways"),
+    [
+        (seeded_bundle(), "classes", ("margin", "entropy", "core-set")),
+        (seeded_bundle(), "brush", ("core-set",)),
+        (seeded_bundle("number"), "number", ("core-set",)),
+        (placed_bundle("masks"), "polygons", ("confidence",)),
+        (placed_bundle("masks"), "classes", ()),
+    ],
+)
+def test_a_network_orders_by_its_doubt_where_it_answers_what_is_labelled(bundle, kind, ways):
+    assert orders(bundle, kind)[:-2] == ways
+    usual = first_order(Asked(kind=kind), bundle)
+    assert usual == (*ways, "in the order of the files")[0]
+    assert first_order(Asked(kind=kind, by="no such order"), bundle) == usual
+    assert first_order(Asked(kind=kind, by="by chance"), bundle) == "by chance"
 
 
 def test_an_address_leads_back_to_the_same_page(folder):
