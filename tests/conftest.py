@@ -1,5 +1,6 @@
 """What tests of several floors share: a model file whose answers a reader can check by eye, and an oracle."""
 
+import signal
 import warnings
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -13,6 +14,8 @@ from PIL import Image
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
 SIZE = 4
 OPERATORS = torch.library.Library("torchvision", "FRAGMENT")
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a script has started pytest in the background
 
 
 @pytest.fixture(scope="session", autouse=True)
