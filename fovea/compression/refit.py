@@ -3,6 +3,7 @@
 Inputs are (N, C, H, W) float32, normalised; outputs (N, K) float32.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,7 +17,7 @@ from fovea.data.dataset import Part
 from fovea.errors import TrainingError, UsageError, unknown
 from fovea.inputs.interface import Preprocessing
 from fovea.tasks.task import Task
-from fovea.training.engine import Trainer
+from fovea.training.engine import Batch, Trainer
 from fovea.training.losses import Outputs, main_head
 from fovea.training.optim import Muon
 from fovea.training.recipe import Recipe, fitted
@@ -33,6 +34,11 @@ OPTIMISER: dict[str, Any] = {"optimiser": "adam", "weight_decay": 0.0, "momentum
 """Steps that do not depend on the scale of weights: folding batch norms spreads it over orders of magnitude."""
 RATES = {"adam": 1e-3, "adamw": 1e-3, "muon": 0.015, "sgd": 0.01, "rmsprop": 1e-4, "adadelta": 0.1}
 """By optimiser: the first learning rate where none is asked for."""
+HARM, SMALL_LOSS = 2.0, 0.1
+"""A first step that multiplies the loss of its own images, or a small loss, by more than this is too large: a network
+whose batch norms are folded has nothing that takes the change back."""
+LOWER, LOWEST = 3, 0.01
+"""The rate is divided by `LOWER` until the step does no such harm, down to `LOWEST` of what it was."""
 TAKEN = (
     *("augment", "batch", "accumulate", "optimiser", "lr", "lr_rest", "momentum", "nesterov", "weight_decay"),
     *("schedule", "warmup", "clip", "label_smoothing", "aux_weight", "class_weights", "balanced", "precision"),
@@ -70,8 +76,12 @@ class Refit:
     """What the outputs of teacher and student are divided by before they are compared (`benchmarks/ensembles.py`)."""
     teacher_weight: float = 0.9
     """Share of the teacher in the loss; the labels have the rest."""
+    lowers_rate: bool = False
+    """Whether the recipe's rate gives way to a lower one where a first step harms; not where a person gave the rate."""
     progress: Callable[[float, str], None] = lambda share, detail: None
     """Shows the share that is done, 0..1, and what there is to say of it."""
+    note: Callable[[str], None] = lambda text: None
+    """Says what a reader has to know."""
 
     def for_values(self) -> "Refit":
         """Return it with Adam at its usual rate, where another optimiser or its rate is meant for filters.
@@ -110,6 +120,8 @@ class Refit:
         if epochs <= 0:
             model.eval()
             return
+        if lr is None and self.lowers_rate:
+            lr = self._harmless_rate(model, epochs, teacher)
         trainer = _Refitting(self, model, epochs=epochs, lr=lr, teacher=teacher)
 
         def on_step(at: Trainer) -> None:
@@ -119,6 +131,24 @@ class Refit:
 
         trainer.fit(on_step=on_step, on_epoch=lambda *_: None)
         model.eval()
+
+    def _harmless_rate(self, model: nn.Module, epochs: float, teacher: Teacher | None) -> float:
+        """Return the first of ever lower rates whose first step does no harm; `model` stays as it is."""
+        tensors = [*model.parameters(), *model.buffers()]
+        before = [tensor.detach().clone() for tensor in tensors]
+        wanted = rate = self.recipe.lr
+        while rate > LOWEST * wanted:
+            trainer = _Refitting(self, model, epochs=epochs, lr=rate, teacher=teacher)
+            harm = trainer.harm_of_first_step()
+            with torch.no_grad():
+                for tensor, value in zip(tensors, before, strict=True):
+                    tensor.copy_(value)
+            if harm <= HARM:
+                break
+            rate /= LOWER
+        if rate < wanted:
+            self.note(f"the learning rate is {rate:.2g}; the first step at {wanted:.2g} would have done harm")
+        return rate
 
 
 class _Refitting(Trainer):
@@ -154,11 +184,23 @@ class _Refitting(Trainer):
         """How much is done, in [0, 1]."""
         return min(1.0, self.clock.total_steps / self.steps)
 
+    def harm_of_first_step(self) -> float:
+        """Return by how much the first step multiplies the loss of its images: infinite where that is not finite."""
+        seen: list[Batch] = []
+        self.observe = seen.append
+        self.train_step(next(self.batches()))
+        images, labels = seen[0].images, seen[0].labels
+        with torch.no_grad():
+            loss, _ = self.answered(images, labels, count=len(images))
+        harm = loss.item() / max(self.clock.loss_sum, SMALL_LOSS)
+        return harm if math.isfinite(harm) else math.inf
+
     def diverged(self, what: str) -> TrainingError:
         """Return the error that stops the training, with what to try."""
         return TrainingError(
             f"{what} during fine-tuning (learning rate {self.lr:.3g}): the step before removed too much. Remove "
-            "less per step, for example `prune=0.3,finetune=2,prune=0.3,finetune=2`."
+            "less per step, for example `prune=0.3,finetune=2,prune=0.3,finetune=2`, or train at a lower rate: "
+            f"`--set lr={self.recipe.lr / 10:.2g}`."
         )
 
     def answered(self, images: Tensor, labels: Labels, *, count: int) -> tuple[Tensor, Outputs]:

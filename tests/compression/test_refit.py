@@ -120,6 +120,26 @@ def test_a_loss_without_bound_is_an_error():
         refit()(net(), epochs=8, lr=1e6)
 
 
+def test_a_rate_whose_first_step_does_harm_gives_way_to_one_that_does_none():
+    notes, careful, plain = [], net(), net()
+    learns = refit(lowers_rate=True, note=notes.append)
+    learns = replace(learns, recipe=learns.recipe.replace(lr=3.0))
+    learns(careful, epochs=2)
+    (note,) = notes
+    rate = float(note.split()[4].rstrip(";"))
+    assert note == f"the learning rate is {rate:.2g}; the first step at 3 would have done harm"
+    exact = min((3.0 / 3**k for k in range(5)), key=lambda lr: abs(lr - rate))
+    replace(learns, lowers_rate=False)(plain, epochs=2, lr=exact)
+    assert torch.equal(weights(careful), weights(plain))
+
+
+def test_a_rate_that_does_no_harm_stays():
+    notes, careful, plain = [], net(), net()
+    refit(lowers_rate=True, note=notes.append)(careful, epochs=2)
+    refit()(plain, epochs=2)
+    assert not notes and torch.equal(weights(careful), weights(plain))
+
+
 def test_a_network_with_a_rule_of_its_own_takes_no_teacher():
     class Own(nn.Module):
         def __init__(self):

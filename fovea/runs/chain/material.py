@@ -48,6 +48,8 @@ class Material:
     recipe: Recipe
     augmentation: Augmentation
     seed: int
+    lowers_rate: bool
+    """Whether the rate of further training may give way to a lower one: nobody asked for it."""
 
     @property
     def target(self) -> Task:
@@ -73,7 +75,9 @@ class Material:
             preprocess=self.bundle.preprocess,
             augmentation=self.augmentation,
             device=self.bundle.device,
+            lowers_rate=self.lowers_rate,
             progress=lambda share, detail: display.advance(title, share, 1.0, detail=detail),
+            note=lambda text: display.note(f"{title}: {text}"),
         )
 
     def batches(self, count: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -140,6 +144,7 @@ def material_of(
         recipe=recipe,
         augmentation=_augmentation(bundle, decoded, recipe),
         seed=seed,
+        lowers_rate="lr" not in (changes or {}),
     )
 
 
