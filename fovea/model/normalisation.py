@@ -2,24 +2,27 @@
 
 Fed as it was trained, a network is sure of what it sees: the entropy of its answers is smallest. Input that is far too
 large makes it sure as well, but of different things for an image and its mirror image: the cross-entropy between the
-two answers is many times as large then, and such a convention is out. Where it says the same of all images, nothing is
-found. No labels are needed, nor classes that the network knows. `experiments/normalisation.py` compares this with other
-criteria.
+two answers is many times as large then, and such a convention is out. No labels are needed, nor classes that the
+network knows. Where it is about as sure under another convention, or says much the same of all images, as of small ones
+that were enlarged, labels decide, if there are enough: a head on its features predicts them best under the true
+convention. `experiments/normalisation.py` compares this with other criteria.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from fovea import registry
-from fovea.errors import FoveaError
+from fovea.errors import FoveaError, UsageError
 from fovea.model.reading import WeightsFile
 from fovea.model.weights import Origin, load_into
 from fovea.registry import IMAGENET_MEAN, IMAGENET_STD
 from fovea.training.inference import autocast
+from fovea.training.logistic_head import fitted_head
 from fovea.training.losses import main_head
+from fovea.training.probing import head_features
 
 TRIED_IMAGES, MORE_IMAGES = 64, 256
 """So many images are shown to the network under each convention, and more where these leave two of them open."""
@@ -29,6 +32,8 @@ STEADY = 1.5
 """The surprise under a convention is so many times the least one at most."""
 ALIKE = 1.01
 """Entropies up to so many times the least one count as equal to it."""
+CLEARLY = 1.1
+"""Entropies of the others are so many times the least one where labels need not be asked."""
 LEAST_INFORMATION = 0.75
 """In nats: a network that predicts the same for all images is confident, but says nothing about them."""
 LEAST_LOG = -100.0
@@ -97,6 +102,19 @@ def surest(model: nn.Module, images: Tensor, trials: Sequence[Trial]) -> Trial:
     return min(found, key=lambda trial: trial.entropy)
 
 
+def loss_of_a_head(model: nn.Module, images: Tensor, labels: Tensor, convention: Convention) -> float | None:
+    """Return the cross-validated loss in nats of a logistic regression on the features of images under a convention.
+
+    Images are (N, 3, H, W) float32 0..1, labels (N,) int64. None where a class has one image, or `model` no dense end.
+    """
+    try:
+        found = head_features(model, ((fed, labels) for fed in _fed(images, convention)))
+        features = torch.cat([rows for rows, _ in found])
+    except UsageError:
+        return None
+    return fitted_head(features, labels, classes=int(labels.max()) + 1).loss
+
+
 def _trial(model: nn.Module, images: Tensor, convention: Convention) -> Trial:
     logs, mirrored = (_answers(model, view, convention) for view in (images, images.flip(3)))
     entropies = _entropies(logs)
@@ -114,13 +132,17 @@ def _trial(model: nn.Module, images: Tensor, convention: Convention) -> Trial:
 
 def _answers(model: nn.Module, images: Tensor, convention: Convention) -> Tensor:
     """Return the logarithms of the probabilities (N, K) float64 that `model` answers to images 0..1."""
-    mean, std = (torch.tensor(values, device=images.device)[:, None, None] for values in convention[1:3])
     with torch.inference_mode(), autocast(images.device, "float32"):
-        answers = []
-        for chunk in torch.split((images - mean) / std, 32):
-            fed = chunk.flip(1) if convention.reversed else chunk
-            answers.append(main_head(model(fed.contiguous(memory_format=torch.channels_last))))
+        answers = [main_head(model(fed)) for fed in _fed(images, convention)]
         return torch.cat(answers).double().log_softmax(1)
+
+
+def _fed(images: Tensor, convention: Convention) -> Iterator[Tensor]:
+    """Yield images 0..1 as the network gets them under a convention, some at a time."""
+    mean, std = (torch.tensor(values, device=images.device)[:, None, None] for values in convention[1:3])
+    for chunk in torch.split((images - mean) / std, 32):
+        fed = chunk.flip(1) if convention.reversed else chunk
+        yield fed.contiguous(memory_format=torch.channels_last)
 
 
 def _entropies(logs: Tensor) -> Tensor:
@@ -156,6 +178,13 @@ def open_between(trials: Sequence[Trial]) -> list[Trial]:
     return [trial for trial in steady if trial is surest or not _less_sure(trial, than=surest)]
 
 
+def settled(trials: Sequence[Trial], best: Trial) -> bool:
+    """Return whether the answers under the best trial are clearly surer than under every other, and not all alike."""
+    others = [trial for trial in trials if trial.convention != best.convention]
+    clear = all(trial.entropy >= CLEARLY * best.entropy for trial in others)
+    return clear and best.information >= LEAST_INFORMATION
+
+
 def _less_sure(trial: Trial, *, than: Trial) -> bool:
     """Return whether the entropies of a trial are larger than those of another by more than chance."""
     differences = torch.tensor(trial.entropies) - torch.tensor(than.entropies)
@@ -165,9 +194,13 @@ def _less_sure(trial: Trial, *, than: Trial) -> bool:
 
 def _steady(trials: Sequence[Trial]) -> list[Trial]:
     """Return the trials that tell images apart, the first in any case, and say much the same of a mirror image."""
-    telling = [trials[0], *(trial for trial in trials[1:] if trial.information >= LEAST_INFORMATION)]
-    least_surprise = min(trial.surprise for trial in telling)
-    return [trial for trial in telling if trial.surprise <= STEADY * least_surprise]
+    return consistent([trials[0], *(trial for trial in trials[1:] if trial.information >= LEAST_INFORMATION)])
+
+
+def consistent(trials: Sequence[Trial]) -> list[Trial]:
+    """Return the trials whose answers to an image and its mirror image are about as much alike as under the best."""
+    least_surprise = min(trial.surprise for trial in trials)
+    return [trial for trial in trials if trial.surprise <= STEADY * least_surprise]
 
 
 def with_own_head(file: WeightsFile, network: str, **arguments: object) -> nn.Module | None:

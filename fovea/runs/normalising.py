@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -18,11 +19,15 @@ from fovea.layers import takes
 from fovea.model.normalisation import (
     MORE_IMAGES,
     TRIED_IMAGES,
+    Convention,
     Trial,
     best_of,
+    consistent,
     conventions_of,
+    loss_of_a_head,
     open_between,
     reverse_channels,
+    settled,
     surest,
     tell_apart,
     tried,
@@ -33,10 +38,13 @@ from fovea.model.weights import Origin
 from fovea.plans.plan import Plan
 from fovea.preprocess import Preprocess
 from fovea.runs.initial_weights import sample_inputs, start_file
+from fovea.training.inference import spread
 
 COLOURS = 3
 TRIED_SHARE = 9 / 7
 """Conventions are tried on images whose side is this share of the network's own: there they differ most."""
+FEWEST_LABELLED = 200
+"""Of fewer images a head's loss does not distinguish conventions (`experiments/README.md`)."""
 
 
 class Loaded(NamedTuple):
@@ -74,43 +82,34 @@ def normalised(
 def _found(geometry: Preprocessing, plan: Plan, train: Part, loaded: Loaded, display: Display) -> Origin:
     """Return the origin with the normalisation that fits its weights best, as far as that can be determined; say so."""
     origin = loaded.origin
-    trials, best = _trials(geometry, plan, train, loaded)
-    if best is None:
+    own = _with_own_head(geometry, plan, loaded)
+    if own is None:
         display.note(f"weights: {origin.assumption()}. --mean and --std give others")
         return origin
-    chosen = best.convention
+    plain = geometry.with_normalisation((0.0,) * COLOURS, (1.0,) * COLOURS)
+    trials, best = _trials(own, plain, plan, train, loaded)
+    by_labels = None if settled(trials, best) else _by_labels(own, plain, train, trials, display)
+    chosen, reason = by_labels or (best.convention, _by_answers(trials, best))
     display.note(
-        f"weights: `{origin.file}` does not say how pixels are normalised; {_reason(trials, best)}. "
-        "--mean and --std give others"
+        f"weights: `{origin.file}` does not say how pixels are normalised; {reason}. --mean and --std give others"
     )
     if chosen.reversed:
         reverse_channels(loaded.model)
     return dataclasses.replace(origin, mean=chosen.mean, std=chosen.std, reversed=chosen.reversed)
 
 
-def _reason(trials: Sequence[Trial], best: Trial) -> str:
-    """Return how the pixels are normalised, and why so."""
-    chosen = best.convention
-    if not tell_apart(trials):
-        too_little = "its answers to training images differ too little to tell it"
-        return f"{too_little}, so it is taken to be that of its library, {chosen.described()}"
-    others = ", ".join(f"{trial.convention.name} {trial.entropy:.2f}" for trial in trials if trial.convention != chosen)
-    answers = f"(entropy {best.entropy:.2f} nats; {others})"
-    return f"by its answers to training images it is {chosen.described()} {answers}"
+def _with_own_head(geometry: Preprocessing, plan: Plan, loaded: Loaded) -> nn.Module | None:
+    """Return the network as its file has it, where it takes colour images and the file has its head."""
+    if not isinstance(geometry, Preprocess) or geometry.channels != COLOURS:
+        return None
+    return with_own_head(read_weights(start_file(plan.start, loaded.name)), loaded.name, size=plan.size)
 
 
-def _trials(geometry: Preprocessing, plan: Plan, train: Part, loaded: Loaded) -> tuple[list[Trial], Trial | None]:
+def _trials(own: nn.Module, plain: Preprocessing, plan: Plan, train: Part, loaded: Loaded) -> tuple[list[Trial], Trial]:
     """Return what the weights make of training images under each convention, and the best of these.
 
-    Where some images leave it open which has the surest answers, more decide. Without an own head there is nothing.
+    Where some images leave it open which has the surest answers, more decide.
     """
-    if not isinstance(geometry, Preprocess) or geometry.channels != COLOURS:
-        return [], None
-    file = read_weights(start_file(plan.start, loaded.name))
-    own = with_own_head(file, loaded.name, size=plan.size)
-    if own is None:
-        return [], None
-    plain = geometry.with_normalisation((0.0,) * COLOURS, (1.0,) * COLOURS)
     larger = round(TRIED_SHARE * registry.entry(loaded.name).input[-1] / 32) * 32
     side = larger if takes(own, torch.zeros(1, COLOURS, larger, larger)) else plan.size
 
@@ -123,6 +122,42 @@ def _trials(geometry: Preprocessing, plan: Plan, train: Part, loaded: Loaded) ->
     if len(near) == 1 or len(train) <= TRIED_IMAGES:
         return trials, best_of(trials)
     return trials, surest(own, images(MORE_IMAGES), near)
+
+
+def _by_answers(trials: Sequence[Trial], best: Trial) -> str:
+    """Return how the pixels are normalised by the answers of the network, and why so."""
+    chosen = best.convention
+    if not tell_apart(trials):
+        too_little = "its answers to training images differ too little to tell it"
+        return f"{too_little}, so it is taken to be that of its library, {chosen.described()}"
+    others = ", ".join(f"{trial.convention.name} {trial.entropy:.2f}" for trial in trials if trial.convention != chosen)
+    answers = f"(entropy {best.entropy:.2f} nats; {others})"
+    return f"by its answers to training images it is {chosen.described()} {answers}"
+
+
+def _by_labels(
+    own: nn.Module, plain: Preprocessing, train: Part, trials: Sequence[Trial], display: Display
+) -> tuple[Convention, str] | None:
+    """Return the convention under which a head on features predicts labels best, and why it is; None for few labels.
+
+    Input that is far too large is out: its features vary widely, and mean nothing.
+    """
+    labels = torch.from_numpy(np.array(train.labels)[spread(train, MORE_IMAGES)])
+    conventions = [trial.convention for trial in consistent(trials)]
+    single = labels.dtype == torch.int64 and labels.ndim == 1
+    if len(labels) < FEWEST_LABELLED or not single or len(conventions) == 1:
+        return None
+    images, losses = sample_inputs(train, plain, MORE_IMAGES), []
+    for done, convention in enumerate(conventions):
+        display.advance("comparing normalisations", done, len(conventions))
+        loss = loss_of_a_head(own, images, labels, convention)
+        if loss is None:
+            return None
+        losses.append(loss)
+    (loss, chosen), *others = sorted(zip(losses, conventions, strict=True), key=lambda found: found[0])
+    rest = "".join(f"; {convention.name} {value:.2f}" for value, convention in others)
+    reason = f"a head on its features predicts labels of training images best if it is {chosen.described()}"
+    return chosen, f"{reason} (loss {loss:.2f} nats on images left out{rest})"
 
 
 def _per_channel(name: str, values: tuple[float, ...], channels: int) -> tuple[float, ...]:

@@ -8,6 +8,7 @@ that a strength C means the same for every network.
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -50,6 +51,8 @@ class FittedHead:
     """How many of them heads fitted to the others classified rightly; None where none were left out."""
     versions: int = 1
     """So many of each image it was fitted to."""
+    loss: float | None = None
+    """The mean -log p of those heads, in nats, on the images left out."""
 
     def described(self) -> str:
         """Return what is known of it in a line."""
@@ -79,12 +82,12 @@ def fitted_head(
     """
     versions = features.double().reshape(-1, *features.shape[-2:]).numpy()
     y, count = labels.numpy(), len(versions)
-    found: tuple[float, int] | None = None
+    found: _Chosen | None = None
     if strength is None and len(np.unique(y)) > 1:
         centre, scale = _standard(versions[0])
         x, _ = _rotated((versions[0] - centre) / scale)
         found = _chosen(x, y, classes=classes, balanced=balanced, seed=seed, progress=progress)
-    best = strength or (found[0] if found else UNCHOSEN)
+    best = strength or (found.strength if found else UNCHOSEN)
     every = versions.reshape(-1, versions.shape[2])
     centre, scale = _standard(every)
     x, rotation = _rotated((every - centre) / scale)
@@ -92,7 +95,8 @@ def fitted_head(
     coefficients, intercept = next(_path(x, np.tile(y, count), (best / count,), classes=classes, balanced=balanced))
     weight = (coefficients if rotation is None else coefficients @ rotation) / scale
     bias = intercept - weight @ centre
-    return FittedHead(_single(weight), _single(bias), best, len(y), found[1] if found else None, count)
+    correct, loss = (found.correct, found.loss) if found else (None, None)
+    return FittedHead(_single(weight), _single(bias), best, len(y), correct, count, loss)
 
 
 def refitted(weight: Tensor, bias: Tensor, features: Tensor, labels: Tensor, *, strength: float) -> FittedHead:
@@ -135,10 +139,18 @@ def _rotated(x: Arrays) -> tuple[Arrays, Arrays | None]:
     return left * size, right
 
 
+class _Chosen(NamedTuple):
+    """The best strength, and what heads of it make of images left out."""
+
+    strength: float
+    correct: int
+    loss: float
+
+
 def _chosen(
     x: Arrays, y: NDArray[np.int64], *, classes: int, balanced: bool, seed: int, progress: Progress | None
-) -> tuple[float, int] | None:
-    """Return the best strength, and how many images left out it classifies rightly; None for classes of one image."""
+) -> _Chosen | None:
+    """Return the best strength; None for classes of one image."""
     counts = np.bincount(y, minlength=classes)
     folds = FOLDS if len(y) < MANY else FOLDS_OF_MANY
     if counts[counts > 0].min() < 2:
@@ -156,7 +168,7 @@ def _chosen(
             if progress:
                 progress(fold * len(STRENGTHS) + index + 1, folds * len(STRENGTHS))
     best = int(losses.argmin())
-    return STRENGTHS[best], int(correct[best])
+    return _Chosen(STRENGTHS[best], int(correct[best]), losses[best] / len(y))
 
 
 def _dealt(y: NDArray[np.int64], folds: int, *, seed: int) -> NDArray[np.int64]:

@@ -10,9 +10,12 @@ from fovea.model.normalisation import (
     LEAST_INFORMATION,
     Trial,
     best_of,
+    consistent,
     conventions_of,
+    loss_of_a_head,
     open_between,
     reverse_channels,
+    settled,
     surest,
     tell_apart,
     tried,
@@ -90,10 +93,35 @@ def test_a_network_that_says_the_same_of_all_images_finds_nothing():
     assert tell_apart([usual, constant]) and not tell_apart([constant, constant])
 
 
+def test_answers_settle_it_where_they_are_clearly_surer_under_one_convention():
+    sure, close, other = trial(2.0), trial(2.1), trial(2.3)
+    sure = sure._replace(convention=CONVENTIONS[0])
+    assert settled([sure, other], sure) and not settled([sure, close, other], sure)
+    assert not settled([sure._replace(information=0.1), other], sure._replace(information=0.1))
+
+
+def test_a_head_on_features_predicts_labels_best_under_the_true_convention():
+    images, labels = photographs(240)
+    model = trained(CONVENTIONS[0])
+    losses = {other: loss_of_a_head(model, images, labels, other) for other in CONVENTIONS}
+    assert min(losses, key=losses.get) == CONVENTIONS[0]
+
+
+def test_a_network_without_a_dense_end_has_no_such_head():
+    images, labels = photographs(8)
+    model = nn.Sequential(nn.Conv2d(3, 3, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    assert loss_of_a_head(model, images, labels, CONVENTIONS[0]) is None
+
+
 def test_a_network_that_is_sure_of_different_things_is_fed_wrongly():
     usual, saturated = trial(1.0), trial(0.01, surprise=47.0)
     assert best_of([usual, saturated]) is usual
     assert best_of([saturated, usual]) is usual
+
+
+def test_inconsistent_answers_are_out():
+    usual, saturated, constant = trial(1.0), trial(0.01, surprise=47.0), trial(1.1, information=0.0)
+    assert consistent([saturated, usual, constant]) == [usual, constant]
 
 
 def test_of_equally_sure_answers_the_steadier_ones_count():

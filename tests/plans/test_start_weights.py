@@ -1,5 +1,6 @@
 """Training that begins with trained weights: which ones, into what, with what preprocessing, and resumed."""
 
+import re
 import tomllib
 from dataclasses import replace
 
@@ -16,11 +17,14 @@ from fovea.data.dataset import Dataset, Part
 from fovea.display import Display
 from fovea.errors import BundleError, StorageError, UsageError
 from fovea.jobs.train import train
+from fovea.model import normalisation
 from fovea.model.bundle import load, save_bundle
 from fovea.model.container import read_card
+from fovea.model.normalisation import CONVENTIONS
 from fovea.plans.choosing import Request, choose_plan
 from fovea.plans.start_weights import start_at_hand, start_named
 from fovea.registry import IMAGENET_MEAN
+from fovea.runs import normalising
 from fovea.runs.request import prepared
 
 FAST = {"threads": 1, "precision": "float32", "device": "cpu", "size": 16, "batch": 8}
@@ -115,6 +119,18 @@ def test_the_file_used_is_said(photographs, weights, capsys):
     assert "weights: weights.pth, by the names of fovea, licence unknown; the head is new" in said
     assert "`weights.pth` does not say how pixels are normalised; its answers to training images differ too" in said
     assert "that of its library, ImageNet's: mean 0.485" in said and "--mean and --std give others" in said
+
+
+def test_labels_tell_the_normalisation_where_answers_do_not(photographs, weights, capsys, monkeypatch):
+    monkeypatch.setattr(normalising, "FEWEST_LABELLED", 4)
+    monkeypatch.setattr(normalisation, "STEADY", 1e9)  # answers of random weights are not consistent
+    training = prepared(photographs, display=Display(), model=NET, start=weights[0], **FAST)
+    said = capsys.readouterr().err
+    assert "a head on its features predicts labels of training images best if it is " in said
+    losses = [float(value) for value in re.findall(r" (\d\.\d\d)(?: nats|;|\))", said.split("best if it is")[1])]
+    assert len(losses) > 1 and losses == sorted(losses)
+    chosen = next(one for one in CONVENTIONS if f"best if it is {one.described()}" in said)
+    assert training.preprocess.mean == pytest.approx(chosen.mean)
 
 
 def test_parts_stay_frozen_through_a_run(photographs, weights, tmp_path):
