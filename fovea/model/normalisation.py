@@ -36,6 +36,8 @@ CLEARLY = 1.1
 """Entropies of the others are so many times the least one where labels need not be asked."""
 LEAST_INFORMATION = 0.75
 """In nats: a network that predicts the same for all images is confident, but says nothing about them."""
+NO_INFORMATION = 0.001
+"""In nats: the predictions for all images are the same."""
 LEAST_LOG = -100.0
 """A logarithm of a probability counts as this at least."""
 
@@ -198,9 +200,13 @@ def _steady(trials: Sequence[Trial]) -> list[Trial]:
 
 
 def consistent(trials: Sequence[Trial]) -> list[Trial]:
-    """Return the trials whose answers to an image and its mirror image are about as much alike as under the best."""
-    least_surprise = min(trial.surprise for trial in trials)
-    return [trial for trial in trials if trial.surprise <= STEADY * least_surprise]
+    """Return the trials whose answers to an image and its mirror image are about as much alike as under the best.
+
+    Answers that are all the same are out, unless all trials have such.
+    """
+    telling = [trial for trial in trials if trial.information > NO_INFORMATION] or list(trials)
+    least_surprise = min(trial.surprise for trial in telling)
+    return [trial for trial in telling if trial.surprise <= STEADY * least_surprise]
 
 
 def with_own_head(file: WeightsFile, network: str, **arguments: object) -> nn.Module | None:

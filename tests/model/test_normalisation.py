@@ -120,8 +120,9 @@ def test_a_network_that_is_sure_of_different_things_is_fed_wrongly():
 
 
 def test_inconsistent_answers_are_out():
-    usual, saturated, constant = trial(1.0), trial(0.01, surprise=47.0), trial(1.1, information=0.0)
-    assert consistent([saturated, usual, constant]) == [usual, constant]
+    usual, saturated = trial(1.0), trial(0.01, surprise=47.0)
+    assert consistent([saturated, usual]) == [usual]
+    assert consistent([usual, trial(0.001, surprise=0.001, information=0.0)]) == [usual]
 
 
 def test_of_equally_sure_answers_the_steadier_ones_count():
