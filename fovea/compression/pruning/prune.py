@@ -24,7 +24,7 @@ from fovea.compression.pruning.targets import UNITS, Costs, LayerAt, layers_at
 from fovea.compression.step import Done
 from fovea.errors import UsageError
 from fovea.layers import copied
-from fovea.texts import percent
+from fovea.texts import percent, scaled
 
 TRIES = 6
 """Plans that are carried out on a copy, and measured, before one is kept."""
@@ -325,7 +325,10 @@ def _notes(done: Pruned, work: _Work) -> tuple[str, ...]:
     """Return what a person should know."""
     pruning, unit = work.pruning, UNITS[work.pruning.target]
     share = percent(done.after / done.before)
-    notes = [f"{done.before:.4g} {unit} become {done.after:.4g}, {share}; importance: {pruning.importance}"]
+    before, after = (
+        f"{cost:.4g}" if pruning.target == "latency" else scaled(round(cost)) for cost in (done.before, done.after)
+    )
+    notes = [f"{before} {unit} become {after}, {share}; importance: {pruning.importance}"]
     if pruning.clock is not None:
         notes.append(f"only widths that are faster than all larger ones, timed at batch size {pruning.clock.batch}")
     narrower = [f"{name} {before} to {after}" for name, (before, after) in done.widths.items()]
