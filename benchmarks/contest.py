@@ -24,7 +24,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from budget import batches
 from machine import arguments, begun, processor
 from torch import Tensor, nn
 
@@ -88,6 +87,8 @@ class Plain:
     """Largest norm of the gradient; 0 does not clip."""
     bfloat16: bool = False
     """The forward pass under autocast, channels-last, as ours is where the machine is faster with it."""
+    fit: str = "letterbox"
+    """How images become square."""
 
 
 class Record:
@@ -179,10 +180,10 @@ def _on_val(result: dict[str, Any]) -> dict[str, Any]:
 
 
 def train_plain(data: str, plain: Plain, terms: Terms, *, size: int, form: str = "") -> Trained:
-    """Train the usual way until the time is up; decoding is not counted, as it is not in a budget of fovea."""
+    """Train the usual way until the time is up; decoding is not counted, which it is in a budget of fovea."""
     torch.manual_seed(terms.seed)
     torch.set_num_threads(terms.threads)
-    dataset, geometry = decoded(data, terms.task, size=size)
+    dataset, geometry = decoded(data, terms.task, size=size, fit=plain.fit)
     target = target_of(dataset, geometry, form)
     part = dataset.parts["train"]
     images, labels = torch.from_numpy(np.array(part.decoded[:])).permute(0, 3, 1, 2), part_labels(part)
@@ -210,12 +211,18 @@ def train_plain(data: str, plain: Plain, terms: Terms, *, size: int, form: str =
     return Trained(Bundle(model=network.eval(), card=card, device=torch.device("cpu")), note)
 
 
-def decoded(data: str, task: str, *, size: int) -> tuple[Dataset, Preprocess]:
+def batches(images: int, batch: int) -> Iterator[Tensor]:
+    """Yield indices in a new order every epoch, without end."""
+    while True:
+        yield from torch.split(torch.randperm(images)[: max(batch, images // batch * batch)], batch)
+
+
+def decoded(data: str, task: str, *, size: int, fit: str = "letterbox") -> tuple[Dataset, Preprocess]:
     """Return the data laid whole into squares of `size` pixels, and how."""
     source = DataSource(data=data, task=task, allow_bad=True)
     dataset = source.find()
     half = (HALF,) * dataset.channels
-    geometry = Preprocess(size=(size, size), channels=dataset.channels, fit="letterbox", mean=half, std=half)
+    geometry = Preprocess(size=(size, size), channels=dataset.channels, fit=fit, mean=half, std=half)
     return source.decode(dataset, geometry), geometry
 
 
