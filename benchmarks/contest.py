@@ -222,7 +222,7 @@ def decoded(data: str, task: str, *, size: int, fit: str = "letterbox") -> tuple
     source = DataSource(data=data, task=task, allow_bad=True)
     dataset = source.find()
     half = (HALF,) * dataset.channels
-    geometry = Preprocess(size=(size, size), channels=dataset.channels, fit=fit, mean=half, std=half)
+    geometry = Preprocess(size=(size, size), channels=dataset.channels, fit=fit, mean=half, std=half)  # type: ignore[arg-type]
     return source.decode(dataset, geometry), geometry
 
 
