@@ -53,8 +53,21 @@ class StorageError(FoveaError, OSError):
     """A file or folder that cannot be written or read: disk full, read-only, half a download."""
 
 
+class NotFoundError(StorageError):
+    """A file that was named and is not there."""
+
+    exit_code = 2
+
+
 class MissingDependencyError(FoveaError, ImportError):
     """An optional library that a command needs and this environment lacks."""
+
+
+def unreadable(path: object, error: OSError, *, reason: str = "") -> StorageError:
+    """Return the error to raise for a file that could not be read, with a `reason` for what the system has none for."""
+    if isinstance(error, FileNotFoundError):
+        return NotFoundError(f"There is no file `{path}`.")
+    return StorageError(f"`{path}` cannot be read: {error.strerror or reason or error}.")
 
 
 def readable(name: str) -> str:

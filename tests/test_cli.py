@@ -113,11 +113,11 @@ def test_no_command_shows_the_help_and_is_a_usage_error(capsys):
 
 @pytest.mark.parametrize("arguments", [["info", "absent", "--debug"], ["--debug", "info", "absent"]])
 def test_debug_shows_the_traceback_wherever_it_stands(capsys, arguments):
-    assert run([argument for argument in arguments if argument != "--debug"]) == 1
-    assert capsys.readouterr().err == "error: `absent` cannot be read: No such file or directory.\n"
-    assert run(arguments) == 1
+    assert run([argument for argument in arguments if argument != "--debug"]) == 2
+    assert capsys.readouterr().err == "error: There is no file `absent`.\n"
+    assert run(arguments) == 2
     err = capsys.readouterr().err
-    assert "Traceback (most recent call last)" in err and err.endswith("No such file or directory.\n")
+    assert "Traceback (most recent call last)" in err and err.endswith("There is no file `absent`.\n")
 
 
 @pytest.mark.parametrize(
@@ -149,8 +149,8 @@ def test_errors_of_a_job_become_one_line_and_an_exit_code(capsys, monkeypatch, e
 
 
 def test_terminal_codes_in_messages_are_shown_and_not_obeyed(capsys):
-    assert run(["info", "\x1b[2Jabsent"]) == 1
-    assert capsys.readouterr().err.startswith("error: `\N{REPLACEMENT CHARACTER}[2Jabsent`")
+    assert run(["info", "\x1b[2Jabsent"]) == 2
+    assert capsys.readouterr().err == "error: There is no file `\N{REPLACEMENT CHARACTER}[2Jabsent`.\n"
 
 
 def test_train_hands_over_what_is_given_and_nothing_else(trained, capsys):
@@ -427,7 +427,7 @@ def test_the_script_is_this_main(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["fovea", "info", "absent"])
     with pytest.raises(SystemExit) as exit:
         cli.main()
-    assert exit.value.code == 1
+    assert exit.value.code == 2
 
 
 def test_how_labels_are_written_reaches_the_job(trained):

@@ -351,7 +351,7 @@ def shell(line, *words, **environment):
         ("$F --version 2>&- | cat", 0, ""),
         ("$F cache >&- 2>&- <&-", 1, ""),
         ("$F nothing 2>/dev/full", 2, ""),
-        ("$F predict x - <&-", 1, "error: `x` cannot be read: No such file or directory.\n"),
+        ("$F predict x - <&-", 2, "error: There is no file `x`.\n"),
     ],
 )
 def test_lost_streams_are_one_line_and_an_exit_code(line, code, said):

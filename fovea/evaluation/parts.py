@@ -1,6 +1,6 @@
 """Which part of a data set a network is evaluated on, and what it says of that."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, Unpack
@@ -76,11 +76,18 @@ class DecodedPart(NamedTuple):
 
 
 def found_part(
-    predictor: Predictor, dataset: Dataset, *, split: str, display: Display, labelled: bool = True
+    predictor: Predictor,
+    dataset: Dataset,
+    *,
+    split: str,
+    display: Display,
+    labelled: bool = True,
+    shown: Sequence[str] = (),
 ) -> FoundPart:
     """Return the part of the data that is asked for, divided as the network's training divided it.
 
-    Its notes have been shown. Where its labels do not matter, not `labelled`, they may be any.
+    Its notes are shown, but for those that were `shown` before. Where its labels do not matter, not `labelled`, they
+    may be any.
 
     Raises:
         DataError: classes that the network does not know, or no such part.
@@ -96,7 +103,8 @@ def found_part(
         predictor.target.check_known(dataset.classes, data=dataset.name)
     notes = (*dataset.notes, *caveats(dataset, predictor.card, asked=split, given=name))
     for note in notes:
-        display.note(f"data: {note}")
+        if note not in shown:
+            display.note(f"data: {note}")
     return FoundPart(name, dataset, notes)
 
 

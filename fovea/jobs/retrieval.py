@@ -104,8 +104,9 @@ def evaluate_retrieval(
     dataset = source.find(progress=display.fetched)
     asking = found_part(bundle, dataset, split=split, display=display, labelled=False)
     both = asking.name in ("val", "test") and "train" in dataset.parts
-    searched = found_part(bundle, dataset, split="train", display=display, labelled=False) if both else None
-    parts = [part for part in (asking, searched) if part is not None]
+    parts = [asking]
+    if both:
+        parts += [found_part(bundle, dataset, split="train", display=display, labelled=False, shown=asking.notes)]
     found = [embedded(part.dataset, source, embedder, batch=batch, display=display, what=part.name) for part in parts]
     scores = retrieval_scores(
         *((each.features, each.labels) for each in found),

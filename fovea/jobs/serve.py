@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from fovea.display import Display
 from fovea.drift import Reference
-from fovea.errors import MissingDependencyError, StorageError, UsageError
+from fovea.errors import MissingDependencyError, NotFoundError, StorageError, UsageError
 from fovea.files import no_file, open_regular
 from fovea.model.container import is_exported
 
@@ -94,6 +94,8 @@ def serve(
     _check_open(settings.is_local, bool(settings.token), no_auth=no_auth, host=host)
     for path in paths.values():
         if fault := no_file(path):
+            if not path.exists():
+                raise NotFoundError(f"There is no file `{path}`.")
             raise StorageError(f"`{path}` cannot be read: {fault}.")
         if explain and is_exported(path):
             raise UsageError(

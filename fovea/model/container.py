@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, NamedTuple
 from fovea.budget import WEIGHTS
 from fovea.card import Card, card_values
 from fovea.compression.coding.description import Coding
-from fovea.errors import BundleError, StorageError, listed
+from fovea.errors import BundleError, StorageError, listed, unreadable
 from fovea.files import check_regular, is_file
 from fovea.retrieval import SUFFIX as INDEX
 from fovea.tensor_file import MAX_TENSORS, read_table
@@ -66,7 +66,7 @@ def read_values(path: str | Path) -> tuple[dict[str, Any], dict[str, tuple[int, 
     except OSError as error:
         if isinstance(error, StorageError):
             raise
-        raise StorageError(f"`{path}` cannot be read: {error.strerror}.") from error
+        raise unreadable(path, error) from error
 
 
 def is_exported(path: str | Path) -> bool:

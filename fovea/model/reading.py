@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from fovea.data.sources.download import checksum_of
-from fovea.errors import BundleError, StorageError, first_line
+from fovea.errors import BundleError, first_line, unreadable
 from fovea.files import check_regular, utf8_path
 from fovea.model.container import read_card
 from fovea.model.keras import read_keras
@@ -62,7 +62,7 @@ def read_weights(path: str | Path) -> WeightsFile:
     try:
         sha256 = checksum_of(path, "sha256").partition(":")[2]
     except OSError as error:
-        raise StorageError(f"`{path}` cannot be read: {error.strerror or error}.") from error
+        raise unreadable(path, error) from error
     card = None
     if suffix == ".safetensors":
         tensors, card = _safetensors(path), card_of(path)
@@ -84,7 +84,7 @@ def card_of(path: str | Path) -> Mapping[str, Any] | None:
     except SafetensorError as error:
         raise BundleError(f"`{path.name}` is damaged: {first_line(error)}.") from error
     except OSError as error:
-        raise StorageError(f"`{path}` cannot be read: {error.strerror or first_line(error)}.") from error
+        raise unreadable(path, error, reason=first_line(error)) from error
     return read_card(path) if ours else None
 
 

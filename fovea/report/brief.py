@@ -74,7 +74,7 @@ def _is_interval(ends: object) -> bool:
 def _predicts(card: Mapping[str, Any], classes: Sequence[object]) -> str:
     task = text(card.get("task"))
     if len(classes) > NAMED_CLASSES and [str(name) for name in classes] == [str(n) for n in range(len(classes))]:
-        return f"{task}: {len(classes):,}, without names"
+        return f"{task}: 0 to {len(classes) - 1:,}"
     more = f", ... ({len(classes):,} in all)" if len(classes) > NAMED_CLASSES else ""
     named = ", ".join(map(str, classes[:NAMED_CLASSES]))
     return f"{task}: {named}{more}" if named else task

@@ -17,7 +17,7 @@ import fovea
 from fovea import inputs, tasks
 from fovea.card import MAX_CARD_LENGTH, json_object
 from fovea.data.dataset import PARTS
-from fovea.errors import BundleError, FoveaError, StorageError, UsageError, first_line
+from fovea.errors import BundleError, FoveaError, StorageError, UsageError, first_line, unreadable
 from fovea.fields import Fields
 from fovea.files import check_regular, no_file
 from fovea.retrieval import SUFFIX
@@ -117,7 +117,7 @@ def read_index(path: str | Path) -> Index:
     except OSError as error:
         if isinstance(error, StorageError):
             raise
-        raise StorageError(f"`{path}` cannot be read: {error.strerror or error}.") from error
+        raise unreadable(path, error) from error
     try:
         return _index(Fields(values, BundleError), arrays)
     except FoveaError as error:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fovea import inputs
 from fovea.budget import batch_within
 from fovea.card import Card
-from fovea.errors import BundleError, MissingDependencyError, StorageError, UsageError
+from fovea.errors import BundleError, MissingDependencyError, StorageError, UsageError, unreadable
 from fovea.files import open_regular
 from fovea.inputs.interface import Preprocessing, Samples, Stored
 from fovea.inputs.reading import Picture, check_one_tile, listed, read_sample
@@ -239,7 +239,7 @@ def _content(path: Path) -> bytes:
     except OSError as error:
         if isinstance(error, StorageError):
             raise
-        raise StorageError(f"`{path}` cannot be read: {error.strerror or error}.") from error
+        raise unreadable(path, error) from error
 
 
 def _as_stored(view: "Tensor", dtype: str) -> Stored:

@@ -6,6 +6,7 @@ import pytest
 
 import fovea
 from fovea.cli import run
+from fovea.display import Display
 from fovea.errors import BundleError, DataError, UsageError
 
 
@@ -29,6 +30,12 @@ def test_the_test_part_asks_and_the_training_part_is_searched(make_bundle, colou
     assert (found.scores.queries, found.scores.searched, found.scores.class_mean.value) == (3, 12, 1)
     alone = fovea.evaluate_retrieval(make_bundle(), root, split="train")
     assert (alone.queries, alone.searched, alone.scores.searched) == ("train", "train", 11)
+
+
+def test_what_holds_for_both_parts_is_noted_once(make_bundle, capsys):
+    fovea.evaluate_retrieval(make_bundle(), "digits", display=Display())
+    said = capsys.readouterr().err.splitlines()
+    assert sum(line.startswith("data: test: 20 % of the 1,797 images") for line in said) == 1
 
 
 def test_classes_need_not_be_those_of_the_model(make_bundle, colour_folder):

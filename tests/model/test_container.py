@@ -230,5 +230,5 @@ def test_a_run_folder_stands_for_its_model_and_another_folder_is_refused(tmp_pat
 
 
 def test_an_absent_file_is_named(tmp_path):
-    with pytest.raises(StorageError, match="`.*absent` cannot be read: No such file"):
+    with pytest.raises(StorageError, match="There is no file `.*absent`"):
         read_card(tmp_path / "absent")

@@ -60,7 +60,7 @@ def test_a_probe_was_fitted_and_not_trained():
 
 def test_many_classes_are_counted():
     assert told(classes=[f"c{n}" for n in range(12)])["Predicts"].endswith("c7, ... (12 in all)")
-    assert told(classes=[str(n) for n in range(1000)])["Predicts"] == "classes: 1,000, without names"
+    assert told(classes=[str(n) for n in range(1000)])["Predicts"] == "classes: 0 to 999"
 
 
 @pytest.mark.parametrize(

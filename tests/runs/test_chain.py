@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 
 import pytest
@@ -181,6 +182,8 @@ def test_ctrl_c_keeps_the_last_good_network_and_says_how_to_go_on(model, out, ca
     assert (
         "contains the last good network; 2 of 3 steps are done. Run the same command with --resume to continue."
     ) in said
+    assert re.search(r"as given: accuracy \S+ % on val \(nothing lost\)", said)
+    assert re.search(r"finetune=1: accuracy \S+ % on val \((\d\.\d\d points (lost|gained)|nothing lost)\)", said)
     assert fovea.evaluate(out, "digits", split="val").accuracy > 0.8
 
 

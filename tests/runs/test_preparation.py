@@ -37,7 +37,7 @@ def test_the_batch_that_small_data_leaves_is_the_one_written_down(tmp_path):
         ({"model": "lenet5", "size": 2}, r"`size` \(=2\) must be at least 16"),
         ({"model": "lenet5", "patience": 3, "val_fraction": 0}, "needs a validation split"),
         ({"model": "lenet5", "lr": float("nan")}, r"`lr` \(=nan\) must be above 0, and finite"),
-        ({"model": "mlp", "start": "nothing.safetensors"}, "^`nothing.safetensors` cannot be read: No such file"),
+        ({"model": "mlp", "start": "nothing.safetensors"}, "^There is no file `nothing.safetensors`"),
         ({"model": "{here}/own.py:Own"}, r"must turn \(2, 3, 32, 32\) into \(2, 2\), not \(2, 3\)"),
         ({"model": "lenet5", "out": "{here}/own.py"}, "is a file"),
         ({"model": "lenet5", "out": "{here}/own.py/run"}, "`.*own.py` is not a folder"),

@@ -153,7 +153,7 @@ def test_workers_do_not_outlive_their_parent(colours_file, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["missing.onnx"], 1, "`missing.onnx` cannot be read: no such file."),
+        (["missing.onnx"], 2, "There is no file `missing.onnx`."),
         (["{file}", "--host", "0.0.0.0"], 2, "give --token-file FILE"),
         (["{file}", "--host", "203.0.113.9", "--no-auth"], 1, "cannot be used"),
         (["{file}", "--explain"], 2, "`--explain` needs a model file (.safetensors), and `colours.onnx` is exported"),

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from fovea.card import json_object
 from fovea.data.sources.download import checksum_of
-from fovea.errors import BundleError, DataError, FoveaError, StorageError, UsageError
+from fovea.errors import BundleError, DataError, FoveaError, StorageError, UsageError, unreadable
 from fovea.explanation.attribution.methods import METHODS
 from fovea.fields import Fields
 from fovea.files import is_file, no_file, open_regular
@@ -98,7 +98,7 @@ def _fields(file: Path) -> Fields:
     except OSError as error:
         if isinstance(error, StorageError):
             raise
-        raise StorageError(f"`{file}` cannot be read: {error.strerror}.") from error
+        raise unreadable(file, error) from error
     if len(text) > MAX_BYTES:
         raise DataError(f"`{file.name}` has more than {MAX_BYTES:,} bytes, the limit for a result of `fovea trust`.")
     try:
@@ -112,4 +112,4 @@ def _digest(model: Path) -> str:
     try:
         return checksum_of(model, "sha256").partition(":")[2]
     except OSError as error:
-        raise StorageError(f"`{model}` cannot be read: {error.strerror}.") from error
+        raise unreadable(model, error) from error

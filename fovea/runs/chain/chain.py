@@ -247,4 +247,7 @@ class Chain:
         """Return a row in one line, for whoever waits."""
         metric = self.material.target.metric
         size = f"{row.parameters:,} parameters, {row.nonzero:,} non-zero, {row.file_bytes:,} bytes"
-        return f"{row.step}: {metric.title} {metric.text(row.score)} on {row.split} ({row.drop:+.2f} lost), {size}"
+        unit = "points" if metric.share else "%"
+        change = f"{abs(row.drop):.2f} {unit} {'lost' if row.drop > 0 else 'gained'}"
+        change = change if abs(row.drop) >= 0.005 else "nothing lost"
+        return f"{row.step}: {metric.title} {metric.text(row.score)} on {row.split} ({change}), {size}"
