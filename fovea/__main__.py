@@ -32,8 +32,8 @@ def main() -> None:
     collect_later()
     from fovea.cli import main as command
 
-    signal.signal(signal.SIGINT, _stop)
     try:
+        signal.signal(signal.SIGINT, _stop)  # which may be called before this returns
         command()
     finally:
         signal.signal(signal.SIGINT, leave)  # from here on nobody hears of an exception

@@ -43,6 +43,22 @@ def test_ctrl_c_at_a_random_moment_of_the_first_second_exits_with_130(seed, tmp_
     assert_clean(code, errors, ended_before=False)
 
 
+def test_ctrl_c_while_its_handler_is_being_set_exits_with_130():
+    code = (
+        "import os, signal, fovea.__main__ as m\n"
+        "usual = signal.signal\n"
+        "def interrupted(number, handler):\n"
+        "    before = usual(number, handler)\n"
+        "    if handler is m._stop:\n"
+        "        os.kill(os.getpid(), number)\n"
+        "    return before\n"
+        "signal.signal = interrupted\n"
+        "m.main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code, "models"], capture_output=True, text=True, timeout=DEADLINE_S)
+    assert_clean(done.returncode, done.stderr, ended_before=False)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(40))
 def test_ctrl_c_at_a_random_moment_of_any_command(seed, tmp_path):
