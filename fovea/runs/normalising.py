@@ -142,11 +142,11 @@ def _by_labels(
 
     Input that is far too large is out: its features vary widely, and mean nothing.
     """
-    labels = torch.from_numpy(np.array(train.labels)[spread(train, MORE_IMAGES)])
+    rows = spread(train, MORE_IMAGES)
     conventions = [trial.convention for trial in consistent(trials)]
-    single = labels.dtype == torch.int64 and labels.ndim == 1
-    if len(labels) < FEWEST_LABELLED or not single or len(conventions) == 1:
+    if len(rows) < FEWEST_LABELLED or not _are_classes(train.labels) or len(conventions) == 1:
         return None
+    labels = torch.from_numpy(np.array(train.labels[rows]))
     images, losses = sample_inputs(train, plain, MORE_IMAGES), []
     for done, convention in enumerate(conventions):
         display.advance("comparing normalisations", done, len(conventions))
@@ -158,6 +158,10 @@ def _by_labels(
     rest = "".join(f"; {convention.name} {value:.2f}" for value, convention in others)
     reason = f"a head on its features predicts labels of training images best if it is {chosen.described()}"
     return chosen, f"{reason} (loss {loss:.2f} nats on images left out{rest})"
+
+
+def _are_classes(labels: object) -> bool:
+    return isinstance(labels, np.ndarray) and labels.dtype == np.int64 and labels.ndim == 1
 
 
 def _per_channel(name: str, values: tuple[float, ...], channels: int) -> tuple[float, ...]:

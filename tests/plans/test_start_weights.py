@@ -133,6 +133,17 @@ def test_labels_tell_the_normalisation_where_answers_do_not(photographs, weights
     assert training.preprocess.mean == pytest.approx(chosen.mean)
 
 
+def test_boxes_are_no_labels_that_could_tell_it(photographs, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(normalising, "FEWEST_LABELLED", 4)
+    monkeypatch.setattr(normalisation, "STEADY", 1e9)
+    torch.save(registry.build("resnet18").state_dict(), tmp_path / "resnet18.pth")
+    rows = [f"photographs/red/{index}.png,spot,1,1,{20 + index},30" for index in range(12)]
+    (tmp_path / "boxes.csv").write_text("\n".join(["path,label,x0,y0,x1,y1", *rows]))
+    given = {"model": "centres", "start": tmp_path / "resnet18.pth", "backbone": "resnet18"}
+    prepared(tmp_path / "boxes.csv", display=Display(), task="boxes", **given, **{**FAST, "size": 64})
+    assert "its answers to training images differ too little to tell it" in capsys.readouterr().err
+
+
 def test_parts_stay_frozen_through_a_run(photographs, weights, tmp_path):
     file, state = weights
     result = quiet(photographs, model=NET, start=file, freeze="stage2", epochs=2, keep_best=False, out=tmp_path / "run")
