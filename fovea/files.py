@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
-from fovea.errors import StorageError
+from fovea.errors import NotFoundError, StorageError
 
 _KINDS = (
     (stat.S_ISDIR, "a folder"),
@@ -105,6 +105,17 @@ def utf8_path(path: Path) -> Iterator[Path]:
 def open_text(path: str | Path, *, encoding: str = "utf-8") -> TextIO:
     """Return the text file at `path`, its line ends as they are; errors as `open_regular`."""
     return io.TextIOWrapper(open_regular(path), encoding=encoding, newline="")
+
+
+def check_there(path: str | Path) -> None:
+    """Raise NotFoundError if there is nothing at `path`; of what is there whoever reads it tells."""
+    with contextlib.suppress(ValueError):  # a NUL in the name
+        try:
+            os.stat(path)
+        except FileNotFoundError as error:
+            raise NotFoundError(f"There is no file `{path}`.") from error
+        except OSError:  # a name too long, a folder that nobody may enter
+            pass
 
 
 def check_regular(path: str | Path) -> None:

@@ -16,7 +16,7 @@ import typer
 from fovea.cli import streams
 from fovea.cli.output import complain, print_lines, print_trace, say_warnings_safely, speaks
 from fovea.commands import COMMANDS, Command
-from fovea.errors import FoveaError, MissingDependencyError, TrainingError, UsageError, shortened
+from fovea.errors import FoveaError, MissingDependencyError, NotFoundError, TrainingError, UsageError, shortened
 
 BEGAN_AT = time.monotonic()
 """When the person began to wait for the command, nearly: before PyTorch is imported."""
@@ -136,6 +136,9 @@ def _failed(error: Exception, *, debug: bool) -> int:
         return MissingDependencyError.exit_code
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         path = shortened(os.fsdecode(error.filename), most=200)
+        if isinstance(error, FileNotFoundError):
+            complain(f"There is no file `{path}`.")
+            return NotFoundError.exit_code
         complain(f"`{path}` cannot be used ({error.strerror}); give another path, or make it accessible.")
         return UsageError.exit_code if error.errno == errno.ENAMETOOLONG else 1
     complain(f"{type(error).__name__}: {error}" + ("" if debug else "; run with --debug for the traceback"))

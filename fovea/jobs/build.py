@@ -103,6 +103,7 @@ def build_file(
 
     Raises:
         UsageError: an unknown name or argument, a value that is not allowed, or `out` exists.
+        NotFoundError: weights or class names that are not there.
         BundleError: weights that are damaged, in another format, or of another network; nothing is written.
     """
     require_free(out)

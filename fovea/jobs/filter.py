@@ -13,6 +13,7 @@ from fovea.display import Display
 from fovea.drawing.filtering import image_figure, keeps_brightness, signal_figure, weight_sum
 from fovea.drawing.saving import save_figure
 from fovea.errors import UsageError, unknown
+from fovea.files import check_there
 from fovea.preprocess import MAX_PIXELS, Pixels, decode
 from fovea.reference import filters
 from fovea.reference.padding import Array, Mode, Padding, amounts
@@ -85,9 +86,11 @@ def filter(
     Raises:
         UsageError: a kernel, size, stride, padding or mode that is not allowed, or an `out` that is the source.
         ImageError, DataError: the source cannot be read.
+        NotFoundError: the source is not there.
         StorageError: the picture cannot be written.
     """
     path = Path(source)
+    check_there(path)
     weights = _weights(kernel, axes=1 if path.suffix.lower() == ".csv" else 2)
     picture = _picture(path, kernel, out)
     progress = (display or Display(quiet=True)).counter("filtering")

@@ -18,7 +18,7 @@ from fovea.measurement.recount import as_keras
 from fovea.measurement.result import Measurement, shape_text
 from fovea.measurement.tables import fitting_text, leftover_lines
 from fovea.model.bundle import Bundle, load
-from fovea.model.container import model_file, read_card
+from fovea.model.container import is_exported, model_file, read_card
 from fovea.zoo.keras_forms import FORMS, Form, own_name
 from fovea.zoo.letters import resembles
 
@@ -119,7 +119,7 @@ def found(
         asked = {key: _literal(value) for key, value in (arguments or {}).items()}
         network = custom_network(custom[0], custom[1], asked=asked, **offered)
         return network, text, _required(shape, text)
-    if text.endswith(".safetensors") or Path(text).is_file():
+    if text.endswith(".safetensors") or is_exported(Path(text)) or Path(text).is_file():
         bundle = load(text)
         return bundle.model, Path(text).name, shape or bundle.preprocess.shape
     return _of_the_zoo(text, shape, weights=weights, arguments=arguments or {})

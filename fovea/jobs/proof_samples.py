@@ -13,6 +13,7 @@ from fovea.display import Display
 from fovea.errors import DataError, FoveaError, ImageError, first_line
 from fovea.evaluation.parts import chosen_part, source_for
 from fovea.exporting.samples import USUAL, Samples, completed, generated
+from fovea.files import check_there
 from fovea.inputs.interface import Preprocessing, Stored
 from fovea.jobs.predict import find_images, samples_at
 from fovea.model.bundle import Bundle
@@ -73,6 +74,8 @@ def _of_files(bundle: Bundle, images: str | Path) -> Samples:
     """Return samples spread over files; one that cannot be read is passed over."""
     kind = inputs.kind_of(bundle.preprocess)
     paths = list(islice(find_images([images], kind=kind), MOST_FILES))
+    if len(paths) == 1:
+        check_there(paths[0])
     held = [sample for index in _spread(len(paths)) for sample in samples_at(paths[index], bundle.preprocess)]
     chosen = [held[index].source for index in _spread(len(held))]
     return _read(chosen, bundle.preprocess, called=f"{kind.nouns} of {Path(images).name}")
@@ -93,5 +96,5 @@ def _read(sources: Iterable[Path | Stored], preprocess: Preprocessing, *, called
         except ImageError as error:
             reason = str(error)
     if not read:
-        raise DataError(f"None of the {called} can be read: {reason}.")
+        raise DataError(f"None of the {called} can be read: {reason.rstrip('.')}.")
     return Samples(np.stack(read), called)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from fovea.display import Display
 from fovea.drift import Reference
-from fovea.errors import MissingDependencyError, NotFoundError, StorageError, UsageError
+from fovea.errors import MissingDependencyError, NotFoundError, StorageError, UsageError, unreadable
 from fovea.files import no_file, open_regular
 from fovea.model.container import is_exported
 
@@ -64,6 +64,7 @@ def serve(
         UsageError: settings out of range or in conflict, no model, or an address that is not of this machine.
         BundleError: a model file that cannot be loaded.
         MissingDependencyError: the extra `serve` is not installed, or, for bundles, `export`.
+        NotFoundError: a file is not there.
         StorageError: a file cannot be read, or the port is in use.
         ServingError: a process could not be started.
         KeyboardInterrupt: the server was stopped by Ctrl-C, after all requests were answered.
@@ -172,7 +173,7 @@ def _token(path: Path) -> str:
     except UnicodeDecodeError:
         raise UsageError(f"`--token-file {path}` is not plain text.") from None
     except OSError as error:
-        raise StorageError(f"`--token-file {path}` cannot be read: {error.strerror or error}.") from error
+        raise unreadable(path, error) from error
     if not text or len(text) > LONGEST_TOKEN:
         raise UsageError(f"`--token-file {path}` must contain one secret of 16 to {LONGEST_TOKEN} characters.")
     return text

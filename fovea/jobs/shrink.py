@@ -18,6 +18,7 @@ from fovea.display import Display
 from fovea.drawing.chain import draw_chain
 from fovea.errors import DropError, FoveaError, UsageError
 from fovea.exporting.library import check_installed
+from fovea.files import check_there
 from fovea.layers import copied
 from fovea.model.bundle import Bundle
 from fovea.runs.chain.chain import Chain, Settings
@@ -129,6 +130,8 @@ def shrink(
     asked = _asked(steps, target, kept, resume=resume)
     others = _others(asked, teacher=places(teacher), members=places(members))
     opened = Opened(network, device=device)
+    for path in (*others["teacher"], *others["members"]):
+        check_there(path)
     opened.check_used([Path(model), *others["teacher"], *others["members"]])
     bundle = opened(Path(model))
     display = display or Display(quiet=True)

@@ -15,6 +15,7 @@ from fovea.display import Display
 from fovea.errors import UsageError, unknown
 from fovea.explanation.attribution.registry import setting
 from fovea.explanation.maximise.style import Styled, Transfer, transfer_style
+from fovea.files import check_there
 from fovea.model.bundle import Bundle, load
 from fovea.preprocess import Pixels, decode
 from fovea.report.sheet import as_png
@@ -82,6 +83,7 @@ def style(
     Raises:
         UsageError: a network that does not take images, an unknown layer or setting, or a bad size or `out`.
         BundleError, ImageError: a model file or an image that cannot be read.
+        NotFoundError: an image is not there.
         StorageError: the picture cannot be written.
     """
     if not 16 <= size <= LARGEST:
@@ -96,6 +98,8 @@ def style(
         if layer not in modules:
             raise unknown("layer", layer, filter(None, modules))
     channels = bundle.preprocess.shape[0]
+    for path in (content, style):
+        check_there(path)
     images = [_sized(decode(Path(path), channels=channels), size) for path in (content, style)]
     with display or Display(quiet=True) as shown:
         found = transfer_style(

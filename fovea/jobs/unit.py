@@ -10,6 +10,7 @@ import torch
 from fovea.display import Display
 from fovea.drawing.saving import save_figure
 from fovea.drawing.unit import unit_figure
+from fovea.files import check_there
 from fovea.jobs.measure import Measurable, found
 from fovea.layers import copied
 from fovea.measurement.effective import INPUTS, Effective, Rectangle, Unit, effective_field, seen_rectangle
@@ -80,9 +81,12 @@ def see_unit(
     Raises:
         UsageError: a layer or unit that does not exist, an output without rows and columns, a wrong suffix of `out`.
         ShapeError: the receptive field is unknown, or no gradient reaches the input.
+        NotFoundError: the image is not there.
         ImageError, StorageError: the image cannot be read, or the picture cannot be written.
     """
     wanted = Unit.parse(unit)
+    if image is not None:
+        check_there(image)
     if isinstance(model, str | Path) and model_file(model).suffix == ".safetensors":
         model = load(model)
     with torch.random.fork_rng(devices=[]):

@@ -12,7 +12,7 @@ from fovea.budget import WEIGHTS
 from fovea.card import Card, card_values
 from fovea.compression.coding.description import Coding
 from fovea.errors import BundleError, StorageError, listed, unreadable
-from fovea.files import check_regular, is_file
+from fovea.files import check_regular, check_there, is_file
 from fovea.retrieval import SUFFIX as INDEX
 from fovea.tensor_file import MAX_TENSORS, read_table
 
@@ -52,6 +52,7 @@ def read_values(path: str | Path) -> tuple[dict[str, Any], dict[str, tuple[int, 
     path = model_file(path)
     if path.is_dir():
         raise BundleError(f"`{path}` is a folder without a `{OF_A_RUN}`: give a model file, or a run that has one.")
+    check_there(path)
     if is_exported(path):
         raise BundleError(
             f"`{path.name}` is an exported network, which works with predict, evaluate, info and serve. This "

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fovea import registry
-from fovea.errors import UsageError
+from fovea.errors import NotFoundError, UsageError
 from fovea.files import check_regular
 from fovea.model.weights import IMAGENET, at_hand, card_of, network_of
 
@@ -35,6 +35,7 @@ def start_named(start: str, *, model: str | None, grow: bool = False) -> Start:
 
     Raises:
         UsageError: neither says which network it is.
+        NotFoundError: `start` is no file.
     """
     check_regular(start)
     if grow:
@@ -51,7 +52,9 @@ def start_named(start: str, *, model: str | None, grow: bool = False) -> Start:
         return _own(start, card)
     network = model or network_of(start)
     if network is None and not Path(start).exists():
-        raise UsageError(f"`{start}` does not exist; --from takes a file of weights, a model file, imagenet or none.")
+        raise NotFoundError(
+            f"There is no file `{start}`; --from takes a file of weights, a model file, imagenet or none."
+        )
     if network is None or network == "custom":
         raise UsageError(f"`{start}` does not say which network it is for; add --model (see `fovea models`).")
     return _foreign(start, network)

@@ -3,7 +3,8 @@
     {"model": PATH, "out": PATH or "", "reference": DATA or ""}
 
 Of a bundle, `out` is where its exported file goes; `reference` is data; drift is measured against its validation split.
-It says what came of it in a line of JSON: `{}`, `{"reference": ...}` or `{"error": ...}`.
+It says what came of it in a line of JSON: `{}`, `{"reference": ...}` or `{"error": ...}`, with `"usage": true` where
+what was asked for is at fault.
 """
 
 import json
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fovea.drift import Reference
-from fovea.errors import BundleError, FoveaError, first_line
+from fovea.errors import BundleError, FoveaError, UsageError, first_line
 
 if TYPE_CHECKING:
     from fovea.model.predictor import Predictor
@@ -41,7 +42,7 @@ class Preparation:
     def result(self, process: "subprocess.Popen[bytes]") -> Reference | None:
         """Return the reference, where one was wanted, when the process has ended.
 
-        Raises: BundleError with what the process says.
+        Raises: BundleError with what the process says; UsageError for a reference that cannot be one.
         """
         text = process.communicate()[0].decode(errors="replace")
         try:
@@ -49,7 +50,7 @@ class Preparation:
         except ValueError:
             said = {"error": f"`{self.model.name}` cannot be loaded: its process ended ({process.returncode})."}
         if "error" in said:
-            raise BundleError(said["error"])
+            raise (UsageError if said.get("usage") else BundleError)(said["error"])
         return Reference.from_card(said)
 
     def run(self) -> Reference | None:
@@ -103,6 +104,7 @@ def main() -> None:
         said = prepare(order)
     except (FoveaError, OSError) as error:
         said = {"error": str(error) if isinstance(error, FoveaError) else first_line(error)}
+        said |= {"usage": True} if isinstance(error, UsageError) else {}
     os.write(out, json.dumps(said).encode())
 
 

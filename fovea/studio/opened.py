@@ -103,6 +103,8 @@ def found(what: str | Path | None, *, network: str | None = None) -> Opened:
         MissingDependencyError: PyTorch, which runs a model file, is not installed.
     """
     if what is None:
+        if network is not None:
+            raise UsageError("`--network` works only with a model file or a run, which is missing; give it first.")
         return Opened()
     path = Path(what)
     if path.is_dir() and (run := _run(path)) is not None:

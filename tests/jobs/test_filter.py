@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 import fovea
-from fovea.errors import DataError, ImageError, UsageError
+from fovea.errors import DataError, ImageError, NotFoundError, UsageError
 from fovea.jobs import filter as job
 from fovea.jobs.filter import filter
 from fovea.reference import filters
@@ -175,7 +175,7 @@ def test_what_cannot_be_read_or_written_is_said(write_image, write_signal):
     Path("text.png").write_text("no image")
     with pytest.raises(ImageError, match="`text.png`: not a JPEG"):
         filter("text.png", "box")
-    with pytest.raises(ImageError, match="`absent.png`: No such file"):
+    with pytest.raises(NotFoundError, match="There is no file `absent.png`"):
         filter("absent.png", "box")
     with pytest.raises(DataError, match="line 2: `x`"):
         filter(write_signal(1, "x"), "box")

@@ -15,7 +15,7 @@ from fovea import registry
 from fovea.card import Card
 from fovea.data.dataset import Dataset, Part
 from fovea.display import Display
-from fovea.errors import BundleError, StorageError, UsageError
+from fovea.errors import BundleError, NotFoundError, StorageError, UsageError
 from fovea.jobs.train import train
 from fovea.model import normalisation
 from fovea.model.bundle import load, save_bundle
@@ -257,7 +257,7 @@ def test_a_file_name_tells_the_network_or_it_is_asked_for(weights):
 
 def test_weights_that_are_not_there_are_said_to_be_missing(tmp_path):
     with pytest.raises(
-        UsageError, match=r"^`.*x` does not exist; --from takes a file of weights, a model file, imagenet"
+        NotFoundError, match=r"^There is no file `.*x`; --from takes a file of weights, a model file, imagenet"
     ):
         start_named(str(tmp_path / "x"), model=None)
 

@@ -160,7 +160,7 @@ def test_workers_do_not_outlive_their_parent(colours_file, tmp_path):
         (["{file}", "--batch", "0"], 2, "`batch` (=0) must be from 1 to 4,096."),
         (["{file}", "{file}"], 2, "Two models have the name `colours`"),
         (["{file}", "--token-file", "{short}"], 2, "must have at least 16 characters"),
-        (["{file}", "--token-file", "missing"], 1, "`--token-file missing` cannot be read"),
+        (["{file}", "--token-file", "missing"], 2, "There is no file `missing`."),
         (["{bad}"], 1, "bad.onnx"),
     ],
 )

@@ -25,6 +25,8 @@ def test_a_run_data_and_an_exported_network_are_told_apart(tmp_path):
     assert found("digits").data == "digits" and found(None).name == ""
     with pytest.raises(UsageError, match="no model file, run, or data"):
         found("no-such-thing")
+    with pytest.raises(UsageError, match="`--network` works only with a model file or a run"):
+        found(None, network="net.py:Net")
 
 
 def test_pages_read_what_lies_in_the_folder_of_the_studio_and_nothing_else(tmp_path):

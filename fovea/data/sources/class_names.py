@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fovea.errors import DataError
-from fovea.files import check_regular
+from fovea.files import check_regular, check_there
 
 
 class ClassNames(NamedTuple):
@@ -24,9 +24,11 @@ def read_class_names(path: str | Path) -> ClassNames:
     Of several classes with one name each gets its id, or else its index, in brackets: `crane (n03126707)`.
 
     Raises:
+        NotFoundError: the file is not there.
         DataError: the file cannot be read, or has another form.
     """
     path = Path(path)
+    check_there(path)
     check_regular(path)
     try:
         text = path.read_text(encoding="utf-8")

@@ -20,7 +20,7 @@ from fovea.data.sources.manifests import Columns, load_manifest, manifests_in, r
 from fovea.data.sources.parquet import SUFFIX, load_parquet, parquet_files, read_parquet_column
 from fovea.data.sources.series import SUFFIXES as SERIES_SUFFIXES
 from fovea.data.sources.series import are_series, load_series
-from fovea.errors import DataError, UsageError, nearest, readable
+from fovea.errors import DataError, NotFoundError, UsageError, nearest, readable
 from fovea.files import irregular
 from fovea.inputs.interface import Preprocessing
 from fovea.signatures import spelled_out
@@ -294,7 +294,7 @@ def _existing(spec: str | Path) -> Path:
     if "://" in str(spec):
         raise UsageError(f"`{spec}` is an address, and only local files are supported; download it first.")
     if isinstance(spec, Path) or path.suffix or path.name != spec:
-        raise DataError(f"No file or folder `{spec}`; check the path.")
+        raise NotFoundError(f"There is no file or folder `{spec}`.")
     named = f"no data set of that name{nearest(spec, NAMES)} Give a path, or one of {', '.join(sorted(NAMES))}."
     raise UsageError(f"There is no folder `{spec}` here, and {named}")
 

@@ -48,7 +48,10 @@ class Kept:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Keep other processes out while the body runs. Raises: UsageError where one is at work."""
+        """Keep other processes out while the body runs; the lock stays only where there is something to resume.
+
+        Raises: UsageError where one is at work.
+        """
         with ExitStack() as stack:
             try:
                 stack.enter_context(alone(self.lock))
@@ -60,7 +63,12 @@ class Kept:
                 path.unlink(missing_ok=True)
             for path in (self.out, self.unfinished, self.scratch):
                 remove_temporary(path.parent, of=path.name)
-            yield
+            try:
+                yield
+            finally:
+                if not self.unfinished.exists():  # nothing to resume
+                    with suppress(OSError):
+                        self.lock.unlink(missing_ok=True)
 
     def write(
         self, path: Path, model: nn.Module, card: Card, chain: Mapping[str, Any], rows: Sequence[Row]

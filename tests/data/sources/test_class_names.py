@@ -5,7 +5,7 @@ import json
 import pytest
 
 from fovea.data.sources.class_names import read_class_names
-from fovea.errors import DataError
+from fovea.errors import DataError, NotFoundError
 
 
 @pytest.mark.parametrize("value", [["tench", "crane"], {"1": "crane", "0": "tench"}])
@@ -32,5 +32,5 @@ def test_another_form_is_refused(tmp_path, value):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(DataError, match="gone.txt` cannot be read as class names"):
+    with pytest.raises(NotFoundError, match="There is no file `.*gone.txt`"):
         read_class_names(tmp_path / "gone.txt")

@@ -11,7 +11,7 @@ import tomli_w
 from PIL import Image
 
 from fovea.data.sources.source import NAMES, DataSource, find
-from fovea.errors import DataError, UsageError
+from fovea.errors import DataError, NotFoundError, UsageError
 
 DATA = os.environ.get("FOVEA_DATA", "/nonexistent")  # before the fixture hides it
 
@@ -121,7 +121,7 @@ def test_an_unknown_name_is_answered_with_its_neighbours():
 
 @pytest.mark.parametrize("spec", ["no/such", "none.zip", "./none", "none/", Path("none")])
 def test_a_missing_path_is_said_so(spec):
-    with pytest.raises(DataError, match="No file or folder `.*`; check the path"):
+    with pytest.raises(NotFoundError, match="There is no file or folder `.*`"):
         find(spec)
 
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from fovea.data.sources.download import checksum_of
 from fovea.errors import MissingDependencyError, StorageError, UsageError, first_line
+from fovea.files import check_there
 from fovea.storage import cache_root, make_folder
 
 NAME, VERSION = "onnxruntime-web", "1.30.0"
@@ -56,11 +57,12 @@ def runtime_files(given: Path | None = None, *, say: Callable[[str], None] = lam
     That is fetched by `npm pack` where it is missing, and must have the checksum of this release.
 
     Raises:
-        UsageError: what is given is not the package.
+        UsageError, NotFoundError: what is given is not the package, or not there.
         MissingDependencyError: it has to be fetched, and there is no npm.
         StorageError: it cannot be fetched, or is another file.
     """
     if given is not None:
+        check_there(given)
         return _in_folder(given) if given.is_dir() else _in_archive(given)
     kept = cache_root() / "downloads" / NAME / ARCHIVE
     if not kept.is_file():
